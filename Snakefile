@@ -1,0 +1,157 @@
+# One rule per artefact. Each job is one command with one argument, its spec, and can be pasted into a shell.
+# bench/plan writes the specs from config/<suite>.yaml; a run whose spec and source files did not change does not rerun.
+# Every job has one thread: that is Snakemake's default, and it tells the job so (OMP_NUM_THREADS).
+from bench import plan
+
+suite = plan.start(config, workflow.configfiles, main_process=workflow.is_main_process)
+
+
+pathvars:
+    results=suite.root,
+
+
+wildcard_constraints:
+    dataset=r"[a-z]+",
+    prior=r"[a-z0-9_]+",
+    family=r"[a-z]+",
+    task=r"[a-z0-9_.-]+",
+    method=r"[a-z0-9_.-]+",
+    seed=r"[0-9]+",
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        suite.targets,
+    message:
+        f"{suite.root} is complete"
+
+
+rule data:
+    input:
+        spec="<results>/specs/data/{dataset}.json",
+        sources=suite.sources("prepare"),
+    output:
+        "<results>/data/{dataset}.safetensors",
+    message:
+        "data {wildcards.dataset}"
+    shell:
+        "python -m bench.prepare {input.spec}"
+
+
+rule prior:
+    input:
+        spec="<results>/specs/priors/{prior}.json",
+        data=lambda w: suite.data(w.prior),
+        sources=suite.sources("fit"),
+    output:
+        "<results>/priors/{prior}/{family}.safetensors",
+    message:
+        "prior {wildcards.prior}"
+    shell:
+        "python -m bench.fit {input.spec}"
+
+
+rule observe:
+    input:
+        spec="<results>/specs/tasks/{task}.json",
+        data=lambda w: suite.data_of_task(w.task),
+        prior=lambda w: suite.prior(w.task),
+        sources=suite.sources("observe"),
+    output:
+        "<results>/tasks/{task}/bank.safetensors",
+        "<results>/tasks/{task}/observations.safetensors",
+    message:
+        "observe {wildcards.task}"
+    shell:
+        "python -m bench.observe {input.spec}"
+
+
+rule exact:
+    input:
+        spec="<results>/specs/tasks/{task}.json",
+        prior=lambda w: suite.prior(w.task),
+        observations="<results>/tasks/{task}/observations.safetensors",
+        sources=suite.sources("reference"),
+    output:
+        "<results>/tasks/{task}/exact.safetensors",
+    message:
+        "exact {wildcards.task}"
+    shell:
+        "python -m bench.reference {input.spec}"
+
+
+rule sample:
+    input:
+        spec="<results>/specs/runs/{task}/{method}/seed{seed}.json",
+        prior=lambda w: suite.prior(w.task),
+        observations="<results>/tasks/{task}/observations.safetensors",
+        method=lambda w: suite.method_sources(w.method),
+        sources=suite.sources("sample"),
+    output:
+        "<results>/runs/{task}/{method}/seed{seed}/samples.safetensors",
+        "<results>/runs/{task}/{method}/seed{seed}/cost.json",
+    message:
+        "sample {wildcards.task} {wildcards.method} seed {wildcards.seed}"
+    shell:
+        "python -m bench.sample {input.spec}"
+
+
+rule evaluate:
+    input:
+        spec="<results>/specs/evaluate/{task}.json",
+        observations="<results>/tasks/{task}/observations.safetensors",
+        exact="<results>/tasks/{task}/exact.safetensors",
+        samples=lambda w: suite.runs(w.task, "samples.safetensors"),
+        sources=suite.sources("evaluate"),
+    output:
+        "<results>/tasks/{task}/metrics.csv",
+    message:
+        "evaluate {wildcards.task}"
+    shell:
+        "python -m bench.evaluate {input.spec}"
+
+
+rule table:
+    input:
+        spec="<results>/specs/suite.json",
+        metrics=suite.per_task("metrics.csv"),
+        costs=suite.all_runs("cost.json"),
+        sources=suite.sources("tabulate"),
+    output:
+        suite.tables,
+    message:
+        "table"
+    shell:
+        "python -m bench.tabulate {input.spec}"
+
+
+rule figure:
+    input:
+        spec="<results>/specs/suite.json",
+        metrics=suite.per_task("metrics.csv"),
+        exact=suite.per_task("exact.safetensors"),
+        sources=suite.sources("draw"),
+    output:
+        suite.figures,
+    message:
+        "figure"
+    shell:
+        "python -m bench.draw {input.spec}"
+
+
+rule report:
+    input:
+        spec="<results>/specs/suite.json",
+        tables=suite.tables,
+        figures=suite.figures,
+        sources=suite.sources("compose"),
+    output:
+        "<results>/report.html",
+    message:
+        "report"
+    shell:
+        "python -m bench.compose {input.spec}"

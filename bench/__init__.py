@@ -1,0 +1,1 @@
+"""posterior-bench: compare posterior samplers with the truth."""

@@ -1,0 +1,152 @@
+"""Reading and writing of artefacts: atomically, with provenance, and with a hash that tells when one was edited.
+
+safetensors carry header and hash inside, JSON files a `sha256` key, and a csv has both in `<name>.csv.info.json`.
+No import of torch here: the workflow checks artefacts at each start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class ArtefactError(Exception):
+    """One line for the user: which file, what is wrong, what to do."""
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write to a temporary name in the same folder, then rename: nobody ever sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_tensors(path: str | Path, tensors: dict, header: Json) -> None:
+    """Write arrays (numpy or torch) with a header of JSON values; equal content gives equal bytes."""
+    import numpy as np
+    from safetensors.numpy import save
+
+    arrays = {k: np.ascontiguousarray(v.detach().cpu().numpy() if hasattr(v, "detach") else v) for k, v in tensors.items()}
+    index, data = _split(save(arrays))
+    metadata = {k: v if isinstance(v, str) else json.dumps(v, sort_keys=True) for k, v in header.items()}
+    metadata["sha256"] = _digest(metadata, index, data)
+    text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **index}).encode()
+    text += b" " * (-len(text) % 8)
+    write_bytes(path, struct.pack("<Q", len(text)) + text + data)
+
+
+def read_header(path: str | Path) -> Json:
+    """The checked header of a safetensors file, JSON values decoded."""
+    return {k: _decoded(v) for k, v in _checked(path)[0].items()}
+
+
+def read_tensors(path: str | Path) -> tuple[dict, Json]:
+    """Torch tensors and header of a safetensors file, after its hash was checked."""
+    from safetensors.torch import load
+
+    metadata, raw = _checked(path)
+    return load(raw), {k: _decoded(v) for k, v in metadata.items()}
+
+
+def write_json(path: str | Path, content: Json) -> None:
+    body = json.loads(json.dumps({k: v for k, v in content.items() if k != "sha256"}))  # tuples become lists, as on reading
+    write_bytes(path, (json.dumps({**body, "sha256": _json_digest(body)}, indent=1) + "\n").encode())
+
+
+def read_json(path: str | Path) -> Json:
+    try:
+        content = json.loads(_bytes(path))
+    except ValueError:
+        raise _broken(path, "is not valid JSON") from None
+    if not isinstance(content, dict) or content.get("sha256") != _json_digest({k: v for k, v in content.items() if k != "sha256"}):
+        raise _broken(path, "does not match its recorded sha256")
+    return content
+
+
+def write_csv(path: str | Path, text: str, info: Json) -> None:
+    """Write a csv and its `.info.json`; the record goes first, so that a kill in between leaves no csv without one."""
+    path = Path(path)
+    path.unlink(missing_ok=True)
+    write_json(_info_path(path), {**info, "file_sha256": hashlib.sha256(text.encode()).hexdigest()})
+    write_bytes(path, text.encode())
+
+
+def read_csv(path: str | Path) -> tuple[str, Json]:
+    """Text and `.info.json` of a csv, after its hash was checked."""
+    data, info = _bytes(path), read_json(_info_path(path))
+    if hashlib.sha256(data).hexdigest() != info["file_sha256"]:
+        raise _broken(path, "does not match the sha256 in its .info.json")
+    return data.decode(), info
+
+
+def check(path: str | Path) -> None:
+    """Raise ArtefactError when a safetensors, csv or json artefact is truncated or edited."""
+    reader = {".safetensors": _checked, ".csv": read_csv, ".json": read_json}[Path(path).suffix]
+    reader(path)
+
+
+def _checked(path: str | Path) -> tuple[dict[str, str], bytes]:
+    raw = _bytes(path)
+    try:
+        index, data = _split(raw)
+        metadata = index.pop("__metadata__", {})
+        recorded = metadata.get("sha256")
+        good = recorded == _digest(metadata, index, data)
+    except (ValueError, struct.error, AttributeError):
+        raise _broken(path, "is truncated or not a safetensors file") from None
+    if recorded is None:
+        raise _broken(path, "has no sha256 in its header (not written by this harness)")
+    if not good:
+        raise _broken(path, "does not match the sha256 in its header")
+    return metadata, raw
+
+
+def _split(raw: bytes) -> tuple[Json, bytes]:
+    (length,) = struct.unpack("<Q", raw[:8])
+    return json.loads(raw[8 : 8 + length]), raw[8 + length :]
+
+
+def _digest(metadata: dict[str, str], index: Json, data: bytes) -> str:
+    head = json.dumps([{k: v for k, v in metadata.items() if k != "sha256"}, index], sort_keys=True)
+    return hashlib.sha256(head.encode() + data).hexdigest()
+
+
+def _json_digest(body: Json) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _bytes(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise ArtefactError(f"{path}: is missing; run the workflow again to make it") from None
+
+
+def _info_path(path: str | Path) -> Path:
+    return Path(f"{path}.info.json")
+
+
+def _decoded(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _broken(path: str | Path, what: str) -> ArtefactError:
+    return ArtefactError(f"{path}: {what} (truncated or edited?); delete it and run the same command again")

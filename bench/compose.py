@@ -1,0 +1,24 @@
+"""The report of a suite: `python -m bench.compose results/<suite>/specs/suite.json`."""
+
+from __future__ import annotations
+
+from bench.artefacts import write_bytes
+from bench.cli import run
+from bench.report.page import page
+from bench.report.results import load
+from bench.report.statistics import summarise
+from bench.report.tables import definitions, distance_table, notes, task_tables
+
+
+def main(spec_path: str) -> None:
+    """Write report.html, with the figures of figures/ inside."""
+    suite = load(spec_path)
+    lines = summarise(suite)
+    tables = task_tables(suite, lines)
+    columns = [name for name, _ in tables[0].columns]
+    html = page(suite, distance_table(suite, lines), tables, notes(suite, columns), definitions(suite))
+    write_bytes(suite.root / "report.html", html.encode())
+
+
+if __name__ == "__main__":
+    run(main)

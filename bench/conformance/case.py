@@ -1,0 +1,90 @@
+"""The method under test, and how a check says no."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+from bench.conformance.trial import M, Drawn, Findings, Trial, contained
+
+NUM_SAMPLES = 5
+JOINTS = ("independent", "chain", "coupled")
+
+
+class Refused(Exception):
+    """What was expected, what came, what to do."""
+
+
+class NotApplicable(Exception):
+    """Why a check says nothing about this method."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """`run` returns what is worth saying beside "ok", or raises; nothing after a failed `gate` can be checked."""
+
+    title: str
+    run: Callable[[Case], str]
+    gate: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method's file, and what the checks in their order find in it."""
+
+    path: Path
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(), self.path.name)
+
+    @cached_property
+    def loaded(self) -> tuple[ModuleType, Findings]:
+        name, findings = f"_conformance_{self.path.stem}", Findings()
+        spec = importlib.util.spec_from_file_location(name, self.path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
+        with contained(findings, self.path):
+            spec.loader.exec_module(module)
+        return module, findings
+
+    @property
+    def module(self) -> ModuleType:
+        return self.loaded[0]
+
+    @cached_property
+    def cls(self) -> type:
+        return getattr(self.module, self.module.__all__[0])
+
+    @property
+    def joint(self) -> str:
+        return getattr(self.cls, "joint", "independent")
+
+    @cached_property
+    def method(self) -> object:
+        return self.cls()
+
+    @cached_property
+    def trial(self) -> Trial:
+        # a chain method gets two states of each chain
+        num_samples = 2 * self.method.num_chains if self.joint == "chain" else NUM_SAMPLES
+        return Trial(self.method, self.path, num_samples)
+
+    @cached_property
+    def base(self) -> Drawn:
+        """The samples to which the others are compared."""
+        return self.trial.draw()
+
+    @cached_property
+    def chunks(self) -> tuple[Drawn, Drawn]:
+        """The same samples in two parts."""
+        return self.trial.draw(samples=range(2)), self.trial.draw(samples=range(2, self.trial.num_samples))
+
+    @property
+    def num_rows(self) -> int:
+        return M * self.trial.num_samples

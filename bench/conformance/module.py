@@ -1,0 +1,133 @@
+"""Checks of a method's file and class, before anything is drawn."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+
+from bench.conformance.case import JOINTS, Case, Check, Refused
+from bench.types import Cap, Choice, LogUniform, Uniform
+
+ALLOWED = ("bench.types", "bench.rng", "bench.formulas")
+FORBIDDEN = ("bench", "methods", "snakemake")
+SIGNATURE = "sample(self, prior, problem, y, num_samples, *, rng)"
+
+
+def loads(case: Case) -> str:
+    if not case.path.is_file():
+        raise Refused(f"{case.path} does not exist")
+    if not case.path.stem.isidentifier():
+        raise Refused(f"the file name {case.path.name} is not a Python name; use letters, digits and underscores")
+    if error := case.loaded[1].error:
+        raise Refused(f"importing it raised {error}")
+    return ""
+
+
+def imports(case: Case) -> str:
+    for name in _imported(case.tree):
+        allowed = any(f"{name}.".startswith(f"{prefix}.") for prefix in ALLOWED)
+        if not allowed and name.split(".")[0] in ("", *FORBIDDEN):
+            what = name or "a neighbour"
+            raise Refused(f"it imports {what}; of this project a method may import only {', '.join(ALLOWED)}")
+    return ""
+
+
+def _imported(tree: ast.Module) -> list[str]:
+    """Full names of what is imported anywhere in a file; a relative import has the name ''."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += ["" if node.level else f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def one_name(case: Case) -> str:
+    names = getattr(case.module, "__all__", None)
+    if not isinstance(names, (list, tuple)) or len(names) != 1:
+        raise Refused(f"__all__ is {names}; expected a list of exactly one name, the method's class")
+    if not isinstance(getattr(case.module, str(names[0]), None), type):
+        raise Refused(f"__all__ names {names[0]}, which is not a class of this module")
+    return str(names[0])
+
+
+def frozen(case: Case) -> str:
+    cls = case.cls
+    if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:
+        raise Refused(f"{cls.__name__} is not a frozen dataclass; decorate it with @dataclass(frozen=True)")
+    parameters = inspect.signature(getattr(cls, "sample", lambda: None)).parameters
+    if list(parameters)[:5] != ["self", "prior", "problem", "y", "num_samples"] or "rng" not in parameters:
+        raise Refused(f"{cls.__name__} has no method {SIGNATURE}")
+    if "train" in vars(cls) and "state" not in parameters:
+        raise Refused(f"{cls.__name__} has `train`, but `sample` does not take `state`; add `*, rng, state`")
+    return ""
+
+
+def url(case: Case) -> str:
+    found = re.search(r"https?://\S+", case.module.__doc__ or "")
+    if not found:
+        raise Refused("the module's docstring has no URL; name title, venue and address of the source")
+    return found.group().rstrip(".,;)")
+
+
+def deviations(case: Case) -> str:
+    if not re.search(r"^\s*Deviations:\s*\S", case.module.__doc__ or "", re.MULTILINE):
+        raise Refused("the module's docstring has no line `Deviations: ...`; say what differs from the source, or none")
+    return ""
+
+
+def needs(case: Case) -> str:
+    declared = getattr(case.cls, "needs", None)
+    if not isinstance(declared, Cap):
+        raise Refused(f"`needs` is {declared!r}; expected a bench.types.Cap such as Cap.DENOISER | Cap.RESIDUAL")
+    return ", ".join(cap.name for cap in declared) or "nothing"
+
+
+def search(case: Case) -> str:
+    ranges = getattr(case.cls, "search", None)
+    if not isinstance(ranges, dict):
+        raise Refused(f"`search` is {ranges!r}; expected a dict of tuning ranges, {{}} where there is nothing to tune")
+    fields = [field.name for field in dataclasses.fields(case.cls)]
+    for key, values in ranges.items():
+        if key not in fields:
+            raise Refused(f"`search` tunes {key!r}, which is not a field; the fields are {', '.join(fields) or 'none'}")
+        if not isinstance(values, (Uniform, LogUniform, Choice)):
+            raise Refused(f"`search` gives {values!r} for {key}; expected Uniform, LogUniform or Choice")
+    return ", ".join(ranges)
+
+
+def joint(case: Case) -> str:
+    if case.joint not in JOINTS:
+        raise Refused(f"`joint` is {case.joint!r}; expected one of {', '.join(JOINTS)}")
+    return case.joint
+
+
+def constructs(case: Case) -> str:
+    required = [
+        field.name
+        for field in dataclasses.fields(case.cls)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if required:
+        raise Refused(f"no default for {', '.join(required)}; give each field the paper's value")
+    chains = getattr(case.method, "num_chains", None)
+    if case.joint == "chain" and not (isinstance(chains, int) and chains > 0):
+        raise Refused(f"`num_chains` is {chains!r}; a chain method says how many chains it runs, a positive integer")
+    return ""
+
+
+MODULE_CHECKS = (
+    Check("the file imports", loads, gate=True),
+    Check("it imports only what a method may", imports),
+    Check("one name in __all__", one_name, gate=True),
+    Check("a frozen dataclass with `sample`", frozen, gate=True),
+    Check("URL in the docstring", url),
+    Check("deviations stated", deviations),
+    Check("`needs` is a Cap", needs, gate=True),
+    Check("`search` keys are fields", search),
+    Check("`joint` is valid", joint, gate=True),
+    Check("defaults construct", constructs, gate=True),
+)

@@ -1,0 +1,226 @@
+"""Checks of what a method draws on the toy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from bench.conformance.case import Case, Check, NotApplicable, Refused
+from bench.conformance.claims import SYNTAX, evaluate, find_claim
+from bench.conformance.trial import M, Drawn, Findings, trainable
+from bench.rng import Rng
+from bench.types import Cap
+
+TOLERANCE = 1e-5
+NUM_PRIOR = 256
+MOST_MISFIT = 0.3
+SEES_Y = Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT
+
+
+def trains(case: Case) -> str:
+    if not trainable(case.method):
+        raise NotApplicable("it has no `train`")
+    state, findings = case.trial.trained
+    _declared(findings)
+    if findings.error:
+        raise Refused(f"`train` raised {findings.error}")
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise Refused(f"`train` returned {type(state).__name__}; expected a flat dict[str, Tensor]")
+    return f"{len(state)} tensors"
+
+
+def capabilities(case: Case) -> str:
+    _declared(case.base.findings)
+    return ""
+
+
+def _declared(findings: Findings) -> None:
+    if findings.undeclared:
+        raise Refused(f"it uses {findings.undeclared[0]}, but `needs` does not declare it; add it there")
+
+
+def draws(case: Case) -> str:
+    if error := case.base.findings.error:
+        raise Refused(f"`sample` raised {error}")
+    return ""
+
+
+def shape(case: Case) -> str:
+    x, y = case.base.x, case.trial.y
+    if not isinstance(x, Tensor):
+        raise Refused(f"`sample` returned {type(x).__name__}; expected a tensor (m, s, *x)")
+    expected = (M, case.trial.num_samples, *case.trial.prior.shape)
+    if tuple(x.shape) != expected:
+        raise Refused(f"the samples have shape {tuple(x.shape)}; expected (m, s, *x) = {expected}")
+    if (x.dtype, x.device) != (y.dtype, y.device):
+        raise Refused(f"the samples are {x.dtype} on {x.device}; expected y's {y.dtype} on {y.device}")
+    if x.requires_grad:
+        raise Refused("the samples still carry a graph; detach them, or sample under torch.no_grad()")
+    return ""
+
+
+def finite(case: Case) -> str:
+    bad = int((~case.base.x.isfinite()).flatten(2).any(2).sum())
+    if bad:
+        raise Refused(f"{bad} of {case.num_rows} samples hold NaN or infinity; check divisions, roots and step sizes")
+    return ""
+
+
+def inputs(case: Case) -> str:
+    if case.base.y_changed:
+        raise Refused("y was changed in place; work on a copy (y.clone())")
+    return ""
+
+
+def global_state(case: Case) -> str:
+    if touched := case.base.findings.touched:
+        raise Refused(f"it changed {', '.join(touched)}; take randomness from `rng` only, and leave torch's settings")
+    return ""
+
+
+def same_seed(case: Case) -> str:
+    gap = _gap(case.base.x, _samples(case.trial.draw(), "a second time"))
+    if gap > 0:
+        raise Refused(f"two calls with one seed differ by {gap:.1e}; expected the same bits: draw from `rng` only")
+    return ""
+
+
+def other_seed(case: Case) -> str:
+    other = _samples(case.trial.draw(seed=1), "with another seed")
+    if torch.equal(case.base.x, other):
+        raise Refused("another seed gave the same samples; expected other ones: draw the randomness from `rng`")
+    return ""
+
+
+def rows(case: Case) -> str:
+    y = case.trial.y.clone()
+    y[1, 0] = 0.3 - y[1, 0]  # channel 0 holds the values, channel 1 the mask
+    x = _samples(case.trial.draw(y), "with another y in row 1")
+    gap = _gap(case.base.x[[0, 2]], x[[0, 2]])
+    if gap > TOLERANCE:
+        raise Refused(
+            f"the samples of measurements 0 and 2 moved by {gap:.1e} when the y of measurement 1 changed; expected at "
+            f"most {TOLERANCE}: take norms and means per row, and sum over rows only before a gradient"
+        )
+    return ""
+
+
+def broken_row(case: Case) -> str:
+    y = case.trial.y.clone()
+    y[1, 0], y[2, 0] = 1e6, math.nan
+    x = _samples(case.trial.draw(y), "with a y of 1e6 in row 1 and NaN in row 2")
+    gap = _gap(case.base.x[:1], x[:1])
+    if gap > TOLERANCE:
+        raise Refused(
+            f"a y of 1e6 in row 1 and NaN in row 2 moved the samples of measurement 0 by {gap:.1e}; expected at most "
+            f"{TOLERANCE}: no reduction over the batch, and no branch on it"
+        )
+    return ""
+
+
+def alone(case: Case) -> str:
+    x = _samples(case.trial.draw(ids=[1]), "with one measurement")
+    gap = _gap(case.base.x[1:2], x)
+    if gap > TOLERANCE:
+        raise Refused(
+            f"measurement 1 alone gives samples that differ by {gap:.1e} from those in a batch; expected at most "
+            f"{TOLERANCE}: no loop length, step size or index may depend on the batch"
+        )
+    return ""
+
+
+def chunks(case: Case) -> str:
+    if case.joint != "independent":
+        raise NotApplicable(f"the samples of a {case.joint} method are never split")
+    x = torch.cat([_samples(drawn, "with fewer samples") for drawn in case.chunks], 1)
+    gap = _gap(case.base.x, x)
+    if gap > TOLERANCE:
+        raise Refused(
+            f"{case.trial.num_samples} samples in one call and in two differ by {gap:.1e}; expected at most "
+            f"{TOLERANCE}: draw noise as rng.randn((num_samples, ...)), or declare joint = 'coupled'"
+        )
+    return ""
+
+
+def nfe(case: Case) -> str:
+    used = bool(case.cls.needs & (Cap.DENOISER | Cap.DECODER)) or case.base.meter.forward > 0
+    claim = find_claim(case.cls.__doc__, case.module.__doc__)
+    if claim is None and not used:
+        raise NotApplicable("it does not use the network")
+    if claim is None:
+        raise Refused(f"no docstring says what a sample costs; expected a line `{SYNTAX}`")
+    runs = [(case.trial.num_samples, case.base)] + ([(2, case.chunks[0])] if case.joint == "independent" else [])
+    for num_samples, drawn in runs:
+        _samples(drawn, "with fewer samples")
+        total = M * num_samples
+        measured = drawn.meter.nfe(total), drawn.meter.nfe_vjp(total)
+        claimed = tuple(evaluate(text, _names(case, num_samples)) for text in (claim.forward, claim.backward))
+        if not claim.holds(measured, claimed):
+            raise Refused(
+                f"metered {measured[0]:g} forward, {measured[1]:g} backward per sample at s = {num_samples}; "
+                f"the docstring claims {'at most ' * claim.at_most}{claimed[0]:g} and {claimed[1]:g}"
+            )
+        if used and measured[0] == 0:
+            raise Refused("it needs the network but made no call of it; drop DENOISER or DECODER from `needs`")
+    return f"{measured[0]:g} forward, {measured[1]:g} backward"
+
+
+def _names(case: Case, num_samples: int) -> dict[str, object]:
+    names = [field.name for field in dataclasses.fields(case.cls)]
+    names += [name for name, value in vars(case.cls).items() if isinstance(value, property)]
+    values = {name: getattr(case.method, name) for name in names}
+    return values | {"s": num_samples, "decode_nfe": case.trial.prior.decode_nfe}
+
+
+def data_fit(case: Case) -> str:
+    if not case.cls.needs & SEES_Y:
+        raise NotApplicable("it does not need the measurement")
+    prior_draws = case.trial.prior.sample(NUM_PRIOR, Rng(("conformance", "prior"), range(M)))
+    fit, ceiling = _misfit(case, case.base.x), _misfit(case, prior_draws)
+    words = f"squared residual {fit:.2g} against {ceiling:.2g} of prior draws"
+    # on the toy exact draws reach 0.03 of it, the prior's mean 0.5 and draws that ignore y 1.0 +- 0.2
+    if fit > MOST_MISFIT * ceiling:
+        raise Refused(f"{words}; expected less than {MOST_MISFIT} of it: does it use y?")
+    return words
+
+
+def _misfit(case: Case, x: Tensor) -> float:
+    y = case.trial.y.repeat_interleave(x.shape[1], 0)
+    return case.trial.problem.residual(x.flatten(0, 1), y).square().mean().item()
+
+
+def _samples(drawn: Drawn, when: str) -> Tensor:
+    if drawn.findings.error:
+        raise Refused(f"{when}, `sample` raised {drawn.findings.error}")
+    if not isinstance(drawn.x, Tensor):
+        raise Refused(f"{when}, `sample` returned {type(drawn.x).__name__}; expected a tensor")
+    return drawn.x
+
+
+def _gap(expected: Tensor, got: Tensor) -> float:
+    """Largest absolute difference; infinite where shapes differ or `got` is not finite."""
+    if expected.shape != got.shape or not got.isfinite().all():
+        return math.inf
+    return (expected - got).abs().max().item()
+
+
+SAMPLE_CHECKS = (
+    Check("it trains", trains, gate=True),
+    Check("only declared capabilities", capabilities, gate=True),
+    Check("it draws samples", draws, gate=True),
+    Check("shape, dtype and device", shape, gate=True),
+    Check("finite samples", finite, gate=True),
+    Check("inputs untouched", inputs),
+    Check("global state untouched", global_state),
+    Check("same seed, same bits", same_seed),
+    Check("another seed, other samples", other_seed),
+    Check("rows do not interact", rows),
+    Check("a broken measurement stays alone", broken_row),
+    Check("alone as in a batch", alone),
+    Check("any chunk size", chunks),
+    Check("NFE as the docstring claims", nfe),
+    Check("fits the data better than the prior", data_fit),
+)

@@ -1,0 +1,115 @@
+"""A Gaussian prior over 4 x 4 images and a masked linear problem: small, and exact in every capability."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.types import Cap, Random
+
+SIDE = 4
+
+
+@dataclass(frozen=True)
+class ToyPrior:
+    """N(mu, C) with standard deviation 0.5 and correlations that fall off with distance over 2 pixels."""
+
+    caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
+    shape: ClassVar[tuple[int, ...]] = (1, SIDE, SIDE)
+    latent_shape: ClassVar[tuple[int, ...]] = (1, SIDE, SIDE)
+    sigma_range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    decode_nfe: ClassVar[int] = 1
+
+    @cached_property
+    def mean(self) -> Tensor:
+        return torch.linspace(-0.5, 0.5, SIDE * SIDE, dtype=torch.float64)
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        pixels = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE)).double()
+        return 0.25 * torch.exp(-torch.cdist(pixels, pixels) / 2)
+
+    @cached_property
+    def _spectrum(self) -> tuple[Tensor, Tensor]:
+        return torch.linalg.eigh(self.covariance)
+
+    def sample(self, num_samples: int, rng: Random) -> Tensor:
+        z = rng.randn((num_samples, *self.latent_shape))
+        return self.decode(z.flatten(0, 1)).view_as(z)
+
+    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """mu + C (C + sigma^2 I)^-1 (x_t - mu)."""
+        values, vectors = self._spectrum
+        shrink = values / (values + torch.as_tensor(sigma, dtype=x_t.dtype).square().view(-1, 1))
+        return (self.mean + ((x_t.flatten(1) - self.mean) @ vectors * shrink) @ vectors.T).view_as(x_t)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """mu + C^(1/2) z."""
+        values, vectors = self._spectrum
+        return (self.mean + (z.flatten(1) @ vectors * values.sqrt()) @ vectors.T).view_as(z)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        values, vectors = self._spectrum
+        white = (x.flatten(1) - self.mean) @ vectors / values.sqrt()
+        return -0.5 * (white.square() + values.log() + math.log(2 * math.pi)).sum(1)
+
+
+class RowPairs:
+    """Averages vertical pairs of pixels: (n, 1, 4, 4) -> (n, 1, 2, 4), zero where y's mask says so."""
+
+    linear: ClassVar[bool] = True
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.where(observed(y), x.unflatten(2, (SIDE // 2, 2)).mean(3), 0.0)
+
+    def adjoint(self, v: Tensor, y: Tensor) -> Tensor:
+        return torch.where(observed(y), v, 0.0).repeat_interleave(2, dim=2) / 2
+
+
+@dataclass(frozen=True)
+class ToyProblem:
+    """y = mask * (A x + noise): channel 0 holds the values, channel 1 what was observed, so y is (n, 2, 2, 4)."""
+
+    prior: ToyPrior
+    sigma_y: float = 0.1
+    caps: ClassVar[Cap] = Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT
+    operator: ClassVar[RowPairs] = RowPairs()
+
+    def residual(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.where(observed(y), y[:, :1], 0.0) - self.operator(x, y)
+
+    def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
+        return -self.residual(x, y).square().flatten(1).sum(1) / (2 * self.sigma_y**2)
+
+    def simulate(self, x: Tensor, rng: Random) -> Tensor:
+        """x (n, *x) -> (n, *y); every measurement observes six of the eight values, the last row lacks two."""
+        mask = torch.ones(len(x), 1, SIDE // 2, SIDE, dtype=x.dtype)
+        mask[:, :, -1, -2:] = 0
+        clean = self.operator(x, torch.cat([mask, mask], 1))
+        noise = rng.randn((len(x) // len(rng), *clean.shape[1:])).flatten(0, 1)
+        return torch.cat([mask * (clean + self.sigma_y * noise), mask], 1)
+
+    def posterior(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (m, 16) and covariance (m, 16, 16) of the Gaussian posterior."""
+        pixels = torch.eye(SIDE * SIDE, dtype=y.dtype).view(-1, *self.prior.shape)
+        rows = [self.operator(pixels, y_i.expand(len(pixels), *y_i.shape)).flatten(1).T for y_i in y]
+        matrix = torch.stack(rows)  # (m, 8, 16)
+        covariance = torch.linalg.inv(self.prior.covariance.inverse() + matrix.mT @ matrix / self.sigma_y**2)
+        residual = self.residual(self.prior.mean.view(self.prior.shape).expand(len(y), *self.prior.shape), y).flatten(1)
+        shift = covariance @ matrix.mT @ residual[:, :, None] / self.sigma_y**2
+        return self.prior.mean + shift[:, :, 0], covariance
+
+    def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
+        mean, covariance = self.posterior(y)
+        noise = rng.randn((num_samples, *self.prior.shape))
+        return (mean[:, None] + noise.flatten(2) @ torch.linalg.cholesky(covariance).mT).view_as(noise)
+
+
+def observed(y: Tensor) -> Tensor:
+    """Where the instrument looked, (n, 1, 2, 4) bool."""
+    return y[:, 1:] > 0.5

@@ -1,0 +1,157 @@
+"""Runs of a foreign method on the toy: watched, metered, and contained, so that its failure is a value."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.conformance.toy import ToyPrior, ToyProblem
+from bench.cost import Meter, PriorView, ProblemView, Tap, counted, on_backward
+from bench.rng import Rng
+from bench.types import Cap, Method
+
+M = 3  # measurements
+NEEDED = {
+    "denoise": ("prior.denoise", Cap.DENOISER),
+    "decode": ("prior.decode", Cap.DECODER),
+    "log_prob": ("prior.log_prob", Cap.DENSITY),
+    "log_likelihood": ("problem.log_likelihood", Cap.NONE),
+    "residual": ("problem.residual", Cap.RESIDUAL),
+    "operator": ("problem.operator", Cap.RESIDUAL | Cap.LINEAR),  # either will do
+    "adjoint": ("problem.operator.adjoint", Cap.LINEAR),
+    "simulate": ("problem.simulate", Cap.SIMULATE),
+    "sample_posterior": ("problem.sample_posterior", Cap.EXACT),
+}
+DIFFERENTIATED = ("log_likelihood", "residual", "operator")
+GLOBAL_STATE: dict[str, tuple[Callable, Callable]] = {
+    "torch's global random generator": (torch.get_rng_state, torch.set_rng_state),
+    "numpy's global random generator": (np.random.get_state, np.random.set_state),
+    "Python's global random generator": (random.getstate, random.setstate),
+    "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+}
+
+
+@dataclass
+class Findings:
+    """What was seen of foreign code beside its result."""
+
+    error: str = ""
+    touched: list[str] = field(default_factory=list)
+    undeclared: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The outcome of one call of `sample`; x is None when it raised."""
+
+    x: Tensor | None
+    findings: Findings
+    meter: Meter
+    y_changed: bool
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method set up on the toy, with M measurements and `num_samples` samples of each."""
+
+    method: Method
+    path: Path
+    num_samples: int
+
+    @cached_property
+    def prior(self) -> ToyPrior:
+        return ToyPrior()
+
+    @cached_property
+    def problem(self) -> ToyProblem:
+        return ToyProblem(self.prior)
+
+    @cached_property
+    def y(self) -> Tensor:
+        rng = Rng(("conformance", "y"), range(M))
+        return self.problem.simulate(self.prior.sample(1, rng)[:, 0], rng)
+
+    @cached_property
+    def trained(self) -> tuple[object, Findings]:
+        """What `train` returned, and what was seen meanwhile."""
+        findings, result = Findings(), None
+        with contained(findings, self.path):
+            tap = guard(self.method.needs, findings)
+            prior, problem = PriorView(self.prior, tap), ProblemView(self.problem, tap)
+            result = self.method.train(prior, problem, rng=Rng(("conformance", "train"), [0]))
+        return result, findings
+
+    def draw(
+        self, y: Tensor | None = None, ids: Sequence[int] = range(M), samples: range | None = None, seed: int = 0
+    ) -> Drawn:
+        """Samples of the measurements `ids`; all of them, at their own y, unless said otherwise."""
+        y = (self.y if y is None else y)[list(ids)]
+        samples = samples or range(self.num_samples)
+        before, findings, x = y.clone(), Findings(), None
+        tap = guard(self.method.needs, findings)
+        prior, meter = counted(PriorView(self.prior, tap))
+        state = {"state": self.trained[0]} if trainable(self.method) else {}
+        with contained(findings, self.path):
+            rng = Rng(("conformance", seed), ids, samples)
+            x = self.method.sample(prior, ProblemView(self.problem, tap), y, len(samples), rng=rng, **state)
+        return Drawn(x, findings, meter, not torch.allclose(y, before, 0, 0, equal_nan=True))
+
+
+def trainable(method: object) -> bool:
+    return callable(getattr(method, "train", None))
+
+
+def guard(declared: Cap, findings: Findings) -> Tap:
+    """A tap that refuses whatever `declared` does not cover, and notes it."""
+
+    def refuse(what: str, cap: Cap) -> None:
+        findings.undeclared.append(f"{what}, which needs {' or '.join(f'Cap.{c.name}' for c in cap)}")
+        raise PermissionError(f"{findings.undeclared[-1]}, is not declared in `needs`")
+
+    def tap(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
+        name, cap = NEEDED[kind]
+        if cap and not cap & declared:
+            refuse(name, cap)
+        output = call(*inputs)
+        if kind in DIFFERENTIATED and Cap.GRAD not in declared:
+            on_backward(output, lambda _: refuse(f"the gradient of {name}", Cap.GRAD))
+        return output
+
+    return tap
+
+
+@contextmanager
+def contained(findings: Findings, path: Path) -> Iterator[None]:
+    """Run foreign code: what it raises becomes words, and what it did to the global state is noted and undone."""
+    before = {name: get() for name, (get, _) in GLOBAL_STATE.items()}
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        findings.error = in_words(error, path)
+    for name, (get, restore) in GLOBAL_STATE.items():
+        if not _equal(get(), before[name]):
+            findings.touched.append(name)
+            restore(before[name])
+
+
+def in_words(error: BaseException, path: Path) -> str:
+    """Kind, first line and place of an error raised in the file `path`."""
+    text = (str(error).strip() or "no message").splitlines()[0]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    return f"{type(error).__name__}: {text}" + (f" ({path.name}, line {lines[-1]})" if lines else "")
+
+
+def _equal(a: object, b: object) -> bool:
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    return np.array_equal(a, b)

@@ -1,0 +1,78 @@
+"""Convergence of Markov chains: split R-hat and effective sample size.
+
+Title: Rank-normalization, folding, and localization: an improved R-hat for assessing convergence of MCMC
+Venue: Bayesian Analysis 16(2), 2021, equations (1) to (14)
+URL: https://arxiv.org/abs/1903.08008
+Deviations: R-hat is not folded; the sum of autocorrelations ends with a whole pair, without the odd last term.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+MIN_STATES = 4  # each half of a chain needs two states for a variance
+
+
+def rank_normalise(chains: Tensor) -> Tensor:
+    """Normal scores of the ranks among all states of all chains, `(..., C, T)`; ties share their mean rank.
+
+    Functionals with heavy tails keep a finite variance that way; "bulk" diagnostics are those of these scores.
+    """
+    values = chains.flatten(-2).contiguous()
+    ordered = values.sort(-1).values
+    ranks = (torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True) + 1) / 2
+    scores = torch.special.ndtri((ranks.to(values) - 3 / 8) / (values.shape[-1] + 1 / 4))
+    return scores.reshape(chains.shape)
+
+
+def split_rhat(chains: Tensor) -> Tensor:
+    """Potential scale reduction of C chains of T >= 4 states, `(..., C, T)` -> `(...)`; near 1 when they agree.
+
+    Each chain is halved, so that one drifting chain does not agree with itself. NaN where no state differs from
+    another, infinite where chains sit still at different values.
+    """
+    within, total = _variances(_halved(chains))
+    return (total / within).sqrt()
+
+
+def effective_sample_size(chains: Tensor) -> Tensor:
+    """Number of independent draws with the same variance of the mean, `(..., C, T)` -> `(...)`.
+
+    Geyer's initial monotone positive sequence on the split chains; at most `C T log10(C T)`. NaN where no state
+    differs from another.
+    """
+    halves = _halved(chains)
+    num_states, size = halves.shape[-1], halves.shape[-2] * halves.shape[-1]
+    within, total = _variances(halves)
+    correlation = 1 - (within[..., None] - _autocovariance(halves).mean(-2)) / total[..., None]
+    correlation[..., 0] = 1 + 0 * total  # keeps the NaN of chains without spread
+    pairs = correlation[..., : num_states // 2 * 2].unflatten(-1, (-1, 2)).sum(-1)
+    positive = (pairs > 0).cumprod(-1).bool() | pairs.isnan()
+    monotone = torch.where(positive, pairs, 0.0).cummin(-1).values
+    return size / (2 * monotone.sum(-1) - 1).clamp(min=1 / math.log10(size))
+
+
+def _halved(chains: Tensor) -> Tensor:
+    """`(..., C, T)` -> `(..., 2C, T // 2)`; the middle state of an odd chain is left out."""
+    num_states = chains.shape[-1]
+    if num_states < MIN_STATES:
+        raise ValueError(f"chains have {num_states} states, expected at least {MIN_STATES}")
+    half = num_states // 2
+    return torch.cat([chains[..., :half], chains[..., num_states - half :]], -2)
+
+
+def _variances(halves: Tensor) -> tuple[Tensor, Tensor]:
+    """W and var-plus: the variance within the chains, and within and between them."""
+    num_states = halves.shape[-1]
+    within = halves.var(-1).mean(-1)
+    return within, within * (num_states - 1) / num_states + halves.mean(-1).var(-1)
+
+
+def _autocovariance(chains: Tensor) -> Tensor:
+    """Biased (divided by T) autocovariance at the lags 0 to T - 1 along the last axis."""
+    num_states = chains.shape[-1]
+    spectrum = torch.fft.rfft(chains - chains.mean(-1, keepdim=True), n=2 * num_states)
+    return torch.fft.irfft(spectrum.abs().square(), n=2 * num_states)[..., :num_states] / num_states

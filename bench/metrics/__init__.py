@@ -1,0 +1,1 @@
+"""Metrics per measurement: what they mean (`definitions`, without torch) and how they are computed (`compute`)."""

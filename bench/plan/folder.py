@@ -1,0 +1,74 @@
+"""A suite's folder under results/: one run at a time, only whole artefacts, specs that change when the suite does."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.artefacts import ArtefactError, check, read_json, write_json
+from bench.cli import UserError
+from bench.plan.suite import Suite
+
+TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behind when it is killed
+
+
+def claim(root: str) -> None:
+    """Take the folder until this process ends, however it ends: a killed run leaves temporary files, but no lock."""
+    Path(root).mkdir(parents=True, exist_ok=True)
+    lock = os.open(
+        f"{root}/.lock", os.O_CREAT | os.O_RDWR
+    )  # stays open: the system drops the lock when the process dies
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{root}: another run is at work here; wait for it to end") from None
+    for path in Path(root).rglob(".*"):
+        if TEMPORARY.match(path.name):
+            path.unlink(missing_ok=True)
+
+
+def check_artefacts(root: str) -> None:
+    """Raise ArtefactError, naming the file, when an artefact was truncated or edited."""
+    for path in sorted(p for p in Path(root).rglob("*") if p.suffix in (".safetensors", ".csv", ".json")):
+        if path.suffix == ".csv" and not Path(f"{path}.info.json").exists():
+            raise ArtefactError(
+                f"{path}: its record {path.name}.info.json is gone; delete it and run the same command again"
+            )
+        check(path)
+
+
+def write_specs(suite: Suite) -> None:
+    """Write the specs that are new or changed, after their operators and methods were tried out."""
+    changed = {path: content for path, content in suite.specs() if _on_disk(path) != content}
+    tasks = [{**spec, "side": suite.side(spec["dataset"])} for spec in changed.values() if "operator" in spec]
+    runs = {_choice(spec): spec for spec in changed.values() if "method" in spec}  # each method with each settings once
+    _rehearse(suite, [{**spec, "key": suite.key_of(spec)} for spec in [*tasks, *runs.values()]])
+    for path, content in changed.items():
+        write_json(path, content)
+
+
+def _rehearse(suite: Suite, specs: list[dict]) -> None:
+    """In a process of its own: it imports torch and the methods, which this one does not."""
+    if not specs:
+        return
+    command = [sys.executable, "-m", "bench.rehearse"]
+    done = subprocess.run(command, input=json.dumps(specs), capture_output=True, text=True)
+    if done.returncode != 0:  # a module that ends the process it is imported in: its runs will tell
+        return
+    for key, what in json.loads(done.stdout)[:1]:
+        raise UserError(f"{suite.file}: {key}: {what}")
+
+
+def _choice(spec: dict) -> str:
+    return json.dumps([spec["method"], spec["settings"]], sort_keys=True)
+
+
+def _on_disk(path: str) -> dict | None:
+    if not Path(path).exists():
+        return None
+    return {key: value for key, value in read_json(path).items() if key != "sha256"}

@@ -1,0 +1,105 @@
+"""What source files say, read without importing them: what a program needs, which hyperparameters a method has."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+NEUTRAL = {Path("bench", f"{name}.py") for name in ("artefacts", "cli", "provenance")}  # no number depends on them
+
+
+@cache
+def sources_of(program: str) -> tuple[str, ...]:
+    """A program (`bench/fit.py`, `methods/dps.py`) with the files in bench/ that decide what it computes: its imports,
+    theirs and so on, and the JSON files beside them."""
+    found: set[Path] = set()
+    todo = [Path(program)]
+    while todo:
+        file = todo.pop()
+        if file not in found | NEUTRAL:
+            found.add(file)
+            todo += [imported for name in imported_names(file) for imported in _files(name)]
+    found |= {beside for file in found for beside in file.parent.glob("*.json")}
+    return tuple(sorted(map(str, found)))
+
+
+def imported_names(file: Path) -> set[str]:
+    """What a file imports anywhere in it, as in `bench.priors.gmm.GMM`."""
+    names = set()
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _tree(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_text())
+    except SyntaxError:  # the command itself will say so, where it can be seen
+        return ast.Module([], [])
+
+
+def _files(name: str) -> list[Path]:
+    """The files that Python loads for a dotted name inside bench."""
+    parts = name.split(".")
+    if parts[0] != "bench":
+        return []
+    prefixes = [Path(*parts[:length]) for length in range(2, len(parts) + 1)]
+    candidates = [file for prefix in prefixes for file in (prefix / "__init__.py", prefix.with_suffix(".py"))]
+    return [file for file in candidates if file.is_file()]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A hyperparameter as it is written down: `num_steps: int = 1000`."""
+
+    annotation: str
+
+    def accepts(self, value: object) -> bool:
+        """Whether a value from YAML fits; annotations that are not understood accept everything."""
+        return _fits(ast.parse(self.annotation, mode="eval").body, value)
+
+
+def method_fields(file: Path) -> dict[str, Field] | None:
+    """Fields of the dataclass named in `__all__`; None when the file cannot be read that way."""
+    try:
+        body = ast.parse(file.read_text()).body
+        (name,) = next(
+            ast.literal_eval(n.value)
+            for n in body
+            if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__"
+        )
+        cls = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == name)
+    except (OSError, SyntaxError, ValueError, StopIteration):
+        return None
+    annotated = [node for node in cls.body if isinstance(node, ast.AnnAssign)]
+    fields = {ast.unparse(node.target): ast.unparse(node.annotation) for node in annotated}
+    return {name: Field(annotation) for name, annotation in fields.items() if "ClassVar" not in annotation}
+
+
+def _fits(annotation: ast.expr, value: object) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    match annotation:
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            return _fits(left, value) or _fits(right, value)
+        case ast.Subscript(value=ast.Name("Optional"), slice=inner):
+            return value is None or _fits(inner, value)
+        case ast.Subscript(value=ast.Name("Literal"), slice=choices):
+            return value in (
+                ast.literal_eval(choices) if isinstance(choices, ast.Tuple) else [ast.literal_eval(choices)]
+            )
+        case ast.Subscript(value=ast.Name("tuple" | "list")) | ast.Name("tuple" | "list"):
+            return isinstance(value, list)
+        case ast.Constant(None):
+            return value is None
+        case ast.Name("int"):
+            return is_number and isinstance(value, int)
+        case ast.Name("float"):
+            return is_number
+        case ast.Name("bool" | "str" as kind):
+            return type(value).__name__ == kind
+    return True

@@ -1,0 +1,50 @@
+"""`atoms`: the uniform measure on a finite set of images, whose denoiser and posteriors are sums."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.types import Cap, Random
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms:
+    """p(x) = 1/N sum_i delta(x - a_i), `atoms` (N, *x) in data units. No density, no smoothing."""
+
+    atoms: Tensor
+
+    caps: ClassVar[Cap] = Cap.DENOISER
+    sigma_range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    decode_nfe: ClassVar[int] = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.atoms.shape[1:])
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def sample(self, num_samples: int, rng: Random) -> Tensor:
+        """Prior draws, `(m, num_samples, *x)`."""
+        return self.atoms[rng.randint(len(self.atoms), (num_samples,)).to(self.atoms.device)]
+
+    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """E[x | x_t] = sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma > 0 () or (n,)."""
+        variance = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device).square().view(-1, 1)
+        logits = (x_t.flatten(1) @ self._flat.T - self._half_norms) / variance
+        return (logits.softmax(1) @ self._flat).view_as(x_t)
+
+    @cached_property
+    def _flat(self) -> Tensor:
+        return self.atoms.flatten(1)
+
+    @cached_property
+    def _half_norms(self) -> Tensor:
+        return self._flat.square().sum(1) / 2

@@ -1,0 +1,49 @@
+"""Reading the stored measurements of a task."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.artefacts import ArtefactError, Json, read_tensors
+from bench.problems import make_problem
+from bench.problems.operators import Shape, pack
+from bench.problems.problem import PosteriorSampler, Problem
+
+
+@dataclass(frozen=True)
+class Observations:
+    """m measurements of a task: x_true (m, *x), packed y (m, *y), image_id (m,) int64, and the file's header."""
+
+    x_true: Tensor
+    y: Tensor
+    image_id: Tensor
+    header: Json
+
+
+def read_observations(path: str | Path, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Observations:
+    """The measurements in `observations.safetensors` or `bank.safetensors`, after both of its hashes were checked."""
+    tensors, header = read_tensors(path)
+    if header["observations_sha256"] != content_hash(tensors):
+        raise ArtefactError(f"{path}: does not match its observations_sha256; delete it and run the same command again")
+    y = pack(tensors["y"], tensors.get("mask"))
+    return Observations(tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header)
+
+
+def problem_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None) -> Problem:
+    """The problem that the header of a task's observations describes."""
+    return make_problem(header["operator"], header["parameters"], header["sigma_y"], x_shape, posterior)
+
+
+def content_hash(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names, types, shapes and bytes of the tensors, whatever their order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+"""Copy a suite's tables and figures to where they are committed: `python -m bench.publish results/<suite>`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.artefacts import read_csv, write_bytes, write_json
+from bench.cli import UserError, run
+from bench.provenance import provenance
+from bench.report.results import Source, Suite, load, source
+from bench.report.statistics import summarise, summary_csv
+from bench.report.tables import impurities
+
+FIGURES = ("distance", "fidelity-diversity", "calibration")
+LARGEST = 1_500_000  # bytes of a committed file
+
+
+def main(*arguments: str) -> None:
+    """Publish into results/reference/<suite>/; refuses artefacts of edited sources or of several commits."""
+    options = _options(arguments)
+    suite = load(Path(options.folder) / "specs" / "suite.json")
+    if read_csv(suite.root / "tables" / "summary.csv")[0] != summary_csv(summarise(suite)):
+        raise UserError(f"{suite.root}/tables/summary.csv: is older than the metrics; run the workflow again")
+    figures = options.figures or [*FIGURES, *_one_grid_per_prior(suite)]
+    sources = [*suite.sources, *_sources_of_outputs(suite, figures)]
+    faults = impurities(sources)
+    if faults and not options.allow_dirty:
+        advice = "commit, remove the folder and run again, or say --allow-dirty"
+        raise UserError(f"{options.folder}: {'; '.join(faults)}; {advice}")
+    into = Path(options.into) / suite.name
+    shutil.rmtree(into, ignore_errors=True)
+    _copy_tables(suite.root / "tables", into, faults)
+    for stem in figures:
+        for name in (f"{stem}.png", f"{stem}.csv", f"{stem}.csv.info.json"):
+            _copy(suite.root / "figures" / name, into / "figures" / name)
+    write_json(into / "provenance.json", _record(suite, sources, faults))
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.publish", description=__doc__)
+    parser.add_argument("folder", help="results/<suite>")
+    parser.add_argument("--allow-dirty", action="store_true", help="publish all the same and say so beneath the tables")
+    parser.add_argument("--figures", nargs="+", help="stems in figures/; default: overviews and one grid per prior")
+    parser.add_argument("--into", default="results/reference", help="default: results/reference")
+    return parser.parse_args(arguments)
+
+
+def _one_grid_per_prior(suite: Suite) -> list[str]:
+    first = {task.observations.get("prior"): task.name for task in reversed(suite.tasks)}
+    return [f"grid-{task.name}" for task in suite.tasks if task.name in first.values()]
+
+
+def _sources_of_outputs(suite: Suite, figures: Sequence[str]) -> list[Source]:
+    paths = [suite.root / "tables" / "summary.csv", *(suite.root / "figures" / f"{stem}.csv" for stem in figures)]
+    return [source(path, read_csv(path)[1]) for path in paths]
+
+
+def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
+    for name in ("summary.csv", "summary.csv.info.json"):
+        _copy(tables / name, into / name)
+    beneath = f"- Published with --allow-dirty: {'; '.join(faults)}.\n" if faults else ""
+    for path in sorted(tables.glob("*.md")):
+        write_bytes(into / path.name, (path.read_text() + beneath).encode())
+
+
+def _copy(path: Path, to: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: is missing; run the workflow again, or name other --figures")
+    if path.stat().st_size > LARGEST:
+        print(f"{path}: left out, {path.stat().st_size} bytes are more than {LARGEST}")
+    else:
+        write_bytes(to, path.read_bytes())
+
+
+def _record(suite: Suite, sources: Sequence[Source], faults: Sequence[str]) -> dict:
+    return {
+        "suite": suite.name,
+        "commits": sorted({found.commit for found in sources}),
+        "faults": list(faults),
+        "num_artefacts": len(sources),
+        "observations_sha256": {task.name: task.observations["observations_sha256"] for task in suite.tasks},
+        "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
+        "published_by": provenance(),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

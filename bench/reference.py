@@ -1,0 +1,106 @@
+"""`python -m bench.reference specs/tasks/<task>.json`: two independent sets of exact posterior draws, and their checks."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.artefacts import read_json, write_tensors
+from bench.cli import run
+from bench.metrics.distances import energy
+from bench.priors import load_prior, prior_path
+from bench.problems.bank import Observations, problem_of, read_observations
+from bench.problems.exact import Posterior, TemperedSMC, exact_posterior
+from bench.provenance import provenance
+from bench.rng import Rng
+
+MAX_ENERGY_SHARE = 0.005  # energy distance of the two sets over twice their mean distance; methods sit at 0.01 to 1
+MAX_MEAN_SHIFT = 0.2  # RMS over pixels, in posterior standard deviations; 512 independent draws give 0.06
+MAX_MOMENT_Z = 6.0  # where the moments have a formula: largest deviation over pixels, in standard errors
+NUM_TRIES = 3  # with twice the particles each time
+
+
+def main(spec_path: str) -> None:
+    spec = read_json(spec_path)
+    folder = Path(spec["root"]) / "tasks" / spec["task"]
+    observations = read_observations(folder / "observations.safetensors")
+    prior = load_prior(prior_path(spec["root"], spec["prior"], spec["family"]))
+    posterior = exact_posterior(prior, problem_of(observations.header, prior.shape))
+    x_a, x_b, checks = draw(posterior, observations, spec["num_reference"])
+    mean, std = posterior.moments(observations.y) or (x_a.mean(1), x_a.std(1))
+    perplexity = posterior.perplexity(observations.y)
+    if perplexity is None:  # no formula: of the component to which a draw belongs
+        perplexity = torch.stack([prior.log_joint(x).softmax(1).mean(0) for x in x_a])
+        perplexity = torch.special.entr(perplexity).sum(1).exp()
+    reasons = [reason(check) for check in checks]
+    for i, text in enumerate(reasons):
+        if text:
+            print(f"{spec['task']}: reference of measurement {i} not admitted: {text}", file=sys.stderr)
+    header = {
+        "task": spec["task"],
+        "kind": posterior.kind,
+        "admitted": [not text for text in reasons],
+        "reasons": reasons,
+        "checks": {name: [check.get(name) for check in checks] for name in checks[0]},
+        "posterior_perplexity": perplexity.tolist(),
+        "perplexity_of": posterior.perplexity_of,
+        "observations_sha256": observations.header["observations_sha256"],
+        "provenance": provenance(),
+    }
+    tensors = {"x_a": x_a, "x_b": x_b, "mean": mean, "std": std}
+    write_tensors(folder / "exact.safetensors", {name: tensor.float() for name, tensor in tensors.items()}, header)
+
+
+def draw(posterior: Posterior, observations: Observations, num_draws: int) -> tuple[Tensor, Tensor, list[dict]]:
+    """Two sets (m, num_draws, *x) and the checks of each measurement; a particle reference may try again, larger."""
+    task, y = observations.header["task"], observations.y
+    sets, checks = [], []
+    for i, image_id in enumerate(observations.image_id.tolist()):
+        sampler, row = posterior, y[i : i + 1]
+        for attempt in range(NUM_TRIES):
+            pair = [
+                sampler.sample(row, num_draws, Rng(("reference", task, name, attempt), (image_id,), range(num_draws)))
+                for name in "ab"
+            ]
+            check = compare(*pair, posterior.moments(row))
+            if not reason(check) or not isinstance(sampler, TemperedSMC):
+                break
+            sampler = dataclasses.replace(sampler, num_particles=2 * sampler.num_particles)
+        sets.append(pair)
+        checks.append(check | {"attempts": attempt + 1})
+    return torch.cat([a for a, _ in sets]), torch.cat([b for _, b in sets]), checks
+
+
+def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> dict[str, float]:
+    """How far two sets of draws (1, e, *x) are from each other and, where there is a formula, from its moments."""
+    distance = torch.cdist(x_a.flatten(2), x_b.flatten(2)).mean().item()
+    std = (x_a.var(1) / 2 + x_b.var(1) / 2).sqrt().clamp_min(1e-6)
+    check = {
+        "energy_share": energy(x_a, x_b).item() / max(2 * distance, 1e-12),
+        "mean_shift": ((x_a.mean(1) - x_b.mean(1)) / std).square().mean().sqrt().item(),
+    }
+    if moments is not None:
+        standard_error = (moments[1] / x_a.shape[1] ** 0.5).clamp_min(1e-6)
+        check["moment_z"] = max(((x.mean(1) - moments[0]) / standard_error).abs().max().item() for x in (x_a, x_b))
+    return check
+
+
+def reason(check: dict[str, float]) -> str:
+    """Why the reference is not admitted, or nothing."""
+    if "moment_z" in check:
+        z = check["moment_z"]
+        return "" if z < MAX_MOMENT_Z else f"draws are {z:.1f} standard errors from the closed-form mean"
+    if check["energy_share"] > MAX_ENERGY_SHARE:
+        return f"two runs differ: energy share {check['energy_share']:.3g} above {MAX_ENERGY_SHARE}"
+    if check["mean_shift"] > MAX_MEAN_SHIFT:
+        return f"two runs differ: means {check['mean_shift']:.2g} standard deviations apart, above {MAX_MEAN_SHIFT}"
+    return ""
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    run(main)

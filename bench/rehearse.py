@@ -1,0 +1,54 @@
+"""Try out what new specs ask for, before any work: `python -m bench.rehearse < specs`, a JSON list.
+
+Prints a JSON list of `[key in the suite's file, what is wrong]`. Only what a constructor refuses is a fault of the
+suite; a method module that cannot even be imported fails in its own runs, and the others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import sys
+
+from bench.problems import make_problem
+
+SIDES = {"digits": 8, "shapes": 16}  # pixels, unless the spec says otherwise
+
+
+def main() -> None:
+    specs = json.load(sys.stdin)  # with the `key` each comes from and, for tasks, the `side` of an image
+    with contextlib.redirect_stdout(sys.stderr):  # a method module may print when it is imported
+        faults = [(spec["key"], method_fault(spec) if "method" in spec else task_fault(spec)) for spec in specs]
+    print(json.dumps([(key, what) for key, what in faults if what]))
+
+
+def method_fault(spec: dict) -> str | None:
+    """What the method's class says against its settings."""
+    try:
+        module = importlib.import_module(f"methods.{spec['module']}")
+        (name,) = module.__all__
+        cls = getattr(module, name)
+    except (Exception, SystemExit):  # noqa: BLE001 (anything may go wrong in a user's module; its runs will tell)
+        return None
+    try:
+        cls(**spec["settings"])
+    except (ValueError, TypeError) as error:
+        return " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 (a broken constructor: its runs will tell)
+        return None
+    return None
+
+
+def task_fault(spec: dict) -> str | None:
+    """What the operator says against its parameters, or against images of that size."""
+    side = spec["side"] or SIDES[spec["dataset"]]
+    try:
+        make_problem(spec["operator"], spec["parameters"], spec["sigma_y"], (1, side, side))
+    except ValueError as error:
+        return " ".join(str(error).split())
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Figures of summarised numbers: fidelity against diversity, distance to the exact posterior, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from bench.report.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing
+from bench.report.figures.style import labelled, legend, looks, scale, small_panels
+from bench.report.results import REFERENCE, Suite
+from bench.report.statistics import Summary
+from bench.report.tables import DISTANCE
+from bench.report.text import csv_text
+
+DIVERSITY, FIDELITY, COVERAGE = "diversity_ratio", "mean_error", "coverage_exact@"
+_BAR = {"elinewidth": 0.8, "linestyle": "none"}
+_POINT = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+_STAR = {"marker": "*", "markersize": 10, "color": INK, "markerfacecolor": "none", "markeredgewidth": 0.8, "zorder": 4}
+_BAND = "#c9ced6"
+
+
+def fidelity_diversity(suite: Suite, lines: Sequence[Summary]) -> Drawing:
+    """Error of the posterior mean against the ratio of diversities, a panel per task, the exact posterior as a star."""
+    found = _index(lines)
+    figure, panels = small_panels(_titles(suite, found, (DIVERSITY, FIDELITY)), height=1.65)
+    for panel, task in zip(panels, suite.tasks, strict=True):
+        panel.axvline(1, color=MUTED, linewidth=0.6, linestyle=":", zorder=1)
+        for method, look in looks(suite.methods).items():
+            x, y = found.get((task.name, method, DIVERSITY)), found.get((task.name, method, FIDELITY))
+            if _has(x) and _has(y):
+                style = {"color": look.colour, "marker": look.marker, **_POINT, **_BAR}
+                panel.errorbar(x.mean, y.mean, xerr=_ends(x), yerr=_ends(y), **style)
+        x, y = found.get((task.name, REFERENCE, DIVERSITY)), found.get((task.name, REFERENCE, FIDELITY))
+        if _has(x) and _has(y):
+            panel.errorbar(x.mean, y.mean, xerr=_ends(x), yerr=_ends(y), **_STAR, **_BAR)
+    scale(panels[0], "x", _means(lines, DIVERSITY))
+    scale(panels[0], "y", _means(lines, FIDELITY))
+    figure.supxlabel("diversity over that of the exact posterior", fontsize=7.5)
+    figure.supylabel("error of the posterior mean", fontsize=7.5)
+    star = Line2D([], [], linestyle="none", label="exact posterior (reference)", **_STAR)
+    legend(figure, [star, *_handles(suite)])
+    return Drawing("fidelity-diversity", figure, _csv(suite, found, (DIVERSITY, FIDELITY)))
+
+
+def distance(suite: Suite, lines: Sequence[Summary]) -> Drawing:
+    """Distance to the exact posterior, a row per task, the floor as a band behind it."""
+    found, methods = _index(lines), looks(suite.methods)
+    step = 0.72 / max(len(methods), 1)
+    figure = Figure(figsize=(WIDTH * 0.8, len(suite.tasks) * (0.08 * len(methods) + 0.12) + 0.9), layout="constrained")
+    axes = figure.subplots()
+    scale(axes, "x", _means(lines, DISTANCE))
+    for i, task in enumerate(suite.tasks):
+        if i:
+            axes.axhline(i - 0.5, color=HAIRLINE, linewidth=0.5)
+        _draw_floor(axes, i, found.get((task.name, REFERENCE, DISTANCE)))
+        for j, (method, look) in enumerate(methods.items()):
+            line, height = found.get((task.name, method, DISTANCE)), i + (j - (len(methods) - 1) / 2) * step
+            if _has(line):
+                style = {"color": look.colour, "marker": look.marker, **_POINT, **_BAR}
+                axes.errorbar(line.mean, height, xerr=_ends(line), **style)
+            elif line:
+                _write_reason(axes, height, f"{method}: {line.reason.split(' (')[0]}")
+    axes.set_yticks(range(len(suite.tasks)), [task.name for task in suite.tasks], color=INK, fontsize=7.5)
+    axes.set_ylim(len(suite.tasks) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=HAIRLINE, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(f"{DISTANCE} to the exact posterior (data units)")
+    band = Patch(facecolor=_BAND, edgecolor=INK, linewidth=0.6, label=labelled(REFERENCE))
+    legend(figure, [band, *_handles(suite)])
+    return Drawing("distance", figure, _csv(suite, found, (DISTANCE,)))
+
+
+def calibration(suite: Suite, lines: Sequence[Summary]) -> Drawing:
+    """Empirical against nominal coverage of central intervals, a panel per task."""
+    found = _index(lines)
+    metrics = sorted({x.metric for x in lines if x.metric.startswith(COVERAGE)}, key=_level)
+    figure, panels = small_panels(_titles(suite, found, metrics), height=1.75)
+    for panel, task in zip(panels, suite.tasks, strict=True):
+        panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
+        for method, look in looks(suite.methods).items():
+            style = {"color": look.colour, "linewidth": 1, "marker": look.marker, "markersize": 3, "markeredgewidth": 0}
+            _draw_curve(panel, [found.get((task.name, method, m)) for m in metrics], style)
+        style = {"color": INK, "linewidth": 1, "linestyle": "--", "zorder": 4}
+        _draw_curve(panel, [found.get((task.name, REFERENCE, m)) for m in metrics], style)
+        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+    figure.supxlabel("nominal level of the central interval", fontsize=7.5)
+    figure.supylabel("share of exact draws inside", fontsize=7.5)
+    floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="exact posterior (reference)")
+    legend(figure, [floor, *_handles(suite, line=True)])
+    return Drawing("calibration", figure, _csv(suite, found, metrics))
+
+
+def _draw_floor(axes: Axes, row: int, line: Summary | None) -> None:
+    if not _has(line):
+        return
+    low, high = line.mean - _ends(line)[0][0], line.mean + _ends(line)[1][0]
+    axes.add_patch(Rectangle((low, row - 0.46), high - low, 0.92, facecolor=_BAND, alpha=0.7, linewidth=0, zorder=1))
+    axes.plot([line.mean] * 2, [row - 0.46, row + 0.46], color=INK, linewidth=0.8, zorder=1.5)
+
+
+def _write_reason(axes: Axes, height: float, words: str) -> None:
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+    place = axes.get_yaxis_transform()
+    axes.text(0.99, height, words, transform=place, fontsize=5.5, color=MUTED, ha="right", va="center", bbox=box)
+
+
+def _draw_curve(panel: Axes, curve: Sequence[Summary | None], style: dict) -> None:
+    points = [line for line in curve if _has(line)]
+    if points:
+        panel.plot([_level(line.metric) for line in points], [line.mean for line in points], clip_on=False, **style)
+
+
+def _index(lines: Sequence[Summary]) -> dict[tuple[str, str, str], Summary]:
+    return {(x.task, x.method, x.metric): x for x in lines}
+
+
+def _titles(suite: Suite, found: dict, metrics: Sequence[str]) -> dict[str, str]:
+    """Each task with a remark on the methods that have nothing to show there."""
+    titles = {}
+    for task in suite.tasks:
+        absent = [m for m in suite.methods if not all(_has(found.get((task.name, m, metric))) for metric in metrics)]
+        titles[task.name] = f"not shown: {', '.join(absent)}" if absent else ""
+    return titles
+
+
+def _handles(suite: Suite, line: bool = False) -> list[Line2D]:
+    return [
+        Line2D(
+            [], [], color=look.colour, marker=look.marker, markersize=4, linewidth=1, linestyle="-" if line else "none",
+            label=labelled(method),
+        )
+        for method, look in looks(suite.methods).items()
+    ]  # fmt: skip
+
+
+def _csv(suite: Suite, found: dict, metrics: Sequence[str]) -> str:
+    methods = (REFERENCE, *suite.methods)
+    keys = [(task.name, method, metric) for task in suite.tasks for method in methods for metric in metrics]
+    rows = [(*key, x.mean, x.low, x.high, x.reason) for key in keys if (x := found.get(key))]
+    return csv_text(("task", "method", "metric", "mean", "low", "high", "reason"), rows)
+
+
+def _has(line: Summary | None) -> bool:
+    return line is not None and line.mean is not None
+
+
+def _ends(line: Summary) -> list[list[float]]:
+    """Lengths of the interval below and above the mean, as errorbar wants them."""
+    return [[0.0 if end is None else abs(end - line.mean)] for end in (line.low, line.high)]
+
+
+def _means(lines: Sequence[Summary], metric: str) -> list[float]:
+    return [x.mean for x in lines if x.metric == metric and x.mean is not None]
+
+
+def _level(metric: str) -> float:
+    return float(metric.removeprefix(COVERAGE))

@@ -1,0 +1,60 @@
+"""The report: one HTML file with tables and figures inside, readable without a network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.artefacts import ArtefactError
+from bench.report.markup import goal_text
+from bench.report.results import Suite
+from bench.report.tables import Table
+
+CAPTIONS = {
+    "distance": "Sliced Wasserstein-2 distance between the samples of each method and exact posterior draws, mean and "
+    "95 % interval over measurements. Grey band: what a second set of exact draws reaches, the floor.",
+    "fidelity-diversity": "Error of the posterior mean (down is better) against diversity over that of the exact "
+    "posterior. The star is the exact posterior: left of it samples are too much alike, right of it they spread "
+    "too far, above it their mean is off.",
+    "calibration": "Share of exact posterior draws inside the central interval of a method's samples, against its "
+    "nominal level. Below the diagonal a method is too sure of itself, above it too cautious.",
+}
+GRID_CAPTION = (
+    "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "
+    "mean and their pixelwise standard deviation for exact posterior draws and each method. Standard deviations share "
+    "one colour scale per measurement. Images are grey on [-1, 1], the measurement on its own range."
+)
+
+
+def page(
+    suite: Suite, overview: Table, tables: Sequence[Table], notes: Sequence[str], definitions: Mapping[str, str]
+) -> str:
+    """HTML of the report; reads the figures that stand beside it in figures/.
+
+    Raises ArtefactError when a figure is missing.
+    """
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals["goal_text"] = goal_text
+    return environment.get_template("page.html").render(
+        suite=suite,
+        overview=overview,
+        tables=tables,
+        notes=notes,
+        definitions=definitions,
+        figures={stem: (_embedded(suite.root, stem), caption) for stem, caption in CAPTIONS.items()},
+        grids={table.title: _embedded(suite.root, f"grid-{table.title}") for table in tables},
+        grid_caption=GRID_CAPTION,
+    )
+
+
+def _embedded(root: Path, stem: str) -> str:
+    path = root / "figures" / f"{stem}.png"
+    if not path.exists():
+        raise ArtefactError(f"{path}: is missing; run the workflow again to make it")
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,138 @@
+"""What a suite has left on disk, read once and checked to belong together."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.artefacts import ArtefactError, Json, read_csv, read_header, read_json
+
+REFERENCE = "reference"  # pseudo method: one set of exact draws against the other
+
+
+@dataclass(frozen=True)
+class Score:
+    """One line of metrics.csv; `value` is None where there is a `reason` instead."""
+
+    method: str
+    observation: int
+    metric: str
+    value: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Header of one run's samples and its cost.json."""
+
+    method: str
+    seed: int
+    header: Json
+    cost: Json
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything the tables say about one task; `definitions` maps metric ids to one line each."""
+
+    name: str
+    observations: Json
+    exact: Json
+    scores: tuple[Score, ...]
+    definitions: dict[str, str]
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which commit made an artefact, and whether its source files had been edited since (None: not known)."""
+
+    path: str
+    commit: str
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The results of one suite under `root`."""
+
+    root: Path
+    name: str
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    num_measurements: int
+    num_samples: int
+    tasks: tuple[Task, ...]
+    sources: tuple[Source, ...]
+
+
+def load(spec_path: str | Path) -> Suite:
+    """Read the results that specs/suite.json lists.
+
+    Raises ArtefactError when a file is missing, edited, or was made from other measurements than its task's.
+    """
+    spec = read_json(spec_path)
+    root, methods, seeds = Path(spec["root"]), tuple(spec["methods"]), tuple(spec["seeds"])
+    sources: list[Source] = []
+    tasks = tuple(_load_task(root, task, methods, seeds, sources) for task in spec["tasks"])
+    numbers = spec["num_measurements"], spec["num_samples"]
+    return Suite(root, spec["name"], methods, seeds, *numbers, tasks, tuple(sources))
+
+
+def run_folder(root: Path, task: str, method: str, seed: int) -> Path:
+    return root / "runs" / task / method / f"seed{seed}"
+
+
+def source(path: str | Path, header: Json) -> Source:
+    """The commit that an artefact's header names."""
+    made = header.get("provenance", {})
+    return Source(str(path), made.get("commit", "unknown"), made.get("dirty"))
+
+
+def in_words(status: str, reason: str) -> str:
+    """`n/a (needs DECODER)` or `failed (ValueError: ...)`, in one line; a reason already in words stays as it is."""
+    reason = " ".join(str(reason).split())
+    return reason if reason.startswith(("n/a", "failed")) else f"{status} ({reason or 'no reason given'})"
+
+
+def _load_task(root: Path, task: str, methods: tuple, seeds: tuple, sources: list[Source]) -> Task:
+    folder = root / "tasks" / task
+    text, info = read_csv(folder / "metrics.csv")
+    headers = {path: read_header(path) for path in (folder / "observations.safetensors", folder / "exact.safetensors")}
+    observations, exact = headers.values()
+    runs = []
+    for method in methods:
+        for seed in seeds:
+            path = run_folder(root, task, method, seed) / "samples.safetensors"
+            headers[path] = read_header(path)
+            runs.append(Run(method, seed, headers[path], read_json(path.with_name("cost.json"))))
+    headers[folder / "metrics.csv"] = info
+    _refuse_mixed_measurements(folder / "observations.safetensors", headers)
+    sources.extend(source(path, header) for path, header in headers.items())
+    return Task(task, observations, exact, _scores(text), info.get("definitions", {}), tuple(runs))
+
+
+def _refuse_mixed_measurements(observations: Path, headers: dict[Path, Json]) -> None:
+    expected = headers[observations].get("observations_sha256")
+    for path, header in headers.items():
+        found = header.get("observations_sha256")
+        if found is None or found != expected:
+            raise ArtefactError(
+                f"{path}: observations_sha256 is {str(found)[:12]}, but {observations} has {str(expected)[:12]}: "
+                "results of other measurements are not mixed in one table; delete the file and run the workflow again"
+            )
+
+
+def _scores(text: str) -> tuple[Score, ...]:
+    return tuple(
+        Score(
+            row["method"],
+            int(row["observation"]),
+            row["metric"],
+            float(row["value"]) if row["value"] else None,
+            row["reason"] or "",
+        )
+        for row in csv.DictReader(io.StringIO(text))
+    )

@@ -1,0 +1,32 @@
+"""Tables of a suite: `python -m bench.tabulate results/<suite>/specs/suite.json`."""
+
+from __future__ import annotations
+
+from bench.artefacts import write_bytes, write_csv
+from bench.cli import run
+from bench.provenance import provenance
+from bench.report.markup import latex_page, markdown_page
+from bench.report.results import load
+from bench.report.statistics import summarise, summary_csv
+from bench.report.tables import DISTANCE, distance_table, notes, task_tables
+
+
+def main(spec_path: str) -> None:
+    """Write tables/summary.csv, summary.md, summary.tex and distance.md."""
+    suite = load(spec_path)
+    lines = summarise(suite)
+    tables, distance = task_tables(suite, lines), distance_table(suite, lines)
+    columns = [name for name, _ in tables[0].columns]
+    folder = suite.root / "tables"
+    write_csv(folder / "summary.csv", summary_csv(lines), {"suite": suite.name, "provenance": provenance()})
+    pages = {
+        "summary.md": markdown_page(f"Suite {suite.name}", tables, notes(suite, columns)),
+        "summary.tex": latex_page(tables, notes(suite, columns)),
+        "distance.md": markdown_page(f"Suite {suite.name}", [distance], notes(suite, [DISTANCE])),
+    }
+    for name, page in pages.items():
+        write_bytes(folder / name, page.encode())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,72 @@
+"""DPS: diffusion posterior sampling for general noisy inverse problems. Chung et al., ICLR 2023, Algorithm 1.
+
+https://arxiv.org/abs/2209.14687
+
+Deviations:
+- The state is x_t = x + sigma eps instead of the paper's sqrt(abar) x + sqrt(1 - abar) eps. With sigma^2 =
+  (1 - abar) / abar the two differ by the factor sqrt(abar) and every step is the same to rounding.
+- zeta_i = zeta / ||y - A(x_0)|| times the gradient of the *squared* norm, as printed; the released code takes the
+  gradient of the norm, which is half of that.
+- The denoised image is not clipped.
+- Other num_steps than 1000 rescale the schedule's end points; noise levels above the prior's largest are cut to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.formulas.diffusion import ancestral_step, ddpm_sigmas
+from bench.types import Cap, LogUniform, Prior, Problem, Random, Search
+
+__all__ = ["DPS"]
+
+
+@dataclass(frozen=True)
+class DPS:
+    """Ancestral sampling, pulled towards the measurement by the gradient of the residual of E[x | x_t].
+
+    NFE: num_steps forward, num_steps backward per sample
+    """
+
+    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
+    search: ClassVar[Search] = {"zeta": LogUniform(0.01, 10.0)}
+
+    num_steps: int = 1000
+    zeta: float = 1.0  # the paper's step size zeta'
+
+    def __post_init__(self) -> None:
+        ddpm_sigmas(self.num_steps)
+        if self.zeta < 0:
+            raise ValueError(f"zeta = {self.zeta}: expected a number >= 0")
+
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+        m, shape = len(y), prior.shape
+        y = y.repeat_interleave(num_samples, 0)
+        sigmas = ddpm_sigmas(self.num_steps, y.dtype).to(y.device).clamp_max(prior.sigma_range[1])
+
+        def noise() -> Tensor:
+            return rng.randn((num_samples, *shape)).flatten(0, 1)
+
+        x_t = (1 + sigmas[-1].square()).sqrt() * noise()
+        for sigma, sigma_next in zip(sigmas.flip(0)[:-1], sigmas.flip(0)[1:], strict=True):
+            x_0, gradient, norm = self._guide(prior, problem, x_t, y, sigma)
+            # the paper's step on sqrt(abar) x_t, times 1 / sqrt(abar) on both sides
+            scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
+            step = scale * self.zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+            x_t = ancestral_step(x_t, x_0, sigma, sigma_next, noise()) - step.view(-1, *[1] * len(shape)) * gradient
+        return x_t.unflatten(0, (m, num_samples))
+
+    def _guide(
+        self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """E[x | x_t], the gradient of ||y - A(E[x | x_t])||^2 by x_t, and the norm itself per row."""
+        with torch.enable_grad():
+            x_t = x_t.detach().requires_grad_()
+            x_0 = prior.denoise(x_t, sigma)
+            squared_norm = problem.residual(x_0, y).flatten(1).square().sum(1)
+            (gradient,) = torch.autograd.grad(squared_norm.sum(), x_t)
+        return x_0.detach(), gradient, squared_norm.detach().sqrt()

@@ -1,0 +1,144 @@
+"""Langevin dynamics in the noise space of a generator. Purohit et al., Consistency Posterior Sampling, 2024.
+
+https://arxiv.org/abs/2410.02078
+
+Target: p(z | y) proportional to N(z; 0, I) exp(log_likelihood(f(z), y)), x = f(z).
+
+Deviations:
+- The prior's drift is -z, the gradient of log N(z; 0, I). The released code divides it by sigma_max^2 = 6400, a nearly
+  flat prior; `prior_drift = "released"` does the same.
+- The likelihood is annealed during warm-up: its noise falls geometrically from `anneal` times sigma_y to sigma_y.
+  `anneal = 1` is the paper's.
+- After warm-up steps are Metropolis-adjusted (MALA), with a size adapted to the acceptance rate before the first
+  sample; `metropolis = False` is the paper's unadjusted chain.
+- Several chains per measurement; `num_chains = 1` is the paper's. State t of chain c is sample t * num_chains + c.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bench.formulas import mcmc
+from bench.types import Cap, Joint, LogUniform, Prior, Problem, Random, Search
+
+__all__ = ["LatentLangevin"]
+
+RELEASED_PRIOR_PRECISION = 1 / 80**2
+
+
+@dataclass(frozen=True)
+class LatentLangevin:
+    """Chains of z that start from an Adam fit to the measurement; every `thin`-th state after warm-up is a sample.
+
+    NFE: (num_adam + num_curvature + 1 + num_warmup + 1 + num_adapt + ceil(s / min(num_chains, s)) * (thin + 1))
+    * decode_nfe * min(num_chains, s) / s forward, (num_adam + num_curvature + 1 + num_warmup + 1 + num_adapt
+    + ceil(s / min(num_chains, s)) * thin) * decode_nfe * min(num_chains, s) / s backward per sample
+    """
+
+    needs: ClassVar[Cap] = Cap.DECODER | Cap.RESIDUAL | Cap.GRAD
+    search: ClassVar[Search] = {"step": LogUniform(0.01, 1.0), "anneal": LogUniform(1.0, 30.0)}
+    joint: ClassVar[Joint] = "chain"
+
+    num_chains: int = 8  # per measurement
+    num_adam: int = 20
+    adam_rate: float = 0.1
+    num_curvature: int = 2  # power iterations for the likelihood's curvature
+    num_warmup: int = 70  # unadjusted steps while the likelihood is annealed
+    anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
+    step: float = 0.5  # of the unadjusted steps, over 1 + curvature
+    num_adapt: int = 30  # adjusted steps while their size adapts
+    thin: int = 5
+    metropolis: bool = True
+    prior_drift: Literal["correct", "released"] = "correct"
+
+    def __post_init__(self) -> None:
+        for name in ("num_chains", "thin", "step", "adam_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number > 0")
+        for name in ("num_adam", "num_curvature", "num_warmup", "num_adapt"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
+        if self.anneal < 1 or self.prior_drift not in ("correct", "released"):
+            raise ValueError("expected anneal >= 1 and prior_drift 'correct' or 'released'")
+
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+        m, chains = len(y), min(self.num_chains, num_samples)
+        shape = (chains, math.prod(prior.latent_shape))
+        log_likelihood = partial(self.log_likelihood, prior, problem, y.repeat_interleave(chains, 0))
+        target = partial(self.log_target, log_likelihood)
+
+        z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
+        curvature = self._curvature(log_likelihood, z, rng.randn(shape).flatten(0, 1), m)
+        state, step = self._warm_up(target, z, curvature, lambda: rng.randn(shape).flatten(0, 1))
+
+        def move(state: mcmc.State) -> tuple[mcmc.State, Tensor]:
+            noise, uniform = rng.randn(shape).flatten(0, 1), rng.rand((chains,)).flatten()
+            if self.metropolis:
+                return mcmc.mala_step(state, target, step, noise, uniform)
+            return mcmc.langevin_step(state, target, step, noise), torch.full_like(uniform, mcmc.MALA_ACCEPTANCE)
+
+        for _ in range(self.num_adapt):
+            state, acceptance = move(state)
+            step = mcmc.adapted_step(step, per_measurement(acceptance, m, torch.mean), rate=0.3)
+        samples = []
+        for _ in range(math.ceil(num_samples / chains)):
+            for _ in range(self.thin):
+                state, _ = move(state)
+            samples.append(prior.decode(state.position.unflatten(1, prior.latent_shape)).unflatten(0, (m, chains)))
+        return torch.cat(samples, 1)[:, :num_samples]
+
+    def log_likelihood(self, prior: Prior, problem: Problem, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """log p(y | f(z)) up to a constant and its gradient by z (n, d)."""
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            value = problem.log_likelihood(prior.decode(z.unflatten(1, prior.latent_shape)), y)
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), gradient
+
+    def log_target(self, log_likelihood: mcmc.Target, z: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+        """log p(z | y) up to a constant and its gradient, with `level` times the likelihood's noise."""
+        precision = 1.0 if self.prior_drift == "correct" else RELEASED_PRIOR_PRECISION
+        value, gradient = log_likelihood(z)
+        return value / level**2 - precision * z.square().sum(1) / 2, gradient / level**2 - precision * z
+
+    def _adam(self, log_likelihood: mcmc.Target, z: Tensor) -> Tensor:
+        optimiser = torch.optim.Adam([z], lr=self.adam_rate)
+        for _ in range(self.num_adam):
+            z.grad = -log_likelihood(z)[1]
+            optimiser.step()
+        return z
+
+    def _curvature(self, log_likelihood: mcmc.Target, z: Tensor, direction: Tensor, m: int) -> Tensor:
+        """Largest curvature of the log likelihood by power iteration, (n, 1): its median over a measurement's chains.
+
+        Some chains start on the border of two modes, where the curvature means nothing.
+        """
+        gradient, distance = log_likelihood(z)[1], 0.05
+        for _ in range(self.num_curvature):
+            direction = direction / direction.norm(dim=1, keepdim=True)
+            direction = (log_likelihood(z + distance * direction)[1] - gradient) / distance
+        return per_measurement(direction.norm(dim=1), m, lambda values, dim: values.median(dim).values)
+
+    def _warm_up(
+        self, target: Callable, z: Tensor, curvature: Tensor, noise: Callable[[], Tensor]
+    ) -> tuple[mcmc.State, Tensor]:
+        """Unadjusted steps while the noise level falls to 1; also the step size that belongs to level 1."""
+        levels = torch.logspace(math.log10(self.anneal), 0, self.num_warmup + 1, dtype=z.dtype, device=z.device)
+        state = mcmc.start(z, partial(target, level=levels[0]))
+        for level, level_next in zip(levels[:-1], levels[1:], strict=True):
+            step = self.step / (1 + curvature / level**2)
+            state = mcmc.langevin_step(state, partial(target, level=level_next), step, noise())
+        return state, self.step / (1 + curvature)
+
+
+def per_measurement(values: Tensor, m: int, reduce: Callable[..., Tensor]) -> Tensor:
+    """One value (n, 1) for all chains of a measurement, from one per chain (n,)."""
+    chains = len(values) // m
+    return reduce(values.unflatten(0, (m, chains)), dim=1).repeat_interleave(chains)[:, None]

@@ -1,0 +1,28 @@
+"""Exact posterior draws: the floor of every distance, and the row every other method is read against.
+
+https://arxiv.org/abs/2101.04653 (a benchmark needs reference posteriors: Lueckmann et al., AISTATS 2021)
+Deviations: none; for non-linear problems on a mixture prior these are draws of one further reference run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from bench.types import Cap, Joint, Prior, Problem, Random, Search
+
+__all__ = ["Oracle"]
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Draws from p(x | y) itself."""
+
+    needs: ClassVar[Cap] = Cap.EXACT
+    search: ClassVar[Search] = {}
+    joint: ClassVar[Joint] = "coupled"  # a reference may be a cloud of particles
+
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+        return problem.sample_posterior(y, num_samples, rng)

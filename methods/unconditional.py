@@ -1,0 +1,27 @@
+"""Prior draws that ignore the measurement: the ceiling of every distance.
+
+https://arxiv.org/abs/2101.04653 (a benchmark needs reference posteriors: Lueckmann et al., AISTATS 2021)
+Deviations: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from bench.types import Cap, Prior, Problem, Random, Search
+
+__all__ = ["Unconditional"]
+
+
+@dataclass(frozen=True)
+class Unconditional:
+    """Draws from p(x), whatever y is."""
+
+    needs: ClassVar[Cap] = Cap.NONE
+    search: ClassVar[Search] = {}
+
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+        return prior.sample(num_samples, rng)

@@ -1,0 +1,119 @@
+"""A results folder as the pipeline leaves it, from random numbers: three tasks, five methods, one failed, one n/a."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bench.artefacts import write_csv, write_json, write_tensors
+from bench.report.text import csv_text
+
+NUM_MEASUREMENTS, NUM_SAMPLES = 16, 24
+PROVENANCE = {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False}
+METHODS = ("oracle", "unconditional", "dps", "dps-n1000", "latent_langevin")
+TASKS = {
+    "gmm-inpaint-box": ("inpaint-box", {"box": 4}, (1, 8, 8)),
+    "gmm-phase": ("phase", {"oversample": 2.0}, (1, 12, 12)),
+    "atoms-sr4": ("average-pool", {"factor": 4}, (1, 2, 2)),
+}
+LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
+# how wrong each method is: shift of its samples and factor of their spread
+WRONG = {"reference": (0, 1), "oracle": (0, 1), "unconditional": (0.5, 2.2)}
+WRONG |= {"dps": (0.2, 0.6), "dps-n1000": (0.1, 0.85), "latent_langevin": (0.05, 1.1)}
+FAILURE = "failed (ValueError: step 17 gave | values_of 100% NaN)"
+
+
+def write_results(root: Path, provenance: dict = PROVENANCE) -> Path:
+    """Write the whole folder and return the path of its suite spec."""
+    for number, task in enumerate(TASKS):
+        _write_task(root, task, np.random.default_rng(number), provenance)
+    spec = root / "specs" / "suite.json"
+    numbers = {"seeds": [0], "num_measurements": NUM_MEASUREMENTS, "num_samples": NUM_SAMPLES}
+    write_json(spec, {"root": str(root), "name": "synthetic", "tasks": list(TASKS), "methods": METHODS, **numbers})
+    return spec
+
+
+def status(task: str, method: str) -> tuple[str, str]:
+    if (task, method) == ("atoms-sr4", "latent_langevin"):
+        return "n/a", "needs DECODER"
+    if (task, method) == ("gmm-phase", "dps-n1000"):
+        return "failed", FAILURE.removeprefix("failed (").removesuffix(")")
+    return "ok", ""
+
+
+def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dict) -> None:
+    operator, parameters, y_shape = TASKS[task]
+    folder, common = root / "tasks" / task, {"observations_sha256": f"hash-of-{task}", "provenance": provenance}
+    truth = _digits(rng, NUM_MEASUREMENTS)
+    seen = {"x_true": truth, "y": rng.normal(size=(NUM_MEASUREMENTS, *y_shape)).astype(np.float32)}
+    if operator == "inpaint-box":
+        seen["mask"] = np.ones_like(truth)
+        seen["mask"][..., 2:6, 2:6] = 0
+        seen["y"] = (truth + 0.05 * seen["y"]) * seen["mask"]
+    header = {"task": task, "prior": task.split("-")[0], "family": "gmm", "dataset": "digits", "operator": operator}
+    header |= {"parameters": parameters, "sigma_y": 0.1}
+    write_tensors(folder / "observations.safetensors", seen, {**header, **common})
+    exact = {name: _samples(truth, rng, 0, 1, 64) for name in ("x_a", "x_b")}
+    exact |= {"mean": exact["x_a"].mean(1), "std": exact["x_a"].std(1)}
+    known = {"kind": "closed form", "checks": {}}
+    known |= {"admitted": [True] * NUM_MEASUREMENTS, "reasons": [""] * NUM_MEASUREMENTS}
+    known |= {"posterior_perplexity": [2.5] * NUM_MEASUREMENTS, "perplexity_of": "components"}
+    write_tensors(folder / "exact.safetensors", exact, {**known, **common})
+    for method in METHODS:
+        _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
+    definitions = {"sw2-128": "sliced Wasserstein-2 distance to exact draws, 128 directions"}
+    write_csv(folder / "metrics.csv", _metrics(task, rng), {"definitions": definitions, **common})
+
+
+def _write_run(folder: Path, task: str, method: str, truth: np.ndarray, rng: np.random.Generator, common: dict) -> None:
+    state, reason = status(task, method)
+    shift, spread = WRONG[method]
+    x = _samples(truth, rng, shift, spread, NUM_SAMPLES if state == "ok" else 0)
+    header = {"task": task, "method": method, "seed": 0, "status": state, "reason": reason, **common}
+    write_tensors(folder / "samples.safetensors", {"x": x}, header)
+    steps = {"dps": 200, "dps-n1000": 1000, "latent_langevin": 12000}.get(method, 0)
+    write_json(folder / "cost.json", {"nfe": steps, "nfe_vjp": steps, "rows": 384, "seconds": 0.01 + 0.02 * steps})
+
+
+def _metrics(task: str, rng: np.random.Generator) -> str:
+    hardness = rng.gamma(8, 1 / 8, size=NUM_MEASUREMENTS)
+    rows = []
+    for method, (shift, spread) in WRONG.items():
+        state, reason = status(task, method) if method != "reference" else ("ok", "")
+        words = {"ok": "", "n/a": f"n/a ({reason})", "failed": f"failed ({reason})"}[state]
+        for i in range(NUM_MEASUREMENTS):
+            for metric, value in _values(shift, spread, hardness[i], rng).items():
+                rows.append((task, method, 0, i, metric, None if words else float(value), words))
+            rows.append((task, method, 0, i, "rhat", None, "n/a (not a chain)"))
+    return csv_text(("task", "method", "seed", "observation", "metric", "value", "reason"), rows)
+
+
+def _values(shift: float, spread: float, hardness: float, rng: np.random.Generator) -> dict[str, float]:
+    jitter = 1 + 0.1 * rng.normal(size=12)
+    wrong = shift + abs(np.log(spread)) / 2
+    values = {
+        "psnr_mean": 22 - 12 * shift + 2 * rng.normal(),
+        "psnr_sample": 19 - 12 * shift + 2 * rng.normal(),
+        "chi2_sample": (1 + 30 * shift) * jitter[0],
+        "sw2-128": (0.04 + 0.6 * wrong) * hardness * jitter[1],
+        "energy": 3 * wrong**2 * hardness + 0.01 * rng.normal(),
+        "c2st-energy": 0.5 + 0.5 * np.tanh(3 * wrong) + 0.01 * rng.normal(),
+        "mean_error": (0.03 + shift) * hardness * jitter[2],
+        "std_ratio": spread * jitter[3],
+        "diversity_ratio": spread**2 * jitter[4],
+    }
+    return values | {f"coverage_exact@{level}": np.clip(level ** (1 / spread) - 0.3 * shift, 0, 1) for level in LEVELS}
+
+
+def _samples(truth: np.ndarray, rng: np.random.Generator, shift: float, spread: float, num: int) -> np.ndarray:
+    noise = rng.normal(size=(len(truth), num, *truth.shape[1:])) * np.linspace(0.05, 0.4, truth.shape[-1])
+    return np.float32(truth[:, None] * (1 - shift) + spread * noise)
+
+
+def _digits(rng: np.random.Generator, num: int) -> np.ndarray:
+    """Blobs and strokes of 8 x 8 that look enough like digits to judge a figure by."""
+    across = np.linspace(-1, 1, 8)
+    x, y = np.meshgrid(across, across)
+    radius = np.hypot(x * rng.uniform(1, 1.7, (num, 1, 1)), y - 0.3 * rng.normal(size=(num, 1, 1)))
+    return np.float32(np.clip(2.2 * np.exp(-12 * (radius - 0.55) ** 2) - 1, -1, 1))[:, None]

@@ -1,0 +1,132 @@
+"""Meters count what was done, change nothing, and a replay makes the same network calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from bench.conformance.toy import ToyPrior, ToyProblem
+from bench.cost import counted, counted_problem
+from bench.cost.overhead import batching, overhead, recorded, replay
+from bench.rng import Rng
+
+N = 6
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Two denoiser calls a step, the second one without a gradient."""
+
+    num_steps: int = 4
+
+    def sample(self, prior, problem, y, num_samples, *, rng):
+        rows = y.repeat_interleave(num_samples, 0)
+        x_t, sigma = rng.randn((num_samples, *prior.shape)).flatten(0, 1), torch.tensor(0.5)
+        for _ in range(self.num_steps):
+            x_t = x_t.detach().requires_grad_()
+            residual = problem.residual(prior.denoise(x_t, sigma), rows)
+            (gradient,) = torch.autograd.grad(residual.square().sum(), x_t)
+            x_t = prior.denoise(x_t.detach() - 0.1 * gradient, sigma)
+        return x_t.unflatten(0, (len(y), num_samples))
+
+
+@pytest.fixture
+def prior():
+    return ToyPrior()
+
+
+@pytest.fixture
+def x():
+    return Rng(("test",), [0]).randn((N, 1, 4, 4))[0]
+
+
+def test_forward_rows(prior, x):
+    watched, meter = counted(prior)
+    watched.denoise(x, torch.tensor(0.3))
+    watched.log_prob(x[:2])
+    assert (meter.forward, meter.backward) == (N + 2, 0)
+    assert meter.nfe(4) == (N + 2) / 4 and meter.nfe_vjp(4) == 0
+
+
+def test_a_decode_costs_its_network_calls(x):
+    @dataclass(frozen=True)
+    class Slow(ToyPrior):
+        decode_nfe: int = 40
+
+    watched, meter = counted(Slow())
+    torch.autograd.grad(watched.decode(x.requires_grad_()).sum(), x)
+    assert (meter.forward, meter.backward) == (40 * N, 40 * N)
+
+
+def test_backward_counts_passes_through_the_network(prior, x):
+    watched, meter = counted(prior)
+    x.requires_grad_()
+    x_0 = watched.denoise(x, torch.tensor(0.3))
+    assert meter.backward == 0
+    torch.autograd.grad(x_0.square().sum(), x_0, retain_graph=True)
+    assert meter.backward == 0  # a gradient by the output does not enter the network
+    for passes in (1, 2):
+        torch.autograd.grad(x_0.square().sum(), x, retain_graph=True)
+        assert meter.backward == passes * N
+    with torch.no_grad():
+        watched.denoise(x, torch.tensor(0.3))
+    assert (meter.forward, meter.backward) == (2 * N, 2 * N)
+
+
+def test_functional_transforms_are_counted(prior, x):
+    watched, meter = counted(prior)
+    _, vjp = torch.func.vjp(lambda v: watched.denoise(v, torch.tensor(0.3)), x)
+    vjp(x)
+    assert (meter.forward, meter.backward) == (N, N)
+
+
+def test_values_and_graph_stay_as_they_are(prior, x):
+    x.requires_grad_()
+    bare = prior.denoise(x, torch.tensor(0.3))
+    watched = counted(prior)[0].denoise(x, torch.tensor(0.3))
+    assert torch.equal(bare, watched) and type(bare.grad_fn) is type(watched.grad_fn)
+    assert bare.grad_fn.next_functions[0][0].name() == watched.grad_fn.next_functions[0][0].name()
+    assert torch.equal(torch.autograd.grad(bare.sum(), x)[0], torch.autograd.grad(watched.sum(), x)[0])
+
+
+def test_a_view_shows_the_interface_and_nothing_else(prior):
+    watched, _ = counted(prior)
+    assert watched.shape == prior.shape and watched.caps == prior.caps and watched.decode_nfe == 1
+    with pytest.raises(AttributeError, match="prior.covariance is not part of the interface; a method may use caps"):
+        watched.covariance  # noqa: B018
+
+
+def test_operator_rows(prior, x):
+    problem, meter = counted_problem(ToyProblem(prior))
+    rng = Rng(("test",), [0])
+    y = problem.simulate(x, rng)
+    x.requires_grad_()
+    problem.log_likelihood(x, y).sum().backward()
+    problem.operator.adjoint(problem.operator(x.detach(), y), y)
+    problem.sample_posterior(y, 2, Rng(("test",), range(N)))
+    assert (meter.forward, meter.backward) == (4 * N, N)
+    assert problem.sigma_y == 0.1 and problem.operator.linear
+
+
+def test_replay_makes_the_same_calls(prior):
+    problem = ToyProblem(prior)
+    y = problem.simulate(prior.sample(1, Rng(("y",), range(3)))[:, 0], Rng(("y",), range(3)))
+    watched, calls = recorded(prior)
+    samples = Descent().sample(watched, problem, y, 2, rng=Rng(("test",), range(3)))
+    assert torch.equal(samples, Descent().sample(prior, problem, y, 2, rng=Rng(("test",), range(3))))
+    assert [call.differentiable for call in calls] == 4 * [True, False]
+    bare, meter = counted(prior)
+    replay(bare, calls)
+    assert (meter.forward, meter.backward) == (8 * 6, 4 * 6)
+
+
+def test_overhead_and_batching(prior):
+    problem = ToyProblem(prior)
+    y = problem.simulate(prior.sample(1, Rng(("y",), range(3)))[:, 0], Rng(("y",), range(3)))
+    beside = overhead(Descent(), prior, problem, y, 4, repeats=3)
+    assert (beside.num_calls, beside.num_backward, len(beside.ratios)) == (8, 4, 3)
+    together = batching(Descent(), prior, problem, y, 4)
+    # four contracting steps: rounding of 1e-16 cannot grow to 1e-12
+    assert together.num_rows == 12 and together.max_difference < 1e-12

@@ -1,0 +1,127 @@
+"""metrics.csv: every cell has a number or a reason, and numbers belong to the right measurements."""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import evaluate
+from bench.artefacts import ArtefactError, read_csv, read_tensors, write_json, write_tensors
+from bench.metrics.definitions import METRICS
+from bench.metrics.distances import distances
+from bench.problems.bank import content_hash
+
+M, S, E, SHAPE, SIGMA_Y = 3, 8, 20, (1, 8, 8), 0.5
+METHODS = ("oracle", "broken", "decoder", "crash", "chain")
+
+
+def normal(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def posterior(y: torch.Tensor, num_samples: int, seed: int) -> torch.Tensor:
+    """x ~ N(0, I) seen as y = x + sigma_y n: N(0.8 y, 0.2 I)."""
+    return 0.8 * y[:, None] + math.sqrt(0.2) * normal(M, num_samples, *SHAPE, seed=seed)
+
+
+def write_run(root: Path, method: str, x: torch.Tensor, sha256: str, **changes: object) -> None:
+    header = {"method": method, "seed": 0, "status": "ok", "reason": "", "joint": "independent", "num_chains": 0}
+    path = root / "runs" / "task" / method / "seed0" / "samples.safetensors"
+    write_tensors(path, {"x": x}, header | {"observations_sha256": sha256} | changes)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A task of three measurements, the last one without an admitted reference, and five methods."""
+    x_true = normal(M, *SHAPE, seed=0)
+    noise = SIGMA_Y * normal(M, *SHAPE, seed=1)
+    tensors = {"x_true": x_true, "y": x_true + noise, "noise": noise, "image_id": torch.arange(M)}
+    sha256, y, empty = content_hash(tensors), tensors["y"], torch.zeros(M, 0, *SHAPE)
+    described = {"task": "task", "operator": "denoise", "parameters": {}, "sigma_y": SIGMA_Y}
+    described["observations_sha256"] = sha256
+    write_tensors(tmp_path / "tasks/task/observations.safetensors", tensors, described)
+    exact = {"x_a": posterior(y, E, 2), "x_b": posterior(y, E, 3), "mean": 0.8 * y, "std": 0 * y + math.sqrt(0.2)}
+    exact["x_a"][2, 0] = math.nan
+    admission = {"admitted": [True, True, False], "reasons": ["", "", "two runs differ"], "observations_sha256": sha256}
+    write_tensors(tmp_path / "tasks/task/exact.safetensors", exact, admission)
+    samples = posterior(y, S, 4)
+    write_run(tmp_path, "oracle", samples, sha256)
+    broken = samples.clone()
+    broken[1, :3, 0, 0, 0] = math.nan
+    write_run(tmp_path, "broken", broken, sha256)
+    write_run(tmp_path, "decoder", empty, sha256, status="n/a", reason="needs DECODER")
+    write_run(tmp_path, "crash", empty, sha256, status="failed", reason="ValueError: no, really")
+    write_run(tmp_path, "chain", samples, sha256, joint="chain", num_chains=2)
+    path = tmp_path / "specs/evaluate/task.json"
+    runs = [{"method": method, "seed": 0} for method in METHODS]
+    write_json(path, {"root": str(tmp_path), "task": "task", "runs": runs, "num_samples": S})
+    return path
+
+
+def evaluated(spec: Path) -> list[dict[str, str]]:
+    evaluate.main(str(spec))
+    return list(csv.DictReader(io.StringIO(read_csv(spec.parents[2] / "tasks/task/metrics.csv")[0])))
+
+
+def test_every_cell_has_a_number_or_a_reason_in_fixed_order(spec):
+    rows = evaluated(spec)
+    cells = [(row["method"], row["observation"], row["metric"]) for row in rows]
+    methods = ("reference", *METHODS)
+    assert cells == [(method, str(i), metric.id) for method in methods for i in range(M) for metric in METRICS]
+    assert all((row["value"] == "") != (row["reason"] == "") for row in rows)
+    assert all(math.isfinite(float(row["value"])) for row in rows if row["value"])
+
+
+def test_reasons(spec):
+    reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in evaluated(spec)}
+    assert {reasons["decoder", i, metric.id] for i in range(M) for metric in METRICS} == {"n/a (needs DECODER)"}
+    assert reasons["crash", 0, "energy"] == "failed (ValueError: no, really)"
+    assert [reasons["broken", i, "psnr_mean"] for i in range(M)] == ["", "failed (3 of 8 samples not finite)", ""]
+    not_admitted = "n/a (reference not admitted: two runs differ)"
+    assert [reasons["oracle", i, "energy"] for i in range(M)] == ["", "", not_admitted]
+    assert [reasons["oracle", i, "chi2_sample"] for i in range(M)] == ["", "", ""]
+    assert reasons["reference", 2, "psnr_mean"] == not_admitted
+    assert reasons["oracle", 0, "rhat"] == reasons["reference", 0, "ess"] == "n/a (independent samples)"
+    assert reasons["chain", 0, "rhat"] == reasons["chain", 2, "ess"] == ""
+
+
+def test_values_and_info(spec):
+    values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in evaluated(spec)}
+    root = spec.parents[2]
+    observations, header = read_tensors(root / "tasks/task/observations.safetensors")
+    x = read_tensors(root / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
+    chi2 = (observations["y"][:, None] - x).square().mean((1, 2, 3, 4)) / SIGMA_Y**2
+    assert [float(values["oracle", i, "chi2_sample"]) for i in range(M)] == pytest.approx(chi2.tolist(), rel=1e-5)
+    exact = {name: t.double().flatten(2) for name, t in read_tensors(root / "tasks/task/exact.safetensors")[0].items()}
+    a, b = exact["x_a"][:2], exact["x_b"][:2]
+    blocks = b[:, :S], b[:, S : 2 * S]  # 20 draws hold two blocks of 8
+    within = [distances(c, c).sum((1, 2)) / (c.shape[1] * (c.shape[1] - 1)) for c in (*blocks, a)]
+    energy = sum(distances(a, block).mean((1, 2)) for block in blocks) - (within[0] + within[1]) / 2 - within[2]
+    assert [float(values["reference", i, "energy"]) for i in range(2)] == pytest.approx(energy.tolist(), rel=1e-6)
+    info = read_csv(root / "tasks/task/metrics.csv")[1]
+    assert info["observations_sha256"] == header["observations_sha256"]
+    assert list(info["definitions"]) == [metric.id for metric in METRICS]
+
+
+def test_chunks_do_not_change_the_numbers(spec, monkeypatch):
+    whole = evaluated(spec)
+    monkeypatch.setattr(evaluate, "FLOATS_PER_CHUNK", 1)
+    for row, other in zip(whole, evaluated(spec), strict=True):
+        assert row["reason"] == other["reason"]
+        assert float(row["value"] or 0) == pytest.approx(float(other["value"] or 0), rel=1e-6, abs=1e-9)
+
+
+def test_other_measurements_are_refused_by_name(spec):
+    write_run(spec.parents[2], "oracle", torch.zeros(M, S, *SHAPE), "0" * 64)
+    with pytest.raises(ArtefactError, match=r"oracle/seed0/samples\.safetensors: was made from measurements 0000"):
+        evaluate.main(str(spec))
+
+
+def test_another_number_of_samples_is_refused(spec):
+    sha256 = read_tensors(spec.parents[2] / "tasks/task/observations.safetensors")[1]["observations_sha256"]
+    write_run(spec.parents[2], "chain", torch.zeros(M, S + 1, *SHAPE), sha256)
+    with pytest.raises(ArtefactError, match="holds 9 samples per measurement, expected 8"):
+        evaluate.main(str(spec))

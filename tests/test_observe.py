@@ -1,0 +1,117 @@
+"""The measurement bank: what a stored measurement depends on, and what its file promises."""
+
+import pytest
+import torch
+
+from bench import observe, prepare
+from bench.artefacts import ArtefactError, read_json, read_tensors, write_json, write_tensors
+from bench.cli import UserError
+from bench.observe import measure
+from bench.problems import make_problem
+from bench.problems.bank import content_hash, problem_of, read_observations
+from bench.rng import stream
+
+TASK = {
+    "task": "gmm-inpaint-random",
+    "prior": "gmm",
+    "family": "gmm",
+    "dataset": "digits",
+    "operator": "inpaint-random",
+    "parameters": {"visible_fraction": 0.3},
+    "sigma_y": 0.1,
+    "num_measurements": 5,
+    "num_reference": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("suite")
+    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
+    prepare.main(str(root / "data.json"))
+    return root
+
+
+def observed(root, **changes):
+    """Folder of the task after `observe` ran on TASK with changes."""
+    spec = {"root": str(root), **TASK, **changes}
+    write_json(root / "task.json", spec)
+    observe.main(str(root / "task.json"))
+    return root / "tasks" / spec["task"]
+
+
+def test_noise_and_mask_depend_on_task_and_image_alone():
+    problem = make_problem("inpaint-random", {"visible_fraction": 0.3}, 0.1, (1, 8, 8))
+    x_true, ids = torch.zeros(6, 1, 8, 8), torch.tensor([4, 8, 15, 16, 23, 42])
+    whole, some = measure(problem, "t", x_true, ids), torch.tensor([5, 0, 3])
+    part = measure(problem, "t", x_true[some], ids[some])
+    assert all(part[name].equal(whole[name][some]) for name in ("y", "noise", "mask"))
+    expected = 0.1 * torch.from_numpy(stream("noise", "t", 42).standard_normal((1, 8, 8)))
+    assert whole["noise"][5].equal(whole["mask"][5] * expected.float())
+    assert not measure(problem, "u", x_true, ids)["mask"].equal(whole["mask"])
+
+
+def test_more_noise_is_the_same_noise_scaled():
+    quiet, loud = (make_problem("denoise", {}, sigma_y, (1, 8, 8)) for sigma_y in (0.1, 0.4))
+    x_true, ids = torch.zeros(2, 1, 8, 8), torch.arange(2)
+    y_quiet, y_loud = (measure(problem, "t", x_true, ids)["y"] for problem in (quiet, loud))
+    torch.testing.assert_close(4 * y_quiet, y_loud, rtol=3e-7, atol=0)  # two roundings to float32
+
+
+def test_bank_holds_all_test_and_validation_images(root):
+    folder = observed(root)
+    bank, header = read_tensors(folder / "bank.safetensors")
+    data, _ = read_tensors(root / "data" / "digits.safetensors")
+    assert bank["image_id"].tolist() == data["test_id"].tolist() + data["validation_id"].tolist()
+    assert bank["is_test"].sum() == 300 and header["posterior_perplexity"] is None
+    observations = read_observations(folder / "observations.safetensors")
+    assert observations.image_id.equal(data["test_id"][:5]) and observations.x_true.float().equal(data["test"][:5])
+    assert observations.y.float().equal(torch.cat([bank["y"], bank["mask"]], dim=1)[:5])
+    assert read_observations(folder / "bank.safetensors").y.shape == (500, 2, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("operator", "parameters"),
+    [("phase", {"oversample": 2.0}), ("blur", {"kernel_size": 5, "std": 1.0}), ("inpaint-box", {"box": 4})],
+)
+def test_measurements_are_the_operator_plus_the_stored_noise(root, operator, parameters):
+    path = observed(root, task=f"gmm-{operator}", operator=operator, parameters=parameters) / "observations.safetensors"
+    observations, tensors = read_observations(path), read_tensors(path)[0]
+    problem = problem_of(observations.header, observations.x_true.shape[1:])
+    # y and noise are float32, |y| < 16: half a unit in the last place is below 1e-6.
+    residual = problem.residual(observations.x_true, observations.y)
+    torch.testing.assert_close(residual, tensors["noise"].double(), rtol=0, atol=1e-6)
+    assert ("kernel" in tensors) == (operator == "blur") and ("mask" in tensors) == (operator == "inpaint-box")
+
+
+def test_hash_is_of_the_content_alone(root):
+    folder = observed(root)
+    before = read_observations(folder / "observations.safetensors").header["observations_sha256"]
+    again = observed(root) / "observations.safetensors"
+    assert read_observations(again).header["observations_sha256"] == before
+    tensors, header = read_tensors(again)
+    assert content_hash(dict(reversed(tensors.items()))) == before
+    tensors["y"][0, 0, 0, 0] += 1
+    write_tensors(again, tensors, header)
+    with pytest.raises(ArtefactError, match="observations_sha256"):
+        read_observations(again)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_measurements": 301}, "301.*300 test images"),
+        ({"operator": "haze"}, "haze"),
+        ({"sigma_y": -1.0}, "sigma_y"),
+    ],
+)
+def test_mistakes_name_the_spec(root, changes, words):
+    with pytest.raises(UserError, match=f"task.json: .*{words}"):
+        observed(root, **changes)
+
+
+def test_specs_are_checked(root):
+    observed(root)
+    (root / "task.json").write_text((root / "task.json").read_text().replace("0.1", "0.2"))
+    with pytest.raises(ArtefactError, match="task.json"):
+        read_json(root / "task.json")

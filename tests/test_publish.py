@@ -1,0 +1,78 @@
+"""Publishing: clean results of one commit only, unless asked, and then it says so beneath the tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import publish, tabulate
+from bench.artefacts import check, read_json, read_tensors, write_bytes, write_csv, write_json, write_tensors
+from bench.cli import UserError
+from bench.report import results
+from synthetic_results import PROVENANCE, TASKS, write_results
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suite with tables and stand-ins for figures, all of one clean commit."""
+    root = tmp_path_factory.mktemp("suite")
+    spec = write_results(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tabulate, "provenance", lambda: PROVENANCE)
+        tabulate.main(str(spec))
+    for stem in (*publish.FIGURES, *(f"grid-{task}" for task in TASKS)):
+        write_csv(root / "figures" / f"{stem}.csv", "value\n1\n", {"provenance": PROVENANCE})
+        write_bytes(root / "figures" / f"{stem}.png", b"picture")
+    return root
+
+
+def _remake_run(root: Path, **changes: object) -> None:
+    path = results.run_folder(root, "gmm-phase", "dps", 0) / "samples.safetensors"
+    tensors, header = read_tensors(path)
+    write_tensors(path, tensors, {**header, "provenance": {**PROVENANCE, **changes}})
+
+
+def test_clean_results_are_copied_with_their_hashes(suite, tmp_path):
+    publish.main(str(suite), "--into", str(tmp_path))
+    into = tmp_path / "synthetic"
+    for name in ("summary.csv", "provenance.json", "figures/distance.csv", "figures/grid-gmm-inpaint-box.csv"):
+        check(into / name)
+    names = {str(path.relative_to(into)) for path in into.rglob("*")}
+    assert {"summary.md", "distance.md", "figures/distance.png", "figures/grid-atoms-sr4.png"} <= names
+    assert "figures/grid-gmm-phase.png" not in names  # one grid per prior
+    assert all(path.stat().st_size < 1.5e6 for path in into.rglob("*"))
+    record = read_json(into / "provenance.json")
+    assert record["commits"] == [PROVENANCE["commit"]] and record["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dirty": True}, "1 of 30 artefacts were made from uncommitted sources"),
+        ({"dirty": None}, "1 of 30 artefacts were made from uncommitted sources"),
+        ({"commit": "fedcba"}, "artefacts of 2 commits are mixed"),
+    ],
+    ids=["edited", "unknown state", "mixed"],
+)
+def test_dirty_or_mixed_results_are_refused_unless_asked(suite, tmp_path, changes, words):
+    _remake_run(suite, **changes)
+    try:
+        with pytest.raises(UserError, match=words):
+            publish.main(str(suite), "--into", str(tmp_path))
+        assert not list(tmp_path.iterdir())
+        publish.main(str(suite), "--into", str(tmp_path), "--allow-dirty")
+        for name in ("summary.md", "distance.md"):
+            last = (tmp_path / "synthetic" / name).read_text().splitlines()[-1]
+            assert last.startswith("- Published with --allow-dirty") and words in last
+    finally:
+        _remake_run(suite)
+
+
+def test_tables_older_than_the_metrics_are_refused(tmp_path):
+    spec = write_results(tmp_path / "suite")
+    tabulate.main(str(spec))
+    path = tmp_path / "suite" / "runs" / "gmm-phase" / "dps" / "seed0" / "cost.json"
+    write_json(path, {**read_json(path), "nfe": 7})
+    with pytest.raises(UserError, match="older than the metrics"):
+        publish.main(str(tmp_path / "suite"), "--into", str(tmp_path / "out"), "--allow-dirty")

@@ -1,0 +1,326 @@
+"""The report: intervals that cover, tables with a reason for every gap, figures and a page from a synthetic suite."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import compose, draw, tabulate
+from bench.artefacts import ArtefactError, read_csv, read_tensors, write_csv, write_tensors
+from bench.report.figures.curves import distance
+from bench.report.figures.grid import Source, grid
+from bench.report.figures.style import looks, save
+from bench.report.markup import latex_page, markdown_page
+from bench.report.results import in_words, load
+from bench.report.statistics import mean_interval, summarise
+from bench.report.tables import Cell, Row, Table, task_header
+from bench.report.text import latex, rounded
+from synthetic_results import FAILURE, METHODS, NUM_MEASUREMENTS, PROVENANCE, TASKS, write_results
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Spec of a suite with its tables, figures and report."""
+    spec = write_results(tmp_path_factory.mktemp("suite"))
+    for verb in (tabulate, draw, compose):
+        verb.main(str(spec))
+    return spec
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    return write_results(tmp_path)
+
+
+def summary_of(spec: Path) -> dict[tuple[str, str, str], dict]:
+    rows = csv.DictReader(io.StringIO(read_csv(spec.parents[1] / "tables" / "summary.csv")[0]))
+    return {(row["task"], row["method"], row["metric"]): row for row in rows}
+
+
+# Intervals ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("draw_values", "mean"),
+    [
+        (lambda rng, shape: rng.normal(size=shape), 0.0),
+        (lambda rng, shape: rng.exponential(size=shape), 1.0),
+        (lambda rng, shape: -rng.exponential(size=shape), -1.0),
+        (lambda rng, shape: rng.lognormal(0, 0.5, size=shape), np.exp(0.125)),
+        (lambda rng, shape: rng.binomial(64, 0.9, size=shape) / 64, 0.9),
+    ],
+    ids=["normal", "exponential", "negative exponential", "lognormal", "share of 64"],
+)
+def test_interval_covers_the_mean_of_16_values(draw_values, mean):
+    # 4000 repetitions: the standard error of a share of 0.95 is 0.0034, so 0.93 to 0.97 leaves six of them either side
+    values = draw_values(np.random.default_rng(1), (16, 4000))
+    _, low, high = mean_interval(values, num_resamples=2000)
+    assert 0.93 < np.mean((low <= mean) & (mean <= high)) < 0.97
+
+
+def test_interval_of_few_values_is_students():
+    # n = 4, standard deviation sqrt(5/3): 3.182 is the tabulated 97.5 % point at 3 degrees of freedom
+    mean, low, high = (float(end[0]) for end in mean_interval(np.arange(4.0)[:, None]))
+    half = 3.182446 * np.sqrt(5 / 3) / 2
+    assert (low, mean, high) == pytest.approx((1.5 - half, 1.5, 1.5 + half), rel=1e-6)
+
+
+def test_interval_is_repeatable_and_follows_shift_and_scale():
+    values = np.random.default_rng(0).gamma(2, size=(16, 3))
+    plain, moved = np.stack(mean_interval(values)), np.stack(mean_interval(5 + 10 * values))
+    assert np.array_equal(plain, np.stack(mean_interval(values)))
+    np.testing.assert_allclose(moved, 5 + 10 * plain, rtol=1e-9)  # rounding of float64, some 1e-16 times a hundred sums
+
+
+def test_interval_of_constant_values_is_a_point_and_of_one_value_absent():
+    assert np.array_equal(np.stack(mean_interval(np.full((16, 1), 0.5))), np.full((3, 1), 0.5))
+    mean, low, high = mean_interval(np.full((1, 1), 0.5))
+    assert mean[0] == 0.5 and np.isnan([low[0], high[0]]).all()
+
+
+# Summary --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_task_method_and_metric_has_a_number_or_a_reason(finished):
+    summary = summary_of(finished)
+    metrics = {metric for _, _, metric in summary}
+    assert {"sw2-128", "rhat", "nfe", "seconds_per_sample"} <= metrics
+    assert len(summary) == len(TASKS) * (len(METHODS) + 1) * len(metrics)
+    for row in summary.values():
+        assert row["mean"] or row["reason"].startswith(("n/a (", "failed (")), row
+        if row["mean"]:
+            assert float(row["low"]) <= float(row["mean"]) <= float(row["high"]), row
+
+
+def test_mean_is_over_measurements(finished):
+    rows = csv.DictReader(io.StringIO(read_csv(finished.parents[1] / "tasks" / "gmm-phase" / "metrics.csv")[0]))
+    values = [float(row["value"]) for row in rows if (row["method"], row["metric"]) == ("dps", "energy")]
+    assert len(values) == NUM_MEASUREMENTS
+    assert float(summary_of(finished)["gmm-phase", "dps", "energy"]["mean"]) == pytest.approx(np.mean(values), rel=1e-5)
+
+
+def test_whole_failures_and_unmet_needs_keep_their_words(finished):
+    summary = summary_of(finished)
+    failed, unmet = summary["gmm-phase", "dps-n1000", "energy"], summary["atoms-sr4", "latent_langevin", "nfe"]
+    assert (failed["mean"], failed["num_failed"], failed["reason"]) == ("", str(NUM_MEASUREMENTS), FAILURE)
+    assert (unmet["mean"], unmet["num_failed"], unmet["reason"]) == ("", "0", "n/a (needs DECODER)")
+
+
+def _edit_metrics(spec: Path, edit) -> None:
+    """Rewrite one task's metrics.csv row by row; `edit` returns the new (value, reason) of a row."""
+    path = spec.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
+    text, info = read_csv(path)
+    rows = [{**row, **dict(zip(("value", "reason"), edit(row)))} for row in csv.DictReader(io.StringIO(text))]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    write_csv(path, out.getvalue(), info)
+
+
+def test_a_failed_measurement_leaves_no_mean_over_survivors(fresh):
+    def edit(row):
+        broken = row["method"] == "dps" and row["observation"] in ("2", "5")
+        return ("", "failed (3 of 24 samples not finite)") if broken else (row["value"], row["reason"])
+
+    _edit_metrics(fresh, edit)
+    lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
+    found = lines["gmm-phase", "dps", "energy"]
+    assert (found.mean, found.num_failed) == (None, 2)
+    assert found.reason == "failed (2 of 16 measurements: 3 of 24 samples not finite)"
+    assert lines["gmm-phase", "oracle", "energy"].num_failed == 0
+
+
+def test_measurements_without_reference_are_left_out_for_all_and_counted(fresh):
+    def edit(row):
+        unknown = row["metric"] == "energy" and row["observation"] == "0" and not row["reason"]
+        return ("", "n/a (reference not admitted: runs disagree)") if unknown else (row["value"], row["reason"])
+
+    _edit_metrics(fresh, edit)
+    lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
+    found = lines["gmm-phase", "dps", "energy"]
+    assert found.mean is not None and found.num_failed == 0
+    assert found.reason == "over 15 of 16 measurements: n/a (reference not admitted: runs disagree)"
+
+
+def test_values_that_are_not_finite_are_failures(fresh):
+    _edit_metrics(fresh, lambda row: ("inf" if row["method"] == "dps" else row["value"], row["reason"]))
+    lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
+    assert lines["gmm-phase", "dps", "energy"].reason == "failed (value is not finite)"
+
+
+def test_results_of_other_measurements_are_refused(fresh):
+    path = fresh.parents[1] / "runs" / "gmm-phase" / "dps" / "seed0" / "samples.safetensors"
+    tensors, header = read_tensors(path)
+    write_tensors(path, tensors, {**header, "observations_sha256": "of-another-bank"})
+    with pytest.raises(ArtefactError, match=r"dps/seed0/samples.safetensors: observations_sha256 is of-another-b"):
+        tabulate.main(str(fresh))
+
+
+def test_an_edited_metrics_file_is_named(fresh):
+    path = fresh.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
+    path.write_text(path.read_text().replace("0.9", "0.8"))
+    with pytest.raises(ArtefactError, match="gmm-phase/metrics.csv"):
+        tabulate.main(str(fresh))
+
+
+def test_reasons_are_one_line():
+    assert in_words("failed", "ValueError: a\n  b") == "failed (ValueError: a b)"
+    assert in_words("failed", "n/a (needs DECODER)") == "n/a (needs DECODER)"
+
+
+# Tables ---------------------------------------------------------------------------------------------------------------
+
+
+def test_decimals_follow_the_interval():
+    assert rounded(0.04012, 0.0327, 0.0474) == ("0.040", "0.033", "0.047")
+    assert rounded(22.381, 21.6, 23.2) == ("22.4", "21.6", "23.2")
+    assert rounded(1000.0, 1000.0, 1000.0) == ("1000", "", "")
+    assert rounded(0.0000261, None, None) == ("0.000026", "", "")
+
+
+NASTY = r"a_b & 50% $x$ #1 {y} \z ~ ^ <i> | µ"
+
+
+def _nasty_table() -> Table:
+    cells = (Cell("0.5", "0.4", "0.6"), Cell("", reason=NASTY))
+    rows = (Row("ok_1", "", cells, ""), Row(NASTY, "", cells, f"failed ({NASTY})"))
+    return Table("task_1", NASTY, (("m_1", "up"), ("m_2", "= 1")), rows)
+
+
+def test_latex_escapes_and_keeps_its_columns():
+    text = latex_page([_nasty_table()], [NASTY])
+    assert text.isascii()
+    plain = text.replace(r"\{", "").replace(r"\}", "")
+    assert plain.count("{") == plain.count("}")
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    plain_row, spanning_row = (line.replace(r"\&", "") for line in body)
+    assert plain_row.count("&") == 2 and spanning_row.count("&") == 1
+    assert r"\multicolumn{2}{l}{failed (" in spanning_row
+    assert latex(r"\_") == r"\textbackslash{}\_"
+
+
+def test_markdown_rows_have_equal_cells():
+    page = markdown_page("suite", [_nasty_table()], [NASTY])
+    rows = [line.replace("\\|", "") for line in page.splitlines() if line.startswith("| ")]
+    assert len(rows) == 4 and {row.count("|") for row in rows} == {4}
+    assert "<i>" not in page
+
+
+def test_tables_name_floor_ceiling_failures_and_commit(finished):
+    page = (finished.parents[1] / "tables" / "summary.md").read_text()
+    assert "| reference (floor) |" in page and "| unconditional (ceiling) |" in page
+    assert "| latent_langevin | n/a (needs DECODER) | n/a |" in page
+    assert "failed (ValueError: step 17 gave \\| values_of 100% NaN)" in page
+    assert f"Made by commit {PROVENANCE['commit'][:12]} (24 files)." in page and "Warning" not in page
+    names = ("reference", "oracle", "dps |", "dps-n1000", "latent_langevin", "unconditional")
+    order = [page.index(f"| {name}") for name in names]
+    assert order == sorted(order)
+
+
+def test_header_line_says_what_the_task_is(finished):
+    task = load(finished).tasks[0]
+    assert task_header(task) == (
+        "operator inpaint-box (box 4); sigma_y = 0.1; prior gmm (gmm on digits); exact posterior: closed form; "
+        "posterior perplexity 2.5 components (mean)"
+    )
+
+
+# Figures and page -----------------------------------------------------------------------------------------------------
+
+
+def test_each_figure_is_pdf_png_and_the_csv_it_draws(finished):
+    folder = finished.parents[1] / "figures"
+    for stem in ("fidelity-diversity", "distance", "calibration", *(f"grid-{task}" for task in TASKS)):
+        assert (folder / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+        assert (folder / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+        assert read_csv(folder / f"{stem}.csv")[1]["provenance"]
+
+
+def test_distance_figure_draws_the_numbers_of_the_table(finished):
+    drawn = csv.DictReader(io.StringIO(read_csv(finished.parents[1] / "figures" / "distance.csv")[0]))
+    summary = summary_of(finished)
+    for row in drawn:
+        assert row.items() <= summary[row["task"], row["method"], row["metric"]].items()
+
+
+def test_grid_csv_holds_the_pictures(finished):
+    folder = finished.parents[1]
+    rows = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-inpaint-box.csv")[0])))
+    seen = read_tensors(folder / "tasks" / "gmm-inpaint-box" / "observations.safetensors")[0]
+    first = [row for row in rows if row["observation"] == "0"]
+    truth = [float(row["value"]) for row in first if row["kind"] == "x_true"]
+    np.testing.assert_allclose(truth, seen["x_true"][0].flatten(), atol=5e-5 + 1e-7)  # four decimals, read as float32
+    assert [row["value"] == "" for row in first if row["kind"] == "y"] == (seen["mask"][0].flatten() == 0).tolist()
+    assert {row["panel"] for row in rows} == {"measurement", "truth", "exact", *METHODS}
+    failed = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-phase.csv")[0])))
+    assert "dps-n1000" not in {row["panel"] for row in failed}
+
+
+def test_looks_depend_on_the_order_alone_and_do_not_repeat():
+    names = [f"method{i}" for i in range(40)]
+    found = looks(names)
+    assert len(set(found.values())) == 40
+    assert looks(names[:3]) == {name: found[name] for name in names[:3]}
+
+
+class _Page(HTMLParser):
+    VOID = ("meta", "img", "br", "link")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.images, self.links, self.ids = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids += [found["id"]] if "id" in found else []
+        self.images += [found["src"]] if tag == "img" else []
+        self.links += [found["href"]] if "href" in found else []
+        self.open += [] if tag in self.VOID else [tag]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_is_whole_and_needs_no_network(finished):
+    text = (finished.parents[1] / "report.html").read_text()
+    page = _Page()
+    page.feed(text)
+    assert page.open == [] and len(page.images) == 3 + len(TASKS)
+    for image in page.images:
+        assert base64.b64decode(image.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+    assert "http" not in text.replace(image, "")
+    for link in page.links:
+        assert link[1:] in page.ids if link.startswith("#") else (finished.parents[1] / link).exists(), link
+    assert "n/a (needs DECODER)" in text and "values_of 100% NaN" in text
+
+
+def test_same_results_give_the_same_bytes(finished, tmp_path):
+    folder = finished.parents[1]
+    paths = [*(folder / "tables").iterdir(), folder / "report.html"]
+    before = [path.read_bytes() for path in paths]
+    tabulate.main(str(finished))
+    compose.main(str(finished))
+    assert [path.read_bytes() for path in paths] == before
+    suite = load(finished)
+    drawings = [distance(suite, summarise(suite)) for _ in range(2)]
+    for number, drawing in enumerate(drawings):
+        save(drawing, tmp_path / str(number), {})
+    for suffix in ("pdf", "png", "csv"):
+        assert len({(tmp_path / n / f"distance.{suffix}").read_bytes() for n in "01"}) == 1
+
+
+def test_colours_and_rgb_measurements_are_drawn():
+    seen = {"x_true": np.zeros((1, 3, 4, 4)), "y": np.ones((1, 7))}
+    x = np.zeros((1, 1, 3, 4, 4))
+    found = grid("rgb", seen, [Source("exact", x), Source("broken", x + np.nan)])
+    rows = list(csv.DictReader(io.StringIO(found.csv)))
+    assert sum(row["kind"] == "y" for row in rows) == 7 and sum(row["kind"] == "mean" for row in rows) == 48
+    assert "broken" not in {row["panel"] for row in rows}
+    assert any("not finite" in text.get_text() for text in found.figure.axes[0].texts)

@@ -1,0 +1,279 @@
+"""The workflow: which jobs there are, what reruns when something changes, and what happens when a run is killed.
+
+Snakefile, plan, profile and artefacts are the real ones, in a repository of their own where each verb is a stub that
+writes its files at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+STUB = """
+import os, sys, time
+from pathlib import Path
+
+from bench.artefacts import read_json, write_bytes, write_csv, write_json
+
+RUN = ("samples.safetensors", "cost.json")
+
+def write(verb, spec_path):
+    spec = read_json(spec_path)
+    root, task = Path(spec["root"]), spec.get("task")
+    time.sleep(float(os.environ.get("STUB_SECONDS", 0)))
+    if os.environ.get("STUB_FAILS") == spec_path:
+        sys.exit("error: told to fail")
+    made = {
+        "prepare": lambda: [root / f"data/{spec['dataset']}.safetensors"],
+        "fit": lambda: [root / f"priors/{spec['prior']}/{spec['family']}.safetensors"],
+        "observe": lambda: [root / f"tasks/{task}/{name}.safetensors" for name in ("bank", "observations")],
+        "reference": lambda: [root / f"tasks/{task}/exact.safetensors"],
+        "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
+        "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
+        "tabulate": lambda: [root / f"tables/summary.{kind}" for kind in ("csv", "md", "tex")],
+        "draw": lambda: [
+            root / f"figures/{stem}.{kind}"
+            for stem in [*(f"grid-{t}" for t in spec["tasks"]), "distance", "fidelity-diversity", "calibration"]
+            for kind in ("pdf", "png", "csv")
+        ],
+        "compose": lambda: [root / "report.html"],
+    }
+    for path in made[verb]():
+        content = {"by": verb, "threads": os.environ["OMP_NUM_THREADS"], **spec}
+        if path.suffix == ".csv":
+            write_csv(path, f"a\\n{content['threads']}\\n", content)
+        elif path.suffix == ".json":
+            write_json(path, content)
+        elif path.suffix == ".safetensors":
+            from bench.artefacts import write_tensors
+            import numpy
+            write_tensors(path, {"x": numpy.zeros(2)}, content)
+        else:
+            write_bytes(path, b"page")
+"""
+VERBS = ("prepare", "fit", "observe", "reference", "sample", "evaluate", "tabulate", "draw", "compose")
+SUITE = """
+name: tiny
+seeds: [0]
+num_measurements: 2
+num_samples: 2
+num_reference: 2
+rows_per_chunk: 8
+datasets: {digits: {}}
+priors: {gmm: {family: gmm, dataset: digits, num_components: 2, shrinkage: 1, floor: 0.01}}
+tasks:
+  gmm-denoise: {operator: denoise, sigma_y: 0.5}
+  gmm-inpaint-box: {operator: inpaint-box, box: 4, sigma_y: 0.1}
+methods: {one: {}, two: {}, two-fast: {num_steps: 5}}
+"""
+METHOD = (
+    "from dataclasses import dataclass\n__all__ = ['M']\n@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
+)
+JOBS = {
+    "data": 1,
+    "prior": 1,
+    "observe": 2,
+    "exact": 2,
+    "sample": 6,
+    "evaluate": 2,
+    "table": 1,
+    "figure": 1,
+    "report": 1,
+}
+AFTER_A_RUN = {"evaluate": 2, "table": 1, "figure": 1, "report": 1}
+
+
+def snakemake(
+    folder: Path, *arguments: str, suite: str = "config/tiny.yaml", **environment: str
+) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", f"suite={suite}", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=_environment(environment), capture_output=True, text=True, timeout=120
+    )
+
+
+def _environment(changes: dict[str, str]) -> dict[str, str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **changes}
+
+
+def jobs(folder: Path, **choices: str) -> dict[str, int]:
+    """What a run would do: jobs by rule."""
+    done = snakemake(folder, "-n", **choices)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.MULTILINE)
+    return {rule: count for rule, count in Counter(told).items() if rule in JOBS}
+
+
+def write_suite(folder: Path, text: str) -> None:
+    (folder / "config/tiny.yaml").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A repository in which the tiny suite was run."""
+    folder = tmp_path_factory.mktemp("finished")
+    for name in ("config", "profiles", "bench/plan"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "bench/__init__.py", "bench/artefacts.py", "bench/cli.py"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    (folder / "bench/rehearse.py").write_text("print([])")
+    (folder / "bench/stub.py").write_text(STUB)
+    for verb in VERBS:
+        (folder / f"bench/{verb}.py").write_text(
+            f"import sys\nfrom bench import stub\nstub.write('{verb}', sys.argv[1])\n"
+        )
+    (folder / "methods").mkdir()
+    for name in ("one", "two"):
+        (folder / f"methods/{name}.py").write_text(METHOD)
+    write_suite(folder, SUITE)
+    assert jobs(folder) == JOBS
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "python -m bench.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json" in done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def folder(finished, tmp_path) -> Path:
+    """A copy of it, times of files included."""
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_a_second_run_has_nothing_to_do_and_says_so(folder):
+    done = snakemake(folder)
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_each_job_has_one_thread(folder):
+    assert (folder / "results/tiny/tables/summary.csv").read_text() == "a\n1\n"
+
+
+def test_touching_sources_or_specs_reruns_nothing(folder):
+    for path in [*folder.glob("methods/*.py"), *folder.glob("bench/*.py"), *folder.rglob("specs/**/*.json")]:
+        os.utime(path)
+    assert jobs(folder) == {}
+
+
+def test_changing_a_method_reruns_its_runs_only(folder):
+    (folder / "methods/two.py").write_text(METHOD + "    zeta: float = 1.0\n")
+    assert jobs(folder) == {"sample": 4, **AFTER_A_RUN}  # two and two-fast on two tasks
+
+
+def test_changing_a_verb_reruns_what_it_makes(folder):
+    with open(folder / "bench/tabulate.py", "a") as f:
+        f.write("# changed\n")
+    assert jobs(folder) == {"table": 1, "report": 1}
+
+
+def test_changing_settings_reruns_those_runs_only(folder):
+    write_suite(folder, SUITE.replace("num_steps: 5", "num_steps: 6"))
+    assert jobs(folder) == {"sample": 2, **AFTER_A_RUN}
+
+
+def test_settings_of_one_task_rerun_that_task_only(folder):
+    write_suite(folder, SUITE.replace("sigma_y: 0.5", "sigma_y: 0.5, settings: {one: {num_steps: 3}}"))
+    assert jobs(folder) == {"sample": 1, **AFTER_A_RUN, "evaluate": 1}
+
+
+def test_a_method_dropped_in_runs_alone(folder):
+    (folder / "methods/three.py").write_text(METHOD)
+    write_suite(folder, SUITE.replace("one: {}", "one: {}, three: {}"))
+    assert jobs(folder) == {"sample": 2, **AFTER_A_RUN}
+
+
+def test_deleted_artefacts_are_made_again(folder):
+    for name in (
+        "runs/gmm-denoise/one/seed0/samples.safetensors",
+        "runs/gmm-denoise/two/seed0/cost.json",
+        "figures/distance.png",
+    ):
+        (folder / "results/tiny" / name).unlink()
+    assert {"sample": 2, "figure": 1}.items() <= jobs(folder).items()
+
+
+@pytest.mark.parametrize(
+    "name, arguments", [("runs/gmm-denoise/one/seed0/samples.safetensors", []), ("tables/summary.csv", ["-n"])]
+)
+def test_a_truncated_artefact_stops_the_run_by_name(folder, name, arguments):
+    path = folder / "results/tiny" / name
+    path.write_bytes(path.read_bytes()[:-2])
+    done = snakemake(folder, *arguments)
+    (line,) = complaints(done)
+    assert done.returncode != 0
+    assert line.startswith(f"error: results/tiny/{name}: ") and line.endswith(
+        "delete it and run the same command again"
+    )
+
+
+def complaints(done: subprocess.CompletedProcess) -> list[str]:
+    """What was printed, less Snakemake's line on which profile it reads."""
+    return [line for line in (done.stdout + done.stderr).splitlines() if line and "profile" not in line]
+
+
+def test_a_config_error_stops_the_run_in_one_line(folder):
+    write_suite(folder, SUITE.replace("two-fast", "tow-fast").replace("tiny", "other"))
+    done = snakemake(folder)
+    assert done.returncode != 0 and not (folder / "results/other").exists()
+    (line,) = complaints(done)
+    assert line.startswith("error: config/tiny.yaml: methods.tow-fast: no module methods/tow.py; ")
+    assert line.endswith("expected one of one, two; did you mean two?")
+
+
+def test_a_configfile_is_a_suite_of_its_own(folder):
+    (folder / "mine.yaml").write_text(SUITE.replace("tiny", "mine").replace(", two-fast: {num_steps: 5}", ""))
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "-n", "--configfile", "mine.yaml"]
+    done = subprocess.run(command, cwd=folder, env=_environment({}), capture_output=True, text=True)
+    assert (
+        done.returncode == 0
+        and len(re.findall(r"^Job \d+: sample", done.stdout + done.stderr, flags=re.MULTILINE)) == 4
+    )
+
+
+def test_other_jobs_go_on_when_one_fails(folder):
+    write_suite(folder, SUITE.replace("num_steps: 5", "num_steps: 6"))
+    failing = "results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json"
+    assert snakemake(folder, STUB_FAILS=failing).returncode != 0
+    assert jobs(folder) == {"sample": 1, **AFTER_A_RUN, "evaluate": 1}
+
+
+def test_a_killed_run_goes_on_with_the_same_command(folder):
+    shutil.rmtree(folder / "results")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", "suite=config/tiny.yaml"]
+    environment = _environment({"STUB_SECONDS": "0.3"})
+    run = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("results/tiny/tasks/*/observations.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.kill()  # its jobs go on without it
+    run.wait()
+    assert snakemake(folder).returncode == 0
+    assert jobs(folder) == {}
+
+
+@pytest.mark.slow
+def test_jobs_of_the_default_suite(tmp_path):
+    for name in ("bench", "methods", "config", "profiles"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "Snakefile", tmp_path)
+    expected = {
+        "data": 2,
+        "prior": 3,
+        "observe": 11,
+        "exact": 11,
+        "sample": 44,
+        "evaluate": 11,
+        "table": 1,
+        "figure": 1,
+        "report": 1,
+    }
+    assert jobs(tmp_path, suite="default") == expected
