@@ -46,13 +46,13 @@ class LatentLangevin:
     search: ClassVar[Search] = {"step": LogUniform(0.01, 1.0), "anneal": LogUniform(1.0, 30.0)}
     joint: ClassVar[Joint] = "chain"
 
-    num_chains: int = 8  # per measurement
+    num_chains: int = 16  # per measurement
     num_adam: int = 20
     adam_rate: float = 0.1
     num_curvature: int = 2  # power iterations for the likelihood's curvature
     num_warmup: int = 70  # unadjusted steps while the likelihood is annealed
     anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
-    step: float = 0.5  # of the unadjusted steps, over 1 + curvature
+    step: float = 0.3  # of the unadjusted steps, over 1 + curvature
     num_adapt: int = 30  # adjusted steps while their size adapts
     thin: int = 5
     metropolis: bool = True
@@ -134,7 +134,7 @@ class LatentLangevin:
         state = mcmc.start(z, partial(target, level=levels[0]))
         for level, level_next in zip(levels[:-1], levels[1:], strict=True):
             step = self.step / (1 + curvature / level**2)
-            state = mcmc.langevin_step(state, partial(target, level=level_next), step, noise())
+            state = mcmc.tamed_langevin_step(state, partial(target, level=level_next), step, noise())
         return state, self.step / (1 + curvature)
 
 

@@ -33,16 +33,31 @@ def langevin_step(state: State, target: Target, step: Tensor, noise: Tensor) -> 
 def mala_step(state: State, target: Target, step: Tensor, noise: Tensor, uniform: Tensor) -> tuple[State, Tensor]:
     """Metropolis-adjusted Langevin step and its acceptance probabilities (n,); uniform (n,) decides.
 
-    Roberts & Tweedie 1996, https://doi.org/10.2307/3318418
+    `uniform` = 0 refuses nothing but what has no probability at all. Roberts & Tweedie 1996,
+    https://doi.org/10.2307/3318418
     """
     proposal = langevin_step(state, target, step, noise)
     backward = state.position - proposal.position - step * proposal.gradient
     log_ratio = proposal.log_density - state.log_density
     log_ratio = log_ratio - backward.square().sum(1) / (4 * step.view(-1)) + noise.square().sum(1) / 2
     acceptance = log_ratio.clamp_max(0).exp().nan_to_num(0.0)  # a proposal where nothing is finite is refused
-    accepted = uniform < acceptance
-    chosen = [torch.where(accepted.view(-1, *[1] * (old.dim() - 1)), new, old) for new, old in zip(proposal, state, strict=True)]
-    return State(*chosen), acceptance
+    return State(*(where_row(uniform < acceptance, new, old) for new, old in zip(proposal, state, strict=True))), acceptance
+
+
+def where_row(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Rows of `new` where `chosen` (n,), else of `old`."""
+    return torch.where(chosen.view(-1, *[1] * (old.dim() - 1)), new, old)
+
+
+def tamed_langevin_step(state: State, target: Target, step: Tensor, noise: Tensor) -> State:
+    """Unadjusted Langevin whose drift is at most twice as long as its noise is on average.
+
+    Where the gradient changes within one step a plain unadjusted chain is thrown out for good. In equilibrium the drift
+    is shorter than the noise. After Brosse et al. 2019, https://arxiv.org/abs/1710.05559
+    """
+    drift, limit = step * state.gradient, 2 * (2 * step * noise.shape[1]).sqrt()
+    drift = drift * (limit / drift.norm(dim=1, keepdim=True)).clamp_max(1)
+    return start(state.position + drift + (2 * step).sqrt() * noise, target)
 
 
 def adapted_step(step: Tensor, acceptance: Tensor, rate: float) -> Tensor:

@@ -38,7 +38,7 @@ class Atoms:
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """E[x | x_t] = sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma > 0 () or (n,)."""
         variance = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device).square().view(-1, 1)
-        logits = (x_t.flatten(1) @ self._flat.T - self._half_norms) / variance
+        logits = torch.addmm(-self._half_norms / variance, x_t.flatten(1) / variance, self._flat.T)
         return (logits.softmax(1) @ self._flat).view_as(x_t)
 
     @cached_property
