@@ -41,9 +41,9 @@ def write_tensors(path: str | Path, tensors: dict, header: Json) -> None:
     import numpy as np
     from safetensors.numpy import save
 
-    arrays = {k: np.ascontiguousarray(v.detach().cpu().numpy() if hasattr(v, "detach") else v) for k, v in tensors.items()}
-    index, data = _split(save(arrays))
-    metadata = {k: v if isinstance(v, str) else json.dumps(v, sort_keys=True) for k, v in header.items()}
+    arrays = {k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in tensors.items()}
+    index, data = _split(save({k: np.asarray(v, order="C") for k, v in arrays.items()}))
+    metadata = {k: _encoded(v) for k, v in header.items()}
     metadata["sha256"] = _digest(metadata, index, data)
     text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **index}).encode()
     text += b" " * (-len(text) % 8)
@@ -64,16 +64,20 @@ def read_tensors(path: str | Path) -> tuple[dict, Json]:
 
 
 def write_json(path: str | Path, content: Json) -> None:
-    body = json.loads(json.dumps({k: v for k, v in content.items() if k != "sha256"}))  # tuples become lists, as on reading
+    body = {k: v for k, v in content.items() if k != "sha256"}
+    body = json.loads(json.dumps(body))  # tuples become lists, as on reading
     write_bytes(path, (json.dumps({**body, "sha256": _json_digest(body)}, indent=1) + "\n").encode())
 
 
 def read_json(path: str | Path) -> Json:
+    text = _bytes(path)
     try:
-        content = json.loads(_bytes(path))
+        content = json.loads(text)
     except ValueError:
         raise _broken(path, "is not valid JSON") from None
-    if not isinstance(content, dict) or content.get("sha256") != _json_digest({k: v for k, v in content.items() if k != "sha256"}):
+    if not isinstance(content, dict) or not text.endswith(b"\n"):
+        raise _broken(path, "is not what this harness wrote")
+    if content.get("sha256") != _json_digest({k: v for k, v in content.items() if k != "sha256"}):
         raise _broken(path, "does not match its recorded sha256")
     return content
 
@@ -107,7 +111,7 @@ def _checked(path: str | Path) -> tuple[dict[str, str], bytes]:
         metadata = index.pop("__metadata__", {})
         recorded = metadata.get("sha256")
         good = recorded == _digest(metadata, index, data)
-    except (ValueError, struct.error, AttributeError):
+    except (ValueError, struct.error, AttributeError, TypeError):
         raise _broken(path, "is truncated or not a safetensors file") from None
     if recorded is None:
         raise _broken(path, "has no sha256 in its header (not written by this harness)")
@@ -139,6 +143,11 @@ def _bytes(path: str | Path) -> bytes:
 
 def _info_path(path: str | Path) -> Path:
     return Path(f"{path}.info.json")
+
+
+def _encoded(value: Any) -> str:
+    """JSON, but a text as it is unless it would be read back as something else ("1", "null")."""
+    return value if isinstance(value, str) and _decoded(value) == value else json.dumps(value, sort_keys=True)
 
 
 def _decoded(value: str) -> Any:

@@ -35,11 +35,10 @@ def main(spec_path: str) -> None:
 
 def fit_mixture(data: dict[str, Tensor], parameters: dict) -> tuple[dict[str, Tensor], dict]:
     mixture = fit_gmm(data["train"], **parameters)
-    card = {
-        "log_prob_nats": {part: mixture.log_prob(data[part].double()).mean().item() for part in ("train", "validation", "test")},
-        "decoder": decoder_card(mixture),
-    }
-    return {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}, card
+    parts = ("train", "validation", "test")
+    log_prob = {part: mixture.log_prob(data[part].double()).mean().item() for part in parts}
+    tensors = {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}
+    return tensors, {"log_prob_nats": log_prob, "decoder": decoder_card(mixture)}
 
 
 def decoder_card(mixture: GMM, num_rows: int = 512) -> dict:

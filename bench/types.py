@@ -80,12 +80,12 @@ class Prior(Protocol):
 
 
 class Operator(Protocol):
-    """Measurement operator A. `y` is given because it carries what differs between measurements (a mask)."""
+    """Measurement operator A. `y` carries what differs between measurements (a mask); the others need none."""
 
     linear: ClassVar[bool]
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n, *x), (n, *y) -> (n, *clean)
-    def adjoint(self, v: Tensor, y: Tensor) -> Tensor: ...  # (n, *clean), (n, *y) -> (n, *x), linear ones only
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...  # (n, *x), (n, *y) -> (n, *clean)
+    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor: ...  # -> (n, *x); if linear
 
 
 class Problem(Protocol):

@@ -11,6 +11,7 @@ Deviations:
   `anneal = 1` is the paper's.
 - After warm-up steps are Metropolis-adjusted (MALA), with a size adapted to the acceptance rate before the first
   sample; `metropolis = False` is the paper's unadjusted chain.
+- Step sizes are divided by 1 + the likelihood's curvature at the start; with `num_curvature = 0` they are the paper's.
 - Several chains per measurement; `num_chains = 1` is the paper's. State t of chain c is sample t * num_chains + c.
 """
 
@@ -37,8 +38,9 @@ RELEASED_PRIOR_PRECISION = 1 / 80**2
 class LatentLangevin:
     """Chains of z that start from an Adam fit to the measurement; every `thin`-th state after warm-up is a sample.
 
-    NFE: (num_adam + num_curvature + 1 + num_warmup + 1 + num_adapt + ceil(s / min(num_chains, s)) * (thin + 1))
-    * decode_nfe * min(num_chains, s) / s forward, (num_adam + num_curvature + 1 + num_warmup + 1 + num_adapt
+    NFE: (num_adam + num_curvature + min(num_curvature, 1) + num_warmup + 1 + num_adapt
+    + ceil(s / min(num_chains, s)) * (thin + 1)) * decode_nfe * min(num_chains, s) / s forward,
+    (num_adam + num_curvature + min(num_curvature, 1) + num_warmup + 1 + num_adapt
     + ceil(s / min(num_chains, s)) * thin) * decode_nfe * min(num_chains, s) / s backward per sample
     """
 
@@ -49,12 +51,12 @@ class LatentLangevin:
     num_chains: int = 16  # per measurement
     num_adam: int = 20
     adam_rate: float = 0.1
-    num_curvature: int = 2  # power iterations for the likelihood's curvature
+    num_curvature: int = 2  # power iterations for the likelihood's curvature; 0 takes it as zero
     num_warmup: int = 70  # unadjusted steps while the likelihood is annealed
     anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
     step: float = 0.3  # of the unadjusted steps, over 1 + curvature
-    num_adapt: int = 30  # adjusted steps while their size adapts
-    thin: int = 5
+    num_adapt: int = 20  # adjusted steps while their size adapts
+    thin: int = 10
     metropolis: bool = True
     prior_drift: Literal["correct", "released"] = "correct"
 
@@ -120,9 +122,11 @@ class LatentLangevin:
 
         Some chains start on the border of two modes, where the curvature means nothing.
         """
+        if self.num_curvature == 0:
+            return torch.zeros_like(z[:, :1])
         gradient, distance = log_likelihood(z)[1], 0.05
         for _ in range(self.num_curvature):
-            direction = direction / direction.norm(dim=1, keepdim=True)
+            direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
             direction = (log_likelihood(z + distance * direction)[1] - gradient) / distance
         return per_measurement(direction.norm(dim=1), m, lambda values, dim: values.median(dim).values)
 
@@ -130,7 +134,7 @@ class LatentLangevin:
         self, target: Callable, z: Tensor, curvature: Tensor, noise: Callable[[], Tensor]
     ) -> tuple[mcmc.State, Tensor]:
         """Unadjusted steps while the noise level falls to 1; also the step size that belongs to level 1."""
-        levels = torch.logspace(math.log10(self.anneal), 0, self.num_warmup + 1, dtype=z.dtype, device=z.device)
+        levels = torch.logspace(0, math.log10(self.anneal), self.num_warmup + 1, dtype=z.dtype, device=z.device).flip(0)
         state = mcmc.start(z, partial(target, level=levels[0]))
         for level, level_next in zip(levels[:-1], levels[1:], strict=True):
             step = self.step / (1 + curvature / level**2)

@@ -64,11 +64,12 @@ class RowPairs:
 
     linear: ClassVar[bool] = True
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.where(observed(y), x.unflatten(2, (SIDE // 2, 2)).mean(3), 0.0)
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        pairs = x.unflatten(2, (SIDE // 2, 2)).mean(3)
+        return pairs if y is None else torch.where(observed(y), pairs, 0.0)
 
-    def adjoint(self, v: Tensor, y: Tensor) -> Tensor:
-        return torch.where(observed(y), v, 0.0).repeat_interleave(2, dim=2) / 2
+    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
+        return (v if y is None else torch.where(observed(y), v, 0.0)).repeat_interleave(2, dim=2) / 2
 
 
 @dataclass(frozen=True)

@@ -136,10 +136,10 @@ class OperatorView:
     def linear(self) -> bool:
         return self._operator.linear
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self._tap("operator", self._operator, x, y)
 
-    def adjoint(self, v: Tensor, y: Tensor) -> Tensor:
+    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
         return self._tap("adjoint", self._operator.adjoint, v, y)
 
 

@@ -75,8 +75,8 @@ def _prior(folder: Path) -> GMM:
     path = folder / "gmm.safetensors"
     if path.is_file():
         return load_prior(path)
-    print(f"{path} is missing (the workflow makes it); fitting a mixture of 50 components now", flush=True)
-    return fit_gmm(load("digits", {})["train"], num_components=50, shrinkage=30.0, floor=2e-3)
+    print(f"{path} is missing (the workflow makes it); fitting a mixture of 20 components now", flush=True)
+    return fit_gmm(load("digits", {})["train"], num_components=20, shrinkage=30.0, floor=2e-3)
 
 
 def _measurements(prior: GMM, problem: Problem) -> Tensor:

@@ -15,7 +15,7 @@ def ddpm_sigmas(num_steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
     total amount of noise. Ho et al. 2020, https://arxiv.org/abs/2006.11239
     """
     if num_steps < 21:
-        raise ValueError(f"num_steps = {num_steps}: the linear-beta schedule needs at least 21 steps (beta must stay below 1)")
+        raise ValueError(f"num_steps = {num_steps}: the linear-beta schedule needs at least 21, or beta would pass 1")
     beta = torch.linspace(0.1 / num_steps, 20 / num_steps, num_steps, dtype=torch.float64)
     log_abar = torch.cat([torch.zeros(1, dtype=torch.float64), torch.log1p(-beta).cumsum(0)])
     return torch.expm1(-log_abar).sqrt().to(dtype)

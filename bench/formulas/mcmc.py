@@ -41,7 +41,8 @@ def mala_step(state: State, target: Target, step: Tensor, noise: Tensor, uniform
     log_ratio = proposal.log_density - state.log_density
     log_ratio = log_ratio - backward.square().sum(1) / (4 * step.view(-1)) + noise.square().sum(1) / 2
     acceptance = log_ratio.clamp_max(0).exp().nan_to_num(0.0)  # a proposal where nothing is finite is refused
-    return State(*(where_row(uniform < acceptance, new, old) for new, old in zip(proposal, state, strict=True))), acceptance
+    chosen = uniform < acceptance
+    return State(*(where_row(chosen, new, old) for new, old in zip(proposal, state, strict=True))), acceptance
 
 
 def where_row(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:

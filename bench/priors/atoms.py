@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -20,7 +19,7 @@ class Atoms:
     atoms: Tensor
 
     caps: ClassVar[Cap] = Cap.DENOISER
-    sigma_range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)  # worth asking for; exact beyond, too
     decode_nfe: ClassVar[int] = 0
 
     @property

@@ -31,7 +31,8 @@ def fit_gmm(
 def _maximise(flat: Tensor, responsibility: Tensor, shrinkage: float, floor: float) -> GMM:
     counts = responsibility.sum(0).clamp_min(1e-6)
     means = responsibility.T @ flat / counts[:, None]
-    scatter = torch.stack([((flat - mean).T * weight) @ (flat - mean) for mean, weight in zip(means, responsibility.T, strict=True)])
+    centred = [flat - mean for mean in means]
+    scatter = torch.stack([(x.T * weight) @ x for x, weight in zip(centred, responsibility.T, strict=True)])
     pooled = scatter.sum(0) / len(flat)
     eye = torch.eye(flat.shape[1], dtype=flat.dtype)
     covariances = (scatter + shrinkage * pooled) / (counts + shrinkage)[:, None, None] + floor * eye

@@ -29,7 +29,7 @@ class GMM:
     num_ode_steps: int = 10
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
-    sigma_range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)  # worth asking for; exact beyond, too
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -45,7 +45,8 @@ class GMM:
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
         """Prior draws, `(m, num_samples, *x)`."""
-        component = torch.searchsorted(self.weights.cumsum(0), rng.rand((num_samples,))).clamp_max(len(self.weights) - 1)
+        uniform = rng.rand((num_samples,))
+        component = torch.searchsorted(self.weights.cumsum(0), uniform).clamp_max(len(self.weights) - 1)
         noise = rng.randn((num_samples, *self.shape)).flatten(2)
         x = self._flat_means[component] + torch.einsum("msij,msj->msi", self._cholesky[component], noise)
         return x.unflatten(2, self.shape)
@@ -89,12 +90,15 @@ class GMM:
 
         # equal steps in log(v + v_0) resolve all scales from the pixels' own variance v_0 up to the whole image
         v_0 = 0.005
-        grid = torch.linspace(math.log1p(self.sigma_max**2 / v_0), 0, self.num_ode_steps + 1, dtype=z.dtype).expm1() * v_0
-        u = rk4(velocity, z.flatten(1) @ self._axes, grid.to(z.device))
+        steps = torch.linspace(math.log1p(self.sigma_max**2 / v_0), 0, self.num_ode_steps + 1, dtype=z.dtype)
+        u = rk4(velocity, z.flatten(1) @ self._axes, (steps.expm1() * v_0).to(z.device))
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
 
     def _components(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """log w_k N(x; mu_k, S_k) (n, K) with S_k = C_k + sigma^2 I, and S_k^-1 (x - mu_k) as pull (n, K, D) - shift (K, D)."""
+        """log w_k N(x; mu_k, S_k), (n, K), S_k = C_k + sigma^2 I, and pull (n, K, D), shift (K, D).
+
+        S_k^-1 (x - mu_k) = pull - shift.
+        """
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
         spectrum = self._spectrum + sigma.square().view(-1, 1, 1)  # (1 or n, K, D)
         if sigma.dim() == 0:  # one noise level: one matrix product for all rows and components
@@ -137,7 +141,8 @@ class GMM:
     @cached_property
     def _pooled_eigen(self) -> tuple[Tensor, Tensor]:
         centred = self._flat_means - self._mean
-        return torch.linalg.eigh(torch.einsum("k,kij->ij", self.weights, self.covariances + centred[:, :, None] * centred[:, None]))
+        second_moments = self.covariances + centred[:, :, None] * centred[:, None]
+        return torch.linalg.eigh(torch.einsum("k,kij->ij", self.weights, second_moments))
 
     @property
     def _variances(self) -> Tensor:

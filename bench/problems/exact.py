@@ -51,7 +51,8 @@ class Conjugate:
         rows, columns = y.repeat_interleave(len(means), 0), means.repeat(len(y), *[1] * (means.dim() - 1))
         residual = self.problem.residual(columns, rows).flatten(1).unflatten(0, (len(y), len(means)))
         gram = operator[:, None] @ covariances @ operator[:, None].mT
-        evidence = torch.linalg.cholesky(gram + variance * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device))
+        noise = variance * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+        evidence = torch.linalg.cholesky(gram + noise)
         white = torch.linalg.solve_triangular(evidence, residual[..., None], upper=False)[..., 0]
         log_evidence = -white.square().sum(-1) / 2 - evidence.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         precision = torch.linalg.inv(covariances) + (operator.mT @ operator)[:, None] / variance
@@ -98,7 +99,8 @@ class Enumeration:
     def weights(self, y: Tensor) -> Tensor:
         """p(a_i | y), (m, N)."""
         atoms = self.prior.atoms
-        return torch.stack([self.problem.log_likelihood(atoms, row.expand(len(atoms), *row.shape)) for row in y]).softmax(1)
+        rows = (row.expand(len(atoms), *row.shape) for row in y)
+        return torch.stack([self.problem.log_likelihood(atoms, row) for row in rows]).softmax(1)
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         weights = self.weights(y)
@@ -160,7 +162,10 @@ class TemperedSMC:
     def perplexity(self, y: Tensor) -> None:
         return None
 
-    def _move(self, particles: Tensor, y: Tensor, beta: Tensor, step: Tensor, num_moves: int, rng: Random) -> tuple[Tensor, Tensor]:
+    def _move(
+        self, particles: Tensor, y: Tensor, beta: Tensor, step: Tensor, num_moves: int, rng: Random
+    ) -> tuple[Tensor, Tensor]:
+        """Particles (m, n, D) after MALA at temperature beta (m,), and the adapted steps (m,)."""
         m, n, dim = particles.shape
         centre = particles.mean(1, keepdim=True)
         covariance = (particles - centre).mT @ (particles - centre) / n
@@ -170,7 +175,8 @@ class TemperedSMC:
 
         def target(position: Tensor) -> tuple[Tensor, Tensor]:
             x = centre + position.unflatten(0, (m, n)) @ root.mT
-            log_density, gradient = self._tempered(x.flatten(0, 1), y.repeat_interleave(n, 0), beta.repeat_interleave(n))
+            rows, temperature = y.repeat_interleave(n, 0), beta.repeat_interleave(n)
+            log_density, gradient = self._tempered(x.flatten(0, 1), rows, temperature)
             return log_density, (gradient.unflatten(0, (m, n)) @ root).flatten(0, 1)
 
         state = mcmc.start(white.flatten(0, 1), target)
@@ -192,7 +198,8 @@ class TemperedSMC:
 
     def _log_likelihood(self, particles: Tensor, y: Tensor) -> Tensor:
         rows = particles.flatten(0, 1).unflatten(1, self.prior.shape)
-        return self.problem.log_likelihood(rows, y.repeat_interleave(particles.shape[1], 0)).unflatten(0, particles.shape[:2])
+        repeated = y.repeat_interleave(particles.shape[1], 0)
+        return self.problem.log_likelihood(rows, repeated).unflatten(0, particles.shape[:2])
 
 
 def _perplexity(weights: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Measurement operators A, each a frozen dataclass whose fields are its parameters.
 
 Images are (n, c, h, w) in [-1, 1], row by row. `y` is a packed measurement (see `pack`): it carries what differs
-between measurements, a mask. Every operator has
+between measurements, a mask; operators without one do not need it. Every operator has
 
 * `measured_shape(x_shape)`: shape of one A(x); ValueError when an image of that size cannot be measured;
 * `adjoint(v, y)`, when `linear`: the exact transpose;
@@ -26,8 +26,9 @@ def pack(values: Tensor, mask: Tensor | None) -> Tensor:
     return values if mask is None else torch.cat([values, mask], dim=1)
 
 
-def mask_of(y: Tensor) -> Tensor:
+def mask_of(y: Tensor | None) -> Tensor:
     """The second half of a packed masked measurement's channels: 1 where observed, else 0."""
+    _require(y is not None, "this operator has a mask per measurement: call operator(x, y) and operator.adjoint(v, y)")
     return y.chunk(2, dim=1)[1]
 
 
@@ -38,7 +39,7 @@ class Denoise:
     linear: ClassVar[bool] = True
     masked: ClassVar[bool] = False
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return x
 
     adjoint = __call__
@@ -58,7 +59,7 @@ class InpaintBox:
     def __post_init__(self) -> None:
         _require(_is_count(self.box), f"inpaint-box: box must be a positive integer, got {self.box!r}")
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return mask_of(y) * x
 
     adjoint = __call__
@@ -88,7 +89,7 @@ class InpaintRandom:
         good = is_positive(fraction) and fraction <= 1
         _require(good, f"inpaint-random: visible_fraction must be in (0, 1], got {fraction!r}")
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return mask_of(y) * x
 
     adjoint = __call__
@@ -118,10 +119,10 @@ class AveragePool:
     def __post_init__(self) -> None:
         _require(_is_count(self.factor), f"average-pool: factor must be a positive integer, got {self.factor!r}")
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return F.avg_pool2d(x, self.factor)
 
-    def adjoint(self, v: Tensor, y: Tensor) -> Tensor:
+    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
         return v.repeat_interleave(self.factor, -2).repeat_interleave(self.factor, -1) / self.factor**2
 
     def measured_shape(self, x_shape: Shape) -> Shape:
@@ -148,10 +149,10 @@ class Blur:
         _require(odd, f"blur: kernel_size must be a positive odd integer, got {self.kernel_size!r}")
         _require(is_positive(self.std), f"blur: std must be positive, got {self.std!r}")
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self._matrix(x.shape[-2], x) @ x @ self._matrix(x.shape[-1], x).mT
 
-    def adjoint(self, v: Tensor, y: Tensor) -> Tensor:
+    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
         return self._matrix(v.shape[-2], v).mT @ v @ self._matrix(v.shape[-1], v)
 
     def measured_shape(self, x_shape: Shape) -> Shape:
@@ -189,7 +190,7 @@ class Saturate:
     def __post_init__(self) -> None:
         _require(is_positive(self.gain), f"saturate: gain must be positive, got {self.gain!r}")
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return (self.gain * x).clamp(-1, 1)
 
     def measured_shape(self, x_shape: Shape) -> Shape:
@@ -211,7 +212,7 @@ class Phase:
     def __post_init__(self) -> None:
         _require(is_positive(self.oversample), f"phase: oversample must be positive, got {self.oversample!r}")
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         rows, columns = self._padding(x.shape)
         padded = F.pad(x, [columns, columns, rows, rows])
         # Where the origin of x lies changes phases only, so x itself need not be centred.

@@ -15,7 +15,7 @@ from bench.report.tables import Table
 
 CAPTIONS = {
     "distance": "Sliced Wasserstein-2 distance between the samples of each method and exact posterior draws, mean and "
-    "95 % interval over measurements. Grey band: what a second set of exact draws reaches, the floor.",
+    "99 % interval over measurements. Grey band: what a second set of exact draws reaches, the floor.",
     "fidelity-diversity": "Error of the posterior mean (down is better) against diversity over that of the exact "
     "posterior. The star is the exact posterior: left of it samples are too much alike, right of it they spread "
     "too far, above it their mean is off.",
