@@ -99,8 +99,9 @@ def reason(check: dict[str, float], num_draws: int) -> str:
     if "shift_from_formula" in check:
         return ""
     limits = {"energy_share": MAX_ENERGY_SHARE + 1 / num_draws, "shift": MAX_SHIFT}
-    broken = [f"{name} {check[name]:.3g} above {limits[name]:.3g}" for name in limits if not check[name] <= limits[name]]
-    return f"two sets of draws differ: {', '.join(broken)}" if broken else ""
+    broken = [name for name in limits if not check[name] <= limits[name]]  # what is not a number is broken, too
+    words = [f"{name} {check[name]:.3g} above {limits[name]:.3g}" for name in broken]
+    return f"two sets of draws differ: {', '.join(words)}" if words else ""
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from bench.metrics.distances import distances, mean_distance_within
 from bench.priors import load_prior, prior_path
 from bench.problems.bank import Observations, problem_of, read_observations
 from bench.provenance import provenance
-from bench.sample import load_method, sample
+from bench.runs import load_method, sample
 
 NUM_MEASUREMENTS = 32
 NUM_SAMPLES = 32

@@ -126,8 +126,7 @@ def test_moments_agree_with_a_grid_in_two_dimensions(operator, parameters):
         expected = torch.einsum("n,ncij->cij", mass, points)
         variance = torch.einsum("n,ncij->cij", mass, (points - expected).square())
         # The trapezoidal rule has error exp(-2 pi^2 d^2 / step^2) for the narrowest deviation d = 0.2, below 1e-300.
-        # Beyond 6 lie 5 deviations of the widest component, or 10 and more where that pixel was observed: 1e-9 of the
-        # mass, as the component nearest to the border is not the widest.
+        # The border is 6.7 or more deviations away from each component: beyond it lies 1e-10 of the mass at most.
         torch.testing.assert_close(mean[i], expected, rtol=0, atol=1e-8)
         torch.testing.assert_close(std[i], variance.sqrt(), rtol=0, atol=1e-8)
 

@@ -29,6 +29,8 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("suite")
     write_json(root / "data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
     prepare.main(str(root / "data.json"))
+    gaussian = {"weights": torch.ones(1), "means": torch.zeros(1, 1, 8, 8), "covariances": torch.eye(64)[None]}
+    write_tensors(root / "priors" / "gmm" / "gmm.safetensors", gaussian, {"family": "gmm"})
     return root
 
 
@@ -63,7 +65,7 @@ def test_bank_holds_all_test_and_validation_images(root):
     bank, header = read_tensors(folder / "bank.safetensors")
     data, _ = read_tensors(root / "data" / "digits.safetensors")
     assert bank["image_id"].tolist() == data["test_id"].tolist() + data["validation_id"].tolist()
-    assert bank["is_test"].sum() == 300 and header["posterior_perplexity"] is None
+    assert bank["is_test"].sum() == 300 and header["task"] == TASK["task"]
     observations = read_observations(folder / "observations.safetensors")
     assert observations.image_id.equal(data["test_id"][:5]) and observations.x_true.float().equal(data["test"][:5])
     assert observations.y.float().equal(torch.cat([bank["y"], bank["mask"]], dim=1)[:5])
@@ -115,3 +117,9 @@ def test_specs_are_checked(root):
     (root / "task.json").write_text((root / "task.json").read_text().replace("0.1", "0.2"))
     with pytest.raises(ArtefactError, match="task.json"):
         read_json(root / "task.json")
+
+
+def test_perplexity_stands_in_the_header_of_the_observations(root):
+    header = read_observations(observed(root) / "observations.safetensors").header
+    assert header["perplexity_of"] == "components"
+    assert header["posterior_perplexity"] == pytest.approx([1.0] * TASK["num_measurements"])  # of a single component

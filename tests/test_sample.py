@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import methods
-from bench import evaluate, observe, prepare, reference, sample
+from bench import evaluate, observe, prepare, reference, runs, sample
 from bench.artefacts import read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.metrics.definitions import METRICS
 from bench.priors import load_prior, prior_path
@@ -148,7 +148,7 @@ def run(root: Path, module: str, **changes: object) -> tuple[Tensor, dict, dict]
 @pytest.mark.parametrize("rows_per_chunk", [1, 2, 5, 6, 7, 12, 13, 1000])
 def test_chunks_cover_everything_once(rows_per_chunk, splits):
     m, s = 5, 6
-    calls = list(sample.chunks(m, s, rows_per_chunk, splits))
+    calls = list(runs.chunks(m, s, rows_per_chunk, splits))
     covered = Counter((i, j) for rows, samples in calls for i in range(m)[rows] for j in samples)
     assert covered == Counter((i, j) for i in range(m) for j in range(s))
     largest = max(len(range(m)[rows]) * len(samples) for rows, samples in calls)
@@ -168,11 +168,11 @@ def test_any_chunk_size_gives_the_same_samples(root, module, settings):
     observations = read_observations(root / "tasks/gmm-denoise/observations.safetensors")
     plain = problem_of(observations.header, SHAPE)
     problem = problem_of(observations.header, SHAPE, sample.exact_posterior(prior, plain))
-    method = sample.load_method(module, settings)
+    method = runs.load_method(module, settings)
 
     def drawn(rows_per_chunk: int) -> Tensor:
         spec = run_spec(root, module, "gmm-denoise", rows_per_chunk=rows_per_chunk)
-        return sample.sample(method, prior, problem, observations, spec)
+        return runs.sample(method, prior, problem, observations, spec)
 
     whole = drawn(1000)
     for rows_per_chunk in (1, 4, 12):
@@ -231,7 +231,7 @@ def test_a_method_that_changes_y_in_place_harms_nobody(root, drop_in, rows_per_c
     observations = read_observations(root / "tasks/atoms-saturate/observations.safetensors")
     problem, before = problem_of(observations.header, SHAPE), observations.y.clone()
     drawn = [
-        sample.sample(sample.load_method(name, {}), prior, problem, observations, run_spec(root, name, **spec))
+        runs.sample(runs.load_method(name, {}), prior, problem, observations, run_spec(root, name, **spec))
         for name in ("polite", "rude")
     ]
     assert torch.equal(*drawn) and torch.equal(observations.y, before)

@@ -65,7 +65,7 @@ class Gentle:
 '''
 BROKEN = DROPPED.replace("        x_t =", "        raise RuntimeError('it does not converge')\n        x_t =")
 MOMENTS = (  # when to kill a run: so many files of this kind, and seconds after that
-    ("tasks/*/observations.safetensors", 1, 0.0),
+    ("tasks/gmm-*/observations.safetensors", 1, 0.0),
     ("runs/*/*/seed0/samples.safetensors", 3, 1.5),
     ("tasks/*/metrics.csv", 1, 0.0),
 )
