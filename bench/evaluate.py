@@ -1,7 +1,7 @@
 """Metrics of every method on one task: `python -m bench.evaluate specs/evaluate/<task>.json` writes metrics.csv.
 
-A value or a reason for each method, seed, measurement and metric, in that order. The pseudo method `reference` is the
-second set of exact draws, in blocks as large as the methods' sample sets, averaged over the blocks.
+A value or a reason for each method, seed, measurement and metric, in that order. The pseudo method `reference` is each
+set of exact draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bench.formulas.chains import MIN_STATES
 from bench.metrics.compute import Truth, compute, compute_chains
 from bench.metrics.definitions import METRICS, Metric
 from bench.problems.bank import Observations, problem_of, read_observations
+from bench.problems.exact import TemperedSMC
 from bench.provenance import provenance
 from bench.report.results import REFERENCE
 
@@ -43,6 +44,12 @@ class Exact:
     mean: Tensor
     std: Tensor
     why_not: tuple[str, ...]
+    moments_are_of_x_a: bool  # no formula gave them
+
+    def swapped(self) -> Exact:
+        """The two sets in each other's place."""
+        mean, std = (self.x_b.mean(1), self.x_b.std(1)) if self.moments_are_of_x_a else (self.mean, self.std)
+        return Exact(self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def main(spec_path: str) -> None:
     observations = read_observations(folder / "observations.safetensors", torch.float64)
     exact = _read_exact(folder / "exact.safetensors", observations.header, num_samples)
     truths = list(_truths(observations, exact))
-    scores = [_score_reference(exact, truths, num_samples)]
+    scores = [_score_reference(observations, exact, num_samples)]
     for cell in spec["runs"]:
         path = root / "runs" / spec["task"] / cell["method"] / f"seed{cell['seed']}" / "samples.safetensors"
         tensors, header = _read_same_measurements(path, observations.header)
@@ -99,7 +106,7 @@ def _read_exact(path: Path, observations: Json, num_samples: int) -> Exact:
         for admitted, reason in zip(header["admitted"], header["reasons"], strict=True)
     )
     finite = {name: tensor.nan_to_num(0, 0, 0) for name, tensor in tensors.items()}  # what is not admitted may hold NaN
-    return Exact(finite["x_a"], finite["x_b"], finite["mean"], finite["std"], why_not)
+    return Exact(**finite, why_not=why_not, moments_are_of_x_a=header["kind"] == TemperedSMC.kind)
 
 
 def _truths(observations: Observations, exact: Exact) -> Iterator[Truth]:
@@ -112,10 +119,13 @@ def _truths(observations: Observations, exact: Exact) -> Iterator[Truth]:
         yield Truth(problem, *(part.double() for part in parts))
 
 
-def _score_reference(exact: Exact, truths: Sequence[Truth], num_samples: int) -> Scores:
-    num_blocks = exact.x_b.shape[1] // num_samples
-    blocks = exact.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
-    by_block = [_values(block, truths) for block in blocks]
+def _score_reference(observations: Observations, exact: Exact, num_samples: int) -> Scores:
+    by_block = []
+    for one in (exact, exact.swapped()):
+        truths = list(_truths(observations, one))
+        num_blocks = one.x_b.shape[1] // num_samples
+        blocks = one.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
+        by_block += [_values(block, truths) for block in blocks]
     mean = {name: torch.stack([values[name] for values in by_block]).mean(0) for name in by_block[0]}
     return Scores(REFERENCE, 0, mean, exact.why_not, "n/a (independent samples)")
 

@@ -45,7 +45,8 @@ def spec(tmp_path: Path) -> Path:
     write_tensors(tmp_path / "tasks/task/observations.safetensors", tensors, described)
     exact = {"x_a": posterior(y, E, 2), "x_b": posterior(y, E, 3), "mean": 0.8 * y, "std": 0 * y + math.sqrt(0.2)}
     exact["x_a"][2, 0] = math.nan
-    admission = {"admitted": [True, True, False], "reasons": ["", "", "two runs differ"], "observations_sha256": sha256}
+    admission = {"admitted": [True, True, False], "reasons": ["", "", "two runs differ"], "kind": "closed form"}
+    admission["observations_sha256"] = sha256
     write_tensors(tmp_path / "tasks/task/exact.safetensors", exact, admission)
     samples = posterior(y, S, 4)
     write_run(tmp_path, "oracle", samples, sha256)
@@ -88,6 +89,13 @@ def test_reasons(spec):
     assert reasons["chain", 0, "rhat"] == reasons["chain", 2, "ess"] == ""
 
 
+def one_way(draws, others):
+    """Energy distance of `others`, in the two blocks of 8 that 20 draws hold, to all of `draws`."""
+    blocks = others[:, :S], others[:, S : 2 * S]
+    within = [distances(c, c).sum((1, 2)) / (c.shape[1] * (c.shape[1] - 1)) for c in (*blocks, draws)]
+    return sum(distances(draws, block).mean((1, 2)) for block in blocks) - (within[0] + within[1]) / 2 - within[2]
+
+
 def test_values_and_info(spec):
     values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in evaluated(spec)}
     root = spec.parents[2]
@@ -96,10 +104,7 @@ def test_values_and_info(spec):
     chi2 = (observations["y"][:, None] - x).square().mean((1, 2, 3, 4)) / SIGMA_Y**2
     assert [float(values["oracle", i, "chi2_sample"]) for i in range(M)] == pytest.approx(chi2.tolist(), rel=1e-5)
     exact = {name: t.double().flatten(2) for name, t in read_tensors(root / "tasks/task/exact.safetensors")[0].items()}
-    a, b = exact["x_a"][:2], exact["x_b"][:2]
-    blocks = b[:, :S], b[:, S : 2 * S]  # 20 draws hold two blocks of 8
-    within = [distances(c, c).sum((1, 2)) / (c.shape[1] * (c.shape[1] - 1)) for c in (*blocks, a)]
-    energy = sum(distances(a, block).mean((1, 2)) for block in blocks) - (within[0] + within[1]) / 2 - within[2]
+    energy = (one_way(exact["x_a"][:2], exact["x_b"][:2]) + one_way(exact["x_b"][:2], exact["x_a"][:2])) / 2
     assert [float(values["reference", i, "energy"]) for i in range(2)] == pytest.approx(energy.tolist(), rel=1e-6)
     info = read_csv(root / "tasks/task/metrics.csv")[1]
     assert info["observations_sha256"] == header["observations_sha256"]
