@@ -70,7 +70,8 @@ def draw(posterior: Posterior, observations: Observations, num_draws: int) -> tu
             check = compare(*pair, posterior.moments(row))
             if not reason(check, num_draws) or not isinstance(sampler, TemperedSMC):
                 break
-            sampler = dataclasses.replace(sampler, num_particles=2 * sampler.num_particles)
+            particles = max(sampler.num_particles, 2 * num_draws)  # as many as there were
+            sampler = dataclasses.replace(sampler, num_particles=2 * particles)
         sets.append(pair)
         checks.append(check)
     return torch.cat([a for a, _ in sets]), torch.cat([b for _, b in sets]), checks

@@ -49,14 +49,14 @@ class LatentLangevin:
     joint: ClassVar[Joint] = "chain"
 
     num_chains: int = 16  # per measurement
-    num_adam: int = 20
+    num_adam: int = 10
     adam_rate: float = 0.1
     num_curvature: int = 2  # power iterations for the likelihood's curvature; 0 takes it as zero
-    num_warmup: int = 70  # unadjusted steps while the likelihood is annealed
+    num_warmup: int = 60  # unadjusted steps while the likelihood is annealed
     anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
     step: float = 0.3  # of the unadjusted steps, over 1 + curvature
     num_adapt: int = 20  # adjusted steps while their size adapts
-    thin: int = 10
+    thin: int = 6
     metropolis: bool = True
     prior_drift: Literal["correct", "released"] = "correct"
 

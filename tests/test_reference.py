@@ -141,7 +141,7 @@ class Particles(TemperedSMC):
 def test_a_particle_reference_that_disagrees_tries_again_with_more_particles():
     particles = Particles(None, None)
     *_, checks = draw(particles, observations(normal(1, *SHAPE), [5]), NUM_DRAWS)
-    assert particles.asked == [1024, 1024, 2048, 2048, 4096, 4096]
+    assert particles.asked == [512, 512, 2048, 2048, 4096, 4096]  # 512 asked for, twice as many as draws taken
     assert reason(checks[0], NUM_DRAWS) == ""
 
 

@@ -128,7 +128,7 @@ class TemperedSMC:
 
     prior: GMM
     problem: Problem
-    num_particles: int = 1024
+    num_particles: int = 512  # at least; never fewer than twice the draws
     num_moves: int = 6
     num_final_moves: int = 20
     ess_share: float = 0.6
@@ -141,7 +141,7 @@ class TemperedSMC:
         return torch.cat([self._run(y[i : i + 1], num_samples, rng.only(i)) for i in range(len(y))])
 
     def _run(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
-        n = max(self.num_particles, num_samples)
+        n = max(self.num_particles, 2 * num_samples)
         particles = self.prior.sample(n, rng).flatten(2)  # (m, n, D)
         beta = torch.zeros(len(y), dtype=y.dtype, device=y.device)
         step = torch.full_like(beta, 0.1)
