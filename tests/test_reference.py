@@ -128,13 +128,14 @@ def test_sets_of_a_measurement_differ_and_do_not_depend_on_the_others():
 
 @dataclass(frozen=True)
 class Particles(TemperedSMC):
-    """Stands for a particle reference that agrees with itself only from 4 times as many particles on."""
+    """Stands for a particle reference that agrees with itself only from some number of particles on."""
 
     asked: list = field(default_factory=list)
+    agrees_from: int = 4 * 512
 
     def sample(self, y, num_samples, rng):
         self.asked.append(self.num_particles)
-        lost = 0.0 if self.num_particles >= 4 * 512 or len(self.asked) % 2 else 1.0
+        lost = 0.0 if self.num_particles >= self.agrees_from or len(self.asked) % 2 else 1.0
         return rng.randn((num_samples, *SHAPE)) + lost
 
 
@@ -146,10 +147,10 @@ def test_a_particle_reference_that_disagrees_tries_again_with_more_particles():
 
 
 def test_a_particle_reference_that_never_agrees_is_named():
-    particles = Particles(None, None, num_particles=1)
+    particles = Particles(None, None, agrees_from=10**9)
     *_, checks = draw(particles, observations(normal(1, *SHAPE), [5]), NUM_DRAWS)
     assert len(particles.asked) == 2 * NUM_TRIES
     assert "shift" in reason(checks[0], NUM_DRAWS)
-    fine = replace(particles, num_particles=4096, asked=[])
+    fine = replace(particles, num_particles=4096, agrees_from=4096, asked=[])
     draw(fine, observations(normal(1, *SHAPE), [5]), NUM_DRAWS)
     assert fine.asked == [4096, 4096]
