@@ -84,7 +84,7 @@ def environment() -> dict[str, str]:
 
 
 def snakemake(folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(COMMAND, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300)
+    return subprocess.run(COMMAND, cwd=folder, env=environment(), capture_output=True, text=True, timeout=900)
 
 
 def run_to_the_end(folder: Path) -> None:

@@ -97,7 +97,7 @@ def snakemake(
 ) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", f"suite={suite}", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=_environment(environment), capture_output=True, text=True, timeout=120
+        command, cwd=folder, env=_environment(environment), capture_output=True, text=True, timeout=600
     )
 
 
