@@ -128,7 +128,7 @@ class TemperedSMC:
 
     prior: GMM
     problem: Problem
-    num_particles: int = 512  # at least; never fewer than twice the draws
+    num_particles: int = 1024  # at least; never fewer than twice the draws
     num_moves: int = 6
     num_final_moves: int = 20
     ess_share: float = 0.6
