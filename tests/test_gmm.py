@@ -70,6 +70,21 @@ def test_log_prob_agrees_with_torch_and_score_with_its_gradient(sigma):
     assert torch.equal(both[0], log_prob) and torch.equal(both[1], prior.score(x, sigma))
 
 
+@pytest.mark.parametrize("sigma", SIGMAS, ids=["0", "0.3", "5", "per row"])
+def test_derivative_of_the_score_agrees_with_automatic_differentiation(sigma):
+    prior, x = mixture(4, (2, 2, 3)), normal(6, 2, 2, 3, seed=9).requires_grad_()
+    direction = normal(6, 2, 2, 3, seed=10)
+    (gradient,) = torch.autograd.grad(prior.log_prob(x, sigma).sum(), x, create_graph=True)
+    (expected,) = torch.autograd.grad((gradient * direction).sum(), x)
+    (found,) = torch.autograd.grad((prior.score(x, sigma) * direction).sum(), x)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-9)  # entries up to 1e3
+    _, vjp = torch.func.vjp(lambda v: prior.score(v, sigma), x.detach())
+    torch.testing.assert_close(vjp(direction)[0], found)
+    levels = sigma.expand(6)
+    by_row = torch.func.vmap(torch.func.grad(lambda v, s, d: (prior.score(v[None], s)[0] * d).sum()))
+    torch.testing.assert_close(by_row(x.detach(), levels, direction), found, rtol=1e-12, atol=1e-9)
+
+
 @pytest.mark.parametrize("size, step", [(1, 0.01), (2, 0.04)])
 @pytest.mark.parametrize("sigma", [0.3, 1.5])
 def test_denoiser_and_noisy_density_agree_with_quadrature(size, step, sigma):
@@ -227,13 +242,13 @@ def test_gradient_of_the_decoder_agrees_with_finite_differences():
 
 def test_decoder_costs_what_it_says(monkeypatch):
     prior, z, rows = dataclasses.replace(mixture(3, (1, 1, 2)), num_ode_steps=7), normal(5, 1, 1, 2), []
-    evaluate = GMM._components
+    evaluate = GMM.score
 
     def counted(self, x, sigma):
         rows.append(len(x))
         return evaluate(self, x, sigma)
 
-    monkeypatch.setattr(GMM, "_components", counted)
+    monkeypatch.setattr(GMM, "score", counted)
     prior.decode(z)
     assert sum(rows) / len(z) == prior.decode_nfe == 28
 

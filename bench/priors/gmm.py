@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.formulas.diffusion import rk4
+from bench.priors.pulls import Pulls, Score, log_joint, pulls
 from bench.types import Cap, Random
 
 
@@ -58,7 +59,8 @@ class GMM:
 
     def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
-        return self.log_prob_and_score(x_t, sigma)[1]
+        sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
+        return Score.apply(x_t.flatten(1), sigma, self.weights, *self._mixture)[0].view_as(x_t)
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """log p(x; sigma) in nats, (n,): the density of x + sigma eps, at sigma = 0 of the prior itself."""
@@ -66,14 +68,13 @@ class GMM:
 
     def log_joint(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """log w_k N(x; mu_k, C_k + sigma^2 I) for every component, (n, K)."""
-        return self._components(x.flatten(1), sigma)[0]
+        return log_joint(self._pulls(x, sigma), self.weights, x[0].numel())
 
     def log_prob_and_score(self, x: Tensor, sigma: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
         """Both from one evaluation: (n,) and (n, *x)."""
-        log_joint, pull, shift = self._components(x.flatten(1), sigma)
-        responsibility = log_joint.softmax(1)
-        mean_pull = torch.bmm(responsibility[:, None], pull)[:, 0] - responsibility @ shift
-        return log_joint.logsumexp(1), -mean_pull.view_as(x)
+        found = self._pulls(x, sigma)
+        joint = log_joint(found, self.weights, x[0].numel())
+        return joint.logsumexp(1), -found.combined(joint.softmax(1)).view_as(x)
 
     def decode(self, z: Tensor) -> Tensor:
         """The probability-flow ODE from z ~ N(0, I) at sigma_max down to sigma = 0: (n, *z) -> (n, *x).
@@ -94,25 +95,8 @@ class GMM:
         u = rk4(velocity, z.flatten(1) @ self._axes, (steps.expm1() * v_0).to(z.device))
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
 
-    def _components(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """log w_k N(x; mu_k, S_k), (n, K), S_k = C_k + sigma^2 I, and pull (n, K, D), shift (K, D).
-
-        S_k^-1 (x - mu_k) = pull - shift.
-        """
-        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
-        spectrum = self._spectrum + sigma.square().view(-1, 1, 1)  # (1 or n, K, D)
-        if sigma.dim() == 0:  # one noise level: one matrix product for all rows and components
-            precision = (self._vectors / spectrum[0, :, None]) @ self._vectors.mT
-            shift = (precision @ self._flat_means[:, :, None])[:, :, 0]
-            pull = (x @ precision.flatten(0, 1).T).unflatten(1, shift.shape)
-            mahalanobis = torch.bmm(pull, x[:, :, None])[:, :, 0] - 2 * x @ shift.T + (self._flat_means * shift).sum(1)
-        else:
-            white = torch.einsum("nkd,kde->nke", x[:, None] - self._flat_means, self._vectors)
-            pull = torch.einsum("nke,kde->nkd", white / spectrum, self._vectors)
-            shift = torch.zeros_like(self._flat_means)
-            mahalanobis = (white.square() / spectrum).sum(2)
-        log_normal = -0.5 * (mahalanobis + spectrum.log().sum(2) + x.shape[1] * math.log(2 * math.pi))
-        return self.weights.log() + log_normal, pull, shift
+    def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
+        return pulls(x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype, device=x.device), *self._mixture)
 
     @cached_property
     def _flat_means(self) -> Tensor:
@@ -123,16 +107,9 @@ class GMM:
         return torch.linalg.cholesky(self.covariances)
 
     @cached_property
-    def _eigen(self) -> tuple[Tensor, Tensor]:
-        return torch.linalg.eigh(self.covariances)
-
-    @property
-    def _spectrum(self) -> Tensor:
-        return self._eigen[0]
-
-    @property
-    def _vectors(self) -> Tensor:
-        return self._eigen[1]
+    def _mixture(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Means (K, D), and eigenvalues (K, D) and eigenvectors (K, D, D) of the covariances."""
+        return self._flat_means, *torch.linalg.eigh(self.covariances)
 
     @cached_property
     def _mean(self) -> Tensor:

@@ -1,0 +1,120 @@
+"""The pulls a_k = S_k^-1 (x - mu_k), S_k = C_k + sigma^2 I, of a mixture's components, and the score made of them.
+
+log w_k N(x; mu_k, S_k) has gradient -a_k, so the score is s = -sum_k r_k a_k with responsibilities r, and its derivative
+along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k. In this form a vector-Jacobian product costs
+what the score itself costs; left to automatic differentiation it costs three times that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Pulls(Protocol):
+    """What the score needs of n rows and K components."""
+
+    mahalanobis: Tensor  # (x - mu_k)^T S_k^-1 (x - mu_k), (n, K)
+    log_det: Tensor  # of S_k, (K,) or (n, K)
+
+    def combined(self, weights: Tensor) -> Tensor: ...  # sum_k weights_k a_k: (n, K) -> (n, D)
+    def along(self, v: Tensor) -> Tensor: ...  # a_k . v: (n, D) -> (n, K)
+    def precision(self, weights: Tensor, v: Tensor) -> Tensor: ...  # sum_k weights_k S_k^-1 v: -> (n, D)
+
+
+@dataclass(frozen=True)
+class SharedNoise:
+    """One noise level for all rows: a_k = products_k - shift_k, with products_k = S_k^-1 x from one matrix product."""
+
+    mahalanobis: Tensor
+    log_det: Tensor
+    products: Tensor  # (n, K, D)
+    shift: Tensor  # S_k^-1 mu_k, (K, D)
+    inverses: Tensor  # S_k^-1, (K, D, D)
+
+    def combined(self, weights: Tensor) -> Tensor:
+        return torch.bmm(weights[:, None], self.products)[:, 0] - weights @ self.shift
+
+    def along(self, v: Tensor) -> Tensor:
+        return torch.bmm(self.products, v[:, :, None])[:, :, 0] - v @ self.shift.T
+
+    def precision(self, weights: Tensor, v: Tensor) -> Tensor:
+        return (weights[:, :, None] * v[:, None]).flatten(1) @ self.inverses.flatten(0, 1)
+
+
+@dataclass(frozen=True)
+class RowNoise:
+    """A noise level for each row: everything in the components' eigenbases, where S_k is diagonal."""
+
+    mahalanobis: Tensor
+    log_det: Tensor
+    white: Tensor  # a_k in its eigenbasis, (n, K, D)
+    spectrum: Tensor  # of S_k, (n, K, D)
+    axes: Tensor  # (K, D, D), an eigenvector in each row
+
+    def combined(self, weights: Tensor) -> Tensor:
+        return self._back(weights[:, :, None] * self.white)
+
+    def along(self, v: Tensor) -> Tensor:
+        return (self.white * self._forth(v)).sum(2)
+
+    def precision(self, weights: Tensor, v: Tensor) -> Tensor:
+        return self._back(weights[:, :, None] * self._forth(v) / self.spectrum)
+
+    def _forth(self, v: Tensor) -> Tensor:
+        return (v @ self.axes.flatten(0, 1).T).unflatten(1, self.axes.shape[:2])
+
+    def _back(self, white: Tensor) -> Tensor:
+        return white.flatten(1) @ self.axes.flatten(0, 1)
+
+
+def pulls(x: Tensor, sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor) -> Pulls:
+    """x (n, D), sigma () or (n,), means (K, D), spectrum (K, D) and vectors (K, D, D) of the covariances."""
+    if sigma.dim() == 0:
+        variances = spectrum + sigma.square()
+        inverses = (vectors / variances[:, None]) @ vectors.mT
+        shift = (inverses @ means[:, :, None])[:, :, 0]
+        products = (x @ inverses.flatten(0, 1).T).unflatten(1, shift.shape)
+        mahalanobis = torch.bmm(products, x[:, :, None])[:, :, 0] - 2 * x @ shift.T + (means * shift).sum(1)
+        return SharedNoise(mahalanobis, variances.log().sum(1), products, shift, inverses)
+    variances = spectrum + sigma.square()[:, None, None]
+    axes = vectors.mT.contiguous()
+    centred = (x @ axes.flatten(0, 1).T).unflatten(1, means.shape) - (axes @ means[:, :, None])[:, :, 0]
+    white = centred / variances
+    return RowNoise((white * centred).sum(2), variances.log().sum(2), white, variances, axes)
+
+
+def log_joint(found: Pulls, weights: Tensor, dimension: int) -> Tensor:
+    """log w_k N(x; mu_k, S_k), (n, K)."""
+    return weights.log() - 0.5 * (found.mahalanobis + found.log_det + dimension * math.log(2 * math.pi))
+
+
+class Score(torch.autograd.Function):
+    """The score of a mixture at x (n, D), once differentiable in x; the other outputs are kept for the derivative."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, sigma: Tensor, weights: Tensor, *mixture: Tensor) -> tuple[Tensor, ...]:
+        found = pulls(x, sigma, *mixture)
+        responsibility = log_joint(found, weights, x.shape[1]).softmax(1)
+        return -found.combined(responsibility), responsibility, *(getattr(found, f.name) for f in fields(found))
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.kind = RowNoise if inputs[1].dim() else SharedNoise
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*output[1:])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, v: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        responsibility, *found = ctx.saved_tensors
+        found = ctx.kind(*found)
+        along = found.along(v)
+        spread = responsibility * (along - (responsibility * along).sum(1, keepdim=True))
+        return found.combined(spread) - found.precision(responsibility, v), None, None, None, None, None
