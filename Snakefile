@@ -14,9 +14,14 @@ wildcard_constraints:
     dataset=r"[a-z]+",
     prior=r"[a-z0-9_]+",
     family=r"[a-z]+",
+    classifier=r"[a-z0-9-]+",
     task=r"[a-z0-9_.-]+",
     method=r"[a-z0-9_.-]+",
     seed=r"[0-9]+",
+    toy=r"[a-z0-9_]+",
+
+
+ruleorder: figure > toy
 
 
 localrules:
@@ -46,6 +51,8 @@ rule prior:
     input:
         spec="<results>/specs/priors/{prior}.json",
         data=lambda w: suite.data(w.prior),
+        teacher=lambda w: suite.teacher(w.prior),
+        family=lambda w: suite.prior_sources(w.prior),
         sources=suite.sources("fit"),
     output:
         "<results>/priors/{prior}/{family}.safetensors",
@@ -55,11 +62,26 @@ rule prior:
         "python -m bench.fit {input.spec}"
 
 
+rule classifier:
+    input:
+        spec="<results>/specs/classifiers/{classifier}.json",
+        data=lambda w: suite.data_of_classifier(w.classifier),
+        sources=suite.sources("teach"),
+    output:
+        "<results>/classifiers/{classifier}/{classifier}.safetensors",
+    message:
+        "classifier {wildcards.classifier}"
+    shell:
+        "python -m bench.teach {input.spec}"
+
+
 rule observe:
     input:
         spec="<results>/specs/tasks/{task}.json",
         data=lambda w: suite.data_of_task(w.task),
         prior=lambda w: suite.prior(w.task),
+        classifier=lambda w: suite.classifier(w.task),
+        family=lambda w: suite.prior_sources_of_task(w.task),
         sources=suite.sources("observe"),
     output:
         "<results>/tasks/{task}/bank.safetensors",
@@ -75,6 +97,8 @@ rule exact:
         spec="<results>/specs/tasks/{task}.json",
         prior=lambda w: suite.prior(w.task),
         observations="<results>/tasks/{task}/observations.safetensors",
+        classifier=lambda w: suite.classifier(w.task),
+        family=lambda w: suite.prior_sources_of_task(w.task),
         sources=suite.sources("reference"),
     output:
         "<results>/tasks/{task}/exact.safetensors",
@@ -84,12 +108,32 @@ rule exact:
         "python -m bench.reference {input.spec}"
 
 
+rule train:
+    input:
+        spec="<results>/specs/train/{task}/{method}/seed{seed}.json",
+        prior=lambda w: suite.prior(w.task),
+        method=lambda w: suite.method_sources(w.method),
+        classifier=lambda w: suite.classifier(w.task),
+        family=lambda w: suite.prior_sources_of_task(w.task),
+        sources=suite.sources("train"),
+    output:
+        "<results>/runs/{task}/{method}/seed{seed}/state.safetensors",
+        "<results>/runs/{task}/{method}/seed{seed}/training.json",
+    message:
+        "train {wildcards.task} {wildcards.method} seed {wildcards.seed}"
+    shell:
+        "python -m bench.train {input.spec}"
+
+
 rule sample:
     input:
         spec="<results>/specs/runs/{task}/{method}/seed{seed}.json",
+        state=lambda w: suite.training(w.task, w.method, w.seed),
         prior=lambda w: suite.prior(w.task),
         observations="<results>/tasks/{task}/observations.safetensors",
         method=lambda w: suite.method_sources(w.method),
+        classifier=lambda w: suite.classifier(w.task),
+        family=lambda w: suite.prior_sources_of_task(w.task),
         sources=suite.sources("sample"),
     output:
         "<results>/runs/{task}/{method}/seed{seed}/samples.safetensors",
@@ -106,6 +150,7 @@ rule evaluate:
         observations="<results>/tasks/{task}/observations.safetensors",
         exact="<results>/tasks/{task}/exact.safetensors",
         samples=lambda w: suite.runs(w.task, "samples.safetensors"),
+        classifier=lambda w: suite.classifier(w.task),
         sources=suite.sources("evaluate"),
     output:
         "<results>/tasks/{task}/metrics.csv",
@@ -133,6 +178,7 @@ rule figure:
     input:
         spec="<results>/specs/suite.json",
         metrics=suite.per_task("metrics.csv"),
+        costs=suite.all_runs("cost.json"),
         exact=suite.per_task("exact.safetensors"),
         sources=suite.sources("draw"),
     output:
@@ -155,3 +201,18 @@ rule report:
         "report"
     shell:
         "python -m bench.compose {input.spec}"
+
+
+rule toy:
+    input:
+        spec="<results>/specs/toys/{toy}.json",
+        method=lambda w: suite.method_sources("ods"),
+        sources=lambda w: suite.sources("toy"),
+    output:
+        "<results>/figures/{toy}.pdf",
+        "<results>/figures/{toy}.png",
+        "<results>/figures/{toy}.csv",
+    message:
+        "toy {wildcards.toy}"
+    shell:
+        "python -m bench.toy {input.spec}"

@@ -7,7 +7,7 @@ from bench.cli import run
 from bench.report.page import page
 from bench.report.results import load
 from bench.report.statistics import summarise
-from bench.report.tables import definitions, distance_table, notes, task_tables
+from bench.report.tables import columns_of, definitions, distance_table, notes, task_tables
 
 
 def main(spec_path: str) -> None:
@@ -15,8 +15,7 @@ def main(spec_path: str) -> None:
     suite = load(spec_path)
     lines = summarise(suite)
     tables = task_tables(suite, lines)
-    columns = [name for name, _ in tables[0].columns]
-    html = page(suite, distance_table(suite, lines), tables, notes(suite, columns), definitions(suite))
+    html = page(suite, distance_table(suite, lines), tables, notes(suite, columns_of(tables)), definitions(suite))
     write_bytes(suite.root / "report.html", html.encode())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.artefacts import read_tensors
 from bench.cli import run
 from bench.provenance import provenance
-from bench.report.results import Suite, Task, in_words, load, run_folder
+from bench.report.results import Suite, Task, in_words, load, num_measured, run_folder
 from bench.report.statistics import summarise
 
 
@@ -16,12 +16,13 @@ def main(spec_path: str) -> None:
     from bench.report.figures.curves import calibration, distance, fidelity_diversity
     from bench.report.figures.grid import grid
     from bench.report.figures.style import RC, save
+    from bench.report.figures.training import amortisation, collapse
 
     suite = load(spec_path)
     lines = summarise(suite)
     info = {"suite": suite.name, "provenance": provenance()}
     with matplotlib.rc_context(RC):
-        for draw in (fidelity_diversity, distance, calibration):
+        for draw in (fidelity_diversity, distance, calibration, collapse, amortisation):
             save(draw(suite, lines), suite.root / "figures", info)
         for task in suite.tasks:
             seen = _arrays(suite, task.name, "observations")
@@ -38,7 +39,8 @@ def _sources(suite: Suite, task: Task) -> list:
             path = run_folder(suite.root, task.name, found.method, found.seed) / "samples.safetensors"
             status = found.header.get("status", "ok")
             reason = "" if status == "ok" else in_words(status, found.header.get("reason", ""))
-            sources.append(Source(found.method, read_tensors(path)[0]["x"].numpy(), reason))
+            measured = num_measured(found.header, suite.num_measurements)
+            sources.append(Source(found.method, read_tensors(path)[0]["x"].numpy()[:measured], reason))
     return sources
 
 

@@ -9,60 +9,55 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.artefacts import read_json, read_tensors, write_json, write_tensors
+from bench.artefacts import read_header, read_json, read_tensors, write_json, write_tensors
 from bench.cli import run
-from bench.priors import prior_path
-from bench.priors.fit import fit_gmm
-from bench.priors.gmm import GMM
+from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.priors import family_module, file_hashes, load_prior, prior_path
 from bench.provenance import provenance
 from bench.rng import Rng
+from bench.types import Prior
+
+NUM_SETS = 4  # of prior draws, and of training images for the floor
 
 
 def main(spec_path: str) -> None:
     spec = read_json(spec_path)
-    data, header = read_tensors(Path(spec["root"]) / "data" / f"{spec['dataset']}.safetensors")
-    families = {"gmm": fit_mixture, "atoms": collect_atoms}
+    root, module = Path(spec["root"]), family_module(spec["family"])
+    data, header = read_tensors(root / "data" / f"{spec['dataset']}.safetensors")
+    path, settings = prior_path(root, spec["prior"], spec["family"]), module.Settings(**spec["parameters"])
+    facts = {key: spec[key] for key in ("prior", "family", "dataset", "parameters")}
+    facts |= {"settings": dataclasses.asdict(settings), "data_sha256": header["sha256"]}
+    teacher = None
+    if spec.get("teacher"):
+        teacher_path = prior_path(root, spec["teacher"], spec["teacher_family"])
+        teacher = load_prior(teacher_path)
+        facts |= {key: spec[key] for key in ("teacher", "teacher_family")}
+        facts["teacher_sha256"] = read_header(teacher_path)["sha256"]
+
+    path.unlink(missing_ok=True)  # written last, it vouches for the files beside it
     begin = time.perf_counter()
-    tensors, card = families[spec["family"]](data, spec["parameters"])
-    facts = {key: spec[key] for key in ("prior", "family", "dataset", "parameters")} | {"data_sha256": header["sha256"]}
-    path = prior_path(spec["root"], spec["prior"], spec["family"])
-    write_json(
-        path.parent / "card.json",
-        {**facts, **card, "seconds": time.perf_counter() - begin, "provenance": provenance()},
-    )
-    write_tensors(path, tensors, {**facts, "provenance": provenance()})
+    tensors, card = module.fit(data, settings, path.parent, teacher)
+    card = {**facts, **card, "seconds": time.perf_counter() - begin}
+    prior = module.load(tensors, settings, path.parent, teacher)
+    write_json(path.parent / "card.json", {**card, "unconditional": quality(prior, data), "provenance": provenance()})
+    write_tensors(path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()})
 
 
-def fit_mixture(data: dict[str, Tensor], parameters: dict) -> tuple[dict[str, Tensor], dict]:
-    mixture = fit_gmm(data["train"], **parameters)
-    parts = ("train", "validation", "test")
-    log_prob = {part: mixture.log_prob(data[part].double()).mean().item() for part in parts}
-    tensors = {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}
-    return tensors, {"log_prob_nats": log_prob, "decoder": decoder_card(mixture)}
+def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
+    """Distances of prior draws to the test images, mean over sets of as many; `floor` has training images instead."""
+    test, rng = data["test"], Rng(("card", "unconditional"), range(NUM_SETS))
+    n = min(len(test), len(data["train"]))
+    order = rng.rand((len(data["train"]),)).argsort(1)[:, :n]
+    drawn, training = prior.sample(n, rng), data["train"][order]
+    return {"num_images": n, "num_sets": NUM_SETS, **distances(drawn, test[:n]), "floor": distances(training, test[:n])}
 
 
-def decoder_card(mixture: GMM, num_rows: int = 512) -> dict:
-    """How far the decoder's ODE is from its limits: finer steps, and a start at far more noise, RMS over pixels."""
-    z = Rng(("decoder card",), (0,)).randn((num_rows, *mixture.latent_shape))[0]
-    fine = dataclasses.replace(mixture, num_ode_steps=200)
-    far = dataclasses.replace(mixture, num_ode_steps=300, sigma_max=8 * mixture.sigma_max)
-    decoded, reference = mixture.decode(z), fine.decode(z)
-
-    def rms(difference: Tensor) -> float:
-        return difference.square().mean().sqrt().item()
-
-    return {
-        "evaluations": mixture.decode_nfe,
-        "sigma_max": mixture.sigma_max,
-        "rms_error_against_fine_integrator": rms(decoded - reference),
-        "max_error_against_fine_integrator": (decoded - reference).abs().max().item(),
-        "rms_change_from_larger_sigma_max": rms(reference - far.decode(z)),
-    }
-
-
-def collect_atoms(data: dict[str, Tensor], parameters: dict) -> tuple[dict[str, Tensor], dict]:
-    atoms = data.get("atoms", data["train"])
-    return {"atoms": atoms}, {"num_atoms": len(atoms)}
+def distances(sets: Tensor, images: Tensor) -> dict[str, float]:
+    """Of sets (m, n, *x) from images (n, *x)."""
+    x = sets.flatten(2).double()
+    y = images.flatten(1).double().expand_as(x)
+    sw2 = sliced_wasserstein2(projected(x), projected(y)).mean()
+    return {"sw2-128": sw2.item(), "energy": energy_distance(x, y, mean_distance_within(y)).mean().item()}
 
 
 if __name__ == "__main__":

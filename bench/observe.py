@@ -10,13 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.artefacts import Json, read_json, read_tensors, write_tensors
+from bench.artefacts import Json, read_header, read_json, read_tensors, write_tensors
 from bench.cli import UserError, run
 from bench.priors import load_prior, prior_path
-from bench.problems import Blur, Problem, make_problem
-from bench.problems.bank import content_hash
+from bench.problems import Blur, Problem
+from bench.problems.bank import content_hash, problem_of
+from bench.problems.classifier import classifier_path
 from bench.problems.exact import exact_posterior
 from bench.problems.operators import pack
+from bench.problems.reward import Reward, one_hot
 from bench.provenance import provenance
 from bench.rng import Rng
 
@@ -31,12 +33,18 @@ def main(spec_path: str) -> None:
     if asked > available:
         raise UserError(f"{spec_path}: num_measurements is {asked}, but {spec['dataset']} has {available} test images")
     try:
-        problem = make_problem(spec["operator"], spec["parameters"], spec["sigma_y"], data["test"].shape[1:])
+        problem = problem_of(spec, tuple(data["test"].shape[1:]))
     except ValueError as error:
         raise UserError(f"{spec_path}: {error}") from None
-    bank = make_bank(problem, spec["task"], data)
-    observations = first_measurements(bank, asked)
     header = {field: spec[field] for field in HEADER_FIELDS} | {"data_sha256": data_header["sha256"]}
+    if isinstance(problem, Reward):
+        bank = make_class_bank(data, problem.classifier.num_classes)
+        classifier = classifier_path(spec["root"], spec["parameters"]["classifier"])
+        header |= {"root": spec["root"], "classifier_sha256": read_header(classifier)["sha256"]}
+    else:
+        bank = make_bank(problem, spec["task"], data)
+        header |= {"noise": "scaled by sigma_y"}
+    observations = first_measurements(bank, asked)
     folder = Path(spec["root"]) / "tasks" / spec["task"]
     _write(folder / "bank.safetensors", bank, header)
     _write(folder / "observations.safetensors", observations, header | _perplexity(spec, problem, observations))
@@ -48,6 +56,20 @@ def make_bank(problem: Problem, task: str, data: dict[str, Tensor]) -> dict[str,
     image_id = torch.cat([data["test_id"], data["validation_id"]])
     is_test = torch.arange(len(x_true)) < len(data["test"])
     return {**measure(problem, task, x_true, image_id), "image_id": image_id, "is_test": is_test}
+
+
+def make_class_bank(data: dict[str, Tensor], num_classes: int) -> dict[str, Tensor]:
+    """Where the measurement is an image's class: all test images, then all validation images, float32.
+
+    Of the test images first one of each class, in the order of the classes, then another of each, and so on.
+    """
+    labels = one_hot(data["test_label"], num_classes).flatten(1).long()
+    earlier = (labels.cumsum(0) * labels).sum(1)  # images of the same class so far
+    order = torch.argsort(earlier * num_classes + data["test_label"])
+    test = {what: data[f"test{what}"][order] for what in ("", "_id", "_label")}
+    x_true, image_id, label = (torch.cat([test[what], data[f"validation{what}"]]) for what in ("", "_id", "_label"))
+    is_test = torch.arange(len(x_true)) < len(order)
+    return {"x_true": x_true.float(), "y": one_hot(label, num_classes), "image_id": image_id, "is_test": is_test}
 
 
 def measure(problem: Problem, task: str, x_true: Tensor, image_id: Tensor) -> dict[str, Tensor]:
@@ -74,7 +96,7 @@ def first_measurements(bank: dict[str, Tensor], num_measurements: int) -> dict[s
     return {name: part if name in SHARED else part[rows] for name, part in bank.items() if name != "is_test"}
 
 
-def _perplexity(spec: Json, problem: Problem, observations: dict[str, Tensor]) -> Json:
+def _perplexity(spec: Json, problem: Problem | Reward, observations: dict[str, Tensor]) -> Json:
     """Effective number of mixture components or atoms in each posterior, where there is a formula for it."""
     posterior = exact_posterior(load_prior(prior_path(spec["root"], spec["prior"], spec["family"])), problem)
     perplexity = posterior.perplexity(pack(observations["y"], observations.get("mask")).double())
@@ -83,8 +105,8 @@ def _perplexity(spec: Json, problem: Problem, observations: dict[str, Tensor]) -
 
 
 def _write(path: Path, tensors: dict[str, Tensor], header: Json) -> None:
-    made = {"noise": "scaled by sigma_y", "observations_sha256": content_hash(tensors)}
-    write_tensors(path, tensors, header | made | {"provenance": provenance()})
+    made = {"observations_sha256": content_hash(tensors), "provenance": provenance()}
+    write_tensors(path, tensors, header | made)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""`python -m bench.reference specs/tasks/<task>.json`: two independent sets of exact draws, and their checks."""
+"""`python -m bench.reference specs/tasks/<task>.json`: two independent sets of exact draws, and their checks.
+
+Where the prior is a map distilled from one with an exact posterior, two sets of draws from that one stand beside them.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,36 @@ from bench.cli import run
 from bench.metrics.distances import energy_distance, mean_distance_within
 from bench.priors import load_prior, prior_path
 from bench.problems.bank import Observations, problem_of, read_observations
-from bench.problems.exact import Posterior, TemperedSMC, exact_posterior
+from bench.problems.exact import Posterior, TemperedSMC, Unknown, exact_posterior, teacher_posterior
+from bench.problems.latent import LatentSMC, convergence
 from bench.provenance import provenance
 from bench.rng import Rng
+from bench.types import Prior
 
 MAX_ENERGY_SHARE = 0.003  # energy distance of the two sets over twice the mean distance within one, beyond 1 / e
 MAX_SHIFT = 4.0  # distance of two means in standard errors of e independent draws each, all pixels together
+MAX_RHAT = 1.01  # Vehtari et al. 2021, https://arxiv.org/abs/1903.08008
+MIN_ESS = 200.0  # per expectation: its error is 0.07 deviations, of 64 independent samples 0.125
 NUM_TRIES = 3  # with twice the particles each time
+
+
+@dataclasses.dataclass(frozen=True)
+class Sets:
+    """Two sets of draws (m, e, *x), mean and std (m, *x), and the checks of each measurement."""
+
+    x_a: Tensor
+    x_b: Tensor
+    mean: Tensor
+    std: Tensor
+    checks: list[dict]
+
+    def tensors(self, names: tuple[str, str, str, str]) -> dict[str, Tensor]:
+        values = (self.x_a, self.x_b, self.mean, self.std)
+        return {name: value.float() for name, value in zip(names, values, strict=True)}
+
+    @property
+    def reasons(self) -> list[str]:
+        return [reason(check, self.x_a.shape[1]) for check in self.checks]
 
 
 def main(spec_path: str) -> None:
@@ -29,52 +55,82 @@ def main(spec_path: str) -> None:
     observations = read_observations(folder / "observations.safetensors")
     prior_file = prior_path(spec["root"], spec["prior"], spec["family"])
     prior = load_prior(prior_file)
-    posterior = exact_posterior(prior, problem_of(observations.header, prior.shape))
-    x_a, x_b, checks = draw(posterior, observations, spec["num_reference"])
-    mean, std = posterior.moments(observations.y) or (x_a.mean(1), x_a.std(1))
-    perplexity = posterior.perplexity(observations.y)
-    if perplexity is None:  # no formula: of the component to which a draw belongs
-        perplexity = torch.stack([prior.log_joint(x).softmax(1).mean(0) for x in x_a])
-        perplexity = torch.special.entr(perplexity).sum(1).exp()
-    reasons = [reason(check, spec["num_reference"]) for check in checks]
-    for i, text in enumerate(reasons):
-        if text:
-            print(f"{spec['task']}: reference of measurement {i} not admitted: {text}", file=sys.stderr)
+    problem = problem_of(observations.header, prior.shape)
+    posterior = exact_posterior(prior, problem)
+    sets = two_sets(posterior, observations, spec["num_reference"], "reference")
     header = {
         "task": spec["task"],
         "kind": posterior.kind,
-        "admitted": [not text for text in reasons],
-        "reasons": reasons,
-        "checks": {name: [check.get(name) for check in checks] for name in checks[0]},
-        "posterior_perplexity": perplexity.tolist(),
+        "admitted": [not text for text in sets.reasons],
+        "reasons": sets.reasons,
+        "checks": by_name(sets.checks),
+        "posterior_perplexity": perplexity(posterior, prior, observations.y, sets.x_a),
         "perplexity_of": posterior.perplexity_of,
         "observations_sha256": observations.header["observations_sha256"],
         "prior_sha256": read_header(prior_file)["sha256"],
-        "provenance": provenance(),
     }
-    tensors = {"x_a": x_a, "x_b": x_b, "mean": mean, "std": std}
-    write_tensors(folder / "exact.safetensors", {name: tensor.float() for name, tensor in tensors.items()}, header)
+    tensors = sets.tensors(("x_a", "x_b", "mean", "std"))
+    teacher = teacher_posterior(prior, problem)
+    if teacher is not None:
+        taught = two_sets(teacher, observations, spec["num_reference"], "teacher's reference")
+        tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
+        header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
+    write_tensors(folder / "exact.safetensors", tensors, header | {"provenance": provenance()})
 
 
-def draw(posterior: Posterior, observations: Observations, num_draws: int) -> tuple[Tensor, Tensor, list[dict]]:
+def two_sets(posterior: Posterior, observations: Observations, num_draws: int, what: str) -> Sets:
+    x_a, x_b, checks = draw(posterior, observations, num_draws, what)
+    mean, std = posterior.moments(observations.y) or (x_a.mean(1), x_a.std(1))
+    sets = Sets(x_a, x_b, mean, std, checks)
+    for i, text in enumerate(sets.reasons):
+        if text:
+            print(f"{observations.header['task']}: {what} of measurement {i} not admitted: {text}", file=sys.stderr)
+    return sets
+
+
+def perplexity(posterior: Posterior, prior: Prior, y: Tensor, x: Tensor) -> list[float | None]:
+    """Effective number of components or atoms in each posterior; None where the prior has neither."""
+    values = posterior.perplexity(y)
+    if values is None and isinstance(posterior, TemperedSMC):  # no formula: of the component to which a draw belongs
+        shares = torch.stack([prior.log_joint(draws).softmax(1).mean(0) for draws in x])
+        values = torch.special.entr(shares).sum(1).exp()
+    return [None] * len(y) if values is None else values.tolist()
+
+
+def by_name(checks: list[dict]) -> dict[str, list]:
+    return {name: [check.get(name) for check in checks] for name in checks[0]}
+
+
+def draw(
+    posterior: Posterior, observations: Observations, num_draws: int, what: str = "reference"
+) -> tuple[Tensor, Tensor, list[dict]]:
     """Two sets (m, num_draws, *x) and the checks of each measurement; a particle reference may try again, larger."""
     task, y = observations.header["task"], observations.y
     sets, checks = [], []
     for i, image_id in enumerate(observations.image_id.tolist()):
         sampler, row = posterior, y[i : i + 1]
         for attempt in range(NUM_TRIES):
-            pair = [
-                sampler.sample(row, num_draws, Rng(("reference", task, name, attempt), (image_id,), range(num_draws)))
-                for name in "ab"
-            ]
-            check = compare(*pair, posterior.moments(row))
-            if not reason(check, num_draws) or not isinstance(sampler, TemperedSMC):
+            streams = [Rng((what, task, name, attempt), (image_id,), range(num_draws)) for name in "ab"]
+            pair, check = draw_pair(sampler, row, num_draws, streams)
+            if not reason(check, num_draws) or not isinstance(sampler, (TemperedSMC, LatentSMC)):
                 break
-            particles = max(sampler.num_particles, 2 * num_draws)  # as many as there were
-            sampler = dataclasses.replace(sampler, num_particles=2 * particles)
+            sampler = dataclasses.replace(sampler, num_particles=2 * sampler.size(num_draws))
         sets.append(pair)
         checks.append(check)
     return torch.cat([a for a, _ in sets]), torch.cat([b for _, b in sets]), checks
+
+
+def draw_pair(
+    sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng]
+) -> tuple[tuple[Tensor, Tensor], dict]:
+    """Two sets (1, num_draws, *x) for one measurement, and what there is to say of them."""
+    if not isinstance(sampler, LatentSMC):
+        a, b = (sampler.sample(y, num_draws, rng) for rng in streams)
+        why = {"why": sampler.why} if isinstance(sampler, Unknown) else {}
+        return (a, b), compare(a, b, sampler.moments(y)) | why
+    runs = [sampler.run(y, num_draws, rng) for rng in streams]
+    a, b = (particles.x[None, :num_draws, -1] for particles in runs)
+    return (a, b), compare(a, b, None) | convergence(*runs) | {"num_particles": sampler.size(num_draws)}
 
 
 def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> dict[str, float]:
@@ -95,14 +151,21 @@ def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> 
     return check
 
 
-def reason(check: dict[str, float], num_draws: int) -> str:
+def reason(check: dict, num_draws: int) -> str:
     """Why draws are not admitted, or nothing. Draws from a formula are exact; their shifts are kept on record."""
-    if "shift_from_formula" in check:
-        return ""
-    limits = {"energy_share": MAX_ENERGY_SHARE + 1 / num_draws, "shift": MAX_SHIFT}
-    broken = [name for name in limits if not check[name] <= limits[name]]  # what is not a number is broken, too
-    words = [f"{name} {check[name]:.3g} above {limits[name]:.3g}" for name in broken]
+    if "why" in check or "shift_from_formula" in check:
+        return check.get("why", "")
+    most = {"energy_share": MAX_ENERGY_SHARE + 1 / num_draws, "shift": MAX_SHIFT, "rhat": MAX_RHAT}
+    # what is not a number is broken, too
+    broken = [name for name in most if not check.get(name, 0.0) <= most[name]]
+    words = [f"{name} {_digits(check[name])} above {_digits(most[name])}" for name in broken]
+    if not check.get("ess", MIN_ESS) >= MIN_ESS:
+        words.append(f"effective sample size {check['ess']:.0f} below {MIN_ESS:.0f}")
     return f"two sets of draws differ: {', '.join(words)}" if words else ""
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3f}" if 1 <= value < 1.1 else f"{value:.3g}"  # an R-hat differs from 1 in its third decimal
 
 
 if __name__ == "__main__":

@@ -11,7 +11,11 @@ import importlib
 import json
 import sys
 
+from bench.plan.config import FAMILIES
+from bench.plan.sources import settings_fields
 from bench.problems import make_problem
+from bench.problems.reward import NAME as REWARD
+from bench.problems.reward import check_reward
 
 SIDES = {"digits": 8, "shapes": 16}  # pixels, unless the spec says otherwise
 
@@ -19,8 +23,26 @@ SIDES = {"digits": 8, "shapes": 16}  # pixels, unless the spec says otherwise
 def main() -> None:
     specs = json.load(sys.stdin)  # with the `key` each comes from and, for tasks, the `side` of an image
     with contextlib.redirect_stdout(sys.stderr):  # a method module may print when it is imported
-        faults = [(spec["key"], method_fault(spec) if "method" in spec else task_fault(spec)) for spec in specs]
+        faults = [(spec["key"], fault(spec)) for spec in specs]
     print(json.dumps([(key, what) for key, what in faults if what]))
+
+
+def fault(spec: dict) -> str | None:
+    if "task" not in spec:
+        return prior_fault(spec)
+    return method_fault(spec) if "method" in spec else task_fault(spec)
+
+
+def prior_fault(spec: dict) -> str | None:
+    """What the settings of a learned prior's family say against its parameters."""
+    if settings_fields(FAMILIES / f"{spec['family']}.py") is None:
+        return None
+    settings = importlib.import_module(f"bench.priors.{spec['family']}").Settings
+    try:
+        settings(**spec["parameters"])
+    except (ValueError, TypeError) as error:
+        return " ".join(str(error).split())
+    return None
 
 
 def method_fault(spec: dict) -> str | None:
@@ -41,10 +63,13 @@ def method_fault(spec: dict) -> str | None:
 
 
 def task_fault(spec: dict) -> str | None:
-    """What the operator says against its parameters, or against images of that size."""
+    """What the operator or the reward says against its parameters, or against images of that size."""
     side = spec["side"] or SIDES[spec["dataset"]]
     try:
-        make_problem(spec["operator"], spec["parameters"], spec["sigma_y"], (1, side, side))
+        if spec["operator"] == REWARD:  # its classifier may have to be trained yet
+            check_reward(spec["parameters"], (1, side, side))
+        else:
+            make_problem(spec["operator"], spec["parameters"], spec["sigma_y"], (1, side, side))
     except ValueError as error:
         return " ".join(str(error).split())
     return None

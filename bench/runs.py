@@ -1,15 +1,23 @@
-"""Calling a method: finding it, asking whether it can run, and drawing its samples chunk by chunk."""
+"""Calling a method: finding it, asking whether it can run, training it and drawing its samples chunk by chunk."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from typing import Protocol, get_args
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar, get_args
 
+import torch
 from torch import Tensor
 
+from bench.cost import PriorView, ProblemView, bare
 from bench.rng import Rng
-from bench.types import Cap, Joint, Method, Prior, Problem
+from bench.types import Cap, Joint, Method, Prior, Problem, State, Trainable
+
+T = TypeVar("T")
+
+STATE_DTYPES = (torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool)
 
 
 class Measurements(Protocol):
@@ -18,6 +26,41 @@ class Measurements(Protocol):
     x_true: Tensor
     y: Tensor
     image_id: Tensor
+
+
+class Unable(Exception):
+    """Why a method cannot run here, which is nobody's fault."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What became of foreign code: `result` is there when the status is ok, `reason` when it is not."""
+
+    status: Literal["ok", "n/a", "failed"]
+    reason: str = ""
+    result: T | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        return f"ok in {self.seconds:.1f} s" if self.status == "ok" else f"{self.status}: {self.reason}"
+
+
+def attempt(work: Callable[[], T]) -> Outcome[T]:
+    """Do it; what a dropped-in method does wrong is its result, not the harness's end."""
+    begin = time.perf_counter()
+    try:
+        result = work()
+    except Unable as words:
+        return Outcome("n/a", str(words))
+    except (Exception, SystemExit) as error:
+        return Outcome("failed", in_words(error))
+    return Outcome("ok", "", result, time.perf_counter() - begin)
+
+
+def in_words(error: BaseException) -> str:
+    """Kind and first line of an error."""
+    first_line = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {first_line}"
 
 
 def load_method(module: str, settings: dict) -> Method:
@@ -42,15 +85,68 @@ def joint_of(method: Method, num_samples: int) -> tuple[Joint, int | None]:
     return joint, min(method.num_chains, num_samples)
 
 
-def missing_caps(method: Method, prior: Prior, problem: Problem) -> str:
-    """Names of the capabilities that the method needs and this pair lacks, comma-separated."""
+def declared_caps(method: Method) -> Cap:
+    """What the method needs, and what it uses where it is there."""
+    return method.needs | getattr(method, "uses", Cap.NONE)
+
+
+def refuse_unmet(method: Method, prior: Prior, problem: Problem) -> None:
+    """Unable, with the names of the capabilities that the method needs and this pair lacks."""
     missing = method.needs & ~(prior.caps | problem.caps)
-    return ", ".join(cap.name for cap in Cap if cap in missing)
+    if missing:
+        raise Unable("needs " + ", ".join(cap.name for cap in Cap if cap in missing))
 
 
-def sample(method: Method, prior: Prior, problem: Problem, observations: Measurements, spec: dict) -> Tensor:
-    """Samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where that is up to us."""
+def shown(method: Method, prior: Prior, problem: Problem) -> tuple[PriorView, ProblemView]:
+    """Prior and problem with the capabilities that the method declares."""
+    declared = declared_caps(method)
+    return PriorView(prior, bare, declared), ProblemView(problem, bare, declared)
+
+
+def trainable(method: Method | Trainable) -> bool:
+    return callable(getattr(method, "train", None))
+
+
+def train(method: Trainable, prior: Prior, problem: Problem, spec: dict) -> State:
+    """The method's state for this task, from one stream of randomness."""
+    rng = Rng(("train", spec["task"], spec["seed"]), (0,), dtype=torch.float64)
+    state = method.train(*shown(method, prior, problem), rng=rng)
+    refuse_malformed_state(state)
+    return {name: tensor.detach() for name, tensor in state.items()}
+
+
+def refuse_malformed_state(state: object) -> None:
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise ValueError(f"train() returned {_kinds(state)}, expected a flat dict[str, Tensor]")
+    for name, tensor in state.items():
+        if tensor.dtype not in STATE_DTYPES:
+            raise ValueError(f"train() returned {tensor.dtype} for {name!r}, which a state cannot hold")
+        if not tensor.isfinite().all():
+            raise ValueError(f"train() returned {name!r} with NaN or infinity")
+
+
+def _kinds(state: object) -> str:
+    if not isinstance(state, dict):
+        return type(state).__name__
+    kinds = sorted({f"{type(key).__name__}, {type(value).__name__}" for key, value in state.items()})
+    return f"dict[{' | '.join(kinds)}]"
+
+
+def sample(
+    method: Method | Trainable,
+    prior: Prior,
+    problem: Problem,
+    observations: Measurements,
+    spec: dict,
+    state: State | None = None,
+) -> Tensor:
+    """Samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where that is up to us.
+
+    state: what a trainable method's `train` returned; None for the others.
+    """
     m, s = len(observations.y), spec["num_samples"]
+    prior, problem = shown(method, prior, problem)
+    trained = {} if state is None else {"state": state}
     splits = joint_of(method, s)[0] == "independent"
     # the method is not among the axes: methods and settings are compared on common random numbers
     ids, axes = observations.image_id.tolist(), ("sample", spec["task"], spec["seed"])
@@ -58,7 +154,7 @@ def sample(method: Method, prior: Prior, problem: Problem, observations: Measure
     for rows, samples in chunks(m, s, spec["rows_per_chunk"], splits):
         rng = Rng(axes, ids[rows], samples, dtype=x.dtype)
         y = observations.y[rows].clone()
-        drawn = method.sample(prior, problem, y, len(samples), rng=rng)
+        drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)
         refuse_malformed(drawn, (len(y), len(samples), *prior.shape))
         x[rows, samples.start : samples.stop] = drawn.detach()
     if not x.isfinite().flatten(2).all(2).any():

@@ -1,58 +1,92 @@
 """`python -m bench.sample specs/runs/<task>/<method>/seed<k>.json`: all posterior samples of one run, and their cost.
 
 A method that cannot run here or fails leaves a file without samples that says why, so that the other methods' results
-are made all the same.
+are made all the same. A run restricted to the first measurements has NaN for the others.
 """
 
 from __future__ import annotations
 
-import time
+import dataclasses
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from bench.artefacts import read_header, read_json, write_json, write_tensors
+from bench.artefacts import read_header, read_json, read_tensors, write_json, write_tensors
 from bench.cli import run
 from bench.cost import Meter, counted, counted_problem
 from bench.priors import load_prior, prior_path
-from bench.problems.bank import problem_of, read_observations
+from bench.problems.bank import Observations, problem_of, read_observations
 from bench.problems.exact import exact_posterior
 from bench.provenance import provenance
-from bench.runs import joint_of, load_method, missing_caps, sample
+from bench.runs import Outcome, attempt, joint_of, load_method, refuse_unmet, sample
+from bench.types import Joint, Prior, Problem, State
+
+NO_TRAINING = Outcome("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
 
 
 def main(spec_path: str) -> None:
     spec = read_json(spec_path)
-    root, task = Path(spec["root"]), spec["task"]
-    observations = read_observations(root / "tasks" / task / "observations.safetensors")
+    root, task, num_samples = Path(spec["root"]), spec["task"], spec["num_samples"]
+    folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
+    everything = read_observations(root / "tasks" / task / "observations.safetensors")
+    observations = first(everything, spec.get("num_measurements"))
     prior_file = prior_path(root, spec["prior"], spec["family"])
     prior = load_prior(prior_file)
-    plain = problem_of(observations.header, prior.shape)
-    problem = problem_of(observations.header, prior.shape, exact_posterior(prior, plain))
+    plain = problem_of(everything.header, prior.shape)
+    posterior = exact_posterior(prior, plain)
+    problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None)
     (metered_prior, network), (metered_problem, operator) = counted(prior), counted_problem(problem)
 
-    begin, joint, num_chains = time.perf_counter(), "independent", None
-    try:
-        method = load_method(spec["module"], spec["settings"])
-        joint, num_chains = joint_of(method, spec["num_samples"])
-        missing = missing_caps(method, prior, problem)
-        status, reason = ("n/a", f"needs {missing}") if missing else ("ok", "")
-        x = sample(method, metered_prior, metered_problem, observations, spec) if status == "ok" else None
-    except (Exception, SystemExit) as error:  # what a dropped-in method does wrong is its result, not the harness's end
-        x, status, reason = None, "failed", in_words(error)
-    seconds = time.perf_counter() - begin
+    trained, training, state_sha256 = read_training(folder) if spec.get("trains") else NO_TRAINING
+    outcome = trained  # a run whose training came to nothing shares its fate
+    if trained.status == "ok":
+        outcome = attempt(lambda: draw(spec, metered_prior, metered_problem, observations, trained.result))
 
+    num_measurements = len(everything.y)
+    empty = torch.empty(num_measurements, 0, *prior.shape)
+    x, joint, num_chains = outcome.result if outcome.status == "ok" else (empty, "independent", None)
     facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
-    header = facts | {"status": status, "reason": reason, "joint": joint, "num_chains": num_chains}
-    header["observations_sha256"] = observations.header["observations_sha256"]
-    header["prior_sha256"] = read_header(prior_file)["sha256"]
+    header = facts | {"status": outcome.status, "reason": outcome.reason, "joint": joint, "num_chains": num_chains}
+    header["num_measurements"] = len(observations.y)
+    header["observations_sha256"] = everything.header["observations_sha256"]
+    header["prior_sha256"], header["state_sha256"] = read_header(prior_file)["sha256"], state_sha256
     header["provenance"] = provenance(threads=torch.get_num_threads())
-    rows = len(observations.y) * spec["num_samples"]
-    folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
-    write_json(folder / "cost.json", facts | cost(network, operator, rows, seconds if status == "ok" else None))
-    empty = torch.empty(len(observations.y), 0, *prior.shape)
-    write_tensors(folder / "samples.safetensors", {"x": empty if x is None else x.float()}, header)
-    print(f"{task} {spec['method']} seed {spec['seed']}: {status} {reason} in {seconds:.1f} s".replace("  ", " "))
+    rows = len(observations.y) * num_samples
+    write_json(folder / "cost.json", facts | cost(network, operator, rows, outcome.seconds) | training)
+    write_tensors(folder / "samples.safetensors", {"x": padded(x.float(), num_measurements)}, header)
+    print(f"{task} {spec['method']} seed {spec['seed']}: {outcome}")
+
+
+def draw(
+    spec: dict, prior: Prior, problem: Problem, observations: Observations, state: State | None
+) -> tuple[Tensor, Joint, int | None]:
+    """Samples (m, s, *x), how those of one measurement hang together, and of how many chains they are states."""
+    method = load_method(spec["module"], spec["settings"])
+    joint, num_chains = joint_of(method, spec["num_samples"])
+    refuse_unmet(method, prior, problem)
+    return sample(method, prior, problem, observations, spec, state), joint, num_chains
+
+
+def first(observations: Observations, num_measurements: int | None) -> Observations:
+    """The first measurements; None means all."""
+    kept = {name: getattr(observations, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
+    return dataclasses.replace(observations, **kept)
+
+
+def padded(x: Tensor, num_measurements: int) -> Tensor:
+    """x (m, s, *x) with NaN for the measurements that were not asked for."""
+    full = x.new_full((num_measurements, *x.shape[1:]), torch.nan)
+    full[: len(x)] = x
+    return full
+
+
+def read_training(folder: Path) -> tuple[Outcome[State], dict, str]:
+    """What became of the training of this run, what all of it cost, and the hash of the state."""
+    state, header = read_tensors(folder / "state.safetensors")
+    spent = read_json(folder / "training.json")
+    outcome = Outcome(header["status"], header["reason"], state)
+    return outcome, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
 
 
 def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> dict:
@@ -67,12 +101,6 @@ def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> d
         "device": "cpu",
         "precision": "float64",
     }
-
-
-def in_words(error: BaseException) -> str:
-    """Kind and first line of an error."""
-    first_line = (str(error).strip() or "no message").splitlines()[0]
-    return f"{type(error).__name__}: {first_line}"
 
 
 if __name__ == "__main__":

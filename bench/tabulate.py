@@ -8,7 +8,7 @@ from bench.provenance import provenance
 from bench.report.markup import latex_page, markdown_page
 from bench.report.results import load
 from bench.report.statistics import summarise, summary_csv
-from bench.report.tables import DISTANCE, distance_table, notes, task_tables
+from bench.report.tables import columns_of, distance_table, notes, shown_across, task_tables
 
 
 def main(spec_path: str) -> None:
@@ -16,13 +16,13 @@ def main(spec_path: str) -> None:
     suite = load(spec_path)
     lines = summarise(suite)
     tables, distance = task_tables(suite, lines), distance_table(suite, lines)
-    columns = [name for name, _ in tables[0].columns]
+    columns = columns_of(tables)
     folder = suite.root / "tables"
     write_csv(folder / "summary.csv", summary_csv(lines), {"suite": suite.name, "provenance": provenance()})
     pages = {
         "summary.md": markdown_page(f"Suite {suite.name}", tables, notes(suite, columns)),
         "summary.tex": latex_page(tables, notes(suite, columns)),
-        "distance.md": markdown_page(f"Suite {suite.name}", [distance], notes(suite, [DISTANCE])),
+        "distance.md": markdown_page(f"Suite {suite.name}", [distance], notes(suite, shown_across(lines))),
     }
     for name, page in pages.items():
         write_bytes(folder / name, page.encode())

@@ -22,7 +22,7 @@ from bench.metrics.distances import distances, mean_distance_within
 from bench.priors import load_prior, prior_path
 from bench.problems.bank import Observations, problem_of, read_observations
 from bench.provenance import provenance
-from bench.runs import load_method, sample
+from bench.runs import load_method, sample, train, trainable
 
 NUM_MEASUREMENTS = 32
 NUM_SAMPLES = 32
@@ -37,7 +37,8 @@ def main(spec_path: str, *ranges: str) -> None:
     rows = ["settings,energy_score,standard_error"]
     for settings in tqdm(list(trials(ranges)), desc=f"{task} {method}"):
         candidate = load_method(spec["module"], spec["settings"] | settings)
-        score = energy_score(sample(candidate, prior, problem, observations, spec), observations.x_true)
+        state = train(candidate, prior, problem, spec) if trainable(candidate) else None
+        score = energy_score(sample(candidate, prior, problem, observations, spec, state), observations.x_true)
         error = score.std() / len(score) ** 0.5
         rows.append(f'"{json.dumps(settings).replace(chr(34), chr(34) * 2)}",{score.mean():.5f},{error:.5f}')
         tqdm.write(f"{task} {method} {settings}: energy score {score.mean():.4f} +- {error:.4f}")

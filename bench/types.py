@@ -72,6 +72,7 @@ class Prior(Protocol):
     latent_shape: tuple[int, ...]
     sigma_range: tuple[float, float]
     decode_nfe: int  # rows through the network per decoded row
+    sample_nfe: int  # rows through the network per prior draw; 0 where draws need none
 
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor: ...  # (n, *x), () or (n,) -> (n, *x)
@@ -109,10 +110,33 @@ class Method(Protocol):
 
     `joint` tells how the samples of one measurement hang together: "independent" ones may be computed in chunks,
     states of `num_chains` chains (state t of chain c is sample t * num_chains + c) and coupled particles may not.
+    `prior.caps` and `problem.caps` show a method what it declares in `needs` and `uses`, and nothing else.
     """
 
     needs: ClassVar[Cap]
     search: ClassVar[Search]
+    uses: ClassVar[Cap]  # what it also uses where it is there, asking `problem.caps`; may be left out: nothing
     joint: ClassVar[Joint]  # may be left out: independent
+    tiny: ClassVar[Mapping[str, object]]  # settings at which it takes a second, for tests; may be left out: defaults
 
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor: ...
+
+
+State = dict[str, Tensor]  # flat and finite, on the CPU, floating-point numbers, integers or bools; {} is a state
+
+
+class Trainable(Protocol):
+    """A method that pays first. All that stands under `Method` holds for it, too.
+
+    `train` sees no measurement of the task: it makes its own, `x = prior.sample(n, rng)[0]` and
+    `y = problem.simulate(x, rng)`. Its rng holds one stream, so `rng.randn(shape)` is (1, *shape); networks are
+    initialised from it as well. What it returns is stored, and handed to `sample` as it was stored, for all its calls.
+    """
+
+    needs: ClassVar[Cap]
+    search: ClassVar[Search]
+
+    def train(self, prior: Prior, problem: Problem, *, rng: Random) -> State: ...
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: State
+    ) -> Tensor: ...  # leaves `state` as it is

@@ -26,7 +26,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.formulas import mcmc
+from bench.formulas import latent, mcmc
 from bench.types import Cap, Joint, LogUniform, Prior, Problem, Random, Search
 
 __all__ = ["LatentLangevin"]
@@ -44,7 +44,7 @@ class LatentLangevin:
     + ceil(s / min(num_chains, s)) * thin) * decode_nfe * min(num_chains, s) / s backward per sample
     """
 
-    needs: ClassVar[Cap] = Cap.DECODER | Cap.RESIDUAL | Cap.GRAD
+    needs: ClassVar[Cap] = Cap.DECODER | Cap.GRAD
     search: ClassVar[Search] = {"step": LogUniform(0.01, 1.0), "anneal": LogUniform(1.0, 30.0)}
     joint: ClassVar[Joint] = "chain"
 
@@ -73,11 +73,11 @@ class LatentLangevin:
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
         shape = (chains, math.prod(prior.latent_shape))
-        log_likelihood = partial(self.log_likelihood, prior, problem, y.repeat_interleave(chains, 0))
+        log_likelihood = partial(latent.log_likelihood, prior, problem, y.repeat_interleave(chains, 0))
         target = partial(self.log_target, log_likelihood)
 
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
-        curvature = self._curvature(log_likelihood, z, rng.randn(shape).flatten(0, 1), m)
+        curvature = latent.curvature(log_likelihood, z, rng.randn(shape).flatten(0, 1), self.num_curvature, m)
         state, step = self._warm_up(target, z, curvature, lambda: rng.randn(shape).flatten(0, 1))
 
         def move(state: mcmc.State) -> tuple[mcmc.State, Tensor]:
@@ -88,21 +88,13 @@ class LatentLangevin:
 
         for _ in range(self.num_adapt):
             state, acceptance = move(state)
-            step = mcmc.adapted_step(step, per_measurement(acceptance, m, torch.mean), rate=0.3)
+            step = mcmc.adapted_step(step, latent.per_measurement(acceptance, m, torch.mean), rate=0.3)
         samples = []
         for _ in range(math.ceil(num_samples / chains)):
             for _ in range(self.thin):
                 state, _ = move(state)
             samples.append(prior.decode(state.position.unflatten(1, prior.latent_shape)).unflatten(0, (m, chains)))
         return torch.cat(samples, 1)[:, :num_samples]
-
-    def log_likelihood(self, prior: Prior, problem: Problem, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(y | f(z)) up to a constant and its gradient by z (n, d)."""
-        with torch.enable_grad():
-            z = z.detach().requires_grad_()
-            value = problem.log_likelihood(prior.decode(z.unflatten(1, prior.latent_shape)), y)
-            (gradient,) = torch.autograd.grad(value.sum(), z)
-        return value.detach(), gradient
 
     def log_target(self, log_likelihood: mcmc.Target, z: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
         """log p(z | y) up to a constant and its gradient, with `level` times the likelihood's noise."""
@@ -117,19 +109,6 @@ class LatentLangevin:
             optimiser.step()
         return z
 
-    def _curvature(self, log_likelihood: mcmc.Target, z: Tensor, direction: Tensor, m: int) -> Tensor:
-        """Largest curvature of the log likelihood by power iteration, (n, 1): its median over a measurement's chains.
-
-        Some chains start on the border of two modes, where the curvature means nothing.
-        """
-        if self.num_curvature == 0:
-            return torch.zeros_like(z[:, :1])
-        gradient, distance = log_likelihood(z)[1], 0.05
-        for _ in range(self.num_curvature):
-            direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
-            direction = (log_likelihood(z + distance * direction)[1] - gradient) / distance
-        return per_measurement(direction.norm(dim=1), m, lambda values, dim: values.median(dim).values)
-
     def _warm_up(
         self, target: Callable, z: Tensor, curvature: Tensor, noise: Callable[[], Tensor]
     ) -> tuple[mcmc.State, Tensor]:
@@ -140,9 +119,3 @@ class LatentLangevin:
             step = self.step / (1 + curvature / level**2)
             state = mcmc.tamed_langevin_step(state, partial(target, level=level_next), step, noise())
         return state, self.step / (1 + curvature)
-
-
-def per_measurement(values: Tensor, m: int, reduce: Callable[..., Tensor]) -> Tensor:
-    """One value (n, 1) for all chains of a measurement, from one per chain (n,)."""
-    chains = len(values) // m
-    return reduce(values.unflatten(0, (m, chains)), dim=1).repeat_interleave(chains)[:, None]

@@ -1,4 +1,8 @@
-"""A results folder as the pipeline leaves it, from random numbers: three tasks, five methods, one failed, one n/a."""
+"""A results folder as the pipeline leaves it, from random numbers.
+
+Four tasks, one of them with a distilled map as prior, and seven methods, of which one is trained and one sees the first
+measurements only; a run failed, one is n/a, and one is left out by the suite.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,24 @@ from bench.report.text import csv_text
 
 NUM_MEASUREMENTS, NUM_SAMPLES = 16, 24
 PROVENANCE = {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False}
-METHODS = ("oracle", "unconditional", "dps", "dps-n1000", "latent_langevin")
+METHODS = ("oracle", "unconditional", "dps", "dps-n1000", "latent_langevin", "aps", "ods-single")
 TASKS = {
     "gmm-inpaint-box": ("inpaint-box", {"box": 4}, (1, 8, 8)),
     "gmm-phase": ("phase", {"oversample": 2.0}, (1, 12, 12)),
     "atoms-sr4": ("average-pool", {"factor": 4}, (1, 2, 2)),
+    "gmm_map-denoise": ("denoise", {}, (1, 8, 8)),
 }
+LEFT_OUT = (("gmm-phase", "ods-single"), ("atoms-sr4", "ods-single"))
+RESTRICTED = {"ods-single": 3}  # method -> number of measurements
+TRAINING = {"aps": (30.0, 400_000)}  # method -> seconds and rows
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # how wrong each method is: shift of its samples and factor of their spread
 WRONG = {"reference": (0, 1), "oracle": (0, 1), "unconditional": (0.5, 2.2)}
 WRONG |= {"dps": (0.2, 0.6), "dps-n1000": (0.1, 0.85), "latent_langevin": (0.05, 1.1)}
+WRONG |= {"aps": (0.05, 0.45), "ods-single": (0.02, 1.05)}
+BIAS = 0.06  # of the map
+FAMILIES = {"gmm": "gmm", "atoms": "atoms", "gmm_map": "consistency"}
+NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"
 FAILURE = "failed (ValueError: step 17 gave | values_of 100% NaN)"
 
 
@@ -30,7 +42,8 @@ def write_results(root: Path, provenance: dict = PROVENANCE) -> Path:
         _write_task(root, task, np.random.default_rng(number), provenance)
     spec = root / "specs" / "suite.json"
     numbers = {"seeds": [0], "num_measurements": NUM_MEASUREMENTS, "num_samples": NUM_SAMPLES}
-    write_json(spec, {"root": str(root), "name": "synthetic", "tasks": list(TASKS), "methods": METHODS, **numbers})
+    names = {"name": "synthetic", "tasks": list(TASKS), "methods": METHODS, "left_out": LEFT_OUT}
+    write_json(spec, {"root": str(root), **names, **numbers})
     return spec
 
 
@@ -51,18 +64,25 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
         seen["mask"] = np.ones_like(truth)
         seen["mask"][..., 2:6, 2:6] = 0
         seen["y"] = (truth + 0.05 * seen["y"]) * seen["mask"]
-    header = {"task": task, "prior": task.split("-")[0], "family": "gmm", "dataset": "digits", "operator": operator}
+    prior = task.split("-")[0]
+    header = {"task": task, "prior": prior, "family": FAMILIES[prior], "dataset": "digits", "operator": operator}
     header |= {"parameters": parameters, "sigma_y": 0.1}
     write_tensors(folder / "observations.safetensors", seen, {**header, **common})
     exact = {name: _samples(truth, rng, 0, 1, 64) for name in ("x_a", "x_b")}
     exact |= {"mean": exact["x_a"].mean(1), "std": exact["x_a"].std(1)}
-    known = {"kind": "closed form", "checks": {}}
-    known |= {"admitted": [True] * NUM_MEASUREMENTS, "reasons": [""] * NUM_MEASUREMENTS}
-    known |= {"posterior_perplexity": [2.5] * NUM_MEASUREMENTS, "perplexity_of": "components"}
+    known = {"admitted": [True] * NUM_MEASUREMENTS, "reasons": [""] * NUM_MEASUREMENTS, "checks": {}}
+    if prior == "gmm_map":
+        exact |= {f"teacher_{name}": tensor for name, tensor in zip(("a", "b", "mean", "std"), exact.values())}
+        known |= {"kind": "tempered SMC in z", "posterior_perplexity": None, "perplexity_of": None}
+    else:
+        known |= {"kind": "closed form", "perplexity_of": "components"}
+        known |= {"posterior_perplexity": [2.5] * NUM_MEASUREMENTS}
     write_tensors(folder / "exact.safetensors", exact, {**known, **common})
     for method in METHODS:
-        _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
+        if (task, method) not in LEFT_OUT:
+            _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
     definitions = {"sw2-128": "sliced Wasserstein-2 distance to exact draws, 128 directions"}
+    definitions["sw2-128_total"] = "the same to the teacher's posterior"
     write_csv(folder / "metrics.csv", _metrics(task, rng), {"definitions": definitions, **common})
 
 
@@ -70,23 +90,43 @@ def _write_run(folder: Path, task: str, method: str, truth: np.ndarray, rng: np.
     state, reason = status(task, method)
     shift, spread = WRONG[method]
     x = _samples(truth, rng, shift, spread, NUM_SAMPLES if state == "ok" else 0)
+    measured = RESTRICTED.get(method, NUM_MEASUREMENTS)
+    x[measured:] = np.nan
     header = {"task": task, "method": method, "seed": 0, "status": state, "reason": reason, **common}
-    write_tensors(folder / "samples.safetensors", {"x": x}, header)
-    steps = {"dps": 200, "dps-n1000": 1000, "latent_langevin": 12000}.get(method, 0)
-    write_json(folder / "cost.json", {"nfe": steps, "nfe_vjp": steps, "rows": 384, "seconds": 0.01 + 0.02 * steps})
+    write_tensors(folder / "samples.safetensors", {"x": x}, header | {"num_measurements": measured})
+    steps = {"dps": 200, "dps-n1000": 1000, "latent_langevin": 12000, "ods-single": 3000}.get(method, 0)
+    cost = {"nfe": steps, "nfe_vjp": steps, "rows": measured * NUM_SAMPLES, "seconds": 0.01 + 0.02 * steps}
+    seconds, rows = TRAINING.get(method, (0.0, 0))
+    write_json(folder / "cost.json", cost | {"train_seconds": seconds, "train_nfe": rows, "train_nfe_vjp": rows})
+    if method in TRAINING:
+        about = {key: value for key, value in header.items() if key != "observations_sha256"}
+        write_tensors(folder / "state.safetensors", {"weight": np.zeros(1)}, about)
 
 
 def _metrics(task: str, rng: np.random.Generator) -> str:
     hardness = rng.gamma(8, 1 / 8, size=NUM_MEASUREMENTS)
     rows = []
-    for method, (shift, spread) in WRONG.items():
-        state, reason = status(task, method) if method != "reference" else ("ok", "")
-        words = {"ok": "", "n/a": f"n/a ({reason})", "failed": f"failed ({reason})"}[state]
+    for method in ("reference", *(m for m in METHODS if (task, m) not in LEFT_OUT)):
+        shift, spread = WRONG[method]
         for i in range(NUM_MEASUREMENTS):
-            for metric, value in _values(shift, spread, hardness[i], rng).items():
+            words = _why_not(task, method, i)
+            values = _values(shift, spread, hardness[i], rng)
+            if task.startswith("gmm_map"):
+                values |= {f"{name}_total": values[name] + BIAS for name in ("sw2-128", "energy", "mean_error")}
+            for metric, value in values.items():
                 rows.append((task, method, 0, i, metric, None if words else float(value), words))
-            rows.append((task, method, 0, i, "rhat", None, "n/a (not a chain)"))
+            absent = () if task.startswith("gmm_map") else ("sw2-128_total", "energy_total", "mean_error_total")
+            rows += [(task, method, 0, i, metric, None, words or NO_TEACHER) for metric in absent]
+            rows.append((task, method, 0, i, "rhat", None, words or "n/a (not a chain)"))
     return csv_text(("task", "method", "seed", "observation", "metric", "value", "reason"), rows)
+
+
+def _why_not(task: str, method: str, i: int) -> str:
+    state, reason = status(task, method) if method != "reference" else ("ok", "")
+    if state != "ok":
+        return f"{state} ({reason})"
+    num = RESTRICTED.get(method, NUM_MEASUREMENTS)
+    return "" if i < num else f"n/a (only the first {num} measurements)"
 
 
 def _values(shift: float, spread: float, hardness: float, rng: np.random.Generator) -> dict[str, float]:

@@ -183,7 +183,8 @@ def test_method_conforms(path):
 def test_a_good_method_passes(tmp_path):
     outcomes = check(_written(tmp_path, "good", GOOD))
     assert not _refusals(outcomes), "\n".join(_refusals(outcomes))
-    assert [outcome.title for outcome in outcomes if outcome.status == "skip"] == ["it trains"]
+    skipped = ["it trains", "training is repeatable", "does without what it merely uses"]
+    assert [outcome.title for outcome in outcomes if outcome.status == "skip"] == skipped
 
 
 @pytest.mark.parametrize("sin", SINS)
@@ -200,17 +201,71 @@ def test_a_sin_is_refused_by_its_check(tmp_path, sin):
     assert np.array_equal(np.random.get_state()[1], state[2])
 
 
+TRAIN = """    def train(self, prior, problem, *, rng):
+        x = prior.sample(9, rng)[0]
+        return {"mean": x.mean(0), "noise": rng.randn((2,))[0]}
+
+    def sample"""
+TRAINABLE = (
+    GOOD.replace("num_samples, *, rng)", "num_samples, *, rng, state)")
+    .replace("    def sample", TRAIN)
+    .replace(RETURN, "x = x + 1e-3 * state['mean']; " + RETURN)
+)
+TRAINING_SINS = {
+    "training raises": ("x = prior.sample", "raise ValueError('diverged')\n        x = prior.sample", "diverged"),
+    "undeclared in training": ("x = prior.sample", "problem.simulate(prior.sample(9, rng)[0], rng)", "Cap.SIMULATE"),
+    "keys": ('{"mean": x', "{0: x", "train() returned dict[int, Tensor | str, Tensor], expected a flat dict"),
+    "nested": ('"noise": rng.randn((2,))[0]', '"noise": {}', "expected a flat dict[str, Tensor]"),
+    "not finite": ("x.mean(0)", "x.mean(0) / 0", "'mean' with NaN or infinity"),
+    "unseeded": ("rng.randn((2,))[0]", "torch.randn(2, generator=GENERATOR)", "two trainings with one seed differ"),
+    "global draws": ("rng.randn((2,))[0]", "torch.randn(2)", "torch's global random generator"),
+    "overwrites": ("rows = y", "state['mean'] += 1; rows = y", "state was changed in place"),
+    "no train": ("def train(", "def learn(", "takes `state`, but Good has no method train"),
+    "odd train": ("problem, *, rng):\n        x = p", "y, *, rng):\n        x = p", "expected train(self, prior"),
+    "tiny": ("    rate: float", "    tiny: ClassVar[dict] = {'rat': 0.1}\n    rate: float", "`tiny` sets rat"),
+}
+
+
 def test_a_trainable_method_is_trained_first(tmp_path):
-    train = (
-        "    def train(self, prior, problem, *, rng):\n"
-        "        return {'mean': prior.sample(9, rng)[0].mean(0)}\n\n    def sample"
-    )
-    source = GOOD.replace("num_samples, *, rng)", "num_samples, *, rng, state)").replace("    def sample", train)
-    source = source.replace(RETURN, "x = x + 1e-3 * state['mean']; " + RETURN)
-    outcomes = check(_written(tmp_path, "trained", source))
+    outcomes = check(_written(tmp_path, "trained", TRAINABLE))
     assert not _refusals(outcomes), "\n".join(_refusals(outcomes))
-    pickled = check(_written(tmp_path, "pickled", source.replace("return {'mean':", "return {0:")))
-    assert _refusals(pickled) == ["FAIL it trains: `train` returned dict; expected a flat dict[str, Tensor]"]
+    assert any(str(outcome) == "ok   it trains: 2 tensors" for outcome in outcomes)
+
+
+@pytest.mark.parametrize("sin", TRAINING_SINS)
+def test_a_sin_in_training_is_refused(tmp_path, sin):
+    old, new, words = TRAINING_SINS[sin]
+    assert TRAINABLE.count(old) >= 1
+    source = TRAINABLE.replace(old, new).replace("@dataclass(", ADDED.get(sin, "") + "@dataclass(")
+    (refusal, *others) = _refusals(check(_written(tmp_path, sin.replace(" ", "_"), source)))
+    assert words in refusal, "\n".join([refusal, *others])
+
+
+def test_tiny_settings_are_used_and_promise_no_quality(tmp_path):
+    poor = TRAINABLE.replace("range(9)", "range(0)").replace(
+        "    rate: float", "    tiny: ClassVar[dict] = {'rate': 0.25}\n    rate: float"
+    )
+    outcomes = check(_written(tmp_path, "small", poor.replace("rows = y", "assert self.rate == 0.25; rows = y")))
+    assert not _refusals(outcomes), "\n".join(_refusals(outcomes))
+    assert "at its tiny settings, {'rate': 0.25}, nothing is promised" in outcomes[-1].words
+
+
+OPTIONAL = GOOD.replace("    search", "    uses: ClassVar[Cap] = Cap.GRAD\n    search").replace(
+    FIRST, FIRST + "; assert not problem.caps & Cap.EXACT; assert prior.caps == Cap.DENOISER"
+)
+ASK = "\n        if Cap.GRAD in problem.caps: p = torch.zeros(len(rows), 1, 4, 4).requires_grad_(); "
+GRADIENT = "problem.residual(p, rows).sum().backward()"
+
+
+def test_what_a_method_merely_uses_may_be_missing(tmp_path):
+    good = OPTIONAL.replace(FIRST, FIRST + ASK + GRADIENT)
+    outcomes = check(_written(tmp_path, "asks", good))
+    assert not _refusals(outcomes), "\n".join(_refusals(outcomes))
+    careless = OPTIONAL.replace(FIRST, FIRST + ASK.replace("Cap.GRAD in problem.caps", "True") + GRADIENT)
+    (refusal,) = _refusals(check(_written(tmp_path, "careless", careless)))
+    assert refusal.startswith("FAIL does without what it merely uses: it uses the gradient of problem.residual")
+    twice = OPTIONAL.replace("uses: ClassVar[Cap] = Cap.GRAD", "uses: ClassVar[Cap] = Cap.RESIDUAL")
+    assert "`uses` repeats RESIDUAL of `needs`" in _refusals(check(_written(tmp_path, "twice", twice)))[0]
 
 
 def test_the_command_speaks_and_exits_with_1(tmp_path):

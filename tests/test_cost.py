@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import counted, counted_problem
+from bench.cost import PriorView, ProblemView, counted, counted_problem
 from bench.cost.overhead import batching, overhead, recorded, replay
 from bench.rng import Rng
+from bench.types import Cap
 
 N = 6
 
@@ -60,6 +61,17 @@ def test_a_decode_costs_its_network_calls(x):
     assert (meter.forward, meter.backward) == (40 * N, 40 * N)
 
 
+def test_a_prior_draw_costs_its_network_calls():
+    @dataclass(frozen=True)
+    class Decoding(ToyPrior):
+        sample_nfe: int = 3
+
+    for prior, rows in ((ToyPrior(), 0), (Decoding(), 3 * 2 * 5)):
+        watched, meter = counted(prior)
+        watched.sample(5, Rng(("test",), range(2)))
+        assert (meter.forward, meter.backward) == (rows, 0)
+
+
 def test_backward_counts_passes_through_the_network(prior, x):
     watched, meter = counted(prior)
     x.requires_grad_()
@@ -96,6 +108,14 @@ def test_a_view_shows_the_interface_and_nothing_else(prior):
     assert watched.shape == prior.shape and watched.caps == prior.caps and watched.decode_nfe == 1
     with pytest.raises(AttributeError, match="prior.covariance is not part of the interface; a method may use caps"):
         watched.covariance  # noqa: B018
+
+
+def test_a_view_shows_the_capabilities_it_is_told_to(prior):
+    def tap(kind, call, *inputs):
+        return call(*inputs)
+
+    assert PriorView(prior, tap, Cap.DENOISER | Cap.GRAD).caps == Cap.DENOISER
+    assert ProblemView(ToyProblem(prior), tap, Cap.DENOISER | Cap.GRAD).caps == Cap.GRAD
 
 
 def test_operator_rows(prior, x):

@@ -3,7 +3,9 @@
 import csv
 import io
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,9 +15,11 @@ from bench.artefacts import ArtefactError, read_csv, read_tensors, write_json, w
 from bench.metrics.definitions import METRICS
 from bench.metrics.distances import distances
 from bench.problems.bank import content_hash
+from bench.types import Cap
 
 M, S, E, SHAPE, SIGMA_Y = 3, 8, 20, (1, 8, 8), 0.5
-METHODS = ("oracle", "broken", "decoder", "crash", "chain")
+METHODS = ("oracle", "broken", "decoder", "crash", "chain", "first")
+BIAS = 0.3  # of the map, on every pixel
 
 
 def normal(*shape: int, seed: int) -> torch.Tensor:
@@ -35,7 +39,7 @@ def write_run(root: Path, method: str, x: torch.Tensor, sha256: str, **changes: 
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    """A task of three measurements, the last one without an admitted reference, and five methods."""
+    """A task of three measurements, the last one without an admitted reference, and six methods."""
     x_true = normal(M, *SHAPE, seed=0)
     noise = SIGMA_Y * normal(M, *SHAPE, seed=1)
     tensors = {"x_true": x_true, "y": x_true + noise, "noise": noise, "image_id": torch.arange(M)}
@@ -56,6 +60,9 @@ def spec(tmp_path: Path) -> Path:
     write_run(tmp_path, "decoder", empty, sha256, status="n/a", reason="needs DECODER")
     write_run(tmp_path, "crash", empty, sha256, status="failed", reason="ValueError: no, really")
     write_run(tmp_path, "chain", samples, sha256, joint="chain", num_chains=2)
+    first = samples.clone()
+    first[1:] = math.nan
+    write_run(tmp_path, "first", first, sha256, num_measurements=1)
     path = tmp_path / "specs/evaluate/task.json"
     runs = [{"method": method, "seed": 0} for method in METHODS]
     write_json(path, {"root": str(tmp_path), "task": "task", "runs": runs, "num_samples": S})
@@ -87,6 +94,87 @@ def test_reasons(spec):
     assert reasons["reference", 2, "psnr_mean"] == not_admitted
     assert reasons["oracle", 0, "rhat"] == reasons["reference", 0, "ess"] == "n/a (independent samples)"
     assert reasons["chain", 0, "rhat"] == reasons["chain", 2, "ess"] == ""
+
+
+def test_only_the_first_measurements_of_a_restricted_run_count(spec):
+    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in evaluated(spec)}
+    for metric in METRICS:
+        here, other = rows["first", 0, metric.id], rows["oracle", 0, metric.id]
+        assert (here["value"], here["reason"]) == (other["value"], other["reason"])
+        assert {rows["first", i, metric.id]["reason"] for i in (1, 2)} == {"n/a (only the first 1 measurements)"}
+
+
+def write_teacher(spec: Path, **header: object) -> torch.Tensor:
+    """Make the prior a map that shifts its teacher's draws by BIAS; return the mean of the teacher's posterior."""
+    path = spec.parents[2] / "tasks/task/exact.safetensors"
+    tensors, found = read_tensors(path)
+    teacher = {f"teacher_{name.removeprefix('x_')}": tensor.clone() for name, tensor in tensors.items()}
+    for name in ("teacher_a", "teacher_b", "teacher_mean"):
+        teacher[name] -= BIAS
+    write_tensors(path, tensors | teacher, found | header)
+    return teacher["teacher_mean"]
+
+
+def test_without_a_teacher_there_is_no_total(spec):
+    rows = [row for row in evaluated(spec) if row["metric"].endswith("_total") and row["method"] == "oracle"]
+    assert len(rows) == 3 * M
+    assert {row["reason"] for row in rows} == {"n/a (prior is not a distilled map of an exact one)"}
+
+
+def test_totals_hold_the_bias_of_the_map(spec):
+    mean = write_teacher(spec)
+    values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in evaluated(spec)}
+    x = read_tensors(spec.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"].double()
+    error = (x.mean(1) - mean).square().flatten(1).mean(1).sqrt()
+    assert [float(values["oracle", i, "mean_error_total"]) for i in range(M)] == pytest.approx(error.tolist(), rel=1e-5)
+    for i in range(2):
+        # the mean of 8 draws is off by sqrt(0.2 / 8) = 0.158 per pixel: sqrt(0.158^2 + 0.3^2) = 0.34, 5 % scatter
+        assert float(values["reference", i, "mean_error_total"]) == pytest.approx(0.34, rel=0.15)
+        for name in ("sw2-128", "energy"):
+            assert float(values["reference", i, f"{name}_total"]) > float(values["reference", i, name])
+    assert values["oracle", 2, "energy"] == "" and float(values["oracle", 2, "energy_total"]) > 0
+
+
+def test_a_teachers_reference_is_admitted_by_itself(spec):
+    write_teacher(spec, teacher_reasons=["", "two runs differ", ""])
+    reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in evaluated(spec)}
+    not_admitted = "n/a (reference not admitted: two runs differ)"
+    assert [reasons["oracle", i, "energy_total"] for i in range(M)] == ["", not_admitted, ""]
+    assert [reasons["oracle", i, "energy"] for i in range(M)] == ["", "", not_admitted]
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """A reward: log r(x, y) = mean of x; its features are the first rows of an image, N(0, I) for real ones."""
+
+    caps: Cap = Cap.GRAD
+
+    def log_likelihood(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1).mean(1)
+
+    log_reward = log_likelihood
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, 0, 0]
+
+    def real_features(self, y: torch.Tensor) -> SimpleNamespace:
+        mean, covariance = torch.zeros(len(y), 8), torch.eye(8).expand(len(y), 8, 8)
+        return SimpleNamespace(mean=mean.double(), covariance=covariance.double(), floor=torch.ones(len(y)).double())
+
+
+def test_rewards_have_their_own_metrics_and_none_of_an_operator(spec, monkeypatch):
+    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in evaluated(spec)}
+    of_rewards = [metric.id for metric in METRICS if metric.needs == "reward"]
+    assert {rows["oracle", 0, name]["reason"] for name in of_rewards} == {"n/a (measurement operator, no reward)"}
+    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
+    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in evaluated(spec)}
+    no_operator = "n/a (reward, no measurement operator)"
+    assert {rows["oracle", 0, name]["reason"] for name in ("psnr_mean", "chi2_sample")} == {no_operator}
+    assert {rows["chain", 0, name]["reason"] for name in ("energy", "rhat", "log_reward")} == {""}
+    x = read_tensors(spec.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"].double()
+    assert float(rows["oracle", 0, "log_reward"]["value"]) == pytest.approx(x[0].mean().item(), rel=1e-6)
+    assert rows["oracle", 0, "frechet-digits-cnn-v1-n32"]["reason"] == "n/a (fewer than 32 samples)"
+    assert rows["reference", 0, "frechet_floor-digits-cnn-v1-n32"]["value"] == "1"
 
 
 def one_way(draws, others):

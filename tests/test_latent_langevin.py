@@ -13,7 +13,7 @@ from torch.distributions import Normal
 from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.cost import counted
-from bench.formulas import mcmc
+from bench.formulas import latent, mcmc
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
 from bench.rng import Rng
@@ -50,7 +50,7 @@ def test_drift_is_the_gradient_of_the_log_target(prior_drift, level):
     problem = make_problem("saturate", {"gain": gain}, sigma_y, SHAPE)
     y, z = measurements(prior, problem, 5), Rng(AXES, range(5)).randn((D,))
     method = LatentLangevin(prior_drift=prior_drift)
-    _, drift = method.log_target(lambda z: method.log_likelihood(prior, problem, y, z), z, level)
+    _, drift = method.log_target(lambda z: latent.log_likelihood(prior, problem, y, z), z, level)
 
     z.requires_grad_()
     clean = (gain * prior.decode(z.view(-1, *SHAPE))).clamp(-1, 1)
@@ -144,7 +144,7 @@ def test_after_warm_up_the_target_knows_nothing_of_the_annealing(num_warmup):
     method = LatentLangevin(num_warmup=num_warmup, anneal=10.0)
 
     def target(z: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-        return method.log_target(lambda z: method.log_likelihood(prior, problem, y, z), z, level)
+        return method.log_target(lambda z: latent.log_likelihood(prior, problem, y, z), z, level)
 
     curvature = torch.full((4, 1), 100.0, dtype=torch.float64)
     state, _ = method._warm_up(target, rng.randn((D,)), curvature, lambda: rng.randn((D,)))

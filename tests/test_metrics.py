@@ -8,9 +8,10 @@ import torch
 
 from bench.metrics import distances
 from bench.metrics.calibration import coverage, rank_interval
-from bench.metrics.compute import Truth, compute, compute_chains
+from bench.metrics.compute import Truth, compute, compute_chains, compute_total
 from bench.metrics.definitions import LEVELS, METRICS
 from bench.metrics.images import MAX_PSNR, psnr, ssim
+from bench.types import Cap
 
 DOUBLE = torch.float64
 
@@ -168,7 +169,11 @@ def test_rounding_noise_does_not_uncover_constant_pixels():
 class Identity:
     """y = x + sigma_y n."""
 
+    caps: Cap = Cap.RESIDUAL
     sigma_y: float = 0.5
+
+    def log_likelihood(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (y - x).square().flatten(1).sum(1) / (-2 * self.sigma_y**2)
 
     def residual(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return y - x
@@ -192,9 +197,24 @@ def truth() -> Truth:
 
 
 def test_every_definition_is_computed_in_that_order(truth):
-    computed = compute(draws(S, 3), truth) | compute_chains(draws(S, 3), truth, num_chains=4)
-    assert list(computed) == [metric.id for metric in METRICS]
+    x = draws(S, 3)
+    computed = compute(x, truth) | compute_total(x, truth) | compute_chains(x, truth, num_chains=4)
+    assert list(computed) == [metric.id for metric in METRICS if metric.needs != "reward"]
     assert all(values.shape == (M,) and values.dtype == DOUBLE for values in computed.values())
+
+
+def test_a_reward_has_no_data_misfit(truth):
+    reward = dataclasses.replace(truth, problem=Identity(caps=Cap.NONE))
+    assert set(compute(draws(S, 3), truth)) - set(compute(draws(S, 3), reward)) == {"chi2_sample"}
+
+
+def test_totals_are_the_distances_to_the_teachers_draws(truth):
+    x, zero = draws(S, 3), torch.zeros(M, *SHAPE, dtype=DOUBLE)
+    biased = dataclasses.replace(truth, exact=truth.exact + 0.5, mean=zero + 0.5)
+    own, total, of_teacher = compute(x, truth), compute_total(x, biased), compute(x, biased)
+    for name, values in total.items():
+        torch.testing.assert_close(values, of_teacher[name.removesuffix("_total")], rtol=0, atol=0)
+        assert (values > own[name.removesuffix("_total")]).all()
 
 
 def test_a_perfect_sampler_hits_every_target(truth):

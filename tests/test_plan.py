@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,20 @@ from bench.plan.folder import check_artefacts, claim, write_specs
 REPOSITORY = Path(__file__).resolve().parent.parent
 TASK = "tasks/gmm-saturate"
 DENOISE = {"operator": "denoise", "sigma_y": 1}
+EDM = {"family": "edm", "dataset": "digits"}
+MAP = {"family": "consistency", "dataset": "digits", "teacher": "gmm"}
+FAMILY = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Settings:
+    width: int = 8
+    pipeline: str | None = None
+
+    def __post_init__(self):
+        if self.width < 1:
+            raise ValueError(f"width must be positive, got {self.width}")
+"""
 METHOD = """
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -43,7 +58,9 @@ class Toy:
 def folder(tmp_path, monkeypatch):
     """A repository of its own, with the real schema, the real harness, and two methods."""
     shutil.copytree(REPOSITORY / "config", tmp_path / "config")
-    (tmp_path / "bench").symlink_to(REPOSITORY / "bench")
+    shutil.copytree(REPOSITORY / "bench", tmp_path / "bench", ignore=shutil.ignore_patterns("__pycache__"))
+    for family in ("edm", "consistency", "flow", "vae", "gan"):
+        (tmp_path / f"bench/priors/{family}.py").write_text(FAMILY)
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods/__init__.py").touch()
     (tmp_path / "methods/toy.py").write_text(METHOD)
@@ -94,6 +111,21 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ({"tasks/gmm blur": DENOISE}, "tasks.gmm blur: not a name", "lower-case"),
     ({"priors/gmm/dataset": "digit"}, "priors.gmm.dataset: no such dataset", "did you mean digits?"),
     ({"priors/gmm/family": "atom"}, "priors.gmm.family: expected one of gmm, atoms", "did you mean atoms?"),
+    ({"priors/edm": {"family": "edm"}}, "priors.edm.dataset: missing", "the images"),
+    ({"priors/edm": EDM | {"wdith": 9}}, "priors.edm.wdith: not a hyperparameter in bench/priors/edm.py", "width?"),
+    ({"priors/edm": EDM | {"width": 9.5}}, "priors.edm.width: expected int", "got 9.5"),
+    ({"priors/edm": EDM | {"teacher": "gmm"}}, "priors.edm.teacher: only a consistency prior has one", "not edm"),
+    ({"priors/map": MAP | {"teacher": None}}, "priors.map.teacher: expected text", "got null"),
+    ({"priors/map": {"family": "consistency", "dataset": "digits"}}, "priors.map.teacher: missing", "it learns"),
+    ({"priors/map": MAP | {"teacher": "gnm"}}, "priors.map.teacher: no such prior here", "did you mean gmm?"),
+    ({"priors/map": MAP | {"teacher": "shapes"}}, "priors.map.teacher: shapes is a prior of shapes", "digits"),
+    ({"priors/a": MAP, "priors/b": MAP | {"teacher": "a"}}, "priors.b.teacher: a has a teacher itself", "gmm"),
+    ({"restrict": {"toi": {"num_measurements": 2}}}, "restrict.toi: no such method here", "did you mean toy?"),
+    ({"restrict": {"toy": {"tasks": ["gmm-saturat"]}}}, "restrict.toy.tasks: no such task", "mean gmm-saturate?"),
+    ({"restrict": {"toy": {"num_measurements": 5}}}, "restrict.toy.num_measurements: expected at most", "= 4, got 5"),
+    ({"restrict": {"toy": {}}}, "restrict.toy: expected a mapping, not empty", "where a method runs"),
+    ({"restrict": {"toy": {"task": []}}}, "restrict.toy.task: unknown key", "did you mean tasks?"),
+    ({"toys": {"moons": {}}}, "datasets: unknown key", "expected one of name, toys"),
     ({"methods/toi": {}}, "methods.toi: no module methods/toi.py", "did you mean toy?"),
     ({"methods/reference": {}}, "methods.reference", "floor"),
     ({"methods/toy/num_step": 3}, "methods.toy.num_step: not a hyperparameter in methods/toy.py", "mean num_steps?"),
@@ -168,6 +200,63 @@ def test_specs_hold_what_a_command_needs(folder):
     assert task["dataset"] == "shapes" and task["parameters"] == {"oversample": 2.0} and task["num_reference"] == 32
 
 
+TRAINABLE = METHOD + """
+    def train(self, prior, problem, *, rng):
+        return {}
+"""
+
+
+def test_a_method_that_trains_has_a_spec_for_it(folder):
+    (folder / "methods/trained.py").write_text(TRAINABLE)
+    changes = {"methods/trained": {"zeta": 2.0}, "restrict": {"trained": {"tasks": ["gmm-saturate"]}}}
+    suite = plan.load(suite_file(folder, **changes))
+    specs, name = dict(suite.specs()), "gmm-saturate/trained/seed0"
+    assert [path for path in specs if "/train/" in path] == [f"results/mine/specs/train/{name}.json"]
+    training = specs[f"results/mine/specs/train/{name}.json"]
+    facts = {"method": "trained", "module": "trained", "settings": {"zeta": 2.0}, "seed": 0, "operator": "saturate"}
+    assert facts.items() <= training.items() and not {"num_samples", "num_measurements"} & training.keys()
+    assert specs[f"results/mine/specs/runs/{name}.json"]["trains"]
+    assert not specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"]["trains"]
+    state = f"results/mine/runs/{name}/state.safetensors"
+    assert state in suite.targets and state in suite.training("gmm-saturate", "trained", 0)
+    assert suite.training("gmm-saturate", "toy", 0) == []
+
+
+def test_a_restricted_method_has_no_job_elsewhere(folder):
+    suite = plan.load(suite_file(folder, restrict={"toy": {"tasks": ["gmm-saturate"], "num_measurements": 2}}))
+    specs = dict(suite.specs())
+    others = [task for task in suite.tasks if task != "gmm-saturate"]
+    assert specs["results/mine/specs/suite.json"]["left_out"] == [[task, "toy"] for task in others]
+    assert specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"]["num_measurements"] == 2
+    assert specs["results/mine/specs/runs/gmm-saturate/toy-n5/seed0.json"]["num_measurements"] is None
+    for task in others:
+        (run,) = specs[f"results/mine/specs/evaluate/{task}.json"]["runs"]
+        assert run["method"] == "toy-n5"
+        assert suite.runs(task, "cost.json") == [f"results/mine/runs/{task}/toy-n5/seed0/cost.json"]
+        assert not any(f"{task}/toy/" in path for path in [*specs, *suite.targets])
+
+
+def test_a_prior_with_a_teacher_depends_on_it(folder):
+    suite = plan.load(suite_file(folder, **{"priors/map": MAP | {"width": 4}}))
+    spec = dict(suite.specs())["results/mine/specs/priors/map.json"]
+    assert (spec["teacher"], spec["teacher_family"], spec["parameters"]) == ("gmm", "gmm", {"width": 4})
+    assert suite.teacher("map") == ["results/mine/priors/gmm/gmm.safetensors"] and suite.teacher("gmm") == []
+    fetched = {key: value for key, value in MAP.items() if key != "teacher"} | {"pipeline": "some/hub-id"}
+    assert plan.load(suite_file(folder, **{"priors/map": fetched})).teacher("map") == []
+    families = {"bench/priors/consistency.py", "bench/priors/gmm.py"}
+    assert families <= set(suite.prior_sources("map")) and "bench/priors/edm.py" not in suite.prior_sources("map")
+
+
+def test_a_suite_of_toys_has_nothing_else(folder):
+    Path("my.yaml").write_text("name: mine\ntoys: {moons: {num_steps: 3}, roll: {}}\n")
+    suite = plan.load({"suite": "my.yaml"})
+    stems = ("results/mine/figures/moons", "results/mine/figures/roll")
+    assert suite.targets == [f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
+    specs = dict(suite.specs())
+    assert specs.pop("results/mine/specs/toys/roll.json") == {"root": "results/mine", "toy": "roll", "parameters": {}}
+    assert specs.pop("results/mine/specs/toys/moons.json")["parameters"] == {"num_steps": 3} and not specs
+
+
 def test_specs_are_written_only_when_they_changed(folder):
     write_specs(plan.load(suite_file(folder)))
     before = {path: path.stat().st_mtime_ns for path in Path("results").rglob("*.json")}
@@ -188,6 +277,7 @@ def test_specs_are_written_only_when_they_changed(folder):
             "my.yaml: tasks.gmm-saturate.settings.toy: num_steps must",
         ),
         ({"tasks/gmm-inpaint-box/box": 9}, "my.yaml: tasks.gmm-inpaint-box: "),
+        ({"priors/edm": EDM | {"width": 0}}, "my.yaml: priors.edm: width must be positive, got 0"),
     ],
 )
 def test_impossible_values_are_found_by_trying_them(folder, changes, complaint):
@@ -217,6 +307,27 @@ def test_a_broken_artefact_is_named(tmp_path, name, harm):
     path.write_bytes(data[:-2] if harm == "cut" else data.replace(b"1", b"2", 1) + b"2")
     with pytest.raises(ArtefactError, match=r"a\.(json|csv|csv\.info\.json|safetensors): .*delete it and run"):
         check_artefacts(str(tmp_path))
+
+
+@pytest.mark.parametrize("harm", ["edit", "delete", "none"])
+def test_files_in_a_foreign_format_are_checked_by_the_manifest(tmp_path, harm):
+    from bench.artefacts import write_tensors
+
+    names = ("pipeline/model_index.json", "pipeline/unet/w.safetensors")
+    files = {name: tmp_path / "priors/edm" / name for name in names}
+    for path in files.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    check_artefacts(str(tmp_path))  # no manifest yet: a run was killed, and its files are nobody's
+    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    write_tensors(tmp_path / "priors/edm/edm.safetensors", {}, {"files": digests})
+    broken = files["pipeline/unet/w.safetensors"]
+    {"edit": lambda: broken.write_text("{ }"), "delete": broken.unlink, "none": lambda: None}[harm]()
+    if harm == "none":
+        return check_artefacts(str(tmp_path))
+    with pytest.raises(ArtefactError) as caught:
+        check_artefacts(str(tmp_path))
+    assert str(caught.value).startswith(f"{broken}: ") and "delete edm.safetensors and run" in str(caught.value)
 
 
 def test_a_csv_without_its_record_is_named(tmp_path):

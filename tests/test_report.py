@@ -12,16 +12,22 @@ import numpy as np
 import pytest
 
 from bench import compose, draw, tabulate
-from bench.artefacts import ArtefactError, read_csv, read_tensors, write_csv, write_tensors
+from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
 from bench.report.figures.curves import distance
 from bench.report.figures.grid import Source, grid
 from bench.report.figures.style import looks, save
+from bench.report.figures.training import Bill, break_even, collapse
+from bench.report.headers import task_header
 from bench.report.markup import latex_page, markdown_page
 from bench.report.results import in_words, load
 from bench.report.statistics import mean_interval, summarise
-from bench.report.tables import Cell, Row, Table, task_header
+from bench.report.tables import Cell, Row, Table, distance_table, task_tables
 from bench.report.text import latex, rounded
-from synthetic_results import FAILURE, METHODS, NUM_MEASUREMENTS, PROVENANCE, TASKS, write_results
+from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
+from synthetic_results import TRAINING, write_results
+
+FIGURES = ("fidelity-diversity", "distance", "calibration", "collapse", "amortisation")
+MAP_TASK = "gmm_map-denoise"
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +96,7 @@ def test_interval_of_constant_values_is_a_point_and_of_one_value_absent():
 def test_every_task_method_and_metric_has_a_number_or_a_reason(finished):
     summary = summary_of(finished)
     metrics = {metric for _, _, metric in summary}
-    assert {"sw2-128", "rhat", "nfe", "seconds_per_sample"} <= metrics
+    assert {"sw2-128", "rhat", "nfe", "seconds_per_sample", "train_seconds", "train_nfe"} <= metrics
     assert len(summary) == len(TASKS) * (len(METHODS) + 1) * len(metrics)
     for row in summary.values():
         assert row["mean"] or row["reason"].startswith(("n/a (", "failed (")), row
@@ -110,6 +116,41 @@ def test_whole_failures_and_unmet_needs_keep_their_words(finished):
     failed, unmet = summary["gmm-phase", "dps-n1000", "energy"], summary["atoms-sr4", "latent_langevin", "nfe"]
     assert (failed["mean"], failed["num_failed"], failed["reason"]) == ("", str(NUM_MEASUREMENTS), FAILURE)
     assert (unmet["mean"], unmet["num_failed"], unmet["reason"]) == ("", "0", "n/a (needs DECODER)")
+
+
+def test_pairs_left_out_by_the_suite_have_rows_that_say_so(finished):
+    rows = [row for (task, method, _), row in summary_of(finished).items() if (task, method) in LEFT_OUT]
+    assert len(rows) == 2 * len({metric for _, _, metric in summary_of(finished)})
+    cells = {(row["mean"], row["num_failed"], row["reason"]) for row in rows}
+    assert cells == {("", "0", "n/a (left out by the suite)")}
+
+
+def test_a_restricted_run_counts_its_measurements_and_its_cost(finished):
+    summary = summary_of(finished)
+    found = summary["gmm-inpaint-box", "ods-single", "energy"]
+    assert found["num_failed"] == "0" and found["mean"]
+    assert found["reason"] == "over 3 of 16 measurements: n/a (only the first 3 measurements)"
+    seconds = 0.01 + 0.02 * 3000  # of the job, for 3 measurements
+    cost = float(summary["gmm-inpaint-box", "ods-single", "seconds_per_sample"]["mean"])
+    assert cost == pytest.approx(seconds / (3 * NUM_SAMPLES), rel=1e-5)
+
+
+def test_a_restricted_run_that_fails_has_failed_on_its_measurements_only(fresh):
+    def edit(row):
+        if row["method"] != "dps":
+            return row["value"], row["reason"]
+        return "", "failed (no)" if row["observation"] in ("0", "1") else "n/a (only the first 2 measurements)"
+
+    _edit_metrics(fresh, edit)
+    found = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}["gmm-phase", "dps", "energy"]
+    assert (found.mean, found.num_failed, found.reason) == (None, 2, "failed (no)")
+
+
+def test_suites_without_a_list_leave_nothing_out(fresh):
+    spec = read_json(fresh)
+    write_json(fresh, {key: value for key, value in spec.items() if key != "left_out"})
+    with pytest.raises(ArtefactError, match="gmm-phase/ods-single/seed0/samples.safetensors: is missing"):
+        load(fresh)
 
 
 def _edit_metrics(spec: Path, edit) -> None:
@@ -183,6 +224,7 @@ def test_decimals_follow_the_interval():
     assert rounded(22.381, 21.6, 23.2) == ("22.4", "21.6", "23.2")
     assert rounded(1000.0, 1000.0, 1000.0) == ("1000", "", "")
     assert rounded(0.0000261, None, None) == ("0.000026", "", "")
+    assert rounded(9_040_000, None, None) == ("9.04e6", "", "")
 
 
 NASTY = r"a_b & 50% $x$ #1 {y} \z ~ ^ <i> | µ"
@@ -218,8 +260,8 @@ def test_tables_name_floor_ceiling_failures_and_commit(finished):
     assert "| reference (floor) |" in page and "| unconditional (ceiling) |" in page
     assert "| latent_langevin | n/a (needs DECODER) | n/a |" in page
     assert "failed (ValueError: step 17 gave \\| values_of 100% NaN)" in page
-    assert f"Made by commit {PROVENANCE['commit'][:12]} (24 files)." in page and "Warning" not in page
-    names = ("reference", "oracle", "dps |", "dps-n1000", "latent_langevin", "unconditional")
+    assert f"Made by commit {PROVENANCE['commit'][:12]} (42 files)." in page and "Warning" not in page
+    names = ("reference", "oracle", "dps |", "dps-n1000", "latent_langevin", "aps", "ods-single", "unconditional")
     order = [page.index(f"| {name}") for name in names]
     assert order == sorted(order)
 
@@ -232,12 +274,56 @@ def test_header_line_says_what_the_task_is(finished):
     )
 
 
+def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
+    header = task_header(load(finished).tasks[-1])
+    assert "truth: the posterior of the decoder, p(x) = f(N(0, I)), by tempered SMC in z" in header
+    assert "methods that need a denoiser (dps, aps) use that of the map's teacher" in header
+    assert header.endswith("posterior perplexity n/a")
+
+
+def test_totals_have_columns_where_there_are_numbers(finished):
+    suite = load(finished)
+    lines = summarise(suite)
+    for table in task_tables(suite, lines):
+        names = [name for name, _ in table.columns]
+        assert ("sw2-128_total" in names) == (table.title == MAP_TASK)
+        assert {"diversity_ratio", "coverage_exact@0.9", "train_seconds", "train_nfe"} <= set(names)
+    rows = {row.method: row for row in distance_table(suite, lines).rows}
+    assert [name for name in rows if name.endswith(", total")] == [f"{MAP_TASK}, total"]
+    of_reference = (float(rows[name].cells[0].mean) for name in (MAP_TASK, f"{MAP_TASK}, total"))
+    assert -np.subtract(*of_reference) == pytest.approx(BIAS, abs=2e-3)  # three decimals each
+    for name in ("summary.md", "summary.tex", "distance.md"):
+        page = (finished.parents[1] / "tables" / name).read_text()
+        assert "the same to the teacher's posterior" in page
+
+
+def test_training_is_in_every_table(finished):
+    suite = load(finished)
+    seconds, nfe = TRAINING["aps"]
+    rows = {row.method: row for row in distance_table(suite, summarise(suite)).rows}
+    place = [name for name, _ in distance_table(suite, summarise(suite)).columns].index("aps")
+    assert float(rows["train_seconds, all tasks"].cells[place].mean) == seconds * len(TASKS)
+    assert float(rows["train_nfe, all tasks"].cells[place].mean) == nfe * len(TASKS)
+    assert {rows["train_seconds, all tasks"].cells[i].mean for i in range(1, place)} == {"0"}
+    for name in ("summary.md", "distance.md"):
+        page = (finished.parents[1] / "tables" / name).read_text()
+        assert "- train_seconds: seconds of the training job" in page and "- train_nfe: rows" in page
+
+
+def test_collapse_is_explained_and_marks_are_resolved(finished):
+    page = (finished.parents[1] / "tables" / "summary.md").read_text()
+    assert "- Collapse, the vice of reverse-KL training, shows in two columns" in page
+    assert page.count("† ods-single: over 3 of 16 measurements: n/a (only the first 3 measurements)") == 2
+    assert r"$^\dagger$ ods-single: over 3 of 16" in (finished.parents[1] / "tables" / "summary.tex").read_text()
+    assert "† ods-single: over 3 of 16" in (finished.parents[1] / "report.html").read_text()
+
+
 # Figures and page -----------------------------------------------------------------------------------------------------
 
 
 def test_each_figure_is_pdf_png_and_the_csv_it_draws(finished):
     folder = finished.parents[1] / "figures"
-    for stem in ("fidelity-diversity", "distance", "calibration", *(f"grid-{task}" for task in TASKS)):
+    for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
         assert (folder / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
         assert (folder / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
         assert read_csv(folder / f"{stem}.csv")[1]["provenance"]
@@ -250,6 +336,55 @@ def test_distance_figure_draws_the_numbers_of_the_table(finished):
         assert row.items() <= summary[row["task"], row["method"], row["metric"]].items()
 
 
+def drawn(spec: Path, stem: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(read_csv(spec.parents[1] / "figures" / f"{stem}.csv")[0])))
+
+
+def test_break_even_is_where_both_have_spent_the_same():
+    trained, cheap, dear = Bill(90, 0.1), Bill(0, 0.4), Bill(2, 30)
+    assert trained.is_amortised and not cheap.is_amortised and not dear.is_amortised
+    assert break_even(trained, cheap) == pytest.approx(300)
+    for other in (cheap, dear):
+        num_measurements = break_even(trained, other)
+        assert trained.total(num_measurements) == pytest.approx(other.total(num_measurements))
+    assert break_even(trained, Bill(0, 0.1)) == float("inf")
+
+
+def test_amortisation_lists_the_break_even_points_of_the_table(finished):
+    rows, summary = drawn(finished, "amortisation"), summary_of(finished)
+    pairs = {(row["task"], row["method"], row["against"]): row["break_even"] for row in rows if row["against"]}
+    assert {method for _, method, _ in pairs} == {"aps"}
+    others = {other for task, _, other in pairs if task == "gmm-inpaint-box"}
+    assert others == {"dps", "dps-n1000", "latent_langevin", "ods-single"}  # neither oracle nor unconditional
+    assert ("gmm-phase", "aps", "dps-n1000") not in pairs  # failed
+    seconds = {m: float(summary[MAP_TASK, m, "seconds_per_sample"]["mean"]) for m in ("aps", "dps")}
+    expected = TRAINING["aps"][0] / (NUM_SAMPLES * (seconds["dps"] - seconds["aps"]))
+    assert float(pairs[MAP_TASK, "aps", "dps"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_collapse_shows_the_numbers_of_the_table(finished):
+    rows, summary = drawn(finished, "collapse"), summary_of(finished)
+    assert {row["method"] for row in rows} == set(METHODS) - {"unconditional"}
+    assert not [row for row in rows if (row["task"], row["method"]) == ("gmm-phase", "dps-n1000")]
+    for row in (row for row in rows if row["task"] != "mean"):
+        for metric in ("diversity_ratio", "coverage_exact@0.9"):
+            assert row[metric] == summary[row["task"], row["method"], metric]["mean"]
+
+
+def test_samples_without_any_diversity_are_drawn(fresh):
+    _edit_metrics(fresh, lambda row: ("0" if row["metric"] == "diversity_ratio" else row["value"], row["reason"]))
+    suite = load(fresh)
+    rows = csv.DictReader(io.StringIO(collapse(suite, summarise(suite)).csv))
+    assert {row["diversity_ratio"] for row in rows if row["task"] == "gmm-phase"} == {"0.001"}
+
+
+def test_collapsed_methods_are_named_in_the_corner(finished):
+    suite = load(finished)
+    (axes,) = collapse(suite, summarise(suite)).figure.axes
+    words = [text.get_text() for text in axes.texts]
+    assert "aps" in words and "oracle" not in words and any(word.startswith("collapsed") for word in words)
+
+
 def test_grid_csv_holds_the_pictures(finished):
     folder = finished.parents[1]
     rows = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-inpaint-box.csv")[0])))
@@ -259,6 +394,7 @@ def test_grid_csv_holds_the_pictures(finished):
     np.testing.assert_allclose(truth, seen["x_true"][0].flatten(), atol=5e-5 + 1e-7)  # four decimals, read as float32
     assert [row["value"] == "" for row in first if row["kind"] == "y"] == (seen["mask"][0].flatten() == 0).tolist()
     assert {row["panel"] for row in rows} == {"measurement", "truth", "exact", *METHODS}
+    assert {row["observation"] for row in rows if row["panel"] == "ods-single"} == {"0", "1", "2"}
     failed = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-phase.csv")[0])))
     assert "dps-n1000" not in {row["panel"] for row in failed}
 
@@ -292,7 +428,7 @@ def test_page_is_whole_and_needs_no_network(finished):
     text = (finished.parents[1] / "report.html").read_text()
     page = _Page()
     page.feed(text)
-    assert page.open == [] and len(page.images) == 3 + len(TASKS)
+    assert page.open == [] and len(page.images) == len(FIGURES) + len(TASKS)
     for image in page.images:
         assert base64.b64decode(image.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
     assert "http" not in text.replace(image, "")
@@ -314,6 +450,18 @@ def test_same_results_give_the_same_bytes(finished, tmp_path):
         save(drawing, tmp_path / str(number), {})
     for suffix in ("pdf", "png", "csv"):
         assert len({(tmp_path / n / f"distance.{suffix}").read_bytes() for n in "01"}) == 1
+
+
+def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
+    seen = {"x_true": np.zeros((2, 1, 4, 4)), "y": np.ones((2, 1, 4, 4))}
+    found = grid("first", seen, [Source("exact", np.zeros((2, 3, 1, 4, 4))), Source("dear", np.zeros((1, 3, 1, 4, 4)))])
+    assert any("only the first 1" in text.get_text() for text in found.figure.axes[0].texts)
+
+
+def test_a_class_is_written_as_its_number():
+    seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
+    found = grid("class", seen, [Source("exact", np.zeros((1, 3, 1, 4, 4)))])
+    assert "7" in [text.get_text() for text in found.figure.axes[0].texts]
 
 
 def test_colours_and_rgb_measurements_are_drawn():

@@ -21,6 +21,8 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
+from bench.plan.suite import FIGURES
+
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -39,7 +41,10 @@ priors:
 tasks:
   gmm-denoise: {{operator: denoise, sigma_y: 0.5}}
   atoms-saturate: {{operator: saturate, gain: 2.0, sigma_y: 0.5}}
+restrict:
+  pays: {{tasks: [gmm-denoise], num_measurements: 1}}
 methods:
+  pays: {{}}
   oracle: {{}}
   unconditional: {{}}
   dps: {{num_steps: 25}}
@@ -64,6 +69,12 @@ class Gentle:
         return prior.denoise(x_t.flatten(0, 1), torch.tensor(self.sigma)).view_as(x_t)
 '''
 BROKEN = DROPPED.replace("        x_t =", "        raise RuntimeError('it does not converge')\n        x_t =")
+PAYS = DROPPED.replace("Gentle", "Pays").replace("*, rng):", "*, rng, state):").replace("y[:, None]", "state['mean']")
+TRAIN = """    def train(self, prior, problem, *, rng):
+        return {'mean': prior.sample(9, rng)[0].mean(0)}
+
+    def sample"""
+PAYS = PAYS.replace("    def sample", TRAIN)
 MOMENTS = (  # when to kill a run: so many files of this kind, and seconds after that
     ("tasks/gmm-*/observations.safetensors", 1, 0.0),
     ("runs/*/*/seed0/samples.safetensors", 3, 1.5),
@@ -76,6 +87,7 @@ def copy_of_the_repository(folder: Path) -> Path:
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "Snakefile", folder)
     (folder / "config/tiny.yaml").write_text(SUITE)
+    (folder / "methods/pays.py").write_text(PAYS)
     return folder
 
 
@@ -169,7 +181,8 @@ def test_the_files_keep_the_contract(which, request):
     assert all(line["mean"] or line["reason"] for line in summary)
     assert {line["method"] for line in summary} >= {"reference", *METHODS}
     stems = {path.stem for path in (root / "figures").glob("*.pdf")}
-    assert stems == {"distance", "fidelity-diversity", "calibration", *(f"grid-{task}" for task in TASKS)}
+    overviews = {"distance", "fidelity-diversity", "calibration", "collapse", "amortisation"}
+    assert stems == {*overviews, *(f"grid-{task}" for task in TASKS)}
     assert all((root / f"figures/{stem}.{kind}").stat().st_size for stem in stems for kind in ("pdf", "png", "csv"))
     assert "</html>" in (root / "report.html").read_text()
 
@@ -182,9 +195,29 @@ def test_a_second_run_has_nothing_to_do_and_says_so(finished):
 def test_a_killed_run_ends_with_the_same_bits(finished, disturbed):
     ours, theirs = finished / "results/tiny", disturbed / "results/tiny"
     paths = [path.relative_to(ours) for path in ours.rglob("*.safetensors")]
-    assert len(paths) == 1 + 2 + 3 * len(TASKS) + len(TASKS) * len(METHODS)
+    training = 2  # the state and the samples of the one method that trains, on one task
+    assert len(paths) == 1 + 2 + 3 * len(TASKS) + len(TASKS) * len(METHODS) + training
     for path in paths:
         assert (ours / path).read_bytes() == (theirs / path).read_bytes(), path
+
+
+def test_a_method_that_trains_pays_for_it(finished):
+    folder = finished / "results/tiny/runs/gmm-denoise/pays/seed0"
+    assert described(folder / "state.safetensors")[0] == {"mean": (1, 8, 8)}
+    cost, spent = (json.loads((folder / name).read_text()) for name in ("cost.json", "training.json"))
+    assert cost["train_seconds"] == spent["seconds"] > 0 and cost["rows"] == S
+
+
+def test_what_a_suite_leaves_out_is_said(finished):
+    root = finished / "results/tiny"
+    assert not (root / "runs/atoms-saturate/pays").exists()
+    summary = [line for line in lines_of(root / "tables/summary.csv") if line["method"] == "pays"]
+    elsewhere = {line["reason"] for line in summary if line["task"] == "atoms-saturate"}
+    assert elsewhere == {"n/a (left out by the suite)"}
+    metrics = [line for line in lines_of(root / "tasks/gmm-denoise/metrics.csv") if line["method"] == "pays"]
+    reasons = {line["reason"] for line in metrics if line["observation"] == "1"}
+    assert reasons == {"n/a (only the first 1 measurements)"}
+    assert all(line["num_failed"] == "0" for line in summary)
 
 
 def test_a_method_dropped_in_appears_everywhere(disturbed):
@@ -193,7 +226,7 @@ def test_a_method_dropped_in_appears_everywhere(disturbed):
     assert all(float(found[task, metric]["mean"]) >= 0 for task in TASKS for metric in ("sw2-128", "psnr_mean"))
     assert all(float(found[task, "nfe"]["mean"]) == 1 for task in TASKS)
     figures = list((root / "figures").glob("*.csv"))
-    assert len(figures) == 3 + len(TASKS)
+    assert len(figures) == 5 + len(TASKS)
     assert all("gentle" in path.read_text() for path in figures)
     pages = ("tables/summary.md", "tables/summary.tex", "report.html")
     assert all("gentle" in (root / page).read_text() for page in pages)

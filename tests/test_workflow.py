@@ -23,8 +23,10 @@ import os, sys, time
 from pathlib import Path
 
 from bench.artefacts import read_json, write_bytes, write_csv, write_json
+from bench.plan.suite import FIGURES
 
 RUN = ("samples.safetensors", "cost.json")
+TRAINING = ("state.safetensors", "training.json")
 
 def write(verb, spec_path):
     spec = read_json(spec_path)
@@ -37,12 +39,14 @@ def write(verb, spec_path):
         "fit": lambda: [root / f"priors/{spec['prior']}/{spec['family']}.safetensors"],
         "observe": lambda: [root / f"tasks/{task}/{name}.safetensors" for name in ("bank", "observations")],
         "reference": lambda: [root / f"tasks/{task}/exact.safetensors"],
+        "train": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in TRAINING],
         "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
+        "toy": lambda: [root / f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
         "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
         "tabulate": lambda: [root / f"tables/summary.{kind}" for kind in ("csv", "md", "tex")],
         "draw": lambda: [
             root / f"figures/{stem}.{kind}"
-            for stem in [*(f"grid-{t}" for t in spec["tasks"]), "distance", "fidelity-diversity", "calibration"]
+            for stem in [*(f"grid-{t}" for t in spec["tasks"]), *FIGURES]
             for kind in ("pdf", "png", "csv")
         ],
         "compose": lambda: [root / "report.html"],
@@ -60,7 +64,8 @@ def write(verb, spec_path):
         else:
             write_bytes(path, b"page")
 """
-VERBS = ("prepare", "fit", "observe", "reference", "sample", "evaluate", "tabulate", "draw", "compose")
+VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
+VERBS += ("tabulate", "draw", "compose", "toy")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -73,17 +78,20 @@ priors: {gmm: {family: gmm, dataset: digits, num_components: 2, shrinkage: 1, fl
 tasks:
   gmm-denoise: {operator: denoise, sigma_y: 0.5}
   gmm-inpaint-box: {operator: inpaint-box, box: 4, sigma_y: 0.1}
-methods: {one: {}, two: {}, two-fast: {num_steps: 5}}
+methods: {one: {}, two: {}, two-fast: {num_steps: 5}, pays: {}}
+restrict: {pays: {tasks: [gmm-denoise]}}
 """
 METHOD = (
     "from dataclasses import dataclass\n__all__ = ['M']\n@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
 )
+TRAINABLE = METHOD + "    def train(self, prior, problem, *, rng): ...\n"
 JOBS = {
     "data": 1,
     "prior": 1,
     "observe": 2,
     "exact": 2,
-    "sample": 6,
+    "train": 1,
+    "sample": 7,
     "evaluate": 2,
     "table": 1,
     "figure": 1,
@@ -111,7 +119,7 @@ def jobs(folder: Path, **choices: str) -> dict[str, int]:
     done = snakemake(folder, "-n", **choices)
     assert done.returncode == 0, done.stdout + done.stderr
     told = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.MULTILINE)
-    return {rule: count for rule, count in Counter(told).items() if rule in JOBS}
+    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy"}}
 
 
 def write_suite(folder: Path, text: str) -> None:
@@ -133,8 +141,12 @@ def finished(tmp_path_factory) -> Path:
             f"import sys\nfrom bench import stub\nstub.write('{verb}', sys.argv[1])\n"
         )
     (folder / "methods").mkdir()
-    for name in ("one", "two"):
+    for name in ("one", "two", "ods"):
         (folder / f"methods/{name}.py").write_text(METHOD)
+    (folder / "methods/pays.py").write_text(TRAINABLE)
+    (folder / "bench/priors").mkdir()
+    for family in ("gmm", "consistency"):
+        (folder / f"bench/priors/{family}.py").touch()
     write_suite(folder, SUITE)
     assert jobs(folder) == JOBS
     done = snakemake(folder)
@@ -173,6 +185,45 @@ def test_changing_a_verb_reruns_what_it_makes(folder):
     with open(folder / "bench/tabulate.py", "a") as f:
         f.write("# changed\n")
     assert jobs(folder) == {"table": 1, "report": 1}
+
+
+def test_a_state_is_kept_while_what_it_depends_on_stays(folder):
+    sampling = {"observe": 2, "exact": 2, "sample": 7, **AFTER_A_RUN}
+    write_suite(folder, SUITE.replace("num_samples: 2\nnum_reference: 2", "num_samples: 3\nnum_reference: 3"))
+    assert jobs(folder) == sampling
+    write_suite(folder, SUITE.replace("pays: {}", "pays: {num_steps: 3}"))
+    assert jobs(folder) == {"train": 1, "sample": 1, **AFTER_A_RUN, "evaluate": 1}
+    write_suite(folder, SUITE)
+    (folder / "methods/pays.py").write_text(TRAINABLE + "# changed\n")
+    assert jobs(folder) == {"train": 1, "sample": 1, **AFTER_A_RUN, "evaluate": 1}
+
+
+def test_changing_a_family_of_priors_redoes_all_that_rests_on_it(folder):
+    (folder / "bench/priors/gmm.py").write_text("# changed\n")
+    assert jobs(folder) == {rule: count for rule, count in JOBS.items() if rule != "data"}
+
+
+def test_a_student_is_made_from_its_teacher(folder):
+    student = "map: {family: consistency, dataset: digits, teacher: gmm}"
+    tasks = "  map-denoise: {operator: denoise, sigma_y: 0.5}\nmethods"
+    write_suite(folder, SUITE.replace("floor: 0.01}", "floor: 0.01}, " + student).replace("methods", tasks))
+    added = {"prior": 1, "observe": 1, "exact": 1, "sample": 3, **AFTER_A_RUN, "evaluate": 1}
+    assert jobs(folder) == added
+    assert snakemake(folder).returncode == 0
+    (folder / "bench/priors/consistency.py").write_text("# changed\n")
+    assert jobs(folder) == added
+    write_suite(folder, (folder / "config/tiny.yaml").read_text().replace("shrinkage: 1", "shrinkage: 2"))
+    assert jobs(folder)["prior"] == 2
+
+
+def test_toys_are_drawn_one_by_one(folder):
+    write_suite(folder, "name: toys\ntoys: {moons: {}, distance: {}}\n")
+    assert jobs(folder) == {"toy": 2}
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (folder / "results/toys/figures/distance.pdf").exists() and jobs(folder) == {}
+    write_suite(folder, "name: toys\ntoys: {moons: {width: 3}, distance: {}}\n")
+    assert jobs(folder) == {"toy": 1}
 
 
 def test_changing_settings_reruns_those_runs_only(folder):
@@ -226,7 +277,7 @@ def test_a_config_error_stops_the_run_in_one_line(folder):
     assert done.returncode != 0 and not (folder / "results/other").exists()
     (line,) = complaints(done)
     assert line.startswith("error: config/tiny.yaml: methods.tow-fast: no module methods/tow.py; ")
-    assert line.endswith("expected one of one, two; did you mean two?")
+    assert line.endswith("expected one of ods, one, pays, two; did you mean two?")
 
 
 def test_a_configfile_is_a_suite_of_its_own(folder):
@@ -235,7 +286,7 @@ def test_a_configfile_is_a_suite_of_its_own(folder):
     done = subprocess.run(command, cwd=folder, env=_environment({}), capture_output=True, text=True)
     assert (
         done.returncode == 0
-        and len(re.findall(r"^Job \d+: sample", done.stdout + done.stderr, flags=re.MULTILINE)) == 4
+        and len(re.findall(r"^Job \d+: sample", done.stdout + done.stderr, flags=re.MULTILINE)) == 5
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.conformance.trial import M, Drawn, Findings, Trial, contained
+from bench.runs import declared_caps
 
 NUM_SAMPLES = 5
 JOINTS = ("independent", "chain", "coupled")
@@ -65,15 +67,20 @@ class Case:
     def joint(self) -> str:
         return getattr(self.cls, "joint", "independent")
 
+    @property
+    def tiny(self) -> dict[str, object]:
+        return dict(getattr(self.cls, "tiny", {}))
+
     @cached_property
     def method(self) -> object:
-        return self.cls()
+        """With its defaults, or as small as it says it can be."""
+        return dataclasses.replace(self.cls(), **self.tiny)
 
     @cached_property
     def trial(self) -> Trial:
         # a chain method gets two states of each chain
         num_samples = 2 * self.method.num_chains if self.joint == "chain" else NUM_SAMPLES
-        return Trial(self.method, self.path, num_samples)
+        return Trial(self.method, self.path, num_samples, declared_caps(self.method))
 
     @cached_property
     def base(self) -> Drawn:

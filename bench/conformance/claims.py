@@ -2,9 +2,10 @@
 
     NFE: <expression> forward, <expression> backward per sample
 
-An expression is arithmetic over the method's fields and properties, `s` (samples per measurement) and `decode_nfe`
-(rows through the network per decoded row), with min, max, ceil, floor, comparisons and `a if b else c`. The line
-stands in the docstring of the class or of the module and may wrap; `NFE: at most ...` is for costs that depend on y.
+An expression is arithmetic over the method's fields and properties, `s` (samples per measurement), `decode_nfe` and
+`sample_nfe` (rows through the network per decoded row and per prior draw), with min, max, ceil, floor, comparisons and
+`a if b else c`. The line stands in the docstring of the class or of the module and may wrap; `NFE: at most ...` is for
+costs that depend on y. What training costs is metered and stored beside it, and is not part of the line.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from bench.types import Cap, Choice, LogUniform, Uniform
 ALLOWED = ("bench.types", "bench.rng", "bench.formulas")
 FORBIDDEN = ("bench", "methods", "snakemake")
 SIGNATURE = "sample(self, prior, problem, y, num_samples, *, rng)"
+TRAIN_SIGNATURE = "train(self, prior, problem, *, rng)"
 
 
 def loads(case: Case) -> str:
@@ -61,8 +62,12 @@ def frozen(case: Case) -> str:
     parameters = inspect.signature(getattr(cls, "sample", lambda: None)).parameters
     if list(parameters)[:5] != ["self", "prior", "problem", "y", "num_samples"] or "rng" not in parameters:
         raise Refused(f"{cls.__name__} has no method {SIGNATURE}")
+    if "train" not in vars(cls) and "state" in parameters:
+        raise Refused(f"`sample` takes `state`, but {cls.__name__} has no method {TRAIN_SIGNATURE} to make it")
     if "train" in vars(cls) and "state" not in parameters:
         raise Refused(f"{cls.__name__} has `train`, but `sample` does not take `state`; add `*, rng, state`")
+    if "train" in vars(cls) and list(inspect.signature(cls.train).parameters) != ["self", "prior", "problem", "rng"]:
+        raise Refused(f"`train` takes {inspect.signature(cls.train)}; expected {TRAIN_SIGNATURE}")
     return ""
 
 
@@ -83,7 +88,13 @@ def needs(case: Case) -> str:
     declared = getattr(case.cls, "needs", None)
     if not isinstance(declared, Cap):
         raise Refused(f"`needs` is {declared!r}; expected a bench.types.Cap such as Cap.DENOISER | Cap.RESIDUAL")
-    return ", ".join(cap.name for cap in declared) or "nothing"
+    optional = getattr(case.cls, "uses", Cap.NONE)
+    if not isinstance(optional, Cap):
+        raise Refused(f"`uses` is {optional!r}; expected a bench.types.Cap such as Cap.GRAD")
+    if optional & declared:
+        raise Refused(f"`uses` repeats {(optional & declared).name} of `needs`; name there what it can do without")
+    words = ", ".join(cap.name for cap in declared) or "nothing"
+    return words + (f"; uses {', '.join(cap.name for cap in optional)} where there" if optional else "")
 
 
 def search(case: Case) -> str:
@@ -113,6 +124,9 @@ def constructs(case: Case) -> str:
     ]
     if required:
         raise Refused(f"no default for {', '.join(required)}; give each field the paper's value")
+    unknown = set(case.tiny) - {field.name for field in dataclasses.fields(case.cls)}
+    if unknown:
+        raise Refused(f"`tiny` sets {', '.join(sorted(unknown))}, which is not a field")
     chains = getattr(case.method, "num_chains", None)
     if case.joint == "chain" and not (isinstance(chains, int) and chains > 0):
         raise Refused(f"`num_chains` is {chains!r}; a chain method says how many chains it runs, a positive integer")

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from bench.conformance.case import Case, Check, NotApplicable, Refused
 from bench.conformance.claims import SYNTAX, evaluate, find_claim
-from bench.conformance.trial import M, Drawn, Findings, trainable
+from bench.conformance.trial import M, Drawn, Findings, same_state
 from bench.rng import Rng
+from bench.runs import refuse_malformed_state, trainable
 from bench.types import Cap
 
 TOLERANCE = 1e-5
@@ -23,13 +24,26 @@ SEES_Y = Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT
 def trains(case: Case) -> str:
     if not trainable(case.method):
         raise NotApplicable("it has no `train`")
-    state, findings = case.trial.trained
-    _declared(findings)
-    if findings.error:
-        raise Refused(f"`train` raised {findings.error}")
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise Refused(f"`train` returned {type(state).__name__}; expected a flat dict[str, Tensor]")
-    return f"{len(state)} tensors"
+    trained = case.trial.trained
+    _declared(trained.findings)
+    if trained.findings.error:
+        raise Refused(f"`train` raised {trained.findings.error}")
+    try:
+        refuse_malformed_state(trained.state)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    return f"{len(trained.state)} tensors"
+
+
+def repeatable(case: Case) -> str:
+    if not trainable(case.method):
+        raise NotApplicable("it has no `train`")
+    again = case.trial.train()
+    if again.findings.error:
+        raise Refused(f"a second time, `train` raised {again.findings.error}")
+    if not same_state(case.trial.trained.state, again.state):
+        raise Refused("two trainings with one seed differ; draw from `rng` only, initial weights and batches as well")
+    return ""
 
 
 def capabilities(case: Case) -> str:
@@ -40,6 +54,18 @@ def capabilities(case: Case) -> str:
 def _declared(findings: Findings) -> None:
     if findings.undeclared:
         raise Refused(f"it uses {findings.undeclared[0]}, but `needs` does not declare it; add it there")
+
+
+def optional(case: Case) -> str:
+    uses = getattr(case.cls, "uses", Cap.NONE)
+    if not uses:
+        raise NotApplicable("it names no capability in `uses`")
+    drawn = dataclasses.replace(case.trial, shown=case.cls.needs).draw()
+    _declared(drawn.findings)
+    x = _samples(drawn, f"without {uses.name}")
+    if x.shape != case.base.x.shape or not x.isfinite().all():
+        raise Refused(f"without {uses.name} its samples are malformed; ask prior.caps and problem.caps what is there")
+    return ""
 
 
 def draws(case: Case) -> str:
@@ -70,13 +96,15 @@ def finite(case: Case) -> str:
 
 
 def inputs(case: Case) -> str:
-    if case.base.y_changed:
-        raise Refused("y was changed in place; work on a copy (y.clone())")
+    if case.base.changed:
+        name = case.base.changed[0]
+        raise Refused(f"{name} was changed in place; work on a copy (.clone())")
     return ""
 
 
 def global_state(case: Case) -> str:
-    if touched := case.base.findings.touched:
+    training = case.trial.trained.findings.touched if trainable(case.method) else []
+    if touched := training + case.base.findings.touched:
         raise Refused(f"it changed {', '.join(touched)}; take randomness from `rng` only, and leave torch's settings")
     return ""
 
@@ -147,6 +175,7 @@ def chunks(case: Case) -> str:
 
 def nfe(case: Case) -> str:
     used = bool(case.cls.needs & (Cap.DENOISER | Cap.DECODER)) or case.base.meter.forward > 0
+    calls_in_training = case.trial.trained.meter.forward if trainable(case.method) else 0
     claim = find_claim(case.cls.__doc__, case.module.__doc__)
     if claim is None and not used:
         raise NotApplicable("it does not use the network")
@@ -163,7 +192,7 @@ def nfe(case: Case) -> str:
                 f"metered {measured[0]:g} forward, {measured[1]:g} backward per sample at s = {num_samples}; "
                 f"the docstring claims {'at most ' * claim.at_most}{claimed[0]:g} and {claimed[1]:g}"
             )
-        if used and measured[0] == 0:
+        if used and measured[0] == calls_in_training == 0:
             raise Refused("it needs the network but made no call of it; drop DENOISER or DECODER from `needs`")
     return f"{measured[0]:g} forward, {measured[1]:g} backward"
 
@@ -172,12 +201,15 @@ def _names(case: Case, num_samples: int) -> dict[str, object]:
     names = [field.name for field in dataclasses.fields(case.cls)]
     names += [name for name, value in vars(case.cls).items() if isinstance(value, property)]
     values = {name: getattr(case.method, name) for name in names}
-    return values | {"s": num_samples, "decode_nfe": case.trial.prior.decode_nfe}
+    prior = case.trial.prior
+    return values | {"s": num_samples, "decode_nfe": prior.decode_nfe, "sample_nfe": prior.sample_nfe}
 
 
 def data_fit(case: Case) -> str:
     if not case.cls.needs & SEES_Y:
         raise NotApplicable("it does not need the measurement")
+    if case.tiny:
+        raise NotApplicable(f"at its tiny settings, {case.tiny}, nothing is promised")
     prior_draws = case.trial.prior.sample(NUM_PRIOR, Rng(("conformance", "prior"), range(M)))
     fit, ceiling = _misfit(case, case.base.x), _misfit(case, prior_draws)
     words = f"squared residual {fit:.2g} against {ceiling:.2g} of prior draws"
@@ -209,10 +241,12 @@ def _gap(expected: Tensor, got: Tensor) -> float:
 
 SAMPLE_CHECKS = (
     Check("it trains", trains, gate=True),
+    Check("training is repeatable", repeatable),
     Check("only declared capabilities", capabilities, gate=True),
     Check("it draws samples", draws, gate=True),
     Check("shape, dtype and device", shape, gate=True),
     Check("finite samples", finite, gate=True),
+    Check("does without what it merely uses", optional),
     Check("inputs untouched", inputs),
     Check("global state untouched", global_state),
     Check("same seed, same bits", same_seed),

@@ -24,6 +24,7 @@ class ToyPrior:
     latent_shape: ClassVar[tuple[int, ...]] = (1, SIDE, SIDE)
     sigma_range: ClassVar[tuple[float, float]] = (0.0, math.inf)
     decode_nfe: ClassVar[int] = 1
+    sample_nfe: ClassVar[int] = 0  # draws are made by a matrix
 
     @cached_property
     def mean(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +18,12 @@ from torch import Tensor
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.cost import Meter, PriorView, ProblemView, Tap, counted, on_backward
 from bench.rng import Rng
+from bench.runs import trainable
 from bench.types import Cap, Method
 
 M = 3  # measurements
 NEEDED = {
+    "sample": ("prior.sample", Cap.NONE),
     "denoise": ("prior.denoise", Cap.DENOISER),
     "decode": ("prior.decode", Cap.DECODER),
     "log_prob": ("prior.log_prob", Cap.DENSITY),
@@ -57,16 +60,26 @@ class Drawn:
     x: Tensor | None
     findings: Findings
     meter: Meter
-    y_changed: bool
+    changed: tuple[str, ...]  # which of its inputs it changed in place
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of one call of `train`; state is None when it raised."""
+
+    state: object
+    findings: Findings
+    meter: Meter
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A method set up on the toy, with M measurements and `num_samples` samples of each."""
+    """A method set up on the toy, with M measurements, `num_samples` samples of each, and the capabilities `shown`."""
 
     method: Method
     path: Path
     num_samples: int
+    shown: Cap
 
     @cached_property
     def prior(self) -> ToyPrior:
@@ -82,14 +95,16 @@ class Trial:
         return self.problem.simulate(self.prior.sample(1, rng)[:, 0], rng)
 
     @cached_property
-    def trained(self) -> tuple[object, Findings]:
-        """What `train` returned, and what was seen meanwhile."""
-        findings, result = Findings(), None
+    def trained(self) -> Trained:
+        """The training on which all samples rest."""
+        return self.train()
+
+    def train(self, seed: int = 0) -> Trained:
+        findings, state = Findings(), None
+        prior, problem, meter = self._views(findings)
         with contained(findings, self.path):
-            tap = guard(self.method.needs, findings)
-            prior, problem = PriorView(self.prior, tap), ProblemView(self.problem, tap)
-            result = self.method.train(prior, problem, rng=Rng(("conformance", "train"), [0]))
-        return result, findings
+            state = self.method.train(prior, problem, rng=Rng(("conformance", "train", seed), [0]))
+        return Trained(state, findings, meter)
 
     def draw(
         self, y: Tensor | None = None, ids: Sequence[int] = range(M), samples: range | None = None, seed: int = 0
@@ -97,18 +112,25 @@ class Trial:
         """Samples of the measurements `ids`; all of them, at their own y, unless said otherwise."""
         y = (self.y if y is None else y)[list(ids)]
         samples = samples or range(self.num_samples)
+        given = {"state": copy.deepcopy(self.trained.state)} if trainable(self.method) else {}
         before, findings, x = y.clone(), Findings(), None
-        tap = guard(self.method.needs, findings)
-        prior, meter = counted(PriorView(self.prior, tap))
-        state = {"state": self.trained[0]} if trainable(self.method) else {}
+        prior, problem, meter = self._views(findings)
         with contained(findings, self.path):
             rng = Rng(("conformance", seed), ids, samples)
-            x = self.method.sample(prior, ProblemView(self.problem, tap), y, len(samples), rng=rng, **state)
-        return Drawn(x, findings, meter, not torch.allclose(y, before, 0, 0, equal_nan=True))
+            x = self.method.sample(prior, problem, y, len(samples), rng=rng, **given)
+        changed = [] if torch.allclose(y, before, 0, 0, equal_nan=True) else ["y"]
+        changed += ["state"] if given and not same_state(given["state"], self.trained.state) else []
+        return Drawn(x, findings, meter, tuple(changed))
+
+    def _views(self, findings: Findings) -> tuple[PriorView, ProblemView, Meter]:
+        tap = guard(self.shown, findings)
+        prior, meter = counted(PriorView(self.prior, tap, self.shown))
+        return prior, ProblemView(self.problem, tap, self.shown), meter
 
 
-def trainable(method: object) -> bool:
-    return callable(getattr(method, "train", None))
+def same_state(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Whether two states agree bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def guard(declared: Cap, findings: Findings) -> Tap:

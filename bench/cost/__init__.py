@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.types import Operator, Prior, Problem, Random
+from bench.types import Cap, Operator, Prior, Problem, Random
 
 Tap = Callable[..., Tensor]  # tap(kind, call, *inputs) makes the call and returns what it gives
 
-PRIOR_VALUES = ("caps", "shape", "latent_shape", "sigma_range", "decode_nfe")
+PRIOR_VALUES = ("caps", "shape", "latent_shape", "sigma_range", "decode_nfe", "sample_nfe")
 PROBLEM_VALUES = ("caps", "sigma_y")
+EVERYTHING = ~Cap.NONE
 
 
 @dataclass
@@ -46,12 +47,17 @@ class Meter:
 
 
 def counted(prior: Prior) -> tuple[PriorView, Meter]:
-    """The prior with a meter at its network: `denoise` and `log_prob` cost one row per row, `decode` `decode_nfe`."""
+    """The prior with a meter at its network: `denoise` and `log_prob` cost one row per row, `decode` `decode_nfe`.
+
+    A draw of `sample` costs `sample_nfe`.
+    """
     meter = Meter()
 
-    def tap(kind: str, call: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        rows = len(inputs[0]) * (prior.decode_nfe if kind == "decode" else 1)
-        return meter.read(call(*inputs), rows)
+    def tap(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
+        output = call(*inputs)
+        if kind == "sample":  # (m, num_samples, *x)
+            return meter.read(output, len(output) * output.shape[1] * prior.sample_nfe)
+        return meter.read(output, len(inputs[0]) * (prior.decode_nfe if kind == "decode" else 1))
 
     return PriorView(prior, tap), meter
 
@@ -77,17 +83,23 @@ def on_backward(output: Tensor, callback: Callable[[Tensor], None]) -> None:
     output.grad_fn.register_prehook(lambda cotangents: callback(cotangents[number]))
 
 
-class PriorView:
-    """What a method sees of a prior."""
+def bare(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
+    """The tap that only makes the call."""
+    return call(*inputs)
 
-    def __init__(self, prior: Prior, tap: Tap) -> None:
+
+class PriorView:
+    """What a method sees of a prior; of its capabilities, those in `shown`."""
+
+    def __init__(self, prior: Prior, tap: Tap, shown: Cap = EVERYTHING) -> None:
         self._prior, self._tap = prior, tap
+        self.caps = prior.caps & shown
 
     def __getattr__(self, name: str) -> object:
         return _value(self, "prior", name, PRIOR_VALUES, ("sample", "denoise", "decode", "log_prob"))
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
-        return self._prior.sample(num_samples, rng)
+        return self._tap("sample", self._prior.sample, num_samples, rng)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         return self._tap("denoise", self._prior.denoise, x_t, sigma)
@@ -100,10 +112,11 @@ class PriorView:
 
 
 class ProblemView:
-    """What a method sees of a problem."""
+    """What a method sees of a problem; of its capabilities, those in `shown`."""
 
-    def __init__(self, problem: Problem, tap: Tap) -> None:
+    def __init__(self, problem: Problem, tap: Tap, shown: Cap = EVERYTHING) -> None:
         self._problem, self._tap = problem, tap
+        self.caps = problem.caps & shown
 
     def __getattr__(self, name: str) -> object:
         calls = ("operator", "log_likelihood", "residual", "simulate", "sample_posterior")

@@ -29,7 +29,9 @@ def recorded(prior: Prior) -> tuple[PriorView, list[Call]]:
     """The prior, and the list to which each of its network calls is added."""
     calls: list[Call] = []
 
-    def tap(kind: str, call: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    def tap(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
+        if kind == "sample":  # of the prior, on random streams that a replay would find further on
+            return call(*inputs)
         made = Call(kind, tuple(torch.as_tensor(i).detach().clone() for i in inputs), False)
         calls.append(made)
         output = call(*inputs)

@@ -14,13 +14,15 @@ from bench.rng import stream
 
 
 def load() -> dict[str, Tensor]:
-    """The split digits, (N, 1, 8, 8) in [-1, 1].
+    """The split digits, (N, 1, 8, 8) in [-1, 1], and which digits they are: `train_label`, ... (N,) int64.
 
     Uniform noise fills the steps between the 17 values v, so that a density exists: x = 2 (v + u) / 17 - 1.
     """
     from sklearn.datasets import load_digits
 
-    values = load_digits().images
+    digits = load_digits()
+    values, labels = digits.images, torch.from_numpy(digits.target).long()
     noise = np.stack([stream("dequantise", image_id).random(values.shape[1:]) for image_id in range(len(values))])
     x = 2 * (values + noise) / 17 - 1
-    return split("digits", torch.from_numpy(x.astype(np.float32))[:, None])
+    parts = split("digits", torch.from_numpy(x.astype(np.float32))[:, None])
+    return parts | {f"{part}_label": labels[parts[f"{part}_id"]] for part in ("train", "validation", "test")}

@@ -1,4 +1,4 @@
-"""Convergence of Markov chains: split R-hat and effective sample size.
+"""Convergence of Markov chains: R-hat and effective sample size, of few long chains and of many short ones.
 
 Title: Rank-normalization, folding, and localization: an improved R-hat for assessing convergence of MCMC
 Venue: Bayesian Analysis 16(2), 2021, equations (1) to (14)
@@ -53,6 +53,36 @@ def effective_sample_size(chains: Tensor) -> Tensor:
     positive = (pairs > 0).cumprod(-1).bool() | pairs.isnan()
     monotone = torch.where(positive, pairs, 0.0).cummin(-1).values
     return size / (2 * monotone.sum(-1) - 1).clamp(min=1 / math.log10(size))
+
+
+def nested_rhat(chains: Tensor) -> Tensor:
+    """Agreement of K groups of M chains of T states, `(..., K, M, T)` -> `(...)`: many chains, each of them short.
+
+    A group is an independent run; its mean counts, not that each chain has mixed. 1 where no state differs from another.
+    Margossian et al. 2024, https://arxiv.org/abs/2110.13017, definition 2.
+    """
+    means = chains.mean(-1)
+    within = means.var(-1) + (chains.var(-1).mean(-1) if chains.shape[-1] > 1 else 0)
+    between = means.mean(-1).var(-1)
+    rhat = (1 + between / within.mean(-1)).sqrt()
+    return torch.where((between == 0) & (within == 0).all(-1), 1.0, rhat)
+
+
+def clustered_effective_sample_size(chains: Tensor, cluster: Tensor) -> Tensor:
+    """Independent draws with the same variance of the mean, `(..., M, T)` -> `(...)`; at most M T.
+
+    Chains of one `cluster` (M,) may depend on each other, those of different ones do not: with particles, a cluster is
+    the descendants of one of them at the start. NaN with a single cluster. Lee & Whiteley 2018, section 4.1 (the
+    estimate by ancestors), https://arxiv.org/abs/1509.00394
+    """
+    number, length = chains.shape[-2:]
+    _, cluster = cluster.unique(return_inverse=True)
+    num_clusters = int(cluster.max()) + 1
+    deviation = (chains - chains.mean((-2, -1), keepdim=True)).mean(-1)
+    sums = deviation.new_zeros(*deviation.shape[:-1], num_clusters).index_add(-1, cluster, deviation)
+    spread = sums.square().sum(-1) / number**2 * (num_clusters / (num_clusters - 1) if num_clusters > 1 else math.nan)
+    size = (chains.flatten(-2).var(-1) / spread).clamp_max(number * length)
+    return torch.where(chains.flatten(-2).var(-1) == 0, float(number * length), size)
 
 
 def _halved(chains: Tensor) -> Tensor:

@@ -37,3 +37,32 @@ def rk4(velocity: Callable[[Tensor, Tensor], Tensor], state: Tensor, grid: Tenso
         k4 = velocity(state + h * k3, t_next)
         state = state + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
     return state
+
+
+def karras_sigmas(num_steps: int, sigma_min: float, sigma_max: float, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Noise levels sigma_max = sigma_0 > ... > sigma_{N-1} = sigma_min > sigma_N = 0, (N + 1,), equal steps in
+    sigma^(1/7). Karras et al. 2022, https://arxiv.org/abs/2206.00364, eq. 5
+    """
+    ramp = torch.linspace(sigma_max ** (1 / 7), sigma_min ** (1 / 7), num_steps, dtype=torch.float64) ** 7
+    return torch.cat([ramp, torch.zeros(1, dtype=torch.float64)]).to(dtype)
+
+
+def heun_step(
+    denoise: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, sigma: Tensor, sigma_next: Tensor
+) -> Tensor:
+    """One step of the probability-flow ODE dx/dsigma = (x - D(x, sigma)) / sigma; the last one, to 0, is Euler's.
+
+    x_t (n, *x), noise levels () or spread to the shape of x_t. Karras et al. 2022, algorithm 1
+    """
+    slope = (x_t - denoise(x_t, sigma)) / sigma
+    euler = x_t + (sigma_next - sigma) * slope
+    if (sigma_next == 0).any():
+        return euler
+    return x_t + (sigma_next - sigma) * (slope + (euler - denoise(euler, sigma_next)) / sigma_next) / 2
+
+
+def heun(denoise: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, sigmas: Tensor) -> Tensor:
+    """The probability-flow ODE along `sigmas` (N + 1,) that end at 0; 2 N - 1 evaluations."""
+    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+        x_t = heun_step(denoise, x_t, sigma, sigma_next)
+    return x_t

@@ -14,16 +14,19 @@ from bench.metrics import distances
 from bench.metrics.calibration import coverage, rank_interval
 from bench.metrics.definitions import LEVELS
 from bench.metrics.images import psnr, ssim
+from bench.types import Cap
 
 NUM_DIRECTIONS = 3
 NUM_DRAWS_FOR_DIRECTIONS = 128
 
 
 class Misfit(Protocol):
-    """The part of a problem that metrics use, row by row."""
+    """The part of a problem that metrics use, row by row; a reward (no RESIDUAL in `caps`) has its likelihood alone."""
 
+    caps: Cap
     sigma_y: float
 
+    def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor: ...
     def residual(self, x: Tensor, y: Tensor) -> Tensor: ...
     def num_observed(self, y: Tensor) -> Tensor: ...
 
@@ -59,7 +62,10 @@ class Truth:
 
 
 def compute(samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-    """Every metric but those of chains, `(m, s, *x)` -> spec id -> `(m,)`, in the order of `definitions.METRICS`."""
+    """What samples tell by themselves and against exact draws, `(m, s, *x)` -> spec id -> `(m,)`.
+
+    In the order of `definitions.METRICS`; without chi2_sample where the problem has no residual.
+    """
     return {
         **_of_images(samples, truth),
         **_of_distances(samples, truth),
@@ -68,12 +74,17 @@ def compute(samples: Tensor, truth: Truth) -> dict[str, Tensor]:
     }
 
 
-def chi2(samples: Tensor, truth: Truth) -> Tensor:
-    """Reduced chi-square of the data misfit of each sample, `(m, s, *x)` -> `(m, s)`."""
-    s = samples.shape[1]
-    residual = truth.problem.residual(samples.flatten(0, 1), truth.y.repeat_interleave(s, 0))
-    squares = residual.flatten(1).square().sum(1).reshape(-1, s)
-    return squares / (truth.problem.sigma_y**2 * truth.problem.num_observed(truth.y)[:, None])
+def compute_total(samples: Tensor, teacher: Truth) -> dict[str, Tensor]:
+    """Distances of samples from a distilled map to the exact posterior under the map's teacher, `(m, s, *x)` -> `(m,)`.
+
+    They hold both the sampler's error and the map's, where `compute` sees the sampler's alone.
+    """
+    x = samples.flatten(2)
+    return {
+        "sw2-128_total": distances.sliced_wasserstein2(distances.projected(x), teacher.projected),
+        "energy_total": distances.energy_distance(x, teacher.draws, teacher.mean_distance),
+        "mean_error_total": (x.mean(1) - teacher.mean.flatten(1)).square().mean(1).sqrt(),
+    }
 
 
 def compute_chains(samples: Tensor, truth: Truth, num_chains: int) -> dict[str, Tensor]:
@@ -83,7 +94,9 @@ def compute_chains(samples: Tensor, truth: Truth, num_chains: int) -> dict[str, 
     """
     projections = samples.flatten(2) @ truth.principal_directions
     rounded = (projections / distances.RESOLUTION).round()  # a direction without spread must not show rounding noise
-    functionals = torch.cat([chi2(samples, truth)[..., None], rounded], -1).mT  # (m, functionals, s)
+    rows = truth.y.repeat_interleave(samples.shape[1], 0)
+    log_likelihood = truth.problem.log_likelihood(samples.flatten(0, 1), rows).unflatten(0, samples.shape[:2])
+    functionals = torch.cat([log_likelihood[..., None], rounded], -1).mT  # (m, functionals, s)
     num_states = samples.shape[1] // num_chains
     chains = functionals[..., : num_states * num_chains].unflatten(-1, (num_states, num_chains)).mT
     scores = rank_normalise(chains)
@@ -101,8 +114,16 @@ def _of_images(samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         "psnr_sample": psnr(samples, truth.x_true),
         "ssim-g0.5_mean": ssim(mean, truth.x_true),
         "ssim-g0.5_sample": ssim(samples, truth.x_true),
-        "chi2_sample": chi2(samples, truth).mean(1),
+        **({"chi2_sample": _chi2(samples, truth).mean(1)} if Cap.RESIDUAL in truth.problem.caps else {}),
     }
+
+
+def _chi2(samples: Tensor, truth: Truth) -> Tensor:
+    """Reduced chi-square of the data misfit of each sample, `(m, s, *x)` -> `(m, s)`."""
+    s = samples.shape[1]
+    residual = truth.problem.residual(samples.flatten(0, 1), truth.y.repeat_interleave(s, 0))
+    squares = residual.flatten(1).square().sum(1).reshape(-1, s)
+    return squares / (truth.problem.sigma_y**2 * truth.problem.num_observed(truth.y)[:, None])
 
 
 def _of_distances(samples: Tensor, truth: Truth) -> dict[str, Tensor]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Need = Literal["", "operator", "exact", "teacher", "reward", "chain"]
+FEATURES = "digits-cnn-v1"  # the classifier of bench/problems/classifier.py
+BLOCK = 32  # points in each set of which a Frechet distance is taken; it depends on their number
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -13,17 +16,18 @@ class Metric:
     """One column of the tables.
 
     better: "higher", "lower", or the value that a perfect sampler has in expectation.
-    needs: "exact" draws of the posterior, a "chain" of states, or nothing ("") but samples, x_true and y.
+    needs: a measurement "operator" with the x_true behind y, draws of the "exact" posterior, those of the exact
+    posterior of a distilled map's "teacher", a "reward", a "chain" of states, or nothing ("") but samples.
     """
 
     id: str
     definition: str
     better: Literal["higher", "lower"] | float
     unit: str = "1"
-    needs: Literal["", "exact", "chain"] = ""
+    needs: Need = ""
 
 
-def _coverage(whose: str, needs: Literal["", "exact"], level: float) -> Metric:
+def _coverage(whose: str, needs: Need, level: float) -> Metric:
     words = {"exact": "all exact draws", "x_true": "x_true"}[whose]
     definition = (
         f"share of the pixels of {words} inside the central {level:.0%} interval of the samples' pixel values, ends "
@@ -32,23 +36,56 @@ def _coverage(whose: str, needs: Literal["", "exact"], level: float) -> Metric:
     return Metric(f"coverage_{whose}@{level}", definition, level, needs=needs)
 
 
+TOTALS = {
+    "sw2-128": "sliced Wasserstein-2 distance of samples and exact draws from the posterior",
+    "energy": "unbiased energy distance of samples and exact draws from the posterior",
+    "mean_error": "RMS over pixels of mean of the samples - mean of the posterior",
+}
+
+
+def _total(id: str, what: str) -> Metric:
+    definition = (
+        f"{what} under the prior that the map was distilled from; without _total: from that under the map itself. In "
+        "the row of the reference it is the bias of the map"
+    )
+    return Metric(f"{id}_total", definition, "lower", "data units", "teacher")
+
+
 METRICS: tuple[Metric, ...] = (
-    Metric("psnr_mean", "PSNR of the mean of the samples against x_true, data range 2, at most 60", "higher", "dB"),
+    Metric(
+        "psnr_mean",
+        "PSNR of the mean of the samples against x_true, data range 2, at most 60",
+        "higher",
+        "dB",
+        "operator",
+    ),
     Metric(
         "psnr_sample",
         "mean over samples of the PSNR of each against x_true, data range 2, at most 60 each; a perfect sampler sits "
         "about 3 dB below its own psnr_mean",
         "higher",
         "dB",
+        "operator",
     ),
     Metric(
         "ssim-g0.5_mean",
         "SSIM of the mean of the samples against x_true, both mapped to [0, 1]; Gaussian window of standard deviation "
         "0.5 pixels (5 x 5), reflected borders",
         "higher",
+        needs="operator",
     ),
-    Metric("ssim-g0.5_sample", "mean over samples of the SSIM of each against x_true, as in ssim-g0.5_mean", "higher"),
-    Metric("chi2_sample", "mean over samples of |residual|^2 / (sigma_y^2 times the number of observed values)", 1.0),
+    Metric(
+        "ssim-g0.5_sample",
+        "mean over samples of the SSIM of each against x_true, as in ssim-g0.5_mean",
+        "higher",
+        needs="operator",
+    ),
+    Metric(
+        "chi2_sample",
+        "mean over samples of |residual|^2 / (sigma_y^2 times the number of observed values)",
+        1.0,
+        needs="operator",
+    ),
     Metric(
         "sw2-128",
         "sliced Wasserstein-2 distance of samples and exact draws: root of the mean of W2^2 over 128 fixed directions",
@@ -101,10 +138,47 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("diversity_ratio", "diversity over that of the exact posterior", 1.0, "1", "exact"),
     *(_coverage("exact", "exact", level) for level in LEVELS),
-    *(_coverage("x_true", "", level) for level in (0.5, 0.9)),
+    *(_coverage("x_true", "operator", level) for level in (0.5, 0.9)),
+    *(_total(id, what) for id, what in TOTALS.items()),
+    Metric(
+        "log_reward",
+        "mean over samples of log p(class y | x) by the task's classifier, at inverse temperature 1",
+        "higher",
+        "nats",
+        "reward",
+    ),
+    Metric(
+        f"frechet-{FEATURES}-n{BLOCK}",
+        f"Frechet distance of samples, in blocks of {BLOCK}, to the held-out images of the class: of Gaussians fitted to "
+        f"features of the classifier {FEATURES}. It falls with the size of a block: compare it with the floor",
+        "lower",
+        "features^2",
+        "reward",
+    ),
+    Metric(
+        f"frechet_floor-{FEATURES}-n{BLOCK}",
+        f"what the training images of the class have for frechet-{FEATURES}-n{BLOCK}",
+        "lower",
+        "features^2",
+        "reward",
+    ),
+    Metric(
+        "pairwise-pixels",
+        "mean Euclidean distance between two samples of one measurement",
+        "higher",
+        "data units",
+        "reward",
+    ),
+    Metric(
+        f"pairwise-{FEATURES}",
+        f"mean Euclidean distance between the features (of classifier {FEATURES}) of two samples of one measurement",
+        "higher",
+        "features",
+        "reward",
+    ),
     Metric(
         "rhat",
-        "largest rank-normalised split R-hat among data misfit (the log likelihood) and the projections on the three "
+        "largest rank-normalised split R-hat among the log likelihood and the projections on the three "
         "leading principal directions of the exact draws",
         1.0,
         "1",

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from bench.cli import UserError
-from bench.plan.sources import method_fields
+from bench.plan.schema import Fault, one_of, schema_faults, shown
+from bench.plan.sources import Field, method_fields, settings_fields
 
-CONFIG, METHODS = Path("config"), Path("methods")
+CONFIG, METHODS, FAMILIES = Path("config"), Path("methods"), Path("bench/priors")
 COMMITTED = ("reference", "published")  # folders of results/
 RESERVED = "reference"  # the floor's row in each table
+PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 TASK_KEYS = {"operator", "sigma_y", "settings"}  # what else a task has are its operator's parameters
-
-KINDS = {"integer": "a whole number", "number": "a number", "string": "text", "array": "a list", "object": "a mapping"}
-LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-
-Fault = tuple[Sequence[object], str]  # where (keys from the top) and what
+NO_COMPARISON = {"seeds": [], "datasets": {}, "priors": {}, "tasks": {}, "methods": {}}  # a suite of toys makes none
 
 
 def read_suite(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()) -> tuple[str, dict]:
@@ -37,7 +31,7 @@ def read_suite(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()
     if fault:
         where, what = fault
         raise UserError(": ".join([str(path), *([".".join(map(str, where))] if where else []), what]))
-    return str(path), content
+    return str(path), NO_COMPARISON | content if "toys" in content else content
 
 
 def prior_of(task: str) -> str:
@@ -70,7 +64,7 @@ def _chosen(config: Mapping[str, Any], configfiles: Sequence[str | Path]) -> tup
     path = Path(name) if name.endswith((".yaml", ".yml")) else CONFIG / f"{name}.yaml"
     if not path.is_file():
         suites = sorted(p.stem for p in CONFIG.glob("*.yaml") if p.stem != "schema")
-        raise UserError(f"--config suite={name}: {path} does not exist; {_one_of(suites, name)}")
+        raise UserError(f"--config suite={name}: {path} does not exist; {one_of(suites, name)}")
     return path, _parsed(path)
 
 
@@ -102,9 +96,15 @@ def _parsed(path: Path) -> Any:
 
 def _faults(path: Path, content: Any) -> Iterator[Fault]:
     """What is wrong, in order of reading. Later checks rely on the earlier ones having found nothing."""
-    yield from _schema_faults(content)
+    yield from schema_faults(CONFIG / "schema.yaml", content)
     yield from _name_faults(path, content)
+    if "toys" in content:
+        return
     yield from _reference_faults(content)
+    for prior, entry in content["priors"].items():
+        yield from _prior_faults(prior, entry, content)
+    for method, entry in content.get("restrict", {}).items():
+        yield from _restriction_faults(method, entry, content)
     for method, settings in content["methods"].items():
         yield from _method_faults(method, settings, ("methods", method))
     for task, entry in content["tasks"].items():
@@ -114,18 +114,53 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
 
 def _reference_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     """Names that stand for nothing, and too few reference draws."""
-    priors, methods, datasets = content["priors"], content["methods"], content["datasets"]
+    priors, methods = content["priors"], content["methods"]
     for task, entry in content["tasks"].items():
         if prior_of(task) not in priors:
-            yield ("tasks", task), f"a task's name starts with its prior; {_one_of(priors, prior_of(task))}"
+            yield ("tasks", task), f"a task's name starts with its prior; {one_of(priors, prior_of(task))}"
         for method in set(entry.get("settings", {})) - set(methods):
-            yield ("tasks", task, "settings", method), f"no such method here; {_one_of(methods, method)}"
-    for prior, entry in priors.items():
-        if entry["dataset"] not in datasets:
-            yield ("priors", prior, "dataset"), f"no such dataset here; {_one_of(datasets, entry['dataset'])}"
+            yield ("tasks", task, "settings", method), f"no such method here; {one_of(methods, method)}"
     num_samples, num_reference = content["num_samples"], content["num_reference"]
     if num_reference < num_samples:
         yield ("num_reference",), f"expected at least num_samples = {num_samples}, got {num_reference}"
+
+
+def _prior_faults(prior: str, entry: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Fault]:
+    where, datasets, module = ("priors", prior), content["datasets"], FAMILIES / f"{entry['family']}.py"
+    if not module.is_file():
+        yield (*where, "family"), f"no module {module}"
+    if entry["dataset"] not in datasets:
+        yield (*where, "dataset"), f"no such dataset here; {one_of(datasets, entry['dataset'])}"
+    parameters = {key: value for key, value in entry.items() if key not in PRIOR_KEYS}
+    yield from _settings_faults(parameters, settings_fields(module), module, where)
+    if "teacher" in entry and entry["family"] != "consistency":
+        yield (*where, "teacher"), f"only a consistency prior has one, not {entry['family']}"
+    elif "teacher" in entry:
+        yield from _teacher_faults(entry["teacher"], entry["dataset"], content["priors"], (*where, "teacher"))
+
+
+def _teacher_faults(
+    teacher: str, dataset: str, priors: Mapping[str, Any], where: Sequence[object]
+) -> Iterator[Fault]:
+    """Whether a prior can teach another one of that dataset."""
+    if teacher not in priors:
+        yield where, f"no such prior here; {one_of(priors, teacher)}"
+    if priors[teacher]["dataset"] != dataset:
+        yield where, f"{teacher} is a prior of {priors[teacher]['dataset']}; expected one of {dataset}"
+    if "teacher" in priors[teacher]:
+        yield where, f"{teacher} has a teacher itself, {priors[teacher]['teacher']}; name that one"
+
+
+def _restriction_faults(method: str, entry: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Fault]:
+    where, methods, tasks = ("restrict", method), content["methods"], content["tasks"]
+    if method not in methods:
+        yield where, f"no such method here; {one_of(methods, method)}"
+    for task in entry.get("tasks", []):
+        if task not in tasks:
+            yield (*where, "tasks"), f"no such task here, {task}; {one_of(tasks, task)}"
+    asked, available = entry.get("num_measurements", 1), content["num_measurements"]
+    if asked > available:
+        yield (*where, "num_measurements"), f"expected at most num_measurements = {available}, got {asked}"
 
 
 def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -142,76 +177,17 @@ def _method_faults(method: str, settings: Mapping[str, Any], where: Sequence[obj
     if module == RESERVED:
         yield where, f"{RESERVED!r} is the name of the floor's row in each table; choose another"
     elif module not in modules:
-        yield where, f"no module {METHODS / module}.py; {_one_of(modules, module)}"
-    fields = method_fields(METHODS / f"{module}.py")
-    if fields is None:  # the module cannot be read: its runs will say so, the other methods go on
+        yield where, f"no module {METHODS / module}.py; {one_of(modules, module)}"
+    yield from _settings_faults(settings, method_fields(METHODS / f"{module}.py"), METHODS / f"{module}.py", where)
+
+
+def _settings_faults(
+    settings: Mapping[str, Any], fields: Mapping[str, Field] | None, module: Path, where: Sequence[object]
+) -> Iterator[Fault]:
+    if fields is None:  # the module cannot be read: its jobs will say so, the others go on
         return
     for key, value in settings.items():
         if key not in fields:
-            yield (*where, key), f"not a hyperparameter in {METHODS / module}.py; {_one_of(fields, key)}"
+            yield (*where, key), f"not a hyperparameter in {module}; {one_of(fields, key)}"
         elif not fields[key].accepts(value):
-            yield (*where, key), f"expected {fields[key].annotation}, got {_shown(value)}"
-
-
-def _schema_faults(content: Any) -> Iterator[Fault]:
-    import jsonschema
-
-    def is_integer(_: object, value: object) -> bool:  # JSON schema calls 4.0 an integer
-        return isinstance(value, int) and not isinstance(value, bool)
-
-    def is_number(_: object, value: object) -> bool:  # not .nan, not .inf
-        return is_integer(_, value) or isinstance(value, float) and math.isfinite(value)
-
-    base = jsonschema.Draft202012Validator
-    checker = base.TYPE_CHECKER.redefine_many({"integer": is_integer, "number": is_number})
-    schema = yaml.safe_load((CONFIG / "schema.yaml").read_text())
-    errors = jsonschema.validators.extend(base, type_checker=checker)(schema).iter_errors(content)
-    unknown_keys_first = sorted(errors, key=lambda error: error.validator != "additionalProperties")
-    yield from map(_told, unknown_keys_first)  # so that a misspelt key is not told as a missing one
-
-
-def _told(error: Any) -> Fault:
-    """A jsonschema.ValidationError in words."""
-    where, value, schema = tuple(error.absolute_path), error.instance, error.schema
-    if error.validator == "additionalProperties":
-        known, names = schema.get("properties", {}), schema.get("patternProperties", {})
-        key = next(key for key in value if key not in known and not any(re.search(name, key) for name in names))
-        what = f"not a name ({schema['description']})" if names else f"unknown key; {_one_of(known, key)}"
-        return (*where, key), what
-    if error.validator == "required":
-        key = next(k for k in error.validator_value if k not in value)
-        return (*where, key), f"missing; expected {_expected(schema['properties'][key])}"
-    if error.validator == "uniqueItems":
-        return where, f"expected no value twice, got {_shown(value)}"
-    return where, f"expected {_expected(schema)}, got {_shown(value)}{_suggestion(value, schema.get('enum', ()))}"
-
-
-def _expected(schema: Mapping[str, Any]) -> str:
-    """A phrase for what a schema allows, e.g. `a whole number, at least 1, at most 300`."""
-    if "enum" in schema:
-        return "one of " + ", ".join(map(str, schema["enum"]))
-    parts = [KINDS[schema["type"]], *(f"{words} {schema[key]}" for key, words in LIMITS.items() if key in schema)]
-    parts += ["not empty"] if {"minItems", "minProperties", "minLength"} & set(schema) else []
-    parts += [f"spelled as {schema['pattern']}"] if "pattern" in schema else []
-    return ", ".join(parts) + (f" ({schema['description']})" if "description" in schema else "")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str) if not isinstance(value, float) else repr(value)
-    return text + (" (YAML reads 1e-3 as text: write 1.0e-3)" if _is_number_as_text(value) else "")
-
-
-def _is_number_as_text(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and math.isfinite(float(value))
-    except ValueError:
-        return False
-
-
-def _one_of(options: Iterable[str], given: str) -> str:
-    return f"expected one of {', '.join(sorted(options)) or '(none)'}{_suggestion(given, options)}"
-
-
-def _suggestion(given: object, options: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(given), list(map(str, options)), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+            yield (*where, key), f"expected {fields[key].annotation}, got {shown(value)}"

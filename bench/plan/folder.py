@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.artefacts import ArtefactError, check, read_json, write_json
+from bench.artefacts import ArtefactError, check, read_header, read_json, write_json
 from bench.cli import UserError
 from bench.plan.suite import Suite
 
@@ -34,20 +35,38 @@ def claim(root: str) -> None:
 
 def check_artefacts(root: str) -> None:
     """Raise ArtefactError, naming the file, when an artefact was truncated or edited."""
-    for path in sorted(p for p in Path(root).rglob("*") if p.suffix in (".safetensors", ".csv", ".json")):
+    paths = (p for p in Path(root).rglob("*") if p.suffix in (".safetensors", ".csv", ".json"))
+    for path in sorted(p for p in paths if not _is_foreign(p.relative_to(root))):
         if path.suffix == ".csv" and not Path(f"{path}.info.json").exists():
             raise ArtefactError(
                 f"{path}: its record {path.name}.info.json is gone; delete it and run the same command again"
             )
         check(path)
+    for manifest in sorted(Path(root).glob("priors/*/*.safetensors")):
+        _check_foreign(manifest)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether another library's format has no room for our hash: priors/<prior>/pipeline/ is written by diffusers."""
+    return path.parts[0] == "priors" and path.parts[2:3] == ("pipeline",)
+
+
+def _check_foreign(manifest: Path) -> None:
+    """Check the files that the header of a prior lists, by their path beside it, against their sha256."""
+    for name, expected in read_header(manifest).get("files", {}).items():
+        file = manifest.parent / name
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+            what = "does not match the sha256" if file.is_file() else "is missing, but listed"
+            raise ArtefactError(f"{file}: {what} in {manifest}; delete {manifest.name} and run the same command again")
 
 
 def write_specs(suite: Suite) -> None:
-    """Write the specs that are new or changed, after their operators and methods were tried out."""
+    """Write the specs that are new or changed, after their priors, operators and methods were tried out."""
     changed = {path: content for path, content in suite.specs() if _on_disk(path) != content}
-    tasks = [{**spec, "side": suite.side(spec["dataset"])} for spec in changed.values() if "operator" in spec]
-    runs = {_choice(spec): spec for spec in changed.values() if "method" in spec}  # each method with each settings once
-    _rehearse(suite, [{**spec, "key": suite.key_of(spec)} for spec in [*tasks, *runs.values()]])
+    priors = [spec for path, spec in changed.items() if "/specs/priors/" in path]
+    tasks = [{**spec, "side": suite.side(spec["dataset"])} for path, spec in changed.items() if "/specs/tasks/" in path]
+    runs = {_choice(spec): spec for path, spec in changed.items() if "/specs/runs/" in path}  # each choice once
+    _rehearse(suite, [{**spec, "key": suite.key_of(spec)} for spec in [*priors, *tasks, *runs.values()]])
     for path, content in changed.items():
         write_json(path, content)
 

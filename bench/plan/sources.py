@@ -1,4 +1,5 @@
-"""What source files say, read without importing them: what a program needs, which hyperparameters a method has."""
+"""What source files say, read without importing them: what a program needs, which hyperparameters a method or a family
+of priors has, whether a method trains."""
 
 from __future__ import annotations
 
@@ -66,6 +67,25 @@ class Field:
 
 def method_fields(file: Path) -> dict[str, Field] | None:
     """Fields of the dataclass named in `__all__`; None when the file cannot be read that way."""
+    cls = _method_class(file)
+    return cls and _fields(cls)
+
+
+def trains(file: Path) -> bool:
+    """Whether the method in a file has to be trained before it samples."""
+    cls = _method_class(file)
+    return cls is not None and "train" in [node.name for node in cls.body if isinstance(node, ast.FunctionDef)]
+
+
+def settings_fields(file: Path) -> dict[str, Field] | None:
+    """Fields of a prior family's dataclass `Settings`; None where there is none."""
+    if not file.is_file():
+        return None
+    found = [node for node in _tree(file).body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
+    return _fields(found[0]) if found else None
+
+
+def _method_class(file: Path) -> ast.ClassDef | None:
     try:
         body = ast.parse(file.read_text()).body
         (name,) = next(
@@ -73,9 +93,12 @@ def method_fields(file: Path) -> dict[str, Field] | None:
             for n in body
             if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__"
         )
-        cls = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == name)
+        return next(node for node in body if isinstance(node, ast.ClassDef) and node.name == name)
     except (OSError, SyntaxError, ValueError, StopIteration):
         return None
+
+
+def _fields(cls: ast.ClassDef) -> dict[str, Field]:
     annotated = [node for node in cls.body if isinstance(node, ast.AnnAssign)]
     fields = {ast.unparse(node.target): ast.unparse(node.annotation) for node in annotated}
     return {name: Field(annotation) for name, annotation in fields.items() if "ClassVar" not in annotation}

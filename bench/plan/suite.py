@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.plan.config import TASK_KEYS, module_of, prior_of, settings_of
-from bench.plan.sources import sources_of
+from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, TASK_KEYS, module_of, prior_of, settings_of
+from bench.plan.sources import sources_of, trains
 
-FIGURES = ("distance", "fidelity-diversity", "calibration")
+FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation")
 TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
+RUN_FILES = ("samples.safetensors", "cost.json")
+TRAINING_FILES = ("state.safetensors", "training.json")
+COUNTS = ("num_measurements", "num_reference")  # of a task; training does not depend on them
 
 
 @dataclass(frozen=True)
@@ -42,18 +45,41 @@ class Suite:
 
     @property
     def figures(self) -> list[str]:
-        stems = [*(f"grid-{task}" for task in self.tasks), *FIGURES]
+        stems = [*(f"grid-{task}" for task in self.tasks), *FIGURES] if self.tasks else []
         return [f"{self.root}/figures/{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
+
+    @property
+    def toy_figures(self) -> list[str]:
+        toys = self.content.get("toys", {})
+        return [f"{self.root}/figures/{toy}.{kind}" for toy in toys for kind in ("pdf", "png", "csv")]
 
     @property
     def targets(self) -> list[str]:
         """Every artefact, so that one which was deleted is made again even if nothing else asks for it."""
+        if not self.tasks:
+            return self.toy_figures
         made_per_task = [path for file in TASK_FILES for path in self.per_task(file)]
-        made_per_run = [*self.all_runs("samples.safetensors"), *self.all_runs("cost.json")]
-        return [f"{self.root}/report.html", *self.tables, *self.figures, *made_per_task, *made_per_run]
+        made_per_run = [path for file in RUN_FILES for path in self.all_runs(file)]
+        runs = [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
+        states = [path for run in runs for path in self.training(*run)]
+        return [f"{self.root}/report.html", *self.tables, *self.figures, *made_per_task, *made_per_run, *states]
+
+    @property
+    def left_out(self) -> list[list[str]]:
+        """Pairs of a task and a method that the suite leaves out."""
+        return [[task, method] for task in self.tasks for method in self.methods if method not in self.methods_on(task)]
+
+    def methods_on(self, task: str) -> list[str]:
+        """The methods that run on a task."""
+        return [method for method in self.methods if task in self._restriction(method).get("tasks", self.tasks)]
+
+    def _restriction(self, method: str) -> Mapping[str, Any]:
+        return self.content.get("restrict", {}).get(method, {})
 
     def key_of(self, spec: Mapping[str, Any]) -> str:
-        """Where in the suite's file a task's or a run's spec comes from."""
+        """Where in the suite's file a prior's, a task's or a run's spec comes from."""
+        if "task" not in spec:
+            return f"priors.{spec['prior']}"
         task, method = spec["task"], spec.get("method")
         if method and method not in self.content["tasks"][task].get("settings", {}):
             return f"methods.{method}"
@@ -67,7 +93,36 @@ class Suite:
         return f"{self.root}/data/{self.content['priors'][prior]['dataset']}.safetensors"
 
     def prior(self, task: str) -> str:
-        prior = prior_of(task)
+        return self._prior_file(prior_of(task))
+
+    def teacher(self, prior: str) -> list[str]:
+        """The teacher's file, where a prior has a teacher."""
+        teacher = self.content["priors"][prior].get("teacher")
+        return [self._prior_file(teacher)] if teacher else []
+
+    def prior_sources(self, prior: str) -> tuple[str, ...]:
+        """The module of a prior's family, and of its teacher's, with what they import from bench."""
+        entry = self.content["priors"][prior]
+        teacher = self.prior_sources(entry["teacher"]) if "teacher" in entry else ()
+        return tuple(sorted({*sources_of(str(FAMILIES / f"{entry['family']}.py")), *teacher}))
+
+    def prior_sources_of_task(self, task: str) -> tuple[str, ...]:
+        return self.prior_sources(prior_of(task))
+
+    @property
+    def classifiers(self) -> list[str]:
+        return sorted({entry["classifier"] for entry in self.content["tasks"].values() if "classifier" in entry})
+
+    def classifier(self, task: str) -> list[str]:
+        """The classifier's file, where a task's reward has a classifier."""
+        name = self.content["tasks"][task].get("classifier")
+        return [f"{self.root}/classifiers/{name}/{name}.safetensors"] if name else []
+
+    def data_of_classifier(self, classifier: str) -> list[str]:
+        tasks = [task for task, entry in self.content["tasks"].items() if entry.get("classifier") == classifier]
+        return sorted({self.data_of_task(task) for task in tasks})
+
+    def _prior_file(self, prior: str) -> str:
         return f"{self.root}/priors/{prior}/{self.content['priors'][prior]['family']}.safetensors"
 
     def data_of_task(self, task: str) -> str:
@@ -78,7 +133,16 @@ class Suite:
 
     def runs(self, task: str, file: str) -> list[str]:
         """One file of each run on a task."""
-        return [f"{self.root}/runs/{task}/{method}/seed{seed}/{file}" for method in self.methods for seed in self.seeds]
+        methods = self.methods_on(task)
+        return [f"{self.root}/runs/{task}/{method}/seed{seed}/{file}" for method in methods for seed in self.seeds]
+
+    def training(self, task: str, method: str, seed: int | str) -> list[str]:
+        """What training leaves of a run, where the method trains."""
+        folder = f"{self.root}/runs/{task}/{method}/seed{seed}"
+        return [f"{folder}/{file}" for file in TRAINING_FILES] if self._trains(method) else []
+
+    def _trains(self, method: str) -> bool:
+        return trains(METHODS / f"{module_of(method)}.py")
 
     def all_runs(self, file: str) -> list[str]:
         return [path for task in self.tasks for path in self.runs(task, file)]
@@ -89,7 +153,7 @@ class Suite:
 
     def method_sources(self, method: str) -> tuple[str, ...]:
         """The method's module and what it imports from bench."""
-        return sources_of(f"methods/{module_of(method)}.py")
+        return sources_of(str(METHODS / f"{module_of(method)}.py"))
 
     def specs(self) -> Iterator[tuple[str, dict]]:
         """(path, content) of each spec file: all that a command is told."""
@@ -98,24 +162,36 @@ class Suite:
             yield f"{folder}/data/{dataset}.json", {"root": self.root, "dataset": dataset, "parameters": parameters}
         for prior, entry in content["priors"].items():
             yield f"{folder}/priors/{prior}.json", self._prior_spec(prior, entry)
+        for classifier in self.classifiers:
+            yield f"{folder}/classifiers/{classifier}.json", {"root": self.root, "classifier": classifier}
         for task, entry in content["tasks"].items():
             yield f"{folder}/tasks/{task}.json", self._task_spec(task, entry)
-            runs = [{"method": method, "seed": seed} for method in self.methods for seed in self.seeds]
+            runs = [{"method": method, "seed": seed} for method in self.methods_on(task) for seed in self.seeds]
             evaluate = {"root": self.root, "task": task, "runs": runs, "num_samples": content["num_samples"]}
             yield f"{folder}/evaluate/{task}.json", evaluate
             for run in runs:
-                yield f"{folder}/runs/{task}/{run['method']}/seed{run['seed']}.json", self._run_spec(task, **run)
-        summary = {key: content[key] for key in ("name", "seeds", "num_measurements", "num_samples")}
-        yield f"{folder}/suite.json", {"root": self.root, "tasks": self.tasks, "methods": self.methods, **summary}
+                name = f"{task}/{run['method']}/seed{run['seed']}.json"
+                yield f"{folder}/runs/{name}", self._run_spec(task, **run)
+                if self._trains(run["method"]):
+                    yield f"{folder}/train/{name}", self._training_spec(task, entry, **run)
+        for toy, parameters in content.get("toys", {}).items():
+            yield f"{folder}/toys/{toy}.json", {"root": self.root, "toy": toy, "parameters": parameters}
+        if self.tasks:
+            summary = {key: content[key] for key in ("name", "seeds", "num_measurements", "num_samples")}
+            summary |= {"tasks": self.tasks, "methods": self.methods, "left_out": self.left_out}
+            yield f"{folder}/suite.json", {"root": self.root, **summary}
 
     def _prior_spec(self, prior: str, entry: Mapping[str, Any]) -> dict:
-        parameters = {key: value for key, value in entry.items() if key not in ("family", "dataset")}
+        parameters = {key: value for key, value in entry.items() if key not in PRIOR_KEYS}
+        teacher = entry.get("teacher")
         return {
             "root": self.root,
             "prior": prior,
             "family": entry["family"],
             "dataset": entry["dataset"],
             "parameters": parameters,
+            "teacher": teacher,
+            "teacher_family": self.content["priors"][teacher]["family"] if teacher else None,
         }
 
     def _task_spec(self, task: str, entry: Mapping[str, Any]) -> dict:
@@ -128,7 +204,7 @@ class Suite:
             "dataset": prior["dataset"],
             "operator": entry["operator"],
             "parameters": {key: value for key, value in entry.items() if key not in TASK_KEYS},
-            "sigma_y": entry["sigma_y"],
+            "sigma_y": entry.get("sigma_y"),  # a reward has none
             "num_measurements": self.content["num_measurements"],
             "num_reference": self.content["num_reference"],
         }
@@ -143,6 +219,14 @@ class Suite:
             "module": module_of(method),
             "settings": settings_of(self.content, task, method),
             "seed": seed,
+            "trains": self._trains(method),
+            "num_measurements": self._restriction(method).get("num_measurements"),  # None means all
             "num_samples": self.content["num_samples"],
             "rows_per_chunk": self.content["rows_per_chunk"],
         }
+
+    def _training_spec(self, task: str, entry: Mapping[str, Any], method: str, seed: int) -> dict:
+        """What training depends on: no number of measurements or samples, so that it is not repeated for those."""
+        facts = {key: value for key, value in self._task_spec(task, entry).items() if key not in COUNTS}
+        run = self._run_spec(task, method, seed)
+        return facts | {key: run[key] for key in ("method", "module", "settings", "seed")}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.types import Cap, Random
+from bench.types import Cap, Prior, Random
+
+
+@dataclass(frozen=True)
+class Settings:
+    """There are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +27,7 @@ class Atoms:
     caps: ClassVar[Cap] = Cap.DENOISER
     sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)  # worth asking for; exact beyond, too
     decode_nfe: ClassVar[int] = 0
+    sample_nfe: ClassVar[int] = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,3 +54,15 @@ class Atoms:
     @cached_property
     def _half_norms(self) -> Tensor:
         return self._flat.square().sum(1) / 2
+
+
+def fit(
+    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
+) -> tuple[dict[str, Tensor], dict]:
+    """The whole family of images where the data set has one, else the training images."""
+    atoms = data.get("atoms", data["train"])
+    return {"atoms": atoms}, {"num_atoms": len(atoms)}
+
+
+def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Atoms:
+    return Atoms(**tensors)

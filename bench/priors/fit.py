@@ -1,11 +1,14 @@
-"""Maximum-likelihood fit of the mixture, with covariances shrunk towards their pooled mean."""
+"""Maximum-likelihood fit of the mixture, with covariances shrunk towards their pooled mean, and its decoder's card."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import torch
 from torch import Tensor
 
 from bench.priors.gmm import GMM
+from bench.rng import Rng
 
 
 def fit_gmm(
@@ -37,3 +40,22 @@ def _maximise(flat: Tensor, responsibility: Tensor, shrinkage: float, floor: flo
     eye = torch.eye(flat.shape[1], dtype=flat.dtype)
     covariances = (scatter + shrinkage * pooled) / (counts + shrinkage)[:, None, None] + floor * eye
     return GMM(counts / counts.sum(), means, covariances)
+
+
+def decoder_card(mixture: GMM, num_rows: int = 512) -> dict:
+    """How far the decoder's ODE is from its limits: finer steps, and a start at far more noise, RMS over pixels."""
+    z = Rng(("decoder card",), (0,)).randn((num_rows, *mixture.latent_shape))[0]
+    fine = dataclasses.replace(mixture, num_ode_steps=200)
+    far = dataclasses.replace(mixture, num_ode_steps=300, sigma_max=8 * mixture.sigma_max)
+    decoded, reference = mixture.decode(z), fine.decode(z)
+
+    def rms(difference: Tensor) -> float:
+        return difference.square().mean().sqrt().item()
+
+    return {
+        "evaluations": mixture.decode_nfe,
+        "sigma_max": mixture.sigma_max,
+        "rms_error_against_fine_integrator": rms(decoded - reference),
+        "max_error_against_fine_integrator": (decoded - reference).abs().max().item(),
+        "rms_change_from_larger_sigma_max": rms(reference - far.decode(z)),
+    }

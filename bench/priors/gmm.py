@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,14 @@ from torch import Tensor
 
 from bench.formulas.diffusion import rk4
 from bench.priors.pulls import Pulls, Score, log_joint, pulls
-from bench.types import Cap, Random
+from bench.types import Cap, Prior, Random
+
+
+@dataclass(frozen=True)
+class Settings:
+    num_components: int = 20
+    shrinkage: float = 30.0
+    floor: float = 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +39,7 @@ class GMM:
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
     sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)  # worth asking for; exact beyond, too
+    sample_nfe: ClassVar[int] = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -128,3 +137,20 @@ class GMM:
     @property
     def _axes(self) -> Tensor:
         return self._pooled_eigen[1]
+
+
+def fit(
+    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
+) -> tuple[dict[str, Tensor], dict]:
+    """Expectation maximisation; the card has mean log densities and how exact the decoder is."""
+    from bench.priors.fit import decoder_card, fit_gmm
+
+    mixture = fit_gmm(data["train"], settings.num_components, settings.shrinkage, settings.floor)
+    parts = ("train", "validation", "test")
+    log_prob = {part: mixture.log_prob(data[part].double()).mean().item() for part in parts}
+    tensors = {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}
+    return tensors, {"log_prob_nats": log_prob, "decoder": decoder_card(mixture)}
+
+
+def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> GMM:
+    return GMM(**tensors)

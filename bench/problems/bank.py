@@ -12,8 +12,11 @@ from torch import Tensor
 
 from bench.artefacts import ArtefactError, Json, read_tensors
 from bench.problems import make_problem
+from bench.problems.classifier import classifier_path, load_classifier
 from bench.problems.operators import Shape, pack
 from bench.problems.problem import PosteriorSampler, Problem
+from bench.problems.reward import NAME as REWARD
+from bench.problems.reward import Reward, check_reward
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,25 @@ def read_observations(path: str | Path, dtype: torch.dtype = torch.float64, devi
     return Observations(tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header)
 
 
-def problem_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None) -> Problem:
-    """The problem that the header of a task's observations describes."""
+def problem_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None) -> Problem | Reward:
+    """The problem that a task's spec, or the header of its observations, describes."""
+    if header["operator"] == REWARD:
+        return _reward_of(header, x_shape, posterior)
     return make_problem(header["operator"], header["parameters"], header["sigma_y"], x_shape, posterior)
+
+
+def _reward_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None) -> Reward:
+    parameters = header["parameters"]
+    check_reward(parameters, x_shape)
+    path = classifier_path(header["root"], parameters["classifier"])
+    classifier, found = load_classifier(path)
+    if found["sha256"] != header.get("classifier_sha256", found["sha256"]):
+        raise ArtefactError(
+            f"{path}: is {found['sha256'][:12]}, but the measurements of {header['task']} were made with "
+            f"{header['classifier_sha256'][:12]}; delete the task's observations and run the same command again"
+        )
+    differentiable = parameters.get("differentiable", True)
+    return Reward(classifier, parameters["beta"], tuple(x_shape), differentiable, posterior)
 
 
 def content_hash(tensors: Mapping[str, Tensor]) -> str:

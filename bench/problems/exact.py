@@ -1,10 +1,10 @@
-"""Exact posteriors: by conjugacy, by enumeration, and where neither exists a reference by tempered SMC."""
+"""Exact posteriors: by conjugacy, by enumeration, and where neither exists a reference by tempered SMC in x or in z."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,25 +12,72 @@ from torch import Tensor
 from bench.formulas import mcmc
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
-from bench.types import Problem, Random
+from bench.problems.latent import LatentSMC
+from bench.problems.reward import opened
+from bench.types import Cap, Prior, Problem, Random
+
+MAX_DECODE_NFE = 16  # rows through the network per decoded row; a reference decodes 2e5 rows or more per measurement
 
 
 class Posterior(Protocol):
     """p(x | y) that can be sampled exactly (or by a checked reference): y (m, *y)."""
 
     kind: ClassVar[str]
-    perplexity_of: ClassVar[str]
+    perplexity_of: ClassVar[str | None]
+    offered: ClassVar[bool]  # to methods, as Cap.EXACT
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...  # (m, s, *x)
     def moments(self, y: Tensor) -> tuple[Tensor, Tensor] | None: ...  # mean and std (m, *x), where there is a formula
     def perplexity(self, y: Tensor) -> Tensor | None: ...  # (m,) effective number of components or atoms
 
 
-def exact_posterior(prior: GMM | Atoms, problem: Problem) -> Posterior:
-    """The posterior of `problem` under an embedded prior."""
+@runtime_checkable
+class Distilled(Protocol):
+    """A prior that was made from another one."""
+
+    teacher: Prior | None
+
+
+def exact_posterior(prior: Prior, problem: Problem) -> Posterior:
+    """The posterior of `problem`, by the best means there are under this prior."""
+    problem = opened(problem)
     if isinstance(prior, Atoms):
         return Enumeration(prior, problem)
-    return Conjugate(prior, problem) if problem.operator.linear else TemperedSMC(prior, problem)
+    if isinstance(prior, GMM):
+        return Conjugate(prior, problem) if Cap.LINEAR in problem.caps else TemperedSMC(prior, problem)
+    if Cap.DECODER not in prior.caps:
+        return Unknown(prior, "this prior has no decoder")
+    if prior.decode_nfe > MAX_DECODE_NFE:
+        calls = f"{prior.decode_nfe} network calls per decoded row, {MAX_DECODE_NFE} at most are affordable"
+        return Unknown(prior, calls)
+    return LatentSMC(prior, problem)
+
+
+def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:
+    """The posterior under the prior that this one was distilled from, where that one is embedded."""
+    teacher = prior.teacher if isinstance(prior, Distilled) else None
+    return exact_posterior(teacher, problem) if isinstance(teacher, (GMM, Atoms)) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """No posterior: draws that are not numbers, and why."""
+
+    prior: Prior
+    why: str
+
+    kind: ClassVar[str] = "none"
+    perplexity_of: ClassVar[None] = None
+    offered: ClassVar[bool] = False
+
+    def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
+        return y.new_full((len(y), num_samples, *self.prior.shape), torch.nan)
+
+    def moments(self, y: Tensor) -> None:
+        return None
+
+    def perplexity(self, y: Tensor) -> None:
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +89,7 @@ class Conjugate:
 
     kind: ClassVar[str] = "closed form"
     perplexity_of: ClassVar[str] = "components"
+    offered: ClassVar[bool] = True
 
     def mixture(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (m, K), means (m, K, D) and precision matrices (m, K, D, D) of p(x | y)."""
@@ -95,6 +143,7 @@ class Enumeration:
 
     kind: ClassVar[str] = "enumeration"
     perplexity_of: ClassVar[str] = "atoms"
+    offered: ClassVar[bool] = True
 
     def weights(self, y: Tensor) -> Tensor:
         """p(a_i | y), (m, N)."""
@@ -135,13 +184,18 @@ class TemperedSMC:
 
     kind: ClassVar[str] = "tempered SMC"
     perplexity_of: ClassVar[str] = "components"
+    offered: ClassVar[bool] = True
+
+    def size(self, num_samples: int) -> int:
+        """Number of particles when that many draws are asked for."""
+        return max(self.num_particles, 2 * num_samples)
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         # one measurement after the other: each has its own number of temperatures, and none may see another's
         return torch.cat([self._run(y[i : i + 1], num_samples, rng.only(i)) for i in range(len(y))])
 
     def _run(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
-        n = max(self.num_particles, 2 * num_samples)
+        n = self.size(num_samples)
         particles = self.prior.sample(n, rng).flatten(2)  # (m, n, D)
         beta = torch.zeros(len(y), dtype=y.dtype, device=y.device)
         step = torch.full_like(beta, 0.1)

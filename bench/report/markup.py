@@ -24,6 +24,7 @@ def markdown_page(title: str, tables: Sequence[Table], notes: Sequence[str]) -> 
     blocks = [f"# {markdown(title)}"]
     for table in tables:
         blocks += [f"## {markdown(table.title)}", f"{markdown(table.header)}.", markdown_table(table)]
+        blocks += [f"† {markdown(words)}" for words in table.daggers]
     blocks.append("\n".join(f"- {markdown(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
 
@@ -56,6 +57,7 @@ def latex_table(table: Table) -> str:
         *(" & ".join(_latex_row(row)) + r" \\" for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}}",
+        *(rf"\par\smallskip{{\footnotesize $^\dagger$ {latex(words)}}}" for words in table.daggers),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"

@@ -21,6 +21,15 @@ CAPTIONS = {
     "too far, above it their mean is off.",
     "calibration": "Share of exact posterior draws inside the central interval of a method's samples, against its "
     "nominal level. Below the diagonal a method is too sure of itself, above it too cautious.",
+    "collapse": "Coverage of 90 % intervals against diversity over that of the exact posterior: a small marker for "
+    "each task, a large one for their mean (geometric of the ratios). The star is the exact posterior. Methods trained "
+    "by reverse KL tend to the shaded corner, where samples are too much alike and intervals too narrow. Not shown: "
+    "unconditional, and what is n/a.",
+    "amortisation": "Seconds of training and sampling together against the number of measurements, with the suite's "
+    "number of samples for each. Circles: break-even points between a method that is trained once and one that is "
+    "not; above each panel those of each trained method, from the first to the last; the csv lists the pairs. Seconds "
+    "are those of the jobs, on one thread and beside other jobs: a rough figure, no timing. Oracle and unconditional "
+    "are left out.",
 }
 GRID_CAPTION = (
     "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "

@@ -35,7 +35,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Task:
-    """Everything the tables say about one task; `definitions` maps metric ids to one line each."""
+    """Everything the tables say about one task; `definitions` maps metric ids to one line each.
+
+    left_out: the methods that the suite does not run here.
+    """
 
     name: str
     observations: Json
@@ -43,6 +46,7 @@ class Task:
     scores: tuple[Score, ...]
     definitions: dict[str, str]
     runs: tuple[Run, ...]
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -76,13 +80,22 @@ def load(spec_path: str | Path) -> Suite:
     spec = read_json(spec_path)
     root, methods, seeds = Path(spec["root"]), tuple(spec["methods"]), tuple(spec["seeds"])
     sources: list[Source] = []
-    tasks = tuple(_load_task(root, task, methods, seeds, sources) for task in spec["tasks"])
+    left_out = {(task, method) for task, method in spec.get("left_out", [])}
+    tasks = []
+    for name in spec["tasks"]:
+        chosen = tuple(method for method in methods if (name, method) not in left_out)
+        tasks.append(_load_task(root, name, chosen, seeds, sources, frozenset(methods) - set(chosen)))
     numbers = spec["num_measurements"], spec["num_samples"]
-    return Suite(root, spec["name"], methods, seeds, *numbers, tasks, tuple(sources))
+    return Suite(root, spec["name"], methods, seeds, *numbers, tuple(tasks), tuple(sources))
 
 
 def run_folder(root: Path, task: str, method: str, seed: int) -> Path:
     return root / "runs" / task / method / f"seed{seed}"
+
+
+def num_measured(header: Json, num_measurements: int) -> int:
+    """On how many of the task's measurements a run was made: the first ones, all where its header has no number."""
+    return header.get("num_measurements", num_measurements)
 
 
 def source(path: str | Path, header: Json) -> Source:
@@ -97,7 +110,9 @@ def in_words(status: str, reason: str) -> str:
     return reason if reason.startswith(("n/a", "failed")) else f"{status} ({reason or 'no reason given'})"
 
 
-def _load_task(root: Path, task: str, methods: tuple, seeds: tuple, sources: list[Source]) -> Task:
+def _load_task(
+    root: Path, task: str, methods: tuple, seeds: tuple, sources: list[Source], left_out: frozenset[str]
+) -> Task:
     folder = root / "tasks" / task
     text, info = read_csv(folder / "metrics.csv")
     headers = {path: read_header(path) for path in (folder / "observations.safetensors", folder / "exact.safetensors")}
@@ -108,10 +123,13 @@ def _load_task(root: Path, task: str, methods: tuple, seeds: tuple, sources: lis
             path = run_folder(root, task, method, seed) / "samples.safetensors"
             headers[path] = read_header(path)
             runs.append(Run(method, seed, headers[path], read_json(path.with_name("cost.json"))))
+            state = path.with_name("state.safetensors")
+            if state.exists():
+                sources.append(source(state, read_header(state)))
     headers[folder / "metrics.csv"] = info
     _refuse_mixed_measurements(folder / "observations.safetensors", headers)
     sources.extend(source(path, header) for path, header in headers.items())
-    return Task(task, observations, exact, _scores(text), info.get("definitions", {}), tuple(runs))
+    return Task(task, observations, exact, _scores(text), info.get("definitions", {}), tuple(runs), left_out)
 
 
 def _refuse_mixed_measurements(observations: Path, headers: dict[Path, Json]) -> None:

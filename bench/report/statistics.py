@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.report.results import REFERENCE, Run, Score, Suite, Task, in_words
+from bench.report.results import REFERENCE, Run, Score, Suite, Task, in_words, num_measured
 from bench.report.text import csv_text
 
 LEVEL = 0.99  # tables of a dozen tasks are read side by side: at 95 % every other one would miss the truth somewhere
@@ -23,7 +23,12 @@ COSTS = {
     "nfe_vjp": "rows through the prior's network per posterior sample, backward; low and high are the range over seeds",
     "seconds_per_sample": "seconds of the sampling job over the number of its samples, on the threads and device in "
     "cost.json; a rough figure; low and high are the range over seeds",
+    "train_seconds": "seconds of the training job, paid once for all measurements of a task, 0 for a method without "
+    "one; a rough figure like seconds_per_sample; low and high are the range over seeds",
+    "train_nfe": "rows through the prior's network forward in the whole of that training, 0 for a method without one; "
+    "what a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
 }
+LEFT_OUT = "n/a (left out by the suite)"
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,10 @@ def _summarise_task(task: Task, suite: Suite, metrics: Sequence[str]) -> list[Su
         cells[score.method, score.metric][score.observation].append(score)
     methods = (REFERENCE, *suite.methods)
     keys = [(method, metric) for method in methods for metric in metrics]
-    columns = [_column(*key, cells[key], suite.num_measurements) for key in keys]
+    columns = [
+        _Column(*key, (), 0, LEFT_OUT) if key[0] in task.left_out else _column(*key, cells[key], suite.num_measurements)
+        for key in keys
+    ]
     intervals = _intervals(columns)
     nothing = (None, None, None)
     lines = [
@@ -115,10 +123,11 @@ def _column(method: str, metric: str, scores: dict[int, list[Score]], num_measur
         else:
             (skipped if reason.startswith("n/a") else failed).append(reason)
     if failed:
-        return _Column(method, metric, (), len(failed), _failure(failed, num_measurements))
+        return _Column(method, metric, (), len(failed), _failure(failed, len(failed) + len(values)))
+    why_not = "; ".join(dict.fromkeys(skipped))
     if not values:
-        return _Column(method, metric, (), 0, skipped[0])
-    reason = f"over {len(values)} of {num_measurements} measurements: {skipped[0]}" if skipped else ""
+        return _Column(method, metric, (), 0, why_not)
+    reason = f"over {len(values)} of {num_measurements} measurements: {why_not}" if skipped else ""
     return _Column(method, metric, tuple(values), 0, reason)
 
 
@@ -134,11 +143,11 @@ def _why_not(scores: Sequence[Score]) -> str | None:
     return None
 
 
-def _failure(failed: Sequence[str], num_measurements: int) -> str:
-    if len(failed) == num_measurements and len(set(failed)) == 1:
+def _failure(failed: Sequence[str], num_tried: int) -> str:
+    if len(failed) == num_tried and len(set(failed)) == 1:
         return failed[0]
     first = failed[0].removeprefix("failed (").removesuffix(")")
-    return f"failed ({len(failed)} of {num_measurements} measurements: {first})"
+    return f"failed ({len(failed)} of {num_tried} measurements: {first})"
 
 
 def _intervals(columns: Sequence[_Column]) -> dict[tuple[str, str], tuple[float | None, ...]]:
@@ -159,16 +168,17 @@ def _cost(task: Task, suite: Suite, method: str, name: str) -> Summary:
     runs = [run for run in task.runs if run.method == method]
     stopped = next((run for run in runs if run.header.get("status", "ok") != "ok"), None)
     if not runs:
-        return Summary(task.name, method, name, None, None, None, 0, "n/a (not a run)")
+        reason = LEFT_OUT if method in task.left_out else "n/a (not a run)"
+        return Summary(task.name, method, name, None, None, None, 0, reason)
     if stopped:
-        failed = suite.num_measurements if stopped.header["status"] == "failed" else 0
+        failed = num_measured(stopped.header, suite.num_measurements) if stopped.header["status"] == "failed" else 0
         reason = in_words(stopped.header["status"], stopped.header.get("reason", ""))
         return Summary(task.name, method, name, None, None, None, failed, reason)
-    values = [_cost_of(run, name, suite) for run in runs]
+    values = [_cost_of(run, name) for run in runs]
     return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
 
 
-def _cost_of(run: Run, name: str, suite: Suite) -> float:
+def _cost_of(run: Run, name: str) -> float:
     if name == "seconds_per_sample":
-        return float(run.cost["seconds"]) / (suite.num_measurements * suite.num_samples)
+        return float(run.cost["seconds"]) / run.cost["rows"]
     return float(run.cost[name])

@@ -63,4 +63,6 @@ def shortened(text: str, length: int = 110) -> str:
 def _three_digits(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
+    if abs(value) >= 1e5:
+        return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
     return f"{value:.{min(max(2 - math.floor(math.log10(abs(value))), 0), 6)}f}" if value % 1 else f"{value:.0f}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from bench.report.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing
-from bench.report.figures.style import labelled, legend, looks, scale, small_panels
+from bench.report.figures.style import HAIRLINE, HEIGHT, INK, MUTED, STAR, WIDTH, Drawing
+from bench.report.figures.style import handles, labelled, legend, looks, scale, small_panels
 from bench.report.results import REFERENCE, Suite
 from bench.report.statistics import Summary
 from bench.report.tables import DISTANCE
@@ -19,7 +21,6 @@ from bench.report.text import csv_text
 DIVERSITY, FIDELITY, COVERAGE = "diversity_ratio", "mean_error", "coverage_exact@"
 _BAR = {"elinewidth": 0.8, "linestyle": "none"}
 _POINT = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
-_STAR = {"marker": "*", "markersize": 10, "color": INK, "markerfacecolor": "none", "markeredgewidth": 0.8, "zorder": 4}
 _BAND = "#c9ced6"
 
 
@@ -36,13 +37,13 @@ def fidelity_diversity(suite: Suite, lines: Sequence[Summary]) -> Drawing:
                 panel.errorbar(x.mean, y.mean, xerr=_ends(x), yerr=_ends(y), **style)
         x, y = found.get((task.name, REFERENCE, DIVERSITY)), found.get((task.name, REFERENCE, FIDELITY))
         if _has(x) and _has(y):
-            panel.errorbar(x.mean, y.mean, xerr=_ends(x), yerr=_ends(y), **_STAR, **_BAR)
+            panel.errorbar(x.mean, y.mean, xerr=_ends(x), yerr=_ends(y), **STAR, **_BAR)
     scale(panels[0], "x", _means(lines, DIVERSITY))
     scale(panels[0], "y", _means(lines, FIDELITY))
     figure.supxlabel("diversity over that of the exact posterior", fontsize=7.5)
     figure.supylabel("error of the posterior mean", fontsize=7.5)
-    star = Line2D([], [], linestyle="none", label="exact posterior (reference)", **_STAR)
-    legend(figure, [star, *_handles(suite)])
+    star = Line2D([], [], linestyle="none", label="exact posterior (reference)", **STAR)
+    legend(figure, [star, *handles(suite.methods)])
     return Drawing("fidelity-diversity", figure, _csv(suite, found, (DIVERSITY, FIDELITY)))
 
 
@@ -50,20 +51,24 @@ def distance(suite: Suite, lines: Sequence[Summary]) -> Drawing:
     """Distance to the exact posterior, a row per task, the floor as a band behind it."""
     found, methods = _index(lines), looks(suite.methods)
     step = 0.72 / max(len(methods), 1)
-    figure = Figure(figsize=(WIDTH * 0.8, len(suite.tasks) * (0.08 * len(methods) + 0.12) + 0.9), layout="constrained")
+    height = min(len(suite.tasks) * (0.08 * len(methods) + 0.12) + 0.9, HEIGHT)
+    figure = Figure(figsize=(WIDTH * 0.8, height), layout="constrained")
     axes = figure.subplots()
     scale(axes, "x", _means(lines, DISTANCE))
     for i, task in enumerate(suite.tasks):
         if i:
             axes.axhline(i - 0.5, color=HAIRLINE, linewidth=0.5)
         _draw_floor(axes, i, found.get((task.name, REFERENCE, DISTANCE)))
+        absent: dict[str, dict[str, float]] = {}
         for j, (method, look) in enumerate(methods.items()):
-            line, height = found.get((task.name, method, DISTANCE)), i + (j - (len(methods) - 1) / 2) * step
+            line, level = found.get((task.name, method, DISTANCE)), i + (j - (len(methods) - 1) / 2) * step
             if _has(line):
                 style = {"color": look.colour, "marker": look.marker, **_POINT, **_BAR}
-                axes.errorbar(line.mean, height, xerr=_ends(line), **style)
+                axes.errorbar(line.mean, level, xerr=_ends(line), **style)
             elif line:
-                _write_reason(axes, height, f"{method}: {line.reason.split(' (')[0]}")
+                absent.setdefault(line.reason.split(" (")[0], {})[method] = level
+        for word, levels in absent.items():
+            _write_absent(axes, float(np.mean(list(levels.values()))), f"{word}: {', '.join(levels)}")
     axes.set_yticks(range(len(suite.tasks)), [task.name for task in suite.tasks], color=INK, fontsize=7.5)
     axes.set_ylim(len(suite.tasks) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -71,7 +76,7 @@ def distance(suite: Suite, lines: Sequence[Summary]) -> Drawing:
     axes.set_axisbelow(True)
     axes.set_xlabel(f"{DISTANCE} to the exact posterior (data units)")
     band = Patch(facecolor=_BAND, edgecolor=INK, linewidth=0.6, label=labelled(REFERENCE))
-    legend(figure, [band, *_handles(suite)])
+    legend(figure, [band, *handles(suite.methods)])
     return Drawing("distance", figure, _csv(suite, found, (DISTANCE,)))
 
 
@@ -91,7 +96,7 @@ def calibration(suite: Suite, lines: Sequence[Summary]) -> Drawing:
     figure.supxlabel("nominal level of the central interval", fontsize=7.5)
     figure.supylabel("share of exact draws inside", fontsize=7.5)
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="exact posterior (reference)")
-    legend(figure, [floor, *_handles(suite, line=True)])
+    legend(figure, [floor, *handles(suite.methods, line=True)])
     return Drawing("calibration", figure, _csv(suite, found, metrics))
 
 
@@ -103,10 +108,12 @@ def _draw_floor(axes: Axes, row: int, line: Summary | None) -> None:
     axes.plot([line.mean] * 2, [row - 0.46, row + 0.46], color=INK, linewidth=0.8, zorder=1.5)
 
 
-def _write_reason(axes: Axes, height: float, words: str) -> None:
+def _write_absent(axes: Axes, level: float, words: str) -> None:
+    """Which methods have no number and why, in a word, at the height where they would be."""
+    words = textwrap.fill(words, 44, break_on_hyphens=False)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     place = axes.get_yaxis_transform()
-    axes.text(0.99, height, words, transform=place, fontsize=5.5, color=MUTED, ha="right", va="center", bbox=box)
+    axes.text(0.99, level, words, transform=place, fontsize=5.5, color=MUTED, ha="right", va="center", bbox=box)
 
 
 def _draw_curve(panel: Axes, curve: Sequence[Summary | None], style: dict) -> None:
@@ -126,16 +133,6 @@ def _titles(suite: Suite, found: dict, metrics: Sequence[str]) -> dict[str, str]
         absent = [m for m in suite.methods if not all(_has(found.get((task.name, m, metric))) for metric in metrics)]
         titles[task.name] = f"not shown: {', '.join(absent)}" if absent else ""
     return titles
-
-
-def _handles(suite: Suite, line: bool = False) -> list[Line2D]:
-    return [
-        Line2D(
-            [], [], color=look.colour, marker=look.marker, markersize=4, linewidth=1, linestyle="-" if line else "none",
-            label=labelled(method),
-        )
-        for method, look in looks(suite.methods).items()
-    ]  # fmt: skip
 
 
 def _csv(suite: Suite, found: dict, metrics: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ _SPREAD = "viridis"
 
 @dataclass(frozen=True)
 class Source:
-    """Samples `x` (m, s, *x) of one method, or s = 0 and the reason why there are none."""
+    """Samples `x` of one method on the first m measurements `(m, s, *x)`, or s = 0 and the reason why."""
 
     name: str
     x: np.ndarray
@@ -81,6 +81,8 @@ def _pictures(i: int, seen: dict[str, np.ndarray], sources: Sequence[Source]) ->
 def _reason(source: Source, i: int) -> str:
     if source.reason or not source.x.shape[1]:
         return source.reason or "no samples"
+    if i >= len(source.x):
+        return f"n/a (only the first {len(source.x)} measurements)"
     return "" if np.isfinite(source.x[i]).all() else "failed (samples are not finite)"
 
 
@@ -100,13 +102,22 @@ def _draw_group(axes: Axes, left: float, i: int, pictures: Sequence[Picture]) ->
     norm = _spread_norm(pictures)
     for picture in pictures:
         x, y = left + _COLUMNS[picture.kind] * _STEP, _top(picture.row)
-        axes.imshow(_coloured(picture, norm), extent=(x, x + 1, y + 1, y), interpolation="nearest")
+        if _is_class(picture):
+            axes.text(x + 0.5, y + 0.5, str(picture.image.argmax()), ha="center", va="center", fontsize=11, color=INK)
+        else:
+            axes.imshow(_coloured(picture, norm), extent=(x, x + 1, y + 1, y), interpolation="nearest")
         if picture.row == 0:
             axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=HAIRLINE, linewidth=0.5))
     for words, column, row in (("y", 0, 0), ("truth", 1, 0), ("samples", 1, 1), ("mean", 3, 1), ("std", 4, 1)):
         x = left + column * _STEP + 0.5
         axes.text(x, _top(row) - 0.12, words, ha="center", va="bottom", fontsize=6, color=MUTED)
     axes.text(left + 2 * _STEP + 0.1, 0.5, f"measurement {i}", va="center", fontsize=6.5, color=INK)
+
+
+def _is_class(picture: Picture) -> bool:
+    """A strip of zeros with a one: a class for a measurement."""
+    image = picture.image
+    return picture.kind == "y" and image.shape[:2] == (1, 1) and sorted(image.ravel())[-2:] == [0, 1]
 
 
 def _draw_reasons(axes: Axes, left: float, sources: Sequence[Source], i: int) -> None:

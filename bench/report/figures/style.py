@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -18,9 +19,12 @@ from bench.artefacts import Json, write_bytes, write_csv
 from bench.report.tables import ROLES
 
 WIDTH = 7.2  # inches: the text width of a one-column paper
+HEIGHT = 9.4  # inches: what a page of paper holds above a caption
 MUTED = "#6b7280"
 HAIRLINE = "#d4d7dd"
 INK = "#1f2430"
+# the exact posterior, where it is one point
+STAR = {"marker": "*", "markersize": 10, "color": INK, "markerfacecolor": "none", "markeredgewidth": 0.8, "zorder": 4}
 RC = {
     "font.size": 7.5,
     "axes.titlesize": 7.5,
@@ -43,9 +47,10 @@ RC = {
     "ytick.major.size": 2.5,
     "pdf.fonttype": 42,
 }
-# Okabe and Ito's colours without yellow, which is faint on white, then two darker ones
+# Okabe and Ito's colours without yellow, which is faint on white, then three darker ones
 _COLOURS = ("#0072B2", "#8a8f98", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b3a8c", "#7a4a1d")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")  # one more than colours: pairs repeat after 90 methods
+_COLOURS += ("#b5123e",)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H")  # one more than colours: pairs repeat after 110
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,13 @@ def labelled(method: str) -> str:
     return f"{method} ({ROLES[method]})" if method in ROLES else method
 
 
+def handles(methods: Sequence[str], line: bool = False) -> list[Line2D]:
+    """What stands for each method in a legend: its marker, on a line where the figure has lines."""
+    style = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
+    found = looks(methods).items()
+    return [Line2D([], [], color=look.colour, marker=look.marker, label=labelled(m), **style) for m, look in found]
+
+
 def save(drawing: Drawing, folder: Path, info: Json) -> None:
     """Write pdf, png (160 dpi) and csv of one stem; equal drawings give equal bytes."""
     formats = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}
@@ -94,8 +106,10 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
     for panel in panels[-num_columns:]:  # what is above an empty place has no labels below it
         panel.tick_params(labelbottom=True)
     for panel, (title, remark) in zip(panels, titles.items(), strict=True):
-        panel.set_title(title, loc="left", fontweight="bold", pad=10 if remark else 4)
-        panel.text(0, 1.03, remark, transform=panel.transAxes, fontsize=5.5, color=MUTED)
+        lines = textwrap.wrap(remark, 38, break_on_hyphens=False)
+        panel.set_title(title, loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
+        words = panel.text(0, 1.03, "\n".join(lines), transform=panel.transAxes, fontsize=5.5, color=MUTED)
+        words.set_in_layout(False)  # wider than its panel it would make that one narrower
         panel.grid(color=HAIRLINE, linewidth=0.4)
         panel.set_axisbelow(True)
     return figure, panels

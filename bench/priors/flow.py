@@ -1,0 +1,130 @@
+"""`flow`: rectified flow, the velocity of the straight path x_t = (1 - t) z + t x; its decoder follows it from t = 0.
+
+Liu et al., Flow Straight and Fast, ICLR 2023, https://arxiv.org/abs/2209.03003, and Lipman et al., Flow Matching for
+Generative Modeling, ICLR 2023, https://arxiv.org/abs/2210.02747
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.formulas.nets import MLP, flatten_state
+from bench.priors import networks
+from bench.rng import Rng
+from bench.types import Cap, Prior, Random
+
+
+@dataclass(frozen=True)
+class Settings:
+    num_ode_steps: int = 6  # of the decoder, midpoint rule
+    width: int = 192
+    num_layers: int = 3
+    num_features: int = 8  # of the time
+    num_iterations: int = 8000
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    ema_decay: float = 0.999
+
+
+class Velocity(nn.Module):
+    """v(x_t, t) = E[x - z | x_t] for x centred: the best linear guess, and what a network adds to it.
+
+    For white x of variance s^2 that guess is (t s^2 - (1 - t)) x_t / V with V = (1 - t)^2 + t^2 s^2, and misses by
+    s / sqrt(V) per pixel. The network's input and output are scaled to order one at each t.
+    """
+
+    def __init__(self, num_pixels: int, settings: Settings) -> None:
+        super().__init__()
+        self.network = MLP(num_pixels, num_pixels, settings.width, settings.num_layers, settings.num_features)
+        self.register_buffer("scale", torch.ones(()))  # s
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_t (n, D), t (n,) -> (n, D)."""
+        s, t_x = self.scale, t[:, None]
+        root = ((1 - t_x) ** 2 + (t_x * s) ** 2).sqrt()
+        return ((t_x * s**2 - (1 - t_x)) * x_t / root + s * self.network(x_t / root, t)) / root
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """`velocity` acts on centred, flat images, float32; `mean` (*x) is the mean of the training images."""
+
+    velocity: Velocity
+    mean: Tensor
+    num_ode_steps: int
+
+    caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER
+    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.mean.shape)
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    @property
+    def decode_nfe(self) -> int:
+        return 2 * self.num_ode_steps
+
+    @property
+    def sample_nfe(self) -> int:
+        return self.decode_nfe
+
+    def sample(self, num_samples: int, rng: Random) -> Tensor:
+        """Prior draws, `(m, num_samples, *x)`: decoded noise."""
+        return networks.draw(self, num_samples, rng)
+
+    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """E[x | x + sigma eps], (n, *x), sigma () or (n,): a point of the path at t = 1 / (1 + sigma), seen from there.
+
+        t (x + sigma eps) = t x + (1 - t) eps is on the path, whose end is x = x_t + (1 - t) (x - z).
+        """
+        t = 1 / (1 + torch.as_tensor(sigma, dtype=torch.float32, device=x_t.device).expand(len(x_t)))
+        on_path = t[:, None] * (x_t.float() - self.mean).flatten(1)
+        x = on_path + (1 - t[:, None]) * self.velocity(on_path, t)
+        return (x.view(x_t.shape) + self.mean).to(x_t.dtype)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(n, *z) -> (n, *x)."""
+        x, h = z.float().flatten(1), 1 / self.num_ode_steps
+        for i in range(self.num_ode_steps):
+            t = torch.full((len(x),), i * h, device=x.device)
+            middle = x + h / 2 * self.velocity(x, t)
+            x = x + h * self.velocity(middle, t + h / 2)
+        return (x.view(z.shape) + self.mean).to(z.dtype)
+
+
+def fit(
+    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
+) -> tuple[dict[str, Tensor], dict]:
+    """Train on pairs of an image and noise, at uniform t."""
+    rng = Rng(("fit", "flow"), (0,), dtype=torch.float32)
+    mean = data["train"].mean(0)
+    images = (data["train"] - mean).flatten(1)
+    velocity = networks.new(lambda: Velocity(images.shape[1], settings), rng, zero=("network.out",))
+    velocity.scale.copy_(images.square().mean().sqrt())
+
+    def loss() -> Tensor:
+        x = networks.batch(images, settings.batch_size, rng)
+        z, t = rng.randn(tuple(x.shape))[0], rng.rand((len(x),))[0]
+        error = velocity((1 - t[:, None]) * z + t[:, None] * x, t) - (x - z)
+        return error.square().mean()
+
+    velocity = networks.minimise(velocity, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay)
+    prior, fine = (Flow(velocity, mean, n) for n in (settings.num_ode_steps, 4 * settings.num_ode_steps))
+    error = networks.decoders_apart(prior, fine)
+    card = {"num_parameters": networks.num_parameters(velocity), "rms_error_against_fine_integrator": error}
+    return {"mean": mean} | flatten_state(velocity, "velocity"), card
+
+
+def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Flow:
+    mean = tensors["mean"].float()
+    velocity = networks.restored(lambda: Velocity(mean.numel(), settings), tensors, "velocity")
+    return Flow(velocity, mean, settings.num_ode_steps)

@@ -1,0 +1,81 @@
+"""`gan`: a generator trained by a relativistic game with gradient penalties on real and on made images.
+
+Huang et al., The GAN is dead; long live the GAN!, NeurIPS 2024. https://arxiv.org/abs/2501.05441
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from bench.formulas.nets import flatten_state
+from bench.priors import networks
+from bench.priors.generator import Generator
+from bench.rng import Rng
+from bench.types import Prior, Random
+
+
+@dataclass(frozen=True)
+class Settings:
+    num_latents: int = 32
+    width: int = 256
+    depth: int = 3
+    num_iterations: int = 3000
+    batch_size: int = 128
+    learning_rate: float = 5e-4
+    penalty: float = 1.0  # on the squared gradient of the critic, halved
+    ema_decay: float = 0.995
+
+
+def fit(
+    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
+) -> tuple[dict[str, Tensor], dict]:
+    rng = Rng(("fit", "gan"), (0,), dtype=torch.float32)
+    mean = data["train"].mean(0)
+    flat = (data["train"] - mean).flatten(1)
+    generator = networks.new(lambda: _generator(flat.shape[1], settings), rng)
+    critic = networks.new(lambda: _critic(flat.shape[1], settings), rng)
+    generator = play(generator, critic, flat, settings, rng)
+    card = {"num_parameters": networks.num_parameters(generator)}
+    return {"mean": mean} | flatten_state(generator, "generator"), card
+
+
+def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Generator:
+    mean = tensors["mean"].float()
+    network = networks.restored(lambda: _generator(mean.numel(), settings), tensors, "generator")
+    return Generator(network, mean, settings.num_latents)
+
+
+def _generator(num_pixels: int, settings: Settings) -> nn.Module:
+    return networks.mlp(settings.num_latents, num_pixels, settings.width, settings.depth)
+
+
+def _critic(num_pixels: int, settings: Settings) -> nn.Module:
+    # piecewise linear, so that its gradient is cheap to differentiate
+    return networks.mlp(num_pixels, 1, settings.width, settings.depth, nn.LeakyReLU)
+
+
+@torch.enable_grad()
+def play(generator: nn.Module, critic: nn.Module, images: Tensor, settings: Settings, rng: Random) -> nn.Module:
+    """The generator, averaged over the game; images (N, D)."""
+    n, shared = settings.batch_size, (settings.num_iterations, settings.learning_rate, settings.ema_decay, (0.0, 0.99))
+    critics, generators = networks.Descent(critic, *shared), networks.Descent(generator, *shared)
+    for _ in range(settings.num_iterations):
+        made = generator(rng.randn((n, settings.num_latents))[0]).detach()
+        critics.step(critic_loss(critic, networks.batch(images, n, rng), made, settings.penalty))
+        made = generator(rng.randn((n, settings.num_latents))[0])
+        generators.step(softplus(critic(networks.batch(images, n, rng)) - critic(made)).mean())
+    return generators.average
+
+
+def critic_loss(critic: nn.Module, real: Tensor, made: Tensor, penalty: float) -> Tensor:
+    """softplus(critic(made) - critic(real)), with `penalty` / 2 times its squared gradients at both."""
+    real, made = real.requires_grad_(), made.requires_grad_()
+    score_real, score_made = critic(real), critic(made)
+    gradients = torch.autograd.grad(score_real.sum() + score_made.sum(), (real, made), create_graph=True)
+    squared = sum(gradient.square().sum(1) for gradient in gradients)
+    return (softplus(score_made - score_real)[:, 0] + penalty / 2 * squared).mean()

@@ -1,0 +1,142 @@
+"""Small networks of the learned priors: building, initialising and fitting them with all randomness from `rng`."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from bench.formulas.nets import initialise, load_state
+from bench.rng import Rng
+from bench.types import Prior, Random
+
+
+def new(build: Callable[[], nn.Module], rng: Random, zero: Sequence[str] = ()) -> nn.Module:
+    """`build()` with weights from `rng`, `zero` as in `initialise`.
+
+    The global generator, which torch's constructors draw from, is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        module = build()
+    return initialise(module, rng, zero, gain=3**-0.5)
+
+
+def restored(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor], prefix: str) -> nn.Module:
+    """`build()` with the weights that `flatten_state` stored under `prefix`, frozen, on their device."""
+    with torch.random.fork_rng(devices=[]):
+        module = build()
+    device = next(iter(tensors.values())).device
+    return frozen(load_state(module, tensors, prefix).to(device))
+
+
+def mlp(
+    num_inputs: int, num_outputs: int, width: int, depth: int, activation: type[nn.Module] = nn.SiLU
+) -> nn.Sequential:
+    """`depth` hidden layers of `width` units, (n, num_inputs) -> (n, num_outputs)."""
+    sizes = [num_inputs, *[width] * depth]
+    hidden = [layer for a, b in zip(sizes[:-1], sizes[1:], strict=True) for layer in (nn.Linear(a, b), activation())]
+    return nn.Sequential(*hidden, nn.Linear(sizes[-1], num_outputs))
+
+
+def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int, rng: Random) -> nn.Module:
+    """A diffusers `UNet2DModel` without attention, one level per entry of `channels`, whose output starts as zero.
+
+    With layers_per_block = 0 the way down has strided convolutions only (equal channels needed): twice as fast.
+    """
+    from diffusers import UNet2DModel
+
+    build = partial(
+        UNet2DModel,
+        sample_size=shape[1] if shape[1] == shape[2] else shape[1:],
+        in_channels=shape[0],
+        out_channels=shape[0],
+        block_out_channels=tuple(channels),
+        layers_per_block=layers_per_block,
+        down_block_types=("DownBlock2D",) * len(channels),
+        up_block_types=("UpBlock2D",) * len(channels),
+        norm_num_groups=math.gcd(*channels, 8),
+        add_attention=False,
+    )
+    return new(build, rng, zero=("conv_out",))
+
+
+class Descent:
+    """Adam on a module, its rate warmed up over 5 % of the steps and then lowered to zero along a cosine.
+
+    `average` is the module with the exponential moving average of its weights.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        num_steps: int,
+        learning_rate: float,
+        ema_decay: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+    ) -> None:
+        self.module, self.parameters = module, list(module.parameters())
+        self.optimiser = torch.optim.Adam(self.parameters, lr=learning_rate, betas=betas, fused=True)
+        self.num_steps, self.learning_rate, self.ema_decay = num_steps, learning_rate, ema_decay
+        self.average, self.done = frozen(copy.deepcopy(module)), 0
+
+    def step(self, loss: Tensor) -> None:
+        """One step down the gradient of `loss`."""
+        share = self.done / self.num_steps
+        rate = self.learning_rate * min(1.0, 20 * (share + 1 / self.num_steps)) * (1 + math.cos(math.pi * share)) / 2
+        self.optimiser.param_groups[0]["lr"] = rate
+        for parameter, gradient in zip(self.parameters, torch.autograd.grad(loss, self.parameters), strict=True):
+            parameter.grad = gradient
+        self.optimiser.step()
+        decay = min(self.ema_decay, (1 + self.done) / (10 + self.done))
+        move_towards(self.average, self.module, 1 - decay)
+        self.done += 1
+
+
+@torch.no_grad()
+def move_towards(average: nn.Module, module: nn.Module, share: float) -> None:
+    """Move the weights of `average` by `share` of the way to those of `module`, in place."""
+    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), share)
+
+
+@torch.enable_grad()
+def minimise(
+    module: nn.Module, loss: Callable[[], Tensor], num_steps: int, learning_rate: float, ema_decay: float
+) -> nn.Module:
+    """`num_steps` of descent on `loss()`; the average of the module over them, frozen."""
+    descent = Descent(module, num_steps, learning_rate, ema_decay)
+    for _ in range(num_steps):
+        descent.step(loss())
+    return descent.average
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """The module for use: gradients go to its inputs only."""
+    return module.eval().requires_grad_(False)
+
+
+def batch(images: Tensor, size: int, rng: Random) -> Tensor:
+    """`size` images drawn with replacement."""
+    return images[rng.randint(len(images), (size,))[0]]
+
+
+def num_parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@torch.no_grad()
+def decoders_apart(prior: Prior, other: Prior, num_rows: int = 512) -> float:
+    """Root mean square over pixels of the difference of two decoders on the same, fresh noise, in data units."""
+    z = Rng(("card", "decoders"), (0,)).randn((num_rows, *prior.latent_shape))[0]
+    return (prior.decode(z) - other.decode(z)).square().mean().sqrt().item()
+
+
+@torch.no_grad()
+def draw(prior: Prior, num_samples: int, rng: Random, rows_per_chunk: int = 1024) -> Tensor:
+    """Decoded noise, `(m, num_samples, *x)`."""
+    z = rng.randn((num_samples, *prior.latent_shape))
+    x = torch.cat([prior.decode(part) for part in z.flatten(0, 1).split(rows_per_chunk)])
+    return x.unflatten(0, z.shape[:2])

@@ -1,0 +1,84 @@
+"""`vae`: a variational autoencoder with a learned noise level per pixel; its decoder is the mean of x given z.
+
+Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014. https://arxiv.org/abs/1312.6114
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.formulas.nets import flatten_state
+from bench.priors import networks
+from bench.priors.generator import Generator
+from bench.rng import Rng
+from bench.types import Prior
+
+
+@dataclass(frozen=True)
+class Settings:
+    num_latents: int = 16
+    width: int = 256
+    depth: int = 2
+    num_iterations: int = 8000
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    ema_decay: float = 0.999
+
+
+class VAE(nn.Module):
+    """Encoder, decoder and the logarithm of each pixel's noise."""
+
+    def __init__(self, num_pixels: int, settings: Settings) -> None:
+        super().__init__()
+        self.encoder = networks.mlp(num_pixels, 2 * settings.num_latents, settings.width, settings.depth)
+        self.decoder = _decoder(num_pixels, settings)
+        self.log_noise = nn.Parameter(torch.zeros(num_pixels))
+
+    def negative_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
+        """A bound on -log p(x) in nats, averaged over x (n, D), with one draw of z each: noise (n, num_latents)."""
+        mean, log_std = self.encoder(x).chunk(2, 1)
+        error = (x - self.decoder(mean + log_std.exp() * noise)) / self.log_noise.exp()
+        misfit = (error.square() + math.log(2 * math.pi)).sum(1) / 2 + self.log_noise.sum()
+        divergence = ((mean.square() + (2 * log_std).exp() - 1) / 2 - log_std).sum(1)
+        return (misfit + divergence).mean()
+
+
+def fit(
+    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
+) -> tuple[dict[str, Tensor], dict]:
+    rng = Rng(("fit", "vae"), (0,), dtype=torch.float32)
+    mean = data["train"].mean(0)
+    flat = (data["train"] - mean).flatten(1)
+    vae = networks.new(lambda: VAE(flat.shape[1], settings), rng, zero=("log_noise",))
+
+    def loss() -> Tensor:
+        x = networks.batch(flat, settings.batch_size, rng)
+        return vae.negative_elbo(x, rng.randn((len(x), settings.num_latents))[0])
+
+    vae = networks.minimise(vae, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay)
+
+    def elbo(x: Tensor) -> float:
+        noise = Rng(("card", "vae"), (0,), dtype=torch.float32).randn((len(x), settings.num_latents))[0]
+        return vae.negative_elbo(x, noise).item()
+
+    card = {
+        "num_parameters": networks.num_parameters(vae.decoder),
+        "negative_elbo_nats": {"train": elbo(flat), "test": elbo((data["test"] - mean).flatten(1))},
+        "pixel_noise_rms": vae.log_noise.exp().square().mean().sqrt().item(),
+    }
+    return {"mean": mean} | flatten_state(vae.decoder, "decoder"), card
+
+
+def _decoder(num_pixels: int, settings: Settings) -> nn.Module:
+    return networks.mlp(settings.num_latents, num_pixels, settings.width, settings.depth)
+
+
+def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Generator:
+    mean = tensors["mean"].float()
+    network = networks.restored(lambda: _decoder(mean.numel(), settings), tensors, "decoder")
+    return Generator(network, mean, settings.num_latents)

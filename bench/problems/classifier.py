@@ -1,0 +1,144 @@
+"""Small convolutional classifiers of images by class: the rewards' p(class | x), and the features of two metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.artefacts import Json, read_tensors
+from bench.types import Random
+
+
+@dataclass(frozen=True)
+class Definition:
+    """All that a classifier's name stands for: a classifier with another value gets another name."""
+
+    dataset: str
+    x_shape: tuple[int, int, int]
+    num_classes: int
+    channels: tuple[int, int] = (16, 32)
+    num_features: int = 16
+    num_steps: int = 1000
+    batch_size: int = 128
+    rate: float = 4e-3  # of AdamW, falls to zero along half a cosine
+    weight_decay: float = 0.025
+    label_smoothing: float = 0.05  # keeps log p(class | x) of a wrong class finite and its slope alive
+    noise: float = 0.2  # standard deviation added to the training images, data units: p(class | x) changes gently
+
+
+REAL = "real."  # what the names of stored tensors that are no weights start with
+DEFINITIONS = {"digits-cnn-v1": Definition("digits", (1, 8, 8), 10)}
+
+
+@dataclass(frozen=True, eq=False)
+class RealFeatures:
+    """What the classifier sees in real images of each of K classes that it was not trained on.
+
+    mean (K, F) and covariance (K, F, F) of their features; floor (K,): the Frechet distance of training images to them.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    floor: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """p(class | x) by two convolutions and two linear maps with SiLU between; weights by name, float32.
+
+    Inputs of any dtype are computed in float32, and results come back in the dtype of the input.
+    """
+
+    weights: dict[str, Tensor]
+    real: RealFeatures | None = None
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.weights["head.bias"])
+
+    def features(self, x: Tensor) -> Tensor:
+        """Activations before the last layer, (n, *x) -> (n, num_features)."""
+        return self._features(x).to(x)
+
+    def log_probs(self, x: Tensor) -> Tensor:
+        """log p(class | x), (n, *x) -> (n, num_classes)."""
+        return functional.linear(self._features(x), *self._layer("head")).log_softmax(1).to(x)
+
+    def _features(self, x: Tensor) -> Tensor:
+        hidden = functional.silu(functional.conv2d(x.float(), *self._layer("near"), padding=1))
+        hidden = functional.silu(functional.conv2d(hidden, *self._layer("far"), padding=1, stride=2))
+        return functional.silu(functional.linear(hidden.flatten(1), *self._layer("body")))
+
+    def _layer(self, name: str) -> tuple[Tensor, Tensor]:
+        return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+
+
+def definition_of(name: str) -> Definition:
+    if name not in DEFINITIONS:
+        raise ValueError(f"classifier: expected one of {', '.join(DEFINITIONS)}, got {name!r}")
+    return DEFINITIONS[name]
+
+
+def classifier_path(root: str | Path, name: str) -> Path:
+    return Path(root) / "classifiers" / name / f"{name}.safetensors"
+
+
+def tensors_of(classifier: Classifier) -> dict[str, Tensor]:
+    """What is stored of a classifier."""
+    real = {} if classifier.real is None else {f"{REAL}{name}": part for name, part in vars(classifier.real).items()}
+    return {**classifier.weights, **real}
+
+
+def load_classifier(path: str | Path, device: str = "cpu") -> tuple[Classifier, Json]:
+    """The classifier stored at `.../<name>.safetensors`, and the file's header."""
+    tensors, header = read_tensors(path)
+    real = {name.removeprefix(REAL): part.to(device) for name, part in tensors.items() if name.startswith(REAL)}
+    weights = {name: part.to(device) for name, part in tensors.items() if not name.startswith(REAL)}
+    return Classifier(weights, RealFeatures(**real) if real else None), header
+
+
+def untrained(definition: Definition, rng: Random) -> Classifier:
+    """Weights of variance 2 / fan-in (He et al. 2015, https://arxiv.org/abs/1502.01852), biases zero."""
+    (channels, height, width), (near, far) = definition.x_shape, definition.channels
+    flat = far * math.ceil(height / 2) * math.ceil(width / 2)
+    shapes = {
+        "near": (near, channels, 3, 3),
+        "far": (far, near, 3, 3),
+        "body": (definition.num_features, flat),
+        "head": (definition.num_classes, definition.num_features),
+    }
+    weights = {}
+    for name, shape in shapes.items():
+        weights[f"{name}.weight"] = (2 / math.prod(shape[1:])) ** 0.5 * rng.randn(shape)[0].float()
+        weights[f"{name}.bias"] = torch.zeros(shape[0])
+    return Classifier(weights)
+
+
+def trained(definition: Definition, x: Tensor, labels: Tensor, rng: Random) -> Classifier:
+    """Cross-entropy with smoothed labels on noisy images x (n, *x), labels (n,); same rng, same bits."""
+    classifier = untrained(definition, rng)
+    weights = {name: weight.requires_grad_() for name, weight in classifier.weights.items()}
+    optimiser = torch.optim.AdamW(weights.values(), lr=definition.rate, weight_decay=definition.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, definition.num_steps)
+    with torch.enable_grad():
+        for images, wanted in _batches(definition, x.float(), labels, rng):
+            log_probs = classifier.log_probs(images)
+            loss = functional.cross_entropy(log_probs, wanted, label_smoothing=definition.label_smoothing)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return Classifier({name: weight.detach() for name, weight in weights.items()})
+
+
+def _batches(definition: Definition, x: Tensor, labels: Tensor, rng: Random) -> Iterator[tuple[Tensor, Tensor]]:
+    for _ in range(definition.num_steps):
+        rows = rng.randint(len(x), (definition.batch_size,))[0]
+        noise = definition.noise * rng.randn((definition.batch_size, *x.shape[1:]))[0]
+        yield x[rows] + noise.to(x), labels[rows]

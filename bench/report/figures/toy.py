@@ -1,0 +1,166 @@
+"""Figures of distributions in the plane: densities, points and paths in a grid of square panels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from bench.report.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing
+from bench.report.text import csv_text
+
+COLOURS = {"prior": "#0072B2", "constraint": "#009E73", "posterior": "#D55E00", "samples": "#5b3a8c", "other": "#7a4a1d"}
+NUM_CELLS = 120  # along the side of a drawn density
+FAINT = 2e-3  # of the peak: what is fainter is white, and not in the csv
+
+Extent = tuple[float, float, float, float]  # left, right, bottom, top
+
+
+@dataclass(frozen=True)
+class Density:
+    """Values (side, side), rows from the bottom, over a square; `outline` draws one contour instead of a surface."""
+
+    name: str
+    values: np.ndarray
+    extent: Extent
+    role: str
+    outline: bool = False
+
+
+@dataclass(frozen=True)
+class Points:
+    name: str
+    points: np.ndarray  # (n, 2)
+    role: str
+
+
+@dataclass(frozen=True)
+class Paths:
+    name: str
+    paths: np.ndarray  # (n, T, 2)
+    role: str
+
+
+Layer = Density | Points | Paths
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Layers, drawn in order, over a square; `remark` is small print below."""
+
+    extent: Extent
+    layers: Sequence[Layer]
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Panels in rows and columns, None for an empty place, and numbers (panel, quantity, sampler, value) for the csv."""
+
+    stem: str
+    columns: Sequence[str]
+    rows: Sequence[str]
+    panels: Sequence[Sequence[Panel | None]]
+    numbers: Sequence[tuple[str, str, str, float]] = field(default_factory=tuple)
+
+
+def draw(board: Board) -> Drawing:
+    """All panels square and of one size, columns named above, rows at the left."""
+    size = (WIDTH - 0.25) / len(board.columns)
+    remarks = sum(any(panel and panel.remark for panel in row) for row in board.panels)
+    figure = Figure(figsize=(WIDTH, size * len(board.rows) + 0.12 * remarks + 0.3), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    axes = figure.subplots(len(board.rows), len(board.columns), squeeze=False)
+    for i, row in enumerate(board.panels):
+        for j, panel in enumerate(row):
+            if panel is None:
+                axes[i, j].set_axis_off()
+            else:
+                _draw_panel(axes[i, j], panel)
+            if i == 0:
+                axes[i, j].set_title(board.columns[j], fontweight="bold", pad=4)
+        axes[i, 0].set_ylabel(board.rows[i], fontweight="bold", color=INK)
+    return Drawing(board.stem, figure, csv_text(("panel", "layer", "kind", "x", "y", "value"), _rows(board)))
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    for layer in panel.layers:
+        colour = COLOURS[layer.role]
+        match layer:
+            case Density(outline=True):
+                values = _coarse(layer.values)
+                level = _level_of_mass(values, 0.9)
+                x, y = _ticks(layer.extent, len(values))
+                axes.contour(x, y, values, levels=[level], colors=[colour], linewidths=0.6)
+            case Density():
+                values = _coarse(layer.values)
+                style = {"cmap": _fading(colour), "vmin": 0, "vmax": _bright(values), "interpolation": "bilinear"}
+                axes.imshow(values, origin="lower", extent=layer.extent, rasterized=True, **style)
+            case Points():
+                axes.scatter(*layer.points.T, s=1.6, color=colour, alpha=0.5, linewidths=0, rasterized=True)
+            case Paths():
+                axes.add_collection(LineCollection(layer.paths, colors=colour, linewidths=0.4, alpha=0.55))
+    left, right, bottom, top = panel.extent
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color=HAIRLINE, linewidth=0.6)
+    if panel.remark:
+        axes.set_xlabel(panel.remark, fontsize=5.5, color=MUTED, labelpad=1.5)
+
+
+def _rows(board: Board) -> Iterator[tuple]:
+    """What is drawn, then the numbers."""
+    for row, panels in zip(board.rows, board.panels, strict=True):
+        for column, panel in zip(board.columns, panels, strict=True):
+            for layer in panel.layers if panel else ():
+                place = (f"{row} / {column}".replace("\n", " "), layer.name)
+                yield from ((*place, *values) for values in _values(layer))
+    for panel, quantity, sampler, value in board.numbers:
+        yield panel, f"{quantity}: {sampler}" if sampler else quantity, "number", None, None, value
+
+
+def _values(layer: Layer) -> Iterator[tuple[str, float, float, float | None]]:
+    match layer:
+        case Density():
+            values = _coarse(layer.values)
+            x, y = _ticks(layer.extent, len(values))
+            for i, j in np.argwhere(values > FAINT * values.max()):
+                yield "density", round(float(x[j]), 4), round(float(y[i]), 4), float(f"{values[i, j]:.4g}")
+        case Points():
+            yield from (("point", round(float(x), 4), round(float(y), 4), None) for x, y in layer.points)
+        case Paths():
+            for number, path in enumerate(layer.paths):
+                yield from (("path", round(float(x), 4), round(float(y), 4), number) for x, y in path)
+
+
+def _coarse(values: np.ndarray) -> np.ndarray:
+    """Means of blocks of cells, so that at most NUM_CELLS remain along the side."""
+    block = max(1, len(values) // NUM_CELLS)
+    side = len(values) // block
+    return values[: side * block, : side * block].reshape(side, block, side, block).mean((1, 3))
+
+
+def _ticks(extent: Extent, side: int) -> tuple[np.ndarray, np.ndarray]:
+    left, right, bottom, top = extent
+    middle = (np.arange(side) + 0.5) / side
+    return left + middle * (right - left), bottom + middle * (top - bottom)
+
+
+def _level_of_mass(values: np.ndarray, share: float) -> float:
+    """The density above which `share` of the mass lies."""
+    ordered = np.sort(values, axis=None)[::-1]
+    total = ordered.cumsum()
+    return float(ordered[np.searchsorted(total, share * total[-1])])
+
+
+def _bright(values: np.ndarray) -> float:
+    """The value that gets the full colour: below the peak, so that a sharp one leaves the rest visible."""
+    return max(_level_of_mass(values, 0.1), 1e-12)
+
+
+def _fading(colour: str) -> LinearSegmentedColormap:
+    return LinearSegmentedColormap.from_list(colour, ["white", colour])

@@ -1,0 +1,1 @@
+"""Posteriors in the plane, where a grid tells the truth: data, generators, targets and the grid itself."""

@@ -1,0 +1,49 @@
+"""`python -m bench.train specs/train/<task>/<method>/seed<k>.json`: train a method for a task, before any sampling.
+
+It sees the task's prior and problem, and no measurement: there is none among its inputs. A method that cannot run here
+or fails leaves a state without tensors that says why. What training cost is in training.json, so that the state of a
+repeated run has the same bits.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from bench.artefacts import read_header, read_json, write_json, write_tensors
+from bench.cli import run
+from bench.cost import counted
+from bench.priors import load_prior, prior_path
+from bench.problems.bank import problem_of
+from bench.provenance import provenance
+from bench.runs import attempt, load_method, refuse_unmet, train
+from bench.types import Prior, Problem, State
+
+
+def main(spec_path: str) -> None:
+    spec = read_json(spec_path)
+    prior_file = prior_path(spec["root"], spec["prior"], spec["family"])
+    prior = load_prior(prior_file)
+    metered_prior, network = counted(prior)
+    outcome = attempt(lambda: trained(spec, metered_prior, problem_of(spec, prior.shape)))
+
+    facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
+    header = facts | {"status": outcome.status, "reason": outcome.reason}
+    header |= {"nfe": network.forward, "nfe_vjp": network.backward}  # rows in all
+    header |= {"prior_sha256": read_header(prior_file)["sha256"]}
+    folder = Path(spec["root"]) / "runs" / spec["task"] / spec["method"] / f"seed{spec['seed']}"
+    write_json(folder / "training.json", header | {"seconds": outcome.seconds, "threads": torch.get_num_threads()})
+    header["provenance"] = provenance(threads=torch.get_num_threads())
+    write_tensors(folder / "state.safetensors", outcome.result or {}, header)
+    print(f"{spec['task']} {spec['method']} seed {spec['seed']}: training {outcome}")
+
+
+def trained(spec: dict, prior: Prior, problem: Problem) -> State:
+    method = load_method(spec["module"], spec["settings"])
+    refuse_unmet(method, prior, problem)
+    return train(method, prior, problem, spec)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,101 @@
+"""Random walk Metropolis in the noise space of a generator, without gradients: Crank-Nicolson, or Gaussian steps.
+
+Cotter, Roberts, Stuart & White, MCMC methods for functions, 2013. https://arxiv.org/abs/1202.0709
+
+Target: p(z | y) proportional to N(z; 0, I) exp(log_likelihood(f(z), y)), x = f(z).
+
+Deviations:
+- `proposal = "gaussian"` is plain random walk Metropolis, z + scale * noise.
+- The scale adapts in warm-up, by the mean acceptance over a measurement's chains (Roberts & Rosenthal 2009).
+- The likelihood is annealed during warm-up: its noise falls geometrically from `anneal` times sigma_y to sigma_y.
+- State t of chain c is sample t * num_chains + c.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bench.formulas import latent, mcmc
+from bench.types import Cap, Choice, Joint, LogUniform, Prior, Problem, Random, Search
+
+__all__ = ["LatentRWM"]
+
+
+@dataclass(frozen=True)
+class LatentRWM:
+    """Chains of z from draws of N(0, I); every `thin`-th state after warm-up and adaptation is a sample.
+
+    NFE: (1 + num_warmup + num_adapt + ceil(s / min(num_chains, s)) * (thin + 1)) * decode_nfe
+    * min(num_chains, s) / s forward, 0 backward per sample
+    """
+
+    needs: ClassVar[Cap] = Cap.DECODER
+    search: ClassVar[Search] = {
+        "anneal": LogUniform(1.0, 30.0),
+        "proposal": Choice(("crank-nicolson", "gaussian")),
+    }
+    joint: ClassVar[Joint] = "chain"
+
+    num_chains: int = 16  # per measurement
+    num_warmup: int = 300  # steps while the likelihood is annealed
+    anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
+    num_adapt: int = 60  # further steps while the scale adapts
+    thin: int = 40
+    proposal: Literal["crank-nicolson", "gaussian"] = "crank-nicolson"
+    scale: float = 0.3  # at the start
+    acceptance: float = mcmc.RANDOM_WALK_ACCEPTANCE
+    rate: float = 0.1  # of the adaptation
+
+    def __post_init__(self) -> None:
+        for name in ("num_chains", "thin", "scale", "rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number > 0")
+        for name in ("num_warmup", "num_adapt"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
+        if self.anneal < 1 or not 0 < self.acceptance < 1 or self.proposal not in ("crank-nicolson", "gaussian"):
+            raise ValueError("expected anneal >= 1, 0 < acceptance < 1, proposal 'crank-nicolson' or 'gaussian'")
+
+    @torch.no_grad()
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+        m, chains = len(y), min(self.num_chains, num_samples)
+        shape, rows = (chains, math.prod(prior.latent_shape)), y.repeat_interleave(chains, 0)
+
+        def decode(z: Tensor) -> Tensor:
+            return prior.decode(z.unflatten(1, prior.latent_shape))
+
+        def move(z: Tensor, likelihood: Tensor, scale: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            proposal, log_prior_ratio = self.propose(z, scale, rng.randn(shape).flatten(0, 1))
+            proposed = problem.log_likelihood(decode(proposal), rows)
+            log_ratio = (proposed - likelihood) / level**2 + log_prior_ratio
+            chosen, acceptance = mcmc.metropolis(log_ratio, rng.rand((chains,)).flatten())
+            return mcmc.where_row(chosen, proposal, z), torch.where(chosen, proposed, likelihood), acceptance
+
+        z = rng.randn(shape).flatten(0, 1)
+        likelihood = problem.log_likelihood(decode(z), rows)
+        scale = torch.full_like(z[:, :1], self.scale)
+        levels = torch.logspace(math.log10(self.anneal), 0, self.num_warmup + 1, dtype=y.dtype, device=y.device)[1:]
+        for level in torch.cat([levels, levels.new_ones(self.num_adapt)]):
+            z, likelihood, acceptance = move(z, likelihood, scale, level)
+            mean = latent.per_measurement(acceptance, m, torch.mean)
+            scale = mcmc.adapted_step(scale, mean, self.rate, self.acceptance)
+            scale = scale.clamp_max(1) if self.proposal == "crank-nicolson" else scale
+
+        samples = []
+        for _ in range(math.ceil(num_samples / chains)):
+            for _ in range(self.thin):
+                z, likelihood, _ = move(z, likelihood, scale, torch.ones_like(scale[:, 0]))
+            samples.append(decode(z).unflatten(0, (m, chains)))
+        return torch.cat(samples, 1)[:, :num_samples]
+
+    def propose(self, z: Tensor, scale: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """New positions (n, d) and what their acceptance owes to the prior: nothing, when the proposal respects it."""
+        if self.proposal == "crank-nicolson":
+            return mcmc.crank_nicolson(z, scale, noise), torch.zeros_like(z[:, 0])
+        proposal = z + scale * noise
+        return proposal, (z.square() - proposal.square()).sum(1) / 2
