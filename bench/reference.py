@@ -17,8 +17,8 @@ from bench.cli import run
 from bench.metrics.distances import energy_distance, mean_distance_within
 from bench.priors import load_prior, prior_path
 from bench.problems.bank import Observations, problem_of, read_observations
-from bench.problems.exact import Posterior, TemperedSMC, Unknown, exact_posterior, teacher_posterior
-from bench.problems.latent import LatentSMC, convergence
+from bench.problems.exact import Posterior, TemperedSMC, exact_posterior, teacher_posterior
+from bench.problems.latent import LatentSMC, Unknown, convergence
 from bench.provenance import provenance
 from bench.rng import Rng
 from bench.types import Prior
@@ -129,7 +129,7 @@ def draw_pair(
         why = {"why": sampler.why} if isinstance(sampler, Unknown) else {}
         return (a, b), compare(a, b, sampler.moments(y)) | why
     runs = [sampler.run(y, num_draws, rng) for rng in streams]
-    a, b = (particles.x[None, :num_draws, -1] for particles in runs)
+    a, b = (particles.draws(num_draws)[None] for particles in runs)
     return (a, b), compare(a, b, None) | convergence(*runs) | {"num_particles": sampler.size(num_draws)}
 
 

@@ -44,7 +44,7 @@ def main(spec_path: str) -> None:
 
 
 def real_features(classifier: Classifier, data: dict[str, Tensor]) -> RealFeatures:
-    """Moments of each class in the test and validation images, and the distance of blocks of training images to them."""
+    """Moments of each class in the test and validation images, and the distance of training images to them."""
     held_out, labels = (torch.cat([data[f"test{what}"], data[f"validation{what}"]]) for what in ("", "_label"))
     rows = []
     for k in range(classifier.num_classes):

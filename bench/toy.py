@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,15 +15,16 @@ from bench.artefacts import read_json
 from bench.cli import UserError, run
 from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
 from bench.provenance import provenance
-from bench.report.figures.toy import Board, Density, Panel, Paths, Points
+from bench.report.figures.toy import Board, Density, Number, Panel, Paths, Points
 from bench.rng import Rng
 from bench.runs import load_method
 from bench.toys.grid import Grid
-from bench.toys.scenes import Case, Marginals, MarginalsResult, Moons, Sampler, Samples, SwissRoll
+from bench.toys.scenes import Case, Marginals, Moons, MoonsCase, Sampler, Samples, SwissRoll, TwoSpaces
 from bench.toys.targets import Plane, Tilted
 
-SIGNALS = (0.0, 0.1, 0.3, 0.6, 0.9, 1.0)  # share of the target in the states that are drawn
-Number = tuple[str, str, str, float]  # panel, quantity, sampler, value
+SIGNALS = (0.0, 0.1, 0.3, 0.6, 0.9, 1.0)  # shares of the target in the states that are drawn
+NUM_DRAWN = 1000  # points in a panel
+OUTLINE = "orange outlines: 90 % of the posterior by grid"
 
 
 def main(spec_path: str) -> None:
@@ -32,137 +36,141 @@ def main(spec_path: str) -> None:
 
     spec = read_json(spec_path)
     scenes: dict[str, tuple[type, Callable]] = {
-        "swiss_roll": (SwissRoll, swiss_roll_board),
-        "marginals": (Marginals, marginals_board),
-        "moons": (Moons, moons_board),
+        "swiss_roll": (SwissRoll, swiss_roll),
+        "marginals": (Marginals, marginals),
+        "moons": (Moons, moons),
     }
     if spec["toy"] not in scenes:
         raise UserError(f"{spec_path}: no toy {spec['toy']!r}; expected one of {', '.join(scenes)}")
     scene, board_of = scenes[spec["toy"]]
     parameters = dict(spec["parameters"])
-    sampler = ods(parameters.pop("ods", {}))
-    unknown = set(parameters) - set(scene.__dataclass_fields__)
-    if unknown:
-        known = ", ".join([*scene.__dataclass_fields__, "ods"])
-        raise UserError(f"{spec_path}: unknown parameter {min(unknown)!r} of {spec['toy']}; expected one of {known}")
-    board = board_of(scene(**parameters).compute(sampler))
+    settings = parameters.pop("ods", {})
+    known = [field.name for field in fields(scene)]
+    for name in sorted(set(parameters) - set(known)):
+        raise UserError(f"{spec_path}: no parameter {name!r} of {spec['toy']}; expected some of {', '.join(known)}, ods")
+    board = board_of(scene(**parameters).compute(ods(settings)))
     with matplotlib.rc_context(RC):
-        save(draw(board), Path(spec["root"]) / "figures", {"toy": spec["toy"], "provenance": provenance()})
+        save(draw(spec["toy"], board), Path(spec["root"]) / "figures", {"toy": spec["toy"], "provenance": provenance()})
 
 
 def ods(settings: dict) -> Sampler:
-    """Outsourced diffusion sampling, trained for one target."""
-    load_method  # stand-in
+    """Outsourced diffusion sampling, trained for one target of which it is told no gradients."""
+    method = load_method("ods", {"amortised": False, "drift": "plain", **settings})
 
     def sample(plane: Plane, target: Tilted, num_samples: int, rng: Rng) -> Samples:
-        z = plane.sample(20000, rng)[0]
-        weights = torch.cat([target.log_likelihood(p, None) for p in z.split(4096)])
-        i = torch.searchsorted(weights.softmax(0).cumsum(0), rng.rand((num_samples,))[0]).clamp_max(19999)
-        paths = z[i][:, None].expand(-1, 11, -1) * torch.linspace(0, 1, 11, dtype=z.dtype)[:, None]
-        lz = weights.logsumexp(0).item() - torch.tensor(2e4).log().item()
-        return Samples(z[i], paths, torch.linspace(0, 1, 11), lz, lz, 0.1)
+        y = torch.zeros(1, 1, dtype=torch.float64)
+        begin = time.process_time()
+        ((_, trained),) = method.samplers(plane, target, y, num_samples, rng, {})
+        seconds = time.process_time() - begin
+        noise = rng.randn((num_samples, method.num_steps + 1, 2)).float()
+        rows = y.expand(num_samples, 1)
+        paths, _ = trained.sampler.rollout(rows, trained.features(rows), noise[0])
+        paths = plane.decode(paths.to(y) @ trained.affine.axes.T)
+        schedule = trained.sampler.schedule
+        signal = torch.cat([schedule.before[:1], schedule.after])
+        log_z, elbo, ess = (value.item() for value in trained.judge(y, noise))
+        return Samples(paths[:, -1], paths, signal, log_z, elbo, ess, seconds)
 
     return sample
 
 
-def swiss_roll_board(cases: Sequence[Case]) -> Board:
+def swiss_roll(cases: Sequence[Case]) -> Board:
     """Figure 1: noise and data space of each generator; prior, constraint, posterior, samples."""
-    rows, panels, numbers = [], [], []
-    for case in cases:
-        rows += [f"{case.name}: noise z", f"{case.name}: data x"]
-        panels += [noise_row(case), data_row(case)]
-        numbers += numbers_of(case)
-    return Board("swiss_roll", ("prior", "constraint", "posterior (grid)", "ODS samples"), rows, panels, numbers)
-
-
-def marginals_board(result: MarginalsResult) -> Board:
-    """Figure 2: marginals in time, those of an ideal sampler as surfaces, the trained one's states as points."""
-    case, direct = result.case, result.direct
-    indirect = case.estimates["ods"]
-    steps = [int((indirect.signal - signal).abs().argmin()) for signal in SIGNALS]
-    rows = {"sampled in noise space": [], "the same, as data": [], "sampled in data space": []}
-    for step in steps:
-        signal, grid, window = float(indirect.signal[step]), case.posterior.grid, case.window
-        marginal = grid.diffused(case.posterior.probability, signal)
-        image = window.histogram(case.posterior.x, marginal.flatten() * grid.width**2)
-        states, direct_states = indirect.paths[:, step], direct.paths[:, step]
-        both = window.diffused(result.probability, signal, result.scale)
-        panels = (
-            over(grid, marginal, states),
-            over(window, image, case.posterior.decode(states)),
-            over(window, both, direct_states),
-        )
-        for row, panel in zip(rows.values(), panels, strict=True):
-            row.append(panel)
-    numbers = [*numbers_of(case), *direct_numbers(result)]
-    columns = [f"signal {float(indirect.signal[step]):.2f}" for step in steps]
-    return Board("marginals", columns, list(rows), list(rows.values()), numbers)
-
-
-def over(grid: Grid, density: Tensor, states: Tensor) -> Panel:
-    """Ideal and trained sampler at one time."""
-    ideal = Density("ideal (grid)", array(density), grid.extent, "posterior")
-    return Panel(grid.extent, [ideal, Points("ods", array(states), "samples")])
-
-
-def direct_numbers(result: MarginalsResult) -> Iterator[Number]:
-    """Of the sampler in data space, and how far either target is from where its sampler starts."""
-    panel, truth = "data space", result.case.data["grid"]
-    yield panel, "sliced W2 to grid", "ods", sw2(result.direct.points, truth)
-    yield panel, "energy distance to grid", "ods", energy(result.direct.points, truth)
-    yield panel, "log Z", "quadrature", result.log_z
-    yield from estimates_of(panel, "ods", result.direct)
-    for space, value in result.entropies.items():
-        yield space, "relative entropy of the target from the start", "quadrature", value
-
-
-def moons_board(found) -> Board:
-    """Figure 3: the flow, its noise space, then posterior, naive Adjoint Matching and ODS in data space."""
-    rows, panels, numbers = [], [], []
-    for case, paths in found:
-        grid, window = case.posterior.grid, case.window
-        noise = Density("target (grid)", array(case.posterior.probability), grid.extent, "posterior")
-        prior = pushed(case, case.posterior.log_prior, "prior (grid)", "prior")
-        truth = pushed_posterior(case)
-        outline = Density("posterior (grid)", truth.values, truth.extent, "posterior", outline=True)
-        rows.append(f"from {case.name}")
-        panels.append(
-            [
-                Panel(window.extent, [prior, Paths("flow", array(paths), "samples")]),
-                Panel(grid.extent, [noise, Points("ods", array(case.noise["ods"]), "samples")]),
-                Panel(window.extent, [truth]),
-                Panel(window.extent, [outline, Points("adjoint", array(case.data["adjoint"]), "other")], words(case, "adjoint")),
-                Panel(window.extent, [outline, Points("ods", array(case.data["ods"]), "samples")], words(case, "ods")),
-            ]
-        )
-        numbers += numbers_of(case)
-    columns = ("flow and prior", "noise space: target and ODS", "posterior (grid)", "naive Adjoint Matching", "ODS")
-    return Board("moons", columns, rows, panels, numbers)
+    rows = [f"{case.name}: {space}" for case in cases for space in ("noise z", "data x")]
+    panels = [row(case) for case in cases for row in (noise_row, data_row)]
+    columns = ("prior", "constraint", "posterior (grid)", "ODS samples")
+    return Board(columns, rows, panels, [number for case in cases for number in numbers_of(case)], OUTLINE)
 
 
 def noise_row(case: Case) -> list[Panel]:
     posterior, grid = case.posterior, case.posterior.grid
-    log_values = {"prior": posterior.log_prior, "constraint": posterior.log_reward}
-    layers = [Density(f"{k} (grid)", array(v.exp().view(grid.side, -1)), grid.extent, k) for k, v in log_values.items()]
-    layers.append(Density("posterior (grid)", array(posterior.probability / grid.width**2), grid.extent, "posterior"))
-    outline = Density("posterior (grid)", layers[-1].values, grid.extent, "posterior", outline=True)
-    samples = [outline, Points("ods", array(case.noise["ods"]), "samples")]
-    estimate = case.estimates["ods"]
-    remark = f"log Z {posterior.log_z:.2f}, estimated {estimate.log_z:.2f}\nESS {100 * estimate.ess:.0f} %"
-    return [*(Panel(grid.extent, [layer]) for layer in layers), Panel(grid.extent, samples, remark)]
+    shape = (grid.side, grid.side)
+    truth = Density("posterior (grid)", array(posterior.probability / grid.width**2), grid.extent, "posterior")
+    layers = [
+        Density("prior", array(posterior.log_prior.exp().view(shape)), grid.extent, "prior"),
+        Density("constraint", array(posterior.log_reward.exp().view(shape)), grid.extent, "constraint"),
+        truth,
+    ]
+    estimate = in_words(case.samples, posterior.log_z)
+    return [*(Panel([layer]) for layer in layers), samples_on(truth, case.noise["ods"], estimate)]
 
 
 def data_row(case: Case) -> list[Panel]:
-    window, posterior = case.window, case.posterior
-    constraint = posterior.reward(window.points).exp().view(window.side, -1)
-    layers = [
-        pushed(case, posterior.log_prior, "prior (grid)", "prior"),
-        Density("constraint", array(constraint), window.extent, "constraint"),
-        pushed_posterior(case),
-    ]
-    outline = Density("posterior (grid)", layers[-1].values, window.extent, "posterior", outline=True)
-    samples = [outline, Points("ods", array(case.data["ods"]), "samples")]
-    return [*(Panel(window.extent, [layer]) for layer in layers), Panel(window.extent, samples, words(case, "ods"))]
+    posterior, window = case.posterior, case.window
+    constraint = posterior.reward(window.points).exp().view(window.side, window.side)
+    truth = pushed_posterior(case)
+    layers = [pushed_prior(case), Density("constraint", array(constraint), window.extent, "constraint"), truth]
+    return [*(Panel([layer]) for layer in layers), samples_on(truth, case.data["ods"], nearness(case, "ods"))]
+
+
+def marginals(spaces: TwoSpaces) -> Board:
+    """Figure 2: marginals in time, of an ideal sampler as surfaces, states of the trained one as points."""
+    case, inside, outside = spaces.case, spaces.case.samples, spaces.direct
+    grid, window, truth = case.posterior.grid, case.window, case.posterior.probability
+    columns, rows = [], ([], [], [])
+    for step in [int((inside.signal - signal).abs().argmin()) for signal in SIGNALS]:
+        signal = float(inside.signal[step])
+        columns.append(f"signal {signal:.2f}")
+        marginal = grid.diffused(truth, signal)
+        image = window.histogram(case.posterior.x, marginal.flatten() * grid.width**2)
+        direct = window.diffused(spaces.probability, signal, spaces.scale)
+        states = inside.paths[:, step]
+        rows[0].append(ideal_and_states(grid, marginal, states))
+        rows[1].append(ideal_and_states(window, image, case.posterior.decode(states)))
+        rows[2].append(ideal_and_states(window, direct, outside.paths[:, step]))
+    distances = [f"target: {spaces.entropies[name]:.2f} nats away" for name in ("noise", "data")]
+    remarks = ((distances[0], in_words(inside, case.posterior.log_z)), ("", nearness(case, "ods")))
+    remarks += ((distances[1], f"{in_words(outside, spaces.log_z)}\n{nearness(case, 'ods in data space')}"),)
+    for row, (first, last) in zip(rows, remarks, strict=True):
+        row[0], row[-1] = Panel(row[0].layers, first), Panel(row[-1].layers, last)
+    numbers = [*numbers_of(case), *estimates_of("data", outside), ("data", "log Z", "quadrature", spaces.log_z)]
+    numbers += [(name, "relative entropy of the target from the start", "grid", v) for name, v in spaces.entropies.items()]
+    names = ("noise space", "noise space,\nshown as data", "data space")
+    note = "surfaces: marginals of an ideal sampler, by grid; points: states of ODS; signal: share of the target in them"
+    return Board(columns, names, rows, numbers, note)
+
+
+def ideal_and_states(grid: Grid, density: Tensor, states: Tensor) -> Panel:
+    ideal = Density("ideal sampler (grid)", array(density), grid.extent, "posterior")
+    return Panel([ideal, Points("ods", array(states[:NUM_DRAWN]), "samples")])
+
+
+def moons(cases: Sequence[MoonsCase]) -> Board:
+    """Figure 3: the flow; its noise space; in data space posterior, naive Adjoint Matching and ODS."""
+    panels = []
+    for found in cases:
+        case, grid = found.case, found.case.posterior.grid
+        truth = pushed_posterior(case)
+        target = Density("posterior (grid)", array(case.posterior.probability / grid.width**2), grid.extent, "posterior")
+        source = Density("prior", array(case.posterior.log_prior.exp().view(grid.side, -1)), grid.extent, "prior", outline=True)
+        inside = samples_on(target, case.noise["ods"], in_words(case.samples, case.posterior.log_z))
+        panels.append(
+            [
+                Panel([pushed_prior(case), Paths("flow", array(found.paths), "samples")]),
+                Panel([source, *inside.layers], inside.remark),
+                Panel([truth]),
+                samples_on(truth, case.data["adjoint"], nearness(case, "adjoint"), "adjoint", "other"),
+                samples_on(truth, case.data["ods"], nearness(case, "ods")),
+            ]
+        )
+    columns = ("prior and flow", "ODS in noise space", "posterior (grid)", "naive Adjoint M.", "ODS")
+    rows = [f"source: {found.case.name}" for found in cases]
+    numbers = [number for found in cases for number in numbers_of(found.case)]
+    return Board(columns, rows, panels, numbers, f"{OUTLINE}; blue: of the source")
+
+
+def samples_on(truth: Density, points: Tensor, remark: str, name: str = "ods", role: str = "samples") -> Panel:
+    """Points over the outline of what holds 90 % of the truth."""
+    outline = Density(truth.name, truth.values, truth.extent, truth.role, outline=True)
+    return Panel([outline, Points(name, array(points[:NUM_DRAWN]), role)], remark)
+
+
+def pushed_prior(case: Case) -> Density:
+    return pushed(case, case.posterior.log_prior, "prior (grid)", "prior")
+
+
+def pushed_posterior(case: Case) -> Density:
+    return pushed(case, case.posterior.log_prior + case.posterior.log_reward, "posterior (grid)", "posterior")
 
 
 def pushed(case: Case, log_weight: Tensor, name: str, role: str) -> Density:
@@ -172,37 +180,35 @@ def pushed(case: Case, log_weight: Tensor, name: str, role: str) -> Density:
     return Density(name, array(values), case.window.extent, role)
 
 
-def pushed_posterior(case: Case) -> Density:
-    return pushed(case, case.posterior.log_prior + case.posterior.log_reward, "posterior (grid)", "posterior")
+def in_words(samples: Samples, log_z: float) -> str:
+    return f"log Z {samples.log_z:.2f} (grid {log_z:.2f})\nESS {100 * samples.ess:.0f} %"
 
 
-def words(case: Case, sampler: str) -> str:
-    """Distance to the grid's draws, and the floor."""
-    value, floor = (sw2(case.data[name], case.data["grid"]) for name in (sampler, "floor"))
+def nearness(case: Case, name: str) -> str:
+    value, floor = (sw2(case.data[key], case.data["grid"]) for key in (name, "floor"))
     return f"SW2 {value:.3f} (floor {floor:.3f})"
 
 
 def numbers_of(case: Case) -> Iterator[Number]:
-    """Distances with their floor, mass per mode, and log Z."""
+    """Distances to the grid's draws with their floor, mass per mode, log Z."""
     for space, sets in (("noise", case.noise), ("data", case.data)):
         for name, points in sets.items():
             if name != "grid":
-                yield f"{case.name}: {space}", "sliced W2 to grid", name, sw2(points, sets["grid"])
-                yield f"{case.name}: {space}", "energy distance to grid", name, energy(points, sets["grid"])
+                yield f"{case.name} {space}", "sliced W2 to grid", name, sw2(points, sets["grid"])
+                yield f"{case.name} {space}", "energy distance to grid", name, energy(points, sets["grid"])
     for name, points in case.data.items():
         nearest = torch.cdist(points, case.modes).argmin(1)
-        for i, mode in enumerate(case.modes.tolist()):
-            place = f"mass near ({mode[0]:.2f}, {mode[1]:.2f})"
-            yield f"{case.name}: data", place, name, (nearest == i).double().mean().item()
-    yield f"{case.name}: noise", "log Z", "quadrature", case.posterior.log_z
-    for name, samples in case.estimates.items():
-        yield from estimates_of(f"{case.name}: noise", name, samples)
+        for i, (x, y) in enumerate(case.modes.tolist()):
+            share = (nearest == i).double().mean().item()
+            yield f"{case.name} data", f"mass near ({x:.2f}, {y:.2f})", name, share
+    yield f"{case.name} noise", "log Z", "quadrature", case.posterior.log_z
+    yield from estimates_of(f"{case.name} noise", case.samples)
 
 
-def estimates_of(panel: str, name: str, samples: Samples) -> Iterator[Number]:
-    yield panel, "log Z", name, samples.log_z
-    yield panel, "lower bound of log Z", name, samples.elbo
-    yield panel, "effective share of importance weights", name, samples.ess
+def estimates_of(place: str, samples: Samples) -> Iterator[Number]:
+    yield place, "log Z", "ods", samples.log_z
+    yield place, "lower bound of log Z", "ods", samples.elbo
+    yield place, "effective share of importance weights", "ods", samples.ess
 
 
 def sw2(x: Tensor, y: Tensor) -> float:
@@ -213,7 +219,7 @@ def energy(x: Tensor, y: Tensor) -> float:
     return energy_distance(x[None], y[None], mean_distance_within(y[None])).item()
 
 
-def array(tensor: Tensor):
+def array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().numpy()
 
 

@@ -16,8 +16,8 @@ Deviations:
 - Couplings keep the image's layout; the paper flattens it.
 - A share `warm_start` of the iterations minimises the forward KL divergence on simulated pairs (x, y) first (neural
   posterior estimation); `warm_start = 0` is the paper's.
-- The smallest noise level of the bound is annealed, without which a flow can end in one mode; `anneal = 0` is the
-  paper's. Noise levels are stratified over the batch.
+- The smallest noise level of the bound is annealed, so that the prior is smooth at first; `anneal = 0` is the paper's.
+  Noise levels are stratified over the batch.
 - `prior_term = "density"` replaces the bound by the exact -log p(x) of a prior that has it.
 """
 

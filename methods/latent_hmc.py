@@ -8,13 +8,16 @@ Deviations:
 - The map f is the generator, and not a flow fitted to the posterior: latents are white under the prior only.
 - Steps adapt by dual averaging (Hoffman & Gelman 2014, https://arxiv.org/abs/1111.4246) over all chains of a
   measurement; a trajectory has a fixed number of leapfrog steps whose size is jittered, in place of the no-U-turn rule.
-- The likelihood is annealed during warm-up: its noise falls geometrically from `anneal` times sigma_y to sigma_y.
+- The likelihood is annealed during warm-up: its noise falls geometrically from `anneal` times sigma_y to sigma_y. The
+  uniform number that decides is multiplied by `leniency` there: while chains are on their way, energy errors of a few
+  nats matter less than standing still. `anneal = 1` and `leniency = 1` give the plain sampler.
 - State t of chain c is sample t * num_chains + c.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -49,9 +52,10 @@ class LatentHMC:
     num_adapt: int = 5  # further trajectories while the step adapts
     num_leapfrog: int = 4
     thin: int = 2
-    step: float = 0.5  # at the start, over the square root of 1 + curvature: a leapfrog is stable below 2
-    jitter: float = 0.5  # a step is shortened by up to this share
-    acceptance: float = mcmc.HMC_ACCEPTANCE
+    step: float = 1.0  # at the start, over the square root of 1 + curvature: a leapfrog is stable below 2
+    jitter: float = 0.2  # a step is shortened by up to this share
+    acceptance: float = 0.6
+    leniency: float = 1e-8  # warm-up refuses a trajectory only where its weight falls below about this
 
     def __post_init__(self) -> None:
         for name in ("num_chains", "num_leapfrog", "thin", "step"):
@@ -62,40 +66,49 @@ class LatentHMC:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
         if self.anneal < 1 or not 0 <= self.jitter < 1 or not 0 < self.acceptance < 1:
             raise ValueError("expected anneal >= 1, 0 <= jitter < 1 and 0 < acceptance < 1")
+        if not 0 < self.leniency <= 1:
+            raise ValueError(f"leniency = {self.leniency}: expected a number in (0, 1]")
 
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
         shape = (chains, math.prod(prior.latent_shape))
         log_likelihood = partial(latent.log_likelihood, prior, problem, y.repeat_interleave(chains, 0))
 
-        def trajectory(state: mcmc.State, step: Tensor, level: Tensor) -> tuple[mcmc.State, Tensor]:
+        def trajectory(
+            state: mcmc.State, step: Tensor, level: Tensor | float = 1.0, leniency: float = 1.0
+        ) -> tuple[mcmc.State, Tensor]:
             momentum, shorter = rng.randn(shape).flatten(0, 1), rng.rand((chains,)).flatten()[:, None]
-            target = partial(tempered, log_likelihood, level)
+            target, uniform = partial(tempered, log_likelihood, level), leniency * rng.rand((chains,)).flatten()
             step = step * (1 - self.jitter * shorter)
-            return mcmc.hmc_step(state, target, step, self.num_leapfrog, momentum, rng.rand((chains,)).flatten())
+            return mcmc.hmc_step(state, target, step, self.num_leapfrog, momentum, uniform)
 
-        z = rng.randn(shape).flatten(0, 1)
-        direction = rng.randn(shape).flatten(0, 1)
+        z, direction = rng.randn(shape).flatten(0, 1), rng.randn(shape).flatten(0, 1)
         curvature = latent.curvature(log_likelihood, z, direction, self.num_curvature, m)
-        levels = torch.logspace(math.log10(self.anneal), 0, self.num_warmup + 1, dtype=y.dtype, device=y.device)
-        levels = torch.cat([levels, levels.new_ones(self.num_adapt)])
-        state = mcmc.start(z, partial(tempered, log_likelihood, levels[0]))
-        adaptation = mcmc.DualAveraging.begin(torch.full_like(curvature, self.step))
-        for level, level_next in zip(levels[:-1], levels[1:], strict=True):
-            state = mcmc.retempered(state, (level / level_next) ** 2)
-            step = adaptation.log_step.exp() / (1 + curvature / level_next**2).sqrt()
-            state, acceptance = trajectory(state, step, level_next)
-            adaptation = adaptation.updated(latent.per_measurement(acceptance, m, torch.mean), self.acceptance)
-
-        step, samples = adaptation.log_average.exp() / (1 + curvature).sqrt(), []
+        state, step = self._warm_up(trajectory, log_likelihood, z, curvature, m)
+        samples = []
         for _ in range(math.ceil(num_samples / chains)):
             for _ in range(self.thin):
-                state, _ = trajectory(state, step, levels[-1])
+                state, _ = trajectory(state, step)
             samples.append(prior.decode(state.position.unflatten(1, prior.latent_shape)).unflatten(0, (m, chains)))
         return torch.cat(samples, 1)[:, :num_samples]
 
+    def _warm_up(
+        self, trajectory: Callable, log_likelihood: mcmc.Target, z: Tensor, curvature: Tensor, m: int
+    ) -> tuple[mcmc.State, Tensor]:
+        """States at noise level 1, and the step (n, 1) that the chains of a measurement have adapted to."""
+        levels = torch.logspace(0, math.log10(self.anneal), self.num_warmup + 1, dtype=z.dtype, device=z.device).flip(0)
+        state = mcmc.start(z, partial(tempered, log_likelihood, levels[0]))
+        adaptation = mcmc.DualAveraging.begin(torch.full_like(curvature, self.step))
+        for i in range(self.num_warmup + self.num_adapt):
+            level = levels[min(i + 1, self.num_warmup)]
+            state = mcmc.retempered(state, (levels[min(i, self.num_warmup)] / level) ** 2)
+            step = adaptation.log_step.exp() / (1 + curvature / level**2).sqrt()
+            state, acceptance = trajectory(state, step, level, self.leniency if i < self.num_warmup else 1.0)
+            adaptation = adaptation.updated(latent.per_measurement(acceptance, m, torch.mean), self.acceptance)
+        return state, adaptation.kept.exp() / (1 + curvature).sqrt()
 
-def tempered(log_likelihood: mcmc.Target, level: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+
+def tempered(log_likelihood: mcmc.Target, level: Tensor | float, z: Tensor) -> tuple[Tensor, Tensor]:
     """log p(z | y) up to a constant, (n,), and its gradient, (n, d), with `level` times the likelihood's noise."""
     value, gradient = log_likelihood(z)
     return value / level**2 - z.square().sum(1) / 2, gradient / level**2 - z

@@ -42,10 +42,10 @@ class LatentRWM:
     joint: ClassVar[Joint] = "chain"
 
     num_chains: int = 16  # per measurement
-    num_warmup: int = 300  # steps while the likelihood is annealed
+    num_warmup: int = 240  # steps while the likelihood is annealed
     anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
-    num_adapt: int = 60  # further steps while the scale adapts
-    thin: int = 40
+    num_adapt: int = 40  # further steps while the scale adapts
+    thin: int = 32
     proposal: Literal["crank-nicolson", "gaussian"] = "crank-nicolson"
     scale: float = 0.3  # at the start
     acceptance: float = mcmc.RANDOM_WALK_ACCEPTANCE

@@ -9,11 +9,13 @@ Deviations:
 - With `drift = "langevin"` the network corrects the steps that are right for a normal approximation of the posterior,
   made from the likelihood's gradient and curvature; the paper's network sees no gradient. `drift = "plain"`, and any
   problem without gradients, starts from the prior's steps. Either way variances are learned as well.
-- That gradient goes through an affine map fitted to the decoder; `guide = "decoder"` differentiates the decoder itself
-  at each step. The balance holds for any guide: what is decoded is the end of a path.
+- That gradient goes through an affine map fitted to the decoder (and refitted where the posterior of a single
+  measurement lies); `guide = "decoder"` differentiates the decoder itself at each step. The balance holds for any
+  guide: what is decoded is the end of a path.
 - Amortised over simulated measurements, with the z that made y among the paths of y. `amortised = False` is the
   paper's: training for one measurement, here within `sample`.
-- One batch in `replays + 1` is on-policy and the others are from the buffer; the paper tosses a coin.
+- One batch in `replays + 1` is on-policy and the others are from the buffer; the paper tosses a coin. Batches of prior
+  draws are replaced by what the buffer of a single measurement begins with: the draws to which the map was fitted.
 - Huber's loss. "vargrad", log Z from the batch, is what the released code does; "tb" learns it.
 - The student of `distil_steps` is trained by regression alone; the paper adds a term for the variance.
 """
@@ -28,13 +30,13 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.formulas import surrogate, trajectory
-from bench.formulas.nets import MLP
+from bench.formulas.nets import MLP, step
 from bench.formulas.outsourced import FLOAT, Outsourced, Shared, decode_flat, flat_likelihood, guide_gradient
 from bench.formulas.sampler import Policy, Sampler, Student
-from bench.formulas.surrogate import Affine
+from bench.formulas.surrogate import Affine, no_map
 from bench.types import Cap, Choice, LogUniform, Prior, Problem, Random, Search
 
 __all__ = ["ODS"]
@@ -74,26 +76,27 @@ class ODS:
     loss: Literal["vargrad", "tb"] = "vargrad"
     num_steps: int = 20
     first: float = 0.5  # variance of the second noising step from the noise end; that of the first is 1
-    last: float = 0.01  # of the one at the data end
-    num_iterations: int = 300
+    last: float = 0.02  # of the one at the data end
+    num_iterations: int = 400
     num_groups: int = 16  # measurements in a batch
     group_size: int = 8  # paths for each
     replays: int = 2  # batches from the buffer after each on-policy batch
     num_buffered: int = 10_000  # ends of paths
     learning_rate: float = 2e-3
     max_gradient: float = 1.0
-    huber: float = 5.0  # nats from where the loss is linear
+    huber: float = 10.0  # nats from where the loss is linear
     beta_start: float = 0.1  # power of the likelihood at first, rising to 1
     anneal: float = 0.5  # within this share of the iterations
     width: int = 192
     num_layers: int = 3
     num_fit: int = 2048  # prior draws decoded for the affine map
-    num_adapt: int = 5  # times it is refitted to one measurement
+    num_adapt: int = 2  # times it is refitted to one measurement
     num_adapt_draws: int = 512
     distil_steps: int = 0  # of training a student that makes a sample at once; 0: no student
 
     def __post_init__(self) -> None:
-        for name in ("num_groups", "group_size", "num_layers", "width", "num_fit", "num_adapt_draws", "num_buffered"):
+        sizes = ("num_groups", "group_size", "num_layers", "width", "num_fit", "num_adapt", "num_adapt_draws")
+        for name in (*sizes, "num_buffered"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
         if self.num_steps < 2 or self.batch < 2:
@@ -132,7 +135,7 @@ class ODS:
         shared = Shared(rng, 0)
         z, x = self._prior_draws(prior, shared)
         y = problem.simulate(x, rng)
-        affine = unguided(z)
+        affine = no_map(z)
         if self._guided(problem):
             some = slice(0, NUM_HESSIANS)
             hessian = surrogate.mean_curvature(flat_likelihood(prior, problem), x[some].flatten(1), y[some])
@@ -146,13 +149,13 @@ class ODS:
 
         self._fit(trained, measurements, [], shared)
         y = problem.simulate(x[:NUM_JUDGED], rng)
-        judged = trained.judge(y, noise(shared, len(y), self.batch, self.num_steps + 1, z.shape[1]))
+        judged = trained.judge(y, shared.noise(len(y), self.batch, self.num_steps + 1, z.shape[1]))
         return trained.state() | {name: value.mean() for name, value in judged._asdict().items()}
 
     def sample(
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: Mapping[str, Tensor]
     ) -> Tensor:
-        samplers = self._samplers(prior, problem, y, num_samples, rng, state)
+        samplers = self.samplers(prior, problem, y, num_samples, rng, state)
         xi = rng.randn((num_samples, self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
         return torch.cat([trained.draw(y[rows], xi[rows]) for rows, trained in samplers])
 
@@ -163,12 +166,12 @@ class ODS:
 
         Z is the mean of exp(log_likelihood) under the prior.
         """
-        samplers = self._samplers(prior, problem, y, num_paths, rng, state)
+        samplers = self.samplers(prior, problem, y, num_paths, rng, state)
         xi = rng.randn((num_paths, self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
         judged = [trained.judge(y[rows], xi[rows]) for rows, trained in samplers]
         return trajectory.Quality(*(torch.cat(values) for values in zip(*judged, strict=True)))
 
-    def _samplers(
+    def samplers(
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, rng: Random, state: Mapping[str, Tensor]
     ) -> list[tuple[slice, Outsourced]]:
         """Which measurements are served by which sampler: all by that of the state, or each by its own."""
@@ -182,7 +185,7 @@ class ODS:
     @torch.no_grad()
     def _train_one(self, prior: Prior, problem: Problem, y: Tensor, shared: Shared) -> Outsourced:
         z, x = self._prior_draws(prior, shared)
-        affine, log_likelihood, x = unguided(z), flat_likelihood(prior, problem), x.flatten(1)
+        affine, log_likelihood, x = no_map(z), flat_likelihood(prior, problem), x.flatten(1)
         if self._guided(problem):
             betas = torch.linspace(math.log(ADAPT_FROM), -math.log(ADAPT_FROM), self.num_adapt).clamp_max(0).exp()
             xi = shared.randn((self.num_adapt, self.num_adapt_draws, z.shape[1]))[0]
@@ -212,13 +215,13 @@ class ODS:
             else:
                 chosen = [buffer[j] for j in shared.randint(len(buffer), (self.num_groups,))[0].tolist()]
                 y, ends, reward = (torch.stack(part) for part in zip(*chosen, strict=True))
-                xi = noise(shared, self.batch, self.num_steps, ends.shape[2])
+                xi = shared.noise(self.batch, self.num_steps, ends.shape[2])
                 path = trajectory.noise_backwards(ends.flatten(0, 1), sampler.schedule, xi)
                 pulls = sampler.pulls(path, y.repeat_interleave(self.group_size, 0), beta)
             features = trained.features(y)
             log_ratio = sampler.log_ratio(path, pulls, features.repeat_interleave(self.group_size, 0), beta)
             loss = self._loss(trained, log_ratio.view_as(reward), beta * reward, features, first=k == 0)
-            self._step(optimiser, loss, progress)
+            step(optimiser, loss, self.learning_rate, progress, self.max_gradient)
         if trained.student is not None:
             self._distil(trained, measurements, shared)
 
@@ -228,10 +231,10 @@ class ODS:
         """Measurements (k, *y), and paths and pulls of each; the first path is noised back from the u that made y."""
         sampler, (y, u) = trained.sampler, measurements(self.num_groups)
         dim, rows = len(sampler.curvature), y.repeat_interleave(self.group_size, 0)
-        xi = noise(shared, self.batch, self.num_steps + 1, dim)
+        xi = shared.noise(self.batch, self.num_steps + 1, dim)
         path, pulls = sampler.rollout(rows, trained.features(rows), xi, beta)
         if u is not None:
-            known = trajectory.noise_backwards(u, sampler.schedule, noise(shared, len(y), self.num_steps, dim))
+            known = trajectory.noise_backwards(u, sampler.schedule, shared.noise(len(y), self.num_steps, dim))
             path[:: self.group_size], pulls[:: self.group_size] = known, sampler.pulls(known, y, beta)
         return y, path, pulls
 
@@ -246,23 +249,15 @@ class ODS:
             error = trajectory.balance(log_ratio, reward, log_z)
         return trajectory.huber(error, self.huber).mean()
 
-    def _step(self, optimiser: torch.optim.Optimizer, loss: Tensor, progress: float) -> None:
-        """Adam at a rate that rises over the first twentieth and then falls to zero."""
-        (group,) = optimiser.param_groups
-        group["lr"] = self.learning_rate * min(1.0, 0.05 + 20 * progress) * (1 - progress**2)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(group["params"], self.max_gradient)
-        optimiser.step()
-
     def _distil(self, trained: Outsourced, measurements: Measurements, shared: Shared) -> None:
         """Appendix C.1: regression on where the sampler's deterministic flow takes z_0."""
         optimiser = torch.optim.Adam(trained.student.parameters())
         for k in range(self.distil_steps):
             y = measurements(self.batch)[0]
-            z, features = noise(shared, self.batch, len(trained.sampler.curvature)), trained.features(y)
+            z, features = shared.noise(self.batch, len(trained.sampler.curvature)), trained.features(y)
             error = trained.student(z, y, features, trained.sampler) - trained.sampler.flow(z, y, features)
-            self._step(optimiser, (error.square() * (1 + trained.sampler.curvature)).mean(), k / self.distil_steps)
+            loss = (error.square() * (1 + trained.sampler.curvature)).mean()
+            step(optimiser, loss, self.learning_rate, k / self.distil_steps, self.max_gradient)
 
     def _build(self, prior: Prior, problem: Problem, affine: Affine, mean: Tensor, std: Tensor) -> Outsourced:
         """With networks that are to be initialised or loaded."""
@@ -284,12 +279,3 @@ class ODS:
         z = shared.randn((self.num_fit, math.prod(prior.latent_shape)))[0]
         return z, decode_flat(prior, z).unflatten(1, prior.shape)
 
-
-def noise(shared: Shared, *shape: int) -> Tensor:
-    return shared.randn(shape)[0].to(FLOAT)
-
-
-def unguided(z: Tensor) -> Affine:
-    """Coordinates of z (n, d) as they are, and no map."""
-    dim = z.shape[1]
-    return Affine(z.new_zeros(0), z.new_zeros(dim, 0), torch.eye(dim, dtype=z.dtype), z.new_zeros(dim))

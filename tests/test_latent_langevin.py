@@ -17,22 +17,13 @@ from bench.formulas import latent, mcmc
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
 from bench.rng import Rng
+from latent_truth import assert_moments, draw, measurements
 from methods.latent_langevin import LatentLangevin
 
-AXES, SHAPE, D = ("test", "langevin"), (1, 4, 4), 16
+AXES, SHAPE, D = ("test", "latent"), (1, 4, 4), 16
 RELEASED = {"num_chains": 1, "anneal": 1.0, "metropolis": False, "prior_drift": "released", "num_adapt": 0}
 NOTHING_BEFORE = {"num_adam": 0, "num_curvature": 0, "num_warmup": 0, "num_adapt": 0}  # the chain itself from its start
 PRECISION = {"correct": 1.0, "released": 1 / 6400}
-
-
-def measurements(prior, problem, m: int) -> Tensor:
-    rng = Rng(("test", "y"), range(m))
-    return problem.simulate(prior.sample(1, rng)[:, 0], rng)
-
-
-def draw(method, prior, problem, y, num_samples: int) -> Tensor:
-    rng = Rng(AXES, range(len(y)), range(num_samples))
-    return method.sample(prior, problem, y, num_samples, rng=rng)
 
 
 def mixture() -> GMM:
@@ -95,20 +86,6 @@ def latent_posterior(prior: ToyPrior, problem: ToyProblem, y: Tensor) -> tuple[T
     precision = torch.eye(D, dtype=y.dtype) + matrix.T @ matrix / problem.sigma_y**2
     residual = problem.residual(prior.mean.view(1, *SHAPE), y[None]).flatten()
     return torch.linalg.solve(precision, matrix.T @ residual) / problem.sigma_y**2, precision
-
-
-def assert_moments(x: Tensor, num_chains: int, mean: Tensor, covariance: Tensor) -> None:
-    """Samples (s, D), state-major, against a mean and a covariance, in standard errors told by the spread of chains.
-
-    Chains are independent, so that their means and mean products scatter as independent draws do: beyond 5 standard
-    errors with 64 chains once in 2e5 values, and there are 152.
-    """
-    chains = (x - mean).unflatten(0, (-1, num_chains)).transpose(0, 1)  # (C, T, D)
-    products = torch.einsum("cti,ctj->cij", chains, chains) / chains.shape[1]
-    for found, expected in ((chains.mean(1), torch.zeros_like(mean)), (products, covariance)):
-        error = found.std(0) / num_chains**0.5
-        assert ((found.mean(0) - expected).abs() < 5 * error).all()
-    assert (products.diagonal(dim1=1, dim2=2).std(0) / num_chains**0.5 < 0.05 * covariance.diag()).all()  # it has power
 
 
 @pytest.mark.parametrize("anneal", [1.0, 10.0])

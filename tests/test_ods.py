@@ -16,6 +16,7 @@ from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.cost import counted
 from bench.formulas import trajectory
 from bench.formulas.nets import MLP, flatten_state, initialise, load_state
+from bench.formulas.outsourced import Shared
 from bench.formulas.sampler import Policy, Sampler
 from bench.formulas.trajectory import Kernel
 from bench.rng import Rng
@@ -251,19 +252,22 @@ def test_without_gradients_all_modes_are_found_with_their_weights():
     problem, y, n = EightModes(), torch.zeros(1, 1, dtype=torch.float64), 500
     axis = torch.linspace(-5, 5, 401, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
-    mass = (problem.log_likelihood(grid, grid) - grid.square().sum(1) / 2).exp() / (2 * math.pi) * (axis[1] - axis[0]) ** 2
+    density = (problem.log_likelihood(grid, grid) - grid.square().sum(1) / 2).exp() / (2 * math.pi)
+    mass = density * (axis[1] - axis[0]) ** 2
     log_z, weights = mass.sum().log(), torch.zeros(8, dtype=mass.dtype).index_add_(0, mode_of(grid), mass) / mass.sum()
 
     method = ODS(
         amortised=False, num_steps=12, last=0.05, num_iterations=400, group_size=16, learning_rate=1e-2, replays=1,
         num_fit=1024, beta_start=0.05, width=128,
     )  # fmt: skip
-    x = draw(method, problem, y, n)[0]
+    trained = method._train_one(problem.prior, problem, y, Shared(rng_of("train"), 0))  # once for both questions
+    noise = rng_of("draw").randn((1000, 13, 2)).float()
+    x = trained.draw(y, noise[:, :n])[0]
     shares = torch.bincount(mode_of(x), minlength=8) / n
     assert (shares > 0).all()
     # 4 standard errors of 500 draws: 0.04 to 0.07
     assert ((shares - weights).abs() < 4 * (weights * (1 - weights) / n).sqrt()).all()
-    quality = method.diagnose(problem.prior, problem, y, 1000, rng=rng_of("judge"), state={})
+    quality = trained.judge(y, noise)
     # importance weights with an effective share e of n have a standard error ((1 / e - 1) / n)^(1/2) in log Z
     assert (quality.log_z - log_z).abs() < 5 * ((1 / quality.ess - 1) / 1000).sqrt()
     assert quality.elbo < log_z and quality.ess > 0.3

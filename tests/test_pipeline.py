@@ -102,9 +102,22 @@ def test_a_consistency_prior_of_ours_gives_the_same_bits_in_diffusers(tmp_path, 
     if num_steps == 1:
         assert torch.equal(prior.decode(z), theirs)
     decoded = prior.decode(z)
-    assert torch.equal(decoded, prior.decode(z))  # the noise between steps is fixed
+    assert torch.equal(decoded, prior.decode(z))  # the noise between steps is made of z
     # rows do not meet; the same sums in another order
     torch.testing.assert_close(decoded[2:3], prior.decode(z[2:3]), rtol=1e-4, atol=1e-4)
+
+
+def test_the_noise_between_steps_is_standard_normal():
+    prior = Consistency(ConsistencyMap(Pipeline(unet(), scheduler_of(CONSISTENCY, {}))), num_steps=3)
+    z = noise(1, 2000)[0]
+    first, second, _ = prior.noise(z).flatten(2)
+    for made in (first, second):
+        assert torch.equal(made.abs().sort(1).values, z.flatten(1).abs().sort(1).values)  # a rotation of z
+        # correlations of 2000 independent pairs; 64 x 64 of them stay within 5 standard errors, but for the 64 that
+        # are one because each entry of the noise is one of z up to its sign
+        correlated = (made.T @ z.flatten(1) / 2000).abs() > 5 / 2000**0.5
+        assert correlated.sum() == 64
+    assert not torch.equal(first, second)
 
 
 def test_the_consistency_map_is_the_identity_at_the_smallest_noise():

@@ -58,7 +58,8 @@ def effective_sample_size(chains: Tensor) -> Tensor:
 def nested_rhat(chains: Tensor) -> Tensor:
     """Agreement of K groups of M chains of T states, `(..., K, M, T)` -> `(...)`: many chains, each of them short.
 
-    A group is an independent run; its mean counts, not that each chain has mixed. 1 where no state differs from another.
+    A group is an independent run: its mean counts, not that each chain has mixed. 1 where all states are
+    equal.
     Margossian et al. 2024, https://arxiv.org/abs/2110.13017, definition 2.
     """
     means = chains.mean(-1)

@@ -94,7 +94,7 @@ def crank_nicolson(position: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
 
 
 def retempered(state: State, ratio: Tensor | float) -> State:
-    """The state when the log likelihood is multiplied by `ratio`, () or (n,), and the prior is N(0, I): no evaluation."""
+    """The state under the prior N(0, I) when its log likelihood is multiplied by `ratio`, () or (n,): no evaluation."""
     ratio = torch.as_tensor(ratio, dtype=state.position.dtype, device=state.position.device)
     prior = state.position.square().sum(1) / 2
     gradient = ratio.view(-1, 1) * (state.gradient + state.position) - state.position
@@ -138,6 +138,11 @@ class DualAveraging(NamedTuple):
     @classmethod
     def begin(cls, step: Tensor) -> DualAveraging:
         return cls(step.log(), torch.zeros_like(step), step.log(), torch.zeros_like(step), 0)
+
+    @property
+    def kept(self) -> Tensor:
+        """Logarithm of the step to go on with: the average, or the start where nothing was learnt."""
+        return self.log_average if self.count else self.log_step
 
     def updated(self, acceptance: Tensor, goal: float) -> DualAveraging:
         """Towards acceptance `goal`; shapes of steps and acceptance agree.

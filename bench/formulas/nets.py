@@ -75,3 +75,15 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], prefix: str) -> n
         words = " ".join(str(error).split())
         raise ValueError(f"state {prefix!r} was not made with these settings: {words}; train again") from None
     return module
+
+
+def step(
+    optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float, progress: float, max_gradient: float
+) -> None:
+    """One descent; the rate rises over the first twentieth of `progress` in [0, 1), and then falls to zero."""
+    (group,) = optimiser.param_groups
+    group["lr"] = learning_rate * min(1.0, 0.05 + 20 * progress) * (1 - progress**2)
+    optimiser.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(group["params"], max_gradient)
+    optimiser.step()

@@ -115,6 +115,10 @@ class Shared:
     def randint(self, high: int, shape: tuple[int, ...]) -> Tensor:
         return self.rng.randint(high, self._safe(shape)).view(len(self), *shape)
 
+    def noise(self, *shape: int) -> Tensor:
+        """Standard normal numbers of one stream for paths, of that very shape."""
+        return self.randn(shape)[0].to(FLOAT)
+
     def only(self, i: int) -> Shared:
         return Shared(self.rng.only(i), self.num_samples)
 

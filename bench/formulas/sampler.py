@@ -19,7 +19,6 @@ from bench.formulas.trajectory import (
 )
 
 TABLE_GAIN = 10.0  # tables learn as much faster than networks under Adam
-MAX_SHARPER = 2.0  # what the network may add to the logarithm of a precision
 
 
 class Policy(nn.Module):
@@ -31,7 +30,7 @@ class Policy(nn.Module):
     def __init__(self, num_steps: int, dim: int, num_features: int, width: int, num_layers: int) -> None:
         super().__init__()
         self.num_steps = num_steps
-        self.net = MLP(2 * dim + num_features, 2 * dim, width, num_layers)
+        self.net = MLP(2 * dim + num_features, dim, width, num_layers)
         self.gain = nn.Parameter(torch.zeros(num_steps, dim))
         self.sharpness = nn.Parameter(torch.zeros(num_steps, dim))
 
@@ -41,9 +40,8 @@ class Policy(nn.Module):
         """Corrected pull and precision (n, d) at states z (n, d) of steps `step` (n,) int64."""
         scale = precision.sqrt()
         inputs, time = torch.cat([z, pull / scale, features], 1), step.to(z.dtype) / self.num_steps
-        shift, sharpness = self.net(inputs, time).chunk(2, 1)
-        pull = pull * (TABLE_GAIN * self.gain[step]).exp() + scale * shift
-        return pull, precision * (TABLE_GAIN * self.sharpness[step] + MAX_SHARPER * sharpness.tanh()).exp()
+        pull = pull * (TABLE_GAIN * self.gain[step]).exp() + scale * self.net(inputs, time)
+        return pull, precision * (TABLE_GAIN * self.sharpness[step]).exp()
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,12 @@ class Affine(NamedTuple):
     curvature: Tensor
 
 
+def no_map(z: Tensor) -> Affine:
+    """The coordinates of z (n, d) as they are, to no image."""
+    dim = z.shape[1]
+    return Affine(z.new_zeros(0), z.new_zeros(dim, 0), torch.eye(dim, dtype=z.dtype, device=z.device), z.new_zeros(dim))
+
+
 def fit_affine(z: Tensor, x: Tensor, ridge: float = 1e-3) -> tuple[Tensor, Tensor]:
     """Least squares of x (n, D) on standard normal z (n, d): shift (D,) and matrix (d, D); ridge in draws per draw."""
     centred = z - z.mean(0)

@@ -149,7 +149,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         f"frechet-{FEATURES}-n{BLOCK}",
-        f"Frechet distance of samples, in blocks of {BLOCK}, to the held-out images of the class: of Gaussians fitted to "
+        f"Frechet distance of samples, in blocks of {BLOCK}, to held-out images of the class: of Gaussians fitted to "
         f"features of the classifier {FEATURES}. It falls with the size of a block: compare it with the floor",
         "lower",
         "features^2",

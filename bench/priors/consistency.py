@@ -2,11 +2,13 @@
 
 Song et al., Consistency Models, ICML 2023. https://arxiv.org/abs/2303.01469
 
-With more than one step the noise between steps is the same for every z, so that the map is deterministic.
+With more than one step the map is deterministic, too: the noise between steps is z itself, shuffled. That keeps it
+standard normal; one noise for all z would pull every image towards the same ones.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +39,7 @@ class Settings:
     layers_per_block: int = 0
     num_iterations: int = 900
     batch_size: int = 128
-    learning_rate: float = 4e-3
+    learning_rate: float = 8e-3
     ema_decay: float = 0.999
     target_decay: float = 0.95
     sigma_min: float = 0.002
@@ -82,9 +84,15 @@ class Consistency:
         return networks.draw(self, num_samples, rng)
 
     def decode(self, z: Tensor) -> Tensor:
-        """f(sigma_max z, sigma_max), and so on with the same noise for every z: (n, *z) -> (n, *x)."""
-        noise = None if self.num_steps == 1 else self._noise.to(z.device)
+        """f(sigma_max z, sigma_max), and with more steps so on, with noise made of z: (n, *z) -> (n, *x)."""
+        noise = None if self.num_steps == 1 else self.noise(z.float())
         return self.map.multistep(z.float(), noise).to(z.dtype)
+
+    def noise(self, z: Tensor) -> Tensor:
+        """What is added after each step, (num_steps, n, *x): the entries of z (n, *z) shuffled, with other signs."""
+        orders, signs = self._shuffles
+        shuffled = z.flatten(1)[:, orders.to(z.device)] * signs.to(z)  # (n, num_steps, D)
+        return shuffled.transpose(0, 1).unflatten(2, self.shape)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """The teacher's E[x | x_t]."""
@@ -95,9 +103,10 @@ class Consistency:
         return self.teacher.log_prob(x)
 
     @cached_property
-    def _noise(self) -> Tensor:
-        rng = Rng(("consistency", "noise between steps"), (0,), dtype=torch.float32)
-        return rng.randn((self.num_steps, 1, *self.shape))[0]
+    def _shuffles(self) -> tuple[Tensor, Tensor]:
+        """Orders of the D entries of an image and signs, (num_steps, D) each, always the same ones."""
+        rng, size = Rng(("consistency", "noise between steps"), (0,)), (self.num_steps, math.prod(self.shape))
+        return rng.rand(size)[0].argsort(1), 2.0 * rng.randint(2, size)[0] - 1
 
 
 def fit(

@@ -1,8 +1,8 @@
 """Distilling a consistency map from a teacher's denoiser, by one of two objectives.
 
 "distillation": algorithm 2 of Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, with
-squared error and, as target, a running average of the student. "regression": fit the ends of the teacher's ODE, as Luhman
-and Luhman 2021 do, https://arxiv.org/abs/2101.02388.
+squared error and, as target, a running average of the student. "regression": fit the ends of the teacher's ODE, as
+Luhman and Luhman 2021 do, https://arxiv.org/abs/2101.02388.
 """
 
 from __future__ import annotations

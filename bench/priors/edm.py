@@ -29,7 +29,7 @@ class Settings:
     num_ode_steps: int = 10  # of the decoder
     channels: tuple[int, ...] = (16, 16)
     layers_per_block: int = 0
-    num_iterations: int = 1500
+    num_iterations: int = 1200
     batch_size: int = 128
     learning_rate: float = 8e-3
     ema_decay: float = 0.999

@@ -42,12 +42,12 @@ def _maximise(flat: Tensor, responsibility: Tensor, shrinkage: float, floor: flo
     return GMM(counts / counts.sum(), means, covariances)
 
 
-def decoder_card(mixture: GMM, num_rows: int = 512) -> dict:
+def decoder_card(mixture: GMM, num_rows: int = 1024) -> dict:
     """How far the decoder's ODE is from its limits: finer steps, and a start at far more noise, RMS over pixels."""
-    z = Rng(("decoder card",), (0,)).randn((num_rows, *mixture.latent_shape))[0]
-    fine = dataclasses.replace(mixture, num_ode_steps=200)
-    far = dataclasses.replace(mixture, num_ode_steps=300, sigma_max=8 * mixture.sigma_max)
-    decoded, reference = mixture.decode(z), fine.decode(z)
+    z = Rng(("decoder card",), (0,)).randn((num_rows, *mixture.latent_shape))[0]  # many: a few in a thousand err most
+    fine = dataclasses.replace(mixture, num_ode_steps=60)  # its own error is a few 1e-6
+    far = dataclasses.replace(mixture, num_ode_steps=80, sigma_max=8 * mixture.sigma_max)
+    decoded, reference, further = (torch.cat([f.decode(part) for part in z.split(256)]) for f in (mixture, fine, far))
 
     def rms(difference: Tensor) -> float:
         return difference.square().mean().sqrt().item()
@@ -57,5 +57,5 @@ def decoder_card(mixture: GMM, num_rows: int = 512) -> dict:
         "sigma_max": mixture.sigma_max,
         "rms_error_against_fine_integrator": rms(decoded - reference),
         "max_error_against_fine_integrator": (decoded - reference).abs().max().item(),
-        "rms_change_from_larger_sigma_max": rms(reference - far.decode(z)),
+        "rms_change_from_larger_sigma_max": rms(reference - further),
     }

@@ -27,7 +27,7 @@ class Settings:
     num_features: int = 8  # of the time
     num_iterations: int = 8000
     batch_size: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     ema_decay: float = 0.999
 
 

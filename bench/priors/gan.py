@@ -21,13 +21,13 @@ from bench.types import Prior, Random
 
 @dataclass(frozen=True)
 class Settings:
-    num_latents: int = 32
-    width: int = 256
+    num_latents: int = 16
+    width: int = 192
     depth: int = 3
-    num_iterations: int = 3000
+    num_iterations: int = 2500
     batch_size: int = 128
-    learning_rate: float = 5e-4
-    penalty: float = 1.0  # on the squared gradient of the critic, halved
+    learning_rate: float = 1e-3
+    penalty: float = 0.3  # on the squared gradient of the critic, halved
     ema_decay: float = 0.995
 
 

@@ -35,7 +35,7 @@ class GMM:
     means: Tensor
     covariances: Tensor
     sigma_max: float = 10.0  # where the probability-flow ODE starts
-    num_ode_steps: int = 8
+    num_ode_steps: int = 12
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
     sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)  # worth asking for; exact beyond, too

@@ -98,7 +98,7 @@ class ConsistencyMap:
         return scheduler.sigmas, scheduler.timesteps
 
     def multistep(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        """Algorithm 1, z (n, *x) to x, float32, with noise (num_steps, 1 or n, *x) after each step; None is one step."""
+        """Algorithm 1: z (n, *x) to x, float32; noise (num_steps, 1 or n, *x) after each step, None for one step."""
         config, num_steps = self.pipeline.scheduler.config, 1 if noise is None else len(noise)
         sigmas, times = self.levels(num_steps)
         x = z * config.sigma_max

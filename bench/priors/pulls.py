@@ -1,8 +1,8 @@
 """The pulls a_k = S_k^-1 (x - mu_k), S_k = C_k + sigma^2 I, of a mixture's components, and the score made of them.
 
-log w_k N(x; mu_k, S_k) has gradient -a_k, so the score is s = -sum_k r_k a_k with responsibilities r, and its derivative
-along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k. In this form a vector-Jacobian product costs
-what the score itself costs; left to automatic differentiation it costs three times that.
+log w_k N(x; mu_k, S_k) has gradient -a_k, so the score is s = -sum_k r_k a_k with responsibilities r. Its derivative
+along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k. In this form a vector-Jacobian product
+costs what the score itself costs; left to automatic differentiation it costs three times that.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ from bench.types import Prior
 @dataclass(frozen=True)
 class Settings:
     num_latents: int = 16
-    width: int = 256
+    width: int = 128
     depth: int = 2
-    num_iterations: int = 8000
+    num_iterations: int = 3500
     batch_size: int = 128
     learning_rate: float = 2e-3
     ema_decay: float = 0.999

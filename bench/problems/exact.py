@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.formulas import mcmc
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
-from bench.problems.latent import LatentSMC
+from bench.problems.latent import LatentSMC, Unknown
 from bench.problems.reward import opened
 from bench.types import Cap, Prior, Problem, Random
 
@@ -57,27 +57,6 @@ def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:
     """The posterior under the prior that this one was distilled from, where that one is embedded."""
     teacher = prior.teacher if isinstance(prior, Distilled) else None
     return exact_posterior(teacher, problem) if isinstance(teacher, (GMM, Atoms)) else None
-
-
-@dataclass(frozen=True, eq=False)
-class Unknown:
-    """No posterior: draws that are not numbers, and why."""
-
-    prior: Prior
-    why: str
-
-    kind: ClassVar[str] = "none"
-    perplexity_of: ClassVar[None] = None
-    offered: ClassVar[bool] = False
-
-    def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
-        return y.new_full((len(y), num_samples, *self.prior.shape), torch.nan)
-
-    def moments(self, y: Tensor) -> None:
-        return None
-
-    def perplexity(self, y: Tensor) -> None:
-        return None
 
 
 @dataclass(frozen=True, eq=False)

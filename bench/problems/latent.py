@@ -30,14 +30,18 @@ class Particles:
     log_likelihood: Tensor
     ancestor: Tensor
 
+    def draws(self, num_samples: int) -> Tensor:
+        """(num_samples, *x): all particles after the last move, then after the one before it, and so on."""
+        return self.x.transpose(0, 1).flip(0).flatten(0, 1)[:num_samples]
+
 
 @dataclass(frozen=True, eq=False)
 class LatentSMC:
     """Particles carried from N(0, I) to p(z | y) through tempered likelihoods; only log_likelihood and decode are used.
 
     Each temperature keeps `ess_share` of the particles effective, then resamples and moves them by Hamiltonian Monte
-    Carlo in coordinates whitened by their own covariance (Buchholz, Chopin & Jacob 2021, https://arxiv.org/abs/1808.07730).
-    A reference only where independent runs agree (`convergence` and `bench.reference`).
+    Carlo in coordinates whitened by their own covariance. A reference only where independent runs agree (`convergence`
+    and `bench.reference`). Buchholz, Chopin & Jacob 2021, https://arxiv.org/abs/1808.07730
     """
 
     prior: Prior
@@ -46,6 +50,7 @@ class LatentSMC:
     num_moves: int = 2
     num_leapfrog: int = 6
     num_final_moves: int = 6
+    num_kept: int = 3  # of the final moves, after which particles are draws
     ess_share: float = 0.6
 
     kind: ClassVar[str] = "tempered SMC in z"
@@ -54,11 +59,11 @@ class LatentSMC:
 
     def size(self, num_samples: int) -> int:
         """Number of particles when that many draws are asked for."""
-        return max(self.num_particles, num_samples)
+        return max(self.num_particles, math.ceil(num_samples / self.num_kept))
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         runs = [self.run(y[i : i + 1], num_samples, rng.only(i)) for i in range(len(y))]
-        return torch.stack([particles.x[:num_samples, -1] for particles in runs])
+        return torch.stack([particles.draws(num_samples) for particles in runs])
 
     def moments(self, y: Tensor) -> None:
         return None
@@ -73,8 +78,10 @@ class LatentSMC:
         state = mcmc.start(rng.randn((n * dim,)).view(n, dim), target)
         ancestor, step = torch.arange(n, device=y.device), torch.as_tensor(0.3).to(y)
         beta, temperatures = torch.zeros_like(step), 0
-        while beta < 1 and temperatures < MAX_TEMPERATURES:  # a likelihood that is not a number has no next one
+        while beta < 1:
             likelihood = _log_likelihood(state)
+            if temperatures == MAX_TEMPERATURES or not likelihood.isfinite().any():
+                return self._nothing(y, n)
             beta, previous = mcmc.next_temperature(likelihood[None], beta[None], self.ess_share)[0], beta
             weights = ((beta - previous) * likelihood).softmax(0)
             index = mcmc.systematic_resample(weights[None], rng.rand(()))[0]
@@ -83,9 +90,17 @@ class LatentSMC:
             state, temperatures = states[-1], temperatures + 1
         states, _ = self._moved(state, target, beta, step, self.num_final_moves, rng)
         order = rng.rand((n,)).flatten().argsort()
-        last = [mcmc.State(*(part[order] for part in state)) for state in states[self.num_final_moves // 2 :]]
+        last = [mcmc.State(*(part[order] for part in state)) for state in states[-self.num_kept :]]
         x = [self.prior.decode(state.position.unflatten(1, self.prior.latent_shape)) for state in last]
         return Particles(torch.stack(x, 1), torch.stack([_log_likelihood(state) for state in last], 1), ancestor[order])
+
+    def _nothing(self, y: Tensor, n: int) -> Particles:
+        """What no comparison admits: the particles have not reached the posterior."""
+        return Particles(
+            y.new_full((n, self.num_kept, *self.prior.shape), torch.nan),
+            y.new_full((n, self.num_kept), torch.nan),
+            torch.zeros(n, dtype=torch.long, device=y.device),
+        )
 
     def _moved(
         self, state: mcmc.State, target: mcmc.Target, beta: Tensor, step: Tensor, num_moves: int, rng: Random
@@ -114,6 +129,27 @@ class LatentSMC:
         return moved, step
 
 
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """No posterior: draws that are not numbers, and why."""
+
+    prior: Prior
+    why: str
+
+    kind: ClassVar[str] = "none"
+    perplexity_of: ClassVar[None] = None
+    offered: ClassVar[bool] = False
+
+    def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
+        return y.new_full((len(y), num_samples, *self.prior.shape), torch.nan)
+
+    def moments(self, y: Tensor) -> None:
+        return None
+
+    def perplexity(self, y: Tensor) -> None:
+        return None
+
+
 def convergence(a: Particles, b: Particles) -> dict[str, float]:
     """Largest R-hat between two runs and smallest effective sample size of both together, over several expectations.
 
@@ -134,7 +170,8 @@ def convergence(a: Particles, b: Particles) -> dict[str, float]:
 
 
 def _log_likelihood(state: mcmc.State) -> Tensor:
-    return state.log_density + state.position.square().sum(1) / 2
+    """Of each particle, (n,); what is not a number is impossible."""
+    return (state.log_density + state.position.square().sum(1) / 2).nan_to_num(nan=-math.inf, neginf=-math.inf)
 
 
 def _root_of_covariance(z: Tensor) -> Tensor:

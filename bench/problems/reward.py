@@ -84,7 +84,7 @@ class Reward:
         return self.classifier.features(x)
 
     def real_features(self, y: Tensor) -> RealFeatures:
-        """Moments of the features of real images, and their floor, of the classes y (m, *y): (m, F), (m, F, F), (m,)."""
+        """Moments and floor of the features of real images of the classes y (m, *y): (m, F), (m, F, F), (m,)."""
         classes, real = y.flatten(1).argmax(1), self.classifier.real
         return RealFeatures(*(part[classes].to(y) for part in (real.mean, real.covariance, real.floor)))
 
@@ -103,9 +103,11 @@ def check_reward(parameters: Mapping[str, object], x_shape: Shape) -> None:
     """ValueError, in words, when no classifier has that name or it is not for images (c, h, w) of that shape."""
     unknown = set(parameters) - {"classifier", "beta", "differentiable"}
     if unknown or not {"classifier", "beta"} <= set(parameters):
-        raise ValueError(f"parameters of {NAME}: expected classifier, beta and perhaps differentiable, got {parameters}")
-    definition = definition_of(str(parameters["classifier"]))
+        names = ", ".join(parameters)
+        raise ValueError(f"parameters of {NAME}: expected classifier, beta and perhaps differentiable, got {names}")
+    name = str(parameters["classifier"])
+    definition = definition_of(name)
     if tuple(x_shape) != definition.x_shape:
-        raise ValueError(f"classifier {parameters['classifier']} is for images {definition.x_shape}, got {tuple(x_shape)}")
+        raise ValueError(f"classifier {name} is for images {definition.x_shape}, got {tuple(x_shape)}")
     if not is_positive(parameters["beta"]):
         raise ValueError(f"beta must be a positive number, got {parameters['beta']!r}")

@@ -29,7 +29,7 @@ def naive_adjoint_matching(
     log_reward: Callable[[Tensor], Tensor],
     num_samples: int,
     rng: Random,
-    num_paths: int = 32,
+    num_paths: int = 64,
     num_steps: int = 40,
 ) -> Tensor:
     """End points (num_samples, 2) of the optimally controlled process, one per start."""

@@ -99,7 +99,7 @@ class Generator:
         return self.decode(torch.cat(draws)).unflatten(0, (len(rng), num_samples))
 
 
-def fit_flow(source: Source, data: Data, rng: Random, num_iterations: int, num_pairs: int = 32768, batch: int = 512) -> Flow:
+def fit_flow(source: Source, data: Data, rng: Random, num_iterations: int, num_pairs: int = 16384, batch: int = 512) -> Flow:
     """Regression of v(x_t, t) on x_1 - x_0 along straight lines between optimally paired minibatches."""
     flow = Flow(network(rng), source)
     pairs = torch.cat([optimal_pairs(source, data, rng) for _ in range(num_pairs // 256)]).float()

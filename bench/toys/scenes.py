@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -21,8 +21,11 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class Samples:
-    """What a sampler drew: points (n, 2), their paths (n, T + 1, 2), the signal left at each of the T + 1 times, and its
-    estimates of log Z with the lower bound and the effective share of its importance weights."""
+    """What a sampler drew: points (n, 2), their paths (n, T + 1, 2), the share of the target in the states at each of the
+    T + 1 times, its estimate of log Z, a lower bound, and the effective share of its importance weights.
+
+    seconds: of training, of one thread.
+    """
 
     points: Tensor
     paths: Tensor
@@ -30,6 +33,7 @@ class Samples:
     log_z: float
     elbo: float
     ess: float
+    seconds: float
 
 
 class Sampler(Protocol):
@@ -65,9 +69,9 @@ class Posterior:
 
 @dataclass(frozen=True)
 class Case:
-    """One posterior, sets of draws from it in noise and in data space by name, and where its modes are in data space.
+    """One posterior, where its modes are in data space, the samples drawn in noise space, and all draws by name.
 
-    "grid" are draws by the grid, the truth; "floor" as many others, to tell what distance equal laws have.
+    "grid" are draws by the grid, the truth; "floor" as many others, which tell what distance equal laws have.
     """
 
     name: str
@@ -76,7 +80,7 @@ class Case:
     modes: Tensor
     noise: dict[str, Tensor]
     data: dict[str, Tensor]
-    estimates: dict[str, Samples] = field(default_factory=dict)
+    samples: Samples
 
 
 def tabulate(generator: Flow | Generator, problem: Band, level: float, grid: Grid) -> Posterior:
@@ -95,7 +99,7 @@ def case_of(
     samples = sampler(Plane(scale), Tilted(posterior.log_density, scale), num, rng)
     noise["ods"] = samples.points
     data = {key: posterior.decode(z) for key, z in noise.items()}
-    return Case(name, posterior, window, modes, noise, data, {"ods": samples})
+    return Case(name, posterior, window, modes, noise, data, samples)
 
 
 @dataclass(frozen=True)
@@ -143,12 +147,12 @@ class Marginals:
     sigma_y: float = 0.15
     scale: float = 1.2  # standard deviation of the noise from which the data-space sampler starts
 
-    def compute(self, sampler: Sampler) -> MarginalsResult:
+    def compute(self, sampler: Sampler) -> TwoSpaces:
         rng, data = self._rng("sample"), swiss_roll()
         flow = fit_flow(Gaussian(), data, self._rng("fit"), self.flow_iterations)
         posterior = tabulate(flow, Band(0, self.sigma_y), self.level, Grid(3.6, self.side))
         window = Grid(2.4, self.side, (0.3, 0.2))
-        case = case_of("noise space", posterior, window, data.crossings(0, self.level), 1.0, sampler, self.num_samples, rng)
+        case = case_of("flow", posterior, window, data.crossings(0, self.level), 1.0, sampler, self.num_samples, rng)
 
         log_prior = torch.cat([flow.log_prob(part) for part in window.points.split(CHUNK)])
         log_density = log_prior + posterior.reward(window.points)
@@ -156,17 +160,18 @@ class Marginals:
         table = Tabulated(window, log_density.view(self.side, self.side)).floored(60.0)
         direct = sampler(Plane(self.scale), Tilted(table, self.scale), self.num_samples, rng)
         entropies = {
-            "noise space": relative_entropy(posterior.probability, posterior.log_prior, posterior.grid.width),
-            "data space": relative_entropy(probability, Gaussian(self.scale).log_prob(window.points), window.width),
+            "noise": relative_entropy(posterior.probability, posterior.log_prior, posterior.grid.width),
+            "data": relative_entropy(probability, Gaussian(self.scale).log_prob(window.points), window.width),
         }
-        return MarginalsResult(case, direct, probability, log_z, self.scale, entropies)
+        case.data["ods in data space"] = direct.points
+        return TwoSpaces(case, direct, probability, log_z, self.scale, entropies)
 
     def _rng(self, *axes: str) -> Rng:
         return Rng(("toy", "marginals", *axes), [self.seed])
 
 
 @dataclass(frozen=True)
-class MarginalsResult:
+class TwoSpaces:
     """`case` in noise space; `direct`, the samples made in data space, whose target has `probability` on case.window;
     relative entropies, in nats, of either target from the Gaussian where its sampler starts."""
 
@@ -190,19 +195,26 @@ class Moons:
     sigma_y: float = 0.15
     num_lines: int = 60  # paths of the flow that are drawn
 
-    def compute(self, sampler: Sampler) -> list[tuple[Case, Tensor]]:
-        """Each case, "adjoint" among its draws in data space, with paths of the flow (num_lines, num_steps + 1, 2)."""
+    def compute(self, sampler: Sampler) -> list[MoonsCase]:
         data, problem = two_moons(), Band(1, self.sigma_y)
         modes, window = data.crossings(1, self.level), Grid(2.9, self.side)
-        sources = {"Gaussian": (Gaussian(), 1.0, 3.6), "8 Gaussians": (EightGaussians(), 1.6, 3.0)}
+        sources = {"1 Gaussian": (Gaussian(), 1.0, 3.6), "8 Gaussians": (EightGaussians(), 1.6, 3.0)}
         found = []
         for name, (source, scale, half) in sources.items():
             flow = fit_flow(source, data, self._rng("fit", name), self.flow_iterations)
             posterior, rng = tabulate(flow, problem, self.level, Grid(half, self.side)), self._rng("sample", name)
             case = case_of(name, posterior, window, modes, scale, sampler, self.num_samples, rng)
             case.data["adjoint"] = naive_adjoint_matching(flow, posterior.reward, self.num_samples, rng)
-            found.append((case, flow.paths(source.sample(self.num_lines, rng))))
+            found.append(MoonsCase(case, flow.paths(source.sample(self.num_lines, rng))))
         return found
 
     def _rng(self, *axes: str) -> Rng:
         return Rng(("toy", "moons", *axes), [self.seed])
+
+
+@dataclass(frozen=True)
+class MoonsCase:
+    """A case with "adjoint" among its draws in data space, and paths (n, T + 1, 2) of its flow."""
+
+    case: Case
+    paths: Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,8 +15,8 @@ from bench.report.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing
 from bench.report.text import csv_text
 
 COLOURS = {"prior": "#0072B2", "constraint": "#009E73", "posterior": "#D55E00", "samples": "#5b3a8c", "other": "#7a4a1d"}
-NUM_CELLS = 120  # along the side of a drawn density
-FAINT = 2e-3  # of the peak: what is fainter is white, and not in the csv
+NUM_CELLS = 100  # along the side of a drawn density
+FAINT = 5e-3  # of the peak: what is fainter is white, and not in the csv
 
 Extent = tuple[float, float, float, float]  # left, right, bottom, top
 
@@ -47,45 +47,43 @@ class Paths:
 
 
 Layer = Density | Points | Paths
+Number = tuple[str, str, str, float]  # place, quantity, sampler, value
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Layers, drawn in order, over a square; `remark` is small print below."""
+    """Layers, drawn in order over the square of the first, a density; `remark` is small print below."""
 
-    extent: Extent
     layers: Sequence[Layer]
     remark: str = ""
 
 
 @dataclass(frozen=True)
 class Board:
-    """Panels in rows and columns, None for an empty place, and numbers (panel, quantity, sampler, value) for the csv."""
+    """Panels in rows and columns, and the numbers that go with them into the csv."""
 
-    stem: str
     columns: Sequence[str]
     rows: Sequence[str]
-    panels: Sequence[Sequence[Panel | None]]
-    numbers: Sequence[tuple[str, str, str, float]] = field(default_factory=tuple)
+    panels: Sequence[Sequence[Panel]]
+    numbers: Sequence[Number]
+    note: str = ""  # below all panels
 
 
-def draw(board: Board) -> Drawing:
+def draw(stem: str, board: Board) -> Drawing:
     """All panels square and of one size, columns named above, rows at the left."""
     size = (WIDTH - 0.25) / len(board.columns)
-    remarks = sum(any(panel and panel.remark for panel in row) for row in board.panels)
-    figure = Figure(figsize=(WIDTH, size * len(board.rows) + 0.12 * remarks + 0.3), layout="constrained")
+    remarks = sum(max(panel.remark.count("\n") + bool(panel.remark) for panel in row) for row in board.panels)
+    figure = Figure(figsize=(WIDTH, size * len(board.rows) + 0.11 * remarks + 0.4), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     axes = figure.subplots(len(board.rows), len(board.columns), squeeze=False)
-    for i, row in enumerate(board.panels):
-        for j, panel in enumerate(row):
-            if panel is None:
-                axes[i, j].set_axis_off()
-            else:
-                _draw_panel(axes[i, j], panel)
-            if i == 0:
-                axes[i, j].set_title(board.columns[j], fontweight="bold", pad=4)
-        axes[i, 0].set_ylabel(board.rows[i], fontweight="bold", color=INK)
-    return Drawing(board.stem, figure, csv_text(("panel", "layer", "kind", "x", "y", "value"), _rows(board)))
+    for places, row, panels in zip(axes, board.rows, board.panels, strict=True):
+        for place, panel in zip(places, panels, strict=True):
+            _draw_panel(place, panel)
+        places[0].set_ylabel(row, fontweight="bold", color=INK)
+    for place, column in zip(axes[0], board.columns, strict=True):
+        place.set_title(column, fontweight="bold", pad=4)
+    figure.supxlabel(board.note, fontsize=6, color=MUTED)
+    return Drawing(stem, figure, csv_text(("panel", "layer", "kind", "x", "y", "value"), _rows(board)))
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
@@ -105,7 +103,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
                 axes.scatter(*layer.points.T, s=1.6, color=colour, alpha=0.5, linewidths=0, rasterized=True)
             case Paths():
                 axes.add_collection(LineCollection(layer.paths, colors=colour, linewidths=0.4, alpha=0.55))
-    left, right, bottom, top = panel.extent
+    left, right, bottom, top = panel.layers[0].extent
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=HAIRLINE, linewidth=0.6)
     if panel.remark:
@@ -116,11 +114,11 @@ def _rows(board: Board) -> Iterator[tuple]:
     """What is drawn, then the numbers."""
     for row, panels in zip(board.rows, board.panels, strict=True):
         for column, panel in zip(board.columns, panels, strict=True):
-            for layer in panel.layers if panel else ():
+            for layer in panel.layers:
                 place = (f"{row} / {column}".replace("\n", " "), layer.name)
                 yield from ((*place, *values) for values in _values(layer))
-    for panel, quantity, sampler, value in board.numbers:
-        yield panel, f"{quantity}: {sampler}" if sampler else quantity, "number", None, None, value
+    for place, quantity, sampler, value in board.numbers:
+        yield place, f"{quantity}: {sampler}", "number", None, None, value
 
 
 def _values(layer: Layer) -> Iterator[tuple[str, float, float, float | None]]:
@@ -129,12 +127,12 @@ def _values(layer: Layer) -> Iterator[tuple[str, float, float, float | None]]:
             values = _coarse(layer.values)
             x, y = _ticks(layer.extent, len(values))
             for i, j in np.argwhere(values > FAINT * values.max()):
-                yield "density", round(float(x[j]), 4), round(float(y[i]), 4), float(f"{values[i, j]:.4g}")
+                yield "density", round(float(x[j]), 3), round(float(y[i]), 3), float(f"{values[i, j]:.3g}")
         case Points():
-            yield from (("point", round(float(x), 4), round(float(y), 4), None) for x, y in layer.points)
+            yield from (("point", round(float(x), 3), round(float(y), 3), None) for x, y in layer.points)
         case Paths():
             for number, path in enumerate(layer.paths):
-                yield from (("path", round(float(x), 4), round(float(y), 4), number) for x, y in path)
+                yield from (("path", round(float(x), 3), round(float(y), 3), number) for x, y in path)
 
 
 def _coarse(values: np.ndarray) -> np.ndarray:
