@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ def main(spec_path: str) -> None:
     settings = parameters.pop("ods", {})
     known = [field.name for field in fields(scene)]
     for name in sorted(set(parameters) - set(known)):
-        raise UserError(f"{spec_path}: no parameter {name!r} of {spec['toy']}; expected some of {', '.join(known)}, ods")
+        raise UserError(f"{spec_path}: no parameter {name!r} of {spec['toy']}; expected {', '.join(known)} or ods")
     board = board_of(scene(**parameters).compute(ods(settings)))
     with matplotlib.rc_context(RC):
         save(draw(spec["toy"], board), Path(spec["root"]) / "figures", {"toy": spec["toy"], "provenance": provenance()})
@@ -85,12 +85,8 @@ def swiss_roll(cases: Sequence[Case]) -> Board:
 def noise_row(case: Case) -> list[Panel]:
     posterior, grid = case.posterior, case.posterior.grid
     shape = (grid.side, grid.side)
-    truth = Density("posterior (grid)", array(posterior.probability / grid.width**2), grid.extent, "posterior")
-    layers = [
-        Density("prior", array(posterior.log_prior.exp().view(shape)), grid.extent, "prior"),
-        Density("constraint", array(posterior.log_reward.exp().view(shape)), grid.extent, "constraint"),
-        truth,
-    ]
+    constraint = Density("constraint", array(posterior.log_reward.exp().view(shape)), grid.extent, "constraint")
+    layers = [noise_prior(case), constraint, truth := noise_posterior(case)]
     estimate = in_words(case.samples, posterior.log_z)
     return [*(Panel([layer]) for layer in layers), samples_on(truth, case.noise["ods"], estimate)]
 
@@ -124,9 +120,9 @@ def marginals(spaces: TwoSpaces) -> Board:
     for row, (first, last) in zip(rows, remarks, strict=True):
         row[0], row[-1] = Panel(row[0].layers, first), Panel(row[-1].layers, last)
     numbers = [*numbers_of(case), *estimates_of("data", outside), ("data", "log Z", "quadrature", spaces.log_z)]
-    numbers += [(name, "relative entropy of the target from the start", "grid", v) for name, v in spaces.entropies.items()]
+    numbers += [(name, "relative entropy from the start", "grid", value) for name, value in spaces.entropies.items()]
     names = ("noise space", "noise space,\nshown as data", "data space")
-    note = "surfaces: marginals of an ideal sampler, by grid; points: states of ODS; signal: share of the target in them"
+    note = "surfaces: an ideal sampler's marginals, by grid; points: states of ODS; signal: share of the target in them"
     return Board(columns, names, rows, numbers, note)
 
 
@@ -139,15 +135,12 @@ def moons(cases: Sequence[MoonsCase]) -> Board:
     """Figure 3: the flow; its noise space; in data space posterior, naive Adjoint Matching and ODS."""
     panels = []
     for found in cases:
-        case, grid = found.case, found.case.posterior.grid
-        truth = pushed_posterior(case)
-        target = Density("posterior (grid)", array(case.posterior.probability / grid.width**2), grid.extent, "posterior")
-        source = Density("prior", array(case.posterior.log_prior.exp().view(grid.side, -1)), grid.extent, "prior", outline=True)
-        inside = samples_on(target, case.noise["ods"], in_words(case.samples, case.posterior.log_z))
+        case, truth = found.case, pushed_posterior(found.case)
+        inside = samples_on(noise_posterior(case), case.noise["ods"], in_words(case.samples, case.posterior.log_z))
         panels.append(
             [
                 Panel([pushed_prior(case), Paths("flow", array(found.paths), "samples")]),
-                Panel([source, *inside.layers], inside.remark),
+                Panel([replace(noise_prior(case), outline=True), *inside.layers], inside.remark),
                 Panel([truth]),
                 samples_on(truth, case.data["adjoint"], nearness(case, "adjoint"), "adjoint", "other"),
                 samples_on(truth, case.data["ods"], nearness(case, "ods")),
@@ -161,8 +154,17 @@ def moons(cases: Sequence[MoonsCase]) -> Board:
 
 def samples_on(truth: Density, points: Tensor, remark: str, name: str = "ods", role: str = "samples") -> Panel:
     """Points over the outline of what holds 90 % of the truth."""
-    outline = Density(truth.name, truth.values, truth.extent, truth.role, outline=True)
-    return Panel([outline, Points(name, array(points[:NUM_DRAWN]), role)], remark)
+    return Panel([replace(truth, outline=True), Points(name, array(points[:NUM_DRAWN]), role)], remark)
+
+
+def noise_prior(case: Case) -> Density:
+    grid = case.posterior.grid
+    return Density("prior", array(case.posterior.log_prior.exp().view(grid.side, grid.side)), grid.extent, "prior")
+
+
+def noise_posterior(case: Case) -> Density:
+    grid = case.posterior.grid
+    return Density("posterior (grid)", array(case.posterior.probability / grid.width**2), grid.extent, "posterior")
 
 
 def pushed_prior(case: Case) -> Density:

@@ -99,8 +99,8 @@ class ODS:
         for name in (*sizes, "num_buffered"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
-        if self.num_steps < 2 or self.batch < 2:
-            raise ValueError("expected num_steps >= 2 and num_groups * group_size >= 2")
+        if self.num_steps < 2 or self.group_size < 2:
+            raise ValueError("expected num_steps >= 2 and group_size >= 2")
         if not 0 < self.last <= self.first < 1 or not 0 < self.beta_start <= 1:
             raise ValueError("expected 0 < last <= first < 1 and 0 < beta_start <= 1")
         choices = {"drift": ("langevin", "plain"), "guide": ("affine", "decoder"), "loss": ("vargrad", "tb")}

@@ -127,7 +127,8 @@ def test_a_measurement_does_not_depend_on_the_others_and_draws_can_be_many():
     assert whole.shape == (3, 16, *prior.shape)
     assert torch.equal(smc.sample(y[1:2], 16, Rng(("smc",), (1,))), whole[1:2])
     many = smc.sample(y[:1], 200, Rng(("smc",), (0,)))  # more than particles were asked for
-    assert len(many[0].flatten(1).unique(dim=0)) > 190  # each has been moved since it was last resampled
+    # two states of each of 100 particles, the second of them refused a quarter of the time
+    assert smc.size(200) == 100 and 150 < len(many[0].flatten(1).unique(dim=0)) < 200
     assert smc.moments(y) is smc.perplexity(y) is smc.perplexity_of is None and not smc.offered
 
 
@@ -220,9 +221,9 @@ def test_sets_of_a_decoder_prior_are_admitted_with_their_record():
 def test_more_particles_for_what_was_not_admitted():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
-    few = LatentSMC(prior, problem, num_particles=24, num_final_moves=2)  # too few to be worth 200 draws
+    few = LatentSMC(prior, problem, num_particles=8, num_final_moves=2)  # too few to be worth 200 draws
     *_, checks = draw(few, observations(prior, problem, 1), 16)
-    assert checks[0]["num_particles"] == 96 and "effective sample size" in reason(checks[0], 16)
+    assert checks[0]["num_particles"] == 32 and "effective sample size" in reason(checks[0], 16)
 
 
 def test_the_posterior_fits_the_prior():

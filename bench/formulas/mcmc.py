@@ -127,7 +127,7 @@ def adapted_step(step: Tensor, acceptance: Tensor, rate: float, goal: float = MA
 
 
 class DualAveraging(NamedTuple):
-    """Step sizes while they adapt, as logarithms: of the next step, of the average that is kept, of where they began."""
+    """Step sizes while they adapt, as logarithms: of the next one, of the average that is kept, of where they began."""
 
     log_step: Tensor
     log_average: Tensor

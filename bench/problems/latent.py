@@ -46,11 +46,11 @@ class LatentSMC:
 
     prior: Prior
     problem: Problem
-    num_particles: int = 512  # at least; never fewer than the draws
-    num_moves: int = 2
-    num_leapfrog: int = 6
-    num_final_moves: int = 6
-    num_kept: int = 3  # of the final moves, after which particles are draws
+    num_particles: int = 256  # at least; never fewer than what the draws need
+    num_moves: int = 1
+    num_leapfrog: int = 8
+    num_final_moves: int = 5
+    num_kept: int = 2  # of the final moves, after which particles are draws
     ess_share: float = 0.6
 
     kind: ClassVar[str] = "tempered SMC in z"
@@ -58,7 +58,7 @@ class LatentSMC:
     offered: ClassVar[bool] = False  # a further run would cost half of the reference itself
 
     def size(self, num_samples: int) -> int:
-        """Number of particles when that many draws are asked for."""
+        """Number of particles when that many draws are asked for: each gives one after each of the kept moves."""
         return max(self.num_particles, math.ceil(num_samples / self.num_kept))
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:

@@ -4,12 +4,12 @@ Title: Adjoint Matching: Fine-tuning Flow and Diffusion Generative Models with M
 Venue: ICLR 2025
 URL: https://arxiv.org/abs/2409.08861
 Deviations: nothing is trained. Adjoint Matching learns the control of dx = b dt + sigma(t) dB that trades E log r(x_1)
-  against its own energy, x_0 keeping its law. The optimum weights each path by r(x_1) / E[r(x_1) | x_0]; here it is drawn
-  as that, one of `num_paths` uncontrolled paths for each start.
+  against its own energy, x_0 keeping its law. The optimum weights each path by r(x_1) / E[r(x_1) | x_0]; here that is
+  drawn, one of `num_paths` uncontrolled paths for each start, so that no error is one of training.
 
 The process is that of its memoryless schedule, b = 2 v - x / t and sigma(t)^2 = 2 (1 - t) / t, which has the flow's
-marginals when the source is N(0, I) and independent of the data. A flow between minibatches paired by optimal transport,
-or from another source, breaks that, and the optimum is then not p(x) r(x).
+marginals when the source is N(0, I) and independent of the data. A flow between minibatches paired by optimal
+transport, or from another source, breaks that, and the optimum is then not p(x) r(x).
 """
 
 from __future__ import annotations

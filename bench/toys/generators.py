@@ -21,6 +21,10 @@ from bench.formulas.nets import MLP, initialise
 from bench.toys.densities import Data, Source
 from bench.types import Cap, Random
 
+PAIRED, NUM_PAIRED = 256, 64  # pairs of a minibatch, and minibatches
+FLOW_BATCH = 512
+EXPONENT = 0.3  # of the energy distance
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -99,14 +103,14 @@ class Generator:
         return self.decode(torch.cat(draws)).unflatten(0, (len(rng), num_samples))
 
 
-def fit_flow(source: Source, data: Data, rng: Random, num_iterations: int, num_pairs: int = 16384, batch: int = 512) -> Flow:
+def fit_flow(source: Source, data: Data, rng: Random, num_iterations: int) -> Flow:
     """Regression of v(x_t, t) on x_1 - x_0 along straight lines between optimally paired minibatches."""
     flow = Flow(network(rng), source)
-    pairs = torch.cat([optimal_pairs(source, data, rng) for _ in range(num_pairs // 256)]).float()
+    pairs = torch.cat([optimal_pairs(source, data, rng) for _ in range(NUM_PAIRED)]).float()
 
     def loss() -> Tensor:
-        rows = rng.randint(len(pairs), (batch,))[0]
-        x_0, x_1, t = pairs[rows, 0], pairs[rows, 1], rng.rand((batch,))[0].float()
+        rows = rng.randint(len(pairs), (FLOW_BATCH,))[0]
+        x_0, x_1, t = pairs[rows, 0], pairs[rows, 1], rng.rand((FLOW_BATCH,))[0].float()
         x_t = x_0 + t[:, None] * (x_1 - x_0)
         return (flow.velocity(x_t, t) - (x_1 - x_0)).square().sum(1).mean()
 
@@ -114,21 +118,19 @@ def fit_flow(source: Source, data: Data, rng: Random, num_iterations: int, num_p
     return flow
 
 
-def optimal_pairs(source: Source, data: Data, rng: Random, batch: int = 256) -> Tensor:
-    """Noise and data paired with the least sum of squared distances, (batch, 2, 2)."""
-    x_0, x_1 = source.sample(batch, rng), data.sample(batch, rng)
+def optimal_pairs(source: Source, data: Data, rng: Random) -> Tensor:
+    """Noise and data paired with the least sum of squared distances, (PAIRED, 2, 2)."""
+    x_0, x_1 = source.sample(PAIRED, rng), data.sample(PAIRED, rng)
     _, partner = linear_sum_assignment(torch.cdist(x_0, x_1).square().numpy())
     return torch.stack([x_0, x_1[partner]], 1)
 
 
-def fit_generator(
-    source: Source, data: Data, rng: Random, num_iterations: int, batch: int = 256
-) -> Generator:
+def fit_generator(source: Source, data: Data, rng: Random, num_iterations: int, batch: int = 256) -> Generator:
     """Minimum of 2 E|x - x'|^a - E|x - x''|^a between data x' and generated x, x''; a small exponent a sees detail."""
     generator = Generator(network(rng), source)
 
     def powers(x: Tensor, y: Tensor) -> Tensor:
-        return (torch.cdist(x, y).square() + 1e-4).pow(0.15)
+        return (torch.cdist(x, y).square() + 1e-4).pow(EXPONENT / 2)  # smooth where two points meet
 
     def loss() -> Tensor:
         x, real = generator.decode(source.sample(batch, rng).float()), data.sample(batch, rng).float()

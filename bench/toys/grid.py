@@ -61,7 +61,7 @@ class Grid:
         return density if blur == 0 else blurred(density, blur)
 
     def diffused(self, probability: Tensor, signal: float, scale: float = 1.0) -> Tensor:
-        """Density (side, side) of sqrt(signal) x + sqrt(1 - signal) scale noise, x from the grid: a marginal in time."""
+        """Density (side, side) of sqrt(signal) x + sqrt(1 - signal) scale noise, x from the grid: a noised marginal."""
         std = max(scale * math.sqrt(1 - signal), self.width / 2)  # a cell has a width
 
         def kernel(ticks: Tensor) -> Tensor:

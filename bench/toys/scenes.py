@@ -1,4 +1,4 @@
-"""The three toys: what is trained, what is constrained, what is drawn. Figures 1 to 3 of arXiv 2502.06999, from scratch."""
+"""The three toys, after figures 1 to 3 of https://arxiv.org/abs/2502.06999: what is trained, constrained and drawn."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class Samples:
-    """What a sampler drew: points (n, 2), their paths (n, T + 1, 2), the share of the target in the states at each of the
-    T + 1 times, its estimate of log Z, a lower bound, and the effective share of its importance weights.
+    """What a sampler drew: points (n, 2), their paths (n, T + 1, 2), the share of the target in the states at each of
+    the T + 1 times, its estimate of log Z, a lower bound, and the effective share of its importance weights.
 
     seconds: of training, of one thread.
     """

@@ -14,7 +14,13 @@ from matplotlib.figure import Figure
 from bench.report.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing
 from bench.report.text import csv_text
 
-COLOURS = {"prior": "#0072B2", "constraint": "#009E73", "posterior": "#D55E00", "samples": "#5b3a8c", "other": "#7a4a1d"}
+COLOURS = {
+    "prior": "#0072B2",
+    "constraint": "#009E73",
+    "posterior": "#D55E00",
+    "samples": "#5b3a8c",
+    "other": "#7a4a1d",
+}
 NUM_CELLS = 100  # along the side of a drawn density
 FAINT = 5e-3  # of the peak: what is fainter is white, and not in the csv
 
