@@ -120,9 +120,7 @@ def draw(
     return torch.cat([a for a, _ in sets]), torch.cat([b for _, b in sets]), checks
 
 
-def draw_pair(
-    sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng]
-) -> tuple[tuple[Tensor, Tensor], dict]:
+def draw_pair(sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng]) -> tuple[tuple[Tensor, Tensor], dict]:
     """Two sets (1, num_draws, *x) for one measurement, and what there is to say of them."""
     if not isinstance(sampler, LatentSMC):
         a, b = (sampler.sample(y, num_draws, rng) for rng in streams)

@@ -58,9 +58,8 @@ def effective_sample_size(chains: Tensor) -> Tensor:
 def nested_rhat(chains: Tensor) -> Tensor:
     """Agreement of K groups of M chains of T states, `(..., K, M, T)` -> `(...)`: many chains, each of them short.
 
-    A group is an independent run: its mean counts, not that each chain has mixed. 1 where all states are
-    equal.
-    Margossian et al. 2024, https://arxiv.org/abs/2110.13017, definition 2.
+    A group is an independent run: its mean counts, not that each chain has mixed. 1 where all states are equal.
+    Margossian et al. 2024, https://arxiv.org/abs/2110.13017
     """
     means = chains.mean(-1)
     within = means.var(-1) + (chains.var(-1).mean(-1) if chains.shape[-1] > 1 else 0)
@@ -73,8 +72,8 @@ def clustered_effective_sample_size(chains: Tensor, cluster: Tensor) -> Tensor:
     """Independent draws with the same variance of the mean, `(..., M, T)` -> `(...)`; at most M T.
 
     Chains of one `cluster` (M,) may depend on each other, those of different ones do not: with particles, a cluster is
-    the descendants of one of them at the start. NaN with a single cluster. Lee & Whiteley 2018, section 4.1 (the
-    estimate by ancestors), https://arxiv.org/abs/1509.00394
+    the descendants of one of them at the start. NaN with a single cluster. Lee & Whiteley 2018,
+    https://arxiv.org/abs/1509.00394
     """
     number, length = chains.shape[-2:]
     _, cluster = cluster.unique(return_inverse=True)

@@ -108,7 +108,7 @@ class SwissRoll:
 
     seed: int = 0
     flow_iterations: int = 2000
-    generator_iterations: int = 2500
+    generator_iterations: int = 2000
     side: int = 200
     num_samples: int = 2000
     level: float = 0.5
