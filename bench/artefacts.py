@@ -120,14 +120,16 @@ def _checked(path: str | Path) -> tuple[dict[str, str], bytes]:
     return metadata, raw
 
 
-def _split(raw: bytes) -> tuple[Json, bytes]:
+def _split(raw: bytes) -> tuple[Json, memoryview]:
     (length,) = struct.unpack("<Q", raw[:8])
-    return json.loads(raw[8 : 8 + length]), raw[8 + length :]
+    return json.loads(raw[8 : 8 + length]), memoryview(raw)[8 + length :]
 
 
-def _digest(metadata: dict[str, str], index: Json, data: bytes) -> str:
+def _digest(metadata: dict[str, str], index: Json, data: memoryview) -> str:
     head = json.dumps([{k: v for k, v in metadata.items() if k != "sha256"}, index], sort_keys=True)
-    return hashlib.sha256(head.encode() + data).hexdigest()
+    digest = hashlib.sha256(head.encode())
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def _json_digest(body: Json) -> str:

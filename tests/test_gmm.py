@@ -10,6 +10,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from bench.data import digits
 from bench.priors.fit import fit_gmm
 from bench.priors.gmm import GMM
+from bench.priors.pulls import Score
 from bench.rng import Rng
 from bench.types import Cap
 
@@ -242,13 +243,13 @@ def test_gradient_of_the_decoder_agrees_with_finite_differences():
 
 def test_decoder_costs_what_it_says(monkeypatch):
     prior, z, rows = dataclasses.replace(mixture(3, (1, 1, 2)), num_ode_steps=7), normal(5, 1, 1, 2), []
-    evaluate = GMM.score
+    evaluate = Score.apply
 
-    def counted(self, x, sigma):
+    def counted(x, *noise_and_mixture):
         rows.append(len(x))
-        return evaluate(self, x, sigma)
+        return evaluate(x, *noise_and_mixture)
 
-    monkeypatch.setattr(GMM, "score", counted)
+    monkeypatch.setattr(Score, "apply", counted)
     prior.decode(z)
     assert sum(rows) / len(z) == prior.decode_nfe == 28
 

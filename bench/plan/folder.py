@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.artefacts import ArtefactError, check, read_header, read_json, write_json
@@ -36,14 +37,18 @@ def claim(root: str) -> None:
 def check_artefacts(root: str) -> None:
     """Raise ArtefactError, naming the file, when an artefact was truncated or edited."""
     paths = (p for p in Path(root).rglob("*") if p.suffix in (".safetensors", ".csv", ".json"))
-    for path in sorted(p for p in paths if not _is_foreign(p.relative_to(root))):
-        if path.suffix == ".csv" and not Path(f"{path}.info.json").exists():
-            raise ArtefactError(
-                f"{path}: its record {path.name}.info.json is gone; delete it and run the same command again"
-            )
-        check(path)
+    with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
+        list(pool.map(_check, sorted(p for p in paths if not _is_foreign(p.relative_to(root)))))
     for manifest in sorted(Path(root).glob("priors/*/*.safetensors")):
         _check_foreign(manifest)
+
+
+def _check(path: Path) -> None:
+    if path.suffix == ".csv" and not Path(f"{path}.info.json").exists():
+        raise ArtefactError(
+            f"{path}: its record {path.name}.info.json is gone; delete it and run the same command again"
+        )
+    check(path)
 
 
 def _is_foreign(path: Path) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a syntax tree keeps statements
 NEUTRAL = {Path("bench", f"{name}.py") for name in ("artefacts", "cli", "provenance")}  # no number depends on them
 
 
@@ -26,14 +27,19 @@ def sources_of(program: str) -> tuple[str, ...]:
     return tuple(sorted(map(str, found)))
 
 
+@cache
 def imported_names(file: Path) -> set[str]:
     """What a file imports anywhere in it, as in `bench.priors.gmm.GMM`."""
     names = set()
-    for node in ast.walk(_tree(file)):
+    todo: list[ast.AST] = [_tree(file)]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        else:  # an expression holds no import: to skip them is several times as fast
+            todo += [child for part in STATEMENTS for child in getattr(node, part, ())]
     return names
 
 

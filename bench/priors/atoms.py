@@ -12,6 +12,8 @@ from torch import Tensor
 
 from bench.types import Cap, Prior, Random
 
+NUM_WEIGHTS = 2**20  # at once; with more of them it takes longer, in memory that is fetched anew at every call
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,8 +46,13 @@ class Atoms:
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """E[x | x_t] = sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma > 0 () or (n,)."""
         variance = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device).square().view(-1, 1)
-        logits = torch.addmm(-self._half_norms / variance, x_t.flatten(1) / variance, self._flat.T)
-        return (logits.softmax(1) @ self._flat).view_as(x_t)
+        rows = max(1, NUM_WEIGHTS // len(self.atoms))
+        blocks = zip(x_t.flatten(1).split(rows), variance.expand(len(x_t), 1).split(rows), strict=True)
+        return torch.cat([self._mean(*block) for block in blocks]).view_as(x_t)
+
+    def _mean(self, x_t: Tensor, variance: Tensor) -> Tensor:
+        logits = torch.addmm(-self._half_norms / variance, x_t / variance, self._flat.T)
+        return logits.softmax(1) @ self._flat
 
     @cached_property
     def _flat(self) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.formulas.diffusion import rk4
-from bench.priors.pulls import Pulls, Score, log_joint, pulls
+from bench.priors.pulls import Pulls, Score, log_joint, precisions, pulls
 from bench.types import Cap, Prior, Random
 
 
@@ -94,14 +94,14 @@ class GMM:
         """
 
         def velocity(u: Tensor, v: Tensor) -> Tensor:
-            scale = (self._variances + v).rsqrt()
-            score = self.score((self._mean + (u / scale) @ self._axes.T).view_as(z), v.sqrt()).flatten(1)
-            return -0.5 * (scale * (score @ self._axes) + scale.square() * u)
+            scale, known = self._at(v.item())
+            score = Score.apply(u / scale, v.sqrt(), self.weights, *self._in_axes, *known)[0]
+            return -0.5 * scale * (score + scale * u)
 
         # equal steps in log(v + v_0) resolve all scales from the pixels' own variance v_0 up to the whole image
         v_0 = 0.02
         steps = torch.linspace(math.log1p(self.sigma_max**2 / v_0), 0, self.num_ode_steps + 1, dtype=z.dtype)
-        u = rk4(velocity, z.flatten(1) @ self._axes, (steps.expm1() * v_0).to(z.device))
+        u = rk4(velocity, z.flatten(1) @ self._axes, steps.expm1() * v_0)
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
 
     def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
@@ -119,6 +119,23 @@ class GMM:
     def _mixture(self) -> tuple[Tensor, Tensor, Tensor]:
         """Means (K, D), and eigenvalues (K, D) and eigenvectors (K, D, D) of the covariances."""
         return self._flat_means, *torch.linalg.eigh(self.covariances)
+
+    def _at(self, v: float) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """(C + v I)^(-1/2) and `precisions` for the decoder, which comes by the same noise levels at every call."""
+        if v not in self._levels:
+            sigma = torch.tensor(v, dtype=self.means.dtype, device=self.means.device).sqrt()
+            self._levels[v] = (self._variances + v).rsqrt(), precisions(sigma, *self._in_axes)
+        return self._levels[v]
+
+    @cached_property
+    def _levels(self) -> dict[float, tuple[Tensor, tuple[Tensor, Tensor]]]:
+        return {}
+
+    @cached_property
+    def _in_axes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The mixture's means, eigenvalues and eigenvectors as seen from its mean along its pooled axes."""
+        means, spectrum, vectors = self._mixture
+        return (means - self._mean) @ self._axes, spectrum, self._axes.T @ vectors
 
     @cached_property
     def _mean(self) -> Tensor:

@@ -72,12 +72,18 @@ class RowNoise:
         return white.flatten(1) @ self.axes.flatten(0, 1)
 
 
-def pulls(x: Tensor, sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor) -> Pulls:
-    """x (n, D), sigma () or (n,), means (K, D), spectrum (K, D) and vectors (K, D, D) of the covariances."""
+def precisions(sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """S_k^-1 (K, D, D) and S_k^-1 mu_k (K, D) at one noise level sigma ()."""
+    inverses = (vectors / (spectrum + sigma.square())[:, None]) @ vectors.mT
+    return inverses, (inverses @ means[:, :, None])[:, :, 0]
+
+
+def pulls(x: Tensor, sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor, *known: Tensor) -> Pulls:
+    """x (n, D), sigma () or (n,), means (K, D), spectrum (K, D) and vectors (K, D, D) of the covariances; `known` are
+    the `precisions` at this sigma (), where the caller keeps them."""
     if sigma.dim() == 0:
         variances = spectrum + sigma.square()
-        inverses = (vectors / variances[:, None]) @ vectors.mT
-        shift = (inverses @ means[:, :, None])[:, :, 0]
+        inverses, shift = known or precisions(sigma, means, spectrum, vectors)
         products = (x @ inverses.flatten(0, 1).T).unflatten(1, shift.shape)
         mahalanobis = torch.bmm(products, x[:, :, None])[:, :, 0] - 2 * x @ shift.T + (means * shift).sum(1)
         return SharedNoise(mahalanobis, variances.log().sum(1), products, shift, inverses)
@@ -102,7 +108,8 @@ class Score(torch.autograd.Function):
     def forward(x: Tensor, sigma: Tensor, weights: Tensor, *mixture: Tensor) -> tuple[Tensor, ...]:
         found = pulls(x, sigma, *mixture)
         responsibility = log_joint(found, weights, x.shape[1]).softmax(1)
-        return -found.combined(responsibility), responsibility, *(getattr(found, f.name) for f in fields(found))
+        kept = (getattr(found, field.name) for field in fields(found))
+        return -found.combined(responsibility), responsibility, *(t.view_as(t) for t in kept)  # no input as it is
 
     @staticmethod
     def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
@@ -117,4 +124,4 @@ class Score(torch.autograd.Function):
         found = ctx.kind(*found)
         along = found.along(v)
         spread = responsibility * (along - (responsibility * along).sum(1, keepdim=True))
-        return found.combined(spread) - found.precision(responsibility, v), None, None, None, None, None
+        return found.combined(spread) - found.precision(responsibility, v), *[None] * (len(ctx.needs_input_grad) - 1)
