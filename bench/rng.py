@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+Fill = Callable[[np.random.Generator, np.ndarray], object]
+AT_ONCE = 2**20  # numbers
 
 
 def stream(*axes: object) -> np.random.Generator:
@@ -50,7 +55,14 @@ class Rng:
 
     def randn(self, shape: tuple[int, ...]) -> Tensor:
         """Standard normal draws, `(m, *shape)`."""
-        return self._draw(shape, lambda g, out: g.standard_normal(out=out, dtype=out.dtype.type))
+        return self._draw(shape, _normal)
+
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
+        """The numbers of `randn(shape)`, `num_steps` times, when nothing else is drawn in between; in half the time."""
+        lead, at_once = int(self._is_per_sample(shape)), max(1, AT_ONCE // (len(self) * max(1, math.prod(shape))))
+        for done in range(0, num_steps, at_once):
+            block = (*shape[:lead], min(at_once, num_steps - done), *shape[lead:])
+            yield from self._draw(block, _normal, per_sample=bool(lead)).unbind(1 + lead)
 
     def rand(self, shape: tuple[int, ...]) -> Tensor:
         """Uniform draws in [0, 1), `(m, *shape)`."""
@@ -64,9 +76,14 @@ class Rng:
 
         return self._draw(shape, fill, np.int64)
 
-    def _draw(self, shape: tuple[int, ...], fill: Callable, dtype: type | None = None) -> Tensor:
+    def _is_per_sample(self, shape: tuple[int, ...]) -> bool:
+        return bool(self.samples and shape and shape[0] == len(self.samples))
+
+    def _draw(
+        self, shape: tuple[int, ...], fill: Fill, dtype: type | None = None, per_sample: bool | None = None
+    ) -> Tensor:
         out = np.empty((len(self), *shape), dtype or (np.float64 if self.dtype == torch.float64 else np.float32))
-        if self.samples and shape and shape[0] == len(self.samples):
+        if self._is_per_sample(shape) if per_sample is None else per_sample:
             generators = self._samples_generators()
             rows = out.reshape(len(self) * shape[0], *shape[1:], *([1] if len(shape) == 1 else []))
         else:
@@ -80,3 +97,7 @@ class Rng:
         if not self._single:
             self._single = [stream(*self.axes, i, "sample", j) for i in self.ids for j in self.samples]
         return self._single
+
+
+def _normal(generator: np.random.Generator, out: np.ndarray) -> None:
+    generator.standard_normal(None, out.dtype.type, out)

@@ -6,7 +6,7 @@ Units: images live in [-1, 1]; `sigma` and `sigma_y` are standard deviations in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import ClassVar, Literal, Protocol
@@ -58,7 +58,8 @@ class Random(Protocol):
     """Randomness of m measurements, one stream each (see `bench.rng.Rng`)."""
 
     def __len__(self) -> int: ...  # m
-    def randn(self, shape: tuple[int, ...]) -> Tensor: ...
+    def randn(self, shape: tuple[int, ...]) -> Tensor: ...  # (m, *shape)
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]: ...  # of randn(shape)
     def rand(self, shape: tuple[int, ...]) -> Tensor: ...
     def randint(self, high: int, shape: tuple[int, ...]) -> Tensor: ...
     def only(self, i: int) -> Random: ...  # measurement i alone

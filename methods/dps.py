@@ -47,18 +47,17 @@ class DPS:
         m, shape = len(y), prior.shape
         y = y.repeat_interleave(num_samples, 0)
         sigmas = ddpm_sigmas(self.num_steps, y.dtype).to(y.device).clamp_max(prior.sigma_range[1])
+        noises = (noise.flatten(0, 1) for noise in rng.steps(len(sigmas), (num_samples, *shape)))
 
-        def noise() -> Tensor:
-            return rng.randn((num_samples, *shape)).flatten(0, 1)
-
-        x_t = (1 + sigmas[-1].square()).sqrt() * noise()
-        for sigma, sigma_next in zip(sigmas.flip(0)[:-1], sigmas.flip(0)[1:], strict=True):
+        x_t = (1 + sigmas[-1].square()).sqrt() * next(noises)
+        for sigma, sigma_next, noise in zip(sigmas.flip(0)[:-1], sigmas.flip(0)[1:], noises, strict=True):
             x_0, gradient, norm = self._guide(prior, problem, x_t, y, sigma)
             # the paper's step on sqrt(abar) x_t, times 1 / sqrt(abar) on both sides
             scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
             # where nothing is observed norm and gradient are zero: the step must stay finite
             step = scale * self.zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
-            x_t = ancestral_step(x_t, x_0, sigma, sigma_next, noise()) - step.view(-1, *[1] * len(shape)) * gradient
+            x_t = ancestral_step(x_t, x_0, sigma, sigma_next, noise)
+            x_t = torch.addcmul(x_t, step.view(-1, *[1] * len(shape)), gradient, value=-1)
         return x_t.unflatten(0, (m, num_samples))
 
     def _guide(
@@ -68,6 +67,6 @@ class DPS:
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()
             x_0 = prior.denoise(x_t, sigma)
-            squared_norm = problem.residual(x_0, y).flatten(1).square().sum(1)
-            (gradient,) = torch.autograd.grad(squared_norm.sum(), x_t)
-        return x_0.detach(), gradient, squared_norm.detach().sqrt()
+            residual = problem.residual(x_0, y)
+            (gradient,) = torch.autograd.grad(residual, x_t, 2 * residual.detach())
+        return x_0.detach(), gradient, residual.detach().flatten(1).norm(dim=1)

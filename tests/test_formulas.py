@@ -77,7 +77,7 @@ def test_ancestral_steps_carry_the_forward_process_back():
     # q(x_t | x_0) followed by q(x_next | x_t, x_0) is q(x_next | x_0): deviation sigma_next around x_0
     n, x_0, sigma, sigma_next = 200_000, 0.7, torch.tensor(3.0), torch.tensor(1.2)
     noise = normal(2, n)
-    x_next = ancestral_step(x_0 + sigma * noise[0], torch.tensor(x_0), sigma, sigma_next, noise[1])
+    x_next = ancestral_step(x_0 + sigma * noise[0], torch.full_like(noise[0], x_0), sigma, sigma_next, noise[1])
     assert (x_next.mean() - x_0).abs() < 5 * 1.2 / n**0.5
     assert (x_next.std() - 1.2).abs() < 5 * 1.2 / (2 * n) ** 0.5
     assert torch.equal(ancestral_step(noise[0], noise[1], sigma, torch.tensor(0.0), noise[0]), noise[1])

@@ -35,6 +35,19 @@ def test_samples_come_out_the_same_in_any_chunks(draw, rest):
             assert torch.equal(part, of[:, chunk.start : chunk.stop])
 
 
+@pytest.mark.parametrize("samples", [range(0), range(2, 6)])
+@pytest.mark.parametrize("shape", [(), (4,), (4, 3, 2), (2,)])
+@pytest.mark.parametrize("at_once", [1, 60, 10_000])
+def test_steps_are_the_draws_one_after_another(samples, shape, at_once, monkeypatch):
+    monkeypatch.setattr("bench.rng.AT_ONCE", at_once)
+    together, apart = Rng(AXES, (7, 3), samples), Rng(AXES, (7, 3), samples)
+    steps = list(together.steps(4, shape))
+    assert len(steps) == 4
+    for step in steps:
+        assert torch.equal(step, apart.randn(shape))
+    assert torch.equal(together.rand((4,)), apart.rand((4,)))
+
+
 def test_a_draw_that_is_not_per_sample_is_shared_by_all_chunks():
     whole, chunk = Rng(AXES, (7, 3), range(6)), Rng(AXES, (7, 3), range(2, 5))
     assert torch.equal(whole.randn((9, 2)), chunk.randn((9, 2)))

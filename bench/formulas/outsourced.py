@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -108,6 +108,9 @@ class Shared:
 
     def randn(self, shape: tuple[int, ...]) -> Tensor:
         return self.rng.randn(self._safe(shape)).view(len(self), *shape)
+
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
+        return (self.randn(shape) for _ in range(num_steps))
 
     def rand(self, shape: tuple[int, ...]) -> Tensor:
         return self.rng.rand(self._safe(shape)).view(len(self), *shape)
