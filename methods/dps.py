@@ -57,7 +57,7 @@ class DPS:
             # where nothing is observed norm and gradient are zero: the step must stay finite
             step = scale * self.zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
             x_t = ancestral_step(x_t, x_0, sigma, sigma_next, noise)
-            x_t = torch.addcmul(x_t, step.view(-1, *[1] * len(shape)), gradient, value=-1)
+            x_t.addcmul_(step.view(-1, *[1] * len(shape)), gradient, value=-1)
         return x_t.unflatten(0, (m, num_samples))
 
     def _guide(

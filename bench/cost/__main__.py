@@ -36,7 +36,7 @@ def main(*arguments: str) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["overhead"])
     parser.add_argument("--prior", type=Path, default=Path(PRIOR), help="folder of a fitted mixture")
-    parser.add_argument("--repeats", type=int, default=9, help="timed pairs of a run and its bare network calls")
+    parser.add_argument("--repeats", type=int, default=7, help="timed pairs of a run and its bare network calls")
     parser.add_argument("--out", type=Path, help="also write the numbers to this JSON file")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -44,7 +44,7 @@ def main(*arguments: str) -> None:
     problem = make_problem("inpaint-box", {"box": 4}, 0.1, prior.shape)
     y = _measurements(prior, problem)
 
-    beside = overhead(DPS(num_steps=100), prior, problem, y, S, options.repeats)
+    beside = overhead(DPS(num_steps=200), prior, problem, y, S, options.repeats)
     print(overhead_in_words(beside), flush=True)
     together = batching(DPS(num_steps=21), prior, problem, y, S)
     print(batching_in_words(together))

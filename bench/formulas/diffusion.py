@@ -24,7 +24,7 @@ def ddpm_sigmas(num_steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
 def ancestral_step(x_t: Tensor, x_0: Tensor, sigma: Tensor, sigma_next: Tensor, noise: Tensor) -> Tensor:
     """A draw from q(x_next | x_t, x_0), sigma_next < sigma: DDPM's step with its posterior variance, rewritten."""
     ratio = (sigma_next / sigma).square().to(x_t.dtype)
-    return torch.addcmul(torch.lerp(x_0, x_t, ratio), (sigma_next * (1 - ratio).sqrt()).to(x_t.dtype), noise)
+    return torch.lerp(x_0, x_t, ratio).addcmul_((sigma_next * (1 - ratio).sqrt()).to(x_t.dtype), noise)
 
 
 def rk4(velocity: Callable[[Tensor, Tensor], Tensor], state: Tensor, grid: Tensor) -> Tensor:

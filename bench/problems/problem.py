@@ -54,8 +54,7 @@ class Problem:
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
         """y - A(x), zero where nothing was observed."""
         values, mask = self.unpack(y)
-        difference = values - self.operator(x, y)
-        return difference if mask is None else mask * difference
+        return (values if mask is None else mask * values) - self.operator(x, y)  # A(x) is masked already
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """-||y - A(x)||^2 / (2 sigma_y^2) per row, (n,): log p(y given x) up to a constant."""
