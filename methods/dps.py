@@ -55,7 +55,7 @@ class DPS:
             # the paper's step on sqrt(abar) x_t, times 1 / sqrt(abar) on both sides
             scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
             # where nothing is observed norm and gradient are zero: the step must stay finite
-            step = scale * self.zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
+            step = 2 * scale * self.zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
             x_t = ancestral_step(x_t, x_0, sigma, sigma_next, noise)
             x_t.addcmul_(step.view(-1, *[1] * len(shape)), gradient, value=-1)
         return x_t.unflatten(0, (m, num_samples))
@@ -63,10 +63,10 @@ class DPS:
     def _guide(
         self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """E[x | x_t], the gradient of ||y - A(E[x | x_t])||^2 by x_t, and the norm itself per row."""
+        """E[x | x_t], half the gradient of ||y - A(E[x | x_t])||^2 by x_t, and the norm itself per row."""
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()
             x_0 = prior.denoise(x_t, sigma)
             residual = problem.residual(x_0, y)
-            (gradient,) = torch.autograd.grad(residual, x_t, 2 * residual.detach())
+            (gradient,) = torch.autograd.grad(residual, x_t, residual.detach())
         return x_0.detach(), gradient, residual.detach().flatten(1).norm(dim=1)
