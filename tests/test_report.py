@@ -1,4 +1,4 @@
-"""The report: intervals that cover, tables with a reason for every gap, figures and a page from a synthetic suite."""
+"""The report: tables with a reason for every gap, figures and a page from a synthetic suite."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from bench.report.figures.grid import Source, grid
 from bench.report.figures.style import looks, save
 from bench.report.figures.training import Bill, break_even, collapse
 from bench.report.headers import task_header
-from bench.report.markup import latex_page, markdown_page
 from bench.report.results import in_words, load
-from bench.report.statistics import mean_interval, summarise
-from bench.report.tables import Cell, Row, Table, distance_table, task_tables
-from bench.report.text import latex, rounded
+from bench.report.statistics import summarise
+from bench.report.tables import distance_table, task_tables
 from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
 from synthetic_results import TRAINING, write_results
 
@@ -47,47 +45,6 @@ def fresh(tmp_path: Path) -> Path:
 def summary_of(spec: Path) -> dict[tuple[str, str, str], dict]:
     rows = csv.DictReader(io.StringIO(read_csv(spec.parents[1] / "tables" / "summary.csv")[0]))
     return {(row["task"], row["method"], row["metric"]): row for row in rows}
-
-
-# Intervals ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("draw_values", "mean"),
-    [
-        (lambda rng, shape: rng.normal(size=shape), 0.0),
-        (lambda rng, shape: rng.exponential(size=shape), 1.0),
-        (lambda rng, shape: -rng.exponential(size=shape), -1.0),
-        (lambda rng, shape: rng.lognormal(0, 0.5, size=shape), np.exp(0.125)),
-        (lambda rng, shape: rng.binomial(64, 0.9, size=shape) / 64, 0.9),
-    ],
-    ids=["normal", "exponential", "negative exponential", "lognormal", "share of 64"],
-)
-def test_interval_covers_the_mean_of_16_values(draw_values, mean):
-    # 4000 repetitions: the standard error of a share of 0.95 is 0.0034, so 0.93 to 0.97 leaves six of them either side
-    values = draw_values(np.random.default_rng(1), (16, 4000))
-    _, low, high = mean_interval(values, num_resamples=2000)
-    assert 0.93 < np.mean((low <= mean) & (mean <= high)) < 0.97
-
-
-def test_interval_of_few_values_is_students():
-    # n = 4, standard deviation sqrt(5/3): 3.182 is the tabulated 97.5 % point at 3 degrees of freedom
-    mean, low, high = (float(end[0]) for end in mean_interval(np.arange(4.0)[:, None]))
-    half = 3.182446 * np.sqrt(5 / 3) / 2
-    assert (low, mean, high) == pytest.approx((1.5 - half, 1.5, 1.5 + half), rel=1e-6)
-
-
-def test_interval_is_repeatable_and_follows_shift_and_scale():
-    values = np.random.default_rng(0).gamma(2, size=(16, 3))
-    plain, moved = np.stack(mean_interval(values)), np.stack(mean_interval(5 + 10 * values))
-    assert np.array_equal(plain, np.stack(mean_interval(values)))
-    np.testing.assert_allclose(moved, 5 + 10 * plain, rtol=1e-9)  # rounding of float64, some 1e-16 times a hundred sums
-
-
-def test_interval_of_constant_values_is_a_point_and_of_one_value_absent():
-    assert np.array_equal(np.stack(mean_interval(np.full((16, 1), 0.5))), np.full((3, 1), 0.5))
-    mean, low, high = mean_interval(np.full((1, 1), 0.5))
-    assert mean[0] == 0.5 and np.isnan([low[0], high[0]]).all()
 
 
 # Summary --------------------------------------------------------------------------------------------------------------
@@ -217,42 +174,6 @@ def test_reasons_are_one_line():
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------
-
-
-def test_decimals_follow_the_interval():
-    assert rounded(0.04012, 0.0327, 0.0474) == ("0.040", "0.033", "0.047")
-    assert rounded(22.381, 21.6, 23.2) == ("22.4", "21.6", "23.2")
-    assert rounded(1000.0, 1000.0, 1000.0) == ("1000", "", "")
-    assert rounded(0.0000261, None, None) == ("0.000026", "", "")
-    assert rounded(9_040_000, None, None) == ("9.04e6", "", "")
-
-
-NASTY = r"a_b & 50% $x$ #1 {y} \z ~ ^ <i> | µ"
-
-
-def _nasty_table() -> Table:
-    cells = (Cell("0.5", "0.4", "0.6"), Cell("", reason=NASTY))
-    rows = (Row("ok_1", "", cells, ""), Row(NASTY, "", cells, f"failed ({NASTY})"))
-    return Table("task_1", NASTY, (("m_1", "up"), ("m_2", "= 1")), rows)
-
-
-def test_latex_escapes_and_keeps_its_columns():
-    text = latex_page([_nasty_table()], [NASTY])
-    assert text.isascii()
-    plain = text.replace(r"\{", "").replace(r"\}", "")
-    assert plain.count("{") == plain.count("}")
-    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-    plain_row, spanning_row = (line.replace(r"\&", "") for line in body)
-    assert plain_row.count("&") == 2 and spanning_row.count("&") == 1
-    assert r"\multicolumn{2}{l}{failed (" in spanning_row
-    assert latex(r"\_") == r"\textbackslash{}\_"
-
-
-def test_markdown_rows_have_equal_cells():
-    page = markdown_page("suite", [_nasty_table()], [NASTY])
-    rows = [line.replace("\\|", "") for line in page.splitlines() if line.startswith("| ")]
-    assert len(rows) == 4 and {row.count("|") for row in rows} == {4}
-    assert "<i>" not in page
 
 
 def test_tables_name_floor_ceiling_failures_and_commit(finished):
