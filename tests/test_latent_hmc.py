@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 
 import pytest
 import torch
 from torch import Tensor
 
-from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import counted
 from bench.formulas import latent, mcmc
 from bench.rng import Rng
-from latent_truth import assert_moments, draw, measurements
+from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
 from methods.latent_hmc import LatentHMC, tempered
 
 
@@ -168,14 +165,7 @@ def test_chains_have_the_posterior_moments(settings):
     ids=str,
 )
 def test_it_runs_finite_and_costs_what_it_claims(settings):
-    prior, method, m, s = ToyPrior(), LatentHMC(**settings), 2, 7
-    problem, (watched, meter) = ToyProblem(prior), counted(prior)
-    x = draw(method, watched, problem, measurements(prior, problem, m), s)
-    assert x.shape == (m, s, *prior.shape) and x.isfinite().all()
-    names = dataclasses.asdict(method) | {"s": s, "decode_nfe": prior.decode_nfe}
-    claim = find_claim(LatentHMC.__doc__)
-    assert meter.nfe(m * s) == pytest.approx(evaluate(claim.forward, names), rel=1e-12)
-    assert meter.nfe_vjp(m * s) == pytest.approx(evaluate(claim.backward, names), rel=1e-12)
+    assert_finite_at_the_claimed_cost(LatentHMC(**settings))
 
 
 def test_after_warm_up_the_target_knows_nothing_of_the_annealing():

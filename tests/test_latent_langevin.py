@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import pytest
@@ -10,14 +9,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import counted
 from bench.formulas import latent, mcmc
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
 from bench.rng import Rng
-from latent_truth import assert_moments, draw, measurements
+from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
 from methods.latent_langevin import LatentLangevin
 
 AXES, SHAPE, D = ("test", "latent"), (1, 4, 4), 16
@@ -173,14 +170,7 @@ def test_tamed_warm_up_survives_a_badly_scaled_problem(monkeypatch):
     ids=str,
 )
 def test_it_runs_finite_and_costs_what_it_claims(settings):
-    prior, method, m, s = ToyPrior(), LatentLangevin(**settings), 2, 7
-    problem, (watched, meter) = ToyProblem(prior), counted(prior)
-    x = draw(method, watched, problem, measurements(prior, problem, m), s)
-    assert x.shape == (m, s, *SHAPE) and x.isfinite().all()
-    names = dataclasses.asdict(method) | {"s": s, "decode_nfe": prior.decode_nfe}
-    claim = find_claim(LatentLangevin.__doc__)
-    assert meter.nfe(m * s) == pytest.approx(evaluate(claim.forward, names), rel=1e-12)
-    assert meter.nfe_vjp(m * s) == pytest.approx(evaluate(claim.backward, names), rel=1e-12)
+    assert_finite_at_the_claimed_cost(LatentLangevin(**settings))
 
 
 @pytest.mark.parametrize(

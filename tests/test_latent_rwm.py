@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 import torch
-from latent_truth import assert_moments, draw, measurements
+from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
 from torch import Tensor
 
-from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import counted
 from bench.formulas import mcmc
 from bench.types import Cap
 from methods.latent_rwm import LatentRWM
@@ -104,14 +101,7 @@ def test_the_scale_adapts_to_the_acceptance_that_was_asked_for():
     ids=str,
 )
 def test_it_runs_finite_and_costs_what_it_claims(settings):
-    prior, method, m, s = ToyPrior(), LatentRWM(**settings), 2, 7
-    problem, (watched, meter) = ToyProblem(prior), counted(prior)
-    x = draw(method, watched, problem, measurements(prior, problem, m), s)
-    assert x.shape == (m, s, *prior.shape) and x.isfinite().all()
-    names = dataclasses.asdict(method) | {"s": s, "decode_nfe": prior.decode_nfe}
-    claim = find_claim(LatentRWM.__doc__)
-    assert meter.nfe(m * s) == pytest.approx(evaluate(claim.forward, names), rel=1e-12)
-    assert meter.nfe_vjp(m * s) == evaluate(claim.backward, names) == 0
+    assert assert_finite_at_the_claimed_cost(LatentRWM(**settings)).backward == 0
 
 
 @pytest.mark.parametrize(
