@@ -198,8 +198,8 @@ def test_cost_is_per_sample_and_chains_are_in_the_header(root):
     _, header, cost = run(root, "latent_langevin", task="gmm-denoise", settings=SMALL)
     assert (header["joint"], header["num_chains"]) == ("chain", 2)
     # 2 chains of 3 states are 6 samples, and each pays for a third of a chain: 2 Adam + 3 curvature + 4 warm-up
-    # + 2 adaptation + 3 moves make 14 evaluations of 40 calls (10 ODE steps of 4), and 3 more decode the states
-    assert cost["nfe"] == pytest.approx((14 + 3) * 40 / 3) and cost["nfe_vjp"] == pytest.approx(14 * 40 / 3)
+    # + 2 adaptation + 3 moves make 14 evaluations of 28 calls (7 ODE steps of 4), and 3 more decode the states
+    assert cost["nfe"] == pytest.approx((14 + 3) * 28 / 3) and cost["nfe_vjp"] == pytest.approx(14 * 28 / 3)
     _, _, cost = run(root, "dps", settings={"num_steps": 25}, rows_per_chunk=5)
     assert cost["nfe"] == cost["nfe_vjp"] == 25
 

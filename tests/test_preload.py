@@ -1,0 +1,127 @@
+"""Jobs forked from a process that has imported torch behave as if they had been started by themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import preload
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+JOB = """
+import json, os, signal, sys, time
+if __name__ == "__main__":
+    what = sys.argv[1]
+    if what == "tell":
+        preloaded = "torch" in sys.modules
+        import torch
+        facts = {"arguments": sys.argv[1:], "folder": os.getcwd(), "told": os.environ.get("TOLD"), "name": __name__}
+        facts |= {"file": __file__, "threads": torch.get_num_threads(), "input": sys.stdin.read()}
+        print(json.dumps(facts))
+        print("preloaded" if preloaded else "imported", file=sys.stderr)
+    elif what == "line":
+        sys.exit("error: one line")
+    elif what == "status":
+        sys.exit(3)
+    elif what == "raise":
+        raise ValueError("what went wrong")
+    elif what == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "sleep":
+        open(sys.argv[2], "w").write(str(os.getpid()))
+        time.sleep(60)
+"""
+SERVE = "import os; from bench import preload; preload.start(); print(os.environ[preload.FOLDER], flush=True); input()"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("jobs")
+    (folder / "some_job.py").write_text(JOB)
+    plain = {name: value for name, value in os.environ.items() if name != preload.FOLDER}
+    return {**plain, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "TOLD": "something"}
+
+
+@pytest.fixture(scope="module")
+def served(environment) -> dict[str, str]:
+    """The environment of jobs that have a server; at the end its starter is killed, and it goes with it."""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", SERVE], cwd=REPOSITORY, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    folder = starter.stdout.readline().decode().strip()
+    wait_until(lambda: any(Path(folder).iterdir()))
+    yield {**environment, preload.FOLDER: folder}
+    starter.send_signal(signal.SIGKILL)
+    starter.wait()
+    wait_until(lambda: not Path(folder).exists())
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def client(environment: dict[str, str], *arguments: str, **more: object) -> subprocess.Popen:
+    command = [sys.executable, "-m", "bench.preload", "-m", "some_job", *arguments]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=REPOSITORY, env=environment, **{**pipes, **more})
+
+
+def outcome(environment: dict[str, str], *arguments: str, text: str = "") -> tuple[int, str, str]:
+    job = client(environment, *arguments)
+    out, err = job.communicate(text, timeout=120)
+    return job.returncode, out, err
+
+
+def test_a_job_sees_what_it_would_see_by_itself(served, environment):
+    (ours, forked, how), (theirs, alone, else_how) = (
+        outcome(env, "tell", "a b", "é", text="read me") for env in (served, environment)
+    )
+    assert ours == theirs == 0 and json.loads(forked) == json.loads(alone)
+    assert (how, else_how) == ("preloaded\n", "imported\n")  # the point of it
+
+
+def test_threads_are_those_of_the_job_and_not_of_the_server(served):
+    _, out, _ = outcome({**served, "OMP_NUM_THREADS": "2"}, "tell")
+    assert json.loads(out)["threads"] == 2
+
+
+@pytest.mark.parametrize(("what", "status", "words"), [("line", 1, "error: one line\n"), ("status", 3, "")])
+def test_a_job_ends_as_it_would_by_itself(served, environment, what, status, words):
+    assert outcome(served, what) == outcome(environment, what) == (status, "", words)
+
+
+def test_a_job_that_raises_shows_where(served):
+    status, _, words = outcome(served, "raise")
+    assert status == 1 and words.startswith("Traceback") and words.endswith("ValueError: what went wrong\n")
+
+
+def test_a_job_that_crashes_fails_in_words_and_alone(served):
+    status, _, words = outcome(served, "crash")
+    assert status == 1
+    assert words == "error: the process of python -m some_job crash was killed or crashed; is there enough memory?\n"
+    assert outcome(served, "status")[0] == 3
+
+
+def test_a_job_dies_with_its_client(served, tmp_path):
+    job = client(served, "sleep", str(tmp_path / "pid"))
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    pid = int((tmp_path / "pid").read_text())
+    assert Path(f"/proc/{pid}").exists()
+    job.kill()
+    job.communicate()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_server_that_is_gone_is_done_without(environment, tmp_path):
+    assert outcome({**environment, preload.FOLDER: str(tmp_path / "nowhere")}, "status")[0] == 3
