@@ -1,0 +1,107 @@
+"""Weights: where they belong, what is said when they are missing or others, and how they are fetched. No network."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from bench import weights
+from bench.cli import UserError
+from bench.weights import WEIGHTS, Weights, folder, main, missing, path_of, why_absent
+
+CONTENT = b"a network"
+PIN = hashlib.sha256(CONTENT).hexdigest()[:8]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch) -> Path:
+    """An empty folder of weights, and one known file, published in another folder."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    source = tmp_path / f"small-{PIN}.pth"
+    source.write_bytes(CONTENT)
+    monkeypatch.setitem(weights.WEIGHTS, "small", Weights(source.name, source.as_uri(), PIN, "tests"))
+    return tmp_path / "torch/hub/checkpoints"
+
+
+def test_the_folder_is_that_of_torch_hub(monkeypatch):
+    import torch
+
+    for variable, value in (("TORCH_HOME", "/some/where"), ("XDG_CACHE_HOME", "/a/cache"), ("HOME", "/home/me")):
+        monkeypatch.delenv("TORCH_HOME", raising=False)
+        monkeypatch.setenv(variable, value)
+        assert folder() == Path(torch.hub.get_dir()) / "checkpoints"
+        monkeypatch.delenv(variable)
+
+
+def test_names_and_addresses_are_those_of_the_libraries():
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+    from torchvision.models import AlexNet_Weights, VGG16_Weights
+
+    published = {
+        "alexnet": AlexNet_Weights.IMAGENET1K_V1.url,
+        "vgg16": VGG16_Weights.IMAGENET1K_V1.url,
+        "inception": URL_INCEPTION_V3,
+    }
+    assert {name: known.url for name, known in WEIGHTS.items()} == published
+    for known in WEIGHTS.values():
+        assert known.url.endswith(f"/{known.file}")
+        assert known.file.endswith(f"-{known.sha256[:8]}.pth")
+
+
+def test_what_is_missing_is_named_with_its_place_and_how_to_get_it(home, capsys):
+    line = missing("alexnet")
+    for part in ("alexnet-owt-7be5be79.pth", str(home), "python -m bench.weights fetch alexnet", WEIGHTS["alexnet"].url):
+        assert part in line
+    assert "\n" not in line
+    with pytest.raises(UserError) as error:
+        path_of("alexnet")
+    assert str(error.value) == line
+    with pytest.raises(SystemExit) as end:
+        main("check", "alexnet", "inception")
+    assert end.value.code == 1
+    assert f"alexnet: {line}\n" in capsys.readouterr().out
+    cell = "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.weights fetch alexnet)"
+    assert why_absent("alexnet") == cell and str(home) not in cell
+
+
+def test_fetch_puts_the_file_in_its_place_once(home, capsys):
+    assert missing("small")
+    main("fetch", "small")
+    assert path_of("small").read_bytes() == CONTENT and missing("small") == why_absent("small") == ""
+    assert [path.name for path in home.iterdir()] == [f"small-{PIN}.pth"]
+    capsys.readouterr()
+    main("fetch", "small")
+    assert "->" not in capsys.readouterr().out
+    main("check", "small")
+    assert "is there" in capsys.readouterr().out
+
+
+def test_another_file_is_refused_by_name(home):
+    home.mkdir(parents=True)
+    (home / f"small-{PIN}.pth").write_bytes(CONTENT[:-1])
+    with pytest.raises(UserError, match=rf"small-{PIN}\.pth: its sha256 begins with \w{{8}}, expected {PIN}.*delete it"):
+        path_of("small")
+    with pytest.raises(SystemExit):
+        main("check", "small")
+
+
+def test_a_download_with_another_hash_leaves_nothing(home, monkeypatch):
+    monkeypatch.setitem(weights.WEIGHTS, "small", dataclasses.replace(WEIGHTS["small"], sha256="0" * 8))
+    with pytest.raises(UserError, match="could not be fetched .*hash.*copy it into"):
+        main("fetch", "small")
+    assert list(home.iterdir()) == []
+
+
+def test_without_network_the_line_says_what_to_copy_where(home, monkeypatch):
+    gone = dataclasses.replace(WEIGHTS["small"], url="file:///nowhere/small.pth")
+    monkeypatch.setitem(weights.WEIGHTS, "small", gone)
+    with pytest.raises(UserError, match="could not be fetched .*copy it into .*checkpoints from file:///nowhere"):
+        main("fetch", "small")
+
+
+def test_an_unknown_network_is_told_off():
+    with pytest.raises(UserError, match="expected one of alexnet, vgg16, inception, got 'resnet'"):
+        main("check", "resnet")
