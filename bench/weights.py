@@ -3,9 +3,8 @@
 They lie where torch.hub keeps them, $TORCH_HOME/hub/checkpoints, so that a file which torchvision or torch-fidelity
 fetched before is used, and one that was copied there by hand is enough on a machine without network.
 
-A pin is the beginning of the file's sha256. Publishers give its first eight digits, as the end of the file's name, and
-torch.hub checks no more. Eight digits tell a truncated or another file from the right one; they do not prove who made
-it: put the whole hash here as soon as it is known from its publisher.
+Each file is pinned by its sha256. The first eight digits are its publisher's, who puts them at the end of the file's
+name, and torch.hub checks no more; the whole hash is what many independent projects have published of their downloads.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from bench.cli import UserError, run
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights: its name, where it is published, what its sha256 begins with, and what it is for."""
+    """A file of weights: its name, where it is published, its sha256, and what it is for."""
 
     file: str
     url: str
@@ -35,19 +34,19 @@ WEIGHTS = {
     "alexnet": Weights(
         "alexnet-owt-7be5be79.pth",
         "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-        "7be5be79",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         "backbone of lpips-alex-v0.1",
     ),
     "vgg16": Weights(
         "vgg16-397923af.pth",
         "https://download.pytorch.org/models/vgg16-397923af.pth",
-        "397923af",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         "backbone of lpips-vgg-v0.1",
     ),
     "inception": Weights(
         "weights-inception-2015-12-05-6726825d.pth",
         "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
-        "6726825d",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         "features of FID and KID on natural images",
     ),
 }
@@ -87,7 +86,7 @@ def check(names: Sequence[str]) -> None:
     """Print a line for each network; exit status 1 when one is missing or not what its pin says."""
     faults = {name: missing(name) or _another(name) for name in names}
     for name, fault in faults.items():
-        print(f"{name}: {fault or f'{folder() / WEIGHTS[name].file} is there, sha256 {WEIGHTS[name].sha256}...'}")
+        print(f"{name}: {fault or f'{folder() / WEIGHTS[name].file} is there, sha256 as pinned'}")
     if any(faults.values()):
         sys.exit(1)
 
@@ -116,16 +115,16 @@ def _download(weights: Weights) -> None:
 
 
 def _another(name: str) -> str:
-    """What is wrong with a file that is there; "" when its sha256 begins as it should."""
+    """What is wrong with a file that is there; "" when its sha256 is as pinned."""
     weights = WEIGHTS[name]
     path = folder() / weights.file
     with path.open("rb") as f:
         found = hashlib.file_digest(f, "sha256").hexdigest()
-    if found.startswith(weights.sha256):
+    if found == weights.sha256:
         return ""
     return (
-        f"{path}: its sha256 begins with {found[: len(weights.sha256)]}, expected {weights.sha256} (truncated or "
-        f"another file?); delete it and run python -m bench.weights fetch {name}"
+        f"{path}: its sha256 begins with {found[:12]}, expected {weights.sha256[:12]} (truncated or another file?); "
+        f"delete it and run python -m bench.weights fetch {name}"
     )
 
 

@@ -13,7 +13,8 @@ from bench.cli import UserError
 from bench.weights import WEIGHTS, Weights, folder, main, missing, path_of, why_absent
 
 CONTENT = b"a network"
-PIN = hashlib.sha256(CONTENT).hexdigest()[:8]
+HASH = hashlib.sha256(CONTENT).hexdigest()
+PIN = HASH[:8]
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def home(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     source = tmp_path / f"small-{PIN}.pth"
     source.write_bytes(CONTENT)
-    monkeypatch.setitem(weights.WEIGHTS, "small", Weights(source.name, source.as_uri(), PIN, "tests"))
+    monkeypatch.setitem(weights.WEIGHTS, "small", Weights(source.name, source.as_uri(), HASH, "tests"))
     return tmp_path / "torch/hub/checkpoints"
 
 
@@ -48,7 +49,7 @@ def test_names_and_addresses_are_those_of_the_libraries():
     assert {name: known.url for name, known in WEIGHTS.items()} == published
     for known in WEIGHTS.values():
         assert known.url.endswith(f"/{known.file}")
-        assert known.file.endswith(f"-{known.sha256[:8]}.pth")
+        assert len(known.sha256) == 64 and known.file.endswith(f"-{known.sha256[:8]}.pth")
 
 
 def test_what_is_missing_is_named_with_its_place_and_how_to_get_it(home, capsys):
@@ -82,14 +83,14 @@ def test_fetch_puts_the_file_in_its_place_once(home, capsys):
 def test_another_file_is_refused_by_name(home):
     home.mkdir(parents=True)
     (home / f"small-{PIN}.pth").write_bytes(CONTENT[:-1])
-    with pytest.raises(UserError, match=rf"small-{PIN}\.pth: its sha256 begins with \w{{8}}, expected {PIN}.*delete it"):
+    with pytest.raises(UserError, match=rf"small-{PIN}\.pth: its sha256 begins with \w{{12}}, expected {PIN}.*delete it"):
         path_of("small")
     with pytest.raises(SystemExit):
         main("check", "small")
 
 
 def test_a_download_with_another_hash_leaves_nothing(home, monkeypatch):
-    monkeypatch.setitem(weights.WEIGHTS, "small", dataclasses.replace(WEIGHTS["small"], sha256="0" * 8))
+    monkeypatch.setitem(weights.WEIGHTS, "small", dataclasses.replace(WEIGHTS["small"], sha256="0" * 64))
     with pytest.raises(UserError, match="could not be fetched .*hash.*copy it into"):
         main("fetch", "small")
     assert list(home.iterdir()) == []
