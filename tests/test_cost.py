@@ -10,6 +10,7 @@ import torch
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.cost import PriorView, ProblemView, counted, counted_problem
 from bench.cost.overhead import batching, overhead, recorded, replay
+from bench.cost.pairs import compare_pairs
 from bench.rng import Rng
 from bench.types import Cap
 
@@ -150,3 +151,20 @@ def test_overhead_and_batching(prior):
     together = batching(Descent(), prior, problem, y, 4)
     # four contracting steps: rounding of 1e-16 cannot grow to 1e-12
     assert together.num_rows == 12 and together.max_difference < 1e-12
+
+
+def test_both_ways_of_pairs_see_the_same_distances():
+    samples = torch.arange(24.0, dtype=torch.float64).reshape(2, 4, 3) ** 2
+    passes = []
+
+    def distance(x, y):
+        passes.append(len(x))
+        return (x - y).square().sum(1)
+
+    def mean_pairwise(x):
+        return 2 * x.var(0).sum().item()  # the mean squared distance of two points is twice their variance
+
+    found = compare_pairs(samples, distance, mean_pairwise, num_naive=1)
+    assert (len(found.cached), len(found.naive), found.num_measurements) == (2, 1, 2)
+    assert passes == [3, 2, 1]  # each unordered pair once
+    assert found.max_difference < 1e-14  # a few roundings of 1e-16

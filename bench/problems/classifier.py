@@ -70,10 +70,14 @@ class Classifier:
         """log p(class | x), (n, *x) -> (n, num_classes)."""
         return functional.linear(self._features(x), *self._layer("head")).log_softmax(1).to(x)
 
+    def activations(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the two convolutions see, (n, *x) -> two of (n, channels, h, w), float32."""
+        near = functional.silu(functional.conv2d(x.float(), *self._layer("near"), padding=1))
+        return near, functional.silu(functional.conv2d(near, *self._layer("far"), padding=1, stride=2))
+
     def _features(self, x: Tensor) -> Tensor:
-        hidden = functional.silu(functional.conv2d(x.float(), *self._layer("near"), padding=1))
-        hidden = functional.silu(functional.conv2d(hidden, *self._layer("far"), padding=1, stride=2))
-        return functional.silu(functional.linear(hidden.flatten(1), *self._layer("body")))
+        _, far = self.activations(x)
+        return functional.silu(functional.linear(far.flatten(1), *self._layer("body")))
 
     def _layer(self, name: str) -> tuple[Tensor, Tensor]:
         return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
