@@ -1,0 +1,160 @@
+"""How a set of samples compares with a set of real images: FID, KID, precision, recall, density and coverage.
+
+All of them from features, so that a network looks at each image once. FID, the kernel of KID, precision and recall are
+torch-fidelity's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from scipy.special import stdtrit
+from torch import Tensor
+
+from bench.metrics.extractors import Extract
+from bench.metrics.networks import FEWEST_FOR_FID, FEWEST_IN_SET, KID_LEVEL, NEIGHBOURS, NEIGHBOURS_OF_REAL, set_id
+
+ENDS = ("kid_low", "kid_high")  # of an interval, which a floor has no need of
+ROWS = 512  # of a matrix of distances at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Real images that samples are compared with, as an extractor sees them, (R, F); `floors` is what others reach."""
+
+    name: str
+    extract: Extract
+    real: Tensor
+    floors: dict[str, float]
+
+
+def make_judge(name: str, extract: Extract, held_out: Tensor, train: Tensor, num: int) -> Judge:
+    """held_out (R, *x): images that no prior was trained on, train (T, *x): those that they were trained on.
+
+    The floors of sets of `num` images: as many training images, or all, and one half of the held-out ones, against them
+    and against the other half.
+    """
+    real, seen = extract(held_out), extract(train[:num])
+    half = len(real) // 2
+    sets = {"train": (seen, real), "halves": (real[:half], real[half:])}
+    floors = {
+        set_id(f"{statistic}_floor_{floor}", name, len(one)): value
+        for floor, (one, other) in sets.items()
+        for statistic, value in compare(one[:, None], other, FEWEST_FOR_FID[name]).items()
+        if statistic not in ENDS
+    }
+    return Judge(name, extract, real, floors)
+
+
+def compute_sets(samples: Tensor, judge: Judge) -> dict[str, float]:
+    """All samples of a task `(m, s, *x)` against the judge's real images -> ids of `networks.set_metrics`.
+
+    FID is left out below its smallest N, and everything below `networks.FEWEST_IN_SET`.
+    """
+    features = torch.stack([judge.extract(x) for x in samples])
+    num = features.shape[0] * features.shape[1]
+    values = compare(features, judge.real, FEWEST_FOR_FID[judge.name])
+    return {set_id(statistic, judge.name, num): value for statistic, value in values.items()} | judge.floors
+
+
+def compare(features: Tensor, real: Tensor, fewest_for_fid: int) -> dict[str, float]:
+    """Statistics of features `(G, s, F)`, G groups of which the images are not independent, against real `(R, F)`."""
+    flat = features.flatten(0, 1)
+    if min(len(flat), len(real)) < FEWEST_IN_SET:
+        return {}
+    kid, *ends = kid_interval(features, real)
+    density, coverage = density_coverage(flat, real)
+    precision, recall = precision_recall(flat, real)
+    values = {"kid": kid, **dict(zip(ENDS, ends, strict=True)), "precision": precision, "recall": recall}
+    values |= {"density": density, "coverage": coverage}
+    return ({"fid": fid(flat, real)} if min(len(flat), len(real)) >= fewest_for_fid else {}) | values
+
+
+def fid(features: Tensor, real: Tensor) -> float:
+    """Frechet distance of the Gaussians fitted to two sets of features `(n, F)`, by torch-fidelity."""
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+
+    statistics = (fid_features_to_statistics(x) for x in (features, real))
+    return fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+
+
+def precision_recall(features: Tensor, real: Tensor) -> tuple[float, float]:
+    """Shares of samples near a real image and of real images near a sample, by torch-fidelity.
+
+    Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991
+    """
+    from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
+
+    options = {"prc_neighborhood": NEIGHBOURS, "prc_batch_size": ROWS, "save_cpu_ram": True, "verbose": False}
+    found = prc_features_to_metric(features, real, **options)
+    return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]
+
+
+def density_coverage(features: Tensor, real: Tensor) -> tuple[float, float]:
+    """Mean number of real neighbourhoods around a sample over the neighbours in each; share of them with a sample.
+
+    Naeem et al. 2020, https://arxiv.org/abs/2002.09797. A real image's neighbourhood reaches to its k-th neighbour.
+    """
+    k = NEIGHBOURS_OF_REAL
+    radii = torch.cat([torch.cdist(rows, real).kthvalue(k + 1).values for rows in real.split(ROWS)])
+    inside = sum((torch.cdist(rows, real) < radii).sum(0) for rows in features.split(ROWS))
+    return inside.sum().item() / (k * len(features)), (inside > 0).double().mean().item()
+
+
+def kid_interval(features: Tensor, real: Tensor) -> tuple[float, float, float]:
+    """KID of features `(G, s, F)` against real `(R, F)` and the ends of its interval.
+
+    Unbiased squared MMD (Binkowski et al. 2018, https://arxiv.org/abs/1801.01401) of all images at once instead of the
+    mean over random subsets: the same expectation, less noise, no size to choose. The interval is Student's t with
+    G - 1 degrees of freedom on a jackknife that leaves out one group and one real image at a time: the samples of one
+    measurement are no independent images. NaN ends for a single group.
+    """
+    groups, size = features.shape[:2]
+    within, across, of_groups = _sums_over_groups(features, real)
+    of_real, real_diagonal = _sums_over_rows(real)
+    n, r = groups * size, len(real)
+
+    def mmd(x_sum, x_num, y_sum, y_num, cross):
+        return x_sum / (x_num * (x_num - 1)) + y_sum / (y_num * (y_num - 1)) - 2 * cross / (x_num * y_num)
+
+    x_sum, y_sum, cross = within.sum() - of_groups.sum(), of_real.sum() - real_diagonal.sum(), across.sum()
+    kid = mmd(x_sum, n, y_sum, r, cross).item()
+    if groups == 1:
+        return kid, math.nan, math.nan
+    without_group = x_sum - 2 * within.sum(1) + within.diagonal() + of_groups  # its own diagonal was never in x_sum
+    one_group_less = mmd(without_group, n - size, y_sum, r, cross - across.sum(1))
+    one_image_less = mmd(x_sum, n, y_sum - 2 * (of_real - real_diagonal), r - 1, cross - across.sum(0))
+    error = math.sqrt(_jackknife_variance(one_group_less) + _jackknife_variance(one_image_less))
+    reach = float(stdtrit(groups - 1, 0.5 + KID_LEVEL / 2)) * error
+    return kid, kid - reach, kid + reach
+
+
+def _sums_over_groups(features: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums of the kernel between groups (G, G), of each group with each real image (G, R), and over diagonals (G,)."""
+    flat = features.flatten(0, 1)
+    within = torch.stack([_kernel(x, flat).sum(0).reshape(features.shape[:2]).sum(1) for x in features])
+    across = torch.stack([_kernel(x, real).sum(0) for x in features])
+    return within, across, _diagonal(flat).reshape(features.shape[:2]).sum(1)
+
+
+def _sums_over_rows(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of the kernel over the rows of its matrix, (n,), and its diagonal, (n,)."""
+    return torch.cat([_kernel(rows, points).sum(1) for rows in points.split(ROWS)]), _diagonal(points)
+
+
+def _kernel(x: Tensor, y: Tensor) -> Tensor:
+    """torch-fidelity's for KID, (x.y / F + 1)^3: `(n, F)`, `(k, F)` -> `(n, k)`."""
+    from torch_fidelity.metric_kid import kernel_poly
+
+    return torch.from_numpy(kernel_poly(x.numpy(), y.numpy()))
+
+
+def _diagonal(points: Tensor) -> Tensor:
+    return torch.cat([_kernel(rows, rows).diagonal() for rows in points.split(64)])
+
+
+def _jackknife_variance(left_out: Tensor) -> float:
+    """Of an estimate, from its values with one part left out, (parts,)."""
+    return (len(left_out) - 1) * left_out.var(correction=0).item()
