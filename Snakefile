@@ -157,6 +157,7 @@ rule evaluate:
         exact="<results>/tasks/{task}/exact.safetensors",
         samples=lambda w: suite.runs(w.task, "samples.safetensors"),
         classifier=lambda w: suite.classifier(w.task),
+        of_metrics=lambda w: suite.of_metrics(w.task),
         sources=suite.sources("evaluate"),
     output:
         "<results>/tasks/{task}/metrics.csv",

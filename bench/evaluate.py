@@ -1,14 +1,13 @@
 """Metrics of every method on one task: `python -m bench.evaluate specs/evaluate/<task>.json` writes metrics.csv.
 
-A value or a reason for each method, seed, measurement and metric, in that order. The pseudo method `reference` is each
+A value or a reason for each method, seed, measurement and metric, in that order, then for each metric of the samples of
+all measurements together. The pseudo method `reference` is each
 set of exact draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where
 the prior is a map distilled from one with an exact posterior, `_total` metrics are taken against that one.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,22 +21,20 @@ from bench.artefacts import ArtefactError, Json, read_json, read_tensors, write_
 from bench.cli import run
 from bench.formulas.chains import MIN_STATES
 from bench.metrics.compute import Truth, compute, compute_chains, compute_total
-from bench.metrics.definitions import METRICS, Metric
-from bench.metrics.rewards import BLOCK, compute_rewards
+from bench.metrics.definitions import METRICS
+from bench.metrics.opened import Asked, Networks, open_networks
+from bench.metrics.perceptual import compute_perceptual
+from bench.metrics.rewards import compute_rewards
+from bench.metrics.sets import compute_sets
+from bench.metrics.sheet import Scores, Sheet, csv_of
 from bench.problems.bank import Observations, problem_of, read_observations
+from bench.problems.classifier import classifier_path, load_classifier
 from bench.problems.exact import Conjugate, Enumeration
 from bench.provenance import provenance
 from bench.report.results import REFERENCE, num_measured
 from bench.types import Cap
 
-COLUMNS = ("task", "method", "seed", "observation", "metric", "value", "reason")
 FLOATS_PER_CHUNK = 2**25  # of the largest temporary; 256 MiB in float64
-OVERFLOWS = "n/a (value overflows)"
-WHY_NOT_FINITE = {
-    "exact": "n/a (exact posterior is a single point)",
-    "chain": "n/a (chains do not move)",
-    "reward": f"n/a (fewer than {BLOCK} samples)",
-}
 NO_REWARD = "n/a (measurement operator, no reward)"
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"
@@ -67,22 +64,12 @@ class Exact:
 
 
 @dataclass(frozen=True)
-class Truths:
-    """What samples are compared with, in chunks of measurements; `of_teacher` is empty without one."""
+class Judges:
+    """What samples are judged by: truths, in chunks of measurements (`of_teacher` is empty without one), and networks."""
 
     of_exact: tuple[Truth, ...]
     of_teacher: tuple[Truth, ...]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Metrics of one run: values `(M,)` by id, and why a measurement has none or has no chain ("" where it has)."""
-
-    method: str
-    seed: int
-    values: dict[str, Tensor]
-    why_not: tuple[str, ...]
-    why_no_chain: str
+    networks: Networks
 
 
 def main(spec_path: str) -> None:
@@ -90,19 +77,41 @@ def main(spec_path: str) -> None:
     root, num_samples = Path(spec["root"]), spec["num_samples"]
     folder = root / "tasks" / spec["task"]
     observations = read_observations(folder / "observations.safetensors", torch.float64)
+    networks = _opened(spec, observations)
     exact = _read_exact(folder / "exact.safetensors", observations.header, num_samples)
-    truths = _truths(observations, exact)
-    scores = [_score_reference(observations, exact, num_samples)]
+    judges = _judges(observations, exact, networks)
+    scores = [_score_reference(observations, exact, networks, num_samples)]
     for cell in spec["runs"]:
         path = root / "runs" / spec["task"] / cell["method"] / f"seed{cell['seed']}" / "samples.safetensors"
         tensors, header = _read_same_measurements(path, observations.header)
-        scores.append(_score_run(tensors["x"], header, truths, num_samples, path))
+        scores.append(_score_run(tensors["x"], header, judges, num_samples, path))
+    sheet = _sheet(spec["task"], exact, judges)
     info = {
         "observations_sha256": observations.header["observations_sha256"],
-        "definitions": {metric.id: metric.definition for metric in METRICS},
+        "definitions": sheet.definitions,
         "provenance": provenance(threads=torch.get_num_threads()),
     }
-    write_csv(folder / "metrics.csv", _text(spec["task"], scores, exact, _has_operator(truths)), info)
+    write_csv(folder / "metrics.csv", csv_of(sheet, scores), info)
+
+
+def _opened(spec: Json, observations: Observations) -> Networks:
+    """Before any work: absent weights stop here."""
+    root, metrics = Path(spec["root"]), spec.get("metrics", {})
+    num, *_, side = observations.x_true.shape
+    dataset = observations.header.get("dataset", "")
+    asked = Asked(
+        perceptual=tuple(metrics.get("perceptual", ())),
+        sets=tuple(metrics.get("sets", ())),
+        offline=metrics.get("offline", False),
+        dataset=dataset,
+        side=side,
+        num_samples=num * spec["num_samples"],
+    )
+    return open_networks(
+        asked,
+        load=lambda name: load_classifier(classifier_path(root, name))[0],
+        load_images=lambda: read_tensors(root / "data" / f"{dataset}.safetensors")[0],
+    )
 
 
 def _read_same_measurements(path: Path, observations: Json) -> tuple[dict[str, Tensor], Json]:
@@ -141,9 +150,9 @@ def _why_not_admitted(reasons: Sequence[str]) -> tuple[str, ...]:
     return tuple(reason and f"n/a (reference not admitted: {reason})" for reason in reasons)
 
 
-def _truths(observations: Observations, exact: Exact) -> Truths:
+def _judges(observations: Observations, exact: Exact, networks: Networks) -> Judges:
     of_teacher = _chunks(observations, exact.teacher) if exact.teacher else ()
-    return Truths(tuple(_chunks(observations, exact)), tuple(of_teacher))
+    return Judges(tuple(_chunks(observations, exact)), tuple(of_teacher), networks)
 
 
 def _chunks(observations: Observations, exact: Exact) -> Iterator[Truth]:
@@ -156,27 +165,30 @@ def _chunks(observations: Observations, exact: Exact) -> Iterator[Truth]:
         yield Truth(problem, *(part.double() for part in parts))
 
 
-def _has_operator(truths: Truths) -> bool:
-    return Cap.RESIDUAL in truths.of_exact[0].problem.caps
+def _has_operator(judges: Judges) -> bool:
+    return Cap.RESIDUAL in judges.of_exact[0].problem.caps
 
 
-def _score_reference(observations: Observations, exact: Exact, num_samples: int) -> Scores:
+def _score_reference(observations: Observations, exact: Exact, networks: Networks, num_samples: int) -> Scores:
     by_block = []
     for one in (exact, exact.swapped()):
-        truths = _truths(observations, one)
+        judges = _judges(observations, one, networks)
         num_blocks = one.x_b.shape[1] // num_samples
         blocks = one.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
-        by_block += [_values(block, truths) for block in blocks]
+        by_block += [_values(block, judges) for block in blocks]
     mean = {name: torch.stack([values[name] for values in by_block]).mean(0) for name in by_block[0]}
-    return Scores(REFERENCE, 0, mean, exact.why_not, "n/a (independent samples)")
+    not_admitted = next((why for why in exact.why_not if why), "")
+    of_sets = {} if not_admitted else _of_sets(exact.x_b[:, :num_samples], networks)
+    of_sets |= {id: value for judge in networks.judges for id, value in judge.floors.items()}
+    return Scores(REFERENCE, 0, mean, exact.why_not, "n/a (independent samples)", of_sets, not_admitted)
 
 
-def _score_run(x: Tensor, header: Json, truths: Truths, num_samples: int, path: Path) -> Scores:
+def _score_run(x: Tensor, header: Json, judges: Judges, num_samples: int, path: Path) -> Scores:
     num = num_measured(header, len(x))
     left_out = (f"n/a (only the first {num} measurements)",) * (len(x) - num)
     if header["status"] != "ok":
-        stopped = (f"{header['status']} ({header['reason']})",) * num
-        return Scores(header["method"], header["seed"], {}, stopped + left_out, "")
+        stopped = f"{header['status']} ({header['reason']})"
+        return Scores(header["method"], header["seed"], {}, (stopped,) * num + left_out, "", {}, stopped)
     if x.shape[1] != num_samples:
         raise ArtefactError(
             f"{path}: holds {x.shape[1]} samples per measurement, expected {num_samples}; "
@@ -186,8 +198,16 @@ def _score_run(x: Tensor, header: Json, truths: Truths, num_samples: int, path: 
     broken = tuple(f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in num_broken)
     why_no_chain = _why_no_chain(header, num_samples)
     num_chains = 0 if why_no_chain else header["num_chains"]
-    values = _values(x.nan_to_num(0, 0, 0), truths, num_chains)
-    return Scores(header["method"], header["seed"], values, broken + left_out, why_no_chain)
+    finite = x.nan_to_num(0, 0, 0)
+    values = _values(finite, judges, num_chains)
+    all_broken = f"failed ({sum(num_broken)} of {num * num_samples} samples not finite)" if any(num_broken) else ""
+    why_no_sets = all_broken or (left_out[0] if left_out else "")
+    of_sets = {} if why_no_sets else _of_sets(finite, judges.networks)
+    return Scores(header["method"], header["seed"], values, broken + left_out, why_no_chain, of_sets, why_no_sets)
+
+
+def _of_sets(x: Tensor, networks: Networks) -> dict[str, float]:
+    return {id: value for judge in networks.judges for id, value in compute_sets(x, judge).items()}
 
 
 def _why_no_chain(header: Json, num_samples: int) -> str:
@@ -197,14 +217,16 @@ def _why_no_chain(header: Json, num_samples: int) -> str:
     return f"n/a (fewer than {MIN_STATES} states per chain)" if too_short else ""
 
 
-def _values(x: Tensor, truths: Truths, num_chains: int = 0) -> dict[str, Tensor]:
-    values = _in_chunks(compute, x, truths.of_exact)
-    if truths.of_teacher:
-        values |= _in_chunks(compute_total, x, truths.of_teacher)
-    if not _has_operator(truths):
-        values |= _in_chunks(lambda chunk, truth: compute_rewards(chunk, truth.problem, truth.y), x, truths.of_exact)
+def _values(x: Tensor, judges: Judges, num_chains: int = 0) -> dict[str, Tensor]:
+    values = _in_chunks(compute, x, judges.of_exact)
+    if judges.of_teacher:
+        values |= _in_chunks(compute_total, x, judges.of_teacher)
+    if not _has_operator(judges):
+        values |= _in_chunks(lambda chunk, truth: compute_rewards(chunk, truth.problem, truth.y), x, judges.of_exact)
     if num_chains:
-        values |= _in_chunks(partial(compute_chains, num_chains=num_chains), x, truths.of_exact)
+        values |= _in_chunks(partial(compute_chains, num_chains=num_chains), x, judges.of_exact)
+    for id, embed in judges.networks.embeddings.items():
+        values |= _in_chunks(lambda x, truth: compute_perceptual(x, truth.x_true, id, embed), x, judges.of_exact)
     return values
 
 
@@ -216,29 +238,15 @@ def _in_chunks(
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _text(task: str, scores: Sequence[Scores], exact: Exact, has_operator: bool) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    of_problem = {"": "", "operator": "" if has_operator else NO_OPERATOR, "reward": NO_REWARD if has_operator else ""}
-    no_teacher = exact.teacher.why_not if exact.teacher else (NO_TEACHER,) * len(exact.why_not)
-    for run_scores in scores:
-        values = {name: tensor.tolist() for name, tensor in run_scores.values.items()}
-        for i, (not_admitted, no_total) in enumerate(zip(exact.why_not, no_teacher, strict=True)):
-            of_run = {"exact": not_admitted, "teacher": no_total, "chain": run_scores.why_no_chain}
-            unmet = of_problem | of_run
-            for metric in METRICS:
-                cell = _cell(metric, i, values, run_scores.why_not[i] or unmet[metric.needs])
-                writer.writerow((task, run_scores.method, run_scores.seed, i, metric.id, *cell))
-    return out.getvalue()
-
-
-def _cell(metric: Metric, i: int, values: dict[str, list], reason: str) -> tuple[str, str]:
-    """Value and reason of one metric of measurement i, one of them empty."""
-    if reason:
-        return "", reason
-    value = values[metric.id][i]
-    return (f"{value:.9g}", "") if math.isfinite(value) else ("", WHY_NOT_FINITE.get(metric.needs, OVERFLOWS))
+def _sheet(task: str, exact: Exact, judges: Judges) -> Sheet:
+    has_operator, networks = _has_operator(judges), judges.networks
+    unmet = {
+        "exact": exact.why_not,
+        "teacher": exact.teacher.why_not if exact.teacher else NO_TEACHER,
+        "operator": "" if has_operator else NO_OPERATOR,
+        "reward": NO_REWARD if has_operator else "",
+    }
+    return Sheet(task, (*METRICS, *networks.metrics), networks.sets, networks.floors, networks.why_not, unmet)
 
 
 if __name__ == "__main__":

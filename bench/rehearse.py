@@ -13,11 +13,10 @@ import sys
 
 from bench.plan.config import FAMILIES
 from bench.plan.sources import settings_fields
+from bench.plan.suite import SIDES
 from bench.problems import make_problem
 from bench.problems.reward import NAME as REWARD
 from bench.problems.reward import check_reward
-
-SIDES = {"digits": 8, "shapes": 16}  # pixels, unless the spec says otherwise
 
 
 def main() -> None:

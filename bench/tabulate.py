@@ -7,12 +7,13 @@ from bench.cli import run
 from bench.provenance import provenance
 from bench.report.markup import latex_page, markdown_page
 from bench.report.results import load
+from bench.report.set_table import set_columns, set_table
 from bench.report.statistics import summarise, summary_csv
 from bench.report.tables import columns_of, distance_table, notes, shown_across, task_tables
 
 
 def main(spec_path: str) -> None:
-    """Write tables/summary.csv, summary.md, summary.tex and distance.md."""
+    """Write tables/summary.csv, summary.md, summary.tex and distance.md, and sets.md where metrics compare sets."""
     suite = load(spec_path)
     lines = summarise(suite)
     tables, distance = task_tables(suite, lines), distance_table(suite, lines)
@@ -24,6 +25,9 @@ def main(spec_path: str) -> None:
         "summary.tex": latex_page(tables, notes(suite, columns)),
         "distance.md": markdown_page(f"Suite {suite.name}", [distance], notes(suite, shown_across(lines))),
     }
+    sets = set_table(suite, lines)
+    if sets.rows:
+        pages["sets.md"] = markdown_page(f"Suite {suite.name}", [sets], notes(suite, set_columns(lines)))
     for name, page in pages.items():
         write_bytes(folder / name, page.encode())
 

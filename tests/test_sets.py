@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from bench import weights
 from bench.cli import UserError
 from bench.metrics.extractors import from_bytes, open_extractor, open_inception, register, to_bytes
-from bench.metrics.networks import FEWEST_FOR_FID, set_id, set_metrics, why_no_set
+from bench.metrics.networks import FEWEST_FOR_FID, Numbers, floor_metrics, set_id, set_metrics, why_no_set
 from bench.metrics.sets import compare, compute_sets, density_coverage, kid_interval, make_judge
 from bench.weights import WEIGHTS, path_of
 
@@ -187,12 +187,13 @@ def test_floors_are_those_of_real_images(extract):
 def test_every_column_has_a_number_or_a_reason(extract):
     for num, num_train, num_real in ((512, 300, 500), (40, 300, 500), (4, 300, 12), (512, 4, 500)):
         judge = make_judge(NAME, extract, images(num_real, 0), images(num_train, 1), num)
-        values = compute_sets(images(num, 2).unflatten(0, (4, -1)), judge)
-        reasons = why_no_set(NAME, num, num_train, num_real)
-        ids = [metric.id for metric in set_metrics(NAME, num, num_train, num_real)]
+        values = compute_sets(images(num, 2).unflatten(0, (4, -1)), judge) | judge.floors
+        numbers = Numbers(num, num_train, num_real)
+        reasons = why_no_set(NAME, numbers)
+        ids = [metric.id for metric in (*set_metrics(NAME, numbers), *floor_metrics(NAME, numbers))]
         assert len(ids) == len(set(ids)) == 20
         assert set(ids) == set(values) | set(reasons) and not set(values) & set(reasons)
-    assert why_no_set(NAME, 40, 300, 500)["fid-digits-cnn-v1-n40"] == (
+    assert why_no_set(NAME, Numbers(40, 300, 500))["fid-digits-cnn-v1-n40"] == (
         f"n/a (FID by digits-cnn-v1 needs {FEWEST_FOR_FID[NAME]} images or more, has 40; see KID)"
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from bench.metrics.definitions import Metric
 from bench.plan.networks import LPIPS, PERCEPTUAL
@@ -21,6 +22,24 @@ FEWEST_FOR_FID = {"digits-cnn-v1": 250, "inception-v3-compat": 10_000}  # the bi
 FEWEST_IN_SET = 8
 NEIGHBOURS, NEIGHBOURS_OF_REAL = 3, 5  # of precision and recall, of density and coverage: those of their papers
 KID_LEVEL = 0.99  # as in the tables
+KID_ENDS = ("kid_low", "kid_high")
+STATISTICS: dict[str, tuple[str, Literal["higher", "lower"] | float, str]] = {  # in words, better, unit
+    "fid": ("Frechet distance of Gaussians fitted to the features of both", "lower", "features^2"),
+    "kid": ("KID, the unbiased squared MMD with kernel (x.y / F + 1)^3, of all images at once", "lower", "1"),
+    "precision": (f"share of samples nearer to a real image than its neighbour {NEIGHBOURS}", "higher", "1"),
+    "recall": (f"share of real images nearer to a sample than its neighbour {NEIGHBOURS}", "higher", "1"),
+    "density": (
+        f"how many real images a sample is nearer to than their neighbour {NEIGHBOURS_OF_REAL}, over "
+        f"{NEIGHBOURS_OF_REAL}; 1 for equal distributions",
+        1.0,
+        "1",
+    ),
+    "coverage": (
+        f"share of real images with a sample nearer than their neighbour {NEIGHBOURS_OF_REAL}",
+        "higher",
+        "1",
+    ),
+}
 BACKBONES = {"lpips-alex-v0.1": "AlexNet", "lpips-vgg-v0.1": "VGG-16"}
 
 
@@ -50,68 +69,66 @@ def _in_words(name: str) -> str:
 
 def set_id(statistic: str, name: str, num: int) -> str:
     """`fid-digits-cnn-v1-n1024`; the ends of an interval have their name last, `kid-digits-cnn-v1-n1024_low`."""
-    for end in ("_low", "_high"):
-        if statistic.endswith(end):
-            return f"{statistic.removesuffix(end)}-{name}-n{num}{end}"
-    return f"{statistic}-{name}-n{num}"
+    statistic, end = (statistic[:3], statistic[3:]) if statistic in KID_ENDS else (statistic, "")
+    return f"{statistic}-{name}-n{num}{end}"
 
 
-def set_metrics(name: str, num: int, num_train: int, num_real: int) -> tuple[Metric, ...]:
-    """One number per task and run: of `num` samples against `num_real` held-out images, and floors of both kinds."""
-    floors = (("train", min(num, num_train), num_real), ("halves", num_real // 2, num_real - num_real // 2))
-    return (
-        *_set_metrics(name, num, num_real),
-        *(metric for floor in floors for metric in _floor_metrics(name, *floor)),
-    )
+@dataclass(frozen=True)
+class Numbers:
+    """How many images there are: samples of a task, training images and held-out ones."""
+
+    samples: int
+    train: int
+    real: int
+
+    @property
+    def compared(self) -> dict[str, tuple[int, int]]:
+        """Sizes of the two sets that are compared, by what follows the statistic in a column's name."""
+        half = self.real // 2
+        return {
+            "": (self.samples, self.real),
+            "_floor_train": (min(self.samples, self.train), self.real),
+            "_floor_halves": (half, self.real - half),
+        }
 
 
-def why_no_set(name: str, num: int, num_train: int, num_real: int) -> dict[str, str]:
-    """Which of `set_metrics` are refused because there are too few images, and the reason."""
-    reasons = {}
-    for suffix, images, others in (
-        ("", num, num_real),
-        ("_floor_train", min(num, num_train), num_real),
-        ("_floor_halves", num_real // 2, num_real - num_real // 2),
-    ):
-        smallest = min(images, others)
-        if smallest < FEWEST_IN_SET:
-            statistics = (*_STATISTICS, *(() if suffix else ("kid_low", "kid_high")))
-            why = f"n/a (fewer than {FEWEST_IN_SET} images)"
-            reasons |= {set_id(f"{statistic}{suffix}", name, images): why for statistic in statistics}
-        elif smallest < FEWEST_FOR_FID[name]:
-            why = f"n/a (FID by {name} needs {FEWEST_FOR_FID[name]} images or more, has {smallest}; see KID)"
-            reasons[set_id(f"fid{suffix}", name, images)] = why
-    return reasons
-
-
-_STATISTICS = {
-    "fid": ("Frechet distance of Gaussians fitted to the features of both", "lower", "features^2"),
-    "kid": ("KID, the unbiased squared MMD with kernel (x.y / F + 1)^3, of all images at once", "lower", "1"),
-    "precision": (f"share of the samples within the {NEIGHBOURS} nearest neighbours' reach of a real image", "higher", "1"),
-    "recall": (f"share of the real images within the {NEIGHBOURS} nearest neighbours' reach of a sample", "higher", "1"),
-    "density": (f"how many real neighbourhoods ({NEIGHBOURS_OF_REAL} neighbours) a sample is in, over "
-                f"{NEIGHBOURS_OF_REAL}; 1 for equal distributions", 1.0, "1"),
-    "coverage": (f"share of the real neighbourhoods ({NEIGHBOURS_OF_REAL} neighbours) with a sample inside", "higher", "1"),
-}
-
-
-def _set_metrics(name: str, num: int, num_real: int) -> Iterator[Metric]:
+def set_metrics(name: str, numbers: Numbers) -> tuple[Metric, ...]:
+    """One number per task and run: all its samples against the held-out images, seen by an extractor."""
     where = (
-        f"the {num} samples of all measurements against {num_real} held-out images that no prior was trained on, "
-        f"as bytes; features: {FEATURES_IN_WORDS[name]}"
+        f"the {numbers.samples} samples of all measurements against {numbers.real} held-out images that no prior was "
+        f"trained on, as bytes; features: {FEATURES_IN_WORDS[name]}"
     )
-    for statistic, (what, better, unit) in _STATISTICS.items():
-        yield Metric(set_id(statistic, name, num), f"{what}; {where}", better, unit)
-        if statistic == "kid":
-            ends = f"of the {KID_LEVEL:.0%} interval of {set_id(statistic, name, num)}: Student's t, jackknife over "
-            ends += "measurements and over real images"
-            yield Metric(set_id("kid_low", name, num), f"lower end {ends}", better, unit)
-            yield Metric(set_id("kid_high", name, num), f"upper end {ends}", better, unit)
+    id = set_id("kid", name, numbers.samples)
+    ends = f"of the {KID_LEVEL:.0%} interval of {id}: Student's t on a jackknife over measurements and real images"
+    words = {
+        **{statistic: (f"{what}; {where}", *rest) for statistic, (what, *rest) in STATISTICS.items()},
+        "kid_low": (f"lower end {ends}", "lower", "1"),
+        "kid_high": (f"upper end {ends}", "lower", "1"),
+    }
+    return tuple(Metric(set_id(statistic, name, numbers.samples), *rest) for statistic, rest in words.items())
 
 
-def _floor_metrics(name: str, floor: str, num: int, num_real: int) -> Iterator[Metric]:
-    whose = {"train": f"{num} training images", "halves": f"half of the held-out images, {num},"}[floor]
-    others = {"train": f"all {num_real} held-out images", "halves": f"the other half, {num_real}"}[floor]
-    for statistic, (_, better, unit) in _STATISTICS.items():
-        what = f"what {whose} have for {statistic}-{name} against {others}"
-        yield Metric(set_id(f"{statistic}_floor_{floor}", name, num), what, better, unit)
+def floor_metrics(name: str, numbers: Numbers) -> tuple[Metric, ...]:
+    """One number per task, in the rows of the reference: what real images have."""
+    metrics = []
+    for suffix in ("_floor_train", "_floor_halves"):
+        num, others = numbers.compared[suffix]
+        whose = f"{num} training images" if suffix == "_floor_train" else f"{num} of the held-out images"
+        for statistic, (_, better, unit) in STATISTICS.items():
+            what = f"what {whose} have for {statistic}-{name} against {others} held-out ones"
+            metrics.append(Metric(set_id(f"{statistic}{suffix}", name, num), what, better, unit))
+    return tuple(metrics)
+
+
+def why_no_set(name: str, numbers: Numbers) -> dict[str, str]:
+    """Which of `set_metrics` and `floor_metrics` are refused because there are too few images, and the reason."""
+    reasons = {}
+    for suffix, sizes in numbers.compared.items():
+        if min(sizes) < FEWEST_IN_SET:
+            why = f"n/a (fewer than {FEWEST_IN_SET} images)"
+            statistics = (*STATISTICS, *(() if suffix else KID_ENDS))
+            reasons |= {set_id(f"{statistic}{suffix}", name, sizes[0]): why for statistic in statistics}
+        elif min(sizes) < FEWEST_FOR_FID[name]:
+            why = f"n/a (FID by {name} needs {FEWEST_FOR_FID[name]} images or more, has {min(sizes)}; see KID)"
+            reasons[set_id(f"fid{suffix}", name, sizes[0])] = why
+    return reasons

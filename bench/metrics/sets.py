@@ -14,9 +14,16 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from bench.metrics.extractors import Extract
-from bench.metrics.networks import FEWEST_FOR_FID, FEWEST_IN_SET, KID_LEVEL, NEIGHBOURS, NEIGHBOURS_OF_REAL, set_id
+from bench.metrics.networks import (
+    FEWEST_FOR_FID,
+    FEWEST_IN_SET,
+    KID_ENDS,
+    KID_LEVEL,
+    NEIGHBOURS,
+    NEIGHBOURS_OF_REAL,
+    set_id,
+)
 
-ENDS = ("kid_low", "kid_high")  # of an interval, which a floor has no need of
 ROWS = 512  # of a matrix of distances at a time
 
 
@@ -43,20 +50,20 @@ def make_judge(name: str, extract: Extract, held_out: Tensor, train: Tensor, num
         set_id(f"{statistic}_floor_{floor}", name, len(one)): value
         for floor, (one, other) in sets.items()
         for statistic, value in compare(one[:, None], other, FEWEST_FOR_FID[name]).items()
-        if statistic not in ENDS
+        if statistic not in KID_ENDS
     }
     return Judge(name, extract, real, floors)
 
 
 def compute_sets(samples: Tensor, judge: Judge) -> dict[str, float]:
-    """All samples of a task `(m, s, *x)` against the judge's real images -> ids of `networks.set_metrics`.
+    """All samples of a task `(m, s, *x)` against the judge's real images, by the ids of `networks.set_metrics`.
 
     FID is left out below its smallest N, and everything below `networks.FEWEST_IN_SET`.
     """
     features = torch.stack([judge.extract(x) for x in samples])
     num = features.shape[0] * features.shape[1]
     values = compare(features, judge.real, FEWEST_FOR_FID[judge.name])
-    return {set_id(statistic, judge.name, num): value for statistic, value in values.items()} | judge.floors
+    return {set_id(statistic, judge.name, num): value for statistic, value in values.items()}
 
 
 def compare(features: Tensor, real: Tensor, fewest_for_fid: int) -> dict[str, float]:
@@ -67,7 +74,7 @@ def compare(features: Tensor, real: Tensor, fewest_for_fid: int) -> dict[str, fl
     kid, *ends = kid_interval(features, real)
     density, coverage = density_coverage(flat, real)
     precision, recall = precision_recall(flat, real)
-    values = {"kid": kid, **dict(zip(ENDS, ends, strict=True)), "precision": precision, "recall": recall}
+    values = {"kid": kid, **dict(zip(KID_ENDS, ends, strict=True)), "precision": precision, "recall": recall}
     values |= {"density": density, "coverage": coverage}
     return ({"fid": fid(flat, real)} if min(len(flat), len(real)) >= fewest_for_fid else {}) | values
 

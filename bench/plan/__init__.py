@@ -31,8 +31,14 @@ def start(config: Mapping[str, Any], configfiles: Sequence[str | Path], main_pro
         suite = load(config, configfiles)
         if main_process:
             claim(suite.root)
+            _refuse_absent_weights(suite)
             check_artefacts(suite.root)
             write_specs(suite)
         return suite
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
+
+
+def _refuse_absent_weights(suite: Suite) -> None:
+    for line in suite.absent_weights:
+        raise UserError(f"{suite.file}: metrics: {line}; or set offline: true there")

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from bench.cli import UserError
+from bench.plan.networks import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.plan.schema import Fault, one_of, schema_faults, shown
 from bench.plan.sources import Field, method_fields, settings_fields
 
@@ -101,6 +102,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     if "toys" in content:
         return
     yield from _reference_faults(content)
+    yield from _metric_faults(content)
     for prior, entry in content["priors"].items():
         yield from _prior_faults(prior, entry, content)
     for method, entry in content.get("restrict", {}).items():
@@ -123,6 +125,18 @@ def _reference_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     num_samples, num_reference = content["num_samples"], content["num_reference"]
     if num_reference < num_samples:
         yield ("num_reference",), f"expected at least num_samples = {num_samples}, got {num_reference}"
+
+
+def _metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Networks that have to be trained on a data set which the suite does not have."""
+    for kind, known in (("perceptual", PERCEPTUAL), ("sets", EXTRACTORS)):
+        for name in content.get("metrics", {}).get(kind, []):
+            classifier = known[name].classifier
+            if classifier and dataset_of(classifier) not in content["datasets"]:
+                yield (
+                    ("metrics", kind),
+                    f"{name} needs a network trained on {dataset_of(classifier)}, which is not among the datasets",
+                )
 
 
 def _prior_faults(prior: str, entry: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Fault]:

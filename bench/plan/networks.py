@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.weights import missing, why_absent
+
 
 @dataclass(frozen=True)
 class Network:
@@ -40,3 +42,13 @@ def why_unfit(network: Network, dataset: str, side: int) -> str:
     if network.classifier and dataset_of(network.classifier) != dataset:
         return f"n/a ({network.classifier} is a network of {dataset_of(network.classifier)})"
     return ""
+
+
+def why_closed(network: Network, dataset: str, side: int, offline: bool) -> str:
+    """`why_unfit`, or that its weights are absent, where an offline suite takes that for a reason."""
+    return why_unfit(network, dataset, side) or (why_absent(network.weights) if offline and network.weights else "")
+
+
+def weights_wanted(network: Network, dataset: str, side: int) -> str:
+    """What `bench.weights` says is missing of a network that images of a data set need; "" when nothing is."""
+    return missing(network.weights) if network.weights and not why_unfit(network, dataset, side) else ""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, TASK_KEYS, module_of, prior_of, settings_of
+from bench.plan.networks import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
 from bench.plan.sources import sources_of, trains
 
 FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation")
 TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
+SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
 COUNTS = ("num_measurements", "num_reference")  # of a task; training does not depend on them
 
 
@@ -111,16 +113,54 @@ class Suite:
 
     @property
     def classifiers(self) -> list[str]:
-        return sorted({entry["classifier"] for entry in self.content["tasks"].values() if "classifier" in entry})
+        """Of rewards, and of metrics that are for some task's images."""
+        of_rewards = {entry["classifier"] for entry in self.content["tasks"].values() if "classifier" in entry}
+        of_metrics = {network.classifier for task in self.tasks for network in self._networks(task)} - {""}
+        return sorted(of_rewards | of_metrics)
 
     def classifier(self, task: str) -> list[str]:
         """The classifier's file, where a task's reward has a classifier."""
         name = self.content["tasks"][task].get("classifier")
-        return [f"{self.root}/classifiers/{name}/{name}.safetensors"] if name else []
+        return [self._classifier_file(name)] if name else []
 
-    def data_of_classifier(self, classifier: str) -> list[str]:
-        tasks = [task for task, entry in self.content["tasks"].items() if entry.get("classifier") == classifier]
-        return sorted({self.data_of_task(task) for task in tasks})
+    def data_of_classifier(self, classifier: str) -> str:
+        return f"{self.root}/data/{dataset_of(classifier)}.safetensors"
+
+    def of_metrics(self, task: str) -> list[str]:
+        """What metrics look at a task's samples with: classifiers, and real images."""
+        classifiers = sorted({network.classifier for network in self._networks(task)} - {""})
+        images = [self.data_of_task(task)] if self.metrics.get("sets") else []
+        return [*map(self._classifier_file, classifiers), *images]
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What metrics look at images with."""
+        return self.content.get("metrics", {})
+
+    @property
+    def absent_weights(self) -> list[str]:
+        """What is missing of the published networks that metrics need, a line each; nothing for an offline suite."""
+        wanted = [
+            weights_wanted(network, dataset, side)
+            for task in self.tasks
+            for dataset, side in [self._images(task)]
+            for network in self._networks(task)
+        ]
+        return [] if self.metrics.get("offline") else [line for line in dict.fromkeys(wanted) if line]
+
+    def _networks(self, task: str) -> list[Network]:
+        """Those that are for a task's images."""
+        asked = [PERCEPTUAL[name] for name in self.metrics.get("perceptual", [])]
+        asked += [EXTRACTORS[name] for name in self.metrics.get("sets", [])]
+        return [network for network in asked if not why_unfit(network, *self._images(task))]
+
+    def _images(self, task: str) -> tuple[str, int]:
+        """Data set of a task, and pixels along its images."""
+        dataset = self.content["priors"][prior_of(task)]["dataset"]
+        return dataset, self.side(dataset) or SIDES[dataset]
+
+    def _classifier_file(self, name: str) -> str:
+        return f"{self.root}/classifiers/{name}/{name}.safetensors"
 
     def _prior_file(self, prior: str) -> str:
         return f"{self.root}/priors/{prior}/{self.content['priors'][prior]['family']}.safetensors"
@@ -168,6 +208,7 @@ class Suite:
             yield f"{folder}/tasks/{task}.json", self._task_spec(task, entry)
             runs = [{"method": method, "seed": seed} for method in self.methods_on(task) for seed in self.seeds]
             evaluate = {"root": self.root, "task": task, "runs": runs, "num_samples": content["num_samples"]}
+            evaluate |= {"metrics": dict(self.metrics)} if self.metrics else {}
             yield f"{folder}/evaluate/{task}.json", evaluate
             for run in runs:
                 name = f"{task}/{run['method']}/seed{run['seed']}.json"

@@ -10,14 +10,18 @@ from pathlib import Path
 from bench.artefacts import ArtefactError, Json, read_csv, read_header, read_json
 
 REFERENCE = "reference"  # pseudo method: one set of exact draws against the other
+ALL = "all"  # in place of an observation: a number of the samples of all measurements
 
 
 @dataclass(frozen=True)
 class Score:
-    """One line of metrics.csv; `value` is None where there is a `reason` instead."""
+    """One line of metrics.csv; `value` is None where there is a `reason` instead.
+
+    observation: None for a number of all measurements together.
+    """
 
     method: str
-    observation: int
+    observation: int | None
     metric: str
     value: float | None
     reason: str
@@ -37,7 +41,7 @@ class Run:
 class Task:
     """Everything the tables say about one task; `definitions` maps metric ids to one line each.
 
-    left_out: the methods that the suite does not run here.
+    left_out: the methods that the suite does not run here. of_sets: the scores of all measurements together.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Task:
     definitions: dict[str, str]
     runs: tuple[Run, ...]
     left_out: frozenset[str] = frozenset()
+    of_sets: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,10 @@ def _load_task(
     headers[folder / "metrics.csv"] = info
     _refuse_mixed_measurements(folder / "observations.safetensors", headers)
     sources.extend(source(path, header) for path, header in headers.items())
-    return Task(task, observations, exact, _scores(text), info.get("definitions", {}), tuple(runs), left_out)
+    scores = _scores(text)
+    of_each = tuple(score for score in scores if score.observation is not None)
+    of_sets = tuple(score for score in scores if score.observation is None)
+    return Task(task, observations, exact, of_each, info.get("definitions", {}), tuple(runs), left_out, of_sets)
 
 
 def _refuse_mixed_measurements(observations: Path, headers: dict[Path, Json]) -> None:
@@ -147,7 +155,7 @@ def _scores(text: str) -> tuple[Score, ...]:
     return tuple(
         Score(
             row["method"],
-            int(row["observation"]),
+            None if row["observation"] == ALL else int(row["observation"]),
             row["metric"],
             float(row["value"]) if row["value"] else None,
             row["reason"] or "",

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from bench.report.results import REFERENCE, Run, Score, Suite, Task, in_words, num_measured
+from bench.report.sets import set_lines
 from bench.report.text import csv_text
 
 LEVEL = 0.99  # tables of a dozen tasks are read side by side: at 95 % every other one would miss the truth somewhere
@@ -73,7 +74,9 @@ def mean_interval(values: np.ndarray, level: float = 0.95, num_resamples: int = 
 def summarise(suite: Suite) -> list[Summary]:
     """A line for every task, every configured method and the reference, and every metric and cost."""
     metrics = list(dict.fromkeys(score.metric for task in suite.tasks for score in task.scores))
-    return [line for task in suite.tasks for line in _summarise_task(task, suite, metrics)]
+    of_measurements = [line for task in suite.tasks for line in _summarise_task(task, suite, metrics)]
+    of_sets = [Summary(task.name, *line) for task in suite.tasks for line in set_lines(task, suite.methods)]
+    return of_measurements + of_sets
 
 
 def summary_csv(lines: Iterable[Summary]) -> str:

@@ -14,6 +14,12 @@ from bench.report.text import rounded, shortened
 # metric -> what a good sampler does: goes up, goes down, or hits a value; the columns of each task's table
 COLUMNS = {
     "psnr_mean": "up",
+    "lpips-alex-v0.1@[-1,1]_mean": "down",
+    "lpips-alex-v0.1@[-1,1]_pairwise": "up",
+    "lpips-vgg-v0.1@[-1,1]_mean": "down",
+    "lpips-vgg-v0.1@[-1,1]_pairwise": "up",
+    "percept-digits-v1_mean": "down",
+    "percept-digits-v1_pairwise": "up",
     "chi2_sample": "= 1",
     "sw2-128": "down",
     "sw2-128_total": "down",
@@ -36,7 +42,7 @@ COLUMNS = {
     "train_nfe": "",
 }
 # what only some problems and priors have: no column without a number
-OPTIONAL = ("psnr_mean", "chi2_sample", "_total", "log_reward", "frechet", "pairwise")
+OPTIONAL = ("psnr_mean", "lpips", "percept", "chi2_sample", "_total", "log_reward", "frechet", "pairwise")
 DISTANCE = "sw2-128"
 TOTAL = "_total"  # ends the id of what is measured against the posterior under a distilled map's teacher
 TRAINING = ("train_seconds", "train_nfe")
