@@ -34,7 +34,7 @@ from bench.provenance import provenance
 from bench.report.results import REFERENCE, num_measured
 from bench.types import Cap
 
-FLOATS_PER_CHUNK = 2**25  # of the largest temporary; 256 MiB in float64
+FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
 NO_REWARD = "n/a (measurement operator, no reward)"
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lpips import LPIPS
 
 Embed = Callable[[Tensor], Tensor]  # images (n, c, h, w) in [-1, 1], float32 -> (n, F); |difference|^2 is the distance
-VALUES_PER_PASS = 2**18  # pixels times channels that go through a network at once; bounds its activations
+VALUES_PER_PASS = 2**16  # pixels times channels that go through a network at once; bounds its activations
 SMALLEST_NORM = 1e-10  # as in package lpips: a position where all channels are off stays zero
 
 

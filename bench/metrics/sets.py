@@ -24,7 +24,7 @@ from bench.metrics.networks import (
     set_id,
 )
 
-ROWS = 512  # of a matrix of distances at a time
+ROWS = 128  # of a matrix of distances at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def kid_interval(features: Tensor, real: Tensor) -> tuple[float, float, float]:
     """
     groups, size = features.shape[:2]
     within, across, of_groups = _sums_over_groups(features, real)
-    of_real, real_diagonal = _sums_over_rows(real)
+    of_real, real_diagonal = _sums(real, real), _diagonal(real)
     n, r = groups * size, len(real)
 
     def mmd(x_sum, x_num, y_sum, y_num, cross):
@@ -141,14 +141,14 @@ def kid_interval(features: Tensor, real: Tensor) -> tuple[float, float, float]:
 def _sums_over_groups(features: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Sums of the kernel between groups (G, G), of each group with each real image (G, R), and over diagonals (G,)."""
     flat = features.flatten(0, 1)
-    within = torch.stack([_kernel(x, flat).sum(0).reshape(features.shape[:2]).sum(1) for x in features])
-    across = torch.stack([_kernel(x, real).sum(0) for x in features])
+    within = torch.stack([_sums(flat, x).reshape(features.shape[:2]).sum(1) for x in features])
+    across = torch.stack([_sums(real, x) for x in features])
     return within, across, _diagonal(flat).reshape(features.shape[:2]).sum(1)
 
 
-def _sums_over_rows(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of the kernel over the rows of its matrix, (n,), and its diagonal, (n,)."""
-    return torch.cat([_kernel(rows, points).sum(1) for rows in points.split(ROWS)]), _diagonal(points)
+def _sums(points: Tensor, others: Tensor) -> Tensor:
+    """Sums over `others` (k, F) of the kernel with each of `points` (n, F), (n,)."""
+    return torch.cat([_kernel(rows, others).sum(1) for rows in points.split(ROWS)])
 
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:
