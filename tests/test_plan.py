@@ -15,6 +15,8 @@ from bench import plan
 from bench.artefacts import ArtefactError, write_csv, write_json
 from bench.cli import UserError
 from bench.plan.folder import check_artefacts, claim, write_specs
+from bench.plan.networks import EXTRACTORS, PERCEPTUAL
+from bench.weights import missing
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TASK = "tasks/gmm-saturate"
@@ -70,9 +72,14 @@ def folder(tmp_path, monkeypatch):
 
 
 def suite_file(folder: Path, **changes: object) -> dict:
-    """Write my.yaml, the smoke suite with changes (`a/b` reaches inside); return Snakemake's config for it."""
-    content = yaml.safe_load((folder / "config/smoke.yaml").read_text()) | {
+    """Write my.yaml, the smoke suite on exact priors with changes (`a/b` reaches inside); return Snakemake's config."""
+    smoke = yaml.safe_load((folder / "config/smoke.yaml").read_text())
+    exact = {name: prior for name, prior in smoke["priors"].items() if prior["family"] in ("gmm", "atoms")}
+    tasks = {name: task for name, task in smoke["tasks"].items() if name.partition("-")[0] in exact}
+    content = {key: value for key, value in smoke.items() if key != "restrict"} | {
         "name": "mine",
+        "priors": exact,
+        "tasks": tasks,
         "methods": {"toy": {}, "toy-n5": {"num_steps": 5}},
     }
     for name, value in changes.items():
@@ -120,6 +127,8 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ({"priors/map": MAP | {"teacher": "gnm"}}, "priors.map.teacher: no such prior here", "did you mean gmm?"),
     ({"priors/map": MAP | {"teacher": "shapes"}}, "priors.map.teacher: shapes is a prior of shapes", "digits"),
     ({"priors/a": MAP, "priors/b": MAP | {"teacher": "a"}}, "priors.b.teacher: a has a teacher itself", "gmm"),
+    ({"metrics": {"sets": ["digits-cnn-v2"]}}, "metrics.sets.0: expected one of", "did you mean digits-cnn-v1?"),
+    ({"metrics": {"offline": "yes"}}, "metrics.offline: expected one of", '"yes"'),
     ({"restrict": {"toi": {"num_measurements": 2}}}, "restrict.toi: no such method here", "did you mean toy?"),
     ({"restrict": {"toy": {"tasks": ["gmm-saturat"]}}}, "restrict.toy.tasks: no such task", "mean gmm-saturate?"),
     ({"restrict": {"toy": {"num_measurements": 5}}}, "restrict.toy.num_measurements: expected at most", "= 4, got 5"),
@@ -379,3 +388,44 @@ def test_the_plan_imports_nothing_heavy():
     code = "import sys, bench.plan; print([m for m in ('torch', 'numpy', 'pandas', 'sklearn') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_schema_knows_the_networks_of_metrics():
+    known = yaml.safe_load((REPOSITORY / "config/schema.yaml").read_text())["properties"]["metrics"]["properties"]
+    assert set(known["perceptual"]["items"]["enum"]) == set(PERCEPTUAL)
+    assert set(known["sets"]["items"]["enum"]) == set(EXTRACTORS)
+
+
+ONE_PRIOR = {
+    "priors": {"shapes": {"family": "atoms", "dataset": "shapes"}},
+    "datasets": {"shapes": {"side": 32}},
+    "tasks": {"shapes-denoise": DENOISE},
+}
+
+
+def test_metrics_bring_their_classifier_and_their_images(folder):
+    asked = {"perceptual": ["percept-digits-v1", "lpips-vgg-v0.1"], "sets": ["digits-cnn-v1"]}
+    plain = plan.load(suite_file(folder))
+    assert plain.classifiers == plain.of_metrics("gmm-saturate") == plain.absent_weights == []
+    suite = plan.load(suite_file(folder, metrics=asked))
+    assert suite.classifiers == ["digits-cnn-v1"] and suite.absent_weights == []  # LPIPS is not for 8 x 8
+    trained = "results/mine/classifiers/digits-cnn-v1/digits-cnn-v1.safetensors"
+    assert suite.of_metrics("gmm-saturate") == [trained, "results/mine/data/digits.safetensors"]
+    assert suite.classifier("gmm-saturate") == []  # it is of no task's reward
+    assert dict(suite.specs())["results/mine/specs/evaluate/gmm-saturate.json"]["metrics"] == asked
+
+
+def test_a_network_of_another_data_set_is_a_fault(folder):
+    with pytest.raises(UserError, match="my.yaml: metrics.sets: digits-cnn-v1 needs a network trained on digits"):
+        plan.load(suite_file(folder, **ONE_PRIOR, metrics={"sets": ["digits-cnn-v1"]}))
+
+
+def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    asked = {"perceptual": ["lpips-alex-v0.1"]}
+    with pytest.raises(SystemExit) as end:
+        plan.start(suite_file(folder, **ONE_PRIOR, metrics=asked), [], main_process=True)
+    line = f"error: my.yaml: metrics: {missing('alexnet')}; or set offline: true there"
+    assert end.value.code == line and not Path("results/mine/specs").exists()
+    offline = plan.load(suite_file(folder, **ONE_PRIOR, metrics=asked | {"offline": True}))
+    assert offline.absent_weights == []

@@ -119,7 +119,7 @@ def jobs(folder: Path, **choices: str) -> dict[str, int]:
     done = snakemake(folder, "-n", **choices)
     assert done.returncode == 0, done.stdout + done.stderr
     told = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.MULTILINE)
-    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy"}}
+    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy", "classifier"}}
 
 
 def write_suite(folder: Path, text: str) -> None:
@@ -132,7 +132,7 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     for name in ("config", "profiles", "bench/plan"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "bench/__init__.py", "bench/artefacts.py", "bench/cli.py"):
+    for name in ("Snakefile", "bench/__init__.py", "bench/artefacts.py", "bench/cli.py", "bench/weights.py"):
         shutil.copy(REPOSITORY / name, folder / name)
     (folder / "bench/rehearse.py").write_text("print([])")
     (folder / "bench/stub.py").write_text(STUB)
@@ -229,6 +229,11 @@ def test_toys_are_drawn_one_by_one(folder):
 def test_changing_settings_reruns_those_runs_only(folder):
     write_suite(folder, SUITE.replace("num_steps: 5", "num_steps: 6"))
     assert jobs(folder) == {"sample": 2, **AFTER_A_RUN}
+
+
+def test_asking_for_columns_by_networks_trains_what_they_need_and_evaluates_anew(folder):
+    write_suite(folder, SUITE + "metrics: {perceptual: [percept-digits-v1], sets: [digits-cnn-v1]}\n")
+    assert jobs(folder) == {"classifier": 1, **AFTER_A_RUN}
 
 
 def test_settings_of_one_task_rerun_that_task_only(folder):
