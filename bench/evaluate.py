@@ -65,7 +65,7 @@ class Exact:
 
 @dataclass(frozen=True)
 class Judges:
-    """What samples are judged by: truths, in chunks of measurements (`of_teacher` is empty without one), and networks."""
+    """What samples are judged by: truths in chunks of measurements, of the teacher where there is one, and networks."""
 
     of_exact: tuple[Truth, ...]
     of_teacher: tuple[Truth, ...]

@@ -7,7 +7,7 @@ from bench.cli import run
 from bench.provenance import provenance
 from bench.report.markup import latex_page, markdown_page
 from bench.report.results import load
-from bench.report.set_table import set_columns, set_table
+from bench.report.set_table import set_notes, set_table
 from bench.report.statistics import summarise, summary_csv
 from bench.report.tables import columns_of, distance_table, notes, shown_across, task_tables
 
@@ -27,7 +27,7 @@ def main(spec_path: str) -> None:
     }
     sets = set_table(suite, lines)
     if sets.rows:
-        pages["sets.md"] = markdown_page(f"Suite {suite.name}", [sets], notes(suite, set_columns(lines)))
+        pages["sets.md"] = markdown_page(f"Suite {suite.name}", [sets], set_notes(suite, lines))
     for name, page in pages.items():
         write_bytes(folder / name, page.encode())
 

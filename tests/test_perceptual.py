@@ -157,7 +157,8 @@ def test_digits_of_another_class_are_farther_than_noisy_ones(classifier):
     same = labels[:, None] == labels
     off = ~torch.eye(100, dtype=torch.bool)
     within, across = to_others[same & off].mean(), to_others[~same].mean()
-    by_noise = [(embedded(x + s * normal(*x.shape, seed=0), embed) - vectors).square().sum(1).mean() for s in (0.1, 0.3)]
+    noise = normal(*x.shape, seed=0)
+    by_noise = [(embedded(x + s * noise, embed) - vectors).square().sum(1).mean() for s in (0.1, 0.3)]
     assert 0 < by_noise[0] < by_noise[1] < within < across
 
 

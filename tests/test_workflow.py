@@ -132,8 +132,9 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     for name in ("config", "profiles", "bench/plan"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "bench/__init__.py", "bench/artefacts.py", "bench/cli.py", "bench/weights.py"):
-        shutil.copy(REPOSITORY / name, folder / name)
+    shutil.copy(REPOSITORY / "Snakefile", folder)
+    for name in ("__init__", "artefacts", "cli", "preload", "weights"):
+        shutil.copy(REPOSITORY / f"bench/{name}.py", folder / "bench")
     (folder / "bench/rehearse.py").write_text("print([])")
     (folder / "bench/stub.py").write_text(STUB)
     for verb in VERBS:

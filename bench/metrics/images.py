@@ -26,9 +26,8 @@ def ssim(x: Tensor, x_true: Tensor) -> Tensor:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     pairs = x.flatten(0, 1), x_true.repeat_interleave(x.shape[1], 0)
-    blocks = zip(*(((images + 1) / 2).split(max(1, VALUES_AT_ONCE // x_true[0].numel())) for images in pairs), strict=True)
-    values = [
-        structural_similarity_index_measure(*block, sigma=0.5, data_range=1.0, reduction="none").reshape(-1)
-        for block in blocks
-    ]
+    rows = max(1, VALUES_AT_ONCE // x_true[0].numel())
+    blocks = zip(*(((images + 1) / 2).split(rows) for images in pairs), strict=True)
+    options = {"sigma": 0.5, "data_range": 1.0, "reduction": "none"}
+    values = [structural_similarity_index_measure(*block, **options).reshape(-1) for block in blocks]
     return torch.cat(values).reshape(x.shape[:2]).mean(1)

@@ -15,8 +15,8 @@ IN_WORDS = {
 }
 FEATURES_IN_WORDS = {
     "digits-cnn-v1": "the 16 activations before the last layer of classifier digits-cnn-v1",
-    "inception-v3-compat": "the 2048 features of torch-fidelity's Inception (2015-12-05), grey images repeated in three "
-    "channels",
+    "inception-v3-compat": "the 2048 features of torch-fidelity's Inception (2015-12-05), grey images repeated in "
+    "three channels",
 }
 FEWEST_FOR_FID = {"digits-cnn-v1": 250, "inception-v3-compat": 10_000}  # the bias of FID grows as features over images
 FEWEST_IN_SET = 8
@@ -26,16 +26,24 @@ KID_ENDS = ("kid_low", "kid_high")
 STATISTICS: dict[str, tuple[str, Literal["higher", "lower"] | float, str]] = {  # in words, better, unit
     "fid": ("Frechet distance of Gaussians fitted to the features of both", "lower", "features^2"),
     "kid": ("KID, the unbiased squared MMD with kernel (x.y / F + 1)^3, of all images at once", "lower", "1"),
-    "precision": (f"share of samples nearer to a real image than its neighbour {NEIGHBOURS}", "higher", "1"),
-    "recall": (f"share of real images nearer to a sample than its neighbour {NEIGHBOURS}", "higher", "1"),
+    "precision": (
+        f"share of samples that are nearer to some real image than its {NEIGHBOURS}rd nearest neighbour",
+        "higher",
+        "1",
+    ),
+    "recall": (
+        f"share of real images that are nearer to some sample than its {NEIGHBOURS}rd nearest neighbour",
+        "higher",
+        "1",
+    ),
     "density": (
-        f"how many real images a sample is nearer to than their neighbour {NEIGHBOURS_OF_REAL}, over "
+        f"how many real images a sample is nearer to than their {NEIGHBOURS_OF_REAL}th nearest neighbours, over "
         f"{NEIGHBOURS_OF_REAL}; 1 for equal distributions",
         1.0,
         "1",
     ),
     "coverage": (
-        f"share of real images with a sample nearer than their neighbour {NEIGHBOURS_OF_REAL}",
+        f"share of real images with a sample nearer than their {NEIGHBOURS_OF_REAL}th nearest neighbour",
         "higher",
         "1",
     ),
@@ -98,10 +106,11 @@ def set_metrics(name: str, numbers: Numbers) -> tuple[Metric, ...]:
         f"the {numbers.samples} samples of all measurements against {numbers.real} held-out images that no prior was "
         f"trained on, as bytes; features: {FEATURES_IN_WORDS[name]}"
     )
-    id = set_id("kid", name, numbers.samples)
-    ends = f"of the {KID_LEVEL:.0%} interval of {id}: Student's t on a jackknife over measurements and real images"
+    interval = f"its {KID_LEVEL:.0%} interval: Student's t on a jackknife over measurements and real images"
+    ends = f"of the interval of {set_id('kid', name, numbers.samples)}; {interval}"
     words = {
         **{statistic: (f"{what}; {where}", *rest) for statistic, (what, *rest) in STATISTICS.items()},
+        "kid": (f"{STATISTICS['kid'][0]}; {where}; {interval}", *STATISTICS["kid"][1:]),
         "kid_low": (f"lower end {ends}", "lower", "1"),
         "kid_high": (f"upper end {ends}", "lower", "1"),
     }

@@ -71,8 +71,8 @@ class Networks:
 def open_networks(asked: Asked, load: Load, load_images: Callable[[], Mapping[str, Tensor]]) -> Networks:
     """UserError when weights are absent, unless the suite is offline.
 
-    load_images: the data set's `train`, `validation` and `test`, and `atoms` where it has them; called when a suite asks
-    for sets.
+    load_images: the data set's `train`, `validation` and `test`, and `atoms` where it has them; called when a suite
+    asks for sets.
     """
     metrics, embeddings, why_not = _perceptual(asked, load)
     sets, floors, judges, why_no_sets = _sets(asked, load, load_images()) if asked.sets else ((), (), (), {})

@@ -1,8 +1,8 @@
 """Perceptual distances from one pass of the network per image.
 
-LPIPS and its like are squared Euclidean distances between vectors that each image has by itself: the activations of some
-layers, scaled to unit length over channels at each position, times the root of the channel's weight over the number of
-positions. So n samples need n passes, not n (n - 1), and all their distances are a few matrix products.
+LPIPS and its like are squared Euclidean distances between vectors that each image has by itself: the activations of
+some layers, scaled to unit length over channels at each position, times the root of the channel's weight over the
+number of positions. So n samples need n passes, not n (n - 1), and all their distances are a few matrix products.
 
 Zhang et al. 2018, https://arxiv.org/abs/1801.03924; backbones, heads and input scaling are those of package `lpips`.
 """
@@ -38,7 +38,7 @@ class Activating(Protocol):
 def compute_perceptual(samples: Tensor, x_true: Tensor, id: str, embed: Embed) -> dict[str, Tensor]:
     """Distances of the mean of the samples and of each sample to x_true, and between the samples of a measurement.
 
-    `(m, s, *x)`, `(m, *x)` -> the ids of `networks.perceptual_metrics` -> `(m,)`. Memory: the vectors of one measurement.
+    `(m, s, *x)`, `(m, *x)` -> ids of `networks.perceptual_metrics` -> `(m,)`. Memory: the vectors of one measurement.
     """
     rows = []
     for x, true in zip(samples, x_true, strict=True):
@@ -73,7 +73,7 @@ def pairwise(vectors: Tensor) -> Tensor:
 
 
 def weighted(maps: Sequence[Tensor], weights: Sequence[Tensor | float]) -> Tensor:
-    """The vectors of images whose layers have the activations `maps` (n, c, h, w), each with channel weights, (n, F)."""
+    """The vectors (n, F) of images whose layers have the activations `maps` (n, c, h, w), with weights of channels."""
     parts = []
     for activations, weight in zip(maps, weights, strict=True):
         root = torch.as_tensor(weight / activations[0, 0].numel()).sqrt()

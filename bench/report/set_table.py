@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.report.results import Suite
 from bench.report.sets import FLOOR
 from bench.report.statistics import Summary
-from bench.report.tables import ROLES, Cell, Row, Table, ordered
+from bench.report.tables import ROLES, Cell, Row, Table, definitions, made_by, ordered
 from bench.report.text import rounded, shortened
 
 FLOORS = {"train": "training images", "halves": "half of the held-out images"}
@@ -26,16 +26,18 @@ def set_table(suite: Suite, lines: Sequence[Summary]) -> Table:
             rows.append(Row(f"{task}: {metric}", "", tuple(map(_cell, (*floors, *across))), ""))
     header = (
         "All samples of a task against held-out images, one number per method, in brackets its interval where it has "
-        "one; the first columns are real images. No sampler of a task comes nearer than the reference: the posteriors "
-        "of a few measurements are not the law of all images"
+        "one; the first columns are real images. Compare a method with the reference, not with those: the posteriors "
+        "of a few measurements are not the law of all images, which draws from the prior may well be nearer to"
     )
     columns = (*((name, "floor") for name in FLOORS.values()), *((name, ROLES.get(name, "")) for name in methods))
     return Table("Sets of samples against held-out images", header, columns, tuple(rows), methods_across=True)
 
 
-def set_columns(lines: Sequence[Summary]) -> tuple[str, ...]:
-    """The metrics of sets, for their definitions."""
-    return tuple(dict.fromkeys(x.metric for x in lines if is_of_sets(x.metric)))
+def set_notes(suite: Suite, lines: Sequence[Summary]) -> tuple[str, ...]:
+    """What stands beneath the table: the definitions of its metrics, who made it."""
+    defined = definitions(suite)
+    names = dict.fromkeys(x.metric for x in lines if is_of_sets(x.metric))
+    return (*(f"{name}: {defined[name]}" for name in names if name in defined), *made_by(suite.sources))
 
 
 def is_of_sets(metric: str) -> bool:
