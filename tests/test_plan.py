@@ -21,6 +21,25 @@ TASK = "tasks/gmm-saturate"
 DENOISE = {"operator": "denoise", "sigma_y": 1}
 EDM = {"family": "edm", "dataset": "digits"}
 MAP = {"family": "consistency", "dataset": "digits", "teacher": "gmm"}
+SUITE = """
+name: mine
+seeds: [0]
+num_measurements: 4
+num_samples: 8
+num_reference: 32
+rows_per_chunk: 256
+datasets: {digits: {}, shapes: {side: 16}}
+priors:
+  gmm: {family: gmm, dataset: digits, num_components: 5, shrinkage: 30, floor: 0.002}
+  atoms: {family: atoms, dataset: digits}
+  shapes: {family: atoms, dataset: shapes}
+tasks:
+  gmm-inpaint-box: {operator: inpaint-box, box: 4, sigma_y: 0.1}
+  gmm-saturate: {operator: saturate, gain: 2.0, sigma_y: 0.2}
+  atoms-sr2: {operator: average-pool, factor: 2, sigma_y: 0.8}
+  shapes-phase: {operator: phase, oversample: 2.0, sigma_y: 0.5}
+methods: {toy: {}, toy-n5: {num_steps: 5}}
+"""
 FAMILY = """
 from dataclasses import dataclass
 
@@ -70,11 +89,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def suite_file(folder: Path, **changes: object) -> dict:
-    """Write my.yaml, the smoke suite with changes (`a/b` reaches inside); return Snakemake's config for it."""
-    content = yaml.safe_load((folder / "config/smoke.yaml").read_text()) | {
-        "name": "mine",
-        "methods": {"toy": {}, "toy-n5": {"num_steps": 5}},
-    }
+    """Write my.yaml, the suite with changes (`a/b` reaches inside); return Snakemake's config for it."""
+    content = yaml.safe_load(SUITE)
     for name, value in changes.items():
         *path, last = name.split("/")
         entry = content
