@@ -15,7 +15,8 @@ from bench.report.text import csv_text, markdown, rounded
 RULE = (
     "A published number stands beside ours only where dataset and size of the images, operator and its parameters, "
     "sigma_y, weights of the prior, method, number of images N, network calls per sample (NFE) and the definition of "
-    "the metric are the same. Otherwise the first of these that differs is named; unknown means that no source says it. Marks: "
+    "the metric are the same; hyperparameters are not compared, the paper's are printed. Otherwise the first of these "
+    "that differs is named; unknown means that no source says it. Marks: "
     + ", ".join(f"{mark} seen in {where}" for mark, where in MARKS.items())
     + ". Numbers and protocols: results/published"
 )
@@ -41,9 +42,10 @@ class Beside:
 
 
 def beside(papers: Sequence[Paper], verdicts: Sequence[Verdict]) -> Beside:
-    names = {paper.paper: paper.name for paper in papers}
-    pairs = tuple(_pair(names, verdict.number, ours) for verdict in verdicts for ours in verdict.ours)
-    gaps = tuple(row for paper in papers for row in _gaps(paper, [v for v in verdicts if v.number.paper == paper.paper]))
+    by_name = {paper.paper: paper for paper in papers}
+    pairs = tuple(_pair(by_name[v.number.paper], v.number, ours) for v in verdicts for ours in v.ours)
+    of = {paper: [v for v in verdicts if v.number.paper == paper.paper] for paper in papers}
+    gaps = tuple(row for paper in papers for row in _gaps(paper, of[paper]))
     return Beside(Words(PAIRS, pairs), Words(GAPS, gaps))
 
 
@@ -69,12 +71,12 @@ def in_words(difference: Difference) -> str:
     return f"{difference.aspect} {difference.theirs} {difference.why}"
 
 
-def _pair(names: dict[str, str], number: Number, ours: Summary) -> tuple[str, ...]:
+def _pair(paper: Paper, number: Number, ours: Summary) -> tuple[str, ...]:
     mean, low, high = ("", "", "") if ours.mean is None else rounded(ours.mean, ours.low, ours.high)
     shown = f"{mean} [{low}, {high}]" if low else mean
     printed = f"{number.value} ± {number.spread} ({number.spread_of})" if number.spread else number.value
-    where = f"{names[number.paper]}, {number.table}, {number.method} [{number.mark}]"
-    settings = "; ".join(part for part in (number.settings, number.remark) if part)
+    where = f"{paper.name}, {number.table}, {number.method} [{number.mark}]"
+    settings = "; ".join(part for part in (number.settings, number.remark, paper.remark) if part)
     ours_in_words = " ".join(part for part in (shown, ours.reason) if part)
     return ours.task, ours.method, number.spec, ours_in_words, printed, where, settings
 
