@@ -287,7 +287,7 @@ def test_a_number_of_the_same_protocol_stands_beside_ours(digits, lines):
         ({"parameters": "box=5"}, "operator inpaint-box (box 5) against inpaint-box (box 4), phase (oversample 2), "),
         ({"sigma_y": "0.05"}, "sigma_y 0.05 against 0.1"),
         ({"checkpoint": "ffhq_10m.pt"}, "prior ffhq_10m against gmm of digits"),
-        ({"checkpoint": "unknown"}, "prior diffusion model of FFHQ, weights unknown against gmm of digits"),
+        ({"checkpoint": "unknown"}, "prior diffusion model of FFHQ (weights unknown) against gmm of digits"),
         ({"module": "", "method": "DDRM"}, "method DDRM against oracle, unconditional, dps, latent_langevin, 2 more"),
         ({"num_images": "1000"}, "N 1000 against 16"),
         ({"nfe": "unknown"}, "NFE unknown against 200, 1000"),

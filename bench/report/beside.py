@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.report.protocols import ASPECTS, Difference, Verdict
+from bench.report.protocols import ASPECTS, Difference, Verdict, listed
 from bench.report.published import MARKS, Number, Paper
 from bench.report.statistics import Summary
 from bench.report.text import csv_text, markdown, rounded
@@ -91,14 +90,9 @@ def _gaps(paper: Paper, verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
         groups.setdefault((verdict.difference.aspect, verdict.difference.why), []).append(verdict)
     order = (*ASPECTS, "metric")
     return [
-        (who, str(len(group)), _tables(group), f"{aspect} {_theirs(group)} {why}")
+        (who, str(len(group)), _tables(group), f"{aspect} {listed([v.difference.theirs for v in group])} {why}")
         for (aspect, why), group in sorted(groups.items(), key=lambda item: order.index(item[0][0]))
     ]
-
-
-def _theirs(group: Sequence[Verdict]) -> str:
-    """Their values, the most frequent first."""
-    return ", ".join(value for value, _ in Counter(v.difference.theirs for v in group).most_common())
 
 
 def _tables(group: Sequence[Verdict]) -> str:

@@ -14,7 +14,7 @@ from bench.report.results import Run, Suite, Task, num_measured
 from bench.report.statistics import Summary
 
 ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")  # compared in this order
-SHOWN = 4  # of our values that differ
+SHOWN = 4  # of the values on one side of a difference
 
 Protocol = Mapping[str, str]  # aspect -> text; two are the same when all texts are
 
@@ -75,11 +75,18 @@ def protocol_of(number: Number) -> Protocol:
         "dataset": f"{number.dataset} {number.side} x {number.side}" if number.side.isdecimal() else number.dataset,
         "operator": _operator(number.operator, parameters_of(number)),
         "sigma_y": _digits(number.sigma_y),
-        "prior": _weights(number.checkpoint) if known else f"{number.prior}, weights {number.checkpoint}",
+        "prior": _weights(number.checkpoint) if known else f"{number.prior} (weights {number.checkpoint})",
         "method": number.module or number.method,
         "N": number.num_images,
         "NFE": _digits(number.nfe),
     }
+
+
+def listed(values: Sequence[str]) -> str:
+    """Different values, the first few of them."""
+    different = list(dict.fromkeys(values))
+    more = [f"{len(different) - SHOWN} more"] if len(different) > SHOWN else []
+    return ", ".join([*different[:SHOWN], *more])
 
 
 def _ours(task: Task, run: Run, suite: Suite, images: str, prior: str, found: Mapping) -> Protocol:
@@ -101,9 +108,7 @@ def _verdict(number: Number, ours: Sequence[Ours], found: Mapping[tuple[str, str
     for aspect in ASPECTS:
         same = [x for x in ours if x.protocol[aspect] == theirs[aspect]]
         if not same:
-            values = list(dict.fromkeys(x.protocol[aspect] for x in ours))
-            more = [f"{len(values) - SHOWN} more"] if len(values) > SHOWN else []
-            against = f"against {', '.join([*values[:SHOWN], *more])}"
+            against = f"against {listed([x.protocol[aspect] for x in ours])}"
             return Verdict(number, (), Difference(aspect, theirs[aspect], against))
         ours = same
     if not number.spec:
