@@ -180,6 +180,21 @@ rule table:
         "python -m bench.tabulate {input.spec}"
 
 
+rule published:
+    input:
+        spec="<results>/specs/suite.json",
+        metrics=suite.per_task("metrics.csv"),
+        costs=suite.all_runs("cost.json"),
+        numbers=suite.published,
+        sources=suite.sources("compare"),
+    output:
+        suite.beside,
+    message:
+        "published numbers beside ours"
+    shell:
+        "python -m bench.compare {input.spec}"
+
+
 rule figure:
     input:
         spec="<results>/specs/suite.json",
@@ -199,6 +214,7 @@ rule report:
     input:
         spec="<results>/specs/suite.json",
         tables=suite.tables,
+        beside=suite.beside,
         figures=suite.figures,
         sources=suite.sources("compose"),
     output:

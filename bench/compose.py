@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from bench.artefacts import write_bytes
 from bench.cli import run
+from bench.report.beside import beside
 from bench.report.page import page
+from bench.report.protocols import compare
+from bench.report.published import read_numbers, read_papers
 from bench.report.results import load
 from bench.report.statistics import summarise
 from bench.report.tables import columns_of, definitions, distance_table, notes, task_tables
@@ -15,7 +18,9 @@ def main(spec_path: str) -> None:
     suite = load(spec_path)
     lines = summarise(suite)
     tables = task_tables(suite, lines)
-    html = page(suite, distance_table(suite, lines), tables, notes(suite, columns_of(tables)), definitions(suite))
+    overview, beneath = distance_table(suite, lines), notes(suite, columns_of(tables))
+    published = beside(read_papers(), compare(suite, lines, read_numbers()))
+    html = page(suite, overview, tables, published, beneath, definitions(suite))
     write_bytes(suite.root / "report.html", html.encode())
 
 

@@ -68,6 +68,8 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
     header = {"task": task, "prior": prior, "family": FAMILIES[prior], "dataset": "digits", "operator": operator}
     header |= {"parameters": parameters, "sigma_y": 0.1}
     write_tensors(folder / "observations.safetensors", seen, {**header, **common})
+    about = {"prior": prior, "settings": {}, "provenance": provenance}
+    write_tensors(root / "priors" / prior / f"{FAMILIES[prior]}.safetensors", {"x": np.zeros(1)}, about)
     exact = {name: _samples(truth, rng, 0, 1, 64) for name in ("x_a", "x_b")}
     exact |= {"mean": exact["x_a"].mean(1), "std": exact["x_a"].std(1)}
     known = {"admitted": [True] * NUM_MEASUREMENTS, "reasons": [""] * NUM_MEASUREMENTS, "checks": {}}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import compose, draw, tabulate
+from bench import compare, compose, draw, tabulate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
 from bench.report.figures.curves import distance
 from bench.report.figures.grid import Source, grid
@@ -32,7 +32,7 @@ MAP_TASK = "gmm_map-denoise"
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Spec of a suite with its tables, figures and report."""
     spec = write_results(tmp_path_factory.mktemp("suite"))
-    for verb in (tabulate, draw, compose):
+    for verb in (tabulate, compare, draw, compose):
         verb.main(str(spec))
     return spec
 
@@ -356,14 +356,15 @@ def test_page_is_whole_and_needs_no_network(finished):
     for link in page.links:
         assert link[1:] in page.ids if link.startswith("#") else (finished.parents[1] / link).exists(), link
     assert "n/a (needs DECODER)" in text and "values_of 100% NaN" in text
+    assert "published" in page.ids and "ffhq 256 x 256, imagenet 256 x 256" in text
 
 
 def test_same_results_give_the_same_bytes(finished, tmp_path):
     folder = finished.parents[1]
     paths = [*(folder / "tables").iterdir(), folder / "report.html"]
     before = [path.read_bytes() for path in paths]
-    tabulate.main(str(finished))
-    compose.main(str(finished))
+    for verb in (tabulate, compare, compose):
+        verb.main(str(finished))
     assert [path.read_bytes() for path in paths] == before
     suite = load(finished)
     drawings = [distance(suite, summarise(suite)) for _ in range(2)]

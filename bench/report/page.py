@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.artefacts import ArtefactError
+from bench.report.beside import NO_PAIR, RULE, Beside
 from bench.report.markup import goal_text
 from bench.report.results import Suite
 from bench.report.tables import Table
@@ -39,7 +40,12 @@ GRID_CAPTION = (
 
 
 def page(
-    suite: Suite, overview: Table, tables: Sequence[Table], notes: Sequence[str], definitions: Mapping[str, str]
+    suite: Suite,
+    overview: Table,
+    tables: Sequence[Table],
+    published: Beside,
+    notes: Sequence[str],
+    definitions: Mapping[str, str],
 ) -> str:
     """HTML of the report; reads the figures that stand beside it in figures/.
 
@@ -54,6 +60,9 @@ def page(
         suite=suite,
         overview=overview,
         tables=tables,
+        published=published,
+        rule=RULE,
+        no_pair=NO_PAIR,
         notes=notes,
         definitions=definitions,
         figures={stem: (_embedded(suite.root, stem), caption) for stem, caption in CAPTIONS.items()},
