@@ -13,6 +13,7 @@ import pytest
 
 from bench import compose, draw, tabulate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
+from bench.report.comparisons import compare
 from bench.report.figures.curves import distance
 from bench.report.figures.grid import Source, grid
 from bench.report.figures.style import looks, save
@@ -24,7 +25,7 @@ from bench.report.tables import distance_table, task_tables
 from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
 from synthetic_results import TRAINING, write_results
 
-FIGURES = ("fidelity-diversity", "distance", "calibration", "collapse", "amortisation")
+FIGURES = ("fidelity-diversity", "distance", "calibration", "collapse", "amortisation", "ranks")
 MAP_TASK = "gmm_map-denoise"
 
 
@@ -205,11 +206,11 @@ def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
 def test_totals_have_columns_where_there_are_numbers(finished):
     suite = load(finished)
     lines = summarise(suite)
-    for table in task_tables(suite, lines):
+    for table in task_tables(suite, lines, compare(suite)):
         names = [name for name, _ in table.columns]
         assert ("sw2-128_total" in names) == (table.title == MAP_TASK)
         assert {"diversity_ratio", "coverage_exact@0.9", "train_seconds", "train_nfe"} <= set(names)
-    rows = {row.method: row for row in distance_table(suite, lines).rows}
+    rows = {row.method: row for row in distance_table(suite, lines, compare(suite)).rows}
     assert [name for name in rows if name.endswith(", total")] == [f"{MAP_TASK}, total"]
     of_reference = (float(rows[name].cells[0].mean) for name in (MAP_TASK, f"{MAP_TASK}, total"))
     assert -np.subtract(*of_reference) == pytest.approx(BIAS, abs=2e-3)  # three decimals each
@@ -221,8 +222,8 @@ def test_totals_have_columns_where_there_are_numbers(finished):
 def test_training_is_in_every_table(finished):
     suite = load(finished)
     seconds, nfe = TRAINING["aps"]
-    rows = {row.method: row for row in distance_table(suite, summarise(suite)).rows}
-    place = [name for name, _ in distance_table(suite, summarise(suite)).columns].index("aps")
+    rows = {row.method: row for row in distance_table(suite, summarise(suite), compare(suite)).rows}
+    place = [name for name, _ in distance_table(suite, summarise(suite), compare(suite)).columns].index("aps")
     assert float(rows["train_seconds, all tasks"].cells[place].mean) == seconds * len(TASKS)
     assert float(rows["train_nfe, all tasks"].cells[place].mean) == nfe * len(TASKS)
     assert {rows["train_seconds, all tasks"].cells[i].mean for i in range(1, place)} == {"0"}
