@@ -163,4 +163,4 @@ def test_a_single_method_is_compared_with_none():
 
 
 def test_the_note_gives_the_level():
-    assert "p at most 5%" in BOLD
+    assert "p at most 5 %" in BOLD

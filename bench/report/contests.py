@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.report.columns import Column, task_columns
-from bench.report.results import BASELINES, Better, Suite, Task
+from bench.report.results import BASELINES, REFERENCE, Better, Suite, Task
 
 MIN_SHARE = 0.5  # of the measurements that some method was tried on; who has fewer is not compared
 
@@ -54,7 +54,7 @@ def contests(suite: Suite) -> list[Contest]:
     for task in suite.tasks:
         columns = task_columns(task, suite)
         for metric, better in task.better.items():
-            of_metric = [columns[m, metric] for m in (BASELINES[0], *suite.methods) if (m, metric) in columns]
+            of_metric = [columns[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in columns]
             contest = _contest(task, metric, better, of_metric)
             found += [contest] if contest else []
     return found

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.report.comparisons import BOLD, SEVERAL_SEEDS, Comparison, resolution, tied
+from bench.report.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS, Comparison, resolution, tied
 from bench.report.headers import task_header
 from bench.report.ranks import Ranking, rankings
 from bench.report.results import REFERENCE, Source, Suite, Task
@@ -174,7 +174,7 @@ def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
     return (
         f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
         f"Mean over measurements; in brackets its {INTERVAL}.",
-        *((SEVERAL_SEEDS,) if len(suite.seeds) > 1 else ()),
+        SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
         BOLD,
         "reference: exact posterior draws, as many at a time as a method has samples, measured against a second "
         "set of them: the floor that no sampler can pass; "

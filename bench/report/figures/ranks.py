@@ -59,7 +59,7 @@ def _draw(panel: Axes, ranking: Ranking, suite: Suite) -> None:
     panel.grid(axis="x", color=HAIRLINE, linewidth=0.4)
     panel.set_axisbelow(True)
     panel.set_xlabel(f"mean rank over {_tasks(len(ranking.tasks))} (1 is best)")
-    lines = textwrap.wrap(_remark(ranking), 74, break_on_hyphens=False)
+    lines = textwrap.wrap(_remark(ranking), 62, break_on_hyphens=False)
     panel.set_title(ranking.metric, loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
     words = panel.text(0, 1.02, "\n".join(lines), transform=panel.transAxes, fontsize=5.5, color=MUTED)
     words.set_in_layout(False)
