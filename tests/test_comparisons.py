@@ -99,7 +99,8 @@ def test_seeds_that_disagree_make_a_tie():
 
 def _three(broken: dict[str, list[int]], better="lower") -> dict[str, object]:
     rng = RNG(6)
-    values = {("t", m, "m"): level + 0.1 * rng.normal(size=(16, 1)) for m, level in (("a", 1.0), ("b", 1.0), ("c", 3.0))}
+    levels = {"a": 1.0, "b": 1.0, "c": 3.0}
+    values = {("t", m, "m"): level + 0.1 * rng.normal(size=(16, 1)) for m, level in levels.items()}
     values["t", "unconditional", "m"] = np.full((16, 1), 5.0)
     values["t", "oracle", "m"] = np.full((16, 1), 0.0)
     for method, places in broken.items():

@@ -17,16 +17,16 @@ from bench.report.text import csv_text, rounded
 _LEVEL, _POWER = f"{100 * ALPHA:.0f} %", f"{100 * POWER:.0f} %"
 BOLD = (
     "Bold: tied with the best, the method with the best mean among those that somebody would choose (not reference, "
-    f"oracle, unconditional). Not bold: worse by a paired two-sided sign-flip test over measurements, p at most {_LEVEL} "
-    "after Holm's correction over all pairs of methods (not only those with the best, which the same data chose), or "
-    "failed somewhere: a failed measurement counts as the worst value that any method has there. Where a value is to "
-    "be hit, distances of the means from it are compared. Methods tried on less than half of the measurements are not "
-    "compared. All p-values: comparisons.csv."
+    "oracle, unconditional). Not bold: worse by a paired two-sided sign-flip test over measurements, p at most "
+    f"{_LEVEL} after Holm's correction over all pairs of methods (not only those with the best, which the same data "
+    "chose), or failed somewhere: a failed measurement counts as the worst value that any method has there. Where a "
+    "value is to be hit, distances of the means from it are compared. Methods tried on less than half of the "
+    "measurements are not compared. All p-values: comparisons.csv."
 )
 ONE_SEED = "With one seed, intervals and verdicts about trained methods hold for that one training."
 SEVERAL_SEEDS = (
-    "Seeds are averaged within a measurement and are a factor of their own, crossed with the measurements, in intervals "
-    "and tests (two-way analysis of variance, Satterthwaite's degrees of freedom)."
+    "Seeds are averaged within a measurement and are a factor of their own, crossed with the measurements, in "
+    "intervals and tests (two-way analysis of variance, Satterthwaite's degrees of freedom)."
 )
 
 
@@ -83,8 +83,8 @@ def resolution(lines: Sequence[Comparison], wanted: Mapping[str, tuple[str, str]
         too_few += [label] if math.isinf(smallest) else []
     counted = " to ".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else ""
     resolved = (
-        f"Smallest difference to the best that {counted} measurements resolve ({_POWER} power at {_LEVEL} over all pairs "
-        f"of methods; median over the methods compared): {', '.join(known)}"
+        f"Smallest difference to the best that {counted} measurements resolve ({_POWER} power at {_LEVEL} over all "
+        f"pairs of methods; median over the methods compared): {', '.join(known)}"
     )
     nothing = f"Too few measurements (of {counted}) to tell methods apart by any difference, so nothing is bold: "
     return ". ".join([resolved] * bool(known) + [nothing + ", ".join(too_few)] * bool(too_few))
@@ -140,7 +140,7 @@ def _adjusted(contest: Contest) -> dict[frozenset[int], tuple[float, float]]:
 
 
 def _differences(contest: Contest, others: Sequence[int]) -> np.ndarray:
-    """`(n, s, k - 1)`: how much worse than the best the others are, measured from the side of the target they are on."""
+    """`(n, s, k - 1)`: how much worse than the best the others are, each from its own side of a target."""
     losses = contest.losses
     if contest.signed:
         losses = losses * np.where(losses.mean((0, 1)) < 0, -1, 1)

@@ -47,6 +47,11 @@ class Ranking:
         return tuple(found)
 
     @property
+    def num_tasks(self) -> int:
+        """Tasks with a number in the metric, counted or not."""
+        return len(self.tasks) + len(self.not_counted)
+
+    @property
     def can_tell(self) -> bool:
         """Whether any difference of mean ranks is large enough."""
         return self.critical < len(self.methods) - 1

@@ -228,7 +228,7 @@ def _rank_row(ranking: Ranking, methods: Sequence[str]) -> Row:
     for method, mean, low, high in numbers:
         is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
         cells[method] = Cell(*rounded(mean, low, high), tied=is_tied)
-    return Row(f"mean rank, {len(ranking.tasks)} tasks", "", tuple(cells.values()), "")
+    return Row(f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", "", tuple(cells.values()), "")
 
 
 def _row(method: str, lines: Sequence[Summary], bold: frozenset[tuple[str, str, str]]) -> Row:
