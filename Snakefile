@@ -186,13 +186,13 @@ rule published:
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
         numbers=suite.published,
-        sources=suite.sources("compare"),
+        sources=suite.sources("quote"),
     output:
         suite.beside,
     message:
         "published numbers beside ours"
     shell:
-        "python -m bench.compare {input.spec}"
+        "python -m bench.quote {input.spec}"
 
 
 rule figure:

@@ -100,6 +100,7 @@ def main(spec_path: str) -> None:
     info = {
         "observations_sha256": observations.header["observations_sha256"],
         "definitions": {metric.id: metric.definition for metric in METRICS},
+        "better": {metric.id: metric.better for metric in METRICS},
         "provenance": provenance(threads=torch.get_num_threads()),
     }
     write_csv(folder / "metrics.csv", _text(spec["task"], scores, exact, _has_operator(truths)), info)

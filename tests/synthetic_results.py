@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.artefacts import write_csv, write_json, write_tensors
+from bench.metrics.definitions import METRICS
 from bench.report.text import csv_text
 
 NUM_MEASUREMENTS, NUM_SAMPLES = 16, 24
@@ -85,7 +86,8 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
             _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
     definitions = {"sw2-128": "sliced Wasserstein-2 distance to exact draws, 128 directions"}
     definitions["sw2-128_total"] = "the same to the teacher's posterior"
-    write_csv(folder / "metrics.csv", _metrics(task, rng), {"definitions": definitions, **common})
+    about = {"definitions": definitions, "better": {metric.id: metric.better for metric in METRICS}}
+    write_csv(folder / "metrics.csv", _metrics(task, rng), {**about, **common})
 
 
 def _write_run(folder: Path, task: str, method: str, truth: np.ndarray, rng: np.random.Generator, common: dict) -> None:

@@ -1,6 +1,6 @@
 """Numbers of the papers: what stands in results/published, and when one of them stands beside a number of ours.
 
-What is compared with the papers here was typed a second time, or is a sum that the printed tables give.
+Sums and single values are fixed here as well, so that a number in those files cannot slip without a test that says so.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import compare as verb
+from bench import quote
 from bench.artefacts import read_csv, write_tensors
 from bench.cli import UserError
 from bench.metrics.definitions import METRICS
 from bench.report.beside import beside, beside_csv, in_words
-from bench.report.protocols import compare, protocol_of
+from bench.report.protocols import protocol_of, verdicts_on
 from bench.report.published import FOLDER, MARKS, Number, read_numbers, read_papers
 from bench.report.results import Run, Suite, Task, load
 from bench.report.statistics import Summary, summarise
@@ -268,7 +268,7 @@ def _number(**changes: str) -> Number:
 
 
 def test_a_number_of_the_same_protocol_stands_beside_ours(digits, lines):
-    (verdict,) = compare(digits, lines, [_number()])
+    (verdict,) = verdicts_on([_number()], digits, lines)
     (ours,) = verdict.ours  # of dps and dps-n1000 the one with 200 calls
     assert verdict.difference is None and (ours.task, ours.method) == ("gmm-inpaint-box", "dps")
     (pair,) = beside(read_papers(REPOSITORY / FOLDER), [verdict]).pairs.rows
@@ -297,20 +297,20 @@ def test_a_number_of_the_same_protocol_stands_beside_ours(digits, lines):
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
 def test_the_first_aspect_that_differs_is_named(digits, lines, changes, words):
-    (verdict,) = compare(digits, lines, [_number(**changes)])
+    (verdict,) = verdicts_on([_number(**changes)], digits, lines)
     assert verdict.ours == () and in_words(verdict.difference).startswith(words)
 
 
 def test_ours_that_failed_stands_there_with_its_reason(digits, lines):
     changes = {"operator": "phase", "parameters": "oversample=2.00", "nfe": "n/a"}
     lines = [replace(x, mean=None) if x.metric == "nfe" and x.method == "dps-n1000" else x for x in lines]
-    found = beside(read_papers(REPOSITORY / FOLDER), compare(digits, lines, [_number(**changes)]))
+    found = beside(read_papers(REPOSITORY / FOLDER), verdicts_on([_number(**changes)], digits, lines))
     assert found.pairs.rows[0][3].startswith("failed (")
 
 
 def test_the_digits_suite_has_one_line_per_paper(digits, tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    verb.main(str(digits.root / "specs" / "suite.json"))
+    quote.main(str(digits.root / "specs" / "suite.json"))
     page = (digits.root / "tables" / "published.md").read_text()
     assert "No published number was made by the protocol of a row of this suite." in page
     lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
@@ -336,7 +336,7 @@ def _large_suite(root: Path) -> tuple[Suite, list[Summary]]:
     write_tensors(root / "tasks/ffhq-blur/observations.safetensors", {"x_true": x_true}, header)
     write_tensors(root / "priors/ffhq/edm.safetensors", {}, {"settings": {"pipeline": "weights/ffhq_10m"}})
     run = Run("dps", 0, {"num_measurements": 1000, "module": "dps"}, {})
-    task = Task("ffhq-blur", header, {}, (), {}, (run,))
+    task = Task("ffhq-blur", header, {}, {}, (), {}, (run,))
     values = {"psnr_sample": 24.0, "nfe": 1000.0}
     lines = [Summary("ffhq-blur", "dps", metric, value, value, value, 0, "") for metric, value in values.items()]
     return Suite(root, "large", ("dps",), (0,), 1000, 4, (task,), ()), lines
@@ -344,7 +344,7 @@ def _large_suite(root: Path) -> tuple[Suite, list[Summary]]:
 
 def test_a_suite_of_large_images_is_compared_to_the_last_aspect(tmp_path):
     suite, lines = _large_suite(tmp_path)
-    verdicts = compare(suite, lines, NUMBERS)
+    verdicts = verdicts_on(NUMBERS, suite, lines)
     last = [v.number for v in verdicts if v.difference and v.difference.aspect == "metric"]
     assert {(n.paper, n.table, n.method, n.task) for n in last} == {
         ("dps", "Table 1", "DPS", "Gaussian deblurring"),
@@ -352,7 +352,7 @@ def test_a_suite_of_large_images_is_compared_to_the_last_aspect(tmp_path):
     }
     assert not any(v.ours for v in verdicts)  # a metric that agrees is all that is missing
     agreeing = [replace(n, spec="psnr_sample", spec_reason="") for n in last if n.metric == "PSNR"]
-    (verdict,) = compare(suite, lines, agreeing)
+    (verdict,) = verdicts_on(agreeing, suite, lines)
     assert [x.mean for x in verdict.ours] == [24.0]
     reasons = {row[3] for row in beside(read_papers(REPOSITORY / FOLDER), verdicts).gaps.rows}
     assert "N 100 against 1000" in reasons  # of Table 5

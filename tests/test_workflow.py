@@ -23,7 +23,7 @@ import os, sys, time
 from pathlib import Path
 
 from bench.artefacts import read_json, write_bytes, write_csv, write_json
-from bench.plan.suite import FIGURES
+from bench.plan.suite import FIGURES, TABLES
 
 RUN = ("samples.safetensors", "cost.json")
 TRAINING = ("state.safetensors", "training.json")
@@ -43,8 +43,8 @@ def write(verb, spec_path):
         "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
         "toy": lambda: [root / f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
         "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
-        "tabulate": lambda: [root / f"tables/summary.{kind}" for kind in ("csv", "md", "tex")],
-        "compare": lambda: [root / f"tables/published.{kind}" for kind in ("csv", "md")],
+        "tabulate": lambda: [root / f"tables/{name}" for name in TABLES],
+        "quote": lambda: [root / f"tables/published.{kind}" for kind in ("csv", "md")],
         "draw": lambda: [
             root / f"figures/{stem}.{kind}"
             for stem in [*(f"grid-{t}" for t in spec["tasks"]), *FIGURES]
@@ -66,7 +66,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("tabulate", "compare", "draw", "compose", "toy")
+VERBS += ("tabulate", "quote", "draw", "compose", "toy")
 SUITE = """
 name: tiny
 seeds: [0]

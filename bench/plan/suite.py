@@ -9,7 +9,8 @@ from typing import Any
 from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, PUBLISHED, TASK_KEYS, module_of, prior_of, settings_of
 from bench.plan.sources import sources_of, trains
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation")
+FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation", "ranks")
+TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
@@ -41,7 +42,7 @@ class Suite:
 
     @property
     def tables(self) -> list[str]:
-        return [f"{self.root}/tables/summary.{kind}" for kind in ("csv", "md", "tex")]
+        return [f"{self.root}/tables/{name}" for name in TABLES]
 
     @property
     def beside(self) -> list[str]:

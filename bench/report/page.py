@@ -31,6 +31,10 @@ CAPTIONS = {
     "not; above each panel those of each trained method, from the first to the last; the csv lists the pairs. Seconds "
     "are those of the jobs, on one thread and beside other jobs: a rough figure, no timing. Oracle and unconditional "
     "are left out.",
+    "ranks": "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean "
+    "from the value to hit), averaged over the tasks where all ranked methods ran; who failed anywhere on a task is "
+    "last there. Whiskers: 95 % interval over tasks, none where all agree. A bar on the right joins methods whose mean "
+    "ranks differ by no more than the critical difference (5 % over all pairs): these are not told apart.",
 }
 GRID_CAPTION = (
     "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "

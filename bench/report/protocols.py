@@ -46,7 +46,7 @@ class Verdict:
     difference: Difference | None
 
 
-def compare(suite: Suite, lines: Sequence[Summary], numbers: Sequence[Number]) -> tuple[Verdict, ...]:
+def verdicts_on(numbers: Sequence[Number], suite: Suite, lines: Sequence[Summary]) -> tuple[Verdict, ...]:
     """A verdict on each published number.
 
     lines: the suite's summary. Raises ArtefactError when the file of a prior is missing.

@@ -6,10 +6,13 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.artefacts import ArtefactError, Json, read_csv, read_header, read_json
 
 REFERENCE = "reference"  # pseudo method: one set of exact draws against the other
+BASELINES = (REFERENCE, "oracle", "unconditional")  # no method that somebody would choose
+Better = Literal["higher", "lower"] | float  # or the value that a perfect sampler has in expectation
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Score:
     """One line of metrics.csv; `value` is None where there is a `reason` instead."""
 
     method: str
+    seed: int
     observation: int
     metric: str
     value: float | None
@@ -37,6 +41,7 @@ class Run:
 class Task:
     """Everything the tables say about one task; `definitions` maps metric ids to one line each.
 
+    better: which way each metric is better.
     left_out: the methods that the suite does not run here.
     """
 
@@ -45,6 +50,7 @@ class Task:
     exact: Json
     scores: tuple[Score, ...]
     definitions: dict[str, str]
+    better: dict[str, Better]
     runs: tuple[Run, ...]
     left_out: frozenset[str] = frozenset()
 
@@ -129,7 +135,7 @@ def _load_task(
     headers[folder / "metrics.csv"] = info
     _refuse_mixed_measurements(folder / "observations.safetensors", headers)
     sources.extend(source(path, header) for path, header in headers.items())
-    return Task(task, observations, exact, _scores(text), info.get("definitions", {}), tuple(runs), left_out)
+    return Task(task, observations, exact, _scores(text), *_about(info), tuple(runs), left_out)
 
 
 def _refuse_mixed_measurements(observations: Path, headers: dict[Path, Json]) -> None:
@@ -143,10 +149,15 @@ def _refuse_mixed_measurements(observations: Path, headers: dict[Path, Json]) ->
             )
 
 
+def _about(info: Json) -> tuple[dict[str, str], dict[str, Better]]:
+    return info.get("definitions", {}), info.get("better", {})
+
+
 def _scores(text: str) -> tuple[Score, ...]:
     return tuple(
         Score(
             row["method"],
+            int(row["seed"]),
             int(row["observation"]),
             row["metric"],
             float(row["value"]) if row["value"] else None,
