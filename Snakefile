@@ -53,7 +53,8 @@ rule data:
         "python -m bench.prepare {input.spec}"
 
 
-rule prior:
+rule prior:  # first: most others wait for a chain of these
+    priority: 2
     input:
         spec="<results>/specs/priors/{prior}.json",
         data=lambda w: suite.data(w.prior),
@@ -98,7 +99,8 @@ rule observe:
         "python -m bench.observe {input.spec}"
 
 
-rule exact:
+rule exact:  # long: not to be left over at the end
+    priority: 1
     input:
         spec="<results>/specs/tasks/{task}.json",
         prior=lambda w: suite.prior(w.task),
@@ -114,7 +116,8 @@ rule exact:
         "python -m bench.reference {input.spec}"
 
 
-rule train:
+rule train:  # long: not to be left over at the end
+    priority: 1
     input:
         spec="<results>/specs/train/{task}/{method}/seed{seed}.json",
         prior=lambda w: suite.prior(w.task),
@@ -181,6 +184,21 @@ rule table:
         "python -m bench.tabulate {input.spec}"
 
 
+rule published:
+    input:
+        spec="<results>/specs/suite.json",
+        metrics=suite.per_task("metrics.csv"),
+        costs=suite.all_runs("cost.json"),
+        numbers=suite.published,
+        sources=suite.sources("quote"),
+    output:
+        suite.beside,
+    message:
+        "published numbers beside ours"
+    shell:
+        "python -m bench.quote {input.spec}"
+
+
 rule figure:
     input:
         spec="<results>/specs/suite.json",
@@ -200,6 +218,7 @@ rule report:
     input:
         spec="<results>/specs/suite.json",
         tables=suite.tables,
+        beside=suite.beside,
         figures=suite.figures,
         sources=suite.sources("compose"),
     output:

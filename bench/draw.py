@@ -15,6 +15,7 @@ def main(spec_path: str) -> None:
 
     from bench.report.figures.curves import calibration, distance, fidelity_diversity
     from bench.report.figures.grid import grid
+    from bench.report.figures.ranks import ranks
     from bench.report.figures.style import RC, save
     from bench.report.figures.training import amortisation, collapse
 
@@ -22,7 +23,7 @@ def main(spec_path: str) -> None:
     lines = summarise(suite)
     info = {"suite": suite.name, "provenance": provenance()}
     with matplotlib.rc_context(RC):
-        for draw in (fidelity_diversity, distance, calibration, collapse, amortisation):
+        for draw in (fidelity_diversity, distance, calibration, collapse, amortisation, ranks):
             save(draw(suite, lines), suite.root / "figures", info)
         for task in suite.tasks:
             seen = _arrays(suite, task.name, "observations")

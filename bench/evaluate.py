@@ -89,6 +89,7 @@ def main(spec_path: str) -> None:
     info = {
         "observations_sha256": observations.header["observations_sha256"],
         "definitions": sheet.definitions,
+        "better": sheet.better,
         "provenance": provenance(threads=torch.get_num_threads()),
     }
     write_csv(folder / "metrics.csv", csv_of(sheet, scores), info)

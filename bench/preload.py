@@ -1,5 +1,7 @@
 """Jobs forked from a process that has imported the libraries: an import of torch takes three seconds, a fork a tenth.
 
+More of them at once than there are cores would push each other's data out of the caches: the others wait.
+
 The workflow starts one such server beside itself (`start`) and calls each job through a client, `python -m
 bench.preload -m bench.<verb> <spec>`, which hands its arguments, environment and standard streams to the server. Without
 a server, on another machine or without the workflow, the client becomes `python -m bench.<verb> <spec>` itself.
@@ -48,22 +50,47 @@ def start() -> None:
 
 
 def serve(folder: str) -> None:
-    """Fork a job for each connection, until standard input ends."""
+    """Fork a job for each connection, as many at once as there are cores, until standard input ends."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(_address(folder)))
-    listener.listen(64)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # jobs that have ended leave nothing behind
+    listener.listen(512)
+    wakes, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the server, so that it sees who has ended
+    num_jobs, num_cores = 0, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
-        while 0 not in select.select([listener, 0], [], [])[0]:
-            connection, _ = listener.accept()
-            _import_libraries()
-            if os.fork() == 0:
-                listener.close()
-                _work(connection)
-            connection.close()
+        while True:
+            ready = select.select([0, wakes, *([listener] if num_jobs < num_cores else [])], [], [])[0]
+            if 0 in ready:
+                return
+            if wakes in ready:
+                os.read(wakes, 4096)
+                num_jobs -= _num_ended()
+            if listener in ready:
+                _fork_job(listener)
+                num_jobs += 1
     finally:
         _address(folder).unlink(missing_ok=True)
         Path(folder).rmdir()
+
+
+def _fork_job(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    _import_libraries()
+    if os.fork() == 0:
+        listener.close()
+        _work(connection)
+    connection.close()
+
+
+def _num_ended() -> int:
+    """How many jobs have ended since it was last asked."""
+    num = 0
+    with contextlib.suppress(ChildProcessError):  # there are none any more
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            num += 1
+    return num
 
 
 def call(arguments: list[str]) -> None:
@@ -126,6 +153,7 @@ def _take_over(streams: list[int], job: dict) -> None:
     for ours, theirs in zip(STREAMS, streams, strict=True):
         os.dup2(theirs, ours)
         os.close(theirs)
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.chdir(job["folder"])
     os.environ.clear()

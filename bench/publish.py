@@ -14,7 +14,7 @@ from bench.report.results import Source, Suite, load, source
 from bench.report.statistics import summarise, summary_csv
 from bench.report.tables import impurities
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation")
+FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation", "ranks")
 LARGEST = 1_500_000  # bytes of a committed file
 
 
@@ -59,8 +59,9 @@ def _sources_of_outputs(suite: Suite, figures: Sequence[str]) -> list[Source]:
 
 
 def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
-    for name in ("summary.csv", "summary.csv.info.json"):
+    for name in ("summary.csv", "comparisons.csv"):
         _copy(tables / name, into / name)
+        _copy(tables / f"{name}.info.json", into / f"{name}.info.json")
     beneath = f"- Published with --allow-dirty: {'; '.join(faults)}.\n" if faults else ""
     for path in sorted(tables.glob("*.md")):
         write_bytes(into / path.name, (path.read_text() + beneath).encode())

@@ -6,6 +6,7 @@ from bench.artefacts import write_bytes, write_csv
 from bench.cli import run
 from bench.provenance import provenance
 from bench.report.markup import latex_page, markdown_page
+from bench.report.comparisons import compare, comparisons_csv
 from bench.report.results import load
 from bench.report.set_table import set_notes, set_table
 from bench.report.statistics import summarise, summary_csv
@@ -13,13 +14,15 @@ from bench.report.tables import columns_of, distance_table, notes, shown_across,
 
 
 def main(spec_path: str) -> None:
-    """Write tables/summary.csv, summary.md, summary.tex and distance.md, and sets.md where metrics compare sets."""
+    """Write tables/summary.csv, comparisons.csv, summary.md, summary.tex and distance.md; sets.md where sets are compared."""
     suite = load(spec_path)
-    lines = summarise(suite)
-    tables, distance = task_tables(suite, lines), distance_table(suite, lines)
+    lines, comparisons = summarise(suite), compare(suite)
+    tables, distance = task_tables(suite, lines, comparisons), distance_table(suite, lines, comparisons)
     columns = columns_of(tables)
     folder = suite.root / "tables"
-    write_csv(folder / "summary.csv", summary_csv(lines), {"suite": suite.name, "provenance": provenance()})
+    info = {"suite": suite.name, "provenance": provenance()}
+    write_csv(folder / "summary.csv", summary_csv(lines), info)
+    write_csv(folder / "comparisons.csv", comparisons_csv(comparisons), info)
     pages = {
         "summary.md": markdown_page(f"Suite {suite.name}", tables, notes(suite, columns)),
         "summary.tex": latex_page(tables, notes(suite, columns)),

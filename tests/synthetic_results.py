@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.artefacts import write_csv, write_json, write_tensors
+from bench.metrics.definitions import METRICS
 from bench.report.text import csv_text
 
 NUM_MEASUREMENTS, NUM_SAMPLES = 16, 24
@@ -68,6 +69,8 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
     header = {"task": task, "prior": prior, "family": FAMILIES[prior], "dataset": "digits", "operator": operator}
     header |= {"parameters": parameters, "sigma_y": 0.1}
     write_tensors(folder / "observations.safetensors", seen, {**header, **common})
+    about = {"prior": prior, "settings": {}, "provenance": provenance}
+    write_tensors(root / "priors" / prior / f"{FAMILIES[prior]}.safetensors", {"x": np.zeros(1)}, about)
     exact = {name: _samples(truth, rng, 0, 1, 64) for name in ("x_a", "x_b")}
     exact |= {"mean": exact["x_a"].mean(1), "std": exact["x_a"].std(1)}
     known = {"admitted": [True] * NUM_MEASUREMENTS, "reasons": [""] * NUM_MEASUREMENTS, "checks": {}}
@@ -83,7 +86,8 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
             _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
     definitions = {"sw2-128": "sliced Wasserstein-2 distance to exact draws, 128 directions"}
     definitions["sw2-128_total"] = "the same to the teacher's posterior"
-    write_csv(folder / "metrics.csv", _metrics(task, rng), {"definitions": definitions, **common})
+    about = {"definitions": definitions, "better": {metric.id: metric.better for metric in METRICS}}
+    write_csv(folder / "metrics.csv", _metrics(task, rng), {**about, **common})
 
 
 def _write_run(folder: Path, task: str, method: str, truth: np.ndarray, rng: np.random.Generator, common: dict) -> None:

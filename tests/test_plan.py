@@ -23,6 +23,25 @@ TASK = "tasks/gmm-saturate"
 DENOISE = {"operator": "denoise", "sigma_y": 1}
 EDM = {"family": "edm", "dataset": "digits"}
 MAP = {"family": "consistency", "dataset": "digits", "teacher": "gmm"}
+SUITE = """
+name: mine
+seeds: [0]
+num_measurements: 4
+num_samples: 8
+num_reference: 32
+rows_per_chunk: 256
+datasets: {digits: {}, shapes: {side: 16}}
+priors:
+  gmm: {family: gmm, dataset: digits, num_components: 5, shrinkage: 30, floor: 0.002}
+  atoms: {family: atoms, dataset: digits}
+  shapes: {family: atoms, dataset: shapes}
+tasks:
+  gmm-inpaint-box: {operator: inpaint-box, box: 4, sigma_y: 0.1}
+  gmm-saturate: {operator: saturate, gain: 2.0, sigma_y: 0.2}
+  atoms-sr2: {operator: average-pool, factor: 2, sigma_y: 0.8}
+  shapes-phase: {operator: phase, oversample: 2.0, sigma_y: 0.5}
+methods: {toy: {}, toy-n5: {num_steps: 5}}
+"""
 FAMILY = """
 from dataclasses import dataclass
 
@@ -72,16 +91,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def suite_file(folder: Path, **changes: object) -> dict:
-    """Write my.yaml, the smoke suite on exact priors with changes (`a/b` reaches inside); return Snakemake's config."""
-    smoke = yaml.safe_load((folder / "config/smoke.yaml").read_text())
-    exact = {name: prior for name, prior in smoke["priors"].items() if prior["family"] in ("gmm", "atoms")}
-    tasks = {name: task for name, task in smoke["tasks"].items() if name.partition("-")[0] in exact}
-    content = {key: value for key, value in smoke.items() if key != "restrict"} | {
-        "name": "mine",
-        "priors": exact,
-        "tasks": tasks,
-        "methods": {"toy": {}, "toy-n5": {"num_steps": 5}},
-    }
+    """Write my.yaml, the suite with changes (`a/b` reaches inside); return Snakemake's config for it."""
+    content = yaml.safe_load(SUITE)
     for name, value in changes.items():
         *path, last = name.split("/")
         entry = content

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import compose, draw, tabulate
+from bench import compose, draw, quote, tabulate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
+from bench.metrics.definitions import METRICS
+from bench.report.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
 from bench.report.figures.curves import distance
 from bench.report.figures.grid import Source, grid
 from bench.report.figures.style import looks, save
@@ -20,11 +24,11 @@ from bench.report.figures.training import Bill, break_even, collapse
 from bench.report.headers import task_header
 from bench.report.results import in_words, load
 from bench.report.statistics import summarise
-from bench.report.tables import distance_table, task_tables
+from bench.report.tables import COLUMNS, distance_table, notes, task_tables
 from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
 from synthetic_results import TRAINING, write_results
 
-FIGURES = ("fidelity-diversity", "distance", "calibration", "collapse", "amortisation")
+FIGURES = ("fidelity-diversity", "distance", "calibration", "collapse", "amortisation", "ranks")
 MAP_TASK = "gmm_map-denoise"
 
 
@@ -32,7 +36,7 @@ MAP_TASK = "gmm_map-denoise"
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Spec of a suite with its tables, figures and report."""
     spec = write_results(tmp_path_factory.mktemp("suite"))
-    for verb in (tabulate, draw, compose):
+    for verb in (tabulate, quote, draw, compose):
         verb.main(str(spec))
     return spec
 
@@ -205,11 +209,11 @@ def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
 def test_totals_have_columns_where_there_are_numbers(finished):
     suite = load(finished)
     lines = summarise(suite)
-    for table in task_tables(suite, lines):
+    for table in task_tables(suite, lines, compare(suite)):
         names = [name for name, _ in table.columns]
         assert ("sw2-128_total" in names) == (table.title == MAP_TASK)
         assert {"diversity_ratio", "coverage_exact@0.9", "train_seconds", "train_nfe"} <= set(names)
-    rows = {row.method: row for row in distance_table(suite, lines).rows}
+    rows = {row.method: row for row in distance_table(suite, lines, compare(suite)).rows}
     assert [name for name in rows if name.endswith(", total")] == [f"{MAP_TASK}, total"]
     of_reference = (float(rows[name].cells[0].mean) for name in (MAP_TASK, f"{MAP_TASK}, total"))
     assert -np.subtract(*of_reference) == pytest.approx(BIAS, abs=2e-3)  # three decimals each
@@ -221,8 +225,8 @@ def test_totals_have_columns_where_there_are_numbers(finished):
 def test_training_is_in_every_table(finished):
     suite = load(finished)
     seconds, nfe = TRAINING["aps"]
-    rows = {row.method: row for row in distance_table(suite, summarise(suite)).rows}
-    place = [name for name, _ in distance_table(suite, summarise(suite)).columns].index("aps")
+    rows = {row.method: row for row in distance_table(suite, summarise(suite), compare(suite)).rows}
+    place = [name for name, _ in distance_table(suite, summarise(suite), compare(suite)).columns].index("aps")
     assert float(rows["train_seconds, all tasks"].cells[place].mean) == seconds * len(TASKS)
     assert float(rows["train_nfe, all tasks"].cells[place].mean) == nfe * len(TASKS)
     assert {rows["train_seconds, all tasks"].cells[i].mean for i in range(1, place)} == {"0"}
@@ -237,6 +241,63 @@ def test_collapse_is_explained_and_marks_are_resolved(finished):
     assert page.count("† ods-single: over 3 of 16 measurements: n/a (only the first 3 measurements)") == 2
     assert r"$^\dagger$ ods-single: over 3 of 16" in (finished.parents[1] / "tables" / "summary.tex").read_text()
     assert "† ods-single: over 3 of 16" in (finished.parents[1] / "report.html").read_text()
+
+
+def test_bold_is_the_verdict_of_the_comparisons(finished):
+    folder = finished.parents[1] / "tables"
+    verdicts = {(x["task"], x["method"], x["metric"]): x for x in rows_of(folder / "comparisons.csv")}
+    shown = {"True": 0, "False": 0}
+    suite = load(finished)
+    for table in task_tables(suite, summarise(suite), compare(suite)):
+        for row in table.rows:
+            for (metric, _), cell in zip(table.columns, row.cells):
+                verdict = verdicts.get((table.title, row.method, metric), {"tied": ""})["tied"]
+                assert cell.tied == (verdict == "True")
+                shown |= {verdict: shown[verdict] + 1} if verdict else {}
+    assert shown["True"] > 30 and shown["False"] > 30
+    assert {method for _, method, _ in verdicts} == set(METHODS) - {"oracle", "unconditional"}
+    failed = verdicts["gmm-phase", "dps-n1000", "sw2-128"]
+    assert (failed["tied"], failed["num_failed"]) == ("False", "16")
+    assert verdicts["gmm-inpaint-box", "ods-single", "sw2-128"]["reason"] == "n/a (only 3 measurements)"
+
+
+def test_bold_and_resolution_are_in_every_kind_of_table(finished):
+    folder = finished.parents[1]
+    mean = r"\*\*0\.086\*\* \[0\.066, 0\.106\]"
+    assert re.search(rf"\| latent_langevin \|.*\| {mean} \|", (folder / "tables" / "summary.md").read_text())
+    assert re.search(rf"\| gmm-inpaint-box \|.*\| {mean} \|", (folder / "tables" / "distance.md").read_text())
+    assert r"$\mathbf{0.086}_{0.066}^{0.106}$" in (folder / "tables" / "summary.tex").read_text()
+    assert "<b>0.086</b>" in (folder / "report.html").read_text()
+    for name in ("tables/summary.md", "tables/distance.md", "report.html"):
+        page = (folder / name).read_text()
+        assert "Smallest difference to the best that 16 measurements resolve (80 % power at 5 %" in page
+        assert "Bold: tied with the best" in page
+    assert r"Smallest difference to the best that 16 measurements resolve (80 \% power" in (
+        folder / "tables" / "summary.tex"
+    ).read_text()
+
+
+def test_notes_say_what_the_number_of_seeds_means(finished):
+    suite = load(finished)
+    assert ONE_SEED in notes(suite, ()) and SEVERAL_SEEDS in notes(replace(suite, seeds=(0, 1)), ())
+
+
+def test_every_goal_of_a_column_is_what_the_metric_says():
+    goals = {"up": "higher", "down": "lower"}
+    better = {metric.id: metric.better for metric in METRICS}
+    for name, goal in COLUMNS.items():
+        if goal:
+            assert better[name] == (goals.get(goal) or float(goal.removeprefix("= ")))
+
+
+def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
+    rows = {(row["metric"], row["method"]): row for row in drawn(finished, "ranks")}
+    assert rows["sw2-128", "latent_langevin"]["mean_rank"] == "1"
+    assert rows["sw2-128", "latent_langevin"]["tasks"] == "gmm-inpaint-box gmm-phase gmm_map-denoise"
+    assert rows["sw2-128", "ods-single"]["reason"] == "n/a (ran on 2 tasks)"
+    suite = load(finished)
+    rows_shown = distance_table(suite, summarise(suite), compare(suite)).rows
+    assert "mean rank, 3 of 4 tasks" in [row.method for row in rows_shown]
 
 
 # Figures and page -----------------------------------------------------------------------------------------------------
@@ -258,7 +319,11 @@ def test_distance_figure_draws_the_numbers_of_the_table(finished):
 
 
 def drawn(spec: Path, stem: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(read_csv(spec.parents[1] / "figures" / f"{stem}.csv")[0])))
+    return rows_of(spec.parents[1] / "figures" / f"{stem}.csv")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(read_csv(path)[0])))
 
 
 def test_break_even_is_where_both_have_spent_the_same():
@@ -356,14 +421,15 @@ def test_page_is_whole_and_needs_no_network(finished):
     for link in page.links:
         assert link[1:] in page.ids if link.startswith("#") else (finished.parents[1] / link).exists(), link
     assert "n/a (needs DECODER)" in text and "values_of 100% NaN" in text
+    assert "published" in page.ids and "ffhq 256 x 256, imagenet 256 x 256" in text
 
 
 def test_same_results_give_the_same_bytes(finished, tmp_path):
     folder = finished.parents[1]
     paths = [*(folder / "tables").iterdir(), folder / "report.html"]
     before = [path.read_bytes() for path in paths]
-    tabulate.main(str(finished))
-    compose.main(str(finished))
+    for verb in (tabulate, quote, compose):
+        verb.main(str(finished))
     assert [path.read_bytes() for path in paths] == before
     suite = load(finished)
     drawings = [distance(suite, summarise(suite)) for _ in range(2)]

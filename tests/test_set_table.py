@@ -20,7 +20,7 @@ def scores(method: str, **values: float | str) -> list[Score]:
     names = {"kid": KID, "kid_low": f"{KID}_low", "kid_high": f"{KID}_high", "fid": FID}
     names |= {"floor": "kid_floor_train-digits-cnn-v1-n300", "halves": "kid_floor_halves-digits-cnn-v1-n250"}
     return [
-        Score(method, None, names[name], None if isinstance(v, str) else v, v if isinstance(v, str) else "")
+        Score(method, 0, None, names[name], None if isinstance(v, str) else v, v if isinstance(v, str) else "")
         for name, v in values.items()
     ]
 

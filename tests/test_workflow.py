@@ -23,7 +23,7 @@ import os, sys, time
 from pathlib import Path
 
 from bench.artefacts import read_json, write_bytes, write_csv, write_json
-from bench.plan.suite import FIGURES
+from bench.plan.suite import FIGURES, TABLES
 
 RUN = ("samples.safetensors", "cost.json")
 TRAINING = ("state.safetensors", "training.json")
@@ -43,7 +43,8 @@ def write(verb, spec_path):
         "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
         "toy": lambda: [root / f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
         "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
-        "tabulate": lambda: [root / f"tables/summary.{kind}" for kind in ("csv", "md", "tex")],
+        "tabulate": lambda: [root / f"tables/{name}" for name in TABLES],
+        "quote": lambda: [root / f"tables/published.{kind}" for kind in ("csv", "md")],
         "draw": lambda: [
             root / f"figures/{stem}.{kind}"
             for stem in [*(f"grid-{t}" for t in spec["tasks"]), *FIGURES]
@@ -65,7 +66,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("tabulate", "draw", "compose", "toy")
+VERBS += ("tabulate", "quote", "draw", "compose", "toy")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -94,10 +95,11 @@ JOBS = {
     "sample": 7,
     "evaluate": 2,
     "table": 1,
+    "published": 1,
     "figure": 1,
     "report": 1,
 }
-AFTER_A_RUN = {"evaluate": 2, "table": 1, "figure": 1, "report": 1}
+AFTER_A_RUN = {"evaluate": 2, "table": 1, "published": 1, "figure": 1, "report": 1}
 
 
 def snakemake(
@@ -111,7 +113,8 @@ def snakemake(
 
 def _environment(changes: dict[str, str]) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **changes}
+    without_server = {"BENCH_PRELOADED": "nowhere"}  # stubs import no library, so that nothing need be preloaded
+    return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **without_server, **changes}
 
 
 def jobs(folder: Path, **choices: str) -> dict[str, int]:
@@ -130,11 +133,10 @@ def write_suite(folder: Path, text: str) -> None:
 def finished(tmp_path_factory) -> Path:
     """A repository in which the tiny suite was run."""
     folder = tmp_path_factory.mktemp("finished")
-    for name in ("config", "profiles", "bench/plan"):
+    for name in ("config", "profiles", "bench/plan", "results/published"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "Snakefile", folder)
-    for name in ("__init__", "artefacts", "cli", "preload", "weights"):
-        shutil.copy(REPOSITORY / f"bench/{name}.py", folder / "bench")
+    for name in ("Snakefile", *(f"bench/{part}.py" for part in ("__init__", "artefacts", "cli", "preload", "weights"))):
+        shutil.copy(REPOSITORY / name, folder / name)
     (folder / "bench/rehearse.py").write_text("print([])")
     (folder / "bench/stub.py").write_text(STUB)
     for verb in VERBS:
@@ -186,6 +188,12 @@ def test_changing_a_verb_reruns_what_it_makes(folder):
     with open(folder / "bench/tabulate.py", "a") as f:
         f.write("# changed\n")
     assert jobs(folder) == {"table": 1, "report": 1}
+
+
+def test_a_corrected_published_number_redoes_what_shows_it(folder):
+    path = folder / "results/published/dps.csv"
+    path.write_text(path.read_text().replace("39.35", "39.36"))
+    assert jobs(folder) == {"published": 1, "report": 1}
 
 
 def test_a_state_is_kept_while_what_it_depends_on_stays(folder):
@@ -304,7 +312,7 @@ def test_other_jobs_go_on_when_one_fails(folder):
 
 
 def test_a_killed_run_goes_on_with_the_same_command(folder):
-    shutil.rmtree(folder / "results")
+    shutil.rmtree(folder / "results/tiny")
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", "suite=config/tiny.yaml"]
     environment = _environment({"STUB_SECONDS": "0.3"})
     run = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -330,6 +338,7 @@ def test_jobs_of_the_default_suite(tmp_path):
         "sample": 44,
         "evaluate": 11,
         "table": 1,
+        "published": 1,
         "figure": 1,
         "report": 1,
     }

@@ -58,6 +58,11 @@ class Sheet:
     def definitions(self) -> dict[str, str]:
         return {metric.id: metric.definition for metric in (*self.metrics, *self.sets, *self.floors)}
 
+    @property
+    def better(self) -> dict[str, str | float]:
+        """Which way each column of measurements is better."""
+        return {metric.id: metric.better for metric in self.metrics}
+
 
 def csv_of(sheet: Sheet, scores: Sequence[Scores]) -> str:
     """The text of metrics.csv: a line for each run, measurement and metric, then those of all measurements."""

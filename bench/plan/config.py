@@ -15,6 +15,7 @@ from bench.plan.sources import Field, method_fields, settings_fields
 
 CONFIG, METHODS, FAMILIES = Path("config"), Path("methods"), Path("bench/priors")
 COMMITTED = ("reference", "published")  # folders of results/
+PUBLISHED = Path("results/published")  # numbers of the papers
 RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 TASK_KEYS = {"operator", "sigma_y", "settings"}  # what else a task has are its operator's parameters

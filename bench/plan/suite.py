@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, TASK_KEYS, module_of, prior_of, settings_of
+from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, PUBLISHED, TASK_KEYS, module_of, prior_of, settings_of
 from bench.plan.networks import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
 from bench.plan.sources import sources_of, trains
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation")
+FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation", "ranks")
+TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
@@ -43,7 +44,17 @@ class Suite:
 
     @property
     def tables(self) -> list[str]:
-        return [f"{self.root}/tables/summary.{kind}" for kind in ("csv", "md", "tex")]
+        return [f"{self.root}/tables/{name}" for name in TABLES]
+
+    @property
+    def beside(self) -> list[str]:
+        """Published numbers beside ours."""
+        return [f"{self.root}/tables/published.{kind}" for kind in ("csv", "md")]
+
+    @property
+    def published(self) -> list[str]:
+        """The numbers of the papers, which are committed."""
+        return sorted(map(str, PUBLISHED.glob("*.csv")))
 
     @property
     def figures(self) -> list[str]:
@@ -60,11 +71,11 @@ class Suite:
         """Every artefact, so that one which was deleted is made again even if nothing else asks for it."""
         if not self.tasks:
             return self.toy_figures
-        made_per_task = [path for file in TASK_FILES for path in self.per_task(file)]
-        made_per_run = [path for file in RUN_FILES for path in self.all_runs(file)]
+        made = [path for file in TASK_FILES for path in self.per_task(file)]
+        made += [path for file in RUN_FILES for path in self.all_runs(file)]
         runs = [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
         states = [path for run in runs for path in self.training(*run)]
-        return [f"{self.root}/report.html", *self.tables, *self.figures, *made_per_task, *made_per_run, *states]
+        return [f"{self.root}/report.html", *self.tables, *self.beside, *self.figures, *made, *states]
 
     @property
     def left_out(self) -> list[list[str]]:

@@ -16,6 +16,9 @@ from bench.priors.pulls import Pulls, Score, log_joint, precisions, pulls
 from bench.types import Cap, Prior, Random
 
 
+ROWS_AT_ONCE = 512  # of a score; with more of them what is kept for the derivative does not stay in the cache
+
+
 @dataclass(frozen=True)
 class Settings:
     num_components: int = 20
@@ -69,7 +72,9 @@ class GMM:
     def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
-        return Score.apply(x_t.flatten(1), sigma, self.weights, *self._mixture)[0].view_as(x_t)
+        if sigma.dim():
+            return self._score(x_t, sigma)
+        return torch.cat([self._score(rows, sigma) for rows in x_t.split(ROWS_AT_ONCE)])
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """log p(x; sigma) in nats, (n,): the density of x + sigma eps, at sigma = 0 of the prior itself."""
@@ -105,6 +110,9 @@ class GMM:
         steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=z.dtype, device=z.device)
         u = rk4(velocity, z.flatten(1) @ self._axes, steps)
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
+
+    def _score(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        return Score.apply(x_t.flatten(1), sigma, self.weights, *self._mixture)[0].view_as(x_t)
 
     def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
         return pulls(x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype, device=x.device), *self._mixture)

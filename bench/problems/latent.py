@@ -48,8 +48,8 @@ class LatentSMC:
     problem: Problem
     num_particles: int = 256  # at least; never fewer than what the draws need
     num_moves: int = 1
-    num_leapfrog: int = 8
-    num_final_moves: int = 5
+    num_leapfrog: int = 6
+    num_final_moves: int = 4
     num_kept: int = 2  # of the final moves, after which particles are draws
     ess_share: float = 0.6
 

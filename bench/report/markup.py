@@ -10,7 +10,7 @@ from bench.report.text import latex, markdown
 _ARROWS = {"up": "↑", "down": "↓"}
 _LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$"}
 _LATEX_HEAD = r"""% Needs \usepackage{booktabs} and \usepackage{graphicx}.
-% Subscript and superscript are the ends of the interval.
+% Subscript and superscript are the ends of the interval; bold is tied with the best.
 """
 
 
@@ -25,6 +25,7 @@ def markdown_page(title: str, tables: Sequence[Table], notes: Sequence[str]) -> 
     for table in tables:
         blocks += [f"## {markdown(table.title)}", f"{markdown(table.header)}.", markdown_table(table)]
         blocks += [f"† {markdown(words)}" for words in table.daggers]
+        blocks += [f"{markdown(table.resolution)}."] if table.resolution else []
     blocks.append("\n".join(f"- {markdown(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
 
@@ -58,6 +59,7 @@ def latex_table(table: Table) -> str:
         r"\bottomrule",
         r"\end{tabular}}",
         *(rf"\par\smallskip{{\footnotesize $^\dagger$ {latex(words)}}}" for words in table.daggers),
+        *([rf"\par\smallskip{{\footnotesize {latex(table.resolution)}.}}"] if table.resolution else []),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -74,7 +76,8 @@ def _markdown_row(row: Row) -> list[str]:
 def _markdown_cell(cell: Cell) -> str:
     if not cell.mean:
         return markdown(cell.reason)
-    return cell.mean + (f" [{cell.low}, {cell.high}]" if cell.low else "") + (" †" if cell.reason else "")
+    mean = f"**{cell.mean}**" if cell.tied else cell.mean
+    return mean + (f" [{cell.low}, {cell.high}]" if cell.low else "") + (" †" if cell.reason else "")
 
 
 def _latex_row(row: Row) -> list[str]:
@@ -88,7 +91,8 @@ def _latex_cell(cell: Cell) -> str:
     if not cell.mean:
         return latex("n/a" if cell.reason.startswith("n/a") else cell.reason)
     bounds = f"_{{{cell.low}}}^{{{cell.high}}}" if cell.low else ""
-    return f"${cell.mean}{bounds}$" + (r"$^\dagger$" if cell.reason else "")
+    mean = rf"\mathbf{{{cell.mean}}}" if cell.tied else cell.mean
+    return f"${mean}{bounds}$" + (r"$^\dagger$" if cell.reason else "")
 
 
 def _label(title: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.artefacts import ArtefactError
+from bench.report.beside import NO_PAIR, RULE, Beside
 from bench.report.markup import goal_text
 from bench.report.results import Suite
 from bench.report.tables import Table
@@ -30,6 +31,10 @@ CAPTIONS = {
     "not; above each panel those of each trained method, from the first to the last; the csv lists the pairs. Seconds "
     "are those of the jobs, on one thread and beside other jobs: a rough figure, no timing. Oracle and unconditional "
     "are left out.",
+    "ranks": "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean "
+    "from the value to hit), averaged over the tasks where all ranked methods ran; who failed anywhere on a task is "
+    "last there. Whiskers: 95 % interval over tasks, none where all agree. A bar on the right joins methods whose mean "
+    "ranks differ by no more than the critical difference (5 % over all pairs): these are not told apart.",
 }
 GRID_CAPTION = (
     "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "
@@ -39,7 +44,12 @@ GRID_CAPTION = (
 
 
 def page(
-    suite: Suite, overview: Table, tables: Sequence[Table], notes: Sequence[str], definitions: Mapping[str, str]
+    suite: Suite,
+    overview: Table,
+    tables: Sequence[Table],
+    published: Beside,
+    notes: Sequence[str],
+    definitions: Mapping[str, str],
 ) -> str:
     """HTML of the report; reads the figures that stand beside it in figures/.
 
@@ -54,6 +64,9 @@ def page(
         suite=suite,
         overview=overview,
         tables=tables,
+        published=published,
+        rule=RULE,
+        no_pair=NO_PAIR,
         notes=notes,
         definitions=definitions,
         figures={stem: (_embedded(suite.root, stem), caption) for stem, caption in CAPTIONS.items()},

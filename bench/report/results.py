@@ -6,11 +6,14 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.artefacts import ArtefactError, Json, read_csv, read_header, read_json
 
 REFERENCE = "reference"  # pseudo method: one set of exact draws against the other
 ALL = "all"  # in place of an observation: a number of the samples of all measurements
+BASELINES = (REFERENCE, "oracle", "unconditional")  # no method that somebody would choose
+Better = Literal["higher", "lower"] | float  # or the value that a perfect sampler has in expectation
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Score:
     """
 
     method: str
+    seed: int
     observation: int | None
     metric: str
     value: float | None
@@ -41,7 +45,8 @@ class Run:
 class Task:
     """Everything the tables say about one task; `definitions` maps metric ids to one line each.
 
-    left_out: the methods that the suite does not run here. of_sets: the scores of all measurements together.
+    better: which way each metric is better. left_out: the methods that the suite does not run here. of_sets: the scores
+    of all measurements together.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Task:
     exact: Json
     scores: tuple[Score, ...]
     definitions: dict[str, str]
+    better: dict[str, Better]
     runs: tuple[Run, ...]
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
@@ -137,7 +143,7 @@ def _load_task(
     scores = _scores(text)
     of_each = tuple(score for score in scores if score.observation is not None)
     of_sets = tuple(score for score in scores if score.observation is None)
-    return Task(task, observations, exact, of_each, info.get("definitions", {}), tuple(runs), left_out, of_sets)
+    return Task(task, observations, exact, of_each, *_about(info), tuple(runs), left_out, of_sets)
 
 
 def _refuse_mixed_measurements(observations: Path, headers: dict[Path, Json]) -> None:
@@ -151,10 +157,15 @@ def _refuse_mixed_measurements(observations: Path, headers: dict[Path, Json]) ->
             )
 
 
+def _about(info: Json) -> tuple[dict[str, str], dict[str, Better]]:
+    return info.get("definitions", {}), info.get("better", {})
+
+
 def _scores(text: str) -> tuple[Score, ...]:
     return tuple(
         Score(
             row["method"],
+            int(row["seed"]),
             None if row["observation"] == ALL else int(row["observation"]),
             row["metric"],
             float(row["value"]) if row["value"] else None,

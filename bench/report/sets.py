@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.report.columns import LEFT_OUT
 from bench.report.results import REFERENCE, Score, Task, in_words
 
-LEFT_OUT = "n/a (left out by the suite)"
 ENDS = ("_low", "_high")  # end the id of an interval's ends, which go into the line of their metric
 FLOOR = "_floor_"  # what real images have, in the rows of the reference alone
 

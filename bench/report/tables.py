@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.report.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS, Comparison, resolution, tied
 from bench.report.headers import task_header
+from bench.report.ranks import Ranking, rankings
 from bench.report.results import REFERENCE, Source, Suite, Task
 from bench.report.statistics import COSTS, INTERVAL, Summary
 from bench.report.text import rounded, shortened
@@ -51,12 +53,16 @@ ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 
 @dataclass(frozen=True)
 class Cell:
-    """A rounded mean with the ends of its interval ("" where there is none), or a reason in words."""
+    """A rounded mean with the ends of its interval ("" where there is none), or a reason in words.
+
+    tied: with the best of its column (methods down) or row (methods across).
+    """
 
     mean: str
     low: str = ""
     high: str = ""
     reason: str = ""
+    tied: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """`title` is a name, `header` says what it is; `columns` are (id, goal), where `methods_across` (method, role)."""
+    """`title` is a name, `header` says what it is; `columns` are (id, goal), where `methods_across` (method, role).
+
+    resolution: the smallest differences that its numbers can resolve, in words.
+    """
 
     title: str
     header: str
     columns: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
     methods_across: bool = False
+    resolution: str = ""
 
     @property
     def daggers(self) -> tuple[str, ...]:
@@ -98,45 +108,50 @@ COLLAPSE = (
 )
 
 
-def task_tables(suite: Suite, lines: Sequence[Summary]) -> tuple[Table, ...]:
+def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
     """One table per task: reference, oracle, the methods in the order of the config, the ceiling last.
 
     Totals, and what needs an operator or a reward, have a column where there is a number.
     """
     found = {(x.task, x.method, x.metric): x for x in lines}
-    methods = ordered(suite)
+    methods, bold = ordered(suite), tied(comparisons)
 
     def table(task: Task) -> Table:
         of_task = [x for x in lines if x.task == task.name]
         measured = {x.metric for x in of_task if x.mean is not None or not _is_optional(x.metric)}
         columns = tuple((metric, goal) for metric, goal in COLUMNS.items() if metric in measured)
-        rows = tuple(_row(method, [found[task.name, method, metric] for metric, _ in columns]) for method in methods)
-        return Table(task.name, task_header(task), columns, rows)
+        rows = tuple(_row(m, [found[task.name, m, metric] for metric, _ in columns], bold) for m in methods)
+        resolved = resolution(comparisons, {metric: (task.name, metric) for metric, goal in columns if goal})
+        return Table(task.name, task_header(task), columns, rows, resolution=resolved)
 
     return tuple(table(task) for task in suite.tasks)
 
 
-def distance_table(suite: Suite, lines: Sequence[Summary]) -> Table:
+def distance_table(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> Table:
     """Tasks down, methods across: distance to the exact posterior, and what training took beneath."""
     found = {(x.task, x.method, x.metric): x for x in lines}
-    methods = ordered(suite)
+    methods, bold = ordered(suite), tied(comparisons)
 
     def row(name: str, task: str, metric: str) -> Row:
-        return Row(name, "", tuple(_cell(found.get((task, method, metric))) for method in methods), "")
+        return Row(name, "", tuple(_cell(found.get((task, method, metric)), bold) for method in methods), "")
 
     rows = []
     for task in suite.tasks:
         rows.append(row(task.name, task.name, DISTANCE))
         total = row(f"{task.name}, total", task.name, DISTANCE + TOTAL)
         rows += [total] if any(cell.mean for cell in total.cells) else []
+    rows += [_rank_row(ranking, methods) for ranking in rankings(suite, (DISTANCE,))]
     for cost in TRAINING:
         rows.append(Row(f"{cost}, all tasks", "", tuple(_sum(lines, method, cost) for method in methods), ""))
     header = (
         f"{DISTANCE} between the samples of a method and exact draws from the posterior; smaller is better. "
-        "Last lines: cost of training, the sum over the tasks where a method ran"
+        "Below: mean rank among the methods with its 95 % interval over tasks (bold: not told from the best), and the "
+        "cost of training, the sum over the tasks where a method ran"
     )
     columns = tuple((method, ROLES.get(method, "")) for method in methods)
-    return Table("Distance to the exact posterior", header, columns, tuple(rows), methods_across=True)
+    resolved = resolution(comparisons, {task.name: (task.name, DISTANCE) for task in suite.tasks})
+    title = "Distance to the exact posterior"
+    return Table(title, header, columns, tuple(rows), methods_across=True, resolution=resolved)
 
 
 def columns_of(tables: Sequence[Table]) -> tuple[str, ...]:
@@ -165,6 +180,8 @@ def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
     return (
         f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
         f"Mean over measurements; in brackets its {INTERVAL}.",
+        SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
+        BOLD,
         "reference: exact posterior draws, as many at a time as a method has samples, measured against a second "
         "set of them: the floor that no sampler can pass; "
         "oracle: exact draws through the same machinery as a method, so it must sit on the floor; "
@@ -211,16 +228,26 @@ def _sum(lines: Sequence[Summary], method: str, cost: str) -> Cell:
     return Cell(rounded(sum(means), None, None)[0]) if means else Cell("", reason="n/a")
 
 
-def _row(method: str, lines: Sequence[Summary]) -> Row:
+def _rank_row(ranking: Ranking, methods: Sequence[str]) -> Row:
+    cells = dict.fromkeys(methods, Cell("", reason="n/a"))
+    numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
+    for method, mean, low, high in numbers:
+        is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
+        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied)
+    return Row(f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", "", tuple(cells.values()), "")
+
+
+def _row(method: str, lines: Sequence[Summary], bold: frozenset[tuple[str, str, str]]) -> Row:
     measured = [x for x in lines if x.metric not in COSTS]
     reasons = {x.reason for x in measured} if all(x.mean is None for x in measured) else set()
     reason = next(iter(reasons)) if len(reasons) == 1 else ""
-    return Row(method, ROLES.get(method, ""), tuple(_cell(x) for x in lines), shortened(reason))
+    return Row(method, ROLES.get(method, ""), tuple(_cell(x, bold) for x in lines), shortened(reason))
 
 
-def _cell(line: Summary | None) -> Cell:
+def _cell(line: Summary | None, bold: frozenset[tuple[str, str, str]]) -> Cell:
     if line is None:
         return Cell("", reason="n/a (not measured)")
     if line.mean is None:
         return Cell("", reason=shortened(line.reason))
-    return Cell(*rounded(line.mean, line.low, line.high), reason=shortened(line.reason))
+    is_tied = (line.task, line.method, line.metric) in bold and bool(COLUMNS[line.metric])
+    return Cell(*rounded(line.mean, line.low, line.high), reason=shortened(line.reason), tied=is_tied)

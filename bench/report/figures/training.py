@@ -16,11 +16,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.report.figures.style import HAIRLINE, INK, MUTED, STAR, WIDTH, Drawing
 from bench.report.figures.style import handles, legend, looks, small_panels
-from bench.report.results import Suite
+from bench.report.results import BASELINES, Suite
 from bench.report.statistics import Summary
 from bench.report.text import csv_text
 
-BASELINES = ("oracle", "unconditional")  # no method that somebody would choose
 DIVERSITY, COVERAGE, LEVEL = "diversity_ratio", "coverage_exact@0.9", 0.9
 _FAR = 1e5  # measurements: as far to the right as the figure goes
 _LEAST = 1e-3  # diversity, where the logarithmic axis ends: equal samples have none at all

@@ -1,0 +1,200 @@
+"""Intervals, tests and their power for means over measurements. Pure functions of arrays.
+
+Values are `(n, s, k)`: n measurements, s seeds, k columns. Measurements and seeds are crossed random factors: seeds are
+averaged within a measurement, and what a seed does to all measurements at once (a network trained anew) widens every
+interval and weakens every test. With one seed that part cannot be known and results hold for that one training.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import bisect
+from scipy.special import stdtr, stdtrit
+
+ALPHA, POWER = 0.05, 0.8
+_MOST_EXACT = 24  # measurements whose sign patterns are all counted; beyond, random ones
+_NUM_PATTERNS = 2**14
+_ENOUGH_PATTERNS = 500  # below alpha: from there on Student's power holds
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Means of k columns, their standard errors over measurements and seeds, and Student's degrees of freedom."""
+
+    mean: np.ndarray
+    error: np.ndarray
+    dof: np.ndarray
+
+    def half_width(self, level: float) -> np.ndarray:
+        return stdtrit(self.dof, 0.5 + level / 2) * self.error
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """Mean of columns `(n, s, k)`, n at least 2, with the error of two crossed random factors.
+
+    Two-way analysis of variance without replication; degrees of freedom after Satterthwaite (1946). A negative
+    variance of seeds counts as none. Resampling the seeds instead is no way out: percentiles of a bootstrap over
+    both factors cover 73 % to 93 % in place of 95 % at 2 to 5 seeds that matter.
+    """
+    num, seeds, _ = values.shape
+    mean = values.mean((0, 1))
+    of_measurements = values.mean(1).var(0, ddof=1) / num
+    if seeds == 1:
+        return Estimate(mean, np.sqrt(of_measurements), np.full_like(mean, num - 1))
+    rest = values - values.mean(1, keepdims=True) - values.mean(0, keepdims=True) + mean
+    noise = (rest**2).sum((0, 1)) / ((num - 1) * (seeds - 1) * num * seeds)
+    of_seeds = np.maximum(values.mean(0).var(0, ddof=1) / seeds - noise, 0)
+    total = of_measurements + of_seeds
+    spread = of_measurements**2 / (num - 1) + of_seeds**2 / (seeds - 1)
+    dof = np.divide(total**2, spread, out=np.full_like(mean, num - 1), where=spread > 0)
+    return Estimate(mean, np.sqrt(total), dof)
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95, num_resamples: int = 4000) -> tuple[np.ndarray, ...]:
+    """Mean of each column of `values` (n, k) or (n, s, k) with the ends of its confidence interval, each (k,).
+
+    Bootstrap-t over measurements (Efron and Tibshirani 1993, chapter 12): 16 measurements are too few for percentiles
+    of resampled means, whose nominal 95 % cover 90 % to 92 %. On each side at least as wide as Student's t, which keeps
+    columns with many ties honest; below 8 rows resamples repeat too often and Student's t stands alone. Several seeds
+    widen it as they widen Student's. The resamples are fixed, so equal values give equal intervals. One row has no
+    interval: both ends are NaN.
+    """
+    values = values[:, None] if values.ndim == 2 else values
+    num, means = len(values), values.mean(1)
+    mean = means.mean(0)
+    if num == 1:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    half = estimate(values).half_width(level)
+    if num < 8:
+        return mean, mean - half, mean + half
+    below, above = _bootstrap_t(means, level, num_resamples)
+    student = stdtrit(num - 1, 0.5 + level / 2)
+    return mean, mean - half * np.maximum(above / student, 1), mean + half * np.maximum(-below / student, 1)
+
+
+def _bootstrap_t(means: np.ndarray, level: float, num_resamples: int) -> np.ndarray:
+    """Lower and upper quantile of the studentised mean of resampled rows of `means` (n, k)."""
+    num = len(means)
+    centred = means - means.mean(0)
+    error = centred.std(0, ddof=1) / math.sqrt(num)
+    weights = _resamples(num, num_resamples)
+    shift = weights @ centred
+    spread = np.sqrt(np.maximum(weights @ centred**2 - shift**2, 0) / (num - 1))
+    ratio = np.divide(shift, spread, out=np.zeros_like(shift), where=spread > 1e-6 * error)
+    return np.quantile(ratio, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+
+
+@functools.cache
+def _resamples(num: int, num_resamples: int) -> np.ndarray:
+    """How often each of `num` rows is in each resample, over their number."""
+    return np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=num_resamples) / num
+
+
+def paired_p(differences: np.ndarray) -> np.ndarray:
+    """Two-sided p-value (k,) of each column of paired differences `(n, s, k)` having mean 0.
+
+    Sign flips of the measurements (Fisher 1935): exact where differences are symmetric, as they are when two methods
+    could be exchanged, however heavy the tails. Elsewhere it is as good as Student's t, which orders patterns the same
+    way: at n = 16 and a skewness of 2, 5 % are 8 %. With several seeds the larger of it and Student's p over both
+    factors, since flips do not know seeds.
+    """
+    means = differences.mean(1)
+    shares = _share_exact if len(means) <= _MOST_EXACT else _share_of_random
+    flipped = np.array([shares(column) for column in means.T])
+    if differences.shape[1] == 1 or len(means) == 1:
+        return flipped
+    found = estimate(differences)
+    ratio = np.divide(np.abs(found.mean), found.error, out=np.zeros_like(found.mean), where=found.error > 0)
+    return np.maximum(flipped, 2 * stdtr(found.dof, -ratio))
+
+
+def smallest_p(num_measurements: int) -> float:
+    """The least p-value that sign flips can give."""
+    return 2.0 ** (1 - num_measurements) if num_measurements <= _MOST_EXACT else 1 / _NUM_PATTERNS
+
+
+def _share_exact(values: np.ndarray) -> float:
+    """Share of all sign patterns whose sum of `values` (n,) is at least as far from 0 as that without flips.
+
+    Each pattern is one of the first half of the values beside one of the second: for each sum of the first, those of
+    the second that take it far enough are found by bisection.
+    """
+    first, second = values[: len(values) // 2], values[len(values) // 2 :]
+    left, right = _all_signs(len(first)) @ first, np.sort(_all_signs(len(second)) @ second)
+    far = _distance(values)
+    above = len(right) - np.searchsorted(right, far - left, "left")
+    below = np.searchsorted(right, -far - left, "right")
+    return min(float((above + below).sum()) / (len(left) * len(right)), 1.0)
+
+
+def _share_of_random(values: np.ndarray) -> float:
+    signs = np.random.default_rng(0).integers(0, 2, size=(_NUM_PATTERNS, len(values))) * 2 - 1
+    signs[0] = 1  # the observed pattern counts, or the level would not hold
+    return float(np.mean(np.abs(signs @ values) >= _distance(values)))
+
+
+def _distance(values: np.ndarray) -> float:
+    return abs(values.sum()) - 1e-9 * np.abs(values).sum()  # sums that are equal differ by rounding
+
+
+@functools.cache
+def _all_signs(num: int) -> np.ndarray:
+    return 1.0 - 2.0 * (np.arange(2**num)[:, None] >> np.arange(num) & 1)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Adjusted p-values of one family (Holm 1979)."""
+    order = np.argsort(p)
+    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    out = np.empty_like(adjusted)
+    out[order] = np.minimum(adjusted, 1)
+    return out
+
+
+def resolvable(differences: np.ndarray, alpha: float = ALPHA, power: float = POWER) -> np.ndarray:
+    """The true mean (k,) that a test of level alpha tells from 0 with probability `power`, given differences' spread.
+
+    For normal differences: Student's, which sign flips reach to within 0.03 of the power, and more where few patterns
+    of signs lie below alpha. Infinite where no p-value is as small as alpha.
+    """
+    if smallest_p(len(differences)) > alpha:
+        return np.full(differences.shape[2], np.inf)
+    found = estimate(differences)
+    return _student_shift(found.dof, alpha, power) * found.error * _coarseness(len(differences), alpha, power)
+
+
+def _student_shift(dof: np.ndarray | float, alpha: float, power: float) -> np.ndarray:
+    """In standard errors."""
+    return stdtrit(dof, 1 - alpha / 2) + stdtrit(dof, power)
+
+
+@functools.cache
+def _coarseness(num: int, alpha: float, power: float) -> float:
+    """How much farther than for Student's t a mean has to be, found by testing fixed normal draws."""
+    if num > _MOST_EXACT or alpha >= _ENOUGH_PATTERNS * smallest_p(num):
+        return 1.0
+    noise = np.random.default_rng(0).normal(size=(num, 1, 1000))
+    student = _student_shift(num - 1, alpha, power) / math.sqrt(num)
+
+    def excess(factor: float) -> float:
+        return float(np.mean(paired_p(noise + factor * student) <= alpha)) - power
+
+    return float(bisect(excess, 0.5, 5, xtol=0.01))
+
+
+def critical_difference(num_methods: int, num_tasks: int, alpha: float = ALPHA, num_draws: int = 20_000) -> float:
+    """What mean ranks over tasks must differ by more than: exceeded by any pair with probability alpha at most.
+
+    Nemenyi's test, with the law of the largest difference among random rankings drawn (fixed draws) rather than taken
+    from its limit for many tasks, which for two methods on eight tasks errs in 7 % of cases at a nominal 5 %.
+    """
+    rng = np.random.default_rng(0)
+    sums = np.zeros((num_draws, num_methods))
+    ranks = np.tile(np.arange(num_methods), (num_draws, 1))
+    for _ in range(num_tasks):
+        sums += rng.permuted(ranks, axis=1)
+    return float(np.quantile(np.ptp(sums, axis=1), 1 - alpha, method="higher")) / num_tasks
