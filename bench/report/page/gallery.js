@@ -45,20 +45,15 @@ const short = (value) => String(Number(value.toPrecision(2))).replace("-", "\u22
 const percent = (share) => (share === 0 ? "0 %" : share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`);
 
 function mark(name) {
-  const found = document.getElementById(`mark-${name}`);
-  if (!found) return "";
-  const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  picture.setAttribute("class", "mark");
-  picture.setAttribute("viewBox", found.getAttribute("viewBox"));
-  picture.append(found.firstElementChild.cloneNode());
-  return picture;
+  return document.querySelector(`.mark:has([href="#mark-${CSS.escape(name)}"])`)?.cloneNode(true) ?? "";
 }
 
 function row(image, task, i, k) {
   const name = task.sources[k];
   const { reason, distance, clipped } = task.measurements[i].rows[k];
-  const line = make("tr", {}, make("th", { scope: "row" }, mark(name), name));
-  Object.assign(line.dataset, { kind: "method", name: name === "exact" ? "reference" : name });
+  const inTables = name === "exact" ? "reference" : name;
+  const line = make("tr", {}, make("th", { scope: "row" }, mark(inTables), name));
+  Object.assign(line.dataset, { kind: "method", name: inTables });
   if (reason) {
     line.append(make("td", { className: "reason", colSpan: 5 }, reason));
     return line;

@@ -11,7 +11,6 @@ from matplotlib.markers import MarkerStyle
 from PIL import Image
 
 from bench.report.beside import NO_PAIR, RULE, Beside
-from bench.report.draws import EXACT
 from bench.report.figures.style import INK, STAR, looks
 from bench.report.markup import goal_text
 from bench.report.page.attachments import Attachment, attached, embedded_png, existing
@@ -85,6 +84,7 @@ def page(
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     environment.globals |= {"goal_text": goal_text, "definitions": definitions, "marks": marks(suite.methods)}
     return environment.get_template("page.html").render(
         suite=suite,
@@ -107,7 +107,7 @@ def marks(methods: Sequence[str]) -> dict[str, Mark]:
     """The marker of each method as the figures have it, and of the exact posterior, which is a star there."""
     found = {method: _mark(look.marker, look.colour) for method, look in looks(methods).items()}
     exact = _mark(STAR["marker"], INK)
-    return found | {REFERENCE: exact, EXACT: exact}
+    return found | {REFERENCE: exact}
 
 
 def _mark(marker: str, colour: str) -> Mark:
