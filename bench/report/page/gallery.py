@@ -27,7 +27,7 @@ from bench.report.results import REFERENCE, Suite, Task
 from bench.report.tables import DISTANCE
 from bench.report.text import rounded
 
-MOST_SAMPLES, MOST_PIXELS = 12, 500_000  # of a method and measurement; of a task's PNG
+MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
 _GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not observed
 _COLOURS = np.array([
     *([g / (_GREYS - 1)] * 3 for g in range(_GREYS)),
