@@ -6,7 +6,7 @@ from bench.artefacts import write_bytes
 from bench.cli import run
 from bench.report.beside import beside
 from bench.report.comparisons import compare
-from bench.report.page import page
+from bench.report.page.render import page
 from bench.report.protocols import verdicts_on
 from bench.report.published import read_numbers, read_papers
 from bench.report.results import load

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.artefacts import read_tensors
 from bench.cli import run
 from bench.provenance import provenance
-from bench.report.results import Suite, Task, in_words, load, num_measured, run_folder
+from bench.report.draws import measurements, sources
+from bench.report.results import load
 from bench.report.statistics import summarise
 
 
@@ -26,28 +26,7 @@ def main(spec_path: str) -> None:
         for draw in (fidelity_diversity, distance, calibration, collapse, amortisation, ranks):
             save(draw(suite, lines), suite.root / "figures", info)
         for task in suite.tasks:
-            seen = _arrays(suite, task.name, "observations")
-            save(grid(task.name, seen, _sources(suite, task)), suite.root / "figures", info)
-
-
-def _sources(suite: Suite, task: Task) -> list:
-    """Exact draws, then the samples of each method with its first seed."""
-    from bench.report.figures.grid import Source
-
-    sources = [Source("exact", _arrays(suite, task.name, "exact")["x_b"])]
-    for found in task.runs:
-        if found.seed == suite.seeds[0]:
-            path = run_folder(suite.root, task.name, found.method, found.seed) / "samples.safetensors"
-            status = found.header.get("status", "ok")
-            reason = "" if status == "ok" else in_words(status, found.header.get("reason", ""))
-            measured = num_measured(found.header, suite.num_measurements)
-            sources.append(Source(found.method, read_tensors(path)[0]["x"].numpy()[:measured], reason))
-    return sources
-
-
-def _arrays(suite: Suite, task: str, name: str) -> dict:
-    tensors, _ = read_tensors(suite.root / "tasks" / task / f"{name}.safetensors")
-    return {key: tensor.numpy() for key, tensor in tensors.items()}
+            save(grid(task.name, measurements(suite, task), sources(suite, task)), suite.root / "figures", info)
 
 
 if __name__ == "__main__":

@@ -380,6 +380,8 @@ def test_sources_follow_the_imports(tmp_path, monkeypatch):
         "noun/__init__.py": "def f():\n    import bench.deep.leaf",
         "noun/thing.py": "",
         "noun/other.py": "",
+        "noun/notes.txt": "",
+        "noun/page.html": "",
         "noun/table.json": "{}",
         "deep/__init__.py": "",
         "deep/leaf.py": "from bench.verb import x",
@@ -390,7 +392,8 @@ def test_sources_follow_the_imports(tmp_path, monkeypatch):
         (tmp_path / "bench" / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     plan.suite.sources_of.cache_clear()
-    expected = ["deep/__init__.py", "deep/leaf.py", "noun/__init__.py", "noun/table.json", "noun/thing.py", "verb.py"]
+    expected = ["deep/__init__.py", "deep/leaf.py", "noun/__init__.py", "noun/page.html", "noun/table.json"]
+    expected += ["noun/thing.py", "verb.py"]
     assert plan.suite.sources_of("bench/verb.py") == tuple(f"bench/{name}" for name in expected)
     plan.suite.sources_of.cache_clear()
 

@@ -15,7 +15,7 @@ NEUTRAL = {Path("bench", f"{name}.py") for name in ("artefacts", "cli", "provena
 @cache
 def sources_of(program: str) -> tuple[str, ...]:
     """A program (`bench/fit.py`, `methods/dps.py`) with the files in bench/ that decide what it computes: its imports,
-    theirs and so on, and the JSON files beside them."""
+    theirs and so on, and the files of other kinds beside them, templates and lists."""
     found: set[Path] = set()
     todo = [Path(program)]
     while todo:
@@ -23,7 +23,7 @@ def sources_of(program: str) -> tuple[str, ...]:
         if file not in found | NEUTRAL:
             found.add(file)
             todo += [imported for name in imported_names(file) for imported in _files(name)]
-    found |= {beside for file in found for beside in file.parent.glob("*.json")}
+    found |= {beside for folder in {file.parent for file in found} for beside in folder.iterdir() if _is_beside(beside)}
     return tuple(sorted(map(str, found)))
 
 
@@ -41,6 +41,10 @@ def imported_names(file: Path) -> set[str]:
         else:  # an expression holds no import: to skip them is several times as fast
             todo += [child for part in STATEMENTS for child in getattr(node, part, ())]
     return names
+
+
+def _is_beside(file: Path) -> bool:
+    return file.suffix in (".json", ".html", ".css", ".js")
 
 
 def _tree(file: Path) -> ast.Module:

@@ -1,18 +1,22 @@
-"""The report: one HTML file with tables and figures inside, readable without a network."""
+"""The report: one HTML file with tables, figures and pictures inside, readable without a network."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.markers import MarkerStyle
+from PIL import Image
 
-from bench.artefacts import ArtefactError
 from bench.report.beside import NO_PAIR, RULE, Beside
+from bench.report.figures.style import INK, STAR, looks
 from bench.report.markup import goal_text
-from bench.report.results import Suite
-from bench.report.tables import Table
+from bench.report.page.attachments import Attachment, attached, embedded_png, existing
+from bench.report.page.gallery import gallery
+from bench.report.results import REFERENCE, Suite
+from bench.report.tables import DISTANCE, Table
 
 CAPTIONS = {
     "distance": "Sliced Wasserstein-2 distance between the samples of each method and exact posterior draws, mean and "
@@ -41,6 +45,27 @@ GRID_CAPTION = (
     "mean and their pixelwise standard deviation for exact posterior draws and each method. Standard deviations share "
     "one colour scale per measurement. Images are grey on [-1, 1], the measurement on its own range."
 )
+TABLES = ("summary.csv", "comparisons.csv", "published.csv")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Colour and outline of a marker, `x,y x,y ...` within about [-0.7, 0.7], y down."""
+
+    colour: str
+    outline: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`image` is a data URL of `width` x `height` pixels."""
+
+    stem: str
+    caption: str
+    image: str
+    width: int
+    height: int
+    csv: Attachment
 
 
 def page(
@@ -51,32 +76,53 @@ def page(
     notes: Sequence[str],
     definitions: Mapping[str, str],
 ) -> str:
-    """HTML of the report; reads the figures that stand beside it in figures/.
+    """HTML of the report; reads samples, and the figures and tables that stand beside it.
 
-    Raises ArtefactError when a figure is missing.
+    Raises ArtefactError when one of these is missing.
     """
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals["goal_text"] = goal_text
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    environment.globals |= {"goal_text": goal_text, "definitions": definitions, "marks": marks(suite.methods)}
     return environment.get_template("page.html").render(
         suite=suite,
+        task_names=[task.name for task in suite.tasks],
         overview=overview,
         tables=tables,
         published=published,
         rule=RULE,
         no_pair=NO_PAIR,
+        distance=DISTANCE,
         notes=notes,
-        definitions=definitions,
-        figures={stem: (_embedded(suite.root, stem), caption) for stem, caption in CAPTIONS.items()},
-        grids={table.title: _embedded(suite.root, f"grid-{table.title}") for table in tables},
-        grid_caption=GRID_CAPTION,
+        figures=[_figure(suite.root, stem, caption) for stem, caption in CAPTIONS.items()],
+        grids={name: _figure(suite.root, f"grid-{name}", GRID_CAPTION) for name in (task.name for task in suite.tasks)},
+        galleries={task.name: gallery(suite, task) for task in suite.tasks},
+        attachments={name: attached(suite.root / "tables" / name) for name in TABLES},
     )
 
 
-def _embedded(root: Path, stem: str) -> str:
-    path = root / "figures" / f"{stem}.png"
-    if not path.exists():
-        raise ArtefactError(f"{path}: is missing; run the workflow again to make it")
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+def marks(methods: Sequence[str]) -> dict[str, Mark]:
+    """The marker of each method as the figures have it, and of the exact posterior, which is a star there."""
+    found = {method: _mark(look.marker, look.colour) for method, look in looks(methods).items()}
+    exact = _mark(STAR["marker"], INK)
+    return found | {REFERENCE: exact}
+
+
+def _mark(marker: str, colour: str) -> Mark:
+    style = MarkerStyle(marker)
+    outline = style.get_path().transformed(style.get_transform()).to_polygons()[0]
+    return Mark(colour, " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline))
+
+
+def _figure(root: Path, stem: str, caption: str) -> Figure:
+    path = root / "figures" / stem
+    image = existing(path.with_name(f"{stem}.png"))
+    width, height = _size_of_png(image)
+    return Figure(stem, caption, embedded_png(image), width, height, attached(path.with_name(f"{stem}.csv")))
+
+
+def _size_of_png(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size

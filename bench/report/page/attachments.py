@@ -1,0 +1,42 @@
+"""Files that the page carries inside and a reader saves with one click."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.artefacts import ArtefactError
+
+LARGEST_PLAIN = 50_000  # bytes of a file that is not compressed
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """`href` is a data URL with the whole file; `name` ends in .gz where it is compressed."""
+
+    name: str
+    href: str
+
+
+def attached(path: Path) -> Attachment:
+    """A text file; equal files give equal bytes. Raises ArtefactError when it is missing."""
+    data = existing(path).read_bytes()
+    if len(data) <= LARGEST_PLAIN:
+        return Attachment(path.name, data_url("text/csv", data))
+    return Attachment(f"{path.name}.gz", data_url("application/gzip", gzip.compress(data, mtime=0)))
+
+
+def embedded_png(path: Path) -> str:
+    return data_url("image/png", existing(path).read_bytes())
+
+
+def data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def existing(path: Path) -> Path:
+    if not path.exists():
+        raise ArtefactError(f"{path}: is missing; run the workflow again to make it")
+    return path
