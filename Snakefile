@@ -199,6 +199,23 @@ rule published:
         "python -m bench.quote {input.spec}"
 
 
+rule picture:
+    input:
+        spec="<results>/specs/evaluate/{task}.json",
+        observations="<results>/tasks/{task}/observations.safetensors",
+        exact="<results>/tasks/{task}/exact.safetensors",
+        samples=lambda w: suite.runs(w.task, "samples.safetensors"),
+        sources=suite.sources("picture"),
+    output:
+        "<results>/figures/grid-{task}.pdf",
+        "<results>/figures/grid-{task}.png",
+        "<results>/figures/grid-{task}.csv",
+    message:
+        "picture {wildcards.task}"
+    shell:
+        "python -m bench.picture {input.spec}"
+
+
 rule figure:
     input:
         spec="<results>/specs/suite.json",
@@ -207,7 +224,7 @@ rule figure:
         exact=suite.per_task("exact.safetensors"),
         sources=suite.sources("draw"),
     output:
-        suite.figures,
+        suite.curves,
     message:
         "figure"
     shell:
@@ -219,7 +236,7 @@ rule report:
         spec="<results>/specs/suite.json",
         tables=suite.tables,
         beside=suite.beside,
-        figures=suite.figures,
+        figures=[*suite.curves, *suite.grids],
         sources=suite.sources("compose"),
     output:
         "<results>/report.html",

@@ -1,10 +1,9 @@
-"""Figures of a suite: `python -m bench.draw results/<suite>/specs/suite.json`."""
+"""Figures of a whole suite: `python -m bench.draw results/<suite>/specs/suite.json`."""
 
 from __future__ import annotations
 
 from bench.cli import run
 from bench.provenance import provenance
-from bench.report.draws import measurements, sources
 from bench.report.results import load
 from bench.report.statistics import summarise
 
@@ -14,7 +13,6 @@ def main(spec_path: str) -> None:
     import matplotlib
 
     from bench.report.figures.curves import calibration, distance, fidelity_diversity
-    from bench.report.figures.grid import grid
     from bench.report.figures.ranks import ranks
     from bench.report.figures.style import RC, save
     from bench.report.figures.training import amortisation, collapse
@@ -25,8 +23,6 @@ def main(spec_path: str) -> None:
     with matplotlib.rc_context(RC):
         for draw in (fidelity_diversity, distance, calibration, collapse, amortisation, ranks):
             save(draw(suite, lines), suite.root / "figures", info)
-        for task in suite.tasks:
-            save(grid(task.name, measurements(suite, task), sources(suite, task)), suite.root / "figures", info)
 
 
 if __name__ == "__main__":

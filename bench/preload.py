@@ -30,7 +30,7 @@ import traceback
 from pathlib import Path
 
 FOLDER = "BENCH_PRELOADED"  # environment variable: where the server listens
-LIBRARIES = ("torch", "diffusers.models.unets.unet_2d", "torchmetrics.functional.image", "matplotlib.figure")
+LIBRARIES = ("torch", "diffusers.models.unets.unet_2d", "torchmetrics.functional.image", "torch_fidelity", "matplotlib.figure")
 SHELL = 'python() {{ command python -m bench.preload "$@"; }}; '  # what "python" means in the workflow's commands
 STREAMS = (0, 1, 2)
 

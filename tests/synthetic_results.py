@@ -45,6 +45,9 @@ def write_results(root: Path, provenance: dict = PROVENANCE) -> Path:
     numbers = {"seeds": [0], "num_measurements": NUM_MEASUREMENTS, "num_samples": NUM_SAMPLES}
     names = {"name": "synthetic", "tasks": list(TASKS), "methods": METHODS, "left_out": LEFT_OUT}
     write_json(spec, {"root": str(root), **names, **numbers})
+    for task in TASKS:
+        runs = [{"method": method, "seed": 0} for method in METHODS if (task, method) not in LEFT_OUT]
+        write_json(spec.with_name("evaluate") / f"{task}.json", {"root": str(root), "task": task, "runs": runs})
     return spec
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import compose, draw, quote, tabulate
+from bench import compose, draw, picture, quote, tabulate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
 from bench.metrics.definitions import METRICS
+from bench.metrics.networks import perceptual_metrics
+from bench.plan.networks import PERCEPTUAL
 from bench.report.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
 from bench.report.draws import Source
 from bench.report.figures.curves import distance
@@ -37,6 +39,8 @@ MAP_TASK = "gmm_map-denoise"
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Spec of a suite with its tables, figures and report."""
     spec = write_results(tmp_path_factory.mktemp("suite"))
+    for path in spec.parent.glob("evaluate/*.json"):
+        picture.main(str(path))
     for verb in (tabulate, quote, draw, compose):
         verb.main(str(spec))
     return spec
@@ -285,7 +289,8 @@ def test_notes_say_what_the_number_of_seeds_means(finished):
 
 def test_every_goal_of_a_column_is_what_the_metric_says():
     goals = {"up": "higher", "down": "lower"}
-    better = {metric.id: metric.better for metric in METRICS}
+    perceptual = [metric for name in PERCEPTUAL for metric in perceptual_metrics(name)]
+    better = {metric.id: metric.better for metric in (*METRICS, *perceptual)}
     for name, goal in COLUMNS.items():
         if goal:
             assert better[name] == (goals.get(goal) or float(goal.removeprefix("= ")))

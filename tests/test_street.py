@@ -83,7 +83,7 @@ MOMENTS = (  # when to kill a run: so many files of this kind, and seconds after
 
 
 def copy_of_the_repository(folder: Path) -> Path:
-    for name in ("bench", "methods", "config", "profiles"):
+    for name in ("bench", "methods", "config", "profiles", "results/published"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "Snakefile", folder)
     (folder / "config/tiny.yaml").write_text(SUITE)

@@ -47,9 +47,10 @@ def write(verb, spec_path):
         "quote": lambda: [root / f"tables/published.{kind}" for kind in ("csv", "md")],
         "draw": lambda: [
             root / f"figures/{stem}.{kind}"
-            for stem in [*(f"grid-{t}" for t in spec["tasks"]), *FIGURES]
+            for stem in FIGURES
             for kind in ("pdf", "png", "csv")
         ],
+        "picture": lambda: [root / f"figures/grid-{task}.{kind}" for kind in ("pdf", "png", "csv")],
         "compose": lambda: [root / "report.html"],
     }
     for path in made[verb]():
@@ -66,7 +67,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("tabulate", "quote", "draw", "compose", "toy")
+VERBS += ("tabulate", "quote", "picture", "draw", "compose", "toy")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -94,12 +95,14 @@ JOBS = {
     "train": 1,
     "sample": 7,
     "evaluate": 2,
+    "picture": 2,
     "table": 1,
     "published": 1,
     "figure": 1,
     "report": 1,
 }
-AFTER_A_RUN = {"evaluate": 2, "table": 1, "published": 1, "figure": 1, "report": 1}
+AFTER_A_RUN = {"evaluate": 2, "picture": 2, "table": 1, "published": 1, "figure": 1, "report": 1}
+OF_ONE_TASK = {"evaluate": 1, "picture": 1}
 
 
 def snakemake(
@@ -201,10 +204,10 @@ def test_a_state_is_kept_while_what_it_depends_on_stays(folder):
     write_suite(folder, SUITE.replace("num_samples: 2\nnum_reference: 2", "num_samples: 3\nnum_reference: 3"))
     assert jobs(folder) == sampling
     write_suite(folder, SUITE.replace("pays: {}", "pays: {num_steps: 3}"))
-    assert jobs(folder) == {"train": 1, "sample": 1, **AFTER_A_RUN, "evaluate": 1}
+    assert jobs(folder) == {"train": 1, "sample": 1, **AFTER_A_RUN, **OF_ONE_TASK}
     write_suite(folder, SUITE)
     (folder / "methods/pays.py").write_text(TRAINABLE + "# changed\n")
-    assert jobs(folder) == {"train": 1, "sample": 1, **AFTER_A_RUN, "evaluate": 1}
+    assert jobs(folder) == {"train": 1, "sample": 1, **AFTER_A_RUN, **OF_ONE_TASK}
 
 
 def test_changing_a_family_of_priors_redoes_all_that_rests_on_it(folder):
@@ -216,7 +219,7 @@ def test_a_student_is_made_from_its_teacher(folder):
     student = "map: {family: consistency, dataset: digits, teacher: gmm}"
     tasks = "  map-denoise: {operator: denoise, sigma_y: 0.5}\nmethods"
     write_suite(folder, SUITE.replace("floor: 0.01}", "floor: 0.01}, " + student).replace("methods", tasks))
-    added = {"prior": 1, "observe": 1, "exact": 1, "sample": 3, **AFTER_A_RUN, "evaluate": 1}
+    added = {"prior": 1, "observe": 1, "exact": 1, "sample": 3, **AFTER_A_RUN, **OF_ONE_TASK}
     assert jobs(folder) == added
     assert snakemake(folder).returncode == 0
     (folder / "bench/priors/consistency.py").write_text("# changed\n")
@@ -247,7 +250,7 @@ def test_asking_for_columns_by_networks_trains_what_they_need_and_evaluates_anew
 
 def test_settings_of_one_task_rerun_that_task_only(folder):
     write_suite(folder, SUITE.replace("sigma_y: 0.5", "sigma_y: 0.5, settings: {one: {num_steps: 3}}"))
-    assert jobs(folder) == {"sample": 1, **AFTER_A_RUN, "evaluate": 1}
+    assert jobs(folder) == {"sample": 1, **AFTER_A_RUN, **OF_ONE_TASK}
 
 
 def test_a_method_dropped_in_runs_alone(folder):
@@ -308,7 +311,7 @@ def test_other_jobs_go_on_when_one_fails(folder):
     write_suite(folder, SUITE.replace("num_steps: 5", "num_steps: 6"))
     failing = "results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json"
     assert snakemake(folder, STUB_FAILS=failing).returncode != 0
-    assert jobs(folder) == {"sample": 1, **AFTER_A_RUN, "evaluate": 1}
+    assert jobs(folder) == {"sample": 1, **AFTER_A_RUN, **OF_ONE_TASK}
 
 
 def test_a_killed_run_goes_on_with_the_same_command(folder):
@@ -327,16 +330,19 @@ def test_a_killed_run_goes_on_with_the_same_command(folder):
 
 @pytest.mark.slow
 def test_jobs_of_the_default_suite(tmp_path):
-    for name in ("bench", "methods", "config", "profiles"):
+    for name in ("bench", "methods", "config", "profiles", "results/published"):
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "Snakefile", tmp_path)
     expected = {
         "data": 2,
-        "prior": 3,
-        "observe": 11,
-        "exact": 11,
-        "sample": 44,
-        "evaluate": 11,
+        "classifier": 1,
+        "prior": 6,
+        "observe": 16,
+        "exact": 16,
+        "train": 23,
+        "sample": 93,
+        "evaluate": 16,
+        "picture": 16,
         "table": 1,
         "published": 1,
         "figure": 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +57,16 @@ class Suite:
         return sorted(map(str, PUBLISHED.glob("*.csv")))
 
     @property
-    def figures(self) -> list[str]:
-        stems = [*(f"grid-{task}" for task in self.tasks), *FIGURES] if self.tasks else []
-        return [f"{self.root}/figures/{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
+    def curves(self) -> list[str]:
+        return self._figures(FIGURES if self.tasks else ())
+
+    @property
+    def grids(self) -> list[str]:
+        return self._figures(f"grid-{task}" for task in self.tasks)
 
     @property
     def toy_figures(self) -> list[str]:
-        toys = self.content.get("toys", {})
-        return [f"{self.root}/figures/{toy}.{kind}" for toy in toys for kind in ("pdf", "png", "csv")]
+        return self._figures(self.content.get("toys", {}))
 
     @property
     def targets(self) -> list[str]:
@@ -75,7 +77,7 @@ class Suite:
         made += [path for file in RUN_FILES for path in self.all_runs(file)]
         runs = [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
         states = [path for run in runs for path in self.training(*run)]
-        return [f"{self.root}/report.html", *self.tables, *self.beside, *self.figures, *made, *states]
+        return [f"{self.root}/report.html", *self.tables, *self.beside, *self.curves, *self.grids, *made, *states]
 
     @property
     def left_out(self) -> list[list[str]]:
@@ -232,6 +234,9 @@ class Suite:
             summary = {key: content[key] for key in ("name", "seeds", "num_measurements", "num_samples")}
             summary |= {"tasks": self.tasks, "methods": self.methods, "left_out": self.left_out}
             yield f"{folder}/suite.json", {"root": self.root, **summary}
+
+    def _figures(self, stems: Iterable[str]) -> list[str]:
+        return [f"{self.root}/figures/{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
 
     def _prior_spec(self, prior: str, entry: Mapping[str, Any]) -> dict:
         parameters = {key: value for key, value in entry.items() if key not in PRIOR_KEYS}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bench.artefacts import read_tensors
-from bench.report.results import Suite, Task, in_words, num_measured, run_folder
+from bench.report.results import in_words, num_measured, run_folder
 
 EXACT = "exact"
 
@@ -30,26 +31,24 @@ class Source:
         return "" if np.isfinite(self.x[i]).all() else "failed (samples are not finite)"
 
 
-def measurements(suite: Suite, task: Task) -> dict[str, np.ndarray]:
+def measurements(root: Path, task: str) -> dict[str, np.ndarray]:
     """`x_true` (m, *x), `y` (m, *y), and possibly `mask` (m, *x)."""
-    return _arrays(suite, task, "observations")
+    return _arrays(root, task, "observations")
 
 
-def sources(suite: Suite, task: Task) -> list[Source]:
-    """Exact draws, then the samples of each method with its first seed."""
-    return [Source(EXACT, _arrays(suite, task, "exact")["x_b"]), *_of_methods(suite, task)]
+def sources(root: Path, task: str, methods: Iterable[str], seed: int) -> list[Source]:
+    """Exact draws, then the samples of each method with that seed."""
+    return [Source(EXACT, _arrays(root, task, "exact")["x_b"]), *_of_methods(root, task, methods, seed)]
 
 
-def _of_methods(suite: Suite, task: Task) -> Iterator[Source]:
-    for found in task.runs:
-        if found.seed == suite.seeds[0]:
-            path = run_folder(suite.root, task.name, found.method, found.seed) / "samples.safetensors"
-            status = found.header.get("status", "ok")
-            reason = "" if status == "ok" else in_words(status, found.header.get("reason", ""))
-            measured = num_measured(found.header, suite.num_measurements)
-            yield Source(found.method, read_tensors(path)[0]["x"].numpy()[:measured], reason)
+def _of_methods(root: Path, task: str, methods: Iterable[str], seed: int) -> Iterator[Source]:
+    for method in methods:
+        tensors, header = read_tensors(run_folder(root, task, method, seed) / "samples.safetensors")
+        status, x = header.get("status", "ok"), tensors["x"].numpy()
+        reason = "" if status == "ok" else in_words(status, header.get("reason", ""))
+        yield Source(method, x[: num_measured(header, len(x))], reason)
 
 
-def _arrays(suite: Suite, task: Task, name: str) -> dict[str, np.ndarray]:
-    tensors, _ = read_tensors(suite.root / "tasks" / task.name / f"{name}.safetensors")
+def _arrays(root: Path, task: str, name: str) -> dict[str, np.ndarray]:
+    tensors, _ = read_tensors(root / "tasks" / task / f"{name}.safetensors")
     return {key: tensor.numpy() for key, tensor in tensors.items()}

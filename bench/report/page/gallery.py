@@ -42,7 +42,9 @@ def gallery(suite: Suite, task: Task) -> Json:
     The sprite (`image`, a data URL) has a band for each measurement: at its top y and right of it the truth, then a row
     for each source: mean, std, samples. `x` and `y` are (h, w) of their pictures, `top` is the height of the first row.
     """
-    return of_pictures(measurements(suite, task), sources(suite, task), _distances(suite, task))
+    methods = [found.method for found in task.runs if found.seed == suite.seeds[0]]
+    found = sources(suite.root, task.name, methods, suite.seeds[0])
+    return of_pictures(measurements(suite.root, task.name), found, _distances(suite, task))
 
 
 def of_pictures(
