@@ -57,7 +57,8 @@ def main(spec_path: str) -> None:
     prior = load_prior(prior_file)
     problem = problem_of(observations.header, prior.shape)
     posterior = exact_posterior(prior, problem)
-    sets = two_sets(posterior, observations, spec["num_reference"], "reference")
+    counts = spec["num_reference"], spec["num_particles"]
+    sets = two_sets(posterior, observations, *counts, "reference")
     header = {
         "task": spec["task"],
         "kind": posterior.kind,
@@ -72,14 +73,16 @@ def main(spec_path: str) -> None:
     tensors = sets.tensors(("x_a", "x_b", "mean", "std"))
     teacher = teacher_posterior(prior, problem)
     if teacher is not None:
-        taught = two_sets(teacher, observations, spec["num_reference"], "teacher's reference")
+        taught = two_sets(teacher, observations, *counts, "teacher's reference")
         tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
         header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
     write_tensors(folder / "exact.safetensors", tensors, header | {"provenance": provenance()})
 
 
-def two_sets(posterior: Posterior, observations: Observations, num_draws: int, what: str) -> Sets:
-    x_a, x_b, checks = draw(posterior, observations, num_draws, what)
+def two_sets(
+    posterior: Posterior, observations: Observations, num_draws: int, num_particles: int | None, what: str
+) -> Sets:
+    x_a, x_b, checks = draw(posterior, observations, num_draws, what, num_particles)
     mean, std = posterior.moments(observations.y) or (x_a.mean(1), x_a.std(1))
     sets = Sets(x_a, x_b, mean, std, checks)
     for i, text in enumerate(sets.reasons):
@@ -102,14 +105,23 @@ def by_name(checks: list[dict]) -> dict[str, list]:
 
 
 def draw(
-    posterior: Posterior, observations: Observations, num_draws: int, what: str = "reference"
+    posterior: Posterior,
+    observations: Observations,
+    num_draws: int,
+    what: str = "reference",
+    num_particles: int | None = None,
 ) -> tuple[Tensor, Tensor, list[dict]]:
-    """Two sets (m, num_draws, *x) and the checks of each measurement; a particle reference may try again, larger."""
+    """Two sets (m, num_draws, *x) and the checks of each measurement.
+
+    A particle reference may try again, larger, unless it was told its `num_particles`.
+    """
+    if num_particles and isinstance(posterior, (TemperedSMC, LatentSMC)):
+        posterior = dataclasses.replace(posterior, num_particles=num_particles)
     task, y = observations.header["task"], observations.y
     sets, checks = [], []
     for i, image_id in enumerate(observations.image_id.tolist()):
         sampler, row = posterior, y[i : i + 1]
-        for attempt in range(NUM_TRIES):
+        for attempt in range(1 if num_particles else NUM_TRIES):
             streams = [Rng((what, task, name, attempt), (image_id,), range(num_draws)) for name in "ab"]
             pair, check = draw_pair(sampler, row, num_draws, streams)
             if not reason(check, num_draws) or not isinstance(sampler, (TemperedSMC, LatentSMC)):

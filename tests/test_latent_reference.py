@@ -210,7 +210,7 @@ def test_sets_of_a_decoder_prior_are_admitted_with_their_record():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     seen = observations(prior, problem, 2)
-    sets = two_sets(exact_posterior(prior, problem), seen, 128, "reference")
+    sets = two_sets(exact_posterior(prior, problem), seen, 128, None, "reference")
     assert sets.x_a.shape == sets.x_b.shape == (2, 128, *prior.shape) and sets.reasons == ["", ""]
     for check in sets.checks:
         assert set(check) == {"energy_share", "shift", "rhat", "ess", "num_particles"}
@@ -224,6 +224,8 @@ def test_more_particles_for_what_was_not_admitted():
     few = LatentSMC(prior, problem, num_particles=8, num_final_moves=2)  # too few to be worth 200 draws
     *_, checks = draw(few, observations(prior, problem, 1), 16)
     assert checks[0]["num_particles"] == 32 and "effective sample size" in reason(checks[0], 16)
+    *_, checks = draw(LatentSMC(prior, problem), observations(prior, problem, 1), 16, num_particles=8)
+    assert checks[0]["num_particles"] == 8 and reason(checks[0], 16)  # told how many: one try
 
 
 def test_the_posterior_fits_the_prior():
@@ -245,5 +247,5 @@ def test_no_reference_is_a_reason(prior, words):
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     posterior = exact_posterior(prior, problem)
     assert isinstance(posterior, Unknown) and not posterior.offered
-    sets = two_sets(posterior, observations(TanhDecoder(), problem, 2), 8, "reference")
+    sets = two_sets(posterior, observations(TanhDecoder(), problem, 2), 8, None, "reference")
     assert sets.x_a.isnan().all() and all(words in text for text in sets.reasons) and len(sets.reasons) == 2

@@ -40,6 +40,7 @@ TASK = {
     "sigma_y": None,
     "num_measurements": 12,
     "num_reference": 8,
+    "num_particles": None,
 }
 
 

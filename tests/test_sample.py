@@ -106,7 +106,7 @@ def root(tmp_path_factory) -> Path:
         path, prior = root / f"specs/tasks/{task}.json", task.partition("-")[0]
         spec = {"root": str(root), "task": task, "prior": prior, "family": prior, "dataset": "digits"}
         spec |= {"operator": operator, "parameters": parameters, "sigma_y": 0.5}
-        write_json(path, spec | {"num_measurements": M, "num_reference": 2 * S})
+        write_json(path, spec | {"num_measurements": M, "num_reference": 2 * S, "num_particles": None})
         observe.main(str(path))
     reference.main(str(root / "specs/tasks/atoms-saturate.json"))
     return root

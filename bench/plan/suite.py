@@ -16,7 +16,7 @@ TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
 SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
-COUNTS = ("num_measurements", "num_reference")  # of a task; training does not depend on them
+COUNTS = ("num_measurements", "num_reference", "num_particles")  # of a task; training does not depend on them
 
 
 @dataclass(frozen=True)
@@ -264,6 +264,7 @@ class Suite:
             "sigma_y": entry.get("sigma_y"),  # a reward has none
             "num_measurements": self.content["num_measurements"],
             "num_reference": self.content["num_reference"],
+            "num_particles": self.content.get("num_particles"),  # None means what the reference wants
         }
 
     def _run_spec(self, task: str, method: str, seed: int) -> dict:
