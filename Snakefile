@@ -6,7 +6,8 @@ from bench import plan, preload
 
 suite = plan.start(config, workflow.configfiles, main_process=workflow.is_main_process)
 shell.prefix(preload.SHELL)
-if workflow.local_exec and workflow.scheduling_settings:  # its limit of jobs per second has it look through all open jobs more and more often
+# its limit of jobs per second makes it look through all open jobs more and more often, up to a fifth of a core
+if workflow.local_exec and workflow.scheduling_settings:
     workflow.scheduling_settings.max_jobs_per_timespan = None
 
 
