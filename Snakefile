@@ -6,13 +6,13 @@ from bench import plan, preload
 
 suite = plan.start(config, workflow.configfiles, main_process=workflow.is_main_process)
 shell.prefix(preload.SHELL)
-# its limit of jobs per second makes it look through all open jobs more and more often, up to a fifth of a core
-if workflow.local_exec and workflow.scheduling_settings:
-    workflow.scheduling_settings.max_jobs_per_timespan = None
 
 
 onstart:
-    preload.start() if workflow.local_exec else None
+    if workflow.local_exec:
+        preload.start()
+        # its limit of jobs per second has it look through all open jobs ever more often: half of a core at the end
+        workflow.scheduler.job_rate_limiter = None
 
 
 pathvars:
