@@ -130,7 +130,7 @@ def effective(root: Path, task: str, folder: Path, problem: Problem, spec: dict)
     parts = (exact[name][: len(x)].double() for name in ("x_a", "mean", "std"))
     truth = Truth(problem, observed.x_true, observed.y, *parts)
     lengths = [s for s in spec["clock"]["num_samples"] if MIN_STATES * chains <= s <= x.shape[1]]
-    sizes = {s: compute_chains(x[:, :s], truth, chains)["ess"] for s in lengths}
+    sizes = {s: compute_chains(x[:, :s], truth, chains)["ess_bulk"] for s in lengths}
     return {str(s): size.nan_to_num(0, 0, 0).mean().item() for s, size in sizes.items()}
 
 
