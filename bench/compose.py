@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.artefacts import write_bytes
 from bench.cli import run
 from bench.report.beside import beside
 from bench.report.comparisons import compare
+from bench.report.cost_table import cost_notes, cost_table
 from bench.report.page.render import page
 from bench.report.protocols import verdicts_on
 from bench.report.published import read_numbers, read_papers
-from bench.report.results import load
-from bench.report.statistics import summarise
-from bench.report.tables import columns_of, definitions, distance_table, notes, task_tables
+from bench.report.results import Suite, load
+from bench.report.set_table import set_notes, set_table
+from bench.report.statistics import Summary, summarise
+from bench.report.tables import Table, columns_of, definitions, distance_table, made_by, notes, task_tables
 
 
 def main(spec_path: str) -> None:
@@ -21,8 +25,16 @@ def main(spec_path: str) -> None:
     tables = task_tables(suite, lines, comparisons)
     overview, beneath = distance_table(suite, lines, comparisons), notes(suite, columns_of(tables))
     published = beside(read_papers(), verdicts_on(read_numbers(), suite, lines))
-    html = page(suite, overview, tables, published, beneath, definitions(suite))
+    html = page(suite, overview, tables, _others(suite, lines), published, beneath, definitions(suite))
     write_bytes(suite.root / "report.html", html.encode())
+
+
+def _others(suite: Suite, lines: Sequence[Summary]) -> dict[str, tuple[Table, tuple[str, ...]]]:
+    """Of sets of samples, and of seconds, where the suite has them; who made them stands elsewhere on the page."""
+    sets, made = set_table(suite, lines), made_by(suite.sources)
+    found = {"sets": (sets, set_notes(suite, lines))} if sets.rows else {}
+    found |= {"seconds": (cost_table(suite), cost_notes(suite))} if suite.timings else {}
+    return {id: (table, tuple(x for x in words if x not in made)) for id, (table, words) in found.items()}
 
 
 if __name__ == "__main__":

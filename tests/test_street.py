@@ -181,8 +181,7 @@ def test_the_files_keep_the_contract(which, request):
     assert all(line["mean"] or line["reason"] for line in summary)
     assert {line["method"] for line in summary} >= {"reference", *METHODS}
     stems = {path.stem for path in (root / "figures").glob("*.pdf")}
-    overviews = {"distance", "fidelity-diversity", "calibration", "collapse", "amortisation"}
-    assert stems == {*overviews, *(f"grid-{task}" for task in TASKS)}
+    assert stems == {*FIGURES, *(f"grid-{task}" for task in TASKS)}
     assert all((root / f"figures/{stem}.{kind}").stat().st_size for stem in stems for kind in ("pdf", "png", "csv"))
     assert "</html>" in (root / "report.html").read_text()
 
@@ -226,7 +225,7 @@ def test_a_method_dropped_in_appears_everywhere(disturbed):
     assert all(float(found[task, metric]["mean"]) >= 0 for task in TASKS for metric in ("sw2-128", "psnr_mean"))
     assert all(float(found[task, "nfe"]["mean"]) == 1 for task in TASKS)
     figures = list((root / "figures").glob("*.csv"))
-    assert len(figures) == 5 + len(TASKS)
+    assert len(figures) == len(FIGURES) + len(TASKS)
     assert all("gentle" in path.read_text() for path in figures)
     pages = ("tables/summary.md", "tables/summary.tex", "report.html")
     assert all("gentle" in (root / page).read_text() for page in pages)

@@ -35,10 +35,18 @@ CAPTIONS = {
     "not; above each panel those of each trained method, from the first to the last; the csv lists the pairs. Seconds "
     "are those of the jobs, on one thread and beside other jobs: a rough figure, no timing. Oracle and unconditional "
     "are left out.",
+    "cost": "Distance to the exact posterior against rows through the prior's network per sample, forward and backward; "
+    "the csv has seconds beside them. Dashed: the floor. Down and to the left is better. Training is not in it: see "
+    "amortisation.",
     "ranks": "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean "
     "from the value to hit), averaged over the tasks where all ranked methods ran; who failed anywhere on a task is "
     "last there. Whiskers: 95 % interval over tasks, none where all agree. A bar on the right joins methods whose mean "
     "ranks differ by no more than the critical difference (5 % over all pairs): these are not told apart.",
+}
+CLOCK = {
+    "clock": "Seconds of one call for one measurement, alone on the machine, against the number of samples that it draws "
+    "(left) and against how many of them are effectively independent (right: samples that are states of chains count "
+    "for less). Bands: quartiles of the repeats.",
 }
 GRID_CAPTION = (
     "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "
@@ -72,11 +80,14 @@ def page(
     suite: Suite,
     overview: Table,
     tables: Sequence[Table],
+    others: Mapping[str, tuple[Table, Sequence[str]]],
     published: Beside,
     notes: Sequence[str],
     definitions: Mapping[str, str],
 ) -> str:
     """HTML of the report; reads samples, and the figures and tables that stand beside it.
+
+    others: tables that are not of one task, with their notes, by the id of their section.
 
     Raises ArtefactError when one of these is missing.
     """
@@ -91,16 +102,21 @@ def page(
         task_names=[task.name for task in suite.tasks],
         overview=overview,
         tables=tables,
+        others=others,
         published=published,
         rule=RULE,
         no_pair=NO_PAIR,
         distance=DISTANCE,
         notes=notes,
-        figures=[_figure(suite.root, stem, caption) for stem, caption in CAPTIONS.items()],
+        figures=[_figure(suite.root, stem, caption) for stem, caption in _captions(suite).items()],
         grids={name: _figure(suite.root, f"grid-{name}", GRID_CAPTION) for name in (task.name for task in suite.tasks)},
         galleries={task.name: gallery(suite, task) for task in suite.tasks},
         attachments={name: attached(suite.root / "tables" / name) for name in TABLES},
     )
+
+
+def _captions(suite: Suite) -> dict[str, str]:
+    return CAPTIONS | (CLOCK if suite.timings else {})
 
 
 def marks(methods: Sequence[str]) -> dict[str, Mark]:
