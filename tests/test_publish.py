@@ -49,8 +49,8 @@ def test_clean_results_are_copied_with_their_hashes(suite, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"dirty": True}, r"1 of \d+ artefacts were made from uncommitted sources"),
-        ({"dirty": None}, r"1 of \d+ artefacts were made from uncommitted sources"),
+        ({"dirty": True}, "artefacts were made from uncommitted sources"),
+        ({"dirty": None}, "artefacts were made from uncommitted sources"),
         ({"commit": "fedcba"}, "artefacts of 2 commits are mixed"),
     ],
     ids=["edited", "unknown state", "mixed"],
