@@ -221,6 +221,7 @@ class Suite:
             yield f"{folder}/tasks/{task}.json", self._task_spec(task, entry)
             runs = [{"method": method, "seed": seed} for method in self.methods_on(task) for seed in self.seeds]
             evaluate = {"root": self.root, "task": task, "runs": runs, "num_samples": content["num_samples"]}
+            evaluate |= {"prior": prior_of(task), "family": content["priors"][prior_of(task)]["family"]}
             evaluate |= {"metrics": dict(self.metrics)} if self.metrics else {}
             yield f"{folder}/evaluate/{task}.json", evaluate
             for run in runs:
