@@ -12,7 +12,7 @@ def main(spec_path: str) -> None:
     """Write each figure as pdf, png and the csv of what it shows, into figures/."""
     import matplotlib
 
-    from bench.report.figures.curves import calibration, distance, fidelity_diversity
+    from bench.report.figures.curves import calibration, distance, fidelity_diversity, sbc, tarp
     from bench.report.figures.ranks import ranks
     from bench.report.figures.style import RC, save
     from bench.report.figures.training import amortisation, collapse
@@ -21,7 +21,7 @@ def main(spec_path: str) -> None:
     lines = summarise(suite)
     info = {"suite": suite.name, "provenance": provenance()}
     with matplotlib.rc_context(RC):
-        for draw in (fidelity_diversity, distance, calibration, collapse, amortisation, ranks):
+        for draw in (fidelity_diversity, distance, calibration, tarp, sbc, collapse, amortisation, ranks):
             save(draw(suite, lines), suite.root / "figures", info)
 
 

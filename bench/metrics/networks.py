@@ -63,7 +63,7 @@ def perceptual_metrics(name: str) -> tuple[Metric, ...]:
         Metric(f"{id}_mean", f"{what} between the mean of the samples and x_true", "lower", needs="operator"),
         Metric(f"{id}_sample", f"mean over samples of the {what} between each and x_true", "lower", needs="operator"),
         Metric(f"{id}_pairwise", f"mean {what} between two samples of one measurement", "higher"),
-        Metric(f"{id}_pairwise_ratio", f"{id}_pairwise over that of exact draws", 1.0, "1", "exact"),
+        Metric(f"{id}_pairwise_ratio", f"{id}_pairwise (mean {what}) over that of exact draws", 1.0, "1", "exact"),
     )
 
 

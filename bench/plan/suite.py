@@ -10,7 +10,7 @@ from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, PUBLISHED, TASK_KEY
 from bench.plan.networks import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
 from bench.plan.sources import sources_of, trains
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation", "ranks")
+FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
