@@ -49,8 +49,8 @@ def test_clean_results_are_copied_with_their_hashes(suite, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"dirty": True}, "1 of 52 artefacts were made from uncommitted sources"),
-        ({"dirty": None}, "1 of 52 artefacts were made from uncommitted sources"),
+        ({"dirty": True}, "1 of 54 artefacts were made from uncommitted sources"),
+        ({"dirty": None}, "1 of 54 artefacts were made from uncommitted sources"),
         ({"commit": "fedcba"}, "artefacts of 2 commits are mixed"),
     ],
     ids=["edited", "unknown state", "mixed"],

@@ -106,7 +106,8 @@ STEIN: tuple[Metric, ...] = (
         "ksd2-imq",
         "unbiased squared kernel Stein discrepancy per pixel, from the score of the posterior density alone; kernel "
         f"(1 + |x - x'|^2 / (D h^2))^(-1/2) of images of D values, h = {WIDTH_OF_KSD}; 0 for a perfect sampler, so "
-        "single values may be negative. Blind to the weights of far modes",
+        "single values may be negative. With dozens of samples of many pixels it sees bias and collapse, hardly spread, "
+        "which stein_ratio does; blind to the weights of far modes",
         "lower",
         "1 / data units^2",
     ),
