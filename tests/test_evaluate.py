@@ -14,7 +14,8 @@ import torch
 from bench import evaluate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.cli import UserError
-from bench.metrics.checks import POOLED
+from bench.metrics.calibration import share_interval
+from bench.metrics.checks import POOLED, SPLIT, STEIN
 from bench.metrics.definitions import METRICS
 from bench.metrics.distances import distances
 from bench.metrics.perceptual import classifier_embedding, embedded
@@ -123,6 +124,48 @@ def test_only_the_first_measurements_of_a_restricted_run_count(spec):
         assert {rows["first", i, metric.id]["reason"] for i in (1, 2)} == {"n/a (only the first 1 measurements)"}
 
 
+def reasons_of(spec: Path, *metrics: str) -> set[str]:
+    """Why the oracle has no number for them; "" where it has one."""
+    return {row["reason"] for row in evaluated(spec) if row["method"] == "oracle" and row["metric"] in metrics}
+
+
+def test_stein_needs_a_density_of_the_prior_itself_and_a_gradient(spec, monkeypatch):
+    stein = [metric.id for metric in STEIN]
+    assert reasons_of(spec, *stein) == {""}
+    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness(Cap.NONE))
+    assert reasons_of(spec, *stein) == {"n/a (problem is not differentiable)"}
+    monkeypatch.undo()
+    path = spec.parents[2] / "priors/normal/gmm.safetensors"
+    tensors, header = read_tensors(path)
+    write_tensors(path, tensors, header | {"teacher": "another"})
+    assert reasons_of(spec, *stein) == {"n/a (the density is that of the map's teacher)"}
+    write_tensors(path.with_name("atoms.safetensors"), {"atoms": torch.zeros(2, *SHAPE)}, {"family": "atoms"})
+    write_json(spec, read_json(spec) | {"family": "atoms"})
+    assert reasons_of(spec, *stein) == {"n/a (prior has no density)"}
+
+
+def test_parts_of_diversity_have_numbers_or_reasons(spec, monkeypatch):
+    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
+    for name in ("diversity_null", "diversity_null_ratio"):
+        assert rows["oracle", 0, name]["reason"] == "n/a (operator has no null space)"
+    assert rows["oracle", 0, "diversity_range"]["value"] == rows["oracle", 0, "diversity"]["value"]
+    assert 0.5 < float(rows["oracle", 0, "diversity_range_ratio"]["value"]) < 2
+    split = [metric.id for metric in SPLIT]
+    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
+    why = "n/a (reward, no measurement operator)"
+    assert reasons_of(spec, *split) == {why, "n/a (reference not admitted: two runs differ)"}
+    assert reasons_of(spec, *(metric.id for metric in POOLED)) == {why}
+
+
+def test_shares_of_measurements_have_their_interval(spec):
+    rows = {(row["method"], row["metric"]): row for row in evaluated(spec) if row["observation"] == "all"}
+    found = {end: float(rows["oracle", f"tarp_x_true@0.5{end}"]["value"]) for end in ("_low", "", "_high")}
+    assert 0 <= found["_low"] <= found[""] <= found["_high"] <= 1
+    assert (found["_low"], found["_high"]) == pytest.approx(share_interval(found[""], M), rel=1e-6)
+    assert rows["first", "tarp_x_true@0.5"]["reason"] == "n/a (only the first 1 measurements)"
+    assert rows["reference", "tarp_x_true@0.5"]["reason"] == "n/a (reference not admitted: two runs differ)"
+
+
 def write_teacher(spec: Path, **header: object) -> torch.Tensor:
     """Make the prior a map that shifts its teacher's draws by BIAS; return the mean of the teacher's posterior."""
     path = spec.parents[2] / "tasks/task/exact.safetensors"
@@ -210,6 +253,10 @@ def test_values_and_info(spec):
     x = read_tensors(root / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
     chi2 = (observations["y"][:, None] - x).square().mean((1, 2, 3, 4)) / SIGMA_Y**2
     assert [float(values["oracle", i, "chi2_sample"]) for i in range(M)] == pytest.approx(chi2.tolist(), rel=1e-5)
+    score = -(x - 0.8 * observations["y"][:, None]) / 0.2  # of the posterior N(0.8 y, 0.2 I)
+    centred = x - x.mean(1, keepdim=True)
+    ratio = -(score * centred).sum((1, 2, 3, 4)) / ((S - 1) * math.prod(SHAPE))
+    assert [float(values["oracle", i, "stein_ratio"]) for i in range(M)] == pytest.approx(ratio.tolist(), rel=1e-5)
     exact = {name: t.double().flatten(2) for name, t in read_tensors(root / "tasks/task/exact.safetensors")[0].items()}
     energy = (one_way(exact["x_a"][:2], exact["x_b"][:2]) + one_way(exact["x_b"][:2], exact["x_a"][:2])) / 2
     assert [float(values["reference", i, "energy"]) for i in range(2)] == pytest.approx(energy.tolist(), rel=1e-6)
@@ -269,6 +316,7 @@ def test_columns_by_networks(with_networks):
             "n/a (reference not admitted: two runs differ)",
         }
         assert float(found["oracle", "0", f"percept-digits-v1_{name}"]["value"]) > 0
+    assert 0.3 < float(found["oracle", "0", "percept-digits-v1_pairwise_ratio"]["value"]) < 3
     x = read_tensors(with_networks.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
     classifier = load_classifier(classifier_path(with_networks.parents[2], "digits-cnn-v1"))[0]
     vectors = embedded(x[1], classifier_embedding(classifier))

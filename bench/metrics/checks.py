@@ -8,6 +8,7 @@ NEIGHBOURS = 6  # in the cluster of a sample
 FEWEST_FOR_CLUSTERS = NEIGHBOURS + 2
 WIDTH_OF_VENDI = 0.25  # data units per pixel
 WIDTH_OF_KSD = 0.1  # data units per pixel
+NUM_RANKED = 32  # directions along which samples are ranked
 LARGEST_SPLIT = 1024  # values of an image: a singular value decomposition of its operator takes a second
 EMPTY = 1e-6  # singular values below this share of the largest are zero
 BAND = 0.99  # as in the tables
@@ -61,8 +62,8 @@ SPLIT: tuple[Metric, ...] = (
 RANKS: tuple[Metric, ...] = (
     Metric(
         "sbc_spread_exact",
-        "12 E(u - 1/2)^2 for the randomised ranks u of exact draws among the samples, projected on the 128 directions "
-        "of sw2-128; below 1 the samples spread too far, above 1 too little or their mean is off",
+        "12 E(u - 1/2)^2 for the randomised ranks u of exact draws among the samples, projected on the first "
+        f"{NUM_RANKED} directions of sw2-128; below 1 the samples spread too far, above 1 too little or their mean is off",
         1.0,
         "1",
         "exact",
@@ -78,7 +79,7 @@ RANKS: tuple[Metric, ...] = (
     Metric(
         "tarp_exact",
         "probability that a sample is farther from a reference point than an exact draw, mean over 16 fixed points, "
-        "uniform on [-1, 1]; above 0.5 samples spread too far, below it too little",
+        "uniform on [-1, 1]; above 0.5 samples spread too far or are off, away from the points, below it the contrary",
         0.5,
         "1",
         "exact",

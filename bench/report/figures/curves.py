@@ -92,16 +92,16 @@ def calibration(suite: Suite, lines: Sequence[Summary]) -> Drawing:
 def tarp(suite: Suite, lines: Sequence[Summary]) -> Drawing:
     """TARP expected coverage of x_true against its level, a panel per task, and the band of a calibrated sampler."""
     drawing = _levels(suite, lines, "tarp", "tarp_x_true@", banded=True)
-    drawing.figure.supxlabel("level: share of the samples nearer to the reference point than x_true", fontsize=7.5)
-    drawing.figure.supylabel("share of measurements with that or less", fontsize=7.5)
+    drawing.figure.supxlabel("rank of x_true by distance to a point", fontsize=7.5)
+    drawing.figure.supylabel("share of measurements below", fontsize=7.5)
     return drawing
 
 
 def sbc(suite: Suite, lines: Sequence[Summary]) -> Drawing:
     """Distribution of the rank of x_true among the samples by data misfit, drawn as `tarp`."""
     drawing = _levels(suite, lines, "sbc", "sbc-misfit_x_true@", banded=True)
-    drawing.figure.supxlabel("level: share of the samples that fit the measurement better than x_true", fontsize=7.5)
-    drawing.figure.supylabel("share of measurements with that or less", fontsize=7.5)
+    drawing.figure.supxlabel("rank of x_true by data misfit", fontsize=7.5)
+    drawing.figure.supylabel("share of measurements below", fontsize=7.5)
     return drawing
 
 
@@ -132,7 +132,7 @@ def _levels(suite: Suite, lines: Sequence[Summary], stem: str, start: str, bande
         _draw_curve(panel, [found.get((task.name, REFERENCE, m)) for m in metrics], style)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="exact posterior (reference)")
-    band = [Patch(facecolor=_BAND, label=f"{LEVEL:.0%} band of a calibrated sampler")] if banded else []
+    band = [Patch(facecolor=_BAND, label=f"calibrated, {LEVEL:.0%}")] if banded else []
     legend(figure, [*band, floor, *handles(suite.methods, line=True)])
     return Drawing(stem, figure, _csv(suite, found, metrics))
 
