@@ -1,9 +1,9 @@
 """Metrics of every method on one task: `python -m bench.evaluate specs/evaluate/<task>.json` writes metrics.csv.
 
-A value or a reason for each method, seed, measurement and metric, in that order, then for each metric of the samples of
-all measurements together. The pseudo method `reference` is each
-set of exact draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where
-the prior is a map distilled from one with an exact posterior, `_total` metrics are taken against that one.
+A value or a reason for each method, seed, measurement and metric, in that order, then for each metric of all
+measurements together: of their samples as one set, and shares of measurements. The pseudo method `reference` is each set
+of exact draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where the
+prior is a map distilled from one with an exact posterior, `_total` metrics are taken against that one.
 """
 
 from __future__ import annotations

@@ -277,7 +277,7 @@ BLIND = {  # what a column does not see, which is why there are several
 
 @pytest.mark.parametrize("column", CATCHES)
 def test_which_column_catches_which_sampler(column):
-    """Five standard errors over 96 measurements are beyond chance (6e-7); what is caught is off by a quarter or more."""
+    """Five standard errors of a mean over 96 measurements are beyond chance (6e-7)."""
     found, goal = judged(), GOALS[column]
     goal = found["perfect"][column] if goal == "lower" else goal
     for name, side in CATCHES[column].items():

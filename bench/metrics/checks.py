@@ -63,7 +63,8 @@ RANKS: tuple[Metric, ...] = (
     Metric(
         "sbc_spread_exact",
         "12 E(u - 1/2)^2 for the randomised ranks u of exact draws among the samples, projected on the first "
-        f"{NUM_RANKED} directions of sw2-128; below 1 the samples spread too far, above 1 too little or their mean is off",
+        f"{NUM_RANKED} directions of sw2-128; below 1 the samples spread too far, above 1 too little, or their mean is "
+        "off",
         1.0,
         "1",
         "exact",
@@ -107,8 +108,8 @@ STEIN: tuple[Metric, ...] = (
         "ksd2-imq",
         "unbiased squared kernel Stein discrepancy per pixel, from the score of the posterior density alone; kernel "
         f"(1 + |x - x'|^2 / (D h^2))^(-1/2) of images of D values, h = {WIDTH_OF_KSD}; 0 for a perfect sampler, so "
-        "single values may be negative. With dozens of samples of many pixels it sees bias and collapse, hardly spread, "
-        "which stein_ratio does; blind to the weights of far modes",
+        "single values may be negative. With dozens of samples of many pixels it sees bias and collapse; spread is for "
+        "stein_ratio; blind to the weights of far modes",
         "lower",
         "1 / data units^2",
     ),

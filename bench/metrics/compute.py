@@ -19,11 +19,11 @@ from bench.metrics.calibration import (
     spread_of_ranks,
     to_points,
 )
-from bench.metrics.checks import FEWEST_FOR_CLUSTERS, NEIGHBOURS, NUM_RANKED
+from bench.metrics.checks import NUM_RANKED
 from bench.metrics.images import psnr, ssim
 from bench.metrics.metric import LEVELS
 from bench.metrics.predictive import largest_exceeded, squares_exceeded
-from bench.metrics.spread import Axes, axes_of, cluster_ratio, over, resolution_of, vendi, why_no_split
+from bench.metrics.spread import Axes, axes_of, of_clusters, over, resolution_of, why_no_split
 from bench.types import Cap, Operator
 
 NUM_DIRECTIONS = 3
@@ -93,7 +93,7 @@ class Truth:
     def in_blocks(self, num: int) -> dict[str, Tensor]:
         """What depends on the number of samples, of exact draws in blocks of `num`: means over the blocks, `(m,)`."""
         if num not in self._by_size:
-            blocks = [_of_clusters(block) for block in self.draws.split(num, 1) if block.shape[1] == num]
+            blocks = [of_clusters(block) for block in self.draws.split(num, 1) if block.shape[1] == num]
             self._by_size[num] = {id: torch.stack([block[id] for block in blocks]).mean(0) for id in blocks[0]}
         return self._by_size[num]
 
@@ -217,7 +217,7 @@ def _of_moments(samples: Tensor, truth: Truth) -> dict[str, Tensor]:
 def _of_spread(samples: Tensor, truth: Truth) -> dict[str, Tensor]:
     x = samples.flatten(2)
     smallest = resolution_of(x.shape[2])
-    pairwise, own, exact = distances.mean_distance_within(x), _of_clusters(x), truth.in_blocks(x.shape[1])
+    pairwise, own, exact = distances.mean_distance_within(x), of_clusters(x), truth.in_blocks(x.shape[1])
     found = {"pairwise-pixels": pairwise, "pairwise-pixels_ratio": over(pairwise, truth.mean_distance, smallest)}
     for id, values in own.items():
         found |= {id: values, f"{id}_ratio": values / exact[id]}
@@ -227,13 +227,6 @@ def _of_spread(samples: Tensor, truth: Truth) -> dict[str, Tensor]:
     found |= {f"diversity_{part}": 2 * variance for part, (variance, _) in parts.items()}
     ratios = {f"diversity_{part}_ratio": over(*both, distances.RESOLUTION**2) for part, both in parts.items()}
     return found | ratios
-
-
-def _of_clusters(x: Tensor) -> dict[str, Tensor]:
-    """What depends on the number of samples, `(m, s, D)` -> spec id -> `(m,)`; clusters need some of them."""
-    within, dimension = distances.distances(x, x), x.shape[2]
-    clusters = {f"ds{NEIGHBOURS}-pixels": cluster_ratio(within, resolution_of(dimension))}
-    return (clusters if x.shape[1] >= FEWEST_FOR_CLUSTERS else {}) | {"vendi": vendi(within, dimension)}
 
 
 def _of_calibration(samples: Tensor, truth: Truth) -> dict[str, Tensor]:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.metrics.checks import EMPTY, LARGEST_SPLIT, NEIGHBOURS, SPLIT, WIDTH_OF_VENDI
-from bench.metrics.distances import RESOLUTION
+from bench.metrics.checks import EMPTY, FEWEST_FOR_CLUSTERS, LARGEST_SPLIT, NEIGHBOURS, SPLIT, WIDTH_OF_VENDI
+from bench.metrics.distances import RESOLUTION, distances
 from bench.types import Cap, Operator
 
 NOT_LINEAR = "n/a (operator is not linear)"
@@ -65,6 +65,13 @@ def axes_of(problem: Linear, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
     _, values, vectors = torch.linalg.svd(matrices, full_matrices=True)
     values = functional.pad(values, (0, size - values.shape[1]))  # an operator has no more of them than rows
     return Axes(vectors, values > EMPTY * values[:, :1])
+
+
+def of_clusters(x: Tensor) -> dict[str, Tensor]:
+    """What depends on the number of samples, `(m, s, D)` -> spec id -> `(m,)`; no clusters of too few samples."""
+    within, dimension = distances(x, x), x.shape[2]
+    clusters = {f"ds{NEIGHBOURS}-pixels": cluster_ratio(within, resolution_of(dimension))}
+    return (clusters if x.shape[1] >= FEWEST_FOR_CLUSTERS else {}) | {"vendi": vendi(within, dimension)}
 
 
 def cluster_ratio(within: Tensor, resolution: float) -> Tensor:
