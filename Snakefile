@@ -9,7 +9,10 @@ shell.prefix(preload.SHELL)
 
 
 onstart:
-    preload.start() if workflow.local_exec else None
+    if workflow.local_exec:
+        preload.start()
+        # its limit of jobs per second has it look through all open jobs ever more often: half of a core at the end
+        workflow.scheduler.job_rate_limiter = None
 
 
 pathvars:
@@ -153,6 +156,27 @@ rule sample:
         "python -m bench.sample {input.spec}"
 
 
+rule clock:  # alone on the machine: it asks for all cores, and uses one
+    input:
+        spec="<results>/specs/clock/{task}/{method}/seed{seed}.json",
+        run="<results>/runs/{task}/{method}/seed{seed}/samples.safetensors",
+        state=lambda w: suite.training(w.task, w.method, w.seed),
+        prior=lambda w: suite.prior(w.task),
+        observations="<results>/tasks/{task}/observations.safetensors",
+        exact="<results>/tasks/{task}/exact.safetensors",
+        method=lambda w: suite.method_sources(w.method),
+        classifier=lambda w: suite.classifier(w.task),
+        family=lambda w: suite.prior_sources_of_task(w.task),
+        sources=suite.sources("clock"),
+    output:
+        "<results>/runs/{task}/{method}/seed{seed}/timing.json",
+    threads: workflow.cores
+    message:
+        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}"
+    shell:
+        "python -m bench.clock {input.spec}"
+
+
 rule evaluate:
     input:
         spec="<results>/specs/evaluate/{task}.json",
@@ -177,6 +201,7 @@ rule table:
         spec="<results>/specs/suite.json",
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
+        timings=suite.timings,
         sources=suite.sources("tabulate"),
     output:
         suite.tables,
@@ -224,6 +249,7 @@ rule figure:
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
         exact=suite.per_task("exact.safetensors"),
+        timings=suite.timings,
         sources=suite.sources("draw"),
     output:
         suite.curves,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 from collections.abc import Callable
 
 from bench.artefacts import ArtefactError
+from bench.lease import lease
 
 
 class UserError(Exception):
     """One line for the user: what was expected, what came, what to do."""
 
 
-def run(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's arguments; errors meant for the user become one line and exit status 1."""
+def run(main: Callable[..., None], *, leased: bool = True) -> None:
+    """Call `main` with the command line's arguments; errors meant for the user become one line and exit status 1.
+
+    leased: it has the CPU beside other jobs, and waits while a clock has it alone; False: it sees to that itself.
+    """
     keep_memory()
     try:
-        main(*sys.argv[1:])
+        with lease() if leased else contextlib.nullcontext():
+            main(*sys.argv[1:])
     except (ArtefactError, UserError) as error:
         sys.exit(f"error: {error}")
 

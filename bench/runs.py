@@ -6,12 +6,14 @@ import importlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
-from bench.cost import PriorView, ProblemView, bare
+from bench.artefacts import read_json, read_tensors
+from bench.cost import BudgetExceeded, PriorView, ProblemView, bare
 from bench.rng import Rng
 from bench.types import Cap, Joint, Method, Prior, Problem, State, Trainable
 
@@ -45,12 +47,15 @@ class Outcome(Generic[T]):
         return f"ok in {self.seconds:.1f} s" if self.status == "ok" else f"{self.status}: {self.reason}"
 
 
+NO_TRAINING = Outcome("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
+
+
 def attempt(work: Callable[[], T]) -> Outcome[T]:
     """Do it; what a dropped-in method does wrong is its result, not the harness's end."""
     begin = time.perf_counter()
     try:
         result = work()
-    except Unable as words:
+    except (Unable, BudgetExceeded) as words:
         return Outcome("n/a", str(words))
     except (Exception, SystemExit) as error:
         return Outcome("failed", in_words(error))
@@ -130,6 +135,14 @@ def _kinds(state: object) -> str:
         return type(state).__name__
     kinds = sorted({f"{type(key).__name__}, {type(value).__name__}" for key, value in state.items()})
     return f"dict[{' | '.join(kinds)}]"
+
+
+def read_training(folder: Path) -> tuple[Outcome[State], dict, str]:
+    """What became of the training of this run, what all of it cost, and the hash of the state."""
+    state, header = read_tensors(folder / "state.safetensors")
+    spent = read_json(folder / "training.json")
+    outcome = Outcome(header["status"], header["reason"], state)
+    return outcome, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
 
 
 def sample(

@@ -6,23 +6,20 @@ are made all the same. A run restricted to the first measurements has NaN for th
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.artefacts import read_header, read_json, read_tensors, write_json, write_tensors
+from bench.artefacts import read_header, read_json, write_json, write_tensors
 from bench.cli import run
-from bench.cost import Meter, counted, counted_problem
+from bench.cost import Meter, budget_of, counted, counted_problem
 from bench.priors import load_prior, prior_path
-from bench.problems.bank import Observations, problem_of, read_observations
+from bench.problems.bank import Observations, first, problem_of, read_observations
 from bench.problems.exact import exact_posterior
 from bench.provenance import provenance
-from bench.runs import Outcome, attempt, joint_of, load_method, refuse_unmet, sample
+from bench.runs import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
 from bench.types import Joint, Prior, Problem, State
-
-NO_TRAINING = Outcome("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
 
 
 def main(spec_path: str) -> None:
@@ -36,7 +33,8 @@ def main(spec_path: str) -> None:
     plain = problem_of(everything.header, prior.shape)
     posterior = exact_posterior(prior, plain)
     problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None)
-    (metered_prior, network), (metered_problem, operator) = counted(prior), counted_problem(problem)
+    budget = budget_of(spec, len(observations.y) * num_samples)
+    (metered_prior, network), (metered_problem, operator) = counted(prior, budget), counted_problem(problem)
 
     trained, training, state_sha256 = read_training(folder) if spec.get("trains") else NO_TRAINING
     outcome = trained  # a run whose training came to nothing shares its fate
@@ -68,25 +66,11 @@ def draw(
     return sample(method, prior, problem, observations, spec, state), joint, num_chains
 
 
-def first(observations: Observations, num_measurements: int | None) -> Observations:
-    """The first measurements; None means all."""
-    kept = {name: getattr(observations, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
-    return dataclasses.replace(observations, **kept)
-
-
 def padded(x: Tensor, num_measurements: int) -> Tensor:
     """x (m, s, *x) with NaN for the measurements that were not asked for."""
     full = x.new_full((num_measurements, *x.shape[1:]), torch.nan)
     full[: len(x)] = x
     return full
-
-
-def read_training(folder: Path) -> tuple[Outcome[State], dict, str]:
-    """What became of the training of this run, what all of it cost, and the hash of the state."""
-    state, header = read_tensors(folder / "state.safetensors")
-    spent = read_json(folder / "training.json")
-    outcome = Outcome(header["status"], header["reason"], state)
-    return outcome, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
 
 
 def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> dict:

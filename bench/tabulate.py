@@ -7,6 +7,7 @@ from bench.cli import run
 from bench.provenance import provenance
 from bench.report.markup import latex_page, markdown_page
 from bench.report.comparisons import compare, comparisons_csv
+from bench.report.cost_table import cost_csv, cost_notes, cost_table
 from bench.report.results import load
 from bench.report.set_table import set_notes, set_table
 from bench.report.statistics import summarise, summary_csv
@@ -14,7 +15,9 @@ from bench.report.tables import columns_of, distance_table, notes, shown_across,
 
 
 def main(spec_path: str) -> None:
-    """Write tables/summary.csv, comparisons.csv, summary.md, summary.tex and distance.md; sets.md where sets are compared."""
+    """Write tables/summary.csv, comparisons.csv, summary.md, summary.tex and distance.md; sets.md where sets are
+    compared, cost.csv and cost.md where seconds were taken.
+    """
     suite = load(spec_path)
     lines, comparisons = summarise(suite), compare(suite)
     tables, distance = task_tables(suite, lines, comparisons), distance_table(suite, lines, comparisons)
@@ -31,6 +34,9 @@ def main(spec_path: str) -> None:
     sets = set_table(suite, lines)
     if sets.rows:
         pages["sets.md"] = markdown_page(f"Suite {suite.name}", [sets], set_notes(suite, lines))
+    if suite.timings:
+        write_csv(folder / "cost.csv", cost_csv(suite), info)
+        pages["cost.md"] = markdown_page(f"Suite {suite.name}", [cost_table(suite)], cost_notes(suite))
     for name, page in pages.items():
         write_bytes(folder / name, page.encode())
 

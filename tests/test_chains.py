@@ -2,10 +2,18 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from bench.formulas.chains import effective_sample_size, rank_normalise, split_rhat
+from bench.formulas.chains import (
+    bulk_effective_sample_size,
+    effective_sample_size,
+    rank_normalise,
+    rank_normalised_rhat,
+    split_rhat,
+    tail_effective_sample_size,
+)
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -73,3 +81,64 @@ def test_rank_normalisation():
 def test_too_short_chains_are_refused_in_words():
     with pytest.raises(ValueError, match="3 states"):
         split_rhat(torch.zeros(2, 3))
+
+
+def recursion(shape: tuple[int, int], a: float, scale: float = 1.0) -> np.ndarray:
+    noise = np.random.default_rng(7).standard_normal(shape) * scale
+    x = np.zeros(shape)
+    for t in range(1, shape[1]):
+        x[:, t] = a * x[:, t - 1] + noise[:, t]
+    return x
+
+
+def generator() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+CHAINS = {
+    "slow": recursion((4, 200), 0.8, 0.6),
+    "heavy tails": generator().standard_cauchy((3, 101)),
+    "one apart": generator().standard_normal((4, 60)) + np.array([0, 0, 0, 2.0])[:, None],
+    "one wider": generator().standard_normal((4, 80)) * np.array([1, 1, 1, 4.0])[:, None],
+    "alternating": recursion((2, 300), -0.6),
+    "ties": generator().integers(0, 4, (4, 50)).astype(float),
+}
+ARVIZ = {  # of ArviZ 0.22.0: rhat(x, method="rank"), ess(x, method="bulk"), ess(x, method="tail")
+    "slow": (1.0310727169300373, 91.57293220786042, 189.92418249858542),
+    "heavy tails": (1.007145871663842, 287.81316201412875, 269.84450907248015),
+    "one apart": (1.3829189431312046, 10.050669064973716, 28.23905703962565),
+    "one wider": (1.121265084461309, 324.52233456061373, 33.74723680019049),
+    "alternating": (0.9975549306209274, 1666.890750230186, 407.8639975440254),
+    "ties": (1.0002886715484525, 218.66263085209886, 198.354484257679),
+}
+
+
+def ours(chains: np.ndarray) -> tuple[float, float, float]:
+    x = torch.from_numpy(chains)
+    diagnostics = (rank_normalised_rhat, bulk_effective_sample_size, tail_effective_sample_size)
+    return tuple(diagnostic(x).item() for diagnostic in diagnostics)
+
+
+@pytest.mark.parametrize("name", ARVIZ)
+def test_agrees_with_stored_values_of_arviz(name):
+    assert ours(CHAINS[name]) == pytest.approx(ARVIZ[name], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_agrees_with_arviz(name):
+    arviz = pytest.importorskip("arviz", minversion="0.22")
+    x = CHAINS[name]
+    theirs = arviz.rhat(x, method="rank"), arviz.ess(x, method="bulk"), arviz.ess(x, method="tail")
+    assert ours(x) == pytest.approx([float(value) for value in theirs], rel=1e-9)
+
+
+def test_folding_and_tails_see_what_means_do_not():
+    same_means = torch.from_numpy(CHAINS["one wider"])
+    assert split_rhat(rank_normalise(same_means)) < 1.02 < 1.1 < rank_normalised_rhat(same_means)
+    assert tail_effective_sample_size(same_means) < 0.2 * bulk_effective_sample_size(same_means)
+
+
+def test_diagnostics_of_a_batch_are_those_of_each():
+    both = torch.stack([torch.from_numpy(CHAINS["one wider"]), normal(4, 80)])
+    for diagnostic in (rank_normalised_rhat, bulk_effective_sample_size, tail_effective_sample_size):
+        torch.testing.assert_close(diagnostic(both), torch.stack([diagnostic(x) for x in both]))

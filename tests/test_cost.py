@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import PriorView, ProblemView, counted, counted_problem
+from bench.cost import BudgetExceeded, PriorView, ProblemView, budget_of, counted, counted_problem
 from bench.cost.overhead import batching, overhead, recorded, replay
 from bench.cost.pairs import compare_pairs
 from bench.rng import Rng
@@ -50,6 +50,25 @@ def test_forward_rows(prior, x):
     watched.log_prob(x[:2])
     assert (meter.forward, meter.backward) == (N + 2, 0)
     assert meter.nfe(4) == (N + 2) / 4 and meter.nfe_vjp(4) == 0
+
+
+def test_a_call_beyond_the_budget_is_not_made(prior, x):
+    asked = {"budget": {"nfe": 3}}
+    watched, meter = counted(prior, budget_of(asked, num_samples=N))
+    problem, method = ToyProblem(prior), Descent(num_steps=1)
+    y = problem.simulate(x[:2], Rng(("y",), range(2)))
+    # one step costs two rows forward and one backward per sample: just what there is
+    method.sample(watched, problem, y, 3, rng=Rng(("budget",), range(2)))
+    assert (meter.forward, meter.backward) == (2 * N, N)
+    with pytest.raises(BudgetExceeded, match="needs more than the budget of 3 network rows per sample"):
+        watched.denoise(x[:1], torch.tensor(0.3))
+    assert meter.forward == 2 * N
+
+
+def test_seconds_run_out(prior, x):
+    watched, _ = counted(prior, budget_of({"budget": {"seconds": 1e-9}}, num_samples=N))
+    with pytest.raises(BudgetExceeded, match="needs more than the budget of 1e-09 s"):
+        watched.denoise(x, torch.tensor(0.3))
 
 
 def test_a_decode_costs_its_network_calls(x):

@@ -112,8 +112,8 @@ def test_reasons(spec):
     assert [reasons["oracle", i, "energy"] for i in range(M)] == ["", "", not_admitted]
     assert [reasons["oracle", i, "chi2_sample"] for i in range(M)] == ["", "", ""]
     assert reasons["reference", 2, "psnr_mean"] == not_admitted
-    assert reasons["oracle", 0, "rhat"] == reasons["reference", 0, "ess"] == "n/a (independent samples)"
-    assert reasons["chain", 0, "rhat"] == reasons["chain", 2, "ess"] == ""
+    assert reasons["oracle", 0, "rhat"] == reasons["reference", 0, "ess_bulk"] == "n/a (independent samples)"
+    assert reasons["chain", 0, "rhat"] == reasons["chain", 2, "ess_tail"] == ""
 
 
 def test_only_the_first_measurements_of_a_restricted_run_count(spec):

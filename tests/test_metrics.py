@@ -281,11 +281,11 @@ def test_chains_are_read_state_by_state(truth):
     apart = compute_chains(samples, truth, num_chains)
     mixed = compute_chains(draws(num_chains * num_states, 4), truth, num_chains)
     assert (apart["rhat"] > 1.5).all() and (mixed["rhat"] < 1.05).all()
-    assert (apart["ess"] < 20).all()
+    assert (apart["ess_bulk"] < 20).all()
     # the smallest of four estimates, each of which scatters by about 10 %
-    assert mixed["ess"].mean() == pytest.approx(num_chains * num_states, rel=0.25)
+    assert mixed["ess_bulk"].mean() == pytest.approx(num_chains * num_states, rel=0.25)
 
 
 def test_chains_that_do_not_move_have_no_finite_diagnostics(truth):
     found = compute_chains(torch.zeros(M, 16, *SHAPE, dtype=DOUBLE), truth, 2)
-    assert not found["rhat"].isfinite().any() and not found["ess"].isfinite().any()
+    assert not found["rhat"].isfinite().any() and not found["ess_bulk"].isfinite().any()

@@ -156,6 +156,14 @@ def test_chunks_cover_everything_once(rows_per_chunk, splits):
     assert splits or all(samples == range(s) for _, samples in calls)
 
 
+def test_a_budget_that_is_too_small_is_the_result(root):
+    x, header, cost = run(root, "dps", task="gmm-denoise", settings={"num_steps": 25}, budget={"nfe": 20})
+    assert header["status"] == "n/a" and header["reason"] == "needs more than the budget of 20 network rows per sample"
+    assert x.shape[1] == 0 and 18 <= cost["nfe"] + cost["nfe_vjp"] <= 20
+    _, header, _ = run(root, "dps", task="gmm-denoise", settings={"num_steps": 25}, budget={"nfe": 50})
+    assert header["status"] == "ok"
+
+
 SMALL = {"num_chains": 2, "num_adam": 2, "num_warmup": 3, "num_adapt": 2, "thin": 1}
 
 

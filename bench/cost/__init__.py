@@ -7,8 +7,10 @@ waits for the device. A call made inside `torch.func.vmap` counts the rows that 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -19,6 +21,33 @@ Tap = Callable[..., Tensor]  # tap(kind, call, *inputs) makes the call and retur
 PRIOR_VALUES = ("caps", "shape", "latent_shape", "sigma_range", "decode_nfe", "sample_nfe")
 PROBLEM_VALUES = ("caps", "sigma_y")
 EVERYTHING = ~Cap.NONE
+
+
+class BudgetExceeded(Exception):
+    """A method asked for more than it was given; that is its result."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may spend: rows through the prior's network, forward and backward, and seconds since it began."""
+
+    rows: float = math.inf
+    seconds: float = math.inf
+    words: str = ""
+    begin: float = field(default_factory=time.perf_counter)
+
+    def check(self, rows: int) -> None:
+        if rows > self.rows or time.perf_counter() - self.begin > self.seconds:
+            raise BudgetExceeded(f"needs more than the budget of {self.words}")
+
+
+def budget_of(spec: dict, num_samples: int) -> Budget:
+    """The budget in a run's spec, `{"nfe": N}` per sample or `{"seconds": S}` for `num_samples` samples in all."""
+    asked = spec.get("budget") or {}
+    rows, seconds = asked.get("nfe", math.inf) * num_samples, asked.get("seconds", math.inf)
+    words = [f"{asked['nfe']:g} network rows per sample"] if "nfe" in asked else []
+    words += [f"{asked['seconds']:g} s"] if "seconds" in asked else []
+    return Budget(rows, seconds, " or ".join(words))
 
 
 @dataclass
@@ -46,18 +75,23 @@ class Meter:
         self.backward += rows
 
 
-def counted(prior: Prior) -> tuple[PriorView, Meter]:
+def counted(prior: Prior, budget: Budget | None = None) -> tuple[PriorView, Meter]:
     """The prior with a meter at its network: `denoise` and `log_prob` cost one row per row, `decode` `decode_nfe`.
 
-    A draw of `sample` costs `sample_nfe`.
+    A draw of `sample` costs `sample_nfe`. A call beyond the budget is not made: BudgetExceeded.
     """
     meter = Meter()
 
+    def rows_of(kind: str, inputs: tuple) -> int:
+        if kind == "sample":  # num_samples for each stream of the random numbers
+            return len(inputs[1]) * inputs[0] * prior.sample_nfe
+        return len(inputs[0]) * (prior.decode_nfe if kind == "decode" else 1)
+
     def tap(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
-        output = call(*inputs)
-        if kind == "sample":  # (m, num_samples, *x)
-            return meter.read(output, len(output) * output.shape[1] * prior.sample_nfe)
-        return meter.read(output, len(inputs[0]) * (prior.decode_nfe if kind == "decode" else 1))
+        rows = rows_of(kind, inputs)
+        if budget:
+            budget.check(meter.forward + meter.backward + rows)
+        return meter.read(call(*inputs), rows)
 
     return PriorView(prior, tap), meter
 

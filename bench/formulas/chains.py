@@ -3,7 +3,8 @@
 Title: Rank-normalization, folding, and localization: an improved R-hat for assessing convergence of MCMC
 Venue: Bayesian Analysis 16(2), 2021, equations (1) to (14)
 URL: https://arxiv.org/abs/1903.08008
-Deviations: R-hat is not folded; the sum of autocorrelations ends with a whole pair, without the odd last term.
+Deviations: in halves of fewer than 8 states the sum of autocorrelations runs to the last lag, where it otherwise stops
+three lags before, as in Stan and ArviZ, and would have no terms left: chains of a few states have a number, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import torch
 from torch import Tensor
 
+FEW_STATES = 8  # in a half: with fewer each lag counts
 MIN_STATES = 4  # each half of a chain needs two states for a variance
 
 
@@ -28,31 +30,69 @@ def rank_normalise(chains: Tensor) -> Tensor:
     return scores.reshape(chains.shape)
 
 
+def folded(chains: Tensor) -> Tensor:
+    """Distance of each state from the median of all, `(..., C, T)`: chains of equal means, but not spreads, differ."""
+    values = chains.flatten(-2)
+    return (chains - values.quantile(0.5, -1)[..., None, None]).abs()
+
+
+def rank_normalised_rhat(chains: Tensor) -> Tensor:
+    """The larger split R-hat of the rank-normalised states and of the folded ones, `(..., C, T)` -> `(...)`."""
+    halves = _halved(chains)
+    bulk, tails = _rhat(rank_normalise(halves)), _rhat(rank_normalise(folded(halves)))
+    return torch.fmax(bulk, tails)  # of two values only, folded there may be one
+
+
+def bulk_effective_sample_size(chains: Tensor) -> Tensor:
+    """Effective sample size of the rank-normalised states, `(..., C, T)` -> `(...)`."""
+    return _effective_size(rank_normalise(_halved(chains)))
+
+
+def tail_effective_sample_size(chains: Tensor, share: float = 0.05) -> Tensor:
+    """The smaller effective sample size of the two tails that each hold a `share`, `(..., C, T)` -> `(...)`."""
+    values = chains.flatten(-2)
+    ends = [values.quantile(level, -1)[..., None, None] for level in (share, 1 - share)]
+    sizes = [effective_sample_size((chains <= end).to(chains)) for end in ends]
+    return torch.fmin(*sizes)  # a tail that holds all states has none
+
+
 def split_rhat(chains: Tensor) -> Tensor:
     """Potential scale reduction of C chains of T >= 4 states, `(..., C, T)` -> `(...)`; near 1 when they agree.
 
     Each chain is halved, so that one drifting chain does not agree with itself. NaN where no state differs from
     another, infinite where chains sit still at different values.
     """
-    within, total = _variances(_halved(chains))
-    return (total / within).sqrt()
+    return _rhat(_halved(chains))
 
 
 def effective_sample_size(chains: Tensor) -> Tensor:
     """Number of independent draws with the same variance of the mean, `(..., C, T)` -> `(...)`.
 
-    Geyer's initial monotone positive sequence on the split chains; at most `C T log10(C T)`. NaN where no state
-    differs from another.
+    Geyer's initial monotone positive sequence on the split chains, and the first term of the pair that ends it where
+    that is positive; at most `C T log10(C T)`. NaN where no state differs from another.
     """
-    halves = _halved(chains)
+    return _effective_size(_halved(chains))
+
+
+def _rhat(halves: Tensor) -> Tensor:
+    within, total = _variances(halves)
+    return (total / within).sqrt()
+
+
+def _effective_size(halves: Tensor) -> Tensor:
     num_states, size = halves.shape[-1], halves.shape[-2] * halves.shape[-1]
     within, total = _variances(halves)
     correlation = 1 - (within[..., None] - _autocovariance(halves).mean(-2)) / total[..., None]
     correlation[..., 0] = 1 + 0 * total  # keeps the NaN of chains without spread
     pairs = correlation[..., : num_states // 2 * 2].unflatten(-1, (-1, 2)).sum(-1)
     positive = (pairs > 0).cumprod(-1).bool() | pairs.isnan()
+    if num_states >= FEW_STATES:
+        positive[..., (num_states - 3) // 2 :] = False
     monotone = torch.where(positive, pairs, 0.0).cummin(-1).values
-    return size / (2 * monotone.sum(-1) - 1).clamp(min=1 / math.log10(size))
+    end = positive.sum(-1, keepdim=True)
+    evens = torch.nn.functional.pad(correlation[..., 0 : pairs.shape[-1] * 2 : 2], (0, 1))
+    last = evens.gather(-1, end).squeeze(-1).clamp(min=0)
+    return size / (2 * monotone.sum(-1) - 1 + last).clamp(min=1 / math.log10(size))
 
 
 def nested_rhat(chains: Tensor) -> Tensor:

@@ -9,7 +9,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.formulas.chains import effective_sample_size, rank_normalise, split_rhat
+from bench.formulas.chains import (
+    bulk_effective_sample_size,
+    rank_normalised_rhat,
+    tail_effective_sample_size,
+)
 from bench.metrics import distances
 from bench.metrics.calibration import (
     coverage,
@@ -145,7 +149,7 @@ def compute_total(samples: Tensor, teacher: Truth) -> dict[str, Tensor]:
 
 
 def compute_chains(samples: Tensor, truth: Truth, num_chains: int) -> dict[str, Tensor]:
-    """R-hat and effective sample size, `(m,)` each, not finite where the chains do not move.
+    """R-hat and effective sample sizes, `(m,)` each, not finite where the chains do not move.
 
     Sample t C + c is state t of chain c; a last t that not all C chains have reached is left out.
     """
@@ -156,11 +160,11 @@ def compute_chains(samples: Tensor, truth: Truth, num_chains: int) -> dict[str, 
     functionals = torch.cat([log_likelihood[..., None], rounded], -1).mT  # (m, functionals, s)
     num_states = samples.shape[1] // num_chains
     chains = functionals[..., : num_states * num_chains].unflatten(-1, (num_states, num_chains)).mT
-    scores = rank_normalise(chains)
     infinity = float("inf")
     return {
-        "rhat": split_rhat(scores).nan_to_num(nan=-infinity, posinf=infinity).amax(1),
-        "ess": effective_sample_size(scores).nan_to_num(nan=infinity).amin(1),
+        "rhat": rank_normalised_rhat(chains).nan_to_num(nan=-infinity, posinf=infinity).amax(1),
+        "ess_bulk": bulk_effective_sample_size(chains).nan_to_num(nan=infinity).amin(1),
+        "ess_tail": tail_effective_sample_size(chains).nan_to_num(nan=infinity).amin(1),
     }
 
 

@@ -158,11 +158,25 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "rhat",
-        "largest rank-normalised split R-hat among the log likelihood and the projections on the three "
-        "leading principal directions of the exact draws",
+        "largest rank-normalised split R-hat, of the states or folded at their median, among the log likelihood and the "
+        "projections on the three leading principal directions of the exact draws",
         1.0,
         "1",
         "chain",
     ),
-    Metric("ess", "smallest bulk effective sample size among the functionals of rhat", "higher", "samples", "chain"),
+    Metric(
+        "ess_bulk",
+        "smallest effective sample size among the functionals of rhat, of their ranks: how many independent samples the "
+        "samples of all chains are worth",
+        "higher",
+        "samples",
+        "chain",
+    ),
+    Metric(
+        "ess_tail",
+        "the same of the events that a functional is beyond its 5 % and its 95 % quantile, the smaller of the two",
+        "higher",
+        "samples",
+        "chain",
+    ),
 )

@@ -10,12 +10,13 @@ from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, PUBLISHED, TASK_KEY
 from bench.plan.networks import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
 from bench.plan.sources import sources_of, trains
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
+FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost", "ranks")
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
 SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
+CLOCK_KEYS = ("num_samples", "repeats")
 COUNTS = ("num_measurements", "num_reference", "num_particles")  # of a task; training does not depend on them
 
 
@@ -58,7 +59,7 @@ class Suite:
 
     @property
     def curves(self) -> list[str]:
-        return self._figures(FIGURES if self.tasks else ())
+        return self._figures([*FIGURES, *(["clock"] if self._timed else [])] if self.tasks else ())
 
     @property
     def grids(self) -> list[str]:
@@ -77,7 +78,7 @@ class Suite:
         made += [path for file in RUN_FILES for path in self.all_runs(file)]
         runs = [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
         states = [path for run in runs for path in self.training(*run)]
-        return [f"{self.root}/report.html", *self.tables, *self.beside, *self.curves, *self.grids, *made, *states]
+        return [f"{self.root}/report.html", *self.tables, *self.beside, *self.curves, *self.grids, *made, *states, *self.timings]
 
     @property
     def left_out(self) -> list[list[str]]:
@@ -208,6 +209,17 @@ class Suite:
         """The method's module and what it imports from bench."""
         return sources_of(str(METHODS / f"{module_of(method)}.py"))
 
+    @property
+    def timings(self) -> list[str]:
+        """Where the clock writes: a file of each run with the first seed on the tasks that are timed."""
+        return [f"{self.root}/runs/{task}/{method}/seed{seed}/timing.json" for task, method, seed in self._timed]
+
+    @property
+    def _timed(self) -> list[tuple[str, str, int]]:
+        clock = self.content.get("clock")
+        tasks = clock.get("tasks", self.tasks) if clock else []
+        return [(task, method, self.seeds[0]) for task in tasks for method in self.methods_on(task)]
+
     def specs(self) -> Iterator[tuple[str, dict]]:
         """(path, content) of each spec file: all that a command is told."""
         content, folder = self.content, f"{self.root}/specs"
@@ -229,10 +241,14 @@ class Suite:
                 yield f"{folder}/runs/{name}", self._run_spec(task, **run)
                 if self._trains(run["method"]):
                     yield f"{folder}/train/{name}", self._training_spec(task, entry, **run)
+        for task, method, seed in self._timed:
+            spec = self._run_spec(task, method, seed) | {"clock": {key: content["clock"][key] for key in CLOCK_KEYS}}
+            yield f"{folder}/clock/{task}/{method}/seed{seed}.json", spec
         for toy, parameters in content.get("toys", {}).items():
             yield f"{folder}/toys/{toy}.json", {"root": self.root, "toy": toy, "parameters": parameters}
         if self.tasks:
             summary = {key: content[key] for key in ("name", "seeds", "num_measurements", "num_samples")}
+            summary |= {"timed": self._timed} if self._timed else {}
             summary |= {"tasks": self.tasks, "methods": self.methods, "left_out": self.left_out}
             yield f"{folder}/suite.json", {"root": self.root, **summary}
 
@@ -282,6 +298,7 @@ class Suite:
             "num_measurements": self._restriction(method).get("num_measurements"),  # None means all
             "num_samples": self.content["num_samples"],
             "rows_per_chunk": self.content["rows_per_chunk"],
+            **({"budget": self.content["budget"]} if "budget" in self.content else {}),
         }
 
     def _training_spec(self, task: str, entry: Mapping[str, Any], method: str, seed: int) -> dict:

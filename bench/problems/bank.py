@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ def read_observations(path: str | Path, dtype: torch.dtype = torch.float64, devi
         raise ArtefactError(f"{path}: does not match its observations_sha256; delete it and run the same command again")
     y = pack(tensors["y"], tensors.get("mask"))
     return Observations(tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header)
+
+
+def first(observations: Observations, num_measurements: int | None) -> Observations:
+    """The first measurements; None means all."""
+    kept = {name: getattr(observations, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
+    return dataclasses.replace(observations, **kept)
 
 
 def problem_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None) -> Problem | Reward:

@@ -77,7 +77,8 @@ def _markdown_cell(cell: Cell) -> str:
     if not cell.mean:
         return markdown(cell.reason)
     mean = f"**{cell.mean}**" if cell.tied else cell.mean
-    return mean + (f" [{cell.low}, {cell.high}]" if cell.low else "") + (" †" if cell.reason else "")
+    ends = f" [{cell.low}, {cell.high}]" if cell.low else ""
+    return mean + ends + (f" ({markdown(cell.remark)})" if cell.remark else "") + (" †" if cell.reason else "")
 
 
 def _latex_row(row: Row) -> list[str]:
@@ -92,7 +93,8 @@ def _latex_cell(cell: Cell) -> str:
         return latex("n/a" if cell.reason.startswith("n/a") else cell.reason)
     bounds = f"_{{{cell.low}}}^{{{cell.high}}}" if cell.low else ""
     mean = rf"\mathbf{{{cell.mean}}}" if cell.tied else cell.mean
-    return f"${mean}{bounds}$" + (r"$^\dagger$" if cell.reason else "")
+    remark = f" ({latex(cell.remark)})" if cell.remark else ""
+    return f"${mean}{bounds}$" + remark + (r"$^\dagger$" if cell.reason else "")
 
 
 def _label(title: str) -> str:

@@ -71,7 +71,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Suite:
-    """The results of one suite under `root`."""
+    """The results of one suite under `root`; `timings` are the contents of timing.json of the runs that were clocked."""
 
     root: Path
     name: str
@@ -81,6 +81,7 @@ class Suite:
     num_samples: int
     tasks: tuple[Task, ...]
     sources: tuple[Source, ...]
+    timings: tuple[Json, ...] = ()
 
 
 def load(spec_path: str | Path) -> Suite:
@@ -97,7 +98,8 @@ def load(spec_path: str | Path) -> Suite:
         chosen = tuple(method for method in methods if (name, method) not in left_out)
         tasks.append(_load_task(root, name, chosen, seeds, sources, frozenset(methods) - set(chosen)))
     numbers = spec["num_measurements"], spec["num_samples"]
-    return Suite(root, spec["name"], methods, seeds, *numbers, tuple(tasks), tuple(sources))
+    timings = [read_json(run_folder(root, *run) / "timing.json") for run in spec.get("timed", [])]
+    return Suite(root, spec["name"], methods, seeds, *numbers, tuple(tasks), tuple(sources), tuple(timings))
 
 
 def run_folder(root: Path, task: str, method: str, seed: int) -> Path:

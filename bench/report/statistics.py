@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,15 @@ COSTS = {
     "one; a rough figure like seconds_per_sample; low and high are the range over seeds",
     "train_nfe": "rows through the prior's network forward in the whole of that training, 0 for a method without one; "
     "what a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
+    "ess_per_second": "effective samples per second of sampling (training apart): mean ess_bulk of a chain method over "
+    "the seconds of all samples of a measurement; independent samples count one each; low and high are the range over "
+    "seeds",
+    "ess_per_nfe": "effective samples, counted like those of ess_per_second, per row through the prior's network, "
+    "forward and backward; low and high are the range over seeds",
 }
+EFFICIENCIES = ("ess_per_second", "ess_per_nfe")
+EFFECTIVE = "ess_bulk"
+NO_ROWS = "n/a (no network rows)"
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,36 @@ def _cost(task: Task, suite: Suite, method: str, name: str) -> Summary:
         failed = num_measured(stopped.header, suite.num_measurements) if stopped.header["status"] == "failed" else 0
         reason = in_words(stopped.header["status"], stopped.header.get("reason", ""))
         return Summary(task.name, method, name, None, None, None, failed, reason)
+    if name in EFFICIENCIES:
+        return _efficiency(task, suite, method, name, runs)
     values = [_cost_of(run, name) for run in runs]
     return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
 
 
+def _efficiency(task: Task, suite: Suite, method: str, name: str, runs: Sequence[Run]) -> Summary:
+    spent = [_seconds(run) if name == "ess_per_second" else run.cost["nfe"] + run.cost["nfe_vjp"] for run in runs]
+    sizes = [effective_samples(task, run, suite.num_samples) for run in runs]
+    why_not = NO_ROWS if min(spent) == 0 else next((size for size in sizes if isinstance(size, str)), "")
+    if why_not:
+        return Summary(task.name, method, name, None, None, None, 0, why_not)
+    values = [size / (suite.num_samples * cost) for size, cost in zip(sizes, spent, strict=True)]
+    return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
+
+
+def effective_samples(task: Task, run: Run, num_samples: int) -> float | str:
+    """How many independent samples the `num_samples` of a measurement are worth, mean over measurements; or why not."""
+    if run.header.get("joint") != "chain":
+        return float(num_samples)
+    scores = [x for x in task.scores if (x.method, x.seed, x.metric) == (run.method, run.seed, EFFECTIVE)]
+    values = [x.value for x in scores if x.value is not None]
+    return float(np.mean(values)) if values else next((x.reason for x in scores), "n/a (not measured)")
+
+
+def _seconds(run: Run) -> float:
+    return float(run.cost["seconds"]) / run.cost["rows"]
+
+
 def _cost_of(run: Run, name: str) -> float:
     if name == "seconds_per_sample":
-        return float(run.cost["seconds"]) / run.cost["rows"]
+        return _seconds(run)
     return float(run.cost[name])

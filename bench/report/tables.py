@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.report.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS, Comparison, resolution, tied
 from bench.report.headers import task_header
 from bench.report.ranks import Ranking, rankings
 from bench.report.results import REFERENCE, Source, Suite, Task
-from bench.report.statistics import COSTS, INTERVAL, Summary
+from bench.report.statistics import COSTS, INTERVAL, Summary, effective_samples
 from bench.report.text import rounded, shortened
 
 # metric -> what a good sampler does: goes up, goes down, or hits a value; the columns of each task's table
@@ -57,7 +57,7 @@ ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 class Cell:
     """A rounded mean with the ends of its interval ("" where there is none), or a reason in words.
 
-    tied: with the best of its column (methods down) or row (methods across).
+    tied: with the best of its column (methods down) or row (methods across). remark: what the mean is of.
     """
 
     mean: str
@@ -65,6 +65,7 @@ class Cell:
     high: str = ""
     reason: str = ""
     tied: bool = False
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ class Table:
         return tuple(f"{', '.join(names)}: {reason}" for reason, names in whose.items())
 
 
+DIVERSITY = ("diversity_ratio", "pairwise-pixels", "percept-digits-v1_pairwise")
+EFFECTIVE = (
+    "Samples that are states of a chain depend on each other: beside their diversity stands how many independent ones they "
+    "are worth (mean ess_bulk over measurements). Other samples count in full."
+)
 COLLAPSE = (
     "Collapse, the vice of reverse-KL training, shows in two columns at once: diversity_ratio well below 1 (samples "
     "too much alike) and coverage_exact@0.9 well below 0.9 (their intervals miss what the posterior allows)."
@@ -123,6 +129,7 @@ def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Co
         measured = {x.metric for x in of_task if x.mean is not None or not _is_optional(x.metric)}
         columns = tuple((metric, goal) for metric, goal in COLUMNS.items() if metric in measured)
         rows = tuple(_row(m, [found[task.name, m, metric] for metric, _ in columns], bold) for m in methods)
+        rows = tuple(_with_effective(row, columns, _effective(suite, task, row.method)) for row in rows)
         resolved = resolution(comparisons, {metric: (task.name, metric) for metric, goal in columns if goal})
         return Table(task.name, task_header(task), columns, rows, resolution=resolved)
 
@@ -189,6 +196,7 @@ def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
         "oracle: exact draws through the same machinery as a method, so it must sit on the floor; "
         "unconditional: draws from the prior that ignore the measurement, the ceiling.",
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
+        *((EFFECTIVE,) if any(run.header.get("joint") == "chain" for task in suite.tasks for run in task.runs) else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
         *made_by(suite.sources),
     )
@@ -244,6 +252,21 @@ def _row(method: str, lines: Sequence[Summary], bold: frozenset[tuple[str, str, 
     reasons = {x.reason for x in measured} if all(x.mean is None for x in measured) else set()
     reason = next(iter(reasons)) if len(reasons) == 1 else ""
     return Row(method, ROLES.get(method, ""), tuple(_cell(x, bold) for x in lines), shortened(reason))
+
+
+def _with_effective(row: Row, columns: Sequence[tuple[str, str]], remark: str) -> Row:
+    """The row with a remark at its diversity."""
+    names = [name for name, _ in columns]
+    cells = [replace(cell, remark=remark) if name in DIVERSITY else cell for name, cell in zip(names, row.cells, strict=True)]
+    return replace(row, cells=tuple(cells))
+
+
+def _effective(suite: Suite, task: Task, method: str) -> str:
+    """`11 of 64 effective` for a method whose samples are states of chains."""
+    runs = [run for run in task.runs if run.method == method and run.header.get("joint") == "chain"]
+    sizes = [effective_samples(task, run, suite.num_samples) for run in runs]
+    known = [size for size in sizes if not isinstance(size, str)]
+    return f"{sum(known) / len(known):.0f} of {suite.num_samples} effective" if known else ""
 
 
 def _cell(line: Summary | None, bold: frozenset[tuple[str, str, str]]) -> Cell:

@@ -1,0 +1,70 @@
+"""Who may use a device: jobs share a CPU, a job has a GPU to itself, and a clock has either alone.
+
+A lease is a lock on a file, which the system drops when its process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+FOLDER = "BENCH_LEASES"  # environment variable: where the locks are
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+CPU = "cpu"
+PAUSE = 0.05  # seconds between two looks at locks that others hold
+
+
+class Busy(Exception):
+    """Every device is in others' hands."""
+
+
+@contextlib.contextmanager
+def lease(devices: Sequence[str] = (CPU,), *, alone: bool = False, patience: float = math.inf) -> Iterator[str]:
+    """Hold one of the devices, with nobody beside (`alone`) or beside others that do not need it alone; its name.
+
+    Waits until there is one. Raises Busy after `patience` seconds.
+    """
+    locks = {device: os.open(_folder() / f"{device}.lock", os.O_CREAT | os.O_RDWR, 0o600) for device in devices}
+    try:
+        yield _first_free(locks, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, time.monotonic() + patience)
+    finally:
+        for lock in locks.values():
+            os.close(lock)  # and with it the lease
+
+
+@contextlib.contextmanager
+def lease_gpu(num_devices: int, environment: Mapping[str, str] = os.environ, **waiting: float) -> Iterator[str]:
+    """A GPU that no other job has, in the words of CUDA_VISIBLE_DEVICES.
+
+    Where a scheduler has chosen already, as that variable tells, its choice holds and no lock is needed.
+    """
+    if environment.get(VISIBLE):
+        yield environment[VISIBLE]
+        return
+    names = {f"gpu{i}": str(i) for i in range(num_devices)}
+    with lease(tuple(names), alone=True, **waiting) as name:
+        yield names[name]
+
+
+def _first_free(locks: Mapping[str, int], kind: int, deadline: float) -> str:
+    while True:
+        for device, lock in locks.items():
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, kind | fcntl.LOCK_NB)
+                return device
+        if time.monotonic() >= deadline:
+            raise Busy(f"{', '.join(locks)}: held by another job")
+        time.sleep(PAUSE)
+
+
+def _folder() -> Path:
+    """One for all jobs of a user on a machine, of whichever suite and copy of the repository."""
+    folder = Path(os.environ.get(FOLDER) or Path(tempfile.gettempdir()) / f"posterior-bench-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

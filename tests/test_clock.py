@@ -1,0 +1,77 @@
+"""The clock: a curve and a throughput of each run, effective samples beside it, a reason where there is no time."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import clock, sample
+from bench.artefacts import read_json, write_json, write_tensors
+from bench.cli import UserError
+from bench.lease import FOLDER, lease
+from bench.report.cost_table import cost_csv, cost_notes, cost_table
+from bench.report.figures.cost import seconds_samples
+from bench.report.results import Suite
+from test_sample import M, SHAPE, root, run_spec  # noqa: F401 (root is a fixture)
+
+SIZES = [1, 4, 8]
+LANGEVIN = {"num_chains": 1, "num_adam": 2, "num_warmup": 3, "num_adapt": 2, "thin": 1}
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path / "leases"))
+
+
+def timed(root: Path, module: str, task: str = "gmm-denoise", **changes: object) -> dict:  # noqa: F811
+    spec = run_spec(root, module, task, num_samples=8, **changes)
+    path = root / f"specs/clock/{task}/{module}.json"
+    write_json(path, spec)
+    sample.main(str(path))
+    exact = torch.randn(M, 16, *SHAPE, generator=torch.Generator().manual_seed(0))
+    sets = {"x_a": exact, "x_b": exact, "mean": exact.mean(1), "std": exact.std(1)}
+    write_tensors(root / f"tasks/{task}/exact.safetensors", sets, {})
+    write_json(path, spec | {"clock": {"num_samples": SIZES, "repeats": 5}})
+    clock.main(str(path))
+    return read_json(root / f"runs/{task}/{module}/seed0/timing.json")
+
+
+def test_what_a_clock_finds(root):  # noqa: F811
+    dps = timed(root, "dps", settings={"num_steps": 25})
+    assert [cell["s"] for cell in dps["curve"]] == SIZES and {cell["m"] for cell in dps["curve"]} == {1}
+    for cell in (*dps["curve"], dps["throughput"]):
+        assert 0 < cell["low"] <= cell["median"] <= cell["high"] and cell["repeats"] >= 5
+        assert cell["nfe"] == cell["nfe_vjp"] == 25 and cell["peak"]["resident"] > 2**20 and cell["joules"] is None
+    best = dps["throughput"]
+    assert best["s"] == 8 and best["samples_per_second"] == pytest.approx(best["m"] * 8 / best["median"])
+    assert dps["ess"] == {} and dps["joint"] == "independent"
+    chain = timed(root, "latent_langevin", settings=LANGEVIN)
+    assert set(chain["ess"]) == {"4", "8"}  # one state is no chain
+    rows = [cell["nfe"] * cell["s"] for cell in chain["curve"]]
+    assert rows[0] < rows[1] < rows[2] < 8 * rows[0]  # a chain pays its warm-up once
+    nothing = timed(root, "latent_langevin", "atoms-saturate", settings=LANGEVIN)
+    assert (nothing["status"], nothing["reason"]) == ("n/a", "needs DECODER") and "curve" not in nothing
+
+    methods = ("dps", "latent_langevin")
+    suite = Suite(root, "tiny", methods, (0,), M, 8, (), (), (dps, chain, nothing))
+    table = cost_table(suite)
+    assert [row.reason for row in table.rows] == ["", "", "n/a (needs DECODER)"]
+    assert any("alone on the machine" in note for note in cost_notes(suite))
+    lines = list(csv.DictReader(io.StringIO(cost_csv(suite))))
+    assert len(lines) == 2 * (len(SIZES) + 1) + 1 and lines[-1]["reason"] == "n/a (needs DECODER)"
+    drawing = seconds_samples(suite)
+    drawn = list(csv.DictReader(io.StringIO(drawing.csv)))
+    effective = {(row["method"], row["samples"]): row["effective_samples"] for row in drawn}
+    assert effective["dps", "8"] == "8" and effective["latent_langevin", "1"] == ""
+
+
+def test_no_time_beside_another_job(root, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(clock, "PATIENCE", 0.0)
+    path = root / "specs/clock.json"
+    write_json(path, run_spec(root, "dps", "gmm-denoise") | {"clock": {"num_samples": SIZES, "repeats": 5}})
+    with lease(), pytest.raises(UserError, match="cpu: held by another job; a time taken beside it would be no time"):
+        clock.main(str(path))

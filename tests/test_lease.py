@@ -1,0 +1,68 @@
+"""Leases of devices: distinct GPUs, a clock alone, a scheduler's choice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.lease import FOLDER, VISIBLE, Busy, lease, lease_gpu
+
+JOB = """
+import sys, time
+from bench.lease import lease_gpu
+with lease_gpu(2) as device:
+    print(device, time.monotonic(), flush=True)
+    time.sleep(0.15)
+    print(device, time.monotonic(), flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path / "leases"))
+    monkeypatch.delenv(VISIBLE, raising=False)
+
+
+def test_eight_jobs_on_two_devices_never_share_one():
+    command = [sys.executable, "-c", JOB]
+    root = Path(__file__).parent.parent
+    jobs = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for job in jobs:
+        (device, begin), (_, end) = (line.split() for line in job.communicate(timeout=60)[0].splitlines())
+        spans.setdefault(device, []).append((float(begin), float(end)))
+    assert set(spans) == {"0", "1"} and sum(map(len, spans.values())) == 8
+    for of_device in spans.values():
+        of_device.sort()
+        assert all(first[1] <= second[0] for first, second in zip(of_device, of_device[1:], strict=False))
+
+
+def test_a_scheduler_has_chosen():
+    with lease_gpu(2, {VISIBLE: "5"}) as one, lease_gpu(2, {VISIBLE: "5"}) as other:
+        assert one == other == "5"
+
+
+def test_jobs_share_the_cpu_and_a_clock_has_it_alone():
+    with lease() as one, lease() as other:
+        assert one == other == "cpu"
+        with pytest.raises(Busy, match="cpu: held by another job"), lease(alone=True, patience=0):
+            pass
+    with lease(alone=True), pytest.raises(Busy), lease(patience=0.1):
+        pass
+    with lease(alone=True, patience=0):  # given back
+        pass
+
+
+def test_a_killed_job_leaves_no_lease():
+    hold = "import time\nfrom bench.lease import lease\nwith lease(alone=True):\n    print('held', flush=True)\n    time.sleep(60)"
+    job = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent)
+    assert job.stdout.readline() == b"held\n"
+    job.kill()
+    job.wait()
+    begin = time.monotonic()
+    with lease(alone=True, patience=5):
+        assert time.monotonic() - begin < 5
