@@ -180,10 +180,12 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
 rule evaluate:
     input:
         spec="<results>/specs/evaluate/{task}.json",
+        prior=lambda w: suite.prior(w.task),
         observations="<results>/tasks/{task}/observations.safetensors",
         exact="<results>/tasks/{task}/exact.safetensors",
         samples=lambda w: suite.runs(w.task, "samples.safetensors"),
         classifier=lambda w: suite.classifier(w.task),
+        family=lambda w: suite.prior_sources_of_task(w.task),
         of_metrics=lambda w: suite.of_metrics(w.task),
         sources=suite.sources("evaluate"),
     output:

@@ -13,7 +13,7 @@ def main(spec_path: str) -> None:
     import matplotlib
 
     from bench.report.figures.cost import quality_cost, seconds_samples
-    from bench.report.figures.curves import calibration, distance, fidelity_diversity
+    from bench.report.figures.curves import calibration, distance, fidelity_diversity, sbc, tarp
     from bench.report.figures.ranks import ranks
     from bench.report.figures.style import RC, save
     from bench.report.figures.training import amortisation, collapse
@@ -22,7 +22,8 @@ def main(spec_path: str) -> None:
     lines = summarise(suite)
     info = {"suite": suite.name, "provenance": provenance()}
     with matplotlib.rc_context(RC):
-        for draw in (fidelity_diversity, distance, calibration, collapse, amortisation, quality_cost, ranks):
+        figures = (fidelity_diversity, distance, calibration, tarp, sbc, collapse, amortisation, quality_cost, ranks)
+        for draw in figures:
             save(draw(suite, lines), suite.root / "figures", info)
         if suite.timings:
             save(seconds_samples(suite), suite.root / "figures", info)

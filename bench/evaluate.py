@@ -1,15 +1,15 @@
 """Metrics of every method on one task: `python -m bench.evaluate specs/evaluate/<task>.json` writes metrics.csv.
 
-A value or a reason for each method, seed, measurement and metric, in that order, then for each metric of the samples of
-all measurements together. The pseudo method `reference` is each
-set of exact draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where
-the prior is a map distilled from one with an exact posterior, `_total` metrics are taken against that one.
+A value or a reason for each method, seed, measurement and metric, in that order, then for each metric of all
+measurements together: of their samples as one set, and shares of measurements. The pseudo method `reference` is each set
+of exact draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where the
+prior is a map distilled from one with an exact posterior, `_total` metrics are taken against that one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,59 +17,54 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.artefacts import ArtefactError, Json, read_json, read_tensors, write_csv
+from bench.artefacts import ArtefactError, Json, read_header, read_json, read_tensors, write_csv
 from bench.cli import run
 from bench.formulas.chains import MIN_STATES
-from bench.metrics.compute import Truth, compute, compute_chains, compute_total
+from bench.metrics.calibration import share_interval
+from bench.metrics.checks import FEWEST_FOR_CLUSTERS, NEIGHBOURS, POOLED, SPLIT, STEIN
+from bench.metrics.compute import Truth, compute, compute_chains, compute_pooled, compute_total
 from bench.metrics.definitions import METRICS
+from bench.metrics.metric import Metric
 from bench.metrics.opened import Asked, Networks, open_networks
-from bench.metrics.perceptual import compute_perceptual
+from bench.metrics.perceptual import SMALLEST_DISTANCE, compute_perceptual, mean_pairwise
 from bench.metrics.rewards import compute_rewards
 from bench.metrics.sets import compute_sets
 from bench.metrics.sheet import Scores, Sheet, csv_of
+from bench.metrics.spread import over, why_no_split
+from bench.metrics.stein import compute_stein, gradient
+from bench.priors import load_prior, prior_path
 from bench.problems.bank import Observations, problem_of, read_observations
 from bench.problems.classifier import classifier_path, load_classifier
-from bench.problems.exact import Conjugate, Enumeration
+from bench.problems.references import Exact, read_exact, read_same_measurements
 from bench.provenance import provenance
 from bench.report.results import REFERENCE, num_measured
 from bench.types import Cap
 
+Gradient = Callable[[Tensor, Tensor], Tensor]
 FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
 NO_REWARD = "n/a (measurement operator, no reward)"
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"
-WITH_FORMULA = (Conjugate.kind, Enumeration.kind)
-
-
-@dataclass(frozen=True)
-class Exact:
-    """Exact draws x_a, x_b `(M, e, *x)` and moments `(M, *x)`; `why_not[i]` says why they are not admitted, or "".
-
-    teacher: draws of the exact posterior under the prior that this one was distilled from, where there is such a prior.
-    """
-
-    x_a: Tensor
-    x_b: Tensor
-    mean: Tensor
-    std: Tensor
-    why_not: tuple[str, ...]
-    moments_are_of_x_a: bool  # no formula gave them
-    teacher: Exact | None = None
-
-    def swapped(self) -> Exact:
-        """The two sets in each other's place."""
-        mean, std = (self.x_b.mean(1), self.x_b.std(1)) if self.moments_are_of_x_a else (self.mean, self.std)
-        teacher = self.teacher and self.teacher.swapped()
-        return Exact(self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher)
+NO_DENSITY = "n/a (prior has no density)"
+DENSITY_OF_TEACHER = "n/a (the density is that of the map's teacher)"
+NO_GRADIENT = "n/a (problem is not differentiable)"
+FEW_SAMPLES = f"n/a (fewer than {FEWEST_FOR_CLUSTERS} samples)"
 
 
 @dataclass(frozen=True)
 class Judges:
-    """What samples are judged by: truths in chunks of measurements, of the teacher where there is one, and networks."""
+    """What samples are judged by: truths in chunks of measurements, of the teacher where there is one, and networks.
+
+    pairwise: mean perceptual distance (M,) between exact draws, by the id of the distance.
+    score: gradient of log p(x | y) at x (n, *x), y (n, *y), or `why_no_score`.
+    """
 
     of_exact: tuple[Truth, ...]
     of_teacher: tuple[Truth, ...]
     networks: Networks
+    pairwise: dict[str, Tensor]
+    score: Gradient | None
+    why_no_score: str
 
 
 def main(spec_path: str) -> None:
@@ -78,14 +73,15 @@ def main(spec_path: str) -> None:
     folder = root / "tasks" / spec["task"]
     observations = read_observations(folder / "observations.safetensors", torch.float64)
     networks = _opened(spec, observations)
-    exact = _read_exact(folder / "exact.safetensors", observations.header, num_samples)
-    judges = _judges(observations, exact, networks)
-    scores = [_score_reference(observations, exact, networks, num_samples)]
+    exact = read_exact(folder / "exact.safetensors", observations.header, num_samples)
+    score = _posterior_score(spec, observations)
+    judges, swapped = (_judges(observations, one, networks, *score) for one in (exact, exact.swapped()))
+    scores = [_score_reference(exact, judges, swapped, num_samples)]
     for cell in spec["runs"]:
         path = root / "runs" / spec["task"] / cell["method"] / f"seed{cell['seed']}" / "samples.safetensors"
-        tensors, header = _read_same_measurements(path, observations.header)
+        tensors, header = read_same_measurements(path, observations.header)
         scores.append(_score_run(tensors["x"], header, judges, num_samples, path))
-    sheet = _sheet(spec["task"], exact, judges)
+    sheet = _sheet(spec["task"], exact, judges, num_samples)
     info = {
         "observations_sha256": observations.header["observations_sha256"],
         "definitions": sheet.definitions,
@@ -115,45 +111,25 @@ def _opened(spec: Json, observations: Observations) -> Networks:
     )
 
 
-def _read_same_measurements(path: Path, observations: Json) -> tuple[dict[str, Tensor], Json]:
-    tensors, header = read_tensors(path)
-    found, expected = header.get("observations_sha256"), observations["observations_sha256"]
-    if found != expected:
-        raise ArtefactError(
-            f"{path}: was made from measurements {str(found)[:12]}, expected those of {observations['task']}, "
-            f"{expected[:12]}; delete it and run the same command again"
-        )
-    return tensors, header
+def _posterior_score(spec: Json, observations: Observations) -> tuple[Gradient | None, str]:
+    """The score of the posterior where the prior has a density of its own, else the reason."""
+    path = prior_path(spec["root"], spec["prior"], spec["family"])
+    if read_header(path).get("teacher"):
+        return None, DENSITY_OF_TEACHER
+    prior = load_prior(path)
+    problem = problem_of(observations.header, prior.shape)
+    why_not = NO_DENSITY if Cap.DENSITY not in prior.caps else NO_GRADIENT if Cap.GRAD not in problem.caps else ""
+    score = partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y))
+    return (None, why_not) if why_not else (score, "")
 
 
-def _read_exact(path: Path, observations: Json, num_samples: int) -> Exact:
-    tensors, header = _read_same_measurements(path, observations)
-    num_draws = min(tensors["x_a"].shape[1], tensors["x_b"].shape[1])
-    if num_draws < num_samples:
-        raise ArtefactError(
-            f"{path}: holds {num_draws} exact draws, expected num_samples = {num_samples} or more; raise num_reference"
-        )
-    finite = {name: tensor.nan_to_num(0, 0, 0) for name, tensor in tensors.items()}  # what is not admitted may hold NaN
-    own = [finite[name] for name in ("x_a", "x_b", "mean", "std")]
-    moments_are_of_x_a = header["kind"] not in WITH_FORMULA
-    return Exact(*own, _why_not_admitted(header["reasons"]), moments_are_of_x_a, _teacher(finite, header))
-
-
-def _teacher(tensors: dict[str, Tensor], header: Json) -> Exact | None:
-    if "teacher_a" not in tensors:
-        return None
-    draws = [tensors[f"teacher_{name}"] for name in ("a", "b", "mean", "std")]
-    reasons = header.get("teacher_reasons", [""] * len(draws[0]))  # none where a formula drew them
-    return Exact(*draws, _why_not_admitted(reasons), moments_are_of_x_a=False)
-
-
-def _why_not_admitted(reasons: Sequence[str]) -> tuple[str, ...]:
-    return tuple(reason and f"n/a (reference not admitted: {reason})" for reason in reasons)
-
-
-def _judges(observations: Observations, exact: Exact, networks: Networks) -> Judges:
+def _judges(
+    observations: Observations, exact: Exact, networks: Networks, score: Gradient | None, why_no_score: str
+) -> Judges:
     of_teacher = _chunks(observations, exact.teacher) if exact.teacher else ()
-    return Judges(tuple(_chunks(observations, exact)), tuple(of_teacher), networks)
+    pairwise = {id: mean_pairwise(exact.x_a.double(), embed) for id, embed in networks.embeddings.items()}
+    of_exact = tuple(_chunks(observations, exact))
+    return Judges(of_exact, tuple(of_teacher), networks, pairwise, score, why_no_score)
 
 
 def _chunks(observations: Observations, exact: Exact) -> Iterator[Truth]:
@@ -170,17 +146,16 @@ def _has_operator(judges: Judges) -> bool:
     return Cap.RESIDUAL in judges.of_exact[0].problem.caps
 
 
-def _score_reference(observations: Observations, exact: Exact, networks: Networks, num_samples: int) -> Scores:
+def _score_reference(exact: Exact, judges: Judges, swapped: Judges, num_samples: int) -> Scores:
     by_block = []
-    for one in (exact, exact.swapped()):
-        judges = _judges(observations, one, networks)
+    for one, judged in ((exact, judges), (exact.swapped(), swapped)):
         num_blocks = one.x_b.shape[1] // num_samples
         blocks = one.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
-        by_block += [_values(block, judges) for block in blocks]
+        by_block += [_values(block, judged) for block in blocks]
     mean = {name: torch.stack([values[name] for values in by_block]).mean(0) for name in by_block[0]}
     not_admitted = next((why for why in exact.why_not if why), "")
-    of_sets = {} if not_admitted else _of_sets(exact.x_b[:, :num_samples], networks)
-    of_sets |= {id: value for judge in networks.judges for id, value in judge.floors.items()}
+    of_sets = {} if not_admitted else _of_sets(exact.x_b[:, :num_samples], mean, judges)
+    of_sets |= {id: value for judge in judges.networks.judges for id, value in judge.floors.items()}
     return Scores(REFERENCE, 0, mean, exact.why_not, "n/a (independent samples)", of_sets, not_admitted)
 
 
@@ -203,12 +178,18 @@ def _score_run(x: Tensor, header: Json, judges: Judges, num_samples: int, path: 
     values = _values(finite, judges, num_chains)
     all_broken = f"failed ({sum(num_broken)} of {num * num_samples} samples not finite)" if any(num_broken) else ""
     why_no_sets = all_broken or (left_out[0] if left_out else "")
-    of_sets = {} if why_no_sets else _of_sets(finite, judges.networks)
+    of_sets = {} if why_no_sets else _of_sets(finite, values, judges)
     return Scores(header["method"], header["seed"], values, broken + left_out, why_no_chain, of_sets, why_no_sets)
 
 
-def _of_sets(x: Tensor, networks: Networks) -> dict[str, float]:
-    return {id: value for judge in networks.judges for id, value in compute_sets(x, judge).items()}
+def _of_sets(x: Tensor, values: dict[str, Tensor], judges: Judges) -> dict[str, float]:
+    """Numbers of all measurements: of their images `(M, s, *x)` together, and shares of them with their intervals."""
+    found = {id: value for judge in judges.networks.judges for id, value in compute_sets(x, judge).items()}
+    for id in (metric.id for metric in POOLED if metric.id in values):
+        share = values[id].mean().item()
+        low, high = share_interval(share, len(x))
+        found |= {id: share, f"{id}_low": low, f"{id}_high": high}
+    return found
 
 
 def _why_no_chain(header: Json, num_samples: int) -> str:
@@ -222,13 +203,24 @@ def _values(x: Tensor, judges: Judges, num_chains: int = 0) -> dict[str, Tensor]
     values = _in_chunks(compute, x, judges.of_exact)
     if judges.of_teacher:
         values |= _in_chunks(compute_total, x, judges.of_teacher)
-    if not _has_operator(judges):
+    if _has_operator(judges):
+        values |= _in_chunks(compute_pooled, x, judges.of_exact)
+    else:
         values |= _in_chunks(lambda chunk, truth: compute_rewards(chunk, truth.problem, truth.y), x, judges.of_exact)
     if num_chains:
         values |= _in_chunks(partial(compute_chains, num_chains=num_chains), x, judges.of_exact)
+    if judges.score:
+        values |= _in_chunks(partial(_stein, score=judges.score), x, judges.of_exact)
     for id, embed in judges.networks.embeddings.items():
         values |= _in_chunks(lambda x, truth: compute_perceptual(x, truth.x_true, id, embed), x, judges.of_exact)
+        pairwise = over(values[f"{id}_pairwise"], judges.pairwise[id], SMALLEST_DISTANCE)
+        values |= {f"{id}_pairwise_ratio": pairwise}
     return values
+
+
+def _stein(samples: Tensor, truth: Truth, score: Gradient) -> dict[str, Tensor]:
+    rows = truth.y.repeat_interleave(samples.shape[1], 0)
+    return compute_stein(samples, score(samples.flatten(0, 1), rows).view_as(samples))
 
 
 def _in_chunks(
@@ -239,7 +231,7 @@ def _in_chunks(
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _sheet(task: str, exact: Exact, judges: Judges) -> Sheet:
+def _sheet(task: str, exact: Exact, judges: Judges, num_samples: int) -> Sheet:
     has_operator, networks = _has_operator(judges), judges.networks
     unmet = {
         "exact": exact.why_not,
@@ -247,7 +239,25 @@ def _sheet(task: str, exact: Exact, judges: Judges) -> Sheet:
         "operator": "" if has_operator else NO_OPERATOR,
         "reward": NO_REWARD if has_operator else "",
     }
-    return Sheet(task, (*METRICS, *networks.metrics), networks.sets, networks.floors, networks.why_not, unmet)
+    why_not = networks.why_not | _why_not(judges, num_samples)
+    return Sheet(task, (*METRICS, *networks.metrics), (*POOLED, *networks.sets), networks.floors, why_not, unmet)
+
+
+def _why_not(judges: Judges, num_samples: int) -> dict[str, str]:
+    """By metric, of all methods; "" where there is no reason."""
+    truth, has_operator = judges.of_exact[0], _has_operator(judges)
+    split = why_no_split(truth.problem.caps, truth.draws.shape[2]) if has_operator else NO_OPERATOR
+    clusters = FEW_SAMPLES if num_samples < FEWEST_FOR_CLUSTERS else ""
+    return {
+        **_for_all(STEIN, judges.why_no_score),
+        **(_for_all(SPLIT, split) if split else truth.axes.why_not),
+        **_for_all(POOLED, "" if has_operator else NO_OPERATOR),
+        **dict.fromkeys((f"ds{NEIGHBOURS}-pixels", f"ds{NEIGHBOURS}-pixels_ratio"), clusters),
+    }
+
+
+def _for_all(metrics: Iterable[Metric], reason: str) -> dict[str, str]:
+    return dict.fromkeys((metric.id for metric in metrics), reason)
 
 
 if __name__ == "__main__":

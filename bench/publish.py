@@ -14,7 +14,7 @@ from bench.report.results import Source, Suite, load, source
 from bench.report.statistics import summarise, summary_csv
 from bench.report.tables import impurities
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation", "cost", "ranks")
+FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost", "ranks")
 LARGEST = 1_500_000  # bytes of a committed file
 
 

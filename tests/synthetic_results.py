@@ -125,6 +125,9 @@ def _metrics(task: str, rng: np.random.Generator) -> str:
             absent = () if task.startswith("gmm_map") else ("sw2-128_total", "energy_total", "mean_error_total")
             rows += [(task, method, 0, i, metric, None, words or NO_TEACHER) for metric in absent]
             rows.append((task, method, 0, i, "rhat", None, words or "n/a (not a chain)"))
+        words = _why_not(task, method, NUM_MEASUREMENTS - 1)
+        for metric, value in _shares(spread).items():
+            rows.append((task, method, 0, "all", metric, None if words else value, words))
     return csv_text(("task", "method", "seed", "observation", "metric", "value", "reason"), rows)
 
 
@@ -149,8 +152,16 @@ def _values(shift: float, spread: float, hardness: float, rng: np.random.Generat
         "mean_error": (0.03 + shift) * hardness * jitter[2],
         "std_ratio": spread * jitter[3],
         "diversity_ratio": spread**2 * jitter[4],
+        "vendi_ratio": spread * jitter[5],
     }
     return values | {f"coverage_exact@{level}": np.clip(level ** (1 / spread) - 0.3 * shift, 0, 1) for level in LEVELS}
+
+
+def _shares(spread: float) -> dict[str, float]:
+    """Of measurements, by level, with the ends of their intervals."""
+    shares = {f"{name}_x_true@{level}": level ** (1 / spread) for name in ("tarp", "sbc-misfit") for level in LEVELS}
+    ends = {f"{id}_low": max(0.0, share - 0.3) for id, share in shares.items()}
+    return shares | ends | {f"{id}_high": min(1.0, share + 0.3) for id, share in shares.items()}
 
 
 def _samples(truth: np.ndarray, rng: np.random.Generator, shift: float, spread: float, num: int) -> np.ndarray:

@@ -14,6 +14,8 @@ import torch
 from bench import evaluate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.cli import UserError
+from bench.metrics.calibration import share_interval
+from bench.metrics.checks import POOLED, SPLIT, STEIN
 from bench.metrics.definitions import METRICS
 from bench.metrics.distances import distances
 from bench.metrics.perceptual import classifier_embedding, embedded
@@ -70,9 +72,13 @@ def spec(tmp_path: Path) -> Path:
     first = samples.clone()
     first[1:] = math.nan
     write_run(tmp_path, "first", first, sha256, num_measurements=1)
+    num = math.prod(SHAPE)
+    gaussian = {"weights": torch.ones(1), "means": torch.zeros(1, *SHAPE), "covariances": torch.eye(num)[None]}
+    write_tensors(tmp_path / "priors/normal/gmm.safetensors", gaussian, {"family": "gmm", "settings": {}})
     path = tmp_path / "specs/evaluate/task.json"
     runs = [{"method": method, "seed": 0} for method in METHODS]
-    write_json(path, {"root": str(tmp_path), "task": "task", "runs": runs, "num_samples": S})
+    of_prior = {"prior": "normal", "family": "gmm"}
+    write_json(path, {"root": str(tmp_path), "task": "task", "runs": runs, "num_samples": S} | of_prior)
     return path
 
 
@@ -81,17 +87,24 @@ def evaluated(spec: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(read_csv(spec.parents[2] / "tasks/task/metrics.csv")[0])))
 
 
+def of_each(spec: Path) -> list[dict[str, str]]:
+    """The lines of single measurements."""
+    return [row for row in evaluated(spec) if row["observation"] != "all"]
+
+
 def test_every_cell_has_a_number_or_a_reason_in_fixed_order(spec):
     rows = evaluated(spec)
     cells = [(row["method"], row["observation"], row["metric"]) for row in rows]
     methods = ("reference", *METHODS)
-    assert cells == [(method, str(i), metric.id) for method in methods for i in range(M) for metric in METRICS]
+    pooled = [("all", metric.id) for metric in POOLED]
+    lines = [*((str(i), metric.id) for i in range(M) for metric in METRICS), *pooled]
+    assert cells == [(method, *line) for method in methods for line in lines]
     assert all((row["value"] == "") != (row["reason"] == "") for row in rows)
     assert all(math.isfinite(float(row["value"])) for row in rows if row["value"])
 
 
 def test_reasons(spec):
-    reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in evaluated(spec)}
+    reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in of_each(spec)}
     assert {reasons["decoder", i, metric.id] for i in range(M) for metric in METRICS} == {"n/a (needs DECODER)"}
     assert reasons["crash", 0, "energy"] == "failed (ValueError: no, really)"
     assert [reasons["broken", i, "psnr_mean"] for i in range(M)] == ["", "failed (3 of 8 samples not finite)", ""]
@@ -104,11 +117,53 @@ def test_reasons(spec):
 
 
 def test_only_the_first_measurements_of_a_restricted_run_count(spec):
-    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in evaluated(spec)}
+    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     for metric in METRICS:
         here, other = rows["first", 0, metric.id], rows["oracle", 0, metric.id]
         assert (here["value"], here["reason"]) == (other["value"], other["reason"])
         assert {rows["first", i, metric.id]["reason"] for i in (1, 2)} == {"n/a (only the first 1 measurements)"}
+
+
+def reasons_of(spec: Path, *metrics: str) -> set[str]:
+    """Why the oracle has no number for them; "" where it has one."""
+    return {row["reason"] for row in evaluated(spec) if row["method"] == "oracle" and row["metric"] in metrics}
+
+
+def test_stein_needs_a_density_of_the_prior_itself_and_a_gradient(spec, monkeypatch):
+    stein = [metric.id for metric in STEIN]
+    assert reasons_of(spec, *stein) == {""}
+    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness(Cap.NONE))
+    assert reasons_of(spec, *stein) == {"n/a (problem is not differentiable)"}
+    monkeypatch.undo()
+    path = spec.parents[2] / "priors/normal/gmm.safetensors"
+    tensors, header = read_tensors(path)
+    write_tensors(path, tensors, header | {"teacher": "another"})
+    assert reasons_of(spec, *stein) == {"n/a (the density is that of the map's teacher)"}
+    write_tensors(path.with_name("atoms.safetensors"), {"atoms": torch.zeros(2, *SHAPE)}, {"family": "atoms"})
+    write_json(spec, read_json(spec) | {"family": "atoms"})
+    assert reasons_of(spec, *stein) == {"n/a (prior has no density)"}
+
+
+def test_parts_of_diversity_have_numbers_or_reasons(spec, monkeypatch):
+    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
+    for name in ("diversity_null", "diversity_null_ratio"):
+        assert rows["oracle", 0, name]["reason"] == "n/a (operator has no null space)"
+    assert rows["oracle", 0, "diversity_range"]["value"] == rows["oracle", 0, "diversity"]["value"]
+    assert 0.5 < float(rows["oracle", 0, "diversity_range_ratio"]["value"]) < 2
+    split = [metric.id for metric in SPLIT]
+    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
+    why = "n/a (reward, no measurement operator)"
+    assert reasons_of(spec, *split) == {why, "n/a (reference not admitted: two runs differ)"}
+    assert reasons_of(spec, *(metric.id for metric in POOLED)) == {why}
+
+
+def test_shares_of_measurements_have_their_interval(spec):
+    rows = {(row["method"], row["metric"]): row for row in evaluated(spec) if row["observation"] == "all"}
+    found = {end: float(rows["oracle", f"tarp_x_true@0.5{end}"]["value"]) for end in ("_low", "", "_high")}
+    assert 0 <= found["_low"] <= found[""] <= found["_high"] <= 1
+    assert (found["_low"], found["_high"]) == pytest.approx(share_interval(found[""], M), rel=1e-6)
+    assert rows["first", "tarp_x_true@0.5"]["reason"] == "n/a (only the first 1 measurements)"
+    assert rows["reference", "tarp_x_true@0.5"]["reason"] == "n/a (reference not admitted: two runs differ)"
 
 
 def write_teacher(spec: Path, **header: object) -> torch.Tensor:
@@ -130,7 +185,7 @@ def test_without_a_teacher_there_is_no_total(spec):
 
 def test_totals_hold_the_bias_of_the_map(spec):
     mean = write_teacher(spec)
-    values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in evaluated(spec)}
+    values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in of_each(spec)}
     x = read_tensors(spec.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"].double()
     error = (x.mean(1) - mean).square().flatten(1).mean(1).sqrt()
     assert [float(values["oracle", i, "mean_error_total"]) for i in range(M)] == pytest.approx(error.tolist(), rel=1e-5)
@@ -144,7 +199,7 @@ def test_totals_hold_the_bias_of_the_map(spec):
 
 def test_a_teachers_reference_is_admitted_by_itself(spec):
     write_teacher(spec, teacher_reasons=["", "two runs differ", ""])
-    reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in evaluated(spec)}
+    reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in of_each(spec)}
     not_admitted = "n/a (reference not admitted: two runs differ)"
     assert [reasons["oracle", i, "energy_total"] for i in range(M)] == ["", not_admitted, ""]
     assert [reasons["oracle", i, "energy"] for i in range(M)] == ["", "", not_admitted]
@@ -170,11 +225,11 @@ class Brightness:
 
 
 def test_rewards_have_their_own_metrics_and_none_of_an_operator(spec, monkeypatch):
-    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in evaluated(spec)}
+    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     of_rewards = [metric.id for metric in METRICS if metric.needs == "reward"]
     assert {rows["oracle", 0, name]["reason"] for name in of_rewards} == {"n/a (measurement operator, no reward)"}
     monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
-    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in evaluated(spec)}
+    rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     no_operator = "n/a (reward, no measurement operator)"
     assert {rows["oracle", 0, name]["reason"] for name in ("psnr_mean", "chi2_sample")} == {no_operator}
     assert {rows["chain", 0, name]["reason"] for name in ("energy", "rhat", "log_reward")} == {""}
@@ -192,18 +247,22 @@ def one_way(draws, others):
 
 
 def test_values_and_info(spec):
-    values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in evaluated(spec)}
+    values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in of_each(spec)}
     root = spec.parents[2]
     observations, header = read_tensors(root / "tasks/task/observations.safetensors")
     x = read_tensors(root / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
     chi2 = (observations["y"][:, None] - x).square().mean((1, 2, 3, 4)) / SIGMA_Y**2
     assert [float(values["oracle", i, "chi2_sample"]) for i in range(M)] == pytest.approx(chi2.tolist(), rel=1e-5)
+    score = -(x - 0.8 * observations["y"][:, None]) / 0.2  # of the posterior N(0.8 y, 0.2 I)
+    centred = x - x.mean(1, keepdim=True)
+    ratio = -(score * centred).sum((1, 2, 3, 4)) / ((S - 1) * math.prod(SHAPE))
+    assert [float(values["oracle", i, "stein_ratio"]) for i in range(M)] == pytest.approx(ratio.tolist(), rel=1e-5)
     exact = {name: t.double().flatten(2) for name, t in read_tensors(root / "tasks/task/exact.safetensors")[0].items()}
     energy = (one_way(exact["x_a"][:2], exact["x_b"][:2]) + one_way(exact["x_b"][:2], exact["x_a"][:2])) / 2
     assert [float(values["reference", i, "energy"]) for i in range(2)] == pytest.approx(energy.tolist(), rel=1e-6)
     info = read_csv(root / "tasks/task/metrics.csv")[1]
     assert info["observations_sha256"] == header["observations_sha256"]
-    assert list(info["definitions"]) == [metric.id for metric in METRICS]
+    assert list(info["definitions"]) == [metric.id for metric in (*METRICS, *POOLED)]
 
 
 def test_chunks_do_not_change_the_numbers(spec, monkeypatch):
@@ -245,8 +304,8 @@ def with_networks(spec: Path) -> Path:
 
 def test_columns_by_networks(with_networks):
     rows = evaluated(with_networks)
-    of_each = {(row["method"], row["observation"], row["metric"]): row for row in rows}
-    assert len(of_each) == len(rows) and all((row["value"] == "") != (row["reason"] == "") for row in rows)
+    found = {(row["method"], row["observation"], row["metric"]): row for row in rows}
+    assert len(found) == len(rows) and all((row["value"] == "") != (row["reason"] == "") for row in rows)
     for name in ("mean", "sample", "pairwise"):
         assert {row["reason"] for row in rows if row["metric"] == f"lpips-alex-v0.1@[-1,1]_{name}"} == {
             "n/a (image smaller than 32)",
@@ -256,12 +315,13 @@ def test_columns_by_networks(with_networks):
             "n/a (only the first 1 measurements)",
             "n/a (reference not admitted: two runs differ)",
         }
-        assert float(of_each["oracle", "0", f"percept-digits-v1_{name}"]["value"]) > 0
+        assert float(found["oracle", "0", f"percept-digits-v1_{name}"]["value"]) > 0
+    assert 0.3 < float(found["oracle", "0", "percept-digits-v1_pairwise_ratio"]["value"]) < 3
     x = read_tensors(with_networks.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
     classifier = load_classifier(classifier_path(with_networks.parents[2], "digits-cnn-v1"))[0]
     vectors = embedded(x[1], classifier_embedding(classifier))
     expected = torch.pdist(vectors).square().mean().item()  # float32, 1500 terms
-    assert float(of_each["oracle", "1", "percept-digits-v1_pairwise"]["value"]) == pytest.approx(expected, rel=1e-4)
+    assert float(found["oracle", "1", "percept-digits-v1_pairwise"]["value"]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_set_metrics_are_one_number_per_run(with_networks):

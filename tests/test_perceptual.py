@@ -176,7 +176,7 @@ def test_a_collapsed_sampler_has_no_diversity_and_its_mean_is_a_sample(classifie
 def test_names_tell_lpips_from_what_is_not():
     assert perceptual_id(ALEX) == "lpips-alex-v0.1@[-1,1]"
     ids = [metric.id for metric in perceptual_metrics("percept-digits-v1")]
-    assert ids == [f"percept-digits-v1_{what}" for what in ("mean", "sample", "pairwise")]
+    assert ids == [f"percept-digits-v1_{what}" for what in ("mean", "sample", "pairwise", "pairwise_ratio")]
     assert all("which is not LPIPS" in metric.definition for metric in perceptual_metrics("percept-digits-v1"))
 
 

@@ -31,7 +31,7 @@ from bench.report.tables import COLUMNS, distance_table, notes, task_tables
 from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
 from synthetic_results import TRAINING, write_results
 
-FIGURES = ("fidelity-diversity", "distance", "calibration", "collapse", "amortisation", "cost", "ranks")
+FIGURES = ("fidelity-diversity", "distance", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost", "ranks")
 MAP_TASK = "gmm_map-denoise"
 
 

@@ -314,10 +314,7 @@ def test_metrics_of_a_reward(root):
     torch.testing.assert_close(scores[distance], scores[floor], rtol=0.5, atol=0)
     assert (wrong[distance] > 5 * scores[distance]).all() and (collapsed[distance] > scores[distance]).all()
     assert (scores["log_reward"] > -0.1).all() and (wrong["log_reward"] < -2).all()
-    x = right[0, :5].flatten(1)
-    pairs = [(x[i] - x[j]).norm() for i in range(5) for j in range(5) if i != j]
-    torch.testing.assert_close(compute_rewards(right[:1, :5], problem, y[:1])["pairwise-pixels"][0], sum(pairs) / 20)
-    assert (collapsed["pairwise-pixels"] == 0).all() and (scores[f"pairwise-{NAME}"] > 0.1).all()
+    assert (collapsed[f"pairwise-{NAME}"] == 0).all() and (scores[f"pairwise-{NAME}"] > 0.1).all()
 
 
 # the task

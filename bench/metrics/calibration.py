@@ -1,14 +1,23 @@
-"""Coverage of central intervals of the samples, pixel by pixel, exact at any number of samples and with ties."""
+"""Ranks among the samples, exact at any number of samples and with ties: intervals of pixels, SBC and TARP.
+
+Talts et al. 2018, https://arxiv.org/abs/1804.06788; Lemos et al. 2023, https://arxiv.org/abs/2302.03026.
+"""
 
 from __future__ import annotations
 
 import torch
+from scipy.special import betaincinv
 from torch import Tensor
 
-from bench.metrics.distances import RESOLUTION
+from bench.metrics.checks import BAND
+from bench.metrics.distances import RESOLUTION, distances
+from bench.rng import stream
+
+NUM_POINTS = 16
+Ranks = tuple[Tensor, Tensor]  # start and width of the interval on which a randomised rank is uniform, (m, D, e) each
 
 
-def rank_interval(samples: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def rank_interval(samples: Tensor, values: Tensor) -> Ranks:
     """Start and width of the interval on which the randomised rank (PIT) of each value among s samples is uniform.
 
     `(m, s, D)`, `(m, e, D)` -> two of `(m, D, e)`. With `below` samples under the value and `equal` ties the interval
@@ -30,6 +39,44 @@ def coverage(start: Tensor, width: Tensor, level: float) -> Tensor:
     low, high = (1 - level) / 2, (1 + level) / 2
     inside = (start + width).clamp(max=high) - start.clamp(min=low)
     return (inside.clamp(min=0) / width).mean((1, 2))
+
+
+def share_below(start: Tensor, width: Tensor, level: float) -> Tensor:
+    """Mean probability that the randomised rank is at most `level`, `(m, D, e)` twice -> `(m,)`."""
+    return ((level - start) / width).clamp(0, 1).mean((1, 2))
+
+
+def mean_rank(start: Tensor, width: Tensor) -> Tensor:
+    """Expectation of the randomised rank, `(m, D, e)` twice -> `(m,)`; 1/2 for equal distributions."""
+    return (start + width / 2).mean((1, 2))
+
+
+def spread_of_ranks(start: Tensor, width: Tensor) -> Tensor:
+    """12 E(u - 1/2)^2 of the randomised rank u, `(m, D, e)` twice -> `(m,)`; 1 for equal distributions."""
+    return 12 * ((start + width / 2 - 0.5).square() + width.square() / 12).mean((1, 2))
+
+
+def to_points(x: Tensor) -> Tensor:
+    """Distances to TARP's reference points, `(m, n, D)` -> `(m, n, NUM_POINTS)`.
+
+    The points, uniform on [-1, 1], are the same for every task and method of that dimension: a rank is calibrated
+    whatever the point, as long as it knows neither the samples nor x_true.
+    """
+    dimension = x.shape[-1]
+    points = torch.from_numpy(stream("tarp", dimension).uniform(-1, 1, (NUM_POINTS, dimension)))
+    return distances(x, points.to(x).expand(len(x), -1, -1))
+
+
+def share_interval(share: float, num: int) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share of `num` independent cases, at the level BAND.
+
+    It misses a level if and only if the share is outside the band that `num` cases of that level have, each tail
+    (1 - BAND) / 2 at most. A share that is a mean of probabilities, or over points, varies less: the interval holds.
+    """
+    found, tail = share * num, (1 - BAND) / 2
+    low = float(betaincinv(found, num - found + 1, tail)) if found > 0 else 0.0
+    high = float(betaincinv(found + 1, num - found, 1 - tail)) if found < num else 1.0
+    return low, high
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from bench.metrics.checks import PREDICTIVE, RANKS, SPLIT, SPREAD, STEIN
+from bench.metrics.metric import LEVELS, Metric, Need
 
-Need = Literal["", "operator", "exact", "teacher", "reward", "chain"]
 FEATURES = "digits-cnn-v1"  # the classifier of bench/problems/classifier.py
 BLOCK = 32  # points in each set of which a Frechet distance is taken; it depends on their number
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One column of the tables.
-
-    better: "higher", "lower", or the value that a perfect sampler has in expectation.
-    needs: a measurement "operator" with the x_true behind y, draws of the "exact" posterior, those of the exact
-    posterior of a distilled map's "teacher", a "reward", a "chain" of states, or nothing ("") but samples.
-    """
-
-    id: str
-    definition: str
-    better: Literal["higher", "lower"] | float
-    unit: str = "1"
-    needs: Need = ""
 
 
 def _coverage(whose: str, needs: Need, level: float) -> Metric:
@@ -86,6 +68,7 @@ METRICS: tuple[Metric, ...] = (
         1.0,
         needs="operator",
     ),
+    *PREDICTIVE,
     Metric(
         "sw2-128",
         "sliced Wasserstein-2 distance of samples and exact draws: root of the mean of W2^2 over 128 fixed directions",
@@ -137,8 +120,12 @@ METRICS: tuple[Metric, ...] = (
         "data units^2",
     ),
     Metric("diversity_ratio", "diversity over that of the exact posterior", 1.0, "1", "exact"),
+    *SPREAD,
+    *SPLIT,
     *(_coverage("exact", "exact", level) for level in LEVELS),
     *(_coverage("x_true", "operator", level) for level in (0.5, 0.9)),
+    *RANKS,
+    *STEIN,
     *(_total(id, what) for id, what in TOTALS.items()),
     Metric(
         "log_reward",
@@ -160,13 +147,6 @@ METRICS: tuple[Metric, ...] = (
         f"what the training images of the class have for frechet-{FEATURES}-n{BLOCK}",
         "lower",
         "features^2",
-        "reward",
-    ),
-    Metric(
-        "pairwise-pixels",
-        "mean Euclidean distance between two samples of one measurement",
-        "higher",
-        "data units",
         "reward",
     ),
     Metric(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.metrics.definitions import Metric
+from bench.metrics.metric import Metric
 from bench.plan.networks import LPIPS, PERCEPTUAL
 
 IN_WORDS = {
@@ -57,12 +57,13 @@ def perceptual_id(name: str) -> str:
 
 
 def perceptual_metrics(name: str) -> tuple[Metric, ...]:
-    """The three columns of a perceptual distance, named as in `bench.plan.networks.PERCEPTUAL`."""
+    """The columns of a perceptual distance, named as in `bench.plan.networks.PERCEPTUAL`."""
     id, what = perceptual_id(name), _in_words(name)
     return (
         Metric(f"{id}_mean", f"{what} between the mean of the samples and x_true", "lower", needs="operator"),
         Metric(f"{id}_sample", f"mean over samples of the {what} between each and x_true", "lower", needs="operator"),
         Metric(f"{id}_pairwise", f"mean {what} between two samples of one measurement", "higher"),
+        Metric(f"{id}_pairwise_ratio", f"{id}_pairwise (mean {what}) over that of exact draws", 1.0, "1", "exact"),
     )
 
 

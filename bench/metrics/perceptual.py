@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Embed = Callable[[Tensor], Tensor]  # images (n, c, h, w) in [-1, 1], float32 -> (n, F); |difference|^2 is the distance
 VALUES_PER_PASS = 2**16  # pixels times channels that go through a network at once; bounds its activations
+NUM_EXACT = 128  # exact draws of a measurement that a network looks at
+SMALLEST_DISTANCE = 1e-9  # below it two images are the same, but for rounding
 SMALLEST_NORM = 1e-10  # as in package lpips: a position where all channels are off stays zero
 
 
@@ -48,6 +50,12 @@ def compute_perceptual(samples: Tensor, x_true: Tensor, id: str, embed: Embed) -
         rows.append(torch.stack([to_true[0], to_true[1:].mean(), between.sum() / (len(x) * (len(x) - 1))]))
     mean, sample, within = torch.stack(rows).to(samples).unbind(1)
     return {f"{id}_mean": mean, f"{id}_sample": sample, f"{id}_pairwise": within}
+
+
+def mean_pairwise(exact: Tensor, embed: Embed) -> Tensor:
+    """Mean distance between two of the first NUM_EXACT exact draws, `(m, e, *x)` -> `(m,)`."""
+    between = [pairwise(embedded(x[:NUM_EXACT], embed)) for x in exact]
+    return torch.stack([each.sum() / (len(each) * (len(each) - 1)) for each in between]).to(exact)
 
 
 def embedded(images: Tensor, embed: Embed) -> Tensor:

@@ -36,7 +36,6 @@ def compute_rewards(samples: Tensor, problem: Rewarding, y: Tensor) -> dict[str,
         "log_reward": problem.log_reward(rows, y.repeat_interleave(s, 0)).unflatten(0, (-1, s)).mean(1),
         f"frechet-{FEATURES}-n{BLOCK}": frechet_in_blocks(features, real.mean, real.covariance),
         f"frechet_floor-{FEATURES}-n{BLOCK}": real.floor,
-        "pairwise-pixels": mean_distance_within(samples.flatten(2)),
         f"pairwise-{FEATURES}": mean_distance_within(features),
     }
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from bench.metrics.definitions import BLOCK, METRICS, Metric
+from bench.metrics.checks import NEIGHBOURS
+from bench.metrics.definitions import BLOCK, METRICS
+from bench.metrics.metric import Metric
 
 COLUMNS = ("task", "method", "seed", "observation", "metric", "value", "reason")
 ALL = "all"  # as observation: a number of the samples of all measurements
@@ -20,6 +22,9 @@ WHY_NOT_FINITE = {
     "chain": "n/a (chains do not move)",
     "reward": f"n/a (fewer than {BLOCK} samples)",
 }
+WHY_NOT_FINITE_OF = dict.fromkeys(  # by metric
+    (f"ds{NEIGHBOURS}-pixels", f"ds{NEIGHBOURS}-pixels_ratio"), "n/a (nearest neighbours are the same image)"
+)
 ONE_MEASUREMENT = "n/a (one measurement: no interval)"
 
 
@@ -84,7 +89,8 @@ def _of_measurements(sheet: Sheet, run: Scores) -> Iterator[tuple]:
             need = unmet[metric.needs]
             reason = stopped or (need if isinstance(need, str) else need[i]) or sheet.why_not.get(metric.id, "")
             value = math.nan if reason else values[metric.id][i]
-            yield i, metric.id, *_cell(value, reason or WHY_NOT_FINITE.get(metric.needs, OVERFLOWS))
+            not_finite = WHY_NOT_FINITE_OF.get(metric.id) or WHY_NOT_FINITE.get(metric.needs, OVERFLOWS)
+            yield i, metric.id, *_cell(value, reason or not_finite)
 
 
 def _of_sets(sheet: Sheet, run: Scores, floors: Sequence[Metric]) -> Iterator[tuple]:

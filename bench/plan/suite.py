@@ -10,7 +10,7 @@ from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, PUBLISHED, TASK_KEY
 from bench.plan.networks import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
 from bench.plan.sources import sources_of, trains
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "collapse", "amortisation", "cost", "ranks")
+FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost", "ranks")
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
@@ -233,6 +233,7 @@ class Suite:
             yield f"{folder}/tasks/{task}.json", self._task_spec(task, entry)
             runs = [{"method": method, "seed": seed} for method in self.methods_on(task) for seed in self.seeds]
             evaluate = {"root": self.root, "task": task, "runs": runs, "num_samples": content["num_samples"]}
+            evaluate |= {"prior": prior_of(task), "family": content["priors"][prior_of(task)]["family"]}
             evaluate |= {"metrics": dict(self.metrics)} if self.metrics else {}
             yield f"{folder}/evaluate/{task}.json", evaluate
             for run in runs:

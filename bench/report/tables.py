@@ -32,11 +32,13 @@ COLUMNS = {
     "mean_error_total": "down",
     "std_ratio": "= 1",
     "diversity_ratio": "= 1",
+    "vendi_ratio": "= 1",
+    "ksd2-imq": "down",
+    "stein_ratio": "= 1",
     "coverage_exact@0.9": "= 0.9",
     "log_reward": "up",
     "frechet-digits-cnn-v1-n32": "down",
     "frechet_floor-digits-cnn-v1-n32": "",
-    "pairwise-pixels": "up",
     "nfe": "",
     "nfe_vjp": "",
     "seconds_per_sample": "",
@@ -44,7 +46,7 @@ COLUMNS = {
     "train_nfe": "",
 }
 # what only some problems and priors have: no column without a number
-OPTIONAL = ("psnr_mean", "lpips", "percept", "chi2_sample", "_total", "log_reward", "frechet", "pairwise")
+OPTIONAL = ("psnr_mean", "lpips", "percept", "chi2_sample", "_total", "log_reward", "frechet", "ksd2", "stein")
 DISTANCE = "sw2-128"
 TOTAL = "_total"  # ends the id of what is measured against the posterior under a distilled map's teacher
 TRAINING = ("train_seconds", "train_nfe")

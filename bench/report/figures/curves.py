@@ -1,4 +1,4 @@
-"""Figures of summarised numbers: fidelity against diversity, distance to the exact posterior, calibration."""
+"""Figures of summarised numbers: fidelity against diversity, distance to the exact posterior, calibration, ranks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from scipy.special import bdtr
 
 from bench.report.figures.style import HAIRLINE, HEIGHT, INK, MUTED, STAR, WIDTH, Drawing
 from bench.report.figures.style import handles, labelled, legend, looks, scale, small_panels
 from bench.report.results import REFERENCE, Suite
-from bench.report.statistics import Summary
+from bench.report.statistics import LEVEL, Summary
 from bench.report.tables import DISTANCE
 from bench.report.text import csv_text
 
@@ -82,10 +83,47 @@ def distance(suite: Suite, lines: Sequence[Summary]) -> Drawing:
 
 def calibration(suite: Suite, lines: Sequence[Summary]) -> Drawing:
     """Empirical against nominal coverage of central intervals, a panel per task."""
+    drawing = _levels(suite, lines, "calibration", COVERAGE)
+    drawing.figure.supxlabel("nominal level of the central interval", fontsize=7.5)
+    drawing.figure.supylabel("share of exact draws inside", fontsize=7.5)
+    return drawing
+
+
+def tarp(suite: Suite, lines: Sequence[Summary]) -> Drawing:
+    """TARP expected coverage of x_true against its level, a panel per task, and the band of a calibrated sampler."""
+    drawing = _levels(suite, lines, "tarp", "tarp_x_true@", banded=True)
+    drawing.figure.supxlabel("rank of x_true by distance to a point", fontsize=7.5)
+    drawing.figure.supylabel("share of measurements below", fontsize=7.5)
+    return drawing
+
+
+def sbc(suite: Suite, lines: Sequence[Summary]) -> Drawing:
+    """Distribution of the rank of x_true among the samples by data misfit, drawn as `tarp`."""
+    drawing = _levels(suite, lines, "sbc", "sbc-misfit_x_true@", banded=True)
+    drawing.figure.supxlabel("rank of x_true by data misfit", fontsize=7.5)
+    drawing.figure.supylabel("share of measurements below", fontsize=7.5)
+    return drawing
+
+
+def sampling_band(level: float, num: int) -> tuple[float, float]:
+    """Between which shares of `num` independent cases of that probability LEVEL or more of all outcomes are.
+
+    Each tail is (1 - LEVEL) / 2 at most.
+    """
+    at_most = bdtr(np.arange(num + 1.0), num, level)
+    at_least = 1 - np.concatenate([[0.0], at_most[:-1]])
+    low, high = np.argmax(at_most > (1 - LEVEL) / 2), num - np.argmax(at_least[::-1] > (1 - LEVEL) / 2)
+    return float(low / num), float(high / num)
+
+
+def _levels(suite: Suite, lines: Sequence[Summary], stem: str, start: str, banded: bool = False) -> Drawing:
+    """A curve per method of the metrics `start`<level> against their level; on the diagonal where all is well."""
     found = _index(lines)
-    metrics = sorted({x.metric for x in lines if x.metric.startswith(COVERAGE)}, key=_level)
+    metrics = sorted({x.metric for x in lines if x.metric.startswith(start)}, key=_level)
     figure, panels = small_panels(_titles(suite, found, metrics), height=1.75)
     for panel, task in zip(panels, suite.tasks, strict=True):
+        if banded:
+            _draw_band(panel, suite.num_measurements)
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
         for method, look in looks(suite.methods).items():
             style = {"color": look.colour, "linewidth": 1, "marker": look.marker, "markersize": 3, "markeredgewidth": 0}
@@ -93,11 +131,16 @@ def calibration(suite: Suite, lines: Sequence[Summary]) -> Drawing:
         style = {"color": INK, "linewidth": 1, "linestyle": "--", "zorder": 4}
         _draw_curve(panel, [found.get((task.name, REFERENCE, m)) for m in metrics], style)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-    figure.supxlabel("nominal level of the central interval", fontsize=7.5)
-    figure.supylabel("share of exact draws inside", fontsize=7.5)
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="exact posterior (reference)")
-    legend(figure, [floor, *handles(suite.methods, line=True)])
-    return Drawing("calibration", figure, _csv(suite, found, metrics))
+    band = [Patch(facecolor=_BAND, label=f"calibrated, {LEVEL:.0%}")] if banded else []
+    legend(figure, [*band, floor, *handles(suite.methods, line=True)])
+    return Drawing(stem, figure, _csv(suite, found, metrics))
+
+
+def _draw_band(panel: Axes, num_measurements: int) -> None:
+    levels = np.linspace(0, 1, 101)
+    low, high = np.transpose([sampling_band(level, num_measurements) for level in levels])
+    panel.fill_between(levels, low, high, color=_BAND, alpha=0.5, linewidth=0, zorder=1)
 
 
 def _draw_floor(axes: Axes, row: int, line: Summary | None) -> None:
@@ -156,4 +199,4 @@ def _means(lines: Sequence[Summary], metric: str) -> list[float]:
 
 
 def _level(metric: str) -> float:
-    return float(metric.removeprefix(COVERAGE))
+    return float(metric.rpartition("@")[2])

@@ -26,6 +26,12 @@ CAPTIONS = {
     "too far, above it their mean is off.",
     "calibration": "Share of exact posterior draws inside the central interval of a method's samples, against its "
     "nominal level. Below the diagonal a method is too sure of itself, above it too cautious.",
+    "tarp": "TARP expected coverage: share of measurements where at most so many of the samples are nearer to a "
+    "reference point than x_true. Grey band: where a calibrated sampler is at 99 % of such sets of measurements, level by level. "
+    "Above it samples spread too far, below it too little. The exact posterior (dashed) leaves it where the prior is "
+    "not the law of the images.",
+    "sbc": "Simulation-based calibration: distribution of the rank of x_true among the samples by data misfit, in the "
+    "band of a calibrated sampler, as above. Above the band samples are off the data, below it they fit them too well.",
     "collapse": "Coverage of 90 % intervals against diversity over that of the exact posterior: a small marker for "
     "each task, a large one for their mean (geometric of the ratios). The star is the exact posterior. Methods trained "
     "by reverse KL tend to the shaded corner, where samples are too much alike and intervals too narrow. Not shown: "

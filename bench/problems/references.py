@@ -1,0 +1,74 @@
+"""Reading the stored exact draws of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from bench.artefacts import ArtefactError, Json, read_tensors
+from bench.problems.exact import Conjugate, Enumeration
+
+WITH_FORMULA = (Conjugate.kind, Enumeration.kind)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Exact draws x_a, x_b `(M, e, *x)` and moments `(M, *x)`; `why_not[i]` says why they are not admitted, or "".
+
+    teacher: draws of the exact posterior under the prior that this one was distilled from, where there is such a prior.
+    """
+
+    x_a: Tensor
+    x_b: Tensor
+    mean: Tensor
+    std: Tensor
+    why_not: tuple[str, ...]
+    moments_are_of_x_a: bool  # no formula gave them
+    teacher: Exact | None = None
+
+    def swapped(self) -> Exact:
+        """The two sets in each other's place."""
+        mean, std = (self.x_b.mean(1), self.x_b.std(1)) if self.moments_are_of_x_a else (self.mean, self.std)
+        teacher = self.teacher and self.teacher.swapped()
+        return Exact(self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher)
+
+
+def read_same_measurements(path: Path, observations: Json) -> tuple[dict[str, Tensor], Json]:
+    """Tensors and header of a file that was made from those measurements; ArtefactError if it was not."""
+    tensors, header = read_tensors(path)
+    found, expected = header.get("observations_sha256"), observations["observations_sha256"]
+    if found != expected:
+        raise ArtefactError(
+            f"{path}: was made from measurements {str(found)[:12]}, expected those of {observations['task']}, "
+            f"{expected[:12]}; delete it and run the same command again"
+        )
+    return tensors, header
+
+
+def read_exact(path: Path, observations: Json, num_samples: int) -> Exact:
+    """ArtefactError where there are fewer draws than samples: blocks of them are the floor."""
+    tensors, header = read_same_measurements(path, observations)
+    num_draws = min(tensors["x_a"].shape[1], tensors["x_b"].shape[1])
+    if num_draws < num_samples:
+        raise ArtefactError(
+            f"{path}: holds {num_draws} exact draws, expected num_samples = {num_samples} or more; raise num_reference"
+        )
+    finite = {name: tensor.nan_to_num(0, 0, 0) for name, tensor in tensors.items()}  # what is not admitted may hold NaN
+    own = [finite[name] for name in ("x_a", "x_b", "mean", "std")]
+    moments_are_of_x_a = header["kind"] not in WITH_FORMULA
+    return Exact(*own, _why_not_admitted(header["reasons"]), moments_are_of_x_a, _teacher(finite, header))
+
+
+def _teacher(tensors: dict[str, Tensor], header: Json) -> Exact | None:
+    if "teacher_a" not in tensors:
+        return None
+    draws = [tensors[f"teacher_{name}"] for name in ("a", "b", "mean", "std")]
+    reasons = header.get("teacher_reasons", [""] * len(draws[0]))  # none where a formula drew them
+    return Exact(*draws, _why_not_admitted(reasons), moments_are_of_x_a=False)
+
+
+def _why_not_admitted(reasons: Sequence[str]) -> tuple[str, ...]:
+    return tuple(reason and f"n/a (reference not admitted: {reason})" for reason in reasons)

@@ -1,0 +1,319 @@
+"""Diversity, calibration and fit without truth: closed forms, the right side, and which column catches which fault."""
+
+import math
+from functools import cache
+
+import pytest
+import torch
+
+from bench.metrics import distances, spread
+from bench.metrics.calibration import mean_rank, rank_interval, share_below, share_interval, spread_of_ranks, to_points
+from bench.metrics.checks import BAND, NEIGHBOURS, RANKS, SPREAD, WIDTH_OF_KSD, WIDTH_OF_VENDI
+from bench.metrics.compute import Truth, compute, compute_pooled
+from bench.metrics.definitions import METRICS
+from bench.metrics.metric import LEVELS
+from bench.metrics.predictive import largest_exceeded, squares_exceeded
+from bench.metrics.stein import compute_stein, gradient, stein_discrepancy, stein_ratio
+from bench.priors.gmm import GMM
+from bench.problems import make_problem
+from bench.problems.exact import Conjugate
+from bench.report.figures.curves import sampling_band
+from bench.rng import Rng
+from bench.types import Cap
+
+DOUBLE = torch.float64
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+
+
+def uniform(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+
+
+def errors_off(values: torch.Tensor, expected: float) -> float:
+    """How many standard errors the mean of independent values is from its expectation."""
+    return ((values.mean() - expected) / (values.std() / math.sqrt(len(values)))).item()
+
+
+# --- distances between samples ------------------------------------------------------------------------------------
+
+
+def test_clusters_of_far_clumps():
+    # two simplices of 8 points with sides 1, 5 apart: of the 9 points outside a cluster 1 is at 1, 8 are at 5
+    within = torch.full((16, 16), 5.0, dtype=DOUBLE)
+    within[:8, :8] = within[8:, 8:] = 1
+    within.fill_diagonal_(0)
+    for scale in (1, 0.01):
+        found = spread.cluster_ratio(scale * within[None], resolution=1e-4)
+        torch.testing.assert_close(found, torch.tensor([(1 + 8 * 5) / 9], dtype=DOUBLE))
+    simplex = (1 - torch.eye(8, dtype=DOUBLE))[None]
+    assert spread.cluster_ratio(simplex, 1e-4).tolist() == [1] and spread.cluster_ratio(0 * simplex, 1e-4).isnan().all()
+
+
+def test_vendi_counts_different_samples():
+    s, dimension = 12, 4
+    far, same = 100 * (1 - torch.eye(s, dtype=DOUBLE))[None], torch.zeros(1, s, s, dtype=DOUBLE)
+    found = [spread.vendi(within, dimension).item() for within in (far, same)]
+    assert found == pytest.approx([s, 1])
+    groups = (torch.arange(s)[:, None] < 3) != (torch.arange(s) < 3)  # 3 and 9 equal samples, far from each other
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert spread.vendi(100.0 * groups[None].double(), dimension).item() == pytest.approx(math.exp(entropy))
+    distance = 0.3
+    likeness = math.exp(-(distance**2) / (2 * dimension * WIDTH_OF_VENDI**2))
+    shares = torch.tensor([1 + likeness, 1 - likeness], dtype=DOUBLE) / 2  # eigenvalues of the two by two kernel
+    expected = (-(shares * shares.log()).sum()).exp().item()
+    pair = distance * (1 - torch.eye(2, dtype=DOUBLE))[None]
+    assert spread.vendi(pair, dimension).item() == pytest.approx(expected)
+
+
+# --- null space and range -----------------------------------------------------------------------------------------
+
+
+def axes(operator: str, parameters: dict, shape: tuple = (1, 4, 4), num: int = 3):
+    problem = make_problem(operator, parameters, 0.1, shape)
+    noise = torch.zeros(num, *problem.operator.measured_shape(shape), dtype=DOUBLE)
+    y = problem.measure(normal(num, *shape), noise, uniform(num, *shape))
+    return spread.axes_of(problem, y, shape), problem, y
+
+
+def test_pooling_sees_the_means_of_blocks():
+    found, *_ = axes("average-pool", {"factor": 2})
+    assert found.vectors.shape[0] == 1 and found.seen.sum() == 4 and found.why_not == {}
+    x = normal(3, 10, 1, 4, 4)
+    null, seen = found.variances(x.flatten(2))
+    means = torch.nn.functional.avg_pool2d(x.flatten(0, 1), 2).unflatten(0, (3, 10))
+    # what is seen of x is the mean of its block in each pixel: 4 pixels per block, of 16
+    torch.testing.assert_close(seen, 4 * means.var(1).sum((1, 2, 3)) / 16)
+    torch.testing.assert_close(null + seen, x.flatten(2).var(1).mean(1))
+
+
+def test_masks_are_those_of_each_measurement():
+    found, problem, y = axes("inpaint-random", {"visible_fraction": 0.5})
+    mask = problem.unpack(y)[1].flatten(1)
+    assert (mask[0] != mask[1]).any()
+    x = normal(3, 10, 16)
+    null, seen = found.variances(x)
+    torch.testing.assert_close(seen, (x.var(1) * mask).mean(1))
+    torch.testing.assert_close(null, (x.var(1) * (1 - mask)).mean(1))
+
+
+def test_parts_that_do_not_exist_have_reasons():
+    none = {"diversity_null": spread.NO_NULL_SPACE, "diversity_null_ratio": spread.NO_NULL_SPACE}
+    assert axes("denoise", {})[0].why_not == axes("blur", {"kernel_size": 3, "std": 0.8})[0].why_not == none
+    assert spread.why_no_split(Cap.GRAD, 64) == "n/a (operator is not linear)"
+    assert spread.why_no_split(Cap.LINEAR, 3072) == "n/a (images of more than 1024 values)"
+    assert spread.why_no_split(Cap.LINEAR, 64) == ""
+
+
+# --- ranks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_values", [1, 3, None])
+def test_ranks_of_equal_distributions_are_uniform(num_values):
+    def draw(*shape: int, seed: int) -> torch.Tensor:
+        return normal(*shape, seed=seed) if num_values is None else (uniform(*shape, seed=seed) * num_values).floor()
+
+    ranks = rank_interval(draw(2000, 9, 4, seed=0), draw(2000, 5, 4, seed=1))
+    expected = {level: level for level in LEVELS}
+    found = {level: share_below(*ranks, level) for level in LEVELS} | {"mean": mean_rank(*ranks)}
+    found |= {"spread": spread_of_ranks(*ranks)}
+    for name, value in (expected | {"mean": 0.5, "spread": 1.0}).items():
+        if num_values == 1:  # all tied: the rank is uniform on [0, 1] each time
+            torch.testing.assert_close(found[name], torch.full((2000,), value, dtype=DOUBLE))
+        else:
+            assert abs(errors_off(found[name], value)) < 4
+
+
+def test_points_are_fixed_and_know_nothing():
+    x = normal(3, 5, 6)
+    assert to_points(x).shape == (3, 5, 16)
+    assert (to_points(x)[1] == to_points(x[1:2])[0]).all()  # the same for every measurement, whatever is beside it
+    center = to_points(torch.zeros(1, 1, 6, dtype=DOUBLE))
+    assert (center <= math.sqrt(6)).all()  # inside the cube [-1, 1]^6
+
+
+@pytest.mark.parametrize("num", [1, 3, 16, 40])
+def test_interval_and_band_are_one_test(num):
+    for level in LEVELS:
+        low, high = sampling_band(level, num)
+        log_choose = [math.log(math.comb(num, k)) for k in range(num + 1)]
+        mass = [math.exp(c + k * math.log(level) + (num - k) * math.log(1 - level)) for k, c in enumerate(log_choose)]
+        inside = [low <= k / num <= high for k in range(num + 1)]
+        assert sum(m for m, within in zip(mass, inside) if within) >= BAND
+        for k, within in enumerate(inside):
+            ends = share_interval(k / num, num)
+            assert (ends[0] < level < ends[1]) == within
+
+
+# --- Stein --------------------------------------------------------------------------------------------------------
+
+
+def test_stein_discrepancy_is_the_kernel_differentiated():
+    x, scores = normal(1, 2, 5), 3 * normal(1, 2, 5, seed=1)
+
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (1 + (a - b).square().sum() / (5 * WIDTH_OF_KSD**2)) ** -0.5
+
+    a, b = (0.1 * row for row in x[0])
+    of_a, of_b = scores[0]
+    by_a, by_b = torch.autograd.functional.jacobian(kernel, (a, b))
+    trace = torch.autograd.functional.hessian(kernel, (a, b))[0][1].trace()
+    expected = of_a @ of_b * kernel(a, b) + of_a @ by_b + of_b @ by_a + trace
+    found = stein_discrepancy(0.1 * x, scores)
+    torch.testing.assert_close(found, expected[None] / 5)
+
+
+def test_stein_ratio_of_a_gaussian_is_the_ratio_of_variances():
+    std = torch.logspace(math.log10(0.05), 0, 12, dtype=DOUBLE)  # of its pixels
+    x = std * normal(400, 16, 12)
+    for scale in (0.7, 1.0, 1.3):
+        found = compute_stein(scale * x, -scale * x / std.square())
+        assert abs(errors_off(found["stein_ratio"], scale**2)) < 4
+        assert scale != 1 or abs(errors_off(found["ksd2-imq"], 0)) < 4  # unbiased
+    shifted = x + std
+    found = compute_stein(shifted, -shifted / std.square())  # the ratio is blind to a bias, the discrepancy is not
+    assert abs(errors_off(found["stein_ratio"], 1)) < 4 and errors_off(found["ksd2-imq"], 0) > 6
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.3])
+def test_stein_discrepancy_sees_spread_in_few_dimensions(scale):
+    x = 0.2 * scale * normal(100, 100, 2)
+    assert errors_off(stein_discrepancy(x, -x / 0.04), 0) > 6
+
+
+def test_collapsed_samples_have_a_positive_discrepancy():
+    x = torch.zeros(1, 8, 6, dtype=DOUBLE)
+    # equal points where the score is zero: D / l^2 over D, l^2 = D h^2
+    assert stein_discrepancy(x, x).item() == pytest.approx(1 / (6 * WIDTH_OF_KSD**2))
+    assert stein_ratio(x, x).item() == 0
+
+
+# --- posterior predictive checks ----------------------------------------------------------------------------------
+
+
+def test_predictive_probabilities_in_closed_form():
+    residual = torch.tensor([[[0.3, -1.2]], [[2.0, 0.0]]], dtype=DOUBLE)
+    two = torch.full((2,), 2.0, dtype=DOUBLE)
+    expected = (-residual.square().sum(2) / 2).exp()  # chi-square of two degrees
+    torch.testing.assert_close(squares_exceeded(residual, two), expected)
+    largest = torch.tensor([[1.2], [2.0]], dtype=DOUBLE)
+    inside = torch.special.erf(largest / math.sqrt(2))
+    torch.testing.assert_close(largest_exceeded(residual, two), 1 - inside**2)
+    assert largest_exceeded(40 + residual, two).max() < 1e-300  # not lost in rounding
+    assert largest_exceeded(0 * residual, two).tolist() == [[1], [1]]
+
+
+def test_predictive_probabilities_of_noise_are_uniform():
+    noise, num = normal(1, 4000, 20), torch.tensor([20.0], dtype=DOUBLE)
+    for found in (squares_exceeded(noise, num), largest_exceeded(noise, num)):
+        p = found[0].sort().values
+        # Kolmogorov's bound at 1e-4: sqrt(log(2e4) / (2 * 4000)) = 0.035
+        assert (p - torch.arange(4000) / 4000).abs().max() < 0.035
+
+
+# --- which column catches which sampler -----------------------------------------------------------------------------
+
+M, S, SHAPE = 96, 32, (1, 4, 4)
+GOALS = {metric.id: metric.better for metric in METRICS}
+
+
+@cache
+def judged() -> dict[str, dict[str, torch.Tensor]]:
+    """Four samplers on an exact tier: three Gaussians over 4 x 4 pixels seen through 2 x 2 averages."""
+    rng = Rng(("test", "checks"), range(M))
+    roots = 0.4 * normal(3, 16, 16, seed=1) / 4
+    covariances = roots @ roots.mT + 0.01 * torch.eye(16, dtype=DOUBLE)
+    prior = GMM(torch.tensor([0.5, 0.3, 0.2], dtype=DOUBLE), 0.5 * normal(3, *SHAPE, seed=2), covariances)
+    problem = make_problem("average-pool", {"factor": 2}, 0.1, SHAPE)
+    x_true = prior.sample(1, rng)[:, 0]
+    y = problem.measure(x_true, 0.1 * rng.randn((1, 2, 2)))
+    posterior = Conjugate(prior, problem)
+    mean, std = posterior.moments(y)
+    truth = Truth(problem, x_true, y, posterior.sample(y, 256, rng), mean, std)
+    oracle = posterior.sample(y, S, rng)
+    center = mean[:, None]
+    samplers = {
+        "perfect": oracle,
+        "collapsed": center.expand_as(oracle),
+        "wide": center + 1.3 * (oracle - center),
+        "biased": oracle + std[:, None],
+    }
+    found = {}
+    for name, x in samplers.items():
+        rows = y.repeat_interleave(S, 0)
+        score = gradient(lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y), x.flatten(0, 1), rows)
+        found[name] = compute(x, truth) | compute_stein(x, score.view_as(x)) | compute_pooled(x, truth)
+    return found
+
+
+# + and - say on which side of the goal (of the perfect sampler, where the goal is low) a sampler is
+CATCHES = {
+    "sw2-128": {"collapsed": "+", "wide": "+", "biased": "+"},
+    "energy": {"collapsed": "+", "wide": "+", "biased": "+"},
+    "c2st-energy": {"collapsed": "+", "wide": "+", "biased": "+"},
+    "coverage_exact@0.9": {"collapsed": "-", "wide": "+", "biased": "-"},
+    "sbc_spread_exact": {"collapsed": "+", "wide": "-", "biased": "+"},
+    "sbc-misfit_exact": {"collapsed": "-", "wide": "+", "biased": "+"},
+    "tarp_exact": {"collapsed": "-", "wide": "+"},
+    "ppc-chi2": {"collapsed": "+", "wide": "-", "biased": "-"},
+    "ppc-max": {"collapsed": "+", "wide": "-", "biased": "-"},
+    "mean_error": {"biased": "+"},
+    "std_ratio": {"collapsed": "-", "wide": "+"},
+    "diversity_ratio": {"collapsed": "-", "wide": "+"},
+    "diversity_null_ratio": {"collapsed": "-", "wide": "+"},
+    "diversity_range_ratio": {"collapsed": "-", "wide": "+"},
+    "pairwise-pixels_ratio": {"collapsed": "-", "wide": "+"},
+    "vendi_ratio": {"collapsed": "-", "wide": "+"},
+    "stein_ratio": {"collapsed": "-", "wide": "+"},
+    "ksd2-imq": {"collapsed": "+", "biased": "+"},
+}
+BLIND = {  # what a column does not see, which is why there are several
+    "biased": ("std_ratio", "diversity_ratio", "pairwise-pixels_ratio", "vendi_ratio", "ds6-pixels_ratio"),
+    "wide": ("ds6-pixels_ratio",),
+}
+
+
+@pytest.mark.parametrize("column", CATCHES)
+def test_which_column_catches_which_sampler(column):
+    """Five standard errors of a mean over 96 measurements are beyond chance (6e-7)."""
+    found, goal = judged(), GOALS[column]
+    goal = found["perfect"][column] if goal == "lower" else goal
+    for name, side in CATCHES[column].items():
+        off = errors_off(found[name][column] - goal, 0)
+        assert off > 5 if side == "+" else off < -5, name
+
+
+def test_a_perfect_sampler_hits_every_goal():
+    perfect = judged()["perfect"]
+    for column in {*CATCHES, "ds6-pixels_ratio", *(metric.id for metric in (*RANKS, *SPREAD))}:
+        if isinstance(GOALS[column], float) and column != "std_ratio":  # a root is biased
+            assert abs(errors_off(perfect[column], GOALS[column])) < 4, column  # 6e-5 for each of 17
+    assert abs(errors_off(perfect["energy"], 0)) < 4 and abs(errors_off(perfect["ksd2-imq"], 0)) < 4
+
+
+def test_what_a_column_is_blind_to():
+    found = judged()
+    for name, columns in BLIND.items():
+        for column in columns:
+            assert abs(errors_off(found[name][column] - found["perfect"][column], 0)) < 4 or torch.allclose(
+                found[name][column], found["perfect"][column]
+            )
+    assert (found["collapsed"]["mean_error"] < 1e-6).all()  # the mean of the posterior itself
+    assert found["collapsed"][f"ds{NEIGHBOURS}-pixels"].isnan().all()
+    gained = found["collapsed"]["psnr_sample"] - found["perfect"]["psnr_sample"]
+    assert errors_off(gained, 0) > 5  # PSNR alone prefers the collapsed one
+
+
+@pytest.mark.parametrize("statistic", ["tarp", "sbc-misfit"])
+def test_ranks_of_x_true_leave_the_band_on_the_right_side(statistic):
+    shares = {
+        name: {level: values[f"{statistic}_x_true@{level}"].mean().item() for level in LEVELS}
+        for name, values in judged().items()
+    }
+    bands = {level: sampling_band(level, M) for level in LEVELS}
+    assert all(bands[level][0] <= shares["perfect"][level] <= bands[level][1] for level in LEVELS)
+    for level in (0.5, 0.6, 0.7, 0.8):
+        assert shares["wide"][level] > bands[level][1]
+        assert shares["collapsed"][level] < bands[level][0]
