@@ -78,7 +78,8 @@ class Suite:
         made += [path for file in RUN_FILES for path in self.all_runs(file)]
         runs = [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
         states = [path for run in runs for path in self.training(*run)]
-        return [f"{self.root}/report.html", *self.tables, *self.beside, *self.curves, *self.grids, *made, *states, *self.timings]
+        shown = [f"{self.root}/report.html", *self.tables, *self.beside, *self.curves, *self.grids]
+        return [*shown, *made, *states, *self.timings]
 
     @property
     def left_out(self) -> list[list[str]]:
