@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from scipy.special import bdtr
 
+from bench.report.columns import LEFT_OUT
 from bench.report.figures.style import HAIRLINE, HEIGHT, INK, MUTED, STAR, WIDTH, Drawing
 from bench.report.figures.style import handles, labelled, legend, looks, scale, small_panels
 from bench.report.results import REFERENCE, Suite
@@ -66,7 +67,7 @@ def distance(suite: Suite, lines: Sequence[Summary]) -> Drawing:
             if _has(line):
                 style = {"color": look.colour, "marker": look.marker, **_POINT, **_BAR}
                 axes.errorbar(line.mean, level, xerr=_ends(line), **style)
-            elif line:
+            elif line and line.reason != LEFT_OUT:
                 absent.setdefault(line.reason.split(" (")[0], {})[method] = level
         for word, levels in absent.items():
             _write_absent(axes, float(np.mean(list(levels.values()))), f"{word}: {', '.join(levels)}")
@@ -156,7 +157,8 @@ def _write_absent(axes: Axes, level: float, words: str) -> None:
     words = textwrap.fill(words, 44, break_on_hyphens=False)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     place = axes.get_yaxis_transform()
-    axes.text(0.99, level, words, transform=place, fontsize=5.5, color=MUTED, ha="right", va="center", bbox=box)
+    style = {"fontsize": 5.5, "color": MUTED, "ha": "right", "va": "center", "bbox": box, "zorder": 1.5}  # below points
+    axes.text(0.99, level, words, transform=place, **style)
 
 
 def _draw_curve(panel: Axes, curve: Sequence[Summary | None], style: dict) -> None:

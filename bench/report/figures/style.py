@@ -47,10 +47,10 @@ RC = {
     "ytick.major.size": 2.5,
     "pdf.fonttype": 42,
 }
-# Okabe and Ito's colours without yellow, which is faint on white, then three darker ones
+# Okabe and Ito's colours without yellow, which is faint on white, then five darker ones
 _COLOURS = ("#0072B2", "#8a8f98", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b3a8c", "#7a4a1d")
-_COLOURS += ("#b5123e",)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H")  # one more than colours: pairs repeat after 110
+_COLOURS += ("#b5123e", "#3d6b2f", "#2f3e6b")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H")  # one fewer than colours: pairs repeat after 132
 
 
 @dataclass(frozen=True)
