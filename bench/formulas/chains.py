@@ -3,8 +3,10 @@
 Title: Rank-normalization, folding, and localization: an improved R-hat for assessing convergence of MCMC
 Venue: Bayesian Analysis 16(2), 2021, equations (1) to (14)
 URL: https://arxiv.org/abs/1903.08008
-Deviations: in halves of fewer than 8 states the sum of autocorrelations runs to the last lag, where it otherwise stops
-three lags before, as in Stan and ArviZ, and would have no terms left: chains of a few states have a number, too.
+Deviations: equal to ArviZ 0.22 but for chains that ArviZ cannot judge. In halves of fewer than 5 states its sum of
+autocorrelations, which stops three lags before the last, has no term, and it returns C T log10(C T) whatever the chains
+do: here the sum then runs to the last lag. Where no state differs from another it returns C T: here NaN. A single chain
+has an R-hat here, that of its halves.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-FEW_STATES = 8  # in a half: with fewer each lag counts
+FEW_STATES = 5  # in a half: with fewer each lag counts
 MIN_STATES = 4  # each half of a chain needs two states for a variance
 
 
@@ -32,8 +34,11 @@ def rank_normalise(chains: Tensor) -> Tensor:
 
 def folded(chains: Tensor) -> Tensor:
     """Distance of each state from the median of all, `(..., C, T)`: chains of equal means, but not spreads, differ."""
-    values = chains.flatten(-2)
-    return (chains - values.quantile(0.5, -1)[..., None, None]).abs()
+    ordered = chains.flatten(-2).sort(-1).values
+    size = ordered.shape[-1]
+    # not quantile(0.5), which rounds otherwise: the two states beside the median would not tie
+    median = (ordered[..., (size - 1) // 2] + ordered[..., size // 2]) / 2
+    return (chains - median[..., None, None]).abs()
 
 
 def rank_normalised_rhat(chains: Tensor) -> Tensor:
@@ -49,11 +54,15 @@ def bulk_effective_sample_size(chains: Tensor) -> Tensor:
 
 
 def tail_effective_sample_size(chains: Tensor, share: float = 0.05) -> Tensor:
-    """The smaller effective sample size of the two tails that each hold a `share`, `(..., C, T)` -> `(...)`."""
-    values = chains.flatten(-2)
-    ends = [values.quantile(level, -1)[..., None, None] for level in (share, 1 - share)]
-    sizes = [effective_sample_size((chains <= end).to(chains)) for end in ends]
-    return torch.fmin(*sizes)  # a tail that holds all states has none
+    """The smaller effective sample size of the two tails that each hold a `share`, `(..., C, T)` -> `(...)`.
+
+    A tail without a state beyond its end (ties) counts in full. NaN where no state differs from another.
+    """
+    ordered = chains.flatten(-2).sort(-1).values
+    in_halves = float(chains.shape[-2] * (chains.shape[-1] // 2 * 2))
+    ends = [_quantile(ordered, level)[..., None, None] for level in (share, 1 - share)]
+    sizes = [effective_sample_size((chains <= end).to(chains)).nan_to_num(nan=in_halves) for end in ends]
+    return torch.where(ordered[..., 0] == ordered[..., -1], math.nan, torch.minimum(*sizes))
 
 
 def split_rhat(chains: Tensor) -> Tensor:
@@ -91,7 +100,9 @@ def _effective_size(halves: Tensor) -> Tensor:
     monotone = torch.where(positive, pairs, 0.0).cummin(-1).values
     end = positive.sum(-1, keepdim=True)
     evens = torch.nn.functional.pad(correlation[..., 0 : pairs.shape[-1] * 2 : 2], (0, 1))
-    last = evens.gather(-1, end).squeeze(-1).clamp(min=0)
+    last = evens.gather(-1, end)
+    ran_out = torch.nn.functional.pad(pairs, (0, 1)).gather(-1, end) > 0  # of lags, before a pair ended the sum
+    last = torch.where(ran_out, last, last.clamp(min=0)).squeeze(-1)
     return size / (2 * monotone.sum(-1) - 1 + last).clamp(min=1 / math.log10(size))
 
 
@@ -132,6 +143,18 @@ def _halved(chains: Tensor) -> Tensor:
         raise ValueError(f"chains have {num_states} states, expected at least {MIN_STATES}")
     half = num_states // 2
     return torch.cat([chains[..., :half], chains[..., num_states - half :]], -2)
+
+
+def _quantile(ordered: Tensor, level: float) -> Tensor:
+    """Linear between the states, `(..., N)` ascending -> `(...)`, in the order of operations of SciPy's mquantiles.
+
+    Where it falls on a state, rounding says on which side of it the state lies.
+    """
+    size = ordered.shape[-1]
+    position = size * level + (1 + level * (1 - 1 - 1))
+    below = min(max(math.floor(position), 1), size - 1)
+    weight = min(max(position - below, 0.0), 1.0)
+    return (1 - weight) * ordered[..., below - 1] + weight * ordered[..., below]
 
 
 def _variances(halves: Tensor) -> tuple[Tensor, Tensor]:

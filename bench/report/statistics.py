@@ -29,15 +29,17 @@ COSTS = {
     "one; a rough figure like seconds_per_sample; low and high are the range over seeds",
     "train_nfe": "rows through the prior's network forward in the whole of that training, 0 for a method without one; "
     "what a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
-    "ess_per_second": "effective samples per second of sampling (training apart): mean ess_bulk of a chain method over "
-    "the seconds of all samples of a measurement; independent samples count one each; low and high are the range over "
-    "seeds",
-    "ess_per_nfe": "effective samples, counted like those of ess_per_second, per row through the prior's network, "
-    "forward and backward; low and high are the range over seeds",
+    "ess_per_second": "effective samples per second of sampling alone (training has its own columns): of a chain method "
+    "mean ess_bulk over the seconds of all samples of a measurement, seconds_per_sample times their number; independent "
+    "samples count one each, coupled ones have no number; a rough figure like seconds_per_sample; low and high are the "
+    "range over seeds",
+    "ess_per_nfe": "effective samples, counted like those of ess_per_second, per row through the prior's network while "
+    "sampling, forward rows and backward rows added (nfe + nfe_vjp); low and high are the range over seeds",
 }
 EFFICIENCIES = ("ess_per_second", "ess_per_nfe")
 EFFECTIVE = "ess_bulk"
 NO_ROWS = "n/a (no network rows)"
+NOT_MEASURED = "n/a (not measured)"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def _summarise_task(task: Task, suite: Suite) -> list[Summary]:
         Summary(task.name, *key, *intervals.get(key, nothing), len(column.failed), column.reason)
         for key, column in columns.items()
     ]
-    return lines + [_cost(task, suite, method, name) for method in (REFERENCE, *suite.methods) for name in COSTS]
+    effective = {method: columns.get((method, EFFECTIVE)) for method in (REFERENCE, *suite.methods)}
+    return lines + [_cost(task, suite, name, method, effective[method]) for method in effective for name in COSTS]
 
 
 def _intervals(columns: Iterable[Column]) -> dict[tuple[str, str], tuple[float | None, ...]]:
@@ -95,7 +98,7 @@ def _intervals(columns: Iterable[Column]) -> dict[tuple[str, str], tuple[float |
     return found
 
 
-def _cost(task: Task, suite: Suite, method: str, name: str) -> Summary:
+def _cost(task: Task, suite: Suite, name: str, method: str, effective: Column | None) -> Summary:
     runs = [run for run in task.runs if run.method == method]
     stopped = next((run for run in runs if run.header.get("status", "ok") != "ok"), None)
     if not runs:
@@ -106,28 +109,24 @@ def _cost(task: Task, suite: Suite, method: str, name: str) -> Summary:
         reason = in_words(stopped.header["status"], stopped.header.get("reason", ""))
         return Summary(task.name, method, name, None, None, None, failed, reason)
     if name in EFFICIENCIES:
-        return _efficiency(task, suite, method, name, runs)
+        return _efficiency(task, suite, name, runs, effective or Column(method, EFFECTIVE, {}, {}, {0: NOT_MEASURED}))
     values = [_cost_of(run, name) for run in runs]
     return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
 
 
-def _efficiency(task: Task, suite: Suite, method: str, name: str, runs: Sequence[Run]) -> Summary:
-    spent = [_seconds(run) if name == "ess_per_second" else run.cost["nfe"] + run.cost["nfe_vjp"] for run in runs]
-    sizes = [effective_samples(task, run, suite.num_samples) for run in runs]
-    why_not = NO_ROWS if min(spent) == 0 else next((size for size in sizes if isinstance(size, str)), "")
-    if why_not:
-        return Summary(task.name, method, name, None, None, None, 0, why_not)
-    values = [size / (suite.num_samples * cost) for size, cost in zip(sizes, spent, strict=True)]
-    return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
-
-
-def effective_samples(task: Task, run: Run, num_samples: int) -> float | str:
-    """How many independent samples the `num_samples` of a measurement are worth, mean over measurements; or why not."""
-    if run.header.get("joint") != "chain":
-        return float(num_samples)
-    scores = [x for x in task.scores if (x.method, x.seed, x.metric) == (run.method, run.seed, EFFECTIVE)]
-    values = [x.value for x in scores if x.value is not None]
-    return float(np.mean(values)) if values else next((x.reason for x in scores), "n/a (not measured)")
+def _efficiency(task: Task, suite: Suite, name: str, runs: Sequence[Run], effective: Column) -> Summary:
+    """`effective` is the column ess_bulk of the method: without it a chain's samples have no worth."""
+    runs = sorted(runs, key=lambda run: run.seed)
+    spent = np.array([_seconds(x) if name == "ess_per_second" else x.cost["nfe"] + x.cost["nfe_vjp"] for x in runs])
+    is_independent = all(run.header["joint"] == "independent" for run in runs)
+    has_number = not effective.failed and (is_independent or bool(effective.values))
+    if not has_number or not spent.all():
+        reason = effective.reason if not has_number else NO_ROWS
+        return Summary(task.name, effective.method, name, None, None, None, len(effective.failed), reason)
+    sizes = suite.num_samples if is_independent else effective.array().mean(0)
+    values = sizes / (suite.num_samples * spent)
+    reason = "" if is_independent else effective.reason
+    return Summary(task.name, effective.method, name, values.mean(), values.min(), values.max(), 0, reason)
 
 
 def _seconds(run: Run) -> float:

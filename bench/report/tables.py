@@ -10,7 +10,7 @@ from bench.report.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS, Comparison, 
 from bench.report.headers import task_header
 from bench.report.ranks import Ranking, rankings
 from bench.report.results import REFERENCE, Source, Suite, Task
-from bench.report.statistics import COSTS, INTERVAL, Summary, effective_samples
+from bench.report.statistics import COSTS, EFFECTIVE, INTERVAL, Summary
 from bench.report.text import rounded, shortened
 
 # metric -> what a good sampler does: goes up, goes down, or hits a value; the columns of each task's table
@@ -105,10 +105,11 @@ class Table:
         return tuple(f"{', '.join(names)}: {reason}" for reason, names in whose.items())
 
 
-DIVERSITY = ("diversity_ratio", "pairwise-pixels", "percept-digits-v1_pairwise")
-EFFECTIVE = (
-    "Samples that are states of a chain depend on each other: beside their diversity stands how many independent ones they "
-    "are worth (mean ess_bulk over measurements). Other samples count in full."
+DIVERSITY = ("diversity_ratio", "pairwise")  # in the ids of the columns that say how unlike each other samples are
+IN_CHAINS = (
+    "Samples that are states of chains depend on each other: beside their diversity stands how many independent samples "
+    "they are worth (ess_bulk, mean over measurements), ? where that is not known. States that alternate around their "
+    "mean may be worth more than their number."
 )
 COLLAPSE = (
     "Collapse, the vice of reverse-KL training, shows in two columns at once: diversity_ratio well below 1 (samples "
@@ -129,7 +130,8 @@ def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Co
         measured = {x.metric for x in of_task if x.mean is not None or not _is_optional(x.metric)}
         columns = tuple((metric, goal) for metric, goal in COLUMNS.items() if metric in measured)
         rows = tuple(_row(m, [found[task.name, m, metric] for metric, _ in columns], bold) for m in methods)
-        rows = tuple(_with_effective(row, columns, _effective(suite, task, row.method)) for row in rows)
+        worth = {m: _effective(suite, task, m, found.get((task.name, m, EFFECTIVE))) for m in methods}
+        rows = tuple(_with_effective(row, columns, worth[row.method]) for row in rows)
         resolved = resolution(comparisons, {metric: (task.name, metric) for metric, goal in columns if goal})
         return Table(task.name, task_header(task), columns, rows, resolution=resolved)
 
@@ -196,7 +198,7 @@ def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
         "oracle: exact draws through the same machinery as a method, so it must sit on the floor; "
         "unconditional: draws from the prior that ignore the measurement, the ceiling.",
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
-        *((EFFECTIVE,) if any(run.header.get("joint") == "chain" for task in suite.tasks for run in task.runs) else ()),
+        *((IN_CHAINS,) if _has_chains(suite) and any(_is_diversity(name) for name in columns) else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
         *made_by(suite.sources),
     )
@@ -256,17 +258,31 @@ def _row(method: str, lines: Sequence[Summary], bold: frozenset[tuple[str, str, 
 
 def _with_effective(row: Row, columns: Sequence[tuple[str, str]], remark: str) -> Row:
     """The row with a remark at its diversity."""
-    names = [name for name, _ in columns]
-    cells = [replace(cell, remark=remark) if name in DIVERSITY else cell for name, cell in zip(names, row.cells, strict=True)]
-    return replace(row, cells=tuple(cells))
+    pairs = zip(columns, row.cells, strict=True)
+    cells = tuple(replace(cell, remark=remark) if _is_diversity(name) else cell for (name, _), cell in pairs)
+    return replace(row, cells=cells)
 
 
-def _effective(suite: Suite, task: Task, method: str) -> str:
-    """`11 of 64 effective` for a method whose samples are states of chains."""
-    runs = [run for run in task.runs if run.method == method and run.header.get("joint") == "chain"]
-    sizes = [effective_samples(task, run, suite.num_samples) for run in runs]
-    known = [size for size in sizes if not isinstance(size, str)]
-    return f"{sum(known) / len(known):.0f} of {suite.num_samples} effective" if known else ""
+def _effective(suite: Suite, task: Task, method: str, line: Summary | None) -> str:
+    """`11 of 64 effective` for a method whose samples are states of chains; `line` is its ess_bulk."""
+    if not any(run.method == method and run.header["joint"] == "chain" for run in task.runs):
+        return ""
+    if line is None or line.mean is None:
+        return f"? of {suite.num_samples} effective"
+    return f"{line.mean:.0f} of {suite.num_samples} effective" + (f", {_extent(line.reason)}" if line.reason else "")
+
+
+def _extent(reason: str) -> str:
+    """`over 3 of 16 measurements` of the reason of a mean over some."""
+    return reason.split(":")[0]
+
+
+def _has_chains(suite: Suite) -> bool:
+    return any(run.header["joint"] == "chain" for task in suite.tasks for run in task.runs)
+
+
+def _is_diversity(metric: str) -> bool:
+    return any(part in metric for part in DIVERSITY)
 
 
 def _cell(line: Summary | None, bold: frozenset[tuple[str, str, str]]) -> Cell:
