@@ -25,6 +25,7 @@ TASKS = {
 }
 LEFT_OUT = (("gmm-phase", "ods-single"), ("atoms-sr4", "ods-single"))
 RESTRICTED = {"ods-single": 3}  # method -> number of measurements
+JOINT = {"oracle": "coupled", "latent_langevin": "chain"}  # the samples of other methods are independent
 TRAINING = {"aps": (30.0, 400_000)}  # method -> seconds and rows
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # how wrong each method is: shift of its samples and factor of their spread
@@ -34,6 +35,7 @@ WRONG |= {"aps": (0.05, 0.45), "ods-single": (0.02, 1.05)}
 BIAS = 0.06  # of the map
 FAMILIES = {"gmm": "gmm", "atoms": "atoms", "gmm_map": "consistency"}
 NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"
+WORTH = (5.0, 7.0)  # effective number of a chain's samples, of even and of odd measurements
 FAILURE = "failed (ValueError: step 17 gave | values_of 100% NaN)"
 
 
@@ -100,6 +102,7 @@ def _write_run(folder: Path, task: str, method: str, truth: np.ndarray, rng: np.
     measured = RESTRICTED.get(method, NUM_MEASUREMENTS)
     x[measured:] = np.nan
     header = {"task": task, "method": method, "seed": 0, "status": state, "reason": reason, **common}
+    header |= {"joint": JOINT.get(method, "independent") if state == "ok" else "independent"}
     write_tensors(folder / "samples.safetensors", {"x": x}, header | {"num_measurements": measured})
     steps = {"dps": 200, "dps-n1000": 1000, "latent_langevin": 12000, "ods-single": 3000}.get(method, 0)
     cost = {"nfe": steps, "nfe_vjp": steps, "rows": measured * NUM_SAMPLES, "seconds": 0.01 + 0.02 * steps}
@@ -125,6 +128,9 @@ def _metrics(task: str, rng: np.random.Generator) -> str:
             absent = () if task.startswith("gmm_map") else ("sw2-128_total", "energy_total", "mean_error_total")
             rows += [(task, method, 0, i, metric, None, words or NO_TEACHER) for metric in absent]
             rows.append((task, method, 0, i, "rhat", None, words or "n/a (not a chain)"))
+            joint = JOINT.get(method, "independent")
+            worth = None if words or joint != "chain" else WORTH[i % 2]
+            rows.append((task, method, 0, i, "ess_bulk", worth, "" if worth else words or f"n/a ({joint} samples)"))
         words = _why_not(task, method, NUM_MEASUREMENTS - 1)
         for metric, value in _shares(spread).items():
             rows.append((task, method, 0, "all", metric, None if words else value, words))

@@ -65,8 +65,11 @@ def test_invariance_to_scale_and_to_order_of_chains():
 def test_chains_that_do_not_move():
     same = torch.ones(2, 10, dtype=torch.float64)
     assert split_rhat(same).isnan() and effective_sample_size(same).isnan()
-    apart = torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(2, 10)
-    assert split_rhat(apart).isposinf() and effective_sample_size(apart) <= 4
+    # every correlation is 1, and the sum has all but the last lags: of halves of 5 and 10 states 1 + 2 (3 / 2) = 4 and
+    # 1 + 2 (11 / 2) = 12 terms, so 20 / 4 = 5 and 40 / 12 = 10 / 3
+    for length, size in ((10, 5), (20, 10 / 3)):
+        apart = torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(2, length)
+        assert split_rhat(apart).isposinf() and effective_sample_size(apart).item() == pytest.approx(size)
 
 
 def test_rank_normalisation():
@@ -91,8 +94,8 @@ def recursion(shape: tuple[int, int], a: float, scale: float = 1.0) -> np.ndarra
     return x
 
 
-def generator() -> np.random.Generator:
-    return np.random.default_rng(7)
+def generator(seed: int = 7) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 CHAINS = {
@@ -102,6 +105,11 @@ CHAINS = {
     "one wider": generator().standard_normal((4, 80)) * np.array([1, 1, 1, 4.0])[:, None],
     "alternating": recursion((2, 300), -0.6),
     "ties": generator().integers(0, 4, (4, 50)).astype(float),
+    "short": recursion((4, 12), 0.9),
+    "lags run out": generator(56).standard_normal((4, 19)),
+    "no state beyond": generator(2).integers(0, 4, (5, 17)).astype(float),
+    "quantile on a state": generator(2).standard_normal((11, 11)),
+    "median between states": generator(26).standard_cauchy((4, 32)),
 }
 ARVIZ = {  # of ArviZ 0.22.0: rhat(x, method="rank"), ess(x, method="bulk"), ess(x, method="tail")
     "slow": (1.0310727169300373, 91.57293220786042, 189.92418249858542),
@@ -110,6 +118,11 @@ ARVIZ = {  # of ArviZ 0.22.0: rhat(x, method="rank"), ess(x, method="bulk"), ess
     "one wider": (1.121265084461309, 324.52233456061373, 33.74723680019049),
     "alternating": (0.9975549306209274, 1666.890750230186, 407.8639975440254),
     "ties": (1.0002886715484525, 218.66263085209886, 198.354484257679),
+    "lags run out": (1.0495491472343605, 56.91348472448152, 74.30277185501069),
+    "no state beyond": (1.0327659205577548, 92.05003061539512, 80.0),
+    "quantile on a state": (1.0043891415303061, 224.55319536740473, 160.4743912678423),
+    "median between states": (1.0394484274498481, 120.54525145402958, 87.56394372192366),
+    "short": (1.9135910150565831, 15.164190777892102, 21.818181818181817),
 }
 
 
@@ -142,3 +155,27 @@ def test_diagnostics_of_a_batch_are_those_of_each():
     both = torch.stack([torch.from_numpy(CHAINS["one wider"]), normal(4, 80)])
     for diagnostic in (rank_normalised_rhat, bulk_effective_sample_size, tail_effective_sample_size):
         torch.testing.assert_close(diagnostic(both), torch.stack([diagnostic(x) for x in both]))
+
+
+def test_agrees_with_arviz_on_short_chains_and_ties():
+    """Lags that run out, quantiles and medians that fall on states, tails without a state: from 10 states on."""
+    arviz = pytest.importorskip("arviz", minversion="0.22")
+    rng = np.random.default_rng(3)
+    for length in (*range(10, 22), 32, 33, 101):
+        for chains in (rng.standard_normal((3, length)), rng.integers(0, 4, (4, length)).astype(float)):
+            theirs = [arviz.rhat(chains, method="rank")] + [arviz.ess(chains, method=m) for m in ("bulk", "tail")]
+            # sums of some hundred terms of order one: rounding of 1e-13 at most
+            assert ours(chains) == pytest.approx([float(value) for value in theirs], rel=1e-9), length
+
+
+def test_chains_too_short_for_arviz_still_tell_states_that_repeat():
+    moving, stuck = normal(4, 8), normal(4, 1).expand(4, 8) + 1e-3 * normal(4, 8, seed=1)
+    # ArviZ gives 32 log10(32) = 48 for both; four stuck chains are worth about four samples, and eight halves no more
+    assert bulk_effective_sample_size(stuck) < 8 < bulk_effective_sample_size(moving)
+
+
+def test_tails_of_ties_and_of_chains_that_do_not_move():
+    capped = normal(4, 50).clamp(max=1.0)  # 16 % tie at the top: no state is beyond the 95 % quantile
+    assert tail_effective_sample_size(capped) <= 200
+    for diagnostic in (rank_normalised_rhat, bulk_effective_sample_size, tail_effective_sample_size):
+        assert diagnostic(torch.ones(2, 10, dtype=torch.float64)).isnan()

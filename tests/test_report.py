@@ -29,10 +29,12 @@ from bench.report.results import in_words, load
 from bench.report.statistics import summarise
 from bench.report.tables import COLUMNS, distance_table, notes, task_tables
 from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
-from synthetic_results import TRAINING, write_results
+from synthetic_results import TRAINING, WORTH, write_results
 
 FIGURES = ("fidelity-diversity", "distance", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost", "ranks")
 MAP_TASK = "gmm_map-denoise"
+STUCK, SHORT = "n/a (chains do not move)", "n/a (fewer than 4 states per chain)"
+SOME = "over 12 of 16 measurements"
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,67 @@ def test_suites_without_a_list_leave_nothing_out(fresh):
     write_json(fresh, {key: value for key, value in spec.items() if key != "left_out"})
     with pytest.raises(ArtefactError, match="gmm-phase/ods-single/seed0/samples.safetensors: is missing"):
         load(fresh)
+
+
+def test_effective_samples_per_second_and_per_row(finished):
+    found = {key: row["mean"] and float(row["mean"]) for key, row in summary_of(finished).items()}
+    worth = sum(WORTH) / 2  # a chain's samples of one measurement; equally many measurements have either
+    seconds, rows = found["gmm-phase", "latent_langevin", "seconds_per_sample"] * NUM_SAMPLES, 2 * 12000 * NUM_SAMPLES
+    # summary.csv keeps six digits
+    assert found["gmm-phase", "latent_langevin", "ess_per_second"] == pytest.approx(worth / seconds, rel=1e-4)
+    assert found["gmm-phase", "latent_langevin", "ess_per_nfe"] == pytest.approx(worth / rows, rel=1e-4)
+    dps = found["gmm-phase", "dps", "seconds_per_sample"]
+    assert found["gmm-phase", "dps", "ess_per_second"] == pytest.approx(1 / dps, rel=1e-4)  # independent: one each
+    assert found["gmm-phase", "dps", "ess_per_nfe"] == pytest.approx(1 / 400, rel=1e-4)  # 200 forward and 200 backward
+    only_some = found["gmm-inpaint-box", "ods-single", "seconds_per_sample"]
+    assert found["gmm-inpaint-box", "ods-single", "ess_per_second"] == pytest.approx(1 / only_some, rel=1e-4)
+
+
+def test_why_there_are_no_effective_samples_per_second(finished):
+    reasons = {key: row["reason"] for key, row in summary_of(finished).items()}
+    assert reasons["gmm-phase", "oracle", "ess_per_second"] == "n/a (coupled samples)"
+    assert reasons["gmm-phase", "unconditional", "ess_per_nfe"] == "n/a (no network rows)"
+    assert reasons["gmm-phase", "dps-n1000", "ess_per_second"] == FAILURE
+    assert reasons["atoms-sr4", "latent_langevin", "ess_per_nfe"] == "n/a (needs DECODER)"
+
+
+@pytest.mark.parametrize(
+    ("which", "reason", "mean", "said", "remark"),
+    [
+        ("1 3 5 7", STUCK, 68 / 12, f"{SOME}: {STUCK}", f"6 of 24 effective, {SOME}"),
+        ("all", SHORT, None, SHORT, "? of 24 effective"),
+        ("0", "failed (2 of 24 samples not finite)", None, "failed (1 of 16 measurements", "? of 24 effective"),
+    ],
+)
+def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark):
+    def edit(row):
+        is_hit = which == "all" or row["observation"] in which.split()
+        if (row["method"], row["metric"]) == ("latent_langevin", "ess_bulk") and is_hit:
+            return "", reason
+        return row["value"], row["reason"]
+
+    _edit_metrics(fresh, edit)
+    suite = load(fresh)
+    lines = summarise(suite)
+    found = {(x.method, x.metric): x for x in lines if x.task == "gmm-phase"}["latent_langevin", "ess_per_nfe"]
+    # 8 measurements are worth 5, the 4 odd ones left 7
+    expected = None if mean is None else pytest.approx(mean / (24000 * NUM_SAMPLES))
+    assert found.mean == expected and found.reason.startswith(said)
+    table = next(x for x in task_tables(suite, lines, ()) if x.title == "gmm-phase")
+    row = next(row for row in table.rows if row.method == "latent_langevin")
+    assert {cell.remark for (name, _), cell in zip(table.columns, row.cells) if name == "diversity_ratio"} == {remark}
+
+
+def test_diversity_of_chains_names_their_effective_number(finished):
+    tables = finished.parents[1] / "tables"
+    for path in (tables / "summary.md", tables / "summary.tex", finished.parents[1] / "report.html"):
+        text = path.read_text()
+        # the chain method ran on three of the four tasks, and nothing else is a chain
+        assert text.count("6 of 24 effective") == 3, path
+        assert "Samples that are states of chains" in text, path
+    row = next(line for line in (tables / "summary.md").read_text().splitlines() if line.startswith("| latent"))
+    assert re.search(r"\] \(6 of 24 effective\)", row)
+    assert "states of chains" not in (tables / "distance.md").read_text()  # has no diversity
 
 
 def _edit_metrics(spec: Path, edit) -> None:

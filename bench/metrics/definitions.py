@@ -158,16 +158,16 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "rhat",
-        "largest rank-normalised split R-hat, of the states or folded at their median, among the log likelihood and the "
-        "projections on the three leading principal directions of the exact draws",
+        "largest rank-normalised split R-hat, of the states or folded at their median, among the log likelihood and "
+        "the projections on the three leading principal directions of the exact draws",
         1.0,
         "1",
         "chain",
     ),
     Metric(
         "ess_bulk",
-        "smallest effective sample size among the functionals of rhat, of their ranks: how many independent samples the "
-        "samples of all chains are worth",
+        "smallest effective sample size among the functionals of rhat, of their ranks: how many independent samples "
+        "the samples of all chains are worth",
         "higher",
         "samples",
         "chain",

@@ -107,9 +107,9 @@ class Table:
 
 DIVERSITY = ("diversity_ratio", "pairwise")  # in the ids of the columns that say how unlike each other samples are
 IN_CHAINS = (
-    "Samples that are states of chains depend on each other: beside their diversity stands how many independent samples "
-    "they are worth (ess_bulk, mean over measurements), ? where that is not known. States that alternate around their "
-    "mean may be worth more than their number."
+    "Samples that are states of chains depend on each other: beside their diversity stands how many independent "
+    "samples they are worth (ess_bulk, mean over measurements), ? where that is not known. States that alternate "
+    "around their mean may be worth more than their number."
 )
 COLLAPSE = (
     "Collapse, the vice of reverse-KL training, shows in two columns at once: diversity_ratio well below 1 (samples "
