@@ -42,6 +42,7 @@ from bench.types import Cap
 
 Gradient = Callable[[Tensor, Tensor], Tensor]
 FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
+MOST_BLOCKS = 4  # of each set of exact draws: the floor is a mean over twice as many
 NO_REWARD = "n/a (measurement operator, no reward)"
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"
@@ -149,7 +150,7 @@ def _has_operator(judges: Judges) -> bool:
 def _score_reference(exact: Exact, judges: Judges, swapped: Judges, num_samples: int) -> Scores:
     by_block = []
     for one, judged in ((exact, judges), (exact.swapped(), swapped)):
-        num_blocks = one.x_b.shape[1] // num_samples
+        num_blocks = min(one.x_b.shape[1] // num_samples, MOST_BLOCKS)
         blocks = one.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
         by_block += [_values(block, judged) for block in blocks]
     mean = {name: torch.stack([values[name] for values in by_block]).mean(0) for name in by_block[0]}

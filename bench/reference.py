@@ -27,7 +27,7 @@ MAX_ENERGY_SHARE = 0.003  # energy distance of the two sets over twice the mean 
 MAX_SHIFT = 4.0  # distance of two means in standard errors of e independent draws each, all pixels together
 MAX_RHAT = 1.01  # Vehtari et al. 2021, https://arxiv.org/abs/1903.08008
 MIN_ESS = 200.0  # per expectation: its error is 0.07 deviations, of 64 independent samples 0.125
-NUM_TRIES = 3  # with twice the particles each time
+NUM_TRIES = 2  # the second with twice the particles
 
 
 @dataclasses.dataclass(frozen=True)
