@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.artefacts import write_bytes, write_csv
 from bench.cli import run
 from bench.provenance import provenance
-from bench.report.claims.all import ledger
+from bench.report.claims.entries import ledger
 from bench.report.claims.ledger import ledger_csv, ledger_markdown
 from bench.report.results import load
 

@@ -104,6 +104,11 @@ def seconds(task: Task, method: str) -> float:
     return float(np.mean([run.cost["seconds"] / run.cost["rows"] for run in runs(task, method)]))
 
 
+def training_seconds(task: Task, method: str) -> float:
+    """Of the training job: a rough figure like `seconds`."""
+    return float(np.mean([run.cost["train_seconds"] for run in runs(task, method)]))
+
+
 def is_chain(task: Task, method: str) -> bool:
     return any(run.header.get("joint") == "chain" for run in runs(task, method))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.report.beside import Words, markdown_words
 from bench.report.claims.evidence import Evidence, Finding
 from bench.report.text import csv_text, markdown, rounded
 
@@ -91,21 +93,24 @@ def ledger_csv(entries: Sequence[Entry]) -> str:
     return csv_text(names, rows)
 
 
-def ledger_rows(entries: Sequence[Entry]) -> tuple[tuple[str, ...], ...]:
-    """Cells under COLUMNS, all text."""
-    return tuple(
-        (x.claim.says, x.claim.source, x.claim.hypothesis, x.claim.statistic, _shown(x), x.verdict, x.why) for x in entries
-    )
+def ledger_words(entries: Sequence[Entry]) -> Words:
+    """The ledger as a table of words: what was tested first."""
+    tested = sorted(entries, key=lambda x: x.verdict == UNTESTABLE)
+    return Words(COLUMNS, tuple(_row(x) for x in tested))
 
 
 def ledger_markdown(title: str, entries: Sequence[Entry]) -> str:
-    rows = [COLUMNS, (":--",) * len(COLUMNS), *(tuple(map(markdown, row)) for row in ledger_rows(entries))]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"# {markdown(title)}\n\n{markdown(RULE)}.\n\n{table}\n"
+    return f"# {markdown(title)}\n\n{markdown(RULE)}.\n\n{markdown_words(ledger_words(entries))}\n"
+
+
+def _row(x: Entry) -> tuple[str, ...]:
+    return x.claim.says, x.claim.source, x.claim.hypothesis, x.claim.statistic, _shown(x), x.verdict, x.why
 
 
 def _shown(entry: Entry) -> str:
     if entry.effect is None:
         return ""
+    if not math.isfinite(entry.high or 0):
+        return f"{entry.effect:.3g} [{entry.low:.3g}, {entry.high:.3g}]"
     effect, low, high = rounded(entry.effect, entry.low, entry.high)
     return f"{effect} [{low}, {high}]" if low else effect
