@@ -142,7 +142,7 @@ def counted(by_task: Mapping[str, float], detail: str) -> Finding:
     values = np.array(list(by_task.values()))
     low, high = float(values.min()), float(values.max())
     mean = float(np.exp(np.log(values).mean())) if low > 0 else float(values.mean())
-    return Finding(mean, low, high, f"{detail}; range over {_of(by_task)}")
+    return Finding(min(max(mean, low), high), low, high, f"{detail}; range over {_of(by_task)}")
 
 
 def _of(by_task: Mapping[str, float]) -> str:
