@@ -226,6 +226,21 @@ rule published:
         "python -m bench.quote {input.spec}"
 
 
+rule claims:
+    input:
+        spec="<results>/specs/suite.json",
+        metrics=suite.per_task("metrics.csv"),
+        costs=suite.all_runs("cost.json"),
+        timings=suite.timings,
+        sources=suite.sources("claim"),
+    output:
+        suite.ledger,
+    message:
+        "claims of the papers"
+    shell:
+        "python -m bench.claim {input.spec}"
+
+
 rule picture:
     input:
         spec="<results>/specs/evaluate/{task}.json",
@@ -264,6 +279,7 @@ rule report:
         spec="<results>/specs/suite.json",
         tables=suite.tables,
         beside=suite.beside,
+        ledger=suite.ledger,
         figures=[*suite.curves, *suite.grids],
         sources=suite.sources("compose"),
     output:

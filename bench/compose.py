@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from bench.artefacts import write_bytes
 from bench.cli import run
 from bench.report.beside import beside
+from bench.report.claims.entries import ledger
+from bench.report.claims.ledger import ledger_words
 from bench.report.comparisons import compare
 from bench.report.cost_table import cost_notes, cost_table
 from bench.report.page.render import page
@@ -25,7 +27,8 @@ def main(spec_path: str) -> None:
     tables = task_tables(suite, lines, comparisons)
     overview, beneath = distance_table(suite, lines, comparisons), notes(suite, columns_of(tables))
     published = beside(read_papers(), verdicts_on(read_numbers(), suite, lines))
-    html = page(suite, overview, tables, _others(suite, lines), published, beneath, definitions(suite))
+    claims = ledger_words(ledger(suite))
+    html = page(suite, overview, tables, _others(suite, lines), claims, published, beneath, definitions(suite))
     write_bytes(suite.root / "report.html", html.encode())
 
 

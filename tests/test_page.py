@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import compose, quote, tabulate
+from bench import claim, compose, quote, tabulate
 from bench.artefacts import read_tensors
 from bench.report.draws import Source
 from bench.report.figures.style import looks
@@ -47,7 +47,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stem in (*CAPTIONS, *(f"grid-{task}" for task in TASKS)):
         Image.new("RGB", (40, 20)).save(figures / f"{stem}.png")
         (figures / f"{stem}.csv").write_text(f"stem,value\n{stem},1\n" * (5000 if stem.startswith("grid") else 1))
-    for verb in (tabulate, quote, compose):
+    for verb in (tabulate, quote, claim, compose):
         verb.main(str(spec))
     return spec.parents[1] / "report.html"
 

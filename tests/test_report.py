@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import compose, draw, picture, quote, tabulate
+from bench import claim, compose, draw, picture, quote, tabulate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
 from bench.metrics.definitions import METRICS
 from bench.metrics.networks import perceptual_metrics
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = write_results(tmp_path_factory.mktemp("suite"))
     for path in spec.parent.glob("evaluate/*.json"):
         picture.main(str(path))
-    for verb in (tabulate, quote, draw, compose):
+    for verb in (tabulate, quote, claim, draw, compose):
         verb.main(str(spec))
     return spec
 
@@ -490,6 +490,7 @@ def test_page_is_whole_and_needs_no_network(finished):
     for link in (link for link in page.links if not link.startswith("data:")):
         assert link[1:] in page.ids if link.startswith("#") else (finished.parents[1] / link).exists(), link
     assert "n/a (needs DECODER)" in text and "values_of 100% NaN" in text
+    assert "claims" in page.ids and "not testable here" in text
     assert "published" in page.ids and "ffhq 256 x 256, imagenet 256 x 256" in text
 
 
@@ -497,7 +498,7 @@ def test_same_results_give_the_same_bytes(finished, tmp_path):
     folder = finished.parents[1]
     paths = [*(folder / "tables").iterdir(), folder / "report.html"]
     before = [path.read_bytes() for path in paths]
-    for verb in (tabulate, quote, compose):
+    for verb in (tabulate, quote, claim, compose):
         verb.main(str(finished))
     assert [path.read_bytes() for path in paths] == before
     suite = load(finished)

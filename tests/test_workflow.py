@@ -45,6 +45,7 @@ def write(verb, spec_path):
         "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
         "tabulate": lambda: [root / f"tables/{name}" for name in TABLES],
         "quote": lambda: [root / f"tables/published.{kind}" for kind in ("csv", "md")],
+        "claim": lambda: [root / f"tables/claims.{kind}" for kind in ("csv", "md")],
         "draw": lambda: [
             root / f"figures/{stem}.{kind}"
             for stem in FIGURES
@@ -67,7 +68,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("tabulate", "quote", "picture", "draw", "compose", "toy")
+VERBS += ("tabulate", "quote", "claim", "picture", "draw", "compose", "toy")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -98,10 +99,11 @@ JOBS = {
     "picture": 2,
     "table": 1,
     "published": 1,
+    "claims": 1,
     "figure": 1,
     "report": 1,
 }
-AFTER_A_RUN = {"evaluate": 2, "picture": 2, "table": 1, "published": 1, "figure": 1, "report": 1}
+AFTER_A_RUN = {"evaluate": 2, "picture": 2, "table": 1, "published": 1, "claims": 1, "figure": 1, "report": 1}
 OF_ONE_TASK = {"evaluate": 1, "picture": 1}
 
 
@@ -345,6 +347,7 @@ def test_jobs_of_the_default_suite(tmp_path):
         "picture": 15,
         "table": 1,
         "published": 1,
+        "claims": 1,
         "figure": 1,
         "report": 1,
     }

@@ -53,6 +53,11 @@ class Suite:
         return [f"{self.root}/tables/published.{kind}" for kind in ("csv", "md")]
 
     @property
+    def ledger(self) -> list[str]:
+        """Claims of the papers, tested."""
+        return [f"{self.root}/tables/claims.{kind}" for kind in ("csv", "md")]
+
+    @property
     def published(self) -> list[str]:
         """The numbers of the papers, which are committed."""
         return sorted(map(str, PUBLISHED.glob("*.csv")))
@@ -78,7 +83,7 @@ class Suite:
         made += [path for file in RUN_FILES for path in self.all_runs(file)]
         runs = [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
         states = [path for run in runs for path in self.training(*run)]
-        shown = [f"{self.root}/report.html", *self.tables, *self.beside, *self.curves, *self.grids]
+        shown = [f"{self.root}/report.html", *self.tables, *self.beside, *self.ledger, *self.curves, *self.grids]
         return [*shown, *made, *states, *self.timings]
 
     @property

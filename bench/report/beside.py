@@ -62,8 +62,8 @@ def beside_csv(verdicts: Sequence[Verdict]) -> str:
 
 
 def beside_markdown(title: str, found: Beside) -> str:
-    parts = [f"# {markdown(title)}", f"{RULE}.", _markdown_table(found.pairs) if found.pairs.rows else f"{NO_PAIR}."]
-    return "\n\n".join([*parts, *([_markdown_table(found.gaps)] if found.gaps.rows else [])]) + "\n"
+    parts = [f"# {markdown(title)}", f"{RULE}.", markdown_words(found.pairs) if found.pairs.rows else f"{NO_PAIR}."]
+    return "\n\n".join([*parts, *([markdown_words(found.gaps)] if found.gaps.rows else [])]) + "\n"
 
 
 def in_words(difference: Difference) -> str:
@@ -103,6 +103,7 @@ def _tables(group: Sequence[Verdict]) -> str:
     return "; ".join([*tables, *(name for name in names if not name.startswith("Table"))])
 
 
-def _markdown_table(table: Words) -> str:
+def markdown_words(table: Words) -> str:
+    """A table in Markdown."""
     rows = [table.columns, (":--",) * len(table.columns), *(tuple(map(markdown, row)) for row in table.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

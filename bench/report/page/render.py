@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.markers import MarkerStyle
 from PIL import Image
 
-from bench.report.beside import NO_PAIR, RULE, Beside
+from bench.report.beside import NO_PAIR, RULE, Beside, Words
+from bench.report.claims.ledger import RULE as RULE_OF_CLAIMS
 from bench.report.figures.style import INK, STAR, looks
 from bench.report.markup import goal_text
 from bench.report.page.attachments import Attachment, attached, embedded_png, existing
@@ -59,7 +60,7 @@ GRID_CAPTION = (
     "mean and their pixelwise standard deviation for exact posterior draws and each method. Standard deviations share "
     "one colour scale per measurement. Images are grey on [-1, 1], the measurement on its own range."
 )
-TABLES = ("summary.csv", "comparisons.csv", "published.csv")
+TABLES = ("summary.csv", "comparisons.csv", "published.csv", "claims.csv")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def page(
     overview: Table,
     tables: Sequence[Table],
     others: Mapping[str, tuple[Table, Sequence[str]]],
+    claims: Words,
     published: Beside,
     notes: Sequence[str],
     definitions: Mapping[str, str],
@@ -109,6 +111,8 @@ def page(
         overview=overview,
         tables=tables,
         others=others,
+        claims=claims,
+        rule_of_claims=RULE_OF_CLAIMS,
         published=published,
         rule=RULE,
         no_pair=NO_PAIR,
