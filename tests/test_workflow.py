@@ -342,7 +342,7 @@ def test_jobs_of_the_default_suite(tmp_path):
         "observe": 15,
         "exact": 15,
         "train": 21,
-        "sample": 87,
+        "sample": 85,
         "evaluate": 15,
         "picture": 15,
         "table": 1,
