@@ -68,7 +68,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("tabulate", "quote", "claim", "picture", "draw", "compose", "toy")
+VERBS += ("clock", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy")
 SUITE = """
 name: tiny
 seeds: [0]
