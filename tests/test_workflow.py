@@ -68,7 +68,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("tabulate", "quote", "claim", "picture", "draw", "compose", "toy")
+VERBS += ("clock", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -140,7 +140,8 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     for name in ("config", "profiles", "bench/plan", "results/published"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", *(f"bench/{part}.py" for part in ("__init__", "artefacts", "cli", "preload", "weights"))):
+    parts = ("__init__", "artefacts", "cli", "lease", "preload", "weights")
+    for name in ("Snakefile", *(f"bench/{part}.py" for part in parts)):
         shutil.copy(REPOSITORY / name, folder / name)
     (folder / "bench/rehearse.py").write_text("print([])")
     (folder / "bench/stub.py").write_text(STUB)

@@ -1,4 +1,4 @@
-"""Claims on Langevin chains in noise space: cost of many samples, diversity, nearness of that diversity to the exact one."""
+"""Claims on Langevin chains in noise space: cost of many samples, and diversity, also beside the exact one."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def diversity(evidence: Evidence, equal_cost: bool, exact: bool = False) -> Find
         return "needs a dps whose NFE is within 25 % of that of latent_langevin" if any_pair else NO_PAIR
     kept = {name: x for name, x in asked.items() if comparable(evidence, *x)}
     if not kept:
-        return f"needs a task where the PSNR of posterior means differs by at most {COMPARABLE:g} dB; on {len(asked)} it differs by more"
+        lacks = f"needs a task where the PSNR of posterior means differs by at most {COMPARABLE:g} dB"
+        return f"{lacks}; on {len(asked)} it differs by more"
     found = {}
     for name, (task, chain, dps) in kept.items():
         one, other = (evidence.values(task, method, DIVERSITY) for method in (chain, dps))
@@ -130,14 +131,18 @@ def _farther(one: Values, other: Values) -> Values:
     return {i: a - b for i, (a, b) in log.items()}
 
 
-LINEAR = "Exponent of the cost of s samples of one measurement in s, from the fewest to the most that were timed: 0 is constant, 1 linear"
+LINEAR = (
+    "Exponent of the cost of s samples of one measurement in s, from the fewest to the most that were timed: 0 is "
+    "constant, 1 linear"
+)
 DIVERSE = "diversity_ratio of latent_langevin over that of dps, geometric mean, paired by measurement"
 PER_ROW = "ess_bulk per network row of latent_langevin over samples per network row of dps, geometric mean"
 CLAIMS = (
     Claim("cps-growth-rows", "cps", "Fig. 2", "S",
           "Reconstruction time is nearly constant in the number of samples per measurement",
           "Exponent of the network rows at most 0.5: eight times the samples for less than three times the rows",
-          f"{LINEAR}; network rows forward and backward, counted", 0.5, "below", partial(growth_in_samples, cost=rows_of)),
+          f"{LINEAR}; network rows forward and backward, counted", 0.5, "below",
+          partial(growth_in_samples, cost=rows_of)),
     Claim("cps-growth-seconds", "cps", "Fig. 2", "S",
           "Reconstruction time is nearly constant in the number of samples per measurement",
           "Exponent of the seconds at most 0.5",
@@ -152,7 +157,7 @@ CLAIMS = (
           "Exponent of the seconds at least 0.9: rows that share a call may be drawn for less",
           f"{LINEAR}; median seconds", 0.9, "above", partial(growth_in_samples, cost=seconds_of, module=DPS)),
     Claim("cps-growth-effective", "cps", "Fig. 2 and reviews", "R",
-          "Nearly constant time, counted in effective samples: reviewers ask what correlated states of one chain are worth",
+          "Nearly constant time, also in effective samples: reviewers ask what correlated states are worth",
           "Exponent of the network rows in the effective number of samples (ess_bulk) at most 0.5",
           "Log of the ratio of network rows over log of the ratio of effective numbers", 0.5, "below",
           growth_in_effective_samples),
@@ -166,23 +171,24 @@ CLAIMS = (
           PER_ROW, 1.0, "above", partial(per_effective_sample, one_step=False)),
     Claim("cps-diversity-equal-nfe", "cps", "Table 3", "S",
           "Samples are more diverse than those of DPS at comparable fidelity",
-          f"At equal NFE (within 25 %) and PSNR of the posterior mean within {COMPARABLE:g} dB: ratio of diversities above 1",
+          f"At equal NFE (within 25 %) and PSNR of posterior means within {COMPARABLE:g} dB: ratio above 1",
           DIVERSE, 1.0, "above", partial(diversity, equal_cost=True)),
     Claim("cps-diversity", "cps", "Table 3", "S",
           "Samples are more diverse than those of DPS at comparable fidelity",
-          f"At the NFE that each takes and PSNR of the posterior mean within {COMPARABLE:g} dB: ratio of diversities above 1",
+          f"At the NFE that each takes and PSNR of posterior means within {COMPARABLE:g} dB: ratio above 1",
           DIVERSE, 1.0, "above", partial(diversity, equal_cost=False)),
     Claim("cps-diversity-exact-equal-nfe", "cps", "Table 3", "S",
           "That diversity is a virtue: it is that of the posterior",
-          "At equal NFE and comparable fidelity: nearer to the exact diversity than DPS, difference below 0",
+          "At equal NFE and comparable fidelity: nearer to the exact diversity, difference below 0",
           "|log diversity_ratio| of latent_langevin minus that of dps, mean, paired by measurement", 0.0, "below",
           partial(diversity, equal_cost=True, exact=True)),
     Claim("cps-diversity-exact", "cps", "Table 3", "S",
           "That diversity is a virtue: it is that of the posterior",
-          "At the NFE that each takes and comparable fidelity: nearer to the exact diversity than DPS, difference below 0",
+          "At the NFE that each takes and comparable fidelity: nearer to the exact diversity, difference below 0",
           "|log diversity_ratio| of latent_langevin minus that of dps, mean, paired by measurement", 0.0, "below",
           partial(diversity, equal_cost=False, exact=True)),
-    Claim("cps-score", "cps", "Table 3", "S", "A diversity score of 3.01 against 2.14 of DPS on 8-fold super-resolution",
+    Claim("cps-score", "cps", "Table 3", "S",
+          "A diversity score of 3.01 against 2.14 of DPS on 8-fold super-resolution",
           lacks="needs LSUN-Bedroom, its consistency model and ResNet-50 features: natural images"),
     Claim("cps-fidelity", "cps", "Tables 1 and 2", "S",
           "Fidelity near that of diffusion samplers, and far above that of other uses of consistency models",

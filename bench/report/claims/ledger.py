@@ -21,7 +21,8 @@ MARKS = {
     "S": "a secondary source that quotes it",
 }
 RULE = (
-    "Headline claims of the four papers, in our words, as hypotheses whose margins were fixed before any of these runs. "
+    "Headline claims of the four papers, in our words, as hypotheses whose margins are the same "
+    "for every suite. "
     f"A claim is {SUPPORTED} where the whole interval lies on its side of the margin, and {NOT_SUPPORTED} otherwise: "
     "contradicted where all of it lies on the other side, undecided where it holds the margin. Intervals over "
     "measurements have 95 % each, paired, averaged over the tasks named; they speak for those tasks, for digits and "
@@ -89,7 +90,8 @@ def ledger_csv(entries: Sequence[Entry]) -> str:
     for x in entries:
         c = x.claim
         margin = (c.margin, c.side) if c.test else (None, None)
-        rows.append((c.id, c.says, c.source, c.hypothesis, c.statistic, *margin, x.effect, x.low, x.high, x.verdict, x.why))
+        found = (*margin, x.effect, x.low, x.high, x.verdict, x.why)
+        rows.append((c.id, c.says, c.source, c.hypothesis, c.statistic, *found))
     return csv_text(names, rows)
 
 
