@@ -131,7 +131,7 @@ class Particles(TemperedSMC):
     """Stands for a particle reference that agrees with itself only from some number of particles on."""
 
     asked: list = field(default_factory=list)
-    agrees_from: int = 4 * 1024
+    agrees_from: int = 2 * 1024
 
     def sample(self, y, num_samples, rng):
         self.asked.append(self.num_particles)
@@ -142,7 +142,7 @@ class Particles(TemperedSMC):
 def test_a_particle_reference_that_disagrees_tries_again_with_more_particles():
     particles = Particles(None, None)
     *_, checks = draw(particles, observations(normal(1, *SHAPE), [5]), NUM_DRAWS)
-    assert particles.asked == [1024, 1024, 2048, 2048, 4096, 4096]
+    assert particles.asked == [1024, 1024, 2048, 2048]
     assert reason(checks[0], NUM_DRAWS) == ""
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 import methods
 from bench import evaluate, observe, prepare, reference, runs, sample
 from bench.artefacts import read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.metrics.checks import POOLED
 from bench.metrics.definitions import METRICS
 from bench.priors import load_prior, prior_path
 from bench.priors.fit import fit_gmm
@@ -248,7 +249,8 @@ def test_a_method_that_changes_y_in_place_harms_nobody(root, drop_in, rows_per_c
 def evaluated(root: Path, names: list[str]) -> dict[str, list[dict[str, str]]]:
     """Rows of metrics.csv by method."""
     path, runs = root / "specs/evaluate.json", [{"method": name, "seed": 0} for name in names]
-    write_json(path, {"root": str(root), "task": "atoms-saturate", "runs": runs, "num_samples": S})
+    prior = {"prior": "atoms", "family": "atoms"}
+    write_json(path, {"root": str(root), "task": "atoms-saturate", "runs": runs, "num_samples": S, **prior})
     evaluate.main(str(path))
     rows = list(csv.DictReader(io.StringIO(read_csv(root / "tasks/atoms-saturate/metrics.csv")[0])))
     return {name: [row for row in rows if row["method"] == name] for name in ("reference", *names)}
@@ -264,7 +266,7 @@ def test_the_table_says_what_was_wrong_with_whom_and_keeps_the_others(root, drop
     rows = evaluated(root, ["oracle", *SINS, "one_nan", "unconditional"])
     assert all(rows[name] == alone[name] for name in ("reference", "oracle", "unconditional"))
     for name, (_, _, status, reason) in SINS.items():
-        assert len(rows[name]) == M * len(METRICS)
+        assert len(rows[name]) == M * len(METRICS) + len(POOLED)
         assert all(row["value"] == "" and row["reason"].startswith(f"{status} (") for row in rows[name])
         assert all(reason in row["reason"] for row in rows[name])
     why = {(row["observation"], row["metric"]): row["reason"] for row in rows["one_nan"]}
