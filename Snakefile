@@ -2,13 +2,17 @@
 # bench/plan writes the specs from config/<suite>.yaml; a run whose spec and source files did not change does not rerun.
 # Every job has one thread: that is Snakemake's default, and it tells the job so (OMP_NUM_THREADS).
 # On this machine jobs are forked from a process that has imported torch: 0.1 s in place of 3 s each.
+import gc
+
 from bench import plan, preload
 
+gc.disable()  # until jobs start: what planning makes stays, and to look through it for garbage took a fifth of its time
 suite = plan.start(config, workflow.configfiles, main_process=workflow.is_main_process)
 shell.prefix(preload.SHELL)
 
 
 onstart:
+    gc.enable()
     if workflow.local_exec:
         preload.start()
         # its limit of jobs per second has it look through all open jobs ever more often: half of a core at the end

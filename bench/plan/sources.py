@@ -49,11 +49,18 @@ def _is_beside(file: Path) -> bool:
 
 def _tree(file: Path) -> ast.Module:
     try:
-        return ast.parse(file.read_text())
+        return _parsed(file.read_text())
     except SyntaxError:  # the command itself will say so, where it can be seen
         return ast.Module([], [])
 
 
+@cache
+def _parsed(text: str) -> ast.Module:
+    """By text, not by name: the same file is asked for many times."""
+    return ast.parse(text)
+
+
+@cache
 def _files(name: str) -> list[Path]:
     """The files that Python loads for a dotted name inside bench."""
     parts = name.split(".")
@@ -97,7 +104,7 @@ def settings_fields(file: Path) -> dict[str, Field] | None:
 
 def _method_class(file: Path) -> ast.ClassDef | None:
     try:
-        body = ast.parse(file.read_text()).body
+        body = _parsed(file.read_text()).body
         (name,) = next(
             ast.literal_eval(n.value)
             for n in body
