@@ -5,9 +5,9 @@ from __future__ import annotations
 from bench.artefacts import write_bytes, write_csv
 from bench.cli import run
 from bench.provenance import provenance
-from bench.report.markup import latex_page, markdown_page
 from bench.report.comparisons import compare, comparisons_csv
 from bench.report.cost_table import cost_csv, cost_notes, cost_table
+from bench.report.markup import latex_page, markdown_page
 from bench.report.results import load
 from bench.report.set_table import set_notes, set_table
 from bench.report.statistics import summarise, summary_csv

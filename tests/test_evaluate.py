@@ -15,11 +15,11 @@ from bench import evaluate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.cli import UserError
 from bench.metrics.calibration import share_interval
+from bench.metrics.catalogue import LPIPS, PERCEPTUAL
 from bench.metrics.checks import POOLED, SPLIT, STEIN
 from bench.metrics.definitions import METRICS
 from bench.metrics.distances import distances
 from bench.metrics.perceptual import classifier_embedding, embedded
-from bench.plan.networks import LPIPS, PERCEPTUAL
 from bench.problems.bank import content_hash
 from bench.problems.classifier import classifier_path, definition_of, load_classifier, tensors_of, untrained
 from bench.rng import Rng

@@ -11,6 +11,7 @@ import torch
 from bench import weights
 from bench.cli import UserError
 from bench.data import load
+from bench.metrics.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
 from bench.metrics.networks import perceptual_id, perceptual_metrics
 from bench.metrics.perceptual import (
     classifier_embedding,
@@ -21,7 +22,6 @@ from bench.metrics.perceptual import (
     pairwise,
     untrained_lpips,
 )
-from bench.plan.networks import EXTRACTORS, PERCEPTUAL, why_unfit
 from bench.problems.classifier import definition_of, trained
 from bench.rng import Rng
 from bench.weights import WEIGHTS, path_of

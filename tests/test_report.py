@@ -15,9 +15,9 @@ import pytest
 
 from bench import claim, compose, draw, picture, quote, tabulate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
+from bench.metrics.catalogue import PERCEPTUAL
 from bench.metrics.definitions import METRICS
 from bench.metrics.networks import perceptual_metrics
-from bench.plan.networks import PERCEPTUAL
 from bench.report.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
 from bench.report.draws import Source
 from bench.report.figures.curves import distance

@@ -9,8 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.metrics.metric import Metric
+from bench.metrics.catalogue import EXTRACTORS, LPIPS, PERCEPTUAL, Network, why_closed
 from bench.metrics.extractors import Extract, open_extractor, open_inception, register
+from bench.metrics.metric import Metric
 from bench.metrics.networks import (
     Numbers,
     floor_metrics,
@@ -21,7 +22,6 @@ from bench.metrics.networks import (
 )
 from bench.metrics.perceptual import Embed, classifier_embedding, load_lpips, lpips_embedding
 from bench.metrics.sets import Judge, make_judge
-from bench.plan.networks import EXTRACTORS, LPIPS, PERCEPTUAL, Network, why_closed
 from bench.weights import path_of
 
 BACKBONES = {"lpips-alex-v0.1": "alex", "lpips-vgg-v0.1": "vgg"}

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from bench.cli import UserError
-from bench.plan.networks import EXTRACTORS, PERCEPTUAL, dataset_of
+from bench.metrics.catalogue import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.plan.schema import Fault, one_of, schema_faults, shown
 from bench.plan.sources import Field, method_fields, settings_fields
 
