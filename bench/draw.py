@@ -12,7 +12,7 @@ def main(spec_path: str) -> None:
     """Write each figure as pdf, png and the csv of what it shows, into figures/."""
     import matplotlib
 
-    from bench.report.figures.cost import quality_cost, seconds_samples
+    from bench.report.figures.cost import quality_rows, quality_seconds, seconds_samples
     from bench.report.figures.curves import calibration, distance, fidelity_diversity, sbc, tarp
     from bench.report.figures.ranks import ranks
     from bench.report.figures.style import RC, save
@@ -22,8 +22,8 @@ def main(spec_path: str) -> None:
     lines = summarise(suite)
     info = {"suite": suite.name, "provenance": provenance()}
     with matplotlib.rc_context(RC):
-        figures = (fidelity_diversity, distance, calibration, tarp, sbc, collapse, amortisation, quality_cost, ranks)
-        for draw in figures:
+        figures = (fidelity_diversity, distance, calibration, tarp, sbc, collapse, amortisation, ranks)
+        for draw in (*figures, quality_rows, quality_seconds):
             save(draw(suite, lines), suite.root / "figures", info)
         if suite.timings:
             save(seconds_samples(suite), suite.root / "figures", info)

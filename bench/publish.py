@@ -9,12 +9,12 @@ from pathlib import Path
 
 from bench.artefacts import read_csv, write_bytes, write_json
 from bench.cli import UserError, run
+from bench.plan.suite import FIGURES
 from bench.provenance import provenance
 from bench.report.results import Source, Suite, load, source
 from bench.report.statistics import summarise, summary_csv
 from bench.report.tables import impurities
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost", "ranks")
 LARGEST = 1_500_000  # bytes of a committed file
 
 
@@ -24,7 +24,7 @@ def main(*arguments: str) -> None:
     suite = load(Path(options.folder) / "specs" / "suite.json")
     if read_csv(suite.root / "tables" / "summary.csv")[0] != summary_csv(summarise(suite)):
         raise UserError(f"{suite.root}/tables/summary.csv: is older than the metrics; run the workflow again")
-    figures = options.figures or [*FIGURES, *_one_grid_per_prior(suite)]
+    figures = options.figures or [*FIGURES, *(["clock"] if suite.timings else []), *_one_grid_per_prior(suite)]
     sources = [*suite.sources, *_sources_of_outputs(suite, figures)]
     faults = impurities(sources)
     if faults and not options.allow_dirty:
@@ -59,9 +59,9 @@ def _sources_of_outputs(suite: Suite, figures: Sequence[str]) -> list[Source]:
 
 
 def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
-    for name in ("summary.csv", "comparisons.csv"):
-        _copy(tables / name, into / name)
-        _copy(tables / f"{name}.info.json", into / f"{name}.info.json")
+    for path in sorted(tables.glob("*.csv")):
+        _copy(path, into / path.name)
+        _copy(tables / f"{path.name}.info.json", into / f"{path.name}.info.json")
     beneath = f"- Published with --allow-dirty: {'; '.join(faults)}.\n" if faults else ""
     for path in sorted(tables.glob("*.md")):
         write_bytes(into / path.name, (path.read_text() + beneath).encode())

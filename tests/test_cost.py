@@ -71,6 +71,15 @@ def test_seconds_run_out(prior, x):
         watched.denoise(x, torch.tensor(0.3))
 
 
+def test_memory_runs_out(prior, x):
+    watched, _ = counted(prior, budget_of({"budget": {"mib": 64}}, num_samples=N))
+    watched.denoise(x, torch.tensor(0.3))
+    kept = torch.ones(2**24, dtype=torch.float64)  # 128 MiB
+    with pytest.raises(BudgetExceeded, match="needs more than the budget of 64 MiB"):
+        watched.denoise(x, torch.tensor(0.3))
+    del kept
+
+
 def test_a_decode_costs_its_network_calls(x):
     @dataclass(frozen=True)
     class Slow(ToyPrior):

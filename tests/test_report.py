@@ -18,6 +18,7 @@ from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, wr
 from bench.metrics.catalogue import PERCEPTUAL
 from bench.metrics.definitions import METRICS
 from bench.metrics.networks import perceptual_metrics
+from bench.plan.suite import FIGURES
 from bench.report.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
 from bench.report.draws import Source
 from bench.report.figures.curves import distance
@@ -31,7 +32,6 @@ from bench.report.tables import COLUMNS, distance_table, notes, task_tables
 from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
 from synthetic_results import TRAINING, WORTH, write_results
 
-FIGURES = ("fidelity-diversity", "distance", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost", "ranks")
 MAP_TASK = "gmm_map-denoise"
 STUCK, SHORT = "n/a (chains do not move)", "n/a (fewer than 4 states per chain)"
 SOME = "over 12 of 16 measurements"

@@ -8,10 +8,13 @@ waits for the device. A call made inside `torch.func.vmap` counts the rows that 
 from __future__ import annotations
 
 import math
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from bench.types import Cap, Operator, Prior, Problem, Random
@@ -29,25 +32,39 @@ class BudgetExceeded(Exception):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend: rows through the prior's network, forward and backward, and seconds since it began."""
+    """What a run may spend: rows through the prior's network, forward and backward, and since it began seconds and
+    bytes, which are looked at before each call of the network."""
 
     rows: float = math.inf
     seconds: float = math.inf
+    bytes: float = math.inf
     words: str = ""
     begin: float = field(default_factory=time.perf_counter)
+    held: int = field(default_factory=lambda: held())
 
     def check(self, rows: int) -> None:
-        if rows > self.rows or time.perf_counter() - self.begin > self.seconds:
+        late = time.perf_counter() - self.begin > self.seconds
+        if rows > self.rows or late or (self.bytes < math.inf and held() - self.held > self.bytes):
             raise BudgetExceeded(f"needs more than the budget of {self.words}")
 
 
+def held() -> int:
+    """Bytes that this process holds now: allocated on a GPU where it uses one, else resident."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.memory_allocated()
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:  # not Linux: what it held at most
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def budget_of(spec: dict, num_samples: int) -> Budget:
-    """The budget in a run's spec, `{"nfe": N}` per sample or `{"seconds": S}` for `num_samples` samples in all."""
+    """The budget in a run's spec: `nfe` per sample, `seconds` and `mib` for `num_samples` samples in all."""
     asked = spec.get("budget") or {}
-    rows, seconds = asked.get("nfe", math.inf) * num_samples, asked.get("seconds", math.inf)
-    words = [f"{asked['nfe']:g} network rows per sample"] if "nfe" in asked else []
-    words += [f"{asked['seconds']:g} s"] if "seconds" in asked else []
-    return Budget(rows, seconds, " or ".join(words))
+    units = {"nfe": "network rows per sample", "seconds": "s", "mib": "MiB"}
+    words = " or ".join(f"{asked[name]:g} {unit}" for name, unit in units.items() if name in asked)
+    rows, seconds, mib = (asked.get(name, math.inf) for name in units)
+    return Budget(rows * num_samples, seconds, mib * 2**20, words)
 
 
 @dataclass

@@ -19,11 +19,20 @@ ROWS, SECONDS = "nfe + nfe_vjp", "seconds_per_sample"
 _POINT = {"markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.4, "linestyle": "none", "elinewidth": 0.7}
 
 
-def quality_cost(suite: Suite, lines: Sequence[Summary]) -> Drawing:
-    """Distance to the exact posterior against the rows through the prior's network per sample, a panel per task.
+def quality_rows(suite: Suite, lines: Sequence[Summary]) -> Drawing:
+    """Distance to the exact posterior against the rows through the prior's network per sample, a panel per task."""
+    words = "rows through the prior's network per sample, forward and backward (at least 1)"
+    return _quality(suite, lines, "cost", "rows", 1, words)
 
-    The csv has the seconds per sample beside them; training is in neither.
-    """
+
+def quality_seconds(suite: Suite, lines: Sequence[Summary]) -> Drawing:
+    """The same against the seconds per sample: the clock's where the suite has one, else of the jobs."""
+    words = "seconds per sample, " + ("alone on the machine" if suite.timings else "of the jobs, a rough figure")
+    return _quality(suite, lines, "cost-seconds", "seconds", 0, words)
+
+
+def _quality(suite: Suite, lines: Sequence[Summary], stem: str, cost: str, least: float, words: str) -> Drawing:
+    """Training is in neither cost."""
     points = _points(suite, lines)
     floors = {x.task: x.mean for x in lines if (x.method, x.metric) == (REFERENCE, DISTANCE) and x.mean is not None}
     tasks = [task.name for task in suite.tasks if any(key[0] == task.name for key in points)]
@@ -34,22 +43,23 @@ def quality_cost(suite: Suite, lines: Sequence[Summary]) -> Drawing:
             if point := points.get((task, method)):
                 ends = [[point["mean"] - point["low"]], [point["high"] - point["mean"]]]
                 style = {"color": look.colour, "marker": look.marker, **_POINT}
-                panel.errorbar(max(point["rows"], 1), point["mean"], yerr=ends, **style)
+                panel.errorbar(max(point[cost], least), point["mean"], yerr=ends, **style)
     if points:
-        scale(panels[0], "x", [max(point["rows"], 1) for point in points.values()])
+        scale(panels[0], "x", [max(point[cost], least) for point in points.values()])
         scale(panels[0], "y", [point["mean"] for point in points.values()])
-    figure.supxlabel("rows through the prior's network per sample, forward and backward (at least 1)", fontsize=7.5)
+    figure.supxlabel(words, fontsize=7.5)
     figure.supylabel(f"{DISTANCE} to the exact posterior", fontsize=7.5)
     floor = Line2D([], [], color=INK, linewidth=0.9, linestyle="--", label="exact posterior (reference)")
     shown = {method for _, method in points}
     legend(figure, [floor, *(h for h, m in zip(handles(suite.methods), suite.methods, strict=True) if m in shown)])
     columns = ("task", "method", DISTANCE, "low", "high", ROWS, SECONDS, "train_seconds")
     keys = ("mean", "low", "high", "rows", "seconds", "training")
-    return Drawing("cost", figure, csv_text(columns, ((*key, *(p[k] for k in keys)) for key, p in points.items())))
+    return Drawing(stem, figure, csv_text(columns, ((*key, *(p[k] for k in keys)) for key, p in points.items())))
 
 
 def _points(suite: Suite, lines: Sequence[Summary]) -> dict[tuple[str, str], dict[str, float]]:
     """By task and method; not of the baselines, which nobody pays for."""
+    clocked = {(x["task"], x["method"]): x["curve"][-1] for x in suite.timings if x.get("curve")}
     found = {(x.task, x.method, x.metric): x for x in lines if x.mean is not None}
     points = {}
     for task, method, metric in found:
@@ -58,6 +68,8 @@ def _points(suite: Suite, lines: Sequence[Summary]) -> dict[tuple[str, str], dic
             forward, backward, seconds, training = (x.mean for x in costs)
             x = found[task, method, DISTANCE]
             ends = {"low": x.mean if x.low is None else x.low, "high": x.mean if x.high is None else x.high}
+            if cell := clocked.get((task, method)):
+                seconds = cell["median"] / cell["s"]
             cost = {"rows": forward + backward, "seconds": seconds, "training": training}
             points[task, method] = {"mean": x.mean, **ends, **cost}
     return points

@@ -45,6 +45,8 @@ CAPTIONS = {
     "cost": "Distance to the exact posterior against rows through the prior's network per sample, forward and backward; "
     "the csv has seconds beside them. Dashed: the floor. Down and to the left is better. Training is not in it: see "
     "amortisation.",
+    "cost-seconds": "The same against seconds per sample: taken alone on the machine where the suite has a clock, and "
+    "else of the jobs, which ran beside other jobs: a rough figure.",
     "ranks": "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean "
     "from the value to hit), averaged over the tasks where all ranked methods ran; who failed anywhere on a task is "
     "last there. Whiskers: 95 % interval over tasks, none where all agree. A bar on the right joins methods whose mean "
