@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.artefacts import Json
-from bench.report.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing, handles, legend, looks, scale, small_panels
+from bench.report.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing, Look
+from bench.report.figures.style import handles, legend, looks, scale, small_panels
 from bench.report.results import BASELINES, REFERENCE, Suite
 from bench.report.statistics import Summary
 from bench.report.tables import DISTANCE
@@ -76,22 +77,29 @@ def _points(suite: Suite, lines: Sequence[Summary]) -> dict[tuple[str, str], dic
 
 
 def seconds_samples(suite: Suite) -> Drawing:
-    """Seconds of one call against the number of samples, and against how many of them are effectively independent."""
+    """What more samples of one measurement cost, how many of them count, and what one that counts costs."""
     timed = [timing for timing in suite.timings if timing.get("curve")]
     tasks = list(dict.fromkeys(timing["task"] for timing in timed))
-    figure = Figure(figsize=(WIDTH * 0.9, 2.3 * max(len(tasks), 1) + 0.7), layout="constrained")
-    grid = figure.subplots(max(len(tasks), 1), 2, sharex=True, sharey=True, squeeze=False)
+    figure = Figure(figsize=(WIDTH, 2.1 * max(len(tasks), 1) + 0.7), layout="constrained")
+    grid = figure.subplots(max(len(tasks), 1), 3, squeeze=False)
     rows = []
-    for (left, right), task in zip(grid, tasks, strict=False):
-        left.set_title(task, loc="left", fontweight="bold")
+    for panels, task in zip(grid, tasks, strict=False):
+        panels[0].set_title(task, loc="left", fontweight="bold")
         for timing in (x for x in timed if x["task"] == task):
             look = looks(suite.methods)[timing["method"]]
             rows += (points := _curve(timing))
-            _draw(left, [(p[2], *p[4:]) for p in points], look.colour, look.marker)
-            _draw(right, [p[3:] for p in points if p[3]], look.colour, look.marker)
-    for axes, words in zip(grid[-1], ("samples of one measurement", "of them effectively independent"), strict=True):
-        axes.set_xlabel(words)
-    figure.supylabel("seconds of the call", fontsize=7.5)
+            counting = [p for p in points if p[3]]
+            _draw(panels[0], [(p[2], *p[4:]) for p in points], look)
+            _draw(panels[1], [(p[2], p[3], p[3], p[3]) for p in counting], look)
+            _draw(panels[2], [p[3:] for p in counting], look)
+        panels[1].axline((1, 1), (10, 10), color=INK, linewidth=0.7, linestyle=":")
+    for panels in grid:
+        words = ("seconds of the call", "effectively independent", "seconds of the call")
+        for axes, word in zip(panels, words, strict=True):
+            axes.set_ylabel(word)
+    words = ("samples of one measurement", "samples of one measurement", "effectively independent")
+    for axes, word in zip(grid[-1], words, strict=True):
+        axes.set_xlabel(word)
     shown = {timing["method"] for timing in timed}
     kept = [h for h, m in zip(handles(suite.methods, line=True), suite.methods, strict=True) if m in shown]
     legend(figure, kept) if kept else None
@@ -109,11 +117,11 @@ def _curve(timing: Json) -> list[tuple]:
     ]
 
 
-def _draw(axes: Axes, points: Sequence[tuple[float, float, float, float]], colour: str, marker: str) -> None:
+def _draw(axes: Axes, points: Sequence[tuple[float, float, float, float]], look: Look) -> None:
     axes.set(xscale="log", yscale="log")
     axes.grid(color=HAIRLINE, linewidth=0.4)
     axes.tick_params(colors=MUTED)
     if points:
         x, y, low, high = zip(*points, strict=True)
-        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(x, y, color=colour, marker=marker, linewidth=1, markersize=3.5)
+        axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
+        axes.plot(x, y, color=look.colour, marker=look.marker, linewidth=1, markersize=3.5)

@@ -54,8 +54,8 @@ CAPTIONS = {
 }
 CLOCK = {
     "clock": "Seconds of one call for one measurement, alone on the machine, against the number of samples that it draws "
-    "(left) and against how many of them are effectively independent (right: samples that are states of chains count "
-    "for less). Bands: quartiles of the repeats.",
+    "(left); how many of those are effectively independent (middle: samples that are states of chains fall below the "
+    "dotted diagonal); and the seconds against these (right). Bands: quartiles of the repeats.",
 }
 GRID_CAPTION = (
     "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "
