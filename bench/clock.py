@@ -7,66 +7,75 @@ them the effective number of samples of chains, from the run's stored samples. W
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.artefacts import Json, read_header, read_json, read_tensors, write_json
+from bench.artefacts import Json, read_json, read_tensors, write_json
 from bench.cli import UserError, run
+from bench.compute import Compute, compute_of
 from bench.cost import counted
+from bench.cost.overhead import recorded, replay
+from bench.cost.probe import probe
 from bench.cost.stopwatch import Timing, machine, measure
+from bench.devices import computing, moved, networks_of, prepared
 from bench.formulas.chains import MIN_STATES
 from bench.lease import Busy, lease
 from bench.metrics.compute import Truth, compute_chains
 from bench.priors import load_prior, prior_path
+from bench.priors.networks import num_parameters
 from bench.problems.bank import Observations, first, problem_of, read_observations
 from bench.problems.exact import exact_posterior
 from bench.provenance import provenance
-from bench.runs import NO_TRAINING, attempt, load_method, read_training, refuse_unmet, sample
+from bench.runs import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
 from bench.types import Method, Prior, Problem, State
 
 THREADS = 1  # as every job of a workflow
 PATIENCE = 600.0  # seconds to wait for the machine
-FASTER = 1.05  # what twice the rows must bring for a further doubling
 LONGEST_CALL = 30.0  # seconds: no doubling beyond
 
 
 def main(spec_path: str) -> None:
     spec = read_json(spec_path)
     try:
-        with lease(alone=True, patience=PATIENCE):
-            clock(spec)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(lease(alone=True, patience=PATIENCE))
+            compute = compute_of(spec)
+            clock(spec, compute, stack.enter_context(computing(compute)))
     except Busy as words:
         raise UserError(f"{words}; a time taken beside it would be no time: run again when it has ended") from None
 
 
-def clock(spec: dict) -> None:
+def clock(spec: dict, compute: Compute, device: torch.device) -> None:
     torch.set_num_threads(THREADS)
     root, task = Path(spec["root"]), spec["task"]
     folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
-    observations = read_observations(root / "tasks" / task / "observations.safetensors")
-    prior = load_prior(prior_path(root, spec["prior"], spec["family"]))
-    plain = problem_of(observations.header, prior.shape)
+    observations = read_observations(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
+    prior = prepared(load_prior(prior_path(root, spec["prior"], spec["family"]), compute.dtype, device), compute)
+    plain = problem_of(observations.header, prior.shape, device=device)
     posterior = exact_posterior(prior, plain)
-    problem = problem_of(observations.header, prior.shape, posterior if posterior.offered else None)
+    problem = problem_of(observations.header, prior.shape, posterior if posterior.offered else None, device)
     trained, training, _ = read_training(folder) if spec.get("trains") else NO_TRAINING
 
     def timed() -> dict:
         method = load_method(spec["module"], spec["settings"])
         refuse_unmet(method, prior, problem)
-        bench = Bench(method, prior, problem, observations, spec, trained.result)
-        return {"curve": [bench.cell(1, s) for s in spec["clock"]["num_samples"]], "throughput": bench.throughput()}
+        bench = Bench(method, prior, problem, observations, spec, moved(trained.result, device))
+        found = {"joint": joint_of(method, 1)[0]}
+        return found | {"curve": [bench.cell(1, s) for s in spec["clock"]["num_samples"]]} | bench.throughput()
 
     outcome = trained if trained.status != "ok" else attempt(timed)
     facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
-    facts |= {"joint": joint_of_run(folder), "status": outcome.status, "reason": outcome.reason, "threads": THREADS, "precision": "float64"}
+    facts |= {"joint": "independent", "status": outcome.status, "reason": outcome.reason, "threads": THREADS}
     found = (outcome.result or {}) if outcome.status == "ok" else {}
-    ess = effective(root, task, folder, problem, spec) if found else {}
-    whole = facts | found | {"ess": ess} | training | {"machine": machine(torch.device("cpu"))}
-    write_json(folder / "timing.json", whole | {"provenance": provenance(threads=THREADS)})
+    ess = {} if not found or spec.get("timing_only") else effective(root, task, folder, spec)
+    whole = facts | compute.facts | found | compile_seconds(found, compute) | {"ess": ess} | training
+    whole |= {"num_parameters": sum(num_parameters(network) for network in networks_of(prior))}
+    whole |= {"machine": machine(device), "provenance": provenance(compute.device, THREADS)}
+    write_json(folder / "timing.json", whole)
     print(f"{task} {spec['method']}: {in_words(found) or outcome}")
 
 
@@ -81,45 +90,65 @@ class Bench:
     spec: Json
     state: State | None
 
+    @property
+    def device(self) -> torch.device:
+        return self.observations.y.device
+
     def call(self, m: int, s: int, prior: Prior | None = None) -> Tensor:
         spec = self.spec | {"num_samples": s, "rows_per_chunk": m * s}
         return sample(self.method, prior or self.prior, self.problem, first(self.observations, m), spec, self.state)
 
     def cell(self, m: int, s: int) -> dict:
         """Seconds of a call for m measurements and s samples of each, network rows and memory."""
-        timing = measure(lambda: self.call(m, s), torch.device("cpu"), fewest=self.spec["clock"]["repeats"])
+        fewest = self.spec["clock"]["repeats"]
+        timing = measure(lambda: self.call(m, s), self.device, fewest=fewest)
         metered, meter = counted(self.prior)
         self.call(m, s, metered)
-        return {"m": m, "s": s, "nfe": meter.nfe(m * s), "nfe_vjp": meter.nfe_vjp(m * s)} | content(timing)
+        found = {"m": m, "s": s, "nfe": meter.nfe(m * s), "nfe_vjp": meter.nfe_vjp(m * s)} | content(timing)
+        return found | (self.bare(m, s, fewest) if self.spec["clock"].get("bare") else {})
+
+    def bare(self, m: int, s: int, fewest: int) -> dict:
+        """Seconds of the same network calls, forward and backward, with nothing in between."""
+        watched, calls = recorded(self.prior)
+        self.call(m, s, watched)
+        if not calls:
+            return {"bare": None}
+        return {"bare": measure(lambda: replay(self.prior, calls), self.device, fewest=fewest).median}
 
     def throughput(self) -> dict:
         """The cell with the most samples per second among m = 1, 2, 4, ... measurements at the largest s."""
-        s, best = max(self.spec["clock"]["num_samples"]), None
-        for m in doubling(len(self.observations.y)):
-            cell = self.cell(m, s)
-            cell["samples_per_second"] = m * s / cell["median"]
-            if best and cell["samples_per_second"] < FASTER * best["samples_per_second"]:
-                break
-            best = cell
-            if cell["median"] > LONGEST_CALL:
-                break
-        return best
+        s = max(self.spec["clock"]["num_samples"])
+
+        def cell(m: int) -> dict:
+            found = self.cell(m, s)
+            return found | {"samples_per_second": m * s / found["median"]}
+
+        best = probe(
+            cell,
+            lambda found: found["samples_per_second"],
+            len(self.observations.y),
+            self.device,
+            lambda found: found["median"] > LONGEST_CALL,
+        )
+        return {"throughput": best.result, "stopped": best.why}
 
 
-def doubling(end: int) -> Iterator[int]:
-    m = 1
-    while m <= end:
-        yield m
-        m *= 2
+def compile_seconds(found: dict, compute: Compute) -> dict:
+    """What compiling cost: how much longer than the others the first calls took, over all cells."""
+    if not compute.compile or not found:
+        return {}
+    cells = [*found["curve"], found["throughput"]]
+    return {"compile_seconds": sum(cell["first"] - cell["median"] for cell in cells)}
 
 
 def content(timing: Timing) -> dict:
     low, high = timing.quartiles
     numbers = {"median": timing.median, "low": low, "high": high, "repeats": len(timing.seconds)}
+    numbers["first"] = timing.first
     return numbers | {"cpu_share": timing.cpu_share, "peak": timing.peak, "joules": timing.joules}
 
 
-def effective(root: Path, task: str, folder: Path, problem: Problem, spec: dict) -> dict[str, float]:
+def effective(root: Path, task: str, folder: Path, spec: dict) -> dict[str, float]:
     """Effective number of the first s samples of a run's chains, by s; the mean over its measurements."""
     tensors, header = read_tensors(folder / "samples.safetensors")
     if header["status"] != "ok" or header["joint"] != "chain":
@@ -128,14 +157,11 @@ def effective(root: Path, task: str, folder: Path, problem: Problem, spec: dict)
     observed = first(read_observations(root / "tasks" / task / "observations.safetensors"), len(x))
     exact, _ = read_tensors(root / "tasks" / task / "exact.safetensors")
     parts = (exact[name][: len(x)].double() for name in ("x_a", "mean", "std"))
+    problem = problem_of(observed.header, tuple(x.shape[2:]))
     truth = Truth(problem, observed.x_true, observed.y, *parts)
     lengths = [s for s in spec["clock"]["num_samples"] if MIN_STATES * chains <= s <= x.shape[1]]
     sizes = {s: compute_chains(x[:, :s], truth, chains)["ess_bulk"] for s in lengths}
     return {str(s): size.nan_to_num(0, 0, 0).mean().item() for s, size in sizes.items()}
-
-
-def joint_of_run(folder: Path) -> str:
-    return read_header(folder / "samples.safetensors")["joint"]
 
 
 def in_words(found: dict) -> str:

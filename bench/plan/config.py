@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from bench.cli import UserError
+from bench.compute import compute_fault
 from bench.plan.networks import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.plan.schema import Fault, one_of, schema_faults, shown
 from bench.plan.sources import Field, method_fields, settings_fields
@@ -102,6 +103,8 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     yield from _name_faults(path, content)
     if "toys" in content:
         return
+    if fault := compute_fault(content):
+        yield fault[:1], fault[1]
     yield from _reference_faults(content)
     yield from _metric_faults(content)
     for prior, entry in content["priors"].items():

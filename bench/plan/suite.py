@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.compute import KEYS as COMPUTE_KEYS
 from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, PUBLISHED, TASK_KEYS, module_of, prior_of, settings_of
 from bench.plan.networks import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
 from bench.plan.sources import sources_of, trains
@@ -304,11 +305,17 @@ class Suite:
             "num_measurements": self._restriction(method).get("num_measurements"),  # None means all
             "num_samples": self.content["num_samples"],
             "rows_per_chunk": self.content["rows_per_chunk"],
+            **self._compute,
             **({"budget": self.content["budget"]} if "budget" in self.content else {}),
         }
+
+    @property
+    def _compute(self) -> dict:
+        """What the suite says of device and precision: no word of what it leaves out, so that specs stay as they were."""
+        return {key: self.content[key] for key in COMPUTE_KEYS if key in self.content}
 
     def _training_spec(self, task: str, entry: Mapping[str, Any], method: str, seed: int) -> dict:
         """What training depends on: no number of measurements or samples, so that it is not repeated for those."""
         facts = {key: value for key, value in self._task_spec(task, entry).items() if key not in COUNTS}
         run = self._run_spec(task, method, seed)
-        return facts | {key: run[key] for key in ("method", "module", "settings", "seed")}
+        return facts | {key: run[key] for key in ("method", "module", "settings", "seed")} | self._compute
