@@ -61,13 +61,13 @@ def _as_float32(value: object) -> object:
 
 
 def networks_of(part: object) -> list[nn.Module]:
-    """The networks in a prior: in its fields, and in the fields of those that are dataclasses themselves."""
+    """The networks in a prior, each once: in its fields, and in the fields of those that are dataclasses themselves."""
     if isinstance(part, nn.Module):
         return [part]
     if not dataclasses.is_dataclass(part):
         return []
     fields = [getattr(part, field.name) for field in dataclasses.fields(part)]
-    return [network for field in fields for network in networks_of(field)]
+    return list(dict.fromkeys(network for field in fields for network in networks_of(field)))
 
 
 def moved(state: Mapping[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:

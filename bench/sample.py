@@ -15,13 +15,14 @@ from bench.artefacts import read_header, read_json, write_json, write_tensors
 from bench.cli import run
 from bench.compute import Compute, compute_of
 from bench.cost import Meter, budget_of, counted, counted_problem
+from bench.cost.probe import rows_of_network
 from bench.devices import computing, moved, prepared
 from bench.priors import load_prior, prior_path
 from bench.problems.bank import Observations, first, problem_of, read_observations
 from bench.problems.exact import exact_posterior
 from bench.provenance import provenance
 from bench.runs import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
-from bench.types import Joint, Prior, Problem, State
+from bench.types import Cap, Joint, Prior, Problem, State
 
 
 def main(spec_path: str) -> None:
@@ -41,6 +42,7 @@ def run_of(spec: dict, compute: Compute, device: torch.device) -> None:
     plain = problem_of(everything.header, prior.shape, device=device)
     posterior = exact_posterior(prior, plain)
     problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None, device)
+    spec = spec | chunk_of(spec, prior, compute, device)
     budget = budget_of(spec, len(observations.y) * num_samples)
     (metered_prior, network), (metered_problem, operator) = counted(prior, budget), counted_problem(problem)
 
@@ -61,9 +63,19 @@ def run_of(spec: dict, compute: Compute, device: torch.device) -> None:
     header["provenance"] = provenance(compute.device, torch.get_num_threads())
     header |= {"precision": compute.precision} if compute != Compute() else {}
     rows = len(observations.y) * num_samples
-    write_json(folder / "cost.json", facts | cost(network, operator, rows, outcome.seconds) | compute.facts | training)
+    spent = cost(network, operator, rows, outcome.seconds) | {"rows_per_chunk": spec["rows_per_chunk"]}
+    write_json(folder / "cost.json", facts | spent | compute.facts | training)
     write_tensors(folder / "samples.safetensors", {"x": padded(x.float(), num_measurements)}, header)
     print(f"{task} {spec['method']} seed {spec['seed']}: {outcome}")
+
+
+def chunk_of(spec: dict, prior: Prior, compute: Compute, device: torch.device) -> dict:
+    """The number that `rows_per_chunk: auto` stands for on this machine; nothing where the suite gave one."""
+    if spec["rows_per_chunk"] != "auto":
+        return {}
+    if not (Cap.DENOISER | Cap.DECODER) & prior.caps:
+        return {"rows_per_chunk": 1024}
+    return {"rows_per_chunk": rows_of_network(prior, compute.dtype, device).rows}
 
 
 def draw(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Generic, TypeVar
 
 import torch
 
-from bench.cost.stopwatch import peak, reset_peak
+from bench.cost.stopwatch import peak, reset_peak, synchronise
+from bench.types import Cap, Prior
 
 T = TypeVar("T")
 FASTER = 1.05  # what twice the rows must bring for a further doubling
@@ -65,6 +67,28 @@ def probe(
             why = f"{rows} rows would take more than {limit / 2**30:.3g} GiB of memory"
             break
     return Probed(best.rows, best.result, why)
+
+
+def rows_of_network(prior: Prior, dtype: torch.dtype, device: torch.device, most: int = 2**16) -> Probed[float]:
+    """How many rows go through the prior's network at once, forward and backward; the result is in rows per second.
+
+    Up to half of the memory: what a method keeps beside the network is not there yet.
+    """
+    shape = prior.shape if Cap.DENOISER in prior.caps else prior.latent_shape
+
+    def call(rows: int) -> float:
+        seconds = []
+        for _ in range(2):  # the first one pays for what is done once
+            begin = time.perf_counter()
+            x = torch.zeros(rows, *shape, dtype=dtype, device=device, requires_grad=True)
+            denoises = Cap.DENOISER in prior.caps
+            output = prior.denoise(x, torch.ones((), dtype=dtype, device=device)) if denoises else prior.decode(x)
+            torch.autograd.grad(output.sum(), x)
+            synchronise(device)
+            seconds.append(time.perf_counter() - begin)
+        return rows / seconds[1]
+
+    return probe(call, lambda rate: rate, most, device, limit=memory(device) / 2)
 
 
 def memory(device: torch.device) -> int:

@@ -54,6 +54,9 @@ def _told(error: Any) -> Fault:
 
 def _expected(schema: Mapping[str, Any]) -> str:
     """A phrase for what a schema allows, e.g. `a whole number, at least 1, at most 300`."""
+    if "anyOf" in schema:
+        kinds = [str(part["const"]) if "const" in part else _expected(part) for part in schema["anyOf"]]
+        return f"{' or '.join(kinds)} ({schema['description']})"
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     parts = [KINDS[schema["type"]], *(f"{words} {schema[key]}" for key, words in LIMITS.items() if key in schema)]
