@@ -34,6 +34,23 @@ class Suite:
         return f"results/{self.content['name']}"
 
     @property
+    def datasets(self) -> list[str]:
+        return list(self.content["datasets"])
+
+    @property
+    def priors(self) -> list[str]:
+        """Teachers first."""
+        return sorted(self.content["priors"], key=lambda prior: "teacher" in self.content["priors"][prior])
+
+    @property
+    def toys(self) -> list[str]:
+        return list(self.content.get("toys", {}))
+
+    @property
+    def all_runs_of_tasks(self) -> list[tuple[str, str, int]]:
+        return [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
+
+    @property
     def tasks(self) -> list[str]:
         return list(self.content["tasks"])
 
@@ -90,8 +107,7 @@ class Suite:
             return [*self.timing_tables, *self.timings]
         made = [path for file in TASK_FILES for path in self.per_task(file)]
         made += [path for file in RUN_FILES for path in self.all_runs(file)]
-        runs = [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
-        states = [path for run in runs for path in self.training(*run)]
+        states = [path for run in self.all_runs_of_tasks for path in self.training(*run)]
         shown = [f"{self.root}/report.html", *self.tables, *self.beside, *self.ledger, *self.curves, *self.grids]
         return [*shown, *made, *states, *self.timings]
 
@@ -134,12 +150,12 @@ class Suite:
         return f"{self.root}/data/{self.content['priors'][prior]['dataset']}.safetensors"
 
     def prior(self, task: str) -> str:
-        return self._prior_file(prior_of(task))
+        return self.prior_file(prior_of(task))
 
     def teacher(self, prior: str) -> list[str]:
         """The teacher's file, where a prior has a teacher."""
         teacher = self.content["priors"][prior].get("teacher")
-        return [self._prior_file(teacher)] if teacher else []
+        return [self.prior_file(teacher)] if teacher else []
 
     def prior_sources(self, prior: str) -> tuple[str, ...]:
         """The module of a prior's family, and of its teacher's, with what they import from bench."""
@@ -201,7 +217,7 @@ class Suite:
     def _classifier_file(self, name: str) -> str:
         return f"{self.root}/classifiers/{name}/{name}.safetensors"
 
-    def _prior_file(self, prior: str) -> str:
+    def prior_file(self, prior: str) -> str:
         return f"{self.root}/priors/{prior}/{self.content['priors'][prior]['family']}.safetensors"
 
     def data_of_task(self, task: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.artefacts import Json
-from bench.report.columns import Cell, Row, Table
+from bench.report.tables import Cell, Row, Table
 from bench.report.text import csv_text, shortened
 
 COLUMNS = (
@@ -36,12 +36,13 @@ def timing_table(timings: Sequence[Json]) -> Table:
         reason = shortened(f"{row['status']} ({row['reason']})") if row["status"] != "ok" else ""
         cells = tuple(Cell("", reason=reason) if reason else Cell(_shown(row, column)) for column in SHOWN)
         rows.append(Row(f"{row['task']}: {row['method']}", "", cells, reason))
-    return Table("Times", tuple(SHOWN.values()), tuple(rows))
-
-
-def timing_notes(timings: Sequence[Json]) -> list[str]:
     machines = {", ".join(str(value) for value in timing["machine"].values()) for timing in timings}
     precisions = {f"{timing['precision']}, {timing['threads']} thread" for timing in timings}
+    header = "; ".join([*sorted(machines), *sorted(precisions)])
+    return Table("Times", header, tuple((title, "") for title in SHOWN.values()), tuple(rows))
+
+
+def timing_notes() -> list[str]:
     return [
         "Networks have random weights: these are times, and the samples mean nothing.",
         "Median over calls after one that is not timed, for m measurements and s samples of each. NFE: rows forward through "
@@ -49,7 +50,6 @@ def timing_notes(timings: Sequence[Json]) -> list[str]:
         "over its forward rows, with what went backward; bare: the same network calls with nothing in between.",
         "The last row of a method is the batch with the most samples per second; x batch 1: over one sample of one "
         "measurement.",
-        f"Taken on: {'; '.join(sorted(machines))}; {'; '.join(sorted(precisions))}.",
     ]
 
 
