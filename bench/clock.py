@@ -18,7 +18,7 @@ from bench.artefacts import Json, read_json, read_tensors, write_json
 from bench.cli import UserError, run
 from bench.compute import Compute, compute_of
 from bench.cost import counted
-from bench.cost.overhead import recorded, replay
+from bench.cost.overhead import Call, recorded, replay
 from bench.cost.probe import probe
 from bench.cost.stopwatch import Timing, machine, measure
 from bench.devices import computing, moved, networks_of, prepared
@@ -103,17 +103,15 @@ class Bench:
         fewest = self.spec["clock"]["repeats"]
         timing = measure(lambda: self.call(m, s), self.device, fewest=fewest)
         metered, meter = counted(self.prior)
-        self.call(m, s, metered)
-        found = {"m": m, "s": s, "nfe": meter.nfe(m * s), "nfe_vjp": meter.nfe_vjp(m * s)} | content(timing)
-        return found | (self.bare(m, s, fewest) if self.spec["clock"].get("bare") else {})
-
-    def bare(self, m: int, s: int, fewest: int) -> dict:
-        """Seconds of the same network calls, forward and backward, with nothing in between."""
-        watched, calls = recorded(self.prior)
+        bare = self.spec["clock"].get("bare")
+        watched, calls = recorded(metered) if bare else (metered, [])
         self.call(m, s, watched)
-        if not calls:
-            return {"bare": None}
-        return {"bare": measure(lambda: replay(self.prior, calls), self.device, fewest=fewest).median}
+        found = {"m": m, "s": s, "nfe": meter.nfe(m * s), "nfe_vjp": meter.nfe_vjp(m * s)} | content(timing)
+        return found | ({"bare": self.bare(calls, fewest)} if bare else {})
+
+    def bare(self, calls: list[Call], fewest: int) -> float | None:
+        """Seconds of the same network calls, forward and backward, with nothing in between; None where there are none."""
+        return measure(lambda: replay(self.prior, calls), self.device, fewest=fewest).median if calls else None
 
     def throughput(self) -> dict:
         """The cell with the most samples per second among m = 1, 2, 4, ... measurements at the largest s."""
