@@ -80,7 +80,8 @@ def jobs_of_pages(suite: Suite) -> Iterator[Job]:
         return
     for verb in ("evaluate", "picture"):
         yield from ((verb, f"{suite.root}/specs/evaluate/{task}.json", []) for task in suite.tasks)
-    yield from ((verb, f"{suite.root}/specs/suite.json", []) for verb in ("tabulate", "quote", "claim", "draw", "compose"))
+    for verb in ("tabulate", "quote", "claim", "draw", "compose"):
+        yield verb, f"{suite.root}/specs/suite.json", []
 
 
 if __name__ == "__main__":

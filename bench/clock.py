@@ -1,8 +1,8 @@
 """`python -m bench.clock specs/clock/<task>/<method>/seed<k>.json`: what a method's seconds are, alone on the machine.
 
 For one measurement and a growing number of samples: a whole call that draws them all, once untimed and then repeated.
-Then for more and more rows at once, until they are drawn no faster. Nothing is written or judged while time runs. Beside
-them the effective number of samples of chains, from the run's stored samples. Writes timing.json.
+Then for more and more rows at once, until they are drawn no faster or fit no more. Nothing is written or judged while
+time runs. Beside them the effective number of samples of chains, from the run's stored samples. Writes timing.json.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Bench:
         return found | ({"bare": self.bare(calls, fewest)} if bare else {})
 
     def bare(self, calls: list[Call], fewest: int) -> float | None:
-        """Seconds of the same network calls, forward and backward, with nothing in between; None where there are none."""
+        """Seconds of the same network calls, forward and backward, with nothing in between; None for no calls."""
         return measure(lambda: replay(self.prior, calls), self.device, fewest=fewest).median if calls else None
 
     def throughput(self) -> dict:

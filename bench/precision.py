@@ -119,7 +119,8 @@ def cells(row: Json) -> list[str]:
     change = f"{row['change']:+.1e} ± {row['change_standard_error']:.0e}"
     numbers = [f"{row[what][of]:.1e}" for what in ("call", "samples") for of in ("rms", "largest")]
     name = f"{row['task']}: {row['method']}"
-    return [name, row["precision"], str(row["networks"]), *numbers, f"{row['sw2-128']:.4f}", change, f"{row['seconds']:.1f}"]
+    facts = [name, row["precision"], str(row["networks"])]
+    return [*facts, *numbers, f"{row['sw2-128']:.4f}", change, f"{row['seconds']:.1f}"]
 
 
 def line(row: Json) -> str:
@@ -130,14 +131,14 @@ def page(rows: list[Json], where: Json, made: Json) -> str:
     table = [list(HEADS), [":--", ":--", *["--:"] * (len(HEADS) - 2)], *(map(markdown, cells(row)) for row in rows)]
     ran = ", ".join(str(value) for value in where["machine"].values())
     notes = [
-        f"{where['measurements']} measurements of each task. Differences, in data units, from the first precision of a run "
-        "on the same random numbers; networks are float32 in all but bf16. A prior without networks is computed in closed "
-        "form, in float32 where bf16 is asked for.",
+        f"{where['measurements']} measurements of each task. Differences, in data units, from the first precision of a "
+        "run on the same random numbers; networks are float32 in all but bf16. A prior without networks is computed in "
+        "closed form, in float32 where bf16 is asked for.",
         "Distance: sliced Wasserstein-2 with 128 directions, mean over measurements, to draws of the exact posterior; "
         "where the prior is a map distilled from one whose posterior is exact, to that one's; else to the reference. "
         "Change: from the first precision, mean and standard error over measurements.",
-        f"Made by `{made['command']}` at {made['commit'][:12]}, torch {made['versions']['torch']}, {made['threads']} thread, "
-        f"on {ran}. Seconds are of the wall, beside other work: for orientation only.",
+        f"Made by `{made['command']}` at {made['commit'][:12]}, torch {made['versions']['torch']}, {made['threads']} "
+        f"thread, on {ran}. Seconds are of the wall, beside other work: for orientation only.",
     ]
     lines = ["# Precision", "", *("| " + " | ".join(row) + " |" for row in table), "", *(f"- {note}" for note in notes)]
     return "\n".join(lines) + "\n"

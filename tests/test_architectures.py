@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from bench import alone, clock, fit, observe, prepare, timings
+from bench import alone, clock, fit, observe, prepare, publish, timings
 from bench.artefacts import read_json, write_json
 from bench.cli import UserError
 from bench.devices import networks_of
@@ -92,7 +92,9 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
         per_row = float(row["seconds_per_sample"]) / float(row["nfe"]) * 1000
         assert float(row["ms_per_nfe"]) == pytest.approx(per_row, rel=1e-4) and row["joules_per_sample"] == ""
     assert rows[0]["ratio_to_batch_1"] == "1" and rows[0]["num_parameters"] == str(timing["num_parameters"])
-    page = open("results/times/tables/timing.md").read()
+    publish.main("results/times", "--allow-dirty", "--into", "published")
+    page = Path("published/times/timing.md").read_text()
+    assert (tmp_path / "published/times/timing.csv").is_file() and (tmp_path / "published/times/provenance.json").is_file()
     assert "Networks have random weights" in page and "latent_rwm" in page
 
 
