@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from bench.cli import UserError, run
 from bench.compute import Compute, compute_of
 from bench.cost import counted
 from bench.cost.overhead import Call, recorded, replay
-from bench.cost.probe import probe
+from bench.cost.probe import probe, where_it_fits
 from bench.cost.stopwatch import Timing, machine, measure
 from bench.devices import computing, moved, networks_of, prepared
 from bench.formulas.chains import MIN_STATES
@@ -64,8 +65,8 @@ def clock(spec: dict, compute: Compute, device: torch.device) -> None:
         method = load_method(spec["module"], spec["settings"])
         refuse_unmet(method, prior, problem)
         bench = Bench(method, prior, problem, observations, spec, moved(trained.result, device))
-        found = {"joint": joint_of(method, 1)[0]}
-        return found | {"curve": [bench.cell(1, s) for s in spec["clock"]["num_samples"]]} | bench.throughput()
+        curve = bench.curve()
+        return {"joint": joint_of(method, 1)[0], "curve": curve} | bench.throughput(curve[-1]["s"])
 
     outcome = trained if trained.status != "ok" else attempt(timed)
     facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
@@ -113,9 +114,20 @@ class Bench:
         """Seconds of the same network calls, forward and backward, with nothing in between; None for no calls."""
         return measure(lambda: replay(self.prior, calls), self.device, fewest=fewest).median if calls else None
 
-    def throughput(self) -> dict:
-        """The cell with the most samples per second among m = 1, 2, 4, ... measurements at the largest s."""
-        s = max(self.spec["clock"]["num_samples"])
+    def curve(self) -> list[dict]:
+        """The cells of one measurement, up to the largest number of samples that fits into memory."""
+        cells: list[dict] = []
+        for s in sorted(self.spec["clock"]["num_samples"]):
+            found = where_it_fits(partial(self.cell, 1, s), self.device)
+            if found is None:
+                break
+            cells.append(found)
+        if not cells:
+            raise torch.OutOfMemoryError("not even the fewest samples fit into memory")
+        return cells
+
+    def throughput(self, s: int) -> dict:
+        """The cell with the most samples per second among m = 1, 2, 4, ... measurements with s samples of each."""
 
         def cell(m: int) -> dict:
             found = self.cell(m, s)

@@ -27,9 +27,9 @@ def rows_per_second(largest: int, useful: int, tried: list[int]):
 @pytest.mark.parametrize(
     ("largest", "useful", "most", "found", "why"),
     [
-        (9, 100, 64, 8, "16 rows do not fit into memory"),
-        (100, 4, 64, 4, "8 rows are no faster"),
-        (100, 100, 20, 16, "20 rows are all there are"),
+        (9, 100, 64, 8, "16 at once do not fit into memory"),
+        (100, 4, 64, 4, "8 at once are no faster"),
+        (100, 100, 20, 16, "20 are all there are"),
     ],
 )
 def test_doubles_until_it_does_not_pay(largest, useful, most, found, why):
@@ -40,7 +40,7 @@ def test_doubles_until_it_does_not_pay(largest, useful, most, found, why):
 
 
 def test_what_never_fits_is_an_error():
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(torch.OutOfMemoryError, match="not even the smallest batch fits"):
         probe(rows_per_second(0, 1, []), float, 8, CPU, limit=PLENTY)
 
 
@@ -50,12 +50,12 @@ def test_stops_before_memory_is_gone(monkeypatch):
     monkeypatch.setattr(module, "most_used", lambda device: 100 + 10 * tried[-1])  # bytes
     best = probe(rows_per_second(1000, 1000, tried), float, 512, CPU, limit=500)
     # 32 rows take 420 bytes; 64 would take 740
-    assert best.rows == 32 and tried[-1] == 32 and best.why.startswith("64 rows would take more than")
+    assert best.rows == 32 and tried[-1] == 32 and best.why.startswith("64 at once would take more than")
 
 
 def test_a_long_call_is_the_last():
     best = probe(float, float, 64, CPU, enough=lambda result: result >= 4, limit=PLENTY)
-    assert best.rows == 4 and best.why == "a call for 4 rows takes long enough"
+    assert best.rows == 4 and best.why == "a call for 4 takes long enough"
 
 
 def test_of_a_prior_there_is_a_number():

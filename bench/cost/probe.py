@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -43,30 +44,37 @@ def probe(
     enough: whether a result is to be the last.
     """
     limit, before = SHARE * memory(device) if limit is None else limit, in_use(device)
-    best, rows, why = None, 1, f"{most} rows are all there are"
+    best, rows, why = None, 1, f"{most} are all there are"
     while rows <= most:
         reset_peak(device)
-        try:
-            result = call(rows)
-        except torch.OutOfMemoryError:
-            release(device)
-            if best is None:
-                raise
-            why = f"{rows} rows do not fit into memory"
+        result = where_it_fits(partial(call, rows), device)
+        if result is None:
+            why = f"{rows} at once do not fit into memory"
             break
         if best is not None and rate(result) < FASTER * rate(best.result):
-            why = f"{rows} rows are no faster"
+            why = f"{rows} at once are no faster"
             break
         best = Probed(rows, result, why)
         used = most_used(device)
         if enough(result):
-            why = f"a call for {rows} rows takes long enough"
+            why = f"a call for {rows} takes long enough"
             break
         rows *= 2
         if rows <= most and used + max(used - before, 0) > limit:
-            why = f"{rows} rows would take more than {limit / 2**30:.3g} GiB of memory"
+            why = f"{rows} at once would take more than {limit / 2**30:.3g} GiB of memory"
             break
+    if best is None:
+        raise torch.OutOfMemoryError("not even the smallest batch fits into memory")
     return Probed(best.rows, best.result, why)
+
+
+def where_it_fits(call: Callable[[], T], device: torch.device) -> T | None:
+    """What the call gives; None where memory ran out, which is free again then."""
+    with contextlib.suppress(torch.OutOfMemoryError):
+        return call()
+    if device.type == "cuda":  # not before the error, and with it the tensors of its frames, is gone
+        torch.cuda.empty_cache()
+    return None
 
 
 def rows_of_network(prior: Prior, dtype: torch.dtype, device: torch.device, most: int = 2**16) -> Probed[float]:
@@ -110,12 +118,6 @@ def in_use(device: torch.device) -> int:
 
 def most_used(device: torch.device) -> int:
     return max(peak(device).values())
-
-
-def release(device: torch.device) -> None:
-    """Give back what a call that failed has left in the allocator."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def _line(file: Path, key: str) -> int:
