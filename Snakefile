@@ -14,7 +14,8 @@ shell.prefix(preload.SHELL)
 onstart:
     gc.enable()
     if workflow.local_exec:
-        preload.start()
+        if not suite.num_gpus:  # CUDA does not survive a fork, should some library have woken it
+            preload.start()
         # its limit of jobs per second has it look through all open jobs ever more often: half of a core at the end
         workflow.scheduler.job_rate_limiter = None
 

@@ -26,10 +26,11 @@ def computing(compute: Compute) -> Iterator[torch.device]:
     """The device, for this process alone where it is a GPU; TF32 is on for that time or off for that time."""
     with contextlib.ExitStack() as stack:
         if compute.device == "cuda":
-            if not torch.cuda.is_available():
+            num_gpus = torch.cuda.device_count()  # asks the driver; `is_available` would start CUDA, see below
+            if not num_gpus:
                 raise UserError("device: cuda: torch sees no GPU here; run on a machine with one, or set device: cpu")
             # before CUDA starts in this process: then the leased GPU is the only one that it sees
-            os.environ[VISIBLE] = stack.enter_context(lease_gpu(torch.cuda.device_count()))
+            os.environ[VISIBLE] = stack.enter_context(lease_gpu(num_gpus))
         stack.enter_context(_tf32(compute.precision == "tf32"))
         yield torch.device(compute.device)
 
