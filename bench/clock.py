@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bench.compute import Compute, compute_of
 from bench.cost import counted
 from bench.cost.overhead import Call, recorded, replay
 from bench.cost.probe import probe, where_it_fits
+from bench.cost.stopwatch import PATIENCE as PATIENCE_WITH_SPREAD
 from bench.cost.stopwatch import Timing, machine, measure
 from bench.devices import computing, moved, networks_of, prepared
 from bench.formulas.chains import MIN_STATES
@@ -66,7 +68,7 @@ def clock(spec: dict, compute: Compute, device: torch.device) -> None:
         refuse_unmet(method, prior, problem)
         bench = Bench(method, prior, problem, observations, spec, moved(trained.result, device))
         curve = bench.curve()
-        return {"joint": joint_of(method, 1)[0], "curve": curve} | bench.throughput(curve[-1]["s"])
+        return {"joint": joint_of(method, 1)[0], "curve": curve} | bench.throughput(curve[-1])
 
     outcome = trained if trained.status != "ok" else attempt(timed)
     facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
@@ -101,18 +103,21 @@ class Bench:
 
     def cell(self, m: int, s: int) -> dict:
         """Seconds of a call for m measurements and s samples of each, network rows and memory."""
-        fewest = self.spec["clock"]["repeats"]
-        timing = measure(lambda: self.call(m, s), self.device, fewest=fewest)
+        timing = self.timed(lambda: self.call(m, s))
         metered, meter = counted(self.prior)
         bare = self.spec["clock"].get("bare")
         watched, calls = recorded(metered) if bare else (metered, [])
         self.call(m, s, watched)
         found = {"m": m, "s": s, "nfe": meter.nfe(m * s), "nfe_vjp": meter.nfe_vjp(m * s)} | content(timing)
-        return found | ({"bare": self.bare(calls, fewest)} if bare else {})
+        return found | ({"bare": self.bare(calls)} if bare else {})
 
-    def bare(self, calls: list[Call], fewest: int) -> float | None:
+    def timed(self, work: Callable[[], object]) -> Timing:
+        clock = self.spec["clock"]
+        return measure(work, self.device, fewest=clock["repeats"], patience=clock.get("patience", PATIENCE_WITH_SPREAD))
+
+    def bare(self, calls: list[Call]) -> float | None:
         """Seconds of the same network calls, forward and backward, with nothing in between; None for no calls."""
-        return measure(lambda: replay(self.prior, calls), self.device, fewest=fewest).median if calls else None
+        return self.timed(lambda: replay(self.prior, calls)).median if calls else None
 
     def curve(self) -> list[dict]:
         """The cells of one measurement, up to the largest number of samples that fits into memory."""
@@ -126,11 +131,12 @@ class Bench:
             raise torch.OutOfMemoryError("not even the fewest samples fit into memory")
         return cells
 
-    def throughput(self, s: int) -> dict:
-        """The cell with the most samples per second among m = 1, 2, 4, ... measurements with s samples of each."""
+    def throughput(self, first_cell: dict) -> dict:
+        """The cell with the most samples per second among m = 1, 2, 4, ... measurements, s as in the one of m = 1."""
+        s = first_cell["s"]
 
         def cell(m: int) -> dict:
-            found = self.cell(m, s)
+            found = first_cell if m == 1 else self.cell(m, s)
             return found | {"samples_per_second": m * s / found["median"]}
 
         best = probe(

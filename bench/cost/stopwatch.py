@@ -15,7 +15,7 @@ import torch
 
 FEWEST, MOST = 5, 25  # repeats
 SMALL_SPREAD = 0.03  # of the inter-quartile range over the median: more repeats would not tell more
-PATIENCE = 60.0  # seconds after which a spread that stays large is reported as it is
+PATIENCE = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,18 @@ class Timing:
         return (high - low) / self.median
 
 
-def measure(work: Callable[[], object], device: torch.device, *, fewest: int = FEWEST, most: int = MOST) -> Timing:
-    """Time `work`, after one untimed call of it, until the spread is small: `fewest` to `most` times."""
+def measure(
+    work: Callable[[], object],
+    device: torch.device,
+    *,
+    fewest: int = FEWEST,
+    most: int = MOST,
+    patience: float = PATIENCE,
+) -> Timing:
+    """Time `work`, after one untimed call of it, until the spread is small: `fewest` to `most` times.
+
+    patience: seconds, after which a spread that stays large is reported as it is.
+    """
     begin = time.perf_counter()
     work()
     synchronise(device)
@@ -57,7 +67,7 @@ def measure(work: Callable[[], object], device: torch.device, *, fewest: int = F
     seconds: list[float] = []
     shares: list[float] = []
     energy, begin = joules(device), time.perf_counter()
-    while len(seconds) < fewest or (len(seconds) < most and not _enough(seconds, begin)):
+    while len(seconds) < fewest or (len(seconds) < most and not _enough(seconds, begin, patience)):
         wall, cpu = time.perf_counter(), time.process_time()
         work()
         synchronise(device)
@@ -69,8 +79,8 @@ def measure(work: Callable[[], object], device: torch.device, *, fewest: int = F
     return Timing(first, tuple(seconds), min(shares) if device.type == "cpu" else None, peak(device), per_repeat)
 
 
-def _enough(seconds: list[float], begin: float) -> bool:
-    return Timing(0.0, tuple(seconds), None, {}, None).spread < SMALL_SPREAD or time.perf_counter() - begin > PATIENCE
+def _enough(seconds: list[float], begin: float, patience: float) -> bool:
+    return Timing(0.0, tuple(seconds), None, {}, None).spread < SMALL_SPREAD or time.perf_counter() - begin > patience
 
 
 def synchronise(device: torch.device) -> None:

@@ -17,7 +17,7 @@ TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
 SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
-CLOCK_KEYS = ("num_samples", "repeats")
+CLOCK_KEYS = ("num_samples", "repeats", "patience")
 TIMING_TABLES = ("timing.csv", "timing.md")
 COUNTS = ("num_measurements", "num_reference", "num_particles")  # of a task; training does not depend on them
 
@@ -279,7 +279,8 @@ class Suite:
             yield f"{folder}/tasks/{task}.json", self._task_spec(task, entry)
             yield from self._specs_of_runs(task, entry)
         for task, method, seed in self._timed:
-            clock = {key: content["clock"][key] for key in CLOCK_KEYS} | ({"bare": True} if self.timing_only else {})
+            clock = {key: content["clock"][key] for key in CLOCK_KEYS if key in content["clock"]}
+            clock |= {"bare": True} if self.timing_only else {}
             spec = self._run_spec(task, method, seed) | {"clock": clock} | self._is_timing_only
             yield f"{folder}/clock/{task}/{method}/seed{seed}.json", spec
         for toy, parameters in content.get("toys", {}).items():
