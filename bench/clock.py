@@ -21,9 +21,8 @@ from bench.cli import UserError, run
 from bench.compute import Compute, compute_of
 from bench.cost import counted
 from bench.cost.overhead import Call, recorded, replay
-from bench.cost.probe import probe, where_it_fits
-from bench.cost.stopwatch import PATIENCE as PATIENCE_WITH_SPREAD
-from bench.cost.stopwatch import Timing, machine, measure
+from bench.cost.probe import in_use, probe, where_it_fits
+from bench.cost.stopwatch import PATIENCE, Timing, machine, measure
 from bench.devices import computing, moved, networks_of, prepared
 from bench.formulas.chains import MIN_STATES
 from bench.lease import Busy, lease
@@ -37,7 +36,7 @@ from bench.runs import NO_TRAINING, attempt, joint_of, load_method, read_trainin
 from bench.types import Method, Prior, Problem, State
 
 THREADS = 1  # as every job of a workflow
-PATIENCE = 600.0  # seconds to wait for the machine
+LONGEST_WAIT = 600.0  # seconds for the machine
 LONGEST_CALL = 30.0  # seconds: no doubling beyond
 
 
@@ -45,7 +44,7 @@ def main(spec_path: str) -> None:
     spec = read_json(spec_path)
     try:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(lease(alone=True, patience=PATIENCE))
+            stack.enter_context(lease(alone=True, patience=LONGEST_WAIT))
             compute = compute_of(spec)
             clock(spec, compute, stack.enter_context(computing(compute)))
     except Busy as words:
@@ -67,8 +66,8 @@ def clock(spec: dict, compute: Compute, device: torch.device) -> None:
         method = load_method(spec["module"], spec["settings"])
         refuse_unmet(method, prior, problem)
         bench = Bench(method, prior, problem, observations, spec, moved(trained.result, device))
-        curve = bench.curve()
-        return {"joint": joint_of(method, 1)[0], "curve": curve} | bench.throughput(curve[-1])
+        before, curve = in_use(device), bench.curve()
+        return {"joint": joint_of(method, 1)[0], "curve": curve} | bench.throughput(curve[-1], before)
 
     outcome = trained if trained.status != "ok" else attempt(timed)
     facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
@@ -113,7 +112,7 @@ class Bench:
 
     def timed(self, work: Callable[[], object]) -> Timing:
         clock = self.spec["clock"]
-        return measure(work, self.device, fewest=clock["repeats"], patience=clock.get("patience", PATIENCE_WITH_SPREAD))
+        return measure(work, self.device, fewest=clock["repeats"], patience=clock.get("patience", PATIENCE))
 
     def bare(self, calls: list[Call]) -> float | None:
         """Seconds of the same network calls, forward and backward, with nothing in between; None for no calls."""
@@ -131,8 +130,11 @@ class Bench:
             raise torch.OutOfMemoryError("not even the fewest samples fit into memory")
         return cells
 
-    def throughput(self, first_cell: dict) -> dict:
-        """The cell with the most samples per second among m = 1, 2, 4, ... measurements, s as in the one of m = 1."""
+    def throughput(self, first_cell: dict, before: int) -> dict:
+        """The cell with the most samples per second among m = 1, 2, 4, ... measurements, s as in the one of m = 1.
+
+        before: bytes in use before the first cell.
+        """
         s = first_cell["s"]
 
         def cell(m: int) -> dict:
@@ -145,6 +147,7 @@ class Bench:
             len(self.observations.y),
             self.device,
             lambda found: found["median"] > LONGEST_CALL,
+            before=before,
         )
         return {"throughput": best.result, "stopped": best.why}
 

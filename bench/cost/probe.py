@@ -36,14 +36,17 @@ def probe(
     device: torch.device,
     enough: Callable[[T], bool] = lambda _: False,
     limit: float | None = None,
+    before: int | None = None,
 ) -> Probed[T]:
     """Call with 1, 2, 4, ... rows, `most` at most, while they fit and `rate` of the result grows by FASTER.
 
     limit: bytes, SHARE of what there is by default. Twice the rows are taken to need at most twice the memory that these
-    took beyond what was in use before: on a CPU a process that asks for too much is killed, and never told.
+    took beyond what was in use `before` any such call (by default: now), since on a CPU a process that asks for too much
+    is killed, and never told.
     enough: whether a result is to be the last.
     """
-    limit, before = SHARE * memory(device) if limit is None else limit, in_use(device)
+    limit = SHARE * memory(device) if limit is None else limit
+    before = in_use(device) if before is None else before
     best, rows, why = None, 1, f"{most} are all there are"
     while rows <= most:
         reset_peak(device)
