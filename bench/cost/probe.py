@@ -40,9 +40,9 @@ def probe(
 ) -> Probed[T]:
     """Call with 1, 2, 4, ... rows, `most` at most, while they fit and `rate` of the result grows by FASTER.
 
-    limit: bytes, SHARE of what there is by default. Twice the rows are taken to need at most twice the memory that these
-    took beyond what was in use `before` any such call (by default: now), since on a CPU a process that asks for too much
-    is killed, and never told.
+    limit: bytes, SHARE of what there is by default. Twice the rows are taken to need at most twice the memory that
+    these took beyond what was in use `before` any such call (by default: now), since on a CPU a process that asks for
+    too much is killed, and never told.
     enough: whether a result is to be the last.
     """
     limit = SHARE * memory(device) if limit is None else limit

@@ -22,7 +22,7 @@ PATIENCE = 60.0  # seconds
 class Timing:
     """Seconds of each repeat, and the smallest share of a core that the process had in one of them (CPU only).
 
-    first: seconds of the call before them, which pays for what is done once: compiling, choosing kernels, filling caches.
+    first: seconds of the call before them, which pays for what is done once: compiling, choosing kernels, caches.
     """
 
     first: float
