@@ -13,6 +13,7 @@ from bench.provenance import provenance
 from bench.report.results import Source, Suite, load, run_folder, source
 from bench.report.statistics import summarise, summary_csv
 from bench.report.tables import impurities
+from bench.report.timing_table import timing_csv
 
 FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost", "ranks")
 LARGEST = 1_500_000  # bytes of a committed file
@@ -44,8 +45,9 @@ def publish_times(spec: Json, into: Path, allow_dirty: bool) -> None:
     """The tables of a suite that is timing_only, and on what its times were taken."""
     root = Path(spec["root"])
     timings = [run_folder(root, *timed) / "timing.json" for timed in spec["timed"]]
+    if read_csv(root / "tables" / "timing.csv")[0] != timing_csv([read_json(path) for path in timings]):
+        raise UserError(f"{root}/tables/timing.csv: is older than the times; run python -m bench.timings again")
     sources = [source(path, read_json(path)) for path in timings]
-    sources.append(source(root / "tables" / "timing.csv", read_csv(root / "tables" / "timing.csv")[1]))
     faults = _faults(sources, str(root), allow_dirty)
     shutil.rmtree(into, ignore_errors=True)
     for name in ("timing.csv", "timing.csv.info.json"):

@@ -18,7 +18,7 @@ def main(spec_path: str) -> None:
     timings = [read_json(run_folder(root, *timed) / "timing.json") for timed in spec["timed"]]
     folder = root / "tables"
     write_csv(folder / "timing.csv", timing_csv(timings), {"suite": spec["name"], "provenance": provenance()})
-    page = markdown_page(f"Suite {spec['name']}", [timing_table(timings)], timing_notes())
+    page = markdown_page(f"Suite {spec['name']}", [timing_table(timings)], timing_notes(timings))
     write_bytes(folder / "timing.md", page.encode())
 
 

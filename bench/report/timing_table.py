@@ -20,6 +20,11 @@ SHOWN = {  # column of the csv: title
     "joules_per_sample": "J per sample", "train_seconds": "training, s",
 }  # fmt: skip
 
+PATH_ONLY = (
+    "Taken on a CPU, with fewer channels and smaller images than published, where the number of parameters says so: a test "
+    "of the path that a GPU's run takes, and no statement about the published networks."
+)
+
 
 def timing_rows(timings: Sequence[Json]) -> list[Json]:
     """A row for each number of samples of one measurement, and for the batch with the most samples per second."""
@@ -42,9 +47,11 @@ def timing_table(timings: Sequence[Json]) -> Table:
     return Table("Times", header, tuple((title, "") for title in SHOWN.values()), tuple(rows))
 
 
-def timing_notes() -> list[str]:
+def timing_notes(timings: Sequence[Json]) -> list[str]:
+    on_cpu = all(timing["device"] == "cpu" for timing in timings)
     return [
         "Networks have random weights: these are times, and the samples mean nothing.",
+        *([PATH_ONLY] if on_cpu else []),
         "Median over calls after one that is not timed, for m measurements and s samples of each. NFE: rows forward through "
         "the network per sample; backward: rows of vector-Jacobian products. ms per NFE: milliseconds of the whole call "
         "over its forward rows, with what went backward; bare: the same network calls with nothing in between.",
