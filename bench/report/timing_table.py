@@ -9,20 +9,20 @@ from bench.report.tables import Cell, Row, Table
 from bench.report.text import csv_text, shortened
 
 COLUMNS = (
-    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds_per_sample", "ms_per_nfe", "bare_ms_per_nfe",
-    "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib", "joules_per_sample", "first_call_seconds",
+    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds_per_sample", "ms_per_nfe",
+    "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib", "joules_per_sample", "first_call_seconds",
     "repeats", "stopped", "compile_seconds", "train_seconds", "device", "precision", "driver", "status", "reason",
 )  # fmt: skip
 SHOWN = {  # column of the csv: title
-    "num_parameters": "parameters, M", "m": "m", "s": "s", "nfe": "NFE", "nfe_vjp": "backward", "ms_per_nfe": "ms per NFE",
-    "bare_ms_per_nfe": "bare", "ratio_to_bare": "ratio", "seconds_per_sample": "s per sample",
+    "num_parameters": "parameters, M", "m": "m", "s": "s", "nfe": "NFE", "nfe_vjp": "backward",
+    "ms_per_nfe": "ms per NFE", "bare_ms_per_nfe": "bare", "ratio_to_bare": "ratio", "seconds_per_sample": "s per sample",
     "samples_per_second": "samples / s", "ratio_to_batch_1": "x batch 1", "peak_mib": "peak, MiB",
     "joules_per_sample": "J per sample", "train_seconds": "training, s",
 }  # fmt: skip
 
 PATH_ONLY = (
-    "Taken on a CPU, with fewer channels and smaller images than published, where the number of parameters says so: a test "
-    "of the path that a GPU's run takes, and no statement about the published networks."
+    "Taken on a CPU, with fewer channels and smaller images than published, where the number of parameters says so: a "
+    "test of the path that a GPU's run takes, and no statement about the published networks."
 )
 
 
@@ -52,16 +52,16 @@ def timing_notes(timings: Sequence[Json]) -> list[str]:
     return [
         "Networks have random weights: these are times, and the samples mean nothing.",
         *([PATH_ONLY] if on_cpu else []),
-        "Median over calls after one that is not timed, for m measurements and s samples of each. NFE: rows forward through "
-        "the network per sample; backward: rows of vector-Jacobian products. ms per NFE: milliseconds of the whole call "
-        "over its forward rows, with what went backward; bare: the same network calls with nothing in between.",
+        "Median over calls after one that is not timed, for m measurements and s samples of each. NFE: rows forward "
+        "through the network per sample; backward: rows of vector-Jacobian products. ms per NFE: milliseconds of the whole "
+        "call over its forward rows, with what went backward; bare: the same network calls with nothing in between.",
         "The last row of a method is the batch with the most samples per second; x batch 1: over one sample of one "
         "measurement.",
     ]
 
 
 def _rows(timing: Json) -> Iterator[Json]:
-    whole = {key: timing.get(key) for key in COLUMNS[:3]} | {key: timing[key] for key in ("precision", "status", "reason")}
+    whole = {key: timing.get(key) for key in (*COLUMNS[:3], "precision", "status", "reason")}
     whole |= {"device": timing["machine"]["device"], "driver": timing["machine"].get("driver")}
     whole |= {"train_seconds": timing["train_seconds"], "compile_seconds": timing.get("compile_seconds")}
     if not timing.get("curve"):
