@@ -21,8 +21,8 @@ from bench.plan import Suite, load
 from bench.plan.config import read_suite
 from bench.priors.untrained import ARCHITECTURES, Settings, outline
 
-# the consistency models' are those of the files on the hub (openai/diffusers-cd_bedroom256_l2 and -cd_imagenet64_l2); of
-# ADM's what is said is 93.6 (the DPS paper's checkpoint) and 552.8 million (guided-diffusion, 256 x 256, unconditional)
+# the consistency models' are those of the files on the hub (openai/diffusers-cd_bedroom256_l2 and -cd_imagenet64_l2);
+# of ADM's what is said is 93.6 (the DPS paper's checkpoint) and 552.8 million (guided-diffusion, 256 x 256)
 PUBLISHED = {
     "adm-ffhq-256": 93_563_910,
     "adm-imagenet-256": 552_814_086,
@@ -94,7 +94,7 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
     assert rows[0]["ratio_to_batch_1"] == "1" and rows[0]["num_parameters"] == str(timing["num_parameters"])
     publish.main("results/times", "--allow-dirty", "--into", "published")
     page = Path("published/times/timing.md").read_text()
-    assert (tmp_path / "published/times/timing.csv").is_file() and (tmp_path / "published/times/provenance.json").is_file()
+    assert all(Path("published/times", name).is_file() for name in ("timing.csv", "provenance.json"))
     assert "Networks have random weights" in page and "latent_rwm" in page
 
 

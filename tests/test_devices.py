@@ -103,7 +103,8 @@ class Waits(TorchDispatchMode):
 
 
 LONGER = {"dps": {"num_steps": 50}, "latent_rwm": {**CHAINS, "thin": 9, "num_warmup": 9}}
-LONGER |= {name: {**SETTINGS[name], "thin": 9, "num_warmup": 9} for name in ("latent_langevin", "latent_hmc", "data_hmc")}
+for name in ("latent_langevin", "latent_hmc", "data_hmc"):
+    LONGER[name] = {**SETTINGS[name], "thin": 9, "num_warmup": 9}
 
 
 @pytest.mark.parametrize("module", LONGER)
