@@ -11,7 +11,8 @@ from bench.report.text import csv_text, shortened
 COLUMNS = (
     "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds_per_sample", "ms_per_nfe",
     "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib", "joules_per_sample",
-    "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "device", "precision", "driver", "status", "reason",
+    "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "device", "precision", "driver",
+    "status", "reason",
 )  # fmt: skip
 SHOWN = {  # column of the csv: title
     "num_parameters": "parameters, M", "m": "m", "s": "s", "nfe": "NFE", "nfe_vjp": "backward",
@@ -55,7 +56,7 @@ def timing_notes(timings: Sequence[Json]) -> list[str]:
         *([PATH_ONLY] if on_cpu else []),
         "Median over calls after one that is not timed, for m measurements and s samples of each. NFE: rows forward "
         "through the network per sample; backward: rows of vector-Jacobian products. ms per NFE: milliseconds of the "
-        "whole call over its forward rows, with what went backward; bare: the same network calls with nothing in between.",
+        "whole call over its forward rows, with what went backward; bare: the same calls with nothing in between.",
         "The last row of a method is the batch with the most samples per second; x batch 1: over one sample of one "
         "measurement.",
     ]
