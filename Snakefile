@@ -14,7 +14,8 @@ shell.prefix(preload.SHELL)
 onstart:
     gc.enable()
     if workflow.local_exec:
-        preload.start()
+        if not suite.num_gpus:  # CUDA does not survive a fork, should some library have woken it
+            preload.start()
         # its limit of jobs per second has it look through all open jobs ever more often: half of a core at the end
         workflow.scheduler.job_rate_limiter = None
 
@@ -24,7 +25,7 @@ pathvars:
 
 
 wildcard_constraints:
-    dataset=r"[a-z]+",
+    dataset=r"[a-z0-9]+",
     prior=r"[a-z0-9_]+",
     family=r"[a-z]+",
     classifier=r"[a-z0-9-]+",
@@ -135,6 +136,8 @@ rule train:  # long: not to be left over at the end
     output:
         "<results>/runs/{task}/{method}/seed{seed}/state.safetensors",
         "<results>/runs/{task}/{method}/seed{seed}/training.json",
+    resources:
+        gpu=suite.num_gpus,
     message:
         "train {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
@@ -154,6 +157,8 @@ rule sample:
     output:
         "<results>/runs/{task}/{method}/seed{seed}/samples.safetensors",
         "<results>/runs/{task}/{method}/seed{seed}/cost.json",
+    resources:
+        gpu=suite.num_gpus,
     message:
         "sample {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
@@ -163,11 +168,10 @@ rule sample:
 rule clock:  # alone on the machine: it asks for all cores, and uses one
     input:
         spec="<results>/specs/clock/{task}/{method}/seed{seed}.json",
-        run="<results>/runs/{task}/{method}/seed{seed}/samples.safetensors",
+        beside=lambda w: suite.clocked(w.task, w.method, w.seed),
         state=lambda w: suite.training(w.task, w.method, w.seed),
         prior=lambda w: suite.prior(w.task),
         observations="<results>/tasks/{task}/observations.safetensors",
-        exact="<results>/tasks/{task}/exact.safetensors",
         method=lambda w: suite.method_sources(w.method),
         classifier=lambda w: suite.classifier(w.task),
         family=lambda w: suite.prior_sources_of_task(w.task),
@@ -175,6 +179,8 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
     output:
         "<results>/runs/{task}/{method}/seed{seed}/timing.json",
     threads: workflow.cores
+    resources:
+        gpu=suite.num_gpus,
     message:
         "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
@@ -213,6 +219,19 @@ rule table:
         "table"
     shell:
         "python -m bench.tabulate {input.spec}"
+
+
+rule timing:
+    input:
+        spec="<results>/specs/suite.json",
+        timings=suite.timings,
+        sources=suite.sources("timings"),
+    output:
+        suite.timing_tables,
+    message:
+        "table of times"
+    shell:
+        "python -m bench.timings {input.spec}"
 
 
 rule published:

@@ -47,7 +47,8 @@ def main(spec_path: str) -> None:
     observations = first_measurements(bank, asked)
     folder = Path(spec["root"]) / "tasks" / spec["task"]
     _write(folder / "bank.safetensors", bank, header)
-    _write(folder / "observations.safetensors", observations, header | _perplexity(spec, problem, observations))
+    known = {} if spec.get("timing_only") else _perplexity(spec, problem, observations)
+    _write(folder / "observations.safetensors", observations, header | known)
 
 
 def make_bank(problem: Problem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.artefacts import read_csv, write_bytes, write_json
+from bench.artefacts import Json, read_csv, read_json, write_bytes, write_json
 from bench.cli import UserError, run
 from bench.plan.suite import FIGURES
 from bench.provenance import provenance
-from bench.report.results import Source, Suite, load, source
+from bench.report.results import Source, Suite, load, run_folder, source
 from bench.report.statistics import summarise, summary_csv
 from bench.report.tables import impurities
+from bench.report.timing_table import timing_csv
 
 LARGEST = 1_500_000  # bytes of a committed file
 
@@ -21,15 +22,16 @@ LARGEST = 1_500_000  # bytes of a committed file
 def main(*arguments: str) -> None:
     """Publish into results/reference/<suite>/; refuses artefacts of edited sources or of several commits."""
     options = _options(arguments)
+    spec = read_json(Path(options.folder) / "specs" / "suite.json")
+    if spec.get("timing_only"):
+        publish_times(spec, Path(options.into) / spec["name"], options.allow_dirty)
+        return
     suite = load(Path(options.folder) / "specs" / "suite.json")
     if read_csv(suite.root / "tables" / "summary.csv")[0] != summary_csv(summarise(suite)):
         raise UserError(f"{suite.root}/tables/summary.csv: is older than the metrics; run the workflow again")
     figures = options.figures or [*FIGURES, *(["clock"] if suite.timings else []), *_one_grid_per_prior(suite)]
     sources = [*suite.sources, *_sources_of_outputs(suite, figures)]
-    faults = impurities(sources)
-    if faults and not options.allow_dirty:
-        advice = "commit, remove the folder and run again, or say --allow-dirty"
-        raise UserError(f"{options.folder}: {'; '.join(faults)}; {advice}")
+    faults = _faults(sources, options.folder, options.allow_dirty)
     into = Path(options.into) / suite.name
     shutil.rmtree(into, ignore_errors=True)
     _copy_tables(suite.root / "tables", into, faults)
@@ -37,6 +39,34 @@ def main(*arguments: str) -> None:
         for name in (f"{stem}.png", f"{stem}.csv", f"{stem}.csv.info.json"):
             _copy(suite.root / "figures" / name, into / "figures" / name)
     write_json(into / "provenance.json", _record(suite, sources, faults))
+
+
+def publish_times(spec: Json, into: Path, allow_dirty: bool) -> None:
+    """The tables of a suite that is timing_only, and on what its times were taken."""
+    root = Path(spec["root"])
+    timings = [run_folder(root, *timed) / "timing.json" for timed in spec["timed"]]
+    if read_csv(root / "tables" / "timing.csv")[0] != timing_csv([read_json(path) for path in timings]):
+        raise UserError(f"{root}/tables/timing.csv: is older than the times; run python -m bench.timings again")
+    sources = [source(path, read_json(path)) for path in timings]
+    faults = _faults(sources, str(root), allow_dirty)
+    shutil.rmtree(into, ignore_errors=True)
+    for name in ("timing.csv", "timing.csv.info.json"):
+        _copy(root / "tables" / name, into / name)
+    beneath = f"- Published with --allow-dirty: {'; '.join(faults)}.\n" if faults else ""
+    write_bytes(into / "timing.md", ((root / "tables" / "timing.md").read_text() + beneath).encode())
+    machines = [read_json(path)["machine"] for path in timings]
+    commits = sorted({found.commit for found in sources})
+    record = {"suite": spec["name"], "commits": commits, "faults": list(faults), "num_artefacts": len(sources)}
+    record |= {"made_on": [machine for i, machine in enumerate(machines) if machine not in machines[:i]]}
+    write_json(into / "provenance.json", record | {"published_by": provenance()})
+
+
+def _faults(sources: Sequence[Source], folder: str, allow_dirty: bool) -> tuple[str, ...]:
+    faults = impurities(sources)
+    if faults and not allow_dirty:
+        advice = "commit, remove the folder and run again, or say --allow-dirty"
+        raise UserError(f"{folder}: {'; '.join(faults)}; {advice}")
+    return faults
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -28,6 +28,8 @@ class Rng:
     axes: what the randomness is for (task, method, seed); ids: the measurements; samples: which posterior samples are
     being drawn. A draw whose leading axis is the samples' takes each of them from a stream of its own, so that samples
     3 to 5 come out the same whether or not 0 to 2 are drawn beside them; any other draw belongs to the measurement.
+
+    drawn: what is drawn and then rounded to `dtype`; with float64 a run in float32 has the numbers of one in float64.
     """
 
     def __init__(
@@ -36,10 +38,11 @@ class Rng:
         ids: Sequence[object],
         samples: range = range(0),
         dtype: torch.dtype = torch.float64,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
+        drawn: torch.dtype | None = None,
     ) -> None:
         self.axes, self.ids, self.samples = tuple(axes), tuple(ids), samples
-        self.dtype, self.device = dtype, device
+        self.dtype, self.device, self.drawn = dtype, torch.device(device), drawn or dtype
         self._shared = [stream(*axes, i) for i in self.ids]
         self._single: list[list[np.random.Generator]] = []
 
@@ -82,7 +85,7 @@ class Rng:
     def _draw(
         self, shape: tuple[int, ...], fill: Fill, dtype: type | None = None, per_sample: bool | None = None
     ) -> Tensor:
-        out = np.empty((len(self), *shape), dtype or (np.float64 if self.dtype == torch.float64 else np.float32))
+        out = np.empty((len(self), *shape), dtype or (np.float64 if self.drawn == torch.float64 else np.float32))
         if self._is_per_sample(shape) if per_sample is None else per_sample:
             generators = self._samples_generators()
             rows = out.reshape(len(self) * shape[0], *shape[1:], *([1] if len(shape) == 1 else []))
@@ -91,12 +94,19 @@ class Rng:
         for generator, row in zip(generators, rows, strict=True):
             fill(generator, row)
         tensor = torch.from_numpy(out)
-        return (tensor if dtype else tensor.to(self.dtype)).to(self.device)
+        return on(tensor if dtype else tensor.to(self.dtype), self.device)
 
     def _samples_generators(self) -> list[np.random.Generator]:
         if not self._single:
             self._single = [stream(*self.axes, i, "sample", j) for i in self.ids for j in self.samples]
         return self._single
+
+
+def on(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor of the CPU there; on its way to a GPU nothing waits for what the GPU is at."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _normal(generator: np.random.Generator, out: np.ndarray) -> None:

@@ -112,9 +112,16 @@ def trainable(method: Method | Trainable) -> bool:
     return callable(getattr(method, "train", None))
 
 
-def train(method: Trainable, prior: Prior, problem: Problem, spec: dict) -> State:
-    """The method's state for this task, from one stream of randomness."""
-    rng = Rng(("train", spec["task"], spec["seed"]), (0,), dtype=torch.float64)
+def train(
+    method: Trainable,
+    prior: Prior,
+    problem: Problem,
+    spec: dict,
+    dtype: torch.dtype = torch.float64,
+    device: str | torch.device = "cpu",
+) -> State:
+    """The method's state for this task, from one stream of randomness in that dtype on that device."""
+    rng = Rng(("train", spec["task"], spec["seed"]), (0,), dtype=dtype, device=device, drawn=torch.float64)
     state = method.train(*shown(method, prior, problem), rng=rng)
     refuse_malformed_state(state)
     return {name: tensor.detach() for name, tensor in state.items()}
@@ -155,6 +162,8 @@ def sample(
 ) -> Tensor:
     """Samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where that is up to us.
 
+    They have the dtype and the device of the observations.
+
     state: what a trainable method's `train` returned; None for the others.
     """
     m, s = len(observations.y), spec["num_samples"]
@@ -165,7 +174,7 @@ def sample(
     ids, axes = observations.image_id.tolist(), ("sample", spec["task"], spec["seed"])
     x = observations.x_true.new_empty(m, s, *prior.shape)
     for rows, samples in chunks(m, s, spec["rows_per_chunk"], splits):
-        rng = Rng(axes, ids[rows], samples, dtype=x.dtype)
+        rng = Rng(axes, ids[rows], samples, x.dtype, x.device, drawn=torch.float64)
         y = observations.y[rows].clone()
         drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)
         refuse_malformed(drawn, (len(y), len(samples), *prior.shape))

@@ -13,47 +13,69 @@ from torch import Tensor
 
 from bench.artefacts import read_header, read_json, write_json, write_tensors
 from bench.cli import run
+from bench.compute import Compute, compute_of
 from bench.cost import Meter, budget_of, counted, counted_problem
+from bench.cost.probe import rows_of_network
+from bench.devices import computing, moved, prepared
 from bench.priors import load_prior, prior_path
 from bench.problems.bank import Observations, first, problem_of, read_observations
 from bench.problems.exact import exact_posterior
 from bench.provenance import provenance
 from bench.runs import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
-from bench.types import Joint, Prior, Problem, State
+from bench.types import Cap, Joint, Prior, Problem, State
 
 
 def main(spec_path: str) -> None:
     spec = read_json(spec_path)
+    compute = compute_of(spec)
+    with computing(compute) as device:
+        run_of(spec, compute, device)
+
+
+def run_of(spec: dict, compute: Compute, device: torch.device) -> None:
     root, task, num_samples = Path(spec["root"]), spec["task"], spec["num_samples"]
     folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
-    everything = read_observations(root / "tasks" / task / "observations.safetensors")
+    everything = read_observations(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
     observations = first(everything, spec.get("num_measurements"))
     prior_file = prior_path(root, spec["prior"], spec["family"])
-    prior = load_prior(prior_file)
-    plain = problem_of(everything.header, prior.shape)
+    prior = prepared(load_prior(prior_file, compute.dtype, device), compute)
+    plain = problem_of(everything.header, prior.shape, device=device)
     posterior = exact_posterior(prior, plain)
-    problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None)
+    problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None, device)
+    spec = spec | chunk_of(spec, prior, compute, device)
     budget = budget_of(spec, len(observations.y) * num_samples)
     (metered_prior, network), (metered_problem, operator) = counted(prior, budget), counted_problem(problem)
 
     trained, training, state_sha256 = read_training(folder) if spec.get("trains") else NO_TRAINING
     outcome = trained  # a run whose training came to nothing shares its fate
     if trained.status == "ok":
-        outcome = attempt(lambda: draw(spec, metered_prior, metered_problem, observations, trained.result))
+        state = moved(trained.result, device)
+        outcome = attempt(lambda: draw(spec, metered_prior, metered_problem, observations, state))
 
     num_measurements = len(everything.y)
-    empty = torch.empty(num_measurements, 0, *prior.shape)
+    empty = torch.empty(num_measurements, 0, *prior.shape, device=device)
     x, joint, num_chains = outcome.result if outcome.status == "ok" else (empty, "independent", None)
     facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
     header = facts | {"status": outcome.status, "reason": outcome.reason, "joint": joint, "num_chains": num_chains}
     header["num_measurements"] = len(observations.y)
     header["observations_sha256"] = everything.header["observations_sha256"]
     header["prior_sha256"], header["state_sha256"] = read_header(prior_file)["sha256"], state_sha256
-    header["provenance"] = provenance(threads=torch.get_num_threads())
+    header["provenance"] = provenance(compute.device, torch.get_num_threads())
+    header |= {"precision": compute.precision} if compute != Compute() else {}
     rows = len(observations.y) * num_samples
-    write_json(folder / "cost.json", facts | cost(network, operator, rows, outcome.seconds) | training)
+    spent = cost(network, operator, rows, outcome.seconds) | {"rows_per_chunk": spec["rows_per_chunk"]}
+    write_json(folder / "cost.json", facts | spent | compute.facts | training)
     write_tensors(folder / "samples.safetensors", {"x": padded(x.float(), num_measurements)}, header)
     print(f"{task} {spec['method']} seed {spec['seed']}: {outcome}")
+
+
+def chunk_of(spec: dict, prior: Prior, compute: Compute, device: torch.device) -> dict:
+    """The number that `rows_per_chunk: auto` stands for on this machine; nothing where the suite gave one."""
+    if spec["rows_per_chunk"] != "auto":
+        return {}
+    if not (Cap.DENOISER | Cap.DECODER) & prior.caps:
+        return {"rows_per_chunk": 1024}
+    return {"rows_per_chunk": rows_of_network(prior, compute.dtype, device).rows}
 
 
 def draw(
@@ -82,8 +104,6 @@ def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> d
         "rows": rows,
         "seconds": seconds,
         "threads": torch.get_num_threads(),
-        "device": "cpu",
-        "precision": "float64",
     }
 
 

@@ -13,7 +13,9 @@ import torch
 
 from bench.artefacts import read_header, read_json, write_json, write_tensors
 from bench.cli import run
+from bench.compute import Compute, compute_of
 from bench.cost import counted
+from bench.devices import computing, prepared
 from bench.priors import load_prior, prior_path
 from bench.problems.bank import problem_of
 from bench.provenance import provenance
@@ -24,25 +26,29 @@ from bench.types import Prior, Problem, State
 def main(spec_path: str) -> None:
     spec = read_json(spec_path)
     prior_file = prior_path(spec["root"], spec["prior"], spec["family"])
-    prior = load_prior(prior_file)
-    metered_prior, network = counted(prior)
-    outcome = attempt(lambda: trained(spec, metered_prior, problem_of(spec, prior.shape)))
+    compute = compute_of(spec)
+    with computing(compute) as device:
+        prior = prepared(load_prior(prior_file, compute.dtype, device), compute)
+        metered_prior, network = counted(prior)
+        problem = problem_of(spec, prior.shape, device=device)
+        outcome = attempt(lambda: trained(spec, metered_prior, problem, compute))
 
     facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
     header = facts | {"status": outcome.status, "reason": outcome.reason}
     header |= {"nfe": network.forward, "nfe_vjp": network.backward}  # rows in all
     header |= {"prior_sha256": read_header(prior_file)["sha256"]}
     folder = Path(spec["root"]) / "runs" / spec["task"] / spec["method"] / f"seed{spec['seed']}"
-    write_json(folder / "training.json", header | {"seconds": outcome.seconds, "threads": torch.get_num_threads()})
+    spent = {"seconds": outcome.seconds, "threads": torch.get_num_threads()}
+    write_json(folder / "training.json", header | spent | (compute.facts if compute != Compute() else {}))
     header["provenance"] = provenance(threads=torch.get_num_threads())
     write_tensors(folder / "state.safetensors", outcome.result or {}, header)
     print(f"{spec['task']} {spec['method']} seed {spec['seed']}: training {outcome}")
 
 
-def trained(spec: dict, prior: Prior, problem: Problem) -> State:
+def trained(spec: dict, prior: Prior, problem: Problem, compute: Compute) -> State:
     method = load_method(spec["module"], spec["settings"])
     refuse_unmet(method, prior, problem)
-    return train(method, prior, problem, spec)
+    return train(method, prior, problem, spec, compute.dtype, compute.device)
 
 
 if __name__ == "__main__":

@@ -266,7 +266,11 @@ class ODS:
             policy = Policy(self.num_steps, dim, *size)
             log_z = MLP(len(mean), 1, self.width, 1) if self.loss == "tb" else None
             student = Student(dim, *size) if self.distil_steps else None
-        schedule = trajectory.vp_schedule(self.num_steps, self.first, self.last, FLOAT)
+        for network in (policy, log_z, student):
+            if network is not None:
+                network.to(affine.axes.device)
+        levels = trajectory.vp_schedule(self.num_steps, self.first, self.last, FLOAT)
+        schedule = trajectory.Schedule(*(part.to(affine.axes.device) for part in levels))
         guided = guide_gradient(prior, problem, affine, self.guide == "decoder") if self._guided(problem) else None
         sampler = Sampler(policy, schedule, affine.curvature.to(FLOAT), guided)
         return Outsourced(prior, problem, affine, mean, std, sampler, log_z, student)

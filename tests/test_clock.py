@@ -70,7 +70,7 @@ def test_what_a_clock_finds(root):  # noqa: F811
 
 
 def test_no_time_beside_another_job(root, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(clock, "PATIENCE", 0.0)
+    monkeypatch.setattr(clock, "LONGEST_WAIT", 0.0)
     path = root / "specs/clock.json"
     write_json(path, run_spec(root, "dps", "gmm-denoise") | {"clock": {"num_samples": SIZES, "repeats": 5}})
     with lease(), pytest.raises(UserError, match="cpu: held by another job; a time taken beside it would be no time"):

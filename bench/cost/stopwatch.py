@@ -9,18 +9,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
 FEWEST, MOST = 5, 25  # repeats
 SMALL_SPREAD = 0.03  # of the inter-quartile range over the median: more repeats would not tell more
-PATIENCE = 60.0  # seconds after which a spread that stays large is reported as it is
+PATIENCE = 60.0  # seconds
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of each repeat, and the smallest share of a core that the process had in one of them (CPU only)."""
+    """Seconds of each repeat, and the smallest share of a core that the process had in one of them (CPU only).
 
+    first: seconds of the call before them, which pays for what is done once: compiling, choosing kernels, caches.
+    """
+
+    first: float
     seconds: tuple[float, ...]
     cpu_share: float | None
     peak: dict[str, int]  # bytes
@@ -42,15 +47,27 @@ class Timing:
         return (high - low) / self.median
 
 
-def measure(work: Callable[[], object], device: torch.device, *, fewest: int = FEWEST, most: int = MOST) -> Timing:
-    """Time `work`, after one untimed call of it, until the spread is small: `fewest` to `most` times."""
+def measure(
+    work: Callable[[], object],
+    device: torch.device,
+    *,
+    fewest: int = FEWEST,
+    most: int = MOST,
+    patience: float = PATIENCE,
+) -> Timing:
+    """Time `work`, after one untimed call of it, until the spread is small: `fewest` to `most` times.
+
+    patience: seconds, after which a spread that stays large is reported as it is.
+    """
+    begin = time.perf_counter()
     work()
     synchronise(device)
+    first = time.perf_counter() - begin
     reset_peak(device)
     seconds: list[float] = []
     shares: list[float] = []
     energy, begin = joules(device), time.perf_counter()
-    while len(seconds) < fewest or (len(seconds) < most and not _enough(seconds, begin)):
+    while len(seconds) < fewest or (len(seconds) < most and not _enough(seconds, begin, patience)):
         wall, cpu = time.perf_counter(), time.process_time()
         work()
         synchronise(device)
@@ -59,11 +76,11 @@ def measure(work: Callable[[], object], device: torch.device, *, fewest: int = F
         shares.append(cpu / wall)
     spent = joules(device)
     per_repeat = (spent - energy) / len(seconds) if energy is not None and spent is not None else None
-    return Timing(tuple(seconds), min(shares) if device.type == "cpu" else None, peak(device), per_repeat)
+    return Timing(first, tuple(seconds), min(shares) if device.type == "cpu" else None, peak(device), per_repeat)
 
 
-def _enough(seconds: list[float], begin: float) -> bool:
-    return Timing(tuple(seconds), None, {}, None).spread < SMALL_SPREAD or time.perf_counter() - begin > PATIENCE
+def _enough(seconds: list[float], begin: float, patience: float) -> bool:
+    return Timing(0.0, tuple(seconds), None, {}, None).spread < SMALL_SPREAD or time.perf_counter() - begin > patience
 
 
 def synchronise(device: torch.device) -> None:
@@ -97,10 +114,7 @@ def joules(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(device.index or 0)
+        pynvml, handle = _handle(device)
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
     except Exception:  # noqa: BLE001 (no package, no driver, a device without a counter: each has an error of its own)
         return None
@@ -119,12 +133,17 @@ def machine(device: torch.device) -> dict[str, object]:
     return facts
 
 
+def _handle(device: torch.device) -> tuple[ModuleType, object]:
+    """NVML, and its name for the device: by UUID, since its numbers know nothing of CUDA_VISIBLE_DEVICES."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+
+
 def _nvml(device: torch.device) -> dict[str, object]:
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(device.index or 0)
+        pynvml, handle = _handle(device)
         clock = pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
         return {"driver": pynvml.nvmlSystemGetDriverVersion(), "SM MHz": clock}
     except Exception:  # noqa: BLE001 (as above)

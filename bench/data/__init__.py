@@ -1,15 +1,17 @@
-"""Data sets: real images that ship inside a package, and a procedural family whose every member is known."""
+"""Data sets: real images that ship inside a package, a procedural family whose every member is known, and noise."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor
 
-from bench.data import digits, shapes
+from bench.data import digits, noise, shapes
 
 DATASETS = {"digits": digits.load, "shapes": shapes.load}
+DATASETS |= {f"noise{side}": partial(noise.load, side) for side in (16, 32, 64, 128, 256)}
 
 
 def load(dataset: str, parameters: Mapping[str, object]) -> dict[str, Tensor]:

@@ -50,19 +50,17 @@ def karras_sigmas(num_steps: int, sigma_min: float, sigma_max: float, dtype: tor
 def heun_step(
     denoise: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, sigma: Tensor, sigma_next: Tensor
 ) -> Tensor:
-    """One step of the probability-flow ODE dx/dsigma = (x - D(x, sigma)) / sigma; the last one, to 0, is Euler's.
+    """One step of the probability-flow ODE dx/dsigma = (x - D(x, sigma)) / sigma, to a noise level above 0.
 
     x_t (n, *x), noise levels () or spread to the shape of x_t. Karras et al. 2022, algorithm 1
     """
     slope = (x_t - denoise(x_t, sigma)) / sigma
     euler = x_t + (sigma_next - sigma) * slope
-    if (sigma_next == 0).any():
-        return euler
     return x_t + (sigma_next - sigma) * (slope + (euler - denoise(euler, sigma_next)) / sigma_next) / 2
 
 
 def heun(denoise: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, sigmas: Tensor) -> Tensor:
-    """The probability-flow ODE along `sigmas` (N + 1,) that end at 0; 2 N - 1 evaluations."""
-    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+    """The probability-flow ODE along `sigmas` (N + 1,) that end at 0; 2 N - 1 evaluations: the last step is Euler's."""
+    for sigma, sigma_next in zip(sigmas[:-2], sigmas[1:-1], strict=True):
         x_t = heun_step(denoise, x_t, sigma, sigma_next)
-    return x_t
+    return x_t + (sigmas[-1] - sigmas[-2]) * ((x_t - denoise(x_t, sigmas[-2])) / sigmas[-2])

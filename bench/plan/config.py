@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from bench.cli import UserError
+from bench.compute import compute_fault
 from bench.metrics.catalogue import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.plan.schema import Fault, one_of, schema_faults, shown
 from bench.plan.sources import Field, method_fields, settings_fields
@@ -19,6 +20,7 @@ PUBLISHED = Path("results/published")  # numbers of the papers
 RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 TASK_KEYS = {"operator", "sigma_y", "settings"}  # what else a task has are its operator's parameters
+ONLY_UNTIMED = ("metrics", "budget")  # keys that mean nothing where nobody looks at samples
 NO_COMPARISON = {"seeds": [], "datasets": {}, "priors": {}, "tasks": {}, "methods": {}}  # a suite of toys makes none
 
 
@@ -33,7 +35,15 @@ def read_suite(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()
     if fault:
         where, what = fault
         raise UserError(": ".join([str(path), *([".".join(map(str, where))] if where else []), what]))
-    return str(path), NO_COMPARISON | content if "toys" in content else content
+    if "toys" in content:
+        return str(path), NO_COMPARISON | content
+    return str(path), _counts_of_clock(content) | content if content.get("timing_only") else content
+
+
+def _counts_of_clock(content: Mapping[str, Any]) -> dict:
+    """What a suite that is timing_only need not say: runs are as large as the clock's largest."""
+    most = max(content["clock"]["num_samples"])
+    return {"num_samples": most, "num_reference": most, "rows_per_chunk": most}
 
 
 def prior_of(task: str) -> str:
@@ -102,6 +112,11 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     yield from _name_faults(path, content)
     if "toys" in content:
         return
+    if fault := compute_fault(content):
+        yield fault[:1], fault[1]
+    if content.get("timing_only"):
+        content = _counts_of_clock(content) | content
+    yield from _timing_faults(content)
     yield from _reference_faults(content)
     yield from _metric_faults(content)
     for prior, entry in content["priors"].items():
@@ -129,6 +144,21 @@ def _reference_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     num_samples, num_reference = content["num_samples"], content["num_reference"]
     if num_reference < num_samples:
         yield ("num_reference",), f"expected at least num_samples = {num_samples}, got {num_reference}"
+
+
+def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Samples that nobody may look at, looked at."""
+    if content.get("timing_only"):
+        for key in ONLY_UNTIMED:
+            if key in content:
+                yield (key,), "means nothing in a suite that is timing_only; leave it out"
+        return
+    for prior, entry in content["priors"].items():
+        if entry["family"] == "untrained":
+            yield ("priors", prior, "family"), "untrained networks draw nothing to look at; set timing_only: true"
+    for dataset in content["datasets"]:
+        if dataset.startswith("noise"):
+            yield ("datasets", dataset), "is for suites with timing_only: true"
 
 
 def _metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:

@@ -70,7 +70,7 @@ def write_specs(suite: Suite) -> None:
     changed = {path: content for path, content in suite.specs() if _on_disk(path) != content}
     priors = [spec for path, spec in changed.items() if "/specs/priors/" in path]
     tasks = [{**spec, "side": suite.side(spec["dataset"])} for path, spec in changed.items() if "/specs/tasks/" in path]
-    runs = {_choice(spec): spec for path, spec in changed.items() if "/specs/runs/" in path}  # each choice once
+    runs = {_choice(spec): spec for path, spec in changed.items() if path.split("/")[3] in ("runs", "clock")}
     _rehearse(suite, [{**spec, "key": suite.key_of(spec)} for spec in [*priors, *tasks, *runs.values()]])
     for path, content in changed.items():
         write_json(path, content)

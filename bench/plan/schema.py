@@ -6,6 +6,7 @@ import difflib
 import json
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ Fault = tuple[Sequence[object], str]  # where (keys from the top) and what
 
 def schema_faults(path: Path, content: Any) -> Iterator[Fault]:
     """What the JSON schema at `path` has against a suite."""
-    import jsonschema
+    try:
+        import jsonschema
+    except ImportError:  # it comes with Snakemake, and `bench.alone` does without
+        print(f"jsonschema is not installed: a suite's keys are not checked against {path}", file=sys.stderr)
+        return
 
     def is_integer(_: object, value: object) -> bool:  # JSON schema calls 4.0 an integer
         return isinstance(value, int) and not isinstance(value, bool)
@@ -54,6 +59,9 @@ def _told(error: Any) -> Fault:
 
 def _expected(schema: Mapping[str, Any]) -> str:
     """A phrase for what a schema allows, e.g. `a whole number, at least 1, at most 300`."""
+    if "anyOf" in schema:
+        kinds = [str(part["const"]) if "const" in part else _expected(part) for part in schema["anyOf"]]
+        return f"{' or '.join(kinds)} ({schema['description']})"
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     parts = [KINDS[schema["type"]], *(f"{words} {schema[key]}" for key, words in LIMITS.items() if key in schema)]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.compute import KEYS as COMPUTE_KEYS
 from bench.metrics.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
 from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, PUBLISHED, TASK_KEYS, module_of, prior_of, settings_of
 from bench.plan.sources import sources_of, trains
@@ -17,7 +18,8 @@ TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
 SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
-CLOCK_KEYS = ("num_samples", "repeats")
+CLOCK_KEYS = ("num_samples", "repeats", "patience")
+TIMING_TABLES = ("timing.csv", "timing.md")
 COUNTS = ("num_measurements", "num_reference", "num_particles")  # of a task; training does not depend on them
 
 
@@ -31,6 +33,23 @@ class Suite:
     @property
     def root(self) -> str:
         return f"results/{self.content['name']}"
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(self.content["datasets"])
+
+    @property
+    def priors(self) -> list[str]:
+        """Teachers first."""
+        return sorted(self.content["priors"], key=lambda prior: "teacher" in self.content["priors"][prior])
+
+    @property
+    def toys(self) -> list[str]:
+        return list(self.content.get("toys", {}))
+
+    @property
+    def all_runs_of_tasks(self) -> list[tuple[str, str, int]]:
+        return [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
 
     @property
     def tasks(self) -> list[str]:
@@ -47,6 +66,11 @@ class Suite:
     @property
     def tables(self) -> list[str]:
         return [f"{self.root}/tables/{name}" for name in TABLES]
+
+    @property
+    def timing_tables(self) -> list[str]:
+        """Of a suite that is timing_only."""
+        return [f"{self.root}/tables/{name}" for name in TIMING_TABLES]
 
     @property
     def beside(self) -> list[str]:
@@ -80,12 +104,22 @@ class Suite:
         """Every artefact, so that one which was deleted is made again even if nothing else asks for it."""
         if not self.tasks:
             return self.toy_figures
+        if self.timing_only:
+            return [*self.timing_tables, *self.timings]
         made = [path for file in TASK_FILES for path in self.per_task(file)]
         made += [path for file in RUN_FILES for path in self.all_runs(file)]
-        runs = [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
-        states = [path for run in runs for path in self.training(*run)]
+        states = [path for run in self.all_runs_of_tasks for path in self.training(*run)]
         shown = [f"{self.root}/report.html", *self.tables, *self.beside, *self.ledger, *self.curves, *self.grids]
         return [*shown, *made, *states, *self.timings]
+
+    @property
+    def timing_only(self) -> bool:
+        return bool(self.content.get("timing_only"))
+
+    @property
+    def num_gpus(self) -> int:
+        """That a run occupies."""
+        return int(self.content.get("device") == "cuda")
 
     @property
     def left_out(self) -> list[list[str]]:
@@ -110,18 +144,19 @@ class Suite:
 
     def side(self, dataset: str) -> int | None:
         """Pixels along an image, where the suite says so."""
-        return self.content["datasets"][dataset].get("side")
+        noise = dataset.removeprefix("noise")
+        return self.content["datasets"][dataset].get("side") or (int(noise) if noise.isdecimal() else None)
 
     def data(self, prior: str) -> str:
         return f"{self.root}/data/{self.content['priors'][prior]['dataset']}.safetensors"
 
     def prior(self, task: str) -> str:
-        return self._prior_file(prior_of(task))
+        return self.prior_file(prior_of(task))
 
     def teacher(self, prior: str) -> list[str]:
         """The teacher's file, where a prior has a teacher."""
         teacher = self.content["priors"][prior].get("teacher")
-        return [self._prior_file(teacher)] if teacher else []
+        return [self.prior_file(teacher)] if teacher else []
 
     def prior_sources(self, prior: str) -> tuple[str, ...]:
         """The module of a prior's family, and of its teacher's, with what they import from bench."""
@@ -183,7 +218,7 @@ class Suite:
     def _classifier_file(self, name: str) -> str:
         return f"{self.root}/classifiers/{name}/{name}.safetensors"
 
-    def _prior_file(self, prior: str) -> str:
+    def prior_file(self, prior: str) -> str:
         return f"{self.root}/priors/{prior}/{self.content['priors'][prior]['family']}.safetensors"
 
     def data_of_task(self, task: str) -> str:
@@ -207,6 +242,11 @@ class Suite:
 
     def all_runs(self, file: str) -> list[str]:
         return [path for task in self.tasks for path in self.runs(task, file)]
+
+    def clocked(self, task: str, method: str, seed: int | str) -> list[str]:
+        """What the clock looks at beside seconds: samples of the same run, and exact ones."""
+        files = [f"runs/{task}/{method}/seed{seed}/samples.safetensors", f"tasks/{task}/exact.safetensors"]
+        return [] if self.timing_only else [f"{self.root}/{file}" for file in files]
 
     def sources(self, verb: str) -> tuple[str, ...]:
         """The source files that decide what `python -m bench.<verb>` computes; a change in one of them reruns it."""
@@ -238,18 +278,11 @@ class Suite:
             yield f"{folder}/classifiers/{classifier}.json", {"root": self.root, "classifier": classifier}
         for task, entry in content["tasks"].items():
             yield f"{folder}/tasks/{task}.json", self._task_spec(task, entry)
-            runs = [{"method": method, "seed": seed} for method in self.methods_on(task) for seed in self.seeds]
-            evaluate = {"root": self.root, "task": task, "runs": runs, "num_samples": content["num_samples"]}
-            evaluate |= {"prior": prior_of(task), "family": content["priors"][prior_of(task)]["family"]}
-            evaluate |= {"metrics": dict(self.metrics)} if self.metrics else {}
-            yield f"{folder}/evaluate/{task}.json", evaluate
-            for run in runs:
-                name = f"{task}/{run['method']}/seed{run['seed']}.json"
-                yield f"{folder}/runs/{name}", self._run_spec(task, **run)
-                if self._trains(run["method"]):
-                    yield f"{folder}/train/{name}", self._training_spec(task, entry, **run)
+            yield from self._specs_of_runs(task, entry)
         for task, method, seed in self._timed:
-            spec = self._run_spec(task, method, seed) | {"clock": {key: content["clock"][key] for key in CLOCK_KEYS}}
+            clock = {key: content["clock"][key] for key in CLOCK_KEYS if key in content["clock"]}
+            clock |= {"bare": True} if self.timing_only else {}
+            spec = self._run_spec(task, method, seed) | {"clock": clock} | self._is_timing_only
             yield f"{folder}/clock/{task}/{method}/seed{seed}.json", spec
         for toy, parameters in content.get("toys", {}).items():
             yield f"{folder}/toys/{toy}.json", {"root": self.root, "toy": toy, "parameters": parameters}
@@ -257,7 +290,27 @@ class Suite:
             summary = {key: content[key] for key in ("name", "seeds", "num_measurements", "num_samples")}
             summary |= {"timed": self._timed} if self._timed else {}
             summary |= {"tasks": self.tasks, "methods": self.methods, "left_out": self.left_out}
-            yield f"{folder}/suite.json", {"root": self.root, **summary}
+            yield f"{folder}/suite.json", {"root": self.root, **summary} | self._is_timing_only
+
+    def _specs_of_runs(self, task: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict]]:
+        content, folder = self.content, f"{self.root}/specs"
+        runs = [{"method": method, "seed": seed} for method in self.methods_on(task) for seed in self.seeds]
+        evaluate = {"root": self.root, "task": task, "runs": runs, "num_samples": content["num_samples"]}
+        evaluate |= {"prior": prior_of(task), "family": content["priors"][prior_of(task)]["family"]}
+        evaluate |= {"metrics": dict(self.metrics)} if self.metrics else {}
+        if not self.timing_only:
+            yield f"{folder}/evaluate/{task}.json", evaluate
+        for run in runs:
+            name = f"{task}/{run['method']}/seed{run['seed']}.json"
+            if not self.timing_only:
+                yield f"{folder}/runs/{name}", self._run_spec(task, **run)
+            if self._trains(run["method"]):
+                yield f"{folder}/train/{name}", self._training_spec(task, entry, **run)
+
+    @property
+    def _is_timing_only(self) -> dict:
+        """Said in specs where it is so, so that the others stay as they were."""
+        return {"timing_only": True} if self.timing_only else {}
 
     def _figures(self, stems: Iterable[str]) -> list[str]:
         return [f"{self.root}/figures/{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
@@ -273,6 +326,7 @@ class Suite:
             "parameters": parameters,
             "teacher": teacher,
             "teacher_family": self.content["priors"][teacher]["family"] if teacher else None,
+            **self._is_timing_only,
         }
 
     def _task_spec(self, task: str, entry: Mapping[str, Any]) -> dict:
@@ -289,6 +343,7 @@ class Suite:
             "num_measurements": self.content["num_measurements"],
             "num_reference": self.content["num_reference"],
             "num_particles": self.content.get("num_particles"),  # None means what the reference wants
+            **self._is_timing_only,
         }
 
     def _run_spec(self, task: str, method: str, seed: int) -> dict:
@@ -305,11 +360,17 @@ class Suite:
             "num_measurements": self._restriction(method).get("num_measurements"),  # None means all
             "num_samples": self.content["num_samples"],
             "rows_per_chunk": self.content["rows_per_chunk"],
+            **self._compute,
             **({"budget": self.content["budget"]} if "budget" in self.content else {}),
         }
+
+    @property
+    def _compute(self) -> dict:
+        """What the suite says of device and precision: no word of what it leaves out, so that specs stay as they were."""
+        return {key: self.content[key] for key in COMPUTE_KEYS if key in self.content}
 
     def _training_spec(self, task: str, entry: Mapping[str, Any], method: str, seed: int) -> dict:
         """What training depends on: no number of measurements or samples, so that it is not repeated for those."""
         facts = {key: value for key, value in self._task_spec(task, entry).items() if key not in COUNTS}
         run = self._run_spec(task, method, seed)
-        return facts | {key: run[key] for key in ("method", "module", "settings", "seed")}
+        return facts | {key: run[key] for key in ("method", "module", "settings", "seed")} | self._compute

@@ -14,6 +14,7 @@ from types import ModuleType
 import torch
 
 from bench.artefacts import ArtefactError, read_header, read_tensors
+from bench.devices import networks_of
 from bench.types import Prior
 
 AGAIN = "delete the prior's folder and run the same command again"
@@ -28,7 +29,9 @@ def family_module(family: str) -> ModuleType:
     return importlib.import_module(f"bench.priors.{family}")
 
 
-def load_prior(path: str | Path, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Prior:
+def load_prior(
+    path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
+) -> Prior:
     """The prior stored at `.../<family>.safetensors`, with its teacher where it has one.
 
     Tensors get dtype and device; networks stay float32 inside.
@@ -44,7 +47,10 @@ def load_prior(path: str | Path, dtype: torch.dtype = torch.float64, device: str
         if read_header(teacher_path)["sha256"] != header["teacher_sha256"]:
             raise ArtefactError(f"{path}: has another teacher than {teacher_path}; {AGAIN}")
         teacher = load_prior(teacher_path, dtype, device)
-    return module.load(tensors, module.Settings(**header.get("settings", {})), path.parent, teacher)
+    prior = module.load(tensors, module.Settings(**header.get("settings", {})), path.parent, teacher)
+    for network in networks_of(prior):
+        network.to(device)
+    return prior
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

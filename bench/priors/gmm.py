@@ -103,11 +103,11 @@ class GMM:
         def velocity(u: Tensor, t: Tensor) -> Tensor:
             v = t.expm1() * v_0
             scale, known = self._at(v.item())
-            score = Score.apply(u / scale, v.sqrt(), self.weights, *self._in_axes, *known)[0]
+            score = Score.apply(u / scale, v.sqrt().to(u.device), self.weights, *self._in_axes, *known)[0]
             return -0.5 * (v + v_0) * scale * (score + scale * u)
 
         start = math.log1p(self.sigma_max**2 / v_0)
-        steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=z.dtype, device=z.device)
+        steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=z.dtype)  # not on a GPU: `_at` reads them
         u = rk4(velocity, z.flatten(1) @ self._axes, steps)
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
 

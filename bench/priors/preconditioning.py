@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ class DDPMDenoiser:
 
     pipeline: Pipeline
 
-    @property
+    @cached_property
     def log_sigmas(self) -> Tensor:
         """Of every step, increasing, (num_train_timesteps,) float64."""
         abar = self.pipeline.scheduler.alphas_cumprod.double()
@@ -68,10 +69,20 @@ class DDPMDenoiser:
 
     def step(self, sigma: Tensor) -> Tensor:
         """The step with noise level sigma, by linear interpolation in log sigma; steps have their number as a float."""
-        levels, wanted = self.log_sigmas.to(sigma.device), sigma.double().log()
+        levels, wanted = self._levels_on(sigma.device), sigma.double().log()
         above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
         share = (wanted - levels[above - 1]) / (levels[above] - levels[above - 1])
         return (above - 1 + share.clamp(0, 1)).to(sigma.dtype)
+
+    def _levels_on(self, device: torch.device) -> Tensor:
+        """Kept there: a copy at each call would have the GPU waited for."""
+        if device not in self._kept:
+            self._kept[device] = self.log_sigmas.to(device)
+        return self._kept[device]
+
+    @cached_property
+    def _kept(self) -> dict[torch.device, Tensor]:
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +108,24 @@ class ConsistencyMap:
         scheduler.set_timesteps(num_steps)
         return scheduler.sigmas, scheduler.timesteps
 
+    def _levels_on(self, num_steps: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Kept there: a copy at each call would have the GPU waited for."""
+        if (num_steps, device) not in self._kept:
+            sigmas, times = self.levels(num_steps)
+            self._kept[num_steps, device] = sigmas.to(device), times.to(device)
+        return self._kept[num_steps, device]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, torch.device], tuple[Tensor, Tensor]]:
+        return {}
+
     def multistep(self, z: Tensor, noise: Tensor | None) -> Tensor:
         """Algorithm 1: z (n, *x) to x, float32; noise (num_steps, 1 or n, *x) after each step, None for one step."""
         config, num_steps = self.pipeline.scheduler.config, 1 if noise is None else len(noise)
-        sigmas, times = self.levels(num_steps)
+        sigmas, times = self._levels_on(num_steps, z.device)
         x = z * config.sigma_max
         for i in range(num_steps):
-            x = self(x, sigmas[i], times[i].to(z.device))
+            x = self(x, sigmas[i], times[i])
             if noise is not None:  # after the last step, too: of standard deviation zero up to rounding
                 scale = sigmas[i + 1].clamp(config.sigma_min, config.sigma_max) ** 2 - config.sigma_min**2
                 x = x + noise[i] * config.s_noise * scale.clamp_min(0) ** 0.5

@@ -30,7 +30,9 @@ class Observations:
     header: Json
 
 
-def read_observations(path: str | Path, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Observations:
+def read_observations(
+    path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
+) -> Observations:
     """The measurements in `observations.safetensors` or `bank.safetensors`, after both of its hashes were checked."""
     tensors, header = read_tensors(path)
     if header["observations_sha256"] != content_hash(tensors):
@@ -45,18 +47,22 @@ def first(observations: Observations, num_measurements: int | None) -> Observati
     return dataclasses.replace(observations, **kept)
 
 
-def problem_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None) -> Problem | Reward:
+def problem_of(
+    header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None, device: str | torch.device = "cpu"
+) -> Problem | Reward:
     """The problem that a task's spec, or the header of its observations, describes."""
     if header["operator"] == REWARD:
-        return _reward_of(header, x_shape, posterior)
+        return _reward_of(header, x_shape, posterior, device)
     return make_problem(header["operator"], header["parameters"], header["sigma_y"], x_shape, posterior)
 
 
-def _reward_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None) -> Reward:
+def _reward_of(
+    header: Json, x_shape: Shape, posterior: PosteriorSampler | None, device: str | torch.device
+) -> Reward:
     parameters = header["parameters"]
     check_reward(parameters, x_shape)
     path = classifier_path(header["root"], parameters["classifier"])
-    classifier, found = load_classifier(path)
+    classifier, found = load_classifier(path, device)
     if found["sha256"] != header.get("classifier_sha256", found["sha256"]):
         raise ArtefactError(
             f"{path}: is {found['sha256'][:12]}, but the measurements of {header['task']} were made with "

@@ -99,7 +99,7 @@ def tensors_of(classifier: Classifier) -> dict[str, Tensor]:
     return {**classifier.weights, **real}
 
 
-def load_classifier(path: str | Path, device: str = "cpu") -> tuple[Classifier, Json]:
+def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> tuple[Classifier, Json]:
     """The classifier stored at `.../<name>.safetensors`, and the file's header."""
     tensors, header = read_tensors(path)
     real = {name.removeprefix(REAL): part.to(device) for name, part in tensors.items() if name.startswith(REAL)}

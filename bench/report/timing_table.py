@@ -1,0 +1,102 @@
+"""The table of a suite that takes times and looks at no sample: per network row, per sample, per joule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.artefacts import Json
+from bench.report.tables import Cell, Row, Table
+from bench.report.text import csv_text, shortened
+
+COLUMNS = (
+    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds_per_sample", "ms_per_nfe",
+    "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib", "joules_per_sample",
+    "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "device", "precision", "driver",
+    "status", "reason",
+)  # fmt: skip
+SHOWN = {  # column of the csv: title
+    "num_parameters": "parameters, M", "m": "m", "s": "s", "nfe": "NFE", "nfe_vjp": "backward",
+    "ms_per_nfe": "ms per NFE", "bare_ms_per_nfe": "bare", "ratio_to_bare": "ratio",
+    "seconds_per_sample": "s per sample",
+    "samples_per_second": "samples / s", "ratio_to_batch_1": "x batch 1", "peak_mib": "peak, MiB",
+    "joules_per_sample": "J per sample", "train_seconds": "training, s",
+}  # fmt: skip
+
+PATH_ONLY = (
+    "Taken on a CPU, with fewer channels and smaller images than published, where the number of parameters says so: a "
+    "test of the path that a GPU's run takes, and no statement about the published networks."
+)
+
+
+def timing_rows(timings: Sequence[Json]) -> list[Json]:
+    """A row for each number of samples of one measurement, and for the batch with the most samples per second."""
+    return [row for timing in timings for row in _rows(timing)]
+
+
+def timing_csv(timings: Sequence[Json]) -> str:
+    return csv_text(COLUMNS, [[row.get(column) for column in COLUMNS] for row in timing_rows(timings)])
+
+
+def timing_table(timings: Sequence[Json]) -> Table:
+    rows = []
+    for row in timing_rows(timings):
+        reason = shortened(f"{row['status']} ({row['reason']})") if row["status"] != "ok" else ""
+        cells = tuple(Cell("", reason=reason) if reason else Cell(_shown(row, column)) for column in SHOWN)
+        rows.append(Row(f"{row['task']}: {row['method']}", "", cells, reason))
+    machines = {", ".join(str(value) for value in timing["machine"].values()) for timing in timings}
+    precisions = {f"{timing['precision']}, {timing['threads']} thread" for timing in timings}
+    header = "; ".join([*sorted(machines), *sorted(precisions)])
+    return Table("Times", header, tuple((title, "") for title in SHOWN.values()), tuple(rows))
+
+
+def timing_notes(timings: Sequence[Json]) -> list[str]:
+    on_cpu = all(timing["device"] == "cpu" for timing in timings)
+    return [
+        "Networks have random weights: these are times, and the samples mean nothing.",
+        *([PATH_ONLY] if on_cpu else []),
+        "Median over calls after one that is not timed, for m measurements and s samples of each. NFE: rows forward "
+        "through the network per sample; backward: rows of vector-Jacobian products. ms per NFE: milliseconds of the "
+        "whole call over its forward rows, with what went backward; bare: the same calls with nothing in between.",
+        "The last row of a method is the batch with the most samples per second; x batch 1: over one sample of one "
+        "measurement.",
+    ]
+
+
+def _rows(timing: Json) -> Iterator[Json]:
+    whole = {key: timing.get(key) for key in (*COLUMNS[:3], "precision", "status", "reason")}
+    whole |= {"device": timing["machine"]["device"], "driver": timing["machine"].get("driver")}
+    whole |= {"train_seconds": timing["train_seconds"], "compile_seconds": timing.get("compile_seconds")}
+    if not timing.get("curve"):
+        yield whole
+        return
+    alone = next((1 / cell["median"] for cell in timing["curve"] if cell["s"] == 1), None)
+    for cell in timing["curve"]:
+        yield whole | _numbers(cell, alone)
+    yield whole | _numbers(timing["throughput"], alone) | {"stopped": timing["stopped"]}
+
+
+def _numbers(cell: Json, alone: float | None) -> Json:
+    """Of one size of batch; `alone`: samples per second one at a time."""
+    samples, bare = cell["m"] * cell["s"], cell.get("bare")
+    rows, rate = cell["nfe"] * samples, samples / cell["median"]
+    return {
+        **{key: cell[key] for key in ("m", "s", "nfe", "nfe_vjp", "repeats")},
+        "seconds_per_sample": cell["median"] / samples,
+        "ms_per_nfe": 1000 * cell["median"] / rows if rows else None,
+        "bare_ms_per_nfe": 1000 * bare / rows if rows and bare else None,
+        "ratio_to_bare": cell["median"] / bare if bare else None,
+        "samples_per_second": rate,
+        "ratio_to_batch_1": rate / alone if alone else None,
+        "peak_mib": max(cell["peak"].values()) / 2**20,
+        "joules_per_sample": None if cell["joules"] is None else cell["joules"] / samples,
+        "first_call_seconds": cell["first"],
+    }
+
+
+def _shown(row: Json, column: str) -> str:
+    value = row.get(column)
+    if value is None:
+        return "n/a"
+    if column == "num_parameters":
+        return f"{value / 1e6:.3g}"
+    return f"{value:.0f}" if column in ("m", "s", "peak_mib") else f"{value:.3g}"

@@ -1,0 +1,210 @@
+"""Device and precision: every method in float32, no waiting for a GPU between steps, no tensor left on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench.cli import UserError
+from bench.compute import Compute, compute_of
+from bench.devices import computing, networks_of, prepared
+from bench.formulas import flows
+from bench.priors import vae
+from bench.priors.generator import Generator
+from bench.priors.gmm import GMM
+from bench.problems import make_problem
+from bench.problems.exact import exact_posterior
+from bench.rng import Rng
+from bench.runs import load_method, sample, train, trainable
+from bench.types import Method, Prior, Problem
+
+M, S, SHAPE = 2, 4, (1, 4, 4)
+CHAINS = {"num_chains": 2, "num_warmup": 3, "num_adapt": 2, "thin": 1}
+SETTINGS = {  # of methods that do not say what is tiny
+    "dps": {"num_steps": 25},
+    "latent_langevin": {**CHAINS, "num_adam": 2},
+    "latent_hmc": CHAINS,
+    "latent_rwm": CHAINS,
+    "data_hmc": CHAINS,
+    "aps": {"num_iterations": 4, "num_simulated": 64, "batch_size": 16},
+    "ods": {"num_iterations": 4, "num_fit": 32, "num_adapt_draws": 16},
+}
+METHODS = sorted(path.stem for path in Path("methods").glob("[a-z]*.py"))
+
+
+@cache
+def mixture(dtype: torch.dtype = torch.float64) -> GMM:
+    rng = Rng(("devices", "mixture"), (0,))
+    root = 0.3 * rng.randn((3, 16, 16))[0]
+    covariances = root @ root.mT + 0.1 * torch.eye(16, dtype=torch.float64)
+    weights, means = torch.full((3,), 1 / 3, dtype=torch.float64), rng.randn((3, *SHAPE))[0]
+    return GMM(weights.to(dtype), means.to(dtype), covariances.to(dtype))
+
+
+def generator() -> Generator:
+    settings = vae.Settings(num_latents=6, width=8, depth=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Generator(vae._decoder(16, settings), torch.zeros(SHAPE), 6)
+
+
+def small(module: str, **changes: object) -> Method:
+    tiny = dict(getattr(load_method(module, {}), "tiny", {}))
+    return load_method(module, tiny | SETTINGS.get(module, {}) | changes)
+
+
+def problem_for(prior: Prior) -> Problem:
+    problem = make_problem("inpaint-box", {"box": 2}, 0.5, prior.shape)
+    return replace(problem, posterior=exact_posterior(prior, problem) if isinstance(prior, GMM) else None)
+
+
+def drawn(module: str, prior: Prior, dtype: torch.dtype, **changes: object) -> Tensor:
+    method, problem = small(module, **changes), problem_for(prior)
+    rng = Rng(("devices",), range(M), dtype=dtype, drawn=torch.float64)
+    x_true = rng.randn(SHAPE)
+    observations = SimpleNamespace(x_true=x_true, y=problem.simulate(x_true, rng), image_id=torch.arange(M))
+    spec = {"task": "toy", "seed": 0, "num_samples": S, "rows_per_chunk": 64}
+    state = train(method, prior, problem, spec, dtype) if trainable(method) else None
+    return sample(method, prior, problem, observations, spec, state)
+
+
+@pytest.mark.parametrize("module", METHODS)
+def test_every_method_works_in_float32(module):
+    x = drawn(module, mixture(torch.float32), torch.float32)
+    assert x.dtype == torch.float32 and x.isfinite().all() and x.shape == (M, S, *SHAPE)
+
+
+@pytest.mark.parametrize("module", ["dps", "oracle", "unconditional"])
+def test_float32_draws_the_numbers_of_float64(module):
+    exact, rounded = drawn(module, mixture(), torch.float64), drawn(module, mixture(torch.float32), torch.float32)
+    # other noise would differ by 1; rounding grows from 1e-7 through the steps, most where a row lies between two modes
+    assert (exact - rounded).abs().median() < 1e-3
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes the host wait for a GPU: a tensor's value asked for in Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default or func is torch.ops.aten.nonzero.default
+        return func(*args, **(kwargs or {}))
+
+
+LONGER = {"dps": {"num_steps": 50}, "latent_rwm": {**CHAINS, "thin": 9, "num_warmup": 9}}
+for name in ("latent_langevin", "latent_hmc", "data_hmc"):
+    LONGER[name] = {**SETTINGS[name], "thin": 9, "num_warmup": 9}
+
+
+@pytest.mark.parametrize("module", LONGER)
+def test_no_step_waits_for_the_device(module):
+    prior, counts = generator() if module.startswith("latent") else mixture(), []
+    for settings in (SETTINGS[module], LONGER[module]):
+        with Waits() as waits:
+            drawn(module, prior, torch.float64, **settings)
+        counts.append(waits.count)
+    assert counts[0] == counts[1]  # what there is comes once per run, not once per step
+
+
+def test_bf16_is_for_networks_alone():
+    exact, rounded = generator(), prepared(generator(), Compute(precision="bf16"))
+    z = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    difference = (exact.decode(z) - rounded.decode(z)).abs().max()
+    # three layers whose factors keep 8 bits: an error of 2^-9 to a few of them per unit of output, and not none
+    assert 1e-5 < difference < 0.05 and rounded.decode(z).dtype == torch.float32
+    z.requires_grad_()
+    (gradient,) = torch.autograd.grad(rounded.decode(z).square().sum(), z)
+    assert gradient.dtype == torch.float32 and gradient.isfinite().all()
+    assert networks_of(mixture()) == [] and prepared(mixture(), Compute(precision="bf16")) is mixture()
+
+
+def test_compiling_is_left_to_the_first_call(monkeypatch):
+    asked = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, mode: asked.append(mode))
+    prepared(generator(), Compute(compile=True))
+    prepared(generator(), Compute(device="cuda", precision="tf32", compile=True, cuda_graphs=True))
+    assert asked == ["default", "reduce-overhead"]
+
+
+def test_tf32_is_off_unless_asked_for():
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    with computing(Compute(precision="float32")) as device:
+        assert device == torch.device("cpu") and not any(backend.allow_tf32 for backend in backends)
+    assert [backend.allow_tf32 for backend in backends] == before
+
+
+def test_what_does_not_go_together_is_told():
+    assert compute_of({"task": "toy"}) == Compute() and Compute().facts == {"device": "cpu", "precision": "float64"}
+    with pytest.raises(UserError, match="precision: tf32 is a mode of GPUs; with device: cpu take float32"):
+        compute_of({"precision": "tf32"})
+    with pytest.raises(UserError, match="cuda_graphs: expected device: cuda and compile: true beside it"):
+        Compute(device="cuda", cuda_graphs=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu_is_told():
+    with pytest.raises(UserError, match="device: cuda: torch sees no GPU here"), computing(Compute(device="cuda")):
+        pass
+
+
+def on_fake_gpu(prior: Prior) -> Prior:
+    parts = {field.name: getattr(prior, field.name) for field in fields(prior)}
+    for name, part in parts.items():
+        if isinstance(part, nn.Module):
+            part.to("cuda")
+        elif isinstance(part, Tensor):
+            parts[name] = part.to("cuda")
+    return replace(prior, **parts)
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch):
+    """Tensors that have shapes and devices but no values: an operation on two devices raises, here as on a GPU.
+
+    Nothing runs backward on a device that is not there: gradients are taken to be zero.
+    """
+
+    def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], *_: object) -> tuple[Tensor, ...]:
+        return tuple(map(torch.zeros_like, [inputs] if isinstance(inputs, Tensor) else inputs))
+
+    def to(module: nn.Module, device: torch.device) -> nn.Module:
+        for part in module.modules():
+            for name, parameter in part._parameters.items():
+                part._parameters[name] = nn.Parameter(parameter.detach().to(device), parameter.requires_grad)
+            part._buffers.update({name: buffer.to(device) for name, buffer in part._buffers.items()})
+        return module
+
+    masks = flows.coupling_masks(SHAPE)
+    monkeypatch.setattr(flows, "coupling_masks", lambda shape: [mask.clone() for mask in masks])  # it looks at values
+    monkeypatch.setattr(torch, "cov", lambda x: x @ x.mT)  # so does this
+    monkeypatch.setattr(torch.autograd, "grad", grad)
+    monkeypatch.setattr(Tensor, "backward", lambda self: None)
+    monkeypatch.setattr(nn.Module, "to", to)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield "cuda"
+
+
+@pytest.mark.parametrize("module", METHODS)
+def test_no_method_leaves_a_tensor_on_the_cpu(module, fake_gpu):
+    needs_generator = module.startswith("latent") or module == "ods"
+    prior = on_fake_gpu(generator() if needs_generator else replace(mixture(torch.float32)))
+    # one batch on-policy: which earlier paths are replayed is a question of values
+    method = small(module, **({"num_iterations": 1} if module == "ods" else {}))
+    problem, rng = problem_for(prior), Rng(("fake",), range(M), range(S), torch.float32, fake_gpu)
+    y, state = problem.simulate(rng.randn(SHAPE), rng), {}
+    if trainable(method):
+        state = {"state": method.train(prior, problem, rng=Rng(("fake",), (0,), dtype=torch.float32, device=fake_gpu))}
+    x = method.sample(prior, problem, y, S, rng=rng, **state)
+    assert x.device.type == fake_gpu and x.dtype == torch.float32
