@@ -9,8 +9,8 @@ import pytest
 from bench.plan.sources import imported_names
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-GROUND = {"artefacts", "cli", "compute", "cost", "devices", "lease", "plan", "preload", "provenance", "rng", "runs"}
-GROUND |= {"types", "weights"}
+GROUND = {"artefacts", "catalogue", "cli", "compute", "cost", "devices", "lease", "plan", "preload", "provenance"}
+GROUND |= {"rng", "runs", "types", "weights"}
 NOUNS = {"data", "metrics", "priors", "problems", "report", "toys"}  # what is neither, nor formulas, is a verb
 FOR_METHODS = {"types", "rng", "formulas"}
 

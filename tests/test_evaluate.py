@@ -13,9 +13,9 @@ import torch
 
 from bench import evaluate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.catalogue import LPIPS, PERCEPTUAL
 from bench.cli import UserError
 from bench.metrics.calibration import share_interval
-from bench.metrics.catalogue import LPIPS, PERCEPTUAL
 from bench.metrics.checks import POOLED, SPLIT, STEIN
 from bench.metrics.definitions import METRICS
 from bench.metrics.distances import distances

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from bench import weights
+from bench.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
 from bench.cli import UserError
 from bench.data import load
-from bench.metrics.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
 from bench.metrics.networks import perceptual_id, perceptual_metrics
 from bench.metrics.perceptual import (
     classifier_embedding,

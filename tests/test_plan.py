@@ -13,8 +13,8 @@ import yaml
 
 from bench import plan
 from bench.artefacts import ArtefactError, write_csv, write_json
+from bench.catalogue import EXTRACTORS, PERCEPTUAL
 from bench.cli import UserError
-from bench.metrics.catalogue import EXTRACTORS, PERCEPTUAL
 from bench.plan.folder import check_artefacts, claim, write_specs
 from bench.weights import missing
 

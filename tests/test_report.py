@@ -15,7 +15,7 @@ import pytest
 
 from bench import claim, compose, draw, picture, quote, tabulate
 from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
-from bench.metrics.catalogue import PERCEPTUAL
+from bench.catalogue import PERCEPTUAL
 from bench.metrics.definitions import METRICS
 from bench.metrics.networks import perceptual_metrics
 from bench.plan.suite import FIGURES

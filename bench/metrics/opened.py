@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.metrics.catalogue import EXTRACTORS, LPIPS, PERCEPTUAL, Network, why_closed
+from bench.catalogue import EXTRACTORS, LPIPS, PERCEPTUAL, Network, why_closed
 from bench.metrics.extractors import Extract, open_extractor, open_inception, register
 from bench.metrics.metric import Metric
 from bench.metrics.networks import (

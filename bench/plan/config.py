@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from bench.catalogue import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.cli import UserError
 from bench.compute import compute_fault
-from bench.metrics.catalogue import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.plan.schema import Fault, one_of, schema_faults, shown
 from bench.plan.sources import Field, method_fields, settings_fields
 
