@@ -11,20 +11,26 @@ from bench.report.text import csv_text, shortened
 COLUMNS = (
     "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds_per_sample", "ms_per_nfe",
     "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib", "joules_per_sample",
-    "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "device", "precision", "driver",
-    "status", "reason",
+    "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "cpu_share", "device", "precision",
+    "driver", "status", "reason",
 )  # fmt: skip
 SHOWN = {  # column of the csv: title
     "num_parameters": "parameters, M", "m": "m", "s": "s", "nfe": "NFE", "nfe_vjp": "backward",
     "ms_per_nfe": "ms per NFE", "bare_ms_per_nfe": "bare", "ratio_to_bare": "ratio",
     "seconds_per_sample": "s per sample",
     "samples_per_second": "samples / s", "ratio_to_batch_1": "x batch 1", "peak_mib": "peak, MiB",
-    "joules_per_sample": "J per sample", "train_seconds": "training, s",
+    "joules_per_sample": "J per sample", "train_seconds": "training, s", "cpu_share": "share of a core",
 }  # fmt: skip
 
 PATH_ONLY = (
     "Taken on a CPU, with fewer channels and smaller images than published, where the number of parameters says so: a "
     "test of the path that a GPU's run takes, and no statement about the published networks."
+)
+
+ALONE = 0.9  # share of a core below which something else ran on the machine
+DISTURBED = (
+    f"Where the share of a core is below {ALONE} other work ran on the machine: seconds are too long there, and their "
+    "ratios to one another mean little."
 )
 
 
@@ -51,9 +57,11 @@ def timing_table(timings: Sequence[Json]) -> Table:
 
 def timing_notes(timings: Sequence[Json]) -> list[str]:
     on_cpu = all(timing["device"] == "cpu" for timing in timings)
+    disturbed = any((cell["cpu_share"] or 1) < ALONE for timing in timings for cell in _cells(timing))
     return [
         "Networks have random weights: these are times, and the samples mean nothing.",
         *([PATH_ONLY] if on_cpu else []),
+        *([DISTURBED] if disturbed else []),
         "Median over calls after one that is not timed, for m measurements and s samples of each. NFE: rows forward "
         "through the network per sample; backward: rows of vector-Jacobian products. ms per NFE: milliseconds of the "
         "whole call over its forward rows, with what went backward; bare: the same calls with nothing in between.",
@@ -75,12 +83,16 @@ def _rows(timing: Json) -> Iterator[Json]:
     yield whole | _numbers(timing["throughput"], alone) | {"stopped": timing["stopped"]}
 
 
+def _cells(timing: Json) -> list[Json]:
+    return [*timing["curve"], timing["throughput"]] if timing.get("curve") else []
+
+
 def _numbers(cell: Json, alone: float | None) -> Json:
     """Of one size of batch; `alone`: samples per second one at a time."""
     samples, bare = cell["m"] * cell["s"], cell.get("bare")
     rows, rate = cell["nfe"] * samples, samples / cell["median"]
     return {
-        **{key: cell[key] for key in ("m", "s", "nfe", "nfe_vjp", "repeats")},
+        **{key: cell[key] for key in ("m", "s", "nfe", "nfe_vjp", "repeats", "cpu_share")},
         "seconds_per_sample": cell["median"] / samples,
         "ms_per_nfe": 1000 * cell["median"] / rows if rows else None,
         "bare_ms_per_nfe": 1000 * bare / rows if rows and bare else None,
