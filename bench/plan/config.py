@@ -11,7 +11,7 @@ import yaml
 from bench.cli import UserError
 from bench.plan.networks import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.plan.schema import Fault, one_of, schema_faults, shown
-from bench.plan.sources import Field, method_fields, settings_fields
+from bench.plan.sources import Field, method_fields, searches, settings_fields
 
 CONFIG, METHODS, FAMILIES = Path("config"), Path("methods"), Path("bench/priors")
 COMMITTED = ("reference", "published")  # folders of results/
@@ -104,6 +104,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
         return
     yield from _reference_faults(content)
     yield from _metric_faults(content)
+    yield from _tune_faults(content)
     for prior, entry in content["priors"].items():
         yield from _prior_faults(prior, entry, content)
     for method, entry in content.get("restrict", {}).items():
@@ -129,6 +130,19 @@ def _reference_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     num_samples, num_reference = content["num_samples"], content["num_reference"]
     if num_reference < num_samples:
         yield ("num_reference",), f"expected at least num_samples = {num_samples}, got {num_reference}"
+
+
+def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Tasks and methods to tune that are not there, and methods without anything to tune."""
+    asked = content.get("tune", {})
+    for kind in ("tasks", "methods"):
+        for name in asked.get(kind, []):
+            if name not in content[kind]:
+                yield ("tune", kind), f"no such {kind[:-1]} here, {name}; {one_of(content[kind], name)}"
+    for method in asked.get("methods", []):
+        module = METHODS / f"{module_of(method)}.py"
+        if not searches(module):
+            yield ("tune", "methods"), f"{method} has nothing to tune: {module} declares no range in `search`"
 
 
 def _metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:

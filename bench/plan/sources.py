@@ -94,6 +94,14 @@ def trains(file: Path) -> bool:
     return cls is not None and "train" in [node.name for node in cls.body if isinstance(node, ast.FunctionDef)]
 
 
+def searches(file: Path) -> bool:
+    """Whether the method in a file declares a range to search; True when the file cannot be read that way."""
+    cls = _method_class(file)
+    declared = [node for node in (cls.body if cls else []) if isinstance(node, ast.AnnAssign)]
+    ranges = [node.value for node in declared if ast.unparse(node.target) == "search"]
+    return cls is None or any(not isinstance(value, ast.Dict) or value.keys for value in ranges)
+
+
 def settings_fields(file: Path) -> dict[str, Field] | None:
     """Fields of a prior family's dataclass `Settings`; None where there is none."""
     if not file.is_file():
