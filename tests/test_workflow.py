@@ -41,6 +41,7 @@ def write(verb, spec_path):
         "reference": lambda: [root / f"tasks/{task}/exact.safetensors"],
         "train": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in TRAINING],
         "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
+        "tune": lambda: [root / f"tuning/{task}/{spec['method']}/trials.csv"],
         "toy": lambda: [root / f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
         "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
         "tabulate": lambda: [root / f"tables/{name}" for name in TABLES],
@@ -68,7 +69,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("clock", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy")
+VERBS += ("clock", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy", "tune")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -127,7 +128,7 @@ def jobs(folder: Path, **choices: str) -> dict[str, int]:
     done = snakemake(folder, "-n", **choices)
     assert done.returncode == 0, done.stdout + done.stderr
     told = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.MULTILINE)
-    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy", "classifier"}}
+    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy", "tune", "classifier"}}
 
 
 def write_suite(folder: Path, text: str) -> None:
@@ -308,6 +309,17 @@ def test_a_configfile_is_a_suite_of_its_own(folder):
         done.returncode == 0
         and len(re.findall(r"^Job \d+: sample", done.stdout + done.stderr, flags=re.MULTILINE)) == 5
     )
+
+
+def test_tuning_is_a_job_of_its_own_that_a_changed_budget_repeats(folder):
+    (folder / "methods/two.py").write_text(METHOD + "    search: ClassVar[dict] = {'num_steps': 1}\n")
+    tuned = SUITE + "tune: {seconds: 9, num_measurements: 2, num_samples: 2, tasks: [gmm-denoise], methods: [two]}\n"
+    write_suite(folder, tuned.replace("methods: [two]", "methods: [pays]"))
+    assert "pays has nothing to tune: methods/pays.py declares no range" in snakemake(folder, "-n").stderr
+    write_suite(folder, tuned)
+    assert snakemake(folder).returncode == 0 and (folder / "results/tiny/tuning/gmm-denoise/two/trials.csv").exists()
+    write_suite(folder, tuned.replace("seconds: 9", "seconds: 10"))
+    assert jobs(folder) == {"tune": 1}
 
 
 def test_other_jobs_go_on_when_one_fails(folder):

@@ -97,8 +97,9 @@ def trains(file: Path) -> bool:
 def searches(file: Path) -> bool:
     """Whether the method in a file declares a range to search; True when the file cannot be read that way."""
     cls = _method_class(file)
-    declared = [node for node in (cls.body if cls else []) if isinstance(node, ast.AnnAssign)]
-    ranges = [node.value for node in declared if ast.unparse(node.target) == "search"]
+    assigned = [node for node in (cls.body if cls else []) if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    targets = [node.target if isinstance(node, ast.AnnAssign) else node.targets[0] for node in assigned]
+    ranges = [node.value for node, target in zip(assigned, targets, strict=True) if ast.unparse(target) == "search"]
     return cls is None or any(not isinstance(value, ast.Dict) or value.keys for value in ranges)
 
 
