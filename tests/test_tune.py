@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sys
 import types
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from bench import tune
+from bench import tuned as committed
 from bench.artefacts import read_csv, write_json, write_tensors
 from bench.cli import UserError
 from bench.formulas.ranges import points, value, whole_fields
@@ -262,3 +264,37 @@ def test_the_energy_score_is_proper():
     for scores in wrong:
         difference = scores - right
         assert difference.mean() > 5 * tune.standard_error(difference)
+
+
+PURE = {"commit": "a" * 40, "dirty": False}
+
+
+@pytest.fixture
+def untuned(root) -> Path:
+    shutil.rmtree(root / "tuning", ignore_errors=True)
+    return root
+
+
+def test_logs_are_committed_with_a_table_of_winners(untuned, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tune, "provenance", lambda threads: PURE)
+    _, found = tuned(untuned, "shifted", seconds=400)
+    tuned(untuned, "demanding")
+    capsys.readouterr()
+    committed.main(str(untuned), str(tmp_path))
+    text = (tmp_path / "winners.md").read_text()
+    assert capsys.readouterr().out == text
+    of = {line.split(" | ")[1]: line for line in text.splitlines()[2:]}
+    won = found["winner"]
+    assert "| shift 1.0 | " in of["shifted"] and f" | shift {won['settings']['shift']} | " in of["shifted"]
+    assert f" | {won['difference']:+.3f} +- {won['difference_error']:.3f} | " in of["shifted"]
+    assert "n/a: needs EXACT" in of["demanding"]
+    assert read_csv(tmp_path / f"{TASK}/shifted.csv") == read_csv(untuned / f"tuning/{TASK}/shifted/trials.csv")
+
+
+def test_logs_of_uncommitted_sources_are_refused(untuned, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune, "provenance", lambda threads: PURE | {"dirty": True})
+    tuned(untuned, "shifted")
+    with pytest.raises(UserError, match="made from uncommitted sources.*tune again"):
+        committed.main(str(untuned), str(tmp_path))
+    with pytest.raises(UserError, match="has no tuning/.*snakemake tuned"):
+        committed.main(str(tmp_path), str(tmp_path))

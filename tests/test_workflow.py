@@ -311,15 +311,11 @@ def test_a_configfile_is_a_suite_of_its_own(folder):
     )
 
 
-def test_tuning_is_a_job_of_its_own_that_a_changed_budget_repeats(folder):
+def test_tuning_is_a_job_for_each_method_and_task_that_the_suite_names(folder):
     (folder / "methods/two.py").write_text(METHOD + "    search: ClassVar[dict] = {'num_steps': 1}\n")
-    tuned = SUITE + "tune: {seconds: 9, num_measurements: 2, num_samples: 2, tasks: [gmm-denoise], methods: [two]}\n"
-    write_suite(folder, tuned.replace("methods: [two]", "methods: [pays]"))
-    assert "pays has nothing to tune: methods/pays.py declares no range" in snakemake(folder, "-n").stderr
-    write_suite(folder, tuned)
-    assert snakemake(folder).returncode == 0 and (folder / "results/tiny/tuning/gmm-denoise/two/trials.csv").exists()
-    write_suite(folder, tuned.replace("seconds: 9", "seconds: 10"))
-    assert jobs(folder) == {"tune": 1}
+    asked = "tune: {seconds: 9, num_measurements: 2, num_samples: 2, tasks: [gmm-denoise], methods: [two, two-fast]}\n"
+    write_suite(folder, SUITE + asked)
+    assert jobs(folder) == {"sample": 4, **AFTER_A_RUN, "tune": 2}
 
 
 def test_other_jobs_go_on_when_one_fails(folder):
