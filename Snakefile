@@ -40,6 +40,7 @@ ruleorder: figure > toy
 
 localrules:
     all,
+    tuned,
 
 
 rule all:
@@ -47,6 +48,13 @@ rule all:
         suite.targets,
     message:
         f"{suite.root} is complete"
+
+
+rule tuned:
+    input:
+        suite.tunings,
+    message:
+        f"the methods of {suite.root} are tuned"
 
 
 rule data:
@@ -185,6 +193,23 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
         "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
         "python -m bench.clock {input.spec}"
+
+
+rule tune:
+    input:
+        spec="<results>/specs/tune/{task}/{method}.json",
+        prior=lambda w: suite.prior(w.task),
+        bank="<results>/tasks/{task}/bank.safetensors",
+        method=lambda w: suite.method_sources(w.method),
+        classifier=lambda w: suite.classifier(w.task),
+        family=lambda w: suite.prior_sources_of_task(w.task),
+        sources=suite.sources("tune"),
+    output:
+        "<results>/tuning/{task}/{method}/trials.csv",
+    message:
+        "tune {wildcards.task} {wildcards.method}"
+    shell:
+        "python -m bench.tune {input.spec}"
 
 
 rule evaluate:

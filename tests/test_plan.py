@@ -105,6 +105,7 @@ def suite_file(folder: Path, **changes: object) -> dict:
     return {"suite": "my.yaml"}
 
 
+TUNE = {"seconds": 9, "num_measurements": 2, "num_samples": 4, "tasks": ["gmm-saturate"], "methods": ["ranged"]}
 FAULTS = [  # changes, where and what the line says first, what else it says
     ({"num_sample": 8}, "num_sample: unknown key", "did you mean num_samples?"),
     ({"num_samples": None}, "num_samples: missing", "a whole number"),
@@ -145,6 +146,12 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ({"restrict": {"toy": {"num_measurements": 5}}}, "restrict.toy.num_measurements: expected at most", "= 4, got 5"),
     ({"restrict": {"toy": {}}}, "restrict.toy: expected a mapping, not empty", "where a method runs"),
     ({"restrict": {"toy": {"task": []}}}, "restrict.toy.task: unknown key", "did you mean tasks?"),
+    ({"tune": TUNE | {"methods": ["toi"]}}, "tune.methods: no such method here, toi", "did you mean toy?"),
+    ({"tune": TUNE | {"tasks": ["gmm-saturat"]}}, "tune.tasks: no such task here", "did you mean gmm-saturate?"),
+    ({"tune": TUNE | {"methods": ["toy"]}}, "tune.methods: toy has nothing to tune", "methods/toy.py"),
+    ({"tune": TUNE | {"seconds": 0}}, "tune.seconds: expected a number, above 0", "got 0"),
+    ({"tune": TUNE | {"secnods": 9}}, "tune.secnods: unknown key", "did you mean seconds?"),
+    ({"tune": {"seconds": 9}}, "tune.num_measurements: missing", "of validation images"),
     ({"toys": {"moons": {}}}, "datasets: unknown key", "expected one of name, toys"),
     ({"methods/toi": {}}, "methods.toi: no module methods/toi.py", "did you mean toy?"),
     ({"methods/reference": {}}, "methods.reference", "floor"),
@@ -194,7 +201,7 @@ def test_choice_of_a_suite(folder):
             plan.load(config, files)
 
 
-@pytest.mark.parametrize("name", ["default", "smoke"])
+@pytest.mark.parametrize("name", ["default", "smoke", "tuning"])
 def test_our_suites_pass_their_schema(name, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     assert plan.load({"suite": name}).root == f"results/{name}"
@@ -254,6 +261,24 @@ def test_a_restricted_method_has_no_job_elsewhere(folder):
         assert run["method"] == "toy-n5"
         assert suite.runs(task, "cost.json") == [f"results/mine/runs/{task}/toy-n5/seed0/cost.json"]
         assert not any(f"{task}/toy/" in path for path in [*specs, *suite.targets])
+
+
+def test_methods_are_tuned_where_the_suite_asks_for_it_and_runs_them(folder):
+    ranged = METHOD.replace("    num_steps", "    search: ClassVar[dict] = {'zeta': 1}\n    num_steps", 1)
+    (folder / "methods/ranged.py").write_text(ranged)
+    asked = TUNE | {"tasks": ["gmm-saturate", "atoms-sr2"], "methods": ["ranged", "ranged-b", "broken"]}
+    changes = {"methods/ranged": {"zeta": 2.0}, "methods/ranged-b": {}, "methods/broken": {}, "tune": asked}
+    suite = plan.load(suite_file(folder, **changes, restrict={"ranged-b": {"tasks": ["atoms-sr2"]}}))
+    pairs = [f"gmm-saturate/{method}" for method in ("broken", "ranged")]
+    pairs += [f"atoms-sr2/{method}" for method in ("broken", "ranged", "ranged-b")]
+    assert suite.tunings == [f"results/mine/tuning/{pair}/trials.csv" for pair in pairs]
+    assert set(suite.tunings) < set(suite.targets)
+    specs = dict(suite.specs())
+    assert [path for path in specs if "/tune/" in path] == [f"results/mine/specs/tune/{pair}.json" for pair in pairs]
+    spec = specs["results/mine/specs/tune/gmm-saturate/ranged.json"]
+    assert spec["tune"] == {"seconds": 9, "num_measurements": 2, "num_samples": 4}
+    assert spec["settings"] == {"zeta": 2.0} and not {"seed", "num_samples", "num_measurements"} & spec.keys()
+    assert plan.load(suite_file(folder)).tunings == []
 
 
 def test_a_prior_with_a_teacher_depends_on_it(folder):

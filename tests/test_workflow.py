@@ -41,6 +41,7 @@ def write(verb, spec_path):
         "reference": lambda: [root / f"tasks/{task}/exact.safetensors"],
         "train": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in TRAINING],
         "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
+        "tune": lambda: [root / f"tuning/{task}/{spec['method']}/trials.csv"],
         "toy": lambda: [root / f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
         "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
         "tabulate": lambda: [root / f"tables/{name}" for name in TABLES],
@@ -68,7 +69,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("clock", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy")
+VERBS += ("clock", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy", "tune", "timings")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -127,7 +128,7 @@ def jobs(folder: Path, **choices: str) -> dict[str, int]:
     done = snakemake(folder, "-n", **choices)
     assert done.returncode == 0, done.stdout + done.stderr
     told = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.MULTILINE)
-    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy", "classifier"}}
+    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy", "tune", "classifier"}}
 
 
 def write_suite(folder: Path, text: str) -> None:
@@ -140,7 +141,7 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     for name in ("config", "profiles", "bench/plan", "results/published"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    parts = ("__init__", "artefacts", "cli", "lease", "preload", "weights")
+    parts = ("__init__", "artefacts", "catalogue", "cli", "compute", "lease", "preload", "weights")
     for name in ("Snakefile", *(f"bench/{part}.py" for part in parts)):
         shutil.copy(REPOSITORY / name, folder / name)
     (folder / "bench/rehearse.py").write_text("print([])")
@@ -310,6 +311,13 @@ def test_a_configfile_is_a_suite_of_its_own(folder):
     )
 
 
+def test_tuning_is_a_job_for_each_method_and_task_that_the_suite_names(folder):
+    (folder / "methods/two.py").write_text(METHOD + "    search: ClassVar[dict] = {'num_steps': 1}\n")
+    asked = "tune: {seconds: 9, num_measurements: 2, num_samples: 2, tasks: [gmm-denoise], methods: [two, two-fast]}\n"
+    write_suite(folder, SUITE + asked)
+    assert jobs(folder) == {"sample": 4, **AFTER_A_RUN, "tune": 2}
+
+
 def test_other_jobs_go_on_when_one_fails(folder):
     write_suite(folder, SUITE.replace("num_steps: 5", "num_steps: 6"))
     failing = "results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json"
@@ -342,8 +350,8 @@ def test_jobs_of_the_default_suite(tmp_path):
         "prior": 6,
         "observe": 15,
         "exact": 15,
-        "train": 21,
-        "sample": 85,
+        "train": 23,
+        "sample": 90,
         "evaluate": 15,
         "picture": 15,
         "table": 1,

@@ -12,7 +12,7 @@ from bench.catalogue import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.cli import UserError
 from bench.compute import compute_fault
 from bench.plan.schema import Fault, one_of, schema_faults, shown
-from bench.plan.sources import Field, method_fields, settings_fields
+from bench.plan.sources import Field, method_fields, searches, settings_fields
 
 CONFIG, METHODS, FAMILIES = Path("config"), Path("methods"), Path("bench/priors")
 COMMITTED = ("reference", "published")  # folders of results/
@@ -119,6 +119,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     yield from _timing_faults(content)
     yield from _reference_faults(content)
     yield from _metric_faults(content)
+    yield from _tune_faults(content)
     for prior, entry in content["priors"].items():
         yield from _prior_faults(prior, entry, content)
     for method, entry in content.get("restrict", {}).items():
@@ -159,6 +160,19 @@ def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     for dataset in content["datasets"]:
         if dataset.startswith("noise"):
             yield ("datasets", dataset), "is for suites with timing_only: true"
+
+
+def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Tasks and methods to tune that are not there, and methods without anything to tune."""
+    asked = content.get("tune", {})
+    for kind in ("tasks", "methods"):
+        for name in asked.get(kind, []):
+            if name not in content[kind]:
+                yield ("tune", kind), f"no such {kind[:-1]} here, {name}; {one_of(content[kind], name)}"
+    for method in asked.get("methods", []):
+        module = METHODS / f"{module_of(method)}.py"
+        if not searches(module):
+            yield ("tune", "methods"), f"{method} has nothing to tune: {module} declares no range in `search`"
 
 
 def _metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:

@@ -94,6 +94,15 @@ def trains(file: Path) -> bool:
     return cls is not None and "train" in [node.name for node in cls.body if isinstance(node, ast.FunctionDef)]
 
 
+def searches(file: Path) -> bool:
+    """Whether the method in a file declares a range to search; True when the file cannot be read that way."""
+    cls = _method_class(file)
+    assigned = [node for node in (cls.body if cls else []) if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    targets = [node.target if isinstance(node, ast.AnnAssign) else node.targets[0] for node in assigned]
+    ranges = [node.value for node, target in zip(assigned, targets, strict=True) if ast.unparse(target) == "search"]
+    return cls is None or any(not isinstance(value, ast.Dict) or value.keys for value in ranges)
+
+
 def settings_fields(file: Path) -> dict[str, Field] | None:
     """Fields of a prior family's dataclass `Settings`; None where there is none."""
     if not file.is_file():

@@ -20,6 +20,8 @@ TRAINING_FILES = ("state.safetensors", "training.json")
 SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
 CLOCK_KEYS = ("num_samples", "repeats", "patience")
 TIMING_TABLES = ("timing.csv", "timing.md")
+TUNE_KEYS = ("seconds", "num_measurements", "num_samples")
+TUNING_KEYS = ("root", "task", "prior", "family", "method", "module", "settings", "rows_per_chunk")  # of a run's spec
 COUNTS = ("num_measurements", "num_reference", "num_particles")  # of a task; training does not depend on them
 
 
@@ -110,7 +112,7 @@ class Suite:
         made += [path for file in RUN_FILES for path in self.all_runs(file)]
         states = [path for run in self.all_runs_of_tasks for path in self.training(*run)]
         shown = [f"{self.root}/report.html", *self.tables, *self.beside, *self.ledger, *self.curves, *self.grids]
-        return [*shown, *made, *states, *self.timings]
+        return [*shown, *made, *states, *self.timings, *self.tunings]
 
     @property
     def timing_only(self) -> bool:
@@ -267,6 +269,17 @@ class Suite:
         tasks = clock.get("tasks", self.tasks) if clock else []
         return [(task, method, self.seeds[0]) for task in tasks for method in self.methods_on(task)]
 
+    @property
+    def tunings(self) -> list[str]:
+        """Logs of the settings that were tried."""
+        return [f"{self.root}/tuning/{task}/{method}/trials.csv" for task, method in self._tuned]
+
+    @property
+    def _tuned(self) -> list[tuple[str, str]]:
+        asked = self.content.get("tune", {"tasks": [], "methods": []})
+        pairs = [(task, method) for task in asked["tasks"] for method in self.methods_on(task)]
+        return [(task, method) for task, method in pairs if method in asked["methods"]]
+
     def specs(self) -> Iterator[tuple[str, dict]]:
         """(path, content) of each spec file: all that a command is told."""
         content, folder = self.content, f"{self.root}/specs"
@@ -284,6 +297,8 @@ class Suite:
             clock |= {"bare": True} if self.timing_only else {}
             spec = self._run_spec(task, method, seed) | {"clock": clock} | self._is_timing_only
             yield f"{folder}/clock/{task}/{method}/seed{seed}.json", spec
+        for task, method in self._tuned:
+            yield f"{folder}/tune/{task}/{method}.json", self._tuning_spec(task, method)
         for toy, parameters in content.get("toys", {}).items():
             yield f"{folder}/toys/{toy}.json", {"root": self.root, "toy": toy, "parameters": parameters}
         if self.tasks:
@@ -374,3 +389,7 @@ class Suite:
         facts = {key: value for key, value in self._task_spec(task, entry).items() if key not in COUNTS}
         run = self._run_spec(task, method, seed)
         return facts | {key: run[key] for key in ("method", "module", "settings", "seed")} | self._compute
+
+    def _tuning_spec(self, task: str, method: str) -> dict:
+        run = self._run_spec(task, method, self.seeds[0])
+        return {key: run[key] for key in TUNING_KEYS} | {"tune": {key: self.content["tune"][key] for key in TUNE_KEYS}}
