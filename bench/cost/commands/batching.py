@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from bench.artefacts import Json
-from bench.cost.commands.common import Options, Say, at_least, at_most, digits, inpainting, measurements
-from bench.cost.commands.overhead import gmm
+from bench.cost.commands.common import Options, Say, at_least, at_most
+from bench.cost.commands.subjects import digits, gmm, inpainting, measurements
 from bench.cost.overhead import Batching, batching
 from bench.types import Prior
 from methods.dps import DPS

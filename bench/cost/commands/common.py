@@ -1,33 +1,14 @@
-"""What the questions about cost share: options, the networks that are asked, measurements, and words."""
+"""What the questions about cost share: options, seconds and words."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import torch
-from torch import Tensor, nn
-
-from bench.formulas.nets import initialise
-from bench.priors import load_prior, networks
-from bench.priors.consistency import Consistency
-from bench.priors.edm import Diffusion
-from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, scheduler_of
-from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser
-from bench.problems import make_problem
-from bench.problems.problem import Problem
-from bench.rng import Rng
-from bench.types import Prior
-
 Say = Callable[[str], None]  # prints a line, and keeps it for the record
-
-LIMITS = {"sigma_min": 0.002, "sigma_max": 20.0, "sigma_data": 0.5}
-DIGITS = {"shape": (1, 8, 8), "channels": (16, 16), "layers_per_block": 0}  # the network of edm and consistency
-LARGE = {"shape": (3, 32, 32), "channels": (32, 64), "layers_per_block": 1}
 
 
 @dataclass(frozen=True)
@@ -38,47 +19,6 @@ class Options:
     naive: int = 2  # measurements of which distances are also taken pair by pair
     suite: str = "smoke"  # whose workflow is run
     cores: int = 2
-
-
-def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int) -> nn.Module:
-    """A UNet with random weights, which cost what trained ones do; its last layer is not zero."""
-    rng = Rng(("cost", "network", *shape), (0,), dtype=torch.float32)
-    unet = networks.frozen(networks.new_unet(shape, channels, layers_per_block, rng))
-    initialise(unet.conv_out, rng, gain=0.1)
-    return unet
-
-
-def untrained(unet: nn.Module) -> Consistency:
-    """A denoiser and a one-step decoder that both call `unet`."""
-    teacher = Diffusion(EDMDenoiser(Pipeline(unet, scheduler_of(EDM, LIMITS))), num_ode_steps=10)
-    scheduler = scheduler_of(CONSISTENCY, {**LIMITS, "clip_denoised": False})
-    return Consistency(ConsistencyMap(Pipeline(unet, scheduler)), num_steps=1, teacher=teacher)
-
-
-def digits(priors: Path, say: Say) -> Prior:
-    """The default suite's `consistency` with its teacher's denoiser; the same networks untrained where it is missing."""
-    path = priors / "consistency" / "consistency.safetensors"
-    if path.is_file():
-        return load_prior(path)
-    say(f"{path} is missing (the workflow makes it): the same networks with random weights, which cost the same.")
-    return untrained(new_unet(**DIGITS))
-
-
-def inpainting(shape: tuple[int, ...]) -> Problem:
-    """The middle quarter of an image is not seen."""
-    return make_problem("inpaint-box", {"box": shape[-1] // 2}, 0.1, shape)
-
-
-def measurements(prior: Prior, problem: Problem, m: int) -> Tensor:
-    """y (m, *y) of draws of the prior."""
-    rng = Rng(("overhead", "y"), range(m))
-    return problem.simulate(prior.sample(1, rng)[:, 0], rng)
-
-
-def forward_seconds(prior: Prior, rows: int, repeats: int = 3) -> float:
-    """CPU seconds of one call of the denoiser, without a graph; the median."""
-    x_t = Rng(("cost", "forward"), (0,)).randn((rows, *prior.shape))[0]
-    return median(cpu_seconds(lambda: prior.denoise(x_t, torch.tensor(0.5))) for _ in range(repeats + 1))
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -103,13 +43,3 @@ def at_least(value: float, limit: float) -> str:
 
 def verdict(good: bool) -> str:
     return "met" if good else "NOT met"
-
-
-def size_of(prior: Prior) -> str:
-    """`8 x 8` or `32 x 32 x 3`."""
-    channels, height, width = prior.shape
-    return f"{height} x {width}" + (f" x {channels}" if channels > 1 else "")
-
-
-def num_pixels(prior: Prior) -> int:
-    return math.prod(prior.shape)

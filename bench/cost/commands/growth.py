@@ -13,13 +13,17 @@ import torch
 
 from bench.artefacts import Json
 from bench.cli import keep_memory
-from bench.cost.commands.common import DIGITS, Options, Say, cpu_seconds, inpainting, measurements, new_unet, untrained
+from bench.cost.commands.common import Options, Say, cpu_seconds
+from bench.cost.commands.subjects import DIGITS, inpainting, measurements, new_unet, untrained
 from bench.cost.stopwatch import peak, reset_peak
 from bench.runs import load_method, sample
 
 TIMES = (1, 2, 4, 8)
 ROWS_PER_CHUNK = 64
-METHODS = {"dps": {"num_steps": 21}, "latent_langevin": {"num_adam": 2, "num_warmup": 4, "num_adapt": 2, "num_chains": 8}}
+METHODS = {
+    "dps": {"num_steps": 21},
+    "latent_langevin": {"num_chains": 8, "num_adam": 2, "num_warmup": 4, "num_adapt": 2, "thin": 2},
+}
 MEGABYTE = 2**20
 
 
@@ -66,7 +70,7 @@ def row(module: str, what: str, say: Say) -> list[Json]:
 
 
 def parts(cells: list[Cell]) -> list[str]:
-    """`4x: 3.61 s-ratio, 2.20 memory-ratio`, the first with what it took."""
+    """What 1x took, and the ratios to it."""
     first = cells[0]
     begin = f"1x: {first.seconds:.2f} CPU-s, {first.peak / MEGABYTE:.0f} MB"
     return [begin] + [

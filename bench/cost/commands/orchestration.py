@@ -73,8 +73,8 @@ def of_suite(suite: str, cores: int) -> Orchestration:
 def called(command: Sequence[str], log: Path) -> None:
     """Run it with each command adding to `log`; UserError with the end of its output where it fails."""
     environment = {**os.environ, WORK_LOG: str(log)}
-    python = [sys.executable, "-m", *command]
-    done = subprocess.run(python, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    python, output = [sys.executable, "-m", *command], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(python, cwd=ROOT, env=environment, text=True, **output)
     if done.returncode != 0:
         last = [line for line in done.stdout.splitlines() if line.strip()][-1:]
         raise UserError(f"{' '.join(command)}: ended with status {done.returncode}: {' '.join(last)}")
@@ -120,7 +120,8 @@ def in_words(suite: str, cores: int, result: Orchestration) -> list[str]:
     ranked = sorted(result.commands.items(), key=lambda item: -item[1])
     lines = [f"{name:10} {seconds:8.1f} CPU-s" + ("" if name in WORK else "  *") for name, seconds in ranked]
     others = result.total - sum(result.commands.values())
-    lines.append(f"{'elsewhere':10} {others:8.1f} CPU-s  *  Snakemake, planning, imports and starts of {result.num_commands} commands")
+    starts = f"Snakemake, planning, and the starts of {result.num_commands} commands"
+    lines.append(f"{'others':10} {others:8.1f} CPU-s  *  {starts}")
     return [
         f"snakemake --cores {cores} all, suite {suite}, from nothing: {result.total:.1f} CPU-s in all its processes.",
         *lines,

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from bench.artefacts import Json
-from bench.cost.commands.common import (
+from bench.cost.commands.common import Options, Say, at_most, in_range
+from bench.cost.commands.subjects import (
     LARGE,
-    Options,
-    Say,
-    at_most,
     digits,
     forward_seconds,
-    in_range,
+    gmm,
     inpainting,
     measurements,
     new_unet,
@@ -25,21 +19,18 @@ from bench.cost.commands.common import (
     untrained,
 )
 from bench.cost.overhead import Overhead, overhead
-from bench.data import load
-from bench.priors import load_prior
-from bench.priors.fit import fit_gmm
 from bench.priors.gmm import GMM
 from bench.problems.problem import Problem
 from bench.provenance import ROOT
 from bench.runs import Unable, load_method, refuse_unmet, train, trainable
 from bench.types import Cap, Method, Prior, Random, State, Trainable
 
-GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 8)  # m and s
+GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
 MOST_ON_GMM, MOST_ON_DIGITS, MOST_ON_LARGE = 1.25, 1.15, 1.05
 LEAST_FORWARD = 0.02  # seconds of a call of the larger network
 LIMITED = ("dps", "latent_langevin", "latent_hmc")
 SHORT: Mapping[str, dict] = {  # as the methods are, but for less long; those not named have `tiny`, or their defaults
-    "dps": {"num_steps": 40},
+    "dps": {"num_steps": 25},
     "latent_langevin": {"num_adam": 4, "num_warmup": 8, "num_adapt": 4, "thin": 4},
     "latent_hmc": {"num_warmup": 2, "num_adapt": 1},
     "latent_rwm": {"num_warmup": 10, "num_adapt": 5},
@@ -56,14 +47,13 @@ def measure(options: Options, say: Say) -> Json:
     repeats = options.repeats
     mixture, small = gmm(options.priors, say), digits(options.priors, say)
     on_gmm = on_mixture(mixture, repeats, say)
-    found = {"gmm": on_gmm, "digits": on_digits(small, mixture, repeats, say), "large": on_large(repeats, say)}
-    return found
+    return {"gmm": on_gmm, "digits": on_digits(small, mixture, repeats, say), "large": on_large(repeats, say)}
 
 
 def on_mixture(prior: GMM, repeats: int, say: Say) -> Json:
     m, s = GMM_ROWS
     problem = inpainting(prior.shape)
-    method = load_method("dps", {"num_steps": 200})
+    method = load_method("dps", {"num_steps": 50})
     result = overhead(method, prior, problem, measurements(prior, problem, m), s, repeats)
     say(in_words("dps", f"gmm, {m * s} rows", result, MOST_ON_GMM))
     return content(result, m, s)
@@ -144,14 +134,6 @@ class Trained:
 
 def modules() -> list[str]:
     return sorted(path.stem for path in (ROOT / "methods").glob("*.py") if path.stem != "__init__")
-
-
-def gmm(priors: Path, say: Say) -> GMM:
-    path = priors / "gmm" / "gmm.safetensors"
-    if path.is_file():
-        return load_prior(path)
-    say(f"{path} is missing (the workflow makes it): a mixture of 20 components is fitted now.")
-    return fit_gmm(load("digits", {})["train"], num_components=20, shrinkage=30.0, floor=2e-3)
 
 
 def in_words(module: str, where: str, result: Overhead, limit: float | None) -> str:

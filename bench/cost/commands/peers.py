@@ -10,25 +10,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from statistics import median
 
 import torch
 from torch import Tensor, nn
 
 from bench.artefacts import Json
-from bench.cost.commands.common import (
-    DIGITS,
-    Options,
-    Say,
-    at_most,
-    cpu_seconds,
-    in_range,
-    inpainting,
-    measurements,
-    new_unet,
-    size_of,
-    untrained,
-)
+from bench.cost.commands.common import Options, Say, at_most, cpu_seconds, in_range
+from bench.cost.commands.subjects import DIGITS, inpainting, measurements, new_unet, size_of, untrained
 from bench.cost.overhead import run
 from bench.rng import Rng
 from bench.types import Prior
@@ -37,6 +28,7 @@ from methods.dps import DPS
 STEPS = 21  # as few as the linear schedule of DPS has
 SMALL = DIGITS, 16, 16, 1.05  # network, m, s and what ours may cost at most
 LARGE = {"shape": (3, 32, 32), "channels": (16, 32), "layers_per_block": 1}, 4, 4, 0.9
+PEERS = ("azula", "deepinv")
 INSTALL = 'pip install "posterior-bench[peers]"'
 
 
@@ -63,7 +55,7 @@ class Cost:
 
 
 def measure(options: Options, say: Say) -> Json:
-    found = {}
+    found: Json = {"steps": STEPS, "versions": {name: version(name) for name in PEERS if find_spec(name)}}
     for network, m, s, limit in (SMALL, LARGE):
         prior = untrained(new_unet(**network))
         found[size_of(prior)] = compare(prior, m, s, limit, options.repeats, say)
@@ -98,11 +90,12 @@ def contenders(case: Case, m: int, s: int) -> tuple[dict[str, Sampler], dict[str
         "ours": lambda: run(DPS(num_steps=STEPS), case.prior, problem, y, s),
     }
     missing = {}
-    for name, make in (("azula", azula), ("deepinv", deepinv)):
+    for name, make in zip(PEERS, (azula, deepinv), strict=True):
         try:
             runs[name] = make(case)
         except ImportError as error:
-            missing[name] = f"package {error.name or name} is not installed: {INSTALL}"
+            package = (error.name or name).partition(".")[0]
+            missing[name] = f"package {package} is not installed: {INSTALL}"
     return runs, missing
 
 
