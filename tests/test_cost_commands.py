@@ -96,21 +96,27 @@ def test_peers_are_compared_with_the_bare_passes():
     assert costs["ours"].calls_per_step == 2
 
 
-def test_a_peer_that_is_not_installed_is_na_in_words(prior, monkeypatch):
-    for name in ("azula", "deepinv"):
-        monkeypatch.setitem(sys.modules, name, None)
-    case = peers.Case(prior.map.pipeline.unet, prior, torch.zeros(1, *prior.shape), torch.ones(1, *prior.shape))
-    runs, missing = peers.contenders(case, 1, 1)
-    assert list(runs) == ["bare", "bare, channels last", "ours"]
-    assert missing["azula"] == 'package azula is not installed: pip install "posterior-bench[peers]"'
-    assert peers.counted(runs["ours"], case.unet) == peers.counted(runs["bare"], case.unet) == peers.STEPS
+@pytest.fixture(scope="module")
+def case(prior):
+    return peers.Case(prior.map.pipeline.unet, prior, torch.zeros(2, *prior.shape), torch.ones(1, *prior.shape))
 
 
-@pytest.mark.parametrize("name", ["azula", "deepinv"])
-def test_a_peer_takes_as_many_network_passes(prior, name):
-    pytest.importorskip(name)
-    case = peers.Case(prior.map.pipeline.unet, prior, torch.zeros(2, *prior.shape), torch.ones(1, *prior.shape))
-    assert peers.counted(getattr(peers, name)(case), case.unet) == peers.STEPS
+@pytest.mark.parametrize("name", ["bare", "ours", "azula", "deepinv"])
+def test_contenders_make_as_many_network_passes(case, name):
+    if name in peers.PEERS:
+        pytest.importorskip(name)
+    work = peers.CONTENDERS[name](case, peers.Size(DIGITS, 1, 2, 1.05))
+    assert peers.counted(work, case.unet) == peers.STEPS
+
+
+def test_a_peer_that_is_not_installed_is_na_in_words(monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers, "in_turns", lambda size, names, repeats: dict.fromkeys(names, peers.Cost([1.0], 1.0, 2)))
+    said = []
+    found = peers.compare(peers.SIZES[1], 1, said.append)
+    assert found["azula"] == 'package azula is not installed: pip install "posterior-bench[peers]"'
+    assert said[0].startswith("32 x 32 x 3, 16 rows, 21 steps") and "n/a (package deepinv is not" in said[-1]
+    assert "  ours                 1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step" in said
 
 
 def test_growth_is_told_relative_to_1x():
@@ -131,7 +137,7 @@ def test_share_of_orchestration():
     assert result.share == pytest.approx(0.2)
     *lines, last = orchestration.in_words("smoke", 2, result)
     assert "others         15.0 CPU-s  *" in lines[-1]
-    assert "Share outside sampling, training and metrics (*): 20.0 % (at most 20: met)" in last
+    assert "training and metrics (*): 20.0 % (at most 20: met); without data, tables and figures: 15.0 %." in last
 
 
 def test_a_suite_gets_a_folder_of_its_own():

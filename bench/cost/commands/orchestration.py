@@ -45,6 +45,11 @@ class Orchestration:
         """Of the workflow's CPU seconds outside sampling, training and metrics."""
         return 1 - self.work / self.total
 
+    @property
+    def others(self) -> float:
+        """CPU seconds in no command's work: Snakemake, planning, starts and imports."""
+        return self.total - sum(self.commands.values())
+
 
 def measure(options: Options, say: Say) -> Json:
     result = of_suite(options.suite, options.cores)
@@ -119,12 +124,12 @@ def cpu_of(work: Callable[[], object]) -> float:
 def in_words(suite: str, cores: int, result: Orchestration) -> list[str]:
     ranked = sorted(result.commands.items(), key=lambda item: -item[1])
     lines = [f"{name:10} {seconds:8.1f} CPU-s" + ("" if name in WORK else "  *") for name, seconds in ranked]
-    others = result.total - sum(result.commands.values())
     starts = f"Snakemake, planning, and the starts of {result.num_commands} commands"
-    lines.append(f"{'others':10} {others:8.1f} CPU-s  *  {starts}")
+    lines.append(f"{'others':10} {result.others:8.1f} CPU-s  *  {starts}")
     return [
         f"snakemake --cores {cores} all, suite {suite}, from nothing: {result.total:.1f} CPU-s in all its processes.",
         *lines,
         f"Share outside sampling, training and metrics (*): {100 * result.share:.1f} % "
-        f"({at_most(100 * result.share, 100 * MOST)}).",
+        f"({at_most(100 * result.share, 100 * MOST)}); without data, tables and figures: "
+        f"{100 * result.others / result.total:.1f} %.",
     ]
