@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from bench.artefacts import ArtefactError
 from bench.lease import lease
+
+
+WORK_LOG = "BENCH_WORK_LOG"  # environment variable: a file to which each command adds what CPU time it worked
 
 
 class UserError(Exception):
@@ -21,11 +27,21 @@ def run(main: Callable[..., None], *, leased: bool = True) -> None:
     leased: it has the CPU beside other jobs, and waits while a clock has it alone; False: it sees to that itself.
     """
     keep_memory()
+    begin = time.process_time()
     try:
         with lease() if leased else contextlib.nullcontext():
             main(*sys.argv[1:])
     except (ArtefactError, UserError) as error:
         sys.exit(f"error: {error}")
+    finally:
+        if WORK_LOG in os.environ:
+            write_down(Path(os.environ[WORK_LOG]), time.process_time() - begin)
+
+
+def write_down(log: Path, seconds: float) -> None:
+    """Add a line `sample <spec> <CPU seconds>`: this process's own work, without its start and imports."""
+    with log.open("a") as file:
+        file.write(f"{' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])} {seconds:.3f}\n")
 
 
 def keep_memory() -> None:

@@ -38,8 +38,8 @@ def allowed(part: str) -> set[str]:
 
 
 def is_command(file: Path) -> bool:
-    """`python -m bench.cost` is a verb, whatever `bench.cost` is."""
-    return file.name == "__main__.py"
+    """`python -m bench.cost` is a verb with what its questions are answered by, whatever `bench.cost` is."""
+    return file.name == "__main__.py" or file.parent.name == "commands"
 
 
 @pytest.mark.parametrize(

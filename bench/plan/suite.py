@@ -381,7 +381,7 @@ class Suite:
 
     @property
     def _compute(self) -> dict:
-        """What the suite says of device and precision: no word of what it leaves out, so that specs stay as they were."""
+        """What the suite says of device and precision; no word of what it leaves out, so that older specs stay."""
         return {key: self.content[key] for key in COMPUTE_KEYS if key in self.content}
 
     def _training_spec(self, task: str, entry: Mapping[str, Any], method: str, seed: int) -> dict:

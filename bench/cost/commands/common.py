@@ -1,0 +1,45 @@
+"""What the questions about cost share: options, seconds and words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+Say = Callable[[str], None]  # prints a line, and keeps it for the record
+
+
+@dataclass(frozen=True)
+class Options:
+    priors: Path = Path("results/default/priors")
+    repeats: int = 5  # timed turns of the two things that are compared
+    side: int = 64  # pixels along an image of which distances are taken
+    naive: int = 2  # measurements of which distances are also taken pair by pair
+    suite: str = "smoke"  # whose workflow is run
+    cores: int = 2
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Of this process: neighbours do not lengthen them much."""
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def in_range(seconds: Sequence[float]) -> str:
+    """Median, smallest and largest."""
+    return f"{median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+
+
+def at_most(value: float, limit: float) -> str:
+    return f"at most {limit:g}: {verdict(value <= limit)}"
+
+
+def at_least(value: float, limit: float) -> str:
+    return f"at least {limit:g}: {verdict(value >= limit)}"
+
+
+def verdict(good: bool) -> str:
+    return "met" if good else "NOT met"

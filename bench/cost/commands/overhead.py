@@ -1,0 +1,150 @@
+"""Every method beside its bare network calls: on the mixture, on the digits' UNet and on a larger one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from bench.artefacts import Json
+from bench.cost.commands.common import Options, Say, at_most, in_range
+from bench.cost.commands.subjects import (
+    LARGE,
+    digits,
+    forward_seconds,
+    gmm,
+    inpainting,
+    measurements,
+    new_unet,
+    size_of,
+    untrained,
+)
+from bench.cost.overhead import Overhead, overhead
+from bench.priors.gmm import GMM
+from bench.problems.problem import Problem
+from bench.provenance import ROOT
+from bench.runs import Unable, load_method, refuse_unmet, train, trainable
+from bench.types import Cap, Method, Prior, Random, State, Trainable
+
+GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
+MOST_ON_GMM, MOST_ON_DIGITS, MOST_ON_LARGE = 1.25, 1.15, 1.05
+LEAST_FORWARD = 0.02  # seconds of a call of the larger network
+LIMITED = ("dps", "latent_langevin", "latent_hmc")
+SHORT: Mapping[str, dict] = {  # as the methods are, but for less long; those not named have `tiny`, or their defaults
+    "dps": {"num_steps": 25},
+    "latent_langevin": {"num_adam": 4, "num_warmup": 8, "num_adapt": 4, "thin": 4},
+    "latent_hmc": {"num_warmup": 2, "num_adapt": 1},
+    "latent_rwm": {"num_warmup": 10, "num_adapt": 5},
+    "data_hmc": {"num_warmup": 2, "num_adapt": 1},
+}
+
+
+class NoCalls(Unable):
+    """A method that asks the prior's network nothing."""
+
+
+def measure(options: Options, say: Say) -> Json:
+    """DPS on the mixture; all methods on the digits' UNet; those with a limit on a UNet that takes 20 ms or more."""
+    repeats = options.repeats
+    mixture, small = gmm(options.priors, say), digits(options.priors, say)
+    on_gmm = on_mixture(mixture, repeats, say)
+    return {"gmm": on_gmm, "digits": on_digits(small, mixture, repeats, say), "large": on_large(repeats, say)}
+
+
+def on_mixture(prior: GMM, repeats: int, say: Say) -> Json:
+    m, s = GMM_ROWS
+    problem = inpainting(prior.shape)
+    method = load_method("dps", {"num_steps": 50})
+    result = overhead(method, prior, problem, measurements(prior, problem, m), s, repeats)
+    say(in_words("dps", f"gmm, {m * s} rows", result, MOST_ON_GMM))
+    return content(result, m, s)
+
+
+def on_digits(prior: Prior, mixture: GMM, repeats: int, say: Say) -> Json:
+    """Every module in methods/; what needs a density is on the mixture, the only prior that has one."""
+    m, s = DIGITS_ROWS
+    milliseconds = 1000 * forward_seconds(prior, m * s)
+    say(f"UNet of digits, {size_of(prior)}, {m * s} rows in a call: {milliseconds:.0f} ms forward.")
+    found: Json = {"forward_ms": milliseconds}
+    for module in modules():
+        on = mixture if Cap.DENSITY in load_method(module, {}).needs else prior
+        name = "gmm" if on is mixture else "digits"
+        found[module] = one(module, on, name, m, s, repeats, MOST_ON_DIGITS if module in LIMITED else None, say)
+    return found
+
+
+def on_large(repeats: int, say: Say) -> Json:
+    m, s = LARGE_ROWS
+    prior = untrained(new_unet(**LARGE))
+    seconds = forward_seconds(prior, m * s)
+    enough = "enough" if seconds >= LEAST_FORWARD else f"LESS than {1000 * LEAST_FORWARD:.0f} ms"
+    say(f"Larger UNet, {size_of(prior)}, {m * s} rows in a call: {1000 * seconds:.0f} ms forward ({enough}).")
+    found: Json = {"forward_ms": 1000 * seconds}
+    for module in LIMITED:
+        short = {"num_steps": 21} if module == "dps" else {}
+        found[module] = one(module, prior, size_of(prior), m, s, repeats, MOST_ON_LARGE, say, short)
+    return found
+
+
+def one(
+    module: str,
+    prior: Prior,
+    name: str,
+    m: int,
+    s: int,
+    repeats: int,
+    limit: float | None,
+    say: Say,
+    settings: Mapping[str, object] | None = None,
+) -> Json:
+    """The overhead of a method, or in words why there is none."""
+    problem = inpainting(prior.shape)
+    try:
+        method = ready(module, prior, problem, settings or {})
+        result = overhead(method, prior, problem, measurements(prior, problem, m), s, repeats)
+        if not result.num_calls:
+            raise NoCalls("asks the prior's network nothing while it samples")
+    except Unable as words:
+        say(f"{module:16} {name}: n/a ({words})")
+        return {"reason": str(words)}
+    say(in_words(module, f"{name}, {m * s} rows", result, limit))
+    return content(result, m, s)
+
+
+def ready(module: str, prior: Prior, problem: Problem, settings: Mapping[str, object]) -> Method:
+    """The method with short settings, trained where it trains; Unable where it cannot run here."""
+    plain = load_method(module, {})
+    short = SHORT.get(module, getattr(plain, "tiny", {}))
+    method = replace(plain, **{**short, **settings})
+    refuse_unmet(method, prior, problem)
+    if not trainable(method):
+        return method
+    return Trained(method, train(method, prior, problem, {"task": "cost", "seed": 0}))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained method as one that does not train."""
+
+    method: Trainable
+    state: State
+
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+        return self.method.sample(prior, problem, y, num_samples, rng=rng, state=self.state)
+
+
+def modules() -> list[str]:
+    return sorted(path.stem for path in (ROOT / "methods").glob("*.py") if path.stem != "__init__")
+
+
+def in_words(module: str, where: str, result: Overhead, limit: float | None) -> str:
+    judged = f" ({at_most(result.ratio, limit)})" if limit else ""
+    calls = f"{result.num_calls} forward and {result.num_backward} backward"
+    return (
+        f"{module:16} {where}: {in_range(result.method)} CPU-s, its {calls} calls bare {in_range(result.network)}; "
+        f"overhead {result.ratio:.2f}{judged}, in {len(result.ratios)} repeats {min(result.ratios):.2f} to "
+        f"{max(result.ratios):.2f}"
+    )
+
+
+def content(result: Overhead, m: int, s: int) -> Json:
+    return {**asdict(result), "ratio": result.ratio, "m": m, "s": s}

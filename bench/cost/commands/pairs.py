@@ -1,0 +1,41 @@
+"""The mean LPIPS between 64 samples of 16 measurements from one pass of the backbone per sample, beside package lpips
+on each pair. On random weights, which cost what others do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from bench.artefacts import Json
+from bench.cost.commands.common import Options, Say, at_least, at_most, in_range
+from bench.cost.pairs import Pairs, compare_pairs
+from bench.metrics.perceptual import embedded, lpips_embedding, pairwise, untrained_lpips
+from bench.rng import Rng
+
+M, S = 16, 64
+LEAST_SPEEDUP, MOST_DIFFERENCE = 20.0, 1e-5
+
+
+def measure(options: Options, say: Say) -> Json:
+    network = untrained_lpips("alex")
+    embed = lpips_embedding(network)
+    samples = Rng(("pairs", options.side), range(M), dtype=torch.float32).randn((S, 3, options.side, options.side))
+
+    def mean_pairwise(x: Tensor) -> float:
+        return pairwise(embedded(x, embed)).sum().item() / (len(x) * (len(x) - 1))
+
+    result = compare_pairs(samples.clamp(-1, 1), network, mean_pairwise, min(options.naive, M))
+    say(in_words(result))
+    return {**asdict(result), "ratio": result.ratio, "side": options.side, "m": M, "s": S}
+
+
+def in_words(result: Pairs) -> str:
+    return (
+        f"Mean LPIPS (alex) between {S} samples, CPU-s per measurement: {in_range(result.cached)} from one pass per "
+        f"sample ({result.num_measurements} measurements), {in_range(result.naive)} from a pass per pair "
+        f"({len(result.naive)} of them). One pass per sample is {result.ratio:.0f} x faster "
+        f"({at_least(result.ratio, LEAST_SPEEDUP)}); the distances differ by at most {result.max_difference:.1e} of "
+        f"their value ({at_most(result.max_difference, MOST_DIFFERENCE)})."
+    )

@@ -1,0 +1,165 @@
+"""What `python -m bench.cost` says follows from what it measured; nothing here depends on how fast a machine is."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from bench import cli
+from bench.artefacts import check, read_json
+from bench.cost.__main__ import record, wanted
+from bench.cost.commands import batching, growth, orchestration, overhead, peers
+from bench.cost.commands.common import at_least, at_most, in_range
+from bench.cost.commands.subjects import DIGITS, new_unet, untrained
+from bench.cost.overhead import Batching, Overhead
+
+ORPHAN = """
+import os, time
+if os.fork() == 0:
+    while time.process_time() < 0.2:
+        pass
+"""
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return untrained(new_unet(**DIGITS))
+
+
+def test_a_limit_is_met_up_to_its_value():
+    assert at_most(1.05, 1.05) == "at most 1.05: met" and at_most(1.06, 1.05) == "at most 1.05: NOT met"
+    assert at_least(10.0, 10) == "at least 10: met" and at_least(9.9, 10) == "at least 10: NOT met"
+    assert in_range([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
+
+
+def test_unknown_question_in_one_line():
+    assert wanted(["peers"]) == ["peers"] and wanted([])[0] == "overhead"
+    with pytest.raises(cli.UserError, match="bench.cost weight: expected one of overhead, batching"):
+        wanted(["weight"])
+
+
+def test_the_record_holds_numbers_and_what_was_printed(tmp_path):
+    record(tmp_path, "overhead", {"ratio": 1.5}, ["Overhead 1.50."])
+    check(tmp_path / "overhead.json")
+    found = read_json(tmp_path / "overhead.json")
+    assert found["ratio"] == 1.5 and found["provenance"]["threads"] == 1
+    assert "```\nOverhead 1.50.\n```\n" in (tmp_path / "overhead.md").read_text()
+
+
+def test_overhead_in_words():
+    result = Overhead([1.0, 3.0, 1.2], [1.0, 2.0, 1.0], 5, 4)
+    words = overhead.in_words("dps", "digits, 4 rows", result, 1.15)
+    assert "5 forward and 4 backward calls bare 1.00 (1.00 to 2.00); overhead 1.20 (at most 1.15: NOT met)" in words
+    assert "in 3 repeats 1.00 to 1.50" in words
+
+
+def test_a_method_that_asks_the_network_nothing_is_na(prior):
+    said = []
+    for module, reason in (("unconditional", "asks the prior's network nothing"), ("oracle", "needs EXACT")):
+        assert reason in overhead.one(module, prior, "digits", 1, 2, 1, None, said.append)["reason"]
+    assert said[0].startswith("unconditional    digits: n/a (asks")
+
+
+def test_the_calls_of_a_method_are_all_there(prior):
+    said = []
+    found = overhead.one("dps", prior, "digits", 1, 1, 1, 1.15, said.append, {"num_steps": 21})
+    assert (found["num_calls"], found["num_backward"], len(found["method"])) == (21, 21, 1)
+    assert said[0].startswith("dps              digits, 1 rows:")
+
+
+def test_a_trained_method_is_measured_without_its_training(prior):
+    method = overhead.ready("aps", prior, overhead.inpainting(prior.shape), {"num_iterations": 2})
+    assert method.state and method.sample.__self__ is method
+
+
+def test_every_short_setting_is_one_of_its_method():
+    for module in overhead.modules():
+        method = overhead.load_method(module, {})
+        overhead.replace(method, **overhead.SHORT.get(module, getattr(method, "tiny", {})))
+
+
+def test_batching_in_words():
+    words = batching.in_words("digits", Batching(2e-5, 1.0, 21.0, 256))
+    assert "Batching is 21.0 x faster (at least 10: met)" in words
+    assert "differ by at most 2.0e-05 (at most 1e-05: NOT met)" in words
+
+
+def test_peers_are_compared_with_the_bare_passes():
+    seconds = {"bare": [1.0, 2.0, 3.0], "ours": [2.2, 2.0, 9.0]}
+    costs = peers.costs_of(seconds, {"bare": 21, "ours": 42})
+    assert costs["bare"].ratio == 1 and costs["ours"].ratio == pytest.approx(1.1)
+    assert costs["ours"].calls_per_step == 2
+
+
+@pytest.fixture(scope="module")
+def case(prior):
+    return peers.Case(prior.map.pipeline.unet, prior, torch.zeros(2, *prior.shape), torch.ones(1, *prior.shape))
+
+
+@pytest.mark.parametrize("name", ["bare", "ours", "azula", "deepinv"])
+def test_contenders_make_as_many_network_passes(case, name):
+    if name in peers.PEERS:
+        pytest.importorskip(name)
+    work = peers.CONTENDERS[name](case, peers.Size(DIGITS, 1, 2, 1.05))
+    assert peers.counted(work, case.unet) == peers.STEPS
+
+
+def test_a_peer_that_is_not_installed_is_na_in_words(monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers, "in_turns", lambda size, names, repeats: dict.fromkeys(names, peers.Cost([1.0], 1.0, 2)))
+    said = []
+    found = peers.compare(peers.SIZES[1], 1, said.append)
+    assert found["azula"] == 'package azula is not installed: pip install "posterior-bench[peers]"'
+    assert said[0].startswith("32 x 32 x 3, 16 rows, 21 steps") and "n/a (package deepinv is not" in said[-1]
+    assert "  ours                 1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step" in said
+
+
+def test_growth_is_told_relative_to_1x():
+    cells = [growth.Cell(2.0, 2**21), growth.Cell(3.0, 2**21), growth.Cell(8.0, 2**23), growth.Cell(16.0, 2**24)]
+    assert growth.parts(cells)[0] == "1x: 2.00 CPU-s, 2 MB"
+    assert growth.parts(cells)[2] == "4x: seconds x 4.00, memory x 4.00"
+
+
+@pytest.mark.parametrize("module", sorted(growth.METHODS))
+def test_growth_runs_its_methods(module):
+    assert growth.draw(module, growth.Size(1, 1, 8)) >= 0
+
+
+def test_share_of_orchestration():
+    log = "sample a.json 50.5\nevaluate b.json 20.0\nsample c.json 9.5\ndraw d.json 5\n"
+    result = orchestration.result_of(100.0, log)
+    assert result.commands == {"sample": 60.0, "evaluate": 20.0, "draw": 5.0} and result.num_commands == 4
+    assert result.share == pytest.approx(0.2)
+    *lines, last = orchestration.in_words("smoke", 2, result)
+    assert "others         15.0 CPU-s  *" in lines[-1]
+    assert "training and metrics (*): 20.0 % (at most 20: met); without data, tables and figures: 15.0 %." in last
+
+
+def test_a_suite_gets_a_folder_of_its_own():
+    assert "\nname: cost-smoke\n" in orchestration.renamed("smoke", "cost-smoke")
+    with pytest.raises(cli.UserError, match="--suite smole: config/smole.yaml does not exist"):
+        orchestration.renamed("smole", "x")
+
+
+def orphan_counted() -> float:
+    return orchestration.cpu_of(lambda: subprocess.run([sys.executable, "-S", "-c", ORPHAN]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="on Linux only")
+def test_a_process_that_outlives_its_parent_is_counted():
+    with multiprocessing.get_context("fork").Pool(1) as pool:  # a process without other children
+        assert pool.apply(orphan_counted) >= 0.2
+
+
+def test_a_command_writes_down_its_work(tmp_path, monkeypatch):
+    log = tmp_path / "work"
+    monkeypatch.setenv(cli.WORK_LOG, str(log))
+    monkeypatch.setattr(sys, "argv", ["bench/sample.py", "spec.json"])
+    cli.run(lambda spec: time.process_time(), leased=False)
+    name, spec, seconds = log.read_text().split()
+    assert (name, spec) == ("sample", "spec.json") and float(seconds) >= 0
