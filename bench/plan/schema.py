@@ -35,7 +35,7 @@ def schema_faults(path: Path, content: Any) -> Iterator[Fault]:
 
     base = jsonschema.Draft202012Validator
     checker = base.TYPE_CHECKER.redefine_many({"integer": is_integer, "number": is_number})
-    schema = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # in C where it is built
+    schema = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_text()).get_single_data()  # in C where it is built
     errors = jsonschema.validators.extend(base, type_checker=checker)(schema).iter_errors(content)
     unknown_keys_first = sorted(errors, key=lambda error: error.validator != "additionalProperties")
     yield from map(_told, unknown_keys_first)  # so that a misspelt key is not told as a missing one
