@@ -13,8 +13,8 @@ import torch
 from bench import cli
 from bench.artefacts import check, read_json
 from bench.cost.__main__ import record, wanted
-from bench.cost.commands import batching, growth, orchestration, overhead, peers
-from bench.cost.commands.common import at_least, at_most, in_range
+from bench.cost.commands import batching, growth, orchestration, overhead, peers, repeatability
+from bench.cost.commands.common import Options, at_least, at_most, in_range
 from bench.cost.commands.subjects import DIGITS, new_unet, untrained
 from bench.cost.overhead import Batching, Overhead
 
@@ -87,6 +87,25 @@ def test_batching_in_words():
     words = batching.in_words("digits", Batching(2e-5, 1.0, 21.0, 256))
     assert "Batching is 21.0 x faster (at least 10: met)" in words
     assert "differ by at most 2.0e-05 (at most 1e-05: NOT met)" in words
+
+
+def timing(*seconds: tuple[float, float, float]) -> dict:
+    cells = [{"m": 1, "s": s, "low": x[0], "median": x[1], "high": x[2]} for s, x in enumerate(seconds, start=1)]
+    return {"task": "gmm-denoise", "method": "dps", "curve": cells, "throughput": cells[-1]}
+
+
+def test_times_agree_where_their_spreads_meet():
+    first, second = timing((1.0, 1.1, 1.2), (2.0, 2.1, 2.2)), timing((1.2, 1.3, 1.4), (2.3, 2.4, 2.5))
+    cells = repeatability.cells_of(first, second)
+    assert [cell.agrees for cell in cells] == [True, False]
+    words = repeatability.in_words(cells)
+    assert words[-1] == "1 of 2 cells agree within their spread: 0.50 (at least 0.9: NOT met)."
+    assert words[0].startswith("gmm-denoise dps, m = 1, s = 1") and words[1].endswith("DIFFER")
+
+
+def test_a_suite_without_a_clock_is_one_line():
+    with pytest.raises(cli.UserError, match="--suite nothing: no results/nothing/specs/clock"):
+        repeatability.measure(Options(suite="nothing"), print)
 
 
 def test_peers_are_compared_with_the_bare_passes():

@@ -27,22 +27,28 @@ def calls_of(seconds: list[float]):
 
 def test_the_first_call_is_not_timed():
     work, done = calls_of([0.3, 0.02])
-    timing = measure(work, CPU)
+    timing = measure(work, CPU, shortest=0.0)
     assert len(done) == len(timing.seconds) + 1 and max(timing.seconds) < 0.2
 
 
 def test_even_calls_stop_early_and_uneven_ones_go_on():
     work, _ = calls_of([0.02])
     # sleeps of 20 ms differ by tenths of a millisecond; on a loaded machine some may not
-    assert FEWEST <= len(measure(work, CPU).seconds) <= MOST
+    assert FEWEST <= len(measure(work, CPU, shortest=0.0).seconds) <= MOST
     work, _ = calls_of([0.001, *[0.001, 0.02] * MOST])
-    timing = measure(work, CPU)
+    timing = measure(work, CPU, shortest=0.0)
     assert len(timing.seconds) == MOST and timing.spread > 0.5
+
+
+def test_short_calls_are_repeated_in_groups():
+    work, done = calls_of([0.001])
+    timing = measure(work, CPU, fewest=5, most=5, shortest=0.02)
+    assert len(done) > 5 * 2 and 0.001 <= timing.median < 0.01
 
 
 def test_median_and_quartiles():
     work, _ = calls_of([0.0, *[0.01] * 4, 0.3])
-    timing = measure(work, CPU, fewest=5, most=5)
+    timing = measure(work, CPU, shortest=0.0, fewest=5, most=5)
     low, high = timing.quartiles
     assert 0.01 <= low <= timing.median <= high < 0.1  # one late call moves none of them
 

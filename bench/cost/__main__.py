@@ -1,6 +1,7 @@
-"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers]`: what the harness costs.
+"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers] [repeatability]`:
+what the harness costs.
 
-Each as a ratio within one run, in CPU seconds of one thread; without a name, all in that order.
+Each as a ratio within one run, in CPU seconds of one thread; without a name, all but the last.
 
 overhead: every method beside its bare network calls, on the mixture, the digits' UNet and a larger one.
 batching: DPS on all measurements and samples in one batch, beside row by row.
@@ -8,6 +9,7 @@ orchestration: the share of a whole workflow's CPU seconds outside sampling, tra
 growth: seconds and memory at 1, 2, 4 and 8 times as many measurements, samples and pixels along a side.
 pairs: perceptual diversity from one network pass per sample, beside one per pair (--side, --naive).
 peers: DPS here, of azula and of deepinv over the bare network: pip install "posterior-bench[peers]".
+repeatability: whether two runs of the clock agree within their spread (--suite, one with a clock that was run).
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from bench.cost.stopwatch import machine
 from bench.lease import lease
 from bench.provenance import provenance
 
-QUESTIONS = ("overhead", "batching", "orchestration", "growth", "pairs", "peers")
+QUESTIONS = ("overhead", "batching", "orchestration", "growth", "pairs", "peers", "repeatability")
+ALONE = ("orchestration", "repeatability")  # their jobs wait for the machine themselves
 
 
 def main(*arguments: str) -> None:
@@ -40,7 +43,7 @@ def main(*arguments: str) -> None:
     parser.add_argument("--repeats", type=int, default=default.repeats, help="timed turns of what is compared")
     parser.add_argument("--side", type=int, default=default.side, help="pairs: pixels along an image")
     parser.add_argument("--naive", type=int, default=default.naive, help="pairs: measurements done naively, up to 16")
-    parser.add_argument("--suite", default=default.suite, help="orchestration: a suite's name in config/")
+    parser.add_argument("--suite", default=default.suite, help="orchestration, repeatability: a suite's name")
     parser.add_argument("--cores", type=int, default=default.cores, help="orchestration: of snakemake")
     parser.add_argument("--out", type=Path, help="folder for <what>.json and <what>.md; left out, nothing is written")
     given = parser.parse_args(arguments)
@@ -55,7 +58,7 @@ def wanted(names: list[str]) -> list[str]:
     for name in names:
         if name not in QUESTIONS:
             raise UserError(f"python -m bench.cost {name}: expected one of {', '.join(QUESTIONS)}")
-    return names or list(QUESTIONS)
+    return names or list(QUESTIONS[:-1])
 
 
 def answer(what: str, options: Options, out: Path | None) -> None:
@@ -66,8 +69,7 @@ def answer(what: str, options: Options, out: Path | None) -> None:
         lines.append(line)
         print(line, flush=True)
 
-    # the jobs of a workflow wait for the machine themselves, and a clock among them for the end of all others
-    with contextlib.nullcontext() if what == "orchestration" else lease():
+    with contextlib.nullcontext() if what in ALONE else lease():
         found = importlib.import_module(f"bench.cost.commands.{what}").measure(options, say)
     if out:
         record(out, what, found, lines)

@@ -16,6 +16,8 @@ import torch
 FEWEST, MOST = 5, 25  # repeats
 SMALL_SPREAD = 0.03  # of the inter-quartile range over the median: more repeats would not tell more
 PATIENCE = 60.0  # seconds
+SHORTEST = 0.1  # seconds: what else the machine does is less than the spread of this
+LONG = 1.0  # seconds: a first call that is not tried for more of them
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Timing:
     seconds: tuple[float, ...]
     cpu_share: float | None
     peak: dict[str, int]  # bytes
-    joules: float | None  # per repeat, where the device tells
+    joules: float | None  # per call, where the device tells
 
     @property
     def median(self) -> float:
@@ -54,29 +56,47 @@ def measure(
     fewest: int = FEWEST,
     most: int = MOST,
     patience: float = PATIENCE,
+    shortest: float = SHORTEST,
 ) -> Timing:
     """Time `work`, after one untimed call of it, until the spread is small: `fewest` to `most` times.
 
-    patience: seconds, after which a spread that stays large is reported as it is.
+    patience: seconds, after which a spread that stays large is reported as it is. shortest: seconds of a repeat; where
+    a call takes less, a repeat is the mean of several.
     """
     begin = time.perf_counter()
     work()
     synchronise(device)
     first = time.perf_counter() - begin
+    number = calls_in(shortest, work, device) if first < LONG else 1
     reset_peak(device)
     seconds: list[float] = []
     shares: list[float] = []
     energy, begin = joules(device), time.perf_counter()
     while len(seconds) < fewest or (len(seconds) < most and not _enough(seconds, begin, patience)):
         wall, cpu = time.perf_counter(), time.process_time()
-        work()
+        for _ in range(number):
+            work()
         synchronise(device)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        seconds.append(wall)
+        seconds.append(wall / number)
         shares.append(cpu / wall)
     spent = joules(device)
-    per_repeat = (spent - energy) / len(seconds) if energy is not None and spent is not None else None
+    per_repeat = (spent - energy) / len(seconds) / number if energy is not None and spent is not None else None
     return Timing(first, tuple(seconds), min(shares) if device.type == "cpu" else None, peak(device), per_repeat)
+
+
+def calls_in(seconds: float, work: Callable[[], object], device: torch.device) -> int:
+    """How many calls of `work` take at least so long, a power of two."""
+    number = 1
+    while seconds > 0:
+        begin = time.perf_counter()
+        for _ in range(number):
+            work()
+        synchronise(device)
+        if time.perf_counter() - begin >= seconds:
+            break
+        number *= 2
+    return number
 
 
 def _enough(seconds: list[float], begin: float, patience: float) -> bool:

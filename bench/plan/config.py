@@ -139,9 +139,10 @@ def _reference_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
             yield ("tasks", task), f"a task's name starts with its prior; {one_of(priors, prior_of(task))}"
         for method in set(entry.get("settings", {})) - set(methods):
             yield ("tasks", task, "settings", method), f"no such method here; {one_of(methods, method)}"
-    for task in content.get("clock", {}).get("tasks", []):
-        if task not in content["tasks"]:
-            yield ("clock", "tasks"), f"no task {task} here; {one_of(content['tasks'], task)}"
+    for kind in ("tasks", "methods"):
+        for name in content.get("clock", {}).get(kind, []):
+            if name not in content[kind]:
+                yield ("clock", kind), f"no {kind[:-1]} {name} here; {one_of(content[kind], name)}"
     num_samples, num_reference = content["num_samples"], content["num_reference"]
     if num_reference < num_samples:
         yield ("num_reference",), f"expected at least num_samples = {num_samples}, got {num_reference}"

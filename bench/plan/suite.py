@@ -267,7 +267,8 @@ class Suite:
     def _timed(self) -> list[tuple[str, str, int]]:
         clock = self.content.get("clock")
         tasks = clock.get("tasks", self.tasks) if clock else []
-        return [(task, method, self.seeds[0]) for task in tasks for method in self.methods_on(task)]
+        pairs = [(task, method) for task in tasks for method in self.methods_on(task)]
+        return [(*pair, self.seeds[0]) for pair in pairs if pair[1] in clock.get("methods", self.methods)]
 
     @property
     def tunings(self) -> list[str]:
