@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.artefacts import Json, read_csv, read_json, write_bytes, write_json
+from bench.artefacts import Json, read_csv, read_json, write_bytes, write_csv, write_json
 from bench.cli import UserError, run
 from bench.plan.suite import FIGURES
 from bench.provenance import provenance
+from bench.report.columns import LEFT_OUT
 from bench.report.results import Source, Suite, load, run_folder, source
 from bench.report.statistics import summarise, summary_csv
 from bench.report.tables import impurities
@@ -90,8 +91,10 @@ def _sources_of_outputs(suite: Suite, figures: Sequence[str]) -> list[Source]:
 
 def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
     for path in sorted(tables.glob("*.csv")):
-        _copy(path, into / path.name)
-        _copy(tables / f"{path.name}.info.json", into / f"{path.name}.info.json")
+        text, info = read_csv(path)
+        kept = [line for line in text.splitlines(keepends=True) if not line.endswith(f",{LEFT_OUT}\n")]
+        info |= {"rows_left_out": f"{len(text.splitlines()) - len(kept)} of pairs that are {LEFT_OUT}"}
+        write_csv(into / path.name, "".join(kept), info)
     beneath = f"- Published with --allow-dirty: {'; '.join(faults)}.\n" if faults else ""
     for path in sorted(tables.glob("*.md")):
         write_bytes(into / path.name, (path.read_text() + beneath).encode())

@@ -1,5 +1,31 @@
-"""One thread for each test process: tests run side by side, and the commands they start have one thread as well."""
+"""One thread for each test process: tests run side by side, and the commands they start have one thread as well.
+
+And a small suite's results, with its tables, figures and page.
+"""
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from synthetic_results import write_results  # noqa: E402 (numpy reads the number of threads when it is imported)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Spec of a suite with its tables, figures and report."""
+    from bench import claim, compose, draw, picture, quote, tabulate
+
+    spec = write_results(tmp_path_factory.mktemp("suite"))
+    for path in spec.parent.glob("evaluate/*.json"):
+        picture.main(str(path))
+    for verb in (tabulate, quote, claim, draw, compose):
+        verb.main(str(spec))
+    return spec
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    return write_results(tmp_path)

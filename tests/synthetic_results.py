@@ -6,11 +6,13 @@ measurements only; a run failed, one is n/a, and one is left out by the suite.
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
 
-from bench.artefacts import write_csv, write_json, write_tensors
+from bench.artefacts import read_csv, write_csv, write_json, write_tensors
 from bench.metrics.definitions import METRICS
 from bench.report.text import csv_text
 
@@ -181,3 +183,28 @@ def _digits(rng: np.random.Generator, num: int) -> np.ndarray:
     x, y = np.meshgrid(across, across)
     radius = np.hypot(x * rng.uniform(1, 1.7, (num, 1, 1)), y - 0.3 * rng.normal(size=(num, 1, 1)))
     return np.float32(np.clip(2.2 * np.exp(-12 * (radius - 0.55) ** 2) - 1, -1, 1))[:, None]
+
+
+def summary_of(spec: Path) -> dict[tuple[str, str, str], dict]:
+    rows = csv.DictReader(io.StringIO(read_csv(spec.parents[1] / "tables" / "summary.csv")[0]))
+    return {(row["task"], row["method"], row["metric"]): row for row in rows}
+
+
+def edit_metrics(spec: Path, edit) -> None:
+    """Rewrite one task's metrics.csv row by row; `edit` returns the new (value, reason) of a row."""
+    path = spec.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
+    text, info = read_csv(path)
+    rows = [{**row, **dict(zip(("value", "reason"), edit(row)))} for row in csv.DictReader(io.StringIO(text))]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    write_csv(path, out.getvalue(), info)
+
+
+def drawn(spec: Path, stem: str) -> list[dict[str, str]]:
+    return rows_of(spec.parents[1] / "figures" / f"{stem}.csv")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(read_csv(path)[0])))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import publish, tabulate
-from bench.artefacts import check, read_json, read_tensors, write_bytes, write_csv, write_json, write_tensors
+from bench.artefacts import check, read_csv, read_json, read_tensors, write_bytes, write_csv, write_json, write_tensors
 from bench.cli import UserError
 from bench.report import results
 from synthetic_results import PROVENANCE, TASKS, write_results
@@ -44,6 +44,8 @@ def test_clean_results_are_copied_with_their_hashes(suite, tmp_path):
     assert all(path.stat().st_size < 1.5e6 for path in into.rglob("*"))
     record = read_json(into / "provenance.json")
     assert record["commits"] == [PROVENANCE["commit"]] and record["faults"] == []
+    rows, whole = (read_csv(folder / "summary.csv")[0].splitlines() for folder in (into, suite / "tables"))
+    assert set(whole) - set(rows) and all(row.endswith("n/a (left out by the suite)") for row in set(whole) - set(rows))
 
 
 @pytest.mark.parametrize(

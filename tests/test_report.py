@@ -1,61 +1,31 @@
-"""The report: tables with a reason for every gap, figures and a page from a synthetic suite."""
+"""The report: summary and tables with a reason for every gap, from a synthetic suite."""
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import claim, compose, draw, picture, quote, tabulate
-from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
+from bench import tabulate
+from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.catalogue import PERCEPTUAL
 from bench.metrics.definitions import METRICS
 from bench.metrics.networks import perceptual_metrics
-from bench.plan.suite import FIGURES
 from bench.report.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
-from bench.report.draws import Source
-from bench.report.figures.curves import distance
-from bench.report.figures.grid import grid
-from bench.report.figures.style import looks, save
-from bench.report.figures.training import Bill, break_even, collapse
 from bench.report.headers import task_header
 from bench.report.results import in_words, load
 from bench.report.statistics import summarise
 from bench.report.tables import COLUMNS, distance_table, notes, task_tables
 from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
-from synthetic_results import TRAINING, WORTH, write_results
+from synthetic_results import TRAINING, WORTH, drawn, edit_metrics, rows_of, summary_of
 
 MAP_TASK = "gmm_map-denoise"
 STUCK, SHORT = "n/a (chains do not move)", "n/a (fewer than 4 states per chain)"
 SOME = "over 12 of 16 measurements"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Spec of a suite with its tables, figures and report."""
-    spec = write_results(tmp_path_factory.mktemp("suite"))
-    for path in spec.parent.glob("evaluate/*.json"):
-        picture.main(str(path))
-    for verb in (tabulate, quote, claim, draw, compose):
-        verb.main(str(spec))
-    return spec
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Path:
-    return write_results(tmp_path)
-
-
-def summary_of(spec: Path) -> dict[tuple[str, str, str], dict]:
-    rows = csv.DictReader(io.StringIO(read_csv(spec.parents[1] / "tables" / "summary.csv")[0]))
-    return {(row["task"], row["method"], row["metric"]): row for row in rows}
 
 
 # Summary --------------------------------------------------------------------------------------------------------------
@@ -109,7 +79,7 @@ def test_a_restricted_run_that_fails_has_failed_on_its_measurements_only(fresh):
             return row["value"], row["reason"]
         return "", "failed (no)" if row["observation"] in ("0", "1") else "n/a (only the first 2 measurements)"
 
-    _edit_metrics(fresh, edit)
+    edit_metrics(fresh, edit)
     found = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}["gmm-phase", "dps", "energy"]
     assert (found.mean, found.num_failed, found.reason) == (None, 2, "failed (no)")
 
@@ -158,7 +128,7 @@ def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark
             return "", reason
         return row["value"], row["reason"]
 
-    _edit_metrics(fresh, edit)
+    edit_metrics(fresh, edit)
     suite = load(fresh)
     lines = summarise(suite)
     found = {(x.method, x.metric): x for x in lines if x.task == "gmm-phase"}["latent_langevin", "ess_per_nfe"]
@@ -182,24 +152,12 @@ def test_diversity_of_chains_names_their_effective_number(finished):
     assert "states of chains" not in (tables / "distance.md").read_text()  # has no diversity
 
 
-def _edit_metrics(spec: Path, edit) -> None:
-    """Rewrite one task's metrics.csv row by row; `edit` returns the new (value, reason) of a row."""
-    path = spec.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
-    text, info = read_csv(path)
-    rows = [{**row, **dict(zip(("value", "reason"), edit(row)))} for row in csv.DictReader(io.StringIO(text))]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, rows[0].keys())
-    writer.writeheader()
-    writer.writerows(rows)
-    write_csv(path, out.getvalue(), info)
-
-
 def test_a_failed_measurement_leaves_no_mean_over_survivors(fresh):
     def edit(row):
         broken = row["method"] == "dps" and row["observation"] in ("2", "5")
         return ("", "failed (3 of 24 samples not finite)") if broken else (row["value"], row["reason"])
 
-    _edit_metrics(fresh, edit)
+    edit_metrics(fresh, edit)
     lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
     found = lines["gmm-phase", "dps", "energy"]
     assert (found.mean, found.num_failed) == (None, 2)
@@ -212,7 +170,7 @@ def test_measurements_without_reference_are_left_out_for_all_and_counted(fresh):
         unknown = row["metric"] == "energy" and row["observation"] == "0" and not row["reason"]
         return ("", "n/a (reference not admitted: runs disagree)") if unknown else (row["value"], row["reason"])
 
-    _edit_metrics(fresh, edit)
+    edit_metrics(fresh, edit)
     lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
     found = lines["gmm-phase", "dps", "energy"]
     assert found.mean is not None and found.num_failed == 0
@@ -220,7 +178,7 @@ def test_measurements_without_reference_are_left_out_for_all_and_counted(fresh):
 
 
 def test_values_that_are_not_finite_are_failures(fresh):
-    _edit_metrics(fresh, lambda row: ("inf" if row["method"] == "dps" else row["value"], row["reason"]))
+    edit_metrics(fresh, lambda row: ("inf" if row["method"] == "dps" else row["value"], row["reason"]))
     lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
     assert lines["gmm-phase", "dps", "energy"].reason == "failed (value is not finite)"
 
@@ -367,165 +325,3 @@ def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
     suite = load(finished)
     rows_shown = distance_table(suite, summarise(suite), compare(suite)).rows
     assert "mean rank, 3 of 4 tasks" in [row.method for row in rows_shown]
-
-
-# Figures and page -----------------------------------------------------------------------------------------------------
-
-
-def test_each_figure_is_pdf_png_and_the_csv_it_draws(finished):
-    folder = finished.parents[1] / "figures"
-    for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
-        assert (folder / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
-        assert (folder / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
-        assert read_csv(folder / f"{stem}.csv")[1]["provenance"]
-
-
-def test_distance_figure_draws_the_numbers_of_the_table(finished):
-    drawn = csv.DictReader(io.StringIO(read_csv(finished.parents[1] / "figures" / "distance.csv")[0]))
-    summary = summary_of(finished)
-    for row in drawn:
-        assert row.items() <= summary[row["task"], row["method"], row["metric"]].items()
-
-
-def drawn(spec: Path, stem: str) -> list[dict[str, str]]:
-    return rows_of(spec.parents[1] / "figures" / f"{stem}.csv")
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(read_csv(path)[0])))
-
-
-def test_break_even_is_where_both_have_spent_the_same():
-    trained, cheap, dear = Bill(90, 0.1), Bill(0, 0.4), Bill(2, 30)
-    assert trained.is_amortised and not cheap.is_amortised and not dear.is_amortised
-    assert break_even(trained, cheap) == pytest.approx(300)
-    for other in (cheap, dear):
-        num_measurements = break_even(trained, other)
-        assert trained.total(num_measurements) == pytest.approx(other.total(num_measurements))
-    assert break_even(trained, Bill(0, 0.1)) == float("inf")
-
-
-def test_amortisation_lists_the_break_even_points_of_the_table(finished):
-    rows, summary = drawn(finished, "amortisation"), summary_of(finished)
-    pairs = {(row["task"], row["method"], row["against"]): row["break_even"] for row in rows if row["against"]}
-    assert {method for _, method, _ in pairs} == {"aps"}
-    others = {other for task, _, other in pairs if task == "gmm-inpaint-box"}
-    assert others == {"dps", "dps-n1000", "latent_langevin", "ods-single"}  # neither oracle nor unconditional
-    assert ("gmm-phase", "aps", "dps-n1000") not in pairs  # failed
-    seconds = {m: float(summary[MAP_TASK, m, "seconds_per_sample"]["mean"]) for m in ("aps", "dps")}
-    expected = TRAINING["aps"][0] / (NUM_SAMPLES * (seconds["dps"] - seconds["aps"]))
-    assert float(pairs[MAP_TASK, "aps", "dps"]) == pytest.approx(expected, rel=1e-4)
-
-
-def test_collapse_shows_the_numbers_of_the_table(finished):
-    rows, summary = drawn(finished, "collapse"), summary_of(finished)
-    assert {row["method"] for row in rows} == set(METHODS) - {"unconditional"}
-    assert not [row for row in rows if (row["task"], row["method"]) == ("gmm-phase", "dps-n1000")]
-    for row in (row for row in rows if row["task"] != "mean"):
-        for metric in ("diversity_ratio", "coverage_exact@0.9"):
-            assert row[metric] == summary[row["task"], row["method"], metric]["mean"]
-
-
-def test_samples_without_any_diversity_are_drawn(fresh):
-    _edit_metrics(fresh, lambda row: ("0" if row["metric"] == "diversity_ratio" else row["value"], row["reason"]))
-    suite = load(fresh)
-    rows = csv.DictReader(io.StringIO(collapse(suite, summarise(suite)).csv))
-    assert {row["diversity_ratio"] for row in rows if row["task"] == "gmm-phase"} == {"0.001"}
-
-
-def test_collapsed_methods_are_named_in_the_corner(finished):
-    suite = load(finished)
-    (axes,) = collapse(suite, summarise(suite)).figure.axes
-    words = [text.get_text() for text in axes.texts]
-    assert "aps" in words and "oracle" not in words and any(word.startswith("collapsed") for word in words)
-
-
-def test_grid_csv_holds_the_pictures(finished):
-    folder = finished.parents[1]
-    rows = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-inpaint-box.csv")[0])))
-    seen = read_tensors(folder / "tasks" / "gmm-inpaint-box" / "observations.safetensors")[0]
-    first = [row for row in rows if row["observation"] == "0"]
-    truth = [float(row["value"]) for row in first if row["kind"] == "x_true"]
-    np.testing.assert_allclose(truth, seen["x_true"][0].flatten(), atol=5e-5 + 1e-7)  # four decimals, read as float32
-    assert [row["value"] == "" for row in first if row["kind"] == "y"] == (seen["mask"][0].flatten() == 0).tolist()
-    assert {row["panel"] for row in rows} == {"measurement", "truth", "exact", *METHODS}
-    assert {row["observation"] for row in rows if row["panel"] == "ods-single"} == {"0", "1", "2"}
-    failed = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-phase.csv")[0])))
-    assert "dps-n1000" not in {row["panel"] for row in failed}
-
-
-def test_looks_depend_on_the_order_alone_and_do_not_repeat():
-    names = [f"method{i}" for i in range(40)]
-    found = looks(names)
-    assert len(set(found.values())) == 40
-    assert looks(names[:3]) == {name: found[name] for name in names[:3]}
-
-
-class _Page(HTMLParser):
-    VOID = ("meta", "img", "br", "link")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open, self.images, self.links, self.ids = [], [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        self.ids += [found["id"]] if "id" in found else []
-        self.images += [found["src"]] if tag == "img" else []
-        self.links += [found["href"]] if "href" in found else []
-        self.open += [] if tag in self.VOID else [tag]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def test_page_is_whole_and_needs_no_network(finished):
-    text = (finished.parents[1] / "report.html").read_text()
-    page = _Page()
-    page.feed(text)
-    assert page.open == [] and len(page.images) == len(FIGURES) + len(TASKS)
-    for image in page.images:
-        assert base64.b64decode(image.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
-    assert "://" not in re.sub(r"data:[a-z/]+;base64,[A-Za-z0-9+/=]+", "", text)
-    for link in (link for link in page.links if not link.startswith("data:")):
-        assert link[1:] in page.ids if link.startswith("#") else (finished.parents[1] / link).exists(), link
-    assert "n/a (needs DECODER)" in text and "values_of 100% NaN" in text
-    assert "claims" in page.ids and "not testable here" in text
-    assert "published" in page.ids and "ffhq 256 x 256, imagenet 256 x 256" in text
-
-
-def test_same_results_give_the_same_bytes(finished, tmp_path):
-    folder = finished.parents[1]
-    paths = [*(folder / "tables").iterdir(), folder / "report.html"]
-    before = [path.read_bytes() for path in paths]
-    for verb in (tabulate, quote, claim, compose):
-        verb.main(str(finished))
-    assert [path.read_bytes() for path in paths] == before
-    suite = load(finished)
-    drawings = [distance(suite, summarise(suite)) for _ in range(2)]
-    for number, drawing in enumerate(drawings):
-        save(drawing, tmp_path / str(number), {})
-    for suffix in ("pdf", "png", "csv"):
-        assert len({(tmp_path / n / f"distance.{suffix}").read_bytes() for n in "01"}) == 1
-
-
-def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
-    seen = {"x_true": np.zeros((2, 1, 4, 4)), "y": np.ones((2, 1, 4, 4))}
-    found = grid("first", seen, [Source("exact", np.zeros((2, 3, 1, 4, 4))), Source("dear", np.zeros((1, 3, 1, 4, 4)))])
-    assert any("only the first 1" in text.get_text() for text in found.figure.axes[0].texts)
-
-
-def test_a_class_is_written_as_its_number():
-    seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
-    found = grid("class", seen, [Source("exact", np.zeros((1, 3, 1, 4, 4)))])
-    assert "7" in [text.get_text() for text in found.figure.axes[0].texts]
-
-
-def test_colours_and_rgb_measurements_are_drawn():
-    seen = {"x_true": np.zeros((1, 3, 4, 4)), "y": np.ones((1, 7))}
-    x = np.zeros((1, 1, 3, 4, 4))
-    found = grid("rgb", seen, [Source("exact", x), Source("broken", x + np.nan)])
-    rows = list(csv.DictReader(io.StringIO(found.csv)))
-    assert sum(row["kind"] == "y" for row in rows) == 7 and sum(row["kind"] == "mean" for row in rows) == 48
-    assert "broken" not in {row["panel"] for row in rows}
-    assert any("not finite" in text.get_text() for text in found.figure.axes[0].texts)

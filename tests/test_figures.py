@@ -1,0 +1,176 @@
+"""The report's figures and page, drawn from a synthetic suite."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from bench import claim, compose, quote, tabulate
+from bench.artefacts import read_csv, read_tensors
+from bench.plan.suite import FIGURES
+from bench.report.draws import Source
+from bench.report.figures.curves import distance
+from bench.report.figures.grid import grid
+from bench.report.figures.style import looks, save
+from bench.report.figures.training import Bill, break_even, collapse
+from bench.report.results import load
+from bench.report.statistics import summarise
+from synthetic_results import METHODS, NUM_SAMPLES, TASKS, TRAINING, drawn, edit_metrics, summary_of
+
+MAP_TASK = "gmm_map-denoise"
+
+def test_each_figure_is_pdf_png_and_the_csv_it_draws(finished):
+    folder = finished.parents[1] / "figures"
+    for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
+        assert (folder / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+        assert (folder / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+        assert read_csv(folder / f"{stem}.csv")[1]["provenance"]
+
+
+def test_distance_figure_draws_the_numbers_of_the_table(finished):
+    drawn = csv.DictReader(io.StringIO(read_csv(finished.parents[1] / "figures" / "distance.csv")[0]))
+    summary = summary_of(finished)
+    for row in drawn:
+        assert row.items() <= summary[row["task"], row["method"], row["metric"]].items()
+
+
+def test_break_even_is_where_both_have_spent_the_same():
+    trained, cheap, dear = Bill(90, 0.1), Bill(0, 0.4), Bill(2, 30)
+    assert trained.is_amortised and not cheap.is_amortised and not dear.is_amortised
+    assert break_even(trained, cheap) == pytest.approx(300)
+    for other in (cheap, dear):
+        num_measurements = break_even(trained, other)
+        assert trained.total(num_measurements) == pytest.approx(other.total(num_measurements))
+    assert break_even(trained, Bill(0, 0.1)) == float("inf")
+
+
+def test_amortisation_lists_the_break_even_points_of_the_table(finished):
+    rows, summary = drawn(finished, "amortisation"), summary_of(finished)
+    pairs = {(row["task"], row["method"], row["against"]): row["break_even"] for row in rows if row["against"]}
+    assert {method for _, method, _ in pairs} == {"aps"}
+    others = {other for task, _, other in pairs if task == "gmm-inpaint-box"}
+    assert others == {"dps", "dps-n1000", "latent_langevin", "ods-single"}  # neither oracle nor unconditional
+    assert ("gmm-phase", "aps", "dps-n1000") not in pairs  # failed
+    seconds = {m: float(summary[MAP_TASK, m, "seconds_per_sample"]["mean"]) for m in ("aps", "dps")}
+    expected = TRAINING["aps"][0] / (NUM_SAMPLES * (seconds["dps"] - seconds["aps"]))
+    assert float(pairs[MAP_TASK, "aps", "dps"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_collapse_shows_the_numbers_of_the_table(finished):
+    rows, summary = drawn(finished, "collapse"), summary_of(finished)
+    assert {row["method"] for row in rows} == set(METHODS) - {"unconditional"}
+    assert not [row for row in rows if (row["task"], row["method"]) == ("gmm-phase", "dps-n1000")]
+    for row in (row for row in rows if row["task"] != "mean"):
+        for metric in ("diversity_ratio", "coverage_exact@0.9"):
+            assert row[metric] == summary[row["task"], row["method"], metric]["mean"]
+
+
+def test_samples_without_any_diversity_are_drawn(fresh):
+    edit_metrics(fresh, lambda row: ("0" if row["metric"] == "diversity_ratio" else row["value"], row["reason"]))
+    suite = load(fresh)
+    rows = csv.DictReader(io.StringIO(collapse(suite, summarise(suite)).csv))
+    assert {row["diversity_ratio"] for row in rows if row["task"] == "gmm-phase"} == {"0.001"}
+
+
+def test_collapsed_methods_are_named_in_the_corner(finished):
+    suite = load(finished)
+    (axes,) = collapse(suite, summarise(suite)).figure.axes
+    words = [text.get_text() for text in axes.texts]
+    assert "aps" in words and "oracle" not in words and any(word.startswith("collapsed") for word in words)
+
+
+def test_grid_csv_holds_the_pictures(finished):
+    folder = finished.parents[1]
+    rows = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-inpaint-box.csv")[0])))
+    seen = read_tensors(folder / "tasks" / "gmm-inpaint-box" / "observations.safetensors")[0]
+    first = [row for row in rows if row["observation"] == "0"]
+    truth = [float(row["value"]) for row in first if row["kind"] == "x_true"]
+    np.testing.assert_allclose(truth, seen["x_true"][0].flatten(), atol=5e-5 + 1e-7)  # four decimals, read as float32
+    assert [row["value"] == "" for row in first if row["kind"] == "y"] == (seen["mask"][0].flatten() == 0).tolist()
+    assert {row["panel"] for row in rows} == {"measurement", "truth", "exact", *METHODS}
+    assert {row["observation"] for row in rows if row["panel"] == "ods-single"} == {"0", "1", "2"}
+    failed = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-phase.csv")[0])))
+    assert "dps-n1000" not in {row["panel"] for row in failed}
+
+
+def test_looks_depend_on_the_order_alone_and_do_not_repeat():
+    names = [f"method{i}" for i in range(40)]
+    found = looks(names)
+    assert len(set(found.values())) == 40
+    assert looks(names[:3]) == {name: found[name] for name in names[:3]}
+
+
+class _Page(HTMLParser):
+    VOID = ("meta", "img", "br", "link")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.images, self.links, self.ids = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids += [found["id"]] if "id" in found else []
+        self.images += [found["src"]] if tag == "img" else []
+        self.links += [found["href"]] if "href" in found else []
+        self.open += [] if tag in self.VOID else [tag]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_is_whole_and_needs_no_network(finished):
+    text = (finished.parents[1] / "report.html").read_text()
+    page = _Page()
+    page.feed(text)
+    assert page.open == [] and len(page.images) == len(FIGURES) + len(TASKS)
+    for image in page.images:
+        assert base64.b64decode(image.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+    assert "://" not in re.sub(r"data:[a-z/]+;base64,[A-Za-z0-9+/=]+", "", text)
+    for link in (link for link in page.links if not link.startswith("data:")):
+        assert link[1:] in page.ids if link.startswith("#") else (finished.parents[1] / link).exists(), link
+    assert "n/a (needs DECODER)" in text and "values_of 100% NaN" in text
+    assert "claims" in page.ids and "not testable here" in text
+    assert "published" in page.ids and "ffhq 256 x 256, imagenet 256 x 256" in text
+
+
+def test_same_results_give_the_same_bytes(finished, tmp_path):
+    folder = finished.parents[1]
+    paths = [*(folder / "tables").iterdir(), folder / "report.html"]
+    before = [path.read_bytes() for path in paths]
+    for verb in (tabulate, quote, claim, compose):
+        verb.main(str(finished))
+    assert [path.read_bytes() for path in paths] == before
+    suite = load(finished)
+    drawings = [distance(suite, summarise(suite)) for _ in range(2)]
+    for number, drawing in enumerate(drawings):
+        save(drawing, tmp_path / str(number), {})
+    for suffix in ("pdf", "png", "csv"):
+        assert len({(tmp_path / n / f"distance.{suffix}").read_bytes() for n in "01"}) == 1
+
+
+def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
+    seen = {"x_true": np.zeros((2, 1, 4, 4)), "y": np.ones((2, 1, 4, 4))}
+    found = grid("first", seen, [Source("exact", np.zeros((2, 3, 1, 4, 4))), Source("dear", np.zeros((1, 3, 1, 4, 4)))])
+    assert any("only the first 1" in text.get_text() for text in found.figure.axes[0].texts)
+
+
+def test_a_class_is_written_as_its_number():
+    seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
+    found = grid("class", seen, [Source("exact", np.zeros((1, 3, 1, 4, 4)))])
+    assert "7" in [text.get_text() for text in found.figure.axes[0].texts]
+
+
+def test_colours_and_rgb_measurements_are_drawn():
+    seen = {"x_true": np.zeros((1, 3, 4, 4)), "y": np.ones((1, 7))}
+    x = np.zeros((1, 1, 3, 4, 4))
+    found = grid("rgb", seen, [Source("exact", x), Source("broken", x + np.nan)])
+    rows = list(csv.DictReader(io.StringIO(found.csv)))
+    assert sum(row["kind"] == "y" for row in rows) == 7 and sum(row["kind"] == "mean" for row in rows) == 48
+    assert "broken" not in {row["panel"] for row in rows}
+    assert any("not finite" in text.get_text() for text in found.figure.axes[0].texts)
