@@ -1,4 +1,4 @@
-"""What numbers are computed on and in: device and precision of a run, and whether its networks are compiled.
+"""What numbers are computed on and in: device and precision of a run, and what is done to its networks.
 
 Imports nothing heavy: the workflow checks these keys of a suite at each start.
 """
@@ -15,18 +15,20 @@ from bench.cli import UserError
 if TYPE_CHECKING:
     import torch
 
-KEYS = ("device", "precision", "compile", "cuda_graphs")  # of a suite and of a run's spec, where they are given
+KEYS = ("device", "precision", "channels_last", "compile", "cuda_graphs")  # of a suite and of a run's spec, where they are given
 
 
 @dataclass(frozen=True)
 class Compute:
     """tf32: float32 whose matrix products and convolutions round their factors to 10 bits, on a GPU.
 
+    channels_last: networks keep the channels of a pixel beside one another, which saves convolutions a reordering.
     cuda_graphs: compiled networks are replayed as CUDA graphs (torch's mode "reduce-overhead").
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["float64", "float32", "tf32", "bf16"] = "float64"
+    channels_last: bool = False
     compile: bool = False
     cuda_graphs: bool = False
 
@@ -45,7 +47,7 @@ class Compute:
     @property
     def facts(self) -> dict[str, Any]:
         """For the record of a run; what is off is left out."""
-        options = {name: True for name in ("compile", "cuda_graphs") if getattr(self, name)}
+        options = {name: True for name in ("channels_last", "compile", "cuda_graphs") if getattr(self, name)}
         return {"device": self.device, "precision": self.precision} | options
 
 

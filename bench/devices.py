@@ -52,6 +52,8 @@ def prepared(prior: Prior, compute: Compute) -> Prior:
         if compute.precision == "bf16":
             network.forward = torch.autocast(compute.device, torch.bfloat16)(network.forward)
             network.register_forward_hook(lambda _module, _inputs, output: tree_map(_as_float32, output))
+        if compute.channels_last:
+            network.to(memory_format=torch.channels_last)
         if compute.compile:
             network.compile(mode="reduce-overhead" if compute.cuda_graphs else "default")
     return prior

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.cli import UserError
 from bench.compute import Compute, compute_of
+from bench.cost.commands.subjects import new_unet, untrained
 from bench.devices import computing, networks_of, prepared
 from bench.formulas import flows
 from bench.priors import vae
@@ -127,6 +128,18 @@ def test_bf16_is_for_networks_alone():
     (gradient,) = torch.autograd.grad(rounded.decode(z).square().sum(), z)
     assert gradient.dtype == torch.float32 and gradient.isfinite().all()
     assert networks_of(mixture()) == [] and prepared(mixture(), Compute(precision="bf16")) is mixture()
+
+
+def test_channels_last_changes_the_order_in_memory_alone():
+    unet, other = (new_unet((3, 16, 16), (16, 32), 1) for _ in range(2))
+    plain, turned = untrained(unet), prepared(untrained(other), Compute(channels_last=True))
+    assert other.conv_in.weight.is_contiguous(memory_format=torch.channels_last) and unet.conv_in.weight.is_contiguous()
+    x_t = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    outputs = [prior.denoise(x_t, torch.tensor(0.5)) for prior in (plain, turned)]
+    gradients = [torch.autograd.grad(output.square().sum(), x_t)[0] for output in outputs]
+    torch.testing.assert_close(*outputs, atol=1e-5, rtol=0)
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=0)
+    assert Compute(channels_last=True).facts["channels_last"] is True
 
 
 def test_compiling_is_left_to_the_first_call(monkeypatch):

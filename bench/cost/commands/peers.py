@@ -3,7 +3,7 @@ number of steps and thread, in turns, over as many bare forward and backward pas
 
 Each library's DPS is called as its documentation says, with its own defaults for schedule and precision, in a process
 as it starts; ours in one that keeps freed memory, as every command of the harness does. What of the difference that
-is, and what weights and images channels last would bring, stands beside them.
+is, and what the suite's key `channels_last` brings, stands beside them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
@@ -21,13 +22,16 @@ from torch import Tensor, nn
 
 from bench.artefacts import Json
 from bench.cli import keep_memory
+from bench.compute import Compute
 from bench.cost.commands.common import Options, Say, at_most, cpu_seconds, in_range
 from bench.cost.commands.subjects import DIGITS, inpainting, measurements, new_unet, untrained
 from bench.cost.overhead import run
+from bench.devices import prepared
 from bench.rng import Rng
 from bench.types import Prior
 from methods.dps import DPS
 
+PLAIN, CHANNELS_LAST = Compute(), Compute(channels_last=True)
 STEPS = 21  # as few as the linear schedule of DPS has
 PEERS = ("azula", "deepinv")
 INSTALL = 'pip install "posterior-bench[peers]"'
@@ -84,7 +88,7 @@ def compare(size: Size, repeats: int, say: Say) -> Json:
     say(f"{in_words(size)}, {size.m * size.s} rows, {STEPS} steps: CPU-s of a run, and over the bare passes:")
     costs = in_turns(size, names, repeats)
     for name, cost in costs.items():
-        judged = f" ({at_most(cost.ratio, size.limit)})" if name == "ours" else ""
+        judged = f" ({at_most(cost.ratio, size.limit)})" if name.startswith("ours") else ""
         more = "" if cost.calls_per_step == 1 else f", {cost.calls_per_step:.2f} passes a step"
         say(f"  {name:20} {in_range(cost.seconds)}  {cost.ratio:.2f}{judged}{more}")
     for name, words in missing.items():
@@ -168,10 +172,11 @@ def channels_last(case: Case, size: Size) -> Sampler:
     return lambda: passes(case.unet, x)
 
 
-def ours(case: Case, size: Size) -> Sampler:
+def ours(case: Case, size: Size, compute: Compute = PLAIN) -> Sampler:
+    prior = prepared(case.prior, compute)
     problem = inpainting(case.prior.shape)
-    y = measurements(case.prior, problem, size.m)
-    return lambda: run(DPS(num_steps=STEPS), case.prior, problem, y, size.s)
+    y = measurements(prior, problem, size.m)
+    return lambda: run(DPS(num_steps=STEPS), prior, problem, y, size.s)
 
 
 class Called(nn.Module):
@@ -218,7 +223,8 @@ CONTENDERS: Mapping[str, Callable[[Case, Size], Sampler]] = {
     "bare, memory kept": bare,
     "bare, channels last": channels_last,
     "ours": ours,
+    "ours, channels last": partial(ours, compute=CHANNELS_LAST),
     "azula": azula,
     "deepinv": deepinv,
 }
-KEEPING = ("bare, memory kept", "bare, channels last", "ours")
+KEEPING = ("bare, memory kept", "bare, channels last", "ours", "ours, channels last")

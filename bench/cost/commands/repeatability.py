@@ -42,7 +42,7 @@ def measure(options: Options, say: Say) -> Json:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(results, Path(folder, "suite")))
         specs = sorted((copy / "specs" / "clock").rglob("*.json"))
-        first, second = ([clocked(spec, copy) for spec in specs] for _ in range(2))
+        first, second = ([clocked(spec, copy, number) for spec in specs] for number in ("first", "second"))
     cells = [cell for pair in zip(first, second, strict=True) for cell in cells_of(*pair)]
     for line in in_words(cells):
         say(line)
@@ -50,8 +50,9 @@ def measure(options: Options, say: Say) -> Json:
     return {"suite": options.suite, "share": share, "cells": [asdict(cell) for cell in cells]}
 
 
-def clocked(spec: Path, root: Path) -> Json:
+def clocked(spec: Path, root: Path, number: str) -> Json:
     """What the clock writes about one run in a process of its own."""
+    print(f"{number} time: {spec.relative_to(root / 'specs' / 'clock')}", file=sys.stderr, flush=True)
     content = {key: value for key, value in read_json(spec).items() if key != "sha256"}
     write_json(spec, content | {"root": str(root)})
     command = [sys.executable, "-m", "bench.clock", str(spec)]

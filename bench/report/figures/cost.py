@@ -27,8 +27,9 @@ def quality_rows(suite: Suite, lines: Sequence[Summary]) -> Drawing:
 
 
 def quality_seconds(suite: Suite, lines: Sequence[Summary]) -> Drawing:
-    """The same against the seconds per sample: the clock's where the suite has one, else of the jobs."""
-    words = "seconds per sample, " + ("alone on the machine" if suite.timings else "of the jobs, a rough figure")
+    """The same against the seconds per sample, of the jobs; where the clock took a run's, its own."""
+    exception = ", but where a clock took them" if suite.timings else ""
+    words = f"seconds per sample, of the jobs: a rough figure{exception}"
     return _quality(suite, lines, "cost-seconds", "seconds", 0, words)
 
 
@@ -77,28 +78,32 @@ def _points(suite: Suite, lines: Sequence[Summary]) -> dict[tuple[str, str], dic
 
 
 def seconds_samples(suite: Suite) -> Drawing:
-    """What more samples of one measurement cost, how many of them count, and what one that counts costs."""
+    """What more samples of one measurement cost, what those of a chain are worth, and what one that counts costs."""
     timed = [timing for timing in suite.timings if timing.get("curve")]
     tasks = list(dict.fromkeys(timing["task"] for timing in timed))
-    figure = Figure(figsize=(WIDTH, 2.1 * max(len(tasks), 1) + 0.7), layout="constrained")
-    grid = figure.subplots(max(len(tasks), 1), 3, squeeze=False)
+    figure = Figure(figsize=(WIDTH, 2.4 * max(len(tasks), 1) + 0.7), layout="constrained")
+    grid = figure.subplots(max(len(tasks), 1), 2, squeeze=False)
     rows = []
-    for panels, task in zip(grid, tasks, strict=False):
-        panels[0].set_title(task, loc="left", fontweight="bold")
+    for (seconds, price), task in zip(grid, tasks, strict=False):
+        seconds.set_title(task, loc="left", fontweight="bold")
+        worth = seconds.twinx()
         for timing in (x for x in timed if x["task"] == task):
             look = looks(suite.methods)[timing["method"]]
             rows += (points := _curve(timing))
             counting = [p for p in points if p[3]]
-            _draw(panels[0], [(p[2], *p[4:]) for p in points], look)
-            _draw(panels[1], [(p[2], p[3], p[3], p[3]) for p in counting], look)
-            _draw(panels[2], [p[3:] for p in counting], look)
-        panels[1].axline((1, 1), (10, 10), color=INK, linewidth=0.7, linestyle=":")
-    for panels in grid:
-        words = ("seconds of the call", "effectively independent", "seconds of the call")
-        for axes, word in zip(panels, words, strict=True):
-            axes.set_ylabel(word)
-    words = ("samples of one measurement", "samples of one measurement", "effectively independent")
-    for axes, word in zip(grid[-1], words, strict=True):
+            _draw(seconds, [(p[2], *p[4:]) for p in points], look)
+            _draw(price, [p[3:] for p in counting], look)
+            if timing["joint"] == "chain":
+                _draw(worth, [(p[2], p[3], p[3], p[3]) for p in counting], look, linestyle=":", markerfacecolor="none")
+        worth.axline((1, 1), (10, 10), color=INK, linewidth=0.7, linestyle=":")
+        worth.set_ylim(0.8, 1.25 * max(row[2] for row in rows if row[0] == task))  # the diagonal ends in the corner
+        worth.grid(visible=False)
+        worth.set_ylabel("effective number, of chains (dotted)")
+        worth.spines["right"].set_visible(True)
+    for seconds, price in grid:
+        seconds.set_ylabel("seconds of the call")
+        price.set_ylabel("seconds of the call")
+    for axes, word in zip(grid[-1], ("samples of one measurement", "effectively independent samples"), strict=True):
         axes.set_xlabel(word)
     shown = {timing["method"] for timing in timed}
     kept = [h for h, m in zip(handles(suite.methods, line=True), suite.methods, strict=True) if m in shown]
@@ -117,11 +122,11 @@ def _curve(timing: Json) -> list[tuple]:
     ]
 
 
-def _draw(axes: Axes, points: Sequence[tuple[float, float, float, float]], look: Look) -> None:
+def _draw(axes: Axes, points: Sequence[tuple[float, float, float, float]], look: Look, **line: str) -> None:
     axes.set(xscale="log", yscale="log")
     axes.grid(color=HAIRLINE, linewidth=0.4)
     axes.tick_params(colors=MUTED)
     if points:
         x, y, low, high = zip(*points, strict=True)
         axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
-        axes.plot(x, y, color=look.colour, marker=look.marker, linewidth=1, markersize=3.5)
+        axes.plot(x, y, color=look.colour, marker=look.marker, linewidth=1, markersize=3.5, **line)

@@ -116,9 +116,11 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
 
 
 def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """One legend above all panels, in rows that fit the width."""
+    """One legend above all panels, in rows that fit the width; the figure grows by those beyond two."""
     longest = max(len(handle.get_label()) for handle in handles)
     per_row = max(1, int(figure.get_figwidth() / (0.055 * longest + 0.42)))
+    num_rows = ceil(len(handles) / per_row)
+    figure.set_figheight(figure.get_figheight() + 0.17 * max(num_rows - 2, 0))
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), per_row), columnspacing=1.4)
 
 

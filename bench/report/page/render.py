@@ -45,17 +45,17 @@ CAPTIONS = {
     "cost": "Distance to the exact posterior against rows through the prior's network per sample, forward and backward; "
     "the csv has seconds beside them. Dashed: the floor. Down and to the left is better. Training is not in it: see "
     "amortisation.",
-    "cost-seconds": "The same against seconds per sample: taken alone on the machine where the suite has a clock, and "
-    "else of the jobs, which ran beside other jobs: a rough figure.",
+    "cost-seconds": "The same against seconds per sample: those of the clock where it has timed the run alone on the "
+    "machine, and else of the jobs, which ran beside other jobs: a rough figure.",
     "ranks": "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean "
     "from the value to hit), averaged over the tasks where all ranked methods ran; who failed anywhere on a task is "
     "last there. Whiskers: 95 % interval over tasks, none where all agree. A bar on the right joins methods whose mean "
     "ranks differ by no more than the critical difference (5 % over all pairs): these are not told apart.",
 }
 CLOCK = {
-    "clock": "Seconds of one call for one measurement, alone on the machine, against the number of samples that it draws "
-    "(left); how many of those are effectively independent (middle: samples that are states of chains fall below the "
-    "dotted diagonal); and the seconds against these (right). Bands: quartiles of the repeats.",
+    "clock": "Left: seconds of one call for one measurement, alone on the machine, against the number of samples that it "
+    "draws; dotted, on the right axis, how many of a chain's samples are effectively independent: the diagonal is all "
+    "of them. Right: the seconds against the effective number. Bands: quartiles of the repeats.",
 }
 GRID_CAPTION = (
     "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "
