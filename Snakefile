@@ -175,6 +175,7 @@ rule sample:
 
 rule clock:  # alone on the machine: it asks for all cores, and uses one
     input:
+        before=ancient(lambda w: suite.visits_before(w.visit)),
         spec="<results>/specs/clock/{task}/{method}/seed{seed}.json",
         beside=lambda w: suite.clocked(w.task, w.method, w.seed),
         state=lambda w: suite.training(w.task, w.method, w.seed),
@@ -185,14 +186,27 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
         family=lambda w: suite.prior_sources_of_task(w.task),
         sources=suite.sources("clock"),
     output:
-        "<results>/runs/{task}/{method}/seed{seed}/timing.json",
+        "<results>/runs/{task}/{method}/seed{seed}/visits/{visit}.json",
     threads: workflow.cores
     resources:
         gpu=suite.num_gpus,
     message:
-        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}"
+        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}, visit {wildcards.visit}"
     shell:
-        "python -m bench.clock {input.spec}"
+        "python -m bench.clock {input.spec} {wildcards.visit}"
+
+
+rule pool:
+    input:
+        spec="<results>/specs/clock/{task}/{method}/seed{seed}.json",
+        visits=lambda w: suite.visits(w.task, w.method, w.seed),
+        sources=suite.sources("pool"),
+    output:
+        "<results>/runs/{task}/{method}/seed{seed}/timing.json",
+    message:
+        "times of {wildcards.task} {wildcards.method} seed {wildcards.seed}"
+    shell:
+        "python -m bench.pool {input.spec}"
 
 
 rule tune:

@@ -16,7 +16,8 @@ from bench.cli import UserError, run
 from bench.plan import Suite, load
 from bench.plan.folder import check_artefacts, claim, write_specs
 
-Job = tuple[str, str, list[str]]  # verb, spec, outputs; none of these where it is done whenever it is asked for
+# verb, spec, outputs (none where it is done whenever it is asked for), and what the command is told beside its spec
+Job = tuple[str, str, list[str]] | tuple[str, str, list[str], str]
 
 
 def main(*arguments: str) -> None:
@@ -28,11 +29,12 @@ def main(*arguments: str) -> None:
     claim(suite.root)
     check_artefacts(suite.root)
     write_specs(suite)
-    for verb, spec, outputs in jobs(suite):
+    for verb, spec, outputs, *more in jobs(suite):
         if options.only in (None, verb) and not is_done(spec, outputs):
-            print(f"python -m bench.{verb} {spec}", flush=True)
-            if subprocess.run([sys.executable, "-m", f"bench.{verb}", spec]).returncode:
-                raise UserError(f"python -m bench.{verb} {spec} failed; its message is above")
+            words = " ".join([f"python -m bench.{verb} {spec}", *more])
+            print(words, flush=True)
+            if subprocess.run([sys.executable, "-m", f"bench.{verb}", spec, *more]).returncode:
+                raise UserError(f"{words} failed; its message is above")
 
 
 def is_done(spec: str, outputs: list[str]) -> bool:
@@ -68,9 +70,12 @@ def jobs_of_runs(suite: Suite) -> Iterator[Job]:
             yield "train", f"{specs}/train/{name}.json", states
         if not suite.timing_only:
             yield "sample", f"{specs}/runs/{name}.json", [f"{root}/runs/{name}/samples.safetensors"]
-    for timing in suite.timings:
-        name = Path(timing).parent.relative_to(f"{root}/runs")
-        yield "clock", f"{specs}/clock/{name}.json", [timing]
+    runs = [Path(timing).parent.relative_to(f"{root}/runs") for timing in suite.timings]
+    for visit in range(1, suite.num_visits + 1):
+        for name in runs:
+            yield "clock", f"{specs}/clock/{name}.json", [f"{root}/runs/{name}/visits/{visit}.json"], str(visit)
+    for name in runs:
+        yield "pool", f"{specs}/clock/{name}.json", [f"{root}/runs/{name}/timing.json"]
 
 
 def jobs_of_pages(suite: Suite) -> Iterator[Job]:

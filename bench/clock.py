@@ -1,8 +1,11 @@
-"""`python -m bench.clock specs/clock/<task>/<method>/seed<k>.json`: what a method's seconds are, alone on the machine.
+"""`python -m bench.clock specs/clock/<task>/<method>/seed<k>.json [visit]`: a method's seconds, alone on the machine.
 
 For one measurement and a growing number of samples: a whole call that draws them all, once untimed and then repeated.
 Then for more and more rows at once, until they are drawn no faster or fit no more. Nothing is written or judged while
-time runs. Beside them the effective number of samples of chains, from the run's stored samples. Writes timing.json.
+time runs. Beside them the effective number of samples of chains, from the run's stored samples.
+
+A suite may ask for several visits, which the workflow spreads over time; each writes visits/<visit>.json, of which
+`bench.pool` makes timing.json.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -22,7 +26,7 @@ from bench.compute import Compute, compute_of
 from bench.cost import counted
 from bench.cost.overhead import Call, recorded, replay
 from bench.cost.probe import in_use, probe, where_it_fits
-from bench.cost.stopwatch import PATIENCE, Timing, machine, measure
+from bench.cost.stopwatch import MOST, PATIENCE, Timing, machine, measure
 from bench.devices import computing, moved, networks_of, prepared
 from bench.formulas.chains import MIN_STATES
 from bench.lease import Busy, lease
@@ -40,18 +44,18 @@ LONGEST_WAIT = 600.0  # seconds for the machine
 LONGEST_CALL = 30.0  # seconds: no doubling beyond
 
 
-def main(spec_path: str) -> None:
+def main(spec_path: str, visit: str = "1") -> None:
     spec = read_json(spec_path)
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(lease(alone=True, patience=LONGEST_WAIT))
             compute = compute_of(spec)
-            clock(spec, compute, stack.enter_context(computing(compute)))
+            clock(spec, int(visit), compute, stack.enter_context(computing(compute)))
     except Busy as words:
         raise UserError(f"{words}; a time taken beside it would be no time: run again when it has ended") from None
 
 
-def clock(spec: dict, compute: Compute, device: torch.device) -> None:
+def clock(spec: dict, visit: int, compute: Compute, device: torch.device) -> None:
     torch.set_num_threads(THREADS)
     root, task = Path(spec["root"]), spec["task"]
     folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
@@ -67,7 +71,9 @@ def clock(spec: dict, compute: Compute, device: torch.device) -> None:
         refuse_unmet(method, prior, problem)
         bench = Bench(method, prior, problem, observations, spec, moved(trained.result, device))
         before, curve = in_use(device), bench.curve()
-        return {"joint": joint_of(method, 1)[0], "curve": curve} | bench.throughput(curve[-1], before)
+        found = {"joint": joint_of(method, 1)[0], "curve": curve}
+        earlier = read_json(folder / "visits" / "1.json") if visit > 1 else {}
+        return found | (bench.again(earlier) if "throughput" in earlier else bench.throughput(curve[-1], before))
 
     outcome = trained if trained.status != "ok" else attempt(timed)
     facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
@@ -77,8 +83,8 @@ def clock(spec: dict, compute: Compute, device: torch.device) -> None:
     whole = facts | compute.facts | found | compile_seconds(found, compute) | {"ess": ess} | training
     whole |= {"num_parameters": sum(num_parameters(network) for network in networks_of(prior))}
     whole |= {"machine": machine(device), "provenance": provenance(compute.device, THREADS)}
-    write_json(folder / "timing.json", whole)
-    print(f"{task} {spec['method']}: {in_words(found) or outcome}")
+    write_json(folder / "visits" / f"{visit}.json", whole)
+    print(f"{task} {spec['method']}, visit {visit}: {in_words(found) or outcome}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +118,9 @@ class Bench:
 
     def timed(self, work: Callable[[], object]) -> Timing:
         clock = self.spec["clock"]
-        return measure(work, self.device, fewest=clock["repeats"], patience=clock.get("patience", PATIENCE))
+        visits, patience = clock.get("visits", 1), clock.get("patience", PATIENCE)
+        fewest, most = ceil(clock["repeats"] / visits), ceil(max(clock["repeats"], MOST) / visits)
+        return measure(work, self.device, fewest=max(fewest, 2), most=max(most, 2), patience=patience / visits)
 
     def bare(self, calls: list[Call]) -> float | None:
         """Seconds of the same network calls, forward and backward, with nothing in between; None for no calls."""
@@ -150,6 +158,12 @@ class Bench:
             before=before,
         )
         return {"throughput": best.result, "stopped": best.why}
+
+    def again(self, earlier: Json) -> dict:
+        """The cell of highest throughput of an earlier visit."""
+        m, s = earlier["throughput"]["m"], earlier["throughput"]["s"]
+        found = self.cell(m, s)
+        return {"throughput": found | {"samples_per_second": m * s / found["median"]}, "stopped": earlier["stopped"]}
 
 
 def compile_seconds(found: dict, compute: Compute) -> dict:

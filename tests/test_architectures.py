@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from bench import alone, clock, fit, observe, prepare, publish, timings
+from bench import alone, clock, fit, observe, pool, prepare, publish, timings
 from bench.artefacts import read_json, write_json
 from bench.cli import UserError
 from bench.devices import networks_of
@@ -76,9 +76,9 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path, spec in suite.specs():
         write_json(path, spec)
-    verbs = {"prepare": prepare, "fit": fit, "observe": observe, "clock": clock, "timings": timings}
-    done = [verb for verb, spec, _ in alone.jobs(suite) if verbs[verb].main(spec) is None]
-    assert Counter(done) == {"prepare": 1, "fit": 1, "observe": 1, "clock": 2, "timings": 1}
+    verbs = {"prepare": prepare, "fit": fit, "observe": observe, "clock": clock, "pool": pool, "timings": timings}
+    done = [verb for verb, spec, _, *more in alone.jobs(suite) if verbs[verb].main(spec, *more) is None]
+    assert Counter(done) == {"prepare": 1, "fit": 1, "observe": 1, "clock": 2, "pool": 2, "timings": 1}
     assert not list(tmp_path.rglob("samples.safetensors")) and not list(tmp_path.rglob("*.png"))
     assert "unconditional" not in read_json("results/times/priors/small/card.json")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import clock, sample
+from bench import clock, pool, sample
 from bench.artefacts import read_json, write_json, write_tensors
 from bench.cli import UserError
 from bench.lease import FOLDER, lease
@@ -27,7 +27,7 @@ def own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path / "leases"))
 
 
-def timed(root: Path, module: str, task: str = "gmm-denoise", **changes: object) -> dict:  # noqa: F811
+def timed(root: Path, module: str, task: str = "gmm-denoise", visits: int = 1, **changes: object) -> dict:  # noqa: F811
     spec = run_spec(root, module, task, num_samples=8, **changes)
     path = root / f"specs/clock/{task}/{module}.json"
     write_json(path, spec)
@@ -35,8 +35,10 @@ def timed(root: Path, module: str, task: str = "gmm-denoise", **changes: object)
     exact = torch.randn(M, 16, *SHAPE, generator=torch.Generator().manual_seed(0))
     sets = {"x_a": exact, "x_b": exact, "mean": exact.mean(1), "std": exact.std(1)}
     write_tensors(root / f"tasks/{task}/exact.safetensors", sets, {})
-    write_json(path, spec | {"clock": {"num_samples": SIZES, "repeats": 5}})
-    clock.main(str(path))
+    write_json(path, spec | {"clock": {"num_samples": SIZES, "repeats": 5, "visits": visits}})
+    for visit in range(visits):
+        clock.main(str(path), str(visit + 1))
+    pool.main(str(path))
     return read_json(root / f"runs/{task}/{module}/seed0/timing.json")
 
 
@@ -67,6 +69,24 @@ def test_what_a_clock_finds(root):  # noqa: F811
     drawn = list(csv.DictReader(io.StringIO(drawing.csv)))
     effective = {(row["method"], row["samples"]): row["effective_samples"] for row in drawn}
     assert effective["dps", "8"] == "8" and effective["latent_langevin", "1"] == ""
+
+
+def test_visits_are_pooled(root):  # noqa: F811
+    dps = timed(root, "dps", settings={"num_steps": 25}, visits=2)
+    visits = [read_json(root / f"runs/gmm-denoise/dps/seed0/visits/{k}.json") for k in (1, 2)]
+    assert dps["visits"] == 2 and len({visit["throughput"]["m"] for visit in visits}) == 1
+    for cell, *parts in zip(dps["curve"], *(visit["curve"] for visit in visits), strict=True):
+        assert cell["median"] == pytest.approx(sum(part["median"] for part in parts) / 2)
+        assert cell["low"] == min(part["low"] for part in parts) and cell["high"] == max(part["high"] for part in parts)
+        assert cell["repeats"] == sum(part["repeats"] for part in parts) >= 5 and cell["nfe"] == 25
+    best = dps["throughput"]
+    assert best["samples_per_second"] == pytest.approx(best["m"] * best["s"] / best["median"])
+
+
+def test_a_visit_that_failed_is_what_is_told():
+    good = {"status": "ok", "reason": "", "curve": [], "throughput": {}, "sha256": "0"}
+    bad = {"status": "failed", "reason": "RuntimeError: no", "sha256": "1"}
+    assert pool.pooled([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
 
 
 def test_no_time_beside_another_job(root, monkeypatch):  # noqa: F811

@@ -69,7 +69,7 @@ def write(verb, spec_path):
             write_bytes(path, b"page")
 """
 VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("clock", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy", "tune", "timings")
+VERBS += ("clock", "pool", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy", "tune", "timings")
 SUITE = """
 name: tiny
 seeds: [0]

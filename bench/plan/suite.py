@@ -18,7 +18,7 @@ TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
 SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
-CLOCK_KEYS = ("num_samples", "repeats", "patience")
+CLOCK_KEYS = ("num_samples", "repeats", "visits", "patience")
 TIMING_TABLES = ("timing.csv", "timing.md")
 TUNE_KEYS = ("seconds", "num_measurements", "num_samples")
 TUNING_KEYS = ("root", "task", "prior", "family", "method", "module", "settings", "rows_per_chunk")  # of a run's spec
@@ -260,8 +260,23 @@ class Suite:
 
     @property
     def timings(self) -> list[str]:
-        """Where the clock writes: a file of each run with the first seed on the tasks that are timed."""
+        """Times of each run with the first seed on the tasks that are timed, from all visits of the clock."""
         return [f"{self.root}/runs/{task}/{method}/seed{seed}/timing.json" for task, method, seed in self._timed]
+
+    @property
+    def num_visits(self) -> int:
+        return self.content["clock"].get("visits", 1) if "clock" in self.content else 0
+
+    def visits(self, task: str, method: str, seed: int | str) -> list[str]:
+        """Where the clock writes: a file of each visit to a run."""
+        return [self._visit(task, method, seed, number + 1) for number in range(self.num_visits)]
+
+    def visits_before(self, visit: int | str) -> list[str]:
+        """The last visit but one to every run: visits are spread over time, since machines change their speed."""
+        return [self._visit(*run, int(visit) - 1) for run in self._timed] if int(visit) > 1 else []
+
+    def _visit(self, task: str, method: str, seed: int | str, visit: int) -> str:
+        return f"{self.root}/runs/{task}/{method}/seed{seed}/visits/{visit}.json"
 
     @property
     def _timed(self) -> list[tuple[str, str, int]]:

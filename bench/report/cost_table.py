@@ -14,7 +14,8 @@ COLUMNS += ("joules", "what", "reason")
 DISTURBED = 0.9  # of a core: a process that had less was not alone
 EXPLAINED = (
     "Seconds of one call for one measurement and s samples, alone on the machine, after one call that is not timed: "
-    "median, in brackets the quartiles. Samples per second at the number of measurements in one call, doubled until that "
+    "median over visits of the clock, and in brackets from the lower quartile of the quickest visit to the upper one of the "
+    "slowest. Samples per second at the number of measurements in one call, doubled until that "
     "no longer helps, given in brackets. Memory: the most that the process held meanwhile, libraries and prior included. "
     "Break-even: from how many measurements on a trained method has spent less than the quickest untrained one."
 )

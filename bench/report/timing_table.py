@@ -9,7 +9,7 @@ from bench.report.tables import Cell, Row, Table
 from bench.report.text import csv_text, shortened
 
 COLUMNS = (
-    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds_per_sample", "ms_per_nfe",
+    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds", "low", "high", "seconds_per_sample", "ms_per_nfe",
     "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib", "joules_per_sample",
     "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "cpu_share", "device", "precision",
     "driver", "status", "reason",
@@ -92,7 +92,8 @@ def _numbers(cell: Json, alone: float | None) -> Json:
     samples, bare = cell["m"] * cell["s"], cell.get("bare")
     rows, rate = cell["nfe"] * samples, samples / cell["median"]
     return {
-        **{key: cell[key] for key in ("m", "s", "nfe", "nfe_vjp", "repeats", "cpu_share")},
+        **{key: cell[key] for key in ("m", "s", "nfe", "nfe_vjp", "low", "high", "repeats", "cpu_share")},
+        "seconds": cell["median"],
         "seconds_per_sample": cell["median"] / samples,
         "ms_per_nfe": 1000 * cell["median"] / rows if rows else None,
         "bare_ms_per_nfe": 1000 * bare / rows if rows and bare else None,

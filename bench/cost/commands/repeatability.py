@@ -1,6 +1,6 @@
-"""Whether two runs of the clock agree: every timed run of a suite is timed twice, in processes of their own.
+"""Whether two runs of the clock agree: every timed run of a suite is timed twice, with all visits.
 
-Two times of a cell agree where their printed spreads, from quartile to quartile, have a point in common.
+Two times of a cell agree where their printed spreads have a point in common.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.artefacts import Json, read_json, write_json
 from bench.cli import UserError
 from bench.cost.commands.common import Options, Say, at_least
+from bench.pool import pooled
 from bench.provenance import ROOT
+from bench.report.results import run_folder
 
 LEAST = 0.9  # of the cells
 
-Spread = tuple[float, float, float]  # seconds: lower quartile, median, upper quartile
+Spread = tuple[float, float, float]  # seconds: lower end, median, upper end
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,10 @@ def measure(options: Options, say: Say) -> Json:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(results, Path(folder, "suite")))
         specs = sorted((copy / "specs" / "clock").rglob("*.json"))
-        first, second = ([clocked(spec, copy, number) for spec in specs] for number in ("first", "second"))
+        for spec in specs:
+            content = {key: value for key, value in read_json(spec).items() if key != "sha256"}
+            write_json(spec, content | {"root": str(copy)})
+        first, second = (timings(specs, f"{number} run") for number in ("first", "second"))
     cells = [cell for pair in zip(first, second, strict=True) for cell in cells_of(*pair)]
     for line in in_words(cells):
         say(line)
@@ -50,20 +56,25 @@ def measure(options: Options, say: Say) -> Json:
     return {"suite": options.suite, "share": share, "cells": [asdict(cell) for cell in cells]}
 
 
-def clocked(spec: Path, root: Path, number: str) -> Json:
-    """What the clock writes about one run in a process of its own."""
-    print(f"{number} time: {spec.relative_to(root / 'specs' / 'clock')}", file=sys.stderr, flush=True)
-    content = {key: value for key, value in read_json(spec).items() if key != "sha256"}
-    write_json(spec, content | {"root": str(root)})
-    command = [sys.executable, "-m", "bench.clock", str(spec)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise UserError(f"bench.clock {spec.relative_to(root)}: {done.stderr.strip().splitlines()[-1]}")
-    return read_json(root / "runs" / content["task"] / content["method"] / f"seed{content['seed']}" / "timing.json")
+def timings(specs: Sequence[Path], words: str) -> list[Json]:
+    """What the clock finds out about each run: visits in turns, as in the workflow."""
+    found: dict[Path, list[Json]] = {spec: [] for spec in specs}
+    for visit in range(read_json(specs[0])["clock"].get("visits", 1)):
+        for spec in specs:
+            content = read_json(spec)
+            name = f"{content['task']} {content['method']}"
+            print(f"{words}, visit {visit + 1}: {name}", file=sys.stderr, flush=True)
+            command = [sys.executable, "-m", "bench.clock", str(spec), str(visit + 1)]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise UserError(f"bench.clock {name}: {done.stderr.strip().splitlines()[-1]}")
+            folder = run_folder(Path(content["root"]), *(content[key] for key in ("task", "method", "seed")))
+            found[spec].append(read_json(folder / "visits" / f"{visit + 1}.json"))
+    return [pooled(visits) for visits in found.values()]
 
 
 def cells_of(first: Json, second: Json) -> list[Cell]:
-    """The cells that both have: those of the curve, and the batch with the most samples per second if it is the same."""
+    """The cells that both have: those of the curve, and the batch with the most samples per second if it is one."""
     found = [{(cell["m"], cell["s"]): cell for cell in (*x.get("curve", []), *best(x))} for x in (first, second)]
     names = [key for key in found[0] if key in found[1]]
     about = f"{first['task']} {first['method']}"

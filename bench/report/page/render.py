@@ -55,7 +55,7 @@ CAPTIONS = {
 CLOCK = {
     "clock": "Left: seconds of one call for one measurement, alone on the machine, against the number of samples that it "
     "draws; dotted, on the right axis, how many of a chain's samples are effectively independent: the diagonal is all "
-    "of them. Right: the seconds against the effective number. Bands: quartiles of the repeats.",
+    "of them. Right: the seconds against the effective number. Bands: quartiles of the repeats, over all visits.",
 }
 GRID_CAPTION = (
     "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "
