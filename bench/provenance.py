@@ -12,13 +12,21 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("numpy", "torch")
 
 
+def _as_told(argument: str) -> str:
+    """A path as one from the repository, or without the folders of this machine that it lies in."""
+    path = Path(argument)
+    if not path.is_absolute():
+        return argument
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else f".../{path.name}"
+
+
 def provenance(device: str = "cpu", threads: int | None = None) -> dict:
     """Commit, dirty flag, command, versions and device; goes into the header of each artefact."""
     commit, dirty = git_state()
     return {
         "commit": commit,
         "dirty": dirty,
-        "command": " ".join(["python", "-m", _module(sys.argv[0]), *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", _module(sys.argv[0]), *map(_as_told, sys.argv[1:])]),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "machine": platform.machine(),
