@@ -278,6 +278,7 @@ rule published:
         spec="<results>/specs/suite.json",
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
+        timings=suite.timings,
         numbers=suite.published,
         sources=suite.sources("quote"),
     output:
