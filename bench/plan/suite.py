@@ -272,7 +272,7 @@ class Suite:
         return [self._visit(task, method, seed, number + 1) for number in range(self.num_visits)]
 
     def visits_before(self, visit: int | str) -> list[str]:
-        """The last visit but one to every run: visits are spread over time, since machines change their speed."""
+        """The visit before this one to every run: visits are spread over time, since machines change their speed."""
         return [self._visit(*run, int(visit) - 1) for run in self._timed] if int(visit) > 1 else []
 
     def _visit(self, task: str, method: str, seed: int | str, visit: int) -> str:
