@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from bench.cli import UserError
+from bench.compiled_layers import ease_compiling
 from bench.compute import Compute
 from bench.lease import VISIBLE, lease_gpu
 from bench.types import Prior
@@ -55,6 +56,8 @@ def prepared(prior: Prior, compute: Compute) -> Prior:
         if compute.channels_last:
             network.to(memory_format=torch.channels_last)
         if compute.compile:
+            if compute.channels_last and compute.device == "cpu" and compute.precision != "bf16":
+                ease_compiling(network)
             network.compile(mode="reduce-overhead" if compute.cuda_graphs else "default")
     return prior
 

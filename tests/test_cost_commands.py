@@ -135,7 +135,7 @@ def test_a_peer_that_is_not_installed_is_na_in_words(monkeypatch):
     found = peers.compare(peers.SIZES[1], 1, said.append)
     assert found["azula"] == 'package azula is not installed: pip install "posterior-bench[peers]"'
     assert said[0].startswith("32 x 32 x 3, 16 rows, 21 steps") and "n/a (package deepinv is not" in said[-1]
-    assert "  ours                 1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step" in said
+    assert "  ours                          1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step" in said
 
 
 def test_growth_is_told_relative_to_1x():

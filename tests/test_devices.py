@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.cli import UserError
+from bench.compiled_layers import group_norm, silu
 from bench.compute import Compute, compute_of
 from bench.cost.commands.subjects import new_unet, untrained
 from bench.devices import computing, networks_of, prepared
@@ -140,6 +141,39 @@ def test_channels_last_changes_the_order_in_memory_alone():
     torch.testing.assert_close(*outputs, atol=1e-5, rtol=0)
     torch.testing.assert_close(*gradients, atol=1e-4, rtol=0)
     assert Compute(channels_last=True).facts["channels_last"] is True
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 5, 7), (2, 12, 6)])
+def test_layers_for_the_compiler_give_what_torch_gives(shape):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        norm = nn.GroupNorm(4, 12).double().requires_grad_(False)
+        norm.weight.uniform_(), norm.bias.uniform_()
+        x, cotangent = 3 * torch.randn(2, *shape, dtype=torch.float64) + 1
+    if x.dim() == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+    for ours, theirs in ((partial(group_norm, norm), norm), (silu, nn.SiLU())):
+        outputs = ours(x), theirs(x)
+        gradients = [torch.autograd.grad(output, x, cotangent)[0] for output in outputs]
+        torch.testing.assert_close(*outputs, atol=1e-12, rtol=0)
+        torch.testing.assert_close(*gradients, atol=1e-12, rtol=0)
+    assert x.dim() != 4 or group_norm(norm, x).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_compilers_silu_goes_through_torch_func_and_second_derivatives():
+    x = torch.linspace(-4, 4, 6, dtype=torch.float64)
+    twice = torch.func.vmap(torch.func.grad(torch.func.grad(silu)))(x)
+    torch.testing.assert_close(twice, torch.func.vmap(torch.func.grad(torch.func.grad(nn.functional.silu)))(x))
+    assert torch.autograd.gradgradcheck(silu, x.requires_grad_())
+
+
+def test_networks_are_eased_for_the_compiler_of_a_cpu_alone(monkeypatch):
+    monkeypatch.setattr(nn.Module, "compile", lambda self, mode: None)
+    for asked, eased in (({}, True), ({"precision": "bf16"}, False), ({"device": "cuda"}, False)):
+        unet = new_unet((3, 16, 16), (16, 32), 1)
+        prepared(untrained(unet), Compute(channels_last=True, compile=True, **asked))
+        assert ("forward" in vars(unet.conv_norm_out)) is eased
 
 
 def test_compiling_is_left_to_the_first_call(monkeypatch):

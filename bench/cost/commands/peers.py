@@ -31,7 +31,7 @@ from bench.rng import Rng
 from bench.types import Prior
 from methods.dps import DPS
 
-PLAIN, CHANNELS_LAST = Compute(), Compute(channels_last=True)
+PLAIN, CHANNELS_LAST, COMPILED = Compute(), Compute(channels_last=True), Compute(channels_last=True, compile=True)
 STEPS = 21  # as few as the linear schedule of DPS has
 PEERS = ("azula", "deepinv")
 INSTALL = 'pip install "posterior-bench[peers]"'
@@ -90,14 +90,14 @@ def compare(size: Size, repeats: int, say: Say) -> Json:
     for name, cost in costs.items():
         judged = f" ({at_most(cost.ratio, size.limit)})" if name.startswith("ours") else ""
         more = "" if cost.calls_per_step == 1 else f", {cost.calls_per_step:.2f} passes a step"
-        say(f"  {name:20} {in_range(cost.seconds)}  {cost.ratio:.2f}{judged}{more}")
+        say(f"  {name:29} {in_range(cost.seconds)}  {cost.ratio:.2f}{judged}{more}")
     for name, words in missing.items():
-        say(f"  {name:20} n/a ({words})")
+        say(f"  {name:29} n/a ({words})")
     return {"m": size.m, "s": size.s, **{name: asdict(cost) for name, cost in costs.items()}, **missing}
 
 
 def in_turns(size: Size, names: Sequence[str], repeats: int) -> dict[str, Cost]:
-    """A process for each; one untimed run, which counts network passes, then timed ones in turns."""
+    """A process for each; a run that counts network passes, one that compiles and warms, then timed ones in turns."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "diffusers.models.unets.unet_2d"])
     lines, calls = {}, {}
@@ -123,7 +123,10 @@ def serve(line: Connection, name: str, size: Size) -> None:
         keep_memory()
     case = case_of(size)
     work = CONTENDERS[name](case, size)
-    line.send(counted(work, case.unet))
+    with torch.compiler.set_stance("force_eager"):  # the counting hook would be compiled into the network
+        calls = counted(work, case.unet)
+    work()
+    line.send(calls)
     while line.recv():
         line.send(cpu_seconds(work))
 
@@ -224,7 +227,8 @@ CONTENDERS: Mapping[str, Callable[[Case, Size], Sampler]] = {
     "bare, channels last": channels_last,
     "ours": ours,
     "ours, channels last": partial(ours, compute=CHANNELS_LAST),
+    "ours, channels last, compiled": partial(ours, compute=COMPILED),
     "azula": azula,
     "deepinv": deepinv,
 }
-KEEPING = ("bare, memory kept", "bare, channels last", "ours", "ours, channels last")
+KEEPING = ("bare, memory kept", "bare, channels last", "ours", "ours, channels last", "ours, channels last, compiled")
