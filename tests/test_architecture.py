@@ -9,8 +9,8 @@ import pytest
 from bench.plan.sources import imported_names
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-GROUND = {"artefacts", "catalogue", "cli", "compute", "cost", "devices", "lease", "plan", "preload", "provenance"}
-GROUND |= {"rng", "runs", "types", "weights"}
+GROUND = {"artefacts", "catalogue", "cli", "compiled_layers", "compute", "cost", "devices", "lease", "plan", "preload"}
+GROUND |= {"provenance", "rng", "runs", "types", "weights"}
 NOUNS = {"data", "metrics", "priors", "problems", "report", "toys"}  # what is neither, nor formulas, is a verb
 FOR_METHODS = {"types", "rng", "formulas"}
 
