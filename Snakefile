@@ -4,7 +4,8 @@
 # On this machine jobs are forked from a process that has imported torch: 0.1 s in place of 3 s each.
 import gc
 
-from bench import plan, preload
+from bench import plan
+from bench.runtime import preload
 
 gc.disable()  # until jobs start: what planning makes stays, and to look through it for garbage took a fifth of its time
 suite = plan.start(config, workflow.configfiles, main_process=workflow.is_main_process)
@@ -35,7 +36,7 @@ wildcard_constraints:
     toy=r"[a-z0-9_]+",
 
 
-ruleorder: figure > toy
+ruleorder: figures > toy
 
 
 localrules:
@@ -60,13 +61,13 @@ rule tuned:
 rule data:
     input:
         spec="<results>/specs/data/{dataset}.json",
-        sources=suite.sources("prepare"),
+        sources=suite.sources("data"),
     output:
         "<results>/data/{dataset}.safetensors",
     message:
         "data {wildcards.dataset}"
     shell:
-        "python -m bench.prepare {input.spec}"
+        "python -m bench.stages.data {input.spec}"
 
 
 rule prior:  # first: most others wait for a chain of these
@@ -76,26 +77,26 @@ rule prior:  # first: most others wait for a chain of these
         data=lambda w: suite.data(w.prior),
         teacher=lambda w: suite.teacher(w.prior),
         family=lambda w: suite.prior_sources(w.prior),
-        sources=suite.sources("fit"),
+        sources=suite.sources("prior"),
     output:
         "<results>/priors/{prior}/{family}.safetensors",
     message:
         "prior {wildcards.prior}"
     shell:
-        "python -m bench.fit {input.spec}"
+        "python -m bench.stages.prior {input.spec}"
 
 
 rule classifier:
     input:
         spec="<results>/specs/classifiers/{classifier}.json",
         data=lambda w: suite.data_of_classifier(w.classifier),
-        sources=suite.sources("teach"),
+        sources=suite.sources("classifier"),
     output:
         "<results>/classifiers/{classifier}/{classifier}.safetensors",
     message:
         "classifier {wildcards.classifier}"
     shell:
-        "python -m bench.teach {input.spec}"
+        "python -m bench.stages.classifier {input.spec}"
 
 
 rule observe:
@@ -112,10 +113,10 @@ rule observe:
     message:
         "observe {wildcards.task}"
     shell:
-        "python -m bench.observe {input.spec}"
+        "python -m bench.stages.observe {input.spec}"
 
 
-rule exact:  # long: not to be left over at the end
+rule reference:  # long: not to be left over at the end
     priority: 1
     input:
         spec="<results>/specs/tasks/{task}.json",
@@ -127,9 +128,9 @@ rule exact:  # long: not to be left over at the end
     output:
         "<results>/tasks/{task}/exact.safetensors",
     message:
-        "exact {wildcards.task}"
+        "reference {wildcards.task}"
     shell:
-        "python -m bench.reference {input.spec}"
+        "python -m bench.stages.reference {input.spec}"
 
 
 rule train:  # long: not to be left over at the end
@@ -149,7 +150,7 @@ rule train:  # long: not to be left over at the end
     message:
         "train {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.train {input.spec}"
+        "python -m bench.stages.train {input.spec}"
 
 
 rule sample:
@@ -170,7 +171,7 @@ rule sample:
     message:
         "sample {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.sample {input.spec}"
+        "python -m bench.stages.sample {input.spec}"
 
 
 rule clock:  # alone on the machine: it asks for all cores, and uses one
@@ -193,7 +194,7 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
     message:
         "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}, visit {wildcards.visit}"
     shell:
-        "python -m bench.clock {input.spec} {wildcards.visit}"
+        "python -m bench.stages.clock {input.spec} {wildcards.visit}"
 
 
 rule pool:
@@ -206,7 +207,7 @@ rule pool:
     message:
         "times of {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.pool {input.spec}"
+        "python -m bench.stages.pool {input.spec}"
 
 
 rule tune:
@@ -223,7 +224,7 @@ rule tune:
     message:
         "tune {wildcards.task} {wildcards.method}"
     shell:
-        "python -m bench.tune {input.spec}"
+        "python -m bench.stages.tune {input.spec}"
 
 
 rule evaluate:
@@ -242,35 +243,35 @@ rule evaluate:
     message:
         "evaluate {wildcards.task}"
     shell:
-        "python -m bench.evaluate {input.spec}"
+        "python -m bench.stages.evaluate {input.spec}"
 
 
-rule table:
+rule tables:
     input:
         spec="<results>/specs/suite.json",
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
         timings=suite.timings,
-        sources=suite.sources("tabulate"),
+        sources=suite.sources("tables"),
     output:
         suite.tables,
     message:
-        "table"
+        "tables"
     shell:
-        "python -m bench.tabulate {input.spec}"
+        "python -m bench.stages.tables {input.spec}"
 
 
 rule timing:
     input:
         spec="<results>/specs/suite.json",
         timings=suite.timings,
-        sources=suite.sources("timings"),
+        sources=suite.sources("timing"),
     output:
         suite.timing_tables,
     message:
         "table of times"
     shell:
-        "python -m bench.timings {input.spec}"
+        "python -m bench.stages.timing {input.spec}"
 
 
 rule published:
@@ -280,13 +281,13 @@ rule published:
         costs=suite.all_runs("cost.json"),
         timings=suite.timings,
         numbers=suite.published,
-        sources=suite.sources("quote"),
+        sources=suite.sources("published"),
     output:
         suite.beside,
     message:
         "published numbers beside ours"
     shell:
-        "python -m bench.quote {input.spec}"
+        "python -m bench.stages.published {input.spec}"
 
 
 rule claims:
@@ -295,46 +296,46 @@ rule claims:
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
         timings=suite.timings,
-        sources=suite.sources("claim"),
+        sources=suite.sources("claims"),
     output:
         suite.ledger,
     message:
         "claims of the papers"
     shell:
-        "python -m bench.claim {input.spec}"
+        "python -m bench.stages.claims {input.spec}"
 
 
-rule picture:
+rule grid:
     input:
         spec="<results>/specs/evaluate/{task}.json",
         observations="<results>/tasks/{task}/observations.safetensors",
         exact="<results>/tasks/{task}/exact.safetensors",
         samples=lambda w: suite.runs(w.task, "samples.safetensors"),
-        sources=suite.sources("picture"),
+        sources=suite.sources("grid"),
     output:
         "<results>/figures/grid-{task}.pdf",
         "<results>/figures/grid-{task}.png",
         "<results>/figures/grid-{task}.csv",
     message:
-        "picture {wildcards.task}"
+        "grid {wildcards.task}"
     shell:
-        "python -m bench.picture {input.spec}"
+        "python -m bench.stages.grid {input.spec}"
 
 
-rule figure:
+rule figures:
     input:
         spec="<results>/specs/suite.json",
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
         exact=suite.per_task("exact.safetensors"),
         timings=suite.timings,
-        sources=suite.sources("draw"),
+        sources=suite.sources("figures"),
     output:
         suite.curves,
     message:
-        "figure"
+        "figures"
     shell:
-        "python -m bench.draw {input.spec}"
+        "python -m bench.stages.figures {input.spec}"
 
 
 rule report:
@@ -344,13 +345,13 @@ rule report:
         beside=suite.beside,
         ledger=suite.ledger,
         figures=[*suite.curves, *suite.grids],
-        sources=suite.sources("compose"),
+        sources=suite.sources("report"),
     output:
         "<results>/report.html",
     message:
         "report"
     shell:
-        "python -m bench.compose {input.spec}"
+        "python -m bench.stages.report {input.spec}"
 
 
 rule toy:
@@ -365,4 +366,4 @@ rule toy:
     message:
         "toy {wildcards.toy}"
     shell:
-        "python -m bench.toy {input.spec}"
+        "python -m bench.stages.toy {input.spec}"

@@ -24,8 +24,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.formulas import latent, mcmc
-from bench.types import Cap, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import Cap, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.numerics import latent, mcmc
 
 __all__ = ["DataHMC"]
 

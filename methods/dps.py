@@ -19,8 +19,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.formulas.diffusion import ancestral_step, ddpm_sigmas
-from bench.types import Cap, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import Cap, LogUniform, Prior, Problem, Random, Search
+from bench.numerics.diffusion import ancestral_step, ddpm_sigmas
 
 __all__ = ["DPS"]
 

@@ -20,8 +20,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.formulas import latent, mcmc
-from bench.types import Cap, Choice, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import Cap, Choice, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.numerics import latent, mcmc
 
 __all__ = ["LatentRWM"]
 

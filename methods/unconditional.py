@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.types import Cap, Prior, Problem, Random, Search
+from bench.core.types import Cap, Prior, Problem, Random, Search
 
 __all__ = ["Unconditional"]
 

@@ -16,7 +16,12 @@ from synthetic_results import write_results  # noqa: E402 (numpy reads the numbe
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Spec of a suite with its tables, figures and report."""
-    from bench import claim, compose, draw, picture, quote, tabulate
+    from bench.stages import claims as claim
+    from bench.stages import figures as draw
+    from bench.stages import grid as picture
+    from bench.stages import published as quote
+    from bench.stages import report as compose
+    from bench.stages import tables as tabulate
 
     spec = write_results(tmp_path_factory.mktemp("suite"))
     for path in spec.parent.glob("evaluate/*.json"):

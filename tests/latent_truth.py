@@ -10,8 +10,8 @@ from torch import Tensor
 
 from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import Meter, counted
-from bench.rng import Rng
+from bench.core.rng import Rng
+from bench.runtime.metering import Meter, counted
 
 
 def measurements(prior, problem, m: int) -> Tensor:

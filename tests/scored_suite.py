@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.report.results import Better, Score, Suite, Task
+from bench.stats.results import Better, Score, Suite, Task
 
 FAILED = "failed (told to)"
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import counted
-from bench.formulas.nets import initialise
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.numerics.nets import initialise
 from bench.priors.atoms import Atoms
 from bench.problems import make_problem
-from bench.rng import Rng
-from bench.types import Cap
+from bench.runtime.metering import counted
 from methods.aps import APS, misfit
 
 D, SHAPE = 16, (1, 4, 4)

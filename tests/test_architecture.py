@@ -16,7 +16,7 @@ FOR_METHODS = {"types", "rng", "formulas"}
 
 
 def part_of(file: Path) -> str:
-    """`priors` for bench/priors/gmm.py, `rng` for bench/rng.py."""
+    """`priors` for bench/priors/gmm.py, `rng` for bench/core/rng.py."""
     return file.relative_to(REPOSITORY / "bench").parts[0].removesuffix(".py")
 
 

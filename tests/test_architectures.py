@@ -10,16 +10,19 @@ import pytest
 import torch
 import yaml
 
-from bench import alone, clock, fit, observe, pool, prepare, publish, timings
-from bench.artefacts import read_json, write_json
-from bench.cli import UserError
-from bench.devices import networks_of
-from bench.lease import FOLDER
+from bench.core.artefacts import read_json, write_json
+from bench.core.errors import UserError
+from bench.plan import Suite, alone, load
+from bench.plan.config import read_suite
 from bench.priors import untrained
 from bench.priors.networks import num_parameters
-from bench.plan import Suite, load
-from bench.plan.config import read_suite
 from bench.priors.untrained import ARCHITECTURES, Settings, outline
+from bench.runtime.devices import networks_of
+from bench.runtime.lease import FOLDER
+from bench.stages import clock, observe, pool, publish
+from bench.stages import data as prepare
+from bench.stages import prior as fit
+from bench.stages import timing as timings
 
 # the consistency models' are those of the files on the hub (openai/diffusers-cd_bedroom256_l2 and -cd_imagenet64_l2);
 # of ADM's what is said is 93.6 (the DPS paper's checkpoint) and 552.8 million (guided-diffusion, 256 x 256)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from bench import artefacts
-from bench.artefacts import (
+from bench.core import artefacts
+from bench.core.artefacts import (
     ArtefactError,
     check,
     read_csv,

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from bench.core.rng import Rng
+from bench.core.types import Cap
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
-from bench.rng import Rng
-from bench.types import Cap
 
 
 def double(values):

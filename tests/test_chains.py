@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.formulas.chains import (
+from bench.numerics.diagnostics import (
     bulk_effective_sample_size,
     effective_sample_size,
     rank_normalise,

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from bench import claim
-from bench.artefacts import read_csv
-from bench.report.claims.entries import CLAIMS, ledger
-from bench.report.claims.evidence import Evidence, Finding, pooled
-from bench.report.claims.ledger import MARKS, NOT_SUPPORTED, SUPPORTED, UNTESTABLE, Claim, Entry, judged, ledger_words
-from bench.report.results import Run, Score, Suite, Task, load
 from synthetic_results import write_results
+
+from bench.core.artefacts import read_csv
+from bench.papers.claims.entries import CLAIMS, ledger
+from bench.papers.claims.evidence import Evidence, Finding, pooled
+from bench.papers.claims.ledger import MARKS, NOT_SUPPORTED, SUPPORTED, UNTESTABLE, Claim, Entry, judged, ledger_words
+from bench.stages import claims as claim
+from bench.stats.results import Run, Score, Suite, Task, load
 
 NUM, NUM_SAMPLES = 12, 64
 TESTED = [claim for claim in CLAIMS if claim.test]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_sample import SHAPE, M, root, run_spec  # noqa: F401 (root is a fixture)
 
-from bench import clock, pool, sample
-from bench.artefacts import read_json, write_json, write_tensors
-from bench.cli import UserError
-from bench.lease import FOLDER, lease
+from bench.core.artefacts import read_json, write_json, write_tensors
+from bench.core.errors import UserError
+from bench.figures.cost import seconds_samples
 from bench.report.cost_table import cost_csv, cost_notes, cost_table
-from bench.report.figures.cost import seconds_samples
-from bench.report.results import Suite
-from test_sample import M, SHAPE, root, run_spec  # noqa: F401 (root is a fixture)
+from bench.runtime.lease import FOLDER, lease
+from bench.stages import clock, pool, sample
+from bench.stats.results import Suite
 
 SIZES = [1, 4, 8]
 LANGEVIN = {"num_chains": 1, "num_adam": 2, "num_warmup": 3, "num_adapt": 2, "thin": 1}

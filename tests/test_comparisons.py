@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 from scipy.special import stdtrit
-
-from bench.report.comparisons import BOLD, compare, resolution, tied
-from bench.report.contests import contests
-from bench.report.results import Suite
 from scored_suite import suite_of
+
+from bench.stats.comparisons import BOLD, compare, resolution, tied
+from bench.stats.contests import contests
+from bench.stats.results import Suite
 
 RNG = np.random.default_rng
 

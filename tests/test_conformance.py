@@ -13,8 +13,8 @@ import torch
 from bench.conformance import check, method_paths
 from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.provenance import ROOT
-from bench.rng import Rng
+from bench.core.provenance import ROOT
+from bench.core.rng import Rng
 
 GOOD = '''"""Denoise noise once, then descend on the residual. https://example.org/paper
 
@@ -23,7 +23,7 @@ Deviations: none.
 from dataclasses import dataclass
 from typing import ClassVar
 import torch
-from bench.types import Cap, Joint, LogUniform
+from bench.core.types import Cap, Joint, LogUniform
 __all__ = ["Good"]
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     "chain": ("    rate: float", CHAIN + "    rate: float", ["defaults construct"], "num_chains"),
     "metric": (
         "import torch",
-        "import torch, bench.rng, bench.metrics",
+        "import torch, bench.core.rng, bench.metrics",
         ["it imports only what a method may"],
         "bench.metrics",
     ),

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import BudgetExceeded, PriorView, ProblemView, budget_of, counted, counted_problem
-from bench.cost.overhead import batching, overhead, recorded, replay
-from bench.cost.pairs import compare_pairs
-from bench.rng import Rng
-from bench.types import Cap
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.cost.pairwise import compare_pairs
+from bench.runtime.bare_calls import batching, overhead, recorded, replay
+from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, budget_of, counted, counted_problem
 
 N = 6
 

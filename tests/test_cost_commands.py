@@ -10,13 +10,13 @@ import time
 import pytest
 import torch
 
-from bench import cli
-from bench.artefacts import check, read_json
+from bench.core.artefacts import check, read_json
+from bench.cost import batching, growth, orchestration, overhead, peers, repeatability
 from bench.cost.__main__ import record, wanted
-from bench.cost.commands import batching, growth, orchestration, overhead, peers, repeatability
-from bench.cost.commands.common import Options, at_least, at_most, in_range
-from bench.cost.commands.subjects import DIGITS, new_unet, untrained
-from bench.cost.overhead import Batching, Overhead
+from bench.cost.common import Options, at_least, at_most, in_range
+from bench.cost.subjects import DIGITS, new_unet, untrained
+from bench.runtime import job as cli
+from bench.runtime.bare_calls import Batching, Overhead
 
 ORPHAN = """
 import os, time
@@ -135,7 +135,9 @@ def test_a_peer_that_is_not_installed_is_na_in_words(monkeypatch):
     found = peers.compare(peers.SIZES[1], 1, said.append)
     assert found["azula"] == 'package azula is not installed: pip install "posterior-bench[peers]"'
     assert said[0].startswith("32 x 32 x 3, 16 rows, 21 steps") and "n/a (package deepinv is not" in said[-1]
-    assert "  ours                          1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step" in said
+    assert (
+        "  ours                          1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step" in said
+    )
 
 
 def test_growth_is_told_relative_to_1x():
@@ -178,7 +180,7 @@ def test_a_process_that_outlives_its_parent_is_counted():
 def test_a_command_writes_down_its_work(tmp_path, monkeypatch):
     log = tmp_path / "work"
     monkeypatch.setenv(cli.WORK_LOG, str(log))
-    monkeypatch.setattr(sys, "argv", ["bench/sample.py", "spec.json"])
+    monkeypatch.setattr(sys, "argv", ["bench/stages/sample.py", "spec.json"])
     cli.run(lambda spec: time.process_time(), leased=False)
     name, spec, seconds = log.read_text().split()
     assert (name, spec) == ("sample", "spec.json") and float(seconds) >= 0

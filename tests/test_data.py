@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench import prepare
-from bench.artefacts import read_tensors, write_json
-from bench.cli import UserError
-from bench.data import load, shapes
-from bench.data.splits import draw
+from bench.core.artefacts import read_tensors, write_json
+from bench.core.errors import UserError
+from bench.datasets import load, shapes
+from bench.datasets.splits import draw
+from bench.stages import data as prepare
 
 
 @pytest.mark.parametrize(("dataset", "num_images"), [("digits", 1797), ("shapes", 9680)])

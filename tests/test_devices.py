@@ -14,20 +14,20 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.cli import UserError
-from bench.compiled_layers import group_norm, silu
-from bench.compute import Compute, compute_of
-from bench.cost.commands.subjects import new_unet, untrained
-from bench.devices import computing, networks_of, prepared
-from bench.formulas import flows
+from bench.core.compute import Compute, compute_of
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.types import Method, Prior, Problem
+from bench.cost.subjects import new_unet, untrained
 from bench.priors import vae
 from bench.priors.generator import Generator
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.exact import exact_posterior
-from bench.rng import Rng
-from bench.runs import load_method, sample, train, trainable
-from bench.types import Method, Prior, Problem
+from bench.problems.posteriors import exact_posterior
+from bench.runtime.compiled_layers import group_norm, silu
+from bench.runtime.devices import computing, networks_of, prepared
+from bench.runtime.run_method import load_method, sample, train, trainable
+from methods.aps import flows
 
 M, S, SHAPE = 2, 4, (1, 4, 4)
 CHAINS = {"num_chains": 2, "num_warmup": 3, "num_adapt": 2, "thin": 1}

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost.overhead import recorded
-from bench.formulas.diffusion import ddpm_sigmas
+from bench.core.rng import Rng
+from bench.numerics.diffusion import ddpm_sigmas
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.rng import Rng
+from bench.runtime.bare_calls import recorded
 from methods.dps import DPS
 
 AXES, SHAPE, D = ("test", "dps"), (1, 4, 4), 16

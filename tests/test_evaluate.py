@@ -11,20 +11,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench import evaluate
-from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
-from bench.catalogue import LPIPS, PERCEPTUAL
-from bench.cli import UserError
+from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.core.catalogue import LPIPS, PERCEPTUAL
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.core.weights import missing
 from bench.metrics.calibration import share_interval
 from bench.metrics.checks import POOLED, SPLIT, STEIN
 from bench.metrics.definitions import METRICS
 from bench.metrics.distances import distances
 from bench.metrics.perceptual import classifier_embedding, embedded
-from bench.problems.bank import content_hash
 from bench.problems.classifier import classifier_path, definition_of, load_classifier, tensors_of, untrained
-from bench.rng import Rng
-from bench.types import Cap
-from bench.weights import missing
+from bench.problems.measurements import content_hash
+from bench.stages import evaluate
 
 M, S, E, SHAPE, SIGMA_Y = 3, 8, 20, (1, 8, 8), 0.5
 METHODS = ("oracle", "broken", "decoder", "crash", "chain", "first")
@@ -362,5 +362,5 @@ def test_absent_weights_stop_an_evaluation_before_any_work_unless_it_is_offline(
     write_json(with_networks, content | {"metrics": content["metrics"] | {"offline": True}})
     rows = [row for row in evaluated(with_networks) if row["metric"] == "lpips-alex-v0.1@[-1,1]_mean"]
     assert rows[3]["method"] == "oracle" and rows[3]["reason"] == (
-        "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.weights fetch alexnet)"
+        "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"
     )

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
+from bench.core.rng import Rng
 from bench.metrics.distances import energy_distance, mean_distance_within
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.exact import Conjugate, Enumeration, TemperedSMC, exact_posterior
-from bench.rng import Rng
+from bench.problems.posteriors import Conjugate, Enumeration, TemperedSMC, exact_posterior
 
 LINEAR = {
     "denoise": {},

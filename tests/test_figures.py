@@ -10,20 +10,24 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-
-from bench import claim, compose, quote, tabulate
-from bench.artefacts import read_csv, read_tensors
-from bench.plan.suite import FIGURES
-from bench.report.draws import Source
-from bench.report.figures.curves import distance
-from bench.report.figures.grid import grid
-from bench.report.figures.style import looks, save
-from bench.report.figures.training import Bill, break_even, collapse
-from bench.report.results import load
-from bench.report.statistics import summarise
 from synthetic_results import METHODS, NUM_SAMPLES, TASKS, TRAINING, drawn, edit_metrics, summary_of
 
+from bench.core.artefacts import read_csv, read_tensors
+from bench.figures.curves import distance
+from bench.figures.grid import grid
+from bench.figures.style import looks, save
+from bench.figures.training import Bill, break_even, collapse
+from bench.plan.suite import FIGURES
+from bench.report.draws import Source
+from bench.stages import claims as claim
+from bench.stages import published as quote
+from bench.stages import report as compose
+from bench.stages import tables as tabulate
+from bench.stats.results import load
+from bench.stats.summary import summarise
+
 MAP_TASK = "gmm_map-denoise"
+
 
 def test_each_figure_is_pdf_png_and_the_csv_it_draws(finished):
     folder = finished.parents[1] / "figures"

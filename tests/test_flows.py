@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.formulas.flows import MAX_LOG_SCALE, ZERO_ENDS, bounded, coupling_masks, make_flow
-from bench.formulas.nets import initialise
-from bench.rng import Rng
+from bench.core.rng import Rng
+from bench.numerics.nets import initialise
+from methods.aps.flows import MAX_LOG_SCALE, ZERO_ENDS, bounded, coupling_masks, make_flow
 
 CONTEXT = 3
 SHAPES = [(1, 4, 4), (3, 4, 5), (2, 1, 1), (1, 12, 16), (5,)]  # (1, 12, 16) is seen pooled by the global part

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.artefacts import ArtefactError, write_csv, write_json
-from bench.cli import UserError
+from bench.core.artefacts import ArtefactError, write_csv, write_json
+from bench.core.errors import UserError
 from bench.plan.folder import check_artefacts, claim
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 @pytest.mark.parametrize("name", ["a.json", "a.csv", "a.csv.info.json", "a.safetensors"])
 @pytest.mark.parametrize("harm", ["edit", "cut"])
 def test_a_broken_artefact_is_named(tmp_path, name, harm):
-    from bench.artefacts import write_tensors
+    from bench.core.artefacts import write_tensors
 
     write_json(tmp_path / "deep/a.json", {"x": 1})
     write_csv(tmp_path / "deep/a.csv", "x\n1\n", {})
@@ -34,7 +34,7 @@ def test_a_broken_artefact_is_named(tmp_path, name, harm):
 
 @pytest.mark.parametrize("harm", ["edit", "delete", "none"])
 def test_files_in_a_foreign_format_are_checked_by_the_manifest(tmp_path, harm):
-    from bench.artefacts import write_tensors
+    from bench.core.artefacts import write_tensors
 
     names = ("pipeline/model_index.json", "pipeline/unet/w.safetensors")
     files = {name: tmp_path / "priors/edm" / name for name in names}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from bench.formulas import mcmc
-from bench.formulas.diffusion import ancestral_step, ddpm_sigmas, rk4
+from bench.numerics import mcmc
+from bench.numerics.diffusion import ancestral_step, ddpm_sigmas, rk4
 
 
 def double(values):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from bench.data import digits
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.datasets import digits
 from bench.priors.fit import fit_gmm
 from bench.priors.gmm import GMM
 from bench.priors.pulls import Score
-from bench.rng import Rng
-from bench.types import Cap
 
 
 def double(values):

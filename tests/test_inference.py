@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test, studentized_range
 
-from bench.report.inference import critical_difference, estimate, holm, paired_p, resolvable, smallest_p
+from bench.stats.inference import critical_difference, estimate, holm, paired_p, resolvable, smallest_p
 
 SYMMETRIC = {
     "normal": lambda rng, shape: rng.normal(size=shape),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.report.inference import mean_interval
+from bench.stats.inference import mean_interval
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-
 import pytest
 import torch
+from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.formulas import latent, mcmc
-from bench.rng import Rng
-from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
+from bench.core.rng import Rng
+from bench.numerics import latent, mcmc
 from methods.latent_hmc import LatentHMC, tempered
 
 
@@ -76,6 +75,7 @@ def test_energy_errs_by_the_square_of_the_step():
 
 def test_whitening_is_a_change_of_coordinates():
     """Momentum along root in z is plain HMC for w = root^-1 z."""
+
     def white(w: Tensor) -> tuple[Tensor, Tensor]:
         log_density, gradient = quartic(w @ ROOT.T)
         return log_density, gradient @ ROOT

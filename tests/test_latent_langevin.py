@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
 from torch import Tensor
 from torch.distributions import Normal
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.formulas import latent, mcmc
+from bench.core.rng import Rng
+from bench.numerics import latent, mcmc
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.rng import Rng
-from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
 from methods.latent_langevin import LatentLangevin
 
 AXES, SHAPE, D = ("test", "latent"), (1, 4, 4), 16

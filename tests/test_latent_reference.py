@@ -12,15 +12,15 @@ from latent_truth import measurements
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.formulas.chains import clustered_effective_sample_size, nested_rhat
+from bench.core.rng import Rng
+from bench.core.types import Cap, Prior
+from bench.numerics.diagnostics import clustered_effective_sample_size, nested_rhat
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.bank import Observations
-from bench.problems.exact import Conjugate, TemperedSMC, exact_posterior, teacher_posterior
-from bench.problems.latent import LatentSMC, Particles, Unknown, convergence
-from bench.reference import MAX_RHAT, MIN_ESS, draw, perplexity, reason, two_sets
-from bench.rng import Rng
-from bench.types import Cap, Prior
+from bench.problems.measurements import Observations
+from bench.problems.posteriors import Conjugate, TemperedSMC, exact_posterior, teacher_posterior
+from bench.problems.smc_latent import LatentSMC, Particles, Unknown, convergence
+from bench.stages.reference import MAX_RHAT, MIN_ESS, draw, perplexity, reason, two_sets
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -11,8 +11,8 @@ from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.formulas import mcmc
-from bench.types import Cap
+from bench.core.types import Cap
+from bench.numerics import mcmc
 from methods.latent_rwm import LatentRWM
 
 PROPOSALS = ("crank-nicolson", "gaussian")

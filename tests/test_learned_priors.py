@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import fit
-from bench.artefacts import ArtefactError, read_json, write_json, write_tensors
-from bench.cli import UserError
-from bench.formulas.diffusion import heun, karras_sigmas
+from bench.core.artefacts import ArtefactError, read_json, write_json, write_tensors
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.numerics.diffusion import heun, karras_sigmas
 from bench.priors import distil, edm, flow, gan, load_prior, networks, prior_path, vae
 from bench.priors.consistency import Settings as ConsistencySettings
 from bench.priors.gmm import GMM
 from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, scheduler_of
 from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser
-from bench.rng import Rng
-from bench.types import Cap
+from bench.stages import prior as fit
 
 SHAPE = (1, 8, 8)
 TINY = {
@@ -225,9 +225,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("results")
     images = normal(96, *SHAPE, dtype=torch.float32).clamp(-1, 1)
     write_tensors(root / "data" / "digits.safetensors", {"train": images, "test": images[:40]}, {})
-    mixture = GMM(
-        torch.ones(1).double(), torch.zeros(1, *SHAPE).double(), torch.eye(64, dtype=torch.float64)[None] / 2
-    )
+    mixture = GMM(torch.ones(1).double(), torch.zeros(1, *SHAPE).double(), torch.eye(64, dtype=torch.float64)[None] / 2)
     tensors = {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}
     write_tensors(prior_path(root, "gmm", "gmm"), tensors, {"family": "gmm"})
     for family, parameters in TINY.items():

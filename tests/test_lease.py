@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.lease import FOLDER, VISIBLE, Busy, lease, lease_gpu
+from bench.runtime.lease import FOLDER, VISIBLE, Busy, lease, lease_gpu
 
 JOB = """
 import sys, time
-from bench.lease import lease_gpu
+from bench.runtime.lease import lease_gpu
 with lease_gpu(2) as device:
     print(device, time.monotonic(), flush=True)
     time.sleep(0.15)
@@ -58,7 +58,7 @@ def test_jobs_share_the_cpu_and_a_clock_has_it_alone():
 
 
 def test_a_killed_job_leaves_no_lease():
-    hold = "import time\nfrom bench.lease import lease\nwith lease(alone=True):\n    print('held', flush=True)\n    time.sleep(60)"
+    hold = "import time\nfrom bench.runtime.lease import lease\nwith lease(alone=True):\n    print('held', flush=True)\n    time.sleep(60)"
     job = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent)
     assert job.stdout.readline() == b"held\n"
     job.kill()

@@ -1,8 +1,8 @@
 """Numbers and tables as text: decimals, LaTeX and Markdown that hold any words."""
 
+from bench.core.text import latex, rounded
 from bench.report.markup import latex_page, markdown_page
 from bench.report.tables import Cell, Row, Table
-from bench.report.text import latex, rounded
 
 
 def test_decimals_follow_the_interval():

@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from bench import observe, prepare
-from bench.artefacts import ArtefactError, read_json, read_tensors, write_json, write_tensors
-from bench.cli import UserError
-from bench.observe import measure
+from bench.core.artefacts import ArtefactError, read_json, read_tensors, write_json, write_tensors
+from bench.core.errors import UserError
+from bench.core.rng import stream
 from bench.problems import make_problem
-from bench.problems.bank import content_hash, problem_of, read_observations
-from bench.rng import stream
+from bench.problems.measurements import content_hash, problem_of, read_observations
+from bench.stages import data as prepare
+from bench.stages import observe
+from bench.stages.observe import measure
 
 TASK = {
     "task": "gmm-inpaint-random",

@@ -13,15 +13,14 @@ from torch import Tensor
 
 from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import counted
-from bench.formulas import trajectory
-from bench.formulas.nets import MLP, flatten_state, initialise, load_state
-from bench.formulas.outsourced import Shared
-from bench.formulas.sampler import Policy, Sampler
-from bench.formulas.trajectory import Kernel
-from bench.rng import Rng
-from bench.types import Cap
-from methods.ods import ODS
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.numerics.nets import MLP, flatten_state, initialise, load_state
+from bench.runtime.metering import counted
+from methods.ods import ODS, trajectory
+from methods.ods.outsourced import Shared
+from methods.ods.sampler import Policy, Sampler
+from methods.ods.trajectory import Kernel
 
 D = 16
 TINY = dict(ODS.tiny)

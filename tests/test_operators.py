@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import ndimage
 
+from bench.core.rng import Rng
+from bench.core.types import Cap
 from bench.problems import OPERATORS, make_operator, make_problem
-from bench.rng import Rng
-from bench.types import Cap
 
 PARAMETERS = {
     "denoise": {},

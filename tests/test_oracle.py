@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.cost import counted, counted_problem
+from bench.core.rng import Rng
+from bench.core.types import Cap
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.exact import exact_posterior
-from bench.rng import Rng
-from bench.types import Cap
+from bench.problems.posteriors import exact_posterior
+from bench.runtime.metering import counted, counted_problem
 from methods.oracle import Oracle
 from methods.unconditional import Unconditional
 

@@ -16,16 +16,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic_results import FAILURE, METHODS, TASKS, write_results
 
-from bench import claim, compose, quote, tabulate
-from bench.artefacts import read_tensors
+from bench.core.artefacts import read_tensors
+from bench.figures.style import looks
 from bench.report.draws import Source
-from bench.report.figures.style import looks
 from bench.report.page.attachments import LARGEST_PLAIN, attached
 from bench.report.page.gallery import MOST_SAMPLES, of_pictures
 from bench.report.page.render import CAPTIONS, marks
-from bench.report.results import load
-from synthetic_results import FAILURE, METHODS, TASKS, write_results
+from bench.stages import claims as claim
+from bench.stages import published as quote
+from bench.stages import report as compose
+from bench.stages import tables as tabulate
+from bench.stats.results import load
 
 PROBE = Path(__file__).with_name("page_probe.js")
 ERRORS = """<script>
@@ -85,7 +88,11 @@ def test_marks_are_those_of_the_figures():
 
 def test_sprite_holds_each_picture_at_its_place():
     rng = np.random.default_rng(0)
-    seen = {"x_true": rng.uniform(-1, 1, (2, 1, 4, 3)), "y": rng.normal(size=(2, 1, 5, 6)), "mask": np.ones((2, 1, 5, 6))}
+    seen = {
+        "x_true": rng.uniform(-1, 1, (2, 1, 4, 3)),
+        "y": rng.normal(size=(2, 1, 5, 6)),
+        "mask": np.ones((2, 1, 5, 6)),
+    }
     seen["mask"][1, 0, 0, 0] = 0
     x = rng.normal(size=(2, 5, 1, 4, 3))
     found = of_pictures(seen, [Source("exact", x), Source("partly", x[:1, :3])], {("exact", 1): 0.25})

@@ -8,10 +8,12 @@ import hashlib
 import pytest
 import torch
 
-from bench import weights
-from bench.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
-from bench.cli import UserError
-from bench.data import load
+from bench.core import weights
+from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.weights import WEIGHTS, path_of
+from bench.datasets import load
 from bench.metrics.networks import perceptual_id, perceptual_metrics
 from bench.metrics.perceptual import (
     classifier_embedding,
@@ -23,8 +25,6 @@ from bench.metrics.perceptual import (
     untrained_lpips,
 )
 from bench.problems.classifier import definition_of, trained
-from bench.rng import Rng
-from bench.weights import WEIGHTS, path_of
 
 ALEX = "lpips-alex-v0.1"
 

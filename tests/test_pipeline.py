@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.cli import UserError
+from bench.core.errors import UserError
+from bench.core.rng import Rng
 from bench.priors import networks
 from bench.priors.consistency import Consistency
 from bench.priors.edm import Diffusion
 from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, open_pipeline, scheduler_of, write_pipeline
 from bench.priors.preconditioning import ConsistencyMap, DDPMDenoiser, EDMDenoiser, denoiser_of
-from bench.rng import Rng
 
 SHAPE = (1, 8, 8)
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from bench import plan
-from bench.catalogue import EXTRACTORS, PERCEPTUAL
-from bench.cli import UserError
+from bench.core.catalogue import EXTRACTORS, PERCEPTUAL
+from bench.core.errors import UserError
+from bench.core.weights import missing
 from bench.plan.folder import write_specs
-from bench.weights import missing
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TASK = "tasks/gmm-saturate"
@@ -225,10 +225,13 @@ def test_specs_hold_what_a_command_needs(folder):
     assert task["dataset"] == "shapes" and task["parameters"] == {"oversample": 2.0} and task["num_reference"] == 32
 
 
-TRAINABLE = METHOD + """
+TRAINABLE = (
+    METHOD
+    + """
     def train(self, prior, problem, *, rng):
         return {}
 """
+)
 
 
 def test_a_method_that_trains_has_a_spec_for_it(folder):
@@ -338,7 +341,7 @@ def test_a_module_that_cannot_be_imported_is_left_to_its_runs(folder):
 
 def test_sources_follow_the_imports(tmp_path, monkeypatch):
     files = {
-        "verb.py": "import json\nfrom bench.noun import thing\nfrom bench.cli import run",
+        "verb.py": "import json\nfrom bench.noun import thing\nfrom bench.runtime.job import run",
         "noun/__init__.py": "def f():\n    import bench.deep.leaf",
         "noun/thing.py": "",
         "noun/other.py": "",

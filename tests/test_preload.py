@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import preload
+from bench.runtime import preload
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 JOB = """
@@ -39,7 +39,7 @@ if __name__ == "__main__":
         open(sys.argv[2], "w").write(str(os.getpid()))
         time.sleep(60)
 """
-SERVE = "import os; from bench import preload; preload.start(); print(os.environ[preload.FOLDER], flush=True); input()"
+SERVE = "import os; from bench.runtime import preload; preload.start(); print(os.environ[preload.FOLDER], flush=True); input()"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def client(environment: dict[str, str], *arguments: str, **more: object) -> subprocess.Popen:
-    command = [sys.executable, "-m", "bench.preload", "-m", "some_job", *arguments]
+    command = [sys.executable, "-m", "bench.runtime.preload", "-m", "some_job", *arguments]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=REPOSITORY, env=environment, **{**pipes, **more})
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.cost import probe as module
-from bench.cost.probe import memory, probe, rows_of_network
 from bench.priors.atoms import Atoms
+from bench.runtime import batch_size as module
+from bench.runtime.batch_size import memory, probe, rows_of_network
 
 CPU, PLENTY = torch.device("cpu"), 2.0**60
 

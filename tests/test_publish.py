@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from bench import publish, tabulate
-from bench.artefacts import check, read_csv, read_json, read_tensors, write_bytes, write_csv, write_json, write_tensors
-from bench.cli import UserError
-from bench.report import results
 from synthetic_results import PROVENANCE, TASKS, write_results
+
+from bench.core.artefacts import (
+    check,
+    read_csv,
+    read_json,
+    read_tensors,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_tensors,
+)
+from bench.core.errors import UserError
+from bench.stages import publish
+from bench.stages import tables as tabulate
+from bench.stats import results
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from bench import quote
-from bench.artefacts import read_csv, write_tensors
-from bench.cli import UserError
-from bench.metrics.definitions import METRICS
-from bench.report.beside import beside, beside_csv, in_words
-from bench.report.protocols import protocol_of, verdicts_on
-from bench.report.published import FOLDER, MARKS, Number, read_numbers, read_papers
-from bench.report.results import Run, Suite, Task, load
-from bench.report.statistics import Summary, summarise
 from synthetic_results import write_results
+
+from bench.core.artefacts import read_csv, write_tensors
+from bench.core.errors import UserError
+from bench.core.registry import find
+from bench.metrics.definitions import METRICS
+from bench.papers.beside import beside, beside_csv, in_words
+from bench.papers.protocols import protocol_of, verdicts_on
+from bench.papers.published import FOLDER, MARKS, Number, read_numbers, read_papers
+from bench.stages import published as quote
+from bench.stats.results import Run, Suite, Task, load
+from bench.stats.summary import Summary, summarise
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NUMBERS = read_numbers(REPOSITORY / FOLDER)
@@ -169,7 +170,7 @@ def test_papers_without_a_number_say_why():
 def test_modules_and_metric_ids_exist():
     assert {n.spec for n in NUMBERS if n.spec} <= {metric.id for metric in METRICS}
     for module in {n.module for n in NUMBERS if n.module}:
-        assert (REPOSITORY / f"methods/{module}.py").is_file()
+        assert find("method", module)
 
 
 def test_noise_of_dps_is_in_data_units():

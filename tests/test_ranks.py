@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-
-from bench.report.ranks import rankings
 from scored_suite import suite_of
+
+from bench.stats.ranks import rankings
 
 
 def suite_with(levels: dict[str, list[float | None]], broken: tuple[str, int] | None = None):

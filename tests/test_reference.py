@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
+from bench.core.rng import Rng
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.bank import Observations
-from bench.problems.exact import Conjugate, TemperedSMC
-from bench.reference import MAX_ENERGY_SHARE, MAX_SHIFT, NUM_TRIES, compare, draw, reason
-from bench.rng import Rng
+from bench.problems.measurements import Observations
+from bench.problems.posteriors import Conjugate, TemperedSMC
+from bench.stages.reference import MAX_ENERGY_SHARE, MAX_SHIFT, NUM_TRIES, compare, draw, reason
 
 NUM_DRAWS = 256
 SHAPE = (1, 4, 4)

@@ -9,19 +9,33 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from synthetic_results import (
+    BIAS,
+    FAILURE,
+    LEFT_OUT,
+    METHODS,
+    NUM_MEASUREMENTS,
+    NUM_SAMPLES,
+    PROVENANCE,
+    TASKS,
+    TRAINING,
+    WORTH,
+    drawn,
+    edit_metrics,
+    rows_of,
+    summary_of,
+)
 
-from bench import tabulate
-from bench.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
-from bench.catalogue import PERCEPTUAL
+from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.core.catalogue import PERCEPTUAL
 from bench.metrics.definitions import METRICS
 from bench.metrics.networks import perceptual_metrics
-from bench.report.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
 from bench.report.headers import task_header
-from bench.report.results import in_words, load
-from bench.report.statistics import summarise
 from bench.report.tables import COLUMNS, distance_table, notes, task_tables
-from synthetic_results import BIAS, FAILURE, LEFT_OUT, METHODS, NUM_MEASUREMENTS, NUM_SAMPLES, PROVENANCE, TASKS
-from synthetic_results import TRAINING, WORTH, drawn, edit_metrics, rows_of, summary_of
+from bench.stages import tables as tabulate
+from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
+from bench.stats.results import in_words, load
+from bench.stats.summary import summarise
 
 MAP_TASK = "gmm_map-denoise"
 STUCK, SHORT = "n/a (chains do not move)", "n/a (fewer than 4 states per chain)"
@@ -298,9 +312,10 @@ def test_bold_and_resolution_are_in_every_kind_of_table(finished):
         page = (folder / name).read_text()
         assert "Smallest difference to the best that 16 measurements resolve (80 % power at 5 %" in page
         assert "Bold: tied with the best" in page
-    assert r"Smallest difference to the best that 16 measurements resolve (80 \% power" in (
-        folder / "tables" / "summary.tex"
-    ).read_text()
+    assert (
+        r"Smallest difference to the best that 16 measurements resolve (80 \% power"
+        in (folder / "tables" / "summary.tex").read_text()
+    )
 
 
 def test_notes_say_what_the_number_of_seeds_means(finished):

@@ -11,20 +11,22 @@ import torch
 from scipy.linalg import sqrtm
 from torch import nn
 
-from bench import observe, prepare, teach
-from bench.artefacts import ArtefactError, read_header, read_json, read_tensors, write_json, write_tensors
-from bench.cli import UserError
-from bench.data import load
+from bench.core.artefacts import ArtefactError, read_header, read_json, read_tensors, write_json, write_tensors
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.datasets import load
 from bench.metrics.definitions import BLOCK
 from bench.metrics.rewards import compute_rewards, frechet_distance, frechet_in_blocks, moments
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
-from bench.problems.bank import problem_of, read_observations
 from bench.problems.classifier import DEFINITIONS, classifier_path, load_classifier, tensors_of, trained, untrained
-from bench.problems.exact import exact_posterior
+from bench.problems.measurements import problem_of, read_observations
+from bench.problems.posteriors import exact_posterior
 from bench.problems.reward import Reward, check_reward, one_hot
-from bench.rng import Rng
-from bench.types import Cap
+from bench.stages import classifier as teach
+from bench.stages import data as prepare
+from bench.stages import observe
 from methods.latent_langevin import LatentLangevin
 
 NAME, SHAPE, K = "digits-cnn-v1", (1, 8, 8), 10

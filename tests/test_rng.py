@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.rng import Rng, stream
+from bench.core.rng import Rng, stream
 
 AXES = ("sample", "gmm-denoise", "dps", 0)
 DRAWS = {
@@ -39,7 +39,7 @@ def test_samples_come_out_the_same_in_any_chunks(draw, rest):
 @pytest.mark.parametrize("shape", [(), (4,), (4, 3, 2), (2,)])
 @pytest.mark.parametrize("at_once", [1, 60, 10_000])
 def test_steps_are_the_draws_one_after_another(samples, shape, at_once, monkeypatch):
-    monkeypatch.setattr("bench.rng.AT_ONCE", at_once)
+    monkeypatch.setattr("bench.core.rng.AT_ONCE", at_once)
     together, apart = Rng(AXES, (7, 3), samples), Rng(AXES, (7, 3), samples)
     steps = list(together.steps(4, shape))
     assert len(steps) == 4

@@ -12,14 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-import methods
-from bench import evaluate, observe, prepare, reference, runs, sample
-from bench.artefacts import read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.metrics.checks import POOLED
 from bench.metrics.definitions import METRICS
 from bench.priors import load_prior, prior_path
 from bench.priors.fit import fit_gmm
-from bench.problems.bank import problem_of, read_observations
+from bench.problems.measurements import problem_of, read_observations
+from bench.runtime import run_method as runs
+from bench.stages import data as prepare
+from bench.stages import evaluate, observe, reference, sample
 
 M, S, SHAPE = 3, 6, (1, 8, 8)
 TASKS = {"gmm-denoise": ("denoise", {}), "atoms-saturate": ("saturate", {"gain": 2.0})}
@@ -28,7 +29,7 @@ POLITE = """
 from dataclasses import dataclass
 from typing import ClassVar
 import torch
-from bench.types import Cap
+from bench.core.types import Cap
 __all__ = ["Dropped"]
 
 @dataclass(frozen=True)
@@ -115,18 +116,18 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def drop_in(tmp_path, monkeypatch):
-    """Puts a module beside those in methods/, for one test."""
-    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    """Put a module beside those in methods/, for one test."""
+    monkeypatch.setenv("POSTERIOR_BENCH_PLUGINS", str(tmp_path))
     names = []
 
     def write(name: str, source: str) -> None:
-        (tmp_path / f"{name}.py").write_text(source)
+        (tmp_path / "methods").mkdir(exist_ok=True)
+        (tmp_path / "methods" / f"{name}.py").write_text(source)
         names.append(name)
 
     yield write
     for name in names:
         sys.modules.pop(f"methods.{name}", None)
-        vars(methods).pop(name, None)
 
 
 def run_spec(root: Path, module: str, task: str = "atoms-saturate", **changes: object) -> dict:

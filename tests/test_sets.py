@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from bench import weights
-from bench.cli import UserError
+from bench.core import weights
+from bench.core.errors import UserError
+from bench.core.weights import WEIGHTS, path_of
 from bench.metrics.extractors import from_bytes, open_extractor, open_inception, register, to_bytes
 from bench.metrics.networks import FEWEST_FOR_FID, Numbers, floor_metrics, set_id, set_metrics, why_no_set
 from bench.metrics.sets import compare, compute_sets, density_coverage, kid_interval, make_judge
-from bench.weights import WEIGHTS, path_of
 
 NAME = "digits-cnn-v1"
 NUM = 300

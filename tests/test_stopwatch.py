@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from bench.cost.stopwatch import FEWEST, MOST, measure, peak, reset_peak
+from bench.runtime.stopwatch import FEWEST, MOST, measure, peak, reset_peak
 
 CPU = torch.device("cpu")
 

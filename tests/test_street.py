@@ -55,7 +55,7 @@ DROPPED = '''"""One denoising step. https://example.org"""
 from dataclasses import dataclass
 from typing import ClassVar
 import torch
-from bench.types import Cap
+from bench.core.types import Cap
 __all__ = ["Gentle"]
 
 @dataclass(frozen=True)

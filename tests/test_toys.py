@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.artefacts import write_json
-from bench.cli import UserError
-from bench.rng import Rng
-from bench.toy import main
-from bench.toys.control import naive_adjoint_matching
-from bench.toys.densities import Data, EightGaussians, Gaussian, swiss_roll, two_moons
-from bench.toys.generators import Flow, fit_flow, network
-from bench.toys.grid import Grid, relative_entropy
-from bench.toys.scenes import tabulate
-from bench.toys.targets import Band, Plane, Tabulated, Tilted
+from bench.core.artefacts import write_json
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.papers.toys.control import naive_adjoint_matching
+from bench.papers.toys.densities import Data, EightGaussians, Gaussian, swiss_roll, two_moons
+from bench.papers.toys.generators import Flow, fit_flow, network
+from bench.papers.toys.grid import Grid, relative_entropy
+from bench.papers.toys.scenes import tabulate
+from bench.papers.toys.targets import Band, Plane, Tabulated, Tilted
+from bench.stages.toy import main
 
 SCALE, SIGMA_Y, LEVEL = 1.5, 0.4, 0.7
 ODS = {"num_iterations": 4, "num_groups": 1, "group_size": 16, "width": 8, "num_steps": 5, "num_fit": 32}

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import methods
-from bench import observe, prepare, sample, train
-from bench.artefacts import ArtefactError, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import ArtefactError, read_json, read_tensors, write_json, write_tensors
 from bench.priors import load_prior, prior_path
 from bench.priors.fit import fit_gmm
+from bench.stages import data as prepare
+from bench.stages import observe, sample, train
 
 M, S, SHAPE = 3, 4, (1, 8, 8)
 TASK = "gmm-denoise"
@@ -21,7 +21,7 @@ PAYS = """
 from dataclasses import dataclass
 from typing import ClassVar
 import torch
-from bench.types import Cap
+from bench.core.types import Cap
 __all__ = ["Pays"]
 
 @dataclass(frozen=True)
@@ -78,18 +78,18 @@ def task_spec(root: Path) -> dict:
 
 @pytest.fixture
 def drop_in(tmp_path, monkeypatch):
-    """Puts a module beside those in methods/, for one test."""
-    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    """Put a module beside those in methods/, for one test."""
+    monkeypatch.setenv("POSTERIOR_BENCH_PLUGINS", str(tmp_path))
     names = []
 
     def write(name: str, source: str) -> None:
-        (tmp_path / f"{name}.py").write_text(source)
+        (tmp_path / "methods").mkdir(exist_ok=True)
+        (tmp_path / "methods" / f"{name}.py").write_text(source)
         names.append(name)
 
     yield write
     for name in names:
         sys.modules.pop(f"methods.{name}", None)
-        vars(methods).pop(name, None)
 
 
 def facts(module: str, **changes: object) -> dict:

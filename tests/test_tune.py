@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import shutil
-import sys
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +15,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import tune
-from bench import tuned as committed
-from bench.artefacts import read_csv, write_json, write_tensors
-from bench.cli import UserError
-from bench.formulas.ranges import points, value, whole_fields
+from bench.core.artefacts import read_csv, write_json, write_tensors
+from bench.core.errors import UserError
+from bench.core.types import Cap, Choice, LogUniform, Uniform
+from bench.numerics.search import points, value, whole_fields
 from bench.priors import prior_path
-from bench.problems.bank import content_hash
-from bench.types import Cap, Choice, LogUniform, Uniform
+from bench.problems.measurements import content_hash
+from bench.runtime import run_method
+from bench.stages import publish_tuning as committed
+from bench.stages import tune
 
 TASK, SIDE = "gmm-denoise", 2
 M, S, NUM_TEST = 3, 4, 5
@@ -76,11 +75,8 @@ CLOCK, SEEN, SEEN_NOISE = [0.0], [], []
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch):
     """Methods of this file beside those in methods/, and a clock that only they move."""
-    for cls in (Shifted, Trained, Demanding):
-        module = types.ModuleType(f"methods.{cls.__name__.lower()}")
-        setattr(module, cls.__name__, cls)
-        module.__all__ = [cls.__name__]
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+    classes = {cls.__name__.lower(): cls for cls in (Shifted, Trained, Demanding)}
+    monkeypatch.setattr(run_method, "load", lambda kind, name: classes[name])
 
     def timed(work: Callable[[], object], device: torch.device) -> float:
         begin = CLOCK[0]

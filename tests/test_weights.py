@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import weights
-from bench.cli import UserError
-from bench.weights import WEIGHTS, Weights, folder, main, missing, path_of, why_absent
+from bench.core import weights
+from bench.core.errors import UserError
+from bench.core.weights import WEIGHTS, Weights, folder, main, missing, path_of, why_absent
 
 CONTENT = b"a network"
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -55,7 +55,7 @@ def test_names_and_addresses_are_those_of_the_libraries():
 def test_what_is_missing_is_named_with_its_place_and_how_to_get_it(home, capsys):
     line = missing("alexnet")
     known = WEIGHTS["alexnet"]
-    for part in (known.file, str(home), "python -m bench.weights fetch alexnet", known.url):
+    for part in (known.file, str(home), "python -m bench.core.weights fetch alexnet", known.url):
         assert part in line
     assert "\n" not in line
     with pytest.raises(UserError) as error:
@@ -65,7 +65,7 @@ def test_what_is_missing_is_named_with_its_place_and_how_to_get_it(home, capsys)
         main("check", "alexnet", "inception")
     assert end.value.code == 1
     assert f"alexnet: {line}\n" in capsys.readouterr().out
-    cell = "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.weights fetch alexnet)"
+    cell = "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"
     assert why_absent("alexnet") == cell and str(home) not in cell
 
 

@@ -22,7 +22,7 @@ STUB = """
 import os, sys, time
 from pathlib import Path
 
-from bench.artefacts import read_json, write_bytes, write_csv, write_json
+from bench.core.artefacts import read_json, write_bytes, write_csv, write_json
 from bench.plan.suite import FIGURES, TABLES
 
 RUN = ("samples.safetensors", "cost.json")
@@ -62,7 +62,7 @@ def write(verb, spec_path):
         elif path.suffix == ".json":
             write_json(path, content)
         elif path.suffix == ".safetensors":
-            from bench.artefacts import write_tensors
+            from bench.core.artefacts import write_tensors
             import numpy
             write_tensors(path, {"x": numpy.zeros(2)}, content)
         else:
@@ -144,7 +144,7 @@ def finished(tmp_path_factory) -> Path:
     parts = ("__init__", "artefacts", "catalogue", "cli", "compute", "lease", "preload", "weights")
     for name in ("Snakefile", *(f"bench/{part}.py" for part in parts)):
         shutil.copy(REPOSITORY / name, folder / name)
-    (folder / "bench/rehearse.py").write_text("print([])")
+    (folder / "bench/plan/rehearse.py").write_text("print([])")
     (folder / "bench/stub.py").write_text(STUB)
     for verb in VERBS:
         (folder / f"bench/{verb}.py").write_text(
@@ -161,7 +161,10 @@ def finished(tmp_path_factory) -> Path:
     assert jobs(folder) == JOBS
     done = snakemake(folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "python -m bench.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json" in done.stdout + done.stderr
+    assert (
+        "python -m bench.stages.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json"
+        in done.stdout + done.stderr
+    )
     return folder
 
 
@@ -192,7 +195,7 @@ def test_changing_a_method_reruns_its_runs_only(folder):
 
 
 def test_changing_a_verb_reruns_what_it_makes(folder):
-    with open(folder / "bench/tabulate.py", "a") as f:
+    with open(folder / "bench/stages/tables.py", "a") as f:
         f.write("# changed\n")
     assert jobs(folder) == {"table": 1, "report": 1}
 

@@ -13,7 +13,7 @@ from bench.conformance.case import Case, Check, NotApplicable, Refused
 from bench.conformance.module import MODULE_CHECKS
 from bench.conformance.samples import SAMPLE_CHECKS
 from bench.conformance.trial import in_words
-from bench.provenance import ROOT
+from bench.core.registry import find, names
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,4 @@ def _run(test: Check, case: Case) -> tuple[str, str]:
 
 def method_paths() -> list[Path]:
     """The modules in methods/, one per method."""
-    return sorted(path for path in (ROOT / "methods").glob("*.py") if path.stem != "__init__")
+    return [find("method", name) for name in names("method")]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.cli import UserError, run
 from bench.conformance import check, method_paths
-from bench.provenance import ROOT
+from bench.core.errors import UserError
+from bench.core.registry import find, names
+from bench.runtime.job import run
 
 
 def main(*names: str) -> None:
@@ -26,9 +27,9 @@ def main(*names: str) -> None:
 
 
 def _path(name: str) -> Path:
-    path = Path(name) if name.endswith(".py") else ROOT / "methods" / f"{name}.py"
-    if not path.is_file():
-        known = ", ".join(method.stem for method in method_paths())
+    path = Path(name) if name.endswith(".py") else find("method", name)
+    if path is None or not path.is_file():
+        known, path = ", ".join(names("method")), path or f"methods/{name}.py"
         raise UserError(f"{path}: no such file; give the path of a .py file or one of {known}")
     return path
 

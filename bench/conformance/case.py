@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from bench.conformance.trial import M, Drawn, Findings, Trial, contained
-from bench.runs import declared_caps
+from bench.conformance.trial import Drawn, Findings, M, Trial, contained
+from bench.core.registry import name_of
+from bench.runtime.run_method import declared_caps
 
 NUM_SAMPLES = 5
 JOINTS = ("independent", "chain", "coupled")
@@ -48,8 +49,9 @@ class Case:
 
     @cached_property
     def loaded(self) -> tuple[ModuleType, Findings]:
-        name, findings = f"_conformance_{self.path.stem}", Findings()
-        spec = importlib.util.spec_from_file_location(name, self.path)
+        name, findings = f"_conformance_{name_of(self.path) or self.path.stem}", Findings()
+        inside = [str(self.path.parent)] if self.path.name == "__init__.py" else None
+        spec = importlib.util.spec_from_file_location(name, self.path, submodule_search_locations=inside)
         module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
         with contained(findings, self.path):
             spec.loader.exec_module(module)

@@ -8,9 +8,9 @@ import inspect
 import re
 
 from bench.conformance.case import JOINTS, Case, Check, Refused
-from bench.types import Cap, Choice, LogUniform, Uniform
+from bench.core.types import Cap, Choice, LogUniform, Uniform
 
-ALLOWED = ("bench.types", "bench.rng", "bench.formulas")
+ALLOWED = ("bench.core.types", "bench.core.rng", "bench.numerics")
 FORBIDDEN = ("bench", "methods", "snakemake")
 SIGNATURE = "sample(self, prior, problem, y, num_samples, *, rng)"
 TRAIN_SIGNATURE = "train(self, prior, problem, *, rng)"
@@ -27,7 +27,7 @@ def loads(case: Case) -> str:
 
 
 def imports(case: Case) -> str:
-    for name in _imported(case.tree):
+    for name in _imported(case.tree, depth=int(case.path.name == "__init__.py")):
         allowed = any(f"{name}.".startswith(f"{prefix}.") for prefix in ALLOWED)
         if not allowed and name.split(".")[0] in ("", *FORBIDDEN):
             what = name or "a neighbour"
@@ -35,14 +35,14 @@ def imports(case: Case) -> str:
     return ""
 
 
-def _imported(tree: ast.Module) -> list[str]:
-    """Full names of what is imported anywhere in a file; a relative import has the name ''."""
+def _imported(tree: ast.Module, depth: int) -> list[str]:
+    """Full names of what is imported anywhere in a file; a relative import of more than `depth` levels has the name ''."""
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names += ["" if node.level else f"{node.module}.{alias.name}" for alias in node.names]
+            names += ["" if node.level > depth else f"{node.module}.{alias.name}" for alias in node.names]
     return names
 
 
@@ -87,10 +87,10 @@ def deviations(case: Case) -> str:
 def needs(case: Case) -> str:
     declared = getattr(case.cls, "needs", None)
     if not isinstance(declared, Cap):
-        raise Refused(f"`needs` is {declared!r}; expected a bench.types.Cap such as Cap.DENOISER | Cap.RESIDUAL")
+        raise Refused(f"`needs` is {declared!r}; expected a bench.core.types.Cap such as Cap.DENOISER | Cap.RESIDUAL")
     optional = getattr(case.cls, "uses", Cap.NONE)
     if not isinstance(optional, Cap):
-        raise Refused(f"`uses` is {optional!r}; expected a bench.types.Cap such as Cap.GRAD")
+        raise Refused(f"`uses` is {optional!r}; expected a bench.core.types.Cap such as Cap.GRAD")
     if optional & declared:
         raise Refused(f"`uses` repeats {(optional & declared).name} of `needs`; name there what it can do without")
     words = ", ".join(cap.name for cap in declared) or "nothing"

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from bench.conformance.case import Case, Check, NotApplicable, Refused
 from bench.conformance.claims import SYNTAX, evaluate, find_claim
-from bench.conformance.trial import M, Drawn, Findings, same_state
-from bench.rng import Rng
-from bench.runs import refuse_malformed_state, trainable
-from bench.types import Cap
+from bench.conformance.trial import Drawn, Findings, M, same_state
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.runtime.run_method import refuse_malformed_state, trainable
 
 TOLERANCE = 1e-5
 NUM_PRIOR = 256

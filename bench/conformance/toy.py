@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.types import Cap, Random
+from bench.core.types import Cap, Random
 
 SIDE = 4
 

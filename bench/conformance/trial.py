@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
-from bench.cost import Meter, PriorView, ProblemView, Tap, counted, on_backward
-from bench.rng import Rng
-from bench.runs import trainable
-from bench.types import Cap, Method
+from bench.core.rng import Rng
+from bench.core.types import Cap, Method
+from bench.runtime.metering import Meter, PriorView, ProblemView, Tap, counted, on_backward
+from bench.runtime.run_method import trainable
 
 M = 3  # measurements
 NEEDED = {

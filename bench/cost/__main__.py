@@ -22,12 +22,13 @@ from pathlib import Path
 
 import torch
 
-from bench.artefacts import Json, write_bytes, write_json
-from bench.cli import UserError, run
-from bench.cost.commands.common import Options
-from bench.cost.stopwatch import machine
-from bench.lease import lease
-from bench.provenance import provenance
+from bench.core.artefacts import Json, write_bytes, write_json
+from bench.core.errors import UserError
+from bench.core.provenance import provenance
+from bench.cost.common import Options
+from bench.runtime.job import run
+from bench.runtime.lease import lease
+from bench.runtime.stopwatch import machine
 
 QUESTIONS = ("overhead", "batching", "orchestration", "growth", "pairs", "peers", "repeatability")
 ALONE = ("orchestration", "repeatability")  # their jobs wait for the machine themselves
@@ -70,7 +71,7 @@ def answer(what: str, options: Options, out: Path | None) -> None:
         print(line, flush=True)
 
     with contextlib.nullcontext() if what in ALONE else lease():
-        found = importlib.import_module(f"bench.cost.commands.{what}").measure(options, say)
+        found = importlib.import_module(f"bench.cost.{what}").measure(options, say)
     if out:
         record(out, what, found, lines)
 

@@ -1,133 +1,152 @@
-"""What a sampler costs beside its network: record the network calls of a run, and make them again bare."""
+"""Every method beside its bare network calls: on the mixture, on the digits' UNet and on a larger one."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
-import torch
 from torch import Tensor
 
-from bench.cost import PriorView, on_backward
-from bench.rng import Rng
-from bench.types import Method, Prior, Problem
+from bench.core.artefacts import Json
+from bench.core.registry import names
+from bench.core.types import Cap, Method, Prior, Random, State, Trainable
+from bench.cost.common import Options, Say, at_most, in_range
+from bench.cost.subjects import (
+    LARGE,
+    digits,
+    forward_seconds,
+    gmm,
+    inpainting,
+    measurements,
+    new_unet,
+    size_of,
+    untrained,
+)
+from bench.priors.gmm import GMM
+from bench.problems.inverse_problem import Problem
+from bench.runtime.bare_calls import Overhead, overhead
+from bench.runtime.run_method import Unable, load_method, refuse_unmet, train, trainable
+
+GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
+MOST_ON_GMM, MOST_ON_DIGITS, MOST_ON_LARGE = 1.25, 1.15, 1.05
+LEAST_FORWARD = 0.02  # seconds of a call of the larger network
+LIMITED = ("dps", "latent_langevin", "latent_hmc")
+SHORT: Mapping[str, dict] = {  # as the methods are, but for less long; those not named have `tiny`, or their defaults
+    "dps": {"num_steps": 25},
+    "latent_langevin": {"num_adam": 4, "num_warmup": 8, "num_adapt": 4, "thin": 4},
+    "latent_hmc": {"num_warmup": 2, "num_adapt": 1},
+    "latent_rwm": {"num_warmup": 10, "num_adapt": 5},
+    "data_hmc": {"num_warmup": 2, "num_adapt": 1},
+}
 
 
-@dataclass
-class Call:
-    """One call of a prior: its inputs, whether it built a graph, and the cotangents that came back through it."""
-
-    kind: str
-    inputs: tuple[Tensor, ...]
-    differentiable: bool
-    cotangents: list[Tensor] = field(default_factory=list)
+class NoCalls(Unable):
+    """A method that asks the prior's network nothing."""
 
 
-def recorded(prior: Prior) -> tuple[PriorView, list[Call]]:
-    """The prior, and the list to which each of its network calls is added."""
-    calls: list[Call] = []
-
-    def tap(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
-        if kind == "sample":  # of the prior, on random streams that a replay would find further on
-            return call(*inputs)
-        made = Call(kind, tuple(torch.as_tensor(i).detach().clone() for i in inputs), False)
-        calls.append(made)
-        output = call(*inputs)
-        made.differentiable = output.requires_grad
-        on_backward(output, lambda cotangent: made.cotangents.append(cotangent.detach().clone()))
-        return output
-
-    return PriorView(prior, tap), calls
+def measure(options: Options, say: Say) -> Json:
+    """DPS on the mixture; all methods on the digits' UNet; those with a limit on a UNet that takes 20 ms or more."""
+    repeats = options.repeats
+    mixture, small = gmm(options.priors, say), digits(options.priors, say)
+    on_gmm = on_mixture(mixture, repeats, say)
+    return {"gmm": on_gmm, "digits": on_digits(small, mixture, repeats, say), "large": on_large(repeats, say)}
 
 
-def replay(prior: Prior, calls: Sequence[Call]) -> None:
-    """Make recorded calls again, forward and backward, on the same values and with nothing in between."""
-    for call in calls:
-        x, *rest = call.inputs
-        x = x.detach().requires_grad_(call.differentiable)
-        with torch.set_grad_enabled(call.differentiable):
-            output = getattr(prior, call.kind)(x, *rest)
-        for i, cotangent in enumerate(call.cotangents, start=1):
-            torch.autograd.grad(output, x, cotangent, retain_graph=i < len(call.cotangents))
+def on_mixture(prior: GMM, repeats: int, say: Say) -> Json:
+    m, s = GMM_ROWS
+    problem = inpainting(prior.shape)
+    method = load_method("dps", {"num_steps": 50})
+    result = overhead(method, prior, problem, measurements(prior, problem, m), s, repeats)
+    say(in_words("dps", f"gmm, {m * s} rows", result, MOST_ON_GMM))
+    return content(result, m, s)
+
+
+def on_digits(prior: Prior, mixture: GMM, repeats: int, say: Say) -> Json:
+    """Every module in methods/; what needs a density is on the mixture, the only prior that has one."""
+    m, s = DIGITS_ROWS
+    milliseconds = 1000 * forward_seconds(prior, m * s)
+    say(f"UNet of digits, {size_of(prior)}, {m * s} rows in a call: {milliseconds:.0f} ms forward.")
+    found: Json = {"forward_ms": milliseconds}
+    for module in modules():
+        on = mixture if Cap.DENSITY in load_method(module, {}).needs else prior
+        name = "gmm" if on is mixture else "digits"
+        found[module] = one(module, on, name, m, s, repeats, MOST_ON_DIGITS if module in LIMITED else None, say)
+    return found
+
+
+def on_large(repeats: int, say: Say) -> Json:
+    m, s = LARGE_ROWS
+    prior = untrained(new_unet(**LARGE))
+    seconds = forward_seconds(prior, m * s)
+    enough = "enough" if seconds >= LEAST_FORWARD else f"LESS than {1000 * LEAST_FORWARD:.0f} ms"
+    say(f"Larger UNet, {size_of(prior)}, {m * s} rows in a call: {1000 * seconds:.0f} ms forward ({enough}).")
+    found: Json = {"forward_ms": 1000 * seconds}
+    for module in LIMITED:
+        short = {"num_steps": 21} if module == "dps" else {}
+        found[module] = one(module, prior, size_of(prior), m, s, repeats, MOST_ON_LARGE, say, short)
+    return found
+
+
+def one(
+    module: str,
+    prior: Prior,
+    name: str,
+    m: int,
+    s: int,
+    repeats: int,
+    limit: float | None,
+    say: Say,
+    settings: Mapping[str, object] | None = None,
+) -> Json:
+    """The overhead of a method, or in words why there is none."""
+    problem = inpainting(prior.shape)
+    try:
+        method = ready(module, prior, problem, settings or {})
+        result = overhead(method, prior, problem, measurements(prior, problem, m), s, repeats)
+        if not result.num_calls:
+            raise NoCalls("asks the prior's network nothing while it samples")
+    except Unable as words:
+        say(f"{module:16} {name}: n/a ({words})")
+        return {"reason": str(words)}
+    say(in_words(module, f"{name}, {m * s} rows", result, limit))
+    return content(result, m, s)
+
+
+def ready(module: str, prior: Prior, problem: Problem, settings: Mapping[str, object]) -> Method:
+    """The method with short settings, trained where it trains; Unable where it cannot run here."""
+    plain = load_method(module, {})
+    short = SHORT.get(module, getattr(plain, "tiny", {}))
+    method = replace(plain, **{**short, **settings})
+    refuse_unmet(method, prior, problem)
+    if not trainable(method):
+        return method
+    return Trained(method, train(method, prior, problem, {"task": "cost", "seed": 0}))
 
 
 @dataclass(frozen=True)
-class Overhead:
-    """Seconds of a method and of its bare network calls, one entry per repeat."""
+class Trained:
+    """A trained method as one that does not train."""
 
-    method: list[float]
-    network: list[float]
-    num_calls: int
-    num_backward: int
+    method: Trainable
+    state: State
 
-    @property
-    def ratio(self) -> float:
-        """Median seconds of the method over median seconds of its network calls."""
-        return statistics.median(self.method) / statistics.median(self.network)
-
-    @property
-    def ratios(self) -> list[float]:
-        """The ratio of each repeat, whose spread tells how quiet the machine was."""
-        return [method / network for method, network in zip(self.method, self.network, strict=True)]
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+        return self.method.sample(prior, problem, y, num_samples, rng=rng, state=self.state)
 
 
-def overhead(method: Method, prior: Prior, problem: Problem, y: Tensor, num_samples: int, repeats: int = 7) -> Overhead:
-    """Time the method and its bare network calls in turns, after one untimed run of each."""
-    watched, calls = recorded(prior)
-    run(method, watched, problem, y, num_samples)
-    replay(prior, calls)
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeats):
-        seconds[0].append(timed(lambda: run(method, prior, problem, y, num_samples), y.device))
-        seconds[1].append(timed(lambda: replay(prior, calls), y.device))
-    return Overhead(*seconds, len(calls), sum(len(call.cotangents) for call in calls))
+def modules() -> list[str]:
+    return names("method")
 
 
-@dataclass(frozen=True)
-class Batching:
-    """One call for all measurements and samples against one call per row."""
-
-    max_difference: float
-    batched: float  # seconds
-    one_by_one: float  # seconds
-    num_rows: int
-
-    @property
-    def ratio(self) -> float:
-        return self.one_by_one / self.batched
+def in_words(module: str, where: str, result: Overhead, limit: float | None) -> str:
+    judged = f" ({at_most(result.ratio, limit)})" if limit else ""
+    calls = f"{result.num_calls} forward and {result.num_backward} backward"
+    return (
+        f"{module:16} {where}: {in_range(result.method)} CPU-s, its {calls} calls bare {in_range(result.network)}; "
+        f"overhead {result.ratio:.2f}{judged}, in {len(result.ratios)} repeats {min(result.ratios):.2f} to "
+        f"{max(result.ratios):.2f}"
+    )
 
 
-def batching(method: Method, prior: Prior, problem: Problem, y: Tensor, num_samples: int) -> Batching:
-    """Draw (m, s) samples in one call and again one at a time, from the same random streams."""
-    together, alone = [], torch.empty(len(y), num_samples, *prior.shape, dtype=y.dtype, device=y.device)
-    run(method, prior, problem, y[:1], 1)
-    batched = timed(lambda: together.append(run(method, prior, problem, y, num_samples)), y.device)
-
-    def one_by_one() -> None:
-        for i in range(len(y)):
-            for j in range(num_samples):
-                rng = Rng(("overhead",), [i], range(j, j + 1), y.dtype, y.device.type)
-                alone[i, j] = method.sample(prior, problem, y[i : i + 1], 1, rng=rng)[0, 0]
-
-    seconds = timed(one_by_one, y.device)
-    return Batching((together[0] - alone).abs().max().item(), batched, seconds, len(y) * num_samples)
-
-
-def run(method: Method, prior: Prior, problem: Problem, y: Tensor, num_samples: int) -> Tensor:
-    rng = Rng(("overhead",), range(len(y)), range(num_samples), y.dtype, y.device.type)
-    return method.sample(prior, problem, y, num_samples, rng=rng)
-
-
-def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of `work`: on a CPU those of this process, which neighbours do not lengthen; elsewhere of the clock."""
-    if device.type == "cpu":
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-    torch.accelerator.synchronize(device)
-    start = time.perf_counter()
-    work()
-    torch.accelerator.synchronize(device)
-    return time.perf_counter() - start
+def content(result: Overhead, m: int, s: int) -> Json:
+    return {**asdict(result), "ratio": result.ratio, "m": m, "s": s}

@@ -1,56 +1,41 @@
-"""What a pairwise distance costs from one pass of its network per image, beside a network pass for each pair."""
+"""The mean LPIPS between 64 samples of 16 measurements from one pass of the backbone per sample, beside package lpips
+on each pair. On random weights, which cost what others do."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 
+import torch
 from torch import Tensor
 
+from bench.core.artefacts import Json
+from bench.core.rng import Rng
+from bench.cost.common import Options, Say, at_least, at_most, in_range
+from bench.cost.pairwise import Pairs, compare_pairs
+from bench.metrics.perceptual import embedded, lpips_embedding, pairwise, untrained_lpips
 
-@dataclass(frozen=True)
-class Pairs:
-    """CPU seconds per measurement, one entry each, and by how much the two mean distances differ, relatively."""
-
-    naive: list[float]
-    cached: list[float]
-    num_measurements: int  # of `cached`; `naive` may have fewer
-    max_difference: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times as long the naive way takes for one measurement."""
-        return (sum(self.naive) / len(self.naive)) / (sum(self.cached) / len(self.cached))
+M, S = 16, 64
+LEAST_SPEEDUP, MOST_DIFFERENCE = 20.0, 1e-5
 
 
-def compare_pairs(
-    samples: Tensor,
-    distance: Callable[[Tensor, Tensor], Tensor],
-    mean_pairwise: Callable[[Tensor], float],
-    num_naive: int,
-) -> Pairs:
-    """Time both ways on samples (m, s, *x), the naive one on the first `num_naive` measurements.
+def measure(options: Options, say: Say) -> Json:
+    network = untrained_lpips("alex")
+    embed = lpips_embedding(network)
+    samples = Rng(("pairs", options.side), range(M), dtype=torch.float32).randn((S, 3, options.side, options.side))
 
-    distance: images (n, *x) twice -> (n,); mean_pairwise: images (s, *x) -> mean distance between two of them.
-    """
-    mean_pairwise(samples[0, :2])  # what is only paid once, at the first call
-    cached, found = _timed([lambda x=x: mean_pairwise(x) for x in samples])
-    naive, expected = _timed([lambda x=x: _each_pair(x, distance) for x in samples[:num_naive]])
-    differences = [abs(a - b) / b for a, b in zip(found, expected, strict=False)]
-    return Pairs(naive, cached, len(samples), max(differences))
+    def mean_pairwise(x: Tensor) -> float:
+        return pairwise(embedded(x, embed)).sum().item() / (len(x) * (len(x) - 1))
+
+    result = compare_pairs(samples.clamp(-1, 1), network, mean_pairwise, min(options.naive, M))
+    say(in_words(result))
+    return {**asdict(result), "ratio": result.ratio, "side": options.side, "m": M, "s": S}
 
 
-def _timed(calls: Sequence[Callable[[], float]]) -> tuple[list[float], list[float]]:
-    seconds, values = [], []
-    for call in calls:
-        begin = time.process_time()
-        values.append(call())
-        seconds.append(time.process_time() - begin)
-    return seconds, values
-
-
-def _each_pair(x: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> float:
-    """Mean over unordered pairs: each image against all later ones, in one batch."""
-    sums = [distance(x[i : i + 1].expand_as(x[i + 1 :]), x[i + 1 :]).sum().item() for i in range(len(x) - 1)]
-    return 2 * sum(sums) / (len(x) * (len(x) - 1))
+def in_words(result: Pairs) -> str:
+    return (
+        f"Mean LPIPS (alex) between {S} samples, CPU-s per measurement: {in_range(result.cached)} from one pass per "
+        f"sample ({result.num_measurements} measurements), {in_range(result.naive)} from a pass per pair "
+        f"({len(result.naive)} of them). One pass per sample is {result.ratio:.0f} x faster "
+        f"({at_least(result.ratio, LEAST_SPEEDUP)}); the distances differ by at most {result.max_difference:.1e} of "
+        f"their value ({at_most(result.max_difference, MOST_DIFFERENCE)})."
+    )

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from bench.rng import stream
+from bench.core.rng import stream
 
 RESOLUTION = 1e-4  # data units per pixel: what differs by less is a tie (an 8-bit grey level is 8e-3)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.cli import UserError
+from bench.core.errors import UserError
 from bench.metrics.perceptual import VALUES_PER_PASS
 
 Extract = Callable[[Tensor], Tensor]  # images (n, *x) in [-1, 1] -> features (n, F), float64

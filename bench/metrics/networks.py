@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.catalogue import LPIPS, PERCEPTUAL
+from bench.core.catalogue import LPIPS, PERCEPTUAL
 from bench.metrics.metric import Metric
 
 IN_WORDS = {
@@ -57,7 +57,7 @@ def perceptual_id(name: str) -> str:
 
 
 def perceptual_metrics(name: str) -> tuple[Metric, ...]:
-    """The columns of a perceptual distance, named as in `bench.catalogue.PERCEPTUAL`."""
+    """The columns of a perceptual distance, named as in `bench.core.catalogue.PERCEPTUAL`."""
     id, what = perceptual_id(name), _in_words(name)
     return (
         Metric(f"{id}_mean", f"{what} between the mean of the samples and x_true", "lower", needs="operator"),

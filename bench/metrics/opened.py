@@ -9,20 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.catalogue import EXTRACTORS, LPIPS, PERCEPTUAL, Network, why_closed
+from bench.core.catalogue import EXTRACTORS, LPIPS, PERCEPTUAL, Network, why_closed
+from bench.core.weights import path_of
 from bench.metrics.extractors import Extract, open_extractor, open_inception, register
 from bench.metrics.metric import Metric
-from bench.metrics.networks import (
-    Numbers,
-    floor_metrics,
-    perceptual_id,
-    perceptual_metrics,
-    set_metrics,
-    why_no_set,
-)
+from bench.metrics.networks import Numbers, floor_metrics, perceptual_id, perceptual_metrics, set_metrics, why_no_set
 from bench.metrics.perceptual import Embed, classifier_embedding, load_lpips, lpips_embedding
 from bench.metrics.sets import Judge, make_judge
-from bench.weights import path_of
 
 BACKBONES = {"lpips-alex-v0.1": "alex", "lpips-vgg-v0.1": "vgg"}
 NOT_HELD_OUT = "n/a (no image was held out: the prior has them all)"

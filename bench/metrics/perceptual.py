@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.cli import UserError
+from bench.core.errors import UserError
 
 if TYPE_CHECKING:
     from lpips import LPIPS

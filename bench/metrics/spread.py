@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.core.types import Cap, Operator
 from bench.metrics.checks import EMPTY, FEWEST_FOR_CLUSTERS, LARGEST_SPLIT, NEIGHBOURS, SPLIT, WIDTH_OF_VENDI
 from bench.metrics.distances import RESOLUTION, distances
-from bench.types import Cap, Operator
 
 NOT_LINEAR = "n/a (operator is not linear)"
 TOO_LARGE = f"n/a (images of more than {LARGEST_SPLIT} values)"

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.artefacts import ArtefactError
-from bench.cli import UserError
+from bench.core.artefacts import ArtefactError
+from bench.core.errors import UserError
 from bench.plan.config import read_suite
 from bench.plan.folder import check_artefacts, claim, write_specs
 from bench.plan.suite import Suite

@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
-from bench.catalogue import EXTRACTORS, PERCEPTUAL, dataset_of
-from bench.cli import UserError
-from bench.compute import compute_fault
+from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, dataset_of
+from bench.core.compute import compute_fault
+from bench.core.errors import UserError
+from bench.core.registry import find, names, plugin_of
 from bench.plan.schema import Fault, one_of, schema_faults, shown
 from bench.plan.sources import Field, method_fields, searches, settings_fields
 
@@ -53,7 +54,13 @@ def prior_of(task: str) -> str:
 
 def module_of(method: str) -> str:
     """`dps` of `dps-n1000`."""
-    return method.partition("-")[0]
+    return plugin_of("method", method)
+
+
+def method_file(method: str) -> Path:
+    """The file of a row's method, whether it is there or not."""
+    module = module_of(method)
+    return find("method", module) or METHODS / f"{module}.py"
 
 
 def settings_of(content: Mapping[str, Any], task: str, method: str) -> dict:
@@ -171,7 +178,7 @@ def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
             if name not in content[kind]:
                 yield ("tune", kind), f"no such {kind[:-1]} here, {name}; {one_of(content[kind], name)}"
     for method in asked.get("methods", []):
-        module = METHODS / f"{module_of(method)}.py"
+        module = method_file(method)
         if not searches(module):
             yield ("tune", "methods"), f"{method} has nothing to tune: {module} declares no range in `search`"
 
@@ -202,9 +209,7 @@ def _prior_faults(prior: str, entry: Mapping[str, Any], content: Mapping[str, An
         yield from _teacher_faults(entry["teacher"], entry["dataset"], content["priors"], (*where, "teacher"))
 
 
-def _teacher_faults(
-    teacher: str, dataset: str, priors: Mapping[str, Any], where: Sequence[object]
-) -> Iterator[Fault]:
+def _teacher_faults(teacher: str, dataset: str, priors: Mapping[str, Any], where: Sequence[object]) -> Iterator[Fault]:
     """Whether a prior can teach another one of that dataset."""
     if teacher not in priors:
         yield where, f"no such prior here; {one_of(priors, teacher)}"
@@ -236,12 +241,12 @@ def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _method_faults(method: str, settings: Mapping[str, Any], where: Sequence[object]) -> Iterator[Fault]:
     module = module_of(method)
-    modules = sorted(p.stem for p in METHODS.glob("*.py") if not p.stem.startswith("_"))
+    modules = names("method")
     if module == RESERVED:
         yield where, f"{RESERVED!r} is the name of the floor's row in each table; choose another"
     elif module not in modules:
         yield where, f"no module {METHODS / module}.py; {one_of(modules, module)}"
-    yield from _settings_faults(settings, method_fields(METHODS / f"{module}.py"), METHODS / f"{module}.py", where)
+    yield from _settings_faults(settings, method_fields(method_file(method)), method_file(method), where)
 
 
 def _settings_faults(

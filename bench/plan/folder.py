@@ -12,8 +12,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.artefacts import ArtefactError, check, read_header, read_json, write_json
-from bench.cli import UserError
+from bench.core.artefacts import ArtefactError, check, read_header, read_json, write_json
+from bench.core.errors import UserError
 from bench.plan.suite import Suite
 
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behind when it is killed
@@ -80,7 +80,7 @@ def _rehearse(suite: Suite, specs: list[dict]) -> None:
     """In a process of its own: it imports torch and the methods, which this one does not."""
     if not specs:
         return
-    command = [sys.executable, "-m", "bench.rehearse"]
+    command = [sys.executable, "-m", "bench.plan.rehearse"]
     done = subprocess.run(command, input=json.dumps(specs), capture_output=True, text=True)
     if done.returncode != 0:  # a module that ends the process it is imported in: its runs will tell
         return

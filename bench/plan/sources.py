@@ -9,12 +9,14 @@ from functools import cache
 from pathlib import Path
 
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a syntax tree keeps statements
-NEUTRAL = {Path("bench", f"{name}.py") for name in ("artefacts", "cli", "provenance")}  # no number depends on them
+NEUTRAL = {
+    Path("bench", f"{name}.py") for name in ("core/artefacts", "core/errors", "core/provenance", "runtime/job")
+}  # no number depends on them
 
 
 @cache
 def sources_of(program: str) -> tuple[str, ...]:
-    """A program (`bench/fit.py`, `methods/dps.py`) with the files in bench/ that decide what it computes: its imports,
+    """A program (`bench/stages/prior.py`, `methods/dps.py`) with the files in bench/ that decide what it computes: its imports,
     theirs and so on, and the files of other kinds beside them, templates and lists."""
     found: set[Path] = set()
     todo = [Path(program)]
@@ -36,11 +38,17 @@ def imported_names(file: Path) -> set[str]:
         node = todo.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(part for part in (_package(file, node.level), node.module) if part)
+            names |= {f"{module}.{alias.name}" for alias in node.names}
         else:  # an expression holds no import: to skip them is several times as fast
             todo += [child for part in STATEMENTS for child in getattr(node, part, ())]
     return names
+
+
+def _package(file: Path, level: int) -> str:
+    """The package that a relative import of that level starts from; "" for an absolute one."""
+    return ".".join(file.parts[: len(file.parts) - level]) if level else ""
 
 
 def _is_beside(file: Path) -> bool:
@@ -62,9 +70,9 @@ def _parsed(text: str) -> ast.Module:
 
 @cache
 def _files(name: str) -> list[Path]:
-    """The files that Python loads for a dotted name inside bench."""
+    """The files that Python loads for a dotted name inside bench or methods."""
     parts = name.split(".")
-    if parts[0] != "bench":
+    if parts[0] not in ("bench", "methods"):
         return []
     prefixes = [Path(*parts[:length]) for length in range(2, len(parts) + 1)]
     candidates = [file for prefix in prefixes for file in (prefix / "__init__.py", prefix.with_suffix(".py"))]

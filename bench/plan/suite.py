@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
-from bench.compute import KEYS as COMPUTE_KEYS
-from bench.plan.config import FAMILIES, METHODS, PRIOR_KEYS, PUBLISHED, TASK_KEYS, module_of, prior_of, settings_of
+from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
+from bench.core.compute import KEYS as COMPUTE_KEYS
+from bench.plan.config import FAMILIES, PRIOR_KEYS, PUBLISHED, TASK_KEYS, method_file, module_of, prior_of, settings_of
 from bench.plan.sources import sources_of, trains
 
 FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
@@ -240,7 +240,7 @@ class Suite:
         return [f"{folder}/{file}" for file in TRAINING_FILES] if self._trains(method) else []
 
     def _trains(self, method: str) -> bool:
-        return trains(METHODS / f"{module_of(method)}.py")
+        return trains(method_file(method))
 
     def all_runs(self, file: str) -> list[str]:
         return [path for task in self.tasks for path in self.runs(task, file)]
@@ -251,12 +251,12 @@ class Suite:
         return [] if self.timing_only else [f"{self.root}/{file}" for file in files]
 
     def sources(self, verb: str) -> tuple[str, ...]:
-        """The source files that decide what `python -m bench.<verb>` computes; a change in one of them reruns it."""
-        return sources_of(f"bench/{verb}.py")
+        """The source files that decide what `python -m bench.stages.<rule>` computes; a change in one of them reruns it."""
+        return sources_of(f"bench/stages/{verb}.py")
 
     def method_sources(self, method: str) -> tuple[str, ...]:
         """The method's module and what it imports from bench."""
-        return sources_of(str(METHODS / f"{module_of(method)}.py"))
+        return sources_of(str(method_file(method)))
 
     @property
     def timings(self) -> list[str]:

@@ -13,9 +13,9 @@ from types import ModuleType
 
 import torch
 
-from bench.artefacts import ArtefactError, read_header, read_tensors
-from bench.devices import networks_of
-from bench.types import Prior
+from bench.core.artefacts import ArtefactError, read_header, read_tensors
+from bench.core.types import Prior
+from bench.runtime.devices import networks_of
 
 AGAIN = "delete the prior's folder and run the same command again"
 
@@ -29,9 +29,7 @@ def family_module(family: str) -> ModuleType:
     return importlib.import_module(f"bench.priors.{family}")
 
 
-def load_prior(
-    path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
-) -> Prior:
+def load_prior(path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu") -> Prior:
     """The prior stored at `.../<family>.safetensors`, with its teacher where it has one.
 
     Tensors get dtype and device; networks stay float32 inside.

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.types import Cap, Prior, Random
+from bench.core.types import Cap, Prior, Random
 
 NUM_WEIGHTS = 2**20  # at once; with more of them it takes longer, in memory that is fetched anew at every call
 

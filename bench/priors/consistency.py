@@ -14,16 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from bench.cli import UserError
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.types import Cap, Prior, Random
 from bench.priors import networks
 from bench.priors.distil import distil
 from bench.priors.pipeline import CONSISTENCY, Pipeline, open_pipeline, write_pipeline
 from bench.priors.preconditioning import ConsistencyMap
-from bench.rng import Rng
-from bench.types import Cap, Prior, Random
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bench.cli import UserError
-from bench.formulas.diffusion import heun, heun_step, karras_sigmas
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.types import Cap, Prior, Random
+from bench.numerics.diffusion import heun, heun_step, karras_sigmas
 from bench.priors import networks
 from bench.priors.edm import Diffusion
 from bench.priors.pipeline import CONSISTENCY, Pipeline, scheduler_of
 from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser, spread
-from bench.rng import Rng
-from bench.types import Cap, Prior, Random
 
 if TYPE_CHECKING:
     from bench.priors.consistency import Settings

@@ -13,12 +13,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.formulas.diffusion import heun, karras_sigmas
+from bench.core.rng import Rng
+from bench.core.types import Cap, Prior, Random
+from bench.numerics.diffusion import heun, karras_sigmas
 from bench.priors import networks
 from bench.priors.pipeline import EDM, Pipeline, open_pipeline, scheduler_of, write_pipeline
 from bench.priors.preconditioning import DDPMDenoiser, EDMDenoiser, denoiser_of, spread
-from bench.rng import Rng
-from bench.types import Cap, Prior, Random
 
 
 @dataclass(frozen=True)

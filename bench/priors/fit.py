@@ -7,8 +7,8 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from bench.core.rng import Rng
 from bench.priors.gmm import GMM
-from bench.rng import Rng
 
 
 def fit_gmm(

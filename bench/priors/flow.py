@@ -13,10 +13,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.formulas.nets import MLP, flatten_state
+from bench.core.rng import Rng
+from bench.core.types import Cap, Prior, Random
+from bench.numerics.nets import MLP, flatten_state
 from bench.priors import networks
-from bench.rng import Rng
-from bench.types import Cap, Prior, Random
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from bench.formulas.nets import flatten_state
+from bench.core.rng import Rng
+from bench.core.types import Prior, Random
+from bench.numerics.nets import flatten_state
 from bench.priors import networks
 from bench.priors.generator import Generator
-from bench.rng import Rng
-from bench.types import Prior, Random
 
 
 @dataclass(frozen=True)

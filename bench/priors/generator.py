@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from bench.core.types import Cap, Random
 from bench.priors import networks
-from bench.types import Cap, Random
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,4 +39,3 @@ class Generator:
     def decode(self, z: Tensor) -> Tensor:
         """(n, *z) -> (n, *x)."""
         return (self.network(z.float()).view(-1, *self.shape) + self.mean).to(z.dtype)
-

@@ -11,10 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.formulas.diffusion import rk4
+from bench.core.types import Cap, Prior, Random
+from bench.numerics.diffusion import rk4
 from bench.priors.pulls import Pulls, Score, log_joint, precisions, pulls
-from bench.types import Cap, Prior, Random
-
 
 ROWS_AT_ONCE = 512  # of a score; with more of them what is kept for the derivative does not stay in the cache
 

@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bench.formulas.nets import initialise, load_state
-from bench.rng import Rng
-from bench.types import Prior, Random
+from bench.core.rng import Rng
+from bench.core.types import Prior, Random
+from bench.numerics.nets import initialise, load_state
 
 
 def new(build: Callable[[], nn.Module], rng: Random, zero: Sequence[str] = ()) -> nn.Module:

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.artefacts import write_bytes
-from bench.cli import UserError
+from bench.core.artefacts import write_bytes
+from bench.core.errors import UserError
 from bench.priors.networks import frozen
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from bench.cli import UserError
+from bench.core.errors import UserError
 from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline
 
 

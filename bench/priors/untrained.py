@@ -15,15 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench.cli import UserError
-from bench.formulas.nets import initialise
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.types import Prior
+from bench.numerics.nets import initialise
 from bench.priors import networks
 from bench.priors.consistency import Consistency
 from bench.priors.edm import Diffusion
 from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, scheduler_of
 from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser
-from bench.rng import Rng
-from bench.types import Prior
 
 LIMITS = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}  # of the published consistency models
 HEAD = 64  # channels of an attention head
@@ -87,7 +87,10 @@ def unet_config(settings: Settings) -> dict[str, object]:
     chosen, levels = settings.chosen, range(len(settings.chosen.multipliers))
     channels = [round(settings.width * chosen.channels * multiplier) for multiplier in chosen.multipliers]
     kinds = ["Attn" if level in chosen.attention else "Resnet" for level in levels]
-    names = {"Attn": ("AttnDownBlock2D", "AttnUpBlock2D"), "Resnet": ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")}
+    names = {
+        "Attn": ("AttnDownBlock2D", "AttnUpBlock2D"),
+        "Resnet": ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"),
+    }
     groups = math.gcd(GROUPS, *channels)
     return {
         "sample_size": settings.pixels,
@@ -121,7 +124,9 @@ def fit(
     """Nothing is stored: weights come from a stream of random numbers whenever the prior is loaded."""
     side = data["train"].shape[-1]
     if side != settings.pixels:
-        raise UserError(f"{settings.architecture}: is for {settings.pixels} pixels, and the images have {side}; set side")
+        raise UserError(
+            f"{settings.architecture}: is for {settings.pixels} pixels, and the images have {side}; set side"
+        )
     return {}, {"num_parameters": networks.num_parameters(outline(settings))}
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench.formulas.nets import flatten_state
+from bench.core.rng import Rng
+from bench.core.types import Prior
+from bench.numerics.nets import flatten_state
 from bench.priors import networks
 from bench.priors.generator import Generator
-from bench.rng import Rng
-from bench.types import Prior
 
 
 @dataclass(frozen=True)

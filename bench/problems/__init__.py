@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
+from bench.problems.inverse_problem import PosteriorSampler, Problem
 from bench.problems.operators import (
     AveragePool,
     Blur,
@@ -16,7 +17,6 @@ from bench.problems.operators import (
     Saturate,
     Shape,
 )
-from bench.problems.problem import PosteriorSampler, Problem
 
 OPERATORS = {
     "denoise": Denoise,

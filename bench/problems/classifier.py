@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.artefacts import Json, read_tensors
-from bench.types import Random
+from bench.core.artefacts import Json, read_tensors
+from bench.core.types import Random
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bench.artefacts import ArtefactError, Json, read_tensors
-from bench.problems.exact import Conjugate, Enumeration
+from bench.core.artefacts import ArtefactError, Json, read_tensors
+from bench.problems.posteriors import Conjugate, Enumeration
 
 WITH_FORMULA = (Conjugate.kind, Enumeration.kind)
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.core.rng import Rng
+from bench.core.types import Cap, Problem
 from bench.problems.classifier import Classifier, RealFeatures, definition_of
+from bench.problems.inverse_problem import PosteriorSampler
 from bench.problems.operators import Shape, is_positive
-from bench.problems.problem import PosteriorSampler
-from bench.rng import Rng
-from bench.types import Cap, Problem
 
 NAME = "class"  # where the name of an operator would stand
 

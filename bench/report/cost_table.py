@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.artefacts import Json
-from bench.report.results import BASELINES, Suite
+from bench.core.artefacts import Json
+from bench.core.text import csv_text, rounded, shortened
 from bench.report.tables import Cell, Row, Table, made_by
-from bench.report.text import csv_text, rounded, shortened
+from bench.stats.results import BASELINES, Suite
 
 COLUMNS = ("task", "method", "m", "s", "seconds", "low", "high", "repeats", "cpu_share", "nfe", "nfe_vjp", "peak_bytes")
 COLUMNS += ("joules", "what", "reason")

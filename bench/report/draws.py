@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.artefacts import read_tensors
-from bench.report.results import in_words, num_measured, run_folder
+from bench.core.artefacts import read_tensors
+from bench.stats.results import in_words, num_measured, run_folder
 
 EXACT = "exact"
 

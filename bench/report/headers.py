@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.artefacts import Json
-from bench.report.results import Task
-from bench.report.text import shortened
+from bench.core.artefacts import Json
+from bench.core.text import shortened
+from bench.stats.results import Task
 
 IN_LATENTS = " in z"  # ends the kind of a reference that was made in the latents of a learned prior
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.core.text import latex, markdown
 from bench.report.tables import Cell, Row, Table
-from bench.report.text import latex, markdown
 
 _ARROWS = {"up": "↑", "down": "↓"}
 _LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.results import Suite
-from bench.report.sets import FLOOR
-from bench.report.statistics import Summary
+from bench.core.text import rounded, shortened
 from bench.report.tables import ROLES, Cell, Row, Table, definitions, made_by, ordered
-from bench.report.text import rounded, shortened
+from bench.stats.results import Suite
+from bench.stats.sets import FLOOR
+from bench.stats.summary import Summary
 
 FLOORS = {"train": "training images", "halves": "half of the held-out images"}
 KNOWN = ("fid", "kid", "precision", "recall", "density", "coverage")

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.report.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS, Comparison, resolution, tied
+from bench.core.text import rounded, shortened
 from bench.report.headers import task_header
-from bench.report.ranks import Ranking, rankings
-from bench.report.results import REFERENCE, Source, Suite, Task
-from bench.report.statistics import COSTS, EFFECTIVE, INTERVAL, Summary
-from bench.report.text import rounded, shortened
+from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS, Comparison, resolution, tied
+from bench.stats.ranks import Ranking, rankings
+from bench.stats.results import REFERENCE, Source, Suite, Task
+from bench.stats.summary import COSTS, EFFECTIVE, INTERVAL, Summary
 
 # metric -> what a good sampler does: goes up, goes down, or hits a value; the columns of each task's table
 COLUMNS = {

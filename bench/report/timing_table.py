@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.artefacts import Json
+from bench.core.artefacts import Json
+from bench.core.text import csv_text, shortened
 from bench.report.tables import Cell, Row, Table
-from bench.report.text import csv_text, shortened
 
 COLUMNS = (
     "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds", "low", "high", "seconds_per_sample", "ms_per_nfe",

@@ -7,7 +7,7 @@ import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.artefacts import ArtefactError
+from bench.core.artefacts import ArtefactError
 
 LARGEST_PLAIN = 50_000  # bytes of a file that is not compressed
 

@@ -10,22 +10,13 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from bench.artefacts import Json
+from bench.core.artefacts import Json
+from bench.core.text import rounded
+from bench.figures.pictures import SPREAD, UNOBSERVED, Picture, coloured, largest_spread, levels, pictures, sample_kinds
 from bench.report.draws import EXACT, Source, measurements, sources
-from bench.report.figures.pictures import (
-    SPREAD,
-    UNOBSERVED,
-    Picture,
-    coloured,
-    largest_spread,
-    levels,
-    pictures,
-    sample_kinds,
-)
 from bench.report.page.attachments import data_url
-from bench.report.results import REFERENCE, Suite, Task
 from bench.report.tables import DISTANCE
-from bench.report.text import rounded
+from bench.stats.results import REFERENCE, Suite, Task
 
 MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
 _GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not observed

@@ -10,14 +10,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.markers import MarkerStyle
 from PIL import Image
 
-from bench.report.beside import NO_PAIR, RULE, Beside, Words
-from bench.report.claims.ledger import RULE as RULE_OF_CLAIMS
-from bench.report.figures.style import INK, STAR, looks
+from bench.figures.style import INK, STAR, looks
+from bench.papers.beside import NO_PAIR, RULE, Beside, Words
+from bench.papers.claims.ledger import RULE as RULE_OF_CLAIMS
 from bench.report.markup import goal_text
 from bench.report.page.attachments import Attachment, attached, embedded_png, existing
 from bench.report.page.gallery import gallery
-from bench.report.results import REFERENCE, Suite
 from bench.report.tables import DISTANCE, Table
+from bench.stats.results import REFERENCE, Suite
 
 CAPTIONS = {
     "distance": "Sliced Wasserstein-2 distance between the samples of each method and exact posterior draws, mean and "

@@ -1,0 +1,72 @@
+"""What numbers are computed on and in: device and precision of a run, and what is done to its networks.
+
+Imports nothing heavy: the workflow checks these keys of a suite at each start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+KEYS = (
+    "device",
+    "precision",
+    "channels_last",
+    "compile",
+    "cuda_graphs",
+)  # of a suite and of a run's spec, where they are given
+
+
+@dataclass(frozen=True)
+class Compute:
+    """tf32: float32 whose matrix products and convolutions round their factors to 10 bits, on a GPU.
+
+    channels_last: networks keep the channels of a pixel beside one another, which saves convolutions a reordering.
+    cuda_graphs: compiled networks are replayed as CUDA graphs (torch's mode "reduce-overhead").
+    """
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["float64", "float32", "tf32", "bf16"] = "float64"
+    channels_last: bool = False
+    compile: bool = False
+    cuda_graphs: bool = False
+
+    def __post_init__(self) -> None:
+        fault = compute_fault(dataclasses.asdict(self))
+        if fault:
+            raise UserError(": ".join(fault))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of measurements, noise and samples: float64, or float32 for any other precision."""
+        import torch
+
+        return torch.float64 if self.precision == "float64" else torch.float32
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the record of a run; what is off is left out."""
+        options = {name: True for name in ("channels_last", "compile", "cuda_graphs") if getattr(self, name)}
+        return {"device": self.device, "precision": self.precision} | options
+
+
+def compute_of(spec: Mapping[str, Any]) -> Compute:
+    """What a run's spec says; what it leaves out has its default."""
+    return Compute(**{key: spec[key] for key in KEYS if key in spec})
+
+
+def compute_fault(asked: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Key and reason of what does not go together."""
+    on_cpu = asked.get("device", "cpu") == "cpu"
+    if asked.get("precision") == "tf32" and on_cpu:
+        return "precision", "tf32 is a mode of GPUs; with device: cpu take float32"
+    if asked.get("cuda_graphs") and (on_cpu or not asked.get("compile")):
+        return "cuda_graphs", "expected device: cuda and compile: true beside it"
+    return None

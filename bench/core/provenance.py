@@ -1,0 +1,56 @@
+"""Who, what and where of an artefact. Nothing here changes between two runs of the same code on the same machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("numpy", "torch")
+
+
+def _as_told(argument: str) -> str:
+    """A path as one from the repository, or without the folders of this machine that it lies in."""
+    path = Path(argument)
+    if not path.is_absolute():
+        return argument
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else f".../{path.name}"
+
+
+def provenance(device: str = "cpu", threads: int | None = None) -> dict:
+    """Commit, dirty flag, command, versions and device; goes into the header of each artefact."""
+    commit, dirty = git_state()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "command": " ".join(["python", "-m", _module(sys.argv[0]), *map(_as_told, sys.argv[1:])]),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "machine": platform.machine(),
+        "device": device,
+        "threads": threads,
+    }
+
+
+def git_state() -> tuple[str, bool | None]:
+    """The commit checked out and whether tracked or new source files differ from it."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit, bool(_git("status", "--porcelain", "--", ".", ":!results"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", None
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _module(path: str) -> str:
+    try:
+        relative = Path(path).resolve().relative_to(ROOT)
+    except ValueError:
+        return Path(path).name
+    return ".".join(relative.with_suffix("").parts).removesuffix(".__main__")

@@ -1,0 +1,102 @@
+"""Plug-ins by name: a file in the folder of its kind is its registration.
+
+A plug-in is `<name>.py`, or a package `<name>/` where it has parts of its own. `__all__` holds one name, that of a frozen
+dataclass whose fields are the plug-in's parameters. Files whose name starts with `_` are helpers, not plug-ins. In a
+suite `-` and `_` are the same in a plug-in's name, so `inpaint-box` is inpaint_box.py.
+
+Plug-ins are loaded by name, never imported by the code that calls them: a new one changes no input of any other job.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Literal, get_args
+
+Kind = Literal["dataset", "prior", "operator", "metric", "figure", "method"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PACKAGES: dict[str, str] = {kind: f"bench.{kind}s" for kind in KINDS} | {"method": "methods"}
+HELPERS = ("adapters",)  # packages inside a kind's folder that are no plug-ins
+PLUGINS = "POSTERIOR_BENCH_PLUGINS"  # environment variable: a folder with plug-ins of the user
+INSTALLED = Path(__file__).resolve().parents[2]  # the folder that holds bench/ and methods/
+
+
+def folders(kind: Kind) -> list[Path]:
+    """Return the folders of a kind, the user's own first, relative to the working directory where they lie in it.
+
+    The user's are `methods/`, `operators/`, ... in the folder that POSTERIOR_BENCH_PLUGINS names or, with an installed
+    copy, in the working directory.
+    """
+    installed = INSTALLED.joinpath(*PACKAGES[kind].split("."))
+    inside = installed.is_relative_to(Path.cwd())
+    own = Path(os.environ.get(PLUGINS) or ".") / PACKAGES[kind].rpartition(".")[2]
+    found = [own] if own.is_dir() and not (inside and PLUGINS not in os.environ) else []
+    return [*found, installed.relative_to(Path.cwd()) if inside else installed]
+
+
+def find(kind: Kind, name: str) -> Path | None:
+    """Return the file of a plug-in, for a package its `__init__.py`; None when there is none of that name."""
+    spellings = dict.fromkeys((name, name.replace("-", "_")))
+    for folder in folders(kind):
+        for stem in spellings:
+            for file in (folder / f"{stem}.py", folder / stem / "__init__.py"):
+                if file.is_file() and not stem.startswith("_"):
+                    return file
+    return None
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names of all plug-ins of a kind, sorted."""
+    files = [file for folder in folders(kind) for file in (*folder.glob("*.py"), *folder.glob("*/__init__.py"))]
+    return sorted({name_of(file) for file in files} - {""})
+
+
+def name_of(file: Path) -> str:
+    """Return the name of the plug-in in a file; "" for a helper."""
+    stem = file.parent.name if file.name == "__init__.py" else file.stem
+    return "" if stem.startswith("_") or stem in HELPERS else stem
+
+
+def plugin_of(kind: Kind, row: str) -> str:
+    """Return the plug-in that the name of a row starts with: `dps` for `dps-n1000`, the longest that there is.
+
+    A name that starts with no plug-in's is returned up to its first `-`.
+    """
+    parts = row.split("-")
+    for length in range(len(parts), 0, -1):
+        if find(kind, "-".join(parts[:length])):
+            return "-".join(parts[:length])
+    return parts[0]
+
+
+def load(kind: Kind, name: str) -> type:
+    """Return the class that a plug-in's file names in `__all__`; ValueError, one line, when it names none or several."""
+    file = find(kind, name)
+    if file is None:
+        raise ValueError(f"no {kind} {name}: there is no {name}.py in {' or '.join(map(str, folders(kind)))}")
+    module = import_file(file, f"{PACKAGES[kind]}.{name_of(file)}")
+    exported = getattr(module, "__all__", None)
+    single = isinstance(exported, (list, tuple)) and len(exported) == 1
+    cls = getattr(module, str(exported[0]), None) if single else None
+    if not isinstance(cls, type):
+        where = f"{PACKAGES[kind].rpartition('.')[2]}/{file.name}"
+        raise ValueError(f"__all__ is {exported} in {where}; expected exactly one name, that of its class")
+    return cls
+
+
+def import_file(file: Path, name: str):
+    """Return the module in a file, imported under a dotted name; packages may use relative imports."""
+    installed = INSTALLED.joinpath(*name.split("."))
+    if file.resolve() in (installed.with_suffix(".py"), installed / "__init__.py"):
+        return importlib.import_module(name)
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file.resolve()):
+        return sys.modules[name]
+    inside = [str(file.resolve().parent)] if file.name == "__init__.py" else None
+    spec = importlib.util.spec_from_file_location(name, file.resolve(), submodule_search_locations=inside)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+

@@ -1,0 +1,143 @@
+"""The vocabulary shared by priors, problems, methods and metrics.
+
+Shapes: n rows, m measurements, s samples per measurement, `*x` the shape of one image, `*y` of one measurement.
+Units: images live in [-1, 1]; `sigma` and `sigma_y` are standard deviations in those data units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import ClassVar, Literal, Protocol
+
+from torch import Tensor
+
+
+class Cap(Flag):
+    """What a method needs of prior and problem; a pair whose needs are not met is `n/a (needs ...)`."""
+
+    NONE = 0
+    DENOISER = auto()  # prior.denoise(x_t, sigma)
+    DECODER = auto()  # prior.decode(z)
+    DENSITY = auto()  # prior.log_prob(x)
+    GRAD = auto()  # log_likelihood and residual are differentiable in x
+    RESIDUAL = auto()  # problem.residual(x, y): the problem is an operator with additive noise
+    LINEAR = auto()  # problem.operator has an adjoint
+    SIMULATE = auto()  # problem.simulate(x, rng)
+    EXACT = auto()  # problem.sample_posterior(y, num_samples, rng)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Tuning range, uniform between `low` and `high`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Tuning range, uniform in the logarithm between `low` and `high`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Tuning range over a finite set."""
+
+    values: tuple
+
+
+Search = Mapping[str, Uniform | LogUniform | Choice]
+
+
+class Random(Protocol):
+    """Randomness of m measurements, one stream each (see `bench.core.rng.Rng`)."""
+
+    def __len__(self) -> int: ...  # m
+    def randn(self, shape: tuple[int, ...]) -> Tensor: ...  # (m, *shape)
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]: ...  # of randn(shape)
+    def rand(self, shape: tuple[int, ...]) -> Tensor: ...
+    def randint(self, high: int, shape: tuple[int, ...]) -> Tensor: ...
+    def only(self, i: int) -> Random: ...  # measurement i alone
+
+
+class Prior(Protocol):
+    """A generative model p(x). `caps` says which of denoise, decode and log_prob it offers."""
+
+    caps: Cap
+    shape: tuple[int, ...]
+    latent_shape: tuple[int, ...]
+    sigma_range: tuple[float, float]
+    decode_nfe: int  # rows through the network per decoded row
+    sample_nfe: int  # rows through the network per prior draw; 0 where draws need none
+
+    def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
+    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor: ...  # (n, *x), () or (n,) -> (n, *x)
+    def decode(self, z: Tensor) -> Tensor: ...  # (n, *z) -> (n, *x)
+    def log_prob(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n,), in nats
+
+
+class Operator(Protocol):
+    """Measurement operator A. `y` carries what differs between measurements (a mask); the others need none."""
+
+    linear: ClassVar[bool]
+
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...  # (n, *x), (n, *y) -> (n, *clean)
+    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor: ...  # -> (n, *x); if linear
+
+
+class Problem(Protocol):
+    """What is known of y given x. All tensors are row by row: x (n, *x) and y (n, *y)."""
+
+    caps: Cap
+    sigma_y: float
+    operator: Operator
+
+    def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n,), up to a constant
+    def residual(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n, *clean): y - A(x), zero where nothing was observed
+    def simulate(self, x: Tensor, rng: Random) -> Tensor: ...  # (n, *x) -> (n, *y)
+    def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...  # (m, s, *x)
+
+
+Joint = Literal["independent", "chain", "coupled"]
+
+
+class Method(Protocol):
+    """A frozen dataclass whose fields are its hyperparameters.
+
+    `joint` tells how the samples of one measurement hang together: "independent" ones may be computed in chunks,
+    states of `num_chains` chains (state t of chain c is sample t * num_chains + c) and coupled particles may not.
+    `prior.caps` and `problem.caps` show a method what it declares in `needs` and `uses`, and nothing else.
+    """
+
+    needs: ClassVar[Cap]
+    search: ClassVar[Search]
+    uses: ClassVar[Cap]  # what it also uses where it is there, asking `problem.caps`; may be left out: nothing
+    joint: ClassVar[Joint]  # may be left out: independent
+    tiny: ClassVar[Mapping[str, object]]  # settings at which it takes a second, for tests; may be left out: defaults
+
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor: ...
+
+
+State = dict[str, Tensor]  # flat and finite, on the CPU, floating-point numbers, integers or bools; {} is a state
+
+
+class Trainable(Protocol):
+    """A method that pays first. All that stands under `Method` holds for it, too.
+
+    `train` sees no measurement of the task: it makes its own, `x = prior.sample(n, rng)[0]` and
+    `y = problem.simulate(x, rng)`. Its rng holds one stream, so `rng.randn(shape)` is (1, *shape); networks are
+    initialised from it as well. What it returns is stored, and handed to `sample` as it was stored, for all its calls.
+    """
+
+    needs: ClassVar[Cap]
+    search: ClassVar[Search]
+
+    def train(self, prior: Prior, problem: Problem, *, rng: Random) -> State: ...
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: State
+    ) -> Tensor: ...  # leaves `state` as it is

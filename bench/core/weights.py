@@ -1,0 +1,145 @@
+"""Weights of published networks, which no package ships: `python -m bench.core.weights fetch | check [network ...]`.
+
+They lie where torch.hub keeps them, $TORCH_HOME/hub/checkpoints, so that a file which torchvision or torch-fidelity
+fetched before is used, and one that was copied there by hand is enough on a machine without network.
+
+Each file is pinned by its sha256. The first eight digits are its publisher's, who puts them at the end of the file's
+name, and torch.hub checks no more; the whole hash is what many independent projects have published of their downloads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import UserError
+from bench.runtime.job import run
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights: its name, where it is published, its sha256, and what it is for."""
+
+    file: str
+    url: str
+    sha256: str
+    purpose: str
+
+
+WEIGHTS = {
+    "alexnet": Weights(
+        "alexnet-owt-7be5be79.pth",
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        "backbone of lpips-alex-v0.1",
+    ),
+    "vgg16": Weights(
+        "vgg16-397923af.pth",
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        "backbone of lpips-vgg-v0.1",
+    ),
+    "inception": Weights(
+        "weights-inception-2015-12-05-6726825d.pth",
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        "features of FID and KID on natural images",
+    ),
+}
+
+
+def folder() -> Path:
+    """Where torch.hub keeps weights, without an import of torch."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+
+
+def missing(name: str) -> str:
+    """What is missing, where it belongs and how to get it, in one line; "" where it is there."""
+    weights = WEIGHTS[name]
+    if (folder() / weights.file).is_file():
+        return ""
+    return (
+        f"weights absent: {weights.file} ({weights.purpose}) belongs into {folder()}; "
+        f"run python -m bench.core.weights fetch {name}, or copy the file there from {weights.url}"
+    )
+
+
+def why_absent(name: str) -> str:
+    """The reason of an empty cell, without a path of this machine; "" where the weights are there."""
+    return missing(name) and f"n/a (weights absent: {WEIGHTS[name].file}; python -m bench.core.weights fetch {name})"
+
+
+def path_of(name: str) -> Path:
+    """The file, once its hash was checked. UserError, one line, when it is missing or another one."""
+    fault = missing(name) or _another(name)
+    if fault:
+        raise UserError(fault)
+    return folder() / WEIGHTS[name].file
+
+
+def check(names: Sequence[str]) -> None:
+    """Print a line for each network; exit status 1 when one is missing or not what its pin says."""
+    faults = {name: missing(name) or _another(name) for name in names}
+    for name, fault in faults.items():
+        print(f"{name}: {fault or f'{folder() / WEIGHTS[name].file} is there, sha256 as pinned'}")
+    if any(faults.values()):
+        sys.exit(1)
+
+
+def fetch(names: Sequence[str]) -> None:
+    """Download what is missing, then check all."""
+    for name in names:
+        if missing(name):
+            _download(WEIGHTS[name])
+    check(names)
+
+
+def _download(weights: Weights) -> None:
+    """To a temporary name first; torch.hub renames it once its hash was checked."""
+    from torch.hub import download_url_to_file
+
+    folder().mkdir(parents=True, exist_ok=True)
+    print(f"{weights.url} -> {folder()}", flush=True)
+    try:
+        download_url_to_file(weights.url, str(folder() / weights.file), weights.sha256, progress=sys.stderr.isatty())
+    except (OSError, RuntimeError) as error:  # no network; another hash
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"{weights.file}: could not be fetched ({why}); copy it into {folder()} from {weights.url}"
+        ) from None
+
+
+def _another(name: str) -> str:
+    """What is wrong with a file that is there; "" when its sha256 is as pinned."""
+    weights = WEIGHTS[name]
+    path = folder() / weights.file
+    with path.open("rb") as f:
+        found = hashlib.file_digest(f, "sha256").hexdigest()
+    if found == weights.sha256:
+        return ""
+    return (
+        f"{path}: its sha256 begins with {found[:12]}, expected {weights.sha256[:12]} (truncated or another file?); "
+        f"delete it and run python -m bench.core.weights fetch {name}"
+    )
+
+
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.core.weights", description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["fetch", "check"])
+    parser.add_argument("networks", nargs="*", metavar="network", help=f"{', '.join(WEIGHTS)}; all by default")
+    options = parser.parse_args(arguments)
+    names = options.networks or list(WEIGHTS)
+    for name in names:
+        if name not in WEIGHTS:
+            raise UserError(f"weights: expected one of {', '.join(WEIGHTS)}, got {name!r}")
+    {"fetch": fetch, "check": check}[options.what](names)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,115 @@
+"""Seconds and peak memory at 1, 2, 4 and 8 times as many measurements, samples, and pixels along a side.
+
+Each cell is a process of its own, so that none finds memory that an earlier one left; what a run draws goes through the
+network in chunks, as in the workflow.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from bench.core.artefacts import Json
+from bench.cost.common import Options, Say, cpu_seconds
+from bench.cost.subjects import DIGITS, inpainting, measurements, new_unet, untrained
+from bench.runtime.job import keep_memory
+from bench.runtime.run_method import load_method, sample
+from bench.runtime.stopwatch import peak, reset_peak
+
+TIMES = (1, 2, 4, 8)
+ROWS_PER_CHUNK = 64
+METHODS = {
+    "dps": {"num_steps": 21},
+    "latent_langevin": {"num_chains": 8, "num_adam": 2, "num_warmup": 4, "num_adapt": 2, "thin": 2},
+}
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Size:
+    """Measurements, samples of each, and pixels along a side of an image."""
+
+    m: int = 2
+    s: int = 8
+    side: int = 8
+
+
+@dataclass(frozen=True)
+class Cell:
+    """CPU seconds of a run, and bytes that it had resident at most beyond what stood before."""
+
+    seconds: float
+    peak: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What runs read of a task's observations."""
+
+    x_true: torch.Tensor
+    y: torch.Tensor
+    image_id: torch.Tensor
+
+
+def measure(options: Options, say: Say) -> Json:
+    """Ratios to 1x; only one of the three grows at a time."""
+    found: Json = {"rows_per_chunk": ROWS_PER_CHUNK, "base": asdict(Size()), "settings": METHODS}
+    say(f"From {in_words(Size())}, {ROWS_PER_CHUNK} rows in a chunk; UNet {DIGITS['channels']}, one thread.")
+    for module in METHODS:
+        found[module] = {what: row(module, what, say) for what in ("m", "s", "side")}
+    return found
+
+
+def row(module: str, what: str, say: Say) -> list[Json]:
+    sizes = [replace(Size(), **{what: times * asdict(Size())[what]}) for times in TIMES]
+    cells = [apart(module, size) for size in sizes]
+    say(f"{module:16} {what:5}" + "".join(f"  {part}" for part in parts(cells)))
+    return [{**asdict(size), **asdict(cell)} for size, cell in zip(sizes, cells, strict=True)]
+
+
+def parts(cells: list[Cell]) -> list[str]:
+    """What 1x took, and the ratios to it."""
+    first = cells[0]
+    begin = f"1x: {first.seconds:.2f} CPU-s, {first.peak / MEGABYTE:.0f} MB"
+    return [begin] + [
+        f"{times}x: seconds x {cell.seconds / first.seconds:.2f}, memory x {cell.peak / max(first.peak, 1):.2f}"
+        for times, cell in zip(TIMES[1:], cells[1:], strict=True)
+    ]
+
+
+def apart(module: str, size: Size) -> Cell:
+    """The cell, in a process that has torch imported and has done nothing yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "diffusers.models.unets.unet_2d"])
+    with context.Pool(1) as pool:
+        return pool.apply(cell, (module, size))
+
+
+def cell(module: str, size: Size) -> Cell:
+    """After a run on one image, which pays for what is only paid once."""
+    keep_memory()
+    torch.set_num_threads(1)
+    device = torch.device("cpu")
+    draw(module, Size(1, 1, size.side))
+    reset_peak(device)
+    before = peak(device)["resident"]
+    seconds = draw(module, size)
+    return Cell(seconds, peak(device)["resident"] - before)
+
+
+def draw(module: str, size: Size) -> float:
+    """CPU seconds of drawing all samples of a run, chunk by chunk."""
+    shape = (1, size.side, size.side)
+    prior = untrained(new_unet(**{**DIGITS, "shape": shape}))
+    problem = inpainting(shape)
+    y = measurements(prior, problem, size.m)
+    task = Task(torch.zeros(size.m, *shape, dtype=y.dtype), y, torch.arange(size.m))
+    method = load_method(module, METHODS[module])
+    spec = {"task": "cost", "seed": 0, "num_samples": size.s, "rows_per_chunk": ROWS_PER_CHUNK}
+    return cpu_seconds(lambda: sample(method, prior, problem, task, spec))
+
+
+def in_words(size: Size) -> str:
+    return f"m = {size.m}, s = {size.s}, {size.side} x {size.side} pixels"

@@ -1,0 +1,136 @@
+"""The share of a whole workflow's CPU seconds that is not spent in sampling, training and metrics.
+
+The suite is run from nothing, in a folder of its own that is removed afterwards. All its processes are counted, those
+that outlive their parents too; each command writes down how long its own work took (`bench/runtime/job.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.core.artefacts import Json
+from bench.core.errors import UserError
+from bench.core.provenance import ROOT
+from bench.cost.common import Options, Say, at_most
+from bench.runtime.job import WORK_LOG
+
+MOST = 0.2
+WORK = ("fit", "teach", "train", "reference", "sample", "evaluate", "clock")  # sampling, training and metrics
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+
+
+@dataclass(frozen=True)
+class Orchestration:
+    """CPU seconds of a workflow with all its processes, and of that the commands' own work, by command."""
+
+    total: float
+    commands: dict[str, float]
+    num_commands: int
+
+    @property
+    def work(self) -> float:
+        return sum(seconds for name, seconds in self.commands.items() if name in WORK)
+
+    @property
+    def share(self) -> float:
+        """Of the workflow's CPU seconds outside sampling, training and metrics."""
+        return 1 - self.work / self.total
+
+    @property
+    def others(self) -> float:
+        """CPU seconds in no command's work: Snakemake, planning, starts and imports."""
+        return self.total - sum(self.commands.values())
+
+
+def measure(options: Options, say: Say) -> Json:
+    result = of_suite(options.suite, options.cores)
+    for line in in_words(options.suite, options.cores, result):
+        say(line)
+    return {"suite": options.suite, "cores": options.cores, **asdict(result), "share": result.share}
+
+
+def of_suite(suite: str, cores: int) -> Orchestration:
+    """Run `snakemake all` of a suite from nothing."""
+    name = f"cost-{suite}"
+    results = ROOT / "results" / name
+    shutil.rmtree(results, ignore_errors=True)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file, log = Path(folder, f"{name}.yaml"), Path(folder, "work")
+            file.write_text(renamed(suite, name))
+            log.touch()
+            command = ["snakemake", "--cores", str(cores), "all", "--config", f"suite={file}"]
+            total = cpu_of(lambda: called(command, log))
+            return result_of(total, log.read_text())
+    finally:
+        shutil.rmtree(results, ignore_errors=True)
+
+
+def called(command: Sequence[str], log: Path) -> None:
+    """Run it with each command adding to `log`; UserError with the end of its output where it fails."""
+    environment = {**os.environ, WORK_LOG: str(log)}
+    python, output = [sys.executable, "-m", *command], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(python, cwd=ROOT, env=environment, text=True, **output)
+    if done.returncode != 0:
+        last = [line for line in done.stdout.splitlines() if line.strip()][-1:]
+        raise UserError(f"{' '.join(command)}: ended with status {done.returncode}: {' '.join(last)}")
+
+
+def renamed(suite: str, name: str) -> str:
+    """The suite's file with another name: its results go into another folder."""
+    path = ROOT / "config" / f"{suite}.yaml"
+    if not path.is_file():
+        raise UserError(f"--suite {suite}: {path.relative_to(ROOT)} does not exist; expected the name of a suite")
+    lines = path.read_text().splitlines(keepends=True)
+    return "".join(f"name: {name}\n" if line.startswith("name:") else line for line in lines)
+
+
+def result_of(total: float, log: str) -> Orchestration:
+    """From what the commands wrote down, a line `<command> <spec> <CPU seconds>` each."""
+    commands: dict[str, float] = {}
+    lines = log.splitlines()
+    for line in lines:
+        name, *_, seconds = line.split()
+        commands[name] = commands.get(name, 0.0) + float(seconds)
+    return Orchestration(total, commands, len(lines))
+
+
+def cpu_of(work: Callable[[], object]) -> float:
+    """CPU seconds, user and system, of all processes that `work` starts and of those that they start.
+
+    Who outlives its parent, as the server that forks jobs, becomes a child of this process: for Linux only.
+    """
+    if sys.platform != "linux":
+        raise UserError("orchestration: processes that outlive their parents can be counted on Linux only")
+    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+    work()
+    with contextlib.suppress(ChildProcessError):  # there are none left
+        while True:
+            os.wait()
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
+
+
+def in_words(suite: str, cores: int, result: Orchestration) -> list[str]:
+    ranked = sorted(result.commands.items(), key=lambda item: -item[1])
+    lines = [f"{name:10} {seconds:8.1f} CPU-s" + ("" if name in WORK else "  *") for name, seconds in ranked]
+    starts = f"Snakemake, planning, and the starts of {result.num_commands} commands"
+    lines.append(f"{'others':10} {result.others:8.1f} CPU-s  *  {starts}")
+    return [
+        f"snakemake --cores {cores} all, suite {suite}, from nothing: {result.total:.1f} CPU-s in all its processes.",
+        *lines,
+        f"Share outside sampling, training and metrics (*): {100 * result.share:.1f} % "
+        f"({at_most(100 * result.share, 100 * MOST)}); without data, tables and figures: "
+        f"{100 * result.others / result.total:.1f} %.",
+    ]

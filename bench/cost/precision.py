@@ -1,0 +1,149 @@
+"""`python -m bench.cost.precision results/<suite>/specs/runs/<task>/<method>/seed<k>.json ...`: what rounding does to a run.
+
+Each run is drawn again in every precision, with the same random numbers: how far network calls and samples are from
+those of the first precision, and how far the samples are from the exact ones. Chains that accept or refuse by a hair go
+other ways, so their samples differ while their distance to the exact ones need not. Networks are float32 in float64,
+too. Options: --precisions, --device cuda, --measurements N (the first ones), --out FILE without its ending (FILE.json
+and FILE.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import Json, read_json, read_tensors, write_bytes, write_json
+from bench.core.compute import Compute
+from bench.core.errors import UserError
+from bench.core.provenance import provenance
+from bench.core.rng import Rng
+from bench.core.text import markdown
+from bench.core.types import Cap, Prior
+from bench.metrics.distances import projected, sliced_wasserstein2
+from bench.priors import load_prior, prior_path
+from bench.problems.measurements import first, problem_of, read_observations
+from bench.problems.posteriors import exact_posterior
+from bench.runtime.devices import computing, networks_of, prepared
+from bench.runtime.job import run
+from bench.runtime.run_method import load_method, refuse_unmet, sample
+from bench.runtime.stopwatch import machine, synchronise
+
+SIGMAS = (0.1, 1.0, 10.0)
+HEADS = ("run", "precision", "networks", "call: RMS", "call: largest", "samples: RMS", "samples: largest")
+HEADS += ("distance to exact", "change of it", "seconds")
+
+
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.cost.precision", description=__doc__.splitlines()[0])
+    parser.add_argument("specs", nargs="+", help="of runs whose suite is complete")
+    parser.add_argument("--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--measurements", type=int, default=4, help="of each task, the first ones")
+    parser.add_argument("--out", type=Path, help="also write FILE.json and FILE.md")
+    options = parser.parse_args(arguments)
+    names = options.precisions or ["float64", "float32", *(["tf32"] if options.device == "cuda" else []), "bf16"]
+    rows: list[Json] = []
+    for path in options.specs:
+        spec = read_json(path)
+        if spec.get("trains"):
+            raise UserError(f"{path}: {spec['method']} is trained, and this draws samples only; name another run")
+        rows += compared(spec, [Compute(options.device, name) for name in names], options.measurements)
+        print("\n".join(line(row) for row in rows[-len(names) :]), flush=True)
+    if options.out:
+        where = {"measurements": options.measurements, "machine": machine(torch.device(options.device))}
+        made = provenance(options.device, torch.get_num_threads())
+        write_json(options.out.with_suffix(".json"), {"rows": rows, **where, "provenance": made})
+        write_bytes(options.out.with_suffix(".md"), page(rows, where, made).encode())
+
+
+def compared(spec: Json, computes: list[Compute], num_measurements: int) -> list[Json]:
+    """A row for each precision; differences are from the first one."""
+    found = [drawn(spec, compute, num_measurements) for compute in computes]
+    (calls, samples, distances, *_), rows = found[0], []
+    for compute, (other_calls, other_samples, other_distances, count, seconds) in zip(computes, found, strict=True):
+        change = other_distances - distances
+        row = {"task": spec["task"], "method": spec["method"], "precision": compute.precision, "networks": count}
+        row |= {"call": difference(other_calls, calls), "samples": difference(other_samples, samples)}
+        row |= {"sw2-128": other_distances.mean().item(), "change": change.mean().item()}
+        row |= {"change_standard_error": change.std().item() / len(change) ** 0.5, "seconds": seconds}
+        rows.append(row)
+    return rows
+
+
+def drawn(spec: Json, compute: Compute, num_measurements: int) -> tuple[Tensor, Tensor, Tensor, int, float]:
+    """Outputs of network calls, samples, their distances to the exact ones (m,), number of networks, seconds."""
+    folder = Path(spec["root"]) / "tasks" / spec["task"]
+    with computing(compute) as device:
+        everything = read_observations(folder / "observations.safetensors", compute.dtype, device)
+        observations = first(everything, num_measurements)
+        file = prior_path(spec["root"], spec["prior"], spec["family"])
+        prior = prepared(load_prior(file, compute.dtype, device), compute)
+        plain = problem_of(everything.header, prior.shape, device=device)
+        posterior = exact_posterior(prior, plain)
+        problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None, device)
+        method = load_method(spec["module"], spec["settings"])
+        refuse_unmet(method, prior, problem)
+        begin = time.perf_counter()
+        x = sample(method, prior, problem, observations, spec).cpu().double()
+        synchronise(device)
+        seconds = time.perf_counter() - begin
+        calls = network_calls(prior, observations.x_true).cpu().double()
+    exact = read_tensors(folder / "exact.safetensors")[0]
+    reference = exact.get("teacher_a", exact["x_a"])[: len(x)].double()
+    distances = sliced_wasserstein2(projected(x.flatten(2)), projected(reference.flatten(2)))
+    return calls, x, distances, len(networks_of(prior)), seconds
+
+
+@torch.no_grad()
+def network_calls(prior: Prior, x_true: Tensor) -> Tensor:
+    """E[x | x_t] at SIGMAS, where there is a denoiser, and decoded noise, where there is a decoder: (calls, m, *x)."""
+    m, outputs = len(x_true), []
+    rng = Rng(("precision", "noise"), range(m), range(0), x_true.dtype, x_true.device, drawn=torch.float64)
+    if Cap.DENOISER in prior.caps:
+        for sigma in SIGMAS:
+            outputs.append(prior.denoise(x_true + sigma * rng.randn(prior.shape), torch.tensor(sigma).to(x_true)))
+    if Cap.DECODER in prior.caps:
+        outputs.append(prior.decode(rng.randn(prior.latent_shape)))
+    return torch.stack(outputs)
+
+
+def difference(x: Tensor, y: Tensor) -> Json:
+    apart = (x - y).abs()
+    return {"rms": apart.square().mean().sqrt().item(), "largest": apart.max().item()}
+
+
+def cells(row: Json) -> list[str]:
+    change = f"{row['change']:+.1e} ± {row['change_standard_error']:.0e}"
+    numbers = [f"{row[what][of]:.1e}" for what in ("call", "samples") for of in ("rms", "largest")]
+    name = f"{row['task']}: {row['method']}"
+    facts = [name, row["precision"], str(row["networks"])]
+    return [*facts, *numbers, f"{row['sw2-128']:.4f}", change, f"{row['seconds']:.1f}"]
+
+
+def line(row: Json) -> str:
+    return "; ".join(f"{head} {cell}" for head, cell in zip(HEADS, cells(row), strict=True))
+
+
+def page(rows: list[Json], where: Json, made: Json) -> str:
+    table = [list(HEADS), [":--", ":--", *["--:"] * (len(HEADS) - 2)], *(map(markdown, cells(row)) for row in rows)]
+    ran = ", ".join(str(value) for value in where["machine"].values())
+    notes = [
+        f"{where['measurements']} measurements of each task. Differences, in data units, from the first precision of a "
+        "run on the same random numbers; networks are float32 in all but bf16. A prior without networks is computed in "
+        "closed form, in float32 where bf16 is asked for.",
+        "Distance: sliced Wasserstein-2 with 128 directions, mean over measurements, to draws of the exact posterior; "
+        "where the prior is a map distilled from one whose posterior is exact, to that one's; else to the reference. "
+        "Change: from the first precision, mean and standard error over measurements.",
+        f"Made by `{made['command']}` at {made['commit'][:12]}, torch {made['versions']['torch']}, {made['threads']} "
+        f"thread, on {ran}. Seconds are of the wall, beside other work: for orientation only.",
+    ]
+    lines = ["# Precision", "", *("| " + " | ".join(row) + " |" for row in table), "", *(f"- {note}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,99 @@
+"""Whether two runs of the clock agree: every timed run of a suite is timed twice, with all visits.
+
+Two times of a cell agree where their printed spreads have a point in common.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.core.artefacts import Json, read_json, write_json
+from bench.core.errors import UserError
+from bench.core.provenance import ROOT
+from bench.cost.common import Options, Say, at_least
+from bench.stages.pool import pooled
+from bench.stats.results import run_folder
+
+LEAST = 0.9  # of the cells
+
+Spread = tuple[float, float, float]  # seconds: lower end, median, upper end
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Seconds of one call, twice."""
+
+    name: str
+    first: Spread
+    second: Spread
+
+    @property
+    def agrees(self) -> bool:
+        return max(self.first[0], self.second[0]) <= min(self.first[2], self.second[2])
+
+
+def measure(options: Options, say: Say) -> Json:
+    results = ROOT / "results" / options.suite
+    if not (results / "specs" / "clock").is_dir():
+        raise UserError(f"--suite {options.suite}: no results/{options.suite}/specs/clock; run a suite with a clock")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(results, Path(folder, "suite")))
+        specs = sorted((copy / "specs" / "clock").rglob("*.json"))
+        for spec in specs:
+            content = {key: value for key, value in read_json(spec).items() if key != "sha256"}
+            write_json(spec, content | {"root": str(copy)})
+        first, second = (timings(specs, f"{number} run") for number in ("first", "second"))
+    cells = [cell for pair in zip(first, second, strict=True) for cell in cells_of(*pair)]
+    for line in in_words(cells):
+        say(line)
+    share = sum(cell.agrees for cell in cells) / len(cells)
+    return {"suite": options.suite, "share": share, "cells": [asdict(cell) for cell in cells]}
+
+
+def timings(specs: Sequence[Path], words: str) -> list[Json]:
+    """What the clock finds out about each run: visits in turns, as in the workflow."""
+    found: dict[Path, list[Json]] = {spec: [] for spec in specs}
+    for visit in range(read_json(specs[0])["clock"].get("visits", 1)):
+        for spec in specs:
+            content = read_json(spec)
+            name = f"{content['task']} {content['method']}"
+            print(f"{words}, visit {visit + 1}: {name}", file=sys.stderr, flush=True)
+            command = [sys.executable, "-m", "bench.stages.clock", str(spec), str(visit + 1)]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise UserError(f"bench.stages.clock {name}: {done.stderr.strip().splitlines()[-1]}")
+            folder = run_folder(Path(content["root"]), *(content[key] for key in ("task", "method", "seed")))
+            found[spec].append(read_json(folder / "visits" / f"{visit + 1}.json"))
+    return [pooled(visits) for visits in found.values()]
+
+
+def cells_of(first: Json, second: Json) -> list[Cell]:
+    """The cells that both have: those of the curve, and the batch with the most samples per second if it is one."""
+    found = [{(cell["m"], cell["s"]): cell for cell in (*x.get("curve", []), *best(x))} for x in (first, second)]
+    names = [key for key in found[0] if key in found[1]]
+    about = f"{first['task']} {first['method']}"
+    return [Cell(f"{about}, m = {m}, s = {s}", *(spread(x[m, s]) for x in found)) for m, s in names]
+
+
+def best(timing: Json) -> list[Json]:
+    return [timing["throughput"]] if timing.get("throughput") else []
+
+
+def spread(cell: Json) -> Spread:
+    return cell["low"], cell["median"], cell["high"]
+
+
+def in_words(cells: list[Cell]) -> list[str]:
+    lines = []
+    for cell in cells:
+        times = [f"{median:.4g} s [{low:.4g}, {high:.4g}]" for low, median, high in (cell.first, cell.second)]
+        lines.append(f"{cell.name:48} {times[0]:34} {times[1]:34} {'agree' if cell.agrees else 'DIFFER'}")
+    agreeing = sum(cell.agrees for cell in cells)
+    words = f"{agreeing} of {len(cells)} cells agree within their spread"
+    return [*lines, f"{words}: {agreeing / len(cells):.2f} ({at_least(agreeing / len(cells), LEAST)})."]

@@ -1,0 +1,85 @@
+"""The networks that are asked what they cost, and measurements for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.rng import Rng
+from bench.core.types import Prior
+from bench.cost.common import Say, cpu_seconds
+from bench.datasets import load
+from bench.numerics.nets import initialise
+from bench.priors import load_prior, networks
+from bench.priors.consistency import Consistency
+from bench.priors.edm import Diffusion
+from bench.priors.fit import fit_gmm
+from bench.priors.gmm import GMM
+from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, scheduler_of
+from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser
+from bench.problems import make_problem
+from bench.problems.inverse_problem import Problem
+
+LIMITS = {"sigma_min": 0.002, "sigma_max": 20.0, "sigma_data": 0.5}
+DIGITS = {"shape": (1, 8, 8), "channels": (16, 16), "layers_per_block": 0}  # the network of edm and consistency
+LARGE = {"shape": (3, 32, 32), "channels": (32, 64), "layers_per_block": 1}
+
+
+def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int) -> nn.Module:
+    """A UNet with random weights, which cost what trained ones do; its last layer is not zero."""
+    rng = Rng(("cost", "network", *shape), (0,), dtype=torch.float32)
+    unet = networks.frozen(networks.new_unet(shape, channels, layers_per_block, rng))
+    initialise(unet.conv_out, rng, gain=0.1)
+    return unet
+
+
+def untrained(unet: nn.Module) -> Consistency:
+    """A denoiser and a one-step decoder that both call `unet`."""
+    teacher = Diffusion(EDMDenoiser(Pipeline(unet, scheduler_of(EDM, LIMITS))), num_ode_steps=10)
+    scheduler = scheduler_of(CONSISTENCY, {**LIMITS, "clip_denoised": False})
+    return Consistency(ConsistencyMap(Pipeline(unet, scheduler)), num_steps=1, teacher=teacher)
+
+
+def digits(priors: Path, say: Say) -> Prior:
+    """The default suite's `consistency` with its teacher's denoiser; such networks untrained where it is missing."""
+    path = priors / "consistency" / "consistency.safetensors"
+    if path.is_file():
+        return load_prior(path)
+    say(f"{path} is missing (the workflow makes it): such networks with random weights, which cost the same.")
+    return untrained(new_unet(**DIGITS))
+
+
+def gmm(priors: Path, say: Say) -> GMM:
+    """The default suite's mixture; one that is fitted now where it is missing."""
+    path = priors / "gmm" / "gmm.safetensors"
+    if path.is_file():
+        return load_prior(path)
+    say(f"{path} is missing (the workflow makes it): a mixture of 20 components is fitted now.")
+    return fit_gmm(load("digits", {})["train"], num_components=20, shrinkage=30.0, floor=2e-3)
+
+
+def inpainting(shape: tuple[int, ...]) -> Problem:
+    """The middle quarter of an image is not seen."""
+    return make_problem("inpaint-box", {"box": shape[-1] // 2}, 0.1, shape)
+
+
+def measurements(prior: Prior, problem: Problem, m: int) -> Tensor:
+    """y (m, *y) of draws of the prior."""
+    rng = Rng(("overhead", "y"), range(m))
+    return problem.simulate(prior.sample(1, rng)[:, 0], rng)
+
+
+def forward_seconds(prior: Prior, rows: int, repeats: int = 3) -> float:
+    """CPU seconds of one call of the denoiser, without a graph; the median."""
+    x_t = Rng(("cost", "forward"), (0,)).randn((rows, *prior.shape))[0]
+    return median(cpu_seconds(lambda: prior.denoise(x_t, torch.tensor(0.5))) for _ in range(repeats + 1))
+
+
+def size_of(prior: Prior) -> str:
+    """`8 x 8` or `32 x 32 x 3`."""
+    channels, height, width = prior.shape
+    return f"{height} x {width}" + (f" x {channels}" if channels > 1 else "")

@@ -1,0 +1,79 @@
+"""Reading the stored measurements of a task."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import ArtefactError, Json, read_tensors
+from bench.problems import make_problem
+from bench.problems.classifier import classifier_path, load_classifier
+from bench.problems.inverse_problem import PosteriorSampler, Problem
+from bench.problems.operators import Shape, pack
+from bench.problems.reward import NAME as REWARD
+from bench.problems.reward import Reward, check_reward
+
+
+@dataclass(frozen=True)
+class Observations:
+    """m measurements of a task: x_true (m, *x), packed y (m, *y), image_id (m,) int64, and the file's header."""
+
+    x_true: Tensor
+    y: Tensor
+    image_id: Tensor
+    header: Json
+
+
+def read_observations(
+    path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
+) -> Observations:
+    """The measurements in `observations.safetensors` or `bank.safetensors`, after both of its hashes were checked."""
+    tensors, header = read_tensors(path)
+    if header["observations_sha256"] != content_hash(tensors):
+        raise ArtefactError(f"{path}: does not match its observations_sha256; delete it and run the same command again")
+    y = pack(tensors["y"], tensors.get("mask"))
+    return Observations(tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header)
+
+
+def first(observations: Observations, num_measurements: int | None) -> Observations:
+    """The first measurements; None means all."""
+    kept = {name: getattr(observations, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
+    return dataclasses.replace(observations, **kept)
+
+
+def problem_of(
+    header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None, device: str | torch.device = "cpu"
+) -> Problem | Reward:
+    """The problem that a task's spec, or the header of its observations, describes."""
+    if header["operator"] == REWARD:
+        return _reward_of(header, x_shape, posterior, device)
+    return make_problem(header["operator"], header["parameters"], header["sigma_y"], x_shape, posterior)
+
+
+def _reward_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None, device: str | torch.device) -> Reward:
+    parameters = header["parameters"]
+    check_reward(parameters, x_shape)
+    path = classifier_path(header["root"], parameters["classifier"])
+    classifier, found = load_classifier(path, device)
+    if found["sha256"] != header.get("classifier_sha256", found["sha256"]):
+        raise ArtefactError(
+            f"{path}: is {found['sha256'][:12]}, but the measurements of {header['task']} were made with "
+            f"{header['classifier_sha256'][:12]}; delete the task's observations and run the same command again"
+        )
+    differentiable = parameters.get("differentiable", True)
+    return Reward(classifier, parameters["beta"], tuple(x_shape), differentiable, posterior)
+
+
+def content_hash(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names, types, shapes and bytes of the tensors, whatever their order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,81 @@
+"""Carrying out what `bench.core.compute` describes: taking a device, and readying a prior's networks for it.
+
+`bf16` is autocast around networks alone: what is known in closed form (a mixture's denoiser) and all that a method does
+stay float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from bench.core.compute import Compute
+from bench.core.errors import UserError
+from bench.core.types import Prior
+from bench.runtime.compiled_layers import ease_compiling
+from bench.runtime.lease import VISIBLE, lease_gpu
+
+
+@contextlib.contextmanager
+def computing(compute: Compute) -> Iterator[torch.device]:
+    """The device, for this process alone where it is a GPU; TF32 is on for that time or off for that time."""
+    with contextlib.ExitStack() as stack:
+        if compute.device == "cuda":
+            num_gpus = torch.cuda.device_count()  # asks the driver; `is_available` would start CUDA, see below
+            if not num_gpus:
+                raise UserError("device: cuda: torch sees no GPU here; run on a machine with one, or set device: cpu")
+            # before CUDA starts in this process: then the leased GPU is the only one that it sees
+            os.environ[VISIBLE] = stack.enter_context(lease_gpu(num_gpus))
+        stack.enter_context(_tf32(compute.precision == "tf32"))
+        yield torch.device(compute.device)
+
+
+@contextlib.contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed  # cuDNN's is on unless it is told
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def prepared(prior: Prior, compute: Compute) -> Prior:
+    """The prior with its networks as `compute` says; changes them in place. They are compiled at their first call."""
+    for network in networks_of(prior):
+        if compute.precision == "bf16":
+            network.forward = torch.autocast(compute.device, torch.bfloat16)(network.forward)
+            network.register_forward_hook(lambda _module, _inputs, output: tree_map(_as_float32, output))
+        if compute.channels_last:
+            network.to(memory_format=torch.channels_last)
+        if compute.compile:
+            if compute.channels_last and compute.device == "cpu" and compute.precision != "bf16":
+                ease_compiling(network)
+            network.compile(mode="reduce-overhead" if compute.cuda_graphs else "default")
+    return prior
+
+
+def _as_float32(value: object) -> object:
+    return value.float() if isinstance(value, Tensor) else value
+
+
+def networks_of(part: object) -> list[nn.Module]:
+    """The networks in a prior, each once: in its fields, and in the fields of those that are dataclasses themselves."""
+    if isinstance(part, nn.Module):
+        return [part]
+    if not dataclasses.is_dataclass(part):
+        return []
+    fields = [getattr(part, field.name) for field in dataclasses.fields(part)]
+    return list(dict.fromkeys(network for field in fields for network in networks_of(field)))
+
+
+def moved(state: Mapping[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:
+    """A trained method's tensors on the device of the run, in the dtypes in which they were stored."""
+    return None if state is None else {name: tensor.to(device) for name, tensor in state.items()}

@@ -1,0 +1,50 @@
+"""How every command ends: quietly, or with one line that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.core.artefacts import ArtefactError
+from bench.core.errors import UserError
+from bench.runtime.lease import lease
+
+WORK_LOG = "BENCH_WORK_LOG"  # environment variable: a file to which each command adds what CPU time it worked
+
+
+def run(main: Callable[..., None], *, leased: bool = True) -> None:
+    """Call `main` with the command line's arguments; errors meant for the user become one line and exit status 1.
+
+    leased: it has the CPU beside other jobs, and waits while a clock has it alone; False: it sees to that itself.
+    """
+    keep_memory()
+    begin = time.process_time()
+    try:
+        with lease() if leased else contextlib.nullcontext():
+            main(*sys.argv[1:])
+    except (ArtefactError, UserError) as error:
+        sys.exit(f"error: {error}")
+    finally:
+        if WORK_LOG in os.environ:
+            write_down(Path(os.environ[WORK_LOG]), time.process_time() - begin)
+
+
+def write_down(log: Path, seconds: float) -> None:
+    """Add a line `sample <spec> <CPU seconds>`: this process's own work, without its start and imports."""
+    with log.open("a") as file:
+        file.write(f"{' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])} {seconds:.3f}\n")
+
+
+def keep_memory() -> None:
+    """Have freed memory kept for the next step: samplers ask for the same megabytes thousands of times, and to get them
+    anew from the system each time takes up to a third of their time. For the C library of Linux; elsewhere nothing."""
+    m_trim_threshold, m_mmap_max = -1, -4  # of mallopt(3)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(m_mmap_max, 0)
+        mallopt(m_trim_threshold, 2**31 - 1)

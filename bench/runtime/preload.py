@@ -1,0 +1,202 @@
+"""Jobs forked from a process that has imported the libraries: an import of torch takes three seconds, a fork a tenth.
+
+More of them at once than there are cores would push each other's data out of the caches: the others wait.
+
+The workflow starts one such server beside itself (`start`) and calls each job through a client, `python -m
+bench.runtime.preload -m bench.<verb> <spec>`, which hands its arguments, environment and standard streams to the server. Without
+a server, on another machine or without the workflow, the client becomes `python -m bench.<verb> <spec>` itself.
+
+Only libraries are imported before the fork; what belongs to the project each job imports anew. Client and job end
+together: a job gives its exit status to its client, and one whose client was killed kills itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+
+FOLDER = "BENCH_PRELOADED"  # environment variable: where the server listens
+LIBRARIES = (
+    "torch",
+    "diffusers.models.unets.unet_2d",
+    "torchmetrics.functional.image",
+    "torch_fidelity",
+    "matplotlib.figure",
+)
+SHELL = (
+    'python() {{ command python -m bench.runtime.preload "$@"; }}; '  # what "python" means in the workflow's commands
+)
+STREAMS = (0, 1, 2)
+
+
+def start() -> None:
+    """Start a server that lives as long as this process and imports nothing before its first job; tell the jobs."""
+    if sys.platform == "win32" or FOLDER in os.environ:
+        return
+    folder = tempfile.mkdtemp(prefix="bench-")
+    command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder]
+    # in a session of its own no signal meant for the workflow reaches it; when this process has ended, however it
+    # ended, the pipe has, too
+    end, _kept_open = os.pipe()
+    subprocess.Popen(command, stdin=end, start_new_session=True)
+    os.close(end)
+    os.environ[FOLDER] = folder
+
+
+def serve(folder: str) -> None:
+    """Fork a job for each connection, as many at once as there are cores, until standard input ends."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(_address(folder)))
+    listener.listen(512)
+    wakes, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the server, so that it sees who has ended
+    num_jobs, num_cores = 0, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        while True:
+            ready = select.select([0, wakes, *([listener] if num_jobs < num_cores else [])], [], [])[0]
+            if 0 in ready:
+                return
+            if wakes in ready:
+                os.read(wakes, 4096)
+                num_jobs -= _num_ended()
+            if listener in ready:
+                _fork_job(listener)
+                num_jobs += 1
+    finally:
+        _address(folder).unlink(missing_ok=True)
+        Path(folder).rmdir()
+
+
+def _fork_job(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    _import_libraries()
+    if os.fork() == 0:
+        listener.close()
+        _work(connection)
+    connection.close()
+
+
+def _num_ended() -> int:
+    """How many jobs have ended since it was last asked."""
+    num = 0
+    with contextlib.suppress(ChildProcessError):  # there are none any more
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            num += 1
+    return num
+
+
+def call(arguments: list[str]) -> None:
+    """Have `python <arguments>` done by the server, where there is one, or become it."""
+    connection = _connected()
+    if connection is None:
+        os.execv(sys.executable, [sys.executable, *arguments])
+    job = json.dumps({"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
+    socket.send_fds(connection, [struct.pack("<Q", len(job))], STREAMS)
+    connection.sendall(job)
+    status = connection.recv(1)
+    if not status:
+        sys.exit(f"error: the process of python {' '.join(arguments)} was killed or crashed; is there enough memory?")
+    sys.exit(status[0])
+
+
+def _address(folder: str) -> Path:
+    """Another interpreter than the server's finds nobody there."""
+    return Path(folder) / hashlib.sha256(sys.executable.encode()).hexdigest()[:12]
+
+
+def _connected() -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX) if FOLDER in os.environ else None
+    try:
+        if connection is not None:
+            connection.connect(str(_address(os.environ[FOLDER])))
+        return connection
+    except OSError:
+        return None
+
+
+def _import_libraries() -> None:
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):  # the job that needs it will say so
+            importlib.import_module(name)
+
+
+def _work(connection: socket.socket) -> None:
+    """In a forked process: become the job that the client asks for, and never return."""
+    status = 1
+    try:
+        header, streams, _, _ = socket.recv_fds(connection, 8, len(STREAMS))
+        job = json.loads(_received(connection, struct.unpack("<Q", header)[0]))
+        _take_over(streams, job)
+        threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
+        status = _run(job["arguments"])
+        connection.sendall(bytes([status]))
+    finally:
+        os._exit(status)
+
+
+def _received(connection: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size and (part := connection.recv(size - len(data))):
+        data += part
+    return bytes(data)
+
+
+def _take_over(streams: list[int], job: dict) -> None:
+    for ours, theirs in zip(STREAMS, streams, strict=True):
+        os.dup2(theirs, ours)
+        os.close(theirs)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.chdir(job["folder"])
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:  # it was read when the server imported torch
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def _die_with(connection: socket.socket) -> None:
+    connection.recv(1)  # the client says nothing more; this returns when it is gone
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _run(arguments: list[str]) -> int:
+    """`python -m <module> ...` in this process; its exit status."""
+    _, module, *rest = arguments
+    sys.argv = [module, *rest]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        status: object = 0
+    except SystemExit as end:
+        status = end.code
+    except BaseException:  # noqa: BLE001 (as the interpreter itself would do)
+        traceback.print_exc()
+        status = 1
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0 if status is None else status & 0xFF if isinstance(status, int) else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
+    else:
+        call(sys.argv[1:])

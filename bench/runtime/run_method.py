@@ -1,0 +1,196 @@
+"""Calling a method: finding it, asking whether it can run, training it and drawing its samples chunk by chunk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, Protocol, TypeVar, get_args
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import read_json, read_tensors
+from bench.core.registry import load
+from bench.core.rng import Rng
+from bench.core.types import Cap, Joint, Method, Prior, Problem, State, Trainable
+from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, bare
+
+T = TypeVar("T")
+
+STATE_DTYPES = (torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool)
+
+
+class Measurements(Protocol):
+    """Images (m, *x), packed measurements (m, *y) and image ids (m,)."""
+
+    x_true: Tensor
+    y: Tensor
+    image_id: Tensor
+
+
+class Unable(Exception):
+    """Why a method cannot run here, which is nobody's fault."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What became of foreign code: `result` is there when the status is ok, `reason` when it is not."""
+
+    status: Literal["ok", "n/a", "failed"]
+    reason: str = ""
+    result: T | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        return f"ok in {self.seconds:.1f} s" if self.status == "ok" else f"{self.status}: {self.reason}"
+
+
+NO_TRAINING = Outcome("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
+
+
+def attempt(work: Callable[[], T]) -> Outcome[T]:
+    """Do it; what a dropped-in method does wrong is its result, not the harness's end."""
+    begin = time.perf_counter()
+    try:
+        result = work()
+    except (Unable, BudgetExceeded) as words:
+        return Outcome("n/a", str(words))
+    except (Exception, SystemExit) as error:
+        return Outcome("failed", in_words(error))
+    return Outcome("ok", "", result, time.perf_counter() - begin)
+
+
+def in_words(error: BaseException) -> str:
+    """Kind and first line of an error."""
+    first_line = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {first_line}"
+
+
+def load_method(module: str, settings: dict) -> Method:
+    """The class that `methods/<module>.py` names in `__all__`, with its hyperparameters."""
+    return load("method", module)(**settings)
+
+
+def joint_of(method: Method, num_samples: int) -> tuple[Joint, int | None]:
+    """How the samples of one measurement hang together, and of how many chains they are states."""
+    joint = getattr(method, "joint", "independent")
+    if joint not in get_args(Joint):
+        raise ValueError(f"joint is {joint!r}; expected one of {', '.join(get_args(Joint))}")
+    if joint != "chain":
+        return joint, None
+    if not isinstance(method.num_chains, int) or method.num_chains < 1:
+        raise ValueError(f"num_chains is {method.num_chains!r}; expected a positive integer")
+    return joint, min(method.num_chains, num_samples)
+
+
+def declared_caps(method: Method) -> Cap:
+    """What the method needs, and what it uses where it is there."""
+    return method.needs | getattr(method, "uses", Cap.NONE)
+
+
+def refuse_unmet(method: Method, prior: Prior, problem: Problem) -> None:
+    """Unable, with the names of the capabilities that the method needs and this pair lacks."""
+    missing = method.needs & ~(prior.caps | problem.caps)
+    if missing:
+        raise Unable("needs " + ", ".join(cap.name for cap in Cap if cap in missing))
+
+
+def shown(method: Method, prior: Prior, problem: Problem) -> tuple[PriorView, ProblemView]:
+    """Prior and problem with the capabilities that the method declares."""
+    declared = declared_caps(method)
+    return PriorView(prior, bare, declared), ProblemView(problem, bare, declared)
+
+
+def trainable(method: Method | Trainable) -> bool:
+    return callable(getattr(method, "train", None))
+
+
+def train(
+    method: Trainable,
+    prior: Prior,
+    problem: Problem,
+    spec: dict,
+    dtype: torch.dtype = torch.float64,
+    device: str | torch.device = "cpu",
+) -> State:
+    """The method's state for this task, from one stream of randomness in that dtype on that device."""
+    rng = Rng(("train", spec["task"], spec["seed"]), (0,), dtype=dtype, device=device, drawn=torch.float64)
+    state = method.train(*shown(method, prior, problem), rng=rng)
+    refuse_malformed_state(state)
+    return {name: tensor.detach() for name, tensor in state.items()}
+
+
+def refuse_malformed_state(state: object) -> None:
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise ValueError(f"train() returned {_kinds(state)}, expected a flat dict[str, Tensor]")
+    for name, tensor in state.items():
+        if tensor.dtype not in STATE_DTYPES:
+            raise ValueError(f"train() returned {tensor.dtype} for {name!r}, which a state cannot hold")
+        if not tensor.isfinite().all():
+            raise ValueError(f"train() returned {name!r} with NaN or infinity")
+
+
+def _kinds(state: object) -> str:
+    if not isinstance(state, dict):
+        return type(state).__name__
+    kinds = sorted({f"{type(key).__name__}, {type(value).__name__}" for key, value in state.items()})
+    return f"dict[{' | '.join(kinds)}]"
+
+
+def read_training(folder: Path) -> tuple[Outcome[State], dict, str]:
+    """What became of the training of this run, what all of it cost, and the hash of the state."""
+    state, header = read_tensors(folder / "state.safetensors")
+    spent = read_json(folder / "training.json")
+    outcome = Outcome(header["status"], header["reason"], state)
+    return outcome, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
+
+
+def sample(
+    method: Method | Trainable,
+    prior: Prior,
+    problem: Problem,
+    observations: Measurements,
+    spec: dict,
+    state: State | None = None,
+) -> Tensor:
+    """Samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where that is up to us.
+
+    They have the dtype and the device of the observations.
+
+    state: what a trainable method's `train` returned; None for the others.
+    """
+    m, s = len(observations.y), spec["num_samples"]
+    prior, problem = shown(method, prior, problem)
+    trained = {} if state is None else {"state": state}
+    splits = joint_of(method, s)[0] == "independent"
+    # the method is not among the axes: methods and settings are compared on common random numbers
+    ids, axes = observations.image_id.tolist(), ("sample", spec["task"], spec["seed"])
+    x = observations.x_true.new_empty(m, s, *prior.shape)
+    for rows, samples in chunks(m, s, spec["rows_per_chunk"], splits):
+        rng = Rng(axes, ids[rows], samples, x.dtype, x.device, drawn=torch.float64)
+        y = observations.y[rows].clone()
+        drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)
+        refuse_malformed(drawn, (len(y), len(samples), *prior.shape))
+        x[rows, samples.start : samples.stop] = drawn.detach()
+    if not x.isfinite().flatten(2).all(2).any():
+        raise ValueError("no sample is finite")
+    return x
+
+
+def refuse_malformed(drawn: object, expected: tuple[int, ...]) -> None:
+    if not isinstance(drawn, Tensor) or tuple(drawn.shape) != expected:
+        came = tuple(drawn.shape) if isinstance(drawn, Tensor) else type(drawn).__name__
+        raise ValueError(f"sample() returned {came}, expected a tensor of shape {expected}")
+    if not drawn.is_floating_point():
+        raise ValueError(f"sample() returned {drawn.dtype}, expected floating-point numbers")
+
+
+def chunks(m: int, s: int, rows_per_chunk: int, splits_samples: bool) -> Iterator[tuple[slice, range]]:
+    """Which measurements and which of their samples go into one call."""
+    width = min(s, rows_per_chunk) if splits_samples else s
+    height = max(1, rows_per_chunk // s)
+    for i in range(0, m, height):
+        for j in range(0, s, width):
+            yield slice(i, min(i + height, m)), range(j, min(j + width, s))

@@ -1,0 +1,66 @@
+"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a classifier and write it with its card."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import Json, read_json, read_tensors, write_json, write_tensors
+from bench.core.provenance import provenance
+from bench.core.rng import Rng
+from bench.metrics.definitions import BLOCK
+from bench.metrics.rewards import frechet_in_blocks, moments
+from bench.problems.classifier import Classifier, RealFeatures, classifier_path, definition_of, tensors_of, trained
+from bench.runtime.job import run
+
+PARTS = ("train", "validation", "test")
+
+
+def main(spec_path: str) -> None:
+    spec = read_json(spec_path)
+    name, definition = spec["classifier"], definition_of(spec["classifier"])
+    data, data_header = read_tensors(Path(spec["root"]) / "data" / f"{definition.dataset}.safetensors")
+    begin = time.perf_counter()
+    rng = Rng(("classifier", name), (0,), dtype=torch.float32)
+    classifier = trained(definition, data["train"], data["train_label"], rng)
+    classifier = dataclasses.replace(classifier, real=real_features(classifier, data))
+    seconds = time.perf_counter() - begin
+    facts = {"classifier": name, "dataset": definition.dataset, "data_sha256": data_header["sha256"]}
+    facts |= {"definition": dataclasses.asdict(definition), "provenance": provenance()}
+    path = classifier_path(spec["root"], name)
+    write_json(path.with_name("card.json"), facts | quality(classifier, data) | {"seconds": seconds})
+    write_tensors(path, tensors_of(classifier), facts)
+
+
+def real_features(classifier: Classifier, data: dict[str, Tensor]) -> RealFeatures:
+    """Moments of each class in the test and validation images, and the distance of training images to them."""
+    held_out, labels = (torch.cat([data[f"test{what}"], data[f"validation{what}"]]) for what in ("", "_label"))
+    rows = []
+    for k in range(classifier.num_classes):
+        of_class, seen = held_out[labels == k], data["train"][data["train_label"] == k]
+        mean, covariance = moments(classifier.features(of_class.double()))
+        floor = frechet_in_blocks(classifier.features(seen.double())[None], mean[None], covariance[None])
+        rows.append((mean, covariance, floor[0]))
+    return RealFeatures(*map(torch.stack, zip(*rows, strict=True)))
+
+
+def quality(classifier: Classifier, data: dict[str, Tensor]) -> Json:
+    """Accuracy and mean log p(class | x) on each part, and what the Frechet distances are measured against."""
+    log_probs = {part: classifier.log_probs(data[part]) for part in PARTS}
+    labels = {part: data[f"{part}_label"] for part in PARTS}
+    of_truth = {part: log_probs[part].gather(1, labels[part][:, None]) for part in PARTS}
+    return {
+        "accuracy": {part: (log_probs[part].argmax(1) == labels[part]).double().mean().item() for part in PARTS},
+        "log_prob_of_true_class": {part: of_truth[part].mean().item() for part in PARTS},
+        "num_held_out": torch.cat([labels["test"], labels["validation"]]).bincount().tolist(),
+        f"frechet_floor_n{BLOCK}": classifier.real.floor.tolist(),
+    }
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    run(main)

@@ -1,0 +1,66 @@
+"""`python -m bench.stages.prior specs/priors/<prior>.json`: build a prior from its training data and write it with its card."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import read_header, read_json, read_tensors, write_json, write_tensors
+from bench.core.provenance import provenance
+from bench.core.rng import Rng
+from bench.core.types import Prior
+from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.priors import family_module, file_hashes, load_prior, prior_path
+from bench.runtime.job import run
+
+NUM_SETS = 4  # of prior draws, and of training images for the floor
+
+
+def main(spec_path: str) -> None:
+    spec = read_json(spec_path)
+    root, module = Path(spec["root"]), family_module(spec["family"])
+    data, header = read_tensors(root / "data" / f"{spec['dataset']}.safetensors")
+    path, settings = prior_path(root, spec["prior"], spec["family"]), module.Settings(**spec["parameters"])
+    facts = {key: spec[key] for key in ("prior", "family", "dataset", "parameters")}
+    facts |= {"settings": dataclasses.asdict(settings), "data_sha256": header["sha256"]}
+    teacher = None
+    if spec.get("teacher"):
+        teacher_path = prior_path(root, spec["teacher"], spec["teacher_family"])
+        teacher = load_prior(teacher_path)
+        facts |= {key: spec[key] for key in ("teacher", "teacher_family")}
+        facts["teacher_sha256"] = read_header(teacher_path)["sha256"]
+
+    path.unlink(missing_ok=True)  # written last, it vouches for the files beside it
+    begin = time.perf_counter()
+    tensors, card = module.fit(data, settings, path.parent, teacher)
+    card = {**facts, **card, "seconds": time.perf_counter() - begin}
+    if not spec.get("timing_only"):  # a network of random weights has no quality
+        card["unconditional"] = quality(module.load(tensors, settings, path.parent, teacher), data)
+    write_json(path.parent / "card.json", {**card, "provenance": provenance()})
+    write_tensors(path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()})
+
+
+def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
+    """Distances of prior draws to the test images, mean over sets of as many; `floor` has training images instead."""
+    test, rng = data["test"], Rng(("card", "unconditional"), range(NUM_SETS))
+    n = min(len(test), len(data["train"]))
+    order = rng.rand((len(data["train"]),)).argsort(1)[:, :n]
+    drawn, training = prior.sample(n, rng), data["train"][order]
+    return {"num_images": n, "num_sets": NUM_SETS, **distances(drawn, test[:n]), "floor": distances(training, test[:n])}
+
+
+def distances(sets: Tensor, images: Tensor) -> dict[str, float]:
+    """Of sets (m, n, *x) from images (n, *x)."""
+    x = sets.flatten(2).double()
+    y = images.flatten(1).double().expand_as(x)
+    sw2 = sliced_wasserstein2(projected(x), projected(y)).mean()
+    return {"sw2-128": sw2.item(), "energy": energy_distance(x, y, mean_distance_within(y)).mean().item()}
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    run(main)

@@ -1,0 +1,183 @@
+"""`python -m bench.stages.reference specs/tasks/<task>.json`: two independent sets of exact draws, and their checks.
+
+Where the prior is a map distilled from one with an exact posterior, two sets of draws from that one stand beside them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import read_header, read_json, write_tensors
+from bench.core.provenance import provenance
+from bench.core.rng import Rng
+from bench.core.types import Prior
+from bench.metrics.distances import energy_distance, mean_distance_within
+from bench.priors import load_prior, prior_path
+from bench.problems.measurements import Observations, problem_of, read_observations
+from bench.problems.posteriors import Posterior, TemperedSMC, exact_posterior, teacher_posterior
+from bench.problems.smc_latent import LatentSMC, Unknown, convergence
+from bench.runtime.job import run
+
+MAX_ENERGY_SHARE = 0.003  # energy distance of the two sets over twice the mean distance within one, beyond 1 / e
+MAX_SHIFT = 4.0  # distance of two means in standard errors of e independent draws each, all pixels together
+MAX_RHAT = 1.01  # Vehtari et al. 2021, https://arxiv.org/abs/1903.08008
+MIN_ESS = 200.0  # per expectation: its error is 0.07 deviations, of 64 independent samples 0.125
+NUM_TRIES = 2  # the second with twice the particles
+
+
+@dataclasses.dataclass(frozen=True)
+class Sets:
+    """Two sets of draws (m, e, *x), mean and std (m, *x), and the checks of each measurement."""
+
+    x_a: Tensor
+    x_b: Tensor
+    mean: Tensor
+    std: Tensor
+    checks: list[dict]
+
+    def tensors(self, names: tuple[str, str, str, str]) -> dict[str, Tensor]:
+        values = (self.x_a, self.x_b, self.mean, self.std)
+        return {name: value.float() for name, value in zip(names, values, strict=True)}
+
+    @property
+    def reasons(self) -> list[str]:
+        return [reason(check, self.x_a.shape[1]) for check in self.checks]
+
+
+def main(spec_path: str) -> None:
+    spec = read_json(spec_path)
+    folder = Path(spec["root"]) / "tasks" / spec["task"]
+    observations = read_observations(folder / "observations.safetensors")
+    prior_file = prior_path(spec["root"], spec["prior"], spec["family"])
+    prior = load_prior(prior_file)
+    problem = problem_of(observations.header, prior.shape)
+    posterior = exact_posterior(prior, problem)
+    counts = spec["num_reference"], spec["num_particles"]
+    sets = two_sets(posterior, observations, *counts, "reference")
+    header = {
+        "task": spec["task"],
+        "kind": posterior.kind,
+        "admitted": [not text for text in sets.reasons],
+        "reasons": sets.reasons,
+        "checks": by_name(sets.checks),
+        "posterior_perplexity": perplexity(posterior, prior, observations.y, sets.x_a),
+        "perplexity_of": posterior.perplexity_of,
+        "observations_sha256": observations.header["observations_sha256"],
+        "prior_sha256": read_header(prior_file)["sha256"],
+    }
+    tensors = sets.tensors(("x_a", "x_b", "mean", "std"))
+    teacher = teacher_posterior(prior, problem)
+    if teacher is not None:
+        taught = two_sets(teacher, observations, *counts, "teacher's reference")
+        tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
+        header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
+    write_tensors(folder / "exact.safetensors", tensors, header | {"provenance": provenance()})
+
+
+def two_sets(
+    posterior: Posterior, observations: Observations, num_draws: int, num_particles: int | None, what: str
+) -> Sets:
+    x_a, x_b, checks = draw(posterior, observations, num_draws, what, num_particles)
+    mean, std = posterior.moments(observations.y) or (x_a.mean(1), x_a.std(1))
+    sets = Sets(x_a, x_b, mean, std, checks)
+    for i, text in enumerate(sets.reasons):
+        if text:
+            print(f"{observations.header['task']}: {what} of measurement {i} not admitted: {text}", file=sys.stderr)
+    return sets
+
+
+def perplexity(posterior: Posterior, prior: Prior, y: Tensor, x: Tensor) -> list[float | None]:
+    """Effective number of components or atoms in each posterior; None where the prior has neither."""
+    values = posterior.perplexity(y)
+    if values is None and isinstance(posterior, TemperedSMC):  # no formula: of the component to which a draw belongs
+        shares = torch.stack([prior.log_joint(draws).softmax(1).mean(0) for draws in x])
+        values = torch.special.entr(shares).sum(1).exp()
+    return [None] * len(y) if values is None else values.tolist()
+
+
+def by_name(checks: list[dict]) -> dict[str, list]:
+    return {name: [check.get(name) for check in checks] for name in checks[0]}
+
+
+def draw(
+    posterior: Posterior,
+    observations: Observations,
+    num_draws: int,
+    what: str = "reference",
+    num_particles: int | None = None,
+) -> tuple[Tensor, Tensor, list[dict]]:
+    """Two sets (m, num_draws, *x) and the checks of each measurement.
+
+    A particle reference may try again, larger, unless it was told its `num_particles`.
+    """
+    if num_particles and isinstance(posterior, (TemperedSMC, LatentSMC)):
+        posterior = dataclasses.replace(posterior, num_particles=num_particles)
+    task, y = observations.header["task"], observations.y
+    sets, checks = [], []
+    for i, image_id in enumerate(observations.image_id.tolist()):
+        sampler, row = posterior, y[i : i + 1]
+        for attempt in range(1 if num_particles else NUM_TRIES):
+            streams = [Rng((what, task, name, attempt), (image_id,), range(num_draws)) for name in "ab"]
+            pair, check = draw_pair(sampler, row, num_draws, streams)
+            if not reason(check, num_draws) or not isinstance(sampler, (TemperedSMC, LatentSMC)):
+                break
+            sampler = dataclasses.replace(sampler, num_particles=2 * sampler.size(num_draws))
+        sets.append(pair)
+        checks.append(check)
+    return torch.cat([a for a, _ in sets]), torch.cat([b for _, b in sets]), checks
+
+
+def draw_pair(sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng]) -> tuple[tuple[Tensor, Tensor], dict]:
+    """Two sets (1, num_draws, *x) for one measurement, and what there is to say of them."""
+    if not isinstance(sampler, LatentSMC):
+        a, b = (sampler.sample(y, num_draws, rng) for rng in streams)
+        why = {"why": sampler.why} if isinstance(sampler, Unknown) else {}
+        return (a, b), compare(a, b, sampler.moments(y)) | why
+    runs = [sampler.run(y, num_draws, rng) for rng in streams]
+    a, b = (particles.draws(num_draws)[None] for particles in runs)
+    return (a, b), compare(a, b, None) | convergence(*runs) | {"num_particles": sampler.size(num_draws)}
+
+
+def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> dict[str, float]:
+    """How far two sets of e draws (1, e, *x) are from each other and, where there is a formula, from its mean.
+
+    A shift is |difference of means| over its root mean square for independent draws, so about 1 when all is well.
+    """
+    a, b = x_a.flatten(2), x_b.flatten(2)
+    within_b, num_draws = mean_distance_within(b), a.shape[1]
+    mean_variance = ((a.var(1) + b.var(1)) / 2).sum() / num_draws + 1e-12
+    check = {
+        "energy_share": (energy_distance(a, b, within_b) / (2 * within_b.clamp_min(1e-12))).item(),
+        "shift": ((a.mean(1) - b.mean(1)).norm() / (2 * mean_variance).sqrt()).item(),
+    }
+    if moments is not None:
+        mean = moments[0].flatten(1)
+        check["shift_from_formula"] = max(((x.mean(1) - mean).norm() / mean_variance.sqrt()).item() for x in (a, b))
+    return check
+
+
+def reason(check: dict, num_draws: int) -> str:
+    """Why draws are not admitted, or nothing. Draws from a formula are exact; their shifts are kept on record."""
+    if "why" in check or "shift_from_formula" in check:
+        return check.get("why", "")
+    most = {"energy_share": MAX_ENERGY_SHARE + 1 / num_draws, "shift": MAX_SHIFT, "rhat": MAX_RHAT}
+    # what is not a number is broken, too
+    broken = [name for name in most if not check.get(name, 0.0) <= most[name]]
+    words = [f"{name} {_digits(check[name])} above {_digits(most[name])}" for name in broken]
+    if not check.get("ess", MIN_ESS) >= MIN_ESS:
+        words.append(f"effective sample size {check['ess']:.0f} below {MIN_ESS:.0f}")
+    return f"two sets of draws differ: {', '.join(words)}" if words else ""
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3f}" if 1 <= value < 1.1 else f"{value:.3g}"  # an R-hat differs from 1 in its third decimal
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    run(main)

@@ -1,0 +1,139 @@
+"""From values per measurement to a mean with an interval, or to the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.text import csv_text
+from bench.stats.columns import LEFT_OUT, Column, task_columns
+from bench.stats.inference import mean_interval
+from bench.stats.results import REFERENCE, Run, Suite, Task, in_words, num_measured
+from bench.stats.sets import set_lines
+
+LEVEL = 0.99  # tables of a dozen tasks are read side by side: at 95 % every other one would miss the truth somewhere
+INTERVAL = (
+    f"{100 * LEVEL:.0f} % bootstrap-t interval, clustered by measurement, on neither side narrower than Student's t "
+    "(fewer than 8 measurements: Student's t alone)"
+)
+COSTS = {
+    "nfe": "rows through the prior's network per posterior sample, forward; low and high are the range over seeds",
+    "nfe_vjp": "rows through the prior's network per posterior sample, backward; low and high are the range over seeds",
+    "seconds_per_sample": "seconds of the sampling job over the number of its samples, on the threads and device in "
+    "cost.json; a rough figure; low and high are the range over seeds",
+    "train_seconds": "seconds of the training job, paid once for all measurements of a task, 0 for a method without "
+    "one; a rough figure like seconds_per_sample; low and high are the range over seeds",
+    "train_nfe": "rows through the prior's network forward in the whole of that training, 0 for a method without one; "
+    "what a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
+    "ess_per_second": "effective samples per second of sampling alone (training has its own columns): of chains the "
+    "mean ess_bulk over the seconds of all samples of a measurement, seconds_per_sample times their number; "
+    "independent samples count one each, coupled ones have no number; a rough figure like seconds_per_sample; low and "
+    "high are the range over seeds",
+    "ess_per_nfe": "effective samples, counted like those of ess_per_second, per row through the prior's network while "
+    "sampling, forward rows and backward rows added (nfe + nfe_vjp); low and high are the range over seeds",
+}
+EFFICIENCIES = ("ess_per_second", "ess_per_nfe")
+EFFECTIVE = "ess_bulk"
+NO_ROWS = "n/a (no network rows)"
+NOT_MEASURED = "n/a (not measured)"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of summary.csv: a mean with its interval, or a reason why there is none."""
+
+    task: str
+    method: str
+    metric: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    num_failed: int
+    reason: str
+
+
+def summarise(suite: Suite) -> list[Summary]:
+    """A line for every task, every configured method and the reference, and every metric and cost."""
+    of_measurements = [line for task in suite.tasks for line in _summarise_task(task, suite)]
+    of_sets = [Summary(task.name, *line) for task in suite.tasks for line in set_lines(task, suite.methods)]
+    return of_measurements + of_sets
+
+
+def summary_csv(lines: Iterable[Summary]) -> str:
+    """The text of summary.csv."""
+    return csv_text(
+        ("task", "method", "metric", "mean", "low", "high", "num_failed", "reason"),
+        ((x.task, x.method, x.metric, x.mean, x.low, x.high, x.num_failed, x.reason) for x in lines),
+    )
+
+
+def _summarise_task(task: Task, suite: Suite) -> list[Summary]:
+    columns = task_columns(task, suite)
+    intervals = _intervals(columns.values())
+    nothing = (None, None, None)
+    lines = [
+        Summary(task.name, *key, *intervals.get(key, nothing), len(column.failed), column.reason)
+        for key, column in columns.items()
+    ]
+    effective = {method: columns.get((method, EFFECTIVE)) for method in (REFERENCE, *suite.methods)}
+    return lines + [_cost(task, suite, name, method, effective[method]) for method in effective for name in COSTS]
+
+
+def _intervals(columns: Iterable[Column]) -> dict[tuple[str, str], tuple[float | None, ...]]:
+    """Mean, low and high of each column that has values and no failure; columns of one shape share one pass."""
+    by_shape: dict[tuple[int, ...], list[tuple[Column, np.ndarray]]] = defaultdict(list)
+    for column in columns:
+        if column.values and not column.failed:
+            array = column.array()
+            by_shape[array.shape].append((column, array))
+    found = {}
+    for group in by_shape.values():
+        ends = np.stack(mean_interval(np.stack([array for _, array in group], 2), LEVEL), 1)
+        for (column, _), three in zip(group, ends.tolist(), strict=True):
+            found[column.method, column.metric] = tuple(v if math.isfinite(v) else None for v in three)
+    return found
+
+
+def _cost(task: Task, suite: Suite, name: str, method: str, effective: Column | None) -> Summary:
+    runs = [run for run in task.runs if run.method == method]
+    stopped = next((run for run in runs if run.header.get("status", "ok") != "ok"), None)
+    if not runs:
+        reason = LEFT_OUT if method in task.left_out else "n/a (not a run)"
+        return Summary(task.name, method, name, None, None, None, 0, reason)
+    if stopped:
+        failed = num_measured(stopped.header, suite.num_measurements) if stopped.header["status"] == "failed" else 0
+        reason = in_words(stopped.header["status"], stopped.header.get("reason", ""))
+        return Summary(task.name, method, name, None, None, None, failed, reason)
+    if name in EFFICIENCIES:
+        return _efficiency(task, suite, name, runs, effective or Column(method, EFFECTIVE, {}, {}, {0: NOT_MEASURED}))
+    values = [_cost_of(run, name) for run in runs]
+    return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
+
+
+def _efficiency(task: Task, suite: Suite, name: str, runs: Sequence[Run], effective: Column) -> Summary:
+    """`effective` is the column ess_bulk of the method: without it a chain's samples have no worth."""
+    runs = sorted(runs, key=lambda run: run.seed)
+    spent = np.array([_seconds(x) if name == "ess_per_second" else x.cost["nfe"] + x.cost["nfe_vjp"] for x in runs])
+    is_independent = all(run.header["joint"] == "independent" for run in runs)
+    has_number = not effective.failed and (is_independent or bool(effective.values))
+    if not has_number or not spent.all():
+        reason = effective.reason if not has_number else NO_ROWS
+        return Summary(task.name, effective.method, name, None, None, None, len(effective.failed), reason)
+    sizes = suite.num_samples if is_independent else effective.array().mean(0)
+    values = sizes / (suite.num_samples * spent)
+    reason = "" if is_independent else effective.reason
+    return Summary(task.name, effective.method, name, values.mean(), values.min(), values.max(), 0, reason)
+
+
+def _seconds(run: Run) -> float:
+    return float(run.cost["seconds"]) / run.cost["rows"]
+
+
+def _cost_of(run: Run, name: str) -> float:
+    if name == "seconds_per_sample":
+        return _seconds(run)
+    return float(run.cost[name])

@@ -1,0 +1,159 @@
+"""A diffusion sampler in the noise space of a decoder: what it draws, what its ends are worth, how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.types import Prior, Problem, Random
+from bench.numerics.nets import flatten_state, initialise, load_state
+
+from .sampler import Sampler, Student
+from .surrogate import Affine, LogLikelihood, gradient
+from .trajectory import Quality, quality
+
+FLOAT = torch.float32  # of paths and networks; decoder and likelihood work in y's
+ROWS_PER_CALL = 256  # of the decoder
+
+
+@dataclass(frozen=True, eq=False)
+class Outsourced:
+    """`sampler` works in u = z axes, with the axes of `affine`, in float32; `log_z` and `student` may be missing.
+
+    mean, std (k,): of the first k numbers of a measurement, all or none, which the networks see standardised.
+    """
+
+    prior: Prior
+    problem: Problem
+    affine: Affine
+    mean: Tensor
+    std: Tensor
+    sampler: Sampler
+    log_z: nn.Module | None
+    student: Student | None
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        named = {"policy": self.sampler.policy, "log_z": self.log_z, "student": self.student}
+        return {name: module for name, module in named.items() if module is not None}
+
+    def initialised(self, rng: Random) -> Outsourced:
+        """Networks at the guide: what they add is zero."""
+        for name, module in self.networks.items():
+            tables = ("gain", "sharpness") if name == "policy" else ()
+            initialise(module, rng, zero=("out" if name == "log_z" else "net.out", *tables))
+        return self
+
+    def state(self) -> dict[str, Tensor]:
+        state = {f"affine.{name}": tensor for name, tensor in self.affine._asdict().items()}
+        state |= {"y.mean": self.mean, "y.std": self.std}
+        for name, module in self.networks.items():
+            state |= flatten_state(module, name)
+        return state
+
+    def loaded(self, state: Mapping[str, Tensor]) -> Outsourced:
+        for name, module in self.networks.items():
+            load_state(module, state, name)
+        return self
+
+    def features(self, y: Tensor) -> Tensor:
+        """(n, *y) -> (n, k); numbers that never change tell nothing, whatever their scale."""
+        return ((y.flatten(1)[:, : len(self.mean)] - self.mean) / self.std.clamp_min(1e-3)).to(FLOAT)
+
+    def coordinates(self, z: Tensor) -> Tensor:
+        return (z @ self.affine.axes).to(FLOAT)
+
+    def decode(self, u: Tensor) -> Tensor:
+        """u (n, d) -> x (n, *x) in the dtype of the affine map."""
+        z = u.to(self.affine.axes) @ self.affine.axes.T
+        return decode_flat(self.prior, z).unflatten(1, self.prior.shape)
+
+    @torch.no_grad()
+    def reward(self, u: Tensor, y: Tensor) -> Tensor:
+        """log likelihood of y (n, *y) at the decoded u (n, d), (n,)."""
+        return self.problem.log_likelihood(self.decode(u), y).to(FLOAT)
+
+    @torch.no_grad()
+    def draw(self, y: Tensor, noise: Tensor) -> Tensor:
+        """Samples (m, s, *x) for y (m, *y) from noise (m, s, T + 1, d)."""
+        rows = y.repeat_interleave(noise.shape[1], 0)
+        features = self.features(rows)
+        if self.student is not None:
+            ends = self.student(noise[:, :, 0].flatten(0, 1), rows, features, self.sampler)
+        else:
+            ends = self.sampler.rollout(rows, features, noise.flatten(0, 1))[0][:, -1]
+        return self.decode(ends).unflatten(0, noise.shape[:2])
+
+    @torch.no_grad()
+    def judge(self, y: Tensor, noise: Tensor) -> Quality:
+        """Of the sampler, not of a student: from paths of noise (m, n, T + 1, d) for y (m, *y), three times (m,)."""
+        rows = y.repeat_interleave(noise.shape[1], 0)
+        features = self.features(rows)
+        path, pulls = self.sampler.rollout(rows, features, noise.flatten(0, 1))
+        log_ratio = self.sampler.log_ratio(path, pulls, features)
+        return quality(log_ratio.unflatten(0, noise.shape[:2]), self.reward(path[:, -1], rows).view(noise.shape[:2]))
+
+
+class Shared:
+    """Draws that belong to a measurement, whatever their shape: an rng of one stream gives a sample's own stream to
+    draws with as many rows as there are samples, which would make training depend on that number."""
+
+    def __init__(self, rng: Random, num_samples: int) -> None:
+        self.rng, self.num_samples = rng, num_samples
+
+    def __len__(self) -> int:
+        return len(self.rng)
+
+    def randn(self, shape: tuple[int, ...]) -> Tensor:
+        return self.rng.randn(self._safe(shape)).view(len(self), *shape)
+
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
+        return (self.randn(shape) for _ in range(num_steps))
+
+    def rand(self, shape: tuple[int, ...]) -> Tensor:
+        return self.rng.rand(self._safe(shape)).view(len(self), *shape)
+
+    def randint(self, high: int, shape: tuple[int, ...]) -> Tensor:
+        return self.rng.randint(high, self._safe(shape)).view(len(self), *shape)
+
+    def noise(self, *shape: int) -> Tensor:
+        """Standard normal numbers of one stream for paths, of that very shape."""
+        return self.randn(shape)[0].to(FLOAT)
+
+    def only(self, i: int) -> Shared:
+        return Shared(self.rng.only(i), self.num_samples)
+
+    def _safe(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape with as many numbers, in the same order, whose first length is not `num_samples`."""
+        size = torch.Size(shape).numel()
+        return (1, size) if size == self.num_samples else (size,)
+
+
+def decode_flat(prior: Prior, z: Tensor) -> Tensor:
+    """z (n, d) -> x (n, D), a few rows at a time."""
+    parts = z.unflatten(1, prior.latent_shape).split(ROWS_PER_CALL)
+    return torch.cat([prior.decode(part).flatten(1) for part in parts])
+
+
+def flat_likelihood(prior: Prior, problem: Problem) -> LogLikelihood:
+    """log likelihood of flat images x (n, D), in their dtype."""
+    return lambda x, y: problem.log_likelihood(x.unflatten(1, prior.shape), y.to(x.dtype))
+
+
+def guide_gradient(
+    prior: Prior, problem: Problem, affine: Affine, through_decoder: bool
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Gradient of the log likelihood by u (n, d), through the affine map or through the decoder itself."""
+    log_likelihood, single = flat_likelihood(prior, problem), Affine(*(tensor.to(FLOAT) for tensor in affine))
+
+    def through_map(u: Tensor, y: Tensor) -> Tensor:
+        return gradient(log_likelihood, single.shift + u @ single.matrix, y) @ single.matrix.T
+
+    def through(u: Tensor, y: Tensor) -> Tensor:
+        z = u.to(affine.axes) @ affine.axes.T
+        return (gradient(lambda z, y: log_likelihood(decode_flat(prior, z), y), z, y) @ affine.axes).to(FLOAT)
+
+    return through if through_decoder else through_map
