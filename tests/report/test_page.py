@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.synthetic_results import FAILURE, METHODS, TASKS, write_results
 from PIL import Image
-from synthetic_results import FAILURE, METHODS, TASKS, write_results
 
 from bench.core.artefacts import read_tensors
 from bench.figures.style import looks

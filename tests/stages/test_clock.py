@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_sample import SHAPE, M, root, run_spec  # noqa: F401 (root is a fixture)
+from helpers.two_tasks import SHAPE, M, root, run_spec  # noqa: F401 (root is a fixture)
 
 from bench.core.artefacts import read_json, write_json, write_tensors
 from bench.core.errors import UserError

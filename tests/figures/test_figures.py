@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from synthetic_results import METHODS, NUM_SAMPLES, TASKS, TRAINING, drawn, edit_metrics, summary_of
+from helpers.synthetic_results import METHODS, NUM_SAMPLES, TASKS, TRAINING, drawn, edit_metrics, summary_of
 
 from bench.core.artefacts import read_csv, read_tensors
 from bench.figures.curves import distance

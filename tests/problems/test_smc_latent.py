@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from latent_truth import measurements
+from helpers.latent_truth import measurements
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem

@@ -15,7 +15,7 @@ import pytest
 
 from bench.runtime import preload
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 JOB = """
 import json, os, signal, sys, time
 if __name__ == "__main__":

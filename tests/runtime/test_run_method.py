@@ -10,20 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.two_tasks import SHAPE, TASKS, M, S, root, run_spec  # noqa: F401 (root is a fixture)
 from torch import Tensor
 
-from bench.core.artefacts import read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import read_csv, read_json, read_tensors, write_json
 from bench.metrics.checks import POOLED
 from bench.metrics.definitions import METRICS
 from bench.priors import load_prior, prior_path
-from bench.priors.fit import fit_gmm
 from bench.problems.measurements import problem_of, read_observations
 from bench.runtime import run_method as runs
-from bench.stages import data as prepare
-from bench.stages import evaluate, observe, reference, sample
-
-M, S, SHAPE = 3, 6, (1, 8, 8)
-TASKS = {"gmm-denoise": ("denoise", {}), "atoms-saturate": ("saturate", {"gain": 2.0})}
+from bench.stages import evaluate, sample
 
 POLITE = """
 from dataclasses import dataclass
@@ -93,27 +89,6 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
 }
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    """A suite's folder up to its exact draws: a linear task on a mixture, a non-linear one on atoms."""
-    root = tmp_path_factory.mktemp("suite")
-    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
-    prepare.main(str(root / "specs/data.json"))
-    train = read_tensors(root / "data/digits.safetensors")[0]["train"]
-    mixture = fit_gmm(train, num_components=2, shrinkage=30, floor=0.05, num_iterations=3)
-    tensors = {name: getattr(mixture, name) for name in ("weights", "means", "covariances")}
-    write_tensors(prior_path(root, "gmm", "gmm"), tensors, {"family": "gmm"})
-    write_tensors(prior_path(root, "atoms", "atoms"), {"atoms": train[:200]}, {"family": "atoms"})
-    for task, (operator, parameters) in TASKS.items():
-        path, prior = root / f"specs/tasks/{task}.json", task.partition("-")[0]
-        spec = {"root": str(root), "task": task, "prior": prior, "family": prior, "dataset": "digits"}
-        spec |= {"operator": operator, "parameters": parameters, "sigma_y": 0.5}
-        write_json(path, spec | {"num_measurements": M, "num_reference": 2 * S, "num_particles": None})
-        observe.main(str(path))
-    reference.main(str(root / "specs/tasks/atoms-saturate.json"))
-    return root
-
-
 @pytest.fixture
 def drop_in(tmp_path, monkeypatch):
     """Put a module beside those in methods/, for one test."""
@@ -128,12 +103,6 @@ def drop_in(tmp_path, monkeypatch):
     yield write
     for name in names:
         sys.modules.pop(f"methods.{name}", None)
-
-
-def run_spec(root: Path, module: str, task: str = "atoms-saturate", **changes: object) -> dict:
-    prior = task.partition("-")[0]
-    spec = {"root": str(root), "task": task, "prior": prior, "family": prior, "method": module, "module": module}
-    return spec | {"settings": {}, "seed": 0, "num_samples": S, "rows_per_chunk": 256} | changes
 
 
 def run(root: Path, module: str, **changes: object) -> tuple[Tensor, dict, dict]:

@@ -16,7 +16,7 @@ from bench.core.errors import UserError
 from bench.core.weights import missing
 from bench.plan.folder import write_specs
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 TASK = "tasks/gmm-saturate"
 DENOISE = {"operator": "denoise", "sigma_y": 1}
 EDM = {"family": "edm", "dataset": "digits"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_results import write_results
+from helpers.synthetic_results import write_results
 
 from bench.core.artefacts import read_csv
 from bench.papers.claims.entries import CLAIMS, ledger

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
+from helpers.latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
 from torch import Tensor
 from torch.distributions import Normal
 

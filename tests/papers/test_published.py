@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_results import write_results
+from helpers.synthetic_results import write_results
 
 from bench.core.artefacts import read_csv, write_tensors
 from bench.core.errors import UserError
@@ -28,7 +28,7 @@ from bench.stages import published as quote
 from bench.stats.results import Run, Suite, Task, load
 from bench.stats.summary import Summary, summarise
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 NUMBERS = read_numbers(REPOSITORY / FOLDER)
 
 # (paper, table, metric): how many numbers, and their sum

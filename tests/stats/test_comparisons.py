@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from helpers.scored_suite import suite_of
 from scipy.special import stdtrit
-from scored_suite import suite_of
 
 from bench.stats.comparisons import BOLD, compare, resolution, tied
 from bench.stats.contests import contests

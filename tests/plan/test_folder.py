@@ -13,7 +13,7 @@ from bench.core.artefacts import ArtefactError, write_csv, write_json
 from bench.core.errors import UserError
 from bench.plan.folder import check_artefacts, claim
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv", "a.csv.info.json", "a.safetensors"])

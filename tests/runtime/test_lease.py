@@ -29,7 +29,7 @@ def own_folder(tmp_path, monkeypatch):
 
 def test_eight_jobs_on_two_devices_never_share_one():
     command = [sys.executable, "-c", JOB]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).resolve().parents[2]
     jobs = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     spans: dict[str, list[tuple[float, float]]] = {}
     for job in jobs:
@@ -59,7 +59,9 @@ def test_jobs_share_the_cpu_and_a_clock_has_it_alone():
 
 def test_a_killed_job_leaves_no_lease():
     hold = "import time\nfrom bench.runtime.lease import lease\nwith lease(alone=True):\n    print('held', flush=True)\n    time.sleep(60)"
-    job = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent)
+    job = subprocess.Popen(
+        [sys.executable, "-c", hold], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
+    )
     assert job.stdout.readline() == b"held\n"
     job.kill()
     job.wait()

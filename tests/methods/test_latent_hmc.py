@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
+from helpers.latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic_results import PROVENANCE, TASKS, write_results
+from helpers.synthetic_results import PROVENANCE, TASKS, write_results
 
 from bench.core.artefacts import (
     check,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scored_suite import suite_of
+from helpers.scored_suite import suite_of
 
 from bench.stats.ranks import rankings
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_results import (
+from helpers.synthetic_results import (
     BIAS,
     FAILURE,
     LEFT_OUT,

@@ -1,0 +1,114 @@
+"""Where every artefact of a suite lies. Each path is written here once; nothing else in the project spells one.
+
+<root> is results/<suite>. All paths are relative to the working directory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RESULTS = Path("results")
+PUBLISHED, REFERENCE = RESULTS / "published", RESULTS / "reference"  # committed: the papers' numbers, and ours
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run, `runs/<task>/<method>/seed<seed>/`."""
+
+    folder: Path
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples.safetensors"
+
+    @property
+    def cost(self) -> Path:
+        return self.folder / "cost.json"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state.safetensors"
+
+    @property
+    def training(self) -> Path:
+        return self.folder / "training.json"
+
+    @property
+    def timing(self) -> Path:
+        return self.folder / "timing.json"
+
+    def visit(self, number: int | str) -> Path:
+        return self.folder / "visits" / f"{number}.json"
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """The files of one task, `tasks/<task>/`."""
+
+    folder: Path
+
+    @property
+    def all_measurements(self) -> Path:
+        """The file with every test and validation image measured."""
+        return self.folder / "all_measurements.safetensors"
+
+    @property
+    def measurements(self) -> Path:
+        """The file with the measurements that all methods get."""
+        return self.folder / "observations.safetensors"
+
+    @property
+    def reference(self) -> Path:
+        return self.folder / "exact.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.csv"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folder of one suite."""
+
+    root: Path
+
+    @classmethod
+    def of_suite(cls, name: str) -> Layout:
+        return cls(RESULTS / name)
+
+    def data(self, dataset: str) -> Path:
+        return self.root / "data" / f"{dataset}.safetensors"
+
+    def prior(self, prior: str, family: str) -> Path:
+        return self.root / "priors" / prior / f"{family}.safetensors"
+
+    def classifier(self, classifier: str) -> Path:
+        return self.root / "classifiers" / classifier / f"{classifier}.safetensors"
+
+    def task(self, task: str) -> TaskFiles:
+        return TaskFiles(self.root / "tasks" / task)
+
+    def run(self, task: str, method: str, seed: int | str) -> RunFiles:
+        return RunFiles(self.root / "runs" / task / method / f"seed{seed}")
+
+    def tuning(self, task: str, method: str, name: str = "trials") -> Path:
+        return self.root / "tuning" / task / method / f"{name}.csv"
+
+    def table(self, name: str) -> Path:
+        return self.root / "tables" / name
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    def figure(self, figure: str, kind: str) -> Path:
+        return self.figures / f"{figure}.{kind}"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    def spec(self, *names: str) -> Path:
+        """Return the path of a spec, e.g. `spec("runs", task, method, "seed0")`."""
+        return self.root.joinpath("specs", *names).with_name(f"{names[-1]}.json")

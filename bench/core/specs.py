@@ -1,0 +1,246 @@
+"""What each job is told: one frozen dataclass per kind of spec, stored as JSON with a hash.
+
+A job's command is `python -m bench.stages.<rule> <spec>`. A spec says what to do in full, so that a job reads no suite and
+a run whose spec did not change does not rerun: a field that says nothing (None, {}, False) is left out of the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from bench.core.artefacts import Json, read_json, write_json
+from bench.core.compute import Compute
+from bench.core.errors import UserError
+from bench.core.layout import Layout
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The fields that all specs have. root: the suite's folder, `results/<suite>`."""
+
+    root: str
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(Path(self.root))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Return the spec in a file; ArtefactError or UserError, one line, when it is none of this kind."""
+        content = {key: value for key, value in read_json(path).items() if key != "sha256"}
+        return cls.from_content(content, str(path))
+
+    @classmethod
+    def from_content(cls, content: Json, where: str = "spec") -> Self:
+        """Return the spec that `content` describes."""
+        fields = {item.name: item for item in dataclasses.fields(cls)}
+        unknown = [key for key in content if key not in fields]
+        no_default = dataclasses.MISSING
+        required = [n for n, f in fields.items() if f.default is no_default and f.default_factory is no_default]
+        missing = [name for name in required if name not in content]
+        if unknown or missing:
+            what = f"unknown field {unknown[0]}" if unknown else f"field {missing[0]} is missing"
+            raise UserError(f"{where}: {what}; delete the file and run the same command again")
+        nested = {name: NESTED[name] for name in content if name in NESTED}
+        return cls(**{k: nested[k](**v) if k in nested and isinstance(v, dict) else v for k, v in content.items()})
+
+    def write(self, path: str | Path) -> None:
+        """Write the spec, atomically."""
+        write_json(path, self.content())
+
+    def content(self) -> Json:
+        """Return what is stored: fields that differ from their default, and the required ones."""
+        values = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
+            if value != default:
+                values[item.name] = _content_of(value)
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec(Spec):
+    """A data set; `plugin` is its module in bench/datasets, `parameters` are that dataclass's fields."""
+
+    dataset: str
+    plugin: str
+    parameters: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorSpec(Spec):
+    """A prior; `family` is its module in bench/priors. quality: whether its card compares draws with test images."""
+
+    prior: str
+    family: str
+    dataset: str
+    parameters: Settings = field(default_factory=dict)
+    teacher: str | None = None
+    teacher_family: str | None = None
+    quality: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSpec(Spec):
+    classifier: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemSpec(Spec):
+    """A prior and a problem: what training depends on, and no count of measurements or samples.
+
+    operator: a module in bench/operators, or `class` for a reward, which has no sigma_y.
+    """
+
+    task: str
+    prior: str
+    family: str
+    dataset: str
+    operator: str
+    parameters: Settings = field(default_factory=dict)
+    sigma_y: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec(ProblemSpec):
+    """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula."""
+
+    num_measurements: int
+    num_reference: int
+    num_particles: int | None = None  # None: as many as the reference wants
+    perplexity: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec(Spec):
+    """A row of a suite on a task: `method` is the row's name, `module` its plug-in, `settings` its fields."""
+
+    task: str
+    prior: str
+    family: str
+    method: str
+    module: str
+    settings: Settings = field(default_factory=dict)
+    seed: int = 0
+    compute: Compute = field(default_factory=Compute)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec(ProblemSpec):
+    method: str
+    module: str
+    settings: Settings = field(default_factory=dict)
+    seed: int = 0
+    compute: Compute = field(default_factory=Compute)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may spend: network rows per sample, seconds and MiB in all; None is no limit."""
+
+    nfe: float | None = None
+    seconds: float | None = None
+    mib: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec(MethodSpec):
+    """A run. num_measurements: the first ones only; None means all. rows_per_chunk: a number, or "auto"."""
+
+    num_samples: int
+    rows_per_chunk: int | str
+    trains: bool = False
+    num_measurements: int | None = None
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How a run is timed. bare: the same network calls are timed alone; ess: chains' effective numbers stand beside."""
+
+    num_samples: tuple[int, ...]
+    repeats: int
+    visits: int = 1
+    patience: float | None = None
+    bare: bool = False
+    ess: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockSpec(RunSpec):
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Tune:
+    """seconds: budget of a search; num_measurements: validation measurements of a trial, and as many to confirm."""
+
+    seconds: float
+    num_measurements: int
+    num_samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSpec(MethodSpec):
+    rows_per_chunk: int | str
+    tune: Tune
+
+
+@dataclass(frozen=True)
+class Run:
+    """Names of a run on a task."""
+
+    method: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSpec(Spec):
+    """All runs on a task. metrics: plug-ins by name with their parameters."""
+
+    task: str
+    prior: str
+    family: str
+    runs: tuple[Run, ...]
+    num_samples: int
+    metrics: dict[str, Settings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteSpec(Spec):
+    """What tables, figures and the page are about. left_out: pairs (task, method) that do not run; timed: runs."""
+
+    name: str
+    seeds: tuple[int, ...]
+    num_measurements: int
+    num_samples: int
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    timed: tuple[tuple[str, str, int], ...] = ()
+    figures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToySpec(Spec):
+    toy: str
+    parameters: Settings = field(default_factory=dict)
+
+
+NESTED: dict[str, type] = {"compute": Compute, "budget": Budget, "clock": Clock, "tune": Tune}
+
+
+def _content_of(value: object) -> object:
+    """Return a field's value as JSON has it; nested dataclasses without what is default."""
+    if dataclasses.is_dataclass(value):
+        items = ((item, getattr(value, item.name)) for item in dataclasses.fields(value))
+        return {item.name: _content_of(part) for item, part in items if part != item.default}
+    if isinstance(value, tuple):
+        return [_content_of(part) for part in value]
+    return value
