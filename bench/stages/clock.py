@@ -29,8 +29,8 @@ from bench.metrics.compute import Truth, compute_chains
 from bench.numerics.diagnostics import MIN_STATES
 from bench.priors import load_prior, prior_path
 from bench.priors.networks import num_parameters
-from bench.problems.measurements import Observations, first, problem_of, read_observations
-from bench.problems.posteriors import exact_posterior
+from bench.problems.measurements import Measurements, first, problem_of, read_measurements
+from bench.problems.posteriors import posterior_of
 from bench.runtime.bare_calls import Call, recorded, replay
 from bench.runtime.batch_size import in_use, probe, where_it_fits
 from bench.runtime.devices import computing, moved, networks_of, prepared
@@ -60,10 +60,10 @@ def clock(spec: dict, visit: int, compute: Compute, device: torch.device) -> Non
     torch.set_num_threads(THREADS)
     root, task = Path(spec["root"]), spec["task"]
     folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
-    observations = read_observations(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
+    observations = read_measurements(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
     prior = prepared(load_prior(prior_path(root, spec["prior"], spec["family"]), compute.dtype, device), compute)
     plain = problem_of(observations.header, prior.shape, device=device)
-    posterior = exact_posterior(prior, plain)
+    posterior = posterior_of(prior, plain)
     problem = problem_of(observations.header, prior.shape, posterior if posterior.offered else None, device)
     trained, training, _ = read_training(folder) if spec.get("trains") else NO_TRAINING
 
@@ -95,7 +95,7 @@ class Bench:
     method: Method
     prior: Prior
     problem: Problem
-    observations: Observations
+    observations: Measurements
     spec: Json
     state: State | None
 
@@ -188,7 +188,7 @@ def effective(root: Path, task: str, folder: Path, spec: dict) -> dict[str, floa
     if header["status"] != "ok" or header["joint"] != "chain":
         return {}
     x, chains = tensors["x"][: header["num_measurements"]].double(), header["num_chains"]
-    observed = first(read_observations(root / "tasks" / task / "observations.safetensors"), len(x))
+    observed = first(read_measurements(root / "tasks" / task / "observations.safetensors"), len(x))
     exact, _ = read_tensors(root / "tasks" / task / "exact.safetensors")
     parts = (exact[name][: len(x)].double() for name in ("x_a", "mean", "std"))
     problem = problem_of(observed.header, tuple(x.shape[2:]))

@@ -35,8 +35,8 @@ from bench.metrics.stein import compute_stein, gradient
 from bench.numerics.diagnostics import MIN_STATES
 from bench.priors import load_prior, prior_path
 from bench.problems.classifier import classifier_path, load_classifier
-from bench.problems.measurements import Observations, problem_of, read_observations
-from bench.problems.references import Exact, read_exact, read_same_measurements
+from bench.problems.measurements import Measurements, problem_of, read_measurements
+from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
 from bench.runtime.job import run
 from bench.stats.results import REFERENCE, num_measured
 
@@ -72,9 +72,9 @@ def main(spec_path: str) -> None:
     spec = read_json(spec_path)
     root, num_samples = Path(spec["root"]), spec["num_samples"]
     folder = root / "tasks" / spec["task"]
-    observations = read_observations(folder / "observations.safetensors", torch.float64)
+    observations = read_measurements(folder / "observations.safetensors", torch.float64)
     networks = _opened(spec, observations)
-    exact = read_exact(folder / "exact.safetensors", observations.header, num_samples)
+    exact = read_reference(folder / "exact.safetensors", observations.header, num_samples)
     score = _posterior_score(spec, observations)
     judges, swapped = (_judges(observations, one, networks, *score) for one in (exact, exact.swapped()))
     scores = [_score_reference(exact, judges, swapped, num_samples)]
@@ -92,7 +92,7 @@ def main(spec_path: str) -> None:
     write_csv(folder / "metrics.csv", csv_of(sheet, scores), info)
 
 
-def _opened(spec: Json, observations: Observations) -> Networks:
+def _opened(spec: Json, observations: Measurements) -> Networks:
     """Before any work: absent weights stop here."""
     root, metrics = Path(spec["root"]), spec.get("metrics", {})
     num, *_, side = observations.x_true.shape
@@ -112,7 +112,7 @@ def _opened(spec: Json, observations: Observations) -> Networks:
     )
 
 
-def _posterior_score(spec: Json, observations: Observations) -> tuple[Gradient | None, str]:
+def _posterior_score(spec: Json, observations: Measurements) -> tuple[Gradient | None, str]:
     """The score of the posterior where the prior has a density of its own, else the reason."""
     path = prior_path(spec["root"], spec["prior"], spec["family"])
     if read_header(path).get("teacher"):
@@ -125,7 +125,7 @@ def _posterior_score(spec: Json, observations: Observations) -> tuple[Gradient |
 
 
 def _judges(
-    observations: Observations, exact: Exact, networks: Networks, score: Gradient | None, why_no_score: str
+    observations: Measurements, exact: ReferenceDraws, networks: Networks, score: Gradient | None, why_no_score: str
 ) -> Judges:
     of_teacher = _chunks(observations, exact.teacher) if exact.teacher else ()
     pairwise = {id: mean_pairwise(exact.x_a.double(), embed) for id, embed in networks.embeddings.items()}
@@ -133,7 +133,7 @@ def _judges(
     return Judges(of_exact, tuple(of_teacher), networks, pairwise, score, why_no_score)
 
 
-def _chunks(observations: Observations, exact: Exact) -> Iterator[Truth]:
+def _chunks(observations: Measurements, exact: ReferenceDraws) -> Iterator[Truth]:
     """The measurements in chunks whose largest temporaries stay bounded."""
     num_draws, dimension = exact.x_a.shape[1], math.prod(exact.x_a.shape[2:])
     chunk = max(1, FLOATS_PER_CHUNK // (num_draws * (num_draws + dimension)))
@@ -147,7 +147,7 @@ def _has_operator(judges: Judges) -> bool:
     return Cap.RESIDUAL in judges.of_exact[0].problem.caps
 
 
-def _score_reference(exact: Exact, judges: Judges, swapped: Judges, num_samples: int) -> Scores:
+def _score_reference(exact: ReferenceDraws, judges: Judges, swapped: Judges, num_samples: int) -> Scores:
     by_block = []
     for one, judged in ((exact, judges), (exact.swapped(), swapped)):
         num_blocks = min(one.x_b.shape[1] // num_samples, MOST_BLOCKS)
@@ -232,7 +232,7 @@ def _in_chunks(
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _sheet(task: str, exact: Exact, judges: Judges, num_samples: int) -> Sheet:
+def _sheet(task: str, exact: ReferenceDraws, judges: Judges, num_samples: int) -> Sheet:
     has_operator, networks = _has_operator(judges), judges.networks
     unmet = {
         "exact": exact.why_not,

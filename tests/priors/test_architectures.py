@@ -66,7 +66,7 @@ def test_what_is_no_architecture_is_told():
 def suite_of() -> Suite:
     """One small network, and a method that asks it a few times."""
     content = read_suite({"suite": "gpu_timing_cpu"})[1] | {"name": "times", "num_measurements": 1}
-    content |= {"clock": {"num_samples": [1], "repeats": 5}, "restrict": {}, "datasets": {"noise16": {}}}
+    content |= {"clock": {"num_samples": [1], "repeats": 5}, "restrict": {}, "datasets": {"noise-16": {"side": 16}}}
     content |= {"priors": {"small": content["priors"]["small"] | {"width": 1 / 24}}}
     content |= {"tasks": {"small-denoise": {"operator": "denoise", "sigma_y": 1.0}}}
     rwm = {"num_chains": 1, "num_warmup": 0, "num_adapt": 0, "thin": 1}

@@ -23,7 +23,7 @@ from bench.priors import vae
 from bench.priors.generator import Generator
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.posteriors import exact_posterior
+from bench.problems.posteriors import posterior_of
 from bench.runtime.compiled_layers import group_norm, silu
 from bench.runtime.devices import computing, networks_of, prepared
 from bench.runtime.run_method import load_method, sample, train, trainable
@@ -66,7 +66,7 @@ def small(module: str, **changes: object) -> Method:
 
 def problem_for(prior: Prior) -> Problem:
     problem = make_problem("inpaint-box", {"box": 2}, 0.5, prior.shape)
-    return replace(problem, posterior=exact_posterior(prior, problem) if isinstance(prior, GMM) else None)
+    return replace(problem, posterior=posterior_of(prior, problem) if isinstance(prior, GMM) else None)
 
 
 def drawn(module: str, prior: Prior, dtype: torch.dtype, **changes: object) -> Tensor:

@@ -1,6 +1,6 @@
 """Which images are for training, validation and testing: committed lists, so that no library's version moves them.
 
-`write` drew them, once, from one named stream per data set. What is in neither list is for training.
+`write` has drawn them, once, from one named stream per data set. What is in neither list is for training.
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ def split(dataset: str, images: Tensor) -> dict[str, Tensor]:
     return {name: images[i] for name, i in ids.items()} | {f"{name}_id": i for name, i in ids.items()}
 
 
-def draw(dataset: str) -> dict[str, int | list[int]]:
-    """The lists as they were drawn: a random order's first images are for testing, the next for validation."""
+def draw_lists(dataset: str) -> dict[str, int | list[int]]:
+    """Draw the lists: a random order's first images are for testing, the next for validation."""
     order = stream("split", dataset).permutation(SIZES[dataset]).tolist()
     test, validation = order[:NUM_TEST], order[NUM_TEST : NUM_TEST + NUM_VALIDATION]
     return {"num_images": SIZES[dataset], "test": test, "validation": validation}
 
 
 def write(dataset: str) -> None:
-    """Commit to the lists that `draw` gives: `python -c "from bench.datasets.splits import write; write('digits')"`."""
-    lines = (f' "{key}": {json.dumps(value)}' for key, value in draw(dataset).items())
+    """Write the lists that `draw_lists` gives, which are then committed.
+
+    `python -c "from bench.datasets._splits import write; write('digits')"`
+    """
+    lines = (f' "{key}": {json.dumps(value)}' for key, value in draw_lists(dataset).items())
     _path(dataset).write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 

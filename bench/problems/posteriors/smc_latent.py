@@ -130,27 +130,6 @@ class LatentSMC:
         return moved, step
 
 
-@dataclass(frozen=True, eq=False)
-class Unknown:
-    """No posterior: draws that are not numbers, and why."""
-
-    prior: Prior
-    why: str
-
-    kind: ClassVar[str] = "none"
-    perplexity_of: ClassVar[None] = None
-    offered: ClassVar[bool] = False
-
-    def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
-        return y.new_full((len(y), num_samples, *self.prior.shape), torch.nan)
-
-    def moments(self, y: Tensor) -> None:
-        return None
-
-    def perplexity(self, y: Tensor) -> None:
-        return None
-
-
 def convergence(a: Particles, b: Particles) -> dict[str, float]:
     """Largest R-hat between two runs and smallest effective sample size of both together, over several expectations.
 
