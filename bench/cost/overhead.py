@@ -22,7 +22,7 @@ from bench.cost.subjects import (
     size_of,
     untrained,
 )
-from bench.priors.gmm import GMM
+from bench.priors._mixture import GMM
 from bench.problems.inverse_problem import InverseProblem
 from bench.runtime.bare_calls import Overhead, overhead
 from bench.runtime.run_method import Unable, load_method, refuse_unmet, train, trainable

@@ -14,13 +14,14 @@ from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.cost.common import Say, cpu_seconds
 from bench.numerics.nets import initialise
-from bench.priors import load_prior, networks
-from bench.priors.consistency import Consistency
-from bench.priors.edm import Diffusion
-from bench.priors.fit import fit_gmm
-from bench.priors.gmm import GMM
-from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, scheduler_of
-from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser
+from bench.priors import _networks as networks
+from bench.priors import load_prior
+from bench.priors._consistency import Consistency
+from bench.priors._diffusion import Diffusion
+from bench.priors._gmm_fit import fit_gmm
+from bench.priors._mixture import GMM
+from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline, scheduler_of
+from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser
 from bench.problems import make_problem
 from bench.problems.inverse_problem import InverseProblem
 

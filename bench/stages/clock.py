@@ -28,7 +28,7 @@ from bench.core.types import Method, Prior, Problem, State
 from bench.metrics.compute import Truth, compute_chains
 from bench.numerics.diagnostics import MIN_STATES
 from bench.priors import load_prior, prior_path
-from bench.priors.networks import num_parameters
+from bench.priors._networks import num_parameters
 from bench.problems.measurements import Measurements, first, problem_of, read_measurements
 from bench.problems.posteriors import posterior_of
 from bench.runtime.bare_calls import Call, recorded, replay

@@ -19,8 +19,8 @@ from bench.core.types import Prior
 from bench.metrics.distances import energy_distance, mean_distance_within
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import Measurements, problem_of, read_measurements
-from bench.problems.posteriors import Posterior, TemperedSMC, posterior_of, teacher_posterior
-from bench.problems.posteriors.smc_latent import LatentSMC, NoPosterior, convergence
+from bench.problems.posteriors import LatentSMC, NoPosterior, Posterior, TemperedSMC, posterior_of, teacher_posterior
+from bench.problems.posteriors.smc_latent import convergence
 from bench.runtime.job import run
 
 MAX_ENERGY_SHARE = 0.003  # energy distance of the two sets over twice the mean distance within one, beyond 1 / e

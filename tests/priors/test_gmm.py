@@ -10,9 +10,9 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.datasets.digits import Digits
-from bench.priors.fit import fit_gmm
+from bench.priors._gmm_fit import fit_gmm
+from bench.priors._mixture_score import Score
 from bench.priors.gmm import GMM
-from bench.priors.pulls import Score
 
 
 def double(values):

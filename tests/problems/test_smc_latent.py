@@ -18,8 +18,8 @@ from bench.numerics.diagnostics import clustered_effective_sample_size, nested_r
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
 from bench.problems.measurements import Measurements
-from bench.problems.posteriors import Conjugate, TemperedSMC, posterior_of, teacher_posterior
-from bench.problems.posteriors.smc_latent import LatentSMC, NoPosterior, Particles, convergence
+from bench.problems.posteriors import Conjugate, NoPosterior, TemperedSMC, posterior_of, teacher_posterior
+from bench.problems.posteriors.smc_latent import LatentSMC, Particles, convergence
 from bench.stages.reference import MAX_RHAT, MIN_ESS, draw, perplexity, reason, two_sets
 
 

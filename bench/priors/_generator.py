@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from bench.core.types import Cap, Random
-from bench.priors import networks
+from bench.priors import _networks as networks
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bench.core.artefacts import write_bytes
 from bench.core.errors import UserError
-from bench.priors.networks import frozen
+from bench.priors._networks import frozen
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PARTS = {"unet": ("config.json", WEIGHTS), "scheduler": ("scheduler_config.json",)}

@@ -19,19 +19,19 @@ from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap, Prior, Random
 from bench.numerics.diffusion import heun, heun_step, karras_sigmas
-from bench.priors import networks
-from bench.priors.edm import Diffusion
-from bench.priors.pipeline import CONSISTENCY, Pipeline, scheduler_of
-from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser, spread
+from bench.priors import _networks as networks
+from bench.priors._diffusion import Diffusion
+from bench.priors.adapters.diffusers import CONSISTENCY, Pipeline, scheduler_of
+from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser, spread
 
 if TYPE_CHECKING:
-    from bench.priors.consistency import Settings
+    from bench.priors.consistency import ConsistencyFamily
 
 
 Loss = Callable[[], Tensor]
 
 
-def distil(teacher: Prior, images: Tensor, settings: Settings) -> Pipeline:
+def distil(teacher: Prior, images: Tensor, settings: ConsistencyFamily) -> Pipeline:
     """A student of the teacher; images (N, *x) are where distillation starts its steps."""
     needed = {"regression": Cap.DECODER | Cap.DENOISER, "distillation": Cap.DENOISER}[settings.objective]
     if needed & ~teacher.caps:
@@ -50,7 +50,9 @@ def distil(teacher: Prior, images: Tensor, settings: Settings) -> Pipeline:
     return Pipeline(unet, scheduler)
 
 
-def student_of(teacher: Prior, images: Tensor, settings: Settings, rng: Random) -> tuple[nn.Module, dict[str, float]]:
+def student_of(
+    teacher: Prior, images: Tensor, settings: ConsistencyFamily, rng: Random
+) -> tuple[nn.Module, dict[str, float]]:
     """A network to train, its range of sigma and its sigma_data: copies of the teacher's, where that is an EDM one."""
     denoiser = teacher.denoiser if isinstance(teacher, Diffusion) else None
     if isinstance(denoiser, EDMDenoiser) and denoiser.pipeline.scheduler.config.prediction_type == "epsilon":
@@ -79,7 +81,7 @@ def with_other_times(unet: nn.Module, sigma_min: float, sigma_max: float) -> nn.
     return unet
 
 
-def regression(student: ConsistencyMap, teacher: Prior, settings: Settings, rng: Random) -> Loss:
+def regression(student: ConsistencyMap, teacher: Prior, settings: ConsistencyFamily, rng: Random) -> Loss:
     """Squared distance to the end of the teacher's ODE, from each of the student's noise levels."""
     sigmas = student.levels(settings.num_steps)[0][:-1]
     starts, ends = ode_pairs(teacher, sigmas, settings, rng)
@@ -92,7 +94,7 @@ def regression(student: ConsistencyMap, teacher: Prior, settings: Settings, rng:
 
 
 @torch.no_grad()
-def ode_pairs(teacher: Prior, sigmas: Tensor, settings: Settings, rng: Random) -> tuple[Tensor, Tensor]:
+def ode_pairs(teacher: Prior, sigmas: Tensor, settings: ConsistencyFamily, rng: Random) -> tuple[Tensor, Tensor]:
     """Noisy images and where the teacher's ODE takes them, (len(sigmas), num_pairs, *x) each.
 
     At the first level noise alone, which the teacher decodes; at lower ones the decoded images with noise on them.
@@ -111,7 +113,9 @@ def in_chunks(call: Callable[[Tensor], Tensor], x: Tensor, size: int = 512) -> T
     return torch.cat([call(part.double()).float() for part in x.split(size)])
 
 
-def distillation(student: ConsistencyMap, teacher: Prior, images: Tensor, settings: Settings, rng: Random) -> Loss:
+def distillation(
+    student: ConsistencyMap, teacher: Prior, images: Tensor, settings: ConsistencyFamily, rng: Random
+) -> Loss:
     """Squared distance of the student at one noise level from its average at the next, one step of the ODE below."""
     config, unet = student.pipeline.scheduler.config, student.pipeline.unet
     grid = karras_sigmas(settings.num_levels, config.sigma_min, config.sigma_max)[:-1]

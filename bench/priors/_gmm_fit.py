@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.core.rng import Rng
-from bench.priors.gmm import GMM
+from bench.priors._mixture import GMM
 
 
 def fit_gmm(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import UserError
-from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline
+from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline
 
 
 @dataclass(frozen=True, eq=False)
