@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from bench.core.types import Cap, Prior, Problem, Random
+from bench.core.types import Cap, PerSample, Prior, Problem, Random
 from bench.numerics import mcmc
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
@@ -89,8 +89,9 @@ class Conjugate:
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         weights, means, precision = self.mixture(y)
-        pick = torch.searchsorted(weights.cumsum(1), rng.rand((num_samples,))).clamp_max(weights.shape[1] - 1)
-        noise = rng.randn((num_samples, means.shape[2]))
+        streams = _streams_of(rng, num_samples)
+        pick = torch.searchsorted(weights.cumsum(1), streams.rand(())).clamp_max(weights.shape[1] - 1)
+        noise = streams.randn((means.shape[2],))
         measurement = torch.arange(len(y), device=y.device)[:, None]
         factor = torch.linalg.cholesky(precision)[measurement, pick]
         spread = torch.linalg.solve_triangular(factor.mT, noise[..., None], upper=True)[..., 0]
@@ -131,8 +132,8 @@ class Enumeration:
         return torch.stack([self.problem.log_likelihood(atoms, row) for row in rows]).softmax(1)
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
-        weights = self.weights(y)
-        pick = torch.searchsorted(weights.cumsum(1), rng.rand((num_samples,))).clamp_max(weights.shape[1] - 1)
+        weights, uniform = self.weights(y), _streams_of(rng, num_samples).rand(())
+        pick = torch.searchsorted(weights.cumsum(1), uniform).clamp_max(weights.shape[1] - 1)
         return self.prior.atoms[pick]
 
     def moments(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,6 +234,16 @@ class TemperedSMC:
         rows = particles.flatten(0, 1).unflatten(1, self.prior.shape)
         repeated = y.repeat_interleave(particles.shape[1], 0)
         return self.problem.log_likelihood(rows, repeated).unflatten(0, particles.shape[:2])
+
+
+def _streams_of(rng: Random, num_samples: int) -> PerSample:
+    """Return the streams of the posterior samples; ValueError when they are not as many as are asked for."""
+    if len(rng.per_sample) != num_samples:
+        raise ValueError(
+            f"sample_posterior: num_samples = {num_samples}, but rng has the streams of {len(rng.per_sample)} posterior "
+            f"samples; make it as Rng(axes, ids, samples=range({num_samples}))"
+        )
+    return rng.per_sample
 
 
 def _perplexity(weights: Tensor) -> Tensor:
