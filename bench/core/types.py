@@ -54,15 +54,37 @@ class Choice:
 Search = Mapping[str, Uniform | LogUniform | Choice]
 
 
-class Random(Protocol):
-    """Randomness of m measurements, one stream each (see `bench.core.rng.Rng`)."""
+class Draws(Protocol):
+    """The four functions by which everything random is drawn; `(..., *shape)` is said by `Random` and `PerSample`."""
 
-    def __len__(self) -> int: ...  # m
-    def randn(self, shape: tuple[int, ...]) -> Tensor: ...  # (m, *shape)
-    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]: ...  # of randn(shape)
-    def rand(self, shape: tuple[int, ...]) -> Tensor: ...
-    def randint(self, high: int, shape: tuple[int, ...]) -> Tensor: ...
+    def randn(self, shape: tuple[int, ...]) -> Tensor: ...  # standard normal
+    def rand(self, shape: tuple[int, ...]) -> Tensor: ...  # uniform in [0, 1)
+    def randint(self, high: int, shape: tuple[int, ...]) -> Tensor: ...  # uniform in [0, high), int64
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]: ...  # randn(shape), num_steps times
+
+
+class PerSample(Draws, Protocol):
+    """Randomness of s posterior samples of each of m measurements: `randn(shape)` is (m, s, *shape).
+
+    Sample j of measurement i comes from a stream of its own, whichever samples are drawn beside it.
+    """
+
+    @property
+    def flat(self) -> Random: ...  # the same m s streams in one row: prior.sample(1, rng.per_sample.flat) (m s, 1, *x)
+    def __len__(self) -> int: ...  # s
+
+
+class Random(Draws, Protocol):
+    """Randomness of m measurements, one stream each: `randn(shape)` is (m, *shape) (see `bench.core.rng.Rng`).
+
+    Noise that belongs to one posterior sample is drawn from `per_sample`, what samples share (chains, particles,
+    weights of a network) from the measurement's stream.
+    """
+
+    @property
+    def per_sample(self) -> PerSample: ...
     def only(self, i: int) -> Random: ...  # measurement i alone
+    def __len__(self) -> int: ...  # m
 
 
 class Prior(Protocol):

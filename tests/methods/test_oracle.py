@@ -133,6 +133,6 @@ def test_unconditional_is_the_prior_itself_whatever_the_measurement(make_prior):
     prior = make_prior()
     problem, y = setting(prior, "denoise", {})
     x = Unconditional().sample(counted(prior)[0], problem, y, 5, rng=streams(5))
-    assert torch.equal(x, prior.sample(5, streams(5)))
+    assert torch.equal(x, prior.sample(1, streams(5).per_sample.flat).view(x.shape))
     assert torch.equal(x, Unconditional().sample(prior, problem, torch.full_like(y, torch.nan), 5, rng=streams(5)))
     assert not torch.equal(x[0], x[1])

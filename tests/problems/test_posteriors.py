@@ -150,7 +150,7 @@ def test_draws_have_the_moments_of_the_formula(operator):
     prior, n = mixture(4, (1, 4, 4)), 4000
     problem, y = measured(prior, operator, 0.3)
     posterior = Conjugate(prior, problem)
-    x = posterior.sample(y, n, Rng(("draws",), range(3)))
+    x = posterior.sample(y, n, Rng(("draws",), range(3), range(n)))
     assert x.shape == (3, n, 1, 4, 4)
     mean, std = posterior.moments(y)
     # 48 pixels twice, five standard errors each: fails by accident once in 20,000 seeds
@@ -233,7 +233,7 @@ def test_enumerated_draws_have_the_posterior_weights():
     prior, n = Atoms(normal(10, 1, 4, 4)), 20_000
     problem, y = measured(prior, "saturate", 1.0)
     posterior = Enumeration(prior, problem)
-    x = posterior.sample(y, n, Rng(("draws",), range(3)))
+    x = posterior.sample(y, n, Rng(("draws",), range(3), range(n)))
     matches = (x[:, :, None] == prior.atoms).flatten(3).all(3)
     assert (matches.sum(2) == 1).all()  # every draw is an atom
     weights, shares = posterior.weights(y), matches.double().mean(1)
@@ -280,7 +280,7 @@ def test_particles_agree_with_the_closed_form_on_a_linear_problem():
     assert ((x.mean(1) - mean).abs() < 4 * std * (WORTH / n) ** 0.5).all()
     # Of two independent sets of n draws the share is (1 / n) sum_j p_j (Z_j^2 - 1) with sum_j p_j = 1: it scatters most
     # with a single term, and then exceeds 10 / n once in 1000 times. Particles are worth fewer draws.
-    draws = exact.sample(y, n, Rng(("exact",), range(3)))
+    draws = exact.sample(y, n, Rng(("exact",), range(3), range(n)))
     assert (energy_share(x.flatten(2), draws.flatten(2)) < 10 * (1 + WORTH) / 2 / n).all()
     from_prior = prior.sample(n, Rng(("prior",), range(3)))
     assert energy_share(from_prior.flatten(2), draws.flatten(2)).max() > 0.2  # what this test would see

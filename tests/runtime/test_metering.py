@@ -25,7 +25,7 @@ class Descent:
 
     def sample(self, prior, problem, y, num_samples, *, rng):
         rows = y.repeat_interleave(num_samples, 0)
-        x_t, sigma = rng.randn((num_samples, *prior.shape)).flatten(0, 1), torch.tensor(0.5)
+        x_t, sigma = rng.per_sample.randn(prior.shape).flatten(0, 1), torch.tensor(0.5)
         for _ in range(self.num_steps):
             x_t = x_t.detach().requires_grad_()
             residual = problem.residual(prior.denoise(x_t, sigma), rows)
@@ -58,7 +58,7 @@ def test_a_call_beyond_the_budget_is_not_made(prior, x):
     problem, method = ToyProblem(prior), Descent(num_steps=1)
     y = problem.simulate(x[:2], Rng(("y",), range(2)))
     # one step costs two rows forward and one backward per sample: just what there is
-    method.sample(watched, problem, y, 3, rng=Rng(("budget",), range(2)))
+    method.sample(watched, problem, y, 3, rng=Rng(("budget",), range(2), range(3)))
     assert (meter.forward, meter.backward) == (2 * N, N)
     with pytest.raises(BudgetExceeded, match="needs more than the budget of 3 network rows per sample"):
         watched.denoise(x[:1], torch.tensor(0.3))
@@ -154,7 +154,7 @@ def test_operator_rows(prior, x):
     x.requires_grad_()
     problem.log_likelihood(x, y).sum().backward()
     problem.operator.adjoint(problem.operator(x.detach(), y), y)
-    problem.sample_posterior(y, 2, Rng(("test",), range(N)))
+    problem.sample_posterior(y, 2, Rng(("test",), range(N), range(2)))
     assert (meter.forward, meter.backward) == (4 * N, N)
     assert problem.sigma_y == 0.1 and problem.operator.linear
 
@@ -163,8 +163,8 @@ def test_replay_makes_the_same_calls(prior):
     problem = ToyProblem(prior)
     y = problem.simulate(prior.sample(1, Rng(("y",), range(3)))[:, 0], Rng(("y",), range(3)))
     watched, calls = recorded(prior)
-    samples = Descent().sample(watched, problem, y, 2, rng=Rng(("test",), range(3)))
-    assert torch.equal(samples, Descent().sample(prior, problem, y, 2, rng=Rng(("test",), range(3))))
+    samples = Descent().sample(watched, problem, y, 2, rng=Rng(("test",), range(3), range(2)))
+    assert torch.equal(samples, Descent().sample(prior, problem, y, 2, rng=Rng(("test",), range(3), range(2))))
     assert [call.differentiable for call in calls] == 4 * [True, False]
     bare, meter = counted(prior)
     replay(bare, calls)

@@ -35,7 +35,7 @@ class Dropped:
     scale: float = 0.1
 
     def sample(self, prior, problem, y, num_samples, *, rng):
-        x = y[:, None] + self.scale * rng.randn((num_samples, *prior.shape))
+        x = y[:, None] + self.scale * rng.per_sample.randn(prior.shape)
         return x
 """
 RETURN, NEEDS, ALL = "return x\n", "Cap.RESIDUAL", '__all__ = ["Dropped"]'

@@ -38,7 +38,7 @@ class Pays:
         return {"shift": (x - y).mean(0), "count": torch.tensor(len(x)), "caps": caps}
 
     def sample(self, prior, problem, y, num_samples, *, rng, state):
-        return y[:, None] + state["shift"] + 0.1 * rng.randn((num_samples, *prior.shape))
+        return y[:, None] + state["shift"] + 0.1 * rng.per_sample.randn(prior.shape)
 """
 RETURN = 'return {"shift": (x - y).mean(0), "count": torch.tensor(len(x)), "caps": caps}'
 SINS = {  # what is replaced, by what, and the status and reason that follow

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Mixture, Problem, Random
-from bench.problems.posteriors.posterior import perplexity_of
+from bench.problems.posteriors.posterior import perplexity_of, streams_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,9 @@ class Conjugate:
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         weights, means, precision = self.mixture(y)
-        pick = torch.searchsorted(weights.cumsum(1), rng.rand((num_samples,))).clamp_max(weights.shape[1] - 1)
-        noise = rng.randn((num_samples, means.shape[2]))
+        streams = streams_of(rng, num_samples)
+        pick = torch.searchsorted(weights.cumsum(1), streams.rand(())).clamp_max(weights.shape[1] - 1)
+        noise = streams.randn((means.shape[2],))
         measurement = torch.arange(len(y), device=y.device)[:, None]
         factor = torch.linalg.cholesky(precision)[measurement, pick]
         spread = torch.linalg.solve_triangular(factor.mT, noise[..., None], upper=True)[..., 0]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.core.types import FiniteSet, Problem, Random
-from bench.problems.posteriors.posterior import perplexity_of
+from bench.problems.posteriors.posterior import perplexity_of, streams_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Enumeration:
         return torch.stack([self.problem.log_likelihood(atoms, row) for row in rows]).softmax(1)
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
-        weights = self.weights(y)
-        pick = torch.searchsorted(weights.cumsum(1), rng.rand((num_samples,))).clamp_max(weights.shape[1] - 1)
+        weights, uniform = self.weights(y), streams_of(rng, num_samples).rand(())
+        pick = torch.searchsorted(weights.cumsum(1), uniform).clamp_max(weights.shape[1] - 1)
         return self.prior.atoms[pick]
 
     def moments(self, y: Tensor) -> tuple[Tensor, Tensor]:

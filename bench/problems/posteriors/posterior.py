@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from bench.core.types import Prior, Random
+from bench.core.types import PerSample, Prior, Random
 
 
 class Posterior(Protocol):
@@ -50,3 +50,13 @@ class NoPosterior:
 def perplexity_of(weights: Tensor) -> Tensor:
     """Return exp of the entropy of each row of weights (m, K): between 1 and K, (m,)."""
     return torch.special.entr(weights).sum(1).exp()
+
+
+def streams_of(rng: Random, num_samples: int) -> PerSample:
+    """Return the streams of the posterior samples; ValueError when they are not as many as are asked for."""
+    if len(rng.per_sample) != num_samples:
+        raise ValueError(
+            f"sample_posterior: num_samples = {num_samples}, but rng has the streams of {len(rng.per_sample)} posterior "
+            f"samples; make it as Rng(axes, ids, samples=range({num_samples}))"
+        )
+    return rng.per_sample

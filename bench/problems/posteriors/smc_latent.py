@@ -76,7 +76,7 @@ class LatentSMC:
         """One measurement y (1, *y), and one stream of randomness."""
         n, dim = self.size(num_samples), math.prod(self.prior.latent_shape)
         target = partial(latent.log_posterior, self.prior, self.problem, y.expand(n, *y.shape[1:]))
-        state = mcmc.start(rng.randn((n * dim,)).view(n, dim), target)
+        state = mcmc.start(rng.randn((n, dim))[0], target)
         ancestor, step = torch.arange(n, device=y.device), torch.as_tensor(0.3).to(y)
         beta, temperatures = torch.zeros_like(step), 0
         while beta < 1:
@@ -121,7 +121,7 @@ class LatentSMC:
         state = mcmc.retempered(state, beta)
         for _ in range(num_moves):
             jitter = 1 - (1 - SHORTEST) * rng.rand((n, 1))[0].square()
-            momentum, uniform = rng.randn((n * dim,)).view(n, dim), rng.rand((n,))[0]
+            momentum, uniform = rng.randn((n, dim))[0], rng.rand((n,))[0]
             state, acceptance = mcmc.hmc_step(
                 state, tempered, step * jitter, self.num_leapfrog, momentum, uniform, root
             )
