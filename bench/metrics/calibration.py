@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.core.rng import stream
 from bench.metrics.checks import BAND
-from bench.metrics.distances import RESOLUTION, distances
+from bench.numerics.distances import RESOLUTION, distances
 
 NUM_POINTS = 16
 Ranks = tuple[Tensor, Tensor]  # start and width of the interval on which a randomised rank is uniform, (m, D, e) each

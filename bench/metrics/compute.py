@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Cap, Operator
-from bench.metrics import distances
 from bench.metrics.calibration import coverage, mean_rank, rank_interval, share_below, spread_of_ranks, to_points
 from bench.metrics.checks import NUM_RANKED
 from bench.metrics.images import psnr, ssim
 from bench.metrics.metric import LEVELS
 from bench.metrics.predictive import largest_exceeded, squares_exceeded
 from bench.metrics.spread import Axes, axes_of, of_clusters, over, resolution_of, why_no_split
+from bench.numerics import distances
 from bench.numerics.diagnostics import bulk_effective_sample_size, rank_normalised_rhat, tail_effective_sample_size
 
 NUM_DIRECTIONS = 3

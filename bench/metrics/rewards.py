@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.metrics.definitions import BLOCK, FEATURES
-from bench.metrics.distances import mean_distance_within
+from bench.numerics.distances import mean_distance_within
 
 
 class Moments(Protocol):

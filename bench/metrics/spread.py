@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from bench.core.types import Cap, Operator
 from bench.metrics.checks import EMPTY, FEWEST_FOR_CLUSTERS, LARGEST_SPLIT, NEIGHBOURS, SPLIT, WIDTH_OF_VENDI
-from bench.metrics.distances import RESOLUTION, distances
+from bench.numerics.distances import RESOLUTION, distances
 
 NOT_LINEAR = "n/a (operator is not linear)"
 TOO_LARGE = f"n/a (images of more than {LARGEST_SPLIT} values)"

@@ -13,7 +13,7 @@ from bench.core.artefacts import read_header, read_json, read_tensors, write_jso
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.types import Prior
-from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
 from bench.priors import family_module, file_hashes, load_prior, prior_path
 from bench.runtime.job import run
 

@@ -16,7 +16,7 @@ from bench.core.artefacts import read_header, read_json, write_tensors
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.types import Prior
-from bench.metrics.distances import energy_distance, mean_distance_within
+from bench.numerics.distances import energy_distance, mean_distance_within
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import Observations, problem_of, read_observations
 from bench.problems.posteriors import Posterior, TemperedSMC, exact_posterior, teacher_posterior

@@ -20,8 +20,8 @@ from bench.core.weights import missing
 from bench.metrics.calibration import share_interval
 from bench.metrics.checks import POOLED, SPLIT, STEIN
 from bench.metrics.definitions import METRICS
-from bench.metrics.distances import distances
 from bench.metrics.perceptual import classifier_embedding, embedded
+from bench.numerics.distances import distances
 from bench.problems.classifier import classifier_path, definition_of, load_classifier, tensors_of, untrained
 from bench.problems.measurements import content_hash
 from bench.stages import evaluate
