@@ -23,7 +23,7 @@ from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.text import markdown
 from bench.core.types import Cap, Prior
-from bench.metrics.distances import projected, sliced_wasserstein2
+from bench.numerics.distances import projected, sliced_wasserstein2
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import first, problem_of, read_measurements
 from bench.problems.posteriors import posterior_of

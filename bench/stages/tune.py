@@ -33,7 +33,7 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import stream
 from bench.core.types import Method, Prior, Problem
-from bench.metrics.distances import distances, mean_distance_within
+from bench.numerics.distances import distances, mean_distance_within
 from bench.numerics.search import points, whole_fields
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import Measurements, problem_of, read_measurements

@@ -1,6 +1,6 @@
-"""Features of images through torch-fidelity's extractors, and the network of the workflow as one of them.
+"""Features of images through torch-fidelity's extractors, with the network of the workflow as one of them.
 
-torch-fidelity takes bytes and is silently wrong on floats: images go from [-1, 1] to 0 ... 255 here and nowhere else.
+torch-fidelity takes bytes and is silently wrong on floats, so images go from [-1, 1] to 0 ... 255 here.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import UserError
-from bench.metrics.perceptual import VALUES_PER_PASS
+from bench.metrics._embeddings import VALUES_PER_PASS
 
 Extract = Callable[[Tensor], Tensor]  # images (n, *x) in [-1, 1] -> features (n, F), float64
-INCEPTION, POOLED = "inception-v3-compat", "2048"  # torch-fidelity's names of the network and of its last pooling
-FEATURES = "features"  # what ours provide
+INCEPTION, POOLED = "inception-v3-compat", "2048"  # torch-fidelity's names of the network and of its last layer
+FEATURES = "features"  # layer of the networks that `register` makes extractors
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    """Images in [-1, 1] as bytes, clipped and rounded to the nearest grey level."""
+    """Return images in [-1, 1] as bytes, clipped and rounded to the nearest grey level."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def from_bytes(x: Tensor) -> Tensor:
-    """Bytes as images in [-1, 1], float32."""
+    """Return bytes as images in [-1, 1], float32."""
     return x.float() / 127.5 - 1
 
 
@@ -35,7 +35,7 @@ def register(name: str, features: Callable[[Tensor], Tensor]) -> None:
     from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
     class Extractor(FeatureExtractorBase):
-        """Its interface, method by method, is torch-fidelity's."""
+        """Extractor with the interface of torch-fidelity."""
 
         def __init__(self, name: str, features_list: list[str], **_: object) -> None:
             super().__init__(name, features_list)
@@ -60,15 +60,15 @@ def register(name: str, features: Callable[[Tensor], Tensor]) -> None:
 
 
 def open_extractor(name: str) -> Extract:
-    """The features by a registered extractor."""
+    """Return the features by a registered extractor."""
     return _opened(name, FEATURES, {})
 
 
 def open_inception(path: Path) -> Extract:
-    """The 2048 features of FID by Inception in torch-fidelity's file; grey images are repeated in three channels."""
+    """Return the 2048 features of FID by Inception in torch-fidelity's file; grey images are repeated in three channels."""
     try:
         torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity itself would unpickle anything
-    except Exception as error:  # noqa: BLE001 (whatever a broken file makes of its reader)
+    except Exception as error:  # noqa: BLE001 (a broken file raises many types)
         why = str(error).splitlines()[0]
         raise UserError(f"{path}: is not a file of weights ({why}); delete it and fetch it again") from None
     try:
