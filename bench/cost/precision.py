@@ -29,8 +29,9 @@ from bench.problems.measurements import first, problem_of, read_measurements
 from bench.problems.posteriors import posterior_of
 from bench.runtime.devices import computing, networks_of, prepared
 from bench.runtime.job import run
+from bench.runtime.memory import synchronise
 from bench.runtime.run_method import load_method, refuse_unmet, sample
-from bench.runtime.stopwatch import machine, synchronise
+from bench.runtime.stopwatch import machine
 
 SIGMAS = (0.1, 1.0, 10.0)
 HEADS = ("run", "precision", "networks", "call: RMS", "call: largest", "samples: RMS", "samples: largest")

@@ -32,10 +32,11 @@ from bench.priors._networks import num_parameters
 from bench.problems.measurements import Measurements, first, problem_of, read_measurements
 from bench.problems.posteriors import posterior_of
 from bench.runtime.bare_calls import Call, recorded, replay
-from bench.runtime.batch_size import in_use, probe, where_it_fits
+from bench.runtime.batch_size import probe, result_if_it_fits
 from bench.runtime.devices import computing, moved, networks_of, prepared
 from bench.runtime.job import run
 from bench.runtime.lease import Busy, lease
+from bench.runtime.memory import in_use
 from bench.runtime.metering import counted
 from bench.runtime.run_method import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
 from bench.runtime.stopwatch import MOST, PATIENCE, Timing, machine, measure
@@ -131,7 +132,7 @@ class Bench:
         """The cells of one measurement, up to the largest number of samples that fits into memory."""
         cells: list[dict] = []
         for s in sorted(self.spec["clock"]["num_samples"]):
-            found = where_it_fits(partial(self.cell, 1, s), self.device)
+            found = result_if_it_fits(partial(self.cell, 1, s), self.device)
             if found is None:
                 break
             cells.append(found)
