@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,17 +22,25 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-weights_app = typer.Typer(help="Weights of published networks: which are there, and their download.", no_args_is_help=True)
+weights_app = typer.Typer(
+    help="Weights of published networks: which are there, and their download.", no_args_is_help=True
+)
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
+
+NUM_CORES = os.cpu_count() or 1
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a name in config/, or the path of a YAML file")]
 Cores = Annotated[int, typer.Option(help="how many jobs run at once")]
-Methods = Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all")]
-Networks = Annotated[list[str] | None, typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all")]
+Methods = Annotated[
+    list[str] | None, typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all")
+]
+Networks = Annotated[
+    list[str] | None, typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all")
+]
 Into = Annotated[str | None, typer.Option(help="folder to write to; default: in results/reference")]
 
 
-class Question(str, Enum):
+class Question(StrEnum):
     """What `cost` can measure."""
 
     overhead = "overhead"
@@ -45,7 +53,7 @@ class Question(str, Enum):
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def run(context: typer.Context, suite: SuiteName = "default", cores: Cores = os.cpu_count() or 1) -> None:
+def run(context: typer.Context, suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
     """Run a suite with Snakemake, into results/ of the working directory.
 
     Further options go to Snakemake: `run default --workflow-profile profiles/slurm`.
@@ -60,7 +68,7 @@ def plan(suite: SuiteName = "default") -> None:
 
 
 @app.command()
-def tune(suite: SuiteName = "tuning", cores: Cores = os.cpu_count() or 1) -> None:
+def tune(suite: SuiteName = "tuning", cores: Cores = NUM_CORES) -> None:
     """Search settings for the methods of a suite that has the key `tune`, each at the same cost."""
     _snakemake(suite, cores, [], target="tuned")
 
@@ -108,7 +116,9 @@ def sample(
     from bench.core.registry import load
 
     opened = bench.load_task(task, suite=suite)
-    samples = bench.sample(load("method", method.removesuffix(".py").rpartition("/")[2])(), opened, num_samples=num_samples)
+    samples = bench.sample(
+        load("method", method.removesuffix(".py").rpartition("/")[2])(), opened, num_samples=num_samples
+    )
     if out:
         from safetensors.torch import save_file
 
@@ -121,7 +131,9 @@ def sample(
 def publish(
     folder: Annotated[str, typer.Argument(help="results/SUITE of a finished run")],
     into: Into = None,
-    allow_dirty: Annotated[bool, typer.Option("--allow-dirty", help="publish results of edited sources, and say so")] = False,
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="publish results of edited sources, and say so")
+    ] = False,
     tuning: Annotated[bool, typer.Option("--tuning", help="publish the logs of a search instead of tables")] = False,
 ) -> None:
     """Copy tables and figures, with their provenance, into results/reference."""
@@ -185,7 +197,16 @@ def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") 
     """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
     from bench.core.shipped import shipped
 
-    command = [sys.executable, "-m", "snakemake", target, "--cores", str(cores), "--snakefile", str(shipped("Snakefile"))]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        target,
+        "--cores",
+        str(cores),
+        "--snakefile",
+        str(shipped("Snakefile")),
+    ]
     if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
         command += ["--workflow-profile", str(shipped("profiles/default"))]
     command += ["--config", f"suite={_suite_file(suite)}", *options]
