@@ -23,7 +23,7 @@ from bench.figures.style import looks
 from bench.report.draws import Source
 from bench.report.page.attachments import LARGEST_PLAIN, attached
 from bench.report.page.gallery import MOST_SAMPLES, of_pictures
-from bench.report.page.render import CAPTIONS, marks
+from bench.report.page.figures import CAPTIONS, marks
 from bench.stages import claims as claim
 from bench.stages import published as quote
 from bench.stages import report as compose
