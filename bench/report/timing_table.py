@@ -10,10 +10,10 @@ from bench.report.cost_table import ALONE, machines_of, reason_of
 from bench.report.table import Cell, Table, frame_of
 
 COLUMNS = (
-    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds", "low", "high", "seconds_per_sample", "ms_per_nfe",
-    "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib", "joules_per_sample",
-    "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "cpu_share", "device", "precision",
-    "driver", "status", "reason",
+    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds", "low", "high", "seconds_per_sample",
+    "ms_per_nfe", "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib",
+    "joules_per_sample", "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "cpu_share",
+    "device", "precision", "driver", "status", "reason",
 )  # fmt: skip
 SHOWN = {  # column of the csv: title
     "num_parameters": "parameters, M", "m": "m", "s": "s", "nfe": "NFE", "nfe_vjp": "backward",
@@ -42,7 +42,7 @@ EXPLAINED = (
 
 
 def timing_rows(timings: Sequence[Json]) -> list[Json]:
-    """Return a row for each number of samples of one measurement, and for the batch with the most samples per second."""
+    """Return a row for each number of samples of one measurement, and one for the batch with the best rate."""
     return [row for timing in timings for row in _rows(timing)]
 
 

@@ -10,7 +10,7 @@ from matplotlib.markers import MarkerStyle
 from PIL import Image
 
 from bench.figures.style import INK, STAR, looks
-from bench.report.page.attachments import Attachment, attached, embedded_png, existing
+from bench.report.page.attachments import Attachment, attached, data_url, existing
 from bench.stats.results import REFERENCE
 
 CAPTIONS = {
@@ -83,7 +83,14 @@ def read_figure(folder: Path, stem: str) -> Figure:
     image = existing(folder / f"{stem}.png")
     with Image.open(image) as opened:
         width, height = opened.size
-    return Figure(stem, caption_of(stem), embedded_png(image), width, height, attached(folder / f"{stem}.csv"))
+    return Figure(
+        stem,
+        caption_of(stem),
+        data_url("image/png", image.read_bytes()),
+        width,
+        height,
+        attached(folder / f"{stem}.csv"),
+    )
 
 
 def caption_of(stem: str) -> str:
