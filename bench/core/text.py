@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 # pandas' own escapes for LaTeX leave <, >, | and what pdflatex cannot set as they are
@@ -35,13 +36,18 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence]) -> str:
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool = False) -> str:
-    """Return a Markdown table of cells that are escaped already; numeric: all columns but the first go to the right."""
+    """Return a Markdown table of cells that are escaped already; numeric: all columns but the first go to the right.
+
+    Columns are not padded: a cell may be a paragraph, and one that grows does not change the lines of all others.
+    """
     import pandas as pd
 
     frame = pd.DataFrame([list(row) for row in rows], columns=list(columns), dtype=object)
     align = ["left", *["right" if numeric else "left"] * (len(frame.columns) - 1)]
     # numbers are text by now: tabulate is not to read and round them again
-    return frame.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
+    padded = frame.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
+    head, rule, *body = re.sub(r" +(?=\|)|(?<=\|) +", " ", padded).splitlines()
+    return "\n".join([head, re.sub("-+", "---", rule), *body])
 
 
 def rounded(mean: float, low: float | None, high: float | None) -> tuple[str, str, str]:

@@ -36,7 +36,7 @@ class Outcome:
 
 
 def print_summary(layout: Layout, started: float | None = None, log: str = "") -> None:
-    """Print the summary of a suite's folder. started: time.time() at the workflow's begin; log: its log, if it failed."""
+    """Print the summary of a suite's folder. started: time.time() at the workflow's start; log: only if it failed."""
     print("\n".join(summary(layout, started, log)))
 
 

@@ -21,7 +21,7 @@ class Attachment:
 
 
 def attached(path: Path) -> Attachment:
-    """Return a text file as an attachment; equal files give equal bytes. ArtefactError, one line, when it is missing."""
+    """Return a text file as an attachment; equal files give equal bytes. ArtefactError when it is missing."""
     data = existing(path).read_bytes()
     if len(data) <= LARGEST_PLAIN:
         return Attachment(path.name, data_url("text/csv", data))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.papers.beside import Beside, Words, beside
-from bench.papers.claims.entries import ledger
-from bench.papers.claims.ledger import ledger_words
-from bench.papers.protocols import verdicts_on
+import pandas as pd
+
+from bench.papers.claims.ledger import ledger, ledger_table
+from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
+from bench.papers.published_tables import PublishedTables, published_tables
 from bench.report.cost_table import cost_notes, cost_table
 from bench.report.notes import definitions, notes
 from bench.report.origins import made_by
@@ -43,8 +44,8 @@ class Content:
     overview: Table
     tables: tuple[Table, ...]
     sections: tuple[Section, ...]
-    claims: Words
-    published: Beside
+    claims: pd.DataFrame
+    published: PublishedTables
     notes: tuple[str, ...]
     definitions: dict[str, str]
 
@@ -59,8 +60,8 @@ def collect(suite: Suite, figures: Sequence[str]) -> Content:
         distance_table(suite, lines, comparisons),
         tables,
         tuple(_sections(suite, lines)),
-        ledger_words(ledger(suite)),
-        beside(read_papers(), verdicts_on(read_numbers(), suite, lines)),
+        ledger_table(ledger(suite)),
+        published_tables(read_papers(), match_numbers(read_numbers(), suite, lines)),
         notes(suite, columns_of(tables)),
         definitions(suite),
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.core.layout import Layout
-from bench.papers.beside import NO_PAIR, RULE
-from bench.papers.claims.ledger import RULE as RULE_OF_CLAIMS
+from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
+from bench.papers.published_tables import NO_MATCH, RULE
 from bench.report.markup import goal_text
 from bench.report.page.attachments import attached
 from bench.report.page.content import Content
@@ -40,7 +40,7 @@ def render(content: Content) -> str:
             rule_of_claims=RULE_OF_CLAIMS,
             published=content.published,
             rule=RULE,
-            no_pair=NO_PAIR,
+            no_match=NO_MATCH,
             distance=DISTANCE,
             notes=content.notes,
             figures=[read_figure(layout.figures, stem) for stem in content.figures],
