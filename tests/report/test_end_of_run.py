@@ -1,4 +1,4 @@
-"""The summary at the end of a run: what is done, what failed and why, what to open; quick, and for unfinished suites."""
+"""The summary at the end of a run: what is done, what failed and why, what to open; also for unfinished suites."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -280,8 +279,7 @@ def test_logs_are_committed_with_a_table_of_winners(untuned, tmp_path, monkeypat
     committed.main(str(untuned), str(tmp_path))
     text = (tmp_path / "winners.md").read_text()
     assert capsys.readouterr().out == text
-    lines = [re.sub(r" +", " ", line) for line in text.splitlines()[2:]]
-    of = {line.split(" | ")[1]: line for line in lines}
+    of = {line.split(" | ")[1]: line for line in text.splitlines()[2:]}
     won = found["winner"]
     assert "| shift 1.0 | " in of["shifted"] and f" | shift {won['settings']['shift']} | " in of["shifted"]
     assert f" | {won['difference']:+.3f} +- {won['difference_error']:.3f} | " in of["shifted"]
