@@ -33,7 +33,7 @@ def markdown_page(title: str, tables: Sequence[Table], notes: Sequence[str]) -> 
 
 def markdown_of(table: Table) -> str:
     """Return the table alone. A row that is one reason has it in its first cell, and its kind in the others."""
-    heads = [f"{name} {goal_text(table.goals.get(name, ''))}".strip() for name in table.frame.columns]
+    heads = [f"{markdown(name)} {goal_text(table.goals.get(name, ''))}".strip() for name in table.frame.columns]
     rows = []
     for name, cells in table.frame.iterrows():
         row = [_markdown_cell(cell) for cell in cells]

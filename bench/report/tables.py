@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 
 from bench.core.text import rounded, shortened, three_digits
 from bench.report.headers import task_header
@@ -13,7 +14,7 @@ from bench.stats.ranks import Ranking, rankings
 from bench.stats.results import REFERENCE, Suite, Task
 from bench.stats.summary import COSTS, EFFECTIVE, Summary
 
-# the columns of each task's table, in this order; summary.csv has every metric
+# the columns of each task's table, in this order; then those of metrics that are neither here nor in CSV_ONLY
 SHOWN = (
     "psnr_mean", "lpips-alex-v0.1@[-1,1]_mean", "lpips-alex-v0.1@[-1,1]_pairwise", "lpips-vgg-v0.1@[-1,1]_mean",
     "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "sw2-128",
@@ -21,6 +22,11 @@ SHOWN = (
     "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio", "coverage_exact@0.9", "log_reward",
     "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe", "nfe_vjp", "seconds_per_sample",
     "train_seconds", "train_nfe",
+)  # fmt: skip
+# patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
+CSV_ONLY = (
+    "psnr_sample", "ssim-*", "ppc-*", "lpips-*", "percept-*", "std_error", "diversity*", "pairwise-*", "ds6-*", "vendi*",
+    "coverage*", "sbc*", "tarp*", "rhat", "ess_*", "*_floor*", "fid-*", "kid-*", "precision-*", "recall-*", "density-*",
 )  # fmt: skip
 # parts of the names of metrics that only some problems and priors have: no column where there is no number
 OPTIONAL = ("psnr_mean", "lpips", "percept", "chi2_sample", "_total", "log_reward", "frechet", "ksd2", "stein")
@@ -101,10 +107,12 @@ def goal_of(metric: str, suite: Suite) -> str:
 
 
 def _columns_of_task(task: Task, lines: Sequence[Summary]) -> list[str]:
-    """Return the columns of SHOWN; those that are optional where any method has a number."""
+    """Return the columns of SHOWN, and of metrics that a suite adds; optional ones where any method has a number."""
     of_task = [x for x in lines if x.task == task.name]
-    present = {x.metric for x in of_task if x.mean is not None or not any(part in x.metric for part in OPTIONAL)}
-    return [name for name in SHOWN if name in present]
+    measured = dict.fromkeys(x.metric for x in of_task if x.mean is not None)
+    always = {x.metric for x in of_task if not any(part in x.metric for part in OPTIONAL)}
+    added = [name for name in measured if name not in SHOWN and not any(fnmatch(name, csv) for csv in CSV_ONLY)]
+    return [*(name for name in SHOWN if name in measured or name in always), *added]
 
 
 def _task_table(task: Task, suite: Suite, goals: dict[str, str], known: Lines, bold: Bold) -> Table:

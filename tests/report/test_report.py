@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench.metrics.definitions import METRICS
+from bench.metrics.networks import perceptual_metrics
 from helpers.synthetic_results import (
     BIAS,
     FAILURE,
@@ -26,10 +28,8 @@ from helpers.synthetic_results import (
     summary_of,
 )
 
-from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
 from bench.core.catalogue import PERCEPTUAL
-from bench.metrics.definitions import METRICS
-from bench.metrics.networks import perceptual_metrics
 from bench.report.headers import task_header
 from bench.report.notes import notes
 from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
@@ -344,3 +344,17 @@ def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
     assert rows["sw2-128", "ods-single"]["reason"] == "n/a (ran on 2 tasks)"
     suite = load(finished)
     assert "mean rank, 3 of 4 tasks" in distance_table(suite, summarise(suite), compare(suite)).frame.index
+
+
+def test_a_metric_that_a_suite_adds_has_a_column(fresh):
+    path = fresh.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
+    text, info = read_csv(path)
+    rows = [line for line in text.splitlines() if ",energy," in line]
+    added = "".join(line.replace(",energy,", ",sharpness,") + "\n" for line in rows)
+    write_csv(path, text + added, info | {"better": info["better"] | {"sharpness": "higher"}})
+    suite = load(fresh)
+    tables = {table.title: table for table in task_tables(suite, summarise(suite), ())}
+    assert tables["gmm-phase"].goals["sharpness"] == "up" and list(tables["gmm-phase"].frame)[-1] == "sharpness"
+    assert all("sharpness" not in tables[name].frame for name in TASKS if name != "gmm-phase")
+    cells = tables["gmm-phase"].frame.loc["dps"]
+    assert cells["sharpness"].mean == cells["energy"].mean

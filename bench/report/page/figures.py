@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib.markers import MarkerStyle
 from PIL import Image
 
@@ -105,6 +106,7 @@ def marks(methods: Sequence[str]) -> dict[str, Mark]:
 
 
 def _mark(marker: str, colour: str) -> Mark:
+    """Return the outline of one of matplotlib's markers."""
     style = MarkerStyle(marker)
     outline = style.get_path().transformed(style.get_transform()).to_polygons()[0]
-    return Mark(colour, " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline))
+    return Mark(colour, " ".join(f"{x:.2f},{-y:.2f}" for x, y in np.asarray(outline)))

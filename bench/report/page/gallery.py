@@ -100,8 +100,9 @@ def _sprite(bands: Sequence[Sequence[Picture]], num_rows: int, num_samples: int)
         for picture in band:
             down = i * band_height + (top + (picture.row - 1) * height if picture.row else 0)
             (h, w), left = picture.image.shape[1:], lefts[picture.kind]
-            drawn = np.uint8(np.rint(255 * coloured(picture, spread))) if has_colours else _indices(picture, spread)
-            sheet[down : down + h, left : left + w] = drawn
+            sheet[down : down + h, left : left + w] = (
+                np.rint(255 * coloured(picture, spread)) if has_colours else _indices(picture, spread)
+            )
     return _png(sheet)
 
 
@@ -110,7 +111,7 @@ def _indices(picture: Picture, spread: float) -> np.ndarray:
     values = levels(picture, spread)[0]
     first, last = (_GREYS, _GREYS) if picture.kind == "std" else (0, _GREYS - 1)
     unobserved = len(_COLOURS) - 1
-    return np.uint8(np.where(np.isnan(values), unobserved, first + np.rint(np.nan_to_num(values) * last)))
+    return np.where(np.isnan(values), unobserved, first + np.rint(np.nan_to_num(values) * last)).astype(np.uint8)
 
 
 def _png(sheet: np.ndarray) -> str:
@@ -124,9 +125,9 @@ def _png(sheet: np.ndarray) -> str:
 
 def _distances(suite: Suite, task: Task) -> dict[tuple[str, int], float]:
     """Return the distances of the runs with the first seed; exact draws have that of the reference, the floor."""
-    return {
-        (EXACT if score.method == REFERENCE else score.method, score.observation): score.value
-        for score in task.scores
-        if score.metric == DISTANCE and score.value is not None
-        if score.method == REFERENCE or score.seed == suite.seeds[0]
-    }
+    distances = {}
+    for score in task.scores:
+        is_first = score.method == REFERENCE or score.seed == suite.seeds[0]
+        if is_first and score.metric == DISTANCE and score.value is not None:
+            distances[EXACT if score.method == REFERENCE else score.method, score.observation] = score.value
+    return distances
