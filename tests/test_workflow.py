@@ -37,7 +37,7 @@ def write(verb, spec_path):
     made = {
         "prepare": lambda: [root / f"data/{spec['dataset']}.safetensors"],
         "fit": lambda: [root / f"priors/{spec['prior']}/{spec['family']}.safetensors"],
-        "observe": lambda: [root / f"tasks/{task}/{name}.safetensors" for name in ("bank", "observations")],
+        "observe": lambda: [root / f"tasks/{task}/{name}.safetensors" for name in ("all_measurements", "observations")],
         "reference": lambda: [root / f"tasks/{task}/exact.safetensors"],
         "train": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in TRAINING],
         "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],

@@ -14,6 +14,7 @@ from types import ModuleType
 import torch
 
 from bench.core.artefacts import ArtefactError, read_header, read_tensors
+from bench.core.layout import Layout
 from bench.core.types import Prior
 from bench.runtime.devices import networks_of
 
@@ -21,7 +22,7 @@ AGAIN = "delete the prior's folder and run the same command again"
 
 
 def prior_path(root: str | Path, prior: str, family: str) -> Path:
-    return Path(root) / "priors" / prior / f"{family}.safetensors"
+    return Layout(Path(root)).prior(prior, family)
 
 
 def family_module(family: str) -> ModuleType:

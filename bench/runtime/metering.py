@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bench.core import specs
 from bench.core.types import Cap, Operator, Prior, Problem, Random
 
 Tap = Callable[..., Tensor]  # tap(kind, call, *inputs) makes the call and returns what it gives
@@ -58,12 +59,12 @@ def held() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def budget_of(spec: dict, num_samples: int) -> Budget:
-    """The budget in a run's spec: `nfe` per sample, `seconds` and `mib` for `num_samples` samples in all."""
-    asked = spec.get("budget") or {}
+def budget_of(allowed: specs.Budget | None, num_samples: int) -> Budget:
+    """Return the budget of a run's spec: `nfe` per sample, `seconds` and `mib` for `num_samples` samples in all."""
     units = {"nfe": "network rows per sample", "seconds": "s", "mib": "MiB"}
-    words = " or ".join(f"{asked[name]:g} {unit}" for name, unit in units.items() if name in asked)
-    rows, seconds, mib = (asked.get(name, math.inf) for name in units)
+    limits = {name: value for name in units if (value := getattr(allowed, name, None)) is not None}
+    words = " or ".join(f"{value:g} {units[name]}" for name, value in limits.items())
+    rows, seconds, mib = (limits.get(name, math.inf) for name in units)
     return Budget(rows * num_samples, seconds, mib * 2**20, words)
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import ArtefactError, Json, read_header, read_json, read_tensors, write_csv
+from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
 from bench.core.provenance import provenance
+from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
 from bench.metrics.calibration import share_interval
 from bench.metrics.checks import FEWEST_FOR_CLUSTERS, NEIGHBOURS, POOLED, SPLIT, STEIN
@@ -33,12 +34,12 @@ from bench.metrics.sheet import Scores, Sheet, csv_of
 from bench.metrics.spread import over, why_no_split
 from bench.metrics.stein import compute_stein, gradient
 from bench.numerics.diagnostics import MIN_STATES
-from bench.priors import load_prior, prior_path
-from bench.problems.classifier import classifier_path, load_classifier
+from bench.problems.classifier import load_classifier
 from bench.problems.measurements import Observations, problem_of, read_observations
 from bench.problems.references import Exact, read_exact, read_same_measurements
 from bench.runtime.job import run
 from bench.stats.results import REFERENCE, num_measured
+from bench.task import open_task
 
 Gradient = Callable[[Tensor, Tensor], Tensor]
 FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
@@ -69,32 +70,32 @@ class Judges:
 
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    root, num_samples = Path(spec["root"]), spec["num_samples"]
-    folder = root / "tasks" / spec["task"]
-    observations = read_observations(folder / "observations.safetensors", torch.float64)
+    spec = EvaluateSpec.read(spec_path)
+    num_samples = spec.num_samples
+    files = spec.layout.task(spec.task)
+    observations = read_observations(files.measurements)
     networks = _opened(spec, observations)
-    exact = read_exact(folder / "exact.safetensors", observations.header, num_samples)
-    score = _posterior_score(spec, observations)
+    exact = read_exact(files.reference, observations.header, num_samples)
+    score = _posterior_score(spec)
     judges, swapped = (_judges(observations, one, networks, *score) for one in (exact, exact.swapped()))
     scores = [_score_reference(exact, judges, swapped, num_samples)]
-    for cell in spec["runs"]:
-        path = root / "runs" / spec["task"] / cell["method"] / f"seed{cell['seed']}" / "samples.safetensors"
+    for cell in spec.runs:
+        path = spec.layout.run(spec.task, cell.method, cell.seed).samples
         tensors, header = read_same_measurements(path, observations.header)
         scores.append(_score_run(tensors["x"], header, judges, num_samples, path))
-    sheet = _sheet(spec["task"], exact, judges, num_samples)
+    sheet = _sheet(spec.task, exact, judges, num_samples)
     info = {
         "observations_sha256": observations.header["observations_sha256"],
         "definitions": sheet.definitions,
         "better": sheet.better,
         "provenance": provenance(threads=torch.get_num_threads()),
     }
-    write_csv(folder / "metrics.csv", csv_of(sheet, scores), info)
+    write_csv(files.metrics, csv_of(sheet, scores), info)
 
 
-def _opened(spec: Json, observations: Observations) -> Networks:
+def _opened(spec: EvaluateSpec, observations: Observations) -> Networks:
     """Before any work: absent weights stop here."""
-    root, metrics = Path(spec["root"]), spec.get("metrics", {})
+    layout, metrics = spec.layout, spec.metrics
     num, *_, side = observations.x_true.shape
     dataset = observations.header.get("dataset", "")
     asked = Asked(
@@ -103,22 +104,21 @@ def _opened(spec: Json, observations: Observations) -> Networks:
         offline=metrics.get("offline", False),
         dataset=dataset,
         side=side,
-        num_samples=num * spec["num_samples"],
+        num_samples=num * spec.num_samples,
     )
     return open_networks(
         asked,
-        load=lambda name: load_classifier(classifier_path(root, name))[0],
-        load_images=lambda: read_tensors(root / "data" / f"{dataset}.safetensors")[0],
+        load=lambda name: load_classifier(layout.classifier(name))[0],
+        load_images=lambda: read_tensors(layout.data(dataset))[0],
     )
 
 
-def _posterior_score(spec: Json, observations: Observations) -> tuple[Gradient | None, str]:
+def _posterior_score(spec: EvaluateSpec) -> tuple[Gradient | None, str]:
     """The score of the posterior where the prior has a density of its own, else the reason."""
-    path = prior_path(spec["root"], spec["prior"], spec["family"])
-    if read_header(path).get("teacher"):
+    if read_header(spec.layout.prior(spec.prior, spec.family)).get("teacher"):
         return None, DENSITY_OF_TEACHER
-    prior = load_prior(path)
-    problem = problem_of(observations.header, prior.shape)
+    task = open_task(spec, with_posterior=False)
+    prior, problem = task.prior, task.problem
     why_not = NO_DENSITY if Cap.DENSITY not in prior.caps else NO_GRADIENT if Cap.GRAD not in problem.caps else ""
     score = partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y))
     return (None, why_not) if why_not else (score, "")

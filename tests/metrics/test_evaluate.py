@@ -132,7 +132,8 @@ def reasons_of(spec: Path, *metrics: str) -> set[str]:
 def test_stein_needs_a_density_of_the_prior_itself_and_a_gradient(spec, monkeypatch):
     stein = [metric.id for metric in STEIN]
     assert reasons_of(spec, *stein) == {""}
-    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness(Cap.NONE))
+    for module in ("bench.task", "bench.stages.evaluate"):
+        monkeypatch.setattr(f"{module}.problem_of", lambda *_, **__: Brightness(Cap.NONE))
     assert reasons_of(spec, *stein) == {"n/a (problem is not differentiable)"}
     monkeypatch.undo()
     path = spec.parents[2] / "priors/normal/gmm.safetensors"
@@ -151,7 +152,8 @@ def test_parts_of_diversity_have_numbers_or_reasons(spec, monkeypatch):
     assert rows["oracle", 0, "diversity_range"]["value"] == rows["oracle", 0, "diversity"]["value"]
     assert 0.5 < float(rows["oracle", 0, "diversity_range_ratio"]["value"]) < 2
     split = [metric.id for metric in SPLIT]
-    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
+    for module in ("bench.task", "bench.stages.evaluate"):
+        monkeypatch.setattr(f"{module}.problem_of", lambda *_, **__: Brightness())
     why = "n/a (reward, no measurement operator)"
     assert reasons_of(spec, *split) == {why, "n/a (reference not admitted: two runs differ)"}
     assert reasons_of(spec, *(metric.id for metric in POOLED)) == {why}
@@ -228,7 +230,8 @@ def test_rewards_have_their_own_metrics_and_none_of_an_operator(spec, monkeypatc
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     of_rewards = [metric.id for metric in METRICS if metric.needs == "reward"]
     assert {rows["oracle", 0, name]["reason"] for name in of_rewards} == {"n/a (measurement operator, no reward)"}
-    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
+    for module in ("bench.task", "bench.stages.evaluate"):
+        monkeypatch.setattr(f"{module}.problem_of", lambda *_, **__: Brightness())
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     no_operator = "n/a (reward, no measurement operator)"
     assert {rows["oracle", 0, name]["reason"] for name in ("psnr_mean", "chi2_sample")} == {no_operator}

@@ -9,6 +9,7 @@ import torch
 
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.core.rng import Rng
+from bench.core.specs import Budget
 from bench.core.types import Cap
 from bench.cost.pairwise import compare_pairs
 from bench.runtime.bare_calls import batching, overhead, recorded, replay
@@ -53,8 +54,8 @@ def test_forward_rows(prior, x):
 
 
 def test_a_call_beyond_the_budget_is_not_made(prior, x):
-    asked = {"budget": {"nfe": 3}}
-    watched, meter = counted(prior, budget_of(asked, num_samples=N))
+    asked = {"nfe": 3}
+    watched, meter = counted(prior, budget_of(Budget(**asked), num_samples=N))
     problem, method = ToyProblem(prior), Descent(num_steps=1)
     y = problem.simulate(x[:2], Rng(("y",), range(2)))
     # one step costs two rows forward and one backward per sample: just what there is
@@ -66,13 +67,13 @@ def test_a_call_beyond_the_budget_is_not_made(prior, x):
 
 
 def test_seconds_run_out(prior, x):
-    watched, _ = counted(prior, budget_of({"budget": {"seconds": 1e-9}}, num_samples=N))
+    watched, _ = counted(prior, budget_of(Budget(seconds=1e-9), num_samples=N))
     with pytest.raises(BudgetExceeded, match="needs more than the budget of 1e-09 s"):
         watched.denoise(x, torch.tensor(0.3))
 
 
 def test_memory_runs_out(prior, x):
-    watched, _ = counted(prior, budget_of({"budget": {"mib": 64}}, num_samples=N))
+    watched, _ = counted(prior, budget_of(Budget(mib=64), num_samples=N))
     watched.denoise(x, torch.tensor(0.3))
     kept = torch.ones(2**24, dtype=torch.float64)  # 128 MiB
     with pytest.raises(BudgetExceeded, match="needs more than the budget of 64 MiB"):
