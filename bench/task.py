@@ -17,10 +17,10 @@ from bench.core.layout import Layout
 from bench.core.specs import ProblemSpec
 from bench.core.types import Prior
 from bench.priors import load_prior
-from bench.problems.inverse_problem import Problem
-from bench.problems.measurements import Observations, first, problem_of, read_observations
-from bench.problems.posteriors import Posterior, exact_posterior
-from bench.problems.references import Exact, read_exact
+from bench.problems.inverse_problem import InverseProblem
+from bench.problems.measurements import Measurements, first, problem_of, read_measurements
+from bench.problems.posteriors import Posterior, posterior_of
+from bench.problems.references import ReferenceDraws, read_reference
 from bench.problems.reward import Reward
 from bench.runtime.devices import prepared
 
@@ -49,10 +49,10 @@ class Task:
 
     name: str
     prior: Prior
-    problem: Problem | Reward
+    problem: InverseProblem | Reward
     posterior: Posterior | None
-    measurements: Observations | None
-    reference: Exact | None
+    measurements: Measurements | None
+    reference: ReferenceDraws | None
     header: Json
     prior_sha256: str
 
@@ -72,7 +72,7 @@ class Task:
         return self.measured.image_id
 
     @property
-    def measured(self) -> Observations:
+    def measured(self) -> Measurements:
         """The measurements; ValueError where the task was opened without."""
         if self.measurements is None:
             raise ValueError(f"task {self.name} was opened without measurements")
@@ -100,13 +100,13 @@ def open_task(
     """
     files = spec.layout.task(spec.task)
     path = files.all_measurements if all_measurements else files.measurements
-    measurements = read_observations(path, compute.dtype, device)
+    measurements = read_measurements(path, compute.dtype, device)
     prior, sha256 = open_prior(spec, compute, device)
     problem = problem_of(measurements.header, prior.shape, device=device, root=spec.layout.root)
-    posterior = exact_posterior(prior, problem) if with_posterior else None
+    posterior = posterior_of(prior, problem) if with_posterior else None
     if posterior is not None and posterior.offered:
         problem = replace(problem, posterior=posterior)
-    reference = None if num_samples is None else read_exact(files.reference, measurements.header, num_samples)
+    reference = None if num_samples is None else read_reference(files.reference, measurements.header, num_samples)
     return Task(spec.task, prior, problem, posterior, measurements, reference, measurements.header, sha256)
 
 

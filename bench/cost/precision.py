@@ -24,11 +24,12 @@ from bench.core.rng import Rng
 from bench.core.specs import RunSpec
 from bench.core.text import markdown
 from bench.core.types import Cap, Prior
-from bench.metrics.distances import projected, sliced_wasserstein2
+from bench.numerics.distances import projected, sliced_wasserstein2
 from bench.runtime.devices import computing, networks_of
 from bench.runtime.job import run
+from bench.runtime.memory import synchronise
 from bench.runtime.run_method import Draws, load_method, refuse_unmet, sample
-from bench.runtime.stopwatch import machine, synchronise
+from bench.runtime.stopwatch import machine
 from bench.task import open_task
 
 SIGMAS = (0.1, 1.0, 10.0)

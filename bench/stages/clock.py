@@ -25,14 +25,15 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.specs import ClockSpec
 from bench.core.types import Method, Prior, State
-from bench.metrics.compute import Truth, compute_chains
+from bench.numerics.chains import chain_diagnostics, principal_directions
 from bench.numerics.diagnostics import MIN_STATES
-from bench.priors.networks import num_parameters
+from bench.priors._networks import num_parameters
 from bench.runtime.bare_calls import Call, recorded, replay
-from bench.runtime.batch_size import in_use, probe, where_it_fits
+from bench.runtime.batch_size import probe, result_if_it_fits
 from bench.runtime.devices import computing, moved, networks_of
 from bench.runtime.job import run
 from bench.runtime.lease import Busy, lease
+from bench.runtime.memory import in_use
 from bench.runtime.metering import counted
 from bench.runtime.run_method import (
     NO_TRAINING,
@@ -134,7 +135,7 @@ class Bench:
         """The cells of one measurement, up to the largest number of samples that fits into memory."""
         cells: list[dict] = []
         for s in sorted(self.spec.clock.num_samples):
-            found = where_it_fits(partial(self.cell, 1, s), self.device)
+            found = result_if_it_fits(partial(self.cell, 1, s), self.device)
             if found is None:
                 break
             cells.append(found)
@@ -193,10 +194,13 @@ def effective(spec: ClockSpec) -> dict[str, float]:
     x, chains = tensors["x"][: header["num_measurements"]].double(), header["num_chains"]
     task = open_task(spec, with_posterior=False).first(len(x))
     exact, _ = read_tensors(spec.layout.task(spec.task).reference)
-    parts = (exact[name][: len(x)].double() for name in ("x_a", "mean", "std"))
-    truth = Truth(task.problem, task.x_true, task.y, *parts)
+    directions = principal_directions(exact["x_a"][: len(x)].double().flatten(2))
     lengths = [s for s in spec.clock.num_samples if MIN_STATES * chains <= s <= x.shape[1]]
-    sizes = {s: compute_chains(x[:, :s], truth, chains)["ess_bulk"] for s in lengths}
+    sizes = {}
+    for s in lengths:
+        rows = task.problem.log_likelihood(x[:, :s].flatten(0, 1), task.y.repeat_interleave(s, 0))
+        projections = x[:, :s].flatten(2) @ directions
+        sizes[s] = chain_diagnostics(rows.unflatten(0, (-1, s)), projections, chains)["ess_bulk"]
     return {str(s): size.nan_to_num(0, 0, 0).mean().item() for s, size in sizes.items()}
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from bench.core.artefacts import write_tensors
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
+from bench.core.registry import build
 from bench.core.specs import DataSpec
-from bench.datasets import load
 from bench.runtime.job import run
 
 
 def main(spec_path: str) -> None:
     spec = DataSpec.read(spec_path)
     try:
-        tensors = load(spec.dataset, spec.parameters)
+        tensors = build("dataset", spec.plugin, spec.parameters).load()
     except ValueError as error:
         raise UserError(f"{spec_path}: {error}") from None
     header = {"dataset": spec.dataset, "parameters": spec.parameters, "provenance": provenance()}

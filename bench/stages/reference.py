@@ -16,10 +16,10 @@ from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.specs import TaskSpec
 from bench.core.types import Prior
-from bench.metrics.distances import energy_distance, mean_distance_within
-from bench.problems.measurements import Observations
-from bench.problems.posteriors import Posterior, TemperedSMC, teacher_posterior
-from bench.problems.smc_latent import LatentSMC, Unknown, convergence
+from bench.numerics.distances import energy_distance, mean_distance_within
+from bench.problems.measurements import Measurements
+from bench.problems.posteriors import LatentSMC, NoPosterior, Posterior, TemperedSMC, teacher_posterior
+from bench.problems.posteriors.smc_latent import convergence
 from bench.runtime.job import run
 from bench.task import open_task
 
@@ -75,7 +75,7 @@ def main(spec_path: str) -> None:
 
 
 def two_sets(
-    posterior: Posterior, observations: Observations, num_draws: int, num_particles: int | None, what: str
+    posterior: Posterior, observations: Measurements, num_draws: int, num_particles: int | None, what: str
 ) -> Sets:
     x_a, x_b, checks = draw(posterior, observations, num_draws, what, num_particles)
     mean, std = posterior.moments(observations.y) or (x_a.mean(1), x_a.std(1))
@@ -101,7 +101,7 @@ def by_name(checks: list[dict]) -> dict[str, list]:
 
 def draw(
     posterior: Posterior,
-    observations: Observations,
+    observations: Measurements,
     num_draws: int,
     what: str = "reference",
     num_particles: int | None = None,
@@ -131,7 +131,7 @@ def draw_pair(sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng])
     """Two sets (1, num_draws, *x) for one measurement, and what there is to say of them."""
     if not isinstance(sampler, LatentSMC):
         a, b = (sampler.sample(y, num_draws, rng) for rng in streams)
-        why = {"why": sampler.why} if isinstance(sampler, Unknown) else {}
+        why = {"why": sampler.why} if isinstance(sampler, NoPosterior) else {}
         return (a, b), compare(a, b, sampler.moments(y)) | why
     runs = [sampler.run(y, num_draws, rng) for rng in streams]
     a, b = (particles.draws(num_draws)[None] for particles in runs)

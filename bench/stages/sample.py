@@ -19,7 +19,7 @@ from bench.core.types import Cap, Joint, Prior, State
 from bench.runtime.batch_size import rows_of_network
 from bench.runtime.devices import computing, moved
 from bench.runtime.job import run
-from bench.runtime.metering import Meter, budget_of, counted, counted_problem
+from bench.runtime.metering import Meter, counted, counted_problem, limits_of
 from bench.runtime.run_method import (
     NO_TRAINING,
     Draws,
@@ -46,7 +46,7 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     task = everything.first(spec.num_measurements)
     rows = len(task.y) * spec.num_samples
     draws = Draws(spec.task, spec.seed, spec.num_samples, chunk_of(spec, task.prior, device))
-    (metered_prior, network) = counted(task.prior, budget_of(spec.budget, rows))
+    (metered_prior, network) = counted(task.prior, limits_of(spec.budget, rows))
     (metered_problem, operator) = counted_problem(task.problem)
     metered = replace(task, prior=metered_prior, problem=metered_problem)
 

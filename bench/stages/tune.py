@@ -34,12 +34,12 @@ from bench.core.provenance import provenance
 from bench.core.rng import stream
 from bench.core.specs import TuneSpec
 from bench.core.types import Method, Prior, Problem
-from bench.metrics.distances import distances, mean_distance_within
+from bench.numerics.distances import distances, mean_distance_within
 from bench.numerics.search import points, whole_fields
-from bench.problems.measurements import Observations
-from bench.runtime.bare_calls import timed
+from bench.problems.measurements import Measurements
 from bench.runtime.job import run
 from bench.runtime.run_method import Draws, Outcome, attempt, load_method, refuse_unmet, sample, train, trainable
+from bench.runtime.stopwatch import seconds_of
 from bench.task import Task, open_task
 
 STAGES = ("search", "confirm")  # also the seeds of their random numbers
@@ -93,12 +93,12 @@ class Course:
     stage: str
     prior: Prior
     problem: Problem
-    observations: Observations
+    observations: Measurements
     spec: TuneSpec
 
     def trial(self, number: int, settings: dict) -> Trial:
         outcomes: list[Outcome[Tensor]] = []
-        seconds = timed(lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device)
+        seconds = seconds_of(lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device)
         made = Trial(number, self.stage, settings, outcomes[0], seconds)
         what = f"energy score {made.score:.4f}" if outcomes[0].status == "ok" else str(outcomes[0])
         where = f"{self.spec.task} {self.spec.method}: {self.stage} {number}"
@@ -119,7 +119,7 @@ class Course:
         return scores
 
 
-def validation_measurements(task: Task, path: Path, num_measurements: int) -> tuple[Observations, Observations]:
+def validation_measurements(task: Task, path: Path, num_measurements: int) -> tuple[Measurements, Measurements]:
     """Return the first validation measurements in the file `path` of a task and as many others.
 
     No test image is ever tuned on.

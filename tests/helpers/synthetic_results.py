@@ -11,10 +11,10 @@ import io
 from pathlib import Path
 
 import numpy as np
+from bench.metrics.definitions import METRICS
 
 from bench.core.artefacts import read_csv, write_csv, write_json, write_tensors
 from bench.core.text import csv_text
-from bench.metrics.definitions import METRICS
 
 NUM_MEASUREMENTS, NUM_SAMPLES = 16, 24
 PROVENANCE = {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False}

@@ -5,17 +5,17 @@ from functools import cache
 
 import pytest
 import torch
+from bench.metrics.checks import BAND, NEIGHBOURS, RANKS, SPREAD, WIDTH_OF_KSD, WIDTH_OF_VENDI
+from bench.metrics.compute import Truth, compute, compute_pooled
+from bench.metrics.definitions import METRICS
+from bench.metrics.metric import LEVELS
+from bench.metrics.predictive import largest_exceeded, squares_exceeded
 
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.figures.curves import sampling_band
 from bench.metrics import spread
 from bench.metrics.calibration import mean_rank, rank_interval, share_below, share_interval, spread_of_ranks, to_points
-from bench.metrics.checks import BAND, NEIGHBOURS, RANKS, SPREAD, WIDTH_OF_KSD, WIDTH_OF_VENDI
-from bench.metrics.compute import Truth, compute, compute_pooled
-from bench.metrics.definitions import METRICS
-from bench.metrics.metric import LEVELS
-from bench.metrics.predictive import largest_exceeded, squares_exceeded
 from bench.metrics.stein import compute_stein, gradient, stein_discrepancy, stein_ratio
 from bench.priors.gmm import GMM
 from bench.problems import make_problem

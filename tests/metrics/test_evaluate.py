@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from bench.metrics.checks import POOLED, SPLIT, STEIN
+from bench.metrics.definitions import METRICS
 
 from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.core.catalogue import LPIPS, PERCEPTUAL
@@ -18,10 +20,8 @@ from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.core.weights import missing
 from bench.metrics.calibration import share_interval
-from bench.metrics.checks import POOLED, SPLIT, STEIN
-from bench.metrics.definitions import METRICS
-from bench.metrics.distances import distances
 from bench.metrics.perceptual import classifier_embedding, embedded
+from bench.numerics.distances import distances
 from bench.problems.classifier import classifier_path, definition_of, load_classifier, tensors_of, untrained
 from bench.problems.measurements import content_hash
 from bench.stages import evaluate
@@ -132,8 +132,7 @@ def reasons_of(spec: Path, *metrics: str) -> set[str]:
 def test_stein_needs_a_density_of_the_prior_itself_and_a_gradient(spec, monkeypatch):
     stein = [metric.id for metric in STEIN]
     assert reasons_of(spec, *stein) == {""}
-    for module in ("bench.task", "bench.stages.evaluate"):
-        monkeypatch.setattr(f"{module}.problem_of", lambda *_, **__: Brightness(Cap.NONE))
+    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness(Cap.NONE))
     assert reasons_of(spec, *stein) == {"n/a (problem is not differentiable)"}
     monkeypatch.undo()
     path = spec.parents[2] / "priors/normal/gmm.safetensors"
@@ -152,8 +151,7 @@ def test_parts_of_diversity_have_numbers_or_reasons(spec, monkeypatch):
     assert rows["oracle", 0, "diversity_range"]["value"] == rows["oracle", 0, "diversity"]["value"]
     assert 0.5 < float(rows["oracle", 0, "diversity_range_ratio"]["value"]) < 2
     split = [metric.id for metric in SPLIT]
-    for module in ("bench.task", "bench.stages.evaluate"):
-        monkeypatch.setattr(f"{module}.problem_of", lambda *_, **__: Brightness())
+    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
     why = "n/a (reward, no measurement operator)"
     assert reasons_of(spec, *split) == {why, "n/a (reference not admitted: two runs differ)"}
     assert reasons_of(spec, *(metric.id for metric in POOLED)) == {why}
@@ -230,8 +228,7 @@ def test_rewards_have_their_own_metrics_and_none_of_an_operator(spec, monkeypatc
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     of_rewards = [metric.id for metric in METRICS if metric.needs == "reward"]
     assert {rows["oracle", 0, name]["reason"] for name in of_rewards} == {"n/a (measurement operator, no reward)"}
-    for module in ("bench.task", "bench.stages.evaluate"):
-        monkeypatch.setattr(f"{module}.problem_of", lambda *_, **__: Brightness())
+    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     no_operator = "n/a (reward, no measurement operator)"
     assert {rows["oracle", 0, name]["reason"] for name in ("psnr_mean", "chi2_sample")} == {no_operator}

@@ -8,13 +8,13 @@ import math
 
 import pytest
 import torch
+from bench.metrics.extractors import from_bytes, open_extractor, open_inception, register, to_bytes
+from bench.metrics.networks import FEWEST_FOR_FID, Numbers, floor_metrics, set_id, set_metrics, why_no_set
 from torch.utils.data import Dataset
 
 from bench.core import weights
 from bench.core.errors import UserError
 from bench.core.weights import WEIGHTS, path_of
-from bench.metrics.extractors import from_bytes, open_extractor, open_inception, register, to_bytes
-from bench.metrics.networks import FEWEST_FOR_FID, Numbers, floor_metrics, set_id, set_metrics, why_no_set
 from bench.metrics.sets import compare, compute_sets, density_coverage, kid_interval, make_judge
 
 NAME = "digits-cnn-v1"

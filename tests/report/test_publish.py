@@ -21,7 +21,6 @@ from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.stages import publish
 from bench.stages import tables as tabulate
-from bench.stats import results
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench.metrics.definitions import METRICS
+from bench.metrics.networks import perceptual_metrics
 from helpers.synthetic_results import (
     BIAS,
     FAILURE,
@@ -28,8 +30,6 @@ from helpers.synthetic_results import (
 
 from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.core.catalogue import PERCEPTUAL
-from bench.metrics.definitions import METRICS
-from bench.metrics.networks import perceptual_metrics
 from bench.report.headers import task_header
 from bench.report.tables import COLUMNS, distance_table, notes, task_tables
 from bench.stages import tables as tabulate
