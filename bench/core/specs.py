@@ -223,14 +223,14 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSpec(Spec):
-    """All runs on a task. metrics: what the suite asks for beside the columns that need no network."""
+    """All runs on a task. metrics: plug-ins beside the built-in ones, with parameters."""
 
     task: str
     prior: str
     family: str
     runs: tuple[Run, ...]
     num_samples: int
-    metrics: Settings = field(default_factory=dict)
+    metrics: dict[str, Settings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
+from bench.core.catalogue import Network, dataset_of, weights_wanted, why_unfit
 from bench.core.compute import compute_of
 from bench.core.layout import Layout
 from bench.core.specs import (
@@ -29,6 +29,7 @@ from bench.core.specs import (
     TuneSpec,
 )
 from bench.plan.config import FAMILIES, PRIOR_KEYS, PUBLISHED, TASK_KEYS, method_file, module_of, prior_of, settings_of
+from bench.plan.metrics import metric_sources, metrics_of_task, networks_of_task
 from bench.plan.sources import sources_of, trains
 
 FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
@@ -213,30 +214,28 @@ class Suite:
     def of_metrics(self, task: str) -> list[str]:
         """What metrics look at a task's samples with: classifiers, and real images."""
         classifiers = sorted({network.classifier for network in self._networks(task)} - {""})
-        images = [self.data_of_task(task)] if self.metrics.get("sets") else []
+        images = [self.data_of_task(task)] if "sets" in metrics_of_task(self.content, task) else []
         return [*map(self._classifier_file, classifiers), *images]
 
-    @property
-    def metrics(self) -> Mapping[str, Any]:
-        """What metrics look at images with."""
-        return self.content.get("metrics", {})
+    def metric_sources(self, task: str) -> tuple[str, ...]:
+        """Return the source files of a task's metrics."""
+        return metric_sources(self.content, task)
 
     @property
     def absent_weights(self) -> list[str]:
-        """What is missing of the published networks that metrics need, a line each; nothing for an offline suite."""
+        """Return a line for each published network that metrics need and that is missing; none for offline ones."""
         wanted = [
-            weights_wanted(network, dataset, side)
+            weights_wanted(network, *self._images(task))
             for task in self.tasks
-            for dataset, side in [self._images(task)]
-            for network in self._networks(task)
+            for network, offline in networks_of_task(self.content, task)
+            if not offline
         ]
-        return [] if self.metrics.get("offline") else [line for line in dict.fromkeys(wanted) if line]
+        return [line for line in dict.fromkeys(wanted) if line]
 
     def _networks(self, task: str) -> list[Network]:
-        """Those that are for a task's images."""
-        asked = [PERCEPTUAL[name] for name in self.metrics.get("perceptual", [])]
-        asked += [EXTRACTORS[name] for name in self.metrics.get("sets", [])]
-        return [network for network in asked if not why_unfit(network, *self._images(task))]
+        """Return the networks that are for a task's images."""
+        networks = [network for network, _ in networks_of_task(self.content, task)]
+        return [network for network in networks if not why_unfit(network, *self._images(task))]
 
     def _images(self, task: str) -> tuple[str, int]:
         """Data set of a task, and pixels along its images."""
@@ -445,7 +444,7 @@ class Suite:
             family=self.content["priors"][prior]["family"],
             runs=tuple(Run(method, seed) for method, seed in runs),
             num_samples=self.content["num_samples"],
-            metrics=dict(self.metrics),
+            metrics=metrics_of_task(self.content, task),
         )
 
     def _suite_spec(self) -> SuiteSpec:

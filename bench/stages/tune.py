@@ -98,7 +98,9 @@ class Course:
 
     def trial(self, number: int, settings: dict) -> Trial:
         outcomes: list[Outcome[Tensor]] = []
-        seconds = seconds_of(lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device)
+        seconds = seconds_of(
+            lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device
+        )
         made = Trial(number, self.stage, settings, outcomes[0], seconds)
         what = f"energy score {made.score:.4f}" if outcomes[0].status == "ok" else str(outcomes[0])
         where = f"{self.spec.task} {self.spec.method}: {self.stage} {number}"
