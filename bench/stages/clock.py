@@ -15,31 +15,38 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from math import ceil
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from bench.core.artefacts import Json, read_json, read_tensors, write_json
-from bench.core.compute import Compute, compute_of
+from bench.core.compute import Compute
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
-from bench.core.types import Method, Prior, Problem, State
+from bench.core.specs import ClockSpec
+from bench.core.types import Method, Prior, State
 from bench.numerics.chains import chain_diagnostics, principal_directions
 from bench.numerics.diagnostics import MIN_STATES
-from bench.priors import load_prior, prior_path
 from bench.priors._networks import num_parameters
-from bench.problems.measurements import Measurements, first, problem_of, read_measurements
-from bench.problems.posteriors import posterior_of
 from bench.runtime.bare_calls import Call, recorded, replay
 from bench.runtime.batch_size import probe, result_if_it_fits
-from bench.runtime.devices import computing, moved, networks_of, prepared
+from bench.runtime.devices import computing, moved, networks_of
 from bench.runtime.job import run
 from bench.runtime.lease import Busy, lease
 from bench.runtime.memory import in_use
 from bench.runtime.metering import counted
-from bench.runtime.run_method import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
+from bench.runtime.run_method import (
+    NO_TRAINING,
+    Draws,
+    attempt,
+    joint_of,
+    load_method,
+    read_training,
+    refuse_unmet,
+    sample,
+)
 from bench.runtime.stopwatch import MOST, PATIENCE, Timing, machine, measure
+from bench.task import Task, open_task
 
 THREADS = 1  # as every job of a workflow
 LONGEST_WAIT = 600.0  # seconds for the machine
@@ -47,46 +54,44 @@ LONGEST_CALL = 30.0  # seconds: no doubling beyond
 
 
 def main(spec_path: str, visit: str = "1") -> None:
-    spec = read_json(spec_path)
+    spec = ClockSpec.read(spec_path)
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(lease(alone=True, patience=LONGEST_WAIT))
-            compute = compute_of(spec)
-            clock(spec, int(visit), compute, stack.enter_context(computing(compute)))
+            clock(spec, int(visit), stack.enter_context(computing(spec.compute)))
     except Busy as words:
         raise UserError(f"{words}; a time taken beside it would be no time: run again when it has ended") from None
 
 
-def clock(spec: dict, visit: int, compute: Compute, device: torch.device) -> None:
+def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
     torch.set_num_threads(THREADS)
-    root, task = Path(spec["root"]), spec["task"]
-    folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
-    observations = read_measurements(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
-    prior = prepared(load_prior(prior_path(root, spec["prior"], spec["family"]), compute.dtype, device), compute)
-    plain = problem_of(observations.header, prior.shape, device=device)
-    posterior = posterior_of(prior, plain)
-    problem = problem_of(observations.header, prior.shape, posterior if posterior.offered else None, device)
-    trained, training, _ = read_training(folder) if spec.get("trains") else NO_TRAINING
+    compute, files = spec.compute, spec.layout.run(spec.task, spec.method, spec.seed)
+    task = open_task(spec, compute, device)
+    trained, training, _ = read_training(files) if spec.trains else NO_TRAINING
 
     def timed() -> dict:
-        method = load_method(spec["module"], spec["settings"])
-        refuse_unmet(method, prior, problem)
-        bench = Bench(method, prior, problem, observations, spec, moved(trained.result, device))
+        method = load_method(spec.module, spec.settings)
+        refuse_unmet(method, task.prior, task.problem)
+        bench = Bench(method, task, spec, moved(trained.result, device))
         before, curve = in_use(device), bench.curve()
         found = {"joint": joint_of(method, 1)[0], "curve": curve}
-        earlier = read_json(folder / "visits" / "1.json") if visit > 1 else {}
+        earlier = read_json(files.visit(1)) if visit > 1 else {}
         return found | (bench.again(earlier) if "throughput" in earlier else bench.throughput(curve[-1], before))
 
     outcome = trained if trained.status != "ok" else attempt(timed)
-    facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
-    facts |= {"joint": "independent", "status": outcome.status, "reason": outcome.reason, "threads": THREADS}
+    facts = spec.run_facts | {
+        "joint": "independent",
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "threads": THREADS,
+    }
     found = (outcome.result or {}) if outcome.status == "ok" else {}
-    ess = {} if not found or spec.get("timing_only") else effective(root, task, folder, spec)
+    ess = effective(spec) if found and spec.clock.ess else {}
     whole = facts | compute.facts | found | compile_seconds(found, compute) | {"ess": ess} | training
-    whole |= {"num_parameters": sum(num_parameters(network) for network in networks_of(prior))}
+    whole |= {"num_parameters": sum(num_parameters(network) for network in networks_of(task.prior))}
     whole |= {"machine": machine(device), "provenance": provenance(compute.device, THREADS)}
-    write_json(folder / "visits" / f"{visit}.json", whole)
-    print(f"{task} {spec['method']}, visit {visit}: {in_words(found) or outcome}")
+    write_json(files.visit(visit), whole)
+    print(f"{spec.task} {spec.method}, visit {visit}: {in_words(found) or outcome}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,44 +99,42 @@ class Bench:
     """A method with all that a call of it needs."""
 
     method: Method
-    prior: Prior
-    problem: Problem
-    observations: Measurements
-    spec: Json
+    task: Task
+    spec: ClockSpec
     state: State | None
 
     @property
     def device(self) -> torch.device:
-        return self.observations.y.device
+        return self.task.y.device
 
     def call(self, m: int, s: int, prior: Prior | None = None) -> Tensor:
-        spec = self.spec | {"num_samples": s, "rows_per_chunk": m * s}
-        return sample(self.method, prior or self.prior, self.problem, first(self.observations, m), spec, self.state)
+        draws, first = Draws(self.spec.task, self.spec.seed, s, m * s), self.task.first(m)
+        return sample(self.method, prior or first.prior, first.problem, first.measured, draws, self.state)
 
     def cell(self, m: int, s: int) -> dict:
         """Seconds of a call for m measurements and s samples of each, network rows and memory."""
         timing = self.timed(lambda: self.call(m, s))
-        metered, meter = counted(self.prior)
-        bare = self.spec["clock"].get("bare")
+        metered, meter = counted(self.task.prior)
+        bare = self.spec.clock.bare
         watched, calls = recorded(metered) if bare else (metered, [])
         self.call(m, s, watched)
         found = {"m": m, "s": s, "nfe": meter.nfe(m * s), "nfe_vjp": meter.nfe_vjp(m * s)} | content(timing)
         return found | ({"bare": self.bare(calls)} if bare else {})
 
     def timed(self, work: Callable[[], object]) -> Timing:
-        clock = self.spec["clock"]
-        visits, patience = clock.get("visits", 1), clock.get("patience", PATIENCE)
-        fewest, most = ceil(clock["repeats"] / visits), ceil(max(clock["repeats"], MOST) / visits)
+        clock = self.spec.clock
+        visits, patience = clock.visits, clock.patience or PATIENCE
+        fewest, most = ceil(clock.repeats / visits), ceil(max(clock.repeats, MOST) / visits)
         return measure(work, self.device, fewest=max(fewest, 2), most=max(most, 2), patience=patience / visits)
 
     def bare(self, calls: list[Call]) -> float | None:
         """Seconds of the same network calls, forward and backward, with nothing in between; None for no calls."""
-        return self.timed(lambda: replay(self.prior, calls)).median if calls else None
+        return self.timed(lambda: replay(self.task.prior, calls)).median if calls else None
 
     def curve(self) -> list[dict]:
         """The cells of one measurement, up to the largest number of samples that fits into memory."""
         cells: list[dict] = []
-        for s in sorted(self.spec["clock"]["num_samples"]):
+        for s in sorted(self.spec.clock.num_samples):
             found = result_if_it_fits(partial(self.cell, 1, s), self.device)
             if found is None:
                 break
@@ -154,7 +157,7 @@ class Bench:
         best = probe(
             cell,
             lambda found: found["samples_per_second"],
-            len(self.observations.y),
+            len(self.task.y),
             self.device,
             lambda found: found["median"] > LONGEST_CALL,
             before=before,
@@ -183,20 +186,19 @@ def content(timing: Timing) -> dict:
     return numbers | {"cpu_share": timing.cpu_share, "peak": timing.peak, "joules": timing.joules}
 
 
-def effective(root: Path, task: str, folder: Path, spec: dict) -> dict[str, float]:
+def effective(spec: ClockSpec) -> dict[str, float]:
     """Effective number of the first s samples of a run's chains, by s; the mean over its measurements."""
-    tensors, header = read_tensors(folder / "samples.safetensors")
+    tensors, header = read_tensors(spec.layout.run(spec.task, spec.method, spec.seed).samples)
     if header["status"] != "ok" or header["joint"] != "chain":
         return {}
     x, chains = tensors["x"][: header["num_measurements"]].double(), header["num_chains"]
-    observed = first(read_measurements(root / "tasks" / task / "observations.safetensors"), len(x))
-    exact, _ = read_tensors(root / "tasks" / task / "exact.safetensors")
+    task = open_task(spec, with_posterior=False).first(len(x))
+    exact, _ = read_tensors(spec.layout.task(spec.task).reference)
     directions = principal_directions(exact["x_a"][: len(x)].double().flatten(2))
-    problem = problem_of(observed.header, tuple(x.shape[2:]))
-    lengths = [s for s in spec["clock"]["num_samples"] if MIN_STATES * chains <= s <= x.shape[1]]
+    lengths = [s for s in spec.clock.num_samples if MIN_STATES * chains <= s <= x.shape[1]]
     sizes = {}
     for s in lengths:
-        rows = problem.log_likelihood(x[:, :s].flatten(0, 1), observed.y.repeat_interleave(s, 0))
+        rows = task.problem.log_likelihood(x[:, :s].flatten(0, 1), task.y.repeat_interleave(s, 0))
         projections = x[:, :s].flatten(2) @ directions
         sizes[s] = chain_diagnostics(rows.unflatten(0, (-1, s)), projections, chains)["ess_bulk"]
     return {str(s): size.nan_to_num(0, 0, 0).mean().item() for s, size in sizes.items()}

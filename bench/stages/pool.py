@@ -8,20 +8,19 @@ the slowest: the quartiles of the repeats where there is one visit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
 
 from bench.core.artefacts import Json, read_json, write_json
 from bench.core.provenance import provenance
+from bench.core.specs import ClockSpec
 from bench.runtime.job import run
-from bench.stats.results import run_folder
 
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    folder = run_folder(Path(spec["root"]), *(spec[key] for key in ("task", "method", "seed")))
-    visits = [read_json(folder / "visits" / f"{k + 1}.json") for k in range(spec["clock"].get("visits", 1))]
-    write_json(folder / "timing.json", pooled(visits) | {"pooled_by": provenance()})
+    spec = ClockSpec.read(spec_path)
+    files = spec.layout.run(spec.task, spec.method, spec.seed)
+    visits = [read_json(files.visit(k + 1)) for k in range(spec.clock.visits)]
+    write_json(files.timing, pooled(visits) | {"pooled_by": provenance()})
 
 
 def pooled(visits: Sequence[Json]) -> Json:

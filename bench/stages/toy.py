@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import read_json
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
+from bench.core.specs import ToySpec
 from bench.figures.toy import Board, Density, Number, Panel, Paths, Points
 from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
 from bench.papers.toys.grid import Grid
@@ -35,23 +34,23 @@ def main(spec_path: str) -> None:
     from bench.figures.style import RC, save
     from bench.figures.toy import draw
 
-    spec = read_json(spec_path)
+    spec = ToySpec.read(spec_path)
     scenes: dict[str, tuple[type, Callable]] = {
         "swiss_roll": (SwissRoll, swiss_roll),
         "marginals": (Marginals, marginals),
         "moons": (Moons, moons),
     }
-    if spec["toy"] not in scenes:
-        raise UserError(f"{spec_path}: no toy {spec['toy']!r}; expected one of {', '.join(scenes)}")
-    scene, board_of = scenes[spec["toy"]]
-    parameters = dict(spec["parameters"])
+    if spec.toy not in scenes:
+        raise UserError(f"{spec_path}: no toy {spec.toy!r}; expected one of {', '.join(scenes)}")
+    scene, board_of = scenes[spec.toy]
+    parameters = dict(spec.parameters)
     settings = parameters.pop("ods", {})
     known = [field.name for field in fields(scene)]
     for name in sorted(set(parameters) - set(known)):
-        raise UserError(f"{spec_path}: no parameter {name!r} of {spec['toy']}; expected {', '.join(known)} or ods")
+        raise UserError(f"{spec_path}: no parameter {name!r} of {spec.toy}; expected {', '.join(known)} or ods")
     board = board_of(scene(**parameters).compute(ods(settings)))
     with matplotlib.rc_context(RC):
-        save(draw(spec["toy"], board), Path(spec["root"]) / "figures", {"toy": spec["toy"], "provenance": provenance()})
+        save(draw(spec.toy, board), spec.layout.figures, {"toy": spec.toy, "provenance": provenance()})
 
 
 def ods(settings: dict) -> Sampler:

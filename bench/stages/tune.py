@@ -28,18 +28,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_header, read_json, read_tensors, write_csv
+from bench.core.artefacts import Json, read_tensors, write_csv
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import stream
+from bench.core.specs import TuneSpec
 from bench.core.types import Method, Prior, Problem
 from bench.numerics.distances import distances, mean_distance_within
 from bench.numerics.search import points, whole_fields
-from bench.priors import load_prior, prior_path
-from bench.problems.measurements import Measurements, problem_of, read_measurements
+from bench.problems.measurements import Measurements
 from bench.runtime.job import run
-from bench.runtime.run_method import Outcome, attempt, load_method, refuse_unmet, sample, train, trainable
+from bench.runtime.run_method import Draws, Outcome, attempt, load_method, refuse_unmet, sample, train, trainable
 from bench.runtime.stopwatch import seconds_of
+from bench.task import Task, open_task
 
 STAGES = ("search", "confirm")  # also the seeds of their random numbers
 NUM_CONFIRMED = 3  # trial 0 and the best of the others
@@ -48,26 +49,25 @@ COLUMNS = ("trial", "stage", "settings", "energy_score", "standard_error", "diff
 
 
 def main(spec_path: str, *ranges: str) -> None:
-    spec = read_json(spec_path)
-    root, task, method = Path(spec["root"]), spec["task"], spec["method"]
-    prior_file = prior_path(root, spec["prior"], spec["family"])
-    prior, bank = load_prior(prior_file), root / "tasks" / task / "bank.safetensors"
-    parts = validation_measurements(bank, spec["tune"]["num_measurements"])
-    problem = problem_of(parts[0].header, prior.shape)
-    course = {stage: Course(stage, prior, problem, part, spec) for stage, part in zip(STAGES, parts, strict=True)}
-    tried = search(course["search"], candidates(spec_path, spec, ranges), spec["tune"]["seconds"])
+    spec = TuneSpec.read(spec_path)
+    task = open_task(spec, with_posterior=False, all_measurements=True)
+    parts = validation_measurements(task, spec.layout.task(spec.task).all_measurements, spec.tune.num_measurements)
+    course = {
+        stage: Course(stage, task.prior, task.problem, part, spec) for stage, part in zip(STAGES, parts, strict=True)
+    }
+    tried = search(course["search"], candidates(spec_path, spec, ranges), spec.tune.seconds)
     confirmed = [course["confirm"].trial(t.number, t.settings) for t in finalists(tried)]
 
     won = winner(confirmed)
-    facts = {key: spec[key] for key in ("task", "method", "module", "settings", "tune")}
+    facts = {key: spec.content()[key] for key in ("task", "method", "module", "tune")} | {"settings": spec.settings}
     facts |= {"seconds": sum(t.seconds for t in tried + confirmed), "winner": won}
     facts |= {"observations_sha256": parts[0].header["observations_sha256"]}
-    facts |= {"prior_sha256": read_header(prior_file)["sha256"]}
+    facts |= {"prior_sha256": task.prior_sha256}
     facts |= {"provenance": provenance(threads=torch.get_num_threads())}
-    log = root / "tuning" / task / method / ("grid.csv" if ranges else "trials.csv")
+    log = spec.layout.tuning(spec.task, spec.method, "grid" if ranges else "trials")
     write_csv(log, table(tried) + table(confirmed).partition("\n")[2], facts)
-    spent = f"{facts['seconds']:.0f} of {spec['tune']['seconds']:g} s"
-    print(f"{task} {method}: {len(tried)} trials, {spent}; {in_words(won)}")
+    spent = f"{facts['seconds']:.0f} of {spec.tune.seconds:g} s"
+    print(f"{spec.task} {spec.method}: {len(tried)} trials, {spent}; {in_words(won)}")
 
 
 @dataclass(frozen=True)
@@ -94,23 +94,26 @@ class Course:
     prior: Prior
     problem: Problem
     observations: Measurements
-    spec: Json
+    spec: TuneSpec
 
     def trial(self, number: int, settings: dict) -> Trial:
         outcomes: list[Outcome[Tensor]] = []
-        seconds = seconds_of(lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device)
+        seconds = seconds_of(
+            lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device
+        )
         made = Trial(number, self.stage, settings, outcomes[0], seconds)
         what = f"energy score {made.score:.4f}" if outcomes[0].status == "ok" else str(outcomes[0])
-        where = f"{self.spec['task']} {self.spec['method']}: {self.stage} {number}"
+        where = f"{self.spec.task} {self.spec.method}: {self.stage} {number}"
         print(f"{where} {json.dumps(settings)}: {what}; {seconds:.1f} s", flush=True)
         return made
 
     def _scores(self, settings: dict) -> Tensor:
-        spec = self.spec | {"num_samples": self.spec["tune"]["num_samples"], "seed": self.stage}
-        method = load_method(spec["module"], settings)
+        method = load_method(self.spec.module, settings)
         refuse_unmet(method, self.prior, self.problem)
-        state = train(method, self.prior, self.problem, spec) if trainable(method) else None
-        x = sample(method, self.prior, self.problem, self.observations, spec, state)
+        trains = trainable(method)
+        state = train(method, self.prior, self.problem, self.spec.task, self.stage) if trains else None
+        draws = Draws(self.spec.task, self.stage, self.spec.tune.num_samples, self.spec.rows_per_chunk)
+        x = sample(method, self.prior, self.problem, self.observations, draws, state)
         scores = energy_score(x, self.observations.x_true)
         num_bad = int((~scores.isfinite()).sum())
         if num_bad:
@@ -118,13 +121,16 @@ class Course:
         return scores
 
 
-def validation_measurements(bank: Path, num_measurements: int) -> tuple[Measurements, Measurements]:
-    """The first validation measurements of a task's bank and as many others; no test image is ever tuned on."""
-    everything = read_measurements(bank)
-    rows = (~read_tensors(bank)[0]["is_test"]).nonzero().flatten()
+def validation_measurements(task: Task, path: Path, num_measurements: int) -> tuple[Measurements, Measurements]:
+    """Return the first validation measurements in the file `path` of a task and as many others.
+
+    No test image is ever tuned on.
+    """
+    everything = task.measured
+    rows = (~read_tensors(path)[0]["is_test"]).nonzero().flatten()
     if len(rows) < 2 * num_measurements:
         raise UserError(
-            f"{bank}: has {len(rows)} validation images, but tune.num_measurements = {num_measurements} needs twice "
+            f"{path}: has {len(rows)} validation images, but tune.num_measurements = {num_measurements} needs twice "
             f"as many, half of them to confirm; set it to at most {len(rows) // 2} in the suite's file"
         )
     parts = rows[: 2 * num_measurements].split(num_measurements)
@@ -133,17 +139,17 @@ def validation_measurements(bank: Path, num_measurements: int) -> tuple[Measurem
     return first, other
 
 
-def candidates(spec_path: str, spec: Json, ranges: Sequence[str]) -> list[dict]:
+def candidates(spec_path: str, spec: TuneSpec, ranges: Sequence[str]) -> list[dict]:
     """All settings to try, in order and none twice: the suite's, then Sobol points or the grid that was asked for."""
-    outcome = attempt(lambda: load_method(spec["module"], spec["settings"]))
+    outcome = attempt(lambda: load_method(spec.module, spec.settings))
     if outcome.status != "ok":
-        raise UserError(f"{spec_path}: methods/{spec['module']}.py with the suite's settings: {outcome.reason}")
+        raise UserError(f"{spec_path}: methods/{spec.module}.py with the suite's settings: {outcome.reason}")
     method: Method = outcome.result
     if not ranges and not method.search:
-        what = f"methods/{spec['module']}.py declares no range to search"
+        what = f"methods/{spec.module}.py declares no range to search"
         raise UserError(f"{spec_path}: {what}; name settings to try, such as zeta=0.1,0.3,1")
-    start = {name: getattr(method, name) for name in method.search} | spec["settings"]
-    seed = int(stream("tune", spec["task"], spec["method"]).integers(2**31))
+    start = {name: getattr(method, name) for name in method.search} | spec.settings
+    seed = int(stream("tune", spec.task, spec.method).integers(2**31))
     others = list(grid(ranges)) if ranges else points(method.search, whole_fields(method), MOST_TRIALS - 1, seed)
     found = [start] + [start | other for other in others]
     return [settings for i, settings in enumerate(found) if settings not in found[:i]]
@@ -187,7 +193,7 @@ def winner(confirmed: Sequence[Trial]) -> Json | None:
 
 def against(trial: Trial, first: Trial) -> tuple[float, float] | None:
     """Mean and standard error of the paired differences of their scores; None where one of them has none."""
-    if "ok" != trial.outcome.status or "ok" != first.outcome.status:
+    if trial.outcome.status != "ok" or first.outcome.status != "ok":
         return None
     difference = trial.outcome.result - first.outcome.result
     return difference.mean().item(), standard_error(difference)

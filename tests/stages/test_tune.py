@@ -101,7 +101,7 @@ def root(tmp_path_factory) -> Path:
     bank = {"x_true": x, "y": x, "image_id": torch.arange(len(x)), "is_test": is_test}
     header = {"task": TASK, "operator": "denoise", "parameters": {}, "sigma_y": 0.5}
     header |= {"observations_sha256": content_hash(bank)}
-    write_tensors(root / f"tasks/{TASK}/bank.safetensors", bank, header)
+    write_tensors(root / f"tasks/{TASK}/all_measurements.safetensors", bank, header)
     return root
 
 
@@ -241,7 +241,9 @@ def test_a_grid_by_hand_is_all_combinations(root):
 
 
 def test_too_few_validation_images_are_a_fault_in_one_line(root):
-    with pytest.raises(UserError, match=r"bank.safetensors: has 7 validation images, .* set it to at most 3 in the"):
+    with pytest.raises(
+        UserError, match=r"all_measurements.safetensors: has 7 validation images, .* set it to at most 3 in the"
+    ):
         tuned(root, "shifted", num_measurements=4)
 
 
