@@ -91,5 +91,5 @@ class Tabulated:
         return values[0, 0, 0] - 100 * (place - inside).square().sum(1)
 
     def floored(self, drop: float) -> Tabulated:
-        """Return the table with values at most `drop` nats below the peak: interpolation must not meet minus infinity."""
+        """Return the table with values at most `drop` nats below the peak, since interpolation must not meet -inf."""
         return replace(self, values=self.values.clamp_min(self.values.max() - drop))
