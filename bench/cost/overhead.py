@@ -23,8 +23,8 @@ from bench.cost.subjects import (
     size_of,
     untrained,
 )
-from bench.priors.gmm import GMM
-from bench.problems.inverse_problem import Problem
+from bench.priors._mixture import GMM
+from bench.problems.inverse_problem import InverseProblem
 from bench.runtime.run_method import Unable, load_method, refuse_unmet, train, trainable
 
 GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
@@ -112,7 +112,7 @@ def one(
     return content(result, m, s)
 
 
-def ready(module: str, prior: Prior, problem: Problem, settings: Mapping[str, object]) -> Method:
+def ready(module: str, prior: Prior, problem: InverseProblem, settings: Mapping[str, object]) -> Method:
     """The method with short settings, trained where it trains; Unable where it cannot run here."""
     plain = load_method(module, {})
     short = SHORT.get(module, getattr(plain, "tiny", {}))
@@ -130,7 +130,7 @@ class Trained:
     method: Trainable
     state: State
 
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+    def sample(self, prior: Prior, problem: InverseProblem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         return self.method.sample(prior, problem, y, num_samples, rng=rng, state=self.state)
 
 

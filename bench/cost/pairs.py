@@ -12,7 +12,7 @@ from bench.core.artefacts import Json
 from bench.core.rng import Rng
 from bench.cost.common import Options, Say, at_least, at_most, in_range
 from bench.cost.comparisons import PairwiseDistances, compare_pairwise
-from bench.metrics.perceptual import embedded, lpips_embedding, pairwise, untrained_lpips
+from bench.metrics._embeddings import embedded, lpips_embedding, pairwise, untrained_lpips
 
 M, S = 16, 64
 LEAST_SPEEDUP, MOST_DIFFERENCE = 20.0, 1e-5

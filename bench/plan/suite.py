@@ -146,8 +146,7 @@ class Suite:
 
     def side(self, dataset: str) -> int | None:
         """Pixels along an image, where the suite says so."""
-        noise = dataset.removeprefix("noise")
-        return self.content["datasets"][dataset].get("side") or (int(noise) if noise.isdecimal() else None)
+        return self.content["datasets"][dataset].get("side")
 
     def data(self, prior: str) -> str:
         return f"{self.root}/data/{self.content['priors'][prior]['dataset']}.safetensors"

@@ -15,7 +15,7 @@ class Descent:
 
     def sample(self, prior, problem, y, num_samples, *, rng):
         rows = y.repeat_interleave(num_samples, 0)
-        x_t, sigma = rng.randn((num_samples, *prior.shape)).flatten(0, 1), torch.tensor(0.5)
+        x_t, sigma = rng.per_sample.randn(prior.shape).flatten(0, 1), torch.tensor(0.5)
         for _ in range(self.num_steps):
             x_t = x_t.detach().requires_grad_()
             residual = problem.residual(prior.denoise(x_t, sigma), rows)

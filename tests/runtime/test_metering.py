@@ -40,7 +40,7 @@ def test_a_call_beyond_the_budget_is_not_made(prior, x):
     problem, method = ToyProblem(prior), Descent(num_steps=1)
     y = problem.simulate(x[:2], Rng(("y",), range(2)))
     # one step costs two rows forward and one backward per sample: just what there is
-    method.sample(watched, problem, y, 3, rng=Rng(("budget",), range(2)))
+    method.sample(watched, problem, y, 3, rng=Rng(("budget",), range(2), range(3)))
     assert (meter.forward, meter.backward) == (2 * N, N)
     with pytest.raises(BudgetExceeded, match="needs more than the budget of 3 network rows per sample"):
         watched.denoise(x[:1], torch.tensor(0.3))
@@ -136,6 +136,6 @@ def test_operator_rows(prior, x):
     x.requires_grad_()
     problem.log_likelihood(x, y).sum().backward()
     problem.operator.adjoint(problem.operator(x.detach(), y), y)
-    problem.sample_posterior(y, 2, Rng(("test",), range(N)))
+    problem.sample_posterior(y, 2, Rng(("test",), range(N), range(2)))
     assert (meter.forward, meter.backward) == (4 * N, N)
     assert problem.sigma_y == 0.1 and problem.operator.linear

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.figures.toy import Number
-from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
 from bench.papers.toys.posterior import Case, Samples
 
 
