@@ -26,9 +26,9 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.specs import ClockSpec
 from bench.core.types import Method, Prior, State
-from bench.metrics.compute import Truth, compute_chains
+from bench.numerics.chains import chain_diagnostics, principal_directions
 from bench.numerics.diagnostics import MIN_STATES
-from bench.priors.networks import num_parameters
+from bench.priors._networks import num_parameters
 from bench.runtime.bare_calls import Call, recorded, replay
 from bench.runtime.batch_size import probe, result_if_it_fits
 from bench.runtime.devices import computing, moved, networks_of
@@ -202,11 +202,15 @@ def effective_sizes(spec: ClockSpec) -> dict[str, float]:
     x, num_chains = tensors["x"][: header["num_measurements"]].double(), header["num_chains"]
     task = open_task(spec, with_posterior=False).first(len(x))
     reference, _ = read_tensors(spec.layout.task(spec.task).reference)
-    moments = (reference[name][: len(x)].double() for name in ("x_a", "mean", "std"))
-    truth = Truth(task.problem, task.x_true, task.y, *moments)
-    lengths = [s for s in spec.clock.num_samples if MIN_STATES * num_chains <= s <= x.shape[1]]
-    sizes = {s: compute_chains(x[:, :s], truth, num_chains)["ess_bulk"] for s in lengths}
-    return {str(s): size.nan_to_num(0, 0, 0).mean().item() for s, size in sizes.items()}
+    directions = principal_directions(reference["x_a"][: len(x)].double().flatten(2))
+    sizes = {}
+    for s in spec.clock.num_samples:
+        if MIN_STATES * num_chains <= s <= x.shape[1]:
+            log_likelihood = task.problem.log_likelihood(x[:, :s].flatten(0, 1), task.y.repeat_interleave(s, 0))
+            projections = x[:, :s].flatten(2) @ directions
+            size = chain_diagnostics(log_likelihood.unflatten(0, (-1, s)), projections, num_chains)["ess_bulk"]
+            sizes[str(s)] = size.nan_to_num(0, 0, 0).mean().item()
+    return sizes
 
 
 def format_times(times: Json) -> str:

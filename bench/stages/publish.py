@@ -7,15 +7,17 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.core.artefacts import Json, read_csv, read_json, write_bytes, write_csv, write_json
+from bench.core.artefacts import read_csv, read_json, write_bytes, write_csv, write_json
 from bench.core.errors import UserError
+from bench.core.layout import Layout
 from bench.core.provenance import provenance
+from bench.core.specs import SuiteSpec
 from bench.plan.suite import FIGURES
 from bench.report.tables import impurities
 from bench.report.timing_table import timing_csv
 from bench.runtime.job import run
 from bench.stats.columns import LEFT_OUT
-from bench.stats.results import Source, Suite, load, run_folder, source
+from bench.stats.results import Source, Suite, load, source
 from bench.stats.summary import summarise, summary_csv
 
 LARGEST = 1_500_000  # bytes of a committed file
@@ -24,11 +26,12 @@ LARGEST = 1_500_000  # bytes of a committed file
 def main(*arguments: str) -> None:
     """Publish into results/reference/<suite>/; refuses artefacts of edited sources or of several commits."""
     options = _options(arguments)
-    spec = read_json(Path(options.folder) / "specs" / "suite.json")
-    if spec.get("timing_only"):
-        publish_times(spec, Path(options.into) / spec["name"], options.allow_dirty)
+    path = Layout(Path(options.folder)).spec("suite")
+    spec = SuiteSpec.read(path)
+    if not spec.compares:
+        publish_times(spec, Path(options.into) / spec.name, options.allow_dirty)
         return
-    suite = load(Path(options.folder) / "specs" / "suite.json")
+    suite = load(path)
     if read_csv(suite.root / "tables" / "summary.csv")[0] != summary_csv(summarise(suite)):
         raise UserError(f"{suite.root}/tables/summary.csv: is older than the metrics; run the workflow again")
     figures = options.figures or [*FIGURES, *(["clock"] if suite.timings else []), *_one_grid_per_prior(suite)]
@@ -43,10 +46,10 @@ def main(*arguments: str) -> None:
     write_json(into / "provenance.json", _record(suite, sources, faults))
 
 
-def publish_times(spec: Json, into: Path, allow_dirty: bool) -> None:
-    """The tables of a suite that is timing_only, and on what its times were taken."""
-    root = Path(spec["root"])
-    timings = [run_folder(root, *timed) / "timing.json" for timed in spec["timed"]]
+def publish_times(spec: SuiteSpec, into: Path, allow_dirty: bool) -> None:
+    """Publish the tables of a suite that takes times alone, and on what its times were taken."""
+    root = Path(spec.root)
+    timings = [spec.layout.run(*timed).timing for timed in spec.timed]
     if read_csv(root / "tables" / "timing.csv")[0] != timing_csv([read_json(path) for path in timings]):
         raise UserError(f"{root}/tables/timing.csv: is older than the times; run python -m bench.stages.timing again")
     sources = [source(path, read_json(path)) for path in timings]
@@ -58,7 +61,7 @@ def publish_times(spec: Json, into: Path, allow_dirty: bool) -> None:
     write_bytes(into / "timing.md", ((root / "tables" / "timing.md").read_text() + beneath).encode())
     machines = [read_json(path)["machine"] for path in timings]
     commits = sorted({found.commit for found in sources})
-    record = {"suite": spec["name"], "commits": commits, "faults": list(faults), "num_artefacts": len(sources)}
+    record = {"suite": spec.name, "commits": commits, "faults": list(faults), "num_artefacts": len(sources)}
     record |= {"made_on": [machine for i, machine in enumerate(machines) if machine not in machines[:i]]}
     write_json(into / "provenance.json", record | {"published_by": provenance()})
 

@@ -34,7 +34,7 @@ from bench.core.rng import stream
 from bench.core.specs import TuneSpec
 from bench.numerics.distances import distances, mean_distance_within
 from bench.numerics.sobol import integer_fields, sobol_settings
-from bench.problems.measurements import Observations
+from bench.problems.measurements import Measurements
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 from bench.runtime.run_method import Draws, Outcome, attempt, load_method, refuse_unmet, sample, train, trainable
@@ -52,7 +52,9 @@ def main(spec_path: str, *ranges: str) -> None:
     spec = TuneSpec.read(spec_path)
     task = open_task(spec, with_posterior=False, all_measurements=True)
     parts = validation_measurements(task, spec.layout.task(spec.task).all_measurements, spec.tune.num_measurements)
-    search, confirmation = (Phase(name, task, part, spec) for name, part in zip(("search", "confirm"), parts, strict=True))
+    search, confirmation = (
+        Phase(name, task, part, spec) for name, part in zip(("search", "confirm"), parts, strict=True)
+    )
     tried = run_trials(search, settings_to_try(spec_path, spec, ranges), spec.tune.seconds)
     confirmed = [confirmation.run_trial(trial.number, trial.settings) for trial in finalists(tried)]
     log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")} | {"settings": spec.settings}
@@ -92,7 +94,7 @@ class Phase:
 
     name: str
     task: Task
-    measurements: Observations
+    measurements: Measurements
     spec: TuneSpec
 
     def run_trial(self, number: int, settings: Mapping[str, object]) -> Trial:
@@ -119,7 +121,7 @@ class Phase:
         return scores
 
 
-def validation_measurements(task: Task, path: Path, num_measurements: int) -> tuple[Observations, Observations]:
+def validation_measurements(task: Task, path: Path, num_measurements: int) -> tuple[Measurements, Measurements]:
     """Return the first validation measurements of a task and as many others; no test image is ever tuned on.
 
     path: the file with all measurements of the task.
