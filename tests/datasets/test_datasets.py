@@ -72,7 +72,12 @@ def test_drawn_lists_have_the_committed_form():
 
 @pytest.mark.parametrize(
     ("dataset", "parameters", "words"),
-    [("faces", {}, "no dataset faces .*expected one of digits, noise, shapes"), ("shapes", {"sid": 8}, "'sid'"), ("shapes", {"side": 4}, "at least 8")],
+    [
+        ("faces", {}, "no dataset faces .*expected one of digits, noise, shapes"),
+        ("shapes", {"sid": 8}, "'sid'"),
+        ("shapes", {"side": 4}, "at least 8"),
+        ("noise", {"side": 0}, "whole number"),
+    ],
 )
 def test_mistakes_are_named(dataset, parameters, words):
     with pytest.raises(ValueError, match=words):
