@@ -23,14 +23,15 @@ from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.text import markdown
 from bench.core.types import Cap, Prior
-from bench.metrics.distances import projected, sliced_wasserstein2
+from bench.numerics.distances import projected, sliced_wasserstein2
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import first, problem_of, read_measurements
 from bench.problems.posteriors import posterior_of
 from bench.runtime.devices import computing, networks_of, prepared
 from bench.runtime.job import run
+from bench.runtime.memory import synchronise
 from bench.runtime.run_method import load_method, refuse_unmet, sample
-from bench.runtime.stopwatch import machine, synchronise
+from bench.runtime.stopwatch import machine
 
 SIGMAS = (0.1, 1.0, 10.0)
 HEADS = ("run", "precision", "networks", "call: RMS", "call: largest", "samples: RMS", "samples: largest")

@@ -14,7 +14,7 @@ from bench.core.provenance import provenance
 from bench.core.registry import build
 from bench.core.rng import Rng
 from bench.core.types import Prior
-from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
 from bench.priors import file_hashes, load_prior, prior_path
 from bench.runtime.job import run
 

@@ -16,7 +16,7 @@ from bench.core.artefacts import read_header, read_json, write_tensors
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.types import Prior
-from bench.metrics.distances import energy_distance, mean_distance_within
+from bench.numerics.distances import energy_distance, mean_distance_within
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import Measurements, problem_of, read_measurements
 from bench.problems.posteriors import LatentSMC, NoPosterior, Posterior, TemperedSMC, posterior_of, teacher_posterior

@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.core.artefacts import read_header, read_json, write_json, write_tensors
 from bench.core.compute import Compute, compute_of
 from bench.core.provenance import provenance
+from bench.core.specs import Budget
 from bench.core.types import Cap, Joint, Prior, Problem, State
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import Measurements, first, problem_of, read_measurements
@@ -21,7 +22,7 @@ from bench.problems.posteriors import posterior_of
 from bench.runtime.batch_size import rows_of_network
 from bench.runtime.devices import computing, moved, prepared
 from bench.runtime.job import run
-from bench.runtime.metering import Meter, budget_of, counted, counted_problem
+from bench.runtime.metering import Meter, counted, counted_problem, limits_of
 from bench.runtime.run_method import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
 
 
@@ -43,8 +44,9 @@ def run_of(spec: dict, compute: Compute, device: torch.device) -> None:
     posterior = posterior_of(prior, plain)
     problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None, device)
     spec = spec | chunk_of(spec, prior, compute, device)
-    budget = budget_of(spec, len(observations.y) * num_samples)
-    (metered_prior, network), (metered_problem, operator) = counted(prior, budget), counted_problem(problem)
+    budget = Budget(**spec["budget"]) if spec.get("budget") else None
+    limits = limits_of(budget, len(observations.y) * num_samples)
+    (metered_prior, network), (metered_problem, operator) = counted(prior, limits), counted_problem(problem)
 
     trained, training, state_sha256 = read_training(folder) if spec.get("trains") else NO_TRAINING
     outcome = trained  # a run whose training came to nothing shares its fate

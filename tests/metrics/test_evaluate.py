@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from bench.metrics.checks import POOLED, SPLIT, STEIN
+from bench.metrics.definitions import METRICS
 
 from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.core.catalogue import LPIPS, PERCEPTUAL
@@ -18,10 +20,8 @@ from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.core.weights import missing
 from bench.metrics.calibration import share_interval
-from bench.metrics.checks import POOLED, SPLIT, STEIN
-from bench.metrics.definitions import METRICS
-from bench.metrics.distances import distances
 from bench.metrics.perceptual import classifier_embedding, embedded
+from bench.numerics.distances import distances
 from bench.problems.classifier import classifier_path, definition_of, load_classifier, tensors_of, untrained
 from bench.problems.measurements import content_hash
 from bench.stages import evaluate

@@ -5,15 +5,15 @@ import math
 
 import pytest
 import torch
-
-from bench.core.types import Cap
-from bench.metrics import distances
-from bench.metrics.calibration import coverage, rank_interval
 from bench.metrics.checks import SPLIT, STEIN
 from bench.metrics.compute import Truth, compute, compute_chains, compute_total
 from bench.metrics.definitions import METRICS
 from bench.metrics.images import MAX_PSNR, psnr, ssim
 from bench.metrics.metric import LEVELS
+
+from bench.core.types import Cap
+from bench.metrics.calibration import coverage, rank_interval
+from bench.numerics import distances
 
 DOUBLE = torch.float64
 

@@ -7,6 +7,7 @@ import hashlib
 
 import pytest
 import torch
+from bench.metrics.networks import perceptual_id, perceptual_metrics
 
 from bench.core import weights
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
@@ -14,7 +15,6 @@ from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.weights import WEIGHTS, path_of
 from bench.datasets.digits import Digits
-from bench.metrics.networks import perceptual_id, perceptual_metrics
 from bench.metrics.perceptual import (
     classifier_embedding,
     compute_perceptual,

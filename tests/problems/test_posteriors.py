@@ -7,7 +7,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from bench.core.rng import Rng
-from bench.metrics.distances import energy_distance, mean_distance_within
+from bench.numerics.distances import energy_distance, mean_distance_within
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems import make_problem

@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from bench.metrics.definitions import BLOCK
+from bench.metrics.rewards import compute_rewards, frechet_distance, frechet_in_blocks, moments
 from scipy.linalg import sqrtm
 from torch import nn
 
@@ -16,8 +18,6 @@ from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.datasets.digits import Digits
-from bench.metrics.definitions import BLOCK
-from bench.metrics.rewards import compute_rewards, frechet_distance, frechet_in_blocks, moments
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems.classifier import DEFINITIONS, classifier_path, load_classifier, tensors_of, trained, untrained

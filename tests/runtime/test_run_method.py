@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from bench.metrics.checks import POOLED
+from bench.metrics.definitions import METRICS
 from helpers.two_tasks import SHAPE, TASKS, M, S, root, run_spec  # noqa: F401 (root is a fixture)
 from torch import Tensor
 
 from bench.core.artefacts import read_csv, read_json, read_tensors, write_json
-from bench.metrics.checks import POOLED
-from bench.metrics.definitions import METRICS
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import problem_of, read_measurements
 from bench.runtime import run_method as runs
