@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.artefacts import write_bytes
-from bench.papers.beside import beside
-from bench.papers.claims.entries import ledger
-from bench.papers.claims.ledger import ledger_words
-from bench.papers.protocols import verdicts_on
+from bench.papers.claims.ledger import ledger, ledger_table
+from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
+from bench.papers.published_tables import published_tables
 from bench.report.cost_table import cost_notes, cost_table
 from bench.report.page.render import page
 from bench.report.set_table import set_notes, set_table
@@ -26,8 +25,8 @@ def main(spec_path: str) -> None:
     lines, comparisons = summarise(suite), compare(suite)
     tables = task_tables(suite, lines, comparisons)
     overview, beneath = distance_table(suite, lines, comparisons), notes(suite, columns_of(tables))
-    published = beside(read_papers(), verdicts_on(read_numbers(), suite, lines))
-    claims = ledger_words(ledger(suite))
+    published = published_tables(read_papers(), match_numbers(read_numbers(), suite, lines))
+    claims = ledger_table(ledger(suite))
     html = page(suite, overview, tables, _others(suite, lines), claims, published, beneath, definitions(suite))
     write_bytes(suite.root / "report.html", html.encode())
 

@@ -16,7 +16,7 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.figures.toy import Board, Density, Number, Panel, Paths, Points
-from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
 from bench.papers.toys.grid import Grid
 from bench.papers.toys.scenes import Case, Marginals, Moons, MoonsCase, Sampler, Samples, SwissRoll, TwoSpaces
 from bench.papers.toys.targets import Plane, Tilted
@@ -61,7 +61,7 @@ def ods(settings: dict) -> Sampler:
     def sample(plane: Plane, target: Tilted, num_samples: int, rng: Rng) -> Samples:
         y = torch.zeros(1, 1, dtype=torch.float64)
         begin = time.process_time()
-        ((_, trained),) = method.samplers(plane, target, y, num_samples, rng, {})
+        ((_, trained),) = method.samplers(plane, target, y, rng, {})
         seconds = time.process_time() - begin
         noise = rng.randn((num_samples, method.num_steps + 1, 2)).float()
         rows = y.expand(num_samples, 1)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.metric_values import COLUMNS as BUILT_IN
 from helpers.synthetic_results import (
     BIAS,
     FAILURE,
@@ -28,8 +29,7 @@ from helpers.synthetic_results import (
 
 from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.core.catalogue import PERCEPTUAL
-from bench.metrics.definitions import METRICS
-from bench.metrics.networks import perceptual_metrics
+from bench.metrics.perceptual import perceptual_columns
 from bench.report.headers import task_header
 from bench.report.tables import COLUMNS, distance_table, notes, task_tables
 from bench.stages import tables as tabulate
@@ -325,8 +325,8 @@ def test_notes_say_what_the_number_of_seeds_means(finished):
 
 def test_every_goal_of_a_column_is_what_the_metric_says():
     goals = {"up": "higher", "down": "lower"}
-    perceptual = [metric for name in PERCEPTUAL for metric in perceptual_metrics(name)]
-    better = {metric.id: metric.better for metric in (*METRICS, *perceptual)}
+    perceptual = [metric for name in PERCEPTUAL for metric in perceptual_columns(name)]
+    better = {metric.id: metric.better for metric in (*BUILT_IN, *perceptual)}
     for name, goal in COLUMNS.items():
         if goal:
             assert better[name] == (goals.get(goal) or float(goal.removeprefix("= ")))

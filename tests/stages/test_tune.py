@@ -41,7 +41,7 @@ class Shifted:
     def sample(self, prior, problem, y, num_samples, *, rng):
         CLOCK[0] += self.price
         SEEN.append(y.clone())
-        noise = rng.randn((num_samples, *prior.shape))
+        noise = rng.per_sample.randn(prior.shape)
         SEEN_NOISE.append(noise)
         return (y[:, None] + self.shift + 0.1 * noise) / (1 if self.shift < 1.9 else 0)
 
@@ -61,7 +61,7 @@ class Trained:
 
     def sample(self, prior, problem, y, num_samples, *, rng, state):
         SEEN_NOISE.append(state["shift"])
-        return y[:, None] + self.rate * rng.randn((num_samples, *prior.shape))
+        return y[:, None] + self.rate * rng.per_sample.randn(prior.shape)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.markers import MarkerStyle
 from PIL import Image
 
 from bench.figures.style import INK, STAR, looks
-from bench.papers.beside import NO_PAIR, RULE, Beside, Words
-from bench.papers.claims.ledger import RULE as RULE_OF_CLAIMS
+from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
+from bench.papers.published_tables import NO_MATCH, RULE, PublishedTables
 from bench.report.markup import goal_text
 from bench.report.page.attachments import Attachment, attached, embedded_png, existing
 from bench.report.page.gallery import gallery
@@ -90,8 +91,8 @@ def page(
     overview: Table,
     tables: Sequence[Table],
     others: Mapping[str, tuple[Table, Sequence[str]]],
-    claims: Words,
-    published: Beside,
+    claims: pd.DataFrame,
+    published: PublishedTables,
     notes: Sequence[str],
     definitions: Mapping[str, str],
 ) -> str:
@@ -117,7 +118,7 @@ def page(
         rule_of_claims=RULE_OF_CLAIMS,
         published=published,
         rule=RULE,
-        no_pair=NO_PAIR,
+        no_pair=NO_MATCH,
         distance=DISTANCE,
         notes=notes,
         figures=[_figure(suite.root, stem, caption) for stem, caption in _captions(suite).items()],
