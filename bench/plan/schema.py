@@ -23,7 +23,7 @@ def schema_faults(path: Path, content: Any) -> Iterator[Fault]:
     """What the JSON schema at `path` has against a suite."""
     try:
         import jsonschema
-    except ImportError:  # it comes with Snakemake, and `bench.plan.alone` does without
+    except ImportError:  # it comes with Snakemake, and `posterior-bench commands` does without
         print(f"jsonschema is not installed: a suite's keys are not checked against {path}", file=sys.stderr)
         return
 
