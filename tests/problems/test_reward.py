@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from bench.metrics.definitions import BLOCK
-from bench.metrics.rewards import compute_rewards, frechet_distance, frechet_in_blocks, moments
+from helpers.metric_values import truth_of
 from scipy.linalg import sqrtm
 from torch import nn
 
@@ -18,6 +17,8 @@ from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.datasets.digits import Digits
+from bench.metrics.reward import RewardQuality
+from bench.numerics.frechet import BLOCK, frechet_distance, frechet_in_blocks, moments
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems.classifier import DEFINITIONS, classifier_path, load_classifier, tensors_of, trained, untrained
@@ -62,7 +63,7 @@ def reward(beta=4.0, differentiable=True):
 def root(tmp_path_factory):
     """A suite's folder with the digits, their classifier and the prior of atoms."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
+    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     write_json(root / "classifier.json", {"root": str(root), "classifier": NAME})
     prepare.main(str(root / "data.json"))
     teach.main(str(root / "classifier.json"))
@@ -309,7 +310,8 @@ def test_metrics_of_a_reward(root):
     y = one_hot(torch.arange(K), K).double()
     of_class = [data["train"][data["train_label"] == k][: 3 * BLOCK].double() for k in range(K)]
     right, one = torch.stack(of_class), torch.stack([x[:1].expand(3 * BLOCK, *SHAPE) for x in of_class])
-    scores, wrong, collapsed = (compute_rewards(x, problem, y) for x in (right, right.roll(1, 0), one))
+    truth = truth_of(problem, right[:, 0], y, right, right[:, 0], right[:, 0], 3 * BLOCK)
+    scores, wrong, collapsed = (RewardQuality().compute(x, truth) for x in (right, right.roll(1, 0), one))
     distance, floor = f"frechet-{NAME}-n{BLOCK}", f"frechet_floor-{NAME}-n{BLOCK}"
     assert all(value.shape == (K,) and value.isfinite().all() for value in scores.values())
     # at most one block of a class is not among the floor's
@@ -331,7 +333,7 @@ def test_measurements_are_one_image_of_each_class_then_another(root):
     image = dict(zip(data["test_id"].tolist(), data["test"], strict=True))
     for i, image_id in enumerate(observations.image_id.tolist()):
         assert label[image_id] == classes[i] and image[image_id].equal(observations.x_true[i].float())
-    bank, header = read_tensors(folder / "bank.safetensors")
+    bank, header = read_tensors(folder / "all_measurements.safetensors")
     assert bank["is_test"].tolist() == [True] * 300 + [False] * 200
     assert set(bank["image_id"][:300].tolist()) == set(data["test_id"].tolist())
     assert bank["y"].flatten(1).argmax(1)[300:].equal(data["validation_label"]) and "noise" not in header
