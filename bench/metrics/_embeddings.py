@@ -40,8 +40,8 @@ class Classifier(Protocol):
 def perceptual_distances(samples: Tensor, x_true: Tensor, id: str, embed: Embed) -> dict[str, Tensor]:
     """Return distances of the mean of the samples and of each sample to x_true, and between the samples.
 
-    samples: (m, s, *x). x_true: (m, *x). Values (m,) by `<id>_mean`, `_sample` and `_pairwise`. Memory: the vectors of one
-    measurement.
+    samples: (m, s, *x). x_true: (m, *x). Values (m,) by `<id>_mean`, `_sample` and `_pairwise`. Memory: the vectors of
+    one measurement.
     """
     rows = []
     for x, true in zip(samples, x_true, strict=True):
@@ -82,7 +82,7 @@ def pairwise(vectors: Tensor) -> Tensor:
 
 
 def weighted(maps: Sequence[Tensor], weights: Sequence[Tensor | float]) -> Tensor:
-    """Return the vectors (n, F) of images whose layers have the activations `maps` (n, c, h, w), with weights of channels."""
+    """Return vectors (n, F) from the activations (n, c, h, w) of each layer and the weights of its channels."""
     parts = []
     for activations, weight in zip(maps, weights, strict=True):
         root = torch.as_tensor(weight / activations[0, 0].numel()).sqrt()
@@ -129,7 +129,7 @@ def load_lpips(net: str, path: Path) -> LPIPS:
 
 
 def untrained_lpips(net: str) -> LPIPS:
-    """Return the heads of LPIPS v0.1 on a backbone "alex" or "vgg" of random weights: it costs the same, and is no LPIPS."""
+    """Return the heads of LPIPS v0.1 on a backbone "alex" or "vgg" of random weights: same cost, but no LPIPS."""
     import lpips
 
     with warnings.catch_warnings():  # torchvision renamed an argument that the package uses

@@ -65,7 +65,7 @@ def open_extractor(name: str) -> Extract:
 
 
 def open_inception(path: Path) -> Extract:
-    """Return the 2048 features of FID by Inception in torch-fidelity's file; grey images are repeated in three channels."""
+    """Return the 2048 features of FID by Inception in torch-fidelity's file; grey images get three channels."""
     try:
         torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity itself would unpickle anything
     except Exception as error:  # noqa: BLE001 (a broken file raises many types)

@@ -20,10 +20,11 @@ Ranks = tuple[Tensor, Tensor]  # start and width of the interval on which a rand
 
 
 def rank_interval(samples: Tensor, values: Tensor) -> Ranks:
-    """Return start and width of the interval on which the randomised rank (PIT) of each value among s samples is uniform.
+    """Return the interval on which the randomised rank (PIT) of each value among s samples is uniform.
 
-    `(m, s, D)`, `(m, e, D)` -> two of `(m, D, e)`. With `below` samples under the value and `equal` ties the interval
-    is [below, below + equal + 1] / (s + 1). A value exchangeable with the samples has a uniform rank, ties or not.
+    samples: (m, s, D). values: (m, e, D). Start and width are (m, D, e) each. With `below` samples under the value and
+    `equal` ties the interval is [below, below + equal + 1] / (s + 1). A value exchangeable with the samples has a
+    uniform rank, ties or not.
     """
     ordered = _rounded(samples).sort(-1).values
     values = _rounded(values)

@@ -20,7 +20,7 @@ KID_ENDS = ("kid_low", "kid_high")
 
 
 def compare(features: Tensor, real: Tensor, fewest_for_fid: int) -> dict[str, float]:
-    """Return statistics of features `(G, s, F)`, G groups of which the images are not independent, against real `(R, F)`."""
+    """Return statistics of features (G, s, F) against real (R, F); images of one group are not independent."""
     flat = features.flatten(0, 1)
     if min(len(flat), len(real)) < FEWEST_IN_SET:
         return {}
@@ -53,7 +53,7 @@ def precision_recall(features: Tensor, real: Tensor) -> tuple[float, float]:
 
 
 def density_coverage(features: Tensor, real: Tensor) -> tuple[float, float]:
-    """Return the mean number of real neighbourhoods around a sample over the neighbours in each; share of them with a sample.
+    """Return the mean number of real neighbourhoods around a sample over k, and the share of them with a sample.
 
     Naeem et al. 2020, https://arxiv.org/abs/2002.09797. A real image's neighbourhood reaches to its k-th neighbour.
     """
@@ -92,7 +92,7 @@ def kid_interval(features: Tensor, real: Tensor) -> tuple[float, float, float]:
 
 
 def _sums_over_groups(features: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sums of the kernel between groups (G, G), of each group with each real image (G, R), and over diagonals (G,)."""
+    """Return sums of the kernel between groups (G, G), of groups with real images (G, R), and over diagonals (G,)."""
     flat = features.flatten(0, 1)
     within = torch.stack([_sums(flat, x).reshape(features.shape[:2]).sum(1) for x in features])
     across = torch.stack([_sums(real, x) for x in features])

@@ -22,8 +22,8 @@ class Chains(Metric):
         return (
             Column(
                 "rhat",
-                "largest rank-normalised split R-hat, of the states or folded at their median, among the log likelihood "
-                "and the projections on the three leading principal directions of the exact draws",
+                "largest rank-normalised split R-hat, of the states or folded at their median, among the log "
+                "likelihood and the projections on the three leading principal directions of the exact draws",
                 1.0,
                 "1",
                 "chain",

@@ -35,7 +35,7 @@ class Coverage(Metric):
 
 def _column(whose: str, described: str, needs: Need, level: float) -> Column:
     definition = (
-        f"share of the pixels of {described} inside the central {level:.0%} interval of the samples' pixel values, ends "
-        "and ties counted by their probability under a randomised rank (exact at any number of samples)"
+        f"share of the pixels of {described} inside the central {level:.0%} interval of the samples' pixel values, "
+        "ends and ties counted by their probability under a randomised rank (exact at any number of samples)"
     )
     return Column(f"coverage_{whose}@{level}", definition, level, needs=needs)

@@ -69,7 +69,7 @@ class Perceptual(Metric):
 
 
 def perceptual_id(name: str) -> str:
-    """Return `lpips-alex-v0.1@[-1,1]` for LPIPS: with the range of its input, which other codes get wrong in silence."""
+    """Return `lpips-alex-v0.1@[-1,1]` for LPIPS: with the range of its input, which other codes often get wrong."""
     return f"{name}@[-1,1]" if name in LPIPS else name
 
 

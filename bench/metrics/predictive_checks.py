@@ -23,8 +23,8 @@ class PredictiveChecks(Metric):
             Column(
                 "ppc-chi2",
                 "posterior predictive check: mean over samples of P(|e|^2 > |residual|^2) for fresh noise e of the "
-                "same number of values; near 0 samples miss the data, near 1 they fit the noise. Under the joint law of "
-                "x and y its expectation is 0.5; that of one y may differ: compare with the reference",
+                "same number of values; near 0 samples miss the data, near 1 they fit the noise. Under the joint law "
+                "of x and y its expectation is 0.5; that of one y may differ: compare with the reference",
                 0.5,
                 needs="operator",
             ),
@@ -45,7 +45,7 @@ class PredictiveChecks(Metric):
 def largest_exceeded(residual: Tensor, num: Tensor) -> Tensor:
     """Return P(the largest of `num` standard normal magnitudes exceeds that of the residual).
 
-    (m, s, n), (m,) -> (m, s). It is 1 - erf(t / sqrt 2)^num, through log1p: for large t the power is 1 but for rounding.
+    (m, s, n), (m,) -> (m, s). It is 1 - erf(t / sqrt 2)^num, through log1p: for large t the power rounds to 1.
     """
     beyond = torch.special.erfc(residual.abs().amax(2) / math.sqrt(2))
     return -torch.expm1(num[:, None] * torch.log1p(-beyond))

@@ -28,8 +28,8 @@ class PSNR(Metric):
             ),
             Column(
                 "psnr_sample",
-                "mean over samples of the PSNR of each against x_true, data range 2, at most 60 each; a perfect sampler "
-                "sits about 3 dB below its own psnr_mean",
+                "mean over samples of the PSNR of each against x_true, data range 2, at most 60 each; a perfect "
+                "sampler sits about 3 dB below its own psnr_mean",
                 "higher",
                 "dB",
                 "operator",

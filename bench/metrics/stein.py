@@ -23,8 +23,8 @@ class Stein(Metric):
             Column(
                 "ksd2-imq",
                 "unbiased squared kernel Stein discrepancy per pixel, from the score of the posterior density alone; "
-                f"kernel (1 + |x - x'|^2 / (D h^2))^(-1/2) of images of D values, h = {WIDTH}; 0 for a perfect sampler, "
-                "so single values may be negative. With dozens of samples of many pixels it sees bias and collapse; "
+                f"kernel (1 + |x - x'|^2 / (D h^2))^(-1/2) of images of D values, h = {WIDTH}; 0 for a "
+                "perfect sampler, so single values may be negative. With dozens of samples of many pixels it sees bias and collapse; "
                 "spread is for stein_ratio; blind to the weights of far modes",
                 "lower",
                 "1 / data units^2",
@@ -33,8 +33,8 @@ class Stein(Metric):
             Column(
                 "stein_ratio",
                 "-E[score(x) . (x - mean of the samples)] / D, from the score of the posterior density alone: 1 for "
-                "samples of it (Stein's identity); below 1 samples are too close together, above 1 they spread too far. "
-                "It weighs directions by their precision, and is blind to the weights of far modes",
+                "samples of it (Stein's identity); below 1 samples are too close together, above 1 they spread too "
+                "far. It weighs directions by their precision, and is blind to the weights of far modes",
                 1.0,
                 needs="score",
             ),

@@ -23,8 +23,8 @@ class Vendi(Metric):
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         definition = (
             "Vendi score, the effective number of different samples: exp of the entropy of the eigenvalues of K / s "
-            f"with kernel exp(-|x - x'|^2 / (2 D h^2)) of images of D values, h = {WIDTH}; 1 for equal samples, s for s "
-            "far ones"
+            f"with kernel exp(-|x - x'|^2 / (2 D h^2)) of images of D values, h = {WIDTH}; 1 for equal samples, s for "
+            "s far ones"
         )
         over = "vendi over the mean of that of as many exact draws"
         return (

@@ -1,7 +1,7 @@
 """Metrics of every method on one task: `python -m bench.stages.evaluate specs/evaluate/<task>.json` writes metrics.csv.
 
-A value or a reason for each method, seed, measurement and column, in that order, then for each column of the whole task:
-of its samples as one set, and shares of measurements. The pseudo method `reference` is each set of reference draws
+A value or a reason for each method, seed, measurement and column, in that order, then for each column of the
+whole task: of its samples as one set, and shares of measurements. The pseudo method `reference` is each set of reference draws
 against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where the prior is a map
 distilled from one with an exact posterior, `_total` columns are taken against that one.
 """

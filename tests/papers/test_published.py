@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.metric_values import COLUMNS
 from helpers.synthetic_results import write_results
 
 from bench.core.artefacts import read_csv, write_tensors
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED
 from bench.core.registry import find
-from bench.metrics.definitions import METRICS
 from bench.papers.matching import match_numbers, protocol_of_number
 from bench.papers.published import MARKS, PublishedNumber, read_numbers, read_papers
 from bench.papers.published_tables import csv_of, published_frame, published_tables
@@ -169,7 +169,7 @@ def test_papers_without_a_number_say_why():
 
 
 def test_modules_and_metric_ids_exist():
-    assert {n.spec for n in NUMBERS if n.spec} <= {metric.id for metric in METRICS}
+    assert {n.spec for n in NUMBERS if n.spec} <= {metric.id for metric in COLUMNS}
     for module in {n.module for n in NUMBERS if n.module}:
         assert find("method", module)
 

@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from bench.metrics.definitions import BLOCK
-from bench.metrics.rewards import compute_rewards, frechet_distance, frechet_in_blocks, moments
+from helpers.metric_values import truth_of
 from scipy.linalg import sqrtm
 from torch import nn
 
@@ -18,6 +17,8 @@ from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.datasets.digits import Digits
+from bench.metrics.reward import RewardQuality
+from bench.numerics.frechet import BLOCK, frechet_distance, frechet_in_blocks, moments
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems.classifier import DEFINITIONS, classifier_path, load_classifier, tensors_of, trained, untrained
@@ -309,7 +310,8 @@ def test_metrics_of_a_reward(root):
     y = one_hot(torch.arange(K), K).double()
     of_class = [data["train"][data["train_label"] == k][: 3 * BLOCK].double() for k in range(K)]
     right, one = torch.stack(of_class), torch.stack([x[:1].expand(3 * BLOCK, *SHAPE) for x in of_class])
-    scores, wrong, collapsed = (compute_rewards(x, problem, y) for x in (right, right.roll(1, 0), one))
+    truth = truth_of(problem, right[:, 0], y, right, right[:, 0], right[:, 0], 3 * BLOCK)
+    scores, wrong, collapsed = (RewardQuality().compute(x, truth) for x in (right, right.roll(1, 0), one))
     distance, floor = f"frechet-{NAME}-n{BLOCK}", f"frechet_floor-{NAME}-n{BLOCK}"
     assert all(value.shape == (K,) and value.isfinite().all() for value in scores.values())
     # at most one block of a class is not among the floor's

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bench.metrics.definitions import METRICS
-from bench.metrics.networks import perceptual_metrics
+from helpers.metric_values import COLUMNS as BUILT_IN
 from helpers.synthetic_results import (
     BIAS,
     FAILURE,
@@ -30,6 +29,7 @@ from helpers.synthetic_results import (
 
 from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
 from bench.core.catalogue import PERCEPTUAL
+from bench.metrics.perceptual import perceptual_columns
 from bench.report.headers import task_header
 from bench.report.notes import notes
 from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
@@ -324,8 +324,8 @@ def test_notes_say_what_the_number_of_seeds_means(finished):
 
 
 def test_every_goal_of_a_column_is_what_the_metric_says(finished):
-    perceptual = [metric for name in PERCEPTUAL for metric in perceptual_metrics(name)]
-    better = {metric.id: metric.better for metric in (*METRICS, *perceptual)}
+    perceptual = [metric for name in PERCEPTUAL for metric in perceptual_columns(name)]
+    better = {metric.id: metric.better for metric in (*BUILT_IN, *perceptual)}
     first, *others = load(finished).tasks
     suite = replace(load(finished), tasks=(replace(first, better=better), *others))
     goals = {name: goal_of(name, suite) for name in SHOWN}

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bench.metrics.checks import POOLED
-from bench.metrics.definitions import METRICS
+from helpers.metric_values import COLUMNS, COLUMNS_OF_TASK
 from helpers.two_tasks import SHAPE, TASKS, M, S, root, run_spec  # noqa: F401 (root is a fixture)
 from torch import Tensor
 
@@ -236,7 +235,7 @@ def test_the_table_says_what_was_wrong_with_whom_and_keeps_the_others(root, drop
     rows = evaluated(root, ["oracle", *SINS, "one_nan", "unconditional"])
     assert all(rows[name] == alone[name] for name in ("reference", "oracle", "unconditional"))
     for name, (_, _, status, reason) in SINS.items():
-        assert len(rows[name]) == M * len(METRICS) + len(POOLED)
+        assert len(rows[name]) == M * len(COLUMNS) + len(COLUMNS_OF_TASK)
         assert all(row["value"] == "" and row["reason"].startswith(f"{status} (") for row in rows[name])
         assert all(reason in row["reason"] for row in rows[name])
     why = {(row["observation"], row["metric"]): row["reason"] for row in rows["one_nan"]}
