@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from bench.core.artefacts import read_json, write_json
+from bench.core.artefacts import read_json
 from bench.core.errors import UserError
 from bench.plan import Suite, alone, load
 from bench.plan.config import read_suite
@@ -76,7 +76,7 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path / "leases"))
     monkeypatch.chdir(tmp_path)
     for path, spec in suite.specs():
-        write_json(path, spec)
+        spec.write(path)
     verbs = {"prepare": prepare, "fit": fit, "observe": observe, "clock": clock, "pool": pool, "timings": timings}
     done = [verb for verb, spec, _, *more in alone.jobs(suite) if verbs[verb].main(spec, *more) is None]
     assert Counter(done) == {"prepare": 1, "fit": 1, "observe": 1, "clock": 2, "pool": 2, "timings": 1}

@@ -86,7 +86,7 @@ def test_visits_are_pooled(root):  # noqa: F811
 def test_a_visit_that_failed_is_what_is_told():
     good = {"status": "ok", "reason": "", "curve": [], "throughput": {}, "sha256": "0"}
     bad = {"status": "failed", "reason": "RuntimeError: no", "sha256": "1"}
-    assert pool.pooled([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
+    assert pool.pool_visits([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
 
 
 def test_no_time_beside_another_job(root, monkeypatch):  # noqa: F811
