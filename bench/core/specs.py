@@ -214,7 +214,10 @@ class EvaluateSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteSpec(Spec):
-    """What tables, figures and the page are about. left_out: pairs (task, method) that do not run; timed: runs."""
+    """What tables, figures and the page are about. left_out: pairs (task, method) that do not run; timed: runs.
+
+    figures: all figures of the suite in the order of the page, with their parameters.
+    """
 
     name: str
     seeds: tuple[int, ...]
@@ -224,7 +227,7 @@ class SuiteSpec(Spec):
     methods: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     timed: tuple[tuple[str, str, int], ...] = ()
-    figures: tuple[str, ...] = ()
+    figures: dict[str, Settings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

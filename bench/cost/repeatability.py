@@ -15,10 +15,10 @@ from pathlib import Path
 
 from bench.core.artefacts import Json, read_json, write_json
 from bench.core.errors import UserError
+from bench.core.layout import Layout
 from bench.core.provenance import ROOT
 from bench.cost.common import Options, Say, at_least
 from bench.stages.pool import pooled
-from bench.stats.results import run_folder
 
 LEAST = 0.9  # of the cells
 
@@ -68,7 +68,7 @@ def timings(specs: Sequence[Path], words: str) -> list[Json]:
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
             if done.returncode != 0:
                 raise UserError(f"bench.stages.clock {name}: {done.stderr.strip().splitlines()[-1]}")
-            folder = run_folder(Path(content["root"]), *(content[key] for key in ("task", "method", "seed")))
+            folder = Layout(Path(content["root"])).run(content["task"], content["method"], content["seed"]).folder
             found[spec].append(read_json(folder / "visits" / f"{visit + 1}.json"))
     return [pooled(visits) for visits in found.values()]
 

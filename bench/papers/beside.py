@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.core.results import Summary
 from bench.core.text import csv_text, markdown, rounded
 from bench.papers.protocols import ASPECTS, Difference, Verdict, listed
 from bench.papers.published import MARKS, Number, Paper
-from bench.stats.summary import Summary
 
 RULE = (
     "A published number stands beside ours only where dataset and size of the images, operator and its parameters, "

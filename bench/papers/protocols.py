@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.artefacts import read_header
+from bench.core.results import Summary
 from bench.papers.published import NONE, UNKNOWN, Number, parameters_of
 from bench.plan.config import module_of
-from bench.stats.results import Run, Suite, Task, num_measured
-from bench.stats.summary import Summary
+from bench.stats.results import RunRecord, SuiteResults, TaskResults, num_measured
 
 ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")  # compared in this order
 SHOWN = 4  # of the values on one side of a difference
@@ -46,7 +46,7 @@ class Verdict:
     difference: Difference | None
 
 
-def verdicts_on(numbers: Sequence[Number], suite: Suite, lines: Sequence[Summary]) -> tuple[Verdict, ...]:
+def verdicts_on(numbers: Sequence[Number], suite: SuiteResults, lines: Sequence[Summary]) -> tuple[Verdict, ...]:
     """A verdict on each published number.
 
     lines: the suite's summary. Raises ArtefactError when the file of a prior is missing.
@@ -56,7 +56,7 @@ def verdicts_on(numbers: Sequence[Number], suite: Suite, lines: Sequence[Summary
     return tuple(_verdict(number, ours, found) for number in numbers)
 
 
-def protocols(suite: Suite, found: Mapping[tuple[str, str, str], Summary]) -> tuple[Ours, ...]:
+def protocols(suite: SuiteResults, found: Mapping[tuple[str, str, str], Summary]) -> tuple[Ours, ...]:
     """The protocol of each method on each task, whatever the seed."""
     first = suite.seeds[0]
     return tuple(
@@ -89,8 +89,8 @@ def listed(values: Sequence[str]) -> str:
     return ", ".join([*different[:SHOWN], *more])
 
 
-def _ours(task: Task, run: Run, suite: Suite, images: str, prior: str, found: Mapping) -> Protocol:
-    seen, nfe = task.observations, found[task.name, run.method, "nfe"].mean
+def _ours(task: TaskResults, run: RunRecord, suite: SuiteResults, images: str, prior: str, found: Mapping) -> Protocol:
+    seen, nfe = task.measurements, found[task.name, run.method, "nfe"].mean
     is_reward = seen.get("sigma_y") is None  # then a measurement is a class, and its samples are the images
     return {
         "dataset": images,
@@ -118,18 +118,18 @@ def _verdict(number: Number, ours: Sequence[Ours], found: Mapping[tuple[str, str
     return Verdict(number, lines, missing)
 
 
-def _images(root: Path, task: Task) -> str:
+def _images(root: Path, task: TaskResults) -> str:
     """`digits 8 x 8`."""
     from safetensors import safe_open
 
     with safe_open(root / "tasks" / task.name / "observations.safetensors", "numpy") as file:
         *_, height, width = file.get_slice("x_true").get_shape()
-    return f"{task.observations['dataset']} {height} x {width}"
+    return f"{task.measurements['dataset']} {height} x {width}"
 
 
-def _prior(root: Path, task: Task) -> str:
+def _prior(root: Path, task: TaskResults) -> str:
     """The name of the weights, where they were not made by the suite; else family and dataset."""
-    prior, family, dataset = (task.observations[key] for key in ("prior", "family", "dataset"))
+    prior, family, dataset = (task.measurements[key] for key in ("prior", "family", "dataset"))
     opened = read_header(root / "priors" / prior / f"{family}.safetensors").get("settings", {}).get("pipeline")
     return _weights(opened) if opened else f"{family} of {dataset}"
 

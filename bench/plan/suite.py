@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.core import registry
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
 from bench.core.compute import KEYS as COMPUTE_KEYS
+from bench.core.results import figures_of
 from bench.plan.config import FAMILIES, PRIOR_KEYS, PUBLISHED, TASK_KEYS, method_file, module_of, prior_of, settings_of
 from bench.plan.sources import sources_of, trains
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
-FIGURES += ("cost", "cost-seconds")
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
@@ -90,8 +90,18 @@ class Suite:
         return sorted(map(str, PUBLISHED.glob("*.csv")))
 
     @property
+    def figures(self) -> dict[str, Mapping[str, Any]]:
+        """Parameters of each figure of the whole suite, in the order of the page."""
+        return figures_of(self.content.get("figures", {}), bool(self._timed)) if self.tasks else {}
+
+    @property
     def curves(self) -> list[str]:
-        return self._figures([*FIGURES, *(["clock"] if self._timed else [])] if self.tasks else ())
+        return self._figures(self.figures)
+
+    def figure_sources(self, figure: str) -> tuple[str, ...]:
+        """The file of a figure with what it imports from bench."""
+        file = registry.find("figure", figure)
+        return sources_of(str(file)) if file else ()
 
     @property
     def grids(self) -> list[str]:
@@ -320,6 +330,7 @@ class Suite:
         if self.tasks:
             summary = {key: content[key] for key in ("name", "seeds", "num_measurements", "num_samples")}
             summary |= {"timed": self._timed} if self._timed else {}
+            summary |= {} if self.timing_only else {"figures": self.figures}
             summary |= {"tasks": self.tasks, "methods": self.methods, "left_out": self.left_out}
             yield f"{folder}/suite.json", {"root": self.root, **summary} | self._is_timing_only
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.artefacts import Json
+from bench.core.results import BASELINES
 from bench.core.text import csv_text, rounded, shortened
 from bench.report.tables import Cell, Row, Table, made_by
-from bench.stats.results import BASELINES, Suite
+from bench.stats.results import SuiteResults
 
 COLUMNS = ("task", "method", "m", "s", "seconds", "low", "high", "repeats", "cpu_share", "nfe", "nfe_vjp", "peak_bytes")
 COLUMNS += ("joules", "what", "reason")
@@ -21,7 +22,7 @@ EXPLAINED = (
 )
 
 
-def cost_table(suite: Suite) -> Table:
+def cost_table(suite: SuiteResults) -> Table:
     """A row for each task and method that was timed."""
     sizes = sorted({cell["s"] for timing in suite.timings for cell in timing.get("curve", [])})
     names = [*(f"seconds, s = {s}" for s in sizes), "samples per second", "peak MiB", "train_seconds", "break-even"]
@@ -29,14 +30,14 @@ def cost_table(suite: Suite) -> Table:
     return Table("Seconds and memory", _header(suite), tuple((name, "") for name in names), tuple(rows))
 
 
-def cost_notes(suite: Suite) -> tuple[str, ...]:
+def cost_notes(suite: SuiteResults) -> tuple[str, ...]:
     found = [x for x in suite.timings if any((c["cpu_share"] or 1) < DISTURBED for c in x.get("curve", []))]
     names = ", ".join(f"{x['task']} {x['method']}" for x in found)
     disturbed = f"Something else ran on the machine meanwhile, so these seconds are too long: {names}." if names else ""
-    return (EXPLAINED, *((disturbed,) if disturbed else ()), *made_by(suite.sources))
+    return (EXPLAINED, *((disturbed,) if disturbed else ()), *made_by(suite.origins))
 
 
-def cost_csv(suite: Suite) -> str:
+def cost_csv(suite: SuiteResults) -> str:
     """Every cell: those of the curve, and the one of highest throughput."""
     rows = []
     for x in suite.timings:
@@ -53,7 +54,7 @@ def _values(cell: Json) -> tuple:
     return (*numbers, max(cell["peak"].values()), "" if cell["joules"] is None else cell["joules"])
 
 
-def _header(suite: Suite) -> str:
+def _header(suite: SuiteResults) -> str:
     machines = {", ".join(str(value) for value in x["machine"].values()) for x in suite.timings}
     precisions = {f"{x['precision']}, {x['threads']} thread" for x in suite.timings}
     return "; ".join([*sorted(machines), *sorted(precisions)])

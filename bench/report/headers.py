@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bench.core.artefacts import Json
 from bench.core.text import shortened
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 IN_LATENTS = " in z"  # ends the kind of a reference that was made in the latents of a learned prior
 
 
-def task_header(task: Task) -> str:
+def task_header(task: TaskResults) -> str:
     """Operator and parameters, noise, prior, kind of the exact posterior, how many it admits, and its perplexity."""
-    seen, exact = task.observations, task.exact
+    seen, exact = task.measurements, task.reference
     parameters = ", ".join(f"{name} {value}" for name, value in seen.get("parameters", {}).items())
     sigma_y = seen.get("sigma_y")
     parts = [

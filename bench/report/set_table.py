@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.core.results import Summary
 from bench.core.text import rounded, shortened
 from bench.report.tables import ROLES, Cell, Row, Table, definitions, made_by, ordered
-from bench.stats.results import Suite
+from bench.stats.results import SuiteResults
 from bench.stats.sets import FLOOR
-from bench.stats.summary import Summary
 
 FLOORS = {"train": "training images", "halves": "half of the held-out images"}
 KNOWN = ("fid", "kid", "precision", "recall", "density", "coverage")
 
 
-def set_table(suite: Suite, lines: Sequence[Summary]) -> Table:
+def set_table(suite: SuiteResults, lines: Sequence[Summary]) -> Table:
     """A row for each task and metric of sets, floors and methods across; no row where nothing has a number."""
     methods = ordered(suite)
     found = {(x.task, x.method, x.metric): x for x in lines}
@@ -33,11 +33,11 @@ def set_table(suite: Suite, lines: Sequence[Summary]) -> Table:
     return Table("Sets of samples against held-out images", header, columns, tuple(rows), methods_across=True)
 
 
-def set_notes(suite: Suite, lines: Sequence[Summary]) -> tuple[str, ...]:
+def set_notes(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
     """What stands beneath the table: the definitions of its metrics, who made it."""
     defined = definitions(suite)
     names = dict.fromkeys(x.metric for x in lines if is_of_sets(x.metric))
-    return (*(f"{name}: {defined[name]}" for name in names if name in defined), *made_by(suite.sources))
+    return (*(f"{name}: {defined[name]}" for name in names if name in defined), *made_by(suite.origins))
 
 
 def is_of_sets(metric: str) -> bool:

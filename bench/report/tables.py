@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench.core.results import DISTANCE, REFERENCE, ROLES, Ranking, Summary
 from bench.core.text import rounded, shortened
 from bench.report.headers import task_header
 from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS, Comparison, resolution, tied
-from bench.stats.ranks import Ranking, rankings
-from bench.stats.results import REFERENCE, Source, Suite, Task
-from bench.stats.summary import COSTS, EFFECTIVE, INTERVAL, Summary
+from bench.stats.ranks import rankings
+from bench.stats.results import Origin, SuiteResults, TaskResults
+from bench.stats.summary import COSTS, EFFECTIVE, INTERVAL
 
 # metric -> what a good sampler does: goes up, goes down, or hits a value; the columns of each task's table
 COLUMNS = {
@@ -47,10 +48,8 @@ COLUMNS = {
 }
 # what only some problems and priors have: no column without a number
 OPTIONAL = ("psnr_mean", "lpips", "percept", "chi2_sample", "_total", "log_reward", "frechet", "ksd2", "stein")
-DISTANCE = "sw2-128"
 TOTAL = "_total"  # ends the id of what is measured against the posterior under a distilled map's teacher
 TRAINING = ("train_seconds", "train_nfe")
-ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ COLLAPSE = (
 )
 
 
-def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
+def task_tables(suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
     """One table per task: reference, oracle, the methods in the order of the config, the ceiling last.
 
     Totals, and what needs an operator or a reward, have a column where there is a number.
@@ -125,7 +124,7 @@ def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Co
     found = {(x.task, x.method, x.metric): x for x in lines}
     methods, bold = ordered(suite), tied(comparisons)
 
-    def table(task: Task) -> Table:
+    def table(task: TaskResults) -> Table:
         of_task = [x for x in lines if x.task == task.name]
         measured = {x.metric for x in of_task if x.mean is not None or not _is_optional(x.metric)}
         columns = tuple((metric, goal) for metric, goal in COLUMNS.items() if metric in measured)
@@ -138,7 +137,7 @@ def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Co
     return tuple(table(task) for task in suite.tasks)
 
 
-def distance_table(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> Table:
+def distance_table(suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> Table:
     """Tasks down, methods across: distance to the exact posterior, and what training took beneath."""
     found = {(x.task, x.method, x.metric): x for x in lines}
     methods, bold = ordered(suite), tied(comparisons)
@@ -177,14 +176,14 @@ def shown_across(lines: Sequence[Summary]) -> tuple[str, ...]:
     return tuple(name for name in (DISTANCE, DISTANCE + TOTAL, *TRAINING) if name in measured)
 
 
-def ordered(suite: Suite) -> tuple[str, ...]:
+def ordered(suite: SuiteResults) -> tuple[str, ...]:
     """From floor to ceiling: reference, oracle, the methods as configured, unconditional."""
     first = [REFERENCE, *(m for m in suite.methods if m == "oracle")]
     last = [m for m in suite.methods if m == "unconditional"]
     return (*first, *(m for m in suite.methods if m not in (*first, *last)), *last)
 
 
-def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
+def notes(suite: SuiteResults, columns: Sequence[str]) -> tuple[str, ...]:
     """What stands beneath a table: sizes, intervals, definitions of its columns, who made it."""
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
     defined = definitions(suite)
@@ -200,23 +199,23 @@ def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((IN_CHAINS,) if _has_chains(suite) and any(_is_diversity(name) for name in columns) else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
-        *made_by(suite.sources),
+        *made_by(suite.origins),
     )
 
 
-def definitions(suite: Suite) -> dict[str, str]:
+def definitions(suite: SuiteResults) -> dict[str, str]:
     """What each metric and cost means, in one line each."""
     return {**COSTS, **{name: line for task in suite.tasks for name, line in task.definitions.items()}}
 
 
-def made_by(sources: Sequence[Source]) -> tuple[str, ...]:
+def made_by(sources: Sequence[Origin]) -> tuple[str, ...]:
     """The commit behind the artefacts, and a warning when there are several or when sources had been edited."""
     commits = Counter(source.commit for source in sources)
     lines = [f"Made by commit {', '.join(f'{commit[:12]} ({n} files)' for commit, n in commits.most_common())}."]
     return (*lines, *(f"Warning: {text}." for text in impurities(sources)))
 
 
-def impurities(sources: Sequence[Source]) -> tuple[str, ...]:
+def impurities(sources: Sequence[Origin]) -> tuple[str, ...]:
     """What forbids publishing: commits that differ or are not known, artefacts of edited sources."""
     commits = sorted({source.commit for source in sources})
     dirty = [source.path for source in sources if source.dirty is not False]
@@ -263,7 +262,7 @@ def _with_effective(row: Row, columns: Sequence[tuple[str, str]], remark: str) -
     return replace(row, cells=cells)
 
 
-def _effective(suite: Suite, task: Task, method: str, line: Summary | None) -> str:
+def _effective(suite: SuiteResults, task: TaskResults, method: str, line: Summary | None) -> str:
     """`11 of 64 effective` for a method whose samples are states of chains; `line` is its ess_bulk."""
     if not any(run.method == method and run.header["joint"] == "chain" for run in task.runs):
         return ""
@@ -277,7 +276,7 @@ def _extent(reason: str) -> str:
     return reason.split(":")[0]
 
 
-def _has_chains(suite: Suite) -> bool:
+def _has_chains(suite: SuiteResults) -> bool:
     return any(run.header["joint"] == "chain" for task in suite.tasks for run in task.runs)
 
 

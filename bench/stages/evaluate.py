@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, Json, read_header, read_json, read_tensors, write_csv
 from bench.core.provenance import provenance
+from bench.core.results import REFERENCE
 from bench.core.types import Cap
 from bench.metrics.calibration import share_interval
 from bench.metrics.checks import FEWEST_FOR_CLUSTERS, NEIGHBOURS, POOLED, SPLIT, STEIN
@@ -38,7 +39,7 @@ from bench.problems.classifier import classifier_path, load_classifier
 from bench.problems.measurements import Observations, problem_of, read_observations
 from bench.problems.references import Exact, read_exact, read_same_measurements
 from bench.runtime.job import run
-from bench.stats.results import REFERENCE, num_measured
+from bench.stats.results import num_measured
 
 Gradient = Callable[[Tensor, Tensor], Tensor]
 FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64

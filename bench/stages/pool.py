@@ -12,14 +12,14 @@ from pathlib import Path
 from statistics import median
 
 from bench.core.artefacts import Json, read_json, write_json
+from bench.core.layout import Layout
 from bench.core.provenance import provenance
 from bench.runtime.job import run
-from bench.stats.results import run_folder
 
 
 def main(spec_path: str) -> None:
     spec = read_json(spec_path)
-    folder = run_folder(Path(spec["root"]), *(spec[key] for key in ("task", "method", "seed")))
+    folder = Layout(Path(spec["root"])).run(spec["task"], spec["method"], spec["seed"]).folder
     visits = [read_json(folder / "visits" / f"{k + 1}.json") for k in range(spec["clock"].get("visits", 1))]
     write_json(folder / "timing.json", pooled(visits) | {"pooled_by": provenance()})
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from bench.core.artefacts import Json, read_csv, read_json, write_bytes, write_csv, write_json
 from bench.core.errors import UserError
+from bench.core.layout import Layout
 from bench.core.provenance import provenance
-from bench.plan.suite import FIGURES
+from bench.core.results import LEFT_OUT
 from bench.report.tables import impurities
 from bench.report.timing_table import timing_csv
 from bench.runtime.job import run
-from bench.stats.columns import LEFT_OUT
-from bench.stats.results import Source, Suite, load, run_folder, source
+from bench.stats.results import Origin, SuiteResults, load, origin_of
 from bench.stats.summary import summarise, summary_csv
 
 LARGEST = 1_500_000  # bytes of a committed file
@@ -31,8 +31,8 @@ def main(*arguments: str) -> None:
     suite = load(Path(options.folder) / "specs" / "suite.json")
     if read_csv(suite.root / "tables" / "summary.csv")[0] != summary_csv(summarise(suite)):
         raise UserError(f"{suite.root}/tables/summary.csv: is older than the metrics; run the workflow again")
-    figures = options.figures or [*FIGURES, *(["clock"] if suite.timings else []), *_one_grid_per_prior(suite)]
-    sources = [*suite.sources, *_sources_of_outputs(suite, figures)]
+    figures = options.figures or [*suite.figures, *_one_grid_per_prior(suite)]
+    sources = [*suite.origins, *_sources_of_outputs(suite, figures)]
     faults = _faults(sources, options.folder, options.allow_dirty)
     into = Path(options.into) / suite.name
     shutil.rmtree(into, ignore_errors=True)
@@ -46,10 +46,10 @@ def main(*arguments: str) -> None:
 def publish_times(spec: Json, into: Path, allow_dirty: bool) -> None:
     """The tables of a suite that is timing_only, and on what its times were taken."""
     root = Path(spec["root"])
-    timings = [run_folder(root, *timed) / "timing.json" for timed in spec["timed"]]
+    timings = [Layout(root).run(*timed).timing for timed in spec["timed"]]
     if read_csv(root / "tables" / "timing.csv")[0] != timing_csv([read_json(path) for path in timings]):
         raise UserError(f"{root}/tables/timing.csv: is older than the times; run python -m bench.stages.timing again")
-    sources = [source(path, read_json(path)) for path in timings]
+    sources = [origin_of(path, read_json(path)) for path in timings]
     faults = _faults(sources, str(root), allow_dirty)
     shutil.rmtree(into, ignore_errors=True)
     for name in ("timing.csv", "timing.csv.info.json"):
@@ -63,7 +63,7 @@ def publish_times(spec: Json, into: Path, allow_dirty: bool) -> None:
     write_json(into / "provenance.json", record | {"published_by": provenance()})
 
 
-def _faults(sources: Sequence[Source], folder: str, allow_dirty: bool) -> tuple[str, ...]:
+def _faults(sources: Sequence[Origin], folder: str, allow_dirty: bool) -> tuple[str, ...]:
     faults = impurities(sources)
     if faults and not allow_dirty:
         advice = "commit, remove the folder and run again, or say --allow-dirty"
@@ -80,14 +80,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _one_grid_per_prior(suite: Suite) -> list[str]:
-    first = {task.observations.get("prior"): task.name for task in reversed(suite.tasks)}
+def _one_grid_per_prior(suite: SuiteResults) -> list[str]:
+    first = {task.measurements.get("prior"): task.name for task in reversed(suite.tasks)}
     return [f"grid-{task.name}" for task in suite.tasks if task.name in first.values()]
 
 
-def _sources_of_outputs(suite: Suite, figures: Sequence[str]) -> list[Source]:
+def _sources_of_outputs(suite: SuiteResults, figures: Sequence[str]) -> list[Origin]:
     paths = [suite.root / "tables" / "summary.csv", *(suite.root / "figures" / f"{stem}.csv" for stem in figures)]
-    return [source(path, read_csv(path)[1]) for path in paths]
+    return [origin_of(path, read_csv(path)[1]) for path in paths]
 
 
 def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
@@ -110,13 +110,13 @@ def _copy(path: Path, to: Path) -> None:
         write_bytes(to, path.read_bytes())
 
 
-def _record(suite: Suite, sources: Sequence[Source], faults: Sequence[str]) -> dict:
+def _record(suite: SuiteResults, sources: Sequence[Origin], faults: Sequence[str]) -> dict:
     return {
         "suite": suite.name,
         "commits": sorted({found.commit for found in sources}),
         "faults": list(faults),
         "num_artefacts": len(sources),
-        "observations_sha256": {task.name: task.observations["observations_sha256"] for task in suite.tasks},
+        "observations_sha256": {task.name: task.measurements["observations_sha256"] for task in suite.tasks},
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
         "published_by": provenance(),
     }

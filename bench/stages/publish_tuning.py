@@ -14,7 +14,7 @@ from bench.core.artefacts import Json, read_csv, write_bytes
 from bench.core.errors import UserError
 from bench.report.tables import impurities
 from bench.runtime.job import run
-from bench.stats.results import source
+from bench.stats.results import origin_of
 
 INTO = "results/reference/tuning"
 COLUMNS = ("task", "method", "settings", "energy score", "tuned settings", "energy score", "difference")
@@ -27,7 +27,7 @@ def main(folder: str, into: str = INTO) -> None:
     if not paths:
         raise UserError(f"{folder}: has no tuning/<task>/<method>/trials.csv; run its tuning first: snakemake tuned")
     logs = {path: read_csv(path) for path in paths}
-    faults = impurities([source(path, info) for path, (_, info) in logs.items()])
+    faults = impurities([origin_of(path, info) for path, (_, info) in logs.items()])
     if faults:
         raise UserError(f"{folder}: {'; '.join(faults)}; commit, remove {folder}/tuning and tune again")
     for path in paths:

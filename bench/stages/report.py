@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.artefacts import write_bytes
+from bench.core.results import Summary
 from bench.papers.beside import beside
 from bench.papers.claims.entries import ledger
 from bench.papers.claims.ledger import ledger_words
@@ -16,8 +17,8 @@ from bench.report.set_table import set_notes, set_table
 from bench.report.tables import Table, columns_of, definitions, distance_table, made_by, notes, task_tables
 from bench.runtime.job import run
 from bench.stats.comparisons import compare
-from bench.stats.results import Suite, load
-from bench.stats.summary import Summary, summarise
+from bench.stats.results import SuiteResults, load
+from bench.stats.summary import summarise
 
 
 def main(spec_path: str) -> None:
@@ -32,9 +33,9 @@ def main(spec_path: str) -> None:
     write_bytes(suite.root / "report.html", html.encode())
 
 
-def _others(suite: Suite, lines: Sequence[Summary]) -> dict[str, tuple[Table, tuple[str, ...]]]:
+def _others(suite: SuiteResults, lines: Sequence[Summary]) -> dict[str, tuple[Table, tuple[str, ...]]]:
     """Of sets of samples, and of seconds, where the suite has them; who made them stands elsewhere on the page."""
-    sets, made = set_table(suite, lines), made_by(suite.sources)
+    sets, made = set_table(suite, lines), made_by(suite.origins)
     found = {"sets": (sets, set_notes(suite, lines))} if sets.rows else {}
     found |= {"seconds": (cost_table(suite), cost_notes(suite))} if suite.timings else {}
     return {id: (table, tuple(x for x in words if x not in made)) for id, (table, words) in found.items()}

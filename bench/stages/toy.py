@@ -15,8 +15,8 @@ from bench.core.artefacts import read_json
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
-from bench.figures.toy import Board, Density, Number, Panel, Paths, Points
 from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.papers.toys.figure import Board, Density, Number, Panel, Paths, Points
 from bench.papers.toys.grid import Grid
 from bench.papers.toys.scenes import Case, Marginals, Moons, MoonsCase, Sampler, Samples, SwissRoll, TwoSpaces
 from bench.papers.toys.targets import Plane, Tilted
@@ -30,10 +30,9 @@ OUTLINE = "orange outlines: 90 % of the posterior by grid"
 
 def main(spec_path: str) -> None:
     """Write figures/<toy>.pdf, .png and .csv."""
-    import matplotlib
-
-    from bench.figures.style import RC, save
-    from bench.figures.toy import draw
+    from bench.figures._saving import save
+    from bench.figures._style import drawing_style
+    from bench.papers.toys.figure import draw
 
     spec = read_json(spec_path)
     scenes: dict[str, tuple[type, Callable]] = {
@@ -50,8 +49,9 @@ def main(spec_path: str) -> None:
     for name in sorted(set(parameters) - set(known)):
         raise UserError(f"{spec_path}: no parameter {name!r} of {spec['toy']}; expected {', '.join(known)} or ods")
     board = board_of(scene(**parameters).compute(ods(settings)))
-    with matplotlib.rc_context(RC):
-        save(draw(spec["toy"], board), Path(spec["root"]) / "figures", {"toy": spec["toy"], "provenance": provenance()})
+    with drawing_style():
+        drawing, info = draw(board), {"toy": spec["toy"], "provenance": provenance()}
+        save(drawing, Path(spec["root"]) / "figures", spec["toy"], info)
 
 
 def ods(settings: dict) -> Sampler:

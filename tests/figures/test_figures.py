@@ -10,20 +10,20 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from bench.figures.curves import distance
+from bench.figures.training import Bill, break_even, collapse
 from helpers.synthetic_results import METHODS, NUM_SAMPLES, TASKS, TRAINING, drawn, edit_metrics, summary_of
 
 from bench.core.artefacts import read_csv, read_tensors
-from bench.figures.curves import distance
+from bench.core.results import FIGURES
+from bench.figures._style import looks, save
 from bench.figures.grid import grid
-from bench.figures.style import looks, save
-from bench.figures.training import Bill, break_even, collapse
-from bench.plan.suite import FIGURES
-from bench.report.draws import Source
 from bench.stages import claims as claim
 from bench.stages import published as quote
 from bench.stages import report as compose
 from bench.stages import tables as tabulate
 from bench.stats.results import load
+from bench.stats.samples import SampleSet
 from bench.stats.summary import summarise
 
 MAP_TASK = "gmm_map-denoise"
@@ -160,20 +160,22 @@ def test_same_results_give_the_same_bytes(finished, tmp_path):
 
 def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
     seen = {"x_true": np.zeros((2, 1, 4, 4)), "y": np.ones((2, 1, 4, 4))}
-    found = grid("first", seen, [Source("exact", np.zeros((2, 3, 1, 4, 4))), Source("dear", np.zeros((1, 3, 1, 4, 4)))])
+    found = grid(
+        "first", seen, [SampleSet("exact", np.zeros((2, 3, 1, 4, 4))), SampleSet("dear", np.zeros((1, 3, 1, 4, 4)))]
+    )
     assert any("only the first 1" in text.get_text() for text in found.figure.axes[0].texts)
 
 
 def test_a_class_is_written_as_its_number():
     seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
-    found = grid("class", seen, [Source("exact", np.zeros((1, 3, 1, 4, 4)))])
+    found = grid("class", seen, [SampleSet("exact", np.zeros((1, 3, 1, 4, 4)))])
     assert "7" in [text.get_text() for text in found.figure.axes[0].texts]
 
 
 def test_colours_and_rgb_measurements_are_drawn():
     seen = {"x_true": np.zeros((1, 3, 4, 4)), "y": np.ones((1, 7))}
     x = np.zeros((1, 1, 3, 4, 4))
-    found = grid("rgb", seen, [Source("exact", x), Source("broken", x + np.nan)])
+    found = grid("rgb", seen, [SampleSet("exact", x), SampleSet("broken", x + np.nan)])
     rows = list(csv.DictReader(io.StringIO(found.csv)))
     assert sum(row["kind"] == "y" for row in rows) == 7 and sum(row["kind"] == "mean" for row in rows) == 48
     assert "broken" not in {row["panel"] for row in rows}

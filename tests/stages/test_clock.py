@@ -16,7 +16,7 @@ from bench.figures.cost import seconds_samples
 from bench.report.cost_table import cost_csv, cost_notes, cost_table
 from bench.runtime.lease import FOLDER, lease
 from bench.stages import clock, pool, sample
-from bench.stats.results import Suite
+from bench.stats.results import SuiteResults
 
 SIZES = [1, 4, 8]
 LANGEVIN = {"num_chains": 1, "num_adam": 2, "num_warmup": 3, "num_adapt": 2, "thin": 1}
@@ -59,7 +59,7 @@ def test_what_a_clock_finds(root):  # noqa: F811
     assert (nothing["status"], nothing["reason"]) == ("n/a", "needs DECODER") and "curve" not in nothing
 
     methods = ("dps", "latent_langevin")
-    suite = Suite(root, "tiny", methods, (0,), M, 8, (), (), (dps, chain, nothing))
+    suite = SuiteResults(root, "tiny", methods, (0,), M, 8, (), (), (dps, chain, nothing))
     table = cost_table(suite)
     assert [row.reason for row in table.rows] == ["", "", "n/a (needs DECODER)"]
     assert any("alone on the machine" in note for note in cost_notes(suite))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.papers.claims.evidence import DISTANCE, Evidence, Finding, counted, log_ratio, pooled, seconds, used
 from bench.papers.claims.ledger import Claim
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 APS, DPS, CEILING = "aps", "dps", "unconditional"
 
@@ -29,7 +29,7 @@ def quicker(evidence: Evidence) -> Finding | str:
     return counted(ratios, f"{used([(b, a) for _, a, b in pairs])}, {kind}, training left out as in the paper")
 
 
-def _pairs(evidence: Evidence, other: str) -> list[tuple[Task, str, str]]:
+def _pairs(evidence: Evidence, other: str) -> list[tuple[TaskResults, str, str]]:
     names = [(task, evidence.tried(task, APS), evidence.tried(task, other)) for task in evidence.suite.tasks]
     return [(task, ours[0], theirs[0]) for task, ours, theirs in names if ours and theirs]
 

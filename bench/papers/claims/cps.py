@@ -28,7 +28,7 @@ from bench.papers.claims.evidence import (
     used,
 )
 from bench.papers.claims.ledger import Claim
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 CHAIN, DPS = "latent_langevin", "dps"
 ONE_STEP = ("consistency", "gan", "vae")  # families whose decoder is one row through the network
@@ -37,7 +37,7 @@ NO_CLOCK = "needs a clock: times and network rows at several numbers of samples 
 NO_PAIR = "needs latent_langevin and dps on one task"
 
 
-def chain_of(evidence: Evidence, task: Task) -> str | None:
+def chain_of(evidence: Evidence, task: TaskResults) -> str | None:
     """The paper's single chain where the suite has it, else that with the fewest."""
     found = [m for m in evidence.tried(task, CHAIN) if is_chain(task, m)]
     return min(found, key=lambda m: runs(task, m)[0].header.get("num_chains") or math.inf, default=None)
@@ -89,7 +89,7 @@ def per_effective_sample(evidence: Evidence, one_step: bool) -> Finding | str:
     """Effective samples per network row of the chain over those of DPS, whose samples are independent."""
     found, pairs, why = {}, [], f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}"
     for task in evidence.suite.tasks:
-        if (task.observations.get("family") in ONE_STEP) != one_step:
+        if (task.measurements.get("family") in ONE_STEP) != one_step:
             continue
         chain, dps = chain_of(evidence, task), next(iter(evidence.tried(task, DPS)), None)
         if not chain or not dps or not rows(task, chain):
@@ -102,7 +102,7 @@ def per_effective_sample(evidence: Evidence, one_step: bool) -> Finding | str:
     return pooled(found, used(pairs)) if pairs else why
 
 
-def compared(evidence: Evidence, equal_cost: bool) -> dict[str, tuple[Task, str, str]]:
+def compared(evidence: Evidence, equal_cost: bool) -> dict[str, tuple[TaskResults, str, str]]:
     """By task the chain and the DPS whose NFE are nearest, where asked for only if they are equal."""
     found = {}
     for task in evidence.suite.tasks:
@@ -114,7 +114,7 @@ def compared(evidence: Evidence, equal_cost: bool) -> dict[str, tuple[Task, str,
     return found
 
 
-def comparable(evidence: Evidence, task: Task, one: str, other: str) -> bool:
+def comparable(evidence: Evidence, task: TaskResults, one: str, other: str) -> bool:
     """Whether the posterior means are about as near to the truth."""
     a, b = (evidence.values(task, method, FIDELITY) for method in (one, other))
     common = a.keys() & b.keys()

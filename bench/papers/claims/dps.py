@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.papers.claims.evidence import DISTANCE, Evidence, Finding, log_ratio, pooled, setting, settings
 from bench.papers.claims.ledger import Claim
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 DPS, DEFAULT = "dps", 1.0
 LOW, HIGH = 0.1, 1.0  # of zeta', as the paper advises
@@ -27,7 +27,7 @@ def insensitive(evidence: Evidence) -> Finding | str:
     return pooled(found, words) if found else lacks
 
 
-def _by_zeta(evidence: Evidence, task: Task) -> dict[float, str]:
+def _by_zeta(evidence: Evidence, task: TaskResults) -> dict[float, str]:
     """Methods that differ in zeta alone, within the paper's range: of the largest such group."""
     groups: dict[str, dict[float, str]] = {}
     for method in evidence.tried(task, DPS):

@@ -9,9 +9,9 @@ import numpy as np
 
 from bench.core.artefacts import Json
 from bench.plan.config import module_of
-from bench.stats.columns import Column, task_columns
 from bench.stats.inference import mean_interval
-from bench.stats.results import Run, Suite, Task
+from bench.stats.results import RunRecord, SuiteResults, TaskResults
+from bench.stats.values import MetricValues, values_of_task
 
 LEVEL = 0.95
 DISTANCE, FIDELITY, DIVERSITY, EFFECTIVE = "sw2-128", "psnr_mean", "diversity_ratio", "ess_bulk"
@@ -35,22 +35,22 @@ class Finding:
 class Evidence:
     """A suite, looked up by task and method."""
 
-    suite: Suite
-    columns: dict[str, dict[tuple[str, str], Column]] = field(init=False, repr=False, compare=False)
+    suite: SuiteResults
+    columns: dict[str, dict[tuple[str, str], MetricValues]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", {task.name: task_columns(task, self.suite) for task in self.suite.tasks})
+        object.__setattr__(self, "columns", {task.name: values_of_task(task, self.suite) for task in self.suite.tasks})
 
-    def tried(self, task: Task, module: str) -> list[str]:
+    def tried(self, task: TaskResults, module: str) -> list[str]:
         """The methods of one module that ran on a task, also where they failed; the plain one first."""
         found = [m for m in self.suite.methods if module_of(m) == module and any(self._tried(r) for r in runs(task, m))]
         return sorted(found, key=lambda method: method != module)
 
     @staticmethod
-    def _tried(run: Run) -> bool:
+    def _tried(run: RunRecord) -> bool:
         return run.header.get("status", "ok") != "n/a"
 
-    def values(self, task: Task, method: str, metric: str) -> Values:
+    def values(self, task: TaskResults, method: str, metric: str) -> Values:
         """By measurement; a failed one is as far away as the worst of all methods there, and has no other values."""
         column = self.columns[task.name].get((method, metric))
         if column is None:
@@ -61,55 +61,55 @@ class Evidence:
             found |= {i: np.full(seeds, self._worst(task, metric, i)) for i in column.failed}
         return {i: values for i, values in found.items() if np.isfinite(values).all()}
 
-    def _worst(self, task: Task, metric: str, i: int) -> float:
+    def _worst(self, task: TaskResults, metric: str, i: int) -> float:
         others = (c for (_, name), c in self.columns[task.name].items() if name == metric)
         return max((max(c.values[i]) for c in others if i in c.values), default=np.nan)
 
-    def timing(self, task: Task, method: str) -> Json | None:
+    def timing(self, task: TaskResults, method: str) -> Json | None:
         """What the clock found of a run; None where it was not clocked, or drew nothing."""
         found = [x for x in self.suite.timings if (x["task"], x["method"]) == (task.name, method) and x.get("curve")]
         return found[0] if found else None
 
 
-def runs(task: Task, method: str) -> list[Run]:
+def runs(task: TaskResults, method: str) -> list[RunRecord]:
     return [run for run in task.runs if run.method == method]
 
 
-def setting(task: Task, method: str, name: str) -> object:
+def setting(task: TaskResults, method: str, name: str) -> object:
     """What the suite sets; None where it leaves the default."""
     return settings(task, method).get(name)
 
 
-def settings(task: Task, method: str) -> Json:
+def settings(task: TaskResults, method: str) -> Json:
     return runs(task, method)[0].cost.get("settings", {})
 
 
-def forward(task: Task, method: str) -> float:
+def forward(task: TaskResults, method: str) -> float:
     """Network rows forward per posterior sample (NFE)."""
     return float(np.mean([run.cost["nfe"] for run in runs(task, method)]))
 
 
-def rows(task: Task, method: str) -> float:
+def rows(task: TaskResults, method: str) -> float:
     """Network rows per posterior sample, forward and backward."""
     return float(np.mean([run.cost["nfe"] + run.cost["nfe_vjp"] for run in runs(task, method)]))
 
 
-def training_rows(task: Task, method: str) -> float:
+def training_rows(task: TaskResults, method: str) -> float:
     """Network rows of a training, forward and backward."""
     return float(np.mean([run.cost["train_nfe"] + run.cost["train_nfe_vjp"] for run in runs(task, method)]))
 
 
-def seconds(task: Task, method: str) -> float:
+def seconds(task: TaskResults, method: str) -> float:
     """Of the sampling job, per sample: a rough figure."""
     return float(np.mean([run.cost["seconds"] / run.cost["rows"] for run in runs(task, method)]))
 
 
-def training_seconds(task: Task, method: str) -> float:
+def training_seconds(task: TaskResults, method: str) -> float:
     """Of the training job: a rough figure like `seconds`."""
     return float(np.mean([run.cost["train_seconds"] for run in runs(task, method)]))
 
 
-def is_chain(task: Task, method: str) -> bool:
+def is_chain(task: TaskResults, method: str) -> bool:
     return any(run.header.get("joint") == "chain" for run in runs(task, method))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from bench.core.results import REFERENCE
 from bench.papers.claims.evidence import (
     ALIKE,
     DISTANCE,
@@ -23,7 +24,7 @@ from bench.papers.claims.evidence import (
 )
 from bench.papers.claims.ledger import Claim
 from bench.report.tables import TOTAL
-from bench.stats.results import REFERENCE, Task
+from bench.stats.results import TaskResults
 
 AMORTISED, HMC, IN_DATA = "ods", "latent_hmc", "data_hmc"
 MANY = (1, 10, 100, 1000)  # measurements
@@ -45,14 +46,14 @@ def easier(evidence: Evidence, equal_rows: bool) -> Finding | str:
     return pooled(found, used(pairs)) if pairs else f"needs latent_hmc and data_hmc {how} on a prior with a density"
 
 
-def _matches(task: Task, one: str, other: str, equal_rows: bool) -> bool:
+def _matches(task: TaskResults, one: str, other: str, equal_rows: bool) -> bool:
     if not equal_rows:
         return settings(task, one) == settings(task, other)
     cost = rows(task, one), rows(task, other)
     return min(cost) > 0 and max(cost) <= ALIKE * min(cost)
 
 
-def trained(evidence: Evidence, task: Task) -> str | None:
+def trained(evidence: Evidence, task: TaskResults) -> str | None:
     """The sampler that is trained once for all measurements."""
     found = [m for m in evidence.tried(task, AMORTISED) if setting(task, m, "amortised") is not False]
     return next((m for m in found if training_rows(task, m) > 0), None)

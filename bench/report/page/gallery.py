@@ -11,35 +11,45 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from bench.core.artefacts import Json
+from bench.core.results import EXACT, REFERENCE, SampleSet
 from bench.core.text import rounded
-from bench.figures.pictures import SPREAD, UNOBSERVED, Picture, coloured, largest_spread, levels, pictures, sample_kinds
-from bench.report.draws import EXACT, Source, measurements, sources
+from bench.figures._pictures import (
+    SPREAD,
+    UNMEASURED,
+    Picture,
+    coloured,
+    largest_spread,
+    levels,
+    pictures,
+    sample_kinds,
+)
 from bench.report.page.attachments import data_url
 from bench.report.tables import DISTANCE
-from bench.stats.results import REFERENCE, Suite, Task
+from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.samples import task_samples
 
 MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
 _GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not observed
 _COLOURS = np.array([
     *([g / (_GREYS - 1)] * 3 for g in range(_GREYS)),
     *colormaps[SPREAD](np.linspace(0, 1, _GREYS + 1))[:, :3],
-    to_rgb(UNOBSERVED),
+    to_rgb(UNMEASURED),
 ])  # fmt: skip
 
 
-def gallery(suite: Suite, task: Task) -> Json:
+def gallery(suite: SuiteResults, task: TaskResults) -> Json:
     """Sprite and numbers of a task, as gallery.js reads them.
 
     The sprite (`image`, a data URL) has a band for each measurement: at its top y and right of it the truth, then a row
     for each source: mean, std, samples. `x` and `y` are (h, w) of their pictures, `top` is the height of the first row.
     """
     methods = [found.method for found in task.runs if found.seed == suite.seeds[0]]
-    found = sources(suite.root, task.name, methods, suite.seeds[0])
-    return of_pictures(measurements(suite.root, task.name), found, _distances(suite, task))
+    samples = task_samples(suite.root, task.name, methods, suite.seeds[0])
+    return of_pictures(samples.measured, samples.sample_sets, _distances(suite, task))
 
 
 def of_pictures(
-    seen: Mapping[str, np.ndarray], found: Sequence[Source], distances: Mapping[tuple[str, int], float]
+    seen: Mapping[str, np.ndarray], found: Sequence[SampleSet], distances: Mapping[tuple[str, int], float]
 ) -> Json:
     """The same from arrays: `seen` as in `pictures`, `distances` by name of the source and measurement."""
     num_pixels = seen["x_true"][0].size * len(found)
@@ -62,7 +72,7 @@ def of_pictures(
 
 
 def _about(
-    i: int, shown: Sequence[Picture], found: Sequence[Source], distances: Mapping[tuple[str, int], float]
+    i: int, shown: Sequence[Picture], found: Sequence[SampleSet], distances: Mapping[tuple[str, int], float]
 ) -> Json:
     """`rows` has for each source a reason why it is not shown, or its distance and the share of what is clipped."""
     rows = []
@@ -115,10 +125,10 @@ def _png(sheet: np.ndarray) -> str:
     return data_url("image/png", data.getvalue())
 
 
-def _distances(suite: Suite, task: Task) -> dict[tuple[str, int], float]:
+def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], float]:
     """Of the first seed; exact draws have what the reference has, the floor."""
     return {
-        (EXACT if score.method == REFERENCE else score.method, score.observation): score.value
+        (EXACT if score.method == REFERENCE else score.method, score.measurement): score.value
         for score in task.scores
         if score.metric == DISTANCE and score.value is not None
         if score.method == REFERENCE or score.seed == suite.seeds[0]

@@ -10,58 +10,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.markers import MarkerStyle
 from PIL import Image
 
-from bench.figures.style import INK, STAR, looks
+from bench.core import registry
+from bench.core.results import REFERENCE
+from bench.figures._style import INK, STAR, looks
 from bench.papers.beside import NO_PAIR, RULE, Beside, Words
 from bench.papers.claims.ledger import RULE as RULE_OF_CLAIMS
 from bench.report.markup import goal_text
 from bench.report.page.attachments import Attachment, attached, embedded_png, existing
 from bench.report.page.gallery import gallery
 from bench.report.tables import DISTANCE, Table
-from bench.stats.results import REFERENCE, Suite
+from bench.stats.results import SuiteResults
 
-CAPTIONS = {
-    "distance": "Sliced Wasserstein-2 distance between the samples of each method and exact posterior draws, mean and "
-    "99 % interval over measurements. Grey band: what a second set of exact draws reaches, the floor.",
-    "fidelity-diversity": "Error of the posterior mean (down is better) against diversity over that of the exact "
-    "posterior. The star is the exact posterior: left of it samples are too much alike, right of it they spread "
-    "too far, above it their mean is off.",
-    "calibration": "Share of exact posterior draws inside the central interval of a method's samples, against its "
-    "nominal level. Below the diagonal a method is too sure of itself, above it too cautious.",
-    "tarp": "TARP expected coverage: share of measurements where at most so many of the samples are nearer to a "
-    "reference point than x_true. Grey band: where a calibrated sampler is at 99 % of such sets of measurements, level by level. "
-    "Above it samples spread too far, below it too little. The exact posterior (dashed) leaves it where the prior is "
-    "not the law of the images.",
-    "sbc": "Simulation-based calibration: distribution of the rank of x_true among the samples by data misfit, in the "
-    "band of a calibrated sampler, as above. Above the band samples are off the data, below it they fit them too well.",
-    "collapse": "Coverage of 90 % intervals against diversity over that of the exact posterior: a small marker for "
-    "each task, a large one for their mean (geometric of the ratios). The star is the exact posterior. Methods trained "
-    "by reverse KL tend to the shaded corner, where samples are too much alike and intervals too narrow. Not shown: "
-    "unconditional, and what is n/a.",
-    "amortisation": "Seconds of training and sampling together against the number of measurements, with the suite's "
-    "number of samples for each. Circles: break-even points between a method that is trained once and one that is "
-    "not; above each panel those of each trained method, from the first to the last; the csv lists the pairs. Seconds "
-    "are those of the jobs, on one thread and beside other jobs: a rough figure, no timing. Oracle and unconditional "
-    "are left out.",
-    "cost": "Distance to the exact posterior against rows through the prior's network per sample, forward and backward; "
-    "the csv has seconds beside them. Dashed: the floor. Down and to the left is better. Training is not in it: see "
-    "amortisation.",
-    "cost-seconds": "The same against seconds per sample: those of the clock where it has timed the run alone on the "
-    "machine, and else of the jobs, which ran beside other jobs: a rough figure.",
-    "ranks": "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean "
-    "from the value to hit), averaged over the tasks where all ranked methods ran; who failed anywhere on a task is "
-    "last there. Whiskers: 95 % interval over tasks, none where all agree. A bar on the right joins methods whose mean "
-    "ranks differ by no more than the critical difference (5 % over all pairs): these are not told apart.",
-}
-CLOCK = {
-    "clock": "Left: seconds of one call for one measurement, alone on the machine, against the number of samples that it "
-    "draws; dotted, on the right axis, how many of a chain's samples are effectively independent: the diagonal is all "
-    "of them. Right: the seconds against the effective number. Bands: quartiles of the repeats, over all visits.",
-}
-GRID_CAPTION = (
-    "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "
-    "mean and their pixelwise standard deviation for exact posterior draws and each method. Standard deviations share "
-    "one colour scale per measurement. Images are grey on [-1, 1], the measurement on its own range."
-)
 TABLES = ("summary.csv", "comparisons.csv", "published.csv", "claims.csv")
 
 
@@ -86,7 +45,7 @@ class Figure:
 
 
 def page(
-    suite: Suite,
+    suite: SuiteResults,
     overview: Table,
     tables: Sequence[Table],
     others: Mapping[str, tuple[Table, Sequence[str]]],
@@ -120,15 +79,11 @@ def page(
         no_pair=NO_PAIR,
         distance=DISTANCE,
         notes=notes,
-        figures=[_figure(suite.root, stem, caption) for stem, caption in _captions(suite).items()],
-        grids={name: _figure(suite.root, f"grid-{name}", GRID_CAPTION) for name in (task.name for task in suite.tasks)},
+        figures=[_figure(suite.root, stem, stem) for stem in suite.figures],
+        grids={name: _figure(suite.root, f"grid-{name}", "grid") for name in (task.name for task in suite.tasks)},
         galleries={task.name: gallery(suite, task) for task in suite.tasks},
         attachments={name: attached(suite.root / "tables" / name) for name in TABLES},
     )
-
-
-def _captions(suite: Suite) -> dict[str, str]:
-    return CAPTIONS | (CLOCK if suite.timings else {})
 
 
 def marks(methods: Sequence[str]) -> dict[str, Mark]:
@@ -144,7 +99,8 @@ def _mark(marker: str, colour: str) -> Mark:
     return Mark(colour, " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline))
 
 
-def _figure(root: Path, stem: str, caption: str) -> Figure:
+def _figure(root: Path, stem: str, plugin: str) -> Figure:
+    caption = registry.load("figure", plugin).caption
     path = root / "figures" / stem
     image = existing(path.with_name(f"{stem}.png"))
     width, height = _size_of_png(image)
