@@ -12,7 +12,7 @@ from scipy.special import bdtr
 
 from bench.core.results import REFERENCE, Drawing, Results
 from bench.figures._lines import BAND, has_mean, lines_csv, mean_of, remarks
-from bench.figures._style import INK, MUTED, handles, legend, looks, small_panels
+from bench.figures._style import INK, MUTED, handles, legend, looks, name_axes, small_panels
 
 CONFIDENCE = 0.99  # of the band, as of the intervals in tables
 
@@ -46,8 +46,7 @@ def draw_levels(results: Results, metric: str, words: tuple[str, str], confidenc
         style = {"color": INK, "linewidth": 1, "linestyle": "--", "zorder": 4}
         _draw_curve(panel, task, REFERENCE, metrics, results, style)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-    for setter, text in zip((figure.supxlabel, figure.supylabel), words, strict=True):
-        setter(text, fontsize=7.5)
+    name_axes(figure, *words)
     band = [Patch(facecolor=BAND, label=f"calibrated, {confidence:.0%}")] if confidence is not None else []
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="reference posterior")
     legend(figure, [*band, floor, *handles(results, line=True)])

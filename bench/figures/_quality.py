@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from bench.core.results import BASELINES, REFERENCE, Drawing, Results
 from bench.core.text import csv_text
-from bench.figures._style import INK, Look, handles, legend, looks, scale, small_panels
+from bench.figures._style import INK, Look, handles, legend, looks, name_axes, scale, small_panels
 
 ROWS, SECONDS, TRAINING = "nfe + nfe_vjp", "seconds_per_sample", "train_seconds"
 _POINT: dict[str, Any] = {"markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.4}
@@ -48,8 +48,7 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
     if points:
         scale(panels[0], "x", list(costs.values()))
         scale(panels[0], "y", [point.mean for point in points.values()])
-    figure.supxlabel(words, fontsize=7.5)
-    figure.supylabel(f"{metric} to the reference posterior", fontsize=7.5)
+    name_axes(figure, words, f"{metric} to the reference posterior")
     line = Line2D([], [], color=INK, linewidth=0.9, linestyle="--", label="reference posterior (floor)")
     legend(figure, [line, *handles(results, [method for _, method in points])])
     columns = ("task", "method", metric, "low", "high", ROWS, SECONDS, TRAINING)

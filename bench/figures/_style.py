@@ -115,12 +115,19 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
         panel.tick_params(labelbottom=True)
     for panel, (title, remark) in zip(panels, titles.items(), strict=True):
         lines = textwrap.wrap(remark, 38, break_on_hyphens=False)
-        panel.set_title(plain(title), loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
+        size = 7.5 * min(1, 22 / max(len(title), 1))  # a longer one would run into the next panel
+        panel.set_title(plain(title), loc="left", fontweight="bold", fontsize=size, pad=4 + 6.5 * len(lines))
         words = panel.text(0, 1.03, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED)
         words.set_in_layout(False)  # wider than its panel it would make that one narrower
         panel.grid(color=HAIRLINE, linewidth=0.4)
         panel.set_axisbelow(True)
     return figure, panels
+
+
+def name_axes(figure: Figure, across: str, upwards: str) -> None:
+    """Write what all panels have on their axes, in lines that fit the figure."""
+    figure.supxlabel(textwrap.fill(across, int(17 * figure.get_figwidth())), fontsize=7.5)
+    figure.supylabel(upwards, fontsize=7.5)
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from bench.core.results import BASELINES, Drawing, Results
 from bench.core.text import csv_text
-from bench.figures._style import INK, handles, legend, looks, small_panels
+from bench.figures._style import INK, handles, legend, looks, name_axes, small_panels
 
 __all__ = ["Amortisation"]
 
@@ -68,8 +68,7 @@ class Amortisation:
         far = _end(points)
         for panel, (task, of_task) in zip(panels, shown.items(), strict=True):
             _draw_panel(panel, of_task, points[task], far, results)
-        figure.supxlabel("number of measurements", fontsize=7.5)
-        figure.supylabel("seconds, training and sampling", fontsize=7.5)
+        name_axes(figure, "number of measurements", "seconds, training and sampling")
         ring = Line2D([], [], label="break-even", **_RING)
         ran = [method for of_task in shown.values() for method in of_task]
         legend(figure, [ring, *handles(results, ran, line=True)])

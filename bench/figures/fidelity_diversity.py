@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from bench.core.results import REFERENCE, Drawing, Results
 from bench.figures._lines import BAR, POINT, bar_ends, has_mean, lines_csv, mean_of, means, remarks
-from bench.figures._style import MUTED, STAR, handles, legend, looks, scale, small_panels, star_handle
+from bench.figures._style import MUTED, STAR, handles, legend, looks, name_axes, scale, small_panels, star_handle
 
 __all__ = ["FidelityDiversity"]
 
@@ -39,7 +39,6 @@ class FidelityDiversity:
                     panel.errorbar(mean_of(x), mean_of(y), xerr=bar_ends(x), yerr=bar_ends(y), **style, **BAR)
         scale(panels[0], "x", means(results, self.diversity))
         scale(panels[0], "y", means(results, self.error))
-        figure.supxlabel("diversity over that of the reference posterior", fontsize=7.5)
-        figure.supylabel("error of the posterior mean", fontsize=7.5)
+        name_axes(figure, "diversity over that of the reference posterior", "error of the posterior mean")
         legend(figure, [star_handle(), *handles(results)])
         return Drawing(figure, lines_csv(results, metrics))

@@ -150,9 +150,13 @@ def _all_signs(num: int) -> np.ndarray:
 
 def holm(p: np.ndarray) -> np.ndarray:
     """Return the adjusted p-values of one family (Holm 1979)."""
-    from statsmodels.stats.multitest import multipletests  # late: it takes a second, and few jobs test anything
-
-    return multipletests(p, method="holm")[1]
+    # ours: statsmodels' multipletests gives the same numbers (a test compares them) in 2000 times the time, and a
+    # suite has a thousand families
+    order = np.argsort(p)
+    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    out = np.empty_like(adjusted)
+    out[order] = np.minimum(adjusted, 1)
+    return out
 
 
 def resolvable(differences: np.ndarray, alpha: float = ALPHA, power: float = POWER) -> np.ndarray:

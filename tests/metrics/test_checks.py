@@ -8,7 +8,7 @@ import torch
 
 from bench.core.rng import Rng
 from bench.core.types import Cap
-from bench.figures.curves import sampling_band
+from bench.figures._levels import sampling_band
 from bench.metrics import spread
 from bench.metrics.calibration import mean_rank, rank_interval, share_below, share_interval, spread_of_ranks, to_points
 from bench.metrics.checks import BAND, NEIGHBOURS, RANKS, SPREAD, WIDTH_OF_KSD, WIDTH_OF_VENDI
