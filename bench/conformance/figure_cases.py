@@ -13,7 +13,7 @@ NUM_MEASUREMENTS, NUM_SAMPLES = 8, 16
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # an error message that would stop matplotlib if it were read as mathematics
 FAILURE = r"failed (ValueError: $\frac{ is no $ of 'a_b^c')"
-BETTER: dict[str, Better] = {"sw2-128": "lower", "mean_error": "lower", "diversity_ratio": 1.0}
+BETTER: dict[str, Better] = {"sw2-128": "lower", "mean_error": "lower", "diversity_ratio": 1.0, "std_ratio": 1.0}
 BETTER |= {f"coverage_exact@{level}": level for level in LEVELS}
 
 
@@ -57,7 +57,7 @@ def _task(name: str, methods: tuple[str, ...], rng: np.random.Generator) -> Task
 def _values(wrong: float, rng: np.random.Generator) -> dict[str, float]:
     noise = 1 + 0.1 * rng.normal(size=3)
     values = {"sw2-128": (0.05 + wrong) * noise[0], "mean_error": (0.03 + wrong) * noise[1]}
-    values |= {"diversity_ratio": noise[2] / (1 + 5 * wrong)}
+    values |= {"diversity_ratio": noise[2] / (1 + 5 * wrong), "std_ratio": 1 / (1 + 2 * wrong)}
     return values | {f"coverage_exact@{level}": level ** (1 + 3 * wrong) for level in LEVELS}
 
 
