@@ -6,6 +6,7 @@ import os
 
 from bench.core import registry
 from bench.core.errors import UserError
+from bench.core.layout import Layout
 from bench.core.provenance import provenance
 from bench.runtime.job import run
 from bench.stats.figure_results import FigureResults
@@ -24,7 +25,7 @@ def main(spec_path: str, name: str) -> None:
     plugin = registry.load("figure", name)
     with drawing_style():
         drawing = plugin(**suite.figures[name]).draw(FigureResults(suite))
-        save(drawing, suite.root / "figures", name, {"suite": suite.name, "provenance": provenance()})
+        save(drawing, Layout(suite.root).figures, name, {"suite": suite.name, "provenance": provenance()})
 
 
 if __name__ == "__main__":

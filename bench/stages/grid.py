@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from bench.core import registry
-from bench.core.artefacts import read_json
 from bench.core.provenance import provenance
+from bench.core.specs import EvaluateSpec
 from bench.runtime.job import run
 from bench.stats.samples import task_samples
 
@@ -18,12 +17,12 @@ def main(spec_path: str) -> None:
     from bench.figures._saving import save
     from bench.figures._style import drawing_style
 
-    spec = read_json(spec_path)
-    root, task, seed = Path(spec["root"]), spec["task"], spec["runs"][0]["seed"]
-    methods = [entry["method"] for entry in spec["runs"] if entry["seed"] == seed]
+    spec = EvaluateSpec.read(spec_path)
+    root, task, seed = spec.layout.root, spec.task, spec.runs[0].seed
+    methods = [run.method for run in spec.runs if run.seed == seed]
     with drawing_style():
         drawing = registry.load("figure", "grid")().draw(task_samples(root, task, methods, seed))
-        save(drawing, root / "figures", f"grid-{task}", {"suite": root.name, "provenance": provenance()})
+        save(drawing, spec.layout.figures, f"grid-{task}", {"suite": root.name, "provenance": provenance()})
 
 
 if __name__ == "__main__":

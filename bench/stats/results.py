@@ -97,14 +97,14 @@ def load(spec_path: str | Path) -> SuiteResults:
     """
     spec = SuiteSpec.read(spec_path)
     origins: list[Origin] = []
-    left_out = {tuple(pair) for pair in spec.left_out}
+    left_out = set(spec.left_out)
     tasks = []
     for task in spec.tasks:
         chosen = [method for method in spec.methods if (task, method) not in left_out]
         tasks.append(_load_task(spec, task, chosen, origins))
     timings = tuple(read_json(spec.layout.run(*run).timing) for run in spec.timed)
     numbers = spec.num_measurements, spec.num_samples
-    names = spec.layout.root, spec.name, tuple(spec.methods), tuple(spec.seeds)
+    names = spec.layout.root, spec.name, spec.methods, spec.seeds
     return SuiteResults(
         *names, *numbers, tuple(tasks), tuple(origins), timings, spec.figures or figures_of({}, bool(spec.timed))
     )

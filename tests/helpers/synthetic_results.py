@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.core.artefacts import read_csv, read_json, write_csv, write_json, write_tensors
 from bench.core.text import csv_text
-from bench.metrics.definitions import METRICS
+from bench.metrics._evaluation import built_in_columns
 
 NUM_MEASUREMENTS, NUM_SAMPLES = 16, 24
 PROVENANCE = {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False}
@@ -50,8 +50,10 @@ def write_results(root: Path, provenance: dict = PROVENANCE) -> Path:
     names = {"name": "synthetic", "tasks": list(TASKS), "methods": METHODS, "left_out": LEFT_OUT}
     write_json(spec, {"root": str(root), **names, **numbers})
     for task in TASKS:
+        prior = task.split("-")[0]
+        about = {"root": str(root), "prior": prior, "family": FAMILIES[prior], "num_samples": NUM_SAMPLES}
         runs = [{"method": method, "seed": 0} for method in METHODS if (task, method) not in LEFT_OUT]
-        write_json(spec.with_name("evaluate") / f"{task}.json", {"root": str(root), "task": task, "runs": runs})
+        write_json(spec.with_name("evaluate") / f"{task}.json", about | {"task": task, "runs": runs})
     return spec
 
 
@@ -93,7 +95,10 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
             _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
     definitions = {"sw2-128": "sliced Wasserstein-2 distance to exact draws, 128 directions"}
     definitions["sw2-128_total"] = "the same to the teacher's posterior"
-    about = {"definitions": definitions, "better": {metric.id: metric.better for metric in METRICS}}
+    about = {
+        "definitions": definitions,
+        "better": {c.id: c.better for c in built_in_columns() if c.extent == "measurement"},
+    }
     write_csv(folder / "metrics.csv", _metrics(task, rng), {**about, **common})
 
 

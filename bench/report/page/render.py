@@ -2,111 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib.markers import MarkerStyle
-from PIL import Image
 
-from bench.core import registry
-from bench.core.results import REFERENCE
-from bench.figures._style import INK, STAR, looks
-from bench.papers.beside import NO_PAIR, RULE, Beside, Words
-from bench.papers.claims.ledger import RULE as RULE_OF_CLAIMS
+from bench.core.layout import Layout
+from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
+from bench.papers.published_tables import NO_MATCH, RULE
 from bench.report.markup import goal_text
-from bench.report.page.attachments import Attachment, attached, embedded_png, existing
+from bench.report.page.attachments import attached
+from bench.report.page.content import Content
+from bench.report.page.figures import marks, read_figure
 from bench.report.page.gallery import gallery
-from bench.report.tables import DISTANCE, Table
-from bench.stats.results import SuiteResults
+from bench.report.tables import DISTANCE
 
 TABLES = ("summary.csv", "comparisons.csv", "published.csv", "claims.csv")
 
 
-@dataclass(frozen=True)
-class Mark:
-    """Colour and outline of a marker, `x,y x,y ...` within about [-0.7, 0.7], y down."""
+def render(content: Content) -> str:
+    """Return the HTML of the page; reads samples, figures and tables of the suite.
 
-    colour: str
-    outline: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """`image` is a data URL of `width` x `height` pixels."""
-
-    stem: str
-    caption: str
-    image: str
-    width: int
-    height: int
-    csv: Attachment
-
-
-def page(
-    suite: SuiteResults,
-    overview: Table,
-    tables: Sequence[Table],
-    others: Mapping[str, tuple[Table, Sequence[str]]],
-    claims: Words,
-    published: Beside,
-    notes: Sequence[str],
-    definitions: Mapping[str, str],
-) -> str:
-    """HTML of the report; reads samples, and the figures and tables that stand beside it.
-
-    others: tables that are not of one task, with their notes, by the id of their section.
-
-    Raises ArtefactError when one of these is missing.
+    Raises ArtefactError, one line, when one of these is missing.
     """
+    suite = content.suite
+    layout = Layout(suite.root)
+    task_names = [task.name for task in suite.tasks]
+    return (
+        _environment(content)
+        .get_template("page.html")
+        .render(
+            suite=suite,
+            task_names=task_names,
+            overview=content.overview,
+            tables=content.tables,
+            sections=content.sections,
+            claims=content.claims,
+            rule_of_claims=RULE_OF_CLAIMS,
+            published=content.published,
+            rule=RULE,
+            no_match=NO_MATCH,
+            distance=DISTANCE,
+            notes=content.notes,
+            figures=[read_figure(layout.figures, stem) for stem in content.figures],
+            grids={name: read_figure(layout.figures, f"grid-{name}") for name in task_names},
+            galleries={task.name: gallery(suite, task) for task in suite.tasks},
+            attachments={name: attached(layout.table(name)) for name in TABLES},
+        )
+    )
+
+
+def _environment(content: Content) -> Environment:
+    """Return the templates of this folder. They are our own: pandas' HTML knows no filters, marks and reasons."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    environment.globals |= {"goal_text": goal_text, "definitions": definitions, "marks": marks(suite.methods)}
-    return environment.get_template("page.html").render(
-        suite=suite,
-        task_names=[task.name for task in suite.tasks],
-        overview=overview,
-        tables=tables,
-        others=others,
-        claims=claims,
-        rule_of_claims=RULE_OF_CLAIMS,
-        published=published,
-        rule=RULE,
-        no_pair=NO_PAIR,
-        distance=DISTANCE,
-        notes=notes,
-        figures=[_figure(suite.root, stem, stem) for stem in suite.figures],
-        grids={name: _figure(suite.root, f"grid-{name}", "grid") for name in (task.name for task in suite.tasks)},
-        galleries={task.name: gallery(suite, task) for task in suite.tasks},
-        attachments={name: attached(suite.root / "tables" / name) for name in TABLES},
-    )
-
-
-def marks(methods: Sequence[str]) -> dict[str, Mark]:
-    """The marker of each method as the figures have it, and of the exact posterior, which is a star there."""
-    found = {method: _mark(look.marker, look.colour) for method, look in looks(methods).items()}
-    exact = _mark(STAR["marker"], INK)
-    return found | {REFERENCE: exact}
-
-
-def _mark(marker: str, colour: str) -> Mark:
-    style = MarkerStyle(marker)
-    outline = style.get_path().transformed(style.get_transform()).to_polygons()[0]
-    return Mark(colour, " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline))
-
-
-def _figure(root: Path, stem: str, plugin: str) -> Figure:
-    caption = registry.load("figure", plugin).caption
-    path = root / "figures" / stem
-    image = existing(path.with_name(f"{stem}.png"))
-    width, height = _size_of_png(image)
-    return Figure(stem, caption, embedded_png(image), width, height, attached(path.with_name(f"{stem}.csv")))
-
-
-def _size_of_png(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        return image.size
+    of_methods = marks(content.suite.methods)
+    environment.globals |= {"goal_text": goal_text, "definitions": content.definitions, "marks": of_methods}
+    return environment
