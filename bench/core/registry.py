@@ -50,7 +50,7 @@ def find(kind: Kind, name: str) -> Path | None:
 
 def names(kind: Kind) -> list[str]:
     """Return the names of all plug-ins of a kind, sorted."""
-    files = [file for folder in folders(kind) for file in (*folder.glob("*.py"), *folder.glob("*/__init__.py"))]
+    files = [file for folder in folders(kind) for file in (*folder.glob("[!_]*.py"), *folder.glob("*/__init__.py"))]
     return sorted({name_of(file) for file in files} - {""})
 
 
