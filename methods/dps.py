@@ -47,7 +47,7 @@ class DPS:
         m, shape = len(y), prior.shape
         y = y.repeat_interleave(num_samples, 0)
         sigmas = ddpm_sigmas(self.num_steps, y.dtype).to(y.device).clamp_max(prior.sigma_range[1])
-        noises = (noise.flatten(0, 1) for noise in rng.steps(len(sigmas), (num_samples, *shape)))
+        noises = (noise.flatten(0, 1) for noise in rng.per_sample.steps(len(sigmas), shape))
 
         x_t = (1 + sigmas[-1].square()).sqrt() * next(noises)
         for sigma, sigma_next, noise in zip(sigmas.flip(0)[:-1], sigmas.flip(0)[1:], noises, strict=True):

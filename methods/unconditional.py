@@ -24,4 +24,4 @@ class Unconditional:
     search: ClassVar[Search] = {}
 
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
-        return prior.sample(num_samples, rng)
+        return prior.sample(1, rng.per_sample.flat).flatten(0, 1).unflatten(0, (len(y), num_samples))

@@ -65,7 +65,7 @@ class Gentle:
     sigma: float = 0.5
 
     def sample(self, prior, problem, y, num_samples, *, rng):
-        x_t = y[:, None] + self.sigma * rng.randn((num_samples, *prior.shape))
+        x_t = y[:, None] + self.sigma * rng.per_sample.randn(prior.shape)
         return prior.denoise(x_t.flatten(0, 1), torch.tensor(self.sigma)).view_as(x_t)
 '''
 BROKEN = DROPPED.replace("        x_t =", "        raise RuntimeError('it does not converge')\n        x_t =")

@@ -168,7 +168,7 @@ def chunks(case: Case) -> str:
     if gap > TOLERANCE:
         raise Refused(
             f"{case.trial.num_samples} samples in one call and in two differ by {gap:.1e}; expected at most "
-            f"{TOLERANCE}: draw noise as rng.randn((num_samples, ...)), or declare joint = 'coupled'"
+            f"{TOLERANCE}: draw noise as rng.per_sample.randn((...)), or declare joint = 'coupled'"
         )
     return ""
 

@@ -108,7 +108,7 @@ class ToyProblem:
 
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         mean, covariance = self.posterior(y)
-        noise = rng.randn((num_samples, *self.prior.shape))
+        noise = rng.per_sample.randn(self.prior.shape)
         return (mean[:, None] + noise.flatten(2) @ torch.linalg.cholesky(covariance).mT).view_as(noise)
 
 

@@ -16,7 +16,7 @@ AT_ONCE = 2**20  # numbers
 
 
 def stream(*axes: object) -> np.random.Generator:
-    """The generator of one named stream, e.g. `stream("noise", "gmm-denoise", 17)`."""
+    """Return the generator of one named stream, e.g. `stream("noise", "gmm-denoise", 17)`."""
     name = "/".join(str(axis) for axis in axes)
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest(), "little"))
 
@@ -24,11 +24,13 @@ def stream(*axes: object) -> np.random.Generator:
 class Rng:
     """Randomness of m measurements: `randn(shape)` is `(m, *shape)`, row i from the stream of measurement i.
 
-    axes: what the randomness is for (task, method, seed); ids: the measurements; samples: which posterior samples are
-    being drawn. A draw whose leading axis is the samples' takes each of them from a stream of its own, so that samples
-    3 to 5 come out the same whether or not 0 to 2 are drawn beside them; any other draw belongs to the measurement.
+    `per_sample.randn(shape)` is `(m, s, *shape)`, each posterior sample from a stream of its own, so that samples 3 to
+    5 come out the same whether or not 0 to 2 are drawn beside them. What the samples of a measurement share (chains,
+    particles, weights of a network) is drawn from the measurement's stream. No shape ever chooses the stream.
 
-    drawn: what is drawn and then rounded to `dtype`; with float64 a run in float32 has the numbers of one in float64.
+    axes: what the randomness is for (task, seed); ids: the measurements; samples: the posterior samples to be drawn;
+    drawn: dtype in which numbers are drawn before they are rounded to `dtype`: with float64 a run in float32 has the
+    numbers of a run in float64.
     """
 
     def __init__(
@@ -42,67 +44,105 @@ class Rng:
     ) -> None:
         self.axes, self.ids, self.samples = tuple(axes), tuple(ids), samples
         self.dtype, self.device, self.drawn = dtype, torch.device(device), drawn or dtype
-        self._shared = [stream(*axes, i) for i in self.ids]
-        self._single: list[list[np.random.Generator]] = []
+        self._streams = [stream(*axes, i) for i in self.ids]
+        self._per_sample: PerSample | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def per_sample(self) -> PerSample:
+        """The same four functions with a stream for each posterior sample; its draws advance those streams only."""
+        if self._per_sample is None:
+            ids = [f"{i}/sample/{j}" for i in self.ids for j in self.samples]
+            flat = Rng(self.axes, ids, range(0), self.dtype, self.device, self.drawn)
+            self._per_sample = PerSample(flat, len(self.samples))
+        return self._per_sample
+
     def only(self, i: int) -> Rng:
-        """The randomness of measurement i alone; draws advance the same stream."""
-        alone = copy.copy(self)
-        alone.ids, alone._shared = self.ids[i : i + 1], self._shared[i : i + 1]
-        alone._single = self._samples_generators()[i * len(self.samples) : (i + 1) * len(self.samples)]
+        """Return the randomness of measurement i alone; its draws advance the same streams."""
+        alone = self._part(slice(i, i + 1))
+        alone._per_sample = self.per_sample.only(i) if self.samples else None
         return alone
 
     def randn(self, shape: tuple[int, ...]) -> Tensor:
-        """Standard normal draws, `(m, *shape)`."""
+        """Draw standard normal numbers, `(m, *shape)`."""
         return self._draw(shape, _normal)
 
-    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
-        """The numbers of `randn(shape)`, `num_steps` times, when nothing else is drawn in between; in half the time."""
-        lead, at_once = int(self._is_per_sample(shape)), max(1, AT_ONCE // (len(self) * max(1, math.prod(shape))))
-        for done in range(0, num_steps, at_once):
-            block = (*shape[:lead], min(at_once, num_steps - done), *shape[lead:])
-            yield from self._draw(block, _normal, per_sample=bool(lead)).unbind(1 + lead)
-
     def rand(self, shape: tuple[int, ...]) -> Tensor:
-        """Uniform draws in [0, 1), `(m, *shape)`."""
-        return self._draw(shape, lambda g, out: g.random(out=out, dtype=out.dtype.type))
+        """Draw uniform numbers in [0, 1), `(m, *shape)`."""
+        return self._draw(shape, lambda generator, out: generator.random(out=out, dtype=out.dtype.type))
 
     def randint(self, high: int, shape: tuple[int, ...]) -> Tensor:
-        """Uniform integers in [0, high), `(m, *shape)`, int64."""
+        """Draw uniform integers in [0, high), `(m, *shape)`, int64."""
 
-        def fill(g: np.random.Generator, out: np.ndarray) -> None:
-            out[...] = g.integers(high, size=out.shape)
+        def fill(generator: np.random.Generator, out: np.ndarray) -> None:
+            out[...] = generator.integers(high, size=out.shape)
 
         return self._draw(shape, fill, np.int64)
 
-    def _is_per_sample(self, shape: tuple[int, ...]) -> bool:
-        return bool(self.samples and shape and shape[0] == len(self.samples))
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
+        """Draw `randn(shape)` `num_steps` times, when nothing else is drawn in between; in half the time."""
+        at_once = max(1, AT_ONCE // (len(self) * max(1, math.prod(shape))))
+        for done in range(0, num_steps, at_once):
+            yield from self.randn((min(at_once, num_steps - done), *shape)).unbind(1)
 
-    def _draw(
-        self, shape: tuple[int, ...], fill: Fill, dtype: type | None = None, per_sample: bool | None = None
-    ) -> Tensor:
+    def _part(self, rows: slice) -> Rng:
+        part = copy.copy(self)
+        part.ids, part._streams = self.ids[rows], self._streams[rows]
+        return part
+
+    def _draw(self, shape: tuple[int, ...], fill: Fill, dtype: type | None = None) -> Tensor:
         out = np.empty((len(self), *shape), dtype or (np.float64 if self.drawn == torch.float64 else np.float32))
-        if self._is_per_sample(shape) if per_sample is None else per_sample:
-            generators = self._samples_generators()
-            rows = out.reshape(len(self) * shape[0], *shape[1:], *([1] if len(shape) == 1 else []))
-        else:
-            generators, rows = self._shared, out.reshape(len(self), *shape, *([] if shape else [1]))
-        for generator, row in zip(generators, rows, strict=True):
+        rows = out if shape else out[:, None]  # a row that is a single number would be a copy
+        for generator, row in zip(self._streams, rows, strict=True):
             fill(generator, row)
         tensor = torch.from_numpy(out)
         return on(tensor if dtype else tensor.to(self.dtype), self.device)
 
-    def _samples_generators(self) -> list[np.random.Generator]:
-        if not self._single:
-            self._single = [stream(*self.axes, i, "sample", j) for i in self.ids for j in self.samples]
-        return self._single
+
+class PerSample:
+    """Randomness of the s posterior samples of each of m measurements: `randn(shape)` is `(m, s, *shape)`.
+
+    flat: the same m s streams as an `Rng` of m s rows: `prior.sample(1, rng.per_sample.flat)` is (m s, 1, *x).
+    """
+
+    def __init__(self, flat: Rng, num_samples: int) -> None:
+        self.flat, self._num_samples = flat, num_samples
+
+    def __len__(self) -> int:
+        return self._num_samples
+
+    def only(self, i: int) -> PerSample:
+        """Return the streams of measurement i alone."""
+        return PerSample(self.flat._part(slice(i * len(self), (i + 1) * len(self))), len(self))
+
+    def randn(self, shape: tuple[int, ...]) -> Tensor:
+        """Draw standard normal numbers, `(m, s, *shape)`."""
+        return self._split(self.flat.randn(shape))
+
+    def rand(self, shape: tuple[int, ...]) -> Tensor:
+        """Draw uniform numbers in [0, 1), `(m, s, *shape)`."""
+        return self._split(self.flat.rand(shape))
+
+    def randint(self, high: int, shape: tuple[int, ...]) -> Tensor:
+        """Draw uniform integers in [0, high), `(m, s, *shape)`, int64."""
+        return self._split(self.flat.randint(high, shape))
+
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
+        """Draw `randn(shape)` `num_steps` times, when nothing else is drawn in between."""
+        return map(self._split, self.flat.steps(num_steps, shape))
+
+    def _split(self, rows: Tensor) -> Tensor:
+        if not len(self):
+            raise ValueError(
+                "rng.per_sample: this rng is of no posterior samples; make it as Rng(..., samples=range(s))"
+            )
+        return rows.unflatten(0, (-1, len(self)))
 
 
 def on(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor of the CPU there; on its way to a GPU nothing waits for what the GPU is at."""
+    """Return the CPU's tensor on a device; a copy to a GPU is queued without waiting for the GPU."""
     if device.type == "cuda" and torch.cuda.is_available():
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

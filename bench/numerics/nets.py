@@ -28,9 +28,8 @@ def initialise(module: nn.Module, rng: Random, zero: Sequence[str] = (), gain: f
                 parameter.zero_()
             elif parameter.dim() < 2:
                 parameter.fill_(1.0)
-            else:  # drawn flat: a leading axis as long as the samples' would take their streams
-                values = rng.randn((parameter.numel(),)).view_as(parameter)
-                parameter.copy_(values * gain / math.sqrt(parameter[0].numel()))
+            else:
+                parameter.copy_(rng.randn(tuple(parameter.shape))[0] * gain / math.sqrt(parameter[0].numel()))
     if unused:
         raise ValueError(f"initialise: no parameter is called {', '.join(sorted(unused))}; named in `zero`")
     return module

@@ -27,8 +27,8 @@ from bench.numerics.diagnostics import MIN_STATES
 from bench.numerics.gradients import gradient
 from bench.priors import load_prior
 from bench.problems.classifier import load_classifier
-from bench.problems.measurements import Observations, problem_of, read_observations
-from bench.problems.references import Exact, read_exact, read_same_measurements
+from bench.problems.measurements import Measurements, problem_of, read_measurements
+from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
 from bench.runtime.job import run
 
 try:
@@ -53,11 +53,11 @@ def main(spec_path: str) -> None:
     """Write metrics.csv of the task that a spec names."""
     spec = EvaluateSpec.read(spec_path)
     files = spec.layout.task(spec.task)
-    observations = read_observations(files.measurements, torch.float64)
+    observations = read_measurements(files.measurements, torch.float64)
     context, metrics = context_of(spec, observations), open_metrics(spec.metrics)
     for metric in metrics:
         metric.prepare(context)
-    reference = read_exact(files.reference, observations.header, spec.num_samples)
+    reference = read_reference(files.reference, observations.header, spec.num_samples)
     score, why_no_score = posterior_score(spec, observations)
     problem = problem_of(observations.header, context.x_shape)
     unmet = unmet_needs(reference, Cap.RESIDUAL in problem.caps, why_no_score)
@@ -81,7 +81,7 @@ def main(spec_path: str) -> None:
     write_csv(files.metrics, table.csv(scores), info)
 
 
-def context_of(spec: EvaluateSpec, observations: Observations) -> Context:
+def context_of(spec: EvaluateSpec, observations: Measurements) -> Context:
     """Return what metrics know of the task before any sample is read."""
     dataset = observations.header.get("dataset", "")
     return Context(
@@ -94,7 +94,7 @@ def context_of(spec: EvaluateSpec, observations: Observations) -> Context:
     )
 
 
-def posterior_score(spec: EvaluateSpec, observations: Observations) -> tuple[Gradient | None, str]:
+def posterior_score(spec: EvaluateSpec, observations: Measurements) -> tuple[Gradient | None, str]:
     """Return the score of the posterior where the prior has a density of its own, else None and the reason."""
     path = spec.layout.prior(spec.prior, spec.family)
     if read_header(path).get("teacher"):
@@ -108,7 +108,7 @@ def posterior_score(spec: EvaluateSpec, observations: Observations) -> tuple[Gra
     return partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y)), ""
 
 
-def unmet_needs(reference: Exact, has_operator: bool, why_no_score: str) -> Reasons:
+def unmet_needs(reference: ReferenceDraws, has_operator: bool, why_no_score: str) -> Reasons:
     """Return why columns with a need have no number on the task."""
     return {
         "reference": reference.why_not,
@@ -120,14 +120,14 @@ def unmet_needs(reference: Exact, has_operator: bool, why_no_score: str) -> Reas
 
 
 def truths_of(
-    observations: Observations, reference: Exact, context: Context, score: Gradient | None
+    observations: Measurements, reference: ReferenceDraws, context: Context, score: Gradient | None
 ) -> tuple[Truth, ...]:
     """Return what is known of the measurements, in chunks whose largest temporaries stay bounded."""
     num_draws, dimension = reference.x_a.shape[1], math.prod(context.x_shape)
     size = max(1, FLOATS_PER_CHUNK // (num_draws * (num_draws + dimension)))
     problem = cast(Likelihood, problem_of(observations.header, context.x_shape))
 
-    def chunk(draws: Exact, start: int, teacher: Truth | None = None) -> Truth:
+    def chunk(draws: ReferenceDraws, start: int, teacher: Truth | None = None) -> Truth:
         whole = (observations.x_true, observations.y, draws.x_a, draws.mean, draws.std)
         parts = (tensor[start : start + size].double() for tensor in whole)
         return Truth(problem, *parts, context=context, teacher=teacher, score=score)
@@ -137,7 +137,7 @@ def truths_of(
     return tuple(chunk(reference, start, teacher) for start, teacher in zip(starts, teachers, strict=True))
 
 
-def score_reference(reference: Exact, evaluation: Evaluation, swapped: Evaluation) -> Scores:
+def score_reference(reference: ReferenceDraws, evaluation: Evaluation, swapped: Evaluation) -> Scores:
     """Return the metrics of each set of reference draws against the other, means over blocks of num_samples draws."""
     num_samples, by_block = evaluation.context.num_samples, []
     for draws, one in ((reference, evaluation), (reference.swapped(), swapped)):

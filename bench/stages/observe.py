@@ -1,58 +1,56 @@
 """Make the measurements of a task, once, for everybody: `python -m bench.stages.observe specs/tasks/<task>.json`.
 
-The bank holds every test and validation image; the observations are its first `num_measurements` test images.
+All measurements are of every test and validation image; methods get the first `num_measurements` test images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_header, read_json, read_tensors, write_tensors
+from bench.core.artefacts import Json, read_header, read_tensors, write_tensors
 from bench.core.errors import UserError
+from bench.core.packed import pack
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
-from bench.priors import load_prior, prior_path
-from bench.problems import Blur, Problem
-from bench.problems.classifier import classifier_path
+from bench.core.specs import TaskSpec
+from bench.priors import load_prior
+from bench.problems.inverse_problem import InverseProblem
 from bench.problems.measurements import content_hash, problem_of
-from bench.problems.operators import pack
-from bench.problems.posteriors import exact_posterior
+from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, one_hot
 from bench.runtime.job import run
 
-HEADER_FIELDS = ("task", "prior", "family", "dataset", "operator", "parameters", "sigma_y")
-SHARED = ("kernel",)
-
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    data, data_header = read_tensors(Path(spec["root"]) / "data" / f"{spec['dataset']}.safetensors")
-    asked, available = spec["num_measurements"], len(data["test"])
-    if asked > available:
-        raise UserError(f"{spec_path}: num_measurements is {asked}, but {spec['dataset']} has {available} test images")
+    spec = TaskSpec.read(spec_path)
+    data, data_header = read_tensors(spec.layout.data(spec.dataset))
+    wanted, available = spec.num_measurements, len(data["test"])
+    if wanted > available:
+        raise UserError(f"{spec_path}: num_measurements is {wanted}, but {spec.dataset} has {available} test images")
     try:
-        problem = problem_of(spec, tuple(data["test"].shape[1:]))
+        problem = problem_of(spec.facts, tuple(data["test"].shape[1:]), root=spec.root)
     except ValueError as error:
         raise UserError(f"{spec_path}: {error}") from None
-    header = {field: spec[field] for field in HEADER_FIELDS} | {"data_sha256": data_header["sha256"]}
+    header = spec.facts | {"data_sha256": data_header["sha256"]}
     if isinstance(problem, Reward):
-        bank = make_class_bank(data, problem.classifier.num_classes)
-        classifier = classifier_path(spec["root"], spec["parameters"]["classifier"])
-        header |= {"root": spec["root"], "classifier_sha256": read_header(classifier)["sha256"]}
+        everything = classes_in_turn(data, problem.classifier.num_classes)
+        classifier = spec.layout.classifier(spec.parameters["classifier"])
+        header |= {"root": spec.root, "classifier_sha256": read_header(classifier)["sha256"]}
     else:
-        bank = make_bank(problem, spec["task"], data)
+        everything = measure_all(problem, spec.task, data)
         header |= {"noise": "scaled by sigma_y"}
-    observations = first_measurements(bank, asked)
-    folder = Path(spec["root"]) / "tasks" / spec["task"]
-    _write(folder / "bank.safetensors", bank, header)
-    known = {} if spec.get("timing_only") else _perplexity(spec, problem, observations)
-    _write(folder / "observations.safetensors", observations, header | known)
+    measurements = first_measurements(everything, wanted, stored_of(problem))
+    files = spec.layout.task(spec.task)
+    _write(files.all_measurements, everything, header)
+    known = _perplexity(spec, problem, measurements) if spec.perplexity else {}
+    _write(files.measurements, measurements, header | known)
 
 
-def make_bank(problem: Problem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:
+def measure_all(problem: InverseProblem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:
     """Measurements of all test images, then of all validation images, float32."""
     x_true = torch.cat([data["test"], data["validation"]])
     image_id = torch.cat([data["test_id"], data["validation_id"]])
@@ -60,7 +58,7 @@ def make_bank(problem: Problem, task: str, data: dict[str, Tensor]) -> dict[str,
     return {**measure(problem, task, x_true, image_id), "image_id": image_id, "is_test": is_test}
 
 
-def make_class_bank(data: dict[str, Tensor], num_classes: int) -> dict[str, Tensor]:
+def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tensor]:
     """Where the measurement is an image's class: all test images, then all validation images, float32.
 
     Of the test images first one of each class, in the order of the classes, then another of each, and so on.
@@ -74,7 +72,7 @@ def make_class_bank(data: dict[str, Tensor], num_classes: int) -> dict[str, Tens
     return {"x_true": x_true.float(), "y": one_hot(label, num_classes), "image_id": image_id, "is_test": is_test}
 
 
-def measure(problem: Problem, task: str, x_true: Tensor, image_id: Tensor) -> dict[str, Tensor]:
+def measure(problem: InverseProblem, task: str, x_true: Tensor, image_id: Tensor) -> dict[str, Tensor]:
     """x_true, y = A(x_true) + noise, noise (scaled by sigma_y), and mask or kernel where the operator has one.
 
     Computed in float64, kept in float32. Noise and mask of an image depend on (task, image id) alone; y and noise are
@@ -87,21 +85,27 @@ def measure(problem: Problem, task: str, x_true: Tensor, image_id: Tensor) -> di
     parts = {"x_true": x_true, "y": y, "noise": noise if mask is None else mask * noise}
     if mask is not None:
         parts["mask"] = mask
-    if isinstance(problem.operator, Blur):
-        parts["kernel"] = problem.operator.kernel()
-    return {name: part.float() for name, part in parts.items()}
+    return {name: part.float() for name, part in (parts | stored_of(problem)).items()}
 
 
-def first_measurements(bank: dict[str, Tensor], num_measurements: int) -> dict[str, Tensor]:
-    """The bank's first test images; a kernel is the same for all of them."""
-    rows = bank["is_test"].nonzero().flatten()[:num_measurements]
-    return {name: part if name in SHARED else part[rows] for name, part in bank.items() if name != "is_test"}
+def stored_of(problem: InverseProblem | Reward) -> dict[str, Tensor]:
+    """Return what the operator stores once for all measurements, a kernel; {} where it has no such method."""
+    operator = getattr(problem, "operator", None)
+    return operator.stored() if operator is not None and hasattr(operator, "stored") else {}
 
 
-def _perplexity(spec: Json, problem: Problem | Reward, observations: dict[str, Tensor]) -> Json:
+def first_measurements(
+    everything: dict[str, Tensor], num_measurements: int, shared: Container[str]
+) -> dict[str, Tensor]:
+    """Return the first test images of all; tensors named in `shared`, a kernel, belong to all of them."""
+    rows = everything["is_test"].nonzero().flatten()[:num_measurements]
+    return {name: part if name in shared else part[rows] for name, part in everything.items() if name != "is_test"}
+
+
+def _perplexity(spec: TaskSpec, problem: InverseProblem | Reward, measurements: dict[str, Tensor]) -> Json:
     """Effective number of mixture components or atoms in each posterior, where there is a formula for it."""
-    posterior = exact_posterior(load_prior(prior_path(spec["root"], spec["prior"], spec["family"])), problem)
-    perplexity = posterior.perplexity(pack(observations["y"], observations.get("mask")).double())
+    posterior = posterior_of(load_prior(spec.layout.prior(spec.prior, spec.family)), problem)
+    perplexity = posterior.perplexity(pack(measurements["y"], measurements.get("mask")).double())
     of = posterior.perplexity_of
     return {"posterior_perplexity": None if perplexity is None else perplexity.tolist(), "perplexity_of": of}
 

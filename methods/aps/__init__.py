@@ -125,7 +125,7 @@ class APS:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: State
     ) -> Tensor:
         generator = self._generator(prior, y, state)
-        z = rng.randn((num_samples, *prior.shape)).flatten(0, 1)
+        z = rng.per_sample.randn(prior.shape).flatten(0, 1)
         return generator(z, y.repeat_interleave(num_samples, 0))[0].unflatten(0, (len(y), num_samples))
 
     def _generator(self, prior: Prior, y: Tensor, state: State | None = None) -> Generator:

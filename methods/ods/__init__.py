@@ -36,7 +36,7 @@ from bench.core.types import Cap, Choice, LogUniform, Prior, Problem, Random, Se
 from bench.numerics.nets import MLP, step
 
 from . import surrogate, trajectory
-from .outsourced import FLOAT, Outsourced, Shared, decode_flat, flat_likelihood, guide_gradient
+from .outsourced import FLOAT, Outsourced, decode_flat, flat_likelihood, guide_gradient, path_noise
 from .sampler import Policy, Sampler, Student
 from .surrogate import Affine, no_map
 
@@ -133,31 +133,30 @@ class ODS:
         """The sampler's tensors, and its mean `log_z`, `elbo` and `ess` () on measurements simulated at the end."""
         if not self.amortised:
             return {}
-        shared = Shared(rng, 0)
-        z, x = self._prior_draws(prior, shared)
+        z, x = self._prior_draws(prior, rng)
         y = problem.simulate(x, rng)
         affine = no_map(z)
         if self._guided(problem):
             some = slice(0, NUM_HESSIANS)
             hessian = surrogate.mean_curvature(flat_likelihood(prior, problem), x[some].flatten(1), y[some])
             affine = surrogate.in_principal_axes(*surrogate.fit_affine(z, x.flatten(1)), hessian)
-        trained = self._build(prior, problem, affine, y.flatten(1).mean(0), y.flatten(1).std(0)).initialised(shared)
+        trained = self._build(prior, problem, affine, y.flatten(1).mean(0), y.flatten(1).std(0)).initialised(rng)
         u = trained.coordinates(z)
 
         def measurements(n: int) -> tuple[Tensor, Tensor]:
-            index = shared.randint(len(x), (n,))[0]
+            index = rng.randint(len(x), (n,))[0]
             return problem.simulate(x[index], rng), u[index]
 
-        self._fit(trained, measurements, [], shared)
+        self._fit(trained, measurements, [], rng)
         y = problem.simulate(x[:NUM_JUDGED], rng)
-        judged = trained.judge(y, shared.noise(len(y), self.batch, self.num_steps + 1, z.shape[1]))
+        judged = trained.judge(y, path_noise(rng, len(y), self.batch, self.num_steps + 1, z.shape[1]))
         return trained.state() | {name: value.mean() for name, value in judged._asdict().items()}
 
     def sample(
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: Mapping[str, Tensor]
     ) -> Tensor:
-        samplers = self.samplers(prior, problem, y, num_samples, rng, state)
-        xi = rng.randn((num_samples, self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
+        samplers = self.samplers(prior, problem, y, rng, state)
+        xi = rng.per_sample.randn((self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
         return torch.cat([trained.draw(y[rows], xi[rows]) for rows, trained in samplers])
 
     def diagnose(
@@ -167,41 +166,41 @@ class ODS:
 
         Z is the mean of exp(log_likelihood) under the prior.
         """
-        samplers = self.samplers(prior, problem, y, num_paths, rng, state)
+        samplers = self.samplers(prior, problem, y, rng, state)
         xi = rng.randn((num_paths, self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
         judged = [trained.judge(y[rows], xi[rows]) for rows, trained in samplers]
         return trajectory.Quality(*(torch.cat(values) for values in zip(*judged, strict=True)))
 
     def samplers(
-        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, rng: Random, state: Mapping[str, Tensor]
+        self, prior: Prior, problem: Problem, y: Tensor, rng: Random, state: Mapping[str, Tensor]
     ) -> list[tuple[slice, Outsourced]]:
         """Which measurements are served by which sampler: all by that of the state, or each by its own."""
         if self.amortised:
             affine = Affine(*(state[f"affine.{name}"].to(y) for name in Affine._fields))
             trained = self._build(prior, problem, affine, state["y.mean"].to(y), state["y.std"].to(y))
             return [(slice(None), trained.loaded(state))]
-        shared = [Shared(rng.only(i), num_samples) for i in range(len(y))]
-        return [(slice(i, i + 1), self._train_one(prior, problem, y[i : i + 1], s)) for i, s in enumerate(shared)]
+        rows = [slice(i, i + 1) for i in range(len(y))]
+        return [(row, self._train_one(prior, problem, y[row], rng.only(i))) for i, row in enumerate(rows)]
 
     @torch.no_grad()
-    def _train_one(self, prior: Prior, problem: Problem, y: Tensor, shared: Shared) -> Outsourced:
-        z, x = self._prior_draws(prior, shared)
+    def _train_one(self, prior: Prior, problem: Problem, y: Tensor, rng: Random) -> Outsourced:
+        z, x = self._prior_draws(prior, rng)
         affine, log_likelihood, x = no_map(z), flat_likelihood(prior, problem), x.flatten(1)
         if self._guided(problem):
             betas = torch.linspace(math.log(ADAPT_FROM), -math.log(ADAPT_FROM), self.num_adapt).clamp_max(0).exp()
-            xi = shared.randn((self.num_adapt, self.num_adapt_draws, z.shape[1]))[0]
+            xi = rng.randn((self.num_adapt, self.num_adapt_draws, z.shape[1]))[0]
             shift, matrix = surrogate.fit_affine(z, x)
             to_x = partial(decode_flat, prior)
             affine, z, x = surrogate.adapted_fit(to_x, log_likelihood, shift, matrix, y, betas.to(z), xi)
-        trained = self._build(prior, problem, affine, y.new_zeros(0), y.new_zeros(0)).initialised(shared)
+        trained = self._build(prior, problem, affine, y.new_zeros(0), y.new_zeros(0)).initialised(rng)
         reward = log_likelihood(x, y.expand(len(x), *y.shape[1:])).to(FLOAT)
         seen = zip(trained.coordinates(z).split(self.group_size), reward.split(self.group_size), strict=True)
         start = [(y[0], u, r) for u, r in seen if len(r) == self.group_size]
-        self._fit(trained, lambda n: (y.expand(n, *y.shape[1:]), None), start, shared)
+        self._fit(trained, lambda n: (y.expand(n, *y.shape[1:]), None), start, rng)
         return trained
 
     @torch.enable_grad()
-    def _fit(self, trained: Outsourced, measurements: Measurements, start: list[Group], shared: Shared) -> None:
+    def _fit(self, trained: Outsourced, measurements: Measurements, start: list[Group], rng: Random) -> None:
         """Algorithm 1, in place. `start` is what the buffer holds at first."""
         sampler, buffer = trained.sampler, deque(start, maxlen=max(1, self.num_buffered // self.group_size))
         parameters = [*sampler.policy.parameters(), *(trained.log_z.parameters() if trained.log_z else [])]
@@ -210,13 +209,13 @@ class ODS:
             progress = k / self.num_iterations
             beta = self.beta_start ** (1 - progress / self.anneal) if progress < self.anneal else 1.0
             if k % (self.replays + 1) == 0:
-                y, path, pulls = self._on_policy(trained, measurements, beta, shared)
+                y, path, pulls = self._on_policy(trained, measurements, beta, rng)
                 reward = trained.reward(path[:, -1], y.repeat_interleave(self.group_size, 0)).view(len(y), -1)
                 buffer.extend(zip(y, path[:, -1].unflatten(0, reward.shape), reward, strict=True))
             else:
-                chosen = [buffer[j] for j in shared.randint(len(buffer), (self.num_groups,))[0].tolist()]
+                chosen = [buffer[j] for j in rng.randint(len(buffer), (self.num_groups,))[0].tolist()]
                 y, ends, reward = (torch.stack(part) for part in zip(*chosen, strict=True))
-                xi = shared.noise(self.batch, self.num_steps, ends.shape[2])
+                xi = path_noise(rng, self.batch, self.num_steps, ends.shape[2])
                 path = trajectory.noise_backwards(ends.flatten(0, 1), sampler.schedule, xi)
                 pulls = sampler.pulls(path, y.repeat_interleave(self.group_size, 0), beta)
             features = trained.features(y)
@@ -224,18 +223,18 @@ class ODS:
             loss = self._loss(trained, log_ratio.view_as(reward), beta * reward, features, first=k == 0)
             step(optimiser, loss, self.learning_rate, progress, self.max_gradient)
         if trained.student is not None:
-            self._distil(trained, measurements, shared)
+            self._distil(trained, measurements, rng)
 
     def _on_policy(
-        self, trained: Outsourced, measurements: Measurements, beta: float, shared: Shared
+        self, trained: Outsourced, measurements: Measurements, beta: float, rng: Random
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Measurements (k, *y), and paths and pulls of each; the first path is noised back from the u that made y."""
         sampler, (y, u) = trained.sampler, measurements(self.num_groups)
         dim, rows = len(sampler.curvature), y.repeat_interleave(self.group_size, 0)
-        xi = shared.noise(self.batch, self.num_steps + 1, dim)
+        xi = path_noise(rng, self.batch, self.num_steps + 1, dim)
         path, pulls = sampler.rollout(rows, trained.features(rows), xi, beta)
         if u is not None:
-            known = trajectory.noise_backwards(u, sampler.schedule, shared.noise(len(y), self.num_steps, dim))
+            known = trajectory.noise_backwards(u, sampler.schedule, path_noise(rng, len(y), self.num_steps, dim))
             path[:: self.group_size], pulls[:: self.group_size] = known, sampler.pulls(known, y, beta)
         return y, path, pulls
 
@@ -250,12 +249,12 @@ class ODS:
             error = trajectory.balance(log_ratio, reward, log_z)
         return trajectory.huber(error, self.huber).mean()
 
-    def _distil(self, trained: Outsourced, measurements: Measurements, shared: Shared) -> None:
+    def _distil(self, trained: Outsourced, measurements: Measurements, rng: Random) -> None:
         """Appendix C.1: regression on where the sampler's deterministic flow takes z_0."""
         optimiser = torch.optim.Adam(trained.student.parameters())
         for k in range(self.distil_steps):
             y = measurements(self.batch)[0]
-            z, features = shared.noise(self.batch, len(trained.sampler.curvature)), trained.features(y)
+            z, features = path_noise(rng, self.batch, len(trained.sampler.curvature)), trained.features(y)
             error = trained.student(z, y, features, trained.sampler) - trained.sampler.flow(z, y, features)
             loss = (error.square() * (1 + trained.sampler.curvature)).mean()
             step(optimiser, loss, self.learning_rate, k / self.distil_steps, self.max_gradient)
@@ -279,7 +278,7 @@ class ODS:
     def _guided(self, problem: Problem) -> bool:
         return self.drift == "langevin" and Cap.GRAD in problem.caps
 
-    def _prior_draws(self, prior: Prior, shared: Shared) -> tuple[Tensor, Tensor]:
+    def _prior_draws(self, prior: Prior, rng: Random) -> tuple[Tensor, Tensor]:
         """z (num_fit, d) and f(z) (num_fit, *x)."""
-        z = shared.randn((self.num_fit, math.prod(prior.latent_shape)))[0]
+        z = rng.randn((self.num_fit, math.prod(prior.latent_shape)))[0]
         return z, decode_flat(prior, z).unflatten(1, prior.shape)

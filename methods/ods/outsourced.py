@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -97,39 +97,9 @@ class Outsourced:
         return quality(log_ratio.unflatten(0, noise.shape[:2]), self.reward(path[:, -1], rows).view(noise.shape[:2]))
 
 
-class Shared:
-    """Draws that belong to a measurement, whatever their shape: an rng of one stream gives a sample's own stream to
-    draws with as many rows as there are samples, which would make training depend on that number."""
-
-    def __init__(self, rng: Random, num_samples: int) -> None:
-        self.rng, self.num_samples = rng, num_samples
-
-    def __len__(self) -> int:
-        return len(self.rng)
-
-    def randn(self, shape: tuple[int, ...]) -> Tensor:
-        return self.rng.randn(self._safe(shape)).view(len(self), *shape)
-
-    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
-        return (self.randn(shape) for _ in range(num_steps))
-
-    def rand(self, shape: tuple[int, ...]) -> Tensor:
-        return self.rng.rand(self._safe(shape)).view(len(self), *shape)
-
-    def randint(self, high: int, shape: tuple[int, ...]) -> Tensor:
-        return self.rng.randint(high, self._safe(shape)).view(len(self), *shape)
-
-    def noise(self, *shape: int) -> Tensor:
-        """Standard normal numbers of one stream for paths, of that very shape."""
-        return self.randn(shape)[0].to(FLOAT)
-
-    def only(self, i: int) -> Shared:
-        return Shared(self.rng.only(i), self.num_samples)
-
-    def _safe(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """A shape with as many numbers, in the same order, whose first length is not `num_samples`."""
-        size = torch.Size(shape).numel()
-        return (1, size) if size == self.num_samples else (size,)
+def path_noise(rng: Random, *shape: int) -> Tensor:
+    """Draw standard normal numbers of that very shape from an rng of one stream, in the dtype of paths."""
+    return rng.randn(shape)[0].to(FLOAT)
 
 
 def decode_flat(prior: Prior, z: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Good:
 
     def sample(self, prior, problem, y, num_samples, *, rng):
         rows = y.repeat_interleave(num_samples, 0)
-        x = prior.denoise(rng.randn((num_samples, *prior.shape)).flatten(0, 1), torch.tensor(1.0))
+        x = prior.denoise(rng.per_sample.randn(prior.shape).flatten(0, 1), torch.tensor(1.0))
         for _ in range(9):
             x = x + self.rate * problem.operator.adjoint(problem.residual(x, rows), rows)
         return x.unflatten(0, (len(y), num_samples))
@@ -106,7 +106,7 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         "differ by",
     ),
     "one seed for all": (
-        "rng.randn((num_samples, *prior.shape))",
+        "rng.per_sample.randn(prior.shape)",
         "torch.stack([torch.randn(1, 4, 4, generator=torch.Generator().manual_seed(k)) for k in rng.samples])"
         ".double().repeat(len(y), 1, 1, 1, 1)",
         ["another seed, other samples"],

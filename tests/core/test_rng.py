@@ -23,16 +23,32 @@ def test_rows_depend_on_their_measurement_alone(draw, shape):
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-@pytest.mark.parametrize("rest", [(), (4,), (1, 3, 2)])
-def test_samples_come_out_the_same_in_any_chunks(draw, rest):
+@pytest.mark.parametrize("shape", [(), (4,), (1, 3, 2), (6,), (6, 2)])
+def test_samples_come_out_the_same_in_any_chunks(draw, shape):
     def two_draws(samples):
         rng = Rng(AXES, (7, 3), samples)
-        return [draw(rng, (len(samples), *rest)) for _ in range(2)]
+        return [draw(rng.per_sample, shape) for _ in range(2)]
 
     whole = two_draws(range(6))
+    assert whole[0].shape == (2, 6, *shape)
     for chunk in (range(0, 2), range(2, 5), range(5, 6)):
         for part, of in zip(two_draws(chunk), whole, strict=True):
             assert torch.equal(part, of[:, chunk.start : chunk.stop])
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (6, 2), (1, 4, 4)])
+def test_no_shape_chooses_the_stream(draw, shape):
+    """Also where the leading length is that of one channel, or as many chains as there are samples."""
+    alone = draw(Rng(AXES, (7, 3)), shape)
+    for num_samples in (1, 3, 6):
+        assert torch.equal(draw(Rng(AXES, (7, 3), range(num_samples)), shape), alone)
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_a_flat_draw_has_the_numbers_of_a_shaped_one(draw):
+    shaped, flat = draw(Rng(AXES, (7, 3)), (2, 3, 4)), draw(Rng(AXES, (7, 3)), (24,))
+    assert torch.equal(shaped.flatten(1), flat)
 
 
 @pytest.mark.parametrize("samples", [range(0), range(2, 6)])
@@ -41,27 +57,44 @@ def test_samples_come_out_the_same_in_any_chunks(draw, rest):
 def test_steps_are_the_draws_one_after_another(samples, shape, at_once, monkeypatch):
     monkeypatch.setattr("bench.core.rng.AT_ONCE", at_once)
     together, apart = Rng(AXES, (7, 3), samples), Rng(AXES, (7, 3), samples)
-    steps = list(together.steps(4, shape))
-    assert len(steps) == 4
-    for step in steps:
-        assert torch.equal(step, apart.randn(shape))
-    assert torch.equal(together.rand((4,)), apart.rand((4,)))
+    pairs = [(together, apart)] + ([(together.per_sample, apart.per_sample)] if samples else [])
+    for in_steps, one_by_one in pairs:
+        steps = list(in_steps.steps(4, shape))
+        assert len(steps) == 4
+        for step in steps:
+            assert torch.equal(step, one_by_one.randn(shape))
+        assert torch.equal(in_steps.rand((4,)), one_by_one.rand((4,)))
 
 
-def test_a_draw_that_is_not_per_sample_is_shared_by_all_chunks():
-    whole, chunk = Rng(AXES, (7, 3), range(6)), Rng(AXES, (7, 3), range(2, 5))
-    assert torch.equal(whole.randn((9, 2)), chunk.randn((9, 2)))
+def test_draws_of_the_samples_leave_the_stream_of_the_measurement_where_it_was():
+    both, alone = Rng(AXES, (7, 3), range(6)), Rng(AXES, (7, 3))
+    both.per_sample.randn((9, 2))
+    assert torch.equal(both.randn((9, 2)), alone.randn((9, 2)))
+
+
+def test_the_samples_streams_in_one_row_are_an_rng():
+    rng, flat = Rng(AXES, (7, 3), range(2, 5)), Rng(AXES, (7, 3), range(2, 5)).per_sample.flat
+    assert len(rng.per_sample) == 3 and len(flat) == 6
+    assert torch.equal(flat.randn((1, 4)).view(2, 3, 1, 4), rng.per_sample.randn((1, 4)))
+    assert torch.equal(flat.randn((1,)).view(2, 3, 1), rng.per_sample.randn((1,)))  # both have advanced
+
+
+def test_without_samples_there_is_nothing_to_draw_per_sample():
+    with pytest.raises(ValueError, match=r"no posterior samples; make it as Rng\(..., samples=range\(s\)\)"):
+        Rng(AXES, (7,)).per_sample.randn((2,))
 
 
 @pytest.mark.parametrize("samples", [range(0), range(2, 5)])
-def test_only_advances_the_same_stream(samples):
+def test_only_advances_the_same_streams(samples):
     together, apart = Rng(AXES, (7, 3, 11), samples), Rng(AXES, (7, 3, 11), samples)
     for shape in [(3, 2), (4,), ()]:
         whole = together.randn(shape)
+        each = together.per_sample.randn(shape) if samples else None
         for i in (2, 0, 1):
             alone = apart.only(i)
             assert len(alone) == 1 and alone.ids == (apart.ids[i],)
             assert torch.equal(alone.randn(shape), whole[i : i + 1])
+            assert each is None or torch.equal(alone.per_sample.randn(shape), each[i : i + 1])
 
 
 def test_different_names_give_different_streams():
@@ -70,11 +103,11 @@ def test_different_names_give_different_streams():
         Rng(AXES, (8,)),
         Rng((*AXES[:-1], 1), (7,)),
         Rng(("reference", *AXES[1:]), (7,)),
-        Rng(AXES, (7,), range(0, 4)),
-        Rng(AXES, (7,), range(4, 8)),
+        Rng(AXES, (7,), range(0, 4)).per_sample.flat,
+        Rng(AXES, (7,), range(4, 8)).per_sample.flat,
     ]
-    draws = torch.cat([rng.randn((4,)) for rng in rngs])
-    # 24 different normal numbers in 53 bits: an accidental tie has probability 1e-13
+    draws = torch.cat([rng.randn((4,)).flatten() for rng in rngs])
+    # 48 different normal numbers in 53 bits: an accidental tie has probability 1e-13
     assert draws.unique().numel() == draws.numel()
     assert stream("noise", 1).random() == stream("noise", 1).random() != stream("noise", 2).random()
 
@@ -82,6 +115,7 @@ def test_different_names_give_different_streams():
 def test_consecutive_draws_differ():
     rng = Rng(AXES, (7,), range(3))
     assert rng.randn((3, 2)).ne(rng.randn((3, 2))).all()
+    assert rng.per_sample.randn((2,)).ne(rng.per_sample.randn((2,))).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -95,8 +129,8 @@ def test_moments_and_ranges():
     # 20 measurements of 50 samples with 100 draws each: 1000 streams. A mean of n draws is off by more than
     # 5 standard errors once in 2 million times.
     n = 100_000
-    rng = Rng(("moments",), range(20), range(50))
-    normal, uniform, integers = rng.randn((50, 100)), rng.rand((50, 100)), rng.randint(6, (50, 100))
+    rng = Rng(("moments",), range(20), range(50)).per_sample
+    normal, uniform, integers = rng.randn((100,)), rng.rand((100,)), rng.randint(6, (100,))
     assert normal.mean().abs() < 5 / n**0.5
     assert (normal.square().mean() - 1).abs() < 5 * (2 / n) ** 0.5  # Var z^2 = 2
     assert (normal.pow(4).mean() - 3).abs() < 5 * (96 / n) ** 0.5  # Var z^4 = 105 - 9
@@ -115,4 +149,4 @@ def test_the_streams_of_published_numbers_have_not_moved():
     # numpy may one day draw normal numbers in another way (its NEP 19): all results move then, and here it shows
     assert stream("noise", "gmm-denoise", 17).integers(1 << 32, size=2).tolist() == [1639070064, 3864399300]
     assert Rng(("a",), (1,)).randn((2,))[0].tolist() == [0.2426244066194128, -1.2276717542807014]
-    assert Rng(("a",), (1,), range(2, 4)).rand((2,))[0].tolist() == [0.08883640128500403, 0.09201950720096608]
+    assert Rng(("a",), (1,), range(2, 4)).per_sample.rand(())[0].tolist() == [0.08883640128500403, 0.09201950720096608]

@@ -73,7 +73,7 @@ def test_trajectory_is_that_of_algorithm_1(num_steps, zeta):
     ours = torch.stack([*(call.inputs[0].view(m, s, D) for call in calls), samples.view(m, s, D)])
 
     rng = Rng(AXES, range(m), range(s))
-    noise = torch.stack([rng.randn((s, *SHAPE)).flatten(2) for _ in range(num_steps + 1)]).numpy()
+    noise = torch.stack([rng.per_sample.randn(SHAPE).flatten(2) for _ in range(num_steps + 1)]).numpy()
     pixels = torch.eye(D, dtype=y.dtype).view(D, *SHAPE)
     matrix = problem.operator(pixels, y[:1].expand(D, -1, -1, -1)).flatten(1).T.numpy()  # the mask is the same for all
     abar = np.cumprod(1 - np.linspace(0.1, 20, num_steps) / num_steps)

@@ -18,7 +18,6 @@ from bench.core.types import Cap
 from bench.numerics.nets import MLP, flatten_state, initialise, load_state
 from bench.runtime.metering import counted
 from methods.ods import ODS, trajectory
-from methods.ods.outsourced import Shared
 from methods.ods.sampler import Policy, Sampler
 from methods.ods.trajectory import Kernel
 
@@ -259,7 +258,7 @@ def test_without_gradients_all_modes_are_found_with_their_weights():
         amortised=False, num_steps=12, last=0.05, num_iterations=400, group_size=16, learning_rate=1e-2, replays=1,
         num_fit=1024, beta_start=0.05, width=128,
     )  # fmt: skip
-    trained = method._train_one(problem.prior, problem, y, Shared(rng_of("train"), 0))  # once for both questions
+    trained = method._train_one(problem.prior, problem, y, rng_of("train"))  # once for both questions
     noise = rng_of("draw").randn((1000, 13, 2)).float()
     x = trained.draw(y, noise[:, :n])[0]
     shares = torch.bincount(mode_of(x), minlength=8) / n

@@ -7,13 +7,14 @@ import hashlib
 
 import pytest
 import torch
+from bench.metrics.networks import perceptual_id
 
 from bench.core import weights
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
 from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.weights import WEIGHTS, path_of
-from bench.datasets import load
+from bench.datasets.digits import Digits
 from bench.metrics._embeddings import (
     classifier_embedding,
     embedded,
@@ -142,7 +143,7 @@ def test_a_file_of_something_else_is_refused_by_name(placed):
 
 @pytest.fixture(scope="module")
 def classifier():
-    data = load("digits", {})
+    data = Digits().load()
     short = dataclasses.replace(definition_of("digits-cnn-v1"), num_steps=150)
     rng = Rng(("test", "percept"), (0,), dtype=torch.float32)
     return trained(short, data["train"], data["train_label"], rng), data

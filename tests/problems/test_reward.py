@@ -16,14 +16,14 @@ from bench.core.artefacts import ArtefactError, read_header, read_json, read_ten
 from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap
-from bench.datasets import load
+from bench.datasets.digits import Digits
 from bench.metrics.reward import RewardQuality
 from bench.numerics.frechet import BLOCK, frechet_distance, frechet_in_blocks, moments
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems.classifier import DEFINITIONS, classifier_path, load_classifier, tensors_of, trained, untrained
-from bench.problems.measurements import problem_of, read_observations
-from bench.problems.posteriors import exact_posterior
+from bench.problems.measurements import problem_of, read_measurements
+from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, check_reward, one_hot
 from bench.stages import classifier as teach
 from bench.stages import data as prepare
@@ -63,7 +63,7 @@ def reward(beta=4.0, differentiable=True):
 def root(tmp_path_factory):
     """A suite's folder with the digits, their classifier and the prior of atoms."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
+    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     write_json(root / "classifier.json", {"root": str(root), "classifier": NAME})
     prepare.main(str(root / "data.json"))
     teach.main(str(root / "classifier.json"))
@@ -161,7 +161,7 @@ def test_each_measurement_simulates_from_its_own_stream():
 def test_the_posterior_over_atoms_is_the_tempered_class_probability():
     problem, atoms = reward(beta=2.0), images(30, "atoms")
     y = one_hot(torch.tensor([3, 7]), K).double()
-    weights = exact_posterior(Atoms(atoms), problem).weights(y)
+    weights = posterior_of(Atoms(atoms), problem).weights(y)
     expected = problem.classifier.log_probs(atoms).exp()[:, [3, 7]].square()
     torch.testing.assert_close(weights.T, expected / expected.sum(0), rtol=1e-6, atol=0)
 
@@ -177,7 +177,7 @@ def test_the_particle_reference_agrees_with_importance_sampling():
     weights = (problem.beta * log_reward).softmax(0)
     expected = weights @ log_reward
     ess = 1 / weights.square().sum()
-    posterior = dataclasses.replace(exact_posterior(prior, problem), num_particles=512)
+    posterior = dataclasses.replace(posterior_of(prior, problem), num_particles=512)
     drawn = posterior.sample(y, 256, rng("smc"))[0]
     found = problem.log_reward(drawn, y.expand(len(drawn), -1, -1, -1))
     # 256 draws, correlated by resampling: as good as 100 independent ones
@@ -230,7 +230,7 @@ def test_impossible_rewards_are_refused_in_words(parameters, shape, words):
 
 
 def test_same_seed_same_bits():
-    data, before = load("digits", {}), torch.get_rng_state()
+    data, before = Digits().load(), torch.get_rng_state()
 
     def weights(seed):
         return trained(SHORT, data["train"], data["train_label"], rng(seed, dtype=torch.float32)).weights
@@ -326,14 +326,14 @@ def test_metrics_of_a_reward(root):
 
 def test_measurements_are_one_image_of_each_class_then_another(root):
     folder = observed(root)
-    observations, data = read_observations(folder / "observations.safetensors"), load("digits", {})
+    observations, data = read_measurements(folder / "observations.safetensors"), Digits().load()
     classes = observations.y.flatten(1).argmax(1)
     assert classes.tolist() == [*range(K), 0, 1] and len(set(observations.image_id.tolist())) == 12
     label = dict(zip(data["test_id"].tolist(), data["test_label"].tolist(), strict=True))
     image = dict(zip(data["test_id"].tolist(), data["test"], strict=True))
     for i, image_id in enumerate(observations.image_id.tolist()):
         assert label[image_id] == classes[i] and image[image_id].equal(observations.x_true[i].float())
-    bank, header = read_tensors(folder / "bank.safetensors")
+    bank, header = read_tensors(folder / "all_measurements.safetensors")
     assert bank["is_test"].tolist() == [True] * 300 + [False] * 200
     assert set(bank["image_id"][:300].tolist()) == set(data["test_id"].tolist())
     assert bank["y"].flatten(1).argmax(1)[300:].equal(data["validation_label"]) and "noise" not in header
@@ -367,7 +367,7 @@ def test_mistakes_in_the_task_are_told(root):
 def test_labels_are_those_of_scikit_learn():
     from sklearn.datasets import load_digits
 
-    data, target = load("digits", {}), load_digits().target
+    data, target = Digits().load(), load_digits().target
     for part in ("train", "validation", "test"):
         assert data[f"{part}_label"].tolist() == target[data[f"{part}_id"]].tolist()
     assert math.isclose(data["train_label"].double().mean().item(), 4.5, abs_tol=0.3)

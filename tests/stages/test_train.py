@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, read_json, read_tensors, write_json, write_tensors
 from bench.priors import load_prior, prior_path
-from bench.priors.fit import fit_gmm
+from bench.priors._gmm_fit import fit_gmm
 from bench.stages import data as prepare
 from bench.stages import observe, sample, train
 
@@ -38,7 +38,7 @@ class Pays:
         return {"shift": (x - y).mean(0), "count": torch.tensor(len(x)), "caps": caps}
 
     def sample(self, prior, problem, y, num_samples, *, rng, state):
-        return y[:, None] + state["shift"] + 0.1 * rng.randn((num_samples, *prior.shape))
+        return y[:, None] + state["shift"] + 0.1 * rng.per_sample.randn(prior.shape)
 """
 RETURN = 'return {"shift": (x - y).mean(0), "count": torch.tensor(len(x)), "caps": caps}'
 SINS = {  # what is replaced, by what, and the status and reason that follow
@@ -57,7 +57,7 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
 def root(tmp_path_factory) -> Path:
     """A suite's folder up to the measurements of one task."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
+    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     prepare.main(str(root / "specs/data.json"))
     mixture = fit_gmm(
         read_tensors(root / "data/digits.safetensors")[0]["train"],
