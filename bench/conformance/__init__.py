@@ -1,57 +1,62 @@
-"""The checks that every method passes, ours and a user's alike: `check(path)`, or `python -m bench.conformance path`.
+"""Check a method, ours or a user's: `check(path)`, or `python -m bench.conformance path`.
 
-The checks of the module are in `module.py`, those of its samples in `samples.py`. A method that fails one is
-refused in words and never stops the suite.
+The checks of the module are in `module.py`, those of its samples in `samples.py`. A failed check says in one line what
+was expected and what to do; it never stops the suite.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.conformance.case import Case, Check, NotApplicable, Refused
 from bench.conformance.module import MODULE_CHECKS
 from bench.conformance.samples import SAMPLE_CHECKS
-from bench.conformance.trial import in_words
+from bench.conformance.trial import describe
 from bench.core.registry import find, names
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One check of one method: `status` is ok, FAIL or skip."""
+class CheckResult:
+    """One check of one method: `status` is ok, FAIL or skip; `message` says why."""
 
     title: str
     status: str
-    words: str = ""
+    message: str = ""
 
     def __str__(self) -> str:
-        return f"{self.status:4} {self.title}" + (f": {self.words}" if self.words else "")
+        return f"{self.status:4} {self.title}" + (f": {self.message}" if self.message else "")
 
 
-def check(path: str | Path) -> list[Outcome]:
-    """Every check on the method in a file, in order. After a check on which the others rest fails, they are skipped."""
-    case, outcomes, broken = Case(Path(path).resolve()), [], ""
+def check(path: str | Path, settings: Mapping[str, object] | None = None) -> list[CheckResult]:
+    """Run every check, in order, on the method in a file; settings: hyperparameters that differ from its defaults.
+
+    After a failed check on which the others rest, they are skipped.
+    """
+    case, results, broken = Case(Path(path).resolve(), settings or {}), [], ""
     for test in MODULE_CHECKS + SAMPLE_CHECKS:
         if broken:
-            outcomes.append(Outcome(test.title, "skip", f"not checked before `{broken}` passes"))
+            results.append(CheckResult(test.title, "skip", f"not checked before `{broken}` passes"))
             continue
-        outcomes.append(Outcome(test.title, *_run(test, case)))
-        if outcomes[-1].status == "FAIL" and test.gate:
+        results.append(CheckResult(test.title, *_run(test, case)))
+        if results[-1].status == "FAIL" and test.gate:
             broken = test.title
-    return outcomes
+    return results
 
 
 def _run(test: Check, case: Case) -> tuple[str, str]:
+    """Return status and message of one check."""
     try:
         return "ok", test.run(case)
-    except Refused as words:
-        return "FAIL", str(words)
-    except NotApplicable as words:
-        return "skip", str(words)
+    except Refused as refusal:
+        return "FAIL", str(refusal)
+    except NotApplicable as reason:
+        return "skip", str(reason)
     except Exception as error:  # a surprise in a check is the method's failure, not the suite's
-        return "FAIL", in_words(error, case.path)
+        return "FAIL", describe(error, case.path)
 
 
 def method_paths() -> list[Path]:
-    """The modules in methods/, one per method."""
-    return [find("method", name) for name in names("method")]
+    """Return the files of all methods, a package's `__init__.py`."""
+    return [path for name in names("method") if (path := find("method", name))]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.core.artefacts import Json
-from bench.plan.config import module_of
 from bench.stats.columns import Column, task_columns
 from bench.stats.inference import mean_interval
 from bench.stats.results import Run, Suite, Task
@@ -42,8 +41,9 @@ class Evidence:
         object.__setattr__(self, "columns", {task.name: task_columns(task, self.suite) for task in self.suite.tasks})
 
     def tried(self, task: Task, module: str) -> list[str]:
-        """The methods of one module that ran on a task, also where they failed; the plain one first."""
-        found = [m for m in self.suite.methods if module_of(m) == module and any(self._tried(r) for r in runs(task, m))]
+        """The rows `module` and `module-...` that ran on a task, also where they failed; the plain one first."""
+        found = [m for m in self.suite.methods if f"{m}-".startswith(f"{module}-")]
+        found = [m for m in found if any(self._tried(run) for run in runs(task, m))]
         return sorted(found, key=lambda method: method != module)
 
     @staticmethod

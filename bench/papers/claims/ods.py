@@ -25,7 +25,7 @@ from bench.papers.claims.ledger import Claim
 from bench.report.tables import TOTAL
 from bench.stats.results import REFERENCE, Task
 
-AMORTISED, HMC, IN_DATA = "ods", "latent_hmc", "data_hmc"
+AMORTISED, HMC, IN_DATA = "ods", "hmc-latent", "hmc-data"
 MANY = (1, 10, 100, 1000)  # measurements
 UNSPENT = 0.5  # of the amortised sampler's total: HMC that spends less may not be called worse
 
@@ -42,12 +42,12 @@ def easier(evidence: Evidence, equal_rows: bool) -> Finding | str:
                 found[task.name] = log_ratio(*(evidence.values(task, m, DISTANCE) for m in (one, others[0])))
                 pairs.append((one, others[0]))
     how = "at equal network rows (within 25 %)" if equal_rows else "with equal settings"
-    return pooled(found, used(pairs)) if pairs else f"needs latent_hmc and data_hmc {how} on a prior with a density"
+    return pooled(found, used(pairs)) if pairs else f"needs hmc-latent and hmc-data {how} on a prior with a density"
 
 
 def _matches(task: Task, one: str, other: str, equal_rows: bool) -> bool:
     if not equal_rows:
-        return settings(task, one) == settings(task, other)
+        return settings(task, one) | {"space": ""} == settings(task, other) | {"space": ""}
     cost = rows(task, one), rows(task, other)
     return min(cost) > 0 and max(cost) <= ALIKE * min(cost)
 
@@ -75,12 +75,12 @@ def at_equal_cost(evidence: Evidence, num: int) -> Finding | str:
             pairs.append((method, chain, affordable[chain]))
     if not pairs:
         times = f": the cheapest takes {min(cheap):.3g} times as much" if cheap else ""
-        return f"needs a latent_hmc as cheap as ods in all for {num} measurements{times}" if cheap else _NO_PAIR
+        return f"needs a hmc-latent as cheap as ods in all for {num} measurements{times}" if cheap else _NO_PAIR
     shares = [share for *_, share in pairs]
     detail = f"{used([pair[:2] for pair in pairs])}, which spends {min(shares):.2g} to {max(shares):.2g} of the cost"
     result = pooled(found, detail)
     if isinstance(result, Finding) and min(shares) < UNSPENT and (result.low is None or result.low < 1):
-        lacks = f"needs a latent_hmc that spends what ods does for {num} measurements"
+        lacks = f"needs a hmc-latent that spends what ods does for {num} measurements"
         return f"{lacks}: the dearest spends {min(shares):.2g} of it"
     return result
 
@@ -110,8 +110,8 @@ def gap(evidence: Evidence) -> Finding | str:
     return pooled(found, used(pairs)) if pairs else "needs ods once amortised and once trained for each measurement"
 
 
-_NO_PAIR = "needs ods and latent_hmc on one task"
-_EASIER = f"{DISTANCE} of latent_hmc over that of data_hmc, geometric mean, paired by measurement"
+_NO_PAIR = "needs ods and hmc-latent on one task"
+_EASIER = f"{DISTANCE} of hmc-latent over that of hmc-data, geometric mean, paired by measurement"
 
 
 def _at_equal_cost(num: int) -> Claim:
@@ -119,8 +119,8 @@ def _at_equal_cost(num: int) -> Claim:
     return Claim(
         f"ods-equal-cost-{num}", "ods", "text, run times", "P",
         f"A sampler trained once does better than chains of HMC at the same total cost: for {many}",
-        f"For {many}, beside the dearest latent_hmc of no more network rows in all (within 25 %): ratio below 1",
-        f"{DISTANCE} of ods over that of latent_hmc, geometric mean, paired by measurement; rows forward and backward, "
+        f"For {many}, beside the dearest hmc-latent of no more network rows in all (within 25 %): ratio below 1",
+        f"{DISTANCE} of ods over that of hmc-latent, geometric mean, paired by measurement; rows forward and backward, "
         "training of ods included", 1.0, "below", partial(at_equal_cost, num=num),
     )  # fmt: skip
 
@@ -137,12 +137,12 @@ CLAIMS = (
     *map(_at_equal_cost, MANY),
     Claim("ods-break-even-rows", "ods", "text, run times", "P",
           "Training pays: chains of HMC take an hour and more for each target",
-          "From 100 measurements on ods has taken fewer network rows than latent_hmc: number at most 100",
+          "From 100 measurements on ods has taken fewer network rows than hmc-latent: number at most 100",
           "Rows of the training over rows saved per measurement, at the suite's number of samples, counted; "
           "the sampler's own network is not", 100.0, "below", partial(break_even, in_seconds=False)),
     Claim("ods-break-even-seconds", "ods", "text, run times", "P",
           "Training pays: chains of HMC take an hour and more for each target",
-          "From 100 measurements on ods has taken fewer seconds than latent_hmc: number at most 100",
+          "From 100 measurements on ods has taken fewer seconds than hmc-latent: number at most 100",
           "Seconds of the training over seconds saved per measurement, both of the jobs: a rough figure",
           100.0, "below", partial(break_even, in_seconds=True)),
     Claim("ods-unseen", "ods", "text", "P",
