@@ -2,6 +2,7 @@
 #   make all     install, then the default suite: results/default/report.html
 #   make smoke   install, then the small suite
 #   make test    install, then the tests
+#   make lint    install, then ruff, pyright and the import contracts
 #   make clean   remove what make made, results included (but not results/reference and results/published)
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 UV := uv==0.13.9
 
-.PHONY: all smoke test clean
+.PHONY: all smoke test lint clean
 
 all: $(INSTALLED)
 	$(RUN) snakemake --cores $(CORES) all
@@ -21,6 +22,12 @@ smoke: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(RUN) python -m pytest
+
+lint: $(INSTALLED)
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) lint-imports
+	$(RUN) pyright
 
 # uv installs in a minute what takes pip several; where uv does not work, pip does.
 # Byte code makes each later start of Snakemake four times as fast.
@@ -34,5 +41,5 @@ $(INSTALLED): requirements.lock
 	touch $@
 
 clean:
-	rm -rf $(VENV) .snakemake .pytest_cache
+	rm -rf $(VENV) .snakemake .pytest_cache .ruff_cache
 	rm -rf $(filter-out results/reference results/published,$(wildcard results/*))

@@ -237,6 +237,7 @@ rule evaluate:
         classifier=lambda w: suite.classifier(w.task),
         family=lambda w: suite.prior_sources_of_task(w.task),
         of_metrics=lambda w: suite.of_metrics(w.task),
+        metrics=lambda w: suite.metric_sources(w.task),
         sources=suite.sources("evaluate"),
     output:
         "<results>/tasks/{task}/metrics.csv",

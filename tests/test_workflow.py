@@ -251,7 +251,7 @@ def test_changing_settings_reruns_those_runs_only(folder):
 
 
 def test_asking_for_columns_by_networks_trains_what_they_need_and_evaluates_anew(folder):
-    write_suite(folder, SUITE + "metrics: {perceptual: [percept-digits-v1], sets: [digits-cnn-v1]}\n")
+    write_suite(folder, SUITE + "metrics: {perceptual: {networks: [percept-digits-v1]}, sets: {extractors: [digits-cnn-v1]}}\n")
     assert jobs(folder) == {"classifier": 1, **AFTER_A_RUN}
 
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Kind = Literal["dataset", "prior", "operator", "metric", "figure", "method"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -76,7 +78,8 @@ def load(kind: Kind, name: str) -> type:
     """Return the class that a plug-in's file names in `__all__`; ValueError, one line, when it names none or several."""
     file = find(kind, name)
     if file is None:
-        raise ValueError(f"no {kind} {name}: there is no {name}.py in {' or '.join(map(str, folders(kind)))}")
+        where = " or ".join(map(str, folders(kind)))
+        raise ValueError(f"no {kind} {name} in {where}; expected one of {', '.join(names(kind))}")
     module = import_file(file, f"{PACKAGES[kind]}.{name_of(file)}")
     exported = getattr(module, "__all__", None)
     single = isinstance(exported, (list, tuple)) and len(exported) == 1
@@ -85,6 +88,17 @@ def load(kind: Kind, name: str) -> type:
         where = f"{PACKAGES[kind].rpartition('.')[2]}/{file.name}"
         raise ValueError(f"__all__ is {exported} in {where}; expected exactly one name, that of its class")
     return cls
+
+
+def build(kind: Kind, name: str, parameters: Mapping[str, object]) -> Any:
+    """Return the plug-in with these parameters; ValueError, one line, for an unknown one or an impossible value."""
+    cls = load(kind, name)
+    try:
+        inspect.signature(cls).bind(**parameters)
+    except TypeError as error:
+        fields = ", ".join(inspect.signature(cls).parameters) or "none"
+        raise ValueError(f"parameters of {kind} {name}: {error}; it has {fields}") from None
+    return cls(**parameters)
 
 
 def import_file(file: Path, name: str):

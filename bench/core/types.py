@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -103,13 +103,49 @@ class Prior(Protocol):
     def log_prob(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n,), in nats
 
 
+@runtime_checkable
+class FiniteSet(Protocol):
+    """A prior that is uniform on `atoms` (N, *x): posteriors are sums over them."""
+
+    atoms: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+@runtime_checkable
+class Mixture(Protocol):
+    """A Gaussian mixture prior: weights (K,), means (K, *x), covariances (K, D, D) in data units."""
+
+    weights: Tensor
+    means: Tensor
+    covariances: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
+    def log_joint(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n, K): log w_k N(x; mu_k, C_k)
+    def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]: ...  # (n, *x) -> (n,), (n, *x)
+
+
+Shape = tuple[int, ...]
+
+
 class Operator(Protocol):
-    """Measurement operator A. `y` carries what differs between measurements (a mask); the others need none."""
+    """Measurement operator A, a frozen dataclass whose fields are its parameters; rows never influence each other.
+
+    `y` is a packed measurement (`bench.core.packed`): it carries what differs between measurements, a mask; operators
+    without one do not need it. What belongs to all measurements and is worth storing beside them, a kernel, may be
+    given by a method `stored() -> dict[str, Tensor]`.
+    """
 
     linear: ClassVar[bool]
+    masked: ClassVar[bool]
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...  # (n, *x), (n, *y) -> (n, *clean)
-    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor: ...  # -> (n, *x); if linear
+    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor: ...  # -> (n, *x), the exact transpose; if linear
+    def measured_shape(self, x_shape: Shape) -> Shape: ...  # of one A(x); ValueError where x cannot be measured
+    def draw_mask(self, uniform: Tensor) -> Tensor: ...  # (n, *x) in [0, 1) -> 1 where observed, else 0; if masked
 
 
 class Problem(Protocol):

@@ -15,8 +15,8 @@ from bench.core.artefacts import Json
 from bench.cost.common import Options, Say, cpu_seconds
 from bench.cost.subjects import DIGITS, inpainting, measurements, new_unet, untrained
 from bench.runtime.job import keep_memory
+from bench.runtime.memory import peak, reset_peak
 from bench.runtime.run_method import load_method, sample
-from bench.runtime.stopwatch import peak, reset_peak
 
 TIMES = (1, 2, 4, 8)
 ROWS_PER_CHUNK = 64

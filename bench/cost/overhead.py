@@ -11,6 +11,7 @@ from bench.core.artefacts import Json
 from bench.core.registry import names
 from bench.core.types import Cap, Method, Prior, Random, State, Trainable
 from bench.cost.common import Options, Say, at_most, in_range
+from bench.cost.comparisons import Overhead, compare_with_network
 from bench.cost.subjects import (
     LARGE,
     digits,
@@ -22,9 +23,8 @@ from bench.cost.subjects import (
     size_of,
     untrained,
 )
-from bench.priors.gmm import GMM
-from bench.problems.inverse_problem import Problem
-from bench.runtime.bare_calls import Overhead, overhead
+from bench.priors._mixture import GMM
+from bench.problems.inverse_problem import InverseProblem
 from bench.runtime.run_method import Unable, load_method, refuse_unmet, train, trainable
 
 GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
@@ -55,7 +55,7 @@ def on_mixture(prior: GMM, repeats: int, say: Say) -> Json:
     m, s = GMM_ROWS
     problem = inpainting(prior.shape)
     method = load_method("dps", {"num_steps": 50})
-    result = overhead(method, prior, problem, measurements(prior, problem, m), s, repeats)
+    result = compare_with_network(method, prior, problem, measurements(prior, problem, m), s, repeats)
     say(in_words("dps", f"gmm, {m * s} rows", result, MOST_ON_GMM))
     return content(result, m, s)
 
@@ -101,7 +101,7 @@ def one(
     problem = inpainting(prior.shape)
     try:
         method = ready(module, prior, problem, settings or {})
-        result = overhead(method, prior, problem, measurements(prior, problem, m), s, repeats)
+        result = compare_with_network(method, prior, problem, measurements(prior, problem, m), s, repeats)
         if not result.num_calls:
             raise NoCalls("asks the prior's network nothing while it samples")
     except Unable as words:
@@ -111,7 +111,7 @@ def one(
     return content(result, m, s)
 
 
-def ready(module: str, prior: Prior, problem: Problem, settings: Mapping[str, object]) -> Method:
+def ready(module: str, prior: Prior, problem: InverseProblem, settings: Mapping[str, object]) -> Method:
     """The method with short settings, trained where it trains; Unable where it cannot run here."""
     plain = load_method(module, {})
     short = SHORT.get(module, getattr(plain, "tiny", {}))
@@ -129,7 +129,7 @@ class Trained:
     method: Trainable
     state: State
 
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+    def sample(self, prior: Prior, problem: InverseProblem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         return self.method.sample(prior, problem, y, num_samples, rng=rng, state=self.state)
 
 

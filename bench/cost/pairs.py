@@ -11,8 +11,8 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.rng import Rng
 from bench.cost.common import Options, Say, at_least, at_most, in_range
-from bench.cost.pairwise import Pairs, compare_pairs
-from bench.metrics.perceptual import embedded, lpips_embedding, pairwise, untrained_lpips
+from bench.cost.comparisons import PairwiseDistances, compare_pairwise
+from bench.metrics._embeddings import embedded, lpips_embedding, pairwise, untrained_lpips
 
 M, S = 16, 64
 LEAST_SPEEDUP, MOST_DIFFERENCE = 20.0, 1e-5
@@ -26,12 +26,12 @@ def measure(options: Options, say: Say) -> Json:
     def mean_pairwise(x: Tensor) -> float:
         return pairwise(embedded(x, embed)).sum().item() / (len(x) * (len(x) - 1))
 
-    result = compare_pairs(samples.clamp(-1, 1), network, mean_pairwise, min(options.naive, M))
+    result = compare_pairwise(samples.clamp(-1, 1), network, mean_pairwise, min(options.naive, M))
     say(in_words(result))
     return {**asdict(result), "ratio": result.ratio, "side": options.side, "m": M, "s": S}
 
 
-def in_words(result: Pairs) -> str:
+def in_words(result: PairwiseDistances) -> str:
     return (
         f"Mean LPIPS (alex) between {S} samples, CPU-s per measurement: {in_range(result.cached)} from one pass per "
         f"sample ({result.num_measurements} measurements), {in_range(result.naive)} from a pass per pair "

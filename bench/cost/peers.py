@@ -25,8 +25,8 @@ from bench.core.compute import Compute
 from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.cost.common import Options, Say, at_most, cpu_seconds, in_range
+from bench.cost.comparisons import draw
 from bench.cost.subjects import DIGITS, inpainting, measurements, new_unet, untrained
-from bench.runtime.bare_calls import run
 from bench.runtime.devices import prepared
 from bench.runtime.job import keep_memory
 from methods.dps import DPS
@@ -179,7 +179,7 @@ def ours(case: Case, size: Size, compute: Compute = PLAIN) -> Sampler:
     prior = prepared(case.prior, compute)
     problem = inpainting(case.prior.shape)
     y = measurements(prior, problem, size.m)
-    return lambda: run(DPS(num_steps=STEPS), prior, problem, y, size.s)
+    return lambda: draw(DPS(num_steps=STEPS), prior, problem, y, size.s)
 
 
 class Called(nn.Module):

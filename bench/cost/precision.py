@@ -23,14 +23,15 @@ from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.text import markdown
 from bench.core.types import Cap, Prior
-from bench.metrics.distances import projected, sliced_wasserstein2
+from bench.numerics.distances import projected, sliced_wasserstein2
 from bench.priors import load_prior, prior_path
-from bench.problems.measurements import first, problem_of, read_observations
-from bench.problems.posteriors import exact_posterior
+from bench.problems.measurements import first, problem_of, read_measurements
+from bench.problems.posteriors import posterior_of
 from bench.runtime.devices import computing, networks_of, prepared
 from bench.runtime.job import run
+from bench.runtime.memory import synchronise
 from bench.runtime.run_method import load_method, refuse_unmet, sample
-from bench.runtime.stopwatch import machine, synchronise
+from bench.runtime.stopwatch import machine
 
 SIGMAS = (0.1, 1.0, 10.0)
 HEADS = ("run", "precision", "networks", "call: RMS", "call: largest", "samples: RMS", "samples: largest")
@@ -78,12 +79,12 @@ def drawn(spec: Json, compute: Compute, num_measurements: int) -> tuple[Tensor, 
     """Outputs of network calls, samples, their distances to the exact ones (m,), number of networks, seconds."""
     folder = Path(spec["root"]) / "tasks" / spec["task"]
     with computing(compute) as device:
-        everything = read_observations(folder / "observations.safetensors", compute.dtype, device)
+        everything = read_measurements(folder / "observations.safetensors", compute.dtype, device)
         observations = first(everything, num_measurements)
         file = prior_path(spec["root"], spec["prior"], spec["family"])
         prior = prepared(load_prior(file, compute.dtype, device), compute)
         plain = problem_of(everything.header, prior.shape, device=device)
-        posterior = exact_posterior(prior, plain)
+        posterior = posterior_of(prior, plain)
         problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None, device)
         method = load_method(spec["module"], spec["settings"])
         refuse_unmet(method, prior, problem)

@@ -9,20 +9,21 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from bench.core.registry import build
 from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.cost.common import Say, cpu_seconds
-from bench.datasets import load
 from bench.numerics.nets import initialise
-from bench.priors import load_prior, networks
-from bench.priors.consistency import Consistency
-from bench.priors.edm import Diffusion
-from bench.priors.fit import fit_gmm
-from bench.priors.gmm import GMM
-from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, scheduler_of
-from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser
+from bench.priors import _networks as networks
+from bench.priors import load_prior
+from bench.priors._consistency import Consistency
+from bench.priors._diffusion import Diffusion
+from bench.priors._gmm_fit import fit_gmm
+from bench.priors._mixture import GMM
+from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline, scheduler_of
+from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser
 from bench.problems import make_problem
-from bench.problems.inverse_problem import Problem
+from bench.problems.inverse_problem import InverseProblem
 
 LIMITS = {"sigma_min": 0.002, "sigma_max": 20.0, "sigma_data": 0.5}
 DIGITS = {"shape": (1, 8, 8), "channels": (16, 16), "layers_per_block": 0}  # the network of edm and consistency
@@ -59,15 +60,15 @@ def gmm(priors: Path, say: Say) -> GMM:
     if path.is_file():
         return load_prior(path)
     say(f"{path} is missing (the workflow makes it): a mixture of 20 components is fitted now.")
-    return fit_gmm(load("digits", {})["train"], num_components=20, shrinkage=30.0, floor=2e-3)
+    return fit_gmm(build("dataset", "digits", {}).load()["train"], num_components=20, shrinkage=30.0, floor=2e-3)
 
 
-def inpainting(shape: tuple[int, ...]) -> Problem:
+def inpainting(shape: tuple[int, ...]) -> InverseProblem:
     """The middle quarter of an image is not seen."""
     return make_problem("inpaint-box", {"box": shape[-1] // 2}, 0.1, shape)
 
 
-def measurements(prior: Prior, problem: Problem, m: int) -> Tensor:
+def measurements(prior: Prior, problem: InverseProblem, m: int) -> Tensor:
     """y (m, *y) of draws of the prior."""
     rng = Rng(("overhead", "y"), range(m))
     return problem.simulate(prior.sample(1, rng)[:, 0], rng)

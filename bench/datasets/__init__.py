@@ -1,28 +1,6 @@
-"""Data sets: real images that ship inside a package, a procedural family whose every member is known, and noise."""
+"""Data sets, one plug-in a file: real images that ship inside a package, a family that can be listed, and noise.
 
-from __future__ import annotations
-
-import inspect
-from collections.abc import Mapping
-from functools import partial
-
-from torch import Tensor
-
-from bench.datasets import digits, noise, shapes
-
-DATASETS = {"digits": digits.load, "shapes": shapes.load}
-DATASETS |= {f"noise{side}": partial(noise.load, side) for side in (16, 32, 64, 128, 256)}
-
-
-def load(dataset: str, parameters: Mapping[str, object]) -> dict[str, Tensor]:
-    """Tensors of a data set: `train`, `validation`, `test` (N, *x) float32 in [-1, 1] and `train_id`, ... (N,) int64.
-
-    `shapes` has `atoms` (N, *x) as well, the whole family. Raises ValueError for an unknown name or parameter.
-    """
-    if dataset not in DATASETS:
-        raise ValueError(f"dataset: expected one of {', '.join(DATASETS)}, got {dataset!r}")
-    try:
-        inspect.signature(DATASETS[dataset]).bind(**parameters)
-    except TypeError as error:
-        raise ValueError(f"parameters of dataset {dataset}: {error}") from None
-    return DATASETS[dataset](**parameters)
+A plug-in is a frozen dataclass with `side` (pixels along an image, a class variable or a field) and `load()`, which
+returns `train`, `validation`, `test` (N, *x) float32 in [-1, 1], and `train_id`, ... (N,) int64, all different. It may
+add `train_label`, ... (N,) int64, and `atoms` (N, *x), all images that there are.
+"""

@@ -1,21 +1,39 @@
-"""Images of nothing, smoothed noise: for suites that measure time and look at no picture."""
+"""`noise`: images of smoothed noise, for suites that measure time only."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from bench.core.rng import Rng
+from bench.core.values import is_count, require
+
+__all__ = ["Noise"]
 
 COUNTS = {"train": 2, "validation": 2, "test": 16}
 
 
-def load(side: int) -> dict[str, Tensor]:
-    """COUNTS images (3, side, side) in [-1, 1]: noise of a twentieth of the resolution, enlarged."""
-    coarse = max(2, side // 20)
-    noise = Rng(("noise", side), range(sum(COUNTS.values())), dtype=torch.float32).randn((3, coarse, coarse))
-    images = functional.interpolate(noise, (side, side), mode="bilinear").tanh()
-    parts = images.split(list(COUNTS.values()))
-    ids = torch.arange(len(images)).split(list(COUNTS.values()))
-    return dict(zip(COUNTS, parts, strict=True)) | {f"{name}_id": part for name, part in zip(COUNTS, ids, strict=True)}
+@dataclass(frozen=True)
+class Noise:
+    """COUNTS images (3, side, side): noise of a twentieth of the resolution, enlarged."""
+
+    side: int  # pixels along an image
+
+    tiny: ClassVar[Mapping[str, object]] = {"side": 16}  # for tests
+
+    def __post_init__(self) -> None:
+        require(is_count(self.side), f"noise: side must be a whole number of pixels, got {self.side!r}")
+
+    def load(self) -> dict[str, Tensor]:
+        """Return `train`, `validation`, `test` (N, 3, side, side) in [-1, 1], and their ids (N,)."""
+        coarse = max(2, self.side // 20)
+        noise = Rng(("noise", self.side), range(sum(COUNTS.values())), dtype=torch.float32).randn((3, coarse, coarse))
+        images = functional.interpolate(noise, (self.side, self.side), mode="bilinear").tanh()
+        parts = zip(COUNTS, images.split(list(COUNTS.values())), strict=True)
+        ids = zip(COUNTS, torch.arange(len(images)).split(list(COUNTS.values())), strict=True)
+        return dict(parts) | {f"{name}_id": part for name, part in ids}

@@ -1,4 +1,4 @@
-"""A procedural family that can be listed: 4 kinds x 4 brightnesses x 5 sizes x 11 x 11 positions = 9680 images.
+"""`shapes`: a procedural family that can be listed, 4 kinds x 4 brightnesses x 5 sizes x 11 x 11 positions = 9680 images.
 
 Lengths are in half sides of the image, so the same latents are drawn at any resolution. Every shape is symmetric about
 its centre and the centres are symmetric about the image's, so each image turned by 180 degrees is in the family too.
@@ -6,26 +6,43 @@ its centre and the centres are symmetric about the image's, so each image turned
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from bench.datasets.splits import split
+from bench.core.values import is_count, require
+from bench.datasets._splits import split
+
+__all__ = ["Shapes"]
 
 BRIGHTNESSES = (0.1, 0.4, 0.7, 1.0)
 RADII = (0.24, 0.30, 0.36, 0.42, 0.48)
 NUM_CENTRES, CENTRE_STEP = 11, 0.1
 
 
-def load(side: int = 16) -> dict[str, Tensor]:
-    """The split family and all of it as `atoms`, (N, 1, side, side) in [-1, 1]."""
-    if not isinstance(side, int) or side < 8:
-        raise ValueError(f"side: expected an integer of at least 8 pixels, got {side!r}")
-    atoms = draw(side)
-    return {"atoms": atoms, **split("shapes", atoms)}
+@dataclass(frozen=True)
+class Shapes:
+    """The family, (N, 1, side, side) in [-1, 1], at any resolution."""
+
+    side: int = 16  # pixels along an image, 8 or more
+
+    tiny: ClassVar[Mapping[str, object]] = {"side": 8}  # for tests
+
+    def __post_init__(self) -> None:
+        large = is_count(self.side) and self.side >= 8
+        require(large, f"shapes: side must be a whole number of at least 8 pixels, got {self.side!r}")
+
+    def load(self) -> dict[str, Tensor]:
+        """Return the split family, the images' ids, and all images as `atoms`, where an image's id is its index."""
+        atoms = render(self.side)
+        return {"atoms": atoms, **split("shapes", atoms)}
 
 
-def draw(side: int) -> Tensor:
-    """Every member of the family, (9680, 1, side, side) float32; order: kind, brightness, radius, row, column.
+def render(side: int) -> Tensor:
+    """Return every member of the family, (9680, 1, side, side) float32; order: kind, brightness, radius, row, column.
 
     A pixel's coverage falls from 1 to 0 over the one pixel around the edge; the background is -1.
     """
@@ -41,7 +58,7 @@ def draw(side: int) -> Tensor:
 
 
 def signed_distances(u: Tensor, v: Tensor, radius: Tensor) -> list[Tensor]:
-    """Distance to the edge, negative inside, of a disc, a square, a ring and a cross around the origin."""
+    """Return the distance to the edge, negative inside, of a disc, a square, a ring and a cross around the origin."""
     across, down, centre = u.abs(), v.abs(), torch.hypot(u, v)
     arm = radius / 3
     return [

@@ -1,84 +1,56 @@
-"""Ranks among the samples, exact at any number of samples and with ties: intervals of pixels, SBC and TARP.
+"""Ranks of x_true among the samples, over all measurements of a task: simulation-based calibration and TARP.
 
 Talts et al. 2018, https://arxiv.org/abs/1804.06788; Lemos et al. 2023, https://arxiv.org/abs/2302.03026.
 """
 
 from __future__ import annotations
 
-import torch
-from scipy.special import betaincinv
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from bench.core.rng import stream
-from bench.metrics.checks import BAND
-from bench.metrics.distances import RESOLUTION, distances
+from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._ranks import BAND, LEVELS, misfits, rank_interval, share_below, share_interval, to_points
 
-NUM_POINTS = 16
-Ranks = tuple[Tensor, Tensor]  # start and width of the interval on which a randomised rank is uniform, (m, D, e) each
+__all__ = ["Calibration"]
 
-
-def rank_interval(samples: Tensor, values: Tensor) -> Ranks:
-    """Start and width of the interval on which the randomised rank (PIT) of each value among s samples is uniform.
-
-    `(m, s, D)`, `(m, e, D)` -> two of `(m, D, e)`. With `below` samples under the value and `equal` ties the interval
-    is [below, below + equal + 1] / (s + 1). A value exchangeable with the samples has a uniform rank, ties or not.
-    """
-    ordered = _rounded(samples).sort(-1).values
-    values = _rounded(values)
-    below = torch.searchsorted(ordered, values)
-    up_to = torch.searchsorted(ordered, values, right=True)
-    cells = samples.shape[1] + 1
-    return below.to(samples) / cells, (up_to - below + 1).to(samples) / cells
+DEFINITIONS = {
+    "tarp": "TARP expected coverage: share of measurements where at most {level:.0%} of the samples are nearer to a "
+    "fixed reference point than x_true is; mean over the 16 points of tarp_exact",
+    "sbc-misfit": "rank statistic of simulation-based calibration, of the log likelihood: share of measurements where "
+    "at most {level:.0%} of the samples fit the measurement better than x_true does",
+}
+READING = (
+    "Ties and ends by their probability under a randomised rank. Above the level samples spread too far, below it too "
+    "little. It is calibrated for an exact sampler where x_true is a draw from the prior: else see the reference"
+)
 
 
-def coverage(start: Tensor, width: Tensor, level: float) -> Tensor:
-    """Mean probability that the randomised rank falls into the central `level`, `(m, D, e)` twice -> `(m,)`.
+@dataclass(frozen=True)
+class Calibration(Metric):
+    """Shares of measurements whose x_true has a low rank, each with its interval."""
 
-    The randomisation is integrated, not drawn: the share of each rank interval that lies in the central one.
-    """
-    low, high = (1 - level) / 2, (1 + level) / 2
-    inside = (start + width).clamp(max=high) - start.clamp(min=low)
-    return (inside.clamp(min=0) / width).mean((1, 2))
+    def columns(self, context: Context | None) -> tuple[Column, ...]:
+        return tuple(column for name in DEFINITIONS for level in LEVELS for column in _columns(name, level))
 
+    def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
+        tarp = rank_interval(to_points(samples.flatten(2)), to_points(truth.x_true.flatten(1)[:, None]))
+        of_x_true = truth.once("misfits of x_true", lambda: misfits(truth.x_true[:, None], truth))
+        ranks = {"tarp": tarp, "sbc-misfit": rank_interval(misfits(samples, truth), of_x_true)}
+        return {f"{name}_x_true@{level}": share_below(*ranks[name], level) for name in ranks for level in LEVELS}
 
-def share_below(start: Tensor, width: Tensor, level: float) -> Tensor:
-    """Mean probability that the randomised rank is at most `level`, `(m, D, e)` twice -> `(m,)`."""
-    return ((level - start) / width).clamp(0, 1).mean((1, 2))
-
-
-def mean_rank(start: Tensor, width: Tensor) -> Tensor:
-    """Expectation of the randomised rank, `(m, D, e)` twice -> `(m,)`; 1/2 for equal distributions."""
-    return (start + width / 2).mean((1, 2))
-
-
-def spread_of_ranks(start: Tensor, width: Tensor) -> Tensor:
-    """12 E(u - 1/2)^2 of the randomised rank u, `(m, D, e)` twice -> `(m,)`; 1 for equal distributions."""
-    return 12 * ((start + width / 2 - 0.5).square() + width.square() / 12).mean((1, 2))
+    def summarise(self, samples: Tensor, values: dict[str, Tensor], context: Context) -> dict[str, float]:
+        summary = {}
+        for id, cases in values.items():
+            share = cases.mean().item()
+            low, high = share_interval(share, len(cases))
+            summary |= {id: share, f"{id}_low": low, f"{id}_high": high}
+        return summary
 
 
-def to_points(x: Tensor) -> Tensor:
-    """Distances to TARP's reference points, `(m, n, D)` -> `(m, n, NUM_POINTS)`.
-
-    The points, uniform on [-1, 1], are the same for every task and method of that dimension: a rank is calibrated
-    whatever the point, as long as it knows neither the samples nor x_true.
-    """
-    dimension = x.shape[-1]
-    points = torch.from_numpy(stream("tarp", dimension).uniform(-1, 1, (NUM_POINTS, dimension)))
-    return distances(x, points.to(x).expand(len(x), -1, -1))
-
-
-def share_interval(share: float, num: int) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share of `num` independent cases, at the level BAND.
-
-    It misses a level if and only if the share is outside the band that `num` cases of that level have, each tail
-    (1 - BAND) / 2 at most. A share that is a mean of probabilities, or over points, varies less: the interval holds.
-    """
-    found, tail = share * num, (1 - BAND) / 2
-    low = float(betaincinv(found, num - found + 1, tail)) if found > 0 else 0.0
-    high = float(betaincinv(found + 1, num - found, 1 - tail)) if found < num else 1.0
-    return low, high
-
-
-def _rounded(x: Tensor) -> Tensor:
-    """In units of RESOLUTION, one row per pixel, `(m, n, D)` -> `(m, D, n)`: rounding noise is no difference."""
-    return (x.mT / RESOLUTION).round().contiguous()
+def _columns(name: str, level: float) -> tuple[Column, ...]:
+    """Return a share and the ends of its interval."""
+    id, definition = f"{name}_x_true@{level}", f"{DEFINITIONS[name].format(level=level)}. {READING}"
+    end = f"end of the {BAND:.0%} interval of {id} (Clopper-Pearson), which holds {level} where {id} is in its band"
+    texts = {id: definition, f"{id}_low": f"lower {end}", f"{id}_high": f"upper {end}"}
+    return tuple(Column(id, text, level, needs="operator", extent="task") for id, text in texts.items())

@@ -1,142 +1,106 @@
-"""Perceptual distances from one pass of the network per image.
-
-LPIPS and its like are squared Euclidean distances between vectors that each image has by itself: the activations of
-some layers, scaled to unit length over channels at each position, times the root of the channel's weight over the
-number of positions. So n samples need n passes, not n (n - 1), and all their distances are a few matrix products.
-
-Zhang et al. 2018, https://arxiv.org/abs/1801.03924; backbones, heads and input scaling are those of package `lpips`.
-"""
+"""Perceptual distances to x_true and between samples, by networks: LPIPS, and one for digits that is not LPIPS."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
-from bench.core.errors import UserError
+from bench.core.catalogue import LPIPS, PERCEPTUAL, why_closed
+from bench.core.metric import Column, Context, Metric, Truth
+from bench.core.weights import path_of
+from bench.metrics._embeddings import (
+    SMALLEST_DISTANCE,
+    Embed,
+    classifier_embedding,
+    load_lpips,
+    lpips_embedding,
+    mean_pairwise,
+    perceptual_distances,
+)
+from bench.metrics._spread import ratio
 
-if TYPE_CHECKING:
-    from lpips import LPIPS
+__all__ = ["Perceptual"]
 
-Embed = Callable[[Tensor], Tensor]  # images (n, c, h, w) in [-1, 1], float32 -> (n, F); |difference|^2 is the distance
-VALUES_PER_PASS = 2**16  # pixels times channels that go through a network at once; bounds its activations
-NUM_EXACT = 128  # exact draws of a measurement that a network looks at
-SMALLEST_DISTANCE = 1e-9  # below it two images are the same, but for rounding
-SMALLEST_NORM = 1e-10  # as in package lpips: a position where all channels are off stays zero
-
-
-class Activating(Protocol):
-    """The part of a classifier that a perceptual distance looks at."""
-
-    def activations(self, x: Tensor) -> Sequence[Tensor]: ...  # (n, *x) -> maps (n, c, h, w)
-
-
-def compute_perceptual(samples: Tensor, x_true: Tensor, id: str, embed: Embed) -> dict[str, Tensor]:
-    """Distances of the mean of the samples and of each sample to x_true, and between the samples of a measurement.
-
-    `(m, s, *x)`, `(m, *x)` -> ids of `networks.perceptual_metrics` -> `(m,)`. Memory: the vectors of one measurement.
-    """
-    rows = []
-    for x, true in zip(samples, x_true, strict=True):
-        vectors = embedded(torch.cat([true[None], x.mean(0, keepdim=True), x]), embed)
-        to_true = (vectors[1:] - vectors[0]).square().sum(1)
-        between = pairwise(vectors[2:])
-        rows.append(torch.stack([to_true[0], to_true[1:].mean(), between.sum() / (len(x) * (len(x) - 1))]))
-    mean, sample, within = torch.stack(rows).to(samples).unbind(1)
-    return {f"{id}_mean": mean, f"{id}_sample": sample, f"{id}_pairwise": within}
+BACKBONES = {"lpips-alex-v0.1": ("alex", "AlexNet"), "lpips-vgg-v0.1": ("vgg", "VGG-16")}
+DEFINITIONS = {
+    "percept-digits-v1": "perceptual distance percept-digits-v1, which is not LPIPS (squared difference of the "
+    "activations of both convolutions of classifier digits-cnn-v1, each scaled to unit length over channels, averaged "
+    "over positions and summed over the two; images clipped to [-1, 1])",
+}
 
 
-def mean_pairwise(exact: Tensor, embed: Embed) -> Tensor:
-    """Mean distance between two of the first NUM_EXACT exact draws, `(m, e, *x)` -> `(m,)`."""
-    between = [pairwise(embedded(x[:NUM_EXACT], embed)) for x in exact]
-    return torch.stack([each.sum() / (len(each) * (len(each) - 1)) for each in between]).to(exact)
+@dataclass(frozen=True)
+class Perceptual(Metric):
+    """Four columns per network."""
+
+    networks: tuple[str, ...] = ()  # names in bench/core/catalogue.py: percept-digits-v1, lpips-alex-v0.1, ...
+    offline: bool = False  # whether absent weights leave cells empty instead of stopping the run
+
+    tiny: ClassVar[Mapping[str, Any]] = {"networks": ("percept-digits-v1",)}
+
+    def columns(self, context: Context | None) -> tuple[Column, ...]:
+        return tuple(column for name in self.networks for column in perceptual_columns(name))
+
+    def prepare(self, context: Context) -> None:
+        for name in self._open_names(context):
+            _embedding(name, context)
+
+    def why_empty(self, truth: Truth) -> dict[str, str]:
+        reasons = {name: self._why_closed(name, truth.context) for name in self.networks}
+        return {c.id: why for name, why in reasons.items() if why for c in perceptual_columns(name)}
+
+    def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
+        values = {}
+        for name in self._open_names(truth.context):
+            id, embed = perceptual_id(name), _embedding(name, truth.context)
+            values |= perceptual_distances(samples, truth.x_true, id, embed)
+            of_reference = truth.once(("perceptual", id), lambda: mean_pairwise(truth.reference, embed))  # noqa: B023
+            values[f"{id}_pairwise_ratio"] = ratio(values[f"{id}_pairwise"], of_reference, SMALLEST_DISTANCE)
+        return values
+
+    def _open_names(self, context: Context) -> list[str]:
+        return [name for name in self.networks if not self._why_closed(name, context)]
+
+    def _why_closed(self, name: str, context: Context) -> str:
+        return why_closed(PERCEPTUAL[name], context.dataset, context.side, self.offline)
 
 
-def embedded(images: Tensor, embed: Embed) -> Tensor:
-    """Vectors of images `(n, *x)`, clipped to [-1, 1] -> `(n, F)` float32, some images at a time."""
-    blocks = images.split(max(1, VALUES_PER_PASS // images[0].numel()))
-    first = embed(blocks[0].clamp(-1, 1).float())
-    vectors = first.new_empty(len(images), first.shape[1])
-    vectors[: len(first)] = first
-    for i, block in enumerate(blocks[1:], start=1):
-        vectors[i * len(first) :][: len(block)] = embed(block.clamp(-1, 1).float())
-    return vectors
+def perceptual_id(name: str) -> str:
+    """Return `lpips-alex-v0.1@[-1,1]` for LPIPS: with the range of its input, which other codes often get wrong."""
+    return f"{name}@[-1,1]" if name in LPIPS else name
 
 
-def pairwise(vectors: Tensor) -> Tensor:
-    """Squared Euclidean distances `(n, n)` of vectors `(n, F)`, by one matrix product.
-
-    Of centred vectors: their lengths are of the order of the distances, so that little is lost by subtracting them.
-    """
-    centred = vectors - vectors.mean(0)
-    products = centred @ centred.mT
-    lengths = products.diagonal()
-    return (lengths[:, None] + lengths - 2 * products).clamp_min(0).fill_diagonal_(0)
-
-
-def weighted(maps: Sequence[Tensor], weights: Sequence[Tensor | float]) -> Tensor:
-    """The vectors (n, F) of images whose layers have the activations `maps` (n, c, h, w), with weights of channels."""
-    parts = []
-    for activations, weight in zip(maps, weights, strict=True):
-        root = torch.as_tensor(weight / activations[0, 0].numel()).sqrt()
-        parts.append((root * functional.normalize(activations, eps=SMALLEST_NORM)).flatten(1))
-    return torch.cat(parts, 1)
+def perceptual_columns(name: str) -> tuple[Column, ...]:
+    """Return the columns of a perceptual distance, named as in `bench.core.catalogue.PERCEPTUAL`."""
+    id, what = perceptual_id(name), _definition(name)
+    sample = f"mean over samples of the {what} between each and x_true"
+    over = f"{id}_pairwise (mean {what}) over that of exact draws"
+    return (
+        Column(f"{id}_mean", f"{what} between the mean of the samples and x_true", "lower", needs="operator"),
+        Column(f"{id}_sample", sample, "lower", needs="operator"),
+        Column(f"{id}_pairwise", f"mean {what} between two samples of one measurement", "higher"),
+        Column(f"{id}_pairwise_ratio", over, 1.0, "1", "reference"),
+    )
 
 
-def classifier_embedding(classifier: Activating) -> Embed:
-    """Each layer of a classifier counts alike, whatever its number of channels."""
-
-    def embed(x: Tensor) -> Tensor:
-        maps = classifier.activations(x)
-        return weighted(maps, [1.0] * len(maps))
-
-    return embed
-
-
-def lpips_embedding(network: LPIPS) -> Embed:
-    """The vectors behind LPIPS; grey images are repeated in three channels."""
-    weights = [head.model[-1].weight for head in network.lins]  # (1, c, 1, 1)
-    if min(weight.min().item() for weight in weights) < 0:
-        raise ValueError("lpips: its linear heads have a negative weight, expected none")
-
-    def embed(x: Tensor) -> Tensor:
-        return weighted(network.net(network.scaling_layer(x.expand(-1, 3, -1, -1))), weights)
-
-    return embed
+def _definition(name: str) -> str:
+    if PERCEPTUAL[name].classifier:
+        return DEFINITIONS[name]
+    return (
+        f"LPIPS (package lpips, {BACKBONES[name][1]}, linear heads v0.1; images clipped to [-1, 1], grey ones repeated "
+        "in three channels)"
+    )
 
 
-def load_lpips(net: str, path: Path) -> LPIPS:
-    """LPIPS v0.1 with the backbone "alex" or "vgg" in torchvision's file; UserError when the file is none of it.
+def _embedding(name: str, context: Context) -> Embed:
+    """Return the embedding by a network; UserError where its weights are absent."""
 
-    Not by the package itself, which would go to the network for a file that is missing.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError) as error:
-        why = str(error).splitlines()[0]
-        raise UserError(f"{path}: is not a file of weights ({why}); delete it and fetch it again") from None
-    network = untrained_lpips(net)
-    for part in network.net.children():
-        part.load_state_dict({key: _found(state, f"features.{key}", path) for key in part.state_dict()})
-    return network
+    def opened() -> Embed:
+        if name in LPIPS:
+            return lpips_embedding(load_lpips(BACKBONES[name][0], path_of(LPIPS[name].weights)))
+        return classifier_embedding(context.load_classifier(PERCEPTUAL[name].classifier))
 
-
-def untrained_lpips(net: str) -> LPIPS:
-    """The heads of LPIPS v0.1 on a backbone "alex" or "vgg" of random weights: it costs the same, and is no LPIPS."""
-    import lpips
-
-    with warnings.catch_warnings():  # torchvision renamed an argument that the package uses
-        warnings.simplefilter("ignore", UserWarning)
-        return lpips.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False).requires_grad_(False)
-
-
-def _found(state: dict[str, Tensor], key: str, path: Path) -> Tensor:
-    if key not in state:
-        raise UserError(f"{path}: has no {key}, expected torchvision's weights; delete it and fetch it again")
-    return state[key]
+    return context.once(("embedding", name), opened)

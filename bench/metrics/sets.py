@@ -1,167 +1,235 @@
-"""How a set of samples compares with a set of real images: FID, KID, precision, recall, density and coverage.
-
-All of them from features, so that a network looks at each image once. FID, the kernel of KID, precision and recall are
-torch-fidelity's.
-"""
+"""All samples of a task as one set, against held-out real images: FID, KID, precision, recall, density and coverage."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
-from bench.metrics.extractors import Extract
-from bench.metrics.networks import (
-    FEWEST_FOR_FID,
+from bench.core.catalogue import EXTRACTORS, why_closed
+from bench.core.metric import Column, Context, Metric, Truth
+from bench.core.weights import path_of
+from bench.metrics._extractors import Extract, open_extractor, open_inception, register
+from bench.metrics._set_statistics import (
     FEWEST_IN_SET,
     KID_ENDS,
     KID_LEVEL,
     NEIGHBOURS,
     NEIGHBOURS_OF_REAL,
-    set_id,
+    compare,
 )
 
-ROWS = 128  # of a matrix of distances at a time
+__all__ = ["Sets"]
+
+FEATURES = {
+    "digits-cnn-v1": "the 16 activations before the last layer of classifier digits-cnn-v1",
+    "inception-v3-compat": "the 2048 features of torch-fidelity's Inception (2015-12-05), grey images repeated in "
+    "three channels",
+}
+FEWEST_FOR_FID = {"digits-cnn-v1": 250, "inception-v3-compat": 10_000}  # the bias of FID grows as features over images
+NOT_HELD_OUT = "n/a (no image was held out: the prior has them all)"
+ONE_MEASUREMENT = "n/a (one measurement: no interval)"
+STATISTICS: dict[str, tuple[str, Literal["higher", "lower"] | float, str]] = {  # definition, better, unit
+    "fid": ("Frechet distance of Gaussians fitted to the features of both", "lower", "features^2"),
+    "kid": ("KID, the unbiased squared MMD with kernel (x.y / F + 1)^3, of all images at once", "lower", "1"),
+    "precision": (
+        f"share of samples that are nearer to some real image than its {NEIGHBOURS}rd nearest neighbour",
+        "higher",
+        "1",
+    ),
+    "recall": (
+        f"share of real images that are nearer to some sample than its {NEIGHBOURS}rd nearest neighbour",
+        "higher",
+        "1",
+    ),
+    "density": (
+        f"how many real images a sample is nearer to than their {NEIGHBOURS_OF_REAL}th nearest neighbours, over "
+        f"{NEIGHBOURS_OF_REAL}; 1 for equal distributions",
+        1.0,
+        "1",
+    ),
+    "coverage": (
+        f"share of real images with a sample nearer than their {NEIGHBOURS_OF_REAL}th nearest neighbour",
+        "higher",
+        "1",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Sets(Metric):
+    """Eight columns per extractor of features, and what real images have for six of them."""
+
+    extractors: tuple[str, ...] = ()  # names in bench/core/catalogue.py: digits-cnn-v1, inception-v3-compat
+    offline: bool = False  # whether absent weights leave cells empty instead of stopping the run
+
+    tiny: ClassVar[Mapping[str, Any]] = {"extractors": ("digits-cnn-v1",)}
+
+    def columns(self, context: Context | None) -> tuple[Column, ...]:
+        counts = Counts.of(context) if self.extractors and context else Counts(1024, 1000, 500)
+        of_samples = [column for name in self.extractors for column in sample_columns(name, counts)]
+        return (*of_samples, *(column for name in self.extractors for column in floor_columns(name, counts)))
+
+    def prepare(self, context: Context) -> None:
+        for name in self.extractors:
+            if not self._why_closed(name, context):
+                _real_images(name, context)
+
+    def why_empty(self, truth: Truth) -> dict[str, str]:
+        reasons = {}
+        for name in self.extractors:
+            counts, why = Counts.of(truth.context), self._why_closed(name, truth.context)
+            columns = (*sample_columns(name, counts), *floor_columns(name, counts))
+            reasons |= dict.fromkeys((c.id for c in columns), why) if why else why_too_few(name, counts)
+        return reasons
+
+    def summarise(self, samples: Tensor, values: dict[str, Tensor], context: Context) -> dict[str, float]:
+        opened = [_real_images(name, context) for name in self.extractors if not self._why_closed(name, context)]
+        return {id: value for real in opened for id, value in compare_samples(samples, real).items()}
+
+    def real_images(self, context: Context) -> dict[str, float]:
+        opened = [_real_images(name, context) for name in self.extractors if not self._why_closed(name, context)]
+        return {id: value for real in opened for id, value in real.floors.items()}
+
+    def _why_closed(self, name: str, context: Context) -> str:
+        closed = why_closed(EXTRACTORS[name], context.dataset, context.side, self.offline)
+        return closed or (NOT_HELD_OUT if "atoms" in _images(context) else "")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of images: samples of a task, training images and held-out ones."""
+
+    samples: int
+    train: int
+    real: int
+
+    @classmethod
+    def of(cls, context: Context) -> Counts:
+        """Return the counts of a task."""
+        images = _images(context)
+        num_real = len(images["test"]) + len(images["validation"])
+        return cls(context.num_measurements * context.num_samples, len(images["train"]), num_real)
+
+    @property
+    def compared(self) -> dict[str, tuple[int, int]]:
+        """Sizes of the two sets that are compared, by what follows the statistic in a column's name."""
+        half = self.real // 2
+        return {
+            "": (self.samples, self.real),
+            "_floor_train": (min(self.samples, self.train), self.real),
+            "_floor_halves": (half, self.real - half),
+        }
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """Real images that samples are compared with, as an extractor sees them, (R, F); `floors` is what others reach."""
+class RealImages:
+    """Features (R, F) of held-out images by an extractor; `floors` is what other real images have against them."""
 
     name: str
     extract: Extract
-    real: Tensor
+    features: Tensor
     floors: dict[str, float]
 
 
-def make_judge(name: str, extract: Extract, held_out: Tensor, train: Tensor, num: int) -> Judge:
-    """held_out (R, *x): images that no prior was trained on, train (T, *x): those that they were trained on.
+def column_id(statistic: str, name: str, num: int) -> str:
+    """Return `fid-digits-cnn-v1-n1024`; ends of an interval come last, `kid-digits-cnn-v1-n1024_low`."""
+    statistic, end = (statistic[:3], statistic[3:]) if statistic in KID_ENDS else (statistic, "")
+    return f"{statistic}-{name}-n{num}{end}"
 
-    The floors of sets of `num` images: as many training images, or all, and one half of the held-out ones, against them
-    and against the other half.
+
+def sample_columns(name: str, counts: Counts) -> tuple[Column, ...]:
+    """Return the columns of one number per task and run: all its samples, seen by an extractor."""
+    where = (
+        f"the {counts.samples} samples of all measurements against {counts.real} held-out images that no prior was "
+        f"trained on, as bytes; features: {FEATURES[name]}"
+    )
+    interval = f"its {KID_LEVEL:.0%} interval: Student's t on a jackknife over measurements and real images"
+    ends = f"of the interval of {column_id('kid', name, counts.samples)}; {interval}"
+    texts = {statistic: (f"{what}; {where}", *rest) for statistic, (what, *rest) in STATISTICS.items()}
+    texts["kid"] = (f"{STATISTICS['kid'][0]}; {where}; {interval}", *STATISTICS["kid"][1:])
+    texts |= {"kid_low": (f"lower end {ends}", "lower", "1"), "kid_high": (f"upper end {ends}", "lower", "1")}
+    return tuple(
+        Column(column_id(statistic, name, counts.samples), *text, extent="task", not_finite=ONE_MEASUREMENT)
+        for statistic, text in texts.items()
+    )
+
+
+def floor_columns(name: str, counts: Counts) -> tuple[Column, ...]:
+    """Return the columns of one number per task, in the rows of the reference: what real images have."""
+    columns = []
+    for suffix in ("_floor_train", "_floor_halves"):
+        num, others = counts.compared[suffix]
+        whose = f"{num} training images" if suffix == "_floor_train" else f"{num} of the held-out images"
+        for statistic, (_, better, unit) in STATISTICS.items():
+            what = f"what {whose} have for {statistic}-{name} against {others} held-out ones"
+            id = column_id(f"{statistic}{suffix}", name, num)
+            columns.append(Column(id, what, better, unit, extent="real images", not_finite=ONE_MEASUREMENT))
+    return tuple(columns)
+
+
+def why_too_few(name: str, counts: Counts) -> dict[str, str]:
+    """Return reasons by id for the columns that are refused because there are too few images."""
+    reasons = {}
+    for suffix, sizes in counts.compared.items():
+        if min(sizes) < FEWEST_IN_SET:
+            why = f"n/a (fewer than {FEWEST_IN_SET} images)"
+            statistics = (*STATISTICS, *(() if suffix else KID_ENDS))
+            reasons |= {column_id(f"{statistic}{suffix}", name, sizes[0]): why for statistic in statistics}
+        elif min(sizes) < FEWEST_FOR_FID[name]:
+            why = f"n/a (FID by {name} needs {FEWEST_FOR_FID[name]} images or more, has {min(sizes)}; see KID)"
+            reasons[column_id(f"fid{suffix}", name, sizes[0])] = why
+    return reasons
+
+
+def compare_with_floors(name: str, extract: Extract, held_out: Tensor, train: Tensor, num: int) -> RealImages:
+    """Return the features of real images, and the floors of sets of `num` images.
+
+    held_out: (R, *x), images that no prior was trained on. train: (T, *x), those that they were trained on. The floors:
+    as many training images, or all, and one half of the held-out ones, against them and against the other half.
     """
     real, seen = extract(held_out), extract(train[:num])
     half = len(real) // 2
     sets = {"train": (seen, real), "halves": (real[:half], real[half:])}
     floors = {
-        set_id(f"{statistic}_floor_{floor}", name, len(one)): value
+        column_id(f"{statistic}_floor_{floor}", name, len(one)): value
         for floor, (one, other) in sets.items()
         for statistic, value in compare(one[:, None], other, FEWEST_FOR_FID[name]).items()
         if statistic not in KID_ENDS
     }
-    return Judge(name, extract, real, floors)
+    return RealImages(name, extract, real, floors)
 
 
-def compute_sets(samples: Tensor, judge: Judge) -> dict[str, float]:
-    """All samples of a task `(m, s, *x)` against the judge's real images, by the ids of `networks.set_metrics`.
+def compare_samples(samples: Tensor, real: RealImages) -> dict[str, float]:
+    """Return statistics of all samples of a task (m, s, *x) against real images, by the ids of `sample_columns`.
 
-    FID is left out below its smallest N, and everything below `networks.FEWEST_IN_SET`.
+    FID is left out below its smallest N, and everything below FEWEST_IN_SET.
     """
-    features = torch.stack([judge.extract(x) for x in samples])
+    features = torch.stack([real.extract(x) for x in samples])
     num = features.shape[0] * features.shape[1]
-    values = compare(features, judge.real, FEWEST_FOR_FID[judge.name])
-    return {set_id(statistic, judge.name, num): value for statistic, value in values.items()}
+    values = compare(features, real.features, FEWEST_FOR_FID[real.name])
+    return {column_id(statistic, real.name, num): value for statistic, value in values.items()}
 
 
-def compare(features: Tensor, real: Tensor, fewest_for_fid: int) -> dict[str, float]:
-    """Statistics of features `(G, s, F)`, G groups of which the images are not independent, against real `(R, F)`."""
-    flat = features.flatten(0, 1)
-    if min(len(flat), len(real)) < FEWEST_IN_SET:
-        return {}
-    kid, *ends = kid_interval(features, real)
-    density, coverage = density_coverage(flat, real)
-    precision, recall = precision_recall(flat, real)
-    values = {"kid": kid, **dict(zip(KID_ENDS, ends, strict=True)), "precision": precision, "recall": recall}
-    values |= {"density": density, "coverage": coverage}
-    return ({"fid": fid(flat, real)} if min(len(flat), len(real)) >= fewest_for_fid else {}) | values
+def _images(context: Context) -> Mapping[str, Tensor]:
+    return context.once("images", context.load_images)
 
 
-def fid(features: Tensor, real: Tensor) -> float:
-    """Frechet distance of the Gaussians fitted to two sets of features `(n, F)`, by torch-fidelity."""
-    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+def _real_images(name: str, context: Context) -> RealImages:
+    """Return the real images of a task by an extractor; UserError where its weights are absent."""
 
-    statistics = (fid_features_to_statistics(x) for x in (features, real))
-    return fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+    def opened() -> RealImages:
+        images, network = _images(context), EXTRACTORS[name]
+        held_out = torch.cat([images["test"], images["validation"]])
+        if network.weights:
+            extract = open_inception(path_of(network.weights))
+        else:
+            register(name, context.load_classifier(network.classifier).features)
+            extract = open_extractor(name)
+        num = context.num_measurements * context.num_samples
+        return compare_with_floors(name, extract, held_out, images["train"], num)
 
-
-def precision_recall(features: Tensor, real: Tensor) -> tuple[float, float]:
-    """Shares of samples near a real image and of real images near a sample, by torch-fidelity.
-
-    Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991
-    """
-    from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
-
-    options = {"prc_neighborhood": NEIGHBOURS, "prc_batch_size": ROWS, "save_cpu_ram": True, "verbose": False}
-    found = prc_features_to_metric(features, real, **options)
-    return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]
-
-
-def density_coverage(features: Tensor, real: Tensor) -> tuple[float, float]:
-    """Mean number of real neighbourhoods around a sample over the neighbours in each; share of them with a sample.
-
-    Naeem et al. 2020, https://arxiv.org/abs/2002.09797. A real image's neighbourhood reaches to its k-th neighbour.
-    """
-    k = NEIGHBOURS_OF_REAL
-    radii = torch.cat([torch.cdist(rows, real).kthvalue(k + 1).values for rows in real.split(ROWS)])
-    inside = sum((torch.cdist(rows, real) < radii).sum(0) for rows in features.split(ROWS))
-    return inside.sum().item() / (k * len(features)), (inside > 0).double().mean().item()
-
-
-def kid_interval(features: Tensor, real: Tensor) -> tuple[float, float, float]:
-    """KID of features `(G, s, F)` against real `(R, F)` and the ends of its interval.
-
-    Unbiased squared MMD (Binkowski et al. 2018, https://arxiv.org/abs/1801.01401) of all images at once instead of the
-    mean over random subsets: the same expectation, less noise, no size to choose. The interval is Student's t with
-    G - 1 degrees of freedom on a jackknife that leaves out one group and one real image at a time: the samples of one
-    measurement are no independent images. NaN ends for a single group.
-    """
-    groups, size = features.shape[:2]
-    within, across, of_groups = _sums_over_groups(features, real)
-    of_real, real_diagonal = _sums(real, real), _diagonal(real)
-    n, r = groups * size, len(real)
-
-    def mmd(x_sum, x_num, y_sum, y_num, cross):
-        return x_sum / (x_num * (x_num - 1)) + y_sum / (y_num * (y_num - 1)) - 2 * cross / (x_num * y_num)
-
-    x_sum, y_sum, cross = within.sum() - of_groups.sum(), of_real.sum() - real_diagonal.sum(), across.sum()
-    kid = mmd(x_sum, n, y_sum, r, cross).item()
-    if groups == 1:
-        return kid, math.nan, math.nan
-    without_group = x_sum - 2 * within.sum(1) + within.diagonal() + of_groups  # its own diagonal was never in x_sum
-    one_group_less = mmd(without_group, n - size, y_sum, r, cross - across.sum(1))
-    one_image_less = mmd(x_sum, n, y_sum - 2 * (of_real - real_diagonal), r - 1, cross - across.sum(0))
-    error = math.sqrt(_jackknife_variance(one_group_less) + _jackknife_variance(one_image_less))
-    reach = float(stdtrit(groups - 1, 0.5 + KID_LEVEL / 2)) * error
-    return kid, kid - reach, kid + reach
-
-
-def _sums_over_groups(features: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums of the kernel between groups (G, G), of each group with each real image (G, R), and over diagonals (G,)."""
-    flat = features.flatten(0, 1)
-    within = torch.stack([_sums(flat, x).reshape(features.shape[:2]).sum(1) for x in features])
-    across = torch.stack([_sums(real, x) for x in features])
-    return within, across, _diagonal(flat).reshape(features.shape[:2]).sum(1)
-
-
-def _sums(points: Tensor, others: Tensor) -> Tensor:
-    """Sums over `others` (k, F) of the kernel with each of `points` (n, F), (n,)."""
-    return torch.cat([_kernel(rows, others).sum(1) for rows in points.split(ROWS)])
-
-
-def _kernel(x: Tensor, y: Tensor) -> Tensor:
-    """torch-fidelity's for KID, (x.y / F + 1)^3: `(n, F)`, `(k, F)` -> `(n, k)`."""
-    from torch_fidelity.metric_kid import kernel_poly
-
-    return torch.from_numpy(kernel_poly(x.numpy(), y.numpy()))
-
-
-def _diagonal(points: Tensor) -> Tensor:
-    return torch.cat([_kernel(rows, rows).diagonal() for rows in points.split(64)])
-
-
-def _jackknife_variance(left_out: Tensor) -> float:
-    """Of an estimate, from its values with one part left out, (parts,)."""
-    return (len(left_out) - 1) * left_out.var(correction=0).item()
+    return context.once(("real images", name), opened)

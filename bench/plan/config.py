@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, dataset_of
 from bench.core.compute import compute_fault
 from bench.core.errors import UserError
 from bench.core.registry import find, names, plugin_of
+from bench.plan.metrics import metric_faults
 from bench.plan.schema import Fault, one_of, schema_faults, shown
 from bench.plan.sources import Field, method_fields, searches, settings_fields
 
@@ -125,7 +125,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
         content = _counts_of_clock(content) | content
     yield from _timing_faults(content)
     yield from _reference_faults(content)
-    yield from _metric_faults(content)
+    yield from metric_faults(content)
     yield from _tune_faults(content)
     for prior, entry in content["priors"].items():
         yield from _prior_faults(prior, entry, content)
@@ -181,18 +181,6 @@ def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         module = method_file(method)
         if not searches(module):
             yield ("tune", "methods"), f"{method} has nothing to tune: {module} declares no range in `search`"
-
-
-def _metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
-    """Networks that have to be trained on a data set which the suite does not have."""
-    for kind, known in (("perceptual", PERCEPTUAL), ("sets", EXTRACTORS)):
-        for name in content.get("metrics", {}).get(kind, []):
-            classifier = known[name].classifier
-            if classifier and dataset_of(classifier) not in content["datasets"]:
-                yield (
-                    ("metrics", kind),
-                    f"{name} needs a network trained on {dataset_of(classifier)}, which is not among the datasets",
-                )
 
 
 def _prior_faults(prior: str, entry: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Fault]:

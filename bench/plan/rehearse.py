@@ -11,6 +11,7 @@ import importlib
 import json
 import sys
 
+from bench.core.registry import build
 from bench.plan.config import FAMILIES
 from bench.plan.sources import settings_fields
 from bench.plan.suite import SIDES
@@ -36,9 +37,8 @@ def prior_fault(spec: dict) -> str | None:
     """What the settings of a learned prior's family say against its parameters."""
     if settings_fields(FAMILIES / f"{spec['family']}.py") is None:
         return None
-    settings = importlib.import_module(f"bench.priors.{spec['family']}").Settings
     try:
-        settings(**spec["parameters"])
+        build("prior", spec["family"], spec["parameters"])
     except (ValueError, TypeError) as error:
         return " ".join(str(error).split())
     return None

@@ -112,11 +112,8 @@ def searches(file: Path) -> bool:
 
 
 def settings_fields(file: Path) -> dict[str, Field] | None:
-    """Fields of a prior family's dataclass `Settings`; None where there is none."""
-    if not file.is_file():
-        return None
-    found = [node for node in _tree(file).body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
-    return _fields(found[0]) if found else None
+    """Fields of a prior family's dataclass; None where there is none."""
+    return method_fields(file)
 
 
 def _method_class(file: Path) -> ast.ClassDef | None:

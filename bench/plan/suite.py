@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of, weights_wanted, why_unfit
+from bench.core.catalogue import Network, dataset_of, weights_wanted, why_unfit
 from bench.core.compute import KEYS as COMPUTE_KEYS
 from bench.plan.config import FAMILIES, PRIOR_KEYS, PUBLISHED, TASK_KEYS, method_file, module_of, prior_of, settings_of
+from bench.plan.metrics import metric_sources, metrics_of_task, networks_of_task
 from bench.plan.sources import sources_of, trains
 
 FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
@@ -146,8 +147,7 @@ class Suite:
 
     def side(self, dataset: str) -> int | None:
         """Pixels along an image, where the suite says so."""
-        noise = dataset.removeprefix("noise")
-        return self.content["datasets"][dataset].get("side") or (int(noise) if noise.isdecimal() else None)
+        return self.content["datasets"][dataset].get("side")
 
     def data(self, prior: str) -> str:
         return f"{self.root}/data/{self.content['priors'][prior]['dataset']}.safetensors"
@@ -187,30 +187,28 @@ class Suite:
     def of_metrics(self, task: str) -> list[str]:
         """What metrics look at a task's samples with: classifiers, and real images."""
         classifiers = sorted({network.classifier for network in self._networks(task)} - {""})
-        images = [self.data_of_task(task)] if self.metrics.get("sets") else []
+        images = [self.data_of_task(task)] if "sets" in metrics_of_task(self.content, task) else []
         return [*map(self._classifier_file, classifiers), *images]
 
-    @property
-    def metrics(self) -> Mapping[str, Any]:
-        """What metrics look at images with."""
-        return self.content.get("metrics", {})
+    def metric_sources(self, task: str) -> tuple[str, ...]:
+        """Return the source files of a task's metrics."""
+        return metric_sources(self.content, task)
 
     @property
     def absent_weights(self) -> list[str]:
-        """What is missing of the published networks that metrics need, a line each; nothing for an offline suite."""
+        """Return a line for each published network that metrics need and that is missing; none for offline ones."""
         wanted = [
-            weights_wanted(network, dataset, side)
+            weights_wanted(network, *self._images(task))
             for task in self.tasks
-            for dataset, side in [self._images(task)]
-            for network in self._networks(task)
+            for network, offline in networks_of_task(self.content, task)
+            if not offline
         ]
-        return [] if self.metrics.get("offline") else [line for line in dict.fromkeys(wanted) if line]
+        return [line for line in dict.fromkeys(wanted) if line]
 
     def _networks(self, task: str) -> list[Network]:
-        """Those that are for a task's images."""
-        asked = [PERCEPTUAL[name] for name in self.metrics.get("perceptual", [])]
-        asked += [EXTRACTORS[name] for name in self.metrics.get("sets", [])]
-        return [network for network in asked if not why_unfit(network, *self._images(task))]
+        """Return the networks that are for a task's images."""
+        networks = [network for network, _ in networks_of_task(self.content, task)]
+        return [network for network in networks if not why_unfit(network, *self._images(task))]
 
     def _images(self, task: str) -> tuple[str, int]:
         """Data set of a task, and pixels along its images."""
@@ -328,7 +326,8 @@ class Suite:
         runs = [{"method": method, "seed": seed} for method in self.methods_on(task) for seed in self.seeds]
         evaluate = {"root": self.root, "task": task, "runs": runs, "num_samples": content["num_samples"]}
         evaluate |= {"prior": prior_of(task), "family": content["priors"][prior_of(task)]["family"]}
-        evaluate |= {"metrics": dict(self.metrics)} if self.metrics else {}
+        metrics = metrics_of_task(content, task)
+        evaluate |= {"metrics": metrics} if metrics else {}
         if not self.timing_only:
             yield f"{folder}/evaluate/{task}.json", evaluate
         for run in runs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +11,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.core.artefacts import Json
 from bench.core.types import Cap, Prior, Random
 
+__all__ = ["AtomsFamily"]
+
+Tensors = dict[str, Tensor]
 NUM_WEIGHTS = 2**20  # at once; with more of them it takes longer, in memory that is fetched anew at every call
-
-
-@dataclass(frozen=True)
-class Settings:
-    """There are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +63,17 @@ class Atoms:
         return self._flat.square().sum(1) / 2
 
 
-def fit(
-    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
-) -> tuple[dict[str, Tensor], dict]:
+@dataclass(frozen=True)
+class AtomsFamily:
     """The whole family of images where the data set has one, else the training images."""
-    atoms = data.get("atoms", data["train"])
-    return {"atoms": atoms}, {"num_atoms": len(atoms)}
 
+    tiny: ClassVar[Mapping[str, object]] = {}  # for tests
 
-def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Atoms:
-    return Atoms(**tensors)
+    def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
+        """Return the images."""
+        atoms = data.get("atoms", data["train"])
+        return {"atoms": atoms}, {"num_atoms": len(atoms)}
+
+    def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Atoms:
+        """Return the prior with the stored tensors."""
+        return Atoms(**tensors)

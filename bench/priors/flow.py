@@ -6,6 +6,7 @@ Generative Modeling, ICLR 2023, https://arxiv.org/abs/2210.02747
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,22 +14,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from bench.core.artefacts import Json
 from bench.core.rng import Rng
 from bench.core.types import Cap, Prior, Random
 from bench.numerics.nets import MLP, flatten_state
-from bench.priors import networks
+from bench.priors import _networks as networks
 
+__all__ = ["FlowFamily"]
 
-@dataclass(frozen=True)
-class Settings:
-    num_ode_steps: int = 6  # of the decoder, midpoint rule
-    width: int = 192
-    num_layers: int = 3
-    num_features: int = 8  # of the time
-    num_iterations: int = 8000
-    batch_size: int = 128
-    learning_rate: float = 4e-3
-    ema_decay: float = 0.999
+Tensors = dict[str, Tensor]
 
 
 class Velocity(nn.Module):
@@ -38,7 +32,7 @@ class Velocity(nn.Module):
     s / sqrt(V) per pixel. The network's input and output are scaled to order one at each t.
     """
 
-    def __init__(self, num_pixels: int, settings: Settings) -> None:
+    def __init__(self, num_pixels: int, settings: FlowFamily) -> None:
         super().__init__()
         self.network = MLP(num_pixels, num_pixels, settings.width, settings.num_layers, settings.num_features)
         self.register_buffer("scale", torch.ones(()))  # s
@@ -101,30 +95,43 @@ class Flow:
         return (x.view(z.shape) + self.mean).to(z.dtype)
 
 
-def fit(
-    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
-) -> tuple[dict[str, Tensor], dict]:
-    """Train on pairs of an image and noise, at uniform t."""
-    rng = Rng(("fit", "flow"), (0,), dtype=torch.float32)
-    mean = data["train"].mean(0)
-    images = (data["train"] - mean).flatten(1)
-    velocity = networks.new(lambda: Velocity(images.shape[1], settings), rng, zero=("network.out",))
-    velocity.scale.copy_(images.square().mean().sqrt())
+@dataclass(frozen=True)
+class FlowFamily:
+    """A velocity network trained on pairs of an image and noise, at uniform times."""
 
-    def loss() -> Tensor:
-        x = networks.batch(images, settings.batch_size, rng)
-        z, t = rng.randn(tuple(x.shape))[0], rng.rand((len(x),))[0]
-        error = velocity((1 - t[:, None]) * z + t[:, None] * x, t) - (x - z)
-        return error.square().mean()
+    num_ode_steps: int = 6  # of the decoder, midpoint rule
+    width: int = 192  # units of a hidden layer
+    num_layers: int = 3  # hidden layers
+    num_features: int = 8  # of the time
+    num_iterations: int = 8000
+    batch_size: int = 128
+    learning_rate: float = 4e-3
+    ema_decay: float = 0.999  # of the running average of the weights, which is kept
 
-    velocity = networks.minimise(velocity, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay)
-    prior, fine = (Flow(velocity, mean, n) for n in (settings.num_ode_steps, 4 * settings.num_ode_steps))
-    error = networks.decoders_apart(prior, fine)
-    card = {"num_parameters": networks.num_parameters(velocity), "rms_error_against_fine_integrator": error}
-    return {"mean": mean} | flatten_state(velocity, "velocity"), card
+    tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3, "num_ode_steps": 2}  # for tests
 
+    def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
+        """Return mean and network; the card says how exact the decoder's ODE is."""
+        rng = Rng(("fit", "flow"), (0,), dtype=torch.float32)
+        mean = data["train"].mean(0)
+        images = (data["train"] - mean).flatten(1)
+        velocity = networks.new(lambda: Velocity(images.shape[1], self), rng, zero=("network.out",))
+        velocity.scale.copy_(images.square().mean().sqrt())
 
-def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Flow:
-    mean = tensors["mean"].float()
-    velocity = networks.restored(lambda: Velocity(mean.numel(), settings), tensors, "velocity")
-    return Flow(velocity, mean, settings.num_ode_steps)
+        def loss() -> Tensor:
+            x = networks.batch(images, self.batch_size, rng)
+            z, t = rng.randn(tuple(x.shape))[0], rng.rand((len(x),))[0]
+            error = velocity((1 - t[:, None]) * z + t[:, None] * x, t) - (x - z)
+            return error.square().mean()
+
+        velocity = networks.minimise(velocity, loss, self.num_iterations, self.learning_rate, self.ema_decay)
+        prior, fine = (Flow(velocity, mean, n) for n in (self.num_ode_steps, 4 * self.num_ode_steps))
+        error = networks.decoders_apart(prior, fine)
+        card = {"num_parameters": networks.num_parameters(velocity), "rms_error_against_fine_integrator": error}
+        return {"mean": mean} | flatten_state(velocity, "velocity"), card
+
+    def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Flow:
+        """Return the prior with the stored tensors."""
+        mean = tensors["mean"].float()
+        velocity = networks.restored(lambda: Velocity(mean.numel(), self), tensors, "velocity")
+        return Flow(velocity, mean, self.num_ode_steps)

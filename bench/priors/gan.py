@@ -5,62 +5,71 @@ Huang et al., The GAN is dead; long live the GAN!, NeurIPS 2024. https://arxiv.o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from bench.core.artefacts import Json
 from bench.core.rng import Rng
 from bench.core.types import Prior, Random
 from bench.numerics.nets import flatten_state
-from bench.priors import networks
-from bench.priors.generator import Generator
+from bench.priors import _networks as networks
+from bench.priors._generator import Generator
+
+__all__ = ["GANFamily"]
+
+Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Settings:
+class GANFamily:
+    """A generator and a critic of images less their mean, as multilayer perceptrons."""
+
     num_latents: int = 16
-    width: int = 192
-    depth: int = 3
+    width: int = 192  # units of a hidden layer
+    depth: int = 3  # hidden layers
     num_iterations: int = 2500
     batch_size: int = 128
     learning_rate: float = 1e-3
     penalty: float = 0.3  # on the squared gradient of the critic, halved
-    ema_decay: float = 0.995
+    ema_decay: float = 0.995  # of the running average of the weights, which is kept
+
+    tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3}  # for tests
+
+    def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
+        """Return mean and generator."""
+        rng = Rng(("fit", "gan"), (0,), dtype=torch.float32)
+        mean = data["train"].mean(0)
+        flat = (data["train"] - mean).flatten(1)
+        generator = networks.new(lambda: _generator(flat.shape[1], self), rng)
+        critic = networks.new(lambda: _critic(flat.shape[1], self), rng)
+        generator = play(generator, critic, flat, self, rng)
+        card = {"num_parameters": networks.num_parameters(generator)}
+        return {"mean": mean} | flatten_state(generator, "generator"), card
+
+    def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Generator:
+        """Return the prior with the stored tensors."""
+        mean = tensors["mean"].float()
+        network = networks.restored(lambda: _generator(mean.numel(), self), tensors, "generator")
+        return Generator(network, mean, self.num_latents)
 
 
-def fit(
-    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
-) -> tuple[dict[str, Tensor], dict]:
-    rng = Rng(("fit", "gan"), (0,), dtype=torch.float32)
-    mean = data["train"].mean(0)
-    flat = (data["train"] - mean).flatten(1)
-    generator = networks.new(lambda: _generator(flat.shape[1], settings), rng)
-    critic = networks.new(lambda: _critic(flat.shape[1], settings), rng)
-    generator = play(generator, critic, flat, settings, rng)
-    card = {"num_parameters": networks.num_parameters(generator)}
-    return {"mean": mean} | flatten_state(generator, "generator"), card
-
-
-def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Generator:
-    mean = tensors["mean"].float()
-    network = networks.restored(lambda: _generator(mean.numel(), settings), tensors, "generator")
-    return Generator(network, mean, settings.num_latents)
-
-
-def _generator(num_pixels: int, settings: Settings) -> nn.Module:
+def _generator(num_pixels: int, settings: GANFamily) -> nn.Module:
     return networks.mlp(settings.num_latents, num_pixels, settings.width, settings.depth)
 
 
-def _critic(num_pixels: int, settings: Settings) -> nn.Module:
+def _critic(num_pixels: int, settings: GANFamily) -> nn.Module:
     # piecewise linear, so that its gradient is cheap to differentiate
     return networks.mlp(num_pixels, 1, settings.width, settings.depth, nn.LeakyReLU)
 
 
 @torch.enable_grad()
-def play(generator: nn.Module, critic: nn.Module, images: Tensor, settings: Settings, rng: Random) -> nn.Module:
+def play(generator: nn.Module, critic: nn.Module, images: Tensor, settings: GANFamily, rng: Random) -> nn.Module:
     """The generator, averaged over the game; images (N, D)."""
     n, shared = settings.batch_size, (settings.num_iterations, settings.learning_rate, settings.ema_decay, (0.0, 0.99))
     critics, generators = networks.Descent(critic, *shared), networks.Descent(generator, *shared)

@@ -1,182 +1,42 @@
-"""`gmm`: a Gaussian mixture whose denoiser, score, density, flow and linear-Gaussian posteriors are all exact."""
+"""`gmm`: a Gaussian mixture, whose denoiser, score, density, flow and linear-Gaussian posteriors are all exact."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from bench.core.types import Cap, Prior, Random
-from bench.numerics.diffusion import rk4
-from bench.priors.pulls import Pulls, Score, log_joint, precisions, pulls
+from bench.core.artefacts import Json
+from bench.core.types import Prior
+from bench.priors._gmm_fit import decoder_card, fit_gmm
+from bench.priors._mixture import GMM
 
-ROWS_AT_ONCE = 512  # of a score; with more of them what is kept for the derivative does not stay in the cache
+__all__ = ["GMMFamily"]
+
+Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Settings:
+class GMMFamily:
+    """A mixture fitted by expectation maximisation, its covariances shrunk towards their pooled mean."""
+
     num_components: int = 20
-    shrinkage: float = 30.0
-    floor: float = 0.002
+    shrinkage: float = 30.0  # images' worth of the pooled covariance in each component's
+    floor: float = 0.002  # variance added to every pixel, data units squared
 
+    tiny: ClassVar[Mapping[str, object]] = {"num_components": 2}  # for tests
 
-@dataclass(frozen=True, eq=False)
-class GMM:
-    """p(x) = sum_k w_k N(x; mu_k, C_k) over images of shape `*x`, D = their size.
+    def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
+        """Return the mixture; the card has mean log densities in nats and how exact the decoder is."""
+        mixture = fit_gmm(data["train"], self.num_components, self.shrinkage, self.floor)
+        parts = ("train", "validation", "test")
+        log_prob = {part: mixture.log_prob(data[part].double()).mean().item() for part in parts}
+        tensors = {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}
+        return tensors, {"log_prob_nats": log_prob, "decoder": decoder_card(mixture)}
 
-    weights (K,), means (K, *x), covariances (K, D, D), in data units. Every tensor given to a method of this class has
-    the mixture's dtype and device.
-    """
-
-    weights: Tensor
-    means: Tensor
-    covariances: Tensor
-    sigma_max: float = 10.0  # where the probability-flow ODE starts
-    num_ode_steps: int = 7
-
-    caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
-    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)  # worth asking for; exact beyond, too
-    sample_nfe: ClassVar[int] = 0
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.means.shape[1:])
-
-    @property
-    def latent_shape(self) -> tuple[int, ...]:
-        return self.shape
-
-    @property
-    def decode_nfe(self) -> int:
-        return 4 * self.num_ode_steps
-
-    def sample(self, num_samples: int, rng: Random) -> Tensor:
-        """Prior draws, `(m, num_samples, *x)`."""
-        uniform = rng.rand((num_samples,))
-        component = torch.searchsorted(self.weights.cumsum(0), uniform).clamp_max(len(self.weights) - 1)
-        noise = rng.randn((num_samples, *self.shape)).flatten(2)
-        x = self._flat_means[component] + torch.einsum("msij,msj->msi", self._cholesky[component], noise)
-        return x.unflatten(2, self.shape)
-
-    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
-        sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
-        return x_t + sigma.square().view(-1, *[1] * len(self.shape)) * self.score(x_t, sigma)
-
-    def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """Gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
-        sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
-        if sigma.dim():
-            return self._score(x_t, sigma)
-        return torch.cat([self._score(rows, sigma) for rows in x_t.split(ROWS_AT_ONCE)])
-
-    def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """log p(x; sigma) in nats, (n,): the density of x + sigma eps, at sigma = 0 of the prior itself."""
-        return self.log_joint(x, sigma).logsumexp(1)
-
-    def log_joint(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """log w_k N(x; mu_k, C_k + sigma^2 I) for every component, (n, K)."""
-        return log_joint(self._pulls(x, sigma), self.weights, x[0].numel())
-
-    def log_prob_and_score(self, x: Tensor, sigma: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """Both from one evaluation: (n,) and (n, *x)."""
-        found = self._pulls(x, sigma)
-        joint = log_joint(found, self.weights, x[0].numel())
-        return joint.logsumexp(1), -found.combined(joint.softmax(1)).view_as(x)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The probability-flow ODE from z ~ N(0, I) at sigma_max down to sigma = 0: (n, *z) -> (n, *x).
-
-        Integrated in t = log(1 + v / v_0), v = sigma^2, for the whitened state u = (C + v I)^(-1/2) (x - mu), with mu
-        and C the mean and covariance of the whole mixture. On a single Gaussian u stands still, so the steps are spent
-        on what makes the mixture a mixture, and sigma_max can be small: there u ~ N(0, I) up to the third cumulant.
-        Equal steps in t resolve all scales from the pixels' own variance v_0 up to the whole image.
-        """
-        v_0 = 0.01
-
-        def velocity(u: Tensor, t: Tensor) -> Tensor:
-            v = t.expm1() * v_0
-            scale, known = self._at(v.item())
-            score = Score.apply(u / scale, v.sqrt().to(u.device), self.weights, *self._in_axes, *known)[0]
-            return -0.5 * (v + v_0) * scale * (score + scale * u)
-
-        start = math.log1p(self.sigma_max**2 / v_0)
-        steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=z.dtype)  # not on a GPU: `_at` reads them
-        u = rk4(velocity, z.flatten(1) @ self._axes, steps)
-        return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
-
-    def _score(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        return Score.apply(x_t.flatten(1), sigma, self.weights, *self._mixture)[0].view_as(x_t)
-
-    def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
-        return pulls(x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype, device=x.device), *self._mixture)
-
-    @cached_property
-    def _flat_means(self) -> Tensor:
-        return self.means.flatten(1)
-
-    @cached_property
-    def _cholesky(self) -> Tensor:
-        return torch.linalg.cholesky(self.covariances)
-
-    @cached_property
-    def _mixture(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Means (K, D), and eigenvalues (K, D) and eigenvectors (K, D, D) of the covariances."""
-        return self._flat_means, *torch.linalg.eigh(self.covariances)
-
-    def _at(self, v: float) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(C + v I)^(-1/2) and `precisions` for the decoder, which comes by the same noise levels at every call."""
-        if v not in self._levels:
-            sigma = torch.tensor(v, dtype=self.means.dtype, device=self.means.device).sqrt()
-            self._levels[v] = (self._variances + v).rsqrt(), precisions(sigma, *self._in_axes)
-        return self._levels[v]
-
-    @cached_property
-    def _levels(self) -> dict[float, tuple[Tensor, tuple[Tensor, Tensor]]]:
-        return {}
-
-    @cached_property
-    def _in_axes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The mixture's means, eigenvalues and eigenvectors as seen from its mean along its pooled axes."""
-        means, spectrum, vectors = self._mixture
-        return (means - self._mean) @ self._axes, spectrum, self._axes.T @ vectors
-
-    @cached_property
-    def _mean(self) -> Tensor:
-        return self.weights @ self._flat_means
-
-    @cached_property
-    def _pooled_eigen(self) -> tuple[Tensor, Tensor]:
-        centred = self._flat_means - self._mean
-        second_moments = self.covariances + centred[:, :, None] * centred[:, None]
-        return torch.linalg.eigh(torch.einsum("k,kij->ij", self.weights, second_moments))
-
-    @property
-    def _variances(self) -> Tensor:
-        return self._pooled_eigen[0]
-
-    @property
-    def _axes(self) -> Tensor:
-        return self._pooled_eigen[1]
-
-
-def fit(
-    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
-) -> tuple[dict[str, Tensor], dict]:
-    """Expectation maximisation; the card has mean log densities and how exact the decoder is."""
-    from bench.priors.fit import decoder_card, fit_gmm
-
-    mixture = fit_gmm(data["train"], settings.num_components, settings.shrinkage, settings.floor)
-    parts = ("train", "validation", "test")
-    log_prob = {part: mixture.log_prob(data[part].double()).mean().item() for part in parts}
-    tensors = {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}
-    return tensors, {"log_prob_nats": log_prob, "decoder": decoder_card(mixture)}
-
-
-def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> GMM:
-    return GMM(**tensors)
+    def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> GMM:
+        """Return the prior with the stored tensors."""
+        return GMM(**tensors)

@@ -9,21 +9,28 @@ a consistency model; the conventions around it are Karras et al.'s for both, so 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from bench.core.artefacts import Json
 from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.numerics.nets import initialise
-from bench.priors import networks
-from bench.priors.consistency import Consistency
-from bench.priors.edm import Diffusion
-from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, scheduler_of
-from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser
+from bench.priors import _networks as networks
+from bench.priors._consistency import Consistency
+from bench.priors._diffusion import Diffusion
+from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline, scheduler_of
+from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser
+
+__all__ = ["UntrainedFamily"]
+
+Tensors = dict[str, Tensor]
 
 LIMITS = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}  # of the published consistency models
 HEAD = 64  # channels of an attention head
@@ -57,12 +64,18 @@ ARCHITECTURES = {
 
 
 @dataclass(frozen=True)
-class Settings:
-    """width: share of the published channels; side: pixels along an image, the published ones by default."""
+class UntrainedFamily:
+    """An architecture, narrower or at another size where asked; sizes that it cannot have raise ValueError."""
 
-    architecture: str
-    width: float = 1.0
-    side: int | None = None
+    architecture: str  # one of ARCHITECTURES
+    width: float = 1.0  # share of the published channels
+    side: int | None = None  # pixels along an image; the published ones by default
+
+    tiny: ClassVar[Mapping[str, object]] = {
+        "architecture": "consistency-imagenet-64",
+        "width": 1 / 24,
+        "side": 16,
+    }  # for tests
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -81,8 +94,25 @@ class Settings:
     def pixels(self) -> int:
         return self.side or self.chosen.side
 
+    def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
+        """Return no tensors: weights come from a stream of random numbers whenever the prior is loaded."""
+        side = data["train"].shape[-1]
+        if side != self.pixels:
+            raise UserError(f"{self.architecture}: is for {self.pixels} pixels, and the images have {side}; set side")
+        return {}, {"num_parameters": networks.num_parameters(outline(self))}
 
-def unet_config(settings: Settings) -> dict[str, object]:
+    def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Consistency:
+        """Return the network as a denoiser and, in one step, as a decoder."""
+        unet = outline(self).to_empty(device="cpu")
+        initialise(unet, Rng(("untrained", self.architecture), (0,), dtype=torch.float32), gain=3**-0.5)
+        label = None if self.chosen.num_classes is None else 0
+        unet = networks.frozen(unet)
+        denoiser = EDMDenoiser(Pipeline(unet, scheduler_of(EDM, LIMITS), label))
+        one_step = ConsistencyMap(Pipeline(unet, scheduler_of(CONSISTENCY, LIMITS), label))
+        return Consistency(one_step, 1, Diffusion(denoiser, num_ode_steps=10))
+
+
+def unet_config(settings: UntrainedFamily) -> dict[str, object]:
     """The arguments of diffusers' UNet2DModel."""
     chosen, levels = settings.chosen, range(len(settings.chosen.multipliers))
     channels = [round(settings.width * chosen.channels * multiplier) for multiplier in chosen.multipliers]
@@ -110,31 +140,9 @@ def unet_config(settings: Settings) -> dict[str, object]:
     }
 
 
-def outline(settings: Settings) -> nn.Module:
+def outline(settings: UntrainedFamily) -> nn.Module:
     """The network without memory for its weights."""
     from diffusers import UNet2DModel
 
     with torch.device("meta"):
         return UNet2DModel(**unet_config(settings))
-
-
-def fit(
-    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
-) -> tuple[dict[str, Tensor], dict]:
-    """Nothing is stored: weights come from a stream of random numbers whenever the prior is loaded."""
-    side = data["train"].shape[-1]
-    if side != settings.pixels:
-        raise UserError(
-            f"{settings.architecture}: is for {settings.pixels} pixels, and the images have {side}; set side"
-        )
-    return {}, {"num_parameters": networks.num_parameters(outline(settings))}
-
-
-def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Consistency:
-    unet = outline(settings).to_empty(device="cpu")
-    initialise(unet, Rng(("untrained", settings.architecture), (0,), dtype=torch.float32), gain=3**-0.5)
-    label = None if settings.chosen.num_classes is None else 0
-    unet = networks.frozen(unet)
-    denoiser = EDMDenoiser(Pipeline(unet, scheduler_of(EDM, LIMITS), label))
-    one_step = ConsistencyMap(Pipeline(unet, scheduler_of(CONSISTENCY, LIMITS), label))
-    return Consistency(one_step, 1, Diffusion(denoiser, num_ode_steps=10))

@@ -6,34 +6,30 @@ Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014. https://arxiv.or
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from bench.core.artefacts import Json
 from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.numerics.nets import flatten_state
-from bench.priors import networks
-from bench.priors.generator import Generator
+from bench.priors import _networks as networks
+from bench.priors._generator import Generator
 
+__all__ = ["VAEFamily"]
 
-@dataclass(frozen=True)
-class Settings:
-    num_latents: int = 16
-    width: int = 128
-    depth: int = 2
-    num_iterations: int = 3500
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    ema_decay: float = 0.999
+Tensors = dict[str, Tensor]
 
 
 class VAE(nn.Module):
     """Encoder, decoder and the logarithm of each pixel's noise."""
 
-    def __init__(self, num_pixels: int, settings: Settings) -> None:
+    def __init__(self, num_pixels: int, settings: VAEFamily) -> None:
         super().__init__()
         self.encoder = networks.mlp(num_pixels, 2 * settings.num_latents, settings.width, settings.depth)
         self.decoder = _decoder(num_pixels, settings)
@@ -48,37 +44,50 @@ class VAE(nn.Module):
         return (misfit + divergence).mean()
 
 
-def fit(
-    data: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None
-) -> tuple[dict[str, Tensor], dict]:
-    rng = Rng(("fit", "vae"), (0,), dtype=torch.float32)
-    mean = data["train"].mean(0)
-    flat = (data["train"] - mean).flatten(1)
-    vae = networks.new(lambda: VAE(flat.shape[1], settings), rng, zero=("log_noise",))
+@dataclass(frozen=True)
+class VAEFamily:
+    """An autoencoder of images less their mean, as multilayer perceptrons."""
 
-    def loss() -> Tensor:
-        x = networks.batch(flat, settings.batch_size, rng)
-        return vae.negative_elbo(x, rng.randn((len(x), settings.num_latents))[0])
+    num_latents: int = 16
+    width: int = 128  # units of a hidden layer
+    depth: int = 2  # hidden layers
+    num_iterations: int = 3500
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    ema_decay: float = 0.999  # of the running average of the weights, which is kept
 
-    vae = networks.minimise(vae, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay)
+    tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3}  # for tests
 
-    def elbo(x: Tensor) -> float:
-        noise = Rng(("card", "vae"), (0,), dtype=torch.float32).randn((len(x), settings.num_latents))[0]
-        return vae.negative_elbo(x, noise).item()
+    def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
+        """Return mean and decoder; the card has bounds on the negative log likelihood in nats."""
+        rng = Rng(("fit", "vae"), (0,), dtype=torch.float32)
+        mean = data["train"].mean(0)
+        flat = (data["train"] - mean).flatten(1)
+        vae = networks.new(lambda: VAE(flat.shape[1], self), rng, zero=("log_noise",))
 
-    card = {
-        "num_parameters": networks.num_parameters(vae.decoder),
-        "negative_elbo_nats": {"train": elbo(flat), "test": elbo((data["test"] - mean).flatten(1))},
-        "pixel_noise_rms": vae.log_noise.exp().square().mean().sqrt().item(),
-    }
-    return {"mean": mean} | flatten_state(vae.decoder, "decoder"), card
+        def loss() -> Tensor:
+            x = networks.batch(flat, self.batch_size, rng)
+            return vae.negative_elbo(x, rng.randn((len(x), self.num_latents))[0])
+
+        vae = networks.minimise(vae, loss, self.num_iterations, self.learning_rate, self.ema_decay)
+
+        def elbo(x: Tensor) -> float:
+            noise = Rng(("card", "vae"), (0,), dtype=torch.float32).randn((len(x), self.num_latents))[0]
+            return vae.negative_elbo(x, noise).item()
+
+        card = {
+            "num_parameters": networks.num_parameters(vae.decoder),
+            "negative_elbo_nats": {"train": elbo(flat), "test": elbo((data["test"] - mean).flatten(1))},
+            "pixel_noise_rms": vae.log_noise.exp().square().mean().sqrt().item(),
+        }
+        return {"mean": mean} | flatten_state(vae.decoder, "decoder"), card
+
+    def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Generator:
+        """Return the prior with the stored tensors."""
+        mean = tensors["mean"].float()
+        network = networks.restored(lambda: _decoder(mean.numel(), self), tensors, "decoder")
+        return Generator(network, mean, self.num_latents)
 
 
-def _decoder(num_pixels: int, settings: Settings) -> nn.Module:
+def _decoder(num_pixels: int, settings: VAEFamily) -> nn.Module:
     return networks.mlp(settings.num_latents, num_pixels, settings.width, settings.depth)
-
-
-def load(tensors: dict[str, Tensor], settings: Settings, folder: Path, teacher: Prior | None) -> Generator:
-    mean = tensors["mean"].float()
-    network = networks.restored(lambda: _decoder(mean.numel(), settings), tensors, "decoder")
-    return Generator(network, mean, settings.num_latents)

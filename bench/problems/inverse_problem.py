@@ -7,22 +7,23 @@ from typing import Protocol
 
 from torch import Tensor
 
+from bench.core.packed import mask_of, pack
 from bench.core.rng import Rng
-from bench.core.types import Cap
-from bench.problems.operators import Operator, Shape, is_positive, mask_of, pack
+from bench.core.types import Cap, Operator, Shape
+from bench.core.values import is_positive
 
 
 class PosteriorSampler(Protocol):
-    """The exact posterior of a prior under this problem."""
+    """A posterior p(x | y) of a prior under this problem, which can be sampled."""
 
     def sample(self, y: Tensor, num_samples: int, rng: Rng) -> Tensor: ...  # (m, *y) -> (m, num_samples, *x)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What is known of y given x. Tensors go row by row, x (n, *x) and packed y (n, *y), in the dtype and device given.
+class InverseProblem:
+    """p(y given x) of one operator. Rows x (n, *x) and packed y (n, *y) keep their dtype and device.
 
-    sigma_y: standard deviation of the noise in data units; x_shape: one image; posterior: exact draws where there are.
+    sigma_y: standard deviation of the noise in data units; x_shape: of one image; posterior: draws p(x | y) where known.
     """
 
     operator: Operator
@@ -37,7 +38,7 @@ class Problem:
 
     @property
     def y_shape(self) -> Shape:
-        """Shape of one packed measurement."""
+        """Return the shape of one packed measurement."""
         channels, *size = self.operator.measured_shape(self.x_shape)
         return (2 * channels if self.operator.masked else channels, *size)
 
@@ -48,31 +49,31 @@ class Problem:
         return caps | (Cap.NONE if self.posterior is None else Cap.EXACT)
 
     def unpack(self, y: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Values and mask (1 where observed; None when everything is), each shaped like A(x)."""
+        """Return values and mask (1 where measured; None when everything is), each shaped like A(x)."""
         return (y.chunk(2, dim=1)[0], mask_of(y)) if self.operator.masked else (y, None)
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
-        """y - A(x), zero where nothing was observed."""
+        """Return y - A(x), zero where nothing was measured, shaped like A(x)."""
         values, mask = self.unpack(y)
         return (values if mask is None else mask * values) - self.operator(x, y)  # A(x) is masked already
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
-        """-||y - A(x)||^2 / (2 sigma_y^2) per row, (n,): log p(y given x) up to a constant."""
+        """Return -||y - A(x)||^2 / (2 sigma_y^2) per row, (n,): log p(y given x) up to a constant."""
         return self.residual(x, y).square().flatten(1).sum(1) / (-2 * self.sigma_y**2)
 
     def num_observed(self, y: Tensor) -> Tensor:
-        """Number of observed entries per row, (n,)."""
+        """Return the number of measured entries per row, (n,)."""
         values, mask = self.unpack(y)
         return (values.new_ones(values.shape) if mask is None else mask).flatten(1).sum(1)
 
     def measure(self, x: Tensor, noise: Tensor, uniform: Tensor | None = None) -> Tensor:
-        """Packed y = A(x) + noise. A masked operator draws its mask from `uniform` (n, *x), numbers in [0, 1)."""
+        """Return packed y = A(x) + noise. A masked operator draws its mask from `uniform` (n, *x), numbers in [0, 1)."""
         mask = self.operator.draw_mask(uniform) if self.operator.masked else None
         values = self.operator(x, pack(noise, mask)) + noise
         return pack(values if mask is None else mask * values, mask)
 
     def simulate(self, x: Tensor, rng: Rng) -> Tensor:
-        """Packed y ~ p(y given x) with fresh masks. Of the n = m k rows of x, row i k + j draws from stream i of m."""
+        """Draw packed y ~ p(y given x) with fresh masks. Of the n = m k rows of x, row i k + j has stream i of m."""
         if len(x) % len(rng):
             raise ValueError(f"simulate: {len(x)} rows cannot be shared evenly by {len(rng)} random streams")
         rows = len(x) // len(rng)
@@ -81,7 +82,7 @@ class Problem:
         return self.measure(x, self.sigma_y * noise, uniform)
 
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Rng) -> Tensor:
-        """Exact draws, (m, *y) -> (m, num_samples, *x). Needs Cap.EXACT."""
+        """Draw from p(x | y), (m, *y) -> (m, num_samples, *x). Needs Cap.EXACT."""
         if self.posterior is None:
             raise ValueError("sample_posterior: this problem knows no exact posterior (its caps lack EXACT)")
         return self.posterior.sample(y, num_samples, rng)

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, Json, read_tensors
+from bench.core.packed import pack
+from bench.core.types import Shape
 from bench.problems import make_problem
 from bench.problems.classifier import classifier_path, load_classifier
-from bench.problems.inverse_problem import PosteriorSampler, Problem
-from bench.problems.operators import Shape, pack
+from bench.problems.inverse_problem import InverseProblem, PosteriorSampler
 from bench.problems.reward import NAME as REWARD
 from bench.problems.reward import Reward, check_reward
 
 
 @dataclass(frozen=True)
-class Observations:
+class Measurements:
     """m measurements of a task: x_true (m, *x), packed y (m, *y), image_id (m,) int64, and the file's header."""
 
     x_true: Tensor
@@ -30,18 +31,18 @@ class Observations:
     header: Json
 
 
-def read_observations(
+def read_measurements(
     path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
-) -> Observations:
+) -> Measurements:
     """The measurements in `observations.safetensors` or `bank.safetensors`, after both of its hashes were checked."""
     tensors, header = read_tensors(path)
     if header["observations_sha256"] != content_hash(tensors):
         raise ArtefactError(f"{path}: does not match its observations_sha256; delete it and run the same command again")
     y = pack(tensors["y"], tensors.get("mask"))
-    return Observations(tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header)
+    return Measurements(tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header)
 
 
-def first(observations: Observations, num_measurements: int | None) -> Observations:
+def first(observations: Measurements, num_measurements: int | None) -> Measurements:
     """The first measurements; None means all."""
     kept = {name: getattr(observations, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
     return dataclasses.replace(observations, **kept)
@@ -49,7 +50,7 @@ def first(observations: Observations, num_measurements: int | None) -> Observati
 
 def problem_of(
     header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None, device: str | torch.device = "cpu"
-) -> Problem | Reward:
+) -> InverseProblem | Reward:
     """The problem that a task's spec, or the header of its observations, describes."""
     if header["operator"] == REWARD:
         return _reward_of(header, x_shape, posterior, device)

@@ -15,8 +15,8 @@ WITH_FORMULA = (Conjugate.kind, Enumeration.kind)
 
 
 @dataclass(frozen=True)
-class Exact:
-    """Exact draws x_a, x_b `(M, e, *x)` and moments `(M, *x)`; `why_not[i]` says why they are not admitted, or "".
+class ReferenceDraws:
+    """Reference draws x_a, x_b `(M, e, *x)` and moments `(M, *x)`; `why_not[i]` says why they are not admitted, or "".
 
     teacher: draws of the exact posterior under the prior that this one was distilled from, where there is such a prior.
     """
@@ -27,13 +27,13 @@ class Exact:
     std: Tensor
     why_not: tuple[str, ...]
     moments_are_of_x_a: bool  # no formula gave them
-    teacher: Exact | None = None
+    teacher: ReferenceDraws | None = None
 
-    def swapped(self) -> Exact:
+    def swapped(self) -> ReferenceDraws:
         """The two sets in each other's place."""
         mean, std = (self.x_b.mean(1), self.x_b.std(1)) if self.moments_are_of_x_a else (self.mean, self.std)
         teacher = self.teacher and self.teacher.swapped()
-        return Exact(self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher)
+        return ReferenceDraws(self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher)
 
 
 def read_same_measurements(path: Path, observations: Json) -> tuple[dict[str, Tensor], Json]:
@@ -48,7 +48,7 @@ def read_same_measurements(path: Path, observations: Json) -> tuple[dict[str, Te
     return tensors, header
 
 
-def read_exact(path: Path, observations: Json, num_samples: int) -> Exact:
+def read_reference(path: Path, observations: Json, num_samples: int) -> ReferenceDraws:
     """ArtefactError where there are fewer draws than samples: blocks of them are the floor."""
     tensors, header = read_same_measurements(path, observations)
     num_draws = min(tensors["x_a"].shape[1], tensors["x_b"].shape[1])
@@ -59,15 +59,15 @@ def read_exact(path: Path, observations: Json, num_samples: int) -> Exact:
     finite = {name: tensor.nan_to_num(0, 0, 0) for name, tensor in tensors.items()}  # what is not admitted may hold NaN
     own = [finite[name] for name in ("x_a", "x_b", "mean", "std")]
     moments_are_of_x_a = header["kind"] not in WITH_FORMULA
-    return Exact(*own, _why_not_admitted(header["reasons"]), moments_are_of_x_a, _teacher(finite, header))
+    return ReferenceDraws(*own, _why_not_admitted(header["reasons"]), moments_are_of_x_a, _teacher(finite, header))
 
 
-def _teacher(tensors: dict[str, Tensor], header: Json) -> Exact | None:
+def _teacher(tensors: dict[str, Tensor], header: Json) -> ReferenceDraws | None:
     if "teacher_a" not in tensors:
         return None
     draws = [tensors[f"teacher_{name}"] for name in ("a", "b", "mean", "std")]
     reasons = header.get("teacher_reasons", [""] * len(draws[0]))  # none where a formula drew them
-    return Exact(*draws, _why_not_admitted(reasons), moments_are_of_x_a=False)
+    return ReferenceDraws(*draws, _why_not_admitted(reasons), moments_are_of_x_a=False)
 
 
 def _why_not_admitted(reasons: Sequence[str]) -> tuple[str, ...]:

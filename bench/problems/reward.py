@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.core.rng import Rng
-from bench.core.types import Cap, Problem
+from bench.core.types import Cap, Problem, Shape
+from bench.core.values import is_positive
 from bench.problems.classifier import Classifier, RealFeatures, definition_of
 from bench.problems.inverse_problem import PosteriorSampler
-from bench.problems.operators import Shape, is_positive
 
 NAME = "class"  # where the name of an operator would stand
 
@@ -94,8 +94,8 @@ def one_hot(classes: Tensor, num_classes: int) -> Tensor:
     return functional.one_hot(classes, num_classes).float()[:, None, None]
 
 
-def opened(problem: Problem) -> Problem:
-    """The same posterior with gradients: what is a black box to methods need not be one to their reference."""
+def with_gradients(problem: Problem) -> Problem:
+    """Return the problem with gradients: a black box to methods need not be one to their reference."""
     return replace(problem, differentiable=True) if isinstance(problem, Reward) else problem
 
 

@@ -7,16 +7,16 @@ stay float32.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from bench.core.compute import Compute
 from bench.core.errors import UserError
+from bench.core.networks import networks_of
 from bench.core.types import Prior
 from bench.runtime.compiled_layers import ease_compiling
 from bench.runtime.lease import VISIBLE, lease_gpu
@@ -64,16 +64,6 @@ def prepared(prior: Prior, compute: Compute) -> Prior:
 
 def _as_float32(value: object) -> object:
     return value.float() if isinstance(value, Tensor) else value
-
-
-def networks_of(part: object) -> list[nn.Module]:
-    """The networks in a prior, each once: in its fields, and in the fields of those that are dataclasses themselves."""
-    if isinstance(part, nn.Module):
-        return [part]
-    if not dataclasses.is_dataclass(part):
-        return []
-    fields = [getattr(part, field.name) for field in dataclasses.fields(part)]
-    return list(dict.fromkeys(network for field in fields for network in networks_of(field)))
 
 
 def moved(state: Mapping[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:

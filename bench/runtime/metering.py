@@ -1,70 +1,66 @@
 """Metering of the prior's network and of the problem's operator, from outside.
 
-A view stands in for the prior or the problem: it shows what the interface names and nothing else, and hands each call
-to a `tap`, which makes the call and may look at it. Values, dtypes and the autograd graph stay as they are, and nothing
-waits for the device. A call made inside `torch.func.vmap` counts the rows that it sees there.
+A view stands in for the prior or the problem. It shows what the interface names and nothing else, and hands each call
+to a `tap`, which makes the call and may count it. Values, dtypes and the autograd graph stay as they are, and nothing
+waits for the device. A call made inside `torch.func.vmap` counts the rows that it has there.
 """
 
 from __future__ import annotations
 
 import math
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from bench.core.specs import Budget
 from bench.core.types import Cap, Operator, Prior, Problem, Random
+from bench.runtime.memory import allocated
 
-Tap = Callable[..., Tensor]  # tap(kind, call, *inputs) makes the call and returns what it gives
+Tap = Callable[..., Tensor]  # tap(kind, call, *inputs) makes the call and returns its result
 
 PRIOR_VALUES = ("caps", "shape", "latent_shape", "sigma_range", "decode_nfe", "sample_nfe")
+PRIOR_CALLS = ("sample", "denoise", "decode", "log_prob")
 PROBLEM_VALUES = ("caps", "sigma_y")
+PROBLEM_CALLS = ("operator", "log_likelihood", "residual", "simulate", "sample_posterior")
 EVERYTHING = ~Cap.NONE
+UNITS = {"nfe": "network rows per sample", "seconds": "s", "mib": "MiB"}
 
 
 class BudgetExceeded(Exception):
-    """A method asked for more than it was given; that is its result."""
+    """A method asked for more than its budget; reported as n/a, with the budget, and not as a failure."""
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a run may spend: rows through the prior's network, forward and backward, and since it began seconds and
-    bytes, which are looked at before each call of the network."""
+class Limits:
+    """What a run may spend in all, since it began; checked before each call of the network.
+
+    rows: through the prior's network, forward and backward. bytes: beyond `allocated_before`.
+    """
 
     rows: float = math.inf
     seconds: float = math.inf
     bytes: float = math.inf
-    words: str = ""
+    text: str = ""
     begin: float = field(default_factory=time.perf_counter)
-    held: int = field(default_factory=lambda: held())
+    allocated_before: int = field(default_factory=allocated)
 
     def check(self, rows: int) -> None:
-        late = time.perf_counter() - self.begin > self.seconds
-        if rows > self.rows or late or (self.bytes < math.inf and held() - self.held > self.bytes):
-            raise BudgetExceeded(f"needs more than the budget of {self.words}")
+        """Raise BudgetExceeded where `rows` in all, or the seconds or bytes so far, are beyond the limits."""
+        is_late = time.perf_counter() - self.begin > self.seconds
+        if rows > self.rows or is_late or (self.bytes < math.inf and allocated() - self.allocated_before > self.bytes):
+            raise BudgetExceeded(f"needs more than the budget of {self.text}")
 
 
-def held() -> int:
-    """Bytes that this process holds now: allocated on a GPU where it uses one, else resident."""
-    if torch.cuda.is_initialized():
-        return torch.cuda.memory_allocated()
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:  # not Linux: what it held at most
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def budget_of(spec: dict, num_samples: int) -> Budget:
-    """The budget in a run's spec: `nfe` per sample, `seconds` and `mib` for `num_samples` samples in all."""
-    asked = spec.get("budget") or {}
-    units = {"nfe": "network rows per sample", "seconds": "s", "mib": "MiB"}
-    words = " or ".join(f"{asked[name]:g} {unit}" for name, unit in units.items() if name in asked)
-    rows, seconds, mib = (asked.get(name, math.inf) for name in units)
-    return Budget(rows * num_samples, seconds, mib * 2**20, words)
+def limits_of(budget: Budget | None, num_samples: int) -> Limits:
+    """Return the limits of a run that begins now and draws `num_samples` samples in all; None has no limit."""
+    given = {} if budget is None else {name: getattr(budget, name) for name in UNITS}
+    given = {name: value for name, value in given.items() if value is not None}
+    text = " or ".join(f"{value:g} {UNITS[name]}" for name, value in given.items())
+    rows, seconds, mib = (given.get(name, math.inf) for name in UNITS)
+    return Limits(rows * num_samples, seconds, mib * 2**20, text)
 
 
 @dataclass
@@ -75,58 +71,65 @@ class Meter:
     backward: int = 0
 
     def nfe(self, num_samples: int) -> float:
-        """Rows forward per posterior sample, `num_samples` of them in total (measurements x samples)."""
+        """Return rows forward per posterior sample, `num_samples` of them in total (measurements x samples)."""
         return self.forward / num_samples
 
     def nfe_vjp(self, num_samples: int) -> float:
-        """Rows backward per posterior sample."""
+        """Return rows backward per posterior sample."""
         return self.backward / num_samples
 
-    def read(self, output: Tensor, rows: int) -> Tensor:
+    def count(self, output: Tensor, rows: int) -> Tensor:
         """Count `rows` forward now, and backward each time that a backward pass goes through `output`."""
         self.forward += rows
-        on_backward(output, lambda _: self._read_backward(rows))
+        on_backward(output, lambda _: self._count_backward(rows))
         return output
 
-    def _read_backward(self, rows: int) -> None:
+    def _count_backward(self, rows: int) -> None:
         self.backward += rows
 
 
-def counted(prior: Prior, budget: Budget | None = None) -> tuple[PriorView, Meter]:
-    """The prior with a meter at its network: `denoise` and `log_prob` cost one row per row, `decode` `decode_nfe`.
+def counted(prior: Prior, limits: Limits | None = None) -> tuple[PriorView, Meter]:
+    """Return the prior with a meter at its network.
 
-    A draw of `sample` costs `sample_nfe`. A call beyond the budget is not made: BudgetExceeded.
+    `denoise` and `log_prob` cost one row per row, `decode` costs `decode_nfe`, a draw of `sample` costs `sample_nfe`.
+    A call beyond the limits is not made: BudgetExceeded.
     """
     meter = Meter()
 
-    def rows_of(kind: str, inputs: tuple) -> int:
-        if kind == "sample":  # num_samples for each stream of the random numbers
-            return len(inputs[1]) * inputs[0] * prior.sample_nfe
-        return len(inputs[0]) * (prior.decode_nfe if kind == "decode" else 1)
-
-    def tap(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
-        rows = rows_of(kind, inputs)
-        if budget:
-            budget.check(meter.forward + meter.backward + rows)
-        return meter.read(call(*inputs), rows)
+    def tap(kind: str, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        rows = _network_rows(prior, kind, inputs)
+        if limits:
+            limits.check(meter.forward + meter.backward + rows)
+        return meter.count(call(*inputs), rows)
 
     return PriorView(prior, tap), meter
 
 
+def _network_rows(prior: Prior, kind: str, inputs: tuple[Any, ...]) -> int:
+    """Return how many rows a call of the prior sends through its network."""
+    if kind == "sample":
+        num_samples, rng = inputs
+        return len(rng) * num_samples * prior.sample_nfe
+    return len(inputs[0]) * (prior.decode_nfe if kind == "decode" else 1)
+
+
 def counted_problem(problem: Problem) -> tuple[ProblemView, Meter]:
-    """The problem with a meter at its operator: one row per row of likelihood, residual, simulation, A or adjoint."""
+    """Return the problem with a meter at its operator.
+
+    Likelihood, residual, simulation, A and its adjoint cost one row per row.
+    """
     meter = Meter()
 
-    def tap(kind: str, call: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        return meter.read(call(*inputs), 0 if kind == "sample_posterior" else len(inputs[0]))
+    def tap(kind: str, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        return meter.count(call(*inputs), 0 if kind == "sample_posterior" else len(inputs[0]))
 
     return ProblemView(problem, tap), meter
 
 
 def on_backward(output: Tensor, callback: Callable[[Tensor], None]) -> None:
-    """Give `callback` the cotangent of `output` whenever a backward pass goes through the call that made it.
+    """Have `callback` called with the cotangent of `output` whenever a backward pass goes through its call.
 
-    The hook sits on the graph's node, not on the tensor: a gradient by `output` itself does not enter the call.
+    The hook is on the graph's node, not on the tensor: a gradient by `output` itself does not enter the call.
     """
     if output.grad_fn is None:
         return
@@ -134,20 +137,22 @@ def on_backward(output: Tensor, callback: Callable[[Tensor], None]) -> None:
     output.grad_fn.register_prehook(lambda cotangents: callback(cotangents[number]))
 
 
-def bare(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
-    """The tap that only makes the call."""
+def bare(kind: str, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
+    """Make the call and count nothing: the tap of a view without a meter."""
     return call(*inputs)
 
 
 class PriorView:
-    """What a method sees of a prior; of its capabilities, those in `shown`."""
+    """The part of a prior that a method may use. `caps` has of its capabilities those in `shown`."""
 
     def __init__(self, prior: Prior, tap: Tap, shown: Cap = EVERYTHING) -> None:
         self._prior, self._tap = prior, tap
         self.caps = prior.caps & shown
 
-    def __getattr__(self, name: str) -> object:
-        return _value(self, "prior", name, PRIOR_VALUES, ("sample", "denoise", "decode", "log_prob"))
+    def __getattr__(self, name: str) -> Any:
+        if name in PRIOR_VALUES:
+            return getattr(self._prior, name)
+        raise _not_in_interface("prior", name, PRIOR_VALUES + PRIOR_CALLS)
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
         return self._tap("sample", self._prior.sample, num_samples, rng)
@@ -163,15 +168,16 @@ class PriorView:
 
 
 class ProblemView:
-    """What a method sees of a problem; of its capabilities, those in `shown`."""
+    """The part of a problem that a method may use. `caps` has of its capabilities those in `shown`."""
 
     def __init__(self, problem: Problem, tap: Tap, shown: Cap = EVERYTHING) -> None:
         self._problem, self._tap = problem, tap
         self.caps = problem.caps & shown
 
-    def __getattr__(self, name: str) -> object:
-        calls = ("operator", "log_likelihood", "residual", "simulate", "sample_posterior")
-        return _value(self, "problem", name, PROBLEM_VALUES, calls)
+    def __getattr__(self, name: str) -> Any:
+        if name in PROBLEM_VALUES:
+            return getattr(self._problem, name)
+        raise _not_in_interface("problem", name, PROBLEM_VALUES + PROBLEM_CALLS)
 
     @property
     def operator(self) -> OperatorView:
@@ -191,7 +197,7 @@ class ProblemView:
 
 
 class OperatorView:
-    """What a method sees of a measurement operator."""
+    """The part of a measurement operator that a method may use."""
 
     def __init__(self, operator: Operator, tap: Tap) -> None:
         self._operator, self._tap = operator, tap
@@ -207,9 +213,5 @@ class OperatorView:
         return self._tap("adjoint", self._operator.adjoint, v, y)
 
 
-def _value(
-    view: PriorView | ProblemView, label: str, name: str, values: tuple[str, ...], calls: tuple[str, ...]
-) -> object:
-    if name in values:
-        return getattr(vars(view)[f"_{label}"], name)
-    raise AttributeError(f"{label}.{name} is not part of the interface; a method may use {', '.join(values + calls)}")
+def _not_in_interface(owner: str, name: str, usable: tuple[str, ...]) -> AttributeError:
+    return AttributeError(f"{owner}.{name} is not part of the interface; a method may use {', '.join(usable)}")

@@ -16,6 +16,7 @@ from bench.core.registry import load
 from bench.core.rng import Rng
 from bench.core.types import Cap, Joint, Method, Prior, Problem, State, Trainable
 from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, bare
+from bench.runtime.progress import progress
 
 T = TypeVar("T")
 
@@ -168,7 +169,7 @@ def sample(
     # the method is not among the axes: methods and settings are compared on common random numbers
     ids, axes = observations.image_id.tolist(), ("sample", spec["task"], spec["seed"])
     x = observations.x_true.new_empty(m, s, *prior.shape)
-    for rows, samples in chunks(m, s, spec["rows_per_chunk"], splits):
+    for rows, samples in progress(list(chunks(m, s, spec["rows_per_chunk"], splits)), what=f"sample {spec['task']}"):
         rng = Rng(axes, ids[rows], samples, x.dtype, x.device, drawn=torch.float64)
         y = observations.y[rows].clone()
         drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import torch
 
+from bench.runtime.memory import peak, reset_peak, synchronise
+
 FEWEST, MOST = 5, 25  # repeats
-SMALL_SPREAD = 0.03  # of the inter-quartile range over the median: more repeats would not tell more
+SMALL_SPREAD = 0.03  # inter-quartile range over the median below which more repeats would not tell more
 PATIENCE = 60.0  # seconds
-SHORTEST = 0.1  # seconds: what else the machine does is less than the spread of this
-LONG = 1.0  # seconds: a first call that is not tried for more of them
+SHORTEST_REPEAT = 0.1  # seconds: what else the machine does is less than the spread of this
+LONG_CALL = 1.0  # seconds: a first call that is not tried for more of them
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of each repeat, and the smallest share of a core that the process had in one of them (CPU only).
+    """Seconds of each repeat, with what was measured beside them.
 
     first: seconds of the call before them, which pays for what is done once: compiling, choosing kernels, caches.
+    cpu_share: the smallest share of a core that the process had in one of the repeats; None on a GPU.
+    peak: bytes. joules: per call; None where the device does not tell.
     """
 
     first: float
     seconds: tuple[float, ...]
     cpu_share: float | None
-    peak: dict[str, int]  # bytes
-    joules: float | None  # per call, where the device tells
+    peak: dict[str, int]
+    joules: float | None
 
     @property
     def median(self) -> float:
@@ -44,7 +47,7 @@ class Timing:
 
     @property
     def spread(self) -> float:
-        """Inter-quartile range over the median."""
+        """Return the inter-quartile range over the median."""
         low, high = self.quartiles
         return (high - low) / self.median
 
@@ -56,94 +59,72 @@ def measure(
     fewest: int = FEWEST,
     most: int = MOST,
     patience: float = PATIENCE,
-    shortest: float = SHORTEST,
+    shortest: float = SHORTEST_REPEAT,
 ) -> Timing:
     """Time `work`, after one untimed call of it, until the spread is small: `fewest` to `most` times.
 
     patience: seconds, after which a spread that stays large is reported as it is. shortest: seconds of a repeat; where
     a call takes less, a repeat is the mean of several.
     """
-    begin = time.perf_counter()
-    work()
-    synchronise(device)
-    first = time.perf_counter() - begin
-    number = calls_in(shortest, work, device) if first < LONG else 1
+    first = _wall_and_cpu_seconds(work, 1, device)[0]
+    num_calls = calls_lasting(shortest, work, device) if first < LONG_CALL else 1
     reset_peak(device)
+    joules_before, begin = joules(device), time.perf_counter()
     seconds: list[float] = []
     shares: list[float] = []
-    energy, begin = joules(device), time.perf_counter()
-    while len(seconds) < fewest or (len(seconds) < most and not _enough(seconds, begin, patience)):
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(number):
-            work()
-        synchronise(device)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        seconds.append(wall / number)
+    while len(seconds) < fewest or (len(seconds) < most and not _is_settled(seconds, begin, patience)):
+        wall, cpu = _wall_and_cpu_seconds(work, num_calls, device)
+        seconds.append(wall / num_calls)
         shares.append(cpu / wall)
-    spent = joules(device)
-    per_repeat = (spent - energy) / len(seconds) / number if energy is not None and spent is not None else None
-    return Timing(first, tuple(seconds), min(shares) if device.type == "cpu" else None, peak(device), per_repeat)
+    joules_after, per_call = joules(device), None
+    if joules_before is not None and joules_after is not None:
+        per_call = (joules_after - joules_before) / len(seconds) / num_calls
+    return Timing(first, tuple(seconds), min(shares) if device.type == "cpu" else None, peak(device), per_call)
 
 
-def calls_in(seconds: float, work: Callable[[], object], device: torch.device) -> int:
-    """How many calls of `work` take at least so long, a power of two."""
-    number = 1
-    while seconds > 0:
-        begin = time.perf_counter()
-        for _ in range(number):
-            work()
-        synchronise(device)
-        if time.perf_counter() - begin >= seconds:
-            break
-        number *= 2
-    return number
+def calls_lasting(seconds: float, work: Callable[[], object], device: torch.device) -> int:
+    """Return how many calls of `work` take at least `seconds`, a power of two."""
+    num_calls = 1
+    while seconds > 0 and _wall_and_cpu_seconds(work, num_calls, device)[0] < seconds:
+        num_calls *= 2
+    return num_calls
 
 
-def _enough(seconds: list[float], begin: float, patience: float) -> bool:
-    return Timing(0.0, tuple(seconds), None, {}, None).spread < SMALL_SPREAD or time.perf_counter() - begin > patience
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Return seconds of one call: on a CPU those of this process, which other jobs do not lengthen, else of the wall."""
+    synchronise(device)
+    wall, cpu = _wall_and_cpu_seconds(work, 1, device)
+    return cpu if device.type == "cpu" else wall
 
 
-def synchronise(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
+def _wall_and_cpu_seconds(work: Callable[[], object], num_calls: int, device: torch.device) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(num_calls):
+        work()
+    synchronise(device)
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def reset_peak(device: torch.device) -> None:
-    """Forget earlier peaks: of the allocator on a GPU, of the process's resident memory on Linux, else of nothing."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak(device: torch.device) -> dict[str, int]:
-    """Bytes at most since `reset_peak`: allocated and reserved on a GPU, resident elsewhere."""
-    if device.type == "cuda":
-        allocated, reserved = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
-        return {"allocated": allocated, "reserved": reserved}
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return {"resident": 1024 * int(line.split()[1])}
-    return {"resident": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+def _is_settled(seconds: list[float], begin: float, patience: float) -> bool:
+    is_even = Timing(0.0, tuple(seconds), None, {}, None).spread < SMALL_SPREAD
+    return is_even or time.perf_counter() - begin > patience
 
 
 def joules(device: torch.device) -> float | None:
-    """Energy that a GPU has used since its driver was loaded, by NVML; None where nothing tells."""
+    """Return the energy that a GPU has used since its driver was loaded, by NVML; None where nothing tells."""
     if device.type != "cuda":
         return None
     try:
-        pynvml, handle = _handle(device)
+        pynvml, handle = _nvml_handle(device)
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
     except Exception:  # noqa: BLE001 (no package, no driver, a device without a counter: each has an error of its own)
         return None
 
 
 def machine(device: torch.device) -> dict[str, object]:
-    """Name, driver and clock of what the work ran on."""
+    """Return name, driver and clock of what the work ran on."""
     if device.type == "cuda":
-        return {"device": torch.cuda.get_device_name(device), "cuda": torch.version.cuda, **_nvml(device)}
+        return {"device": torch.cuda.get_device_name(device), "cuda": torch.version.cuda, **_nvml_facts(device)}
     facts: dict[str, object] = {"device": "cpu"}
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -153,17 +134,17 @@ def machine(device: torch.device) -> dict[str, object]:
     return facts
 
 
-def _handle(device: torch.device) -> tuple[ModuleType, object]:
-    """NVML, and its name for the device: by UUID, since its numbers know nothing of CUDA_VISIBLE_DEVICES."""
-    import pynvml
+def _nvml_handle(device: torch.device) -> tuple[Any, Any]:
+    """Return NVML and its handle of the device: by UUID, since its numbers know nothing of CUDA_VISIBLE_DEVICES."""
+    import pynvml  # pyright: ignore[reportMissingImports] (not a dependency: only to read energy)
 
     pynvml.nvmlInit()
     return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
 
 
-def _nvml(device: torch.device) -> dict[str, object]:
+def _nvml_facts(device: torch.device) -> dict[str, object]:
     try:
-        pynvml, handle = _handle(device)
+        pynvml, handle = _nvml_handle(device)
         clock = pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
         return {"driver": pynvml.nvmlSystemGetDriverVersion(), "SM MHz": clock}
     except Exception:  # noqa: BLE001 (as above)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.core.artefacts import write_bytes, write_csv
 from bench.core.provenance import provenance
-from bench.papers.claims.entries import ledger
-from bench.papers.claims.ledger import ledger_csv, ledger_markdown
+from bench.papers.claims.ledger import ledger, ledger_frame, ledger_markdown
+from bench.papers.published_tables import csv_of
 from bench.runtime.job import run
 from bench.stats.results import load
 
@@ -14,7 +14,8 @@ def main(spec_path: str) -> None:
     """Write tables/claims.csv and claims.md."""
     suite = load(spec_path)
     entries, folder = ledger(suite), suite.root / "tables"
-    write_csv(folder / "claims.csv", ledger_csv(entries), {"suite": suite.name, "provenance": provenance()})
+    about = {"suite": suite.name, "provenance": provenance()}
+    write_csv(folder / "claims.csv", csv_of(ledger_frame(entries)), about)
     write_bytes(folder / "claims.md", ledger_markdown(f"Suite {suite.name}: claims of the papers", entries).encode())
 
 

@@ -12,8 +12,7 @@ from torch import Tensor
 from bench.core.artefacts import Json, read_json, read_tensors, write_json, write_tensors
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
-from bench.metrics.definitions import BLOCK
-from bench.metrics.rewards import frechet_in_blocks, moments
+from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
 from bench.problems.classifier import Classifier, RealFeatures, classifier_path, definition_of, tensors_of, trained
 from bench.runtime.job import run
 

@@ -25,17 +25,18 @@ from bench.core.compute import Compute, compute_of
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.types import Method, Prior, Problem, State
-from bench.metrics.compute import Truth, compute_chains
+from bench.numerics.chains import chain_diagnostics, principal_directions
 from bench.numerics.diagnostics import MIN_STATES
 from bench.priors import load_prior, prior_path
-from bench.priors.networks import num_parameters
-from bench.problems.measurements import Observations, first, problem_of, read_observations
-from bench.problems.posteriors import exact_posterior
+from bench.priors._networks import num_parameters
+from bench.problems.measurements import Measurements, first, problem_of, read_measurements
+from bench.problems.posteriors import posterior_of
 from bench.runtime.bare_calls import Call, recorded, replay
-from bench.runtime.batch_size import in_use, probe, where_it_fits
+from bench.runtime.batch_size import probe, result_if_it_fits
 from bench.runtime.devices import computing, moved, networks_of, prepared
 from bench.runtime.job import run
 from bench.runtime.lease import Busy, lease
+from bench.runtime.memory import in_use
 from bench.runtime.metering import counted
 from bench.runtime.run_method import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
 from bench.runtime.stopwatch import MOST, PATIENCE, Timing, machine, measure
@@ -60,10 +61,10 @@ def clock(spec: dict, visit: int, compute: Compute, device: torch.device) -> Non
     torch.set_num_threads(THREADS)
     root, task = Path(spec["root"]), spec["task"]
     folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
-    observations = read_observations(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
+    observations = read_measurements(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
     prior = prepared(load_prior(prior_path(root, spec["prior"], spec["family"]), compute.dtype, device), compute)
     plain = problem_of(observations.header, prior.shape, device=device)
-    posterior = exact_posterior(prior, plain)
+    posterior = posterior_of(prior, plain)
     problem = problem_of(observations.header, prior.shape, posterior if posterior.offered else None, device)
     trained, training, _ = read_training(folder) if spec.get("trains") else NO_TRAINING
 
@@ -95,7 +96,7 @@ class Bench:
     method: Method
     prior: Prior
     problem: Problem
-    observations: Observations
+    observations: Measurements
     spec: Json
     state: State | None
 
@@ -131,7 +132,7 @@ class Bench:
         """The cells of one measurement, up to the largest number of samples that fits into memory."""
         cells: list[dict] = []
         for s in sorted(self.spec["clock"]["num_samples"]):
-            found = where_it_fits(partial(self.cell, 1, s), self.device)
+            found = result_if_it_fits(partial(self.cell, 1, s), self.device)
             if found is None:
                 break
             cells.append(found)
@@ -188,13 +189,16 @@ def effective(root: Path, task: str, folder: Path, spec: dict) -> dict[str, floa
     if header["status"] != "ok" or header["joint"] != "chain":
         return {}
     x, chains = tensors["x"][: header["num_measurements"]].double(), header["num_chains"]
-    observed = first(read_observations(root / "tasks" / task / "observations.safetensors"), len(x))
+    observed = first(read_measurements(root / "tasks" / task / "observations.safetensors"), len(x))
     exact, _ = read_tensors(root / "tasks" / task / "exact.safetensors")
-    parts = (exact[name][: len(x)].double() for name in ("x_a", "mean", "std"))
+    directions = principal_directions(exact["x_a"][: len(x)].double().flatten(2))
     problem = problem_of(observed.header, tuple(x.shape[2:]))
-    truth = Truth(problem, observed.x_true, observed.y, *parts)
     lengths = [s for s in spec["clock"]["num_samples"] if MIN_STATES * chains <= s <= x.shape[1]]
-    sizes = {s: compute_chains(x[:, :s], truth, chains)["ess_bulk"] for s in lengths}
+    sizes = {}
+    for s in lengths:
+        rows = problem.log_likelihood(x[:, :s].flatten(0, 1), observed.y.repeat_interleave(s, 0))
+        projections = x[:, :s].flatten(2) @ directions
+        sizes[s] = chain_diagnostics(rows.unflatten(0, (-1, s)), projections, chains)["ess_bulk"]
     return {str(s): size.nan_to_num(0, 0, 0).mean().item() for s, size in sizes.items()}
 
 

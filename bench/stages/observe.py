@@ -5,6 +5,7 @@ The bank holds every test and validation image; the observations are its first `
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import torch
@@ -12,19 +13,18 @@ from torch import Tensor
 
 from bench.core.artefacts import Json, read_header, read_json, read_tensors, write_tensors
 from bench.core.errors import UserError
+from bench.core.packed import pack
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.priors import load_prior, prior_path
-from bench.problems import Blur, Problem
 from bench.problems.classifier import classifier_path
+from bench.problems.inverse_problem import InverseProblem
 from bench.problems.measurements import content_hash, problem_of
-from bench.problems.operators import pack
-from bench.problems.posteriors import exact_posterior
+from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, one_hot
 from bench.runtime.job import run
 
 HEADER_FIELDS = ("task", "prior", "family", "dataset", "operator", "parameters", "sigma_y")
-SHARED = ("kernel",)
 
 
 def main(spec_path: str) -> None:
@@ -45,14 +45,14 @@ def main(spec_path: str) -> None:
     else:
         bank = make_bank(problem, spec["task"], data)
         header |= {"noise": "scaled by sigma_y"}
-    observations = first_measurements(bank, asked)
+    observations = first_measurements(bank, asked, stored_of(problem))
     folder = Path(spec["root"]) / "tasks" / spec["task"]
     _write(folder / "bank.safetensors", bank, header)
     known = {} if spec.get("timing_only") else _perplexity(spec, problem, observations)
     _write(folder / "observations.safetensors", observations, header | known)
 
 
-def make_bank(problem: Problem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:
+def make_bank(problem: InverseProblem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:
     """Measurements of all test images, then of all validation images, float32."""
     x_true = torch.cat([data["test"], data["validation"]])
     image_id = torch.cat([data["test_id"], data["validation_id"]])
@@ -74,7 +74,7 @@ def make_class_bank(data: dict[str, Tensor], num_classes: int) -> dict[str, Tens
     return {"x_true": x_true.float(), "y": one_hot(label, num_classes), "image_id": image_id, "is_test": is_test}
 
 
-def measure(problem: Problem, task: str, x_true: Tensor, image_id: Tensor) -> dict[str, Tensor]:
+def measure(problem: InverseProblem, task: str, x_true: Tensor, image_id: Tensor) -> dict[str, Tensor]:
     """x_true, y = A(x_true) + noise, noise (scaled by sigma_y), and mask or kernel where the operator has one.
 
     Computed in float64, kept in float32. Noise and mask of an image depend on (task, image id) alone; y and noise are
@@ -87,20 +87,24 @@ def measure(problem: Problem, task: str, x_true: Tensor, image_id: Tensor) -> di
     parts = {"x_true": x_true, "y": y, "noise": noise if mask is None else mask * noise}
     if mask is not None:
         parts["mask"] = mask
-    if isinstance(problem.operator, Blur):
-        parts["kernel"] = problem.operator.kernel()
-    return {name: part.float() for name, part in parts.items()}
+    return {name: part.float() for name, part in (parts | stored_of(problem)).items()}
 
 
-def first_measurements(bank: dict[str, Tensor], num_measurements: int) -> dict[str, Tensor]:
-    """The bank's first test images; a kernel is the same for all of them."""
+def stored_of(problem: InverseProblem | Reward) -> dict[str, Tensor]:
+    """Return what the operator stores once for all measurements, a kernel; {} where it has no such method."""
+    operator = getattr(problem, "operator", None)
+    return operator.stored() if hasattr(operator, "stored") else {}
+
+
+def first_measurements(bank: dict[str, Tensor], num_measurements: int, shared: Container[str]) -> dict[str, Tensor]:
+    """Return the first test images of all; tensors named in `shared`, a kernel, belong to all of them."""
     rows = bank["is_test"].nonzero().flatten()[:num_measurements]
-    return {name: part if name in SHARED else part[rows] for name, part in bank.items() if name != "is_test"}
+    return {name: part if name in shared else part[rows] for name, part in bank.items() if name != "is_test"}
 
 
-def _perplexity(spec: Json, problem: Problem | Reward, observations: dict[str, Tensor]) -> Json:
+def _perplexity(spec: Json, problem: InverseProblem | Reward, observations: dict[str, Tensor]) -> Json:
     """Effective number of mixture components or atoms in each posterior, where there is a formula for it."""
-    posterior = exact_posterior(load_prior(prior_path(spec["root"], spec["prior"], spec["family"])), problem)
+    posterior = posterior_of(load_prior(prior_path(spec["root"], spec["prior"], spec["family"])), problem)
     perplexity = posterior.perplexity(pack(observations["y"], observations.get("mask")).double())
     of = posterior.perplexity_of
     return {"posterior_perplexity": None if perplexity is None else perplexity.tolist(), "perplexity_of": of}

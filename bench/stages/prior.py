@@ -11,10 +11,11 @@ from torch import Tensor
 
 from bench.core.artefacts import read_header, read_json, read_tensors, write_json, write_tensors
 from bench.core.provenance import provenance
+from bench.core.registry import build
 from bench.core.rng import Rng
 from bench.core.types import Prior
-from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
-from bench.priors import family_module, file_hashes, load_prior, prior_path
+from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.priors import file_hashes, load_prior, prior_path
 from bench.runtime.job import run
 
 NUM_SETS = 4  # of prior draws, and of training images for the floor
@@ -22,11 +23,11 @@ NUM_SETS = 4  # of prior draws, and of training images for the floor
 
 def main(spec_path: str) -> None:
     spec = read_json(spec_path)
-    root, module = Path(spec["root"]), family_module(spec["family"])
+    root, family = Path(spec["root"]), build("prior", spec["family"], spec["parameters"])
     data, header = read_tensors(root / "data" / f"{spec['dataset']}.safetensors")
-    path, settings = prior_path(root, spec["prior"], spec["family"]), module.Settings(**spec["parameters"])
+    path = prior_path(root, spec["prior"], spec["family"])
     facts = {key: spec[key] for key in ("prior", "family", "dataset", "parameters")}
-    facts |= {"settings": dataclasses.asdict(settings), "data_sha256": header["sha256"]}
+    facts |= {"settings": dataclasses.asdict(family), "data_sha256": header["sha256"]}
     teacher = None
     if spec.get("teacher"):
         teacher_path = prior_path(root, spec["teacher"], spec["teacher_family"])
@@ -36,10 +37,10 @@ def main(spec_path: str) -> None:
 
     path.unlink(missing_ok=True)  # written last, it vouches for the files beside it
     begin = time.perf_counter()
-    tensors, card = module.fit(data, settings, path.parent, teacher)
+    tensors, card = family.fit(data, path.parent, teacher)
     card = {**facts, **card, "seconds": time.perf_counter() - begin}
     if not spec.get("timing_only"):  # a network of random weights has no quality
-        card["unconditional"] = quality(module.load(tensors, settings, path.parent, teacher), data)
+        card["unconditional"] = quality(family.load(tensors, path.parent, teacher), data)
     write_json(path.parent / "card.json", {**card, "provenance": provenance()})
     write_tensors(path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()})
 

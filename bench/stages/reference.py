@@ -16,11 +16,11 @@ from bench.core.artefacts import read_header, read_json, write_tensors
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.types import Prior
-from bench.metrics.distances import energy_distance, mean_distance_within
+from bench.numerics.distances import energy_distance, mean_distance_within
 from bench.priors import load_prior, prior_path
-from bench.problems.measurements import Observations, problem_of, read_observations
-from bench.problems.posteriors import Posterior, TemperedSMC, exact_posterior, teacher_posterior
-from bench.problems.smc_latent import LatentSMC, Unknown, convergence
+from bench.problems.measurements import Measurements, problem_of, read_measurements
+from bench.problems.posteriors import LatentSMC, NoPosterior, Posterior, TemperedSMC, posterior_of, teacher_posterior
+from bench.problems.posteriors.smc_latent import convergence
 from bench.runtime.job import run
 
 MAX_ENERGY_SHARE = 0.003  # energy distance of the two sets over twice the mean distance within one, beyond 1 / e
@@ -52,11 +52,11 @@ class Sets:
 def main(spec_path: str) -> None:
     spec = read_json(spec_path)
     folder = Path(spec["root"]) / "tasks" / spec["task"]
-    observations = read_observations(folder / "observations.safetensors")
+    observations = read_measurements(folder / "observations.safetensors")
     prior_file = prior_path(spec["root"], spec["prior"], spec["family"])
     prior = load_prior(prior_file)
     problem = problem_of(observations.header, prior.shape)
-    posterior = exact_posterior(prior, problem)
+    posterior = posterior_of(prior, problem)
     counts = spec["num_reference"], spec["num_particles"]
     sets = two_sets(posterior, observations, *counts, "reference")
     header = {
@@ -80,7 +80,7 @@ def main(spec_path: str) -> None:
 
 
 def two_sets(
-    posterior: Posterior, observations: Observations, num_draws: int, num_particles: int | None, what: str
+    posterior: Posterior, observations: Measurements, num_draws: int, num_particles: int | None, what: str
 ) -> Sets:
     x_a, x_b, checks = draw(posterior, observations, num_draws, what, num_particles)
     mean, std = posterior.moments(observations.y) or (x_a.mean(1), x_a.std(1))
@@ -106,7 +106,7 @@ def by_name(checks: list[dict]) -> dict[str, list]:
 
 def draw(
     posterior: Posterior,
-    observations: Observations,
+    observations: Measurements,
     num_draws: int,
     what: str = "reference",
     num_particles: int | None = None,
@@ -136,7 +136,7 @@ def draw_pair(sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng])
     """Two sets (1, num_draws, *x) for one measurement, and what there is to say of them."""
     if not isinstance(sampler, LatentSMC):
         a, b = (sampler.sample(y, num_draws, rng) for rng in streams)
-        why = {"why": sampler.why} if isinstance(sampler, Unknown) else {}
+        why = {"why": sampler.why} if isinstance(sampler, NoPosterior) else {}
         return (a, b), compare(a, b, sampler.moments(y)) | why
     runs = [sampler.run(y, num_draws, rng) for rng in streams]
     a, b = (particles.draws(num_draws)[None] for particles in runs)

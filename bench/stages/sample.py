@@ -14,14 +14,15 @@ from torch import Tensor
 from bench.core.artefacts import read_header, read_json, write_json, write_tensors
 from bench.core.compute import Compute, compute_of
 from bench.core.provenance import provenance
+from bench.core.specs import Budget
 from bench.core.types import Cap, Joint, Prior, Problem, State
 from bench.priors import load_prior, prior_path
-from bench.problems.measurements import Observations, first, problem_of, read_observations
-from bench.problems.posteriors import exact_posterior
+from bench.problems.measurements import Measurements, first, problem_of, read_measurements
+from bench.problems.posteriors import posterior_of
 from bench.runtime.batch_size import rows_of_network
 from bench.runtime.devices import computing, moved, prepared
 from bench.runtime.job import run
-from bench.runtime.metering import Meter, budget_of, counted, counted_problem
+from bench.runtime.metering import Meter, counted, counted_problem, limits_of
 from bench.runtime.run_method import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
 
 
@@ -35,16 +36,17 @@ def main(spec_path: str) -> None:
 def run_of(spec: dict, compute: Compute, device: torch.device) -> None:
     root, task, num_samples = Path(spec["root"]), spec["task"], spec["num_samples"]
     folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
-    everything = read_observations(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
+    everything = read_measurements(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
     observations = first(everything, spec.get("num_measurements"))
     prior_file = prior_path(root, spec["prior"], spec["family"])
     prior = prepared(load_prior(prior_file, compute.dtype, device), compute)
     plain = problem_of(everything.header, prior.shape, device=device)
-    posterior = exact_posterior(prior, plain)
+    posterior = posterior_of(prior, plain)
     problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None, device)
     spec = spec | chunk_of(spec, prior, compute, device)
-    budget = budget_of(spec, len(observations.y) * num_samples)
-    (metered_prior, network), (metered_problem, operator) = counted(prior, budget), counted_problem(problem)
+    budget = Budget(**spec["budget"]) if spec.get("budget") else None
+    limits = limits_of(budget, len(observations.y) * num_samples)
+    (metered_prior, network), (metered_problem, operator) = counted(prior, limits), counted_problem(problem)
 
     trained, training, state_sha256 = read_training(folder) if spec.get("trains") else NO_TRAINING
     outcome = trained  # a run whose training came to nothing shares its fate
@@ -79,7 +81,7 @@ def chunk_of(spec: dict, prior: Prior, compute: Compute, device: torch.device) -
 
 
 def draw(
-    spec: dict, prior: Prior, problem: Problem, observations: Observations, state: State | None
+    spec: dict, prior: Prior, problem: Problem, observations: Measurements, state: State | None
 ) -> tuple[Tensor, Joint, int | None]:
     """Samples (m, s, *x), how those of one measurement hang together, and of how many chains they are states."""
     method = load_method(spec["module"], spec["settings"])

@@ -16,7 +16,7 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.figures.toy import Board, Density, Number, Panel, Paths, Points
-from bench.metrics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
 from bench.papers.toys.grid import Grid
 from bench.papers.toys.scenes import Case, Marginals, Moons, MoonsCase, Sampler, Samples, SwissRoll, TwoSpaces
 from bench.papers.toys.targets import Plane, Tilted

@@ -33,13 +33,13 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import stream
 from bench.core.types import Method, Prior, Problem
-from bench.metrics.distances import distances, mean_distance_within
+from bench.numerics.distances import distances, mean_distance_within
 from bench.numerics.search import points, whole_fields
 from bench.priors import load_prior, prior_path
-from bench.problems.measurements import Observations, problem_of, read_observations
-from bench.runtime.bare_calls import timed
+from bench.problems.measurements import Measurements, problem_of, read_measurements
 from bench.runtime.job import run
 from bench.runtime.run_method import Outcome, attempt, load_method, refuse_unmet, sample, train, trainable
+from bench.runtime.stopwatch import seconds_of
 
 STAGES = ("search", "confirm")  # also the seeds of their random numbers
 NUM_CONFIRMED = 3  # trial 0 and the best of the others
@@ -93,12 +93,12 @@ class Course:
     stage: str
     prior: Prior
     problem: Problem
-    observations: Observations
+    observations: Measurements
     spec: Json
 
     def trial(self, number: int, settings: dict) -> Trial:
         outcomes: list[Outcome[Tensor]] = []
-        seconds = timed(lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device)
+        seconds = seconds_of(lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device)
         made = Trial(number, self.stage, settings, outcomes[0], seconds)
         what = f"energy score {made.score:.4f}" if outcomes[0].status == "ok" else str(outcomes[0])
         where = f"{self.spec['task']} {self.spec['method']}: {self.stage} {number}"
@@ -118,9 +118,9 @@ class Course:
         return scores
 
 
-def validation_measurements(bank: Path, num_measurements: int) -> tuple[Observations, Observations]:
+def validation_measurements(bank: Path, num_measurements: int) -> tuple[Measurements, Measurements]:
     """The first validation measurements of a task's bank and as many others; no test image is ever tuned on."""
-    everything = read_observations(bank)
+    everything = read_measurements(bank)
     rows = (~read_tensors(bank)[0]["is_test"]).nonzero().flatten()
     if len(rows) < 2 * num_measurements:
         raise UserError(

@@ -14,9 +14,9 @@ from bench.core.artefacts import check, read_json
 from bench.cost import batching, growth, orchestration, overhead, peers, repeatability
 from bench.cost.__main__ import record, wanted
 from bench.cost.common import Options, at_least, at_most, in_range
+from bench.cost.comparisons import Batching, Overhead
 from bench.cost.subjects import DIGITS, new_unet, untrained
 from bench.runtime import job as cli
-from bench.runtime.bare_calls import Batching, Overhead
 
 ORPHAN = """
 import os, time

@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.core.artefacts import read_csv, write_csv, write_json, write_tensors
 from bench.core.text import csv_text
-from bench.metrics.definitions import METRICS
+from bench.metrics._evaluation import built_in_columns
 
 NUM_MEASUREMENTS, NUM_SAMPLES = 16, 24
 PROVENANCE = {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False}
@@ -93,7 +93,10 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
             _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
     definitions = {"sw2-128": "sliced Wasserstein-2 distance to exact draws, 128 directions"}
     definitions["sw2-128_total"] = "the same to the teacher's posterior"
-    about = {"definitions": definitions, "better": {metric.id: metric.better for metric in METRICS}}
+    about = {
+        "definitions": definitions,
+        "better": {c.id: c.better for c in built_in_columns() if c.extent == "measurement"},
+    }
     write_csv(folder / "metrics.csv", _metrics(task, rng), {**about, **common})
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.core.artefacts import read_tensors, write_json, write_tensors
 from bench.priors import prior_path
-from bench.priors.fit import fit_gmm
+from bench.priors._gmm_fit import fit_gmm
 from bench.stages import data as prepare
 from bench.stages import observe, reference
 

@@ -151,7 +151,9 @@ def test_chains_have_the_posterior_moments(settings, space):
     method = HMC(space=space, num_chains=num_chains, thin=3, **settings | ({"num_adapt": 40} if settings else {}))
     x = draw(method, prior, problem, y, 60 * num_chains).flatten(2)
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
-        assert_moments(samples, num_chains, mean, covariance, power=0.05 if space == "latent" else 0.1)  # pixels mix slower
+        assert_moments(
+            samples, num_chains, mean, covariance, power=0.05 if space == "latent" else 0.1
+        )  # pixels mix slower
 
 
 @pytest.mark.parametrize(

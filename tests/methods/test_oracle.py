@@ -12,7 +12,7 @@ from bench.core.types import Cap
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.posteriors import exact_posterior
+from bench.problems.posteriors import posterior_of
 from bench.runtime.metering import counted, counted_problem
 from methods.oracle import Oracle
 from methods.unconditional import Unconditional
@@ -34,7 +34,7 @@ def atoms() -> Atoms:
 def setting(prior, operator: str, parameters: dict):
     """A problem that knows its exact posterior, and measurements of draws from the prior."""
     plain = make_problem(operator, parameters, SIGMA_Y, SHAPE)
-    problem = make_problem(operator, parameters, SIGMA_Y, SHAPE, exact_posterior(prior, plain))
+    problem = make_problem(operator, parameters, SIGMA_Y, SHAPE, posterior_of(prior, plain))
     rng = Rng(("test", "y"), range(M))
     return problem, problem.simulate(prior.sample(1, rng)[:, 0], rng)
 
@@ -107,7 +107,7 @@ def test_oracle_is_the_posterior_itself_and_costs_no_network_call(make_prior, op
     problem, y = setting(prior, operator, parameters)
     (seen_prior, network), (seen_problem, _) = counted(prior), counted_problem(problem)
     x = Oracle().sample(seen_prior, seen_problem, y, 5, rng=streams(5))
-    assert torch.equal(x, exact_posterior(prior, problem).sample(y, 5, streams(5)))
+    assert torch.equal(x, posterior_of(prior, problem).sample(y, 5, streams(5)))
     assert network.forward == network.backward == 0
 
 

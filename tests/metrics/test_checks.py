@@ -1,22 +1,34 @@
 """Diversity, calibration and fit without truth: closed forms, the right side, and which column catches which fault."""
 
+import dataclasses
 import math
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
+from helpers.metric_values import COLUMNS, compute, truth_of
 
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.figures.curves import sampling_band
-from bench.metrics import spread
-from bench.metrics.calibration import mean_rank, rank_interval, share_below, share_interval, spread_of_ranks, to_points
-from bench.metrics.checks import BAND, NEIGHBOURS, RANKS, SPREAD, WIDTH_OF_KSD, WIDTH_OF_VENDI
-from bench.metrics.compute import Truth, compute, compute_pooled
-from bench.metrics.definitions import METRICS
-from bench.metrics.metric import LEVELS
-from bench.metrics.predictive import largest_exceeded, squares_exceeded
-from bench.metrics.stein import compute_stein, gradient, stein_discrepancy, stein_ratio
+from bench.metrics import diversity_score, null_space, vendi
+from bench.metrics._ranks import (
+    BAND,
+    LEVELS,
+    mean_rank,
+    rank_interval,
+    share_below,
+    share_interval,
+    spread_of_ranks,
+    to_points,
+)
+from bench.metrics.diversity_score import NEIGHBOURS
+from bench.metrics.null_space import NullSpace
+from bench.metrics.predictive_checks import largest_exceeded, squares_exceeded
+from bench.metrics.stein import WIDTH as WIDTH_OF_KSD
+from bench.metrics.stein import stein_discrepancy, stein_ratio
+from bench.metrics.vendi import WIDTH as WIDTH_OF_VENDI
+from bench.numerics.gradients import gradient
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
 from bench.problems.posteriors import Conjugate
@@ -46,26 +58,29 @@ def test_clusters_of_far_clumps():
     within[:8, :8] = within[8:, 8:] = 1
     within.fill_diagonal_(0)
     for scale in (1, 0.01):
-        found = spread.cluster_ratio(scale * within[None], resolution=1e-4)
+        found = diversity_score.cluster_ratio(scale * within[None], resolution=1e-4)
         torch.testing.assert_close(found, torch.tensor([(1 + 8 * 5) / 9], dtype=DOUBLE))
     simplex = (1 - torch.eye(8, dtype=DOUBLE))[None]
-    assert spread.cluster_ratio(simplex, 1e-4).tolist() == [1] and spread.cluster_ratio(0 * simplex, 1e-4).isnan().all()
+    assert (
+        diversity_score.cluster_ratio(simplex, 1e-4).tolist() == [1]
+        and diversity_score.cluster_ratio(0 * simplex, 1e-4).isnan().all()
+    )
 
 
 def test_vendi_counts_different_samples():
     s, dimension = 12, 4
     far, same = 100 * (1 - torch.eye(s, dtype=DOUBLE))[None], torch.zeros(1, s, s, dtype=DOUBLE)
-    found = [spread.vendi(within, dimension).item() for within in (far, same)]
+    found = [vendi.vendi(within, dimension).item() for within in (far, same)]
     assert found == pytest.approx([s, 1])
     groups = (torch.arange(s)[:, None] < 3) != (torch.arange(s) < 3)  # 3 and 9 equal samples, far from each other
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    assert spread.vendi(100.0 * groups[None].double(), dimension).item() == pytest.approx(math.exp(entropy))
+    assert vendi.vendi(100.0 * groups[None].double(), dimension).item() == pytest.approx(math.exp(entropy))
     distance = 0.3
     likeness = math.exp(-(distance**2) / (2 * dimension * WIDTH_OF_VENDI**2))
     shares = torch.tensor([1 + likeness, 1 - likeness], dtype=DOUBLE) / 2  # eigenvalues of the two by two kernel
     expected = (-(shares * shares.log()).sum()).exp().item()
     pair = distance * (1 - torch.eye(2, dtype=DOUBLE))[None]
-    assert spread.vendi(pair, dimension).item() == pytest.approx(expected)
+    assert vendi.vendi(pair, dimension).item() == pytest.approx(expected)
 
 
 # --- null space and range -----------------------------------------------------------------------------------------
@@ -75,12 +90,12 @@ def axes(operator: str, parameters: dict, shape: tuple = (1, 4, 4), num: int = 3
     problem = make_problem(operator, parameters, 0.1, shape)
     noise = torch.zeros(num, *problem.operator.measured_shape(shape), dtype=DOUBLE)
     y = problem.measure(normal(num, *shape), noise, uniform(num, *shape))
-    return spread.axes_of(problem, y, shape), problem, y
+    return null_space.axes_of(problem, y, shape), problem, y
 
 
 def test_pooling_sees_the_means_of_blocks():
     found, *_ = axes("average-pool", {"factor": 2})
-    assert found.vectors.shape[0] == 1 and found.seen.sum() == 4 and found.why_not == {}
+    assert found.vectors.shape[0] == 1 and found.seen.sum() == 4
     x = normal(3, 10, 1, 4, 4)
     null, seen = found.variances(x.flatten(2))
     means = torch.nn.functional.avg_pool2d(x.flatten(0, 1), 2).unflatten(0, (3, 10))
@@ -100,11 +115,19 @@ def test_masks_are_those_of_each_measurement():
 
 
 def test_parts_that_do_not_exist_have_reasons():
-    none = {"diversity_null": spread.NO_NULL_SPACE, "diversity_null_ratio": spread.NO_NULL_SPACE}
-    assert axes("denoise", {})[0].why_not == axes("blur", {"kernel_size": 3, "std": 0.8})[0].why_not == none
-    assert spread.why_no_split(Cap.GRAD, 64) == "n/a (operator is not linear)"
-    assert spread.why_no_split(Cap.LINEAR, 3072) == "n/a (images of more than 1024 values)"
-    assert spread.why_no_split(Cap.LINEAR, 64) == ""
+    none = {"diversity_null": null_space.NO_NULL_SPACE, "diversity_null_ratio": null_space.NO_NULL_SPACE}
+    for operator, parameters in (
+        ("denoise", {}),
+        ("blur", {"kernel_size": 3, "std": 0.8}),
+        ("average-pool", {"factor": 2}),
+    ):
+        _, problem, y = axes(operator, parameters)
+        x = normal(3, 1, 4, 4)
+        truth = truth_of(problem, x, y, x[:, None], x, x, num_samples=8)
+        assert NullSpace().why_empty(truth) == ({} if operator == "average-pool" else none)
+    assert null_space.why_no_axes(Cap.RESIDUAL, 64) == "n/a (operator is not linear)"
+    assert null_space.why_no_axes(Cap.RESIDUAL | Cap.LINEAR, 3072) == "n/a (images of more than 1024 values)"
+    assert null_space.why_no_axes(Cap.RESIDUAL | Cap.LINEAR, 64) == ""
 
 
 # --- ranks --------------------------------------------------------------------------------------------------------
@@ -165,15 +188,19 @@ def test_stein_discrepancy_is_the_kernel_differentiated():
     torch.testing.assert_close(found, expected[None] / 5)
 
 
+def of_stein(x: torch.Tensor, scores: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"ksd2-imq": stein_discrepancy(x, scores), "stein_ratio": stein_ratio(x, scores)}
+
+
 def test_stein_ratio_of_a_gaussian_is_the_ratio_of_variances():
     std = torch.logspace(math.log10(0.05), 0, 12, dtype=DOUBLE)  # of its pixels
     x = std * normal(400, 16, 12)
     for scale in (0.7, 1.0, 1.3):
-        found = compute_stein(scale * x, -scale * x / std.square())
+        found = of_stein(scale * x, -scale * x / std.square())
         assert abs(errors_off(found["stein_ratio"], scale**2)) < 4
         assert scale != 1 or abs(errors_off(found["ksd2-imq"], 0)) < 4  # unbiased
     shifted = x + std
-    found = compute_stein(shifted, -shifted / std.square())  # the ratio is blind to a bias, the discrepancy is not
+    found = of_stein(shifted, -shifted / std.square())  # the ratio is blind to a bias, the discrepancy is not
     assert abs(errors_off(found["stein_ratio"], 1)) < 4 and errors_off(found["ksd2-imq"], 0) > 6
 
 
@@ -216,7 +243,7 @@ def test_predictive_probabilities_of_noise_are_uniform():
 # --- which column catches which sampler -----------------------------------------------------------------------------
 
 M, S, SHAPE = 96, 32, (1, 4, 4)
-GOALS = {metric.id: metric.better for metric in METRICS}
+GOALS = {metric.id: metric.better for metric in COLUMNS}
 
 
 @cache
@@ -231,7 +258,9 @@ def judged() -> dict[str, dict[str, torch.Tensor]]:
     y = problem.measure(x_true, 0.1 * rng.randn((1, 2, 2)))
     posterior = Conjugate(prior, problem)
     mean, std = posterior.moments(y)
-    truth = Truth(problem, x_true, y, posterior.sample(y, 256, rng), mean, std)
+    truth = truth_of(problem, x_true, y, posterior.sample(y, 256, rng), mean, std, S)
+    score = partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y))
+    truth = dataclasses.replace(truth, score=score)
     oracle = posterior.sample(y, S, rng)
     center = mean[:, None]
     samplers = {
@@ -242,9 +271,7 @@ def judged() -> dict[str, dict[str, torch.Tensor]]:
     }
     found = {}
     for name, x in samplers.items():
-        rows = y.repeat_interleave(S, 0)
-        score = gradient(lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y), x.flatten(0, 1), rows)
-        found[name] = compute(x, truth) | compute_stein(x, score.view_as(x)) | compute_pooled(x, truth)
+        found[name] = compute(x, truth)
     return found
 
 
@@ -285,9 +312,12 @@ def test_which_column_catches_which_sampler(column):
         assert off > 5 if side == "+" else off < -5, name
 
 
+SPREAD_AND_RANKS = ("pairwise-pixels", "ds6", "vendi", "sbc", "tarp")
+
+
 def test_a_perfect_sampler_hits_every_goal():
     perfect = judged()["perfect"]
-    for column in {*CATCHES, "ds6-pixels_ratio", *(metric.id for metric in (*RANKS, *SPREAD))}:
+    for column in {*CATCHES, "ds6-pixels_ratio", *(c.id for c in COLUMNS if c.id.startswith(SPREAD_AND_RANKS))}:
         if isinstance(GOALS[column], float) and column != "std_ratio":  # a root is biased
             assert abs(errors_off(perfect[column], GOALS[column])) < 4, column  # 6e-5 for each of 17
     assert abs(errors_off(perfect["energy"], 0)) < 4 and abs(errors_off(perfect["ksd2-imq"], 0)) < 4

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.metric_values import COLUMNS, COLUMNS_OF_TASK
 
 from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
 from bench.core.catalogue import LPIPS, PERCEPTUAL
@@ -17,11 +18,9 @@ from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.core.weights import missing
-from bench.metrics.calibration import share_interval
-from bench.metrics.checks import POOLED, SPLIT, STEIN
-from bench.metrics.definitions import METRICS
-from bench.metrics.distances import distances
-from bench.metrics.perceptual import classifier_embedding, embedded
+from bench.metrics._embeddings import classifier_embedding, embedded
+from bench.metrics._ranks import share_interval
+from bench.numerics.distances import distances
 from bench.problems.classifier import classifier_path, definition_of, load_classifier, tensors_of, untrained
 from bench.problems.measurements import content_hash
 from bench.stages import evaluate
@@ -96,8 +95,8 @@ def test_every_cell_has_a_number_or_a_reason_in_fixed_order(spec):
     rows = evaluated(spec)
     cells = [(row["method"], row["observation"], row["metric"]) for row in rows]
     methods = ("reference", *METHODS)
-    pooled = [("all", metric.id) for metric in POOLED]
-    lines = [*((str(i), metric.id) for i in range(M) for metric in METRICS), *pooled]
+    pooled = [("all", metric.id) for metric in COLUMNS_OF_TASK]
+    lines = [*((str(i), metric.id) for i in range(M) for metric in COLUMNS), *pooled]
     assert cells == [(method, *line) for method in methods for line in lines]
     assert all((row["value"] == "") != (row["reason"] == "") for row in rows)
     assert all(math.isfinite(float(row["value"])) for row in rows if row["value"])
@@ -105,7 +104,7 @@ def test_every_cell_has_a_number_or_a_reason_in_fixed_order(spec):
 
 def test_reasons(spec):
     reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in of_each(spec)}
-    assert {reasons["decoder", i, metric.id] for i in range(M) for metric in METRICS} == {"n/a (needs DECODER)"}
+    assert {reasons["decoder", i, metric.id] for i in range(M) for metric in COLUMNS} == {"n/a (needs DECODER)"}
     assert reasons["crash", 0, "energy"] == "failed (ValueError: no, really)"
     assert [reasons["broken", i, "psnr_mean"] for i in range(M)] == ["", "failed (3 of 8 samples not finite)", ""]
     not_admitted = "n/a (reference not admitted: two runs differ)"
@@ -118,7 +117,7 @@ def test_reasons(spec):
 
 def test_only_the_first_measurements_of_a_restricted_run_count(spec):
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
-    for metric in METRICS:
+    for metric in COLUMNS:
         here, other = rows["first", 0, metric.id], rows["oracle", 0, metric.id]
         assert (here["value"], here["reason"]) == (other["value"], other["reason"])
         assert {rows["first", i, metric.id]["reason"] for i in (1, 2)} == {"n/a (only the first 1 measurements)"}
@@ -130,7 +129,7 @@ def reasons_of(spec: Path, *metrics: str) -> set[str]:
 
 
 def test_stein_needs_a_density_of_the_prior_itself_and_a_gradient(spec, monkeypatch):
-    stein = [metric.id for metric in STEIN]
+    stein = [column.id for column in COLUMNS if column.needs == "score"]
     assert reasons_of(spec, *stein) == {""}
     monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness(Cap.NONE))
     assert reasons_of(spec, *stein) == {"n/a (problem is not differentiable)"}
@@ -150,11 +149,11 @@ def test_parts_of_diversity_have_numbers_or_reasons(spec, monkeypatch):
         assert rows["oracle", 0, name]["reason"] == "n/a (operator has no null space)"
     assert rows["oracle", 0, "diversity_range"]["value"] == rows["oracle", 0, "diversity"]["value"]
     assert 0.5 < float(rows["oracle", 0, "diversity_range_ratio"]["value"]) < 2
-    split = [metric.id for metric in SPLIT]
+    split = [c.id for c in COLUMNS if c.id.startswith(("diversity_null", "diversity_range"))]
     monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
     why = "n/a (reward, no measurement operator)"
     assert reasons_of(spec, *split) == {why, "n/a (reference not admitted: two runs differ)"}
-    assert reasons_of(spec, *(metric.id for metric in POOLED)) == {why}
+    assert reasons_of(spec, *(metric.id for metric in COLUMNS_OF_TASK)) == {why}
 
 
 def test_shares_of_measurements_have_their_interval(spec):
@@ -226,7 +225,7 @@ class Brightness:
 
 def test_rewards_have_their_own_metrics_and_none_of_an_operator(spec, monkeypatch):
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
-    of_rewards = [metric.id for metric in METRICS if metric.needs == "reward"]
+    of_rewards = [metric.id for metric in COLUMNS if metric.needs == "reward"]
     assert {rows["oracle", 0, name]["reason"] for name in of_rewards} == {"n/a (measurement operator, no reward)"}
     monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
@@ -262,7 +261,7 @@ def test_values_and_info(spec):
     assert [float(values["reference", i, "energy"]) for i in range(2)] == pytest.approx(energy.tolist(), rel=1e-6)
     info = read_csv(root / "tasks/task/metrics.csv")[1]
     assert info["observations_sha256"] == header["observations_sha256"]
-    assert list(info["definitions"]) == [metric.id for metric in (*METRICS, *POOLED)]
+    assert list(info["definitions"]) == [metric.id for metric in (*COLUMNS, *COLUMNS_OF_TASK)]
 
 
 def test_chunks_do_not_change_the_numbers(spec, monkeypatch):
@@ -297,7 +296,8 @@ def with_networks(spec: Path) -> Path:
     path = root / "tasks/task/observations.safetensors"
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, header | {"dataset": "digits"})
-    asked = {"perceptual": ["percept-digits-v1", "lpips-alex-v0.1"], "sets": ["digits-cnn-v1"]}
+    asked = {"perceptual": {"networks": ["percept-digits-v1", "lpips-alex-v0.1"]}}
+    asked |= {"sets": {"extractors": ["digits-cnn-v1"]}}
     write_json(spec, read_json(spec) | {"metrics": asked})
     return spec
 
@@ -359,7 +359,8 @@ def test_absent_weights_stop_an_evaluation_before_any_work_unless_it_is_offline(
     assert str(error.value) == missing("alexnet")
     (tmp_path / "moved").rename(with_networks.parents[2] / "tasks/task/exact.safetensors")
     content = read_json(with_networks)
-    write_json(with_networks, content | {"metrics": content["metrics"] | {"offline": True}})
+    offline = {name: parameters | {"offline": True} for name, parameters in content["metrics"].items()}
+    write_json(with_networks, content | {"metrics": offline})
     rows = [row for row in evaluated(with_networks) if row["metric"] == "lpips-alex-v0.1@[-1,1]_mean"]
     assert rows[3]["method"] == "oracle" and rows[3]["reason"] == (
         "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"

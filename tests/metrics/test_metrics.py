@@ -2,18 +2,20 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.metric_values import COLUMNS, compute, truth_of
 
+from bench.core.metric import Truth
 from bench.core.types import Cap
-from bench.metrics import distances
-from bench.metrics.calibration import coverage, rank_interval
-from bench.metrics.checks import SPLIT, STEIN
-from bench.metrics.compute import Truth, compute, compute_chains, compute_total
-from bench.metrics.definitions import METRICS
-from bench.metrics.images import MAX_PSNR, psnr, ssim
-from bench.metrics.metric import LEVELS
+from bench.metrics._ranks import LEVELS, coverage, rank_interval
+from bench.metrics.chains import Chains
+from bench.metrics.psnr import MAX_PSNR, psnr
+from bench.metrics.ssim import ssim
+from bench.metrics.total import Total
+from bench.numerics import distances
 
 DOUBLE = torch.float64
 
@@ -184,6 +186,23 @@ class Identity:
         return torch.full((len(y),), y[0].numel(), dtype=y.dtype)
 
 
+@dataclasses.dataclass(frozen=True)
+class RewardOfIdentity(Identity):
+    """The same likelihood as a reward, with the pixels as features."""
+
+    caps: Cap = Cap.NONE
+
+    def log_reward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.log_likelihood(x, y)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+    def real_features(self, y: torch.Tensor) -> SimpleNamespace:
+        mean, covariance = y.flatten(1), torch.eye(y[0].numel(), dtype=y.dtype).expand(len(y), -1, -1)
+        return SimpleNamespace(mean=mean, covariance=covariance, floor=mean[:, 0])
+
+
 M, S, SHAPE = 48, 32, (1, 6, 6)
 
 
@@ -195,27 +214,33 @@ def draws(num_samples: int, seed: int, spread: float = 1.0, shift: float = 0.0) 
 @pytest.fixture(scope="module")
 def truth() -> Truth:
     zero = torch.zeros(M, *SHAPE, dtype=DOUBLE)
-    return Truth(Identity(), draws(1, 1)[:, 0], zero, draws(128, 2), zero, math.sqrt(0.2) + zero)
+    return truth_of(Identity(), draws(1, 1)[:, 0], zero, draws(128, 2), zero, math.sqrt(0.2) + zero, S)
 
 
 def test_every_definition_is_computed_in_that_order(truth):
     x = draws(S, 3)
-    computed = compute(x, truth) | compute_total(x, truth) | compute_chains(x, truth, num_chains=4)
-    elsewhere = {metric.id for metric in (*SPLIT, *STEIN)}  # of linear operators, and of densities
-    assert list(computed) == [m.id for m in METRICS if m.needs != "reward" and m.id not in elsewhere]
+    computed = compute(x, dataclasses.replace(truth, teacher=truth), num_chains=4)
+    elsewhere = {c.id for c in COLUMNS if c.needs in ("score", "reward") or "_null" in c.id or "_range" in c.id}
+    measured = [id for id in computed if id in {c.id for c in COLUMNS}]
+    assert measured == [c.id for c in COLUMNS if c.id not in elsewhere]
     assert all(values.shape == (M,) and values.dtype == DOUBLE for values in computed.values())
 
 
 def test_a_reward_has_no_data_misfit(truth):
     reward = dataclasses.replace(truth, problem=Identity(caps=Cap.NONE))
-    missing = set(compute(draws(S, 3), truth)) - set(compute(draws(S, 3), reward))
-    assert missing == {"chi2_sample", "ppc-chi2", "ppc-max"}
+    computed = set(compute(draws(S, 3), dataclasses.replace(truth, teacher=truth)))
+    reward = dataclasses.replace(reward, problem=RewardOfIdentity())
+    missing = computed - set(compute(draws(S, 3), dataclasses.replace(reward, teacher=truth)))
+    of_images = {"psnr_mean", "psnr_sample", "ssim-g0.5_mean", "ssim-g0.5_sample"}
+    of_ranks = {id for id in computed if id.startswith(("tarp_x_true@", "sbc-misfit_x_true@"))}
+    assert missing == {"chi2_sample", "ppc-chi2", "ppc-max"} | of_images | of_ranks
 
 
 def test_totals_are_the_distances_to_the_teachers_draws(truth):
     x, zero = draws(S, 3), torch.zeros(M, *SHAPE, dtype=DOUBLE)
-    biased = dataclasses.replace(truth, exact=truth.exact + 0.5, mean=zero + 0.5)
-    own, total, of_teacher = compute(x, truth), compute_total(x, biased), compute(x, biased)
+    biased = dataclasses.replace(truth, reference=truth.reference + 0.5, mean=zero + 0.5, cache={})
+    own, of_teacher = compute(x, truth), compute(x, biased)
+    total = Total().compute(x, dataclasses.replace(truth, teacher=biased))
     for name, values in total.items():
         torch.testing.assert_close(values, of_teacher[name.removesuffix("_total")], rtol=0, atol=0)
         assert (values > own[name.removesuffix("_total")]).all()
@@ -223,7 +248,7 @@ def test_totals_are_the_distances_to_the_teachers_draws(truth):
 
 def test_a_perfect_sampler_hits_every_target(truth):
     found = compute(draws(S, 3), truth)
-    for metric in METRICS:
+    for metric in COLUMNS:
         of_noise = metric.id in ("chi2_sample", "ppc-chi2", "ppc-max")  # y = 0 is no draw from the joint law
         if isinstance(metric.better, float) and metric.id in found and not of_noise and metric.id != "std_ratio":
             assert within_error(found[metric.id], metric.better), metric.id
@@ -273,13 +298,17 @@ def test_order_of_samples_does_not_matter(truth):
         torch.testing.assert_close(there[name], back[name], rtol=0, atol=1e-9)
 
 
+def chain_values(samples: torch.Tensor, truth: Truth, num_chains: int) -> dict[str, torch.Tensor]:
+    return Chains().compute(samples, dataclasses.replace(truth, num_chains=num_chains))
+
+
 def test_chains_are_read_state_by_state(truth):
     num_chains, num_states = 4, 200
     levels = torch.tensor([-3.0, -1.0, 1.0, 3.0], dtype=DOUBLE).repeat(num_states)  # each chain sits at its own level
     samples = draws(num_chains * num_states + 3, 4)  # three states too many
     samples[:, :-3] += levels[None, :, None, None, None]
-    apart = compute_chains(samples, truth, num_chains)
-    mixed = compute_chains(draws(num_chains * num_states, 4), truth, num_chains)
+    apart = chain_values(samples, truth, num_chains)
+    mixed = chain_values(draws(num_chains * num_states, 4), truth, num_chains)
     assert (apart["rhat"] > 1.5).all() and (mixed["rhat"] < 1.05).all()
     assert (apart["ess_bulk"] < 20).all()
     # the smallest of four estimates, each of which scatters by about 10 %
@@ -287,5 +316,5 @@ def test_chains_are_read_state_by_state(truth):
 
 
 def test_chains_that_do_not_move_have_no_finite_diagnostics(truth):
-    found = compute_chains(torch.zeros(M, 16, *SHAPE, dtype=DOUBLE), truth, 2)
+    found = chain_values(torch.zeros(M, 16, *SHAPE, dtype=DOUBLE), truth, 2)
     assert not found["rhat"].isfinite().any() and not found["ess_bulk"].isfinite().any()

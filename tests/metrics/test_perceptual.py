@@ -7,23 +7,24 @@ import hashlib
 
 import pytest
 import torch
+from bench.metrics.networks import perceptual_id
 
 from bench.core import weights
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
 from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.weights import WEIGHTS, path_of
-from bench.datasets import load
-from bench.metrics.networks import perceptual_id, perceptual_metrics
-from bench.metrics.perceptual import (
+from bench.datasets.digits import Digits
+from bench.metrics._embeddings import (
     classifier_embedding,
-    compute_perceptual,
     embedded,
     load_lpips,
     lpips_embedding,
     pairwise,
+    perceptual_distances,
     untrained_lpips,
 )
+from bench.metrics.perceptual import perceptual_columns, perceptual_id
 from bench.problems.classifier import definition_of, trained
 
 ALEX = "lpips-alex-v0.1"
@@ -47,7 +48,7 @@ def test_agrees_with_the_package(net, channels, side):
     samples = (x_true[:, None] + 0.3 * normal(2, 5, channels, side, side, seed=1)).clamp(-1, 1)
     samples[1] = samples[1, :1] + 0.003 * normal(5, channels, side, side, seed=2)  # nearly collapsed
     samples = samples.clamp(-1, 1)
-    found = compute_perceptual(samples, x_true, "d", lpips_embedding(network))
+    found = perceptual_distances(samples, x_true, "d", lpips_embedding(network))
 
     def distance(x, y):
         return network(x.expand(-1, 3, -1, -1), y.expand(-1, 3, -1, -1)).flatten()
@@ -82,7 +83,7 @@ def test_blocks_and_range_do_not_change_the_vectors(monkeypatch):
 
     whole = embedded(images, embed)
     torch.testing.assert_close(whole, images.clamp(-1, 1).flatten(1))
-    monkeypatch.setattr("bench.metrics.perceptual.VALUES_PER_PASS", 4 * 64)
+    monkeypatch.setattr("bench.metrics._embeddings.VALUES_PER_PASS", 4 * 64)
     torch.testing.assert_close(embedded(images, embed), whole)
     assert passes == [11, 4, 4, 3]
 
@@ -94,7 +95,7 @@ def test_one_pass_per_sample():
         passes.append(len(x))
         return x.flatten(1)
 
-    compute_perceptual(normal(2, 6, 1, 8, 8, seed=0), normal(2, 1, 8, 8, seed=1), "d", embed)
+    perceptual_distances(normal(2, 6, 1, 8, 8, seed=0), normal(2, 1, 8, 8, seed=1), "d", embed)
     assert passes == [8, 8]  # six samples, their mean and the truth
 
 
@@ -142,7 +143,7 @@ def test_a_file_of_something_else_is_refused_by_name(placed):
 
 @pytest.fixture(scope="module")
 def classifier():
-    data = load("digits", {})
+    data = Digits().load()
     short = dataclasses.replace(definition_of("digits-cnn-v1"), num_steps=150)
     rng = Rng(("test", "percept"), (0,), dtype=torch.float32)
     return trained(short, data["train"], data["train_label"], rng), data
@@ -166,18 +167,18 @@ def test_a_collapsed_sampler_has_no_diversity_and_its_mean_is_a_sample(classifie
     network, data = classifier
     x_true = data["test"][:3].double()
     samples = data["validation"][:3, None].double().expand(3, 4, 1, 8, 8)
-    found = compute_perceptual(samples, x_true, "d", classifier_embedding(network))
+    found = perceptual_distances(samples, x_true, "d", classifier_embedding(network))
     assert found["d_pairwise"].abs().max() < 1e-10
     torch.testing.assert_close(found["d_mean"], found["d_sample"], rtol=1e-5, atol=0)
-    itself = compute_perceptual(x_true[:, None].expand(3, 4, 1, 8, 8), x_true, "d", classifier_embedding(network))
+    itself = perceptual_distances(x_true[:, None].expand(3, 4, 1, 8, 8), x_true, "d", classifier_embedding(network))
     assert itself["d_sample"].abs().max() < 1e-10
 
 
 def test_names_tell_lpips_from_what_is_not():
     assert perceptual_id(ALEX) == "lpips-alex-v0.1@[-1,1]"
-    ids = [metric.id for metric in perceptual_metrics("percept-digits-v1")]
+    ids = [metric.id for metric in perceptual_columns("percept-digits-v1")]
     assert ids == [f"percept-digits-v1_{what}" for what in ("mean", "sample", "pairwise", "pairwise_ratio")]
-    assert all("which is not LPIPS" in metric.definition for metric in perceptual_metrics("percept-digits-v1"))
+    assert all("which is not LPIPS" in metric.definition for metric in perceptual_columns("percept-digits-v1"))
 
 
 def test_which_images_a_network_is_for():

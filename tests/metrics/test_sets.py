@@ -13,9 +13,18 @@ from torch.utils.data import Dataset
 from bench.core import weights
 from bench.core.errors import UserError
 from bench.core.weights import WEIGHTS, path_of
-from bench.metrics.extractors import from_bytes, open_extractor, open_inception, register, to_bytes
-from bench.metrics.networks import FEWEST_FOR_FID, Numbers, floor_metrics, set_id, set_metrics, why_no_set
-from bench.metrics.sets import compare, compute_sets, density_coverage, kid_interval, make_judge
+from bench.metrics._extractors import from_bytes, open_extractor, open_inception, register, to_bytes
+from bench.metrics._set_statistics import compare, density_coverage, kid_interval
+from bench.metrics.sets import (
+    FEWEST_FOR_FID,
+    Counts,
+    column_id,
+    compare_samples,
+    compare_with_floors,
+    floor_columns,
+    sample_columns,
+    why_too_few,
+)
 
 NAME = "digits-cnn-v1"
 NUM = 300
@@ -140,17 +149,17 @@ def test_density_and_coverage_by_hand():
     assert density_coverage(samples, real) == pytest.approx(expected, abs=1e-12)
 
 
-def test_chunks_do_not_change_the_numbers(extract, monkeypatch):
+def test_chunks_do_not_change_the_counts(extract, monkeypatch):
     x, real = extract(images(60, 0, 0.1)).unflatten(0, (6, 10)), extract(images(41, 1))
     whole = compare(x, real, 30)
-    monkeypatch.setattr("bench.metrics.sets.ROWS", 7)
+    monkeypatch.setattr("bench.metrics._set_statistics.ROWS", 7)
     assert compare(x, real, 30) == pytest.approx(whole, rel=1e-9)
 
 
 def test_each_column_catches_its_fault(extract):
     """Against a perfect sampler: one that is biased, one that has collapsed, one that is too wide."""
     held_out, train = images(200, 0), images(200, 1)
-    judge = make_judge(NAME, extract, held_out, train, 200)
+    real_images = compare_with_floors(NAME, extract, held_out, train, 200)
     perfect = images(200, 2)
     runs = {
         "perfect": perfect,
@@ -158,10 +167,10 @@ def test_each_column_catches_its_fault(extract):
         "collapsed": perfect[:2].repeat(100, 1, 1, 1) + 1e-2 * normal(200, 1, 8, 8, seed=3),
         "wide": 1.8 * perfect,
     }
-    found = {name: compute_sets(x.unflatten(0, (8, 25)), judge) for name, x in runs.items()}
+    found = {name: compare_samples(x.unflatten(0, (8, 25)), real_images) for name, x in runs.items()}
 
     def column(statistic):
-        return {name: values[set_id(statistic, NAME, 200)] for name, values in found.items()}
+        return {name: values[column_id(statistic, NAME, 200)] for name, values in found.items()}
 
     kid, coverage, recall, precision, density = map(column, ("kid", "coverage", "recall", "precision", "density"))
     low, high = column("kid_low"), column("kid_high")
@@ -174,26 +183,26 @@ def test_each_column_catches_its_fault(extract):
 
 def test_floors_are_those_of_real_images(extract):
     held_out, train = images(600, 0), images(700, 1)
-    judge = make_judge(NAME, extract, held_out, train, 500)
+    real_images = compare_with_floors(NAME, extract, held_out, train, 500)
     seen, real = extract(train[:500]), extract(held_out)
     expected = compare(seen[:, None], real, 250)
-    assert judge.floors[set_id("fid_floor_train", NAME, 500)] == expected["fid"]
+    assert real_images.floors[column_id("fid_floor_train", NAME, 500)] == expected["fid"]
     halves = compare(real[:300, None], real[300:], 250)
-    assert judge.floors[set_id("kid_floor_halves", NAME, 300)] == halves["kid"]
+    assert real_images.floors[column_id("kid_floor_halves", NAME, 300)] == halves["kid"]
     # equal laws: what FID has then is bias, in proportion to 1/n + 1/R: 1/500 + 1/600 against 1/300 + 1/300
     assert 0 < expected["fid"] < halves["fid"]
 
 
 def test_every_column_has_a_number_or_a_reason(extract):
     for num, num_train, num_real in ((512, 300, 500), (40, 300, 500), (4, 300, 12), (512, 4, 500)):
-        judge = make_judge(NAME, extract, images(num_real, 0), images(num_train, 1), num)
-        values = compute_sets(images(num, 2).unflatten(0, (4, -1)), judge) | judge.floors
-        numbers = Numbers(num, num_train, num_real)
-        reasons = why_no_set(NAME, numbers)
-        ids = [metric.id for metric in (*set_metrics(NAME, numbers), *floor_metrics(NAME, numbers))]
+        real_images = compare_with_floors(NAME, extract, images(num_real, 0), images(num_train, 1), num)
+        values = compare_samples(images(num, 2).unflatten(0, (4, -1)), real_images) | real_images.floors
+        counts = Counts(num, num_train, num_real)
+        reasons = why_too_few(NAME, counts)
+        ids = [metric.id for metric in (*sample_columns(NAME, counts), *floor_columns(NAME, counts))]
         assert len(ids) == len(set(ids)) == 20
         assert set(ids) == set(values) | set(reasons) and not set(values) & set(reasons)
-    assert why_no_set(NAME, Numbers(40, 300, 500))["fid-digits-cnn-v1-n40"] == (
+    assert why_too_few(NAME, Counts(40, 300, 500))["fid-digits-cnn-v1-n40"] == (
         f"n/a (FID by digits-cnn-v1 needs {FEWEST_FOR_FID[NAME]} images or more, has 40; see KID)"
     )
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy import ndimage
 
+from bench.core.registry import build, load, names
 from bench.core.rng import Rng
 from bench.core.types import Cap
-from bench.problems import OPERATORS, make_operator, make_problem
+from bench.problems import make_problem
 
 PARAMETERS = {
     "denoise": {},
@@ -18,8 +19,13 @@ PARAMETERS = {
     "saturate": {"gain": 2.0},
     "phase": {"oversample": 2.0},
 }
-LINEAR = [name for name, operator in OPERATORS.items() if operator.linear]
+OPERATORS = list(PARAMETERS)
+LINEAR = [name for name in OPERATORS if load("operator", name).linear]
 SHAPES = [(1, 8, 8), (3, 16, 12)]
+
+
+def test_every_operator_of_the_project_is_tested_here():
+    assert {name.replace("-", "_") for name in PARAMETERS} == set(names("operator"))
 
 
 def problem_and_rows(name, x_shape, num_rows=6, sigma_y=0.1):
@@ -67,7 +73,7 @@ def test_residual_and_likelihood(name):
 
 
 def test_average_pool_takes_block_means():
-    operator = make_operator("average-pool", {"factor": 4})
+    operator = build("operator", "average-pool", {"factor": 4})
     x = np.random.default_rng(0).standard_normal((2, 3, 8, 12))
     blocks = x.reshape(2, 3, 2, 4, 3, 4).mean((3, 5))
     np.testing.assert_allclose(operator(torch.from_numpy(x), torch.empty(2)), blocks, atol=1e-14)
@@ -75,7 +81,7 @@ def test_average_pool_takes_block_means():
 
 def test_blur_is_scipys_gaussian_filter():
     """scipy calls reflection without repeating the edge pixel `mirror`; radius 2 is a kernel of 5."""
-    operator = make_operator("blur", {"kernel_size": 5, "std": 1.3})
+    operator = build("operator", "blur", {"kernel_size": 5, "std": 1.3})
     x = np.random.default_rng(0).standard_normal((2, 3, 8, 12))
     expected = ndimage.gaussian_filter(x, (0, 0, 1.3, 1.3), mode="mirror", radius=(0, 0, 2, 2))
     np.testing.assert_allclose(operator(torch.from_numpy(x), torch.empty(2)), expected, atol=1e-14)
@@ -84,13 +90,13 @@ def test_blur_is_scipys_gaussian_filter():
 
 
 def test_saturate_clips():
-    operator = make_operator("saturate", {"gain": 2.0})
+    operator = build("operator", "saturate", {"gain": 2.0})
     x = torch.tensor([-0.9, -0.25, 0.4, 0.6])
     assert operator(x, torch.empty(0)).tolist() == pytest.approx([-1.0, -0.5, 0.8, 1.0])
 
 
 def test_phase_is_numpys_centred_transform():
-    operator = make_operator("phase", {"oversample": 2.0})
+    operator = build("operator", "phase", {"oversample": 2.0})
     x = np.random.default_rng(0).standard_normal((8, 16))
     padded = np.pad(x, ((2, 2), (4, 4)))
     expected = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(padded), norm="ortho")))
@@ -98,7 +104,7 @@ def test_phase_is_numpys_centred_transform():
 
 
 def test_phase_does_not_see_sign_or_half_turns():
-    operator = make_operator("phase", {"oversample": 2.0})
+    operator = build("operator", "phase", {"oversample": 2.0})
     x = torch.randn(4, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     amplitude = operator(x, x)
     # Fourier sums of 64 terms of size 1, float64: rounding of order 1e-15.
@@ -108,7 +114,7 @@ def test_phase_does_not_see_sign_or_half_turns():
 
 
 def test_phase_has_a_gradient_at_amplitude_zero():
-    operator = make_operator("phase", {"oversample": 2.0})
+    operator = build("operator", "phase", {"oversample": 2.0})
     x = torch.zeros(1, 1, 8, 8, requires_grad=True)
     operator(x, x).sum().backward()
     assert x.grad.abs().max() == 0
@@ -171,7 +177,7 @@ def test_caps(name):
 @pytest.mark.parametrize(
     ("name", "parameters", "sigma_y", "words"),
     [
-        ("haze", {}, 0.1, "expected one of denoise"),
+        ("haze", {}, 0.1, "no operator haze .*expected one of average_pool, blur, denoise"),
         ("blur", {"kernel_size": 5, "sdt": 1.0}, 0.1, "blur: .*'std'|'sdt'"),
         ("blur", {"kernel_size": 4, "std": 1.0}, 0.1, "odd integer, got 4"),
         ("blur", {"kernel_size": 61, "std": 3.0}, 0.1, "61 pixels .* 8 x 8"),

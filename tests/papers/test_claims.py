@@ -12,10 +12,11 @@ import pytest
 from helpers.synthetic_results import write_results
 
 from bench.core.artefacts import read_csv
-from bench.papers.claims.entries import CLAIMS, ledger
-from bench.papers.claims.evidence import Evidence, Finding, pooled
-from bench.papers.claims.ledger import MARKS, NOT_SUPPORTED, SUPPORTED, UNTESTABLE, Claim, Entry, judged, ledger_words
-from bench.stages import claims as claim
+from bench.papers.claims.claim import MARKS, NOT_SUPPORTED, SUPPORTED, UNTESTABLE, Claim, Entry, assess
+from bench.papers.claims.effects import Effect, mean_effect
+from bench.papers.claims.evidence import Evidence
+from bench.papers.claims.ledger import CLAIMS, ledger, ledger_table
+from bench.stages import claims
 from bench.stats.results import Run, Score, Suite, Task, load
 
 NUM, NUM_SAMPLES = 12, 64
@@ -179,14 +180,14 @@ def test_ratios_are_paired_by_measurement():
     """Equal factors on measurements that differ a hundredfold leave an interval of no width."""
     hard = np.logspace(0, 2, NUM)
     ratio = {i: np.log([1.5 * hard[i]]) - np.log([hard[i]]) for i in range(NUM)}
-    found = pooled({"a": ratio}, "")
-    assert [found.effect, found.low, found.high] == pytest.approx([1.5] * 3)
+    found = mean_effect({"a": ratio}, "")
+    assert [found.value, found.low, found.high] == pytest.approx([1.5] * 3)
 
 
 def test_the_interval_covers_what_it_should():
     """95 % of 95 % intervals: 200 trials of 12 normal values hold the truth in 180 to 198 but once in 1000 suites."""
     rng = np.random.default_rng(1)
-    trials = [pooled({"a": {i: rng.normal(size=1) for i in range(NUM)}}, "", float) for _ in range(200)]
+    trials = [mean_effect({"a": {i: rng.normal(size=1) for i in range(NUM)}}, "", float) for _ in range(200)]
     assert 180 <= sum(x.low <= 0 <= x.high for x in trials) <= 199
 
 
@@ -215,7 +216,7 @@ def test_hmc_that_spent_far_less_is_not_called_worse():
 def test_training_that_never_pays_has_no_break_even():
     found = entry("ods-break-even-rows", trained(1, 600, hmc=0.5))
     assert math.isinf(found.effect) and found.verdict == NOT_SUPPORTED
-    assert "inf [inf, inf]" in ledger_words([found]).rows[0]
+    assert "inf [inf, inf]" in [*ledger_table([found]).iloc[0]]
 
 
 def test_hmc_in_data_space_is_not_held_against_the_posterior_of_a_distilled_map():
@@ -231,8 +232,8 @@ def test_step_sizes_outside_the_advice_do_not_count():
 
 
 def test_one_measurement_decides_nothing():
-    claim = Claim("a", "dps", "text", "P", "says", test=lambda _: Finding(1.0, None, None, "one"))
-    assert judged(claim, None).verdict == UNTESTABLE
+    claim = Claim("a", "dps", "text", "P", "says", test=lambda _: Effect(1.0, None, None, "one"))
+    assert assess(claim, None).verdict == UNTESTABLE
 
 
 def test_each_source_has_a_mark_and_each_gap_a_reason():
@@ -243,9 +244,9 @@ def test_each_source_has_a_mark_and_each_gap_a_reason():
     assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
 
 
-def test_the_verb_writes_a_table_that_can_be_read(tmp_path):
+def test_the_stage_writes_a_table_that_can_be_read(tmp_path):
     spec = write_results(tmp_path)
-    claim.main(str(spec))
+    claims.main(str(spec))
     text, info = read_csv(tmp_path / "tables" / "claims.csv")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert info["suite"] == "synthetic" and [row["id"] for row in rows] == [c.id for c in CLAIMS]

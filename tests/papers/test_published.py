@@ -15,21 +15,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.metric_values import COLUMNS
 from helpers.synthetic_results import write_results
 
 from bench.core.artefacts import read_csv, write_tensors
 from bench.core.errors import UserError
+from bench.core.layout import PUBLISHED
 from bench.core.registry import find
-from bench.metrics.definitions import METRICS
-from bench.papers.beside import beside, beside_csv, in_words
-from bench.papers.protocols import protocol_of, verdicts_on
-from bench.papers.published import FOLDER, MARKS, Number, read_numbers, read_papers
-from bench.stages import published as quote
+from bench.papers.matching import match_numbers, protocol_of_number
+from bench.papers.published import MARKS, PublishedNumber, read_numbers, read_papers
+from bench.papers.published_tables import csv_of, published_frame, published_tables
+from bench.stages import published
 from bench.stats.results import Run, Suite, Task, load
 from bench.stats.summary import Summary, summarise
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NUMBERS = read_numbers(REPOSITORY / FOLDER)
+NUMBERS = read_numbers(REPOSITORY / PUBLISHED)
 
 # (paper, table, metric): how many numbers, and their sum
 SUMS = {
@@ -156,19 +157,19 @@ def test_printed_means_are_those_of_their_rows():
 
 def test_only_marks_that_may_be_published():
     assert {n.mark for n in NUMBERS} <= {"P", "C", "R"} == set(MARKS)
-    for file in (REPOSITORY / FOLDER).glob("*.csv"):
+    for file in (REPOSITORY / PUBLISHED).glob("*.csv"):
         assert not re.search(r"(?m),[SUB],", file.read_text()), file
 
 
 def test_papers_without_a_number_say_why():
     counts = Counter(n.paper for n in NUMBERS)
-    assert [paper.paper for paper in read_papers(REPOSITORY / FOLDER)] == ["dps", "cps", "ods", "aps"]
-    for paper in read_papers(REPOSITORY / FOLDER):
+    assert [paper.paper for paper in read_papers(REPOSITORY / PUBLISHED)] == ["dps", "cps", "ods", "aps"]
+    for paper in read_papers(REPOSITORY / PUBLISHED):
         assert counts[paper.paper] or paper.remark.startswith("No number qualifies")
 
 
 def test_modules_and_metric_ids_exist():
-    assert {n.spec for n in NUMBERS if n.spec} <= {metric.id for metric in METRICS}
+    assert {n.spec for n in NUMBERS if n.spec} <= {metric.id for metric in COLUMNS}
     for module in {n.module for n in NUMBERS if n.module}:
         assert find("method", module)
 
@@ -184,7 +185,7 @@ def test_noise_of_dps_is_in_data_units():
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    return shutil.copytree(REPOSITORY / FOLDER, tmp_path / "published")
+    return shutil.copytree(REPOSITORY / PUBLISHED, tmp_path / "published")
 
 
 def _edit(folder: Path, row: int, **changes: str) -> None:
@@ -259,7 +260,7 @@ def lines(digits) -> list[Summary]:
     return summarise(digits)
 
 
-def _number(**changes: str) -> Number:
+def _number(**changes: str) -> PublishedNumber:
     """One of the paper's, but as if made on the digits by the protocol of a row of the synthetic suite."""
     number = next(n for n in NUMBERS if (n.table, n.method, n.metric, n.operator) == ("Table 6", "DPS", "PSNR", "blur"))
     made = {"dataset": "digits", "side": "8", "operator": "inpaint-box", "parameters": "box=4", "num_images": "16"}
@@ -269,13 +270,13 @@ def _number(**changes: str) -> Number:
 
 
 def test_a_number_of_the_same_protocol_stands_beside_ours(digits, lines):
-    (verdict,) = verdicts_on([_number()], digits, lines)
-    (ours,) = verdict.ours  # of dps and dps-n1000 the one with 200 calls
-    assert verdict.difference is None and (ours.task, ours.method) == ("gmm-inpaint-box", "dps")
-    (pair,) = beside(read_papers(REPOSITORY / FOLDER), [verdict]).pairs.rows
+    (match,) = match_numbers([_number()], digits, lines)
+    (ours,) = match.ours  # of dps and dps-n1000 the one with 200 calls
+    assert match.difference is None and (ours.task, ours.method) == ("gmm-inpaint-box", "dps")
+    (pair,) = published_tables(read_papers(REPOSITORY / PUBLISHED), [match]).matched.itertuples(index=False, name=None)
     assert pair[:3] == ("gmm-inpaint-box", "dps", "psnr_mean") and pair[4:6] == ("24.25", "DPS, Table 6, DPS [P]")
     assert float(pair[3].split(" [")[0]) == pytest.approx(ours.mean, abs=0.05)
-    (row,) = csv.DictReader(io.StringIO(beside_csv([verdict])))
+    (row,) = csv.DictReader(io.StringIO(csv_of(published_frame([match]))))
     assert (row["value"], row["our_method"], row["reason"]) == ("24.25", "dps", "")
     assert float(row["mean"]) == pytest.approx(ours.mean, rel=1e-5)
 
@@ -298,20 +299,20 @@ def test_a_number_of_the_same_protocol_stands_beside_ours(digits, lines):
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
 def test_the_first_aspect_that_differs_is_named(digits, lines, changes, words):
-    (verdict,) = verdicts_on([_number(**changes)], digits, lines)
-    assert verdict.ours == () and in_words(verdict.difference).startswith(words)
+    (match,) = match_numbers([_number(**changes)], digits, lines)
+    assert match.ours == () and str(match.difference).startswith(words)
 
 
 def test_ours_that_failed_stands_there_with_its_reason(digits, lines):
     changes = {"operator": "phase", "parameters": "oversample=2.00", "nfe": "n/a"}
     lines = [replace(x, mean=None) if x.metric == "nfe" and x.method == "dps-n1000" else x for x in lines]
-    found = beside(read_papers(REPOSITORY / FOLDER), verdicts_on([_number(**changes)], digits, lines))
-    assert found.pairs.rows[0][3].startswith("failed (")
+    found = published_tables(read_papers(REPOSITORY / PUBLISHED), match_numbers([_number(**changes)], digits, lines))
+    assert found.matched.iloc[0, 3].startswith("failed (")
 
 
 def test_the_digits_suite_has_one_line_per_paper(digits, tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    quote.main(str(digits.root / "specs" / "suite.json"))
+    published.main(str(digits.root / "specs" / "suite.json"))
     page = (digits.root / "tables" / "published.md").read_text()
     assert "No published number was made by the protocol of a row of this suite." in page
     lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
@@ -345,24 +346,27 @@ def _large_suite(root: Path) -> tuple[Suite, list[Summary]]:
 
 def test_a_suite_of_large_images_is_compared_to_the_last_aspect(tmp_path):
     suite, lines = _large_suite(tmp_path)
-    verdicts = verdicts_on(NUMBERS, suite, lines)
-    last = [v.number for v in verdicts if v.difference and v.difference.aspect == "metric"]
+    matches = match_numbers(NUMBERS, suite, lines)
+    last = [v.number for v in matches if v.difference and v.difference.aspect == "metric"]
     assert {(n.paper, n.table, n.method, n.task) for n in last} == {
         ("dps", "Table 1", "DPS", "Gaussian deblurring"),
         ("dps", "Table 6", "DPS", "Gaussian deblurring"),
     }
-    assert not any(v.ours for v in verdicts)  # a metric that agrees is all that is missing
+    assert not any(v.ours for v in matches)  # a metric that agrees is all that is missing
     agreeing = [replace(n, spec="psnr_sample", spec_reason="") for n in last if n.metric == "PSNR"]
-    (verdict,) = verdicts_on(agreeing, suite, lines)
-    assert [x.mean for x in verdict.ours] == [24.0]
-    reasons = {row[3] for row in beside(read_papers(REPOSITORY / FOLDER), verdicts).gaps.rows}
+    (match,) = match_numbers(agreeing, suite, lines)
+    assert [x.mean for x in match.ours] == [24.0]
+    reasons = {
+        row[3]
+        for row in published_tables(read_papers(REPOSITORY / PUBLISHED), matches).unmatched.itertuples(index=False)
+    }
     assert "N 100 against 1000" in reasons  # of Table 5
     assert len(reasons) <= 12
 
 
 def test_protocols_are_in_our_words():
     phase = next(n for n in NUMBERS if (n.paper, n.table) == ("dps", "Table 3"))
-    assert protocol_of(phase) == {
+    assert protocol_of_number(phase) == {
         "dataset": "ffhq 256 x 256",
         "operator": "phase (oversample 2)",
         "sigma_y": "0.05",

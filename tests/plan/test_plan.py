@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from bench import plan
-from bench.core.catalogue import EXTRACTORS, PERCEPTUAL
 from bench.core.errors import UserError
 from bench.core.weights import missing
 from bench.plan.folder import write_specs
@@ -137,8 +136,12 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ({"priors/map": MAP | {"teacher": "gnm"}}, "priors.map.teacher: no such prior here", "did you mean gmm?"),
     ({"priors/map": MAP | {"teacher": "shapes"}}, "priors.map.teacher: shapes is a prior of shapes", "digits"),
     ({"priors/a": MAP, "priors/b": MAP | {"teacher": "a"}}, "priors.b.teacher: a has a teacher itself", "gmm"),
-    ({"metrics": {"sets": ["digits-cnn-v2"]}}, "metrics.sets.0: expected one of", "did you mean digits-cnn-v1?"),
-    ({"metrics": {"offline": "yes"}}, "metrics.offline: expected one of", '"yes"'),
+    ({"metrics": {"set": {}}}, "metrics.set: no such metric; expected one of", "did you mean sets?"),
+    ({"metrics": {"sets": ["digits-cnn-v1"]}}, "metrics.sets: expected a mapping", "parameters of a metric"),
+    ({"metrics": {"sets": {"extractor": []}}}, "metrics.sets.extractor: not a parameter in", "mean extractors?"),
+    ({"metrics": {"sets": {"extractors": ["digits-cnn-v2"]}}}, "metrics.sets.extractors: no such network", "-v1?"),
+    ({"metrics": {"sets": {"offline": "yes"}}}, "metrics.sets.offline: expected true or false", '"yes"'),
+    ({"metrics": {"sets": {"tasks": ["gmm-saturat"]}}}, "metrics.sets.tasks: no such task here", "mean gmm-saturate?"),
     ({"restrict": {"toi": {"num_measurements": 2}}}, "restrict.toi: no such method here", "did you mean toy?"),
     ({"restrict": {"toy": {"tasks": ["gmm-saturat"]}}}, "restrict.toy.tasks: no such task", "mean gmm-saturate?"),
     ({"restrict": {"toy": {"num_measurements": 5}}}, "restrict.toy.num_measurements: expected at most", "= 4, got 5"),
@@ -369,12 +372,6 @@ def test_the_plan_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_schema_knows_the_networks_of_metrics():
-    known = yaml.safe_load((REPOSITORY / "config/schema.yaml").read_text())["properties"]["metrics"]["properties"]
-    assert set(known["perceptual"]["items"]["enum"]) == set(PERCEPTUAL)
-    assert set(known["sets"]["items"]["enum"]) == set(EXTRACTORS)
-
-
 ONE_PRIOR = {
     "priors": {"shapes": {"family": "atoms", "dataset": "shapes"}},
     "datasets": {"shapes": {"side": 32}},
@@ -383,7 +380,8 @@ ONE_PRIOR = {
 
 
 def test_metrics_bring_their_classifier_and_their_images(folder):
-    asked = {"perceptual": ["percept-digits-v1", "lpips-vgg-v0.1"], "sets": ["digits-cnn-v1"]}
+    asked = {"perceptual": {"networks": ["percept-digits-v1", "lpips-vgg-v0.1"]}}
+    asked |= {"sets": {"extractors": ["digits-cnn-v1"]}}
     plain = plan.load(suite_file(folder))
     assert plain.classifiers == plain.of_metrics("gmm-saturate") == plain.absent_weights == []
     suite = plan.load(suite_file(folder, metrics=asked))
@@ -395,16 +393,16 @@ def test_metrics_bring_their_classifier_and_their_images(folder):
 
 
 def test_a_network_of_another_data_set_is_a_fault(folder):
-    with pytest.raises(UserError, match="my.yaml: metrics.sets: digits-cnn-v1 needs a network trained on digits"):
-        plan.load(suite_file(folder, **ONE_PRIOR, metrics={"sets": ["digits-cnn-v1"]}))
+    with pytest.raises(UserError, match="my.yaml: metrics.sets.extractors: digits-cnn-v1 needs a network trained on digits"):
+        plan.load(suite_file(folder, **ONE_PRIOR, metrics={"sets": {"extractors": ["digits-cnn-v1"]}}))
 
 
 def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
-    asked = {"perceptual": ["lpips-alex-v0.1"]}
+    asked = {"perceptual": {"networks": ["lpips-alex-v0.1"]}}
     with pytest.raises(SystemExit) as end:
         plan.start(suite_file(folder, **ONE_PRIOR, metrics=asked), [], main_process=True)
     line = f"error: my.yaml: metrics: {missing('alexnet')}; or set offline: true there"
     assert end.value.code == line and not Path("results/mine/specs").exists()
-    offline = plan.load(suite_file(folder, **ONE_PRIOR, metrics=asked | {"offline": True}))
+    offline = plan.load(suite_file(folder, **ONE_PRIOR, metrics={"perceptual": {**asked["perceptual"], "offline": True}}))
     assert offline.absent_weights == []

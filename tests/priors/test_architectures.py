@@ -14,9 +14,8 @@ from bench.core.artefacts import read_json, write_json
 from bench.core.errors import UserError
 from bench.plan import Suite, alone, load
 from bench.plan.config import read_suite
-from bench.priors import untrained
-from bench.priors.networks import num_parameters
-from bench.priors.untrained import ARCHITECTURES, Settings, outline
+from bench.priors._networks import num_parameters
+from bench.priors.untrained import ARCHITECTURES, UntrainedFamily, outline
 from bench.runtime.devices import networks_of
 from bench.runtime.lease import FOLDER
 from bench.stages import clock, observe, pool, publish
@@ -36,37 +35,36 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_parameters_are_as_many_as_published(name):
-    network = outline(Settings(name))
+    network = outline(UntrainedFamily(name))
     assert num_parameters(network) == PUBLISHED[name] and not list(network.buffers())
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_narrow_one_denoises_and_decodes(name):
-    settings = Settings(name, width=0.125, side=32)
-    prior = untrained.load({}, settings, None, None)
+    prior = UntrainedFamily(name, width=0.125, side=32).load({}, Path(), None)
     assert len(networks_of(prior)) == 1 and prior.decode_nfe == 1
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     for image in (prior.denoise(x, torch.tensor(0.5)), prior.decode(x)):
         assert image.shape == x.shape and image.dtype == x.dtype and image.isfinite().all() and image.std() > 0
-    again = untrained.load({}, settings, None, None)
+    again = UntrainedFamily(name, width=0.125, side=32).load({}, Path(), None)
     assert torch.equal(again.decode(x), prior.decode(x))
 
 
 def test_what_is_no_architecture_is_told():
     with pytest.raises(ValueError, match="architecture: expected one of adm-ffhq-256"):
-        Settings("adm")
+        UntrainedFamily("adm")
     with pytest.raises(ValueError, match="width: expected a share that leaves a multiple of 8 channels, got 0.01"):
-        Settings("adm-ffhq-256", width=0.01)
+        UntrainedFamily("adm-ffhq-256", width=0.01)
     with pytest.raises(ValueError, match="side: expected a multiple of 32 pixels, got 48"):
-        Settings("adm-ffhq-256", side=48)
+        UntrainedFamily("adm-ffhq-256", side=48)
     with pytest.raises(UserError, match="is for 256 pixels, and the images have 8; set side"):
-        untrained.fit({"train": torch.zeros(1, 3, 8, 8)}, Settings("adm-ffhq-256"), None, None)
+        UntrainedFamily("adm-ffhq-256").fit({"train": torch.zeros(1, 3, 8, 8)}, Path(), None)
 
 
 def suite_of() -> Suite:
     """One small network, and a method that asks it a few times."""
     content = read_suite({"suite": "gpu_timing_cpu"})[1] | {"name": "times", "num_measurements": 1}
-    content |= {"clock": {"num_samples": [1], "repeats": 5}, "restrict": {}, "datasets": {"noise16": {}}}
+    content |= {"clock": {"num_samples": [1], "repeats": 5}, "restrict": {}, "datasets": {"noise-16": {"side": 16}}}
     content |= {"priors": {"small": content["priors"]["small"] | {"width": 1 / 24}}}
     content |= {"tasks": {"small-denoise": {"operator": "denoise", "sigma_y": 1.0}}}
     rwm = {"num_chains": 1, "num_warmup": 0, "num_adapt": 0, "thin": 1}

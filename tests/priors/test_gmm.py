@@ -9,10 +9,10 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from bench.core.rng import Rng
 from bench.core.types import Cap
-from bench.datasets import digits
-from bench.priors.fit import fit_gmm
+from bench.datasets.digits import Digits
+from bench.priors._gmm_fit import fit_gmm
+from bench.priors._mixture_score import Score
 from bench.priors.gmm import GMM
-from bench.priors.pulls import Score
 
 
 def double(values):
@@ -216,7 +216,7 @@ def test_decoder_has_order_four():
 
 @pytest.fixture(scope="module")
 def small_digits():
-    return fit_gmm(digits.load()["train"], num_components=10, shrinkage=30, floor=0.002, num_iterations=10)
+    return fit_gmm(Digits().load()["train"], num_components=10, shrinkage=30, floor=0.002, num_iterations=10)
 
 
 def test_decoder_is_close_to_a_fine_integrator_on_the_digits(small_digits):

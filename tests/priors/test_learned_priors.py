@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +14,13 @@ from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.numerics.diffusion import heun, karras_sigmas
-from bench.priors import distil, edm, flow, gan, load_prior, networks, prior_path, vae
-from bench.priors.consistency import Settings as ConsistencySettings
+from bench.priors import _distil as distil
+from bench.priors import _networks as networks
+from bench.priors import edm, flow, gan, load_prior, prior_path, vae
+from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline, scheduler_of
+from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser
+from bench.priors.consistency import ConsistencyFamily
 from bench.priors.gmm import GMM
-from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, scheduler_of
-from bench.priors.preconditioning import ConsistencyMap, EDMDenoiser
 from bench.stages import prior as fit
 
 SHAPE = (1, 8, 8)
@@ -62,7 +65,7 @@ def test_karras_levels_are_those_of_diffusers():
 
 def untrained_flow(s: float, num_ode_steps: int) -> flow.Flow:
     """The flow of N(mean, s^2 I): the linear part is exact and the network says zero."""
-    settings = flow.Settings(width=8, num_layers=2)
+    settings = flow.FlowFamily(width=8, num_layers=2)
     velocity = networks.new(lambda: flow.Velocity(6, settings), Rng(("test",), (0,)), zero=("network.out",))
     velocity.scale.fill_(s)
     return flow.Flow(networks.frozen(velocity), normal(1, 2, 3, seed="mean", dtype=torch.float32), num_ode_steps)
@@ -93,9 +96,9 @@ def test_the_flow_of_a_gaussian_ends_at_its_scale():
 def test_a_trained_flow_learns_what_is_not_white():
     factor = torch.tensor([[0.8, 0, 0, 0], [0.6, 0.2, 0, 0], [0, 0, 0.5, 0], [0.3, 0, 0, 0.1]], dtype=torch.float64)
     x = (normal(4096, 4) @ factor.T + 0.5).view(-1, 1, 2, 2)
-    settings = flow.Settings(width=64, num_layers=2, num_iterations=1200)
-    tensors, _ = flow.fit({"train": x.float()}, settings, None, None)
-    trained = flow.load(tensors, settings, None, None)
+    settings = flow.FlowFamily(width=64, num_layers=2, num_iterations=1200)
+    tensors, _ = settings.fit({"train": x.float()}, Path(), None)
+    trained = settings.load(tensors, Path(), None)
     covariance, sigma = factor @ factor.T, 0.4
     x_t = x[:1000] + sigma * normal(1000, 1, 2, 2, seed=1)
     gain = covariance @ torch.linalg.inv(covariance + sigma**2 * torch.eye(4, dtype=torch.float64))
@@ -119,8 +122,8 @@ def test_the_elbo_of_a_linear_gaussian_model_reaches_its_entropy():
     covariance = loadings.T @ loadings + noise**2 * torch.eye(5, dtype=torch.float64)
     entropy = (torch.linalg.slogdet(covariance).logabsdet / 2 + 5 / 2 * (1 + math.log(2 * math.pi))).item()
     data = {"train": x.view(n, 1, 1, 5).float(), "test": x[:4096].view(-1, 1, 1, 5).float()}
-    settings = vae.Settings(num_latents=2, width=32, depth=1, num_iterations=1500, learning_rate=5e-3)
-    _, card = vae.fit(data, settings, None, None)
+    settings = vae.VAEFamily(num_latents=2, width=32, depth=1, num_iterations=1500, learning_rate=5e-3)
+    _, card = settings.fit(data, Path(), None)
     # a bound from above; 4096 draws of chi^2_5 / 2 have a standard error of sqrt(2.5 / 4096) = 0.025
     assert entropy - 0.1 < card["negative_elbo_nats"]["test"] < entropy + 0.25
     assert card["pixel_noise_rms"] == pytest.approx(noise, rel=0.1)
@@ -138,9 +141,9 @@ def test_the_critics_loss_of_a_linear_critic():
 
 def test_the_game_ends_near_the_data():
     x = 0.5 * normal(2000, 2, dtype=torch.float32) @ torch.tensor([[1.0, 0.6], [0.0, 0.5]])
-    settings = gan.Settings(num_latents=2, width=32, depth=2, num_iterations=800, penalty=0.1, learning_rate=2e-3)
-    tensors, _ = gan.fit({"train": x.view(-1, 1, 1, 2)}, settings, None, None)
-    drawn = gan.load(tensors, settings, None, None).sample(4000, Rng(("test",), (0,)))[0].view(-1, 2)
+    settings = gan.GANFamily(num_latents=2, width=32, depth=2, num_iterations=800, penalty=0.1, learning_rate=2e-3)
+    tensors, _ = settings.fit({"train": x.view(-1, 1, 1, 2)}, Path(), None)
+    drawn = settings.load(tensors, Path(), None).sample(4000, Rng(("test",), (0,)))[0].view(-1, 2)
     # a game does not converge to a point: within a tenth of the spread
     assert ((drawn.mean(0) - x.mean(0)).abs() < 0.1).all()
     assert torch.cov(drawn.T).flatten() == pytest.approx(torch.cov(x.T).flatten(), abs=0.08)
@@ -159,7 +162,7 @@ def test_pairs_are_on_the_trajectories_of_a_gaussian():
     variances = (0.5, 0.1, 0.02)
     teacher, variance = gaussian(0.3, variances), torch.tensor(variances)
     sigmas = torch.tensor([20.0, 2.0])
-    settings = ConsistencySettings(num_pairs=200, num_levels=60)
+    settings = ConsistencyFamily(num_pairs=200, num_levels=60)
     starts, ends = distil.ode_pairs(teacher, sigmas, settings, Rng(("test",), (0,), dtype=torch.float32))
     for i, sigma in enumerate(sigmas):
         pull = (variance / (variance + sigma**2)).sqrt()  # x - mean is proportional to sqrt(C + sigma^2)
@@ -180,7 +183,7 @@ def edm_teacher(num_ode_steps: int = 4) -> edm.Diffusion:
 def test_a_student_starts_as_its_teacher():
     teacher, images = edm_teacher(), normal(4, *SHAPE, dtype=torch.float32)
     rng = Rng(("test",), (0,), dtype=torch.float32)
-    network, limits = distil.student_of(teacher, images, ConsistencySettings(), rng)
+    network, limits = distil.student_of(teacher, images, ConsistencyFamily(), rng)
     student = ConsistencyMap(Pipeline(network, scheduler_of(CONSISTENCY, {**limits, "clip_denoised": False})))
     assert limits == {"sigma_min": 0.002, "sigma_max": 20.0, "sigma_data": 0.8}
     for sigma in (20.0, 2.0, 0.5):
@@ -195,7 +198,7 @@ def test_a_student_of_a_gaussian_learns_its_map(objective, num_steps):
     covariance = 0.2 * torch.ones(16, 16, dtype=torch.float64) + 0.05 * torch.eye(16, dtype=torch.float64)
     teacher = GMM(torch.ones(1).double(), torch.zeros(1, 1, 4, 4).double(), covariance[None])
     images = teacher.sample(512, Rng(("test",), (0,)))[0].float()
-    settings = ConsistencySettings(
+    settings = ConsistencyFamily(
         objective=objective, num_steps=num_steps, num_pairs=1024, num_iterations=200, channels=(8, 8), batch_size=32
     )
     pipeline = distil.distil(teacher, images, settings)
@@ -213,7 +216,7 @@ def test_a_teacher_without_a_decoder_cannot_be_regressed_on():
         caps = Cap.DENOISER
 
     with pytest.raises(UserError, match="objective regression"):
-        distil.distil(Bare(), torch.zeros(1, *SHAPE), ConsistencySettings())
+        distil.distil(Bare(), torch.zeros(1, *SHAPE), ConsistencyFamily())
 
 
 # ---- files

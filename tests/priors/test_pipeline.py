@@ -10,11 +10,11 @@ from torch import Tensor
 
 from bench.core.errors import UserError
 from bench.core.rng import Rng
-from bench.priors import networks
+from bench.priors import _networks as networks
+from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline, open_pipeline, scheduler_of, write_pipeline
+from bench.priors.adapters.preconditioning import ConsistencyMap, DDPMDenoiser, EDMDenoiser, denoiser_of
 from bench.priors.consistency import Consistency
 from bench.priors.edm import Diffusion
-from bench.priors.pipeline import CONSISTENCY, EDM, Pipeline, open_pipeline, scheduler_of, write_pipeline
-from bench.priors.preconditioning import ConsistencyMap, DDPMDenoiser, EDMDenoiser, denoiser_of
 
 SHAPE = (1, 8, 8)
 

@@ -7,7 +7,7 @@ from bench.core.artefacts import ArtefactError, read_json, read_tensors, write_j
 from bench.core.errors import UserError
 from bench.core.rng import stream
 from bench.problems import make_problem
-from bench.problems.measurements import content_hash, problem_of, read_observations
+from bench.problems.measurements import content_hash, problem_of, read_measurements
 from bench.stages import data as prepare
 from bench.stages import observe
 from bench.stages.observe import measure
@@ -67,10 +67,10 @@ def test_bank_holds_all_test_and_validation_images(root):
     data, _ = read_tensors(root / "data" / "digits.safetensors")
     assert bank["image_id"].tolist() == data["test_id"].tolist() + data["validation_id"].tolist()
     assert bank["is_test"].sum() == 300 and header["task"] == TASK["task"]
-    observations = read_observations(folder / "observations.safetensors")
+    observations = read_measurements(folder / "observations.safetensors")
     assert observations.image_id.equal(data["test_id"][:5]) and observations.x_true.float().equal(data["test"][:5])
     assert observations.y.float().equal(torch.cat([bank["y"], bank["mask"]], dim=1)[:5])
-    assert read_observations(folder / "bank.safetensors").y.shape == (500, 2, 8, 8)
+    assert read_measurements(folder / "bank.safetensors").y.shape == (500, 2, 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_bank_holds_all_test_and_validation_images(root):
 )
 def test_measurements_are_the_operator_plus_the_stored_noise(root, operator, parameters):
     path = observed(root, task=f"gmm-{operator}", operator=operator, parameters=parameters) / "observations.safetensors"
-    observations, tensors = read_observations(path), read_tensors(path)[0]
+    observations, tensors = read_measurements(path), read_tensors(path)[0]
     problem = problem_of(observations.header, observations.x_true.shape[1:])
     # y and noise are float32, |y| < 16: half a unit in the last place is below 1e-6.
     residual = problem.residual(observations.x_true, observations.y)
@@ -89,15 +89,15 @@ def test_measurements_are_the_operator_plus_the_stored_noise(root, operator, par
 
 def test_hash_is_of_the_content_alone(root):
     folder = observed(root)
-    before = read_observations(folder / "observations.safetensors").header["observations_sha256"]
+    before = read_measurements(folder / "observations.safetensors").header["observations_sha256"]
     again = observed(root) / "observations.safetensors"
-    assert read_observations(again).header["observations_sha256"] == before
+    assert read_measurements(again).header["observations_sha256"] == before
     tensors, header = read_tensors(again)
     assert content_hash(dict(reversed(tensors.items()))) == before
     tensors["y"][0, 0, 0, 0] += 1
     write_tensors(again, tensors, header)
     with pytest.raises(ArtefactError, match="observations_sha256"):
-        read_observations(again)
+        read_measurements(again)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,6 @@ def test_specs_are_checked(root):
 
 
 def test_perplexity_stands_in_the_header_of_the_observations(root):
-    header = read_observations(observed(root) / "observations.safetensors").header
+    header = read_measurements(observed(root) / "observations.safetensors").header
     assert header["perplexity_of"] == "components"
     assert header["posterior_perplexity"] == pytest.approx([1.0] * TASK["num_measurements"])  # of a single component

@@ -7,11 +7,11 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from bench.core.rng import Rng
-from bench.metrics.distances import energy_distance, mean_distance_within
+from bench.numerics.distances import energy_distance, mean_distance_within
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.posteriors import Conjugate, Enumeration, TemperedSMC, exact_posterior
+from bench.problems.posteriors import Conjugate, Enumeration, TemperedSMC, posterior_of
 
 LINEAR = {
     "denoise": {},
@@ -341,9 +341,9 @@ def test_particles_can_be_fewer_than_the_samples_asked_for():
 def test_the_posterior_fits_the_prior_and_the_operator():
     prior, atoms = mixture(3, (1, 4, 4)), Atoms(normal(5, 1, 4, 4))
     linear, other = make_problem("denoise", {}, 0.3, (1, 4, 4)), make_problem("saturate", {"gain": 2.0}, 0.3, (1, 4, 4))
-    assert isinstance(exact_posterior(prior, linear), Conjugate)
-    assert isinstance(exact_posterior(prior, other), TemperedSMC)
-    assert isinstance(exact_posterior(atoms, linear), Enumeration)
-    assert isinstance(exact_posterior(atoms, other), Enumeration)
+    assert isinstance(posterior_of(prior, linear), Conjugate)
+    assert isinstance(posterior_of(prior, other), TemperedSMC)
+    assert isinstance(posterior_of(atoms, linear), Enumeration)
+    assert isinstance(posterior_of(atoms, other), Enumeration)
     y = normal(2, 1, 4, 4)
-    assert exact_posterior(prior, other).moments(y) is exact_posterior(prior, other).perplexity(y) is None
+    assert posterior_of(prior, other).moments(y) is posterior_of(prior, other).perplexity(y) is None

@@ -9,7 +9,7 @@ import torch
 from bench.core.rng import Rng
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.measurements import Observations
+from bench.problems.measurements import Measurements
 from bench.problems.posteriors import Conjugate, TemperedSMC
 from bench.stages.reference import MAX_ENERGY_SHARE, MAX_SHIFT, NUM_TRIES, compare, draw, reason
 
@@ -106,7 +106,7 @@ def test_not_a_number_is_not_admitted():
 
 
 def observations(y, image_id):
-    return Observations(y, y, torch.tensor(image_id), {"task": "gmm-denoise"})
+    return Measurements(y, y, torch.tensor(image_id), {"task": "gmm-denoise"})
 
 
 def posterior():

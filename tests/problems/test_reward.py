@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.metric_values import truth_of
 from scipy.linalg import sqrtm
 from torch import nn
 
@@ -15,14 +16,14 @@ from bench.core.artefacts import ArtefactError, read_header, read_json, read_ten
 from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap
-from bench.datasets import load
-from bench.metrics.definitions import BLOCK
-from bench.metrics.rewards import compute_rewards, frechet_distance, frechet_in_blocks, moments
+from bench.datasets.digits import Digits
+from bench.metrics.reward import RewardQuality
+from bench.numerics.frechet import BLOCK, frechet_distance, frechet_in_blocks, moments
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems.classifier import DEFINITIONS, classifier_path, load_classifier, tensors_of, trained, untrained
-from bench.problems.measurements import problem_of, read_observations
-from bench.problems.posteriors import exact_posterior
+from bench.problems.measurements import problem_of, read_measurements
+from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, check_reward, one_hot
 from bench.stages import classifier as teach
 from bench.stages import data as prepare
@@ -160,7 +161,7 @@ def test_each_measurement_simulates_from_its_own_stream():
 def test_the_posterior_over_atoms_is_the_tempered_class_probability():
     problem, atoms = reward(beta=2.0), images(30, "atoms")
     y = one_hot(torch.tensor([3, 7]), K).double()
-    weights = exact_posterior(Atoms(atoms), problem).weights(y)
+    weights = posterior_of(Atoms(atoms), problem).weights(y)
     expected = problem.classifier.log_probs(atoms).exp()[:, [3, 7]].square()
     torch.testing.assert_close(weights.T, expected / expected.sum(0), rtol=1e-6, atol=0)
 
@@ -176,7 +177,7 @@ def test_the_particle_reference_agrees_with_importance_sampling():
     weights = (problem.beta * log_reward).softmax(0)
     expected = weights @ log_reward
     ess = 1 / weights.square().sum()
-    posterior = dataclasses.replace(exact_posterior(prior, problem), num_particles=512)
+    posterior = dataclasses.replace(posterior_of(prior, problem), num_particles=512)
     drawn = posterior.sample(y, 256, rng("smc"))[0]
     found = problem.log_reward(drawn, y.expand(len(drawn), -1, -1, -1))
     # 256 draws, correlated by resampling: as good as 100 independent ones
@@ -229,7 +230,7 @@ def test_impossible_rewards_are_refused_in_words(parameters, shape, words):
 
 
 def test_same_seed_same_bits():
-    data, before = load("digits", {}), torch.get_rng_state()
+    data, before = Digits().load(), torch.get_rng_state()
 
     def weights(seed):
         return trained(SHORT, data["train"], data["train_label"], rng(seed, dtype=torch.float32)).weights
@@ -309,7 +310,8 @@ def test_metrics_of_a_reward(root):
     y = one_hot(torch.arange(K), K).double()
     of_class = [data["train"][data["train_label"] == k][: 3 * BLOCK].double() for k in range(K)]
     right, one = torch.stack(of_class), torch.stack([x[:1].expand(3 * BLOCK, *SHAPE) for x in of_class])
-    scores, wrong, collapsed = (compute_rewards(x, problem, y) for x in (right, right.roll(1, 0), one))
+    truth = truth_of(problem, right[:, 0], y, right, right[:, 0], right[:, 0], 3 * BLOCK)
+    scores, wrong, collapsed = (RewardQuality().compute(x, truth) for x in (right, right.roll(1, 0), one))
     distance, floor = f"frechet-{NAME}-n{BLOCK}", f"frechet_floor-{NAME}-n{BLOCK}"
     assert all(value.shape == (K,) and value.isfinite().all() for value in scores.values())
     # at most one block of a class is not among the floor's
@@ -324,7 +326,7 @@ def test_metrics_of_a_reward(root):
 
 def test_measurements_are_one_image_of_each_class_then_another(root):
     folder = observed(root)
-    observations, data = read_observations(folder / "observations.safetensors"), load("digits", {})
+    observations, data = read_measurements(folder / "observations.safetensors"), Digits().load()
     classes = observations.y.flatten(1).argmax(1)
     assert classes.tolist() == [*range(K), 0, 1] and len(set(observations.image_id.tolist())) == 12
     label = dict(zip(data["test_id"].tolist(), data["test_label"].tolist(), strict=True))
@@ -365,7 +367,7 @@ def test_mistakes_in_the_task_are_told(root):
 def test_labels_are_those_of_scikit_learn():
     from sklearn.datasets import load_digits
 
-    data, target = load("digits", {}), load_digits().target
+    data, target = Digits().load(), load_digits().target
     for part in ("train", "validation", "test"):
         assert data[f"{part}_label"].tolist() == target[data[f"{part}_id"]].tolist()
     assert math.isclose(data["train_label"].double().mean().item(), 4.5, abs_tol=0.3)

@@ -17,9 +17,9 @@ from bench.core.types import Cap, Prior
 from bench.numerics.diagnostics import clustered_effective_sample_size, nested_rhat
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.measurements import Observations
-from bench.problems.posteriors import Conjugate, TemperedSMC, exact_posterior, teacher_posterior
-from bench.problems.smc_latent import LatentSMC, Particles, Unknown, convergence
+from bench.problems.measurements import Measurements
+from bench.problems.posteriors import Conjugate, NoPosterior, TemperedSMC, posterior_of, teacher_posterior
+from bench.problems.posteriors.smc_latent import LatentSMC, Particles, convergence
 from bench.stages.reference import MAX_RHAT, MIN_ESS, draw, perplexity, reason, two_sets
 
 
@@ -135,7 +135,7 @@ def test_a_measurement_does_not_depend_on_the_others_and_draws_can_be_many():
 def test_a_measurement_that_is_not_a_number_comes_to_an_end():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
-    observations = Observations(None, torch.full((1, 1, 1, 2), math.nan).double(), torch.tensor([0]), {"task": "t"})
+    observations = Measurements(None, torch.full((1, 1, 1, 2), math.nan).double(), torch.tensor([0]), {"task": "t"})
     *_, checks = draw(LatentSMC(prior, problem), observations, 8)
     assert "energy_share nan" in reason(checks[0], 8)
 
@@ -202,20 +202,20 @@ def test_a_posterior_of_one_point_has_converged():
 # ---- the task
 
 
-def observations(prior, problem, m: int) -> Observations:
-    return Observations(None, measurements(prior, problem, m), torch.arange(m), {"task": "vae-denoise"})
+def observations(prior, problem, m: int) -> Measurements:
+    return Measurements(None, measurements(prior, problem, m), torch.arange(m), {"task": "vae-denoise"})
 
 
 def test_sets_of_a_decoder_prior_are_admitted_with_their_record():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     seen = observations(prior, problem, 2)
-    sets = two_sets(exact_posterior(prior, problem), seen, 128, None, "reference")
+    sets = two_sets(posterior_of(prior, problem), seen, 128, None, "reference")
     assert sets.x_a.shape == sets.x_b.shape == (2, 128, *prior.shape) and sets.reasons == ["", ""]
     for check in sets.checks:
         assert set(check) == {"energy_share", "shift", "rhat", "ess", "num_particles"}
         assert check["rhat"] < MAX_RHAT and check["ess"] > MIN_ESS
-    assert perplexity(exact_posterior(prior, problem), prior, seen.y, sets.x_a) == [None, None]
+    assert perplexity(posterior_of(prior, problem), prior, seen.y, sets.x_a) == [None, None]
 
 
 def test_more_particles_for_what_was_not_admitted():
@@ -232,7 +232,7 @@ def test_the_posterior_fits_the_prior():
     shape = TanhDecoder.shape
     linear, other = make_problem("denoise", {}, 0.3, shape), make_problem("saturate", {"gain": 2.0}, 0.3, shape)
     mixture = GMM(torch.ones(1).double(), torch.zeros(1, *shape).double(), torch.eye(2).double()[None])
-    assert isinstance(exact_posterior(TanhDecoder(), other), LatentSMC)
+    assert isinstance(posterior_of(TanhDecoder(), other), LatentSMC)
     assert isinstance(teacher_posterior(TanhDecoder(teacher=mixture), linear), Conjugate)
     assert isinstance(teacher_posterior(TanhDecoder(teacher=mixture), other), TemperedSMC)
     assert teacher_posterior(TanhDecoder(teacher=TanhDecoder()), other) is None
@@ -245,7 +245,7 @@ def test_the_posterior_fits_the_prior():
 )
 def test_no_reference_is_a_reason(prior, words):
     problem = make_problem("denoise", {}, 0.3, prior.shape)
-    posterior = exact_posterior(prior, problem)
-    assert isinstance(posterior, Unknown) and not posterior.offered
+    posterior = posterior_of(prior, problem)
+    assert isinstance(posterior, NoPosterior) and not posterior.offered
     sets = two_sets(posterior, observations(TanhDecoder(), problem, 2), 8, None, "reference")
     assert sets.x_a.isnan().all() and all(words in text for text in sets.reasons) and len(sets.reasons) == 2

@@ -7,7 +7,7 @@ import torch
 
 from bench.priors.atoms import Atoms
 from bench.runtime import batch_size as module
-from bench.runtime.batch_size import memory, probe, rows_of_network
+from bench.runtime.batch_size import probe, rows_of_network
 
 CPU, PLENTY = torch.device("cpu"), 2.0**60
 
@@ -54,11 +54,10 @@ def test_stops_before_memory_is_gone(monkeypatch):
 
 
 def test_a_long_call_is_the_last():
-    best = probe(float, float, 64, CPU, enough=lambda result: result >= 4, limit=PLENTY)
+    best = probe(float, float, 64, CPU, is_enough=lambda result: result >= 4, limit=PLENTY)
     assert best.rows == 4 and best.why == "a call for 4 takes long enough"
 
 
 def test_of_a_prior_there_is_a_number():
     prior = Atoms(torch.zeros(3, 1, 4, 4, dtype=torch.float64))
     assert 1 <= rows_of_network(prior, torch.float64, CPU, most=4).rows <= 4
-    assert memory(CPU) > 2**20

@@ -19,11 +19,11 @@ from bench.core.registry import names, plugin_of
 from bench.core.rng import Rng
 from bench.core.types import Method, Prior, Problem
 from bench.cost.subjects import new_unet, untrained
-from bench.priors import vae
-from bench.priors.generator import Generator
+from bench.priors._generator import Generator
 from bench.priors.gmm import GMM
+from bench.priors.vae import VAEFamily, _decoder
 from bench.problems import make_problem
-from bench.problems.posteriors import exact_posterior
+from bench.problems.posteriors import posterior_of
 from bench.runtime.compiled_layers import group_norm, silu
 from bench.runtime.devices import computing, networks_of, prepared
 from bench.runtime.run_method import load_method, sample, train, trainable
@@ -54,10 +54,10 @@ def mixture(dtype: torch.dtype = torch.float64) -> GMM:
 
 
 def generator() -> Generator:
-    settings = vae.Settings(num_latents=6, width=8, depth=1)
+    settings = VAEFamily(num_latents=6, width=8, depth=1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Generator(vae._decoder(16, settings), torch.zeros(SHAPE), 6)
+        return Generator(_decoder(16, settings), torch.zeros(SHAPE), 6)
 
 
 def small(module: str, **changes: object) -> Method:
@@ -68,7 +68,7 @@ def small(module: str, **changes: object) -> Method:
 
 def problem_for(prior: Prior) -> Problem:
     problem = make_problem("inpaint-box", {"box": 2}, 0.5, prior.shape)
-    return replace(problem, posterior=exact_posterior(prior, problem) if isinstance(prior, GMM) else None)
+    return replace(problem, posterior=posterior_of(prior, problem) if isinstance(prior, GMM) else None)
 
 
 def drawn(module: str, prior: Prior, dtype: torch.dtype, **changes: object) -> Tensor:

@@ -1,4 +1,4 @@
-"""Meters count what was done, change nothing, and a replay makes the same network calls."""
+"""Meters count what was done and change nothing; budgets stop a run before the call that exceeds them."""
 
 from __future__ import annotations
 
@@ -6,32 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from helpers.descent import Descent
 
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.core.rng import Rng
+from bench.core.specs import Budget
 from bench.core.types import Cap
-from bench.cost.pairwise import compare_pairs
-from bench.runtime.bare_calls import batching, overhead, recorded, replay
-from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, budget_of, counted, counted_problem
+from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, counted, counted_problem, limits_of
 
 N = 6
-
-
-@dataclass(frozen=True)
-class Descent:
-    """Two denoiser calls a step, the second one without a gradient."""
-
-    num_steps: int = 4
-
-    def sample(self, prior, problem, y, num_samples, *, rng):
-        rows = y.repeat_interleave(num_samples, 0)
-        x_t, sigma = rng.per_sample.randn(prior.shape).flatten(0, 1), torch.tensor(0.5)
-        for _ in range(self.num_steps):
-            x_t = x_t.detach().requires_grad_()
-            residual = problem.residual(prior.denoise(x_t, sigma), rows)
-            (gradient,) = torch.autograd.grad(residual.square().sum(), x_t)
-            x_t = prior.denoise(x_t.detach() - 0.1 * gradient, sigma)
-        return x_t.unflatten(0, (len(y), num_samples))
 
 
 @pytest.fixture
@@ -53,8 +36,7 @@ def test_forward_rows(prior, x):
 
 
 def test_a_call_beyond_the_budget_is_not_made(prior, x):
-    asked = {"budget": {"nfe": 3}}
-    watched, meter = counted(prior, budget_of(asked, num_samples=N))
+    watched, meter = counted(prior, limits_of(Budget(nfe=3), num_samples=N))
     problem, method = ToyProblem(prior), Descent(num_steps=1)
     y = problem.simulate(x[:2], Rng(("y",), range(2)))
     # one step costs two rows forward and one backward per sample: just what there is
@@ -66,13 +48,13 @@ def test_a_call_beyond_the_budget_is_not_made(prior, x):
 
 
 def test_seconds_run_out(prior, x):
-    watched, _ = counted(prior, budget_of({"budget": {"seconds": 1e-9}}, num_samples=N))
+    watched, _ = counted(prior, limits_of(Budget(seconds=1e-9), num_samples=N))
     with pytest.raises(BudgetExceeded, match="needs more than the budget of 1e-09 s"):
         watched.denoise(x, torch.tensor(0.3))
 
 
 def test_memory_runs_out(prior, x):
-    watched, _ = counted(prior, budget_of({"budget": {"mib": 64}}, num_samples=N))
+    watched, _ = counted(prior, limits_of(Budget(mib=64), num_samples=N))
     watched.denoise(x, torch.tensor(0.3))
     kept = torch.ones(2**24, dtype=torch.float64)  # 128 MiB
     with pytest.raises(BudgetExceeded, match="needs more than the budget of 64 MiB"):
@@ -157,42 +139,3 @@ def test_operator_rows(prior, x):
     problem.sample_posterior(y, 2, Rng(("test",), range(N), range(2)))
     assert (meter.forward, meter.backward) == (4 * N, N)
     assert problem.sigma_y == 0.1 and problem.operator.linear
-
-
-def test_replay_makes_the_same_calls(prior):
-    problem = ToyProblem(prior)
-    y = problem.simulate(prior.sample(1, Rng(("y",), range(3)))[:, 0], Rng(("y",), range(3)))
-    watched, calls = recorded(prior)
-    samples = Descent().sample(watched, problem, y, 2, rng=Rng(("test",), range(3), range(2)))
-    assert torch.equal(samples, Descent().sample(prior, problem, y, 2, rng=Rng(("test",), range(3), range(2))))
-    assert [call.differentiable for call in calls] == 4 * [True, False]
-    bare, meter = counted(prior)
-    replay(bare, calls)
-    assert (meter.forward, meter.backward) == (8 * 6, 4 * 6)
-
-
-def test_overhead_and_batching(prior):
-    problem = ToyProblem(prior)
-    y = problem.simulate(prior.sample(1, Rng(("y",), range(3)))[:, 0], Rng(("y",), range(3)))
-    beside = overhead(Descent(), prior, problem, y, 4, repeats=3)
-    assert (beside.num_calls, beside.num_backward, len(beside.ratios)) == (8, 4, 3)
-    together = batching(Descent(), prior, problem, y, 4)
-    # four contracting steps: rounding of 1e-16 cannot grow to 1e-12
-    assert together.num_rows == 12 and together.max_difference < 1e-12
-
-
-def test_both_ways_of_pairs_see_the_same_distances():
-    samples = torch.arange(24.0, dtype=torch.float64).reshape(2, 4, 3) ** 2
-    passes = []
-
-    def distance(x, y):
-        passes.append(len(x))
-        return (x - y).square().sum(1)
-
-    def mean_pairwise(x):
-        return 2 * x.var(0).sum().item()  # the mean squared distance of two points is twice their variance
-
-    found = compare_pairs(samples, distance, mean_pairwise, num_naive=1)
-    assert (len(found.cached), len(found.naive), found.num_measurements) == (2, 1, 2)
-    assert passes == [3, 2, 1]  # each unordered pair once
-    assert found.max_difference < 1e-14  # a few roundings of 1e-16

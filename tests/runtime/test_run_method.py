@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.metric_values import COLUMNS, COLUMNS_OF_TASK
 from helpers.two_tasks import SHAPE, TASKS, M, S, root, run_spec  # noqa: F401 (root is a fixture)
 from torch import Tensor
 
 from bench.core.artefacts import read_csv, read_json, read_tensors, write_json
-from bench.metrics.checks import POOLED
-from bench.metrics.definitions import METRICS
 from bench.priors import load_prior, prior_path
-from bench.problems.measurements import problem_of, read_observations
+from bench.problems.measurements import problem_of, read_measurements
 from bench.runtime import run_method as runs
 from bench.stages import evaluate, sample
 
@@ -144,9 +143,9 @@ SMALL = {"num_chains": 2, "num_adam": 2, "num_warmup": 3, "num_adapt": 2, "thin"
 )
 def test_any_chunk_size_gives_the_same_samples(root, module, settings):
     prior = load_prior(prior_path(root, "gmm", "gmm"))
-    observations = read_observations(root / "tasks/gmm-denoise/observations.safetensors")
+    observations = read_measurements(root / "tasks/gmm-denoise/observations.safetensors")
     plain = problem_of(observations.header, SHAPE)
-    problem = problem_of(observations.header, SHAPE, sample.exact_posterior(prior, plain))
+    problem = problem_of(observations.header, SHAPE, sample.posterior_of(prior, plain))
     method = runs.load_method(module, settings)
 
     def drawn(rows_per_chunk: int) -> Tensor:
@@ -162,7 +161,7 @@ def test_any_chunk_size_gives_the_same_samples(root, module, settings):
 def test_a_good_run(root, drop_in):
     drop_in("polite", POLITE)
     x, header, cost = run(root, "polite", settings={"scale": 0.2})
-    observations = read_observations(root / "tasks/atoms-saturate/observations.safetensors")
+    observations = read_measurements(root / "tasks/atoms-saturate/observations.safetensors")
     assert x.shape == (M, S, *SHAPE) and x.dtype == torch.float32
     # 192 differences in the mean of each measurement's 6 samples: their spread is 0.2 within 5 %
     assert (x - observations.y[:, None]).std().item() == pytest.approx(0.2, rel=0.1)
@@ -207,7 +206,7 @@ def test_a_method_that_changes_y_in_place_harms_nobody(root, drop_in, rows_per_c
     drop_in("rude", POLITE.replace(RETURN, "y.zero_(); return x\n"))
     spec = {"method": "same", "rows_per_chunk": rows_per_chunk}  # one name, so one stream of randomness
     prior = load_prior(prior_path(root, "atoms", "atoms"))
-    observations = read_observations(root / "tasks/atoms-saturate/observations.safetensors")
+    observations = read_measurements(root / "tasks/atoms-saturate/observations.safetensors")
     problem, before = problem_of(observations.header, SHAPE), observations.y.clone()
     drawn = [
         runs.sample(runs.load_method(name, {}), prior, problem, observations, run_spec(root, name, **spec))
@@ -236,7 +235,7 @@ def test_the_table_says_what_was_wrong_with_whom_and_keeps_the_others(root, drop
     rows = evaluated(root, ["oracle", *SINS, "one_nan", "unconditional"])
     assert all(rows[name] == alone[name] for name in ("reference", "oracle", "unconditional"))
     for name, (_, _, status, reason) in SINS.items():
-        assert len(rows[name]) == M * len(METRICS) + len(POOLED)
+        assert len(rows[name]) == M * len(COLUMNS) + len(COLUMNS_OF_TASK)
         assert all(row["value"] == "" and row["reason"].startswith(f"{status} (") for row in rows[name])
         assert all(reason in row["reason"] for row in rows[name])
     why = {(row["observation"], row["metric"]): row["reason"] for row in rows["one_nan"]}

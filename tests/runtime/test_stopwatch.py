@@ -1,15 +1,12 @@
-"""The stopwatch: warm calls, as many repeats as the spread asks for, memory since the reset."""
+"""The stopwatch: warm calls, and as many repeats as the spread asks for."""
 
 from __future__ import annotations
 
-import mmap
-import sys
 import time
 
-import pytest
 import torch
 
-from bench.runtime.stopwatch import FEWEST, MOST, measure, peak, reset_peak
+from bench.runtime.stopwatch import FEWEST, MOST, measure
 
 CPU = torch.device("cpu")
 
@@ -55,23 +52,3 @@ def test_median_and_quartiles():
 
 def test_a_sleeping_process_did_not_have_its_core():
     assert measure(lambda: time.sleep(0.01), CPU).cpu_share < 0.5
-
-
-def held(num_bytes: int) -> mmap.mmap:
-    """Memory that is given back when it is closed, which an allocator may not do."""
-    memory = mmap.mmap(-1, num_bytes)
-    memory.write(b"1" * num_bytes)
-    return memory
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="peaks are reset on Linux only")
-def test_peak_is_of_the_work_alone():
-    big = held(2**27)
-    reset_peak(CPU)
-    before = peak(CPU)["resident"]
-    big.close()
-    reset_peak(CPU)
-    small = peak(CPU)["resident"]
-    assert small < before - 100 * 2**20
-    timing = measure(lambda: held(2**27).close(), CPU)
-    assert timing.peak["resident"] > small + 100 * 2**20

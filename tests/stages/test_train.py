@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, read_json, read_tensors, write_json, write_tensors
 from bench.priors import load_prior, prior_path
-from bench.priors.fit import fit_gmm
+from bench.priors._gmm_fit import fit_gmm
 from bench.stages import data as prepare
 from bench.stages import observe, sample, train
 

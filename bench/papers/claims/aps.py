@@ -2,59 +2,65 @@
 
 from __future__ import annotations
 
-from bench.papers.claims.evidence import DISTANCE, Evidence, Finding, counted, log_ratio, pooled, seconds, used
-from bench.papers.claims.ledger import Claim
+from functools import partial
+
+from bench.papers.claims.claim import Claim
+from bench.papers.claims.effects import Effect, counted_effect, format_pairs, log_ratio, mean_effect
+from bench.papers.claims.evidence import DISTANCE, Evidence, seconds_of
 from bench.stats.results import Task
 
-APS, DPS, CEILING = "aps", "dps", "unconditional"
+APS, DPS, PRIOR_DRAWS = "aps", "dps", "unconditional"
 
 
-def farther(evidence: Evidence, other: str) -> Finding | str:
-    """Distance of APS over that of another method."""
+def distance_ratio(evidence: Evidence, other: str) -> Effect | str:
+    """Return the distance of APS over that of another method."""
     pairs = _pairs(evidence, other)
-    found = {t.name: log_ratio(*(evidence.values(t, m, DISTANCE) for m in pair)) for t, *pair in pairs}
-    return pooled(found, used([(a, b) for _, a, b in pairs])) if pairs else f"needs aps and {other} on one task"
+    if not pairs:
+        return f"needs aps and {other} on one task"
+    ratios = {t.name: log_ratio(*(evidence.values(t, m, DISTANCE) for m in pair)) for t, *pair in pairs}
+    return mean_effect(ratios, format_pairs([(ours, theirs) for _, ours, theirs in pairs]))
 
 
-def quicker(evidence: Evidence) -> Finding | str:
-    """Seconds per sample of DPS over those of APS: the clock's at its largest number of samples, else the jobs'."""
+def speed_ratio(evidence: Evidence) -> Effect | str:
+    """Return seconds per sample of DPS over those of APS.
+
+    They are the clock's at its largest number of samples where both were clocked, else the jobs'.
+    """
     pairs = _pairs(evidence, DPS)
     if not pairs:
         return "needs aps and dps on one task"
-    clocked = {t.name: [evidence.timing(t, m) for m in pair] for t, *pair in pairs}
-    clocked = {name: [x["curve"][-1]["median"] for x in found] for name, found in clocked.items() if all(found)}
-    rough = {t.name: [seconds(t, m) for m in pair] for t, *pair in pairs}
+    rough, clocked = {}, {}
+    for task, *pair in pairs:
+        timings = [timing for method in pair if (timing := evidence.timing(task, method))]
+        rough[task.name] = [seconds_of(task, method) for method in pair]
+        if len(timings) == 2:
+            clocked[task.name] = [timing["curve"][-1]["median"] for timing in timings]
     kind = "by the clock" if clocked else "by the seconds of the jobs, a rough figure: needs a clock to be sure"
     ratios = {name: dps / aps for name, (aps, dps) in (clocked or rough).items()}
-    return counted(ratios, f"{used([(b, a) for _, a, b in pairs])}, {kind}, training left out as in the paper")
+    compared = format_pairs([(theirs, ours) for _, ours, theirs in pairs])
+    return counted_effect(ratios, f"{compared}, {kind}, training left out as in the paper")
 
 
 def _pairs(evidence: Evidence, other: str) -> list[tuple[Task, str, str]]:
-    names = [(task, evidence.tried(task, APS), evidence.tried(task, other)) for task in evidence.suite.tasks]
-    return [(task, ours[0], theirs[0]) for task, ours, theirs in names if ours and theirs]
-
-
-def near_dps(evidence: Evidence) -> Finding | str:
-    return farther(evidence, DPS)
-
-
-def near_posterior(evidence: Evidence) -> Finding | str:
-    return farther(evidence, CEILING)
+    """Return the tasks on which both methods ran, each with its row of APS and of the other."""
+    rows = [(t, evidence.first_method_of(t, APS), evidence.first_method_of(t, other)) for t in evidence.suite.tasks]
+    return [(task, ours, theirs) for task, ours, theirs in rows if ours and theirs]
 
 
 CLAIMS = (
     Claim("aps-quality", "aps", "abstract", "P", "One network evaluation per sample, with competitive quality",
           "At most 1.25 times as far from the exact posterior as DPS",
-          f"{DISTANCE} of aps over that of dps, geometric mean, paired by measurement", 1.25, "below", near_dps),
+          f"{DISTANCE} of aps over that of dps, geometric mean, paired by measurement", 1.25, "below",
+          partial(distance_ratio, other=DPS)),
     Claim("aps-speed", "aps", "abstract", "P",
           "One network evaluation per sample is far quicker than a diffusion sampler",
           "At least 10 times quicker than DPS per sample, training left out",
-          "Seconds per sample of dps over those of aps", 10.0, "above", quicker),
+          "Seconds per sample of dps over those of aps", 10.0, "above", speed_ratio),
     Claim("aps-unseen", "aps", "reviews", "R",
           "The sampler generalises to measurements not trained on (reviewers: it is trained on those of the test)",
           "On measurements that no training saw, less than half as far from the exact posterior as draws of the prior",
           f"{DISTANCE} of aps over that of unconditional, geometric mean, paired by measurement",
-          0.5, "below", near_posterior),
+          0.5, "below", partial(distance_ratio, other=PRIOR_DRAWS)),
     Claim("aps-unseen-images", "aps", "reviews", "R", "A sampler trained on CelebA serves FFHQ",
           lacks="needs two data sets of faces: natural images"),
     Claim("aps-celeba", "aps", "Table 2", "R", "Quality on CelebA at least that of DPS and MCG",

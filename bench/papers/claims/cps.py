@@ -3,146 +3,166 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
+from scipy.stats import gmean
 
 from bench.core.artefacts import Json
+from bench.papers.claims.claim import Claim
+from bench.papers.claims.effects import (
+    SMALLEST,
+    Effect,
+    Values,
+    counted_effect,
+    format_pairs,
+    log_ratio,
+    mean_effect,
+)
 from bench.papers.claims.evidence import (
     ALIKE,
     DIVERSITY,
     EFFECTIVE,
     FIDELITY,
-    LEAST,
     Evidence,
-    Finding,
-    Values,
-    counted,
-    forward,
     is_chain,
-    log_ratio,
-    pooled,
-    rows,
-    runs,
-    used,
+    nfe_of,
+    rows_of,
+    runs_of,
 )
-from bench.papers.claims.ledger import Claim
 from bench.stats.results import Task
 
 CHAIN, DPS = "latent_langevin", "dps"
 ONE_STEP = ("consistency", "gan", "vae")  # families whose decoder is one row through the network
-COMPARABLE = 1.0  # dB by which the PSNR of posterior means may differ
+MOST_PSNR_DIFFERENCE = 1.0  # dB between posterior means: fidelity is comparable up to it
 NO_CLOCK = "needs a clock: times and network rows at several numbers of samples (`clock` in the suite)"
 NO_PAIR = "needs latent_langevin and dps on one task"
 
+Compared = tuple[Task, str, str]  # a task, its row of latent_langevin and its row of dps
+
 
 def chain_of(evidence: Evidence, task: Task) -> str | None:
-    """The paper's single chain where the suite has it, else that with the fewest."""
-    found = [m for m in evidence.tried(task, CHAIN) if is_chain(task, m)]
-    return min(found, key=lambda m: runs(task, m)[0].header.get("num_chains") or math.inf, default=None)
+    """Return the paper's single chain where the suite has it, else that with the fewest."""
+    chains = [row for row in evidence.methods_of(task, CHAIN) if is_chain(task, row)]
+    return min(chains, key=lambda row: runs_of(task, row)[0].header.get("num_chains") or math.inf, default=None)
 
 
-def growth(timing: Json, cost: Callable[[Json], float]) -> float:
-    """Exponent of the cost of all samples of a measurement in their number: 0 constant, 1 linear."""
-    first, last = timing["curve"][0], timing["curve"][-1]
-    return math.log(cost(last) / cost(first)) / math.log(last["s"] / first["s"])
-
-
-def rows_of(cell: Json) -> float:
+def total_rows(cell: Json) -> float:
+    """Return network rows of all samples of a timed call, forward and backward."""
     return (cell["nfe"] + cell["nfe_vjp"]) * cell["s"]
 
 
-def seconds_of(cell: Json) -> float:
+def total_seconds(cell: Json) -> float:
+    """Return median seconds of a timed call."""
     return cell["median"]
 
 
-def growth_in_samples(evidence: Evidence, cost: Callable[[Json], float], module: str = CHAIN) -> Finding | str:
-    found, names = {}, []
-    for task in evidence.suite.tasks:
-        method = chain_of(evidence, task) if module == CHAIN else next(iter(evidence.tried(task, module)), None)
-        timing = evidence.timing(task, method) if method else None
-        if timing and timing["curve"][0]["s"] < timing["curve"][-1]["s"]:
-            found[task.name] = growth(timing, cost)
-            names.append(f"{method}, {timing['curve'][0]['s']} to {timing['curve'][-1]['s']} samples")
-    return counted(found, ", ".join(dict.fromkeys(names))) if found else NO_CLOCK
+def growth_in_samples(evidence: Evidence, cost: Callable[[Json], float], plugin: str = CHAIN) -> Effect | str:
+    """Return the exponent of the cost of all samples of a measurement in their number: 0 constant, 1 linear."""
+    exponents, details = {}, []
+    for task, method, timing in _timed(evidence, plugin):
+        first, last = timing["curve"][0], timing["curve"][-1]
+        if first["s"] < last["s"]:
+            exponents[task.name] = math.log(cost(last) / cost(first)) / math.log(last["s"] / first["s"])
+            details.append(f"{method}, {first['s']} to {last['s']} samples")
+    return counted_effect(exponents, ", ".join(dict.fromkeys(details))) if exponents else NO_CLOCK
 
 
-def growth_in_effective_samples(evidence: Evidence) -> Finding | str:
-    """Log of the cost over log of the effective number, between the least and the most samples that have one."""
-    found, names = {}, []
-    for task in evidence.suite.tasks:
-        method = chain_of(evidence, task)
-        timing = evidence.timing(task, method) if method else None
-        sizes = {int(s): size for s, size in (timing or {}).get("ess", {}).items()}
-        cells = [cell for cell in (timing or {}).get("curve", []) if cell["s"] in sizes]
+def growth_in_effective_samples(evidence: Evidence) -> Effect | str:
+    """Return log of the network rows over log of the effective number of samples.
+
+    Both are ratios between the least and the most samples that have an effective number.
+    """
+    exponents, details = {}, []
+    for task, method, timing in _timed(evidence, CHAIN):
+        sizes = {int(num): size for num, size in timing.get("ess", {}).items()}
+        cells = [cell for cell in timing["curve"] if cell["s"] in sizes]
         if len(cells) > 1:
-            first, last = cells[0], cells[-1]
-            gained = math.log(max(sizes[last["s"]], LEAST) / max(sizes[first["s"]], LEAST))
-            found[task.name] = math.log(rows_of(last) / rows_of(first)) / gained if gained > 0 else math.inf
-            names.append(f"{method}, {sizes[first['s']]:.3g} to {sizes[last['s']]:.3g} effective samples")
+            first, last = (sizes[cell["s"]] for cell in (cells[0], cells[-1]))
+            gained = math.log(max(last, SMALLEST) / max(first, SMALLEST))
+            cost = math.log(total_rows(cells[-1]) / total_rows(cells[0]))
+            exponents[task.name] = cost / gained if gained > 0 else math.inf
+            details.append(f"{method}, {first:.3g} to {last:.3g} effective samples")
     lacks = f"{NO_CLOCK} with two numbers of samples at which the chain's effective number is known"
-    return counted(found, ", ".join(dict.fromkeys(names))) if found else lacks
+    return counted_effect(exponents, ", ".join(dict.fromkeys(details))) if exponents else lacks
 
 
-def per_effective_sample(evidence: Evidence, one_step: bool) -> Finding | str:
-    """Effective samples per network row of the chain over those of DPS, whose samples are independent."""
-    found, pairs, why = {}, [], f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}"
+def _timed(evidence: Evidence, plugin: str) -> Iterator[tuple[Task, str, Json]]:
+    """Yield tasks on which a row of the plug-in was clocked, with the row and its timing."""
     for task in evidence.suite.tasks:
-        if (task.observations.get("family") in ONE_STEP) != one_step:
-            continue
-        chain, dps = chain_of(evidence, task), next(iter(evidence.tried(task, DPS)), None)
-        if not chain or not dps or not rows(task, chain):
+        method = chain_of(evidence, task) if plugin == CHAIN else evidence.first_method_of(task, plugin)
+        timing = evidence.timing(task, method)
+        if method and timing:
+            yield task, method, timing
+
+
+def effective_samples_per_row(evidence: Evidence, one_step: bool) -> Effect | str:
+    """Return effective samples per network row of the chain over those of DPS, whose samples are independent."""
+    ratios, pairs, lacks = {}, [], f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}"
+    for task in evidence.suite.tasks:
+        chain, dps = chain_of(evidence, task), evidence.first_method_of(task, DPS)
+        is_asked = (task.observations.get("family") in ONE_STEP) == one_step
+        if not is_asked or not chain or not dps or not rows_of(task, chain):
             continue
         sizes = evidence.values(task, chain, EFFECTIVE)
-        why = why if sizes else f"needs {EFFECTIVE} of {chain}"
-        scale = rows(task, dps) / rows(task, chain) / evidence.suite.num_samples
-        found[task.name] = {i: np.log(np.maximum(size, LEAST) * scale) for i, size in sizes.items()}
-        pairs += [(chain, dps)] if sizes else []
-    return pooled(found, used(pairs)) if pairs else why
+        scale = rows_of(task, dps) / rows_of(task, chain) / evidence.suite.num_samples
+        ratios[task.name] = {i: np.log(np.maximum(size, SMALLEST) * scale) for i, size in sizes.items()}
+        if sizes:
+            pairs.append((chain, dps))
+        else:
+            lacks = f"needs {EFFECTIVE} of {chain}"
+    return mean_effect(ratios, format_pairs(pairs)) if pairs else lacks
 
 
-def compared(evidence: Evidence, equal_cost: bool) -> dict[str, tuple[Task, str, str]]:
-    """By task the chain and the DPS whose NFE are nearest, where asked for only if they are equal."""
-    found = {}
+def diversity_effect(evidence: Evidence, equal_cost: bool, to_exact: bool = False) -> Effect | str:
+    """Return the ratio of the chain's diversity to that of DPS.
+
+    to_exact: instead how much farther in the logarithm the chain's is from the exact one than that of DPS.
+    """
+    compared = _nearest_in_cost(evidence, equal_cost)
+    if not compared:
+        unequal = "needs a dps whose NFE is within 25 % of that of latent_langevin"
+        return unequal if _nearest_in_cost(evidence, False) else NO_PAIR
+    kept = [x for x in compared if _is_fidelity_comparable(evidence, *x)]
+    if not kept:
+        lacks = f"needs a task where the PSNR of posterior means differs by at most {MOST_PSNR_DIFFERENCE:g} dB"
+        return f"{lacks}; on {len(compared)} it differs by more"
+    effects = {}
+    for task, *pair in kept:
+        chain, dps = (evidence.values(task, method, DIVERSITY) for method in pair)
+        effects[task.name] = _difference_from_exact(chain, dps) if to_exact else log_ratio(chain, dps)
+    times = float(gmean([nfe_of(task, dps) / nfe_of(task, chain) for task, chain, dps in kept]))
+    num_left_out = len(compared) - len(kept)
+    left_out = f"; {num_left_out} tasks left out, fidelity differs" if num_left_out else ""
+    detail = f"{format_pairs([x[1:] for x in kept])}, which took {times:.3g} times the NFE{left_out}"
+    return mean_effect(effects, detail, float if to_exact else np.exp)
+
+
+def _nearest_in_cost(evidence: Evidence, equal_cost: bool) -> list[Compared]:
+    """Return on each task the chain and the DPS whose NFE are nearest, where asked for only if they are equal."""
+    found = []
     for task in evidence.suite.tasks:
-        pairs = [(c, d) for c in evidence.tried(task, CHAIN) for d in evidence.tried(task, DPS) if forward(task, c)]
-        far = {pair: abs(math.log(forward(task, pair[0]) / forward(task, pair[1]))) for pair in pairs}
-        if far and (not equal_cost or min(far.values()) <= math.log(ALIKE)):
-            nearest = min(far, key=lambda pair: far[pair])
-            found[task.name] = (task, *nearest)
+        chains, others = (evidence.methods_of(task, plugin) for plugin in (CHAIN, DPS))
+        pairs = [(c, d) for c in chains for d in others if nfe_of(task, c)]
+        apart = {(c, d): abs(math.log(nfe_of(task, c) / nfe_of(task, d))) for c, d in pairs}
+        nearest = min(apart, key=lambda pair: apart[pair], default=None)
+        if nearest and (not equal_cost or apart[nearest] <= math.log(ALIKE)):
+            found.append((task, *nearest))
     return found
 
 
-def comparable(evidence: Evidence, task: Task, one: str, other: str) -> bool:
-    """Whether the posterior means are about as near to the truth."""
+def _is_fidelity_comparable(evidence: Evidence, task: Task, one: str, other: str) -> bool:
+    """Return whether the posterior means are about as near to the truth."""
     a, b = (evidence.values(task, method, FIDELITY) for method in (one, other))
     common = a.keys() & b.keys()
-    return bool(common) and abs(np.mean([a[i] - b[i] for i in common])) <= COMPARABLE
+    return bool(common) and abs(float(np.mean([a[i] - b[i] for i in common]))) <= MOST_PSNR_DIFFERENCE
 
 
-def diversity(evidence: Evidence, equal_cost: bool, exact: bool = False) -> Finding | str:
-    """Ratio of diversities, or how much farther in the logarithm the chain's is from the exact one than DPS's."""
-    asked = compared(evidence, equal_cost)
-    if not asked:
-        any_pair = compared(evidence, False)
-        return "needs a dps whose NFE is within 25 % of that of latent_langevin" if any_pair else NO_PAIR
-    kept = {name: x for name, x in asked.items() if comparable(evidence, *x)}
-    if not kept:
-        lacks = f"needs a task where the PSNR of posterior means differs by at most {COMPARABLE:g} dB"
-        return f"{lacks}; on {len(asked)} it differs by more"
-    found = {}
-    for name, (task, chain, dps) in kept.items():
-        one, other = (evidence.values(task, method, DIVERSITY) for method in (chain, dps))
-        found[name] = _farther(one, other) if exact else log_ratio(one, other)
-    nfe = float(np.exp(np.mean([np.log(forward(t, d) / forward(t, c)) for t, c, d in kept.values()])))
-    dropped = f"; {len(asked) - len(kept)} tasks left out, fidelity differs" if len(asked) > len(kept) else ""
-    detail = f"{used([x[1:] for x in kept.values()])}, which took {nfe:.3g} times the NFE{dropped}"
-    return pooled(found, detail, float if exact else np.exp)
-
-
-def _farther(one: Values, other: Values) -> Values:
-    log = {i: [np.abs(np.log(np.maximum(x[i], LEAST))) for x in (one, other)] for i in one.keys() & other.keys()}
+def _difference_from_exact(one: Values, other: Values) -> Values:
+    """Return |log one| - |log other| of ratios to the exact diversity, on the measurements that both have."""
+    common = one.keys() & other.keys()
+    log = {i: [np.abs(np.log(np.maximum(x[i], SMALLEST))) for x in (one, other)] for i in common}
     return {i: a - b for i, (a, b) in log.items()}
 
 
@@ -157,20 +177,20 @@ CLAIMS = (
           "Reconstruction time is nearly constant in the number of samples per measurement",
           "Exponent of the network rows at most 0.5: eight times the samples for less than three times the rows",
           f"{LINEAR}; network rows forward and backward, counted", 0.5, "below",
-          partial(growth_in_samples, cost=rows_of)),
+          partial(growth_in_samples, cost=total_rows)),
     Claim("cps-growth-seconds", "cps", "Fig. 2", "S",
           "Reconstruction time is nearly constant in the number of samples per measurement",
           "Exponent of the seconds at most 0.5",
-          f"{LINEAR}; median seconds", 0.5, "below", partial(growth_in_samples, cost=seconds_of)),
+          f"{LINEAR}; median seconds", 0.5, "below", partial(growth_in_samples, cost=total_seconds)),
     Claim("dps-growth-rows", "cps", "Fig. 2", "S",
           "The time of DPS is linear in the number of samples per measurement",
           "Exponent of the network rows at least 0.9",
           f"{LINEAR}; network rows forward and backward, counted", 0.9, "above",
-          partial(growth_in_samples, cost=rows_of, module=DPS)),
+          partial(growth_in_samples, cost=total_rows, plugin=DPS)),
     Claim("dps-growth-seconds", "cps", "Fig. 2", "S",
           "The time of DPS is linear in the number of samples per measurement",
           "Exponent of the seconds at least 0.9: rows that share a call may be drawn for less",
-          f"{LINEAR}; median seconds", 0.9, "above", partial(growth_in_samples, cost=seconds_of, module=DPS)),
+          f"{LINEAR}; median seconds", 0.9, "above", partial(growth_in_samples, cost=total_seconds, plugin=DPS)),
     Claim("cps-growth-effective", "cps", "Fig. 2 and reviews", "R",
           "Nearly constant time, also in effective samples: reviewers ask what correlated states are worth",
           "Exponent of the network rows in the effective number of samples (ess_bulk) at most 0.5",
@@ -179,29 +199,29 @@ CLAIMS = (
     Claim("cps-effective", "cps", "Fig. 2 and reviews", "R",
           "Many samples cost less by a chain than by restarts of DPS, counted in effective samples",
           "With a one-step decoder, as in the paper: more effective samples per network row than DPS, ratio above 1",
-          PER_ROW, 1.0, "above", partial(per_effective_sample, one_step=True)),
+          PER_ROW, 1.0, "above", partial(effective_samples_per_row, one_step=True)),
     Claim("cps-effective-ode", "cps", "Fig. 2 and reviews", "R",
           "Many samples cost less by a chain than by restarts of DPS, counted in effective samples",
           "With a decoder of many steps, which the paper does not use: the same, ratio above 1",
-          PER_ROW, 1.0, "above", partial(per_effective_sample, one_step=False)),
+          PER_ROW, 1.0, "above", partial(effective_samples_per_row, one_step=False)),
     Claim("cps-diversity-equal-nfe", "cps", "Table 3", "S",
           "Samples are more diverse than those of DPS at comparable fidelity",
-          f"At equal NFE (within 25 %) and PSNR of posterior means within {COMPARABLE:g} dB: ratio above 1",
-          DIVERSE, 1.0, "above", partial(diversity, equal_cost=True)),
+          f"At equal NFE (within 25 %) and PSNR of posterior means within {MOST_PSNR_DIFFERENCE:g} dB: ratio above 1",
+          DIVERSE, 1.0, "above", partial(diversity_effect, equal_cost=True)),
     Claim("cps-diversity", "cps", "Table 3", "S",
           "Samples are more diverse than those of DPS at comparable fidelity",
-          f"At the NFE that each takes and PSNR of posterior means within {COMPARABLE:g} dB: ratio above 1",
-          DIVERSE, 1.0, "above", partial(diversity, equal_cost=False)),
+          f"At the NFE that each takes and PSNR of posterior means within {MOST_PSNR_DIFFERENCE:g} dB: ratio above 1",
+          DIVERSE, 1.0, "above", partial(diversity_effect, equal_cost=False)),
     Claim("cps-diversity-exact-equal-nfe", "cps", "Table 3", "S",
           "That diversity is a virtue: it is that of the posterior",
           "At equal NFE and comparable fidelity: nearer to the exact diversity, difference below 0",
           "|log diversity_ratio| of latent_langevin minus that of dps, mean, paired by measurement", 0.0, "below",
-          partial(diversity, equal_cost=True, exact=True)),
+          partial(diversity_effect, equal_cost=True, to_exact=True)),
     Claim("cps-diversity-exact", "cps", "Table 3", "S",
           "That diversity is a virtue: it is that of the posterior",
           "At the NFE that each takes and comparable fidelity: nearer to the exact diversity, difference below 0",
           "|log diversity_ratio| of latent_langevin minus that of dps, mean, paired by measurement", 0.0, "below",
-          partial(diversity, equal_cost=False, exact=True)),
+          partial(diversity_effect, equal_cost=False, to_exact=True)),
     Claim("cps-score", "cps", "Table 3", "S",
           "A diversity score of 3.01 against 2.14 of DPS on 8-fold super-resolution",
           lacks="needs LSUN-Bedroom, its consistency model and ResNet-50 features: natural images"),

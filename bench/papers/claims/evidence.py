@@ -1,38 +1,24 @@
-"""What claims are tested on: values per measurement, network rows and seconds of a suite, and means with intervals."""
+"""What claims are tested on: values per measurement, network rows and seconds of a suite's runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.core.artefacts import Json
+from bench.papers.claims.effects import Values
 from bench.stats.columns import Column, task_columns
-from bench.stats.inference import mean_interval
 from bench.stats.results import Run, Suite, Task
 
-LEVEL = 0.95
 DISTANCE, FIDELITY, DIVERSITY, EFFECTIVE = "sw2-128", "psnr_mean", "diversity_ratio", "ess_bulk"
+TEACHER_DISTANCE = "sw2-128_total"  # to the posterior under a distilled map's teacher: only tasks of such maps have it
 ALIKE = 1.25  # costs that differ by less than this factor count as equal
-LEAST = 1e-3  # of what logarithms are taken: samples that are all equal have no diversity at all
-
-Values = dict[int, np.ndarray]  # measurement -> (s,), one value per seed
-
-
-@dataclass(frozen=True)
-class Finding:
-    """An effect with its interval, and in words what it is of."""
-
-    effect: float
-    low: float | None
-    high: float | None
-    detail: str
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A suite, looked up by task and method."""
+    """The results of a suite, looked up by task and method."""
 
     suite: Suite
     columns: dict[str, dict[tuple[str, str], Column]] = field(init=False, repr=False, compare=False)
@@ -40,119 +26,75 @@ class Evidence:
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", {task.name: task_columns(task, self.suite) for task in self.suite.tasks})
 
-    def tried(self, task: Task, module: str) -> list[str]:
-        """The rows `module` and `module-...` that ran on a task, also where they failed; the plain one first."""
-        found = [m for m in self.suite.methods if f"{m}-".startswith(f"{module}-")]
-        found = [m for m in found if any(self._tried(run) for run in runs(task, m))]
-        return sorted(found, key=lambda method: method != module)
+    def methods_of(self, task: Task, plugin: str) -> list[str]:
+        """Return the rows `plugin` and `plugin-...` that ran on a task, also where they failed; the plain one first."""
+        rows = [row for row in self.suite.methods if f"{row}-".startswith(f"{plugin}-")]
+        ran = [row for row in rows if any(run.header.get("status", "ok") != "n/a" for run in runs_of(task, row))]
+        return sorted(ran, key=lambda row: row != plugin)
 
-    @staticmethod
-    def _tried(run: Run) -> bool:
-        return run.header.get("status", "ok") != "n/a"
+    def first_method_of(self, task: Task, plugin: str) -> str | None:
+        """Return the first of `methods_of`, None where there is none."""
+        return next(iter(self.methods_of(task, plugin)), None)
 
     def values(self, task: Task, method: str, metric: str) -> Values:
-        """By measurement; a failed one is as far away as the worst of all methods there, and has no other values."""
+        """Return a metric by measurement.
+
+        A failed measurement is as far away as the worst of all methods there, and has no values of other metrics.
+        """
         column = self.columns[task.name].get((method, metric))
         if column is None:
             return {}
-        found = {i: np.array(values) for i, values in column.values.items()}
+        values = {i: np.array(of_seeds) for i, of_seeds in column.values.items()}
         if metric == DISTANCE:
-            seeds = len(self.suite.seeds)
-            found |= {i: np.full(seeds, self._worst(task, metric, i)) for i in column.failed}
-        return {i: values for i, values in found.items() if np.isfinite(values).all()}
+            num_seeds = len(self.suite.seeds)
+            values |= {i: np.full(num_seeds, self._worst(task, metric, i)) for i in column.failed}
+        return {i: of_seeds for i, of_seeds in values.items() if np.isfinite(of_seeds).all()}
 
     def _worst(self, task: Task, metric: str, i: int) -> float:
         others = (c for (_, name), c in self.columns[task.name].items() if name == metric)
         return max((max(c.values[i]) for c in others if i in c.values), default=np.nan)
 
-    def timing(self, task: Task, method: str) -> Json | None:
-        """What the clock found of a run; None where it was not clocked, or drew nothing."""
-        found = [x for x in self.suite.timings if (x["task"], x["method"]) == (task.name, method) and x.get("curve")]
-        return found[0] if found else None
+    def timing(self, task: Task, method: str | None) -> Json | None:
+        """Return timing.json of a run; None where it was not clocked, or drew nothing."""
+        of_run = [t for t in self.suite.timings if (t["task"], t["method"]) == (task.name, method)]
+        return next((timing for timing in of_run if timing.get("curve")), None)
 
 
-def runs(task: Task, method: str) -> list[Run]:
+def runs_of(task: Task, method: str) -> list[Run]:
+    """Return the runs of a row on a task, one per seed."""
     return [run for run in task.runs if run.method == method]
 
 
-def setting(task: Task, method: str, name: str) -> object:
-    """What the suite sets; None where it leaves the default."""
-    return settings(task, method).get(name)
-
-
-def settings(task: Task, method: str) -> Json:
-    return runs(task, method)[0].cost.get("settings", {})
-
-
-def forward(task: Task, method: str) -> float:
-    """Network rows forward per posterior sample (NFE)."""
-    return float(np.mean([run.cost["nfe"] for run in runs(task, method)]))
-
-
-def rows(task: Task, method: str) -> float:
-    """Network rows per posterior sample, forward and backward."""
-    return float(np.mean([run.cost["nfe"] + run.cost["nfe_vjp"] for run in runs(task, method)]))
-
-
-def training_rows(task: Task, method: str) -> float:
-    """Network rows of a training, forward and backward."""
-    return float(np.mean([run.cost["train_nfe"] + run.cost["train_nfe_vjp"] for run in runs(task, method)]))
-
-
-def seconds(task: Task, method: str) -> float:
-    """Of the sampling job, per sample: a rough figure."""
-    return float(np.mean([run.cost["seconds"] / run.cost["rows"] for run in runs(task, method)]))
-
-
-def training_seconds(task: Task, method: str) -> float:
-    """Of the training job: a rough figure like `seconds`."""
-    return float(np.mean([run.cost["train_seconds"] for run in runs(task, method)]))
+def settings_of(task: Task, method: str) -> Json:
+    """Return what the suite sets of a row's hyperparameters; what it leaves out has the plug-in's default."""
+    return runs_of(task, method)[0].cost.get("settings", {})
 
 
 def is_chain(task: Task, method: str) -> bool:
-    return any(run.header.get("joint") == "chain" for run in runs(task, method))
+    """Return whether the samples of a row are states of chains."""
+    return any(run.header.get("joint") == "chain" for run in runs_of(task, method))
 
 
-def log_ratio(one: Values, other: Values) -> Values:
-    """log(one / other) on the measurements that both have."""
-    return {i: np.log(np.maximum(one[i], LEAST) / np.maximum(other[i], LEAST)) for i in one.keys() & other.keys()}
+def nfe_of(task: Task, method: str) -> float:
+    """Return network rows forward per posterior sample (NFE)."""
+    return float(np.mean([run.cost["nfe"] for run in runs_of(task, method)]))
 
 
-def pooled(of_tasks: Mapping[str, Values], detail: str, back: Callable[[float], float] = np.exp) -> Finding | str:
-    """Mean over tasks within each measurement, then over measurements with its interval, mapped by `back`.
-
-    Tasks are taken as they are: the interval is for these. Measurements that some task lacks are left out.
-    """
-    of_tasks = {task: values for task, values in of_tasks.items() if values}
-    if not of_tasks:
-        return "needs values of both methods on the same measurements"
-    common = sorted(set.intersection(*(set(values) for values in of_tasks.values())))
-    if not common:
-        return "needs values of both methods on the same measurements"
-    array = np.mean([[values[i] for i in common] for values in of_tasks.values()], axis=0)
-    mean, low, high = (float(end[0]) for end in mean_interval(array[..., None], LEVEL))
-    ends = (back(low), back(high)) if np.isfinite([low, high]).all() else (None, None)
-    by_task = {task: back(float(np.mean(list(values.values())))) for task, values in of_tasks.items()}
-    words = f"{detail}; {len(common)} measurements of {_of(by_task)}"
-    return Finding(back(mean), *ends, words)
+def rows_of(task: Task, method: str) -> float:
+    """Return network rows per posterior sample, forward and backward."""
+    return float(np.mean([run.cost["nfe"] + run.cost["nfe_vjp"] for run in runs_of(task, method)]))
 
 
-def counted(by_task: Mapping[str, float], detail: str) -> Finding:
-    """Geometric mean over tasks and their range: for what is counted, or grows with counts."""
-    values = np.array(list(by_task.values()))
-    low, high = float(values.min()), float(values.max())
-    mean = float(np.exp(np.log(values).mean())) if low > 0 else float(values.mean())
-    return Finding(min(max(mean, low), high), low, high, f"{detail}; range over {_of(by_task)}")
+def training_rows_of(task: Task, method: str) -> float:
+    """Return network rows of a training, forward and backward."""
+    return float(np.mean([run.cost["train_nfe"] + run.cost["train_nfe_vjp"] for run in runs_of(task, method)]))
 
 
-def _of(by_task: Mapping[str, float]) -> str:
-    """`2 tasks, from 0.5 (gmm-denoise) to 1.2 (gmm-blur)`."""
-    if len(by_task) == 1:
-        return next(iter(by_task))
-    least, most = (f(by_task, key=lambda task: by_task[task]) for f in (min, max))
-    return f"{len(by_task)} tasks, from {by_task[least]:.3g} ({least}) to {by_task[most]:.3g} ({most})"
+def seconds_of(task: Task, method: str) -> float:
+    """Return seconds of the sampling job per sample: a rough figure."""
+    return float(np.mean([run.cost["seconds"] / run.cost["rows"] for run in runs_of(task, method)]))
 
 
-def used(pairs: Sequence[tuple[str, str]]) -> str:
-    """`latent_langevin against dps` for the pairs of methods that were compared."""
-    return ", ".join(dict.fromkeys(f"{one} against {other}" for one, other in pairs))
+def training_seconds_of(task: Task, method: str) -> float:
+    """Return seconds of the training job: a rough figure like `seconds_of`."""
+    return float(np.mean([run.cost["train_seconds"] for run in runs_of(task, method)]))

@@ -1,0 +1,230 @@
+"""The command line: `posterior-bench COMMAND`, or `python -m bench COMMAND` in a checkout.
+
+Each command reads its arguments and calls a function elsewhere, which it imports late: help has to come at once.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="posterior-bench",
+    help="Compare posterior samplers with the truth.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+weights_app = typer.Typer(
+    help="Weights of published networks: which are there, and their download.", no_args_is_help=True
+)
+app.add_typer(weights_app, name="weights", rich_help_panel=None)
+
+NUM_CORES = os.cpu_count() or 1
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a name in config/, or the path of a YAML file")]
+Cores = Annotated[int, typer.Option(help="how many jobs run at once")]
+Methods = Annotated[
+    list[str] | None, typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all")
+]
+Networks = Annotated[
+    list[str] | None, typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all")
+]
+Into = Annotated[str | None, typer.Option(help="folder to write to; default: in results/reference")]
+
+
+class Question(StrEnum):
+    """What `cost` can measure."""
+
+    overhead = "overhead"
+    batching = "batching"
+    orchestration = "orchestration"
+    growth = "growth"
+    pairs = "pairs"
+    peers = "peers"
+    repeatability = "repeatability"
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(context: typer.Context, suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
+    """Run a suite with Snakemake, into results/ of the working directory.
+
+    Further options go to Snakemake: `run default --workflow-profile profiles/slurm`.
+    """
+    _snakemake(suite, cores, context.args)
+
+
+@app.command()
+def plan(suite: SuiteName = "default") -> None:
+    """Show which jobs a run of a suite would do, and why."""
+    _snakemake(suite, 1, ["--dry-run"])
+
+
+@app.command()
+def tune(suite: SuiteName = "tuning", cores: Cores = NUM_CORES) -> None:
+    """Search settings for the methods of a suite that has the key `tune`, each at the same cost."""
+    _snakemake(suite, cores, [], target="tuned")
+
+
+@app.command()
+def commands(suite: SuiteName = "default") -> None:
+    """Print the jobs of a suite as plain commands, in order, for a machine without Snakemake.
+
+    `posterior-bench commands gpu_timing | sh -e` runs them one after another.
+    """
+    from bench.plan.commands import write_commands
+
+    write_commands(_suite_file(suite))
+
+
+@app.command()
+def conformance(files: Methods = None) -> None:
+    """Check methods against the interface that all methods have, and say what passes and what does not."""
+    from bench.conformance.__main__ import main as check
+
+    check(*files or [])
+
+
+@app.command()
+def task(
+    name: Annotated[str, typer.Argument(help="a task of the suite, e.g. gmm-inpaint-box")],
+    suite: Annotated[str, typer.Option(help="the suite that has the task")] = "default",
+) -> None:
+    """Open a task, or make it, and print what it is."""
+    import bench
+
+    print(bench.load_task(name, suite=suite))
+
+
+@app.command()
+def sample(
+    method: Annotated[str, typer.Argument(help="a method's name, or its file")],
+    task: Annotated[str, typer.Argument(help="a task's name")],
+    num_samples: Annotated[int, typer.Option(help="samples per measurement")] = 64,
+    suite: Annotated[str, typer.Option(help="the suite that has the task")] = "default",
+    out: Annotated[Path | None, typer.Option(help="write the samples to this .safetensors file")] = None,
+) -> None:
+    """Draw samples with one method on one task, at its default settings, and print their metrics."""
+    import bench
+    from bench.core.registry import load
+
+    opened = bench.load_task(task, suite=suite)
+    samples = bench.sample(
+        load("method", method.removesuffix(".py").rpartition("/")[2])(), opened, num_samples=num_samples
+    )
+    if out:
+        from safetensors.torch import save_file
+
+        save_file({"samples": samples.contiguous()}, str(out))
+    frame = bench.evaluate(opened, samples)
+    print(frame.groupby("metric", sort=False)["value"].agg(["mean", "std", "count"]).to_markdown(floatfmt=".4g"))
+
+
+@app.command()
+def publish(
+    folder: Annotated[str, typer.Argument(help="results/SUITE of a finished run")],
+    into: Into = None,
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="publish results of edited sources, and say so")
+    ] = False,
+    tuning: Annotated[bool, typer.Option("--tuning", help="publish the logs of a search instead of tables")] = False,
+) -> None:
+    """Copy tables and figures, with their provenance, into results/reference."""
+    if tuning:
+        from bench.stages.publish_tuning import main as publish_tuning
+
+        publish_tuning(folder, *([into] if into else []))
+        return
+    from bench.stages.publish import main as publish_tables
+
+    publish_tables(folder, *(["--into", into] if into else []), *(["--allow-dirty"] if allow_dirty else []))
+
+
+@app.command()
+def cost(
+    questions: Annotated[list[Question] | None, typer.Argument(help="default: all but repeatability")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for the records")] = None,
+) -> None:
+    """Measure what the harness costs; `python -m bench.cost --help` has more options."""
+    from bench.cost.__main__ import main as measure
+
+    measure(*(question.value for question in questions or []), *(["--out", str(out)] if out else []))
+
+
+@app.command()
+def docs(
+    out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),
+) -> None:
+    """Write the pages on plug-ins and their parameters anew, from the dataclasses."""
+    from bench.plan.reference_pages import write_pages
+
+    write_pages(out)
+
+
+@weights_app.command("check")
+def check_weights(networks: Networks = None) -> None:
+    """Print which weights are there and where missing ones belong; exit status 1 when one is missing."""
+    _weights("check", networks)
+
+
+@weights_app.command("fetch")
+def fetch_weights(networks: Networks = None) -> None:
+    """Download what is missing, and check its sha256."""
+    _weights("fetch", networks)
+
+
+def _weights(what: str, networks: list[str] | None) -> None:
+    from bench.core.weights import main as weights
+
+    weights(what, *networks or [])
+
+
+def _suite_file(suite: str) -> str:
+    """Return the path of a suite's YAML: the working directory's own, or the installed one."""
+    from bench.core.shipped import shipped
+
+    return str(shipped(suite if suite.endswith((".yaml", ".yml")) else f"config/{suite}.yaml"))
+
+
+def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:
+    """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
+    from bench.core.shipped import shipped
+
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        target,
+        "--cores",
+        str(cores),
+        "--snakefile",
+        str(shipped("Snakefile")),
+    ]
+    if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
+        command += ["--workflow-profile", str(shipped("profiles/default"))]
+    command += ["--config", f"suite={_suite_file(suite)}", *options]
+    # jobs are started as `python -m ...`: that python has to be this one
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    if status := subprocess.run(command, env=os.environ | {"PATH": path}).returncode:
+        raise typer.Exit(status)
+
+
+def main() -> None:
+    """Run the command line; errors meant for the user become one line and exit status 1."""
+    from bench.core.errors import UserError
+
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

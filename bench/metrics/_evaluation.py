@@ -1,0 +1,97 @@
+"""Metrics of samples of a task: which plug-ins, on which measurements at a time, and which are left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.core import registry
+from bench.core.errors import UserError
+from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics import BUILT_IN
+from bench.metrics._table import Reasons
+
+
+def open_metrics(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Metric, ...]:
+    """Return the metrics that every suite has, in their order, then those that `settings` adds.
+
+    settings: parameters by plug-in; those of a metric that every suite has replace its defaults.
+    """
+    named = {name.replace("-", "_"): parameters for name, parameters in settings.items()}
+    return tuple(_opened(name, named.get(name, {})) for name in dict.fromkeys((*BUILT_IN, *named)))
+
+
+def built_in_columns() -> tuple[Column, ...]:
+    """Return the columns that every task of every suite has."""
+    return tuple(column for metric in open_metrics({}) for column in metric.columns(None))
+
+
+def _opened(name: str, parameters: Mapping[str, Any]) -> Metric:
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
+    try:
+        metric = registry.load("metric", name)(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"metric {name}: {error}") from None
+    if not isinstance(metric, Metric):
+        raise UserError(f"metric {name}: its class is none of bench.core.metric.Metric; derive it from that class")
+    return metric
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The metrics of a task. truths: of its measurements in chunks. unmet: reasons by need."""
+
+    metrics: tuple[Metric, ...]
+    context: Context
+    truths: Sequence[Truth]
+    unmet: Reasons
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of all metrics."""
+        return tuple(column for metric in self.metrics for column in metric.columns(self.context))
+
+    @cached_property
+    def why_empty(self) -> dict[str, str]:
+        """Reasons by column id, for all methods."""
+        reasons = [metric.why_empty(self.truths[0]) for metric in self.metrics]
+        return {id: why for of_metric in reasons for id, why in of_metric.items()}
+
+    def values(self, x: Tensor, num_chains: int = 0) -> dict[str, Tensor]:
+        """Return values (M,) by id for samples (M, s, *x); num_chains: 0 where they are not chains."""
+        values: dict[str, Tensor] = {}
+        for metric in self._computed(num_chains):
+            chunks = x.split(len(self.truths[0].x_true))
+            truths = (dataclasses.replace(truth, num_chains=num_chains) for truth in self.truths)
+            parts = [metric.compute(chunk.double(), truth) for chunk, truth in zip(chunks, truths, strict=True)]
+            values |= {id: torch.cat([part[id] for part in parts]) for id in parts[0]}
+        return values
+
+    def of_task(self, x: Tensor, values: Mapping[str, Tensor], num_chains: int = 0) -> dict[str, float]:
+        """Return the numbers of the whole task by id, from samples (M, s, *x) and their `values`."""
+        numbers: dict[str, float] = {}
+        for metric in self._computed(num_chains):
+            columns = [column for column in metric.columns(self.context) if column.extent == "task"]
+            if columns:
+                own = {column.id: values[column.id] for column in columns if column.id in values}
+                numbers |= metric.summarise(x, own, self.context)
+        return numbers
+
+    def of_real_images(self) -> dict[str, float]:
+        """Return what real images have, by id."""
+        return {id: value for metric in self.metrics for id, value in metric.real_images(self.context).items()}
+
+    def _computed(self, num_chains: int) -> list[Metric]:
+        """Return the metrics that have a column without a reason for all measurements."""
+        unmet = {**self.unmet, "": "", "chain": "" if num_chains else "n/a (no chain)"}
+
+        def empty(column: Column) -> bool:
+            return isinstance(unmet[column.needs], str) and bool(unmet[column.needs]) or column.id in self.why_empty
+
+        return [m for m in self.metrics if not all(empty(column) for column in m.columns(self.context))]

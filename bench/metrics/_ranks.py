@@ -1,0 +1,92 @@
+"""Ranks of values among the samples, exact at any number of samples and with ties.
+
+Talts et al. 2018, https://arxiv.org/abs/1804.06788; Lemos et al. 2023, https://arxiv.org/abs/2302.03026.
+"""
+
+from __future__ import annotations
+
+import torch
+from scipy.special import betaincinv
+from torch import Tensor
+
+from bench.core.metric import Truth
+from bench.core.rng import stream
+from bench.numerics.distances import RESOLUTION, distances
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+BAND = 0.99  # level of the intervals of shares, as in the tables
+NUM_POINTS = 16  # reference points of TARP
+Ranks = tuple[Tensor, Tensor]  # start and width of the interval on which a randomised rank is uniform, (m, D, e) each
+
+
+def rank_interval(samples: Tensor, values: Tensor) -> Ranks:
+    """Return the interval on which the randomised rank (PIT) of each value among s samples is uniform.
+
+    samples: (m, s, D). values: (m, e, D). Start and width are (m, D, e) each. With `below` samples under the value and
+    `equal` ties the interval is [below, below + equal + 1] / (s + 1). A value exchangeable with the samples has a
+    uniform rank, ties or not.
+    """
+    ordered = _rounded(samples).sort(-1).values
+    values = _rounded(values)
+    below = torch.searchsorted(ordered, values)
+    up_to = torch.searchsorted(ordered, values, right=True)
+    cells = samples.shape[1] + 1
+    return below.to(samples) / cells, (up_to - below + 1).to(samples) / cells
+
+
+def coverage(start: Tensor, width: Tensor, level: float) -> Tensor:
+    """Return the mean probability that the randomised rank falls into the central `level`, `(m, D, e)` twice -> `(m,)`.
+
+    The randomisation is integrated, not drawn: that is the share of each rank interval that lies in the central one.
+    """
+    low, high = (1 - level) / 2, (1 + level) / 2
+    inside = (start + width).clamp(max=high) - start.clamp(min=low)
+    return (inside.clamp(min=0) / width).mean((1, 2))
+
+
+def share_below(start: Tensor, width: Tensor, level: float) -> Tensor:
+    """Return the mean probability that the randomised rank is at most `level`, `(m, D, e)` twice -> `(m,)`."""
+    return ((level - start) / width).clamp(0, 1).mean((1, 2))
+
+
+def mean_rank(start: Tensor, width: Tensor) -> Tensor:
+    """Return the expectation of the randomised rank, `(m, D, e)` twice -> `(m,)`; 1/2 for equal distributions."""
+    return (start + width / 2).mean((1, 2))
+
+
+def spread_of_ranks(start: Tensor, width: Tensor) -> Tensor:
+    """Return 12 E(u - 1/2)^2 of the randomised rank u, `(m, D, e)` twice -> `(m,)`; 1 for equal distributions."""
+    return 12 * ((start + width / 2 - 0.5).square() + width.square() / 12).mean((1, 2))
+
+
+def to_points(x: Tensor) -> Tensor:
+    """Return distances to TARP's reference points, `(m, n, D)` -> `(m, n, NUM_POINTS)`.
+
+    The points, uniform on [-1, 1], are the same for every task and method of that dimension: a rank is calibrated
+    whatever the point, as long as it knows neither the samples nor x_true.
+    """
+    dimension = x.shape[-1]
+    points = torch.from_numpy(stream("tarp", dimension).uniform(-1, 1, (NUM_POINTS, dimension)))
+    return distances(x, points.to(x).expand(len(x), -1, -1))
+
+
+def share_interval(share: float, num: int) -> tuple[float, float]:
+    """Return Clopper and Pearson's interval of a share of `num` independent cases, at the level BAND.
+
+    It misses a level if and only if the share is outside the band that `num` cases of that level have, each tail
+    (1 - BAND) / 2 at most. A share that is a mean of probabilities, or over points, varies less: the interval holds.
+    """
+    cases, tail = share * num, (1 - BAND) / 2
+    low = float(betaincinv(cases, num - cases + 1, tail)) if cases > 0 else 0.0
+    high = float(betaincinv(cases + 1, num - cases, 1 - tail)) if cases < num else 1.0
+    return low, high
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """Return x in whole units of RESOLUTION, (m, n, D) -> (m, D, n), so that rounding noise is no difference."""
+    return (x.mT / RESOLUTION).round().contiguous()
+
+
+def misfits(samples: Tensor, truth: Truth) -> Tensor:
+    """Return minus the log likelihood of samples, (m, s, *x) -> (m, s, 1)."""
+    return -truth.log_likelihood(samples)[..., None]

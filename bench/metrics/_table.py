@@ -1,0 +1,106 @@
+"""metrics.csv: which cells have a number, and why the others have none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from bench.core.metric import Column
+
+HEADER = ("task", "method", "seed", "observation", "metric", "value", "reason")
+ALL = "all"  # as observation: a number of the whole task
+OVERFLOWS = "n/a (value overflows)"
+NOT_FINITE = {"reference": "n/a (exact posterior is a single point)"}  # by need
+Reasons = Mapping[str, str | tuple[str, ...]]  # why a need is not met, "" where it is; one, or one for each measurement
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Metrics of one run: values (M,) by id, and why a measurement has none or has no chain ("" where it has).
+
+    of_task: numbers of the whole task by id, or `why_no_task`.
+    """
+
+    method: str
+    seed: int
+    values: dict[str, Tensor]
+    why_not: tuple[str, ...]
+    why_no_chain: str
+    of_task: dict[str, float] = field(default_factory=dict)
+    why_no_task: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of every run on a task, and what is known beforehand to have no number.
+
+    unmet: reasons by need. why_empty: reasons by column id.
+    """
+
+    task: str
+    columns: tuple[Column, ...]
+    unmet: Reasons = field(default_factory=dict)
+    why_empty: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Return the definition of each column, in the order of metrics.csv."""
+        extents = ("measurement", "task", "real images")
+        return {column.id: column.definition for extent in extents for column in self._of(extent)}
+
+    @property
+    def better(self) -> dict[str, str | float]:
+        """Return which way each column of measurements is better."""
+        return {column.id: column.better for column in self._of("measurement")}
+
+    def csv(self, scores: Sequence[Scores]) -> str:
+        """Return the text of metrics.csv: a line for each run, measurement and column, then those of the whole task.
+
+        What real images have stands in the rows of the first run, the reference.
+        """
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(HEADER)
+        for i, run in enumerate(scores):
+            extents = ("task",) if i else ("task", "real images")
+            lines = [*self._lines_of_measurements(run), *self._lines_of_task(run, extents)]
+            writer.writerows((self.task, run.method, run.seed, *line) for line in lines)
+        return out.getvalue()
+
+    def _of(self, extent: str) -> list[Column]:
+        return [column for column in self.columns if column.extent == extent]
+
+    def _lines_of_measurements(self, run: Scores) -> Iterator[tuple]:
+        """Yield (observation, metric, value, reason), one of the last two empty."""
+        values = {name: tensor.tolist() for name, tensor in run.values.items()}
+        unmet = {**self.unmet, "": "", "chain": run.why_no_chain}
+        columns = self._of("measurement")
+        for i, stopped in enumerate(run.why_not):
+            for column in columns:
+                need = unmet[column.needs]
+                reason = stopped or (need if isinstance(need, str) else need[i]) or self.why_empty.get(column.id, "")
+                value = math.nan if reason else values[column.id][i]
+                yield i, column.id, *_cell(value, reason, column)
+
+    def _lines_of_task(self, run: Scores, extents: Sequence[str]) -> Iterator[tuple]:
+        unmet = {**self.unmet, "": "", "chain": run.why_no_chain}
+        for extent in extents:
+            stopped = run.why_no_task if extent == "task" else ""
+            for column in self._of(extent):
+                need = unmet[column.needs]
+                needed = need if isinstance(need, str) else next(filter(None, need), "")
+                reason = stopped or needed or self.why_empty.get(column.id, "")
+                value = math.nan if reason else run.of_task[column.id]
+                yield ALL, column.id, *_cell(value, reason, column)
+
+
+def _cell(value: float, reason: str, column: Column) -> tuple[str, str]:
+    """Return value and reason, one of them empty."""
+    if math.isfinite(value):
+        return f"{value:.9g}", ""
+    return "", reason or column.not_finite or NOT_FINITE.get(column.needs, OVERFLOWS)

@@ -1,0 +1,47 @@
+"""Mean distances between the samples of one measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._spread import ratio, resolution_of
+from bench.numerics.distances import mean_distance_within
+
+__all__ = ["Diversity"]
+
+
+@dataclass(frozen=True)
+class Diversity(Metric):
+    """Mean distance of two samples, squared or not, by itself and over that of the posterior."""
+
+    def columns(self, context: Context | None) -> tuple[Column, ...]:
+        return (
+            Column(
+                "diversity",
+                "mean squared distance per pixel between two samples of one measurement",
+                "higher",
+                "data units^2",
+            ),
+            Column("diversity_ratio", "diversity over that of the exact posterior", 1.0, "1", "reference"),
+            Column(
+                "pairwise-pixels",
+                "mean Euclidean distance between two samples of one measurement",
+                "higher",
+                "data units",
+            ),
+            Column("pairwise-pixels_ratio", "pairwise-pixels over that of the exact posterior", 1.0, "1", "reference"),
+        )
+
+    def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
+        x = samples.flatten(2)
+        variance, pairwise = x.var(1).mean(1), mean_distance_within(x)
+        of_reference = truth.of_draws(mean_distance_within)
+        return {
+            "diversity": 2 * variance,
+            "diversity_ratio": variance / truth.std.flatten(1).square().mean(1),
+            "pairwise-pixels": pairwise,
+            "pairwise-pixels_ratio": ratio(pairwise, of_reference, resolution_of(x.shape[2])),
+        }

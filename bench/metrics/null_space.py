@@ -1,0 +1,108 @@
+"""Diversity in what a linear operator sees of an image, and in what it does not see."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.core.metric import Column, Context, Likelihood, Metric, Truth
+from bench.core.types import Cap
+from bench.metrics._spread import ratio
+from bench.numerics.distances import RESOLUTION
+
+__all__ = ["NullSpace"]
+
+LARGEST = 1024  # values of an image: a singular value decomposition of its operator takes a second
+EMPTY = 1e-6  # singular values below this share of the largest are zero
+NO_OPERATOR = "n/a (reward, no measurement operator)"
+NOT_LINEAR = "n/a (operator is not linear)"
+TOO_LARGE = f"n/a (images of more than {LARGEST} values)"
+NO_NULL_SPACE = "n/a (operator has no null space)"
+IDS = ("diversity_null", "diversity_range", "diversity_null_ratio", "diversity_range_ratio")
+
+
+@dataclass(frozen=True)
+class NullSpace(Metric):
+    """Diversity in the null space of a linear operator and in its complement; they add up to diversity."""
+
+    def columns(self, context: Context | None) -> tuple[Column, ...]:
+        return (
+            Column(
+                "diversity_null",
+                "diversity in the null space of the linear operator, which no measurement sees (singular values below "
+                f"{EMPTY:g} of the largest); diversity_null and diversity_range add up to diversity",
+                "higher",
+                "data units^2",
+                "operator",
+            ),
+            Column(
+                "diversity_range",
+                "diversity in what the linear operator sees, the complement of its null space",
+                "higher",
+                "data units^2",
+                "operator",
+            ),
+            Column("diversity_null_ratio", "diversity_null over that of the exact posterior", 1.0, "1", "reference"),
+            Column("diversity_range_ratio", "diversity_range over that of the exact posterior", 1.0, "1", "reference"),
+        )
+
+    def why_empty(self, truth: Truth) -> dict[str, str]:
+        reason = why_no_axes(truth.problem.caps, truth.draws.shape[2])
+        if reason:
+            return dict.fromkeys(IDS, reason)
+        return {id: NO_NULL_SPACE for id in IDS if "_null" in id and _axes(truth).seen.all()}
+
+    def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
+        axes = _axes(truth)
+        own = axes.variances(samples.flatten(2))
+        of_reference = truth.once("variances in null space and range", lambda: axes.variances(truth.draws))
+        values = {}
+        for part, variance, of_draws in zip(("null", "range"), own, of_reference, strict=True):
+            values[f"diversity_{part}"] = 2 * variance
+            values[f"diversity_{part}_ratio"] = ratio(variance, of_draws, RESOLUTION**2)
+        return values
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Right singular vectors (k, D, D), one a row, of the operators of k = m measurements or of all alike (k = 1).
+
+    seen: which of them the operator does not send to zero, (k, D).
+    """
+
+    vectors: Tensor
+    seen: Tensor
+
+    def variances(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the unbiased variance over D of points (m, n, D) in the null space and in its complement, (m,) each."""
+        squares = ((x - x.mean(1, keepdim=True)) @ self.vectors.mT).square().sum(1) / ((x.shape[1] - 1) * x.shape[2])
+        return (squares * ~self.seen).sum(1), (squares * self.seen).sum(1)
+
+
+def why_no_axes(caps: Cap, dimension: int) -> str:
+    """Return the reason why images of so many values are not split, "" where they are."""
+    if Cap.RESIDUAL not in caps:
+        return NO_OPERATOR
+    if Cap.LINEAR not in caps:
+        return NOT_LINEAR
+    return TOO_LARGE if dimension > LARGEST else ""
+
+
+def axes_of(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
+    """Return the axes of the operators of measurements (m, *y), by applying each to all unit images."""
+    size = math.prod(x_shape)
+    basis = torch.eye(size, dtype=y.dtype).unflatten(1, x_shape)
+    matrices = torch.stack([problem.operator(basis, row.expand(size, *row.shape)).flatten(1).mT for row in y])
+    if (matrices == matrices[:1]).all():
+        matrices = matrices[:1]
+    _, values, vectors = torch.linalg.svd(matrices, full_matrices=True)
+    values = functional.pad(values, (0, size - values.shape[1]))  # an operator has no more of them than rows
+    return Axes(vectors, values > EMPTY * values[:, :1])
+
+
+def _axes(truth: Truth) -> Axes:
+    return truth.once("axes", lambda: axes_of(truth.problem, truth.y, tuple(truth.x_true.shape[1:])))

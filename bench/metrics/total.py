@@ -1,0 +1,45 @@
+"""Distances of samples from a distilled map to the posterior under the map's teacher.
+
+They hold both the sampler's error and the map's, where the columns without _total see the sampler's alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from bench.core.metric import Column, Context, Metric, Truth
+from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+
+__all__ = ["Total"]
+
+DISTANCES = {
+    "sw2-128": "sliced Wasserstein-2 distance of samples and exact draws from the posterior",
+    "energy": "unbiased energy distance of samples and exact draws from the posterior",
+    "mean_error": "RMS over pixels of mean of the samples - mean of the posterior",
+}
+
+
+@dataclass(frozen=True)
+class Total(Metric):
+    """Three distances to the teacher's posterior."""
+
+    def columns(self, context: Context | None) -> tuple[Column, ...]:
+        where = (
+            "under the prior that the map was distilled from; without _total: from that under the map itself. In the "
+            "row of the reference it is the bias of the map"
+        )
+        return tuple(
+            Column(f"{id}_total", f"{what} {where}", "lower", "data units", "teacher") for id, what in DISTANCES.items()
+        )
+
+    def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
+        x, teacher = samples.flatten(2), truth.teacher
+        assert teacher is not None
+        within = teacher.of_draws(mean_distance_within)
+        return {
+            "sw2-128_total": sliced_wasserstein2(projected(x), teacher.of_draws(projected)),
+            "energy_total": energy_distance(x, teacher.draws, within),
+            "mean_error_total": (x.mean(1) - teacher.mean.flatten(1)).square().mean(1).sqrt(),
+        }

@@ -1,0 +1,19 @@
+"""Gradients of a log density, some rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+ROWS = 1024  # at a time
+
+
+def gradient(log_density: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """Return the gradient in x of log_density(x, y) -> (n,), row by row: (n, *x), (n, *y) -> (n, *x)."""
+    gradients = []
+    for rows, seen in zip(x.split(ROWS), y.split(ROWS), strict=True):
+        rows = rows.detach().requires_grad_()
+        gradients += torch.autograd.grad(log_density(rows, seen).sum(), rows)
+    return torch.cat(gradients)

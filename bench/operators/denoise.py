@@ -1,0 +1,30 @@
+"""`denoise`: the image itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from bench.core.types import Shape
+
+__all__ = ["Denoise"]
+
+
+@dataclass(frozen=True)
+class Denoise:
+    """A(x) = x."""
+
+    linear: ClassVar[bool] = True
+    masked: ClassVar[bool] = False
+    tiny: ClassVar[Mapping[str, object]] = {}  # for tests
+
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return x
+
+    adjoint = __call__
+
+    def measured_shape(self, x_shape: Shape) -> Shape:
+        return x_shape

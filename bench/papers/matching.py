@@ -1,0 +1,158 @@
+"""Matching of protocols: which rows of a suite were made as a published number was, else what differs first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.core.artefacts import read_header
+from bench.core.layout import Layout
+from bench.core.registry import plugin_of
+from bench.papers.published import NONE, UNKNOWN, PublishedNumber, parameters_of
+from bench.stats.results import Run, Suite, Task, num_measured
+from bench.stats.summary import Summary
+
+ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")  # compared in this order
+NUM_LISTED = 4  # values on one side of a difference
+
+Protocol = Mapping[str, str]  # aspect -> text; two are the same when all texts are
+SummaryLines = Mapping[tuple[str, str, str], Summary]  # by task, method and metric
+
+
+@dataclass(frozen=True)
+class RowProtocol:
+    """The protocol of a method on a task of the suite, whatever the seed."""
+
+    task: str
+    method: str
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first aspect in which protocols differ.
+
+    It reads `aspect theirs why`, as in "dataset ffhq 256 x 256 against digits 8 x 8".
+    """
+
+    aspect: str
+    theirs: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.aspect} {self.theirs} {self.why}"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A published number with the suite's lines of the same protocol or, without any, how all of ours differ."""
+
+    number: PublishedNumber
+    ours: tuple[Summary, ...]
+    difference: Difference | None
+
+
+def match_numbers(numbers: Sequence[PublishedNumber], suite: Suite, lines: Sequence[Summary]) -> tuple[Match, ...]:
+    """Return a match for each published number.
+
+    lines: the suite's summary. Raises ArtefactError when the file of a prior is missing.
+    """
+    by_key = {(line.task, line.method, line.metric): line for line in lines}
+    ours = protocols_of_suite(suite, by_key)
+    return tuple(_match(number, ours, by_key) for number in numbers)
+
+
+def protocols_of_suite(suite: Suite, lines: SummaryLines) -> tuple[RowProtocol, ...]:
+    """Return the protocol of each method on each task."""
+    found = []
+    for task in suite.tasks:
+        shared = {"dataset": _images_of(suite.root, task), "prior": _prior_of(suite.root, task)}
+        for run in task.runs:
+            if run.seed == suite.seeds[0]:
+                found.append(RowProtocol(task.name, run.method, shared | _protocol_of_run(task, run, suite, lines)))
+    return tuple(found)
+
+
+def protocol_of_number(number: PublishedNumber) -> Protocol:
+    """Return the protocol of a published number, written as those of the suite are."""
+    is_known = number.checkpoint not in (UNKNOWN, NONE)
+    return {
+        "dataset": f"{number.dataset} {number.side} x {number.side}" if number.side.isdecimal() else number.dataset,
+        "operator": _format_operator(number.operator, parameters_of(number)),
+        "sigma_y": _format_number(number.sigma_y),
+        "prior": _weights(number.checkpoint) if is_known else f"{number.prior} (weights {number.checkpoint})",
+        "method": number.module or number.method,
+        "N": number.num_images,
+        "NFE": _format_number(number.nfe),
+    }
+
+
+def list_values(values: Sequence[str]) -> str:
+    """Return the different values, the first few of them: `a, b, c, d, 3 more`."""
+    different = list(dict.fromkeys(values))
+    more = [f"{len(different) - NUM_LISTED} more"] if len(different) > NUM_LISTED else []
+    return ", ".join([*different[:NUM_LISTED], *more])
+
+
+def _protocol_of_run(task: Task, run: Run, suite: Suite, lines: SummaryLines) -> dict[str, str]:
+    header, nfe = task.observations, lines[task.name, run.method, "nfe"].mean
+    is_reward = header.get("sigma_y") is None  # then a measurement is a class, and its samples are the images
+    return {
+        "operator": _format_operator(header["operator"], header["parameters"]),
+        "sigma_y": NONE if is_reward else _format_number(header["sigma_y"]),
+        "method": run.header.get("module") or plugin_of("method", run.method),
+        "N": str(suite.num_samples if is_reward else num_measured(run.header, suite.num_measurements)),
+        "NFE": NONE if nfe is None else _format_number(nfe),
+    }
+
+
+def _match(number: PublishedNumber, ours: Sequence[RowProtocol], lines: SummaryLines) -> Match:
+    theirs = protocol_of_number(number)
+    for aspect in ASPECTS:
+        same = [row for row in ours if row.protocol[aspect] == theirs[aspect]]
+        if not same:
+            against = f"against {list_values([row.protocol[aspect] for row in ours])}"
+            return Match(number, (), Difference(aspect, theirs[aspect], against))
+        ours = same
+    if not number.spec:
+        return Match(number, (), Difference("metric", number.metric, f"({number.spec_reason})"))
+    measured = tuple(lines[key] for row in ours if (key := (row.task, row.method, number.spec)) in lines)
+    return Match(number, measured, None if measured else Difference("metric", number.spec, "is not measured here"))
+
+
+def _images_of(root: Path, task: Task) -> str:
+    """Return name and size of a task's images: `digits 8 x 8`."""
+    from safetensors import safe_open
+
+    with safe_open(Layout(root).task(task.name).measurements, "numpy") as file:
+        *_, height, width = file.get_slice("x_true").get_shape()
+    return f"{task.observations['dataset']} {height} x {width}"
+
+
+def _prior_of(root: Path, task: Task) -> str:
+    """Return the name of the prior's weights, where the suite did not make them; else its family and dataset."""
+    prior, family, dataset = (task.observations[key] for key in ("prior", "family", "dataset"))
+    opened = read_header(Layout(root).prior(prior, family)).get("settings", {}).get("pipeline")
+    return _weights(opened) if opened else f"{family} of {dataset}"
+
+
+def _weights(name: str) -> str:
+    """Return `ffhq_10m` of `ffhq_10m.pt`, of a folder `.../ffhq_10m`, and of an id `owner/ffhq_10m`."""
+    last = Path(name).name
+    return Path(last).stem if Path(last).suffix in (".pt", ".pth", ".pkl", ".safetensors") else last
+
+
+def _format_operator(name: str, parameters: Mapping[str, Any]) -> str:
+    """Return `blur (kernel_size 61, std 3)`."""
+    listed = ", ".join(f"{key} {_format_number(value)}" for key, value in sorted(parameters.items()))
+    return f"{name} ({listed})" if listed else name
+
+
+def _format_number(value: Any) -> str:
+    """Return a number in its shortest form, so that 3, 3.0 and "3.00" are the same; other text as it is."""
+    try:
+        return f"{float(value):g}" if not isinstance(value, bool) else str(value).lower()
+    except (TypeError, ValueError):
+        return str(value)

@@ -1,0 +1,87 @@
+"""What a suite's key `metrics` says: plug-ins by name with their parameters, for all tasks or for some.
+
+    metrics:
+      perceptual: {networks: [percept-digits-v1]}
+      my-metric: {scale: 2.0, tasks: [gmm-denoise]}
+
+`tasks` is no parameter of a metric: it restricts the metric to these tasks. The metrics of `bench.metrics.BUILT_IN` are
+always there; named here they get other parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of
+from bench.core.registry import find, names
+from bench.core.source import read_source
+from bench.metrics import BUILT_IN
+from bench.plan.schema import Fault, one_of, shown
+from bench.plan.sources import sources_of
+
+TASKS = "tasks"
+NETWORKS = {"perceptual": ("networks", PERCEPTUAL), "sets": ("extractors", EXTRACTORS)}  # metric -> parameter, names
+
+
+def metrics_of_task(content: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
+    """Return the parameters of the metrics that a suite adds on a task, by plug-in."""
+    return {
+        name: {key: value for key, value in parameters.items() if key != TASKS}
+        for name, parameters in content.get("metrics", {}).items()
+        if task in parameters.get(TASKS, [task])
+    }
+
+
+def networks_of_task(content: Mapping[str, Any], task: str) -> list[tuple[Network, bool]]:
+    """Return the networks of a task's metrics, and for each whether absent weights are tolerated (`offline`)."""
+    metrics = metrics_of_task(content, task)
+    return [
+        (known[name], bool(metrics[metric].get("offline")))
+        for metric, (parameter, known) in NETWORKS.items()
+        if metric in metrics
+        for name in metrics[metric].get(parameter, [])
+    ]
+
+
+def metric_sources(content: Mapping[str, Any], task: str) -> tuple[str, ...]:
+    """Return the source files of a task's metrics with what they import."""
+    files = [find("metric", name) for name in (*BUILT_IN, *metrics_of_task(content, task))]
+    return tuple(sorted({source for file in files if file for source in sources_of(str(file))}))
+
+
+def metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with the key `metrics`: unknown metrics, parameters, tasks and networks."""
+    for metric, parameters in content.get("metrics", {}).items():
+        where, file = ("metrics", metric), find("metric", metric)
+        if file is None:
+            yield where, f"no such metric; {one_of(names('metric'), metric)}"
+            return
+        source = read_source(file)
+        for key in parameters:
+            if source and key not in {*source.fields, TASKS}:
+                yield (*where, key), f"not a parameter in {file}; {one_of([*source.fields, TASKS], key)}"
+        for key, value in parameters.items():
+            if key == "offline" and not isinstance(value, bool):
+                yield (*where, key), f"expected true or false, got {shown(value)}"
+            elif key in (TASKS, *(parameter for parameter, _ in NETWORKS.values())) and not isinstance(value, list):
+                yield (*where, key), f"expected a list, got {shown(value)}"
+        for task in parameters.get(TASKS, []):
+            if task not in content["tasks"]:
+                yield (*where, TASKS), f"no such task here, {task}; {one_of(content['tasks'], task)}"
+        if metric in NETWORKS:
+            yield from _network_faults(metric, parameters, content)
+
+
+def _network_faults(metric: str, parameters: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield networks that are unknown, or trained on a data set that the suite does not have."""
+    parameter, known = NETWORKS[metric]
+    for name in parameters.get(parameter, []):
+        where = ("metrics", metric, parameter)
+        if name not in known:
+            yield where, f"no such network, {name}; {one_of(known, name)}"
+            return
+        classifier = known[name].classifier
+        if classifier and dataset_of(classifier) not in content["datasets"]:
+            dataset = dataset_of(classifier)
+            yield where, f"{name} needs a network trained on {dataset}, which is not among the datasets"

@@ -1,0 +1,81 @@
+"""A consistency model as a prior: a map from noise to images, in one or a few network calls.
+
+With more than one step the map is deterministic, too: the noise between steps is z itself, shuffled. That keeps it
+standard normal; one noise for all z would pull every image towards the same ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from bench.core.rng import Rng
+from bench.core.types import Cap, Prior, Random
+from bench.priors import _networks as networks
+from bench.priors.adapters.preconditioning import ConsistencyMap
+
+
+@dataclass(frozen=True, eq=False)
+class Consistency:
+    """The map as a decoder; denoiser and density are the teacher's."""
+
+    map: ConsistencyMap
+    num_steps: int
+    teacher: Prior | None = None
+
+    @property
+    def caps(self) -> Cap:
+        taught = Cap.NONE if self.teacher is None else self.teacher.caps
+        return Cap.DECODER | taught & (Cap.DENOISER | Cap.DENSITY)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.map.pipeline.shape
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return (0.0, 0.0) if self.teacher is None else self.teacher.sigma_range
+
+    @property
+    def decode_nfe(self) -> int:
+        return self.num_steps
+
+    @property
+    def sample_nfe(self) -> int:
+        return self.num_steps
+
+    def sample(self, num_samples: int, rng: Random) -> Tensor:
+        """Draws of the map, `(m, num_samples, *x)`: decoded noise."""
+        return networks.draw(self, num_samples, rng)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """f(sigma_max z, sigma_max), and with more steps so on, with noise made of z: (n, *z) -> (n, *x)."""
+        noise = None if self.num_steps == 1 else self.noise(z.float())
+        return self.map.multistep(z.float(), noise).to(z.dtype)
+
+    def noise(self, z: Tensor) -> Tensor:
+        """What is added after each step, (num_steps, n, *x): the entries of z (n, *z) shuffled, with other signs."""
+        orders, signs = self._shuffles
+        shuffled = z.flatten(1)[:, orders.to(z.device)] * signs.to(z)  # (n, num_steps, D)
+        return shuffled.transpose(0, 1).unflatten(2, self.shape)
+
+    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """The teacher's E[x | x_t]."""
+        return self.teacher.denoise(x_t, sigma)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """The teacher's log p(x)."""
+        return self.teacher.log_prob(x)
+
+    @cached_property
+    def _shuffles(self) -> tuple[Tensor, Tensor]:
+        """Orders of the D entries of an image and signs, (num_steps, D) each, always the same ones."""
+        rng, size = Rng(("consistency", "noise between steps"), (0,)), (self.num_steps, math.prod(self.shape))
+        return rng.rand(size)[0].argsort(1), 2.0 * rng.randint(2, size)[0] - 1

@@ -1,0 +1,59 @@
+"""A diffusion model as a prior: its network is the denoiser, its probability-flow ODE the decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.core.types import Cap, Random
+from bench.numerics.diffusion import heun, karras_sigmas
+from bench.priors import _networks as networks
+from bench.priors.adapters.preconditioning import DDPMDenoiser, EDMDenoiser
+
+
+@dataclass(frozen=True, eq=False)
+class Diffusion:
+    """A denoiser network; weights are float32, and so is what happens inside it."""
+
+    denoiser: EDMDenoiser | DDPMDenoiser
+    num_ode_steps: int
+
+    caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.denoiser.pipeline.shape
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return self.denoiser.sigma_range
+
+    @property
+    def decode_nfe(self) -> int:
+        return 2 * self.num_ode_steps - 1
+
+    @property
+    def sample_nfe(self) -> int:
+        return self.decode_nfe
+
+    def sample(self, num_samples: int, rng: Random) -> Tensor:
+        """Prior draws, `(m, num_samples, *x)`: decoded noise."""
+        return networks.draw(self, num_samples, rng)
+
+    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
+        sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x_t.device)
+        return self.denoiser(x_t.float(), sigma).to(x_t.dtype)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The probability-flow ODE from sigma_max z down to sigma = 0, Heun's method: (n, *z) -> (n, *x)."""
+        sigma_min, sigma_max = self.sigma_range
+        sigmas = karras_sigmas(self.num_ode_steps, sigma_min, sigma_max, torch.float32).to(z.device)
+        return heun(self.denoiser, sigma_max * z.float(), sigmas).to(z.dtype)

@@ -1,0 +1,139 @@
+"""Distilling a consistency map from a teacher's denoiser, by one of two objectives.
+
+"distillation": algorithm 2 of Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, with
+squared error and, as target, a running average of the student. "regression": fit the ends of the teacher's ODE, as
+Luhman and Luhman 2021 do, https://arxiv.org/abs/2101.02388.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.core.types import Cap, Prior, Random
+from bench.numerics.diffusion import heun, heun_step, karras_sigmas
+from bench.priors import _networks as networks
+from bench.priors._diffusion import Diffusion
+from bench.priors.adapters.diffusers import CONSISTENCY, Pipeline, scheduler_of
+from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser, spread
+
+if TYPE_CHECKING:
+    from bench.priors.consistency import ConsistencyFamily
+
+
+Loss = Callable[[], Tensor]
+
+
+def distil(teacher: Prior, images: Tensor, settings: ConsistencyFamily) -> Pipeline:
+    """A student of the teacher; images (N, *x) are where distillation starts its steps."""
+    needed = {"regression": Cap.DECODER | Cap.DENOISER, "distillation": Cap.DENOISER}[settings.objective]
+    if needed & ~teacher.caps:
+        words = f"expected a teacher with {needed}, got one with {teacher.caps}"
+        raise UserError(f"objective {settings.objective}: {words}")
+    rng = Rng(("fit", "consistency"), (0,), dtype=torch.float32)
+    unet, limits = student_of(teacher, images, settings, rng)
+    # clipped outputs have no gradient, which latent methods need
+    scheduler = scheduler_of(CONSISTENCY, {**limits, "clip_denoised": False})
+    student = ConsistencyMap(Pipeline(unet, scheduler))
+    if settings.objective == "regression":
+        loss = regression(student, teacher, settings, rng)
+    else:
+        loss = distillation(student, teacher, images, settings, rng)
+    unet = networks.minimise(unet, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay)
+    return Pipeline(unet, scheduler)
+
+
+def student_of(
+    teacher: Prior, images: Tensor, settings: ConsistencyFamily, rng: Random
+) -> tuple[nn.Module, dict[str, float]]:
+    """A network to train, its range of sigma and its sigma_data: copies of the teacher's, where that is an EDM one."""
+    denoiser = teacher.denoiser if isinstance(teacher, Diffusion) else None
+    if isinstance(denoiser, EDMDenoiser) and denoiser.pipeline.scheduler.config.prediction_type == "epsilon":
+        config = denoiser.pipeline.scheduler.config
+        unet = copy.deepcopy(denoiser.pipeline.unet).requires_grad_(True)
+        limits = {key: config[key] for key in ("sigma_min", "sigma_max", "sigma_data")}
+        return with_other_times(unet, config.sigma_min, config.sigma_max), limits
+    sigma_data = images.square().mean().sqrt().item()
+    limits = {"sigma_min": settings.sigma_min, "sigma_max": settings.sigma_max, "sigma_data": sigma_data}
+    return networks.new_unet(teacher.shape, settings.channels, settings.layers_per_block, rng), limits
+
+
+@torch.no_grad()
+def with_other_times(unet: nn.Module, sigma_min: float, sigma_max: float) -> nn.Module:
+    """The network told 250 log sigma, as consistency schedulers do, instead of EDM's log(sigma) / 4, in place.
+
+    The first layer of its time embedding is fitted, by least squares over log sigma, to say the same as before.
+    """
+    log_sigma = torch.linspace(math.log(sigma_min), math.log(sigma_max), 1000)
+    layer = unet.time_embedding.linear_1
+    before = layer(unet.time_proj(log_sigma / 4)).double()
+    features = nn.functional.pad(unet.time_proj(250 * log_sigma), (0, 1), value=1.0).double()
+    weights = torch.linalg.lstsq(features, before, driver="gelsd").solution
+    layer.weight.copy_(weights[:-1].T)
+    layer.bias.copy_(weights[-1])
+    return unet
+
+
+def regression(student: ConsistencyMap, teacher: Prior, settings: ConsistencyFamily, rng: Random) -> Loss:
+    """Squared distance to the end of the teacher's ODE, from each of the student's noise levels."""
+    sigmas = student.levels(settings.num_steps)[0][:-1]
+    starts, ends = ode_pairs(teacher, sigmas, settings, rng)
+
+    def loss() -> Tensor:
+        level, rows = int(rng.randint(len(sigmas), ())), rng.randint(settings.num_pairs, (settings.batch_size,))[0]
+        return (student(starts[level, rows], sigmas[level]) - ends[level, rows]).square().mean()
+
+    return loss
+
+
+@torch.no_grad()
+def ode_pairs(teacher: Prior, sigmas: Tensor, settings: ConsistencyFamily, rng: Random) -> tuple[Tensor, Tensor]:
+    """Noisy images and where the teacher's ODE takes them, (len(sigmas), num_pairs, *x) each.
+
+    At the first level noise alone, which the teacher decodes; at lower ones the decoded images with noise on them.
+    """
+    z = rng.randn((settings.num_pairs, *teacher.latent_shape))[0]
+    starts, ends = [sigmas[0] * z], [in_chunks(teacher.decode, z)]
+    for sigma in sigmas[1:]:
+        grid = karras_sigmas(settings.num_levels, settings.sigma_min, sigma.item())
+        starts.append(ends[0] + sigma * rng.randn(tuple(z.shape))[0])
+        ends.append(in_chunks(lambda x_t, grid=grid: heun(teacher.denoise, x_t, grid), starts[-1]))
+    return torch.stack(starts), torch.stack(ends)
+
+
+def in_chunks(call: Callable[[Tensor], Tensor], x: Tensor, size: int = 512) -> Tensor:
+    """`call` on float64 parts of x, float32."""
+    return torch.cat([call(part.double()).float() for part in x.split(size)])
+
+
+def distillation(
+    student: ConsistencyMap, teacher: Prior, images: Tensor, settings: ConsistencyFamily, rng: Random
+) -> Loss:
+    """Squared distance of the student at one noise level from its average at the next, one step of the ODE below."""
+    config, unet = student.pipeline.scheduler.config, student.pipeline.unet
+    grid = karras_sigmas(settings.num_levels, config.sigma_min, config.sigma_max)[:-1]
+    averaged = networks.frozen(copy.deepcopy(unet))
+    target = ConsistencyMap(Pipeline(averaged, student.pipeline.scheduler))
+
+    def denoise(x_t: Tensor, sigma: Tensor) -> Tensor:
+        return teacher.denoise(x_t, sigma.flatten())
+
+    def loss() -> Tensor:
+        x = networks.batch(images, settings.batch_size, rng)
+        i = rng.randint(len(grid) - 1, (len(x),))[0]
+        sigma, sigma_below = grid[i], grid[i + 1]
+        x_t = x + spread(sigma.float(), x) * rng.randn(tuple(x.shape))[0]
+        with torch.no_grad():
+            networks.move_towards(averaged, unet, 1 - settings.target_decay)
+            x_below = heun_step(denoise, x_t.double(), spread(sigma, x), spread(sigma_below, x))
+            goal = target(x_below.float(), sigma_below.float())
+        return (student(x_t, sigma.float()) - goal).square().mean()
+
+    return loss

@@ -1,0 +1,1 @@
+"""Foreign checkpoints, one module per format, and the conventions of their networks."""

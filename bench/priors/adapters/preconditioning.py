@@ -1,0 +1,148 @@
+"""Networks in the conventions of their schedulers as functions of x_t = x + sigma eps: E[x | x_t], or the ODE's end."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from bench.core.errors import UserError
+from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline
+
+
+@dataclass(frozen=True, eq=False)
+class EDMDenoiser:
+    """D(x_t) = (sigma_data c_in)^2 x_t + sigma_data sigma c_in F(c_in x_t, log(sigma) / 4).
+
+    c_in^-2 = sigma^2 + sigma_data^2. Karras et al. 2022, https://arxiv.org/abs/2206.00364, table 1
+    """
+
+    pipeline: Pipeline
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return self.pipeline.scheduler.config.sigma_min, self.pipeline.scheduler.config.sigma_max
+
+    def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """x_t (n, *x), sigma () or (n,), both float32; below the smallest trained sigma the network sees that one."""
+        config = self.pipeline.scheduler.config
+        sign = 1 if config.prediction_type == "epsilon" else -1
+        sigma_x = spread(sigma, x_t)
+        c_in = (sigma_x.square() + config.sigma_data**2).rsqrt()
+        output = self.pipeline.predict(c_in * x_t, sigma.clamp_min(config.sigma_min).log() / 4)
+        return (config.sigma_data * c_in).square() * x_t + sign * config.sigma_data * sigma_x * c_in * output
+
+
+@dataclass(frozen=True, eq=False)
+class DDPMDenoiser:
+    """A network of x_i = sqrt(abar_i) x + sqrt(1 - abar_i) eps, asked at the (fractional) step i of the wanted sigma.
+
+    sigma_i^2 = (1 - abar_i) / abar_i. Ho et al. 2020, https://arxiv.org/abs/2006.11239
+    """
+
+    pipeline: Pipeline
+
+    @cached_property
+    def log_sigmas(self) -> Tensor:
+        """Of every step, increasing, (num_train_timesteps,) float64."""
+        abar = self.pipeline.scheduler.alphas_cumprod.double()
+        return ((1 - abar) / abar.clamp_min(1e-8)).log() / 2
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return self.log_sigmas[0].exp().item(), self.log_sigmas[-1].exp().item()
+
+    def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        scale = spread((sigma.square() + 1).rsqrt(), x_t)  # sqrt(abar)
+        sigma_x, x_i = spread(sigma, x_t), scale * x_t
+        output = self.pipeline.predict(x_i, self.step(sigma))
+        match self.pipeline.scheduler.config.prediction_type:
+            case "epsilon":
+                return x_t - sigma_x * output
+            case "v_prediction":
+                return scale * (x_i - sigma_x * output)
+            case "sample":
+                return output
+
+    def step(self, sigma: Tensor) -> Tensor:
+        """The step with noise level sigma, by linear interpolation in log sigma; steps have their number as a float."""
+        levels, wanted = self._levels_on(sigma.device), sigma.double().log()
+        above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
+        share = (wanted - levels[above - 1]) / (levels[above] - levels[above - 1])
+        return (above - 1 + share.clamp(0, 1)).to(sigma.dtype)
+
+    def _levels_on(self, device: torch.device) -> Tensor:
+        """Kept there: a copy at each call would have the GPU waited for."""
+        if device not in self._kept:
+            self._kept[device] = self.log_sigmas.to(device)
+        return self._kept[device]
+
+    @cached_property
+    def _kept(self) -> dict[torch.device, Tensor]:
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class ConsistencyMap:
+    """f(x_t, sigma) = c_skip x_t + c_out F(c_in x_t, 250 log sigma), with f(x, sigma_min) = x, all in float32."""
+
+    pipeline: Pipeline
+
+    def __call__(self, x_t: Tensor, sigma: Tensor, t: Tensor | None = None) -> Tensor:
+        """x_t (n, *x), sigma () or (n,). The order of the operations is the scheduler's, bit for bit."""
+        config = self.pipeline.scheduler.config
+        sigma_x, sigma_data = spread(sigma, x_t), config.sigma_data
+        total = (sigma_x**2 + sigma_data**2) ** 0.5
+        output = self.pipeline.predict(x_t / total, 250 * sigma.log() if t is None else t)
+        c_skip = sigma_data**2 / ((sigma_x - config.sigma_min) ** 2 + sigma_data**2)
+        c_out = (sigma_x - config.sigma_min) * sigma_data / total
+        x = c_out * output + c_skip * x_t
+        return x.clamp(-1, 1) if config.clip_denoised else x
+
+    def levels(self, num_steps: int) -> tuple[Tensor, Tensor]:
+        """Noise levels of the steps and, last, sigma_min, (num_steps + 1,), and their times (num_steps,)."""
+        scheduler = copy.copy(self.pipeline.scheduler)
+        scheduler.set_timesteps(num_steps)
+        return scheduler.sigmas, scheduler.timesteps
+
+    def _levels_on(self, num_steps: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Kept there: a copy at each call would have the GPU waited for."""
+        if (num_steps, device) not in self._kept:
+            sigmas, times = self.levels(num_steps)
+            self._kept[num_steps, device] = sigmas.to(device), times.to(device)
+        return self._kept[num_steps, device]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, torch.device], tuple[Tensor, Tensor]]:
+        return {}
+
+    def multistep(self, z: Tensor, noise: Tensor | None) -> Tensor:
+        """Algorithm 1: z (n, *x) to x, float32; noise (num_steps, 1 or n, *x) after each step, None for one step."""
+        config, num_steps = self.pipeline.scheduler.config, 1 if noise is None else len(noise)
+        sigmas, times = self._levels_on(num_steps, z.device)
+        x = z * config.sigma_max
+        for i in range(num_steps):
+            x = self(x, sigmas[i], times[i])
+            if noise is not None:  # after the last step, too: of standard deviation zero up to rounding
+                scale = sigmas[i + 1].clamp(config.sigma_min, config.sigma_max) ** 2 - config.sigma_min**2
+                x = x + noise[i] * config.s_noise * scale.clamp_min(0) ** 0.5
+        return x
+
+
+def denoiser_of(pipeline: Pipeline) -> EDMDenoiser | DDPMDenoiser:
+    """The adapter for the pipeline's scheduler; UserError if there is none."""
+    predicts = pipeline.scheduler.config.get("prediction_type", "epsilon")
+    if pipeline.kind.startswith("EDM") and predicts in ("epsilon", "v_prediction"):
+        return EDMDenoiser(pipeline)
+    if pipeline.kind.startswith("DD") and predicts in ("epsilon", "v_prediction", "sample"):
+        return DDPMDenoiser(pipeline)
+    hint = "; family consistency opens it" if pipeline.kind == CONSISTENCY else ""
+    raise UserError(f"{pipeline.kind} predicting {predicts}: expected {EDM}, DDPMScheduler or DDIMScheduler{hint}")
+
+
+def spread(values: Tensor, x: Tensor) -> Tensor:
+    """One value per row (n,), or one for all (), with as many axes as x (n, *x)."""
+    return values.view(-1, *[1] * (x.dim() - 1)) if values.dim() else values

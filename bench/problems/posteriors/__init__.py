@@ -1,0 +1,58 @@
+"""Posteriors of a prior under a problem: by conjugacy, by enumeration, or references by particles in x or in z.
+
+A prior is recognised by what it has (`core.types.FiniteSet`, `core.types.Mixture`), not by its class: a new one with
+`atoms`, or with a mixture's weights, means and covariances, has these posteriors without any edit here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from bench.core.types import Cap, FiniteSet, Mixture, Prior, Problem
+from bench.problems.posteriors.conjugate import Conjugate
+from bench.problems.posteriors.enumeration import Enumeration
+from bench.problems.posteriors.posterior import NoPosterior, Posterior
+from bench.problems.posteriors.smc_data import TemperedSMC
+from bench.problems.posteriors.smc_latent import LatentSMC
+from bench.problems.reward import with_gradients
+
+__all__ = [
+    "Conjugate",
+    "Enumeration",
+    "LatentSMC",
+    "NoPosterior",
+    "Posterior",
+    "TemperedSMC",
+    "posterior_of",
+    "teacher_posterior",
+]
+
+MAX_DECODE_NFE = 16  # rows through the network per decoded row; a reference decodes 2e5 rows or more per measurement
+
+
+@runtime_checkable
+class Distilled(Protocol):
+    """A prior that was made from another one."""
+
+    teacher: Prior | None
+
+
+def posterior_of(prior: Prior, problem: Problem) -> Posterior:
+    """Return the posterior of `problem` by the best means that there are under this prior."""
+    problem = with_gradients(problem)
+    if isinstance(prior, FiniteSet):
+        return Enumeration(prior, problem)
+    if isinstance(prior, Mixture):
+        return Conjugate(prior, problem) if Cap.LINEAR in problem.caps else TemperedSMC(prior, problem)
+    if Cap.DECODER not in prior.caps:
+        return NoPosterior(prior, "this prior has no decoder")
+    if prior.decode_nfe > MAX_DECODE_NFE:
+        calls = f"{prior.decode_nfe} network calls per decoded row, {MAX_DECODE_NFE} at most are affordable"
+        return NoPosterior(prior, calls)
+    return LatentSMC(prior, problem)
+
+
+def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:
+    """Return the posterior under the prior that this one was distilled from, where that has a formula or a mixture."""
+    teacher = prior.teacher if isinstance(prior, Distilled) else None
+    return posterior_of(teacher, problem) if isinstance(teacher, (Mixture, FiniteSet)) else None

@@ -1,0 +1,68 @@
+"""The exact posterior of a Gaussian mixture under a linear operator, by conjugacy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.core.types import Mixture, Problem, Random
+from bench.problems.posteriors.posterior import perplexity_of, streams_of
+
+
+@dataclass(frozen=True, eq=False)
+class Conjugate:
+    """Gaussian mixture prior, linear operator, Gaussian noise: the posterior is a Gaussian mixture again."""
+
+    prior: Mixture
+    problem: Problem
+
+    kind: ClassVar[str] = "closed form"
+    perplexity_of: ClassVar[str] = "components"
+    offered: ClassVar[bool] = True
+
+    def mixture(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights (m, K), means (m, K, D) and precision matrices (m, K, D, D) of p(x | y)."""
+        prior, variance = self.prior, self.problem.sigma_y**2
+        means, covariances = prior.means, prior.covariances
+        operator = self._matrix(y)  # (m, P, D)
+        rows, columns = y.repeat_interleave(len(means), 0), means.repeat(len(y), *[1] * (means.dim() - 1))
+        residual = self.problem.residual(columns, rows).flatten(1).unflatten(0, (len(y), len(means)))
+        gram = operator[:, None] @ covariances @ operator[:, None].mT
+        noise = variance * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+        evidence = torch.linalg.cholesky(gram + noise)
+        white = torch.linalg.solve_triangular(evidence, residual[..., None], upper=False)[..., 0]
+        log_evidence = -white.square().sum(-1) / 2 - evidence.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        precision = torch.linalg.inv(covariances) + (operator.mT @ operator)[:, None] / variance
+        pull = (residual @ operator / variance)[..., None]  # A^T (y - A mu) / sigma_y^2
+        update = torch.cholesky_solve(pull, torch.linalg.cholesky(precision))[..., 0]
+        return (prior.weights.log() + log_evidence).softmax(1), means.flatten(1) + update, precision
+
+    def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
+        weights, means, precision = self.mixture(y)
+        streams = streams_of(rng, num_samples)
+        pick = torch.searchsorted(weights.cumsum(1), streams.rand(())).clamp_max(weights.shape[1] - 1)
+        noise = streams.randn((means.shape[2],))
+        measurement = torch.arange(len(y), device=y.device)[:, None]
+        factor = torch.linalg.cholesky(precision)[measurement, pick]
+        spread = torch.linalg.solve_triangular(factor.mT, noise[..., None], upper=True)[..., 0]
+        return (means[measurement, pick] + spread).unflatten(2, self.prior.shape)
+
+    def moments(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        weights, means, precision = self.mixture(y)
+        variances = torch.linalg.inv(precision).diagonal(dim1=-2, dim2=-1)
+        mean = torch.einsum("mk,mkd->md", weights, means)
+        variance = torch.einsum("mk,mkd->md", weights, variances + (means - mean[:, None]).square())
+        return mean.unflatten(1, self.prior.shape), variance.sqrt().unflatten(1, self.prior.shape)
+
+    def perplexity(self, y: Tensor) -> Tensor:
+        return perplexity_of(self.mixture(y)[0])
+
+    def _matrix(self, y: Tensor) -> Tensor:
+        size = math.prod(self.prior.shape)
+        basis = torch.eye(size, dtype=y.dtype, device=y.device).unflatten(1, self.prior.shape)
+        columns = self.problem.operator(basis.repeat(len(y), *[1] * (basis.dim() - 1)), y.repeat_interleave(size, 0))
+        return columns.flatten(1).unflatten(0, (len(y), size)).mT

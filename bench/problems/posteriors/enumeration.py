@@ -1,0 +1,44 @@
+"""The exact posterior of a uniform prior on a finite set of images, by enumeration: Bayes' rule, atom by atom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.core.types import FiniteSet, Problem, Random
+from bench.problems.posteriors.posterior import perplexity_of, streams_of
+
+
+@dataclass(frozen=True, eq=False)
+class Enumeration:
+    """Prior on a finite set, any likelihood: posterior weights of all atoms, no approximation."""
+
+    prior: FiniteSet
+    problem: Problem
+
+    kind: ClassVar[str] = "enumeration"
+    perplexity_of: ClassVar[str] = "atoms"
+    offered: ClassVar[bool] = True
+
+    def weights(self, y: Tensor) -> Tensor:
+        """p(a_i | y), (m, N)."""
+        atoms = self.prior.atoms
+        rows = (row.expand(len(atoms), *row.shape) for row in y)
+        return torch.stack([self.problem.log_likelihood(atoms, row) for row in rows]).softmax(1)
+
+    def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
+        weights, uniform = self.weights(y), streams_of(rng, num_samples).rand(())
+        pick = torch.searchsorted(weights.cumsum(1), uniform).clamp_max(weights.shape[1] - 1)
+        return self.prior.atoms[pick]
+
+    def moments(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        weights, atoms = self.weights(y), self.prior.atoms.flatten(1)
+        mean = weights @ atoms
+        variance = torch.stack([w @ (atoms - centre).square() for w, centre in zip(weights, mean, strict=True)])
+        return mean.unflatten(1, self.prior.shape), variance.sqrt().unflatten(1, self.prior.shape)
+
+    def perplexity(self, y: Tensor) -> Tensor:
+        return perplexity_of(self.weights(y))

@@ -1,0 +1,62 @@
+"""What every posterior offers, and the one of which nothing is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from bench.core.types import PerSample, Prior, Random
+
+
+class Posterior(Protocol):
+    """p(x | y) that is sampled exactly, or by particles whose agreement is checked: y (m, *y).
+
+    perplexity_of: what `perplexity` counts; offered: whether methods may draw from it, as Cap.EXACT.
+    """
+
+    kind: ClassVar[str]
+    perplexity_of: ClassVar[str | None]
+    offered: ClassVar[bool]
+
+    def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...  # (m, s, *x)
+    def moments(self, y: Tensor) -> tuple[Tensor, Tensor] | None: ...  # mean and std (m, *x), where there is a formula
+    def perplexity(self, y: Tensor) -> Tensor | None: ...  # (m,) effective number of components or atoms
+
+
+@dataclass(frozen=True, eq=False)
+class NoPosterior:
+    """A posterior that cannot be sampled: draws are NaN, and `why` says what is missing."""
+
+    prior: Prior
+    why: str
+
+    kind: ClassVar[str] = "none"
+    perplexity_of: ClassVar[str | None] = None
+    offered: ClassVar[bool] = False
+
+    def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
+        return y.new_full((len(y), num_samples, *self.prior.shape), torch.nan)
+
+    def moments(self, y: Tensor) -> None:
+        return None
+
+    def perplexity(self, y: Tensor) -> None:
+        return None
+
+
+def perplexity_of(weights: Tensor) -> Tensor:
+    """Return exp of the entropy of each row of weights (m, K): between 1 and K, (m,)."""
+    return torch.special.entr(weights).sum(1).exp()
+
+
+def streams_of(rng: Random, num_samples: int) -> PerSample:
+    """Return the streams of the posterior samples; ValueError when they are not as many as are asked for."""
+    if len(rng.per_sample) != num_samples:
+        raise ValueError(
+            f"sample_posterior: num_samples = {num_samples}, but rng has the streams of {len(rng.per_sample)} posterior "
+            f"samples; make it as Rng(axes, ids, samples=range({num_samples}))"
+        )
+    return rng.per_sample

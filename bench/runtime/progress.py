@@ -1,0 +1,54 @@
+"""Progress of long jobs: a bar on a terminal, one line every 30 s in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BEFORE_BAR = 2.0  # loops that end sooner show no bar
+
+
+def progress(iterable: Iterable[T], total: int | None = None, what: str = "") -> Iterable[T]:
+    """Return the iterable, which shows on stderr how far its consumer is.
+
+    On a terminal that is a bar of tqdm with steps done, rate and time left. Elsewhere it is one line every 30 s, and
+    nothing for a loop that ends sooner. A loop of one step has no progress to show.
+
+    total: number of steps; None: len(iterable) where it has a length, else unknown.
+    what: name of the job in the line, e.g. the method and the task.
+    """
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
+    if total == 1:
+        return iterable
+    if not sys.stderr.isatty():
+        return _in_lines(iterable, total, what)
+    from tqdm import tqdm  # imported late: jobs in a log do not need it
+
+    show = {"file": sys.stderr, "dynamic_ncols": True, "leave": False, "delay": SECONDS_BEFORE_BAR}
+    return tqdm(iterable, desc=what or None, total=total, **show)
+
+
+def line_of(what: str, done: int, total: int | None, seconds: float) -> str:
+    """Return `what: 120 of 400, 3.1 per s, 90 s left` for `done` steps in `seconds` > 0."""
+    rate = done / seconds
+    line = f"{done}, {rate:.3g} per s" if total is None else f"{done} of {total}, {rate:.3g} per s"
+    if total is not None and done:
+        line += f", {max(total - done, 0) / rate:.0f} s left"
+    return f"{what}: {line}" if what else line
+
+
+def _in_lines(iterable: Iterable[T], total: int | None, what: str) -> Iterator[T]:
+    now = time.perf_counter
+    begin = now()
+    due = begin + SECONDS_BETWEEN_LINES
+    for done, item in enumerate(iterable):
+        if (time_now := now()) >= due:
+            print(line_of(what, done, total, time_now - begin), file=sys.stderr, flush=True)
+            due = time_now + SECONDS_BETWEEN_LINES
+        yield item
