@@ -213,9 +213,10 @@ def nfe(case: Case) -> str:
 
 def _costs_what_it_says(trial: Trial, s: int, drawn: Drawn) -> None:
     """Refuse metered NFE that are not those of the method's `nfe`; counts are exact, so only rounding is allowed for."""
-    stated = trial.method.nfe(trial.prior, s)
-    if not isinstance(stated, NFE):
-        raise Refused(f"`nfe` returned {stated!r}; expected bench.core.types.NFE(forward, backward)")
+    returned = trial.method.nfe(trial.prior, s)
+    if not isinstance(returned, tuple) or len(returned) not in (2, 3):
+        raise Refused(f"`nfe` returned {returned!r}; expected bench.core.types.NFE(forward, backward)")
+    stated = NFE(*returned)
     measured = drawn.meter.nfe(M * s), drawn.meter.nfe_vjp(M * s)
     for count, limit in zip(measured, stated[:2], strict=True):
         if count > limit * (1 + 1e-9) or (not stated.at_most and not math.isclose(count, limit, rel_tol=1e-9)):
