@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -181,20 +181,36 @@ class Problem(Protocol):
 Joint = Literal["independent", "chain", "coupled"]
 
 
+class NFE(NamedTuple):
+    """Rows through the prior's network per posterior sample, forward and backward; training is not counted.
+
+    at_most: the counts are upper bounds, for costs that depend on the measurement.
+    """
+
+    forward: float
+    backward: float
+    at_most: bool = False
+
+
 class Method(Protocol):
     """A frozen dataclass whose fields are its hyperparameters.
 
-    `joint` tells how the samples of one measurement hang together: "independent" ones may be computed in chunks,
-    states of `num_chains` chains (state t of chain c is sample t * num_chains + c) and coupled particles may not.
+    A class may also have, as class variables:
+    - `uses: Cap`, capabilities that it can do without, asking `prior.caps` and `problem.caps`; nothing if left out;
+    - `joint: Joint`, how the samples of one measurement are related; independent if left out. Independent ones may be
+      computed in chunks; states of `num_chains` chains (state t of chain c is sample t * num_chains + c) and coupled
+      particles may not;
+    - `tiny: dict`, settings at which it takes a second, for tests; the defaults if left out.
+
     `prior.caps` and `problem.caps` show a method what it declares in `needs` and `uses`, and nothing else.
     """
 
-    needs: ClassVar[Cap]
-    search: ClassVar[Search]
-    uses: ClassVar[Cap]  # what it also uses where it is there, asking `problem.caps`; may be left out: nothing
-    joint: ClassVar[Joint]  # may be left out: independent
-    tiny: ClassVar[Mapping[str, object]]  # settings at which it takes a second, for tests; may be left out: defaults
+    @property
+    def needs(self) -> Cap: ...  # a class variable, or a property where it depends on the settings
+    @property
+    def search(self) -> Search: ...  # a class variable
 
+    def nfe(self, prior: Prior, num_samples: int) -> NFE: ...  # the cost of a sample, checked against the meter
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor: ...
 
 
@@ -202,16 +218,19 @@ State = dict[str, Tensor]  # flat and finite, on the CPU, floating-point numbers
 
 
 class Trainable(Protocol):
-    """A method that pays first. All that stands under `Method` holds for it, too.
+    """A method that is trained before it samples. All that stands under `Method` holds for it, too.
 
     `train` sees no measurement of the task: it makes its own, `x = prior.sample(n, rng)[0]` and
     `y = problem.simulate(x, rng)`. Its rng holds one stream, so `rng.randn(shape)` is (1, *shape); networks are
     initialised from it as well. What it returns is stored, and handed to `sample` as it was stored, for all its calls.
     """
 
-    needs: ClassVar[Cap]
-    search: ClassVar[Search]
+    @property
+    def needs(self) -> Cap: ...
+    @property
+    def search(self) -> Search: ...
 
+    def nfe(self, prior: Prior, num_samples: int) -> NFE: ...
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> State: ...
     def sample(
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: State

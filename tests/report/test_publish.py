@@ -18,6 +18,7 @@ from bench.core.artefacts import (
     write_tensors,
 )
 from bench.core.errors import UserError
+from bench.core.results import FIGURES
 from bench.core.layout import Layout
 from bench.stages import publish
 from bench.stages import tables as tabulate
