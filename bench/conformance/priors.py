@@ -41,7 +41,7 @@ class PriorCase(PluginCase):
 
     @cached_property
     def data(self) -> dict[str, Tensor]:
-        """Smooth random images, so that pixels are correlated as in pictures."""
+        """Return smooth random images, so that pixels are correlated as in pictures."""
         total = sum(COUNTS.values())
         noise = Rng(("conformance", "images"), range(total), dtype=torch.float32).randn(self.shape)
         smooth = torch.nn.functional.avg_pool2d(noise, 3, 1, padding=1, count_include_pad=False)

@@ -52,26 +52,26 @@ class Consistency:
         return self.num_steps
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
-        """Draws of the map, `(m, num_samples, *x)`: decoded noise."""
+        """Draw from the map, `(m, num_samples, *x)`: decoded noise."""
         return networks.draw(self, num_samples, rng)
 
     def decode(self, z: Tensor) -> Tensor:
-        """f(sigma_max z, sigma_max), and with more steps so on, with noise made of z: (n, *z) -> (n, *x)."""
+        """Return f(sigma_max z, sigma_max), and with more steps so on, with noise made of z: (n, *z) -> (n, *x)."""
         noise = None if self.num_steps == 1 else self.noise(z.float())
         return self.map.multistep(z.float(), noise).to(z.dtype)
 
     def noise(self, z: Tensor) -> Tensor:
-        """What is added after each step, (num_steps, n, *x): the entries of z (n, *z) shuffled, with other signs."""
+        """Return the noise after each step, (num_steps, n, *x): the entries of z (n, *z) shuffled, with other signs."""
         orders, signs = self._shuffles
         shuffled = z.flatten(1)[:, orders.to(z.device)] * signs.to(z)  # (n, num_steps, D)
         return shuffled.transpose(0, 1).unflatten(2, self.shape)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """The teacher's E[x | x_t]."""
+        """Return the teacher's E[x | x_t]."""
         return self._known_teacher.denoise(x_t, sigma)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The teacher's log p(x)."""
+        """Return the teacher's log p(x)."""
         return self._known_teacher.log_prob(x)
 
     @property
@@ -82,6 +82,6 @@ class Consistency:
 
     @cached_property
     def _shuffles(self) -> tuple[Tensor, Tensor]:
-        """Orders of the D entries of an image and signs, (num_steps, D) each, always the same ones."""
+        """Return orders of the D entries of an image and signs, (num_steps, D) each, always the same ones."""
         rng, size = Rng(("consistency", "noise between steps"), (0,)), (self.num_steps, math.prod(self.shape))
         return rng.rand(size)[0].argsort(1), 2.0 * rng.randint(2, size)[0] - 1

@@ -44,16 +44,16 @@ class Diffusion:
         return self.decode_nfe
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
-        """Prior draws, `(m, num_samples, *x)`: decoded noise."""
+        """Draw from the prior, `(m, num_samples, *x)`: decoded noise."""
         return networks.draw(self, num_samples, rng)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
+        """Return E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
         sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x_t.device)
         return self.denoiser(x_t.float(), sigma).to(x_t.dtype)
 
     def decode(self, z: Tensor) -> Tensor:
-        """The probability-flow ODE from sigma_max z down to sigma = 0, Heun's method: (n, *z) -> (n, *x)."""
+        """Follow the probability-flow ODE from sigma_max z down to sigma = 0, Heun's method: (n, *z) -> (n, *x)."""
         sigma_min, sigma_max = self.sigma_range
         sigmas = karras_sigmas(self.num_ode_steps, sigma_min, sigma_max, torch.float32).to(z.device)
         return heun(self.denoiser, sigma_max * z.float(), sigmas).to(z.dtype)

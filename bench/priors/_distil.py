@@ -32,7 +32,7 @@ Loss = Callable[[], Tensor]
 
 
 def distil(teacher: Prior, images: Tensor, settings: ConsistencyFamily) -> Pipeline:
-    """A student of the teacher; images (N, *x) are where distillation starts its steps."""
+    """Return a student of the teacher; images (N, *x) are where distillation starts its steps."""
     needed = {"regression": Cap.DECODER | Cap.DENOISER, "distillation": Cap.DENOISER}[settings.objective]
     if needed & ~teacher.caps:
         words = f"expected a teacher with {needed}, got one with {teacher.caps}"
@@ -53,7 +53,7 @@ def distil(teacher: Prior, images: Tensor, settings: ConsistencyFamily) -> Pipel
 def student_of(
     teacher: Prior, images: Tensor, settings: ConsistencyFamily, rng: Random
 ) -> tuple[nn.Module, dict[str, float]]:
-    """A network to train, its range of sigma and its sigma_data: copies of the teacher's, where that is an EDM one."""
+    """Return a network to train, its range of sigma and its sigma_data: copies of the teacher's where that is EDM's."""
     denoiser = teacher.denoiser if isinstance(teacher, Diffusion) else None
     if isinstance(denoiser, EDMDenoiser) and denoiser.pipeline.scheduler.config.prediction_type == "epsilon":
         config = denoiser.pipeline.scheduler.config
@@ -67,7 +67,7 @@ def student_of(
 
 @torch.no_grad()
 def with_other_times(unet: Any, sigma_min: float, sigma_max: float) -> nn.Module:
-    """The network told 250 log sigma, as consistency schedulers do, instead of EDM's log(sigma) / 4, in place.
+    """Make the network take 250 log sigma, as consistency schedulers do, instead of EDM's log(sigma) / 4, in place.
 
     The first layer of its time embedding is fitted, by least squares over log sigma, to say the same as before.
     """
@@ -82,7 +82,7 @@ def with_other_times(unet: Any, sigma_min: float, sigma_max: float) -> nn.Module
 
 
 def regression(student: ConsistencyMap, teacher: Prior, settings: ConsistencyFamily, rng: Random) -> Loss:
-    """Squared distance to the end of the teacher's ODE, from each of the student's noise levels."""
+    """Return the squared distance to the end of the teacher's ODE, from each of the student's noise levels."""
     sigmas = student.levels(settings.num_steps)[0][:-1]
     starts, ends = ode_pairs(teacher, sigmas, settings, rng)
 
@@ -95,7 +95,7 @@ def regression(student: ConsistencyMap, teacher: Prior, settings: ConsistencyFam
 
 @torch.no_grad()
 def ode_pairs(teacher: Prior, sigmas: Tensor, settings: ConsistencyFamily, rng: Random) -> tuple[Tensor, Tensor]:
-    """Noisy images and where the teacher's ODE takes them, (len(sigmas), num_pairs, *x) each.
+    """Return noisy images and where the teacher's ODE takes them, (len(sigmas), num_pairs, *x) each.
 
     At the first level noise alone, which the teacher decodes; at lower ones the decoded images with noise on them.
     """
@@ -109,14 +109,14 @@ def ode_pairs(teacher: Prior, sigmas: Tensor, settings: ConsistencyFamily, rng: 
 
 
 def in_chunks(call: Callable[[Tensor], Tensor], x: Tensor, size: int = 512) -> Tensor:
-    """`call` on float64 parts of x, float32."""
+    """Return `call` on float64 parts of x, as float32."""
     return torch.cat([call(part.double()).float() for part in x.split(size)])
 
 
 def distillation(
     student: ConsistencyMap, teacher: Prior, images: Tensor, settings: ConsistencyFamily, rng: Random
 ) -> Loss:
-    """Squared distance of the student at one noise level from its average at the next, one step of the ODE below."""
+    """Return the squared distance of the student from its own average, one step of the ODE below."""
     config, unet = student.pipeline.scheduler.config, student.pipeline.unet
     grid = karras_sigmas(settings.num_levels, config.sigma_min, config.sigma_max)[:-1]
     averaged = networks.frozen(copy.deepcopy(unet))

@@ -33,9 +33,9 @@ class Generator:
         return (self.num_latents,)
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
-        """Prior draws, `(m, num_samples, *x)`: decoded noise."""
+        """Draw from the prior, `(m, num_samples, *x)`: decoded noise."""
         return networks.draw(self, num_samples, rng)
 
     def decode(self, z: Tensor) -> Tensor:
-        """(n, *z) -> (n, *x)."""
+        """Return x = f(z), (n, *z) -> (n, *x)."""
         return (self.network(z.float()).view(-1, *self.shape) + self.mean).to(z.dtype)

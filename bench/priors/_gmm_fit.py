@@ -14,7 +14,7 @@ from bench.priors._mixture import GMM
 def fit_gmm(
     x: Tensor, num_components: int, shrinkage: float, floor: float, num_iterations: int = 100, seed: int = 0
 ) -> GMM:
-    """EM for x (n, *x) from a k-means start, in float64.
+    """Fit a mixture to x (n, *x) by EM from a k-means start, in float64.
 
     C_k = (N_k S_k + shrinkage * S) / (N_k + shrinkage) + floor * I with S the pooled within-component covariance:
     the digits have about as many images per component as pixels, and `floor` (data units squared) keeps pixels that
@@ -45,7 +45,7 @@ def _maximise(flat: Tensor, responsibility: Tensor, shrinkage: float, floor: flo
 
 
 def decoder_card(mixture: GMM, num_rows: int = 1024) -> dict:
-    """How far the decoder's ODE is from its limits: finer steps, and a start at far more noise, RMS over pixels."""
+    """Return how far the decoder's ODE is from its limits, finer steps and a start at far more noise, as RMS."""
     z = Rng(("decoder card",), (0,)).randn((num_rows, *mixture.latent_shape))[0]  # many: a few in a thousand err most
     fine = dataclasses.replace(mixture, num_ode_steps=60)  # its own error is a few 1e-6
     far = dataclasses.replace(mixture, num_ode_steps=80, sigma_max=8 * mixture.sigma_max)

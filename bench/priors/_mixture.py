@@ -48,7 +48,7 @@ class GMM:
         return 4 * self.num_ode_steps
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
-        """Prior draws, `(m, num_samples, *x)`."""
+        """Draw from the prior, `(m, num_samples, *x)`."""
         uniform = rng.rand((num_samples,))
         component = torch.searchsorted(self.weights.cumsum(0), uniform).clamp_max(len(self.weights) - 1)
         noise = rng.randn((num_samples, *self.shape)).flatten(2)
@@ -56,33 +56,33 @@ class GMM:
         return x.unflatten(2, self.shape)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
+        """Return E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
         return x_t + sigma.square().view(-1, *[1] * len(self.shape)) * self.score(x_t, sigma)
 
     def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """Gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
+        """Return the gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
         if sigma.dim():
             return self._score(x_t, sigma)
         return torch.cat([self._score(rows, sigma) for rows in x_t.split(ROWS_AT_ONCE)])
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """log p(x; sigma) in nats, (n,): the density of x + sigma eps, at sigma = 0 of the prior itself."""
+        """Return log p(x; sigma) in nats, (n,): the density of x + sigma eps, at sigma = 0 of the prior itself."""
         return self.log_joint(x, sigma).logsumexp(1)
 
     def log_joint(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """log w_k N(x; mu_k, C_k + sigma^2 I) for every component, (n, K)."""
+        """Return log w_k N(x; mu_k, C_k + sigma^2 I) for every component, (n, K)."""
         return log_joint(self._pulls(x, sigma), self.weights, x[0].numel())
 
     def log_prob_and_score(self, x: Tensor, sigma: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """Both from one evaluation: (n,) and (n, *x)."""
+        """Return both from one evaluation: (n,) and (n, *x)."""
         a = self._pulls(x, sigma)
         joint = log_joint(a, self.weights, x[0].numel())
         return joint.logsumexp(1), -a.combined(joint.softmax(1)).view_as(x)
 
     def decode(self, z: Tensor) -> Tensor:
-        """The probability-flow ODE from z ~ N(0, I) at sigma_max down to sigma = 0: (n, *z) -> (n, *x).
+        """Follow the probability-flow ODE from z ~ N(0, I) at sigma_max down to sigma = 0: (n, *z) -> (n, *x).
 
         Integrated in t = log(1 + v / v_0), v = sigma^2, for the whitened state u = (C + v I)^(-1/2) (x - mu), with mu
         and C the mean and covariance of the whole mixture. On a single Gaussian u stands still, so the steps are spent
@@ -118,11 +118,11 @@ class GMM:
 
     @cached_property
     def _mixture(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Means (K, D), and eigenvalues (K, D) and eigenvectors (K, D, D) of the covariances."""
+        """Return means (K, D), and eigenvalues (K, D) and eigenvectors (K, D, D) of the covariances."""
         return self._flat_means, *torch.linalg.eigh(self.covariances)
 
     def _at(self, v: float) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(C + v I)^(-1/2) and `precisions` for the decoder, which comes by the same noise levels at every call."""
+        """Return (C + v I)^(-1/2) and `precisions` for the decoder, kept since each call has the same noise levels."""
         if v not in self._levels:
             sigma = torch.tensor(v, dtype=self.means.dtype, device=self.means.device).sqrt()
             self._levels[v] = (self._variances + v).rsqrt(), precisions(sigma, *self._in_axes)
@@ -134,7 +134,7 @@ class GMM:
 
     @cached_property
     def _in_axes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The mixture's means, eigenvalues and eigenvectors as seen from its mean along its pooled axes."""
+        """Return the mixture's means, eigenvalues and eigenvectors as seen from its mean along its pooled axes."""
         means, spectrum, vectors = self._mixture
         return (means - self._mean) @ self._axes, spectrum, self._axes.T @ vectors
 

@@ -19,7 +19,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def new(build: Callable[[], M], rng: Random, zero: Sequence[str] = ()) -> M:
-    """`build()` with weights from `rng`, `zero` as in `initialise`.
+    """Return `build()` with weights from `rng`, `zero` as in `initialise`.
 
     The global generator, which torch's constructors draw from, is left as it was.
     """
@@ -30,7 +30,7 @@ def new(build: Callable[[], M], rng: Random, zero: Sequence[str] = ()) -> M:
 
 
 def restored(build: Callable[[], M], tensors: Mapping[str, Tensor], prefix: str) -> M:
-    """`build()` with the weights that `flatten_state` stored under `prefix`, frozen, on their device."""
+    """Return `build()` with the weights that `flatten_state` stored under `prefix`, frozen, on their device."""
     with torch.random.fork_rng(devices=[]):
         module = build()
     device = next(iter(tensors.values())).device
@@ -41,14 +41,14 @@ def restored(build: Callable[[], M], tensors: Mapping[str, Tensor], prefix: str)
 def mlp(
     num_inputs: int, num_outputs: int, width: int, depth: int, activation: type[nn.Module] = nn.SiLU
 ) -> nn.Sequential:
-    """`depth` hidden layers of `width` units, (n, num_inputs) -> (n, num_outputs)."""
+    """Return `depth` hidden layers of `width` units, (n, num_inputs) -> (n, num_outputs)."""
     sizes = [num_inputs, *[width] * depth]
     hidden = [layer for a, b in zip(sizes[:-1], sizes[1:], strict=True) for layer in (nn.Linear(a, b), activation())]
     return nn.Sequential(*hidden, nn.Linear(sizes[-1], num_outputs))
 
 
 def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int, rng: Random) -> nn.Module:
-    """A diffusers `UNet2DModel` without attention, one level per entry of `channels`, whose output starts as zero.
+    """Return a diffusers `UNet2DModel` without attention, one level per entry of `channels`, its output zero at first.
 
     With layers_per_block = 0 the way down has strided convolutions only (equal channels needed): twice as fast.
     """
@@ -89,7 +89,7 @@ class Descent(Generic[M]):
         self.average, self.done = frozen(copy.deepcopy(module)), 0
 
     def step(self, loss: Tensor) -> None:
-        """One step down the gradient of `loss`."""
+        """Take one step down the gradient of `loss`."""
         share = self.done / self.num_steps
         rate = self.learning_rate * min(1.0, 20 * (share + 1 / self.num_steps)) * (1 + math.cos(math.pi * share)) / 2
         self.optimiser.param_groups[0]["lr"] = rate
@@ -110,7 +110,7 @@ def move_towards(average: nn.Module, module: nn.Module, share: float) -> None:
 
 @torch.enable_grad()
 def minimise(module: M, loss: Callable[[], Tensor], num_steps: int, learning_rate: float, ema_decay: float) -> M:
-    """`num_steps` of descent on `loss()`; the average of the module over them, frozen."""
+    """Take `num_steps` of descent on `loss()` and return the average of the module over them, frozen."""
     descent = Descent(module, num_steps, learning_rate, ema_decay)
     for _ in range(num_steps):
         descent.step(loss())
@@ -118,12 +118,12 @@ def minimise(module: M, loss: Callable[[], Tensor], num_steps: int, learning_rat
 
 
 def frozen(module: M) -> M:
-    """The module for use: gradients go to its inputs only."""
+    """Return the module for use: gradients go to its inputs only."""
     return module.eval().requires_grad_(False)
 
 
 def batch(images: Tensor, size: int, rng: Random) -> Tensor:
-    """`size` images drawn with replacement."""
+    """Draw `size` images with replacement."""
     return images[rng.randint(len(images), (size,))[0]]
 
 
@@ -133,14 +133,14 @@ def num_parameters(module: nn.Module) -> int:
 
 @torch.no_grad()
 def decoders_apart(prior: Decoder, other: Decoder, num_rows: int = 512) -> float:
-    """Root mean square over pixels of the difference of two decoders on the same, fresh noise, in data units."""
+    """Return the difference of two decoders on the same noise, root mean square over pixels, in data units."""
     z = Rng(("card", "decoders"), (0,)).randn((num_rows, *prior.latent_shape))[0]
     return (prior.decode(z) - other.decode(z)).square().mean().sqrt().item()
 
 
 @torch.no_grad()
 def draw(prior: Decoder, num_samples: int, rng: Random, rows_per_chunk: int = 1024) -> Tensor:
-    """Decoded noise, `(m, num_samples, *x)`."""
+    """Draw decoded noise, `(m, num_samples, *x)`."""
     z = rng.randn((num_samples, *prior.latent_shape))
     x = torch.cat([prior.decode(part) for part in z.flatten(0, 1).split(rows_per_chunk)])
     return x.unflatten(0, z.shape[:2])

@@ -40,11 +40,11 @@ class Atoms:
         return self.shape
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
-        """Prior draws, `(m, num_samples, *x)`."""
+        """Draw from the prior, `(m, num_samples, *x)`."""
         return self.atoms[rng.randint(len(self.atoms), (num_samples,)).to(self.atoms.device)]
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """E[x | x_t] = sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma > 0 () or (n,)."""
+        """Return sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma > 0 () or (n,)."""
         variance = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device).square().view(-1, 1)
         rows = max(1, NUM_WEIGHTS // len(self.atoms))
         blocks = zip(x_t.flatten(1).split(rows), variance.expand(len(x_t), 1).split(rows), strict=True)

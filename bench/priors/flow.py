@@ -39,7 +39,7 @@ class Velocity(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """x_t (n, D), t (n,) -> (n, D)."""
+        """Return the velocity: x_t (n, D), t (n,) -> (n, D)."""
         s, t_x = self.scale, t[:, None]
         root = ((1 - t_x) ** 2 + (t_x * s) ** 2).sqrt()
         return ((t_x * s**2 - (1 - t_x)) * x_t / root + s * self.network(x_t / root, t)) / root
@@ -73,11 +73,11 @@ class Flow:
         return self.decode_nfe
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
-        """Prior draws, `(m, num_samples, *x)`: decoded noise."""
+        """Draw from the prior, `(m, num_samples, *x)`: decoded noise."""
         return networks.draw(self, num_samples, rng)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """E[x | x + sigma eps], (n, *x), sigma () or (n,): a point of the path at t = 1 / (1 + sigma), seen from there.
+        """Return E[x | x + sigma eps], (n, *x), sigma () or (n,), from the path at t = 1 / (1 + sigma).
 
         t (x + sigma eps) = t x + (1 - t) eps is on the path, whose end is x = x_t + (1 - t) (x - z).
         """
@@ -87,7 +87,7 @@ class Flow:
         return (x.view(x_t.shape) + self.mean).to(x_t.dtype)
 
     def decode(self, z: Tensor) -> Tensor:
-        """(n, *z) -> (n, *x)."""
+        """Return x = f(z), (n, *z) -> (n, *x)."""
         x, h = z.float().flatten(1), 1 / self.num_ode_steps
         for i in range(self.num_ode_steps):
             t = torch.full((len(x),), i * h, device=x.device)

@@ -70,7 +70,7 @@ def _critic(num_pixels: int, settings: GANFamily) -> nn.Module:
 
 @torch.enable_grad()
 def play(generator: nn.Module, critic: nn.Module, images: Tensor, settings: GANFamily, rng: Random) -> nn.Module:
-    """The generator, averaged over the game; images (N, D)."""
+    """Train both and return the generator, averaged over the game; images (N, D)."""
     n, shared = settings.batch_size, (settings.num_iterations, settings.learning_rate, settings.ema_decay, (0.0, 0.99))
     critics, generators = networks.Descent(critic, *shared), networks.Descent(generator, *shared)
     for _ in range(settings.num_iterations):
@@ -82,7 +82,7 @@ def play(generator: nn.Module, critic: nn.Module, images: Tensor, settings: GANF
 
 
 def critic_loss(critic: nn.Module, real: Tensor, made: Tensor, penalty: float) -> Tensor:
-    """softplus(critic(made) - critic(real)), with `penalty` / 2 times its squared gradients at both."""
+    """Return softplus(critic(made) - critic(real)), with `penalty` / 2 times its squared gradients at both."""
     real, made = real.requires_grad_(), made.requires_grad_()
     score_real, score_made = critic(real), critic(made)
     gradients = torch.autograd.grad(score_real.sum() + score_made.sum(), (real, made), create_graph=True)

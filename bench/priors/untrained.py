@@ -115,7 +115,7 @@ class UntrainedFamily:
 
 
 def unet_config(settings: UntrainedFamily) -> dict[str, Any]:
-    """The arguments of diffusers' UNet2DModel."""
+    """Return the arguments of diffusers' UNet2DModel."""
     chosen, levels = settings.chosen, range(len(settings.chosen.multipliers))
     channels = [round(settings.width * chosen.channels * multiplier) for multiplier in chosen.multipliers]
     kinds = ["Attn" if level in chosen.attention else "Resnet" for level in levels]
@@ -143,7 +143,7 @@ def unet_config(settings: UntrainedFamily) -> dict[str, Any]:
 
 
 def outline(settings: UntrainedFamily) -> nn.Module:
-    """The network without memory for its weights."""
+    """Return the network without memory for its weights."""
     from diffusers.models.unets.unet_2d import UNet2DModel
 
     with torch.device("meta"):

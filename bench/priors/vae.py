@@ -36,7 +36,7 @@ class VAE(nn.Module):
         self.log_noise = nn.Parameter(torch.zeros(num_pixels))
 
     def negative_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
-        """A bound on -log p(x) in nats, averaged over x (n, D), with one draw of z each: noise (n, num_latents)."""
+        """Return a bound on -log p(x) in nats, averaged over x (n, D), one z each: noise (n, num_latents)."""
         mean, log_std = self.encoder(x).chunk(2, 1)
         error = (x - self.decoder(mean + log_std.exp() * noise)) / self.log_noise.exp()
         misfit = (error.square() + math.log(2 * math.pi)).sum(1) / 2 + self.log_noise.sum()

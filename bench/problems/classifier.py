@@ -17,7 +17,7 @@ from bench.core.types import Random
 
 @dataclass(frozen=True)
 class Definition:
-    """All that a classifier's name stands for: a classifier with another value gets another name."""
+    """The definition of a classifier: one with another value gets another name."""
 
     dataset: str
     x_shape: tuple[int, int, int]
@@ -38,7 +38,7 @@ DEFINITIONS = {"digits-cnn-v1": Definition("digits", (1, 8, 8), 10)}
 
 @dataclass(frozen=True, eq=False)
 class RealFeatures:
-    """What the classifier sees in real images of each of K classes that it was not trained on.
+    """Features of real images of each of K classes, which the classifier was not trained on.
 
     mean (K, F) and covariance (K, F, F) of their features; floor (K,): the Frechet distance of training images to them.
     """
@@ -63,15 +63,15 @@ class Classifier:
         return len(self.weights["head.bias"])
 
     def features(self, x: Tensor) -> Tensor:
-        """Activations before the last layer, (n, *x) -> (n, num_features)."""
+        """Return the activations before the last layer, (n, *x) -> (n, num_features)."""
         return self._features(x).to(x)
 
     def log_probs(self, x: Tensor) -> Tensor:
-        """log p(class | x), (n, *x) -> (n, num_classes)."""
+        """Return log p(class | x), (n, *x) -> (n, num_classes)."""
         return functional.linear(self._features(x), *self._layer("head")).log_softmax(1).to(x)
 
     def activations(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the two convolutions see, (n, *x) -> two of (n, channels, h, w), float32."""
+        """Return the outputs of the two convolutions, (n, *x) -> two of (n, channels, h, w), float32."""
         near = functional.silu(functional.conv2d(x.float(), *self._layer("near"), padding=1))
         return near, functional.silu(functional.conv2d(near, *self._layer("far"), padding=1, stride=2))
 
@@ -94,13 +94,13 @@ def classifier_path(root: str | Path, name: str) -> Path:
 
 
 def tensors_of(classifier: Classifier) -> dict[str, Tensor]:
-    """What is stored of a classifier."""
+    """Return the tensors to store of a classifier."""
     real = {} if classifier.real is None else {f"{REAL}{name}": part for name, part in vars(classifier.real).items()}
     return {**classifier.weights, **real}
 
 
 def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> tuple[Classifier, Json]:
-    """The classifier stored at `.../<name>.safetensors`, and the file's header."""
+    """Return the classifier stored at `.../<name>.safetensors`, and the file's header."""
     tensors, header = read_tensors(path)
     real = {name.removeprefix(REAL): part.to(device) for name, part in tensors.items() if name.startswith(REAL)}
     weights = {name: part.to(device) for name, part in tensors.items() if not name.startswith(REAL)}
@@ -108,7 +108,7 @@ def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> tup
 
 
 def untrained(definition: Definition, rng: Random) -> Classifier:
-    """Weights of variance 2 / fan-in (He et al. 2015, https://arxiv.org/abs/1502.01852), biases zero."""
+    """Return weights of variance 2 / fan-in (He et al. 2015, https://arxiv.org/abs/1502.01852) and zero biases."""
     (channels, height, width), (near, far) = definition.x_shape, definition.channels
     flat = far * math.ceil(height / 2) * math.ceil(width / 2)
     shapes = {
@@ -125,7 +125,7 @@ def untrained(definition: Definition, rng: Random) -> Classifier:
 
 
 def trained(definition: Definition, x: Tensor, labels: Tensor, rng: Random) -> Classifier:
-    """Cross-entropy with smoothed labels on noisy images x (n, *x), labels (n,); same rng, same bits."""
+    """Train on noisy images x (n, *x), labels (n,), by cross-entropy with smoothed labels; same rng, same bits."""
     classifier = untrained(definition, rng)
     weights = {name: weight.requires_grad_() for name, weight in classifier.weights.items()}
     optimiser = torch.optim.AdamW(weights.values(), lr=definition.rate, weight_decay=definition.weight_decay)

@@ -34,7 +34,7 @@ class Measurements:
 def read_measurements(
     path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
 ) -> Measurements:
-    """The measurements in `observations.safetensors` or `all_measurements.safetensors`, after both hashes were checked."""
+    """Return the measurements in a file, after both of its hashes were checked; ArtefactError where one is wrong."""
     tensors, header = read_tensors(path)
     if header["observations_sha256"] != content_hash(tensors):
         raise ArtefactError(f"{path}: does not match its observations_sha256; delete it and run the same command again")
@@ -43,7 +43,7 @@ def read_measurements(
 
 
 def first(observations: Measurements, num_measurements: int | None) -> Measurements:
-    """The first measurements; None means all."""
+    """Return the first measurements; None means all."""
     kept = {name: getattr(observations, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
     return dataclasses.replace(observations, **kept)
 
@@ -79,7 +79,7 @@ def _reward_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None,
 
 
 def content_hash(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 over names, types, shapes and bytes of the tensors, whatever their order."""
+    """Return the sha256 over names, types, shapes and bytes of the tensors, whatever their order."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

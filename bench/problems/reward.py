@@ -50,16 +50,16 @@ class Reward:
         return caps | (Cap.NONE if self.posterior is None else Cap.EXACT)
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
-        """log r(x, y) = beta log p(class y | x), (n,)."""
+        """Return log r(x, y) = beta log p(class y | x), (n,)."""
         with nullcontext() if self.differentiable else torch.no_grad():
             return self.beta * self.log_reward(x, y)
 
     def log_reward(self, x: Tensor, y: Tensor) -> Tensor:
-        """log p(class y | x), (n,), at beta = 1: the number that the paper's tables report."""
+        """Return log p(class y | x), (n,), at beta = 1: the number that the paper's tables report."""
         return (self.classifier.log_probs(x) * y.flatten(1)).sum(1)
 
     def simulate(self, x: Tensor, rng: Rng) -> Tensor:
-        """A class for each row, with probability p(class | x)^beta over its sum. Row i k + j of m k: stream i of m.
+        """Draw a class for each row, with probability p(class | x)^beta over its sum; row i k + j of m k has stream i.
 
         At beta = 1 pairs (x, y) with x from the prior follow the joint law of p(x | y). At any other beta they do not
         (the sum varies with x): right for training that asks of y only that every class occurs, such as ODS and
@@ -74,17 +74,17 @@ class Reward:
         return one_hot(classes, self.classifier.num_classes).to(x)
 
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Rng) -> Tensor:
-        """Exact draws, (m, *y) -> (m, num_samples, *x). Needs Cap.EXACT."""
+        """Draw from p(x | y), (m, *y) -> (m, num_samples, *x). Needs Cap.EXACT."""
         if self.posterior is None:
             raise ValueError("sample_posterior: this problem knows no exact posterior (its caps lack EXACT)")
         return self.posterior.sample(y, num_samples, rng)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the classifier sees in images, (n, *x) -> (n, F)."""
+        """Return the classifier's features of images, (n, *x) -> (n, F)."""
         return self.classifier.features(x)
 
     def real_features(self, y: Tensor) -> RealFeatures:
-        """Moments and floor of the features of real images of the classes y (m, *y): (m, F), (m, F, F), (m,)."""
+        """Return moments and floor of the features of real images of the classes y (m, *y): (m, F), (m, F, F), (m,)."""
         classes, real = y.flatten(1).argmax(1), self.classifier.real
         if real is None:
             raise ValueError("real_features: this classifier was stored without features of real images")
@@ -92,7 +92,7 @@ class Reward:
 
 
 def one_hot(classes: Tensor, num_classes: int) -> Tensor:
-    """y (n, 1, 1, K) float32 of classes (n,): a strip of K pixels, one of them 1, the others 0."""
+    """Return y (n, 1, 1, K) float32 of classes (n,): a strip of K pixels, one of them 1, the others 0."""
     return functional.one_hot(classes, num_classes).float()[:, None, None]
 
 
@@ -102,7 +102,7 @@ def with_gradients(problem: Problem) -> Problem:
 
 
 def check_reward(parameters: Mapping[str, object], x_shape: Shape) -> None:
-    """ValueError, in words, when no classifier has that name or it is not for images (c, h, w) of that shape."""
+    """Raise ValueError, one line, when no classifier has that name or it is not for images (c, h, w) of that shape."""
     unknown = set(parameters) - {"classifier", "beta", "differentiable"}
     if unknown or not {"classifier", "beta"} <= set(parameters):
         names = ", ".join(parameters)

@@ -48,17 +48,17 @@ class Pipeline:
 
     @property
     def kind(self) -> str:
-        """Name of the scheduler's class, which says what the network predicts."""
+        """Return the name of the scheduler's class, which says what the network predicts."""
         return type(self.scheduler).__name__
 
     def predict(self, x: Tensor, t: Tensor) -> Tensor:
-        """The bare network, float32: x (n, *x), t () or (n,). A learned variance, in further channels, is left out."""
+        """Call the network, float32: x (n, *x), t () or (n,). A learned variance in further channels is left out."""
         labels = None if self.label is None else torch.full((len(x),), self.label, device=x.device)
         return self.unet(x, t, class_labels=labels, return_dict=False)[0][:, : x.shape[1]]
 
 
 def open_pipeline(source: str | Path, label: int | None = None, local_files_only: bool = True) -> Pipeline:
-    """The pipeline in a local folder, or of a hub id: from the hub's cache, and from the network only if asked.
+    """Open the pipeline in a local folder, or of a hub id: from the hub's cache, and from the network only if asked.
 
     Raises UserError, one line, naming the file that is missing or the component that is not understood.
     """
@@ -108,7 +108,7 @@ def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
 
 
 def scheduler_of(name: str, settings: Mapping[str, object]) -> Any:
-    """A diffusers scheduler by the name of its class."""
+    """Return a diffusers scheduler by the name of its class."""
     import diffusers
 
     return getattr(diffusers, name)(**settings)

@@ -27,7 +27,7 @@ class EDMDenoiser:
         return self.pipeline.scheduler.config.sigma_min, self.pipeline.scheduler.config.sigma_max
 
     def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """x_t (n, *x), sigma () or (n,), both float32; below the smallest trained sigma the network sees that one."""
+        """Return E[x | x_t]: x_t (n, *x), sigma () or (n,), float32; the network sees no sigma below the trained."""
         config = self.pipeline.scheduler.config
         sign = 1 if config.prediction_type == "epsilon" else -1
         sigma_x = spread(sigma, x_t)
@@ -47,7 +47,7 @@ class DDPMDenoiser:
 
     @cached_property
     def log_sigmas(self) -> Tensor:
-        """Of every step, increasing, (num_train_timesteps,) float64."""
+        """Return log sigma of every step, increasing, (num_train_timesteps,) float64."""
         abar = self.pipeline.scheduler.alphas_cumprod.double()
         return ((1 - abar) / abar.clamp_min(1e-8)).log() / 2
 
@@ -68,14 +68,14 @@ class DDPMDenoiser:
                 return output
 
     def step(self, sigma: Tensor) -> Tensor:
-        """The step with noise level sigma, by linear interpolation in log sigma; steps have their number as a float."""
+        """Return the step with noise level sigma, a number with a fraction, by linear interpolation in log sigma."""
         levels, wanted = self._levels_on(sigma.device), sigma.double().log()
         above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
         share = (wanted - levels[above - 1]) / (levels[above] - levels[above - 1])
         return (above - 1 + share.clamp(0, 1)).to(sigma.dtype)
 
     def _levels_on(self, device: torch.device) -> Tensor:
-        """Kept there: a copy at each call would have the GPU waited for."""
+        """Return the levels on a device, kept there: a copy at each call would make the CPU wait for the GPU."""
         if device not in self._kept:
             self._kept[device] = self.log_sigmas.to(device)
         return self._kept[device]
@@ -92,7 +92,7 @@ class ConsistencyMap:
     pipeline: Pipeline
 
     def __call__(self, x_t: Tensor, sigma: Tensor, t: Tensor | None = None) -> Tensor:
-        """x_t (n, *x), sigma () or (n,). The order of the operations is the scheduler's, bit for bit."""
+        """Return f(x_t, sigma): x_t (n, *x), sigma () or (n,). The order of operations is the scheduler's."""
         config = self.pipeline.scheduler.config
         sigma_x, sigma_data = spread(sigma, x_t), config.sigma_data
         total = (sigma_x**2 + sigma_data**2) ** 0.5
@@ -103,13 +103,13 @@ class ConsistencyMap:
         return x.clamp(-1, 1) if config.clip_denoised else x
 
     def levels(self, num_steps: int) -> tuple[Tensor, Tensor]:
-        """Noise levels of the steps and, last, sigma_min, (num_steps + 1,), and their times (num_steps,)."""
+        """Return the noise levels of the steps and, last, sigma_min, (num_steps + 1,), and their times (num_steps,)."""
         scheduler = copy.copy(self.pipeline.scheduler)
         scheduler.set_timesteps(num_steps)
         return scheduler.sigmas, scheduler.timesteps
 
     def _levels_on(self, num_steps: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Kept there: a copy at each call would have the GPU waited for."""
+        """Return the levels on a device, kept there: a copy at each call would make the CPU wait for the GPU."""
         if (num_steps, device) not in self._kept:
             sigmas, times = self.levels(num_steps)
             self._kept[num_steps, device] = sigmas.to(device), times.to(device)
@@ -120,7 +120,7 @@ class ConsistencyMap:
         return {}
 
     def multistep(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        """Algorithm 1: z (n, *x) to x, float32; noise (num_steps, 1 or n, *x) after each step, None for one step."""
+        """Follow algorithm 1 from z (n, *x) to x, float32; noise (num_steps, 1 or n, *x), None for one step."""
         config, num_steps = self.pipeline.scheduler.config, 1 if noise is None else len(noise)
         sigmas, times = self._levels_on(num_steps, z.device)
         x = z * config.sigma_max
@@ -133,7 +133,7 @@ class ConsistencyMap:
 
 
 def denoiser_of(pipeline: Pipeline) -> EDMDenoiser | DDPMDenoiser:
-    """The adapter for the pipeline's scheduler; UserError if there is none."""
+    """Return the denoiser for the pipeline's scheduler; UserError if there is none."""
     predicts = pipeline.scheduler.config.get("prediction_type", "epsilon")
     if pipeline.kind.startswith("EDM") and predicts in ("epsilon", "v_prediction"):
         return EDMDenoiser(pipeline)
@@ -144,5 +144,5 @@ def denoiser_of(pipeline: Pipeline) -> EDMDenoiser | DDPMDenoiser:
 
 
 def spread(values: Tensor, x: Tensor) -> Tensor:
-    """One value per row (n,), or one for all (), with as many axes as x (n, *x)."""
+    """Return one value per row (n,), or one for all (), with as many axes as x (n, *x)."""
     return values.view(-1, *[1] * (x.dim() - 1)) if values.dim() else values

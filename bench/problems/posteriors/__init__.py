@@ -32,7 +32,7 @@ MAX_DECODE_NFE = 16  # rows through the network per decoded row; a reference dec
 
 @runtime_checkable
 class Distilled(Protocol):
-    """A prior that was made from another one."""
+    """A prior that was distilled from another one."""
 
     teacher: Prior | None
 

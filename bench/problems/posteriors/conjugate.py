@@ -25,7 +25,7 @@ class Conjugate:
     offered: ClassVar[bool] = True
 
     def mixture(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights (m, K), means (m, K, D) and precision matrices (m, K, D, D) of p(x | y)."""
+        """Return weights (m, K), means (m, K, D) and precision matrices (m, K, D, D) of p(x | y)."""
         prior, variance = self.prior, self.problem.sigma_y**2
         means, covariances = prior.means, prior.covariances
         operator = self._matrix(y)  # (m, P, D)

@@ -24,7 +24,7 @@ class Enumeration:
     offered: ClassVar[bool] = True
 
     def weights(self, y: Tensor) -> Tensor:
-        """p(a_i | y), (m, N)."""
+        """Return p(a_i | y), (m, N)."""
         atoms = self.prior.atoms
         rows = (row.expand(len(atoms), *row.shape) for row in y)
         return torch.stack([self.problem.log_likelihood(atoms, row) for row in rows]).softmax(1)

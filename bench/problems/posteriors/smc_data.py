@@ -33,7 +33,7 @@ class TemperedSMC:
     offered: ClassVar[bool] = True
 
     def size(self, num_samples: int) -> int:
-        """Number of particles when that many draws are asked for."""
+        """Return the number of particles for that many draws."""
         return max(self.num_particles, 2 * num_samples)
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
@@ -65,7 +65,7 @@ class TemperedSMC:
     def _move(
         self, particles: Tensor, y: Tensor, beta: Tensor, step: Tensor, num_moves: int, rng: Random
     ) -> tuple[Tensor, Tensor]:
-        """Particles (m, n, D) after MALA at temperature beta (m,), and the adapted steps (m,)."""
+        """Return particles (m, n, D) after MALA at temperature beta (m,), and the adapted steps (m,)."""
         m, n, dim = particles.shape
         centre = particles.mean(1, keepdim=True)
         covariance = (particles - centre).mT @ (particles - centre) / n

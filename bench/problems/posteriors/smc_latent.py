@@ -32,7 +32,7 @@ class Particles:
     ancestor: Tensor
 
     def draws(self, num_samples: int) -> Tensor:
-        """(num_samples, *x): all particles after the last move, then after the one before it, and so on."""
+        """Return (num_samples, *x): all particles after the last move, then after the one before it, and so on."""
         return self.x.transpose(0, 1).flip(0).flatten(0, 1)[:num_samples]
 
 
@@ -59,7 +59,7 @@ class LatentSMC:
     offered: ClassVar[bool] = False  # a further run would cost half of the reference itself
 
     def size(self, num_samples: int) -> int:
-        """Number of particles when that many draws are asked for: each gives one after each of the kept moves."""
+        """Return the number of particles for that many draws: each gives one after each of the kept moves."""
         return max(self.num_particles, math.ceil(num_samples / self.num_kept))
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
@@ -73,7 +73,7 @@ class LatentSMC:
         return None
 
     def run(self, y: Tensor, num_samples: int, rng: Random) -> Particles:
-        """One measurement y (1, *y), and one stream of randomness."""
+        """Run all temperatures for one measurement y (1, *y), with one stream of randomness."""
         n, dim = self.size(num_samples), math.prod(self.prior.latent_shape)
         target = partial(latent.log_posterior, self.prior, self.problem, y.expand(n, *y.shape[1:]))
         state = mcmc.start(rng.randn((n, dim))[0], target)
@@ -96,7 +96,7 @@ class LatentSMC:
         return Particles(torch.stack(x, 1), torch.stack([_log_likelihood(state) for state in last], 1), ancestor[order])
 
     def _nothing(self, y: Tensor, n: int) -> Particles:
-        """What no comparison admits: the particles have not reached the posterior."""
+        """Return NaN, which no comparison admits: the particles have not reached the posterior."""
         return Particles(
             y.new_full((n, self.num_kept, *self.prior.shape), torch.nan),
             y.new_full((n, self.num_kept), torch.nan),
@@ -106,7 +106,7 @@ class LatentSMC:
     def _moved(
         self, state: mcmc.ChainState, target: mcmc.Target, beta: Tensor, step: Tensor, num_moves: int, rng: Random
     ) -> tuple[list[mcmc.ChainState], Tensor]:
-        """The particles after each of the moves at temperature beta (), and the adapted step ().
+        """Return the particles after each of the moves at temperature beta (), and the adapted step ().
 
         Steps are jittered down to a tenth: a particle in a narrow mode that refused every move would leave nothing but
         copies of itself.
@@ -131,9 +131,9 @@ class LatentSMC:
 
 
 def convergence(a: Particles, b: Particles) -> dict[str, float]:
-    """Largest R-hat between two runs and smallest effective sample size of both together, over several expectations.
+    """Return the largest R-hat between two runs and the smallest effective sample size of both.
 
-    Those of the log likelihood and of the images along their leading principal directions, as normal scores of ranks:
+    Both over the log likelihood and the images along their leading principal directions, as normal scores of ranks:
     of x, which is compared, and not of z, where a decoder may have symmetries.
     """
     x = torch.stack([a.x, b.x]).flatten(3).nan_to_num(0, 0, 0)  # (2, n, T, D)
@@ -150,11 +150,11 @@ def convergence(a: Particles, b: Particles) -> dict[str, float]:
 
 
 def _log_likelihood(state: mcmc.ChainState) -> Tensor:
-    """Of each particle, (n,); what is not a number is impossible."""
+    """Return log p(y | x) of each particle, (n,); what is not a number counts as impossible."""
     return (state.log_density + state.position.square().sum(1) / 2).nan_to_num(nan=-math.inf, neginf=-math.inf)
 
 
 def _root_of_covariance(z: Tensor) -> Tensor:
-    """Lower triangular R with R R^T = the covariance of z (n, d), a little of the identity added."""
+    """Return the lower triangular R with R R^T = the covariance of z (n, d), a little of the identity added."""
     covariance = z.T.cov().view(z.shape[1], z.shape[1])
     return torch.linalg.cholesky(covariance + (1e-6 * covariance.trace() + 1e-12) * torch.eye(len(covariance)).to(z))
