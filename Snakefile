@@ -108,7 +108,7 @@ rule observe:
         family=lambda w: suite.prior_sources_of_task(w.task),
         sources=suite.sources("observe"),
     output:
-        "<results>/tasks/{task}/bank.safetensors",
+        "<results>/tasks/{task}/all_measurements.safetensors",
         "<results>/tasks/{task}/observations.safetensors",
     message:
         "observe {wildcards.task}"
@@ -214,7 +214,7 @@ rule tune:
     input:
         spec="<results>/specs/tune/{task}/{method}.json",
         prior=lambda w: suite.prior(w.task),
-        bank="<results>/tasks/{task}/bank.safetensors",
+        bank="<results>/tasks/{task}/all_measurements.safetensors",
         method=lambda w: suite.method_sources(w.method),
         classifier=lambda w: suite.classifier(w.task),
         family=lambda w: suite.prior_sources_of_task(w.task),

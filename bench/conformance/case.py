@@ -6,35 +6,18 @@ import ast
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
+from bench.conformance.checks import Check, NotApplicable, Refused  # noqa: F401 (for the modules of checks)
 from bench.conformance.trial import Drawn, Findings, M, Trial, contained
 from bench.core.registry import name_of
 from bench.runtime.run_method import declared_caps
 
 NUM_SAMPLES = 5
 JOINTS = ("independent", "chain", "coupled")
-
-
-class Refused(Exception):
-    """What was expected, what came, what to do."""
-
-
-class NotApplicable(Exception):
-    """Why a check says nothing about this method."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """`run` returns what is worth saying beside "ok", or raises; nothing after a failed `gate` can be checked."""
-
-    title: str
-    run: Callable[[Case], str]
-    gate: bool = False
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class UntrainedFamily:
     width: float = 1.0  # share of the published channels
     side: int | None = None  # pixels along an image; the published ones by default
 
+    timing_only: ClassVar[bool] = True  # its images mean nothing
+    tiny_shape: ClassVar[tuple[int, ...]] = (3, 16, 16)
     tiny: ClassVar[Mapping[str, object]] = {
         "architecture": "consistency-imagenet-64",
         "width": 1 / 24,

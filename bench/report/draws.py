@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.artefacts import read_tensors
-from bench.stats.results import in_words, num_measured, run_folder
+from bench.core.layout import Layout
+from bench.stats.results import in_words, num_measured
 
 EXACT = "exact"
 
@@ -33,22 +34,22 @@ class Source:
 
 def measurements(root: Path, task: str) -> dict[str, np.ndarray]:
     """`x_true` (m, *x), `y` (m, *y), and possibly `mask` (m, *x)."""
-    return _arrays(root, task, "observations")
+    return _arrays(Layout(root).task(task).measurements)
 
 
 def sources(root: Path, task: str, methods: Iterable[str], seed: int) -> list[Source]:
     """Exact draws, then the samples of each method with that seed."""
-    return [Source(EXACT, _arrays(root, task, "exact")["x_b"]), *_of_methods(root, task, methods, seed)]
+    return [Source(EXACT, _arrays(Layout(root).task(task).reference)["x_b"]), *_of_methods(root, task, methods, seed)]
 
 
 def _of_methods(root: Path, task: str, methods: Iterable[str], seed: int) -> Iterator[Source]:
     for method in methods:
-        tensors, header = read_tensors(run_folder(root, task, method, seed) / "samples.safetensors")
+        tensors, header = read_tensors(Layout(root).run(task, method, seed).samples)
         status, x = header.get("status", "ok"), tensors["x"].numpy()
         reason = "" if status == "ok" else in_words(status, header.get("reason", ""))
         yield Source(method, x[: num_measured(header, len(x))], reason)
 
 
-def _arrays(root: Path, task: str, name: str) -> dict[str, np.ndarray]:
-    tensors, _ = read_tensors(root / "tasks" / task / f"{name}.safetensors")
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    tensors, _ = read_tensors(path)
     return {key: tensor.numpy() for key, tensor in tensors.items()}

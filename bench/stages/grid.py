@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from bench.core.artefacts import read_json
 from bench.core.provenance import provenance
+from bench.core.specs import EvaluateSpec
 from bench.report.draws import measurements, sources
 from bench.runtime.job import run
 
@@ -17,12 +15,12 @@ def main(spec_path: str) -> None:
     from bench.figures.grid import grid
     from bench.figures.style import RC, save
 
-    spec = read_json(spec_path)
-    root, task, seed = Path(spec["root"]), spec["task"], spec["runs"][0]["seed"]
-    methods = [entry["method"] for entry in spec["runs"] if entry["seed"] == seed]
+    spec = EvaluateSpec.read(spec_path)
+    root, task, seed = spec.layout.root, spec.task, spec.runs[0].seed
+    methods = [run.method for run in spec.runs if run.seed == seed]
     with matplotlib.rc_context(RC):
         drawing = grid(task, measurements(root, task), sources(root, task, methods, seed))
-        save(drawing, root / "figures", {"suite": root.name, "provenance": provenance()})
+        save(drawing, spec.layout.figures, {"suite": root.name, "provenance": provenance()})
 
 
 if __name__ == "__main__":

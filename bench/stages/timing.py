@@ -1,25 +1,19 @@
-"""`python -m bench.stages.timing results/<suite>/specs/suite.json`: tables/timing.csv and timing.md of a suite of times."""
+"""Tables of a suite that only takes times: `python -m bench.stages.timing results/<suite>/specs/suite.json`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from bench.core.artefacts import read_json, write_bytes, write_csv
+from bench.core.artefacts import read_json
 from bench.core.provenance import provenance
-from bench.report.markup import markdown_page
-from bench.report.timing_table import timing_csv, timing_notes, timing_table
+from bench.core.specs import SuiteSpec
+from bench.report.write import write_timing
 from bench.runtime.job import run
-from bench.stats.results import run_folder
 
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    root = Path(spec["root"])
-    timings = [read_json(run_folder(root, *timed) / "timing.json") for timed in spec["timed"]]
-    folder = root / "tables"
-    write_csv(folder / "timing.csv", timing_csv(timings), {"suite": spec["name"], "provenance": provenance()})
-    page = markdown_page(f"Suite {spec['name']}", [timing_table(timings)], timing_notes(timings))
-    write_bytes(folder / "timing.md", page.encode())
+    """Write timing.csv and timing.md into tables/."""
+    spec = SuiteSpec.read(spec_path)
+    timings = [read_json(spec.layout.run(*timed).timing) for timed in spec.timed]
+    write_timing(spec.layout, spec.name, timings, {"suite": spec.name, "provenance": provenance()})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, read_json
+from bench.core.layout import Layout
+from bench.core.specs import SuiteSpec
 
 REFERENCE = "reference"  # pseudo method: one set of exact draws against the other
 ALL = "all"  # in place of an observation: a number of the samples of all measurements
@@ -89,21 +91,17 @@ def load(spec_path: str | Path) -> Suite:
 
     Raises ArtefactError when a file is missing, edited, or was made from other measurements than its task's.
     """
-    spec = read_json(spec_path)
-    root, methods, seeds = Path(spec["root"]), tuple(spec["methods"]), tuple(spec["seeds"])
+    spec = SuiteSpec.read(spec_path)
+    layout, methods, seeds = spec.layout, spec.methods, spec.seeds
     sources: list[Source] = []
-    left_out = {(task, method) for task, method in spec.get("left_out", [])}
+    left_out = set(spec.left_out)
     tasks = []
-    for name in spec["tasks"]:
+    for name in spec.tasks:
         chosen = tuple(method for method in methods if (name, method) not in left_out)
-        tasks.append(_load_task(root, name, chosen, seeds, sources, frozenset(methods) - set(chosen)))
-    numbers = spec["num_measurements"], spec["num_samples"]
-    timings = [read_json(run_folder(root, *run) / "timing.json") for run in spec.get("timed", [])]
-    return Suite(root, spec["name"], methods, seeds, *numbers, tuple(tasks), tuple(sources), tuple(timings))
-
-
-def run_folder(root: Path, task: str, method: str, seed: int) -> Path:
-    return root / "runs" / task / method / f"seed{seed}"
+        tasks.append(_load_task(layout, name, chosen, seeds, sources, frozenset(methods) - set(chosen)))
+    numbers = spec.num_measurements, spec.num_samples
+    timings = [read_json(layout.run(*timed).timing) for timed in spec.timed]
+    return Suite(layout.root, spec.name, methods, seeds, *numbers, tuple(tasks), tuple(sources), tuple(timings))
 
 
 def num_measured(header: Json, num_measurements: int) -> int:
@@ -124,23 +122,22 @@ def in_words(status: str, reason: str) -> str:
 
 
 def _load_task(
-    root: Path, task: str, methods: tuple, seeds: tuple, sources: list[Source], left_out: frozenset[str]
+    layout: Layout, task: str, methods: tuple, seeds: tuple, sources: list[Source], left_out: frozenset[str]
 ) -> Task:
-    folder = root / "tasks" / task
-    text, info = read_csv(folder / "metrics.csv")
-    headers = {path: read_header(path) for path in (folder / "observations.safetensors", folder / "exact.safetensors")}
+    files = layout.task(task)
+    text, info = read_csv(files.metrics)
+    headers = {path: read_header(path) for path in (files.measurements, files.reference)}
     observations, exact = headers.values()
     runs = []
     for method in methods:
         for seed in seeds:
-            path = run_folder(root, task, method, seed) / "samples.safetensors"
-            headers[path] = read_header(path)
-            runs.append(Run(method, seed, headers[path], read_json(path.with_name("cost.json"))))
-            state = path.with_name("state.safetensors")
-            if state.exists():
-                sources.append(source(state, read_header(state)))
-    headers[folder / "metrics.csv"] = info
-    _refuse_mixed_measurements(folder / "observations.safetensors", headers)
+            run = layout.run(task, method, seed)
+            headers[run.samples] = read_header(run.samples)
+            runs.append(Run(method, seed, headers[run.samples], read_json(run.cost)))
+            if run.state.exists():
+                sources.append(source(run.state, read_header(run.state)))
+    headers[files.metrics] = info
+    _refuse_mixed_measurements(files.measurements, headers)
     sources.extend(source(path, header) for path, header in headers.items())
     scores = _scores(text)
     of_each = tuple(score for score in scores if score.observation is not None)

@@ -50,8 +50,10 @@ def write_results(root: Path, provenance: dict = PROVENANCE) -> Path:
     names = {"name": "synthetic", "tasks": list(TASKS), "methods": METHODS, "left_out": LEFT_OUT}
     write_json(spec, {"root": str(root), **names, **numbers})
     for task in TASKS:
+        prior = task.split("-")[0]
+        about = {"root": str(root), "prior": prior, "family": FAMILIES[prior], "num_samples": NUM_SAMPLES}
         runs = [{"method": method, "seed": 0} for method in METHODS if (task, method) not in LEFT_OUT]
-        write_json(spec.with_name("evaluate") / f"{task}.json", {"root": str(root), "task": task, "runs": runs})
+        write_json(spec.with_name("evaluate") / f"{task}.json", about | {"task": task, "runs": runs})
     return spec
 
 

@@ -393,7 +393,9 @@ def test_metrics_bring_their_classifier_and_their_images(folder):
 
 
 def test_a_network_of_another_data_set_is_a_fault(folder):
-    with pytest.raises(UserError, match="my.yaml: metrics.sets.extractors: digits-cnn-v1 needs a network trained on digits"):
+    with pytest.raises(
+        UserError, match="my.yaml: metrics.sets.extractors: digits-cnn-v1 needs a network trained on digits"
+    ):
         plan.load(suite_file(folder, **ONE_PRIOR, metrics={"sets": {"extractors": ["digits-cnn-v1"]}}))
 
 
@@ -404,5 +406,7 @@ def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(folde
         plan.start(suite_file(folder, **ONE_PRIOR, metrics=asked), [], main_process=True)
     line = f"error: my.yaml: metrics: {missing('alexnet')}; or set offline: true there"
     assert end.value.code == line and not Path("results/mine/specs").exists()
-    offline = plan.load(suite_file(folder, **ONE_PRIOR, metrics={"perceptual": {**asked["perceptual"], "offline": True}}))
+    offline = plan.load(
+        suite_file(folder, **ONE_PRIOR, metrics={"perceptual": {**asked["perceptual"], "offline": True}})
+    )
     assert offline.absent_weights == []

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from bench.core.artefacts import read_json, write_json
+from bench.core.artefacts import read_json
 from bench.core.errors import UserError
 from bench.plan import Suite, load
 from bench.plan.commands import jobs
@@ -75,7 +75,7 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path / "leases"))
     monkeypatch.chdir(tmp_path)
     for path, spec in suite.specs():
-        write_json(path, spec)
+        spec.write(path)
     for job in jobs(suite):
         importlib.import_module(f"bench.stages.{job.stage}").main(job.spec, *([job.more] if job.more else []))
     counts = {"data": 1, "prior": 1, "observe": 1, "clock": 2, "pool": 2, "timing": 1}

@@ -22,8 +22,8 @@ from bench.core.artefacts import read_tensors
 from bench.figures.style import looks
 from bench.report.draws import Source
 from bench.report.page.attachments import LARGEST_PLAIN, attached
-from bench.report.page.gallery import MOST_SAMPLES, of_pictures
-from bench.report.page.render import CAPTIONS, marks
+from bench.report.page.figures import CAPTIONS, marks
+from bench.report.page.gallery import MOST_SAMPLES, gallery_of
 from bench.stages import claims as claim
 from bench.stages import published as quote
 from bench.stages import report as compose
@@ -95,7 +95,7 @@ def test_sprite_holds_each_picture_at_its_place():
     }
     seen["mask"][1, 0, 0, 0] = 0
     x = rng.normal(size=(2, 5, 1, 4, 3))
-    found = of_pictures(seen, [Source("exact", x), Source("partly", x[:1, :3])], {("exact", 1): 0.25})
+    found = gallery_of(seen, [Source("exact", x), Source("partly", x[:1, :3])], {("exact", 1): 0.25})
     sheet = np.asarray(Image.open(io.BytesIO(decoded(found["image"]))).convert("RGB")).astype(float)
     # band: 5 rows of y beside the truth, then 4 for each of two sources; 3 samples, as many as the method has
     assert sheet.shape == (2 * (5 + 2 * 4), 5 * 3, 3) and found["num_samples"] == 3
@@ -117,7 +117,7 @@ def test_colours_stay_colours_and_classes_are_numbers():
     x = np.zeros((1, 2, 3, 2, 2))
     x[:, :, 0] = 1
     seen = {"x_true": x[:, 0], "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
-    found = of_pictures(seen, [Source("exact", x)], {})
+    found = gallery_of(seen, [Source("exact", x)], {})
     sheet = np.asarray(Image.open(io.BytesIO(decoded(found["image"]))))
     assert tuple(sheet[2, 0]) == (255, 128, 128) and found["measurements"][0]["class"] == 7
 
@@ -127,7 +127,7 @@ def test_large_images_show_fewer_samples_and_measurements():
     for side in (8, 32, 128):
         x = np.zeros((16, 20, 1, side, side), np.float32)
         seen = {"x_true": x[:, 0], "y": x[:, 0]}
-        found = of_pictures(seen, [Source(str(k), x) for k in range(6)], {})
+        found = gallery_of(seen, [Source(str(k), x) for k in range(6)], {})
         shown[side] = found["num_samples"], len(found["measurements"])
     assert shown[8] == (MOST_SAMPLES, 16) and shown[32] == (3, 16) and shown[128] == (3, 1)
 

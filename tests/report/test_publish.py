@@ -18,9 +18,9 @@ from bench.core.artefacts import (
     write_tensors,
 )
 from bench.core.errors import UserError
+from bench.core.layout import Layout
 from bench.stages import publish
 from bench.stages import tables as tabulate
-from bench.stats import results
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _remake_run(root: Path, **changes: object) -> None:
-    path = results.run_folder(root, "gmm-phase", "dps", 0) / "samples.safetensors"
+    path = Layout(root).run("gmm-phase", "dps", 0).samples
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, {**header, "provenance": {**PROVENANCE, **changes}})
 

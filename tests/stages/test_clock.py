@@ -61,7 +61,7 @@ def test_what_a_clock_finds(root):  # noqa: F811
     methods = ("dps", "latent_langevin")
     suite = Suite(root, "tiny", methods, (0,), M, 8, (), (), (dps, chain, nothing))
     table = cost_table(suite)
-    assert [row.reason for row in table.rows] == ["", "", "n/a (needs DECODER)"]
+    assert [table.reasons.get(name, "") for name in table.frame.index] == ["", "", "n/a (needs DECODER)"]
     assert any("alone on the machine" in note for note in cost_notes(suite))
     lines = list(csv.DictReader(io.StringIO(cost_csv(suite))))
     assert len(lines) == 2 * (len(SIZES) + 1) + 1 and lines[-1]["reason"] == "n/a (needs DECODER)"
@@ -86,7 +86,7 @@ def test_visits_are_pooled(root):  # noqa: F811
 def test_a_visit_that_failed_is_what_is_told():
     good = {"status": "ok", "reason": "", "curve": [], "throughput": {}, "sha256": "0"}
     bad = {"status": "failed", "reason": "RuntimeError: no", "sha256": "1"}
-    assert pool.pooled([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
+    assert pool.pool_visits([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
 
 
 def test_no_time_beside_another_job(root, monkeypatch):  # noqa: F811

@@ -11,7 +11,7 @@ from bench.core.text import markdown, rounded
 from bench.papers.claims import aps, cps, dps, ods
 from bench.papers.claims.claim import RULE, UNTESTABLE, Entry, assess
 from bench.papers.claims.evidence import Evidence
-from bench.papers.published_tables import markdown_table
+from bench.papers.published_tables import markdown_of
 from bench.stats.results import Suite
 
 CLAIMS = (*cps.CLAIMS, *ods.CLAIMS, *aps.CLAIMS, *dps.CLAIMS)
@@ -48,7 +48,7 @@ def ledger_table(entries: Sequence[Entry]) -> pd.DataFrame:
 
 def ledger_markdown(title: str, entries: Sequence[Entry]) -> str:
     """Return the text of claims.md."""
-    return f"# {markdown(title)}\n\n{markdown(RULE)}.\n\n{markdown_table(ledger_table(entries))}\n"
+    return f"# {markdown(title)}\n\n{markdown(RULE)}.\n\n{markdown_of(ledger_table(entries))}\n"
 
 
 def format_effect(entry: Entry) -> str:
