@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
 from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Truth
 from bench.core.provenance import provenance
-from bench.core.specs import EvaluateSpec, Run
+from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
 from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
@@ -30,14 +30,7 @@ from bench.problems.classifier import load_classifier
 from bench.problems.measurements import Measurements, problem_of, read_measurements
 from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
 from bench.runtime.job import run
-
-try:
-    from bench.runtime.progress import progress  # type: ignore[import-not-found]
-except ModuleNotFoundError:  # until the branch that adds it is merged
-
-    def progress(iterable, total, what):
-        return iterable
-
+from bench.runtime.progress import progress
 
 FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
 MOST_BLOCKS = 4  # of each set of reference draws: the floor is a mean over twice as many
@@ -66,8 +59,7 @@ def main(spec_path: str) -> None:
         for draws in (reference, reference.swapped())
     )
     scores = [score_reference(reference, evaluation, swapped)]
-    for item in progress(spec.runs, len(spec.runs), "runs"):
-        one = item if isinstance(item, Run) else Run(**item)
+    for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
         tensors, header = read_same_measurements(path, observations.header)
         scores.append(score_run(tensors["x"], header, evaluation, path))
