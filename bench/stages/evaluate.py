@@ -60,7 +60,7 @@ def main(spec_path: str) -> None:
         for draws in (reference, reference.swapped())
     )
     scores = [score_reference(reference, evaluation, swapped)]
-    for one in progress(spec.runs, len(spec.runs), "runs"):
+    for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
         tensors, header = read_same_measurements(path, observations.header)
         scores.append(score_run(tensors["x"], header, evaluation, path))
