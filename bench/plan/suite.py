@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core import registry
 from bench.core.catalogue import Network, dataset_of, weights_wanted, why_unfit
 from bench.core.compute import compute_of
 from bench.core.layout import Layout
+from bench.core.results import figures_of
 from bench.core.specs import (
     Budget,
     ClassifierSpec,
@@ -32,8 +34,6 @@ from bench.plan.config import FAMILIES, PRIOR_KEYS, PUBLISHED, TASK_KEYS, method
 from bench.plan.metrics import metric_sources, metrics_of_task, networks_of_task
 from bench.plan.sources import sources_of, trains
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
-FIGURES += ("cost", "cost-seconds")
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("all_measurements.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
@@ -113,13 +113,18 @@ class Suite:
         return sorted(map(str, PUBLISHED.glob("*.csv")))
 
     @property
-    def figures(self) -> list[str]:
+    def figures(self) -> dict[str, Mapping[str, Any]]:
         """Figures of the whole suite, by name."""
-        return [*FIGURES, *(["clock"] if self._timed else [])]
+        return figures_of(self.content.get("figures", {}), bool(self._timed)) if self.tasks else {}
+
+    def figure_sources(self, figure: str) -> tuple[str, ...]:
+        """Return the file of a figure with what it imports from bench."""
+        file = registry.find("figure", figure)
+        return sources_of(str(file)) if file else ()
 
     @property
     def curves(self) -> list[str]:
-        return self._figures(self.figures if self.tasks else ())
+        return self._figures(self.figures)
 
     @property
     def grids(self) -> list[str]:
@@ -458,6 +463,6 @@ class Suite:
             methods=tuple(self.methods),
             left_out=tuple(self.left_out),
             timed=tuple(self._timed),
-            figures=() if self.timing_only else tuple(self.figures),
+            figures={} if self.timing_only else {name: dict(own) for name, own in self.figures.items()},
             compares=not self.timing_only,
         )

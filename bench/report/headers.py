@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bench.core.artefacts import Json
 from bench.core.text import format_settings, shortened
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 IN_LATENTS = " in z"  # ends the kind of a reference that was drawn in the latents of a learned prior
 
 
-def task_header(task: Task) -> str:
+def task_header(task: TaskResults) -> str:
     """Return operator and parameters, noise, prior, kind of the posterior, its perplexity, and what is not admitted."""
-    seen, reference = task.observations, task.exact
+    seen, reference = task.measurements, task.reference
     parameters = format_settings(seen.get("parameters", {}))
     sigma_y = seen.get("sigma_y")
     parts = [

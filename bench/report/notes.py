@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.report.origins import made_by
 from bench.report.tables import DIVERSITY
 from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS
-from bench.stats.results import Suite
+from bench.stats.results import SuiteResults
 from bench.stats.summary import COSTS, INTERVAL
 
 BASELINES = (
@@ -34,7 +34,7 @@ COLLAPSE = (
 )
 
 
-def notes(suite: Suite, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
+def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
     defined = definitions(suite)
@@ -50,10 +50,10 @@ def notes(suite: Suite, columns: Sequence[str], of_tasks: bool = True) -> tuple[
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((CHAINS,) if has_chains and has_diversity else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
-        *made_by(suite.sources),
+        *made_by(suite.origins),
     )
 
 
-def definitions(suite: Suite) -> dict[str, str]:
+def definitions(suite: SuiteResults) -> dict[str, str]:
     """Return one line for each metric and cost: what it means."""
     return {**COSTS, **{name: text for task in suite.tasks for name, text in task.definitions.items()}}

@@ -35,7 +35,7 @@ from bench.report.notes import notes
 from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
 from bench.stages import tables as tabulate
 from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
-from bench.stats.results import in_words, load
+from bench.stats.results import format_reason, load
 from bench.stats.summary import summarise
 
 MAP_TASK = "gmm_map-denoise"
@@ -213,8 +213,8 @@ def test_an_edited_metrics_file_is_named(fresh):
 
 
 def test_reasons_are_one_line():
-    assert in_words("failed", "ValueError: a\n  b") == "failed (ValueError: a b)"
-    assert in_words("failed", "n/a (needs DECODER)") == "n/a (needs DECODER)"
+    assert format_reason("failed", "ValueError: a\n  b") == "failed (ValueError: a b)"
+    assert format_reason("failed", "n/a (needs DECODER)") == "n/a (needs DECODER)"
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------
