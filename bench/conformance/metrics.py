@@ -1,20 +1,23 @@
-"""Checks that every metric passes, ours and a user's alike: `check(metric)` returns what is wrong with it, line by line.
+"""The checks that every metric passes: columns, goal, direction, independence of measurements.
 
-The measurements are of N(0, 0.25) pixels seen under noise, so that the posterior is a Gaussian in closed form: "perfect"
-samples are draws of it, the others are collapsed, too wide, off, or any image at all.
+The measurements are of N(0, 0.25) pixels seen under noise, so that the posterior is a Gaussian in closed form. The
+"perfect" samples are draws of it; the others are collapsed, too wide, off, or those of another posterior.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
+from bench.conformance.checks import Check, require
+from bench.conformance.plugin import PLUGIN_CHECKS, PluginCase
 from bench.core import registry
 from bench.core.metric import Column, Context, Metric, Truth
 from bench.core.rng import stream
@@ -129,70 +132,91 @@ def samplers(known: Truth) -> dict[str, Tensor]:
     }
 
 
-def check(metric: Metric) -> list[str]:
-    """Return the faults of a metric, one line each; [] when it passes."""
-    faults: list[str] = []
-    for rewarded in (False, True):
-        known = truth(rewarded)
-        evaluation = Evaluation((metric,), known.context, [known], unmet(rewarded))
-        metric.prepare(known.context)
-        values = {name: evaluation.values(x, NUM_CHAINS) for name, x in samplers(known).items()}
-        of_columns = list(column_faults(evaluation, values["perfect"], rewarded))
-        faults += of_columns
-        if of_columns:
-            continue
-        faults += batch_faults(evaluation, known, values["perfect"])
-        faults += value_faults(evaluation, values)
-        faults += orientation_faults(evaluation, values)
-    return list(dict.fromkeys(faults))
+@dataclass(frozen=True)
+class Results:
+    """What a metric gives for each sampler on one task. kind: "an operator" or "a reward"."""
+
+    kind: str
+    known: Truth
+    evaluation: Evaluation
+    values: Values
+
+    @property
+    def expected(self) -> list[Column]:
+        """The columns that must have a value."""
+        unmet, why_empty = self.evaluation.unmet, self.evaluation.why_empty
+        return [c for c in self.evaluation.columns if not unmet.get(c.needs) and c.id not in why_empty]
+
+    @property
+    def expected_of_measurements(self) -> list[Column]:
+        """Those of them that have a value for each measurement."""
+        return [column for column in self.expected if column.extent == "measurement"]
 
 
-def unmet(rewarded: bool) -> dict[str, str]:
-    """Return the reasons by need on the task with an operator, or on that with a reward."""
+@dataclass(frozen=True)
+class MetricCase(PluginCase):
+    """A metric's file, and what it gives on a task with an operator and on one with a reward."""
+
+    @cached_property
+    def results(self) -> list[Results]:
+        return [results_of(self.instance, rewarded) for rewarded in (False, True)]
+
+
+def results_of(metric: Metric, rewarded: bool) -> Results:
+    """Return what a metric gives for each sampler on the task with an operator, or on that with a reward."""
+    known = truth(rewarded)
     operator, reward = ("n/a (reward)", "") if rewarded else ("", "n/a (operator)")
-    return {"operator": operator, "reward": reward, "reference": "", "teacher": "", "score": ""}
+    unmet = {"operator": operator, "reward": reward, "reference": "", "teacher": "", "score": ""}
+    evaluation = Evaluation((metric,), known.context, [known], unmet)
+    metric.prepare(known.context)
+    values = {name: evaluation.values(x, NUM_CHAINS) for name, x in samplers(known).items()}
+    return Results("a reward" if rewarded else "an operator", known, evaluation, values)
 
 
-def expected(evaluation: Evaluation) -> Iterator[Column]:
-    """Yield the columns of measurements and of the task that must have a value."""
-    for column in evaluation.columns:
-        met = column.needs in ("", "chain") or not evaluation.unmet[column.needs]
-        if met and column.id not in evaluation.why_empty:
-            yield column
-
-
-def column_faults(evaluation: Evaluation, values: Mapping[str, Tensor], rewarded: bool) -> Iterator[str]:
-    """Yield faults of names, definitions and what is computed for them."""
-    ids = [column.id for column in evaluation.columns]
+def column_faults(results: Results) -> Iterator[str]:
+    """Yield faults of names and definitions."""
+    ids = [column.id for column in results.evaluation.columns]
     if not ids:
-        yield "columns: none; expected one or more"
-    for column in evaluation.columns:
+        yield "there are no columns, expected one or more"
+    for column in results.evaluation.columns:
         if ids.count(column.id) > 1:
             yield f"{column.id}: given twice"
         if not column.definition or "\n" in column.definition:
             yield f"{column.id}: definition: expected one line of text"
+    for name in registry.names("metric"):
+        other = registry.load("metric", name)
+        if other.__qualname__ != type(results.evaluation.metrics[0]).__qualname__:
+            columns = open_metric(name, other.tiny).columns(results.known.context)
+            for id in {column.id for column in columns} & set(ids):
+                yield f"{id}: is a column of the metric {name}, too"
+
+
+def computed_faults(results: Results) -> Iterator[str]:
+    """Yield columns without a value, and values without a column."""
+    evaluation, values = results.evaluation, results.values["perfect"]
     for id in values:
-        if id not in ids:
+        if id not in {column.id for column in evaluation.columns}:
             yield f"{id}: is computed, but not among the columns"
-    x = samplers(evaluation.truths[0])["perfect"].float()
+    x = samplers(results.known)["perfect"].float()
     numbers = evaluation.of_task(x, values, NUM_CHAINS) | evaluation.of_real_images()
-    for column in expected(evaluation):
-        if column.extent == "measurement":
-            if column.id not in values:
-                yield f"{column.id}: has no value on a task with {'a reward' if rewarded else 'an operator'}"
-            elif values[column.id].shape != (M,):
-                yield f"{column.id}: expected a value for each measurement, ({M},), got {tuple(values[column.id].shape)}"
-            elif not values[column.id].isfinite().all() and not column.not_finite:
-                yield f"{column.id}: is not finite for a perfect sampler, and has no reason `not_finite`"
-        elif column.id not in numbers:
-            yield f"{column.id}: has no number for the {column.extent}"
+    for column in results.expected:
+        value = values.get(column.id)
+        if column.extent != "measurement":
+            if column.id not in numbers:
+                yield f"{column.id}: has no number for the {column.extent}"
+        elif value is None:
+            yield f"{column.id}: has no value on a task with {results.kind}"
+        elif value.shape != (M,):
+            yield f"{column.id}: expected a value for each measurement, ({M},), got {tuple(value.shape)}"
+        elif not value.isfinite().all() and not column.not_finite:
+            yield f"{column.id}: is not finite for a perfect sampler, and has no reason `not_finite`"
 
 
-def batch_faults(evaluation: Evaluation, known: Truth, together: Mapping[str, Tensor]) -> Iterator[str]:
+def batch_faults(results: Results) -> Iterator[str]:
     """Yield columns whose value for a measurement depends on the others."""
-    x = samplers(known)["perfect"]
+    x, together = samplers(results.known)["perfect"], results.values["perfect"]
     for i in (0, M - 1):
-        one = dataclasses.replace(evaluation, truths=[only(known, i)])
+        one = dataclasses.replace(results.evaluation, truths=[only(results.known, i)])
         for id, value in one.values(x[i : i + 1], NUM_CHAINS).items():
             if not torch.allclose(value, together[id][i : i + 1], rtol=1e-5, atol=1e-7, equal_nan=True):
                 yield f"{id}: measurement {i} alone gives {value.item():.6g}, with others {together[id][i].item():.6g}"
@@ -205,33 +229,33 @@ def only(known: Truth, i: int) -> Truth:
     return dataclasses.replace(known, **parts, teacher=teacher, cache={})
 
 
-def value_faults(evaluation: Evaluation, values: Values) -> Iterator[str]:
+def goal_faults(results: Results) -> Iterator[str]:
     """Yield columns of measurements that miss their goal for a perfect sampler."""
-    for column in expected(evaluation):
-        if column.extent == "measurement" and not isinstance(column.better, str):
-            x = values["perfect"][column.id]
-            bias = BIAS_OF_CHAINS if column.needs == "chain" else BIAS
-            error = STANDARD_ERRORS * (x.std() / math.sqrt(M)).item() + bias * max(1, abs(column.better))
-            if abs(x.mean().item() - column.better) > error:
-                yield f"{column.id}: {x.mean().item():.4g} for a perfect sampler, expected {column.better} +- {error:.2g}"
+    for column in results.expected_of_measurements:
+        if not isinstance(column.better, str):
+            x, bias = results.values["perfect"][column.id], BIAS_OF_CHAINS if column.needs == "chain" else BIAS
+            mean, error = x.mean().item(), STANDARD_ERRORS * (x.std() / math.sqrt(M)).item()
+            tolerance = error + bias * max(1, abs(column.better))
+            if abs(mean - column.better) > tolerance:
+                yield f"{column.id}: {mean:.4g} for a perfect sampler, expected {column.better} +- {tolerance:.2g}"
 
 
-def orientation_faults(evaluation: Evaluation, values: Values) -> Iterator[str]:
+def orientation_faults(results: Results) -> Iterator[str]:
     """Yield columns of measurements by which no flawed sampler is worse than the perfect one, or one is better.
 
-    Only samples that are off can be no better by any column: the mean of the posterior, of a collapsed sampler, is closer
-    to x_true than a draw is, and the spread of a wide one is larger.
+    Only samples that are off are better by no column: the mean of the posterior, which a collapsed sampler repeats, is
+    closer to x_true than a draw is, and the spread of a wide one is larger.
     """
-    for column in expected(evaluation):
-        if column.extent == "measurement" and values["perfect"][column.id].isfinite().all():
-            flawed = [values[name][column.id] for name in values if name != "perfect"]
-            perfect = values["perfect"][column.id]
-            if len(perfect.unique()) == 1 and all(torch.equal(x, perfect) for x in flawed):
-                continue  # it depends on real images alone
-            if not any(is_worse(x, perfect, column.better) for x in flawed):
-                yield f"{column.id}: better = {column.better!r}, but no flawed sampler is worse than a perfect one"
-            if column.needs and is_worse(perfect, values["off"][column.id], column.better):
-                yield f"{column.id}: better = {column.better!r}, but samples that are off are better than perfect ones"
+    for column in results.expected_of_measurements:
+        perfect, off = (results.values[name][column.id] for name in ("perfect", "off"))
+        flawed = [values[column.id] for name, values in results.values.items() if name != "perfect"]
+        of_real_images_alone = len(perfect.unique()) == 1 and all(torch.equal(x, perfect) for x in flawed)
+        if of_real_images_alone or not perfect.isfinite().all():
+            continue
+        if not any(is_worse(x, perfect, column.better) for x in flawed):
+            yield f"{column.id}: better = {column.better!r}, but no flawed sampler is worse than a perfect one"
+        if column.needs and is_worse(perfect, off, column.better):
+            yield f"{column.id}: better = {column.better!r}, but samples that are off are better than perfect ones"
 
 
 def is_worse(values: Tensor, perfect: Tensor, better: str | float) -> bool:
@@ -245,6 +269,29 @@ def is_worse(values: Tensor, perfect: Tensor, better: str | float) -> bool:
     return loss.mean().item() > STANDARD_ERRORS * (loss.std() / math.sqrt(M)).item()
 
 
-def plugins() -> list[Metric]:
-    """Return every metric there is, ours and the user's, with the parameters of its class variable `tiny`."""
-    return [open_metric(name, registry.load("metric", name).tiny) for name in registry.names("metric")]
+def refuse(faults: Callable[[Results], Iterator[str]]) -> Callable[[MetricCase], str]:
+    """Return a check that raises Refused with the faults on both tasks."""
+
+    def run(case: MetricCase) -> str:
+        lines = list(dict.fromkeys(line for results in case.results for line in faults(results)))
+        require(not lines, "; ".join(lines))
+        return ""
+
+    return run
+
+
+def is_metric(case: MetricCase) -> str:
+    require(issubclass(case.cls, Metric), f"derive {case.cls.__name__} from bench.core.metric.Metric")
+    return ", ".join(column.id for column in case.results[0].evaluation.columns)
+
+
+CHECKS = (
+    *PLUGIN_CHECKS,
+    Check("it is a Metric, and can be computed", is_metric, gate=True),
+    Check("columns have names of their own and definitions", refuse(column_faults)),
+    Check("what is computed are the columns, with finite numbers or reasons", refuse(computed_faults), gate=True),
+    Check("measurements are independent", refuse(batch_faults)),
+    Check("a perfect sampler has the value that `better` says", refuse(goal_faults)),
+    Check("`better` has the right direction", refuse(orientation_faults)),
+)
+CASE = MetricCase

@@ -29,6 +29,12 @@ class ReferenceDraws:
     moments_are_of_x_a: bool  # no formula gave them
     teacher: ReferenceDraws | None = None
 
+    def first(self, num_measurements: int) -> ReferenceDraws:
+        """Return the draws of the first measurements."""
+        parts = (part[:num_measurements] for part in (self.x_a, self.x_b, self.mean, self.std))
+        teacher = self.teacher and self.teacher.first(num_measurements)
+        return ReferenceDraws(*parts, self.why_not[:num_measurements], self.moments_are_of_x_a, teacher)
+
     def swapped(self) -> ReferenceDraws:
         """Return the draws with the two sets in each other's place."""
         mean, std = (self.x_b.mean(1), self.x_b.std(1)) if self.moments_are_of_x_a else (self.mean, self.std)

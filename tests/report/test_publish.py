@@ -18,8 +18,8 @@ from bench.core.artefacts import (
     write_tensors,
 )
 from bench.core.errors import UserError
-from bench.core.results import FIGURES
 from bench.core.layout import Layout
+from bench.core.results import FIGURES
 from bench.stages import publish
 from bench.stages import tables as tabulate
 
