@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -31,9 +31,9 @@ class ReferenceDraws:
 
     def first(self, num_measurements: int) -> ReferenceDraws:
         """Return the draws of the first measurements."""
-        parts = (part[:num_measurements] for part in (self.x_a, self.x_b, self.mean, self.std))
-        teacher = self.teacher and self.teacher.first(num_measurements)
-        return ReferenceDraws(*parts, self.why_not[:num_measurements], self.moments_are_of_x_a, teacher)
+        names = ("x_a", "x_b", "mean", "std", "why_not")
+        kept = {name: getattr(self, name)[:num_measurements] for name in names}
+        return replace(self, **kept, teacher=self.teacher and self.teacher.first(num_measurements))
 
     def swapped(self) -> ReferenceDraws:
         """Return the draws with the two sets in each other's place."""
