@@ -13,7 +13,7 @@ from bench.stats.results import load
 def main(spec_path: str) -> None:
     """Write report.html, with the figures of figures/ inside."""
     suite = load(spec_path)
-    write_bytes(Layout(suite.root).report, render(collect(suite, list(suite.figures))).encode())
+    write_bytes(Layout(suite.root).report, render(collect(suite)).encode())
 
 
 if __name__ == "__main__":

@@ -37,11 +37,10 @@ class Content:
     """All tables and texts of the page.
 
     overview: distances of all tasks. tables: one per task. sections: tables beside these. published: numbers of the
-    papers beside ours. definitions: what each metric and cost means. figures: names of the figures of the suite.
+    papers beside ours. definitions: what each metric and cost means.
     """
 
     suite: SuiteResults
-    figures: tuple[str, ...]
     overview: Table
     tables: tuple[Table, ...]
     sections: tuple[Section, ...]
@@ -51,13 +50,12 @@ class Content:
     definitions: dict[str, str]
 
 
-def collect(suite: SuiteResults, figures: Sequence[str]) -> Content:
-    """Return the content of the page with these figures."""
+def collect(suite: SuiteResults) -> Content:
+    """Return the content of the page."""
     lines, comparisons = summarise(suite), compare(suite)
     tables = task_tables(suite, lines, comparisons)
     return Content(
         suite,
-        tuple(figures),
         distance_table(suite, lines, comparisons),
         tables,
         tuple(_sections(suite, lines)),

@@ -41,14 +41,8 @@ def read_figure(folder: Path, stem: str) -> Figure:
     image = existing(folder / f"{stem}.png")
     with Image.open(image) as opened:
         width, height = opened.size
-    return Figure(
-        stem,
-        caption_of(stem),
-        data_url("image/png", image.read_bytes()),
-        width,
-        height,
-        attached(folder / f"{stem}.csv"),
-    )
+    url = data_url("image/png", image.read_bytes())
+    return Figure(stem, caption_of(stem), url, width, height, attached(folder / f"{stem}.csv"))
 
 
 def caption_of(stem: str) -> str:

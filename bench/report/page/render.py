@@ -43,7 +43,7 @@ def render(content: Content) -> str:
             no_match=NO_MATCH,
             distance=DISTANCE,
             notes=content.notes,
-            figures=[read_figure(layout.figures, stem) for stem in content.figures],
+            figures=[read_figure(layout.figures, stem) for stem in suite.figures],
             grids={name: read_figure(layout.figures, f"grid-{name}") for name in task_names},
             galleries={task.name: gallery(suite, task) for task in suite.tasks},
             attachments={name: attached(layout.table(name)) for name in TABLES},
