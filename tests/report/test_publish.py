@@ -19,6 +19,7 @@ from bench.core.artefacts import (
 )
 from bench.core.errors import UserError
 from bench.core.layout import Layout
+from bench.core.results import FIGURES
 from bench.stages import publish
 from bench.stages import tables as tabulate
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from types import SimpleNamespace
 
 import pytest
 
-from bench.core.results import Summary
 from bench.report.set_table import set_table
 from bench.stats.results import Score
 from bench.stats.sets import set_lines
@@ -37,7 +37,7 @@ def task():
 
 
 def test_seeds_are_averaged_and_ends_go_into_the_line_of_their_metric(task):
-    lines = {line[:2]: line[2:] for line in set_lines(task, ("dps", "aps", "ods"))}
+    lines = {astuple(line)[1:3]: astuple(line)[3:] for line in set_lines(task, ("dps", "aps", "ods"))}
     assert lines["dps", KID] == (pytest.approx(0.3), pytest.approx(0.15), pytest.approx(0.5), 0, "")
     assert lines["reference", FID] == (None, None, None, 0, REFUSED)
     assert lines["aps", KID] == (None, None, None, 1, "failed (ValueError: no)")
@@ -50,8 +50,7 @@ def test_seeds_are_averaged_and_ends_go_into_the_line_of_their_metric(task):
 def test_the_table_has_floors_and_methods_across_and_no_row_without_a_number(task):
     methods = ("aps", "dps", "ods")
     suite = SimpleNamespace(methods=methods, tasks=(task,))
-    lines = [Summary(task.name, *line) for line in set_lines(task, methods)]
-    table = set_table(suite, lines)
+    table = set_table(suite, set_lines(task, methods))
     (row,) = table.frame.index  # FID has no number anywhere
     assert row == f"gmm-sr2: {KID}"
     cells = table.frame.loc[row]
