@@ -1,4 +1,4 @@
-"""What every figure must do, checked on results of made-up numbers: `faults_of_figure(registry.load("figure", name))`."""
+"""What every figure must do, tried on results of made-up numbers: `faults_of_figure(registry.load("figure", name))`."""
 
 from __future__ import annotations
 
