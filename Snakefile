@@ -26,7 +26,7 @@ pathvars:
 
 
 wildcard_constraints:
-    dataset=r"[a-z0-9]+",
+    dataset=r"[a-z0-9_-]+",
     prior=r"[a-z0-9_]+",
     family=r"[a-z]+",
     classifier=r"[a-z0-9-]+",

@@ -16,7 +16,7 @@ def task_header(task: TaskResults) -> str:
     sigma_y = seen.get("sigma_y")
     parts = [
         f"operator {seen.get('operator')}" + (f" ({parameters})" if parameters else ""),
-        *([f"sigma_y = {sigma_y}"] if sigma_y is not None else []),
+        *([f"sigma_y = {sigma_y} ({sigma_y / 2:g} on [0, 1])"] if sigma_y is not None else []),
         f"prior {seen.get('prior')} ({seen.get('family')} on {seen.get('dataset')})",
         *_posterior(seen, reference),
         f"posterior perplexity {_perplexity(reference)}",

@@ -16,6 +16,12 @@ BASELINES = (
     "go through the same code as a method's samples, so it must agree with the reference. unconditional: draws from "
     "the prior that ignore the measurement (the ceiling)."
 )
+HEADERS = (
+    "Above a table: sigma_y is the standard deviation of the noise in data units, in which images are on [-1, 1]; in "
+    "brackets the same with images on [0, 1]. Posterior perplexity: the exponential of the entropy of the posterior's "
+    "weights, about the number of components (or of atoms) that share it, mean over measurements. A reference is "
+    "admitted when independent sets of its draws agree; where it is not, nothing is compared with the posterior."
+)
 CHAINS = (
     "Samples that are states of chains depend on each other: beside their diversity stands how many independent "
     "samples they are worth (ess_bulk, mean over measurements), or ? where that is not known. States that alternate "
@@ -28,8 +34,8 @@ COLLAPSE = (
 )
 
 
-def notes(suite: SuiteResults, columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the notes below a table of measurements that has these columns."""
+def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
+    """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
     defined = definitions(suite)
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
@@ -40,6 +46,7 @@ def notes(suite: SuiteResults, columns: Sequence[str]) -> tuple[str, ...]:
         SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
         BOLD,
         BASELINES,
+        *((HEADERS,) if of_tasks else ()),
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((CHAINS,) if has_chains and has_diversity else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),

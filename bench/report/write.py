@@ -28,7 +28,7 @@ def write_tables(suite: SuiteResults, info: Json) -> None:
     pages = {
         "summary.md": markdown_page(title, tables, below),
         "summary.tex": latex_page(tables, below),
-        "distance.md": markdown_page(title, [distances], notes(suite, metrics_across(lines))),
+        "distance.md": markdown_page(title, [distances], notes(suite, metrics_across(lines), of_tasks=False)),
     }
     sets = set_table(suite, lines)
     if len(sets.frame):

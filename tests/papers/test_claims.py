@@ -87,11 +87,11 @@ def trained(distance: float, rows: float, hmc: float = 10.0, seconds: float = 1.
     """ods after a training of `rows` network rows, and HMC at distance 1 with `hmc` of them per sample."""
     costs = {"nfe": 1.0, "nfe_vjp": 0.0, "train_nfe": rows, "train_seconds": seconds, "seconds": 0.64}
     ods = far(distance, costs=costs)
-    return two("ods", ods, "latent_hmc", far(1.0, costs={"nfe": hmc / 2, "nfe_vjp": hmc / 2, "seconds": 64.0}))
+    return two("ods", ods, "hmc-latent", far(1.0, costs={"nfe": hmc / 2, "nfe_vjp": hmc / 2, "seconds": 64.0}))
 
 
 def easier(distance: float) -> SuiteResults:
-    return two("latent_hmc", far(distance), "data_hmc", far(1))
+    return two("hmc-latent", far(distance), "hmc-data", far(1))
 
 
 def singles(distance: float) -> SuiteResults:
@@ -220,9 +220,9 @@ def test_training_that_never_pays_has_no_break_even():
 
 
 def test_hmc_in_data_space_is_not_held_against_the_posterior_of_a_distilled_map():
-    results = two("latent_hmc", far(0.5), "data_hmc", far(1))
+    results = two("hmc-latent", far(0.5), "hmc-data", far(1))
     assert entry("ods-easier-steps", results).verdict == SUPPORTED
-    total = suite({"reference": {"scores": {"sw2-128_total": 1.0}}, "latent_hmc": far(0.5), "data_hmc": far(1)})
+    total = suite({"reference": {"scores": {"sw2-128_total": 1.0}}, "hmc-latent": far(0.5), "hmc-data": far(1)})
     assert entry("ods-easier-steps", total).verdict == UNTESTABLE
 
 

@@ -234,7 +234,7 @@ def test_tables_name_floor_ceiling_failures_and_commit(finished):
 def test_header_line_says_what_the_task_is(finished):
     task = load(finished).tasks[0]
     assert task_header(task) == (
-        "operator inpaint-box (box 4); sigma_y = 0.1; prior gmm (gmm on digits); exact posterior: closed form; "
+        "operator inpaint-box (box 4); sigma_y = 0.1 (0.05 on [0, 1]); prior gmm (gmm on digits); exact posterior: closed form; "
         "posterior perplexity 2.5 components (mean)"
     )
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.core.artefacts import Json
-from bench.core.registry import plugin_of
 from bench.papers.claims.effects import Values
 from bench.stats.results import RunRecord, SuiteResults, TaskResults
 from bench.stats.values import MetricValues, values_of_task
@@ -28,8 +27,8 @@ class Evidence:
         object.__setattr__(self, "columns", {task.name: values_of_task(task, self.suite) for task in self.suite.tasks})
 
     def methods_of(self, task: TaskResults, plugin: str) -> list[str]:
-        """Return the rows of one plug-in that ran on a task, also where they failed; the plain one first."""
-        rows = [row for row in self.suite.methods if plugin_of("method", row) == plugin]
+        """Return the rows `plugin` and `plugin-...` that ran on a task, also where they failed; the plain one first."""
+        rows = [row for row in self.suite.methods if f"{row}-".startswith(f"{plugin}-")]
         ran = [row for row in rows if any(run.header.get("status", "ok") != "n/a" for run in runs_of(task, row))]
         return sorted(ran, key=lambda row: row != plugin)
 
