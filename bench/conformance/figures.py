@@ -1,4 +1,4 @@
-"""What every figure must do, checked on results of made-up numbers: `faults_of_figure(registry.load("figure", name))`."""
+"""What every figure must do, tried on results of made-up numbers: `faults_of_figure(registry.load("figure", name))`."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _is_of_task(plugin: type) -> bool:
 
 
 def _is_frozen(plugin: type) -> bool:
-    return dataclasses.is_dataclass(plugin) and plugin.__dataclass_params__.frozen
+    return dataclasses.is_dataclass(plugin) and vars(plugin)["__dataclass_params__"].frozen
 
 
 def _has_no_default(item: dataclasses.Field) -> bool:

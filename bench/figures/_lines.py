@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
-from bench.core.results import REFERENCE, Results, Summary
+from bench.core.results import LEFT_OUT, REFERENCE, Results, Summary
 from bench.core.text import csv_text
 
 BAR: dict[str, Any] = {"elinewidth": 0.8, "linestyle": "none"}
@@ -14,11 +14,13 @@ BAND = "#c9ced6"  # grey of what a perfect sampler reaches
 
 
 def remarks(results: Results, metrics: Sequence[str]) -> dict[str, str]:
-    """Return a remark by task: which methods have nothing to show there in these metrics."""
+    """Return a remark by task: which methods were tried there and have nothing to show in these metrics."""
     notes = {}
     for task in results.tasks:
-        absent = [m for m in results.methods if not all(has_mean(results.line(task, m, x)) for x in metrics)]
-        notes[task] = f"not shown: {', '.join(absent)}" if absent else ""
+        lines = {method: [results.line(task, method, metric) for metric in metrics] for method in results.methods}
+        absent = [m for m, of_method in lines.items() if not all(map(has_mean, of_method))]
+        tried = [m for m in absent if not any(line and line.reason == LEFT_OUT for line in lines[m])]
+        notes[task] = f"not shown: {', '.join(tried)}" if tried else ""
     return notes
 
 

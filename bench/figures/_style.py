@@ -32,7 +32,7 @@ STAR: dict[str, Any] = {
     "markeredgewidth": 0.8,
     "zorder": 4,
 }
-RC = {
+RC: dict[Any, Any] = {
     "font.size": 7.5,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7.5,

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.core.results import Drawing, Results
 from bench.core.text import csv_text
+from bench.figures._lines import has_mean, mean_of
 from bench.figures._style import HAIRLINE, MUTED, STAR, WIDTH, Look, handles, legend, looks, plain, star_handle
 
 __all__ = ["Collapse"]
@@ -67,9 +68,8 @@ class Collapse:
         for method in results.methods:
             for task in results.tasks:
                 ratio, share = (results.line(task, method, metric) for metric in (self.diversity, self.coverage))
-                known = ratio and share and ratio.mean is not None and share.mean is not None
-                if method != "unconditional" and known:
-                    points.setdefault(method, {})[task] = max(ratio.mean, _LEAST), share.mean
+                if method != "unconditional" and has_mean(ratio) and has_mean(share):
+                    points.setdefault(method, {})[task] = max(mean_of(ratio), _LEAST), mean_of(share)
         return points
 
     def _draw_method(self, axes: Axes, method: str, points: Sequence[Point], mean: Point, look: Look) -> None:

@@ -98,7 +98,7 @@ def _draw_critical(panel: Axes, ranking: Ranking) -> None:
 def _remark(ranking: Ranking) -> str:
     """Return which tasks are not counted and which methods not ranked."""
     parts = [f"not counted: {', '.join(ranking.not_counted)}"] if ranking.not_counted else []
-    few = [f"{method} ({_tasks(count)})" for method, count in ranking.not_ranked.items()]
+    few = [f"{method} ({_tasks(count)})".replace(" ", "\u00a0") for method, count in ranking.not_ranked.items()]
     parts += [f"not ranked: {', '.join(few)}"] if few else []
     return "; ".join(parts)
 

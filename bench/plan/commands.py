@@ -89,5 +89,7 @@ def jobs_of_pages(suite: Suite) -> Iterator[Job]:
         return
     for stage in ("evaluate", "grid"):
         yield from (Job(stage, f"{suite.root}/specs/evaluate/{task}.json") for task in suite.tasks)
-    for stage in ("tables", "published", "claims", "figures", "report"):
+    for figure in suite.figures:
+        yield Job("figure", f"{suite.root}/specs/suite.json", more=figure)
+    for stage in ("tables", "published", "claims", "report"):
         yield Job(stage, f"{suite.root}/specs/suite.json")

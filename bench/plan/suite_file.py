@@ -102,6 +102,7 @@ class SuiteFile:
     tasks: Annotated[dict[str, TaskEntry], {"minProperties": 1}]  # what is measured, by name
     methods: Annotated[dict[str, Settings], {"minProperties": 1}]  # the samplers by name, with their hyperparameters
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None  # of references by tempered SMC
+    figures: dict[str, Settings] | None = None  # beside those of every suite, or these with other parameters
     metrics: dict[str, Settings] | None = (
         None  # metrics beside those that every suite has, with the parameters of a metric
     )

@@ -113,18 +113,23 @@ def _compare(group: ComparisonGroup) -> list[Comparison]:
 
 
 def _without_numbers(group: ComparisonGroup) -> list[Comparison]:
-    num, names = len(group.losses), (group.task, group.metric)
+    num = len(group.losses)
     can_tell = smallest_p(num) * _num_pairs(group) <= ALPHA
     reason = "" if can_tell else f"n/a ({num} measurements are too few for any verdict)"
-    best, nothing = group.methods[group.best], (None,) * 7
     counted = zip(group.methods, group.num_failed, strict=True)
-    return [Comparison(*names, method, best, *nothing, num, failed, reason) for method, failed in counted]
+    return [_empty(group, method, num, failed, reason) for method, failed in counted]
 
 
 def _not_compared(group: ComparisonGroup) -> list[Comparison]:
-    names, best, nothing = (group.task, group.metric), group.methods[group.best], (None,) * 7
-    reasons = {method: f"n/a (only {num} measurements)" for method, num in group.too_few.items()}
-    return [Comparison(*names, m, best, *nothing, group.too_few[m], 0, reason) for m, reason in reasons.items()]
+    few = group.too_few.items()
+    return [_empty(group, method, num, 0, f"n/a (only {num} measurements)") for method, num in few]
+
+
+def _empty(group: ComparisonGroup, method: str, num_measurements: int, num_failed: int, reason: str) -> Comparison:
+    """Return a line without numbers."""
+    numbers = dict.fromkeys(("difference", "low", "high", "p", "p_holm", "tied", "resolvable"))
+    names = {"task": group.task, "metric": group.metric, "method": method, "best": group.methods[group.best]}
+    return Comparison(**names, **numbers, num_measurements=num_measurements, num_failed=num_failed, reason=reason)
 
 
 def _adjusted(group: ComparisonGroup) -> dict[frozenset[int], tuple[float, float]]:

@@ -46,7 +46,7 @@ class ComparisonGroup:
     @property
     def best(self) -> int:
         """Return the place of the method with the smallest distance among those with the fewest failures."""
-        return int(np.lexsort((self.distances, self.num_failed))[0])
+        return int(np.lexsort((self.distances, np.array(self.num_failed)))[0])
 
 
 def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import bisect
+from scipy.optimize import root_scalar
 from scipy.special import stdtr, stdtrit
 
 ALPHA, POWER = 0.05, 0.8
@@ -187,7 +187,7 @@ def _coarseness(num: int, alpha: float, power: float) -> float:
     def excess(factor: float) -> float:
         return float(np.mean(paired_p(noise + factor * student) <= alpha)) - power
 
-    return float(bisect(excess, 0.5, 5, xtol=0.01))
+    return root_scalar(excess, method="bisect", bracket=(0.5, 5), xtol=0.01).root
 
 
 def critical_difference(num_methods: int, num_tasks: int, alpha: float = ALPHA, num_draws: int = 20_000) -> float:

@@ -57,11 +57,10 @@ def summary_csv(lines: Iterable[Summary]) -> str:
 def _summarise_task(task: TaskResults, suite: SuiteResults) -> list[Summary]:
     columns = values_of_task(task, suite)
     intervals = _intervals(columns.values())
-    nothing = (None, None, None)
-    lines = [
-        Summary(task.name, *key, *intervals.get(key, nothing), len(column.failed), column.reason)
-        for key, column in columns.items()
-    ]
+    lines = []
+    for (method, metric), column in columns.items():
+        mean, low, high = intervals.get((method, metric), (None, None, None))
+        lines.append(Summary(task.name, method, metric, mean, low, high, len(column.failed), column.reason))
     effective = {method: columns.get((method, EFFECTIVE)) for method in (REFERENCE, *suite.methods)}
     return lines + [_cost(task, suite, name, method, effective[method]) for method in effective for name in COSTS]
 

@@ -23,7 +23,7 @@ def test_a_clear_order_is_told_apart():
     (found,) = rankings(suite_with({"c": [3.0] * 8, "a": [1.0] * 8, "b": [2.0] * 8}), ["m"])
     assert found.methods == ("a", "b", "c") and found.mean == (1, 2, 3)
     # Friedman's table: 3 methods on 8 tasks; a rank apart is less than critical, two are more
-    assert 1 < found.critical < 2 and found.groups == ((0, 1), (1, 2)) and found.can_tell
+    assert 1 < found.critical < 2 and found.ties == ((0, 1), (1, 2)) and found.can_tell
 
 
 def test_tasks_where_a_method_is_absent_are_not_counted():
@@ -31,7 +31,7 @@ def test_tasks_where_a_method_is_absent_are_not_counted():
     (found,) = rankings(suite_with(levels), ["m"])
     assert found.methods == ("a", "b") and found.tasks == ("t0", "t1", "t2", "t3")
     assert found.not_counted == ("t4", "t5") and found.not_ranked == {"rare": 1}
-    assert found.critical == 1 and not found.can_tell and found.groups == ((0, 1),)  # 4 tasks tell nothing
+    assert found.critical == 1 and not found.can_tell and found.ties == ((0, 1),)  # 4 tasks tell nothing
 
 
 def test_who_fails_is_last_and_ties_share_a_rank():
