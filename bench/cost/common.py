@@ -1,4 +1,4 @@
-"""What the questions about cost share: options, seconds and words."""
+"""Options of all questions about cost, CPU seconds, and texts of limits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ Say = Callable[[str], None]  # prints a line, and keeps it for the record
 
 @dataclass(frozen=True)
 class Options:
+    """Options of the command line; each question reads those that concern it."""
+
     priors: Path = Path("results/default/priors")
     repeats: int = 5  # timed turns of the two things that are compared
     side: int = 64  # pixels along an image of which distances are taken
@@ -22,24 +24,26 @@ class Options:
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Of this process: neighbours do not lengthen them much."""
+    """Return CPU seconds of this process: other jobs do not lengthen them much."""
     begin = time.process_time()
     work()
     return time.process_time() - begin
 
 
-def in_range(seconds: Sequence[float]) -> str:
-    """Median, smallest and largest."""
+def format_range(seconds: Sequence[float]) -> str:
+    """Return median, smallest and largest."""
     return f"{median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 def at_most(value: float, limit: float) -> str:
-    return f"at most {limit:g}: {verdict(value <= limit)}"
+    """Return `at most 1.05: met`, or `NOT met`."""
+    return f"at most {limit:g}: {_met(value <= limit)}"
 
 
 def at_least(value: float, limit: float) -> str:
-    return f"at least {limit:g}: {verdict(value >= limit)}"
+    """Return `at least 10: met`, or `NOT met`."""
+    return f"at least {limit:g}: {_met(value >= limit)}"
 
 
-def verdict(good: bool) -> str:
-    return "met" if good else "NOT met"
+def _met(is_met: bool) -> str:
+    return "met" if is_met else "NOT met"

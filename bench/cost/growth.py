@@ -45,8 +45,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What runs read of a task's observations."""
+class Measured:
+    """Images (m, *x), measurements (m, *y) and numbers of the images (m,), as `sample` reads them."""
 
     x_true: torch.Tensor
     y: torch.Tensor
@@ -54,23 +54,24 @@ class Task:
 
 
 def measure(options: Options, say: Say) -> Json:
-    """Ratios to 1x; only one of the three grows at a time."""
-    found: Json = {"rows_per_chunk": ROWS_PER_CHUNK, "base": asdict(Size()), "settings": METHODS}
-    say(f"From {in_words(Size())}, {ROWS_PER_CHUNK} rows in a chunk; UNet {DIGITS['channels']}, one thread.")
+    """Return seconds and bytes by method and by what grows; only one of the three grows at a time."""
+    content: Json = {"rows_per_chunk": ROWS_PER_CHUNK, "base": asdict(Size()), "settings": METHODS}
+    say(f"From {format_size(Size())}, {ROWS_PER_CHUNK} rows in a chunk; UNet {DIGITS['channels']}, one thread.")
     for module in METHODS:
-        found[module] = {what: row(module, what, say) for what in ("m", "s", "side")}
-    return found
+        content[module] = {what: measure_growth(module, what, say) for what in ("m", "s", "side")}
+    return content
 
 
-def row(module: str, what: str, say: Say) -> list[Json]:
+def measure_growth(module: str, what: str, say: Say) -> list[Json]:
+    """Return a cell for each of TIMES as many measurements (m), samples (s) or pixels along a side (side)."""
     sizes = [replace(Size(), **{what: times * asdict(Size())[what]}) for times in TIMES]
-    cells = [apart(module, size) for size in sizes]
-    say(f"{module:16} {what:5}" + "".join(f"  {part}" for part in parts(cells)))
+    cells = [in_new_process(module, size) for size in sizes]
+    say(f"{module:16} {what:5}" + "".join(f"  {part}" for part in format_cells(cells)))
     return [{**asdict(size), **asdict(cell)} for size, cell in zip(sizes, cells, strict=True)]
 
 
-def parts(cells: list[Cell]) -> list[str]:
-    """What 1x took, and the ratios to it."""
+def format_cells(cells: list[Cell]) -> list[str]:
+    """Return what 1x took, and the ratios to it."""
     first = cells[0]
     begin = f"1x: {first.seconds:.2f} CPU-s, {first.peak / MEGABYTE:.0f} MB"
     return [begin] + [
@@ -79,16 +80,16 @@ def parts(cells: list[Cell]) -> list[str]:
     ]
 
 
-def apart(module: str, size: Size) -> Cell:
-    """The cell, in a process that has torch imported and has done nothing yet."""
+def in_new_process(module: str, size: Size) -> Cell:
+    """Return the cell, measured in a process that has torch imported and has done nothing yet."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "diffusers.models.unets.unet_2d"])
     with context.Pool(1) as pool:
-        return pool.apply(cell, (module, size))
+        return pool.apply(measure_cell, (module, size))
 
 
-def cell(module: str, size: Size) -> Cell:
-    """After a run on one image, which pays for what is only paid once."""
+def measure_cell(module: str, size: Size) -> Cell:
+    """Measure a run after one on one image, which pays for what is done once."""
     keep_memory()
     torch.set_num_threads(1)
     device = torch.device("cpu")
@@ -100,16 +101,17 @@ def cell(module: str, size: Size) -> Cell:
 
 
 def draw(module: str, size: Size) -> float:
-    """CPU seconds of drawing all samples of a run, chunk by chunk."""
+    """Return CPU seconds of drawing all samples of a run, chunk by chunk."""
     shape = (1, size.side, size.side)
     prior = untrained(new_unet(**{**DIGITS, "shape": shape}))
     problem = inpainting(shape)
     y = measurements(prior, problem, size.m)
-    task = Task(torch.zeros(size.m, *shape, dtype=y.dtype), y, torch.arange(size.m))
+    measured = Measured(torch.zeros(size.m, *shape, dtype=y.dtype), y, torch.arange(size.m))
     method = load_method(module, METHODS[module])
     draws = Draws("cost", 0, size.s, ROWS_PER_CHUNK)
-    return cpu_seconds(lambda: sample(method, prior, problem, task, draws))
+    return cpu_seconds(lambda: sample(method, prior, problem, measured, draws))
 
 
-def in_words(size: Size) -> str:
+def format_size(size: Size) -> str:
+    """Return `m = 2, s = 8, 8 x 8 pixels`."""
     return f"m = {size.m}, s = {size.s}, {size.side} x {size.side} pixels"

@@ -43,23 +43,24 @@ class Orchestration:
 
     @property
     def share(self) -> float:
-        """Of the workflow's CPU seconds outside sampling, training and metrics."""
+        """Return the share of the workflow's CPU seconds outside sampling, training and metrics."""
         return 1 - self.work / self.total
 
     @property
     def others(self) -> float:
-        """CPU seconds in no command's work: Snakemake, planning, starts and imports."""
+        """Return CPU seconds in no command's work: Snakemake, planning, starts and imports."""
         return self.total - sum(self.commands.values())
 
 
 def measure(options: Options, say: Say) -> Json:
-    result = of_suite(options.suite, options.cores)
-    for line in in_words(options.suite, options.cores, result):
+    """Return CPU seconds of the workflow in all and by command."""
+    result = run_suite(options.suite, options.cores)
+    for line in format_orchestration(options.suite, options.cores, result):
         say(line)
     return {"suite": options.suite, "cores": options.cores, **asdict(result), "share": result.share}
 
 
-def of_suite(suite: str, cores: int) -> Orchestration:
+def run_suite(suite: str, cores: int) -> Orchestration:
     """Run `snakemake all` of a suite from nothing."""
     name = f"cost-{suite}"
     results = ROOT / "results" / name
@@ -70,14 +71,14 @@ def of_suite(suite: str, cores: int) -> Orchestration:
             file.write_text(renamed(suite, name))
             log.touch()
             command = ["snakemake", "--cores", str(cores), "all", "--config", f"suite={file}"]
-            total = cpu_of(lambda: called(command, log))
+            total = cpu_seconds_of(lambda: run_logged(command, log))
             return result_of(total, log.read_text())
     finally:
         shutil.rmtree(results, ignore_errors=True)
 
 
-def called(command: Sequence[str], log: Path) -> None:
-    """Run it with each command adding to `log`; UserError with the end of its output where it fails."""
+def run_logged(command: Sequence[str], log: Path) -> None:
+    """Run a command with each job adding to `log`; UserError with the end of its output where it fails."""
     environment = {**os.environ, WORK_LOG: str(log)}
     python, output = [sys.executable, "-m", *command], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     done = subprocess.run(python, cwd=ROOT, env=environment, text=True, **output)
@@ -87,7 +88,7 @@ def called(command: Sequence[str], log: Path) -> None:
 
 
 def renamed(suite: str, name: str) -> str:
-    """The suite's file with another name: its results go into another folder."""
+    """Return the text of the suite's file with another name: its results go into another folder."""
     path = ROOT / "config" / f"{suite}.yaml"
     if not path.is_file():
         raise UserError(f"--suite {suite}: {path.relative_to(ROOT)} does not exist; expected the name of a suite")
@@ -96,7 +97,7 @@ def renamed(suite: str, name: str) -> str:
 
 
 def result_of(total: float, log: str) -> Orchestration:
-    """From what the commands wrote down, a line `<command> <spec> <CPU seconds>` each."""
+    """Read what the commands logged, a line `<command> <spec> <CPU seconds>` each."""
     commands: dict[str, float] = {}
     lines = log.splitlines()
     for line in lines:
@@ -105,10 +106,10 @@ def result_of(total: float, log: str) -> Orchestration:
     return Orchestration(total, commands, len(lines))
 
 
-def cpu_of(work: Callable[[], object]) -> float:
-    """CPU seconds, user and system, of all processes that `work` starts and of those that they start.
+def cpu_seconds_of(work: Callable[[], object]) -> float:
+    """Return CPU seconds, user and system, of all processes that `work` starts and of those that they start.
 
-    Who outlives its parent, as the server that forks jobs, becomes a child of this process: for Linux only.
+    A process that outlives its parent, as the server that forks jobs, becomes a child of this one: on Linux only.
     """
     if sys.platform != "linux":
         raise UserError("orchestration: processes that outlive their parents can be counted on Linux only")
@@ -122,7 +123,8 @@ def cpu_of(work: Callable[[], object]) -> float:
     return end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
 
 
-def in_words(suite: str, cores: int, result: Orchestration) -> list[str]:
+def format_orchestration(suite: str, cores: int, result: Orchestration) -> list[str]:
+    """Return the result as lines: seconds by command, and the shares."""
     ranked = sorted(result.commands.items(), key=lambda item: -item[1])
     lines = [f"{name:10} {seconds:8.1f} CPU-s" + ("" if name in WORK else "  *") for name, seconds in ranked]
     starts = f"Snakemake, planning, and the starts of {result.num_commands} commands"

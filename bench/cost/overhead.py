@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.registry import names
 from bench.core.types import Cap, Method, Prior, Random, State, Trainable
-from bench.cost.common import Options, Say, at_most, in_range
+from bench.cost.common import Options, Say, at_most, format_range
 from bench.cost.comparisons import Overhead, compare_with_network
 from bench.cost.subjects import (
     LARGE,
@@ -40,11 +40,11 @@ SHORT: Mapping[str, dict] = {  # as the methods are, but for less long; those no
 
 
 class NoCalls(Unable):
-    """A method that asks the prior's network nothing."""
+    """A method makes no network call while it samples, so that it has no overhead."""
 
 
 def measure(options: Options, say: Say) -> Json:
-    """DPS on the mixture; all methods on the digits' UNet; those with a limit on a UNet that takes 20 ms or more."""
+    """Return DPS on the mixture, all methods on the digits' UNet, and those with a limit on a UNet of 20 ms."""
     repeats = options.repeats
     mixture, small = gmm(options.priors, say), digits(options.priors, say)
     on_gmm = on_mixture(mixture, repeats, say)
@@ -52,41 +52,45 @@ def measure(options: Options, say: Say) -> Json:
 
 
 def on_mixture(prior: GMM, repeats: int, say: Say) -> Json:
+    """Return the overhead of DPS on the mixture."""
     m, s = GMM_ROWS
     problem = inpainting(prior.shape)
     method = load_method("dps", {"num_steps": 50})
     result = compare_with_network(method, prior, problem, measurements(prior, problem, m), s, repeats)
-    say(in_words("dps", f"gmm, {m * s} rows", result, MOST_ON_GMM))
-    return content(result, m, s)
+    say(format_overhead("dps", f"gmm, {m * s} rows", result, MOST_ON_GMM))
+    return content_of(result, m, s)
 
 
 def on_digits(prior: Prior, mixture: GMM, repeats: int, say: Say) -> Json:
-    """Every module in methods/; what needs a density is on the mixture, the only prior that has one."""
+    """Return the overhead of every method; one that needs a density is on the mixture, the only prior that has one."""
     m, s = DIGITS_ROWS
     milliseconds = 1000 * forward_seconds(prior, m * s)
     say(f"UNet of digits, {size_of(prior)}, {m * s} rows in a call: {milliseconds:.0f} ms forward.")
-    found: Json = {"forward_ms": milliseconds}
-    for module in modules():
+    content: Json = {"forward_ms": milliseconds}
+    for module in names("method"):
         on = mixture if Cap.DENSITY in load_method(module, {}).needs else prior
         name = "gmm" if on is mixture else "digits"
-        found[module] = one(module, on, name, m, s, repeats, MOST_ON_DIGITS if module in LIMITED else None, say)
-    return found
+        content[module] = measure_method(
+            module, on, name, m, s, repeats, MOST_ON_DIGITS if module in LIMITED else None, say
+        )
+    return content
 
 
 def on_large(repeats: int, say: Say) -> Json:
+    """Return the overhead of the methods with a limit on the larger UNet."""
     m, s = LARGE_ROWS
     prior = untrained(new_unet(**LARGE))
     seconds = forward_seconds(prior, m * s)
     enough = "enough" if seconds >= LEAST_FORWARD else f"LESS than {1000 * LEAST_FORWARD:.0f} ms"
     say(f"Larger UNet, {size_of(prior)}, {m * s} rows in a call: {1000 * seconds:.0f} ms forward ({enough}).")
-    found: Json = {"forward_ms": 1000 * seconds}
+    content: Json = {"forward_ms": 1000 * seconds}
     for module in LIMITED:
         short = {"num_steps": 21} if module == "dps" else {}
-        found[module] = one(module, prior, size_of(prior), m, s, repeats, MOST_ON_LARGE, say, short)
-    return found
+        content[module] = measure_method(module, prior, size_of(prior), m, s, repeats, MOST_ON_LARGE, say, short)
+    return content
 
 
-def one(
+def measure_method(
     module: str,
     prior: Prior,
     name: str,
@@ -97,7 +101,7 @@ def one(
     say: Say,
     settings: Mapping[str, object] | None = None,
 ) -> Json:
-    """The overhead of a method, or in words why there is none."""
+    """Return the overhead of a method, or the reason why there is none."""
     problem = inpainting(prior.shape)
     try:
         method = ready(module, prior, problem, settings or {})
@@ -107,12 +111,12 @@ def one(
     except Unable as words:
         say(f"{module:16} {name}: n/a ({words})")
         return {"reason": str(words)}
-    say(in_words(module, f"{name}, {m * s} rows", result, limit))
-    return content(result, m, s)
+    say(format_overhead(module, f"{name}, {m * s} rows", result, limit))
+    return content_of(result, m, s)
 
 
 def ready(module: str, prior: Prior, problem: InverseProblem, settings: Mapping[str, object]) -> Method:
-    """The method with short settings, trained where it trains; Unable where it cannot run here."""
+    """Return the method with short settings, trained where it trains. Raises Unable where it cannot run here."""
     plain = load_method(module, {})
     short = SHORT.get(module, getattr(plain, "tiny", {}))
     method = replace(plain, **{**short, **settings})
@@ -133,19 +137,17 @@ class Trained:
         return self.method.sample(prior, problem, y, num_samples, rng=rng, state=self.state)
 
 
-def modules() -> list[str]:
-    return names("method")
-
-
-def in_words(module: str, where: str, result: Overhead, limit: float | None) -> str:
+def format_overhead(module: str, where: str, result: Overhead, limit: float | None) -> str:
+    """Return the result in one line; `limit` is what the ratio may be at most."""
     judged = f" ({at_most(result.ratio, limit)})" if limit else ""
-    calls = f"{result.num_calls} forward and {result.num_backward} backward"
+    calls = f"{result.num_calls} forward and {result.num_backward} backward calls bare"
     return (
-        f"{module:16} {where}: {in_range(result.method)} CPU-s, its {calls} calls bare {in_range(result.network)}; "
+        f"{module:16} {where}: {format_range(result.method)} CPU-s, its {calls} {format_range(result.network)}; "
         f"overhead {result.ratio:.2f}{judged}, in {len(result.ratios)} repeats {min(result.ratios):.2f} to "
         f"{max(result.ratios):.2f}"
     )
 
 
-def content(result: Overhead, m: int, s: int) -> Json:
+def content_of(result: Overhead, m: int, s: int) -> Json:
+    """Return the result as it is stored."""
     return {**asdict(result), "ratio": result.ratio, "m": m, "s": s}

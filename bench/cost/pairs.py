@@ -1,5 +1,7 @@
-"""The mean LPIPS between 64 samples of 16 measurements from one pass of the backbone per sample, beside package lpips
-on each pair. On random weights, which cost what others do."""
+"""The mean LPIPS between samples: one pass of its network per sample beside package lpips on each pair.
+
+On random weights, which cost what others do.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from bench.core.artefacts import Json
 from bench.core.rng import Rng
-from bench.cost.common import Options, Say, at_least, at_most, in_range
+from bench.cost.common import Options, Say, at_least, at_most, format_range
 from bench.cost.comparisons import PairwiseDistances, compare_pairwise
 from bench.metrics._embeddings import embedded, lpips_embedding, pairwise, untrained_lpips
 
@@ -19,6 +21,7 @@ LEAST_SPEEDUP, MOST_DIFFERENCE = 20.0, 1e-5
 
 
 def measure(options: Options, say: Say) -> Json:
+    """Return seconds per measurement of both ways on normal draws of `options.side` pixels a side."""
     network = untrained_lpips("alex")
     embed = lpips_embedding(network)
     samples = Rng(("pairs", options.side), range(M), dtype=torch.float32).randn((S, 3, options.side, options.side))
@@ -27,14 +30,15 @@ def measure(options: Options, say: Say) -> Json:
         return pairwise(embedded(x, embed)).sum().item() / (len(x) * (len(x) - 1))
 
     result = compare_pairwise(samples.clamp(-1, 1), network, mean_pairwise, min(options.naive, M))
-    say(in_words(result))
+    say(format_pairs(result))
     return {**asdict(result), "ratio": result.ratio, "side": options.side, "m": M, "s": S}
 
 
-def in_words(result: PairwiseDistances) -> str:
+def format_pairs(result: PairwiseDistances) -> str:
+    """Return the result in one line."""
     return (
-        f"Mean LPIPS (alex) between {S} samples, CPU-s per measurement: {in_range(result.cached)} from one pass per "
-        f"sample ({result.num_measurements} measurements), {in_range(result.naive)} from a pass per pair "
+        f"Mean LPIPS (alex) between {S} samples, CPU-s per measurement: {format_range(result.cached)} from one pass "
+        f"per sample ({result.num_measurements} measurements), {format_range(result.naive)} from a pass per pair "
         f"({len(result.naive)} of them). One pass per sample is {result.ratio:.0f} x faster "
         f"({at_least(result.ratio, LEAST_SPEEDUP)}); the distances differ by at most {result.max_difference:.1e} of "
         f"their value ({at_most(result.max_difference, MOST_DIFFERENCE)})."

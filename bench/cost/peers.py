@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 from bench.core.artefacts import Json
 from bench.core.compute import Compute
+from bench.core.registry import load
 from bench.core.rng import Rng
 from bench.core.types import Prior
-from bench.cost.common import Options, Say, at_most, cpu_seconds, in_range
+from bench.cost.common import Options, Say, at_most, cpu_seconds, format_range
 from bench.cost.comparisons import draw
 from bench.cost.subjects import DIGITS, inpainting, measurements, new_unet, untrained
 from bench.runtime.devices import prepared
 from bench.runtime.job import keep_memory
-from methods.dps import DPS
 
 PLAIN, CHANNELS_LAST, COMPILED = Compute(), Compute(channels_last=True), Compute(channels_last=True, compile=True)
 STEPS = 21  # as few as the linear schedule of DPS has
@@ -76,28 +76,33 @@ class Cost:
 
 
 def measure(options: Options, say: Say) -> Json:
-    found: Json = {"steps": STEPS, "versions": {name: version(name) for name in PEERS if find_spec(name)}}
+    """Return the costs of all contenders by the size of the images."""
+    content: Json = {"steps": STEPS, "versions": {name: version(name) for name in PEERS if find_spec(name)}}
     for size in SIZES:
-        found[in_words(size)] = compare(size, options.repeats, say)
-    return found
+        content[format_size(size)] = compare(size, options.repeats, say)
+    return content
 
 
 def compare(size: Size, repeats: int, say: Say) -> Json:
+    """Return seconds and ratios of contenders by name; for a package that is not installed, how to install it."""
     missing = {name: f"package {name} is not installed: {INSTALL}" for name in PEERS if not find_spec(name)}
     names = [name for name in CONTENDERS if name not in missing]
-    say(f"{in_words(size)}, {size.m * size.s} rows, {STEPS} steps: CPU-s of a run, and over the bare passes:")
+    say(f"{format_size(size)}, {size.m * size.s} rows, {STEPS} steps: CPU-s of a run, and over the bare passes:")
     costs = in_turns(size, names, repeats)
     for name, cost in costs.items():
         judged = f" ({at_most(cost.ratio, size.limit)})" if name.startswith("ours") else ""
         more = "" if cost.calls_per_step == 1 else f", {cost.calls_per_step:.2f} passes a step"
-        say(f"  {name:29} {in_range(cost.seconds)}  {cost.ratio:.2f}{judged}{more}")
+        say(f"  {name:29} {format_range(cost.seconds)}  {cost.ratio:.2f}{judged}{more}")
     for name, words in missing.items():
         say(f"  {name:29} n/a ({words})")
     return {"m": size.m, "s": size.s, **{name: asdict(cost) for name, cost in costs.items()}, **missing}
 
 
 def in_turns(size: Size, names: Sequence[str], repeats: int) -> dict[str, Cost]:
-    """A process for each; a run that counts network passes, one that compiles and warms, then timed ones in turns."""
+    """Time contenders in turns, a process for each.
+
+    Before come a run that counts network passes and one that compiles and warms.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "diffusers.models.unets.unet_2d"])
     lines, calls = {}, {}
@@ -117,7 +122,7 @@ def in_turns(size: Size, names: Sequence[str], repeats: int) -> dict[str, Cost]:
 
 
 def serve(line: Connection, name: str, size: Size) -> None:
-    """In a contender's process: how many network passes a run has, then seconds for each True."""
+    """Send how many network passes a run has, then its seconds for each True received, in a contender's process."""
     torch.set_num_threads(1)
     if name in KEEPING:
         keep_memory()
@@ -132,12 +137,13 @@ def serve(line: Connection, name: str, size: Size) -> None:
 
 
 def costs_of(seconds: Mapping[str, list[float]], calls: Mapping[str, int]) -> dict[str, Cost]:
-    """Relative to `bare`."""
+    """Return costs relative to `bare`."""
     bare = median(seconds["bare"])
     return {name: Cost(took, median(took) / bare, calls[name] / STEPS) for name, took in seconds.items()}
 
 
 def case_of(size: Size) -> Case:
+    """Return the network, images and mask of a size."""
     unet = new_unet(**size.network)
     prior = untrained(unet)
     x = prior.sample(size.m * size.s, Rng(("cost", "peers"), (0,)))[0].float()
@@ -147,7 +153,7 @@ def case_of(size: Size) -> Case:
 
 
 def counted(work: Sampler, unet: nn.Module) -> int:
-    """How often `work` calls the network."""
+    """Count how often `work` calls the network."""
     calls: list[None] = []
     handle = unet.register_forward_hook(lambda *_: calls.append(None))
     try:
@@ -158,7 +164,7 @@ def counted(work: Sampler, unet: nn.Module) -> int:
 
 
 def passes(unet: nn.Module, x: Tensor) -> None:
-    """STEPS times forward and back to the images."""
+    """Pass images (n, *x) STEPS times through the network, forward and back to the images."""
     t, cotangent = torch.tensor(0.3), torch.ones_like(x)
     for _ in range(STEPS):
         x = x.detach().requires_grad_()
@@ -166,24 +172,28 @@ def passes(unet: nn.Module, x: Tensor) -> None:
 
 
 def bare(case: Case, size: Size) -> Sampler:
+    """Return the passes of the network alone."""
     return lambda: passes(case.unet, case.x)
 
 
 def channels_last(case: Case, size: Size) -> Sampler:
+    """Return the same passes with the channels of a pixel beside one another."""
     case.unet.to(memory_format=torch.channels_last)
     x = case.x.contiguous(memory_format=torch.channels_last)
     return lambda: passes(case.unet, x)
 
 
 def ours(case: Case, size: Size, compute: Compute = PLAIN) -> Sampler:
+    """Return DPS of this project."""
     prior = prepared(case.prior, compute)
     problem = inpainting(case.prior.shape)
     y = measurements(prior, problem, size.m)
-    return lambda: draw(DPS(num_steps=STEPS), prior, problem, y, size.s)
+    method = load("method", "dps")(num_steps=STEPS)
+    return lambda: draw(method, prior, problem, y, size.s)
 
 
 class Called(nn.Module):
-    """A function of images and a level as the module that both libraries want; `unet` tells its precision."""
+    """A function of images and a level as the module that both libraries want; `unet` has its precision."""
 
     def __init__(self, unet: nn.Module, function: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -194,7 +204,7 @@ class Called(nn.Module):
 
 
 def azula(case: Case, size: Size) -> Sampler:
-    """`azula.guidance.dps.DPSSampler` on the network with azula's preconditioning."""
+    """Return `azula.guidance.dps.DPSSampler` on the network with azula's preconditioning."""
     from azula.denoise import KarrasDenoiser
     from azula.guidance.dps import DPSSampler
     from azula.noise import VPSchedule
@@ -206,7 +216,7 @@ def azula(case: Case, size: Size) -> Sampler:
 
 
 def deepinv(case: Case, size: Size) -> Sampler:
-    """`deepinv.sampling.DPS` on the prior's denoiser, which calls the network once; images in [-1, 1]."""
+    """Return `deepinv.sampling.DPS` on the prior's denoiser, which calls the network once; images in [-1, 1]."""
     from deepinv.physics import Inpainting
     from deepinv.sampling import DPS as Theirs
 
@@ -216,7 +226,8 @@ def deepinv(case: Case, size: Size) -> Sampler:
     return lambda: sampler(case.mask * case.x, physics, x_init=tuple(case.x.shape))
 
 
-def in_words(size: Size) -> str:
+def format_size(size: Size) -> str:
+    """Return `8 x 8` or `32 x 32 x 3`."""
     channels, height, width = size.network["shape"]
     return f"{height} x {width}" + (f" x {channels}" if channels > 1 else "")
 

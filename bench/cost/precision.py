@@ -1,4 +1,4 @@
-"""`python -m bench.cost.precision results/<suite>/specs/runs/<task>/<method>/seed<k>.json ...`: what rounding does to a run.
+"""`python -m bench.cost.precision results/<suite>/specs/runs/<task>/<method>/seed<k>.json ...`: effects of rounding.
 
 Each run is drawn again in every precision, with the same random numbers: how far network calls and samples are from
 those of the first precision, and how far the samples are from the exact ones. Chains that accept or refuse by a hair go
@@ -38,6 +38,7 @@ HEADS += ("distance to exact", "change of it", "seconds")
 
 
 def main(*arguments: str) -> None:
+    """Compare precisions on the runs named in the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.cost.precision", description=__doc__.splitlines()[0])
     parser.add_argument("specs", nargs="+", help="of runs whose suite is complete")
     parser.add_argument("--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU")
@@ -61,7 +62,7 @@ def main(*arguments: str) -> None:
 
 
 def compared(spec: RunSpec, computes: list[Compute], num_measurements: int) -> list[Json]:
-    """A row for each precision; differences are from the first one."""
+    """Return a row for each precision; differences are from the first one."""
     found = [drawn(spec, compute, num_measurements) for compute in computes]
     (calls, samples, distances, *_), rows = found[0], []
     for compute, (other_calls, other_samples, other_distances, count, seconds) in zip(computes, found, strict=True):
@@ -75,7 +76,7 @@ def compared(spec: RunSpec, computes: list[Compute], num_measurements: int) -> l
 
 
 def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> tuple[Tensor, Tensor, Tensor, int, float]:
-    """Outputs of network calls, samples, their distances to the exact ones (m,), number of networks, seconds."""
+    """Return outputs of network calls, samples, their distances to the exact ones (m,), number of networks, seconds."""
     with computing(compute) as device:
         task = open_task(spec, compute, device).first(num_measurements)
         method = load_method(spec.module, spec.settings)
@@ -94,7 +95,7 @@ def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> tuple[Tenso
 
 @torch.no_grad()
 def network_calls(prior: Prior, x_true: Tensor) -> Tensor:
-    """E[x | x_t] at SIGMAS, where there is a denoiser, and decoded noise, where there is a decoder: (calls, m, *x)."""
+    """Return E[x | x_t] at SIGMAS where there is a denoiser, decoded noise where there is a decoder: (calls, m, *x)."""
     m, outputs = len(x_true), []
     rng = Rng(("precision", "noise"), range(m), range(0), x_true.dtype, x_true.device, drawn=torch.float64)
     if Cap.DENOISER in prior.caps:
@@ -106,6 +107,7 @@ def network_calls(prior: Prior, x_true: Tensor) -> Tensor:
 
 
 def difference(x: Tensor, y: Tensor) -> Json:
+    """Return root mean square and largest difference."""
     apart = (x - y).abs()
     return {"rms": apart.square().mean().sqrt().item(), "largest": apart.max().item()}
 

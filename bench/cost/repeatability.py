@@ -40,6 +40,7 @@ class Cell:
 
 
 def measure(options: Options, say: Say) -> Json:
+    """Return both times of each cell, and the share of cells that agree."""
     results = ROOT / Layout.of_suite(options.suite).root
     if not Layout(results).spec("clock").with_suffix("").is_dir():
         raise UserError(f"--suite {options.suite}: no results/{options.suite}/specs/clock; run a suite with a clock")
@@ -50,15 +51,15 @@ def measure(options: Options, say: Say) -> Json:
             replace(ClockSpec.read(spec), root=str(copy)).write(spec)
         first, second = (timings(specs, f"{number} run") for number in ("first", "second"))
     cells = [cell for pair in zip(first, second, strict=True) for cell in cells_of(*pair)]
-    for line in in_words(cells):
+    for line in format_cells(cells):
         say(line)
     share = sum(cell.agrees for cell in cells) / len(cells)
     return {"suite": options.suite, "share": share, "cells": [asdict(cell) for cell in cells]}
 
 
 def timings(specs: Sequence[Path], words: str) -> list[Json]:
-    """What the clock finds out about each run: visits in turns, as in the workflow."""
-    found: dict[Path, list[Json]] = {spec: [] for spec in specs}
+    """Return the clock's content for each run: visits in turns, as in the workflow."""
+    visits: dict[Path, list[Json]] = {spec: [] for spec in specs}
     for visit in range(ClockSpec.read(specs[0]).clock.visits):
         for spec in specs:
             content = ClockSpec.read(spec)
@@ -69,27 +70,30 @@ def timings(specs: Sequence[Path], words: str) -> list[Json]:
             if done.returncode != 0:
                 raise UserError(f"bench.stages.clock {name}: {done.stderr.strip().splitlines()[-1]}")
             files = content.layout.run(content.task, content.method, content.seed)
-            found[spec].append(read_json(files.visit(visit + 1)))
-    return [pool_visits(visits) for visits in found.values()]
+            visits[spec].append(read_json(files.visit(visit + 1)))
+    return [pool_visits(of_run) for of_run in visits.values()]
 
 
 def cells_of(first: Json, second: Json) -> list[Cell]:
-    """The cells that both have: those of the curve, and the batch with the most samples per second if it is one."""
-    found = [{(cell["m"], cell["s"]): cell for cell in (*x.get("curve", []), *best(x))} for x in (first, second)]
-    names = [key for key in found[0] if key in found[1]]
+    """Return the cells that both have: those of the curve, and the batch with the most samples per second."""
+    cells = [{(cell["m"], cell["s"]): cell for cell in (*x.get("curve", []), *best(x))} for x in (first, second)]
+    names = [key for key in cells[0] if key in cells[1]]
     about = f"{first['task']} {first['method']}"
-    return [Cell(f"{about}, m = {m}, s = {s}", *(spread(x[m, s]) for x in found)) for m, s in names]
+    return [Cell(f"{about}, m = {m}, s = {s}", *(spread(x[m, s]) for x in cells)) for m, s in names]
 
 
 def best(timing: Json) -> list[Json]:
+    """Return the cell of highest throughput, where there is one."""
     return [timing["throughput"]] if timing.get("throughput") else []
 
 
 def spread(cell: Json) -> Spread:
+    """Return lower quartile, median and upper quartile of a cell."""
     return cell["low"], cell["median"], cell["high"]
 
 
-def in_words(cells: list[Cell]) -> list[str]:
+def format_cells(cells: list[Cell]) -> list[str]:
+    """Return a line per cell with both times, and the share that agrees."""
     lines = []
     for cell in cells:
         times = [f"{median:.4g} s [{low:.4g}, {high:.4g}]" for low, median, high in (cell.first, cell.second)]

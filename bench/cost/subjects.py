@@ -1,4 +1,4 @@
-"""The networks that are asked what they cost, and measurements for them."""
+"""Networks and mixtures whose cost is measured, and measurements for them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LARGE = {"shape": (3, 32, 32), "channels": (32, 64), "layers_per_block": 1}
 
 
 def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int) -> nn.Module:
-    """A UNet with random weights, which cost what trained ones do; its last layer is not zero."""
+    """Return a UNet with random weights, which cost what trained ones do; its last layer is not zero."""
     rng = Rng(("cost", "network", *shape), (0,), dtype=torch.float32)
     unet = networks.frozen(networks.new_unet(shape, channels, layers_per_block, rng))
     initialise(unet.conv_out, rng, gain=0.1)
@@ -39,14 +39,14 @@ def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: 
 
 
 def untrained(unet: nn.Module) -> Consistency:
-    """A denoiser and a one-step decoder that both call `unet`."""
+    """Return a prior whose denoiser and one-step decoder both call `unet`."""
     teacher = Diffusion(EDMDenoiser(Pipeline(unet, scheduler_of(EDM, LIMITS))), num_ode_steps=10)
     scheduler = scheduler_of(CONSISTENCY, {**LIMITS, "clip_denoised": False})
     return Consistency(ConsistencyMap(Pipeline(unet, scheduler)), num_steps=1, teacher=teacher)
 
 
 def digits(priors: Path, say: Say) -> Prior:
-    """The default suite's `consistency` with its teacher's denoiser; such networks untrained where it is missing."""
+    """Return the default suite's `consistency` with its teacher's denoiser; untrained networks where it is missing."""
     path = priors / "consistency" / "consistency.safetensors"
     if path.is_file():
         return load_prior(path)
@@ -55,7 +55,7 @@ def digits(priors: Path, say: Say) -> Prior:
 
 
 def gmm(priors: Path, say: Say) -> GMM:
-    """The default suite's mixture; one that is fitted now where it is missing."""
+    """Return the default suite's mixture; one that is fitted now where it is missing."""
     path = priors / "gmm" / "gmm.safetensors"
     if path.is_file():
         return load_prior(path)
@@ -64,23 +64,23 @@ def gmm(priors: Path, say: Say) -> GMM:
 
 
 def inpainting(shape: tuple[int, ...]) -> InverseProblem:
-    """The middle quarter of an image is not seen."""
+    """Return a problem that hides the middle quarter of an image."""
     return make_problem("inpaint-box", {"box": shape[-1] // 2}, 0.1, shape)
 
 
 def measurements(prior: Prior, problem: InverseProblem, m: int) -> Tensor:
-    """y (m, *y) of draws of the prior."""
+    """Return y (m, *y) of draws of the prior."""
     rng = Rng(("overhead", "y"), range(m))
     return problem.simulate(prior.sample(1, rng)[:, 0], rng)
 
 
 def forward_seconds(prior: Prior, rows: int, repeats: int = 3) -> float:
-    """CPU seconds of one call of the denoiser, without a graph; the median."""
+    """Return CPU seconds of one call of the denoiser, without a graph; the median."""
     x_t = Rng(("cost", "forward"), (0,)).randn((rows, *prior.shape))[0]
     return median(cpu_seconds(lambda: prior.denoise(x_t, torch.tensor(0.5))) for _ in range(repeats + 1))
 
 
 def size_of(prior: Prior) -> str:
-    """`8 x 8` or `32 x 32 x 3`."""
+    """Return `8 x 8` or `32 x 32 x 3`."""
     channels, height, width = prior.shape
     return f"{height} x {width}" + (f" x {channels}" if channels > 1 else "")

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -145,6 +145,12 @@ def bare(kind: str, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
 class PriorView:
     """The part of a prior that a method may use. `caps` has of its capabilities those in `shown`."""
 
+    shape: tuple[int, ...]
+    latent_shape: tuple[int, ...]
+    sigma_range: tuple[float, float]
+    decode_nfe: int
+    sample_nfe: int
+
     def __init__(self, prior: Prior, tap: Tap, shown: Cap = EVERYTHING) -> None:
         self._prior, self._tap = prior, tap
         self.caps = prior.caps & shown
@@ -170,18 +176,19 @@ class PriorView:
 class ProblemView:
     """The part of a problem that a method may use. `caps` has of its capabilities those in `shown`."""
 
+    sigma_y: float
+    operator: Operator
+
     def __init__(self, problem: Problem, tap: Tap, shown: Cap = EVERYTHING) -> None:
         self._problem, self._tap = problem, tap
         self.caps = problem.caps & shown
 
     def __getattr__(self, name: str) -> Any:
+        if name == "operator":
+            return OperatorView(self._problem.operator, self._tap)
         if name in PROBLEM_VALUES:
             return getattr(self._problem, name)
         raise _not_in_interface("problem", name, PROBLEM_VALUES + PROBLEM_CALLS)
-
-    @property
-    def operator(self) -> OperatorView:
-        return OperatorView(self._problem.operator, self._tap)
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         return self._tap("log_likelihood", self._problem.log_likelihood, x, y)
@@ -199,12 +206,15 @@ class ProblemView:
 class OperatorView:
     """The part of a measurement operator that a method may use."""
 
+    linear: ClassVar[bool]
+
     def __init__(self, operator: Operator, tap: Tap) -> None:
         self._operator, self._tap = operator, tap
 
-    @property
-    def linear(self) -> bool:
-        return self._operator.linear
+    def __getattr__(self, name: str) -> Any:
+        if name == "linear":
+            return self._operator.linear
+        raise _not_in_interface("operator", name, ("linear", "adjoint", "a call"))
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self._tap("operator", self._operator, x, y)

@@ -13,7 +13,7 @@ import torch
 from bench.core.artefacts import check, read_json
 from bench.cost import batching, growth, orchestration, overhead, peers, repeatability
 from bench.cost.__main__ import record, wanted
-from bench.cost.common import Options, at_least, at_most, in_range
+from bench.cost.common import Options, at_least, at_most, format_range
 from bench.cost.comparisons import Batching, Overhead
 from bench.cost.subjects import DIGITS, new_unet, untrained
 from bench.runtime import job as cli
@@ -34,7 +34,7 @@ def prior():
 def test_a_limit_is_met_up_to_its_value():
     assert at_most(1.05, 1.05) == "at most 1.05: met" and at_most(1.06, 1.05) == "at most 1.05: NOT met"
     assert at_least(10.0, 10) == "at least 10: met" and at_least(9.9, 10) == "at least 10: NOT met"
-    assert in_range([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
+    assert format_range([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
 
 
 def test_unknown_question_in_one_line():
@@ -53,7 +53,7 @@ def test_the_record_holds_numbers_and_what_was_printed(tmp_path):
 
 def test_overhead_in_words():
     result = Overhead([1.0, 3.0, 1.2], [1.0, 2.0, 1.0], 5, 4)
-    words = overhead.in_words("dps", "digits, 4 rows", result, 1.15)
+    words = overhead.format_overhead("dps", "digits, 4 rows", result, 1.15)
     assert "5 forward and 4 backward calls bare 1.00 (1.00 to 2.00); overhead 1.20 (at most 1.15: NOT met)" in words
     assert "in 3 repeats 1.00 to 1.50" in words
 
@@ -61,13 +61,13 @@ def test_overhead_in_words():
 def test_a_method_that_asks_the_network_nothing_is_na(prior):
     said = []
     for module, reason in (("unconditional", "asks the prior's network nothing"), ("oracle", "needs EXACT")):
-        assert reason in overhead.one(module, prior, "digits", 1, 2, 1, None, said.append)["reason"]
+        assert reason in overhead.measure_method(module, prior, "digits", 1, 2, 1, None, said.append)["reason"]
     assert said[0].startswith("unconditional    digits: n/a (asks")
 
 
 def test_the_calls_of_a_method_are_all_there(prior):
     said = []
-    found = overhead.one("dps", prior, "digits", 1, 1, 1, 1.15, said.append, {"num_steps": 21})
+    found = overhead.measure_method("dps", prior, "digits", 1, 1, 1, 1.15, said.append, {"num_steps": 21})
     assert (found["num_calls"], found["num_backward"], len(found["method"])) == (21, 21, 1)
     assert said[0].startswith("dps              digits, 1 rows:")
 
@@ -78,13 +78,13 @@ def test_a_trained_method_is_measured_without_its_training(prior):
 
 
 def test_every_short_setting_is_one_of_its_method():
-    for module in overhead.modules():
+    for module in overhead.names("method"):
         method = overhead.load_method(module, {})
         overhead.replace(method, **overhead.SHORT.get(module, getattr(method, "tiny", {})))
 
 
 def test_batching_in_words():
-    words = batching.in_words("digits", Batching(2e-5, 1.0, 21.0, 256))
+    words = batching.format_batching("digits", Batching(2e-5, 1.0, 21.0, 256))
     assert "Batching is 21.0 x faster (at least 10: met)" in words
     assert "differ by at most 2.0e-05 (at most 1e-05: NOT met)" in words
 
@@ -98,7 +98,7 @@ def test_times_agree_where_their_spreads_meet():
     first, second = timing((1.0, 1.1, 1.2), (2.0, 2.1, 2.2)), timing((1.2, 1.3, 1.4), (2.3, 2.4, 2.5))
     cells = repeatability.cells_of(first, second)
     assert [cell.agrees for cell in cells] == [True, False]
-    words = repeatability.in_words(cells)
+    words = repeatability.format_cells(cells)
     assert words[-1] == "1 of 2 cells agree within their spread: 0.50 (at least 0.9: NOT met)."
     assert words[0].startswith("gmm-denoise dps, m = 1, s = 1") and words[1].endswith("DIFFER")
 
@@ -142,8 +142,8 @@ def test_a_peer_that_is_not_installed_is_na_in_words(monkeypatch):
 
 def test_growth_is_told_relative_to_1x():
     cells = [growth.Cell(2.0, 2**21), growth.Cell(3.0, 2**21), growth.Cell(8.0, 2**23), growth.Cell(16.0, 2**24)]
-    assert growth.parts(cells)[0] == "1x: 2.00 CPU-s, 2 MB"
-    assert growth.parts(cells)[2] == "4x: seconds x 4.00, memory x 4.00"
+    assert growth.format_cells(cells)[0] == "1x: 2.00 CPU-s, 2 MB"
+    assert growth.format_cells(cells)[2] == "4x: seconds x 4.00, memory x 4.00"
 
 
 @pytest.mark.parametrize("module", sorted(growth.METHODS))
@@ -156,7 +156,7 @@ def test_share_of_orchestration():
     result = orchestration.result_of(100.0, log)
     assert result.commands == {"sample": 60.0, "evaluate": 20.0, "draw": 5.0} and result.num_commands == 4
     assert result.share == pytest.approx(0.2)
-    *lines, last = orchestration.in_words("smoke", 2, result)
+    *lines, last = orchestration.format_orchestration("smoke", 2, result)
     assert "others         15.0 CPU-s  *" in lines[-1]
     assert "training and metrics (*): 20.0 % (at most 20: met); without data, tables and figures: 15.0 %." in last
 
@@ -168,7 +168,7 @@ def test_a_suite_gets_a_folder_of_its_own():
 
 
 def orphan_counted() -> float:
-    return orchestration.cpu_of(lambda: subprocess.run([sys.executable, "-S", "-c", ORPHAN]))
+    return orchestration.cpu_seconds_of(lambda: subprocess.run([sys.executable, "-S", "-c", ORPHAN]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="on Linux only")

@@ -20,7 +20,7 @@ def ods_sampler(settings: dict[str, Any]) -> Sampler:
     def sample(plane: Plane, target: Tilted, num_samples: int, rng: Random) -> Samples:
         y = torch.zeros(1, 1, dtype=torch.float64)
         begin = time.process_time()
-        ((_, trained),) = method.samplers(plane, target, y, num_samples, rng, {})
+        ((_, trained),) = method.samplers(plane, target, y, rng, {})
         seconds = time.process_time() - begin
         noise = rng.randn((num_samples, method.num_steps + 1, 2)).float()
         rows = y.expand(num_samples, 1)
