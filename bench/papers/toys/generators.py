@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from bench.core.types import Cap, Random
+from bench.numerics import training
 from bench.numerics.diffusion import rk4
 from bench.numerics.nets import MLP, initialise
 from bench.papers.toys.densities import Data, Source
@@ -151,12 +152,7 @@ def network(rng: Random) -> MLP:
 
 def minimise(loss: Callable[[], Tensor], network: nn.Module, num_iterations: int, rate: float = 1e-2) -> None:
     """Adam with a rate that falls to zero like a cosine; leaves the network frozen."""
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, num_iterations)
-    with torch.enable_grad():
-        for _ in range(num_iterations):
-            optimiser.zero_grad()
-            loss().backward()
-            optimiser.step()
-            schedule.step()
+    schedule = training.falling_cosine(rate, num_iterations)
+    descent = training.Descent(torch.optim.Adam(network.parameters()), num_iterations, schedule)
+    training.minimise(lambda _: loss(), descent)
     network.requires_grad_(False)
