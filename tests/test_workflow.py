@@ -23,7 +23,8 @@ import os, sys, time
 from pathlib import Path
 
 from bench.core.artefacts import read_json, write_bytes, write_csv, write_json
-from bench.plan.suite import FIGURES, TABLES
+from bench.core.results import FIGURES
+from bench.plan.suite import TABLES
 
 RUN = ("samples.safetensors", "cost.json")
 TRAINING = ("state.safetensors", "training.json")
@@ -37,7 +38,7 @@ def write(verb, spec_path):
     made = {
         "prepare": lambda: [root / f"data/{spec['dataset']}.safetensors"],
         "fit": lambda: [root / f"priors/{spec['prior']}/{spec['family']}.safetensors"],
-        "observe": lambda: [root / f"tasks/{task}/{name}.safetensors" for name in ("bank", "observations")],
+        "observe": lambda: [root / f"tasks/{task}/{name}.safetensors" for name in ("all_measurements", "observations")],
         "reference": lambda: [root / f"tasks/{task}/exact.safetensors"],
         "train": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in TRAINING],
         "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
@@ -251,7 +252,9 @@ def test_changing_settings_reruns_those_runs_only(folder):
 
 
 def test_asking_for_columns_by_networks_trains_what_they_need_and_evaluates_anew(folder):
-    write_suite(folder, SUITE + "metrics: {perceptual: {networks: [percept-digits-v1]}, sets: {extractors: [digits-cnn-v1]}}\n")
+    write_suite(
+        folder, SUITE + "metrics: {perceptual: {networks: [percept-digits-v1]}, sets: {extractors: [digits-cnn-v1]}}\n"
+    )
     assert jobs(folder) == {"classifier": 1, **AFTER_A_RUN}
 
 

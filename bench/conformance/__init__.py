@@ -1,60 +1,43 @@
-"""Check a method, ours or a user's: `check(path)`, or `python -m bench.conformance path`.
+"""The checks that every plug-in passes, ours and a user's alike: `check(path)`, or `python -m bench.conformance path`.
 
-The checks of the module are in `module.py`, those of its samples in `samples.py`. A failed check says in one line what
-was expected and what to do; it never stops the suite.
+Those of methods are in `module.py` and `samples.py`, those of another kind in the module of its name, `operators.py`.
+A plug-in that fails one is refused in words and never stops the suite.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench.conformance.case import Case, Check, NotApplicable, Refused
+from bench.conformance.case import Case
+from bench.conformance.checks import CheckResult, run_checks
 from bench.conformance.module import MODULE_CHECKS
 from bench.conformance.samples import SAMPLE_CHECKS
-from bench.conformance.trial import describe
-from bench.core.registry import find, names
+from bench.core.registry import PACKAGES, Kind, find, names
 
 
-@dataclass(frozen=True)
-class CheckResult:
-    """One check of one method: `status` is ok, FAIL or skip; `message` says why."""
+def check(
+    path: str | Path, kind: Kind | None = None, settings: Mapping[str, object] | None = None
+) -> list[CheckResult]:
+    """Return the results of every check on the plug-in in a file; its kind follows from its folder unless it is given.
 
-    title: str
-    status: str
-    message: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.status:4} {self.title}" + (f": {self.message}" if self.message else "")
-
-
-def check(path: str | Path, settings: Mapping[str, object] | None = None) -> list[CheckResult]:
-    """Run every check, in order, on the method in a file; settings: hyperparameters that differ from its defaults.
-
-    After a failed check on which the others rest, they are skipped.
+    settings: hyperparameters of a method that differ from its defaults. After a check on which the others rest fails,
+    they are skipped.
     """
-    case, results, broken = Case(Path(path).resolve(), settings or {}), [], ""
-    for test in MODULE_CHECKS + SAMPLE_CHECKS:
-        if broken:
-            results.append(CheckResult(test.title, "skip", f"not checked before `{broken}` passes"))
-            continue
-        results.append(CheckResult(test.title, *_run(test, case)))
-        if results[-1].status == "FAIL" and test.gate:
-            broken = test.title
-    return results
+    path = Path(path).resolve()
+    kind = kind or kind_of(path)
+    if kind == "method":
+        return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path, settings or {}), path)
+    module = importlib.import_module(f"bench.conformance.{kind}s")
+    return run_checks(module.CHECKS, module.CASE(path, kind), path)
 
 
-def _run(test: Check, case: Case) -> tuple[str, str]:
-    """Return status and message of one check."""
-    try:
-        return "ok", test.run(case)
-    except Refused as refusal:
-        return "FAIL", str(refusal)
-    except NotApplicable as reason:
-        return "skip", str(reason)
-    except Exception as error:  # a surprise in a check is the method's failure, not the suite's
-        return "FAIL", describe(error, case.path)
+def kind_of(path: Path) -> Kind:
+    """Return the kind of plug-in that the folder of a file is for; a method where the folder is for none."""
+    folder = path.parent.parent if path.name == "__init__.py" else path.parent
+    kinds = {package.rpartition(".")[2]: kind for kind, package in PACKAGES.items()}
+    return kinds.get(folder.name, "method")
 
 
 def method_paths() -> list[Path]:

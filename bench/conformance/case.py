@@ -5,36 +5,20 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench.conformance.checks import Check, NotApplicable, Refused  # noqa: F401 (for the modules of checks)
 from bench.conformance.trial import Drawn, Findings, M, Trial, contained
 from bench.core.registry import name_of
 from bench.runtime.run_method import declared_caps
 
 NUM_SAMPLES = 5
 JOINTS = ("independent", "chain", "coupled")
-
-
-class Refused(Exception):
-    """The method fails a check; the message says what was expected, what came and what to do."""
-
-
-class NotApplicable(Exception):
-    """The check does not concern this method; the message says why."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check: `run` returns what is printed beside "ok", or raises; after a failed `gate` the others are skipped."""
-
-    title: str
-    run: Callable[[Case], str]
-    gate: bool = False
 
 
 @dataclass(frozen=True)

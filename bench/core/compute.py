@@ -15,13 +15,7 @@ from bench.core.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-KEYS = (
-    "device",
-    "precision",
-    "channels_last",
-    "compile",
-    "cuda_graphs",
-)  # of a suite and of a run's spec, where they are given
+KEYS = ("device", "precision", "channels_last", "compile", "cuda_graphs")  # of a suite's file
 
 
 @dataclass(frozen=True)
@@ -57,9 +51,9 @@ class Compute:
         return {"device": self.device, "precision": self.precision} | options
 
 
-def compute_of(spec: Mapping[str, Any]) -> Compute:
-    """What a run's spec says; what it leaves out has its default."""
-    return Compute(**{key: spec[key] for key in KEYS if key in spec})
+def compute_of(content: Mapping[str, Any]) -> Compute:
+    """Return what a suite's content says; what it leaves out has its default."""
+    return Compute(**{key: content[key] for key in KEYS if key in content})
 
 
 def compute_fault(asked: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -113,4 +113,3 @@ def import_file(file: Path, name: str):
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-

@@ -17,6 +17,9 @@ from bench.core.errors import UserError
 from bench.core.layout import Layout
 
 Settings = dict[str, Any]
+PROBLEM_FACTS = ("task", "prior", "family", "dataset", "operator", "parameters", "sigma_y")
+RUN_FACTS = ("task", "method", "module", "settings", "seed")
+AGAIN = "delete the file and run the same command again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,31 +40,26 @@ class Spec:
 
     @classmethod
     def from_content(cls, content: Json, where: str = "spec") -> Self:
-        """Return the spec that `content` describes."""
-        fields = {item.name: item for item in dataclasses.fields(cls)}
-        unknown = [key for key in content if key not in fields]
-        no_default = dataclasses.MISSING
-        required = [n for n, f in fields.items() if f.default is no_default and f.default_factory is no_default]
-        missing = [name for name in required if name not in content]
-        if unknown or missing:
-            what = f"unknown field {unknown[0]}" if unknown else f"field {missing[0]} is missing"
-            raise UserError(f"{where}: {what}; delete the file and run the same command again")
-        nested = {name: NESTED[name] for name in content if name in NESTED}
-        return cls(**{k: nested[k](**v) if k in nested and isinstance(v, dict) else v for k, v in content.items()})
+        """Return the spec that `content` describes, with its lists as tuples and its parts as dataclasses."""
+        from pydantic import TypeAdapter, ValidationError
+
+        unknown = [key for key in content if key not in {item.name for item in dataclasses.fields(cls)}]
+        if unknown:
+            raise UserError(f"{where}: {unknown[0]}: unknown field of a {cls.__name__}; {AGAIN}")
+        try:
+            return TypeAdapter(cls).validate_python(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, first["loc"])) or "spec"
+            raise UserError(f"{where}: {key}: {first['msg'].lower()}; {AGAIN}") from None
 
     def write(self, path: str | Path) -> None:
         """Write the spec, atomically."""
         write_json(path, self.content())
 
     def content(self) -> Json:
-        """Return what is stored: fields that differ from their default, and the required ones."""
-        values = {}
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
-            if value != default:
-                values[item.name] = _content_of(value)
-        return values
+        """Return what is stored: the required fields, and those that differ from their default."""
+        return _content_of(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +86,8 @@ class PriorSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSpec(Spec):
+    """A classifier, by the name of its definition."""
+
     classifier: str
 
 
@@ -105,6 +105,11 @@ class ProblemSpec(Spec):
     operator: str
     parameters: Settings = field(default_factory=dict)
     sigma_y: float | None = None
+
+    @property
+    def facts(self) -> Json:
+        """What the header of a task's measurements says of prior and problem."""
+        return {name: getattr(self, name) for name in PROBLEM_FACTS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +133,28 @@ class MethodSpec(Spec):
     module: str
     settings: Settings = field(default_factory=dict)
     seed: int = 0
-    compute: Compute = field(default_factory=Compute)
+    compute: Compute = Compute()
+
+    @property
+    def run_facts(self) -> Json:
+        """What the files of a run say of it."""
+        return {name: getattr(self, name) for name in RUN_FACTS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec(ProblemSpec):
+    """The training of a method for a prior and a problem."""
+
     method: str
     module: str
     settings: Settings = field(default_factory=dict)
     seed: int = 0
-    compute: Compute = field(default_factory=Compute)
+    compute: Compute = Compute()
+
+    @property
+    def run_facts(self) -> Json:
+        """What the files of a run say of it."""
+        return {name: getattr(self, name) for name in RUN_FACTS}
 
 
 @dataclass(frozen=True)
@@ -174,6 +191,8 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class ClockSpec(RunSpec):
+    """A run that is timed."""
+
     clock: Clock
 
 
@@ -188,6 +207,8 @@ class Tune:
 
 @dataclass(frozen=True, kw_only=True)
 class TuneSpec(MethodSpec):
+    """A row of a suite whose settings are searched on a task's validation measurements."""
+
     rows_per_chunk: int | str
     tune: Tune
 
@@ -202,7 +223,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSpec(Spec):
-    """All runs on a task. metrics: plug-ins by name with their parameters."""
+    """All runs on a task. metrics: plug-ins beside the built-in ones, with parameters."""
 
     task: str
     prior: str
@@ -214,7 +235,11 @@ class EvaluateSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteSpec(Spec):
-    """What tables, figures and the page are about. left_out: pairs (task, method) that do not run; timed: runs."""
+    """What tables, figures and the page are about.
+
+    left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
+    page, with their parameters. compares: False for a suite that takes times alone.
+    """
 
     name: str
     seeds: tuple[int, ...]
@@ -224,23 +249,27 @@ class SuiteSpec(Spec):
     methods: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     timed: tuple[tuple[str, str, int], ...] = ()
-    figures: tuple[str, ...] = ()
+    figures: dict[str, Settings] = field(default_factory=dict)
+    compares: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToySpec(Spec):
+    """A figure in the plane: `toy` is a scene in bench/papers/toys, `parameters` its fields and `ods` the method's."""
+
     toy: str
     parameters: Settings = field(default_factory=dict)
 
 
-NESTED: dict[str, type] = {"compute": Compute, "budget": Budget, "clock": Clock, "tune": Tune}
-
-
-def _content_of(value: object) -> object:
-    """Return a field's value as JSON has it; nested dataclasses without what is default."""
+def _content_of(value: Any) -> Any:
+    """Return a value as JSON has it; of dataclasses only the required fields and those that differ from their default."""
     if dataclasses.is_dataclass(value):
         items = ((item, getattr(value, item.name)) for item in dataclasses.fields(value))
-        return {item.name: _content_of(part) for item, part in items if part != item.default}
-    if isinstance(value, tuple):
+        return {item.name: _content_of(part) for item, part in items if part != _default_of(item)}
+    if isinstance(value, (tuple, list)):
         return [_content_of(part) for part in value]
     return value
+
+
+def _default_of(item: dataclasses.Field) -> object:
+    return item.default_factory() if callable(item.default_factory) else item.default

@@ -87,48 +87,63 @@ class Random(Draws, Protocol):
     def __len__(self) -> int: ...  # m
 
 
+Shape = tuple[int, ...]
+
+
 class Prior(Protocol):
     """A generative model p(x). `caps` says which of denoise, decode and log_prob it offers."""
 
-    caps: Cap
-    shape: tuple[int, ...]
-    latent_shape: tuple[int, ...]
-    sigma_range: tuple[float, float]
-    decode_nfe: int  # rows through the network per decoded row
-    sample_nfe: int  # rows through the network per prior draw; 0 where draws need none
-
+    @property
+    def caps(self) -> Cap: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def latent_shape(self) -> Shape: ...
+    @property
+    def sigma_range(self) -> tuple[float, float]: ...  # noise levels worth asking for, data units
+    @property
+    def decode_nfe(self) -> int: ...  # rows through the network per decoded row
+    @property
+    def sample_nfe(self) -> int: ...  # rows through the network per prior draw; 0 where draws need none
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor: ...  # (n, *x), () or (n,) -> (n, *x)
     def decode(self, z: Tensor) -> Tensor: ...  # (n, *z) -> (n, *x)
     def log_prob(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n,), in nats
 
 
+class Decoder(Protocol):
+    """The part of a prior that decodes."""
+
+    @property
+    def latent_shape(self) -> Shape: ...
+    def decode(self, z: Tensor) -> Tensor: ...  # (n, *z) -> (n, *x)
+
+
 @runtime_checkable
 class FiniteSet(Protocol):
     """A prior that is uniform on `atoms` (N, *x): posteriors are sums over them."""
 
-    atoms: Tensor
-
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def atoms(self) -> Tensor: ...
+    @property
+    def shape(self) -> Shape: ...
 
 
 @runtime_checkable
 class Mixture(Protocol):
     """A Gaussian mixture prior: weights (K,), means (K, *x), covariances (K, D, D) in data units."""
 
-    weights: Tensor
-    means: Tensor
-    covariances: Tensor
-
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def weights(self) -> Tensor: ...
+    @property
+    def means(self) -> Tensor: ...
+    @property
+    def covariances(self) -> Tensor: ...
+    @property
+    def shape(self) -> Shape: ...
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def log_joint(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n, K): log w_k N(x; mu_k, C_k)
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]: ...  # (n, *x) -> (n,), (n, *x)
-
-
-Shape = tuple[int, ...]
 
 
 class Operator(Protocol):
@@ -145,18 +160,20 @@ class Operator(Protocol):
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...  # (n, *x), (n, *y) -> (n, *clean)
     def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor: ...  # -> (n, *x), the exact transpose; if linear
     def measured_shape(self, x_shape: Shape) -> Shape: ...  # of one A(x); ValueError where x cannot be measured
-    def draw_mask(self, uniform: Tensor) -> Tensor: ...  # (n, *x) in [0, 1) -> 1 where observed, else 0; if masked
+    def draw_mask(self, uniform: Tensor) -> Tensor: ...  # (n, *x) in [0, 1) -> 1 where measured, else 0; if masked
 
 
 class Problem(Protocol):
     """What is known of y given x. All tensors are row by row: x (n, *x) and y (n, *y)."""
 
-    caps: Cap
-    sigma_y: float
-    operator: Operator
-
+    @property
+    def caps(self) -> Cap: ...
+    @property
+    def sigma_y(self) -> float: ...  # standard deviation of the noise, data units
+    @property
+    def operator(self) -> Operator: ...
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n,), up to a constant
-    def residual(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n, *clean): y - A(x), zero where nothing was observed
+    def residual(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n, *clean): y - A(x), zero where nothing was measured
     def simulate(self, x: Tensor, rng: Random) -> Tensor: ...  # (n, *x) -> (n, *y)
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...  # (m, s, *x)
 

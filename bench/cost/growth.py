@@ -16,7 +16,7 @@ from bench.cost.common import Options, Say, cpu_seconds
 from bench.cost.subjects import DIGITS, inpainting, measurements, new_unet, untrained
 from bench.runtime.job import keep_memory
 from bench.runtime.memory import peak, reset_peak
-from bench.runtime.run_method import load_method, sample
+from bench.runtime.run_method import Draws, load_method, sample
 
 TIMES = (1, 2, 4, 8)
 ROWS_PER_CHUNK = 64
@@ -107,8 +107,8 @@ def draw(module: str, size: Size) -> float:
     y = measurements(prior, problem, size.m)
     task = Task(torch.zeros(size.m, *shape, dtype=y.dtype), y, torch.arange(size.m))
     method = load_method(module, METHODS[module])
-    spec = {"task": "cost", "seed": 0, "num_samples": size.s, "rows_per_chunk": ROWS_PER_CHUNK}
-    return cpu_seconds(lambda: sample(method, prior, problem, task, spec))
+    draws = Draws("cost", 0, size.s, ROWS_PER_CHUNK)
+    return cpu_seconds(lambda: sample(method, prior, problem, task, draws))
 
 
 def in_words(size: Size) -> str:

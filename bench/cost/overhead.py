@@ -119,7 +119,7 @@ def ready(module: str, prior: Prior, problem: InverseProblem, settings: Mapping[
     refuse_unmet(method, prior, problem)
     if not trainable(method):
         return method
-    return Trained(method, train(method, prior, problem, {"task": "cost", "seed": 0}))
+    return Trained(method, train(method, prior, problem, "cost", 0))
 
 
 @dataclass(frozen=True)

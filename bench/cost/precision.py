@@ -16,22 +16,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_json, read_tensors, write_bytes, write_json
+from bench.core.artefacts import Json, read_tensors, write_bytes, write_json
 from bench.core.compute import Compute
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
+from bench.core.specs import RunSpec
 from bench.core.text import markdown
 from bench.core.types import Cap, Prior
 from bench.numerics.distances import projected, sliced_wasserstein2
-from bench.priors import load_prior, prior_path
-from bench.problems.measurements import first, problem_of, read_measurements
-from bench.problems.posteriors import posterior_of
-from bench.runtime.devices import computing, networks_of, prepared
+from bench.runtime.devices import computing, networks_of
 from bench.runtime.job import run
 from bench.runtime.memory import synchronise
-from bench.runtime.run_method import load_method, refuse_unmet, sample
+from bench.runtime.run_method import Draws, load_method, refuse_unmet, sample
 from bench.runtime.stopwatch import machine
+from bench.task import open_task
 
 SIGMAS = (0.1, 1.0, 10.0)
 HEADS = ("run", "precision", "networks", "call: RMS", "call: largest", "samples: RMS", "samples: largest")
@@ -49,9 +48,9 @@ def main(*arguments: str) -> None:
     names = options.precisions or ["float64", "float32", *(["tf32"] if options.device == "cuda" else []), "bf16"]
     rows: list[Json] = []
     for path in options.specs:
-        spec = read_json(path)
-        if spec.get("trains"):
-            raise UserError(f"{path}: {spec['method']} is trained, and this draws samples only; name another run")
+        spec = RunSpec.read(path)
+        if spec.trains:
+            raise UserError(f"{path}: {spec.method} is trained, and this draws samples only; name another run")
         rows += compared(spec, [Compute(options.device, name) for name in names], options.measurements)
         print("\n".join(line(row) for row in rows[-len(names) :]), flush=True)
     if options.out:
@@ -61,13 +60,13 @@ def main(*arguments: str) -> None:
         write_bytes(options.out.with_suffix(".md"), page(rows, where, made).encode())
 
 
-def compared(spec: Json, computes: list[Compute], num_measurements: int) -> list[Json]:
+def compared(spec: RunSpec, computes: list[Compute], num_measurements: int) -> list[Json]:
     """A row for each precision; differences are from the first one."""
     found = [drawn(spec, compute, num_measurements) for compute in computes]
     (calls, samples, distances, *_), rows = found[0], []
     for compute, (other_calls, other_samples, other_distances, count, seconds) in zip(computes, found, strict=True):
         change = other_distances - distances
-        row = {"task": spec["task"], "method": spec["method"], "precision": compute.precision, "networks": count}
+        row = {"task": spec.task, "method": spec.method, "precision": compute.precision, "networks": count}
         row |= {"call": difference(other_calls, calls), "samples": difference(other_samples, samples)}
         row |= {"sw2-128": other_distances.mean().item(), "change": change.mean().item()}
         row |= {"change_standard_error": change.std().item() / len(change) ** 0.5, "seconds": seconds}
@@ -75,28 +74,22 @@ def compared(spec: Json, computes: list[Compute], num_measurements: int) -> list
     return rows
 
 
-def drawn(spec: Json, compute: Compute, num_measurements: int) -> tuple[Tensor, Tensor, Tensor, int, float]:
+def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> tuple[Tensor, Tensor, Tensor, int, float]:
     """Outputs of network calls, samples, their distances to the exact ones (m,), number of networks, seconds."""
-    folder = Path(spec["root"]) / "tasks" / spec["task"]
     with computing(compute) as device:
-        everything = read_measurements(folder / "observations.safetensors", compute.dtype, device)
-        observations = first(everything, num_measurements)
-        file = prior_path(spec["root"], spec["prior"], spec["family"])
-        prior = prepared(load_prior(file, compute.dtype, device), compute)
-        plain = problem_of(everything.header, prior.shape, device=device)
-        posterior = posterior_of(prior, plain)
-        problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None, device)
-        method = load_method(spec["module"], spec["settings"])
-        refuse_unmet(method, prior, problem)
+        task = open_task(spec, compute, device).first(num_measurements)
+        method = load_method(spec.module, spec.settings)
+        refuse_unmet(method, task.prior, task.problem)
+        draws = Draws(spec.task, spec.seed, spec.num_samples, spec.rows_per_chunk)
         begin = time.perf_counter()
-        x = sample(method, prior, problem, observations, spec).cpu().double()
+        x = sample(method, task.prior, task.problem, task.measured, draws).cpu().double()
         synchronise(device)
         seconds = time.perf_counter() - begin
-        calls = network_calls(prior, observations.x_true).cpu().double()
-    exact = read_tensors(folder / "exact.safetensors")[0]
+        calls = network_calls(task.prior, task.x_true).cpu().double()
+    exact = read_tensors(spec.layout.task(spec.task).reference)[0]
     reference = exact.get("teacher_a", exact["x_a"])[: len(x)].double()
     distances = sliced_wasserstein2(projected(x.flatten(2)), projected(reference.flatten(2)))
-    return calls, x, distances, len(networks_of(prior)), seconds
+    return calls, x, distances, len(networks_of(task.prior)), seconds
 
 
 @torch.no_grad()

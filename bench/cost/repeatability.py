@@ -10,15 +10,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench.core.artefacts import Json, read_json, write_json
+from bench.core.artefacts import Json, read_json
 from bench.core.errors import UserError
+from bench.core.layout import Layout
 from bench.core.provenance import ROOT
+from bench.core.specs import ClockSpec
 from bench.cost.common import Options, Say, at_least
-from bench.stages.pool import pooled
-from bench.stats.results import run_folder
+from bench.stages.pool import pool_visits
 
 LEAST = 0.9  # of the cells
 
@@ -39,15 +40,14 @@ class Cell:
 
 
 def measure(options: Options, say: Say) -> Json:
-    results = ROOT / "results" / options.suite
-    if not (results / "specs" / "clock").is_dir():
+    results = ROOT / Layout.of_suite(options.suite).root
+    if not Layout(results).spec("clock").with_suffix("").is_dir():
         raise UserError(f"--suite {options.suite}: no results/{options.suite}/specs/clock; run a suite with a clock")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(results, Path(folder, "suite")))
-        specs = sorted((copy / "specs" / "clock").rglob("*.json"))
+        specs = sorted(Layout(copy).spec("clock").with_suffix("").rglob("*.json"))
         for spec in specs:
-            content = {key: value for key, value in read_json(spec).items() if key != "sha256"}
-            write_json(spec, content | {"root": str(copy)})
+            replace(ClockSpec.read(spec), root=str(copy)).write(spec)
         first, second = (timings(specs, f"{number} run") for number in ("first", "second"))
     cells = [cell for pair in zip(first, second, strict=True) for cell in cells_of(*pair)]
     for line in in_words(cells):
@@ -59,18 +59,18 @@ def measure(options: Options, say: Say) -> Json:
 def timings(specs: Sequence[Path], words: str) -> list[Json]:
     """What the clock finds out about each run: visits in turns, as in the workflow."""
     found: dict[Path, list[Json]] = {spec: [] for spec in specs}
-    for visit in range(read_json(specs[0])["clock"].get("visits", 1)):
+    for visit in range(ClockSpec.read(specs[0]).clock.visits):
         for spec in specs:
-            content = read_json(spec)
-            name = f"{content['task']} {content['method']}"
+            content = ClockSpec.read(spec)
+            name = f"{content.task} {content.method}"
             print(f"{words}, visit {visit + 1}: {name}", file=sys.stderr, flush=True)
             command = [sys.executable, "-m", "bench.stages.clock", str(spec), str(visit + 1)]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
             if done.returncode != 0:
                 raise UserError(f"bench.stages.clock {name}: {done.stderr.strip().splitlines()[-1]}")
-            folder = run_folder(Path(content["root"]), *(content[key] for key in ("task", "method", "seed")))
-            found[spec].append(read_json(folder / "visits" / f"{visit + 1}.json"))
-    return [pooled(visits) for visits in found.values()]
+            files = content.layout.run(content.task, content.method, content.seed)
+            found[spec].append(read_json(files.visit(visit + 1)))
+    return [pool_visits(visits) for visits in found.values()]
 
 
 def cells_of(first: Json, second: Json) -> list[Cell]:

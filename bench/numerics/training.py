@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -36,15 +36,12 @@ class Descent:
 
 
 def minimise(
-    loss_at: Callable[[int], Tensor],
-    descent: Descent,
-    report: Callable[[int], object] = lambda num_done: None,
+    loss_at: Callable[[int], Tensor], descent: Descent, watch: Callable[[range], Iterable[int]] = iter
 ) -> None:
-    """Take all steps of a descent; `loss_at(i)` is the loss () of step i, `report` hears how many steps are done."""
-    for i in range(descent.num_steps):
+    """Take all steps of a descent; `loss_at(i)` is the loss () of step i, `watch` wraps the steps to show progress."""
+    for i in watch(range(descent.num_steps)):
         with torch.enable_grad():
             descent.step(loss_at(i))
-        report(i + 1)
 
 
 def falling_cosine(learning_rate: float, num_steps: int) -> Schedule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -9,11 +10,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.core.artefacts import ArtefactError, check, read_header, read_json, write_json
+from bench.core.artefacts import ArtefactError, check, read_header, read_json
 from bench.core.errors import UserError
+from bench.core.specs import PriorSpec, RunSpec, TaskSpec
 from bench.plan.suite import Suite
 
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behind when it is killed
@@ -67,29 +70,40 @@ def _check_foreign(manifest: Path) -> None:
 
 def write_specs(suite: Suite) -> None:
     """Write the specs that are new or changed, after their priors, operators and methods were tried out."""
-    changed = {path: content for path, content in suite.specs() if _on_disk(path) != content}
-    priors = [spec for path, spec in changed.items() if "/specs/priors/" in path]
-    tasks = [{**spec, "side": suite.side(spec["dataset"])} for path, spec in changed.items() if "/specs/tasks/" in path]
-    runs = {_choice(spec): spec for path, spec in changed.items() if path.split("/")[3] in ("runs", "clock")}
-    _rehearse(suite, [{**spec, "key": suite.key_of(spec)} for spec in [*priors, *tasks, *runs.values()]])
-    for path, content in changed.items():
-        write_json(path, content)
+    changed = {path: spec for path, spec in suite.specs() if _on_disk(path) != spec.content()}
+    priors = [spec for spec in changed.values() if isinstance(spec, PriorSpec)]
+    tasks = [spec for spec in changed.values() if isinstance(spec, TaskSpec)]
+    runs = {_choice(spec): spec for spec in changed.values() if isinstance(spec, RunSpec)}
+    _rehearse(suite, [*priors, *tasks, *runs.values()])
+    for path, spec in changed.items():
+        spec.write(path)
 
 
-def _rehearse(suite: Suite, specs: list[dict]) -> None:
-    """In a process of its own: it imports torch and the methods, which this one does not."""
+def _rehearse(suite: Suite, specs: list[PriorSpec | TaskSpec | RunSpec]) -> None:
+    """Try the constructors in a process of its own: it imports torch and the methods, which this one does not."""
     if not specs:
         return
-    command = [sys.executable, "-m", "bench.plan.rehearse"]
-    done = subprocess.run(command, input=json.dumps(specs), capture_output=True, text=True)
-    if done.returncode != 0:  # a module that ends the process it is imported in: its runs will tell
-        return
-    for key, what in json.loads(done.stdout)[:1]:
+    with tempfile.TemporaryDirectory() as folder:
+        question, answer = Path(folder, "specs.json"), Path(folder, "answer.json")
+        question.write_text(json.dumps([_to_try(suite, spec) for spec in specs]))
+        command = [sys.executable, "-m", "bench.plan.rehearse", str(question), str(answer)]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        faults = json.loads(answer.read_text()) if answer.exists() else []
+    for key, what in faults[:1]:  # no answer: a module ends the process that imports it, and its runs will tell
         raise UserError(f"{suite.file}: {key}: {what}")
 
 
-def _choice(spec: dict) -> str:
-    return json.dumps([spec["method"], spec["settings"]], sort_keys=True)
+def _to_try(suite: Suite, spec: PriorSpec | TaskSpec | RunSpec) -> tuple[str, str, dict]:
+    content = dataclasses.asdict(spec)
+    if isinstance(spec, PriorSpec):
+        return suite.key_of(spec), "prior", content
+    if isinstance(spec, TaskSpec):
+        return suite.key_of(spec), "task", content | {"side": suite.side(spec.dataset)}
+    return suite.key_of(spec), "method", content
+
+
+def _choice(spec: RunSpec) -> str:
+    return json.dumps([spec.method, spec.settings], sort_keys=True)
 
 
 def _on_disk(path: str) -> dict | None:

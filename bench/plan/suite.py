@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from bench.core import registry
 from bench.core.catalogue import Network, dataset_of, weights_wanted, why_unfit
-from bench.core.compute import KEYS as COMPUTE_KEYS
-from bench.plan.config import FAMILIES, PRIOR_KEYS, PUBLISHED, TASK_KEYS, method_file, module_of, prior_of, settings_of
+from bench.core.compute import compute_of
+from bench.core.layout import Layout
+from bench.core.registry import find, plugin_of
+from bench.core.results import figures_of
+from bench.core.source import read_source
+from bench.core.specs import (
+    Budget,
+    ClassifierSpec,
+    Clock,
+    ClockSpec,
+    DataSpec,
+    EvaluateSpec,
+    PriorSpec,
+    Run,
+    RunSpec,
+    Spec,
+    SuiteSpec,
+    TaskSpec,
+    ToySpec,
+    TrainSpec,
+    Tune,
+    TuneSpec,
+)
+from bench.plan.config import PRIOR_KEYS, PUBLISHED, TASK_KEYS, method_file, method_source, prior_of, settings_of
 from bench.plan.metrics import metric_sources, metrics_of_task, networks_of_task
-from bench.plan.sources import sources_of, trains
+from bench.plan.schema import dataset_plugin
+from bench.plan.sources import sources_of, stage_file
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
-FIGURES += ("cost", "cost-seconds")
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
-TASK_FILES = ("bank.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
+TASK_FILES = ("all_measurements.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
-SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
 CLOCK_KEYS = ("num_samples", "repeats", "visits", "patience")
 TIMING_TABLES = ("timing.csv", "timing.md")
 TUNE_KEYS = ("seconds", "num_measurements", "num_samples")
-TUNING_KEYS = ("root", "task", "prior", "family", "method", "module", "settings", "rows_per_chunk")  # of a run's spec
-COUNTS = ("num_measurements", "num_reference", "num_particles")  # of a task; training does not depend on them
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,10 @@ class Suite:
     @property
     def root(self) -> str:
         return f"results/{self.content['name']}"
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(Path(self.root))
 
     @property
     def datasets(self) -> list[str]:
@@ -91,8 +115,18 @@ class Suite:
         return sorted(map(str, PUBLISHED.glob("*.csv")))
 
     @property
+    def figures(self) -> dict[str, Mapping[str, Any]]:
+        """Figures of the whole suite, by name."""
+        return figures_of(self.content.get("figures", {}), bool(self._timed)) if self.tasks else {}
+
+    def figure_sources(self, figure: str) -> tuple[str, ...]:
+        """Return the file of a figure with what it imports from bench."""
+        file = registry.find("figure", figure)
+        return sources_of(str(file)) if file else ()
+
+    @property
     def curves(self) -> list[str]:
-        return self._figures([*FIGURES, *(["clock"] if self._timed else [])] if self.tasks else ())
+        return self._figures(self.figures)
 
     @property
     def grids(self) -> list[str]:
@@ -125,9 +159,9 @@ class Suite:
         return int(self.content.get("device") == "cuda")
 
     @property
-    def left_out(self) -> list[list[str]]:
+    def left_out(self) -> list[tuple[str, str]]:
         """Pairs of a task and a method that the suite leaves out."""
-        return [[task, method] for task in self.tasks for method in self.methods if method not in self.methods_on(task)]
+        return [(task, method) for task in self.tasks for method in self.methods if method not in self.methods_on(task)]
 
     def methods_on(self, task: str) -> list[str]:
         """The methods that run on a task."""
@@ -136,24 +170,24 @@ class Suite:
     def _restriction(self, method: str) -> Mapping[str, Any]:
         return self.content.get("restrict", {}).get(method, {})
 
-    def key_of(self, spec: Mapping[str, Any]) -> str:
+    def key_of(self, spec: PriorSpec | TaskSpec | RunSpec) -> str:
         """Where in the suite's file a prior's, a task's or a run's spec comes from."""
-        if "task" not in spec:
-            return f"priors.{spec['prior']}"
-        task, method = spec["task"], spec.get("method")
+        if isinstance(spec, PriorSpec):
+            return f"priors.{spec.prior}"
+        task, method = spec.task, spec.method if isinstance(spec, RunSpec) else None
         if method and method not in self.content["tasks"][task].get("settings", {}):
             return f"methods.{method}"
         return f"tasks.{task}.settings.{method}" if method else f"tasks.{task}"
 
     def side(self, dataset: str) -> int | None:
         """Pixels along an image, where the suite says so."""
-        return self.content["datasets"][dataset].get("side")
+        return self._dataset_parameters(dataset).get("side") or _side_of(dataset_plugin(dataset, {}))
 
     def data(self, prior: str) -> str:
         return f"{self.root}/data/{self.content['priors'][prior]['dataset']}.safetensors"
 
     def prior(self, task: str) -> str:
-        return self.prior_file(prior_of(task))
+        return self.prior_file(prior_of(self.content, task))
 
     def teacher(self, prior: str) -> list[str]:
         """The teacher's file, where a prior has a teacher."""
@@ -164,10 +198,10 @@ class Suite:
         """The module of a prior's family, and of its teacher's, with what they import from bench."""
         entry = self.content["priors"][prior]
         teacher = self.prior_sources(entry["teacher"]) if "teacher" in entry else ()
-        return tuple(sorted({*sources_of(str(FAMILIES / f"{entry['family']}.py")), *teacher}))
+        return tuple(sorted({*sources_of(str(find("prior", entry["family"]))), *teacher}))
 
     def prior_sources_of_task(self, task: str) -> tuple[str, ...]:
-        return self.prior_sources(prior_of(task))
+        return self.prior_sources(prior_of(self.content, task))
 
     @property
     def classifiers(self) -> list[str]:
@@ -180,6 +214,12 @@ class Suite:
         """The classifier's file, where a task's reward has a classifier."""
         name = self.content["tasks"][task].get("classifier")
         return [self._classifier_file(name)] if name else []
+
+    def classifiers_of_task(self, task: str) -> list[str]:
+        """Names of the classifiers that a task's reward and metrics need."""
+        of_reward = self.content["tasks"][task].get("classifier")
+        of_metrics = {network.classifier for network in self._networks(task)} - {""}
+        return sorted({*of_metrics, *([of_reward] if of_reward else [])})
 
     def data_of_classifier(self, classifier: str) -> str:
         return f"{self.root}/data/{dataset_of(classifier)}.safetensors"
@@ -212,8 +252,8 @@ class Suite:
 
     def _images(self, task: str) -> tuple[str, int]:
         """Data set of a task, and pixels along its images."""
-        dataset = self.content["priors"][prior_of(task)]["dataset"]
-        return dataset, self.side(dataset) or SIDES[dataset]
+        dataset = self.content["priors"][prior_of(self.content, task)]["dataset"]
+        return dataset, self.side(dataset) or 0
 
     def _classifier_file(self, name: str) -> str:
         return f"{self.root}/classifiers/{name}/{name}.safetensors"
@@ -222,7 +262,7 @@ class Suite:
         return f"{self.root}/priors/{prior}/{self.content['priors'][prior]['family']}.safetensors"
 
     def data_of_task(self, task: str) -> str:
-        return self.data(prior_of(task))
+        return self.data(prior_of(self.content, task))
 
     def per_task(self, file: str) -> list[str]:
         return [f"{self.root}/tasks/{task}/{file}" for task in self.tasks]
@@ -238,7 +278,8 @@ class Suite:
         return [f"{folder}/{file}" for file in TRAINING_FILES] if self._trains(method) else []
 
     def _trains(self, method: str) -> bool:
-        return trains(method_file(method))
+        source = method_source(method)
+        return source is not None and "train" in source.functions
 
     def all_runs(self, file: str) -> list[str]:
         return [path for task in self.tasks for path in self.runs(task, file)]
@@ -250,11 +291,12 @@ class Suite:
 
     def sources(self, verb: str) -> tuple[str, ...]:
         """The source files that decide what `python -m bench.stages.<rule>` computes; a change in one of them reruns it."""
-        return sources_of(f"bench/stages/{verb}.py")
+        return sources_of(stage_file(verb))
 
     def method_sources(self, method: str) -> tuple[str, ...]:
         """The method's module and what it imports from bench."""
-        return sources_of(str(method_file(method)))
+        file = method_file(method)
+        return sources_of(str(file)) if file else ()
 
     @property
     def timings(self) -> list[str]:
@@ -294,117 +336,158 @@ class Suite:
         pairs = [(task, method) for task in asked["tasks"] for method in self.methods_on(task)]
         return [(task, method) for task, method in pairs if method in asked["methods"]]
 
-    def specs(self) -> Iterator[tuple[str, dict]]:
-        """(path, content) of each spec file: all that a command is told."""
-        content, folder = self.content, f"{self.root}/specs"
-        for dataset, parameters in content["datasets"].items():
-            yield f"{folder}/data/{dataset}.json", {"root": self.root, "dataset": dataset, "parameters": parameters}
-        for prior, entry in content["priors"].items():
-            yield f"{folder}/priors/{prior}.json", self._prior_spec(prior, entry)
+    def specs(self) -> Iterator[tuple[str, Spec]]:
+        """Yield path and content of each spec file: all that a command is told."""
+        content, spec = self.content, self.layout.spec
+        for dataset in self.datasets:
+            yield str(spec("data", dataset)), self._data_spec(dataset)
+        for prior in content["priors"]:
+            yield str(spec("priors", prior)), self._prior_spec(prior)
         for classifier in self.classifiers:
-            yield f"{folder}/classifiers/{classifier}.json", {"root": self.root, "classifier": classifier}
-        for task, entry in content["tasks"].items():
-            yield f"{folder}/tasks/{task}.json", self._task_spec(task, entry)
-            yield from self._specs_of_runs(task, entry)
+            yield str(spec("classifiers", classifier)), ClassifierSpec(root=self.root, classifier=classifier)
+        for task in self.tasks:
+            yield str(spec("tasks", task)), self._task_spec(task)
+            yield from self._specs_of_runs(task)
         for task, method, seed in self._timed:
-            clock = {key: content["clock"][key] for key in CLOCK_KEYS if key in content["clock"]}
-            clock |= {"bare": True} if self.timing_only else {}
-            spec = self._run_spec(task, method, seed) | {"clock": clock} | self._is_timing_only
-            yield f"{folder}/clock/{task}/{method}/seed{seed}.json", spec
+            yield str(spec("clock", task, method, f"seed{seed}")), self._clock_spec(task, method, seed)
         for task, method in self._tuned:
-            yield f"{folder}/tune/{task}/{method}.json", self._tuning_spec(task, method)
+            yield str(spec("tune", task, method)), self._tuning_spec(task, method)
         for toy, parameters in content.get("toys", {}).items():
-            yield f"{folder}/toys/{toy}.json", {"root": self.root, "toy": toy, "parameters": parameters}
+            yield str(spec("toys", toy)), ToySpec(root=self.root, toy=toy, parameters=parameters)
         if self.tasks:
-            summary = {key: content[key] for key in ("name", "seeds", "num_measurements", "num_samples")}
-            summary |= {"timed": self._timed} if self._timed else {}
-            summary |= {"tasks": self.tasks, "methods": self.methods, "left_out": self.left_out}
-            yield f"{folder}/suite.json", {"root": self.root, **summary} | self._is_timing_only
+            yield str(spec("suite")), self._suite_spec()
 
-    def _specs_of_runs(self, task: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict]]:
-        content, folder = self.content, f"{self.root}/specs"
-        runs = [{"method": method, "seed": seed} for method in self.methods_on(task) for seed in self.seeds]
-        evaluate = {"root": self.root, "task": task, "runs": runs, "num_samples": content["num_samples"]}
-        evaluate |= {"prior": prior_of(task), "family": content["priors"][prior_of(task)]["family"]}
-        metrics = metrics_of_task(content, task)
-        evaluate |= {"metrics": metrics} if metrics else {}
+    def _specs_of_runs(self, task: str) -> Iterator[tuple[str, Spec]]:
+        runs = [(method, seed) for method in self.methods_on(task) for seed in self.seeds]
         if not self.timing_only:
-            yield f"{folder}/evaluate/{task}.json", evaluate
-        for run in runs:
-            name = f"{task}/{run['method']}/seed{run['seed']}.json"
+            yield str(self.layout.spec("evaluate", task)), self._evaluate_spec(task, runs)
+        for method, seed in runs:
+            name = (task, method, f"seed{seed}")
             if not self.timing_only:
-                yield f"{folder}/runs/{name}", self._run_spec(task, **run)
-            if self._trains(run["method"]):
-                yield f"{folder}/train/{name}", self._training_spec(task, entry, **run)
-
-    @property
-    def _is_timing_only(self) -> dict:
-        """Said in specs where it is so, so that the others stay as they were."""
-        return {"timing_only": True} if self.timing_only else {}
+                yield str(self.layout.spec("runs", *name)), RunSpec(**self._run_fields(task, method, seed))
+            if self._trains(method):
+                yield str(self.layout.spec("train", *name)), self._training_spec(task, method, seed)
 
     def _figures(self, stems: Iterable[str]) -> list[str]:
         return [f"{self.root}/figures/{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
 
-    def _prior_spec(self, prior: str, entry: Mapping[str, Any]) -> dict:
-        parameters = {key: value for key, value in entry.items() if key not in PRIOR_KEYS}
-        teacher = entry.get("teacher")
-        return {
-            "root": self.root,
-            "prior": prior,
-            "family": entry["family"],
-            "dataset": entry["dataset"],
-            "parameters": parameters,
-            "teacher": teacher,
-            "teacher_family": self.content["priors"][teacher]["family"] if teacher else None,
-            **self._is_timing_only,
-        }
+    def _dataset_parameters(self, dataset: str) -> dict[str, Any]:
+        return dict(self.content["datasets"][dataset] or {})
 
-    def _task_spec(self, task: str, entry: Mapping[str, Any]) -> dict:
-        prior = self.content["priors"][prior_of(task)]
+    def _data_spec(self, dataset: str) -> DataSpec:
+        return DataSpec(
+            root=self.root,
+            dataset=dataset,
+            plugin=dataset_plugin(dataset, {}),
+            parameters=self._dataset_parameters(dataset),
+        )
+
+    def _prior_spec(self, prior: str) -> PriorSpec:
+        entry = self.content["priors"][prior]
+        teacher = entry.get("teacher")
+        return PriorSpec(
+            root=self.root,
+            prior=prior,
+            family=entry["family"],
+            dataset=entry["dataset"],
+            parameters={key: value for key, value in entry.items() if key not in PRIOR_KEYS},
+            teacher=teacher,
+            teacher_family=self.content["priors"][teacher]["family"] if teacher else None,
+            quality=not self.timing_only,  # a network of random weights has none
+        )
+
+    def _problem_fields(self, task: str) -> dict[str, Any]:
+        entry, prior = self.content["tasks"][task], self.content["priors"][prior_of(self.content, task)]
         return {
             "root": self.root,
             "task": task,
-            "prior": prior_of(task),
+            "prior": prior_of(self.content, task),
             "family": prior["family"],
             "dataset": prior["dataset"],
             "operator": entry["operator"],
             "parameters": {key: value for key, value in entry.items() if key not in TASK_KEYS},
-            "sigma_y": entry.get("sigma_y"),  # a reward has none
-            "num_measurements": self.content["num_measurements"],
-            "num_reference": self.content["num_reference"],
-            "num_particles": self.content.get("num_particles"),  # None means what the reference wants
-            **self._is_timing_only,
+            "sigma_y": entry.get("sigma_y"),
         }
 
-    def _run_spec(self, task: str, method: str, seed: int) -> dict:
+    def _task_spec(self, task: str) -> TaskSpec:
+        return TaskSpec(
+            **self._problem_fields(task),
+            num_measurements=self.content["num_measurements"],
+            num_reference=self.content["num_reference"],
+            num_particles=self.content.get("num_particles"),
+            perplexity=not self.timing_only,
+        )
+
+    def _row_fields(self, task: str, method: str, seed: int) -> dict[str, Any]:
+        """What a row of the suite is on a task; training depends on no more, beside prior and problem."""
         return {
-            "root": self.root,
-            "task": task,
-            "prior": prior_of(task),
-            "family": self.content["priors"][prior_of(task)]["family"],
             "method": method,
-            "module": module_of(method),
+            "module": plugin_of("method", method),
             "settings": settings_of(self.content, task, method),
             "seed": seed,
-            "trains": self._trains(method),
-            "num_measurements": self._restriction(method).get("num_measurements"),  # None means all
-            "num_samples": self.content["num_samples"],
-            "rows_per_chunk": self.content["rows_per_chunk"],
-            **self._compute,
-            **({"budget": self.content["budget"]} if "budget" in self.content else {}),
+            "compute": compute_of(self.content),
         }
 
-    @property
-    def _compute(self) -> dict:
-        """What the suite says of device and precision; no word of what it leaves out, so that older specs stay."""
-        return {key: self.content[key] for key in COMPUTE_KEYS if key in self.content}
+    def _training_spec(self, task: str, method: str, seed: int) -> TrainSpec:
+        return TrainSpec(**self._problem_fields(task), **self._row_fields(task, method, seed))
 
-    def _training_spec(self, task: str, entry: Mapping[str, Any], method: str, seed: int) -> dict:
-        """What training depends on: no number of measurements or samples, so that it is not repeated for those."""
-        facts = {key: value for key, value in self._task_spec(task, entry).items() if key not in COUNTS}
-        run = self._run_spec(task, method, seed)
-        return facts | {key: run[key] for key in ("method", "module", "settings", "seed")} | self._compute
+    def _method_fields(self, task: str, method: str, seed: int) -> dict[str, Any]:
+        prior = prior_of(self.content, task)
+        names = {"root": self.root, "task": task, "prior": prior, "family": self.content["priors"][prior]["family"]}
+        return names | self._row_fields(task, method, seed) | {"rows_per_chunk": self.content["rows_per_chunk"]}
 
-    def _tuning_spec(self, task: str, method: str) -> dict:
-        run = self._run_spec(task, method, self.seeds[0])
-        return {key: run[key] for key in TUNING_KEYS} | {"tune": {key: self.content["tune"][key] for key in TUNE_KEYS}}
+    def _run_fields(self, task: str, method: str, seed: int) -> dict[str, Any]:
+        budget = self.content.get("budget")
+        return self._method_fields(task, method, seed) | {
+            "trains": self._trains(method),
+            "num_measurements": self._restriction(method).get("num_measurements"),
+            "num_samples": self.content["num_samples"],
+            "budget": Budget(**budget) if budget else None,
+        }
+
+    def _clock_spec(self, task: str, method: str, seed: int) -> ClockSpec:
+        asked = {key: self.content["clock"][key] for key in CLOCK_KEYS if key in self.content["clock"]}
+        asked["num_samples"] = tuple(asked["num_samples"])
+        clock = Clock(**asked, bare=self.timing_only, ess=not self.timing_only)
+        return ClockSpec(**self._run_fields(task, method, seed), clock=clock)
+
+    def _tuning_spec(self, task: str, method: str) -> TuneSpec:
+        fields = self._method_fields(task, method, 0)
+        fields.pop("compute")
+        return TuneSpec(**fields, tune=Tune(**{key: self.content["tune"][key] for key in TUNE_KEYS}))
+
+    def _evaluate_spec(self, task: str, runs: Sequence[tuple[str, int]]) -> EvaluateSpec:
+        prior = prior_of(self.content, task)
+        return EvaluateSpec(
+            root=self.root,
+            task=task,
+            prior=prior,
+            family=self.content["priors"][prior]["family"],
+            runs=tuple(Run(method, seed) for method, seed in runs),
+            num_samples=self.content["num_samples"],
+            metrics=metrics_of_task(self.content, task),
+        )
+
+    def _suite_spec(self) -> SuiteSpec:
+        return SuiteSpec(
+            root=self.root,
+            name=self.content["name"],
+            seeds=tuple(self.seeds),
+            num_measurements=self.content["num_measurements"],
+            num_samples=self.content["num_samples"],
+            tasks=tuple(self.tasks),
+            methods=tuple(self.methods),
+            left_out=tuple(self.left_out),
+            timed=tuple(self._timed),
+            figures={} if self.timing_only else {name: dict(own) for name, own in self.figures.items()},
+            compares=not self.timing_only,
+        )
+
+
+def _side_of(plugin: str) -> int | None:
+    """Return the pixels along an image of a data set whose source says so, as a class variable or as a default."""
+    file = find("dataset", plugin)
+    source = read_source(file) if file else None
+    field = source.fields.get("side") if source else None
+    value = source.constant("side") if source else None
+    return value if isinstance(value, int) else int(field.default) if field and field.default else None

@@ -34,7 +34,7 @@ class Measurements:
 def read_measurements(
     path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
 ) -> Measurements:
-    """The measurements in `observations.safetensors` or `bank.safetensors`, after both of its hashes were checked."""
+    """The measurements in `observations.safetensors` or `all_measurements.safetensors`, after both hashes were checked."""
     tensors, header = read_tensors(path)
     if header["observations_sha256"] != content_hash(tensors):
         raise ArtefactError(f"{path}: does not match its observations_sha256; delete it and run the same command again")
@@ -49,11 +49,18 @@ def first(observations: Measurements, num_measurements: int | None) -> Measureme
 
 
 def problem_of(
-    header: Json, x_shape: Shape, posterior: PosteriorSampler | None = None, device: str | torch.device = "cpu"
+    header: Json,
+    x_shape: Shape,
+    posterior: PosteriorSampler | None = None,
+    device: str | torch.device = "cpu",
+    root: str | Path | None = None,
 ) -> InverseProblem | Reward:
-    """The problem that a task's spec, or the header of its observations, describes."""
+    """Return the problem that a task's spec, or the header of its measurements, describes.
+
+    root: the suite's folder, where a reward's classifier lies; by default the one in the header.
+    """
     if header["operator"] == REWARD:
-        return _reward_of(header, x_shape, posterior, device)
+        return _reward_of(header | ({"root": str(root)} if root else {}), x_shape, posterior, device)
     return make_problem(header["operator"], header["parameters"], header["sigma_y"], x_shape, posterior)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
 from bench.core.artefacts import read_json, read_tensors
+from bench.core.layout import RunFiles
 from bench.core.registry import load
 from bench.core.rng import Rng
 from bench.core.types import Cap, Joint, Method, Prior, Problem, State, Trainable
@@ -29,6 +29,19 @@ class Measurements(Protocol):
     x_true: Tensor
     y: Tensor
     image_id: Tensor
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Which samples are drawn: `num_samples` of each measurement, from the streams of a task and a seed.
+
+    rows_per_chunk: rows in one call of the method, at most, where its samples are independent.
+    """
+
+    task: str
+    seed: int | str
+    num_samples: int
+    rows_per_chunk: int
 
 
 class Unable(Exception):
@@ -112,12 +125,13 @@ def train(
     method: Trainable,
     prior: Prior,
     problem: Problem,
-    spec: dict,
+    task: str,
+    seed: int | str,
     dtype: torch.dtype = torch.float64,
     device: str | torch.device = "cpu",
 ) -> State:
     """The method's state for this task, from one stream of randomness in that dtype on that device."""
-    rng = Rng(("train", spec["task"], spec["seed"]), (0,), dtype=dtype, device=device, drawn=torch.float64)
+    rng = Rng(("train", task, seed), (0,), dtype=dtype, device=device, drawn=torch.float64)
     state = method.train(*shown(method, prior, problem), rng=rng)
     refuse_malformed_state(state)
     return {name: tensor.detach() for name, tensor in state.items()}
@@ -140,10 +154,10 @@ def _kinds(state: object) -> str:
     return f"dict[{' | '.join(kinds)}]"
 
 
-def read_training(folder: Path) -> tuple[Outcome[State], dict, str]:
-    """What became of the training of this run, what all of it cost, and the hash of the state."""
-    state, header = read_tensors(folder / "state.safetensors")
-    spent = read_json(folder / "training.json")
+def read_training(files: RunFiles) -> tuple[Outcome[State], dict, str]:
+    """Return the result of a run's training, what all of it cost, and the hash of the state."""
+    state, header = read_tensors(files.state)
+    spent = read_json(files.training)
     outcome = Outcome(header["status"], header["reason"], state)
     return outcome, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
 
@@ -153,7 +167,7 @@ def sample(
     prior: Prior,
     problem: Problem,
     observations: Measurements,
-    spec: dict,
+    draws: Draws,
     state: State | None = None,
 ) -> Tensor:
     """Samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where that is up to us.
@@ -162,14 +176,14 @@ def sample(
 
     state: what a trainable method's `train` returned; None for the others.
     """
-    m, s = len(observations.y), spec["num_samples"]
+    m, s = len(observations.y), draws.num_samples
     prior, problem = shown(method, prior, problem)
     trained = {} if state is None else {"state": state}
     splits = joint_of(method, s)[0] == "independent"
     # the method is not among the axes: methods and settings are compared on common random numbers
-    ids, axes = observations.image_id.tolist(), ("sample", spec["task"], spec["seed"])
+    ids, axes = observations.image_id.tolist(), ("sample", draws.task, draws.seed)
     x = observations.x_true.new_empty(m, s, *prior.shape)
-    for rows, samples in progress(list(chunks(m, s, spec["rows_per_chunk"], splits)), what=f"sample {spec['task']}"):
+    for rows, samples in progress(list(chunks(m, s, draws.rows_per_chunk, splits)), what=f"sample {draws.task}"):
         rng = Rng(axes, ids[rows], samples, x.dtype, x.device, drawn=torch.float64)
         y = observations.y[rows].clone()
         drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import Json, read_tensors, write_json, write_tensors
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
+from bench.core.specs import ClassifierSpec
 from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
-from bench.problems.classifier import Classifier, RealFeatures, classifier_path, definition_of, tensors_of, trained
+from bench.problems.classifier import Classifier, RealFeatures, definition_of, tensors_of, trained
 from bench.runtime.job import run
 
 PARTS = ("train", "validation", "test")
 
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    name, definition = spec["classifier"], definition_of(spec["classifier"])
-    data, data_header = read_tensors(Path(spec["root"]) / "data" / f"{definition.dataset}.safetensors")
+    spec = ClassifierSpec.read(spec_path)
+    name, definition = spec.classifier, definition_of(spec.classifier)
+    data, data_header = read_tensors(spec.layout.data(definition.dataset))
     begin = time.perf_counter()
     rng = Rng(("classifier", name), (0,), dtype=torch.float32)
     classifier = trained(definition, data["train"], data["train_label"], rng)
@@ -30,7 +30,7 @@ def main(spec_path: str) -> None:
     seconds = time.perf_counter() - begin
     facts = {"classifier": name, "dataset": definition.dataset, "data_sha256": data_header["sha256"]}
     facts |= {"definition": dataclasses.asdict(definition), "provenance": provenance()}
-    path = classifier_path(spec["root"], name)
+    path = spec.layout.classifier(name)
     write_json(path.with_name("card.json"), facts | quality(classifier, data) | {"seconds": seconds})
     write_tensors(path, tensors_of(classifier), facts)
 

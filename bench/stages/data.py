@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from bench.core.artefacts import read_json, write_tensors
+from bench.core.artefacts import write_tensors
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
-from bench.core.registry import build, plugin_of
+from bench.core.registry import build
+from bench.core.specs import DataSpec
 from bench.runtime.job import run
 
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
+    spec = DataSpec.read(spec_path)
     try:
-        plugin = spec.get("plugin") or plugin_of("dataset", spec["dataset"])
-        tensors = build("dataset", plugin, spec["parameters"]).load()
+        tensors = build("dataset", spec.plugin, spec.parameters).load()
     except ValueError as error:
         raise UserError(f"{spec_path}: {error}") from None
-    header = {"dataset": spec["dataset"], "parameters": spec["parameters"], "provenance": provenance()}
-    write_tensors(Path(spec["root"]) / "data" / f"{spec['dataset']}.safetensors", tensors, header)
+    header = {"dataset": spec.dataset, "parameters": spec.parameters, "provenance": provenance()}
+    write_tensors(spec.layout.data(spec.dataset), tensors, header)
 
 
 if __name__ == "__main__":

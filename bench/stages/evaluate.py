@@ -1,9 +1,9 @@
 """Metrics of every method on one task: `python -m bench.stages.evaluate specs/evaluate/<task>.json` writes metrics.csv.
 
-A value or a reason for each method, seed, measurement and column, in that order, then for each column of the
-whole task: of its samples as one set, and shares of measurements. The pseudo method `reference` is each set of reference draws
-against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where the prior is a map
-distilled from one with an exact posterior, `_total` columns are taken against that one.
+A value or a reason for each method, seed, measurement and column, in that order, then for each column of the whole
+task: of its samples as one set, and shares of measurements. The pseudo method `reference` is each set of reference
+draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where the prior is a
+map distilled from one with an exact posterior, `_total` columns are taken against that one.
 """
 
 from __future__ import annotations
@@ -11,32 +11,27 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
-from bench.core.metric import REFERENCE, Context, Gradient, Truth
+from bench.core.layout import Layout
+from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Truth
 from bench.core.provenance import provenance
-from bench.core.specs import EvaluateSpec, Run
+from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
 from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
 from bench.numerics.diagnostics import MIN_STATES
 from bench.numerics.gradients import gradient
-from bench.priors import load_prior
 from bench.problems.classifier import load_classifier
 from bench.problems.measurements import Measurements, problem_of, read_measurements
 from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
 from bench.runtime.job import run
-
-try:
-    from bench.runtime.progress import progress
-except ModuleNotFoundError:  # until the branch that adds it is merged
-
-    def progress(iterable, total, what):
-        return iterable
-
+from bench.runtime.progress import progress
+from bench.task import Task, open_task
 
 FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
 MOST_BLOCKS = 4  # of each set of reference draws: the floor is a mean over twice as many
@@ -53,11 +48,11 @@ def main(spec_path: str) -> None:
     spec = EvaluateSpec.read(spec_path)
     files = spec.layout.task(spec.task)
     observations = read_measurements(files.measurements, torch.float64)
-    context, metrics = context_of(spec, observations), open_metrics(spec.metrics)
+    context, metrics = context_of(spec.layout, observations, spec.num_samples), open_metrics(spec.metrics)
     for metric in metrics:
         metric.prepare(context)
     reference = read_reference(files.reference, observations.header, spec.num_samples)
-    score, why_no_score = posterior_score(spec, observations)
+    score, why_no_score = posterior_score(spec)
     problem = problem_of(observations.header, context.x_shape)
     unmet = unmet_needs(reference, Cap.RESIDUAL in problem.caps, why_no_score)
     evaluation, swapped = (
@@ -65,8 +60,7 @@ def main(spec_path: str) -> None:
         for draws in (reference, reference.swapped())
     )
     scores = [score_reference(reference, evaluation, swapped)]
-    for item in progress(spec.runs, len(spec.runs), "runs"):
-        one = item if isinstance(item, Run) else Run(**item)
+    for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
         tensors, header = read_same_measurements(path, observations.header)
         scores.append(score_run(tensors["x"], header, evaluation, path))
@@ -80,26 +74,29 @@ def main(spec_path: str) -> None:
     write_csv(files.metrics, table.csv(scores), info)
 
 
-def context_of(spec: EvaluateSpec, observations: Measurements) -> Context:
+def context_of(layout: Layout, observations: Measurements, num_samples: int) -> Context:
     """Return what metrics know of the task before any sample is read."""
     dataset = observations.header.get("dataset", "")
     return Context(
         dataset=dataset,
         x_shape=tuple(observations.x_true.shape[1:]),
         num_measurements=len(observations.x_true),
-        num_samples=spec.num_samples,
-        load_classifier=lambda name: load_classifier(spec.layout.classifier(name))[0],
-        load_images=lambda: read_tensors(spec.layout.data(dataset))[0],
+        num_samples=num_samples,
+        load_classifier=lambda name: load_classifier(layout.classifier(name))[0],
+        load_images=lambda: read_tensors(layout.data(dataset))[0],
     )
 
 
-def posterior_score(spec: EvaluateSpec, observations: Measurements) -> tuple[Gradient | None, str]:
+def posterior_score(spec: EvaluateSpec) -> tuple[Gradient | None, str]:
     """Return the score of the posterior where the prior has a density of its own, else None and the reason."""
-    path = spec.layout.prior(spec.prior, spec.family)
-    if read_header(path).get("teacher"):
+    if read_header(spec.layout.prior(spec.prior, spec.family)).get("teacher"):
         return None, DENSITY_OF_TEACHER
-    prior = load_prior(path)
-    problem = problem_of(observations.header, prior.shape)
+    return score_of_task(open_task(spec, with_posterior=False))
+
+
+def score_of_task(task: Task) -> tuple[Gradient | None, str]:
+    """Return the score of a task's posterior, else None and the reason; not for a prior that has a teacher."""
+    prior, problem = task.prior, task.problem
     if Cap.DENSITY not in prior.caps:
         return None, NO_DENSITY
     if Cap.GRAD not in problem.caps:
@@ -124,7 +121,7 @@ def truths_of(
     """Return what is known of the measurements, in chunks whose largest temporaries stay bounded."""
     num_draws, dimension = reference.x_a.shape[1], math.prod(context.x_shape)
     size = max(1, FLOATS_PER_CHUNK // (num_draws * (num_draws + dimension)))
-    problem = problem_of(observations.header, context.x_shape)
+    problem = cast(Likelihood, problem_of(observations.header, context.x_shape))
 
     def chunk(draws: ReferenceDraws, start: int, teacher: Truth | None = None) -> Truth:
         whole = (observations.x_true, observations.y, draws.x_a, draws.mean, draws.std)

@@ -1,6 +1,6 @@
 """Make the measurements of a task, once, for everybody: `python -m bench.stages.observe specs/tasks/<task>.json`.
 
-The bank holds every test and validation image; the observations are its first `num_measurements` test images.
+All measurements are of every test and validation image; methods get the first `num_measurements` test images.
 """
 
 from __future__ import annotations
@@ -11,48 +11,46 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_header, read_json, read_tensors, write_tensors
+from bench.core.artefacts import Json, read_header, read_tensors, write_tensors
 from bench.core.errors import UserError
 from bench.core.packed import pack
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
-from bench.priors import load_prior, prior_path
-from bench.problems.classifier import classifier_path
+from bench.core.specs import TaskSpec
+from bench.priors import load_prior
 from bench.problems.inverse_problem import InverseProblem
 from bench.problems.measurements import content_hash, problem_of
 from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, one_hot
 from bench.runtime.job import run
 
-HEADER_FIELDS = ("task", "prior", "family", "dataset", "operator", "parameters", "sigma_y")
-
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    data, data_header = read_tensors(Path(spec["root"]) / "data" / f"{spec['dataset']}.safetensors")
-    asked, available = spec["num_measurements"], len(data["test"])
-    if asked > available:
-        raise UserError(f"{spec_path}: num_measurements is {asked}, but {spec['dataset']} has {available} test images")
+    spec = TaskSpec.read(spec_path)
+    data, data_header = read_tensors(spec.layout.data(spec.dataset))
+    wanted, available = spec.num_measurements, len(data["test"])
+    if wanted > available:
+        raise UserError(f"{spec_path}: num_measurements is {wanted}, but {spec.dataset} has {available} test images")
     try:
-        problem = problem_of(spec, tuple(data["test"].shape[1:]))
+        problem = problem_of(spec.facts, tuple(data["test"].shape[1:]), root=spec.root)
     except ValueError as error:
         raise UserError(f"{spec_path}: {error}") from None
-    header = {field: spec[field] for field in HEADER_FIELDS} | {"data_sha256": data_header["sha256"]}
+    header = spec.facts | {"data_sha256": data_header["sha256"]}
     if isinstance(problem, Reward):
-        bank = make_class_bank(data, problem.classifier.num_classes)
-        classifier = classifier_path(spec["root"], spec["parameters"]["classifier"])
-        header |= {"root": spec["root"], "classifier_sha256": read_header(classifier)["sha256"]}
+        everything = classes_in_turn(data, problem.classifier.num_classes)
+        classifier = spec.layout.classifier(spec.parameters["classifier"])
+        header |= {"root": spec.root, "classifier_sha256": read_header(classifier)["sha256"]}
     else:
-        bank = make_bank(problem, spec["task"], data)
+        everything = measure_all(problem, spec.task, data)
         header |= {"noise": "scaled by sigma_y"}
-    observations = first_measurements(bank, asked, stored_of(problem))
-    folder = Path(spec["root"]) / "tasks" / spec["task"]
-    _write(folder / "bank.safetensors", bank, header)
-    known = {} if spec.get("timing_only") else _perplexity(spec, problem, observations)
-    _write(folder / "observations.safetensors", observations, header | known)
+    measurements = first_measurements(everything, wanted, stored_of(problem))
+    files = spec.layout.task(spec.task)
+    _write(files.all_measurements, everything, header)
+    known = _perplexity(spec, problem, measurements) if spec.perplexity else {}
+    _write(files.measurements, measurements, header | known)
 
 
-def make_bank(problem: InverseProblem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:
+def measure_all(problem: InverseProblem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:
     """Measurements of all test images, then of all validation images, float32."""
     x_true = torch.cat([data["test"], data["validation"]])
     image_id = torch.cat([data["test_id"], data["validation_id"]])
@@ -60,7 +58,7 @@ def make_bank(problem: InverseProblem, task: str, data: dict[str, Tensor]) -> di
     return {**measure(problem, task, x_true, image_id), "image_id": image_id, "is_test": is_test}
 
 
-def make_class_bank(data: dict[str, Tensor], num_classes: int) -> dict[str, Tensor]:
+def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tensor]:
     """Where the measurement is an image's class: all test images, then all validation images, float32.
 
     Of the test images first one of each class, in the order of the classes, then another of each, and so on.
@@ -93,19 +91,21 @@ def measure(problem: InverseProblem, task: str, x_true: Tensor, image_id: Tensor
 def stored_of(problem: InverseProblem | Reward) -> dict[str, Tensor]:
     """Return what the operator stores once for all measurements, a kernel; {} where it has no such method."""
     operator = getattr(problem, "operator", None)
-    return operator.stored() if hasattr(operator, "stored") else {}
+    return operator.stored() if operator is not None and hasattr(operator, "stored") else {}
 
 
-def first_measurements(bank: dict[str, Tensor], num_measurements: int, shared: Container[str]) -> dict[str, Tensor]:
+def first_measurements(
+    everything: dict[str, Tensor], num_measurements: int, shared: Container[str]
+) -> dict[str, Tensor]:
     """Return the first test images of all; tensors named in `shared`, a kernel, belong to all of them."""
-    rows = bank["is_test"].nonzero().flatten()[:num_measurements]
-    return {name: part if name in shared else part[rows] for name, part in bank.items() if name != "is_test"}
+    rows = everything["is_test"].nonzero().flatten()[:num_measurements]
+    return {name: part if name in shared else part[rows] for name, part in everything.items() if name != "is_test"}
 
 
-def _perplexity(spec: Json, problem: InverseProblem | Reward, observations: dict[str, Tensor]) -> Json:
+def _perplexity(spec: TaskSpec, problem: InverseProblem | Reward, measurements: dict[str, Tensor]) -> Json:
     """Effective number of mixture components or atoms in each posterior, where there is a formula for it."""
-    posterior = posterior_of(load_prior(prior_path(spec["root"], spec["prior"], spec["family"])), problem)
-    perplexity = posterior.perplexity(pack(observations["y"], observations.get("mask")).double())
+    posterior = posterior_of(load_prior(spec.layout.prior(spec.prior, spec.family)), problem)
+    perplexity = posterior.perplexity(pack(measurements["y"], measurements.get("mask")).double())
     of = posterior.perplexity_of
     return {"posterior_perplexity": None if perplexity is None else perplexity.tolist(), "perplexity_of": of}
 

@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import read_header, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import read_header, read_tensors, write_json, write_tensors
 from bench.core.provenance import provenance
 from bench.core.registry import build
 from bench.core.rng import Rng
+from bench.core.specs import PriorSpec
 from bench.core.types import Prior
 from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
-from bench.priors import file_hashes, load_prior, prior_path
+from bench.priors import file_hashes, load_prior
 from bench.runtime.job import run
 
 NUM_SETS = 4  # of prior draws, and of training images for the floor
 
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    root, family = Path(spec["root"]), build("prior", spec["family"], spec["parameters"])
-    data, header = read_tensors(root / "data" / f"{spec['dataset']}.safetensors")
-    path = prior_path(root, spec["prior"], spec["family"])
-    facts = {key: spec[key] for key in ("prior", "family", "dataset", "parameters")}
+    spec = PriorSpec.read(spec_path)
+    layout, family = spec.layout, build("prior", spec.family, spec.parameters)
+    data, header = read_tensors(layout.data(spec.dataset))
+    path = layout.prior(spec.prior, spec.family)
+    facts = {key: getattr(spec, key) for key in ("prior", "family", "dataset", "parameters")}
     facts |= {"settings": dataclasses.asdict(family), "data_sha256": header["sha256"]}
     teacher = None
-    if spec.get("teacher"):
-        teacher_path = prior_path(root, spec["teacher"], spec["teacher_family"])
+    if spec.teacher and spec.teacher_family:
+        teacher_path = layout.prior(spec.teacher, spec.teacher_family)
         teacher = load_prior(teacher_path)
-        facts |= {key: spec[key] for key in ("teacher", "teacher_family")}
+        facts |= {"teacher": spec.teacher, "teacher_family": spec.teacher_family}
         facts["teacher_sha256"] = read_header(teacher_path)["sha256"]
 
     path.unlink(missing_ok=True)  # written last, it vouches for the files beside it
     begin = time.perf_counter()
     tensors, card = family.fit(data, path.parent, teacher)
     card = {**facts, **card, "seconds": time.perf_counter() - begin}
-    if not spec.get("timing_only"):  # a network of random weights has no quality
+    if spec.quality:
         card["unconditional"] = quality(family.load(tensors, path.parent, teacher), data)
     write_json(path.parent / "card.json", {**card, "provenance": provenance()})
     write_tensors(path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()})

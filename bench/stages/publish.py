@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.core.artefacts import read_json
 from bench.core.layout import REFERENCE, Layout
-from bench.plan.suite import FIGURES
+from bench.core.specs import SuiteSpec
 from bench.report.publish import one_grid_per_prior, publish_suite, publish_times
 from bench.runtime.job import run
 from bench.stats.results import load
@@ -22,13 +21,13 @@ def main(*arguments: str) -> None:
     parser.add_argument("--into", default=str(REFERENCE), help=f"default: {REFERENCE}")
     options = parser.parse_args(arguments)
     layout = Layout(Path(options.folder))
-    spec = read_json(layout.spec("suite"))
-    into = Path(options.into) / spec["name"]
-    if spec.get("timing_only"):
-        publish_times(layout, spec["name"], spec["timed"], into, options.allow_dirty)
+    spec = SuiteSpec.read(layout.spec("suite"))
+    into = Path(options.into) / spec.name
+    if not spec.compares:
+        publish_times(layout, spec.name, spec.timed, into, options.allow_dirty)
         return
     suite = load(layout.spec("suite"))
-    figures = options.figures or [*FIGURES, *(["clock"] if suite.timings else []), *one_grid_per_prior(suite)]
+    figures = options.figures or [*suite.figures, *one_grid_per_prior(suite)]
     publish_suite(suite, figures, into, options.allow_dirty)
 
 

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import read_header, read_json, write_tensors
+from bench.core.artefacts import write_tensors
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
+from bench.core.specs import TaskSpec
 from bench.core.types import Prior
 from bench.numerics.distances import energy_distance, mean_distance_within
-from bench.priors import load_prior, prior_path
-from bench.problems.measurements import Measurements, problem_of, read_measurements
-from bench.problems.posteriors import LatentSMC, NoPosterior, Posterior, TemperedSMC, posterior_of, teacher_posterior
+from bench.problems.measurements import Measurements
+from bench.problems.posteriors import LatentSMC, NoPosterior, Posterior, TemperedSMC, teacher_posterior
 from bench.problems.posteriors.smc_latent import convergence
 from bench.runtime.job import run
+from bench.task import open_task
 
 MAX_ENERGY_SHARE = 0.003  # energy distance of the two sets over twice the mean distance within one, beyond 1 / e
 MAX_SHIFT = 4.0  # distance of two means in standard errors of e independent draws each, all pixels together
@@ -50,33 +50,28 @@ class Sets:
 
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    folder = Path(spec["root"]) / "tasks" / spec["task"]
-    observations = read_measurements(folder / "observations.safetensors")
-    prior_file = prior_path(spec["root"], spec["prior"], spec["family"])
-    prior = load_prior(prior_file)
-    problem = problem_of(observations.header, prior.shape)
-    posterior = posterior_of(prior, problem)
-    counts = spec["num_reference"], spec["num_particles"]
+    spec = TaskSpec.read(spec_path)
+    task = open_task(spec)
+    observations, posterior, counts = task.measured, task.posterior, (spec.num_reference, spec.num_particles)
     sets = two_sets(posterior, observations, *counts, "reference")
     header = {
-        "task": spec["task"],
+        "task": spec.task,
         "kind": posterior.kind,
         "admitted": [not text for text in sets.reasons],
         "reasons": sets.reasons,
         "checks": by_name(sets.checks),
-        "posterior_perplexity": perplexity(posterior, prior, observations.y, sets.x_a),
+        "posterior_perplexity": perplexity(posterior, task.prior, observations.y, sets.x_a),
         "perplexity_of": posterior.perplexity_of,
         "observations_sha256": observations.header["observations_sha256"],
-        "prior_sha256": read_header(prior_file)["sha256"],
+        "prior_sha256": task.prior_sha256,
     }
     tensors = sets.tensors(("x_a", "x_b", "mean", "std"))
-    teacher = teacher_posterior(prior, problem)
+    teacher = teacher_posterior(task.prior, task.problem)
     if teacher is not None:
         taught = two_sets(teacher, observations, *counts, "teacher's reference")
         tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
         header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
-    write_tensors(folder / "exact.safetensors", tensors, header | {"provenance": provenance()})
+    write_tensors(spec.layout.task(spec.task).reference, tensors, header | {"provenance": provenance()})
 
 
 def two_sets(

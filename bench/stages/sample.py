@@ -6,88 +6,86 @@ are made all the same. A run restricted to the first measurements has NaN for th
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import read_header, read_json, write_json, write_tensors
-from bench.core.compute import Compute, compute_of
+from bench.core.artefacts import write_json, write_tensors
+from bench.core.compute import Compute
 from bench.core.provenance import provenance
-from bench.core.specs import Budget
-from bench.core.types import Cap, Joint, Prior, Problem, State
-from bench.priors import load_prior, prior_path
-from bench.problems.measurements import Measurements, first, problem_of, read_measurements
-from bench.problems.posteriors import posterior_of
+from bench.core.specs import RunSpec
+from bench.core.types import Cap, Joint, Prior, State
 from bench.runtime.batch_size import rows_of_network
-from bench.runtime.devices import computing, moved, prepared
+from bench.runtime.devices import computing, moved
 from bench.runtime.job import run
 from bench.runtime.metering import Meter, counted, counted_problem, limits_of
-from bench.runtime.run_method import NO_TRAINING, attempt, joint_of, load_method, read_training, refuse_unmet, sample
+from bench.runtime.run_method import (
+    NO_TRAINING,
+    Draws,
+    attempt,
+    joint_of,
+    load_method,
+    read_training,
+    refuse_unmet,
+    sample,
+)
+from bench.task import Task, open_task
 
 
 def main(spec_path: str) -> None:
-    spec = read_json(spec_path)
-    compute = compute_of(spec)
-    with computing(compute) as device:
-        run_of(spec, compute, device)
+    spec = RunSpec.read(spec_path)
+    with computing(spec.compute) as device:
+        write_run(spec, device)
 
 
-def run_of(spec: dict, compute: Compute, device: torch.device) -> None:
-    root, task, num_samples = Path(spec["root"]), spec["task"], spec["num_samples"]
-    folder = root / "runs" / task / spec["method"] / f"seed{spec['seed']}"
-    everything = read_measurements(root / "tasks" / task / "observations.safetensors", compute.dtype, device)
-    observations = first(everything, spec.get("num_measurements"))
-    prior_file = prior_path(root, spec["prior"], spec["family"])
-    prior = prepared(load_prior(prior_file, compute.dtype, device), compute)
-    plain = problem_of(everything.header, prior.shape, device=device)
-    posterior = posterior_of(prior, plain)
-    problem = problem_of(everything.header, prior.shape, posterior if posterior.offered else None, device)
-    spec = spec | chunk_of(spec, prior, compute, device)
-    budget = Budget(**spec["budget"]) if spec.get("budget") else None
-    limits = limits_of(budget, len(observations.y) * num_samples)
-    (metered_prior, network), (metered_problem, operator) = counted(prior, limits), counted_problem(problem)
+def write_run(spec: RunSpec, device: torch.device) -> None:
+    """Draw the samples of a run on `device` and write them with their cost."""
+    compute, files = spec.compute, spec.layout.run(spec.task, spec.method, spec.seed)
+    everything = open_task(spec, compute, device)
+    task = everything.first(spec.num_measurements)
+    rows = len(task.y) * spec.num_samples
+    draws = Draws(spec.task, spec.seed, spec.num_samples, chunk_of(spec, task.prior, device))
+    (metered_prior, network) = counted(task.prior, limits_of(spec.budget, rows))
+    (metered_problem, operator) = counted_problem(task.problem)
+    metered = replace(task, prior=metered_prior, problem=metered_problem)
 
-    trained, training, state_sha256 = read_training(folder) if spec.get("trains") else NO_TRAINING
+    trained, training, state_sha256 = read_training(files) if spec.trains else NO_TRAINING
     outcome = trained  # a run whose training came to nothing shares its fate
     if trained.status == "ok":
         state = moved(trained.result, device)
-        outcome = attempt(lambda: draw(spec, metered_prior, metered_problem, observations, state))
+        outcome = attempt(lambda: draw(spec, draws, metered, state))
 
     num_measurements = len(everything.y)
-    empty = torch.empty(num_measurements, 0, *prior.shape, device=device)
+    empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
     x, joint, num_chains = outcome.result if outcome.status == "ok" else (empty, "independent", None)
-    facts = {key: spec[key] for key in ("task", "method", "module", "settings", "seed")}
+    facts = spec.run_facts
     header = facts | {"status": outcome.status, "reason": outcome.reason, "joint": joint, "num_chains": num_chains}
-    header["num_measurements"] = len(observations.y)
-    header["observations_sha256"] = everything.header["observations_sha256"]
-    header["prior_sha256"], header["state_sha256"] = read_header(prior_file)["sha256"], state_sha256
+    header |= {"num_measurements": len(task.y), "observations_sha256": task.header["observations_sha256"]}
+    header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
     header["provenance"] = provenance(compute.device, torch.get_num_threads())
     header |= {"precision": compute.precision} if compute != Compute() else {}
-    rows = len(observations.y) * num_samples
-    spent = cost(network, operator, rows, outcome.seconds) | {"rows_per_chunk": spec["rows_per_chunk"]}
-    write_json(folder / "cost.json", facts | spent | compute.facts | training)
-    write_tensors(folder / "samples.safetensors", {"x": padded(x.float(), num_measurements)}, header)
-    print(f"{task} {spec['method']} seed {spec['seed']}: {outcome}")
+    spent = cost(network, operator, rows, outcome.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
+    write_json(files.cost, facts | spent | compute.facts | training)
+    write_tensors(files.samples, {"x": padded(x.float(), num_measurements)}, header)
+    print(f"{spec.task} {spec.method} seed {spec.seed}: {outcome}")
 
 
-def chunk_of(spec: dict, prior: Prior, compute: Compute, device: torch.device) -> dict:
-    """The number that `rows_per_chunk: auto` stands for on this machine; nothing where the suite gave one."""
-    if spec["rows_per_chunk"] != "auto":
-        return {}
+def chunk_of(spec: RunSpec, prior: Prior, device: torch.device) -> int:
+    """Return the rows of a chunk; `auto` stands for as many as this machine draws quickest."""
+    if isinstance(spec.rows_per_chunk, int):
+        return spec.rows_per_chunk
     if not (Cap.DENOISER | Cap.DECODER) & prior.caps:
-        return {"rows_per_chunk": 1024}
-    return {"rows_per_chunk": rows_of_network(prior, compute.dtype, device).rows}
+        return 1024
+    return rows_of_network(prior, spec.compute.dtype, device).rows
 
 
-def draw(
-    spec: dict, prior: Prior, problem: Problem, observations: Measurements, state: State | None
-) -> tuple[Tensor, Joint, int | None]:
-    """Samples (m, s, *x), how those of one measurement hang together, and of how many chains they are states."""
-    method = load_method(spec["module"], spec["settings"])
-    joint, num_chains = joint_of(method, spec["num_samples"])
-    refuse_unmet(method, prior, problem)
-    return sample(method, prior, problem, observations, spec, state), joint, num_chains
+def draw(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> tuple[Tensor, Joint, int | None]:
+    """Return samples (m, s, *x), how those of one measurement are related, and of how many chains they are states."""
+    method = load_method(spec.module, spec.settings)
+    joint, num_chains = joint_of(method, spec.num_samples)
+    refuse_unmet(method, task.prior, task.problem)
+    return sample(method, task.prior, task.problem, task.measured, draws, state), joint, num_chains
 
 
 def padded(x: Tensor, num_measurements: int) -> Tensor:

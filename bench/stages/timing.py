@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bench.core.artefacts import read_json
-from bench.core.layout import Layout
 from bench.core.provenance import provenance
+from bench.core.specs import SuiteSpec
 from bench.report.write import write_timing
 from bench.runtime.job import run
 
 
 def main(spec_path: str) -> None:
     """Write timing.csv and timing.md into tables/."""
-    spec = read_json(spec_path)
-    layout = Layout(Path(spec["root"]))
-    timings = [read_json(layout.run(*timed).timing) for timed in spec["timed"]]
-    write_timing(layout, spec["name"], timings, {"suite": spec["name"], "provenance": provenance()})
+    spec = SuiteSpec.read(spec_path)
+    timings = [read_json(spec.layout.run(*timed).timing) for timed in spec.timed]
+    write_timing(spec.layout, spec.name, timings, {"suite": spec.name, "provenance": provenance()})
 
 
 if __name__ == "__main__":

@@ -72,7 +72,12 @@ def test_drawn_lists_have_the_committed_form():
 
 @pytest.mark.parametrize(
     ("dataset", "parameters", "words"),
-    [("faces", {}, "no dataset faces .*expected one of digits, noise, shapes"), ("shapes", {"sid": 8}, "'sid'"), ("shapes", {"side": 4}, "at least 8")],
+    [
+        ("faces", {}, "no dataset faces .*expected one of digits, noise, shapes"),
+        ("shapes", {"sid": 8}, "'sid'"),
+        ("shapes", {"side": 4}, "at least 8"),
+        ("noise", {"side": 0}, "whole number"),
+    ],
 )
 def test_mistakes_are_named(dataset, parameters, words):
     with pytest.raises(ValueError, match=words):
@@ -81,10 +86,10 @@ def test_mistakes_are_named(dataset, parameters, words):
 
 def test_prepare_writes_the_data(tmp_path):
     spec = tmp_path / "spec.json"
-    write_json(spec, {"root": str(tmp_path), "dataset": "digits", "parameters": {}})
+    write_json(spec, {"root": str(tmp_path), "dataset": "digits", "plugin": "digits", "parameters": {}})
     prepare.main(str(spec))
     tensors, header = read_tensors(tmp_path / "data" / "digits.safetensors")
     assert header["dataset"] == "digits" and tensors["test"].equal(build("dataset", "digits", {}).load()["test"])
-    write_json(spec, {"root": str(tmp_path), "dataset": "digits", "parameters": {"side": 8}})
+    write_json(spec, {"root": str(tmp_path), "dataset": "digits", "plugin": "digits", "parameters": {"side": 8}})
     with pytest.raises(UserError, match="spec.json.*'side'"):
         prepare.main(str(spec))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.artefacts import read_csv, write_csv, write_json, write_tensors
+from bench.core.artefacts import read_csv, read_json, write_csv, write_json, write_tensors
 from bench.core.text import csv_text
 from bench.metrics._evaluation import built_in_columns
 
@@ -50,8 +50,10 @@ def write_results(root: Path, provenance: dict = PROVENANCE) -> Path:
     names = {"name": "synthetic", "tasks": list(TASKS), "methods": METHODS, "left_out": LEFT_OUT}
     write_json(spec, {"root": str(root), **names, **numbers})
     for task in TASKS:
+        prior = task.split("-")[0]
+        about = {"root": str(root), "prior": prior, "family": FAMILIES[prior], "num_samples": NUM_SAMPLES}
         runs = [{"method": method, "seed": 0} for method in METHODS if (task, method) not in LEFT_OUT]
-        write_json(spec.with_name("evaluate") / f"{task}.json", {"root": str(root), "task": task, "runs": runs})
+        write_json(spec.with_name("evaluate") / f"{task}.json", about | {"task": task, "runs": runs})
     return spec
 
 
@@ -211,3 +213,8 @@ def drawn(spec: Path, stem: str) -> list[dict[str, str]]:
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(read_csv(path)[0])))
+
+
+def edit_spec(spec: Path, **fields: object) -> None:
+    """Give fields of a spec other values."""
+    write_json(spec, read_json(spec) | fields)

@@ -20,7 +20,7 @@ TASKS = {"gmm-denoise": ("denoise", {}), "atoms-saturate": ("saturate", {"gain":
 def root(tmp_path_factory) -> Path:
     """A suite's folder up to its exact draws: a linear task on a mixture, a non-linear one on atoms."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
+    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     prepare.main(str(root / "specs/data.json"))
     train = read_tensors(root / "data/digits.safetensors")[0]["train"]
     mixture = fit_gmm(train, num_components=2, shrinkage=30, floor=0.05, num_iterations=3)

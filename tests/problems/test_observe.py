@@ -28,7 +28,7 @@ TASK = {
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
+    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     prepare.main(str(root / "data.json"))
     gaussian = {"weights": torch.ones(1), "means": torch.zeros(1, 1, 8, 8), "covariances": torch.eye(64)[None]}
     write_tensors(root / "priors" / "gmm" / "gmm.safetensors", gaussian, {"family": "gmm"})
@@ -63,14 +63,14 @@ def test_more_noise_is_the_same_noise_scaled():
 
 def test_bank_holds_all_test_and_validation_images(root):
     folder = observed(root)
-    bank, header = read_tensors(folder / "bank.safetensors")
+    bank, header = read_tensors(folder / "all_measurements.safetensors")
     data, _ = read_tensors(root / "data" / "digits.safetensors")
     assert bank["image_id"].tolist() == data["test_id"].tolist() + data["validation_id"].tolist()
     assert bank["is_test"].sum() == 300 and header["task"] == TASK["task"]
     observations = read_measurements(folder / "observations.safetensors")
     assert observations.image_id.equal(data["test_id"][:5]) and observations.x_true.float().equal(data["test"][:5])
     assert observations.y.float().equal(torch.cat([bank["y"], bank["mask"]], dim=1)[:5])
-    assert read_measurements(folder / "bank.safetensors").y.shape == (500, 2, 8, 8)
+    assert read_measurements(folder / "all_measurements.safetensors").y.shape == (500, 2, 8, 8)
 
 
 @pytest.mark.parametrize(

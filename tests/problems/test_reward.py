@@ -63,7 +63,7 @@ def reward(beta=4.0, differentiable=True):
 def root(tmp_path_factory):
     """A suite's folder with the digits, their classifier and the prior of atoms."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
+    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     write_json(root / "classifier.json", {"root": str(root), "classifier": NAME})
     prepare.main(str(root / "data.json"))
     teach.main(str(root / "classifier.json"))
@@ -333,7 +333,7 @@ def test_measurements_are_one_image_of_each_class_then_another(root):
     image = dict(zip(data["test_id"].tolist(), data["test"], strict=True))
     for i, image_id in enumerate(observations.image_id.tolist()):
         assert label[image_id] == classes[i] and image[image_id].equal(observations.x_true[i].float())
-    bank, header = read_tensors(folder / "bank.safetensors")
+    bank, header = read_tensors(folder / "all_measurements.safetensors")
     assert bank["is_test"].tolist() == [True] * 300 + [False] * 200
     assert set(bank["image_id"][:300].tolist()) == set(data["test_id"].tolist())
     assert bank["y"].flatten(1).argmax(1)[300:].equal(data["validation_label"]) and "noise" not in header

@@ -18,9 +18,10 @@ from bench.core.artefacts import (
     write_tensors,
 )
 from bench.core.errors import UserError
+from bench.core.layout import Layout
+from bench.core.results import FIGURES
 from bench.stages import publish
 from bench.stages import tables as tabulate
-from bench.stats import results
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,14 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tabulate, "provenance", lambda: PROVENANCE)
         tabulate.main(str(spec))
-    for stem in (*publish.FIGURES, *(f"grid-{task}" for task in TASKS)):
+    for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
         write_csv(root / "figures" / f"{stem}.csv", "value\n1\n", {"provenance": PROVENANCE})
         write_bytes(root / "figures" / f"{stem}.png", b"picture")
     return root
 
 
 def _remake_run(root: Path, **changes: object) -> None:
-    path = results.run_folder(root, "gmm-phase", "dps", 0) / "samples.safetensors"
+    path = Layout(root).run("gmm-phase", "dps", 0).samples
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, {**header, "provenance": {**PROVENANCE, **changes}})
 

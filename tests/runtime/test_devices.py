@@ -26,7 +26,7 @@ from bench.problems import make_problem
 from bench.problems.posteriors import posterior_of
 from bench.runtime.compiled_layers import group_norm, silu
 from bench.runtime.devices import computing, networks_of, prepared
-from bench.runtime.run_method import load_method, sample, train, trainable
+from bench.runtime.run_method import Draws, load_method, sample, train, trainable
 from methods.aps import flows
 
 M, S, SHAPE = 2, 4, (1, 4, 4)
@@ -76,9 +76,9 @@ def drawn(module: str, prior: Prior, dtype: torch.dtype, **changes: object) -> T
     rng = Rng(("devices",), range(M), dtype=dtype, drawn=torch.float64)
     x_true = rng.randn(SHAPE)
     observations = SimpleNamespace(x_true=x_true, y=problem.simulate(x_true, rng), image_id=torch.arange(M))
-    spec = {"task": "toy", "seed": 0, "num_samples": S, "rows_per_chunk": 64}
-    state = train(method, prior, problem, spec, dtype) if trainable(method) else None
-    return sample(method, prior, problem, observations, spec, state)
+    draws = Draws("toy", 0, S, 64)
+    state = train(method, prior, problem, "toy", 0, dtype) if trainable(method) else None
+    return sample(method, prior, problem, observations, draws, state)
 
 
 @pytest.mark.parametrize("module", METHODS)

@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.core.artefacts import read_csv, read_json, read_tensors, write_json
 from bench.priors import load_prior, prior_path
 from bench.problems.measurements import problem_of, read_measurements
+from bench.problems.posteriors import posterior_of
 from bench.runtime import run_method as runs
 from bench.stages import evaluate, sample
 
@@ -145,12 +146,12 @@ def test_any_chunk_size_gives_the_same_samples(root, module, settings):
     prior = load_prior(prior_path(root, "gmm", "gmm"))
     observations = read_measurements(root / "tasks/gmm-denoise/observations.safetensors")
     plain = problem_of(observations.header, SHAPE)
-    problem = problem_of(observations.header, SHAPE, sample.posterior_of(prior, plain))
+    problem = problem_of(observations.header, SHAPE, posterior_of(prior, plain))
     method = runs.load_method(module, settings)
 
     def drawn(rows_per_chunk: int) -> Tensor:
-        spec = run_spec(root, module, "gmm-denoise", rows_per_chunk=rows_per_chunk)
-        return runs.sample(method, prior, problem, observations, spec)
+        draws = runs.Draws("gmm-denoise", 0, S, rows_per_chunk)
+        return runs.sample(method, prior, problem, observations, draws)
 
     whole = drawn(1000)
     for rows_per_chunk in (1, 4, 12):
@@ -204,12 +205,13 @@ def test_one_broken_measurement_stays_alone(root, drop_in):
 def test_a_method_that_changes_y_in_place_harms_nobody(root, drop_in, rows_per_chunk):
     drop_in("polite", POLITE)
     drop_in("rude", POLITE.replace(RETURN, "y.zero_(); return x\n"))
-    spec = {"method": "same", "rows_per_chunk": rows_per_chunk}  # one name, so one stream of randomness
     prior = load_prior(prior_path(root, "atoms", "atoms"))
     observations = read_measurements(root / "tasks/atoms-saturate/observations.safetensors")
     problem, before = problem_of(observations.header, SHAPE), observations.y.clone()
     drawn = [
-        runs.sample(runs.load_method(name, {}), prior, problem, observations, run_spec(root, name, **spec))
+        runs.sample(
+            runs.load_method(name, {}), prior, problem, observations, runs.Draws("atoms-saturate", 0, S, rows_per_chunk)
+        )
         for name in ("polite", "rude")
     ]
     assert torch.equal(*drawn) and torch.equal(observations.y, before)

@@ -57,7 +57,7 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
 def root(tmp_path_factory) -> Path:
     """A suite's folder up to the measurements of one task."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "parameters": {}})
+    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     prepare.main(str(root / "specs/data.json"))
     mixture = fit_gmm(
         read_tensors(root / "data/digits.safetensors")[0]["train"],

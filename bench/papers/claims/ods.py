@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from bench.core.results import REFERENCE
 from bench.papers.claims.claim import Claim
 from bench.papers.claims.effects import Effect, counted_effect, format_pairs, log_ratio, mean_effect
 from bench.papers.claims.evidence import (
@@ -18,7 +19,7 @@ from bench.papers.claims.evidence import (
     training_rows_of,
     training_seconds_of,
 )
-from bench.stats.results import REFERENCE, Task
+from bench.stats.results import TaskResults
 
 ODS, HMC, HMC_IN_DATA = "ods", "hmc-latent", "hmc-data"
 NUMS_MEASUREMENTS = (1, 10, 100, 1000)
@@ -44,14 +45,14 @@ def noise_over_data_space(evidence: Evidence, equal_rows: bool) -> Effect | str:
     return mean_effect(ratios, format_pairs(pairs)) if pairs else lacks
 
 
-def _matches(task: Task, one: str, other: str, equal_rows: bool) -> bool:
+def _matches(task: TaskResults, one: str, other: str, equal_rows: bool) -> bool:
     if not equal_rows:
         return settings_of(task, one) | {"space": ""} == settings_of(task, other) | {"space": ""}
     cost = rows_of(task, one), rows_of(task, other)
     return min(cost) > 0 and max(cost) <= ALIKE * min(cost)
 
 
-def amortised_row(evidence: Evidence, task: Task) -> str | None:
+def amortised_row(evidence: Evidence, task: TaskResults) -> str | None:
     """Return the row of ODS that is trained once for all measurements."""
     rows = [m for m in evidence.methods_of(task, ODS) if settings_of(task, m).get("amortised") is not False]
     return next((row for row in rows if training_rows_of(task, row) > 0), None)
@@ -85,7 +86,7 @@ def distance_at_equal_cost(evidence: Evidence, num: int) -> Effect | str:
     return effect
 
 
-def _shares_of_budget(evidence: Evidence, task: Task, num: int) -> dict[str, float]:
+def _shares_of_budget(evidence: Evidence, task: TaskResults, num: int) -> dict[str, float]:
     """Return by row of latent HMC its network rows over those of amortised ODS, training included."""
     method, num_samples = amortised_row(evidence, task), num * evidence.suite.num_samples
     if not method:

@@ -29,7 +29,7 @@ class TemperedSMC:
     ess_share: float = 0.6
 
     kind: ClassVar[str] = "tempered SMC"
-    perplexity_of: ClassVar[str] = "components"
+    perplexity_of: ClassVar[str | None] = "components"
     offered: ClassVar[bool] = True
 
     def size(self, num_samples: int) -> int:

@@ -55,7 +55,7 @@ class LatentSMC:
     ess_share: float = 0.6
 
     kind: ClassVar[str] = "tempered SMC in z"
-    perplexity_of: ClassVar[None] = None
+    perplexity_of: ClassVar[str | None] = None
     offered: ClassVar[bool] = False  # a further run would cost half of the reference itself
 
     def size(self, num_samples: int) -> int:
@@ -146,7 +146,7 @@ def convergence(a: Particles, b: Particles) -> dict[str, float]:
     sizes = [
         chains.clustered_effective_sample_size(scores[:, k], particles.ancestor) for k, particles in enumerate((a, b))
     ]
-    return {"rhat": chains.nested_rhat(scores).max().item(), "ess": sum(sizes).min().item()}
+    return {"rhat": chains.nested_rhat(scores).max().item(), "ess": (sizes[0] + sizes[1]).min().item()}
 
 
 def _log_likelihood(state: mcmc.ChainState) -> Tensor:

@@ -1,0 +1,177 @@
+"""A task: a prior, a problem, its measurements and its reference draws, opened in one place.
+
+Stages open tasks of a suite's folder with it, and so does `bench.load_task`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import Json, read_header
+from bench.core.compute import Compute
+from bench.core.layout import Layout
+from bench.core.specs import ProblemSpec
+from bench.core.types import Method, Prior
+from bench.priors import load_prior
+from bench.problems.inverse_problem import InverseProblem
+from bench.problems.measurements import Measurements, first, problem_of, read_measurements
+from bench.problems.posteriors import Posterior, posterior_of
+from bench.problems.references import ReferenceDraws, read_reference
+from bench.problems.reward import Reward
+from bench.runtime.devices import prepared
+from bench.runtime.metering import counted, counted_problem
+from bench.runtime.run_method import Draws, refuse_unmet, sample, train, trainable
+
+
+class NamesTask(Protocol):
+    """A spec that names a task and its prior."""
+
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def prior(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A prior and a problem with what belongs to them.
+
+    problem: has the exact posterior where there is one. measurements: None where a method is trained, which sees none.
+    reference: independent draws of the posterior, and its moments; None where they are not read. header: facts of the
+    task (operator, parameters, sigma_y, hashes). prior_sha256: of the prior's file.
+    """
+
+    name: str
+    layout: Layout
+    prior: Prior
+    problem: InverseProblem | Reward
+    posterior: Posterior | None
+    measurements: Measurements | None
+    reference: ReferenceDraws | None
+    header: Json
+    prior_sha256: str
+
+    @property
+    def y(self) -> Tensor:
+        """Packed measurements (m, *y)."""
+        return self.measured.y
+
+    @property
+    def x_true(self) -> Tensor:
+        """Images that were measured (m, *x)."""
+        return self.measured.x_true
+
+    @property
+    def image_id(self) -> Tensor:
+        """Number of each image in its data set (m,)."""
+        return self.measured.image_id
+
+    @property
+    def measured(self) -> Measurements:
+        """The measurements; ValueError where the task was opened without."""
+        if self.measurements is None:
+            raise ValueError(f"task {self.name} was opened without measurements")
+        return self.measurements
+
+    def __str__(self) -> str:
+        about = {key: self.header.get(key) for key in ("prior", "dataset", "operator", "parameters", "sigma_y")}
+        lines = [f"{key}: {value}" for key, value in about.items() if value not in (None, {})]
+        if self.measurements is not None:
+            lines.append(f"measurements: {len(self.y)} of shape {tuple(self.y.shape[1:])}, packed")
+        if self.posterior is not None:
+            lines.append(f"posterior: {self.posterior.kind}")
+        if self.reference is not None:
+            lines.append(f"reference draws: twice {self.reference.x_a.shape[1]} for each measurement")
+        return "\n".join([f"task {self.name}", *(f"  {line}" for line in lines)])
+
+    def first(self, num_measurements: int | None) -> Task:
+        """Return the task with its first measurements only; None means all."""
+        return replace(self, measurements=first(self.measured, num_measurements))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What samples cost: rows through the prior's network per sample, forward and backward, and seconds in all.
+
+    train_*: rows and seconds of training in all.
+    """
+
+    nfe: float
+    nfe_vjp: float
+    seconds: float
+    train_nfe: int = 0
+    train_nfe_vjp: int = 0
+    train_seconds: float = 0.0
+
+
+def open_task(
+    spec: NamesTask,
+    compute: Compute = Compute(),
+    device: str | torch.device = "cpu",
+    *,
+    with_posterior: bool = True,
+    all_measurements: bool = False,
+    num_samples: int | None = None,
+) -> Task:
+    """Return a task of a suite's folder, on `device` and in the precision of `compute`.
+
+    with_posterior: find the exact posterior and hand it to the problem where it offers draws. all_measurements: of every
+    test and validation image, in place of those that methods get. num_samples: read the reference, which must have that
+    many draws; None leaves it out. Raises ArtefactError, one line, where a file is missing or of other measurements.
+    """
+    files = spec.layout.task(spec.task)
+    path = files.all_measurements if all_measurements else files.measurements
+    measurements = read_measurements(path, compute.dtype, device)
+    prior, sha256 = open_prior(spec, compute, device)
+    problem = problem_of(measurements.header, prior.shape, device=device, root=spec.layout.root)
+    posterior = posterior_of(prior, problem) if with_posterior else None
+    if posterior is not None and posterior.offered:
+        problem = replace(problem, posterior=posterior)
+    reference = None if num_samples is None else read_reference(files.reference, measurements.header, num_samples)
+    return Task(spec.task, spec.layout, prior, problem, posterior, measurements, reference, measurements.header, sha256)
+
+
+def open_for_training(spec: ProblemSpec, compute: Compute = Compute(), device: str | torch.device = "cpu") -> Task:
+    """Return the prior and the problem of a task without any measurement, as a method is trained on them."""
+    prior, sha256 = open_prior(spec, compute, device)
+    problem = problem_of(spec.facts, prior.shape, device=device, root=spec.layout.root)
+    return Task(spec.task, spec.layout, prior, problem, None, None, None, spec.facts, sha256)
+
+
+def open_prior(spec: NamesTask, compute: Compute = Compute(), device: str | torch.device = "cpu") -> tuple[Prior, str]:
+    """Return a task's prior, its networks as `compute` says, and the sha256 of its file."""
+    path = spec.layout.prior(spec.prior, spec.family)
+    prior = prepared(load_prior(path, compute.dtype, device), compute)
+    return prior, read_header(path)["sha256"]
+
+
+def draw_samples(
+    method: Method, task: Task, num_samples: int, seed: int = 0, rows_per_chunk: int = 1024
+) -> tuple[Tensor, Cost]:
+    """Return samples (m, num_samples, *x), float32, and their cost; trains a method that trains, as the workflow does.
+
+    Raises Unsupported where prior or problem lack a capability that the method needs.
+    """
+    refuse_unmet(method, task.prior, task.problem)
+    prior, meter = counted(task.prior)
+    training, begin = meter, time.perf_counter()
+    state = None
+    if trainable(method):
+        prior_of_training, training = counted(task.prior)
+        plain = replace(task.problem, posterior=None)  # as a job of training has it
+        state = train(method, prior_of_training, plain, task.name, seed, task.y.dtype, task.y.device)
+    trained = time.perf_counter()
+    draws = Draws(task.name, seed, num_samples, rows_per_chunk)
+    x = sample(method, prior, counted_problem(task.problem)[0], task.measured, draws, state)
+    rows, seconds = len(task.y) * num_samples, time.perf_counter() - trained
+    spent = (training.forward, training.backward, trained - begin) if state is not None else (0, 0, 0.0)
+    return x.float(), Cost(meter.nfe(rows), meter.nfe_vjp(rows), seconds, *spent)
