@@ -131,7 +131,7 @@ class ODS:
 
     @torch.no_grad()
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> dict[str, Tensor]:
-        """Return the sampler's tensors, and its mean `log_z`, `elbo` and `ess` () on measurements simulated at the end."""
+        """Return the sampler's tensors, and its mean `log_z`, `elbo`, `ess` () on measurements simulated at the end."""
         if not self.amortised:
             return {}
         z, x = prior_draws(prior, self.num_fit, rng)

@@ -67,7 +67,7 @@ class Outsourced:
         return self
 
     def features(self, y: Tensor) -> Tensor:
-        """Standardise the first k numbers of y (n, *y), (n, k); one that never varies is scaled as if it varied by 1e-3."""
+        """Standardise the first k numbers of y (n, *y), (n, k); the spread is at least 1e-3."""
         return ((y.flatten(1)[:, : len(self.mean)] - self.mean) / self.std.clamp_min(1e-3)).to(FLOAT)
 
     def coordinates(self, z: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Outsourced:
 
     @torch.no_grad()
     def judge(self, y: Tensor, noise: Tensor) -> Quality:
-        """Return the quality (m,) of the sampler, not of a student, by paths of noise (m, n, T + 1, d) for y (m, *y)."""
+        """Return the quality (m,) of the sampler, not the student, by paths of noise (m, n, T + 1, d) for y (m, *y)."""
         rows = y.repeat_interleave(noise.shape[1], 0)
         features = self.features(rows)
         path, pulls = self.sampler.rollout(rows, features, noise.flatten(0, 1))

@@ -120,7 +120,7 @@ class Training:
         return trajectory.huber(error, self.method.huber).mean()
 
     def _student_loss_at(self, i: int) -> Tensor:
-        """Return the error of the student against the end of the sampler's deterministic flow from z_0, appendix C.1."""
+        """Return the student's error against the end of the sampler's deterministic flow from z_0, appendix C.1."""
         sampler, student, y = self.trained.sampler, self.trained.student, self.measurements(self.method.batch)[0]
         assert student is not None
         z, features = path_noise(self.rng, self.method.batch, self.dim), self.trained.features(y)
