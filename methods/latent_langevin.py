@@ -117,7 +117,7 @@ class LatentLangevin:
     def _warm_up(
         self, target: Callable, z: Tensor, curvature: Tensor, noise: Callable[[], Tensor]
     ) -> tuple[mcmc.ChainState, Tensor]:
-        """Take unadjusted steps while the noise level falls to 1; also return the step size that belongs to level 1."""
+        """Take unadjusted steps while the noise level falls to 1; also return the step size for level 1."""
         levels = mcmc.noise_levels(self.anneal, self.num_warmup, 0, z)
         state = mcmc.start(z, partial(target, level=levels[0]))
         for level, level_next in pairwise(levels):

@@ -178,7 +178,7 @@ def describe(error: BaseException, path: Path) -> str:
     return f"{type(error).__name__}: {text}{where}"
 
 
-def _equal(a: object, b: object) -> bool:
+def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, tuple):
         return len(a) == len(b) and all(map(_equal, a, b))
     return np.array_equal(a, b)

@@ -77,7 +77,7 @@ def hmc_step(
     uniform: Tensor,
     root: Tensor | None = None,
 ) -> tuple[ChainState, Tensor]:
-    """Take a Hamiltonian step from standard normal `momentum` (n, d); also return its acceptance probabilities (n,)."""
+    """Take a step from standard normal `momentum` (n, d); also return its acceptance probabilities (n,)."""
     proposal, final = leapfrog(state, momentum, target, step, num_leapfrog, root)
     log_ratio = proposal.log_density - state.log_density - (final.square() - momentum.square()).sum(1) / 2
     chosen, acceptance = metropolis(log_ratio, uniform)
@@ -138,7 +138,7 @@ class DualAveraging(NamedTuple):
     log_average: Tensor
     log_start: Tensor
     error: Tensor
-    count: int
+    num_updates: int
 
     @classmethod
     def begin(cls, step: Tensor) -> DualAveraging:
@@ -148,7 +148,7 @@ class DualAveraging(NamedTuple):
     @property
     def kept(self) -> Tensor:
         """Return the logarithm of the step to go on with: the average, or the start where nothing was learnt."""
-        return self.log_average if self.count else self.log_step
+        return self.log_average if self.num_updates else self.log_step
 
     def updated(self, acceptance: Tensor, goal: float) -> DualAveraging:
         """Return the steps after one more acceptance, moved towards `goal`; shapes of steps and acceptance agree.
@@ -156,7 +156,7 @@ class DualAveraging(NamedTuple):
         Hoffman & Gelman 2014, https://arxiv.org/abs/1111.4246, algorithm 5: gamma = 0.05, t_0 = 10, kappa = 0.75. Their
         mu, the log step that is drawn to, is where the steps began, not ten times as much: a good guess is asked for.
         """
-        count = self.count + 1
+        count = self.num_updates + 1
         error = self.error + (goal - acceptance - self.error) / (count + 10)
         log_step = self.log_start - count**0.5 / 0.05 * error
         weight = count**-0.75
@@ -165,7 +165,7 @@ class DualAveraging(NamedTuple):
 
 
 def noise_levels(anneal: float, num_warmup: int, num_adapt: int, like: Tensor) -> Tensor:
-    """Return levels of the likelihood's noise, in units of sigma_y: start, `num_warmup` annealed and `num_adapt` further.
+    """Return noise levels of the likelihood in units of sigma_y: start, `num_warmup` annealed, `num_adapt` more.
 
     (1 + num_warmup + num_adapt,), dtype and device as `like`: they fall geometrically from `anneal` to 1 and stay there.
     """
@@ -176,7 +176,7 @@ def noise_levels(anneal: float, num_warmup: int, num_adapt: int, like: Tensor) -
 def thinned(
     state: Chains, move: Callable[[Chains], Chains], images: Callable[[Chains], Tensor], num_samples: int, thin: int
 ) -> Tensor:
-    """Draw samples (m, s, *x): every `thin`-th state after `state`, of all chains; state t of chain c is t * chains + c.
+    """Return every `thin`-th state after `state` as samples (m, s, *x); state t of chain c is t * chains + c.
 
     images: state -> (m, chains, *x).
     """

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.types import Random
 
+Module = TypeVar("Module", bound=nn.Module)
 
-def initialise(module: nn.Module, rng: Random, zero: Sequence[str] = (), gain: float = 1.0) -> nn.Module:
-    """Sets every parameter, in place, from an rng of one stream; returns the module.
+
+def initialise(module: Module, rng: Random, zero: Sequence[str] = (), gain: float = 1.0) -> Module:
+    """Set every parameter, in place, from an rng of one stream; return the module.
 
     Weights of two or more dimensions are normal with standard deviation gain / sqrt(fan in), biases zero, other vectors
     (scales of normalisations) one. `zero` names submodules or parameters that start at zero, e.g. an output layer.
@@ -36,7 +39,7 @@ def initialise(module: nn.Module, rng: Random, zero: Sequence[str] = (), gain: f
 
 
 def time_features(t: Tensor, num_features: int) -> Tensor:
-    """Cosines of t in [0, 1] with 0 to num_features - 1 half turns, (n,) -> (n, num_features): a smooth basis."""
+    """Return cosines of t in [0, 1] with 0 to num_features - 1 half turns, (n,) -> (n, num_features): a smooth basis."""
     return torch.cos(math.pi * t[:, None] * torch.arange(num_features, dtype=t.dtype, device=t.device))
 
 
@@ -60,29 +63,17 @@ class MLP(nn.Module):
 
 
 def flatten_state(module: nn.Module, prefix: str) -> dict[str, Tensor]:
-    """Parameters and buffers as flat, detached copies: `{prefix}.{name}`."""
+    """Return parameters and buffers as flat, detached copies: `{prefix}.{name}`."""
     return {f"{prefix}.{name}": tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
-def load_state(module: nn.Module, state: Mapping[str, Tensor], prefix: str) -> nn.Module:
-    """The module with the tensors that `flatten_state` gave; ValueError if names or shapes do not fit."""
+def load_state(module: Module, state: Mapping[str, Tensor], prefix: str) -> Module:
+    """Return the module with the tensors that `flatten_state` gave; ValueError if names or shapes do not fit."""
     start = f"{prefix}."
     tensors = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        words = " ".join(str(error).split())
-        raise ValueError(f"state {prefix!r} was not made with these settings: {words}; train again") from None
+        message = " ".join(str(error).split())
+        raise ValueError(f"state {prefix!r} was not made with these settings: {message}; train again") from None
     return module
-
-
-def step(
-    optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float, progress: float, max_gradient: float
-) -> None:
-    """One descent; the rate rises over the first twentieth of `progress` in [0, 1), and then falls to zero."""
-    (group,) = optimiser.param_groups
-    group["lr"] = learning_rate * min(1.0, 0.05 + 20 * progress) * (1 - progress**2)
-    optimiser.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(group["params"], max_gradient)
-    optimiser.step()

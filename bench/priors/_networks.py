@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.core.rng import Rng
 from bench.core.types import Decoder, Random
+from bench.numerics import training
 from bench.numerics.nets import initialise, load_state
 
 M = TypeVar("M", bound=nn.Module)
@@ -69,7 +70,7 @@ def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: 
     return new(build, rng, zero=("conv_out",))
 
 
-class Descent(Generic[M]):
+class Descent(training.Descent, Generic[M]):
     """Adam on a module, its rate warmed up over 5 % of the steps and then lowered to zero along a cosine.
 
     `average` is the module with the exponential moving average of its weights.
@@ -83,22 +84,18 @@ class Descent(Generic[M]):
         ema_decay: float,
         betas: tuple[float, float] = (0.9, 0.99),
     ) -> None:
-        self.module, self.parameters = module, list(module.parameters())
-        self.optimiser = torch.optim.Adam(self.parameters, lr=learning_rate, betas=betas, fused=True)
-        self.num_steps, self.learning_rate, self.ema_decay = num_steps, learning_rate, ema_decay
-        self.average, self.done = frozen(copy.deepcopy(module)), 0
+        def rate(progress: float) -> float:
+            warm_up = min(1.0, 20 * (progress + 1 / num_steps))
+            return learning_rate * warm_up * (1 + math.cos(math.pi * progress)) / 2
+
+        super().__init__(torch.optim.Adam(module.parameters(), betas=betas, fused=True), num_steps, rate)
+        self.module, self.ema_decay, self.average = module, ema_decay, frozen(copy.deepcopy(module))
 
     def step(self, loss: Tensor) -> None:
-        """Take one step down the gradient of `loss`."""
-        share = self.done / self.num_steps
-        rate = self.learning_rate * min(1.0, 20 * (share + 1 / self.num_steps)) * (1 + math.cos(math.pi * share)) / 2
-        self.optimiser.param_groups[0]["lr"] = rate
-        for parameter, gradient in zip(self.parameters, torch.autograd.grad(loss, self.parameters), strict=True):
-            parameter.grad = gradient
-        self.optimiser.step()
-        decay = min(self.ema_decay, (1 + self.done) / (10 + self.done))
+        """Take one step down the gradient of `loss` (), and move the average along."""
+        decay = min(self.ema_decay, (1 + self.num_done) / (10 + self.num_done))
+        super().step(loss)
         move_towards(self.average, self.module, 1 - decay)
-        self.done += 1
 
 
 @torch.no_grad()
@@ -108,12 +105,10 @@ def move_towards(average: nn.Module, module: nn.Module, share: float) -> None:
     lerp(list(average.parameters()), list(module.parameters()), share)
 
 
-@torch.enable_grad()
 def minimise(module: M, loss: Callable[[], Tensor], num_steps: int, learning_rate: float, ema_decay: float) -> M:
-    """Take `num_steps` of descent on `loss()` and return the average of the module over them, frozen."""
+    """Take `num_steps` of descent on `loss()`; return the average of the module over them, frozen."""
     descent = Descent(module, num_steps, learning_rate, ema_decay)
-    for _ in range(num_steps):
-        descent.step(loss())
+    training.minimise(lambda _: loss(), descent)
     return descent.average
 
 

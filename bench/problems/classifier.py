@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from bench.core.artefacts import Json, read_tensors
 from bench.core.types import Random
+from bench.numerics.training import Descent, falling_cosine, minimise
 
 
 @dataclass(frozen=True)
@@ -128,21 +128,14 @@ def trained(definition: Definition, x: Tensor, labels: Tensor, rng: Random) -> C
     """Train on noisy images x (n, *x), labels (n,), by cross-entropy with smoothed labels; same rng, same bits."""
     classifier = untrained(definition, rng)
     weights = {name: weight.requires_grad_() for name, weight in classifier.weights.items()}
-    optimiser = torch.optim.AdamW(weights.values(), lr=definition.rate, weight_decay=definition.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, definition.num_steps)
-    with torch.enable_grad():
-        for images, wanted in _batches(definition, x.float(), labels, rng):
-            log_probs = classifier.log_probs(images)
-            loss = functional.cross_entropy(log_probs, wanted, label_smoothing=definition.label_smoothing)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+    x, shape = x.float(), (definition.batch_size, *x.shape[1:])
+
+    def loss_at(_: int) -> Tensor:
+        rows, noise = rng.randint(len(x), shape[:1])[0], definition.noise * rng.randn(shape)[0]
+        log_probs = classifier.log_probs(x[rows] + noise.to(x))
+        return functional.cross_entropy(log_probs, labels[rows], label_smoothing=definition.label_smoothing)
+
+    optimiser = torch.optim.AdamW(weights.values(), weight_decay=definition.weight_decay)
+    schedule = falling_cosine(definition.rate, definition.num_steps)
+    minimise(loss_at, Descent(optimiser, definition.num_steps, schedule))
     return Classifier({name: weight.detach() for name, weight in weights.items()})
-
-
-def _batches(definition: Definition, x: Tensor, labels: Tensor, rng: Random) -> Iterator[tuple[Tensor, Tensor]]:
-    for _ in range(definition.num_steps):
-        rows = rng.randint(len(x), (definition.batch_size,))[0]
-        noise = definition.noise * rng.randn((definition.batch_size, *x.shape[1:]))[0]
-        yield x[rows] + noise.to(x), labels[rows]

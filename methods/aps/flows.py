@@ -16,7 +16,7 @@ ZERO_ENDS = ("to_image", "near_out")  # layers that are identity couplings when 
 def make_flow(shape: Sequence[int], context_size: int, num_layers: int, width: int, num_channels: int) -> nn.Module:
     """Affine couplings over points of that shape: images (c, h, w) keep their layout, any other shape is flattened."""
     if len(shape) == 3:
-        return ImageFlow(tuple(shape), context_size, num_layers, width, num_channels)
+        return ImageFlow((shape[0], shape[1], shape[2]), context_size, num_layers, width, num_channels)
     return VectorFlow(math.prod(shape), context_size, num_layers, width)
 
 
@@ -51,6 +51,8 @@ class ImageFlow(nn.Module):
 
 class Coupling(nn.Module):
     """Where `mask` is 0 the image is scaled and shifted, as told by the pixels where it is 1 and by the context."""
+
+    mask: Tensor
 
     def __init__(self, mask: Tensor, context_size: int, width: int, num_channels: int) -> None:
         super().__init__()

@@ -23,8 +23,7 @@ Deviations:
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -33,22 +32,17 @@ import torch
 from torch import Tensor
 
 from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search
-from bench.numerics.nets import MLP, step
 
 from . import surrogate, trajectory
-from .outsourced import FLOAT, Outsourced, decode_flat, flat_likelihood, guide_gradient, path_noise
-from .sampler import Policy, Sampler, Student
+from .outsourced import FLOAT, Outsourced, build, decode_flat, flat_likelihood, is_guided, path_noise, prior_draws
 from .surrogate import Affine, no_map
+from .training import Training
 
 __all__ = ["ODS"]
 
 NUM_HESSIANS = 16  # of simulated measurements, averaged
 NUM_JUDGED = 16  # simulated measurements on which a trained sampler is judged
 ADAPT_FROM = 0.1  # power of the likelihood at the affine map's first refit
-LOG_Z_SCALE = 10.0  # nats
-
-Measurements = Callable[[int], tuple[Tensor, Tensor | None]]  # n -> y (n, *y) and, if simulated, the u that made them
-Group = tuple[Tensor, Tensor, Tensor]  # y (*y), ends of paths u (g, d), log likelihoods of the ends (g,)
 
 
 @dataclass(frozen=True)
@@ -115,7 +109,7 @@ class ODS:
 
     @property
     def num_guided(self) -> int:
-        """Gradients through the decoder for one sample; a student takes its only one at zero."""
+        """Return the gradients through the decoder for one sample; a student takes its only one at zero."""
         return (1 if self.distil_steps else self.num_steps) * (self.guide == "decoder")
 
     @property
@@ -137,24 +131,24 @@ class ODS:
 
     @torch.no_grad()
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> dict[str, Tensor]:
-        """The sampler's tensors, and its mean `log_z`, `elbo` and `ess` () on measurements simulated at the end."""
+        """Return the sampler's tensors, and its mean `log_z`, `elbo`, `ess` () on measurements simulated at the end."""
         if not self.amortised:
             return {}
-        z, x = self._prior_draws(prior, rng)
+        z, x = prior_draws(prior, self.num_fit, rng)
         y = problem.simulate(x, rng)
         affine = no_map(z)
-        if self._guided(problem):
+        if is_guided(self, problem):
             some = slice(0, NUM_HESSIANS)
             hessian = surrogate.mean_curvature(flat_likelihood(prior, problem), x[some].flatten(1), y[some])
             affine = surrogate.in_principal_axes(*surrogate.fit_affine(z, x.flatten(1)), hessian)
-        trained = self._build(prior, problem, affine, y.flatten(1).mean(0), y.flatten(1).std(0)).initialised(rng)
+        trained = build(self, prior, problem, affine, y.flatten(1).mean(0), y.flatten(1).std(0)).initialised(rng)
         u = trained.coordinates(z)
 
         def measurements(n: int) -> tuple[Tensor, Tensor]:
             index = rng.randint(len(x), (n,))[0]
             return problem.simulate(x[index], rng), u[index]
 
-        self._fit(trained, measurements, [], rng)
+        Training(self, trained, measurements, rng).run(start=[])
         y = problem.simulate(x[:NUM_JUDGED], rng)
         judged = trained.judge(y, path_noise(rng, len(y), self.batch, self.num_steps + 1, z.shape[1]))
         return trained.state() | {name: value.mean() for name, value in judged._asdict().items()}
@@ -169,7 +163,7 @@ class ODS:
     def diagnose(
         self, prior: Prior, problem: Problem, y: Tensor, num_paths: int, *, rng: Random, state: Mapping[str, Tensor]
     ) -> trajectory.Quality:
-        """`log_z`, `elbo` and `ess` of each measurement, (m,), from `num_paths` paths of its sampler.
+        """Return `log_z`, `elbo` and `ess` of each measurement, (m,), from `num_paths` paths of its sampler.
 
         Z is the mean of exp(log_likelihood) under the prior.
         """
@@ -181,111 +175,27 @@ class ODS:
     def samplers(
         self, prior: Prior, problem: Problem, y: Tensor, rng: Random, state: Mapping[str, Tensor]
     ) -> list[tuple[slice, Outsourced]]:
-        """Which measurements are served by which sampler: all by that of the state, or each by its own."""
+        """Return the sampler of each slice of measurements: that of the state for all, or one trained for each."""
         if self.amortised:
             affine = Affine(*(state[f"affine.{name}"].to(y) for name in Affine._fields))
-            trained = self._build(prior, problem, affine, state["y.mean"].to(y), state["y.std"].to(y))
+            trained = build(self, prior, problem, affine, state["y.mean"].to(y), state["y.std"].to(y))
             return [(slice(None), trained.loaded(state))]
         rows = [slice(i, i + 1) for i in range(len(y))]
         return [(row, self._train_one(prior, problem, y[row], rng.only(i))) for i, row in enumerate(rows)]
 
     @torch.no_grad()
     def _train_one(self, prior: Prior, problem: Problem, y: Tensor, rng: Random) -> Outsourced:
-        z, x = self._prior_draws(prior, rng)
+        z, x = prior_draws(prior, self.num_fit, rng)
         affine, log_likelihood, x = no_map(z), flat_likelihood(prior, problem), x.flatten(1)
-        if self._guided(problem):
+        if is_guided(self, problem):
             betas = torch.linspace(math.log(ADAPT_FROM), -math.log(ADAPT_FROM), self.num_adapt).clamp_max(0).exp()
             xi = rng.randn((self.num_adapt, self.num_adapt_draws, z.shape[1]))[0]
             shift, matrix = surrogate.fit_affine(z, x)
             to_x = partial(decode_flat, prior)
             affine, z, x = surrogate.adapted_fit(to_x, log_likelihood, shift, matrix, y, betas.to(z), xi)
-        trained = self._build(prior, problem, affine, y.new_zeros(0), y.new_zeros(0)).initialised(rng)
+        trained = build(self, prior, problem, affine, y.new_zeros(0), y.new_zeros(0)).initialised(rng)
         reward = log_likelihood(x, y.expand(len(x), *y.shape[1:])).to(FLOAT)
         seen = zip(trained.coordinates(z).split(self.group_size), reward.split(self.group_size), strict=True)
         start = [(y[0], u, r) for u, r in seen if len(r) == self.group_size]
-        self._fit(trained, lambda n: (y.expand(n, *y.shape[1:]), None), start, rng)
+        Training(self, trained, lambda n: (y.expand(n, *y.shape[1:]), None), rng).run(start)
         return trained
-
-    @torch.enable_grad()
-    def _fit(self, trained: Outsourced, measurements: Measurements, start: list[Group], rng: Random) -> None:
-        """Algorithm 1, in place. `start` is what the buffer holds at first."""
-        sampler, buffer = trained.sampler, deque(start, maxlen=max(1, self.num_buffered // self.group_size))
-        parameters = [*sampler.policy.parameters(), *(trained.log_z.parameters() if trained.log_z else [])]
-        optimiser = torch.optim.Adam(parameters)
-        for k in range(self.num_iterations):
-            progress = k / self.num_iterations
-            beta = self.beta_start ** (1 - progress / self.anneal) if progress < self.anneal else 1.0
-            if k % (self.replays + 1) == 0:
-                y, path, pulls = self._on_policy(trained, measurements, beta, rng)
-                reward = trained.reward(path[:, -1], y.repeat_interleave(self.group_size, 0)).view(len(y), -1)
-                buffer.extend(zip(y, path[:, -1].unflatten(0, reward.shape), reward, strict=True))
-            else:
-                chosen = [buffer[j] for j in rng.randint(len(buffer), (self.num_groups,))[0].tolist()]
-                y, ends, reward = (torch.stack(part) for part in zip(*chosen, strict=True))
-                xi = path_noise(rng, self.batch, self.num_steps, ends.shape[2])
-                path = trajectory.noise_backwards(ends.flatten(0, 1), sampler.schedule, xi)
-                pulls = sampler.pulls(path, y.repeat_interleave(self.group_size, 0), beta)
-            features = trained.features(y)
-            log_ratio = sampler.log_ratio(path, pulls, features.repeat_interleave(self.group_size, 0), beta)
-            loss = self._loss(trained, log_ratio.view_as(reward), beta * reward, features, first=k == 0)
-            step(optimiser, loss, self.learning_rate, progress, self.max_gradient)
-        if trained.student is not None:
-            self._distil(trained, measurements, rng)
-
-    def _on_policy(
-        self, trained: Outsourced, measurements: Measurements, beta: float, rng: Random
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Measurements (k, *y), and paths and pulls of each; the first path is noised back from the u that made y."""
-        sampler, (y, u) = trained.sampler, measurements(self.num_groups)
-        dim, rows = len(sampler.curvature), y.repeat_interleave(self.group_size, 0)
-        xi = path_noise(rng, self.batch, self.num_steps + 1, dim)
-        path, pulls = sampler.rollout(rows, trained.features(rows), xi, beta)
-        if u is not None:
-            known = trajectory.noise_backwards(u, sampler.schedule, path_noise(rng, len(y), self.num_steps, dim))
-            path[:: self.group_size], pulls[:: self.group_size] = known, sampler.pulls(known, y, beta)
-        return y, path, pulls
-
-    def _loss(self, trained: Outsourced, log_ratio: Tensor, reward: Tensor, features: Tensor, first: bool) -> Tensor:
-        if trained.log_z is None:
-            groups = (len(features) if self.amortised else 1, -1)  # one measurement has one log Z
-            error = trajectory.balance(log_ratio.view(groups), reward.view(groups))
-        else:
-            if first:  # near enough for the network to find the rest
-                trained.log_z.out.bias.data.fill_((reward - log_ratio).mean() / LOG_Z_SCALE)
-            log_z = LOG_Z_SCALE * trained.log_z(features, features.new_zeros(len(features)))[:, 0]
-            error = trajectory.balance(log_ratio, reward, log_z)
-        return trajectory.huber(error, self.huber).mean()
-
-    def _distil(self, trained: Outsourced, measurements: Measurements, rng: Random) -> None:
-        """Appendix C.1: regression on where the sampler's deterministic flow takes z_0."""
-        optimiser = torch.optim.Adam(trained.student.parameters())
-        for k in range(self.distil_steps):
-            y = measurements(self.batch)[0]
-            z, features = path_noise(rng, self.batch, len(trained.sampler.curvature)), trained.features(y)
-            error = trained.student(z, y, features, trained.sampler) - trained.sampler.flow(z, y, features)
-            loss = (error.square() * (1 + trained.sampler.curvature)).mean()
-            step(optimiser, loss, self.learning_rate, k / self.distil_steps, self.max_gradient)
-
-    def _build(self, prior: Prior, problem: Problem, affine: Affine, mean: Tensor, std: Tensor) -> Outsourced:
-        """With networks that are to be initialised or loaded."""
-        dim, size = len(affine.axes), (len(mean), self.width, self.num_layers)
-        with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when they are made
-            policy = Policy(self.num_steps, dim, *size)
-            log_z = MLP(len(mean), 1, self.width, 1) if self.loss == "tb" else None
-            student = Student(dim, *size) if self.distil_steps else None
-        for network in (policy, log_z, student):
-            if network is not None:
-                network.to(affine.axes.device)
-        levels = trajectory.vp_schedule(self.num_steps, self.first, self.last, FLOAT)
-        schedule = trajectory.Schedule(*(part.to(affine.axes.device) for part in levels))
-        guided = guide_gradient(prior, problem, affine, self.guide == "decoder") if self._guided(problem) else None
-        sampler = Sampler(policy, schedule, affine.curvature.to(FLOAT), guided)
-        return Outsourced(prior, problem, affine, mean, std, sampler, log_z, student)
-
-    def _guided(self, problem: Problem) -> bool:
-        return self.drift == "langevin" and Cap.GRAD in problem.caps
-
-    def _prior_draws(self, prior: Prior, rng: Random) -> tuple[Tensor, Tensor]:
-        """z (num_fit, d) and f(z) (num_fit, *x)."""
-        z = rng.randn((self.num_fit, math.prod(prior.latent_shape)))[0]
-        return z, decode_flat(prior, z).unflatten(1, prior.shape)

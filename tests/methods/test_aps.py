@@ -18,7 +18,8 @@ from bench.numerics.nets import initialise
 from bench.priors.atoms import Atoms
 from bench.problems import make_problem
 from bench.runtime.metering import counted
-from methods.aps import APS, misfit
+from methods.aps import APS
+from methods.aps.bound import bound, misfit
 
 D, SHAPE = 16, (1, 4, 4)
 TINY = dataclasses.replace(APS(), **APS.tiny)
@@ -78,11 +79,11 @@ def test_the_integrated_misfit_is_the_log_density():
 def test_the_random_bound_averages_to_the_integral():
     prior, low, high = ToyPrior(), 0.1, 5.0
     x = prior.sample(1, Rng(("test", "x"), [0]))[0]
-    values = APS(num_noises=2)._bound(prior, x.expand(4000, *SHAPE), low, high, Rng(("test", "noise"), [0]))
+    values = bound(prior, x.expand(4000, *SHAPE), (low, high), Rng(("test", "noise"), [0]), num_noises=2)
     error = values.std() / 4000**0.5  # too large, as the noise levels are stratified
     assert abs(values.mean() - integral(prior, x, low, high)[0]) < 4 * error
     assert error < 0.2
-    upweighted = APS(weighting_power=1.0)._bound(prior, x.expand(4000, *SHAPE), low, high, Rng(("test", "noise"), [0]))
+    upweighted = bound(prior, x.expand(4000, *SHAPE), (low, high), Rng(("test", "noise"), [0]), weighting_power=1.0)
     assert (upweighted.mean() - values.mean()).abs() > 4 * error
 
 

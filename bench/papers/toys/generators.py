@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -17,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from bench.core.types import Cap, Random
+from bench.numerics import training
 from bench.numerics.diffusion import rk4
 from bench.numerics.nets import MLP, initialise
 from bench.papers.toys.densities import Data, Source
@@ -156,12 +158,7 @@ def network(rng: Random) -> nn.Module:
 
 def minimise(loss: Callable[[], Tensor], network: nn.Module, num_iterations: int, rate: float = 1e-2) -> None:
     """Minimise by Adam with a rate that falls to zero like a cosine; leaves the network frozen."""
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, num_iterations)
-    with torch.enable_grad():
-        for _ in progress(range(num_iterations), what="fit of a generator"):
-            optimiser.zero_grad()
-            loss().backward()
-            optimiser.step()
-            schedule.step()
+    schedule = training.falling_cosine(rate, num_iterations)
+    descent = training.Descent(torch.optim.Adam(network.parameters()), num_iterations, schedule)
+    training.minimise(lambda _: loss(), descent, partial(progress, what="fit of a generator"))
     network.requires_grad_(False)
