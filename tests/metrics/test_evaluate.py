@@ -47,7 +47,11 @@ def write_run(root: Path, method: str, x: torch.Tensor, sha256: str, **changes: 
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    """A task of three measurements, the last one without an admitted reference, and six methods."""
+    return write_task(tmp_path)
+
+
+def write_task(tmp_path: Path) -> Path:
+    """Write a task of three measurements, the last one without an admitted reference, and six methods."""
     x_true = normal(M, *SHAPE, seed=0)
     noise = SIGMA_Y * normal(M, *SHAPE, seed=1)
     tensors = {"x_true": x_true, "y": x_true + noise, "noise": noise, "image_id": torch.arange(M)}
