@@ -26,7 +26,7 @@ pathvars:
 
 
 wildcard_constraints:
-    dataset=r"[a-z0-9]+",
+    dataset=r"[a-z0-9_-]+",
     prior=r"[a-z0-9_]+",
     family=r"[a-z]+",
     classifier=r"[a-z0-9-]+",
@@ -36,7 +36,7 @@ wildcard_constraints:
     toy=r"[a-z0-9_]+",
 
 
-ruleorder: figures > toy
+ruleorder: figure > toy
 
 
 localrules:
@@ -312,6 +312,7 @@ rule grid:
         observations="<results>/tasks/{task}/observations.safetensors",
         exact="<results>/tasks/{task}/exact.safetensors",
         samples=lambda w: suite.runs(w.task, "samples.safetensors"),
+        plugin=suite.figure_sources("grid"),
         sources=suite.sources("grid"),
     output:
         "<results>/figures/grid-{task}.pdf",
@@ -323,20 +324,25 @@ rule grid:
         "python -m bench.stages.grid {input.spec}"
 
 
-rule figures:
+rule figure:
     input:
         spec="<results>/specs/suite.json",
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
         exact=suite.per_task("exact.safetensors"),
         timings=suite.timings,
-        sources=suite.sources("figures"),
+        plugin=lambda w: suite.figure_sources(w.figure),
+        sources=suite.sources("figure"),
     output:
-        suite.curves,
+        "<results>/figures/{figure}.pdf",
+        "<results>/figures/{figure}.png",
+        "<results>/figures/{figure}.csv",
+    wildcard_constraints:
+        figure="|".join(suite.figures) or "(?!)",
     message:
-        "figures"
+        "figure {wildcards.figure}"
     shell:
-        "python -m bench.stages.figures {input.spec}"
+        "python -m bench.stages.figure {input.spec} {wildcards.figure}"
 
 
 rule report:

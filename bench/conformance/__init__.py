@@ -7,6 +7,7 @@ A plug-in that fails one is refused in words and never stops the suite.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.conformance.case import Case
@@ -16,15 +17,18 @@ from bench.conformance.samples import SAMPLE_CHECKS
 from bench.core.registry import PACKAGES, Kind, find, names
 
 
-def check(path: str | Path, kind: Kind | None = None) -> list[CheckResult]:
+def check(
+    path: str | Path, kind: Kind | None = None, settings: Mapping[str, object] | None = None
+) -> list[CheckResult]:
     """Return the results of every check on the plug-in in a file; its kind follows from its folder unless it is given.
 
-    After a check on which the others rest fails, they are skipped.
+    settings: hyperparameters of a method that differ from its defaults. After a check on which the others rest fails,
+    they are skipped.
     """
     path = Path(path).resolve()
     kind = kind or kind_of(path)
     if kind == "method":
-        return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path), path)
+        return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path, settings or {}), path)
     module = importlib.import_module(f"bench.conformance.{kind}s")
     return run_checks(module.CHECKS, module.CASE(path, kind), path)
 
@@ -37,5 +41,5 @@ def kind_of(path: Path) -> Kind:
 
 
 def method_paths() -> list[Path]:
-    """The modules in methods/, one per method."""
-    return [find("method", name) for name in names("method")]
+    """Return the files of all methods, a package's `__init__.py`."""
+    return [path for name in names("method") if (path := find("method", name))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.conformance.trial import in_words
+from bench.conformance.trial import describe
 
 
 class Refused(Exception):
@@ -64,7 +64,7 @@ def _run(check: Check, case: object, path: Path) -> tuple[str, str]:
     except NotApplicable as words:
         return "skip", str(words)
     except Exception as error:
-        return "FAIL", in_words(error, path)
+        return "FAIL", describe(error, path)
 
 
 def require(condition: object, words: str) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.core.results import Summary
 from bench.core.text import markdown, markdown_table, rounded
 from bench.papers.matching import ASPECTS, Match, list_values
 from bench.papers.published import MARKS, Paper, PublishedNumber
-from bench.stats.summary import Summary
 
 RULE = (
     "A published number stands beside ours only where dataset and size of the images, operator and its parameters, "

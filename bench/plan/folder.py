@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -79,22 +80,26 @@ def write_specs(suite: Suite) -> None:
 
 
 def _rehearse(suite: Suite, specs: list[PriorSpec | TaskSpec | RunSpec]) -> None:
-    """In a process of its own: it imports torch and the methods, which this one does not."""
+    """Try the constructors in a process of its own: it imports torch and the methods, which this one does not."""
     if not specs:
         return
-    command = [sys.executable, "-m", "bench.plan.rehearse"]
-    done = subprocess.run(
-        command, input=json.dumps([_to_try(suite, spec) for spec in specs]), capture_output=True, text=True
-    )
-    if done.returncode != 0:  # a module that ends the process it is imported in: its runs will tell
-        return
-    for key, what in json.loads(done.stdout)[:1]:
+    with tempfile.TemporaryDirectory() as folder:
+        question, answer = Path(folder, "specs.json"), Path(folder, "answer.json")
+        question.write_text(json.dumps([_to_try(suite, spec) for spec in specs]))
+        command = [sys.executable, "-m", "bench.plan.rehearse", str(question), str(answer)]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        faults = json.loads(answer.read_text()) if answer.exists() else []
+    for key, what in faults[:1]:  # no answer: a module ends the process that imports it, and its runs will tell
         raise UserError(f"{suite.file}: {key}: {what}")
 
 
-def _to_try(suite: Suite, spec: PriorSpec | TaskSpec | RunSpec) -> dict:
-    side = suite.side(spec.dataset) if isinstance(spec, TaskSpec) else None
-    return {**dataclasses.asdict(spec), "key": suite.key_of(spec), "side": side}
+def _to_try(suite: Suite, spec: PriorSpec | TaskSpec | RunSpec) -> tuple[str, str, dict]:
+    content = dataclasses.asdict(spec)
+    if isinstance(spec, PriorSpec):
+        return suite.key_of(spec), "prior", content
+    if isinstance(spec, TaskSpec):
+        return suite.key_of(spec), "task", content | {"side": suite.side(spec.dataset)}
+    return suite.key_of(spec), "method", content
 
 
 def _choice(spec: RunSpec) -> str:

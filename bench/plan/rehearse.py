@@ -1,59 +1,62 @@
-"""Try out what new specs ask for, before any work: `python -m bench.plan.rehearse < specs`, a JSON list.
+"""Try the constructors of what new specs name, before any work: `python -m bench.plan.rehearse SPECS ANSWER`.
 
-Prints a JSON list of `[key in the suite's file, what is wrong]`. Only what a constructor refuses is a fault of the
-suite; a method module that cannot even be imported fails in its own runs, and the others go on.
+SPECS and ANSWER are files: a JSON list of `[key in the suite's file, kind, content]`, and of `[key, fault]`. What a module
+prints when it is imported does not matter. Only what a constructor refuses is a fault of the suite; a module that cannot
+be imported fails in its own runs, and the others go on.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from bench.core.registry import build
-from bench.plan.config import FAMILIES
-from bench.plan.sources import settings_fields
-from bench.plan.suite import SIDES
-from bench.problems import make_problem
+from bench.core.registry import build, load
+from bench.problems.inverse_problem import InverseProblem
 from bench.problems.reward import NAME as REWARD
 from bench.problems.reward import check_reward
 
 
-def main() -> None:
-    specs = json.load(sys.stdin)  # with the `key` each comes from and, for tasks, the `side` of an image
-    with contextlib.redirect_stdout(sys.stderr):  # a method module may print when it is imported
-        faults = [(spec["key"], fault(spec)) for spec in specs]
-    print(json.dumps([(key, what) for key, what in faults if what]))
+def main(specs: str, answer: str) -> None:
+    """Write the faults of the constructors that refuse."""
+    faults = [(key, fault(kind, content)) for key, kind, content in json.loads(Path(specs).read_text())]
+    Path(answer).write_text(json.dumps([(key, what) for key, what in faults if what]))
 
 
-def fault(spec: dict) -> str | None:
-    if "task" not in spec:
-        return prior_fault(spec)
-    return method_fault(spec) if "method" in spec else task_fault(spec)
-
-
-def prior_fault(spec: dict) -> str | None:
-    """What the settings of a learned prior's family say against its parameters."""
-    if settings_fields(FAMILIES / f"{spec['family']}.py") is None:
-        return None
+def fault(kind: str, content: Mapping[str, Any]) -> str | None:
+    """Return what a constructor says against its parameters, in one line."""
     try:
-        build("prior", spec["family"], spec["parameters"])
+        if kind == "task":
+            try_task(content)
+        elif kind == "prior":
+            build("prior", content["family"], content["parameters"])
+        else:
+            return method_fault(content)
     except (ValueError, TypeError) as error:
         return " ".join(str(error).split())
     return None
 
 
-def method_fault(spec: dict) -> str | None:
-    """What the method's class says against its settings."""
+def try_task(content: Mapping[str, Any]) -> None:
+    """Make the operator or the reward for images of the data set's size; ValueError where that cannot be."""
+    shape = (1, content["side"], content["side"])
+    if content["operator"] == REWARD:  # its classifier may have to be trained yet
+        check_reward(content["parameters"], shape)
+    else:
+        operator = build("operator", content["operator"], content["parameters"])
+        InverseProblem(operator, content["sigma_y"], shape)
+
+
+def method_fault(content: Mapping[str, Any]) -> str | None:
+    """Return what the method's class says against its settings; None for a module that is broken otherwise."""
     try:
-        module = importlib.import_module(f"methods.{spec['module']}")
-        (name,) = module.__all__
-        cls = getattr(module, name)
+        cls = load("method", content["module"])
     except (Exception, SystemExit):  # noqa: BLE001 (anything may go wrong in a user's module; its runs will tell)
         return None
     try:
-        cls(**spec["settings"])
+        cls(**content["settings"])
     except (ValueError, TypeError) as error:
         return " ".join(str(error).split())
     except Exception:  # noqa: BLE001 (a broken constructor: its runs will tell)
@@ -61,18 +64,5 @@ def method_fault(spec: dict) -> str | None:
     return None
 
 
-def task_fault(spec: dict) -> str | None:
-    """What the operator or the reward says against its parameters, or against images of that size."""
-    side = spec["side"] or SIDES[spec["dataset"]]
-    try:
-        if spec["operator"] == REWARD:  # its classifier may have to be trained yet
-            check_reward(spec["parameters"], (1, side, side))
-        else:
-            make_problem(spec["operator"], spec["parameters"], spec["sigma_y"], (1, side, side))
-    except ValueError as error:
-        return " ".join(str(error).split())
-    return None
-
-
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

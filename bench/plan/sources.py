@@ -1,32 +1,65 @@
-"""What source files say, read without importing them: what a program needs, which hyperparameters a method or a family
-of priors has, whether a method trains."""
+"""Which source files decide what a program computes: its imports, theirs and so on, read without importing them.
+
+Plug-ins are loaded by name, so they are in no closure but their own. Modules on which no number depends (locks, progress,
+how files are written) are in none, and the stopwatch only where a stage itself asks for it.
+"""
 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bench.core import registry
+from bench.core.source import parsed
+
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a syntax tree keeps statements
-NEUTRAL = {
-    Path("bench", f"{name}.py") for name in ("core/artefacts", "core/errors", "core/provenance", "runtime/job")
-}  # no number depends on them
+HOME = (
+    registry.INSTALLED.relative_to(Path.cwd()) if registry.INSTALLED.is_relative_to(Path.cwd()) else registry.INSTALLED
+)
+NEUTRAL = {  # no number depends on them
+    HOME / "bench" / f"{name}.py"
+    for name in (
+        "core/artefacts",
+        "core/errors",
+        "core/layout",
+        "core/provenance",
+        "core/registry",
+        "core/shipped",
+        "core/specs",
+        "core/text",
+        "runtime/compiled_layers",
+        "runtime/job",
+        "runtime/lease",
+        "runtime/preload",
+        "runtime/progress",
+    )
+}
+ONLY_DIRECT = {HOME / "bench/runtime/stopwatch.py"}  # seconds: of a stage that imports it itself
+
+
+def stage_file(rule: str) -> str:
+    """Return the file of a stage."""
+    return str(HOME / "bench" / "stages" / f"{rule}.py")
 
 
 @cache
 def sources_of(program: str) -> tuple[str, ...]:
-    """A program (`bench/stages/prior.py`, `methods/dps.py`) with the files in bench/ that decide what it computes: its imports,
-    theirs and so on, and the files of other kinds beside them, templates and lists."""
-    found: set[Path] = set()
+    """Return a program's file and the files in bench/ that decide what it computes, with the lists and templates beside.
+
+    program: a stage or a plug-in, such as `bench/stages/prior.py` or `methods/dps.py`.
+    """
+    closure: set[Path] = set()
     todo = [Path(program)]
     while todo:
         file = todo.pop()
-        if file not in found | NEUTRAL:
-            found.add(file)
-            todo += [imported for name in imported_names(file) for imported in _files(name)]
-    found |= {beside for folder in {file.parent for file in found} for beside in folder.iterdir() if _is_beside(beside)}
-    return tuple(sorted(map(str, found)))
+        if file in closure:
+            continue
+        closure.add(file)
+        imported = {path for name in imported_names(file) for path in _files(name)} - NEUTRAL
+        todo += imported if file == Path(program) else imported - ONLY_DIRECT
+    beside = {path for folder in {file.parent for file in closure} for path in folder.iterdir() if _is_beside(path)}
+    return tuple(sorted(map(str, closure | beside)))
 
 
 @cache
@@ -48,7 +81,8 @@ def imported_names(file: Path) -> set[str]:
 
 def _package(file: Path, level: int) -> str:
     """The package that a relative import of that level starts from; "" for an absolute one."""
-    return ".".join(file.parts[: len(file.parts) - level]) if level else ""
+    parts = file.relative_to(HOME).parts if file.is_relative_to(HOME) else file.parts
+    return ".".join(parts[: len(parts) - level]) if level else ""
 
 
 def _is_beside(file: Path) -> bool:
@@ -57,15 +91,9 @@ def _is_beside(file: Path) -> bool:
 
 def _tree(file: Path) -> ast.Module:
     try:
-        return _parsed(file.read_text())
+        return parsed(file.read_text())
     except SyntaxError:  # the command itself will say so, where it can be seen
         return ast.Module([], [])
-
-
-@cache
-def _parsed(text: str) -> ast.Module:
-    """By text, not by name: the same file is asked for many times."""
-    return ast.parse(text)
 
 
 @cache
@@ -74,86 +102,6 @@ def _files(name: str) -> list[Path]:
     parts = name.split(".")
     if parts[0] not in ("bench", "methods"):
         return []
-    prefixes = [Path(*parts[:length]) for length in range(2, len(parts) + 1)]
+    prefixes = [HOME.joinpath(*parts[:length]) for length in range(2, len(parts) + 1)]
     candidates = [file for prefix in prefixes for file in (prefix / "__init__.py", prefix.with_suffix(".py"))]
     return [file for file in candidates if file.is_file()]
-
-
-@dataclass(frozen=True)
-class Field:
-    """A hyperparameter as it is written down: `num_steps: int = 1000`."""
-
-    annotation: str
-
-    def accepts(self, value: object) -> bool:
-        """Whether a value from YAML fits; annotations that are not understood accept everything."""
-        return _fits(ast.parse(self.annotation, mode="eval").body, value)
-
-
-def method_fields(file: Path) -> dict[str, Field] | None:
-    """Fields of the dataclass named in `__all__`; None when the file cannot be read that way."""
-    cls = _method_class(file)
-    return cls and _fields(cls)
-
-
-def trains(file: Path) -> bool:
-    """Whether the method in a file has to be trained before it samples."""
-    cls = _method_class(file)
-    return cls is not None and "train" in [node.name for node in cls.body if isinstance(node, ast.FunctionDef)]
-
-
-def searches(file: Path) -> bool:
-    """Whether the method in a file declares a range to search; True when the file cannot be read that way."""
-    cls = _method_class(file)
-    assigned = [node for node in (cls.body if cls else []) if isinstance(node, (ast.Assign, ast.AnnAssign))]
-    targets = [node.target if isinstance(node, ast.AnnAssign) else node.targets[0] for node in assigned]
-    ranges = [node.value for node, target in zip(assigned, targets, strict=True) if ast.unparse(target) == "search"]
-    return cls is None or any(not isinstance(value, ast.Dict) or value.keys for value in ranges)
-
-
-def settings_fields(file: Path) -> dict[str, Field] | None:
-    """Fields of a prior family's dataclass; None where there is none."""
-    return method_fields(file)
-
-
-def _method_class(file: Path) -> ast.ClassDef | None:
-    try:
-        body = _parsed(file.read_text()).body
-        (name,) = next(
-            ast.literal_eval(n.value)
-            for n in body
-            if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__"
-        )
-        return next(node for node in body if isinstance(node, ast.ClassDef) and node.name == name)
-    except (OSError, SyntaxError, ValueError, StopIteration):
-        return None
-
-
-def _fields(cls: ast.ClassDef) -> dict[str, Field]:
-    annotated = [node for node in cls.body if isinstance(node, ast.AnnAssign)]
-    fields = {ast.unparse(node.target): ast.unparse(node.annotation) for node in annotated}
-    return {name: Field(annotation) for name, annotation in fields.items() if "ClassVar" not in annotation}
-
-
-def _fits(annotation: ast.expr, value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    match annotation:
-        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
-            return _fits(left, value) or _fits(right, value)
-        case ast.Subscript(value=ast.Name("Optional"), slice=inner):
-            return value is None or _fits(inner, value)
-        case ast.Subscript(value=ast.Name("Literal"), slice=choices):
-            return value in (
-                ast.literal_eval(choices) if isinstance(choices, ast.Tuple) else [ast.literal_eval(choices)]
-            )
-        case ast.Subscript(value=ast.Name("tuple" | "list")) | ast.Name("tuple" | "list"):
-            return isinstance(value, list)
-        case ast.Constant(None):
-            return value is None
-        case ast.Name("int"):
-            return is_number and isinstance(value, int)
-        case ast.Name("float"):
-            return is_number
-        case ast.Name("bool" | "str" as kind):
-            return type(value).__name__ == kind
-    return True

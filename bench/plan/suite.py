@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core import registry
 from bench.core.catalogue import Network, dataset_of, weights_wanted, why_unfit
 from bench.core.compute import compute_of
 from bench.core.layout import Layout
+from bench.core.registry import find, plugin_of
+from bench.core.results import figures_of
+from bench.core.source import read_source
 from bench.core.specs import (
     Budget,
     ClassifierSpec,
@@ -28,17 +32,15 @@ from bench.core.specs import (
     Tune,
     TuneSpec,
 )
-from bench.plan.config import FAMILIES, PRIOR_KEYS, PUBLISHED, TASK_KEYS, method_file, module_of, prior_of, settings_of
+from bench.plan.config import PRIOR_KEYS, PUBLISHED, TASK_KEYS, method_file, method_source, prior_of, settings_of
 from bench.plan.metrics import metric_sources, metrics_of_task, networks_of_task
-from bench.plan.sources import sources_of, trains
+from bench.plan.schema import dataset_plugin
+from bench.plan.sources import sources_of, stage_file
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
-FIGURES += ("cost", "cost-seconds")
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("all_measurements.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
 TRAINING_FILES = ("state.safetensors", "training.json")
-SIDES = {"digits": 8, "shapes": 16}  # pixels along an image, unless the suite says otherwise
 CLOCK_KEYS = ("num_samples", "repeats", "visits", "patience")
 TIMING_TABLES = ("timing.csv", "timing.md")
 TUNE_KEYS = ("seconds", "num_measurements", "num_samples")
@@ -113,13 +115,18 @@ class Suite:
         return sorted(map(str, PUBLISHED.glob("*.csv")))
 
     @property
-    def figures(self) -> list[str]:
+    def figures(self) -> dict[str, Mapping[str, Any]]:
         """Figures of the whole suite, by name."""
-        return [*FIGURES, *(["clock"] if self._timed else [])]
+        return figures_of(self.content.get("figures", {}), bool(self._timed)) if self.tasks else {}
+
+    def figure_sources(self, figure: str) -> tuple[str, ...]:
+        """Return the file of a figure with what it imports from bench."""
+        file = registry.find("figure", figure)
+        return sources_of(str(file)) if file else ()
 
     @property
     def curves(self) -> list[str]:
-        return self._figures(self.figures if self.tasks else ())
+        return self._figures(self.figures)
 
     @property
     def grids(self) -> list[str]:
@@ -174,13 +181,13 @@ class Suite:
 
     def side(self, dataset: str) -> int | None:
         """Pixels along an image, where the suite says so."""
-        return self.content["datasets"][dataset].get("side")
+        return self._dataset_parameters(dataset).get("side") or _side_of(dataset_plugin(dataset, {}))
 
     def data(self, prior: str) -> str:
         return f"{self.root}/data/{self.content['priors'][prior]['dataset']}.safetensors"
 
     def prior(self, task: str) -> str:
-        return self.prior_file(prior_of(task))
+        return self.prior_file(prior_of(self.content, task))
 
     def teacher(self, prior: str) -> list[str]:
         """The teacher's file, where a prior has a teacher."""
@@ -191,10 +198,10 @@ class Suite:
         """The module of a prior's family, and of its teacher's, with what they import from bench."""
         entry = self.content["priors"][prior]
         teacher = self.prior_sources(entry["teacher"]) if "teacher" in entry else ()
-        return tuple(sorted({*sources_of(str(FAMILIES / f"{entry['family']}.py")), *teacher}))
+        return tuple(sorted({*sources_of(str(find("prior", entry["family"]))), *teacher}))
 
     def prior_sources_of_task(self, task: str) -> tuple[str, ...]:
-        return self.prior_sources(prior_of(task))
+        return self.prior_sources(prior_of(self.content, task))
 
     @property
     def classifiers(self) -> list[str]:
@@ -207,6 +214,12 @@ class Suite:
         """The classifier's file, where a task's reward has a classifier."""
         name = self.content["tasks"][task].get("classifier")
         return [self._classifier_file(name)] if name else []
+
+    def classifiers_of_task(self, task: str) -> list[str]:
+        """Names of the classifiers that a task's reward and metrics need."""
+        of_reward = self.content["tasks"][task].get("classifier")
+        of_metrics = {network.classifier for network in self._networks(task)} - {""}
+        return sorted({*of_metrics, *([of_reward] if of_reward else [])})
 
     def data_of_classifier(self, classifier: str) -> str:
         return f"{self.root}/data/{dataset_of(classifier)}.safetensors"
@@ -239,8 +252,8 @@ class Suite:
 
     def _images(self, task: str) -> tuple[str, int]:
         """Data set of a task, and pixels along its images."""
-        dataset = self.content["priors"][prior_of(task)]["dataset"]
-        return dataset, self.side(dataset) or SIDES[dataset]
+        dataset = self.content["priors"][prior_of(self.content, task)]["dataset"]
+        return dataset, self.side(dataset) or 0
 
     def _classifier_file(self, name: str) -> str:
         return f"{self.root}/classifiers/{name}/{name}.safetensors"
@@ -249,7 +262,7 @@ class Suite:
         return f"{self.root}/priors/{prior}/{self.content['priors'][prior]['family']}.safetensors"
 
     def data_of_task(self, task: str) -> str:
-        return self.data(prior_of(task))
+        return self.data(prior_of(self.content, task))
 
     def per_task(self, file: str) -> list[str]:
         return [f"{self.root}/tasks/{task}/{file}" for task in self.tasks]
@@ -265,7 +278,8 @@ class Suite:
         return [f"{folder}/{file}" for file in TRAINING_FILES] if self._trains(method) else []
 
     def _trains(self, method: str) -> bool:
-        return trains(method_file(method))
+        source = method_source(method)
+        return source is not None and "train" in source.functions
 
     def all_runs(self, file: str) -> list[str]:
         return [path for task in self.tasks for path in self.runs(task, file)]
@@ -277,11 +291,12 @@ class Suite:
 
     def sources(self, verb: str) -> tuple[str, ...]:
         """The source files that decide what `python -m bench.stages.<rule>` computes; a change in one of them reruns it."""
-        return sources_of(f"bench/stages/{verb}.py")
+        return sources_of(stage_file(verb))
 
     def method_sources(self, method: str) -> tuple[str, ...]:
         """The method's module and what it imports from bench."""
-        return sources_of(str(method_file(method)))
+        file = method_file(method)
+        return sources_of(str(file)) if file else ()
 
     @property
     def timings(self) -> list[str]:
@@ -356,9 +371,15 @@ class Suite:
     def _figures(self, stems: Iterable[str]) -> list[str]:
         return [f"{self.root}/figures/{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
 
+    def _dataset_parameters(self, dataset: str) -> dict[str, Any]:
+        return dict(self.content["datasets"][dataset] or {})
+
     def _data_spec(self, dataset: str) -> DataSpec:
         return DataSpec(
-            root=self.root, dataset=dataset, plugin=dataset, parameters=dict(self.content["datasets"][dataset])
+            root=self.root,
+            dataset=dataset,
+            plugin=dataset_plugin(dataset, {}),
+            parameters=self._dataset_parameters(dataset),
         )
 
     def _prior_spec(self, prior: str) -> PriorSpec:
@@ -376,11 +397,11 @@ class Suite:
         )
 
     def _problem_fields(self, task: str) -> dict[str, Any]:
-        entry, prior = self.content["tasks"][task], self.content["priors"][prior_of(task)]
+        entry, prior = self.content["tasks"][task], self.content["priors"][prior_of(self.content, task)]
         return {
             "root": self.root,
             "task": task,
-            "prior": prior_of(task),
+            "prior": prior_of(self.content, task),
             "family": prior["family"],
             "dataset": prior["dataset"],
             "operator": entry["operator"],
@@ -401,7 +422,7 @@ class Suite:
         """What a row of the suite is on a task; training depends on no more, beside prior and problem."""
         return {
             "method": method,
-            "module": module_of(method),
+            "module": plugin_of("method", method),
             "settings": settings_of(self.content, task, method),
             "seed": seed,
             "compute": compute_of(self.content),
@@ -411,7 +432,7 @@ class Suite:
         return TrainSpec(**self._problem_fields(task), **self._row_fields(task, method, seed))
 
     def _method_fields(self, task: str, method: str, seed: int) -> dict[str, Any]:
-        prior = prior_of(task)
+        prior = prior_of(self.content, task)
         names = {"root": self.root, "task": task, "prior": prior, "family": self.content["priors"][prior]["family"]}
         return names | self._row_fields(task, method, seed) | {"rows_per_chunk": self.content["rows_per_chunk"]}
 
@@ -436,7 +457,7 @@ class Suite:
         return TuneSpec(**fields, tune=Tune(**{key: self.content["tune"][key] for key in TUNE_KEYS}))
 
     def _evaluate_spec(self, task: str, runs: Sequence[tuple[str, int]]) -> EvaluateSpec:
-        prior = prior_of(task)
+        prior = prior_of(self.content, task)
         return EvaluateSpec(
             root=self.root,
             task=task,
@@ -458,6 +479,15 @@ class Suite:
             methods=tuple(self.methods),
             left_out=tuple(self.left_out),
             timed=tuple(self._timed),
-            figures=() if self.timing_only else tuple(self.figures),
+            figures={} if self.timing_only else {name: dict(own) for name, own in self.figures.items()},
             compares=not self.timing_only,
         )
+
+
+def _side_of(plugin: str) -> int | None:
+    """Return the pixels along an image of a data set whose source says so, as a class variable or as a default."""
+    file = find("dataset", plugin)
+    source = read_source(file) if file else None
+    field = source.fields.get("side") if source else None
+    value = source.constant("side") if source else None
+    return value if isinstance(value, int) else int(field.default) if field and field.default else None

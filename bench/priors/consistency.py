@@ -60,7 +60,7 @@ class ConsistencyFamily:
             raise UserError("family consistency: expected a teacher or a pipeline")
         prior = self._prior(pipeline, teacher)
         write_pipeline(folder / "pipeline", pipeline)
-        card = {"num_parameters": networks.num_parameters(pipeline.unet)}
+        card: Json = {"num_parameters": networks.num_parameters(pipeline.unet)}
         if teacher is not None and Cap.DECODER in teacher.caps:
             card["rms_error_to_teacher"] = networks.decoders_apart(prior, teacher)
         return {}, card

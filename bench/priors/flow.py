@@ -35,7 +35,8 @@ class Velocity(nn.Module):
     def __init__(self, num_pixels: int, settings: FlowFamily) -> None:
         super().__init__()
         self.network = MLP(num_pixels, num_pixels, settings.width, settings.num_layers, settings.num_features)
-        self.register_buffer("scale", torch.ones(()))  # s
+        self.scale: Tensor  # s
+        self.register_buffer("scale", torch.ones(()))
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """x_t (n, D), t (n,) -> (n, D)."""

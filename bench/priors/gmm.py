@@ -39,4 +39,4 @@ class GMMFamily:
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> GMM:
         """Return the prior with the stored tensors."""
-        return GMM(**tensors)
+        return GMM(tensors["weights"], tensors["means"], tensors["covariances"])

@@ -69,7 +69,11 @@ class InverseProblem:
 
     def measure(self, x: Tensor, noise: Tensor, uniform: Tensor | None = None) -> Tensor:
         """Return packed y = A(x) + noise. A masked operator draws its mask from `uniform` (n, *x) in [0, 1)."""
-        mask = self.operator.draw_mask(uniform) if self.operator.masked else None
+        mask = None
+        if self.operator.masked:
+            if uniform is None:
+                raise ValueError("measure: this operator draws masks; give it numbers `uniform` (n, *x) in [0, 1)")
+            mask = self.operator.draw_mask(uniform)
         values = self.operator(x, pack(noise, mask)) + noise
         return pack(values if mask is None else mask * values, mask)
 

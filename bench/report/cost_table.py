@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.core.artefacts import Json
+from bench.core.results import BASELINES
 from bench.core.text import csv_text, rounded, shortened
 from bench.report.origins import made_by
 from bench.report.table import Cell, Table, frame_of
-from bench.stats.results import BASELINES, Suite
+from bench.stats.results import SuiteResults
 
 COLUMNS = ("task", "method", "m", "s", "seconds", "low", "high", "repeats", "cpu_share", "nfe", "nfe_vjp", "peak_bytes")
 COLUMNS += ("joules", "what", "reason")
@@ -23,7 +24,7 @@ EXPLAINED = (
 )
 
 
-def cost_table(suite: Suite) -> Table:
+def cost_table(suite: SuiteResults) -> Table:
     """Return a row for each task and method that was timed."""
     sizes = sorted({cell["s"] for timing in suite.timings for cell in timing.get("curve", [])})
     columns = [*(f"seconds, s = {s}" for s in sizes), "samples per second", "peak MiB", "train_seconds", "break-even"]
@@ -38,15 +39,15 @@ def cost_table(suite: Suite) -> Table:
     return Table("Seconds and memory", machines_of(suite.timings), frame_of(rows, columns), reasons=reasons)
 
 
-def cost_notes(suite: Suite) -> tuple[str, ...]:
+def cost_notes(suite: SuiteResults) -> tuple[str, ...]:
     """Return what stands below the table, with the runs that were not alone on the machine."""
     disturbed = [x for x in suite.timings if any((c["cpu_share"] or 1) < ALONE for c in x.get("curve", []))]
     names = ", ".join(f"{x['task']} {x['method']}" for x in disturbed)
     warning = f"Something else ran on the machine meanwhile, so these seconds are too long: {names}." if names else ""
-    return (EXPLAINED, *((warning,) if warning else ()), *made_by(suite.sources))
+    return (EXPLAINED, *((warning,) if warning else ()), *made_by(suite.origins))
 
 
-def cost_csv(suite: Suite) -> str:
+def cost_csv(suite: SuiteResults) -> str:
     """Return a line for each point of the curves, and for the batch with the most samples per second."""
     rows = []
     for timing in suite.timings:

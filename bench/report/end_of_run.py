@@ -69,16 +69,15 @@ def _outcomes(layout: Layout, spec: SuiteSpec) -> Iterator[Outcome]:
     """Yield how each run of the suite ended; of a suite that only takes times, each run that was timed."""
     left_out = {tuple(pair) for pair in spec.left_out}
     pairs = [(task, method) for task in spec.tasks for method in spec.methods if (task, method) not in left_out]
-    draws = any(layout.spec("evaluate", task).exists() for task in spec.tasks)
-    runs = [(*pair, seed) for pair in pairs for seed in spec.seeds] if draws else spec.timed
+    runs = [(*pair, seed) for pair in pairs for seed in spec.seeds] if spec.compares else spec.timed
     for task, method, seed in runs:
         files = layout.run(task, method, seed)
-        path = files.samples if draws else files.timing
+        path = files.samples if spec.compares else files.timing
         if not path.exists():
             yield Outcome(task, method, seed, MISSING)
             continue
-        header = _header(path) if draws else json.loads(path.read_text())
-        cost = json.loads(files.cost.read_text()) if draws and files.cost.exists() else header
+        header = _header(path) if spec.compares else json.loads(path.read_text())
+        cost = json.loads(files.cost.read_text()) if spec.compares and files.cost.exists() else header
         seconds = (cost.get(key) or 0.0 for key in ("seconds", "train_seconds"))
         ended = header.get("status", OK), header.get("reason", "")
         yield Outcome(task, method, seed, *ended, path.stat().st_mtime, *seconds)

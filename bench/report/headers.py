@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from bench.core.artefacts import Json
 from bench.core.text import format_settings, shortened
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 IN_LATENTS = " in z"  # ends the kind of a reference that was drawn in the latents of a learned prior
 
 
-def task_header(task: Task) -> str:
+def task_header(task: TaskResults) -> str:
     """Return operator and parameters, noise, prior, kind of the posterior, its perplexity, and what is not admitted."""
-    seen, reference = task.observations, task.exact
+    seen, reference = task.measurements, task.reference
     parameters = format_settings(seen.get("parameters", {}))
     sigma_y = seen.get("sigma_y")
     parts = [
         f"operator {seen.get('operator')}" + (f" ({parameters})" if parameters else ""),
-        *([f"sigma_y = {sigma_y}"] if sigma_y is not None else []),
+        *([f"sigma_y = {sigma_y} ({sigma_y / 2:g} on [0, 1])"] if sigma_y is not None else []),
         f"prior {seen.get('prior')} ({seen.get('family')} on {seen.get('dataset')})",
         *_posterior(seen, reference),
         f"posterior perplexity {_perplexity(reference)}",

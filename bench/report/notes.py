@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.report.origins import made_by
 from bench.report.tables import DIVERSITY
 from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS
-from bench.stats.results import Suite
+from bench.stats.results import SuiteResults
 from bench.stats.summary import COSTS, INTERVAL
 
 BASELINES = (
@@ -15,6 +15,12 @@ BASELINES = (
     "draws like a method's samples; no sampler can be expected to come closer (the floor). oracle: exact draws that "
     "go through the same code as a method's samples, so it must agree with the reference. unconditional: draws from "
     "the prior that ignore the measurement (the ceiling)."
+)
+HEADERS = (
+    "Above a table: sigma_y is the standard deviation of the noise in data units, in which images are on [-1, 1]; in "
+    "brackets the same with images on [0, 1]. Posterior perplexity: the exponential of the entropy of the posterior's "
+    "weights, about the number of components (or of atoms) that share it, mean over measurements. A reference is "
+    "admitted when independent sets of its draws agree; where it is not, nothing is compared with the posterior."
 )
 CHAINS = (
     "Samples that are states of chains depend on each other: beside their diversity stands how many independent "
@@ -28,8 +34,8 @@ COLLAPSE = (
 )
 
 
-def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the notes below a table of measurements that has these columns."""
+def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
+    """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
     defined = definitions(suite)
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
@@ -40,13 +46,14 @@ def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
         SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
         BOLD,
         BASELINES,
+        *((HEADERS,) if of_tasks else ()),
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((CHAINS,) if has_chains and has_diversity else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
-        *made_by(suite.sources),
+        *made_by(suite.origins),
     )
 
 
-def definitions(suite: Suite) -> dict[str, str]:
+def definitions(suite: SuiteResults) -> dict[str, str]:
     """Return one line for each metric and cost: what it means."""
     return {**COSTS, **{name: text for task in suite.tasks for name, text in task.definitions.items()}}

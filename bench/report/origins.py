@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.core.errors import UserError
-from bench.stats.results import Source
+from bench.stats.results import Origin
 
 
-def made_by(origins: Sequence[Source]) -> tuple[str, ...]:
+def made_by(origins: Sequence[Origin]) -> tuple[str, ...]:
     """Return the commits behind artefacts as a sentence, and a warning for each of their `faults_of`."""
     commits = Counter(origin.commit for origin in origins)
     made = ", ".join(f"{commit[:12]} ({number} files)" for commit, number in commits.most_common())
     return (f"Made by commit {made}.", *(f"Warning: {fault}." for fault in faults_of(origins)))
 
 
-def faults_of(origins: Sequence[Source]) -> tuple[str, ...]:
+def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
     """Return what forbids publishing: commits that differ or are not known, artefacts of edited sources."""
     commits = sorted({origin.commit for origin in origins})
     edited = [origin.path for origin in origins if origin.dirty is not False]
@@ -31,7 +31,7 @@ def faults_of(origins: Sequence[Source]) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def refuse_faults(origins: Sequence[Source], folder: str, allowed: bool = False) -> tuple[str, ...]:
+def refuse_faults(origins: Sequence[Origin], folder: str, allowed: bool = False) -> tuple[str, ...]:
     """Return the faults of artefacts in `folder`; UserError, one line, when there are any and they are not allowed."""
     faults = faults_of(origins)
     if faults and not allowed:

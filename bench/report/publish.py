@@ -10,16 +10,16 @@ from bench.core.artefacts import Json, read_csv, read_json, write_bytes, write_c
 from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.provenance import provenance
+from bench.core.results import LEFT_OUT
 from bench.report.origins import refuse_faults
 from bench.report.timing_table import timing_csv
-from bench.stats.columns import LEFT_OUT
-from bench.stats.results import Source, Suite, source
+from bench.stats.results import Origin, SuiteResults, origin_of
 from bench.stats.summary import summarise, summary_csv
 
 LARGEST = 1_500_000  # bytes of a committed file
 
 
-def publish_suite(suite: Suite, figures: Sequence[str], into: Path, allow_dirty: bool) -> None:
+def publish_suite(suite: SuiteResults, figures: Sequence[str], into: Path, allow_dirty: bool) -> None:
     """Copy tables, figures and their provenance into the folder `into`, which is emptied first.
 
     Raises UserError, one line, when the tables are older than the metrics, when a figure is missing, and when artefacts
@@ -30,7 +30,7 @@ def publish_suite(suite: Suite, figures: Sequence[str], into: Path, allow_dirty:
     if read_csv(summary)[0] != summary_csv(summarise(suite)):
         raise UserError(f"{summary}: is older than the metrics; run the workflow again")
     made = [summary, *(layout.figure(figure, "csv") for figure in figures)]
-    origins = [*suite.sources, *(source(path, read_csv(path)[1]) for path in made)]
+    origins = [*suite.origins, *(origin_of(path, read_csv(path)[1]) for path in made)]
     faults = refuse_faults(origins, str(suite.root), allow_dirty)
     shutil.rmtree(into, ignore_errors=True)
     _copy_tables(summary.parent, into, faults)
@@ -38,7 +38,7 @@ def publish_suite(suite: Suite, figures: Sequence[str], into: Path, allow_dirty:
         for kind in ("png", "csv", "csv.info.json"):
             path = layout.figure(figure, kind)
             _copy(path, into / "figures" / path.name)
-    about = {task.name: task.observations["observations_sha256"] for task in suite.tasks}
+    about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
     record = {"observations_sha256": about, "made_on": suite.tasks[0].runs[0].header.get("provenance", {})}
     _write_record(into, suite.name, origins, faults, record)
 
@@ -49,7 +49,7 @@ def publish_times(layout: Layout, name: str, timed: Sequence[Sequence], into: Pa
     timings, table = [read_json(path) for path in paths], layout.table("timing.csv")
     if read_csv(table)[0] != timing_csv(timings):
         raise UserError(f"{table}: is older than the times; run python -m bench.stages.timing again")
-    origins = [source(path, timing) for path, timing in zip(paths, timings, strict=True)]
+    origins = [origin_of(path, timing) for path, timing in zip(paths, timings, strict=True)]
     faults = refuse_faults(origins, str(layout.root), allow_dirty)
     shutil.rmtree(into, ignore_errors=True)
     for path in (table, table.with_name("timing.csv.info.json")):
@@ -60,9 +60,9 @@ def publish_times(layout: Layout, name: str, timed: Sequence[Sequence], into: Pa
     _write_record(into, name, origins, faults, {"made_on": distinct})
 
 
-def one_grid_per_prior(suite: Suite) -> list[str]:
+def one_grid_per_prior(suite: SuiteResults) -> list[str]:
     """Return the figures `grid-<task>` of the first task of each prior."""
-    first = {task.observations.get("prior"): task.name for task in reversed(suite.tasks)}
+    first = {task.measurements.get("prior"): task.name for task in reversed(suite.tasks)}
     return [f"grid-{task.name}" for task in suite.tasks if task.name in first.values()]
 
 
@@ -91,7 +91,7 @@ def _copy(path: Path, to: Path) -> None:
         write_bytes(to, path.read_bytes())
 
 
-def _write_record(into: Path, suite: str, origins: Sequence[Source], faults: Sequence[str], more: Json) -> None:
+def _write_record(into: Path, suite: str, origins: Sequence[Origin], faults: Sequence[str], more: Json) -> None:
     commits = sorted({origin.commit for origin in origins})
     record = {"suite": suite, "commits": commits, "faults": list(faults), "num_artefacts": len(origins)}
     write_json(into / "provenance.json", record | more | {"published_by": provenance()})

@@ -12,7 +12,7 @@ from bench.core.artefacts import Json, read_csv, write_bytes
 from bench.core.errors import UserError
 from bench.core.text import format_settings, markdown, markdown_table
 from bench.report.origins import faults_of
-from bench.stats.results import source
+from bench.stats.results import origin_of
 
 COLUMNS = ("task", "method", "settings", "energy score", "tuned settings", "energy score", "difference")
 COLUMNS += ("trials", "CPU-s")
@@ -27,7 +27,7 @@ def publish_tuning(folder: Path, into: Path) -> str:
     if not paths:
         raise UserError(f"{folder}: has no tuning/<task>/<method>/trials.csv; run its tuning first: snakemake tuned")
     logs = {path: read_csv(path) for path in paths}
-    faults = faults_of([source(path, info) for path, (_, info) in logs.items()])
+    faults = faults_of([origin_of(path, info) for path, (_, info) in logs.items()])
     if faults:
         raise UserError(f"{folder}: {'; '.join(faults)}; commit, remove {folder}/tuning and tune again")
     for path in paths:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.core.results import Summary
 from bench.report.notes import definitions
 from bench.report.origins import made_by
 from bench.report.table import Table, cell_of, frame_of
 from bench.report.tables import ROLES, ordered_methods
-from bench.stats.results import Suite
+from bench.stats.results import SuiteResults
 from bench.stats.sets import FLOOR
-from bench.stats.summary import Summary
 
 FLOORS = {"train": "training images", "halves": "half of the held-out images"}
 STATISTICS = ("fid", "kid", "precision", "recall", "density", "coverage")
@@ -22,7 +22,7 @@ HEADER = (
 )
 
 
-def set_table(suite: Suite, lines: Sequence[Summary]) -> Table:
+def set_table(suite: SuiteResults, lines: Sequence[Summary]) -> Table:
     """Return a row for each task and metric of sets, real images and methods across.
 
     A task and metric without any number has no row.
@@ -39,11 +39,11 @@ def set_table(suite: Suite, lines: Sequence[Summary]) -> Table:
     return Table("Sets of samples against held-out images", HEADER, frame_of(rows, goals), goals, methods_across=True)
 
 
-def set_notes(suite: Suite, lines: Sequence[Summary]) -> tuple[str, ...]:
+def set_notes(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
     """Return what stands below the table: the definitions of its metrics, and who made it."""
     defined = definitions(suite)
     names = dict.fromkeys(x.metric for x in lines if is_of_sets(x.metric))
-    return (*(f"{name}: {defined[name]}" for name in names if name in defined), *made_by(suite.sources))
+    return (*(f"{name}: {defined[name]}" for name in names if name in defined), *made_by(suite.origins))
 
 
 def is_of_sets(metric: str) -> bool:

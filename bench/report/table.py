@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bench.core.results import Summary
 from bench.core.text import rounded, shortened
-from bench.stats.summary import NOT_MEASURED, Summary
+from bench.stats.summary import NOT_MEASURED
 
 
 @dataclass(frozen=True)

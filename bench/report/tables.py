@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
+from bench.core.results import DISTANCE, REFERENCE, ROLES, Ranking, Summary
 from bench.core.text import rounded, shortened, three_digits
 from bench.report.headers import task_header
 from bench.report.table import Cell, Table, cell_of, frame_of
 from bench.stats.comparisons import Comparison, resolution, tied
-from bench.stats.ranks import Ranking, rankings
-from bench.stats.results import REFERENCE, Suite, Task
-from bench.stats.summary import COSTS, EFFECTIVE, Summary
+from bench.stats.ranks import rankings
+from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.summary import COSTS, EFFECTIVE
 
 # the columns of each task's table, in this order; then those of metrics that are neither here nor in CSV_ONLY
 SHOWN = (
@@ -30,10 +31,8 @@ CSV_ONLY = (
 )  # fmt: skip
 # parts of the names of metrics that only some problems and priors have: no column where there is no number
 OPTIONAL = ("psnr_mean", "lpips", "percept", "chi2_sample", "_total", "log_reward", "frechet", "ksd2", "stein")
-DISTANCE = "sw2-128"
 TOTAL = "_total"  # ends the name of a metric against the posterior under a distilled map's teacher
 TRAINING = ("train_seconds", "train_nfe")
-ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 DIVERSITY = ("diversity_ratio", "pairwise")  # parts of the names of the columns that say how unlike samples are
 NOTHING = Cell(reason="n/a")
 
@@ -41,7 +40,7 @@ Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric
 Bold = Collection[tuple[str, str, str]]  # the same keys
 
 
-def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
+def task_tables(suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
     """Return one table per task: reference, oracle, the methods in the order of the suite, the ceiling last."""
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     tables = []
@@ -53,7 +52,7 @@ def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Co
     return tuple(tables)
 
 
-def distance_table(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> Table:
+def distance_table(suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> Table:
     """Return the distances to the exact posterior, tasks down and methods across, then mean ranks and training."""
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     methods, rows = ordered_methods(suite), []
@@ -91,14 +90,14 @@ def metrics_across(lines: Sequence[Summary]) -> tuple[str, ...]:
     return tuple(name for name in (DISTANCE, DISTANCE + TOTAL, *TRAINING) if name in measured)
 
 
-def ordered_methods(suite: Suite) -> tuple[str, ...]:
+def ordered_methods(suite: SuiteResults) -> tuple[str, ...]:
     """Return the methods from floor to ceiling: reference, oracle, those of the suite in its order, unconditional."""
     first = [REFERENCE, *(m for m in suite.methods if m == "oracle")]
     last = [m for m in suite.methods if m == "unconditional"]
     return (*first, *(m for m in suite.methods if m not in (*first, *last)), *last)
 
 
-def goal_of(metric: str, suite: Suite) -> str:
+def goal_of(metric: str, suite: SuiteResults) -> str:
     """Return "up", "down" or "= 0.9", as the metric says which way is better; "" for costs and floors."""
     better = next((task.better[metric] for task in suite.tasks if metric in task.better), None)
     if better is None or "_floor" in metric:
@@ -106,7 +105,7 @@ def goal_of(metric: str, suite: Suite) -> str:
     return {"higher": "up", "lower": "down"}[better] if isinstance(better, str) else f"= {better:g}"
 
 
-def _columns_of_task(task: Task, lines: Sequence[Summary]) -> list[str]:
+def _columns_of_task(task: TaskResults, lines: Sequence[Summary]) -> list[str]:
     """Return the columns of SHOWN, and of metrics that a suite adds; optional ones where any method has a number."""
     of_task = [x for x in lines if x.task == task.name]
     measured = dict.fromkeys(x.metric for x in of_task if x.mean is not None)
@@ -115,7 +114,7 @@ def _columns_of_task(task: Task, lines: Sequence[Summary]) -> list[str]:
     return [*(name for name in SHOWN if name in measured or name in always), *added]
 
 
-def _task_table(task: Task, suite: Suite, goals: dict[str, str], known: Lines, bold: Bold) -> Table:
+def _task_table(task: TaskResults, suite: SuiteResults, goals: dict[str, str], known: Lines, bold: Bold) -> Table:
     rows, reasons = [], {}
     for method in ordered_methods(suite):
         of_method = [known[task.name, method, metric] for metric in goals]
@@ -138,7 +137,7 @@ def _reason_for_all(lines: Sequence[Summary]) -> str:
     return reasons.pop() if len(reasons) == 1 and all(x.mean is None for x in measured) else ""
 
 
-def _worth_of_chain(suite: Suite, task: Task, method: str, line: Summary | None) -> str:
+def _worth_of_chain(suite: SuiteResults, task: TaskResults, method: str, line: Summary | None) -> str:
     """Return `11 of 64 effective` for a method whose samples are states of chains, from its ess_bulk; "" for others."""
     if not any(run.method == method and run.header["joint"] == "chain" for run in task.runs):
         return ""

@@ -11,11 +11,11 @@ from bench.report.set_table import set_notes, set_table
 from bench.report.tables import columns_of, distance_table, metrics_across, task_tables
 from bench.report.timing_table import timing_csv, timing_notes, timing_table
 from bench.stats.comparisons import compare, comparisons_csv
-from bench.stats.results import Suite
+from bench.stats.results import SuiteResults
 from bench.stats.summary import summarise, summary_csv
 
 
-def write_tables(suite: Suite, info: Json) -> None:
+def write_tables(suite: SuiteResults, info: Json) -> None:
     """Write summary.csv, comparisons.csv, summary.md, summary.tex and distance.md into tables/.
 
     Writes sets.md where sets of samples are compared, and cost.csv and cost.md where seconds were taken. info: goes
@@ -28,7 +28,7 @@ def write_tables(suite: Suite, info: Json) -> None:
     pages = {
         "summary.md": markdown_page(title, tables, below),
         "summary.tex": latex_page(tables, below),
-        "distance.md": markdown_page(title, [distances], notes(suite, metrics_across(lines))),
+        "distance.md": markdown_page(title, [distances], notes(suite, metrics_across(lines), of_tasks=False)),
     }
     sets = set_table(suite, lines)
     if len(sets.frame):

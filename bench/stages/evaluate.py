@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
+from bench.core.layout import Layout
 from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Truth
 from bench.core.provenance import provenance
 from bench.core.specs import EvaluateSpec
@@ -25,12 +26,12 @@ from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
 from bench.numerics.diagnostics import MIN_STATES
 from bench.numerics.gradients import gradient
-from bench.priors import load_prior
 from bench.problems.classifier import load_classifier
 from bench.problems.measurements import Measurements, problem_of, read_measurements
 from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
 from bench.runtime.job import run
 from bench.runtime.progress import progress
+from bench.task import Task, open_task
 
 FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
 MOST_BLOCKS = 4  # of each set of reference draws: the floor is a mean over twice as many
@@ -47,11 +48,11 @@ def main(spec_path: str) -> None:
     spec = EvaluateSpec.read(spec_path)
     files = spec.layout.task(spec.task)
     observations = read_measurements(files.measurements, torch.float64)
-    context, metrics = context_of(spec, observations), open_metrics(spec.metrics)
+    context, metrics = context_of(spec.layout, observations, spec.num_samples), open_metrics(spec.metrics)
     for metric in metrics:
         metric.prepare(context)
     reference = read_reference(files.reference, observations.header, spec.num_samples)
-    score, why_no_score = posterior_score(spec, observations)
+    score, why_no_score = posterior_score(spec)
     problem = problem_of(observations.header, context.x_shape)
     unmet = unmet_needs(reference, Cap.RESIDUAL in problem.caps, why_no_score)
     evaluation, swapped = (
@@ -73,26 +74,29 @@ def main(spec_path: str) -> None:
     write_csv(files.metrics, table.csv(scores), info)
 
 
-def context_of(spec: EvaluateSpec, observations: Measurements) -> Context:
+def context_of(layout: Layout, observations: Measurements, num_samples: int) -> Context:
     """Return what metrics know of the task before any sample is read."""
     dataset = observations.header.get("dataset", "")
     return Context(
         dataset=dataset,
         x_shape=tuple(observations.x_true.shape[1:]),
         num_measurements=len(observations.x_true),
-        num_samples=spec.num_samples,
-        load_classifier=lambda name: load_classifier(spec.layout.classifier(name))[0],
-        load_images=lambda: read_tensors(spec.layout.data(dataset))[0],
+        num_samples=num_samples,
+        load_classifier=lambda name: load_classifier(layout.classifier(name))[0],
+        load_images=lambda: read_tensors(layout.data(dataset))[0],
     )
 
 
-def posterior_score(spec: EvaluateSpec, observations: Measurements) -> tuple[Gradient | None, str]:
+def posterior_score(spec: EvaluateSpec) -> tuple[Gradient | None, str]:
     """Return the score of the posterior where the prior has a density of its own, else None and the reason."""
-    path = spec.layout.prior(spec.prior, spec.family)
-    if read_header(path).get("teacher"):
+    if read_header(spec.layout.prior(spec.prior, spec.family)).get("teacher"):
         return None, DENSITY_OF_TEACHER
-    prior = load_prior(path)
-    problem = problem_of(observations.header, prior.shape)
+    return score_of_task(open_task(spec, with_posterior=False))
+
+
+def score_of_task(task: Task) -> tuple[Gradient | None, str]:
+    """Return the score of a task's posterior, else None and the reason; not for a prior that has a teacher."""
+    prior, problem = task.prior, task.problem
     if Cap.DENSITY not in prior.caps:
         return None, NO_DENSITY
     if Cap.GRAD not in problem.caps:

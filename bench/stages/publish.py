@@ -7,7 +7,6 @@ from pathlib import Path
 
 from bench.core.layout import REFERENCE, Layout
 from bench.core.specs import SuiteSpec
-from bench.plan.suite import FIGURES
 from bench.report.publish import one_grid_per_prior, publish_suite, publish_times
 from bench.runtime.job import run
 from bench.stats.results import load
@@ -28,7 +27,7 @@ def main(*arguments: str) -> None:
         publish_times(layout, spec.name, spec.timed, into, options.allow_dirty)
         return
     suite = load(layout.spec("suite"))
-    figures = options.figures or [*FIGURES, *(["clock"] if suite.timings else []), *one_grid_per_prior(suite)]
+    figures = options.figures or [*suite.figures, *one_grid_per_prior(suite)]
     publish_suite(suite, figures, into, options.allow_dirty)
 
 

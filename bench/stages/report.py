@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.core.artefacts import write_bytes
 from bench.core.layout import Layout
 from bench.report.page.content import collect
-from bench.report.page.figures import CAPTIONS, CLOCK
 from bench.report.page.render import render
 from bench.runtime.job import run
 from bench.stats.results import load
@@ -14,8 +13,7 @@ from bench.stats.results import load
 def main(spec_path: str) -> None:
     """Write report.html, with the figures of figures/ inside."""
     suite = load(spec_path)
-    figures = [*CAPTIONS, *(CLOCK if suite.timings else [])]
-    write_bytes(Layout(suite.root).report, render(collect(suite, figures)).encode())
+    write_bytes(Layout(suite.root).report, render(collect(suite, list(suite.figures))).encode())
 
 
 if __name__ == "__main__":

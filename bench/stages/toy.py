@@ -25,16 +25,15 @@ TOYS: dict[str, tuple[type, Callable]] = {
 
 def main(spec_path: str) -> None:
     """Write figures/<toy>.pdf, .png and .csv."""
-    import matplotlib
-
-    from bench.figures.style import RC, save
-    from bench.figures.toy import draw
+    from bench.figures._saving import save
+    from bench.figures._style import drawing_style
+    from bench.papers.toys.figure import draw
 
     spec = ToySpec.read(spec_path)
     scene, board_of, settings = scene_of(spec, spec_path)
     board = board_of(scene.compute(ods_sampler(settings)))
-    with matplotlib.rc_context(RC):
-        save(draw(spec.toy, board), spec.layout.figures, {"toy": spec.toy, "provenance": provenance()})
+    with drawing_style():
+        save(draw(board), spec.layout.figures, spec.toy, {"toy": spec.toy, "provenance": provenance()})
 
 
 def scene_of(spec: ToySpec, spec_path: str) -> tuple[Any, Callable, dict[str, Any]]:

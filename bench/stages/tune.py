@@ -1,4 +1,4 @@
-"""Tune a method on a task at a given cost: `python -m bench.stages.tune specs/tune/<task>/<method>.json [zeta=0.1,1 ...]`.
+"""`python -m bench.stages.tune specs/tune/<task>/<method>.json [zeta=0.1,1 ...]`: tune a method on a task.
 
 The objective is the energy score of the samples against x_true, a proper score that needs no knowledge of the
 posterior (Gneiting & Raftery 2007, https://doi.org/10.1198/016214506000001437). Trial 0 has the suite's settings; the

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.synthetic_results import LEFT_OUT, METHODS, TASKS, write_results
 
+from bench.core.artefacts import read_json, write_json
 from bench.core.layout import Layout
 from bench.report.end_of_run import duration, summary
 from bench.stages import tables
@@ -64,6 +65,16 @@ def test_measurements_that_failed_in_a_run_that_succeeded_are_told(layout):
     )
     text = "\n".join(summary(layout))
     assert "Measurements that failed:\n    gmm-phase dps: energy failed (2 of 16 measurements: not finite)" in text
+
+
+def test_a_suite_of_times_counts_what_was_timed(layout):
+    shutil.rmtree(layout.root / "runs")
+    write_json(layout.run("gmm-phase", "dps", 0).timing, {"status": "ok", "reason": "", "train_seconds": 0.0})
+    write_json(layout.run("gmm-phase", "oracle", 0).timing, {"status": "n/a", "reason": "needs EXACT"})
+    timed = [["gmm-phase", "dps", 0], ["gmm-phase", "oracle", 0], ["gmm-phase", "aps", 0]]
+    write_json(layout.spec("suite"), read_json(layout.spec("suite")) | {"timed": timed, "compares": False})
+    text = "\n".join(summary(layout))
+    assert "1 of 3 runs succeeded, 1 n/a, 1 missing." in text and "oracle needs EXACT: gmm-phase" in text
 
 
 def test_the_page_is_what_to_open_or_else_what_there_is(layout, tmp_path):

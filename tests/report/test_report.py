@@ -35,7 +35,7 @@ from bench.report.notes import notes
 from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
 from bench.stages import tables as tabulate
 from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
-from bench.stats.results import in_words, load
+from bench.stats.results import format_reason, load
 from bench.stats.summary import summarise
 
 MAP_TASK = "gmm_map-denoise"
@@ -213,8 +213,8 @@ def test_an_edited_metrics_file_is_named(fresh):
 
 
 def test_reasons_are_one_line():
-    assert in_words("failed", "ValueError: a\n  b") == "failed (ValueError: a b)"
-    assert in_words("failed", "n/a (needs DECODER)") == "n/a (needs DECODER)"
+    assert format_reason("failed", "ValueError: a\n  b") == "failed (ValueError: a b)"
+    assert format_reason("failed", "n/a (needs DECODER)") == "n/a (needs DECODER)"
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_tables_name_floor_ceiling_failures_and_commit(finished):
 def test_header_line_says_what_the_task_is(finished):
     task = load(finished).tasks[0]
     assert task_header(task) == (
-        "operator inpaint-box (box 4); sigma_y = 0.1; prior gmm (gmm on digits); exact posterior: closed form; "
+        "operator inpaint-box (box 4); sigma_y = 0.1 (0.05 on [0, 1]); prior gmm (gmm on digits); exact posterior: closed form; "
         "posterior perplexity 2.5 components (mean)"
     )
 

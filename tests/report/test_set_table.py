@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.core.results import Summary
 from bench.report.set_table import set_table
 from bench.stats.results import Score
 from bench.stats.sets import set_lines
-from bench.stats.summary import Summary
 
 KID, FID = "kid-digits-cnn-v1-n1024", "fid-digits-cnn-v1-n1024"
 REFUSED = "n/a (FID by digits-cnn-v1 needs 250 images or more, has 24; see KID)"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from bench.figures.toy import Board, Density, Panel, Paths, Points
+from bench.papers.toys.figure import Board, Density, Panel, Paths, Points
 from bench.papers.toys.grid import Grid
 from bench.papers.toys.numbers import estimates_of, format_estimates, format_nearness, numbers_of
 from bench.papers.toys.posterior import Case

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bench.figures.toy import Number
 from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.papers.toys.figure import Number
 from bench.papers.toys.posterior import Case, Samples
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.core.results import Summary
 from bench.papers.claims.ledger import ledger, ledger_table
 from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
@@ -18,8 +19,8 @@ from bench.report.set_table import set_notes, set_table
 from bench.report.table import Table
 from bench.report.tables import columns_of, distance_table, task_tables
 from bench.stats.comparisons import compare
-from bench.stats.results import Suite
-from bench.stats.summary import Summary, summarise
+from bench.stats.results import SuiteResults
+from bench.stats.summary import summarise
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Content:
     papers beside ours. definitions: what each metric and cost means. figures: names of the figures of the suite.
     """
 
-    suite: Suite
+    suite: SuiteResults
     figures: tuple[str, ...]
     overview: Table
     tables: tuple[Table, ...]
@@ -50,7 +51,7 @@ class Content:
     definitions: dict[str, str]
 
 
-def collect(suite: Suite, figures: Sequence[str]) -> Content:
+def collect(suite: SuiteResults, figures: Sequence[str]) -> Content:
     """Return the content of the page with these figures."""
     lines, comparisons = summarise(suite), compare(suite)
     tables = task_tables(suite, lines, comparisons)
@@ -67,9 +68,9 @@ def collect(suite: Suite, figures: Sequence[str]) -> Content:
     )
 
 
-def _sections(suite: Suite, lines: Sequence[Summary]) -> list[Section]:
+def _sections(suite: SuiteResults, lines: Sequence[Summary]) -> list[Section]:
     """Return the tables of sets of samples and of seconds, where the suite has them."""
-    made = made_by(suite.sources)  # stands once on the page, with the definitions
+    made = made_by(suite.origins)  # stands once on the page, with the definitions
     sets = set_table(suite, lines)
     tables = [("sets", sets, set_notes(suite, lines))] if len(sets.frame) else []
     tables += [("seconds", cost_table(suite), cost_notes(suite))] if suite.timings else []

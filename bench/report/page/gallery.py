@@ -11,33 +11,43 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from bench.core.artefacts import Json
+from bench.core.results import EXACT, REFERENCE, SampleSet
 from bench.core.text import three_digits
-from bench.figures.pictures import SPREAD, UNOBSERVED, Picture, coloured, largest_spread, levels, pictures, sample_kinds
-from bench.report.draws import EXACT, Source, measurements, sources
+from bench.figures._pictures import (
+    SPREAD,
+    UNMEASURED,
+    Picture,
+    coloured,
+    largest_spread,
+    levels,
+    pictures,
+    sample_kinds,
+)
 from bench.report.page.attachments import data_url
 from bench.report.tables import DISTANCE
-from bench.stats.results import REFERENCE, Suite, Task
+from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.samples import task_samples
 
 MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
 _GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not observed
 _COLOURS = np.array([
     *([g / (_GREYS - 1)] * 3 for g in range(_GREYS)),
     *colormaps[SPREAD](np.linspace(0, 1, _GREYS + 1))[:, :3],
-    to_rgb(UNOBSERVED),
+    to_rgb(UNMEASURED),
 ])  # fmt: skip
 
 Distances = Mapping[tuple[str, int], float]  # by name of the samples and measurement
 
 
-def gallery(suite: Suite, task: Task) -> Json:
+def gallery(suite: SuiteResults, task: TaskResults) -> Json:
     """Return sprite and numbers of a task, as gallery.js reads them, for the runs with the suite's first seed."""
     seed = suite.seeds[0]
     methods = [run.method for run in task.runs if run.seed == seed]
-    samples = sources(suite.root, task.name, methods, seed)
-    return gallery_of(measurements(suite.root, task.name), samples, _distances(suite, task))
+    shown = task_samples(suite.root, task.name, methods, seed)
+    return gallery_of(shown.measured, shown.sample_sets, _distances(suite, task))
 
 
-def gallery_of(measured: Mapping[str, np.ndarray], samples: Sequence[Source], distances: Distances) -> Json:
+def gallery_of(measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet], distances: Distances) -> Json:
     """Return the same from arrays: `measured` has x_true (m, *x), y (m, *y) and possibly mask (m, *x).
 
     The sprite (`image`, a data URL) has a band for each measurement: at its top y and right of it the truth, then a row
@@ -59,7 +69,7 @@ def gallery_of(measured: Mapping[str, np.ndarray], samples: Sequence[Source], di
     }
 
 
-def _sizes(measured: Mapping[str, np.ndarray], samples: Sequence[Source]) -> tuple[int, int, int]:
+def _sizes(measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet]) -> tuple[int, int, int]:
     """Return how many measurements and samples of each the sprite has room for, and how many samples were drawn."""
     num_pixels = measured["x_true"][0].size * len(samples)
     num_measurements = min(len(measured["x_true"]), max(1, MOST_PIXELS // (3 * num_pixels)))
@@ -68,7 +78,7 @@ def _sizes(measured: Mapping[str, np.ndarray], samples: Sequence[Source]) -> tup
     return num_measurements, max(1, min(MOST_SAMPLES, affordable, num_drawn)), num_drawn
 
 
-def _facts(i: int, band: Sequence[Picture], samples: Sequence[Source], distances: Distances) -> Json:
+def _facts(i: int, band: Sequence[Picture], samples: Sequence[SampleSet], distances: Distances) -> Json:
     """Return what stands beside measurement i.
 
     `rows` has for each set of samples the reason why it is not shown, or its distance and the share that is clipped.
@@ -123,11 +133,11 @@ def _png(sheet: np.ndarray) -> str:
     return data_url("image/png", data.getvalue())
 
 
-def _distances(suite: Suite, task: Task) -> dict[tuple[str, int], float]:
+def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], float]:
     """Return the distances of the runs with the first seed; exact draws have that of the reference, the floor."""
     distances = {}
     for score in task.scores:
         is_first = score.method == REFERENCE or score.seed == suite.seeds[0]
         if is_first and score.metric == DISTANCE and score.value is not None:
-            distances[EXACT if score.method == REFERENCE else score.method, score.observation] = score.value
+            distances[EXACT if score.method == REFERENCE else score.method, score.measurement] = score.value
     return distances

@@ -1,16 +1,18 @@
-"""Latent HMC: its kernel against the properties of Hamiltonian flow, its samples against a closed form."""
+"""HMC: its kernel against the properties of Hamiltonian flow, its samples against a closed form."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
-from helpers.latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
+from helpers.latent_truth import assert_finite_at_the_stated_cost, assert_moments, draw, measurements
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.core.rng import Rng
-from bench.numerics import latent, mcmc
-from methods.latent_hmc import LatentHMC, tempered
+from bench.numerics import mcmc
+from methods.hmc import HMC, InImages, InLatents
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -35,7 +37,7 @@ def quartic(x: Tensor) -> tuple[Tensor, Tensor]:
 ROOT = double([[1.0, 0.0, 0.0], [0.5, 0.8, 0.0], [-0.3, 0.2, 1.5]])
 
 
-def energy(state: mcmc.State, momentum: Tensor) -> Tensor:
+def energy(state: mcmc.ChainState, momentum: Tensor) -> Tensor:
     return momentum.square().sum(1) / 2 - state.log_density
 
 
@@ -121,12 +123,8 @@ def test_what_is_not_finite_is_refused():
 def test_retempering_needs_no_evaluation():
     prior = ToyPrior()
     problem = ToyProblem(prior)
-    y, z = measurements(prior, problem, 5), normal(5, 16)
-
-    def log_likelihood(z: Tensor) -> tuple[Tensor, Tensor]:
-        return latent.log_likelihood(prior, problem, y, z)
-
-    levels = [mcmc.start(z, lambda z, level=level: tempered(log_likelihood, level, z)) for level in (3.0, 1.0)]
+    z, space = normal(5, 16), InLatents(prior, problem, measurements(prior, problem, 5))
+    levels = [mcmc.start(z, partial(space.target, level=level)) for level in (3.0, 1.0)]
     torch.testing.assert_close(mcmc.retempered(levels[0], 9.0), levels[1])
     # terms of 1e2 divided by 9 and multiplied again
     torch.testing.assert_close(mcmc.retempered(levels[1], 1 / 9), levels[0], rtol=1e-10, atol=1e-10)
@@ -142,17 +140,20 @@ def test_dual_averaging_finds_the_step_of_an_acceptance_rate():
     assert mcmc.DualAveraging.begin(double([0.3])).kept.exp() == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("space", ["latent", "data"])
 @pytest.mark.parametrize("settings", [{}, {"anneal": 1.0, "leniency": 1.0, "num_curvature": 0}], ids=str)
-def test_chains_have_the_posterior_moments(settings):
+def test_chains_have_the_posterior_moments(settings, space):
     prior, num_chains = ToyPrior(), 64
     problem = ToyProblem(prior, sigma_y=0.2)
     y = measurements(prior, problem, 2)
     y[1] = 0  # nothing observed: the posterior is the prior
     # plain chains from the prior, without the curvature to tell the step, get more time to find it
-    method = LatentHMC(num_chains=num_chains, thin=3, **settings | ({"num_adapt": 40} if settings else {}))
+    method = HMC(space=space, num_chains=num_chains, thin=3, **settings | ({"num_adapt": 40} if settings else {}))
     x = draw(method, prior, problem, y, 60 * num_chains).flatten(2)
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
-        assert_moments(samples, num_chains, mean, covariance)
+        assert_moments(
+            samples, num_chains, mean, covariance, power=0.05 if space == "latent" else 0.1
+        )  # pixels mix slower
 
 
 @pytest.mark.parametrize(
@@ -164,30 +165,29 @@ def test_chains_have_the_posterior_moments(settings):
     ],
     ids=str,
 )
-def test_it_runs_finite_and_costs_what_it_claims(settings):
-    assert_finite_at_the_claimed_cost(LatentHMC(**settings))
+@pytest.mark.parametrize("space", ["latent", "data"])
+def test_it_runs_finite_and_costs_what_it_states(settings, space):
+    assert_finite_at_the_stated_cost(HMC(space=space, **settings))
 
 
-def test_after_warm_up_the_target_knows_nothing_of_the_annealing():
+@pytest.mark.parametrize("kind", [InLatents, InImages])
+def test_after_warm_up_the_target_knows_nothing_of_the_annealing(kind):
     prior = ToyPrior()
     problem = ToyProblem(prior)
-    y, rng = measurements(prior, problem, 4), Rng(("test", "hmc"), range(4))
-
-    def log_likelihood(z: Tensor) -> tuple[Tensor, Tensor]:
-        return latent.log_likelihood(prior, problem, y, z)
+    space, rng = kind(prior, problem, measurements(prior, problem, 4)), Rng(("test", "hmc"), range(4))
 
     def trajectory(state, step, level, leniency):
         assert leniency == (1e-8 if level > 1 or len(seen) < 10 else 1.0)
         seen.append(float(level))
-        target = lambda z: tempered(log_likelihood, level, z)  # noqa: E731
+        target = partial(space.target, level=level)
         torch.testing.assert_close(state, mcmc.start(state.position, target), rtol=1e-9, atol=1e-9)
         return mcmc.hmc_step(state, target, step, 2, rng.randn((16,)), rng.rand(()))
 
     seen = []
-    method = LatentHMC(num_warmup=10, num_adapt=3)
-    state, _ = method._warm_up(trajectory, log_likelihood, rng.randn((16,)), torch.full((4, 1), 100.0).double(), 4)
+    method = HMC(num_warmup=10, num_adapt=3)
+    state, _ = method._warm_up(trajectory, space, rng.randn((16,)), torch.full((4, 1), 100.0).double(), 4)
     assert len(seen) == 13 and seen == sorted(seen, reverse=True) and seen[9:] == [1.0] * 4
-    torch.testing.assert_close(state, mcmc.start(state.position, lambda z: tempered(log_likelihood, 1.0, z)))
+    torch.testing.assert_close(state, mcmc.start(state.position, space.target))
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,9 @@ def test_after_warm_up_the_target_knows_nothing_of_the_annealing():
         ({"num_warmup": -1}, "num_warmup = -1"),
         ({"jitter": 1.0}, "0 <= jitter < 1"),
         ({"leniency": 0.0}, "leniency = 0.0"),
+        ({"space": "images"}, "space = 'images': expected 'latent' or 'data'"),
     ],
 )
 def test_impossible_settings_are_refused_in_words(settings, words):
     with pytest.raises(ValueError, match=words):
-        LatentHMC(**settings)
+        HMC(**settings)

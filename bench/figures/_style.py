@@ -1,30 +1,37 @@
-"""How all figures look, and how one is saved."""
+"""How all figures look: fonts, colours and markers of methods, panels, legends, scales."""
 
 from __future__ import annotations
 
-import io
+import contextlib
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bench.core.artefacts import Json, write_bytes, write_csv
-from bench.report.tables import ROLES
+from bench.core.results import Results
 
 WIDTH = 7.2  # inches: the text width of a one-column paper
 HEIGHT = 9.4  # inches: what a page of paper holds above a caption
 MUTED = "#6b7280"
 HAIRLINE = "#d4d7dd"
 INK = "#1f2430"
-# the exact posterior, where it is one point
-STAR = {"marker": "*", "markersize": 10, "color": INK, "markerfacecolor": "none", "markeredgewidth": 0.8, "zorder": 4}
+# the reference posterior, where it is one point
+STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 10,
+    "color": INK,
+    "markerfacecolor": "none",
+    "markeredgewidth": 0.8,
+    "zorder": 4,
+}
 RC = {
     "font.size": 7.5,
     "axes.titlesize": 7.5,
@@ -55,47 +62,48 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H")  # one fewer 
 
 @dataclass(frozen=True)
 class Look:
+    """Colour and marker of a method."""
+
     colour: str
     marker: str
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure under its file name, with the csv of the values in it."""
+@contextlib.contextmanager
+def drawing_style() -> Iterator[None]:
+    """Draw in the one style, starting from matplotlib's defaults whatever the user's matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
 
-    stem: str
-    figure: Figure
-    csv: str
+
+def plain(text: str) -> str:
+    """Return text of a user (a name, an error message) so that matplotlib does not read it as mathematics."""
+    return text.replace("$", r"\$")
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """Colour and marker of each method by its place in the config, the same in every figure."""
+    """Return colour and marker of each method by its place in the suite, the same in every figure."""
     return {m: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, m in enumerate(methods)}
 
 
-def labelled(method: str) -> str:
-    return f"{method} ({ROLES[method]})" if method in ROLES else method
+def handles(results: Results, shown: Sequence[str] | None = None, line: bool = False) -> list[Line2D]:
+    """Return the legend's handles of the methods in `shown` (None: all): markers, on a line where there are lines."""
+    style: dict[str, Any] = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
+    return [
+        Line2D([], [], color=look.colour, marker=look.marker, label=plain(results.label(method)), **style)
+        for method, look in looks(results.methods).items()
+        if shown is None or method in shown
+    ]
 
 
-def handles(methods: Sequence[str], line: bool = False) -> list[Line2D]:
-    """What stands for each method in a legend: its marker, on a line where the figure has lines."""
-    style = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
-    found = looks(methods).items()
-    return [Line2D([], [], color=look.colour, marker=look.marker, label=labelled(m), **style) for m, look in found]
-
-
-def save(drawing: Drawing, folder: Path, info: Json) -> None:
-    """Write pdf, png (160 dpi) and csv of one stem; equal drawings give equal bytes."""
-    formats = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}
-    for suffix, metadata in formats.items():
-        data = io.BytesIO()
-        drawing.figure.savefig(data, format=suffix, dpi=160, metadata=metadata)
-        write_bytes(folder / f"{drawing.stem}.{suffix}", data.getvalue())
-    write_csv(folder / f"{drawing.stem}.csv", drawing.csv, info)
+def star_handle(label: str = "reference posterior") -> Line2D:
+    """Return the legend's handle of the reference posterior."""
+    return Line2D([], [], linestyle="none", label=label, **STAR)
 
 
 def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel per title and its remark, at most four in a row, axes shared; `height` of one in inches."""
+    """Return a figure with a panel per title and its remark, four in a row at most, axes shared; height in inches."""
     num_columns = min(4, len(titles))
     num_rows = ceil(len(titles) / num_columns)
     figure = Figure(figsize=(WIDTH * (0.08 + 0.23 * num_columns), height * num_rows + 0.7), layout="constrained")
@@ -107,17 +115,24 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
         panel.tick_params(labelbottom=True)
     for panel, (title, remark) in zip(panels, titles.items(), strict=True):
         lines = textwrap.wrap(remark, 38, break_on_hyphens=False)
-        panel.set_title(title, loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
-        words = panel.text(0, 1.03, "\n".join(lines), transform=panel.transAxes, fontsize=5.5, color=MUTED)
+        size = 7.5 * min(1, 22 / max(len(title), 1))  # a longer one would run into the next panel
+        panel.set_title(plain(title), loc="left", fontweight="bold", fontsize=size, pad=4 + 6.5 * len(lines))
+        words = panel.text(0, 1.03, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED)
         words.set_in_layout(False)  # wider than its panel it would make that one narrower
         panel.grid(color=HAIRLINE, linewidth=0.4)
         panel.set_axisbelow(True)
     return figure, panels
 
 
-def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """One legend above all panels, in rows that fit the width; the figure grows by those beyond two."""
-    longest = max(len(handle.get_label()) for handle in handles)
+def name_axes(figure: Figure, across: str, upwards: str) -> None:
+    """Write what all panels have on their axes, in lines that fit the figure."""
+    figure.supxlabel(textwrap.fill(across, int(17 * figure.get_figwidth())), fontsize=7.5)
+    figure.supylabel(upwards, fontsize=7.5)
+
+
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Draw one legend above all panels, in rows that fit the width; the figure grows by those beyond two."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
     per_row = max(1, int(figure.get_figwidth() / (0.055 * longest + 0.42)))
     num_rows = ceil(len(handles) / per_row)
     figure.set_figheight(figure.get_figheight() + 0.17 * max(num_rows - 2, 0))
@@ -125,7 +140,7 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
 
 
 def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> None:
-    """Logarithmic where positive values span more than a factor of five, with ticks in plain numbers; else linear."""
+    """Set a logarithmic scale where positive values span a factor of five, with plain ticks; else a linear one."""
     axis = axes.xaxis if direction == "x" else axes.yaxis
     span = max(values) / min(values) if len(values) and min(values) > 0 else 1.0
     if span < 5:

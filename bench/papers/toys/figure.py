@@ -11,8 +11,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from bench.core.results import Drawing
 from bench.core.text import csv_text
-from bench.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing
+from bench.figures._style import HAIRLINE, INK, MUTED, WIDTH
 
 COLOURS = {
     "prior": "#0072B2",
@@ -75,8 +76,8 @@ class Board:
     note: str = ""  # below all panels
 
 
-def draw(stem: str, board: Board) -> Drawing:
-    """All panels square and of one size, columns named above, rows at the left."""
+def draw(board: Board) -> Drawing:
+    """Draw all panels square and of one size, columns named above, rows at the left."""
     size = (WIDTH - 0.25) / len(board.columns)
     remarks = sum(max(panel.remark.count("\n") + bool(panel.remark) for panel in row) for row in board.panels)
     figure = Figure(figsize=(WIDTH, size * len(board.rows) + 0.11 * remarks + 0.4), layout="constrained")
@@ -89,7 +90,7 @@ def draw(stem: str, board: Board) -> Drawing:
     for place, column in zip(axes[0], board.columns, strict=True):
         place.set_title(column, fontweight="bold", pad=4)
     figure.supxlabel(board.note, fontsize=6, color=MUTED)
-    return Drawing(stem, figure, csv_text(("panel", "layer", "kind", "x", "y", "value"), _rows(board)))
+    return Drawing(figure, csv_text(("panel", "layer", "kind", "x", "y", "value"), _rows(board)))
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:

@@ -1,4 +1,4 @@
-"""Who is compared with whom: the methods that somebody would choose, on one task and metric, on equal measurements."""
+"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.stats.columns import Column, task_columns
-from bench.stats.results import BASELINES, REFERENCE, Better, Suite, Task
+from bench.core.results import BASELINES, REFERENCE
+from bench.stats.results import Better, SuiteResults, TaskResults
+from bench.stats.values import MetricValues, values_of_task
 
-MIN_SHARE = 0.5  # of the measurements that some method was tried on; who has fewer is not compared
+MIN_SHARE = 0.5  # of the measurements that some method was tried on; a method with fewer is not compared
 
 
 @dataclass(frozen=True)
-class Contest:
+class ComparisonGroup:
     """Losses `(n, s, k)` of k methods on n measurements with s seeds, in the metric's units.
 
     The value, or its negative where higher is better: the smaller the mean the better. Where the metric has a target
@@ -38,34 +39,34 @@ class Contest:
 
     @property
     def distances(self) -> np.ndarray:
-        """Mean loss of each method (k,), smaller is better."""
+        """Return the mean loss of each method (k,), smaller is better."""
         mean = self.losses.mean((0, 1))
         return np.abs(mean) if self.signed else mean
 
     @property
     def best(self) -> int:
-        """Place of the method with the smallest distance among those with the fewest failures."""
+        """Return the place of the method with the smallest distance among those with the fewest failures."""
         return int(np.lexsort((self.distances, self.num_failed))[0])
 
 
-def contests(suite: Suite) -> list[Contest]:
-    """One for each task and metric where a method has a value."""
-    found = []
+def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
+    """Return a group for each task and metric where a method has a value."""
+    groups = []
     for task in suite.tasks:
-        columns = task_columns(task, suite)
+        values = values_of_task(task, suite)
         for metric, better in task.better.items():
-            of_metric = [columns[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in columns]
-            contest = _contest(task, metric, better, of_metric)
-            found += [contest] if contest else []
-    return found
+            of_metric = [values[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in values]
+            group = _group(task, metric, better, of_metric)
+            groups += [group] if group else []
+    return groups
 
 
-def _contest(task: Task, metric: str, better: Better, columns: Sequence[Column]) -> Contest | None:
-    entrants = [column for column in columns if column.method not in BASELINES and column.measured]
-    if not any(column.values for column in entrants):
+def _group(task: TaskResults, metric: str, better: Better, columns: Sequence[MetricValues]) -> ComparisonGroup | None:
+    compared = [column for column in columns if column.method not in BASELINES and column.measured]
+    if not any(column.values for column in compared):
         return None
-    enough = MIN_SHARE * max(len(column.measured) for column in entrants)
-    kept = [column for column in entrants if len(column.measured) >= enough]
+    enough = MIN_SHARE * max(len(column.measured) for column in compared)
+    kept = [column for column in compared if len(column.measured) >= enough]
     common = sorted(frozenset.intersection(*(column.measured for column in kept)))
     num_seeds = max(len(values) for column in kept for values in column.values.values()) if common else 0
     if not num_seeds:
@@ -74,8 +75,8 @@ def _contest(task: Task, metric: str, better: Better, columns: Sequence[Column])
     losses = np.stack([_losses(column, common, num_seeds, better, worst) for column in kept], 2)
     names = tuple(column.method for column in kept)
     num_failed = tuple(len(column.failed.keys() & set(common)) for column in kept)
-    too_few = {column.method: len(column.measured) for column in entrants if column not in kept}
-    return Contest(task.name, metric, not isinstance(better, str), names, losses, num_failed, too_few)
+    too_few = {column.method: len(column.measured) for column in compared if column not in kept}
+    return ComparisonGroup(task.name, metric, not isinstance(better, str), names, losses, num_failed, too_few)
 
 
 def _loss(value: float, better: Better) -> float:
@@ -89,8 +90,8 @@ def _badness(value: float, better: Better) -> float:
     return loss if isinstance(better, str) else abs(loss)
 
 
-def _worst(columns: Iterable[Column], better: Better) -> dict[int | None, float]:
-    """The worst badness of any method on each measurement, and under None on all of them."""
+def _worst(columns: Iterable[MetricValues], better: Better) -> dict[int | None, float]:
+    """Return the worst badness of any method on each measurement, and under None on all of them."""
     worst: dict[int | None, float] = {}
     for column in columns:
         for i, values in column.values.items():
@@ -100,9 +101,9 @@ def _worst(columns: Iterable[Column], better: Better) -> dict[int | None, float]
 
 
 def _losses(
-    column: Column, measurements: Sequence[int], num_seeds: int, better: Better, worst: dict[int | None, float]
+    column: MetricValues, measurements: Sequence[int], num_seeds: int, better: Better, worst: dict[int | None, float]
 ) -> np.ndarray:
-    """`(n, s)`; a failure lies on the side of the target where the method's other values lie."""
+    """Return losses `(n, s)`; a failure lies on the side of the target where the method's other values lie."""
     known = [_loss(value, better) for values in column.values.values() for value in values]
     side = -1 if not isinstance(better, str) and sum(known) < 0 else 1
     rows = []

@@ -1,0 +1,70 @@
+"""Reading YAML strictly: a key twice, one that is not text, or a file made to exhaust the reader is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.core.errors import UserError
+
+MOST_BYTES = 2**20  # of a suite's file
+MOST_NODES = 200_000  # with each alias written out
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key given twice, or one that is not text, is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key!r} is not text; put it in quotes", problem_mark=key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file; UserError, one line with the file, when it is none that is read."""
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise UserError(f"{path}: has {size / 2**20:.1f} MiB; expected a suite's file, at most 1 MiB")
+        loader = _StrictLoader(path.read_text())
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _num_nodes(node, {}) > MOST_NODES:
+            raise UserError(f"{path}: its aliases stand for more than {MOST_NODES} values; write fewer")
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{path}, line {line}: not valid YAML: {error.problem}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML: nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+
+
+def _num_nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node stands for with its aliases written out; an alias of itself is an error."""
+    if id(node) in known:
+        if not known[id(node)]:
+            raise yaml.MarkedYAMLError(problem="an anchor holds an alias of itself", problem_mark=node.start_mark)
+        return known[id(node)]
+    known[id(node)] = 0  # while it is counted
+    parts: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in node.value for part in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        parts = node.value
+    known[id(node)] = 1 + sum(_num_nodes(part, known) for part in parts)
+    return known[id(node)]

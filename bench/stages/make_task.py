@@ -1,0 +1,94 @@
+"""Open a task or a prior of a suite, or make it on the spot with the stages of the workflow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from bench.core.errors import UserError
+from bench.core.layout import Layout
+from bench.core.shipped import shipped
+from bench.core.specs import Spec, TaskSpec
+from bench.core.types import Prior
+from bench.plan import Suite, load
+from bench.priors import load_prior
+from bench.stages import classifier, data, observe, prior, reference
+from bench.task import Task, open_task
+
+CACHE = "POSTERIOR_BENCH_CACHE"  # environment variable: where tasks are kept that were made on the spot
+
+
+def open_or_make_task(name: str, suite: str, results: Path | None) -> Task:
+    """Return a task from `results`, from results/<suite> or, made where it is missing, from the cache."""
+    plan = load_suite(suite)
+    if name not in plan.tasks:
+        raise UserError(f"{plan.file}: no task {name}; expected one of {', '.join(plan.tasks)}")
+    specs = {str(path): spec for path, spec in plan.specs()}
+    spec = specs[str(plan.layout.spec("tasks", name))]
+    assert isinstance(spec, TaskSpec)
+    here = results or Path(plan.root)
+    files = Layout(here).task(name)
+    if results is None and not (files.measurements.exists() and files.reference.exists()):
+        here = cache_folder() / Path(plan.root).name
+        with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
+            make_task(plan, spec, here)
+    return open_task(replace(spec, root=str(here)), num_samples=2)
+
+
+def open_or_make_prior(name: str, suite: str, results: Path | None) -> Prior:
+    """Return a prior from `results`, from results/<suite> or, made where it is missing, from the cache."""
+    plan = load_suite(suite)
+    if name not in plan.priors:
+        raise UserError(f"{plan.file}: no prior {name}; expected one of {', '.join(plan.priors)}")
+    family = plan.content["priors"][name]["family"]
+    here = Layout(results or Path(plan.root))
+    if results is None and not here.prior(name, family).exists():
+        here = Layout(cache_folder() / Path(plan.root).name)
+        with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
+            make_prior(plan, name, here.root)
+    return load_prior(here.prior(name, family))
+
+
+def load_suite(suite: str) -> Suite:
+    """Return the checked suite of a name in config/ or of a YAML file."""
+    return load({"suite": str(shipped(suite if suite.endswith((".yaml", ".yml")) else f"config/{suite}.yaml"))})
+
+
+def cache_folder() -> Path:
+    """Return the folder where tasks lie that were made on the spot."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(CACHE) or Path(home) / "posterior-bench")
+
+
+def make_task(plan: Suite, spec: TaskSpec, root: Path) -> None:
+    """Make a task's data, prior, classifier, measurements and reference, as far as they are missing."""
+    make_prior(plan, spec.prior, root)
+    for name in plan.classifiers_of_task(spec.task):
+        run_stage(classifier.main, plan, plan.layout.spec("classifiers", name), root, Layout(root).classifier(name))
+    path, files = plan.layout.spec("tasks", spec.task), Layout(root).task(spec.task)
+    run_stage(observe.main, plan, path, root, files.measurements)
+    run_stage(reference.main, plan, path, root, files.reference)
+
+
+def make_prior(plan: Suite, name: str, root: Path) -> None:
+    """Make a prior with its data and its teacher, as far as they are missing."""
+    entry, layout = plan.content["priors"][name], Layout(root)
+    run_stage(data.main, plan, plan.layout.spec("data", entry["dataset"]), root, layout.data(entry["dataset"]))
+    if entry.get("teacher"):
+        make_prior(plan, entry["teacher"], root)
+    run_stage(prior.main, plan, plan.layout.spec("priors", name), root, layout.prior(name, entry["family"]))
+
+
+def run_stage(main, plan: Suite, path: Path, root: Path, output: Path) -> None:
+    """Run a stage with the spec that the plan has under `path`, in the folder `root`, unless it was done with it."""
+    spec: Spec = replace(dict(plan.specs())[str(path)], root=str(root))
+    here = root / path.relative_to(plan.layout.root)
+    if output.exists() and here.exists() and type(spec).read(here) == spec:
+        return
+    spec.write(here)
+    main(str(here))
