@@ -1,4 +1,4 @@
-"""Distances between two sets of points per measurement: samples `(m, s, D)` and reference draws `(m, e, D)`, flattened."""
+"""Distances between two sets of points per measurement: samples (m, s, D) and reference draws (m, e, D), flattened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def projected(points: Tensor) -> Tensor:
 
 
 def sliced_wasserstein2(x: Tensor, y: Tensor) -> Tensor:
-    """Return the sliced Wasserstein-2 distance from `projected` points `(m, p, n)` and `(m, p, e)` -> `(m,)`, in data units."""
+    """Return the sliced Wasserstein-2 distance from `projected` points (m, p, n), (m, p, e) -> (m,), in data units."""
     return wasserstein2_squared(x, y).mean(-1).sqrt()
 
 
@@ -40,7 +40,7 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
 
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
-    """Return Euclidean distances `(m, n, e)`; exactly zero for equal points, which the faster matrix product does not give."""
+    """Return Euclidean distances (m, n, e), exactly zero for equal points, unlike the faster matrix product."""
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -59,7 +59,7 @@ def energy_distance(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
 
 
 def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
-    """Return the accuracy of telling samples from exact draws, `(m, s, D)` twice -> `(m,)`; 0.5 in expectation for equal laws.
+    """Return the accuracy of telling samples from reference draws, (m, s, D) twice -> (m,); 0.5 for equal laws.
 
     Each point goes to the set whose centroid, in the kernel space of the energy distance, is nearer:
     |z - centre of X|^2 = E|z-X| - E|X-X'| / 2 (Sejdinovic et al. 2013, https://arxiv.org/abs/1207.6076). The point and
@@ -80,6 +80,6 @@ def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _half_without_each(within: Tensor) -> Tensor:
-    """Return half the mean distance between different points of a set when one point is left out, `(m, s, s)` -> `(m, s)`."""
+    """Return half the mean distance between the points of a set when one is left out, (m, s, s) -> (m, s)."""
     s = within.shape[1]
     return (within.sum((1, 2))[:, None] - 2 * within.sum(2)) / (2 * (s - 1) * (s - 2))

@@ -1,4 +1,4 @@
-"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a classifier and write it with its card."""
+"""Train a classifier: `python -m bench.stages.classifier specs/classifiers/<classifier>.json` writes it and its card."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(spec_path: str) -> None:
 
 
 def real_features(classifier: Classifier, data: dict[str, Tensor]) -> RealFeatures:
-    """Return the moments of each class in the test and validation images, and the distance of training images to them."""
+    """Return the moments of each class in held-out images, and the distance of training images to them."""
     held_out, labels = (torch.cat([data[f"test{what}"], data[f"validation{what}"]]) for what in ("", "_label"))
     rows = []
     for k in range(classifier.num_classes):

@@ -1,4 +1,4 @@
-"""docs/add-a-metric.md: its file conforms and gives columns in a task's metrics.csv; the list of columns is complete."""
+"""docs/add-a-metric.md: its file conforms and gives columns in metrics.csv; the list of columns is complete."""
 
 from __future__ import annotations
 
