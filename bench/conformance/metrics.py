@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from bench.conformance.checks import Check, require
 from bench.conformance.plugin import PLUGIN_CHECKS, PluginCase
 from bench.core import registry
-from bench.core.metric import Column, Context, Metric, Truth
+from bench.core.metric import Column, Context, Likelihood, Metric, Truth
 from bench.core.rng import stream
 from bench.core.types import Cap
 from bench.metrics._evaluation import Evaluation, open_metric
@@ -111,7 +112,8 @@ def truth(rewarded: bool = False) -> Truth:
     mean, std = SCALE * y, torch.full_like(y, math.sqrt(VARIANCE))
     draws = mean[:, None] + math.sqrt(VARIANCE) * normal("reference", M, E, *SHAPE)
     context = Context("digits", SHAPE, M, S, lambda name: Pixels(), images)
-    own = Truth(RewardedDenoising() if rewarded else Denoising(), x_true, y, draws, mean, std, context)
+    problem = cast(Likelihood, RewardedDenoising() if rewarded else Denoising())
+    own = Truth(problem, x_true, y, draws, mean, std, context)
     return dataclasses.replace(own, teacher=own, score=lambda x, y: -(x - SCALE * y) / VARIANCE, num_chains=NUM_CHAINS)
 
 

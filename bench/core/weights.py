@@ -130,7 +130,7 @@ def _another(name: str) -> str:
 
 def main(*arguments: str) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.core.weights", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.core.weights", description="Weights of published networks.")
     parser.add_argument("what", choices=["fetch", "check"])
     parser.add_argument("networks", nargs="*", metavar="network", help=f"{', '.join(WEIGHTS)}; all by default")
     options = parser.parse_args(arguments)

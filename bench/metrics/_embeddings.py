@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -102,12 +102,14 @@ def classifier_embedding(classifier: Classifier) -> Embed:
 
 def lpips_embedding(network: LPIPS) -> Embed:
     """Return the embedding behind LPIPS; grey images are repeated in three channels."""
-    weights = [head.model[-1].weight for head in network.lins]  # (1, c, 1, 1)
+    heads = cast("list[Any]", network.lins)
+    weights = [head.model[-1].weight for head in heads]  # (1, c, 1, 1)
+    backbone, scale = cast("Callable[..., Any]", network.net), cast("Callable[..., Any]", network.scaling_layer)
     if min(weight.min().item() for weight in weights) < 0:
         raise ValueError("lpips: its linear heads have a negative weight, expected none")
 
     def embed(x: Tensor) -> Tensor:
-        return weighted(network.net(network.scaling_layer(x.expand(-1, 3, -1, -1))), weights)
+        return weighted(backbone(scale(x.expand(-1, 3, -1, -1))), weights)
 
     return embed
 

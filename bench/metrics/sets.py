@@ -143,7 +143,7 @@ def column_id(statistic: str, name: str, num: int) -> str:
 
 
 def sample_columns(name: str, counts: Counts) -> tuple[Column, ...]:
-    """Return the columns of one number per task and run: all its samples, seen by an extractor."""
+    """Return the columns of one number per task and run: all its samples by an extractor."""
     where = (
         f"the {counts.samples} samples of all measurements against {counts.real} held-out images that no prior was "
         f"trained on, as bytes; features: {FEATURES[name]}"
@@ -196,9 +196,9 @@ def compare_with_floors(name: str, extract: Extract, held_out: Tensor, train: Te
     held_out: (R, *x), images that no prior was trained on. train: (T, *x), those that they were trained on. The floors:
     as many training images, or all, and one half of the held-out ones, against them and against the other half.
     """
-    real, seen = extract(held_out), extract(train[:num])
+    real, trained_on = extract(held_out), extract(train[:num])
     half = len(real) // 2
-    sets = {"train": (seen, real), "halves": (real[:half], real[half:])}
+    sets = {"train": (trained_on, real), "halves": (real[:half], real[half:])}
     floors = {
         column_id(f"{statistic}_floor_{floor}", name, len(one)): value
         for floor, (one, other) in sets.items()

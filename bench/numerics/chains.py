@@ -15,8 +15,8 @@ NUM_DRAWS = 128  # of which they are computed
 def chain_diagnostics(log_likelihood: Tensor, projections: Tensor, num_chains: int) -> dict[str, Tensor]:
     """Return R-hat and effective sample sizes, (m,) each, not finite where the chains do not move.
 
-    log_likelihood: (m, s). projections: (m, s, k), in data units. Sample t C + c is state t of chain c; a last t that not
-    all C chains have reached is left out.
+    log_likelihood: (m, s). projections: (m, s, k), in data units. Sample t C + c is state t of chain c; a last t that
+    not all C chains have reached is left out.
     """
     rounded = (projections / RESOLUTION).round()  # a direction without spread must not show rounding noise
     functionals = torch.cat([log_likelihood[..., None], rounded], -1).mT  # (m, functionals, s)

@@ -1,4 +1,4 @@
-"""Distances between two sets of points per measurement: samples `(m, s, D)` and exact draws `(m, e, D)`, flattened."""
+"""Distances between two sets of points per measurement: samples (m, s, D) and reference draws (m, e, D), flattened."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ RESOLUTION = 1e-4  # data units per pixel: what differs by less is a tie (an 8-b
 
 
 def directions(dimension: int, num_projections: int = 128) -> Tensor:
-    """Unit vectors `(D, num_projections)`, the same for every task and method of that dimension."""
+    """Return unit vectors `(D, num_projections)`, the same for every task and method of that dimension."""
     normal = torch.from_numpy(stream("sliced-wasserstein", dimension).standard_normal((dimension, num_projections)))
     return normal / normal.norm(dim=0)
 
 
 def projected(points: Tensor) -> Tensor:
-    """Sorted projections on the fixed directions, `(m, n, D)` -> `(m, num_projections, n)`."""
+    """Return sorted projections on the fixed directions, `(m, n, D)` -> `(m, num_projections, n)`."""
     return (points @ directions(points.shape[-1]).to(points)).mT.sort(-1).values
 
 
 def sliced_wasserstein2(x: Tensor, y: Tensor) -> Tensor:
-    """Sliced Wasserstein-2 distance from `projected` points `(m, p, n)` and `(m, p, e)` -> `(m,)`, in data units."""
+    """Return the sliced Wasserstein-2 distance from `projected` points (m, p, n), (m, p, e) -> (m,), in data units."""
     return wasserstein2_squared(x, y).mean(-1).sqrt()
 
 
 def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
-    """Exact squared W2 on the line of two sorted samples of any sizes, `(..., n)`, `(..., e)` -> `(...)`.
+    """Return the exact squared W2 on the line of two sorted samples of any sizes, `(..., n)`, `(..., e)` -> `(...)`.
 
     Integrates the squared difference of the two quantile functions, both constant between multiples of 1/n and 1/e.
     """
@@ -40,18 +40,18 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
 
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances `(m, n, e)`; exactly zero for equal points, which the faster matrix product does not give."""
+    """Return Euclidean distances (m, n, e), exactly zero for equal points, unlike the faster matrix product."""
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def mean_distance_within(x: Tensor) -> Tensor:
-    """Mean distance between two different points of one set, `(m, n, D)` -> `(m,)`."""
+    """Return the mean distance between two different points of one set, `(m, n, D)` -> `(m,)`."""
     n = x.shape[1]
     return distances(x, x).sum((1, 2)) / (n * (n - 1))
 
 
 def energy_distance(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
-    """Unbiased energy distance `(m,)`, as a U-statistic; `within_y` is `mean_distance_within(y)`.
+    """Return the unbiased energy distance `(m,)`, as a U-statistic; `within_y` is `mean_distance_within(y)`.
 
     Szekely and Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018
     """
@@ -59,7 +59,7 @@ def energy_distance(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
 
 
 def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
-    """Accuracy of telling samples from exact draws, `(m, s, D)` twice -> `(m,)`; 0.5 in expectation for equal laws.
+    """Return the accuracy of telling samples from reference draws, (m, s, D) twice -> (m,); 0.5 for equal laws.
 
     Each point goes to the set whose centroid, in the kernel space of the energy distance, is nearer:
     |z - centre of X|^2 = E|z-X| - E|X-X'| / 2 (Sejdinovic et al. 2013, https://arxiv.org/abs/1207.6076). The point and
@@ -80,6 +80,6 @@ def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _half_without_each(within: Tensor) -> Tensor:
-    """Half the mean distance between different points of a set when one point is left out, `(m, s, s)` -> `(m, s)`."""
+    """Return half the mean distance between the points of a set when one is left out, (m, s, s) -> (m, s)."""
     s = within.shape[1]
     return (within.sum((1, 2))[:, None] - 2 * within.sum(2)) / (2 * (s - 1) * (s - 2))

@@ -13,7 +13,7 @@ ROWS = 1024  # at a time
 def gradient(log_density: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
     """Return the gradient in x of log_density(x, y) -> (n,), row by row: (n, *x), (n, *y) -> (n, *x)."""
     gradients = []
-    for rows, seen in zip(x.split(ROWS), y.split(ROWS), strict=True):
+    for rows, measured in zip(x.split(ROWS), y.split(ROWS), strict=True):
         rows = rows.detach().requires_grad_()
-        gradients += torch.autograd.grad(log_density(rows, seen).sum(), rows)
+        gradients += torch.autograd.grad(log_density(rows, measured).sum(), rows)
     return torch.cat(gradients)

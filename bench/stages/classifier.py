@@ -1,4 +1,4 @@
-"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a classifier and write it with its card."""
+"""Train a classifier: `python -m bench.stages.classifier specs/classifiers/<classifier>.json` writes it and its card."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ PARTS = ("train", "validation", "test")
 
 
 def main(spec_path: str) -> None:
+    """Train the classifier that a spec names."""
     spec = ClassifierSpec.read(spec_path)
     name, definition = spec.classifier, definition_of(spec.classifier)
     data, data_header = read_tensors(spec.layout.data(definition.dataset))
@@ -36,19 +37,20 @@ def main(spec_path: str) -> None:
 
 
 def real_features(classifier: Classifier, data: dict[str, Tensor]) -> RealFeatures:
-    """Moments of each class in the test and validation images, and the distance of training images to them."""
+    """Return the moments of each class in held-out images, and the distance of training images to them."""
     held_out, labels = (torch.cat([data[f"test{what}"], data[f"validation{what}"]]) for what in ("", "_label"))
     rows = []
     for k in range(classifier.num_classes):
-        of_class, seen = held_out[labels == k], data["train"][data["train_label"] == k]
+        of_class, trained_on = held_out[labels == k], data["train"][data["train_label"] == k]
         mean, covariance = moments(classifier.features(of_class.double()))
-        floor = frechet_in_blocks(classifier.features(seen.double())[None], mean[None], covariance[None])
+        floor = frechet_in_blocks(classifier.features(trained_on.double())[None], mean[None], covariance[None])
         rows.append((mean, covariance, floor[0]))
     return RealFeatures(*map(torch.stack, zip(*rows, strict=True)))
 
 
 def quality(classifier: Classifier, data: dict[str, Tensor]) -> Json:
-    """Accuracy and mean log p(class | x) on each part, and what the Frechet distances are measured against."""
+    """Return the accuracy and mean log p(class | x) on each part, and the floor of Frechet distances by class."""
+    assert classifier.real is not None
     log_probs = {part: classifier.log_probs(data[part]) for part in PARTS}
     labels = {part: data[f"{part}_label"] for part in PARTS}
     of_truth = {part: log_probs[part].gather(1, labels[part][:, None]) for part in PARTS}

@@ -47,7 +47,11 @@ def write_run(root: Path, method: str, x: torch.Tensor, sha256: str, **changes: 
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    """A task of three measurements, the last one without an admitted reference, and six methods."""
+    return write_task(tmp_path)
+
+
+def write_task(tmp_path: Path) -> Path:
+    """Write a task of three measurements, the last one without an admitted reference, and six methods."""
     x_true = normal(M, *SHAPE, seed=0)
     noise = SIGMA_Y * normal(M, *SHAPE, seed=1)
     tensors = {"x_true": x_true, "y": x_true + noise, "noise": noise, "image_id": torch.arange(M)}
@@ -128,10 +132,16 @@ def reasons_of(spec: Path, *metrics: str) -> set[str]:
     return {row["reason"] for row in evaluated(spec) if row["method"] == "oracle" and row["metric"] in metrics}
 
 
+def take_problem(monkeypatch, problem) -> None:
+    """Put a problem in the place of the task's."""
+    for module in ("bench.stages.evaluate", "bench.task"):
+        monkeypatch.setattr(f"{module}.problem_of", lambda *_, **__: problem)
+
+
 def test_stein_needs_a_density_of_the_prior_itself_and_a_gradient(spec, monkeypatch):
     stein = [column.id for column in COLUMNS if column.needs == "score"]
     assert reasons_of(spec, *stein) == {""}
-    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness(Cap.NONE))
+    take_problem(monkeypatch, Brightness(Cap.NONE))
     assert reasons_of(spec, *stein) == {"n/a (problem is not differentiable)"}
     monkeypatch.undo()
     path = spec.parents[2] / "priors/normal/gmm.safetensors"
@@ -150,7 +160,7 @@ def test_parts_of_diversity_have_numbers_or_reasons(spec, monkeypatch):
     assert rows["oracle", 0, "diversity_range"]["value"] == rows["oracle", 0, "diversity"]["value"]
     assert 0.5 < float(rows["oracle", 0, "diversity_range_ratio"]["value"]) < 2
     split = [c.id for c in COLUMNS if c.id.startswith(("diversity_null", "diversity_range"))]
-    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
+    take_problem(monkeypatch, Brightness())
     why = "n/a (reward, no measurement operator)"
     assert reasons_of(spec, *split) == {why, "n/a (reference not admitted: two runs differ)"}
     assert reasons_of(spec, *(metric.id for metric in COLUMNS_OF_TASK)) == {why}
@@ -227,7 +237,7 @@ def test_rewards_have_their_own_metrics_and_none_of_an_operator(spec, monkeypatc
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     of_rewards = [metric.id for metric in COLUMNS if metric.needs == "reward"]
     assert {rows["oracle", 0, name]["reason"] for name in of_rewards} == {"n/a (measurement operator, no reward)"}
-    monkeypatch.setattr(evaluate, "problem_of", lambda *_: Brightness())
+    take_problem(monkeypatch, Brightness())
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     no_operator = "n/a (reward, no measurement operator)"
     assert {rows["oracle", 0, name]["reason"] for name in ("psnr_mean", "chi2_sample")} == {no_operator}

@@ -7,7 +7,6 @@ import hashlib
 
 import pytest
 import torch
-from bench.metrics.networks import perceptual_id
 
 from bench.core import weights
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit

@@ -8,8 +8,6 @@ import math
 
 import pytest
 import torch
-from bench.metrics.extractors import from_bytes, open_extractor, open_inception, register, to_bytes
-from bench.metrics.networks import FEWEST_FOR_FID
 from torch.utils.data import Dataset
 
 from bench.core import weights

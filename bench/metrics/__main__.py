@@ -1,0 +1,49 @@
+"""`python -m bench.metrics > docs/reference/columns.md`: all columns of all metrics, with their definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.core.catalogue import EXTRACTORS, PERCEPTUAL
+from bench.core.metric import Column, Metric
+from bench.core.registry import INSTALLED, PACKAGES, find, names
+from bench.metrics import BUILT_IN
+from bench.metrics._evaluation import open_metric
+
+PARAMETERS = {"perceptual": {"networks": tuple(PERCEPTUAL)}, "sets": {"extractors": tuple(EXTRACTORS)}}
+HEAD = """# Columns
+
+Made by `python -m bench.metrics` from the files in `bench/metrics/`. *better*: the direction, or the value that a
+perfect sampler has in expectation. *needs*: what a task must have; where it has not, the cell says why. *of*: a value
+for each measurement, or one for the task. Columns of sets have the number of images in their name, here 1024 samples.
+"""
+
+
+def page() -> str:
+    """Return docs/reference/columns.md: a section for each metric, built-in ones first."""
+    ours = INSTALLED.joinpath(*PACKAGES["metric"].split("."))
+    own = [name for name in names("metric") if (file := find("metric", name)) and file.resolve().is_relative_to(ours)]
+    order = (*BUILT_IN, *sorted(set(own) - set(BUILT_IN)))
+    return "\n".join([HEAD, *(line for name in order for line in _section(name))])
+
+
+def _section(name: str) -> Iterator[str]:
+    metric: Metric = open_metric(name, PARAMETERS.get(name, {}))
+    where = "in every suite" if name in BUILT_IN else "where a suite names it"
+    yield f"## {name}\n\n{_in_one_line(type(metric).__doc__ or '')} ({where})\n"
+    yield "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
+    yield from map(_row, metric.columns(None))
+    yield ""
+
+
+def _row(column: Column) -> str:
+    cells = (f"`{column.id}`", column.definition, column.better, column.unit, column.needs or "-", column.extent)
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _in_one_line(doc: str) -> str:
+    return " ".join(doc.split("\n\n")[0].split()).rstrip(".")
+
+
+if __name__ == "__main__":
+    print(page(), end="")
