@@ -15,5 +15,6 @@ def gradient(log_density: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tens
     gradients = []
     for rows, seen in zip(x.split(ROWS), y.split(ROWS), strict=True):
         rows = rows.detach().requires_grad_()
-        gradients += torch.autograd.grad(log_density(rows, seen).sum(), rows)
+        with torch.enable_grad():  # also inside of a caller's no_grad
+            gradients += torch.autograd.grad(log_density(rows, seen).sum(), rows)
     return torch.cat(gradients)
