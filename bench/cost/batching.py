@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from bench.core.artefacts import Json
+from bench.core.registry import load
 from bench.core.types import Prior
 from bench.cost.common import Options, Say, at_least, at_most
 from bench.cost.comparisons import Batching, compare_with_single_rows
 from bench.cost.subjects import digits, gmm, inpainting, measurements
-from methods.dps import DPS
 
 GMM_ROWS, DIGITS_ROWS = (16, 64), (16, 16)  # m and s
 LEAST_SPEEDUP, MOST_DIFFERENCE = 10.0, 1e-5
@@ -23,7 +23,9 @@ def measure(options: Options, say: Say) -> Json:
 def one(name: str, prior: Prior, m: int, s: int, say: Say) -> Json:
     problem = inpainting(prior.shape)
     # as few steps as DPS's schedule has: rounding has little time to grow
-    result = compare_with_single_rows(DPS(num_steps=21), prior, problem, measurements(prior, problem, m), s)
+    result = compare_with_single_rows(
+        load("method", "dps")(num_steps=21), prior, problem, measurements(prior, problem, m), s
+    )
     say(in_words(name, result))
     return {**asdict(result), "ratio": result.ratio, "m": m, "s": s}
 

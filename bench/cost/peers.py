@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from bench.core.artefacts import Json
 from bench.core.compute import Compute
 from bench.core.rng import Rng
+from bench.core.registry import load
 from bench.core.types import Prior
 from bench.cost.common import Options, Say, at_most, cpu_seconds, in_range
 from bench.cost.comparisons import draw
 from bench.cost.subjects import DIGITS, inpainting, measurements, new_unet, untrained
 from bench.runtime.devices import prepared
 from bench.runtime.job import keep_memory
-from methods.dps import DPS
 
 PLAIN, CHANNELS_LAST, COMPILED = Compute(), Compute(channels_last=True), Compute(channels_last=True, compile=True)
 STEPS = 21  # as few as the linear schedule of DPS has
@@ -179,7 +179,7 @@ def ours(case: Case, size: Size, compute: Compute = PLAIN) -> Sampler:
     prior = prepared(case.prior, compute)
     problem = inpainting(case.prior.shape)
     y = measurements(prior, problem, size.m)
-    return lambda: draw(DPS(num_steps=STEPS), prior, problem, y, size.s)
+    return lambda: draw(load("method", "dps")(num_steps=STEPS), prior, problem, y, size.s)
 
 
 class Called(nn.Module):
