@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from bench.core.artefacts import Json
 from bench.core.compute import Compute
-from bench.core.rng import Rng
 from bench.core.registry import load
+from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.cost.common import Options, Say, at_most, cpu_seconds, in_range
 from bench.cost.comparisons import draw
