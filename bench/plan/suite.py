@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +335,18 @@ class Suite:
         pairs = [(task, method) for task in asked["tasks"] for method in self.methods_on(task)]
         return [(task, method) for task, method in pairs if method in asked["methods"]]
 
+    def spec_path(self, *names: str) -> str:
+        """Return the path of a spec, e.g. `spec_path("tasks", task)`."""
+        return str(self.layout.spec(*names))
+
+    def digest(self, *names: str) -> str:
+        """Return a hash of a spec's content, defaults included: a job reruns when it changes; "" for no such spec."""
+        return self._digests.get(self.spec_path(*names), "")
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {path: _digest_of(spec) for path, spec in self.specs()}
+
     def specs(self) -> Iterator[tuple[str, Spec]]:
         """Yield path and content of each spec file: all that a command is told."""
         content, spec = self.content, self.layout.spec
@@ -486,3 +502,8 @@ def _side_of(plugin: str) -> int | None:
     field = source.fields.get("side") if source else None
     value = source.constant("side") if source else None
     return value if isinstance(value, int) else int(field.default) if field and field.default else None
+
+
+def _digest_of(spec: Spec) -> str:
+    text = json.dumps(dataclasses.asdict(spec), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ import yaml
 
 from bench.core.artefacts import read_json
 from bench.core.errors import UserError
-from bench.plan import Suite, alone, load
+from bench.plan import Suite, commands, load
 from bench.plan.config import read_suite
 from bench.priors._networks import num_parameters
 from bench.priors.untrained import ARCHITECTURES, UntrainedFamily, outline
@@ -77,9 +77,9 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path, spec in suite.specs():
         spec.write(path)
-    verbs = {"prepare": prepare, "fit": fit, "observe": observe, "clock": clock, "pool": pool, "timings": timings}
-    done = [verb for verb, spec, _, *more in alone.jobs(suite) if verbs[verb].main(spec, *more) is None]
-    assert Counter(done) == {"prepare": 1, "fit": 1, "observe": 1, "clock": 2, "pool": 2, "timings": 1}
+    verbs = {"data": prepare, "prior": fit, "observe": observe, "clock": clock, "pool": pool, "timing": timings}
+    done = [verb for verb, spec, _, *more in commands.jobs(suite) if verbs[verb].main(spec, *more) is None]
+    assert Counter(done) == {"data": 1, "prior": 1, "observe": 1, "clock": 2, "pool": 2, "timing": 1}
     assert not list(tmp_path.rglob("samples.safetensors")) and not list(tmp_path.rglob("*.png"))
     assert "unconditional" not in read_json("results/times/priors/small/card.json")
 
