@@ -58,6 +58,7 @@ rule tuned:
 
 rule data:
     input:
+        plugin=lambda w: suite.dataset_sources(w.dataset),
         sources=suite.sources("data"),
     output:
         "<results>/data/{dataset}.safetensors",
@@ -108,7 +109,7 @@ rule observe:
         data=lambda w: suite.data_of_task(w.task),
         prior=lambda w: suite.prior(w.task),
         classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.prior_sources_of_task(w.task),
+        family=lambda w: suite.task_sources(w.task),
         sources=suite.sources("observe"),
     output:
         "<results>/tasks/{task}/all_measurements.safetensors",
@@ -128,7 +129,7 @@ rule reference:  # long: not to be left over at the end
         prior=lambda w: suite.prior(w.task),
         observations="<results>/tasks/{task}/observations.safetensors",
         classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.prior_sources_of_task(w.task),
+        family=lambda w: suite.task_sources(w.task),
         sources=suite.sources("reference"),
     output:
         "<results>/tasks/{task}/exact.safetensors",
@@ -147,7 +148,7 @@ rule train:  # long: not to be left over at the end
         prior=lambda w: suite.prior(w.task),
         method=lambda w: suite.method_sources(w.method),
         classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.prior_sources_of_task(w.task),
+        family=lambda w: suite.task_sources(w.task),
         sources=suite.sources("train"),
     output:
         "<results>/runs/{task}/{method}/seed{seed}/state.safetensors",
@@ -170,7 +171,7 @@ rule sample:
         observations="<results>/tasks/{task}/observations.safetensors",
         method=lambda w: suite.method_sources(w.method),
         classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.prior_sources_of_task(w.task),
+        family=lambda w: suite.task_sources(w.task),
         sources=suite.sources("sample"),
     output:
         "<results>/runs/{task}/{method}/seed{seed}/samples.safetensors",
@@ -195,7 +196,7 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
         observations="<results>/tasks/{task}/observations.safetensors",
         method=lambda w: suite.method_sources(w.method),
         classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.prior_sources_of_task(w.task),
+        family=lambda w: suite.task_sources(w.task),
         sources=suite.sources("clock"),
     output:
         "<results>/runs/{task}/{method}/seed{seed}/visits/{visit}.json",
@@ -232,7 +233,7 @@ rule tune:
         bank="<results>/tasks/{task}/all_measurements.safetensors",
         method=lambda w: suite.method_sources(w.method),
         classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.prior_sources_of_task(w.task),
+        family=lambda w: suite.task_sources(w.task),
         sources=suite.sources("tune"),
     output:
         "<results>/tuning/{task}/{method}/trials.csv",
@@ -252,7 +253,7 @@ rule evaluate:
         exact="<results>/tasks/{task}/exact.safetensors",
         samples=lambda w: suite.runs(w.task, "samples.safetensors"),
         classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.prior_sources_of_task(w.task),
+        family=lambda w: suite.task_sources(w.task),
         of_metrics=lambda w: suite.of_metrics(w.task),
         metrics=lambda w: suite.metric_sources(w.task),
         sources=suite.sources("evaluate"),

@@ -199,8 +199,16 @@ class Suite:
         teacher = self.prior_sources(entry["teacher"]) if "teacher" in entry else ()
         return tuple(sorted({*sources_of(str(find("prior", entry["family"]))), *teacher}))
 
-    def prior_sources_of_task(self, task: str) -> tuple[str, ...]:
-        return self.prior_sources(prior_of(self.content, task))
+    def dataset_sources(self, dataset: str) -> tuple[str, ...]:
+        """Return the source files of a data set's plug-in."""
+        file = find("dataset", dataset_plugin(dataset, {}))
+        return sources_of(str(file)) if file else ()
+
+    def task_sources(self, task: str) -> tuple[str, ...]:
+        """Return the source files of a task's prior and operator."""
+        file = find("operator", self.content["tasks"][task]["operator"])
+        of_operator = sources_of(str(file)) if file else ()
+        return tuple(sorted({*self.prior_sources(prior_of(self.content, task)), *of_operator}))
 
     @property
     def classifiers(self) -> list[str]:
