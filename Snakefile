@@ -34,7 +34,7 @@ wildcard_constraints:
     toy="|".join(suite.toys) or "no-toy-here",
 
 
-ruleorder: figures > toy
+ruleorder: figure > toy
 
 
 localrules:
@@ -340,6 +340,7 @@ rule grid:
         observations="<results>/tasks/{task}/observations.safetensors",
         exact="<results>/tasks/{task}/exact.safetensors",
         samples=lambda w: suite.runs(w.task, "samples.safetensors"),
+        plugin=suite.figure_sources("grid"),
         sources=suite.sources("grid"),
     output:
         "<results>/figures/grid-{task}.pdf",
@@ -354,22 +355,27 @@ rule grid:
         "python -m bench.stages.grid {params.spec}"
 
 
-rule figures:
+rule figure:
     input:
         metrics=suite.per_task("metrics.csv"),
         costs=suite.all_runs("cost.json"),
         exact=suite.per_task("exact.safetensors"),
         timings=suite.timings,
-        sources=suite.sources("figures"),
+        plugin=lambda w: suite.figure_sources(w.figure),
+        sources=suite.sources("figure"),
     output:
-        suite.curves,
+        "<results>/figures/{figure}.pdf",
+        "<results>/figures/{figure}.png",
+        "<results>/figures/{figure}.csv",
     params:
         spec=lambda w: suite.spec_path("suite"),
         content=lambda w: suite.digest("suite"),
+    wildcard_constraints:
+        figure="|".join(suite.figures) or "(?!)",
     message:
-        "figures"
+        "figure {wildcards.figure}"
     shell:
-        "python -m bench.stages.figures {params.spec}"
+        "python -m bench.stages.figure {params.spec} {wildcards.figure}"
 
 
 rule report:

@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.core.types import Cap, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.diffusion import ancestral_step, ddpm_sigmas
 
 __all__ = ["DPS"]
@@ -29,7 +29,7 @@ __all__ = ["DPS"]
 class DPS:
     """Ancestral sampling, pulled towards the measurement by the gradient of the residual of E[x | x_t].
 
-    NFE: num_steps forward, num_steps backward per sample
+    A sample costs one row through the denoiser and one back for each step.
     """
 
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
@@ -42,6 +42,9 @@ class DPS:
         ddpm_sigmas(self.num_steps)
         if self.zeta < 0:
             raise ValueError(f"zeta = {self.zeta}: expected a number >= 0")
+
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        return NFE(self.num_steps, self.num_steps)
 
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         m, shape = len(y), prior.shape
@@ -63,7 +66,7 @@ class DPS:
     def _guide(
         self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """E[x | x_t], half the gradient of ||y - A(E[x | x_t])||^2 by x_t, and the norm itself per row."""
+        """Return E[x | x_t], half the gradient of ||y - A(E[x | x_t])||^2 by x_t, and the norm itself per row."""
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()
             x_0 = prior.denoise(x_t, sigma)

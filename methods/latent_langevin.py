@@ -21,12 +21,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from bench.core.types import Cap, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Joint, LogUniform, Prior, Problem, Random, Search
 from bench.numerics import latent, mcmc
 
 __all__ = ["LatentLangevin"]
@@ -38,10 +39,7 @@ RELEASED_PRIOR_PRECISION = 1 / 80**2
 class LatentLangevin:
     """Chains of z that start from an Adam fit to the measurement; every `thin`-th state after warm-up is a sample.
 
-    NFE: (num_adam + num_curvature + min(num_curvature, 1) + num_warmup + 1 + num_adapt
-    + ceil(s / min(num_chains, s)) * (thin + 1)) * decode_nfe * min(num_chains, s) / s forward,
-    (num_adam + num_curvature + min(num_curvature, 1) + num_warmup + 1 + num_adapt
-    + ceil(s / min(num_chains, s)) * thin) * decode_nfe * min(num_chains, s) / s backward per sample
+    Each step of a chain costs one decoded row, forward and backward; a sample is decoded once more.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER | Cap.GRAD
@@ -70,6 +68,13 @@ class LatentLangevin:
         if self.anneal < 1 or self.prior_drift not in ("correct", "released"):
             raise ValueError("expected anneal >= 1 and prior_drift 'correct' or 'released'")
 
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        chains = min(self.num_chains, num_samples)
+        kept, power_iterations = math.ceil(num_samples / chains), self.num_curvature + min(self.num_curvature, 1)
+        before = self.num_adam + power_iterations + self.num_warmup + 1 + self.num_adapt
+        rows = prior.decode_nfe * chains / num_samples
+        return NFE((before + kept * (self.thin + 1)) * rows, (before + kept * self.thin) * rows)
+
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
         shape = (chains, math.prod(prior.latent_shape))
@@ -77,10 +82,10 @@ class LatentLangevin:
         target = partial(self.log_target, log_likelihood)
 
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
-        curvature = latent.curvature(log_likelihood, z, rng.randn(shape).flatten(0, 1), self.num_curvature, m)
+        curvature = mcmc.curvature(log_likelihood, z, rng.randn(shape).flatten(0, 1), self.num_curvature, m)
         state, step = self._warm_up(target, z, curvature, lambda: rng.randn(shape).flatten(0, 1))
 
-        def move(state: mcmc.State) -> tuple[mcmc.State, Tensor]:
+        def move(state: mcmc.ChainState) -> tuple[mcmc.ChainState, Tensor]:
             noise, uniform = rng.randn(shape).flatten(0, 1), rng.rand((chains,)).flatten()
             if self.metropolis:
                 return mcmc.mala_step(state, target, step, noise, uniform)
@@ -88,21 +93,21 @@ class LatentLangevin:
 
         for _ in range(self.num_adapt):
             state, acceptance = move(state)
-            step = mcmc.adapted_step(step, latent.per_measurement(acceptance, m, torch.mean), rate=0.3)
-        samples = []
-        for _ in range(math.ceil(num_samples / chains)):
-            for _ in range(self.thin):
-                state, _ = move(state)
-            samples.append(prior.decode(state.position.unflatten(1, prior.latent_shape)).unflatten(0, (m, chains)))
-        return torch.cat(samples, 1)[:, :num_samples]
+            step = mcmc.adapted_step(step, mcmc.per_measurement(acceptance, m, torch.mean), rate=0.3)
+
+        def images(state: mcmc.ChainState) -> Tensor:
+            return prior.decode(state.position.unflatten(1, prior.latent_shape)).unflatten(0, (m, chains))
+
+        return mcmc.thinned(state, lambda state: move(state)[0], images, num_samples, self.thin)
 
     def log_target(self, log_likelihood: mcmc.Target, z: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-        """log p(z | y) up to a constant and its gradient, with `level` times the likelihood's noise."""
+        """Return log p(z | y) up to a constant, (n,), and its gradient, (n, d), with `level` times the likelihood's noise."""
         precision = 1.0 if self.prior_drift == "correct" else RELEASED_PRIOR_PRECISION
         value, gradient = log_likelihood(z)
         return value / level**2 - precision * z.square().sum(1) / 2, gradient / level**2 - precision * z
 
     def _adam(self, log_likelihood: mcmc.Target, z: Tensor) -> Tensor:
+        """Descend from z (n, d) towards the measurement, `num_adam` steps."""
         optimiser = torch.optim.Adam([z], lr=self.adam_rate)
         for _ in range(self.num_adam):
             z.grad = -log_likelihood(z)[1]
@@ -111,11 +116,11 @@ class LatentLangevin:
 
     def _warm_up(
         self, target: Callable, z: Tensor, curvature: Tensor, noise: Callable[[], Tensor]
-    ) -> tuple[mcmc.State, Tensor]:
-        """Unadjusted steps while the noise level falls to 1; also the step size that belongs to level 1."""
-        levels = torch.logspace(0, math.log10(self.anneal), self.num_warmup + 1, dtype=z.dtype, device=z.device).flip(0)
+    ) -> tuple[mcmc.ChainState, Tensor]:
+        """Take unadjusted steps while the noise level falls to 1; also return the step size that belongs to level 1."""
+        levels = mcmc.noise_levels(self.anneal, self.num_warmup, 0, z)
         state = mcmc.start(z, partial(target, level=levels[0]))
-        for level, level_next in zip(levels[:-1], levels[1:], strict=True):
+        for level, level_next in pairwise(levels):
             step = self.step / (1 + curvature / level**2)
             state = mcmc.tamed_langevin_step(state, partial(target, level=level_next), step, noise())
         return state, self.step / (1 + curvature)

@@ -20,8 +20,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import Cap, Choice, Joint, LogUniform, Prior, Problem, Random, Search
-from bench.numerics import latent, mcmc
+from bench.core.types import NFE, Cap, Choice, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.numerics import mcmc
 
 __all__ = ["LatentRWM"]
 
@@ -30,8 +30,7 @@ __all__ = ["LatentRWM"]
 class LatentRWM:
     """Chains of z from draws of N(0, I); every `thin`-th state after warm-up and adaptation is a sample.
 
-    NFE: (1 + num_warmup + num_adapt + ceil(s / min(num_chains, s)) * (thin + 1)) * decode_nfe
-    * min(num_chains, s) / s forward, 0 backward per sample
+    Each step of a chain costs one decoded row; a sample is decoded once more. There are no gradients.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER
@@ -61,6 +60,11 @@ class LatentRWM:
         if self.anneal < 1 or not 0 < self.acceptance < 1 or self.proposal not in ("crank-nicolson", "gaussian"):
             raise ValueError("expected anneal >= 1, 0 < acceptance < 1, proposal 'crank-nicolson' or 'gaussian'")
 
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        chains = min(self.num_chains, num_samples)
+        steps = 1 + self.num_warmup + self.num_adapt + math.ceil(num_samples / chains) * (self.thin + 1)
+        return NFE(steps * prior.decode_nfe * chains / num_samples, 0)
+
     @torch.no_grad()
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
@@ -69,32 +73,34 @@ class LatentRWM:
         def decode(z: Tensor) -> Tensor:
             return prior.decode(z.unflatten(1, prior.latent_shape))
 
-        def move(z: Tensor, likelihood: Tensor, scale: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def move(
+            z: Tensor, likelihood: Tensor, scale: Tensor, level: Tensor | float
+        ) -> tuple[tuple[Tensor, Tensor], Tensor]:
             proposal, log_prior_ratio = self.propose(z, scale, rng.randn(shape).flatten(0, 1))
             proposed = problem.log_likelihood(decode(proposal), rows)
             log_ratio = (proposed - likelihood) / level**2 + log_prior_ratio
             chosen, acceptance = mcmc.metropolis(log_ratio, rng.rand((chains,)).flatten())
-            return mcmc.where_row(chosen, proposal, z), torch.where(chosen, proposed, likelihood), acceptance
+            return (mcmc.where_row(chosen, proposal, z), torch.where(chosen, proposed, likelihood)), acceptance
 
         z = rng.randn(shape).flatten(0, 1)
         likelihood = problem.log_likelihood(decode(z), rows)
         scale = torch.full_like(z[:, :1], self.scale)
-        levels = torch.logspace(math.log10(self.anneal), 0, self.num_warmup + 1, dtype=y.dtype, device=y.device)[1:]
-        for level in torch.cat([levels, levels.new_ones(self.num_adapt)]):
-            z, likelihood, acceptance = move(z, likelihood, scale, level)
-            mean = latent.per_measurement(acceptance, m, torch.mean)
+        for level in mcmc.noise_levels(self.anneal, self.num_warmup, self.num_adapt, y)[1:]:
+            (z, likelihood), acceptance = move(z, likelihood, scale, level)
+            mean = mcmc.per_measurement(acceptance, m, torch.mean)
             scale = mcmc.adapted_step(scale, mean, self.rate, self.acceptance)
             scale = scale.clamp_max(1) if self.proposal == "crank-nicolson" else scale
 
-        samples = []
-        for _ in range(math.ceil(num_samples / chains)):
-            for _ in range(self.thin):
-                z, likelihood, _ = move(z, likelihood, scale, torch.ones_like(scale[:, 0]))
-            samples.append(decode(z).unflatten(0, (m, chains)))
-        return torch.cat(samples, 1)[:, :num_samples]
+        return mcmc.thinned(
+            (z, likelihood),
+            lambda state: move(*state, scale, 1.0)[0],
+            lambda state: decode(state[0]).unflatten(0, (m, chains)),
+            num_samples,
+            self.thin,
+        )
 
     def propose(self, z: Tensor, scale: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """New positions (n, d) and what their acceptance owes to the prior: nothing, when the proposal respects it."""
+        """Return new positions (n, d), and the log ratio (n,) by which the prior corrects their acceptance."""
         if self.proposal == "crank-nicolson":
             return mcmc.crank_nicolson(z, scale, noise), torch.zeros_like(z[:, 0])
         proposal = z + scale * noise

@@ -11,18 +11,21 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.core.types import Cap, Joint, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Joint, Prior, Problem, Random, Search
 
 __all__ = ["Oracle"]
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """Draws from p(x | y) itself."""
+    """Draws from p(x | y) itself, without the network."""
 
     needs: ClassVar[Cap] = Cap.EXACT
     search: ClassVar[Search] = {}
     joint: ClassVar[Joint] = "coupled"  # a reference may be a cloud of particles
+
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        return NFE(0, 0)
 
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         return problem.sample_posterior(y, num_samples, rng)

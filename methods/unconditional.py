@@ -11,17 +11,20 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.core.types import Cap, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Prior, Problem, Random, Search
 
 __all__ = ["Unconditional"]
 
 
 @dataclass(frozen=True)
 class Unconditional:
-    """Draws from p(x), whatever y is."""
+    """Draws from p(x), whatever y is, at the cost of a draw of the prior."""
 
     needs: ClassVar[Cap] = Cap.NONE
     search: ClassVar[Search] = {}
+
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        return NFE(prior.sample_nfe, 0)
 
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
         return prior.sample(1, rng.per_sample.flat).flatten(0, 1).unflatten(0, (len(y), num_samples))

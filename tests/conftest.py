@@ -16,8 +16,9 @@ from helpers.synthetic_results import write_results  # noqa: E402 (numpy reads t
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Spec of a suite with its tables, figures and report."""
+    from bench.core.results import FIGURES
     from bench.stages import claims as claim
-    from bench.stages import figures as draw
+    from bench.stages import figure
     from bench.stages import grid as picture
     from bench.stages import published as quote
     from bench.stages import report as compose
@@ -26,7 +27,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = write_results(tmp_path_factory.mktemp("suite"))
     for path in spec.parent.glob("evaluate/*.json"):
         picture.main(str(path))
-    for verb in (tabulate, quote, claim, draw, compose):
+    for name in FIGURES:
+        figure.main(str(spec), name)
+    for verb in (tabulate, quote, claim, compose):
         verb.main(str(spec))
     return spec
 

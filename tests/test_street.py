@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from bench.plan.suite import FIGURES
+from bench.core.results import FIGURES
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,8 @@ import os, sys, time
 from pathlib import Path
 
 from bench.core.artefacts import read_json, write_bytes, write_csv, write_json
-from bench.plan.suite import FIGURES, TABLES
+from bench.core.results import FIGURES
+from bench.plan.suite import TABLES
 
 RUN = ("samples.safetensors", "cost.json")
 TRAINING = ("state.safetensors", "training.json")

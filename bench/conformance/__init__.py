@@ -1,57 +1,45 @@
-"""The checks that every method passes, ours and a user's alike: `check(path)`, or `python -m bench.conformance path`.
+"""The checks that every plug-in passes, ours and a user's alike: `check(path)`, or `python -m bench.conformance path`.
 
-The checks of the module are in `module.py`, those of its samples in `samples.py`. A method that fails one is
-refused in words and never stops the suite.
+Those of methods are in `module.py` and `samples.py`, those of another kind in the module of its name, `operators.py`.
+A plug-in that fails one is refused in words and never stops the suite.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from bench.conformance.case import Case, Check, NotApplicable, Refused
+from bench.conformance.case import Case
+from bench.conformance.checks import CheckResult, run_checks
 from bench.conformance.module import MODULE_CHECKS
 from bench.conformance.samples import SAMPLE_CHECKS
-from bench.conformance.trial import in_words
-from bench.core.registry import find, names
+from bench.core.registry import PACKAGES, Kind, find, names
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One check of one method: `status` is ok, FAIL or skip."""
+def check(
+    path: str | Path, kind: Kind | None = None, settings: Mapping[str, object] | None = None
+) -> list[CheckResult]:
+    """Return the results of every check on the plug-in in a file; its kind follows from its folder unless it is given.
 
-    title: str
-    status: str
-    words: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.status:4} {self.title}" + (f": {self.words}" if self.words else "")
-
-
-def check(path: str | Path) -> list[Outcome]:
-    """Every check on the method in a file, in order. After a check on which the others rest fails, they are skipped."""
-    case, outcomes, broken = Case(Path(path).resolve()), [], ""
-    for test in MODULE_CHECKS + SAMPLE_CHECKS:
-        if broken:
-            outcomes.append(Outcome(test.title, "skip", f"not checked before `{broken}` passes"))
-            continue
-        outcomes.append(Outcome(test.title, *_run(test, case)))
-        if outcomes[-1].status == "FAIL" and test.gate:
-            broken = test.title
-    return outcomes
+    settings: hyperparameters of a method that differ from its defaults. After a check on which the others rest fails,
+    they are skipped.
+    """
+    path = Path(path).resolve()
+    kind = kind or kind_of(path)
+    if kind == "method":
+        return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path, settings or {}), path)
+    module = importlib.import_module(f"bench.conformance.{kind}s")
+    return run_checks(module.CHECKS, module.CASE(path, kind), path)
 
 
-def _run(test: Check, case: Case) -> tuple[str, str]:
-    try:
-        return "ok", test.run(case)
-    except Refused as words:
-        return "FAIL", str(words)
-    except NotApplicable as words:
-        return "skip", str(words)
-    except Exception as error:  # a surprise in a check is the method's failure, not the suite's
-        return "FAIL", in_words(error, case.path)
+def kind_of(path: Path) -> Kind:
+    """Return the kind of plug-in that the folder of a file is for; a method where the folder is for none."""
+    folder = path.parent.parent if path.name == "__init__.py" else path.parent
+    kinds = {package.rpartition(".")[2]: kind for kind, package in PACKAGES.items()}
+    return kinds.get(folder.name, "method")
 
 
 def method_paths() -> list[Path]:
-    """The modules in methods/, one per method."""
-    return [find("method", name) for name in names("method")]
+    """Return the files of all methods, a package's `__init__.py`."""
+    return [path for name in names("method") if (path := find("method", name))]

@@ -1,6 +1,8 @@
-"""`python -m bench.conformance path/to/their_method.py ...`: what passed and what did not, in words.
+"""`python -m bench.conformance [--kind KIND] path/to/their_file.py ...`: what passed and what did not, in words.
 
-A bare name such as `dps` means methods/dps.py; without arguments every module in methods/ is checked.
+The kind of a file (method, operator, prior, ...) follows from its folder; it is a method where the folder says nothing.
+A bare name such as `dps` is one of the project's methods, or with --kind of that kind. Without arguments every method
+is checked, or with --kind every plug-in of that kind.
 """
 
 from __future__ import annotations
@@ -8,29 +10,41 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.conformance import check, method_paths
+from bench.conformance import check
 from bench.core.errors import UserError
-from bench.core.registry import find, names
+from bench.core.registry import KINDS, Kind, find, names
 from bench.runtime.job import run
 
 
-def main(*names: str) -> None:
+def main(*arguments: str) -> None:
+    kind, files = _split(list(arguments))
     num_failed = 0
-    for path in [_path(name) for name in names] or method_paths():
+    for path in [_path(file, kind or "method") for file in files or names(kind or "method")]:
         print(path, flush=True)
-        outcomes = check(path)
-        print(*(f"  {outcome}" for outcome in outcomes), sep="\n")
-        failed = sum(outcome.status == "FAIL" for outcome in outcomes)
-        print(f"  {failed} of {len(outcomes)} checks failed" if failed else "  conforms", flush=True)
+        results = check(path, kind)
+        print(*(f"  {result}" for result in results), sep="\n")
+        failed = sum(result.status == "FAIL" for result in results)
+        print(f"  {failed} of {len(results)} checks failed" if failed else "  conforms", flush=True)
         num_failed += bool(failed)
     sys.exit(1 if num_failed else 0)
 
 
-def _path(name: str) -> Path:
-    path = Path(name) if name.endswith(".py") else find("method", name)
+def _split(arguments: list[str]) -> tuple[Kind | None, list[str]]:
+    """Return the value of --kind and the other arguments."""
+    if "--kind" not in arguments:
+        return None, arguments
+    i = arguments.index("--kind")
+    given = arguments[i + 1] if i + 1 < len(arguments) else ""
+    kind = next((kind for kind in KINDS if kind == given), None)
+    if kind is None:
+        raise UserError(f"--kind {given}: expected one of {', '.join(KINDS)}")
+    return kind, arguments[:i] + arguments[i + 2 :]
+
+
+def _path(name: str, kind: Kind) -> Path:
+    path = Path(name) if name.endswith(".py") else find(kind, name)
     if path is None or not path.is_file():
-        known, path = ", ".join(names("method")), path or f"methods/{name}.py"
-        raise UserError(f"{path}: no such file; give the path of a .py file or one of {known}")
+        raise UserError(f"{path or name}: no such file; give the path of a .py file or one of {', '.join(names(kind))}")
     return path
 
 

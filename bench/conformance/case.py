@@ -1,17 +1,18 @@
-"""The method under test, and how a check says no."""
+"""The method under test, and how a check refuses it."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from bench.conformance.checks import Check, NotApplicable, Refused  # noqa: F401 (for the modules of checks)
 from bench.conformance.trial import Drawn, Findings, M, Trial, contained
 from bench.core.registry import name_of
 from bench.runtime.run_method import declared_caps
@@ -20,38 +21,25 @@ NUM_SAMPLES = 5
 JOINTS = ("independent", "chain", "coupled")
 
 
-class Refused(Exception):
-    """What was expected, what came, what to do."""
-
-
-class NotApplicable(Exception):
-    """Why a check says nothing about this method."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """`run` returns what is worth saying beside "ok", or raises; nothing after a failed `gate` can be checked."""
-
-    title: str
-    run: Callable[[Case], str]
-    gate: bool = False
-
-
 @dataclass(frozen=True)
 class Case:
-    """A method's file, and what the checks in their order find in it."""
+    """A method's file, with settings that differ from its defaults, and its runs, which several checks share."""
 
     path: Path
+    settings: Mapping[str, object] = field(default_factory=dict)
 
-    @cached_property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.path.read_text(), self.path.name)
+    @property
+    def files(self) -> list[Path]:
+        """Return the source of the method: its file, or all files of its package."""
+        return sorted(self.path.parent.rglob("*.py")) if self.path.name == "__init__.py" else [self.path]
 
     @cached_property
     def loaded(self) -> tuple[ModuleType, Findings]:
+        """Import the file under a name of its own."""
         name, findings = f"_conformance_{name_of(self.path) or self.path.stem}", Findings()
         inside = [str(self.path.parent)] if self.path.name == "__init__.py" else None
         spec = importlib.util.spec_from_file_location(name, self.path, submodule_search_locations=inside)
+        assert spec and spec.loader, "a .py file has a loader"
         module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
         with contained(findings, self.path):
             spec.loader.exec_module(module)
@@ -74,9 +62,9 @@ class Case:
         return dict(getattr(self.cls, "tiny", {}))
 
     @cached_property
-    def method(self) -> object:
-        """With its defaults, or as small as it says it can be."""
-        return dataclasses.replace(self.cls(), **self.tiny)
+    def method(self) -> Any:
+        """Return the method with its defaults, or as small as `tiny` makes it, and the settings under test."""
+        return dataclasses.replace(self.cls(), **self.tiny, **self.settings)
 
     @cached_property
     def trial(self) -> Trial:
@@ -86,13 +74,24 @@ class Case:
 
     @cached_property
     def base(self) -> Drawn:
-        """The samples to which the others are compared."""
+        """Draw the samples to which the others are compared."""
         return self.trial.draw()
 
     @cached_property
     def chunks(self) -> tuple[Drawn, Drawn]:
-        """The same samples in two parts."""
+        """Draw the same samples in two parts."""
         return self.trial.draw(samples=range(2)), self.trial.draw(samples=range(2, self.trial.num_samples))
+
+    @cached_property
+    def few(self) -> list[tuple[Trial, int, Drawn]]:
+        """Draw one sample, and as many samples as there are channels and chains, for images of one and of 3 channels."""
+        runs = []
+        for channels in (1, 3):
+            method = dataclasses.replace(self.method, num_chains=channels) if self.joint == "chain" else self.method
+            trial = Trial(method, self.path, channels, declared_caps(method), channels)
+            trial = self.trial if channels == 1 and self.joint != "chain" else trial  # it is trained already
+            runs += [(trial, s, trial.draw(samples=range(s))) for s in sorted({1, channels})]
+        return runs
 
     @property
     def num_rows(self) -> int:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import re
+from pathlib import Path
 
 from bench.conformance.case import JOINTS, Case, Check, Refused
 from bench.core.types import Cap, Choice, LogUniform, Uniform
@@ -27,18 +28,24 @@ def loads(case: Case) -> str:
 
 
 def imports(case: Case) -> str:
-    for name in _imported(case.tree, depth=int(case.path.name == "__init__.py")):
-        allowed = any(f"{name}.".startswith(f"{prefix}.") for prefix in ALLOWED)
-        if not allowed and name.split(".")[0] in ("", *FORBIDDEN):
-            what = name or "a neighbour"
-            raise Refused(f"it imports {what}; of this project a method may import only {', '.join(ALLOWED)}")
-    return ""
+    """Refuse what a method may not import; parts of a package may import each other by relative imports."""
+    package = case.path.parent if case.path.name == "__init__.py" else None
+    for file in case.files:
+        depth = len(file.relative_to(package).parts) if package else 0
+        for name in _imported(file, depth):
+            allowed = any(f"{name}.".startswith(f"{prefix}.") for prefix in ALLOWED)
+            if not allowed and name.split(".")[0] in ("", *FORBIDDEN):
+                what = name or "a neighbour"
+                raise Refused(
+                    f"{file.name} imports {what}; a method may import only {', '.join(ALLOWED)} of this project"
+                )
+    return f"{len(case.files)} files" if package else ""
 
 
-def _imported(tree: ast.Module, depth: int) -> list[str]:
-    """Full names of what is imported anywhere in a file; a relative import of more than `depth` levels has the name ''."""
+def _imported(file: Path, depth: int) -> list[str]:
+    """Return full names of what is imported anywhere in a file, '' for a relative import of more than `depth` levels."""
     names = []
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(file.read_text(), file.name)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -72,10 +79,10 @@ def frozen(case: Case) -> str:
 
 
 def url(case: Case) -> str:
-    found = re.search(r"https?://\S+", case.module.__doc__ or "")
-    if not found:
+    address = re.search(r"https?://\S+", case.module.__doc__ or "")
+    if not address:
         raise Refused("the module's docstring has no URL; name title, venue and address of the source")
-    return found.group().rstrip(".,;)")
+    return address.group().rstrip(".,;)")
 
 
 def deviations(case: Case) -> str:
@@ -85,7 +92,7 @@ def deviations(case: Case) -> str:
 
 
 def needs(case: Case) -> str:
-    declared = getattr(case.cls, "needs", None)
+    declared = getattr(case.method, "needs", None)
     if not isinstance(declared, Cap):
         raise Refused(f"`needs` is {declared!r}; expected a bench.core.types.Cap such as Cap.DENOISER | Cap.RESIDUAL")
     optional = getattr(case.cls, "uses", Cap.NONE)
@@ -93,8 +100,8 @@ def needs(case: Case) -> str:
         raise Refused(f"`uses` is {optional!r}; expected a bench.core.types.Cap such as Cap.GRAD")
     if optional & declared:
         raise Refused(f"`uses` repeats {(optional & declared).name} of `needs`; name there what it can do without")
-    words = ", ".join(cap.name for cap in declared) or "nothing"
-    return words + (f"; uses {', '.join(cap.name for cap in optional)} where there" if optional else "")
+    message = ", ".join(str(cap.name) for cap in declared) or "nothing"
+    return message + (f"; uses {', '.join(str(cap.name) for cap in optional)} where there" if optional else "")
 
 
 def search(case: Case) -> str:
@@ -140,8 +147,8 @@ MODULE_CHECKS = (
     Check("a frozen dataclass with `sample`", frozen, gate=True),
     Check("URL in the docstring", url),
     Check("deviations stated", deviations),
+    Check("defaults construct", constructs, gate=True),
     Check("`needs` is a Cap", needs, gate=True),
     Check("`search` keys are fields", search),
     Check("`joint` is valid", joint, gate=True),
-    Check("defaults construct", constructs, gate=True),
 )

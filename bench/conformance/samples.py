@@ -1,4 +1,4 @@
-"""Checks of what a method draws on the toy."""
+"""Checks of what a method trains and draws on the toy."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from bench.conformance.case import Case, Check, NotApplicable, Refused
-from bench.conformance.claims import SYNTAX, evaluate, find_claim
-from bench.conformance.trial import Drawn, Findings, M, same_state
+from bench.conformance.trial import Drawn, Findings, M, Trial, same_state
 from bench.core.rng import Rng
-from bench.core.types import Cap
+from bench.core.types import NFE, Cap
 from bench.runtime.run_method import refuse_malformed_state, trainable
 
 TOLERANCE = 1e-5
 NUM_PRIOR = 256
 MOST_MISFIT = 0.3
+NFE_SIGNATURE = "nfe(self, prior, num_samples)"
 SEES_Y = Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT
 
 
@@ -60,7 +60,7 @@ def optional(case: Case) -> str:
     uses = getattr(case.cls, "uses", Cap.NONE)
     if not uses:
         raise NotApplicable("it names no capability in `uses`")
-    drawn = dataclasses.replace(case.trial, shown=case.cls.needs).draw()
+    drawn = dataclasses.replace(case.trial, shown=case.method.needs).draw()
     _declared(drawn.findings)
     x = _samples(drawn, f"without {uses.name}")
     if x.shape != case.base.x.shape or not x.isfinite().all():
@@ -173,50 +173,72 @@ def chunks(case: Case) -> str:
     return ""
 
 
+def few(case: Case) -> str:
+    """Draw at s = 1 and s = channels = chains, where a shape may be taken for another one."""
+    drawn_at = {}
+    for trial, s, drawn in case.few:
+        when = f"with s = {s} and {trial.num_channels} channels"
+        x, expected = _samples(drawn, when), (M, s, *trial.prior.shape)
+        drawn_at[trial.num_channels, s] = x
+        if tuple(x.shape) != expected or not x.isfinite().all():
+            raise Refused(f"{when} the samples have shape {tuple(x.shape)} or are not finite; expected {expected}")
+    gap = _gap(x[1:2], _samples(trial.draw(ids=[1], samples=range(s)), f"{when}, alone"))
+    if gap > TOLERANCE:
+        raise Refused(f"{when}, measurement 1 alone differs by {gap:.1e} from itself in a batch")
+    gap = _gap(x[:, :1], drawn_at[trial.num_channels, 1]) if case.joint == "independent" else 0.0
+    if gap > TOLERANCE:
+        raise Refused(f"{when}, the first sample alone differs by {gap:.1e}; draw with rng.per_sample")
+    return ", ".join(f"s = {s} with {trial.num_channels} channels" for trial, s, _ in case.few)
+
+
 def nfe(case: Case) -> str:
-    used = bool(case.cls.needs & (Cap.DENOISER | Cap.DECODER)) or case.base.meter.forward > 0
-    calls_in_training = case.trial.trained.meter.forward if trainable(case.method) else 0
-    claim = find_claim(case.cls.__doc__, case.module.__doc__)
-    if claim is None and not used:
-        raise NotApplicable("it does not use the network")
-    if claim is None:
-        raise Refused(f"no docstring says what a sample costs; expected a line `{SYNTAX}`")
-    runs = [(case.trial.num_samples, case.base)] + ([(2, case.chunks[0])] if case.joint == "independent" else [])
-    for num_samples, drawn in runs:
-        _samples(drawn, "with fewer samples")
-        total = M * num_samples
-        measured = drawn.meter.nfe(total), drawn.meter.nfe_vjp(total)
-        claimed = tuple(evaluate(text, _names(case, num_samples)) for text in (claim.forward, claim.backward))
-        if not claim.holds(measured, claimed):
+    used = bool(case.method.needs & (Cap.DENOISER | Cap.DECODER)) or case.base.meter.forward > 0
+    if not callable(getattr(case.method, "nfe", None)):
+        if used:
             raise Refused(
-                f"metered {measured[0]:g} forward, {measured[1]:g} backward per sample at s = {num_samples}; "
-                f"the docstring claims {'at most ' * claim.at_most}{claimed[0]:g} and {claimed[1]:g}"
+                f"no method says what a sample costs; add `{NFE_SIGNATURE}`, which returns NFE(forward, backward)"
             )
-        if used and measured[0] == calls_in_training == 0:
-            raise Refused("it needs the network but made no call of it; drop DENOISER or DECODER from `needs`")
-    return f"{measured[0]:g} forward, {measured[1]:g} backward"
+        raise NotApplicable("it does not use the network")
+    calls_in_training = case.trial.trained.meter.forward if trainable(case.method) else 0
+    if used and case.base.meter.forward == calls_in_training == 0:
+        raise Refused("it needs the network but made no call of it; drop DENOISER or DECODER from `needs`")
+    runs = [(case.trial, case.trial.num_samples, case.base), *case.few]
+    runs += [(case.trial, 2, case.chunks[0])] if case.joint == "independent" else []
+    for trial, s, drawn in runs:
+        _samples(drawn, f"with s = {s}")
+        _costs_what_it_says(trial, s, drawn)
+    total = M * case.trial.num_samples
+    return f"{case.base.meter.nfe(total):g} forward, {case.base.meter.nfe_vjp(total):g} backward"
 
 
-def _names(case: Case, num_samples: int) -> dict[str, object]:
-    names = [field.name for field in dataclasses.fields(case.cls)]
-    names += [name for name, value in vars(case.cls).items() if isinstance(value, property)]
-    values = {name: getattr(case.method, name) for name in names}
-    prior = case.trial.prior
-    return values | {"s": num_samples, "decode_nfe": prior.decode_nfe, "sample_nfe": prior.sample_nfe}
+def _costs_what_it_says(trial: Trial, s: int, drawn: Drawn) -> None:
+    """Refuse metered NFE that are not those of the method's `nfe`; counts are exact, so only rounding is allowed for."""
+    returned = trial.method.nfe(trial.prior, s)
+    if not isinstance(returned, tuple) or len(returned) not in (2, 3):
+        raise Refused(f"`nfe` returned {returned!r}; expected bench.core.types.NFE(forward, backward)")
+    stated = NFE(*returned)
+    measured = drawn.meter.nfe(M * s), drawn.meter.nfe_vjp(M * s)
+    for count, limit in zip(measured, stated[:2], strict=True):
+        if count > limit * (1 + 1e-9) or (not stated.at_most and not math.isclose(count, limit, rel_tol=1e-9)):
+            bound = "at most " if stated.at_most else ""
+            raise Refused(
+                f"metered {measured[0]:g} forward, {measured[1]:g} backward per sample at s = {s}; "
+                f"`nfe` says {bound}{stated.forward:g} and {stated.backward:g}"
+            )
 
 
 def data_fit(case: Case) -> str:
-    if not case.cls.needs & SEES_Y:
+    if not case.method.needs & SEES_Y:
         raise NotApplicable("it does not need the measurement")
     if case.tiny:
         raise NotApplicable(f"at its tiny settings, {case.tiny}, nothing is promised")
     prior_draws = case.trial.prior.sample(NUM_PRIOR, Rng(("conformance", "prior"), range(M)))
     fit, ceiling = _misfit(case, case.base.x), _misfit(case, prior_draws)
-    words = f"squared residual {fit:.2g} against {ceiling:.2g} of prior draws"
+    fits = f"squared residual {fit:.2g} against {ceiling:.2g} of prior draws"
     # on the toy exact draws reach 0.03 of it, the prior's mean 0.5 and draws that ignore y 1.0 +- 0.2
     if fit > MOST_MISFIT * ceiling:
-        raise Refused(f"{words}; expected less than {MOST_MISFIT} of it: does it use y?")
-    return words
+        raise Refused(f"{fits}; expected less than {MOST_MISFIT} of it: does it use y?")
+    return fits
 
 
 def _misfit(case: Case, x: Tensor) -> float:
@@ -233,7 +255,7 @@ def _samples(drawn: Drawn, when: str) -> Tensor:
 
 
 def _gap(expected: Tensor, got: Tensor) -> float:
-    """Largest absolute difference; infinite where shapes differ or `got` is not finite."""
+    """Return the largest absolute difference; infinite where shapes differ or `got` is not finite."""
     if expected.shape != got.shape or not got.isfinite().all():
         return math.inf
     return (expected - got).abs().max().item()
@@ -255,6 +277,7 @@ SAMPLE_CHECKS = (
     Check("a broken measurement stays alone", broken_row),
     Check("alone as in a batch", alone),
     Check("any chunk size", chunks),
-    Check("NFE as the docstring claims", nfe),
+    Check("few samples, one and three channels", few),
+    Check("NFE as stated", nfe),
     Check("fits the data better than the prior", data_fit),
 )

@@ -1,4 +1,4 @@
-"""A Gaussian prior over 4 x 4 images and a masked linear problem: small, and exact in every capability."""
+"""A Gaussian prior over 4 x 4 images of one or more channels and a masked linear problem, exact in every capability."""
 
 from __future__ import annotations
 
@@ -17,23 +17,35 @@ SIDE = 4
 
 @dataclass(frozen=True)
 class ToyPrior:
-    """N(mu, C) with standard deviation 0.5 and correlations that fall off with distance over 2 pixels."""
+    """N(mu, C) with standard deviation 0.5 and correlations that fall off with distance over 2 pixels.
+
+    Two channels correlate half as much as one with itself.
+    """
+
+    num_channels: int = 1
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
-    shape: ClassVar[tuple[int, ...]] = (1, SIDE, SIDE)
-    latent_shape: ClassVar[tuple[int, ...]] = (1, SIDE, SIDE)
     sigma_range: ClassVar[tuple[float, float]] = (0.0, math.inf)
     decode_nfe: ClassVar[int] = 1
     sample_nfe: ClassVar[int] = 0  # draws are made by a matrix
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.num_channels, SIDE, SIDE)
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.shape
+
     @cached_property
     def mean(self) -> Tensor:
-        return torch.linspace(-0.5, 0.5, SIDE * SIDE, dtype=torch.float64)
+        return torch.linspace(-0.5, 0.5, self.num_channels * SIDE * SIDE, dtype=torch.float64)
 
     @cached_property
     def covariance(self) -> Tensor:
         pixels = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE)).double()
-        return 0.25 * torch.exp(-torch.cdist(pixels, pixels) / 2)
+        channels = (torch.ones(self.num_channels, self.num_channels) + torch.eye(self.num_channels)).double() / 2
+        return torch.kron(channels, 0.25 * torch.exp(-torch.cdist(pixels, pixels) / 2))
 
     @cached_property
     def _spectrum(self) -> tuple[Tensor, Tensor]:
@@ -44,13 +56,13 @@ class ToyPrior:
         return self.decode(z.flatten(0, 1)).view_as(z)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """mu + C (C + sigma^2 I)^-1 (x_t - mu)."""
+        """Return mu + C (C + sigma^2 I)^-1 (x_t - mu)."""
         values, vectors = self._spectrum
         shrink = values / (values + torch.as_tensor(sigma, dtype=x_t.dtype).square().view(-1, 1))
         return (self.mean + ((x_t.flatten(1) - self.mean) @ vectors * shrink) @ vectors.T).view_as(x_t)
 
     def decode(self, z: Tensor) -> Tensor:
-        """mu + C^(1/2) z."""
+        """Return mu + C^(1/2) z."""
         values, vectors = self._spectrum
         return (self.mean + (z.flatten(1) @ vectors * values.sqrt()) @ vectors.T).view_as(z)
 
@@ -61,7 +73,7 @@ class ToyPrior:
 
 
 class RowPairs:
-    """Averages vertical pairs of pixels: (n, 1, 4, 4) -> (n, 1, 2, 4), zero where y's mask says so."""
+    """Averages vertical pairs of pixels: (n, c, 4, 4) -> (n, c, 2, 4), zero where y's mask says so."""
 
     linear: ClassVar[bool] = True
 
@@ -75,7 +87,7 @@ class RowPairs:
 
 @dataclass(frozen=True)
 class ToyProblem:
-    """y = mask * (A x + noise): channel 0 holds the values, channel 1 what was observed, so y is (n, 2, 2, 4)."""
+    """y = mask * (A x + noise): the first c channels hold the values, the others the mask, so y is (n, 2 c, 2, 4)."""
 
     prior: ToyPrior
     sigma_y: float = 0.1
@@ -83,24 +95,24 @@ class ToyProblem:
     operator: ClassVar[RowPairs] = RowPairs()
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.where(observed(y), y[:, :1], 0.0) - self.operator(x, y)
+        return torch.where(observed(y), y.chunk(2, 1)[0], 0.0) - self.operator(x, y)
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         return -self.residual(x, y).square().flatten(1).sum(1) / (2 * self.sigma_y**2)
 
     def simulate(self, x: Tensor, rng: Random) -> Tensor:
-        """x (n, *x) -> (n, *y); every measurement observes six of the eight values, the last row lacks two."""
-        mask = torch.ones(len(x), 1, SIDE // 2, SIDE, dtype=x.dtype)
+        """Measure x (n, *x) -> (n, *y); of each channel six of the eight values are observed, the last row lacks two."""
+        mask = torch.ones(len(x), self.prior.num_channels, SIDE // 2, SIDE, dtype=x.dtype)
         mask[:, :, -1, -2:] = 0
         clean = self.operator(x, torch.cat([mask, mask], 1))
         noise = rng.randn((len(x) // len(rng), *clean.shape[1:])).flatten(0, 1)
         return torch.cat([mask * (clean + self.sigma_y * noise), mask], 1)
 
     def posterior(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (m, 16) and covariance (m, 16, 16) of the Gaussian posterior."""
-        pixels = torch.eye(SIDE * SIDE, dtype=y.dtype).view(-1, *self.prior.shape)
+        """Return mean (m, D) and covariance (m, D, D) of the Gaussian posterior, D = 16 c."""
+        pixels = torch.eye(len(self.prior.mean), dtype=y.dtype).view(-1, *self.prior.shape)
         rows = [self.operator(pixels, y_i.expand(len(pixels), *y_i.shape)).flatten(1).T for y_i in y]
-        matrix = torch.stack(rows)  # (m, 8, 16)
+        matrix = torch.stack(rows)  # (m, D / 2, D)
         covariance = torch.linalg.inv(self.prior.covariance.inverse() + matrix.mT @ matrix / self.sigma_y**2)
         residual = self.residual(self.prior.mean.view(self.prior.shape).expand(len(y), *self.prior.shape), y).flatten(1)
         shift = covariance @ matrix.mT @ residual[:, :, None] / self.sigma_y**2
@@ -113,5 +125,5 @@ class ToyProblem:
 
 
 def observed(y: Tensor) -> Tensor:
-    """Where the instrument looked, (n, 1, 2, 4) bool."""
-    return y[:, 1:] > 0.5
+    """Return the mask of y (n, 2 c, 2, 4), (n, c, 2, 4) bool."""
+    return y.chunk(2, 1)[1] > 0.5

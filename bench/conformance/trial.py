@@ -1,4 +1,4 @@
-"""Runs of a foreign method on the toy: watched, metered, and contained, so that its failure is a value."""
+"""Runs of a user's method on the toy: metered, with its calls checked, and with its errors returned as values."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.core.rng import Rng
-from bench.core.types import Cap, Method
+from bench.core.types import Cap
 from bench.runtime.metering import Meter, PriorView, ProblemView, Tap, counted, on_backward
 from bench.runtime.run_method import trainable
 
@@ -46,7 +47,7 @@ GLOBAL_STATE: dict[str, tuple[Callable, Callable]] = {
 
 @dataclass
 class Findings:
-    """What was seen of foreign code beside its result."""
+    """What running user-supplied code did besides returning its result."""
 
     error: str = ""
     touched: list[str] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The outcome of one call of `sample`; x is None when it raised."""
+    """Result of one call of `sample`; x is None when it raised."""
 
     x: Tensor | None
     findings: Findings
@@ -65,9 +66,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of one call of `train`; state is None when it raised."""
+    """Result of one call of `train`; state is None when it raised."""
 
-    state: object
+    state: Any
     findings: Findings
     meter: Meter
 
@@ -76,14 +77,15 @@ class Trained:
 class Trial:
     """A method set up on the toy, with M measurements, `num_samples` samples of each, and the capabilities `shown`."""
 
-    method: Method
+    method: Any  # Method or Trainable
     path: Path
     num_samples: int
     shown: Cap
+    num_channels: int = 1
 
     @cached_property
     def prior(self) -> ToyPrior:
-        return ToyPrior()
+        return ToyPrior(self.num_channels)
 
     @cached_property
     def problem(self) -> ToyProblem:
@@ -96,10 +98,11 @@ class Trial:
 
     @cached_property
     def trained(self) -> Trained:
-        """The training on which all samples rest."""
+        """Train once, for all samples."""
         return self.train()
 
     def train(self, seed: int = 0) -> Trained:
+        """Train; the method's state is in the result."""
         findings, state = Findings(), None
         prior, problem, meter = self._views(findings)
         with contained(findings, self.path):
@@ -109,7 +112,7 @@ class Trial:
     def draw(
         self, y: Tensor | None = None, ids: Sequence[int] = range(M), samples: range | None = None, seed: int = 0
     ) -> Drawn:
-        """Samples of the measurements `ids`; all of them, at their own y, unless said otherwise."""
+        """Draw samples of the measurements `ids`; of all of them, at their own y, unless told otherwise."""
         y = (self.y if y is None else y)[list(ids)]
         samples = samples or range(self.num_samples)
         given = {"state": copy.deepcopy(self.trained.state)} if trainable(self.method) else {}
@@ -129,12 +132,12 @@ class Trial:
 
 
 def same_state(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    """Whether two states agree bit for bit."""
+    """Return whether two states agree bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def guard(declared: Cap, findings: Findings) -> Tap:
-    """A tap that refuses whatever `declared` does not cover, and notes it."""
+    """Return a tap that refuses calls that `declared` does not cover, and notes them in `findings`."""
 
     def refuse(what: str, cap: Cap) -> None:
         findings.undeclared.append(f"{what}, which needs {' or '.join(f'Cap.{c.name}' for c in cap)}")
@@ -154,23 +157,25 @@ def guard(declared: Cap, findings: Findings) -> Tap:
 
 @contextmanager
 def contained(findings: Findings, path: Path) -> Iterator[None]:
-    """Run foreign code: what it raises becomes words, and what it did to the global state is noted and undone."""
+    """Run user-supplied code: its error becomes a message, and changes of the global state are noted and undone."""
     before = {name: get() for name, (get, _) in GLOBAL_STATE.items()}
     try:
         yield
     except (Exception, SystemExit) as error:
-        findings.error = in_words(error, path)
+        findings.error = describe(error, path)
     for name, (get, restore) in GLOBAL_STATE.items():
         if not _equal(get(), before[name]):
             findings.touched.append(name)
             restore(before[name])
 
 
-def in_words(error: BaseException, path: Path) -> str:
-    """Kind, first line and place of an error raised in the file `path`."""
+def describe(error: BaseException, path: Path) -> str:
+    """Return kind, first line and place of an error raised in the file `path`, or in another file of its package."""
     text = (str(error).strip() or "no message").splitlines()[0]
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-    return f"{type(error).__name__}: {text}" + (f" ({path.name}, line {lines[-1]})" if lines else "")
+    files = set(path.parent.rglob("*.py")) if path.name == "__init__.py" else {path}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) in files]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{where}"
 
 
 def _equal(a: object, b: object) -> bool:

@@ -1,4 +1,7 @@
-"""The networks through which metrics look at images: what each needs, and which images it is fit for."""
+"""Networks that metrics use: which weights each needs, and for which images it is meant.
+
+No import of torch: the plan checks weights before any work, and the metrics `perceptual` and `sets` open the networks.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from bench.core.weights import missing, why_absent
 
 @dataclass(frozen=True)
 class Network:
-    """weights: published ones, a name in bench/core/weights.py. classifier: one that the workflow trains. Either or none.
+    """One network: published `weights` (a name in bench/core/weights.py) or a `classifier` that the workflow trains.
 
     min_side: pixels along the smallest image that it is for.
     """
@@ -31,12 +34,12 @@ EXTRACTORS = {
 
 
 def dataset_of(classifier: str) -> str:
-    """`digits` of `digits-cnn-v1`: the data set that it is trained on."""
+    """Return the data set that a classifier is trained on: `digits` of `digits-cnn-v1`."""
     return classifier.partition("-")[0]
 
 
 def why_unfit(network: Network, dataset: str, side: int) -> str:
-    """Why a network is not for images of a data set, as the reason of an empty cell; "" when it is."""
+    """Return the reason of an empty cell where a network is not for images of a data set; "" when it is."""
     if side < network.min_side:
         return f"n/a (image smaller than {network.min_side})"
     if network.classifier and dataset_of(network.classifier) != dataset:
@@ -45,10 +48,10 @@ def why_unfit(network: Network, dataset: str, side: int) -> str:
 
 
 def why_closed(network: Network, dataset: str, side: int, offline: bool) -> str:
-    """`why_unfit`, or that its weights are absent, where an offline suite takes that for a reason."""
+    """Return `why_unfit`, or in an offline suite that the weights are absent; "" when the network can be opened."""
     return why_unfit(network, dataset, side) or (why_absent(network.weights) if offline and network.weights else "")
 
 
 def weights_wanted(network: Network, dataset: str, side: int) -> str:
-    """What `bench.core.weights` says is missing of a network that images of a data set need; "" when nothing is."""
+    """Return what `bench.core.weights.missing` says of a network that images of a data set need."""
     return missing(network.weights) if network.weights and not why_unfit(network, dataset, side) else ""

@@ -237,7 +237,8 @@ class EvaluateSpec(Spec):
 class SuiteSpec(Spec):
     """What tables, figures and the page are about.
 
-    left_out: pairs (task, method) that do not run; timed: runs. compares: False for a suite that takes times alone.
+    left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
+    page, with their parameters. compares: False for a suite that takes times alone.
     """
 
     name: str
@@ -248,7 +249,7 @@ class SuiteSpec(Spec):
     methods: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     timed: tuple[tuple[str, str, int], ...] = ()
-    figures: tuple[str, ...] = ()
+    figures: dict[str, Settings] = field(default_factory=dict)
     compares: bool = True
 
 

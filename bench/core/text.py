@@ -1,12 +1,12 @@
-"""Numbers and words as they are written into csv, Markdown and LaTeX."""
+"""Write numbers and words into csv, Markdown and LaTeX."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
+# pandas' own escapes for LaTeX leave <, >, | and what pdflatex cannot set as they are
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -27,42 +27,65 @@ _LATEX = {
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence]) -> str:
-    """A csv with numbers to six digits and None as an empty field."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows)
-    return out.getvalue()
+    """Return a csv with floats to six digits and None as an empty field."""
+    import pandas as pd
+
+    texts = [[f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows]
+    # as objects: pandas would turn a column of integers with a gap into floats
+    return pd.DataFrame(texts, columns=list(columns), dtype=object).to_csv(index=False, lineterminator="\n")
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool = False) -> str:
+    """Return a Markdown table of cells that are escaped already; numeric: all columns but the first go to the right.
+
+    Columns are not padded: a cell may be a paragraph, and one that grows does not change the lines of all others.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame([list(row) for row in rows], columns=list(columns), dtype=object)
+    align = ["left", *["right" if numeric else "left"] * (len(frame.columns) - 1)]
+    # numbers are text by now: tabulate is not to read and round them again
+    padded = frame.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
+    head, rule, *body = re.sub(r" +(?=\|)|(?<=\|) +", " ", padded).splitlines()
+    return "\n".join([head, re.sub("-+", "---", rule), *body])
 
 
 def rounded(mean: float, low: float | None, high: float | None) -> tuple[str, str, str]:
-    """Mean and ends of its interval with the decimals that the interval warrants: one or two digits of its half width.
+    """Return mean and ends of its interval with the decimals that the interval warrants.
 
-    Without an interval, or with one of no width, three digits of the mean and empty ends.
+    These are one or two digits of its half width. Without an interval, or with one of no width: three digits of the
+    mean and empty ends.
     """
     if low is None or high is None or not high > low:
-        return _three_digits(mean), "", ""
+        return three_digits(mean), "", ""
     decimals = min(max(-math.floor(math.log10((high - low) / 6)), 0), 4)
-    return tuple(f"{value:.{decimals}f}" for value in (mean, low, high))
+    return f"{mean:.{decimals}f}", f"{low:.{decimals}f}", f"{high:.{decimals}f}"
 
 
-def latex(text: str) -> str:
-    """Text with LaTeX's special characters escaped; what pdflatex cannot set becomes a question mark."""
-    return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in text)
-
-
-def markdown(text: str) -> str:
-    """Text that is safe inside a cell of a Markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
-
-
-def shortened(text: str, length: int = 110) -> str:
-    return text if len(text) <= length else text[: length - 3].rstrip() + "..."
-
-
-def _three_digits(value: float) -> str:
+def three_digits(value: float) -> str:
+    """Return a number to three digits; whole numbers in full, those from 100000 on as 1.23e5."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     if abs(value) >= 1e5:
         return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
     return f"{value:.{min(max(2 - math.floor(math.log10(abs(value))), 0), 6)}f}" if value % 1 else f"{value:.0f}"
+
+
+def latex(text: str) -> str:
+    """Return text with LaTeX's special characters escaped; what pdflatex cannot set becomes a question mark."""
+    return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in text)
+
+
+def markdown(text: str) -> str:
+    """Return text that is safe inside a cell of a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+
+
+def shortened(text: str, length: int = 110) -> str:
+    """Return text, cut to `length` characters with ... at its end where it is longer."""
+    return text if len(text) <= length else text[: length - 3].rstrip() + "..."
+
+
+def format_settings(settings: Mapping[str, object]) -> str:
+    """Return `zeta 0.3, num_steps 200`."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())

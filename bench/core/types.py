@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -87,48 +87,63 @@ class Random(Draws, Protocol):
     def __len__(self) -> int: ...  # m
 
 
+Shape = tuple[int, ...]
+
+
 class Prior(Protocol):
     """A generative model p(x). `caps` says which of denoise, decode and log_prob it offers."""
 
-    caps: Cap
-    shape: tuple[int, ...]
-    latent_shape: tuple[int, ...]
-    sigma_range: tuple[float, float]
-    decode_nfe: int  # rows through the network per decoded row
-    sample_nfe: int  # rows through the network per prior draw; 0 where draws need none
-
+    @property
+    def caps(self) -> Cap: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def latent_shape(self) -> Shape: ...
+    @property
+    def sigma_range(self) -> tuple[float, float]: ...  # noise levels worth asking for, data units
+    @property
+    def decode_nfe(self) -> int: ...  # rows through the network per decoded row
+    @property
+    def sample_nfe(self) -> int: ...  # rows through the network per prior draw; 0 where draws need none
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor: ...  # (n, *x), () or (n,) -> (n, *x)
     def decode(self, z: Tensor) -> Tensor: ...  # (n, *z) -> (n, *x)
     def log_prob(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n,), in nats
 
 
+class Decoder(Protocol):
+    """The part of a prior that decodes."""
+
+    @property
+    def latent_shape(self) -> Shape: ...
+    def decode(self, z: Tensor) -> Tensor: ...  # (n, *z) -> (n, *x)
+
+
 @runtime_checkable
 class FiniteSet(Protocol):
     """A prior that is uniform on `atoms` (N, *x): posteriors are sums over them."""
 
-    atoms: Tensor
-
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def atoms(self) -> Tensor: ...
+    @property
+    def shape(self) -> Shape: ...
 
 
 @runtime_checkable
 class Mixture(Protocol):
     """A Gaussian mixture prior: weights (K,), means (K, *x), covariances (K, D, D) in data units."""
 
-    weights: Tensor
-    means: Tensor
-    covariances: Tensor
-
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def weights(self) -> Tensor: ...
+    @property
+    def means(self) -> Tensor: ...
+    @property
+    def covariances(self) -> Tensor: ...
+    @property
+    def shape(self) -> Shape: ...
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def log_joint(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n, K): log w_k N(x; mu_k, C_k)
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]: ...  # (n, *x) -> (n,), (n, *x)
-
-
-Shape = tuple[int, ...]
 
 
 class Operator(Protocol):
@@ -145,18 +160,20 @@ class Operator(Protocol):
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...  # (n, *x), (n, *y) -> (n, *clean)
     def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor: ...  # -> (n, *x), the exact transpose; if linear
     def measured_shape(self, x_shape: Shape) -> Shape: ...  # of one A(x); ValueError where x cannot be measured
-    def draw_mask(self, uniform: Tensor) -> Tensor: ...  # (n, *x) in [0, 1) -> 1 where observed, else 0; if masked
+    def draw_mask(self, uniform: Tensor) -> Tensor: ...  # (n, *x) in [0, 1) -> 1 where measured, else 0; if masked
 
 
 class Problem(Protocol):
     """What is known of y given x. All tensors are row by row: x (n, *x) and y (n, *y)."""
 
-    caps: Cap
-    sigma_y: float
-    operator: Operator
-
+    @property
+    def caps(self) -> Cap: ...
+    @property
+    def sigma_y(self) -> float: ...  # standard deviation of the noise, data units
+    @property
+    def operator(self) -> Operator: ...
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n,), up to a constant
-    def residual(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n, *clean): y - A(x), zero where nothing was observed
+    def residual(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n, *clean): y - A(x), zero where nothing was measured
     def simulate(self, x: Tensor, rng: Random) -> Tensor: ...  # (n, *x) -> (n, *y)
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...  # (m, s, *x)
 
@@ -164,20 +181,36 @@ class Problem(Protocol):
 Joint = Literal["independent", "chain", "coupled"]
 
 
+class NFE(NamedTuple):
+    """Rows through the prior's network per posterior sample, forward and backward; training is not counted.
+
+    at_most: the counts are upper bounds, for costs that depend on the measurement.
+    """
+
+    forward: float
+    backward: float
+    at_most: bool = False
+
+
 class Method(Protocol):
     """A frozen dataclass whose fields are its hyperparameters.
 
-    `joint` tells how the samples of one measurement hang together: "independent" ones may be computed in chunks,
-    states of `num_chains` chains (state t of chain c is sample t * num_chains + c) and coupled particles may not.
+    A class may also have, as class variables:
+    - `uses: Cap`, capabilities that it can do without, asking `prior.caps` and `problem.caps`; nothing if left out;
+    - `joint: Joint`, how the samples of one measurement are related; independent if left out. Independent ones may be
+      computed in chunks; states of `num_chains` chains (state t of chain c is sample t * num_chains + c) and coupled
+      particles may not;
+    - `tiny: dict`, settings at which it takes a second, for tests; the defaults if left out.
+
     `prior.caps` and `problem.caps` show a method what it declares in `needs` and `uses`, and nothing else.
     """
 
-    needs: ClassVar[Cap]
-    search: ClassVar[Search]
-    uses: ClassVar[Cap]  # what it also uses where it is there, asking `problem.caps`; may be left out: nothing
-    joint: ClassVar[Joint]  # may be left out: independent
-    tiny: ClassVar[Mapping[str, object]]  # settings at which it takes a second, for tests; may be left out: defaults
+    @property
+    def needs(self) -> Cap: ...  # a class variable, or a property where it depends on the settings
+    @property
+    def search(self) -> Search: ...  # a class variable
 
+    def nfe(self, prior: Prior, num_samples: int) -> NFE: ...  # the cost of a sample, checked against the meter
     def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor: ...
 
 
@@ -185,16 +218,19 @@ State = dict[str, Tensor]  # flat and finite, on the CPU, floating-point numbers
 
 
 class Trainable(Protocol):
-    """A method that pays first. All that stands under `Method` holds for it, too.
+    """A method that is trained before it samples. All that stands under `Method` holds for it, too.
 
     `train` sees no measurement of the task: it makes its own, `x = prior.sample(n, rng)[0]` and
     `y = problem.simulate(x, rng)`. Its rng holds one stream, so `rng.randn(shape)` is (1, *shape); networks are
     initialised from it as well. What it returns is stored, and handed to `sample` as it was stored, for all its calls.
     """
 
-    needs: ClassVar[Cap]
-    search: ClassVar[Search]
+    @property
+    def needs(self) -> Cap: ...
+    @property
+    def search(self) -> Search: ...
 
+    def nfe(self, prior: Prior, num_samples: int) -> NFE: ...
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> State: ...
     def sample(
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: State

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import UserError
-from bench.runtime.job import run
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,13 @@ WEIGHTS = {
 
 
 def folder() -> Path:
-    """Where torch.hub keeps weights, without an import of torch."""
+    """Return the folder where torch.hub keeps weights, without an import of torch."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
 
 
 def missing(name: str) -> str:
-    """What is missing, where it belongs and how to get it, in one line; "" where it is there."""
+    """Return one line that says which file is missing, where it belongs and how to get it; "" where it is there."""
     weights = WEIGHTS[name]
     if (folder() / weights.file).is_file():
         return ""
@@ -71,12 +70,12 @@ def missing(name: str) -> str:
 
 
 def why_absent(name: str) -> str:
-    """The reason of an empty cell, without a path of this machine; "" where the weights are there."""
+    """Return the reason of an empty cell, without a path of this machine; "" where the weights are there."""
     return missing(name) and f"n/a (weights absent: {WEIGHTS[name].file}; python -m bench.core.weights fetch {name})"
 
 
 def path_of(name: str) -> Path:
-    """The file, once its hash was checked. UserError, one line, when it is missing or another one."""
+    """Return the file, once its hash was checked. UserError, one line, when it is missing or another one."""
     fault = missing(name) or _another(name)
     if fault:
         raise UserError(fault)
@@ -101,14 +100,14 @@ def fetch(names: Sequence[str]) -> None:
 
 
 def _download(weights: Weights) -> None:
-    """To a temporary name first; torch.hub renames it once its hash was checked."""
-    from torch.hub import download_url_to_file
+    """Download a file; pooch gives it its name only once its hash was checked."""
+    import pooch
 
-    folder().mkdir(parents=True, exist_ok=True)
+    pooch.get_logger().setLevel("WARNING")
     print(f"{weights.url} -> {folder()}", flush=True)
     try:
-        download_url_to_file(weights.url, str(folder() / weights.file), weights.sha256, progress=sys.stderr.isatty())
-    except (OSError, RuntimeError) as error:  # no network; another hash
+        pooch.retrieve(weights.url, f"sha256:{weights.sha256}", weights.file, folder(), progressbar=sys.stderr.isatty())
+    except (OSError, ValueError) as error:  # no network; another hash
         why = " ".join(str(error).split())
         raise UserError(
             f"{weights.file}: could not be fetched ({why}); copy it into {folder()} from {weights.url}"
@@ -116,20 +115,21 @@ def _download(weights: Weights) -> None:
 
 
 def _another(name: str) -> str:
-    """What is wrong with a file that is there; "" when its sha256 is as pinned."""
+    """Return what is wrong with a file that is there; "" when its sha256 is as pinned."""
     weights = WEIGHTS[name]
     path = folder() / weights.file
     with path.open("rb") as f:
-        found = hashlib.file_digest(f, "sha256").hexdigest()
-    if found == weights.sha256:
+        sha256 = hashlib.file_digest(f, "sha256").hexdigest()
+    if sha256 == weights.sha256:
         return ""
     return (
-        f"{path}: its sha256 begins with {found[:12]}, expected {weights.sha256[:12]} (truncated or another file?); "
+        f"{path}: its sha256 begins with {sha256[:12]}, expected {weights.sha256[:12]} (truncated or another file?); "
         f"delete it and run python -m bench.core.weights fetch {name}"
     )
 
 
 def main(*arguments: str) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.core.weights", description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["fetch", "check"])
     parser.add_argument("networks", nargs="*", metavar="network", help=f"{', '.join(WEIGHTS)}; all by default")
@@ -142,4 +142,7 @@ def main(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    try:
+        main(*sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -30,13 +30,12 @@ from bench.runtime.run_method import Unable, load_method, refuse_unmet, train, t
 GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
 MOST_ON_GMM, MOST_ON_DIGITS, MOST_ON_LARGE = 1.25, 1.15, 1.05
 LEAST_FORWARD = 0.02  # seconds of a call of the larger network
-LIMITED = ("dps", "latent_langevin", "latent_hmc")
+LIMITED = ("dps", "latent_langevin", "hmc")
 SHORT: Mapping[str, dict] = {  # as the methods are, but for less long; those not named have `tiny`, or their defaults
     "dps": {"num_steps": 25},
     "latent_langevin": {"num_adam": 4, "num_warmup": 8, "num_adapt": 4, "thin": 4},
-    "latent_hmc": {"num_warmup": 2, "num_adapt": 1},
+    "hmc": {"num_warmup": 2, "num_adapt": 1},
     "latent_rwm": {"num_warmup": 10, "num_adapt": 5},
-    "data_hmc": {"num_warmup": 2, "num_adapt": 1},
 }
 
 

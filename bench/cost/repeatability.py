@@ -19,7 +19,7 @@ from bench.core.layout import Layout
 from bench.core.provenance import ROOT
 from bench.core.specs import ClockSpec
 from bench.cost.common import Options, Say, at_least
-from bench.stages.pool import pooled
+from bench.stages.pool import pool_visits
 
 LEAST = 0.9  # of the cells
 
@@ -70,7 +70,7 @@ def timings(specs: Sequence[Path], words: str) -> list[Json]:
                 raise UserError(f"bench.stages.clock {name}: {done.stderr.strip().splitlines()[-1]}")
             files = content.layout.run(content.task, content.method, content.seed)
             found[spec].append(read_json(files.visit(visit + 1)))
-    return [pooled(visits) for visits in found.values()]
+    return [pool_visits(visits) for visits in found.values()]
 
 
 def cells_of(first: Json, second: Json) -> list[Cell]:

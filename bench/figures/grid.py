@@ -4,81 +4,112 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bench.core.results import EXACT, Drawing, SampleSet, TaskSamples
 from bench.core.text import csv_text, shortened
-from bench.figures.pictures import SPREAD, Picture, coloured, largest_spread, pictures, sample_kinds
-from bench.figures.style import HAIRLINE, INK, MUTED, WIDTH, Drawing
-from bench.report.draws import Source
+from bench.figures._pictures import SPREAD, Picture, coloured, largest_spread, pictures, sample_kinds
+from bench.figures._style import HAIRLINE, INK, MUTED, WIDTH, plain
 
-NUM_SAMPLES, NUM_OBSERVATIONS = 3, 3
-_COLUMNS = {"y": 0, "x_true": 1}
-_COLUMNS |= {kind: column for column, kind in enumerate((*sample_kinds(NUM_SAMPLES), "mean", "std"))}
+__all__ = ["Grid"]
+
 _STEP = 1.06  # from one picture to the next, in widths of a picture
-_GROUP = _STEP * (NUM_SAMPLES + 2) + 0.3
 _HEAD, _FOOT = 0.62, 1.0  # room for words above the first and the second row, for the colour bar below the last
+_CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 
 
-def grid(task: str, seen: dict[str, np.ndarray], sources: Sequence[Source]) -> Drawing:
-    """The first measurements side by side, sources down; `seen` holds x_true (m, *x), y (m, *y) and possibly mask."""
-    groups = [pictures(i, seen, sources, NUM_SAMPLES) for i in range(min(NUM_OBSERVATIONS, len(seen["x_true"])))]
-    names = max(len(source.name) for source in sources) * 0.06 + 0.12
-    side = min((WIDTH - names) / (_GROUP * len(groups)), 0.6)
-    bottom = _top(len(sources) + 1)
-    figure = Figure(figsize=(names + side * _GROUP * len(groups), side * (bottom + _HEAD + _FOOT)))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    for row, source in enumerate(sources, start=1):
-        axes.text(-0.15, _top(row) + 0.5, source.name, ha="right", va="center")
-    for i, shown in enumerate(groups):
-        _draw_group(axes, i * _GROUP, i, shown)
-        _draw_reasons(axes, i * _GROUP, sources, i)
-        _draw_colour_bar(axes, i * _GROUP, bottom + 0.12, largest_spread(shown))
-    axes.set(xlim=(-names / side, _GROUP * len(groups)), ylim=(bottom + _FOOT, -_HEAD), aspect="auto")
-    return Drawing(f"grid-{task}", figure, _csv(groups))
+@dataclass(frozen=True)
+class Grid:
+    """The first measurements side by side, methods down."""
+
+    num_measurements: int = 3  # the first ones of the task
+    num_samples: int = 3  # of each method
+
+    caption: ClassVar[str] = (
+        "The first measurements of the task: what was measured (blue: not measured), the truth, then three samples, "
+        "their mean and their pixelwise standard deviation for reference draws of the posterior and each method. "
+        "Standard deviations share one colour scale per measurement. Images are grey on [-1, 1], the measurement on "
+        "its own range."
+    )
+
+    def draw(self, results: TaskSamples) -> Drawing:
+        seen, sets = dict(results.measured), results.sample_sets
+        num_groups = min(self.num_measurements, len(seen["x_true"]))
+        groups = [pictures(i, seen, sets, self.num_samples) for i in range(num_groups)]
+        names = max(len(_name(sample_set)) for sample_set in sets) * 0.06 + 0.12
+        side = min((WIDTH - names) / (self._group * num_groups), 0.6)
+        bottom = _top(len(sets) + 1)
+        figure = Figure(figsize=(names + side * self._group * num_groups, side * (bottom + _HEAD + _FOOT)))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.axis("off")
+        for row, sample_set in enumerate(sets, start=1):
+            axes.text(-0.15, _top(row) + 0.5, plain(_name(sample_set)), ha="right", va="center")
+        for i, shown in enumerate(groups):
+            left = i * self._group
+            self._draw_group(axes, left, i, shown)
+            self._draw_reasons(axes, left, sets, i)
+            _draw_colour_bar(axes, left + self.num_samples * _STEP, bottom + 0.12, largest_spread(shown))
+        axes.set(xlim=(-names / side, self._group * num_groups), ylim=(bottom + _FOOT, -_HEAD), aspect="auto")
+        return Drawing(figure, _csv(groups))
+
+    @property
+    def _group(self) -> float:
+        """Return the width of one measurement's pictures with the gap after them, in widths of a picture."""
+        return _STEP * (self.num_samples + 2) + 0.3
+
+    def _draw_group(self, axes: Axes, left: float, i: int, shown: Sequence[Picture]) -> None:
+        columns = {kind: column for column, kind in enumerate((*sample_kinds(self.num_samples), "mean", "std"))}
+        columns |= {"y": 0, "x_true": 1}
+        spread = largest_spread(shown)
+        for picture in shown:
+            _draw_picture(axes, left + columns[picture.kind] * _STEP, picture, spread)
+        heads = (("y", 0, 0), ("truth", 1, 0), ("samples", (self.num_samples - 1) / 2, 1))
+        for words, column, row in (*heads, ("mean", columns["mean"], 1), ("std", columns["std"], 1)):
+            place = left + column * _STEP + 0.5, _top(row) - 0.12
+            axes.text(*place, words, ha="center", va="bottom", fontsize=6, color=MUTED)
+        axes.text(left + 2 * _STEP + 0.1, 0.5, f"measurement {i}", va="center", fontsize=6.5, color=INK)
+
+    def _draw_reasons(self, axes: Axes, left: float, sets: Sequence[SampleSet], i: int) -> None:
+        for row, sample_set in enumerate(sets, start=1):
+            if reason := sample_set.why_not(i):
+                width, box = self._group - 0.36, {"facecolor": "#f3f4f6", "edgecolor": HAIRLINE, "linewidth": 0.5}
+                axes.add_patch(Rectangle((left, _top(row)), width, 1, **box))
+                words = plain(textwrap.fill(shortened(reason, 90), 34))
+                axes.text(left + width / 2, _top(row) + 0.5, words, fontsize=6, color=MUTED, **_CENTRED)
 
 
-def _draw_group(axes: Axes, left: float, i: int, shown: Sequence[Picture]) -> None:
-    spread = largest_spread(shown)
-    for picture in shown:
-        x, y = left + _COLUMNS[picture.kind] * _STEP, _top(picture.row)
-        if picture.class_shown is not None:
-            axes.text(x + 0.5, y + 0.5, str(picture.class_shown), ha="center", va="center", fontsize=11, color=INK)
-        else:
-            axes.imshow(coloured(picture, spread), extent=(x, x + 1, y + 1, y), interpolation="nearest")
-        if picture.row == 0:
-            axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=HAIRLINE, linewidth=0.5))
-    for words, column, row in (("y", 0, 0), ("truth", 1, 0), ("samples", 1, 1), ("mean", 3, 1), ("std", 4, 1)):
-        x = left + column * _STEP + 0.5
-        axes.text(x, _top(row) - 0.12, words, ha="center", va="bottom", fontsize=6, color=MUTED)
-    axes.text(left + 2 * _STEP + 0.1, 0.5, f"measurement {i}", va="center", fontsize=6.5, color=INK)
+def _name(sample_set: SampleSet) -> str:
+    return "reference" if sample_set.name == EXACT else sample_set.name
 
 
-def _draw_reasons(axes: Axes, left: float, sources: Sequence[Source], i: int) -> None:
-    for row, source in enumerate(sources, start=1):
-        if reason := source.why_not(i):
-            width, box = _GROUP - 0.36, {"facecolor": "#f3f4f6", "edgecolor": HAIRLINE, "linewidth": 0.5}
-            axes.add_patch(Rectangle((left, _top(row)), width, 1, **box))
-            words = textwrap.fill(shortened(reason, 90), 34)
-            axes.text(left + width / 2, _top(row) + 0.5, words, ha="center", va="center", fontsize=6, color=MUTED)
+def _draw_picture(axes: Axes, x: float, picture: Picture, spread: float) -> None:
+    y = _top(picture.row)
+    if picture.class_shown is not None:
+        axes.text(x + 0.5, y + 0.5, str(picture.class_shown), fontsize=11, color=INK, **_CENTRED)
+    else:
+        axes.imshow(coloured(picture, spread), extent=(x, x + 1, y + 1, y), interpolation="nearest")
+    if picture.row == 0:
+        axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=HAIRLINE, linewidth=0.5))
 
 
-def _draw_colour_bar(axes: Axes, left: float, top: float, spread: float) -> None:
-    start, width = left + NUM_SAMPLES * _STEP, 2 * _STEP - 0.06
+def _draw_colour_bar(axes: Axes, start: float, top: float, spread: float) -> None:
+    width = 2 * _STEP - 0.06
     place = (start, start + width, top + 0.16, top)
     axes.imshow(np.linspace(0, 1, 128)[None], extent=place, cmap=SPREAD, aspect="auto")
-    small = {"va": "top", "fontsize": 6, "color": MUTED}
+    small: dict[str, Any] = {"va": "top", "fontsize": 6, "color": MUTED}
     axes.text(start, top + 0.26, "0", ha="left", **small)
     axes.text(start + width / 2, top + 0.26, "std", ha="center", **small)
     axes.text(start + width, top + 0.26, f"{spread:.2g}", ha="right", **small)
 
 
 def _top(row: int) -> float:
-    """Upper edge of a row; the room for words below the measurement's row is part of it."""
+    """Return the upper edge of a row, below the room for words."""
     return row * _STEP + (_HEAD if row else 0)
 
 

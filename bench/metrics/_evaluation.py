@@ -24,7 +24,7 @@ def open_metrics(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Metric, ...
     settings: parameters by plug-in; those of a metric that every suite has replace its defaults.
     """
     named = {name.replace("-", "_"): parameters for name, parameters in settings.items()}
-    return tuple(_opened(name, named.get(name, {})) for name in dict.fromkeys((*BUILT_IN, *named)))
+    return tuple(open_metric(name, named.get(name, {})) for name in dict.fromkeys((*BUILT_IN, *named)))
 
 
 def built_in_columns() -> tuple[Column, ...]:
@@ -32,7 +32,8 @@ def built_in_columns() -> tuple[Column, ...]:
     return tuple(column for metric in open_metrics({}) for column in metric.columns(None))
 
 
-def _opened(name: str, parameters: Mapping[str, Any]) -> Metric:
+def open_metric(name: str, parameters: Mapping[str, Any]) -> Metric:
+    """Return a metric with its parameters; UserError, one line, when there is none or a parameter is wrong."""
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
     try:
         metric = registry.load("metric", name)(**values)

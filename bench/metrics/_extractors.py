@@ -52,8 +52,8 @@ def register(name: str, features: Callable[[Tensor], Tensor]) -> None:
         def can_be_compiled() -> bool:
             return False
 
-        def forward(self, images: Tensor) -> tuple[Tensor]:
-            return (features(from_bytes(images)),)
+        def forward(self, input: Tensor) -> tuple[Tensor]:
+            return (features(from_bytes(input)),)
 
     FEATURE_EXTRACTORS_REGISTRY.pop(name, None)
     register_feature_extractor(name, Extractor)

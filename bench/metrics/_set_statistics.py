@@ -59,7 +59,7 @@ def density_coverage(features: Tensor, real: Tensor) -> tuple[float, float]:
     """
     k = NEIGHBOURS_OF_REAL
     radii = torch.cat([torch.cdist(rows, real).kthvalue(k + 1).values for rows in real.split(ROWS)])
-    inside = sum((torch.cdist(rows, real) < radii).sum(0) for rows in features.split(ROWS))
+    inside = torch.stack([(torch.cdist(rows, real) < radii).sum(0) for rows in features.split(ROWS)]).sum(0)
     return inside.sum().item() / (k * len(features)), (inside > 0).double().mean().item()
 
 

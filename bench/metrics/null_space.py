@@ -78,7 +78,7 @@ class Axes:
     seen: Tensor
 
     def variances(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the unbiased variance over D of points (m, n, D) in the null space and in its complement, (m,) each."""
+        """Return the variance over D of points (m, n, D) in the null space and in its complement, (m,) each."""
         squares = ((x - x.mean(1, keepdim=True)) @ self.vectors.mT).square().sum(1) / ((x.shape[1] - 1) * x.shape[2])
         return (squares * ~self.seen).sum(1), (squares * self.seen).sum(1)
 

@@ -32,7 +32,8 @@ FEATURES = {
 FEWEST_FOR_FID = {"digits-cnn-v1": 250, "inception-v3-compat": 10_000}  # the bias of FID grows as features over images
 NOT_HELD_OUT = "n/a (no image was held out: the prior has them all)"
 ONE_MEASUREMENT = "n/a (one measurement: no interval)"
-STATISTICS: dict[str, tuple[str, Literal["higher", "lower"] | float, str]] = {  # definition, better, unit
+Better = Literal["higher", "lower"] | float
+STATISTICS: dict[str, tuple[str, Better, str]] = {  # definition, better, unit
     "fid": ("Frechet distance of Gaussians fitted to the features of both", "lower", "features^2"),
     "kid": ("KID, the unbiased squared MMD with kernel (x.y / F + 1)^3, of all images at once", "lower", "1"),
     "precision": (
@@ -149,13 +150,17 @@ def sample_columns(name: str, counts: Counts) -> tuple[Column, ...]:
     )
     interval = f"its {KID_LEVEL:.0%} interval: Student's t on a jackknife over measurements and real images"
     ends = f"of the interval of {column_id('kid', name, counts.samples)}; {interval}"
-    texts = {statistic: (f"{what}; {where}", *rest) for statistic, (what, *rest) in STATISTICS.items()}
-    texts["kid"] = (f"{STATISTICS['kid'][0]}; {where}; {interval}", *STATISTICS["kid"][1:])
-    texts |= {"kid_low": (f"lower end {ends}", "lower", "1"), "kid_high": (f"upper end {ends}", "lower", "1")}
-    return tuple(
-        Column(column_id(statistic, name, counts.samples), *text, extent="task", not_finite=ONE_MEASUREMENT)
-        for statistic, text in texts.items()
-    )
+    columns = []
+    for statistic, (what, better, unit) in STATISTICS.items():
+        definition = f"{what}; {where}" + (f"; {interval}" if statistic == "kid" else "")
+        columns.append(_task_column(column_id(statistic, name, counts.samples), definition, better, unit))
+    for statistic, end in zip(KID_ENDS, ("lower", "upper"), strict=True):
+        columns.append(_task_column(column_id(statistic, name, counts.samples), f"{end} end {ends}", "lower", "1"))
+    return tuple(columns)
+
+
+def _task_column(id: str, definition: str, better: Better, unit: str) -> Column:
+    return Column(id, definition, better, unit, extent="task", not_finite=ONE_MEASUREMENT)
 
 
 def floor_columns(name: str, counts: Counts) -> tuple[Column, ...]:

@@ -24,8 +24,8 @@ class Stein(Metric):
                 "ksd2-imq",
                 "unbiased squared kernel Stein discrepancy per pixel, from the score of the posterior density alone; "
                 f"kernel (1 + |x - x'|^2 / (D h^2))^(-1/2) of images of D values, h = {WIDTH}; 0 for a "
-                "perfect sampler, so single values may be negative. With dozens of samples of many pixels it sees bias and collapse; "
-                "spread is for stein_ratio; blind to the weights of far modes",
+                "perfect sampler, so single values may be negative. With dozens of samples of many pixels it sees "
+                "bias and collapse; spread is for stein_ratio; blind to the weights of far modes",
                 "lower",
                 "1 / data units^2",
                 "score",

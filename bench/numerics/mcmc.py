@@ -1,21 +1,23 @@
-"""Markov chain and sequential Monte Carlo kernels. Rows are chains; none of them influences another."""
+"""Markov chain Monte Carlo: kernels, adaptation, annealed warm-up, thinning. Rows are chains and do not interact."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 Target = Callable[[Tensor], tuple[Tensor, Tensor]]  # position (n, d) -> log density (n,), its gradient (n, d)
+Chains = TypeVar("Chains")  # whatever a chain method keeps of its chains
 
 # Optimal in high dimension. Roberts & Rosenthal 1998, https://doi.org/10.1111/1467-9868.00123; Beskos et al. 2013,
 # https://arxiv.org/abs/1001.4460 (0.651, and 0.8 is more robust); Gelman, Gilks & Roberts 1997 (0.234)
 MALA_ACCEPTANCE, HMC_ACCEPTANCE, RANDOM_WALK_ACCEPTANCE = 0.574, 0.75, 0.234
 
 
-class State(NamedTuple):
+class ChainState(NamedTuple):
     """Positions (n, d) with the target's log density (n,) and gradient (n, d) there."""
 
     position: Tensor
@@ -23,17 +25,20 @@ class State(NamedTuple):
     gradient: Tensor
 
 
-def start(position: Tensor, target: Target) -> State:
-    return State(position, *target(position))
+def start(position: Tensor, target: Target) -> ChainState:
+    """Return the state at positions (n, d), by one evaluation of the target."""
+    return ChainState(position, *target(position))
 
 
-def langevin_step(state: State, target: Target, step: Tensor, noise: Tensor) -> State:
-    """Unadjusted Langevin: x + step * gradient + sqrt(2 step) noise; step () or (n, 1)."""
+def langevin_step(state: ChainState, target: Target, step: Tensor, noise: Tensor) -> ChainState:
+    """Take an unadjusted Langevin step, x + step * gradient + sqrt(2 step) noise; step () or (n, 1)."""
     return start(state.position + step * state.gradient + (2 * step).sqrt() * noise, target)
 
 
-def mala_step(state: State, target: Target, step: Tensor, noise: Tensor, uniform: Tensor) -> tuple[State, Tensor]:
-    """Metropolis-adjusted Langevin step and its acceptance probabilities (n,); uniform (n,) decides.
+def mala_step(
+    state: ChainState, target: Target, step: Tensor, noise: Tensor, uniform: Tensor
+) -> tuple[ChainState, Tensor]:
+    """Take a Metropolis-adjusted Langevin step; also return its acceptance probabilities (n,); uniform (n,) decides.
 
     `uniform` = 0 refuses nothing but what has no probability at all. Roberts & Tweedie 1996,
     https://doi.org/10.2307/3318418
@@ -47,9 +52,9 @@ def mala_step(state: State, target: Target, step: Tensor, noise: Tensor, uniform
 
 
 def leapfrog(
-    state: State, momentum: Tensor, target: Target, step: Tensor, num_steps: int, root: Tensor | None = None
-) -> tuple[State, Tensor]:
-    """Hamilton's equations by the leapfrog rule: positions and momenta (n, d), one evaluation of the target a step.
+    state: ChainState, momentum: Tensor, target: Target, step: Tensor, num_steps: int, root: Tensor | None = None
+) -> tuple[ChainState, Tensor]:
+    """Integrate Hamilton's equations by the leapfrog rule, one evaluation of the target a step; momentum (n, d).
 
     Momentum is standard normal in coordinates w with position = root w, root (d, d); None is the identity. Volume is
     kept, negating the momentum runs time backwards, and the energy |momentum|^2 / 2 - log density errs by O(step^2).
@@ -64,15 +69,15 @@ def leapfrog(
 
 
 def hmc_step(
-    state: State,
+    state: ChainState,
     target: Target,
     step: Tensor,
     num_leapfrog: int,
     momentum: Tensor,
     uniform: Tensor,
     root: Tensor | None = None,
-) -> tuple[State, Tensor]:
-    """Hamiltonian Monte Carlo from standard normal `momentum` (n, d), and its acceptance probabilities (n,)."""
+) -> tuple[ChainState, Tensor]:
+    """Take a Hamiltonian step from standard normal `momentum` (n, d); also return its acceptance probabilities (n,)."""
     proposal, final = leapfrog(state, momentum, target, step, num_leapfrog, root)
     log_ratio = proposal.log_density - state.log_density - (final.square() - momentum.square()).sum(1) / 2
     chosen, acceptance = metropolis(log_ratio, uniform)
@@ -80,38 +85,38 @@ def hmc_step(
 
 
 def metropolis(log_ratio: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Which proposals are taken, and their acceptance probabilities, (n,) each; where nothing is finite none is."""
+    """Return which proposals are taken and their acceptance probabilities, (n,) each; what is not finite is refused."""
     acceptance = log_ratio.clamp_max(0).exp().nan_to_num(0.0)
     return uniform < acceptance, acceptance
 
 
 def crank_nicolson(position: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
-    """sqrt(1 - scale^2) z + scale noise, reversible against N(0, I) for any scale in [0, 1].
+    """Return sqrt(1 - scale^2) z + scale noise, reversible against N(0, I) for any scale in [0, 1].
 
     Cotter, Roberts, Stuart & White 2013, https://arxiv.org/abs/1202.0709
     """
     return (1 - scale.square()).sqrt() * position + scale * noise
 
 
-def retempered(state: State, ratio: Tensor | float) -> State:
-    """The state under the prior N(0, I) when its log likelihood is multiplied by `ratio`, () or (n,): no evaluation."""
+def retempered(state: ChainState, ratio: Tensor | float) -> ChainState:
+    """Multiply the log likelihood by `ratio`, () or (n,), under the prior N(0, I); without an evaluation."""
     ratio = torch.as_tensor(ratio, dtype=state.position.dtype, device=state.position.device)
     prior = state.position.square().sum(1) / 2
     gradient = ratio.view(-1, 1) * (state.gradient + state.position) - state.position
-    return State(state.position, ratio * (state.log_density + prior) - prior, gradient)
+    return ChainState(state.position, ratio * (state.log_density + prior) - prior, gradient)
 
 
-def _either(chosen: Tensor, new: State, old: State) -> State:
-    return State(*(where_row(chosen, a, b) for a, b in zip(new, old, strict=True)))
+def _either(chosen: Tensor, new: ChainState, old: ChainState) -> ChainState:
+    return ChainState(*(where_row(chosen, a, b) for a, b in zip(new, old, strict=True)))
 
 
 def where_row(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """Rows of `new` where `chosen` (n,), else of `old`."""
+    """Return rows of `new` where `chosen` (n,), else of `old`."""
     return torch.where(chosen.view(-1, *[1] * (old.dim() - 1)), new, old)
 
 
-def tamed_langevin_step(state: State, target: Target, step: Tensor, noise: Tensor) -> State:
-    """Unadjusted Langevin whose drift is at most twice as long as its noise is on average.
+def tamed_langevin_step(state: ChainState, target: Target, step: Tensor, noise: Tensor) -> ChainState:
+    """Take an unadjusted Langevin step whose drift is at most twice as long as its noise is on average.
 
     Where the gradient changes within one step a plain unadjusted chain is thrown out for good. In equilibrium the drift
     is shorter than the noise. After Brosse et al. 2019, https://arxiv.org/abs/1710.05559
@@ -122,7 +127,7 @@ def tamed_langevin_step(state: State, target: Target, step: Tensor, noise: Tenso
 
 
 def adapted_step(step: Tensor, acceptance: Tensor, rate: float, goal: float = MALA_ACCEPTANCE) -> Tensor:
-    """Robbins-Monro in log step towards acceptance `goal`; shapes of step and acceptance agree."""
+    """Return a step moved by Robbins-Monro in its logarithm towards acceptance `goal`; shapes of step and acceptance agree."""
     return step * torch.exp(rate * (acceptance - goal))
 
 
@@ -137,15 +142,16 @@ class DualAveraging(NamedTuple):
 
     @classmethod
     def begin(cls, step: Tensor) -> DualAveraging:
+        """Return the state before any acceptance is known."""
         return cls(step.log(), torch.zeros_like(step), step.log(), torch.zeros_like(step), 0)
 
     @property
     def kept(self) -> Tensor:
-        """Logarithm of the step to go on with: the average, or the start where nothing was learnt."""
+        """Return the logarithm of the step to go on with: the average, or the start where nothing was learnt."""
         return self.log_average if self.count else self.log_step
 
     def updated(self, acceptance: Tensor, goal: float) -> DualAveraging:
-        """Towards acceptance `goal`; shapes of steps and acceptance agree.
+        """Return the steps after one more acceptance, moved towards `goal`; shapes of steps and acceptance agree.
 
         Hoffman & Gelman 2014, https://arxiv.org/abs/1111.4246, algorithm 5: gamma = 0.05, t_0 = 10, kappa = 0.75. Their
         mu, the log step that is drawn to, is where the steps began, not ten times as much: a good guess is asked for.
@@ -158,22 +164,46 @@ class DualAveraging(NamedTuple):
         return DualAveraging(log_step, log_average, self.log_start, error, count)
 
 
-def next_temperature(log_likelihood: Tensor, beta: Tensor, ess_share: float) -> Tensor:
-    """Largest beta' <= 1 at which the weights exp((beta' - beta) log_likelihood) keep `ess_share` of the particles.
+def noise_levels(anneal: float, num_warmup: int, num_adapt: int, like: Tensor) -> Tensor:
+    """Return levels of the likelihood's noise, in units of sigma_y: start, `num_warmup` annealed and `num_adapt` further.
 
-    log_likelihood (m, n), beta (m,) -> (m,), by bisection, one temperature a measurement.
+    (1 + num_warmup + num_adapt,), dtype and device as `like`: they fall geometrically from `anneal` to 1 and stay there.
     """
-    low, high = beta.clone(), torch.ones_like(beta)
-    for _ in range(50):
-        middle = (low + high) / 2
-        log_weight = ((middle - beta)[:, None] * log_likelihood).log_softmax(1)
-        enough = (-(2 * log_weight).logsumexp(1)).exp() >= ess_share * log_likelihood.shape[1]
-        low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
-    return torch.where(high > 1 - 1e-9, torch.ones_like(high), low)
+    rising = torch.logspace(0, math.log10(anneal), num_warmup + 1, dtype=like.dtype, device=like.device)
+    return torch.cat([rising.flip(0), rising.new_ones(num_adapt)])
 
 
-def systematic_resample(weights: Tensor, uniform: Tensor) -> Tensor:
-    """Indices (m, n) of n particles resampled with weights (m, n), uniform (m,) in [0, 1)."""
-    n = weights.shape[1]
-    points = (torch.arange(n, dtype=weights.dtype, device=weights.device) + uniform[:, None]) / n
-    return torch.searchsorted(weights.cumsum(1), points).clamp_max(n - 1)
+def thinned(
+    state: Chains, move: Callable[[Chains], Chains], images: Callable[[Chains], Tensor], num_samples: int, thin: int
+) -> Tensor:
+    """Draw samples (m, s, *x): every `thin`-th state after `state`, of all chains; state t of chain c is t * chains + c.
+
+    images: state -> (m, chains, *x).
+    """
+    samples: list[Tensor] = []
+    while sum(part.shape[1] for part in samples) < num_samples:
+        for _ in range(thin):
+            state = move(state)
+        samples.append(images(state))
+    return torch.cat(samples, 1)[:, :num_samples]
+
+
+def curvature(target: Target, position: Tensor, direction: Tensor, num_iterations: int, m: int) -> Tensor:
+    """Return the largest curvature by power iteration, (n, 1): its median over a measurement's n / m chains.
+
+    Some chains start on the border of two modes, where the curvature means nothing. num_iterations + 1 evaluations, or
+    none at all for num_iterations = 0, which takes the curvature as zero.
+    """
+    if num_iterations == 0:
+        return torch.zeros_like(position[:, :1])
+    gradient, distance = target(position)[1], 0.05
+    for _ in range(num_iterations):
+        direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(torch.finfo(position.dtype).tiny)
+        direction = (target(position + distance * direction)[1] - gradient) / distance
+    return per_measurement(direction.norm(dim=1), m, lambda values, dim: values.median(dim).values)
+
+
+def per_measurement(values: Tensor, m: int, reduce: Callable[..., Tensor]) -> Tensor:
+    """Return one value (n, 1) for all chains of a measurement, from one per chain (n,)."""
+    chains = len(values) // m
+    return reduce(values.unflatten(0, (m, chains)), dim=1).repeat_interleave(chains)[:, None]

@@ -56,7 +56,7 @@ class Blur:
         return torch.outer(profile, profile)
 
     def _matrix(self, side: int, like: Tensor) -> Tensor:
-        """Return the blur of one axis, (side, side): row i has the weights of pixel i's neighbours, folded at borders."""
+        """Return the blur of one axis, (side, side): row i has the weights of i's neighbours, folded at borders."""
         neighbour = torch.arange(side, device=like.device)[:, None] + self._offset(like.device)
         inside = side - 1 - (side - 1 - neighbour.abs()).abs()
         weights = self._profile(like).expand(side, -1)

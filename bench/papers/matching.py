@@ -10,9 +10,9 @@ from typing import Any
 from bench.core.artefacts import read_header
 from bench.core.layout import Layout
 from bench.core.registry import plugin_of
+from bench.core.results import Summary
 from bench.papers.published import NONE, UNKNOWN, PublishedNumber, parameters_of
-from bench.stats.results import Run, Suite, Task, num_measured
-from bench.stats.summary import Summary
+from bench.stats.results import RunRecord, SuiteResults, TaskResults, num_measured
 
 ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")  # compared in this order
 NUM_LISTED = 4  # values on one side of a difference
@@ -54,7 +54,7 @@ class Match:
     difference: Difference | None
 
 
-def match_numbers(numbers: Sequence[PublishedNumber], suite: Suite, lines: Sequence[Summary]) -> tuple[Match, ...]:
+def match_numbers(numbers: Sequence[PublishedNumber], suite: SuiteResults, lines: Sequence[Summary]) -> tuple[Match, ...]:
     """Return a match for each published number.
 
     lines: the suite's summary. Raises ArtefactError when the file of a prior is missing.
@@ -64,7 +64,7 @@ def match_numbers(numbers: Sequence[PublishedNumber], suite: Suite, lines: Seque
     return tuple(_match(number, ours, by_key) for number in numbers)
 
 
-def protocols_of_suite(suite: Suite, lines: SummaryLines) -> tuple[RowProtocol, ...]:
+def protocols_of_suite(suite: SuiteResults, lines: SummaryLines) -> tuple[RowProtocol, ...]:
     """Return the protocol of each method on each task."""
     found = []
     for task in suite.tasks:
@@ -96,8 +96,8 @@ def list_values(values: Sequence[str]) -> str:
     return ", ".join([*different[:NUM_LISTED], *more])
 
 
-def _protocol_of_run(task: Task, run: Run, suite: Suite, lines: SummaryLines) -> dict[str, str]:
-    header, nfe = task.observations, lines[task.name, run.method, "nfe"].mean
+def _protocol_of_run(task: TaskResults, run: RunRecord, suite: SuiteResults, lines: SummaryLines) -> dict[str, str]:
+    header, nfe = task.measurements, lines[task.name, run.method, "nfe"].mean
     is_reward = header.get("sigma_y") is None  # then a measurement is a class, and its samples are the images
     return {
         "operator": _format_operator(header["operator"], header["parameters"]),
@@ -111,7 +111,7 @@ def _protocol_of_run(task: Task, run: Run, suite: Suite, lines: SummaryLines) ->
 def _match(number: PublishedNumber, ours: Sequence[RowProtocol], lines: SummaryLines) -> Match:
     theirs = protocol_of_number(number)
     for aspect in ASPECTS:
-        same = [row for row in ours if row.protocol[aspect] == theirs[aspect]]
+        same = [row for row in ours if _is_same(aspect, row, theirs[aspect])]
         if not same:
             against = f"against {list_values([row.protocol[aspect] for row in ours])}"
             return Match(number, (), Difference(aspect, theirs[aspect], against))
@@ -122,18 +122,24 @@ def _match(number: PublishedNumber, ours: Sequence[RowProtocol], lines: SummaryL
     return Match(number, measured, None if measured else Difference("metric", number.spec, "is not measured here"))
 
 
-def _images_of(root: Path, task: Task) -> str:
+def _is_same(aspect: str, row: RowProtocol, theirs: str) -> bool:
+    """Return whether a row agrees in an aspect; `hmc-latent` is the method of all rows whose name starts so."""
+    named = aspect == "method" and f"{row.method}-".startswith(f"{theirs}-")
+    return named or row.protocol[aspect] == theirs
+
+
+def _images_of(root: Path, task: TaskResults) -> str:
     """Return name and size of a task's images: `digits 8 x 8`."""
     from safetensors import safe_open
 
     with safe_open(Layout(root).task(task.name).measurements, "numpy") as file:
         *_, height, width = file.get_slice("x_true").get_shape()
-    return f"{task.observations['dataset']} {height} x {width}"
+    return f"{task.measurements['dataset']} {height} x {width}"
 
 
-def _prior_of(root: Path, task: Task) -> str:
+def _prior_of(root: Path, task: TaskResults) -> str:
     """Return the name of the prior's weights, where the suite did not make them; else its family and dataset."""
-    prior, family, dataset = (task.observations[key] for key in ("prior", "family", "dataset"))
+    prior, family, dataset = (task.measurements[key] for key in ("prior", "family", "dataset"))
     opened = read_header(Layout(root).prior(prior, family)).get("settings", {}).get("pipeline")
     return _weights(opened) if opened else f"{family} of {dataset}"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.core.text import markdown, rounded
+from bench.core.results import Summary
+from bench.core.text import markdown, markdown_table, rounded
 from bench.papers.matching import ASPECTS, Match, list_values
 from bench.papers.published import MARKS, Paper, PublishedNumber
-from bench.stats.summary import Summary
 
 RULE = (
     "A published number stands beside ours only where dataset and size of the images, operator and its parameters, "
@@ -59,8 +59,8 @@ def published_frame(matches: Sequence[Match]) -> pd.DataFrame:
 
 def published_markdown(title: str, tables: PublishedTables) -> str:
     """Return the text of published.md."""
-    matched = f"{NO_MATCH}." if tables.matched.empty else markdown_table(tables.matched)
-    unmatched = [] if tables.unmatched.empty else [markdown_table(tables.unmatched)]
+    matched = f"{NO_MATCH}." if tables.matched.empty else markdown_of(tables.matched)
+    unmatched = [] if tables.unmatched.empty else [markdown_of(tables.unmatched)]
     return "\n\n".join([f"# {markdown(title)}", f"{RULE}.", matched, *unmatched]) + "\n"
 
 
@@ -69,13 +69,9 @@ def csv_of(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-def markdown_table(frame: pd.DataFrame) -> str:
-    """Return a table of text in Markdown.
-
-    Written here because pandas pads every cell of a column to the longest, which is a paragraph in these tables.
-    """
-    cells = [map(markdown, row) for row in frame.itertuples(index=False)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [frame.columns, [":--"] * frame.shape[1], *cells])
+def markdown_of(frame: pd.DataFrame) -> str:
+    """Return a table of text in Markdown."""
+    return markdown_table(frame.columns, (map(markdown, row) for row in frame.itertuples(index=False)))
 
 
 def _matched_row(paper: Paper, number: PublishedNumber, ours: Summary) -> tuple[str, ...]:

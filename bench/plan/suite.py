@@ -11,10 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench.core import registry
 from bench.core.catalogue import Network, dataset_of, weights_wanted, why_unfit
 from bench.core.compute import compute_of
 from bench.core.layout import Layout
 from bench.core.registry import find, plugin_of
+from bench.core.results import figures_of
 from bench.core.source import read_source
 from bench.core.specs import (
     Budget,
@@ -39,8 +41,6 @@ from bench.plan.metrics import metric_sources, metrics_of_task, networks_of_task
 from bench.plan.schema import dataset_plugin
 from bench.plan.sources import sources_of, stage_file
 
-FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "ranks")
-FIGURES += ("cost", "cost-seconds")
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TASK_FILES = ("all_measurements.safetensors", "observations.safetensors", "exact.safetensors", "metrics.csv")
 RUN_FILES = ("samples.safetensors", "cost.json")
@@ -119,13 +119,18 @@ class Suite:
         return sorted(map(str, PUBLISHED.glob("*.csv")))
 
     @property
-    def figures(self) -> list[str]:
+    def figures(self) -> dict[str, Mapping[str, Any]]:
         """Figures of the whole suite, by name."""
-        return [*FIGURES, *(["clock"] if self._timed else [])]
+        return figures_of(self.content.get("figures", {}), bool(self._timed)) if self.tasks else {}
+
+    def figure_sources(self, figure: str) -> tuple[str, ...]:
+        """Return the file of a figure with what it imports from bench."""
+        file = registry.find("figure", figure)
+        return sources_of(str(file)) if file else ()
 
     @property
     def curves(self) -> list[str]:
-        return self._figures(self.figures if self.tasks else ())
+        return self._figures(self.figures)
 
     @property
     def grids(self) -> list[str]:
@@ -498,7 +503,7 @@ class Suite:
             methods=tuple(self.methods),
             left_out=tuple(self.left_out),
             timed=tuple(self._timed),
-            figures=() if self.timing_only else tuple(self.figures),
+            figures={} if self.timing_only else {name: dict(own) for name, own in self.figures.items()},
             compares=not self.timing_only,
         )
 

@@ -68,11 +68,17 @@ class Consistency:
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """The teacher's E[x | x_t]."""
-        return self.teacher.denoise(x_t, sigma)
+        return self._known_teacher.denoise(x_t, sigma)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The teacher's log p(x)."""
-        return self.teacher.log_prob(x)
+        return self._known_teacher.log_prob(x)
+
+    @property
+    def _known_teacher(self) -> Prior:
+        if self.teacher is None:
+            raise ValueError("this map has no teacher, so neither denoiser nor density (its caps lack them)")
+        return self.teacher
 
     @cached_property
     def _shuffles(self) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +66,7 @@ def student_of(
 
 
 @torch.no_grad()
-def with_other_times(unet: nn.Module, sigma_min: float, sigma_max: float) -> nn.Module:
+def with_other_times(unet: Any, sigma_min: float, sigma_max: float) -> nn.Module:
     """The network told 250 log sigma, as consistency schedulers do, instead of EDM's log(sigma) / 4, in place.
 
     The first layer of its time embedding is fitted, by least squares over log sigma, to say the same as before.

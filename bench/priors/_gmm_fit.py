@@ -23,11 +23,13 @@ def fit_gmm(
     from sklearn.cluster import KMeans
 
     flat = x.flatten(1).double()
-    start = KMeans(num_components, n_init=4, random_state=seed).fit_predict(flat.numpy())
+    clusters = KMeans(num_components, n_init=4, random_state=seed)  # pyright: ignore[reportArgumentType] (no stubs)
+    start = clusters.fit_predict(flat.numpy())
     responsibility = torch.nn.functional.one_hot(torch.from_numpy(start).long(), num_components).double()
-    for _ in range(num_iterations):
-        mixture = _maximise(flat, responsibility, shrinkage, floor)
+    mixture = _maximise(flat, responsibility, shrinkage, floor)
+    for _ in range(num_iterations - 1):
         responsibility = mixture.log_joint(flat).softmax(1)
+        mixture = _maximise(flat, responsibility, shrinkage, floor)
     return GMM(mixture.weights, mixture.means.unflatten(1, x.shape[1:]), mixture.covariances)
 
 

@@ -77,9 +77,9 @@ class GMM:
 
     def log_prob_and_score(self, x: Tensor, sigma: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
         """Both from one evaluation: (n,) and (n, *x)."""
-        found = self._pulls(x, sigma)
-        joint = log_joint(found, self.weights, x[0].numel())
-        return joint.logsumexp(1), -found.combined(joint.softmax(1)).view_as(x)
+        a = self._pulls(x, sigma)
+        joint = log_joint(a, self.weights, x[0].numel())
+        return joint.logsumexp(1), -a.combined(joint.softmax(1)).view_as(x)
 
     def decode(self, z: Tensor) -> Tensor:
         """The probability-flow ODE from z ~ N(0, I) at sigma_max down to sigma = 0: (n, *z) -> (n, *x).

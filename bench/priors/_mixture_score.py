@@ -16,11 +16,12 @@ from torch import Tensor
 
 
 class Pulls(Protocol):
-    """What the score needs of n rows and K components."""
+    """The pulls a_k = S_k^-1 (x - mu_k) of K components on n rows, as the score and its derivative need them."""
 
-    mahalanobis: Tensor  # (x - mu_k)^T S_k^-1 (x - mu_k), (n, K)
-    log_det: Tensor  # of S_k, (K,) or (n, K)
-
+    @property
+    def mahalanobis(self) -> Tensor: ...  # (x - mu_k)^T S_k^-1 (x - mu_k), (n, K)
+    @property
+    def log_det(self) -> Tensor: ...  # of S_k, (K,) or (n, K)
     def combined(self, weights: Tensor) -> Tensor: ...  # sum_k weights_k a_k: (n, K) -> (n, D)
     def along(self, v: Tensor) -> Tensor: ...  # a_k . v: (n, D) -> (n, K)
     def precision(self, weights: Tensor, v: Tensor) -> Tensor: ...  # sum_k weights_k S_k^-1 v: -> (n, D)
@@ -73,14 +74,19 @@ class RowNoise:
 
 
 def precisions(sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """S_k^-1 (K, D, D) and S_k^-1 mu_k (K, D) at one noise level sigma ()."""
+    """Return S_k^-1 (K, D, D) and S_k^-1 mu_k (K, D) at one noise level sigma ()."""
     inverses = (vectors / (spectrum + sigma.square())[:, None]) @ vectors.mT
     return inverses, (inverses @ means[:, :, None])[:, :, 0]
 
 
-def pulls(x: Tensor, sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor, *known: Tensor) -> Pulls:
-    """x (n, D), sigma () or (n,), means (K, D), spectrum (K, D) and vectors (K, D, D) of the covariances; `known` are
-    the `precisions` at this sigma (), where the caller keeps them."""
+def pulls(
+    x: Tensor, sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor, *known: Tensor
+) -> SharedNoise | RowNoise:
+    """Return what the score needs at x (n, D) and sigma () or (n,).
+
+    means (K, D), spectrum (K, D) and vectors (K, D, D) of the covariances; known: the `precisions` at this sigma (),
+    where the caller keeps them.
+    """
     if sigma.dim() == 0:
         variances = spectrum + sigma.square()
         inverses, shift = known or precisions(sigma, means, spectrum, vectors)
@@ -94,9 +100,9 @@ def pulls(x: Tensor, sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Te
     return RowNoise((white * centred).sum(2), variances.log().sum(2), white, variances, axes)
 
 
-def log_joint(found: Pulls, weights: Tensor, dimension: int) -> Tensor:
-    """log w_k N(x; mu_k, S_k), (n, K)."""
-    return weights.log() - 0.5 * (found.mahalanobis + found.log_det + dimension * math.log(2 * math.pi))
+def log_joint(a: Pulls, weights: Tensor, dimension: int) -> Tensor:
+    """Return log w_k N(x; mu_k, S_k), (n, K)."""
+    return weights.log() - 0.5 * (a.mahalanobis + a.log_det + dimension * math.log(2 * math.pi))
 
 
 class Score(torch.autograd.Function):
@@ -106,10 +112,10 @@ class Score(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, sigma: Tensor, weights: Tensor, *mixture: Tensor) -> tuple[Tensor, ...]:
-        found = pulls(x, sigma, *mixture)
-        responsibility = log_joint(found, weights, x.shape[1]).softmax(1)
-        kept = (getattr(found, field.name) for field in fields(found))
-        return -found.combined(responsibility), responsibility, *(t.view_as(t) for t in kept)  # no input as it is
+        a = pulls(x, sigma, *mixture)
+        responsibility = log_joint(a, weights, x.shape[1]).softmax(1)
+        kept = (getattr(a, field.name) for field in fields(a))
+        return -a.combined(responsibility), responsibility, *(t.view_as(t) for t in kept)  # no input as it is
 
     @staticmethod
     def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
@@ -119,9 +125,9 @@ class Score(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, v: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        responsibility, *found = ctx.saved_tensors
-        found = ctx.kind(*found)
-        along = found.along(v)
+    def backward(ctx, v: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        responsibility, *kept = ctx.saved_tensors
+        a = ctx.kind(*kept)
+        along = a.along(v)
         spread = responsibility * (along - (responsibility * along).sum(1, keepdim=True))
-        return found.combined(spread) - found.precision(responsibility, v), *[None] * (len(ctx.needs_input_grad) - 1)
+        return a.combined(spread) - a.precision(responsibility, v), *[None] * (len(ctx.needs_input_grad) - 1)

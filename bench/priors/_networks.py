@@ -6,31 +6,36 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.rng import Rng
-from bench.core.types import Prior, Random
+from bench.core.types import Decoder, Random
 from bench.numerics.nets import initialise, load_state
 
+M = TypeVar("M", bound=nn.Module)
 
-def new(build: Callable[[], nn.Module], rng: Random, zero: Sequence[str] = ()) -> nn.Module:
+
+def new(build: Callable[[], M], rng: Random, zero: Sequence[str] = ()) -> M:
     """`build()` with weights from `rng`, `zero` as in `initialise`.
 
     The global generator, which torch's constructors draw from, is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         module = build()
-    return initialise(module, rng, zero, gain=3**-0.5)
+    initialise(module, rng, zero, gain=3**-0.5)
+    return module
 
 
-def restored(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor], prefix: str) -> nn.Module:
+def restored(build: Callable[[], M], tensors: Mapping[str, Tensor], prefix: str) -> M:
     """`build()` with the weights that `flatten_state` stored under `prefix`, frozen, on their device."""
     with torch.random.fork_rng(devices=[]):
         module = build()
     device = next(iter(tensors.values())).device
-    return frozen(load_state(module, tensors, prefix).to(device))
+    load_state(module, tensors, prefix)
+    return frozen(module.to(device))
 
 
 def mlp(
@@ -47,11 +52,11 @@ def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: 
 
     With layers_per_block = 0 the way down has strided convolutions only (equal channels needed): twice as fast.
     """
-    from diffusers import UNet2DModel
+    from diffusers.models.unets.unet_2d import UNet2DModel
 
     build = partial(
         UNet2DModel,
-        sample_size=shape[1] if shape[1] == shape[2] else shape[1:],
+        sample_size=shape[1] if shape[1] == shape[2] else (shape[1], shape[2]),
         in_channels=shape[0],
         out_channels=shape[0],
         block_out_channels=tuple(channels),
@@ -64,7 +69,7 @@ def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: 
     return new(build, rng, zero=("conv_out",))
 
 
-class Descent:
+class Descent(Generic[M]):
     """Adam on a module, its rate warmed up over 5 % of the steps and then lowered to zero along a cosine.
 
     `average` is the module with the exponential moving average of its weights.
@@ -72,7 +77,7 @@ class Descent:
 
     def __init__(
         self,
-        module: nn.Module,
+        module: M,
         num_steps: int,
         learning_rate: float,
         ema_decay: float,
@@ -99,13 +104,12 @@ class Descent:
 @torch.no_grad()
 def move_towards(average: nn.Module, module: nn.Module, share: float) -> None:
     """Move the weights of `average` by `share` of the way to those of `module`, in place."""
-    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), share)
+    lerp = torch._foreach_lerp_  # pyright: ignore[reportPrivateImportUsage] (no public function does this)
+    lerp(list(average.parameters()), list(module.parameters()), share)
 
 
 @torch.enable_grad()
-def minimise(
-    module: nn.Module, loss: Callable[[], Tensor], num_steps: int, learning_rate: float, ema_decay: float
-) -> nn.Module:
+def minimise(module: M, loss: Callable[[], Tensor], num_steps: int, learning_rate: float, ema_decay: float) -> M:
     """`num_steps` of descent on `loss()`; the average of the module over them, frozen."""
     descent = Descent(module, num_steps, learning_rate, ema_decay)
     for _ in range(num_steps):
@@ -113,7 +117,7 @@ def minimise(
     return descent.average
 
 
-def frozen(module: nn.Module) -> nn.Module:
+def frozen(module: M) -> M:
     """The module for use: gradients go to its inputs only."""
     return module.eval().requires_grad_(False)
 
@@ -128,14 +132,14 @@ def num_parameters(module: nn.Module) -> int:
 
 
 @torch.no_grad()
-def decoders_apart(prior: Prior, other: Prior, num_rows: int = 512) -> float:
+def decoders_apart(prior: Decoder, other: Decoder, num_rows: int = 512) -> float:
     """Root mean square over pixels of the difference of two decoders on the same, fresh noise, in data units."""
     z = Rng(("card", "decoders"), (0,)).randn((num_rows, *prior.latent_shape))[0]
     return (prior.decode(z) - other.decode(z)).square().mean().sqrt().item()
 
 
 @torch.no_grad()
-def draw(prior: Prior, num_samples: int, rng: Random, rows_per_chunk: int = 1024) -> Tensor:
+def draw(prior: Decoder, num_samples: int, rng: Random, rows_per_chunk: int = 1024) -> Tensor:
     """Decoded noise, `(m, num_samples, *x)`."""
     z = rng.randn((num_samples, *prior.latent_shape))
     x = torch.cat([prior.decode(part) for part in z.flatten(0, 1).split(rows_per_chunk)])

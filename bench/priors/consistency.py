@@ -34,19 +34,20 @@ class ConsistencyFamily:
     label: int | None = None  # the class, where that pipeline is class-conditional
     local_files_only: bool = True  # false: a hub id may be fetched over the network
     num_steps: int = 1  # network calls per image
-    objective: Literal["regression", "distillation"] = "regression"
+    objective: Literal["regression", "distillation"] = "regression"  # to the ends of the teacher's ODE, or to itself
     num_pairs: int = 8192  # of noise and image, for regression
     num_levels: int = 18  # noise levels of distillation, and steps of the teacher's ODE between calls of the student
     channels: tuple[int, ...] = (16, 16)  # where the student is not a copy of its teacher's network
-    layers_per_block: int = 0
-    num_iterations: int = 900
-    batch_size: int = 128
-    learning_rate: float = 8e-3
+    layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
+    num_iterations: int = 900  # steps of training
+    batch_size: int = 128  # images in a step
+    learning_rate: float = 8e-3  # of Adam, warmed up and then lowered to zero
     ema_decay: float = 0.999  # of the running average of the weights, which is kept
     target_decay: float = 0.95  # of the average that is distillation's target
     sigma_min: float = 0.002  # data units
     sigma_max: float = 20.0  # data units
 
+    takes_teacher: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, object]] = {"channels": (4, 4), "num_iterations": 3, "num_pairs": 64}  # for tests
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
@@ -59,7 +60,7 @@ class ConsistencyFamily:
             raise UserError("family consistency: expected a teacher or a pipeline")
         prior = self._prior(pipeline, teacher)
         write_pipeline(folder / "pipeline", pipeline)
-        card = {"num_parameters": networks.num_parameters(pipeline.unet)}
+        card: Json = {"num_parameters": networks.num_parameters(pipeline.unet)}
         if teacher is not None and Cap.DECODER in teacher.caps:
             card["rms_error_to_teacher"] = networks.decoders_apart(prior, teacher)
         return {}, card

@@ -36,13 +36,13 @@ class EDMFamily:
     local_files_only: bool = True  # false: a hub id may be fetched over the network
     num_ode_steps: int = 10  # of the decoder, Heun's method
     channels: tuple[int, ...] = (16, 16)  # of the network, one entry per resolution
-    layers_per_block: int = 0
-    num_iterations: int = 1200
-    batch_size: int = 128
-    learning_rate: float = 8e-3
+    layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
+    num_iterations: int = 1200  # steps of training
+    batch_size: int = 128  # images in a step
+    learning_rate: float = 8e-3  # of Adam, warmed up and then lowered to zero
     ema_decay: float = 0.999  # of the running average of the weights, which is kept
-    mean_log_sigma: float = -0.5
-    std_log_sigma: float = 1.2
+    mean_log_sigma: float = -0.5  # of the noise levels in training, normal in the logarithm
+    std_log_sigma: float = 1.2  # likewise
     sigma_min: float = 0.002  # data units
     sigma_max: float = 20.0  # data units
 

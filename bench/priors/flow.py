@@ -35,7 +35,8 @@ class Velocity(nn.Module):
     def __init__(self, num_pixels: int, settings: FlowFamily) -> None:
         super().__init__()
         self.network = MLP(num_pixels, num_pixels, settings.width, settings.num_layers, settings.num_features)
-        self.register_buffer("scale", torch.ones(()))  # s
+        self.scale: Tensor  # s
+        self.register_buffer("scale", torch.ones(()))
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """x_t (n, D), t (n,) -> (n, D)."""
@@ -103,9 +104,9 @@ class FlowFamily:
     width: int = 192  # units of a hidden layer
     num_layers: int = 3  # hidden layers
     num_features: int = 8  # of the time
-    num_iterations: int = 8000
-    batch_size: int = 128
-    learning_rate: float = 4e-3
+    num_iterations: int = 8000  # steps of training
+    batch_size: int = 128  # images in a step
+    learning_rate: float = 4e-3  # of Adam, warmed up and then lowered to zero
     ema_decay: float = 0.999  # of the running average of the weights, which is kept
 
     tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3, "num_ode_steps": 2}  # for tests

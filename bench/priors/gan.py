@@ -30,12 +30,12 @@ Tensors = dict[str, Tensor]
 class GANFamily:
     """A generator and a critic of images less their mean, as multilayer perceptrons."""
 
-    num_latents: int = 16
+    num_latents: int = 16  # length of z
     width: int = 192  # units of a hidden layer
     depth: int = 3  # hidden layers
-    num_iterations: int = 2500
-    batch_size: int = 128
-    learning_rate: float = 1e-3
+    num_iterations: int = 2500  # steps of training
+    batch_size: int = 128  # images in a step
+    learning_rate: float = 1e-3  # of Adam, warmed up and then lowered to zero
     penalty: float = 0.3  # on the squared gradient of the critic, halved
     ema_decay: float = 0.995  # of the running average of the weights, which is kept
 

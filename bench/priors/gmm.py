@@ -23,7 +23,7 @@ Tensors = dict[str, Tensor]
 class GMMFamily:
     """A mixture fitted by expectation maximisation, its covariances shrunk towards their pooled mean."""
 
-    num_components: int = 20
+    num_components: int = 20  # Gaussians in the mixture
     shrinkage: float = 30.0  # images' worth of the pooled covariance in each component's
     floor: float = 0.002  # variance added to every pixel, data units squared
 
@@ -39,4 +39,4 @@ class GMMFamily:
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> GMM:
         """Return the prior with the stored tensors."""
-        return GMM(**tensors)
+        return GMM(tensors["weights"], tensors["means"], tensors["covariances"])

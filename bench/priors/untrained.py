@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,8 @@ class UntrainedFamily:
     width: float = 1.0  # share of the published channels
     side: int | None = None  # pixels along an image; the published ones by default
 
+    timing_only: ClassVar[bool] = True  # its images mean nothing
+    tiny_shape: ClassVar[tuple[int, ...]] = (3, 16, 16)
     tiny: ClassVar[Mapping[str, object]] = {
         "architecture": "consistency-imagenet-64",
         "width": 1 / 24,
@@ -109,10 +111,10 @@ class UntrainedFamily:
         unet = networks.frozen(unet)
         denoiser = EDMDenoiser(Pipeline(unet, scheduler_of(EDM, LIMITS), label))
         one_step = ConsistencyMap(Pipeline(unet, scheduler_of(CONSISTENCY, LIMITS), label))
-        return Consistency(one_step, 1, Diffusion(denoiser, num_ode_steps=10))
+        return Consistency(one_step, 1, cast(Prior, Diffusion(denoiser, num_ode_steps=10)))  # a prior without log_prob
 
 
-def unet_config(settings: UntrainedFamily) -> dict[str, object]:
+def unet_config(settings: UntrainedFamily) -> dict[str, Any]:
     """The arguments of diffusers' UNet2DModel."""
     chosen, levels = settings.chosen, range(len(settings.chosen.multipliers))
     channels = [round(settings.width * chosen.channels * multiplier) for multiplier in chosen.multipliers]
@@ -142,7 +144,7 @@ def unet_config(settings: UntrainedFamily) -> dict[str, object]:
 
 def outline(settings: UntrainedFamily) -> nn.Module:
     """The network without memory for its weights."""
-    from diffusers import UNet2DModel
+    from diffusers.models.unets.unet_2d import UNet2DModel
 
     with torch.device("meta"):
         return UNet2DModel(**unet_config(settings))

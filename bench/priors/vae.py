@@ -48,12 +48,12 @@ class VAE(nn.Module):
 class VAEFamily:
     """An autoencoder of images less their mean, as multilayer perceptrons."""
 
-    num_latents: int = 16
+    num_latents: int = 16  # length of z
     width: int = 128  # units of a hidden layer
     depth: int = 2  # hidden layers
-    num_iterations: int = 3500
-    batch_size: int = 128
-    learning_rate: float = 2e-3
+    num_iterations: int = 3500  # steps of training
+    batch_size: int = 128  # images in a step
+    learning_rate: float = 2e-3  # of Adam, warmed up and then lowered to zero
     ema_decay: float = 0.999  # of the running average of the weights, which is kept
 
     tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3}  # for tests

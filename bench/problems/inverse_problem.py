@@ -23,7 +23,7 @@ class PosteriorSampler(Protocol):
 class InverseProblem:
     """p(y given x) of one operator. Rows x (n, *x) and packed y (n, *y) keep their dtype and device.
 
-    sigma_y: standard deviation of the noise in data units; x_shape: of one image; posterior: draws p(x | y) where known.
+    sigma_y: standard deviation of the noise in data units; x_shape: of one image; posterior: draws of p(x | y).
     """
 
     operator: Operator
@@ -44,7 +44,8 @@ class InverseProblem:
 
     @property
     def caps(self) -> Cap:
-        caps = Cap.RESIDUAL | Cap.GRAD | Cap.SIMULATE
+        caps = Cap.RESIDUAL | Cap.SIMULATE
+        caps |= Cap.GRAD if getattr(self.operator, "differentiable", True) else Cap.NONE
         caps |= Cap.LINEAR if self.operator.linear else Cap.NONE
         return caps | (Cap.NONE if self.posterior is None else Cap.EXACT)
 
@@ -67,8 +68,12 @@ class InverseProblem:
         return (values.new_ones(values.shape) if mask is None else mask).flatten(1).sum(1)
 
     def measure(self, x: Tensor, noise: Tensor, uniform: Tensor | None = None) -> Tensor:
-        """Return packed y = A(x) + noise. A masked operator draws its mask from `uniform` (n, *x), numbers in [0, 1)."""
-        mask = self.operator.draw_mask(uniform) if self.operator.masked else None
+        """Return packed y = A(x) + noise. A masked operator draws its mask from `uniform` (n, *x) in [0, 1)."""
+        mask = None
+        if self.operator.masked:
+            if uniform is None:
+                raise ValueError("measure: this operator draws masks; give it numbers `uniform` (n, *x) in [0, 1)")
+            mask = self.operator.draw_mask(uniform)
         values = self.operator(x, pack(noise, mask)) + noise
         return pack(values if mask is None else mask * values, mask)
 

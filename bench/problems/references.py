@@ -1,4 +1,4 @@
-"""Reading the stored exact draws of a task."""
+"""Reading the stored reference draws of a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WITH_FORMULA = (Conjugate.kind, Enumeration.kind)
 class ReferenceDraws:
     """Reference draws x_a, x_b `(M, e, *x)` and moments `(M, *x)`; `why_not[i]` says why they are not admitted, or "".
 
-    teacher: draws of the exact posterior under the prior that this one was distilled from, where there is such a prior.
+    teacher: reference draws under the prior that this one was distilled from, where there is such a prior.
     """
 
     x_a: Tensor
@@ -36,44 +36,52 @@ class ReferenceDraws:
         return ReferenceDraws(*parts, self.why_not[:num_measurements], self.moments_are_of_x_a, teacher)
 
     def swapped(self) -> ReferenceDraws:
-        """The two sets in each other's place."""
+        """Return the draws with the two sets in each other's place."""
         mean, std = (self.x_b.mean(1), self.x_b.std(1)) if self.moments_are_of_x_a else (self.mean, self.std)
         teacher = self.teacher and self.teacher.swapped()
         return ReferenceDraws(self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher)
 
 
-def read_same_measurements(path: Path, observations: Json) -> tuple[dict[str, Tensor], Json]:
-    """Tensors and header of a file that was made from those measurements; ArtefactError if it was not."""
+def read_same_measurements(path: Path, measurements: Json) -> tuple[dict[str, Tensor], Json]:
+    """Return tensors and header of a file that was made from those measurements; ArtefactError if it was not.
+
+    measurements: the header of the measurements' file.
+    """
     tensors, header = read_tensors(path)
-    found, expected = header.get("observations_sha256"), observations["observations_sha256"]
-    if found != expected:
+    made_from, expected = header.get("observations_sha256"), measurements["observations_sha256"]
+    if made_from != expected:
         raise ArtefactError(
-            f"{path}: was made from measurements {str(found)[:12]}, expected those of {observations['task']}, "
+            f"{path}: was made from measurements {str(made_from)[:12]}, expected those of {measurements['task']}, "
             f"{expected[:12]}; delete it and run the same command again"
         )
     return tensors, header
 
 
-def read_reference(path: Path, observations: Json, num_samples: int) -> ReferenceDraws:
-    """ArtefactError where there are fewer draws than samples: blocks of them are the floor."""
-    tensors, header = read_same_measurements(path, observations)
+def read_reference(path: Path, measurements: Json, num_samples: int) -> ReferenceDraws:
+    """Return the reference draws in a file; ArtefactError where they are fewer than the samples.
+
+    measurements: the header of the measurements' file. Blocks of num_samples draws are the floor of every distance.
+    """
+    tensors, header = read_same_measurements(path, measurements)
     num_draws = min(tensors["x_a"].shape[1], tensors["x_b"].shape[1])
     if num_draws < num_samples:
         raise ArtefactError(
-            f"{path}: holds {num_draws} exact draws, expected num_samples = {num_samples} or more; raise num_reference"
+            f"{path}: holds {num_draws} reference draws, expected num_samples = {num_samples} or more; "
+            "raise num_reference"
         )
     finite = {name: tensor.nan_to_num(0, 0, 0) for name, tensor in tensors.items()}  # what is not admitted may hold NaN
-    own = [finite[name] for name in ("x_a", "x_b", "mean", "std")]
-    moments_are_of_x_a = header["kind"] not in WITH_FORMULA
-    return ReferenceDraws(*own, _why_not_admitted(header["reasons"]), moments_are_of_x_a, _teacher(finite, header))
+    x_a, x_b, mean, std = (finite[name] for name in ("x_a", "x_b", "mean", "std"))
+    no_formula = header["kind"] not in WITH_FORMULA
+    why_not = _why_not_admitted(header["reasons"])
+    return ReferenceDraws(x_a, x_b, mean, std, why_not, no_formula, _teacher(finite, header))
 
 
 def _teacher(tensors: dict[str, Tensor], header: Json) -> ReferenceDraws | None:
     if "teacher_a" not in tensors:
         return None
-    draws = [tensors[f"teacher_{name}"] for name in ("a", "b", "mean", "std")]
-    reasons = header.get("teacher_reasons", [""] * len(draws[0]))  # none where a formula drew them
-    return ReferenceDraws(*draws, _why_not_admitted(reasons), moments_are_of_x_a=False)
+    x_a, x_b, mean, std = (tensors[f"teacher_{name}"] for name in ("a", "b", "mean", "std"))
+    reasons = header.get("teacher_reasons", [""] * len(x_a))  # none where a formula drew them
+    return ReferenceDraws(x_a, x_b, mean, std, _why_not_admitted(reasons), moments_are_of_x_a=False)
 
 
 def _why_not_admitted(reasons: Sequence[str]) -> tuple[str, ...]:

@@ -86,6 +86,8 @@ class Reward:
     def real_features(self, y: Tensor) -> RealFeatures:
         """Moments and floor of the features of real images of the classes y (m, *y): (m, F), (m, F, F), (m,)."""
         classes, real = y.flatten(1).argmax(1), self.classifier.real
+        if real is None:
+            raise ValueError("real_features: this classifier was stored without features of real images")
         return RealFeatures(*(part[classes].to(y) for part in (real.mean, real.covariance, real.floor)))
 
 

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from bench.core.artefacts import Json
-from bench.core.text import shortened
-from bench.stats.results import Task
+from bench.core.text import format_settings, shortened
+from bench.stats.results import TaskResults
 
-IN_LATENTS = " in z"  # ends the kind of a reference that was made in the latents of a learned prior
+IN_LATENTS = " in z"  # ends the kind of a reference that was drawn in the latents of a learned prior
 
 
-def task_header(task: Task) -> str:
-    """Operator and parameters, noise, prior, kind of the exact posterior, how many it admits, and its perplexity."""
-    seen, exact = task.observations, task.exact
-    parameters = ", ".join(f"{name} {value}" for name, value in seen.get("parameters", {}).items())
+def task_header(task: TaskResults) -> str:
+    """Return operator and parameters, noise, prior, kind of the posterior, its perplexity, and what is not admitted."""
+    seen, reference = task.measurements, task.reference
+    parameters = format_settings(seen.get("parameters", {}))
     sigma_y = seen.get("sigma_y")
     parts = [
         f"operator {seen.get('operator')}" + (f" ({parameters})" if parameters else ""),
-        *([f"sigma_y = {sigma_y}"] if sigma_y is not None else []),
+        *([f"sigma_y = {sigma_y} ({sigma_y / 2:g} on [0, 1])"] if sigma_y is not None else []),
         f"prior {seen.get('prior')} ({seen.get('family')} on {seen.get('dataset')})",
-        *_whose_posterior(seen, exact),
+        *_posterior(seen, reference),
+        f"posterior perplexity {_perplexity(reference)}",
+        *_not_admitted(reference),
     ]
-    perplexity = [v for v in exact.get("posterior_perplexity") or [] if v is not None]
-    of = f" {exact['perplexity_of']}" if exact.get("perplexity_of") else ""
-    words = f"{_digits(sum(perplexity) / len(perplexity))}{of} (mean)" if perplexity else "n/a"
-    return "; ".join([*parts, f"posterior perplexity {words}", *_admission(exact)])
+    return "; ".join(parts)
 
 
-def _whose_posterior(seen: Json, exact: Json) -> list[str]:
-    """Of a learned prior the truth is what its decoder makes of p(z given y), and a map's denoiser is its teacher's."""
-    kind = str(exact.get("kind"))
+def _posterior(seen: Json, reference: Json) -> list[str]:
+    """Return whose posterior the reference is: of a learned prior, that of its decoder under p(z)."""
+    kind = str(reference.get("kind"))
     if not kind.endswith(IN_LATENTS):
         return [f"exact posterior: {kind}"]
     parts = [f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"]
@@ -37,14 +36,20 @@ def _whose_posterior(seen: Json, exact: Json) -> list[str]:
     return parts
 
 
-def _admission(exact: Json) -> list[str]:
-    admitted = exact.get("admitted") or []
+def _perplexity(reference: Json) -> str:
+    values = [v for v in reference.get("posterior_perplexity") or [] if v is not None]
+    if not values:
+        return "n/a"
+    mean, of = sum(values) / len(values), reference.get("perplexity_of")
+    number = f"{mean:.0f}" if mean >= 100 else f"{mean:.3g}"
+    return f"{number} {of} (mean)" if of else f"{number} (mean)"
+
+
+def _not_admitted(reference: Json) -> list[str]:
+    """Return for how many measurements the reference passed its checks, and why not for the others; [] for all."""
+    admitted = reference.get("admitted") or []
     if all(admitted):
         return []
-    reasons = sorted({reason for reason in exact.get("reasons", []) if reason})
-    words = f" (not admitted: {shortened('; '.join(reasons))})" if reasons else ""
-    return [f"reference admitted for {sum(admitted)} of {len(admitted)} measurements{words}"]
-
-
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    reasons = sorted({reason for reason in reference.get("reasons", []) if reason})
+    why = f" (not admitted: {shortened('; '.join(reasons))})" if reasons else ""
+    return [f"reference admitted for {sum(admitted)} of {len(admitted)} measurements{why}"]

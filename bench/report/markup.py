@@ -1,76 +1,71 @@
-"""Tables written as Markdown and as LaTeX (booktabs, graphicx)."""
+"""Write tables as Markdown and as LaTeX (booktabs, graphicx), through pandas."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.text import latex, markdown
-from bench.report.tables import Cell, Row, Table
+from bench.core.text import latex, markdown, markdown_table
+from bench.report.table import Cell, Table
 
 _ARROWS = {"up": "↑", "down": "↓"}
 _LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$"}
 _LATEX_HEAD = r"""% Needs \usepackage{booktabs} and \usepackage{graphicx}.
 % Subscript and superscript are the ends of the interval; bold is tied with the best.
 """
+_SPANNED = r"\spanned"  # a cell that \multicolumn covers; pandas writes no cells across columns from a frame
 
 
 def goal_text(goal: str) -> str:
-    """An arrow, or the value to hit."""
+    """Return an arrow, or the value to hit or the role in brackets."""
     return _ARROWS.get(goal, f"({goal})" if goal else "")
 
 
 def markdown_page(title: str, tables: Sequence[Table], notes: Sequence[str]) -> str:
-    """Each table under its header line, the notes beneath the last one."""
+    """Return a page: each table below its header, the notes below the last table."""
     blocks = [f"# {markdown(title)}"]
     for table in tables:
-        blocks += [f"## {markdown(table.title)}", f"{markdown(table.header)}.", markdown_table(table)]
-        blocks += [f"† {markdown(words)}" for words in table.daggers]
+        blocks += [f"## {markdown(table.title)}", f"{markdown(table.header)}.", markdown_of(table)]
+        blocks += [f"† {markdown(text)}" for text in table.partial_means]
         blocks += [f"{markdown(table.resolution)}."] if table.resolution else []
     blocks.append("\n".join(f"- {markdown(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
 
 
-def markdown_table(table: Table, corner: str = "") -> str:
-    heads = [f"{name} {goal_text(goal)}".strip() for name, goal in table.columns]
-    rows = [[corner, *heads], [":--", *["--:"] * len(heads)], *(_markdown_row(row) for row in table.rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+def markdown_of(table: Table) -> str:
+    """Return the table alone. A row that is one reason has it in its first cell, and its kind in the others."""
+    heads = [f"{markdown(name)} {goal_text(table.goals.get(name, ''))}".strip() for name in table.frame.columns]
+    rows = []
+    for name, cells in table.frame.iterrows():
+        row = [_markdown_cell(cell) for cell in cells]
+        if reason := table.reasons.get(str(name)):
+            kind = "n/a" if reason.startswith("n/a") else "failed"
+            row = [markdown(reason), *[kind] * (len(row) - 1)]
+        rows.append([f"{markdown(str(name))} {goal_text(table.roles.get(str(name), ''))}".strip(), *row])
+    return markdown_table(["", *heads], rows, numeric=True)
 
 
 def latex_page(tables: Sequence[Table], notes: Sequence[str]) -> str:
-    """One float per table, the notes in small print after the last one."""
+    """Return one float per table, and the notes in small print below the last one."""
     small = "\\par\n".join(latex(note) for note in notes)
-    return _LATEX_HEAD + "\n".join(latex_table(t) for t in tables) + f"\n{{\\footnotesize\\noindent\n{small}\\par}}\n"
+    return _LATEX_HEAD + "\n".join(latex_of(t) for t in tables) + f"\n{{\\footnotesize\\noindent\n{small}\\par}}\n"
 
 
-def latex_table(table: Table) -> str:
-    goals = [_LATEX_ARROWS.get(goal) or latex(goal_text(goal)) for _, goal in table.columns]
-    heads = [f"{latex(name)} {goal}".strip() for (name, _), goal in zip(table.columns, goals, strict=True)]
+def latex_of(table: Table) -> str:
+    """Return one float: caption, table as wide as the text, and below it what its marks mean."""
+    below = [rf"$^\dagger$ {latex(text)}" for text in table.partial_means]
+    below += [f"{latex(table.resolution)}."] if table.resolution else []
+    label = "".join(c if c.isalnum() else "-" for c in table.title)
     lines = [
         r"\begin{table}[tp]",
         r"\centering",
         rf"\caption{{{latex(table.title)}: {latex(table.header)}.}}",
-        rf"\label{{tab:{_label(table.title)}}}",
+        rf"\label{{tab:{label}}}",
         r"\resizebox{\textwidth}{!}{%",
-        rf"\begin{{tabular}}{{l{'c' * len(heads)}}}",
-        r"\toprule",
-        " & ".join(["", *heads]) + r" \\",
-        r"\midrule",
-        *(" & ".join(_latex_row(row)) + r" \\" for row in table.rows),
-        r"\bottomrule",
-        r"\end{tabular}}",
-        *(rf"\par\smallskip{{\footnotesize $^\dagger$ {latex(words)}}}" for words in table.daggers),
-        *([rf"\par\smallskip{{\footnotesize {latex(table.resolution)}.}}"] if table.resolution else []),
+        f"{_tabular(table).rstrip()}}}",
+        *(rf"\par\smallskip{{\footnotesize {text}}}" for text in below),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _markdown_row(row: Row) -> list[str]:
-    name = markdown(row.method) + (f" ({row.role})" if row.role else "")
-    if not row.reason:
-        return [name, *(_markdown_cell(cell) for cell in row.cells)]
-    short = "n/a" if row.reason.startswith("n/a") else "failed"
-    return [name, markdown(row.reason), *[short] * (len(row.cells) - 1)]
 
 
 def _markdown_cell(cell: Cell) -> str:
@@ -81,11 +76,17 @@ def _markdown_cell(cell: Cell) -> str:
     return mean + ends + (f" ({markdown(cell.remark)})" if cell.remark else "") + (" †" if cell.reason else "")
 
 
-def _latex_row(row: Row) -> list[str]:
-    name = latex(row.method) + (f" ({row.role})" if row.role else "")
-    if row.reason:
-        return [name, rf"\multicolumn{{{len(row.cells)}}}{{l}}{{{latex(row.reason)}}}"]
-    return [name, *(_latex_cell(cell) for cell in row.cells)]
+def _tabular(table: Table) -> str:
+    """Return the tabular environment. A row that is one reason has it across all columns."""
+    frame = table.frame.map(_latex_cell)
+    width = len(frame.columns)
+    for name, reason in table.reasons.items():
+        frame.loc[name] = [rf"\multicolumn{{{width}}}{{l}}{{{latex(reason)}}}", *[_SPANNED] * (width - 1)]
+    goals = [table.goals.get(name, "") for name in frame.columns]
+    marks = [_LATEX_ARROWS.get(goal) or latex(goal_text(goal)) for goal in goals]
+    frame.columns = [f"{latex(name)} {mark}".strip() for name, mark in zip(frame.columns, marks, strict=True)]
+    frame.index = [f"{latex(name)} {goal_text(table.roles.get(name, ''))}".strip() for name in frame.index]
+    return frame.to_latex(column_format="l" + "c" * width, escape=False).replace(f" & {_SPANNED}", "")
 
 
 def _latex_cell(cell: Cell) -> str:
@@ -95,7 +96,3 @@ def _latex_cell(cell: Cell) -> str:
     mean = rf"\mathbf{{{cell.mean}}}" if cell.tied else cell.mean
     remark = f" ({latex(cell.remark)})" if cell.remark else ""
     return f"${mean}{bounds}$" + remark + (r"$^\dagger$" if cell.reason else "")
-
-
-def _label(title: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in title)

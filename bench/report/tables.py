@@ -1,294 +1,161 @@
-"""The tables of a suite as values: what stands in each cell, whichever way it is written down."""
+"""The tables of a suite: one for each task, and the distances of all tasks side by side."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from fnmatch import fnmatch
 
-from bench.core.text import rounded, shortened
+from bench.core.results import DISTANCE, REFERENCE, ROLES, Ranking, Summary
+from bench.core.text import rounded, shortened, three_digits
 from bench.report.headers import task_header
-from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS, Comparison, resolution, tied
-from bench.stats.ranks import Ranking, rankings
-from bench.stats.results import REFERENCE, Source, Suite, Task
-from bench.stats.summary import COSTS, EFFECTIVE, INTERVAL, Summary
+from bench.report.table import Cell, Table, cell_of, frame_of
+from bench.stats.comparisons import Comparison, resolution, tied
+from bench.stats.ranks import rankings
+from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.summary import COSTS, EFFECTIVE
 
-# metric -> what a good sampler does: goes up, goes down, or hits a value; the columns of each task's table
-COLUMNS = {
-    "psnr_mean": "up",
-    "lpips-alex-v0.1@[-1,1]_mean": "down",
-    "lpips-alex-v0.1@[-1,1]_pairwise": "up",
-    "lpips-vgg-v0.1@[-1,1]_mean": "down",
-    "lpips-vgg-v0.1@[-1,1]_pairwise": "up",
-    "percept-digits-v1_mean": "down",
-    "percept-digits-v1_pairwise": "up",
-    "chi2_sample": "= 1",
-    "sw2-128": "down",
-    "sw2-128_total": "down",
-    "energy": "down",
-    "energy_total": "down",
-    "c2st-energy": "= 0.5",
-    "mean_error": "down",
-    "mean_error_total": "down",
-    "std_ratio": "= 1",
-    "diversity_ratio": "= 1",
-    "vendi_ratio": "= 1",
-    "ksd2-imq": "down",
-    "stein_ratio": "= 1",
-    "coverage_exact@0.9": "= 0.9",
-    "log_reward": "up",
-    "frechet-digits-cnn-v1-n32": "down",
-    "frechet_floor-digits-cnn-v1-n32": "",
-    "nfe": "",
-    "nfe_vjp": "",
-    "seconds_per_sample": "",
-    "train_seconds": "",
-    "train_nfe": "",
-}
-# what only some problems and priors have: no column without a number
+# the columns of each task's table, in this order; then those of metrics that are neither here nor in CSV_ONLY
+SHOWN = (
+    "psnr_mean", "lpips-alex-v0.1@[-1,1]_mean", "lpips-alex-v0.1@[-1,1]_pairwise", "lpips-vgg-v0.1@[-1,1]_mean",
+    "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "sw2-128",
+    "sw2-128_total", "energy", "energy_total", "c2st-energy", "mean_error", "mean_error_total", "std_ratio",
+    "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio", "coverage_exact@0.9", "log_reward",
+    "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe", "nfe_vjp", "seconds_per_sample",
+    "train_seconds", "train_nfe",
+)  # fmt: skip
+# patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
+CSV_ONLY = (
+    "psnr_sample", "ssim-*", "ppc-*", "lpips-*", "percept-*", "std_error", "diversity*", "pairwise-*", "ds6-*", "vendi*",
+    "coverage*", "sbc*", "tarp*", "rhat", "ess_*", "*_floor*", "fid-*", "kid-*", "precision-*", "recall-*", "density-*",
+)  # fmt: skip
+# parts of the names of metrics that only some problems and priors have: no column where there is no number
 OPTIONAL = ("psnr_mean", "lpips", "percept", "chi2_sample", "_total", "log_reward", "frechet", "ksd2", "stein")
-DISTANCE = "sw2-128"
-TOTAL = "_total"  # ends the id of what is measured against the posterior under a distilled map's teacher
+TOTAL = "_total"  # ends the name of a metric against the posterior under a distilled map's teacher
 TRAINING = ("train_seconds", "train_nfe")
-ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
+DIVERSITY = ("diversity_ratio", "pairwise")  # parts of the names of the columns that say how unlike samples are
+NOTHING = Cell(reason="n/a")
+
+Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric
+Bold = Collection[tuple[str, str, str]]  # the same keys
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A rounded mean with the ends of its interval ("" where there is none), or a reason in words.
-
-    tied: with the best of its column (methods down) or row (methods across). remark: what the mean is of.
-    """
-
-    mean: str
-    low: str = ""
-    high: str = ""
-    reason: str = ""
-    tied: bool = False
-    remark: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method; `reason` is set when nothing at all could be measured, and then says why."""
-
-    method: str
-    role: str
-    cells: tuple[Cell, ...]
-    reason: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """`title` is a name, `header` says what it is; `columns` are (id, goal), where `methods_across` (method, role).
-
-    resolution: the smallest differences that its numbers can resolve, in words.
-    """
-
-    title: str
-    header: str
-    columns: tuple[tuple[str, str], ...]
-    rows: tuple[Row, ...]
-    methods_across: bool = False
-    resolution: str = ""
-
-    @property
-    def daggers(self) -> tuple[str, ...]:
-        """What the marks in its cells mean: a mean over some of the measurements, and whose."""
-        whose: dict[str, list[str]] = {}
-        for row in self.rows:
-            for (column, _), cell in zip(self.columns, row.cells, strict=True):
-                if cell.mean and cell.reason:
-                    names = whose.setdefault(cell.reason, [])
-                    name = column if self.methods_across else row.method
-                    names += [] if name in names else [name]
-        return tuple(f"{', '.join(names)}: {reason}" for reason, names in whose.items())
-
-
-DIVERSITY = ("diversity_ratio", "pairwise")  # in the ids of the columns that say how unlike each other samples are
-IN_CHAINS = (
-    "Samples that are states of chains depend on each other: beside their diversity stands how many independent "
-    "samples they are worth (ess_bulk, mean over measurements), ? where that is not known. States that alternate "
-    "around their mean may be worth more than their number."
-)
-COLLAPSE = (
-    "Collapse, the vice of reverse-KL training, shows in two columns at once: diversity_ratio well below 1 (samples "
-    "too much alike) and coverage_exact@0.9 well below 0.9 (their intervals miss what the posterior allows)."
-)
-
-
-def task_tables(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
-    """One table per task: reference, oracle, the methods in the order of the config, the ceiling last.
-
-    Totals, and what needs an operator or a reward, have a column where there is a number.
-    """
-    found = {(x.task, x.method, x.metric): x for x in lines}
-    methods, bold = ordered(suite), tied(comparisons)
-
-    def table(task: Task) -> Table:
-        of_task = [x for x in lines if x.task == task.name]
-        measured = {x.metric for x in of_task if x.mean is not None or not _is_optional(x.metric)}
-        columns = tuple((metric, goal) for metric, goal in COLUMNS.items() if metric in measured)
-        rows = tuple(_row(m, [found[task.name, m, metric] for metric, _ in columns], bold) for m in methods)
-        worth = {m: _effective(suite, task, m, found.get((task.name, m, EFFECTIVE))) for m in methods}
-        rows = tuple(_with_effective(row, columns, worth[row.method]) for row in rows)
-        resolved = resolution(comparisons, {metric: (task.name, metric) for metric, goal in columns if goal})
-        return Table(task.name, task_header(task), columns, rows, resolution=resolved)
-
-    return tuple(table(task) for task in suite.tasks)
-
-
-def distance_table(suite: Suite, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> Table:
-    """Tasks down, methods across: distance to the exact posterior, and what training took beneath."""
-    found = {(x.task, x.method, x.metric): x for x in lines}
-    methods, bold = ordered(suite), tied(comparisons)
-
-    def row(name: str, task: str, metric: str) -> Row:
-        return Row(name, "", tuple(_cell(found.get((task, method, metric)), bold) for method in methods), "")
-
-    rows = []
+def task_tables(suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
+    """Return one table per task: reference, oracle, the methods in the order of the suite, the ceiling last."""
+    known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
+    tables = []
     for task in suite.tasks:
-        rows.append(row(task.name, task.name, DISTANCE))
-        total = row(f"{task.name}, total", task.name, DISTANCE + TOTAL)
-        rows += [total] if any(cell.mean for cell in total.cells) else []
+        goals = {name: goal_of(name, suite) for name in _columns_of_task(task, lines)}
+        table = _task_table(task, suite, goals, known, bold)
+        resolved = resolution(comparisons, {name: (task.name, name) for name, goal in goals.items() if goal})
+        tables.append(replace(table, resolution=resolved))
+    return tuple(tables)
+
+
+def distance_table(suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> Table:
+    """Return the distances to the exact posterior, tasks down and methods across, then mean ranks and training."""
+    known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
+    methods, rows = ordered_methods(suite), []
+    for task in suite.tasks:
+        for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
+            keys = [(task.name, method, metric) for method in methods]
+            cells = [cell_of(known.get(key), key in bold) for key in keys]
+            rows += [(name, cells)] if metric == DISTANCE or any(cell.mean for cell in cells) else []
     rows += [_rank_row(ranking, methods) for ranking in rankings(suite, (DISTANCE,))]
-    for cost in TRAINING:
-        rows.append(Row(f"{cost}, all tasks", "", tuple(_sum(lines, method, cost) for method in methods), ""))
+    rows += [(f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods]) for cost in TRAINING]
     header = (
         f"{DISTANCE} between the samples of a method and exact draws from the posterior; smaller is better. "
-        "Below: mean rank among the methods with its 95 % interval over tasks (bold: not told from the best), and the "
-        "cost of training, the sum over the tasks where a method ran"
+        "The last rows: mean rank among the methods with its 95 % interval over tasks (bold: not told from the best), "
+        "and the cost of training, summed over the tasks where a method ran"
     )
-    columns = tuple((method, ROLES.get(method, "")) for method in methods)
-    resolved = resolution(comparisons, {task.name: (task.name, DISTANCE) for task in suite.tasks})
-    title = "Distance to the exact posterior"
-    return Table(title, header, columns, tuple(rows), methods_across=True, resolution=resolved)
+    return Table(
+        "Distance to the exact posterior",
+        header,
+        frame_of(rows, methods),
+        goals={method: ROLES.get(method, "") for method in methods},
+        methods_across=True,
+        resolution=resolution(comparisons, {task.name: (task.name, DISTANCE) for task in suite.tasks}),
+    )
 
 
 def columns_of(tables: Sequence[Table]) -> tuple[str, ...]:
-    """Every column of the tasks' tables once, in the order of COLUMNS."""
-    present = {name for table in tables for name, _ in table.columns}
-    return tuple(name for name in COLUMNS if name in present)
+    """Return every column of the tasks' tables once, in their order."""
+    present = dict.fromkeys(name for table in tables for name in table.frame.columns)
+    return (*(name for name in SHOWN if name in present), *(name for name in present if name not in SHOWN))
 
 
-def shown_across(lines: Sequence[Summary]) -> tuple[str, ...]:
-    """What the lines of the table of distances are numbers of."""
+def metrics_across(lines: Sequence[Summary]) -> tuple[str, ...]:
+    """Return the metrics and costs that the rows of the table of distances are numbers of."""
     measured = {x.metric for x in lines if x.mean is not None}
     return tuple(name for name in (DISTANCE, DISTANCE + TOTAL, *TRAINING) if name in measured)
 
 
-def ordered(suite: Suite) -> tuple[str, ...]:
-    """From floor to ceiling: reference, oracle, the methods as configured, unconditional."""
+def ordered_methods(suite: SuiteResults) -> tuple[str, ...]:
+    """Return the methods from floor to ceiling: reference, oracle, those of the suite in its order, unconditional."""
     first = [REFERENCE, *(m for m in suite.methods if m == "oracle")]
     last = [m for m in suite.methods if m == "unconditional"]
     return (*first, *(m for m in suite.methods if m not in (*first, *last)), *last)
 
 
-def notes(suite: Suite, columns: Sequence[str]) -> tuple[str, ...]:
-    """What stands beneath a table: sizes, intervals, definitions of its columns, who made it."""
-    seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
-    defined = definitions(suite)
-    return (
-        f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
-        f"Mean over measurements; in brackets its {INTERVAL}.",
-        SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
-        BOLD,
-        "reference: exact posterior draws, as many at a time as a method has samples, measured against a second "
-        "set of them: the floor that no sampler can pass; "
-        "oracle: exact draws through the same machinery as a method, so it must sit on the floor; "
-        "unconditional: draws from the prior that ignore the measurement, the ceiling.",
-        *((COLLAPSE,) if "diversity_ratio" in columns else ()),
-        *((IN_CHAINS,) if _has_chains(suite) and any(_is_diversity(name) for name in columns) else ()),
-        *(f"{name}: {defined[name]}" for name in columns if name in defined),
-        *made_by(suite.sources),
-    )
+def goal_of(metric: str, suite: SuiteResults) -> str:
+    """Return "up", "down" or "= 0.9", as the metric says which way is better; "" for costs and floors."""
+    better = next((task.better[metric] for task in suite.tasks if metric in task.better), None)
+    if better is None or "_floor" in metric:
+        return ""
+    return {"higher": "up", "lower": "down"}[better] if isinstance(better, str) else f"= {better:g}"
 
 
-def definitions(suite: Suite) -> dict[str, str]:
-    """What each metric and cost means, in one line each."""
-    return {**COSTS, **{name: line for task in suite.tasks for name, line in task.definitions.items()}}
+def _columns_of_task(task: TaskResults, lines: Sequence[Summary]) -> list[str]:
+    """Return the columns of SHOWN, and of metrics that a suite adds; optional ones where any method has a number."""
+    of_task = [x for x in lines if x.task == task.name]
+    measured = dict.fromkeys(x.metric for x in of_task if x.mean is not None)
+    always = {x.metric for x in of_task if not any(part in x.metric for part in OPTIONAL)}
+    added = [name for name in measured if name not in SHOWN and not any(fnmatch(name, csv) for csv in CSV_ONLY)]
+    return [*(name for name in SHOWN if name in measured or name in always), *added]
 
 
-def made_by(sources: Sequence[Source]) -> tuple[str, ...]:
-    """The commit behind the artefacts, and a warning when there are several or when sources had been edited."""
-    commits = Counter(source.commit for source in sources)
-    lines = [f"Made by commit {', '.join(f'{commit[:12]} ({n} files)' for commit, n in commits.most_common())}."]
-    return (*lines, *(f"Warning: {text}." for text in impurities(sources)))
+def _task_table(task: TaskResults, suite: SuiteResults, goals: dict[str, str], known: Lines, bold: Bold) -> Table:
+    rows, reasons = [], {}
+    for method in ordered_methods(suite):
+        of_method = [known[task.name, method, metric] for metric in goals]
+        worth = _worth_of_chain(suite, task, method, known.get((task.name, method, EFFECTIVE)))
+        cells = []
+        for line in of_method:
+            cell = cell_of(line, bool(goals[line.metric]) and (task.name, method, line.metric) in bold)
+            is_diversity = any(part in line.metric for part in DIVERSITY)
+            cells.append(replace(cell, remark=worth) if is_diversity else cell)
+        rows.append((method, cells))
+        if reason := _reason_for_all(of_method):
+            reasons[method] = shortened(reason)
+    return Table(task.name, task_header(task), frame_of(rows, goals), goals, ROLES, reasons)
 
 
-def impurities(sources: Sequence[Source]) -> tuple[str, ...]:
-    """What forbids publishing: commits that differ or are not known, artefacts of edited sources."""
-    commits = sorted({source.commit for source in sources})
-    dirty = [source.path for source in sources if source.dirty is not False]
-    found = []
-    if len(commits) > 1:
-        found.append(f"artefacts of {len(commits)} commits are mixed ({', '.join(c[:12] for c in commits)})")
-    if "unknown" in commits:
-        found.append("the commit of some artefacts is not known")
-    if dirty:
-        found.append(f"{len(dirty)} of {len(sources)} artefacts were made from uncommitted sources (first: {dirty[0]})")
-    return tuple(found)
-
-
-def _is_optional(metric: str) -> bool:
-    return any(part in metric for part in OPTIONAL)
-
-
-def _sum(lines: Sequence[Summary], method: str, cost: str) -> Cell:
-    """Over the tasks where the method ran."""
-    means = [x.mean for x in lines if (x.method, x.metric) == (method, cost) and x.mean is not None]
-    return Cell(rounded(sum(means), None, None)[0]) if means else Cell("", reason="n/a")
-
-
-def _rank_row(ranking: Ranking, methods: Sequence[str]) -> Row:
-    cells = dict.fromkeys(methods, Cell("", reason="n/a"))
-    numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
-    for method, mean, low, high in numbers:
-        is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
-        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied)
-    return Row(f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", "", tuple(cells.values()), "")
-
-
-def _row(method: str, lines: Sequence[Summary], bold: frozenset[tuple[str, str, str]]) -> Row:
+def _reason_for_all(lines: Sequence[Summary]) -> str:
+    """Return the reason why a method has no number in any metric, where it is one and the same; costs do not count."""
     measured = [x for x in lines if x.metric not in COSTS]
-    reasons = {x.reason for x in measured} if all(x.mean is None for x in measured) else set()
-    reason = next(iter(reasons)) if len(reasons) == 1 else ""
-    return Row(method, ROLES.get(method, ""), tuple(_cell(x, bold) for x in lines), shortened(reason))
+    reasons = {x.reason for x in measured}
+    return reasons.pop() if len(reasons) == 1 and all(x.mean is None for x in measured) else ""
 
 
-def _with_effective(row: Row, columns: Sequence[tuple[str, str]], remark: str) -> Row:
-    """The row with a remark at its diversity."""
-    pairs = zip(columns, row.cells, strict=True)
-    cells = tuple(replace(cell, remark=remark) if _is_diversity(name) else cell for (name, _), cell in pairs)
-    return replace(row, cells=cells)
-
-
-def _effective(suite: Suite, task: Task, method: str, line: Summary | None) -> str:
-    """`11 of 64 effective` for a method whose samples are states of chains; `line` is its ess_bulk."""
+def _worth_of_chain(suite: SuiteResults, task: TaskResults, method: str, line: Summary | None) -> str:
+    """Return `11 of 64 effective` for a method whose samples are states of chains, from its ess_bulk; "" for others."""
     if not any(run.method == method and run.header["joint"] == "chain" for run in task.runs):
         return ""
     if line is None or line.mean is None:
         return f"? of {suite.num_samples} effective"
-    return f"{line.mean:.0f} of {suite.num_samples} effective" + (f", {_extent(line.reason)}" if line.reason else "")
+    over_some = f", {line.reason.split(':')[0]}" if line.reason else ""
+    return f"{line.mean:.0f} of {suite.num_samples} effective{over_some}"
 
 
-def _extent(reason: str) -> str:
-    """`over 3 of 16 measurements` of the reason of a mean over some."""
-    return reason.split(":")[0]
+def _rank_row(ranking: Ranking, methods: Sequence[str]) -> tuple[str, list[Cell]]:
+    cells = dict.fromkeys(methods, NOTHING)
+    numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
+    for method, mean, low, high in numbers:
+        is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
+        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied)
+    return f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", list(cells.values())
 
 
-def _has_chains(suite: Suite) -> bool:
-    return any(run.header["joint"] == "chain" for task in suite.tasks for run in task.runs)
-
-
-def _is_diversity(metric: str) -> bool:
-    return any(part in metric for part in DIVERSITY)
-
-
-def _cell(line: Summary | None, bold: frozenset[tuple[str, str, str]]) -> Cell:
-    if line is None:
-        return Cell("", reason="n/a (not measured)")
-    if line.mean is None:
-        return Cell("", reason=shortened(line.reason))
-    is_tied = (line.task, line.method, line.metric) in bold and bool(COLUMNS[line.metric])
-    return Cell(*rounded(line.mean, line.low, line.high), reason=shortened(line.reason), tied=is_tied)
+def _sum(lines: Sequence[Summary], method: str, cost: str) -> Cell:
+    means = [x.mean for x in lines if (x.method, x.metric) == (method, cost) and x.mean is not None]
+    return Cell(three_digits(sum(means))) if means else NOTHING

@@ -1,18 +1,19 @@
-"""The table of a suite that takes times and looks at no sample: per network row, per sample, per joule."""
+"""The table of a suite that only takes times: per network row, per sample, per joule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from bench.core.artefacts import Json
-from bench.core.text import csv_text, shortened
-from bench.report.tables import Cell, Row, Table
+from bench.core.text import csv_text
+from bench.report.cost_table import ALONE, machines_of, reason_of
+from bench.report.table import Cell, Table, frame_of
 
 COLUMNS = (
-    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds", "low", "high", "seconds_per_sample", "ms_per_nfe",
-    "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib", "joules_per_sample",
-    "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "cpu_share", "device", "precision",
-    "driver", "status", "reason",
+    "task", "method", "num_parameters", "m", "s", "nfe", "nfe_vjp", "seconds", "low", "high", "seconds_per_sample",
+    "ms_per_nfe", "bare_ms_per_nfe", "ratio_to_bare", "samples_per_second", "ratio_to_batch_1", "peak_mib",
+    "joules_per_sample", "first_call_seconds", "repeats", "stopped", "compile_seconds", "train_seconds", "cpu_share",
+    "device", "precision", "driver", "status", "reason",
 )  # fmt: skip
 SHOWN = {  # column of the csv: title
     "num_parameters": "parameters, M", "m": "m", "s": "s", "nfe": "NFE", "nfe_vjp": "backward",
@@ -22,52 +23,52 @@ SHOWN = {  # column of the csv: title
     "joules_per_sample": "J per sample", "train_seconds": "training, s", "cpu_share": "share of a core",
 }  # fmt: skip
 
-PATH_ONLY = (
-    "Taken on a CPU, with fewer channels and smaller images than published, where the number of parameters says so: a "
-    "test of the path that a GPU's run takes, and no statement about the published networks."
+UNTRAINED = "Networks have random weights: these are times, and the samples mean nothing."
+ON_CPU = (
+    "Taken on a CPU and, where the number of parameters says so, with fewer channels and smaller images than "
+    "published: this tests the code that a run on a GPU takes, and says nothing about the published networks."
 )
-
-ALONE = 0.9  # share of a core below which something else ran on the machine
 DISTURBED = (
-    f"Where the share of a core is below {ALONE} other work ran on the machine: seconds are too long there, and their "
+    f"Where the share of a core is below {ALONE}, other work ran on the machine: seconds are too long there, and their "
     "ratios to one another mean little."
+)
+EXPLAINED = (
+    "A row is m measurements with s samples of each in one call: median over calls after one that is not timed. NFE: "
+    "rows forward through the network per sample; backward: rows of vector-Jacobian products per sample. ms per NFE: "
+    "milliseconds of the whole call over its forward rows, with what went backward; bare: the same network calls with "
+    "nothing in between; ratio: the first over the second. The last row of a method is the batch with the most samples "
+    "per second; x batch 1: that rate over the rate of one sample of one measurement. n/a: not measured here."
 )
 
 
 def timing_rows(timings: Sequence[Json]) -> list[Json]:
-    """A row for each number of samples of one measurement, and for the batch with the most samples per second."""
+    """Return a row for each number of samples of one measurement, and one for the batch with the best rate."""
     return [row for timing in timings for row in _rows(timing)]
 
 
 def timing_csv(timings: Sequence[Json]) -> str:
+    """Return every row with all of COLUMNS."""
     return csv_text(COLUMNS, [[row.get(column) for column in COLUMNS] for row in timing_rows(timings)])
 
 
 def timing_table(timings: Sequence[Json]) -> Table:
-    rows = []
+    """Return every row with the columns of SHOWN."""
+    rows, reasons = [], {}
     for row in timing_rows(timings):
-        reason = shortened(f"{row['status']} ({row['reason']})") if row["status"] != "ok" else ""
-        cells = tuple(Cell("", reason=reason) if reason else Cell(_shown(row, column)) for column in SHOWN)
-        rows.append(Row(f"{row['task']}: {row['method']}", "", cells, reason))
-    machines = {", ".join(str(value) for value in timing["machine"].values()) for timing in timings}
-    precisions = {f"{timing['precision']}, {timing['threads']} thread" for timing in timings}
-    header = "; ".join([*sorted(machines), *sorted(precisions)])
-    return Table("Times", header, tuple((title, "") for title in SHOWN.values()), tuple(rows))
+        name = f"{row['task']}: {row['method']}"
+        if row["status"] != "ok":
+            reasons[name] = reason_of(row)
+        cells = [Cell(reason=reasons[name]) if name in reasons else Cell(_shown(row, column)) for column in SHOWN]
+        rows.append((name, cells))
+    return Table("Times", machines_of(timings), frame_of(rows, SHOWN.values()), reasons=reasons)
 
 
 def timing_notes(timings: Sequence[Json]) -> list[str]:
+    """Return what stands below the table."""
     on_cpu = all(timing["device"] == "cpu" for timing in timings)
-    disturbed = any((cell["cpu_share"] or 1) < ALONE for timing in timings for cell in _cells(timing))
-    return [
-        "Networks have random weights: these are times, and the samples mean nothing.",
-        *([PATH_ONLY] if on_cpu else []),
-        *([DISTURBED] if disturbed else []),
-        "Median over calls after one that is not timed, for m measurements and s samples of each. NFE: rows forward "
-        "through the network per sample; backward: rows of vector-Jacobian products. ms per NFE: milliseconds of the "
-        "whole call over its forward rows, with what went backward; bare: the same calls with nothing in between.",
-        "The last row of a method is the batch with the most samples per second; x batch 1: over one sample of one "
-        "measurement.",
-    ]
+    cells = [cell for x in timings if x.get("curve") for cell in (*x["curve"], x["throughput"])]
+    disturbed = any((cell["cpu_share"] or 1) < ALONE for cell in cells)
+    return [UNTRAINED, *([ON_CPU] if on_cpu else []), *([DISTURBED] if disturbed else []), EXPLAINED]
 
 
 def _rows(timing: Json) -> Iterator[Json]:
@@ -83,12 +84,8 @@ def _rows(timing: Json) -> Iterator[Json]:
     yield whole | _numbers(timing["throughput"], alone) | {"stopped": timing["stopped"]}
 
 
-def _cells(timing: Json) -> list[Json]:
-    return [*timing["curve"], timing["throughput"]] if timing.get("curve") else []
-
-
 def _numbers(cell: Json, alone: float | None) -> Json:
-    """Of one size of batch; `alone`: samples per second one at a time."""
+    """Return the numbers of one size of batch; alone: samples per second of one sample of one measurement."""
     samples, bare = cell["m"] * cell["s"], cell.get("bare")
     rows, rate = cell["nfe"] * samples, samples / cell["median"]
     return {
@@ -107,6 +104,7 @@ def _numbers(cell: Json, alone: float | None) -> Json:
 
 
 def _shown(row: Json, column: str) -> str:
+    """Return a number as the table shows it."""
     value = row.get(column)
     if value is None:
         return "n/a"

@@ -1,18 +1,19 @@
-"""`python -m bench.stages.clock specs/clock/<task>/<method>/seed<k>.json [visit]`: a method's seconds, alone on the machine.
+"""`python -m bench.stages.clock specs/clock/<task>/<method>/seed<k>.json [visit]`: seconds of a method.
 
-For one measurement and a growing number of samples: a whole call that draws them all, once untimed and then repeated.
-Then for more and more rows at once, until they are drawn no faster or fit no more. Nothing is written or judged while
-time runs. Beside them the effective number of samples of chains, from the run's stored samples.
+The job has the machine alone. For one measurement and a growing number of samples it times a whole call that draws them
+all, once untimed and then repeated. Then it takes more and more rows at once, until they are drawn no faster or do not
+fit. Nothing is written while time runs. Beside the times stands the effective number of samples of chains, from the
+run's stored samples.
 
-A suite may ask for several visits, which the workflow spreads over time; each writes visits/<visit>.json, of which
+A suite may ask for several visits, which the workflow spreads over time. Each writes visits/<visit>.json, from which
 `bench.stages.pool` makes timing.json.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
@@ -35,6 +36,7 @@ from bench.runtime.job import run
 from bench.runtime.lease import Busy, lease
 from bench.runtime.memory import in_use
 from bench.runtime.metering import counted
+from bench.runtime.progress import progress
 from bench.runtime.run_method import (
     NO_TRAINING,
     Draws,
@@ -52,51 +54,53 @@ THREADS = 1  # as every job of a workflow
 LONGEST_WAIT = 600.0  # seconds for the machine
 LONGEST_CALL = 30.0  # seconds: no doubling beyond
 
+Cell = Json  # content of one timed call: m, s, seconds, network rows and memory
+
 
 def main(spec_path: str, visit: str = "1") -> None:
+    """Time a run, alone on the machine, and write visits/<visit>.json."""
     spec = ClockSpec.read(spec_path)
-    try:
-        with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        try:
             stack.enter_context(lease(alone=True, patience=LONGEST_WAIT))
-            clock(spec, int(visit), stack.enter_context(computing(spec.compute)))
-    except Busy as words:
-        raise UserError(f"{words}; a time taken beside it would be no time: run again when it has ended") from None
+            device = stack.enter_context(computing(spec.compute))
+        except Busy as error:
+            raise UserError(f"{error}; a time taken beside it would be no time: run again when it has ended") from None
+        clock(spec, int(visit), device)
 
 
 def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
+    """Time a run on `device` and write visits/<visit>.json; a method that cannot run leaves a reason there."""
     torch.set_num_threads(THREADS)
-    compute, files = spec.compute, spec.layout.run(spec.task, spec.method, spec.seed)
-    task = open_task(spec, compute, device)
+    files, task = spec.layout.run(spec.task, spec.method, spec.seed), open_task(spec, spec.compute, device)
     trained, training, _ = read_training(files) if spec.trains else NO_TRAINING
-
-    def timed() -> dict:
-        method = load_method(spec.module, spec.settings)
-        refuse_unmet(method, task.prior, task.problem)
-        bench = Bench(method, task, spec, moved(trained.result, device))
-        before, curve = in_use(device), bench.curve()
-        found = {"joint": joint_of(method, 1)[0], "curve": curve}
-        earlier = read_json(files.visit(1)) if visit > 1 else {}
-        return found | (bench.again(earlier) if "throughput" in earlier else bench.throughput(curve[-1], before))
-
-    outcome = trained if trained.status != "ok" else attempt(timed)
-    facts = spec.run_facts | {
-        "joint": "independent",
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "threads": THREADS,
-    }
-    found = (outcome.result or {}) if outcome.status == "ok" else {}
-    ess = effective(spec) if found and spec.clock.ess else {}
-    whole = facts | compute.facts | found | compile_seconds(found, compute) | {"ess": ess} | training
-    whole |= {"num_parameters": sum(num_parameters(network) for network in networks_of(task.prior))}
-    whole |= {"machine": machine(device), "provenance": provenance(compute.device, THREADS)}
-    write_json(files.visit(visit), whole)
-    print(f"{spec.task} {spec.method}, visit {visit}: {in_words(found) or outcome}")
+    earlier = read_json(files.visit(1)) if visit > 1 else {}
+    outcome = trained
+    if trained.status == "ok":
+        outcome = attempt(lambda: time_method(spec, task, moved(trained.result, device), earlier))
+    times = outcome.result if outcome.status == "ok" and outcome.result else {}
+    content = spec.run_facts | {"joint": "independent", "status": outcome.status, "reason": outcome.reason}
+    content |= {"threads": THREADS} | spec.compute.facts | times | compile_seconds(times, spec.compute)
+    content |= {"ess": effective_sizes(spec) if times and spec.clock.ess else {}} | training
+    content |= {"num_parameters": sum(num_parameters(network) for network in networks_of(task.prior))}
+    content |= {"machine": machine(device), "provenance": provenance(spec.compute.device, THREADS)}
+    write_json(files.visit(visit), content)
+    print(f"{spec.task} {spec.method}, visit {visit}: {format_times(times) or outcome}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Bench:
-    """A method with all that a call of it needs."""
+def time_method(spec: ClockSpec, task: Task, state: State | None, earlier: Json) -> Json:
+    """Return joint, curve and throughput of a method. earlier: content of the first visit, where there is one."""
+    method = load_method(spec.module, spec.settings)
+    refuse_unmet(method, task.prior, task.problem)
+    timed, before = TimedMethod(method, task, spec, state), in_use(task.y.device)
+    curve = timed.curve()
+    throughput = timed.repeat_throughput(earlier) if "throughput" in earlier else timed.throughput(curve[-1], before)
+    return {"joint": joint_of(method, 1)[0], "curve": curve} | throughput
+
+
+@dataclass(frozen=True)
+class TimedMethod:
+    """A method on a task, with the calls of it that are timed. state: of a trained method."""
 
     method: Method
     task: Task
@@ -107,108 +111,114 @@ class Bench:
     def device(self) -> torch.device:
         return self.task.y.device
 
-    def call(self, m: int, s: int, prior: Prior | None = None) -> Tensor:
-        draws, first = Draws(self.spec.task, self.spec.seed, s, m * s), self.task.first(m)
-        return sample(self.method, prior or first.prior, first.problem, first.measured, draws, self.state)
+    def draw(self, m: int, s: int, prior: Prior | None = None) -> Tensor:
+        """Draw s samples of each of the first m measurements in one call, from a metered `prior` where given."""
+        draws, task = Draws(self.spec.task, self.spec.seed, s, m * s), self.task.first(m)
+        return sample(self.method, prior or task.prior, task.problem, task.measured, draws, self.state)
 
-    def cell(self, m: int, s: int) -> dict:
-        """Seconds of a call for m measurements and s samples of each, network rows and memory."""
-        timing = self.timed(lambda: self.call(m, s))
+    def cell(self, m: int, s: int) -> Cell:
+        """Return seconds of a call for m measurements and s samples of each, network rows and memory."""
+        timing = self.measure(lambda: self.draw(m, s))
         metered, meter = counted(self.task.prior)
-        bare = self.spec.clock.bare
-        watched, calls = recorded(metered) if bare else (metered, [])
-        self.call(m, s, watched)
-        found = {"m": m, "s": s, "nfe": meter.nfe(m * s), "nfe_vjp": meter.nfe_vjp(m * s)} | content(timing)
-        return found | ({"bare": self.bare(calls)} if bare else {})
+        watched, calls = recorded(metered) if self.spec.clock.bare else (metered, [])
+        self.draw(m, s, watched)
+        rows = {"m": m, "s": s, "nfe": meter.nfe(m * s), "nfe_vjp": meter.nfe_vjp(m * s)}
+        bare = {"bare": self.seconds_of_calls(calls)} if self.spec.clock.bare else {}
+        return rows | content_of(timing) | bare
 
-    def timed(self, work: Callable[[], object]) -> Timing:
+    def measure(self, work: Callable[[], object]) -> Timing:
+        """Time a call with this visit's share of repeats and patience."""
         clock = self.spec.clock
-        visits, patience = clock.visits, clock.patience or PATIENCE
-        fewest, most = ceil(clock.repeats / visits), ceil(max(clock.repeats, MOST) / visits)
-        return measure(work, self.device, fewest=max(fewest, 2), most=max(most, 2), patience=patience / visits)
+        fewest, most = (max(2, ceil(num / clock.visits)) for num in (clock.repeats, max(clock.repeats, MOST)))
+        patience = (PATIENCE if clock.patience is None else clock.patience) / clock.visits
+        return measure(work, self.device, fewest=fewest, most=most, patience=patience)
 
-    def bare(self, calls: list[Call]) -> float | None:
-        """Seconds of the same network calls, forward and backward, with nothing in between; None for no calls."""
-        return self.timed(lambda: replay(self.task.prior, calls)).median if calls else None
+    def seconds_of_calls(self, calls: list[Call]) -> float | None:
+        """Return seconds of the network calls alone, forward and backward; None for no calls."""
+        return self.measure(lambda: replay(self.task.prior, calls)).median if calls else None
 
-    def curve(self) -> list[dict]:
-        """The cells of one measurement, up to the largest number of samples that fits into memory."""
-        cells: list[dict] = []
-        for s in sorted(self.spec.clock.num_samples):
-            found = result_if_it_fits(partial(self.cell, 1, s), self.device)
-            if found is None:
+    def curve(self) -> list[Cell]:
+        """Return the cells of one measurement, up to the largest number of samples that fits into memory."""
+        cells: list[Cell] = []
+        for s in progress(sorted(self.spec.clock.num_samples), what=f"clock {self.spec.task} {self.spec.method}"):
+            cell = result_if_it_fits(partial(self.cell, 1, s), self.device)
+            if cell is None:
                 break
-            cells.append(found)
+            cells.append(cell)
         if not cells:
             raise torch.OutOfMemoryError("not even the fewest samples fit into memory")
         return cells
 
-    def throughput(self, first_cell: dict, before: int) -> dict:
-        """The cell with the most samples per second among m = 1, 2, 4, ... measurements, s as in the one of m = 1.
+    def throughput(self, first: Cell, before: int) -> Json:
+        """Return the cell with the most samples per second among m = 1, 2, 4, ... measurements.
 
-        before: bytes in use before the first cell.
+        first: the cell of m = 1, whose s the others have. before: bytes in use before any cell.
         """
-        s = first_cell["s"]
 
-        def cell(m: int) -> dict:
-            found = first_cell if m == 1 else self.cell(m, s)
-            return found | {"samples_per_second": m * s / found["median"]}
+        def cell(m: int) -> Cell:
+            return with_rate(first if m == 1 else self.cell(m, first["s"]))
 
         best = probe(
             cell,
-            lambda found: found["samples_per_second"],
-            len(self.task.y),
-            self.device,
-            lambda found: found["median"] > LONGEST_CALL,
+            rate=lambda cell: cell["samples_per_second"],
+            most=len(self.task.y),
+            device=self.device,
+            is_enough=lambda cell: cell["median"] > LONGEST_CALL,
             before=before,
         )
         return {"throughput": best.result, "stopped": best.why}
 
-    def again(self, earlier: Json) -> dict:
-        """The cell of highest throughput of an earlier visit."""
-        m, s = earlier["throughput"]["m"], earlier["throughput"]["s"]
-        found = self.cell(m, s)
-        return {"throughput": found | {"samples_per_second": m * s / found["median"]}, "stopped": earlier["stopped"]}
+    def repeat_throughput(self, earlier: Json) -> Json:
+        """Return the cell of highest throughput of an earlier visit, timed anew."""
+        best = earlier["throughput"]
+        return {"throughput": with_rate(self.cell(best["m"], best["s"])), "stopped": earlier["stopped"]}
 
 
-def compile_seconds(found: dict, compute: Compute) -> dict:
-    """What compiling cost: how much longer than the others the first calls took, over all cells."""
-    if not compute.compile or not found:
+def with_rate(cell: Cell) -> Cell:
+    """Return a cell with its samples per second."""
+    return cell | {"samples_per_second": cell["m"] * cell["s"] / cell["median"]}
+
+
+def compile_seconds(times: Json, compute: Compute) -> Json:
+    """Return the cost of compiling: how much longer than the others the first calls took, over all cells."""
+    if not compute.compile or not times:
         return {}
-    cells = [*found["curve"], found["throughput"]]
+    cells = [*times["curve"], times["throughput"]]
     return {"compile_seconds": sum(cell["first"] - cell["median"] for cell in cells)}
 
 
-def content(timing: Timing) -> dict:
+def content_of(timing: Timing) -> Json:
+    """Return a timing as it is stored."""
     low, high = timing.quartiles
-    numbers = {"median": timing.median, "low": low, "high": high, "repeats": len(timing.seconds)}
-    numbers["first"] = timing.first
-    return numbers | {"cpu_share": timing.cpu_share, "peak": timing.peak, "joules": timing.joules}
+    seconds = {"median": timing.median, "low": low, "high": high, "repeats": len(timing.seconds), "first": timing.first}
+    return seconds | {"cpu_share": timing.cpu_share, "peak": timing.peak, "joules": timing.joules}
 
 
-def effective(spec: ClockSpec) -> dict[str, float]:
-    """Effective number of the first s samples of a run's chains, by s; the mean over its measurements."""
+def effective_sizes(spec: ClockSpec) -> dict[str, float]:
+    """Return the effective number of the first s samples of a run's chains, by s; the mean over its measurements."""
     tensors, header = read_tensors(spec.layout.run(spec.task, spec.method, spec.seed).samples)
     if header["status"] != "ok" or header["joint"] != "chain":
         return {}
-    x, chains = tensors["x"][: header["num_measurements"]].double(), header["num_chains"]
+    x, num_chains = tensors["x"][: header["num_measurements"]].double(), header["num_chains"]
     task = open_task(spec, with_posterior=False).first(len(x))
-    exact, _ = read_tensors(spec.layout.task(spec.task).reference)
-    directions = principal_directions(exact["x_a"][: len(x)].double().flatten(2))
-    lengths = [s for s in spec.clock.num_samples if MIN_STATES * chains <= s <= x.shape[1]]
+    reference, _ = read_tensors(spec.layout.task(spec.task).reference)
+    directions = principal_directions(reference["x_a"][: len(x)].double().flatten(2))
     sizes = {}
-    for s in lengths:
-        rows = task.problem.log_likelihood(x[:, :s].flatten(0, 1), task.y.repeat_interleave(s, 0))
-        projections = x[:, :s].flatten(2) @ directions
-        sizes[s] = chain_diagnostics(rows.unflatten(0, (-1, s)), projections, chains)["ess_bulk"]
-    return {str(s): size.nan_to_num(0, 0, 0).mean().item() for s, size in sizes.items()}
+    for s in spec.clock.num_samples:
+        if MIN_STATES * num_chains <= s <= x.shape[1]:
+            log_likelihood = task.problem.log_likelihood(x[:, :s].flatten(0, 1), task.y.repeat_interleave(s, 0))
+            projections = x[:, :s].flatten(2) @ directions
+            size = chain_diagnostics(log_likelihood.unflatten(0, (-1, s)), projections, num_chains)["ess_bulk"]
+            sizes[str(s)] = size.nan_to_num(0, 0, 0).mean().item()
+    return sizes
 
 
-def in_words(found: dict) -> str:
-    if not found:
+def format_times(times: Json) -> str:
+    """Return times in one line; nothing where there are none."""
+    if not times:
         return ""
-    cells = ", ".join(f"s = {cell['s']}: {cell['median']:.3g} s" for cell in found["curve"])
-    return f"{cells}; {found['throughput']['samples_per_second']:.3g} samples/s at m = {found['throughput']['m']}"
+    cells = ", ".join(f"s = {cell['s']}: {cell['median']:.3g} s" for cell in times["curve"])
+    return f"{cells}; {times['throughput']['samples_per_second']:.3g} samples/s at m = {times['throughput']['m']}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Metrics of every method on one task: `python -m bench.stages.evaluate specs/evaluate/<task>.json` writes metrics.csv.
 
-A value or a reason for each method, seed, measurement and column, in that order, then for each column of the
-whole task: of its samples as one set, and shares of measurements. The pseudo method `reference` is each set of reference draws
-against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where the prior is a map
-distilled from one with an exact posterior, `_total` columns are taken against that one.
+A value or a reason for each method, seed, measurement and column, in that order, then for each column of the whole
+task: of its samples as one set, and shares of measurements. The pseudo method `reference` is each set of reference
+draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where the prior is a
+map distilled from one with an exact posterior, `_total` columns are taken against that one.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
 from bench.core.layout import Layout
-from bench.core.metric import REFERENCE, Context, Gradient, Truth
+from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Truth
 from bench.core.provenance import provenance
 from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
@@ -59,7 +60,7 @@ def main(spec_path: str) -> None:
         for draws in (reference, reference.swapped())
     )
     scores = [score_reference(reference, evaluation, swapped)]
-    for one in progress(spec.runs, len(spec.runs), "runs"):
+    for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
         tensors, header = read_same_measurements(path, observations.header)
         scores.append(score_run(tensors["x"], header, evaluation, path))
@@ -120,7 +121,7 @@ def truths_of(
     """Return what is known of the measurements, in chunks whose largest temporaries stay bounded."""
     num_draws, dimension = reference.x_a.shape[1], math.prod(context.x_shape)
     size = max(1, FLOATS_PER_CHUNK // (num_draws * (num_draws + dimension)))
-    problem = problem_of(observations.header, context.x_shape)
+    problem = cast(Likelihood, problem_of(observations.header, context.x_shape))
 
     def chunk(draws: ReferenceDraws, start: int, teacher: Truth | None = None) -> Truth:
         whole = (observations.x_true, observations.y, draws.x_a, draws.mean, draws.std)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import os
+
+from bench.core import registry
 from bench.core.provenance import provenance
 from bench.core.specs import EvaluateSpec
-from bench.report.draws import measurements, sources
 from bench.runtime.job import run
+from bench.stats.samples import task_samples
 
 
 def main(spec_path: str) -> None:
     """Write figures/grid-<task> as pdf, png and the csv of its pixels: the runs with the first seed."""
-    import matplotlib
-
-    from bench.figures.grid import grid
-    from bench.figures.style import RC, save
+    os.environ["MPLBACKEND"] = "agg"  # one that the user's machine lacks would stop the import
+    from bench.figures._saving import save
+    from bench.figures._style import drawing_style
 
     spec = EvaluateSpec.read(spec_path)
     root, task, seed = spec.layout.root, spec.task, spec.runs[0].seed
     methods = [run.method for run in spec.runs if run.seed == seed]
-    with matplotlib.rc_context(RC):
-        drawing = grid(task, measurements(root, task), sources(root, task, methods, seed))
-        save(drawing, spec.layout.figures, {"suite": root.name, "provenance": provenance()})
+    with drawing_style():
+        drawing = registry.load("figure", "grid")().draw(task_samples(root, task, methods, seed))
+        save(drawing, spec.layout.figures, f"grid-{task}", {"suite": root.name, "provenance": provenance()})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m bench.stages.pool specs/clock/<task>/<method>/seed<k>.json`: timing.json, from all visits of the clock to a run.
+"""`python -m bench.stages.pool specs/clock/<task>/<method>/seed<k>.json`: timing.json from all visits to a run.
 
 Within a visit repeats differ by a percent; visits minutes apart, in processes of their own, by far more. So a time is
 the median of the visits' medians, and its spread goes from the lower quartile of the quickest visit to the upper one of
@@ -17,40 +17,42 @@ from bench.runtime.job import run
 
 
 def main(spec_path: str) -> None:
+    """Write timing.json from visits/1.json, visits/2.json, ..."""
     spec = ClockSpec.read(spec_path)
     files = spec.layout.run(spec.task, spec.method, spec.seed)
-    visits = [read_json(files.visit(k + 1)) for k in range(spec.clock.visits)]
-    write_json(files.timing, pooled(visits) | {"pooled_by": provenance()})
+    visits = [read_json(files.visit(number)) for number in range(1, spec.clock.visits + 1)]
+    write_json(files.timing, pool_visits(visits) | {"pooled_by": provenance()})
 
 
-def pooled(visits: Sequence[Json]) -> Json:
-    """One content for all visits; of the first that failed, if one did."""
+def pool_visits(visits: Sequence[Json]) -> Json:
+    """Return one content for all visits; that of the first that failed, if one did."""
     failed = next((visit for visit in visits if visit["status"] != "ok"), None)
-    whole = {key: value for key, value in (failed or visits[0]).items() if key != "sha256"}
+    pooled = {key: value for key, value in (failed or visits[0]).items() if key != "sha256"}
     if failed:
-        return whole
+        return pooled
     curves = [{cell["s"]: cell for cell in visit["curve"]} for visit in visits]
     common = [s for s in curves[0] if all(s in curve for curve in curves)]
-    whole["curve"] = [pooled_cell([curve[s] for curve in curves]) for s in common]
-    best = pooled_cell([visit["throughput"] for visit in visits])
-    whole["throughput"] = best | {"samples_per_second": best["m"] * best["s"] / best["median"]}
-    if "compile_seconds" in whole:
-        whole["compile_seconds"] = median(visit["compile_seconds"] for visit in visits)
-    return whole | {"visits": len(visits)}
+    pooled["curve"] = [pool_cells([curve[s] for curve in curves]) for s in common]
+    best = pool_cells([visit["throughput"] for visit in visits])
+    pooled["throughput"] = best | {"samples_per_second": best["m"] * best["s"] / best["median"]}
+    if "compile_seconds" in pooled:
+        pooled["compile_seconds"] = median(visit["compile_seconds"] for visit in visits)
+    return pooled | {"visits": len(visits)}
 
 
-def pooled_cell(cells: Sequence[Json]) -> Json:
-    """Of the same numbers of measurements and samples."""
-    whole = cells[0] | {"median": median(cell["median"] for cell in cells)}
-    whole |= {"low": min(cell["low"] for cell in cells), "high": max(cell["high"] for cell in cells)}
-    whole |= {"repeats": sum(cell["repeats"] for cell in cells), "first": median(cell["first"] for cell in cells)}
-    whole |= {"peak": {name: max(cell["peak"][name] for cell in cells) for name in cells[0]["peak"]}}
-    whole |= {"cpu_share": of_known(min, [cell["cpu_share"] for cell in cells])}
-    medians = {key: of_known(median, [cell[key] for cell in cells]) for key in ("joules", "bare") if key in cells[0]}
-    return whole | medians
+def pool_cells(cells: Sequence[Json]) -> Json:
+    """Return one cell for cells of the same numbers of measurements and samples."""
+    pooled = cells[0] | {"median": median(cell["median"] for cell in cells)}
+    pooled |= {"low": min(cell["low"] for cell in cells), "high": max(cell["high"] for cell in cells)}
+    pooled |= {"repeats": sum(cell["repeats"] for cell in cells), "first": median(cell["first"] for cell in cells)}
+    pooled |= {"peak": {name: max(cell["peak"][name] for cell in cells) for name in cells[0]["peak"]}}
+    pooled |= {"cpu_share": statistic_of_known(min, [cell["cpu_share"] for cell in cells])}
+    optional = [name for name in ("joules", "bare") if name in cells[0]]
+    return pooled | {name: statistic_of_known(median, [cell[name] for cell in cells]) for name in optional}
 
 
-def of_known(statistic: Callable[[list[float]], float], values: Sequence[float | None]) -> float | None:
+def statistic_of_known(statistic: Callable[[list[float]], float], values: Sequence[float | None]) -> float | None:
+    """Return a statistic of the values that are not None; None where all are."""
     known = [value for value in values if value is not None]
     return statistic(known) if known else None
 

@@ -1,21 +1,19 @@
-"""`python -m bench.stages.timing results/<suite>/specs/suite.json`: tables/timing.csv and timing.md of a suite of times."""
+"""Tables of a suite that only takes times: `python -m bench.stages.timing results/<suite>/specs/suite.json`."""
 
 from __future__ import annotations
 
-from bench.core.artefacts import read_json, write_bytes, write_csv
+from bench.core.artefacts import read_json
 from bench.core.provenance import provenance
 from bench.core.specs import SuiteSpec
-from bench.report.markup import markdown_page
-from bench.report.timing_table import timing_csv, timing_notes, timing_table
+from bench.report.write import write_timing
 from bench.runtime.job import run
 
 
 def main(spec_path: str) -> None:
+    """Write timing.csv and timing.md into tables/."""
     spec = SuiteSpec.read(spec_path)
     timings = [read_json(spec.layout.run(*timed).timing) for timed in spec.timed]
-    write_csv(spec.layout.table("timing.csv"), timing_csv(timings), {"suite": spec.name, "provenance": provenance()})
-    page = markdown_page(f"Suite {spec.name}", [timing_table(timings)], timing_notes(timings))
-    write_bytes(spec.layout.table("timing.md"), page.encode())
+    write_timing(spec.layout, spec.name, timings, {"suite": spec.name, "provenance": provenance()})
 
 
 if __name__ == "__main__":

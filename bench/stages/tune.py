@@ -1,23 +1,21 @@
-"""Tune a method on a task at a given cost: `python -m bench.stages.tune specs/tune/<task>/<method>.json [zeta=0.1,1 ...]`.
+"""`python -m bench.stages.tune specs/tune/<task>/<method>.json [zeta=0.1,1 ...]`: tune a method on a task.
 
 The objective is the energy score of the samples against x_true, a proper score that needs no knowledge of the
 posterior (Gneiting & Raftery 2007, https://doi.org/10.1198/016214506000001437). Trial 0 has the suite's settings; the
 others are scrambled Sobol points of the ranges that the method declares, or all combinations of values given as further
 arguments. All trials have the same validation measurements and common random numbers. The best are scored again on
-other validation measurements with other random numbers, for training, too, and the winner is the best of these: of many
+other validation measurements with other random numbers, also for training, and the winner is the best of these: of many
 trials the best looks better than it is.
 
-Cost is seconds of this process on the CPU, or of the clock on another device, training included. A trial begins only
+Cost is seconds of this process on the CPU, or of the wall on another device, training included. A trial begins only
 while the budget holds it and all confirmations, each taken to cost the mean of the trials so far.
 
-Written to tuning/<task>/<method>/trials.csv (grid.csv with further arguments); a winner takes effect when somebody
-writes it into the suite's configuration.
+Writes tuning/<task>/<method>/trials.csv (grid.csv with further arguments). A winner takes effect when somebody writes
+it into the suite's file.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import math
@@ -25,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -33,88 +32,89 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import stream
 from bench.core.specs import TuneSpec
-from bench.core.types import Method, Prior, Problem
 from bench.numerics.distances import distances, mean_distance_within
-from bench.numerics.search import points, whole_fields
+from bench.numerics.sobol import integer_fields, sobol_settings
 from bench.problems.measurements import Measurements
 from bench.runtime.job import run
+from bench.runtime.progress import progress
 from bench.runtime.run_method import Draws, Outcome, attempt, load_method, refuse_unmet, sample, train, trainable
 from bench.runtime.stopwatch import seconds_of
 from bench.task import Task, open_task
 
-STAGES = ("search", "confirm")  # also the seeds of their random numbers
 NUM_CONFIRMED = 3  # trial 0 and the best of the others
 MOST_TRIALS = 128  # of a method that costs next to nothing
 COLUMNS = ("trial", "stage", "settings", "energy_score", "standard_error", "difference", "difference_error")
+COLUMNS += ("seconds", "reason")
 
 
 def main(spec_path: str, *ranges: str) -> None:
+    """Search and confirm settings of a method on a task, and write the log of all trials."""
     spec = TuneSpec.read(spec_path)
     task = open_task(spec, with_posterior=False, all_measurements=True)
     parts = validation_measurements(task, spec.layout.task(spec.task).all_measurements, spec.tune.num_measurements)
-    course = {
-        stage: Course(stage, task.prior, task.problem, part, spec) for stage, part in zip(STAGES, parts, strict=True)
-    }
-    tried = search(course["search"], candidates(spec_path, spec, ranges), spec.tune.seconds)
-    confirmed = [course["confirm"].trial(t.number, t.settings) for t in finalists(tried)]
-
-    won = winner(confirmed)
-    facts = {key: spec.content()[key] for key in ("task", "method", "module", "tune")} | {"settings": spec.settings}
-    facts |= {"seconds": sum(t.seconds for t in tried + confirmed), "winner": won}
-    facts |= {"observations_sha256": parts[0].header["observations_sha256"]}
-    facts |= {"prior_sha256": task.prior_sha256}
-    facts |= {"provenance": provenance(threads=torch.get_num_threads())}
-    log = spec.layout.tuning(spec.task, spec.method, "grid" if ranges else "trials")
-    write_csv(log, table(tried) + table(confirmed).partition("\n")[2], facts)
-    spent = f"{facts['seconds']:.0f} of {spec.tune.seconds:g} s"
-    print(f"{spec.task} {spec.method}: {len(tried)} trials, {spent}; {in_words(won)}")
+    search, confirmation = (
+        Phase(name, task, part, spec) for name, part in zip(("search", "confirm"), parts, strict=True)
+    )
+    tried = run_trials(search, settings_to_try(spec_path, spec, ranges), spec.tune.seconds)
+    confirmed = [confirmation.run_trial(trial.number, trial.settings) for trial in finalists(tried)]
+    log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")} | {"settings": spec.settings}
+    log |= {"seconds": sum(trial.seconds for trial in tried + confirmed), "winner": winner(confirmed)}
+    log |= {"observations_sha256": task.header["observations_sha256"], "prior_sha256": task.prior_sha256}
+    log |= {"provenance": provenance(threads=torch.get_num_threads())}
+    trials = pd.concat([trials_frame(tried), trials_frame(confirmed)])
+    path = spec.layout.tuning(spec.task, spec.method, "grid" if ranges else "trials")
+    write_csv(path, trials.to_csv(index=False, lineterminator="\n"), log)
+    spent = f"{log['seconds']:.0f} of {spec.tune.seconds:g} s"
+    print(f"{spec.task} {spec.method}: {len(tried)} trials, {spent}; {format_winner(log['winner'])}")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of some settings: energy scores of m measurements, (m,), or why there are none."""
+    """Settings with the energy scores of m measurements, (m,), or the reason why there are none."""
 
     number: int
-    stage: str
+    phase: str
     settings: Mapping[str, object]
     outcome: Outcome[Tensor]
     seconds: float
 
     @property
+    def scores(self) -> Tensor | None:
+        return self.outcome.result if self.outcome.status == "ok" else None
+
+    @property
     def score(self) -> float:
-        """The mean over measurements; lower is better, and what failed is worst."""
-        return self.outcome.result.mean().item() if self.outcome.status == "ok" else math.inf
+        """Return the mean over measurements; lower is better, and a failed trial is worst."""
+        return math.inf if self.scores is None else self.scores.mean().item()
 
 
 @dataclass(frozen=True)
-class Course:
-    """What all trials of a stage have in common."""
+class Phase:
+    """What all trials of the search, or of its confirmation, have in common. name: also seeds their random numbers."""
 
-    stage: str
-    prior: Prior
-    problem: Problem
-    observations: Measurements
+    name: str
+    task: Task
+    measurements: Measurements
     spec: TuneSpec
 
-    def trial(self, number: int, settings: dict) -> Trial:
+    def run_trial(self, number: int, settings: Mapping[str, object]) -> Trial:
+        """Score settings, print the result and return it with its seconds."""
         outcomes: list[Outcome[Tensor]] = []
-        seconds = seconds_of(
-            lambda: outcomes.append(attempt(lambda: self._scores(settings))), self.observations.y.device
-        )
-        made = Trial(number, self.stage, settings, outcomes[0], seconds)
-        what = f"energy score {made.score:.4f}" if outcomes[0].status == "ok" else str(outcomes[0])
-        where = f"{self.spec.task} {self.spec.method}: {self.stage} {number}"
-        print(f"{where} {json.dumps(settings)}: {what}; {seconds:.1f} s", flush=True)
-        return made
+        device = self.measurements.y.device
+        seconds = seconds_of(lambda: outcomes.append(attempt(lambda: self._scores(dict(settings)))), device)
+        trial = Trial(number, self.name, settings, outcomes[0], seconds)
+        result = str(outcomes[0]) if trial.scores is None else f"energy score {trial.score:.4f}"
+        where = f"{self.spec.task} {self.spec.method}: {self.name} {number}"
+        print(f"{where} {json.dumps(settings)}: {result}; {seconds:.1f} s", flush=True)
+        return trial
 
     def _scores(self, settings: dict) -> Tensor:
-        method = load_method(self.spec.module, settings)
-        refuse_unmet(method, self.prior, self.problem)
-        trains = trainable(method)
-        state = train(method, self.prior, self.problem, self.spec.task, self.stage) if trains else None
-        draws = Draws(self.spec.task, self.stage, self.spec.tune.num_samples, self.spec.rows_per_chunk)
-        x = sample(method, self.prior, self.problem, self.observations, draws, state)
-        scores = energy_score(x, self.observations.x_true)
+        method, prior, problem = load_method(self.spec.module, settings), self.task.prior, self.task.problem
+        refuse_unmet(method, prior, problem)
+        state = train(method, prior, problem, self.spec.task, self.name) if trainable(method) else None
+        draws = Draws(self.spec.task, self.name, self.spec.tune.num_samples, self.spec.rows_per_chunk)
+        x = sample(method, prior, problem, self.measurements, draws, state)
+        scores = energy_score(x, self.measurements.x_true)
         num_bad = int((~scores.isfinite()).sum())
         if num_bad:
             raise ValueError(f"{num_bad} of {len(scores)} measurements have samples that are not finite")
@@ -122,41 +122,43 @@ class Course:
 
 
 def validation_measurements(task: Task, path: Path, num_measurements: int) -> tuple[Measurements, Measurements]:
-    """Return the first validation measurements in the file `path` of a task and as many others.
+    """Return the first validation measurements of a task and as many others; no test image is ever tuned on.
 
-    No test image is ever tuned on.
+    path: the file with all measurements of the task.
     """
-    everything = task.measured
     rows = (~read_tensors(path)[0]["is_test"]).nonzero().flatten()
     if len(rows) < 2 * num_measurements:
         raise UserError(
             f"{path}: has {len(rows)} validation images, but tune.num_measurements = {num_measurements} needs twice "
             f"as many, half of them to confirm; set it to at most {len(rows) // 2} in the suite's file"
         )
-    parts = rows[: 2 * num_measurements].split(num_measurements)
-    names = ("x_true", "y", "image_id")
-    first, other = (replace(everything, **{name: getattr(everything, name)[part] for name in names}) for part in parts)
-    return first, other
+    everything, names = task.measured, ("x_true", "y", "image_id")
+    first, second = (
+        replace(everything, **{name: getattr(everything, name)[part] for name in names})
+        for part in rows[: 2 * num_measurements].split(num_measurements)
+    )
+    return first, second
 
 
-def candidates(spec_path: str, spec: TuneSpec, ranges: Sequence[str]) -> list[dict]:
-    """All settings to try, in order and none twice: the suite's, then Sobol points or the grid that was asked for."""
+def settings_to_try(spec_path: str, spec: TuneSpec, ranges: Sequence[str]) -> list[dict]:
+    """Return all settings to try, in order and none twice: the suite's, then Sobol points or the grid of `ranges`."""
     outcome = attempt(lambda: load_method(spec.module, spec.settings))
-    if outcome.status != "ok":
+    method = outcome.result
+    if outcome.status != "ok" or method is None:
         raise UserError(f"{spec_path}: methods/{spec.module}.py with the suite's settings: {outcome.reason}")
-    method: Method = outcome.result
     if not ranges and not method.search:
-        what = f"methods/{spec.module}.py declares no range to search"
-        raise UserError(f"{spec_path}: {what}; name settings to try, such as zeta=0.1,0.3,1")
+        fault = f"methods/{spec.module}.py declares no range to search"
+        raise UserError(f"{spec_path}: {fault}; name settings to try, such as zeta=0.1,0.3,1")
     start = {name: getattr(method, name) for name in method.search} | spec.settings
     seed = int(stream("tune", spec.task, spec.method).integers(2**31))
-    others = list(grid(ranges)) if ranges else points(method.search, whole_fields(method), MOST_TRIALS - 1, seed)
-    found = [start] + [start | other for other in others]
-    return [settings for i, settings in enumerate(found) if settings not in found[:i]]
+    integers = integer_fields(method)
+    others = grid_of(ranges) if ranges else sobol_settings(method.search, integers, MOST_TRIALS - 1, seed)
+    candidates = [start, *(start | other for other in others)]
+    return [settings for i, settings in enumerate(candidates) if settings not in candidates[:i]]
 
 
-def grid(ranges: Sequence[str]) -> Iterator[dict]:
-    """All combinations of `name=value,value,...`."""
+def grid_of(ranges: Sequence[str]) -> Iterator[dict]:
+    """Yield all combinations of `name=value,value,...`."""
     if any("=" not in text for text in ranges):
         raise UserError("tune: expected settings to try, such as zeta=0.1,0.3,1")
     names, values = zip(*(text.split("=", 1) for text in ranges), strict=True)
@@ -164,71 +166,75 @@ def grid(ranges: Sequence[str]) -> Iterator[dict]:
         yield dict(zip(names, combination, strict=True))
 
 
-def search(course: Course, settings: Sequence[dict], budget: float) -> list[Trial]:
-    """Trials of the settings in order, the first one in any case, while the budget (seconds) holds another one."""
-    tried = [course.trial(0, settings[0])]
-    for number in range(1, len(settings)):
-        used = sum(trial.seconds for trial in tried)
-        if tried[0].outcome.status == "n/a" or used + (1 + NUM_CONFIRMED) * used / len(tried) > budget:
+def run_trials(phase: Phase, settings: Sequence[dict], budget: float) -> list[Trial]:
+    """Return trials of the settings in order, the first one in any case, while the budget (seconds) holds another."""
+    trials: list[Trial] = []
+    for number, candidate in enumerate(progress(settings, what=f"tune {phase.spec.task} {phase.spec.method}")):
+        used = sum(trial.seconds for trial in trials)
+        if trials and trials[0].outcome.status == "n/a":
             break
-        tried.append(course.trial(number, settings[number]))
-    return tried
+        if trials and used + (1 + NUM_CONFIRMED) * used / len(trials) > budget:
+            break
+        trials.append(phase.run_trial(number, candidate))
+    return trials
 
 
 def finalists(tried: Sequence[Trial]) -> list[Trial]:
-    """Trial 0 and the best of the others; nobody where the method cannot run here."""
+    """Return trial 0 and the best of the others; none where the method cannot run here."""
     good = sorted((trial for trial in tried[1:] if trial.score < math.inf), key=lambda trial: trial.score)
     return [] if tried[0].outcome.status == "n/a" else [tried[0], *good[: NUM_CONFIRMED - 1]]
 
 
 def winner(confirmed: Sequence[Trial]) -> Json | None:
-    """The best of the confirmed trials, with its paired difference to trial 0; None where none of them has a score."""
+    """Return the best of the confirmed trials, with its paired difference to trial 0; None where none has a score."""
     best = min(confirmed, key=lambda trial: trial.score, default=None)
     if best is None or best.score == math.inf:
         return None
-    difference, error = against(best, confirmed[0]) or (None, None)
-    found = {"trial": best.number, "settings": dict(best.settings), "energy_score": best.score}
-    return found | {"difference": difference, "difference_error": error}
+    difference, error = paired_difference(best, confirmed[0]) or (None, None)
+    scored = {"trial": best.number, "settings": dict(best.settings), "energy_score": best.score}
+    return scored | {"difference": difference, "difference_error": error}
 
 
-def against(trial: Trial, first: Trial) -> tuple[float, float] | None:
-    """Mean and standard error of the paired differences of their scores; None where one of them has none."""
-    if trial.outcome.status != "ok" or first.outcome.status != "ok":
+def paired_difference(trial: Trial, first: Trial) -> tuple[float, float] | None:
+    """Return mean and standard error of the paired differences of their scores; None where one of them has none."""
+    if trial.scores is None or first.scores is None:
         return None
-    difference = trial.outcome.result - first.outcome.result
+    difference = trial.scores - first.scores
     return difference.mean().item(), standard_error(difference)
 
 
 def standard_error(values: Tensor) -> float:
+    """Return the standard error of the mean of values (m,)."""
     return (values.std() / len(values) ** 0.5).item()
 
 
-def table(trials: Sequence[Trial]) -> str:
-    """The log of one stage as csv: a row per trial, `difference` to the stage's first trial; empty where it failed."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*COLUMNS, "seconds", "reason"])
+def trials_frame(trials: Sequence[Trial]) -> pd.DataFrame:
+    """Return the log of one phase: a row per trial, with its difference to the phase's first; empty where it failed."""
+    rows = []
     for trial in trials:
-        good = trial.outcome.status == "ok"
-        numbers = [trial.score, standard_error(trial.outcome.result) if good else None]
-        numbers += against(trial, trials[0]) or (None, None)
-        written = ["" if number is None else f"{number:.5f}" for number in numbers]
-        reason = "" if good else str(trial.outcome)
-        rows.writerow([trial.number, trial.stage, json.dumps(trial.settings), *written, f"{trial.seconds:.2f}", reason])
-    return text.getvalue()
+        error = None if trial.scores is None else standard_error(trial.scores)
+        numbers = (trial.score, error, *(paired_difference(trial, trials[0]) or (None, None)))
+        reason = "" if trial.outcome.status == "ok" else str(trial.outcome)
+        texts = ["" if number is None else f"{number:.5f}" for number in numbers]
+        rows.append([trial.number, trial.phase, json.dumps(trial.settings), *texts, f"{trial.seconds:.2f}", reason])
+    return pd.DataFrame(rows, columns=[*COLUMNS])
 
 
 def energy_score(x: Tensor, x_true: Tensor) -> Tensor:
-    """E|X - x_true| - E|X - X'| / 2 per measurement for samples x (m, s, *x): (m,), in data units, lower is better."""
+    """Return E|X - x_true| - E|X - X'| / 2 per measurement, (m,), in data units; lower is better.
+
+    x: samples (m, s, *x); x_true: (m, *x).
+    """
     samples = x.flatten(2)
     return distances(samples, x_true.flatten(1)[:, None]).mean((1, 2)) - mean_distance_within(samples) / 2
 
 
-def in_words(won: Json | None) -> str:
+def format_winner(won: Json | None) -> str:
+    """Return the winner in one line, with its difference to trial 0."""
     if won is None:
         return "no winner"
-    words = f"trial {won['trial']} wins, {json.dumps(won['settings'])}"
-    return words if won["difference"] is None else f"{words}: {won['difference']:+.4f} +- {won['difference_error']:.4f}"
+    line = f"trial {won['trial']} wins, {json.dumps(won['settings'])}"
+    return line if won["difference"] is None else f"{line}: {won['difference']:+.4f} +- {won['difference_error']:.4f}"
 
 
 if __name__ == "__main__":

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from bench.core.text import csv_text, rounded
-from bench.stats.contests import Contest, contests
+from bench.core.text import rounded
+from bench.stats.frames import records_csv
+from bench.stats.groups import ComparisonGroup, comparison_groups
 from bench.stats.inference import ALPHA, POWER, holm, mean_interval, paired_p, resolvable, smallest_p
-from bench.stats.results import Suite
+from bench.stats.results import SuiteResults
 
 _LEVEL, _POWER = f"{100 * ALPHA:.0f} %", f"{100 * POWER:.0f} %"
 BOLD = (
@@ -56,29 +57,31 @@ class Comparison:
     reason: str
 
 
-def compare(suite: Suite) -> list[Comparison]:
-    """A line for each method of each contest of two methods or more."""
-    return [line for contest in contests(suite) if len(contest.methods) > 1 for line in _compare(contest)]
+def compare(suite: SuiteResults) -> list[Comparison]:
+    """Return a line for each method of each group of two methods or more."""
+    return [line for group in comparison_groups(suite) if len(group.methods) > 1 for line in _compare(group)]
 
 
 def comparisons_csv(lines: Iterable[Comparison]) -> str:
-    """The text of comparisons.csv."""
-    names = [field.name for field in fields(Comparison)]
-    return csv_text(names, ([getattr(line, name) for name in names] for line in lines))
+    """Return the text of comparisons.csv."""
+    return records_csv(Comparison, lines)
 
 
 def tied(lines: Iterable[Comparison]) -> frozenset[tuple[str, str, str]]:
-    """(task, method, metric) of what is bold."""
+    """Return (task, method, metric) of what is bold."""
     return frozenset((line.task, line.method, line.metric) for line in lines if line.tied)
 
 
 def resolution(lines: Sequence[Comparison], wanted: Mapping[str, tuple[str, str]]) -> str:
-    """In words: the smallest difference that can be resolved for each label -> (task, metric); "" without any."""
+    """Return a sentence on the smallest difference that can be resolved for each label -> (task, metric).
+
+    "" where nothing is compared.
+    """
     known, too_few, counts = [], [], set()
     for label, key in wanted.items():
-        found = [x for x in lines if (x.task, x.metric) == key and x.method != x.best and x.resolvable is not None]
-        counts |= {x.num_measurements for x in found}
-        smallest = float(np.median([x.resolvable for x in found])) if found else math.nan
+        others = [x for x in lines if (x.task, x.metric) == key and x.method != x.best and x.resolvable is not None]
+        counts |= {x.num_measurements for x in others}
+        smallest = float(np.median([x.resolvable for x in others])) if others else math.nan
         known += [f"{label} {rounded(smallest, None, None)[0]}"] if math.isfinite(smallest) else []
         too_few += [label] if math.isinf(smallest) else []
     counted = " to ".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else ""
@@ -90,71 +93,71 @@ def resolution(lines: Sequence[Comparison], wanted: Mapping[str, tuple[str, str]
     return ". ".join([resolved] * bool(known) + [nothing + ", ".join(too_few)] * bool(too_few))
 
 
-def _compare(contest: Contest) -> list[Comparison]:
-    others = [j for j in range(len(contest.methods)) if j != contest.best]
-    adjusted = _adjusted(contest)
-    ends = np.stack(mean_interval(_differences(contest, others), 1 - ALPHA), 1).tolist()
-    smallest = dict(zip(others, _resolvable(contest, others).tolist(), strict=True))
+def _compare(group: ComparisonGroup) -> list[Comparison]:
+    others = [j for j in range(len(group.methods)) if j != group.best]
+    adjusted = _adjusted(group)
+    ends = np.stack(mean_interval(_differences(group, others), 1 - ALPHA), 1).tolist()
+    smallest = dict(zip(others, _resolvable(group, others).tolist(), strict=True))
     intervals = dict(zip(others, ends, strict=True))
     lines = []
-    for j, line in enumerate(_without_numbers(contest)):
-        if j == contest.best:
+    for j, line in enumerate(_without_numbers(group)):
+        if j == group.best:
             lines.append(replace(line, tied=None if line.reason else line.num_failed == 0))
             continue
-        p, p_holm = adjusted[frozenset((j, contest.best))]
+        p, p_holm = adjusted[frozenset((j, group.best))]
         difference, low, high = (end if math.isfinite(end) else None for end in intervals[j])
         verdict = None if line.reason else p_holm > ALPHA and line.num_failed == 0
         known = {"difference": difference, "low": low, "high": high, "p": p, "p_holm": p_holm}
         lines.append(replace(line, **known, tied=verdict, resolvable=smallest[j]))
-    return [*lines, *_not_compared(contest)]
+    return [*lines, *_not_compared(group)]
 
 
-def _without_numbers(contest: Contest) -> list[Comparison]:
-    num, names = len(contest.losses), (contest.task, contest.metric)
-    can_tell = smallest_p(num) * _num_pairs(contest) <= ALPHA
+def _without_numbers(group: ComparisonGroup) -> list[Comparison]:
+    num, names = len(group.losses), (group.task, group.metric)
+    can_tell = smallest_p(num) * _num_pairs(group) <= ALPHA
     reason = "" if can_tell else f"n/a ({num} measurements are too few for any verdict)"
-    best, nothing = contest.methods[contest.best], (None,) * 7
-    counted = zip(contest.methods, contest.num_failed, strict=True)
+    best, nothing = group.methods[group.best], (None,) * 7
+    counted = zip(group.methods, group.num_failed, strict=True)
     return [Comparison(*names, method, best, *nothing, num, failed, reason) for method, failed in counted]
 
 
-def _not_compared(contest: Contest) -> list[Comparison]:
-    names, best, nothing = (contest.task, contest.metric), contest.methods[contest.best], (None,) * 7
-    found = contest.too_few.items()
-    return [Comparison(*names, m, best, *nothing, n, 0, f"n/a (only {n} measurements)") for m, n in found]
+def _not_compared(group: ComparisonGroup) -> list[Comparison]:
+    names, best, nothing = (group.task, group.metric), group.methods[group.best], (None,) * 7
+    reasons = {method: f"n/a (only {num} measurements)" for method, num in group.too_few.items()}
+    return [Comparison(*names, m, best, *nothing, group.too_few[m], 0, reason) for m, reason in reasons.items()]
 
 
-def _adjusted(contest: Contest) -> dict[frozenset[int], tuple[float, float]]:
-    """p and Holm's p of every pair of methods.
+def _adjusted(group: ComparisonGroup) -> dict[frozenset[int], tuple[float, float]]:
+    """Return p and Holm's p of every pair of methods.
 
     Where the metric has a target, distances |a| and |b| of two means differ if and only if a - b and a + b both differ
     from 0: the larger of the two p-values is a test of the level of each (intersection-union).
     """
-    pairs = list(combinations(range(len(contest.methods)), 2))
-    left, right = (contest.losses[..., [pair[side] for pair in pairs]] for side in (0, 1))
+    pairs = list(combinations(range(len(group.methods)), 2))
+    left, right = (group.losses[..., [pair[side] for pair in pairs]] for side in (0, 1))
     p = paired_p(left - right)
-    if contest.signed:
+    if group.signed:
         p = np.maximum(p, paired_p(left + right))
     both = zip(p.tolist(), holm(p).tolist(), strict=True)
     return {frozenset(pair): values for pair, values in zip(pairs, both, strict=True)}
 
 
-def _differences(contest: Contest, others: Sequence[int]) -> np.ndarray:
-    """`(n, s, k - 1)`: how much worse than the best the others are, each from its own side of a target."""
-    losses = contest.losses
-    if contest.signed:
+def _differences(group: ComparisonGroup, others: Sequence[int]) -> np.ndarray:
+    """Return `(n, s, k - 1)`: how much worse than the best the others are, each from its own side of a target."""
+    losses = group.losses
+    if group.signed:
         losses = losses * np.where(losses.mean((0, 1)) < 0, -1, 1)
-    return losses[..., others] - losses[..., [contest.best]]
+    return losses[..., others] - losses[..., [group.best]]
 
 
-def _resolvable(contest: Contest, others: Sequence[int]) -> np.ndarray:
-    alpha = ALPHA / _num_pairs(contest)
-    mine, best = contest.losses[..., others], contest.losses[..., [contest.best]]
-    if not contest.signed:
+def _resolvable(group: ComparisonGroup, others: Sequence[int]) -> np.ndarray:
+    alpha = ALPHA / _num_pairs(group)
+    mine, best = group.losses[..., others], group.losses[..., [group.best]]
+    if not group.signed:
         return resolvable(mine - best, alpha)
     both = (resolvable(form, alpha, math.sqrt(POWER)) for form in (mine - best, mine + best))  # both have to reject
     return np.maximum(*both)
 
 
-def _num_pairs(contest: Contest) -> int:
-    return math.comb(len(contest.methods), 2)
+def _num_pairs(group: ComparisonGroup) -> int:
+    return math.comb(len(group.methods), 2)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, read_json
-from bench.core.layout import Layout
+from bench.core.results import FIGURES, figures_of
 from bench.core.specs import SuiteSpec
 
-REFERENCE = "reference"  # pseudo method: one set of exact draws against the other
-ALL = "all"  # in place of an observation: a number of the samples of all measurements
-BASELINES = (REFERENCE, "oracle", "unconditional")  # no method that somebody would choose
+ALL = "all"  # in place of a measurement: a number of the samples of all measurements
 Better = Literal["higher", "lower"] | float  # or the value that a perfect sampler has in expectation
 
 
@@ -22,19 +21,19 @@ Better = Literal["higher", "lower"] | float  # or the value that a perfect sampl
 class Score:
     """One line of metrics.csv; `value` is None where there is a `reason` instead.
 
-    observation: None for a number of all measurements together.
+    measurement: None for a number of all measurements together.
     """
 
     method: str
     seed: int
-    observation: int | None
+    measurement: int | None
     metric: str
     value: float | None
     reason: str
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """Header of one run's samples and its cost.json."""
 
     method: str
@@ -44,27 +43,27 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Task:
-    """Everything the tables say about one task; `definitions` maps metric ids to one line each.
+class TaskResults:
+    """Everything that tables say about one task.
 
-    better: which way each metric is better. left_out: the methods that the suite does not run here. of_sets: the scores
-    of all measurements together.
+    measurements, reference: headers of the two files. definitions: metric id -> one line. better: which way each metric
+    is better. left_out: methods that the suite does not run here. of_sets: scores of all measurements together.
     """
 
     name: str
-    observations: Json
-    exact: Json
+    measurements: Json
+    reference: Json
     scores: tuple[Score, ...]
     definitions: dict[str, str]
     better: dict[str, Better]
-    runs: tuple[Run, ...]
+    runs: tuple[RunRecord, ...]
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True)
-class Source:
-    """Which commit made an artefact, and whether its source files had been edited since (None: not known)."""
+class Origin:
+    """The commit that made an artefact, and whether its source files had been edited since (None: not known)."""
 
     path: str
     commit: str
@@ -72,8 +71,12 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Suite:
-    """The results of one suite under `root`; `timings` are the contents of timing.json of the runs that were clocked."""
+class SuiteResults:
+    """The results of one suite under `root`.
+
+    methods: rows in the suite's order. origins: of all artefacts. timings: contents of timing.json of the runs that
+    were clocked. figures: file stem -> parameters, of all figures of the suite in the order of the page.
+    """
 
     root: Path
     name: str
@@ -81,86 +84,87 @@ class Suite:
     seeds: tuple[int, ...]
     num_measurements: int
     num_samples: int
-    tasks: tuple[Task, ...]
-    sources: tuple[Source, ...]
+    tasks: tuple[TaskResults, ...]
+    origins: tuple[Origin, ...]
     timings: tuple[Json, ...] = ()
+    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict.fromkeys(FIGURES, {}))
 
 
-def load(spec_path: str | Path) -> Suite:
-    """Read the results that specs/suite.json lists.
+def load(spec_path: str | Path) -> SuiteResults:
+    """Return the results that specs/suite.json lists.
 
     Raises ArtefactError when a file is missing, edited, or was made from other measurements than its task's.
     """
     spec = SuiteSpec.read(spec_path)
-    layout, methods, seeds = spec.layout, spec.methods, spec.seeds
-    sources: list[Source] = []
+    origins: list[Origin] = []
     left_out = set(spec.left_out)
     tasks = []
-    for name in spec.tasks:
-        chosen = tuple(method for method in methods if (name, method) not in left_out)
-        tasks.append(_load_task(layout, name, chosen, seeds, sources, frozenset(methods) - set(chosen)))
+    for task in spec.tasks:
+        chosen = [method for method in spec.methods if (task, method) not in left_out]
+        tasks.append(_load_task(spec, task, chosen, origins))
+    timings = tuple(read_json(spec.layout.run(*run).timing) for run in spec.timed)
     numbers = spec.num_measurements, spec.num_samples
-    timings = [read_json(layout.run(*timed).timing) for timed in spec.timed]
-    return Suite(layout.root, spec.name, methods, seeds, *numbers, tuple(tasks), tuple(sources), tuple(timings))
+    names = spec.layout.root, spec.name, spec.methods, spec.seeds
+    return SuiteResults(
+        *names, *numbers, tuple(tasks), tuple(origins), timings, spec.figures or figures_of({}, bool(spec.timed))
+    )
 
 
 def num_measured(header: Json, num_measurements: int) -> int:
-    """On how many of the task's measurements a run was made: the first ones, all where its header has no number."""
+    """Return on how many measurements a run was made: the first ones, all where its header has no number."""
     return header.get("num_measurements", num_measurements)
 
 
-def source(path: str | Path, header: Json) -> Source:
-    """The commit that an artefact's header names."""
+def origin_of(path: str | Path, header: Json) -> Origin:
+    """Return the commit that an artefact's header names."""
     made = header.get("provenance", {})
-    return Source(str(path), made.get("commit", "unknown"), made.get("dirty"))
+    return Origin(str(path), made.get("commit", "unknown"), made.get("dirty"))
 
 
-def in_words(status: str, reason: str) -> str:
-    """`n/a (needs DECODER)` or `failed (ValueError: ...)`, in one line; a reason already in words stays as it is."""
+def format_reason(status: str, reason: str) -> str:
+    """Return `n/a (needs DECODER)` or `failed (ValueError: ...)`, one line; a reason of that form stays as it is."""
     reason = " ".join(str(reason).split())
     return reason if reason.startswith(("n/a", "failed")) else f"{status} ({reason or 'no reason given'})"
 
 
-def _load_task(
-    layout: Layout, task: str, methods: tuple, seeds: tuple, sources: list[Source], left_out: frozenset[str]
-) -> Task:
-    files = layout.task(task)
+def _load_task(spec: SuiteSpec, task: str, methods: Iterable[str], origins: list[Origin]) -> TaskResults:
+    """Return the results of `methods` on a task, and add where its files come from to `origins`."""
+    layout, files = spec.layout, spec.layout.task(task)
     text, info = read_csv(files.metrics)
     headers = {path: read_header(path) for path in (files.measurements, files.reference)}
-    observations, exact = headers.values()
+    measurements, reference = headers.values()
     runs = []
     for method in methods:
-        for seed in seeds:
+        for seed in spec.seeds:
             run = layout.run(task, method, seed)
             headers[run.samples] = read_header(run.samples)
-            runs.append(Run(method, seed, headers[run.samples], read_json(run.cost)))
-            if run.state.exists():
-                sources.append(source(run.state, read_header(run.state)))
+            runs.append(RunRecord(method, seed, headers[run.samples], read_json(run.cost)))
+            if run.state.exists():  # made before any measurement was seen: no hash of those in it
+                origins.append(origin_of(run.state, read_header(run.state)))
     headers[files.metrics] = info
     _refuse_mixed_measurements(files.measurements, headers)
-    sources.extend(source(path, header) for path, header in headers.items())
+    origins.extend(origin_of(path, header) for path, header in headers.items())
     scores = _scores(text)
-    of_each = tuple(score for score in scores if score.observation is not None)
-    of_sets = tuple(score for score in scores if score.observation is None)
-    return Task(task, observations, exact, of_each, *_about(info), tuple(runs), left_out, of_sets)
+    of_each = tuple(score for score in scores if score.measurement is not None)
+    of_sets = tuple(score for score in scores if score.measurement is None)
+    about = info.get("definitions", {}), info.get("better", {})
+    left_out = frozenset(spec.methods) - frozenset(methods)
+    return TaskResults(task, measurements, reference, of_each, *about, tuple(runs), left_out, of_sets)
 
 
-def _refuse_mixed_measurements(observations: Path, headers: dict[Path, Json]) -> None:
-    expected = headers[observations].get("observations_sha256")
+def _refuse_mixed_measurements(measurements: Path, headers: dict[Path, Json]) -> None:
+    expected = headers[measurements].get("observations_sha256")
     for path, header in headers.items():
-        found = header.get("observations_sha256")
-        if found is None or found != expected:
+        actual = header.get("observations_sha256")
+        if actual is None or actual != expected:
             raise ArtefactError(
-                f"{path}: observations_sha256 is {str(found)[:12]}, but {observations} has {str(expected)[:12]}: "
+                f"{path}: observations_sha256 is {str(actual)[:12]}, but {measurements} has {str(expected)[:12]}: "
                 "results of other measurements are not mixed in one table; delete the file and run the workflow again"
             )
 
 
-def _about(info: Json) -> tuple[dict[str, str], dict[str, Better]]:
-    return info.get("definitions", {}), info.get("better", {})
-
-
 def _scores(text: str) -> tuple[Score, ...]:
+    """Return the lines of metrics.csv. By csv, not pandas, to which an empty value and the value nan are one."""
     return tuple(
         Score(
             row["method"],

@@ -1,19 +1,19 @@
-"""From values per measurement to a mean with an interval, or to the reason why there is none."""
+"""Means with intervals of values per measurement, or the reason why there is none."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from bench.core.text import csv_text
-from bench.stats.columns import LEFT_OUT, Column, task_columns
+from bench.core.results import LEFT_OUT, REFERENCE, Summary
+from bench.stats.frames import records_csv
 from bench.stats.inference import mean_interval
-from bench.stats.results import REFERENCE, Run, Suite, Task, in_words, num_measured
+from bench.stats.results import RunRecord, SuiteResults, TaskResults, format_reason, num_measured
 from bench.stats.sets import set_lines
+from bench.stats.values import MetricValues, values_of_task
 
 LEVEL = 0.99  # tables of a dozen tasks are read side by side: at 95 % every other one would miss the truth somewhere
 INTERVAL = (
@@ -42,37 +42,20 @@ NO_ROWS = "n/a (no network rows)"
 NOT_MEASURED = "n/a (not measured)"
 
 
-@dataclass(frozen=True)
-class Summary:
-    """One line of summary.csv: a mean with its interval, or a reason why there is none."""
-
-    task: str
-    method: str
-    metric: str
-    mean: float | None
-    low: float | None
-    high: float | None
-    num_failed: int
-    reason: str
-
-
-def summarise(suite: Suite) -> list[Summary]:
-    """A line for every task, every configured method and the reference, and every metric and cost."""
+def summarise(suite: SuiteResults) -> list[Summary]:
+    """Return a line for every task, every configured method and the reference, and every metric and cost."""
     of_measurements = [line for task in suite.tasks for line in _summarise_task(task, suite)]
-    of_sets = [Summary(task.name, *line) for task in suite.tasks for line in set_lines(task, suite.methods)]
+    of_sets = [line for task in suite.tasks for line in set_lines(task, suite.methods)]
     return of_measurements + of_sets
 
 
 def summary_csv(lines: Iterable[Summary]) -> str:
-    """The text of summary.csv."""
-    return csv_text(
-        ("task", "method", "metric", "mean", "low", "high", "num_failed", "reason"),
-        ((x.task, x.method, x.metric, x.mean, x.low, x.high, x.num_failed, x.reason) for x in lines),
-    )
+    """Return the text of summary.csv."""
+    return records_csv(Summary, lines)
 
 
-def _summarise_task(task: Task, suite: Suite) -> list[Summary]:
-    columns = task_columns(task, suite)
+def _summarise_task(task: TaskResults, suite: SuiteResults) -> list[Summary]:
+    columns = values_of_task(task, suite)
     intervals = _intervals(columns.values())
     nothing = (None, None, None)
     lines = [
@@ -83,22 +66,22 @@ def _summarise_task(task: Task, suite: Suite) -> list[Summary]:
     return lines + [_cost(task, suite, name, method, effective[method]) for method in effective for name in COSTS]
 
 
-def _intervals(columns: Iterable[Column]) -> dict[tuple[str, str], tuple[float | None, ...]]:
-    """Mean, low and high of each column that has values and no failure; columns of one shape share one pass."""
-    by_shape: dict[tuple[int, ...], list[tuple[Column, np.ndarray]]] = defaultdict(list)
+def _intervals(columns: Iterable[MetricValues]) -> dict[tuple[str, str], tuple[float | None, ...]]:
+    """Return mean, low and high of each column that has values and no failure; columns of one shape share one pass."""
+    by_shape: dict[tuple[int, ...], list[tuple[MetricValues, np.ndarray]]] = defaultdict(list)
     for column in columns:
         if column.values and not column.failed:
             array = column.array()
             by_shape[array.shape].append((column, array))
-    found = {}
+    intervals = {}
     for group in by_shape.values():
         ends = np.stack(mean_interval(np.stack([array for _, array in group], 2), LEVEL), 1)
         for (column, _), three in zip(group, ends.tolist(), strict=True):
-            found[column.method, column.metric] = tuple(v if math.isfinite(v) else None for v in three)
-    return found
+            intervals[column.method, column.metric] = tuple(v if math.isfinite(v) else None for v in three)
+    return intervals
 
 
-def _cost(task: Task, suite: Suite, name: str, method: str, effective: Column | None) -> Summary:
+def _cost(task: TaskResults, suite: SuiteResults, name: str, method: str, effective: MetricValues | None) -> Summary:
     runs = [run for run in task.runs if run.method == method]
     stopped = next((run for run in runs if run.header.get("status", "ok") != "ok"), None)
     if not runs:
@@ -106,16 +89,20 @@ def _cost(task: Task, suite: Suite, name: str, method: str, effective: Column | 
         return Summary(task.name, method, name, None, None, None, 0, reason)
     if stopped:
         failed = num_measured(stopped.header, suite.num_measurements) if stopped.header["status"] == "failed" else 0
-        reason = in_words(stopped.header["status"], stopped.header.get("reason", ""))
+        reason = format_reason(stopped.header["status"], stopped.header.get("reason", ""))
         return Summary(task.name, method, name, None, None, None, failed, reason)
     if name in EFFICIENCIES:
-        return _efficiency(task, suite, name, runs, effective or Column(method, EFFECTIVE, {}, {}, {0: NOT_MEASURED}))
+        return _efficiency(
+            task, suite, name, runs, effective or MetricValues(method, EFFECTIVE, {}, {}, {0: NOT_MEASURED})
+        )
     values = [_cost_of(run, name) for run in runs]
     return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
 
 
-def _efficiency(task: Task, suite: Suite, name: str, runs: Sequence[Run], effective: Column) -> Summary:
-    """`effective` is the column ess_bulk of the method: without it a chain's samples have no worth."""
+def _efficiency(
+    task: TaskResults, suite: SuiteResults, name: str, runs: Sequence[RunRecord], effective: MetricValues
+) -> Summary:
+    """Return effective samples per second or row; without `effective`, its ess_bulk, a chain has no number."""
     runs = sorted(runs, key=lambda run: run.seed)
     spent = np.array([_seconds(x) if name == "ess_per_second" else x.cost["nfe"] + x.cost["nfe_vjp"] for x in runs])
     is_independent = all(run.header["joint"] == "independent" for run in runs)
@@ -129,11 +116,11 @@ def _efficiency(task: Task, suite: Suite, name: str, runs: Sequence[Run], effect
     return Summary(task.name, effective.method, name, values.mean(), values.min(), values.max(), 0, reason)
 
 
-def _seconds(run: Run) -> float:
+def _seconds(run: RunRecord) -> float:
     return float(run.cost["seconds"]) / run.cost["rows"]
 
 
-def _cost_of(run: Run, name: str) -> float:
+def _cost_of(run: RunRecord, name: str) -> float:
     if name == "seconds_per_sample":
         return _seconds(run)
     return float(run.cost[name])

@@ -31,7 +31,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.core.types import Cap, Choice, LogUniform, Prior, Problem, Random, Search, State
+from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search, State
 from bench.numerics.nets import initialise
 
 from .flows import ZERO_ENDS, bounded, make_flow
@@ -50,7 +50,7 @@ class APS:
 
     Meant for images of up to about a thousand pixels: the regression holds a matrix of pixels x pixels.
 
-    NFE: 0 forward, 0 backward per sample
+    A sample costs no row through the prior's network; training does.
     """
 
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.GRAD | Cap.SIMULATE
@@ -93,6 +93,9 @@ class APS:
             raise ValueError(f"expected 0 < sigma_min <= anneal_from < sigma_max, got {self}")
         if self.num_layers < 0:
             raise ValueError(f"num_layers = {self.num_layers}: expected a number >= 0")
+
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        return NFE(0, 0)
 
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> State:
         if self.prior_term == "density" and Cap.DENSITY not in prior.caps:

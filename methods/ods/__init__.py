@@ -32,7 +32,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import Cap, Choice, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.nets import MLP, step
 
 from . import surrogate, trajectory
@@ -55,8 +55,8 @@ Group = tuple[Tensor, Tensor, Tensor]  # y (*y), ends of paths u (g, d), log lik
 class ODS:
     """One diffusion sampler for all measurements of a problem or, with `amortised = False`, one for each.
 
-    NFE: at most (1 + num_guided + (0 if amortised else rows_in_training / s)) * decode_nfe forward,
-    (num_guided + (0 if amortised else gradients_in_training / s)) * decode_nfe backward per sample
+    A sample is decoded once. `guide = "decoder"` adds a decoded row and its gradient for each step, and
+    `amortised = False` the training, shared by the samples of a measurement.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER | Cap.SIMULATE
@@ -127,6 +127,13 @@ class ODS:
     def rows_in_training(self) -> int:
         ends = math.ceil(self.num_iterations / (self.replays + 1)) * self.batch
         return self.num_fit + self.num_adapt * self.num_adapt_draws + ends + self.gradients_in_training
+
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        rows, gradients = 1.0 + self.num_guided, float(self.num_guided)
+        if not self.amortised:
+            rows += self.rows_in_training / num_samples
+            gradients += self.gradients_in_training / num_samples
+        return NFE(rows * prior.decode_nfe, gradients * prior.decode_nfe, at_most=True)
 
     @torch.no_grad()
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> dict[str, Tensor]:

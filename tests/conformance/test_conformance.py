@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from bench.conformance import check, method_paths
-from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.core.provenance import ROOT
+from bench.core.registry import name_of
 from bench.core.rng import Rng
 
 GOOD = '''"""Denoise noise once, then descend on the residual. https://example.org/paper
@@ -23,15 +23,18 @@ Deviations: none.
 from dataclasses import dataclass
 from typing import ClassVar
 import torch
-from bench.core.types import Cap, Joint, LogUniform
+from bench.core.types import NFE, Cap, Joint, LogUniform
 __all__ = ["Good"]
 
 @dataclass(frozen=True)
 class Good:
-    """NFE: 1 forward, 0 backward per sample"""
+    """A sample costs one call of the denoiser."""
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     search: ClassVar[dict] = {"rate": LogUniform(0.1, 1.0)}
     rate: float = 0.8
+
+    def nfe(self, prior, num_samples):
+        return NFE(1, 0)
 
     def sample(self, prior, problem, y, num_samples, *, rng):
         rows = y.repeat_interleave(num_samples, 0)
@@ -42,6 +45,7 @@ class Good:
 '''
 RETURN = "return x.unflatten(0, (len(y), num_samples))"
 FIRST = "rows = y.repeat_interleave(num_samples, 0)"
+FEW = "few samples, one and three channels"
 CHAIN = '    joint: ClassVar[Joint] = "chain"\n'
 
 SINS = {  # what is replaced, by what, the checks that fail, and words of the first refusal
@@ -49,7 +53,7 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         RETURN,
         "raise ValueError('no convergence')",
         ["it draws samples"],
-        "ValueError: no convergence (raises.py, line 23)",
+        "ValueError: no convergence (raises.py, line 26)",
     ),
     "exits": (RETURN, "raise SystemExit(3)", ["it draws samples"], "SystemExit: 3"),
     "bad import": (
@@ -72,7 +76,7 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     "batch norm": (
         RETURN,
         "x = x - 0.1 * x.mean(0); " + RETURN,
-        ["rows do not interact", "a broken measurement stays alone", "alone as in a batch", "any chunk size"],
+        ["rows do not interact", "a broken measurement stays alone", "alone as in a batch", "any chunk size", FEW],
         "measurement 1 changed",
     ),
     "stops on nan": (
@@ -84,7 +88,7 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     "position in batch": (
         RETURN,
         "x = x + torch.arange(len(x)).view(-1, 1, 1, 1) // num_samples / 100; " + RETURN,
-        ["alone as in a batch"],
+        ["alone as in a batch", FEW],
         "alone gives",
     ),
     "global seed": (
@@ -107,7 +111,7 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     ),
     "one seed for all": (
         "rng.per_sample.randn(prior.shape)",
-        "torch.stack([torch.randn(1, 4, 4, generator=torch.Generator().manual_seed(k)) for k in rng.samples])"
+        "torch.stack([torch.randn(prior.shape, generator=torch.Generator().manual_seed(k)) for k in rng.samples])"
         ".double().repeat(len(y), 1, 1, 1, 1)",
         ["another seed, other samples"],
         "the same samples",
@@ -158,33 +162,52 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     "depends on chunk": (
         RETURN,
         "x = x + 0.1 / num_samples; " + RETURN,
-        ["any chunk size"],
+        ["any chunk size", FEW],
         "5 samples in one call and in two",
     ),
     "wrong nfe": (
-        "NFE: 1 forward",
-        "NFE: 2 * s forward",
-        ["NFE as the docstring claims"],
-        "metered 1 forward, 0 backward per sample at s = 5",
+        "NFE(1, 0)",
+        "NFE(2 * num_samples, 0)",
+        ["NFE as stated"],
+        "metered 1 forward, 0 backward per sample at s = 5; `nfe` says 10 and 0",
     ),
-    "no nfe": ("NFE: 1 forward", "", ["NFE as the docstring claims"], "expected a line `NFE:"),
-    "odd nfe": ("NFE: 1 forward", "NFE: open('x') forward", ["NFE as the docstring claims"], "neither arithmetic"),
+    "nfe at one s": (
+        "NFE(1, 0)",
+        "NFE(num_samples / 5, 0)",
+        ["NFE as stated"],
+        "metered 1 forward, 0 backward per sample at s = 1; `nfe` says 0.2 and 0",
+    ),
+    "too low a bound": ("NFE(1, 0)", "NFE(0.5, 0, at_most=True)", ["NFE as stated"], "says at most 0.5 and 0"),
+    "no nfe": ("def nfe(", "def cost(", ["NFE as stated"], "add `nfe(self, prior, num_samples)`"),
+    "odd nfe": ("NFE(1, 0)", "1", ["NFE as stated"], "`nfe` returned 1; expected bench.core.types.NFE"),
+    "squeezes": (
+        RETURN,
+        "return x.unflatten(0, (len(y), num_samples)).squeeze(1)",
+        [FEW],
+        "with s = 1 and 1 channels the samples have shape (3, 1, 4, 4)",
+    ),
+    "three samples": (
+        RETURN,
+        "x = x + 0.1 * (num_samples == 3) * (num_samples == x.shape[1]); " + RETURN,
+        [FEW],
+        "with s = 3 and 3 channels, the first sample alone differs by 1.0e-01; draw with rng.per_sample",
+    ),
     "ignores y": ("range(9)", "range(0)", ["fits the data better than the prior"], "does it use y?"),
 }
 ADDED = {"unseeded": "GENERATOR = torch.Generator().manual_seed(0)\n"}
 
 
-@pytest.mark.parametrize("path", method_paths(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", method_paths(), ids=name_of)
 def test_method_conforms(path):
     refusals = _refusals(check(path))
     assert not refusals, "\n".join(refusals)
 
 
 def test_a_good_method_passes(tmp_path):
-    outcomes = check(_written(tmp_path, "good", GOOD))
-    assert not _refusals(outcomes), "\n".join(_refusals(outcomes))
+    results = check(_written(tmp_path, "good", GOOD))
+    assert not _refusals(results), "\n".join(_refusals(results))
     skipped = ["it trains", "training is repeatable", "does without what it merely uses"]
-    assert [outcome.title for outcome in outcomes if outcome.status == "skip"] == skipped
+    assert [result.title for result in results if result.status == "skip"] == skipped
 
 
 @pytest.mark.parametrize("sin", SINS)
@@ -193,10 +216,10 @@ def test_a_sin_is_refused_by_its_check(tmp_path, sin):
     assert GOOD.count(old) >= 1
     source = GOOD.replace(old, new).replace("@dataclass(", ADDED.get(sin, "") + "@dataclass(")
     state = torch.get_rng_state(), torch.get_default_dtype(), np.random.get_state()[1].copy()
-    outcomes = check(_written(tmp_path, sin.replace(" ", "_"), source))
-    refused = [outcome for outcome in outcomes if outcome.status == "FAIL"]
-    assert [outcome.title for outcome in refused] == failing, "\n".join(map(str, refused))
-    assert words in refused[0].words
+    results = check(_written(tmp_path, sin.replace(" ", "_"), source))
+    refused = [result for result in results if result.status == "FAIL"]
+    assert [result.title for result in refused] == failing, "\n".join(map(str, refused))
+    assert words in refused[0].message
     assert torch.equal(torch.get_rng_state(), state[0]) and torch.get_default_dtype() == state[1]
     assert np.array_equal(np.random.get_state()[1], state[2])
 
@@ -227,9 +250,9 @@ TRAINING_SINS = {
 
 
 def test_a_trainable_method_is_trained_first(tmp_path):
-    outcomes = check(_written(tmp_path, "trained", TRAINABLE))
-    assert not _refusals(outcomes), "\n".join(_refusals(outcomes))
-    assert any(str(outcome) == "ok   it trains: 2 tensors" for outcome in outcomes)
+    results = check(_written(tmp_path, "trained", TRAINABLE))
+    assert not _refusals(results), "\n".join(_refusals(results))
+    assert any(str(result) == "ok   it trains: 2 tensors" for result in results)
 
 
 @pytest.mark.parametrize("sin", TRAINING_SINS)
@@ -245,9 +268,9 @@ def test_tiny_settings_are_used_and_promise_no_quality(tmp_path):
     poor = TRAINABLE.replace("range(9)", "range(0)").replace(
         "    rate: float", "    tiny: ClassVar[dict] = {'rate': 0.25}\n    rate: float"
     )
-    outcomes = check(_written(tmp_path, "small", poor.replace("rows = y", "assert self.rate == 0.25; rows = y")))
-    assert not _refusals(outcomes), "\n".join(_refusals(outcomes))
-    assert "at its tiny settings, {'rate': 0.25}, nothing is promised" in outcomes[-1].words
+    results = check(_written(tmp_path, "small", poor.replace("rows = y", "assert self.rate == 0.25; rows = y")))
+    assert not _refusals(results), "\n".join(_refusals(results))
+    assert "at its tiny settings, {'rate': 0.25}, nothing is promised" in results[-1].message
 
 
 OPTIONAL = GOOD.replace("    search", "    uses: ClassVar[Cap] = Cap.GRAD\n    search").replace(
@@ -259,8 +282,8 @@ GRADIENT = "problem.residual(p, rows).sum().backward()"
 
 def test_what_a_method_merely_uses_may_be_missing(tmp_path):
     good = OPTIONAL.replace(FIRST, FIRST + ASK + GRADIENT)
-    outcomes = check(_written(tmp_path, "asks", good))
-    assert not _refusals(outcomes), "\n".join(_refusals(outcomes))
+    results = check(_written(tmp_path, "asks", good))
+    assert not _refusals(results), "\n".join(_refusals(results))
     careless = OPTIONAL.replace(FIRST, FIRST + ASK.replace("Cap.GRAD in problem.caps", "True") + GRADIENT)
     (refusal,) = _refusals(check(_written(tmp_path, "careless", careless)))
     assert refusal.startswith("FAIL does without what it merely uses: it uses the gradient of problem.residual")
@@ -277,32 +300,44 @@ def test_the_command_speaks_and_exits_with_1(tmp_path):
     assert "  FAIL shape, dtype and device: the samples have shape (15, 1, 4, 4)" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("expression", "value"),
-    [("num_steps", 7), ("2 * num_steps + 1", 15), ("decode_nfe * ceil(s / 4)", 80), ("1 if s > 4 else 0", 1)],
-)
-def test_claims_are_arithmetic(expression, value):
-    assert evaluate(expression, {"num_steps": 7, "s": 5, "decode_nfe": 40}) == value
+def test_a_bound_on_the_nfe_is_enough(tmp_path):
+    results = check(_written(tmp_path, "bounded", GOOD.replace("NFE(1, 0)", "NFE(1.5, 2, at_most=True)")))
+    assert not _refusals(results), "\n".join(_refusals(results))
 
 
-@pytest.mark.parametrize("expression", ["__import__('os')", "num_steps.real", "[1][0]", "lambda: 1", "1 / 0", "1 +"])
-def test_claims_are_nothing_but_arithmetic(expression):
-    with pytest.raises(ValueError, match="`"):
-        evaluate(expression, {"num_steps": 7, "s": 5})
+def test_settings_may_differ_from_the_defaults(tmp_path):
+    path = _written(tmp_path, "rates", GOOD.replace(FIRST, FIRST + "; assert self.rate == 0.5"))
+    assert "AssertionError" in _refusals(check(path))[0]
+    assert not _refusals(check(path, {"rate": 0.5}))
 
 
-def test_a_claim_may_wrap_and_be_a_bound():
-    claim = find_claim(None, "Text.\n\nNFE: at most num_steps *\n  2 forward,\n  num_steps backward per sample.")
-    assert (claim.forward, claim.backward, claim.at_most) == ("num_steps * 2", "num_steps", True)
-    assert claim.holds((5, 1), (6, 2)) and not claim.holds((7, 1), (6, 2))
+def test_hmc_conforms_in_data_space():
+    assert not _refusals(check(ROOT / "methods" / "hmc.py", {"space": "data"}))
 
 
-def test_the_toy_is_exact():
-    prior, rng = ToyPrior(), Rng(("toy",), [0])
-    problem, x = ToyProblem(prior), 0.5 * rng.randn((4, 1, 4, 4))[0]
+def test_parts_of_a_package_may_import_each_other_and_nothing_else(tmp_path):
+    def package(name: str, part: str) -> list[str]:
+        folder = tmp_path / name
+        folder.mkdir()
+        source = GOOD.replace("import torch", "import torch\nfrom .part import SCALE").replace(
+            "float = 0.8", "float = SCALE"
+        )
+        (folder / "part.py").write_text(part)
+        return _refusals(check(_written(folder, "__init__", source)))
+
+    assert not package("whole", "SCALE = 0.8\n")
+    assert "the file imports" in package("nosy", "from ..other import x\nSCALE = 0.8\n")[0]
+    (refusal,) = package("metric", "import bench.metrics\nSCALE = 0.8\n")
+    assert "it imports only what a method may: part.py imports bench.metrics" in refusal
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_the_toy_is_exact(num_channels):
+    prior, rng = ToyPrior(num_channels), Rng(("toy",), [0])
+    problem, x = ToyProblem(prior), 0.5 * rng.randn((4, num_channels, 4, 4))[0]
     y = problem.simulate(x, rng)
     # Tweedie: the density of x_t = x + sigma eps is N(mu, C + sigma^2), whose score is (D - x_t) / sigma^2
-    noise = 0.3**2 * torch.eye(16, dtype=x.dtype)
+    noise = 0.3**2 * torch.eye(16 * num_channels, dtype=x.dtype)
     marginal = torch.distributions.MultivariateNormal(prior.mean, prior.covariance + noise)
     x_t = x.clone().requires_grad_()
     score = torch.autograd.grad(marginal.log_prob(x_t.flatten(1)).sum(), x_t)[0]
@@ -318,8 +353,8 @@ def test_the_toy_is_exact():
     assert torch.allclose((problem.operator(x, y) * v).sum(), (x * problem.operator.adjoint(v, y)).sum(), atol=1e-12)
 
 
-def _refusals(outcomes) -> list[str]:
-    return [str(outcome) for outcome in outcomes if outcome.status == "FAIL"]
+def _refusals(results) -> list[str]:
+    return [str(result) for result in results if result.status == "FAIL"]
 
 
 def _written(folder: Path, name: str, source: str) -> Path:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -18,13 +22,26 @@ PIN = HASH[:8]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch) -> Path:
-    """An empty folder of weights, and one known file, published in another folder."""
+def home(tmp_path: Path, monkeypatch) -> Iterator[Path]:
+    """An empty folder of weights, and one known file, published by a server on this machine."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    source = tmp_path / f"small-{PIN}.pth"
-    source.write_bytes(CONTENT)
-    monkeypatch.setitem(weights.WEIGHTS, "small", Weights(source.name, source.as_uri(), HASH, "tests"))
-    return tmp_path / "torch/hub/checkpoints"
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / f"small-{PIN}.pth").write_bytes(CONTENT)
+    handler = partial(SilentHandler, directory=str(tmp_path / "published"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/small-{PIN}.pth"
+        monkeypatch.setitem(weights.WEIGHTS, "small", Weights(f"small-{PIN}.pth", url, HASH, "tests"))
+        yield tmp_path / "torch/hub/checkpoints"
+        server.shutdown()
+
+
+class SilentHandler(SimpleHTTPRequestHandler):
+    """A handler that logs nothing."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_the_folder_is_that_of_torch_hub(monkeypatch):
@@ -98,12 +115,13 @@ def test_a_download_with_another_hash_leaves_nothing(home, monkeypatch):
 
 
 def test_without_network_the_line_says_what_to_copy_where(home, monkeypatch):
-    gone = dataclasses.replace(WEIGHTS["small"], url="file:///nowhere/small.pth")
+    nowhere = "http://127.0.0.1:9/small.pth"  # nothing listens at the port of `discard`
+    gone = dataclasses.replace(WEIGHTS["small"], url=nowhere)
     monkeypatch.setitem(weights.WEIGHTS, "small", gone)
-    with pytest.raises(UserError, match="could not be fetched .*copy it into .*checkpoints from file:///nowhere"):
+    with pytest.raises(UserError, match="could not be fetched .*copy it into .*checkpoints from http://127.0.0.1:9/"):
         main("fetch", "small")
 
 
-def test_an_unknown_network_is_told_off():
+def test_an_unknown_network_is_refused_by_name():
     with pytest.raises(UserError, match="expected one of alexnet, vgg16, inception, got 'resnet'"):
         main("check", "resnet")

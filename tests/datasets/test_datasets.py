@@ -76,6 +76,7 @@ def test_drawn_lists_have_the_committed_form():
         ("faces", {}, "no dataset faces .*expected one of digits, noise, shapes"),
         ("shapes", {"sid": 8}, "'sid'"),
         ("shapes", {"side": 4}, "at least 8"),
+        ("noise", {"side": 0}, "whole number"),
     ],
 )
 def test_mistakes_are_named(dataset, parameters, words):

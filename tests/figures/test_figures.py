@@ -8,23 +8,25 @@ import io
 import re
 from html.parser import HTMLParser
 
+import matplotlib
 import numpy as np
 import pytest
 from helpers.synthetic_results import METHODS, NUM_SAMPLES, TASKS, TRAINING, drawn, edit_metrics, summary_of
 
 from bench.core.artefacts import read_csv, read_tensors
-from bench.figures.curves import distance
-from bench.figures.grid import grid
-from bench.figures.style import looks, save
-from bench.figures.training import Bill, break_even, collapse
-from bench.plan.suite import FIGURES
-from bench.report.draws import Source
+from bench.core.results import FIGURES, SampleSet, TaskSamples
+from bench.figures._saving import save
+from bench.figures._style import drawing_style, looks, plain
+from bench.figures.amortisation import TotalCost, break_even
+from bench.figures.collapse import Collapse
+from bench.figures.distance import Distance
+from bench.figures.grid import Grid
 from bench.stages import claims as claim
 from bench.stages import published as quote
 from bench.stages import report as compose
 from bench.stages import tables as tabulate
+from bench.stats.figure_results import FigureResults
 from bench.stats.results import load
-from bench.stats.summary import summarise
 
 MAP_TASK = "gmm_map-denoise"
 
@@ -45,13 +47,13 @@ def test_distance_figure_draws_the_numbers_of_the_table(finished):
 
 
 def test_break_even_is_where_both_have_spent_the_same():
-    trained, cheap, dear = Bill(90, 0.1), Bill(0, 0.4), Bill(2, 30)
+    trained, cheap, dear = TotalCost(90, 0.1), TotalCost(0, 0.4), TotalCost(2, 30)
     assert trained.is_amortised and not cheap.is_amortised and not dear.is_amortised
     assert break_even(trained, cheap) == pytest.approx(300)
     for other in (cheap, dear):
         num_measurements = break_even(trained, other)
         assert trained.total(num_measurements) == pytest.approx(other.total(num_measurements))
-    assert break_even(trained, Bill(0, 0.1)) == float("inf")
+    assert break_even(trained, TotalCost(0, 0.1)) == float("inf")
 
 
 def test_amortisation_lists_the_break_even_points_of_the_table(finished):
@@ -77,14 +79,12 @@ def test_collapse_shows_the_numbers_of_the_table(finished):
 
 def test_samples_without_any_diversity_are_drawn(fresh):
     edit_metrics(fresh, lambda row: ("0" if row["metric"] == "diversity_ratio" else row["value"], row["reason"]))
-    suite = load(fresh)
-    rows = csv.DictReader(io.StringIO(collapse(suite, summarise(suite)).csv))
+    rows = csv.DictReader(io.StringIO(Collapse().draw(FigureResults(load(fresh))).csv))
     assert {row["diversity_ratio"] for row in rows if row["task"] == "gmm-phase"} == {"0.001"}
 
 
 def test_collapsed_methods_are_named_in_the_corner(finished):
-    suite = load(finished)
-    (axes,) = collapse(suite, summarise(suite)).figure.axes
+    (axes,) = Collapse().draw(FigureResults(load(finished))).figure.axes
     words = [text.get_text() for text in axes.texts]
     assert "aps" in words and "oracle" not in words and any(word.startswith("collapsed") for word in words)
 
@@ -150,31 +150,51 @@ def test_same_results_give_the_same_bytes(finished, tmp_path):
     for verb in (tabulate, quote, claim, compose):
         verb.main(str(finished))
     assert [path.read_bytes() for path in paths] == before
-    suite = load(finished)
-    drawings = [distance(suite, summarise(suite)) for _ in range(2)]
-    for number, drawing in enumerate(drawings):
-        save(drawing, tmp_path / str(number), {})
+    for number in range(2):
+        with drawing_style():
+            save(Distance().draw(FigureResults(load(finished))), tmp_path / str(number), "distance", {})
     for suffix in ("pdf", "png", "csv"):
         assert len({(tmp_path / n / f"distance.{suffix}").read_bytes() for n in "01"}) == 1
 
 
 def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
     seen = {"x_true": np.zeros((2, 1, 4, 4)), "y": np.ones((2, 1, 4, 4))}
-    found = grid("first", seen, [Source("exact", np.zeros((2, 3, 1, 4, 4))), Source("dear", np.zeros((1, 3, 1, 4, 4)))])
+    found = Grid().draw(
+        TaskSamples(
+            "first", seen, [SampleSet("exact", np.zeros((2, 3, 1, 4, 4))), SampleSet("dear", np.zeros((1, 3, 1, 4, 4)))]
+        )
+    )
     assert any("only the first 1" in text.get_text() for text in found.figure.axes[0].texts)
 
 
 def test_a_class_is_written_as_its_number():
     seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
-    found = grid("class", seen, [Source("exact", np.zeros((1, 3, 1, 4, 4)))])
+    found = Grid().draw(TaskSamples("class", seen, [SampleSet("exact", np.zeros((1, 3, 1, 4, 4)))]))
     assert "7" in [text.get_text() for text in found.figure.axes[0].texts]
 
 
 def test_colours_and_rgb_measurements_are_drawn():
     seen = {"x_true": np.zeros((1, 3, 4, 4)), "y": np.ones((1, 7))}
     x = np.zeros((1, 1, 3, 4, 4))
-    found = grid("rgb", seen, [Source("exact", x), Source("broken", x + np.nan)])
+    found = Grid().draw(TaskSamples("rgb", seen, [SampleSet("exact", x), SampleSet("broken", x + np.nan)]))
     rows = list(csv.DictReader(io.StringIO(found.csv)))
     assert sum(row["kind"] == "y" for row in rows) == 7 and sum(row["kind"] == "mean" for row in rows) == 48
     assert "broken" not in {row["panel"] for row in rows}
     assert any("not finite" in text.get_text() for text in found.figure.axes[0].texts)
+
+
+def test_the_users_matplotlib_settings_change_nothing(finished, tmp_path):
+    spoiled = {"font.size": 30, "text.usetex": True, "savefig.bbox": "tight", "axes.facecolor": "red"}
+    for number, settings in enumerate(({}, spoiled)):
+        with matplotlib.rc_context(settings), drawing_style():
+            save(Distance().draw(FigureResults(load(finished))), tmp_path / str(number), "distance", {})
+    assert (tmp_path / "0/distance.png").read_bytes() == (tmp_path / "1/distance.png").read_bytes()
+
+
+def test_dollars_in_an_error_message_are_no_mathematics():
+    seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.ones((1, 1, 4, 4))}
+    reason = r"failed (ValueError: $\frac{ is no $ of 'a_b^c')"
+    sets = [SampleSet("exact", np.zeros((1, 3, 1, 4, 4))), SampleSet("x", np.zeros((1, 0, 1, 4, 4)), reason)]
+    figure = Grid().draw(TaskSamples("first", seen, sets)).figure
+    figure.savefig(io.BytesIO())
+    assert plain(reason).count(r"\$") == 2

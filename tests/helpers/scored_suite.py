@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.stats.results import Better, Score, Suite, Task
+from bench.stats.results import Better, Score, SuiteResults, TaskResults
 
 FAILED = "failed (told to)"
 
@@ -16,7 +16,7 @@ def suite_of(
     values: Mapping[tuple[str, str, str], np.ndarray],
     better: Mapping[str, Better],
     restricted: Mapping[tuple[str, str], int] | None = None,
-) -> Suite:
+) -> SuiteResults:
     """`values[task, method, metric]` is (n, s); NaN is a failure, what is beyond `restricted[task, method]` is n/a."""
     tasks, methods, _ = (tuple(dict.fromkeys(key[place] for key in values)) for place in range(3))
     num, seeds = next(iter(values.values())).shape
@@ -27,8 +27,8 @@ def suite_of(
             kept = (restricted or {}).get((task, method), num)
             scores += _scores(method, metric, array, kept) if where == task else []
         left_out = frozenset(methods) - {method for where, method, _ in values if where == task}
-        of_task.append(Task(task, {}, {}, tuple(scores), {}, dict(better), (), left_out))
-    return Suite(Path("."), "scored", methods, tuple(range(seeds)), num, 1, tuple(of_task), ())
+        of_task.append(TaskResults(task, {}, {}, tuple(scores), {}, dict(better), (), left_out))
+    return SuiteResults(Path("."), "scored", methods, tuple(range(seeds)), num, 1, tuple(of_task), ())
 
 
 def _scores(method: str, metric: str, array: np.ndarray, kept: int) -> Sequence[Score]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.artefacts import read_csv, write_csv, write_json, write_tensors
+from bench.core.artefacts import read_csv, read_json, write_csv, write_json, write_tensors
 from bench.core.text import csv_text
 from bench.metrics._evaluation import built_in_columns
 
@@ -213,3 +213,8 @@ def drawn(spec: Path, stem: str) -> list[dict[str, str]]:
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(read_csv(path)[0])))
+
+
+def edit_spec(spec: Path, **fields: object) -> None:
+    """Give fields of a spec other values."""
+    write_json(spec, read_json(spec) | fields)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from helpers.latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
+from helpers.latent_truth import assert_finite_at_the_stated_cost, assert_moments, draw, measurements
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -169,8 +169,8 @@ def test_tamed_warm_up_survives_a_badly_scaled_problem(monkeypatch):
     ],
     ids=str,
 )
-def test_it_runs_finite_and_costs_what_it_claims(settings):
-    assert_finite_at_the_claimed_cost(LatentLangevin(**settings))
+def test_it_runs_finite_and_costs_what_it_states(settings):
+    assert_finite_at_the_stated_cost(LatentLangevin(**settings))
 
 
 @pytest.mark.parametrize(

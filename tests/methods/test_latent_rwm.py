@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from helpers.latent_truth import assert_finite_at_the_claimed_cost, assert_moments, draw, measurements
+from helpers.latent_truth import assert_finite_at_the_stated_cost, assert_moments, draw, measurements
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
@@ -100,8 +100,8 @@ def test_the_scale_adapts_to_the_acceptance_that_was_asked_for():
     ],
     ids=str,
 )
-def test_it_runs_finite_and_costs_what_it_claims(settings):
-    assert assert_finite_at_the_claimed_cost(LatentRWM(**settings)).backward == 0
+def test_it_runs_finite_and_costs_what_it_states(settings):
+    assert assert_finite_at_the_stated_cost(LatentRWM(**settings)).backward == 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.conformance.claims import evaluate, find_claim
 from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.core.rng import Rng
 from bench.core.types import Cap
@@ -331,7 +329,7 @@ def test_training_for_one_measurement_does_not_depend_on_how_many_samples_are_dr
     [{}, {"guide": "decoder"}, {"amortised": False}, {"amortised": False, "guide": "decoder", "distil_steps": 2}],
     ids=str,
 )
-def test_it_costs_what_it_claims(settings):
+def test_it_costs_what_it_states(settings):
     prior, m, s = ToyPrior(), 2, 7
     method = ODS(**TINY | {"num_iterations": 5} | settings)
     problem = ToyProblem(prior)
@@ -339,12 +337,7 @@ def test_it_costs_what_it_claims(settings):
     watched, meter = counted(prior)
     rng = Rng(("test", "ods"), range(m), range(s))
     method.sample(watched, problem, y, s, rng=rng, state=state)
-    fields = dataclasses.asdict(method)
-    properties = {name: getattr(method, name) for name in ("num_guided", "rows_in_training", "gradients_in_training")}
-    names = fields | properties | {"s": s, "decode_nfe": prior.decode_nfe}
-    claim = find_claim(ODS.__doc__)
-    assert meter.nfe(m * s) == pytest.approx(evaluate(claim.forward, names), rel=1e-12)
-    assert meter.nfe_vjp(m * s) == pytest.approx(evaluate(claim.backward, names), rel=1e-12)
+    assert (meter.nfe(m * s), meter.nfe_vjp(m * s)) == pytest.approx(method.nfe(prior, s)[:2], rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from helpers.metric_values import COLUMNS, compute, truth_of
 
 from bench.core.rng import Rng
 from bench.core.types import Cap
-from bench.figures.curves import sampling_band
+from bench.figures._levels import sampling_band
 from bench.metrics import diversity_score, null_space, vendi
 from bench.metrics._ranks import (
     BAND,

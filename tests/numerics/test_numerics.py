@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from bench.numerics import mcmc
+from bench.numerics import mcmc, smc
 from bench.numerics.diffusion import ancestral_step, ddpm_sigmas, rk4
 
 
@@ -205,7 +205,7 @@ def effective_share(log_weight):
 def test_next_temperature_keeps_the_share_of_effective_particles():
     log_likelihood = double([[100.0], [1000.0], [1e7]]) * normal(3, 500)
     beta = double([0.0, 0.3, 0.0])
-    found = mcmc.next_temperature(log_likelihood, beta, 0.6)
+    found = smc.next_temperature(log_likelihood, beta, 0.6)
     assert ((found > beta) & (found < 1)).all()
     share = effective_share((found - beta)[:, None] * log_likelihood)
     # 50 bisections leave beta' - beta an error of 1e-15 at most, times the largest log likelihood (about 3e7)
@@ -215,8 +215,8 @@ def test_next_temperature_keeps_the_share_of_effective_particles():
 def test_next_temperature_is_one_where_it_can_be():
     log_likelihood = torch.stack([0.01 * normal(500), torch.zeros(500), 100 * normal(500)])
     beta = double([0.0, 0.2, 1 - 1e-4])
-    assert mcmc.next_temperature(log_likelihood, beta, 0.6).tolist() == [1, 1, 1]
-    assert mcmc.next_temperature(100 * normal(1, 500), beta[:1], 0.6) < 1
+    assert smc.next_temperature(log_likelihood, beta, 0.6).tolist() == [1, 1, 1]
+    assert smc.next_temperature(100 * normal(1, 500), beta[:1], 0.6) < 1
 
 
 def test_systematic_resampling_is_unbiased_with_least_scatter():
@@ -225,12 +225,12 @@ def test_systematic_resampling_is_unbiased_with_least_scatter():
     offsets = (torch.arange(num_offsets).double() + 0.5) / num_offsets
     counts = torch.zeros(2, n).double()
     for offset in offsets:
-        index = mcmc.systematic_resample(weights, offset.repeat(2))
+        index = smc.systematic_resample(weights, offset.repeat(2))
         assert index.shape == (2, n)
         count = torch.stack([row.bincount(minlength=n) for row in index])
         assert (count >= (n * weights - 1e-9).floor()).all() and (count <= (n * weights + 1e-9).ceil()).all()
         counts += count
     # the mean over all offsets by the midpoint rule: each count jumps twice as the offset runs from 0 to 1
     torch.testing.assert_close(counts / num_offsets, n * weights, rtol=0, atol=1 / num_offsets)
-    certain = mcmc.systematic_resample(torch.eye(3).double(), uniform(3))
+    certain = smc.systematic_resample(torch.eye(3).double(), uniform(3))
     assert certain.tolist() == [[i] * 3 for i in range(3)]

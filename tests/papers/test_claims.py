@@ -17,7 +17,7 @@ from bench.papers.claims.effects import Effect, mean_effect
 from bench.papers.claims.evidence import Evidence
 from bench.papers.claims.ledger import CLAIMS, ledger, ledger_table
 from bench.stages import claims
-from bench.stats.results import Run, Score, Suite, Task, load
+from bench.stats.results import RunRecord, Score, SuiteResults, TaskResults, load
 
 NUM, NUM_SAMPLES = 12, 64
 TESTED = [claim for claim in CLAIMS if claim.test]
@@ -25,7 +25,7 @@ TESTED = [claim for claim in CLAIMS if claim.test]
 
 def suite(
     methods: dict[str, dict], timings: tuple = (), family: str = "consistency", failed: frozenset = frozenset()
-) -> Suite:
+) -> SuiteResults:
     """One task; each method is its metrics, its costs, its settings and whether it is a chain, with noise of 2 %."""
     rng = np.random.default_rng(0)
     scores, runs = [], []
@@ -40,14 +40,14 @@ def suite(
             costs = {"nfe": 10.0, "nfe_vjp": 10.0, "seconds": 64.0, "rows": 64}
             costs |= {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0} | facts.get("costs", {})
             header = {"status": "ok", "joint": facts.get("joint", "independent"), "num_chains": facts.get("num_chains")}
-            runs.append(Run(name, 0, header, costs | {"settings": facts.get("settings", {})}))
+            runs.append(RunRecord(name, 0, header, costs | {"settings": facts.get("settings", {})}))
     better = {"sw2-128": "lower", "psnr_mean": "higher", "diversity_ratio": 1.0, "ess_bulk": "higher"}
-    task = Task("gmm-denoise", {"family": family}, {}, tuple(scores), {}, better, tuple(runs))
+    task = TaskResults("gmm-denoise", {"family": family}, {}, tuple(scores), {}, better, tuple(runs))
     names = tuple(name for name in methods if name != "reference")
-    return Suite(Path("nowhere"), "made", names, (0,), NUM, NUM_SAMPLES, (task,), (), timings)
+    return SuiteResults(Path("nowhere"), "made", names, (0,), NUM, NUM_SAMPLES, (task,), (), timings)
 
 
-def entry(of: str, results: Suite) -> Entry:
+def entry(of: str, results: SuiteResults) -> Entry:
     (found,) = [x for x in ledger(results) if x.claim.id == of]
     return found
 
@@ -70,31 +70,31 @@ def chain(size: float = 32.0, nfe: float = 10.0) -> dict:
     return {"scores": {"ess_bulk": size}, "costs": {"nfe": nfe, "nfe_vjp": nfe}, "joint": "chain", "num_chains": 16}
 
 
-def two(one: str, first: dict, other: str, second: dict, **more: object) -> Suite:
+def two(one: str, first: dict, other: str, second: dict, **more: object) -> SuiteResults:
     return suite({one: first, other: second}, **more)
 
 
-def clocked(method: str, nfe: float, seconds: float, ess: dict | None = None) -> Suite:
+def clocked(method: str, nfe: float, seconds: float, ess: dict | None = None) -> SuiteResults:
     return suite({method: chain() if method == "latent_langevin" else {}}, (timing(method, nfe, seconds, ess),))
 
 
-def zetas(*distances: float) -> Suite:
+def zetas(*distances: float) -> SuiteResults:
     pairs = zip((0.1, 0.3, 1.0), distances, strict=True)
     return suite({f"dps-{z}": far(d, settings={"zeta": z, "num_steps": 20}) for z, d in pairs})
 
 
-def trained(distance: float, rows: float, hmc: float = 10.0, seconds: float = 1.0) -> Suite:
+def trained(distance: float, rows: float, hmc: float = 10.0, seconds: float = 1.0) -> SuiteResults:
     """ods after a training of `rows` network rows, and HMC at distance 1 with `hmc` of them per sample."""
     costs = {"nfe": 1.0, "nfe_vjp": 0.0, "train_nfe": rows, "train_seconds": seconds, "seconds": 0.64}
     ods = far(distance, costs=costs)
-    return two("ods", ods, "latent_hmc", far(1.0, costs={"nfe": hmc / 2, "nfe_vjp": hmc / 2, "seconds": 64.0}))
+    return two("ods", ods, "hmc-latent", far(1.0, costs={"nfe": hmc / 2, "nfe_vjp": hmc / 2, "seconds": 64.0}))
 
 
-def easier(distance: float) -> Suite:
-    return two("latent_hmc", far(distance), "data_hmc", far(1))
+def easier(distance: float) -> SuiteResults:
+    return two("hmc-latent", far(distance), "hmc-data", far(1))
 
 
-def singles(distance: float) -> Suite:
+def singles(distance: float) -> SuiteResults:
     ods = far(distance, costs={"train_nfe": 1})
     return two("ods", ods, "ods-single", far(1.0, settings={"amortised": False}))
 
@@ -220,9 +220,9 @@ def test_training_that_never_pays_has_no_break_even():
 
 
 def test_hmc_in_data_space_is_not_held_against_the_posterior_of_a_distilled_map():
-    results = two("latent_hmc", far(0.5), "data_hmc", far(1))
+    results = two("hmc-latent", far(0.5), "hmc-data", far(1))
     assert entry("ods-easier-steps", results).verdict == SUPPORTED
-    total = suite({"reference": {"scores": {"sw2-128_total": 1.0}}, "latent_hmc": far(0.5), "data_hmc": far(1)})
+    total = suite({"reference": {"scores": {"sw2-128_total": 1.0}}, "hmc-latent": far(0.5), "hmc-data": far(1)})
     assert entry("ods-easier-steps", total).verdict == UNTESTABLE
 
 

@@ -21,13 +21,14 @@ from helpers.synthetic_results import write_results
 from bench.core.artefacts import read_csv, write_tensors
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED
-from bench.core.registry import find
+from bench.core.registry import find, plugin_of
+from bench.core.results import Summary
 from bench.papers.matching import match_numbers, protocol_of_number
 from bench.papers.published import MARKS, PublishedNumber, read_numbers, read_papers
 from bench.papers.published_tables import csv_of, published_frame, published_tables
 from bench.stages import published
-from bench.stats.results import Run, Suite, Task, load
-from bench.stats.summary import Summary, summarise
+from bench.stats.results import RunRecord, SuiteResults, TaskResults, load
+from bench.stats.summary import summarise
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUMBERS = read_numbers(REPOSITORY / PUBLISHED)
@@ -171,7 +172,7 @@ def test_papers_without_a_number_say_why():
 def test_modules_and_metric_ids_exist():
     assert {n.spec for n in NUMBERS if n.spec} <= {metric.id for metric in COLUMNS}
     for module in {n.module for n in NUMBERS if n.module}:
-        assert find("method", module)
+        assert find("method", plugin_of("method", module))
 
 
 def test_noise_of_dps_is_in_data_units():
@@ -251,7 +252,7 @@ def test_files_that_are_not_what_they_should_be(copied):
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory) -> Suite:
+def digits(tmp_path_factory) -> SuiteResults:
     return load(write_results(tmp_path_factory.mktemp("suite")))
 
 
@@ -315,7 +316,7 @@ def test_the_digits_suite_has_one_line_per_paper(digits, tmp_path, monkeypatch):
     published.main(str(digits.root / "specs" / "suite.json"))
     page = (digits.root / "tables" / "published.md").read_text()
     assert "No published number was made by the protocol of a row of this suite." in page
-    lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
+    lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]  # below the head
     assert [(line[0].lstrip("| ").split(",")[0], line[1]) for line in lines] == [
         ("DPS", "266"),
         ("CPS", "0"),
@@ -330,18 +331,18 @@ def test_the_digits_suite_has_one_line_per_paper(digits, tmp_path, monkeypatch):
     assert len(rows) == len(NUMBERS) and all(row["reason"] for row in rows)
 
 
-def _large_suite(root: Path) -> tuple[Suite, list[Summary]]:
+def _large_suite(root: Path) -> tuple[SuiteResults, list[Summary]]:
     """DPS at 256 x 256 with the weights of the paper's prior, as a finished suite would have it."""
     header = {"dataset": "ffhq", "operator": "blur", "parameters": {"kernel_size": 61, "std": 3.0}, "sigma_y": 0.05}
     header |= {"prior": "ffhq", "family": "edm"}
     x_true = np.zeros((1, 3, 256, 256), np.float32)
     write_tensors(root / "tasks/ffhq-blur/observations.safetensors", {"x_true": x_true}, header)
     write_tensors(root / "priors/ffhq/edm.safetensors", {}, {"settings": {"pipeline": "weights/ffhq_10m"}})
-    run = Run("dps", 0, {"num_measurements": 1000, "module": "dps"}, {})
-    task = Task("ffhq-blur", header, {}, {}, (), {}, (run,))
+    run = RunRecord("dps", 0, {"num_measurements": 1000, "module": "dps"}, {})
+    task = TaskResults("ffhq-blur", header, {}, {}, (), {}, (run,))
     values = {"psnr_sample": 24.0, "nfe": 1000.0}
     lines = [Summary("ffhq-blur", "dps", metric, value, value, value, 0, "") for metric, value in values.items()]
-    return Suite(root, "large", ("dps",), (0,), 1000, 4, (task,), ()), lines
+    return SuiteResults(root, "large", ("dps",), (0,), 1000, 4, (task,), ()), lines
 
 
 def test_a_suite_of_large_images_is_compared_to_the_last_aspect(tmp_path):

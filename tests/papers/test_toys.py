@@ -17,7 +17,7 @@ from bench.papers.toys.control import naive_adjoint_matching
 from bench.papers.toys.densities import Data, EightGaussians, Gaussian, swiss_roll, two_moons
 from bench.papers.toys.generators import Flow, fit_flow, network
 from bench.papers.toys.grid import Grid, relative_entropy
-from bench.papers.toys.scenes import tabulate
+from bench.papers.toys.posterior import tabulate
 from bench.papers.toys.targets import Band, Plane, Tabulated, Tilted
 from bench.stages.toy import main
 
@@ -173,7 +173,7 @@ def test_a_tilted_plane_is_the_density_itself():
 
 
 @pytest.mark.parametrize("toy", TOYS)
-def test_the_verb_writes_its_files(toy, tmp_path):
+def test_the_stage_writes_its_files(toy, tmp_path):
     spec = tmp_path / "specs" / f"{toy}.json"
     write_json(spec, {"root": str(tmp_path), "toy": toy, "parameters": TOYS[toy]})
     with torch.no_grad():

@@ -1,8 +1,8 @@
 """Numbers and tables as text: decimals, LaTeX and Markdown that hold any words."""
 
-from bench.core.text import latex, rounded
+from bench.core.text import csv_text, latex, rounded
 from bench.report.markup import latex_page, markdown_page
-from bench.report.tables import Cell, Row, Table
+from bench.report.table import Cell, Table, frame_of
 
 
 def test_decimals_follow_the_interval():
@@ -18,8 +18,8 @@ NASTY = r"a_b & 50% $x$ #1 {y} \z ~ ^ <i> | µ"
 
 def _nasty_table() -> Table:
     cells = (Cell("0.5", "0.4", "0.6"), Cell("", reason=NASTY))
-    rows = (Row("ok_1", "", cells, ""), Row(NASTY, "", cells, f"failed ({NASTY})"))
-    return Table("task_1", NASTY, (("m_1", "up"), ("m_2", "= 1")), rows)
+    frame = frame_of([("ok_1", cells), (NASTY, cells)], ("m_1", "m_2"))
+    return Table("task_1", NASTY, frame, {"m_1": "up", "m_2": "= 1"}, reasons={NASTY: f"failed ({NASTY})"})
 
 
 def test_latex_escapes_and_keeps_its_columns():
@@ -37,5 +37,20 @@ def test_latex_escapes_and_keeps_its_columns():
 def test_markdown_rows_have_equal_cells():
     page = markdown_page("suite", [_nasty_table()], [NASTY])
     rows = [line.replace("\\|", "") for line in page.splitlines() if line.startswith("| ")]
-    assert len(rows) == 4 and {row.count("|") for row in rows} == {4}
+    assert len(rows) == 3 and {row.count("|") for row in rows} == {4}
+    rule = next(line for line in page.splitlines() if line.startswith("|:"))
+    assert rule.count("|") == 4
     assert "<i>" not in page
+
+
+def test_rows_of_one_name_all_stay():
+    frame = frame_of([("twice", (Cell("1"),)), ("twice", (Cell("2"),))], ("m",))
+    table = Table("times", "two batches", frame)
+    for page in (markdown_page("suite", [table], ()), latex_page([table], ())):
+        assert len([line for line in page.splitlines() if "twice" in line]) == 2
+
+
+def test_csv_keeps_whole_numbers_whole_and_floats_to_six_digits():
+    rows = [(1, None, 2.123456789, "a,b"), (None, True, float("nan"), "")]
+    assert csv_text(("n", "flag", "x", "text"), rows) == 'n,flag,x,text\n1,,2.12346,"a,b"\n,True,nan,\n'
+    assert csv_text(("n", "x"), []) == "n,x\n"

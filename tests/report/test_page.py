@@ -19,11 +19,11 @@ from helpers.synthetic_results import FAILURE, METHODS, TASKS, write_results
 from PIL import Image
 
 from bench.core.artefacts import read_tensors
-from bench.figures.style import looks
-from bench.report.draws import Source
+from bench.core.results import FIGURES, SampleSet
+from bench.figures._style import looks
 from bench.report.page.attachments import LARGEST_PLAIN, attached
-from bench.report.page.gallery import MOST_SAMPLES, of_pictures
-from bench.report.page.render import CAPTIONS, marks
+from bench.report.page.figures import marks
+from bench.report.page.gallery import MOST_SAMPLES, gallery_of
 from bench.stages import claims as claim
 from bench.stages import published as quote
 from bench.stages import report as compose
@@ -47,7 +47,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = write_results(tmp_path_factory.mktemp("suite"))
     figures = spec.parents[1] / "figures"
     figures.mkdir()
-    for stem in (*CAPTIONS, *(f"grid-{task}" for task in TASKS)):
+    for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
         Image.new("RGB", (40, 20)).save(figures / f"{stem}.png")
         (figures / f"{stem}.csv").write_text(f"stem,value\n{stem},1\n" * (5000 if stem.startswith("grid") else 1))
     for verb in (tabulate, quote, claim, compose):
@@ -95,7 +95,7 @@ def test_sprite_holds_each_picture_at_its_place():
     }
     seen["mask"][1, 0, 0, 0] = 0
     x = rng.normal(size=(2, 5, 1, 4, 3))
-    found = of_pictures(seen, [Source("exact", x), Source("partly", x[:1, :3])], {("exact", 1): 0.25})
+    found = gallery_of(seen, [SampleSet("exact", x), SampleSet("partly", x[:1, :3])], {("exact", 1): 0.25})
     sheet = np.asarray(Image.open(io.BytesIO(decoded(found["image"]))).convert("RGB")).astype(float)
     # band: 5 rows of y beside the truth, then 4 for each of two sources; 3 samples, as many as the method has
     assert sheet.shape == (2 * (5 + 2 * 4), 5 * 3, 3) and found["num_samples"] == 3
@@ -117,7 +117,7 @@ def test_colours_stay_colours_and_classes_are_numbers():
     x = np.zeros((1, 2, 3, 2, 2))
     x[:, :, 0] = 1
     seen = {"x_true": x[:, 0], "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
-    found = of_pictures(seen, [Source("exact", x)], {})
+    found = gallery_of(seen, [SampleSet("exact", x)], {})
     sheet = np.asarray(Image.open(io.BytesIO(decoded(found["image"]))))
     assert tuple(sheet[2, 0]) == (255, 128, 128) and found["measurements"][0]["class"] == 7
 
@@ -127,7 +127,7 @@ def test_large_images_show_fewer_samples_and_measurements():
     for side in (8, 32, 128):
         x = np.zeros((16, 20, 1, side, side), np.float32)
         seen = {"x_true": x[:, 0], "y": x[:, 0]}
-        found = of_pictures(seen, [Source(str(k), x) for k in range(6)], {})
+        found = gallery_of(seen, [SampleSet(str(k), x) for k in range(6)], {})
         shown[side] = found["num_samples"], len(found["measurements"])
     assert shown[8] == (MOST_SAMPLES, 16) and shown[32] == (3, 16) and shown[128] == (3, 1)
 
@@ -156,7 +156,7 @@ def seen(report, tmp_path_factory) -> dict:
 
 def test_page_loads_without_errors_and_shows_its_figures(seen):
     assert seen["errors"] == []
-    assert seen["widths"] == [40] * (len(CAPTIONS) + len(TASKS))
+    assert seen["widths"] == [40] * (len(FIGURES) + len(TASKS))
     assert seen["current"] == 1
 
 
@@ -211,7 +211,7 @@ def test_gallery_shows_the_pictures_of_the_task_and_measurement(seen, report):
 
 def test_gallery_says_the_distance_of_the_measurement(seen, report):
     (task,) = [task for task in load(report.parent / "specs" / "suite.json").tasks if task.name == "gmm-phase"]
-    of_one = {s.method: s.value for s in task.scores if (s.metric, s.observation) == ("sw2-128", 1)}
+    of_one = {s.method: s.value for s in task.scores if (s.metric, s.measurement) == ("sw2-128", 1)}
     for method in ("reference", "oracle", "dps", "aps"):
         assert float(seen["second"]["distances"][method]) == pytest.approx(of_one[method], rel=5e-3)
 

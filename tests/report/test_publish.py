@@ -19,6 +19,7 @@ from bench.core.artefacts import (
 )
 from bench.core.errors import UserError
 from bench.core.layout import Layout
+from bench.core.results import FIGURES
 from bench.stages import publish
 from bench.stages import tables as tabulate
 
@@ -31,7 +32,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tabulate, "provenance", lambda: PROVENANCE)
         tabulate.main(str(spec))
-    for stem in (*publish.FIGURES, *(f"grid-{task}" for task in TASKS)):
+    for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
         write_csv(root / "figures" / f"{stem}.csv", "value\n1\n", {"provenance": PROVENANCE})
         write_bytes(root / "figures" / f"{stem}.png", b"picture")
     return root

@@ -27,14 +27,15 @@ from helpers.synthetic_results import (
     summary_of,
 )
 
-from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
 from bench.core.catalogue import PERCEPTUAL
 from bench.metrics.perceptual import perceptual_columns
 from bench.report.headers import task_header
-from bench.report.tables import COLUMNS, distance_table, notes, task_tables
+from bench.report.notes import notes
+from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
 from bench.stages import tables as tabulate
 from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
-from bench.stats.results import in_words, load
+from bench.stats.results import format_reason, load
 from bench.stats.summary import summarise
 
 MAP_TASK = "gmm_map-denoise"
@@ -150,8 +151,7 @@ def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark
     expected = None if mean is None else pytest.approx(mean / (24000 * NUM_SAMPLES))
     assert found.mean == expected and found.reason.startswith(said)
     table = next(x for x in task_tables(suite, lines, ()) if x.title == "gmm-phase")
-    row = next(row for row in table.rows if row.method == "latent_langevin")
-    assert {cell.remark for (name, _), cell in zip(table.columns, row.cells) if name == "diversity_ratio"} == {remark}
+    assert table.frame.loc["latent_langevin", "diversity_ratio"].remark == remark
 
 
 def test_diversity_of_chains_names_their_effective_number(finished):
@@ -213,8 +213,8 @@ def test_an_edited_metrics_file_is_named(fresh):
 
 
 def test_reasons_are_one_line():
-    assert in_words("failed", "ValueError: a\n  b") == "failed (ValueError: a b)"
-    assert in_words("failed", "n/a (needs DECODER)") == "n/a (needs DECODER)"
+    assert format_reason("failed", "ValueError: a\n  b") == "failed (ValueError: a b)"
+    assert format_reason("failed", "n/a (needs DECODER)") == "n/a (needs DECODER)"
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_tables_name_floor_ceiling_failures_and_commit(finished):
 def test_header_line_says_what_the_task_is(finished):
     task = load(finished).tasks[0]
     assert task_header(task) == (
-        "operator inpaint-box (box 4); sigma_y = 0.1; prior gmm (gmm on digits); exact posterior: closed form; "
+        "operator inpaint-box (box 4); sigma_y = 0.1 (0.05 on [0, 1]); prior gmm (gmm on digits); exact posterior: closed form; "
         "posterior perplexity 2.5 components (mean)"
     )
 
@@ -250,12 +250,12 @@ def test_totals_have_columns_where_there_are_numbers(finished):
     suite = load(finished)
     lines = summarise(suite)
     for table in task_tables(suite, lines, compare(suite)):
-        names = [name for name, _ in table.columns]
+        names = list(table.frame.columns)
         assert ("sw2-128_total" in names) == (table.title == MAP_TASK)
         assert {"diversity_ratio", "coverage_exact@0.9", "train_seconds", "train_nfe"} <= set(names)
-    rows = {row.method: row for row in distance_table(suite, lines, compare(suite)).rows}
-    assert [name for name in rows if name.endswith(", total")] == [f"{MAP_TASK}, total"]
-    of_reference = (float(rows[name].cells[0].mean) for name in (MAP_TASK, f"{MAP_TASK}, total"))
+    frame = distance_table(suite, lines, compare(suite)).frame
+    assert [name for name in frame.index if name.endswith(", total")] == [f"{MAP_TASK}, total"]
+    of_reference = (float(frame.loc[name, "reference"].mean) for name in (MAP_TASK, f"{MAP_TASK}, total"))
     assert -np.subtract(*of_reference) == pytest.approx(BIAS, abs=2e-3)  # three decimals each
     for name in ("summary.md", "summary.tex", "distance.md"):
         page = (finished.parents[1] / "tables" / name).read_text()
@@ -265,11 +265,11 @@ def test_totals_have_columns_where_there_are_numbers(finished):
 def test_training_is_in_every_table(finished):
     suite = load(finished)
     seconds, nfe = TRAINING["aps"]
-    rows = {row.method: row for row in distance_table(suite, summarise(suite), compare(suite)).rows}
-    place = [name for name, _ in distance_table(suite, summarise(suite), compare(suite)).columns].index("aps")
-    assert float(rows["train_seconds, all tasks"].cells[place].mean) == seconds * len(TASKS)
-    assert float(rows["train_nfe, all tasks"].cells[place].mean) == nfe * len(TASKS)
-    assert {rows["train_seconds, all tasks"].cells[i].mean for i in range(1, place)} == {"0"}
+    frame = distance_table(suite, summarise(suite), compare(suite)).frame
+    assert float(frame.loc["train_seconds, all tasks", "aps"].mean) == seconds * len(TASKS)
+    assert float(frame.loc["train_nfe, all tasks", "aps"].mean) == nfe * len(TASKS)
+    untrained = frame.columns[1 : list(frame.columns).index("aps")]
+    assert {frame.loc["train_seconds, all tasks", name].mean for name in untrained} == {"0"}
     for name in ("summary.md", "distance.md"):
         page = (finished.parents[1] / "tables" / name).read_text()
         assert "- train_seconds: seconds of the training job" in page and "- train_nfe: rows" in page
@@ -277,7 +277,7 @@ def test_training_is_in_every_table(finished):
 
 def test_collapse_is_explained_and_marks_are_resolved(finished):
     page = (finished.parents[1] / "tables" / "summary.md").read_text()
-    assert "- Collapse, the vice of reverse-KL training, shows in two columns" in page
+    assert "- Collapse, which training by reverse KL tends to, shows in two columns" in page
     assert page.count("† ods-single: over 3 of 16 measurements: n/a (only the first 3 measurements)") == 2
     assert r"$^\dagger$ ods-single: over 3 of 16" in (finished.parents[1] / "tables" / "summary.tex").read_text()
     assert "† ods-single: over 3 of 16" in (finished.parents[1] / "report.html").read_text()
@@ -289,9 +289,9 @@ def test_bold_is_the_verdict_of_the_comparisons(finished):
     shown = {"True": 0, "False": 0}
     suite = load(finished)
     for table in task_tables(suite, summarise(suite), compare(suite)):
-        for row in table.rows:
-            for (metric, _), cell in zip(table.columns, row.cells):
-                verdict = verdicts.get((table.title, row.method, metric), {"tied": ""})["tied"]
+        for method, cells in table.frame.iterrows():
+            for metric, cell in cells.items():
+                verdict = verdicts.get((table.title, method, metric), {"tied": ""})["tied"]
                 assert cell.tied == (verdict == "True")
                 shown |= {verdict: shown[verdict] + 1} if verdict else {}
     assert shown["True"] > 30 and shown["False"] > 30
@@ -323,13 +323,18 @@ def test_notes_say_what_the_number_of_seeds_means(finished):
     assert ONE_SEED in notes(suite, ()) and SEVERAL_SEEDS in notes(replace(suite, seeds=(0, 1)), ())
 
 
-def test_every_goal_of_a_column_is_what_the_metric_says():
-    goals = {"up": "higher", "down": "lower"}
+def test_every_goal_of_a_column_is_what_the_metric_says(finished):
     perceptual = [metric for name in PERCEPTUAL for metric in perceptual_columns(name)]
     better = {metric.id: metric.better for metric in (*BUILT_IN, *perceptual)}
-    for name, goal in COLUMNS.items():
+    first, *others = load(finished).tasks
+    suite = replace(load(finished), tasks=(replace(first, better=better), *others))
+    goals = {name: goal_of(name, suite) for name in SHOWN}
+    for name, goal in goals.items():
         if goal:
-            assert better[name] == (goals.get(goal) or float(goal.removeprefix("= ")))
+            assert better[name] == {"up": "higher", "down": "lower"}.get(goal) or better[name] == float(goal[2:])
+    without = {"frechet_floor-digits-cnn-v1-n32", "nfe", "nfe_vjp", "seconds_per_sample", "train_seconds", "train_nfe"}
+    assert {name for name, goal in goals.items() if not goal} == without
+    assert (goals["psnr_mean"], goals["energy"], goals["coverage_exact@0.9"]) == ("up", "down", "= 0.9")
 
 
 def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
@@ -338,5 +343,18 @@ def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
     assert rows["sw2-128", "latent_langevin"]["tasks"] == "gmm-inpaint-box gmm-phase gmm_map-denoise"
     assert rows["sw2-128", "ods-single"]["reason"] == "n/a (ran on 2 tasks)"
     suite = load(finished)
-    rows_shown = distance_table(suite, summarise(suite), compare(suite)).rows
-    assert "mean rank, 3 of 4 tasks" in [row.method for row in rows_shown]
+    assert "mean rank, 3 of 4 tasks" in distance_table(suite, summarise(suite), compare(suite)).frame.index
+
+
+def test_a_metric_that_a_suite_adds_has_a_column(fresh):
+    path = fresh.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
+    text, info = read_csv(path)
+    rows = [line for line in text.splitlines() if ",energy," in line]
+    added = "".join(line.replace(",energy,", ",sharpness,") + "\n" for line in rows)
+    write_csv(path, text + added, info | {"better": info["better"] | {"sharpness": "higher"}})
+    suite = load(fresh)
+    tables = {table.title: table for table in task_tables(suite, summarise(suite), ())}
+    assert tables["gmm-phase"].goals["sharpness"] == "up" and list(tables["gmm-phase"].frame)[-1] == "sharpness"
+    assert all("sharpness" not in tables[name].frame for name in TASKS if name != "gmm-phase")
+    cells = tables["gmm-phase"].frame.loc["dps"]
+    assert cells["sharpness"].mean == cells["energy"].mean

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.core.results import Summary
 from bench.report.set_table import set_table
 from bench.stats.results import Score
 from bench.stats.sets import set_lines
-from bench.stats.summary import Summary
 
 KID, FID = "kid-digits-cnn-v1-n1024", "fid-digits-cnn-v1-n1024"
 REFUSED = "n/a (FID by digits-cnn-v1 needs 250 images or more, has 24; see KID)"
@@ -52,9 +52,9 @@ def test_the_table_has_floors_and_methods_across_and_no_row_without_a_number(tas
     suite = SimpleNamespace(methods=methods, tasks=(task,))
     lines = [Summary(task.name, *line) for line in set_lines(task, methods)]
     table = set_table(suite, lines)
-    (row,) = table.rows  # FID has no number anywhere
-    assert row.method == f"gmm-sr2: {KID}"
-    cells = {name: cell for (name, _), cell in zip(table.columns, row.cells, strict=True)}
+    (row,) = table.frame.index  # FID has no number anywhere
+    assert row == f"gmm-sr2: {KID}"
+    cells = table.frame.loc[row]
     assert [cells[name].mean for name in ("training images", "half of the held-out images")] == ["0.0100", "0.0200"]
     assert (cells["reference"].mean, cells["reference"].low, cells["reference"].high) == ("0.10", "0.00", "0.20")
     assert cells["aps"].reason == "failed (ValueError: no)" and cells["ods"].reason == "n/a (left out by the suite)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import cache, partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.core.compute import Compute, compute_of
 from bench.core.errors import UserError
+from bench.core.registry import names, plugin_of
 from bench.core.rng import Rng
 from bench.core.types import Method, Prior, Problem
 from bench.cost.subjects import new_unet, untrained
@@ -34,13 +34,14 @@ CHAINS = {"num_chains": 2, "num_warmup": 3, "num_adapt": 2, "thin": 1}
 SETTINGS = {  # of methods that do not say what is tiny
     "dps": {"num_steps": 25},
     "latent_langevin": {**CHAINS, "num_adam": 2},
-    "latent_hmc": CHAINS,
+    "hmc-latent": {**CHAINS, "space": "latent"},
+    "hmc-data": {**CHAINS, "space": "data"},
     "latent_rwm": CHAINS,
-    "data_hmc": CHAINS,
     "aps": {"num_iterations": 4, "num_simulated": 64, "batch_size": 16},
     "ods": {"num_iterations": 4, "num_fit": 32, "num_adapt_draws": 16},
 }
-METHODS = sorted(path.stem for path in Path("methods").glob("[a-z]*.py"))
+METHODS = sorted({*names("method"), "hmc-latent", "hmc-data"} - {"hmc"})
+ON_DECODER = ("latent", "hmc-latent", "ods")
 
 
 @cache
@@ -60,8 +61,9 @@ def generator() -> Generator:
 
 
 def small(module: str, **changes: object) -> Method:
-    tiny = dict(getattr(load_method(module, {}), "tiny", {}))
-    return load_method(module, tiny | SETTINGS.get(module, {}) | changes)
+    name = plugin_of("method", module)
+    tiny = dict(getattr(load_method(name, {}), "tiny", {}))
+    return load_method(name, tiny | SETTINGS.get(module, {}) | changes)
 
 
 def problem_for(prior: Prior) -> Problem:
@@ -105,13 +107,13 @@ class Waits(TorchDispatchMode):
 
 
 LONGER = {"dps": {"num_steps": 50}, "latent_rwm": {**CHAINS, "thin": 9, "num_warmup": 9}}
-for name in ("latent_langevin", "latent_hmc", "data_hmc"):
+for name in ("latent_langevin", "hmc-latent", "hmc-data"):
     LONGER[name] = {**SETTINGS[name], "thin": 9, "num_warmup": 9}
 
 
 @pytest.mark.parametrize("module", LONGER)
 def test_no_step_waits_for_the_device(module):
-    prior, counts = generator() if module.startswith("latent") else mixture(), []
+    prior, counts = generator() if module.startswith(ON_DECODER) else mixture(), []
     for settings in (SETTINGS[module], LONGER[module]):
         with Waits() as waits:
             drawn(module, prior, torch.float64, **settings)
@@ -245,8 +247,7 @@ def fake_gpu(monkeypatch):
 
 @pytest.mark.parametrize("module", METHODS)
 def test_no_method_leaves_a_tensor_on_the_cpu(module, fake_gpu):
-    needs_generator = module.startswith("latent") or module == "ods"
-    prior = on_fake_gpu(generator() if needs_generator else replace(mixture(torch.float32)))
+    prior = on_fake_gpu(generator() if module.startswith(ON_DECODER) else replace(mixture(torch.float32)))
     # one batch on-policy: which earlier paths are replayed is a question of values
     method = small(module, **({"num_iterations": 1} if module == "ods" else {}))
     problem, rng = problem_for(prior), Rng(("fake",), range(M), range(S), torch.float32, fake_gpu)

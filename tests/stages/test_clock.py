@@ -12,11 +12,12 @@ from helpers.two_tasks import SHAPE, M, root, run_spec  # noqa: F401 (root is a 
 
 from bench.core.artefacts import read_json, write_json, write_tensors
 from bench.core.errors import UserError
-from bench.figures.cost import seconds_samples
+from bench.figures.clock import Clock
 from bench.report.cost_table import cost_csv, cost_notes, cost_table
 from bench.runtime.lease import FOLDER, lease
 from bench.stages import clock, pool, sample
-from bench.stats.results import Suite
+from bench.stats.figure_results import FigureResults
+from bench.stats.results import SuiteResults
 
 SIZES = [1, 4, 8]
 LANGEVIN = {"num_chains": 1, "num_adam": 2, "num_warmup": 3, "num_adapt": 2, "thin": 1}
@@ -59,13 +60,13 @@ def test_what_a_clock_finds(root):  # noqa: F811
     assert (nothing["status"], nothing["reason"]) == ("n/a", "needs DECODER") and "curve" not in nothing
 
     methods = ("dps", "latent_langevin")
-    suite = Suite(root, "tiny", methods, (0,), M, 8, (), (), (dps, chain, nothing))
+    suite = SuiteResults(root, "tiny", methods, (0,), M, 8, (), (), (dps, chain, nothing))
     table = cost_table(suite)
-    assert [row.reason for row in table.rows] == ["", "", "n/a (needs DECODER)"]
+    assert [table.reasons.get(name, "") for name in table.frame.index] == ["", "", "n/a (needs DECODER)"]
     assert any("alone on the machine" in note for note in cost_notes(suite))
     lines = list(csv.DictReader(io.StringIO(cost_csv(suite))))
     assert len(lines) == 2 * (len(SIZES) + 1) + 1 and lines[-1]["reason"] == "n/a (needs DECODER)"
-    drawing = seconds_samples(suite)
+    drawing = Clock().draw(FigureResults(suite))
     drawn = list(csv.DictReader(io.StringIO(drawing.csv)))
     effective = {(row["method"], row["samples"]): row["effective_samples"] for row in drawn}
     assert effective["dps", "8"] == "8" and effective["latent_langevin", "1"] == ""
@@ -86,7 +87,7 @@ def test_visits_are_pooled(root):  # noqa: F811
 def test_a_visit_that_failed_is_what_is_told():
     good = {"status": "ok", "reason": "", "curve": [], "throughput": {}, "sha256": "0"}
     bad = {"status": "failed", "reason": "RuntimeError: no", "sha256": "1"}
-    assert pool.pooled([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
+    assert pool.pool_visits([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
 
 
 def test_no_time_beside_another_job(root, monkeypatch):  # noqa: F811

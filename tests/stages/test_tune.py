@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.core.artefacts import read_csv, write_json, write_tensors
 from bench.core.errors import UserError
 from bench.core.types import Cap, Choice, LogUniform, Uniform
-from bench.numerics.search import points, value, whole_fields
+from bench.numerics.sobol import integer_fields, sobol_settings, value_at
 from bench.priors import prior_path
 from bench.problems.measurements import content_hash
 from bench.runtime import run_method
@@ -78,12 +78,12 @@ def fakes(monkeypatch):
     classes = {cls.__name__.lower(): cls for cls in (Shifted, Trained, Demanding)}
     monkeypatch.setattr(run_method, "load", lambda kind, name: classes[name])
 
-    def timed(work: Callable[[], object], device: torch.device) -> float:
+    def seconds_of(work: Callable[[], object], device: torch.device) -> float:
         begin = CLOCK[0]
         work()
         return CLOCK[0] - begin
 
-    monkeypatch.setattr(tune, "timed", timed)
+    monkeypatch.setattr(tune, "seconds_of", seconds_of)
     SEEN.clear()
     SEEN_NOISE.clear()
 
@@ -123,19 +123,19 @@ def of_stage(rows: list[dict], stage: str) -> list[dict]:
 
 
 def test_a_share_of_each_kind_of_range():
-    assert [value(Uniform(2.0, 4.0), u) for u in (0.0, 0.5, 0.999999)] == [2.0, 3.0, 4.0]
-    assert [value(LogUniform(0.01, 100.0), u) for u in (0.0, 0.5, 0.75)] == [0.01, 1.0, 10.0]
-    assert [value(Choice(("a", None)), u) for u in (0.0, 0.49, 0.5, 1.0)] == ["a", "a", None, None]
-    assert value(LogUniform(1.0, 3.0), 1 / 3) == 1.44  # 3^(1/3) = 1.44225, as one would write it
-    assert value(Uniform(0.12345, 0.5), 0.0) == 0.12345  # rounding leads out of no range
-    found = value(Uniform(1, 9), 0.45, whole=True)
+    assert [value_at(Uniform(2.0, 4.0), u) for u in (0.0, 0.5, 0.999999)] == [2.0, 3.0, 4.0]
+    assert [value_at(LogUniform(0.01, 100.0), u) for u in (0.0, 0.5, 0.75)] == [0.01, 1.0, 10.0]
+    assert [value_at(Choice(("a", None)), u) for u in (0.0, 0.49, 0.5, 1.0)] == ["a", "a", None, None]
+    assert value_at(LogUniform(1.0, 3.0), 1 / 3) == 1.44  # 3^(1/3) = 1.44225, as one would write it
+    assert value_at(Uniform(0.12345, 0.5), 0.0) == 0.12345  # rounding leads out of no range
+    found = value_at(Uniform(1, 9), 0.45, is_integer=True)
     assert found == 5 and isinstance(found, int)
 
 
 def test_points_fill_the_ranges_evenly_and_again_the_same():
     ranges = {"a": Uniform(0.0, 8.0), "b": LogUniform(1.0, 256.0), "c": Choice((1, 2)), "n": Uniform(1, 4)}
-    found = points(ranges, {"n"}, 8, seed=3)
-    assert found == points(ranges, {"n"}, 8, seed=3) != points(ranges, {"n"}, 8, seed=4)
+    found = sobol_settings(ranges, {"n"}, 8, seed=3)
+    assert found == sobol_settings(ranges, {"n"}, 8, seed=3) != sobol_settings(ranges, {"n"}, 8, seed=4)
     assert sorted(int(p["a"]) for p in found) == list(range(8))  # a Sobol net: one point in each eighth
     assert sorted(int(torch.tensor(p["b"]).log2()) for p in found) == list(range(8))
     assert sorted(p["c"] for p in found) == [1] * 4 + [2] * 4
@@ -143,7 +143,7 @@ def test_points_fill_the_ranges_evenly_and_again_the_same():
 
 
 def test_whole_numbers_are_told_by_their_annotation():
-    assert whole_fields(Trained()) == {"num_layers"}
+    assert integer_fields(Trained()) == {"num_layers"}
 
 
 @pytest.mark.parametrize("module, settings", [("shifted", {}), ("shifted", {"price": 2.5}), ("trained", {})])
@@ -188,7 +188,7 @@ def test_trials_have_common_random_numbers_that_confirmation_does_not_repeat(roo
 
 def test_the_winner_is_the_best_when_confirmed_with_paired_differences(root):
     rows, info = tuned(root, "shifted", seconds=400)
-    assert list(rows[0]) == [*tune.COLUMNS, "seconds", "reason"]
+    assert list(rows[0]) == [*tune.COLUMNS]
     search, confirm = of_stage(rows, "search"), of_stage(rows, "confirm")
     ranked = sorted(search[1:], key=lambda row: float(row["energy_score"]))
     assert [row["trial"] for row in confirm] == ["0", *(row["trial"] for row in ranked[:2])]

@@ -10,13 +10,13 @@ from helpers.scored_suite import suite_of
 from scipy.special import stdtrit
 
 from bench.stats.comparisons import BOLD, compare, resolution, tied
-from bench.stats.contests import contests
-from bench.stats.results import Suite
+from bench.stats.groups import comparison_groups
+from bench.stats.results import SuiteResults
 
 RNG = np.random.default_rng
 
 
-def repeated(methods: dict[str, float], better, rng, num_repeats: int, num_seeds: int = 1) -> Suite:
+def repeated(methods: dict[str, float], better, rng, num_repeats: int, num_seeds: int = 1) -> SuiteResults:
     """One task on which every metric is another repetition: normal values about each method's mean, and hardness."""
     metrics = [f"m{i}" for i in range(num_repeats)]
     values = {}
@@ -27,7 +27,7 @@ def repeated(methods: dict[str, float], better, rng, num_repeats: int, num_seeds
     return suite_of(values, dict.fromkeys(metrics, better))
 
 
-def not_bold(suite: Suite) -> dict[str, set[str]]:
+def not_bold(suite: SuiteResults) -> dict[str, set[str]]:
     """metric -> methods that are worse."""
     found: dict[str, set[str]] = {}
     for line in compare(suite):
@@ -82,9 +82,11 @@ def test_methods_equally_far_from_a_target_are_tied(means):
 def test_scatter_about_a_target_is_no_error():
     # exact in the mean, but each measurement far from 1, against a constant 1.1, whose every value is nearer
     exact = 1 + np.tile([0.5, -0.5], 8)[:, None]
-    (contest,) = contests(suite_of({("t", "exact", "m"): exact, ("t", "off", "m"): np.full((16, 1), 1.1)}, {"m": 1.0}))
-    assert contest.methods[contest.best] == "exact"
-    assert contest.distances == pytest.approx([0, 0.1], abs=1e-12)
+    (group,) = comparison_groups(
+        suite_of({("t", "exact", "m"): exact, ("t", "off", "m"): np.full((16, 1), 1.1)}, {"m": 1.0})
+    )
+    assert group.methods[group.best] == "exact"
+    assert group.distances == pytest.approx([0, 0.1], abs=1e-12)
 
 
 def test_seeds_that_disagree_make_a_tie():

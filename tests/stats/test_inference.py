@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import permutation_test, studentized_range
+from statsmodels.stats.multitest import multipletests
 
 from bench.stats.inference import critical_difference, estimate, holm, paired_p, resolvable, smallest_p
 
@@ -82,6 +83,11 @@ def test_error_of_crossed_factors_is_unbiased():
 def test_holm_of_a_worked_example():
     # 4 x 0.005, 3 x 0.01, 2 x 0.03, then 0.04 raised to the one before it
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_is_that_of_statsmodels():
+    for p in np.random.default_rng(0).random((20, 45)) ** 3:
+        np.testing.assert_array_equal(holm(p), multipletests(p, method="holm")[1])
 
 
 CASES = [(6, 0.05), (8, 0.05), (16, 0.05), (24, 0.05), (8, 0.05 / 3), (10, 0.05 / 15), (16, 0.05 / 6), (16, 0.05 / 45)]

@@ -7,7 +7,7 @@ from functools import partial
 from bench.papers.claims.claim import Claim
 from bench.papers.claims.effects import Effect, counted_effect, format_pairs, log_ratio, mean_effect
 from bench.papers.claims.evidence import DISTANCE, Evidence, seconds_of
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 APS, DPS, PRIOR_DRAWS = "aps", "dps", "unconditional"
 
@@ -41,7 +41,7 @@ def speed_ratio(evidence: Evidence) -> Effect | str:
     return counted_effect(ratios, f"{compared}, {kind}, training left out as in the paper")
 
 
-def _pairs(evidence: Evidence, other: str) -> list[tuple[Task, str, str]]:
+def _pairs(evidence: Evidence, other: str) -> list[tuple[TaskResults, str, str]]:
     """Return the tasks on which both methods ran, each with its row of APS and of the other."""
     rows = [(t, evidence.first_method_of(t, APS), evidence.first_method_of(t, other)) for t in evidence.suite.tasks]
     return [(task, ours, theirs) for task, ours, theirs in rows if ours and theirs]

@@ -31,7 +31,7 @@ from bench.papers.claims.evidence import (
     rows_of,
     runs_of,
 )
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 CHAIN, DPS = "latent_langevin", "dps"
 ONE_STEP = ("consistency", "gan", "vae")  # families whose decoder is one row through the network
@@ -39,10 +39,10 @@ MOST_PSNR_DIFFERENCE = 1.0  # dB between posterior means: fidelity is comparable
 NO_CLOCK = "needs a clock: times and network rows at several numbers of samples (`clock` in the suite)"
 NO_PAIR = "needs latent_langevin and dps on one task"
 
-Compared = tuple[Task, str, str]  # a task, its row of latent_langevin and its row of dps
+Compared = tuple[TaskResults, str, str]  # a task, its row of latent_langevin and its row of dps
 
 
-def chain_of(evidence: Evidence, task: Task) -> str | None:
+def chain_of(evidence: Evidence, task: TaskResults) -> str | None:
     """Return the paper's single chain where the suite has it, else that with the fewest."""
     chains = [row for row in evidence.methods_of(task, CHAIN) if is_chain(task, row)]
     return min(chains, key=lambda row: runs_of(task, row)[0].header.get("num_chains") or math.inf, default=None)
@@ -88,7 +88,7 @@ def growth_in_effective_samples(evidence: Evidence) -> Effect | str:
     return counted_effect(exponents, ", ".join(dict.fromkeys(details))) if exponents else lacks
 
 
-def _timed(evidence: Evidence, plugin: str) -> Iterator[tuple[Task, str, Json]]:
+def _timed(evidence: Evidence, plugin: str) -> Iterator[tuple[TaskResults, str, Json]]:
     """Yield tasks on which a row of the plug-in was clocked, with the row and its timing."""
     for task in evidence.suite.tasks:
         method = chain_of(evidence, task) if plugin == CHAIN else evidence.first_method_of(task, plugin)
@@ -102,7 +102,7 @@ def effective_samples_per_row(evidence: Evidence, one_step: bool) -> Effect | st
     ratios, pairs, lacks = {}, [], f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}"
     for task in evidence.suite.tasks:
         chain, dps = chain_of(evidence, task), evidence.first_method_of(task, DPS)
-        is_asked = (task.observations.get("family") in ONE_STEP) == one_step
+        is_asked = (task.measurements.get("family") in ONE_STEP) == one_step
         if not is_asked or not chain or not dps or not rows_of(task, chain):
             continue
         sizes = evidence.values(task, chain, EFFECTIVE)
@@ -152,7 +152,7 @@ def _nearest_in_cost(evidence: Evidence, equal_cost: bool) -> list[Compared]:
     return found
 
 
-def _is_fidelity_comparable(evidence: Evidence, task: Task, one: str, other: str) -> bool:
+def _is_fidelity_comparable(evidence: Evidence, task: TaskResults, one: str, other: str) -> bool:
     """Return whether the posterior means are about as near to the truth."""
     a, b = (evidence.values(task, method, FIDELITY) for method in (one, other))
     common = a.keys() & b.keys()

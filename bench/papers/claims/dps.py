@@ -7,7 +7,7 @@ import numpy as np
 from bench.papers.claims.claim import Claim
 from bench.papers.claims.effects import Effect, log_ratio, mean_effect
 from bench.papers.claims.evidence import DISTANCE, Evidence, settings_of
-from bench.stats.results import Task
+from bench.stats.results import TaskResults
 
 DPS, DEFAULT = "dps", 1.0
 LOW, HIGH = 0.1, 1.0  # of zeta', as the paper advises
@@ -29,7 +29,7 @@ def worst_over_best(evidence: Evidence) -> Effect | str:
     return mean_effect(ratios, detail)
 
 
-def _rows_by_zeta(evidence: Evidence, task: Task) -> dict[float, str]:
+def _rows_by_zeta(evidence: Evidence, task: TaskResults) -> dict[float, str]:
     """Return rows that differ in zeta alone, within the paper's range: of the largest such group."""
     groups: dict[str, dict[float, str]] = {}
     for method in evidence.methods_of(task, DPS):

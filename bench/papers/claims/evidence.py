@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.core.artefacts import Json
-from bench.core.registry import plugin_of
 from bench.papers.claims.effects import Values
-from bench.stats.columns import Column, task_columns
-from bench.stats.results import Run, Suite, Task
+from bench.stats.results import RunRecord, SuiteResults, TaskResults
+from bench.stats.values import MetricValues, values_of_task
 
 DISTANCE, FIDELITY, DIVERSITY, EFFECTIVE = "sw2-128", "psnr_mean", "diversity_ratio", "ess_bulk"
 TEACHER_DISTANCE = "sw2-128_total"  # to the posterior under a distilled map's teacher: only tasks of such maps have it
@@ -21,23 +20,23 @@ ALIKE = 1.25  # costs that differ by less than this factor count as equal
 class Evidence:
     """The results of a suite, looked up by task and method."""
 
-    suite: Suite
-    columns: dict[str, dict[tuple[str, str], Column]] = field(init=False, repr=False, compare=False)
+    suite: SuiteResults
+    columns: dict[str, dict[tuple[str, str], MetricValues]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", {task.name: task_columns(task, self.suite) for task in self.suite.tasks})
+        object.__setattr__(self, "columns", {task.name: values_of_task(task, self.suite) for task in self.suite.tasks})
 
-    def methods_of(self, task: Task, plugin: str) -> list[str]:
-        """Return the rows of one plug-in that ran on a task, also where they failed; the plain one first."""
-        rows = [row for row in self.suite.methods if plugin_of("method", row) == plugin]
+    def methods_of(self, task: TaskResults, plugin: str) -> list[str]:
+        """Return the rows `plugin` and `plugin-...` that ran on a task, also where they failed; the plain one first."""
+        rows = [row for row in self.suite.methods if f"{row}-".startswith(f"{plugin}-")]
         ran = [row for row in rows if any(run.header.get("status", "ok") != "n/a" for run in runs_of(task, row))]
         return sorted(ran, key=lambda row: row != plugin)
 
-    def first_method_of(self, task: Task, plugin: str) -> str | None:
+    def first_method_of(self, task: TaskResults, plugin: str) -> str | None:
         """Return the first of `methods_of`, None where there is none."""
         return next(iter(self.methods_of(task, plugin)), None)
 
-    def values(self, task: Task, method: str, metric: str) -> Values:
+    def values(self, task: TaskResults, method: str, metric: str) -> Values:
         """Return a metric by measurement.
 
         A failed measurement is as far away as the worst of all methods there, and has no values of other metrics.
@@ -51,51 +50,51 @@ class Evidence:
             values |= {i: np.full(num_seeds, self._worst(task, metric, i)) for i in column.failed}
         return {i: of_seeds for i, of_seeds in values.items() if np.isfinite(of_seeds).all()}
 
-    def _worst(self, task: Task, metric: str, i: int) -> float:
+    def _worst(self, task: TaskResults, metric: str, i: int) -> float:
         others = (c for (_, name), c in self.columns[task.name].items() if name == metric)
         return max((max(c.values[i]) for c in others if i in c.values), default=np.nan)
 
-    def timing(self, task: Task, method: str | None) -> Json | None:
+    def timing(self, task: TaskResults, method: str | None) -> Json | None:
         """Return timing.json of a run; None where it was not clocked, or drew nothing."""
         of_run = [t for t in self.suite.timings if (t["task"], t["method"]) == (task.name, method)]
         return next((timing for timing in of_run if timing.get("curve")), None)
 
 
-def runs_of(task: Task, method: str) -> list[Run]:
+def runs_of(task: TaskResults, method: str) -> list[RunRecord]:
     """Return the runs of a row on a task, one per seed."""
     return [run for run in task.runs if run.method == method]
 
 
-def settings_of(task: Task, method: str) -> Json:
+def settings_of(task: TaskResults, method: str) -> Json:
     """Return what the suite sets of a row's hyperparameters; what it leaves out has the plug-in's default."""
     return runs_of(task, method)[0].cost.get("settings", {})
 
 
-def is_chain(task: Task, method: str) -> bool:
+def is_chain(task: TaskResults, method: str) -> bool:
     """Return whether the samples of a row are states of chains."""
     return any(run.header.get("joint") == "chain" for run in runs_of(task, method))
 
 
-def nfe_of(task: Task, method: str) -> float:
+def nfe_of(task: TaskResults, method: str) -> float:
     """Return network rows forward per posterior sample (NFE)."""
     return float(np.mean([run.cost["nfe"] for run in runs_of(task, method)]))
 
 
-def rows_of(task: Task, method: str) -> float:
+def rows_of(task: TaskResults, method: str) -> float:
     """Return network rows per posterior sample, forward and backward."""
     return float(np.mean([run.cost["nfe"] + run.cost["nfe_vjp"] for run in runs_of(task, method)]))
 
 
-def training_rows_of(task: Task, method: str) -> float:
+def training_rows_of(task: TaskResults, method: str) -> float:
     """Return network rows of a training, forward and backward."""
     return float(np.mean([run.cost["train_nfe"] + run.cost["train_nfe_vjp"] for run in runs_of(task, method)]))
 
 
-def seconds_of(task: Task, method: str) -> float:
+def seconds_of(task: TaskResults, method: str) -> float:
     """Return seconds of the sampling job per sample: a rough figure."""
     return float(np.mean([run.cost["seconds"] / run.cost["rows"] for run in runs_of(task, method)]))
 
 
-def training_seconds_of(task: Task, method: str) -> float:
+def training_seconds_of(task: TaskResults, method: str) -> float:
     """Return seconds of the training job: a rough figure like `seconds_of`."""
     return float(np.mean([run.cost["train_seconds"] for run in runs_of(task, method)]))

@@ -11,15 +11,15 @@ from bench.core.text import markdown, rounded
 from bench.papers.claims import aps, cps, dps, ods
 from bench.papers.claims.claim import RULE, UNTESTABLE, Entry, assess
 from bench.papers.claims.evidence import Evidence
-from bench.papers.published_tables import markdown_table
-from bench.stats.results import Suite
+from bench.papers.published_tables import markdown_of
+from bench.stats.results import SuiteResults
 
 CLAIMS = (*cps.CLAIMS, *ods.CLAIMS, *aps.CLAIMS, *dps.CLAIMS)
 SHOWN = ("claim", "source", "hypothesis", "test", "effect", "verdict", "why")
 STORED = ("id", "claim", "source", "hypothesis", "test", "margin", "side", "effect", "low", "high", "verdict", "why")
 
 
-def ledger(suite: Suite) -> list[Entry]:
+def ledger(suite: SuiteResults) -> list[Entry]:
     """Return an entry for every claim, in the order of CLAIMS."""
     evidence = Evidence(suite)
     return [assess(claim, evidence) for claim in CLAIMS]
@@ -48,7 +48,7 @@ def ledger_table(entries: Sequence[Entry]) -> pd.DataFrame:
 
 def ledger_markdown(title: str, entries: Sequence[Entry]) -> str:
     """Return the text of claims.md."""
-    return f"# {markdown(title)}\n\n{markdown(RULE)}.\n\n{markdown_table(ledger_table(entries))}\n"
+    return f"# {markdown(title)}\n\n{markdown(RULE)}.\n\n{markdown_of(ledger_table(entries))}\n"
 
 
 def format_effect(entry: Entry) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from bench.core.results import REFERENCE
 from bench.papers.claims.claim import Claim
 from bench.papers.claims.effects import Effect, counted_effect, format_pairs, log_ratio, mean_effect
 from bench.papers.claims.evidence import (
@@ -18,9 +19,9 @@ from bench.papers.claims.evidence import (
     training_rows_of,
     training_seconds_of,
 )
-from bench.stats.results import REFERENCE, Task
+from bench.stats.results import TaskResults
 
-ODS, HMC, HMC_IN_DATA = "ods", "latent_hmc", "data_hmc"
+ODS, HMC, HMC_IN_DATA = "ods", "hmc-latent", "hmc-data"
 NUMS_MEASUREMENTS = (1, 10, 100, 1000)
 UNSPENT = 0.5  # of the amortised sampler's total: HMC that spends less may not be called worse
 
@@ -40,18 +41,18 @@ def noise_over_data_space(evidence: Evidence, equal_rows: bool) -> Effect | str:
                 ratios[task.name] = log_ratio(*(evidence.values(task, m, DISTANCE) for m in (one, others[0])))
                 pairs.append((one, others[0]))
     how = "at equal network rows (within 25 %)" if equal_rows else "with equal settings"
-    lacks = f"needs latent_hmc and data_hmc {how} on a prior with a density"
+    lacks = f"needs hmc-latent and hmc-data {how} on a prior with a density"
     return mean_effect(ratios, format_pairs(pairs)) if pairs else lacks
 
 
-def _matches(task: Task, one: str, other: str, equal_rows: bool) -> bool:
+def _matches(task: TaskResults, one: str, other: str, equal_rows: bool) -> bool:
     if not equal_rows:
-        return settings_of(task, one) == settings_of(task, other)
+        return settings_of(task, one) | {"space": ""} == settings_of(task, other) | {"space": ""}
     cost = rows_of(task, one), rows_of(task, other)
     return min(cost) > 0 and max(cost) <= ALIKE * min(cost)
 
 
-def amortised_row(evidence: Evidence, task: Task) -> str | None:
+def amortised_row(evidence: Evidence, task: TaskResults) -> str | None:
     """Return the row of ODS that is trained once for all measurements."""
     rows = [m for m in evidence.methods_of(task, ODS) if settings_of(task, m).get("amortised") is not False]
     return next((row for row in rows if training_rows_of(task, row) > 0), None)
@@ -75,17 +76,17 @@ def distance_at_equal_cost(evidence: Evidence, num: int) -> Effect | str:
             too_expensive.append(min(spent.values()))
     if not pairs:
         times = f"ods in all for {num} measurements: the cheapest takes"
-        lacks = f"needs a latent_hmc as cheap as {times} {min(too_expensive, default=0):.3g} times as much"
+        lacks = f"needs a hmc-latent as cheap as {times} {min(too_expensive, default=0):.3g} times as much"
         return lacks if too_expensive else _NO_PAIR
     detail = f"{format_pairs(pairs)}, which spends {min(shares):.2g} to {max(shares):.2g} of the cost"
     effect = mean_effect(ratios, detail)
     if isinstance(effect, Effect) and min(shares) < UNSPENT and (effect.low is None or effect.low < 1):
-        lacks = f"needs a latent_hmc that spends what ods does for {num} measurements"
+        lacks = f"needs a hmc-latent that spends what ods does for {num} measurements"
         return f"{lacks}: the dearest spends {min(shares):.2g} of it"
     return effect
 
 
-def _shares_of_budget(evidence: Evidence, task: Task, num: int) -> dict[str, float]:
+def _shares_of_budget(evidence: Evidence, task: TaskResults, num: int) -> dict[str, float]:
     """Return by row of latent HMC its network rows over those of amortised ODS, training included."""
     method, num_samples = amortised_row(evidence, task), num * evidence.suite.num_samples
     if not method:
@@ -121,8 +122,8 @@ def amortisation_gap(evidence: Evidence) -> Effect | str:
     return mean_effect(ratios, format_pairs(pairs)) if pairs else lacks
 
 
-_NO_PAIR = "needs ods and latent_hmc on one task"
-_EASIER = f"{DISTANCE} of latent_hmc over that of data_hmc, geometric mean, paired by measurement"
+_NO_PAIR = "needs ods and hmc-latent on one task"
+_EASIER = f"{DISTANCE} of hmc-latent over that of hmc-data, geometric mean, paired by measurement"
 
 
 def _claim_at_equal_cost(num: int) -> Claim:
@@ -130,8 +131,8 @@ def _claim_at_equal_cost(num: int) -> Claim:
     return Claim(
         f"ods-equal-cost-{num}", "ods", "text, run times", "P",
         f"A sampler trained once does better than chains of HMC at the same total cost: for {many}",
-        f"For {many}, beside the dearest latent_hmc of no more network rows in all (within 25 %): ratio below 1",
-        f"{DISTANCE} of ods over that of latent_hmc, geometric mean, paired by measurement; rows forward and backward, "
+        f"For {many}, beside the dearest hmc-latent of no more network rows in all (within 25 %): ratio below 1",
+        f"{DISTANCE} of ods over that of hmc-latent, geometric mean, paired by measurement; rows forward and backward, "
         "training of ods included", 1.0, "below", partial(distance_at_equal_cost, num=num),
     )  # fmt: skip
 
@@ -148,12 +149,12 @@ CLAIMS = (
     *map(_claim_at_equal_cost, NUMS_MEASUREMENTS),
     Claim("ods-break-even-rows", "ods", "text, run times", "P",
           "Training pays: chains of HMC take an hour and more for each target",
-          "From 100 measurements on ods has taken fewer network rows than latent_hmc: number at most 100",
+          "From 100 measurements on ods has taken fewer network rows than hmc-latent: number at most 100",
           "Rows of the training over rows saved per measurement, at the suite's number of samples, counted; "
           "the sampler's own network is not", 100.0, "below", partial(break_even, in_seconds=False)),
     Claim("ods-break-even-seconds", "ods", "text, run times", "P",
           "Training pays: chains of HMC take an hour and more for each target",
-          "From 100 measurements on ods has taken fewer seconds than latent_hmc: number at most 100",
+          "From 100 measurements on ods has taken fewer seconds than hmc-latent: number at most 100",
           "Seconds of the training over seconds saved per measurement, both of the jobs: a rough figure",
           100.0, "below", partial(break_even, in_seconds=True)),
     Claim("ods-unseen", "ods", "text", "P",

@@ -32,7 +32,7 @@ def naive_adjoint_matching(
     num_paths: int = 64,
     num_steps: int = 40,
 ) -> Tensor:
-    """End points (num_samples, 2) of the optimally controlled process, one per start."""
+    """Return end points (num_samples, 2) of the optimally controlled process, one per start."""
     x = flow.source.sample(num_samples, rng).repeat_interleave(num_paths, 0)
     x = memoryless_paths(flow, x, rng, num_steps)
     weights = log_reward(x).unflatten(0, (num_samples, num_paths)).softmax(1)
@@ -41,13 +41,13 @@ def naive_adjoint_matching(
 
 
 def memoryless_paths(flow: Flow, x: Tensor, rng: Random, num_steps: int) -> Tensor:
-    """End points of the uncontrolled process from x (n, 2), by ancestral steps of x / t = x_1 + sigma eps."""
+    """Return end points of the uncontrolled process from x (n, 2), by ancestral steps of x / t = x_1 + sigma eps."""
     times = torch.linspace(0, 1, num_steps + 1, dtype=x.dtype)
     sigma = (1 - times) / times
     for i in range(num_steps):
         x_1 = x + (1 - times[i]) * flow.velocity(x, times[i])
         noise = rng.randn((len(x), 2))[0]
-        if i == 0:  # infinite noise: nothing but the prediction remembers the start
+        if i == 0:  # the noise is infinite: only the prediction depends on the start
             x = times[1] * (x_1 + sigma[1] * noise)
         else:
             x = times[i + 1] * ancestral_step(x / times[i], x_1, sigma[i], sigma[i + 1], noise)

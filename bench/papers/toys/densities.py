@@ -1,4 +1,4 @@
-"""Where toy data and toy noise come from: curves in the plane, one Gaussian, eight of them."""
+"""Laws of toy data and toy noise: curves in the plane, one Gaussian, eight of them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Data:
         return points + self.std * rng.randn((num_samples, 2))[0]
 
     def crossings(self, axis: int, level: float) -> Tensor:
-        """Where the curve crosses the line x[axis] = level, (k, 2): the modes of a posterior that observes x[axis]."""
+        """Return where the curve crosses the line x[axis] = level, (k, 2): modes of a posterior given x[axis]."""
         points = self.curve(torch.linspace(0, 1, 20001, dtype=torch.float64))
         above = points[:, axis] > level
         steps = (points[1:] - points[:-1]).norm(dim=1)
@@ -75,7 +75,7 @@ class Data:
 
 
 def swiss_roll() -> Data:
-    """An Archimedean spiral of one and a half turns, about 2 units across."""
+    """Return an Archimedean spiral of one and a half turns, about 2 units across."""
 
     def curve(u: Tensor) -> Tensor:
         angle = 1.5 * math.pi * (1 + 2 * u)
@@ -85,7 +85,7 @@ def swiss_roll() -> Data:
 
 
 def two_moons() -> Data:
-    """Two half circles of radius 1.5 that reach into each other, centred at the origin."""
+    """Return two half circles of radius 1.5 that reach into each other, centred at the origin."""
 
     def curve(u: Tensor) -> Tensor:
         angle, second = math.pi * (2 * u % 1), u >= 0.5

@@ -20,6 +20,7 @@ from bench.core.types import Cap, Random
 from bench.numerics.diffusion import rk4
 from bench.numerics.nets import MLP, initialise
 from bench.papers.toys.densities import Data, Source
+from bench.runtime.progress import progress
 
 PAIRED, NUM_PAIRED = 256, 64  # pairs of a minibatch, and minibatches
 FLOW_BATCH = 512
@@ -47,7 +48,7 @@ class Flow:
         return self.decode_nfe
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """v(x, t), (n, 2), t a scalar or (n,); the network computes in float32."""
+        """Return v(x, t) (n, 2) at x (n, 2), t a scalar or (n,); the network computes in float32."""
         return self.network(waves(x.float()), t.float().expand(len(x))).to(x)
 
     def times(self, like: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ class Flow:
         return rk4(self.velocity, z, self.times(z))
 
     def paths(self, z: Tensor) -> Tensor:
-        """(n, 2) -> (n, num_steps + 1, 2)."""
+        """Return the states (n, num_steps + 1, 2) from noise z (n, 2) to data."""
         states = [z]
         for pair in self.times(z).unfold(0, 2, 1):
             states.append(rk4(self.velocity, states[-1], pair))
@@ -68,7 +69,10 @@ class Flow:
         return self.decode(torch.cat(draws)).unflatten(0, (len(rng), num_samples))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x), (n,), by the flow backwards: log p_0(z) - integral of div v (Chen et al. 2018, 1806.07366)."""
+        """Return log p(x) (n,) by the flow backwards.
+
+        log p_0(z) - integral of div v (Chen et al. 2018, https://arxiv.org/abs/1806.07366).
+        """
 
         def augmented(state: Tensor, t: Tensor) -> Tensor:
             with torch.enable_grad():
@@ -104,7 +108,7 @@ class Generator:
 
 
 def fit_flow(source: Source, data: Data, rng: Random, num_iterations: int) -> Flow:
-    """Regression of v(x_t, t) on x_1 - x_0 along straight lines between optimally paired minibatches."""
+    """Fit v(x_t, t) to x_1 - x_0 along straight lines between optimally paired minibatches."""
     flow = Flow(network(rng), source)
     pairs = torch.cat([optimal_pairs(source, data, rng) for _ in range(NUM_PAIRED)]).float()
 
@@ -119,14 +123,14 @@ def fit_flow(source: Source, data: Data, rng: Random, num_iterations: int) -> Fl
 
 
 def optimal_pairs(source: Source, data: Data, rng: Random) -> Tensor:
-    """Noise and data paired with the least sum of squared distances, (PAIRED, 2, 2)."""
+    """Return noise and data paired with the least sum of squared distances, (PAIRED, 2, 2)."""
     x_0, x_1 = source.sample(PAIRED, rng), data.sample(PAIRED, rng)
     _, partner = linear_sum_assignment(torch.cdist(x_0, x_1).square().numpy())
     return torch.stack([x_0, x_1[partner]], 1)
 
 
 def fit_generator(source: Source, data: Data, rng: Random, num_iterations: int, batch: int = 256) -> Generator:
-    """Minimum of 2 E|x - x'|^a - E|x - x''|^a between data x' and generated x, x''; a small exponent a sees detail."""
+    """Minimise 2 E|x - x'|^a - E|x - x''|^a between data x' and generated x, x''; a small exponent a sees detail."""
     generator = Generator(network(rng), source)
 
     def powers(x: Tensor, y: Tensor) -> Tensor:
@@ -141,20 +145,21 @@ def fit_generator(source: Source, data: Data, rng: Random, num_iterations: int, 
 
 
 def waves(x: Tensor) -> Tensor:
-    """x with sines and cosines of it at two frequencies, (n, 2) -> (n, 10): networks learn sharp edges sooner."""
+    """Return x (n, 2) with its sines and cosines at two frequencies, (n, 10): networks learn sharp edges sooner."""
     return torch.cat([x, *(f(k * x) for k in (1, 2) for f in (torch.sin, torch.cos))], 1)
 
 
-def network(rng: Random) -> MLP:
+def network(rng: Random) -> nn.Module:
+    """Return the network of both generators, initialised."""
     return initialise(MLP(10, 2, width=64, num_layers=3), rng)
 
 
 def minimise(loss: Callable[[], Tensor], network: nn.Module, num_iterations: int, rate: float = 1e-2) -> None:
-    """Adam with a rate that falls to zero like a cosine; leaves the network frozen."""
+    """Minimise by Adam with a rate that falls to zero like a cosine; leaves the network frozen."""
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, num_iterations)
     with torch.enable_grad():
-        for _ in range(num_iterations):
+        for _ in progress(range(num_iterations), what="fit of a generator"):
             optimiser.zero_grad()
             loss().backward()
             optimiser.step()

@@ -1,10 +1,9 @@
-"""The three toys, after figures 1 to 3 of https://arxiv.org/abs/2502.06999: what is trained, constrained and drawn."""
+"""The three toys, after figures 1 to 3 of https://arxiv.org/abs/2502.06999: generators, constraints, samples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,92 +13,8 @@ from bench.papers.toys.control import naive_adjoint_matching
 from bench.papers.toys.densities import EightGaussians, Gaussian, swiss_roll, two_moons
 from bench.papers.toys.generators import Flow, Generator, fit_flow, fit_generator
 from bench.papers.toys.grid import Grid, relative_entropy
+from bench.papers.toys.posterior import ROWS_PER_CALL, Case, Posterior, Sampler, Samples, sampled_case, tabulate
 from bench.papers.toys.targets import Band, Plane, Tabulated, Tilted
-
-CHUNK = 4096
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What a sampler drew: points (n, 2), their paths (n, T + 1, 2), the share of the target in the states at each of
-    the T + 1 times, its estimate of log Z, a lower bound, and the effective share of its importance weights.
-
-    seconds: of training, of one thread.
-    """
-
-    points: Tensor
-    paths: Tensor
-    signal: Tensor
-    log_z: float
-    elbo: float
-    ess: float
-    seconds: float
-
-
-class Sampler(Protocol):
-    """Draws from N(0, scale^2 I) exp(log likelihood), see bench.papers.toys.targets."""
-
-    def __call__(self, plane: Plane, target: Tilted, num_samples: int, rng: Rng) -> Samples: ...
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """p(z | y) proportional to p_0(z) r(f(z)), tabulated on a grid of noise; everything has one value per cell."""
-
-    generator: Flow | Generator
-    problem: Band
-    y: Tensor  # (1, 1)
-    grid: Grid
-    x: Tensor  # (side^2, 2): the images of the cells
-    log_prior: Tensor
-    log_reward: Tensor
-    probability: Tensor  # (side, side)
-    log_z: float
-
-    def decode(self, z: Tensor) -> Tensor:
-        return torch.cat([self.generator.decode(part) for part in z.split(CHUNK)])
-
-    def reward(self, x: Tensor) -> Tensor:
-        return self.problem.log_likelihood(x, self.y.expand(len(x), 1))
-
-    def log_density(self, z: Tensor) -> Tensor:
-        """log p_0(z) r(f(z)): what a sampler in noise space is told."""
-        return self.generator.source.log_prob(z) + self.reward(self.generator.decode(z))
-
-
-@dataclass(frozen=True)
-class Case:
-    """One posterior, where its modes are in data space, the samples drawn in noise space, and all draws by name.
-
-    "grid" are draws by the grid, the truth; "floor" as many others, which tell what distance equal laws have.
-    """
-
-    name: str
-    posterior: Posterior
-    window: Grid
-    modes: Tensor
-    noise: dict[str, Tensor]
-    data: dict[str, Tensor]
-    samples: Samples
-
-
-def tabulate(generator: Flow | Generator, problem: Band, level: float, grid: Grid) -> Posterior:
-    """The posterior on the grid, its normalising constant by quadrature."""
-    z, y = grid.points, torch.full((1, 1), level, dtype=torch.float64)
-    x = torch.cat([generator.decode(part) for part in z.split(CHUNK)])
-    log_prior, log_reward = generator.source.log_prob(z), problem.log_likelihood(x, y.expand(len(x), 1))
-    return Posterior(generator, problem, y, grid, x, log_prior, log_reward, *grid.normalised(log_prior + log_reward))
-
-
-def case_of(
-    name: str, posterior: Posterior, window: Grid, modes: Tensor, scale: float, sampler: Sampler, num: int, rng: Rng
-) -> Case:
-    """The truth twice, then the sampler in noise space, pushed to data space."""
-    noise = {key: posterior.grid.draw(posterior.probability, num, rng) for key in ("grid", "floor")}
-    samples = sampler(Plane(scale), Tilted(posterior.log_density, scale), num, rng)
-    noise["ods"] = samples.points
-    data = {key: posterior.decode(z) for key, z in noise.items()}
-    return Case(name, posterior, window, modes, noise, data, samples)
 
 
 @dataclass(frozen=True)
@@ -115,6 +30,7 @@ class SwissRoll:
     sigma_y: float = 0.15
 
     def compute(self, sampler: Sampler) -> list[Case]:
+        """Return a case for each generator."""
         data, source, problem = swiss_roll(), Gaussian(), Band(0, self.sigma_y)
         modes, window = data.crossings(0, self.level), Grid(2.4, self.side, (0.3, 0.2))
         fits: dict[str, Callable[[], Flow | Generator]] = {
@@ -125,7 +41,7 @@ class SwissRoll:
         for name, fit in fits.items():
             posterior = tabulate(fit(), problem, self.level, Grid(3.6, self.side))
             rng = self._rng("sample", name)
-            cases.append(case_of(name, posterior, window, modes, 1.0, sampler, self.num_samples, rng))
+            cases.append(sampled_case(name, posterior, window, modes, 1.0, sampler, self.num_samples, rng))
         return cases
 
     def _rng(self, *axes: str) -> Rng:
@@ -148,32 +64,40 @@ class Marginals:
     scale: float = 1.2  # standard deviation of the noise from which the data-space sampler starts
 
     def compute(self, sampler: Sampler) -> TwoSpaces:
+        """Return the same posterior sampled in both spaces."""
         rng, data = self._rng("sample"), swiss_roll()
         flow = fit_flow(Gaussian(), data, self._rng("fit"), self.flow_iterations)
         posterior = tabulate(flow, Band(0, self.sigma_y), self.level, Grid(3.6, self.side))
-        window = Grid(2.4, self.side, (0.3, 0.2))
-        case = case_of("flow", posterior, window, data.crossings(0, self.level), 1.0, sampler, self.num_samples, rng)
-
-        log_prior = torch.cat([flow.log_prob(part) for part in window.points.split(CHUNK)])
-        log_density = log_prior + posterior.reward(window.points)
+        window, modes = Grid(2.4, self.side, (0.3, 0.2)), data.crossings(0, self.level)
+        case = sampled_case("flow", posterior, window, modes, 1.0, sampler, self.num_samples, rng)
+        log_density = log_density_of_data(posterior, flow, window)
         probability, log_z = window.normalised(log_density)
         table = Tabulated(window, log_density.view(self.side, self.side)).floored(60.0)
         direct = sampler(Plane(self.scale), Tilted(table, self.scale), self.num_samples, rng)
+        case.data["ods in data space"] = direct.points
         entropies = {
             "noise": relative_entropy(posterior.probability, posterior.log_prior, posterior.grid.width),
             "data": relative_entropy(probability, Gaussian(self.scale).log_prob(window.points), window.width),
         }
-        case.data["ods in data space"] = direct.points
         return TwoSpaces(case, direct, probability, log_z, self.scale, entropies)
 
     def _rng(self, *axes: str) -> Rng:
         return Rng(("toy", "marginals", *axes), [self.seed])
 
 
+def log_density_of_data(posterior: Posterior, flow: Flow, window: Grid) -> Tensor:
+    """Return log p(x) r(x) (side^2,) at the points of a window of data space, p by the flow's own density."""
+    log_prior = torch.cat([flow.log_prob(part) for part in window.points.split(ROWS_PER_CALL)])
+    return log_prior + posterior.reward(window.points)
+
+
 @dataclass(frozen=True)
 class TwoSpaces:
-    """`case` in noise space; `direct`, the samples made in data space, whose target has `probability` on case.window;
-    relative entropies, in nats, of either target from the Gaussian where its sampler starts."""
+    """One posterior sampled in noise space, `case`, and in data space, `direct`.
+
+    probability (side, side) and log_z are of the target in data space, on case.window; scale: standard deviation of the
+    noise from which its sampler starts; entropies: of either target from that Gaussian, in nats.
+    """
 
     case: Case
     direct: Samples
@@ -196,17 +120,18 @@ class Moons:
     num_lines: int = 60  # paths of the flow that are drawn
 
     def compute(self, sampler: Sampler) -> list[MoonsCase]:
+        """Return a case for each source."""
         data, problem = two_moons(), Band(1, self.sigma_y)
         modes, window = data.crossings(1, self.level), Grid(2.9, self.side)
         sources = {"1 Gaussian": (Gaussian(), 1.0, 3.6), "8 Gaussians": (EightGaussians(), 1.6, 3.0)}
-        found = []
+        cases = []
         for name, (source, scale, half) in sources.items():
             flow = fit_flow(source, data, self._rng("fit", name), self.flow_iterations)
             posterior, rng = tabulate(flow, problem, self.level, Grid(half, self.side)), self._rng("sample", name)
-            case = case_of(name, posterior, window, modes, scale, sampler, self.num_samples, rng)
+            case = sampled_case(name, posterior, window, modes, scale, sampler, self.num_samples, rng)
             case.data["adjoint"] = naive_adjoint_matching(flow, posterior.reward, self.num_samples, rng)
-            found.append(MoonsCase(case, flow.paths(source.sample(self.num_lines, rng))))
-        return found
+            cases.append(MoonsCase(case, flow.paths(source.sample(self.num_lines, rng))))
+        return cases
 
     def _rng(self, *axes: str) -> Rng:
         return Rng(("toy", "moons", *axes), [self.seed])

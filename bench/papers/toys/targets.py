@@ -1,4 +1,4 @@
-"""What a toy measures, and densities in the plane put as a prior and a problem, so that any latent method samples them.
+"""Problems in the plane, and densities as a prior and a problem, so that any latent method samples them.
 
 A latent method samples N(z; 0, I) exp(log_likelihood(f(z), y)). With f(z) = scale z and the log likelihood
 log pi(x) - log N(x; 0, scale^2 I) that is the density pi itself: `Plane` and `Tilted` below.
@@ -61,12 +61,12 @@ class Plane:
 class Tilted:
     """The reward that turns `Plane(scale)` into a density with log values `log_density`, (n, 2) -> (n,).
 
-    Its y (n, 1) are zero and say nothing.
+    Its y (n, 1) are zeros, which nothing depends on.
     """
 
     log_density: Callable[[Tensor], Tensor]
     scale: float
-    caps: ClassVar[Cap] = Cap.SIMULATE  # without gradients: those of an ODE decoder are dear
+    caps: ClassVar[Cap] = Cap.SIMULATE  # without gradients: those of an ODE decoder are expensive
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         return self.log_density(x) - Gaussian(self.scale).log_prob(x)
@@ -91,5 +91,5 @@ class Tabulated:
         return values[0, 0, 0] - 100 * (place - inside).square().sum(1)
 
     def floored(self, drop: float) -> Tabulated:
-        """Nowhere more than `drop` nats below the peak, so that interpolation meets no minus infinity."""
+        """Return the table with values at most `drop` nats below the peak, since interpolation must not meet -inf."""
         return replace(self, values=self.values.clamp_min(self.values.max() - drop))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.core.artefacts import write_bytes
 from bench.core.errors import UserError
@@ -29,7 +29,7 @@ CONSISTENCY, EDM = "CMStochasticIterativeScheduler", "EDMEulerScheduler"
 class Pipeline:
     """A `UNet2DModel` with a diffusers scheduler; `label` is the class that a class-conditional network draws."""
 
-    unet: nn.Module
+    unet: Any  # diffusers' class, an nn.Module; its config is known at run time only
     scheduler: Any
     label: int | None = None
 
@@ -43,7 +43,8 @@ class Pipeline:
     @property
     def shape(self) -> tuple[int, int, int]:
         size = self.unet.config.sample_size
-        return (self.unet.config.in_channels, *((size, size) if isinstance(size, int) else size))
+        height, width = (size, size) if isinstance(size, int) else size
+        return self.unet.config.in_channels, height, width
 
     @property
     def kind(self) -> str:
@@ -62,6 +63,7 @@ def open_pipeline(source: str | Path, label: int | None = None, local_files_only
     Raises UserError, one line, naming the file that is missing or the component that is not understood.
     """
     import diffusers
+    from diffusers.models.unets.unet_2d import UNet2DModel
 
     folder = Path(source) if Path(source).is_dir() else _from_hub(str(source), local_files_only)
     index = json.loads(_existing(folder / "model_index.json").read_text())
@@ -77,7 +79,7 @@ def open_pipeline(source: str | Path, label: int | None = None, local_files_only
     if scheduler is None:
         raise UserError(f"{source}: diffusers {diffusers.__version__} has no scheduler {config['_class_name']}")
     with torch.random.fork_rng(devices=[]):  # its constructor draws weights, which are then read
-        unet = diffusers.UNet2DModel.from_pretrained(
+        unet: Any = UNet2DModel.from_pretrained(
             parts["unet"], use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
         )
     return Pipeline(frozen(unet.float()), scheduler.from_pretrained(parts["scheduler"], local_files_only=True), label)
@@ -88,7 +90,8 @@ def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
 
     diffusers has no class for sampling a plain EDM model: its two parts are opened one by one.
     """
-    from diffusers import ConsistencyModelPipeline, __version__
+    from diffusers import __version__
+    from diffusers.pipelines.consistency_models.pipeline_consistency_models import ConsistencyModelPipeline
 
     with tempfile.TemporaryDirectory() as name:
         made = Path(name)

@@ -64,7 +64,7 @@ class DDPMDenoiser:
                 return x_t - sigma_x * output
             case "v_prediction":
                 return scale * (x_i - sigma_x * output)
-            case "sample":
+            case _:  # "sample": `denoiser_of` opens no others
                 return output
 
     def step(self, sigma: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Conjugate:
     problem: Problem
 
     kind: ClassVar[str] = "closed form"
-    perplexity_of: ClassVar[str] = "components"
+    perplexity_of: ClassVar[str | None] = "components"
     offered: ClassVar[bool] = True
 
     def mixture(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

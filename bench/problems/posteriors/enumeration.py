@@ -20,7 +20,7 @@ class Enumeration:
     problem: Problem
 
     kind: ClassVar[str] = "enumeration"
-    perplexity_of: ClassVar[str] = "atoms"
+    perplexity_of: ClassVar[str | None] = "atoms"
     offered: ClassVar[bool] = True
 
     def weights(self, y: Tensor) -> Tensor:

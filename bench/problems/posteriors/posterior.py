@@ -56,7 +56,7 @@ def streams_of(rng: Random, num_samples: int) -> PerSample:
     """Return the streams of the posterior samples; ValueError when they are not as many as are asked for."""
     if len(rng.per_sample) != num_samples:
         raise ValueError(
-            f"sample_posterior: num_samples = {num_samples}, but rng has the streams of {len(rng.per_sample)} posterior "
+            f"sample_posterior: num_samples = {num_samples}, but rng has streams of {len(rng.per_sample)} posterior "
             f"samples; make it as Rng(axes, ids, samples=range({num_samples}))"
         )
     return rng.per_sample

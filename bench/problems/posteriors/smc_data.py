@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Mixture, Problem, Random
-from bench.numerics import mcmc
+from bench.numerics import mcmc, smc
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class TemperedSMC:
     ess_share: float = 0.6
 
     kind: ClassVar[str] = "tempered SMC"
-    perplexity_of: ClassVar[str] = "components"
+    perplexity_of: ClassVar[str | None] = "components"
     offered: ClassVar[bool] = True
 
     def size(self, num_samples: int) -> int:
@@ -47,9 +47,9 @@ class TemperedSMC:
         step = torch.full_like(beta, 0.1)
         while (beta < 1).any():
             log_likelihood = self._log_likelihood(particles, y)
-            beta, previous = mcmc.next_temperature(log_likelihood, beta, self.ess_share), beta
+            beta, previous = smc.next_temperature(log_likelihood, beta, self.ess_share), beta
             weights = ((beta - previous)[:, None] * log_likelihood).softmax(1)
-            index = mcmc.systematic_resample(weights, rng.rand(()))
+            index = smc.systematic_resample(weights, rng.rand(()))
             particles = particles.gather(1, index[..., None].expand_as(particles))
             particles, step = self._move(particles, y, beta, step, self.num_moves, rng)
         particles, _ = self._move(particles, y, beta, step, self.num_final_moves, rng)

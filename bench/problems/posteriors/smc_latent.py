@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.core.types import Prior, Problem, Random
 from bench.numerics import diagnostics as chains
-from bench.numerics import latent, mcmc
+from bench.numerics import latent, mcmc, smc
 
 MAX_TEMPERATURES = 200
 NUM_DIRECTIONS = 8  # principal ones of the draws, along which convergence is judged
@@ -55,7 +55,7 @@ class LatentSMC:
     ess_share: float = 0.6
 
     kind: ClassVar[str] = "tempered SMC in z"
-    perplexity_of: ClassVar[None] = None
+    perplexity_of: ClassVar[str | None] = None
     offered: ClassVar[bool] = False  # a further run would cost half of the reference itself
 
     def size(self, num_samples: int) -> int:
@@ -83,15 +83,15 @@ class LatentSMC:
             likelihood = _log_likelihood(state)
             if temperatures == MAX_TEMPERATURES or not likelihood.isfinite().any():
                 return self._nothing(y, n)
-            beta, previous = mcmc.next_temperature(likelihood[None], beta[None], self.ess_share)[0], beta
+            beta, previous = smc.next_temperature(likelihood[None], beta[None], self.ess_share)[0], beta
             weights = ((beta - previous) * likelihood).softmax(0)
-            index = mcmc.systematic_resample(weights[None], rng.rand(()))[0]
-            state, ancestor = mcmc.State(*(part[index] for part in state)), ancestor[index]
+            index = smc.systematic_resample(weights[None], rng.rand(()))[0]
+            state, ancestor = mcmc.ChainState(*(part[index] for part in state)), ancestor[index]
             states, step = self._moved(state, target, beta, step, self.num_moves, rng)
             state, temperatures = states[-1], temperatures + 1
         states, _ = self._moved(state, target, beta, step, self.num_final_moves, rng)
         order = rng.rand((n,)).flatten().argsort()
-        last = [mcmc.State(*(part[order] for part in state)) for state in states[-self.num_kept :]]
+        last = [mcmc.ChainState(*(part[order] for part in state)) for state in states[-self.num_kept :]]
         x = [self.prior.decode(state.position.unflatten(1, self.prior.latent_shape)) for state in last]
         return Particles(torch.stack(x, 1), torch.stack([_log_likelihood(state) for state in last], 1), ancestor[order])
 
@@ -104,8 +104,8 @@ class LatentSMC:
         )
 
     def _moved(
-        self, state: mcmc.State, target: mcmc.Target, beta: Tensor, step: Tensor, num_moves: int, rng: Random
-    ) -> tuple[list[mcmc.State], Tensor]:
+        self, state: mcmc.ChainState, target: mcmc.Target, beta: Tensor, step: Tensor, num_moves: int, rng: Random
+    ) -> tuple[list[mcmc.ChainState], Tensor]:
         """The particles after each of the moves at temperature beta (), and the adapted step ().
 
         Steps are jittered down to a tenth: a particle in a narrow mode that refused every move would leave nothing but
@@ -146,10 +146,10 @@ def convergence(a: Particles, b: Particles) -> dict[str, float]:
     sizes = [
         chains.clustered_effective_sample_size(scores[:, k], particles.ancestor) for k, particles in enumerate((a, b))
     ]
-    return {"rhat": chains.nested_rhat(scores).max().item(), "ess": sum(sizes).min().item()}
+    return {"rhat": chains.nested_rhat(scores).max().item(), "ess": (sizes[0] + sizes[1]).min().item()}
 
 
-def _log_likelihood(state: mcmc.State) -> Tensor:
+def _log_likelihood(state: mcmc.ChainState) -> Tensor:
     """Of each particle, (n,); what is not a number is impossible."""
     return (state.log_density + state.position.square().sum(1) / 2).nan_to_num(nan=-math.inf, neginf=-math.inf)
 

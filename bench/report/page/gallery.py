@@ -11,99 +11,117 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from bench.core.artefacts import Json
-from bench.core.text import rounded
-from bench.figures.pictures import SPREAD, UNOBSERVED, Picture, coloured, largest_spread, levels, pictures, sample_kinds
-from bench.report.draws import EXACT, Source, measurements, sources
+from bench.core.results import EXACT, REFERENCE, SampleSet
+from bench.core.text import three_digits
+from bench.figures._pictures import (
+    SPREAD,
+    UNMEASURED,
+    Picture,
+    coloured,
+    largest_spread,
+    levels,
+    pictures,
+    sample_kinds,
+)
 from bench.report.page.attachments import data_url
 from bench.report.tables import DISTANCE
-from bench.stats.results import REFERENCE, Suite, Task
+from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.samples import task_samples
 
 MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
 _GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not observed
 _COLOURS = np.array([
     *([g / (_GREYS - 1)] * 3 for g in range(_GREYS)),
     *colormaps[SPREAD](np.linspace(0, 1, _GREYS + 1))[:, :3],
-    to_rgb(UNOBSERVED),
+    to_rgb(UNMEASURED),
 ])  # fmt: skip
 
+Distances = Mapping[tuple[str, int], float]  # by name of the samples and measurement
 
-def gallery(suite: Suite, task: Task) -> Json:
-    """Sprite and numbers of a task, as gallery.js reads them.
+
+def gallery(suite: SuiteResults, task: TaskResults) -> Json:
+    """Return sprite and numbers of a task, as gallery.js reads them, for the runs with the suite's first seed."""
+    seed = suite.seeds[0]
+    methods = [run.method for run in task.runs if run.seed == seed]
+    shown = task_samples(suite.root, task.name, methods, seed)
+    return gallery_of(shown.measured, shown.sample_sets, _distances(suite, task))
+
+
+def gallery_of(measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet], distances: Distances) -> Json:
+    """Return the same from arrays: `measured` has x_true (m, *x), y (m, *y) and possibly mask (m, *x).
 
     The sprite (`image`, a data URL) has a band for each measurement: at its top y and right of it the truth, then a row
-    for each source: mean, std, samples. `x` and `y` are (h, w) of their pictures, `top` is the height of the first row.
+    for each set of samples: mean, std, samples. `x` and `y` are (h, w) of their pictures, `top` is the height of the
+    first row.
     """
-    methods = [found.method for found in task.runs if found.seed == suite.seeds[0]]
-    found = sources(suite.root, task.name, methods, suite.seeds[0])
-    return of_pictures(measurements(suite.root, task.name), found, _distances(suite, task))
-
-
-def of_pictures(
-    seen: Mapping[str, np.ndarray], found: Sequence[Source], distances: Mapping[tuple[str, int], float]
-) -> Json:
-    """The same from arrays: `seen` as in `pictures`, `distances` by name of the source and measurement."""
-    num_pixels = seen["x_true"][0].size * len(found)
-    num_measurements = min(len(seen["x_true"]), max(1, MOST_PIXELS // (3 * num_pixels)))
-    num_drawn = max(source.x.shape[1] for source in found[1:] or found)
-    affordable = MOST_PIXELS // (num_measurements * num_pixels) - 2  # mean and std
-    num_samples = max(1, min(MOST_SAMPLES, affordable, num_drawn))
-    shown = [pictures(i, dict(seen), found, num_samples) for i in range(num_measurements)]
-    y, x = (picture.image.shape[1:] for picture in shown[0][:2])
+    num_measurements, num_samples, num_drawn = _sizes(measured, samples)
+    bands = [pictures(i, dict(measured), samples, num_samples) for i in range(num_measurements)]
+    y, x = (picture.image.shape[1:] for picture in bands[0][:2])
     return {
-        "image": _sprite(shown, len(found), num_samples),
+        "image": _sprite(bands, len(samples), num_samples),
         "x": x,
         "y": y,
         "top": max(x[0], y[0]),
-        "sources": [source.name for source in found],
+        "sources": [each.name for each in samples],
         "num_samples": num_samples,
         "num_drawn": num_drawn,
-        "measurements": [_about(i, of_one, found, distances) for i, of_one in enumerate(shown)],
+        "measurements": [_facts(i, band, samples, distances) for i, band in enumerate(bands)],
     }
 
 
-def _about(
-    i: int, shown: Sequence[Picture], found: Sequence[Source], distances: Mapping[tuple[str, int], float]
-) -> Json:
-    """`rows` has for each source a reason why it is not shown, or its distance and the share of what is clipped."""
+def _sizes(measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet]) -> tuple[int, int, int]:
+    """Return how many measurements and samples of each the sprite has room for, and how many samples were drawn."""
+    num_pixels = measured["x_true"][0].size * len(samples)
+    num_measurements = min(len(measured["x_true"]), max(1, MOST_PIXELS // (3 * num_pixels)))
+    num_drawn = max(each.x.shape[1] for each in samples[1:] or samples)
+    affordable = MOST_PIXELS // (num_measurements * num_pixels) - 2  # mean and std
+    return num_measurements, max(1, min(MOST_SAMPLES, affordable, num_drawn)), num_drawn
+
+
+def _facts(i: int, band: Sequence[Picture], samples: Sequence[SampleSet], distances: Distances) -> Json:
+    """Return what stands beside measurement i.
+
+    `rows` has for each set of samples the reason why it is not shown, or its distance and the share that is clipped.
+    """
     rows = []
-    for source in found:
-        value = distances.get((source.name, i))
-        distance = "" if value is None else rounded(value, None, None)[0]
-        reason = source.why_not(i)
-        rows.append({"reason": reason} if reason else {"distance": distance, "clipped": _clipped(source.x[i])})
-    y = shown[0]
-    return {"class": y.class_shown, "window": y.window, "spread": largest_spread(shown), "rows": rows}
+    for each in samples:
+        if reason := each.why_not(i):
+            rows.append({"reason": reason})
+            continue
+        value = distances.get((each.name, i))
+        clipped = round(float((np.abs(each.x[i]) > 1).mean()), 4)
+        rows.append({"distance": "" if value is None else three_digits(value), "clipped": clipped})
+    y = band[0]
+    return {"class": y.class_shown, "window": y.window, "spread": largest_spread(band), "rows": rows}
 
 
-def _clipped(x: np.ndarray) -> float:
-    return round(float((np.abs(x) > 1).mean()), 4)
-
-
-def _sprite(shown: Sequence[Sequence[Picture]], num_sources: int, num_samples: int) -> str:
-    (y_height, y_width), (height, width) = (picture.image.shape[1:] for picture in shown[0][:2])
+def _sprite(bands: Sequence[Sequence[Picture]], num_rows: int, num_samples: int) -> str:
+    """Return the data URL of all pictures; colours where one has three channels, else the palette."""
+    (y_height, y_width), (height, width) = (picture.image.shape[1:] for picture in bands[0][:2])
     top = max(y_height, height)
-    band = top + num_sources * height
-    size = len(shown) * band, max(y_width + width, (num_samples + 2) * width)
+    band_height = top + num_rows * height
     lefts = {"y": 0, "x_true": y_width}
     lefts |= {kind: c * width for c, kind in enumerate(("mean", "std", *sample_kinds(num_samples)))}
-    has_colours = any(len(picture.image) == 3 for picture in shown[0])
+    has_colours = any(len(picture.image) == 3 for picture in bands[0])
+    size = len(bands) * band_height, max(y_width + width, (num_samples + 2) * width)
     sheet = np.zeros((*size, 3) if has_colours else size, np.uint8)
-    for i, of_one in enumerate(shown):
-        spread = largest_spread(of_one)
-        for picture in of_one:
-            down = i * band + (top + (picture.row - 1) * height if picture.row else 0)
-            h, w = picture.image.shape[1:]
-            drawn = np.uint8(np.rint(255 * coloured(picture, spread))) if has_colours else _indices(picture, spread)
-            sheet[down : down + h, lefts[picture.kind] : lefts[picture.kind] + w] = drawn
+    for i, band in enumerate(bands):
+        spread = largest_spread(band)
+        for picture in band:
+            down = i * band_height + (top + (picture.row - 1) * height if picture.row else 0)
+            (h, w), left = picture.image.shape[1:], lefts[picture.kind]
+            sheet[down : down + h, left : left + w] = (
+                np.rint(255 * coloured(picture, spread)) if has_colours else _indices(picture, spread)
+            )
     return _png(sheet)
 
 
 def _indices(picture: Picture, spread: float) -> np.ndarray:
-    """Places in the palette (h, w)."""
-    found = levels(picture, spread)[0]
+    """Return places in the palette (h, w)."""
+    values = levels(picture, spread)[0]
     first, last = (_GREYS, _GREYS) if picture.kind == "std" else (0, _GREYS - 1)
     unobserved = len(_COLOURS) - 1
-    return np.uint8(np.where(np.isnan(found), unobserved, first + np.rint(np.nan_to_num(found) * last)))
+    return np.where(np.isnan(values), unobserved, first + np.rint(np.nan_to_num(values) * last)).astype(np.uint8)
 
 
 def _png(sheet: np.ndarray) -> str:
@@ -115,11 +133,11 @@ def _png(sheet: np.ndarray) -> str:
     return data_url("image/png", data.getvalue())
 
 
-def _distances(suite: Suite, task: Task) -> dict[tuple[str, int], float]:
-    """Of the first seed; exact draws have what the reference has, the floor."""
-    return {
-        (EXACT if score.method == REFERENCE else score.method, score.observation): score.value
-        for score in task.scores
-        if score.metric == DISTANCE and score.value is not None
-        if score.method == REFERENCE or score.seed == suite.seeds[0]
-    }
+def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], float]:
+    """Return the distances of the runs with the first seed; exact draws have that of the reference, the floor."""
+    distances = {}
+    for score in task.scores:
+        is_first = score.method == REFERENCE or score.seed == suite.seeds[0]
+        if is_first and score.metric == DISTANCE and score.value is not None:
+            distances[EXACT if score.method == REFERENCE else score.method, score.measurement] = score.value
+    return distances

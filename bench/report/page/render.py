@@ -2,156 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib.markers import MarkerStyle
-from PIL import Image
 
-from bench.figures.style import INK, STAR, looks
+from bench.core.layout import Layout
 from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
-from bench.papers.published_tables import NO_MATCH, RULE, PublishedTables
+from bench.papers.published_tables import NO_MATCH, RULE
 from bench.report.markup import goal_text
-from bench.report.page.attachments import Attachment, attached, embedded_png, existing
+from bench.report.page.attachments import attached
+from bench.report.page.content import Content
+from bench.report.page.figures import marks, read_figure
 from bench.report.page.gallery import gallery
-from bench.report.tables import DISTANCE, Table
-from bench.stats.results import REFERENCE, Suite
+from bench.report.tables import DISTANCE
 
-CAPTIONS = {
-    "distance": "Sliced Wasserstein-2 distance between the samples of each method and exact posterior draws, mean and "
-    "99 % interval over measurements. Grey band: what a second set of exact draws reaches, the floor.",
-    "fidelity-diversity": "Error of the posterior mean (down is better) against diversity over that of the exact "
-    "posterior. The star is the exact posterior: left of it samples are too much alike, right of it they spread "
-    "too far, above it their mean is off.",
-    "calibration": "Share of exact posterior draws inside the central interval of a method's samples, against its "
-    "nominal level. Below the diagonal a method is too sure of itself, above it too cautious.",
-    "tarp": "TARP expected coverage: share of measurements where at most so many of the samples are nearer to a "
-    "reference point than x_true. Grey band: where a calibrated sampler is at 99 % of such sets of measurements, level by level. "
-    "Above it samples spread too far, below it too little. The exact posterior (dashed) leaves it where the prior is "
-    "not the law of the images.",
-    "sbc": "Simulation-based calibration: distribution of the rank of x_true among the samples by data misfit, in the "
-    "band of a calibrated sampler, as above. Above the band samples are off the data, below it they fit them too well.",
-    "collapse": "Coverage of 90 % intervals against diversity over that of the exact posterior: a small marker for "
-    "each task, a large one for their mean (geometric of the ratios). The star is the exact posterior. Methods trained "
-    "by reverse KL tend to the shaded corner, where samples are too much alike and intervals too narrow. Not shown: "
-    "unconditional, and what is n/a.",
-    "amortisation": "Seconds of training and sampling together against the number of measurements, with the suite's "
-    "number of samples for each. Circles: break-even points between a method that is trained once and one that is "
-    "not; above each panel those of each trained method, from the first to the last; the csv lists the pairs. Seconds "
-    "are those of the jobs, on one thread and beside other jobs: a rough figure, no timing. Oracle and unconditional "
-    "are left out.",
-    "cost": "Distance to the exact posterior against rows through the prior's network per sample, forward and backward; "
-    "the csv has seconds beside them. Dashed: the floor. Down and to the left is better. Training is not in it: see "
-    "amortisation.",
-    "cost-seconds": "The same against seconds per sample: those of the clock where it has timed the run alone on the "
-    "machine, and else of the jobs, which ran beside other jobs: a rough figure.",
-    "ranks": "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean "
-    "from the value to hit), averaged over the tasks where all ranked methods ran; who failed anywhere on a task is "
-    "last there. Whiskers: 95 % interval over tasks, none where all agree. A bar on the right joins methods whose mean "
-    "ranks differ by no more than the critical difference (5 % over all pairs): these are not told apart.",
-}
-CLOCK = {
-    "clock": "Left: seconds of one call for one measurement, alone on the machine, against the number of samples that it "
-    "draws; dotted, on the right axis, how many of a chain's samples are effectively independent: the diagonal is all "
-    "of them. Right: the seconds against the effective number. Bands: quartiles of the repeats, over all visits.",
-}
-GRID_CAPTION = (
-    "The first measurements of the task: what was measured (blue: not observed), the truth, then three samples, their "
-    "mean and their pixelwise standard deviation for exact posterior draws and each method. Standard deviations share "
-    "one colour scale per measurement. Images are grey on [-1, 1], the measurement on its own range."
-)
 TABLES = ("summary.csv", "comparisons.csv", "published.csv", "claims.csv")
 
 
-@dataclass(frozen=True)
-class Mark:
-    """Colour and outline of a marker, `x,y x,y ...` within about [-0.7, 0.7], y down."""
+def render(content: Content) -> str:
+    """Return the HTML of the page; reads samples, figures and tables of the suite.
 
-    colour: str
-    outline: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """`image` is a data URL of `width` x `height` pixels."""
-
-    stem: str
-    caption: str
-    image: str
-    width: int
-    height: int
-    csv: Attachment
-
-
-def page(
-    suite: Suite,
-    overview: Table,
-    tables: Sequence[Table],
-    others: Mapping[str, tuple[Table, Sequence[str]]],
-    claims: pd.DataFrame,
-    published: PublishedTables,
-    notes: Sequence[str],
-    definitions: Mapping[str, str],
-) -> str:
-    """HTML of the report; reads samples, and the figures and tables that stand beside it.
-
-    others: tables that are not of one task, with their notes, by the id of their section.
-
-    Raises ArtefactError when one of these is missing.
+    Raises ArtefactError, one line, when one of these is missing.
     """
+    suite = content.suite
+    layout = Layout(suite.root)
+    task_names = [task.name for task in suite.tasks]
+    return (
+        _environment(content)
+        .get_template("page.html")
+        .render(
+            suite=suite,
+            task_names=task_names,
+            overview=content.overview,
+            tables=content.tables,
+            sections=content.sections,
+            claims=content.claims,
+            rule_of_claims=RULE_OF_CLAIMS,
+            published=content.published,
+            rule=RULE,
+            no_match=NO_MATCH,
+            distance=DISTANCE,
+            notes=content.notes,
+            figures=[read_figure(layout.figures, stem) for stem in content.figures],
+            grids={name: read_figure(layout.figures, f"grid-{name}") for name in task_names},
+            galleries={task.name: gallery(suite, task) for task in suite.tasks},
+            attachments={name: attached(layout.table(name)) for name in TABLES},
+        )
+    )
+
+
+def _environment(content: Content) -> Environment:
+    """Return the templates of this folder. They are our own: pandas' HTML knows no filters, marks and reasons."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    environment.globals |= {"goal_text": goal_text, "definitions": definitions, "marks": marks(suite.methods)}
-    return environment.get_template("page.html").render(
-        suite=suite,
-        task_names=[task.name for task in suite.tasks],
-        overview=overview,
-        tables=tables,
-        others=others,
-        claims=claims,
-        rule_of_claims=RULE_OF_CLAIMS,
-        published=published,
-        rule=RULE,
-        no_pair=NO_MATCH,
-        distance=DISTANCE,
-        notes=notes,
-        figures=[_figure(suite.root, stem, caption) for stem, caption in _captions(suite).items()],
-        grids={name: _figure(suite.root, f"grid-{name}", GRID_CAPTION) for name in (task.name for task in suite.tasks)},
-        galleries={task.name: gallery(suite, task) for task in suite.tasks},
-        attachments={name: attached(suite.root / "tables" / name) for name in TABLES},
-    )
-
-
-def _captions(suite: Suite) -> dict[str, str]:
-    return CAPTIONS | (CLOCK if suite.timings else {})
-
-
-def marks(methods: Sequence[str]) -> dict[str, Mark]:
-    """The marker of each method as the figures have it, and of the exact posterior, which is a star there."""
-    found = {method: _mark(look.marker, look.colour) for method, look in looks(methods).items()}
-    exact = _mark(STAR["marker"], INK)
-    return found | {REFERENCE: exact}
-
-
-def _mark(marker: str, colour: str) -> Mark:
-    style = MarkerStyle(marker)
-    outline = style.get_path().transformed(style.get_transform()).to_polygons()[0]
-    return Mark(colour, " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline))
-
-
-def _figure(root: Path, stem: str, caption: str) -> Figure:
-    path = root / "figures" / stem
-    image = existing(path.with_name(f"{stem}.png"))
-    width, height = _size_of_png(image)
-    return Figure(stem, caption, embedded_png(image), width, height, attached(path.with_name(f"{stem}.csv")))
-
-
-def _size_of_png(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        return image.size
+    of_methods = marks(content.suite.methods)
+    environment.globals |= {"goal_text": goal_text, "definitions": content.definitions, "marks": of_methods}
+    return environment

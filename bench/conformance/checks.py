@@ -1,0 +1,73 @@
+"""The form of a check, for plug-ins of every kind: a title and a function that says what is wrong, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.conformance.trial import describe
+
+
+class Refused(Exception):
+    """What was expected, what came, what to do."""
+
+
+class NotApplicable(Exception):
+    """Why a check says nothing about this plug-in."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """`run(case)` returns what is worth saying beside "ok", or raises; nothing after a failed `gate` can be checked."""
+
+    title: str
+    run: Callable[[Any], str]
+    gate: bool = False
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of one check of one plug-in: `status` is ok, FAIL or skip."""
+
+    title: str
+    status: str
+    words: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.status:4} {self.title}" + (f": {self.words}" if self.words else "")
+
+
+def run_checks(checks: Sequence[Check], case: object, path: Path) -> list[CheckResult]:
+    """Return the results of the checks, in order. After a failed gate the others are skipped.
+
+    case: what the checks are given; path: the plug-in's file, for the line in which an error was raised.
+    """
+    results, broken = [], ""
+    for check in checks:
+        if broken:
+            results.append(CheckResult(check.title, "skip", f"not checked before `{broken}` passes"))
+            continue
+        results.append(CheckResult(check.title, *_run(check, case, path)))
+        if results[-1].status == "FAIL" and check.gate:
+            broken = check.title
+    return results
+
+
+def _run(check: Check, case: object, path: Path) -> tuple[str, str]:
+    """Return status and words of one check; an unexpected error is the plug-in's failure, not that of the suite."""
+    try:
+        return "ok", check.run(case)
+    except Refused as words:
+        return "FAIL", str(words)
+    except NotApplicable as words:
+        return "skip", str(words)
+    except Exception as error:
+        return "FAIL", describe(error, path)
+
+
+def require(condition: object, words: str) -> None:
+    """Raise Refused with these words unless the condition holds."""
+    if not condition:
+        raise Refused(words)

@@ -1,0 +1,185 @@
+"""The checks that every operator passes: shapes, independent rows, the adjoint, masks and the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from bench.conformance.checks import Check, NotApplicable, require
+from bench.conformance.plugin import PLUGIN_CHECKS, PluginCase
+from bench.core.packed import mask_of
+from bench.core.rng import Rng
+from bench.core.types import Shape
+from bench.problems.inverse_problem import InverseProblem
+
+SIZES: tuple[Shape, ...] = (
+    (1, 8, 8),
+    (3, 8, 8),
+    (1, 16, 12),
+    (3, 16, 16),
+)  # those that the operator refuses are left out
+ROWS = 5
+ROUNDING = 1e-11  # of sums of some hundred products of order one in float64
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Images x in [-1, 1] with noisy measurements y of them, float64, all of one size."""
+
+    problem: InverseProblem
+    x: Tensor
+    y: Tensor
+
+    def measured(self, x: Tensor | None = None) -> Tensor:
+        """Return A(x), of these images unless others are given."""
+        return self.problem.operator(self.x if x is None else x, self.y)
+
+    def __str__(self) -> str:
+        return "images of shape " + str(tuple(self.x.shape[1:]))
+
+
+@dataclass(frozen=True)
+class OperatorCase(PluginCase):
+    """An operator's file, and measurements of random images of each size that it takes."""
+
+    @cached_property
+    def sizes(self) -> list[Rows]:
+        return list(self._sizes())
+
+    def _sizes(self) -> Iterator[Rows]:
+        for shape in SIZES:
+            try:
+                problem = InverseProblem(self.instance, 0.1, shape)
+            except ValueError:
+                continue
+            rng = Rng(("conformance", "operator", *shape), range(ROWS))
+            x = 2 * rng.rand(shape) - 1
+            yield Rows(problem, x, problem.simulate(x, rng))
+
+
+def declares(case: OperatorCase) -> str:
+    for name in ("linear", "masked"):
+        require(isinstance(getattr(case.cls, name, None), bool), f"write `{name}: ClassVar[bool] = ...` in the class")
+    needed = ["measured_shape", *(["adjoint"] if case.cls.linear else []), *(["draw_mask"] if case.cls.masked else [])]
+    missing = [name for name in needed if not callable(getattr(case.cls, name, None))]
+    require(not missing, f"there is no function {', '.join(missing)}")
+    require(len(case.sizes) > 0, f"measured_shape refuses all of {SIZES}; take smaller parameters in `tiny`")
+    return f"linear = {case.cls.linear}, masked = {case.cls.masked}"
+
+
+def shapes_and_dtypes(case: OperatorCase) -> str:
+    for rows in case.sizes:
+        before = rows.x.clone()
+        expected = (ROWS, *case.instance.measured_shape(rows.problem.x_shape))
+        found = rows.measured()
+        require(
+            tuple(found.shape) == expected, f"A(x) is {tuple(found.shape)}, measured_shape says {expected} ({rows})"
+        )
+        require(torch.equal(before, rows.x), f"A(x) changes x in place ({rows})")
+        single = case.instance(rows.x.float(), rows.y.float())
+        require(single.dtype == torch.float32, f"float32 images are measured in {single.dtype}; keep the dtype")
+        error = (single.double() - found).abs().max().item()
+        require(error < 1e-3, f"in float32 A(x) differs by {error:.2g} ({rows})")
+    return ", ".join(str(tuple(rows.x.shape[1:])) for rows in case.sizes)
+
+
+def rows_are_independent(case: OperatorCase) -> str:
+    for rows in case.sizes:
+        calls = [rows.problem.operator, *([case.instance.adjoint] if case.cls.linear else [])]
+        for call, given in zip(calls, (rows.x, rows.measured()), strict=False):
+            together = call(given, rows.y)
+            alone = torch.cat([call(given[i : i + 1], rows.y[i : i + 1]) for i in range(ROWS)])
+            error = (alone - together).abs().max().item()
+            require(error < ROUNDING, f"a row alone differs by {error:.2g} from what it is among others ({rows})")
+    return ""
+
+
+def is_linear(case: OperatorCase) -> str:
+    if not case.cls.linear:
+        raise NotApplicable("it is not linear")
+    for rows in case.sizes:
+        x, z = rows.x, rows.x.flip(0)
+        error = (rows.measured(2 * x - 3 * z) - (2 * rows.measured(x) - 3 * rows.measured(z))).abs().max().item()
+        require(error < ROUNDING, f"A(2 x - 3 z) differs by {error:.2g} from 2 A(x) - 3 A(z) ({rows})")
+    return ""
+
+
+def adjoint_is_transpose(case: OperatorCase) -> str:
+    if not case.cls.linear:
+        raise NotApplicable("it is not linear")
+    largest = 0.0
+    for rows in case.sizes:
+        a_x = rows.measured()
+        v = Rng(("conformance", "adjoint"), range(ROWS)).randn(tuple(a_x.shape[1:]))
+        back = case.instance.adjoint(v, rows.y)
+        require(back.shape == rows.x.shape, f"the adjoint gives {tuple(back.shape)} ({rows})")
+        difference = (a_x * v).flatten(1).sum(1) - (rows.x * back).flatten(1).sum(1)
+        scale = rows.x.flatten(1).norm(dim=1) * v.flatten(1).norm(dim=1)
+        largest = max(largest, (difference.abs() / scale).max().item())
+        require(largest < ROUNDING, f"<A x, v> and <x, A^T v> differ by {largest:.2g} of |x| |v| ({rows})")
+    return f"dot test to {largest:.0e}"
+
+
+def masks_are_right(case: OperatorCase) -> str:
+    if not case.cls.masked:
+        raise NotApplicable("it has no masks")
+    for rows in case.sizes:
+        mask, a_x = mask_of(rows.y), rows.measured()
+        require(mask.shape == a_x.shape, f"the mask is {tuple(mask.shape)}, A(x) {tuple(a_x.shape)} ({rows})")
+        require(((mask == 0) | (mask == 1)).all(), f"a mask has values beside 0 and 1 ({rows})")
+        require(not a_x[mask == 0].any(), f"A(x) is not zero where the mask is ({rows})")
+        require(mask.flatten(1).any(1).all(), f"a mask hides everything ({rows})")
+    return ""
+
+
+def gradient_passes(case: OperatorCase) -> str:
+    if not rows_differentiable(case):
+        raise NotApplicable("it is said not to be differentiable")
+    for rows in case.sizes:
+        x = rows.x.clone().requires_grad_()
+        direction = Rng(("conformance", "direction"), range(ROWS)).randn(tuple(x.shape[1:]))
+        weight = Rng(("conformance", "weight"), range(ROWS)).randn(tuple(rows.measured().shape[1:]))
+        value = (rows.measured(x) * weight).sum()
+        require(value.requires_grad, f"no gradient passes; write `differentiable: ClassVar[bool] = False` ({rows})")
+        (gradient,) = torch.autograd.grad(value, x)
+        step = 1e-6
+        there, back = (rows.measured(rows.x + sign * step * direction) for sign in (1, -1))
+        expected = ((there - back) * weight).sum() / (2 * step)
+        error = ((gradient * direction).sum() - expected).abs() / expected.abs().clamp_min(1.0)
+        # kinks, as of a sensor that saturates, are met by a few pixels in ten thousand at this step
+        require(error < 1e-2, f"the gradient differs from finite differences by {error.item():.2g} ({rows})")
+    return ""
+
+
+def rows_differentiable(case: OperatorCase) -> bool:
+    """Return what the class says of its gradient; True where it says nothing."""
+    return getattr(case.cls, "differentiable", True)
+
+
+def stored_is_right(case: OperatorCase) -> str:
+    if not hasattr(case.instance, "stored"):
+        raise NotApplicable("it stores nothing beside the measurements")
+    stored = case.instance.stored()
+    for name, tensor in stored.items():
+        require(name not in ("x_true", "y", "mask", "noise"), f"{name} is the name of another tensor in the file")
+        finite = isinstance(tensor, Tensor) and tensor.isfinite().all()
+        require(finite, f"stored() gives {name}, which is not a tensor of finite numbers")
+    return ", ".join(stored)
+
+
+CHECKS = (
+    *PLUGIN_CHECKS,
+    Check("it says whether it is linear and masked, and has what follows from it", declares, gate=True),
+    Check("measured_shape is the shape of A(x), and the dtype is kept", shapes_and_dtypes, gate=True),
+    Check("rows are independent", rows_are_independent),
+    Check("A is linear where it says so", is_linear),
+    Check("the adjoint passes the dot test", adjoint_is_transpose),
+    Check("masks are 0 or 1, and nothing is measured where they are 0", masks_are_right),
+    Check("the gradient is that of finite differences", gradient_passes),
+    Check("what is stored beside the measurements is finite", stored_is_right),
+)
+CASE = OperatorCase

@@ -1,0 +1,73 @@
+"""The checks that plug-ins of every kind but methods begin with: the file, its class, its parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.conformance.checks import Check, Refused, require
+from bench.core.registry import PACKAGES, Kind, import_file, name_of
+from bench.core.source import read_source
+
+
+@dataclass(frozen=True)
+class PluginCase:
+    """A plug-in's file of one kind, and what the checks in their order find in it."""
+
+    path: Path
+    kind: Kind
+
+    @cached_property
+    def cls(self) -> type:
+        """The class that `__all__` names."""
+        module = import_file(self.path, f"{PACKAGES[self.kind]}.{name_of(self.path)}")
+        exported = getattr(module, "__all__", None)
+        require(isinstance(exported, (list, tuple)) and len(exported) == 1, f"__all__ is {exported}; expected one name")
+        cls = getattr(module, exported[0], None)
+        if not isinstance(cls, type):
+            raise Refused(f"__all__ names {exported[0]}, which is no class")
+        return cls
+
+    @cached_property
+    def instance(self) -> Any:
+        """The plug-in as small as its class variable `tiny` says, else with its defaults."""
+        return self.cls(**dict(getattr(self.cls, "tiny", {})))
+
+
+def loads(case: PluginCase) -> str:
+    require(case.path.is_file(), f"{case.path} does not exist")
+    require(name_of(case.path), f"the name {case.path.name} begins with `_`, which helpers do; choose another")
+    return case.cls.__name__
+
+
+def is_frozen(case: PluginCase) -> str:
+    parameters = getattr(case.cls, "__dataclass_params__", None)
+    require(parameters is not None and parameters.frozen, f"write @dataclass(frozen=True) above {case.cls.__name__}")
+    return ""
+
+
+def is_commented(case: PluginCase) -> str:
+    source = read_source(case.path)
+    require(source is not None, "the class cannot be read without importing the file; write __all__ = [...] plainly")
+    bare = [name for name, field in source.fields.items() if not field.note] if source else []
+    require(not bare, f"no comment behind the parameters {', '.join(bare)}; say there what they mean, with the unit")
+    return ", ".join(source.fields) if source else ""
+
+
+def can_be_built(case: PluginCase) -> str:
+    cls, tiny = case.cls, dict(getattr(case.cls, "tiny", {}))
+    required = [f.name for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING]
+    missing = [name for name in required if name not in tiny]
+    require(not missing, f"no default for {', '.join(missing)}; give small values in a class variable `tiny`")
+    return str(case.instance)
+
+
+PLUGIN_CHECKS = (
+    Check("the file is found and can be imported, and `__all__` names its class", loads, gate=True),
+    Check("the class is a frozen dataclass", is_frozen, gate=True),
+    Check("each parameter has a comment", is_commented),
+    Check("it can be built with its defaults or with `tiny`", can_be_built, gate=True),
+)

@@ -1,0 +1,165 @@
+"""What statistics hand to tables and figures: records, and what a figure may ask of a suite's results.
+
+These do not stand in `bench.core.types`: methods import that file, and an edit for a figure must not redraw samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:  # a table needs no matplotlib
+    import numpy as np
+    from matplotlib.figure import Figure as Picture
+
+REFERENCE = "reference"  # pseudo method: one set of reference draws against the other
+BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that no user would choose as a method
+ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
+DISTANCE = "sw2-128"  # the metric that leads tables and figures
+EXACT = "exact"  # name of the reference draws in pictures and in their csv
+LEFT_OUT = "n/a (left out by the suite)"  # reason of a pair of method and task that a suite does not run
+
+# figures of every suite in the order of the page, as file stems; a suite can list more
+FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost")
+FIGURES += ("cost-seconds", "ranks")
+CLOCK = "clock"  # figure of a suite that times its runs, after the others
+
+
+def figures_of(own: Mapping[str, Mapping[str, Any]], is_timed: bool) -> dict[str, Mapping[str, Any]]:
+    """Return the parameters of all figures of a suite by file stem; `own` are those that its YAML lists."""
+    return {**dict.fromkeys((*FIGURES, *((CLOCK,) if is_timed else ())), {}), **own}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of summary.csv: a mean with its interval, or the reason why there is none."""
+
+    task: str
+    method: str
+    metric: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    num_failed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Methods from best to worst by mean rank over the tasks where all of them ran; rank 1 is best.
+
+    low, high: 95 % intervals over tasks, within the possible ranks; None for a single task.
+    critical: ranks that differ by more are told apart (5 % over all pairs).
+    not_counted: tasks where some ranked method did not run. not_ranked: methods -> number of tasks they ran on.
+    """
+
+    metric: str
+    methods: tuple[str, ...]
+    mean: tuple[float, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    critical: float
+    tasks: tuple[str, ...]
+    not_counted: tuple[str, ...]
+    not_ranked: dict[str, int]
+
+    @property
+    def ties(self) -> tuple[tuple[int, int], ...]:
+        """Return the longest runs (first, last) of neighbours that are not told apart."""
+        ties: list[tuple[int, int]] = []
+        for first, mean in enumerate(self.mean):
+            last = max(j for j, other in enumerate(self.mean) if other - mean <= self.critical + 1e-9)
+            if last > first and (not ties or last > ties[-1][1]):
+                ties.append((first, last))
+        return tuple(ties)
+
+    @property
+    def num_tasks(self) -> int:
+        """Return the number of tasks with a number in the metric, counted or not."""
+        return len(self.tasks) + len(self.not_counted)
+
+    @property
+    def can_tell(self) -> bool:
+        """Return whether any difference of mean ranks is large enough to be told."""
+        return self.critical < len(self.methods) - 1
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """Samples `x` of one method on the first m measurements `(m, s, *x)`, or s = 0 and the reason why."""
+
+    name: str
+    x: np.ndarray
+    reason: str = ""
+
+    def why_not(self, i: int) -> str:
+        """Return why there is no picture for measurement `i`; "" where there is one."""
+        if self.reason or not self.x.shape[1]:
+            return self.reason or "no samples"
+        if i >= len(self.x):
+            return f"n/a (only the first {len(self.x)} measurements)"
+        is_finite = bool(abs(self.x[i]).max() < float("inf"))
+        return "" if is_finite else "failed (samples are not finite)"
+
+
+@dataclass(frozen=True)
+class TaskSamples:
+    """What a figure of one task shows.
+
+    measured: `x_true` (m, *x), `y` (m, *y), and possibly `mask` (m, *x).
+    sample_sets: reference draws, then the samples of each method.
+    """
+
+    task: str
+    measured: Mapping[str, np.ndarray]
+    sample_sets: Sequence[SampleSet]
+
+
+class Results(Protocol):
+    """Results of a suite, as `bench.stats.figure_results` offers them to figures.
+
+    methods: rows in the order of the suite, without the reference. timings: contents of timing.json of the runs that
+    were clocked.
+    """
+
+    @property
+    def tasks(self) -> tuple[str, ...]: ...
+    @property
+    def methods(self) -> tuple[str, ...]: ...
+    @property
+    def num_measurements(self) -> int: ...
+    @property
+    def num_samples(self) -> int: ...  # per measurement
+    @property
+    def timings(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def summary(self) -> Sequence[Summary]: ...  # all lines of summary.csv: metrics and costs
+    def line(self, task: str, method: str, metric: str) -> Summary | None: ...  # one of them
+    def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]: ...  # measurement -> seeds
+    def rankings(self, metrics: Sequence[str]) -> list[Ranking]: ...  # one for each metric with two ranked methods
+    def label(self, method: str) -> str: ...  # for a legend
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A matplotlib figure and the text of the csv with the values in it."""
+
+    figure: Picture
+    csv: str
+
+
+class Figure(Protocol):
+    """A figure plug-in: a frozen dataclass in bench/figures; `draw` gets the results of a suite."""
+
+    caption: ClassVar[str]
+
+    def draw(self, results: Results) -> Drawing: ...
+
+
+class TaskFigure(Protocol):
+    """A figure plug-in that draws one task at a time (`grid`)."""
+
+    caption: ClassVar[str]
+
+    def draw(self, results: TaskSamples) -> Drawing: ...

@@ -1,0 +1,51 @@
+"""Lines of summary.csv in figures: what is shown, its error bars and its csv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+from bench.core.results import REFERENCE, Results, Summary
+from bench.core.text import csv_text
+
+BAR: dict[str, Any] = {"elinewidth": 0.8, "linestyle": "none"}
+POINT: dict[str, Any] = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+BAND = "#c9ced6"  # grey of what a perfect sampler reaches
+
+
+def remarks(results: Results, metrics: Sequence[str]) -> dict[str, str]:
+    """Return a remark by task: which methods have nothing to show there in these metrics."""
+    notes = {}
+    for task in results.tasks:
+        absent = [m for m in results.methods if not all(has_mean(results.line(task, m, x)) for x in metrics)]
+        notes[task] = f"not shown: {', '.join(absent)}" if absent else ""
+    return notes
+
+
+def lines_csv(results: Results, metrics: Sequence[str]) -> str:
+    """Return the csv of the lines of these metrics, the reference first."""
+    methods = (REFERENCE, *results.methods)
+    keys = [(task, method, metric) for task in results.tasks for method in methods for metric in metrics]
+    rows = [(*key, x.mean, x.low, x.high, x.reason) for key in keys if (x := results.line(*key))]
+    return csv_text(("task", "method", "metric", "mean", "low", "high", "reason"), rows)
+
+
+def has_mean(line: Summary | None) -> TypeGuard[Summary]:
+    """Return whether there is a line and a mean in it."""
+    return line is not None and line.mean is not None
+
+
+def mean_of(line: Summary) -> float:
+    """Return the mean of a line that has one."""
+    assert line.mean is not None
+    return line.mean
+
+
+def bar_ends(line: Summary) -> list[list[float]]:
+    """Return the lengths of the interval below and above the mean, as matplotlib's errorbar takes them."""
+    return [[0.0 if end is None else abs(end - mean_of(line))] for end in (line.low, line.high)]
+
+
+def means(results: Results, metric: str) -> list[float]:
+    """Return all means of a metric."""
+    return [x.mean for x in results.summary if x.metric == metric and x.mean is not None]

@@ -1,0 +1,98 @@
+"""Pictures of one measurement and how each becomes visible: what is clipped, and which scale it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+
+from bench.core.results import SampleSet
+
+UNMEASURED = "#b9cfe6"
+SPREAD = "viridis"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`image` (c, h, w) in data units, NaN where nothing was measured; `row` 0 is the measurement's."""
+
+    source: str
+    row: int
+    kind: str
+    image: np.ndarray
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Return what is black and what is white, for other kinds than std; values beyond are clipped.
+
+        Images are on [-1, 1], a measurement is on its 1st to 98th percentile: the few large values of a Fourier
+        amplitude do not leave the rest black.
+        """
+        if self.kind != "y":
+            return -1.0, 1.0
+        low, high = np.nanpercentile(self.image, (1, 98)) if np.isfinite(self.image).any() else (0.0, 1.0)
+        return float(low), float(high if high > low else low + 1)
+
+    @property
+    def class_shown(self) -> int | None:
+        """Return the class that a measurement is: the place of the one in a strip of zeros."""
+        is_strip = self.kind == "y" and self.image.shape[:2] == (1, 1)
+        return int(self.image.argmax()) if is_strip and sorted(self.image.ravel())[-2:] == [0, 1] else None
+
+
+def pictures(i: int, seen: dict[str, np.ndarray], sample_sets: Sequence[SampleSet], num_samples: int) -> list[Picture]:
+    """Return every picture of measurement `i`; `seen` holds x_true (m, *x), y (m, *y) and possibly mask.
+
+    Sources without samples give none.
+    """
+    truth = Picture("truth", 0, "x_true", _image(seen["x_true"][i]))
+    shown = [Picture("measurement", 0, "y", _measurement(i, seen)), truth]
+    for row, source in enumerate(sample_sets, start=1):
+        if source.why_not(i):
+            continue
+        x = source.x[i].astype(np.float64)
+        spread = x.std(0, ddof=1) if len(x) > 1 else np.zeros_like(x[0])
+        images = dict(zip(sample_kinds(num_samples), x, strict=False)) | {"mean": x.mean(0), "std": spread}
+        shown += [Picture(source.name, row, kind, _image(image)) for kind, image in images.items()]
+    return shown
+
+
+def sample_kinds(num_samples: int) -> tuple[str, ...]:
+    return tuple(f"sample {j}" for j in range(num_samples))
+
+
+def largest_spread(shown: Sequence[Picture]) -> float:
+    """Return the upper end of the one scale that all standard deviations of a measurement share; theirs starts at 0."""
+    return max((float(p.image.mean(0).max()) for p in shown if p.kind == "std"), default=0.0) or 1.0
+
+
+def levels(picture: Picture, spread: float) -> np.ndarray:
+    """Return (1, h, w), or (3, h, w) for colours, from 0 (dark) to 1 (bright), NaN where nothing was measured."""
+    if picture.kind == "std":
+        return np.clip(picture.image.mean(0, keepdims=True) / spread, 0, 1)
+    low, high = picture.window
+    bright = np.clip((picture.image - low) / (high - low), 0, 1)
+    return bright if len(bright) == 3 else bright.mean(0, keepdims=True)
+
+
+def coloured(picture: Picture, spread: float) -> np.ndarray:
+    """Return RGB (h, w, 3)."""
+    bright = levels(picture, spread)
+    if len(bright) == 3:
+        return np.moveaxis(np.nan_to_num(bright), 0, -1)
+    scale = colormaps[SPREAD] if picture.kind == "std" else colormaps["gray"].with_extremes(bad=UNMEASURED)
+    return scale(np.ma.masked_invalid(bright[0]))[..., :3]
+
+
+def _measurement(i: int, seen: dict[str, np.ndarray]) -> np.ndarray:
+    y = _image(seen["y"][i])
+    if "mask" in seen:
+        y[np.broadcast_to(_image(seen["mask"][i]), y.shape) == 0] = np.nan
+    return y
+
+
+def _image(x: np.ndarray) -> np.ndarray:
+    """Return (c, h, w); a plane or a vector gets the axes that it lacks."""
+    return np.array(x, np.float64).reshape((1,) * (3 - x.ndim) + x.shape)

@@ -1,0 +1,153 @@
+"""How all figures look: fonts, colours and markers of methods, panels, legends, scales."""
+
+from __future__ import annotations
+
+import contextlib
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from bench.core.results import Results
+
+WIDTH = 7.2  # inches: the text width of a one-column paper
+HEIGHT = 9.4  # inches: what a page of paper holds above a caption
+MUTED = "#6b7280"
+HAIRLINE = "#d4d7dd"
+INK = "#1f2430"
+# the reference posterior, where it is one point
+STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 10,
+    "color": INK,
+    "markerfacecolor": "none",
+    "markeredgewidth": 0.8,
+    "zorder": 4,
+}
+RC = {
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#9aa1ac",
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "pdf.fonttype": 42,
+}
+# Okabe and Ito's colours without yellow, which is faint on white, then five darker ones
+_COLOURS = ("#0072B2", "#8a8f98", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b3a8c", "#7a4a1d")
+_COLOURS += ("#b5123e", "#3d6b2f", "#2f3e6b")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H")  # one fewer than colours: pairs repeat after 132
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a method."""
+
+    colour: str
+    marker: str
+
+
+@contextlib.contextmanager
+def drawing_style() -> Iterator[None]:
+    """Draw in the one style, starting from matplotlib's defaults whatever the user's matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
+
+
+def plain(text: str) -> str:
+    """Return text of a user (a name, an error message) so that matplotlib does not read it as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """Return colour and marker of each method by its place in the suite, the same in every figure."""
+    return {m: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, m in enumerate(methods)}
+
+
+def handles(results: Results, shown: Sequence[str] | None = None, line: bool = False) -> list[Line2D]:
+    """Return the legend's handles of the methods in `shown` (None: all): markers, on a line where there are lines."""
+    style: dict[str, Any] = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
+    return [
+        Line2D([], [], color=look.colour, marker=look.marker, label=plain(results.label(method)), **style)
+        for method, look in looks(results.methods).items()
+        if shown is None or method in shown
+    ]
+
+
+def star_handle(label: str = "reference posterior") -> Line2D:
+    """Return the legend's handle of the reference posterior."""
+    return Line2D([], [], linestyle="none", label=label, **STAR)
+
+
+def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a panel per title and its remark, four in a row at most, axes shared; height in inches."""
+    num_columns = min(4, len(titles))
+    num_rows = ceil(len(titles) / num_columns)
+    figure = Figure(figsize=(WIDTH * (0.08 + 0.23 * num_columns), height * num_rows + 0.7), layout="constrained")
+    panels = list(figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).flat)
+    for spare in panels[len(titles) :]:
+        spare.remove()
+    panels = panels[: len(titles)]
+    for panel in panels[-num_columns:]:  # what is above an empty place has no labels below it
+        panel.tick_params(labelbottom=True)
+    for panel, (title, remark) in zip(panels, titles.items(), strict=True):
+        lines = textwrap.wrap(remark, 38, break_on_hyphens=False)
+        size = 7.5 * min(1, 22 / max(len(title), 1))  # a longer one would run into the next panel
+        panel.set_title(plain(title), loc="left", fontweight="bold", fontsize=size, pad=4 + 6.5 * len(lines))
+        words = panel.text(0, 1.03, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED)
+        words.set_in_layout(False)  # wider than its panel it would make that one narrower
+        panel.grid(color=HAIRLINE, linewidth=0.4)
+        panel.set_axisbelow(True)
+    return figure, panels
+
+
+def name_axes(figure: Figure, across: str, upwards: str) -> None:
+    """Write what all panels have on their axes, in lines that fit the figure."""
+    figure.supxlabel(textwrap.fill(across, int(17 * figure.get_figwidth())), fontsize=7.5)
+    figure.supylabel(upwards, fontsize=7.5)
+
+
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Draw one legend above all panels, in rows that fit the width; the figure grows by those beyond two."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    per_row = max(1, int(figure.get_figwidth() / (0.055 * longest + 0.42)))
+    num_rows = ceil(len(handles) / per_row)
+    figure.set_figheight(figure.get_figheight() + 0.17 * max(num_rows - 2, 0))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), per_row), columnspacing=1.4)
+
+
+def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> None:
+    """Set a logarithmic scale where positive values span a factor of five, with plain ticks; else a linear one."""
+    axis = axes.xaxis if direction == "x" else axes.yaxis
+    span = max(values) / min(values) if len(values) and min(values) > 0 else 1.0
+    if span < 5:
+        axis.set_major_locator(MaxNLocator(4))
+        return
+    (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
+    steps = (1, 2, 5) if span < 30 else (1, 3) if span < 1000 else (1,)
+    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

@@ -1,0 +1,90 @@
+"""Times of calls: what more samples of one measurement cost, and what one that counts costs, a row per task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.core.results import Drawing, Results
+from bench.core.text import csv_text
+from bench.figures._style import HAIRLINE, INK, MUTED, WIDTH, Look, handles, legend, looks, plain
+
+__all__ = ["Clock"]
+
+COLUMNS = ("task", "method", "samples", "effective_samples", "seconds", "low", "high")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds of one call against samples and against effectively independent samples."""
+
+    panel_height: float = 2.4  # inches, of a task
+
+    caption: ClassVar[str] = (
+        "Left: seconds of one call for one measurement, alone on the machine, against the number of samples that it "
+        "draws; dotted, on the right axis, how many of a chain's samples are effectively independent: the diagonal is "
+        "all of them. Right: the seconds against the effective number. Bands: quartiles of the repeats, over all "
+        "visits."
+    )
+
+    def draw(self, results: Results) -> Drawing:
+        timed = [timing for timing in results.timings if timing.get("curve")]
+        tasks = list(dict.fromkeys(timing["task"] for timing in timed))
+        num_rows = max(len(tasks), 1)
+        figure = Figure(figsize=(WIDTH, self.panel_height * num_rows + 0.7), layout="constrained")
+        grid = figure.subplots(num_rows, 2, squeeze=False)
+        for axes in grid.flat:
+            axes.set(ylabel="seconds of the call")
+        for axes, word in zip(grid[-1], ("samples of one measurement", "effectively independent samples"), strict=True):
+            axes.set_xlabel(word)
+        for (seconds, price), task in zip(grid, tasks, strict=False):
+            seconds.set_title(plain(task), loc="left", fontweight="bold")
+            _draw_task(seconds, price, [timing for timing in timed if timing["task"] == task], looks(results.methods))
+        shown = handles(results, [timing["method"] for timing in timed], line=True)
+        legend(figure, shown) if shown else figure.text(0.5, 0.5, "No run was timed.", color=MUTED, ha="center")
+        return Drawing(
+            figure, csv_text(COLUMNS, (row for task in tasks for x in timed if x["task"] == task for row in _rows(x)))
+        )
+
+
+def _draw_task(seconds: Axes, price: Axes, timed: Sequence[Mapping[str, Any]], styles: Mapping[str, Look]) -> None:
+    worth = seconds.twinx()
+    for timing in timed:
+        look, points = styles[timing["method"]], _rows(timing)
+        counting = [point for point in points if point[3]]
+        _draw_curve(seconds, [(point[2], *point[4:]) for point in points], look)
+        _draw_curve(price, [point[3:] for point in counting], look)
+        if timing["joint"] == "chain":
+            sizes = [(point[2], point[3], point[3], point[3]) for point in counting]
+            _draw_curve(worth, sizes, look, linestyle=":", markerfacecolor="none")
+    worth.axline((1, 1), (10, 10), color=INK, linewidth=0.7, linestyle=":")
+    worth.set_ylim(
+        0.8, 1.25 * max(row[2] for timing in timed for row in _rows(timing))
+    )  # the diagonal ends in the corner
+    worth.grid(visible=False)
+    worth.set_ylabel("effective number, of chains (dotted)")
+    worth.spines["right"].set_visible(True)
+
+
+def _rows(timing: Mapping[str, Any]) -> list[tuple]:
+    """Return (task, method, s, effective, seconds, low, high) for each s; independent samples count one each."""
+    effective = {int(s): size for s, size in timing["ess"].items()}
+    names, is_chain = (timing["task"], timing["method"]), timing["joint"] == "chain"
+    return [
+        (*names, c["s"], effective.get(c["s"]) if is_chain else c["s"], c["median"], c["low"], c["high"])
+        for c in timing["curve"]
+    ]
+
+
+def _draw_curve(axes: Axes, points: Sequence[tuple], look: Look, **line: Any) -> None:
+    axes.set(xscale="log", yscale="log")
+    axes.grid(color=HAIRLINE, linewidth=0.4)
+    axes.tick_params(colors=MUTED)
+    if points:
+        x, y, low, high = zip(*points, strict=True)
+        axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
+        axes.plot(x, y, color=look.colour, marker=look.marker, linewidth=1, markersize=3.5, **line)

@@ -1,0 +1,83 @@
+"""Distance to the reference posterior: a row per task, the floor as a band behind it."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from bench.core.results import DISTANCE, LEFT_OUT, REFERENCE, Drawing, Results, Summary
+from bench.figures._lines import BAND, BAR, POINT, bar_ends, has_mean, lines_csv, mean_of, means
+from bench.figures._style import HAIRLINE, HEIGHT, INK, MUTED, WIDTH, handles, legend, looks, plain, scale
+
+__all__ = ["Distance"]
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Mean distance of each method with its interval, a row per task."""
+
+    metric: str = DISTANCE  # id of the distance; lower is better
+
+    caption: ClassVar[str] = (
+        "Sliced Wasserstein-2 distance between the samples of each method and reference draws of the posterior, mean "
+        "and 99 % interval over measurements. Grey band: what a second set of reference draws reaches, the floor."
+    )
+
+    def draw(self, results: Results) -> Drawing:
+        num_tasks = len(results.tasks)
+        height = min(num_tasks * (0.08 * len(results.methods) + 0.12) + 0.9, HEIGHT)
+        figure = Figure(figsize=(WIDTH * 0.8, height), layout="constrained")
+        axes = figure.subplots()
+        scale(axes, "x", means(results, self.metric))
+        for row, task in enumerate(results.tasks):
+            if row:
+                axes.axhline(row - 0.5, color=HAIRLINE, linewidth=0.5)
+            _draw_floor(axes, row, results.line(task, REFERENCE, self.metric))
+            self._draw_task(axes, row, task, results)
+        axes.set_yticks(range(num_tasks), [plain(task) for task in results.tasks], color=INK, fontsize=7.5)
+        axes.set_ylim(num_tasks - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color=HAIRLINE, linewidth=0.4)
+        axes.set_axisbelow(True)
+        axes.set_xlabel(f"{self.metric} to the reference posterior (data units)")
+        band = Patch(facecolor=BAND, edgecolor=INK, linewidth=0.6, label=results.label(REFERENCE))
+        legend(figure, [band, *handles(results)])
+        return Drawing(figure, lines_csv(results, (self.metric,)))
+
+    def _draw_task(self, axes: Axes, row: int, task: str, results: Results) -> None:
+        """Draw a point for each method, and a word on those without a number at the height where they would be."""
+        num_methods = len(results.methods)
+        step = 0.72 / max(num_methods, 1)
+        absent: dict[str, dict[str, float]] = {}
+        for j, (method, look) in enumerate(looks(results.methods).items()):
+            line, level = results.line(task, method, self.metric), row + (j - (num_methods - 1) / 2) * step
+            if has_mean(line):
+                style = {"color": look.colour, "marker": look.marker, **POINT, **BAR}
+                axes.errorbar(mean_of(line), level, xerr=bar_ends(line), **style)
+            elif line and line.reason != LEFT_OUT:
+                absent.setdefault(line.reason.split(" (")[0], {})[method] = level
+        for word, levels in absent.items():
+            _write_absent(axes, float(np.mean(list(levels.values()))), f"{word}: {', '.join(levels)}")
+
+
+def _draw_floor(axes: Axes, row: int, line: Summary | None) -> None:
+    if not has_mean(line):
+        return
+    mean, ((below,), (above,)) = mean_of(line), bar_ends(line)
+    place = (mean - below, row - 0.46)
+    axes.add_patch(Rectangle(place, below + above, 0.92, facecolor=BAND, alpha=0.7, linewidth=0, zorder=1))
+    axes.plot([mean] * 2, [row - 0.46, row + 0.46], color=INK, linewidth=0.8, zorder=1.5)
+
+
+def _write_absent(axes: Axes, level: float, words: str) -> None:
+    """Write which methods have no number and why, in a word, below the points."""
+    words = textwrap.fill(words, 44, break_on_hyphens=False)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+    style: dict[str, Any] = {"fontsize": 5.5, "color": MUTED, "ha": "right", "va": "center", "zorder": 1.5}
+    axes.text(0.99, level, plain(words), transform=axes.get_yaxis_transform(), bbox=box, **style)

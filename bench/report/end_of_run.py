@@ -1,0 +1,165 @@
+"""What a run of the workflow leaves behind, in a few lines: what is done, what failed and why, and what to open.
+
+Reads headers and sizes of files only and imports nothing heavy: it runs at the end of each `snakemake all`, also of one
+that stopped half-way.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.layout import Layout
+from bench.core.specs import SuiteSpec
+
+MISSING, OK, NOT_APPLICABLE = "missing", "ok", "n/a"
+MOST = 12  # lines of one kind that are printed; the others are counted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run ended. status: "ok", "failed", "n/a" or "missing"; seconds: of sampling and of training."""
+
+    task: str
+    method: str
+    seed: int
+    status: str
+    reason: str = ""
+    made: float = 0.0
+    sampling: float = 0.0
+    training: float = 0.0
+
+
+def print_summary(layout: Layout, started: float | None = None, log: str = "") -> None:
+    """Print the summary of a suite's folder. started: time.time() at the workflow's start; log: only if it failed."""
+    print("\n".join(summary(layout, started, log)))
+
+
+def summary(layout: Layout, started: float | None = None, log: str = "") -> list[str]:
+    """Return the lines of the summary; a suite without a spec or without any run has lines as well."""
+    path = layout.spec("suite")
+    lines = []
+    if path.exists():
+        spec = SuiteSpec.read(path)
+        outcomes = [*_outcomes(layout, spec)]
+        lines = [
+            *_done(outcomes, started),
+            *_details(outcomes),
+            *_references(layout, spec),
+            *_partial(layout, outcomes),
+        ]
+    took = [f"It took {duration(time.time() - started)}."] if started is not None else []
+    return [f"{layout.root}:", *(f"  {line}" for line in (*lines, *took, *_to_open(layout, log)))]
+
+
+def duration(seconds: float) -> str:
+    """Return `1 h 02 min`, `25 min 10 s` or `7 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _outcomes(layout: Layout, spec: SuiteSpec) -> Iterator[Outcome]:
+    """Yield how each run of the suite ended; of a suite that only takes times, each run that was timed."""
+    left_out = {tuple(pair) for pair in spec.left_out}
+    pairs = [(task, method) for task in spec.tasks for method in spec.methods if (task, method) not in left_out]
+    runs = [(*pair, seed) for pair in pairs for seed in spec.seeds] if spec.compares else spec.timed
+    for task, method, seed in runs:
+        files = layout.run(task, method, seed)
+        path = files.samples if spec.compares else files.timing
+        if not path.exists():
+            yield Outcome(task, method, seed, MISSING)
+            continue
+        header = _header(path) if spec.compares else json.loads(path.read_text())
+        cost = json.loads(files.cost.read_text()) if spec.compares and files.cost.exists() else header
+        seconds = (cost.get(key) or 0.0 for key in ("seconds", "train_seconds"))
+        ended = header.get("status", OK), header.get("reason", "")
+        yield Outcome(task, method, seed, *ended, path.stat().st_mtime, *seconds)
+
+
+def _done(outcomes: list[Outcome], started: float | None) -> list[str]:
+    """Return how many runs there are, how many were made now, and how long they took."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    others = "".join(f", {number} {status}" for status, number in counts.items() if status != OK)
+    new = sum(outcome.made >= started for outcome in outcomes) if started is not None else None
+    lines = [f"{counts[OK]} of {len(outcomes)} runs succeeded{others}" + ("." if new is None else f"; {new} made now.")]
+    sampling, training = (sum(getattr(x, kind) for x in outcomes) for kind in ("sampling", "training"))
+    if sampling or training:
+        lines.append(f"All runs together: {duration(sampling)} of sampling, {duration(training)} of training.")
+    return lines
+
+
+def _details(outcomes: list[Outcome]) -> list[str]:
+    """Return the runs that failed, those that do not apply and those that are missing, by reason."""
+    failed = [x for x in outcomes if x.status not in (MISSING, OK, NOT_APPLICABLE)]
+    lines = _listed("Failed:", (f"{x.task} {x.method} seed {x.seed}: {' '.join(x.reason.split())}" for x in failed))
+    for status, title in ((NOT_APPLICABLE, "Not applicable:"), (MISSING, "Not made:")):
+        tasks: dict[str, dict[str, None]] = {}
+        for x in outcomes:
+            if x.status == status:
+                tasks.setdefault(f"{x.method} {x.reason}".strip(), {})[x.task] = None
+        lines += _listed(title, (f"{what}: {', '.join(names)}" for what, names in tasks.items()))
+    return lines
+
+
+def _references(layout: Layout, spec: SuiteSpec) -> list[str]:
+    """Return the tasks whose reference draws failed their checks: they have no distance to the exact posterior."""
+    lines = []
+    for task in spec.tasks:
+        path = layout.task(task).reference
+        admitted = _header(path).get("admitted") or [] if path.exists() else []
+        if not all(admitted):
+            lines.append(f"{task}: {sum(admitted)} of {len(admitted)} measurements")
+    return _listed("Reference draws that passed their checks for some measurements only:", lines)
+
+
+def _partial(layout: Layout, outcomes: Iterable[Outcome]) -> list[str]:
+    """Return the runs that succeeded but have measurements without a value in some metric, from summary.csv."""
+    path = layout.table("summary.csv")
+    if not path.exists():
+        return []
+    succeeded = {(x.task, x.method) for x in outcomes if x.status == OK}
+    reasons: dict[tuple[str, str], str] = {}
+    with path.open(newline="") as file:
+        for task, method, metric, *_, num_failed, reason in csv.reader(file):
+            if (task, method) in succeeded and num_failed != "0":
+                reasons.setdefault((task, method), f"{metric} {reason}")
+    return _listed("Measurements that failed:", (f"{' '.join(run)}: {reason}" for run, reason in reasons.items()))
+
+
+def _to_open(layout: Layout, log: str) -> list[str]:
+    """Return the file to look at: the log of what stopped, else the page, the table of times or the figures."""
+    if log:
+        return [f"It stopped before the end; see {log}. The same command goes on from here."]
+    page = next((p for p in (layout.report, layout.table("timing.md"), layout.figures) if p.exists()), None)
+    return [f"Open {page}"] if page else []
+
+
+def _listed(title: str, lines: Iterable[str]) -> list[str]:
+    shown = [line if len(line) <= 160 else f"{line[:157]}..." for line in lines]
+    more = [f"  and {len(shown) - MOST} more"] if len(shown) > MOST else []
+    return [title, *(f"  {line}" for line in shown[:MOST]), *more] if shown else []
+
+
+def _header(path: Path) -> dict:
+    """Return the header of a safetensors file, its values decoded, without reading and checking the rest."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            metadata = json.loads(file.read(length)).get("__metadata__", {})
+    except (ValueError, OverflowError):
+        return {"status": "failed", "reason": f"{path.name} is truncated; delete it and run again"}
+    return {key: _decoded(value) for key, value in metadata.items()}
+
+
+def _decoded(value: str) -> object:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -1,0 +1,59 @@
+"""What stands below a table: sizes, intervals, definitions of its columns, and who made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.report.origins import made_by
+from bench.report.tables import DIVERSITY
+from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS
+from bench.stats.results import SuiteResults
+from bench.stats.summary import COSTS, INTERVAL
+
+BASELINES = (
+    "reference: as many exact draws from the posterior as a method has samples, compared with a second set of exact "
+    "draws like a method's samples; no sampler can be expected to come closer (the floor). oracle: exact draws that "
+    "go through the same code as a method's samples, so it must agree with the reference. unconditional: draws from "
+    "the prior that ignore the measurement (the ceiling)."
+)
+HEADERS = (
+    "Above a table: sigma_y is the standard deviation of the noise in data units, in which images are on [-1, 1]; in "
+    "brackets the same with images on [0, 1]. Posterior perplexity: the exponential of the entropy of the posterior's "
+    "weights, about the number of components (or of atoms) that share it, mean over measurements. A reference is "
+    "admitted when independent sets of its draws agree; where it is not, nothing is compared with the posterior."
+)
+CHAINS = (
+    "Samples that are states of chains depend on each other: beside their diversity stands how many independent "
+    "samples they are worth (ess_bulk, mean over measurements), or ? where that is not known. States that alternate "
+    "around their mean may be worth more than their number."
+)
+COLLAPSE = (
+    "Collapse, which training by reverse KL tends to, shows in two columns at once: diversity_ratio well below 1 "
+    "(samples are too much alike) and coverage_exact@0.9 well below 0.9 (their intervals miss what the posterior "
+    "allows)."
+)
+
+
+def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
+    """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
+    seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
+    defined = definitions(suite)
+    has_diversity = any(part in name for name in columns for part in DIVERSITY)
+    has_chains = any(run.header["joint"] == "chain" for task in suite.tasks for run in task.runs)
+    return (
+        f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
+        f"A cell is the mean over measurements; in brackets its {INTERVAL}.",
+        SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
+        BOLD,
+        BASELINES,
+        *((HEADERS,) if of_tasks else ()),
+        *((COLLAPSE,) if "diversity_ratio" in columns else ()),
+        *((CHAINS,) if has_chains and has_diversity else ()),
+        *(f"{name}: {defined[name]}" for name in columns if name in defined),
+        *made_by(suite.origins),
+    )
+
+
+def definitions(suite: SuiteResults) -> dict[str, str]:
+    """Return one line for each metric and cost: what it means."""
+    return {**COSTS, **{name: text for task in suite.tasks for name, text in task.definitions.items()}}

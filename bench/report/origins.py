@@ -1,0 +1,40 @@
+"""Which commits made the artefacts of a suite, and whether they may be published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.core.errors import UserError
+from bench.stats.results import Origin
+
+
+def made_by(origins: Sequence[Origin]) -> tuple[str, ...]:
+    """Return the commits behind artefacts as a sentence, and a warning for each of their `faults_of`."""
+    commits = Counter(origin.commit for origin in origins)
+    made = ", ".join(f"{commit[:12]} ({number} files)" for commit, number in commits.most_common())
+    return (f"Made by commit {made}.", *(f"Warning: {fault}." for fault in faults_of(origins)))
+
+
+def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
+    """Return what forbids publishing: commits that differ or are not known, artefacts of edited sources."""
+    commits = sorted({origin.commit for origin in origins})
+    edited = [origin.path for origin in origins if origin.dirty is not False]
+    faults = []
+    if len(commits) > 1:
+        faults.append(f"artefacts of {len(commits)} commits are mixed ({', '.join(c[:12] for c in commits)})")
+    if "unknown" in commits:
+        faults.append("the commit of some artefacts is not known")
+    if edited:
+        number = f"{len(edited)} of {len(origins)}"
+        faults.append(f"{number} artefacts were made from uncommitted sources (first: {edited[0]})")
+    return tuple(faults)
+
+
+def refuse_faults(origins: Sequence[Origin], folder: str, allowed: bool = False) -> tuple[str, ...]:
+    """Return the faults of artefacts in `folder`; UserError, one line, when there are any and they are not allowed."""
+    faults = faults_of(origins)
+    if faults and not allowed:
+        advice = "commit, remove the folder and run again, or say --allow-dirty"
+        raise UserError(f"{folder}: {'; '.join(faults)}; {advice}")
+    return faults

@@ -1,0 +1,77 @@
+"""What the page shows, collected from a suite's results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.core.results import Summary
+from bench.papers.claims.ledger import ledger, ledger_table
+from bench.papers.matching import match_numbers
+from bench.papers.published import read_numbers, read_papers
+from bench.papers.published_tables import PublishedTables, published_tables
+from bench.report.cost_table import cost_notes, cost_table
+from bench.report.notes import definitions, notes
+from bench.report.origins import made_by
+from bench.report.set_table import set_notes, set_table
+from bench.report.table import Table
+from bench.report.tables import columns_of, distance_table, task_tables
+from bench.stats.comparisons import compare
+from bench.stats.results import SuiteResults
+from bench.stats.summary import summarise
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of all tasks together with its own notes; `id` is its place in the page."""
+
+    id: str
+    table: Table
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """All tables and texts of the page.
+
+    overview: distances of all tasks. tables: one per task. sections: tables beside these. published: numbers of the
+    papers beside ours. definitions: what each metric and cost means. figures: names of the figures of the suite.
+    """
+
+    suite: SuiteResults
+    figures: tuple[str, ...]
+    overview: Table
+    tables: tuple[Table, ...]
+    sections: tuple[Section, ...]
+    claims: pd.DataFrame
+    published: PublishedTables
+    notes: tuple[str, ...]
+    definitions: dict[str, str]
+
+
+def collect(suite: SuiteResults, figures: Sequence[str]) -> Content:
+    """Return the content of the page with these figures."""
+    lines, comparisons = summarise(suite), compare(suite)
+    tables = task_tables(suite, lines, comparisons)
+    return Content(
+        suite,
+        tuple(figures),
+        distance_table(suite, lines, comparisons),
+        tables,
+        tuple(_sections(suite, lines)),
+        ledger_table(ledger(suite)),
+        published_tables(read_papers(), match_numbers(read_numbers(), suite, lines)),
+        notes(suite, columns_of(tables)),
+        definitions(suite),
+    )
+
+
+def _sections(suite: SuiteResults, lines: Sequence[Summary]) -> list[Section]:
+    """Return the tables of sets of samples and of seconds, where the suite has them."""
+    made = made_by(suite.origins)  # stands once on the page, with the definitions
+    sets = set_table(suite, lines)
+    tables = [("sets", sets, set_notes(suite, lines))] if len(sets.frame) else []
+    tables += [("seconds", cost_table(suite), cost_notes(suite))] if suite.timings else []
+    return [Section(id, table, tuple(x for x in below if x not in made)) for id, table, below in tables]

@@ -1,0 +1,97 @@
+"""Copy the tables and figures of a suite to where they are committed, with a record of who made them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.core.artefacts import Json, read_csv, read_json, write_bytes, write_csv, write_json
+from bench.core.errors import UserError
+from bench.core.layout import Layout
+from bench.core.provenance import provenance
+from bench.core.results import LEFT_OUT
+from bench.report.origins import refuse_faults
+from bench.report.timing_table import timing_csv
+from bench.stats.results import Origin, SuiteResults, origin_of
+from bench.stats.summary import summarise, summary_csv
+
+LARGEST = 1_500_000  # bytes of a committed file
+
+
+def publish_suite(suite: SuiteResults, figures: Sequence[str], into: Path, allow_dirty: bool) -> None:
+    """Copy tables, figures and their provenance into the folder `into`, which is emptied first.
+
+    Raises UserError, one line, when the tables are older than the metrics, when a figure is missing, and when artefacts
+    are of edited sources or of several commits, unless allow_dirty.
+    """
+    layout = Layout(suite.root)
+    summary = layout.table("summary.csv")
+    if read_csv(summary)[0] != summary_csv(summarise(suite)):
+        raise UserError(f"{summary}: is older than the metrics; run the workflow again")
+    made = [summary, *(layout.figure(figure, "csv") for figure in figures)]
+    origins = [*suite.origins, *(origin_of(path, read_csv(path)[1]) for path in made)]
+    faults = refuse_faults(origins, str(suite.root), allow_dirty)
+    shutil.rmtree(into, ignore_errors=True)
+    _copy_tables(summary.parent, into, faults)
+    for figure in figures:
+        for kind in ("png", "csv", "csv.info.json"):
+            path = layout.figure(figure, kind)
+            _copy(path, into / "figures" / path.name)
+    about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
+    record = {"observations_sha256": about, "made_on": suite.tasks[0].runs[0].header.get("provenance", {})}
+    _write_record(into, suite.name, origins, faults, record)
+
+
+def publish_times(layout: Layout, name: str, timed: Sequence[Sequence], into: Path, allow_dirty: bool) -> None:
+    """Copy the tables of a suite that only takes times; timed: (task, method, seed) of its runs. Errors as above."""
+    paths = [layout.run(*run).timing for run in timed]
+    timings, table = [read_json(path) for path in paths], layout.table("timing.csv")
+    if read_csv(table)[0] != timing_csv(timings):
+        raise UserError(f"{table}: is older than the times; run python -m bench.stages.timing again")
+    origins = [origin_of(path, timing) for path, timing in zip(paths, timings, strict=True)]
+    faults = refuse_faults(origins, str(layout.root), allow_dirty)
+    shutil.rmtree(into, ignore_errors=True)
+    for path in (table, table.with_name("timing.csv.info.json")):
+        _copy(path, into / path.name)
+    _copy_page(table.with_name("timing.md"), into, faults)
+    machines = [timing["machine"] for timing in timings]
+    distinct = [machine for i, machine in enumerate(machines) if machine not in machines[:i]]
+    _write_record(into, name, origins, faults, {"made_on": distinct})
+
+
+def one_grid_per_prior(suite: SuiteResults) -> list[str]:
+    """Return the figures `grid-<task>` of the first task of each prior."""
+    first = {task.measurements.get("prior"): task.name for task in reversed(suite.tasks)}
+    return [f"grid-{task.name}" for task in suite.tasks if task.name in first.values()]
+
+
+def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
+    """Copy every csv, without the rows of pairs that the suite leaves out, and every page."""
+    for path in sorted(tables.glob("*.csv")):
+        text, info = read_csv(path)
+        kept = [line for line in text.splitlines(keepends=True) if not line.endswith(f",{LEFT_OUT}\n")]
+        left_out = f"{len(text.splitlines()) - len(kept)} of pairs that are {LEFT_OUT}"
+        write_csv(into / path.name, "".join(kept), {**info, "rows_left_out": left_out})
+    for path in sorted(tables.glob("*.md")):
+        _copy_page(path, into, faults)
+
+
+def _copy_page(path: Path, into: Path, faults: Sequence[str]) -> None:
+    note = f"- Published with --allow-dirty: {'; '.join(faults)}.\n" if faults else ""
+    write_bytes(into / path.name, (path.read_text() + note).encode())
+
+
+def _copy(path: Path, to: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: is missing; run the workflow again, or name other --figures")
+    if path.stat().st_size > LARGEST:
+        print(f"{path}: left out, {path.stat().st_size} bytes are more than {LARGEST}")
+    else:
+        write_bytes(to, path.read_bytes())
+
+
+def _write_record(into: Path, suite: str, origins: Sequence[Origin], faults: Sequence[str], more: Json) -> None:
+    commits = sorted({origin.commit for origin in origins})
+    record = {"suite": suite, "commits": commits, "faults": list(faults), "num_artefacts": len(origins)}
+    write_json(into / "provenance.json", record | more | {"published_by": provenance()})

@@ -1,0 +1,65 @@
+"""Copy the logs of a suite's tuning to where they are committed, and put their winners in a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.core.artefacts import Json, read_csv, write_bytes
+from bench.core.errors import UserError
+from bench.core.text import format_settings, markdown, markdown_table
+from bench.report.origins import faults_of
+from bench.stats.results import origin_of
+
+COLUMNS = ("task", "method", "settings", "energy score", "tuned settings", "energy score", "difference")
+COLUMNS += ("trials", "CPU-s")
+
+
+def publish_tuning(folder: Path, into: Path) -> str:
+    """Copy tuning/<task>/<method>/trials.csv to `into`/<task>/<method>.csv, and write and return winners.md.
+
+    Raises UserError, one line, when there is no log, or logs are of edited sources or of several commits.
+    """
+    paths = sorted(folder.glob("tuning/*/*/trials.csv"))
+    if not paths:
+        raise UserError(f"{folder}: has no tuning/<task>/<method>/trials.csv; run its tuning first: snakemake tuned")
+    logs = {path: read_csv(path) for path in paths}
+    faults = faults_of([origin_of(path, info) for path, (_, info) in logs.items()])
+    if faults:
+        raise UserError(f"{folder}: {'; '.join(faults)}; commit, remove {folder}/tuning and tune again")
+    for path in paths:
+        task, method, _ = path.parts[-3:]
+        for suffix in ("", ".info.json"):
+            write_bytes(into / task / f"{method}.csv{suffix}", Path(f"{path}{suffix}").read_bytes())
+    table = markdown_table(COLUMNS, [winner_row(text, info) for text, info in logs.values()]) + "\n"
+    write_bytes(into / "winners.md", table.encode())
+    return table
+
+
+def winner_row(log: str, info: Json) -> list[str]:
+    """Return the settings before and after tuning, their energy scores when both were scored again, and the effort."""
+    trials = list(csv.DictReader(io.StringIO(log)))
+    winner, start = info["winner"], json.loads(trials[0]["settings"])
+    effort = [str(sum(trial["stage"] == "search" for trial in trials)), f"{info['seconds']:.0f}"]
+    before = [info["task"], info["method"], format_settings(start)]
+    if winner is None:
+        return [*before, markdown(trials[0]["reason"]), "", "", "", *effort]
+    confirmed = {int(trial["trial"]): trial for trial in trials if trial["stage"] == "confirm"}
+    before.append(_score(confirmed[0]))
+    if winner["trial"] == 0:
+        return [*before, "the same", "", "", *effort]
+    changed = {name: value for name, value in winner["settings"].items() if value != start[name]}
+    best = confirmed[winner["trial"]]
+    gain = _plus_minus(best["difference"], best["difference_error"], "+") if best["difference"] else ""
+    return [*before, format_settings(changed), _score(best), gain, *effort]
+
+
+def _score(trial: Mapping[str, str]) -> str:
+    return "failed" if trial["reason"] else _plus_minus(trial["energy_score"], trial["standard_error"])
+
+
+def _plus_minus(value: str, error: str, sign: str = "") -> str:
+    return f"{float(value):{sign}.3f} +- {float(error):.3f}"

@@ -1,0 +1,72 @@
+"""One table: a pandas frame of cells, and what is written around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from bench.core.results import Summary
+from bench.core.text import rounded, shortened
+from bench.stats.summary import NOT_MEASURED
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A rounded mean with the ends of its interval ("" where there is none), or the reason why there is no mean.
+
+    With a mean, `reason` says over which of the measurements it is. tied: not told from the best of its column (of its
+    row, where methods stand across). remark: stands in brackets behind the number.
+    """
+
+    mean: str = ""
+    low: str = ""
+    high: str = ""
+    reason: str = ""
+    tied: bool = False
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """`frame` has a Cell for each row and column by their names; rows may share a name.
+
+    header: one sentence on what the table is. goals: by column, "up", "down", "= 1" or a role. roles: by row, "floor"
+    or "ceiling". reasons: rows by name that are one reason across all columns. methods_across: columns are methods.
+    resolution: the smallest differences that the numbers can resolve, as a sentence.
+    """
+
+    title: str
+    header: str
+    frame: pd.DataFrame
+    goals: dict[str, str] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    methods_across: bool = False
+    resolution: str = ""
+
+    @property
+    def partial_means(self) -> tuple[str, ...]:
+        """Return what the marks † in the cells mean: `ods-single: over 3 of 16 measurements: ...`."""
+        methods: dict[str, dict[str, None]] = {}
+        for row, cells in self.frame.iterrows():
+            for column, cell in cells.items():
+                if cell.mean and cell.reason:
+                    methods.setdefault(cell.reason, {})[str(column if self.methods_across else row)] = None
+        return tuple(f"{', '.join(names)}: {reason}" for reason, names in methods.items())
+
+
+def frame_of(rows: Iterable[tuple[str, Sequence[Cell]]], columns: Iterable[str]) -> pd.DataFrame:
+    """Return the frame of named rows of cells."""
+    rows = list(rows)
+    return pd.DataFrame([list(cells) for _, cells in rows], [name for name, _ in rows], list(columns), dtype=object)
+
+
+def cell_of(line: Summary | None, tied: bool = False) -> Cell:
+    """Return the cell of a line of summary.csv; None is a number that was not measured."""
+    if line is None:
+        return Cell(reason=NOT_MEASURED)
+    if line.mean is None:
+        return Cell(reason=shortened(line.reason))
+    return Cell(*rounded(line.mean, line.low, line.high), reason=shortened(line.reason), tied=tied)

@@ -1,0 +1,52 @@
+"""Write the tables of a suite into its folder."""
+
+from __future__ import annotations
+
+from bench.core.artefacts import Json, write_bytes, write_csv
+from bench.core.layout import Layout
+from bench.report.cost_table import cost_csv, cost_notes, cost_table
+from bench.report.markup import latex_page, markdown_page
+from bench.report.notes import notes
+from bench.report.set_table import set_notes, set_table
+from bench.report.tables import columns_of, distance_table, metrics_across, task_tables
+from bench.report.timing_table import timing_csv, timing_notes, timing_table
+from bench.stats.comparisons import compare, comparisons_csv
+from bench.stats.results import SuiteResults
+from bench.stats.summary import summarise, summary_csv
+
+
+def write_tables(suite: SuiteResults, info: Json) -> None:
+    """Write summary.csv, comparisons.csv, summary.md, summary.tex and distance.md into tables/.
+
+    Writes sets.md where sets of samples are compared, and cost.csv and cost.md where seconds were taken. info: goes
+    into the record beside each csv.
+    """
+    lines, comparisons = summarise(suite), compare(suite)
+    tables, distances = task_tables(suite, lines, comparisons), distance_table(suite, lines, comparisons)
+    below, title = notes(suite, columns_of(tables)), f"Suite {suite.name}"
+    csvs = {"summary.csv": summary_csv(lines), "comparisons.csv": comparisons_csv(comparisons)}
+    pages = {
+        "summary.md": markdown_page(title, tables, below),
+        "summary.tex": latex_page(tables, below),
+        "distance.md": markdown_page(title, [distances], notes(suite, metrics_across(lines), of_tasks=False)),
+    }
+    sets = set_table(suite, lines)
+    if len(sets.frame):
+        pages["sets.md"] = markdown_page(title, [sets], set_notes(suite, lines))
+    if suite.timings:
+        csvs["cost.csv"] = cost_csv(suite)
+        pages["cost.md"] = markdown_page(title, [cost_table(suite)], cost_notes(suite))
+    _write(Layout(suite.root), csvs, pages, info)
+
+
+def write_timing(layout: Layout, name: str, timings: list[Json], info: Json) -> None:
+    """Write timing.csv and timing.md, the tables of a suite that only takes times, into tables/."""
+    page = markdown_page(f"Suite {name}", [timing_table(timings)], timing_notes(timings))
+    _write(layout, {"timing.csv": timing_csv(timings)}, {"timing.md": page}, info)
+
+
+def _write(layout: Layout, csvs: dict[str, str], pages: dict[str, str], info: Json) -> None:
+    for name, text in csvs.items():
+        write_csv(layout.table(name), text, info)
+    for name, text in pages.items():
+        write_bytes(layout.table(name), text.encode())

@@ -1,0 +1,32 @@
+"""One figure of a suite: `python -m bench.stages.figure results/<suite>/specs/suite.json <figure>`."""
+
+from __future__ import annotations
+
+import os
+
+from bench.core import registry
+from bench.core.errors import UserError
+from bench.core.layout import Layout
+from bench.core.provenance import provenance
+from bench.runtime.job import run
+from bench.stats.figure_results import FigureResults
+from bench.stats.results import load
+
+
+def main(spec_path: str, name: str) -> None:
+    """Write figures/<name> as pdf, png and the csv of what it shows."""
+    os.environ["MPLBACKEND"] = "agg"  # one that the user's machine lacks would stop the import
+    from bench.figures._saving import save
+    from bench.figures._style import drawing_style
+
+    suite = load(spec_path)
+    if name not in suite.figures:
+        raise UserError(f"{spec_path}: figures: {name}: is none of this suite's; it has {', '.join(suite.figures)}")
+    plugin = registry.load("figure", name)
+    with drawing_style():
+        drawing = plugin(**suite.figures[name]).draw(FigureResults(suite))
+        save(drawing, Layout(suite.root).figures, name, {"suite": suite.name, "provenance": provenance()})
+
+
+if __name__ == "__main__":
+    run(main)

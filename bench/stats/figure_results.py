@@ -1,0 +1,67 @@
+"""What figures and other readers ask of a suite's results, computed once and only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bench.core.results import ROLES, Ranking, Summary
+from bench.stats.ranks import rankings
+from bench.stats.results import SuiteResults
+from bench.stats.summary import summarise
+from bench.stats.values import MetricValues, values_of_task
+
+
+@dataclass(frozen=True)
+class FigureResults:
+    """A suite's results under the names of `bench.core.results.Results`."""
+
+    suite: SuiteResults
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.suite.tasks)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return self.suite.methods
+
+    @property
+    def num_measurements(self) -> int:
+        return self.suite.num_measurements
+
+    @property
+    def num_samples(self) -> int:
+        return self.suite.num_samples
+
+    @property
+    def timings(self) -> Sequence[Mapping[str, Any]]:
+        return self.suite.timings
+
+    @cached_property
+    def summary(self) -> Sequence[Summary]:
+        return summarise(self.suite)
+
+    @cached_property
+    def _lines(self) -> dict[tuple[str, str, str], Summary]:
+        return {(x.task, x.method, x.metric): x for x in self.summary}
+
+    def line(self, task: str, method: str, metric: str) -> Summary | None:
+        return self._lines.get((task, method, metric))
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str, str], MetricValues]:
+        of_tasks = {task.name: values_of_task(task, self.suite) for task in self.suite.tasks}
+        return {(task, *key): values for task, of_task in of_tasks.items() for key, values in of_task.items()}
+
+    def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]:
+        values = self._values.get((task, method, metric))
+        return values.values if values else {}
+
+    def rankings(self, metrics: Sequence[str]) -> list[Ranking]:
+        return rankings(self.suite, metrics)
+
+    def label(self, method: str) -> str:
+        return f"{method} ({ROLES[method]})" if method in ROLES else method

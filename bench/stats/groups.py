@@ -1,0 +1,115 @@
+"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.results import BASELINES, REFERENCE
+from bench.stats.results import Better, SuiteResults, TaskResults
+from bench.stats.values import MetricValues, values_of_task
+
+MIN_SHARE = 0.5  # of the measurements that some method was tried on; a method with fewer is not compared
+
+
+@dataclass(frozen=True)
+class ComparisonGroup:
+    """Losses `(n, s, k)` of k methods on n measurements with s seeds, in the metric's units.
+
+    The value, or its negative where higher is better: the smaller the mean the better. Where the metric has a target
+    (`signed`), value - target: the smaller the absolute mean the better. Only the mean over measurements should
+    hit: one measurement of a perfect sampler scatters around its target (chi2_sample, coverage_x_true), so the mean of
+    absolute values would reward less scatter than the truth has. A method that is too high here and too low there
+    is not caught by such a column.
+    A failed measurement has the worst loss that any method has there.
+    num_failed: (k,) failed measurements of each method.
+    too_few: methods not compared -> on how many measurements they were tried.
+    """
+
+    task: str
+    metric: str
+    signed: bool
+    methods: tuple[str, ...]
+    losses: np.ndarray
+    num_failed: tuple[int, ...]
+    too_few: dict[str, int]
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Return the mean loss of each method (k,), smaller is better."""
+        mean = self.losses.mean((0, 1))
+        return np.abs(mean) if self.signed else mean
+
+    @property
+    def best(self) -> int:
+        """Return the place of the method with the smallest distance among those with the fewest failures."""
+        return int(np.lexsort((self.distances, self.num_failed))[0])
+
+
+def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
+    """Return a group for each task and metric where a method has a value."""
+    groups = []
+    for task in suite.tasks:
+        values = values_of_task(task, suite)
+        for metric, better in task.better.items():
+            of_metric = [values[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in values]
+            group = _group(task, metric, better, of_metric)
+            groups += [group] if group else []
+    return groups
+
+
+def _group(task: TaskResults, metric: str, better: Better, columns: Sequence[MetricValues]) -> ComparisonGroup | None:
+    compared = [column for column in columns if column.method not in BASELINES and column.measured]
+    if not any(column.values for column in compared):
+        return None
+    enough = MIN_SHARE * max(len(column.measured) for column in compared)
+    kept = [column for column in compared if len(column.measured) >= enough]
+    common = sorted(frozenset.intersection(*(column.measured for column in kept)))
+    num_seeds = max(len(values) for column in kept for values in column.values.values()) if common else 0
+    if not num_seeds:
+        return None
+    worst = _worst(columns, better)
+    losses = np.stack([_losses(column, common, num_seeds, better, worst) for column in kept], 2)
+    names = tuple(column.method for column in kept)
+    num_failed = tuple(len(column.failed.keys() & set(common)) for column in kept)
+    too_few = {column.method: len(column.measured) for column in compared if column not in kept}
+    return ComparisonGroup(task.name, metric, not isinstance(better, str), names, losses, num_failed, too_few)
+
+
+def _loss(value: float, better: Better) -> float:
+    if isinstance(better, str):
+        return value if better == "lower" else -value
+    return value - better
+
+
+def _badness(value: float, better: Better) -> float:
+    loss = _loss(value, better)
+    return loss if isinstance(better, str) else abs(loss)
+
+
+def _worst(columns: Iterable[MetricValues], better: Better) -> dict[int | None, float]:
+    """Return the worst badness of any method on each measurement, and under None on all of them."""
+    worst: dict[int | None, float] = {}
+    for column in columns:
+        for i, values in column.values.items():
+            for key in (i, None):
+                worst[key] = max(worst.get(key, -math.inf), *(_badness(value, better) for value in values))
+    return worst
+
+
+def _losses(
+    column: MetricValues, measurements: Sequence[int], num_seeds: int, better: Better, worst: dict[int | None, float]
+) -> np.ndarray:
+    """Return losses `(n, s)`; a failure lies on the side of the target where the method's other values lie."""
+    known = [_loss(value, better) for values in column.values.values() for value in values]
+    side = -1 if not isinstance(better, str) and sum(known) < 0 else 1
+    rows = []
+    for i in measurements:
+        if i in column.values:
+            rows.append([_loss(value, better) for value in column.values[i]])
+        else:
+            rows.append([side * worst.get(i, worst[None])] * num_seeds)
+    return np.array(rows)

@@ -1,0 +1,33 @@
+"""Reading of what the pictures of a task show: its measurements, reference draws, and the samples of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bench.core.artefacts import read_tensors
+from bench.core.layout import Layout
+from bench.core.results import EXACT, SampleSet, TaskSamples
+from bench.stats.results import format_reason, num_measured
+
+
+def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> TaskSamples:
+    """Return measurements, reference draws and the samples of each method with that seed."""
+    layout = Layout(root)
+    files = layout.task(task)
+    reference = SampleSet(EXACT, _arrays(files.reference)["x_b"])
+    return TaskSamples(task, _arrays(files.measurements), [reference, *_of_methods(layout, task, methods, seed)])
+
+
+def _of_methods(layout: Layout, task: str, methods: Iterable[str], seed: int) -> Iterator[SampleSet]:
+    for method in methods:
+        tensors, header = read_tensors(layout.run(task, method, seed).samples)
+        status, x = header.get("status", "ok"), tensors["x"].numpy()
+        reason = "" if status == "ok" else format_reason(status, header.get("reason", ""))
+        yield SampleSet(method, x[: num_measured(header, len(x))], reason)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    return {key: tensor.numpy() for key, tensor in read_tensors(path)[0].items()}

@@ -1,0 +1,94 @@
+"""Values of every measurement under one method and metric: one per seed, or a reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.results import LEFT_OUT, REFERENCE
+from bench.stats.results import Score, SuiteResults, TaskResults, format_reason
+
+
+@dataclass(frozen=True)
+class MetricValues:
+    """Values (one per seed), failures and gaps of one method and metric, by measurement."""
+
+    method: str
+    metric: str
+    values: dict[int, tuple[float, ...]]
+    failed: dict[int, str]
+    skipped: dict[int, str]
+
+    @property
+    def measured(self) -> frozenset[int]:
+        """Return the measurements that the method was tried on."""
+        return frozenset(self.values) | frozenset(self.failed)
+
+    @property
+    def reason(self) -> str:
+        """Return why there is no mean, or over which part of the measurements it is; "" for one over all."""
+        if self.failed:
+            return _format_failures(list(self.failed.values()), len(self.measured))
+        why_not = "; ".join(dict.fromkeys(self.skipped.values()))
+        if not self.values or not self.skipped:
+            return why_not
+        return f"over {len(self.values)} of {len(self.values) + len(self.skipped)} measurements: {why_not}"
+
+    def array(self) -> np.ndarray:
+        """Return the values `(n, s)` in the order of the measurements."""
+        return np.array([self.values[i] for i in sorted(self.values)])
+
+
+def values_of_task(task: TaskResults, suite: SuiteResults) -> dict[tuple[str, str], MetricValues]:
+    """Return values by (method, metric): the reference and each method, each metric that any task of the suite has."""
+    metrics = dict.fromkeys(score.metric for other in suite.tasks for score in other.scores)
+    scores: dict[tuple[str, str], dict[int, list[Score]]] = defaultdict(lambda: defaultdict(list))
+    for score in task.scores:
+        if score.measurement is not None:
+            scores[score.method, score.metric][score.measurement].append(score)
+    keys = [(method, metric) for method in (REFERENCE, *suite.methods) for metric in metrics]
+    return {key: _metric_values(key, task, scores[key], suite) for key in keys}
+
+
+def _metric_values(
+    key: tuple[str, str], task: TaskResults, scores: dict[int, list[Score]], suite: SuiteResults
+) -> MetricValues:
+    method, metric = key
+    measurements = range(suite.num_measurements)
+    if method in task.left_out:
+        return MetricValues(method, metric, {}, {}, dict.fromkeys(measurements, LEFT_OUT))
+    num_seeds = 1 if method == REFERENCE else len(suite.seeds)
+    values: dict[int, tuple[float, ...]] = {}
+    failed: dict[int, str] = {}
+    skipped: dict[int, str] = {}
+    for i in measurements:
+        of_seeds = sorted(scores.get(i, []), key=lambda score: score.seed)
+        reason = _why_not(scores.get(i, []), num_seeds)
+        if reason is None:
+            values[i] = tuple(score.value for score in of_seeds if score.value is not None)
+        else:
+            (skipped if reason.startswith("n/a") else failed)[i] = reason
+    return MetricValues(method, metric, values, failed, skipped)
+
+
+def _why_not(scores: Sequence[Score], num_seeds: int) -> str | None:
+    """Return the first reason among the seeds of one measurement why it has no value; None when it has one."""
+    if len(scores) != num_seeds:
+        return "failed (not in metrics.csv)"
+    for score in scores:
+        if score.value is None:
+            return format_reason("failed", score.reason)
+        if not math.isfinite(score.value):
+            return "failed (value is not finite)"
+    return None
+
+
+def _format_failures(failed: Sequence[str], num_tried: int) -> str:
+    if len(failed) == num_tried and len(set(failed)) == 1:
+        return failed[0]
+    first = failed[0].removeprefix("failed (").removesuffix(")")
+    return f"failed ({len(failed)} of {num_tried} measurements: {first})"

@@ -1,0 +1,198 @@
+"""Hamiltonian Monte Carlo, in the noise space of a generator or on images.
+
+Title: NeuTra-lizing Bad Geometry in Hamiltonian Monte Carlo Using Neural Transport, Hoffman, Sountsov et al., 2019
+URL: https://arxiv.org/abs/1903.03704
+For images: Neal, MCMC using Hamiltonian dynamics, 2011, https://arxiv.org/abs/1206.1901
+
+Target with `space = "latent"`: p(z | y) proportional to N(z; 0, I) exp(log_likelihood(f(z), y)), x = f(z); with
+`space = "data"`: p(x | y) proportional to p(x) exp(log_likelihood(x, y)), for the question where sampling is easier.
+
+Deviations:
+- The map f is the generator, and not a flow fitted to the posterior: latents are white under the prior only.
+- In data space the prior's density is asked for, which only priors in closed form have.
+- Steps adapt by dual averaging (Hoffman & Gelman 2014, https://arxiv.org/abs/1111.4246) over all chains of a
+  measurement; a trajectory has a fixed number of leapfrog steps whose size is jittered, in place of the no-U-turn rule.
+- The likelihood is annealed during warm-up: its noise falls geometrically from `anneal` times sigma_y to sigma_y. The
+  uniform number that decides is multiplied by `leniency` there: while chains are on their way, energy errors of a few
+  nats matter less than standing still. `anneal = 1` and `leniency = 1` give the plain sampler.
+- Chains start from draws of the prior; steps are in units of the largest curvature there, in z of the likelihood, in x
+  of the target. State t of chain c is sample t * num_chains + c.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bench.core.types import NFE, Cap, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.numerics import latent, mcmc
+
+__all__ = ["HMC"]
+
+Trajectory = Callable[..., tuple[mcmc.ChainState, Tensor]]  # state, step, level, leniency -> state, acceptance (n,)
+
+
+@dataclass(frozen=True)
+class HMC:
+    """Chains from draws of the prior; every `thin`-th state after warm-up and adaptation is a sample.
+
+    A trajectory costs `num_leapfrog` evaluations of the target, forward and backward, for each chain; an evaluation
+    decodes in latent space and takes the density in data space. A sample in latent space is decoded once more.
+    """
+
+    search: ClassVar[Search] = {"anneal": LogUniform(1.0, 30.0), "step": LogUniform(0.1, 2.0)}
+    joint: ClassVar[Joint] = "chain"
+
+    space: Literal["latent", "data"] = "latent"
+    num_chains: int = 16  # per measurement
+    num_curvature: int = 2  # power iterations for the curvature; 0 takes it as zero
+    num_warmup: int = 20  # trajectories while the likelihood is annealed
+    anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
+    num_adapt: int = 5  # further trajectories while the step adapts
+    num_leapfrog: int = 4
+    thin: int = 2
+    step: float = 1.0  # at the start, over the square root of 1 + curvature: a leapfrog is stable below 2
+    jitter: float = 0.2  # a step is shortened by up to this share
+    acceptance: float = 0.6
+    leniency: float = 1e-8  # warm-up refuses a trajectory only where its weight falls below about this
+
+    def __post_init__(self) -> None:
+        for name in ("num_chains", "num_leapfrog", "thin", "step"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number > 0")
+        for name in ("num_curvature", "num_warmup", "num_adapt"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
+        if self.space not in ("latent", "data"):
+            raise ValueError(f"space = {self.space!r}: expected 'latent' or 'data'")
+        if self.anneal < 1 or not 0 <= self.jitter < 1 or not 0 < self.acceptance < 1:
+            raise ValueError("expected anneal >= 1, 0 <= jitter < 1 and 0 < acceptance < 1")
+        if not 0 < self.leniency <= 1:
+            raise ValueError(f"leniency = {self.leniency}: expected a number in (0, 1]")
+
+    @property
+    def needs(self) -> Cap:
+        return Cap.GRAD | (Cap.DECODER if self.space == "latent" else Cap.DENSITY)
+
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        chains, in_z = min(self.num_chains, num_samples), self.space == "latent"
+        kept, trajectories = math.ceil(num_samples / chains), self.num_warmup + self.num_adapt
+        first = self.num_curvature + min(self.num_curvature, 1) + 1  # power iterations and the state at the start
+        warm_up = trajectories * (self.num_leapfrog + (0 if in_z else 1))
+        backward = first + warm_up + kept * self.thin * self.num_leapfrog
+        share, cost = chains / num_samples, prior.decode_nfe if in_z else 1
+        forward = (backward + kept) * cost if in_z else backward + prior.sample_nfe
+        return NFE(forward * share, backward * cost * share)
+
+    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+        m, chains = len(y), min(self.num_chains, num_samples)
+        space = (InLatents if self.space == "latent" else InImages)(prior, problem, y.repeat_interleave(chains, 0))
+        position = space.start(chains, rng)
+        shape = (chains, position.shape[1])
+
+        def trajectory(
+            state: mcmc.ChainState, step: Tensor, level: Tensor | float = 1.0, leniency: float = 1.0
+        ) -> tuple[mcmc.ChainState, Tensor]:
+            momentum, shorter = rng.randn(shape).flatten(0, 1), rng.rand((chains,)).flatten()[:, None]
+            target, uniform = partial(space.target, level=level), leniency * rng.rand((chains,)).flatten()
+            return mcmc.hmc_step(
+                state, target, step * (1 - self.jitter * shorter), self.num_leapfrog, momentum, uniform
+            )
+
+        curvature = mcmc.curvature(space.curved, position, rng.randn(shape).flatten(0, 1), self.num_curvature, m)
+        state, step = self._warm_up(trajectory, space, position, curvature, m)
+        return mcmc.thinned(
+            state,
+            lambda state: trajectory(state, step)[0],
+            lambda state: space.images(state.position).unflatten(0, (m, chains)),
+            num_samples,
+            self.thin,
+        )
+
+    def _warm_up(
+        self, trajectory: Trajectory, space: InLatents | InImages, position: Tensor, curvature: Tensor, m: int
+    ) -> tuple[mcmc.ChainState, Tensor]:
+        """Return states at noise level 1, and the step (n, 1) that the chains of a measurement have adapted to."""
+        levels = mcmc.noise_levels(self.anneal, self.num_warmup, self.num_adapt, position)
+        state = mcmc.start(position, partial(space.target, level=levels[0]))
+        adaptation = mcmc.DualAveraging.begin(torch.full_like(curvature, self.step))
+        for i, (before, level) in enumerate(pairwise(levels)):
+            state = space.at_level(state, before, level)
+            step = adaptation.log_step.exp() / space.scale(curvature, level)
+            state, acceptance = trajectory(state, step, level, self.leniency if i < self.num_warmup else 1.0)
+            adaptation = adaptation.updated(mcmc.per_measurement(acceptance, m, torch.mean), self.acceptance)
+        return state, adaptation.kept.exp() / space.scale(curvature, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class InLatents:
+    """The posterior over flat latents (n, d), one row per chain; y (n, *y)."""
+
+    prior: Prior
+    problem: Problem
+    y: Tensor
+
+    def start(self, num_chains: int, rng: Random) -> Tensor:
+        return rng.randn((num_chains, math.prod(self.prior.latent_shape))).flatten(0, 1)
+
+    def curved(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log likelihood (n,) and its gradient (n, d): the rest of the target has curvature 1."""
+        return latent.log_likelihood(self.prior, self.problem, self.y, z)
+
+    def target(self, z: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+        """Return log p(z | y) up to a constant, (n,), and its gradient, (n, d), at `level` times the noise."""
+        value, gradient = self.curved(z)
+        return value / level**2 - z.square().sum(1) / 2, gradient / level**2 - z
+
+    def at_level(self, state: mcmc.ChainState, before: Tensor, level: Tensor) -> mcmc.ChainState:
+        """Return the state at another noise level, without an evaluation."""
+        return mcmc.retempered(state, (before / level) ** 2)
+
+    def scale(self, curvature: Tensor, level: Tensor | float) -> Tensor:
+        """Return the square root of the target's largest curvature, (n, 1), at that noise level."""
+        return (1 + curvature / level**2).sqrt()
+
+    def images(self, z: Tensor) -> Tensor:
+        return self.prior.decode(z.unflatten(1, self.prior.latent_shape))
+
+
+@dataclass(frozen=True, eq=False)
+class InImages:
+    """The posterior over flat images (n, d), one row per chain; y (n, *y)."""
+
+    prior: Prior
+    problem: Problem
+    y: Tensor
+
+    def start(self, num_chains: int, rng: Random) -> Tensor:
+        return self.prior.sample(num_chains, rng).flatten(2).flatten(0, 1)
+
+    def curved(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.target(x)
+
+    def target(self, x: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+        """Return log p(x | y) up to a constant, (n,), and its gradient, (n, d), at `level` times the noise."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            image = self.images(x)
+            value = self.prior.log_prob(image) + self.problem.log_likelihood(image, self.y) / level**2
+            (gradient,) = torch.autograd.grad(value.sum(), x)
+        return value.detach(), gradient
+
+    def at_level(self, state: mcmc.ChainState, before: Tensor, level: Tensor) -> mcmc.ChainState:
+        """Return the state at another noise level, by one evaluation: prior and likelihood are not told apart."""
+        return mcmc.start(state.position, partial(self.target, level=level))
+
+    def scale(self, curvature: Tensor, level: Tensor | float) -> Tensor:
+        """Return the square root of 1 + the target's curvature, (n, 1), measured at the prior's draws."""
+        return (1 + curvature).sqrt()
+
+    def images(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, self.prior.shape)
