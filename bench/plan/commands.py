@@ -89,5 +89,7 @@ def jobs_of_pages(suite: Suite) -> Iterator[Job]:
         return
     for stage in ("evaluate", "grid"):
         yield from (Job(stage, f"{suite.root}/specs/evaluate/{task}.json") for task in suite.tasks)
-    for stage in ("tables", "published", "claims", "figures", "report"):
-        yield Job(stage, f"{suite.root}/specs/suite.json")
+    page = f"{suite.root}/specs/suite.json"
+    yield from (Job(stage, page) for stage in ("tables", "published", "claims"))
+    yield from (Job("figure", page, more=figure) for figure in suite.figures)
+    yield Job("report", page)
