@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.core.types import Method, Prior
-    from bench.task import Cost, Task
+    from bench.stages.draw_samples import Cost
+    from bench.task import Task
 
 __all__ = ["evaluate", "leaderboard", "load_prior", "load_task", "sample"]
 
@@ -61,7 +62,7 @@ def sample(
     path. Streams of random numbers, chunks and training are those of the workflow, so that the same settings give the
     same samples. with_cost: also return what it cost. Raises `Unsupported` where prior or problem lack a capability.
     """
-    from bench.task import draw_samples
+    from bench.stages.draw_samples import draw_samples
 
     x, cost = draw_samples(_method_of(method, settings or {}), task, num_samples, seed, rows_per_chunk)
     return (x, cost) if with_cost else x

@@ -113,18 +113,15 @@ def sample(
 ) -> None:
     """Draw samples with one method on one task, at its default settings, and print their metrics."""
     import bench
-    from bench.core.registry import load
 
     opened = bench.load_task(task, suite=suite)
-    samples = bench.sample(
-        load("method", method.removesuffix(".py").rpartition("/")[2])(), opened, num_samples=num_samples
-    )
+    samples = bench.sample(method, opened, num_samples=num_samples)
     if out:
         from safetensors.torch import save_file
 
         save_file({"samples": samples.contiguous()}, str(out))
-    frame = bench.evaluate(opened, samples)
-    print(frame.groupby("metric", sort=False)["value"].agg(["mean", "std", "count"]).to_markdown(floatfmt=".4g"))
+    values = bench.evaluate(opened, samples).dropna(subset="value").groupby("metric", sort=False)["value"]
+    print(values.agg(["mean", "std", "count"]).to_markdown(floatfmt=".4g"))
 
 
 @app.command()

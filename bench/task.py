@@ -5,7 +5,6 @@ Stages open tasks of a suite's folder with it, and so does `bench.load_task`.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +15,7 @@ from bench.core.artefacts import Json, read_header
 from bench.core.compute import Compute
 from bench.core.layout import Layout
 from bench.core.specs import ProblemSpec
-from bench.core.types import Method, Prior
+from bench.core.types import Prior
 from bench.priors import load_prior
 from bench.problems.inverse_problem import InverseProblem
 from bench.problems.measurements import Measurements, first, problem_of, read_measurements
@@ -24,8 +23,6 @@ from bench.problems.posteriors import Posterior, posterior_of
 from bench.problems.references import ReferenceDraws, read_reference
 from bench.problems.reward import Reward
 from bench.runtime.devices import prepared
-from bench.runtime.metering import counted, counted_problem
-from bench.runtime.run_method import Draws, refuse_unmet, sample, train, trainable
 
 
 class NamesTask(Protocol):
@@ -98,21 +95,6 @@ class Task:
         return replace(self, measurements=first(self.measured, num_measurements))
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What samples cost: rows through the prior's network per sample, forward and backward, and seconds in all.
-
-    train_*: rows and seconds of training in all.
-    """
-
-    nfe: float
-    nfe_vjp: float
-    seconds: float
-    train_nfe: int = 0
-    train_nfe_vjp: int = 0
-    train_seconds: float = 0.0
-
-
 def open_task(
     spec: NamesTask,
     compute: Compute = Compute(),
@@ -152,26 +134,3 @@ def open_prior(spec: NamesTask, compute: Compute = Compute(), device: str | torc
     path = spec.layout.prior(spec.prior, spec.family)
     prior = prepared(load_prior(path, compute.dtype, device), compute)
     return prior, read_header(path)["sha256"]
-
-
-def draw_samples(
-    method: Method, task: Task, num_samples: int, seed: int = 0, rows_per_chunk: int = 1024
-) -> tuple[Tensor, Cost]:
-    """Return samples (m, num_samples, *x), float32, and their cost; trains a method that trains, as the workflow does.
-
-    Raises Unsupported where prior or problem lack a capability that the method needs.
-    """
-    refuse_unmet(method, task.prior, task.problem)
-    prior, meter = counted(task.prior)
-    training, begin = meter, time.perf_counter()
-    state = None
-    if trainable(method):
-        prior_of_training, training = counted(task.prior)
-        plain = replace(task.problem, posterior=None)  # as a job of training has it
-        state = train(method, prior_of_training, plain, task.name, seed, task.y.dtype, task.y.device)
-    trained = time.perf_counter()
-    draws = Draws(task.name, seed, num_samples, rows_per_chunk)
-    x = sample(method, prior, counted_problem(task.problem)[0], task.measured, draws, state)
-    rows, seconds = len(task.y) * num_samples, time.perf_counter() - trained
-    spent = (training.forward, training.backward, trained - begin) if state is not None else (0, 0, 0.0)
-    return x.float(), Cost(meter.nfe(rows), meter.nfe_vjp(rows), seconds, *spent)

@@ -1,0 +1,1 @@
+"""Posterior samplers, one file or package each; the file is the registration."""

@@ -51,10 +51,14 @@ def read_source(file: Path, name: str | None = None) -> Source | None:
     Base classes count when they stand in the same file; their fields come first, as in Python.
     """
     try:
-        text = file.read_text()
-        body = parsed(text).body
+        return _source_of(file.read_text(), name)
     except (OSError, SyntaxError, UnicodeDecodeError):
         return None
+
+
+@cache
+def _source_of(text: str, name: str | None) -> Source | None:
+    body = parsed(text).body
     classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
     chosen = classes.get(name or exported_name(body) or "")
     if chosen is None:

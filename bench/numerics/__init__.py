@@ -1,0 +1,1 @@
+"""Diffusion steps, Markov chains, diagnostics, networks: pure functions of tensors."""

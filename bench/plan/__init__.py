@@ -1,7 +1,6 @@
 """From a suite's YAML to what the workflow needs: specs, paths, source files and targets. Imports nothing heavy.
 
-`start` is what the Snakefile calls. In Snakemake's main process it also checks that the artefacts made so far are
-whole, and writes the spec files, each only when its content changed, so that nothing else reruns.
+`open_suite` only reads; `begin` makes the suite's folder ready when jobs are about to run.
 """
 
 from __future__ import annotations
@@ -14,31 +13,39 @@ from typing import Any
 from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
 from bench.plan.config import read_suite
-from bench.plan.folder import check_artefacts, claim, write_specs
+from bench.plan.folder import check_artefacts, lock_folder, write_specs
 from bench.plan.suite import Suite
 
-__all__ = ["Suite", "load", "start"]
+__all__ = ["NAME", "Suite", "begin", "load", "open_suite"]
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"  # of what a suite names, as a wildcard
 
 
 def load(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()) -> Suite:
-    """The suite chosen on Snakemake's command line; UserError, one line with file and key, when it makes no sense."""
+    """Return the suite chosen on Snakemake's command line; UserError, one line with file and key, when it is wrong."""
     return Suite(*read_suite(config, configfiles))
 
 
-def start(config: Mapping[str, Any], configfiles: Sequence[str | Path], main_process: bool) -> Suite:
-    """`load`, then make the suite's folder ready. Exits with one line when something is wrong."""
+def open_suite(config: Mapping[str, Any], configfiles: Sequence[str | Path], check: bool) -> Suite:
+    """Return the suite; with `check`, after its weights and its artefacts were found whole. Exits with one line.
+
+    Writes nothing, takes no lock, and so may be called while the suite is running.
+    """
     try:
         suite = load(config, configfiles)
-        if main_process:
-            claim(suite.root)
-            _refuse_absent_weights(suite)
+        if check:
+            for line in suite.absent_weights:
+                raise UserError(f"{suite.file}: metrics: {line}; or set offline: true there")
             check_artefacts(suite.root)
-            write_specs(suite)
         return suite
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
 
 
-def _refuse_absent_weights(suite: Suite) -> None:
-    for line in suite.absent_weights:
-        raise UserError(f"{suite.file}: metrics: {line}; or set offline: true there")
+def begin(suite: Suite) -> None:
+    """Lock the suite's folder until this process ends, and write the specs that changed. Exits with one line."""
+    try:
+        lock_folder(suite.root)
+        write_specs(suite)
+    except (UserError, ArtefactError) as error:
+        sys.exit(f"error: {error}")

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from bench.plan.suite import Suite
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behind when it is killed
 
 
-def claim(root: str) -> None:
+def lock_folder(root: str) -> None:
     """Take the folder until this process ends, however it ends: a killed run leaves temporary files, but no lock."""
     Path(root).mkdir(parents=True, exist_ok=True)
     lock = os.open(
@@ -41,9 +42,19 @@ def check_artefacts(root: str) -> None:
     """Raise ArtefactError, naming the file, when an artefact was truncated or edited."""
     paths = (p for p in Path(root).rglob("*") if p.suffix in (".safetensors", ".csv", ".json"))
     with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
-        list(pool.map(_check, sorted(p for p in paths if not _is_foreign(p.relative_to(root)))))
+        list(pool.map(_check_settled, sorted(p for p in paths if not _is_foreign(p.relative_to(root)))))
     for manifest in sorted(Path(root).glob("priors/*/*.safetensors")):
         _check_foreign(manifest)
+
+
+def _check_settled(path: Path) -> None:
+    """Check a file, twice where another run may be writing it; one that has gone in between is no fault."""
+    try:
+        _check(path)
+    except ArtefactError:
+        time.sleep(0.2)
+        if path.exists():
+            _check(path)
 
 
 def _check(path: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +204,16 @@ class Suite:
         teacher = self.prior_sources(entry["teacher"]) if "teacher" in entry else ()
         return tuple(sorted({*sources_of(str(find("prior", entry["family"]))), *teacher}))
 
-    def prior_sources_of_task(self, task: str) -> tuple[str, ...]:
-        return self.prior_sources(prior_of(self.content, task))
+    def dataset_sources(self, dataset: str) -> tuple[str, ...]:
+        """Return the source files of a data set's plug-in."""
+        file = find("dataset", dataset_plugin(dataset, {}))
+        return sources_of(str(file)) if file else ()
+
+    def task_sources(self, task: str) -> tuple[str, ...]:
+        """Return the source files of a task's prior and operator."""
+        file = find("operator", self.content["tasks"][task]["operator"])
+        of_operator = sources_of(str(file)) if file else ()
+        return tuple(sorted({*self.prior_sources(prior_of(self.content, task)), *of_operator}))
 
     @property
     def classifiers(self) -> list[str]:
@@ -335,6 +347,18 @@ class Suite:
         asked = self.content.get("tune", {"tasks": [], "methods": []})
         pairs = [(task, method) for task in asked["tasks"] for method in self.methods_on(task)]
         return [(task, method) for task, method in pairs if method in asked["methods"]]
+
+    def spec_path(self, *names: str) -> str:
+        """Return the path of a spec, e.g. `spec_path("tasks", task)`."""
+        return str(self.layout.spec(*names))
+
+    def digest(self, *names: str) -> str:
+        """Return a hash of a spec's content, defaults included: a job reruns when it changes; "" for no such spec."""
+        return self._digests.get(self.spec_path(*names), "")
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {path: _digest_of(spec) for path, spec in self.specs()}
 
     def specs(self) -> Iterator[tuple[str, Spec]]:
         """Yield path and content of each spec file: all that a command is told."""
@@ -491,3 +515,8 @@ def _side_of(plugin: str) -> int | None:
     field = source.fields.get("side") if source else None
     value = source.constant("side") if source else None
     return value if isinstance(value, int) else int(field.default) if field and field.default else None
+
+
+def _digest_of(spec: Spec) -> str:
+    text = json.dumps(dataclasses.asdict(spec), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -103,9 +103,7 @@ class SuiteFile:
     methods: Annotated[dict[str, Settings], {"minProperties": 1}]  # the samplers by name, with their hyperparameters
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None  # of references by tempered SMC
     figures: dict[str, Settings] | None = None  # beside those of every suite, or these with other parameters
-    metrics: dict[str, Settings] | None = (
-        None  # metrics beside those that every suite has, with the parameters of a metric
-    )
+    metrics: dict[str, Settings] | None = None  # beside those that every suite has, with their parameters
     budget: Annotated[Budget, {"minProperties": 1}] | None = None  # what a run may spend on sampling
     clock: Clock | None = None  # seconds of each method, alone on the machine
     timing_only: Literal[True] | None = None  # the clock alone looks at the runs; for priors of random weights

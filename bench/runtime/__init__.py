@@ -1,0 +1,1 @@
+"""Calling methods: metering and budgets, devices, locks, stopwatch, progress."""

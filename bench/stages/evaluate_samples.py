@@ -6,7 +6,6 @@ import io
 from collections.abc import Mapping
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from bench.core.errors import UserError
@@ -34,10 +33,9 @@ def evaluate_samples(task: Task, x: Tensor, metrics: Mapping[str, dict] | None =
     x = x.detach().cpu().float()
     broken = (~x.flatten(2).isfinite().all(2)).sum(1).tolist()
     why_not = tuple(f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in broken)
-    with torch.no_grad():
-        finite = x.nan_to_num(0, 0, 0)
-        values = evaluation.values(finite, 0)
-        of_task = evaluation.of_real_images() | ({} if any(broken) else evaluation.of_task(finite, values, 0))
+    finite = x.nan_to_num(0, 0, 0)
+    values = evaluation.values(finite, 0)
+    of_task = evaluation.of_real_images() | ({} if any(broken) else evaluation.of_task(finite, values, 0))
     failed = f"failed ({sum(broken)} of {num * num_samples} samples not finite)" if any(broken) else ""
     scores = Scores("mine", 0, values, why_not, "n/a (independent samples)", of_task, failed)
     table = Table(task.name, evaluation.columns, evaluation.unmet, evaluation.why_empty)

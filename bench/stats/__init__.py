@@ -1,0 +1,1 @@
+"""Reading the results of a suite; summaries, intervals, paired comparisons, ranks."""

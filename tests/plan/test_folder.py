@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.artefacts import ArtefactError, write_csv, write_json
 from bench.core.errors import UserError
-from bench.plan.folder import check_artefacts, claim
+from bench.plan.folder import check_artefacts, lock_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -62,16 +62,16 @@ def test_a_csv_without_its_record_is_named(tmp_path):
 
 def test_a_folder_belongs_to_one_living_process(tmp_path):
     root = str(tmp_path / "suite")
-    code = f"from bench.plan.folder import claim; claim({root!r}); print('mine', flush=True); input()"
+    code = f"from bench.plan.folder import lock_folder; lock_folder({root!r}); print('mine', flush=True); input()"
     other = subprocess.Popen(
         [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert other.stdout.readline() == "mine\n"
     with pytest.raises(UserError, match="another run is at work"):
-        claim(root)
+        lock_folder(root)
     left_behind = tmp_path / "suite/.metrics.csv.ab_cd012"
     left_behind.touch()
     other.kill()
     other.wait()
-    claim(root)
+    lock_folder(root)
     assert not left_behind.exists()

@@ -302,8 +302,8 @@ def test_a_prior_with_a_teacher_depends_on_it(folder):
     assert suite.teacher("map") == ["results/mine/priors/gmm/gmm.safetensors"] and suite.teacher("gmm") == []
     fetched = {key: value for key, value in MAP.items() if key != "teacher"} | {"pipeline": "some/hub-id"}
     assert plan.load(suite_file(folder, **{"priors/map": fetched})).teacher("map") == []
-    families = {"bench/priors/consistency.py", "bench/priors/gmm.py"}
-    assert families <= set(suite.prior_sources("map")) and "bench/priors/edm.py" not in suite.prior_sources("map")
+    sources = {Path(file).name for file in suite.prior_sources("map")}
+    assert {"consistency.py", "gmm.py"} <= sources and "edm.py" not in sources
 
 
 def test_a_suite_of_toys_has_nothing_else(folder):
@@ -336,7 +336,7 @@ def test_specs_are_written_only_when_they_changed(folder):
             "my.yaml: tasks.gmm-saturate.settings.toy: num_steps must",
         ),
         ({"tasks/gmm-inpaint-box/box": 9}, "my.yaml: tasks.gmm-inpaint-box: "),
-        ({"priors/edm": EDM | {"num_ode_steps": 0}}, "my.yaml: priors.edm: "),
+        ({"datasets/shapes": {"side": 4}}, "my.yaml: tasks.shapes-phase: "),
     ],
 )
 def test_impossible_values_are_found_by_trying_them(folder, changes, complaint):
@@ -413,7 +413,7 @@ def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(folde
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     asked = {"perceptual": {"networks": ["lpips-alex-v0.1"]}}
     with pytest.raises(SystemExit) as end:
-        plan.start(suite_file(folder, **ONE_PRIOR, metrics=asked), [], main_process=True)
+        plan.open_suite(suite_file(folder, **ONE_PRIOR, metrics=asked), [], check=True)
     line = f"error: my.yaml: metrics: {missing('alexnet')}; or set offline: true there"
     assert end.value.code == line and not Path("results/mine/specs").exists()
     offline = plan.load(

@@ -1,0 +1,93 @@
+"""The public API: a task opened or made on the spot, samples drawn, evaluated and put beside published rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import bench
+from bench.core.errors import UserError
+from bench.core.layout import Layout
+from bench.stages import sample as sample_stage
+from bench.stages.make_task import cache_folder
+
+SUITE = """
+name: small
+seeds: [0]
+num_measurements: 3
+num_samples: 4
+num_reference: 16
+rows_per_chunk: 5
+datasets: {digits: {}}
+priors: {gmm: {family: gmm, dataset: digits, num_components: 2, shrinkage: 30, floor: 0.05}}
+tasks: {gmm-denoise: {operator: denoise, sigma_y: 0.5}}
+methods: {dps: {num_steps: 21}, unconditional: {}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder outside of the checkout, with a suite of its own and a cache of its own."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "small.yaml").write_text(SUITE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSTERIOR_BENCH_CACHE", str(folder / "cache"))
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def task(folder):
+    return bench.load_task("gmm-denoise", suite="small.yaml")
+
+
+def test_a_task_is_made_once_in_any_folder(task, folder):
+    assert task.y.shape == task.x_true.shape == (3, 1, 8, 8) and task.reference.x_a.shape == (3, 16, 1, 8, 8)
+    assert cache_folder() == folder / "cache" and "gmm-denoise" in str(task)
+    path = Layout(folder / "cache/small").task("gmm-denoise").measurements
+    before = path.stat().st_mtime_ns
+    again = bench.load_task("gmm-denoise", suite="small.yaml")
+    assert path.stat().st_mtime_ns == before and torch.equal(again.y, task.y)
+    assert bench.load_prior("gmm", suite="small.yaml").shape == (1, 8, 8)
+
+
+def test_samples_are_those_of_the_workflow(task, folder):
+    from bench.core.artefacts import read_tensors
+    from bench.stages.make_task import load_suite, run_stage
+
+    x, cost = bench.sample("dps", task, 4, settings={"num_steps": 21}, with_cost=True)
+    assert x.shape == (3, 4, 1, 8, 8) and (cost.nfe, cost.nfe_vjp) == (21, 21) and cost.train_nfe == 0
+    plan, root = load_suite("small.yaml"), Path("cache/small")
+    files = Layout(root).run("gmm-denoise", "dps", 0)
+    spec = plan.layout.spec("runs", "gmm-denoise", "dps", "seed0")
+    run_stage(sample_stage.main, plan, spec, root, files.samples)
+    assert torch.allclose(read_tensors(files.samples)[0]["x"], x, atol=1e-6)
+
+
+def test_an_evaluation_has_a_value_or_a_reason_in_each_line(task):
+    x = bench.sample("unconditional", task, 4)
+    frame = bench.evaluate(task, x)
+    assert list(frame.columns) == ["metric", "measurement", "value", "reason"]
+    assert ((frame["reason"] == "") == frame["value"].notna()).all()
+    x[1, 0] = torch.nan
+    of_broken = bench.evaluate(task, x).set_index(["metric", "measurement"])
+    assert "failed (1 of 4 samples" in of_broken.loc[("psnr_mean", "1"), "reason"]
+    with pytest.raises(UserError, match="samples of gmm-denoise: got shape"):
+        bench.evaluate(task, x[:, :, :, :4])
+
+
+def test_published_rows_stand_beside_mine(task):
+    published = bench.leaderboard("default")
+    assert {"gmm-denoise", "gmm-phase"} <= set(published["task"])
+    x = bench.sample("unconditional", task, 4)
+    board = bench.leaderboard("default", mine={"mine": x}, task=task)
+    rows = board[board["metric"] == "sw2-128"].set_index("method")
+    assert {"mine", "reference", "dps"} <= set(rows.index)
+    assert rows.loc["mine", "low"] <= rows.loc["mine", "mean"] <= rows.loc["mine", "high"]
+
+
+def test_a_task_that_the_suite_lacks_is_one_line(folder):
+    with pytest.raises(UserError, match="no task gmm-denois; expected one of gmm-denoise"):
+        bench.load_task("gmm-denois", suite="small.yaml")
