@@ -105,6 +105,9 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     yield from _timing_faults(content)
     yield from _task_faults(content)
     yield from metric_faults(content)
+    for figure in content.get("figures", {}):
+        if find("figure", figure) is None:
+            yield ("figures", figure), f"no such figure; {one_of(names('figure'), figure)}"
     for prior, entry in content["priors"].items():
         yield from _teacher_faults(prior, entry, content["priors"])
     for method, entry in content.get("restrict", {}).items():

@@ -104,6 +104,7 @@ class SuiteFile:
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None  # of references by tempered SMC
     figures: dict[str, Settings] | None = None  # beside those of every suite, or these with other parameters
     metrics: dict[str, Settings] | None = None  # beside those that every suite has, with their parameters
+    figures: dict[str, Settings] | None = None  # parameters of figures by name, over their defaults
     budget: Annotated[Budget, {"minProperties": 1}] | None = None  # what a run may spend on sampling
     clock: Clock | None = None  # seconds of each method, alone on the machine
     timing_only: Literal[True] | None = None  # the clock alone looks at the runs; for priors of random weights
