@@ -101,7 +101,7 @@ class LatentLangevin:
         return mcmc.thinned(state, lambda state: move(state)[0], images, num_samples, self.thin)
 
     def log_target(self, log_likelihood: mcmc.Target, z: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-        """Return log p(z | y) up to a constant, (n,), and its gradient, (n, d), with `level` times the likelihood's noise."""
+        """Return log p(z | y) up to a constant, (n,), and its gradient, (n, d), at `level` times the noise."""
         precision = 1.0 if self.prior_drift == "correct" else RELEASED_PRIOR_PRECISION
         value, gradient = log_likelihood(z)
         return value / level**2 - precision * z.square().sum(1) / 2, gradient / level**2 - precision * z

@@ -84,7 +84,7 @@ class Case:
 
     @cached_property
     def few(self) -> list[tuple[Trial, int, Drawn]]:
-        """Draw one sample, and as many samples as there are channels and chains, for images of one and of 3 channels."""
+        """Draw one sample, and as many as there are channels and chains, for images of one and of three channels."""
         runs = []
         for channels in (1, 3):
             method = dataclasses.replace(self.method, num_chains=channels) if self.joint == "chain" else self.method

@@ -43,7 +43,7 @@ def imports(case: Case) -> str:
 
 
 def _imported(file: Path, depth: int) -> list[str]:
-    """Return full names of what is imported anywhere in a file, '' for a relative import of more than `depth` levels."""
+    """Return full names of all imports of a file, '' for a relative import of more than `depth` levels."""
     names = []
     for node in ast.walk(ast.parse(file.read_text(), file.name)):
         if isinstance(node, ast.Import):

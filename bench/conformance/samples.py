@@ -212,7 +212,7 @@ def nfe(case: Case) -> str:
 
 
 def _costs_what_it_says(trial: Trial, s: int, drawn: Drawn) -> None:
-    """Refuse metered NFE that are not those of the method's `nfe`; counts are exact, so only rounding is allowed for."""
+    """Refuse metered NFE that are not those of the method's `nfe`; counts are exact up to rounding."""
     returned = trial.method.nfe(trial.prior, s)
     if not isinstance(returned, tuple) or len(returned) not in (2, 3):
         raise Refused(f"`nfe` returned {returned!r}; expected bench.core.types.NFE(forward, backward)")

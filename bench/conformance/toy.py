@@ -101,7 +101,7 @@ class ToyProblem:
         return -self.residual(x, y).square().flatten(1).sum(1) / (2 * self.sigma_y**2)
 
     def simulate(self, x: Tensor, rng: Random) -> Tensor:
-        """Measure x (n, *x) -> (n, *y); of each channel six of the eight values are observed, the last row lacks two."""
+        """Measure x (n, *x) -> (n, *y); six of eight values of each channel are observed, the last row lacks two."""
         mask = torch.ones(len(x), self.prior.num_channels, SIDE // 2, SIDE, dtype=x.dtype)
         mask[:, :, -1, -2:] = 0
         clean = self.operator(x, torch.cat([mask, mask], 1))

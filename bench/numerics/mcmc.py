@@ -127,7 +127,7 @@ def tamed_langevin_step(state: ChainState, target: Target, step: Tensor, noise: 
 
 
 def adapted_step(step: Tensor, acceptance: Tensor, rate: float, goal: float = MALA_ACCEPTANCE) -> Tensor:
-    """Return a step moved by Robbins-Monro in its logarithm towards acceptance `goal`; shapes of step and acceptance agree."""
+    """Move the log step by Robbins-Monro towards acceptance `goal`; shapes of step and acceptance agree."""
     return step * torch.exp(rate * (acceptance - goal))
 
 
@@ -167,7 +167,7 @@ class DualAveraging(NamedTuple):
 def noise_levels(anneal: float, num_warmup: int, num_adapt: int, like: Tensor) -> Tensor:
     """Return noise levels of the likelihood in units of sigma_y: start, `num_warmup` annealed, `num_adapt` more.
 
-    (1 + num_warmup + num_adapt,), dtype and device as `like`: they fall geometrically from `anneal` to 1 and stay there.
+    (1 + num_warmup + num_adapt,), as `like`: they fall geometrically from `anneal` to 1 and stay there.
     """
     rising = torch.logspace(0, math.log10(anneal), num_warmup + 1, dtype=like.dtype, device=like.device)
     return torch.cat([rising.flip(0), rising.new_ones(num_adapt)])

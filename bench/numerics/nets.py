@@ -39,7 +39,7 @@ def initialise(module: Module, rng: Random, zero: Sequence[str] = (), gain: floa
 
 
 def time_features(t: Tensor, num_features: int) -> Tensor:
-    """Return cosines of t in [0, 1] with 0 to num_features - 1 half turns, (n,) -> (n, num_features): a smooth basis."""
+    """Return cosines of t in [0, 1] with 0 to num_features - 1 half turns, (n,) -> (n, num_features)."""
     return torch.cos(math.pi * t[:, None] * torch.arange(num_features, dtype=t.dtype, device=t.device))
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def next_temperature(log_likelihood: Tensor, beta: Tensor, ess_share: float) -> Tensor:
-    """Return the largest beta' <= 1 at which the weights exp((beta' - beta) log_likelihood) keep `ess_share` of the particles.
+    """Return the largest beta' <= 1 at which weights exp((beta' - beta) log_likelihood) keep `ess_share` of them.
 
     log_likelihood (m, n), beta (m,) -> (m,), by bisection, one temperature a measurement.
     """

@@ -73,7 +73,7 @@ class Generator(nn.Module):
         return log_q.to(y.dtype)
 
     def _read(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the flow's context (n, width), the regression of x on y, and its residual's shift and log scale, (n, D)."""
+        """Return the context (n, width), the regression of x on y, and its residual's shift and log scale, (n, D)."""
         features = (y.flatten(1).float() - self.y_mean) / self.y_scale
         context = self.read(features)
         shift, log_scale = self.adjust(context).chunk(2, 1)

@@ -219,7 +219,7 @@ def test_a_sin_is_refused_by_its_check(tmp_path, sin):
     results = check(_written(tmp_path, sin.replace(" ", "_"), source))
     refused = [result for result in results if result.status == "FAIL"]
     assert [result.title for result in refused] == failing, "\n".join(map(str, refused))
-    assert words in refused[0].message
+    assert words in refused[0].words
     assert torch.equal(torch.get_rng_state(), state[0]) and torch.get_default_dtype() == state[1]
     assert np.array_equal(np.random.get_state()[1], state[2])
 
@@ -270,7 +270,7 @@ def test_tiny_settings_are_used_and_promise_no_quality(tmp_path):
     )
     results = check(_written(tmp_path, "small", poor.replace("rows = y", "assert self.rate == 0.25; rows = y")))
     assert not _refusals(results), "\n".join(_refusals(results))
-    assert "at its tiny settings, {'rate': 0.25}, nothing is promised" in results[-1].message
+    assert "at its tiny settings, {'rate': 0.25}, nothing is promised" in results[-1].words
 
 
 OPTIONAL = GOOD.replace("    search", "    uses: ClassVar[Cap] = Cap.GRAD\n    search").replace(
