@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.core.artefacts import read_json, write_bytes, write_csv, write_json
 from bench.core.results import FIGURES
-from bench.plan.suite import TABLES
+from bench.core.layout import TABLES
 
 RUN = ("samples.safetensors", "cost.json")
 TRAINING = ("state.safetensors", "training.json")
@@ -145,7 +145,7 @@ def finished(tmp_path_factory) -> Path:
     parts = ("__init__", "artefacts", "catalogue", "cli", "compute", "lease", "preload", "weights")
     for name in ("Snakefile", *(f"bench/{part}.py" for part in parts)):
         shutil.copy(REPOSITORY / name, folder / name)
-    (folder / "bench/plan/rehearse.py").write_text("print([])")
+    (folder / "bench/plan/constructors.py").write_text("print([])")
     (folder / "bench/stub.py").write_text(STUB)
     for verb in VERBS:
         (folder / f"bench/{verb}.py").write_text(
