@@ -32,6 +32,8 @@ def fault(kind: str, content: Mapping[str, Any]) -> str | None:
             try_task(content)
         elif kind == "prior":
             build("prior", content["family"], content["parameters"])
+        elif kind == "dataset":
+            build("dataset", content["plugin"], content["parameters"])
         else:
             return method_fault(content)
     except (ValueError, TypeError) as error:

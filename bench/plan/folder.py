@@ -17,10 +17,11 @@ from pathlib import Path
 
 from bench.core.artefacts import ArtefactError, check, read_header, read_json
 from bench.core.errors import UserError
-from bench.core.specs import PriorSpec, RunSpec, TaskSpec
+from bench.core.specs import DataSpec, PriorSpec, RunSpec, TaskSpec
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 
+ToTry = DataSpec | PriorSpec | TaskSpec | RunSpec
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behind when it is killed
 
 
@@ -79,17 +80,16 @@ def _check_foreign(manifest: Path) -> None:
 
 
 def write_specs(suite: Suite) -> None:
-    """Write the specs that are new or changed, after their priors, operators and methods were tried out."""
+    """Write the specs that are new or changed, after their data sets, priors, operators and methods were tried out."""
     changed = {path: spec for path, spec in specs_of(suite) if _on_disk(path) != spec.content()}
-    priors = [spec for spec in changed.values() if isinstance(spec, PriorSpec)]
-    tasks = [spec for spec in changed.values() if isinstance(spec, TaskSpec)]
+    others = [spec for kind in (DataSpec, PriorSpec, TaskSpec) for spec in changed.values() if isinstance(spec, kind)]
     runs = {_choice(spec): spec for spec in changed.values() if isinstance(spec, RunSpec)}
-    _try_constructors(suite, [*priors, *tasks, *runs.values()])
+    _try_constructors(suite, [*others, *runs.values()])
     for path, spec in changed.items():
         spec.write(path)
 
 
-def _try_constructors(suite: Suite, specs: list[PriorSpec | TaskSpec | RunSpec]) -> None:
+def _try_constructors(suite: Suite, specs: list[ToTry]) -> None:
     """Try the constructors in a process of its own: it imports torch and the methods, which this one does not."""
     if not specs:
         return
@@ -103,9 +103,11 @@ def _try_constructors(suite: Suite, specs: list[PriorSpec | TaskSpec | RunSpec])
         raise UserError(f"{suite.file}: {key}: {what}")
 
 
-def _to_try(suite: Suite, spec: PriorSpec | TaskSpec | RunSpec) -> tuple[str, str, dict]:
+def _to_try(suite: Suite, spec: ToTry) -> tuple[str, str, dict]:
     """Return where in the suite's file a spec comes from, its kind, and what its constructors get."""
     content = dataclasses.asdict(spec)
+    if isinstance(spec, DataSpec):
+        return f"datasets.{spec.dataset}", "dataset", content
     if isinstance(spec, PriorSpec):
         return f"priors.{spec.prior}", "prior", content
     if isinstance(spec, TaskSpec):

@@ -344,7 +344,10 @@ def test_specs_are_written_only_when_they_changed(folder):
             "my.yaml: tasks.gmm-saturate.settings.toy: num_steps must",
         ),
         ({"tasks/gmm-inpaint-box/box": 9}, "my.yaml: tasks.gmm-inpaint-box: "),
-        ({"datasets/shapes": {"side": 4}}, "my.yaml: tasks.shapes-phase: "),
+        (
+            {"datasets/shapes": {"side": 4}},
+            "my.yaml: datasets.shapes: shapes: side must be a whole number of at least 8",
+        ),
     ],
 )
 def test_impossible_values_are_found_by_trying_them(folder, changes, complaint):
