@@ -12,7 +12,7 @@ import torch
 
 from bench.core.errors import UserError
 from bench.core.layout import Layout
-from bench.core.shipped import shipped
+from bench.core.shipped import suite_file
 from bench.core.specs import Spec, TaskSpec
 from bench.core.types import Prior
 from bench.plan import Suite, load
@@ -57,7 +57,7 @@ def open_or_make_prior(name: str, suite: str, results: Path | None) -> Prior:
 
 def load_suite(suite: str) -> Suite:
     """Return the checked suite of a name in config/ or of a YAML file."""
-    return load({"suite": str(shipped(suite if suite.endswith((".yaml", ".yml")) else f"config/{suite}.yaml"))})
+    return load({"suite": str(suite_file(suite))})
 
 
 def cache_folder() -> Path:
