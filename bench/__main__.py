@@ -223,11 +223,12 @@ def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") 
 
 def main() -> None:
     """Run the command line; errors meant for the user become one line and exit status 1."""
+    from bench.core.artefacts import ArtefactError
     from bench.core.errors import UserError
 
     try:
         app()
-    except UserError as error:
+    except (ArtefactError, UserError) as error:
         sys.exit(f"error: {error}")
 
 

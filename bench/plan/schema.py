@@ -141,7 +141,7 @@ def dataset_schema(maker: Maker, name: str, entry: Any) -> Json:
 
 
 def dataset_plugin(name: str, entry: Any) -> str:
-    """Return the plug-in of a data set: `noise` for `noise64`, `shapes` for `shapes-large`."""
+    """Return the plug-in of a data set: `noise` for `noise-64`, `shapes` for `shapes-large`."""
     plugin = plugin_of("dataset", name)
     return plugin if find("dataset", plugin) else name.rstrip("0123456789")
 
