@@ -22,6 +22,7 @@ from helpers.repository import (
 
 from bench import plan
 from bench.core.registry import KINDS, PACKAGES, folders
+from bench.core.results import FIGURES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUMBERS = ("data", "prior", "classifier", "observe", "reference", "train", "sample")
@@ -96,6 +97,7 @@ methods:
 TRAINABLE = (
     REPOSITORY / "methods/unconditional.py"
 ).read_text() + "\n    def train(self, prior, problem, *, rng): ...\n"
+FROM_TIMES = {"tables": 1, "published": 1, "claims": 1, "figure": len(FIGURES) + 1, "report": 1}
 SHOWN = {"tables", "published", "claims", "figure", "grid", "report"}
 
 
@@ -130,10 +132,10 @@ def folder(finished: Path):
     "files, expected",
     [
         ("runtime/lease runtime/compiled_layers runtime/progress", {}),
-        ("runtime/stopwatch", {"clock": 1, "times": 1}),
+        ("runtime/stopwatch", {"clock": 1, "times": 1, **FROM_TIMES}),
         ("report/page/render papers/claims/dps", {"claims": 1, "report": 1}),
         ("figures/ranks", {"figure": 1, "report": 1}),
-        ("figures/_style report/table", {"figure": 11, "grid": 2, "tables": 1, "report": 1}),
+        ("figures/_style report/table", {"figure": len(FIGURES) + 1, "grid": 2, "tables": 1, "report": 1}),
     ],
 )
 def test_an_edit_reruns_what_uses_it_and_no_numbers(folder, files, expected):
@@ -155,8 +157,8 @@ def of_runs(folder: Path) -> list[str]:
     [
         ("methods/dps.py", ["evaluate atoms-saturate", "evaluate gmm-denoise", "sample atoms-saturate dps seed 0"]
          + ["sample gmm-denoise dps seed 0"]),
-        ("methods/pays.py", ["evaluate gmm-denoise", "sample gmm-denoise pays seed 0", "train gmm-denoise pays seed 0"]),
-        ("bench/operators/saturate.py", ["evaluate atoms-saturate", "observe atoms-saturate", "reference atoms-saturate"]
+        ("methods/pays.py", ["evaluate gmm-denoise"] + [f"{rule} gmm-denoise pays seed 0" for rule in ("sample", "train")]),
+        ("bench/operators/saturate.py", [f"{rule} atoms-saturate" for rule in ("evaluate", "observe", "reference")]
          + [f"sample atoms-saturate {method} seed 0" for method in ("dps", "oracle")]),
         ("bench/metrics/measured.py", ["evaluate gmm-denoise"]),
         ("bench/metrics/psnr.py", ["evaluate atoms-saturate", "evaluate gmm-denoise"]),
@@ -177,13 +179,15 @@ def copy_plugin(folder: Path, kind: str) -> None:
 
 ADDITIONS = {  # kind: folder, file to copy, line of the suite beside which to name it, how, the jobs
     "data set": ("bench/datasets", "shapes", "  digits: {}", "  copied: {}", []),
-    "prior": ("bench/priors", "atoms", "priors:", "  copied: {family: copied, dataset: digits}", []),  # none of its tasks is listed
+    "prior": ("bench/priors", "atoms", "priors:", "  copied: {family: copied, dataset: digits}", []),  # it has no task
     "operator": (
         "bench/operators", "denoise", "tasks:", "  gmm-copied: {operator: copied, sigma_y: 0.5}",
         ["evaluate gmm-copied", "observe gmm-copied", "reference gmm-copied", "sample gmm-copied dps seed 0"]
         + ["sample gmm-copied oracle seed 0"],
     ),
-    "metric": ("bench/metrics", "total", "metrics:", "  copied: {tasks: [atoms-saturate]}", ["evaluate atoms-saturate"]),
+    "metric": (
+        "bench/metrics", "total", "metrics:", "  copied: {tasks: [atoms-saturate]}", ["evaluate atoms-saturate"],
+    ),
     "figure": ("bench/figures", "ranks", "methods:", "figures: {copied: {}}", []),
     "method": (
         "methods", "unconditional", "methods:", "  copied: {}",
