@@ -91,7 +91,7 @@ def replace_jobs_by_stubs(folder: Path) -> None:
     python = stubs / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" {STUBS}/job.py "$@"\n')  # jobs start in the copy's folder
     python.chmod(0o755)
-    (folder / "bench/plan/rehearse.py").write_text("")
+    (folder / "bench/plan/constructors.py").write_text("")
 
 
 def replace_methods_by_stubs(folder: Path) -> None:
