@@ -75,7 +75,7 @@ def plugin_of(kind: Kind, row: str) -> str:
 
 
 def load(kind: Kind, name: str) -> type:
-    """Return the class that a plug-in's file names in `__all__`; ValueError, one line, when it names none or several."""
+    """Return the class that a plug-in's file names in `__all__`; ValueError, one line, when it does not name one."""
     file = find(kind, name)
     if file is None:
         where = " or ".join(map(str, folders(kind)))

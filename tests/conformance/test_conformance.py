@@ -155,9 +155,15 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     "chain": ("    rate: float", CHAIN + "    rate: float", ["defaults construct"], "num_chains"),
     "metric": (
         "import torch",
-        "import torch, bench.core.rng, bench.metrics",
+        "import torch, bench.core.types, bench.metrics",
         ["it imports only what a method may"],
         "bench.metrics",
+    ),
+    "rng": (
+        "import torch",
+        "import torch, bench.core.rng",
+        ["it imports only what a method may"],
+        "bench.core.rng",
     ),
     "depends on chunk": (
         RETURN,
