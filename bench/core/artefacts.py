@@ -22,7 +22,7 @@ class ArtefactError(Exception):
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write to a temporary name in the same folder, then rename: nobody ever sees half a file."""
+    """Write to a temporary name in the same folder, then rename, so that no reader meets half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

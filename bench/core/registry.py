@@ -35,8 +35,8 @@ def folders(kind: Kind) -> list[Path]:
     installed = INSTALLED.joinpath(*PACKAGES[kind].split("."))
     inside = installed.is_relative_to(Path.cwd())
     own = Path(os.environ.get(PLUGINS) or ".") / PACKAGES[kind].rpartition(".")[2]
-    found = [own] if own.is_dir() and not (inside and PLUGINS not in os.environ) else []
-    return [*found, installed.relative_to(Path.cwd()) if inside else installed]
+    own_folders = [own] if own.is_dir() and not (inside and PLUGINS not in os.environ) else []
+    return [*own_folders, installed.relative_to(Path.cwd()) if inside else installed]
 
 
 def find(kind: Kind, name: str) -> Path | None:

@@ -116,7 +116,7 @@ def call(arguments: list[str]) -> None:
 
 
 def _address(folder: str) -> Path:
-    """Another interpreter than the server's finds nobody there."""
+    """Return the address of this interpreter's server; another interpreter has another, at which no server listens."""
     return Path(folder) / hashlib.sha256(sys.executable.encode()).hexdigest()[:12]
 
 

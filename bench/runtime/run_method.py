@@ -44,12 +44,12 @@ class Draws:
     rows_per_chunk: int
 
 
-class Unable(Exception):
-    """Why a method cannot run here, which is nobody's fault."""
+class Unsupported(Exception):
+    """A method that cannot run on this pair of prior and problem; the message says what is lacking."""
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[T]):
+class RunResult(Generic[T]):
     """What became of foreign code: `result` is there when the status is ok, `reason` when it is not."""
 
     status: Literal["ok", "n/a", "failed"]
@@ -61,23 +61,23 @@ class Outcome(Generic[T]):
         return f"ok in {self.seconds:.1f} s" if self.status == "ok" else f"{self.status}: {self.reason}"
 
 
-NO_TRAINING = Outcome("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
+NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
 
 
-def attempt(work: Callable[[], T]) -> Outcome[T]:
+def attempt(work: Callable[[], T]) -> RunResult[T]:
     """Do it; what a dropped-in method does wrong is its result, not the harness's end."""
     begin = time.perf_counter()
     try:
         result = work()
-    except (Unable, BudgetExceeded) as words:
-        return Outcome("n/a", str(words))
+    except (Unsupported, BudgetExceeded) as words:
+        return RunResult("n/a", str(words))
     except (Exception, SystemExit) as error:
-        return Outcome("failed", in_words(error))
-    return Outcome("ok", "", result, time.perf_counter() - begin)
+        return RunResult("failed", format_error(error))
+    return RunResult("ok", "", result, time.perf_counter() - begin)
 
 
-def in_words(error: BaseException) -> str:
-    """Kind and first line of an error."""
+def format_error(error: BaseException) -> str:
+    """Return the kind and the first line of an error."""
     first_line = (str(error).strip() or "no message").splitlines()[0]
     return f"{type(error).__name__}: {first_line}"
 
@@ -105,10 +105,10 @@ def declared_caps(method: Method) -> Cap:
 
 
 def refuse_unmet(method: Method, prior: Prior, problem: Problem) -> None:
-    """Unable, with the names of the capabilities that the method needs and this pair lacks."""
+    """Unsupported, with the names of the capabilities that the method needs and this pair lacks."""
     missing = method.needs & ~(prior.caps | problem.caps)
     if missing:
-        raise Unable("needs " + ", ".join(cap.name for cap in Cap if cap in missing))
+        raise Unsupported("needs " + ", ".join(cap.name for cap in Cap if cap in missing))
 
 
 def shown(method: Method, prior: Prior, problem: Problem) -> tuple[PriorView, ProblemView]:
@@ -154,38 +154,38 @@ def _kinds(state: object) -> str:
     return f"dict[{' | '.join(kinds)}]"
 
 
-def read_training(files: RunFiles) -> tuple[Outcome[State], dict, str]:
+def read_training(files: RunFiles) -> tuple[RunResult[State], dict, str]:
     """Return the result of a run's training, what all of it cost, and the hash of the state."""
     state, header = read_tensors(files.state)
     spent = read_json(files.training)
-    outcome = Outcome(header["status"], header["reason"], state)
-    return outcome, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
+    run_result = RunResult(header["status"], header["reason"], state)
+    return run_result, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
 
 
 def sample(
     method: Method | Trainable,
     prior: Prior,
     problem: Problem,
-    observations: Measurements,
+    measurements: Measurements,
     draws: Draws,
     state: State | None = None,
 ) -> Tensor:
     """Samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where that is up to us.
 
-    They have the dtype and the device of the observations.
+    They have the dtype and the device of the measurements.
 
     state: what a trainable method's `train` returned; None for the others.
     """
-    m, s = len(observations.y), draws.num_samples
+    m, s = len(measurements.y), draws.num_samples
     prior, problem = shown(method, prior, problem)
     trained = {} if state is None else {"state": state}
     splits = joint_of(method, s)[0] == "independent"
     # the method is not among the axes: methods and settings are compared on common random numbers
-    ids, axes = observations.image_id.tolist(), ("sample", draws.task, draws.seed)
-    x = observations.x_true.new_empty(m, s, *prior.shape)
+    ids, axes = measurements.image_id.tolist(), ("sample", draws.task, draws.seed)
+    x = measurements.x_true.new_empty(m, s, *prior.shape)
     for rows, samples in progress(list(chunks(m, s, draws.rows_per_chunk, splits)), what=f"sample {draws.task}"):
         rng = Rng(axes, ids[rows], samples, x.dtype, x.device, drawn=torch.float64)
-        y = observations.y[rows].clone()
+        y = measurements.y[rows].clone()
         drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)
         refuse_malformed(drawn, (len(y), len(samples), *prior.shape))
         x[rows, samples.start : samples.stop] = drawn.detach()

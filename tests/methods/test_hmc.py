@@ -146,7 +146,7 @@ def test_chains_have_the_posterior_moments(settings, space):
     prior, num_chains = ToyPrior(), 64
     problem = ToyProblem(prior, sigma_y=0.2)
     y = measurements(prior, problem, 2)
-    y[1] = 0  # nothing observed: the posterior is the prior
+    y[1] = 0  # nothing measured: the posterior is the prior
     # plain chains from the prior, without the curvature to tell the step, get more time to find it
     method = HMC(space=space, num_chains=num_chains, thin=3, **settings | ({"num_adapt": 40} if settings else {}))
     x = draw(method, prior, problem, y, 60 * num_chains).flatten(2)
