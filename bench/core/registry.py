@@ -1,8 +1,8 @@
 """Plug-ins by name: a file in the folder of its kind is its registration.
 
-A plug-in is `<name>.py`, or a package `<name>/` where it has parts of its own. `__all__` holds one name, that of a frozen
-dataclass whose fields are the plug-in's parameters. Files whose name starts with `_` are helpers, not plug-ins. In a
-suite `-` and `_` are the same in a plug-in's name, so `inpaint-box` is inpaint_box.py.
+A plug-in is `<name>.py`, or a package `<name>/` where it has parts of its own. `__all__` holds one name, that of a
+frozen dataclass whose fields are the plug-in's parameters. Files whose name starts with `_` are helpers, not plug-ins.
+In a suite `-` and `_` are the same in a plug-in's name, so `inpaint-box` is inpaint_box.py.
 
 Plug-ins are loaded by name, never imported by the code that calls them: a new one changes no input of any other job.
 """
@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, get_args
 
 Kind = Literal["dataset", "prior", "operator", "metric", "figure", "method"]
@@ -75,15 +76,16 @@ def plugin_of(kind: Kind, row: str) -> str:
 
 
 def load(kind: Kind, name: str) -> type:
-    """Return the class that a plug-in's file names in `__all__`; ValueError, one line, when it names none or several."""
+    """Return the class that a plug-in's file names in `__all__`; ValueError, one line, unless it names exactly one."""
     file = find(kind, name)
     if file is None:
         where = " or ".join(map(str, folders(kind)))
         raise ValueError(f"no {kind} {name} in {where}; expected one of {', '.join(names(kind))}")
     module = import_file(file, f"{PACKAGES[kind]}.{name_of(file)}")
     exported = getattr(module, "__all__", None)
-    single = isinstance(exported, (list, tuple)) and len(exported) == 1
-    cls = getattr(module, str(exported[0]), None) if single else None
+    cls = None
+    if isinstance(exported, (list, tuple)) and len(exported) == 1:
+        cls = getattr(module, str(exported[0]), None)
     if not isinstance(cls, type):
         where = f"{PACKAGES[kind].rpartition('.')[2]}/{file.name}"
         raise ValueError(f"__all__ is {exported} in {where}; expected exactly one name, that of its class")
@@ -101,7 +103,7 @@ def build(kind: Kind, name: str, parameters: Mapping[str, object]) -> Any:
     return cls(**parameters)
 
 
-def import_file(file: Path, name: str):
+def import_file(file: Path, name: str) -> ModuleType:
     """Return the module in a file, imported under a dotted name; packages may use relative imports."""
     installed = INSTALLED.joinpath(*name.split("."))
     if file.resolve() in (installed.with_suffix(".py"), installed / "__init__.py"):
@@ -110,6 +112,8 @@ def import_file(file: Path, name: str):
         return sys.modules[name]
     inside = [str(file.resolve().parent)] if file.name == "__init__.py" else None
     spec = importlib.util.spec_from_file_location(name, file.resolve(), submodule_search_locations=inside)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{file}: is no Python file; give a plug-in the ending .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""`python -m bench.stages.sample specs/runs/<task>/<method>/seed<k>.json`: all posterior samples of one run, and their cost.
+"""`python -m bench.stages.sample specs/runs/<task>/<method>/seed<k>.json`: draw the samples of a run, at a known cost.
 
 A method that cannot run here or fails leaves a file without samples that says why, so that the other methods' results
 are made all the same. A run restricted to the first measurements has NaN for the others.
@@ -94,7 +94,7 @@ def draw(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> tuple[
 
 
 def padded(x: Tensor, num_measurements: int) -> Tensor:
-    """x (m, s, *x) with NaN for the measurements that were not asked for."""
+    """Return x (m, s, *x) with rows of NaN for the measurements that were not asked for."""
     full = x.new_full((num_measurements, *x.shape[1:]), torch.nan)
     full[: len(x)] = x
     return full

@@ -1,4 +1,4 @@
-"""`python -m bench.stages.train specs/train/<task>/<method>/seed<k>.json`: train a method for a task, before any sampling.
+"""`python -m bench.stages.train specs/train/<task>/<method>/seed<k>.json`: train a method, before any sampling.
 
 It sees the task's prior and problem, and no measurement: there is none among its inputs. A method that cannot run here
 or fails leaves a state without tensors that says why. What training cost is in training.json, so that the state of a

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.metric_values import COLUMNS, COLUMNS_OF_TASK
-from helpers.two_tasks import SHAPE, TASKS, M, S, root, run_spec  # noqa: F401 (root is a fixture)
+from helpers.two_tasks import SHAPE, TASKS, M, S, root_of_two_tasks, run_spec  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from bench.core.artefacts import read_csv, read_json, read_tensors, write_json
