@@ -10,7 +10,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from helpers.synthetic_results import write_results  # noqa: E402 (numpy reads the number of threads when it is imported)
+from helpers.synthetic_results import write_results  # (numpy reads the number of threads when it is imported)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The workflow: which jobs there are, what reruns when something changes, and what happens when a run is killed.
 
-Snakefile, profile and bench/ are the real ones, in a repository of their own where each stage is a stub that writes its
+Snakefile, profile and bench/ are the real ones, in a copy of the repository where each job is a stub that writes its
 files at once.
 """
 
@@ -12,65 +12,26 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
+from helpers.repository import (
+    METHOD,
+    TRAINABLE,
+    command,
+    copy_of_the_repository,
+    edit,
+    environment_of,
+    jobs,
+    replace_jobs_by_stubs,
+    replace_methods_by_stubs,
+    run_to_the_end,
+    snakemake,
+    write_suite,
+)
 
 from bench.core.results import FIGURES
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-STUB = """
-import os, sys, time
-from pathlib import Path
-
-import numpy
-from bench.core.artefacts import read_json, write_bytes, write_csv, write_json, write_tensors
-
-TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
-
-def write(stage, spec_path, *more):
-    spec = read_json(spec_path)
-    root, task = Path(spec["root"]), spec.get("task")
-    time.sleep(float(os.environ.get("STUB_SECONDS", 0)))
-    if os.environ.get("STUB_FAILS") == spec_path:
-        sys.exit("error: told to fail")
-    run = f"runs/{task}/{spec.get('method')}/seed{spec.get('seed', 0)}"
-    measured = ("all_measurements", "observations")
-    made = {
-        "data": lambda: [f"data/{spec['dataset']}.safetensors"],
-        "prior": lambda: [f"priors/{spec['prior']}/{spec['family']}.safetensors"],
-        "classifier": lambda: ["classifiers/{0}/{0}.safetensors".format(spec["classifier"])],
-        "observe": lambda: [f"tasks/{task}/{name}.safetensors" for name in measured],
-        "reference": lambda: [f"tasks/{task}/exact.safetensors"],
-        "train": lambda: [f"{run}/state.safetensors", f"{run}/training.json"],
-        "sample": lambda: [f"{run}/samples.safetensors", f"{run}/cost.json"],
-        "clock": lambda: [f"{run}/visits/{more[0]}.json"],
-        "pool": lambda: [f"{run}/timing.json"],
-        "tune": lambda: [f"tuning/{task}/{spec['method']}/trials.csv"],
-        "toy": lambda: [f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
-        "evaluate": lambda: [f"tasks/{task}/metrics.csv"],
-        "tables": lambda: [f"tables/{name}" for name in TABLES],
-        "timing": lambda: [f"tables/timing.{kind}" for kind in ("csv", "md")],
-        "published": lambda: [f"tables/published.{kind}" for kind in ("csv", "md")],
-        "claims": lambda: [f"tables/claims.{kind}" for kind in ("csv", "md")],
-        "figure": lambda: [f"figures/{more[0]}.{kind}" for kind in ("pdf", "png", "csv")],
-        "grid": lambda: [f"figures/grid-{task}.{kind}" for kind in ("pdf", "png", "csv")],
-        "report": lambda: ["report.html"],
-    }
-    for path in [root / name for name in made[stage]()]:
-        content = {**spec, "by": stage, "threads": os.environ["OMP_NUM_THREADS"]}
-        if path.suffix == ".csv":
-            write_csv(path, f"a\\n{content['threads']}\\n", content)
-        elif path.suffix == ".json":
-            write_json(path, content)
-        elif path.suffix == ".safetensors":
-            write_tensors(path, {"x": numpy.zeros(2)}, content)
-        else:
-            write_bytes(path, b"page")
-"""
-STAGES = ("data", "prior", "classifier", "observe", "reference", "train", "sample", "clock", "pool", "tune", "evaluate")
-STAGES += ("tables", "timing", "published", "claims", "figure", "grid", "report", "toy")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -86,77 +47,21 @@ tasks:
 methods: {one: {}, two: {}, two-fast: {num_steps: 5}, pays: {}}
 restrict: {pays: {tasks: [gmm-denoise]}}
 """
-METHOD = (
-    "from dataclasses import dataclass\n__all__ = ['M']\n@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
-)
-TRAINABLE = METHOD + "    def train(self, prior, problem, *, rng): ...\n"
 SHOWN = {"tables": 1, "published": 1, "claims": 1, "figure": len(FIGURES), "report": 1}  # of all runs together
 JOBS = {"data": 1, "prior": 1, "observe": 2, "reference": 2, "train": 1, "sample": 7, "evaluate": 2, "grid": 2, **SHOWN}
 AFTER_A_RUN = {"evaluate": 2, "grid": 2, **SHOWN}
 OF_ONE_TASK = {"evaluate": 1, "grid": 1}
 
 
-def snakemake(
-    folder: Path, *arguments: str, suite: str = "config/tiny.yaml", **environment: str
-) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", f"suite={suite}", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=_environment(environment), capture_output=True, text=True, timeout=600
-    )
-
-
-def _environment(changes: dict[str, str]) -> dict[str, str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    without_server = {"BENCH_PRELOADED": "nowhere"}  # stubs import no library, so that nothing need be preloaded
-    return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **without_server, **changes}
-
-
-def jobs(folder: Path, **choices: str) -> dict[str, int]:
-    """What a run would do: jobs by rule."""
-    done = snakemake(folder, "-n", **choices)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.MULTILINE)
-    return {rule: count for rule, count in Counter(told).items() if rule in STAGES}
-
-
-def edit(file: Path) -> None:
-    """Change a source file without changing what it does."""
-    file.write_text(file.read_text() + "# changed\n")
-
-
-def write_suite(folder: Path, text: str) -> None:
-    (folder / "config/tiny.yaml").write_text(text)
-
-
-def copy_of_the_repository(folder: Path) -> Path:
-    for name in ("bench", "methods", "config", "profiles", "results/published"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "Snakefile", folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A repository in which the tiny suite was run."""
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("finished"))
-    (folder / "bench/plan/constructors.py").write_text("")  # no answer is no fault, and imports no torch
-    (folder / "bench/stub.py").write_text(STUB)
-    for stage in STAGES:
-        call = f"import sys\nfrom bench import stub\nstub.write('{stage}', *sys.argv[1:])\n"
-        (folder / f"bench/stages/{stage}.py").write_text(call)
-    shutil.rmtree(folder / "methods")
-    (folder / "methods").mkdir()
-    for name in ("one", "two", "ods"):
-        (folder / f"methods/{name}.py").write_text(METHOD)
-    (folder / "methods/pays.py").write_text(TRAINABLE)
-    write_suite(folder, SUITE)
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("finished"), SUITE)
+    replace_jobs_by_stubs(folder)
+    replace_methods_by_stubs(folder)
     assert jobs(folder) == JOBS
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (
-        "python -m bench.stages.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json"
-        in done.stdout + done.stderr
-    )
+    printed = run_to_the_end(folder)
+    assert "python -m bench.stages.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json" in printed
     return folder
 
 
@@ -299,8 +204,8 @@ def test_a_config_error_stops_the_run_in_one_line(folder):
 
 def test_a_configfile_is_a_suite_of_its_own(folder):
     (folder / "mine.yaml").write_text(SUITE.replace("tiny", "mine").replace(", two-fast: {num_steps: 5}", ""))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "-n", "--configfile", "mine.yaml"]
-    done = subprocess.run(command, cwd=folder, env=_environment({}), capture_output=True, text=True)
+    line = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "-n", "--configfile", "mine.yaml"]
+    done = subprocess.run(line, cwd=folder, env=environment_of(folder), capture_output=True, text=True)
     assert (
         done.returncode == 0
         and len(re.findall(r"^Job \d+: sample", done.stdout + done.stderr, flags=re.MULTILINE)) == 5
@@ -323,9 +228,8 @@ def test_other_jobs_go_on_when_one_fails(folder):
 
 def test_a_killed_run_goes_on_with_the_same_command(folder):
     shutil.rmtree(folder / "results/tiny")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", "suite=config/tiny.yaml"]
-    environment = _environment({"STUB_SECONDS": "0.3"})
-    run = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = environment_of(folder, STUB_SECONDS="0.3")
+    run = subprocess.Popen(command(), cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(folder.glob("results/tiny/tasks/*/observations.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.05)

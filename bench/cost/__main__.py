@@ -71,14 +71,14 @@ def answer(what: str, options: Options, out: Path | None) -> None:
         print(line, flush=True)
 
     with contextlib.nullcontext() if what in ALONE else lease():
-        found = importlib.import_module(f"bench.cost.{what}").measure(options, say)
+        values = importlib.import_module(f"bench.cost.{what}").measure(options, say)
     if out:
-        record(out, what, found, lines)
+        record(out, what, values, lines)
 
 
-def record(out: Path, what: str, found: Json, lines: list[str]) -> None:
+def record(out: Path, what: str, values: Json, lines: list[str]) -> None:
     about = {"provenance": provenance(threads=1), "machine": machine(torch.device("cpu"))}
-    write_json(out / f"{what}.json", {**found, **about})
+    write_json(out / f"{what}.json", {**values, **about})
     head = f"# {about['provenance']['command']}\n\nCommit {about['provenance']['commit']}"
     head += " with changes that were not committed" if about["provenance"]["dirty"] else ""
     text = f"{head}, {about['machine'].get('model name', 'cpu')}, one thread. Printed:\n\n```\n" + "\n".join(lines)

@@ -25,7 +25,7 @@ from bench.cost.subjects import (
 )
 from bench.priors._mixture import GMM
 from bench.problems.inverse_problem import InverseProblem
-from bench.runtime.run_method import Unable, load_method, refuse_unmet, train, trainable
+from bench.runtime.run_method import Unsupported, load_method, refuse_unmet, train, trainable
 
 GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
 MOST_ON_GMM, MOST_ON_DIGITS, MOST_ON_LARGE = 1.25, 1.15, 1.05
@@ -39,7 +39,7 @@ SHORT: Mapping[str, dict] = {  # as the methods are, but for less long; those no
 }
 
 
-class NoCalls(Unable):
+class NoCalls(Unsupported):
     """A method makes no network call while it samples, so that it has no overhead."""
 
 
@@ -108,7 +108,7 @@ def measure_method(
         result = compare_with_network(method, prior, problem, measurements(prior, problem, m), s, repeats)
         if not result.num_calls:
             raise NoCalls("asks the prior's network nothing while it samples")
-    except Unable as words:
+    except Unsupported as words:
         say(f"{module:16} {name}: n/a ({words})")
         return {"reason": str(words)}
     say(format_overhead(module, f"{name}, {m * s} rows", result, limit))
@@ -116,7 +116,7 @@ def measure_method(
 
 
 def ready(module: str, prior: Prior, problem: InverseProblem, settings: Mapping[str, object]) -> Method:
-    """Return the method with short settings, trained where it trains. Raises Unable where it cannot run here."""
+    """Return the method with short settings, trained where it trains. Raises Unsupported where it cannot run here."""
     plain = load_method(module, {})
     short = SHORT.get(module, getattr(plain, "tiny", {}))
     method = replace(plain, **{**short, **settings})

@@ -63,9 +63,9 @@ def main(*arguments: str) -> None:
 
 def compared(spec: RunSpec, computes: list[Compute], num_measurements: int) -> list[Json]:
     """Return a row for each precision; differences are from the first one."""
-    found = [drawn(spec, compute, num_measurements) for compute in computes]
-    (calls, samples, distances, *_), rows = found[0], []
-    for compute, (other_calls, other_samples, other_distances, count, seconds) in zip(computes, found, strict=True):
+    runs = [drawn(spec, compute, num_measurements) for compute in computes]
+    (calls, samples, distances, *_), rows = runs[0], []
+    for compute, (other_calls, other_samples, other_distances, count, seconds) in zip(computes, runs, strict=True):
         change = other_distances - distances
         row = {"task": spec.task, "method": spec.method, "precision": compute.precision, "networks": count}
         row |= {"call": difference(other_calls, calls), "samples": difference(other_samples, samples)}

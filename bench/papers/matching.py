@@ -54,7 +54,9 @@ class Match:
     difference: Difference | None
 
 
-def match_numbers(numbers: Sequence[PublishedNumber], suite: SuiteResults, lines: Sequence[Summary]) -> tuple[Match, ...]:
+def match_numbers(
+    numbers: Sequence[PublishedNumber], suite: SuiteResults, lines: Sequence[Summary]
+) -> tuple[Match, ...]:
     """Return a match for each published number.
 
     lines: the suite's summary. Raises ArtefactError when the file of a prior is missing.
@@ -66,13 +68,13 @@ def match_numbers(numbers: Sequence[PublishedNumber], suite: SuiteResults, lines
 
 def protocols_of_suite(suite: SuiteResults, lines: SummaryLines) -> tuple[RowProtocol, ...]:
     """Return the protocol of each method on each task."""
-    found = []
+    rows = []
     for task in suite.tasks:
         shared = {"dataset": _images_of(suite.root, task), "prior": _prior_of(suite.root, task)}
         for run in task.runs:
             if run.seed == suite.seeds[0]:
-                found.append(RowProtocol(task.name, run.method, shared | _protocol_of_run(task, run, suite, lines)))
-    return tuple(found)
+                rows.append(RowProtocol(task.name, run.method, shared | _protocol_of_run(task, run, suite, lines)))
+    return tuple(rows)
 
 
 def protocol_of_number(number: PublishedNumber) -> Protocol:

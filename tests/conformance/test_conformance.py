@@ -111,8 +111,10 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     ),
     "one seed for all": (
         "rng.per_sample.randn(prior.shape)",
-        "torch.stack([torch.randn(prior.shape, generator=torch.Generator().manual_seed(k)) for k in rng.samples])"
-        ".double().repeat(len(y), 1, 1, 1, 1)",
+        (
+            "torch.stack([torch.randn(prior.shape, generator=torch.Generator().manual_seed(k)) for k in rng.samples])"
+            ".double().repeat(len(y), 1, 1, 1, 1)"
+        ),
         ["another seed, other samples"],
         "the same samples",
     ),

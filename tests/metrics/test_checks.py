@@ -164,7 +164,7 @@ def test_interval_and_band_are_one_test(num):
         log_choose = [math.log(math.comb(num, k)) for k in range(num + 1)]
         mass = [math.exp(c + k * math.log(level) + (num - k) * math.log(1 - level)) for k, c in enumerate(log_choose)]
         inside = [low <= k / num <= high for k in range(num + 1)]
-        assert sum(m for m, within in zip(mass, inside) if within) >= BAND
+        assert sum(m for m, within in zip(mass, inside, strict=True) if within) >= BAND
         for k, within in enumerate(inside):
             ends = share_interval(k / num, num)
             assert (ends[0] < level < ends[1]) == within

@@ -258,11 +258,11 @@ def one_way(draws, others):
 def test_values_and_info(spec):
     values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in of_each(spec)}
     root = spec.parents[2]
-    observations, header = read_tensors(root / "tasks/task/observations.safetensors")
+    measurements, header = read_tensors(root / "tasks/task/observations.safetensors")
     x = read_tensors(root / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
-    chi2 = (observations["y"][:, None] - x).square().mean((1, 2, 3, 4)) / SIGMA_Y**2
+    chi2 = (measurements["y"][:, None] - x).square().mean((1, 2, 3, 4)) / SIGMA_Y**2
     assert [float(values["oracle", i, "chi2_sample"]) for i in range(M)] == pytest.approx(chi2.tolist(), rel=1e-5)
-    score = -(x - 0.8 * observations["y"][:, None]) / 0.2  # of the posterior N(0.8 y, 0.2 I)
+    score = -(x - 0.8 * measurements["y"][:, None]) / 0.2  # of the posterior N(0.8 y, 0.2 I)
     centred = x - x.mean(1, keepdim=True)
     ratio = -(score * centred).sum((1, 2, 3, 4)) / ((S - 1) * math.prod(SHAPE))
     assert [float(values["oracle", i, "stein_ratio"]) for i in range(M)] == pytest.approx(ratio.tolist(), rel=1e-5)

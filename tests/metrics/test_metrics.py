@@ -182,7 +182,7 @@ class Identity:
     def residual(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return y - x
 
-    def num_observed(self, y: torch.Tensor) -> torch.Tensor:
+    def num_measured_values(self, y: torch.Tensor) -> torch.Tensor:
         return torch.full((len(y),), y[0].numel(), dtype=y.dtype)
 
 

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_sprite_holds_each_picture_at_its_place():
     # band: 5 rows of y beside the truth, then 4 for each of two sources; 3 samples, as many as the method has
     assert sheet.shape == (2 * (5 + 2 * 4), 5 * 3, 3) and found["num_samples"] == 3
     np.testing.assert_allclose(sheet[13:17, 6:9, 0], 127.5 * (seen["x_true"][1, 0] + 1), atol=GREY_STEP / 2 + 0.5)
-    assert tuple(sheet[13, 0]) == (0xB9, 0xCF, 0xE6)  # not observed
+    assert tuple(sheet[13, 0]) == (0xB9, 0xCF, 0xE6)  # not measured
     mean = np.clip(127.5 * (x[1].mean(0)[0] + 1), 0, 255)
     np.testing.assert_allclose(sheet[18:22, :3, 0], mean, atol=GREY_STEP / 2 + 0.5)
     third = np.clip(127.5 * (x[1, 2, 0] + 1), 0, 255)
@@ -172,7 +173,7 @@ def test_tables_sort_best_first_then_worst_first_then_as_they_were(seen, report)
     for order, sign in ((best, 1), (worst, -1)):
         ranked = [sign * numbers[name] for name in order[: len(numbers)]]
         # cells hold at least two digits of their interval: neighbours that print alike may keep their order
-        assert all(a <= b + 0.01 for a, b in zip(ranked, ranked[1:]))
+        assert all(a <= b + 0.01 for a, b in pairwise(ranked))
         assert set(order[len(numbers) :]) == {"dps-n1000", "ods-single"}  # failed, left out: at the end either way
     assert best[0] in ("reference", "oracle") and worst[0] == "unconditional"
 
@@ -202,7 +203,7 @@ def test_gallery_shows_the_pictures_of_the_task_and_measurement(seen, report):
         shown = np.array(found["means"]["dps"], float).reshape(8, 8, 3)
         np.testing.assert_allclose(shown[..., 0], mean, atol=GREY_STEP / 2 + 0.5)
     assert seen["first"]["sources"] == ["exact", *METHODS]
-    assert seen["first"]["y"].count([0xB9, 0xCF, 0xE6]) == 16  # the box of 4 x 4 that is not observed
+    assert seen["first"]["y"].count([0xB9, 0xCF, 0xE6]) == 16  # the box of 4 x 4 that is not measured
     assert len(seen["second"]["y"]) == 12 * 12
     assert seen["first"]["reasons"] == {"ods-single": "n/a (only the first 3 measurements)"}
     assert seen["second"]["reasons"] == {"dps-n1000": FAILURE}

@@ -200,7 +200,7 @@ def test_values_that_are_not_finite_are_failures(fresh):
 def test_results_of_other_measurements_are_refused(fresh):
     path = fresh.parents[1] / "runs" / "gmm-phase" / "dps" / "seed0" / "samples.safetensors"
     tensors, header = read_tensors(path)
-    write_tensors(path, tensors, {**header, "observations_sha256": "of-another-bank"})
+    write_tensors(path, tensors, {**header, "observations_sha256": "of-other-measurements"})
     with pytest.raises(ArtefactError, match=r"dps/seed0/samples.safetensors: observations_sha256 is of-another-b"):
         tabulate.main(str(fresh))
 

@@ -73,7 +73,7 @@ def test_power_at_a_target_is_at_least_what_the_line_says():
 @pytest.mark.parametrize("means", [(0.7, 1.3), (1.3, 1.3), (1.0, 1.0)], ids=["either side", "same side", "on target"])
 def test_methods_equally_far_from_a_target_are_tied(means):
     # at most 5 %: 500 repetitions, standard error 0.01, three of them
-    worse = not_bold(repeated(dict(zip("ab", means)), 1.0, RNG(4), 500))
+    worse = not_bold(repeated(dict(zip("ab", means, strict=True)), 1.0, RNG(4), 500))
     share = np.mean([bool(found) for found in worse.values()])
     print(f"not bold though equally far: {share:.3f}")
     assert share < 0.08

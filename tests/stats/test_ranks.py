@@ -37,7 +37,7 @@ def test_tasks_where_a_method_is_absent_are_not_counted():
 def test_who_fails_is_last_and_ties_share_a_rank():
     levels = {"a": [1.0, 1.0], "b": [2.0, 2.0], "c": [2.0, 3.0]}
     (found,) = rankings(suite_with(levels, broken=("a", 0)), ["m"])
-    assert dict(zip(found.methods, found.mean)) == {"a": 2.0, "b": (1.5 + 2) / 2, "c": (1.5 + 3) / 2}
+    assert dict(zip(found.methods, found.mean, strict=True)) == {"a": 2.0, "b": (1.5 + 2) / 2, "c": (1.5 + 3) / 2}
 
 
 def test_intervals_stay_within_the_ranks():

@@ -141,15 +141,15 @@ def diversity_effect(evidence: Evidence, equal_cost: bool, to_exact: bool = Fals
 
 def _nearest_in_cost(evidence: Evidence, equal_cost: bool) -> list[Compared]:
     """Return on each task the chain and the DPS whose NFE are nearest, where asked for only if they are equal."""
-    found = []
+    nearest_pairs = []
     for task in evidence.suite.tasks:
         chains, others = (evidence.methods_of(task, plugin) for plugin in (CHAIN, DPS))
         pairs = [(c, d) for c in chains for d in others if nfe_of(task, c)]
         apart = {(c, d): abs(math.log(nfe_of(task, c) / nfe_of(task, d))) for c, d in pairs}
         nearest = min(apart, key=lambda pair: apart[pair], default=None)
         if nearest and (not equal_cost or apart[nearest] <= math.log(ALIKE)):
-            found.append((task, *nearest))
-    return found
+            nearest_pairs.append((task, *nearest))
+    return nearest_pairs
 
 
 def _is_fidelity_comparable(evidence: Evidence, task: TaskResults, one: str, other: str) -> bool:

@@ -29,7 +29,7 @@ from bench.stats.results import SuiteResults, TaskResults
 from bench.stats.samples import task_samples
 
 MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
-_GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not observed
+_GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not measured
 _COLOURS = np.array([
     *([g / (_GREYS - 1)] * 3 for g in range(_GREYS)),
     *colormaps[SPREAD](np.linspace(0, 1, _GREYS + 1))[:, :3],
