@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -101,6 +101,7 @@ def test_wrong_names_and_arguments_are_one_line(task, folder):
     (folder / "two.py").write_text('__all__ = ["A", "B"]\nA = B = int\n')
     shape = r"got shape \(3, 1, 8, 8\), expected a tensor or an array \(m, num_samples, 1, 8, 8\)"
     misspelt = {"settings": {"num_step": 3}}
+    without = replace(task, problem=replace(task.problem, posterior=None))
     for words, call in {
         "config/nothing.yaml: is neither .*; .* one of .*default": lambda: bench.load_task("x", "nothing"),
         "no prior gm; expected one of gmm": lambda: bench.load_prior("gm", suite="small.yaml"),
@@ -113,6 +114,7 @@ def test_wrong_names_and_arguments_are_one_line(task, folder):
         "settings are for a method's name": lambda: bench.sample(Mine(), task, 4, settings={"shift": 1}),
         "num_samples is 0; expected a whole number": lambda: bench.sample("dps", task, 0),
         "task is a str; expected a Task": lambda: bench.sample("dps", "gmm-denoise", 4),
+        "Oracle needs EXACT, which gmm-denoise does not have": lambda: bench.sample("oracle", without, 4),
         "samples of gmm-denoise: got str": lambda: bench.evaluate(task, "x"),
         shape: lambda: bench.evaluate(task, task.x_true),
     }.items():

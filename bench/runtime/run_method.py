@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.core.artefacts import read_json, read_tensors
+from bench.core.errors import UserError
 from bench.core.layout import RunFiles
 from bench.core.registry import load
 from bench.core.rng import Rng
@@ -44,7 +45,7 @@ class Draws:
     rows_per_chunk: int
 
 
-class Unsupported(Exception):
+class Unsupported(UserError):
     """A method that cannot run on this pair of prior and problem; the message says what is lacking."""
 
 

@@ -14,7 +14,7 @@ from bench.core.errors import UserError
 from bench.core.registry import build, filled, load_file
 from bench.core.types import Method
 from bench.runtime.metering import counted, counted_problem
-from bench.runtime.run_method import Draws, refuse_unmet, sample, train, trainable
+from bench.runtime.run_method import Draws, Unsupported, refuse_unmet, sample, train, trainable
 from bench.task import Task
 
 
@@ -40,12 +40,7 @@ def draw_samples(
 
     Raises Unsupported where prior or problem lack a capability that the method needs.
     """
-    if not isinstance(task, Task):
-        raise UserError(f"task is a {type(task).__name__}; expected a Task, as bench.load_task returns it")
-    for name, value in {"num_samples": num_samples, "rows_per_chunk": rows_per_chunk}.items():
-        if type(value) is not int or value < 1:
-            raise UserError(f"{name} is {value!r}; expected a whole number, 1 or more")
-    refuse_unmet(method, task.prior, task.problem)
+    refuse_impossible(method, task, num_samples=num_samples, rows_per_chunk=rows_per_chunk)
     prior, meter = counted(task.prior)
     training, begin = meter, time.perf_counter()
     state = None
@@ -59,6 +54,19 @@ def draw_samples(
     rows, seconds = len(task.y) * num_samples, time.perf_counter() - trained
     spent = (training.forward, training.backward, trained - begin) if state is not None else (0, 0, 0.0)
     return x.float(), Cost(meter.nfe(rows), meter.nfe_vjp(rows), seconds, *spent)
+
+
+def refuse_impossible(method: Method, task: object, **counts: object) -> None:
+    """Raise UserError, one line, for what is no task or no count, and Unsupported where the task lacks a capability."""
+    if not isinstance(task, Task):
+        raise UserError(f"task is a {type(task).__name__}; expected a Task, as bench.load_task returns it")
+    for name, value in counts.items():
+        if type(value) is not int or value < 1:
+            raise UserError(f"{name} is {value!r}; expected a whole number, 1 or more")
+    try:
+        refuse_unmet(method, task.prior, task.problem)
+    except Unsupported as lack:
+        raise Unsupported(f"{type(method).__name__} {lack}, which {task.name} does not have") from None
 
 
 def method_of(method: Method | str | Path, settings: Mapping[str, Any]) -> Method:
