@@ -41,8 +41,10 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
     has_chains = any(run.header["joint"] == "chain" for task in suite.tasks for run in task.runs)
     return (
-        f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
-        f"A cell is the mean over measurements; in brackets its {INTERVAL}.",
+        (
+            f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
+            f"A cell is the mean over measurements; in brackets its {INTERVAL}."
+        ),
         SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
         BOLD,
         BASELINES,

@@ -89,7 +89,7 @@ def draw(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> tuple[
 
 
 def padded(x: Tensor, num_measurements: int) -> Tensor:
-    """x (m, s, *x) with NaN for the measurements that were not asked for."""
+    """X (m, s, *x) with NaN for the measurements that were not asked for."""
     full = x.new_full((num_measurements, *x.shape[1:]), torch.nan)
     full[: len(x)] = x
     return full

@@ -88,7 +88,7 @@ class Sampler:
         return self.pull(path[:, :-1].flatten(0, 1), steps, rows, beta).view_as(path[:, 1:])
 
     def log_ratio(self, path: Tensor, pulls: Tensor, features: Tensor, beta: float = 1.0) -> Tensor:
-        """log p_F - log q of whole paths, (n,)."""
+        """Log p_F - log q of whole paths, (n,)."""
         steps, here, there = self._steps(len(path)), path[:, :-1].flatten(0, 1), path[:, 1:].flatten(0, 1)
         features = features.repeat_interleave(self.num_steps, 0)
         kernel = self.kernel(here, steps, pulls.flatten(0, 1), features, beta)

@@ -1,4 +1,4 @@
-"""Publishing: clean results of one commit only, unless asked, and then it says so beneath the tables."""
+"""Publishing: clean results of one commit only, unless forced, which is then said below the tables."""
 
 from __future__ import annotations
 
