@@ -79,9 +79,10 @@ def commands(suite: SuiteName = "default") -> None:
 
     `posterior-bench commands gpu_timing | sh -e` runs them one after another.
     """
+    from bench.core.shipped import suite_file
     from bench.plan.commands import write_commands
 
-    write_commands(_suite_file(suite))
+    write_commands(str(suite_file(suite)))
 
 
 @app.command()
@@ -183,16 +184,9 @@ def _weights(what: str, networks: list[str] | None) -> None:
     weights(what, *networks or [])
 
 
-def _suite_file(suite: str) -> str:
-    """Return the path of a suite's YAML: the working directory's own, or the installed one."""
-    from bench.core.shipped import shipped
-
-    return str(shipped(suite if suite.endswith((".yaml", ".yml")) else f"config/{suite}.yaml"))
-
-
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:
     """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
-    from bench.core.shipped import shipped
+    from bench.core.shipped import shipped, suite_file
 
     command = [
         sys.executable,
@@ -206,7 +200,7 @@ def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") 
     ]
     if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
         command += ["--workflow-profile", str(shipped("profiles/default"))]
-    command += ["--config", f"suite={_suite_file(suite)}", *options]
+    command += ["--config", f"suite={suite_file(suite)}", *options]
     # jobs are started as `python -m ...`: that python has to be this one
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     if status := subprocess.run(command, env=os.environ | {"PATH": path}).returncode:

@@ -1,7 +1,7 @@
 """The workflow: which jobs there are, what reruns when something changes, and what happens when a run is killed.
 
-Snakefile, plan, profile and artefacts are the real ones, in a repository of their own where each verb is a stub that
-writes its files at once.
+Snakefile, profile and bench/ are the real ones, in a repository of their own where each stage is a stub that writes its
+files at once.
 """
 
 from __future__ import annotations
@@ -17,60 +17,60 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.results import FIGURES
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 STUB = """
 import os, sys, time
 from pathlib import Path
 
-from bench.core.artefacts import read_json, write_bytes, write_csv, write_json
-from bench.core.results import FIGURES
-from bench.plan.suite import TABLES
+import numpy
+from bench.core.artefacts import read_json, write_bytes, write_csv, write_json, write_tensors
 
-RUN = ("samples.safetensors", "cost.json")
-TRAINING = ("state.safetensors", "training.json")
+TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 
-def write(verb, spec_path):
+def write(stage, spec_path, *more):
     spec = read_json(spec_path)
     root, task = Path(spec["root"]), spec.get("task")
     time.sleep(float(os.environ.get("STUB_SECONDS", 0)))
     if os.environ.get("STUB_FAILS") == spec_path:
         sys.exit("error: told to fail")
+    run = f"runs/{task}/{spec.get('method')}/seed{spec.get('seed', 0)}"
+    measured = ("all_measurements", "observations")
     made = {
-        "prepare": lambda: [root / f"data/{spec['dataset']}.safetensors"],
-        "fit": lambda: [root / f"priors/{spec['prior']}/{spec['family']}.safetensors"],
-        "observe": lambda: [root / f"tasks/{task}/{name}.safetensors" for name in ("all_measurements", "observations")],
-        "reference": lambda: [root / f"tasks/{task}/exact.safetensors"],
-        "train": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in TRAINING],
-        "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
-        "tune": lambda: [root / f"tuning/{task}/{spec['method']}/trials.csv"],
-        "toy": lambda: [root / f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
-        "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
-        "tabulate": lambda: [root / f"tables/{name}" for name in TABLES],
-        "quote": lambda: [root / f"tables/published.{kind}" for kind in ("csv", "md")],
-        "claim": lambda: [root / f"tables/claims.{kind}" for kind in ("csv", "md")],
-        "draw": lambda: [
-            root / f"figures/{stem}.{kind}"
-            for stem in FIGURES
-            for kind in ("pdf", "png", "csv")
-        ],
-        "picture": lambda: [root / f"figures/grid-{task}.{kind}" for kind in ("pdf", "png", "csv")],
-        "compose": lambda: [root / "report.html"],
+        "data": lambda: [f"data/{spec['dataset']}.safetensors"],
+        "prior": lambda: [f"priors/{spec['prior']}/{spec['family']}.safetensors"],
+        "classifier": lambda: ["classifiers/{0}/{0}.safetensors".format(spec["classifier"])],
+        "observe": lambda: [f"tasks/{task}/{name}.safetensors" for name in measured],
+        "reference": lambda: [f"tasks/{task}/exact.safetensors"],
+        "train": lambda: [f"{run}/state.safetensors", f"{run}/training.json"],
+        "sample": lambda: [f"{run}/samples.safetensors", f"{run}/cost.json"],
+        "clock": lambda: [f"{run}/visits/{more[0]}.json"],
+        "pool": lambda: [f"{run}/timing.json"],
+        "tune": lambda: [f"tuning/{task}/{spec['method']}/trials.csv"],
+        "toy": lambda: [f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
+        "evaluate": lambda: [f"tasks/{task}/metrics.csv"],
+        "tables": lambda: [f"tables/{name}" for name in TABLES],
+        "timing": lambda: [f"tables/timing.{kind}" for kind in ("csv", "md")],
+        "published": lambda: [f"tables/published.{kind}" for kind in ("csv", "md")],
+        "claims": lambda: [f"tables/claims.{kind}" for kind in ("csv", "md")],
+        "figure": lambda: [f"figures/{more[0]}.{kind}" for kind in ("pdf", "png", "csv")],
+        "grid": lambda: [f"figures/grid-{task}.{kind}" for kind in ("pdf", "png", "csv")],
+        "report": lambda: ["report.html"],
     }
-    for path in made[verb]():
-        content = {"by": verb, "threads": os.environ["OMP_NUM_THREADS"], **spec}
+    for path in [root / name for name in made[stage]()]:
+        content = {**spec, "by": stage, "threads": os.environ["OMP_NUM_THREADS"]}
         if path.suffix == ".csv":
             write_csv(path, f"a\\n{content['threads']}\\n", content)
         elif path.suffix == ".json":
             write_json(path, content)
         elif path.suffix == ".safetensors":
-            from bench.core.artefacts import write_tensors
-            import numpy
             write_tensors(path, {"x": numpy.zeros(2)}, content)
         else:
             write_bytes(path, b"page")
 """
-VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("clock", "pool", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy", "tune", "timings")
+STAGES = ("data", "prior", "classifier", "observe", "reference", "train", "sample", "clock", "pool", "tune", "evaluate")
+STAGES += ("tables", "timing", "published", "claims", "figure", "grid", "report", "toy")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -90,23 +90,10 @@ METHOD = (
     "from dataclasses import dataclass\n__all__ = ['M']\n@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
 )
 TRAINABLE = METHOD + "    def train(self, prior, problem, *, rng): ...\n"
-JOBS = {
-    "data": 1,
-    "prior": 1,
-    "observe": 2,
-    "exact": 2,
-    "train": 1,
-    "sample": 7,
-    "evaluate": 2,
-    "picture": 2,
-    "table": 1,
-    "published": 1,
-    "claims": 1,
-    "figure": 1,
-    "report": 1,
-}
-AFTER_A_RUN = {"evaluate": 2, "picture": 2, "table": 1, "published": 1, "claims": 1, "figure": 1, "report": 1}
-OF_ONE_TASK = {"evaluate": 1, "picture": 1}
+SHOWN = {"tables": 1, "published": 1, "claims": 1, "figure": len(FIGURES), "report": 1}  # of all runs together
+JOBS = {"data": 1, "prior": 1, "observe": 2, "reference": 2, "train": 1, "sample": 7, "evaluate": 2, "grid": 2, **SHOWN}
+AFTER_A_RUN = {"evaluate": 2, "grid": 2, **SHOWN}
+OF_ONE_TASK = {"evaluate": 1, "grid": 1}
 
 
 def snakemake(
@@ -129,35 +116,39 @@ def jobs(folder: Path, **choices: str) -> dict[str, int]:
     done = snakemake(folder, "-n", **choices)
     assert done.returncode == 0, done.stdout + done.stderr
     told = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.MULTILINE)
-    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy", "tune", "classifier"}}
+    return {rule: count for rule, count in Counter(told).items() if rule in STAGES}
+
+
+def edit(file: Path) -> None:
+    """Change a source file without changing what it does."""
+    file.write_text(file.read_text() + "# changed\n")
 
 
 def write_suite(folder: Path, text: str) -> None:
     (folder / "config/tiny.yaml").write_text(text)
 
 
+def copy_of_the_repository(folder: Path) -> Path:
+    for name in ("bench", "methods", "config", "profiles", "results/published"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "Snakefile", folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A repository in which the tiny suite was run."""
-    folder = tmp_path_factory.mktemp("finished")
-    for name in ("config", "profiles", "bench/plan", "results/published"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    parts = ("__init__", "artefacts", "catalogue", "cli", "compute", "lease", "preload", "weights")
-    for name in ("Snakefile", *(f"bench/{part}.py" for part in parts)):
-        shutil.copy(REPOSITORY / name, folder / name)
-    (folder / "bench/plan/rehearse.py").write_text("print([])")
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("finished"))
+    (folder / "bench/plan/constructors.py").write_text("")  # no answer is no fault, and imports no torch
     (folder / "bench/stub.py").write_text(STUB)
-    for verb in VERBS:
-        (folder / f"bench/{verb}.py").write_text(
-            f"import sys\nfrom bench import stub\nstub.write('{verb}', sys.argv[1])\n"
-        )
+    for stage in STAGES:
+        call = f"import sys\nfrom bench import stub\nstub.write('{stage}', *sys.argv[1:])\n"
+        (folder / f"bench/stages/{stage}.py").write_text(call)
+    shutil.rmtree(folder / "methods")
     (folder / "methods").mkdir()
     for name in ("one", "two", "ods"):
         (folder / f"methods/{name}.py").write_text(METHOD)
     (folder / "methods/pays.py").write_text(TRAINABLE)
-    (folder / "bench/priors").mkdir()
-    for family in ("gmm", "consistency"):
-        (folder / f"bench/priors/{family}.py").touch()
     write_suite(folder, SUITE)
     assert jobs(folder) == JOBS
     done = snakemake(folder)
@@ -185,7 +176,7 @@ def test_each_job_has_one_thread(folder):
 
 
 def test_touching_sources_or_specs_reruns_nothing(folder):
-    for path in [*folder.glob("methods/*.py"), *folder.glob("bench/*.py"), *folder.rglob("specs/**/*.json")]:
+    for path in [*folder.glob("methods/*.py"), *folder.rglob("bench/**/*.py"), *folder.rglob("specs/**/*.json")]:
         os.utime(path)
     assert jobs(folder) == {}
 
@@ -195,10 +186,9 @@ def test_changing_a_method_reruns_its_runs_only(folder):
     assert jobs(folder) == {"sample": 4, **AFTER_A_RUN}  # two and two-fast on two tasks
 
 
-def test_changing_a_verb_reruns_what_it_makes(folder):
-    with open(folder / "bench/stages/tables.py", "a") as f:
-        f.write("# changed\n")
-    assert jobs(folder) == {"table": 1, "report": 1}
+def test_changing_a_stage_reruns_what_it_makes(folder):
+    edit(folder / "bench/stages/tables.py")
+    assert jobs(folder) == {"tables": 1, "report": 1}
 
 
 def test_a_corrected_published_number_redoes_what_shows_it(folder):
@@ -208,7 +198,7 @@ def test_a_corrected_published_number_redoes_what_shows_it(folder):
 
 
 def test_a_state_is_kept_while_what_it_depends_on_stays(folder):
-    sampling = {"observe": 2, "exact": 2, "sample": 7, **AFTER_A_RUN}
+    sampling = {"observe": 2, "reference": 2, "sample": 7, **AFTER_A_RUN}
     write_suite(folder, SUITE.replace("num_samples: 2\nnum_reference: 2", "num_samples: 3\nnum_reference: 3"))
     assert jobs(folder) == sampling
     write_suite(folder, SUITE.replace("pays: {}", "pays: {num_steps: 3}"))
@@ -219,7 +209,7 @@ def test_a_state_is_kept_while_what_it_depends_on_stays(folder):
 
 
 def test_changing_a_family_of_priors_redoes_all_that_rests_on_it(folder):
-    (folder / "bench/priors/gmm.py").write_text("# changed\n")
+    edit(folder / "bench/priors/gmm.py")
     assert jobs(folder) == {rule: count for rule, count in JOBS.items() if rule != "data"}
 
 
@@ -227,10 +217,10 @@ def test_a_student_is_made_from_its_teacher(folder):
     student = "map: {family: consistency, dataset: digits, teacher: gmm}"
     tasks = "  map-denoise: {operator: denoise, sigma_y: 0.5}\nmethods"
     write_suite(folder, SUITE.replace("floor: 0.01}", "floor: 0.01}, " + student).replace("methods", tasks))
-    added = {"prior": 1, "observe": 1, "exact": 1, "sample": 3, **AFTER_A_RUN, **OF_ONE_TASK}
+    added = {"prior": 1, "observe": 1, "reference": 1, "sample": 3, **AFTER_A_RUN, **OF_ONE_TASK}
     assert jobs(folder) == added
     assert snakemake(folder).returncode == 0
-    (folder / "bench/priors/consistency.py").write_text("# changed\n")
+    edit(folder / "bench/priors/consistency.py")
     assert jobs(folder) == added
     write_suite(folder, (folder / "config/tiny.yaml").read_text().replace("shrinkage: 1", "shrinkage: 2"))
     assert jobs(folder)["prior"] == 2
@@ -347,23 +337,6 @@ def test_a_killed_run_goes_on_with_the_same_command(folder):
 
 @pytest.mark.slow
 def test_jobs_of_the_default_suite(tmp_path):
-    for name in ("bench", "methods", "config", "profiles", "results/published"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "Snakefile", tmp_path)
-    expected = {
-        "data": 2,
-        "classifier": 1,
-        "prior": 6,
-        "observe": 15,
-        "exact": 15,
-        "train": 23,
-        "sample": 90,
-        "evaluate": 15,
-        "picture": 15,
-        "table": 1,
-        "published": 1,
-        "claims": 1,
-        "figure": 1,
-        "report": 1,
-    }
-    assert jobs(tmp_path, suite="default") == expected
+    expected = {"data": 2, "classifier": 1, "prior": 6, "observe": 15, "reference": 15, "train": 23, "sample": 90}
+    expected |= {"evaluate": 15, "grid": 15, **SHOWN}
+    assert jobs(copy_of_the_repository(tmp_path), suite="default") == expected
