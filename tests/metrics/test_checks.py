@@ -249,6 +249,10 @@ GOALS = {metric.id: metric.better for metric in COLUMNS}
 @cache
 def computed() -> dict[str, dict[str, torch.Tensor]]:
     """Four samplers on an exact tier: three Gaussians over 4 x 4 pixels seen through 2 x 2 averages."""
+
+    def streams(name: str, num_samples: int) -> Rng:
+        return Rng(("test", "checks", name), range(M), range(num_samples))
+
     rng = Rng(("test", "checks"), range(M))
     roots = 0.4 * normal(3, 16, 16, seed=1) / 4
     covariances = roots @ roots.mT + 0.01 * torch.eye(16, dtype=DOUBLE)
@@ -258,10 +262,10 @@ def computed() -> dict[str, dict[str, torch.Tensor]]:
     y = problem.measure(x_true, 0.1 * rng.randn((1, 2, 2)))
     posterior = Conjugate(prior, problem)
     mean, std = posterior.moments(y)
-    truth = truth_of(problem, x_true, y, posterior.sample(y, 256, rng), mean, std, S)
+    truth = truth_of(problem, x_true, y, posterior.sample(y, 256, streams("reference", 256)), mean, std, S)
     score = partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y))
     truth = dataclasses.replace(truth, score=score)
-    oracle = posterior.sample(y, S, rng)
+    oracle = posterior.sample(y, S, streams("oracle", S))
     center = mean[:, None]
     samplers = {
         "perfect": oracle,
