@@ -1,7 +1,7 @@
 """`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers] [repeatability]`:
 what the harness costs.
 
-Each as a ratio within one run, in CPU seconds of one thread; without a name, all but the last.
+Each is a ratio within one run, in CPU seconds of one thread. Without a name all but the last are measured.
 
 overhead: every method beside its bare network calls, on the mixture, the digits' UNet and a larger one.
 batching: DPS on all measurements and samples in one batch, beside row by row.

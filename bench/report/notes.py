@@ -11,10 +11,10 @@ from bench.stats.results import SuiteResults
 from bench.stats.summary import COSTS, INTERVAL
 
 BASELINES = (
-    "reference: as many exact draws from the posterior as a method has samples, compared with a second set of exact "
-    "draws like a method's samples; no sampler can be expected to come closer (the floor). oracle: exact draws that "
-    "go through the same code as a method's samples, so it must agree with the reference. unconditional: draws from "
-    "the prior that ignore the measurement (the ceiling)."
+    "reference: as many reference draws of the posterior as a method has samples, compared with a second set of "
+    "reference draws like a method's samples; no sampler can be expected to come closer (the floor). oracle: draws of "
+    "the exact posterior that go through the same code as a method's samples, so it must agree with the reference. "
+    "unconditional: draws from the prior that ignore the measurement (the ceiling)."
 )
 HEADERS = (
     "Above a table: sigma_y is the standard deviation of the noise in data units, in which images are on [-1, 1]; in "

@@ -17,7 +17,7 @@ from bench.stats.results import SuiteResults
 
 _LEVEL, _POWER = f"{100 * ALPHA:.0f} %", f"{100 * POWER:.0f} %"
 BOLD = (
-    "Bold: tied with the best, the method with the best mean among those that somebody would choose (not reference, "
+    "Bold: tied with the best, the method with the best mean among those that a user would choose (not reference, "
     "oracle, unconditional). Not bold: worse by a paired two-sided sign-flip test over measurements, p at most "
     f"{_LEVEL} after Holm's correction over all pairs of methods (not only those with the best, which the same data "
     "chose), or failed somewhere: a failed measurement counts as the worst value that any method has there. Where a "

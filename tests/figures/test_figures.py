@@ -21,10 +21,10 @@ from bench.figures.amortisation import TotalCost, break_even
 from bench.figures.collapse import Collapse
 from bench.figures.distance import Distance
 from bench.figures.grid import Grid
-from bench.stages import claims as claim
-from bench.stages import published as quote
-from bench.stages import report as compose
-from bench.stages import tables as tabulate
+from bench.stages import claims as claims_stage
+from bench.stages import published as published_stage
+from bench.stages import report as report_stage
+from bench.stages import tables as tables_stage
 from bench.stats.figure_results import FigureResults
 from bench.stats.results import load
 
@@ -147,8 +147,8 @@ def test_same_results_give_the_same_bytes(finished, tmp_path):
     folder = finished.parents[1]
     paths = [*(folder / "tables").iterdir(), folder / "report.html"]
     before = [path.read_bytes() for path in paths]
-    for verb in (tabulate, quote, claim, compose):
-        verb.main(str(finished))
+    for stage in (tables_stage, published_stage, claims_stage, report_stage):
+        stage.main(str(finished))
     assert [path.read_bytes() for path in paths] == before
     for number in range(2):
         with drawing_style():

@@ -18,7 +18,7 @@ TASKS = {"gmm-denoise": ("denoise", {}), "atoms-saturate": ("saturate", {"gain":
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """A suite's folder up to its exact draws: a linear task on a mixture, a non-linear one on atoms."""
+    """A suite's folder up to its reference draws: a linear task on a mixture, a non-linear one on atoms."""
     root = tmp_path_factory.mktemp("suite")
     write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     prepare.main(str(root / "specs/data.json"))

@@ -25,10 +25,10 @@ from bench.figures._style import looks
 from bench.report.page.attachments import LARGEST_PLAIN, attached
 from bench.report.page.figures import marks
 from bench.report.page.gallery import MOST_SAMPLES, gallery_of
-from bench.stages import claims as claim
-from bench.stages import published as quote
-from bench.stages import report as compose
-from bench.stages import tables as tabulate
+from bench.stages import claims as claims_stage
+from bench.stages import published as published_stage
+from bench.stages import report as report_stage
+from bench.stages import tables as tables_stage
 from bench.stats.results import load
 
 PROBE = Path(__file__).with_name("page_probe.js")
@@ -51,8 +51,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
         Image.new("RGB", (40, 20)).save(figures / f"{stem}.png")
         (figures / f"{stem}.csv").write_text(f"stem,value\n{stem},1\n" * (5000 if stem.startswith("grid") else 1))
-    for verb in (tabulate, quote, claim, compose):
-        verb.main(str(spec))
+    for stage in (tables_stage, published_stage, claims_stage, report_stage):
+        stage.main(str(spec))
     return spec.parents[1] / "report.html"
 
 

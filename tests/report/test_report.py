@@ -33,7 +33,7 @@ from bench.metrics.perceptual import perceptual_columns
 from bench.report.headers import task_header
 from bench.report.notes import notes
 from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
-from bench.stages import tables as tabulate
+from bench.stages import tables as tables_stage
 from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
 from bench.stats.results import format_reason, load
 from bench.stats.summary import summarise
@@ -202,14 +202,14 @@ def test_results_of_other_measurements_are_refused(fresh):
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, {**header, "observations_sha256": "of-another-bank"})
     with pytest.raises(ArtefactError, match=r"dps/seed0/samples.safetensors: observations_sha256 is of-another-b"):
-        tabulate.main(str(fresh))
+        tables_stage.main(str(fresh))
 
 
 def test_an_edited_metrics_file_is_named(fresh):
     path = fresh.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
     path.write_text(path.read_text().replace("0.9", "0.8"))
     with pytest.raises(ArtefactError, match="gmm-phase/metrics.csv"):
-        tabulate.main(str(fresh))
+        tables_stage.main(str(fresh))
 
 
 def test_reasons_are_one_line():

@@ -110,7 +110,7 @@ def _three(broken: dict[str, list[int]], better="lower") -> dict[str, object]:
     return {line.method: line for line in compare(suite_of(values, {"m": better}))}
 
 
-def test_only_methods_that_somebody_would_choose_compete():
+def test_only_methods_that_a_user_would_choose_are_compared():
     lines = _three({})
     assert set(lines) == {"a", "b", "c"} and {line.best for line in lines.values()} <= {"a", "b"}
     assert lines["a"].tied and lines["b"].tied and lines["c"].tied is False
