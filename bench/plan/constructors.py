@@ -55,13 +55,13 @@ def method_fault(content: Mapping[str, Any]) -> str | None:
     """Return what the method's class says against its settings; None for a module that is broken otherwise."""
     try:
         cls = load("method", content["module"])
-    except (Exception, SystemExit):  # noqa: BLE001 (anything may go wrong in a user's module; its runs will tell)
+    except (Exception, SystemExit):
         return None
     try:
         cls(**content["settings"])
     except (ValueError, TypeError) as error:
         return " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 (a broken constructor: its runs will tell)
+    except Exception:
         return None
     return None
 
