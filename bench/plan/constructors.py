@@ -1,8 +1,8 @@
 """Try the constructors of what new specs name, before any work: `python -m bench.plan.constructors SPECS ANSWER`.
 
-SPECS and ANSWER are files: a JSON list of `[key in the suite's file, kind, content]`, and of `[key, fault]`. What a module
-prints when it is imported does not matter. Only what a constructor refuses is a fault of the suite; a module that cannot
-be imported fails in its own runs, and the others go on.
+SPECS and ANSWER are files: a JSON list of `[key in the suite's file, kind, content]`, and of `[key, fault]`. What a
+module prints when it is imported does not matter. Only what a constructor refuses is a fault of the suite; a module
+that cannot be imported fails in its own runs, and the others go on.
 """
 
 from __future__ import annotations
