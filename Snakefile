@@ -66,8 +66,7 @@ rule tuned:
 
 rule data:
     input:
-        plugin=lambda w: inputs.dataset_sources(w.dataset),
-        sources=inputs.sources("data"),
+        sources=lambda w: inputs.sources("data", *inputs.dataset_sources(w.dataset)),
     output:
         jobs.outputs("data"),
     params:
@@ -83,8 +82,7 @@ rule prior:  # first: most others wait for a chain of these
     input:
         data=lambda w: inputs.data(w.prior),
         teacher=lambda w: inputs.teacher(w.prior),
-        family=lambda w: inputs.prior_sources(w.prior),
-        sources=inputs.sources("prior"),
+        sources=lambda w: inputs.sources("prior", *inputs.prior_sources(w.prior)),
     output:
         jobs.outputs("prior"),
     params:
@@ -113,7 +111,7 @@ rule observe:
     input:
         data=lambda w: inputs.data_of_task(w.task),
         problem=lambda w: inputs.problem(w.task),
-        sources=inputs.sources("observe"),
+        sources=lambda w: inputs.sources("observe", *inputs.task_sources(w.task)),
     output:
         jobs.outputs("observe"),
     params:
@@ -129,7 +127,7 @@ rule reference:  # long: not to be left over at the end
     input:
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.measurements,
-        sources=inputs.sources("reference"),
+        sources=lambda w: inputs.sources("reference", *inputs.task_sources(w.task)),
     output:
         jobs.outputs("reference"),
     params:
@@ -144,8 +142,7 @@ rule train:  # long: not to be left over at the end
     priority: 1
     input:
         problem=lambda w: inputs.problem(w.task),
-        method=lambda w: inputs.method_sources(w.method),
-        sources=inputs.sources("train"),
+        sources=lambda w: inputs.sources("train", *inputs.run_sources(w.task, w.method)),
     output:
         jobs.outputs("train"),
     params:
@@ -163,8 +160,7 @@ rule sample:
         state=lambda w: inputs.training(w.task, w.method, w.seed),
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.measurements,
-        method=lambda w: inputs.method_sources(w.method),
-        sources=inputs.sources("sample"),
+        sources=lambda w: inputs.sources("sample", *inputs.run_sources(w.task, w.method)),
     output:
         jobs.outputs("sample"),
     params:
@@ -184,8 +180,7 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
         state=lambda w: inputs.training(w.task, w.method, w.seed),
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.measurements,
-        method=lambda w: inputs.method_sources(w.method),
-        sources=inputs.sources("clock"),
+        sources=lambda w: inputs.sources("clock", *inputs.run_sources(w.task, w.method)),
     output:
         jobs.outputs("clock"),
     params:
@@ -217,8 +212,7 @@ rule tune:
     input:
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.all_measurements,
-        method=lambda w: inputs.method_sources(w.method),
-        sources=inputs.sources("tune"),
+        sources=lambda w: inputs.sources("tune", *inputs.run_sources(w.task, w.method)),
     output:
         jobs.outputs("tune"),
     params:
@@ -236,8 +230,7 @@ rule evaluate:
         reference=of_task.reference,
         samples=lambda w: inputs.samples(w.task),
         of_metrics=lambda w: inputs.of_metrics(w.task),
-        metrics=lambda w: inputs.metric_sources(w.task),
-        sources=inputs.sources("evaluate"),
+        sources=lambda w: inputs.sources("evaluate", *inputs.task_sources(w.task), *inputs.metric_sources(w.task)),
     output:
         jobs.outputs("evaluate"),
     params:
@@ -310,8 +303,7 @@ rule grid:
         measurements=of_task.measurements,
         reference=of_task.reference,
         samples=lambda w: inputs.samples(w.task),
-        plugin=inputs.figure_sources("grid"),
-        sources=inputs.sources("grid"),
+        sources=inputs.sources("grid", *inputs.figure_sources("grid")),
     output:
         jobs.outputs("grid"),
     params:
@@ -326,8 +318,7 @@ rule figure:
     input:
         results=inputs.results,
         reference=inputs.references,
-        plugin=lambda w: inputs.figure_sources(w.figure),
-        sources=inputs.sources("figure"),
+        sources=lambda w: inputs.sources("figure", *inputs.figure_sources(w.figure)),
     output:
         jobs.outputs("figure"),
     params:
@@ -355,8 +346,7 @@ rule report:
 
 rule toy:
     input:
-        method=lambda w: inputs.method_sources("ods"),
-        sources=lambda w: inputs.sources("toy"),
+        sources=inputs.sources("toy", *inputs.method_sources("ods")),
     output:
         jobs.outputs("toy"),
     params:

@@ -87,9 +87,10 @@ def leaderboard(
     Columns: task, method, metric, mean, low, high, num_failed, reason; with samples also difference, difference_low and
     difference_high: the row minus the first of `mine`, paired over the measurements. mine: samples (m, s, *x) by the
     name that their row gets, of all the task's measurements. task: which one they are of; None leaves the rows of all
-    tasks in and takes no samples. Intervals are over measurements, at the same level as the published ones. Where the values
-    of each measurement are not published, or are of other measurements, differences are empty and a warning says why.
+    tasks in and takes no samples. Intervals are over measurements, at the same level as the published ones. Where the
+    values of each measurement are not published, or are of other measurements, differences are empty and a warning says
+    why.
     """
     from bench.stages.leaderboard import published_and_mine
 
-    return published_and_mine(suite, mine or {}, task)
+    return published_and_mine(suite, {} if mine is None else mine, task)

@@ -31,8 +31,8 @@ NUM_CORES = os.cpu_count() or 1
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a name in config/, or the path of a YAML file")]
 Cores = Annotated[int, typer.Option(help="how many jobs run at once")]
-Methods = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all")
+PlugIns = Annotated[
+    list[str] | None, typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all methods")
 ]
 Networks = Annotated[
     list[str] | None, typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all")
@@ -50,6 +50,17 @@ class Question(StrEnum):
     pairs = "pairs"
     peers = "peers"
     repeatability = "repeatability"
+
+
+class Kind(StrEnum):
+    """The kinds of plug-ins."""
+
+    method = "method"
+    prior = "prior"
+    dataset = "dataset"
+    operator = "operator"
+    metric = "metric"
+    figure = "figure"
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -86,11 +97,14 @@ def commands(suite: SuiteName = "default") -> None:
 
 
 @app.command()
-def conformance(files: Methods = None) -> None:
-    """Check methods against the interface that all methods have, and say what passes and what does not."""
+def conformance(
+    files: PlugIns = None,
+    kind: Annotated[Kind | None, typer.Option(help="of the names; that of a file follows from its folder")] = None,
+) -> None:
+    """Check plug-ins against the interface of their kind, and say what passes and what does not."""
     from bench.conformance.__main__ import main as check
 
-    check(*files or [])
+    check(*(["--kind", kind.value] if kind else []), *files or [])
 
 
 @app.command()

@@ -24,6 +24,8 @@ from bench.problems.references import ReferenceDraws, read_reference
 from bench.problems.reward import Reward
 from bench.runtime.devices import prepared
 
+DEFAULT_COMPUTE = Compute()
+
 
 class NamesTask(Protocol):
     """A spec that names a task and its prior."""
@@ -97,7 +99,7 @@ class Task:
 
 def open_task(
     spec: NamesTask,
-    compute: Compute = Compute(),
+    compute: Compute = DEFAULT_COMPUTE,
     device: str | torch.device = "cpu",
     *,
     with_posterior: bool = True,
@@ -106,9 +108,10 @@ def open_task(
 ) -> Task:
     """Return a task of a suite's folder, on `device` and in the precision of `compute`.
 
-    with_posterior: find the exact posterior and hand it to the problem where it offers draws. all_measurements: of every
-    test and validation image, in place of those that methods get. num_samples: read the reference, which must have that
-    many draws; None leaves it out. Raises ArtefactError, one line, where a file is missing or of other measurements.
+    with_posterior: look for the exact posterior and hand it to the problem where it offers draws. all_measurements: of
+    every test and validation image, in place of those that methods get. num_samples: read the reference, which must
+    have that many draws; None leaves it out. Raises ArtefactError, one line, where a file is missing or of other
+    measurements.
     """
     files = spec.layout.task(spec.task)
     path = files.all_measurements if all_measurements else files.measurements
@@ -122,14 +125,18 @@ def open_task(
     return Task(spec.task, spec.layout, prior, problem, posterior, measurements, reference, measurements.header, sha256)
 
 
-def open_for_training(spec: ProblemSpec, compute: Compute = Compute(), device: str | torch.device = "cpu") -> Task:
+def open_for_training(
+    spec: ProblemSpec, compute: Compute = DEFAULT_COMPUTE, device: str | torch.device = "cpu"
+) -> Task:
     """Return the prior and the problem of a task without any measurement, as a method is trained on them."""
     prior, sha256 = open_prior(spec, compute, device)
     problem = problem_of(spec.facts, prior.shape, device=device, root=spec.layout.root)
     return Task(spec.task, spec.layout, prior, problem, None, None, None, spec.facts, sha256)
 
 
-def open_prior(spec: NamesTask, compute: Compute = Compute(), device: str | torch.device = "cpu") -> tuple[Prior, str]:
+def open_prior(
+    spec: NamesTask, compute: Compute = DEFAULT_COMPUTE, device: str | torch.device = "cpu"
+) -> tuple[Prior, str]:
     """Return a task's prior, its networks as `compute` says, and the sha256 of its file."""
     path = spec.layout.prior(spec.prior, spec.family)
     prior = prepared(load_prior(path, compute.dtype, device), compute)

@@ -57,7 +57,7 @@ class DPS:
             x_0, gradient, norm = self._guide(prior, problem, x_t, y, sigma)
             # the paper's step on sqrt(abar) x_t, times 1 / sqrt(abar) on both sides
             scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
-            # where nothing is observed norm and gradient are zero: the step must stay finite
+            # where nothing is measured norm and gradient are zero: the step must stay finite
             step = 2 * scale * self.zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
             x_t = ancestral_step(x_t, x_0, sigma, sigma_next, noise)
             x_t.addcmul_(step.view(-1, *[1] * len(shape)), gradient, value=-1)

@@ -14,7 +14,7 @@ from bench.conformance.case import Case
 from bench.conformance.checks import CheckResult, run_checks
 from bench.conformance.module import MODULE_CHECKS
 from bench.conformance.samples import SAMPLE_CHECKS
-from bench.core.registry import PACKAGES, Kind, find, names
+from bench.core.registry import KINDS, PACKAGES, Kind, find, names
 
 
 def check(
@@ -26,18 +26,13 @@ def check(
     they are skipped.
     """
     path = Path(path).resolve()
-    kind = kind or kind_of(path)
+    if kind is None:
+        folder = path.parent.parent if path.name == "__init__.py" else path.parent
+        kind = next((kind for kind in KINDS if PACKAGES[kind].rpartition(".")[2] == folder.name), "method")
     if kind == "method":
         return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path, settings or {}), path)
     module = importlib.import_module(f"bench.conformance.{kind}s")
     return run_checks(module.CHECKS, module.CASE(path, kind), path)
-
-
-def kind_of(path: Path) -> Kind:
-    """Return the kind of plug-in that the folder of a file is for; a method where the folder is for none."""
-    folder = path.parent.parent if path.name == "__init__.py" else path.parent
-    kinds = {package.rpartition(".")[2]: kind for kind, package in PACKAGES.items()}
-    return kinds.get(folder.name, "method")
 
 
 def method_paths() -> list[Path]:

@@ -23,18 +23,20 @@ SLACK = 0.02  # inches that ink may stand over the edge: half of a line's width
 
 def faults_of_figure(plugin: type) -> list[str]:
     """Return a line for each thing that the class of a figure lacks or does wrong; [] for a good one."""
-    faults = [] if _is_frozen(plugin) else ["is no frozen dataclass"]
+    is_frozen = dataclasses.is_dataclass(plugin) and vars(plugin)["__dataclass_params__"].frozen
+    faults = [] if is_frozen else ["is no frozen dataclass"]
     caption = getattr(plugin, "caption", None)
     if not (isinstance(caption, str) and caption.strip().endswith(".")):
         faults.append("caption: expected sentences that say what is shown; add `caption: ClassVar[str]`")
-    required = [item.name for item in dataclasses.fields(plugin) if _has_no_default(item)] if not faults else []
-    faults += [f"{name}: expected a default value" for name in required]
+    if not faults:
+        missing = dataclasses.MISSING
+        required = [f.name for f in dataclasses.fields(plugin) if f.default is f.default_factory is missing]
+        faults = [f"{name}: expected a default value" for name in required]
     if faults:
         return faults
+    is_of_task = typing.get_type_hints(plugin.draw).get("results") is TaskSamples
     for num_methods, num_tasks in CASES:
-        results = (
-            task_samples(num_methods) if _is_of_task(plugin) else FigureResults(suite_results(num_methods, num_tasks))
-        )
+        results = task_samples(num_methods) if is_of_task else FigureResults(suite_results(num_methods, num_tasks))
         with drawing_style():
             drawing = plugin().draw(results)
             of_case = faults_of_drawing(drawing, has_rows=num_methods > 1)  # what compares has nothing to say of one
@@ -78,15 +80,3 @@ def _is_in_view(label: Text, axes: Axes) -> bool:
 def _tick_labels(axes: Axes, axis: str) -> list[Text]:
     of_axis = axes.xaxis if axis == "x" else axes.yaxis
     return [*of_axis.get_ticklabels(), *of_axis.get_ticklabels(minor=True)]
-
-
-def _is_of_task(plugin: type) -> bool:
-    return typing.get_type_hints(plugin.draw).get("results") is TaskSamples
-
-
-def _is_frozen(plugin: type) -> bool:
-    return dataclasses.is_dataclass(plugin) and vars(plugin)["__dataclass_params__"].frozen
-
-
-def _has_no_default(item: dataclasses.Field) -> bool:
-    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING

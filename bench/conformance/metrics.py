@@ -55,7 +55,7 @@ class Denoising:
         """Return y - x."""
         return y - x
 
-    def num_observed(self, y: Tensor) -> Tensor:
+    def num_measured_values(self, y: Tensor) -> Tensor:
         """Return the number of values, (m,)."""
         return torch.full((len(y),), y[0].numel(), dtype=y.dtype)
 

@@ -75,14 +75,14 @@ def shapes_and_dtypes(case: OperatorCase) -> str:
     for rows in case.sizes:
         before = rows.x.clone()
         expected = (ROWS, *case.instance.measured_shape(rows.problem.x_shape))
-        found = rows.measured()
+        clean = rows.measured()
         require(
-            tuple(found.shape) == expected, f"A(x) is {tuple(found.shape)}, measured_shape says {expected} ({rows})"
+            tuple(clean.shape) == expected, f"A(x) is {tuple(clean.shape)}, measured_shape says {expected} ({rows})"
         )
         require(torch.equal(before, rows.x), f"A(x) changes x in place ({rows})")
         single = case.instance(rows.x.float(), rows.y.float())
         require(single.dtype == torch.float32, f"float32 images are measured in {single.dtype}; keep the dtype")
-        error = (single.double() - found).abs().max().item()
+        error = (single.double() - clean).abs().max().item()
         require(error < 1e-3, f"in float32 A(x) differs by {error:.2g} ({rows})")
     return ", ".join(str(tuple(rows.x.shape[1:])) for rows in case.sizes)
 

@@ -151,11 +151,14 @@ def denoises(case: PriorCase) -> str:
     case.needs(Cap.DENOISER)
     for sigma in case.sigmas():
         x_t, level = case.noisy(sigma), torch.tensor(sigma, dtype=torch.float64)
-        found = case.prior.denoise(x_t, level)
-        require(found.shape == x_t.shape and found.dtype == x_t.dtype, f"denoise gives {found.dtype} {found.shape}")
-        require(found.isfinite().all(), f"denoise is not finite at sigma = {sigma}")
+        denoised = case.prior.denoise(x_t, level)
+        require(
+            denoised.shape == x_t.shape and denoised.dtype == x_t.dtype,
+            f"denoise gives {denoised.dtype} {denoised.shape}",
+        )
+        require(denoised.isfinite().all(), f"denoise is not finite at sigma = {sigma}")
         by_row = case.prior.denoise(x_t, level.expand(ROWS).clone())
-        error = (by_row - found).abs().max().item()
+        error = (by_row - denoised).abs().max().item()
         require(error < CLOSE, f"a noise level per row differs by {error:.2g} from one for all, at sigma = {sigma}")
     mixed = torch.tensor([*case.sigmas(), 0.5], dtype=torch.float64)[:ROWS]
     x_t = case.noisy(0.5)[: len(mixed)]
@@ -221,8 +224,8 @@ def costs_what_it_says(case: PriorCase) -> str:
     with _rows_of_networks(prior) as rows:
         prior.sample(4, Rng(("conformance", "cost"), range(2), range(4)))
     said["sample_nfe"] = sum(rows) / 8, prior.sample_nfe
-    for name, (found, expected) in said.items():
-        require(found == expected, f"{name}: {found:g} rows go through the network for each, {expected} are said")
+    for name, (measured, expected) in said.items():
+        require(measured == expected, f"{name}: {measured:g} rows go through the network for each, {expected} are said")
     return ", ".join(f"{name} {expected}" for name, (_, expected) in said.items())
 
 
@@ -263,9 +266,9 @@ def _slopes(log_prob: Callable[[Tensor], Tensor], score: Tensor) -> Callable[[Te
     return lambda x, step=1e-4: (log_prob(x + step * direction) - log_prob(x - step * direction)) / (2 * step)
 
 
-def _alike(found: Tensor, expected: Tensor, share: float, what: str) -> None:
+def _alike(values: Tensor, expected: Tensor, share: float, what: str) -> None:
     scale = expected.flatten(1).norm(dim=1) if expected.dim() > 1 else expected.abs()
-    error = ((found - expected).flatten(1).norm(dim=1) if found.dim() > 1 else (found - expected).abs()) / scale
+    error = ((values - expected).flatten(1).norm(dim=1) if values.dim() > 1 else (values - expected).abs()) / scale
     require((error < share).all(), f"{what} differ by {error.max().item():.2g} of their size")
 
 

@@ -79,10 +79,10 @@ class RowPairs:
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         pairs = x.unflatten(2, (SIDE // 2, 2)).mean(3)
-        return pairs if y is None else torch.where(observed(y), pairs, 0.0)
+        return pairs if y is None else torch.where(measured_entries(y), pairs, 0.0)
 
     def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
-        return (v if y is None else torch.where(observed(y), v, 0.0)).repeat_interleave(2, dim=2) / 2
+        return (v if y is None else torch.where(measured_entries(y), v, 0.0)).repeat_interleave(2, dim=2) / 2
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ class ToyProblem:
     operator: ClassVar[RowPairs] = RowPairs()
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.where(observed(y), y.chunk(2, 1)[0], 0.0) - self.operator(x, y)
+        return torch.where(measured_entries(y), y.chunk(2, 1)[0], 0.0) - self.operator(x, y)
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         return -self.residual(x, y).square().flatten(1).sum(1) / (2 * self.sigma_y**2)
 
     def simulate(self, x: Tensor, rng: Random) -> Tensor:
-        """Measure x (n, *x) -> (n, *y); six of eight values of each channel are observed, the last row lacks two."""
+        """Measure x (n, *x) -> (n, *y); six of eight values of each channel are measured, the last row lacks two."""
         mask = torch.ones(len(x), self.prior.num_channels, SIDE // 2, SIDE, dtype=x.dtype)
         mask[:, :, -1, -2:] = 0
         clean = self.operator(x, torch.cat([mask, mask], 1))
@@ -124,6 +124,6 @@ class ToyProblem:
         return (mean[:, None] + noise.flatten(2) @ torch.linalg.cholesky(covariance).mT).view_as(noise)
 
 
-def observed(y: Tensor) -> Tensor:
+def measured_entries(y: Tensor) -> Tensor:
     """Return the mask of y (n, 2 c, 2, 4), (n, c, 2, 4) bool."""
     return y.chunk(2, 1)[1] > 0.5

@@ -1,1 +1,1 @@
-"""Vocabulary and files: types, random streams, artefacts, layout, specs, plug-ins by name. Imports nothing of the rest."""
+"""Vocabulary and files: types, random streams, artefacts, layout, specs, plug-ins by name. Imports no other folder."""

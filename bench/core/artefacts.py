@@ -22,7 +22,7 @@ class ArtefactError(Exception):
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write to a temporary name in the same folder, then rename: nobody ever sees half a file."""
+    """Write to a temporary name in the same folder, then rename, so that no reader meets half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -43,7 +43,9 @@ def write_tensors(path: str | Path, tensors: dict, header: Json) -> None:
 
     arrays = {k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in tensors.items()}
     index, data = _split(save({k: np.asarray(v, order="C") for k, v in arrays.items()}))
-    metadata = {k: _encoded(v) for k, v in header.items()}
+    # a text stays as it is unless it would be read back as something else ("1", "null")
+    plain = {k: v for k, v in header.items() if isinstance(v, str) and _decoded(v) == v}
+    metadata = {k: plain[k] if k in plain else json.dumps(v, sort_keys=True) for k, v in header.items()}
     metadata["sha256"] = _digest(metadata, index, data)
     text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **index}).encode()
     text += b" " * (-len(text) % 8)
@@ -51,12 +53,12 @@ def write_tensors(path: str | Path, tensors: dict, header: Json) -> None:
 
 
 def read_header(path: str | Path) -> Json:
-    """The checked header of a safetensors file, JSON values decoded."""
+    """Return the header of a safetensors file, JSON values decoded, after its hash was checked."""
     return {k: _decoded(v) for k, v in _checked(path)[0].items()}
 
 
 def read_tensors(path: str | Path) -> tuple[dict, Json]:
-    """Torch tensors and header of a safetensors file, after its hash was checked."""
+    """Return torch tensors and header of a safetensors file, after its hash was checked."""
     from safetensors.torch import load
 
     metadata, raw = _checked(path)
@@ -91,7 +93,7 @@ def write_csv(path: str | Path, text: str, info: Json) -> None:
 
 
 def read_csv(path: str | Path) -> tuple[str, Json]:
-    """Text and `.info.json` of a csv, after its hash was checked."""
+    """Return text and `.info.json` of a csv, after its hash was checked."""
     data, info = _bytes(path), read_json(_info_path(path))
     if hashlib.sha256(data).hexdigest() != info["file_sha256"]:
         raise _broken(path, "does not match the sha256 in its .info.json")
@@ -145,11 +147,6 @@ def _bytes(path: str | Path) -> bytes:
 
 def _info_path(path: str | Path) -> Path:
     return Path(f"{path}.info.json")
-
-
-def _encoded(value: Any) -> str:
-    """JSON, but a text as it is unless it would be read back as something else ("1", "null")."""
-    return value if isinstance(value, str) and _decoded(value) == value else json.dumps(value, sort_keys=True)
 
 
 def _decoded(value: str) -> Any:

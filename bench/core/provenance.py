@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,7 @@ PACKAGES = ("numpy", "torch")
 
 
 def _as_told(argument: str) -> str:
-    """A path as one from the repository, or without the folders of this machine that it lies in."""
+    """Return a path as one from the repository, or without the folders of this machine that it lies in."""
     path = Path(argument)
     if not path.is_absolute():
         return argument
@@ -21,7 +22,7 @@ def _as_told(argument: str) -> str:
 
 
 def provenance(device: str = "cpu", threads: int | None = None) -> dict:
-    """Commit, dirty flag, command, versions and device; goes into the header of each artefact."""
+    """Return commit, dirty flag, command, versions and device, which go into the header of each artefact."""
     commit, dirty = git_state()
     return {
         "commit": commit,
@@ -36,16 +37,14 @@ def provenance(device: str = "cpu", threads: int | None = None) -> dict:
 
 
 def git_state() -> tuple[str, bool | None]:
-    """The commit checked out and whether tracked or new source files differ from it."""
+    """Return the commit checked out and whether tracked or new source files differ from it."""
+    git = partial(subprocess.run, cwd=ROOT, check=True, capture_output=True, text=True)
     try:
-        commit = _git("rev-parse", "HEAD")
-        return commit, bool(_git("status", "--porcelain", "--", ".", ":!results"))
+        commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
+        changes = git(["git", "status", "--porcelain", "--", ".", ":!results"]).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown", None
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    return commit, bool(changes)
 
 
 def _module(path: str) -> str:

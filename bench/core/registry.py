@@ -1,8 +1,8 @@
 """Plug-ins by name: a file in the folder of its kind is its registration.
 
-A plug-in is `<name>.py`, or a package `<name>/` where it has parts of its own. `__all__` holds one name, that of a frozen
-dataclass whose fields are the plug-in's parameters. Files whose name starts with `_` are helpers, not plug-ins. In a
-suite `-` and `_` are the same in a plug-in's name, so `inpaint-box` is inpaint_box.py.
+A plug-in is `<name>.py`, or a package `<name>/` where it has parts of its own. `__all__` holds one name, that of a
+frozen dataclass whose fields are the plug-in's parameters. Files whose name starts with `_` are helpers, not plug-ins.
+In a suite `-` and `_` are the same in a plug-in's name, so `inpaint-box` is inpaint_box.py.
 
 Plug-ins are loaded by name, never imported by the code that calls them: a new one changes no input of any other job.
 """
@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, get_args
 
 Kind = Literal["dataset", "prior", "operator", "metric", "figure", "method"]
@@ -35,8 +36,8 @@ def folders(kind: Kind) -> list[Path]:
     installed = INSTALLED.joinpath(*PACKAGES[kind].split("."))
     inside = installed.is_relative_to(Path.cwd())
     own = Path(os.environ.get(PLUGINS) or ".") / PACKAGES[kind].rpartition(".")[2]
-    found = [own] if own.is_dir() and not (inside and PLUGINS not in os.environ) else []
-    return [*found, installed.relative_to(Path.cwd()) if inside else installed]
+    own_folders = [own] if own.is_dir() and not (inside and PLUGINS not in os.environ) else []
+    return [*own_folders, installed.relative_to(Path.cwd()) if inside else installed]
 
 
 def find(kind: Kind, name: str) -> Path | None:
@@ -75,7 +76,7 @@ def plugin_of(kind: Kind, row: str) -> str:
 
 
 def load(kind: Kind, name: str) -> type:
-    """Return the class that a plug-in's file names in `__all__`; ValueError, one line, when it names none or several."""
+    """Return the class that a plug-in's file names in `__all__`; ValueError, one line, unless it names exactly one."""
     file = find(kind, name)
     if file is None:
         where = " or ".join(map(str, folders(kind)))
@@ -109,7 +110,7 @@ def filled(cls: type, what: str, parameters: Mapping[str, object]) -> Any:
     return cls(**parameters)
 
 
-def import_file(file: Path, name: str):
+def import_file(file: Path, name: str) -> ModuleType:
     """Return the module in a file, imported under a dotted name; packages may use relative imports."""
     installed = INSTALLED.joinpath(*name.split("."))
     if file.resolve() in (installed.with_suffix(".py"), installed / "__init__.py"):
@@ -118,6 +119,8 @@ def import_file(file: Path, name: str):
         return sys.modules[name]
     inside = [str(file.resolve().parent)] if file.name == "__init__.py" else None
     spec = importlib.util.spec_from_file_location(name, file.resolve(), submodule_search_locations=inside)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{file}: is no Python file; give a plug-in the ending .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

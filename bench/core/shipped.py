@@ -27,7 +27,7 @@ def shipped(name: str) -> Path:
 
 
 def suite_file(suite: str) -> Path:
-    """Return the YAML of a suite, a name in config/ or the path of a file; UserError with the names where it is none."""
+    """Return the YAML of a suite, a name in config/ or the path of a file; UserError, one line, where it is neither."""
     if suite.endswith((".yaml", ".yml")):
         return shipped(suite)
     try:

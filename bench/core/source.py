@@ -86,9 +86,9 @@ def _source_of(text: str, name: str | None) -> Source | None:
 def exported_name(body: list[ast.stmt]) -> str | None:
     """Return the one name in a module's `__all__`, annotated or not; None when there is not exactly one."""
     for node in body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if [ast.unparse(target) for target in targets] == ["__all__"] and node.value is not None:
             try:
                 (name,) = ast.literal_eval(node.value)

@@ -1,7 +1,7 @@
 """What each job is told: one frozen dataclass per kind of spec, stored as JSON with a hash.
 
-A job's command is `python -m bench.stages.<rule> <spec>`. A spec says what to do in full, so that a job reads no suite and
-a run whose spec did not change does not rerun: a field that says nothing (None, {}, False) is left out of the file.
+A job's command is `python -m bench.stages.<rule> <spec>`. A spec says what to do in full, so that a job reads no suite
+and a run whose spec did not change does not rerun: a field that says nothing (None, {}, False) is left out of the file.
 """
 
 from __future__ import annotations
@@ -262,14 +262,14 @@ class ToySpec(Spec):
 
 
 def _content_of(value: Any) -> Any:
-    """Return a value as JSON has it; of dataclasses only the required fields and those that differ from their default."""
+    """Return a value as JSON has it, of dataclasses the required fields and those that differ from their default."""
     if dataclasses.is_dataclass(value):
-        items = ((item, getattr(value, item.name)) for item in dataclasses.fields(value))
-        return {item.name: _content_of(part) for item, part in items if part != _default_of(item)}
+        content = {}
+        for item in dataclasses.fields(value):
+            part = getattr(value, item.name)
+            if part != (item.default_factory() if callable(item.default_factory) else item.default):
+                content[item.name] = _content_of(part)
+        return content
     if isinstance(value, (tuple, list)):
         return [_content_of(part) for part in value]
     return value
-
-
-def _default_of(item: dataclasses.Field) -> object:
-    return item.default_factory() if callable(item.default_factory) else item.default

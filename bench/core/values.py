@@ -18,4 +18,4 @@ def is_count(value: object) -> bool:
 
 def is_positive(value: object) -> bool:
     """Return whether a value is a finite number above zero."""
-    return type(value) in (int, float) and 0 < value < math.inf
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf

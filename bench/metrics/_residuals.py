@@ -8,11 +8,11 @@ from bench.core.metric import Truth
 
 
 def whitened_residuals(samples: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
-    """Return residuals over sigma_y (m, s, n), and the number of observed values of each measurement (m,).
+    """Return residuals over sigma_y (m, s, n), and the number of measured values of each measurement (m,).
 
-    samples: (m, s, *x). Values that were not observed are zero.
+    samples: (m, s, *x). Values that were not measured are zero.
     """
     s = samples.shape[1]
     residual = truth.problem.residual(samples.flatten(0, 1), truth.y.repeat_interleave(s, 0))
     white = residual.flatten(1).unflatten(0, (-1, s)) / truth.problem.sigma_y
-    return white, truth.problem.num_observed(truth.y)
+    return white, truth.problem.num_measured_values(truth.y)

@@ -21,7 +21,7 @@ MIN_STATES = 4  # each half of a chain needs two states for a variance
 
 
 def rank_normalise(chains: Tensor) -> Tensor:
-    """Normal scores of the ranks among all states of all chains, `(..., C, T)`; ties share their mean rank.
+    """Return normal scores of the ranks among all states of all chains, `(..., C, T)`; ties share their mean rank.
 
     Functionals with heavy tails keep a finite variance that way; "bulk" diagnostics are those of these scores.
     """
@@ -33,7 +33,10 @@ def rank_normalise(chains: Tensor) -> Tensor:
 
 
 def folded(chains: Tensor) -> Tensor:
-    """Distance of each state from the median of all, `(..., C, T)`: chains of equal means, but not spreads, differ."""
+    """Return each state's distance from the median of all, `(..., C, T)`.
+
+    It differs between chains of equal means but unequal spreads.
+    """
     ordered = chains.flatten(-2).sort(-1).values
     size = ordered.shape[-1]
     # not quantile(0.5), which rounds otherwise: the two states beside the median would not tie
@@ -42,19 +45,19 @@ def folded(chains: Tensor) -> Tensor:
 
 
 def rank_normalised_rhat(chains: Tensor) -> Tensor:
-    """The larger split R-hat of the rank-normalised states and of the folded ones, `(..., C, T)` -> `(...)`."""
+    """Return the larger split R-hat of the rank-normalised states and of the folded ones, `(..., C, T)` -> `(...)`."""
     halves = _halved(chains)
     bulk, tails = _rhat(rank_normalise(halves)), _rhat(rank_normalise(folded(halves)))
     return torch.fmax(bulk, tails)  # of two values only, folded there may be one
 
 
 def bulk_effective_sample_size(chains: Tensor) -> Tensor:
-    """Effective sample size of the rank-normalised states, `(..., C, T)` -> `(...)`."""
+    """Return the effective sample size of the rank-normalised states, `(..., C, T)` -> `(...)`."""
     return _effective_size(rank_normalise(_halved(chains)))
 
 
 def tail_effective_sample_size(chains: Tensor, share: float = 0.05) -> Tensor:
-    """The smaller effective sample size of the two tails that each hold a `share`, `(..., C, T)` -> `(...)`.
+    """Return the smaller effective sample size of two tails that each hold a `share`, `(..., C, T)` -> `(...)`.
 
     A tail without a state beyond its end (ties) counts in full. NaN where no state differs from another.
     """
@@ -66,7 +69,7 @@ def tail_effective_sample_size(chains: Tensor, share: float = 0.05) -> Tensor:
 
 
 def split_rhat(chains: Tensor) -> Tensor:
-    """Potential scale reduction of C chains of T >= 4 states, `(..., C, T)` -> `(...)`; near 1 when they agree.
+    """Return the potential scale reduction of C chains of T >= 4 states, `(..., C, T)` -> `(...)`; 1 for agreement.
 
     Each chain is halved, so that one drifting chain does not agree with itself. NaN where no state differs from
     another, infinite where chains sit still at different values.
@@ -75,7 +78,7 @@ def split_rhat(chains: Tensor) -> Tensor:
 
 
 def effective_sample_size(chains: Tensor) -> Tensor:
-    """Number of independent draws with the same variance of the mean, `(..., C, T)` -> `(...)`.
+    """Return the number of independent draws with the same variance of the mean, `(..., C, T)` -> `(...)`.
 
     Geyer's initial monotone positive sequence on the split chains, and the first term of the pair that ends it where
     that is positive; at most `C T log10(C T)`. NaN where no state differs from another.
@@ -91,7 +94,10 @@ def _rhat(halves: Tensor) -> Tensor:
 def _effective_size(halves: Tensor) -> Tensor:
     num_states, size = halves.shape[-1], halves.shape[-2] * halves.shape[-1]
     within, total = _variances(halves)
-    correlation = 1 - (within[..., None] - _autocovariance(halves).mean(-2)) / total[..., None]
+    spectrum = torch.fft.rfft(halves - halves.mean(-1, keepdim=True), n=2 * num_states)
+    # biased (divided by T), at the lags 0 to T - 1
+    autocovariance = torch.fft.irfft(spectrum.abs().square(), n=2 * num_states)[..., :num_states] / num_states
+    correlation = 1 - (within[..., None] - autocovariance.mean(-2)) / total[..., None]
     correlation[..., 0] = 1 + 0 * total  # keeps the NaN of chains without spread
     pairs = correlation[..., : num_states // 2 * 2].unflatten(-1, (-1, 2)).sum(-1)
     positive = (pairs > 0).cumprod(-1).bool() | pairs.isnan()
@@ -107,7 +113,7 @@ def _effective_size(halves: Tensor) -> Tensor:
 
 
 def nested_rhat(chains: Tensor) -> Tensor:
-    """Agreement of K groups of M chains of T states, `(..., K, M, T)` -> `(...)`: many chains, each of them short.
+    """Return the agreement of K groups of M chains of T states, `(..., K, M, T)` -> `(...)`; chains may be short.
 
     A group is an independent run: its mean counts, not that each chain has mixed. 1 where all states are equal.
     Margossian et al. 2024, https://arxiv.org/abs/2110.13017
@@ -120,7 +126,7 @@ def nested_rhat(chains: Tensor) -> Tensor:
 
 
 def clustered_effective_sample_size(chains: Tensor, cluster: Tensor) -> Tensor:
-    """Independent draws with the same variance of the mean, `(..., M, T)` -> `(...)`; at most M T.
+    """Return how many independent draws have the same variance of the mean, `(..., M, T)` -> `(...)`; at most M T.
 
     Chains of one `cluster` (M,) may depend on each other, those of different ones do not: with particles, a cluster is
     the descendants of one of them at the start. NaN with a single cluster. Lee & Whiteley 2018,
@@ -137,7 +143,7 @@ def clustered_effective_sample_size(chains: Tensor, cluster: Tensor) -> Tensor:
 
 
 def _halved(chains: Tensor) -> Tensor:
-    """`(..., C, T)` -> `(..., 2C, T // 2)`; the middle state of an odd chain is left out."""
+    """Return the halves of all chains, `(..., C, T)` -> `(..., 2C, T // 2)`, without the middle state of an odd one."""
     num_states = chains.shape[-1]
     if num_states < MIN_STATES:
         raise ValueError(f"chains have {num_states} states, expected at least {MIN_STATES}")
@@ -146,7 +152,7 @@ def _halved(chains: Tensor) -> Tensor:
 
 
 def _quantile(ordered: Tensor, level: float) -> Tensor:
-    """Linear between the states, `(..., N)` ascending -> `(...)`, in the order of operations of SciPy's mquantiles.
+    """Return a quantile, linear between the states, `(..., N)` ascending -> `(...)`, as SciPy's mquantiles rounds it.
 
     Where it falls on a state, rounding says on which side of it the state lies.
     """
@@ -158,14 +164,7 @@ def _quantile(ordered: Tensor, level: float) -> Tensor:
 
 
 def _variances(halves: Tensor) -> tuple[Tensor, Tensor]:
-    """W and var-plus: the variance within the chains, and within and between them."""
+    """Return W and var-plus: the variance within the chains, and within and between them."""
     num_states = halves.shape[-1]
     within = halves.var(-1).mean(-1)
     return within, within * (num_states - 1) / num_states + halves.mean(-1).var(-1)
-
-
-def _autocovariance(chains: Tensor) -> Tensor:
-    """Biased (divided by T) autocovariance at the lags 0 to T - 1 along the last axis."""
-    num_states = chains.shape[-1]
-    spectrum = torch.fft.rfft(chains - chains.mean(-1, keepdim=True), n=2 * num_states)
-    return torch.fft.irfft(spectrum.abs().square(), n=2 * num_states)[..., :num_states] / num_states

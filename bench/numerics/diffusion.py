@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def ddpm_sigmas(num_steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Noise levels sigma_0 = 0 < ... < sigma_N of the linear-beta DDPM schedule, (N + 1,).
+    """Return noise levels sigma_0 = 0 < ... < sigma_N of the linear-beta DDPM schedule, (N + 1,).
 
     sigma_i^2 = (1 - abar_i) / abar_i; for N != 1000 the end points of beta are scaled by 1000 / N, which keeps the
     total amount of noise. Ho et al. 2020, https://arxiv.org/abs/2006.11239
@@ -22,13 +22,13 @@ def ddpm_sigmas(num_steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def ancestral_step(x_t: Tensor, x_0: Tensor, sigma: Tensor, sigma_next: Tensor, noise: Tensor) -> Tensor:
-    """A draw from q(x_next | x_t, x_0), sigma_next < sigma: DDPM's step with its posterior variance, rewritten."""
+    """Draw from q(x_next | x_t, x_0), sigma_next < sigma: DDPM's step with its posterior variance, rewritten."""
     ratio = (sigma_next / sigma).square().to(x_t.dtype)
     return torch.lerp(x_0, x_t, ratio).addcmul_((sigma_next * (1 - ratio).sqrt()).to(x_t.dtype), noise)
 
 
 def rk4(velocity: Callable[[Tensor, Tensor], Tensor], state: Tensor, grid: Tensor) -> Tensor:
-    """Classical Runge-Kutta of order 4 along `grid` (num_steps + 1,); four evaluations a step."""
+    """Solve dx/dt = velocity(x, t) along `grid` (num_steps + 1,) by Runge-Kutta of order 4; four evaluations a step."""
     for t, t_next in zip(grid[:-1], grid[1:], strict=True):
         h = t_next - t
         k1 = velocity(state, t)
@@ -40,15 +40,16 @@ def rk4(velocity: Callable[[Tensor, Tensor], Tensor], state: Tensor, grid: Tenso
 
 
 def karras_sigmas(num_steps: int, sigma_min: float, sigma_max: float, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Noise levels sigma_max = sigma_0 > ... > sigma_{N-1} = sigma_min > sigma_N = 0, (N + 1,), equal steps in
-    sigma^(1/7). Karras et al. 2022, https://arxiv.org/abs/2206.00364, eq. 5
+    """Return noise levels sigma_max = sigma_0 > ... > sigma_{N-1} = sigma_min > sigma_N = 0, (N + 1,).
+
+    Steps are equal in sigma^(1/7). Karras et al. 2022, https://arxiv.org/abs/2206.00364, eq. 5
     """
     ramp = torch.linspace(sigma_max ** (1 / 7), sigma_min ** (1 / 7), num_steps, dtype=torch.float64) ** 7
     return torch.cat([ramp, torch.zeros(1, dtype=torch.float64)]).to(dtype)
 
 
 def heun_step(denoise: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-    """One step of the probability-flow ODE dx/dsigma = (x - D(x, sigma)) / sigma, to a noise level above 0.
+    """Take a step of the probability-flow ODE dx/dsigma = (x - D(x, sigma)) / sigma, to a noise level above 0.
 
     x_t (n, *x), noise levels () or spread to the shape of x_t. Karras et al. 2022, algorithm 1
     """
@@ -58,7 +59,7 @@ def heun_step(denoise: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, sigma: T
 
 
 def heun(denoise: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, sigmas: Tensor) -> Tensor:
-    """The probability-flow ODE along `sigmas` (N + 1,) that end at 0; 2 N - 1 evaluations: the last step is Euler's."""
+    """Solve the probability-flow ODE along `sigmas` (N + 1,) that end at 0, by 2 N - 1 evaluations."""
     for sigma, sigma_next in zip(sigmas[:-2], sigmas[1:-1], strict=True):
         x_t = heun_step(denoise, x_t, sigma, sigma_next)
     return x_t + (sigmas[-1] - sigmas[-2]) * ((x_t - denoise(x_t, sigmas[-2])) / sigmas[-2])

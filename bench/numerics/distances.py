@@ -65,7 +65,7 @@ def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
     |z - centre of X|^2 = E|z-X| - E|X-X'| / 2 (Sejdinovic et al. 2013, https://arxiv.org/abs/1207.6076). The point and
     one of the other set are left out, each of them in turn: for equal laws the sets are then exchangeable, and 0.5 is
     exact. Differences within RESOLUTION count one half. A vote of nearest neighbours is no substitute: in many
-    dimensions the exact draws' neighbours are the samples of a collapsed sampler, and its accuracy stays near 0.5.
+    dimensions the reference draws' neighbours are the samples of a collapsed sampler, and its accuracy stays near 0.5.
     """
     others = x.shape[1] - 1
     within_x, between, within_y = distances(x, x), distances(x, y), distances(y, y)

@@ -19,7 +19,7 @@ __all__ = ["InpaintBox"]
 
 @dataclass(frozen=True)
 class InpaintBox:
-    """A(x) = mask x: a centred square of `box` x `box` pixels is not observed."""
+    """A(x) = mask x: a centred square of `box` x `box` pixels is not measured."""
 
     box: int  # pixels along the side of the hidden square
 

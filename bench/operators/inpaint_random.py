@@ -18,7 +18,7 @@ __all__ = ["InpaintRandom"]
 
 @dataclass(frozen=True)
 class InpaintRandom:
-    """A(x) = mask x: exactly round(visible_fraction h w) random pixels are observed, in all channels."""
+    """A(x) = mask x: exactly round(visible_fraction h w) random pixels are measured, in all channels."""
 
     visible_fraction: float  # share of pixels that are measured, in (0, 1]
 

@@ -24,9 +24,9 @@ class Inputs:
     def layout(self) -> Layout:
         return self.suite.layout
 
-    def sources(self, stage: str) -> tuple[str, ...]:
-        """Return the source files of a stage; a change in one of them reruns its jobs."""
-        return sources_of(stage_file(stage))
+    def sources(self, stage: str, *of_plugins: str) -> tuple[str, ...]:
+        """Return the source files of a stage and of plug-ins, each once; a change in one of them reruns its jobs."""
+        return tuple(sorted({*sources_of(stage_file(stage)), *of_plugins}))
 
     def data(self, prior: str) -> str:
         """Return the file of a prior's data set."""
@@ -56,9 +56,9 @@ class Inputs:
         return tuple(sorted({*_plugin_sources("prior", self.suite.family(prior)), *of_teacher}))
 
     def problem(self, task: str) -> list[str]:
-        """Return the files of a task's prior and of its reward's classifier, and the source files of both plug-ins."""
+        """Return the files of a task's prior and, for a reward, of its classifier."""
         classifiers = [str(self.layout.classifier(name)) for name in self.suite.classifier_of_reward(task)]
-        return [self._prior_file(self.suite.prior_of(task)), *classifiers, *self.task_sources(task)]
+        return [self._prior_file(self.suite.prior_of(task)), *classifiers]
 
     def task_sources(self, task: str) -> tuple[str, ...]:
         """Return the source files of a task's prior and operator."""
@@ -69,6 +69,10 @@ class Inputs:
         """Return the source files of a row's method."""
         file = method_file(method)
         return sources_of(str(file)) if file else ()
+
+    def run_sources(self, task: str, method: str) -> tuple[str, ...]:
+        """Return the source files of a task's prior and operator, and of a row's method."""
+        return (*self.task_sources(task), *self.method_sources(method))
 
     def training(self, task: str, method: str, seed: int | str) -> list[str]:
         """Return what training leaves of a run, where the method trains."""
@@ -85,7 +89,7 @@ class Inputs:
         return [str(files.visit(number + 1)) for number in range(self.suite.num_visits)]
 
     def visits_before(self, visit: int | str) -> list[str]:
-        """Return the visit before this one to every run: visits are spread over time, as machines change their speed."""
+        """Return the visit before this one to every run: visits are spread over time, as machines change speed."""
         before = int(visit) - 1
         return [str(self.layout.run(*run).visit(before)) for run in self.suite.timed] if before else []
 

@@ -1,12 +1,13 @@
 """Which source files decide what a program computes: its imports, theirs and so on, read without importing them.
 
-Plug-ins are loaded by name, so they are in no closure but their own. Modules on which no number depends (locks, progress,
-how files are written) are in none, and the stopwatch only where a stage itself asks for it.
+Plug-ins are loaded by name, so they are in no closure but their own. Modules on which no number depends (locks,
+progress, how files are written) are in none, and the stopwatch only where a stage itself imports it.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from bench.core import registry
 from bench.core.source import parsed
 
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a syntax tree keeps statements
+# a statement on a line of its own, as the formatter has them; of names in brackets up to the first bracket that closes
+IMPORT = re.compile(r"^[ \t]*((?:from[ \t]+\S+[ \t]+)?import[ \t]+(?:\([^)]*\)|[^\n]+))", re.MULTILINE)
 HOME = (
     registry.INSTALLED.relative_to(Path.cwd()) if registry.INSTALLED.is_relative_to(Path.cwd()) else registry.INSTALLED
 )
@@ -45,7 +48,7 @@ def stage_file(rule: str) -> str:
 
 @cache
 def sources_of(program: str) -> tuple[str, ...]:
-    """Return a program's file and the files in bench/ that decide what it computes, with the lists and templates beside.
+    """Return a program's file and those in bench/ that decide what it computes, with lists and templates beside them.
 
     program: a stage or a plug-in, such as `bench/stages/prior.py` or `methods/dps.py`.
     """
@@ -64,9 +67,9 @@ def sources_of(program: str) -> tuple[str, ...]:
 
 @cache
 def imported_names(file: Path) -> set[str]:
-    """What a file imports anywhere in it, as in `bench.priors.gmm.GMM`."""
+    """Return what a file imports anywhere in it, as in `bench.priors.gmm.GMM`."""
     names = set()
-    todo: list[ast.AST] = [_tree(file)]
+    todo: list[ast.AST] = [_imports(file)]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Import):
@@ -80,7 +83,7 @@ def imported_names(file: Path) -> set[str]:
 
 
 def _package(file: Path, level: int) -> str:
-    """The package that a relative import of that level starts from; "" for an absolute one."""
+    """Return the package that a relative import of that level starts from; "" for an absolute one."""
     parts = file.relative_to(HOME).parts if file.is_relative_to(HOME) else file.parts
     return ".".join(parts[: len(parts) - level]) if level else ""
 
@@ -89,16 +92,25 @@ def _is_beside(file: Path) -> bool:
     return file.suffix in (".json", ".html", ".css", ".js")
 
 
-def _tree(file: Path) -> ast.Module:
+def _imports(file: Path) -> ast.Module:
+    """Return the syntax tree of a file, or of its import statements alone where that is sure to be the same.
+
+    To parse all files whole would take most of the time in which a workflow starts.
+    """
+    text = file.read_text()
     try:
-        return parsed(file.read_text())
+        return ast.parse("\n".join(IMPORT.findall(text)))
+    except SyntaxError:  # a statement over several lines, or a line of prose that begins like one
+        pass
+    try:
+        return parsed(text)
     except SyntaxError:  # the command itself will say so, where it can be seen
         return ast.Module([], [])
 
 
 @cache
 def _files(name: str) -> list[Path]:
-    """The files that Python loads for a dotted name inside bench or methods."""
+    """Return the files that Python loads for a dotted name inside bench or methods."""
     parts = name.split(".")
     if parts[0] not in ("bench", "methods"):
         return []

@@ -47,7 +47,8 @@ class GANFamily:
         mean = data["train"].mean(0)
         flat = (data["train"] - mean).flatten(1)
         generator = networks.new(lambda: _generator(flat.shape[1], self), rng)
-        critic = networks.new(lambda: _critic(flat.shape[1], self), rng)
+        # piecewise linear, so that its gradient is cheap to differentiate
+        critic = networks.new(lambda: networks.mlp(flat.shape[1], 1, self.width, self.depth, nn.LeakyReLU), rng)
         generator = play(generator, critic, flat, self, rng)
         card = {"num_parameters": networks.num_parameters(generator)}
         return {"mean": mean} | flatten_state(generator, "generator"), card
@@ -61,11 +62,6 @@ class GANFamily:
 
 def _generator(num_pixels: int, settings: GANFamily) -> nn.Module:
     return networks.mlp(settings.num_latents, num_pixels, settings.width, settings.depth)
-
-
-def _critic(num_pixels: int, settings: GANFamily) -> nn.Module:
-    # piecewise linear, so that its gradient is cheap to differentiate
-    return networks.mlp(num_pixels, 1, settings.width, settings.depth, nn.LeakyReLU)
 
 
 @torch.enable_grad()

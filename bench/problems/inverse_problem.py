@@ -62,7 +62,7 @@ class InverseProblem:
         """Return -||y - A(x)||^2 / (2 sigma_y^2) per row, (n,): log p(y given x) up to a constant."""
         return self.residual(x, y).square().flatten(1).sum(1) / (-2 * self.sigma_y**2)
 
-    def num_observed(self, y: Tensor) -> Tensor:
+    def num_measured_values(self, y: Tensor) -> Tensor:
         """Return the number of measured entries per row, (n,)."""
         values, mask = self.unpack(y)
         return (values.new_ones(values.shape) if mask is None else mask).flatten(1).sum(1)

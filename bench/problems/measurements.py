@@ -42,10 +42,10 @@ def read_measurements(
     return Measurements(tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header)
 
 
-def first(observations: Measurements, num_measurements: int | None) -> Measurements:
+def first(measurements: Measurements, num_measurements: int | None) -> Measurements:
     """Return the first measurements; None means all."""
-    kept = {name: getattr(observations, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
-    return dataclasses.replace(observations, **kept)
+    kept = {name: getattr(measurements, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
+    return dataclasses.replace(measurements, **kept)
 
 
 def problem_of(
@@ -68,11 +68,11 @@ def _reward_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None,
     parameters = header["parameters"]
     check_reward(parameters, x_shape)
     path = classifier_path(header["root"], parameters["classifier"])
-    classifier, found = load_classifier(path, device)
-    if found["sha256"] != header.get("classifier_sha256", found["sha256"]):
+    classifier, own_header = load_classifier(path, device)
+    if own_header["sha256"] != header.get("classifier_sha256", own_header["sha256"]):
         raise ArtefactError(
-            f"{path}: is {found['sha256'][:12]}, but the measurements of {header['task']} were made with "
-            f"{header['classifier_sha256'][:12]}; delete the task's observations and run the same command again"
+            f"{path}: is {own_header['sha256'][:12]}, but the measurements of {header['task']} were made with "
+            f"{header['classifier_sha256'][:12]}; delete the task's measurements and run the same command again"
         )
     differentiable = parameters.get("differentiable", True)
     return Reward(classifier, parameters["beta"], tuple(x_shape), differentiable, posterior)

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 
 def ease_compiling(network: nn.Module) -> None:
-    """Replaces what GroupNorms and SiLUs in `network` do by the functions below; values stay the same to rounding."""
+    """Make GroupNorms and SiLUs in `network` call the functions below; values stay the same to rounding."""
     for module in network.modules():
         if isinstance(module, nn.GroupNorm):
-            module.forward = partial(group_norm, module)
+            module.forward = partial(group_norm, module)  # pyright: ignore[reportAttributeAccessIssue] (named x here)
         elif isinstance(module, nn.SiLU):
-            module.forward = silu
+            module.forward = silu  # pyright: ignore[reportAttributeAccessIssue] (as above)
 
 
 def group_norm(norm: nn.GroupNorm, x: Tensor) -> Tensor:
-    """What torch's GroupNorm gives for x (n, c, h, w), to rounding, in channels last; other shapes are left to torch.
+    """Return GroupNorm of x (n, c, h, w), equal to torch's to rounding, in channels last; torch does other shapes.
 
     The variance is the mean square less the squared mean, for one pass: its rounding grows with (mean / deviation)^2.
     """
@@ -45,7 +45,7 @@ def group_norm(norm: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 def silu(x: Tensor) -> Tensor:
-    """x sigmoid(x). Its derivative takes the sigmoid from memory; torch and its compiler compute it again."""
+    """Return x sigmoid(x). Its derivative takes the sigmoid from memory; torch and its compiler compute it again."""
     return _SiLU.apply(x)[0]
 
 
@@ -65,7 +65,9 @@ class _SiLU(torch.autograd.Function):
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, of_product: Tensor | None, of_sigmoid: Tensor | None) -> Tensor | None:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (torch declares it for any number of outputs)
+        ctx, of_product: Tensor | None, of_sigmoid: Tensor | None
+    ) -> Tensor | None:
         product, sigmoid = ctx.saved_tensors
         grad = None if of_sigmoid is None else of_sigmoid * sigmoid * (1 - sigmoid)
         if of_product is not None:

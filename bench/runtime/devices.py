@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from bench.core.compute import Compute
 from bench.core.errors import UserError
@@ -24,7 +25,7 @@ from bench.runtime.lease import VISIBLE, lease_gpu
 
 @contextlib.contextmanager
 def computing(compute: Compute) -> Iterator[torch.device]:
-    """The device, for this process alone where it is a GPU; TF32 is on for that time or off for that time."""
+    """Give the device, for this process alone where it is a GPU; TF32 is on for that time or off for that time."""
     with contextlib.ExitStack() as stack:
         if compute.device == "cuda":
             num_gpus = torch.cuda.device_count()  # asks the driver; `is_available` would start CUDA, see below
@@ -38,7 +39,7 @@ def computing(compute: Compute) -> Iterator[torch.device]:
 
 @contextlib.contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    matmul, cudnn = torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)  # whose stub lacks allow_tf32
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = allowed  # cuDNN's is on unless it is told
     try:
@@ -48,11 +49,11 @@ def _tf32(allowed: bool) -> Iterator[None]:
 
 
 def prepared(prior: Prior, compute: Compute) -> Prior:
-    """The prior with its networks as `compute` says; changes them in place. They are compiled at their first call."""
+    """Change the prior's networks in place as `compute` says, and return it. They are compiled at their first call."""
     for network in networks_of(prior):
         if compute.precision == "bf16":
             network.forward = torch.autocast(compute.device, torch.bfloat16)(network.forward)
-            network.register_forward_hook(lambda _module, _inputs, output: tree_map(_as_float32, output))
+            network.register_forward_hook(lambda _module, _inputs, output: tree_map_only(Tensor, Tensor.float, output))
         if compute.channels_last:
             network.to(memory_format=torch.channels_last)
         if compute.compile:
@@ -62,10 +63,6 @@ def prepared(prior: Prior, compute: Compute) -> Prior:
     return prior
 
 
-def _as_float32(value: object) -> object:
-    return value.float() if isinstance(value, Tensor) else value
-
-
 def moved(state: Mapping[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:
-    """A trained method's tensors on the device of the run, in the dtypes in which they were stored."""
+    """Return a trained method's tensors on the device of the run, in the dtypes in which they were stored."""
     return None if state is None else {name: tensor.to(device) for name, tensor in state.items()}

@@ -31,13 +31,10 @@ def run(main: Callable[..., None], *, leased: bool = True) -> None:
         sys.exit(f"error: {error}")
     finally:
         if WORK_LOG in os.environ:
-            write_down(Path(os.environ[WORK_LOG]), time.process_time() - begin)
-
-
-def write_down(log: Path, seconds: float) -> None:
-    """Add a line `sample <spec> <CPU seconds>`: this process's own work, without its start and imports."""
-    with log.open("a") as file:
-        file.write(f"{' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])} {seconds:.3f}\n")
+            # a line `sample <spec> <CPU seconds>`: this process's own work, without its start and imports
+            seconds = time.process_time() - begin
+            with Path(os.environ[WORK_LOG]).open("a") as log:
+                log.write(f"{' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])} {seconds:.3f}\n")
 
 
 def keep_memory() -> None:

@@ -26,7 +26,7 @@ class Busy(Exception):
 
 @contextlib.contextmanager
 def lease(devices: Sequence[str] = (CPU,), *, alone: bool = False, patience: float = math.inf) -> Iterator[str]:
-    """Hold one of the devices, with nobody beside (`alone`) or beside others that do not need it alone; its name.
+    """Hold one of the devices, `alone` or beside other jobs that do not need it alone, and give its name.
 
     Waits until there is one. Raises Busy after `patience` seconds.
     """
@@ -40,7 +40,7 @@ def lease(devices: Sequence[str] = (CPU,), *, alone: bool = False, patience: flo
 
 @contextlib.contextmanager
 def lease_gpu(num_devices: int, environment: Mapping[str, str] = os.environ, **waiting: float) -> Iterator[str]:
-    """A GPU that no other job has, in the words of CUDA_VISIBLE_DEVICES.
+    """Hold a GPU that no other job has, and give its name as CUDA_VISIBLE_DEVICES has it.
 
     Where a scheduler has chosen already, as that variable tells, its choice holds and no lock is needed.
     """
@@ -64,7 +64,7 @@ def _first_free(locks: Mapping[str, int], kind: int, deadline: float) -> str:
 
 
 def _folder() -> Path:
-    """One for all jobs of a user on a machine, of whichever suite and copy of the repository."""
+    """Return the folder for all jobs of a user on a machine, of whichever suite and copy of the repository."""
     folder = Path(os.environ.get(FOLDER) or Path(tempfile.gettempdir()) / f"posterior-bench-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder

@@ -3,8 +3,9 @@
 More of them at once than there are cores would push each other's data out of the caches: the others wait.
 
 The workflow starts one such server beside itself (`start`) and calls each job through a client, `python -m
-bench.runtime.preload -m bench.<verb> <spec>`, which hands its arguments, environment and standard streams to the server. Without
-a server, on another machine or without the workflow, the client becomes `python -m bench.<verb> <spec>` itself.
+bench.runtime.preload -m bench.stages.<rule> <spec>`, which hands its arguments, environment and standard streams to the
+server. Without a server, on another machine or without the workflow, the client becomes `python -m bench.stages.<rule>
+<spec>` itself.
 
 Only libraries are imported before the fork; what belongs to the project each job imports anew. Client and job end
 together: a job gives its exit status to its client, and one whose client was killed kills itself.
@@ -66,7 +67,8 @@ def serve(folder: str) -> None:
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the server, so that it sees who has ended
-    num_jobs, num_cores = 0, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    num_jobs = 0
     try:
         while True:
             ready = select.select([0, wakes, *([listener] if num_jobs < num_cores else [])], [], [])[0]
@@ -116,7 +118,7 @@ def call(arguments: list[str]) -> None:
 
 
 def _address(folder: str) -> Path:
-    """Another interpreter than the server's finds nobody there."""
+    """Return the address of this interpreter's server; another interpreter has another, at which no server listens."""
     return Path(folder) / hashlib.sha256(sys.executable.encode()).hexdigest()[:12]
 
 
@@ -176,7 +178,7 @@ def _die_with(connection: socket.socket) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    """`python -m <module> ...` in this process; its exit status."""
+    """Run `python -m <module> ...` in this process, and return its exit status."""
     _, module, *rest = arguments
     sys.argv = [module, *rest]
     try:
@@ -184,7 +186,7 @@ def _run(arguments: list[str]) -> int:
         status: object = 0
     except SystemExit as end:
         status = end.code
-    except BaseException:  # noqa: BLE001 (as the interpreter itself would do)
+    except BaseException:  # as the interpreter itself would do
         traceback.print_exc()
         status = 1
     if isinstance(status, str):

@@ -1,4 +1,4 @@
-"""Calling a method: finding it, asking whether it can run, training it and drawing its samples chunk by chunk."""
+"""Calls of a method: load it, check that it can run, train it, and draw its samples chunk by chunk."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Draws:
     rows_per_chunk: int
 
 
-class Unable(Exception):
-    """Why a method cannot run here, which is nobody's fault."""
+class Unsupported(Exception):
+    """A method that cannot run on this pair of prior and problem; the message says what is lacking."""
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[T]):
+class RunResult(Generic[T]):
     """What became of foreign code: `result` is there when the status is ok, `reason` when it is not."""
 
     status: Literal["ok", "n/a", "failed"]
@@ -61,58 +61,54 @@ class Outcome(Generic[T]):
         return f"ok in {self.seconds:.1f} s" if self.status == "ok" else f"{self.status}: {self.reason}"
 
 
-NO_TRAINING = Outcome("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
+NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
 
 
-def attempt(work: Callable[[], T]) -> Outcome[T]:
-    """Do it; what a dropped-in method does wrong is its result, not the harness's end."""
+def attempt(work: Callable[[], T]) -> RunResult[T]:
+    """Call `work`; an error of a dropped-in method becomes its result, and the harness goes on."""
     begin = time.perf_counter()
     try:
         result = work()
-    except (Unable, BudgetExceeded) as words:
-        return Outcome("n/a", str(words))
+    except (Unsupported, BudgetExceeded) as words:
+        return RunResult("n/a", str(words))
     except (Exception, SystemExit) as error:
-        return Outcome("failed", in_words(error))
-    return Outcome("ok", "", result, time.perf_counter() - begin)
-
-
-def in_words(error: BaseException) -> str:
-    """Kind and first line of an error."""
-    first_line = (str(error).strip() or "no message").splitlines()[0]
-    return f"{type(error).__name__}: {first_line}"
+        first_line = (str(error).strip() or "no message").splitlines()[0]
+        return RunResult("failed", f"{type(error).__name__}: {first_line}")
+    return RunResult("ok", "", result, time.perf_counter() - begin)
 
 
 def load_method(module: str, settings: dict) -> Method:
-    """The class that `methods/<module>.py` names in `__all__`, with its hyperparameters."""
+    """Return the method that `methods/<module>.py` names in `__all__`, with its hyperparameters."""
     return load("method", module)(**settings)
 
 
-def joint_of(method: Method, num_samples: int) -> tuple[Joint, int | None]:
-    """How the samples of one measurement hang together, and of how many chains they are states."""
-    joint = getattr(method, "joint", "independent")
+def joint_of(method: Method | Trainable, num_samples: int) -> tuple[Joint, int | None]:
+    """Return how the samples of one measurement are related, and of how many chains they are states."""
+    joint: Joint = getattr(method, "joint", "independent")
     if joint not in get_args(Joint):
         raise ValueError(f"joint is {joint!r}; expected one of {', '.join(get_args(Joint))}")
     if joint != "chain":
         return joint, None
-    if not isinstance(method.num_chains, int) or method.num_chains < 1:
-        raise ValueError(f"num_chains is {method.num_chains!r}; expected a positive integer")
-    return joint, min(method.num_chains, num_samples)
+    num_chains = getattr(method, "num_chains", None)
+    if not isinstance(num_chains, int) or num_chains < 1:
+        raise ValueError(f"num_chains is {num_chains!r}; expected a positive integer")
+    return joint, min(num_chains, num_samples)
 
 
-def declared_caps(method: Method) -> Cap:
-    """What the method needs, and what it uses where it is there."""
+def declared_caps(method: Method | Trainable) -> Cap:
+    """Return what the method needs, and what it uses where it is there."""
     return method.needs | getattr(method, "uses", Cap.NONE)
 
 
-def refuse_unmet(method: Method, prior: Prior, problem: Problem) -> None:
-    """Unable, with the names of the capabilities that the method needs and this pair lacks."""
+def refuse_unmet(method: Method | Trainable, prior: Prior, problem: Problem) -> None:
+    """Raise Unsupported, with the names of the capabilities that the method needs, where this pair lacks them."""
     missing = method.needs & ~(prior.caps | problem.caps)
     if missing:
-        raise Unable("needs " + ", ".join(cap.name for cap in Cap if cap in missing))
+        raise Unsupported("needs " + ", ".join(str(cap.name) for cap in Cap if cap in missing))
 
 
-def shown(method: Method, prior: Prior, problem: Problem) -> tuple[PriorView, ProblemView]:
-    """Prior and problem with the capabilities that the method declares."""
+def shown(method: Method | Trainable, prior: Prior, problem: Problem) -> tuple[PriorView, ProblemView]:
+    """Return prior and problem with the capabilities that the method declares."""
     declared = declared_caps(method)
     return PriorView(prior, bare, declared), ProblemView(problem, bare, declared)
 
@@ -130,7 +126,7 @@ def train(
     dtype: torch.dtype = torch.float64,
     device: str | torch.device = "cpu",
 ) -> State:
-    """The method's state for this task, from one stream of randomness in that dtype on that device."""
+    """Return the method's state for this task, trained with one stream of randomness in that dtype on that device."""
     rng = Rng(("train", task, seed), (0,), dtype=dtype, device=device, drawn=torch.float64)
     state = method.train(*shown(method, prior, problem), rng=rng)
     refuse_malformed_state(state)
@@ -154,38 +150,38 @@ def _kinds(state: object) -> str:
     return f"dict[{' | '.join(kinds)}]"
 
 
-def read_training(files: RunFiles) -> tuple[Outcome[State], dict, str]:
+def read_training(files: RunFiles) -> tuple[RunResult[State], dict, str]:
     """Return the result of a run's training, what all of it cost, and the hash of the state."""
     state, header = read_tensors(files.state)
     spent = read_json(files.training)
-    outcome = Outcome(header["status"], header["reason"], state)
-    return outcome, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
+    run_result = RunResult(header["status"], header["reason"], state)
+    return run_result, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
 
 
 def sample(
     method: Method | Trainable,
     prior: Prior,
     problem: Problem,
-    observations: Measurements,
+    measurements: Measurements,
     draws: Draws,
     state: State | None = None,
 ) -> Tensor:
-    """Samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where that is up to us.
+    """Return samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where they are independent.
 
-    They have the dtype and the device of the observations.
+    They have the dtype and the device of the measurements.
 
     state: what a trainable method's `train` returned; None for the others.
     """
-    m, s = len(observations.y), draws.num_samples
+    m, s = len(measurements.y), draws.num_samples
     prior, problem = shown(method, prior, problem)
     trained = {} if state is None else {"state": state}
     splits = joint_of(method, s)[0] == "independent"
     # the method is not among the axes: methods and settings are compared on common random numbers
-    ids, axes = observations.image_id.tolist(), ("sample", draws.task, draws.seed)
-    x = observations.x_true.new_empty(m, s, *prior.shape)
+    ids, axes = measurements.image_id.tolist(), ("sample", draws.task, draws.seed)
+    x = measurements.x_true.new_empty(m, s, *prior.shape)
     for rows, samples in progress(list(chunks(m, s, draws.rows_per_chunk, splits)), what=f"sample {draws.task}"):
         rng = Rng(axes, ids[rows], samples, x.dtype, x.device, drawn=torch.float64)
-        y = observations.y[rows].clone()
+        y = measurements.y[rows].clone()
         drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)
         refuse_malformed(drawn, (len(y), len(samples), *prior.shape))
         x[rows, samples.start : samples.stop] = drawn.detach()
@@ -203,7 +199,7 @@ def refuse_malformed(drawn: object, expected: tuple[int, ...]) -> None:
 
 
 def chunks(m: int, s: int, rows_per_chunk: int, splits_samples: bool) -> Iterator[tuple[slice, range]]:
-    """Which measurements and which of their samples go into one call."""
+    """Yield which measurements and which of their samples go into one call."""
     width = min(s, rows_per_chunk) if splits_samples else s
     height = max(1, rows_per_chunk // s)
     for i in range(0, m, height):

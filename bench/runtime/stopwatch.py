@@ -91,7 +91,7 @@ def calls_lasting(seconds: float, work: Callable[[], object], device: torch.devi
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Return seconds of one call: on a CPU those of this process, which other jobs do not lengthen, else of the wall."""
+    """Return seconds of one call: on a CPU of this process, which other jobs do not lengthen, else by the wall."""
     synchronise(device)
     wall, cpu = _wall_and_cpu_seconds(work, 1, device)
     return cpu if device.type == "cpu" else wall
@@ -117,7 +117,7 @@ def joules(device: torch.device) -> float | None:
     try:
         pynvml, handle = _nvml_handle(device)
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-    except Exception:  # noqa: BLE001 (no package, no driver, a device without a counter: each has an error of its own)
+    except Exception:  # no package, no driver, a device without a counter: each has an error of its own
         return None
 
 
@@ -147,5 +147,5 @@ def _nvml_facts(device: torch.device) -> dict[str, object]:
         pynvml, handle = _nvml_handle(device)
         clock = pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
         return {"driver": pynvml.nvmlSystemGetDriverVersion(), "SM MHz": clock}
-    except Exception:  # noqa: BLE001 (as above)
+    except Exception:  # as above
         return {}

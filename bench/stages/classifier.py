@@ -1,4 +1,4 @@
-"""Train a classifier: `python -m bench.stages.classifier specs/classifiers/<classifier>.json` writes it and its card."""
+"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a classifier, with a card."""
 
 from __future__ import annotations
 

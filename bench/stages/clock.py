@@ -75,17 +75,17 @@ def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
     files, task = spec.layout.run(spec.task, spec.method, spec.seed), open_task(spec, spec.compute, device)
     trained, training, _ = read_training(files) if spec.trains else NO_TRAINING
     earlier = read_json(files.visit(1)) if visit > 1 else {}
-    outcome = trained
+    run_result = trained
     if trained.status == "ok":
-        outcome = attempt(lambda: time_method(spec, task, moved(trained.result, device), earlier))
-    times = outcome.result if outcome.status == "ok" and outcome.result else {}
-    content = spec.run_facts | {"joint": "independent", "status": outcome.status, "reason": outcome.reason}
+        run_result = attempt(lambda: time_method(spec, task, moved(trained.result, device), earlier))
+    times = run_result.result if run_result.status == "ok" and run_result.result else {}
+    content = spec.run_facts | {"joint": "independent", "status": run_result.status, "reason": run_result.reason}
     content |= {"threads": THREADS} | spec.compute.facts | times | compile_seconds(times, spec.compute)
     content |= {"ess": effective_sizes(spec) if times and spec.clock.ess else {}} | training
     content |= {"num_parameters": sum(num_parameters(network) for network in networks_of(task.prior))}
     content |= {"machine": machine(device), "provenance": provenance(spec.compute.device, THREADS)}
     write_json(files.visit(visit), content)
-    print(f"{spec.task} {spec.method}, visit {visit}: {format_times(times) or outcome}")
+    print(f"{spec.task} {spec.method}, visit {visit}: {format_times(times) or run_result}")
 
 
 def time_method(spec: ClockSpec, task: Task, state: State | None, earlier: Json) -> Json:

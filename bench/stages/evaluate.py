@@ -47,26 +47,26 @@ def main(spec_path: str) -> None:
     """Write metrics.csv of the task that a spec names."""
     spec = EvaluateSpec.read(spec_path)
     files = spec.layout.task(spec.task)
-    observations = read_measurements(files.measurements, torch.float64)
-    context, metrics = context_of(spec.layout, observations, spec.num_samples), open_metrics(spec.metrics)
+    measurements = read_measurements(files.measurements, torch.float64)
+    context, metrics = context_of(spec.layout, measurements, spec.num_samples), open_metrics(spec.metrics)
     for metric in metrics:
         metric.prepare(context)
-    reference = read_reference(files.reference, observations.header, spec.num_samples)
+    reference = read_reference(files.reference, measurements.header, spec.num_samples)
     score, why_no_score = posterior_score(spec)
-    problem = problem_of(observations.header, context.x_shape)
+    problem = problem_of(measurements.header, context.x_shape)
     unmet = unmet_needs(reference, Cap.RESIDUAL in problem.caps, why_no_score)
     evaluation, swapped = (
-        Evaluation(metrics, context, truths_of(observations, draws, context, score), unmet)
+        Evaluation(metrics, context, truths_of(measurements, draws, context, score), unmet)
         for draws in (reference, reference.swapped())
     )
     scores = [score_reference(reference, evaluation, swapped)]
     for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
-        tensors, header = read_same_measurements(path, observations.header)
+        tensors, header = read_same_measurements(path, measurements.header)
         scores.append(score_run(tensors["x"], header, evaluation, path))
     table = Table(spec.task, evaluation.columns, unmet, evaluation.why_empty)
     info = {
-        "observations_sha256": observations.header["observations_sha256"],
+        "observations_sha256": measurements.header["observations_sha256"],
         "definitions": table.definitions,
         "better": table.better,
         "provenance": provenance(threads=torch.get_num_threads()),
@@ -74,13 +74,13 @@ def main(spec_path: str) -> None:
     write_csv(files.metrics, table.csv(scores), info)
 
 
-def context_of(layout: Layout, observations: Measurements, num_samples: int) -> Context:
+def context_of(layout: Layout, measurements: Measurements, num_samples: int) -> Context:
     """Return what metrics know of the task before any sample is read."""
-    dataset = observations.header.get("dataset", "")
+    dataset = measurements.header.get("dataset", "")
     return Context(
         dataset=dataset,
-        x_shape=tuple(observations.x_true.shape[1:]),
-        num_measurements=len(observations.x_true),
+        x_shape=tuple(measurements.x_true.shape[1:]),
+        num_measurements=len(measurements.x_true),
         num_samples=num_samples,
         load_classifier=lambda name: load_classifier(layout.classifier(name))[0],
         load_images=lambda: read_tensors(layout.data(dataset))[0],
@@ -104,31 +104,31 @@ def score_of_task(task: Task) -> tuple[Gradient | None, str]:
     return partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y)), ""
 
 
-def unmet_needs(reference: ReferenceDraws, has_operator: bool, why_no_score: str) -> Reasons:
+def unmet_needs(reference: ReferenceDraws, has_operator: bool, score_reason: str) -> Reasons:
     """Return why columns with a need have no number on the task."""
     return {
         "reference": reference.why_not,
         "teacher": reference.teacher.why_not if reference.teacher else NO_TEACHER,
         "operator": "" if has_operator else NO_OPERATOR,
         "reward": NO_REWARD if has_operator else "",
-        "score": why_no_score,
+        "score": score_reason,
     }
 
 
 def truths_of(
-    observations: Measurements, reference: ReferenceDraws, context: Context, score: Gradient | None
+    measurements: Measurements, reference: ReferenceDraws, context: Context, score: Gradient | None
 ) -> tuple[Truth, ...]:
     """Return what is known of the measurements, in chunks whose largest temporaries stay bounded."""
     num_draws, dimension = reference.x_a.shape[1], math.prod(context.x_shape)
     size = max(1, FLOATS_PER_CHUNK // (num_draws * (num_draws + dimension)))
-    problem = cast(Likelihood, problem_of(observations.header, context.x_shape))
+    problem = cast(Likelihood, problem_of(measurements.header, context.x_shape))
 
     def chunk(draws: ReferenceDraws, start: int, teacher: Truth | None = None) -> Truth:
-        whole = (observations.x_true, observations.y, draws.x_a, draws.mean, draws.std)
+        whole = (measurements.x_true, measurements.y, draws.x_a, draws.mean, draws.std)
         parts = (tensor[start : start + size].double() for tensor in whole)
         return Truth(problem, *parts, context=context, teacher=teacher, score=score)
 
-    starts = range(0, len(observations.x_true), size)
+    starts = range(0, len(measurements.x_true), size)
     teachers = [chunk(reference.teacher, start) if reference.teacher else None for start in starts]
     return tuple(chunk(reference, start, teacher) for start, teacher in zip(starts, teachers, strict=True))
 
@@ -162,13 +162,13 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     num_broken = (~x[:num].flatten(2).isfinite().all(2)).sum(1).tolist()
     broken = tuple(f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in num_broken)
     all_broken = f"failed ({sum(num_broken)} of {num * num_samples} samples not finite)" if any(num_broken) else ""
-    why_no_task = all_broken or (left_out[0] if left_out else "")
-    why_no_chain = why_not_a_chain(header, num_samples)
-    num_chains = 0 if why_no_chain else header["num_chains"]
+    task_reason = all_broken or (left_out[0] if left_out else "")
+    chain_reason = why_not_a_chain(header, num_samples)
+    num_chains = 0 if chain_reason else header["num_chains"]
     finite = x.nan_to_num(0, 0, 0)
     values = evaluation.values(finite, num_chains)
-    of_task = {} if why_no_task else evaluation.of_task(finite, values, num_chains)
-    return Scores(header["method"], header["seed"], values, broken + left_out, why_no_chain, of_task, why_no_task)
+    of_task = {} if task_reason else evaluation.of_task(finite, values, num_chains)
+    return Scores(header["method"], header["seed"], values, broken + left_out, chain_reason, of_task, task_reason)
 
 
 def why_not_a_chain(header: Json, num_samples: int) -> str:

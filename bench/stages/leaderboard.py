@@ -33,6 +33,8 @@ def published_and_mine(suite: str, mine: Mapping[str, Tensor], task: str | Task 
     folder = published_folder(suite)
     published = pd.read_csv(folder / "summary.csv", keep_default_na=False, na_values=[""])
     published["reason"] = published["reason"].fillna("")
+    if not isinstance(mine, Mapping):
+        raise UserError(f"leaderboard: mine is a {type(mine).__name__}; expected a dict, name of the row -> samples")
     if mine and task is None:
         raise UserError("leaderboard: samples need the task that they are of; give task=")
     if task is None:

@@ -76,7 +76,7 @@ def measure(problem: InverseProblem, task: str, x_true: Tensor, image_id: Tensor
     """x_true, y = A(x_true) + noise, noise (scaled by sigma_y), and mask or kernel where the operator has one.
 
     Computed in float64, kept in float32. Noise and mask of an image depend on (task, image id) alone; y and noise are
-    zero where nothing was observed.
+    zero where nothing was measured.
     """
     ids = image_id.tolist()
     noise = problem.sigma_y * Rng(("noise", task), ids).randn(problem.operator.measured_shape(problem.x_shape))

@@ -1,4 +1,4 @@
-"""`python -m bench.stages.prior specs/priors/<prior>.json`: build a prior from its training data and write it with its card."""
+"""`python -m bench.stages.prior specs/priors/<prior>.json`: fit a prior to its training data, write it and its card."""
 
 from __future__ import annotations
 

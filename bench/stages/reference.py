@@ -1,4 +1,4 @@
-"""`python -m bench.stages.reference specs/tasks/<task>.json`: two independent sets of exact draws, and their checks.
+"""`python -m bench.stages.reference specs/tasks/<task>.json`: two independent sets of reference draws, checked.
 
 Where the prior is a map distilled from one with an exact posterior, two sets of draws from that one stand beside them.
 """
@@ -52,37 +52,37 @@ class Sets:
 def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
     task = open_task(spec)
-    observations, posterior, counts = task.measured, task.posterior, (spec.num_reference, spec.num_particles)
-    sets = two_sets(posterior, observations, *counts, "reference")
+    measurements, posterior, counts = task.measured, task.posterior, (spec.num_reference, spec.num_particles)
+    sets = two_sets(posterior, measurements, *counts, "reference")
     header = {
         "task": spec.task,
         "kind": posterior.kind,
         "admitted": [not text for text in sets.reasons],
         "reasons": sets.reasons,
         "checks": by_name(sets.checks),
-        "posterior_perplexity": perplexity(posterior, task.prior, observations.y, sets.x_a),
+        "posterior_perplexity": perplexity(posterior, task.prior, measurements.y, sets.x_a),
         "perplexity_of": posterior.perplexity_of,
-        "observations_sha256": observations.header["observations_sha256"],
+        "observations_sha256": measurements.header["observations_sha256"],
         "prior_sha256": task.prior_sha256,
     }
     tensors = sets.tensors(("x_a", "x_b", "mean", "std"))
     teacher = teacher_posterior(task.prior, task.problem)
     if teacher is not None:
-        taught = two_sets(teacher, observations, *counts, "teacher's reference")
+        taught = two_sets(teacher, measurements, *counts, "teacher's reference")
         tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
         header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
     write_tensors(spec.layout.task(spec.task).reference, tensors, header | {"provenance": provenance()})
 
 
 def two_sets(
-    posterior: Posterior, observations: Measurements, num_draws: int, num_particles: int | None, what: str
+    posterior: Posterior, measurements: Measurements, num_draws: int, num_particles: int | None, what: str
 ) -> Sets:
-    x_a, x_b, checks = draw(posterior, observations, num_draws, what, num_particles)
-    mean, std = posterior.moments(observations.y) or (x_a.mean(1), x_a.std(1))
+    x_a, x_b, checks = draw(posterior, measurements, num_draws, what, num_particles)
+    mean, std = posterior.moments(measurements.y) or (x_a.mean(1), x_a.std(1))
     sets = Sets(x_a, x_b, mean, std, checks)
     for i, text in enumerate(sets.reasons):
         if text:
-            print(f"{observations.header['task']}: {what} of measurement {i} not admitted: {text}", file=sys.stderr)
+            print(f"{measurements.header['task']}: {what} of measurement {i} not admitted: {text}", file=sys.stderr)
     return sets
 
 
@@ -101,7 +101,7 @@ def by_name(checks: list[dict]) -> dict[str, list]:
 
 def draw(
     posterior: Posterior,
-    observations: Measurements,
+    measurements: Measurements,
     num_draws: int,
     what: str = "reference",
     num_particles: int | None = None,
@@ -112,9 +112,9 @@ def draw(
     """
     if num_particles and isinstance(posterior, (TemperedSMC, LatentSMC)):
         posterior = dataclasses.replace(posterior, num_particles=num_particles)
-    task, y = observations.header["task"], observations.y
+    task, y = measurements.header["task"], measurements.y
     sets, checks = [], []
-    for i, image_id in enumerate(observations.image_id.tolist()):
+    for i, image_id in enumerate(measurements.image_id.tolist()):
         sampler, row = posterior, y[i : i + 1]
         for attempt in range(1 if num_particles else NUM_TRIES):
             streams = [Rng((what, task, name, attempt), (image_id,), range(num_draws)) for name in "ab"]

@@ -1,4 +1,4 @@
-"""`python -m bench.stages.sample specs/runs/<task>/<method>/seed<k>.json`: all posterior samples of one run, and their cost.
+"""`python -m bench.stages.sample specs/runs/<task>/<method>/seed<k>.json`: draw the samples of a run, at a known cost.
 
 A method that cannot run here or fails leaves a file without samples that says why, so that the other methods' results
 are made all the same. A run restricted to the first measurements has NaN for the others.
@@ -51,24 +51,29 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     metered = replace(task, prior=metered_prior, problem=metered_problem)
 
     trained, training, state_sha256 = read_training(files) if spec.trains else NO_TRAINING
-    outcome = trained  # a run whose training came to nothing shares its fate
+    run_result = trained  # a run whose training came to nothing shares its fate
     if trained.status == "ok":
         state = moved(trained.result, device)
-        outcome = attempt(lambda: draw(spec, draws, metered, state))
+        run_result = attempt(lambda: draw(spec, draws, metered, state))
 
     num_measurements = len(everything.y)
     empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
-    x, joint, num_chains = outcome.result if outcome.status == "ok" else (empty, "independent", None)
+    x, joint, num_chains = run_result.result if run_result.status == "ok" else (empty, "independent", None)
     facts = spec.run_facts
-    header = facts | {"status": outcome.status, "reason": outcome.reason, "joint": joint, "num_chains": num_chains}
+    header = facts | {
+        "status": run_result.status,
+        "reason": run_result.reason,
+        "joint": joint,
+        "num_chains": num_chains,
+    }
     header |= {"num_measurements": len(task.y), "observations_sha256": task.header["observations_sha256"]}
     header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
     header["provenance"] = provenance(compute.device, torch.get_num_threads())
     header |= {"precision": compute.precision} if compute != Compute() else {}
-    spent = cost(network, operator, rows, outcome.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
+    spent = cost(network, operator, rows, run_result.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
     write_json(files.cost, facts | spent | compute.facts | training)
     write_tensors(files.samples, {"x": padded(x.float(), num_measurements)}, header)
-    print(f"{spec.task} {spec.method} seed {spec.seed}: {outcome}")
+    print(f"{spec.task} {spec.method} seed {spec.seed}: {run_result}")
 
 
 def chunk_of(spec: RunSpec, prior: Prior, device: torch.device) -> int:
@@ -89,7 +94,7 @@ def draw(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> tuple[
 
 
 def padded(x: Tensor, num_measurements: int) -> Tensor:
-    """x (m, s, *x) with NaN for the measurements that were not asked for."""
+    """Return x (m, s, *x) with rows of NaN for the measurements that were not asked for."""
     full = x.new_full((num_measurements, *x.shape[1:]), torch.nan)
     full[: len(x)] = x
     return full

@@ -1,4 +1,4 @@
-"""`python -m bench.stages.train specs/train/<task>/<method>/seed<k>.json`: train a method for a task, before any sampling.
+"""`python -m bench.stages.train specs/train/<task>/<method>/seed<k>.json`: train a method, before any sampling.
 
 It sees the task's prior and problem, and no measurement: there is none among its inputs. A method that cannot run here
 or fails leaves a state without tensors that says why. What training cost is in training.json, so that the state of a
@@ -27,16 +27,16 @@ def main(spec_path: str) -> None:
     with computing(compute) as device:
         task = open_for_training(spec, compute, device)
         metered_prior, network = counted(task.prior)
-        outcome = attempt(lambda: trained(spec, metered_prior, task))
+        run_result = attempt(lambda: trained(spec, metered_prior, task))
 
-    header = spec.run_facts | {"status": outcome.status, "reason": outcome.reason}
+    header = spec.run_facts | {"status": run_result.status, "reason": run_result.reason}
     header |= {"nfe": network.forward, "nfe_vjp": network.backward}  # rows in all
     header |= {"prior_sha256": task.prior_sha256}
-    spent = {"seconds": outcome.seconds, "threads": torch.get_num_threads()}
+    spent = {"seconds": run_result.seconds, "threads": torch.get_num_threads()}
     write_json(files.training, header | spent | (compute.facts if compute != Compute() else {}))
     header["provenance"] = provenance(threads=torch.get_num_threads())
-    write_tensors(files.state, outcome.result or {}, header)
-    print(f"{spec.task} {spec.method} seed {spec.seed}: training {outcome}")
+    write_tensors(files.state, run_result.result or {}, header)
+    print(f"{spec.task} {spec.method} seed {spec.seed}: training {run_result}")
 
 
 def trained(spec: TrainSpec, prior: Prior, task: Task) -> State:

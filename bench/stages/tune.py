@@ -37,7 +37,7 @@ from bench.numerics.sobol import integer_fields, sobol_settings
 from bench.problems.measurements import Measurements
 from bench.runtime.job import run
 from bench.runtime.progress import progress
-from bench.runtime.run_method import Draws, Outcome, attempt, load_method, refuse_unmet, sample, train, trainable
+from bench.runtime.run_method import Draws, RunResult, attempt, load_method, refuse_unmet, sample, train, trainable
 from bench.runtime.stopwatch import seconds_of
 from bench.task import Task, open_task
 
@@ -75,12 +75,12 @@ class Trial:
     number: int
     phase: str
     settings: Mapping[str, object]
-    outcome: Outcome[Tensor]
+    run_result: RunResult[Tensor]
     seconds: float
 
     @property
     def scores(self) -> Tensor | None:
-        return self.outcome.result if self.outcome.status == "ok" else None
+        return self.run_result.result if self.run_result.status == "ok" else None
 
     @property
     def score(self) -> float:
@@ -99,11 +99,11 @@ class Phase:
 
     def run_trial(self, number: int, settings: Mapping[str, object]) -> Trial:
         """Score settings, print the result and return it with its seconds."""
-        outcomes: list[Outcome[Tensor]] = []
+        run_results: list[RunResult[Tensor]] = []
         device = self.measurements.y.device
-        seconds = seconds_of(lambda: outcomes.append(attempt(lambda: self._scores(dict(settings)))), device)
-        trial = Trial(number, self.name, settings, outcomes[0], seconds)
-        result = str(outcomes[0]) if trial.scores is None else f"energy score {trial.score:.4f}"
+        seconds = seconds_of(lambda: run_results.append(attempt(lambda: self._scores(dict(settings)))), device)
+        trial = Trial(number, self.name, settings, run_results[0], seconds)
+        result = str(run_results[0]) if trial.scores is None else f"energy score {trial.score:.4f}"
         where = f"{self.spec.task} {self.spec.method}: {self.name} {number}"
         print(f"{where} {json.dumps(settings)}: {result}; {seconds:.1f} s", flush=True)
         return trial
@@ -142,10 +142,10 @@ def validation_measurements(task: Task, path: Path, num_measurements: int) -> tu
 
 def settings_to_try(spec_path: str, spec: TuneSpec, ranges: Sequence[str]) -> list[dict]:
     """Return all settings to try, in order and none twice: the suite's, then Sobol points or the grid of `ranges`."""
-    outcome = attempt(lambda: load_method(spec.module, spec.settings))
-    method = outcome.result
-    if outcome.status != "ok" or method is None:
-        raise UserError(f"{spec_path}: methods/{spec.module}.py with the suite's settings: {outcome.reason}")
+    run_result = attempt(lambda: load_method(spec.module, spec.settings))
+    method = run_result.result
+    if run_result.status != "ok" or method is None:
+        raise UserError(f"{spec_path}: methods/{spec.module}.py with the suite's settings: {run_result.reason}")
     if not ranges and not method.search:
         fault = f"methods/{spec.module}.py declares no range to search"
         raise UserError(f"{spec_path}: {fault}; name settings to try, such as zeta=0.1,0.3,1")
@@ -171,7 +171,7 @@ def run_trials(phase: Phase, settings: Sequence[dict], budget: float) -> list[Tr
     trials: list[Trial] = []
     for number, candidate in enumerate(progress(settings, what=f"tune {phase.spec.task} {phase.spec.method}")):
         used = sum(trial.seconds for trial in trials)
-        if trials and trials[0].outcome.status == "n/a":
+        if trials and trials[0].run_result.status == "n/a":
             break
         if trials and used + (1 + NUM_CONFIRMED) * used / len(trials) > budget:
             break
@@ -182,7 +182,7 @@ def run_trials(phase: Phase, settings: Sequence[dict], budget: float) -> list[Tr
 def finalists(tried: Sequence[Trial]) -> list[Trial]:
     """Return trial 0 and the best of the others; none where the method cannot run here."""
     good = sorted((trial for trial in tried[1:] if trial.score < math.inf), key=lambda trial: trial.score)
-    return [] if tried[0].outcome.status == "n/a" else [tried[0], *good[: NUM_CONFIRMED - 1]]
+    return [] if tried[0].run_result.status == "n/a" else [tried[0], *good[: NUM_CONFIRMED - 1]]
 
 
 def winner(confirmed: Sequence[Trial]) -> Json | None:
@@ -214,7 +214,7 @@ def trials_frame(trials: Sequence[Trial]) -> pd.DataFrame:
     for trial in trials:
         error = None if trial.scores is None else standard_error(trial.scores)
         numbers = (trial.score, error, *(paired_difference(trial, trials[0]) or (None, None)))
-        reason = "" if trial.outcome.status == "ok" else str(trial.outcome)
+        reason = "" if trial.run_result.status == "ok" else str(trial.run_result)
         texts = ["" if number is None else f"{number:.5f}" for number in numbers]
         rows.append([trial.number, trial.phase, json.dumps(trial.settings), *texts, f"{trial.seconds:.2f}", reason])
     return pd.DataFrame(rows, columns=[*COLUMNS])

@@ -115,16 +115,13 @@ class APS:
             some = x[rng.randint(len(x), (self.batch_size,))[0]]
             return some, problem.simulate(some, rng)
 
-        def forward_kl(progress: float) -> Tensor:
-            return -generator.log_prob(*simulated()).mean()
-
         def reverse_kl(progress: float) -> Tensor:
             y = simulated()[1]
             made, log_q = generator(rng.randn((len(y), *prior.shape))[0], y)
             return (self._prior_term(prior, made, progress, rng) - problem.log_likelihood(made, y) + log_q).mean()
 
         num_warm = round(self.warm_start * self.num_iterations)
-        self._minimise(forward_kl, generator, num_warm)
+        self._minimise(lambda _: -generator.log_prob(*simulated()).mean(), generator, num_warm)
         self._minimise(reverse_kl, generator, self.num_iterations - num_warm)
 
     @torch.no_grad()

@@ -13,8 +13,10 @@ COARSE = 8  # pixels per side that the global part of a conditioner sees
 ZERO_ENDS = ("to_image", "near_out")  # layers that are identity couplings when they are zero
 
 
-def make_flow(shape: Sequence[int], context_size: int, num_layers: int, width: int, num_channels: int) -> nn.Module:
-    """Affine couplings over points of that shape: images (c, h, w) keep their layout, any other shape is flattened."""
+def make_flow(
+    shape: Sequence[int], context_size: int, num_layers: int, width: int, num_channels: int
+) -> ImageFlow | VectorFlow:
+    """Return affine couplings over points of a shape: images (c, h, w) keep their layout, any other is flattened."""
     if len(shape) == 3:
         return ImageFlow((shape[0], shape[1], shape[2]), context_size, num_layers, width, num_channels)
     return VectorFlow(math.prod(shape), context_size, num_layers, width)
@@ -33,7 +35,7 @@ class ImageFlow(nn.Module):
         )
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """z (n, c, h, w), context (n, context_size) -> x (n, c, h, w), log |det dx/dz| (n,)."""
+        """Map z (n, c, h, w), given context (n, context_size), to x (n, c, h, w) and log |det dx/dz| (n,)."""
         log_det = z.new_zeros(len(z))
         for layer in self.layers:
             z, change = layer(z, context)
@@ -41,10 +43,10 @@ class ImageFlow(nn.Module):
         return z, log_det
 
     def inverse(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """x (n, c, h, w) -> z (n, c, h, w), log |det dz/dx| (n,)."""
+        """Map x (n, c, h, w) to z (n, c, h, w) and log |det dz/dx| (n,)."""
         log_det = x.new_zeros(len(x))
         for layer in reversed(self.layers):
-            x, change = layer.inverse(x, context)
+            x, change = layer.inverse(x, context)  # pyright: ignore[reportCallIssue] (ModuleList has no type of items)
             log_det = log_det + change
         return x, log_det
 
@@ -57,7 +59,8 @@ class Coupling(nn.Module):
     def __init__(self, mask: Tensor, context_size: int, width: int, num_channels: int) -> None:
         super().__init__()
         self.register_buffer("mask", mask, persistent=False)
-        self.conditioner = Conditioner(tuple(mask.shape), context_size, width, num_channels)
+        channels, height, width_of_image = mask.shape
+        self.conditioner = Conditioner((channels, height, width_of_image), context_size, width, num_channels)
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = self._scale_and_shift(z, context)

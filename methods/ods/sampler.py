@@ -73,7 +73,7 @@ class Sampler:
 
     @torch.no_grad()
     def rollout(self, y: Tensor, features: Tensor, noise: Tensor, beta: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Paths (n, T + 1, d) from noise (n, T + 1, d), and the guide's pulls along them (n, T, d)."""
+        """Return paths (n, T + 1, d) from noise (n, T + 1, d), and the guide's pulls along them (n, T, d)."""
         path, pulls = [noise[:, 0]], []
         for i in range(self.num_steps):
             step = torch.full((len(noise),), i, device=noise.device)
@@ -83,12 +83,12 @@ class Sampler:
         return torch.stack(path, 1), torch.stack(pulls, 1)
 
     def pulls(self, path: Tensor, y: Tensor, beta: float = 1.0) -> Tensor:
-        """The guide's pulls along given paths, (n, T, d)."""
+        """Return the guide's pulls along given paths (n, T + 1, d), (n, T, d)."""
         steps, rows = self._steps(len(path)), y.repeat_interleave(self.num_steps, 0)
         return self.pull(path[:, :-1].flatten(0, 1), steps, rows, beta).view_as(path[:, 1:])
 
     def log_ratio(self, path: Tensor, pulls: Tensor, features: Tensor, beta: float = 1.0) -> Tensor:
-        """log p_F - log q of whole paths, (n,)."""
+        """Return log p_F - log q of whole paths, (n,)."""
         steps, here, there = self._steps(len(path)), path[:, :-1].flatten(0, 1), path[:, 1:].flatten(0, 1)
         features = features.repeat_interleave(self.num_steps, 0)
         kernel = self.kernel(here, steps, pulls.flatten(0, 1), features, beta)
@@ -97,7 +97,7 @@ class Sampler:
 
     @torch.no_grad()
     def flow(self, z: Tensor, y: Tensor, features: Tensor) -> Tensor:
-        """z_0 -> z_T (n, d) without noise."""
+        """Map z_0 to z_T, (n, d), without noise."""
         precision = torch.ones_like(z)
         for i in range(self.num_steps):
             step = torch.full((len(z),), i, device=z.device)

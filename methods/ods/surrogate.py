@@ -24,13 +24,13 @@ class Affine(NamedTuple):
 
 
 def no_map(z: Tensor) -> Affine:
-    """The coordinates of z (n, d) as they are, to no image."""
+    """Return the coordinates of z (n, d) as they are, with a map to images of no pixels."""
     dim = z.shape[1]
     return Affine(z.new_zeros(0), z.new_zeros(dim, 0), torch.eye(dim, dtype=z.dtype, device=z.device), z.new_zeros(dim))
 
 
 def fit_affine(z: Tensor, x: Tensor, ridge: float = 1e-3) -> tuple[Tensor, Tensor]:
-    """Least squares of x (n, D) on standard normal z (n, d): shift (D,) and matrix (d, D); ridge in draws per draw."""
+    """Fit x (n, D) by least squares to standard normal z (n, d): shift (D,), matrix (d, D); ridge in draws per draw."""
     centred = z - z.mean(0)
     gram = centred.T @ centred + ridge * len(z) * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
     matrix = torch.linalg.solve(gram, centred.T @ (x - x.mean(0)))
@@ -38,14 +38,14 @@ def fit_affine(z: Tensor, x: Tensor, ridge: float = 1e-3) -> tuple[Tensor, Tenso
 
 
 def gradient(log_likelihood: LogLikelihood, x: Tensor, y: Tensor) -> Tensor:
-    """Of the log likelihood by x (n, D)."""
+    """Return the gradient of the log likelihood by x (n, D), (n, D)."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         return torch.autograd.grad(log_likelihood(x, y).sum(), x)[0]
 
 
 def mean_curvature(log_likelihood: LogLikelihood, x: Tensor, y: Tensor, distance: float = 0.05) -> Tensor:
-    """-Hessian of the log likelihood by x, mean over rows x (n, D) and y (n, *y): (D, D), by central differences."""
+    """Return -Hessian of the log likelihood by x, (D, D), mean over rows x (n, D), y (n, *y); central differences."""
     dim = x.shape[1]
     offsets = distance * torch.eye(dim, dtype=x.dtype, device=x.device)
     total = torch.zeros_like(offsets)
@@ -56,7 +56,7 @@ def mean_curvature(log_likelihood: LogLikelihood, x: Tensor, y: Tensor, distance
 
 
 def in_principal_axes(shift: Tensor, matrix: Tensor, hessian: Tensor) -> Affine:
-    """The map in the eigenvectors of matrix hessian matrix^T; where that curves the wrong way, as if it were flat."""
+    """Return the map in the eigenvectors of matrix hessian matrix^T; negative curvature counts as none."""
     curvature, axes = torch.linalg.eigh(matrix @ hessian @ matrix.T)
     return Affine(shift, axes.T @ matrix, axes, curvature.clamp_min(0))
 
@@ -71,7 +71,7 @@ def adapted_fit(
     noise: Tensor,
     ridge: float = 0.1,
 ) -> tuple[Affine, Tensor, Tensor]:
-    """The affine map refitted where the posterior of y (1, *y) is, and the z (k n, d) and x (k n, D) that told.
+    """Refit the affine map where the posterior of y (1, *y) is; also return the z (k n, d), x (k n, D) of the fit.
 
     For each temperature `betas` (k,), rising to 1: draws of the normal approximation, decoded, correct the map by ridge
     regression in whitened coordinates. noise (k, n, d). An iterated ensemble smoother in all but name, e.g. Iglesias et

@@ -77,7 +77,7 @@ def noised_precision(curvature: Tensor, signal: Tensor) -> Tensor:
 
 
 def balance(log_ratio: Tensor, reward: Tensor, log_z: Tensor | None = None) -> Tensor:
-    """What trajectory balance drives to zero, (k, g): k groups of g paths of one target each.
+    """Return the errors that trajectory balance drives to zero, (k, g): k groups of g paths of one target each.
 
     log_ratio: log p_F - log q of the paths; without log_z (k,) the group's mean stands for it, as in VarGrad
     (Richter et al. 2020, https://arxiv.org/abs/2010.10436).
@@ -87,12 +87,12 @@ def balance(log_ratio: Tensor, reward: Tensor, log_z: Tensor | None = None) -> T
 
 
 def huber(error: Tensor, delta: float) -> Tensor:
-    """error^2 / 2 up to |error| = delta and linear beyond."""
+    """Return error^2 / 2 up to |error| = delta and linear beyond."""
     return torch.where(error.abs() <= delta, error.square() / 2, delta * (error.abs() - delta / 2))
 
 
 class Quality(NamedTuple):
-    """Of a sampler, by importance weights of its paths: log Z estimate, its lower bound, and effective share."""
+    """Importance weights of a sampler's paths summed up: log Z estimate, its lower bound, and effective share."""
 
     log_z: Tensor
     elbo: Tensor
@@ -100,7 +100,7 @@ class Quality(NamedTuple):
 
 
 def quality(log_ratio: Tensor, reward: Tensor) -> Quality:
-    """From n paths of the sampler for each of k targets, (k, n) -> three times (k,); ess is between 1 / n and 1."""
+    """Return the quality on n paths for each of k targets, (k, n) -> three times (k,); ess is between 1 / n and 1."""
     log_weight = reward - log_ratio
     n = log_weight.shape[1]
     log_z = log_weight.logsumexp(1) - math.log(n)
@@ -109,7 +109,7 @@ def quality(log_ratio: Tensor, reward: Tensor) -> Quality:
 
 
 def flow_step(z: Tensor, kernel: Kernel, variance: Tensor, precision: Tensor, next_precision: Tensor) -> Tensor:
-    """The step without noise that keeps the marginals when they are normal, of precision before and after (..., d).
+    """Take a step without noise that keeps marginals that are normal, of precision before and after (..., d).
 
     The kernel's mean tells the score at z (Tweedie), hence how far z is from its marginal's mean.
     """

@@ -111,8 +111,10 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     ),
     "one seed for all": (
         "rng.per_sample.randn(prior.shape)",
-        "torch.stack([torch.randn(prior.shape, generator=torch.Generator().manual_seed(k)) for k in rng.samples])"
-        ".double().repeat(len(y), 1, 1, 1, 1)",
+        (
+            "torch.stack([torch.randn(prior.shape, generator=torch.Generator().manual_seed(k)) for k in rng.samples])"
+            ".double().repeat(len(y), 1, 1, 1, 1)"
+        ),
         ["another seed, other samples"],
         "the same samples",
     ),
@@ -155,9 +157,15 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     "chain": ("    rate: float", CHAIN + "    rate: float", ["defaults construct"], "num_chains"),
     "metric": (
         "import torch",
-        "import torch, bench.core.rng, bench.metrics",
+        "import torch, bench.core.types, bench.metrics",
         ["it imports only what a method may"],
         "bench.metrics",
+    ),
+    "rng": (
+        "import torch",
+        "import torch, bench.core.rng",
+        ["it imports only what a method may"],
+        "bench.core.rng",
     ),
     "depends on chunk": (
         RETURN,

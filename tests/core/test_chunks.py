@@ -1,4 +1,4 @@
-"""Samples do not depend on how many are drawn in one call: every method, one and three channels, few and many samples."""
+"""Samples do not depend on how many are drawn in one call: every method, one and three channels, any sample count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that docs/add-a-*.md show are complete: dropped into a folder of plug-ins, they pass the checks of their kind."""
+"""The files that docs/add-a-*.md show are complete: dropped into a folder of plug-ins, they pass its checks."""
 
 import os
 import re

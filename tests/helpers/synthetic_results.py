@@ -84,7 +84,9 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
     exact |= {"mean": exact["x_a"].mean(1), "std": exact["x_a"].std(1)}
     known = {"admitted": [True] * NUM_MEASUREMENTS, "reasons": [""] * NUM_MEASUREMENTS, "checks": {}}
     if prior == "gmm_map":
-        exact |= {f"teacher_{name}": tensor for name, tensor in zip(("a", "b", "mean", "std"), exact.values())}
+        exact |= {
+            f"teacher_{name}": tensor for name, tensor in zip(("a", "b", "mean", "std"), exact.values(), strict=True)
+        }
         known |= {"kind": "tempered SMC in z", "posterior_perplexity": None, "perplexity_of": None}
     else:
         known |= {"kind": "closed form", "perplexity_of": "components"}
@@ -93,7 +95,7 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
     for method in METHODS:
         if (task, method) not in LEFT_OUT:
             _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
-    definitions = {"sw2-128": "sliced Wasserstein-2 distance to exact draws, 128 directions"}
+    definitions = {"sw2-128": "sliced Wasserstein-2 distance to reference draws, 128 directions"}
     definitions["sw2-128_total"] = "the same to the teacher's posterior"
     about = {
         "definitions": definitions,
@@ -199,7 +201,9 @@ def edit_metrics(spec: Path, edit) -> None:
     """Rewrite one task's metrics.csv row by row; `edit` returns the new (value, reason) of a row."""
     path = spec.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
     text, info = read_csv(path)
-    rows = [{**row, **dict(zip(("value", "reason"), edit(row)))} for row in csv.DictReader(io.StringIO(text))]
+    rows = [
+        {**row, **dict(zip(("value", "reason"), edit(row), strict=True))} for row in csv.DictReader(io.StringIO(text))
+    ]
     out = io.StringIO()
     writer = csv.DictWriter(out, rows[0].keys())
     writer.writeheader()

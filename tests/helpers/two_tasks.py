@@ -16,9 +16,9 @@ M, S, SHAPE = 3, 6, (1, 8, 8)
 TASKS = {"gmm-denoise": ("denoise", {}), "atoms-saturate": ("saturate", {"gain": 2.0})}
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    """A suite's folder up to its exact draws: a linear task on a mixture, a non-linear one on atoms."""
+@pytest.fixture(name="root", scope="module")
+def root_of_two_tasks(tmp_path_factory) -> Path:
+    """A suite's folder up to its reference draws: a linear task on a mixture, a non-linear one on atoms."""
     root = tmp_path_factory.mktemp("suite")
     write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
     prepare.main(str(root / "specs/data.json"))

@@ -105,7 +105,7 @@ def test_hmc_leaves_a_gaussian_invariant_and_accepts_by_its_energy():
         chosen = uniform(n, seed=20 + i) < acceptance
         assert torch.equal(state.position, torch.where(chosen[:, None], end.position, before.position))
         rates.append(acceptance.mean().item())
-    assert 0.5 < min(rates) and max(rates) < 0.95  # so that the correction has something to do
+    assert min(rates) > 0.5 and max(rates) < 0.95  # so that the correction has something to do
     white = state.position / scales
     assert white.mean(0).abs().max() < 5 / n**0.5
     assert (white.T.cov() - torch.eye(3)).abs().max() < 5 * (2 / n) ** 0.5
@@ -146,7 +146,7 @@ def test_chains_have_the_posterior_moments(settings, space):
     prior, num_chains = ToyPrior(), 64
     problem = ToyProblem(prior, sigma_y=0.2)
     y = measurements(prior, problem, 2)
-    y[1] = 0  # nothing observed: the posterior is the prior
+    y[1] = 0  # nothing measured: the posterior is the prior
     # plain chains from the prior, without the curvature to tell the step, get more time to find it
     method = HMC(space=space, num_chains=num_chains, thin=3, **settings | ({"num_adapt": 40} if settings else {}))
     x = draw(method, prior, problem, y, 60 * num_chains).flatten(2)

@@ -90,7 +90,7 @@ def test_adjusted_chains_have_the_posterior_moments(anneal):
     prior, num_chains = ToyPrior(), 64
     problem = ToyProblem(prior, sigma_y=0.2)
     y = measurements(prior, problem, 2)
-    y[1] = 0  # nothing observed: the posterior is the prior
+    y[1] = 0  # nothing measured: the posterior is the prior
     x = draw(LatentLangevin(num_chains=num_chains, anneal=anneal), prior, problem, y, 150 * num_chains).flatten(2)
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
         assert_moments(samples, num_chains, mean, covariance)

@@ -51,7 +51,7 @@ def test_chains_have_the_posterior_moments(proposal):
     prior, num_chains = ToyPrior(), 64
     problem = ToyProblem(prior, sigma_y=0.4)
     y = measurements(prior, problem, 2)
-    y[1] = 0  # nothing observed: the posterior is the prior
+    y[1] = 0  # nothing measured: the posterior is the prior
     method = LatentRWM(num_chains=num_chains, proposal=proposal, thin=20)
     x = draw(method, prior, problem, y, 100 * num_chains).flatten(2)
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
@@ -84,7 +84,7 @@ def test_a_problem_without_gradients_will_do():
 def test_the_scale_adapts_to_the_acceptance_that_was_asked_for():
     """On a flat likelihood Crank-Nicolson accepts everything: the scale goes to its end, independent draws."""
     prior, num_chains = ToyPrior(), 256
-    y = torch.zeros(1, 2, 2, 4, dtype=torch.float64)  # nothing observed
+    y = torch.zeros(1, 2, 2, 4, dtype=torch.float64)  # nothing measured
     x = draw(LatentRWM(num_chains=num_chains, thin=1), prior, ToyProblem(prior), y, 2 * num_chains)[0].flatten(1)
     first, second = x[:num_chains] - prior.mean, x[num_chains:] - prior.mean
     correlation = (first * second).mean(0) / prior.covariance.diag()

@@ -126,7 +126,7 @@ def test_random_masks_have_exact_counts(fraction):
     problem = make_problem("inpaint-random", {"visible_fraction": fraction}, 0.1, (3, 8, 12))
     y = problem.simulate(torch.zeros(400, 3, 8, 12), Rng(("mask",), range(20)))
     values, mask = problem.unpack(y)
-    assert problem.num_observed(y).tolist() == [3 * round(fraction * 96)] * 400
+    assert problem.num_measured_values(y).tolist() == [3 * round(fraction * 96)] * 400
     assert mask[:, :1].expand_as(mask).equal(mask) and not values[mask == 0].any()
     # 400 masks: a pixel's frequency deviates by at most 0.025 (one standard deviation); five of them over 96 pixels.
     assert (mask[:, 0].mean(0) - fraction).abs().max() < 0.125
@@ -144,10 +144,10 @@ def test_box_mask_is_centred():
 def test_simulated_noise_has_level_sigma_y(name):
     problem, x, _ = problem_and_rows(name, (1, 8, 8), num_rows=100, sigma_y=0.3)
     y = problem.simulate(x, Rng(("noise",), range(50)))
-    num_observed = problem.num_observed(y).sum()
+    num_measured_values = problem.num_measured_values(y).sum()
     chi_square = -2 * problem.log_likelihood(x, y).sum()
     # A chi-square of n degrees has standard deviation sqrt(2 n): four of them.
-    assert abs(chi_square - num_observed) < 4 * (2 * num_observed) ** 0.5
+    assert abs(chi_square - num_measured_values) < 4 * (2 * num_measured_values) ** 0.5
 
 
 def test_simulate_gives_each_measurement_its_stream():

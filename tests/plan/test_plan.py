@@ -187,7 +187,7 @@ def test_a_fault_is_one_line_with_file_and_key(folder, changes, where, hint):
         ('name: "bad\\n"\ntoys: {a: {}}\n', "my.yaml: name: expected text, of letters"),
         (
             "a: &a [x,x,x,x,x,x,x,x,x]\n"
-            + "".join(f"{y}: &{y} [{','.join([f'*{x}'] * 9)}]\n" for x, y in zip("abcdefgh", "bcdefghi")),
+            + "".join(f"{y}: &{y} [{','.join([f'*{x}'] * 9)}]\n" for x, y in zip("abcdefgh", "bcdefghi", strict=True)),
             "my.yaml: its aliases stand for",
         ),
         ("tasks: {" + "x: {}, " * 300_000 + "}", "my.yaml: has 2.0 MiB; expected a suite's file"),

@@ -326,17 +326,17 @@ def test_metrics_of_a_reward(root):
 
 def test_measurements_are_one_image_of_each_class_then_another(root):
     folder = observed(root)
-    observations, data = read_measurements(folder / "observations.safetensors"), Digits().load()
-    classes = observations.y.flatten(1).argmax(1)
-    assert classes.tolist() == [*range(K), 0, 1] and len(set(observations.image_id.tolist())) == 12
+    measurements, data = read_measurements(folder / "observations.safetensors"), Digits().load()
+    classes = measurements.y.flatten(1).argmax(1)
+    assert classes.tolist() == [*range(K), 0, 1] and len(set(measurements.image_id.tolist())) == 12
     label = dict(zip(data["test_id"].tolist(), data["test_label"].tolist(), strict=True))
     image = dict(zip(data["test_id"].tolist(), data["test"], strict=True))
-    for i, image_id in enumerate(observations.image_id.tolist()):
-        assert label[image_id] == classes[i] and image[image_id].equal(observations.x_true[i].float())
-    bank, header = read_tensors(folder / "all_measurements.safetensors")
-    assert bank["is_test"].tolist() == [True] * 300 + [False] * 200
-    assert set(bank["image_id"][:300].tolist()) == set(data["test_id"].tolist())
-    assert bank["y"].flatten(1).argmax(1)[300:].equal(data["validation_label"]) and "noise" not in header
+    for i, image_id in enumerate(measurements.image_id.tolist()):
+        assert label[image_id] == classes[i] and image[image_id].equal(measurements.x_true[i].float())
+    all_measurements, header = read_tensors(folder / "all_measurements.safetensors")
+    assert all_measurements["is_test"].tolist() == [True] * 300 + [False] * 200
+    assert set(all_measurements["image_id"][:300].tolist()) == set(data["test_id"].tolist())
+    assert all_measurements["y"].flatten(1).argmax(1)[300:].equal(data["validation_label"]) and "noise" not in header
 
 
 def test_the_problem_comes_from_the_header_or_from_a_spec(root):

@@ -75,10 +75,10 @@ def drawn(module: str, prior: Prior, dtype: torch.dtype, **changes: object) -> T
     method, problem = small(module, **changes), problem_for(prior)
     rng = Rng(("devices",), range(M), dtype=dtype, drawn=torch.float64)
     x_true = rng.randn(SHAPE)
-    observations = SimpleNamespace(x_true=x_true, y=problem.simulate(x_true, rng), image_id=torch.arange(M))
+    measurements = SimpleNamespace(x_true=x_true, y=problem.simulate(x_true, rng), image_id=torch.arange(M))
     draws = Draws("toy", 0, S, 64)
     state = train(method, prior, problem, "toy", 0, dtype) if trainable(method) else None
-    return sample(method, prior, problem, observations, draws, state)
+    return sample(method, prior, problem, measurements, draws, state)
 
 
 @pytest.mark.parametrize("module", METHODS)
@@ -239,7 +239,7 @@ def fake_gpu(monkeypatch):
     monkeypatch.setattr(flows, "coupling_masks", lambda shape: [mask.clone() for mask in masks])  # it looks at values
     monkeypatch.setattr(torch, "cov", lambda x: x @ x.mT)  # so does this
     monkeypatch.setattr(torch.autograd, "grad", grad)
-    monkeypatch.setattr(Tensor, "backward", lambda self: None)
+    monkeypatch.setattr(Tensor, "backward", lambda self, inputs=None: None)
     monkeypatch.setattr(nn.Module, "to", to)
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield "cuda"

@@ -58,7 +58,10 @@ def test_jobs_share_the_cpu_and_a_clock_has_it_alone():
 
 
 def test_a_killed_job_leaves_no_lease():
-    hold = "import time\nfrom bench.runtime.lease import lease\nwith lease(alone=True):\n    print('held', flush=True)\n    time.sleep(60)"
+    hold = (
+        "import time\nfrom bench.runtime.lease import lease\n"
+        "with lease(alone=True):\n    print('held', flush=True)\n    time.sleep(60)"
+    )
     job = subprocess.Popen(
         [sys.executable, "-c", hold], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
     )

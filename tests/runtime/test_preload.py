@@ -39,7 +39,10 @@ if __name__ == "__main__":
         open(sys.argv[2], "w").write(str(os.getpid()))
         time.sleep(60)
 """
-SERVE = "import os; from bench.runtime import preload; preload.start(); print(os.environ[preload.FOLDER], flush=True); input()"
+SERVE = (
+    "import os; from bench.runtime import preload; preload.start(); "
+    "print(os.environ[preload.FOLDER], flush=True); input()"
+)
 
 
 @pytest.fixture(scope="module")

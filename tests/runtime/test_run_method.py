@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.metric_values import COLUMNS, COLUMNS_OF_TASK
-from helpers.two_tasks import SHAPE, TASKS, M, S, root, run_spec  # noqa: F401 (root is a fixture)
+from helpers.two_tasks import SHAPE, TASKS, M, S, root_of_two_tasks, run_spec  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from bench.core.artefacts import read_csv, read_json, read_tensors, write_json
@@ -144,14 +144,14 @@ SMALL = {"num_chains": 2, "num_adam": 2, "num_warmup": 3, "num_adapt": 2, "thin"
 )
 def test_any_chunk_size_gives_the_same_samples(root, module, settings):
     prior = load_prior(prior_path(root, "gmm", "gmm"))
-    observations = read_measurements(root / "tasks/gmm-denoise/observations.safetensors")
-    plain = problem_of(observations.header, SHAPE)
-    problem = problem_of(observations.header, SHAPE, posterior_of(prior, plain))
+    measurements = read_measurements(root / "tasks/gmm-denoise/observations.safetensors")
+    plain = problem_of(measurements.header, SHAPE)
+    problem = problem_of(measurements.header, SHAPE, posterior_of(prior, plain))
     method = runs.load_method(module, settings)
 
     def drawn(rows_per_chunk: int) -> Tensor:
         draws = runs.Draws("gmm-denoise", 0, S, rows_per_chunk)
-        return runs.sample(method, prior, problem, observations, draws)
+        return runs.sample(method, prior, problem, measurements, draws)
 
     whole = drawn(1000)
     for rows_per_chunk in (1, 4, 12):
@@ -162,14 +162,14 @@ def test_any_chunk_size_gives_the_same_samples(root, module, settings):
 def test_a_good_run(root, drop_in):
     drop_in("polite", POLITE)
     x, header, cost = run(root, "polite", settings={"scale": 0.2})
-    observations = read_measurements(root / "tasks/atoms-saturate/observations.safetensors")
+    measurements = read_measurements(root / "tasks/atoms-saturate/observations.safetensors")
     assert x.shape == (M, S, *SHAPE) and x.dtype == torch.float32
     # 192 differences in the mean of each measurement's 6 samples: their spread is 0.2 within 5 %
-    assert (x - observations.y[:, None]).std().item() == pytest.approx(0.2, rel=0.1)
+    assert (x - measurements.y[:, None]).std().item() == pytest.approx(0.2, rel=0.1)
     facts = ("status", "reason", "joint", "num_chains")
     assert [header[fact] for fact in facts] == ["ok", "", "independent", None]
     assert header["settings"] == {"scale": 0.2} and header["method"] == header["module"] == "polite"
-    assert header["observations_sha256"] == observations.header["observations_sha256"]
+    assert header["observations_sha256"] == measurements.header["observations_sha256"]
     assert cost["rows"] == M * S and cost["nfe"] == cost["nfe_vjp"] == 0 and cost["seconds"] > 0
 
 
@@ -206,15 +206,15 @@ def test_a_method_that_changes_y_in_place_harms_nobody(root, drop_in, rows_per_c
     drop_in("polite", POLITE)
     drop_in("rude", POLITE.replace(RETURN, "y.zero_(); return x\n"))
     prior = load_prior(prior_path(root, "atoms", "atoms"))
-    observations = read_measurements(root / "tasks/atoms-saturate/observations.safetensors")
-    problem, before = problem_of(observations.header, SHAPE), observations.y.clone()
+    measurements = read_measurements(root / "tasks/atoms-saturate/observations.safetensors")
+    problem, before = problem_of(measurements.header, SHAPE), measurements.y.clone()
     drawn = [
         runs.sample(
-            runs.load_method(name, {}), prior, problem, observations, runs.Draws("atoms-saturate", 0, S, rows_per_chunk)
+            runs.load_method(name, {}), prior, problem, measurements, runs.Draws("atoms-saturate", 0, S, rows_per_chunk)
         )
         for name in ("polite", "rude")
     ]
-    assert torch.equal(*drawn) and torch.equal(observations.y, before)
+    assert torch.equal(*drawn) and torch.equal(measurements.y, before)
 
 
 def evaluated(root: Path, names: list[str]) -> dict[str, list[dict[str, str]]]:

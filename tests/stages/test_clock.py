@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.two_tasks import SHAPE, M, root, run_spec  # noqa: F401 (root is a fixture)
+from helpers.two_tasks import SHAPE, M, root_of_two_tasks, run_spec  # noqa: F401 (a fixture)
 
 from bench.core.artefacts import read_json, write_json, write_tensors
 from bench.core.errors import UserError
@@ -28,7 +28,7 @@ def own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path / "leases"))
 
 
-def timed(root: Path, module: str, task: str = "gmm-denoise", visits: int = 1, **changes: object) -> dict:  # noqa: F811
+def timed(root: Path, module: str, task: str = "gmm-denoise", visits: int = 1, **changes: object) -> dict:
     spec = run_spec(root, module, task, num_samples=8, **changes)
     path = root / f"specs/clock/{task}/{module}.json"
     write_json(path, spec)
@@ -43,7 +43,7 @@ def timed(root: Path, module: str, task: str = "gmm-denoise", visits: int = 1, *
     return read_json(root / f"runs/{task}/{module}/seed0/timing.json")
 
 
-def test_what_a_clock_finds(root):  # noqa: F811
+def test_what_a_clock_finds(root):
     dps = timed(root, "dps", settings={"num_steps": 25})
     assert [cell["s"] for cell in dps["curve"]] == SIZES and {cell["m"] for cell in dps["curve"]} == {1}
     for cell in (*dps["curve"], dps["throughput"]):
@@ -72,7 +72,7 @@ def test_what_a_clock_finds(root):  # noqa: F811
     assert effective["dps", "8"] == "8" and effective["latent_langevin", "1"] == ""
 
 
-def test_visits_are_pooled(root):  # noqa: F811
+def test_visits_are_pooled(root):
     dps = timed(root, "dps", settings={"num_steps": 25}, visits=2)
     visits = [read_json(root / f"runs/gmm-denoise/dps/seed0/visits/{k}.json") for k in (1, 2)]
     assert dps["visits"] == 2 and len({visit["throughput"]["m"] for visit in visits}) == 1
@@ -90,7 +90,7 @@ def test_a_visit_that_failed_is_what_is_told():
     assert pool.pool_visits([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
 
 
-def test_no_time_beside_another_job(root, monkeypatch):  # noqa: F811
+def test_no_time_beside_another_job(root, monkeypatch):
     monkeypatch.setattr(clock, "LONGEST_WAIT", 0.0)
     path = root / "specs/clock.json"
     write_json(path, run_spec(root, "dps", "gmm-denoise") | {"clock": {"num_samples": SIZES, "repeats": 5}})

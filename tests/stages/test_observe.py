@@ -1,4 +1,4 @@
-"""The measurement bank: what a stored measurement depends on, and what its file promises."""
+"""All measurements of a task: what a stored measurement depends on, and what its file promises."""
 
 import pytest
 import torch
@@ -63,13 +63,13 @@ def test_more_noise_is_the_same_noise_scaled():
 
 def test_bank_holds_all_test_and_validation_images(root):
     folder = observed(root)
-    bank, header = read_tensors(folder / "all_measurements.safetensors")
+    all_measurements, header = read_tensors(folder / "all_measurements.safetensors")
     data, _ = read_tensors(root / "data" / "digits.safetensors")
-    assert bank["image_id"].tolist() == data["test_id"].tolist() + data["validation_id"].tolist()
-    assert bank["is_test"].sum() == 300 and header["task"] == TASK["task"]
-    observations = read_measurements(folder / "observations.safetensors")
-    assert observations.image_id.equal(data["test_id"][:5]) and observations.x_true.float().equal(data["test"][:5])
-    assert observations.y.float().equal(torch.cat([bank["y"], bank["mask"]], dim=1)[:5])
+    assert all_measurements["image_id"].tolist() == data["test_id"].tolist() + data["validation_id"].tolist()
+    assert all_measurements["is_test"].sum() == 300 and header["task"] == TASK["task"]
+    measurements = read_measurements(folder / "observations.safetensors")
+    assert measurements.image_id.equal(data["test_id"][:5]) and measurements.x_true.float().equal(data["test"][:5])
+    assert measurements.y.float().equal(torch.cat([all_measurements["y"], all_measurements["mask"]], dim=1)[:5])
     assert read_measurements(folder / "all_measurements.safetensors").y.shape == (500, 2, 8, 8)
 
 
@@ -79,10 +79,10 @@ def test_bank_holds_all_test_and_validation_images(root):
 )
 def test_measurements_are_the_operator_plus_the_stored_noise(root, operator, parameters):
     path = observed(root, task=f"gmm-{operator}", operator=operator, parameters=parameters) / "observations.safetensors"
-    observations, tensors = read_measurements(path), read_tensors(path)[0]
-    problem = problem_of(observations.header, observations.x_true.shape[1:])
+    measurements, tensors = read_measurements(path), read_tensors(path)[0]
+    problem = problem_of(measurements.header, measurements.x_true.shape[1:])
     # y and noise are float32, |y| < 16: half a unit in the last place is below 1e-6.
-    residual = problem.residual(observations.x_true, observations.y)
+    residual = problem.residual(measurements.x_true, measurements.y)
     torch.testing.assert_close(residual, tensors["noise"].double(), rtol=0, atol=1e-6)
     assert ("kernel" in tensors) == (operator == "blur") and ("mask" in tensors) == (operator == "inpaint-box")
 

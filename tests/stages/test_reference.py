@@ -105,7 +105,7 @@ def test_not_a_number_is_not_admitted():
 # ---- the sets
 
 
-def observations(y, image_id):
+def measurements(y, image_id):
     return Measurements(y, y, torch.tensor(image_id), {"task": "gmm-denoise"})
 
 
@@ -117,11 +117,11 @@ def posterior():
 
 def test_sets_of_a_measurement_differ_and_do_not_depend_on_the_others():
     y = normal(3, *SHAPE, seed=1)
-    x_a, x_b, checks = draw(posterior(), observations(y, [5, 2, 9]), 64)
+    x_a, x_b, checks = draw(posterior(), measurements(y, [5, 2, 9]), 64)
     assert x_a.shape == x_b.shape == (3, 64, *SHAPE) and len(checks) == 3
     assert x_a.ne(x_b).all()
     assert all(reason(check, 64) == "" for check in checks)
-    alone_a, alone_b, alone = draw(posterior(), observations(y[1:2], [2]), 64)
+    alone_a, alone_b, alone = draw(posterior(), measurements(y[1:2], [2]), 64)
     torch.testing.assert_close(torch.cat([alone_a, alone_b]), torch.cat([x_a[1:2], x_b[1:2]]), rtol=0, atol=1e-12)
     assert alone[0] == pytest.approx(checks[1], abs=1e-9)
 
@@ -141,16 +141,16 @@ class Particles(TemperedSMC):
 
 def test_a_particle_reference_that_disagrees_tries_again_with_more_particles():
     particles = Particles(None, None)
-    *_, checks = draw(particles, observations(normal(1, *SHAPE), [5]), NUM_DRAWS)
+    *_, checks = draw(particles, measurements(normal(1, *SHAPE), [5]), NUM_DRAWS)
     assert particles.asked == [1024, 1024, 2048, 2048]
     assert reason(checks[0], NUM_DRAWS) == ""
 
 
 def test_a_particle_reference_that_never_agrees_is_named():
     particles = Particles(None, None, agrees_from=10**9)
-    *_, checks = draw(particles, observations(normal(1, *SHAPE), [5]), NUM_DRAWS)
+    *_, checks = draw(particles, measurements(normal(1, *SHAPE), [5]), NUM_DRAWS)
     assert len(particles.asked) == 2 * NUM_TRIES
     assert "shift" in reason(checks[0], NUM_DRAWS)
     fine = replace(particles, num_particles=4096, agrees_from=4096, asked=[])
-    draw(fine, observations(normal(1, *SHAPE), [5]), NUM_DRAWS)
+    draw(fine, measurements(normal(1, *SHAPE), [5]), NUM_DRAWS)
     assert fine.asked == [4096, 4096]

@@ -90,7 +90,7 @@ def fakes(monkeypatch):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """A prior of one Gaussian, and a bank in which y = x_true tells test images (far above 0) from validation."""
+    """A prior of one Gaussian, and measurements in which y = x_true tells test images (far above 0) from validation."""
     root = tmp_path_factory.mktemp("suite")
     means, covariances = torch.zeros(1, 1, SIDE, SIDE), torch.eye(SIDE**2)[None]
     tensors = {"weights": torch.ones(1), "means": means, "covariances": covariances}
@@ -98,10 +98,10 @@ def root(tmp_path_factory) -> Path:
     is_test = torch.arange(NUM_TEST + 2 * M + 1) < NUM_TEST
     x = torch.randn(len(is_test), 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     x[is_test] += 100.0
-    bank = {"x_true": x, "y": x, "image_id": torch.arange(len(x)), "is_test": is_test}
+    all_measurements = {"x_true": x, "y": x, "image_id": torch.arange(len(x)), "is_test": is_test}
     header = {"task": TASK, "operator": "denoise", "parameters": {}, "sigma_y": 0.5}
-    header |= {"observations_sha256": content_hash(bank)}
-    write_tensors(root / f"tasks/{TASK}/all_measurements.safetensors", bank, header)
+    header |= {"observations_sha256": content_hash(all_measurements)}
+    write_tensors(root / f"tasks/{TASK}/all_measurements.safetensors", all_measurements, header)
     return root
 
 

@@ -1,4 +1,4 @@
-"""All pictures of a task in one 8-bit PNG, with what a reader has to know to look at them."""
+"""All pictures of a task in one 8-bit PNG, with the numbers that belong to them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bench.stats.results import SuiteResults, TaskResults
 from bench.stats.samples import task_samples
 
 MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
-_GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not observed
+_GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not measured
 _COLOURS = np.array([
     *([g / (_GREYS - 1)] * 3 for g in range(_GREYS)),
     *colormaps[SPREAD](np.linspace(0, 1, _GREYS + 1))[:, :3],
@@ -120,8 +120,8 @@ def _indices(picture: Picture, spread: float) -> np.ndarray:
     """Return places in the palette (h, w)."""
     values = levels(picture, spread)[0]
     first, last = (_GREYS, _GREYS) if picture.kind == "std" else (0, _GREYS - 1)
-    unobserved = len(_COLOURS) - 1
-    return np.where(np.isnan(values), unobserved, first + np.rint(np.nan_to_num(values) * last)).astype(np.uint8)
+    unmeasured = len(_COLOURS) - 1
+    return np.where(np.isnan(values), unmeasured, first + np.rint(np.nan_to_num(values) * last)).astype(np.uint8)
 
 
 def _png(sheet: np.ndarray) -> str:
@@ -134,7 +134,7 @@ def _png(sheet: np.ndarray) -> str:
 
 
 def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], float]:
-    """Return the distances of the runs with the first seed; exact draws have that of the reference, the floor."""
+    """Return the distances of the runs with the first seed; the reference draws have the floor."""
     distances = {}
     for score in task.scores:
         is_first = score.method == REFERENCE or score.seed == suite.seeds[0]

@@ -80,7 +80,7 @@ def test_one_gaussian_has_the_textbook_posterior(operator):
 
 @pytest.mark.parametrize("operator", ["inpaint-box", "inpaint-random"])
 def test_masked_measurements_are_those_of_the_observed_pixels_alone(operator):
-    """Rows that nothing was observed in are deleted here, and zero there; the mask differs between measurements."""
+    """Rows that nothing was measured in are deleted here, and zero there; the mask differs between measurements."""
     prior = mixture(4, (1, 4, 4))
     problem, y = measured(prior, operator, 0.3, m=5)
     posterior = Conjugate(prior, problem)

@@ -135,8 +135,8 @@ def test_a_measurement_does_not_depend_on_the_others_and_draws_can_be_many():
 def test_a_measurement_that_is_not_a_number_comes_to_an_end():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
-    observations = Measurements(None, torch.full((1, 1, 1, 2), math.nan).double(), torch.tensor([0]), {"task": "t"})
-    *_, checks = draw(LatentSMC(prior, problem), observations, 8)
+    measurements = Measurements(None, torch.full((1, 1, 1, 2), math.nan).double(), torch.tensor([0]), {"task": "t"})
+    *_, checks = draw(LatentSMC(prior, problem), measurements, 8)
     assert "energy_share nan" in reason(checks[0], 8)
 
 
@@ -202,14 +202,14 @@ def test_a_posterior_of_one_point_has_converged():
 # ---- the task
 
 
-def observations(prior, problem, m: int) -> Measurements:
+def stored(prior, problem, m: int) -> Measurements:
     return Measurements(None, measurements(prior, problem, m), torch.arange(m), {"task": "vae-denoise"})
 
 
 def test_sets_of_a_decoder_prior_are_admitted_with_their_record():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
-    seen = observations(prior, problem, 2)
+    seen = stored(prior, problem, 2)
     sets = two_sets(posterior_of(prior, problem), seen, 128, None, "reference")
     assert sets.x_a.shape == sets.x_b.shape == (2, 128, *prior.shape) and sets.reasons == ["", ""]
     for check in sets.checks:
@@ -222,9 +222,9 @@ def test_more_particles_for_what_was_not_admitted():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     few = LatentSMC(prior, problem, num_particles=8, num_final_moves=2)  # too few to be worth 200 draws
-    *_, checks = draw(few, observations(prior, problem, 1), 16)
+    *_, checks = draw(few, stored(prior, problem, 1), 16)
     assert checks[0]["num_particles"] == 16 and "effective sample size" in reason(checks[0], 16)
-    *_, checks = draw(LatentSMC(prior, problem), observations(prior, problem, 1), 16, num_particles=8)
+    *_, checks = draw(LatentSMC(prior, problem), stored(prior, problem, 1), 16, num_particles=8)
     assert checks[0]["num_particles"] == 8 and reason(checks[0], 16)  # told how many: one try
 
 
@@ -247,5 +247,5 @@ def test_no_reference_is_a_reason(prior, words):
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     posterior = posterior_of(prior, problem)
     assert isinstance(posterior, NoPosterior) and not posterior.offered
-    sets = two_sets(posterior, observations(TanhDecoder(), problem, 2), 8, None, "reference")
+    sets = two_sets(posterior, stored(TanhDecoder(), problem, 2), 8, None, "reference")
     assert sets.x_a.isnan().all() and all(words in text for text in sets.reasons) and len(sets.reasons) == 2
