@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.layout import CLAIMS_TABLES, PUBLISHED_TABLES, TABLES, TIMING_TABLES
-from bench.core.specs import Spec
+from bench.core.specs import Spec, SuiteSpec
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 
@@ -80,11 +80,22 @@ class Rules:
         def spec(wildcards: Any) -> str:
             return self.spec_path(stage, dict(wildcards.items()))
 
-        return {"spec": spec, "content": lambda wildcards: self._digests.get(spec(wildcards), "")}
+        return {
+            "spec": spec,
+            "content": lambda wildcards: self._digest(stage, spec(wildcards), dict(wildcards.items())),
+        }
+
+    def _digest(self, stage: str, path: str, wildcards: Wildcards) -> str:
+        """Return a hash of a job's spec, "" for none. Tables and figures depend on no other figure's parameters."""
+        spec = self._specs.get(path)
+        if isinstance(spec, SuiteSpec) and stage != "report":
+            own = {name: given for name, given in spec.figures.items() if name == wildcards.get("figure")}
+            spec = dataclasses.replace(spec, figures=own)
+        return digest_of(spec) if spec else ""
 
     @cached_property
-    def _digests(self) -> dict[str, str]:
-        return {path: digest_of(spec) for path, spec in specs_of(self.suite)}
+    def _specs(self) -> dict[str, Spec]:
+        return dict(specs_of(self.suite))
 
 
 def digest_of(spec: Spec) -> str:

@@ -55,7 +55,7 @@ made = {
 for path in [root / name for name in made[stage]()]:
     content = {**spec, "by": stage, "threads": os.environ["OMP_NUM_THREADS"]}
     if path.suffix == ".csv":
-        write_csv(path, f"a\\n{content['threads']}\\n", content)
+        write_csv(path, "task,method,metric,mean,low,high,num_failed,reason\\n", content)
     elif path.suffix == ".json":
         write_json(path, content)
     elif path.suffix == ".safetensors":
