@@ -30,7 +30,6 @@ NEUTRAL = {  # no number depends on them
         "core/registry",  # finds plug-ins; theirs are inputs themselves
         "core/shipped",  # finds files of an installed copy
         "core/specs",  # what a job is told; its content is a param of the job
-        "core/text",  # how numbers are written
         "runtime/compiled_layers",  # speed
         "runtime/job",  # how a command begins and ends
         "runtime/lease",  # who has the CPU
