@@ -195,6 +195,7 @@ def schema_faults(content: Any) -> Iterator[Fault]:
         return
     try:
         import jsonschema
+        import jsonschema.validators
     except ImportError:  # it comes with Snakemake, and plain commands do without
         print("jsonschema is not installed: the keys of the suite's file are not checked", file=sys.stderr)
         return
@@ -255,7 +256,11 @@ def shown(value: Any) -> str:
     """Return a value as it may stand in a suite's file, cut to a line."""
     text = json.dumps(value, default=str) if not isinstance(value, float) else repr(value)
     text = text if len(text) < 200 else f"{text[:200]} ..."
-    return text + (f" (YAML reads {value} as text: write {as_number(value)})" if _is_number_as_text(value) else "")
+    return text + (
+        f" (YAML reads {value} as text: write {as_number(value)})"
+        if isinstance(value, str) and _is_number(value)
+        else ""
+    )
 
 
 def as_number(text: str) -> str:
@@ -268,9 +273,9 @@ def as_number(text: str) -> str:
     return f"{mantissa}0e{int(exponent):+d}" if mantissa.endswith(".") else f"{mantissa}e{int(exponent):+d}"
 
 
-def _is_number_as_text(value: Any) -> bool:
+def _is_number(text: str) -> bool:
     try:
-        return isinstance(value, str) and math.isfinite(float(value))
+        return math.isfinite(float(text))
     except ValueError:
         return False
 

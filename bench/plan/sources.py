@@ -23,19 +23,18 @@ HOME = (
 NEUTRAL = {  # no number depends on them
     HOME / "bench" / f"{name}.py"
     for name in (
-        "core/artefacts",
-        "core/errors",
-        "core/layout",
-        "core/provenance",
-        "core/registry",
-        "core/shipped",
-        "core/specs",
-        "core/text",
-        "runtime/compiled_layers",
-        "runtime/job",
-        "runtime/lease",
-        "runtime/preload",
-        "runtime/progress",
+        "core/artefacts",  # how files are written, with a hash of what they hold
+        "core/errors",  # a class of error
+        "core/layout",  # where files lie
+        "core/provenance",  # what headers say of a job beside its numbers
+        "core/registry",  # finds plug-ins; theirs are inputs themselves
+        "core/shipped",  # finds files of an installed copy
+        "core/specs",  # what a job is told; its content is a param of the job
+        "runtime/compiled_layers",  # speed
+        "runtime/job",  # how a command begins and ends
+        "runtime/lease",  # who has the CPU
+        "runtime/preload",  # how a command starts
+        "runtime/progress",  # what a terminal shows
     )
 }
 ONLY_DIRECT = {HOME / "bench/runtime/stopwatch.py"}  # seconds: of a stage that imports it itself

@@ -150,7 +150,8 @@ def run_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any
 def clock_spec(suite: Suite, task: str, method: str, seed: int) -> ClockSpec:
     """Return the spec of a run that is timed."""
     entry = suite.content["clock"]
-    given = {key: entry[key] for key in CLOCK_KEYS if key in entry} | {"num_samples": tuple(entry["num_samples"])}
+    given: dict[str, Any] = {key: entry[key] for key in CLOCK_KEYS if key in entry}
+    given["num_samples"] = tuple(entry["num_samples"])
     clock = Clock(**given, bare=suite.timing_only, ess=not suite.timing_only)
     return ClockSpec(**run_fields(suite, task, method, seed), clock=clock)
 
