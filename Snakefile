@@ -1,11 +1,17 @@
 # One rule per artefact. Each job is one command with one argument, its spec, and can be pasted into a shell.
 # Parsing this file writes nothing: specs are written and the suite's folder is locked when a run begins. A job reruns when
 # the content of its spec (params) or one of its source files (input) changes.
+# Specs and outputs stand in bench/plan/rules.py, inputs in bench/plan/inputs.py.
 # Every job has one thread: that is Snakemake's default, and it tells the job so (OMP_NUM_THREADS).
+import time
+
 from bench import plan
+from bench.report.end_of_run import print_summary
 from bench.runtime import preload
 
-suite = plan.open_suite(config, workflow.configfiles, check=workflow.is_main_process)
+suite, inputs, jobs = plan.open_suite(config, workflow.configfiles, check=workflow.is_main_process)
+of_task, of_run = suite.layout.task("{task}"), suite.layout.run("{task}", "{method}", "{seed}")
+started = time.time()
 # profiles/default asks for it: on this machine jobs are forked from a process that has imported torch
 preloads = "preload" in dict(workflow.resource_settings.default_resources or {})
 if preloads:
@@ -18,8 +24,12 @@ onstart:
         preload.start()
 
 
-pathvars:
-    results=suite.root,
+onsuccess:
+    print_summary(suite.layout, started)
+
+
+onerror:
+    print_summary(suite.layout, started, log=" ".join(log))
 
 
 wildcard_constraints:
@@ -31,10 +41,8 @@ wildcard_constraints:
     method=plan.NAME,
     seed=r"[0-9]+",
     visit=r"[0-9]+",
-    toy="|".join(suite.toys) or "no-toy-here",
-
-
-ruleorder: figure > toy
+    figure=plan.one_of(suite.figures),
+    toy=plan.one_of(suite.toys),
 
 
 localrules:
@@ -44,27 +52,25 @@ localrules:
 
 rule all:
     input:
-        suite.targets,
+        jobs.targets,
     message:
         f"{suite.root} is complete"
 
 
 rule tuned:
     input:
-        suite.tunings,
+        jobs.made("tune"),
     message:
         f"the methods of {suite.root} are tuned"
 
 
 rule data:
     input:
-        plugin=lambda w: suite.dataset_sources(w.dataset),
-        sources=suite.sources("data"),
+        sources=lambda w: inputs.sources("data", *inputs.dataset_sources(w.dataset)),
     output:
-        "<results>/data/{dataset}.safetensors",
+        jobs.outputs("data"),
     params:
-        spec=lambda w: suite.spec_path("data", w.dataset),
-        content=lambda w: suite.digest("data", w.dataset),
+        **jobs.params("data"),
     message:
         "data {wildcards.dataset}"
     shell:
@@ -74,15 +80,13 @@ rule data:
 rule prior:  # first: most others wait for a chain of these
     priority: 2
     input:
-        data=lambda w: suite.data(w.prior),
-        teacher=lambda w: suite.teacher(w.prior),
-        family=lambda w: suite.prior_sources(w.prior),
-        sources=suite.sources("prior"),
+        data=lambda w: inputs.data(w.prior),
+        teacher=lambda w: inputs.teacher(w.prior),
+        sources=lambda w: inputs.sources("prior", *inputs.prior_sources(w.prior)),
     output:
-        "<results>/priors/{prior}/{family}.safetensors",
+        jobs.outputs("prior"),
     params:
-        spec=lambda w: suite.spec_path("priors", w.prior),
-        content=lambda w: suite.digest("priors", w.prior),
+        **jobs.params("prior"),
     message:
         "prior {wildcards.prior}"
     shell:
@@ -91,13 +95,12 @@ rule prior:  # first: most others wait for a chain of these
 
 rule classifier:
     input:
-        data=lambda w: suite.data_of_classifier(w.classifier),
-        sources=suite.sources("classifier"),
+        data=lambda w: inputs.data_of_classifier(w.classifier),
+        sources=inputs.sources("classifier"),
     output:
-        "<results>/classifiers/{classifier}/{classifier}.safetensors",
+        jobs.outputs("classifier"),
     params:
-        spec=lambda w: suite.spec_path("classifiers", w.classifier),
-        content=lambda w: suite.digest("classifiers", w.classifier),
+        **jobs.params("classifier"),
     message:
         "classifier {wildcards.classifier}"
     shell:
@@ -106,17 +109,13 @@ rule classifier:
 
 rule observe:
     input:
-        data=lambda w: suite.data_of_task(w.task),
-        prior=lambda w: suite.prior(w.task),
-        classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.task_sources(w.task),
-        sources=suite.sources("observe"),
+        data=lambda w: inputs.data_of_task(w.task),
+        problem=lambda w: inputs.problem(w.task),
+        sources=lambda w: inputs.sources("observe", *inputs.task_sources(w.task)),
     output:
-        "<results>/tasks/{task}/all_measurements.safetensors",
-        "<results>/tasks/{task}/observations.safetensors",
+        jobs.outputs("observe"),
     params:
-        spec=lambda w: suite.spec_path("tasks", w.task),
-        content=lambda w: suite.digest("tasks", w.task),
+        **jobs.params("observe"),
     message:
         "observe {wildcards.task}"
     shell:
@@ -126,16 +125,13 @@ rule observe:
 rule reference:  # long: not to be left over at the end
     priority: 1
     input:
-        prior=lambda w: suite.prior(w.task),
-        observations="<results>/tasks/{task}/observations.safetensors",
-        classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.task_sources(w.task),
-        sources=suite.sources("reference"),
+        problem=lambda w: inputs.problem(w.task),
+        measurements=of_task.measurements,
+        sources=lambda w: inputs.sources("reference", *inputs.task_sources(w.task)),
     output:
-        "<results>/tasks/{task}/exact.safetensors",
+        jobs.outputs("reference"),
     params:
-        spec=lambda w: suite.spec_path("tasks", w.task),
-        content=lambda w: suite.digest("tasks", w.task),
+        **jobs.params("reference"),
     message:
         "reference {wildcards.task}"
     shell:
@@ -145,17 +141,12 @@ rule reference:  # long: not to be left over at the end
 rule train:  # long: not to be left over at the end
     priority: 1
     input:
-        prior=lambda w: suite.prior(w.task),
-        method=lambda w: suite.method_sources(w.method),
-        classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.task_sources(w.task),
-        sources=suite.sources("train"),
+        problem=lambda w: inputs.problem(w.task),
+        sources=lambda w: inputs.sources("train", *inputs.run_sources(w.task, w.method)),
     output:
-        "<results>/runs/{task}/{method}/seed{seed}/state.safetensors",
-        "<results>/runs/{task}/{method}/seed{seed}/training.json",
+        jobs.outputs("train"),
     params:
-        spec=lambda w: suite.spec_path("train", w.task, w.method, f"seed{w.seed}"),
-        content=lambda w: suite.digest("train", w.task, w.method, f"seed{w.seed}"),
+        **jobs.params("train"),
     resources:
         gpu=suite.num_gpus,
     message:
@@ -166,19 +157,14 @@ rule train:  # long: not to be left over at the end
 
 rule sample:
     input:
-        state=lambda w: suite.training(w.task, w.method, w.seed),
-        prior=lambda w: suite.prior(w.task),
-        observations="<results>/tasks/{task}/observations.safetensors",
-        method=lambda w: suite.method_sources(w.method),
-        classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.task_sources(w.task),
-        sources=suite.sources("sample"),
+        state=lambda w: inputs.training(w.task, w.method, w.seed),
+        problem=lambda w: inputs.problem(w.task),
+        measurements=of_task.measurements,
+        sources=lambda w: inputs.sources("sample", *inputs.run_sources(w.task, w.method)),
     output:
-        "<results>/runs/{task}/{method}/seed{seed}/samples.safetensors",
-        "<results>/runs/{task}/{method}/seed{seed}/cost.json",
+        jobs.outputs("sample"),
     params:
-        spec=lambda w: suite.spec_path("runs", w.task, w.method, f"seed{w.seed}"),
-        content=lambda w: suite.digest("runs", w.task, w.method, f"seed{w.seed}"),
+        **jobs.params("sample"),
     resources:
         gpu=suite.num_gpus,
     message:
@@ -189,20 +175,16 @@ rule sample:
 
 rule clock:  # alone on the machine: it asks for all cores, and uses one
     input:
-        before=ancient(lambda w: suite.visits_before(w.visit)),
-        beside=lambda w: suite.clocked(w.task, w.method, w.seed),
-        state=lambda w: suite.training(w.task, w.method, w.seed),
-        prior=lambda w: suite.prior(w.task),
-        observations="<results>/tasks/{task}/observations.safetensors",
-        method=lambda w: suite.method_sources(w.method),
-        classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.task_sources(w.task),
-        sources=suite.sources("clock"),
+        before=ancient(lambda w: inputs.visits_before(w.visit)),
+        beside=lambda w: inputs.clocked(w.task, w.method, w.seed),
+        state=lambda w: inputs.training(w.task, w.method, w.seed),
+        problem=lambda w: inputs.problem(w.task),
+        measurements=of_task.measurements,
+        sources=lambda w: inputs.sources("clock", *inputs.run_sources(w.task, w.method)),
     output:
-        "<results>/runs/{task}/{method}/seed{seed}/visits/{visit}.json",
+        jobs.outputs("clock"),
     params:
-        spec=lambda w: suite.spec_path("clock", w.task, w.method, f"seed{w.seed}"),
-        content=lambda w: suite.digest("clock", w.task, w.method, f"seed{w.seed}"),
+        **jobs.params("clock"),
     threads: workflow.cores
     resources:
         gpu=suite.num_gpus,
@@ -214,13 +196,12 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
 
 rule pool:
     input:
-        visits=lambda w: suite.visits(w.task, w.method, w.seed),
-        sources=suite.sources("pool"),
+        visits=lambda w: inputs.visits(w.task, w.method, w.seed),
+        sources=inputs.sources("pool"),
     output:
-        "<results>/runs/{task}/{method}/seed{seed}/timing.json",
+        jobs.outputs("pool"),
     params:
-        spec=lambda w: suite.spec_path("clock", w.task, w.method, f"seed{w.seed}"),
-        content=lambda w: suite.digest("clock", w.task, w.method, f"seed{w.seed}"),
+        **jobs.params("pool"),
     message:
         "times of {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
@@ -229,17 +210,13 @@ rule pool:
 
 rule tune:
     input:
-        prior=lambda w: suite.prior(w.task),
-        bank="<results>/tasks/{task}/all_measurements.safetensors",
-        method=lambda w: suite.method_sources(w.method),
-        classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.task_sources(w.task),
-        sources=suite.sources("tune"),
+        problem=lambda w: inputs.problem(w.task),
+        measurements=of_task.all_measurements,
+        sources=lambda w: inputs.sources("tune", *inputs.run_sources(w.task, w.method)),
     output:
-        "<results>/tuning/{task}/{method}/trials.csv",
+        jobs.outputs("tune"),
     params:
-        spec=lambda w: suite.spec_path("tune", w.task, w.method),
-        content=lambda w: suite.digest("tune", w.task, w.method),
+        **jobs.params("tune"),
     message:
         "tune {wildcards.task} {wildcards.method}"
     shell:
@@ -248,20 +225,16 @@ rule tune:
 
 rule evaluate:
     input:
-        prior=lambda w: suite.prior(w.task),
-        observations="<results>/tasks/{task}/observations.safetensors",
-        exact="<results>/tasks/{task}/exact.safetensors",
-        samples=lambda w: suite.runs(w.task, "samples.safetensors"),
-        classifier=lambda w: suite.classifier(w.task),
-        family=lambda w: suite.task_sources(w.task),
-        of_metrics=lambda w: suite.of_metrics(w.task),
-        metrics=lambda w: suite.metric_sources(w.task),
-        sources=suite.sources("evaluate"),
+        problem=lambda w: inputs.problem(w.task),
+        measurements=of_task.measurements,
+        reference=of_task.reference,
+        samples=lambda w: inputs.samples(w.task),
+        of_metrics=lambda w: inputs.of_metrics(w.task),
+        sources=lambda w: inputs.sources("evaluate", *inputs.task_sources(w.task), *inputs.metric_sources(w.task)),
     output:
-        "<results>/tasks/{task}/metrics.csv",
+        jobs.outputs("evaluate"),
     params:
-        spec=lambda w: suite.spec_path("evaluate", w.task),
-        content=lambda w: suite.digest("evaluate", w.task),
+        **jobs.params("evaluate"),
     message:
         "evaluate {wildcards.task}"
     shell:
@@ -270,15 +243,12 @@ rule evaluate:
 
 rule tables:
     input:
-        metrics=suite.per_task("metrics.csv"),
-        costs=suite.all_runs("cost.json"),
-        timings=suite.timings,
-        sources=suite.sources("tables"),
+        results=inputs.results,
+        sources=inputs.sources("tables"),
     output:
-        suite.tables,
+        jobs.outputs("tables"),
     params:
-        spec=lambda w: suite.spec_path("suite"),
-        content=lambda w: suite.digest("suite"),
+        **jobs.params("tables"),
     message:
         "tables"
     shell:
@@ -287,13 +257,12 @@ rule tables:
 
 rule timing:
     input:
-        timings=suite.timings,
-        sources=suite.sources("timing"),
+        timings=inputs.timings,
+        sources=inputs.sources("timing"),
     output:
-        suite.timing_tables,
+        jobs.outputs("timing"),
     params:
-        spec=lambda w: suite.spec_path("suite"),
-        content=lambda w: suite.digest("suite"),
+        **jobs.params("timing"),
     message:
         "table of times"
     shell:
@@ -302,16 +271,13 @@ rule timing:
 
 rule published:
     input:
-        metrics=suite.per_task("metrics.csv"),
-        costs=suite.all_runs("cost.json"),
-        timings=suite.timings,
-        numbers=suite.published,
-        sources=suite.sources("published"),
+        results=inputs.results,
+        numbers=inputs.published,
+        sources=inputs.sources("published"),
     output:
-        suite.beside,
+        jobs.outputs("published"),
     params:
-        spec=lambda w: suite.spec_path("suite"),
-        content=lambda w: suite.digest("suite"),
+        **jobs.params("published"),
     message:
         "published numbers beside ours"
     shell:
@@ -320,15 +286,12 @@ rule published:
 
 rule claims:
     input:
-        metrics=suite.per_task("metrics.csv"),
-        costs=suite.all_runs("cost.json"),
-        timings=suite.timings,
-        sources=suite.sources("claims"),
+        results=inputs.results,
+        sources=inputs.sources("claims"),
     output:
-        suite.ledger,
+        jobs.outputs("claims"),
     params:
-        spec=lambda w: suite.spec_path("suite"),
-        content=lambda w: suite.digest("suite"),
+        **jobs.params("claims"),
     message:
         "claims of the papers"
     shell:
@@ -337,18 +300,14 @@ rule claims:
 
 rule grid:
     input:
-        observations="<results>/tasks/{task}/observations.safetensors",
-        exact="<results>/tasks/{task}/exact.safetensors",
-        samples=lambda w: suite.runs(w.task, "samples.safetensors"),
-        plugin=suite.figure_sources("grid"),
-        sources=suite.sources("grid"),
+        measurements=of_task.measurements,
+        reference=of_task.reference,
+        samples=lambda w: inputs.samples(w.task),
+        sources=inputs.sources("grid", *inputs.figure_sources("grid")),
     output:
-        "<results>/figures/grid-{task}.pdf",
-        "<results>/figures/grid-{task}.png",
-        "<results>/figures/grid-{task}.csv",
+        jobs.outputs("grid"),
     params:
-        spec=lambda w: suite.spec_path("evaluate", w.task),
-        content=lambda w: suite.digest("evaluate", w.task),
+        **jobs.params("grid"),
     message:
         "grid {wildcards.task}"
     shell:
@@ -357,21 +316,13 @@ rule grid:
 
 rule figure:
     input:
-        metrics=suite.per_task("metrics.csv"),
-        costs=suite.all_runs("cost.json"),
-        exact=suite.per_task("exact.safetensors"),
-        timings=suite.timings,
-        plugin=lambda w: suite.figure_sources(w.figure),
-        sources=suite.sources("figure"),
+        results=inputs.results,
+        reference=inputs.references,
+        sources=lambda w: inputs.sources("figure", *inputs.figure_sources(w.figure)),
     output:
-        "<results>/figures/{figure}.pdf",
-        "<results>/figures/{figure}.png",
-        "<results>/figures/{figure}.csv",
+        jobs.outputs("figure"),
     params:
-        spec=lambda w: suite.spec_path("suite"),
-        content=lambda w: suite.digest("suite"),
-    wildcard_constraints:
-        figure="|".join(suite.figures) or "(?!)",
+        **jobs.params("figure"),
     message:
         "figure {wildcards.figure}"
     shell:
@@ -380,16 +331,13 @@ rule figure:
 
 rule report:
     input:
-        tables=suite.tables,
-        beside=suite.beside,
-        ledger=suite.ledger,
-        figures=[*suite.curves, *suite.grids],
-        sources=suite.sources("report"),
+        tables=jobs.made("tables", "published", "claims"),
+        figures=jobs.made("figure", "grid"),
+        sources=inputs.sources("report"),
     output:
-        "<results>/report.html",
+        jobs.outputs("report"),
     params:
-        spec=lambda w: suite.spec_path("suite"),
-        content=lambda w: suite.digest("suite"),
+        **jobs.params("report"),
     message:
         "report"
     shell:
@@ -398,15 +346,11 @@ rule report:
 
 rule toy:
     input:
-        method=lambda w: suite.method_sources("ods"),
-        sources=lambda w: suite.sources("toy"),
+        sources=inputs.sources("toy", *inputs.method_sources("ods")),
     output:
-        "<results>/figures/{toy}.pdf",
-        "<results>/figures/{toy}.png",
-        "<results>/figures/{toy}.csv",
+        jobs.outputs("toy"),
     params:
-        spec=lambda w: suite.spec_path("toys", w.toy),
-        content=lambda w: suite.digest("toys", w.toy),
+        **jobs.params("toy"),
     message:
         "toy {wildcards.toy}"
     shell:

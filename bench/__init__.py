@@ -62,9 +62,9 @@ def sample(
     path. Streams of random numbers, chunks and training are those of the workflow, so that the same settings give the
     same samples. with_cost: also return what it cost. Raises `Unsupported` where prior or problem lack a capability.
     """
-    from bench.stages.draw_samples import draw_samples
+    from bench.stages.draw_samples import draw_samples, method_of
 
-    x, cost = draw_samples(_method_of(method, settings or {}), task, num_samples, seed, rows_per_chunk)
+    x, cost = draw_samples(method_of(method, settings or {}), task, num_samples, seed, rows_per_chunk)
     return (x, cost) if with_cost else x
 
 
@@ -82,25 +82,15 @@ def evaluate(task: Task, x: Tensor) -> pandas.DataFrame:
 def leaderboard(
     suite: str = "default", mine: Mapping[str, Tensor] | None = None, *, task: str | Task | None = None
 ) -> pandas.DataFrame:
-    """Return the published rows of a suite, with those of my samples: task, method, metric, mean, low, high, reason.
+    """Return the published rows of a suite, with those of my samples.
 
-    mine: samples (m, s, *x) by the name that their row gets, of all the task's measurements. task: which one they are
-    of; None leaves the rows of all tasks in and takes no samples. Intervals are over measurements, at the same level as
-    the published ones. Per-measurement values are not published, so means are compared and not pairs.
+    Columns: task, method, metric, mean, low, high, num_failed, reason; with samples also difference, difference_low and
+    difference_high: the row minus the first of `mine`, paired over the measurements. mine: samples (m, s, *x) by the
+    name that their row gets, of all the task's measurements. task: which one they are of; None leaves the rows of all
+    tasks in and takes no samples. Intervals are over measurements, at the same level as the published ones. Where the
+    values of each measurement are not published, or are of other measurements, differences are empty and a warning says
+    why.
     """
-    from bench.stages.evaluate_samples import published_and_mine
+    from bench.stages.leaderboard import published_and_mine
 
-    return published_and_mine(suite, mine or {}, task)
-
-
-def _method_of(method: Method | str | Path, settings: Mapping[str, Any]) -> Method:
-    """Return the method that a name, a file or an object stands for."""
-    from bench.core.registry import import_file, load
-
-    if not isinstance(method, (str, Path)):
-        return method
-    if not str(method).endswith(".py"):
-        return load("method", str(method))(**settings)
-    module = import_file(Path(method), f"methods.{Path(method).stem}")
-    (name,) = module.__all__
-    return getattr(module, name)(**settings)
+    return published_and_mine(suite, {} if mine is None else mine, task)

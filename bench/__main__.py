@@ -31,8 +31,8 @@ NUM_CORES = os.cpu_count() or 1
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a name in config/, or the path of a YAML file")]
 Cores = Annotated[int, typer.Option(help="how many jobs run at once")]
-Methods = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all")
+PlugIns = Annotated[
+    list[str] | None, typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all methods")
 ]
 Networks = Annotated[
     list[str] | None, typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all")
@@ -50,6 +50,17 @@ class Question(StrEnum):
     pairs = "pairs"
     peers = "peers"
     repeatability = "repeatability"
+
+
+class Kind(StrEnum):
+    """The kinds of plug-ins."""
+
+    method = "method"
+    prior = "prior"
+    dataset = "dataset"
+    operator = "operator"
+    metric = "metric"
+    figure = "figure"
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -79,17 +90,21 @@ def commands(suite: SuiteName = "default") -> None:
 
     `posterior-bench commands gpu_timing | sh -e` runs them one after another.
     """
+    from bench.core.shipped import suite_file
     from bench.plan.commands import write_commands
 
-    write_commands(_suite_file(suite))
+    write_commands(str(suite_file(suite)))
 
 
 @app.command()
-def conformance(files: Methods = None) -> None:
-    """Check methods against the interface that all methods have, and say what passes and what does not."""
+def conformance(
+    files: PlugIns = None,
+    kind: Annotated[Kind | None, typer.Option(help="of the names; that of a file follows from its folder")] = None,
+) -> None:
+    """Check plug-ins against the interface of their kind, and say what passes and what does not."""
     from bench.conformance.__main__ import main as check
 
-    check(*files or [])
+    check(*(["--kind", kind.value] if kind else []), *files or [])
 
 
 @app.command()
@@ -183,16 +198,9 @@ def _weights(what: str, networks: list[str] | None) -> None:
     weights(what, *networks or [])
 
 
-def _suite_file(suite: str) -> str:
-    """Return the path of a suite's YAML: the working directory's own, or the installed one."""
-    from bench.core.shipped import shipped
-
-    return str(shipped(suite if suite.endswith((".yaml", ".yml")) else f"config/{suite}.yaml"))
-
-
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:
     """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
-    from bench.core.shipped import shipped
+    from bench.core.shipped import shipped, suite_file
 
     command = [
         sys.executable,
@@ -206,7 +214,7 @@ def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") 
     ]
     if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
         command += ["--workflow-profile", str(shipped("profiles/default"))]
-    command += ["--config", f"suite={_suite_file(suite)}", *options]
+    command += ["--config", f"suite={suite_file(suite)}", *options]
     # jobs are started as `python -m ...`: that python has to be this one
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     if status := subprocess.run(command, env=os.environ | {"PATH": path}).returncode:

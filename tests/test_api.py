@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ import torch
 import bench
 from bench.core.errors import UserError
 from bench.core.layout import Layout
+from bench.core.types import Cap
 from bench.stages import sample as sample_stage
 from bench.stages.make_task import cache_folder
 
@@ -91,3 +95,57 @@ def test_published_rows_stand_beside_mine(task):
 def test_a_task_that_the_suite_lacks_is_one_line(folder):
     with pytest.raises(UserError, match="no task gmm-denois; expected one of gmm-denoise"):
         bench.load_task("gmm-denois", suite="small.yaml")
+
+
+def test_wrong_names_and_arguments_are_one_line(task, folder):
+    (folder / "two.py").write_text('__all__ = ["A", "B"]\nA = B = int\n')
+    shape = r"got shape \(3, 1, 8, 8\), expected a tensor or an array \(m, num_samples, 1, 8, 8\)"
+    misspelt = {"settings": {"num_step": 3}}
+    for words, call in {
+        "config/nothing.yaml: is neither .*; .* one of .*default": lambda: bench.load_task("x", "nothing"),
+        "no prior gm; expected one of gmm": lambda: bench.load_prior("gm", suite="small.yaml"),
+        "no method dsp in .*; expected one of .*dps": lambda: bench.sample("dsp", task, 4),
+        "parameters of method dps: .*'num_step'; it has .*num_steps": lambda: bench.sample("dps", task, 4, **misspelt),
+        "nowhere.py: no such file": lambda: bench.sample("nowhere.py", task, 4),
+        r"__all__ is \['A', 'B'\] in .*/two.py": lambda: bench.sample(folder / "two.py", task, 4),
+        "method is the class Mine; expected an object: Mine": lambda: bench.sample(Mine, task, 4),
+        "method is a int; expected an object": lambda: bench.sample(3, task, 4),
+        "settings are for a method's name": lambda: bench.sample(Mine(), task, 4, settings={"shift": 1}),
+        "num_samples is 0; expected a whole number": lambda: bench.sample("dps", task, 0),
+        "task is a str; expected a Task": lambda: bench.sample("dps", "gmm-denoise", 4),
+        "samples of gmm-denoise: got str": lambda: bench.evaluate(task, "x"),
+        shape: lambda: bench.evaluate(task, task.x_true),
+    }.items():
+        with pytest.raises(UserError, match=words) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Mine:
+    """A method as a notebook defines one."""
+
+    needs: ClassVar[Cap] = Cap.NONE
+    shift: float = 0.5
+
+    def sample(self, prior, problem, y, num_samples, *, rng):
+        return rng.per_sample.randn(prior.shape) + self.shift
+
+
+def test_a_method_is_an_object_a_name_or_a_file(task, folder):
+    source = "from dataclasses import dataclass\nfrom typing import ClassVar\nfrom bench.core.types import Cap\n"
+    (folder / "in_file.py").write_text(f'{source}__all__ = ["Mine"]\n{inspect.getsource(Mine)}')
+    x = bench.sample(Mine(0.25), task, 4)
+    assert torch.equal(bench.sample(folder / "in_file.py", task, 4, settings={"shift": 0.25}), x)
+    assert x.dtype == torch.float32 and bench.sample("unconditional", task, 4).shape == x.shape
+
+
+def test_a_chain_of_as_many_states_as_samples_is_drawn(task):
+    x = bench.sample("latent_langevin", task, 4, settings={"num_chains": 4})
+    assert x.shape == (3, 4, 1, 8, 8) and x.isfinite().all()
+
+
+def test_arrays_are_samples_too(task):
+    x = bench.sample("unconditional", task, 4)
+    of_array = bench.evaluate(task, x.double().numpy())
+    assert of_array["value"].equals(bench.evaluate(task, x)["value"])

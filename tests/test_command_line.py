@@ -120,6 +120,7 @@ def test_unknown_suite_is_one_line(tmp_path):
         (["weights", "check", "alexnet"], "bench.core.weights", ["check", "alexnet"]),
         (["weights", "fetch"], "bench.core.weights", ["fetch"]),
         (["conformance", "dps", "ods"], "bench.conformance.__main__", ["dps", "ods"]),
+        (["conformance", "--kind", "metric", "psnr"], "bench.conformance.__main__", ["--kind", "metric", "psnr"]),
         (["publish", "results/x"], "bench.stages.publish", ["results/x"]),
         (["publish", "results/x", "--allow-dirty"], "bench.stages.publish", ["results/x", "--allow-dirty"]),
         (["publish", "results/x", "--into", "y"], "bench.stages.publish", ["results/x", "--into", "y"]),

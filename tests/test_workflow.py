@@ -1,7 +1,7 @@
 """The workflow: which jobs there are, what reruns when something changes, and what happens when a run is killed.
 
-Snakefile, plan, profile and artefacts are the real ones, in a repository of their own where each verb is a stub that
-writes its files at once.
+Snakefile, profile and bench/ are the real ones, in a copy of the repository where each job is a stub that writes its
+files at once.
 """
 
 from __future__ import annotations
@@ -12,65 +12,26 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
+from helpers.repository import (
+    METHOD,
+    TRAINABLE,
+    command,
+    copy_of_the_repository,
+    edit,
+    environment_of,
+    jobs,
+    replace_jobs_by_stubs,
+    replace_methods_by_stubs,
+    run_to_the_end,
+    snakemake,
+    write_suite,
+)
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-STUB = """
-import os, sys, time
-from pathlib import Path
-
-from bench.core.artefacts import read_json, write_bytes, write_csv, write_json
 from bench.core.results import FIGURES
-from bench.plan.suite import TABLES
 
-RUN = ("samples.safetensors", "cost.json")
-TRAINING = ("state.safetensors", "training.json")
-
-def write(verb, spec_path):
-    spec = read_json(spec_path)
-    root, task = Path(spec["root"]), spec.get("task")
-    time.sleep(float(os.environ.get("STUB_SECONDS", 0)))
-    if os.environ.get("STUB_FAILS") == spec_path:
-        sys.exit("error: told to fail")
-    made = {
-        "prepare": lambda: [root / f"data/{spec['dataset']}.safetensors"],
-        "fit": lambda: [root / f"priors/{spec['prior']}/{spec['family']}.safetensors"],
-        "observe": lambda: [root / f"tasks/{task}/{name}.safetensors" for name in ("all_measurements", "observations")],
-        "reference": lambda: [root / f"tasks/{task}/exact.safetensors"],
-        "train": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in TRAINING],
-        "sample": lambda: [root / f"runs/{task}/{spec['method']}/seed{spec['seed']}/{name}" for name in RUN],
-        "tune": lambda: [root / f"tuning/{task}/{spec['method']}/trials.csv"],
-        "toy": lambda: [root / f"figures/{spec['toy']}.{kind}" for kind in ("pdf", "png", "csv")],
-        "evaluate": lambda: [root / f"tasks/{task}/metrics.csv"],
-        "tabulate": lambda: [root / f"tables/{name}" for name in TABLES],
-        "quote": lambda: [root / f"tables/published.{kind}" for kind in ("csv", "md")],
-        "claim": lambda: [root / f"tables/claims.{kind}" for kind in ("csv", "md")],
-        "draw": lambda: [
-            root / f"figures/{stem}.{kind}"
-            for stem in FIGURES
-            for kind in ("pdf", "png", "csv")
-        ],
-        "picture": lambda: [root / f"figures/grid-{task}.{kind}" for kind in ("pdf", "png", "csv")],
-        "compose": lambda: [root / "report.html"],
-    }
-    for path in made[verb]():
-        content = {"by": verb, "threads": os.environ["OMP_NUM_THREADS"], **spec}
-        if path.suffix == ".csv":
-            write_csv(path, f"a\\n{content['threads']}\\n", content)
-        elif path.suffix == ".json":
-            write_json(path, content)
-        elif path.suffix == ".safetensors":
-            from bench.core.artefacts import write_tensors
-            import numpy
-            write_tensors(path, {"x": numpy.zeros(2)}, content)
-        else:
-            write_bytes(path, b"page")
-"""
-VERBS = ("prepare", "fit", "teach", "observe", "reference", "train", "sample", "evaluate")
-VERBS += ("clock", "pool", "tabulate", "quote", "claim", "picture", "draw", "compose", "toy", "tune", "timings")
 SUITE = """
 name: tiny
 seeds: [0]
@@ -86,86 +47,21 @@ tasks:
 methods: {one: {}, two: {}, two-fast: {num_steps: 5}, pays: {}}
 restrict: {pays: {tasks: [gmm-denoise]}}
 """
-METHOD = (
-    "from dataclasses import dataclass\n__all__ = ['M']\n@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
-)
-TRAINABLE = METHOD + "    def train(self, prior, problem, *, rng): ...\n"
-JOBS = {
-    "data": 1,
-    "prior": 1,
-    "observe": 2,
-    "exact": 2,
-    "train": 1,
-    "sample": 7,
-    "evaluate": 2,
-    "picture": 2,
-    "table": 1,
-    "published": 1,
-    "claims": 1,
-    "figure": 1,
-    "report": 1,
-}
-AFTER_A_RUN = {"evaluate": 2, "picture": 2, "table": 1, "published": 1, "claims": 1, "figure": 1, "report": 1}
-OF_ONE_TASK = {"evaluate": 1, "picture": 1}
-
-
-def snakemake(
-    folder: Path, *arguments: str, suite: str = "config/tiny.yaml", **environment: str
-) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", f"suite={suite}", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=_environment(environment), capture_output=True, text=True, timeout=600
-    )
-
-
-def _environment(changes: dict[str, str]) -> dict[str, str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    without_server = {"BENCH_PRELOADED": "nowhere"}  # stubs import no library, so that nothing need be preloaded
-    return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **without_server, **changes}
-
-
-def jobs(folder: Path, **choices: str) -> dict[str, int]:
-    """What a run would do: jobs by rule."""
-    done = snakemake(folder, "-n", **choices)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.MULTILINE)
-    return {rule: count for rule, count in Counter(told).items() if rule in {*JOBS, "toy", "tune", "classifier"}}
-
-
-def write_suite(folder: Path, text: str) -> None:
-    (folder / "config/tiny.yaml").write_text(text)
+SHOWN = {"tables": 1, "published": 1, "claims": 1, "figure": len(FIGURES), "report": 1}  # of all runs together
+JOBS = {"data": 1, "prior": 1, "observe": 2, "reference": 2, "train": 1, "sample": 7, "evaluate": 2, "grid": 2, **SHOWN}
+AFTER_A_RUN = {"evaluate": 2, "grid": 2, **SHOWN}
+OF_ONE_TASK = {"evaluate": 1, "grid": 1}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A repository in which the tiny suite was run."""
-    folder = tmp_path_factory.mktemp("finished")
-    for name in ("config", "profiles", "bench/plan", "results/published"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    parts = ("__init__", "artefacts", "catalogue", "cli", "compute", "lease", "preload", "weights")
-    for name in ("Snakefile", *(f"bench/{part}.py" for part in parts)):
-        shutil.copy(REPOSITORY / name, folder / name)
-    (folder / "bench/plan/rehearse.py").write_text("print([])")
-    (folder / "bench/stub.py").write_text(STUB)
-    for verb in VERBS:
-        (folder / f"bench/{verb}.py").write_text(
-            f"import sys\nfrom bench import stub\nstub.write('{verb}', sys.argv[1])\n"
-        )
-    (folder / "methods").mkdir()
-    for name in ("one", "two", "ods"):
-        (folder / f"methods/{name}.py").write_text(METHOD)
-    (folder / "methods/pays.py").write_text(TRAINABLE)
-    (folder / "bench/priors").mkdir()
-    for family in ("gmm", "consistency"):
-        (folder / f"bench/priors/{family}.py").touch()
-    write_suite(folder, SUITE)
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("finished"), SUITE)
+    replace_jobs_by_stubs(folder)
+    replace_methods_by_stubs(folder)
     assert jobs(folder) == JOBS
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (
-        "python -m bench.stages.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json"
-        in done.stdout + done.stderr
-    )
+    printed = run_to_the_end(folder)
+    assert "python -m bench.stages.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json" in printed
     return folder
 
 
@@ -185,7 +81,7 @@ def test_each_job_has_one_thread(folder):
 
 
 def test_touching_sources_or_specs_reruns_nothing(folder):
-    for path in [*folder.glob("methods/*.py"), *folder.glob("bench/*.py"), *folder.rglob("specs/**/*.json")]:
+    for path in [*folder.glob("methods/*.py"), *folder.rglob("bench/**/*.py"), *folder.rglob("specs/**/*.json")]:
         os.utime(path)
     assert jobs(folder) == {}
 
@@ -195,10 +91,9 @@ def test_changing_a_method_reruns_its_runs_only(folder):
     assert jobs(folder) == {"sample": 4, **AFTER_A_RUN}  # two and two-fast on two tasks
 
 
-def test_changing_a_verb_reruns_what_it_makes(folder):
-    with open(folder / "bench/stages/tables.py", "a") as f:
-        f.write("# changed\n")
-    assert jobs(folder) == {"table": 1, "report": 1}
+def test_changing_a_stage_reruns_what_it_makes(folder):
+    edit(folder / "bench/stages/tables.py")
+    assert jobs(folder) == {"tables": 1, "report": 1}
 
 
 def test_a_corrected_published_number_redoes_what_shows_it(folder):
@@ -208,7 +103,7 @@ def test_a_corrected_published_number_redoes_what_shows_it(folder):
 
 
 def test_a_state_is_kept_while_what_it_depends_on_stays(folder):
-    sampling = {"observe": 2, "exact": 2, "sample": 7, **AFTER_A_RUN}
+    sampling = {"observe": 2, "reference": 2, "sample": 7, **AFTER_A_RUN}
     write_suite(folder, SUITE.replace("num_samples: 2\nnum_reference: 2", "num_samples: 3\nnum_reference: 3"))
     assert jobs(folder) == sampling
     write_suite(folder, SUITE.replace("pays: {}", "pays: {num_steps: 3}"))
@@ -219,7 +114,7 @@ def test_a_state_is_kept_while_what_it_depends_on_stays(folder):
 
 
 def test_changing_a_family_of_priors_redoes_all_that_rests_on_it(folder):
-    (folder / "bench/priors/gmm.py").write_text("# changed\n")
+    edit(folder / "bench/priors/gmm.py")
     assert jobs(folder) == {rule: count for rule, count in JOBS.items() if rule != "data"}
 
 
@@ -227,10 +122,10 @@ def test_a_student_is_made_from_its_teacher(folder):
     student = "map: {family: consistency, dataset: digits, teacher: gmm}"
     tasks = "  map-denoise: {operator: denoise, sigma_y: 0.5}\nmethods"
     write_suite(folder, SUITE.replace("floor: 0.01}", "floor: 0.01}, " + student).replace("methods", tasks))
-    added = {"prior": 1, "observe": 1, "exact": 1, "sample": 3, **AFTER_A_RUN, **OF_ONE_TASK}
+    added = {"prior": 1, "observe": 1, "reference": 1, "sample": 3, **AFTER_A_RUN, **OF_ONE_TASK}
     assert jobs(folder) == added
     assert snakemake(folder).returncode == 0
-    (folder / "bench/priors/consistency.py").write_text("# changed\n")
+    edit(folder / "bench/priors/consistency.py")
     assert jobs(folder) == added
     write_suite(folder, (folder / "config/tiny.yaml").read_text().replace("shrinkage: 1", "shrinkage: 2"))
     assert jobs(folder)["prior"] == 2
@@ -309,8 +204,8 @@ def test_a_config_error_stops_the_run_in_one_line(folder):
 
 def test_a_configfile_is_a_suite_of_its_own(folder):
     (folder / "mine.yaml").write_text(SUITE.replace("tiny", "mine").replace(", two-fast: {num_steps: 5}", ""))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "-n", "--configfile", "mine.yaml"]
-    done = subprocess.run(command, cwd=folder, env=_environment({}), capture_output=True, text=True)
+    line = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "-n", "--configfile", "mine.yaml"]
+    done = subprocess.run(line, cwd=folder, env=environment_of(folder), capture_output=True, text=True)
     assert (
         done.returncode == 0
         and len(re.findall(r"^Job \d+: sample", done.stdout + done.stderr, flags=re.MULTILINE)) == 5
@@ -333,9 +228,8 @@ def test_other_jobs_go_on_when_one_fails(folder):
 
 def test_a_killed_run_goes_on_with_the_same_command(folder):
     shutil.rmtree(folder / "results/tiny")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", "suite=config/tiny.yaml"]
-    environment = _environment({"STUB_SECONDS": "0.3"})
-    run = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = environment_of(folder, STUB_SECONDS="0.3")
+    run = subprocess.Popen(command(), cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(folder.glob("results/tiny/tasks/*/observations.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -347,23 +241,6 @@ def test_a_killed_run_goes_on_with_the_same_command(folder):
 
 @pytest.mark.slow
 def test_jobs_of_the_default_suite(tmp_path):
-    for name in ("bench", "methods", "config", "profiles", "results/published"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "Snakefile", tmp_path)
-    expected = {
-        "data": 2,
-        "classifier": 1,
-        "prior": 6,
-        "observe": 15,
-        "exact": 15,
-        "train": 23,
-        "sample": 90,
-        "evaluate": 15,
-        "picture": 15,
-        "table": 1,
-        "published": 1,
-        "claims": 1,
-        "figure": 1,
-        "report": 1,
-    }
-    assert jobs(tmp_path, suite="default") == expected
+    expected = {"data": 2, "classifier": 1, "prior": 6, "observe": 15, "reference": 15, "train": 23, "sample": 90}
+    expected |= {"evaluate": 15, "grid": 15, **SHOWN}
+    assert jobs(copy_of_the_repository(tmp_path), suite="default") == expected

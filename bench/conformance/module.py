@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.conformance.case import JOINTS, Case, Check, Refused
 from bench.core.types import Cap, Choice, LogUniform, Uniform
 
-ALLOWED = ("bench.core.types", "bench.core.rng", "bench.numerics")
+ALLOWED = ("bench.core.types", "bench.numerics")
 FORBIDDEN = ("bench", "methods", "snakemake")
 SIGNATURE = "sample(self, prior, problem, y, num_samples, *, rng)"
 TRAIN_SIGNATURE = "train(self, prior, problem, *, rng)"

@@ -11,6 +11,13 @@ from pathlib import Path
 RESULTS = Path("results")
 PUBLISHED, REFERENCE = RESULTS / "published", RESULTS / "reference"  # committed: the papers' numbers, and ours
 
+# names in tables/
+TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
+TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that only takes times
+PUBLISHED_TABLES = ("published.csv", "published.md")  # the papers' numbers beside ours
+CLAIMS_TABLES = ("claims.csv", "claims.md")
+FIGURE_KINDS = ("pdf", "png", "csv")  # files of each figure
+
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -33,6 +40,11 @@ class RunFiles:
     @property
     def training(self) -> Path:
         return self.folder / "training.json"
+
+    @property
+    def of_training(self) -> tuple[Path, Path]:
+        """The files that training leaves."""
+        return self.state, self.training
 
     @property
     def timing(self) -> Path:
@@ -104,6 +116,9 @@ class Layout:
 
     def figure(self, figure: str, kind: str) -> Path:
         return self.figures / f"{figure}.{kind}"
+
+    def figure_files(self, figure: str) -> tuple[Path, ...]:
+        return tuple(self.figure(figure, kind) for kind in FIGURE_KINDS)
 
     @property
     def report(self) -> Path:

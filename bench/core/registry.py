@@ -81,25 +81,33 @@ def load(kind: Kind, name: str) -> type:
     if file is None:
         where = " or ".join(map(str, folders(kind)))
         raise ValueError(f"no {kind} {name} in {where}; expected one of {', '.join(names(kind))}")
-    module = import_file(file, f"{PACKAGES[kind]}.{name_of(file)}")
-    exported = getattr(module, "__all__", None)
+    return load_file(file, f"{PACKAGES[kind]}.{name_of(file)}")
+
+
+def load_file(file: Path, name: str) -> type:
+    """Return the class that a file names in `__all__`, imported under a dotted name; ValueError as in `load`."""
+    exported = getattr(module := import_file(file, name), "__all__", None)
     cls = None
     if isinstance(exported, (list, tuple)) and len(exported) == 1:
         cls = getattr(module, str(exported[0]), None)
     if not isinstance(cls, type):
-        where = f"{PACKAGES[kind].rpartition('.')[2]}/{file.name}"
+        where = f"{file.parent.name}/{file.name}"
         raise ValueError(f"__all__ is {exported} in {where}; expected exactly one name, that of its class")
     return cls
 
 
 def build(kind: Kind, name: str, parameters: Mapping[str, object]) -> Any:
     """Return the plug-in with these parameters; ValueError, one line, for an unknown one or an impossible value."""
-    cls = load(kind, name)
+    return filled(load(kind, name), f"{kind} {name}", parameters)
+
+
+def filled(cls: type, what: str, parameters: Mapping[str, object]) -> Any:
+    """Return an object of a class with these parameters; ValueError, one line, which names `what`."""
     try:
         inspect.signature(cls).bind(**parameters)
     except TypeError as error:
         fields = ", ".join(inspect.signature(cls).parameters) or "none"
-        raise ValueError(f"parameters of {kind} {name}: {error}; it has {fields}") from None
+        raise ValueError(f"parameters of {what}: {error}; it has {fields}") from None
     return cls(**parameters)
 
 

@@ -24,3 +24,14 @@ def shipped(name: str) -> Path:
         if place.exists():
             return place
     raise UserError(f"{name}: is neither in the working directory nor in the installed copy ({HOMES[0]})")
+
+
+def suite_file(suite: str) -> Path:
+    """Return the YAML of a suite, a name in config/ or the path of a file; UserError, one line, where it is neither."""
+    if suite.endswith((".yaml", ".yml")):
+        return shipped(suite)
+    try:
+        return shipped(f"config/{suite}.yaml")
+    except UserError as error:
+        names = sorted({path.stem for home in (Path(), *HOMES) for path in (home / "config").glob("*.yaml")})
+        raise UserError(f"{error}; expected a file's path or one of {', '.join(names)}") from None

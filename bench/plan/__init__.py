@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
 from bench.plan.config import read_suite
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
+from bench.plan.inputs import Inputs
+from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 
-__all__ = ["NAME", "Suite", "begin", "load", "open_suite"]
+__all__ = ["NAME", "Suite", "begin", "load", "one_of", "open_suite"]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"  # of what a suite names, as a wildcard
 
@@ -26,8 +29,12 @@ def load(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()) -> S
     return Suite(*read_suite(config, configfiles))
 
 
-def open_suite(config: Mapping[str, Any], configfiles: Sequence[str | Path], check: bool) -> Suite:
-    """Return the suite; with `check`, after its weights and its artefacts were found whole. Exits with one line.
+def open_suite(
+    config: Mapping[str, Any], configfiles: Sequence[str | Path], check: bool
+) -> tuple[Suite, Inputs, Rules]:
+    """Return the suite, the inputs of its jobs and its rules. Exits with one line when something is wrong.
+
+    check: whether weights that metrics need and the artefacts in the suite's folder are checked as well.
 
     Writes nothing, takes no lock, and so may be called while the suite is running.
     """
@@ -37,9 +44,14 @@ def open_suite(config: Mapping[str, Any], configfiles: Sequence[str | Path], che
             for line in suite.absent_weights:
                 raise UserError(f"{suite.file}: metrics: {line}; or set offline: true there")
             check_artefacts(suite.root)
-        return suite
+        return suite, Inputs(suite), Rules(suite)
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return the pattern of a wildcard that stands for one of these names; of none, one that matches nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def begin(suite: Suite) -> None:

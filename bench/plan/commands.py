@@ -11,26 +11,27 @@ from pathlib import Path
 
 from bench.plan import Suite, load
 from bench.plan.folder import check_artefacts, write_specs
+from bench.plan.rules import Rules
 
 
 @dataclass(frozen=True)
 class Job:
-    """One command: the stage, its spec, what it writes, and further arguments. Without outputs it is always due."""
+    """One command: the stage, its spec, what it writes, and a further argument. Without outputs it is always due."""
 
     stage: str
     spec: str
     outputs: tuple[str, ...] = ()
-    more: str = ""
+    argument: str = ""
 
     def __str__(self) -> str:
-        return f"python -m bench.stages.{self.stage} {self.spec} {self.more}".rstrip()
+        return f"python -m bench.stages.{self.stage} {self.spec} {self.argument}".rstrip()
 
     @property
     def is_done(self) -> bool:
         """Whether all outputs are newer than the spec; no source file is looked at."""
-        asked = Path(self.spec).stat().st_mtime
+        written = Path(self.spec).stat().st_mtime
         paths = [Path(output) for output in self.outputs]
-        return bool(paths) and all(path.exists() and path.stat().st_mtime >= asked for path in paths)
+        return bool(paths) and all(path.exists() and path.stat().st_mtime >= written for path in paths)
 
 
 def write_commands(suite: str) -> None:
@@ -44,52 +45,9 @@ def write_commands(suite: str) -> None:
 
 
 def jobs(suite: Suite) -> Iterator[Job]:
-    """Yield all jobs of a suite."""
-    root, specs = suite.root, f"{suite.root}/specs"
-    for name in suite.datasets:
-        yield Job("data", f"{specs}/data/{name}.json", (f"{root}/data/{name}.safetensors",))
-    for name in suite.priors:
-        yield Job("prior", f"{specs}/priors/{name}.json", (suite.prior_file(name),))
-    for name in suite.classifiers:
-        yield Job("classifier", f"{specs}/classifiers/{name}.json", (f"{root}/classifiers/{name}/{name}.safetensors",))
-    for task in suite.tasks:
-        yield Job("observe", f"{specs}/tasks/{task}.json", (f"{root}/tasks/{task}/observations.safetensors",))
-        if not suite.timing_only:
-            yield Job("reference", f"{specs}/tasks/{task}.json", (f"{root}/tasks/{task}/exact.safetensors",))
-    for log in suite.tunings:
-        yield Job("tune", f"{specs}/tune/{'/'.join(Path(log).parts[-3:-1])}.json", (log,))
-    for name in suite.toys:
-        yield Job("toy", f"{specs}/toys/{name}.json", (f"{root}/figures/{name}.csv",))
-    yield from jobs_of_runs(suite)
-    if suite.tasks:
-        yield from jobs_of_pages(suite)
-
-
-def jobs_of_runs(suite: Suite) -> Iterator[Job]:
-    """Yield training, sampling and the clock's visits, the first visits of all runs before the second ones."""
-    root, specs = suite.root, f"{suite.root}/specs"
-    for task, method, seed in suite.all_runs_of_tasks:
-        name = f"{task}/{method}/seed{seed}"
-        if states := suite.training(task, method, seed):
-            yield Job("train", f"{specs}/train/{name}.json", tuple(states))
-        if not suite.timing_only:
-            yield Job("sample", f"{specs}/runs/{name}.json", (f"{root}/runs/{name}/samples.safetensors",))
-    runs = [Path(timing).parent.relative_to(f"{root}/runs") for timing in suite.timings]
-    for visit in range(1, suite.num_visits + 1):
-        for name in runs:
-            yield Job("clock", f"{specs}/clock/{name}.json", (f"{root}/runs/{name}/visits/{visit}.json",), str(visit))
-    for name in runs:
-        yield Job("pool", f"{specs}/clock/{name}.json", (f"{root}/runs/{name}/timing.json",))
-
-
-def jobs_of_pages(suite: Suite) -> Iterator[Job]:
-    """Yield what is made of all runs together."""
-    if suite.timing_only:
-        yield Job("timing", f"{suite.root}/specs/suite.json")
-        return
-    for stage in ("evaluate", "grid"):
-        yield from (Job(stage, f"{suite.root}/specs/evaluate/{task}.json") for task in suite.tasks)
-    for figure in suite.figures:
-        yield Job("figure", f"{suite.root}/specs/suite.json", more=figure)
-    for stage in ("tables", "published", "claims", "report"):
-        yield Job(stage, f"{suite.root}/specs/suite.json")
+    """Yield all jobs of a suite. What gathers runs has no outputs here, so that it is made anew after any of them."""
+    rules = Rules(suite)
+    for rule in rules.all.values():
+        for case in rule.cases:
+            outputs = () if rule.gathers else tuple(path.format(**case) for path in rule.outputs)
+            yield Job(rule.stage, rules.spec_path(rule.stage, case), outputs, rule.argument.format(**case))

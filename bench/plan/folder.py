@@ -17,18 +17,18 @@ from pathlib import Path
 
 from bench.core.artefacts import ArtefactError, check, read_header, read_json
 from bench.core.errors import UserError
-from bench.core.specs import PriorSpec, RunSpec, TaskSpec
+from bench.core.specs import DataSpec, PriorSpec, RunSpec, TaskSpec
 from bench.plan.suite import Suite
+from bench.plan.suite_specs import specs_of
 
+ToTry = DataSpec | PriorSpec | TaskSpec | RunSpec
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behind when it is killed
 
 
 def lock_folder(root: str) -> None:
     """Take the folder until this process ends, however it ends: a killed run leaves temporary files, but no lock."""
     Path(root).mkdir(parents=True, exist_ok=True)
-    lock = os.open(
-        f"{root}/.lock", os.O_CREAT | os.O_RDWR
-    )  # stays open: the system drops the lock when the process dies
+    lock = os.open(f"{root}/.lock", os.O_CREAT | os.O_RDWR)  # stays open: the system drops the lock with the process
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -80,37 +80,41 @@ def _check_foreign(manifest: Path) -> None:
 
 
 def write_specs(suite: Suite) -> None:
-    """Write the specs that are new or changed, after their priors, operators and methods were tried out."""
-    changed = {path: spec for path, spec in suite.specs() if _on_disk(path) != spec.content()}
-    priors = [spec for spec in changed.values() if isinstance(spec, PriorSpec)]
-    tasks = [spec for spec in changed.values() if isinstance(spec, TaskSpec)]
+    """Write the specs that are new or changed, after their data sets, priors, operators and methods were tried out."""
+    changed = {path: spec for path, spec in specs_of(suite) if _on_disk(path) != spec.content()}
+    others = [spec for kind in (DataSpec, PriorSpec, TaskSpec) for spec in changed.values() if isinstance(spec, kind)]
     runs = {_choice(spec): spec for spec in changed.values() if isinstance(spec, RunSpec)}
-    _rehearse(suite, [*priors, *tasks, *runs.values()])
+    _try_constructors(suite, [*others, *runs.values()])
     for path, spec in changed.items():
         spec.write(path)
 
 
-def _rehearse(suite: Suite, specs: list[PriorSpec | TaskSpec | RunSpec]) -> None:
+def _try_constructors(suite: Suite, specs: list[ToTry]) -> None:
     """Try the constructors in a process of its own: it imports torch and the methods, which this one does not."""
     if not specs:
         return
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "specs.json"), Path(folder, "answer.json")
         question.write_text(json.dumps([_to_try(suite, spec) for spec in specs]))
-        command = [sys.executable, "-m", "bench.plan.rehearse", str(question), str(answer)]
+        command = [sys.executable, "-m", "bench.plan.constructors", str(question), str(answer)]
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         faults = json.loads(answer.read_text()) if answer.exists() else []
     for key, what in faults[:1]:  # no answer: a module ends the process that imports it, and its runs will tell
         raise UserError(f"{suite.file}: {key}: {what}")
 
 
-def _to_try(suite: Suite, spec: PriorSpec | TaskSpec | RunSpec) -> tuple[str, str, dict]:
+def _to_try(suite: Suite, spec: ToTry) -> tuple[str, str, dict]:
+    """Return where in the suite's file a spec comes from, its kind, and what its constructors get."""
     content = dataclasses.asdict(spec)
+    if isinstance(spec, DataSpec):
+        return f"datasets.{spec.dataset}", "dataset", content
     if isinstance(spec, PriorSpec):
-        return suite.key_of(spec), "prior", content
+        return f"priors.{spec.prior}", "prior", content
     if isinstance(spec, TaskSpec):
-        return suite.key_of(spec), "task", content | {"side": suite.side(spec.dataset)}
-    return suite.key_of(spec), "method", content
+        return f"tasks.{spec.task}", "task", content | {"side": suite.side(spec.dataset)}
+    of_task = spec.method in suite.content["tasks"][spec.task].get("settings", {})
+    key = f"tasks.{spec.task}.settings.{spec.method}" if of_task else f"methods.{spec.method}"
+    return key, "method", content
 
 
 def _choice(spec: RunSpec) -> str:

@@ -7,6 +7,7 @@ how files are written) are in none, and the stopwatch only where a stage itself 
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from bench.core import registry
 from bench.core.source import parsed
 
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a syntax tree keeps statements
+# a statement on a line of its own, as the formatter has them; of names in brackets up to the first bracket that closes
+IMPORT = re.compile(r"^[ \t]*((?:from[ \t]+\S+[ \t]+)?import[ \t]+(?:\([^)]*\)|[^\n]+))", re.MULTILINE)
 HOME = (
     registry.INSTALLED.relative_to(Path.cwd()) if registry.INSTALLED.is_relative_to(Path.cwd()) else registry.INSTALLED
 )
@@ -66,7 +69,7 @@ def sources_of(program: str) -> tuple[str, ...]:
 def imported_names(file: Path) -> set[str]:
     """What a file imports anywhere in it, as in `bench.priors.gmm.GMM`."""
     names = set()
-    todo: list[ast.AST] = [_tree(file)]
+    todo: list[ast.AST] = [_imports(file)]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Import):
@@ -89,9 +92,18 @@ def _is_beside(file: Path) -> bool:
     return file.suffix in (".json", ".html", ".css", ".js")
 
 
-def _tree(file: Path) -> ast.Module:
+def _imports(file: Path) -> ast.Module:
+    """Return the syntax tree of a file, or of its import statements alone where that is sure to be the same.
+
+    To parse all files whole would take most of the time in which a workflow starts.
+    """
+    text = file.read_text()
     try:
-        return parsed(file.read_text())
+        return ast.parse("\n".join(IMPORT.findall(text)))
+    except SyntaxError:  # a statement over several lines, or a line of prose that begins like one
+        pass
+    try:
+        return parsed(text)
     except SyntaxError:  # the command itself will say so, where it can be seen
         return ast.Module([], [])
 

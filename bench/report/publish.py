@@ -12,6 +12,7 @@ from bench.core.layout import Layout
 from bench.core.provenance import provenance
 from bench.core.results import LEFT_OUT
 from bench.report.origins import refuse_faults
+from bench.report.published_values import publish_values
 from bench.report.timing_table import timing_csv
 from bench.stats.results import Origin, SuiteResults, origin_of
 from bench.stats.summary import summarise, summary_csv
@@ -20,7 +21,7 @@ LARGEST = 1_500_000  # bytes of a committed file
 
 
 def publish_suite(suite: SuiteResults, figures: Sequence[str], into: Path, allow_dirty: bool) -> None:
-    """Copy tables, figures and their provenance into the folder `into`, which is emptied first.
+    """Copy tables, values, figures and their provenance into the folder `into`, which is emptied first.
 
     Raises UserError, one line, when the tables are older than the metrics, when a figure is missing, and when artefacts
     are of edited sources or of several commits, unless allow_dirty.
@@ -40,7 +41,7 @@ def publish_suite(suite: SuiteResults, figures: Sequence[str], into: Path, allow
             _copy(path, into / "figures" / path.name)
     about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
     record = {"observations_sha256": about, "made_on": suite.tasks[0].runs[0].header.get("provenance", {})}
-    _write_record(into, suite.name, origins, faults, record)
+    _write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
 
 
 def publish_times(layout: Layout, name: str, timed: Sequence[Sequence], into: Path, allow_dirty: bool) -> None:

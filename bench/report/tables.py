@@ -106,12 +106,17 @@ def goal_of(metric: str, suite: SuiteResults) -> str:
     return {"higher": "up", "lower": "down"}[better] if isinstance(better, str) else f"= {better:g}"
 
 
+def is_shown(metric: str) -> bool:
+    """Return whether a metric has a column in the tables of tasks, where it has a number."""
+    return metric in SHOWN or not any(fnmatch(metric, pattern) for pattern in CSV_ONLY)
+
+
 def _columns_of_task(task: TaskResults, lines: Sequence[Summary]) -> list[str]:
     """Return the columns of SHOWN, and of metrics that a suite adds; optional ones where any method has a number."""
     of_task = [x for x in lines if x.task == task.name]
     measured = dict.fromkeys(x.metric for x in of_task if x.mean is not None)
     always = {x.metric for x in of_task if not any(part in x.metric for part in OPTIONAL)}
-    added = [name for name in measured if name not in SHOWN and not any(fnmatch(name, csv) for csv in CSV_ONLY)]
+    added = [name for name in measured if name not in SHOWN and is_shown(name)]
     return [*(name for name in SHOWN if name in measured or name in always), *added]
 
 

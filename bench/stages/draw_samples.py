@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from bench.core.errors import UserError
+from bench.core.registry import build, filled, load_file
 from bench.core.types import Method
 from bench.runtime.metering import counted, counted_problem
 from bench.runtime.run_method import Draws, refuse_unmet, sample, train, trainable
@@ -35,6 +40,11 @@ def draw_samples(
 
     Raises Unsupported where prior or problem lack a capability that the method needs.
     """
+    if not isinstance(task, Task):
+        raise UserError(f"task is a {type(task).__name__}; expected a Task, as bench.load_task returns it")
+    for name, value in {"num_samples": num_samples, "rows_per_chunk": rows_per_chunk}.items():
+        if type(value) is not int or value < 1:
+            raise UserError(f"{name} is {value!r}; expected a whole number, 1 or more")
     refuse_unmet(method, task.prior, task.problem)
     prior, meter = counted(task.prior)
     training, begin = meter, time.perf_counter()
@@ -49,3 +59,27 @@ def draw_samples(
     rows, seconds = len(task.y) * num_samples, time.perf_counter() - trained
     spent = (training.forward, training.backward, trained - begin) if state is not None else (0, 0, 0.0)
     return x.float(), Cost(meter.nfe(rows), meter.nfe_vjp(rows), seconds, *spent)
+
+
+def method_of(method: Method | str | Path, settings: Mapping[str, Any]) -> Method:
+    """Return the method that a name, a file or an object stands for; UserError, one line, where there is none."""
+    if isinstance(method, (str, Path)):
+        return _named_method(str(method), settings)
+    if isinstance(method, type):
+        raise UserError(f"method is the class {method.__name__}; expected an object: {method.__name__}(...)")
+    if settings:
+        raise UserError("settings are for a method's name or path; an object gets its settings when it is made")
+    if not (callable(getattr(method, "sample", None)) and hasattr(method, "needs")):
+        raise UserError(f"method is a {type(method).__name__}; expected an object with `needs` and `sample`, or a name")
+    return method
+
+
+def _named_method(name: str, settings: Mapping[str, Any]) -> Method:
+    try:
+        if not name.endswith(".py"):
+            return build("method", name, settings)
+        if not Path(name).is_file():
+            raise UserError(f"{name}: no such file; expected the path of a method, or a name without .py")
+        return filled(load_file(Path(name), f"methods.{Path(name).stem}"), name, settings)
+    except ValueError as error:
+        raise UserError(str(error)) from None

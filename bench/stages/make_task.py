@@ -12,10 +12,11 @@ import torch
 
 from bench.core.errors import UserError
 from bench.core.layout import Layout
-from bench.core.shipped import shipped
+from bench.core.shipped import suite_file
 from bench.core.specs import Spec, TaskSpec
 from bench.core.types import Prior
 from bench.plan import Suite, load
+from bench.plan.suite_specs import specs_of
 from bench.priors import load_prior
 from bench.stages import classifier, data, observe, prior, reference
 from bench.task import Task, open_task
@@ -28,7 +29,7 @@ def open_or_make_task(name: str, suite: str, results: Path | None) -> Task:
     plan = load_suite(suite)
     if name not in plan.tasks:
         raise UserError(f"{plan.file}: no task {name}; expected one of {', '.join(plan.tasks)}")
-    specs = {str(path): spec for path, spec in plan.specs()}
+    specs = {str(path): spec for path, spec in specs_of(plan)}
     spec = specs[str(plan.layout.spec("tasks", name))]
     assert isinstance(spec, TaskSpec)
     here = results or Path(plan.root)
@@ -56,7 +57,7 @@ def open_or_make_prior(name: str, suite: str, results: Path | None) -> Prior:
 
 def load_suite(suite: str) -> Suite:
     """Return the checked suite of a name in config/ or of a YAML file."""
-    return load({"suite": str(shipped(suite if suite.endswith((".yaml", ".yml")) else f"config/{suite}.yaml"))})
+    return load({"suite": str(suite_file(suite))})
 
 
 def cache_folder() -> Path:
@@ -86,7 +87,7 @@ def make_prior(plan: Suite, name: str, root: Path) -> None:
 
 def run_stage(main, plan: Suite, path: Path, root: Path, output: Path) -> None:
     """Run a stage with the spec that the plan has under `path`, in the folder `root`, unless it was done with it."""
-    spec: Spec = replace(dict(plan.specs())[str(path)], root=str(root))
+    spec: Spec = replace(dict(specs_of(plan))[str(path)], root=str(root))
     here = root / path.relative_to(plan.layout.root)
     if output.exists() and here.exists() and type(spec).read(here) == spec:
         return

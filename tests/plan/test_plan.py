@@ -15,7 +15,11 @@ from bench.core.errors import UserError
 from bench.core.specs import ToySpec
 from bench.core.weights import missing
 from bench.plan.folder import write_specs
+from bench.plan.inputs import Inputs
+from bench.plan.rules import Rules
 from bench.plan.schema import suite_schema
+from bench.plan.sources import sources_of
+from bench.plan.suite_specs import specs_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TASK = "tasks/gmm-saturate"
@@ -229,7 +233,8 @@ def test_every_key_of_a_suite_is_described():
 
 
 def test_specs_hold_what_a_command_needs(folder):
-    specs = dict(plan.load(suite_file(folder, **{"tasks/gmm-saturate/settings": {"toy": {"zeta": 3}}})).specs())
+    suite = plan.load(suite_file(folder, **{"tasks/gmm-saturate/settings": {"toy": {"zeta": 3}}}))
+    specs = dict(specs_of(suite))
     run = specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"]
     assert run.settings == {"zeta": 3} and run.module == "toy" and run.family == "gmm"
     assert specs["results/mine/specs/runs/gmm-saturate/toy-n5/seed0.json"].settings == {"num_steps": 5}
@@ -250,7 +255,7 @@ def test_a_method_that_trains_has_a_spec_for_it(folder):
     (folder / "methods/trained.py").write_text(TRAINABLE)
     changes = {"methods/trained": {"zeta": 2.0}, "restrict": {"trained": {"tasks": ["gmm-saturate"]}}}
     suite = plan.load(suite_file(folder, **changes))
-    specs, name = dict(suite.specs()), "gmm-saturate/trained/seed0"
+    specs, name = dict(specs_of(suite)), "gmm-saturate/trained/seed0"
     assert [path for path in specs if "/train/" in path] == [f"results/mine/specs/train/{name}.json"]
     training = specs[f"results/mine/specs/train/{name}.json"].content()
     facts = {"method": "trained", "module": "trained", "settings": {"zeta": 2.0}, "seed": 0, "operator": "saturate"}
@@ -259,13 +264,13 @@ def test_a_method_that_trains_has_a_spec_for_it(folder):
     assert specs[f"results/mine/specs/runs/{name}.json"].trains
     assert not specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"].trains
     state = f"results/mine/runs/{name}/state.safetensors"
-    assert state in suite.targets and state in suite.training("gmm-saturate", "trained", 0)
-    assert suite.training("gmm-saturate", "toy", 0) == []
+    assert state in Rules(suite).targets and state in Inputs(suite).training("gmm-saturate", "trained", 0)
+    assert Inputs(suite).training("gmm-saturate", "toy", 0) == []
 
 
 def test_a_restricted_method_has_no_job_elsewhere(folder):
     suite = plan.load(suite_file(folder, restrict={"toy": {"tasks": ["gmm-saturate"], "num_measurements": 2}}))
-    specs = dict(suite.specs())
+    specs = dict(specs_of(suite))
     others = [task for task in suite.tasks if task != "gmm-saturate"]
     assert specs["results/mine/specs/suite.json"].left_out == tuple((task, "toy") for task in others)
     assert specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"].num_measurements == 2
@@ -273,8 +278,8 @@ def test_a_restricted_method_has_no_job_elsewhere(folder):
     for task in others:
         (run,) = specs[f"results/mine/specs/evaluate/{task}.json"].runs
         assert run.method == "toy-n5"
-        assert suite.runs(task, "cost.json") == [f"results/mine/runs/{task}/toy-n5/seed0/cost.json"]
-        assert not any(f"{task}/toy/" in path for path in [*specs, *suite.targets])
+        assert Inputs(suite).samples(task) == [f"results/mine/runs/{task}/toy-n5/seed0/samples.safetensors"]
+        assert not any(f"{task}/toy/" in path for path in [*specs, *Rules(suite).targets])
 
 
 def test_methods_are_tuned_where_the_suite_asks_for_it_and_runs_them(folder):
@@ -285,24 +290,27 @@ def test_methods_are_tuned_where_the_suite_asks_for_it_and_runs_them(folder):
     suite = plan.load(suite_file(folder, **changes, restrict={"ranged-b": {"tasks": ["atoms-sr2"]}}))
     pairs = [f"gmm-saturate/{method}" for method in ("broken", "ranged")]
     pairs += [f"atoms-sr2/{method}" for method in ("broken", "ranged", "ranged-b")]
-    assert suite.tunings == [f"results/mine/tuning/{pair}/trials.csv" for pair in pairs]
-    assert set(suite.tunings) < set(suite.targets)
-    specs = dict(suite.specs())
+    assert Rules(suite).made("tune") == [f"results/mine/tuning/{pair}/trials.csv" for pair in pairs]
+    assert set(Rules(suite).made("tune")) < set(Rules(suite).targets)
+    specs = dict(specs_of(suite))
     assert [path for path in specs if "/tune/" in path] == [f"results/mine/specs/tune/{pair}.json" for pair in pairs]
     spec = specs["results/mine/specs/tune/gmm-saturate/ranged.json"].content()
     assert spec["tune"] == {"seconds": 9, "num_measurements": 2, "num_samples": 4}
     assert spec["settings"] == {"zeta": 2.0} and not {"seed", "num_samples", "num_measurements"} & spec.keys()
-    assert plan.load(suite_file(folder)).tunings == []
+    assert Rules(plan.load(suite_file(folder))).made("tune") == []
 
 
 def test_a_prior_with_a_teacher_depends_on_it(folder):
     suite = plan.load(suite_file(folder, **{"priors/map": MAP | {"num_steps": 2}}))
-    spec = dict(suite.specs())["results/mine/specs/priors/map.json"]
+    spec = dict(specs_of(suite))["results/mine/specs/priors/map.json"]
     assert (spec.teacher, spec.teacher_family, spec.parameters) == ("gmm", "gmm", {"num_steps": 2})
-    assert suite.teacher("map") == ["results/mine/priors/gmm/gmm.safetensors"] and suite.teacher("gmm") == []
+    assert (
+        Inputs(suite).teacher("map") == ["results/mine/priors/gmm/gmm.safetensors"]
+        and Inputs(suite).teacher("gmm") == []
+    )
     fetched = {key: value for key, value in MAP.items() if key != "teacher"} | {"pipeline": "some/hub-id"}
-    assert plan.load(suite_file(folder, **{"priors/map": fetched})).teacher("map") == []
-    sources = {Path(file).name for file in suite.prior_sources("map")}
+    assert Inputs(plan.load(suite_file(folder, **{"priors/map": fetched}))).teacher("map") == []
+    sources = {Path(file).name for file in Inputs(suite).prior_sources("map")}
     assert {"consistency.py", "gmm.py"} <= sources and "edm.py" not in sources
 
 
@@ -310,8 +318,8 @@ def test_a_suite_of_toys_has_nothing_else(folder):
     Path("my.yaml").write_text("name: mine\ntoys: {moons: {num_steps: 3}, roll: {}}\n")
     suite = plan.load({"suite": "my.yaml"})
     stems = ("results/mine/figures/moons", "results/mine/figures/roll")
-    assert suite.targets == [f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
-    specs = dict(suite.specs())
+    assert Rules(suite).targets == [f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
+    specs = dict(specs_of(suite))
     assert specs.pop("results/mine/specs/toys/roll.json") == ToySpec(root="results/mine", toy="roll")
     assert specs.pop("results/mine/specs/toys/moons.json").parameters == {"num_steps": 3} and not specs
 
@@ -336,7 +344,10 @@ def test_specs_are_written_only_when_they_changed(folder):
             "my.yaml: tasks.gmm-saturate.settings.toy: num_steps must",
         ),
         ({"tasks/gmm-inpaint-box/box": 9}, "my.yaml: tasks.gmm-inpaint-box: "),
-        ({"datasets/shapes": {"side": 4}}, "my.yaml: tasks.shapes-phase: "),
+        (
+            {"datasets/shapes": {"side": 4}},
+            "my.yaml: datasets.shapes: shapes: side must be a whole number of at least 8",
+        ),
     ],
 )
 def test_impossible_values_are_found_by_trying_them(folder, changes, complaint):
@@ -369,11 +380,11 @@ def test_sources_follow_the_imports(tmp_path, monkeypatch):
         (tmp_path / "bench" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "bench" / name).write_text(text)
     monkeypatch.chdir(tmp_path)
-    plan.suite.sources_of.cache_clear()
+    sources_of.cache_clear()
     expected = ["deep/__init__.py", "deep/leaf.py", "noun/__init__.py", "noun/page.html", "noun/table.json"]
     expected += ["noun/thing.py", "verb.py"]
-    assert plan.suite.sources_of("bench/verb.py") == tuple(f"bench/{name}" for name in expected)
-    plan.suite.sources_of.cache_clear()
+    assert sources_of("bench/verb.py") == tuple(f"bench/{name}" for name in expected)
+    sources_of.cache_clear()
 
 
 def test_the_plan_imports_nothing_heavy():
@@ -393,13 +404,13 @@ def test_metrics_bring_their_classifier_and_their_images(folder):
     asked = {"perceptual": {"networks": ["percept-digits-v1", "lpips-vgg-v0.1"]}}
     asked |= {"sets": {"extractors": ["digits-cnn-v1"]}}
     plain = plan.load(suite_file(folder))
-    assert plain.classifiers == plain.of_metrics("gmm-saturate") == plain.absent_weights == []
+    assert plain.classifiers == Inputs(plain).of_metrics("gmm-saturate") == plain.absent_weights == []
     suite = plan.load(suite_file(folder, metrics=asked))
     assert suite.classifiers == ["digits-cnn-v1"] and suite.absent_weights == []  # LPIPS is not for 8 x 8
     trained = "results/mine/classifiers/digits-cnn-v1/digits-cnn-v1.safetensors"
-    assert suite.of_metrics("gmm-saturate") == [trained, "results/mine/data/digits.safetensors"]
-    assert suite.classifier("gmm-saturate") == []  # it is of no task's reward
-    assert dict(suite.specs())["results/mine/specs/evaluate/gmm-saturate.json"].metrics == asked
+    assert Inputs(suite).of_metrics("gmm-saturate") == [trained, "results/mine/data/digits.safetensors"]
+    assert suite.classifier_of_reward("gmm-saturate") == []  # it is of no task's reward
+    assert dict(specs_of(suite))["results/mine/specs/evaluate/gmm-saturate.json"].metrics == asked
 
 
 def test_a_network_of_another_data_set_is_a_fault(folder):

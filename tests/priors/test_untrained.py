@@ -16,6 +16,7 @@ from bench.core.errors import UserError
 from bench.plan import Suite, load
 from bench.plan.commands import jobs
 from bench.plan.config import read_suite
+from bench.plan.suite_specs import specs_of
 from bench.priors._networks import num_parameters
 from bench.priors.untrained import ARCHITECTURES, UntrainedFamily, outline
 from bench.runtime.devices import networks_of
@@ -74,7 +75,7 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
     suite = suite_of()
     monkeypatch.setenv(FOLDER, str(tmp_path / "leases"))
     monkeypatch.chdir(tmp_path)
-    for path, spec in suite.specs():
+    for path, spec in specs_of(suite):
         spec.write(path)
     for job in jobs(suite):
         importlib.import_module(f"bench.stages.{job.stage}").main(job.spec, *([job.more] if job.more else []))

@@ -1,4 +1,4 @@
-"""Try the constructors of what new specs name, before any work: `python -m bench.plan.rehearse SPECS ANSWER`.
+"""Try the constructors of what new specs name, before any work: `python -m bench.plan.constructors SPECS ANSWER`.
 
 SPECS and ANSWER are files: a JSON list of `[key in the suite's file, kind, content]`, and of `[key, fault]`. What a module
 prints when it is imported does not matter. Only what a constructor refuses is a fault of the suite; a module that cannot
@@ -32,6 +32,8 @@ def fault(kind: str, content: Mapping[str, Any]) -> str | None:
             try_task(content)
         elif kind == "prior":
             build("prior", content["family"], content["parameters"])
+        elif kind == "dataset":
+            build("dataset", content["plugin"], content["parameters"])
         else:
             return method_fault(content)
     except (ValueError, TypeError) as error:

@@ -1,0 +1,142 @@
+"""What the jobs of a suite read: artefacts of other jobs, and the source files that decide what a job computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.core.catalogue import dataset_of
+from bench.core.layout import PUBLISHED, Layout
+from bench.core.registry import Kind, find
+from bench.plan.config import method_file
+from bench.plan.metrics import metric_sources, metrics_of_task
+from bench.plan.schema import dataset_plugin
+from bench.plan.sources import sources_of, stage_file
+from bench.plan.suite import Suite
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a suite's rules, by the values of their wildcards."""
+
+    suite: Suite
+
+    @property
+    def layout(self) -> Layout:
+        return self.suite.layout
+
+    def sources(self, stage: str, *of_plugins: str) -> tuple[str, ...]:
+        """Return the source files of a stage and of plug-ins, each once; a change in one of them reruns its jobs."""
+        return tuple(sorted({*sources_of(stage_file(stage)), *of_plugins}))
+
+    def data(self, prior: str) -> str:
+        """Return the file of a prior's data set."""
+        return str(self.layout.data(self.suite.dataset_of(prior)))
+
+    def data_of_classifier(self, classifier: str) -> str:
+        """Return the file of the data set that a classifier is trained on."""
+        return str(self.layout.data(dataset_of(classifier)))
+
+    def data_of_task(self, task: str) -> str:
+        """Return the file of a task's data set."""
+        return self.data(self.suite.prior_of(task))
+
+    def dataset_sources(self, dataset: str) -> tuple[str, ...]:
+        """Return the source files of a data set's plug-in."""
+        return _plugin_sources("dataset", dataset_plugin(dataset, {}))
+
+    def teacher(self, prior: str) -> list[str]:
+        """Return the teacher's file, where a prior has a teacher."""
+        teacher = self.suite.teacher_of(prior)
+        return [self._prior_file(teacher)] if teacher else []
+
+    def prior_sources(self, prior: str) -> tuple[str, ...]:
+        """Return the source files of a prior's family, and of its teacher's."""
+        teacher = self.suite.teacher_of(prior)
+        of_teacher = self.prior_sources(teacher) if teacher else ()
+        return tuple(sorted({*_plugin_sources("prior", self.suite.family(prior)), *of_teacher}))
+
+    def problem(self, task: str) -> list[str]:
+        """Return the files of a task's prior and, for a reward, of its classifier."""
+        classifiers = [str(self.layout.classifier(name)) for name in self.suite.classifier_of_reward(task)]
+        return [self._prior_file(self.suite.prior_of(task)), *classifiers]
+
+    def task_sources(self, task: str) -> tuple[str, ...]:
+        """Return the source files of a task's prior and operator."""
+        of_operator = _plugin_sources("operator", self.suite.content["tasks"][task]["operator"])
+        return tuple(sorted({*self.prior_sources(self.suite.prior_of(task)), *of_operator}))
+
+    def method_sources(self, method: str) -> tuple[str, ...]:
+        """Return the source files of a row's method."""
+        file = method_file(method)
+        return sources_of(str(file)) if file else ()
+
+    def run_sources(self, task: str, method: str) -> tuple[str, ...]:
+        """Return the source files of a task's prior and operator, and of a row's method."""
+        return (*self.task_sources(task), *self.method_sources(method))
+
+    def training(self, task: str, method: str, seed: int | str) -> list[str]:
+        """Return what training leaves of a run, where the method trains."""
+        return [*map(str, self.layout.run(task, method, seed).of_training)] if self.suite.trains(method) else []
+
+    def clocked(self, task: str, method: str, seed: int | str) -> list[str]:
+        """Return what the clock compares beside seconds: samples of the same run, and reference draws."""
+        files = [self.layout.run(task, method, seed).samples, self.layout.task(task).reference]
+        return [] if self.suite.timing_only else [*map(str, files)]
+
+    def visits(self, task: str, method: str, seed: int | str) -> list[str]:
+        """Return where the clock writes: a file of each visit to a run."""
+        files = self.layout.run(task, method, seed)
+        return [str(files.visit(number + 1)) for number in range(self.suite.num_visits)]
+
+    def visits_before(self, visit: int | str) -> list[str]:
+        """Return the visit before this one to every run: visits are spread over time, as machines change speed."""
+        before = int(visit) - 1
+        return [str(self.layout.run(*run).visit(before)) for run in self.suite.timed] if before else []
+
+    def samples(self, task: str) -> list[str]:
+        """Return the samples of each run on a task."""
+        return [str(self.layout.run(*run).samples) for run in self.suite.runs if run[0] == task]
+
+    def of_metrics(self, task: str) -> list[str]:
+        """Return what metrics look at a task's samples with: classifiers, and real images."""
+        classifiers = [str(self.layout.classifier(name)) for name in self.suite.classifiers_of_metrics(task)]
+        images = [self.data_of_task(task)] if "sets" in metrics_of_task(self.suite.content, task) else []
+        return [*classifiers, *images]
+
+    def metric_sources(self, task: str) -> tuple[str, ...]:
+        """Return the source files of a task's metrics."""
+        return metric_sources(self.suite.content, task)
+
+    @property
+    def timings(self) -> list[str]:
+        """The times of each run that is timed, from all visits of the clock."""
+        return [str(self.layout.run(*run).timing) for run in self.suite.timed]
+
+    @property
+    def results(self) -> list[str]:
+        """What tables and figures are made of: metrics, costs and times of all runs."""
+        metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
+        return [*metrics, *(str(self.layout.run(*run).cost) for run in self.suite.runs), *self.timings]
+
+    @property
+    def references(self) -> list[str]:
+        """The reference draws of all tasks."""
+        return [str(self.layout.task(task).reference) for task in self.suite.tasks]
+
+    @property
+    def published(self) -> list[str]:
+        """The numbers of the papers, which are committed."""
+        return sorted(map(str, PUBLISHED.glob("*.csv")))
+
+    def figure_sources(self, figure: str) -> tuple[str, ...]:
+        """Return the source files of a figure's plug-in."""
+        return _plugin_sources("figure", figure)
+
+    def _prior_file(self, prior: str) -> str:
+        return str(self.layout.prior(prior, self.suite.family(prior)))
+
+
+def _plugin_sources(kind: Kind, name: str) -> tuple[str, ...]:
+    """Return the file of a plug-in with what it imports; () where there is none, such as the operator of a reward."""
+    file = find(kind, name)
+    return sources_of(str(file)) if file else ()

@@ -1,0 +1,173 @@
+"""The rules of the workflow: for each its stage, its spec and its outputs as patterns, and the jobs that a suite has of it.
+
+The Snakefile takes outputs and specs from here, and `commands.py` the jobs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.core.layout import CLAIMS_TABLES, PUBLISHED_TABLES, TABLES, TIMING_TABLES
+from bench.core.specs import Spec
+from bench.plan.suite import Suite
+from bench.plan.suite_specs import specs_of
+
+INTERMEDIATE = ("data", "prior", "classifier", "clock")  # made only when other jobs are to read what they write
+RUN = {"task": "{task}", "method": "{method}", "seed": "{seed}"}
+RUN_SPEC = ("{task}", "{method}", "seed{seed}")
+ONCE: tuple[dict[str, Any], ...] = ({},)  # one job, without wildcards
+
+Wildcards = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the workflow.
+
+    stage: in bench/stages. spec: the names of its spec (`Layout.spec`), outputs: paths, argument: of the command after
+    the spec; all with wildcards in braces. cases: the wildcards of each job that the suite has.
+    gathers: it reads what all runs left.
+    """
+
+    stage: str
+    spec: tuple[str, ...]
+    outputs: tuple[str, ...]
+    cases: tuple[Wildcards, ...]
+    argument: str = ""
+    gathers: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of a suite."""
+
+    suite: Suite
+
+    @cached_property
+    def all(self) -> dict[str, Rule]:
+        """All rules by stage, each after those whose outputs it reads."""
+        rules = [*_rules_of_tasks(self.suite), *_rules_of_runs(self.suite), *_rules_of_pages(self.suite)]
+        return {rule.stage: rule for rule in rules}
+
+    @property
+    def targets(self) -> list[str]:
+        """Every artefact, so that one which was deleted is made again even if nothing else needs it."""
+        return [path for stage in self.all if stage not in INTERMEDIATE for path in self.made(stage)]
+
+    def outputs(self, stage: str) -> tuple[str, ...]:
+        """Return the outputs of a rule, with wildcards."""
+        return self.all[stage].outputs
+
+    def made(self, *stages: str) -> list[str]:
+        """Return what all jobs of some rules write."""
+        rules = [self.all[stage] for stage in stages]
+        return [path.format(**case) for rule in rules for case in rule.cases for path in rule.outputs]
+
+    def spec_path(self, stage: str, wildcards: Wildcards) -> str:
+        """Return the path of a job's spec."""
+        return str(self.suite.layout.spec(*(name.format(**wildcards) for name in self.all[stage].spec)))
+
+    def params(self, stage: str) -> dict[str, Callable[[Any], str]]:
+        """Return the params of a rule for Snakemake: path and content of the spec; a job reruns when either changes."""
+
+        def spec(wildcards: Any) -> str:
+            return self.spec_path(stage, dict(wildcards.items()))
+
+        return {"spec": spec, "content": lambda wildcards: self._digests.get(spec(wildcards), "")}
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {path: digest_of(spec) for path, spec in specs_of(self.suite)}
+
+
+def digest_of(spec: Spec) -> str:
+    """Return a hash of a spec, its defaults included."""
+    text = json.dumps(dataclasses.asdict(spec), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _rules_of_tasks(suite: Suite) -> list[Rule]:
+    """Return the rules from a data set to reference draws, and that of toys."""
+    layout, files = suite.layout, suite.layout.task("{task}")
+    priors = [{"prior": prior, "family": suite.family(prior)} for prior in suite.priors]
+    tasks, references = _each(task=suite.tasks), _each(task=[] if suite.timing_only else suite.tasks)
+    measurements = (files.all_measurements, files.measurements)
+    return [
+        _rule("data", ("data", "{dataset}"), [layout.data("{dataset}")], _each(dataset=suite.datasets)),
+        _rule("prior", ("priors", "{prior}"), [layout.prior("{prior}", "{family}")], priors),
+        _rule(
+            "classifier",
+            ("classifiers", "{classifier}"),
+            [layout.classifier("{classifier}")],
+            _each(classifier=suite.classifiers),
+        ),
+        _rule("observe", ("tasks", "{task}"), measurements, tasks),
+        _rule("reference", ("tasks", "{task}"), [files.reference], references),
+        _rule("toy", ("toys", "{toy}"), layout.figure_files("{toy}"), _each(toy=suite.toys)),
+    ]
+
+
+def _rules_of_runs(suite: Suite) -> list[Rule]:
+    """Return the rules of single runs; the clock's first visits to all runs come before the second ones."""
+    files = suite.layout.run(**RUN)
+    runs = [_run(*run) for run in suite.runs]
+    trained = [run for run in runs if suite.trains(run["method"])]
+    timed = [_run(*run) for run in suite.timed]
+    visits = [run | {"visit": number + 1} for number in range(suite.num_visits) for run in timed]
+    tuned = [{"task": task, "method": method} for task, method in suite.tuned]
+    log = suite.layout.tuning("{task}", "{method}")
+    return [
+        _rule("tune", ("tune", "{task}", "{method}"), [log], tuned),
+        _rule("train", ("train", *RUN_SPEC), files.of_training, trained),
+        _rule("sample", ("runs", *RUN_SPEC), [files.samples, files.cost], [] if suite.timing_only else runs),
+        _rule("clock", ("clock", *RUN_SPEC), [files.visit("{visit}")], visits, argument="{visit}"),
+        _rule("pool", ("clock", *RUN_SPEC), [files.timing], timed),
+    ]
+
+
+def _rules_of_pages(suite: Suite) -> list[Rule]:
+    """Return the rules of what is made of all runs on a task, or of all runs."""
+    layout, compares = suite.layout, bool(suite.tasks) and not suite.timing_only
+    tasks, once = _each(task=suite.tasks if compares else []), ONCE if compares else ()
+    figures = _each(figure=list(suite.figures) if compares else [])
+
+    def page(stage: str, outputs: Iterable[Path], cases: Iterable[Wildcards], argument: str = "") -> Rule:
+        return _rule(stage, ("suite",), outputs, cases, argument, gathers=True)
+
+    return [
+        _rule("evaluate", ("evaluate", "{task}"), [layout.task("{task}").metrics], tasks, gathers=True),
+        _rule("grid", ("evaluate", "{task}"), layout.figure_files("grid-{task}"), tasks, gathers=True),
+        page("figure", layout.figure_files("{figure}"), figures, argument="{figure}"),
+        page("tables", map(layout.table, TABLES), once),
+        page("published", map(layout.table, PUBLISHED_TABLES), once),
+        page("claims", map(layout.table, CLAIMS_TABLES), once),
+        page("timing", map(layout.table, TIMING_TABLES), ONCE if suite.timing_only else ()),
+        page("report", [layout.report], once),
+    ]
+
+
+def _rule(
+    stage: str,
+    spec: tuple[str, ...],
+    outputs: Iterable[Path],
+    cases: Iterable[Wildcards],
+    argument: str = "",
+    gathers: bool = False,
+) -> Rule:
+    return Rule(stage, spec, tuple(map(str, outputs)), tuple(cases), argument, gathers)
+
+
+def _each(**values: Iterable[str]) -> list[Wildcards]:
+    """Return one set of wildcards for each value of a single wildcard."""
+    return [{name: value} for name, several in values.items() for value in several]
+
+
+def _run(task: str, method: str, seed: int) -> dict[str, Any]:
+    return {"task": task, "method": method, "seed": seed}

@@ -1,0 +1,193 @@
+"""The specs that a suite's jobs are told by: one file for each, all that a job's command knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bench.core.compute import compute_of
+from bench.core.registry import plugin_of
+from bench.core.specs import (
+    Budget,
+    ClassifierSpec,
+    Clock,
+    ClockSpec,
+    DataSpec,
+    EvaluateSpec,
+    PriorSpec,
+    Run,
+    RunSpec,
+    Spec,
+    SuiteSpec,
+    TaskSpec,
+    ToySpec,
+    TrainSpec,
+    Tune,
+    TuneSpec,
+)
+from bench.plan.config import PRIOR_KEYS, TASK_KEYS, settings_of
+from bench.plan.metrics import metrics_of_task
+from bench.plan.schema import dataset_plugin
+from bench.plan.suite import Suite
+
+CLOCK_KEYS = ("num_samples", "repeats", "visits", "patience")
+TUNE_KEYS = ("seconds", "num_measurements", "num_samples")
+
+
+def specs_of(suite: Suite) -> Iterator[tuple[str, Spec]]:
+    """Yield path and content of each spec of a suite."""
+    path = suite.layout.spec
+    for dataset in suite.datasets:
+        yield str(path("data", dataset)), data_spec(suite, dataset)
+    for prior in suite.content["priors"]:
+        yield str(path("priors", prior)), prior_spec(suite, prior)
+    for classifier in suite.classifiers:
+        yield str(path("classifiers", classifier)), ClassifierSpec(root=suite.root, classifier=classifier)
+    for task in suite.tasks:
+        yield str(path("tasks", task)), task_spec(suite, task)
+        yield from specs_of_runs(suite, task)
+    for task, method, seed in suite.timed:
+        yield str(path("clock", task, method, f"seed{seed}")), clock_spec(suite, task, method, seed)
+    for task, method in suite.tuned:
+        yield str(path("tune", task, method)), tune_spec(suite, task, method)
+    for toy, parameters in suite.content.get("toys", {}).items():
+        yield str(path("toys", toy)), ToySpec(root=suite.root, toy=toy, parameters=parameters)
+    if suite.tasks:
+        yield str(path("suite")), suite_spec(suite)
+
+
+def specs_of_runs(suite: Suite, task: str) -> Iterator[tuple[str, Spec]]:
+    """Yield the specs of a task's evaluation, samplings and trainings; of trainings alone where only times are taken."""
+    runs = [(method, seed) for method in suite.methods_on(task) for seed in suite.seeds]
+    path = suite.layout.spec
+    if not suite.timing_only:
+        yield str(path("evaluate", task)), evaluate_spec(suite, task, runs)
+    for method, seed in runs:
+        name = (task, method, f"seed{seed}")
+        if not suite.timing_only:
+            yield str(path("runs", *name)), RunSpec(**run_fields(suite, task, method, seed))
+        if suite.trains(method):
+            fields = problem_fields(suite, task) | row_fields(suite, task, method, seed)
+            yield str(path("train", *name)), TrainSpec(**fields)
+
+
+def data_spec(suite: Suite, dataset: str) -> DataSpec:
+    """Return the spec of a data set."""
+    parameters = dict(suite.content["datasets"][dataset] or {})
+    return DataSpec(root=suite.root, dataset=dataset, plugin=dataset_plugin(dataset, {}), parameters=parameters)
+
+
+def prior_spec(suite: Suite, prior: str) -> PriorSpec:
+    """Return the spec of a prior."""
+    entry, teacher = suite.content["priors"][prior], suite.teacher_of(prior)
+    return PriorSpec(
+        root=suite.root,
+        prior=prior,
+        family=entry["family"],
+        dataset=entry["dataset"],
+        parameters={key: value for key, value in entry.items() if key not in PRIOR_KEYS},
+        teacher=teacher,
+        teacher_family=suite.family(teacher) if teacher else None,
+        quality=not suite.timing_only,  # a network of random weights has none
+    )
+
+
+def task_spec(suite: Suite, task: str) -> TaskSpec:
+    """Return the spec of a task: its problem and its counts."""
+    return TaskSpec(
+        **problem_fields(suite, task),
+        num_measurements=suite.content["num_measurements"],
+        num_reference=suite.content["num_reference"],
+        num_particles=suite.content.get("num_particles"),
+        perplexity=not suite.timing_only,
+    )
+
+
+def problem_fields(suite: Suite, task: str) -> dict[str, Any]:
+    """Return the fields of a ProblemSpec."""
+    entry, prior = suite.content["tasks"][task], suite.prior_of(task)
+    return {
+        "root": suite.root,
+        "task": task,
+        "prior": prior,
+        "family": suite.family(prior),
+        "dataset": suite.dataset_of(prior),
+        "operator": entry["operator"],
+        "parameters": {key: value for key, value in entry.items() if key not in TASK_KEYS},
+        "sigma_y": entry.get("sigma_y"),
+    }
+
+
+def row_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any]:
+    """Return what a row of the suite is on a task; training depends on no more, beside prior and problem."""
+    return {
+        "method": method,
+        "module": plugin_of("method", method),
+        "settings": settings_of(suite.content, task, method),
+        "seed": seed,
+        "compute": compute_of(suite.content),
+    }
+
+
+def method_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any]:
+    """Return the fields of a MethodSpec, and the size of chunks."""
+    prior = suite.prior_of(task)
+    names = {"root": suite.root, "task": task, "prior": prior, "family": suite.family(prior)}
+    return names | row_fields(suite, task, method, seed) | {"rows_per_chunk": suite.content["rows_per_chunk"]}
+
+
+def run_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any]:
+    """Return the fields of a RunSpec."""
+    budget = suite.content.get("budget")
+    return method_fields(suite, task, method, seed) | {
+        "trains": suite.trains(method),
+        "num_measurements": suite.restriction(method).get("num_measurements"),
+        "num_samples": suite.content["num_samples"],
+        "budget": Budget(**budget) if budget else None,
+    }
+
+
+def clock_spec(suite: Suite, task: str, method: str, seed: int) -> ClockSpec:
+    """Return the spec of a run that is timed."""
+    entry = suite.content["clock"]
+    given = {key: entry[key] for key in CLOCK_KEYS if key in entry} | {"num_samples": tuple(entry["num_samples"])}
+    clock = Clock(**given, bare=suite.timing_only, ess=not suite.timing_only)
+    return ClockSpec(**run_fields(suite, task, method, seed), clock=clock)
+
+
+def tune_spec(suite: Suite, task: str, method: str) -> TuneSpec:
+    """Return the spec of a search for a row's settings."""
+    fields = method_fields(suite, task, method, 0)
+    fields.pop("compute")
+    return TuneSpec(**fields, tune=Tune(**{key: suite.content["tune"][key] for key in TUNE_KEYS}))
+
+
+def evaluate_spec(suite: Suite, task: str, runs: Sequence[tuple[str, int]]) -> EvaluateSpec:
+    """Return the spec of the evaluation of all runs on a task."""
+    prior = suite.prior_of(task)
+    return EvaluateSpec(
+        root=suite.root,
+        task=task,
+        prior=prior,
+        family=suite.family(prior),
+        runs=tuple(Run(method, seed) for method, seed in runs),
+        num_samples=suite.content["num_samples"],
+        metrics=metrics_of_task(suite.content, task),
+    )
+
+
+def suite_spec(suite: Suite) -> SuiteSpec:
+    """Return the spec of tables, figures and the page."""
+    return SuiteSpec(
+        root=suite.root,
+        name=suite.content["name"],
+        seeds=tuple(suite.seeds),
+        num_measurements=suite.content["num_measurements"],
+        num_samples=suite.content["num_samples"],
+        tasks=tuple(suite.tasks),
+        methods=tuple(suite.methods),
+        left_out=tuple(suite.left_out),
+        timed=tuple(suite.timed),
+        figures={} if suite.timing_only else {name: dict(own) for name, own in suite.figures.items()},
+        compares=not suite.timing_only,
+    )

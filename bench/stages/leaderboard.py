@@ -1,0 +1,129 @@
+"""Put samples beside the published rows of a suite, and pair them with these, measurement by measurement."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from bench.core.artefacts import read_json
+from bench.core.errors import UserError
+from bench.core.layout import REFERENCE as PUBLISHED
+from bench.core.shipped import shipped
+from bench.report.published_values import FILE
+from bench.stages.evaluate_samples import evaluate_samples, samples_of
+from bench.stages.make_task import open_or_make_task
+from bench.stats.inference import mean_interval
+from bench.stats.summary import LEVEL
+from bench.task import Task
+
+COLUMNS = ["task", "method", "metric", "mean", "low", "high", "num_failed", "reason"]
+PAIRED = ["difference", "difference_low", "difference_high"]
+
+
+def published_and_mine(suite: str, mine: Mapping[str, Tensor], task: str | Task | None) -> pd.DataFrame:
+    """Return the rows of the published summary.csv of a suite, then those of samples by name, with PAIRED columns.
+
+    Where nothing can be paired, PAIRED are empty and one warning says why.
+    """
+    folder = published_folder(suite)
+    published = pd.read_csv(folder / "summary.csv", keep_default_na=False, na_values=[""])
+    published["reason"] = published["reason"].fillna("")
+    if not isinstance(mine, Mapping):
+        raise UserError(f"leaderboard: mine is a {type(mine).__name__}; expected a dict, name of the row -> samples")
+    if mine and task is None:
+        raise UserError("leaderboard: samples need the task that they are of; give task=")
+    if task is None:
+        return published[COLUMNS]
+    name = task if isinstance(task, str) else task.name
+    rows = published[published["task"] == name]
+    if rows.empty:
+        known = ", ".join(dict.fromkeys(published["task"]))
+        raise UserError(f"leaderboard: no published rows of task {name} in {suite}; expected one of {known}")
+    if not mine:
+        return rows[COLUMNS].reset_index(drop=True)
+    opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
+    values = {method: values_of(opened, method, x) for method, x in mine.items()}
+    board = pd.concat([rows, *(means_of(name, method, frame) for method, frame in values.items())], ignore_index=True)
+    return with_differences(board[COLUMNS], values, published_values(folder, opened))
+
+
+def published_folder(suite: str) -> Path:
+    """Return the folder with the published tables of a suite; UserError, one line, where it has none."""
+    try:
+        return shipped(str(PUBLISHED / suite / "summary.csv")).parent
+    except UserError:
+        known = sorted(path.parent.name for path in shipped(str(PUBLISHED)).glob("*/summary.csv"))
+        raise UserError(
+            f"leaderboard: suite {suite} has no published rows; expected one of {', '.join(known)}"
+        ) from None
+
+
+def published_values(folder: Path, task: Task) -> pd.DataFrame | None:
+    """Return the published values of a task, seeds averaged, or None, with a warning, where they cannot be paired."""
+    why = ""
+    if not (folder / FILE).exists():
+        why = f"{folder / FILE} is missing"
+    elif (
+        read_json(folder / "provenance.json")["observations_sha256"].get(task.name)
+        != task.header["observations_sha256"]
+    ):
+        why = f"the published rows of {task.name} are of other measurements than this task's"
+    if why:
+        warnings.warn(f"leaderboard: means only, no paired differences: {why}", stacklevel=4)
+        return None
+    values = pd.read_csv(folder / FILE)
+    of_task = values[values["task"] == task.name]
+    return of_task.groupby(["method", "metric", "measurement"], as_index=False)["value"].mean()
+
+
+def values_of(task: Task, method: str, x: Tensor) -> pd.DataFrame:
+    """Return the evaluation of samples, which have to be of all measurements of the task."""
+    x = samples_of(task, x)
+    if len(x) != len(task.y):
+        raise UserError(
+            f"samples of {method} are of {len(x)} measurements; published rows are of all {len(task.y)} of {task.name}"
+        )
+    return evaluate_samples(task, x)
+
+
+def means_of(task: str, method: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the means over the task's measurements with their intervals, a line per metric."""
+    lines = []
+    for metric, cells in frame.groupby("metric", sort=False):
+        reasons = [reason for reason in cells["reason"] if reason]
+        failed = sum(reason.startswith("failed") for reason in reasons)
+        numbers = (None,) * 3 if reasons else interval_of(cells["value"].to_numpy())
+        lines.append((task, method, metric, *numbers, failed, reasons[0] if reasons else ""))
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def with_differences(
+    board: pd.DataFrame, mine: Mapping[str, pd.DataFrame], published: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Return the board with PAIRED: each row minus the first of `mine`, over the measurements that both have."""
+    board[PAIRED] = np.nan
+    if published is None:
+        return board
+    own = [frame[frame["measurement"] != "all"].assign(method=method) for method, frame in mine.items()]
+    everything = pd.concat([published, *own]).astype({"measurement": int}).dropna(subset="value")
+    table = everything.pivot_table(index="measurement", columns=["metric", "method"], values="value")
+    first = next(iter(mine))
+    for i, method, metric in board.loc[board["mean"].notna(), ["method", "metric"]].itertuples():
+        if method != first and {(metric, method), (metric, first)} <= set(table.columns):
+            differences = (table[metric, method] - table[metric, first]).dropna().to_numpy()
+            if len(differences) > 1:
+                board.loc[i, PAIRED] = interval_of(differences)
+    return board
+
+
+def interval_of(values: np.ndarray) -> tuple[float, float | None, float | None]:
+    """Return mean, low and high of values of measurements; a single value has no interval."""
+    if len(values) < 2:
+        return float(values[0]), None, None
+    mean, low, high = mean_interval(values[:, None], LEVEL)
+    return float(mean[0]), float(low[0]), float(high[0])
