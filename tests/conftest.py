@@ -17,20 +17,20 @@ from helpers.synthetic_results import write_results  # (numpy reads the number o
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Spec of a suite with its tables, figures and report."""
     from bench.core.results import FIGURES
-    from bench.stages import claims as claim
+    from bench.stages import claims as claims_stage
     from bench.stages import figure
     from bench.stages import grid as picture
-    from bench.stages import published as quote
-    from bench.stages import report as compose
-    from bench.stages import tables as tabulate
+    from bench.stages import published as published_stage
+    from bench.stages import report as report_stage
+    from bench.stages import tables as tables_stage
 
     spec = write_results(tmp_path_factory.mktemp("suite"))
     for path in spec.parent.glob("evaluate/*.json"):
         picture.main(str(path))
     for name in FIGURES:
         figure.main(str(spec), name)
-    for verb in (tabulate, quote, claim, compose):
-        verb.main(str(spec))
+    for stage in (tables_stage, published_stage, claims_stage, report_stage):
+        stage.main(str(spec))
     return spec
 
 

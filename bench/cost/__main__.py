@@ -1,7 +1,7 @@
 """`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers] [repeatability]`:
 what the harness costs.
 
-Each as a ratio within one run, in CPU seconds of one thread; without a name, all but the last.
+Each is a ratio within one run, in CPU seconds of one thread. Without a name all but the last are measured.
 
 overhead: every method beside its bare network calls, on the mixture, the digits' UNet and a larger one.
 batching: DPS on all measurements and samples in one batch, beside row by row.
@@ -55,7 +55,7 @@ def main(*arguments: str) -> None:
 
 
 def wanted(names: list[str]) -> list[str]:
-    """The questions asked; UserError for one that is unknown."""
+    """Return the questions to answer, all but the last by default; UserError for one that is unknown."""
     for name in names:
         if name not in QUESTIONS:
             raise UserError(f"python -m bench.cost {name}: expected one of {', '.join(QUESTIONS)}")
@@ -71,14 +71,15 @@ def answer(what: str, options: Options, out: Path | None) -> None:
         print(line, flush=True)
 
     with contextlib.nullcontext() if what in ALONE else lease():
-        values = importlib.import_module(f"bench.cost.{what}").measure(options, say)
+        numbers = importlib.import_module(f"bench.cost.{what}").measure(options, say)
     if out:
-        record(out, what, values, lines)
+        record(out, what, numbers, lines)
 
 
-def record(out: Path, what: str, values: Json, lines: list[str]) -> None:
+def record(out: Path, what: str, numbers: Json, lines: list[str]) -> None:
+    """Write `<what>.json`, the numbers, and `<what>.md`, the printed lines, each with where they come from."""
     about = {"provenance": provenance(threads=1), "machine": machine(torch.device("cpu"))}
-    write_json(out / f"{what}.json", {**values, **about})
+    write_json(out / f"{what}.json", {**numbers, **about})
     head = f"# {about['provenance']['command']}\n\nCommit {about['provenance']['commit']}"
     head += " with changes that were not committed" if about["provenance"]["dirty"] else ""
     text = f"{head}, {about['machine'].get('model name', 'cpu')}, one thread. Printed:\n\n```\n" + "\n".join(lines)

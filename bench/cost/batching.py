@@ -17,8 +17,10 @@ LEAST_SPEEDUP, MOST_DIFFERENCE = 10.0, 1e-5
 
 def measure(options: Options, say: Say) -> Json:
     """Return both priors' results by name."""
-    cases = {"gmm": (gmm(options.priors, say), *GMM_ROWS), "digits": (digits(options.priors, say), *DIGITS_ROWS)}
-    return {name: compare(name, *case, say) for name, case in cases.items()}
+    return {
+        "gmm": compare("gmm", gmm(options.priors, say), *GMM_ROWS, say),
+        "digits": compare("digits", digits(options.priors, say), *DIGITS_ROWS, say),
+    }
 
 
 def compare(name: str, prior: Prior, m: int, s: int, say: Say) -> Json:

@@ -37,13 +37,9 @@ def format_range(seconds: Sequence[float]) -> str:
 
 def at_most(value: float, limit: float) -> str:
     """Return `at most 1.05: met`, or `NOT met`."""
-    return f"at most {limit:g}: {_met(value <= limit)}"
+    return f"at most {limit:g}: {'met' if value <= limit else 'NOT met'}"
 
 
 def at_least(value: float, limit: float) -> str:
     """Return `at least 10: met`, or `NOT met`."""
-    return f"at least {limit:g}: {_met(value >= limit)}"
-
-
-def _met(is_met: bool) -> str:
-    return "met" if is_met else "NOT met"
+    return f"at least {limit:g}: {'met' if value >= limit else 'NOT met'}"

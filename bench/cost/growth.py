@@ -56,7 +56,9 @@ class Measured:
 def measure(options: Options, say: Say) -> Json:
     """Return seconds and bytes by method and by what grows; only one of the three grows at a time."""
     content: Json = {"rows_per_chunk": ROWS_PER_CHUNK, "base": asdict(Size()), "settings": METHODS}
-    say(f"From {format_size(Size())}, {ROWS_PER_CHUNK} rows in a chunk; UNet {DIGITS['channels']}, one thread.")
+    base = Size()
+    size = f"m = {base.m}, s = {base.s}, {base.side} x {base.side} pixels"
+    say(f"From {size}, {ROWS_PER_CHUNK} rows in a chunk; UNet {DIGITS['channels']}, one thread.")
     for module in METHODS:
         content[module] = {what: measure_growth(module, what, say) for what in ("m", "s", "side")}
     return content
@@ -110,8 +112,3 @@ def draw(module: str, size: Size) -> float:
     method = load_method(module, METHODS[module])
     draws = Draws("cost", 0, size.s, ROWS_PER_CHUNK)
     return cpu_seconds(lambda: sample(method, prior, problem, measured, draws))
-
-
-def format_size(size: Size) -> str:
-    """Return `m = 2, s = 8, 8 x 8 pixels`."""
-    return f"m = {size.m}, s = {size.s}, {size.side} x {size.side} pixels"

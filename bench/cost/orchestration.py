@@ -25,7 +25,7 @@ from bench.cost.common import Options, Say, at_most
 from bench.runtime.job import WORK_LOG
 
 MOST = 0.2
-WORK = ("fit", "teach", "train", "reference", "sample", "evaluate", "clock")  # sampling, training and metrics
+WORK = ("prior", "classifier", "train", "reference", "sample", "evaluate", "clock")  # sampling, training and metrics
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 
 
@@ -80,8 +80,8 @@ def run_suite(suite: str, cores: int) -> Orchestration:
 def run_logged(command: Sequence[str], log: Path) -> None:
     """Run a command with each job adding to `log`; UserError with the end of its output where it fails."""
     environment = {**os.environ, WORK_LOG: str(log)}
-    python, output = [sys.executable, "-m", *command], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(python, cwd=ROOT, env=environment, text=True, **output)
+    python, pipe = [sys.executable, "-m", *command], subprocess.PIPE
+    done = subprocess.run(python, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         last = [line for line in done.stdout.splitlines() if line.strip()][-1:]
         raise UserError(f"{' '.join(command)}: ended with status {done.returncode}: {' '.join(last)}")
@@ -132,7 +132,9 @@ def format_orchestration(suite: str, cores: int, result: Orchestration) -> list[
     return [
         f"snakemake --cores {cores} all, suite {suite}, from nothing: {result.total:.1f} CPU-s in all its processes.",
         *lines,
-        f"Share outside sampling, training and metrics (*): {100 * result.share:.1f} % "
-        f"({at_most(100 * result.share, 100 * MOST)}); without data, tables and figures: "
-        f"{100 * result.others / result.total:.1f} %.",
+        (
+            f"Share outside sampling, training and metrics (*): {100 * result.share:.1f} % "
+            f"({at_most(100 * result.share, 100 * MOST)}); without data, tables and figures: "
+            f"{100 * result.others / result.total:.1f} %."
+        ),
     ]

@@ -27,7 +27,7 @@ from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.cost.common import Options, Say, at_most, cpu_seconds, format_range
 from bench.cost.comparisons import draw
-from bench.cost.subjects import DIGITS, inpainting, measurements, new_unet, untrained
+from bench.cost.subjects import DIGITS, format_shape, inpainting, measurements, new_unet, untrained
 from bench.runtime.devices import prepared
 from bench.runtime.job import keep_memory
 
@@ -79,7 +79,7 @@ def measure(options: Options, say: Say) -> Json:
     """Return the costs of all contenders by the size of the images."""
     content: Json = {"steps": STEPS, "versions": {name: version(name) for name in PEERS if find_spec(name)}}
     for size in SIZES:
-        content[format_size(size)] = compare(size, options.repeats, say)
+        content[format_shape(size.network["shape"])] = compare(size, options.repeats, say)
     return content
 
 
@@ -87,12 +87,13 @@ def compare(size: Size, repeats: int, say: Say) -> Json:
     """Return seconds and ratios of contenders by name; for a package that is not installed, how to install it."""
     missing = {name: f"package {name} is not installed: {INSTALL}" for name in PEERS if not find_spec(name)}
     names = [name for name in CONTENDERS if name not in missing]
-    say(f"{format_size(size)}, {size.m * size.s} rows, {STEPS} steps: CPU-s of a run, and over the bare passes:")
+    shape = format_shape(size.network["shape"])
+    say(f"{shape}, {size.m * size.s} rows, {STEPS} steps: CPU-s of a run, and over the bare passes:")
     costs = in_turns(size, names, repeats)
     for name, cost in costs.items():
-        judged = f" ({at_most(cost.ratio, size.limit)})" if name.startswith("ours") else ""
+        verdict = f" ({at_most(cost.ratio, size.limit)})" if name.startswith("ours") else ""
         more = "" if cost.calls_per_step == 1 else f", {cost.calls_per_step:.2f} passes a step"
-        say(f"  {name:29} {format_range(cost.seconds)}  {cost.ratio:.2f}{judged}{more}")
+        say(f"  {name:29} {format_range(cost.seconds)}  {cost.ratio:.2f}{verdict}{more}")
     for name, words in missing.items():
         say(f"  {name:29} n/a ({words})")
     return {"m": size.m, "s": size.s, **{name: asdict(cost) for name, cost in costs.items()}, **missing}
@@ -224,12 +225,6 @@ def deepinv(case: Case, size: Size) -> Sampler:
     sampler = Theirs(denoiser, num_steps=STEPS + 1, minus_one_one=False)
     physics = Inpainting(img_size=tuple(case.x.shape[1:]), mask=case.mask[0])
     return lambda: sampler(case.mask * case.x, physics, x_init=tuple(case.x.shape))
-
-
-def format_size(size: Size) -> str:
-    """Return `8 x 8` or `32 x 32 x 3`."""
-    channels, height, width = size.network["shape"]
-    return f"{height} x {width}" + (f" x {channels}" if channels > 1 else "")
 
 
 CONTENDERS: Mapping[str, Callable[[Case, Size], Sampler]] = {

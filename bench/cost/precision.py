@@ -1,16 +1,17 @@
 """`python -m bench.cost.precision results/<suite>/specs/runs/<task>/<method>/seed<k>.json ...`: effects of rounding.
 
 Each run is drawn again in every precision, with the same random numbers: how far network calls and samples are from
-those of the first precision, and how far the samples are from the exact ones. Chains that accept or refuse by a hair go
-other ways, so their samples differ while their distance to the exact ones need not. Networks are float32 in float64,
-too. Options: --precisions, --device cuda, --measurements N (the first ones), --out FILE without its ending (FILE.json
-and FILE.md).
+those of the first precision, and how far the samples are from the reference draws. A chain whose acceptance is a close
+decision takes another path, so its samples differ while their distance to the reference need not. Networks are
+float32 in float64, too. Options: --precisions, --device cuda, --measurements N (the first ones), --out FILE without its
+ending (FILE.json and FILE.md).
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -33,13 +34,18 @@ from bench.runtime.stopwatch import machine
 from bench.task import open_task
 
 SIGMAS = (0.1, 1.0, 10.0)
+DISTANCE = (
+    "Distance: sliced Wasserstein-2 with 128 directions, mean over measurements, to the reference draws; where the "
+    "prior is a map distilled from one whose posterior is exact, to draws of that one's. Change: from the first "
+    "precision, mean and standard error over measurements."
+)
 HEADS = ("run", "precision", "networks", "call: RMS", "call: largest", "samples: RMS", "samples: largest")
-HEADS += ("distance to exact", "change of it", "seconds")
+HEADS += ("distance to reference", "change of it", "seconds")
 
 
 def main(*arguments: str) -> None:
     """Compare precisions on the runs named in the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.cost.precision", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.cost.precision", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("specs", nargs="+", help="of runs whose suite is complete")
     parser.add_argument("--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -61,22 +67,33 @@ def main(*arguments: str) -> None:
         write_bytes(options.out.with_suffix(".md"), page(rows, where, made).encode())
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """One run in one precision. calls: outputs of network calls; distances (m,): of the samples to the reference."""
+
+    calls: Tensor
+    samples: Tensor
+    distances: Tensor
+    num_networks: int
+    seconds: float
+
+
 def compared(spec: RunSpec, computes: list[Compute], num_measurements: int) -> list[Json]:
     """Return a row for each precision; differences are from the first one."""
-    runs = [drawn(spec, compute, num_measurements) for compute in computes]
-    (calls, samples, distances, *_), rows = runs[0], []
-    for compute, (other_calls, other_samples, other_distances, count, seconds) in zip(computes, runs, strict=True):
-        change = other_distances - distances
-        row = {"task": spec.task, "method": spec.method, "precision": compute.precision, "networks": count}
-        row |= {"call": difference(other_calls, calls), "samples": difference(other_samples, samples)}
-        row |= {"sw2-128": other_distances.mean().item(), "change": change.mean().item()}
-        row |= {"change_standard_error": change.std().item() / len(change) ** 0.5, "seconds": seconds}
+    all_drawn = [drawn(spec, compute, num_measurements) for compute in computes]
+    first, rows = all_drawn[0], []
+    for compute, other in zip(computes, all_drawn, strict=True):
+        change = other.distances - first.distances
+        row = {"task": spec.task, "method": spec.method, "precision": compute.precision, "networks": other.num_networks}
+        row |= {"call": difference(other.calls, first.calls), "samples": difference(other.samples, first.samples)}
+        row |= {"sw2-128": other.distances.mean().item(), "change": change.mean().item()}
+        row |= {"change_standard_error": change.std().item() / len(change) ** 0.5, "seconds": other.seconds}
         rows.append(row)
     return rows
 
 
-def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> tuple[Tensor, Tensor, Tensor, int, float]:
-    """Return outputs of network calls, samples, their distances to the exact ones (m,), number of networks, seconds."""
+def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> Drawn:
+    """Draw the samples of a run again in one precision, and compare them with the reference draws."""
     with computing(compute) as device:
         task = open_task(spec, compute, device).first(num_measurements)
         method = load_method(spec.module, spec.settings)
@@ -87,10 +104,10 @@ def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> tuple[Tenso
         synchronise(device)
         seconds = time.perf_counter() - begin
         calls = network_calls(task.prior, task.x_true).cpu().double()
-    exact = read_tensors(spec.layout.task(spec.task).reference)[0]
-    reference = exact.get("teacher_a", exact["x_a"])[: len(x)].double()
+    draws_of_reference = read_tensors(spec.layout.task(spec.task).reference)[0]
+    reference = draws_of_reference.get("teacher_a", draws_of_reference["x_a"])[: len(x)].double()
     distances = sliced_wasserstein2(projected(x.flatten(2)), projected(reference.flatten(2)))
-    return calls, x, distances, len(networks_of(task.prior)), seconds
+    return Drawn(calls, x, distances, len(networks_of(task.prior)), seconds)
 
 
 @torch.no_grad()
@@ -127,16 +144,16 @@ def line(row: Json) -> str:
 def page(rows: list[Json], where: Json, made: Json) -> str:
     table = [list(HEADS), [":--", ":--", *["--:"] * (len(HEADS) - 2)], *(map(markdown, cells(row)) for row in rows)]
     ran = ", ".join(str(value) for value in where["machine"].values())
-    notes = [
+    measurements = (
         f"{where['measurements']} measurements of each task. Differences, in data units, from the first precision of a "
         "run on the same random numbers; networks are float32 in all but bf16. A prior without networks is computed in "
-        "closed form, in float32 where bf16 is asked for.",
-        "Distance: sliced Wasserstein-2 with 128 directions, mean over measurements, to draws of the exact posterior; "
-        "where the prior is a map distilled from one whose posterior is exact, to that one's; else to the reference. "
-        "Change: from the first precision, mean and standard error over measurements.",
+        "closed form, in float32 for bf16."
+    )
+    origin = (
         f"Made by `{made['command']}` at {made['commit'][:12]}, torch {made['versions']['torch']}, {made['threads']} "
-        f"thread, on {ran}. Seconds are of the wall, beside other work: for orientation only.",
-    ]
+        f"thread, on {ran}. Seconds are of the wall, beside other work: for orientation only."
+    )
+    notes = [measurements, DISTANCE, origin]
     lines = ["# Precision", "", *("| " + " | ".join(row) + " |" for row in table), "", *(f"- {note}" for note in notes)]
     return "\n".join(lines) + "\n"
 

@@ -19,7 +19,7 @@ from bench.core.layout import Layout
 from bench.core.provenance import ROOT
 from bench.core.specs import ClockSpec
 from bench.cost.common import Options, Say, at_least
-from bench.stages.pool import pool_visits
+from bench.runtime.visits import pool_visits
 
 LEAST = 0.9  # of the cells
 

@@ -80,7 +80,7 @@ def forward_seconds(prior: Prior, rows: int, repeats: int = 3) -> float:
     return median(cpu_seconds(lambda: prior.denoise(x_t, torch.tensor(0.5))) for _ in range(repeats + 1))
 
 
-def size_of(prior: Prior) -> str:
-    """Return `8 x 8` or `32 x 32 x 3`."""
-    channels, height, width = prior.shape
+def format_shape(shape: Sequence[int]) -> str:
+    """Return `8 x 8` or `32 x 32 x 3` of a shape (c, h, w)."""
+    channels, height, width = shape
     return f"{height} x {width}" + (f" x {channels}" if channels > 1 else "")

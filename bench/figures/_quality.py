@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from bench.core.results import BASELINES, REFERENCE, Drawing, Results
 from bench.core.text import csv_text
-from bench.figures._style import INK, Look, handles, legend, looks, name_axes, scale, small_panels
+from bench.figures._style import INK, handles, legend, looks, name_axes, scale, small_panels
 
 ROWS, SECONDS, TRAINING = "nfe + nfe_vjp", "seconds_per_sample", "train_seconds"
 _POINT: dict[str, Any] = {"markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.4}
@@ -36,7 +35,7 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
     """
     points = _qualities(results, metric)
     tasks = [task for task in results.tasks if any(key[0] == task for key in points)]
-    figure, panels = small_panels({task: "" for task in tasks or ["no number"]}, height=1.45)
+    figure, panels = small_panels(dict.fromkeys(tasks or ["no number"], ""), height=1.45)
     costs = {key: max(getattr(point, cost), least) for key, point in points.items()}
     for panel, task in zip(panels, tasks, strict=False):
         floor = results.line(task, REFERENCE, metric)
@@ -44,7 +43,9 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
             panel.axhline(floor.mean, color=INK, linewidth=0.9, linestyle="--")
         for method, look in looks(results.methods).items():
             if point := points.get((task, method)):
-                _draw_point(panel, costs[task, method], point, look)
+                ends = [[point.mean - point.low], [point.high - point.mean]]
+                style = {"color": look.colour, "marker": look.marker, **_POINT}
+                panel.errorbar(costs[task, method], point.mean, yerr=ends, **style)
     if points:
         scale(panels[0], "x", list(costs.values()))
         scale(panels[0], "y", [point.mean for point in points.values()])
@@ -72,8 +73,3 @@ def _qualities(results: Results, metric: str) -> dict[tuple[str, str], Quality]:
         low, high = (line.mean if end is None else end for end in (line.low, line.high))
         points[task, method] = Quality(line.mean, low, high, forward + backward, seconds, training)
     return points
-
-
-def _draw_point(panel: Axes, cost: float, point: Quality, look: Look) -> None:
-    ends = [[point.mean - point.low], [point.high - point.mean]]
-    panel.errorbar(cost, point.mean, yerr=ends, color=look.colour, marker=look.marker, **_POINT)

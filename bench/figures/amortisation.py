@@ -65,7 +65,9 @@ class Amortisation:
         shown = trained or costs
         points = {task: _break_evens(of_task) for task, of_task in shown.items()}
         figure, panels = small_panels({task: _remark(points[task]) for task in shown}, height=self.panel_height)
-        far = _end(points)
+        finite = [n for of_task in points.values() for n in of_task.values() if math.isfinite(n)]
+        behind_last = 10.0 ** math.ceil(math.log10(2 * max(1.0, *finite))) if finite else 1.0
+        far = min(max(behind_last, 1e3), _FAR)
         for panel, (task, of_task) in zip(panels, shown.items(), strict=True):
             _draw_panel(panel, of_task, points[task], far, results)
         name_axes(figure, "number of measurements", "seconds, training and sampling")
@@ -106,12 +108,6 @@ def _draw_panel(panel: Axes, costs: Mapping[str, TotalCost], points: BreakEvens,
             panel.plot(num, costs[other].total(num), **_RING)
     panel.set(xscale="log", yscale="log", xlim=(1, far))
     panel.minorticks_off()
-
-
-def _end(points: Mapping[str, BreakEvens]) -> float:
-    """Return the power of ten behind the last break-even point."""
-    last = max((n for of_task in points.values() for n in of_task.values() if math.isfinite(n)), default=1.0)
-    return min(max(10.0 ** math.ceil(math.log10(2 * max(last, 1))), 1e3), _FAR)
 
 
 def _remark(points: BreakEvens) -> str:

@@ -19,7 +19,7 @@ class Calibration:
 
     caption: ClassVar[str] = (
         "Share of reference draws of the posterior inside the central interval of a method's samples, against its "
-        "nominal level. Below the diagonal a method is too sure of itself, above it too cautious."
+        "nominal level. Below the diagonal a method's intervals are too narrow, above it too wide."
     )
 
     def draw(self, results: Results) -> Drawing:

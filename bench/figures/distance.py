@@ -26,7 +26,8 @@ class Distance:
 
     caption: ClassVar[str] = (
         "Sliced Wasserstein-2 distance between the samples of each method and reference draws of the posterior, mean "
-        "and 99 % interval over measurements. Grey band: what a second set of reference draws reaches, the floor."
+        "and 99 % interval over measurements. Grey band: what a second set of reference draws reaches, the floor. "
+        "At the right: methods without a number there; their rows in the tables give the reason."
     )
 
     def draw(self, results: Results) -> Drawing:

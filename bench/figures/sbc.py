@@ -20,8 +20,8 @@ class Sbc:
 
     caption: ClassVar[str] = (
         "Simulation-based calibration: distribution of the rank of x_true among the samples by data misfit. Grey band: "
-        "where a calibrated sampler is at 99 % of such sets of measurements, level by level. Above the band samples "
-        "are off the data, below it they fit them too well."
+        "where a calibrated sampler is at 99 % of such sets of measurements, level by level. Above the band the "
+        "samples misfit the measurement more than x_true does, below it less."
     )
 
     def draw(self, results: Results) -> Drawing:

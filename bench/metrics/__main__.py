@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL
-from bench.core.metric import Column, Metric
+from bench.core.metric import Metric
 from bench.core.registry import INSTALLED, PACKAGES, find, names
 from bench.metrics import BUILT_IN
 from bench.metrics._evaluation import open_metric
@@ -30,19 +30,13 @@ def page() -> str:
 def _section(name: str) -> Iterator[str]:
     metric: Metric = open_metric(name, PARAMETERS.get(name, {}))
     where = "in every suite" if name in BUILT_IN else "where a suite names it"
-    yield f"## {name}\n\n{_in_one_line(type(metric).__doc__ or '')} ({where})\n"
+    first_paragraph = " ".join((type(metric).__doc__ or "").split("\n\n")[0].split()).rstrip(".")
+    yield f"## {name}\n\n{first_paragraph} ({where})\n"
     yield "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
-    yield from map(_row, metric.columns(None))
+    for x in metric.columns(None):
+        cells = (f"`{x.id}`", x.definition, x.better, x.unit, x.needs or "-", x.extent)
+        yield "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
     yield ""
-
-
-def _row(column: Column) -> str:
-    cells = (f"`{column.id}`", column.definition, column.better, column.unit, column.needs or "-", column.extent)
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _in_one_line(doc: str) -> str:
-    return " ".join(doc.split("\n\n")[0].split()).rstrip(".")
 
 
 if __name__ == "__main__":

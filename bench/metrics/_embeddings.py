@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Embed = Callable[[Tensor], Tensor]  # images (n, c, h, w) in [-1, 1], float32 -> (n, F); |difference|^2 is the distance
 VALUES_PER_PASS = 2**16  # pixels times channels that go through a network at once; bounds its activations
-NUM_DRAWS = 128  # reference draws of a measurement that a network looks at
+NUM_DRAWS = 128  # reference draws of a measurement that go through a network
 SMALLEST_DISTANCE = 1e-9  # below it two images are the same, but for rounding
 SMALLEST_NORM = 1e-10  # as in package lpips: a position where all channels are off stays zero
 

@@ -68,7 +68,7 @@ def open_inception(path: Path) -> Extract:
     """Return the 2048 features of FID by Inception in torch-fidelity's file; grey images get three channels."""
     try:
         torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity itself would unpickle anything
-    except Exception as error:  # noqa: BLE001 (a broken file raises many types)
+    except Exception as error:
         why = str(error).splitlines()[0]
         raise UserError(f"{path}: is not a file of weights ({why}); delete it and fetch it again") from None
     try:

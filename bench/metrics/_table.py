@@ -21,18 +21,19 @@ Reasons = Mapping[str, str | tuple[str, ...]]  # why a need is not met, "" where
 
 @dataclass(frozen=True)
 class Scores:
-    """Metrics of one run: values (M,) by id, and why a measurement has none or has no chain ("" where it has).
+    """Metrics of one run: values (M,) by id; why_not (M,): the reason why a measurement has none, "" where it has.
 
-    of_task: numbers of the whole task by id, or `why_no_task`.
+    chain_reason: why its samples are no chains, "" where they are. of_task: numbers of the whole task by id;
+    task_reason: why it has none.
     """
 
     method: str
     seed: int
     values: dict[str, Tensor]
     why_not: tuple[str, ...]
-    why_no_chain: str
+    chain_reason: str
     of_task: dict[str, float] = field(default_factory=dict)
-    why_no_task: str = ""
+    task_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Table:
     def _lines_of_measurements(self, run: Scores) -> Iterator[tuple]:
         """Yield (observation, metric, value, reason), one of the last two empty."""
         values = {name: tensor.tolist() for name, tensor in run.values.items()}
-        unmet = {**self.unmet, "": "", "chain": run.why_no_chain}
+        unmet = {**self.unmet, "": "", "chain": run.chain_reason}
         columns = self._of("measurement")
         for i, stopped in enumerate(run.why_not):
             for column in columns:
@@ -88,9 +89,9 @@ class Table:
                 yield i, column.id, *_cell(value, reason, column)
 
     def _lines_of_task(self, run: Scores, extents: Sequence[str]) -> Iterator[tuple]:
-        unmet = {**self.unmet, "": "", "chain": run.why_no_chain}
+        unmet = {**self.unmet, "": "", "chain": run.chain_reason}
         for extent in extents:
-            stopped = run.why_no_task if extent == "task" else ""
+            stopped = run.task_reason if extent == "task" else ""
             for column in self._of(extent):
                 need = unmet[column.needs]
                 needed = need if isinstance(need, str) else next(filter(None, need), "")

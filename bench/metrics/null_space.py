@@ -51,7 +51,7 @@ class NullSpace(Metric):
         )
 
     def why_empty(self, truth: Truth) -> dict[str, str]:
-        reason = why_no_axes(truth.problem.caps, truth.draws.shape[2])
+        reason = reason_without_axes(truth.problem.caps, truth.draws.shape[2])
         if reason:
             return dict.fromkeys(IDS, reason)
         return {id: NO_NULL_SPACE for id in IDS if "_null" in id and _axes(truth).seen.all()}
@@ -83,7 +83,7 @@ class Axes:
         return (squares * ~self.seen).sum(1), (squares * self.seen).sum(1)
 
 
-def why_no_axes(caps: Cap, dimension: int) -> str:
+def reason_without_axes(caps: Cap, dimension: int) -> str:
     """Return the reason why images of so many values are not split, "" where they are."""
     if Cap.RESIDUAL not in caps:
         return NO_OPERATOR

@@ -17,6 +17,14 @@ FEATURES = "digits-cnn-v1"  # the classifier of bench/problems/classifier.py
 FRECHET, FLOOR = (f"{name}-{FEATURES}-n{BLOCK}" for name in ("frechet", "frechet_floor"))
 PAIRWISE = f"pairwise-{FEATURES}"
 TOO_FEW = f"n/a (fewer than {BLOCK} samples)"
+DEFINITIONS = {
+    "log_reward": "mean over samples of log p(class y | x) by the task's classifier, at inverse temperature 1",
+    FRECHET: f"Frechet distance of samples, in blocks of {BLOCK}, to held-out images of the class: of Gaussians "
+    f"fitted to features of the classifier {FEATURES}. It falls with the size of a block: compare it with the floor",
+    FLOOR: f"what the training images of the class have for {FRECHET}",
+    PAIRWISE: f"mean Euclidean distance between the features (of classifier {FEATURES}) of two samples of one "
+    "measurement",
+}
 
 
 class RealFeatures(Protocol):
@@ -41,39 +49,10 @@ class RewardQuality(Metric):
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         return (
-            Column(
-                "log_reward",
-                "mean over samples of log p(class y | x) by the task's classifier, at inverse temperature 1",
-                "higher",
-                "nats",
-                "reward",
-            ),
-            Column(
-                FRECHET,
-                f"Frechet distance of samples, in blocks of {BLOCK}, to held-out images of the class: of Gaussians "
-                f"fitted to features of the classifier {FEATURES}. It falls with the size of a block: compare it with "
-                "the floor",
-                "lower",
-                "features^2",
-                "reward",
-                not_finite=TOO_FEW,
-            ),
-            Column(
-                FLOOR,
-                f"what the training images of the class have for {FRECHET}",
-                "lower",
-                "features^2",
-                "reward",
-                not_finite=TOO_FEW,
-            ),
-            Column(
-                PAIRWISE,
-                f"mean Euclidean distance between the features (of classifier {FEATURES}) of two samples of one "
-                "measurement",
-                "higher",
-                "features",
-                "reward",
-            ),
+            Column("log_reward", DEFINITIONS["log_reward"], "higher", "nats", "reward"),
+            Column(FRECHET, DEFINITIONS[FRECHET], "lower", "features^2", "reward", not_finite=TOO_FEW),
+            Column(FLOOR, DEFINITIONS[FLOOR], "lower", "features^2", "reward", not_finite=TOO_FEW),
+            Column(PAIRWISE, DEFINITIONS[PAIRWISE], "higher", "features", "reward"),
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:

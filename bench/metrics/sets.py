@@ -47,8 +47,10 @@ STATISTICS: dict[str, tuple[str, Better, str]] = {  # definition, better, unit
         "1",
     ),
     "density": (
-        f"how many real images a sample is nearer to than their {NEIGHBOURS_OF_REAL}th nearest neighbours, over "
-        f"{NEIGHBOURS_OF_REAL}; 1 for equal distributions",
+        (
+            f"how many real images a sample is nearer to than their {NEIGHBOURS_OF_REAL}th nearest neighbours, over "
+            f"{NEIGHBOURS_OF_REAL}; 1 for equal distributions"
+        ),
         1.0,
         "1",
     ),

@@ -68,13 +68,13 @@ def match_numbers(
 
 def protocols_of_suite(suite: SuiteResults, lines: SummaryLines) -> tuple[RowProtocol, ...]:
     """Return the protocol of each method on each task."""
-    rows = []
+    protocols = []
     for task in suite.tasks:
         shared = {"dataset": _images_of(suite.root, task), "prior": _prior_of(suite.root, task)}
         for run in task.runs:
             if run.seed == suite.seeds[0]:
-                rows.append(RowProtocol(task.name, run.method, shared | _protocol_of_run(task, run, suite, lines)))
-    return tuple(rows)
+                protocols.append(RowProtocol(task.name, run.method, shared | _protocol_of_run(task, run, suite, lines)))
+    return tuple(protocols)
 
 
 def protocol_of_number(number: PublishedNumber) -> Protocol:
@@ -113,7 +113,8 @@ def _protocol_of_run(task: TaskResults, run: RunRecord, suite: SuiteResults, lin
 def _match(number: PublishedNumber, ours: Sequence[RowProtocol], lines: SummaryLines) -> Match:
     theirs = protocol_of_number(number)
     for aspect in ASPECTS:
-        same = [row for row in ours if _is_same(aspect, row, theirs[aspect])]
+        named = f"{theirs[aspect]}-" if aspect == "method" else None  # `hmc` names every row whose name starts so
+        same = [x for x in ours if x.protocol[aspect] == theirs[aspect] or named and f"{x.method}-".startswith(named)]
         if not same:
             against = f"against {list_values([row.protocol[aspect] for row in ours])}"
             return Match(number, (), Difference(aspect, theirs[aspect], against))
@@ -122,12 +123,6 @@ def _match(number: PublishedNumber, ours: Sequence[RowProtocol], lines: SummaryL
         return Match(number, (), Difference("metric", number.metric, f"({number.spec_reason})"))
     measured = tuple(lines[key] for row in ours if (key := (row.task, row.method, number.spec)) in lines)
     return Match(number, measured, None if measured else Difference("metric", number.spec, "is not measured here"))
-
-
-def _is_same(aspect: str, row: RowProtocol, theirs: str) -> bool:
-    """Return whether a row agrees in an aspect; `hmc-latent` is the method of all rows whose name starts so."""
-    named = aspect == "method" and f"{row.method}-".startswith(f"{theirs}-")
-    return named or row.protocol[aspect] == theirs
 
 
 def _images_of(root: Path, task: TaskResults) -> str:

@@ -115,8 +115,8 @@ def _read_rows(path: Path, record: type) -> list[Row]:
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except pd.errors.ParserError as error:  # a row with too many fields; the message names its line
-        line = re.search(r"line (\d+)", str(error))
-        raise _wrong_number_of_fields(path, line[1] if line else "1", columns) from None
+        place = re.search(r"line (\d+)", str(error))
+        raise _wrong_number_of_fields(path, place[1] if place else "1", columns) from None
     if list(frame.columns) != columns:
         raise UserError(f"{path}, line 1: expected the columns {','.join(columns)}")
     is_whole = frame.notna().all(axis=1) & isinstance(frame.index, pd.RangeIndex)

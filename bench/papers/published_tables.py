@@ -71,7 +71,7 @@ def csv_of(frame: pd.DataFrame) -> str:
 
 def markdown_of(frame: pd.DataFrame) -> str:
     """Return a table of text in Markdown."""
-    return markdown_table(frame.columns, (map(markdown, row) for row in frame.itertuples(index=False)))
+    return markdown_table([*frame.columns], ([*map(markdown, row)] for row in frame.itertuples(index=False)))
 
 
 def _matched_row(paper: Paper, number: PublishedNumber, ours: Summary) -> tuple[str, ...]:

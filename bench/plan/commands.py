@@ -1,4 +1,4 @@
-"""The jobs of a suite as plain commands, in an order in which each finds what it needs: for a machine without Snakemake.
+"""The jobs of a suite as plain commands for a machine without Snakemake, each after those whose outputs it reads.
 
 tests/plan/test_commands.py compares them with the jobs that Snakemake plans.
 """

@@ -1,8 +1,8 @@
 """Try the constructors of what new specs name, before any work: `python -m bench.plan.constructors SPECS ANSWER`.
 
-SPECS and ANSWER are files: a JSON list of `[key in the suite's file, kind, content]`, and of `[key, fault]`. What a module
-prints when it is imported does not matter. Only what a constructor refuses is a fault of the suite; a module that cannot
-be imported fails in its own runs, and the others go on.
+SPECS and ANSWER are files: a JSON list of `[key in the suite's file, kind, content]`, and of `[key, fault]`. What a
+module prints when it is imported does not matter. Only what a constructor refuses is a fault of the suite; a module
+that cannot be imported fails in its own runs, and the others go on.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def method_fault(content: Mapping[str, Any]) -> str | None:
     """Return what the method's class says against its settings; None for a module that is broken otherwise."""
     try:
         cls = load("method", content["module"])
-    except (Exception, SystemExit):  # noqa: BLE001 (anything may go wrong in a user's module; its runs will tell)
+    except (Exception, SystemExit):
         return None
     try:
         cls(**content["settings"])
     except (ValueError, TypeError) as error:
         return " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 (a broken constructor: its runs will tell)
+    except Exception:
         return None
     return None
 

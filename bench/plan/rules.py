@@ -1,4 +1,4 @@
-"""The rules of the workflow: for each its stage, its spec and its outputs as patterns, and the jobs that a suite has of it.
+"""The rules of the workflow: stage, spec and outputs of each as patterns, and the jobs that a suite has of it.
 
 The Snakefile takes outputs and specs from here, and `commands.py` the jobs.
 """

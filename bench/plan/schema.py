@@ -1,6 +1,6 @@
 """The JSON schema of a suite, made from dataclasses and tailored to the suite's own names; and what it finds wrong.
 
-The dataclasses are those of `suite_file.py` and of the plug-ins that the suite names; their source is read and nothing is
+The dataclasses are those of `suite_file.py` and of the plug-ins that the suite names; their source is read, nothing is
 imported. A fault is told in words: what was expected, what came, what may have been meant.
 """
 

@@ -1,7 +1,7 @@
 """Which source files decide what a program computes: its imports, theirs and so on, read without importing them.
 
-Plug-ins are loaded by name, so they are in no closure but their own. Modules on which no number depends (locks, progress,
-how files are written) are in none, and the stopwatch only where a stage itself asks for it.
+Plug-ins are loaded by name, so they are in no closure but their own. Modules on which no number depends (locks,
+progress, how files are written) are in none, and the stopwatch only where a stage itself imports it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def stage_file(rule: str) -> str:
 
 @cache
 def sources_of(program: str) -> tuple[str, ...]:
-    """Return a program's file and the files in bench/ that decide what it computes, with the lists and templates beside.
+    """Return a program's file and those in bench/ that decide what it computes, with lists and templates beside them.
 
     program: a stage or a plug-in, such as `bench/stages/prior.py` or `methods/dps.py`.
     """
@@ -67,7 +67,7 @@ def sources_of(program: str) -> tuple[str, ...]:
 
 @cache
 def imported_names(file: Path) -> set[str]:
-    """What a file imports anywhere in it, as in `bench.priors.gmm.GMM`."""
+    """Return what a file imports anywhere in it, as in `bench.priors.gmm.GMM`."""
     names = set()
     todo: list[ast.AST] = [_imports(file)]
     while todo:
@@ -83,7 +83,7 @@ def imported_names(file: Path) -> set[str]:
 
 
 def _package(file: Path, level: int) -> str:
-    """The package that a relative import of that level starts from; "" for an absolute one."""
+    """Return the package that a relative import of that level starts from; "" for an absolute one."""
     parts = file.relative_to(HOME).parts if file.is_relative_to(HOME) else file.parts
     return ".".join(parts[: len(parts) - level]) if level else ""
 
@@ -110,7 +110,7 @@ def _imports(file: Path) -> ast.Module:
 
 @cache
 def _files(name: str) -> list[Path]:
-    """The files that Python loads for a dotted name inside bench or methods."""
+    """Return the files that Python loads for a dotted name inside bench or methods."""
     parts = name.split(".")
     if parts[0] not in ("bench", "methods"):
         return []

@@ -1,6 +1,6 @@
 """What a suite's file may say: dataclasses from whose fields and comments the JSON schema is made.
 
-`Annotated` holds the limits in the words of JSON schema. `DatasetName`, `PriorName`, `TaskName` and `MethodName` are names
+`Annotated` holds the limits in the words of JSON schema. `DatasetName`, `PriorName`, `TaskName`, `MethodName` are names
 of entries of the same file. Fields without a default are required. Entries of priors, tasks, methods and data sets also
 have the fields of their plug-in's dataclass.
 """
@@ -16,7 +16,7 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend on sampling, training apart; one that asks for more has no samples, and its reason says so."""
+    """What a run may spend on sampling, without training. A run that needs more has no samples, and says so."""
 
     nfe: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # rows of the prior's network per sample, both ways
     seconds: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # of a whole run
@@ -104,7 +104,6 @@ class SuiteFile:
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None  # of references by tempered SMC
     figures: dict[str, Settings] | None = None  # beside those of every suite, or these with other parameters
     metrics: dict[str, Settings] | None = None  # beside those that every suite has, with their parameters
-    figures: dict[str, Settings] | None = None  # parameters of figures by name, over their defaults
     budget: Annotated[Budget, {"minProperties": 1}] | None = None  # what a run may spend on sampling
     clock: Clock | None = None  # seconds of each method, alone on the machine
     timing_only: Literal[True] | None = None  # the clock alone looks at the runs; for priors of random weights

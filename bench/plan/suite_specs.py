@@ -57,7 +57,7 @@ def specs_of(suite: Suite) -> Iterator[tuple[str, Spec]]:
 
 
 def specs_of_runs(suite: Suite, task: str) -> Iterator[tuple[str, Spec]]:
-    """Yield the specs of a task's evaluation, samplings and trainings; of trainings alone where only times are taken."""
+    """Yield the specs of a task's evaluation, runs and trainings; of trainings alone where only times are taken."""
     runs = [(method, seed) for method in suite.methods_on(task) for seed in suite.seeds]
     path = suite.layout.spec
     if not suite.timing_only:

@@ -22,7 +22,7 @@ MOST = 12  # lines of one kind that are printed; the others are counted
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunStatus:
     """How one run ended. status: "ok", "failed", "n/a" or "missing"; seconds: of sampling and of training."""
 
     task: str
@@ -46,12 +46,12 @@ def summary(layout: Layout, started: float | None = None, log: str = "") -> list
     lines = []
     if path.exists():
         spec = SuiteSpec.read(path)
-        outcomes = [*_outcomes(layout, spec)]
+        statuses = [*_statuses(layout, spec)]
         lines = [
-            *_done(outcomes, started),
-            *_details(outcomes),
+            *_done(statuses, started),
+            *_details(statuses),
             *_references(layout, spec),
-            *_partial(layout, outcomes),
+            *_partial(layout, statuses),
         ]
     took = [f"It took {duration(time.time() - started)}."] if started is not None else []
     return [f"{layout.root}:", *(f"  {line}" for line in (*lines, *took, *_to_open(layout, log)))]
@@ -65,7 +65,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _outcomes(layout: Layout, spec: SuiteSpec) -> Iterator[Outcome]:
+def _statuses(layout: Layout, spec: SuiteSpec) -> Iterator[RunStatus]:
     """Yield how each run of the suite ended; of a suite that only takes times, each run that was timed."""
     left_out = {tuple(pair) for pair in spec.left_out}
     pairs = [(task, method) for task in spec.tasks for method in spec.methods if (task, method) not in left_out]
@@ -74,34 +74,34 @@ def _outcomes(layout: Layout, spec: SuiteSpec) -> Iterator[Outcome]:
         files = layout.run(task, method, seed)
         path = files.samples if spec.compares else files.timing
         if not path.exists():
-            yield Outcome(task, method, seed, MISSING)
+            yield RunStatus(task, method, seed, MISSING)
             continue
         header = _header(path) if spec.compares else json.loads(path.read_text())
         cost = json.loads(files.cost.read_text()) if spec.compares and files.cost.exists() else header
         seconds = (cost.get(key) or 0.0 for key in ("seconds", "train_seconds"))
         ended = header.get("status", OK), header.get("reason", "")
-        yield Outcome(task, method, seed, *ended, path.stat().st_mtime, *seconds)
+        yield RunStatus(task, method, seed, *ended, path.stat().st_mtime, *seconds)
 
 
-def _done(outcomes: list[Outcome], started: float | None) -> list[str]:
+def _done(statuses: list[RunStatus], started: float | None) -> list[str]:
     """Return how many runs there are, how many were made now, and how long they took."""
-    counts = Counter(outcome.status for outcome in outcomes)
+    counts = Counter(run.status for run in statuses)
     others = "".join(f", {number} {status}" for status, number in counts.items() if status != OK)
-    new = sum(outcome.made >= started for outcome in outcomes) if started is not None else None
-    lines = [f"{counts[OK]} of {len(outcomes)} runs succeeded{others}" + ("." if new is None else f"; {new} made now.")]
-    sampling, training = (sum(getattr(x, kind) for x in outcomes) for kind in ("sampling", "training"))
+    new = sum(run.made >= started for run in statuses) if started is not None else None
+    lines = [f"{counts[OK]} of {len(statuses)} runs succeeded{others}" + ("." if new is None else f"; {new} made now.")]
+    sampling, training = (sum(getattr(x, kind) for x in statuses) for kind in ("sampling", "training"))
     if sampling or training:
         lines.append(f"All runs together: {duration(sampling)} of sampling, {duration(training)} of training.")
     return lines
 
 
-def _details(outcomes: list[Outcome]) -> list[str]:
+def _details(statuses: list[RunStatus]) -> list[str]:
     """Return the runs that failed, those that do not apply and those that are missing, by reason."""
-    failed = [x for x in outcomes if x.status not in (MISSING, OK, NOT_APPLICABLE)]
+    failed = [x for x in statuses if x.status not in (MISSING, OK, NOT_APPLICABLE)]
     lines = _listed("Failed:", (f"{x.task} {x.method} seed {x.seed}: {' '.join(x.reason.split())}" for x in failed))
     for status, title in ((NOT_APPLICABLE, "Not applicable:"), (MISSING, "Not made:")):
         tasks: dict[str, dict[str, None]] = {}
-        for x in outcomes:
+        for x in statuses:
             if x.status == status:
                 tasks.setdefault(f"{x.method} {x.reason}".strip(), {})[x.task] = None
         lines += _listed(title, (f"{what}: {', '.join(names)}" for what, names in tasks.items()))
@@ -119,12 +119,12 @@ def _references(layout: Layout, spec: SuiteSpec) -> list[str]:
     return _listed("Reference draws that passed their checks for some measurements only:", lines)
 
 
-def _partial(layout: Layout, outcomes: Iterable[Outcome]) -> list[str]:
+def _partial(layout: Layout, statuses: Iterable[RunStatus]) -> list[str]:
     """Return the runs that succeeded but have measurements without a value in some metric, from summary.csv."""
     path = layout.table("summary.csv")
     if not path.exists():
         return []
-    succeeded = {(x.task, x.method) for x in outcomes if x.status == OK}
+    succeeded = {(x.task, x.method) for x in statuses if x.status == OK}
     reasons: dict[tuple[str, str], str] = {}
     with path.open(newline="") as file:
         for task, method, metric, *_, num_failed, reason in csv.reader(file):

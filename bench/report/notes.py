@@ -11,10 +11,10 @@ from bench.stats.results import SuiteResults
 from bench.stats.summary import COSTS, INTERVAL
 
 BASELINES = (
-    "reference: as many exact draws from the posterior as a method has samples, compared with a second set of exact "
-    "draws like a method's samples; no sampler can be expected to come closer (the floor). oracle: exact draws that "
-    "go through the same code as a method's samples, so it must agree with the reference. unconditional: draws from "
-    "the prior that ignore the measurement (the ceiling)."
+    "reference: as many reference draws of the posterior as a method has samples, compared with a second set of "
+    "reference draws like a method's samples; no sampler can be expected to come closer (the floor). oracle: draws of "
+    "the exact posterior that go through the same code as a method's samples, so it must agree with the reference. "
+    "unconditional: draws from the prior that ignore the measurement (the ceiling)."
 )
 HEADERS = (
     "Above a table: sigma_y is the standard deviation of the noise in data units, in which images are on [-1, 1]; in "
@@ -41,8 +41,10 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
     has_chains = any(run.header["joint"] == "chain" for task in suite.tasks for run in task.runs)
     return (
-        f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
-        f"A cell is the mean over measurements; in brackets its {INTERVAL}.",
+        (
+            f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
+            f"A cell is the mean over measurements; in brackets its {INTERVAL}."
+        ),
         SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
         BOLD,
         BASELINES,

@@ -65,7 +65,7 @@ def distance_table(suite: SuiteResults, lines: Sequence[Summary], comparisons: S
     rows += [_rank_row(ranking, methods) for ranking in rankings(suite, (DISTANCE,))]
     rows += [(f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods]) for cost in TRAINING]
     header = (
-        f"{DISTANCE} between the samples of a method and exact draws from the posterior; smaller is better. "
+        f"{DISTANCE} between the samples of a method and reference draws of the posterior; smaller is better. "
         "The last rows: mean rank among the methods with its 95 % interval over tasks (bold: not told from the best), "
         "and the cost of training, summed over the tasks where a method ran"
     )

@@ -104,14 +104,14 @@ def score_of_task(task: Task) -> tuple[Gradient | None, str]:
     return partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y)), ""
 
 
-def unmet_needs(reference: ReferenceDraws, has_operator: bool, why_no_score: str) -> Reasons:
+def unmet_needs(reference: ReferenceDraws, has_operator: bool, score_reason: str) -> Reasons:
     """Return why columns with a need have no number on the task."""
     return {
         "reference": reference.why_not,
         "teacher": reference.teacher.why_not if reference.teacher else NO_TEACHER,
         "operator": "" if has_operator else NO_OPERATOR,
         "reward": NO_REWARD if has_operator else "",
-        "score": why_no_score,
+        "score": score_reason,
     }
 
 
@@ -162,13 +162,13 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     num_broken = (~x[:num].flatten(2).isfinite().all(2)).sum(1).tolist()
     broken = tuple(f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in num_broken)
     all_broken = f"failed ({sum(num_broken)} of {num * num_samples} samples not finite)" if any(num_broken) else ""
-    why_no_task = all_broken or (left_out[0] if left_out else "")
-    why_no_chain = why_not_a_chain(header, num_samples)
-    num_chains = 0 if why_no_chain else header["num_chains"]
+    task_reason = all_broken or (left_out[0] if left_out else "")
+    chain_reason = why_not_a_chain(header, num_samples)
+    num_chains = 0 if chain_reason else header["num_chains"]
     finite = x.nan_to_num(0, 0, 0)
     values = evaluation.values(finite, num_chains)
-    of_task = {} if why_no_task else evaluation.of_task(finite, values, num_chains)
-    return Scores(header["method"], header["seed"], values, broken + left_out, why_no_chain, of_task, why_no_task)
+    of_task = {} if task_reason else evaluation.of_task(finite, values, num_chains)
+    return Scores(header["method"], header["seed"], values, broken + left_out, chain_reason, of_task, task_reason)
 
 
 def why_not_a_chain(header: Json, num_samples: int) -> str:

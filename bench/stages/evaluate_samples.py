@@ -61,6 +61,6 @@ def evaluation_of(task: Task, num_samples: int, metrics: Mapping[str, dict]) -> 
         metric.prepare(context)
     reference = task.reference.first(len(task.y))
     has_teacher = task.reference.teacher is not None or hasattr(task.prior, "teacher")
-    score, why_no_score = (None, DENSITY_OF_TEACHER) if has_teacher else score_of_task(task)
-    unmet = unmet_needs(reference, Cap.RESIDUAL in task.problem.caps, why_no_score)
+    score, score_reason = (None, DENSITY_OF_TEACHER) if has_teacher else score_of_task(task)
+    unmet = unmet_needs(reference, Cap.RESIDUAL in task.problem.caps, score_reason)
     return Evaluation(opened, context, truths_of(task.measured, reference, context, score), unmet)

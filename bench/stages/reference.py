@@ -1,4 +1,4 @@
-"""`python -m bench.stages.reference specs/tasks/<task>.json`: two independent sets of exact draws, and their checks.
+"""`python -m bench.stages.reference specs/tasks/<task>.json`: two independent sets of reference draws, checked.
 
 Where the prior is a map distilled from one with an exact posterior, two sets of draws from that one stand beside them.
 """

@@ -17,7 +17,7 @@ from bench.stats.results import SuiteResults
 
 _LEVEL, _POWER = f"{100 * ALPHA:.0f} %", f"{100 * POWER:.0f} %"
 BOLD = (
-    "Bold: tied with the best, the method with the best mean among those that somebody would choose (not reference, "
+    "Bold: tied with the best, the method with the best mean among those that a user would choose (not reference, "
     "oracle, unconditional). Not bold: worse by a paired two-sided sign-flip test over measurements, p at most "
     f"{_LEVEL} after Holm's correction over all pairs of methods (not only those with the best, which the same data "
     "chose), or failed somewhere: a failed measurement counts as the worst value that any method has there. Where a "
@@ -81,7 +81,8 @@ def resolution(lines: Sequence[Comparison], wanted: Mapping[str, tuple[str, str]
     for label, key in wanted.items():
         others = [x for x in lines if (x.task, x.metric) == key and x.method != x.best and x.resolvable is not None]
         counts |= {x.num_measurements for x in others}
-        smallest = float(np.median([x.resolvable for x in others])) if others else math.nan
+        sizes = [x.resolvable for x in others if x.resolvable is not None]
+        smallest = float(np.median(sizes)) if sizes else math.nan
         known += [f"{label} {rounded(smallest, None, None)[0]}"] if math.isfinite(smallest) else []
         too_few += [label] if math.isinf(smallest) else []
     counted = " to ".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else ""
@@ -109,7 +110,9 @@ def _compare(group: ComparisonGroup) -> list[Comparison]:
         verdict = None if line.reason else p_holm > ALPHA and line.num_failed == 0
         known = {"difference": difference, "low": low, "high": high, "p": p, "p_holm": p_holm}
         lines.append(replace(line, **known, tied=verdict, resolvable=smallest[j]))
-    return [*lines, *_not_compared(group)]
+    for method, num in group.too_few.items():
+        lines.append(_empty(group, method, num, 0, f"n/a (only {num} measurements)"))
+    return lines
 
 
 def _without_numbers(group: ComparisonGroup) -> list[Comparison]:
@@ -118,11 +121,6 @@ def _without_numbers(group: ComparisonGroup) -> list[Comparison]:
     reason = "" if can_tell else f"n/a ({num} measurements are too few for any verdict)"
     counted = zip(group.methods, group.num_failed, strict=True)
     return [_empty(group, method, num, failed, reason) for method, failed in counted]
-
-
-def _not_compared(group: ComparisonGroup) -> list[Comparison]:
-    few = group.too_few.items()
-    return [_empty(group, method, num, 0, f"n/a (only {num} measurements)") for method, num in few]
 
 
 def _empty(group: ComparisonGroup, method: str, num_measurements: int, num_failed: int, reason: str) -> Comparison:

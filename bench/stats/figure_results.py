@@ -1,4 +1,4 @@
-"""What figures and other readers ask of a suite's results, computed once and only when asked for."""
+"""A suite's results as figures read them, computed at the first use and kept."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _cost(task: TaskResults, suite: SuiteResults, name: str, method: str, effect
         return _efficiency(
             task, suite, name, runs, effective or MetricValues(method, EFFECTIVE, {}, {}, {0: NOT_MEASURED})
         )
-    values = [_cost_of(run, name) for run in runs]
+    values = [_seconds(run) if name == "seconds_per_sample" else float(run.cost[name]) for run in runs]
     return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
 
 
@@ -117,9 +117,3 @@ def _efficiency(
 
 def _seconds(run: RunRecord) -> float:
     return float(run.cost["seconds"]) / run.cost["rows"]
-
-
-def _cost_of(run: RunRecord, name: str) -> float:
-    if name == "seconds_per_sample":
-        return _seconds(run)
-    return float(run.cost[name])

@@ -41,7 +41,7 @@ from .training import Training
 __all__ = ["ODS"]
 
 NUM_HESSIANS = 16  # of simulated measurements, averaged
-NUM_JUDGED = 16  # simulated measurements on which a trained sampler is judged
+NUM_ASSESSED = 16  # simulated measurements on which a trained sampler is assessed
 ADAPT_FROM = 0.1  # power of the likelihood at the affine map's first refit
 
 
@@ -149,9 +149,9 @@ class ODS:
             return problem.simulate(x[index], rng), u[index]
 
         Training(self, trained, measurements, rng).run(start=[])
-        y = problem.simulate(x[:NUM_JUDGED], rng)
-        judged = trained.judge(y, path_noise(rng, len(y), self.batch, self.num_steps + 1, z.shape[1]))
-        return trained.state() | {name: value.mean() for name, value in judged._asdict().items()}
+        y = problem.simulate(x[:NUM_ASSESSED], rng)
+        quality = trained.quality(y, path_noise(rng, len(y), self.batch, self.num_steps + 1, z.shape[1]))
+        return trained.state() | {name: value.mean() for name, value in quality._asdict().items()}
 
     def sample(
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: Mapping[str, Tensor]
@@ -169,8 +169,8 @@ class ODS:
         """
         samplers = self.samplers(prior, problem, y, rng, state)
         xi = rng.randn((num_paths, self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
-        judged = [trained.judge(y[rows], xi[rows]) for rows, trained in samplers]
-        return trajectory.Quality(*(torch.cat(values) for values in zip(*judged, strict=True)))
+        qualities = [trained.quality(y[rows], xi[rows]) for rows, trained in samplers]
+        return trajectory.Quality(*(torch.cat(values) for values in zip(*qualities, strict=True)))
 
     def samplers(
         self, prior: Prior, problem: Problem, y: Tensor, rng: Random, state: Mapping[str, Tensor]

@@ -95,7 +95,7 @@ class Outsourced:
         return self.decode(ends).unflatten(0, noise.shape[:2])
 
     @torch.no_grad()
-    def judge(self, y: Tensor, noise: Tensor) -> Quality:
+    def quality(self, y: Tensor, noise: Tensor) -> Quality:
         """Return the quality (m,) of the sampler, not the student, by paths of noise (m, n, T + 1, d) for y (m, *y)."""
         rows = y.repeat_interleave(noise.shape[1], 0)
         features = self.features(rows)

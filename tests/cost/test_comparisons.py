@@ -32,7 +32,7 @@ def test_both_ways_of_pairs_see_the_same_distances():
     def mean_pairwise(x):
         return 2 * x.var(0).sum().item()  # the mean squared distance of two points is twice their variance
 
-    found = compare_pairwise(samples, distance, mean_pairwise, num_naive=1)
-    assert (len(found.cached), len(found.naive), found.num_measurements) == (2, 1, 2)
+    actual = compare_pairwise(samples, distance, mean_pairwise, num_naive=1)
+    assert (len(actual.cached), len(actual.naive), actual.num_measurements) == (2, 1, 2)
     assert passes == [3, 2, 1]  # each unordered pair once
-    assert found.max_difference < 1e-14  # a few roundings of 1e-16
+    assert actual.max_difference < 1e-14  # a few roundings of 1e-16

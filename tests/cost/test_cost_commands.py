@@ -16,6 +16,7 @@ from bench.cost.__main__ import record, wanted
 from bench.cost.common import Options, at_least, at_most, format_range
 from bench.cost.comparisons import Batching, Overhead
 from bench.cost.subjects import DIGITS, new_unet, untrained
+from bench.priors._gmm_fit import fit_gmm
 from bench.runtime import job as cli
 
 ORPHAN = """
@@ -46,29 +47,45 @@ def test_unknown_question_in_one_line():
 def test_the_record_holds_numbers_and_what_was_printed(tmp_path):
     record(tmp_path, "overhead", {"ratio": 1.5}, ["Overhead 1.50."])
     check(tmp_path / "overhead.json")
-    found = read_json(tmp_path / "overhead.json")
-    assert found["ratio"] == 1.5 and found["provenance"]["threads"] == 1
+    actual = read_json(tmp_path / "overhead.json")
+    assert actual["ratio"] == 1.5 and actual["provenance"]["threads"] == 1
     assert "```\nOverhead 1.50.\n```\n" in (tmp_path / "overhead.md").read_text()
 
 
-def test_overhead_in_words():
+def test_overhead_names_its_limit():
     result = Overhead([1.0, 3.0, 1.2], [1.0, 2.0, 1.0], 5, 4)
     words = overhead.format_overhead("dps", "digits, 4 rows", result, 1.15)
     assert "5 forward and 4 backward calls bare 1.00 (1.00 to 2.00); overhead 1.20 (at most 1.15: NOT met)" in words
     assert "in 3 repeats 1.00 to 1.50" in words
 
 
-def test_a_method_that_asks_the_network_nothing_is_na(prior):
-    said = []
-    for module, reason in (("unconditional", "asks the prior's network nothing"), ("oracle", "needs EXACT")):
-        assert reason in overhead.measure_method(module, prior, "digits", 1, 2, 1, None, said.append)["reason"]
-    assert said[0].startswith("unconditional    digits: n/a (asks")
+def test_a_method_without_network_calls_is_na(prior):
+    said, on = [], overhead.Setup("digits", prior, 1, 2, 1)
+    for module, reason in (("unconditional", "makes no network call"), ("oracle", "needs EXACT")):
+        assert reason in overhead.measure_method(module, on, said.append)["reason"]
+    assert said[0].startswith("unconditional    digits: n/a (makes no network call")
+
+
+def test_hmc_is_measured_in_both_spaces(prior):
+    said, rows = [], dict(overhead.rows_of_methods())
+    mixture = fit_gmm(torch.rand(40, 1, 4, 4).double(), num_components=2, shrinkage=1.0, floor=0.1)
+    for row, on in (("hmc-latent", prior), ("hmc-data", mixture)):
+        setup = overhead.Setup("here", on, 1, 1, 1)
+        assert overhead.measure_method(row, setup, said.append, settings=rows[row])["num_calls"] > 0
+    assert (
+        "hmc" not in rows
+        and "needs DENSITY"
+        in overhead.measure_method(
+            "hmc-data", overhead.Setup("digits", prior, 1, 1, 1), said.append, settings=rows["hmc-data"]
+        )["reason"]
+    )
 
 
 def test_the_calls_of_a_method_are_all_there(prior):
     said = []
-    found = overhead.measure_method("dps", prior, "digits", 1, 1, 1, 1.15, said.append, {"num_steps": 21})
-    assert (found["num_calls"], found["num_backward"], len(found["method"])) == (21, 21, 1)
+    on = overhead.Setup("digits", prior, 1, 1, 1)
+    result = overhead.measure_method("dps", on, said.append, 1.15, {"num_steps": 21})
+    assert (result["num_calls"], result["num_backward"], len(result["method"])) == (21, 21, 1)
     assert said[0].startswith("dps              digits, 1 rows:")
 
 
@@ -79,11 +96,11 @@ def test_a_trained_method_is_measured_without_its_training(prior):
 
 def test_every_short_setting_is_one_of_its_method():
     for module in overhead.names("method"):
-        method = overhead.load_method(module, {})
-        overhead.replace(method, **overhead.SHORT.get(module, getattr(method, "tiny", {})))
+        tiny = getattr(overhead.load_method(module, {}), "tiny", {})
+        assert overhead.load_method(module, overhead.SHORT.get(module, tiny))
 
 
-def test_batching_in_words():
+def test_batching_names_its_limits():
     words = batching.format_batching("digits", Batching(2e-5, 1.0, 21.0, 256))
     assert "Batching is 21.0 x faster (at least 10: met)" in words
     assert "differ by at most 2.0e-05 (at most 1e-05: NOT met)" in words
@@ -128,12 +145,12 @@ def test_contenders_make_as_many_network_passes(case, name):
     assert peers.counted(work, case.unet) == peers.STEPS
 
 
-def test_a_peer_that_is_not_installed_is_na_in_words(monkeypatch):
+def test_a_peer_that_is_not_installed_is_na(monkeypatch):
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
     monkeypatch.setattr(peers, "in_turns", lambda size, names, repeats: dict.fromkeys(names, peers.Cost([1.0], 1.0, 2)))
     said = []
-    found = peers.compare(peers.SIZES[1], 1, said.append)
-    assert found["azula"] == 'package azula is not installed: pip install "posterior-bench[peers]"'
+    actual = peers.compare(peers.SIZES[1], 1, said.append)
+    assert actual["azula"] == 'package azula is not installed: pip install "posterior-bench[peers]"'
     assert said[0].startswith("32 x 32 x 3, 16 rows, 21 steps") and "n/a (package deepinv is not" in said[-1]
     assert (
         "  ours                          1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step" in said

@@ -21,10 +21,10 @@ from bench.figures.amortisation import TotalCost, break_even
 from bench.figures.collapse import Collapse
 from bench.figures.distance import Distance
 from bench.figures.grid import Grid
-from bench.stages import claims as claim
-from bench.stages import published as quote
-from bench.stages import report as compose
-from bench.stages import tables as tabulate
+from bench.stages import claims as claims_stage
+from bench.stages import published as published_stage
+from bench.stages import report as report_stage
+from bench.stages import tables as tables_stage
 from bench.stats.figure_results import FigureResults
 from bench.stats.results import load
 
@@ -105,9 +105,9 @@ def test_grid_csv_holds_the_pictures(finished):
 
 def test_looks_depend_on_the_order_alone_and_do_not_repeat():
     names = [f"method{i}" for i in range(40)]
-    found = looks(names)
-    assert len(set(found.values())) == 40
-    assert looks(names[:3]) == {name: found[name] for name in names[:3]}
+    actual = looks(names)
+    assert len(set(actual.values())) == 40
+    assert looks(names[:3]) == {name: actual[name] for name in names[:3]}
 
 
 class _Page(HTMLParser):
@@ -118,10 +118,10 @@ class _Page(HTMLParser):
         self.open, self.images, self.links, self.ids = [], [], [], []
 
     def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        self.ids += [found["id"]] if "id" in found else []
-        self.images += [found["src"]] if tag == "img" else []
-        self.links += [found["href"]] if "href" in found else []
+        actual = dict(attributes)
+        self.ids += [actual["id"]] if "id" in actual else []
+        self.images += [actual["src"]] if tag == "img" else []
+        self.links += [actual["href"]] if "href" in actual else []
         self.open += [] if tag in self.VOID else [tag]
 
     def handle_endtag(self, tag):
@@ -147,8 +147,8 @@ def test_same_results_give_the_same_bytes(finished, tmp_path):
     folder = finished.parents[1]
     paths = [*(folder / "tables").iterdir(), folder / "report.html"]
     before = [path.read_bytes() for path in paths]
-    for verb in (tabulate, quote, claim, compose):
-        verb.main(str(finished))
+    for stage in (tables_stage, published_stage, claims_stage, report_stage):
+        stage.main(str(finished))
     assert [path.read_bytes() for path in paths] == before
     for number in range(2):
         with drawing_style():
@@ -159,28 +159,28 @@ def test_same_results_give_the_same_bytes(finished, tmp_path):
 
 def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
     seen = {"x_true": np.zeros((2, 1, 4, 4)), "y": np.ones((2, 1, 4, 4))}
-    found = Grid().draw(
+    actual = Grid().draw(
         TaskSamples(
             "first", seen, [SampleSet("exact", np.zeros((2, 3, 1, 4, 4))), SampleSet("dear", np.zeros((1, 3, 1, 4, 4)))]
         )
     )
-    assert any("only the first 1" in text.get_text() for text in found.figure.axes[0].texts)
+    assert any("only the first 1" in text.get_text() for text in actual.figure.axes[0].texts)
 
 
 def test_a_class_is_written_as_its_number():
     seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
-    found = Grid().draw(TaskSamples("class", seen, [SampleSet("exact", np.zeros((1, 3, 1, 4, 4)))]))
-    assert "7" in [text.get_text() for text in found.figure.axes[0].texts]
+    actual = Grid().draw(TaskSamples("class", seen, [SampleSet("exact", np.zeros((1, 3, 1, 4, 4)))]))
+    assert "7" in [text.get_text() for text in actual.figure.axes[0].texts]
 
 
 def test_colours_and_rgb_measurements_are_drawn():
     seen = {"x_true": np.zeros((1, 3, 4, 4)), "y": np.ones((1, 7))}
     x = np.zeros((1, 1, 3, 4, 4))
-    found = Grid().draw(TaskSamples("rgb", seen, [SampleSet("exact", x), SampleSet("broken", x + np.nan)]))
-    rows = list(csv.DictReader(io.StringIO(found.csv)))
+    actual = Grid().draw(TaskSamples("rgb", seen, [SampleSet("exact", x), SampleSet("broken", x + np.nan)]))
+    rows = list(csv.DictReader(io.StringIO(actual.csv)))
     assert sum(row["kind"] == "y" for row in rows) == 7 and sum(row["kind"] == "mean" for row in rows) == 48
     assert "broken" not in {row["panel"] for row in rows}
-    assert any("not finite" in text.get_text() for text in found.figure.axes[0].texts)
+    assert any("not finite" in text.get_text() for text in actual.figure.axes[0].texts)
 
 
 def test_the_users_matplotlib_settings_change_nothing(finished, tmp_path):

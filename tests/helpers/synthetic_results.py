@@ -95,7 +95,7 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
     for method in METHODS:
         if (task, method) not in LEFT_OUT:
             _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
-    definitions = {"sw2-128": "sliced Wasserstein-2 distance to exact draws, 128 directions"}
+    definitions = {"sw2-128": "sliced Wasserstein-2 distance to reference draws, 128 directions"}
     definitions["sw2-128_total"] = "the same to the teacher's posterior"
     about = {
         "definitions": definitions,

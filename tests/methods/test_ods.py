@@ -263,7 +263,7 @@ def test_without_gradients_all_modes_are_found_with_their_weights():
     assert (shares > 0).all()
     # 4 standard errors of 500 draws: 0.04 to 0.07
     assert ((shares - weights).abs() < 4 * (weights * (1 - weights) / n).sqrt()).all()
-    quality = trained.judge(y, noise)
+    quality = trained.quality(y, noise)
     # importance weights with an effective share e of n have a standard error ((1 / e - 1) / n)^(1/2) in log Z
     assert (quality.log_z - log_z).abs() < 5 * ((1 / quality.ess - 1) / 1000).sqrt()
     assert quality.elbo < log_z and quality.ess > 0.3

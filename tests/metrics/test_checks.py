@@ -58,8 +58,8 @@ def test_clusters_of_far_clumps():
     within[:8, :8] = within[8:, 8:] = 1
     within.fill_diagonal_(0)
     for scale in (1, 0.01):
-        found = diversity_score.cluster_ratio(scale * within[None], resolution=1e-4)
-        torch.testing.assert_close(found, torch.tensor([(1 + 8 * 5) / 9], dtype=DOUBLE))
+        actual = diversity_score.cluster_ratio(scale * within[None], resolution=1e-4)
+        torch.testing.assert_close(actual, torch.tensor([(1 + 8 * 5) / 9], dtype=DOUBLE))
     simplex = (1 - torch.eye(8, dtype=DOUBLE))[None]
     assert (
         diversity_score.cluster_ratio(simplex, 1e-4).tolist() == [1]
@@ -70,8 +70,8 @@ def test_clusters_of_far_clumps():
 def test_vendi_counts_different_samples():
     s, dimension = 12, 4
     far, same = 100 * (1 - torch.eye(s, dtype=DOUBLE))[None], torch.zeros(1, s, s, dtype=DOUBLE)
-    found = [vendi.vendi(within, dimension).item() for within in (far, same)]
-    assert found == pytest.approx([s, 1])
+    actual = [vendi.vendi(within, dimension).item() for within in (far, same)]
+    assert actual == pytest.approx([s, 1])
     groups = (torch.arange(s)[:, None] < 3) != (torch.arange(s) < 3)  # 3 and 9 equal samples, far from each other
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
     assert vendi.vendi(100.0 * groups[None].double(), dimension).item() == pytest.approx(math.exp(entropy))
@@ -94,10 +94,10 @@ def axes(operator: str, parameters: dict, shape: tuple = (1, 4, 4), num: int = 3
 
 
 def test_pooling_sees_the_means_of_blocks():
-    found, *_ = axes("average-pool", {"factor": 2})
-    assert found.vectors.shape[0] == 1 and found.seen.sum() == 4
+    actual, *_ = axes("average-pool", {"factor": 2})
+    assert actual.vectors.shape[0] == 1 and actual.seen.sum() == 4
     x = normal(3, 10, 1, 4, 4)
-    null, seen = found.variances(x.flatten(2))
+    null, seen = actual.variances(x.flatten(2))
     means = torch.nn.functional.avg_pool2d(x.flatten(0, 1), 2).unflatten(0, (3, 10))
     # what is seen of x is the mean of its block in each pixel: 4 pixels per block, of 16
     torch.testing.assert_close(seen, 4 * means.var(1).sum((1, 2, 3)) / 16)
@@ -105,11 +105,11 @@ def test_pooling_sees_the_means_of_blocks():
 
 
 def test_masks_are_those_of_each_measurement():
-    found, problem, y = axes("inpaint-random", {"visible_fraction": 0.5})
+    actual, problem, y = axes("inpaint-random", {"visible_fraction": 0.5})
     mask = problem.unpack(y)[1].flatten(1)
     assert (mask[0] != mask[1]).any()
     x = normal(3, 10, 16)
-    null, seen = found.variances(x)
+    null, seen = actual.variances(x)
     torch.testing.assert_close(seen, (x.var(1) * mask).mean(1))
     torch.testing.assert_close(null, (x.var(1) * (1 - mask)).mean(1))
 
@@ -125,9 +125,9 @@ def test_parts_that_do_not_exist_have_reasons():
         x = normal(3, 1, 4, 4)
         truth = truth_of(problem, x, y, x[:, None], x, x, num_samples=8)
         assert NullSpace().why_empty(truth) == ({} if operator == "average-pool" else none)
-    assert null_space.why_no_axes(Cap.RESIDUAL, 64) == "n/a (operator is not linear)"
-    assert null_space.why_no_axes(Cap.RESIDUAL | Cap.LINEAR, 3072) == "n/a (images of more than 1024 values)"
-    assert null_space.why_no_axes(Cap.RESIDUAL | Cap.LINEAR, 64) == ""
+    assert null_space.reason_without_axes(Cap.RESIDUAL, 64) == "n/a (operator is not linear)"
+    assert null_space.reason_without_axes(Cap.RESIDUAL | Cap.LINEAR, 3072) == "n/a (images of more than 1024 values)"
+    assert null_space.reason_without_axes(Cap.RESIDUAL | Cap.LINEAR, 64) == ""
 
 
 # --- ranks --------------------------------------------------------------------------------------------------------
@@ -140,13 +140,13 @@ def test_ranks_of_equal_distributions_are_uniform(num_values):
 
     ranks = rank_interval(draw(2000, 9, 4, seed=0), draw(2000, 5, 4, seed=1))
     expected = {level: level for level in LEVELS}
-    found = {level: share_below(*ranks, level) for level in LEVELS} | {"mean": mean_rank(*ranks)}
-    found |= {"spread": spread_of_ranks(*ranks)}
+    actual = {level: share_below(*ranks, level) for level in LEVELS} | {"mean": mean_rank(*ranks)}
+    actual |= {"spread": spread_of_ranks(*ranks)}
     for name, value in (expected | {"mean": 0.5, "spread": 1.0}).items():
         if num_values == 1:  # all tied: the rank is uniform on [0, 1] each time
-            torch.testing.assert_close(found[name], torch.full((2000,), value, dtype=DOUBLE))
+            torch.testing.assert_close(actual[name], torch.full((2000,), value, dtype=DOUBLE))
         else:
-            assert abs(errors_off(found[name], value)) < 4
+            assert abs(errors_off(actual[name], value)) < 4
 
 
 def test_points_are_fixed_and_know_nothing():
@@ -184,8 +184,8 @@ def test_stein_discrepancy_is_the_kernel_differentiated():
     by_a, by_b = torch.autograd.functional.jacobian(kernel, (a, b))
     trace = torch.autograd.functional.hessian(kernel, (a, b))[0][1].trace()
     expected = of_a @ of_b * kernel(a, b) + of_a @ by_b + of_b @ by_a + trace
-    found = stein_discrepancy(0.1 * x, scores)
-    torch.testing.assert_close(found, expected[None] / 5)
+    actual = stein_discrepancy(0.1 * x, scores)
+    torch.testing.assert_close(actual, expected[None] / 5)
 
 
 def of_stein(x: torch.Tensor, scores: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -196,12 +196,12 @@ def test_stein_ratio_of_a_gaussian_is_the_ratio_of_variances():
     std = torch.logspace(math.log10(0.05), 0, 12, dtype=DOUBLE)  # of its pixels
     x = std * normal(400, 16, 12)
     for scale in (0.7, 1.0, 1.3):
-        found = of_stein(scale * x, -scale * x / std.square())
-        assert abs(errors_off(found["stein_ratio"], scale**2)) < 4
-        assert scale != 1 or abs(errors_off(found["ksd2-imq"], 0)) < 4  # unbiased
+        actual = of_stein(scale * x, -scale * x / std.square())
+        assert abs(errors_off(actual["stein_ratio"], scale**2)) < 4
+        assert scale != 1 or abs(errors_off(actual["ksd2-imq"], 0)) < 4  # unbiased
     shifted = x + std
-    found = of_stein(shifted, -shifted / std.square())  # the ratio is blind to a bias, the discrepancy is not
-    assert abs(errors_off(found["stein_ratio"], 1)) < 4 and errors_off(found["ksd2-imq"], 0) > 6
+    actual = of_stein(shifted, -shifted / std.square())  # the ratio is blind to a bias, the discrepancy is not
+    assert abs(errors_off(actual["stein_ratio"], 1)) < 4 and errors_off(actual["ksd2-imq"], 0) > 6
 
 
 @pytest.mark.parametrize("scale", [0.7, 1.3])
@@ -234,8 +234,8 @@ def test_predictive_probabilities_in_closed_form():
 
 def test_predictive_probabilities_of_noise_are_uniform():
     noise, num = normal(1, 4000, 20), torch.tensor([20.0], dtype=DOUBLE)
-    for found in (squares_exceeded(noise, num), largest_exceeded(noise, num)):
-        p = found[0].sort().values
+    for actual in (squares_exceeded(noise, num), largest_exceeded(noise, num)):
+        p = actual[0].sort().values
         # Kolmogorov's bound at 1e-4: sqrt(log(2e4) / (2 * 4000)) = 0.035
         assert (p - torch.arange(4000) / 4000).abs().max() < 0.035
 
@@ -247,8 +247,12 @@ GOALS = {metric.id: metric.better for metric in COLUMNS}
 
 
 @cache
-def judged() -> dict[str, dict[str, torch.Tensor]]:
+def computed() -> dict[str, dict[str, torch.Tensor]]:
     """Four samplers on an exact tier: three Gaussians over 4 x 4 pixels seen through 2 x 2 averages."""
+
+    def streams(name: str, num_samples: int) -> Rng:
+        return Rng(("test", "checks", name), range(M), range(num_samples))
+
     rng = Rng(("test", "checks"), range(M))
     roots = 0.4 * normal(3, 16, 16, seed=1) / 4
     covariances = roots @ roots.mT + 0.01 * torch.eye(16, dtype=DOUBLE)
@@ -258,10 +262,10 @@ def judged() -> dict[str, dict[str, torch.Tensor]]:
     y = problem.measure(x_true, 0.1 * rng.randn((1, 2, 2)))
     posterior = Conjugate(prior, problem)
     mean, std = posterior.moments(y)
-    truth = truth_of(problem, x_true, y, posterior.sample(y, 256, rng), mean, std, S)
+    truth = truth_of(problem, x_true, y, posterior.sample(y, 256, streams("reference", 256)), mean, std, S)
     score = partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y))
     truth = dataclasses.replace(truth, score=score)
-    oracle = posterior.sample(y, S, rng)
+    oracle = posterior.sample(y, S, streams("oracle", S))
     center = mean[:, None]
     samplers = {
         "perfect": oracle,
@@ -269,10 +273,10 @@ def judged() -> dict[str, dict[str, torch.Tensor]]:
         "wide": center + 1.3 * (oracle - center),
         "biased": oracle + std[:, None],
     }
-    found = {}
+    actual = {}
     for name, x in samplers.items():
-        found[name] = compute(x, truth)
-    return found
+        actual[name] = compute(x, truth)
+    return actual
 
 
 # + and - say on which side of the goal (of the perfect sampler, where the goal is low) a sampler is
@@ -305,10 +309,10 @@ BLIND = {  # what a column does not see, which is why there are several
 @pytest.mark.parametrize("column", CATCHES)
 def test_which_column_catches_which_sampler(column):
     """Five standard errors of a mean over 96 measurements are beyond chance (6e-7)."""
-    found, goal = judged(), GOALS[column]
-    goal = found["perfect"][column] if goal == "lower" else goal
+    actual, goal = computed(), GOALS[column]
+    goal = actual["perfect"][column] if goal == "lower" else goal
     for name, side in CATCHES[column].items():
-        off = errors_off(found[name][column] - goal, 0)
+        off = errors_off(actual[name][column] - goal, 0)
         assert off > 5 if side == "+" else off < -5, name
 
 
@@ -316,7 +320,7 @@ SPREAD_AND_RANKS = ("pairwise-pixels", "ds6", "vendi", "sbc", "tarp")
 
 
 def test_a_perfect_sampler_hits_every_goal():
-    perfect = judged()["perfect"]
+    perfect = computed()["perfect"]
     for column in {*CATCHES, "ds6-pixels_ratio", *(c.id for c in COLUMNS if c.id.startswith(SPREAD_AND_RANKS))}:
         if isinstance(GOALS[column], float) and column != "std_ratio":  # a root is biased
             assert abs(errors_off(perfect[column], GOALS[column])) < 4, column  # 6e-5 for each of 17
@@ -324,15 +328,15 @@ def test_a_perfect_sampler_hits_every_goal():
 
 
 def test_what_a_column_is_blind_to():
-    found = judged()
+    actual = computed()
     for name, columns in BLIND.items():
         for column in columns:
-            assert abs(errors_off(found[name][column] - found["perfect"][column], 0)) < 4 or torch.allclose(
-                found[name][column], found["perfect"][column]
+            assert abs(errors_off(actual[name][column] - actual["perfect"][column], 0)) < 4 or torch.allclose(
+                actual[name][column], actual["perfect"][column]
             )
-    assert (found["collapsed"]["mean_error"] < 1e-6).all()  # the mean of the posterior itself
-    assert found["collapsed"][f"ds{NEIGHBOURS}-pixels"].isnan().all()
-    gained = found["collapsed"]["psnr_sample"] - found["perfect"]["psnr_sample"]
+    assert (actual["collapsed"]["mean_error"] < 1e-6).all()  # the mean of the posterior itself
+    assert actual["collapsed"][f"ds{NEIGHBOURS}-pixels"].isnan().all()
+    gained = actual["collapsed"]["psnr_sample"] - actual["perfect"]["psnr_sample"]
     assert errors_off(gained, 0) > 5  # PSNR alone prefers the collapsed one
 
 
@@ -340,7 +344,7 @@ def test_what_a_column_is_blind_to():
 def test_ranks_of_x_true_leave_the_band_on_the_right_side(statistic):
     shares = {
         name: {level: values[f"{statistic}_x_true@{level}"].mean().item() for level in LEVELS}
-        for name, values in judged().items()
+        for name, values in computed().items()
     }
     bands = {level: sampling_band(level, M) for level in LEVELS}
     assert all(bands[level][0] <= shares["perfect"][level] <= bands[level][1] for level in LEVELS)

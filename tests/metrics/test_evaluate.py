@@ -168,9 +168,9 @@ def test_parts_of_diversity_have_numbers_or_reasons(spec, monkeypatch):
 
 def test_shares_of_measurements_have_their_interval(spec):
     rows = {(row["method"], row["metric"]): row for row in evaluated(spec) if row["observation"] == "all"}
-    found = {end: float(rows["oracle", f"tarp_x_true@0.5{end}"]["value"]) for end in ("_low", "", "_high")}
-    assert 0 <= found["_low"] <= found[""] <= found["_high"] <= 1
-    assert (found["_low"], found["_high"]) == pytest.approx(share_interval(found[""], M), rel=1e-6)
+    actual = {end: float(rows["oracle", f"tarp_x_true@0.5{end}"]["value"]) for end in ("_low", "", "_high")}
+    assert 0 <= actual["_low"] <= actual[""] <= actual["_high"] <= 1
+    assert (actual["_low"], actual["_high"]) == pytest.approx(share_interval(actual[""], M), rel=1e-6)
     assert rows["first", "tarp_x_true@0.5"]["reason"] == "n/a (only the first 1 measurements)"
     assert rows["reference", "tarp_x_true@0.5"]["reason"] == "n/a (reference not admitted: two runs differ)"
 
@@ -178,11 +178,11 @@ def test_shares_of_measurements_have_their_interval(spec):
 def write_teacher(spec: Path, **header: object) -> torch.Tensor:
     """Make the prior a map that shifts its teacher's draws by BIAS; return the mean of the teacher's posterior."""
     path = spec.parents[2] / "tasks/task/exact.safetensors"
-    tensors, found = read_tensors(path)
+    tensors, actual = read_tensors(path)
     teacher = {f"teacher_{name.removeprefix('x_')}": tensor.clone() for name, tensor in tensors.items()}
     for name in ("teacher_a", "teacher_b", "teacher_mean"):
         teacher[name] -= BIAS
-    write_tensors(path, tensors | teacher, found | header)
+    write_tensors(path, tensors | teacher, actual | header)
     return teacher["teacher_mean"]
 
 
@@ -306,16 +306,16 @@ def with_networks(spec: Path) -> Path:
     path = root / "tasks/task/observations.safetensors"
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, header | {"dataset": "digits"})
-    asked = {"perceptual": {"networks": ["percept-digits-v1", "lpips-alex-v0.1"]}}
-    asked |= {"sets": {"extractors": ["digits-cnn-v1"]}}
-    write_json(spec, read_json(spec) | {"metrics": asked})
+    settings = {"perceptual": {"networks": ["percept-digits-v1", "lpips-alex-v0.1"]}}
+    settings |= {"sets": {"extractors": ["digits-cnn-v1"]}}
+    write_json(spec, read_json(spec) | {"metrics": settings})
     return spec
 
 
 def test_columns_by_networks(with_networks):
     rows = evaluated(with_networks)
-    found = {(row["method"], row["observation"], row["metric"]): row for row in rows}
-    assert len(found) == len(rows) and all((row["value"] == "") != (row["reason"] == "") for row in rows)
+    actual = {(row["method"], row["observation"], row["metric"]): row for row in rows}
+    assert len(actual) == len(rows) and all((row["value"] == "") != (row["reason"] == "") for row in rows)
     for name in ("mean", "sample", "pairwise"):
         assert {row["reason"] for row in rows if row["metric"] == f"lpips-alex-v0.1@[-1,1]_{name}"} == {
             "n/a (image smaller than 32)",
@@ -325,13 +325,13 @@ def test_columns_by_networks(with_networks):
             "n/a (only the first 1 measurements)",
             "n/a (reference not admitted: two runs differ)",
         }
-        assert float(found["oracle", "0", f"percept-digits-v1_{name}"]["value"]) > 0
-    assert 0.3 < float(found["oracle", "0", "percept-digits-v1_pairwise_ratio"]["value"]) < 3
+        assert float(actual["oracle", "0", f"percept-digits-v1_{name}"]["value"]) > 0
+    assert 0.3 < float(actual["oracle", "0", "percept-digits-v1_pairwise_ratio"]["value"]) < 3
     x = read_tensors(with_networks.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
     classifier = load_classifier(classifier_path(with_networks.parents[2], "digits-cnn-v1"))[0]
     vectors = embedded(x[1], classifier_embedding(classifier))
     expected = torch.pdist(vectors).square().mean().item()  # float32, 1500 terms
-    assert float(found["oracle", "1", "percept-digits-v1_pairwise"]["value"]) == pytest.approx(expected, rel=1e-4)
+    assert float(actual["oracle", "1", "percept-digits-v1_pairwise"]["value"]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_set_metrics_are_one_number_per_run(with_networks):

@@ -147,8 +147,8 @@ def test_interval_between_order_statistics():
     samples = torch.arange(1.0, 10, dtype=DOUBLE)[None, :, None]
     values = torch.tensor([0.5, 1.5, 2.5, 5.5, 8.5, 9.5], dtype=DOUBLE)
     for level, inside in [(0.8, [0, 1, 1, 1, 1, 0]), (0.6, [0, 0, 1, 1, 0, 0])]:
-        found = [coverage(*rank_interval(samples, v.reshape(1, 1, 1)), level).item() for v in values]
-        assert found == pytest.approx(inside)
+        actual = [coverage(*rank_interval(samples, v.reshape(1, 1, 1)), level).item() for v in values]
+        assert actual == pytest.approx(inside)
 
 
 @pytest.mark.parametrize("num_values", [1, 2, 3, 50, None])
@@ -247,28 +247,28 @@ def test_totals_are_the_distances_to_the_teachers_draws(truth):
 
 
 def test_a_perfect_sampler_hits_every_target(truth):
-    found = compute(draws(S, 3), truth)
+    actual = compute(draws(S, 3), truth)
     for metric in COLUMNS:
         of_noise = metric.id in ("chi2_sample", "ppc-chi2", "ppc-max")  # y = 0 is no draw from the joint law
-        if isinstance(metric.better, float) and metric.id in found and not of_noise and metric.id != "std_ratio":
-            assert within_error(found[metric.id], metric.better), metric.id
-    assert within_error(found["energy"], 0)
-    assert within_error(found["chi2_sample"], 0.2 / 0.25)  # |y - x|^2 of posterior draws at y = 0
-    assert within_error(found["diversity"], 2 * 0.2)
-    assert found["std_ratio"].mean() == pytest.approx(1, abs=0.01)  # relative error 1 / sqrt(2 * 48 * 32 * 36) = 0.003
+        if isinstance(metric.better, float) and metric.id in actual and not of_noise and metric.id != "std_ratio":
+            assert within_error(actual[metric.id], metric.better), metric.id
+    assert within_error(actual["energy"], 0)
+    assert within_error(actual["chi2_sample"], 0.2 / 0.25)  # |y - x|^2 of posterior draws at y = 0
+    assert within_error(actual["diversity"], 2 * 0.2)
+    assert actual["std_ratio"].mean() == pytest.approx(1, abs=0.01)  # relative error 1 / sqrt(2 * 48 * 32 * 36) = 0.003
     # sum of 48 * 36 squares: relative error 1 / sqrt(2 * 48 * 36) = 0.017, Jensen's gap 1 / (4 * 36) = 0.007
-    assert found["mean_error"].mean() == pytest.approx(math.sqrt(0.2 / S), rel=0.07)
+    assert actual["mean_error"].mean() == pytest.approx(math.sqrt(0.2 / S), rel=0.07)
 
 
 def test_moments_in_closed_form(truth):
-    found = compute(draws(S, 3), truth)
+    actual = compute(draws(S, 3), truth)
     doubled = compute(2 * draws(S, 3) + 0.3, truth)
-    torch.testing.assert_close(doubled["diversity"], 4 * found["diversity"])
-    torch.testing.assert_close(doubled["std_ratio"], 2 * found["std_ratio"])
-    torch.testing.assert_close(found["diversity_ratio"], found["std_ratio"].square())
+    torch.testing.assert_close(doubled["diversity"], 4 * actual["diversity"])
+    torch.testing.assert_close(doubled["std_ratio"], 2 * actual["std_ratio"])
+    torch.testing.assert_close(actual["diversity_ratio"], actual["std_ratio"].square())
     x = draws(S, 3).flatten(2)
     pairs = distances.distances(x, x).square().sum((1, 2)) / (S * (S - 1) * x.shape[2])
-    torch.testing.assert_close(found["diversity"], pairs)
+    torch.testing.assert_close(actual["diversity"], pairs)
     constant = compute(torch.full((M, S, *SHAPE), 0.3, dtype=DOUBLE), truth)
     torch.testing.assert_close(constant["mean_error"], torch.full((M,), 0.3, dtype=DOUBLE))
     torch.testing.assert_close(constant["std_error"], torch.full((M,), math.sqrt(0.2), dtype=DOUBLE))
@@ -316,5 +316,5 @@ def test_chains_are_read_state_by_state(truth):
 
 
 def test_chains_that_do_not_move_have_no_finite_diagnostics(truth):
-    found = chain_values(torch.zeros(M, 16, *SHAPE, dtype=DOUBLE), truth, 2)
-    assert not found["rhat"].isfinite().any() and not found["ess_bulk"].isfinite().any()
+    actual = chain_values(torch.zeros(M, 16, *SHAPE, dtype=DOUBLE), truth, 2)
+    assert not actual["rhat"].isfinite().any() and not actual["ess_bulk"].isfinite().any()

@@ -47,7 +47,7 @@ def test_agrees_with_the_package(net, channels, side):
     samples = (x_true[:, None] + 0.3 * normal(2, 5, channels, side, side, seed=1)).clamp(-1, 1)
     samples[1] = samples[1, :1] + 0.003 * normal(5, channels, side, side, seed=2)  # nearly collapsed
     samples = samples.clamp(-1, 1)
-    found = perceptual_distances(samples, x_true, "d", lpips_embedding(network))
+    actual = perceptual_distances(samples, x_true, "d", lpips_embedding(network))
 
     def distance(x, y):
         return network(x.expand(-1, 3, -1, -1), y.expand(-1, 3, -1, -1)).flatten()
@@ -62,7 +62,7 @@ def test_agrees_with_the_package(net, channels, side):
         }
         for name, value in expected.items():
             # float32 sums of some 10^4 terms, each right to 1e-7: their rounding stays well below 1e-5 of the value
-            assert found[name][i].item() == pytest.approx(value.item(), rel=1e-5, abs=1e-9)
+            assert actual[name][i].item() == pytest.approx(value.item(), rel=1e-5, abs=1e-9)
 
 
 def test_pairwise_is_the_squared_distance():
@@ -166,9 +166,9 @@ def test_a_collapsed_sampler_has_no_diversity_and_its_mean_is_a_sample(classifie
     network, data = classifier
     x_true = data["test"][:3].double()
     samples = data["validation"][:3, None].double().expand(3, 4, 1, 8, 8)
-    found = perceptual_distances(samples, x_true, "d", classifier_embedding(network))
-    assert found["d_pairwise"].abs().max() < 1e-10
-    torch.testing.assert_close(found["d_mean"], found["d_sample"], rtol=1e-5, atol=0)
+    actual = perceptual_distances(samples, x_true, "d", classifier_embedding(network))
+    assert actual["d_pairwise"].abs().max() < 1e-10
+    torch.testing.assert_close(actual["d_mean"], actual["d_sample"], rtol=1e-5, atol=0)
     itself = perceptual_distances(x_true[:, None].expand(3, 4, 1, 8, 8), x_true, "d", classifier_embedding(network))
     assert itself["d_sample"].abs().max() < 1e-10
 

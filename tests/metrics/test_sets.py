@@ -80,11 +80,13 @@ def test_agrees_with_torch_fidelity_called_by_name(extract):
     expected = calculate_metrics(
         input1=Bytes(x), input2=Bytes(real), feature_extractor=NAME, verbose=False, cache=False, **options
     )
-    found = compare(extract(x)[:, None], extract(real), NUM)
+    actual = compare(extract(x)[:, None], extract(real), NUM)
     # the same features, in float32 there and in float64 here
-    assert found["fid"] == pytest.approx(expected["frechet_inception_distance"], rel=1e-5)
-    assert found["kid"] == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
-    assert (found["precision"], found["recall"]) == pytest.approx((expected["precision"], expected["recall"]), abs=1e-9)
+    assert actual["fid"] == pytest.approx(expected["frechet_inception_distance"], rel=1e-5)
+    assert actual["kid"] == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
+    assert (actual["precision"], actual["recall"]) == pytest.approx(
+        (expected["precision"], expected["recall"]), abs=1e-9
+    )
 
 
 @pytest.mark.slow
@@ -104,9 +106,9 @@ def test_fid_and_kid_agree_with_torchmetrics_to_six_digits(extract):
     for metric in (fid, kid):
         metric.update(to_bytes(x), real=False)
         metric.update(to_bytes(real), real=True)
-    found = compare(extract(x)[:, None], extract(real), NUM)
-    assert found["fid"] == pytest.approx(fid.compute().item(), rel=1e-6)
-    assert found["kid"] == pytest.approx(kid.compute()[0].item(), rel=1e-6)
+    actual = compare(extract(x)[:, None], extract(real), NUM)
+    assert actual["fid"] == pytest.approx(fid.compute().item(), rel=1e-6)
+    assert actual["kid"] == pytest.approx(kid.compute()[0].item(), rel=1e-6)
 
 
 def test_kid_of_sets_of_different_sizes_is_the_mean_over_subsets(extract):
@@ -167,10 +169,10 @@ def test_each_column_catches_its_fault(extract):
         "collapsed": perfect[:2].repeat(100, 1, 1, 1) + 1e-2 * normal(200, 1, 8, 8, seed=3),
         "wide": 1.8 * perfect,
     }
-    found = {name: compare_samples(x.unflatten(0, (8, 25)), real_images) for name, x in runs.items()}
+    actual = {name: compare_samples(x.unflatten(0, (8, 25)), real_images) for name, x in runs.items()}
 
     def column(statistic):
-        return {name: values[column_id(statistic, NAME, 200)] for name, values in found.items()}
+        return {name: values[column_id(statistic, NAME, 200)] for name, values in actual.items()}
 
     kid, coverage, recall, precision, density = map(column, ("kid", "coverage", "recall", "precision", "density"))
     low, high = column("kid_low"), column("kid_high")
@@ -229,10 +231,10 @@ def inception(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_inception_is_read_from_its_file(inception):
     x = images(2, 0).repeat(1, 1, 4, 4)
-    found = open_inception(path_of("inception"))(x)
+    actual = open_inception(path_of("inception"))(x)
     (expected,) = inception(to_bytes(x).expand(-1, 3, -1, -1))
-    assert found.shape == (2, 2048)
-    torch.testing.assert_close(found, expected.double())
+    assert actual.shape == (2, 2048)
+    torch.testing.assert_close(actual, expected.double())
 
 
 @pytest.mark.slow

@@ -48,8 +48,8 @@ def suite(
 
 
 def entry(of: str, results: SuiteResults) -> Entry:
-    (found,) = [x for x in ledger(results) if x.claim.id == of]
-    return found
+    (actual,) = [x for x in ledger(results) if x.claim.id == of]
+    return actual
 
 
 def timing(method: str, nfe: float, seconds: float, ess: dict | None = None) -> dict:
@@ -159,29 +159,29 @@ def test_a_claim_is_supported_where_it_is_true_and_not_where_it_is_false(of):
     true, false = (entry(of, results) for results in CASES[of])
     assert true.verdict == SUPPORTED, true
     assert false.verdict == NOT_SUPPORTED and false.why.startswith("contradicted"), false
-    for found in (true, false):
-        assert found.low <= found.effect <= found.high
+    for actual in (true, false):
+        assert actual.low <= actual.effect <= actual.high
 
 
 @pytest.mark.parametrize("of", CASES)
 def test_what_a_suite_lacks_is_said_in_words(of):
-    found = entry(of, two("oracle", far(1), "unconditional", far(2)))
-    assert found.verdict == UNTESTABLE and found.effect is None
-    assert found.why.startswith("needs ") and len(found.why.split()) > 4
+    actual = entry(of, two("oracle", far(1), "unconditional", far(2)))
+    assert actual.verdict == UNTESTABLE and actual.effect is None
+    assert actual.why.startswith("needs ") and len(actual.why.split()) > 4
 
 
 def test_an_interval_that_holds_the_margin_leaves_a_claim_undecided():
-    found = entry("aps-quality", two("aps", far(1.25), "dps", far(1)))
-    assert found.verdict == NOT_SUPPORTED
-    assert found.why.startswith("undecided: the interval holds 1.25; aps against dps")
+    actual = entry("aps-quality", two("aps", far(1.25), "dps", far(1)))
+    assert actual.verdict == NOT_SUPPORTED
+    assert actual.why.startswith("undecided: the interval holds 1.25; aps against dps")
 
 
 def test_ratios_are_paired_by_measurement():
     """Equal factors on measurements that differ a hundredfold leave an interval of no width."""
     hard = np.logspace(0, 2, NUM)
     ratio = {i: np.log([1.5 * hard[i]]) - np.log([hard[i]]) for i in range(NUM)}
-    found = mean_effect({"a": ratio}, "")
-    assert [found.value, found.low, found.high] == pytest.approx([1.5] * 3)
+    actual = mean_effect({"a": ratio}, "")
+    assert [actual.value, actual.low, actual.high] == pytest.approx([1.5] * 3)
 
 
 def test_the_interval_covers_what_it_should():
@@ -214,9 +214,9 @@ def test_hmc_that_spent_far_less_is_not_called_worse():
 
 
 def test_training_that_never_pays_has_no_break_even():
-    found = entry("ods-break-even-rows", trained(1, 600, hmc=0.5))
-    assert math.isinf(found.effect) and found.verdict == NOT_SUPPORTED
-    assert "inf [inf, inf]" in [*ledger_table([found]).iloc[0]]
+    actual = entry("ods-break-even-rows", trained(1, 600, hmc=0.5))
+    assert math.isinf(actual.effect) and actual.verdict == NOT_SUPPORTED
+    assert "inf [inf, inf]" in [*ledger_table([actual]).iloc[0]]
 
 
 def test_hmc_in_data_space_is_not_held_against_the_posterior_of_a_distilled_map():

@@ -122,8 +122,10 @@ def test_sums_are_those_of_the_printed_tables():
 @pytest.mark.parametrize(("paper", "table", "method", "what", "metric", "value"), SPOTS)
 def test_spot_checks(paper, table, method, what, metric, value):
     place = (paper, table, method, metric)
-    found = [n for n in NUMBERS if (n.paper, n.table, n.method, n.metric) == place and what in f"{n.task} {n.settings}"]
-    assert [n.value for n in found] == [value]
+    actual = [
+        n for n in NUMBERS if (n.paper, n.table, n.method, n.metric) == place and what in f"{n.task} {n.settings}"
+    ]
+    assert [n.value for n in actual] == [value]
 
 
 def test_spreads_are_printed_for_two_tables():
@@ -307,8 +309,8 @@ def test_the_first_aspect_that_differs_is_named(digits, lines, changes, words):
 def test_ours_that_failed_stands_there_with_its_reason(digits, lines):
     changes = {"operator": "phase", "parameters": "oversample=2.00", "nfe": "n/a"}
     lines = [replace(x, mean=None) if x.metric == "nfe" and x.method == "dps-n1000" else x for x in lines]
-    found = published_tables(read_papers(REPOSITORY / PUBLISHED), match_numbers([_number(**changes)], digits, lines))
-    assert found.matched.iloc[0, 3].startswith("failed (")
+    actual = published_tables(read_papers(REPOSITORY / PUBLISHED), match_numbers([_number(**changes)], digits, lines))
+    assert actual.matched.iloc[0, 3].startswith("failed (")
 
 
 def test_the_digits_suite_has_one_line_per_paper(digits, tmp_path, monkeypatch):

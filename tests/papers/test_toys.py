@@ -56,8 +56,8 @@ def test_the_grid_posterior_is_the_closed_form():
     assert (p @ (z - p @ z) ** 2).tolist() == pytest.approx([1 / precision, 1.0], abs=1e-7)
     # KL of the posterior from the prior, in closed form
     expected = 0.5 * (1 / precision + mean**2 - 1 + math.log(precision))
-    found = relative_entropy(posterior.probability, posterior.log_prior, posterior.grid.width)
-    assert found == pytest.approx(expected, abs=1e-6)
+    actual = relative_entropy(posterior.probability, posterior.log_prior, posterior.grid.width)
+    assert actual == pytest.approx(expected, abs=1e-6)
     draws = posterior.grid.draw(posterior.probability, 40_000, rng("draw"))
     # 5 standard errors of means and variances of 4e4 draws; a cell adds 0.06^2 / 12 = 3e-4 to the variance
     for axis, (m, v) in enumerate(((mean, 1 / precision), (0.0, 1.0))):

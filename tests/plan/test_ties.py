@@ -158,7 +158,7 @@ def of_runs(folder: Path) -> list[str]:
     [
         ("methods/dps.py", ["evaluate atoms-saturate", "evaluate gmm-denoise", "sample atoms-saturate dps seed 0"]
          + ["sample gmm-denoise dps seed 0"]),
-        ("methods/pays.py", ["evaluate gmm-denoise", *(f"{rule} gmm-denoise pays seed 0" for rule in ("sample", "train"))]),
+        ("methods/pays.py", ["evaluate gmm-denoise", *(f"{r} gmm-denoise pays seed 0" for r in ("sample", "train"))]),
         ("bench/operators/saturate.py", [f"{rule} atoms-saturate" for rule in ("evaluate", "observe", "reference")]
          + [f"sample atoms-saturate {method} seed 0" for method in ("dps", "oracle")]),
         ("bench/metrics/measured.py", ["evaluate gmm-denoise"]),

@@ -25,10 +25,10 @@ from bench.figures._style import looks
 from bench.report.page.attachments import LARGEST_PLAIN, attached
 from bench.report.page.figures import marks
 from bench.report.page.gallery import MOST_SAMPLES, gallery_of
-from bench.stages import claims as claim
-from bench.stages import published as quote
-from bench.stages import report as compose
-from bench.stages import tables as tabulate
+from bench.stages import claims as claims_stage
+from bench.stages import published as published_stage
+from bench.stages import report as report_stage
+from bench.stages import tables as tables_stage
 from bench.stats.results import load
 
 PROBE = Path(__file__).with_name("page_probe.js")
@@ -51,8 +51,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
         Image.new("RGB", (40, 20)).save(figures / f"{stem}.png")
         (figures / f"{stem}.csv").write_text(f"stem,value\n{stem},1\n" * (5000 if stem.startswith("grid") else 1))
-    for verb in (tabulate, quote, claim, compose):
-        verb.main(str(spec))
+    for stage in (tables_stage, published_stage, claims_stage, report_stage):
+        stage.main(str(spec))
     return spec.parents[1] / "report.html"
 
 
@@ -65,13 +65,13 @@ def decoded(href: str) -> bytes:
 
 def test_every_csv_is_one_click_away(report):
     links = dict(re.findall(r'<a href="(data:[^"]+)" download="([^"]+)"', report.read_text()))
-    found = {name: decoded(href) for href, name in links.items()}
+    actual = {name: decoded(href) for href, name in links.items()}
     folder = report.parent
     for path in [*(folder / "figures").glob("*.csv"), *(folder / "tables").glob("*.csv")]:
         is_large = path.stat().st_size > LARGEST_PLAIN
-        data = gzip.decompress(found[f"{path.name}.gz"]) if is_large else found[path.name]
+        data = gzip.decompress(actual[f"{path.name}.gz"]) if is_large else actual[path.name]
         assert data == path.read_bytes()
-    assert {name.endswith(".gz") for name in found} == {True, False}
+    assert {name.endswith(".gz") for name in actual} == {True, False}
 
 
 def test_attachments_of_equal_files_are_equal(tmp_path):
@@ -81,9 +81,9 @@ def test_attachments_of_equal_files_are_equal(tmp_path):
 
 
 def test_marks_are_those_of_the_figures():
-    found, expected = marks(METHODS), looks(METHODS)
-    assert {name: found[name].colour for name in METHODS} == {name: look.colour for name, look in expected.items()}
-    corners = {name: len(found[name].outline.split()) for name in METHODS}
+    actual, expected = marks(METHODS), looks(METHODS)
+    assert {name: actual[name].colour for name in METHODS} == {name: look.colour for name, look in expected.items()}
+    corners = {name: len(actual[name].outline.split()) for name in METHODS}
     assert corners["unconditional"] == 5 and corners["dps"] == 4  # square and triangle, closed
 
 
@@ -96,10 +96,10 @@ def test_sprite_holds_each_picture_at_its_place():
     }
     seen["mask"][1, 0, 0, 0] = 0
     x = rng.normal(size=(2, 5, 1, 4, 3))
-    found = gallery_of(seen, [SampleSet("exact", x), SampleSet("partly", x[:1, :3])], {("exact", 1): 0.25})
-    sheet = np.asarray(Image.open(io.BytesIO(decoded(found["image"]))).convert("RGB")).astype(float)
+    actual = gallery_of(seen, [SampleSet("exact", x), SampleSet("partly", x[:1, :3])], {("exact", 1): 0.25})
+    sheet = np.asarray(Image.open(io.BytesIO(decoded(actual["image"]))).convert("RGB")).astype(float)
     # band: 5 rows of y beside the truth, then 4 for each of two sources; 3 samples, as many as the method has
-    assert sheet.shape == (2 * (5 + 2 * 4), 5 * 3, 3) and found["num_samples"] == 3
+    assert sheet.shape == (2 * (5 + 2 * 4), 5 * 3, 3) and actual["num_samples"] == 3
     np.testing.assert_allclose(sheet[13:17, 6:9, 0], 127.5 * (seen["x_true"][1, 0] + 1), atol=GREY_STEP / 2 + 0.5)
     assert tuple(sheet[13, 0]) == (0xB9, 0xCF, 0xE6)  # not measured
     mean = np.clip(127.5 * (x[1].mean(0)[0] + 1), 0, 255)
@@ -108,19 +108,19 @@ def test_sprite_holds_each_picture_at_its_place():
     np.testing.assert_allclose(sheet[18:22, 12:15, 1], third, atol=GREY_STEP / 2 + 0.5)
     spread = x[1].std(0, ddof=1)[0]
     assert tuple(sheet[18:22, 3:6][np.unravel_index(spread.argmax(), spread.shape)]) == (253, 231, 37)  # viridis(1)
-    exact, partly = found["measurements"][1]["rows"]
+    exact, partly = actual["measurements"][1]["rows"]
     assert exact == {"distance": "0.250", "clipped": round(float((np.abs(x[1]) > 1).mean()), 4)}
     assert partly == {"reason": "n/a (only the first 1 measurements)"}
-    assert found["measurements"][1]["spread"] == pytest.approx(spread.max())
+    assert actual["measurements"][1]["spread"] == pytest.approx(spread.max())
 
 
 def test_colours_stay_colours_and_classes_are_numbers():
     x = np.zeros((1, 2, 3, 2, 2))
     x[:, :, 0] = 1
     seen = {"x_true": x[:, 0], "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
-    found = gallery_of(seen, [SampleSet("exact", x)], {})
-    sheet = np.asarray(Image.open(io.BytesIO(decoded(found["image"]))))
-    assert tuple(sheet[2, 0]) == (255, 128, 128) and found["measurements"][0]["class"] == 7
+    actual = gallery_of(seen, [SampleSet("exact", x)], {})
+    sheet = np.asarray(Image.open(io.BytesIO(decoded(actual["image"]))))
+    assert tuple(sheet[2, 0]) == (255, 128, 128) and actual["measurements"][0]["class"] == 7
 
 
 def test_large_images_show_fewer_samples_and_measurements():
@@ -128,8 +128,8 @@ def test_large_images_show_fewer_samples_and_measurements():
     for side in (8, 32, 128):
         x = np.zeros((16, 20, 1, side, side), np.float32)
         seen = {"x_true": x[:, 0], "y": x[:, 0]}
-        found = gallery_of(seen, [SampleSet(str(k), x) for k in range(6)], {})
-        shown[side] = found["num_samples"], len(found["measurements"])
+        actual = gallery_of(seen, [SampleSet(str(k), x) for k in range(6)], {})
+        shown[side] = actual["num_samples"], len(actual["measurements"])
     assert shown[8] == (MOST_SAMPLES, 16) and shown[32] == (3, 16) and shown[128] == (3, 1)
 
 
@@ -150,9 +150,9 @@ def seen(report, tmp_path_factory) -> dict:
     flags += (f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900", "--virtual-time-budget=20000")
     command = [browser, *flags, "--dump-dom", (folder / "probed.html").as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
-    assert found, f"the probe did not end: {dom[-500:]}"
-    return json.loads(html.unescape(found[1]))
+    actual = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
+    assert actual, f"the probe did not end: {dom[-500:]}"
+    return json.loads(html.unescape(actual[1]))
 
 
 def test_page_loads_without_errors_and_shows_its_figures(seen):
@@ -194,13 +194,13 @@ def test_filters_hide_tasks_methods_and_metrics_everywhere(seen):
 
 
 def test_gallery_shows_the_pictures_of_the_task_and_measurement(seen, report):
-    for found, task, i in ((seen["first"], "gmm-inpaint-box", 3), (seen["second"], "gmm-phase", 1)):
+    for actual, task, i in ((seen["first"], "gmm-inpaint-box", 3), (seen["second"], "gmm-phase", 1)):
         truth = read_tensors(report.parent / "tasks" / task / "observations.safetensors")[0]["x_true"][i, 0].numpy()
-        shown = np.array(found["truth"], float).reshape(8, 8, 3)
+        shown = np.array(actual["truth"], float).reshape(8, 8, 3)
         np.testing.assert_allclose(shown[..., 0], 127.5 * (truth + 1), atol=GREY_STEP / 2 + 0.5)
         x = read_tensors(report.parent / "runs" / task / "dps" / "seed0" / "samples.safetensors")[0]["x"][i].numpy()
         mean = np.clip(127.5 * (x.mean(0)[0] + 1), 0, 255)
-        shown = np.array(found["means"]["dps"], float).reshape(8, 8, 3)
+        shown = np.array(actual["means"]["dps"], float).reshape(8, 8, 3)
         np.testing.assert_allclose(shown[..., 0], mean, atol=GREY_STEP / 2 + 0.5)
     assert seen["first"]["sources"] == ["exact", *METHODS]
     assert seen["first"]["y"].count([0xB9, 0xCF, 0xE6]) == 16  # the box of 4 x 4 that is not measured

@@ -1,4 +1,4 @@
-"""Publishing: clean results of one commit only, unless asked, and then it says so beneath the tables."""
+"""Publishing: clean results of one commit only, unless forced, which is then said below the tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.results import FIGURES
 from bench.stages import publish
-from bench.stages import tables as tabulate
+from bench.stages import tables as tables_stage
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("suite")
     spec = write_results(root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tabulate, "provenance", lambda: PROVENANCE)
-        tabulate.main(str(spec))
+        patch.setattr(tables_stage, "provenance", lambda: PROVENANCE)
+        tables_stage.main(str(spec))
     for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
         write_csv(root / "figures" / f"{stem}.csv", "value\n1\n", {"provenance": PROVENANCE})
         write_bytes(root / "figures" / f"{stem}.png", b"picture")
@@ -84,7 +84,7 @@ def test_dirty_or_mixed_results_are_refused_unless_asked(suite, tmp_path, change
 
 def test_tables_older_than_the_metrics_are_refused(tmp_path):
     spec = write_results(tmp_path / "suite")
-    tabulate.main(str(spec))
+    tables_stage.main(str(spec))
     path = tmp_path / "suite" / "runs" / "gmm-phase" / "dps" / "seed0" / "cost.json"
     write_json(path, {**read_json(path), "nfe": 7})
     with pytest.raises(UserError, match="older than the metrics"):

@@ -33,7 +33,7 @@ from bench.metrics.perceptual import perceptual_columns
 from bench.report.headers import task_header
 from bench.report.notes import notes
 from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
-from bench.stages import tables as tabulate
+from bench.stages import tables as tables_stage
 from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
 from bench.stats.results import format_reason, load
 from bench.stats.summary import summarise
@@ -80,9 +80,9 @@ def test_pairs_left_out_by_the_suite_have_rows_that_say_so(finished):
 
 def test_a_restricted_run_counts_its_measurements_and_its_cost(finished):
     summary = summary_of(finished)
-    found = summary["gmm-inpaint-box", "ods-single", "energy"]
-    assert found["num_failed"] == "0" and found["mean"]
-    assert found["reason"] == "over 3 of 16 measurements: n/a (only the first 3 measurements)"
+    actual = summary["gmm-inpaint-box", "ods-single", "energy"]
+    assert actual["num_failed"] == "0" and actual["mean"]
+    assert actual["reason"] == "over 3 of 16 measurements: n/a (only the first 3 measurements)"
     seconds = 0.01 + 0.02 * 3000  # of the job, for 3 measurements
     cost = float(summary["gmm-inpaint-box", "ods-single", "seconds_per_sample"]["mean"])
     assert cost == pytest.approx(seconds / (3 * NUM_SAMPLES), rel=1e-5)
@@ -95,8 +95,8 @@ def test_a_restricted_run_that_fails_has_failed_on_its_measurements_only(fresh):
         return "", "failed (no)" if row["observation"] in ("0", "1") else "n/a (only the first 2 measurements)"
 
     edit_metrics(fresh, edit)
-    found = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}["gmm-phase", "dps", "energy"]
-    assert (found.mean, found.num_failed, found.reason) == (None, 2, "failed (no)")
+    actual = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}["gmm-phase", "dps", "energy"]
+    assert (actual.mean, actual.num_failed, actual.reason) == (None, 2, "failed (no)")
 
 
 def test_suites_without_a_list_leave_nothing_out(fresh):
@@ -107,17 +107,17 @@ def test_suites_without_a_list_leave_nothing_out(fresh):
 
 
 def test_effective_samples_per_second_and_per_row(finished):
-    found = {key: row["mean"] and float(row["mean"]) for key, row in summary_of(finished).items()}
+    actual = {key: row["mean"] and float(row["mean"]) for key, row in summary_of(finished).items()}
     worth = sum(WORTH) / 2  # a chain's samples of one measurement; equally many measurements have either
-    seconds, rows = found["gmm-phase", "latent_langevin", "seconds_per_sample"] * NUM_SAMPLES, 2 * 12000 * NUM_SAMPLES
+    seconds, rows = actual["gmm-phase", "latent_langevin", "seconds_per_sample"] * NUM_SAMPLES, 2 * 12000 * NUM_SAMPLES
     # summary.csv keeps six digits
-    assert found["gmm-phase", "latent_langevin", "ess_per_second"] == pytest.approx(worth / seconds, rel=1e-4)
-    assert found["gmm-phase", "latent_langevin", "ess_per_nfe"] == pytest.approx(worth / rows, rel=1e-4)
-    dps = found["gmm-phase", "dps", "seconds_per_sample"]
-    assert found["gmm-phase", "dps", "ess_per_second"] == pytest.approx(1 / dps, rel=1e-4)  # independent: one each
-    assert found["gmm-phase", "dps", "ess_per_nfe"] == pytest.approx(1 / 400, rel=1e-4)  # 200 forward and 200 backward
-    only_some = found["gmm-inpaint-box", "ods-single", "seconds_per_sample"]
-    assert found["gmm-inpaint-box", "ods-single", "ess_per_second"] == pytest.approx(1 / only_some, rel=1e-4)
+    assert actual["gmm-phase", "latent_langevin", "ess_per_second"] == pytest.approx(worth / seconds, rel=1e-4)
+    assert actual["gmm-phase", "latent_langevin", "ess_per_nfe"] == pytest.approx(worth / rows, rel=1e-4)
+    dps = actual["gmm-phase", "dps", "seconds_per_sample"]
+    assert actual["gmm-phase", "dps", "ess_per_second"] == pytest.approx(1 / dps, rel=1e-4)  # independent: one each
+    assert actual["gmm-phase", "dps", "ess_per_nfe"] == pytest.approx(1 / 400, rel=1e-4)  # 200 forward and 200 backward
+    only_some = actual["gmm-inpaint-box", "ods-single", "seconds_per_sample"]
+    assert actual["gmm-inpaint-box", "ods-single", "ess_per_second"] == pytest.approx(1 / only_some, rel=1e-4)
 
 
 def test_why_there_are_no_effective_samples_per_second(finished):
@@ -146,10 +146,10 @@ def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark
     edit_metrics(fresh, edit)
     suite = load(fresh)
     lines = summarise(suite)
-    found = {(x.method, x.metric): x for x in lines if x.task == "gmm-phase"}["latent_langevin", "ess_per_nfe"]
+    actual = {(x.method, x.metric): x for x in lines if x.task == "gmm-phase"}["latent_langevin", "ess_per_nfe"]
     # 8 measurements are worth 5, the 4 odd ones left 7
     expected = None if mean is None else pytest.approx(mean / (24000 * NUM_SAMPLES))
-    assert found.mean == expected and found.reason.startswith(said)
+    assert actual.mean == expected and actual.reason.startswith(said)
     table = next(x for x in task_tables(suite, lines, ()) if x.title == "gmm-phase")
     assert table.frame.loc["latent_langevin", "diversity_ratio"].remark == remark
 
@@ -173,9 +173,9 @@ def test_a_failed_measurement_leaves_no_mean_over_survivors(fresh):
 
     edit_metrics(fresh, edit)
     lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
-    found = lines["gmm-phase", "dps", "energy"]
-    assert (found.mean, found.num_failed) == (None, 2)
-    assert found.reason == "failed (2 of 16 measurements: 3 of 24 samples not finite)"
+    actual = lines["gmm-phase", "dps", "energy"]
+    assert (actual.mean, actual.num_failed) == (None, 2)
+    assert actual.reason == "failed (2 of 16 measurements: 3 of 24 samples not finite)"
     assert lines["gmm-phase", "oracle", "energy"].num_failed == 0
 
 
@@ -186,9 +186,9 @@ def test_measurements_without_reference_are_left_out_for_all_and_counted(fresh):
 
     edit_metrics(fresh, edit)
     lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
-    found = lines["gmm-phase", "dps", "energy"]
-    assert found.mean is not None and found.num_failed == 0
-    assert found.reason == "over 15 of 16 measurements: n/a (reference not admitted: runs disagree)"
+    actual = lines["gmm-phase", "dps", "energy"]
+    assert actual.mean is not None and actual.num_failed == 0
+    assert actual.reason == "over 15 of 16 measurements: n/a (reference not admitted: runs disagree)"
 
 
 def test_values_that_are_not_finite_are_failures(fresh):
@@ -202,14 +202,14 @@ def test_results_of_other_measurements_are_refused(fresh):
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, {**header, "observations_sha256": "of-other-measurements"})
     with pytest.raises(ArtefactError, match=r"dps/seed0/samples.safetensors: observations_sha256 is of-another-b"):
-        tabulate.main(str(fresh))
+        tables_stage.main(str(fresh))
 
 
 def test_an_edited_metrics_file_is_named(fresh):
     path = fresh.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
     path.write_text(path.read_text().replace("0.9", "0.8"))
     with pytest.raises(ArtefactError, match="gmm-phase/metrics.csv"):
-        tabulate.main(str(fresh))
+        tables_stage.main(str(fresh))
 
 
 def test_reasons_are_one_line():

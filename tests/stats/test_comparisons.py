@@ -29,17 +29,17 @@ def repeated(methods: dict[str, float], better, rng, num_repeats: int, num_seeds
 
 def not_bold(suite: SuiteResults) -> dict[str, set[str]]:
     """metric -> methods that are worse."""
-    found: dict[str, set[str]] = {}
+    actual: dict[str, set[str]] = {}
     for line in compare(suite):
-        found.setdefault(line.metric, set()).update({line.method} if line.tied is False else ())
-    return found
+        actual.setdefault(line.metric, set()).update({line.method} if line.tied is False else ())
+    return actual
 
 
 def test_equal_methods_keep_their_bold():
     # six equal methods: the best of the data against the others, Holm over those five pairs alone, would take bold away
     # in 10 % of columns. 600 repetitions, standard error 0.009, three of them
     worse = not_bold(repeated({f"method{i}": 1.0 for i in range(6)}, "lower", RNG(0), 600))
-    share = np.mean([bool(found) for found in worse.values()])
+    share = np.mean([bool(actual) for actual in worse.values()])
     print(f"columns of equal methods with any that is not bold: {share:.3f}")
     assert 0.01 < share < 0.077
 
@@ -65,7 +65,7 @@ def test_power_at_a_target_is_at_least_what_the_line_says():
     suite = repeated({"best": 1.0, "other": 1.0}, 1.0, RNG(2), 300)
     delta = np.median([line.resolvable for line in compare(suite) if line.resolvable])
     worse = not_bold(repeated({"best": 1.0, "other": 1 - delta}, 1.0, RNG(3), 500))
-    share = np.mean(["other" in found for found in worse.values()])
+    share = np.mean(["other" in actual for actual in worse.values()])
     print(f"power {share:.3f} at {delta:.3f}")
     assert share > 0.73
 
@@ -74,7 +74,7 @@ def test_power_at_a_target_is_at_least_what_the_line_says():
 def test_methods_equally_far_from_a_target_are_tied(means):
     # at most 5 %: 500 repetitions, standard error 0.01, three of them
     worse = not_bold(repeated(dict(zip("ab", means, strict=True)), 1.0, RNG(4), 500))
-    share = np.mean([bool(found) for found in worse.values()])
+    share = np.mean([bool(actual) for actual in worse.values()])
     print(f"not bold though equally far: {share:.3f}")
     assert share < 0.08
 
@@ -110,7 +110,7 @@ def _three(broken: dict[str, list[int]], better="lower") -> dict[str, object]:
     return {line.method: line for line in compare(suite_of(values, {"m": better}))}
 
 
-def test_only_methods_that_somebody_would_choose_compete():
+def test_only_methods_that_a_user_would_choose_are_compared():
     lines = _three({})
     assert set(lines) == {"a", "b", "c"} and {line.best for line in lines.values()} <= {"a", "b"}
     assert lines["a"].tied and lines["b"].tied and lines["c"].tied is False

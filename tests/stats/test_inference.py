@@ -21,11 +21,11 @@ def test_p_values_are_those_of_scipy():
     # all 2^9 patterns on either side: equal but for rounding
     differences = np.random.default_rng(0).gamma(1, size=(9, 1, 4)) - 0.6
     differences[:, :, 3] = np.array([2, -1, 0, 0, 1, 1, -1, 3, 0])[:, None]  # many equal sums
-    found = [
+    actual = [
         permutation_test((column,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
         for column in differences[:, 0].T
     ]
-    assert paired_p(differences) == pytest.approx(found, abs=1e-12)
+    assert paired_p(differences) == pytest.approx(actual, abs=1e-12)
 
 
 @pytest.mark.parametrize("draw", SYMMETRIC.values(), ids=SYMMETRIC.keys())
@@ -74,10 +74,10 @@ def test_error_of_crossed_factors_is_unbiased():
     # 20000 columns of relative standard deviation < 1: 0.007, five of them
     rng = np.random.default_rng(5)
     values = rng.normal(size=(16, 1, 20000)) + 0.5 * rng.normal(size=(1, 4, 20000))
-    found = estimate(values + 0.5 * rng.normal(size=(16, 4, 20000)))
+    actual = estimate(values + 0.5 * rng.normal(size=(16, 4, 20000)))
     truth = 1 / 16 + 0.25 / 4 + 0.25 / 64
-    assert np.mean(found.error**2) == pytest.approx(truth, rel=0.035)
-    assert np.var(found.mean) == pytest.approx(truth, rel=0.05)  # sqrt(2 / 20000) = 0.01, five of them
+    assert np.mean(actual.error**2) == pytest.approx(truth, rel=0.035)
+    assert np.var(actual.mean) == pytest.approx(truth, rel=0.05)  # sqrt(2 / 20000) = 0.01, five of them
 
 
 def test_holm_of_a_worked_example():

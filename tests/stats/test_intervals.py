@@ -52,8 +52,8 @@ def test_interval_of_several_seeds_covers_what_other_seeds_would_give(effect):
     values = rng.normal(size=(16, 1, 4000)) + effect * rng.normal(size=(1, 3, 4000))
     values = values + 0.5 * rng.normal(size=(16, 3, 4000))
     shares = []
-    for found in (values, values.mean(1)):
-        _, low, high = mean_interval(found, num_resamples=2000)
+    for actual in (values, values.mean(1)):
+        _, low, high = mean_interval(actual, num_resamples=2000)
         shares.append(np.mean((low <= 0) & (high >= 0)))
     print(f"seeds as a factor {shares[0]:.3f}, averaged only {shares[1]:.3f}")
     assert 0.93 < shares[0] < 0.98

@@ -102,8 +102,8 @@ def effective_samples_per_row(evidence: Evidence, one_step: bool) -> Effect | st
     ratios, pairs, lacks = {}, [], f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}"
     for task in evidence.suite.tasks:
         chain, dps = chain_of(evidence, task), evidence.first_method_of(task, DPS)
-        is_asked = (task.measurements.get("family") in ONE_STEP) == one_step
-        if not is_asked or not chain or not dps or not rows_of(task, chain):
+        is_of_family = (task.measurements.get("family") in ONE_STEP) == one_step
+        if not is_of_family or not chain or not dps or not rows_of(task, chain):
             continue
         sizes = evidence.values(task, chain, EFFECTIVE)
         scale = rows_of(task, dps) / rows_of(task, chain) / evidence.suite.num_samples
@@ -140,7 +140,7 @@ def diversity_effect(evidence: Evidence, equal_cost: bool, to_exact: bool = Fals
 
 
 def _nearest_in_cost(evidence: Evidence, equal_cost: bool) -> list[Compared]:
-    """Return on each task the chain and the DPS whose NFE are nearest, where asked for only if they are equal."""
+    """Return on each task the chain and the DPS whose NFE are nearest, those of unequal NFE left out for equal_cost."""
     nearest_pairs = []
     for task in evidence.suite.tasks:
         chains, others = (evidence.methods_of(task, plugin) for plugin in (CHAIN, DPS))

@@ -46,13 +46,11 @@ class Evidence:
             return {}
         values = {i: np.array(of_seeds) for i, of_seeds in column.values.items()}
         if metric == DISTANCE:
-            num_seeds = len(self.suite.seeds)
-            values |= {i: np.full(num_seeds, self._worst(task, metric, i)) for i in column.failed}
+            columns = [c for (_, name), c in self.columns[task.name].items() if name == metric]
+            for i in column.failed:
+                worst = max((max(c.values[i]) for c in columns if i in c.values), default=np.nan)
+                values[i] = np.full(len(self.suite.seeds), worst)
         return {i: of_seeds for i, of_seeds in values.items() if np.isfinite(of_seeds).all()}
-
-    def _worst(self, task: TaskResults, metric: str, i: int) -> float:
-        others = (c for (_, name), c in self.columns[task.name].items() if name == metric)
-        return max((max(c.values[i]) for c in others if i in c.values), default=np.nan)
 
     def timing(self, task: TaskResults, method: str | None) -> Json | None:
         """Return timing.json of a run; None where it was not clocked, or drew nothing."""

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bench.core.results import Drawing
 from bench.core.text import csv_text
@@ -80,8 +81,8 @@ def draw(board: Board) -> Drawing:
     """Draw all panels square and of one size, columns named above, rows at the left."""
     size = (WIDTH - 0.25) / len(board.columns)
     remarks = sum(max(panel.remark.count("\n") + bool(panel.remark) for panel in row) for row in board.panels)
-    figure = Figure(figsize=(WIDTH, size * len(board.rows) + 0.11 * remarks + 0.4), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    figure = Figure(figsize=(WIDTH, size * len(board.rows) + 0.11 * remarks + 0.4), layout=layout)
     axes = figure.subplots(len(board.rows), len(board.columns), squeeze=False)
     for places, row, panels in zip(axes, board.rows, board.panels, strict=True):
         for place, panel in zip(places, panels, strict=True):
@@ -104,12 +105,14 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
                 axes.contour(x, y, values, levels=[level], colors=[colour], linewidths=0.6)
             case Density():
                 values = _coarse(layer.values)
-                style = {"cmap": _fading(colour), "vmin": 0, "vmax": _bright(values), "interpolation": "bilinear"}
+                full = max(_level_of_mass(values, 0.1), 1e-12)  # below the peak: a sharp one leaves the rest visible
+                scale = LinearSegmentedColormap.from_list(colour, ["white", colour])
+                style = {"cmap": scale, "vmin": 0, "vmax": full, "interpolation": "bilinear"}
                 axes.imshow(values, origin="lower", extent=layer.extent, rasterized=True, **style)
             case Points():
                 axes.scatter(*layer.points.T, s=1.6, color=colour, alpha=0.5, linewidths=0, rasterized=True)
             case Paths():
-                axes.add_collection(LineCollection(layer.paths, colors=colour, linewidths=0.4, alpha=0.55))
+                axes.add_collection(LineCollection([*layer.paths], colors=colour, linewidths=0.4, alpha=0.55))
     left, right, bottom, top = panel.layers[0].extent
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=HAIRLINE, linewidth=0.6)
@@ -118,7 +121,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 
 
 def _rows(board: Board) -> Iterator[tuple]:
-    """What is drawn, then the numbers."""
+    """Yield what is drawn, then the numbers."""
     for row, panels in zip(board.rows, board.panels, strict=True):
         for column, panel in zip(board.columns, panels, strict=True):
             for layer in panel.layers:
@@ -143,7 +146,7 @@ def _values(layer: Layer) -> Iterator[tuple[str, float, float, float | None]]:
 
 
 def _coarse(values: np.ndarray) -> np.ndarray:
-    """Means of blocks of cells, so that at most NUM_CELLS remain along the side."""
+    """Return means of blocks of cells, so that at most NUM_CELLS remain along the side."""
     block = max(1, len(values) // NUM_CELLS)
     side = len(values) // block
     return values[: side * block, : side * block].reshape(side, block, side, block).mean((1, 3))
@@ -156,16 +159,7 @@ def _ticks(extent: Extent, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _level_of_mass(values: np.ndarray, share: float) -> float:
-    """The density above which `share` of the mass lies."""
+    """Return the density above which `share` of the mass lies."""
     ordered = np.sort(values, axis=None)[::-1]
     total = ordered.cumsum()
     return float(ordered[np.searchsorted(total, share * total[-1])])
-
-
-def _bright(values: np.ndarray) -> float:
-    """The value that gets the full colour: below the peak, so that a sharp one leaves the rest visible."""
-    return max(_level_of_mass(values, 0.1), 1e-12)
-
-
-def _fading(colour: str) -> LinearSegmentedColormap:
-    return LinearSegmentedColormap.from_list(colour, ["white", colour])

@@ -19,7 +19,8 @@ def numbers_of(case: Case) -> Iterator[Number]:
             if name != "grid":
                 place, truth = f"{case.name} {space}", sets["grid"]
                 yield place, "sliced W2 to grid", name, _sliced_distance(points, truth)
-                yield place, "energy distance to grid", name, _energy_distance(points, truth)
+                energy = energy_distance(points[None], truth[None], mean_distance_within(truth[None])).item()
+                yield place, "energy distance to grid", name, energy
     for name, points in case.data.items():
         nearest = torch.cdist(points, case.modes).argmin(1)
         for i, (x, y) in enumerate(case.modes.tolist()):
@@ -49,7 +50,3 @@ def format_nearness(case: Case, name: str) -> str:
 
 def _sliced_distance(x: Tensor, y: Tensor) -> float:
     return sliced_wasserstein2(projected(x[None]), projected(y[None])).item()
-
-
-def _energy_distance(x: Tensor, y: Tensor) -> float:
-    return energy_distance(x[None], y[None], mean_distance_within(y[None])).item()

@@ -28,7 +28,7 @@ def ods_sampler(settings: dict[str, Any]) -> Sampler:
         paths = plane.decode(paths.to(y) @ trained.affine.axes.T)
         schedule = trained.sampler.schedule
         signal = torch.cat([schedule.before[:1], schedule.after])
-        log_z, elbo, ess = (value.item() for value in trained.judge(y, noise))
+        log_z, elbo, ess = (value.item() for value in trained.quality(y, noise))
         return Samples(paths[:, -1], paths, signal, log_z, elbo, ess, seconds)
 
     return sample

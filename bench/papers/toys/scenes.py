@@ -13,7 +13,7 @@ from bench.papers.toys.control import naive_adjoint_matching
 from bench.papers.toys.densities import EightGaussians, Gaussian, swiss_roll, two_moons
 from bench.papers.toys.generators import Flow, Generator, fit_flow, fit_generator
 from bench.papers.toys.grid import Grid, relative_entropy
-from bench.papers.toys.posterior import ROWS_PER_CALL, Case, Posterior, Sampler, Samples, sampled_case, tabulate
+from bench.papers.toys.posterior import ROWS_PER_CALL, Case, Sampler, Samples, sampled_case, tabulate
 from bench.papers.toys.targets import Band, Plane, Tabulated, Tilted
 
 
@@ -70,7 +70,8 @@ class Marginals:
         posterior = tabulate(flow, Band(0, self.sigma_y), self.level, Grid(3.6, self.side))
         window, modes = Grid(2.4, self.side, (0.3, 0.2)), data.crossings(0, self.level)
         case = sampled_case("flow", posterior, window, modes, 1.0, sampler, self.num_samples, rng)
-        log_density = log_density_of_data(posterior, flow, window)
+        log_prior = torch.cat([flow.log_prob(part) for part in window.points.split(ROWS_PER_CALL)])
+        log_density = log_prior + posterior.reward(window.points)  # log p(x) r(x) by the flow's own density
         probability, log_z = window.normalised(log_density)
         table = Tabulated(window, log_density.view(self.side, self.side)).floored(60.0)
         direct = sampler(Plane(self.scale), Tilted(table, self.scale), self.num_samples, rng)
@@ -83,12 +84,6 @@ class Marginals:
 
     def _rng(self, *axes: str) -> Rng:
         return Rng(("toy", "marginals", *axes), [self.seed])
-
-
-def log_density_of_data(posterior: Posterior, flow: Flow, window: Grid) -> Tensor:
-    """Return log p(x) r(x) (side^2,) at the points of a window of data space, p by the flow's own density."""
-    log_prior = torch.cat([flow.log_prob(part) for part in window.points.split(ROWS_PER_CALL)])
-    return log_prior + posterior.reward(window.points)
 
 
 @dataclass(frozen=True)

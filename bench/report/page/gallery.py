@@ -1,4 +1,4 @@
-"""All pictures of a task in one 8-bit PNG, with what a reader has to know to look at them."""
+"""All pictures of a task in one 8-bit PNG, with the numbers that belong to them."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def _indices(picture: Picture, spread: float) -> np.ndarray:
     """Return places in the palette (h, w)."""
     values = levels(picture, spread)[0]
     first, last = (_GREYS, _GREYS) if picture.kind == "std" else (0, _GREYS - 1)
-    unobserved = len(_COLOURS) - 1
-    return np.where(np.isnan(values), unobserved, first + np.rint(np.nan_to_num(values) * last)).astype(np.uint8)
+    unmeasured = len(_COLOURS) - 1
+    return np.where(np.isnan(values), unmeasured, first + np.rint(np.nan_to_num(values) * last)).astype(np.uint8)
 
 
 def _png(sheet: np.ndarray) -> str:
@@ -134,7 +134,7 @@ def _png(sheet: np.ndarray) -> str:
 
 
 def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], float]:
-    """Return the distances of the runs with the first seed; exact draws have that of the reference, the floor."""
+    """Return the distances of the runs with the first seed; the reference draws have the floor."""
     distances = {}
     for score in task.scores:
         is_first = score.method == REFERENCE or score.seed == suite.seeds[0]
