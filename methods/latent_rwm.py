@@ -25,6 +25,8 @@ from bench.numerics import mcmc
 
 __all__ = ["LatentRWM"]
 
+State = tuple[Tensor, Tensor]  # positions (n, d) and their log likelihoods (n,)
+
 
 @dataclass(frozen=True)
 class LatentRWM:
@@ -73,27 +75,25 @@ class LatentRWM:
         def decode(z: Tensor) -> Tensor:
             return prior.decode(z.unflatten(1, prior.latent_shape))
 
-        def move(
-            z: Tensor, likelihood: Tensor, scale: Tensor, level: Tensor | float
-        ) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        def move(state: State, scale: Tensor, level: Tensor | float) -> tuple[State, Tensor]:
+            z, likelihood = state
             proposal, log_prior_ratio = self.propose(z, scale, rng.randn(shape).flatten(0, 1))
             proposed = problem.log_likelihood(decode(proposal), rows)
             log_ratio = (proposed - likelihood) / level**2 + log_prior_ratio
             chosen, acceptance = mcmc.metropolis(log_ratio, rng.rand((chains,)).flatten())
             return (mcmc.where_row(chosen, proposal, z), torch.where(chosen, proposed, likelihood)), acceptance
 
-        z = rng.randn(shape).flatten(0, 1)
-        likelihood = problem.log_likelihood(decode(z), rows)
+        state = (z := rng.randn(shape).flatten(0, 1)), problem.log_likelihood(decode(z), rows)
         scale = torch.full_like(z[:, :1], self.scale)
         for level in mcmc.noise_levels(self.anneal, self.num_warmup, self.num_adapt, y)[1:]:
-            (z, likelihood), acceptance = move(z, likelihood, scale, level)
-            mean = mcmc.per_measurement(acceptance, m, torch.mean)
-            scale = mcmc.adapted_step(scale, mean, self.rate, self.acceptance)
+            state, acceptance = move(state, scale, level)
+            acceptance = mcmc.per_measurement(acceptance, m, torch.mean)
+            scale = mcmc.adapted_step(scale, acceptance, self.rate, self.acceptance)
             scale = scale.clamp_max(1) if self.proposal == "crank-nicolson" else scale
 
         return mcmc.thinned(
-            (z, likelihood),
-            lambda state: move(*state, scale, 1.0)[0],
+            state,
+            lambda state: move(state, scale, 1.0)[0],
             lambda state: decode(state[0]).unflatten(0, (m, chains)),
             num_samples,
             self.thin,

@@ -235,7 +235,7 @@ def data_fit(case: Case) -> str:
     prior_draws = case.trial.prior.sample(NUM_PRIOR, Rng(("conformance", "prior"), range(M)))
     fit, ceiling = _misfit(case, case.base.x), _misfit(case, prior_draws)
     fits = f"squared residual {fit:.2g} against {ceiling:.2g} of prior draws"
-    # on the toy exact draws reach 0.03 of it, the prior's mean 0.5 and draws that ignore y 1.0 +- 0.2
+    # on the toy draws of the posterior reach 0.03 of it, the prior's mean 0.5 and draws that ignore y 1.0 +- 0.2
     if fit > MOST_MISFIT * ceiling:
         raise Refused(f"{fits}; expected less than {MOST_MISFIT} of it: does it use y?")
     return fits

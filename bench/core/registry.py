@@ -87,8 +87,9 @@ def load(kind: Kind, name: str) -> type:
 def load_file(file: Path, name: str) -> type:
     """Return the class that a file names in `__all__`, imported under a dotted name; ValueError as in `load`."""
     exported = getattr(module := import_file(file, name), "__all__", None)
-    single = isinstance(exported, (list, tuple)) and len(exported) == 1
-    cls = getattr(module, str(exported[0]), None) if exported and single else None
+    cls = None
+    if isinstance(exported, (list, tuple)) and len(exported) == 1:
+        cls = getattr(module, str(exported[0]), None)
     if not isinstance(cls, type):
         where = f"{file.parent.name}/{file.name}"
         raise ValueError(f"__all__ is {exported} in {where}; expected exactly one name, that of its class")

@@ -51,29 +51,24 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     metered = replace(task, prior=metered_prior, problem=metered_problem)
 
     trained, training, state_sha256 = read_training(files) if spec.trains else NO_TRAINING
-    run_result = trained  # a run whose training came to nothing shares its fate
+    drawn = trained  # a run whose training came to nothing shares its fate
     if trained.status == "ok":
         state = moved(trained.result, device)
-        run_result = attempt(lambda: draw(spec, draws, metered, state))
+        drawn = attempt(lambda: draw(spec, draws, metered, state))
 
     num_measurements = len(everything.y)
     empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
-    x, joint, num_chains = run_result.result if run_result.status == "ok" else (empty, "independent", None)
+    x, joint, num_chains = drawn.result if drawn.status == "ok" else (empty, "independent", None)
     facts = spec.run_facts
-    header = facts | {
-        "status": run_result.status,
-        "reason": run_result.reason,
-        "joint": joint,
-        "num_chains": num_chains,
-    }
+    header = facts | {"status": drawn.status, "reason": drawn.reason, "joint": joint, "num_chains": num_chains}
     header |= {"num_measurements": len(task.y), "observations_sha256": task.header["observations_sha256"]}
     header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
     header["provenance"] = provenance(compute.device, torch.get_num_threads())
     header |= {"precision": compute.precision} if compute != Compute() else {}
-    spent = cost(network, operator, rows, run_result.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
+    spent = cost(network, operator, rows, drawn.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
     write_json(files.cost, facts | spent | compute.facts | training)
     write_tensors(files.samples, {"x": padded(x.float(), num_measurements)}, header)
-    print(f"{spec.task} {spec.method} seed {spec.seed}: {run_result}")
+    print(f"{spec.task} {spec.method} seed {spec.seed}: {drawn}")
 
 
 def chunk_of(spec: RunSpec, prior: Prior, device: torch.device) -> int:

@@ -316,11 +316,11 @@ def test_a_bound_on_the_nfe_is_enough(tmp_path):
 def test_settings_may_differ_from_the_defaults(tmp_path):
     path = _written(tmp_path, "rates", GOOD.replace(FIRST, FIRST + "; assert self.rate == 0.5"))
     assert "AssertionError" in _refusals(check(path))[0]
-    assert not _refusals(check(path, {"rate": 0.5}))
+    assert not _refusals(check(path, settings={"rate": 0.5}))
 
 
 def test_hmc_conforms_in_data_space():
-    assert not _refusals(check(ROOT / "methods" / "hmc.py", {"space": "data"}))
+    assert not _refusals(check(ROOT / "methods" / "hmc.py", settings={"space": "data"}))
 
 
 def test_parts_of_a_package_may_import_each_other_and_nothing_else(tmp_path):
