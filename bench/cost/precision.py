@@ -34,6 +34,7 @@ from bench.runtime.stopwatch import machine
 from bench.task import open_task
 
 SIGMAS = (0.1, 1.0, 10.0)
+ROWS_OF_AUTO = 1024  # in a chunk, where the suite says "auto"; samples do not depend on it
 DISTANCE = (
     "Distance: sliced Wasserstein-2 with 128 directions, mean over measurements, to the reference draws; where the "
     "prior is a map distilled from one whose posterior is exact, to draws of that one's. Change: from the first "
@@ -98,7 +99,8 @@ def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> Drawn:
         task = open_task(spec, compute, device).first(num_measurements)
         method = load_method(spec.module, spec.settings)
         refuse_unmet(method, task.prior, task.problem)
-        draws = Draws(spec.task, spec.seed, spec.num_samples, spec.rows_per_chunk)
+        rows = spec.rows_per_chunk if isinstance(spec.rows_per_chunk, int) else ROWS_OF_AUTO
+        draws = Draws(spec.task, spec.seed, spec.num_samples, rows)
         begin = time.perf_counter()
         x = sample(method, task.prior, task.problem, task.measured, draws).cpu().double()
         synchronise(device)

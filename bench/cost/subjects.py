@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: 
     """Return a UNet with random weights, which cost what trained ones do; its last layer is not zero."""
     rng = Rng(("cost", "network", *shape), (0,), dtype=torch.float32)
     unet = networks.frozen(networks.new_unet(shape, channels, layers_per_block, rng))
-    initialise(unet.conv_out, rng, gain=0.1)
+    initialise(cast(nn.Module, unet.conv_out), rng, gain=0.1)
     return unet
 
 
@@ -58,7 +59,7 @@ def gmm(priors: Path, say: Say) -> GMM:
     """Return the default suite's mixture; one that is fitted now where it is missing."""
     path = priors / "gmm" / "gmm.safetensors"
     if path.is_file():
-        return load_prior(path)
+        return cast(GMM, load_prior(path))
     say(f"{path} is missing (the workflow makes it): a mixture of 20 components is fitted now.")
     return fit_gmm(build("dataset", "digits", {}).load()["train"], num_components=20, shrinkage=30.0, floor=2e-3)
 

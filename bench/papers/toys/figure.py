@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -113,7 +114,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
                 axes.scatter(*layer.points.T, s=1.6, color=colour, alpha=0.5, linewidths=0, rasterized=True)
             case Paths():
                 axes.add_collection(LineCollection([*layer.paths], colors=colour, linewidths=0.4, alpha=0.55))
-    left, right, bottom, top = panel.layers[0].extent
+    left, right, bottom, top = cast(Density, panel.layers[0]).extent
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=HAIRLINE, linewidth=0.6)
     if panel.remark:
