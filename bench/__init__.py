@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pandas
     from torch import Tensor
 
+    from bench.api.sampling import Cost
     from bench.core.types import Method, Prior
-    from bench.stages.draw_samples import Cost
     from bench.task import Task
 
 __all__ = ["evaluate", "leaderboard", "load_prior", "load_task", "sample"]
@@ -34,14 +34,14 @@ def load_task(name: str, suite: str = "default", *, results: str | Path | None =
     cache folder: in seconds where the prior is a mixture or a finite set with an exact posterior, in minutes where
     networks are trained. Raises UserError, one line, for a task that the suite does not have.
     """
-    from bench.stages.make_task import open_or_make_task
+    from bench.api.tasks import open_or_make_task
 
     return open_or_make_task(name, suite, None if results is None else Path(results))
 
 
 def load_prior(name: str, suite: str = "default", *, results: str | Path | None = None) -> Prior:
     """Return a prior of a suite by its name, made where it is not on disk; arguments as in `load_task`."""
-    from bench.stages.make_task import open_or_make_prior
+    from bench.api.tasks import open_or_make_prior
 
     return open_or_make_prior(name, suite, None if results is None else Path(results))
 
@@ -62,7 +62,7 @@ def sample(
     path. Streams of random numbers, chunks and training are those of the workflow, so that the same settings give the
     same samples. with_cost: also return what it cost. Raises `Unsupported` where prior or problem lack a capability.
     """
-    from bench.stages.draw_samples import draw_samples, method_of
+    from bench.api.sampling import draw_samples, method_of
 
     x, cost = draw_samples(method_of(method, settings or {}), task, num_samples, seed, rows_per_chunk)
     return (x, cost) if with_cost else x
@@ -74,7 +74,7 @@ def evaluate(task: Task, x: Tensor) -> pandas.DataFrame:
     measurement: its number, or "all" for a number of the whole task. value: NaN where a metric makes no sense here, and
     `reason` says why. Samples may be of the task's first measurements only.
     """
-    from bench.stages.evaluate_samples import evaluate_samples
+    from bench.api.evaluation import evaluate_samples
 
     return evaluate_samples(task, x)
 
@@ -91,6 +91,6 @@ def leaderboard(
     values of each measurement are not published, or are of other measurements, differences are empty and a warning says
     why.
     """
-    from bench.stages.leaderboard import published_and_mine
+    from bench.api.leaderboards import published_and_mine
 
     return published_and_mine(suite, {} if mine is None else mine, task)

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from bench.api.evaluation import evaluate_samples, samples_of
+from bench.api.tasks import open_or_make_task
 from bench.core.artefacts import read_json
 from bench.core.errors import UserError
 from bench.core.layout import REFERENCE as PUBLISHED
 from bench.core.shipped import shipped
 from bench.report.published_values import FILE
-from bench.stages.evaluate_samples import evaluate_samples, samples_of
-from bench.stages.make_task import open_or_make_task
 from bench.stats.inference import mean_interval
 from bench.stats.summary import LEVEL
 from bench.task import Task

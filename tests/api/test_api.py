@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import bench
+from bench.api.tasks import cache_folder
 from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.types import Cap
 from bench.stages import sample as sample_stage
-from bench.stages.make_task import cache_folder
 
 SUITE = """
 name: small
@@ -58,8 +58,8 @@ def test_a_task_is_made_once_in_any_folder(task, folder):
 
 
 def test_samples_are_those_of_the_workflow(task, folder):
+    from bench.api.tasks import load_suite, run_stage
     from bench.core.artefacts import read_tensors
-    from bench.stages.make_task import load_suite, run_stage
 
     x, cost = bench.sample("dps", task, 4, settings={"num_steps": 21}, with_cost=True)
     assert x.shape == (3, 4, 1, 8, 8) and (cost.nfe, cost.nfe_vjp) == (21, 21) and cost.train_nfe == 0
