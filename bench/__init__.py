@@ -64,7 +64,9 @@ def sample(
     """
     from bench.api.sampling import draw_samples, method_of
 
-    x, cost = draw_samples(method_of(method, settings or {}), task, num_samples, seed, rows_per_chunk)
+    x, cost = draw_samples(
+        method_of(method, settings or {}), task, num_samples, seed, rows_per_chunk
+    )
     return (x, cost) if with_cost else x
 
 
@@ -80,7 +82,10 @@ def evaluate(task: Task, x: Tensor) -> pandas.DataFrame:
 
 
 def leaderboard(
-    suite: str = "default", mine: Mapping[str, Tensor] | None = None, *, task: str | Task | None = None
+    suite: str = "default",
+    mine: Mapping[str, Tensor] | None = None,
+    *,
+    task: str | Task | None = None,
 ) -> pandas.DataFrame:
     """Return the published rows of a suite, with those of my samples.
 

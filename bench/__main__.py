@@ -29,13 +29,17 @@ app.add_typer(weights_app, name="weights", rich_help_panel=None)
 
 NUM_CORES = os.cpu_count() or 1
 
-SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a name in config/, or the path of a YAML file")]
+SuiteName = Annotated[
+    str, typer.Argument(metavar="SUITE", help="a name in config/, or the path of a YAML file")
+]
 Cores = Annotated[int, typer.Option(help="how many jobs run at once")]
 PlugIns = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all methods")
+    list[str] | None,
+    typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all methods"),
 ]
 Networks = Annotated[
-    list[str] | None, typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all")
+    list[str] | None,
+    typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all"),
 ]
 Into = Annotated[str | None, typer.Option(help="folder to write to; default: in results/reference")]
 
@@ -99,7 +103,9 @@ def commands(suite: SuiteName = "default") -> None:
 @app.command()
 def conformance(
     files: PlugIns = None,
-    kind: Annotated[Kind | None, typer.Option(help="of the names; that of a file follows from its folder")] = None,
+    kind: Annotated[
+        Kind | None, typer.Option(help="of the names; that of a file follows from its folder")
+    ] = None,
 ) -> None:
     """Check plug-ins against the interface of their kind, and say what passes and what does not."""
     from bench.conformance.__main__ import main as check
@@ -124,7 +130,9 @@ def sample(
     task: Annotated[str, typer.Argument(help="a task's name")],
     num_samples: Annotated[int, typer.Option(help="samples per measurement")] = 64,
     suite: Annotated[str, typer.Option(help="the suite that has the task")] = "default",
-    out: Annotated[Path | None, typer.Option(help="write the samples to this .safetensors file")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="write the samples to this .safetensors file")
+    ] = None,
 ) -> None:
     """Draw samples with one method on one task, at its default settings, and print their metrics."""
     import bench
@@ -135,7 +143,11 @@ def sample(
         from safetensors.torch import save_file
 
         save_file({"samples": samples.contiguous()}, str(out))
-    values = bench.evaluate(opened, samples).dropna(subset="value").groupby("metric", sort=False)["value"]
+    values = (
+        bench.evaluate(opened, samples)
+        .dropna(subset="value")
+        .groupby("metric", sort=False)["value"]
+    )
     print(values.agg(["mean", "std", "count"]).to_markdown(floatfmt=".4g"))
 
 
@@ -146,7 +158,9 @@ def publish(
     allow_dirty: Annotated[
         bool, typer.Option("--allow-dirty", help="publish results of edited sources, and say so")
     ] = False,
-    tuning: Annotated[bool, typer.Option("--tuning", help="publish the logs of a search instead of tables")] = False,
+    tuning: Annotated[
+        bool, typer.Option("--tuning", help="publish the logs of a search instead of tables")
+    ] = False,
 ) -> None:
     """Copy tables and figures, with their provenance, into results/reference."""
     if tuning:
@@ -156,18 +170,24 @@ def publish(
         return
     from bench.stages.publish import main as publish_tables
 
-    publish_tables(folder, *(["--into", into] if into else []), *(["--allow-dirty"] if allow_dirty else []))
+    publish_tables(
+        folder, *(["--into", into] if into else []), *(["--allow-dirty"] if allow_dirty else [])
+    )
 
 
 @app.command()
 def cost(
-    questions: Annotated[list[Question] | None, typer.Argument(help="default: all but repeatability")] = None,
+    questions: Annotated[
+        list[Question] | None, typer.Argument(help="default: all but repeatability")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the records")] = None,
 ) -> None:
     """Measure what the harness costs; `python -m bench.cost --help` has more options."""
     from bench.cost.__main__ import main as measure
 
-    measure(*(question.value for question in questions or []), *(["--out", str(out)] if out else []))
+    measure(
+        *(question.value for question in questions or []), *(["--out", str(out)] if out else [])
+    )
 
 
 @app.command()

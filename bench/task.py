@@ -82,14 +82,19 @@ class Task:
         return self.measurements
 
     def __str__(self) -> str:
-        about = {key: self.header.get(key) for key in ("prior", "dataset", "operator", "parameters", "sigma_y")}
+        about = {
+            key: self.header.get(key)
+            for key in ("prior", "dataset", "operator", "parameters", "sigma_y")
+        }
         lines = [f"{key}: {value}" for key, value in about.items() if value not in (None, {})]
         if self.measurements is not None:
             lines.append(f"measurements: {len(self.y)} of shape {tuple(self.y.shape[1:])}, packed")
         if self.posterior is not None:
             lines.append(f"posterior: {self.posterior.kind}")
         if self.reference is not None:
-            lines.append(f"reference draws: twice {self.reference.x_a.shape[1]} for each measurement")
+            lines.append(
+                f"reference draws: twice {self.reference.x_a.shape[1]} for each measurement"
+            )
         return "\n".join([f"task {self.name}", *(f"  {line}" for line in lines)])
 
     def first(self, num_measurements: int | None) -> Task:
@@ -121,8 +126,22 @@ def open_task(
     posterior = posterior_of(prior, problem) if with_posterior else None
     if posterior is not None and posterior.offered:
         problem = replace(problem, posterior=posterior)
-    reference = None if num_samples is None else read_reference(files.reference, measurements.header, num_samples)
-    return Task(spec.task, spec.layout, prior, problem, posterior, measurements, reference, measurements.header, sha256)
+    reference = (
+        None
+        if num_samples is None
+        else read_reference(files.reference, measurements.header, num_samples)
+    )
+    return Task(
+        spec.task,
+        spec.layout,
+        prior,
+        problem,
+        posterior,
+        measurements,
+        reference,
+        measurements.header,
+        sha256,
+    )
 
 
 def open_for_training(

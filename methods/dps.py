@@ -46,14 +46,18 @@ class DPS:
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         return NFE(self.num_steps, self.num_steps)
 
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor:
         m, shape = len(y), prior.shape
         y = y.repeat_interleave(num_samples, 0)
         sigmas = ddpm_sigmas(self.num_steps, y.dtype).to(y.device).clamp_max(prior.sigma_range[1])
         noises = (noise.flatten(0, 1) for noise in rng.per_sample.steps(len(sigmas), shape))
 
         x_t = (1 + sigmas[-1].square()).sqrt() * next(noises)
-        for sigma, sigma_next, noise in zip(sigmas.flip(0)[:-1], sigmas.flip(0)[1:], noises, strict=True):
+        for sigma, sigma_next, noise in zip(
+            sigmas.flip(0)[:-1], sigmas.flip(0)[1:], noises, strict=True
+        ):
             x_0, gradient, norm = self._guide(prior, problem, x_t, y, sigma)
             # the paper's step on sqrt(abar) x_t, times 1 / sqrt(abar) on both sides
             scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()

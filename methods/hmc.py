@@ -36,7 +36,8 @@ from bench.numerics import latent, mcmc
 
 __all__ = ["HMC"]
 
-Trajectory = Callable[..., tuple[mcmc.ChainState, Tensor]]  # state, step, level, leniency -> state, acceptance (n,)
+# state, step, level, leniency -> state, acceptance (n,)
+Trajectory = Callable[..., tuple[mcmc.ChainState, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,12 @@ class HMC:
     num_adapt: int = 5  # further trajectories while the step adapts
     num_leapfrog: int = 4
     thin: int = 2
-    step: float = 1.0  # at the start, over the square root of 1 + curvature: a leapfrog is stable below 2
+    # at the start, over the square root of 1 + curvature: a leapfrog is stable below 2
+    step: float = 1.0
     jitter: float = 0.2  # a step is shortened by up to this share
     acceptance: float = 0.6
-    leniency: float = 1e-8  # warm-up refuses a trajectory only where its weight falls below about this
+    # warm-up refuses a trajectory only where its weight falls below about this
+    leniency: float = 1e-8
 
     def __post_init__(self) -> None:
         for name in ("num_chains", "num_leapfrog", "thin", "step"):
@@ -84,29 +87,47 @@ class HMC:
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         chains, in_z = min(self.num_chains, num_samples), self.space == "latent"
         kept, trajectories = math.ceil(num_samples / chains), self.num_warmup + self.num_adapt
-        first = self.num_curvature + min(self.num_curvature, 1) + 1  # power iterations and the state at the start
+        # power iterations and the state at the start
+        first = self.num_curvature + min(self.num_curvature, 1) + 1
         warm_up = trajectories * (self.num_leapfrog + (0 if in_z else 1))
         backward = first + warm_up + kept * self.thin * self.num_leapfrog
         share, cost = chains / num_samples, prior.decode_nfe if in_z else 1
         forward = (backward + kept) * cost if in_z else backward + prior.sample_nfe
         return NFE(forward * share, backward * cost * share)
 
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
-        space = (InLatents if self.space == "latent" else InImages)(prior, problem, y.repeat_interleave(chains, 0))
+        space = (InLatents if self.space == "latent" else InImages)(
+            prior, problem, y.repeat_interleave(chains, 0)
+        )
         position = space.start(chains, rng)
         shape = (chains, position.shape[1])
 
         def trajectory(
             state: mcmc.ChainState, step: Tensor, level: Tensor | float = 1.0, leniency: float = 1.0
         ) -> tuple[mcmc.ChainState, Tensor]:
-            momentum, shorter = rng.randn(shape).flatten(0, 1), rng.rand((chains,)).flatten()[:, None]
-            target, uniform = partial(space.target, level=level), leniency * rng.rand((chains,)).flatten()
+            momentum, shorter = (
+                rng.randn(shape).flatten(0, 1),
+                rng.rand((chains,)).flatten()[:, None],
+            )
+            target, uniform = (
+                partial(space.target, level=level),
+                leniency * rng.rand((chains,)).flatten(),
+            )
             return mcmc.hmc_step(
-                state, target, step * (1 - self.jitter * shorter), self.num_leapfrog, momentum, uniform
+                state,
+                target,
+                step * (1 - self.jitter * shorter),
+                self.num_leapfrog,
+                momentum,
+                uniform,
             )
 
-        curvature = mcmc.curvature(space.curved, position, rng.randn(shape).flatten(0, 1), self.num_curvature, m)
+        curvature = mcmc.curvature(
+            space.curved, position, rng.randn(shape).flatten(0, 1), self.num_curvature, m
+        )
         state, step = self._warm_up(trajectory, space, position, curvature, m)
         return mcmc.thinned(
             state,
@@ -117,7 +138,12 @@ class HMC:
         )
 
     def _warm_up(
-        self, trajectory: Trajectory, space: InLatents | InImages, position: Tensor, curvature: Tensor, m: int
+        self,
+        trajectory: Trajectory,
+        space: InLatents | InImages,
+        position: Tensor,
+        curvature: Tensor,
+        m: int,
     ) -> tuple[mcmc.ChainState, Tensor]:
         """Return states at noise level 1, and the step (n, 1) that the chains of a measurement have adapted to."""
         levels = mcmc.noise_levels(self.anneal, self.num_warmup, self.num_adapt, position)
@@ -126,8 +152,12 @@ class HMC:
         for i, (before, level) in enumerate(pairwise(levels)):
             state = space.at_level(state, before, level)
             step = adaptation.log_step.exp() / space.scale(curvature, level)
-            state, acceptance = trajectory(state, step, level, self.leniency if i < self.num_warmup else 1.0)
-            adaptation = adaptation.updated(mcmc.per_measurement(acceptance, m, torch.mean), self.acceptance)
+            state, acceptance = trajectory(
+                state, step, level, self.leniency if i < self.num_warmup else 1.0
+            )
+            adaptation = adaptation.updated(
+                mcmc.per_measurement(acceptance, m, torch.mean), self.acceptance
+            )
         return state, adaptation.kept.exp() / space.scale(curvature, 1.0)
 
 
@@ -182,7 +212,9 @@ class InImages:
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             image = self.images(x)
-            value = self.prior.log_prob(image) + self.problem.log_likelihood(image, self.y) / level**2
+            value = (
+                self.prior.log_prob(image) + self.problem.log_likelihood(image, self.y) / level**2
+            )
             (gradient,) = torch.autograd.grad(value.sum(), x)
         return value.detach(), gradient
 

@@ -70,41 +70,60 @@ class LatentLangevin:
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         chains = min(self.num_chains, num_samples)
-        kept, power_iterations = math.ceil(num_samples / chains), self.num_curvature + min(self.num_curvature, 1)
+        kept, power_iterations = (
+            math.ceil(num_samples / chains),
+            self.num_curvature + min(self.num_curvature, 1),
+        )
         before = self.num_adam + power_iterations + self.num_warmup + 1 + self.num_adapt
         rows = prior.decode_nfe * chains / num_samples
         return NFE((before + kept * (self.thin + 1)) * rows, (before + kept * self.thin) * rows)
 
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
         shape = (chains, math.prod(prior.latent_shape))
-        log_likelihood = partial(latent.log_likelihood, prior, problem, y.repeat_interleave(chains, 0))
+        log_likelihood = partial(
+            latent.log_likelihood, prior, problem, y.repeat_interleave(chains, 0)
+        )
         target = partial(self.log_target, log_likelihood)
 
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
-        curvature = mcmc.curvature(log_likelihood, z, rng.randn(shape).flatten(0, 1), self.num_curvature, m)
+        curvature = mcmc.curvature(
+            log_likelihood, z, rng.randn(shape).flatten(0, 1), self.num_curvature, m
+        )
         state, step = self._warm_up(target, z, curvature, lambda: rng.randn(shape).flatten(0, 1))
 
         def move(state: mcmc.ChainState) -> tuple[mcmc.ChainState, Tensor]:
             noise, uniform = rng.randn(shape).flatten(0, 1), rng.rand((chains,)).flatten()
             if self.metropolis:
                 return mcmc.mala_step(state, target, step, noise, uniform)
-            return mcmc.langevin_step(state, target, step, noise), torch.full_like(uniform, mcmc.MALA_ACCEPTANCE)
+            return mcmc.langevin_step(state, target, step, noise), torch.full_like(
+                uniform, mcmc.MALA_ACCEPTANCE
+            )
 
         for _ in range(self.num_adapt):
             state, acceptance = move(state)
-            step = mcmc.adapted_step(step, mcmc.per_measurement(acceptance, m, torch.mean), rate=0.3)
+            step = mcmc.adapted_step(
+                step, mcmc.per_measurement(acceptance, m, torch.mean), rate=0.3
+            )
 
         def images(state: mcmc.ChainState) -> Tensor:
-            return prior.decode(state.position.unflatten(1, prior.latent_shape)).unflatten(0, (m, chains))
+            return prior.decode(state.position.unflatten(1, prior.latent_shape)).unflatten(
+                0, (m, chains)
+            )
 
         return mcmc.thinned(state, lambda state: move(state)[0], images, num_samples, self.thin)
 
-    def log_target(self, log_likelihood: mcmc.Target, z: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+    def log_target(
+        self, log_likelihood: mcmc.Target, z: Tensor, level: Tensor | float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Return log p(z | y) up to a constant, (n,), and its gradient, (n, d), at `level` times the noise."""
         precision = 1.0 if self.prior_drift == "correct" else RELEASED_PRIOR_PRECISION
         value, gradient = log_likelihood(z)
-        return value / level**2 - precision * z.square().sum(1) / 2, gradient / level**2 - precision * z
+        return value / level**2 - precision * z.square().sum(
+            1
+        ) / 2, gradient / level**2 - precision * z
 
     def _adam(self, log_likelihood: mcmc.Target, z: Tensor) -> Tensor:
         """Descend from z (n, d) towards the measurement, `num_adam` steps."""
@@ -122,5 +141,7 @@ class LatentLangevin:
         state = mcmc.start(z, partial(target, level=levels[0]))
         for level, level_next in pairwise(levels):
             step = self.step / (1 + curvature / level**2)
-            state = mcmc.tamed_langevin_step(state, partial(target, level=level_next), step, noise())
+            state = mcmc.tamed_langevin_step(
+                state, partial(target, level=level_next), step, noise()
+            )
         return state, self.step / (1 + curvature)

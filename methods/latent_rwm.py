@@ -59,16 +59,26 @@ class LatentRWM:
         for name in ("num_warmup", "num_adapt"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
-        if self.anneal < 1 or not 0 < self.acceptance < 1 or self.proposal not in ("crank-nicolson", "gaussian"):
-            raise ValueError("expected anneal >= 1, 0 < acceptance < 1, proposal 'crank-nicolson' or 'gaussian'")
+        if (
+            self.anneal < 1
+            or not 0 < self.acceptance < 1
+            or self.proposal not in ("crank-nicolson", "gaussian")
+        ):
+            raise ValueError(
+                "expected anneal >= 1, 0 < acceptance < 1, proposal 'crank-nicolson' or 'gaussian'"
+            )
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         chains = min(self.num_chains, num_samples)
-        steps = 1 + self.num_warmup + self.num_adapt + math.ceil(num_samples / chains) * (self.thin + 1)
+        steps = (
+            1 + self.num_warmup + self.num_adapt + math.ceil(num_samples / chains) * (self.thin + 1)
+        )
         return NFE(steps * prior.decode_nfe * chains / num_samples, 0)
 
     @torch.no_grad()
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
         shape, rows = (chains, math.prod(prior.latent_shape)), y.repeat_interleave(chains, 0)
 
@@ -81,7 +91,10 @@ class LatentRWM:
             proposed = problem.log_likelihood(decode(proposal), rows)
             log_ratio = (proposed - likelihood) / level**2 + log_prior_ratio
             chosen, acceptance = mcmc.metropolis(log_ratio, rng.rand((chains,)).flatten())
-            return (mcmc.where_row(chosen, proposal, z), torch.where(chosen, proposed, likelihood)), acceptance
+            return (
+                mcmc.where_row(chosen, proposal, z),
+                torch.where(chosen, proposed, likelihood),
+            ), acceptance
 
         state = (z := rng.randn(shape).flatten(0, 1)), problem.log_likelihood(decode(z), rows)
         scale = torch.full_like(z[:, :1], self.scale)

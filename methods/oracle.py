@@ -27,5 +27,7 @@ class Oracle:
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         return NFE(0, 0)
 
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor:
         return problem.sample_posterior(y, num_samples, rng)

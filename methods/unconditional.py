@@ -26,5 +26,9 @@ class Unconditional:
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         return NFE(prior.sample_nfe, 0)
 
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
-        return prior.sample(1, rng.per_sample.flat).flatten(0, 1).unflatten(0, (len(y), num_samples))
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor:
+        return (
+            prior.sample(1, rng.per_sample.flat).flatten(0, 1).unflatten(0, (len(y), num_samples))
+        )

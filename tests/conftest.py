@@ -10,7 +10,8 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from helpers.synthetic_results import write_results  # (numpy reads the number of threads when it is imported)
+# (numpy reads the number of threads when it is imported)
+from helpers.synthetic_results import write_results
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,13 @@ import grimp
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-FILES = sorted(file for folder in ("bench", "methods") for file in (REPOSITORY / folder).rglob("*.py"))
+FILES = sorted(
+    file for folder in ("bench", "methods") for file in (REPOSITORY / folder).rglob("*.py")
+)
 AT_THE_ROOT = {"__init__.py", "__main__.py", "task.py"}
 MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 400, 30
-MEDIAN_BODY = (4, 9)  # lines: shorter, and a question passes through a chain of helpers; longer, and it does two things
+# lines: shorter, and a question passes through a chain of helpers; longer, and it does two things
+MEDIAN_BODY = (4, 9)
 
 
 def name_of(file: Path) -> str:
@@ -35,7 +38,9 @@ def functions(file: Path) -> Iterator[ast.FunctionDef]:
     inside = [ast.parse(file.read_text())]
     while inside:
         node = inside.pop()
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith(networks) for base in node.bases):
+        if isinstance(node, ast.ClassDef) and any(
+            ast.unparse(base).endswith(networks) for base in node.bases
+        ):
             continue
         if isinstance(node, ast.FunctionDef):
             yield node
@@ -74,9 +79,13 @@ def test_contracts_have_no_exemptions():
 
 def test_contract_of_methods_forbids_all_else():
     """The contract lists what is forbidden, so a new module has to be added to it."""
-    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
     (forbidden,) = [
-        set(contract["forbidden_modules"]) for contract in contracts if "methods" in contract.get("source_modules", ())
+        set(contract["forbidden_modules"])
+        for contract in contracts
+        if "methods" in contract.get("source_modules", ())
     ]
     graph = import_graph()
     modules = graph.find_children("bench") | graph.find_children("bench.core")
@@ -97,7 +106,9 @@ def test_methods_see_types_and_numerics_only():
     for module in sorted(graph.find_descendants("methods")):
         package = ".".join(module.split(".")[:2])  # parts of a method's own package
         for imported in graph.find_modules_directly_imported_by(module):
-            allowed = imported == "bench.core.types" or f"{imported}.".startswith(("bench.numerics.", f"{package}."))
+            allowed = imported == "bench.core.types" or f"{imported}.".startswith(
+                ("bench.numerics.", f"{package}.")
+            )
             assert allowed, f"{module} imports {imported}"
 
 
@@ -121,7 +132,9 @@ def test_the_root_of_the_package_holds_the_interface_only():
     assert {file.name for file in (REPOSITORY / "bench").glob("*.py")} == AT_THE_ROOT
 
 
-@pytest.mark.parametrize("package", [file for file in FILES if file.name == "__init__.py"], ids=name_of)
+@pytest.mark.parametrize(
+    "package", [file for file in FILES if file.name == "__init__.py"], ids=name_of
+)
 def test_packages_say_what_they_hold(package):
     assert ast.get_docstring(ast.parse(package.read_text()))
 

@@ -15,7 +15,19 @@ from bench.core.errors import UserError
 from bench.core.shipped import shipped
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-COMMANDS = ["run", "plan", "tune", "commands", "conformance", "task", "sample", "publish", "cost", "docs", "weights"]
+COMMANDS = [
+    "run",
+    "plan",
+    "tune",
+    "commands",
+    "conformance",
+    "task",
+    "sample",
+    "publish",
+    "cost",
+    "docs",
+    "weights",
+]
 CPU_SECONDS = 0.5
 
 
@@ -56,7 +68,9 @@ def test_help_comes_at_once_and_imports_nothing_heavy():
         "assert not {'torch', 'numpy', 'pandas', 'snakemake'} & set(sys.modules), sys.modules.keys()\n"
         "print(time.process_time())"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < CPU_SECONDS
 
@@ -91,7 +105,9 @@ def test_plan_is_a_dry_run_and_tune_the_target_of_a_search(snakemake):
 
 
 def test_failure_of_snakemake_is_the_exit_status(monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 7))
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 7)
+    )
     assert call("run", "smoke").exit_code == 7
 
 
@@ -107,7 +123,10 @@ def test_shipped_files_are_found_from_any_folder(tmp_path, monkeypatch):
 
 def test_unknown_suite_is_one_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "run", "nothing"], cwd=REPOSITORY, capture_output=True, text=True
+        [sys.executable, "-m", "bench", "run", "nothing"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: config/nothing.yaml:")
@@ -120,12 +139,28 @@ def test_unknown_suite_is_one_line(tmp_path):
         (["weights", "check", "alexnet"], "bench.core.weights", ["check", "alexnet"]),
         (["weights", "fetch"], "bench.core.weights", ["fetch"]),
         (["conformance", "dps", "ods"], "bench.conformance.__main__", ["dps", "ods"]),
-        (["conformance", "--kind", "metric", "psnr"], "bench.conformance.__main__", ["--kind", "metric", "psnr"]),
+        (
+            ["conformance", "--kind", "metric", "psnr"],
+            "bench.conformance.__main__",
+            ["--kind", "metric", "psnr"],
+        ),
         (["publish", "results/x"], "bench.stages.publish", ["results/x"]),
-        (["publish", "results/x", "--allow-dirty"], "bench.stages.publish", ["results/x", "--allow-dirty"]),
-        (["publish", "results/x", "--into", "y"], "bench.stages.publish", ["results/x", "--into", "y"]),
+        (
+            ["publish", "results/x", "--allow-dirty"],
+            "bench.stages.publish",
+            ["results/x", "--allow-dirty"],
+        ),
+        (
+            ["publish", "results/x", "--into", "y"],
+            "bench.stages.publish",
+            ["results/x", "--into", "y"],
+        ),
         (["publish", "results/x", "--tuning"], "bench.stages.publish_tuning", ["results/x"]),
-        (["cost", "pairs", "growth", "--out", "y"], "bench.cost.__main__", ["pairs", "growth", "--out", "y"]),
+        (
+            ["cost", "pairs", "growth", "--out", "y"],
+            "bench.cost.__main__",
+            ["pairs", "growth", "--out", "y"],
+        ),
     ],
 )
 def test_commands_hand_their_arguments_on(arguments, called, with_arguments, monkeypatch):

@@ -10,7 +10,13 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.repository import REPOSITORY, copy_of_the_repository, messages, run_to_the_end, write_suite
+from helpers.repository import (
+    REPOSITORY,
+    copy_of_the_repository,
+    messages,
+    run_to_the_end,
+    write_suite,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -33,15 +39,27 @@ methods:
 """
 DROPPED = {  # kind: page, file, entries of the suite by section
     "dataset": ("add-a-dataset", "bench/datasets/stripes.py", {"datasets": "stripes: {side: 8}"}),
-    "prior": ("add-a-prior", "bench/priors/pixels.py", {"priors": "pixels: {family: pixels, dataset: digits}"}),
+    "prior": (
+        "add-a-prior",
+        "bench/priors/pixels.py",
+        {"priors": "pixels: {family: pixels, dataset: digits}"},
+    ),
     "operator": (
         "add-an-operator",
         "bench/operators/row_means.py",
         {"tasks": "gmm-rows: {operator: row-means, width: 4, sigma_y: 0.1}"},
     ),
-    "metric": ("add-a-metric", "bench/metrics/worst_pixel.py", {"metrics": "worst-pixel: {tasks: [gmm-denoise]}"}),
+    "metric": (
+        "add-a-metric",
+        "bench/metrics/worst_pixel.py",
+        {"metrics": "worst-pixel: {tasks: [gmm-denoise]}"},
+    ),
     "figure": ("add-a-figure", "bench/figures/width.py", {"figures": "width: {}"}),
-    "method": ("add-a-method", "methods/annealed_langevin.py", {"methods": "annealed_langevin: {num_steps: 20}"}),
+    "method": (
+        "add-a-method",
+        "methods/annealed_langevin.py",
+        {"methods": "annealed_langevin: {num_steps: 20}"},
+    ),
 }
 USES = {"priors": "striped: {family: gmm, dataset: stripes, num_components: 2}"}
 USES |= {
@@ -64,13 +82,19 @@ def with_entries(*several: dict[str, str]) -> str:
     text = SUITE
     for section, entry in [item for entries in several for item in entries.items()]:
         line = f"{section}:\n"
-        text = text.replace(line, f"{line}  {entry}\n") if f"\n{line}" in text else f"{text}{line}  {entry}\n"
+        text = (
+            text.replace(line, f"{line}  {entry}\n")
+            if f"\n{line}" in text
+            else f"{text}{line}  {entry}\n"
+        )
     return text
 
 
 def drop(folder: Path, kind: str) -> None:
     page, file, _ = DROPPED[kind]
-    program = re.findall(r"```python\n(.*?)```", (REPOSITORY / f"docs/{page}.md").read_text(), re.DOTALL)[0]
+    program = re.findall(
+        r"```python\n(.*?)```", (REPOSITORY / f"docs/{page}.md").read_text(), re.DOTALL
+    )[0]
     (folder / file).write_text(program)
 
 
@@ -115,7 +139,11 @@ def test_a_figure_brings_itself_and_the_page(planned):
 def test_all_six_together_rerun_no_data_prior_measurement_reference_or_sample(planned):
     before = {"data digits", "prior gmm", "observe gmm-denoise", "reference gmm-denoise"}
     before |= {f"sample gmm-denoise {method} seed 0" for method in ("oracle", "unconditional")}
-    assert not before & set(planned["all"]) and {"data stripes", "prior striped", "prior pixels"} <= set(planned["all"])
+    assert not before & set(planned["all"]) and {
+        "data stripes",
+        "prior striped",
+        "prior pixels",
+    } <= set(planned["all"])
 
 
 def test_each_is_in_the_results(root):
@@ -131,17 +159,24 @@ def test_each_is_in_the_results(root):
     assert "worst_pixel" not in (root / "tasks/gmm-rows/metrics.csv").read_text()
 
 
-@pytest.mark.parametrize("name", ["striped-denoise", "pixels-denoise", "gmm-rows", "worst_pixel", "annealed_langevin"])
+@pytest.mark.parametrize(
+    "name", ["striped-denoise", "pixels-denoise", "gmm-rows", "worst_pixel", "annealed_langevin"]
+)
 def test_each_is_in_the_tables_with_numbers(root, name):
     lines = [line.split(",") for line in (root / "tables/summary.csv").read_text().splitlines()[1:]]
     assert any(name in line[:3] and line[3] for line in lines)
 
 
-@pytest.mark.parametrize("name", ["striped-denoise", "pixels-denoise", "gmm-rows", "annealed_langevin"])
+@pytest.mark.parametrize(
+    "name", ["striped-denoise", "pixels-denoise", "gmm-rows", "annealed_langevin"]
+)
 def test_each_is_on_the_page(root, name):
     assert name in (root / "report.html").read_text()
 
 
 def test_the_figure_is_on_the_page_with_its_caption(root):
     page = (root / "report.html").read_text()
-    assert "Standard deviation of the samples over that of the reference posterior, mean over tasks." in page
+    assert (
+        "Standard deviation of the samples over that of the reference posterior, mean over tasks."
+        in page
+    )

@@ -11,7 +11,13 @@ import os
 from pathlib import Path
 
 import pytest
-from helpers.repository import copy_of_the_repository, jobs, replace_jobs_by_stubs, run_to_the_end, snakemake
+from helpers.repository import (
+    copy_of_the_repository,
+    jobs,
+    replace_jobs_by_stubs,
+    run_to_the_end,
+    snakemake,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +33,8 @@ priors: {atoms: {family: atoms, dataset: digits}}
 tasks: {atoms-denoise: {operator: denoise, sigma_y: 0.5}}
 methods: {oracle: {}}
 """
-SNAKEMAKES_OWN = ".snakemake"  # its log and its empty folders, which it makes before it reads the Snakefile
+# its log and its empty folders, which it makes before it reads the Snakefile
+SNAKEMAKES_OWN = ".snakemake"
 
 
 @pytest.fixture
@@ -50,14 +57,19 @@ def snapshot(folder: Path) -> dict[str, tuple[int, str]]:
     """Return time and hash of each file and folder that is not Snakemake's own."""
     paths = [path for path in folder.rglob("*") if SNAKEMAKES_OWN not in path.parts]
     content = {path: path.read_bytes() if path.is_file() else b"" for path in paths}
-    return {str(path): (path.stat().st_mtime_ns, hashlib.sha256(content[path]).hexdigest()) for path in paths}
+    return {
+        str(path): (path.stat().st_mtime_ns, hashlib.sha256(content[path]).hexdigest())
+        for path in paths
+    }
 
 
 @pytest.mark.parametrize("arguments", [["-n"], ["--dag"], ["--lint"]])
 def test_parsing_writes_no_file(fresh, arguments):
     before = snapshot(fresh)
     done = snakemake(fresh, *arguments)
-    assert "Traceback" not in done.stdout + done.stderr and (done.returncode == 0 or arguments == ["--lint"])
+    assert "Traceback" not in done.stdout + done.stderr and (
+        done.returncode == 0 or arguments == ["--lint"]
+    )
     assert snapshot(fresh) == before and not (fresh / "results/tiny").exists()
 
 
@@ -72,7 +84,10 @@ def test_a_dry_run_works_while_the_suite_is_run_and_a_second_run_waits(finished,
         assert snapshot(finished) == before
         second = snakemake(finished, "--forceall")
         assert second.returncode != 0
-        assert "results/tiny: another run is at work here; wait for it to end" in second.stdout + second.stderr
+        assert (
+            "results/tiny: another run is at work here; wait for it to end"
+            in second.stdout + second.stderr
+        )
     finally:
         os.close(lock)
 

@@ -50,7 +50,16 @@ methods:
   dps: {{num_steps: 25}}
 """
 TASKS, METHODS = ("gmm-denoise", "atoms-saturate"), ("oracle", "unconditional", "dps")
-COMMAND = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", "suite=config/tiny.yaml"]
+COMMAND = [
+    sys.executable,
+    "-m",
+    "snakemake",
+    "--cores",
+    "2",
+    "all",
+    "--config",
+    "suite=config/tiny.yaml",
+]
 DROPPED = '''"""One denoising step. https://example.org"""
 from dataclasses import dataclass
 from typing import ClassVar
@@ -68,8 +77,14 @@ class Gentle:
         x_t = y[:, None] + self.sigma * rng.per_sample.randn(prior.shape)
         return prior.denoise(x_t.flatten(0, 1), torch.tensor(self.sigma)).view_as(x_t)
 '''
-BROKEN = DROPPED.replace("        x_t =", "        raise RuntimeError('it does not converge')\n        x_t =")
-PAYS = DROPPED.replace("Gentle", "Pays").replace("*, rng):", "*, rng, state):").replace("y[:, None]", "state['mean']")
+BROKEN = DROPPED.replace(
+    "        x_t =", "        raise RuntimeError('it does not converge')\n        x_t ="
+)
+PAYS = (
+    DROPPED.replace("Gentle", "Pays")
+    .replace("*, rng):", "*, rng, state):")
+    .replace("y[:, None]", "state['mean']")
+)
 TRAIN = """    def train(self, prior, problem, *, rng):
         return {'mean': prior.sample(9, rng)[0].mean(0)}
 
@@ -84,7 +99,9 @@ MOMENTS = (  # when to kill a run: so many files of this kind, and seconds after
 
 def copy_of_the_repository(folder: Path) -> Path:
     for name in ("bench", "methods", "config", "profiles", "results/published"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     shutil.copy(REPOSITORY / "Snakefile", folder)
     (folder / "config/tiny.yaml").write_text(SUITE)
     (folder / "methods/pays.py").write_text(PAYS)
@@ -92,11 +109,16 @@ def copy_of_the_repository(folder: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
 
 
 def snakemake(folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(COMMAND, cwd=folder, env=environment(), capture_output=True, text=True, timeout=900)
+    return subprocess.run(
+        COMMAND, cwd=folder, env=environment(), capture_output=True, text=True, timeout=900
+    )
 
 
 def run_to_the_end(folder: Path) -> None:
@@ -122,7 +144,9 @@ def copies(tmp_path_factory) -> tuple[Path, Path]:
 
     One run went undisturbed. The other has a good and a bad method dropped in, and was killed at several moments.
     """
-    finished, disturbed = (copy_of_the_repository(tmp_path_factory.mktemp(name)) for name in ("finished", "disturbed"))
+    finished, disturbed = (
+        copy_of_the_repository(tmp_path_factory.mktemp(name)) for name in ("finished", "disturbed")
+    )
     (disturbed / "methods/gentle.py").write_text(DROPPED)
     (disturbed / "methods/broken.py").write_text(BROKEN)
     (disturbed / "config/tiny.yaml").write_text(SUITE + "  gentle: {sigma: 0.4}\n  broken: {}\n")
@@ -165,9 +189,13 @@ def test_the_files_keep_the_contract(which, request):
     for task in TASKS:
         shapes, header = described(root / f"tasks/{task}/observations.safetensors")
         assert shapes["x_true"] == shapes["y"] == (M, 1, 8, 8)
-        assert header["task"] == task and {"operator", "parameters", "sigma_y", "sha256"} <= set(header)
+        assert header["task"] == task and {"operator", "parameters", "sigma_y", "sha256"} <= set(
+            header
+        )
         exact, header = described(root / f"tasks/{task}/exact.safetensors")
-        assert exact["x_a"] == exact["x_b"] == (M, E, 1, 8, 8) and {"admitted", "checks"} <= set(header)
+        assert exact["x_a"] == exact["x_b"] == (M, E, 1, 8, 8) and {"admitted", "checks"} <= set(
+            header
+        )
         for method in METHODS:
             folder = root / f"runs/{task}/{method}/seed0"
             assert described(folder / "samples.safetensors")[0] == {"x": (M, S, 1, 8, 8)}
@@ -177,12 +205,25 @@ def test_the_files_keep_the_contract(which, request):
         columns = ["task", "method", "seed", "observation", "metric", "value", "reason"]
         assert list(lines_of(root / f"tasks/{task}/metrics.csv")[0]) == columns
     summary = lines_of(root / "tables/summary.csv")
-    assert list(summary[0]) == ["task", "method", "metric", "mean", "low", "high", "num_failed", "reason"]
+    assert list(summary[0]) == [
+        "task",
+        "method",
+        "metric",
+        "mean",
+        "low",
+        "high",
+        "num_failed",
+        "reason",
+    ]
     assert all(line["mean"] or line["reason"] for line in summary)
     assert {line["method"] for line in summary} >= {"reference", *METHODS}
     stems = {path.stem for path in (root / "figures").glob("*.pdf")}
     assert stems == {*FIGURES, *(f"grid-{task}" for task in TASKS)}
-    assert all((root / f"figures/{stem}.{kind}").stat().st_size for stem in stems for kind in ("pdf", "png", "csv"))
+    assert all(
+        (root / f"figures/{stem}.{kind}").stat().st_size
+        for stem in stems
+        for kind in ("pdf", "png", "csv")
+    )
     assert "</html>" in (root / "report.html").read_text()
 
 
@@ -203,7 +244,9 @@ def test_a_killed_run_ends_with_the_same_bits(finished, disturbed):
 def test_a_method_that_trains_pays_for_it(finished):
     folder = finished / "results/tiny/runs/gmm-denoise/pays/seed0"
     assert described(folder / "state.safetensors")[0] == {"mean": (1, 8, 8)}
-    cost, spent = (json.loads((folder / name).read_text()) for name in ("cost.json", "training.json"))
+    cost, spent = (
+        json.loads((folder / name).read_text()) for name in ("cost.json", "training.json")
+    )
     assert cost["train_seconds"] == spent["seconds"] > 0 and cost["rows"] == S
 
 
@@ -213,7 +256,11 @@ def test_what_a_suite_leaves_out_is_said(finished):
     summary = [line for line in lines_of(root / "tables/summary.csv") if line["method"] == "pays"]
     elsewhere = {line["reason"] for line in summary if line["task"] == "atoms-saturate"}
     assert elsewhere == {"n/a (left out by the suite)"}
-    metrics = [line for line in lines_of(root / "tasks/gmm-denoise/metrics.csv") if line["method"] == "pays"]
+    metrics = [
+        line
+        for line in lines_of(root / "tasks/gmm-denoise/metrics.csv")
+        if line["method"] == "pays"
+    ]
     reasons = {line["reason"] for line in metrics if line["observation"] == "1"}
     assert reasons == {"n/a (only the first 1 measurements)"}
     assert all(line["num_failed"] == "0" for line in summary)
@@ -221,8 +268,16 @@ def test_what_a_suite_leaves_out_is_said(finished):
 
 def test_a_method_dropped_in_appears_everywhere(disturbed):
     root = disturbed / "results/tiny"
-    found = {(x["task"], x["metric"]): x for x in lines_of(root / "tables/summary.csv") if x["method"] == "gentle"}
-    assert all(float(found[task, metric]["mean"]) >= 0 for task in TASKS for metric in ("sw2-128", "psnr_mean"))
+    found = {
+        (x["task"], x["metric"]): x
+        for x in lines_of(root / "tables/summary.csv")
+        if x["method"] == "gentle"
+    }
+    assert all(
+        float(found[task, metric]["mean"]) >= 0
+        for task in TASKS
+        for metric in ("sw2-128", "psnr_mean")
+    )
     assert all(float(found[task, "nfe"]["mean"]) == 1 for task in TASKS)
     figures = list((root / "figures").glob("*.csv"))
     assert len(figures) == len(FIGURES) + len(TASKS)
@@ -245,7 +300,9 @@ def test_a_method_that_raises_fails_alone(finished, disturbed):
     def others(folder: Path, name: str) -> list[dict[str, str]]:
         lines = lines_of(folder / "results/tiny" / name)
         timed = ("seconds_per_sample", "ess_per_second")
-        return [x for x in lines if x["method"] in ("reference", *METHODS) and x["metric"] not in timed]
+        return [
+            x for x in lines if x["method"] in ("reference", *METHODS) and x["metric"] not in timed
+        ]
 
     for name in ("tables/summary.csv", *(f"tasks/{task}/metrics.csv" for task in TASKS)):
         assert others(disturbed, name) == others(finished, name)
@@ -285,7 +342,9 @@ def test_broken_files_stop_the_run_by_name_and_come_back_the_same(finished, tmp_
         assert line.endswith("; delete it and run the same command again")
         (root / name).unlink()
     run_to_the_end(folder)
-    for path in [root / name for name in WAYS_TO_BREAK] + list(root.glob("runs/**/samples.safetensors")):
+    for path in [root / name for name in WAYS_TO_BREAK] + list(
+        root.glob("runs/**/samples.safetensors")
+    ):
         original = finished / path.relative_to(folder)
         if path.name == "cost.json":
             assert without_seconds(path) == without_seconds(original)
@@ -294,4 +353,8 @@ def test_broken_files_stop_the_run_by_name_and_come_back_the_same(finished, tmp_
 
 
 def without_seconds(path: Path) -> dict:
-    return {key: value for key, value in json.loads(path.read_text()).items() if key not in ("seconds", "sha256")}
+    return {
+        key: value
+        for key, value in json.loads(path.read_text()).items()
+        if key not in ("seconds", "sha256")
+    }

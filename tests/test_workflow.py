@@ -48,8 +48,19 @@ tasks:
 methods: {one: {}, two: {}, two-fast: {num_steps: 5}, pays: {}}
 restrict: {pays: {tasks: [gmm-denoise]}}
 """
-SHOWN = {"tables": 1, "published": 1, "claims": 1, "figure": len(FIGURES), "report": 1}  # of all runs together
-JOBS = {"data": 1, "prior": 1, "observe": 2, "reference": 2, "train": 1, "sample": 7, "evaluate": 2, "grid": 2, **SHOWN}
+# of all runs together
+SHOWN = {"tables": 1, "published": 1, "claims": 1, "figure": len(FIGURES), "report": 1}
+JOBS = {
+    "data": 1,
+    "prior": 1,
+    "observe": 2,
+    "reference": 2,
+    "train": 1,
+    "sample": 7,
+    "evaluate": 2,
+    "grid": 2,
+    **SHOWN,
+}
 AFTER_A_RUN = {"evaluate": 2, "grid": 2, **SHOWN}
 OF_ONE_TASK = {"evaluate": 1, "grid": 1}
 
@@ -62,7 +73,10 @@ def finished(tmp_path_factory) -> Path:
     replace_methods_by_stubs(folder)
     assert jobs(folder) == JOBS
     printed = run_to_the_end(folder)
-    assert "python -m bench.stages.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json" in printed
+    assert (
+        "python -m bench.stages.sample results/tiny/specs/runs/gmm-denoise/two-fast/seed0.json"
+        in printed
+    )
     return folder
 
 
@@ -82,7 +96,11 @@ def test_each_job_has_one_thread(folder):
 
 
 def test_touching_sources_or_specs_reruns_nothing(folder):
-    for path in [*folder.glob("methods/*.py"), *folder.rglob("bench/**/*.py"), *folder.rglob("specs/**/*.json")]:
+    for path in [
+        *folder.glob("methods/*.py"),
+        *folder.rglob("bench/**/*.py"),
+        *folder.rglob("specs/**/*.json"),
+    ]:
         os.utime(path)
     assert jobs(folder) == {}
 
@@ -105,7 +123,10 @@ def test_a_corrected_published_number_redoes_what_shows_it(folder):
 
 def test_a_state_is_kept_while_what_it_depends_on_stays(folder):
     sampling = {"observe": 2, "reference": 2, "sample": 7, **AFTER_A_RUN}
-    write_suite(folder, SUITE.replace("num_samples: 2\nnum_reference: 2", "num_samples: 3\nnum_reference: 3"))
+    write_suite(
+        folder,
+        SUITE.replace("num_samples: 2\nnum_reference: 2", "num_samples: 3\nnum_reference: 3"),
+    )
     assert jobs(folder) == sampling
     write_suite(folder, SUITE.replace("pays: {}", "pays: {num_steps: 3}"))
     assert jobs(folder) == {"train": 1, "sample": 1, **AFTER_A_RUN, **OF_ONE_TASK}
@@ -122,13 +143,17 @@ def test_changing_a_family_of_priors_redoes_all_that_rests_on_it(folder):
 def test_a_student_is_made_from_its_teacher(folder):
     student = "map: {family: consistency, dataset: digits, teacher: gmm}"
     tasks = "  map-denoise: {operator: denoise, sigma_y: 0.5}\nmethods"
-    write_suite(folder, SUITE.replace("floor: 0.01}", "floor: 0.01}, " + student).replace("methods", tasks))
+    write_suite(
+        folder, SUITE.replace("floor: 0.01}", "floor: 0.01}, " + student).replace("methods", tasks)
+    )
     added = {"prior": 1, "observe": 1, "reference": 1, "sample": 3, **AFTER_A_RUN, **OF_ONE_TASK}
     assert jobs(folder) == added
     assert snakemake(folder).returncode == 0
     edit(folder / "bench/priors/consistency.py")
     assert jobs(folder) == added
-    write_suite(folder, (folder / "config/tiny.yaml").read_text().replace("shrinkage: 1", "shrinkage: 2"))
+    write_suite(
+        folder, (folder / "config/tiny.yaml").read_text().replace("shrinkage: 1", "shrinkage: 2")
+    )
     assert jobs(folder)["prior"] == 2
 
 
@@ -149,13 +174,17 @@ def test_changing_settings_reruns_those_runs_only(folder):
 
 def test_asking_for_columns_by_networks_trains_what_they_need_and_evaluates_anew(folder):
     write_suite(
-        folder, SUITE + "metrics: {perceptual: {networks: [percept-digits-v1]}, sets: {extractors: [digits-cnn-v1]}}\n"
+        folder,
+        SUITE
+        + "metrics: {perceptual: {networks: [percept-digits-v1]}, sets: {extractors: [digits-cnn-v1]}}\n",
     )
     assert jobs(folder) == {"classifier": 1, **AFTER_A_RUN}
 
 
 def test_settings_of_one_task_rerun_that_task_only(folder):
-    write_suite(folder, SUITE.replace("sigma_y: 0.5", "sigma_y: 0.5, settings: {one: {num_steps: 3}}"))
+    write_suite(
+        folder, SUITE.replace("sigma_y: 0.5", "sigma_y: 0.5, settings: {one: {num_steps: 3}}")
+    )
     assert jobs(folder) == {"sample": 1, **AFTER_A_RUN, **OF_ONE_TASK}
 
 
@@ -176,7 +205,8 @@ def test_deleted_artefacts_are_made_again(folder):
 
 
 @pytest.mark.parametrize(
-    "name, arguments", [("runs/gmm-denoise/one/seed0/samples.safetensors", []), ("tables/summary.csv", ["-n"])]
+    "name, arguments",
+    [("runs/gmm-denoise/one/seed0/samples.safetensors", []), ("tables/summary.csv", ["-n"])],
 )
 def test_a_truncated_artefact_stops_the_run_by_name(folder, name, arguments):
     path = folder / "results/tiny" / name
@@ -191,7 +221,9 @@ def test_a_truncated_artefact_stops_the_run_by_name(folder, name, arguments):
 
 def complaints(done: subprocess.CompletedProcess) -> list[str]:
     """What was printed, less Snakemake's line on which profile it reads."""
-    return [line for line in (done.stdout + done.stderr).splitlines() if line and "profile" not in line]
+    return [
+        line for line in (done.stdout + done.stderr).splitlines() if line and "profile" not in line
+    ]
 
 
 def test_a_config_error_stops_the_run_in_one_line(folder):
@@ -204,9 +236,23 @@ def test_a_config_error_stops_the_run_in_one_line(folder):
 
 
 def test_a_configfile_is_a_suite_of_its_own(folder):
-    (folder / "mine.yaml").write_text(SUITE.replace("tiny", "mine").replace(", two-fast: {num_steps: 5}", ""))
-    line = [sys.executable, "-m", "snakemake", "--cores", "2", "all", "-n", "--configfile", "mine.yaml"]
-    done = subprocess.run(line, cwd=folder, env=environment_of(folder), capture_output=True, text=True)
+    (folder / "mine.yaml").write_text(
+        SUITE.replace("tiny", "mine").replace(", two-fast: {num_steps: 5}", "")
+    )
+    line = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        "all",
+        "-n",
+        "--configfile",
+        "mine.yaml",
+    ]
+    done = subprocess.run(
+        line, cwd=folder, env=environment_of(folder), capture_output=True, text=True
+    )
     assert (
         done.returncode == 0
         and len(re.findall(r"^Job \d+: sample", done.stdout + done.stderr, flags=re.MULTILINE)) == 5
@@ -214,7 +260,9 @@ def test_a_configfile_is_a_suite_of_its_own(folder):
 
 
 def test_tuning_is_a_job_for_each_method_and_task_that_the_suite_names(folder):
-    (folder / "methods/two.py").write_text(METHOD + "    search: ClassVar[dict] = {'num_steps': 1}\n")
+    (folder / "methods/two.py").write_text(
+        METHOD + "    search: ClassVar[dict] = {'num_steps': 1}\n"
+    )
     asked = "tune: {seconds: 9, num_measurements: 2, num_samples: 2, tasks: [gmm-denoise], methods: [two, two-fast]}\n"
     write_suite(folder, SUITE + asked)
     assert jobs(folder) == {"sample": 4, **AFTER_A_RUN, "tune": 2}
@@ -230,9 +278,14 @@ def test_other_jobs_go_on_when_one_fails(folder):
 def test_a_killed_run_goes_on_with_the_same_command(folder):
     shutil.rmtree(folder / "results/tiny")
     environment = environment_of(folder, STUB_SECONDS="0.3")
-    run = subprocess.Popen(command(), cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen(
+        command(), cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
-    while not list(folder.glob("results/tiny/tasks/*/observations.safetensors")) and time.monotonic() < deadline:
+    while (
+        not list(folder.glob("results/tiny/tasks/*/observations.safetensors"))
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     run.kill()  # its jobs go on without it
     run.wait()
@@ -242,6 +295,14 @@ def test_a_killed_run_goes_on_with_the_same_command(folder):
 
 @pytest.mark.slow
 def test_jobs_of_the_default_suite(tmp_path):
-    expected = {"data": 2, "classifier": 1, "prior": 6, "observe": 15, "reference": 15, "train": 23, "sample": 90}
+    expected = {
+        "data": 2,
+        "classifier": 1,
+        "prior": 6,
+        "observe": 15,
+        "reference": 15,
+        "train": 23,
+        "sample": 90,
+    }
     expected |= {"evaluate": 15, "grid": 15, **SHOWN}
     assert jobs(copy_of_the_repository(tmp_path), suite="default") == expected

@@ -13,24 +13,40 @@ from bench.core.errors import UserError
 from bench.core.types import Cap
 from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Scores, Table
-from bench.stages.evaluate import DENSITY_OF_TEACHER, context_of, score_of_task, truths_of, unmet_needs
+from bench.stages.evaluate import (
+    DENSITY_OF_TEACHER,
+    context_of,
+    score_of_task,
+    truths_of,
+    unmet_needs,
+)
 from bench.task import Task
 
 
-def evaluate_samples(task: Task, x: object, metrics: Mapping[str, dict] | None = None) -> pd.DataFrame:
+def evaluate_samples(
+    task: Task, x: object, metrics: Mapping[str, dict] | None = None
+) -> pd.DataFrame:
     """Return metric, measurement, value and reason of samples (m, s, *x)."""
     x = samples_of(task, x)
     num, num_samples = x.shape[:2]
     evaluation = evaluation_of(task.first(num), num_samples, metrics or {})
     broken = (~x.flatten(2).isfinite().all(2)).sum(1).tolist()
-    why_not = tuple(f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in broken)
+    why_not = tuple(
+        f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in broken
+    )
     finite = x.nan_to_num(0, 0, 0)
     values = evaluation.values(finite, 0)
-    of_task = evaluation.of_real_images() | ({} if any(broken) else evaluation.of_task(finite, values, 0))
-    failed = f"failed ({sum(broken)} of {num * num_samples} samples not finite)" if any(broken) else ""
+    of_task = evaluation.of_real_images() | (
+        {} if any(broken) else evaluation.of_task(finite, values, 0)
+    )
+    failed = (
+        f"failed ({sum(broken)} of {num * num_samples} samples not finite)" if any(broken) else ""
+    )
     scores = Scores("mine", 0, values, why_not, "n/a (independent samples)", of_task, failed)
     table = Table(task.name, evaluation.columns, evaluation.unmet, evaluation.why_empty)
-    frame = pd.read_csv(io.StringIO(table.csv([scores])), keep_default_na=False, na_values={"value": [""]})
+    frame = pd.read_csv(
+        io.StringIO(table.csv([scores])), keep_default_na=False, na_values={"value": [""]}
+    )
     frame = frame.rename(columns={"observation": "measurement"})
     return frame[["metric", "measurement", "value", "reason"]]
 
@@ -46,7 +62,12 @@ def samples_of(task: Task, x: object) -> Tensor:
         x = torch.as_tensor(x).detach().cpu().float()
     except (TypeError, ValueError, RuntimeError):
         raise UserError(f"samples of {task.name}: got {type(x).__name__}, {expected}") from None
-    if x.ndim != 2 + len(image) or not 0 < len(x) <= len(task.y) or not x.shape[1] or tuple(x.shape[2:]) != image:
+    if (
+        x.ndim != 2 + len(image)
+        or not 0 < len(x) <= len(task.y)
+        or not x.shape[1]
+        or tuple(x.shape[2:]) != image
+    ):
         raise UserError(f"samples of {task.name}: got shape {tuple(x.shape)}, {expected}")
     return x
 
@@ -54,7 +75,9 @@ def samples_of(task: Task, x: object) -> Tensor:
 def evaluation_of(task: Task, num_samples: int, metrics: Mapping[str, dict]) -> Evaluation:
     """Return the metrics of a task, ready for samples."""
     if task.reference is None:
-        raise UserError(f"task {task.name} was opened without reference draws; open it with bench.load_task")
+        raise UserError(
+            f"task {task.name} was opened without reference draws; open it with bench.load_task"
+        )
     context = context_of(task.layout, task.measured, num_samples)
     opened = open_metrics(metrics)
     for metric in opened:

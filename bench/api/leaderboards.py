@@ -25,7 +25,9 @@ COLUMNS = ["task", "method", "metric", "mean", "low", "high", "num_failed", "rea
 PAIRED = ["difference", "difference_low", "difference_high"]
 
 
-def published_and_mine(suite: str, mine: Mapping[str, Tensor], task: str | Task | None) -> pd.DataFrame:
+def published_and_mine(
+    suite: str, mine: Mapping[str, Tensor], task: str | Task | None
+) -> pd.DataFrame:
     """Return the rows of the published summary.csv of a suite, then those of samples by name, with PAIRED columns.
 
     Where nothing can be paired, PAIRED are empty and one warning says why.
@@ -34,7 +36,9 @@ def published_and_mine(suite: str, mine: Mapping[str, Tensor], task: str | Task 
     published = pd.read_csv(folder / "summary.csv", keep_default_na=False, na_values=[""])
     published["reason"] = published["reason"].fillna("")
     if not isinstance(mine, Mapping):
-        raise UserError(f"leaderboard: mine is a {type(mine).__name__}; expected a dict, name of the row -> samples")
+        raise UserError(
+            f"leaderboard: mine is a {type(mine).__name__}; expected a dict, name of the row -> samples"
+        )
     if mine and task is None:
         raise UserError("leaderboard: samples need the task that they are of; give task=")
     if task is None:
@@ -43,12 +47,17 @@ def published_and_mine(suite: str, mine: Mapping[str, Tensor], task: str | Task 
     rows = published[published["task"] == name]
     if rows.empty:
         known = ", ".join(dict.fromkeys(published["task"]))
-        raise UserError(f"leaderboard: no published rows of task {name} in {suite}; expected one of {known}")
+        raise UserError(
+            f"leaderboard: no published rows of task {name} in {suite}; expected one of {known}"
+        )
     if not mine:
         return rows[COLUMNS].reset_index(drop=True)
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
-    board = pd.concat([rows, *(means_of(name, method, frame) for method, frame in values.items())], ignore_index=True)
+    board = pd.concat(
+        [rows, *(means_of(name, method, frame) for method, frame in values.items())],
+        ignore_index=True,
+    )
     return with_differences(board[COLUMNS], values, published_values(folder, opened))
 
 
@@ -109,9 +118,13 @@ def with_differences(
     board[PAIRED] = np.nan
     if published is None:
         return board
-    own = [frame[frame["measurement"] != "all"].assign(method=method) for method, frame in mine.items()]
+    own = [
+        frame[frame["measurement"] != "all"].assign(method=method) for method, frame in mine.items()
+    ]
     everything = pd.concat([published, *own]).astype({"measurement": int}).dropna(subset="value")
-    table = everything.pivot_table(index="measurement", columns=["metric", "method"], values="value")
+    table = everything.pivot_table(
+        index="measurement", columns=["metric", "method"], values="value"
+    )
     first = next(iter(mine))
     for i, method, metric in board.loc[board["mean"].notna(), ["method", "metric"]].itertuples():
         if method != first and {(metric, method), (metric, first)} <= set(table.columns):

@@ -47,26 +47,34 @@ def draw_samples(
     if trainable(method):
         prior_of_training, training = counted(task.prior)
         plain = replace(task.problem, posterior=None)  # as a job of training has it
-        state = train(method, prior_of_training, plain, task.name, seed, task.y.dtype, task.y.device)
+        state = train(
+            method, prior_of_training, plain, task.name, seed, task.y.dtype, task.y.device
+        )
     trained = time.perf_counter()
     draws = Draws(task.name, seed, num_samples, rows_per_chunk)
     x = sample(method, prior, counted_problem(task.problem)[0], task.measured, draws, state)
     rows, seconds = len(task.y) * num_samples, time.perf_counter() - trained
-    spent = (training.forward, training.backward, trained - begin) if state is not None else (0, 0, 0.0)
+    spent = (
+        (training.forward, training.backward, trained - begin) if state is not None else (0, 0, 0.0)
+    )
     return x.float(), Cost(meter.nfe(rows), meter.nfe_vjp(rows), seconds, *spent)
 
 
 def refuse_impossible(method: Method, task: object, **counts: object) -> None:
     """Raise UserError, one line, for what is no task or no count, and Unsupported where the task lacks a capability."""
     if not isinstance(task, Task):
-        raise UserError(f"task is a {type(task).__name__}; expected a Task, as bench.load_task returns it")
+        raise UserError(
+            f"task is a {type(task).__name__}; expected a Task, as bench.load_task returns it"
+        )
     for name, value in counts.items():
         if type(value) is not int or value < 1:
             raise UserError(f"{name} is {value!r}; expected a whole number, 1 or more")
     try:
         refuse_unmet(method, task.prior, task.problem)
     except Unsupported as lack:
-        raise Unsupported(f"{type(method).__name__} {lack}, which {task.name} does not have") from None
+        raise Unsupported(
+            f"{type(method).__name__} {lack}, which {task.name} does not have"
+        ) from None
 
 
 def method_of(method: Method | str | Path, settings: Mapping[str, Any]) -> Method:
@@ -74,11 +82,17 @@ def method_of(method: Method | str | Path, settings: Mapping[str, Any]) -> Metho
     if isinstance(method, (str, Path)):
         return _named_method(str(method), settings)
     if isinstance(method, type):
-        raise UserError(f"method is the class {method.__name__}; expected an object: {method.__name__}(...)")
+        raise UserError(
+            f"method is the class {method.__name__}; expected an object: {method.__name__}(...)"
+        )
     if settings:
-        raise UserError("settings are for a method's name or path; an object gets its settings when it is made")
+        raise UserError(
+            "settings are for a method's name or path; an object gets its settings when it is made"
+        )
     if not (callable(getattr(method, "sample", None)) and hasattr(method, "needs")):
-        raise UserError(f"method is a {type(method).__name__}; expected an object with `needs` and `sample`, or a name")
+        raise UserError(
+            f"method is a {type(method).__name__}; expected an object with `needs` and `sample`, or a name"
+        )
     return method
 
 
@@ -87,7 +101,9 @@ def _named_method(name: str, settings: Mapping[str, Any]) -> Method:
         if not name.endswith(".py"):
             return build("method", name, settings)
         if not Path(name).is_file():
-            raise UserError(f"{name}: no such file; expected the path of a method, or a name without .py")
+            raise UserError(
+                f"{name}: no such file; expected the path of a method, or a name without .py"
+            )
         return filled(load_file(Path(name), f"methods.{Path(name).stem}"), name, settings)
     except ValueError as error:
         raise UserError(str(error)) from None

@@ -21,7 +21,8 @@ from bench.priors import load_prior
 from bench.stages import classifier, data, observe, prior, reference
 from bench.task import Task, open_task
 
-CACHE = "POSTERIOR_BENCH_CACHE"  # environment variable: where tasks are kept that were made on the spot
+# environment variable: where tasks are kept that were made on the spot
+CACHE = "POSTERIOR_BENCH_CACHE"
 
 
 def open_or_make_task(name: str, suite: str, results: Path | None) -> Task:
@@ -70,7 +71,13 @@ def make_task(plan: Suite, spec: TaskSpec, root: Path) -> None:
     """Make a task's data, prior, classifier, measurements and reference, as far as they are missing."""
     make_prior(plan, spec.prior, root)
     for name in plan.classifiers_of_task(spec.task):
-        run_stage(classifier.main, plan, plan.layout.spec("classifiers", name), root, Layout(root).classifier(name))
+        run_stage(
+            classifier.main,
+            plan,
+            plan.layout.spec("classifiers", name),
+            root,
+            Layout(root).classifier(name),
+        )
     path, files = plan.layout.spec("tasks", spec.task), Layout(root).task(spec.task)
     run_stage(observe.main, plan, path, root, files.measurements)
     run_stage(reference.main, plan, path, root, files.reference)
@@ -79,10 +86,22 @@ def make_task(plan: Suite, spec: TaskSpec, root: Path) -> None:
 def make_prior(plan: Suite, name: str, root: Path) -> None:
     """Make a prior with its data and its teacher, as far as they are missing."""
     entry, layout = plan.content["priors"][name], Layout(root)
-    run_stage(data.main, plan, plan.layout.spec("data", entry["dataset"]), root, layout.data(entry["dataset"]))
+    run_stage(
+        data.main,
+        plan,
+        plan.layout.spec("data", entry["dataset"]),
+        root,
+        layout.data(entry["dataset"]),
+    )
     if entry.get("teacher"):
         make_prior(plan, entry["teacher"], root)
-    run_stage(prior.main, plan, plan.layout.spec("priors", name), root, layout.prior(name, entry["family"]))
+    run_stage(
+        prior.main,
+        plan,
+        plan.layout.spec("priors", name),
+        root,
+        layout.prior(name, entry["family"]),
+    )
 
 
 def run_stage(main, plan: Suite, path: Path, root: Path, output: Path) -> None:

@@ -28,7 +28,9 @@ def check(
     path = Path(path).resolve()
     if kind is None:
         folder = path.parent.parent if path.name == "__init__.py" else path.parent
-        kind = next((kind for kind in KINDS if PACKAGES[kind].rpartition(".")[2] == folder.name), "method")
+        kind = next(
+            (kind for kind in KINDS if PACKAGES[kind].rpartition(".")[2] == folder.name), "method"
+        )
     if kind == "method":
         return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path, settings or {}), path)
     module = importlib.import_module(f"bench.conformance.{kind}s")

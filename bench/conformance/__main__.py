@@ -44,7 +44,9 @@ def _split(arguments: list[str]) -> tuple[Kind | None, list[str]]:
 def _path(name: str, kind: Kind) -> Path:
     path = Path(name) if name.endswith(".py") else find(kind, name)
     if path is None or not path.is_file():
-        raise UserError(f"{path or name}: no such file; give the path of a .py file or one of {', '.join(names(kind))}")
+        raise UserError(
+            f"{path or name}: no such file; give the path of a .py file or one of {', '.join(names(kind))}"
+        )
     return path
 
 

@@ -31,16 +31,23 @@ class Case:
     @property
     def files(self) -> list[Path]:
         """Return the source of the method: its file, or all files of its package."""
-        return sorted(self.path.parent.rglob("*.py")) if self.path.name == "__init__.py" else [self.path]
+        return (
+            sorted(self.path.parent.rglob("*.py"))
+            if self.path.name == "__init__.py"
+            else [self.path]
+        )
 
     @cached_property
     def loaded(self) -> tuple[ModuleType, Findings]:
         """Import the file under a name of its own."""
         name, findings = f"_conformance_{name_of(self.path) or self.path.stem}", Findings()
         inside = [str(self.path.parent)] if self.path.name == "__init__.py" else None
-        spec = importlib.util.spec_from_file_location(name, self.path, submodule_search_locations=inside)
+        spec = importlib.util.spec_from_file_location(
+            name, self.path, submodule_search_locations=inside
+        )
         assert spec and spec.loader, "a .py file has a loader"
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
+        # dataclasses look their module up there
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
         with contained(findings, self.path):
             spec.loader.exec_module(module)
         return module, findings
@@ -80,16 +87,23 @@ class Case:
     @cached_property
     def chunks(self) -> tuple[Drawn, Drawn]:
         """Draw the same samples in two parts."""
-        return self.trial.draw(samples=range(2)), self.trial.draw(samples=range(2, self.trial.num_samples))
+        return self.trial.draw(samples=range(2)), self.trial.draw(
+            samples=range(2, self.trial.num_samples)
+        )
 
     @cached_property
     def few(self) -> list[tuple[Trial, int, Drawn]]:
         """Draw one sample, and as many as there are channels and chains, for images of one and of three channels."""
         runs = []
         for channels in (1, 3):
-            method = dataclasses.replace(self.method, num_chains=channels) if self.joint == "chain" else self.method
+            method = (
+                dataclasses.replace(self.method, num_chains=channels)
+                if self.joint == "chain"
+                else self.method
+            )
             trial = Trial(method, self.path, channels, declared_caps(method), channels)
-            trial = self.trial if channels == 1 and self.joint != "chain" else trial  # it is trained already
+            # it is trained already
+            trial = self.trial if channels == 1 and self.joint != "chain" else trial
             runs += [(trial, s, trial.draw(samples=range(s))) for s in sorted({1, channels})]
         return runs
 

@@ -47,7 +47,9 @@ def run_checks(checks: Sequence[Check], case: object, path: Path) -> list[CheckR
     results, broken = [], ""
     for check in checks:
         if broken:
-            results.append(CheckResult(check.title, "skip", f"not checked before `{broken}` passes"))
+            results.append(
+                CheckResult(check.title, "skip", f"not checked before `{broken}` passes")
+            )
             continue
         results.append(CheckResult(check.title, *_run(check, case, path)))
         if results[-1].status == "FAIL" and check.gate:

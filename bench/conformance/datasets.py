@@ -26,8 +26,12 @@ class DatasetCase(PluginCase):
 
 def side_is_readable(case: DatasetCase) -> str:
     source = read_source(case.path)
-    known = source is not None and ("side" in source.fields or isinstance(source.constant("side"), int))
-    require(known, "write `side` (pixels along an image) as a field or as `side: ClassVar[int] = 8`")
+    known = source is not None and (
+        "side" in source.fields or isinstance(source.constant("side"), int)
+    )
+    require(
+        known, "write `side` (pixels along an image) as a field or as `side: ClassVar[int] = 8`"
+    )
     return f"side = {case.instance.side}"
 
 
@@ -41,11 +45,17 @@ def has_splits(case: DatasetCase) -> str:
 def images_are_right(case: DatasetCase) -> str:
     side = case.instance.side
     shape = tuple(case.data["train"].shape[1:])
-    require(len(shape) == 3 and shape[1:] == (side, side), f"images are {shape}, expected (channels, {side}, {side})")
+    require(
+        len(shape) == 3 and shape[1:] == (side, side),
+        f"images are {shape}, expected (channels, {side}, {side})",
+    )
     for name in [*SPLITS, *(["atoms"] if "atoms" in case.data else [])]:
         images = case.data[name]
         require(images.dtype == torch.float32, f"{name} is {images.dtype}, expected torch.float32")
-        require(tuple(images.shape[1:]) == shape and len(images), f"{name} is {tuple(images.shape)}, train has {shape}")
+        require(
+            tuple(images.shape[1:]) == shape and len(images),
+            f"{name} is {tuple(images.shape)}, train has {shape}",
+        )
         low, high = images.min().item(), images.max().item()
         require(-1 <= low <= high <= 1, f"{name} is in [{low:.3g}, {high:.3g}], expected [-1, 1]")
     return str(shape)
@@ -56,7 +66,9 @@ def splits_are_disjoint(case: DatasetCase) -> str:
         ids = case.data[f"{split}_id"]
         require(ids.dtype == torch.int64, f"{split}_id is {ids.dtype}, expected torch.int64")
         expected = (len(case.data[split]),)
-        require(tuple(ids.shape) == expected, f"{split}_id is {tuple(ids.shape)}, expected {expected}")
+        require(
+            tuple(ids.shape) == expected, f"{split}_id is {tuple(ids.shape)}, expected {expected}"
+        )
     ids = torch.cat([case.data[f"{split}_id"] for split in SPLITS])
     repeated = len(ids) - len(ids.unique())
     require(not repeated, f"{repeated} ids occur twice: no image may be in two splits")
@@ -68,11 +80,17 @@ def labels_are_whole(case: DatasetCase) -> str:
     present = [name for name in names if name in case.data]
     if not present:
         raise NotApplicable("it has no labels")
-    require(present == names, f"there is {', '.join(present)}; expected labels for all splits or for none")
+    require(
+        present == names,
+        f"there is {', '.join(present)}; expected labels for all splits or for none",
+    )
     for split, name in zip(SPLITS, names, strict=True):
         labels = case.data[name]
         right = labels.dtype == torch.int64 and tuple(labels.shape) == (len(case.data[split]),)
-        require(right, f"{name} is {labels.dtype} {tuple(labels.shape)}, expected int64, one for each image")
+        require(
+            right,
+            f"{name} is {labels.dtype} {tuple(labels.shape)}, expected int64, one for each image",
+        )
     return ""
 
 
@@ -80,7 +98,8 @@ def repeats(case: DatasetCase) -> str:
     state = torch.get_rng_state()
     again = case.instance.load()
     require(
-        torch.equal(state, torch.get_rng_state()), "load() draws from torch's global generator; use core.rng.stream"
+        torch.equal(state, torch.get_rng_state()),
+        "load() draws from torch's global generator; use core.rng.stream",
     )
     require(again.keys() == case.data.keys(), "load() gives other names the second time")
     changed = [name for name in again if not torch.equal(again[name], case.data[name])]

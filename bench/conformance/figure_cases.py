@@ -13,19 +13,31 @@ NUM_MEASUREMENTS, NUM_SAMPLES = 8, 16
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # an error message that would stop matplotlib if it were read as mathematics
 FAILURE = r"failed (ValueError: $\frac{ is no $ of 'a_b^c')"
-BETTER: dict[str, Better] = {"sw2-128": "lower", "mean_error": "lower", "diversity_ratio": 1.0, "std_ratio": 1.0}
+BETTER: dict[str, Better] = {
+    "sw2-128": "lower",
+    "mean_error": "lower",
+    "diversity_ratio": 1.0,
+    "std_ratio": 1.0,
+}
 BETTER |= {f"coverage_exact@{level}": level for level in LEVELS}
 
 
 def suite_results(num_methods: int, num_tasks: int) -> SuiteResults:
     """Return results of methods with long names; with two or more, the last one fails on the first task."""
     methods = tuple(f"latent_langevin-variant{i}" for i in range(num_methods))
-    tasks = tuple(_task(f"consistency-inpaint-random{j}", methods, np.random.default_rng(j)) for j in range(num_tasks))
+    tasks = tuple(
+        _task(f"consistency-inpaint-random{j}", methods, np.random.default_rng(j))
+        for j in range(num_tasks)
+    )
     first = tasks[0]
     if num_methods > 1:
         tasks = (_with_failure(first, methods[-1]), *tasks[1:])
-    timings = tuple(_timing(task.name, method, i) for task in tasks for i, method in enumerate(methods[:3]))
-    return SuiteResults(Path("."), "made-up", methods, (0,), NUM_MEASUREMENTS, NUM_SAMPLES, tasks, (), timings)
+    timings = tuple(
+        _timing(task.name, method, i) for task in tasks for i, method in enumerate(methods[:3])
+    )
+    return SuiteResults(
+        Path("."), "made-up", methods, (0,), NUM_MEASUREMENTS, NUM_SAMPLES, tasks, (), timings
+    )
 
 
 def task_samples(num_methods: int) -> TaskSamples:
@@ -47,7 +59,9 @@ def _task(name: str, methods: tuple[str, ...], rng: np.random.Generator) -> Task
             values = _values(0.05 * place, rng)
             scores += [Score(method, 0, i, metric, value, "") for metric, value in values.items()]
         shares = {
-            f"{kind}_x_true@{level}": level ** (1 + 0.1 * place) for kind in ("tarp", "sbc-misfit") for level in LEVELS
+            f"{kind}_x_true@{level}": level ** (1 + 0.1 * place)
+            for kind in ("tarp", "sbc-misfit")
+            for level in LEVELS
         }
         of_sets += [Score(method, 0, None, metric, value, "") for metric, value in shares.items()]
     runs = tuple(_run(method, place) for place, method in enumerate(methods))
@@ -64,7 +78,10 @@ def _values(wrong: float, rng: np.random.Generator) -> dict[str, float]:
 def _run(method: str, place: int) -> RunRecord:
     """Return a run; every third method is trained."""
     training = 30.0 if place % 3 == 2 else 0.0
-    seconds, rows = (0.1 if training else 1.0 + place) * NUM_MEASUREMENTS * NUM_SAMPLES, NUM_MEASUREMENTS * NUM_SAMPLES
+    seconds, rows = (
+        (0.1 if training else 1.0 + place) * NUM_MEASUREMENTS * NUM_SAMPLES,
+        NUM_MEASUREMENTS * NUM_SAMPLES,
+    )
     cost = {"nfe": 10.0 * (1 + place), "nfe_vjp": 0.0, "seconds": seconds, "rows": rows}
     cost |= {"train_seconds": training, "train_nfe": 1000.0 if training else 0.0}
     return RunRecord(method, 0, {"status": "ok", "joint": "independent"}, cost)
@@ -73,11 +90,14 @@ def _run(method: str, place: int) -> RunRecord:
 def _with_failure(task: TaskResults, method: str) -> TaskResults:
     def failed(scores: tuple[Score, ...]) -> tuple[Score, ...]:
         return tuple(
-            Score(method, 0, x.measurement, x.metric, None, FAILURE) if x.method == method else x for x in scores
+            Score(method, 0, x.measurement, x.metric, None, FAILURE) if x.method == method else x
+            for x in scores
         )
 
     runs = tuple(
-        RunRecord(method, 0, {"status": "failed", "reason": FAILURE}, x.cost) if x.method == method else x
+        RunRecord(method, 0, {"status": "failed", "reason": FAILURE}, x.cost)
+        if x.method == method
+        else x
         for x in task.runs
     )
     about = (task.name, {}, {}, failed(task.scores), {}, task.better, runs)

@@ -27,19 +27,28 @@ def faults_of_figure(plugin: type) -> list[str]:
     faults = [] if is_frozen else ["is no frozen dataclass"]
     caption = getattr(plugin, "caption", None)
     if not (isinstance(caption, str) and caption.strip().endswith(".")):
-        faults.append("caption: expected sentences that say what is shown; add `caption: ClassVar[str]`")
+        faults.append(
+            "caption: expected sentences that say what is shown; add `caption: ClassVar[str]`"
+        )
     if not faults:
         missing = dataclasses.MISSING
-        required = [f.name for f in dataclasses.fields(plugin) if f.default is f.default_factory is missing]
+        required = [
+            f.name for f in dataclasses.fields(plugin) if f.default is f.default_factory is missing
+        ]
         faults = [f"{name}: expected a default value" for name in required]
     if faults:
         return faults
     is_of_task = typing.get_type_hints(plugin.draw).get("results") is TaskSamples
     for num_methods, num_tasks in CASES:
-        results = task_samples(num_methods) if is_of_task else FigureResults(suite_results(num_methods, num_tasks))
+        results = (
+            task_samples(num_methods)
+            if is_of_task
+            else FigureResults(suite_results(num_methods, num_tasks))
+        )
         with drawing_style():
             drawing = plugin().draw(results)
-            of_case = faults_of_drawing(drawing, has_rows=num_methods > 1)  # what compares has nothing to say of one
+            # what compares has nothing to say of one
+            of_case = faults_of_drawing(drawing, has_rows=num_methods > 1)
         faults += [f"{fault}, with {num_methods} methods on {num_tasks} tasks" for fault in of_case]
     return faults
 
@@ -51,7 +60,9 @@ def faults_of_drawing(drawing: Drawing, has_rows: bool = True) -> list[str]:
     """
     rows = list(csv.reader(io.StringIO(drawing.csv)))
     faults = [] if len(rows) > has_rows else ["csv: has no row"]
-    return faults + [f"{words!r} is cut by {over:.2f} inches" for words, over in cut_texts(drawing.figure)]
+    return faults + [
+        f"{words!r} is cut by {over:.2f} inches" for words, over in cut_texts(drawing.figure)
+    ]
 
 
 def cut_texts(figure: Figure) -> list[tuple[str, float]]:
@@ -59,12 +70,22 @@ def cut_texts(figure: Figure) -> list[tuple[str, float]]:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    words = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    ticks = {id(label): axes for axes in figure.axes for axis in ("x", "y") for label in _tick_labels(axes, axis)}
+    words = [
+        text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()
+    ]
+    ticks = {
+        id(label): axes
+        for axes in figure.axes
+        for axis in ("x", "y")
+        for label in _tick_labels(axes, axis)
+    }
     cut = []
     for text in words:
         box = text.get_window_extent(renderer)
-        over = max(-box.x0, -box.y0, box.x1 - figure.bbox.width, box.y1 - figure.bbox.height) / figure.dpi
+        over = (
+            max(-box.x0, -box.y0, box.x1 - figure.bbox.width, box.y1 - figure.bbox.height)
+            / figure.dpi
+        )
         if over > SLACK and (id(text) not in ticks or _is_in_view(text, ticks[id(text)])):
             cut.append((text.get_text(), over))
     return cut
@@ -72,7 +93,9 @@ def cut_texts(figure: Figure) -> list[tuple[str, float]]:
 
 def _is_in_view(label: Text, axes: Axes) -> bool:
     """Return whether the label of a tick lies within the limits of its axes; matplotlib does not draw the others."""
-    x, y = axes.transAxes.inverted().transform(label.get_transform().transform(label.get_position()))
+    x, y = axes.transAxes.inverted().transform(
+        label.get_transform().transform(label.get_position())
+    )
     along = x if any(label is other for other in _tick_labels(axes, "x")) else y
     return -1e-6 <= along <= 1 + 1e-6
 

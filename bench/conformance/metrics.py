@@ -114,7 +114,9 @@ def truth(rewarded: bool = False) -> Truth:
     context = Context("digits", SHAPE, M, S, lambda name: Pixels(), images)
     problem = cast(Likelihood, RewardedDenoising() if rewarded else Denoising())
     own = Truth(problem, x_true, y, draws, mean, std, context)
-    return dataclasses.replace(own, teacher=own, score=lambda x, y: -(x - SCALE * y) / VARIANCE, num_chains=NUM_CHAINS)
+    return dataclasses.replace(
+        own, teacher=own, score=lambda x, y: -(x - SCALE * y) / VARIANCE, num_chains=NUM_CHAINS
+    )
 
 
 def samplers(known: Truth) -> dict[str, Tensor]:
@@ -147,7 +149,9 @@ class Results:
     def expected(self) -> list[Column]:
         """The columns that must have a value."""
         unmet, why_empty = self.evaluation.unmet, self.evaluation.why_empty
-        return [c for c in self.evaluation.columns if not unmet.get(c.needs) and c.id not in why_empty]
+        return [
+            c for c in self.evaluation.columns if not unmet.get(c.needs) and c.id not in why_empty
+        ]
 
     @property
     def expected_of_measurements(self) -> list[Column]:
@@ -220,13 +224,18 @@ def batch_faults(results: Results) -> Iterator[str]:
     for i in (0, M - 1):
         one = dataclasses.replace(results.evaluation, truths=[only(results.known, i)])
         for id, value in one.values(x[i : i + 1], NUM_CHAINS).items():
-            if not torch.allclose(value, together[id][i : i + 1], rtol=1e-5, atol=1e-7, equal_nan=True):
+            if not torch.allclose(
+                value, together[id][i : i + 1], rtol=1e-5, atol=1e-7, equal_nan=True
+            ):
                 yield f"{id}: measurement {i} alone gives {value.item():.6g}, with others {together[id][i].item():.6g}"
 
 
 def only(known: Truth, i: int) -> Truth:
     """Return what is known of measurement i alone."""
-    parts = {name: getattr(known, name)[i : i + 1] for name in ("x_true", "y", "reference", "mean", "std")}
+    parts = {
+        name: getattr(known, name)[i : i + 1]
+        for name in ("x_true", "y", "reference", "mean", "std")
+    }
     teacher = only(known.teacher, i) if known.teacher else None
     return dataclasses.replace(known, **parts, teacher=teacher, cache={})
 
@@ -235,7 +244,10 @@ def goal_faults(results: Results) -> Iterator[str]:
     """Yield columns of measurements that miss their goal for a perfect sampler."""
     for column in results.expected_of_measurements:
         if not isinstance(column.better, str):
-            x, bias = results.values["perfect"][column.id], BIAS_OF_CHAINS if column.needs == "chain" else BIAS
+            x, bias = (
+                results.values["perfect"][column.id],
+                BIAS_OF_CHAINS if column.needs == "chain" else BIAS,
+            )
             mean, error = x.mean().item(), STANDARD_ERRORS * (x.std() / math.sqrt(M)).item()
             tolerance = error + bias * max(1, abs(column.better))
             if abs(mean - column.better) > tolerance:
@@ -251,7 +263,9 @@ def orientation_faults(results: Results) -> Iterator[str]:
     for column in results.expected_of_measurements:
         perfect, off = (results.values[name][column.id] for name in ("perfect", "off"))
         flawed = [values[column.id] for name, values in results.values.items() if name != "perfect"]
-        of_real_images_alone = len(perfect.unique()) == 1 and all(torch.equal(x, perfect) for x in flawed)
+        of_real_images_alone = len(perfect.unique()) == 1 and all(
+            torch.equal(x, perfect) for x in flawed
+        )
         if of_real_images_alone or not perfect.isfinite().all():
             continue
         if not any(is_worse(x, perfect, column.better) for x in flawed):
@@ -283,7 +297,9 @@ def refuse(faults: Callable[[Results], Iterator[str]]) -> Callable[[MetricCase],
 
 
 def is_metric(case: MetricCase) -> str:
-    require(issubclass(case.cls, Metric), f"derive {case.cls.__name__} from bench.core.metric.Metric")
+    require(
+        issubclass(case.cls, Metric), f"derive {case.cls.__name__} from bench.core.metric.Metric"
+    )
     return ", ".join(column.id for column in case.results[0].evaluation.columns)
 
 
@@ -291,7 +307,11 @@ CHECKS = (
     *PLUGIN_CHECKS,
     Check("it is a Metric, and can be computed", is_metric, gate=True),
     Check("columns have names of their own and definitions", refuse(column_faults)),
-    Check("what is computed are the columns, with finite numbers or reasons", refuse(computed_faults), gate=True),
+    Check(
+        "what is computed are the columns, with finite numbers or reasons",
+        refuse(computed_faults),
+        gate=True,
+    ),
     Check("measurements are independent", refuse(batch_faults)),
     Check("a perfect sampler has the value that `better` says", refuse(goal_faults)),
     Check("`better` has the right direction", refuse(orientation_faults)),

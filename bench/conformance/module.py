@@ -21,7 +21,9 @@ def loads(case: Case) -> str:
     if not case.path.is_file():
         raise Refused(f"{case.path} does not exist")
     if not case.path.stem.isidentifier():
-        raise Refused(f"the file name {case.path.name} is not a Python name; use letters, digits and underscores")
+        raise Refused(
+            f"the file name {case.path.name} is not a Python name; use letters, digits and underscores"
+        )
     if error := case.loaded[1].error:
         raise Refused(f"importing it raised {error}")
     return ""
@@ -49,14 +51,18 @@ def _imported(file: Path, depth: int) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names += ["" if node.level > depth else f"{node.module}.{alias.name}" for alias in node.names]
+            names += [
+                "" if node.level > depth else f"{node.module}.{alias.name}" for alias in node.names
+            ]
     return names
 
 
 def one_name(case: Case) -> str:
     names = getattr(case.module, "__all__", None)
     if not isinstance(names, (list, tuple)) or len(names) != 1:
-        raise Refused(f"__all__ is {names}; expected a list of exactly one name, the method's class")
+        raise Refused(
+            f"__all__ is {names}; expected a list of exactly one name, the method's class"
+        )
     if not isinstance(getattr(case.module, str(names[0]), None), type):
         raise Refused(f"__all__ names {names[0]}, which is not a class of this module")
     return str(names[0])
@@ -65,15 +71,29 @@ def one_name(case: Case) -> str:
 def frozen(case: Case) -> str:
     cls = case.cls
     if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:
-        raise Refused(f"{cls.__name__} is not a frozen dataclass; decorate it with @dataclass(frozen=True)")
+        raise Refused(
+            f"{cls.__name__} is not a frozen dataclass; decorate it with @dataclass(frozen=True)"
+        )
     parameters = inspect.signature(getattr(cls, "sample", lambda: None)).parameters
-    if list(parameters)[:5] != ["self", "prior", "problem", "y", "num_samples"] or "rng" not in parameters:
+    if (
+        list(parameters)[:5] != ["self", "prior", "problem", "y", "num_samples"]
+        or "rng" not in parameters
+    ):
         raise Refused(f"{cls.__name__} has no method {SIGNATURE}")
     if "train" not in vars(cls) and "state" in parameters:
-        raise Refused(f"`sample` takes `state`, but {cls.__name__} has no method {TRAIN_SIGNATURE} to make it")
+        raise Refused(
+            f"`sample` takes `state`, but {cls.__name__} has no method {TRAIN_SIGNATURE} to make it"
+        )
     if "train" in vars(cls) and "state" not in parameters:
-        raise Refused(f"{cls.__name__} has `train`, but `sample` does not take `state`; add `*, rng, state`")
-    if "train" in vars(cls) and list(inspect.signature(cls.train).parameters) != ["self", "prior", "problem", "rng"]:
+        raise Refused(
+            f"{cls.__name__} has `train`, but `sample` does not take `state`; add `*, rng, state`"
+        )
+    if "train" in vars(cls) and list(inspect.signature(cls.train).parameters) != [
+        "self",
+        "prior",
+        "problem",
+        "rng",
+    ]:
         raise Refused(f"`train` takes {inspect.signature(cls.train)}; expected {TRAIN_SIGNATURE}")
     return ""
 
@@ -81,39 +101,55 @@ def frozen(case: Case) -> str:
 def url(case: Case) -> str:
     address = re.search(r"https?://\S+", case.module.__doc__ or "")
     if not address:
-        raise Refused("the module's docstring has no URL; name title, venue and address of the source")
+        raise Refused(
+            "the module's docstring has no URL; name title, venue and address of the source"
+        )
     return address.group().rstrip(".,;)")
 
 
 def deviations(case: Case) -> str:
     if not re.search(r"^\s*Deviations:\s*\S", case.module.__doc__ or "", re.MULTILINE):
-        raise Refused("the module's docstring has no line `Deviations: ...`; say what differs from the source, or none")
+        raise Refused(
+            "the module's docstring has no line `Deviations: ...`; say what differs from the source, or none"
+        )
     return ""
 
 
 def needs(case: Case) -> str:
     declared = getattr(case.method, "needs", None)
     if not isinstance(declared, Cap):
-        raise Refused(f"`needs` is {declared!r}; expected a bench.core.types.Cap such as Cap.DENOISER | Cap.RESIDUAL")
+        raise Refused(
+            f"`needs` is {declared!r}; expected a bench.core.types.Cap such as Cap.DENOISER | Cap.RESIDUAL"
+        )
     optional = getattr(case.cls, "uses", Cap.NONE)
     if not isinstance(optional, Cap):
         raise Refused(f"`uses` is {optional!r}; expected a bench.core.types.Cap such as Cap.GRAD")
     if optional & declared:
-        raise Refused(f"`uses` repeats {(optional & declared).name} of `needs`; name there what it can do without")
+        raise Refused(
+            f"`uses` repeats {(optional & declared).name} of `needs`; name there what it can do without"
+        )
     message = ", ".join(str(cap.name) for cap in declared) or "nothing"
-    return message + (f"; uses {', '.join(str(cap.name) for cap in optional)} where there" if optional else "")
+    return message + (
+        f"; uses {', '.join(str(cap.name) for cap in optional)} where there" if optional else ""
+    )
 
 
 def search(case: Case) -> str:
     ranges = getattr(case.cls, "search", None)
     if not isinstance(ranges, dict):
-        raise Refused(f"`search` is {ranges!r}; expected a dict of tuning ranges, {{}} where there is nothing to tune")
+        raise Refused(
+            f"`search` is {ranges!r}; expected a dict of tuning ranges, {{}} where there is nothing to tune"
+        )
     fields = [field.name for field in dataclasses.fields(case.cls)]
     for key, values in ranges.items():
         if key not in fields:
-            raise Refused(f"`search` tunes {key!r}, which is not a field; the fields are {', '.join(fields) or 'none'}")
+            raise Refused(
+                f"`search` tunes {key!r}, which is not a field; the fields are {', '.join(fields) or 'none'}"
+            )
         if not isinstance(values, (Uniform, LogUniform, Choice)):
-            raise Refused(f"`search` gives {values!r} for {key}; expected Uniform, LogUniform or Choice")
+            raise Refused(
+                f"`search` gives {values!r} for {key}; expected Uniform, LogUniform or Choice"
+            )
     return ", ".join(ranges)
 
 
@@ -136,7 +172,9 @@ def constructs(case: Case) -> str:
         raise Refused(f"`tiny` sets {', '.join(sorted(unknown))}, which is not a field")
     chains = getattr(case.method, "num_chains", None)
     if case.joint == "chain" and not (isinstance(chains, int) and chains > 0):
-        raise Refused(f"`num_chains` is {chains!r}; a chain method says how many chains it runs, a positive integer")
+        raise Refused(
+            f"`num_chains` is {chains!r}; a chain method says how many chains it runs, a positive integer"
+        )
     return ""
 
 

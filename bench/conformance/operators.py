@@ -63,11 +63,21 @@ class OperatorCase(PluginCase):
 
 def declares(case: OperatorCase) -> str:
     for name in ("linear", "masked"):
-        require(isinstance(getattr(case.cls, name, None), bool), f"write `{name}: ClassVar[bool] = ...` in the class")
-    needed = ["measured_shape", *(["adjoint"] if case.cls.linear else []), *(["draw_mask"] if case.cls.masked else [])]
+        require(
+            isinstance(getattr(case.cls, name, None), bool),
+            f"write `{name}: ClassVar[bool] = ...` in the class",
+        )
+    needed = [
+        "measured_shape",
+        *(["adjoint"] if case.cls.linear else []),
+        *(["draw_mask"] if case.cls.masked else []),
+    ]
     missing = [name for name in needed if not callable(getattr(case.cls, name, None))]
     require(not missing, f"there is no function {', '.join(missing)}")
-    require(len(case.sizes) > 0, f"measured_shape refuses all of {SIZES}; take smaller parameters in `tiny`")
+    require(
+        len(case.sizes) > 0,
+        f"measured_shape refuses all of {SIZES}; take smaller parameters in `tiny`",
+    )
     return f"linear = {case.cls.linear}, masked = {case.cls.masked}"
 
 
@@ -77,11 +87,15 @@ def shapes_and_dtypes(case: OperatorCase) -> str:
         expected = (ROWS, *case.instance.measured_shape(rows.problem.x_shape))
         clean = rows.measured()
         require(
-            tuple(clean.shape) == expected, f"A(x) is {tuple(clean.shape)}, measured_shape says {expected} ({rows})"
+            tuple(clean.shape) == expected,
+            f"A(x) is {tuple(clean.shape)}, measured_shape says {expected} ({rows})",
         )
         require(torch.equal(before, rows.x), f"A(x) changes x in place ({rows})")
         single = case.instance(rows.x.float(), rows.y.float())
-        require(single.dtype == torch.float32, f"float32 images are measured in {single.dtype}; keep the dtype")
+        require(
+            single.dtype == torch.float32,
+            f"float32 images are measured in {single.dtype}; keep the dtype",
+        )
         error = (single.double() - clean).abs().max().item()
         require(error < 1e-3, f"in float32 A(x) differs by {error:.2g} ({rows})")
     return ", ".join(str(tuple(rows.x.shape[1:])) for rows in case.sizes)
@@ -94,7 +108,10 @@ def rows_are_independent(case: OperatorCase) -> str:
             together = call(given, rows.y)
             alone = torch.cat([call(given[i : i + 1], rows.y[i : i + 1]) for i in range(ROWS)])
             error = (alone - together).abs().max().item()
-            require(error < ROUNDING, f"a row alone differs by {error:.2g} from what it is among others ({rows})")
+            require(
+                error < ROUNDING,
+                f"a row alone differs by {error:.2g} from what it is among others ({rows})",
+            )
     return ""
 
 
@@ -103,8 +120,15 @@ def is_linear(case: OperatorCase) -> str:
         raise NotApplicable("it is not linear")
     for rows in case.sizes:
         x, z = rows.x, rows.x.flip(0)
-        error = (rows.measured(2 * x - 3 * z) - (2 * rows.measured(x) - 3 * rows.measured(z))).abs().max().item()
-        require(error < ROUNDING, f"A(2 x - 3 z) differs by {error:.2g} from 2 A(x) - 3 A(z) ({rows})")
+        error = (
+            (rows.measured(2 * x - 3 * z) - (2 * rows.measured(x) - 3 * rows.measured(z)))
+            .abs()
+            .max()
+            .item()
+        )
+        require(
+            error < ROUNDING, f"A(2 x - 3 z) differs by {error:.2g} from 2 A(x) - 3 A(z) ({rows})"
+        )
     return ""
 
 
@@ -120,7 +144,10 @@ def adjoint_is_transpose(case: OperatorCase) -> str:
         difference = (a_x * v).flatten(1).sum(1) - (rows.x * back).flatten(1).sum(1)
         scale = rows.x.flatten(1).norm(dim=1) * v.flatten(1).norm(dim=1)
         largest = max(largest, (difference.abs() / scale).max().item())
-        require(largest < ROUNDING, f"<A x, v> and <x, A^T v> differ by {largest:.2g} of |x| |v| ({rows})")
+        require(
+            largest < ROUNDING,
+            f"<A x, v> and <x, A^T v> differ by {largest:.2g} of |x| |v| ({rows})",
+        )
     return f"dot test to {largest:.0e}"
 
 
@@ -129,7 +156,10 @@ def masks_are_right(case: OperatorCase) -> str:
         raise NotApplicable("it has no masks")
     for rows in case.sizes:
         mask, a_x = mask_of(rows.y), rows.measured()
-        require(mask.shape == a_x.shape, f"the mask is {tuple(mask.shape)}, A(x) {tuple(a_x.shape)} ({rows})")
+        require(
+            mask.shape == a_x.shape,
+            f"the mask is {tuple(mask.shape)}, A(x) {tuple(a_x.shape)} ({rows})",
+        )
         require(((mask == 0) | (mask == 1)).all(), f"a mask has values beside 0 and 1 ({rows})")
         require(not a_x[mask == 0].any(), f"A(x) is not zero where the mask is ({rows})")
         require(mask.flatten(1).any(1).all(), f"a mask hides everything ({rows})")
@@ -144,14 +174,20 @@ def gradient_passes(case: OperatorCase) -> str:
         direction = Rng(("conformance", "direction"), range(ROWS)).randn(tuple(x.shape[1:]))
         weight = Rng(("conformance", "weight"), range(ROWS)).randn(tuple(rows.measured().shape[1:]))
         value = (rows.measured(x) * weight).sum()
-        require(value.requires_grad, f"no gradient passes; write `differentiable: ClassVar[bool] = False` ({rows})")
+        require(
+            value.requires_grad,
+            f"no gradient passes; write `differentiable: ClassVar[bool] = False` ({rows})",
+        )
         (gradient,) = torch.autograd.grad(value, x)
         step = 1e-6
         there, back = (rows.measured(rows.x + sign * step * direction) for sign in (1, -1))
         expected = ((there - back) * weight).sum() / (2 * step)
         error = ((gradient * direction).sum() - expected).abs() / expected.abs().clamp_min(1.0)
         # kinks, as of a sensor that saturates, are met by a few pixels in ten thousand at this step
-        require(error < 1e-2, f"the gradient differs from finite differences by {error.item():.2g} ({rows})")
+        require(
+            error < 1e-2,
+            f"the gradient differs from finite differences by {error.item():.2g} ({rows})",
+        )
     return ""
 
 
@@ -165,7 +201,10 @@ def stored_is_right(case: OperatorCase) -> str:
         raise NotApplicable("it stores nothing beside the measurements")
     stored = case.instance.stored()
     for name, tensor in stored.items():
-        require(name not in ("x_true", "y", "mask", "noise"), f"{name} is the name of another tensor in the file")
+        require(
+            name not in ("x_true", "y", "mask", "noise"),
+            f"{name} is the name of another tensor in the file",
+        )
         finite = isinstance(tensor, Tensor) and tensor.isfinite().all()
         require(finite, f"stored() gives {name}, which is not a tensor of finite numbers")
     return ", ".join(stored)
@@ -173,8 +212,12 @@ def stored_is_right(case: OperatorCase) -> str:
 
 CHECKS = (
     *PLUGIN_CHECKS,
-    Check("it says whether it is linear and masked, and has what follows from it", declares, gate=True),
-    Check("measured_shape is the shape of A(x), and the dtype is kept", shapes_and_dtypes, gate=True),
+    Check(
+        "it says whether it is linear and masked, and has what follows from it", declares, gate=True
+    ),
+    Check(
+        "measured_shape is the shape of A(x), and the dtype is kept", shapes_and_dtypes, gate=True
+    ),
     Check("rows are independent", rows_are_independent),
     Check("A is linear where it says so", is_linear),
     Check("the adjoint passes the dot test", adjoint_is_transpose),

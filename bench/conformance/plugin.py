@@ -25,7 +25,10 @@ class PluginCase:
         """The class that `__all__` names."""
         module = import_file(self.path, f"{PACKAGES[self.kind]}.{name_of(self.path)}")
         exported = getattr(module, "__all__", None)
-        require(isinstance(exported, (list, tuple)) and len(exported) == 1, f"__all__ is {exported}; expected one name")
+        require(
+            isinstance(exported, (list, tuple)) and len(exported) == 1,
+            f"__all__ is {exported}; expected one name",
+        )
         cls = getattr(module, exported[0], None)
         if not isinstance(cls, type):
             raise Refused(f"__all__ names {exported[0]}, which is no class")
@@ -39,29 +42,48 @@ class PluginCase:
 
 def loads(case: PluginCase) -> str:
     require(case.path.is_file(), f"{case.path} does not exist")
-    require(name_of(case.path), f"the name {case.path.name} begins with `_`, which helpers do; choose another")
+    require(
+        name_of(case.path),
+        f"the name {case.path.name} begins with `_`, which helpers do; choose another",
+    )
     return case.cls.__name__
 
 
 def is_frozen(case: PluginCase) -> str:
     parameters = getattr(case.cls, "__dataclass_params__", None)
-    require(parameters is not None and parameters.frozen, f"write @dataclass(frozen=True) above {case.cls.__name__}")
+    require(
+        parameters is not None and parameters.frozen,
+        f"write @dataclass(frozen=True) above {case.cls.__name__}",
+    )
     return ""
 
 
 def is_commented(case: PluginCase) -> str:
     source = read_source(case.path)
-    require(source is not None, "the class cannot be read without importing the file; write __all__ = [...] plainly")
+    require(
+        source is not None,
+        "the class cannot be read without importing the file; write __all__ = [...] plainly",
+    )
     bare = [name for name, field in source.fields.items() if not field.note] if source else []
-    require(not bare, f"no comment behind the parameters {', '.join(bare)}; say there what they mean, with the unit")
+    require(
+        not bare,
+        f"no comment behind the parameters {', '.join(bare)}; say there what they mean, with the unit",
+    )
     return ", ".join(source.fields) if source else ""
 
 
 def can_be_built(case: PluginCase) -> str:
     cls, tiny = case.cls, dict(getattr(case.cls, "tiny", {}))
-    required = [f.name for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING]
+    required = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.default is f.default_factory is dataclasses.MISSING
+    ]
     missing = [name for name in required if name not in tiny]
-    require(not missing, f"no default for {', '.join(missing)}; give small values in a class variable `tiny`")
+    require(
+        not missing,
+        f"no default for {', '.join(missing)}; give small values in a class variable `tiny`",
+    )
     return str(case.instance)
 
 

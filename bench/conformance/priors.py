@@ -47,7 +47,9 @@ class PriorCase(PluginCase):
         smooth = torch.nn.functional.avg_pool2d(noise, 3, 1, padding=1, count_include_pad=False)
         parts = (1.5 * smooth).tanh().split(list(COUNTS.values()))
         ids = torch.arange(total).split(list(COUNTS.values()))
-        return dict(zip(COUNTS, parts, strict=True)) | dict(zip((f"{name}_id" for name in COUNTS), ids, strict=True))
+        return dict(zip(COUNTS, parts, strict=True)) | dict(
+            zip((f"{name}_id" for name in COUNTS), ids, strict=True)
+        )
 
     @cached_property
     def folder(self) -> Any:
@@ -106,9 +108,15 @@ class PriorCase(PluginCase):
 def fits(case: PriorCase) -> str:
     state = torch.get_rng_state()
     tensors, card = case.fitted
-    require(torch.equal(state, torch.get_rng_state()), "fit draws from torch's global generator; use core.rng.Rng")
+    require(
+        torch.equal(state, torch.get_rng_state()),
+        "fit draws from torch's global generator; use core.rng.Rng",
+    )
     for name, tensor in tensors.items():
-        require(isinstance(tensor, Tensor) and tensor.isfinite().all(), f"{name} is not a tensor of finite numbers")
+        require(
+            isinstance(tensor, Tensor) and tensor.isfinite().all(),
+            f"{name} is not a tensor of finite numbers",
+        )
     json.dumps(card, allow_nan=False)
     return ", ".join(card)
 
@@ -126,24 +134,40 @@ def fits_alike(case: PriorCase) -> str:
 
 def describes_itself(case: PriorCase) -> str:
     prior = case.prior
-    require(tuple(prior.shape) == case.shape, f"shape is {tuple(prior.shape)}, the images have {case.shape}")
-    require(prior.caps and not prior.caps & ~WORKS, f"caps is {prior.caps}; expected some of {WORKS}")
+    require(
+        tuple(prior.shape) == case.shape,
+        f"shape is {tuple(prior.shape)}, the images have {case.shape}",
+    )
+    require(
+        prior.caps and not prior.caps & ~WORKS, f"caps is {prior.caps}; expected some of {WORKS}"
+    )
     low, high = prior.sigma_range
-    require(Cap.DENOISER not in prior.caps or 0 < low < high, f"sigma_range is {(low, high)}; expected 0 < low < high")
+    require(
+        Cap.DENOISER not in prior.caps or 0 < low < high,
+        f"sigma_range is {(low, high)}; expected 0 < low < high",
+    )
     for name in ("decode_nfe", "sample_nfe"):
-        value = getattr(prior, name, 0 if name == "decode_nfe" and Cap.DECODER not in prior.caps else None)
-        require(isinstance(value, int) and value >= 0, f"{name} is {value!r}; expected a whole number")
+        value = getattr(
+            prior, name, 0 if name == "decode_nfe" and Cap.DECODER not in prior.caps else None
+        )
+        require(
+            isinstance(value, int) and value >= 0, f"{name} is {value!r}; expected a whole number"
+        )
     return str(prior.caps)
 
 
 def samples(case: PriorCase) -> str:
     rng = Rng(("conformance", "sample"), range(3), range(4))
     x = case.prior.sample(4, rng)
-    require(tuple(x.shape) == (3, 4, *case.shape), f"sample(4, rng) of 3 streams gives {tuple(x.shape)}")
+    require(
+        tuple(x.shape) == (3, 4, *case.shape), f"sample(4, rng) of 3 streams gives {tuple(x.shape)}"
+    )
     require(x.isfinite().all(), "draws are not finite")
     alone = case.prior.sample(4, Rng(("conformance", "sample"), (1,), range(4)))
     error = (alone[0] - x[1]).abs().max().item()
-    require(error < CLOSE, f"draws of a stream alone differ by {error:.2g} from those beside others")
+    require(
+        error < CLOSE, f"draws of a stream alone differ by {error:.2g} from those beside others"
+    )
     return ""
 
 
@@ -159,12 +183,17 @@ def denoises(case: PriorCase) -> str:
         require(denoised.isfinite().all(), f"denoise is not finite at sigma = {sigma}")
         by_row = case.prior.denoise(x_t, level.expand(ROWS).clone())
         error = (by_row - denoised).abs().max().item()
-        require(error < CLOSE, f"a noise level per row differs by {error:.2g} from one for all, at sigma = {sigma}")
+        require(
+            error < CLOSE,
+            f"a noise level per row differs by {error:.2g} from one for all, at sigma = {sigma}",
+        )
     mixed = torch.tensor([*case.sigmas(), 0.5], dtype=torch.float64)[:ROWS]
     x_t = case.noisy(0.5)[: len(mixed)]
     apart = torch.cat([case.prior.denoise(x_t[i : i + 1], sigma) for i, sigma in enumerate(mixed)])
     error = (case.prior.denoise(x_t, mixed) - apart).abs().max().item()
-    require(error < CLOSE, f"rows with noise levels of their own differ by {error:.2g} from each alone")
+    require(
+        error < CLOSE, f"rows with noise levels of their own differ by {error:.2g} from each alone"
+    )
     return "at sigma " + ", ".join(f"{sigma:g}" for sigma in case.sigmas())
 
 
@@ -176,7 +205,9 @@ def score_agrees(case: PriorCase) -> str:
     has_score = hasattr(prior, "score")
     if not has_score and Cap.DENSITY not in prior.caps:
         raise NotApplicable("it has neither score nor density")
-    noisy_density = Cap.DENSITY in prior.caps and "sigma" in inspect.signature(prior.log_prob).parameters
+    noisy_density = (
+        Cap.DENSITY in prior.caps and "sigma" in inspect.signature(prior.log_prob).parameters
+    )
     for sigma in levels:
         x_t, level = case.noisy(sigma), torch.tensor(sigma, dtype=torch.float64)
         score = (prior.denoise(x_t, level) - x_t) / sigma**2
@@ -184,12 +215,18 @@ def score_agrees(case: PriorCase) -> str:
             _alike(score, prior.score(x_t, level), 1e-3, f"score and denoiser at sigma = {sigma}")
         if noisy_density:
             slopes = _slopes(lambda x, level=level: prior.log_prob(x, level), score)(x_t)
-            _alike(_along(score), slopes, 1e-2, f"slopes of log_prob and denoiser at sigma = {sigma}")
-    if Cap.DENSITY in prior.caps and not noisy_density:  # of the prior itself, so the smallest noise stands for none
+            _alike(
+                _along(score), slopes, 1e-2, f"slopes of log_prob and denoiser at sigma = {sigma}"
+            )
+    # of the prior itself, so the smallest noise stands for none
+    if Cap.DENSITY in prior.caps and not noisy_density:
         x, level = case.data["test"][:ROWS].double(), torch.tensor(levels[0], dtype=torch.float64)
         score = (prior.denoise(x, level) - x) / level**2
         _alike(
-            _along(score), _slopes(prior.log_prob, score)(x), 5e-2, f"slopes of log_prob and denoiser at {levels[0]}"
+            _along(score),
+            _slopes(prior.log_prob, score)(x),
+            5e-2,
+            f"slopes of log_prob and denoiser at {levels[0]}",
         )
     return ""
 
@@ -198,7 +235,10 @@ def decodes(case: PriorCase) -> str:
     case.needs(Cap.DECODER)
     z = case.z.clone().requires_grad_()
     x = case.prior.decode(z)
-    require(tuple(x.shape) == (ROWS, *case.shape) and x.dtype == z.dtype, f"decode gives {x.dtype} {tuple(x.shape)}")
+    require(
+        tuple(x.shape) == (ROWS, *case.shape) and x.dtype == z.dtype,
+        f"decode gives {x.dtype} {tuple(x.shape)}",
+    )
     (gradient,) = torch.autograd.grad(x[2].sum(), z)
     others = gradient[[0, 1, 3, 4]].abs().sum().item()
     require(gradient[2].abs().sum() > 0, "no gradient passes through decode")
@@ -220,19 +260,25 @@ def costs_what_it_says(case: PriorCase) -> str:
     if Cap.DENOISER in prior.caps:
         with _rows_of_networks(prior) as rows:
             prior.denoise(case.noisy(0.5), torch.tensor(0.5))
-        said["a call of denoise"] = max(1.0, sum(rows) / ROWS), 1  # fewer where it is known in closed form
+        # fewer where it is known in closed form
+        said["a call of denoise"] = max(1.0, sum(rows) / ROWS), 1
     with _rows_of_networks(prior) as rows:
         prior.sample(4, Rng(("conformance", "cost"), range(2), range(4)))
     said["sample_nfe"] = sum(rows) / 8, prior.sample_nfe
     for name, (measured, expected) in said.items():
-        require(measured == expected, f"{name}: {measured:g} rows go through the network for each, {expected} are said")
+        require(
+            measured == expected,
+            f"{name}: {measured:g} rows go through the network for each, {expected} are said",
+        )
     return ", ".join(f"{name} {expected}" for name, (_, expected) in said.items())
 
 
 def works_in_float32(case: PriorCase) -> str:
     calls: dict[str, Callable[[Any, torch.dtype], Tensor]] = {}
     if Cap.DENOISER in case.prior.caps:
-        calls["denoise"] = lambda prior, dtype: prior.denoise(case.noisy(0.5).to(dtype), torch.tensor(0.5, dtype=dtype))
+        calls["denoise"] = lambda prior, dtype: prior.denoise(
+            case.noisy(0.5).to(dtype), torch.tensor(0.5, dtype=dtype)
+        )
     if Cap.DECODER in case.prior.caps:
         calls["decode"] = lambda prior, dtype: prior.decode(case.z.to(dtype))
     for name, call in calls.items():
@@ -247,7 +293,10 @@ def works_in_float32(case: PriorCase) -> str:
 def _rows_of_networks(prior: Any) -> Iterator[list[int]]:
     """Give a list to which each call of a network adds its number of rows."""
     rows: list[int] = []
-    hooks = [network.register_forward_pre_hook(lambda _, x: rows.append(len(x[0]))) for network in networks_of(prior)]
+    hooks = [
+        network.register_forward_pre_hook(lambda _, x: rows.append(len(x[0])))
+        for network in networks_of(prior)
+    ]
     try:
         yield rows
     finally:
@@ -263,24 +312,36 @@ def _along(score: Tensor) -> Tensor:
 def _slopes(log_prob: Callable[[Tensor], Tensor], score: Tensor) -> Callable[[Tensor], Tensor]:
     """Return a function for the slope of log_prob along the direction of `score`, by central differences, (n,)."""
     direction = score / _along(score).view(-1, *[1] * (score.dim() - 1))
-    return lambda x, step=1e-4: (log_prob(x + step * direction) - log_prob(x - step * direction)) / (2 * step)
+    return lambda x, step=1e-4: (
+        (log_prob(x + step * direction) - log_prob(x - step * direction)) / (2 * step)
+    )
 
 
 def _alike(values: Tensor, expected: Tensor, share: float, what: str) -> None:
     scale = expected.flatten(1).norm(dim=1) if expected.dim() > 1 else expected.abs()
-    error = ((values - expected).flatten(1).norm(dim=1) if values.dim() > 1 else (values - expected).abs()) / scale
+    error = (
+        (values - expected).flatten(1).norm(dim=1)
+        if values.dim() > 1
+        else (values - expected).abs()
+    ) / scale
     require((error < share).all(), f"{what} differ by {error.max().item():.2g} of their size")
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+    return {
+        str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()
+    }
 
 
 CHECKS = (
     *PLUGIN_CHECKS,
     Check("fit gives finite tensors and a card, from named streams alone", fits, gate=True),
     Check("a repeated fit gives the same bits", fits_alike),
-    Check("the prior says what it offers, at which shape and noise levels", describes_itself, gate=True),
+    Check(
+        "the prior says what it offers, at which shape and noise levels",
+        describes_itself,
+        gate=True,
+    ),
     Check("draws have their shape, and streams are independent", samples),
     Check("the denoiser takes one noise level or one per row, and rows are independent", denoises),
     Check("denoiser, score and density agree", score_agrees),

@@ -42,7 +42,9 @@ def repeatable(case: Case) -> str:
     if again.findings.error:
         raise Refused(f"a second time, `train` raised {again.findings.error}")
     if not same_state(case.trial.trained.state, again.state):
-        raise Refused("two trainings with one seed differ; draw from `rng` only, initial weights and batches as well")
+        raise Refused(
+            "two trainings with one seed differ; draw from `rng` only, initial weights and batches as well"
+        )
     return ""
 
 
@@ -53,7 +55,9 @@ def capabilities(case: Case) -> str:
 
 def _declared(findings: Findings) -> None:
     if findings.undeclared:
-        raise Refused(f"it uses {findings.undeclared[0]}, but `needs` does not declare it; add it there")
+        raise Refused(
+            f"it uses {findings.undeclared[0]}, but `needs` does not declare it; add it there"
+        )
 
 
 def optional(case: Case) -> str:
@@ -64,7 +68,9 @@ def optional(case: Case) -> str:
     _declared(drawn.findings)
     x = _samples(drawn, f"without {uses.name}")
     if x.shape != case.base.x.shape or not x.isfinite().all():
-        raise Refused(f"without {uses.name} its samples are malformed; ask prior.caps and problem.caps what is there")
+        raise Refused(
+            f"without {uses.name} its samples are malformed; ask prior.caps and problem.caps what is there"
+        )
     return ""
 
 
@@ -82,16 +88,22 @@ def shape(case: Case) -> str:
     if tuple(x.shape) != expected:
         raise Refused(f"the samples have shape {tuple(x.shape)}; expected (m, s, *x) = {expected}")
     if (x.dtype, x.device) != (y.dtype, y.device):
-        raise Refused(f"the samples are {x.dtype} on {x.device}; expected y's {y.dtype} on {y.device}")
+        raise Refused(
+            f"the samples are {x.dtype} on {x.device}; expected y's {y.dtype} on {y.device}"
+        )
     if x.requires_grad:
-        raise Refused("the samples still carry a graph; detach them, or sample under torch.no_grad()")
+        raise Refused(
+            "the samples still carry a graph; detach them, or sample under torch.no_grad()"
+        )
     return ""
 
 
 def finite(case: Case) -> str:
     bad = int((~case.base.x.isfinite()).flatten(2).any(2).sum())
     if bad:
-        raise Refused(f"{bad} of {case.num_rows} samples hold NaN or infinity; check divisions, roots and step sizes")
+        raise Refused(
+            f"{bad} of {case.num_rows} samples hold NaN or infinity; check divisions, roots and step sizes"
+        )
     return ""
 
 
@@ -105,21 +117,27 @@ def inputs(case: Case) -> str:
 def global_state(case: Case) -> str:
     training = case.trial.trained.findings.touched if trainable(case.method) else []
     if touched := training + case.base.findings.touched:
-        raise Refused(f"it changed {', '.join(touched)}; take randomness from `rng` only, and leave torch's settings")
+        raise Refused(
+            f"it changed {', '.join(touched)}; take randomness from `rng` only, and leave torch's settings"
+        )
     return ""
 
 
 def same_seed(case: Case) -> str:
     gap = _gap(case.base.x, _samples(case.trial.draw(), "a second time"))
     if gap > 0:
-        raise Refused(f"two calls with one seed differ by {gap:.1e}; expected the same bits: draw from `rng` only")
+        raise Refused(
+            f"two calls with one seed differ by {gap:.1e}; expected the same bits: draw from `rng` only"
+        )
     return ""
 
 
 def other_seed(case: Case) -> str:
     other = _samples(case.trial.draw(seed=1), "with another seed")
     if torch.equal(case.base.x, other):
-        raise Refused("another seed gave the same samples; expected other ones: draw the randomness from `rng`")
+        raise Refused(
+            "another seed gave the same samples; expected other ones: draw the randomness from `rng`"
+        )
     return ""
 
 
@@ -181,13 +199,17 @@ def few(case: Case) -> str:
         x, expected = _samples(drawn, when), (M, s, *trial.prior.shape)
         drawn_at[trial.num_channels, s] = x
         if tuple(x.shape) != expected or not x.isfinite().all():
-            raise Refused(f"{when} the samples have shape {tuple(x.shape)} or are not finite; expected {expected}")
+            raise Refused(
+                f"{when} the samples have shape {tuple(x.shape)} or are not finite; expected {expected}"
+            )
     gap = _gap(x[1:2], _samples(trial.draw(ids=[1], samples=range(s)), f"{when}, alone"))
     if gap > TOLERANCE:
         raise Refused(f"{when}, measurement 1 alone differs by {gap:.1e} from itself in a batch")
     gap = _gap(x[:, :1], drawn_at[trial.num_channels, 1]) if case.joint == "independent" else 0.0
     if gap > TOLERANCE:
-        raise Refused(f"{when}, the first sample alone differs by {gap:.1e}; draw with rng.per_sample")
+        raise Refused(
+            f"{when}, the first sample alone differs by {gap:.1e}; draw with rng.per_sample"
+        )
     return ", ".join(f"s = {s} with {trial.num_channels} channels" for trial, s, _ in case.few)
 
 
@@ -201,7 +223,9 @@ def nfe(case: Case) -> str:
         raise NotApplicable("it does not use the network")
     calls_in_training = case.trial.trained.meter.forward if trainable(case.method) else 0
     if used and case.base.meter.forward == calls_in_training == 0:
-        raise Refused("it needs the network but made no call of it; drop DENOISER or DECODER from `needs`")
+        raise Refused(
+            "it needs the network but made no call of it; drop DENOISER or DECODER from `needs`"
+        )
     runs = [(case.trial, case.trial.num_samples, case.base), *case.few]
     runs += [(case.trial, 2, case.chunks[0])] if case.joint == "independent" else []
     for trial, s, drawn in runs:
@@ -215,11 +239,15 @@ def _costs_what_it_says(trial: Trial, s: int, drawn: Drawn) -> None:
     """Refuse metered NFE that are not those of the method's `nfe`; counts are exact up to rounding."""
     returned = trial.method.nfe(trial.prior, s)
     if not isinstance(returned, tuple) or len(returned) not in (2, 3):
-        raise Refused(f"`nfe` returned {returned!r}; expected bench.core.types.NFE(forward, backward)")
+        raise Refused(
+            f"`nfe` returned {returned!r}; expected bench.core.types.NFE(forward, backward)"
+        )
     stated = NFE(*returned)
     measured = drawn.meter.nfe(M * s), drawn.meter.nfe_vjp(M * s)
     for count, limit in zip(measured, stated[:2], strict=True):
-        if count > limit * (1 + 1e-9) or (not stated.at_most and not math.isclose(count, limit, rel_tol=1e-9)):
+        if count > limit * (1 + 1e-9) or (
+            not stated.at_most and not math.isclose(count, limit, rel_tol=1e-9)
+        ):
             bound = "at most " if stated.at_most else ""
             raise Refused(
                 f"metered {measured[0]:g} forward, {measured[1]:g} backward per sample at s = {s}; "

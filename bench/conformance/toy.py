@@ -44,7 +44,9 @@ class ToyPrior:
     @cached_property
     def covariance(self) -> Tensor:
         pixels = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE)).double()
-        channels = (torch.ones(self.num_channels, self.num_channels) + torch.eye(self.num_channels)).double() / 2
+        channels = (
+            torch.ones(self.num_channels, self.num_channels) + torch.eye(self.num_channels)
+        ).double() / 2
         return torch.kron(channels, 0.25 * torch.exp(-torch.cdist(pixels, pixels) / 2))
 
     @cached_property
@@ -59,7 +61,9 @@ class ToyPrior:
         """Return mu + C (C + sigma^2 I)^-1 (x_t - mu)."""
         values, vectors = self._spectrum
         shrink = values / (values + torch.as_tensor(sigma, dtype=x_t.dtype).square().view(-1, 1))
-        return (self.mean + ((x_t.flatten(1) - self.mean) @ vectors * shrink) @ vectors.T).view_as(x_t)
+        return (self.mean + ((x_t.flatten(1) - self.mean) @ vectors * shrink) @ vectors.T).view_as(
+            x_t
+        )
 
     def decode(self, z: Tensor) -> Tensor:
         """Return mu + C^(1/2) z."""
@@ -82,7 +86,9 @@ class RowPairs:
         return pairs if y is None else torch.where(measured_entries(y), pairs, 0.0)
 
     def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
-        return (v if y is None else torch.where(measured_entries(y), v, 0.0)).repeat_interleave(2, dim=2) / 2
+        return (v if y is None else torch.where(measured_entries(y), v, 0.0)).repeat_interleave(
+            2, dim=2
+        ) / 2
 
 
 @dataclass(frozen=True)
@@ -111,17 +117,25 @@ class ToyProblem:
     def posterior(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean (m, D) and covariance (m, D, D) of the Gaussian posterior, D = 16 c."""
         pixels = torch.eye(len(self.prior.mean), dtype=y.dtype).view(-1, *self.prior.shape)
-        rows = [self.operator(pixels, y_i.expand(len(pixels), *y_i.shape)).flatten(1).T for y_i in y]
+        rows = [
+            self.operator(pixels, y_i.expand(len(pixels), *y_i.shape)).flatten(1).T for y_i in y
+        ]
         matrix = torch.stack(rows)  # (m, D / 2, D)
-        covariance = torch.linalg.inv(self.prior.covariance.inverse() + matrix.mT @ matrix / self.sigma_y**2)
-        residual = self.residual(self.prior.mean.view(self.prior.shape).expand(len(y), *self.prior.shape), y).flatten(1)
+        covariance = torch.linalg.inv(
+            self.prior.covariance.inverse() + matrix.mT @ matrix / self.sigma_y**2
+        )
+        residual = self.residual(
+            self.prior.mean.view(self.prior.shape).expand(len(y), *self.prior.shape), y
+        ).flatten(1)
         shift = covariance @ matrix.mT @ residual[:, :, None] / self.sigma_y**2
         return self.prior.mean + shift[:, :, 0], covariance
 
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         mean, covariance = self.posterior(y)
         noise = rng.per_sample.randn(self.prior.shape)
-        return (mean[:, None] + noise.flatten(2) @ torch.linalg.cholesky(covariance).mT).view_as(noise)
+        return (mean[:, None] + noise.flatten(2) @ torch.linalg.cholesky(covariance).mT).view_as(
+            noise
+        )
 
 
 def measured_entries(y: Tensor) -> Tensor:

@@ -110,7 +110,11 @@ class Trial:
         return Trained(state, findings, meter)
 
     def draw(
-        self, y: Tensor | None = None, ids: Sequence[int] = range(M), samples: range | None = None, seed: int = 0
+        self,
+        y: Tensor | None = None,
+        ids: Sequence[int] = range(M),
+        samples: range | None = None,
+        seed: int = 0,
     ) -> Drawn:
         """Draw samples of the measurements `ids`; of all of them, at their own y, unless told otherwise."""
         y = (self.y if y is None else y)[list(ids)]
@@ -140,7 +144,9 @@ def guard(declared: Cap, findings: Findings) -> Tap:
     """Return a tap that refuses calls that `declared` does not cover, and notes them in `findings`."""
 
     def refuse(what: str, cap: Cap) -> None:
-        findings.undeclared.append(f"{what}, which needs {' or '.join(f'Cap.{c.name}' for c in cap)}")
+        findings.undeclared.append(
+            f"{what}, which needs {' or '.join(f'Cap.{c.name}' for c in cap)}"
+        )
         raise PermissionError(f"{findings.undeclared[-1]}, is not declared in `needs`")
 
     def tap(kind: str, call: Callable[..., Tensor], *inputs: object) -> Tensor:
@@ -173,7 +179,11 @@ def describe(error: BaseException, path: Path) -> str:
     """Return kind, first line and place of an error raised in the file `path`, or in another file of its package."""
     text = (str(error).strip() or "no message").splitlines()[0]
     files = set(path.parent.rglob("*.py")) if path.name == "__init__.py" else {path}
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) in files]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename) in files
+    ]
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {text}{where}"
 

@@ -41,11 +41,15 @@ def write_tensors(path: str | Path, tensors: dict, header: Json) -> None:
     import numpy as np
     from safetensors.numpy import save
 
-    arrays = {k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in tensors.items()}
+    arrays = {
+        k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in tensors.items()
+    }
     index, data = _split(save({k: np.asarray(v, order="C") for k, v in arrays.items()}))
     # a text stays as it is unless it would be read back as something else ("1", "null")
     plain = {k: v for k, v in header.items() if isinstance(v, str) and _decoded(v) == v}
-    metadata = {k: plain[k] if k in plain else json.dumps(v, sort_keys=True) for k, v in header.items()}
+    metadata = {
+        k: plain[k] if k in plain else json.dumps(v, sort_keys=True) for k, v in header.items()
+    }
     metadata["sha256"] = _digest(metadata, index, data)
     text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **index}).encode()
     text += b" " * (-len(text) % 8)
@@ -68,7 +72,9 @@ def read_tensors(path: str | Path) -> tuple[dict, Json]:
 def write_json(path: str | Path, content: Json) -> None:
     body = {k: v for k, v in content.items() if k != "sha256"}
     body = json.loads(json.dumps(body))  # tuples become lists, as on reading
-    write_bytes(path, (json.dumps({**body, "sha256": _json_digest(body)}, indent=1) + "\n").encode())
+    write_bytes(
+        path, (json.dumps({**body, "sha256": _json_digest(body)}, indent=1) + "\n").encode()
+    )
 
 
 def read_json(path: str | Path) -> Json:
@@ -157,4 +163,6 @@ def _decoded(value: str) -> Any:
 
 
 def _broken(path: str | Path, what: str) -> ArtefactError:
-    return ArtefactError(f"{path}: {what} (truncated or edited?); delete it and run the same command again")
+    return ArtefactError(
+        f"{path}: {what} (truncated or edited?); delete it and run the same command again"
+    )

@@ -49,9 +49,15 @@ def why_unfit(network: Network, dataset: str, side: int) -> str:
 
 def why_closed(network: Network, dataset: str, side: int, offline: bool) -> str:
     """Return `why_unfit`, or in an offline suite that the weights are absent; "" when the network can be opened."""
-    return why_unfit(network, dataset, side) or (why_absent(network.weights) if offline and network.weights else "")
+    return why_unfit(network, dataset, side) or (
+        why_absent(network.weights) if offline and network.weights else ""
+    )
 
 
 def weights_wanted(network: Network, dataset: str, side: int) -> str:
     """Return what `bench.core.weights.missing` says of a network that images of a data set need."""
-    return missing(network.weights) if network.weights and not why_unfit(network, dataset, side) else ""
+    return (
+        missing(network.weights)
+        if network.weights and not why_unfit(network, dataset, side)
+        else ""
+    )

@@ -47,7 +47,11 @@ class Compute:
     @property
     def facts(self) -> dict[str, Any]:
         """For the record of a run; what is off is left out."""
-        options = {name: True for name in ("channels_last", "compile", "cuda_graphs") if getattr(self, name)}
+        options = {
+            name: True
+            for name in ("channels_last", "compile", "cuda_graphs")
+            if getattr(self, name)
+        }
         return {"device": self.device, "precision": self.precision} | options
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path("results")
-PUBLISHED, REFERENCE = RESULTS / "published", RESULTS / "reference"  # committed: the papers' numbers, and ours
+# committed: the papers' numbers, and ours
+PUBLISHED, REFERENCE = RESULTS / "published", RESULTS / "reference"
 
 # names in tables/
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")

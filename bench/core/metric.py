@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Need = Literal["", "operator", "reference", "teacher", "reward", "chain", "score"]
 Extent = Literal["measurement", "task", "real images"]
 Gradient = Callable[["Tensor", "Tensor"], "Tensor"]  # x (n, *x), y (n, *y) -> (n, *x)
-REFERENCE = "reference"  # in the place of a method's name: reference draws against other reference draws
+# in the place of a method's name: reference draws against other reference draws
+REFERENCE = "reference"
 T = TypeVar("T")
 
 
@@ -158,7 +159,9 @@ class Metric:
         """
         return {}
 
-    def summarise(self, samples: Tensor, values: dict[str, Tensor], context: Context) -> dict[str, float]:
+    def summarise(
+        self, samples: Tensor, values: dict[str, Tensor], context: Context
+    ) -> dict[str, float]:
         """Return a number for each column of the extent "task", from samples (M, s, *x) and the values (M,)."""
         return {}
 

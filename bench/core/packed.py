@@ -14,5 +14,7 @@ def pack(values: Tensor, mask: Tensor | None) -> Tensor:
 def mask_of(y: Tensor | None) -> Tensor:
     """Return the mask of packed masked measurements, 1 where measured, else 0; ValueError when y was not given."""
     if y is None:
-        raise ValueError("this operator has a mask per measurement: call operator(x, y) and operator.adjoint(v, y)")
+        raise ValueError(
+            "this operator has a mask per measurement: call operator(x, y) and operator.adjoint(v, y)"
+        )
     return y.chunk(2, dim=1)[1]

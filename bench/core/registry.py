@@ -53,7 +53,11 @@ def find(kind: Kind, name: str) -> Path | None:
 
 def names(kind: Kind) -> list[str]:
     """Return the names of all plug-ins of a kind, sorted."""
-    files = [file for folder in folders(kind) for file in (*folder.glob("[!_]*.py"), *folder.glob("*/__init__.py"))]
+    files = [
+        file
+        for folder in folders(kind)
+        for file in (*folder.glob("[!_]*.py"), *folder.glob("*/__init__.py"))
+    ]
     return sorted({name_of(file) for file in files} - {""})
 
 
@@ -92,7 +96,9 @@ def load_file(file: Path, name: str) -> type:
         cls = getattr(module, str(exported[0]), None)
     if not isinstance(cls, type):
         where = f"{file.parent.name}/{file.name}"
-        raise ValueError(f"__all__ is {exported} in {where}; expected exactly one name, that of its class")
+        raise ValueError(
+            f"__all__ is {exported} in {where}; expected exactly one name, that of its class"
+        )
     return cls
 
 
@@ -119,7 +125,9 @@ def import_file(file: Path, name: str) -> ModuleType:
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file.resolve()):
         return sys.modules[name]
     inside = [str(file.resolve().parent)] if file.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(name, file.resolve(), submodule_search_locations=inside)
+    spec = importlib.util.spec_from_file_location(
+        name, file.resolve(), submodule_search_locations=inside
+    )
     if spec is None or spec.loader is None:
         raise ValueError(f"{file}: is no Python file; give a plug-in the ending .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -18,15 +18,27 @@ BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that no user would ch
 ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 DISTANCE = "sw2-128"  # the metric that leads tables and figures
 EXACT = "exact"  # name of the reference draws in pictures and in their csv
-LEFT_OUT = "n/a (left out by the suite)"  # reason of a pair of method and task that a suite does not run
+# reason of a pair of method and task that a suite does not run
+LEFT_OUT = "n/a (left out by the suite)"
 
 # figures of every suite in the order of the page, as file stems; a suite can list more
-FIGURES = ("distance", "fidelity-diversity", "calibration", "tarp", "sbc", "collapse", "amortisation", "cost")
+FIGURES = (
+    "distance",
+    "fidelity-diversity",
+    "calibration",
+    "tarp",
+    "sbc",
+    "collapse",
+    "amortisation",
+    "cost",
+)
 FIGURES += ("cost-seconds", "ranks")
 CLOCK = "clock"  # figure of a suite that times its runs, after the others
 
 
-def figures_of(own: Mapping[str, Mapping[str, Any]], is_timed: bool) -> dict[str, Mapping[str, Any]]:
+def figures_of(
+    own: Mapping[str, Mapping[str, Any]], is_timed: bool
+) -> dict[str, Mapping[str, Any]]:
     """Return the parameters of all figures of a suite by file stem; `own` are those that its YAML lists."""
     return {**dict.fromkeys((*FIGURES, *((CLOCK,) if is_timed else ())), {}), **own}
 
@@ -69,7 +81,9 @@ class Ranking:
         """Return the longest runs (first, last) of neighbours that are not told apart."""
         ties: list[tuple[int, int]] = []
         for first, mean in enumerate(self.mean):
-            last = max(j for j, other in enumerate(self.mean) if other - mean <= self.critical + 1e-9)
+            last = max(
+                j for j, other in enumerate(self.mean) if other - mean <= self.critical + 1e-9
+            )
             if last > first and (not ties or last > ties[-1][1]):
                 ties.append((first, last))
         return tuple(ties)
@@ -136,8 +150,10 @@ class Results(Protocol):
     @property
     def summary(self) -> Sequence[Summary]: ...  # all lines of summary.csv: metrics and costs
     def line(self, task: str, method: str, metric: str) -> Summary | None: ...  # one of them
-    def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]: ...  # measurement -> seeds
-    def rankings(self, metrics: Sequence[str]) -> list[Ranking]: ...  # one for each metric with two ranked methods
+    # measurement -> seeds
+    def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]: ...
+    # one for each metric with two ranked methods
+    def rankings(self, metrics: Sequence[str]) -> list[Ranking]: ...
     def label(self, method: str) -> str: ...  # for a legend
 
 

@@ -71,7 +71,9 @@ class Rng:
 
     def rand(self, shape: tuple[int, ...]) -> Tensor:
         """Draw uniform numbers in [0, 1), `(m, *shape)`."""
-        return self._draw(shape, lambda generator, out: generator.random(out=out, dtype=out.dtype.type))
+        return self._draw(
+            shape, lambda generator, out: generator.random(out=out, dtype=out.dtype.type)
+        )
 
     def randint(self, high: int, shape: tuple[int, ...]) -> Tensor:
         """Draw uniform integers in [0, high), `(m, *shape)`, int64."""
@@ -93,7 +95,10 @@ class Rng:
         return part
 
     def _draw(self, shape: tuple[int, ...], fill: Fill, dtype: type | None = None) -> Tensor:
-        out = np.empty((len(self), *shape), dtype or (np.float64 if self.drawn == torch.float64 else np.float32))
+        out = np.empty(
+            (len(self), *shape),
+            dtype or (np.float64 if self.drawn == torch.float64 else np.float32),
+        )
         rows = out if shape else out[:, None]  # a row that is a single number would be a copy
         for generator, row in zip(self._streams, rows, strict=True):
             fill(generator, row)

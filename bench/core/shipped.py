@@ -23,7 +23,9 @@ def shipped(name: str) -> Path:
     for place in places:
         if place.exists():
             return place
-    raise UserError(f"{name}: is neither in the working directory nor in the installed copy ({HOMES[0]})")
+    raise UserError(
+        f"{name}: is neither in the working directory nor in the installed copy ({HOMES[0]})"
+    )
 
 
 def suite_file(suite: str) -> Path:
@@ -33,5 +35,7 @@ def suite_file(suite: str) -> Path:
     try:
         return shipped(f"config/{suite}.yaml")
     except UserError as error:
-        names = sorted({path.stem for home in (Path(), *HOMES) for path in (home / "config").glob("*.yaml")})
+        names = sorted(
+            {path.stem for home in (Path(), *HOMES) for path in (home / "config").glob("*.yaml")}
+        )
         raise UserError(f"{error}; expected a file's path or one of {', '.join(names)}") from None

@@ -70,7 +70,10 @@ def _source_of(text: str, name: str | None) -> Source | None:
         notes = _comments(text)
         for node in cls.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                annotation, value = ast.unparse(node.annotation), node.value and ast.unparse(node.value)
+                annotation, value = (
+                    ast.unparse(node.annotation),
+                    node.value and ast.unparse(node.value),
+                )
                 if annotation.startswith(("ClassVar", "typing.ClassVar")):
                     constants[node.target.id] = value or "None"
                 else:
@@ -80,7 +83,9 @@ def _source_of(text: str, name: str | None) -> Source | None:
                 constants[node.targets[0].id] = ast.unparse(node.value)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 functions.add(node.name)
-    return Source(chosen.name, fields, constants, frozenset(functions), ast.get_docstring(chosen) or "")
+    return Source(
+        chosen.name, fields, constants, frozenset(functions), ast.get_docstring(chosen) or ""
+    )
 
 
 def exported_name(body: list[ast.stmt]) -> str | None:
@@ -108,10 +113,16 @@ def parsed(text: str) -> ast.Module:
 def _comments(text: str) -> dict[int, str]:
     """Return the comment at the end of each line of code, by line number."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    return {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
 
 
 def _with_bases(cls: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> list[ast.ClassDef]:
     """Return a class after its bases of the same file."""
     bases = [classes[ast.unparse(base)] for base in cls.bases if ast.unparse(base) in classes]
-    return [ancestor for base in bases if base is not cls for ancestor in _with_bases(base, classes)] + [cls]
+    return [
+        ancestor for base in bases if base is not cls for ancestor in _with_bases(base, classes)
+    ] + [cls]

@@ -43,7 +43,9 @@ class Spec:
         """Return the spec that `content` describes, with its lists as tuples and its parts as dataclasses."""
         from pydantic import TypeAdapter, ValidationError
 
-        unknown = [key for key in content if key not in {item.name for item in dataclasses.fields(cls)}]
+        unknown = [
+            key for key in content if key not in {item.name for item in dataclasses.fields(cls)}
+        ]
         if unknown:
             raise UserError(f"{where}: {unknown[0]}: unknown field of a {cls.__name__}; {AGAIN}")
         try:

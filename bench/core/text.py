@@ -30,12 +30,18 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence]) -> str:
     """Return a csv with floats to six digits and None as an empty field."""
     import pandas as pd
 
-    texts = [[f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows]
+    texts = [
+        [f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows
+    ]
     # as objects: pandas would turn a column of integers with a gap into floats
-    return pd.DataFrame(texts, columns=list(columns), dtype=object).to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(texts, columns=list(columns), dtype=object).to_csv(
+        index=False, lineterminator="\n"
+    )
 
 
-def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool = False) -> str:
+def markdown_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool = False
+) -> str:
     """Return a Markdown table of cells that are escaped already; numeric: all columns but the first go to the right.
 
     Columns are not padded: a cell may be a paragraph, and one that grows does not change the lines of all others.
@@ -68,7 +74,11 @@ def three_digits(value: float) -> str:
         return f"{value:g}"
     if abs(value) >= 1e5:
         return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
-    return f"{value:.{min(max(2 - math.floor(math.log10(abs(value))), 0), 6)}f}" if value % 1 else f"{value:.0f}"
+    return (
+        f"{value:.{min(max(2 - math.floor(math.log10(abs(value))), 0), 6)}f}"
+        if value % 1
+        else f"{value:.0f}"
+    )
 
 
 def latex(text: str) -> str:

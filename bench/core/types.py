@@ -59,8 +59,10 @@ class Draws(Protocol):
 
     def randn(self, shape: tuple[int, ...]) -> Tensor: ...  # standard normal
     def rand(self, shape: tuple[int, ...]) -> Tensor: ...  # uniform in [0, 1)
-    def randint(self, high: int, shape: tuple[int, ...]) -> Tensor: ...  # uniform in [0, high), int64
-    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]: ...  # randn(shape), num_steps times
+    # uniform in [0, high), int64
+    def randint(self, high: int, shape: tuple[int, ...]) -> Tensor: ...
+    # randn(shape), num_steps times
+    def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]: ...
 
 
 class PerSample(Draws, Protocol):
@@ -70,7 +72,8 @@ class PerSample(Draws, Protocol):
     """
 
     @property
-    def flat(self) -> Random: ...  # the same m s streams in one row: prior.sample(1, rng.per_sample.flat) (m s, 1, *x)
+    # the same m s streams in one row: prior.sample(1, rng.per_sample.flat) (m s, 1, *x)
+    def flat(self) -> Random: ...
     def __len__(self) -> int: ...  # s
 
 
@@ -104,7 +107,8 @@ class Prior(Protocol):
     @property
     def decode_nfe(self) -> int: ...  # rows through the network per decoded row
     @property
-    def sample_nfe(self) -> int: ...  # rows through the network per prior draw; 0 where draws need none
+    # rows through the network per prior draw; 0 where draws need none
+    def sample_nfe(self) -> int: ...
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor: ...  # (n, *x), () or (n,) -> (n, *x)
     def decode(self, z: Tensor) -> Tensor: ...  # (n, *z) -> (n, *x)
@@ -143,7 +147,8 @@ class Mixture(Protocol):
     def shape(self) -> Shape: ...
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def log_joint(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n, K): log w_k N(x; mu_k, C_k)
-    def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]: ...  # (n, *x) -> (n,), (n, *x)
+    # (n, *x) -> (n,), (n, *x)
+    def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class Operator(Protocol):
@@ -157,10 +162,14 @@ class Operator(Protocol):
     linear: ClassVar[bool]
     masked: ClassVar[bool]
 
-    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...  # (n, *x), (n, *y) -> (n, *clean)
-    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor: ...  # -> (n, *x), the exact transpose; if linear
-    def measured_shape(self, x_shape: Shape) -> Shape: ...  # of one A(x); ValueError where x cannot be measured
-    def draw_mask(self, uniform: Tensor) -> Tensor: ...  # (n, *x) in [0, 1) -> 1 where measured, else 0; if masked
+    # (n, *x), (n, *y) -> (n, *clean)
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
+    # -> (n, *x), the exact transpose; if linear
+    def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor: ...
+    # of one A(x); ValueError where x cannot be measured
+    def measured_shape(self, x_shape: Shape) -> Shape: ...
+    # (n, *x) in [0, 1) -> 1 where measured, else 0; if masked
+    def draw_mask(self, uniform: Tensor) -> Tensor: ...
 
 
 class Problem(Protocol):
@@ -173,9 +182,11 @@ class Problem(Protocol):
     @property
     def operator(self) -> Operator: ...
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n,), up to a constant
-    def residual(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n, *clean): y - A(x), zero where nothing was measured
+    # (n, *clean): y - A(x), zero where nothing was measured
+    def residual(self, x: Tensor, y: Tensor) -> Tensor: ...
     def simulate(self, x: Tensor, rng: Random) -> Tensor: ...  # (n, *x) -> (n, *y)
-    def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...  # (m, s, *x)
+    # (m, s, *x)
+    def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...
 
 
 Joint = Literal["independent", "chain", "coupled"]
@@ -210,11 +221,15 @@ class Method(Protocol):
     @property
     def search(self) -> Search: ...  # a class variable
 
-    def nfe(self, prior: Prior, num_samples: int) -> NFE: ...  # the cost of a sample, checked against the meter
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor: ...
+    # the cost of a sample, checked against the meter
+    def nfe(self, prior: Prior, num_samples: int) -> NFE: ...
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor: ...
 
 
-State = dict[str, Tensor]  # flat and finite, on the CPU, floating-point numbers, integers or bools; {} is a state
+# flat and finite, on the CPU, floating-point numbers, integers or bools; {} is a state
+State = dict[str, Tensor]
 
 
 class Trainable(Protocol):
@@ -233,5 +248,12 @@ class Trainable(Protocol):
     def nfe(self, prior: Prior, num_samples: int) -> NFE: ...
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> State: ...
     def sample(
-        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: State
+        self,
+        prior: Prior,
+        problem: Problem,
+        y: Tensor,
+        num_samples: int,
+        *,
+        rng: Random,
+        state: State,
     ) -> Tensor: ...  # leaves `state` as it is

@@ -71,7 +71,10 @@ def missing(name: str) -> str:
 
 def why_absent(name: str) -> str:
     """Return the reason of an empty cell, without a path of this machine; "" where the weights are there."""
-    return missing(name) and f"n/a (weights absent: {WEIGHTS[name].file}; python -m bench.core.weights fetch {name})"
+    return (
+        missing(name)
+        and f"n/a (weights absent: {WEIGHTS[name].file}; python -m bench.core.weights fetch {name})"
+    )
 
 
 def path_of(name: str) -> Path:
@@ -106,7 +109,13 @@ def _download(weights: Weights) -> None:
     pooch.get_logger().setLevel("WARNING")
     print(f"{weights.url} -> {folder()}", flush=True)
     try:
-        pooch.retrieve(weights.url, f"sha256:{weights.sha256}", weights.file, folder(), progressbar=sys.stderr.isatty())
+        pooch.retrieve(
+            weights.url,
+            f"sha256:{weights.sha256}",
+            weights.file,
+            folder(),
+            progressbar=sys.stderr.isatty(),
+        )
     except (OSError, ValueError) as error:  # no network; another hash
         why = " ".join(str(error).split())
         raise UserError(
@@ -130,9 +139,13 @@ def _another(name: str) -> str:
 
 def main(*arguments: str) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.core.weights", description="Weights of published networks.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.core.weights", description="Weights of published networks."
+    )
     parser.add_argument("what", choices=["fetch", "check"])
-    parser.add_argument("networks", nargs="*", metavar="network", help=f"{', '.join(WEIGHTS)}; all by default")
+    parser.add_argument(
+        "networks", nargs="*", metavar="network", help=f"{', '.join(WEIGHTS)}; all by default"
+    )
     options = parser.parse_args(arguments)
     names = options.networks or list(WEIGHTS)
     for name in names:

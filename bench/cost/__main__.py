@@ -36,17 +36,38 @@ ALONE = ("orchestration", "repeatability")  # their jobs wait for the machine th
 
 def main(*arguments: str) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.cost",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", nargs="*", help=", ".join(QUESTIONS))
     default = Options()
-    parser.add_argument("--priors", type=Path, default=default.priors, help="folder of a suite's priors")
-    parser.add_argument("--repeats", type=int, default=default.repeats, help="timed turns of what is compared")
-    parser.add_argument("--side", type=int, default=default.side, help="pairs: pixels along an image")
-    parser.add_argument("--naive", type=int, default=default.naive, help="pairs: measurements done naively, up to 16")
-    parser.add_argument("--suite", default=default.suite, help="orchestration, repeatability: a suite's name")
-    parser.add_argument("--cores", type=int, default=default.cores, help="orchestration: of snakemake")
-    parser.add_argument("--out", type=Path, help="folder for <what>.json and <what>.md; left out, nothing is written")
+    parser.add_argument(
+        "--priors", type=Path, default=default.priors, help="folder of a suite's priors"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=default.repeats, help="timed turns of what is compared"
+    )
+    parser.add_argument(
+        "--side", type=int, default=default.side, help="pairs: pixels along an image"
+    )
+    parser.add_argument(
+        "--naive",
+        type=int,
+        default=default.naive,
+        help="pairs: measurements done naively, up to 16",
+    )
+    parser.add_argument(
+        "--suite", default=default.suite, help="orchestration, repeatability: a suite's name"
+    )
+    parser.add_argument(
+        "--cores", type=int, default=default.cores, help="orchestration: of snakemake"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for <what>.json and <what>.md; left out, nothing is written",
+    )
     given = parser.parse_args(arguments)
     options = Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
     torch.set_num_threads(1)
@@ -82,7 +103,10 @@ def record(out: Path, what: str, numbers: Json, lines: list[str]) -> None:
     write_json(out / f"{what}.json", {**numbers, **about})
     head = f"# {about['provenance']['command']}\n\nCommit {about['provenance']['commit']}"
     head += " with changes that were not committed" if about["provenance"]["dirty"] else ""
-    text = f"{head}, {about['machine'].get('model name', 'cpu')}, one thread. Printed:\n\n```\n" + "\n".join(lines)
+    text = (
+        f"{head}, {about['machine'].get('model name', 'cpu')}, one thread. Printed:\n\n```\n"
+        + "\n".join(lines)
+    )
     write_bytes(out / f"{what}.md", f"{text}\n```\n".encode())
 
 

@@ -26,7 +26,8 @@ def measure(options: Options, say: Say) -> Json:
 def compare(name: str, prior: Prior, m: int, s: int, say: Say) -> Json:
     """Return seconds and the largest difference of samples on one prior, m measurements with s samples each."""
     problem = inpainting(prior.shape)
-    method = load("method", "dps")(num_steps=21)  # as few steps as its schedule has: rounding has little time to grow
+    # as few steps as its schedule has: rounding has little time to grow
+    method = load("method", "dps")(num_steps=21)
     result = compare_with_single_rows(method, prior, problem, measurements(prior, problem, m), s)
     say(format_batching(name, result))
     return {**asdict(result), "ratio": result.ratio, "m": m, "s": s}

@@ -87,14 +87,21 @@ def compare_with_network(
     return Overhead(of_method, of_network, len(calls), sum(len(call.cotangents) for call in calls))
 
 
-def compare_with_single_rows(method: Method, prior: Prior, problem: Problem, y: Tensor, num_samples: int) -> Batching:
+def compare_with_single_rows(
+    method: Method, prior: Prior, problem: Problem, y: Tensor, num_samples: int
+) -> Batching:
     """Draw (m, s) samples in one call and again one at a time, from the same random streams.
 
     y: (m, *y).
     """
-    together, alone = [], torch.empty(len(y), num_samples, *prior.shape, dtype=y.dtype, device=y.device)
+    together, alone = (
+        [],
+        torch.empty(len(y), num_samples, *prior.shape, dtype=y.dtype, device=y.device),
+    )
     draw(method, prior, problem, y[:1], 1)
-    batched = seconds_of(lambda: together.append(draw(method, prior, problem, y, num_samples)), y.device)
+    batched = seconds_of(
+        lambda: together.append(draw(method, prior, problem, y, num_samples)), y.device
+    )
 
     def draw_one_by_one() -> None:
         for i in range(len(y)):
@@ -103,7 +110,9 @@ def compare_with_single_rows(method: Method, prior: Prior, problem: Problem, y: 
                 alone[i, j] = method.sample(prior, problem, y[i : i + 1], 1, rng=rng)[0, 0]
 
     seconds = seconds_of(draw_one_by_one, y.device)
-    return Batching((together[0] - alone).abs().max().item(), batched, seconds, len(y) * num_samples)
+    return Batching(
+        (together[0] - alone).abs().max().item(), batched, seconds, len(y) * num_samples
+    )
 
 
 def compare_pairwise(
@@ -118,7 +127,9 @@ def compare_pairwise(
     """
     mean_pairwise(samples[0, :2])  # pays for what is done once, at the first call
     cached, means = _time_each([partial(mean_pairwise, x) for x in samples])
-    naive, expected = _time_each([partial(_mean_over_pairs, x, distance) for x in samples[:num_naive]])
+    naive, expected = _time_each(
+        [partial(_mean_over_pairs, x, distance) for x in samples[:num_naive]]
+    )
     differences = [abs(a - b) / b for a, b in zip(means, expected, strict=False)]
     return PairwiseDistances(naive, cached, len(samples), max(differences))
 
@@ -138,5 +149,8 @@ def _time_each(calls: Sequence[Callable[[], float]]) -> tuple[list[float], list[
 
 def _mean_over_pairs(x: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> float:
     """Return the mean over unordered pairs of x (s, *x): each image against all later ones, in one batch."""
-    sums = [distance(x[i : i + 1].expand_as(x[i + 1 :]), x[i + 1 :]).sum().item() for i in range(len(x) - 1)]
+    sums = [
+        distance(x[i : i + 1].expand_as(x[i + 1 :]), x[i + 1 :]).sum().item()
+        for i in range(len(x) - 1)
+    ]
     return 2 * sum(sums) / (len(x) * (len(x) - 1))

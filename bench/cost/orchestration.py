@@ -25,7 +25,8 @@ from bench.cost.common import Options, Say, at_most
 from bench.runtime.job import WORK_LOG
 
 MOST = 0.2
-WORK = ("prior", "classifier", "train", "reference", "sample", "evaluate", "clock")  # sampling, training and metrics
+# sampling, training and metrics
+WORK = ("prior", "classifier", "train", "reference", "sample", "evaluate", "clock")
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 
 
@@ -81,17 +82,23 @@ def run_logged(command: Sequence[str], log: Path) -> None:
     """Run a command with each job adding to `log`; UserError with the end of its output where it fails."""
     environment = {**os.environ, WORK_LOG: str(log)}
     python, pipe = [sys.executable, "-m", *command], subprocess.PIPE
-    done = subprocess.run(python, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        python, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=subprocess.STDOUT
+    )
     if done.returncode != 0:
         last = [line for line in done.stdout.splitlines() if line.strip()][-1:]
-        raise UserError(f"{' '.join(command)}: ended with status {done.returncode}: {' '.join(last)}")
+        raise UserError(
+            f"{' '.join(command)}: ended with status {done.returncode}: {' '.join(last)}"
+        )
 
 
 def renamed(suite: str, name: str) -> str:
     """Return the text of the suite's file with another name: its results go into another folder."""
     path = ROOT / "config" / f"{suite}.yaml"
     if not path.is_file():
-        raise UserError(f"--suite {suite}: {path.relative_to(ROOT)} does not exist; expected the name of a suite")
+        raise UserError(
+            f"--suite {suite}: {path.relative_to(ROOT)} does not exist; expected the name of a suite"
+        )
     lines = path.read_text().splitlines(keepends=True)
     return "".join(f"name: {name}\n" if line.startswith("name:") else line for line in lines)
 
@@ -112,7 +119,9 @@ def cpu_seconds_of(work: Callable[[], object]) -> float:
     A process that outlives its parent, as the server that forks jobs, becomes a child of this one: on Linux only.
     """
     if sys.platform != "linux":
-        raise UserError("orchestration: processes that outlive their parents can be counted on Linux only")
+        raise UserError(
+            "orchestration: processes that outlive their parents can be counted on Linux only"
+        )
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     begin = resource.getrusage(resource.RUSAGE_CHILDREN)
     work()
@@ -126,7 +135,10 @@ def cpu_seconds_of(work: Callable[[], object]) -> float:
 def format_orchestration(suite: str, cores: int, result: Orchestration) -> list[str]:
     """Return the result as lines: seconds by command, and the shares."""
     ranked = sorted(result.commands.items(), key=lambda item: -item[1])
-    lines = [f"{name:10} {seconds:8.1f} CPU-s" + ("" if name in WORK else "  *") for name, seconds in ranked]
+    lines = [
+        f"{name:10} {seconds:8.1f} CPU-s" + ("" if name in WORK else "  *")
+        for name, seconds in ranked
+    ]
     starts = f"Snakemake, planning, and the starts of {result.num_commands} commands"
     lines.append(f"{'others':10} {result.others:8.1f} CPU-s  *  {starts}")
     return [

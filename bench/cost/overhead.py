@@ -37,7 +37,8 @@ LIMITED = ("dps", "latent_langevin", "hmc-latent")
 VARIANTS: Mapping[str, Mapping[str, dict]] = {  # several rows of one method, with their settings
     "hmc": {"hmc-latent": {"space": "latent"}, "hmc-data": {"space": "data"}},
 }
-SHORT: Mapping[str, dict] = {  # as the methods are, but for less long; those not named have `tiny`, or their defaults
+# as the methods are, but for less long; those not named have `tiny`, or their defaults
+SHORT: Mapping[str, dict] = {
     "dps": {"num_steps": 25},
     "latent_langevin": {"num_adam": 4, "num_warmup": 8, "num_adapt": 4, "thin": 4},
     "hmc": {"num_warmup": 2, "num_adapt": 1},
@@ -78,7 +79,9 @@ def measure(options: Options, say: Say) -> Json:
     """Return DPS on the mixture, all methods on the digits' UNet, and those with a limit on a UNet of 20 ms."""
     mixture = Setup("gmm", gmm(options.priors, say), *GMM_ROWS, options.repeats)
     small = Setup("digits", digits(options.priors, say), *DIGITS_ROWS, options.repeats)
-    large = Setup(format_shape(LARGE["shape"]), untrained(new_unet(**LARGE)), *LARGE_ROWS, options.repeats)
+    large = Setup(
+        format_shape(LARGE["shape"]), untrained(new_unet(**LARGE)), *LARGE_ROWS, options.repeats
+    )
     return {
         "gmm": measure_method("dps", mixture, say, MOST_ON_GMM, {"num_steps": 50}),
         "digits": on_digits(small, mixture, say),
@@ -90,12 +93,16 @@ def on_digits(small: Setup, mixture: Setup, say: Say) -> Json:
     """Return the overhead of every method; one that needs a density is on the mixture, the only prior that has one."""
     rows = small.m * small.s
     milliseconds = 1000 * forward_seconds(small.prior, rows)
-    say(f"UNet of digits, {format_shape(small.prior.shape)}, {rows} rows in a call: {milliseconds:.0f} ms forward.")
+    say(
+        f"UNet of digits, {format_shape(small.prior.shape)}, {rows} rows in a call: {milliseconds:.0f} ms forward."
+    )
     content: Json = {"forward_ms": milliseconds}
     for row, settings in rows_of_methods():
         needs = load_method(plugin_of("method", row), settings).needs
         on = replace(mixture, m=small.m, s=small.s) if Cap.DENSITY in needs else small
-        content[row] = measure_method(row, on, say, MOST_ON_DIGITS if row in LIMITED else None, settings)
+        content[row] = measure_method(
+            row, on, say, MOST_ON_DIGITS if row in LIMITED else None, settings
+        )
     return content
 
 
@@ -111,14 +118,20 @@ def on_large(large: Setup, say: Say) -> Json:
     rows = large.m * large.s
     seconds = forward_seconds(large.prior, rows)
     enough = "enough" if seconds >= LEAST_FORWARD else f"LESS than {1000 * LEAST_FORWARD:.0f} ms"
-    say(f"Larger UNet, {large.name}, {rows} rows in a call: {1000 * seconds:.0f} ms forward ({enough}).")
+    say(
+        f"Larger UNet, {large.name}, {rows} rows in a call: {1000 * seconds:.0f} ms forward ({enough})."
+    )
     settings = dict(rows_of_methods()) | {"dps": {"num_steps": 21}}
     rates = {row: measure_method(row, large, say, MOST_ON_LARGE, settings[row]) for row in LIMITED}
     return {"forward_ms": 1000 * seconds, **rates}
 
 
 def measure_method(
-    row: str, on: Setup, say: Say, limit: float | None = None, settings: Mapping[str, object] | None = None
+    row: str,
+    on: Setup,
+    say: Say,
+    limit: float | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> Json:
     """Return the overhead of a row, or the reason why there is none. limit: of its ratio."""
     try:
@@ -130,7 +143,9 @@ def measure_method(
     return on.content_of(result)
 
 
-def ready(module: str, prior: Prior, problem: InverseProblem, settings: Mapping[str, object]) -> Method:
+def ready(
+    module: str, prior: Prior, problem: InverseProblem, settings: Mapping[str, object]
+) -> Method:
     """Return the method with short settings, trained where it trains. Raises Unsupported where it cannot run here."""
     tiny = getattr(load_method(module, {}), "tiny", {})
     method = load_method(module, {**SHORT.get(module, tiny), **settings})
@@ -148,7 +163,9 @@ class Trained:
     method: Trainable
     state: State
 
-    def sample(self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random) -> Tensor:
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor:
         return self.method.sample(prior, problem, y, num_samples, rng=rng, state=self.state)
 
 

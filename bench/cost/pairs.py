@@ -24,7 +24,9 @@ def measure(options: Options, say: Say) -> Json:
     """Return seconds per measurement of both ways on normal draws of `options.side` pixels a side."""
     network = untrained_lpips("alex")
     embed = lpips_embedding(network)
-    samples = Rng(("pairs", options.side), range(M), dtype=torch.float32).randn((S, 3, options.side, options.side))
+    samples = Rng(("pairs", options.side), range(M), dtype=torch.float32).randn(
+        (S, 3, options.side, options.side)
+    )
 
     def mean_pairwise(x: Tensor) -> float:
         return pairwise(embedded(x, embed)).sum().item() / (len(x) * (len(x) - 1))

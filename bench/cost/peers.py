@@ -31,7 +31,11 @@ from bench.cost.subjects import DIGITS, format_shape, inpainting, measurements, 
 from bench.runtime.devices import prepared
 from bench.runtime.job import keep_memory
 
-PLAIN, CHANNELS_LAST, COMPILED = Compute(), Compute(channels_last=True), Compute(channels_last=True, compile=True)
+PLAIN, CHANNELS_LAST, COMPILED = (
+    Compute(),
+    Compute(channels_last=True),
+    Compute(channels_last=True, compile=True),
+)
 STEPS = 21  # as few as the linear schedule of DPS has
 PEERS = ("azula", "deepinv")
 INSTALL = 'pip install "posterior-bench[peers]"'
@@ -77,7 +81,10 @@ class Cost:
 
 def measure(options: Options, say: Say) -> Json:
     """Return the costs of all contenders by the size of the images."""
-    content: Json = {"steps": STEPS, "versions": {name: version(name) for name in PEERS if find_spec(name)}}
+    content: Json = {
+        "steps": STEPS,
+        "versions": {name: version(name) for name in PEERS if find_spec(name)},
+    }
     for size in SIZES:
         content[format_shape(size.network["shape"])] = compare(size, options.repeats, say)
     return content
@@ -85,10 +92,14 @@ def measure(options: Options, say: Say) -> Json:
 
 def compare(size: Size, repeats: int, say: Say) -> Json:
     """Return seconds and ratios of contenders by name; for a package that is not installed, how to install it."""
-    missing = {name: f"package {name} is not installed: {INSTALL}" for name in PEERS if not find_spec(name)}
+    missing = {
+        name: f"package {name} is not installed: {INSTALL}" for name in PEERS if not find_spec(name)
+    }
     names = [name for name in CONTENDERS if name not in missing]
     shape = format_shape(size.network["shape"])
-    say(f"{shape}, {size.m * size.s} rows, {STEPS} steps: CPU-s of a run, and over the bare passes:")
+    say(
+        f"{shape}, {size.m * size.s} rows, {STEPS} steps: CPU-s of a run, and over the bare passes:"
+    )
     costs = in_turns(size, names, repeats)
     for name, cost in costs.items():
         verdict = f" ({at_most(cost.ratio, size.limit)})" if name.startswith("ours") else ""
@@ -96,7 +107,12 @@ def compare(size: Size, repeats: int, say: Say) -> Json:
         say(f"  {name:29} {format_range(cost.seconds)}  {cost.ratio:.2f}{verdict}{more}")
     for name, words in missing.items():
         say(f"  {name:29} n/a ({words})")
-    return {"m": size.m, "s": size.s, **{name: asdict(cost) for name, cost in costs.items()}, **missing}
+    return {
+        "m": size.m,
+        "s": size.s,
+        **{name: asdict(cost) for name, cost in costs.items()},
+        **missing,
+    }
 
 
 def in_turns(size: Size, names: Sequence[str], repeats: int) -> dict[str, Cost]:
@@ -129,7 +145,8 @@ def serve(line: Connection, name: str, size: Size) -> None:
         keep_memory()
     case = case_of(size)
     work = CONTENDERS[name](case, size)
-    with torch.compiler.set_stance("force_eager"):  # the counting hook would be compiled into the network
+    # the counting hook would be compiled into the network
+    with torch.compiler.set_stance("force_eager"):
         calls = counted(work, case.unet)
     work()
     line.send(calls)
@@ -140,7 +157,9 @@ def serve(line: Connection, name: str, size: Size) -> None:
 def costs_of(seconds: Mapping[str, list[float]], calls: Mapping[str, int]) -> dict[str, Cost]:
     """Return costs relative to `bare`."""
     bare = median(seconds["bare"])
-    return {name: Cost(took, median(took) / bare, calls[name] / STEPS) for name, took in seconds.items()}
+    return {
+        name: Cost(took, median(took) / bare, calls[name] / STEPS) for name, took in seconds.items()
+    }
 
 
 def case_of(size: Size) -> Case:
@@ -212,7 +231,9 @@ def azula(case: Case, size: Size) -> Sampler:
 
     network = Called(case.unet, lambda x, t: case.unet(x, t, return_dict=False)[0])
     denoiser = KarrasDenoiser(network, VPSchedule())
-    sampler = DPSSampler(denoiser, y=case.mask * case.x, A=lambda x: case.mask * x, steps=STEPS, silent=True)
+    sampler = DPSSampler(
+        denoiser, y=case.mask * case.x, A=lambda x: case.mask * x, steps=STEPS, silent=True
+    )
     return lambda: sampler(sampler.init(case.x.shape))
 
 
@@ -237,4 +258,10 @@ CONTENDERS: Mapping[str, Callable[[Case, Size], Sampler]] = {
     "azula": azula,
     "deepinv": deepinv,
 }
-KEEPING = ("bare, memory kept", "bare, channels last", "ours", "ours, channels last", "ours, channels last, compiled")
+KEEPING = (
+    "bare, memory kept",
+    "bare, channels last",
+    "ours",
+    "ours, channels last",
+    "ours, channels last, compiled",
+)

@@ -40,29 +40,53 @@ DISTANCE = (
     "prior is a map distilled from one whose posterior is exact, to draws of that one's. Change: from the first "
     "precision, mean and standard error over measurements."
 )
-HEADS = ("run", "precision", "networks", "call: RMS", "call: largest", "samples: RMS", "samples: largest")
+HEADS = (
+    "run",
+    "precision",
+    "networks",
+    "call: RMS",
+    "call: largest",
+    "samples: RMS",
+    "samples: largest",
+)
 HEADS += ("distance to reference", "change of it", "seconds")
 
 
 def main(*arguments: str) -> None:
     """Compare precisions on the runs named in the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.cost.precision", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.cost.precision", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("specs", nargs="+", help="of runs whose suite is complete")
-    parser.add_argument("--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU")
+    parser.add_argument(
+        "--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU"
+    )
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--measurements", type=int, default=4, help="of each task, the first ones")
     parser.add_argument("--out", type=Path, help="also write FILE.json and FILE.md")
     options = parser.parse_args(arguments)
-    names = options.precisions or ["float64", "float32", *(["tf32"] if options.device == "cuda" else []), "bf16"]
+    names = options.precisions or [
+        "float64",
+        "float32",
+        *(["tf32"] if options.device == "cuda" else []),
+        "bf16",
+    ]
     rows: list[Json] = []
     for path in options.specs:
         spec = RunSpec.read(path)
         if spec.trains:
-            raise UserError(f"{path}: {spec.method} is trained, and this draws samples only; name another run")
-        rows += compared(spec, [Compute(options.device, name) for name in names], options.measurements)
+            raise UserError(
+                f"{path}: {spec.method} is trained, and this draws samples only; name another run"
+            )
+        rows += compared(
+            spec, [Compute(options.device, name) for name in names], options.measurements
+        )
         print("\n".join(line(row) for row in rows[-len(names) :]), flush=True)
     if options.out:
-        where = {"measurements": options.measurements, "machine": machine(torch.device(options.device))}
+        where = {
+            "measurements": options.measurements,
+            "machine": machine(torch.device(options.device)),
+        }
         made = provenance(options.device, torch.get_num_threads())
         write_json(options.out.with_suffix(".json"), {"rows": rows, **where, "provenance": made})
         write_bytes(options.out.with_suffix(".md"), page(rows, where, made).encode())
@@ -85,10 +109,21 @@ def compared(spec: RunSpec, computes: list[Compute], num_measurements: int) -> l
     first, rows = all_drawn[0], []
     for compute, other in zip(computes, all_drawn, strict=True):
         change = other.distances - first.distances
-        row = {"task": spec.task, "method": spec.method, "precision": compute.precision, "networks": other.num_networks}
-        row |= {"call": difference(other.calls, first.calls), "samples": difference(other.samples, first.samples)}
+        row = {
+            "task": spec.task,
+            "method": spec.method,
+            "precision": compute.precision,
+            "networks": other.num_networks,
+        }
+        row |= {
+            "call": difference(other.calls, first.calls),
+            "samples": difference(other.samples, first.samples),
+        }
         row |= {"sw2-128": other.distances.mean().item(), "change": change.mean().item()}
-        row |= {"change_standard_error": change.std().item() / len(change) ** 0.5, "seconds": other.seconds}
+        row |= {
+            "change_standard_error": change.std().item() / len(change) ** 0.5,
+            "seconds": other.seconds,
+        }
         rows.append(row)
     return rows
 
@@ -116,10 +151,16 @@ def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> Drawn:
 def network_calls(prior: Prior, x_true: Tensor) -> Tensor:
     """Return E[x | x_t] at SIGMAS where there is a denoiser, decoded noise where there is a decoder: (calls, m, *x)."""
     m, outputs = len(x_true), []
-    rng = Rng(("precision", "noise"), range(m), range(0), x_true.dtype, x_true.device, drawn=torch.float64)
+    rng = Rng(
+        ("precision", "noise"), range(m), range(0), x_true.dtype, x_true.device, drawn=torch.float64
+    )
     if Cap.DENOISER in prior.caps:
         for sigma in SIGMAS:
-            outputs.append(prior.denoise(x_true + sigma * rng.randn(prior.shape), torch.tensor(sigma).to(x_true)))
+            outputs.append(
+                prior.denoise(
+                    x_true + sigma * rng.randn(prior.shape), torch.tensor(sigma).to(x_true)
+                )
+            )
     if Cap.DECODER in prior.caps:
         outputs.append(prior.decode(rng.randn(prior.latent_shape)))
     return torch.stack(outputs)
@@ -144,7 +185,11 @@ def line(row: Json) -> str:
 
 
 def page(rows: list[Json], where: Json, made: Json) -> str:
-    table = [list(HEADS), [":--", ":--", *["--:"] * (len(HEADS) - 2)], *(map(markdown, cells(row)) for row in rows)]
+    table = [
+        list(HEADS),
+        [":--", ":--", *["--:"] * (len(HEADS) - 2)],
+        *(map(markdown, cells(row)) for row in rows),
+    ]
     ran = ", ".join(str(value) for value in where["machine"].values())
     measurements = (
         f"{where['measurements']} measurements of each task. Differences, in data units, from the first precision of a "
@@ -156,7 +201,13 @@ def page(rows: list[Json], where: Json, made: Json) -> str:
         f"thread, on {ran}. Seconds are of the wall, beside other work: for orientation only."
     )
     notes = [measurements, DISTANCE, origin]
-    lines = ["# Precision", "", *("| " + " | ".join(row) + " |" for row in table), "", *(f"- {note}" for note in notes)]
+    lines = [
+        "# Precision",
+        "",
+        *("| " + " | ".join(row) + " |" for row in table),
+        "",
+        *(f"- {note}" for note in notes),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -43,7 +43,9 @@ def measure(options: Options, say: Say) -> Json:
     """Return both times of each cell, and the share of cells that agree."""
     results = ROOT / Layout.of_suite(options.suite).root
     if not Layout(results).spec("clock").with_suffix("").is_dir():
-        raise UserError(f"--suite {options.suite}: no results/{options.suite}/specs/clock; run a suite with a clock")
+        raise UserError(
+            f"--suite {options.suite}: no results/{options.suite}/specs/clock; run a suite with a clock"
+        )
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(results, Path(folder, "suite")))
         specs = sorted(Layout(copy).spec("clock").with_suffix("").rglob("*.json"))
@@ -68,7 +70,9 @@ def timings(specs: Sequence[Path], words: str) -> list[Json]:
             command = [sys.executable, "-m", "bench.stages.clock", str(spec), str(visit + 1)]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
             if done.returncode != 0:
-                raise UserError(f"bench.stages.clock {name}: {done.stderr.strip().splitlines()[-1]}")
+                raise UserError(
+                    f"bench.stages.clock {name}: {done.stderr.strip().splitlines()[-1]}"
+                )
             files = content.layout.run(content.task, content.method, content.seed)
             visits[spec].append(read_json(files.visit(visit + 1)))
     return [pool_visits(of_run) for of_run in visits.values()]
@@ -76,7 +80,10 @@ def timings(specs: Sequence[Path], words: str) -> list[Json]:
 
 def cells_of(first: Json, second: Json) -> list[Cell]:
     """Return the cells that both have: those of the curve, and the batch with the most samples per second."""
-    cells = [{(cell["m"], cell["s"]): cell for cell in (*x.get("curve", []), *best(x))} for x in (first, second)]
+    cells = [
+        {(cell["m"], cell["s"]): cell for cell in (*x.get("curve", []), *best(x))}
+        for x in (first, second)
+    ]
     names = [key for key in cells[0] if key in cells[1]]
     about = f"{first['task']} {first['method']}"
     return [Cell(f"{about}, m = {m}, s = {s}", *(spread(x[m, s]) for x in cells)) for m, s in names]
@@ -96,8 +103,16 @@ def format_cells(cells: list[Cell]) -> list[str]:
     """Return a line per cell with both times, and the share that agrees."""
     lines = []
     for cell in cells:
-        times = [f"{median:.4g} s [{low:.4g}, {high:.4g}]" for low, median, high in (cell.first, cell.second)]
-        lines.append(f"{cell.name:48} {times[0]:34} {times[1]:34} {'agree' if cell.agrees else 'DIFFER'}")
+        times = [
+            f"{median:.4g} s [{low:.4g}, {high:.4g}]"
+            for low, median, high in (cell.first, cell.second)
+        ]
+        lines.append(
+            f"{cell.name:48} {times[0]:34} {times[1]:34} {'agree' if cell.agrees else 'DIFFER'}"
+        )
     agreeing = sum(cell.agrees for cell in cells)
     words = f"{agreeing} of {len(cells)} cells agree within their spread"
-    return [*lines, f"{words}: {agreeing / len(cells):.2f} ({at_least(agreeing / len(cells), LEAST)})."]
+    return [
+        *lines,
+        f"{words}: {agreeing / len(cells):.2f} ({at_least(agreeing / len(cells), LEAST)}).",
+    ]

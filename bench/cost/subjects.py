@@ -27,7 +27,8 @@ from bench.problems import make_problem
 from bench.problems.inverse_problem import InverseProblem
 
 LIMITS = {"sigma_min": 0.002, "sigma_max": 20.0, "sigma_data": 0.5}
-DIGITS = {"shape": (1, 8, 8), "channels": (16, 16), "layers_per_block": 0}  # the network of edm and consistency
+# the network of edm and consistency
+DIGITS = {"shape": (1, 8, 8), "channels": (16, 16), "layers_per_block": 0}
 LARGE = {"shape": (3, 32, 32), "channels": (32, 64), "layers_per_block": 1}
 
 
@@ -51,7 +52,9 @@ def digits(priors: Path, say: Say) -> Prior:
     path = priors / "consistency" / "consistency.safetensors"
     if path.is_file():
         return load_prior(path)
-    say(f"{path} is missing (the workflow makes it): such networks with random weights, which cost the same.")
+    say(
+        f"{path} is missing (the workflow makes it): such networks with random weights, which cost the same."
+    )
     return untrained(new_unet(**DIGITS))
 
 
@@ -61,7 +64,12 @@ def gmm(priors: Path, say: Say) -> GMM:
     if path.is_file():
         return cast(GMM, load_prior(path))
     say(f"{path} is missing (the workflow makes it): a mixture of 20 components is fitted now.")
-    return fit_gmm(build("dataset", "digits", {}).load()["train"], num_components=20, shrinkage=30.0, floor=2e-3)
+    return fit_gmm(
+        build("dataset", "digits", {}).load()["train"],
+        num_components=20,
+        shrinkage=30.0,
+        floor=2e-3,
+    )
 
 
 def inpainting(shape: tuple[int, ...]) -> InverseProblem:
@@ -78,7 +86,9 @@ def measurements(prior: Prior, problem: InverseProblem, m: int) -> Tensor:
 def forward_seconds(prior: Prior, rows: int, repeats: int = 3) -> float:
     """Return CPU seconds of one call of the denoiser, without a graph; the median."""
     x_t = Rng(("cost", "forward"), (0,)).randn((rows, *prior.shape))[0]
-    return median(cpu_seconds(lambda: prior.denoise(x_t, torch.tensor(0.5))) for _ in range(repeats + 1))
+    return median(
+        cpu_seconds(lambda: prior.denoise(x_t, torch.tensor(0.5))) for _ in range(repeats + 1)
+    )
 
 
 def format_shape(shape: Sequence[int]) -> str:

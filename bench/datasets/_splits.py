@@ -21,7 +21,9 @@ def split(dataset: str, images: Tensor) -> dict[str, Tensor]:
     """Divide images (N, *x) by the committed lists; an image's id is its index. The test order is the drawn one."""
     lists = json.loads(_path(dataset).read_text())
     if len(images) != lists["num_images"]:
-        raise ValueError(f"{_path(dataset).name}: made for {lists['num_images']} images, got {len(images)}")
+        raise ValueError(
+            f"{_path(dataset).name}: made for {lists['num_images']} images, got {len(images)}"
+        )
     held_out = torch.zeros(len(images), dtype=torch.bool)
     held_out[lists["validation"] + lists["test"]] = True
     ids = {
@@ -29,7 +31,9 @@ def split(dataset: str, images: Tensor) -> dict[str, Tensor]:
         "validation": torch.tensor(lists["validation"]),
         "test": torch.tensor(lists["test"]),
     }
-    return {name: images[i] for name, i in ids.items()} | {f"{name}_id": i for name, i in ids.items()}
+    return {name: images[i] for name, i in ids.items()} | {
+        f"{name}_id": i for name, i in ids.items()
+    }
 
 
 def draw_lists(dataset: str) -> dict[str, int | list[int]]:

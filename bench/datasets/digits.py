@@ -33,7 +33,14 @@ class Digits:
 
         images, classes = load_digits(return_X_y=True)
         values, labels = images.reshape(-1, 8, 8), torch.from_numpy(classes).long()
-        noise = np.stack([stream("dequantise", image_id).random(values.shape[1:]) for image_id in range(len(values))])
+        noise = np.stack(
+            [
+                stream("dequantise", image_id).random(values.shape[1:])
+                for image_id in range(len(values))
+            ]
+        )
         x = 2 * (values + noise) / 17 - 1
         parts = split("digits", torch.from_numpy(x.astype(np.float32))[:, None])
-        return parts | {f"{part}_label": labels[parts[f"{part}_id"]] for part in ("train", "validation", "test")}
+        return parts | {
+            f"{part}_label": labels[parts[f"{part}_id"]] for part in ("train", "validation", "test")
+        }

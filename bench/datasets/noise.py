@@ -28,12 +28,16 @@ class Noise:
     tiny: ClassVar[Mapping[str, object]] = {"side": 16}  # for tests
 
     def __post_init__(self) -> None:
-        require(is_count(self.side), f"noise: side must be a whole number of pixels, got {self.side!r}")
+        require(
+            is_count(self.side), f"noise: side must be a whole number of pixels, got {self.side!r}"
+        )
 
     def load(self) -> dict[str, Tensor]:
         """Return `train`, `validation`, `test` (N, 3, side, side) in [-1, 1], and their ids (N,)."""
         coarse = max(2, self.side // 20)
-        noise = Rng(("noise", self.side), range(sum(COUNTS.values())), dtype=torch.float32).randn((3, coarse, coarse))
+        noise = Rng(("noise", self.side), range(sum(COUNTS.values())), dtype=torch.float32).randn(
+            (3, coarse, coarse)
+        )
         images = functional.interpolate(noise, (self.side, self.side), mode="bilinear").tanh()
         parts = zip(COUNTS, images.split(list(COUNTS.values())), strict=True)
         ids = zip(COUNTS, torch.arange(len(images)).split(list(COUNTS.values())), strict=True)

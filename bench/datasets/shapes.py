@@ -34,7 +34,9 @@ class Shapes:
 
     def __post_init__(self) -> None:
         large = is_count(self.side) and self.side >= 8
-        require(large, f"shapes: side must be a whole number of at least 8 pixels, got {self.side!r}")
+        require(
+            large, f"shapes: side must be a whole number of at least 8 pixels, got {self.side!r}"
+        )
 
     def load(self) -> dict[str, Tensor]:
         """Return the split family, the images' ids, and all images as `atoms`, where an image's id is its index."""

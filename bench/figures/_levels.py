@@ -29,25 +29,39 @@ def sampling_band(level: float, num: int, confidence: float = CONFIDENCE) -> tup
     return float(low / num), float(high / num)
 
 
-def draw_levels(results: Results, metric: str, words: tuple[str, str], confidence: float | None = None) -> Drawing:
+def draw_levels(
+    results: Results, metric: str, words: tuple[str, str], confidence: float | None = None
+) -> Drawing:
     """Draw a curve per method of the metrics `metric`@<level> against their level.
 
     words: on the axes, across and upwards. confidence: of the band of a calibrated sampler; None draws none.
     """
-    metrics = sorted({x.metric for x in results.summary if x.metric.startswith(f"{metric}@")}, key=_level)
+    metrics = sorted(
+        {x.metric for x in results.summary if x.metric.startswith(f"{metric}@")}, key=_level
+    )
     figure, panels = small_panels(remarks(results, metrics), height=1.75)
     for panel, task in zip(panels, results.tasks, strict=True):
         if confidence is not None:
             _draw_band(panel, results.num_measurements, confidence)
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
         for method, look in looks(results.methods).items():
-            style = {"color": look.colour, "linewidth": 1, "marker": look.marker, "markersize": 3, "markeredgewidth": 0}
+            style = {
+                "color": look.colour,
+                "linewidth": 1,
+                "marker": look.marker,
+                "markersize": 3,
+                "markeredgewidth": 0,
+            }
             _draw_curve(panel, task, method, metrics, results, style)
         style = {"color": INK, "linewidth": 1, "linestyle": "--", "zorder": 4}
         _draw_curve(panel, task, REFERENCE, metrics, results, style)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     name_axes(figure, *words)
-    band = [Patch(facecolor=BAND, label=f"calibrated, {confidence:.0%}")] if confidence is not None else []
+    band = (
+        [Patch(facecolor=BAND, label=f"calibrated, {confidence:.0%}")]
+        if confidence is not None
+        else []
+    )
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="reference posterior")
     legend(figure, [*band, floor, *handles(results, line=True)])
     return Drawing(figure, lines_csv(results, metrics))
@@ -55,11 +69,15 @@ def draw_levels(results: Results, metric: str, words: tuple[str, str], confidenc
 
 def _draw_band(panel: Axes, num_measurements: int, confidence: float) -> None:
     levels = np.linspace(0, 1, 101)
-    low, high = np.transpose([sampling_band(level, num_measurements, confidence) for level in levels])
+    low, high = np.transpose(
+        [sampling_band(level, num_measurements, confidence) for level in levels]
+    )
     panel.fill_between(levels, low, high, color=BAND, alpha=0.5, linewidth=0, zorder=1)
 
 
-def _draw_curve(panel: Axes, task: str, method: str, metrics: Sequence[str], results: Results, style: dict) -> None:
+def _draw_curve(
+    panel: Axes, task: str, method: str, metrics: Sequence[str], results: Results, style: dict
+) -> None:
     lines = [results.line(task, method, metric) for metric in metrics]
     points = [(_level(line.metric), mean_of(line)) for line in lines if has_mean(line)]
     if points:

@@ -17,9 +17,14 @@ def remarks(results: Results, metrics: Sequence[str]) -> dict[str, str]:
     """Return a remark by task: which methods were tried there and have nothing to show in these metrics."""
     notes = {}
     for task in results.tasks:
-        lines = {method: [results.line(task, method, metric) for metric in metrics] for method in results.methods}
+        lines = {
+            method: [results.line(task, method, metric) for metric in metrics]
+            for method in results.methods
+        }
         absent = [m for m, of_method in lines.items() if not all(map(has_mean, of_method))]
-        tried = [m for m in absent if not any(line and line.reason == LEFT_OUT for line in lines[m])]
+        tried = [
+            m for m in absent if not any(line and line.reason == LEFT_OUT for line in lines[m])
+        ]
         notes[task] = f"not shown: {', '.join(tried)}" if tried else ""
     return notes
 
@@ -27,7 +32,9 @@ def remarks(results: Results, metrics: Sequence[str]) -> dict[str, str]:
 def lines_csv(results: Results, metrics: Sequence[str]) -> str:
     """Return the csv of the lines of these metrics, the reference first."""
     methods = (REFERENCE, *results.methods)
-    keys = [(task, method, metric) for task in results.tasks for method in methods for metric in metrics]
+    keys = [
+        (task, method, metric) for task in results.tasks for method in methods for metric in metrics
+    ]
     rows = [(*key, x.mean, x.low, x.high, x.reason) for key in keys if (x := results.line(*key))]
     return csv_text(("task", "method", "metric", "mean", "low", "high", "reason"), rows)
 

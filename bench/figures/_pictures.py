@@ -32,17 +32,25 @@ class Picture:
         """
         if self.kind != "y":
             return -1.0, 1.0
-        low, high = np.nanpercentile(self.image, (1, 98)) if np.isfinite(self.image).any() else (0.0, 1.0)
+        low, high = (
+            np.nanpercentile(self.image, (1, 98)) if np.isfinite(self.image).any() else (0.0, 1.0)
+        )
         return float(low), float(high if high > low else low + 1)
 
     @property
     def class_shown(self) -> int | None:
         """Return the class that a measurement is: the place of the one in a strip of zeros."""
         is_strip = self.kind == "y" and self.image.shape[:2] == (1, 1)
-        return int(self.image.argmax()) if is_strip and sorted(self.image.ravel())[-2:] == [0, 1] else None
+        return (
+            int(self.image.argmax())
+            if is_strip and sorted(self.image.ravel())[-2:] == [0, 1]
+            else None
+        )
 
 
-def pictures(i: int, seen: dict[str, np.ndarray], sample_sets: Sequence[SampleSet], num_samples: int) -> list[Picture]:
+def pictures(
+    i: int, seen: dict[str, np.ndarray], sample_sets: Sequence[SampleSet], num_samples: int
+) -> list[Picture]:
     """Return every picture of measurement `i`; `seen` holds x_true (m, *x), y (m, *y) and possibly mask.
 
     Sources without samples give none.
@@ -54,7 +62,10 @@ def pictures(i: int, seen: dict[str, np.ndarray], sample_sets: Sequence[SampleSe
             continue
         x = source.x[i].astype(np.float64)
         spread = x.std(0, ddof=1) if len(x) > 1 else np.zeros_like(x[0])
-        images = dict(zip(sample_kinds(num_samples), x, strict=False)) | {"mean": x.mean(0), "std": spread}
+        images = dict(zip(sample_kinds(num_samples), x, strict=False)) | {
+            "mean": x.mean(0),
+            "std": spread,
+        }
         shown += [Picture(source.name, row, kind, _image(image)) for kind, image in images.items()]
     return shown
 
@@ -82,7 +93,11 @@ def coloured(picture: Picture, spread: float) -> np.ndarray:
     bright = levels(picture, spread)
     if len(bright) == 3:
         return np.moveaxis(np.nan_to_num(bright), 0, -1)
-    scale = colormaps[SPREAD] if picture.kind == "std" else colormaps["gray"].with_extremes(bad=UNMEASURED)
+    scale = (
+        colormaps[SPREAD]
+        if picture.kind == "std"
+        else colormaps["gray"].with_extremes(bad=UNMEASURED)
+    )
     return scale(np.ma.masked_invalid(bright[0]))[..., :3]
 
 

@@ -50,7 +50,9 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
         scale(panels[0], "x", list(costs.values()))
         scale(panels[0], "y", [point.mean for point in points.values()])
     name_axes(figure, words, f"{metric} to the reference posterior")
-    line = Line2D([], [], color=INK, linewidth=0.9, linestyle="--", label="reference posterior (floor)")
+    line = Line2D(
+        [], [], color=INK, linewidth=0.9, linestyle="--", label="reference posterior (floor)"
+    )
     legend(figure, [line, *handles(results, [method for _, method in points])])
     columns = ("task", "method", metric, "low", "high", ROWS, SECONDS, TRAINING)
     rows = ((*key, *asdict(point).values()) for key, point in points.items())
@@ -65,7 +67,12 @@ def _qualities(results: Results, metric: str) -> dict[tuple[str, str], Quality]:
         task, method = line.task, line.method
         costs = [results.line(task, method, name) for name in ("nfe", "nfe_vjp", SECONDS, TRAINING)]
         known = [x.mean for x in costs if x and x.mean is not None]
-        if line.metric != metric or line.mean is None or method in BASELINES or len(known) < len(costs):
+        if (
+            line.metric != metric
+            or line.mean is None
+            or method in BASELINES
+            or len(known) < len(costs)
+        ):
             continue
         forward, backward, seconds, training = known
         if cell := clocked.get((task, method)):

@@ -9,7 +9,10 @@ from typing import Any
 from bench.core.artefacts import Json, write_bytes, write_csv
 from bench.core.results import Drawing
 
-FORMATS: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}
+FORMATS: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None, "ModDate": None},
+    "png": {"Software": None},
+}
 
 
 def save(drawing: Drawing, folder: Path, stem: str, info: Json) -> None:

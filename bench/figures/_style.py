@@ -55,9 +55,20 @@ RC: dict[Any, Any] = {
     "pdf.fonttype": 42,
 }
 # Okabe and Ito's colours without yellow, which is faint on white, then five darker ones
-_COLOURS = ("#0072B2", "#8a8f98", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b3a8c", "#7a4a1d")
+_COLOURS = (
+    "#0072B2",
+    "#8a8f98",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#5b3a8c",
+    "#7a4a1d",
+)
 _COLOURS += ("#b5123e", "#3d6b2f", "#2f3e6b")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H")  # one fewer than colours: pairs repeat after 132
+# one fewer than colours: pairs repeat after 132
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H")
 
 
 @dataclass(frozen=True)
@@ -84,14 +95,26 @@ def plain(text: str) -> str:
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
     """Return colour and marker of each method by its place in the suite, the same in every figure."""
-    return {m: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, m in enumerate(methods)}
+    return {
+        m: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        for i, m in enumerate(methods)
+    }
 
 
-def handles(results: Results, shown: Sequence[str] | None = None, line: bool = False) -> list[Line2D]:
+def handles(
+    results: Results, shown: Sequence[str] | None = None, line: bool = False
+) -> list[Line2D]:
     """Return the legend's handles of the methods in `shown` (None: all): markers, on a line where there are lines."""
     style: dict[str, Any] = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
     return [
-        Line2D([], [], color=look.colour, marker=look.marker, label=plain(results.label(method)), **style)
+        Line2D(
+            [],
+            [],
+            color=look.colour,
+            marker=look.marker,
+            label=plain(results.label(method)),
+            **style,
+        )
         for method, look in looks(results.methods).items()
         if shown is None or method in shown
     ]
@@ -106,8 +129,12 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
     """Return a figure with a panel per title and its remark, four in a row at most, axes shared; height in inches."""
     num_columns = min(4, len(titles))
     num_rows = ceil(len(titles) / num_columns)
-    figure = Figure(figsize=(WIDTH * (0.08 + 0.23 * num_columns), height * num_rows + 0.7), layout="constrained")
-    panels = list(figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).flat)
+    figure = Figure(
+        figsize=(WIDTH * (0.08 + 0.23 * num_columns), height * num_rows + 0.7), layout="constrained"
+    )
+    panels = list(
+        figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).flat
+    )
     for spare in panels[len(titles) :]:
         spare.remove()
     panels = panels[: len(titles)]
@@ -116,8 +143,12 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
     for panel, (title, remark) in zip(panels, titles.items(), strict=True):
         lines = textwrap.wrap(remark, 38, break_on_hyphens=False)
         size = 7.5 * min(1, 22 / max(len(title), 1))  # a longer one would run into the next panel
-        panel.set_title(plain(title), loc="left", fontweight="bold", fontsize=size, pad=4 + 6.5 * len(lines))
-        words = panel.text(0, 1.03, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED)
+        panel.set_title(
+            plain(title), loc="left", fontweight="bold", fontsize=size, pad=4 + 6.5 * len(lines)
+        )
+        words = panel.text(
+            0, 1.03, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED
+        )
         words.set_in_layout(False)  # wider than its panel it would make that one narrower
         panel.grid(color=HAIRLINE, linewidth=0.4)
         panel.set_axisbelow(True)
@@ -136,7 +167,12 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     per_row = max(1, int(figure.get_figwidth() / (0.055 * longest + 0.42)))
     num_rows = ceil(len(handles) / per_row)
     figure.set_figheight(figure.get_figheight() + 0.17 * max(num_rows - 2, 0))
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), per_row), columnspacing=1.4)
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=min(len(handles), per_row),
+        columnspacing=1.4,
+    )
 
 
 def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> None:

@@ -20,7 +20,8 @@ __all__ = ["Amortisation"]
 _FAR = 1e5  # measurements: as far to the right as the figure goes
 _RING: dict[str, Any] = {"marker": "o", "markersize": 3.6, "markerfacecolor": "white", "color": INK}
 _RING |= {"markeredgewidth": 0.7, "linestyle": "none", "zorder": 5}
-BreakEvens = Mapping[tuple[str, str], float]  # (amortised method, other method) -> number of measurements
+# (amortised method, other method) -> number of measurements
+BreakEvens = Mapping[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,16 @@ class Amortisation:
 
     def draw(self, results: Results) -> Drawing:
         costs = {task: _total_costs(results, task) for task in results.tasks}
-        trained = {task: of_task for task, of_task in costs.items() if any(c.is_amortised for c in of_task.values())}
+        trained = {
+            task: of_task
+            for task, of_task in costs.items()
+            if any(c.is_amortised for c in of_task.values())
+        }
         shown = trained or costs
         points = {task: _break_evens(of_task) for task, of_task in shown.items()}
-        figure, panels = small_panels({task: _remark(points[task]) for task in shown}, height=self.panel_height)
+        figure, panels = small_panels(
+            {task: _remark(points[task]) for task in shown}, height=self.panel_height
+        )
         finite = [n for of_task in points.values() for n in of_task.values() if math.isfinite(n)]
         behind_last = 10.0 ** math.ceil(math.log10(2 * max(1.0, *finite))) if finite else 1.0
         far = min(max(behind_last, 1e3), _FAR)
@@ -81,8 +88,16 @@ def _total_costs(results: Results, task: str) -> dict[str, TotalCost]:
     """Return the costs of the methods that ran, without the baselines."""
     costs = {}
     for method in results.methods:
-        training, seconds = (results.line(task, method, name) for name in ("train_seconds", "seconds_per_sample"))
-        if method not in BASELINES and training and seconds and seconds.mean is not None and training.mean is not None:
+        training, seconds = (
+            results.line(task, method, name) for name in ("train_seconds", "seconds_per_sample")
+        )
+        if (
+            method not in BASELINES
+            and training
+            and seconds
+            and seconds.mean is not None
+            and training.mean is not None
+        ):
             costs[method] = TotalCost(training.mean, results.num_samples * seconds.mean)
     return costs
 
@@ -97,12 +112,22 @@ def _break_evens(costs: Mapping[str, TotalCost]) -> dict[tuple[str, str], float]
     }
 
 
-def _draw_panel(panel: Axes, costs: Mapping[str, TotalCost], points: BreakEvens, far: float, results: Results) -> None:
+def _draw_panel(
+    panel: Axes, costs: Mapping[str, TotalCost], points: BreakEvens, far: float, results: Results
+) -> None:
     num_measurements = np.geomspace(1, far, 60)
     for method, look in looks(results.methods).items():
         if method in costs:
-            style = {"color": look.colour, "linewidth": 1, "marker": look.marker, "markersize": 3, "markevery": 59}
-            panel.plot(num_measurements, [costs[method].total(n) for n in num_measurements], **style)
+            style = {
+                "color": look.colour,
+                "linewidth": 1,
+                "marker": look.marker,
+                "markersize": 3,
+                "markevery": 59,
+            }
+            panel.plot(
+                num_measurements, [costs[method].total(n) for n in num_measurements], **style
+            )
     for (_, other), num in points.items():
         if 1 <= num <= far:
             panel.plot(num, costs[other].total(num), **_RING)
@@ -115,7 +140,9 @@ def _remark(points: BreakEvens) -> str:
     words = []
     for one in dict.fromkeys(method for method, _ in points):
         ends = sorted(n for (method, _), n in points.items() if method == one)
-        first, last = ("never" if math.isinf(n) else f"{math.ceil(max(n, 1))}" for n in (ends[0], ends[-1]))
+        first, last = (
+            "never" if math.isinf(n) else f"{math.ceil(max(n, 1))}" for n in (ends[0], ends[-1])
+        )
         words.append(f"{one} {first}" if first == last else f"{one} {first} to {last}")
     return f"break-even: {', '.join(words)}" if words else ""
 
@@ -123,8 +150,23 @@ def _remark(points: BreakEvens) -> str:
 def _csv(costs: Mapping[str, Mapping[str, TotalCost]]) -> str:
     rows = []
     for task, of_task in costs.items():
-        rows += [(task, method, cost.training, cost.per_measurement, "", "") for method, cost in of_task.items()]
+        rows += [
+            (task, method, cost.training, cost.per_measurement, "", "")
+            for method, cost in of_task.items()
+        ]
         for (one, other), n in _break_evens(of_task).items():
             cost = of_task[one]
-            rows.append((task, one, cost.training, cost.per_measurement, other, "never" if math.isinf(n) else n))
-    return csv_text(("task", "method", "train_seconds", "seconds_per_measurement", "against", "break_even"), rows)
+            rows.append(
+                (
+                    task,
+                    one,
+                    cost.training,
+                    cost.per_measurement,
+                    other,
+                    "never" if math.isinf(n) else n,
+                )
+            )
+    return csv_text(
+        ("task", "method", "train_seconds", "seconds_per_measurement", "against", "break_even"),
+        rows,
+    )

@@ -39,19 +39,34 @@ class Clock:
         grid = figure.subplots(num_rows, 2, squeeze=False)
         for axes in grid.flat:
             axes.set(ylabel="seconds of the call")
-        for axes, word in zip(grid[-1], ("samples of one measurement", "effectively independent samples"), strict=True):
+        for axes, word in zip(
+            grid[-1], ("samples of one measurement", "effectively independent samples"), strict=True
+        ):
             axes.set_xlabel(word)
         for (seconds, price), task in zip(grid, tasks, strict=False):
             seconds.set_title(plain(task), loc="left", fontweight="bold")
-            _draw_task(seconds, price, [timing for timing in timed if timing["task"] == task], looks(results.methods))
+            _draw_task(
+                seconds,
+                price,
+                [timing for timing in timed if timing["task"] == task],
+                looks(results.methods),
+            )
         shown = handles(results, [timing["method"] for timing in timed], line=True)
-        legend(figure, shown) if shown else figure.text(0.5, 0.5, "No run was timed.", color=MUTED, ha="center")
+        legend(figure, shown) if shown else figure.text(
+            0.5, 0.5, "No run was timed.", color=MUTED, ha="center"
+        )
         return Drawing(
-            figure, csv_text(COLUMNS, (row for task in tasks for x in timed if x["task"] == task for row in _rows(x)))
+            figure,
+            csv_text(
+                COLUMNS,
+                (row for task in tasks for x in timed if x["task"] == task for row in _rows(x)),
+            ),
         )
 
 
-def _draw_task(seconds: Axes, price: Axes, timed: Sequence[Mapping[str, Any]], styles: Mapping[str, Look]) -> None:
+def _draw_task(
+    seconds: Axes, price: Axes, timed: Sequence[Mapping[str, Any]], styles: Mapping[str, Look]
+) -> None:
     worth = seconds.twinx()
     for timing in timed:
         look, points = styles[timing["method"]], _rows(timing)
@@ -75,7 +90,14 @@ def _rows(timing: Mapping[str, Any]) -> list[tuple]:
     effective = {int(s): size for s, size in timing["ess"].items()}
     names, is_chain = (timing["task"], timing["method"]), timing["joint"] == "chain"
     return [
-        (*names, c["s"], effective.get(c["s"]) if is_chain else c["s"], c["median"], c["low"], c["high"])
+        (
+            *names,
+            c["s"],
+            effective.get(c["s"]) if is_chain else c["s"],
+            c["median"],
+            c["low"],
+            c["high"],
+        )
         for c in timing["curve"]
     ]
 

@@ -17,7 +17,18 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from bench.core.results import Drawing, Results
 from bench.core.text import csv_text
 from bench.figures._lines import has_mean, mean_of
-from bench.figures._style import HAIRLINE, MUTED, STAR, WIDTH, Look, handles, legend, looks, plain, star_handle
+from bench.figures._style import (
+    HAIRLINE,
+    MUTED,
+    STAR,
+    WIDTH,
+    Look,
+    handles,
+    legend,
+    looks,
+    plain,
+    star_handle,
+)
 
 __all__ = ["Collapse"]
 
@@ -31,7 +42,8 @@ class Collapse:
     """A small marker per task and method, a large one for the method's mean; collapse is the lower left."""
 
     diversity: str = "diversity_ratio"  # id of the metric across; 1 is the reference posterior's
-    coverage: str = "coverage_exact@0.9"  # id of the metric upwards; after @ stands its nominal level
+    # id of the metric upwards; after @ stands its nominal level
+    coverage: str = "coverage_exact@0.9"
 
     caption: ClassVar[str] = (
         "Coverage of 90 % intervals against diversity over that of the reference posterior: a small marker for each "
@@ -53,13 +65,23 @@ class Collapse:
             if method in points:
                 self._draw_method(axes, method, list(points[method].values()), means[method], look)
         axes.plot(1, self.level, linestyle="none", **{**STAR, "zorder": 7})
-        _draw_frame(axes, [point for of_method in points.values() for point in of_method.values()], self.level)
+        _draw_frame(
+            axes,
+            [point for of_method in points.values() for point in of_method.values()],
+            self.level,
+        )
         axes.set_xlabel(f"{self.diversity} (1: as the reference posterior)")
         axes.set_ylabel(f"{self.coverage} ({self.level:g}: calibrated)")
         legend(figure, [star_handle(), *handles(results, list(points))])
         columns = ("task", "method", self.diversity, self.coverage)
-        with_means = {method: {**of_method, "mean": means[method]} for method, of_method in points.items()}
-        rows = [(task, method, *xy) for method, of_method in with_means.items() for task, xy in of_method.items()]
+        with_means = {
+            method: {**of_method, "mean": means[method]} for method, of_method in points.items()
+        }
+        rows = [
+            (task, method, *xy)
+            for method, of_method in with_means.items()
+            for task, xy in of_method.items()
+        ]
         return Drawing(figure, csv_text(columns, rows))
 
     def _points(self, results: Results) -> dict[str, dict[str, Point]]:
@@ -67,25 +89,47 @@ class Collapse:
         points: dict[str, dict[str, Point]] = {}
         for method in results.methods:
             for task in results.tasks:
-                ratio, share = (results.line(task, method, metric) for metric in (self.diversity, self.coverage))
+                ratio, share = (
+                    results.line(task, method, metric) for metric in (self.diversity, self.coverage)
+                )
                 if method != "unconditional" and has_mean(ratio) and has_mean(share):
-                    points.setdefault(method, {})[task] = max(mean_of(ratio), _LEAST), mean_of(share)
+                    points.setdefault(method, {})[task] = (
+                        max(mean_of(ratio), _LEAST),
+                        mean_of(share),
+                    )
         return points
 
-    def _draw_method(self, axes: Axes, method: str, points: Sequence[Point], mean: Point, look: Look) -> None:
+    def _draw_method(
+        self, axes: Axes, method: str, points: Sequence[Point], mean: Point, look: Look
+    ) -> None:
         style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none"}
         style |= {"markeredgecolor": "white"}
-        axes.plot(*zip(*points, strict=True), markersize=3.5, alpha=0.6, markeredgewidth=0.2, **style)
+        axes.plot(
+            *zip(*points, strict=True), markersize=3.5, alpha=0.6, markeredgewidth=0.2, **style
+        )
         axes.plot(*mean, markersize=8, markeredgewidth=0.7, zorder=5, **style)
         if mean[0] < 0.9 and mean[1] < self.level - 0.03:  # far enough from the star to be named
-            place: dict[str, Any] = {"xytext": (6, -2.5), "textcoords": "offset points", "zorder": 6}
+            place: dict[str, Any] = {
+                "xytext": (6, -2.5),
+                "textcoords": "offset points",
+                "zorder": 6,
+            }
             halo = [withStroke(linewidth=2, foreground=_CORNER)]
-            axes.annotate(plain(method), mean, color=look.colour, fontweight="bold", path_effects=halo, **place)
+            axes.annotate(
+                plain(method),
+                mean,
+                color=look.colour,
+                fontweight="bold",
+                path_effects=halo,
+                **place,
+            )
 
 
 def _mean(points: Sequence[Point]) -> Point:
     """Return the geometric mean of the ratios and the arithmetic mean of the shares."""
-    return float(np.exp(np.mean([math.log(x) for x, _ in points]))), float(np.mean([y for _, y in points]))
+    return float(np.exp(np.mean([math.log(x) for x, _ in points]))), float(
+        np.mean([y for _, y in points])
+    )
 
 
 def _draw_frame(axes: Axes, points: Sequence[Point], level: float) -> None:
@@ -94,13 +138,26 @@ def _draw_frame(axes: Axes, points: Sequence[Point], level: float) -> None:
     left, right = min(*x, 0.5) / 1.15, max(*x, 2.0) * 1.15
     bottom, top = min(*y, 0.75) - 0.07, min(max(*y, level) + 0.04, 1.005)
     axes.set(xscale="log", xlim=(left, right), ylim=(bottom, top))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < 30 * left else (1,), numticks=12))
+    axes.xaxis.set_major_locator(
+        LogLocator(subs=(1, 2, 5) if right < 30 * left else (1,), numticks=12)
+    )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
     axes.grid(color=HAIRLINE, linewidth=0.4)
     axes.set_axisbelow(True)
-    axes.add_patch(Rectangle((left, bottom), 1 - left, level - bottom, facecolor=_CORNER, linewidth=0, zorder=0))
-    words: Mapping[str, Any] = {"transform": axes.transAxes, "fontsize": 6.5, "color": MUTED, "va": "bottom"}
+    axes.add_patch(
+        Rectangle(
+            (left, bottom), 1 - left, level - bottom, facecolor=_CORNER, linewidth=0, zorder=0
+        )
+    )
+    words: Mapping[str, Any] = {
+        "transform": axes.transAxes,
+        "fontsize": 6.5,
+        "color": MUTED,
+        "va": "bottom",
+    }
     collapsed = "collapsed and over-confident:\nsamples too much alike, intervals too narrow"
     axes.text(0.015, 0.015, collapsed, linespacing=1.3, **words)
-    axes.text(0.985, 0.015, "spread out,\nbut in the wrong place", ha="right", linespacing=1.3, **words)
+    axes.text(
+        0.985, 0.015, "spread out,\nbut in the wrong place", ha="right", linespacing=1.3, **words
+    )

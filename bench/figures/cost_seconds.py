@@ -26,5 +26,9 @@ class CostSeconds:
     def draw(self, results: Results) -> Drawing:
         exception = ", but where a clock took them" if results.timings else ""
         return draw_quality(
-            results, self.metric, "seconds", 0, f"seconds per sample, of the jobs: a rough figure{exception}"
+            results,
+            self.metric,
+            "seconds",
+            0,
+            f"seconds per sample, of the jobs: a rough figure{exception}",
         )

@@ -13,7 +13,18 @@ from matplotlib.patches import Patch, Rectangle
 
 from bench.core.results import DISTANCE, LEFT_OUT, REFERENCE, Drawing, Results, Summary
 from bench.figures._lines import BAND, BAR, POINT, bar_ends, has_mean, lines_csv, mean_of, means
-from bench.figures._style import HAIRLINE, HEIGHT, INK, MUTED, WIDTH, handles, legend, looks, plain, scale
+from bench.figures._style import (
+    HAIRLINE,
+    HEIGHT,
+    INK,
+    MUTED,
+    WIDTH,
+    handles,
+    legend,
+    looks,
+    plain,
+    scale,
+)
 
 __all__ = ["Distance"]
 
@@ -41,7 +52,9 @@ class Distance:
                 axes.axhline(row - 0.5, color=HAIRLINE, linewidth=0.5)
             _draw_floor(axes, row, results.line(task, REFERENCE, self.metric))
             self._draw_task(axes, row, task, results)
-        axes.set_yticks(range(num_tasks), [plain(task) for task in results.tasks], color=INK, fontsize=7.5)
+        axes.set_yticks(
+            range(num_tasks), [plain(task) for task in results.tasks], color=INK, fontsize=7.5
+        )
         axes.set_ylim(num_tasks - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=HAIRLINE, linewidth=0.4)
@@ -57,14 +70,19 @@ class Distance:
         step = 0.72 / max(num_methods, 1)
         absent: dict[str, dict[str, float]] = {}
         for j, (method, look) in enumerate(looks(results.methods).items()):
-            line, level = results.line(task, method, self.metric), row + (j - (num_methods - 1) / 2) * step
+            line, level = (
+                results.line(task, method, self.metric),
+                row + (j - (num_methods - 1) / 2) * step,
+            )
             if has_mean(line):
                 style = {"color": look.colour, "marker": look.marker, **POINT, **BAR}
                 axes.errorbar(mean_of(line), level, xerr=bar_ends(line), **style)
             elif line and line.reason != LEFT_OUT:
                 absent.setdefault(line.reason.split(" (")[0], {})[method] = level
         for word, levels in absent.items():
-            _write_absent(axes, float(np.mean(list(levels.values()))), f"{word}: {', '.join(levels)}")
+            _write_absent(
+                axes, float(np.mean(list(levels.values()))), f"{word}: {', '.join(levels)}"
+            )
 
 
 def _draw_floor(axes: Axes, row: int, line: Summary | None) -> None:
@@ -72,7 +90,9 @@ def _draw_floor(axes: Axes, row: int, line: Summary | None) -> None:
         return
     mean, ((below,), (above,)) = mean_of(line), bar_ends(line)
     place = (mean - below, row - 0.46)
-    axes.add_patch(Rectangle(place, below + above, 0.92, facecolor=BAND, alpha=0.7, linewidth=0, zorder=1))
+    axes.add_patch(
+        Rectangle(place, below + above, 0.92, facecolor=BAND, alpha=0.7, linewidth=0, zorder=1)
+    )
     axes.plot([mean] * 2, [row - 0.46, row + 0.46], color=INK, linewidth=0.8, zorder=1.5)
 
 
@@ -80,5 +100,11 @@ def _write_absent(axes: Axes, level: float, words: str) -> None:
     """Write which methods have no number and why, in a word, below the points."""
     words = textwrap.fill(words, 44, break_on_hyphens=False)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-    style: dict[str, Any] = {"fontsize": 5.5, "color": MUTED, "ha": "right", "va": "center", "zorder": 1.5}
+    style: dict[str, Any] = {
+        "fontsize": 5.5,
+        "color": MUTED,
+        "ha": "right",
+        "va": "center",
+        "zorder": 1.5,
+    }
     axes.text(0.99, level, plain(words), transform=axes.get_yaxis_transform(), bbox=box, **style)

@@ -7,7 +7,17 @@ from typing import ClassVar
 
 from bench.core.results import REFERENCE, Drawing, Results
 from bench.figures._lines import BAR, POINT, bar_ends, has_mean, lines_csv, mean_of, means, remarks
-from bench.figures._style import MUTED, STAR, handles, legend, looks, name_axes, scale, small_panels, star_handle
+from bench.figures._style import (
+    MUTED,
+    STAR,
+    handles,
+    legend,
+    looks,
+    name_axes,
+    scale,
+    small_panels,
+    star_handle,
+)
 
 __all__ = ["FidelityDiversity"]
 
@@ -29,16 +39,21 @@ class FidelityDiversity:
         metrics = (self.diversity, self.error)
         figure, panels = small_panels(remarks(results, metrics), height=1.65)
         styles = {
-            m: {"color": look.colour, "marker": look.marker, **POINT} for m, look in looks(results.methods).items()
+            m: {"color": look.colour, "marker": look.marker, **POINT}
+            for m, look in looks(results.methods).items()
         }
         for panel, task in zip(panels, results.tasks, strict=True):
             panel.axvline(1, color=MUTED, linewidth=0.6, linestyle=":", zorder=1)
             for method, style in (styles | {REFERENCE: STAR}).items():
                 x, y = (results.line(task, method, metric) for metric in metrics)
                 if has_mean(x) and has_mean(y):
-                    panel.errorbar(mean_of(x), mean_of(y), xerr=bar_ends(x), yerr=bar_ends(y), **style, **BAR)
+                    panel.errorbar(
+                        mean_of(x), mean_of(y), xerr=bar_ends(x), yerr=bar_ends(y), **style, **BAR
+                    )
         scale(panels[0], "x", means(results, self.diversity))
         scale(panels[0], "y", means(results, self.error))
-        name_axes(figure, "diversity over that of the reference posterior", "error of the posterior mean")
+        name_axes(
+            figure, "diversity over that of the reference posterior", "error of the posterior mean"
+        )
         legend(figure, [star_handle(), *handles(results)])
         return Drawing(figure, lines_csv(results, metrics))

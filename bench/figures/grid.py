@@ -14,13 +14,21 @@ from matplotlib.patches import Rectangle
 
 from bench.core.results import EXACT, Drawing, SampleSet, TaskSamples
 from bench.core.text import csv_text, shortened
-from bench.figures._pictures import SPREAD, Picture, coloured, largest_spread, pictures, sample_kinds
+from bench.figures._pictures import (
+    SPREAD,
+    Picture,
+    coloured,
+    largest_spread,
+    pictures,
+    sample_kinds,
+)
 from bench.figures._style import HAIRLINE, INK, MUTED, WIDTH, plain
 
 __all__ = ["Grid"]
 
 _STEP = 1.06  # from one picture to the next, in widths of a picture
-_HEAD, _FOOT = 0.62, 1.0  # room for words above the first and the second row, for the colour bar below the last
+# room for words above the first and the second row, for the colour bar below the last
+_HEAD, _FOOT = 0.62, 1.0
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 
 
@@ -45,7 +53,9 @@ class Grid:
         names = max(len(_name(sample_set)) for sample_set in sets) * 0.06 + 0.12
         side = min((WIDTH - names) / (self._group * num_groups), 0.6)
         bottom = _top(len(sets) + 1)
-        figure = Figure(figsize=(names + side * self._group * num_groups, side * (bottom + _HEAD + _FOOT)))
+        figure = Figure(
+            figsize=(names + side * self._group * num_groups, side * (bottom + _HEAD + _FOOT))
+        )
         axes = figure.add_axes((0, 0, 1, 1))
         axes.axis("off")
         for row, sample_set in enumerate(sets, start=1):
@@ -54,8 +64,14 @@ class Grid:
             left = i * self._group
             self._draw_group(axes, left, i, shown)
             self._draw_reasons(axes, left, sets, i)
-            _draw_colour_bar(axes, left + self.num_samples * _STEP, bottom + 0.12, largest_spread(shown))
-        axes.set(xlim=(-names / side, self._group * num_groups), ylim=(bottom + _FOOT, -_HEAD), aspect="auto")
+            _draw_colour_bar(
+                axes, left + self.num_samples * _STEP, bottom + 0.12, largest_spread(shown)
+            )
+        axes.set(
+            xlim=(-names / side, self._group * num_groups),
+            ylim=(bottom + _FOOT, -_HEAD),
+            aspect="auto",
+        )
         return Drawing(figure, _csv(groups))
 
     @property
@@ -64,24 +80,38 @@ class Grid:
         return _STEP * (self.num_samples + 2) + 0.3
 
     def _draw_group(self, axes: Axes, left: float, i: int, shown: Sequence[Picture]) -> None:
-        columns = {kind: column for column, kind in enumerate((*sample_kinds(self.num_samples), "mean", "std"))}
+        columns = {
+            kind: column
+            for column, kind in enumerate((*sample_kinds(self.num_samples), "mean", "std"))
+        }
         columns |= {"y": 0, "x_true": 1}
         spread = largest_spread(shown)
         for picture in shown:
             _draw_picture(axes, left + columns[picture.kind] * _STEP, picture, spread)
         heads = (("y", 0, 0), ("truth", 1, 0), ("samples", (self.num_samples - 1) / 2, 1))
-        for words, column, row in (*heads, ("mean", columns["mean"], 1), ("std", columns["std"], 1)):
+        for words, column, row in (
+            *heads,
+            ("mean", columns["mean"], 1),
+            ("std", columns["std"], 1),
+        ):
             place = left + column * _STEP + 0.5, _top(row) - 0.12
             axes.text(*place, words, ha="center", va="bottom", fontsize=6, color=MUTED)
-        axes.text(left + 2 * _STEP + 0.1, 0.5, f"measurement {i}", va="center", fontsize=6.5, color=INK)
+        axes.text(
+            left + 2 * _STEP + 0.1, 0.5, f"measurement {i}", va="center", fontsize=6.5, color=INK
+        )
 
     def _draw_reasons(self, axes: Axes, left: float, sets: Sequence[SampleSet], i: int) -> None:
         for row, sample_set in enumerate(sets, start=1):
             if reason := sample_set.why_not(i):
-                width, box = self._group - 0.36, {"facecolor": "#f3f4f6", "edgecolor": HAIRLINE, "linewidth": 0.5}
+                width, box = (
+                    self._group - 0.36,
+                    {"facecolor": "#f3f4f6", "edgecolor": HAIRLINE, "linewidth": 0.5},
+                )
                 axes.add_patch(Rectangle((left, _top(row)), width, 1, **box))
                 words = plain(textwrap.fill(shortened(reason, 90), 34))
-                axes.text(left + width / 2, _top(row) + 0.5, words, fontsize=6, color=MUTED, **_CENTRED)
+                axes.text(
+                    left + width / 2, _top(row) + 0.5, words, fontsize=6, color=MUTED, **_CENTRED
+                )
 
 
 def _name(sample_set: SampleSet) -> str:

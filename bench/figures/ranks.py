@@ -22,14 +22,25 @@ _TITLE, _ROW, _AXIS = 0.62, 0.2, 0.42  # inches: above a panel, per method, belo
 _POINT: dict[str, Any] = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5}
 _POINT |= {"zorder": 3, "clip_on": False}
 _TIE: dict[str, Any] = {"color": INK, "linewidth": 2.6, "solid_capstyle": "butt", "clip_on": False}
-_COLUMNS = ("metric", "method", "mean_rank", "low", "high", "critical_difference", "num_tasks", "tasks", "reason")
+_COLUMNS = (
+    "metric",
+    "method",
+    "mean_rank",
+    "low",
+    "high",
+    "critical_difference",
+    "num_tasks",
+    "tasks",
+    "reason",
+)
 
 
 @dataclass(frozen=True)
 class Ranks:
     """A panel per metric, methods from best to worst; a bar joins those whose mean ranks are not told apart."""
 
-    metrics: tuple[str, ...] = (DISTANCE, "mean_error", "diversity_ratio", "coverage_exact@0.9")  # ids, a panel each
+    # ids, a panel each
+    metrics: tuple[str, ...] = (DISTANCE, "mean_error", "diversity_ratio", "coverage_exact@0.9")
 
     caption: ClassVar[str] = (
         "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean from "
@@ -61,9 +72,13 @@ def _draw_panel(panel: Axes, ranking: Ranking, results: Results) -> None:
     _draw_methods(panel, ranking, looks(results.methods))
     for place, (first, last) in enumerate(ranking.ties):
         across = 1.03 + 0.025 * place
-        panel.plot([across] * 2, [first - 0.3, last + 0.3], transform=panel.get_yaxis_transform(), **_TIE)
+        panel.plot(
+            [across] * 2, [first - 0.3, last + 0.3], transform=panel.get_yaxis_transform(), **_TIE
+        )
     _draw_critical(panel, ranking)
-    panel.set_yticks(range(num), [plain(method) for method in ranking.methods], color=INK, fontsize=7)
+    panel.set_yticks(
+        range(num), [plain(method) for method in ranking.methods], color=INK, fontsize=7
+    )
     panel.set(xlim=(1 - 0.02 * (num - 1), num), ylim=(num - 0.4, -1.7))
     panel.xaxis.set_major_locator(MultipleLocator(1 if num < 12 else 2))
     panel.tick_params(axis="y", length=0)
@@ -73,7 +88,9 @@ def _draw_panel(panel: Axes, ranking: Ranking, results: Results) -> None:
     panel.set_xlabel(f"mean rank over {_tasks(len(ranking.tasks))} (1 is best)")
     lines = textwrap.wrap(_remark(ranking), 62, break_on_hyphens=False)
     panel.set_title(plain(ranking.metric), loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
-    words = panel.text(0, 1.02, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED)
+    words = panel.text(
+        0, 1.02, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED
+    )
     words.set_in_layout(False)
 
 
@@ -89,16 +106,23 @@ def _draw_critical(panel: Axes, ranking: Ranking) -> None:
     """Draw the critical difference to scale, above the methods."""
     words: dict[str, Any] = {"color": INK, "fontsize": 6, "va": "bottom"}
     if not ranking.can_tell:
-        panel.text(1, -0.8, f"{_tasks(len(ranking.tasks))}: too few to tell any ranks apart", **words)
+        panel.text(
+            1, -0.8, f"{_tasks(len(ranking.tasks))}: too few to tell any ranks apart", **words
+        )
         return
-    panel.plot([1, 1 + ranking.critical], [-0.8] * 2, color=INK, linewidth=0.8, marker="|", markersize=4)
+    panel.plot(
+        [1, 1 + ranking.critical], [-0.8] * 2, color=INK, linewidth=0.8, marker="|", markersize=4
+    )
     panel.text(1, -0.95, f"critical difference {ranking.critical:.2f}", **words)
 
 
 def _remark(ranking: Ranking) -> str:
     """Return which tasks are not counted and which methods not ranked."""
     parts = [f"not counted: {', '.join(ranking.not_counted)}"] if ranking.not_counted else []
-    few = [f"{method} ({_tasks(count)})".replace(" ", "\u00a0") for method, count in ranking.not_ranked.items()]
+    few = [
+        f"{method} ({_tasks(count)})".replace(" ", "\u00a0")
+        for method, count in ranking.not_ranked.items()
+    ]
     parts += [f"not ranked: {', '.join(few)}"] if few else []
     return "; ".join(parts)
 
@@ -114,5 +138,8 @@ def _csv(rankings: Sequence[Ranking]) -> str:
         numbers = zip(r.methods, r.mean, r.low, r.high, strict=True)
         rows += [(r.metric, *four, *common, "") for four in numbers]
         few = r.not_ranked.items()
-        rows += [(r.metric, m, None, None, None, *common, f"n/a (ran on {_tasks(count)})") for m, count in few]
+        rows += [
+            (r.metric, m, None, None, None, *common, f"n/a (ran on {_tasks(count)})")
+            for m, count in few
+        ]
     return csv_text(_COLUMNS, rows)

@@ -10,7 +10,10 @@ from bench.core.registry import INSTALLED, PACKAGES, find, names
 from bench.metrics import BUILT_IN
 from bench.metrics._evaluation import open_metric
 
-PARAMETERS = {"perceptual": {"networks": tuple(PERCEPTUAL)}, "sets": {"extractors": tuple(EXTRACTORS)}}
+PARAMETERS = {
+    "perceptual": {"networks": tuple(PERCEPTUAL)},
+    "sets": {"extractors": tuple(EXTRACTORS)},
+}
 HEAD = """# Columns
 
 Made by `python -m bench.metrics` from the files in `bench/metrics/`. *better*: the direction, or the value that a
@@ -22,7 +25,11 @@ for each measurement, or one for the task. Columns of sets have the number of im
 def page() -> str:
     """Return docs/reference/columns.md: a section for each metric, built-in ones first."""
     ours = INSTALLED.joinpath(*PACKAGES["metric"].split("."))
-    own = [name for name in names("metric") if (file := find("metric", name)) and file.resolve().is_relative_to(ours)]
+    own = [
+        name
+        for name in names("metric")
+        if (file := find("metric", name)) and file.resolve().is_relative_to(ours)
+    ]
     order = (*BUILT_IN, *sorted(set(own) - set(BUILT_IN)))
     return "\n".join([HEAD, *(line for name in order for line in _section(name))])
 

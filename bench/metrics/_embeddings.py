@@ -24,8 +24,10 @@ from bench.core.errors import UserError
 if TYPE_CHECKING:
     from lpips import LPIPS
 
-Embed = Callable[[Tensor], Tensor]  # images (n, c, h, w) in [-1, 1], float32 -> (n, F); |difference|^2 is the distance
-VALUES_PER_PASS = 2**16  # pixels times channels that go through a network at once; bounds its activations
+# images (n, c, h, w) in [-1, 1], float32 -> (n, F); |difference|^2 is the distance
+Embed = Callable[[Tensor], Tensor]
+# pixels times channels that go through a network at once; bounds its activations
+VALUES_PER_PASS = 2**16
 NUM_DRAWS = 128  # reference draws of a measurement that go through a network
 SMALLEST_DISTANCE = 1e-9  # below it two images are the same, but for rounding
 SMALLEST_NORM = 1e-10  # as in package lpips: a position where all channels are off stays zero
@@ -37,7 +39,9 @@ class Classifier(Protocol):
     def activations(self, x: Tensor) -> Sequence[Tensor]: ...  # (n, *x) -> maps (n, c, h, w)
 
 
-def perceptual_distances(samples: Tensor, x_true: Tensor, id: str, embed: Embed) -> dict[str, Tensor]:
+def perceptual_distances(
+    samples: Tensor, x_true: Tensor, id: str, embed: Embed
+) -> dict[str, Tensor]:
     """Return distances of the mean of the samples and of each sample to x_true, and between the samples.
 
     samples: (m, s, *x). x_true: (m, *x). Values (m,) by `<id>_mean`, `_sample` and `_pairwise`. Memory: the vectors of
@@ -48,7 +52,9 @@ def perceptual_distances(samples: Tensor, x_true: Tensor, id: str, embed: Embed)
         vectors = embedded(torch.cat([true[None], x.mean(0, keepdim=True), x]), embed)
         to_true = (vectors[1:] - vectors[0]).square().sum(1)
         between = pairwise(vectors[2:])
-        rows.append(torch.stack([to_true[0], to_true[1:].mean(), between.sum() / (len(x) * (len(x) - 1))]))
+        rows.append(
+            torch.stack([to_true[0], to_true[1:].mean(), between.sum() / (len(x) * (len(x) - 1))])
+        )
     mean, sample, within = torch.stack(rows).to(samples).unbind(1)
     return {f"{id}_mean": mean, f"{id}_sample": sample, f"{id}_pairwise": within}
 
@@ -56,7 +62,9 @@ def perceptual_distances(samples: Tensor, x_true: Tensor, id: str, embed: Embed)
 def mean_pairwise(reference: Tensor, embed: Embed) -> Tensor:
     """Return the mean distance between two of the first NUM_DRAWS reference draws, (m, e, *x) -> (m,)."""
     between = [pairwise(embedded(x[:NUM_DRAWS], embed)) for x in reference]
-    return torch.stack([each.sum() / (len(each) * (len(each) - 1)) for each in between]).to(reference)
+    return torch.stack([each.sum() / (len(each) * (len(each) - 1)) for each in between]).to(
+        reference
+    )
 
 
 def embedded(images: Tensor, embed: Embed) -> Tensor:
@@ -104,7 +112,10 @@ def lpips_embedding(network: LPIPS) -> Embed:
     """Return the embedding behind LPIPS; grey images are repeated in three channels."""
     heads = cast("list[Any]", network.lins)
     weights = [head.model[-1].weight for head in heads]  # (1, c, 1, 1)
-    backbone, scale = cast("Callable[..., Any]", network.net), cast("Callable[..., Any]", network.scaling_layer)
+    backbone, scale = (
+        cast("Callable[..., Any]", network.net),
+        cast("Callable[..., Any]", network.scaling_layer),
+    )
     if min(weight.min().item() for weight in weights) < 0:
         raise ValueError("lpips: its linear heads have a negative weight, expected none")
 
@@ -123,10 +134,14 @@ def load_lpips(net: str, path: Path) -> LPIPS:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError) as error:
         why = str(error).splitlines()[0]
-        raise UserError(f"{path}: is not a file of weights ({why}); delete it and fetch it again") from None
+        raise UserError(
+            f"{path}: is not a file of weights ({why}); delete it and fetch it again"
+        ) from None
     network = untrained_lpips(net)
     for part in network.net.children():
-        part.load_state_dict({key: _entry(state, f"features.{key}", path) for key in part.state_dict()})
+        part.load_state_dict(
+            {key: _entry(state, f"features.{key}", path) for key in part.state_dict()}
+        )
     return network
 
 
@@ -136,10 +151,14 @@ def untrained_lpips(net: str) -> LPIPS:
 
     with warnings.catch_warnings():  # torchvision renamed an argument that the package uses
         warnings.simplefilter("ignore", UserWarning)
-        return lpips.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False).requires_grad_(False)
+        return lpips.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False).requires_grad_(
+            False
+        )
 
 
 def _entry(state: dict[str, Tensor], key: str, path: Path) -> Tensor:
     if key not in state:
-        raise UserError(f"{path}: has no {key}, expected torchvision's weights; delete it and fetch it again")
+        raise UserError(
+            f"{path}: has no {key}, expected torchvision's weights; delete it and fetch it again"
+        )
     return state[key]

@@ -24,7 +24,9 @@ def open_metrics(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Metric, ...
     settings: parameters by plug-in; those of a metric that every suite has replace its defaults.
     """
     named = {name.replace("-", "_"): parameters for name, parameters in settings.items()}
-    return tuple(open_metric(name, named.get(name, {})) for name in dict.fromkeys((*BUILT_IN, *named)))
+    return tuple(
+        open_metric(name, named.get(name, {})) for name in dict.fromkeys((*BUILT_IN, *named))
+    )
 
 
 def built_in_columns() -> tuple[Column, ...]:
@@ -34,13 +36,17 @@ def built_in_columns() -> tuple[Column, ...]:
 
 def open_metric(name: str, parameters: Mapping[str, Any]) -> Metric:
     """Return a metric with its parameters; UserError, one line, when there is none or a parameter is wrong."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()
+    }
     try:
         metric = registry.load("metric", name)(**values)
     except (TypeError, ValueError) as error:
         raise UserError(f"metric {name}: {error}") from None
     if not isinstance(metric, Metric):
-        raise UserError(f"metric {name}: its class is none of bench.core.metric.Metric; derive it from that class")
+        raise UserError(
+            f"metric {name}: its class is none of bench.core.metric.Metric; derive it from that class"
+        )
     return metric
 
 
@@ -70,11 +76,16 @@ class Evaluation:
         for metric in self._computed(num_chains):
             chunks = x.split(len(self.truths[0].x_true))
             truths = (dataclasses.replace(truth, num_chains=num_chains) for truth in self.truths)
-            parts = [metric.compute(chunk.double(), truth) for chunk, truth in zip(chunks, truths, strict=True)]
+            parts = [
+                metric.compute(chunk.double(), truth)
+                for chunk, truth in zip(chunks, truths, strict=True)
+            ]
             values |= {id: torch.cat([part[id] for part in parts]) for id in parts[0]}
         return values
 
-    def of_task(self, x: Tensor, values: Mapping[str, Tensor], num_chains: int = 0) -> dict[str, float]:
+    def of_task(
+        self, x: Tensor, values: Mapping[str, Tensor], num_chains: int = 0
+    ) -> dict[str, float]:
         """Return the numbers of the whole task by id, from samples (M, s, *x) and their `values`."""
         numbers: dict[str, float] = {}
         for metric in self._computed(num_chains):
@@ -86,13 +97,23 @@ class Evaluation:
 
     def of_real_images(self) -> dict[str, float]:
         """Return what real images have, by id."""
-        return {id: value for metric in self.metrics for id, value in metric.real_images(self.context).items()}
+        return {
+            id: value
+            for metric in self.metrics
+            for id, value in metric.real_images(self.context).items()
+        }
 
     def _computed(self, num_chains: int) -> list[Metric]:
         """Return the metrics that have a column without a reason for all measurements."""
         unmet = {**self.unmet, "": "", "chain": "" if num_chains else "n/a (no chain)"}
 
         def empty(column: Column) -> bool:
-            return isinstance(unmet[column.needs], str) and bool(unmet[column.needs]) or column.id in self.why_empty
+            return (
+                isinstance(unmet[column.needs], str)
+                and bool(unmet[column.needs])
+                or column.id in self.why_empty
+            )
 
-        return [m for m in self.metrics if not all(empty(column) for column in m.columns(self.context))]
+        return [
+            m for m in self.metrics if not all(empty(column) for column in m.columns(self.context))
+        ]

@@ -15,7 +15,8 @@ from bench.core.errors import UserError
 from bench.metrics._embeddings import VALUES_PER_PASS
 
 Extract = Callable[[Tensor], Tensor]  # images (n, *x) in [-1, 1] -> features (n, F), float64
-INCEPTION, POOLED = "inception-v3-compat", "2048"  # torch-fidelity's names of the network and of its last layer
+# torch-fidelity's names of the network and of its last layer
+INCEPTION, POOLED = "inception-v3-compat", "2048"
 FEATURES = "features"  # layer of the networks that `register` makes extractors
 
 
@@ -67,15 +68,20 @@ def open_extractor(name: str) -> Extract:
 def open_inception(path: Path) -> Extract:
     """Return the 2048 features of FID by Inception in torch-fidelity's file; grey images get three channels."""
     try:
-        torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity itself would unpickle anything
+        # torch-fidelity itself would unpickle anything
+        torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         why = str(error).splitlines()[0]
-        raise UserError(f"{path}: is not a file of weights ({why}); delete it and fetch it again") from None
+        raise UserError(
+            f"{path}: is not a file of weights ({why}); delete it and fetch it again"
+        ) from None
     try:
         extract = _opened(INCEPTION, POOLED, {"feature_extractor_weights_path": str(path)})
     except RuntimeError as error:
         why = str(error).splitlines()[0]
-        raise UserError(f"{path}: is not what torch-fidelity's Inception needs ({why}); fetch it again") from None
+        raise UserError(
+            f"{path}: is not what torch-fidelity's Inception needs ({why}); fetch it again"
+        ) from None
     return lambda images: extract(images.expand(-1, 3, -1, -1))
 
 

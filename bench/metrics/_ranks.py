@@ -16,7 +16,8 @@ from bench.numerics.distances import RESOLUTION, distances
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 BAND = 0.99  # level of the intervals of shares, as in the tables
 NUM_POINTS = 16  # reference points of TARP
-Ranks = tuple[Tensor, Tensor]  # start and width of the interval on which a randomised rank is uniform, (m, D, e) each
+# start and width of the interval on which a randomised rank is uniform, (m, D, e) each
+Ranks = tuple[Tensor, Tensor]
 
 
 def rank_interval(samples: Tensor, values: Tensor) -> Ranks:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 ROWS = 128  # of a matrix of distances at a time
 FEWEST_IN_SET = 8
-NEIGHBOURS, NEIGHBOURS_OF_REAL = 3, 5  # of precision and recall, of density and coverage: those of their papers
+# of precision and recall, of density and coverage: those of their papers
+NEIGHBOURS, NEIGHBOURS_OF_REAL = 3, 5
 KID_LEVEL = 0.99  # as in the tables
 KID_ENDS = ("kid_low", "kid_high")
 
@@ -27,14 +28,25 @@ def compare(features: Tensor, real: Tensor, fewest_for_fid: int) -> dict[str, fl
     kid, *ends = kid_interval(features, real)
     density, coverage = density_coverage(flat, real)
     precision, recall = precision_recall(flat, real)
-    values = {"kid": kid, **dict(zip(KID_ENDS, ends, strict=True)), "precision": precision, "recall": recall}
+    values = {
+        "kid": kid,
+        **dict(zip(KID_ENDS, ends, strict=True)),
+        "precision": precision,
+        "recall": recall,
+    }
     values |= {"density": density, "coverage": coverage}
-    return ({"fid": fid(flat, real)} if min(len(flat), len(real)) >= fewest_for_fid else {}) | values
+    return (
+        {"fid": fid(flat, real)} if min(len(flat), len(real)) >= fewest_for_fid else {}
+    ) | values
 
 
 def fid(features: Tensor, real: Tensor) -> float:
     """Return the Frechet distance of the Gaussians fitted to two sets of features `(n, F)`, by torch-fidelity."""
-    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_fid import (
+        KEY_METRIC_FID,
+        fid_features_to_statistics,
+        fid_statistics_to_metric,
+    )
 
     statistics = (fid_features_to_statistics(x) for x in (features, real))
     return fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
@@ -45,9 +57,18 @@ def precision_recall(features: Tensor, real: Tensor) -> tuple[float, float]:
 
     Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991
     """
-    from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
+    from torch_fidelity.metric_prc import (
+        KEY_METRIC_PRECISION,
+        KEY_METRIC_RECALL,
+        prc_features_to_metric,
+    )
 
-    options = {"prc_neighborhood": NEIGHBOURS, "prc_batch_size": ROWS, "save_cpu_ram": True, "verbose": False}
+    options = {
+        "prc_neighborhood": NEIGHBOURS,
+        "prc_batch_size": ROWS,
+        "save_cpu_ram": True,
+        "verbose": False,
+    }
     shares = prc_features_to_metric(features, real, **options)
     return shares[KEY_METRIC_PRECISION], shares[KEY_METRIC_RECALL]
 
@@ -59,7 +80,9 @@ def density_coverage(features: Tensor, real: Tensor) -> tuple[float, float]:
     """
     k = NEIGHBOURS_OF_REAL
     radii = torch.cat([torch.cdist(rows, real).kthvalue(k + 1).values for rows in real.split(ROWS)])
-    inside = torch.stack([(torch.cdist(rows, real) < radii).sum(0) for rows in features.split(ROWS)]).sum(0)
+    inside = torch.stack(
+        [(torch.cdist(rows, real) < radii).sum(0) for rows in features.split(ROWS)]
+    ).sum(0)
     return inside.sum().item() / (k * len(features)), (inside > 0).double().mean().item()
 
 
@@ -77,15 +100,26 @@ def kid_interval(features: Tensor, real: Tensor) -> tuple[float, float, float]:
     n, r = groups * size, len(real)
 
     def mmd(x_sum, x_num, y_sum, y_num, cross):
-        return x_sum / (x_num * (x_num - 1)) + y_sum / (y_num * (y_num - 1)) - 2 * cross / (x_num * y_num)
+        return (
+            x_sum / (x_num * (x_num - 1))
+            + y_sum / (y_num * (y_num - 1))
+            - 2 * cross / (x_num * y_num)
+        )
 
-    x_sum, y_sum, cross = within.sum() - of_groups.sum(), of_real.sum() - real_diagonal.sum(), across.sum()
+    x_sum, y_sum, cross = (
+        within.sum() - of_groups.sum(),
+        of_real.sum() - real_diagonal.sum(),
+        across.sum(),
+    )
     kid = mmd(x_sum, n, y_sum, r, cross).item()
     if groups == 1:
         return kid, math.nan, math.nan
-    without_group = x_sum - 2 * within.sum(1) + within.diagonal() + of_groups  # its own diagonal was never in x_sum
+    # its own diagonal was never in x_sum
+    without_group = x_sum - 2 * within.sum(1) + within.diagonal() + of_groups
     one_group_less = mmd(without_group, n - size, y_sum, r, cross - across.sum(1))
-    one_image_less = mmd(x_sum, n, y_sum - 2 * (of_real - real_diagonal), r - 1, cross - across.sum(0))
+    one_image_less = mmd(
+        x_sum, n, y_sum - 2 * (of_real - real_diagonal), r - 1, cross - across.sum(0)
+    )
     error = math.sqrt(_jackknife_variance(one_group_less) + _jackknife_variance(one_image_less))
     reach = float(stdtrit(groups - 1, 0.5 + KID_LEVEL / 2)) * error
     return kid, kid - reach, kid + reach

@@ -29,6 +29,8 @@ def mean_over_blocks(function: Callable[[Tensor], Tensor], truth: Truth, num: in
     """
 
     def mean() -> Tensor:
-        return torch.stack([function(x) for x in truth.draws.split(num, 1) if x.shape[1] == num]).mean(0)
+        return torch.stack(
+            [function(x) for x in truth.draws.split(num, 1) if x.shape[1] == num]
+        ).mean(0)
 
     return truth.once(("mean over blocks", function, num), mean)

@@ -16,7 +16,8 @@ HEADER = ("task", "method", "seed", "observation", "metric", "value", "reason")
 ALL = "all"  # as observation: a number of the whole task
 OVERFLOWS = "n/a (value overflows)"
 NOT_FINITE = {"reference": "n/a (exact posterior is a single point)"}  # by need
-Reasons = Mapping[str, str | tuple[str, ...]]  # why a need is not met, "" where it is; one, or one for each measurement
+# why a need is not met, "" where it is; one, or one for each measurement
+Reasons = Mapping[str, str | tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,11 @@ class Table:
         for i, stopped in enumerate(run.why_not):
             for column in columns:
                 need = unmet[column.needs]
-                reason = stopped or (need if isinstance(need, str) else need[i]) or self.why_empty.get(column.id, "")
+                reason = (
+                    stopped
+                    or (need if isinstance(need, str) else need[i])
+                    or self.why_empty.get(column.id, "")
+                )
                 value = math.nan if reason else values[column.id][i]
                 yield i, column.id, *_cell(value, reason, column)
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics._ranks import BAND, LEVELS, misfits, rank_interval, share_below, share_interval, to_points
+from bench.metrics._ranks import (
+    BAND,
+    LEVELS,
+    misfits,
+    rank_interval,
+    share_below,
+    share_interval,
+    to_points,
+)
 
 __all__ = ["Calibration"]
 
@@ -31,15 +39,25 @@ class Calibration(Metric):
     """Shares of measurements whose x_true has a low rank, each with its interval."""
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
-        return tuple(column for name in DEFINITIONS for level in LEVELS for column in _columns(name, level))
+        return tuple(
+            column for name in DEFINITIONS for level in LEVELS for column in _columns(name, level)
+        )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        tarp = rank_interval(to_points(samples.flatten(2)), to_points(truth.x_true.flatten(1)[:, None]))
+        tarp = rank_interval(
+            to_points(samples.flatten(2)), to_points(truth.x_true.flatten(1)[:, None])
+        )
         of_x_true = truth.once("misfits of x_true", lambda: misfits(truth.x_true[:, None], truth))
         ranks = {"tarp": tarp, "sbc-misfit": rank_interval(misfits(samples, truth), of_x_true)}
-        return {f"{name}_x_true@{level}": share_below(*ranks[name], level) for name in ranks for level in LEVELS}
+        return {
+            f"{name}_x_true@{level}": share_below(*ranks[name], level)
+            for name in ranks
+            for level in LEVELS
+        }
 
-    def summarise(self, samples: Tensor, values: dict[str, Tensor], context: Context) -> dict[str, float]:
+    def summarise(
+        self, samples: Tensor, values: dict[str, Tensor], context: Context
+    ) -> dict[str, float]:
         summary = {}
         for id, cases in values.items():
             share = cases.mean().item()
@@ -53,4 +71,6 @@ def _columns(name: str, level: float) -> tuple[Column, ...]:
     id, definition = f"{name}_x_true@{level}", f"{DEFINITIONS[name].format(level=level)}. {READING}"
     end = f"end of the {BAND:.0%} interval of {id} (Clopper-Pearson), which holds {level} where {id} is in its band"
     texts = {id: definition, f"{id}_low": f"lower {end}", f"{id}_high": f"upper {end}"}
-    return tuple(Column(id, text, level, needs="operator", extent="task") for id, text in texts.items())
+    return tuple(
+        Column(id, text, level, needs="operator", extent="task") for id, text in texts.items()
+    )

@@ -17,7 +17,9 @@ class Chi2(Metric):
     """Squared residual over that of the noise."""
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
-        definition = "mean over samples of |residual|^2 / (sigma_y^2 times the number of observed values)"
+        definition = (
+            "mean over samples of |residual|^2 / (sigma_y^2 times the number of observed values)"
+        )
         return (Column("chi2_sample", definition, 1.0, needs="operator"),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:

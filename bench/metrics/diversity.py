@@ -25,14 +25,26 @@ class Diversity(Metric):
                 "higher",
                 "data units^2",
             ),
-            Column("diversity_ratio", "diversity over that of the exact posterior", 1.0, "1", "reference"),
+            Column(
+                "diversity_ratio",
+                "diversity over that of the exact posterior",
+                1.0,
+                "1",
+                "reference",
+            ),
             Column(
                 "pairwise-pixels",
                 "mean Euclidean distance between two samples of one measurement",
                 "higher",
                 "data units",
             ),
-            Column("pairwise-pixels_ratio", "pairwise-pixels over that of the exact posterior", 1.0, "1", "reference"),
+            Column(
+                "pairwise-pixels_ratio",
+                "pairwise-pixels over that of the exact posterior",
+                1.0,
+                "1",
+                "reference",
+            ),
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:

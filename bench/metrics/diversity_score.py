@@ -37,11 +37,18 @@ class DiversityScore(Metric):
 
     def why_empty(self, truth: Truth) -> dict[str, str]:
         few = f"n/a (fewer than {FEWEST_SAMPLES} samples)"
-        return dict.fromkeys((ID, f"{ID}_ratio"), few) if truth.context.num_samples < FEWEST_SAMPLES else {}
+        return (
+            dict.fromkeys((ID, f"{ID}_ratio"), few)
+            if truth.context.num_samples < FEWEST_SAMPLES
+            else {}
+        )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         score = diversity_score(samples.flatten(2))
-        return {ID: score, f"{ID}_ratio": score / mean_over_blocks(diversity_score, truth, samples.shape[1])}
+        return {
+            ID: score,
+            f"{ID}_ratio": score / mean_over_blocks(diversity_score, truth, samples.shape[1]),
+        }
 
 
 def diversity_score(x: Tensor) -> Tensor:

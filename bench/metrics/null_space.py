@@ -46,8 +46,20 @@ class NullSpace(Metric):
                 "data units^2",
                 "operator",
             ),
-            Column("diversity_null_ratio", "diversity_null over that of the exact posterior", 1.0, "1", "reference"),
-            Column("diversity_range_ratio", "diversity_range over that of the exact posterior", 1.0, "1", "reference"),
+            Column(
+                "diversity_null_ratio",
+                "diversity_null over that of the exact posterior",
+                1.0,
+                "1",
+                "reference",
+            ),
+            Column(
+                "diversity_range_ratio",
+                "diversity_range over that of the exact posterior",
+                1.0,
+                "1",
+                "reference",
+            ),
         )
 
     def why_empty(self, truth: Truth) -> dict[str, str]:
@@ -59,7 +71,9 @@ class NullSpace(Metric):
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         axes = _axes(truth)
         own = axes.variances(samples.flatten(2))
-        of_reference = truth.once("variances in null space and range", lambda: axes.variances(truth.draws))
+        of_reference = truth.once(
+            "variances in null space and range", lambda: axes.variances(truth.draws)
+        )
         values = {}
         for part, variance, of_draws in zip(("null", "range"), own, of_reference, strict=True):
             values[f"diversity_{part}"] = 2 * variance
@@ -79,7 +93,9 @@ class Axes:
 
     def variances(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the variance over D of points (m, n, D) in the null space and in its complement, (m,) each."""
-        squares = ((x - x.mean(1, keepdim=True)) @ self.vectors.mT).square().sum(1) / ((x.shape[1] - 1) * x.shape[2])
+        squares = ((x - x.mean(1, keepdim=True)) @ self.vectors.mT).square().sum(1) / (
+            (x.shape[1] - 1) * x.shape[2]
+        )
         return (squares * ~self.seen).sum(1), (squares * self.seen).sum(1)
 
 
@@ -96,13 +112,18 @@ def axes_of(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
     """Return the axes of the operators of measurements (m, *y), by applying each to all unit images."""
     size = math.prod(x_shape)
     basis = torch.eye(size, dtype=y.dtype).unflatten(1, x_shape)
-    matrices = torch.stack([problem.operator(basis, row.expand(size, *row.shape)).flatten(1).mT for row in y])
+    matrices = torch.stack(
+        [problem.operator(basis, row.expand(size, *row.shape)).flatten(1).mT for row in y]
+    )
     if (matrices == matrices[:1]).all():
         matrices = matrices[:1]
     _, values, vectors = torch.linalg.svd(matrices, full_matrices=True)
-    values = functional.pad(values, (0, size - values.shape[1]))  # an operator has no more of them than rows
+    # an operator has no more of them than rows
+    values = functional.pad(values, (0, size - values.shape[1]))
     return Axes(vectors, values > EMPTY * values[:, :1])
 
 
 def _axes(truth: Truth) -> Axes:
-    return truth.once("axes", lambda: axes_of(truth.problem, truth.y, tuple(truth.x_true.shape[1:])))
+    return truth.once(
+        "axes", lambda: axes_of(truth.problem, truth.y, tuple(truth.x_true.shape[1:]))
+    )

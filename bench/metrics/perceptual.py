@@ -36,7 +36,8 @@ DEFINITIONS = {
 class Perceptual(Metric):
     """Four columns per network."""
 
-    networks: tuple[str, ...] = ()  # names in bench/core/catalogue.py: percept-digits-v1, lpips-alex-v0.1, ...
+    # names in bench/core/catalogue.py: percept-digits-v1, lpips-alex-v0.1, ...
+    networks: tuple[str, ...] = ()
     offline: bool = False  # whether absent weights leave cells empty instead of stopping the run
 
     tiny: ClassVar[Mapping[str, Any]] = {"networks": ("percept-digits-v1",)}
@@ -57,8 +58,12 @@ class Perceptual(Metric):
         for name in self._open_names(truth.context):
             id, embed = perceptual_id(name), _embedding(name, truth.context)
             values |= perceptual_distances(samples, truth.x_true, id, embed)
-            of_reference = truth.once(("perceptual", id), lambda: mean_pairwise(truth.reference, embed))  # noqa: B023
-            values[f"{id}_pairwise_ratio"] = ratio(values[f"{id}_pairwise"], of_reference, SMALLEST_DISTANCE)
+            of_reference = truth.once(
+                ("perceptual", id), lambda: mean_pairwise(truth.reference, embed)
+            )  # noqa: B023
+            values[f"{id}_pairwise_ratio"] = ratio(
+                values[f"{id}_pairwise"], of_reference, SMALLEST_DISTANCE
+            )
         return values
 
     def _open_names(self, context: Context) -> list[str]:
@@ -79,7 +84,12 @@ def perceptual_columns(name: str) -> tuple[Column, ...]:
     sample = f"mean over samples of the {what} between each and x_true"
     over = f"{id}_pairwise (mean {what}) over that of exact draws"
     return (
-        Column(f"{id}_mean", f"{what} between the mean of the samples and x_true", "lower", needs="operator"),
+        Column(
+            f"{id}_mean",
+            f"{what} between the mean of the samples and x_true",
+            "lower",
+            needs="operator",
+        ),
         Column(f"{id}_sample", sample, "lower", needs="operator"),
         Column(f"{id}_pairwise", f"mean {what} between two samples of one measurement", "higher"),
         Column(f"{id}_pairwise_ratio", over, 1.0, "1", "reference"),

@@ -39,7 +39,10 @@ class PredictiveChecks(Metric):
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         white, num = whitened_residuals(samples, truth)
-        return {"ppc-chi2": squares_exceeded(white, num).mean(1), "ppc-max": largest_exceeded(white, num).mean(1)}
+        return {
+            "ppc-chi2": squares_exceeded(white, num).mean(1),
+            "ppc-max": largest_exceeded(white, num).mean(1),
+        }
 
 
 def largest_exceeded(residual: Tensor, num: Tensor) -> Tensor:

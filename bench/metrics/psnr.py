@@ -46,4 +46,8 @@ def psnr(x: Tensor, x_true: Tensor) -> Tensor:
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     pairs = x.flatten(2), x_true.flatten(1)[:, None].expand(-1, x.shape[1], -1)
-    return peak_signal_noise_ratio(*pairs, data_range=2.0, reduction="none", dim=2).clamp(max=MAX_PSNR).mean(1)
+    return (
+        peak_signal_noise_ratio(*pairs, data_range=2.0, reduction="none", dim=2)
+        .clamp(max=MAX_PSNR)
+        .mean(1)
+    )

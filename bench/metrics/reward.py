@@ -50,7 +50,9 @@ class RewardQuality(Metric):
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         return (
             Column("log_reward", DEFINITIONS["log_reward"], "higher", "nats", "reward"),
-            Column(FRECHET, DEFINITIONS[FRECHET], "lower", "features^2", "reward", not_finite=TOO_FEW),
+            Column(
+                FRECHET, DEFINITIONS[FRECHET], "lower", "features^2", "reward", not_finite=TOO_FEW
+            ),
             Column(FLOOR, DEFINITIONS[FLOOR], "lower", "features^2", "reward", not_finite=TOO_FEW),
             Column(PAIRWISE, DEFINITIONS[PAIRWISE], "higher", "features", "reward"),
         )

@@ -29,13 +29,18 @@ FEATURES = {
     "inception-v3-compat": "the 2048 features of torch-fidelity's Inception (2015-12-05), grey images repeated in "
     "three channels",
 }
-FEWEST_FOR_FID = {"digits-cnn-v1": 250, "inception-v3-compat": 10_000}  # the bias of FID grows as features over images
+# the bias of FID grows as features over images
+FEWEST_FOR_FID = {"digits-cnn-v1": 250, "inception-v3-compat": 10_000}
 NOT_HELD_OUT = "n/a (no image was held out: the prior has them all)"
 ONE_MEASUREMENT = "n/a (one measurement: no interval)"
 Better = Literal["higher", "lower"] | float
 STATISTICS: dict[str, tuple[str, Better, str]] = {  # definition, better, unit
     "fid": ("Frechet distance of Gaussians fitted to the features of both", "lower", "features^2"),
-    "kid": ("KID, the unbiased squared MMD with kernel (x.y / F + 1)^3, of all images at once", "lower", "1"),
+    "kid": (
+        "KID, the unbiased squared MMD with kernel (x.y / F + 1)^3, of all images at once",
+        "lower",
+        "1",
+    ),
     "precision": (
         f"share of samples that are nearer to some real image than its {NEIGHBOURS}rd nearest neighbour",
         "higher",
@@ -66,7 +71,8 @@ STATISTICS: dict[str, tuple[str, Better, str]] = {  # definition, better, unit
 class Sets(Metric):
     """Eight columns per extractor of features, and what real images have for six of them."""
 
-    extractors: tuple[str, ...] = ()  # names in bench/core/catalogue.py: digits-cnn-v1, inception-v3-compat
+    # names in bench/core/catalogue.py: digits-cnn-v1, inception-v3-compat
+    extractors: tuple[str, ...] = ()
     offline: bool = False  # whether absent weights leave cells empty instead of stopping the run
 
     tiny: ClassVar[Mapping[str, Any]] = {"extractors": ("digits-cnn-v1",)}
@@ -74,7 +80,10 @@ class Sets(Metric):
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         counts = Counts.of(context) if self.extractors and context else Counts(1024, 1000, 500)
         of_samples = [column for name in self.extractors for column in sample_columns(name, counts)]
-        return (*of_samples, *(column for name in self.extractors for column in floor_columns(name, counts)))
+        return (
+            *of_samples,
+            *(column for name in self.extractors for column in floor_columns(name, counts)),
+        )
 
     def prepare(self, context: Context) -> None:
         for name in self.extractors:
@@ -86,15 +95,29 @@ class Sets(Metric):
         for name in self.extractors:
             counts, why = Counts.of(truth.context), self._why_closed(name, truth.context)
             columns = (*sample_columns(name, counts), *floor_columns(name, counts))
-            reasons |= dict.fromkeys((c.id for c in columns), why) if why else why_too_few(name, counts)
+            reasons |= (
+                dict.fromkeys((c.id for c in columns), why) if why else why_too_few(name, counts)
+            )
         return reasons
 
-    def summarise(self, samples: Tensor, values: dict[str, Tensor], context: Context) -> dict[str, float]:
-        opened = [_real_images(name, context) for name in self.extractors if not self._why_closed(name, context)]
-        return {id: value for real in opened for id, value in compare_samples(samples, real).items()}
+    def summarise(
+        self, samples: Tensor, values: dict[str, Tensor], context: Context
+    ) -> dict[str, float]:
+        opened = [
+            _real_images(name, context)
+            for name in self.extractors
+            if not self._why_closed(name, context)
+        ]
+        return {
+            id: value for real in opened for id, value in compare_samples(samples, real).items()
+        }
 
     def real_images(self, context: Context) -> dict[str, float]:
-        opened = [_real_images(name, context) for name in self.extractors if not self._why_closed(name, context)]
+        opened = [
+            _real_images(name, context)
+            for name in self.extractors
+            if not self._why_closed(name, context)
+        ]
         return {id: value for real in opened for id, value in real.floors.items()}
 
     def _why_closed(self, name: str, context: Context) -> str:
@@ -155,9 +178,15 @@ def sample_columns(name: str, counts: Counts) -> tuple[Column, ...]:
     columns = []
     for statistic, (what, better, unit) in STATISTICS.items():
         definition = f"{what}; {where}" + (f"; {interval}" if statistic == "kid" else "")
-        columns.append(_task_column(column_id(statistic, name, counts.samples), definition, better, unit))
+        columns.append(
+            _task_column(column_id(statistic, name, counts.samples), definition, better, unit)
+        )
     for statistic, end in zip(KID_ENDS, ("lower", "upper"), strict=True):
-        columns.append(_task_column(column_id(statistic, name, counts.samples), f"{end} end {ends}", "lower", "1"))
+        columns.append(
+            _task_column(
+                column_id(statistic, name, counts.samples), f"{end} end {ends}", "lower", "1"
+            )
+        )
     return tuple(columns)
 
 
@@ -170,11 +199,17 @@ def floor_columns(name: str, counts: Counts) -> tuple[Column, ...]:
     columns = []
     for suffix in ("_floor_train", "_floor_halves"):
         num, others = counts.compared[suffix]
-        whose = f"{num} training images" if suffix == "_floor_train" else f"{num} of the held-out images"
+        whose = (
+            f"{num} training images"
+            if suffix == "_floor_train"
+            else f"{num} of the held-out images"
+        )
         for statistic, (_, better, unit) in STATISTICS.items():
             what = f"what {whose} have for {statistic}-{name} against {others} held-out ones"
             id = column_id(f"{statistic}{suffix}", name, num)
-            columns.append(Column(id, what, better, unit, extent="real images", not_finite=ONE_MEASUREMENT))
+            columns.append(
+                Column(id, what, better, unit, extent="real images", not_finite=ONE_MEASUREMENT)
+            )
     return tuple(columns)
 
 
@@ -185,14 +220,18 @@ def why_too_few(name: str, counts: Counts) -> dict[str, str]:
         if min(sizes) < FEWEST_IN_SET:
             why = f"n/a (fewer than {FEWEST_IN_SET} images)"
             statistics = (*STATISTICS, *(() if suffix else KID_ENDS))
-            reasons |= {column_id(f"{statistic}{suffix}", name, sizes[0]): why for statistic in statistics}
+            reasons |= {
+                column_id(f"{statistic}{suffix}", name, sizes[0]): why for statistic in statistics
+            }
         elif min(sizes) < FEWEST_FOR_FID[name]:
             why = f"n/a (FID by {name} needs {FEWEST_FOR_FID[name]} images or more, has {min(sizes)}; see KID)"
             reasons[column_id(f"fid{suffix}", name, sizes[0])] = why
     return reasons
 
 
-def compare_with_floors(name: str, extract: Extract, held_out: Tensor, train: Tensor, num: int) -> RealImages:
+def compare_with_floors(
+    name: str, extract: Extract, held_out: Tensor, train: Tensor, num: int
+) -> RealImages:
     """Return the features of real images, and the floors of sets of `num` images.
 
     held_out: (R, *x), images that no prior was trained on. train: (T, *x), those that they were trained on. The floors:

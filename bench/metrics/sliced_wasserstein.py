@@ -24,4 +24,6 @@ class SlicedWasserstein(Metric):
         return (Column("sw2-128", definition, "lower", "data units", "reference"),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        return {"sw2-128": sliced_wasserstein2(projected(samples.flatten(2)), truth.of_draws(projected))}
+        return {
+            "sw2-128": sliced_wasserstein2(projected(samples.flatten(2)), truth.of_draws(projected))
+        }

@@ -37,7 +37,10 @@ class SSIM(Metric):
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         mean = samples.mean(1, keepdim=True)
-        return {"ssim-g0.5_mean": ssim(mean, truth.x_true), "ssim-g0.5_sample": ssim(samples, truth.x_true)}
+        return {
+            "ssim-g0.5_mean": ssim(mean, truth.x_true),
+            "ssim-g0.5_sample": ssim(samples, truth.x_true),
+        }
 
 
 def ssim(x: Tensor, x_true: Tensor) -> Tensor:

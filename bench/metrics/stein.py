@@ -57,7 +57,9 @@ def stein_discrepancy(x: Tensor, scores: Tensor) -> Tensor:
     """
     num, dimension = x.shape[1:]
     squared_length = dimension * WIDTH**2
-    squares = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square() / squared_length
+    squares = (
+        torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square() / squared_length
+    )
     q = 1 + squares
     products, own = scores @ x.mT, (scores * x).sum(2)
     pulls = own[:, :, None] + own[:, None] - products - products.mT  # (s - s').r

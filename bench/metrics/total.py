@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import (
+    energy_distance,
+    mean_distance_within,
+    projected,
+    sliced_wasserstein2,
+)
 
 __all__ = ["Total"]
 
@@ -31,7 +36,8 @@ class Total(Metric):
             "row of the reference it is the bias of the map"
         )
         return tuple(
-            Column(f"{id}_total", f"{what} {where}", "lower", "data units", "teacher") for id, what in DISTANCES.items()
+            Column(f"{id}_total", f"{what} {where}", "lower", "data units", "teacher")
+            for id, what in DISTANCES.items()
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:

@@ -24,4 +24,8 @@ class TwoSample(Metric):
         return (Column("c2st-energy", definition, 0.5, "1", "reference"),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        return {"c2st-energy": two_sample_accuracy(samples.flatten(2), truth.draws[:, : samples.shape[1]])}
+        return {
+            "c2st-energy": two_sample_accuracy(
+                samples.flatten(2), truth.draws[:, : samples.shape[1]]
+            )
+        }

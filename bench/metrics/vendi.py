@@ -34,7 +34,10 @@ class Vendi(Metric):
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         score = vendi_score(samples.flatten(2))
-        return {"vendi": score, "vendi_ratio": score / mean_over_blocks(vendi_score, truth, samples.shape[1])}
+        return {
+            "vendi": score,
+            "vendi_ratio": score / mean_over_blocks(vendi_score, truth, samples.shape[1]),
+        }
 
 
 def vendi_score(x: Tensor) -> Tensor:

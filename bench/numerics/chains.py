@@ -5,20 +5,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.numerics.diagnostics import bulk_effective_sample_size, rank_normalised_rhat, tail_effective_sample_size
+from bench.numerics.diagnostics import (
+    bulk_effective_sample_size,
+    rank_normalised_rhat,
+    tail_effective_sample_size,
+)
 from bench.numerics.distances import RESOLUTION
 
 NUM_DIRECTIONS = 3  # principal directions of the reference draws
 NUM_DRAWS = 128  # of which they are computed
 
 
-def chain_diagnostics(log_likelihood: Tensor, projections: Tensor, num_chains: int) -> dict[str, Tensor]:
+def chain_diagnostics(
+    log_likelihood: Tensor, projections: Tensor, num_chains: int
+) -> dict[str, Tensor]:
     """Return R-hat and effective sample sizes, (m,) each, not finite where the chains do not move.
 
     log_likelihood: (m, s). projections: (m, s, k), in data units. Sample t C + c is state t of chain c; a last t that
     not all C chains have reached is left out.
     """
-    rounded = (projections / RESOLUTION).round()  # a direction without spread must not show rounding noise
+    # a direction without spread must not show rounding noise
+    rounded = (projections / RESOLUTION).round()
     functionals = torch.cat([log_likelihood[..., None], rounded], -1).mT  # (m, functionals, s)
     num_states = functionals.shape[-1] // num_chains
     chains = functionals[..., : num_states * num_chains].unflatten(-1, (num_states, num_chains)).mT
@@ -33,4 +40,8 @@ def chain_diagnostics(log_likelihood: Tensor, projections: Tensor, num_chains: i
 def principal_directions(draws: Tensor) -> Tensor:
     """Return the leading right singular vectors of some centred draws, (m, e, D) -> (m, D, NUM_DIRECTIONS)."""
     some = draws[:, :NUM_DRAWS]
-    return torch.linalg.svd(some - some.mean(1, keepdim=True), full_matrices=False).Vh[:, :NUM_DIRECTIONS].mT
+    return (
+        torch.linalg.svd(some - some.mean(1, keepdim=True), full_matrices=False)
+        .Vh[:, :NUM_DIRECTIONS]
+        .mT
+    )

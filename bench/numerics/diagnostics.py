@@ -27,7 +27,9 @@ def rank_normalise(chains: Tensor) -> Tensor:
     """
     values = chains.flatten(-2).contiguous()
     ordered = values.sort(-1).values
-    ranks = (torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True) + 1) / 2
+    ranks = (
+        torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True) + 1
+    ) / 2
     scores = torch.special.ndtri((ranks.to(values) - 3 / 8) / (values.shape[-1] + 1 / 4))
     return scores.reshape(chains.shape)
 
@@ -64,7 +66,9 @@ def tail_effective_sample_size(chains: Tensor, share: float = 0.05) -> Tensor:
     ordered = chains.flatten(-2).sort(-1).values
     in_halves = float(chains.shape[-2] * (chains.shape[-1] // 2 * 2))
     ends = [_quantile(ordered, level)[..., None, None] for level in (share, 1 - share)]
-    sizes = [effective_sample_size((chains <= end).to(chains)).nan_to_num(nan=in_halves) for end in ends]
+    sizes = [
+        effective_sample_size((chains <= end).to(chains)).nan_to_num(nan=in_halves) for end in ends
+    ]
     return torch.where(ordered[..., 0] == ordered[..., -1], math.nan, torch.minimum(*sizes))
 
 
@@ -96,7 +100,9 @@ def _effective_size(halves: Tensor) -> Tensor:
     within, total = _variances(halves)
     spectrum = torch.fft.rfft(halves - halves.mean(-1, keepdim=True), n=2 * num_states)
     # biased (divided by T), at the lags 0 to T - 1
-    autocovariance = torch.fft.irfft(spectrum.abs().square(), n=2 * num_states)[..., :num_states] / num_states
+    autocovariance = (
+        torch.fft.irfft(spectrum.abs().square(), n=2 * num_states)[..., :num_states] / num_states
+    )
     correlation = 1 - (within[..., None] - autocovariance.mean(-2)) / total[..., None]
     correlation[..., 0] = 1 + 0 * total  # keeps the NaN of chains without spread
     pairs = correlation[..., : num_states // 2 * 2].unflatten(-1, (-1, 2)).sum(-1)
@@ -107,7 +113,8 @@ def _effective_size(halves: Tensor) -> Tensor:
     end = positive.sum(-1, keepdim=True)
     evens = torch.nn.functional.pad(correlation[..., 0 : pairs.shape[-1] * 2 : 2], (0, 1))
     last = evens.gather(-1, end)
-    ran_out = torch.nn.functional.pad(pairs, (0, 1)).gather(-1, end) > 0  # of lags, before a pair ended the sum
+    # of lags, before a pair ended the sum
+    ran_out = torch.nn.functional.pad(pairs, (0, 1)).gather(-1, end) > 0
     last = torch.where(ran_out, last, last.clamp(min=0)).squeeze(-1)
     return size / (2 * monotone.sum(-1) - 1 + last).clamp(min=1 / math.log10(size))
 
@@ -136,8 +143,14 @@ def clustered_effective_sample_size(chains: Tensor, cluster: Tensor) -> Tensor:
     _, cluster = cluster.unique(return_inverse=True)
     num_clusters = int(cluster.max()) + 1
     deviation = (chains - chains.mean((-2, -1), keepdim=True)).mean(-1)
-    sums = deviation.new_zeros(*deviation.shape[:-1], num_clusters).index_add(-1, cluster, deviation)
-    spread = sums.square().sum(-1) / number**2 * (num_clusters / (num_clusters - 1) if num_clusters > 1 else math.nan)
+    sums = deviation.new_zeros(*deviation.shape[:-1], num_clusters).index_add(
+        -1, cluster, deviation
+    )
+    spread = (
+        sums.square().sum(-1)
+        / number**2
+        * (num_clusters / (num_clusters - 1) if num_clusters > 1 else math.nan)
+    )
     size = (chains.flatten(-2).var(-1) / spread).clamp_max(number * length)
     return torch.where(chains.flatten(-2).var(-1) == 0, float(number * length), size)
 

@@ -9,12 +9,15 @@ from torch import Tensor
 
 from bench.core.rng import stream
 
-RESOLUTION = 1e-4  # data units per pixel: what differs by less is a tie (an 8-bit grey level is 8e-3)
+# data units per pixel: what differs by less is a tie (an 8-bit grey level is 8e-3)
+RESOLUTION = 1e-4
 
 
 def directions(dimension: int, num_projections: int = 128) -> Tensor:
     """Return unit vectors `(D, num_projections)`, the same for every task and method of that dimension."""
-    normal = torch.from_numpy(stream("sliced-wasserstein", dimension).standard_normal((dimension, num_projections)))
+    normal = torch.from_numpy(
+        stream("sliced-wasserstein", dimension).standard_normal((dimension, num_projections))
+    )
     return normal / normal.norm(dim=0)
 
 
@@ -34,7 +37,8 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
     Integrates the squared difference of the two quantile functions, both constant between multiples of 1/n and 1/e.
     """
     n, e = x.shape[-1], y.shape[-1]
-    ends = torch.unique(torch.cat([torch.arange(n + 1) * e, torch.arange(e + 1) * n]))  # in units of 1 / (n e)
+    # in units of 1 / (n e)
+    ends = torch.unique(torch.cat([torch.arange(n + 1) * e, torch.arange(e + 1) * n]))
     starts, widths = ends[:-1], ends.diff().to(x) / (n * e)
     return (x[..., starts // e] - y[..., starts // n]).square() @ widths
 
@@ -69,9 +73,13 @@ def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
     """
     others = x.shape[1] - 1
     within_x, between, within_y = distances(x, x), distances(x, y), distances(y, y)
-    half_x, half_y = _half_without_each(within_x)[:, :, None], _half_without_each(within_y)[:, None, :]
+    half_x, half_y = (
+        _half_without_each(within_x)[:, :, None],
+        _half_without_each(within_y)[:, None, :],
+    )
     x_to_x = within_x.sum(2)[:, :, None] / others - half_x
-    x_to_y = (between.sum(2, keepdim=True) - between) / others - half_y  # (m, s, s): of x_i when y_j is left out
+    # (m, s, s): of x_i when y_j is left out
+    x_to_y = (between.sum(2, keepdim=True) - between) / others - half_y
     y_to_x = (between.sum(1, keepdim=True) - between) / others - half_x
     y_to_y = within_y.sum(2)[:, None, :] / others - half_y
     margins = torch.cat([x_to_y - x_to_x, y_to_x - y_to_y], 1)

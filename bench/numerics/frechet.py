@@ -8,7 +8,9 @@ from torch import Tensor
 BLOCK = 32  # points in each set of which a Frechet distance is taken; it depends on their number
 
 
-def frechet_in_blocks(features: Tensor, mean: Tensor, covariance: Tensor, block: int = BLOCK) -> Tensor:
+def frechet_in_blocks(
+    features: Tensor, mean: Tensor, covariance: Tensor, block: int = BLOCK
+) -> Tensor:
     """Return the mean Frechet distance of blocks of features `(m, s, F)` to moments `(m, F)`, `(m, F, F)` -> `(m,)`.
 
     Few points have a covariance too narrow in some directions, so the distance falls with their number. Blocks of one
@@ -28,7 +30,9 @@ def moments(points: Tensor) -> tuple[Tensor, Tensor]:
     return mean, centred.mT @ centred / (points.shape[-2] - 1)
 
 
-def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor) -> Tensor:
+def frechet_distance(
+    mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor
+) -> Tensor:
     """Return the squared Wasserstein-2 distance of two Gaussians: |m_a - m_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2).
 
     Heusel et al. 2017, https://arxiv.org/abs/1706.08500. Means `(..., F)`, covariances `(..., F, F)` -> `(...)`.

@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-Target = Callable[[Tensor], tuple[Tensor, Tensor]]  # position (n, d) -> log density (n,), its gradient (n, d)
+# position (n, d) -> log density (n,), its gradient (n, d)
+Target = Callable[[Tensor], tuple[Tensor, Tensor]]
 Chains = TypeVar("Chains")  # whatever a chain method keeps of its chains
 
 # Optimal in high dimension. Roberts & Rosenthal 1998, https://doi.org/10.1111/1467-9868.00123; Beskos et al. 2013,
@@ -46,13 +47,20 @@ def mala_step(
     proposal = langevin_step(state, target, step, noise)
     backward = state.position - proposal.position - step * proposal.gradient
     log_ratio = proposal.log_density - state.log_density
-    log_ratio = log_ratio - backward.square().sum(1) / (4 * step.view(-1)) + noise.square().sum(1) / 2
+    log_ratio = (
+        log_ratio - backward.square().sum(1) / (4 * step.view(-1)) + noise.square().sum(1) / 2
+    )
     chosen, acceptance = metropolis(log_ratio, uniform)
     return _either(chosen, proposal, state), acceptance
 
 
 def leapfrog(
-    state: ChainState, momentum: Tensor, target: Target, step: Tensor, num_steps: int, root: Tensor | None = None
+    state: ChainState,
+    momentum: Tensor,
+    target: Target,
+    step: Tensor,
+    num_steps: int,
+    root: Tensor | None = None,
 ) -> tuple[ChainState, Tensor]:
     """Integrate Hamilton's equations by the leapfrog rule, one evaluation of the target a step; momentum (n, d).
 
@@ -79,7 +87,9 @@ def hmc_step(
 ) -> tuple[ChainState, Tensor]:
     """Take a step from standard normal `momentum` (n, d); also return its acceptance probabilities (n,)."""
     proposal, final = leapfrog(state, momentum, target, step, num_leapfrog, root)
-    log_ratio = proposal.log_density - state.log_density - (final.square() - momentum.square()).sum(1) / 2
+    log_ratio = (
+        proposal.log_density - state.log_density - (final.square() - momentum.square()).sum(1) / 2
+    )
     chosen, acceptance = metropolis(log_ratio, uniform)
     return _either(chosen, proposal, state), acceptance
 
@@ -115,7 +125,9 @@ def where_row(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return torch.where(chosen.view(-1, *[1] * (old.dim() - 1)), new, old)
 
 
-def tamed_langevin_step(state: ChainState, target: Target, step: Tensor, noise: Tensor) -> ChainState:
+def tamed_langevin_step(
+    state: ChainState, target: Target, step: Tensor, noise: Tensor
+) -> ChainState:
     """Take an unadjusted Langevin step whose drift is at most twice as long as its noise is on average.
 
     Where the gradient changes within one step a plain unadjusted chain is thrown out for good. In equilibrium the drift
@@ -126,7 +138,9 @@ def tamed_langevin_step(state: ChainState, target: Target, step: Tensor, noise: 
     return start(state.position + drift + (2 * step).sqrt() * noise, target)
 
 
-def adapted_step(step: Tensor, acceptance: Tensor, rate: float, goal: float = MALA_ACCEPTANCE) -> Tensor:
+def adapted_step(
+    step: Tensor, acceptance: Tensor, rate: float, goal: float = MALA_ACCEPTANCE
+) -> Tensor:
     """Move the log step by Robbins-Monro towards acceptance `goal`; shapes of step and acceptance agree."""
     return step * torch.exp(rate * (acceptance - goal))
 
@@ -169,12 +183,18 @@ def noise_levels(anneal: float, num_warmup: int, num_adapt: int, like: Tensor) -
 
     (1 + num_warmup + num_adapt,), as `like`: they fall geometrically from `anneal` to 1 and stay there.
     """
-    rising = torch.logspace(0, math.log10(anneal), num_warmup + 1, dtype=like.dtype, device=like.device)
+    rising = torch.logspace(
+        0, math.log10(anneal), num_warmup + 1, dtype=like.dtype, device=like.device
+    )
     return torch.cat([rising.flip(0), rising.new_ones(num_adapt)])
 
 
 def thinned(
-    state: Chains, move: Callable[[Chains], Chains], images: Callable[[Chains], Tensor], num_samples: int, thin: int
+    state: Chains,
+    move: Callable[[Chains], Chains],
+    images: Callable[[Chains], Tensor],
+    num_samples: int,
+    thin: int,
 ) -> Tensor:
     """Return every `thin`-th state after `state` as samples (m, s, *x); state t of chain c is t * chains + c.
 
@@ -188,7 +208,9 @@ def thinned(
     return torch.cat(samples, 1)[:, :num_samples]
 
 
-def curvature(target: Target, position: Tensor, direction: Tensor, num_iterations: int, m: int) -> Tensor:
+def curvature(
+    target: Target, position: Tensor, direction: Tensor, num_iterations: int, m: int
+) -> Tensor:
     """Return the largest curvature by power iteration, (n, 1): its median over a measurement's n / m chains.
 
     Some chains start on the border of two modes, where the curvature means nothing. num_iterations + 1 evaluations, or
@@ -198,7 +220,9 @@ def curvature(target: Target, position: Tensor, direction: Tensor, num_iteration
         return torch.zeros_like(position[:, :1])
     gradient, distance = target(position)[1], 0.05
     for _ in range(num_iterations):
-        direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(torch.finfo(position.dtype).tiny)
+        direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(
+            torch.finfo(position.dtype).tiny
+        )
         direction = (target(position + distance * direction)[1] - gradient) / distance
     return per_measurement(direction.norm(dim=1), m, lambda values, dim: values.median(dim).values)
 

@@ -16,25 +16,39 @@ from bench.core.types import Choice, LogUniform, Method, Search, Uniform
 NUM_DIGITS = 3  # of a value, so that it is tried as somebody would write it down
 
 
-def sobol_settings(search: Search, integers: Collection[str], num_points: int, seed: int) -> list[dict]:
+def sobol_settings(
+    search: Search, integers: Collection[str], num_points: int, seed: int
+) -> list[dict]:
     """Return settings that fill the ranges evenly; those named in `integers` are integers."""
     cube = SobolEngine(len(search), scramble=True, seed=seed).draw(num_points, dtype=torch.float64)
     return [
-        {name: value_at(search[name], share, name in integers) for name, share in zip(search, row, strict=True)}
+        {
+            name: value_at(search[name], share, name in integers)
+            for name, share in zip(search, row, strict=True)
+        }
         for row in cube.tolist()
     ]
 
 
-def value_at(values: Uniform | LogUniform | Choice, share: float, is_integer: bool = False) -> object:
+def value_at(
+    values: Uniform | LogUniform | Choice, share: float, is_integer: bool = False
+) -> object:
     """Return the value at a share in [0, 1) of a range, from its low end."""
     if isinstance(values, Choice):
         return values.values[min(int(share * len(values.values)), len(values.values) - 1)]
     low, high = values.low, values.high
-    value = low * (high / low) ** share if isinstance(values, LogUniform) else low + share * (high - low)
+    value = (
+        low * (high / low) ** share
+        if isinstance(values, LogUniform)
+        else low + share * (high - low)
+    )
     return round(value) if is_integer else min(max(float(f"{value:.{NUM_DIGITS}g}"), low), high)
 
 
 def integer_fields(method: Method) -> set[str]:
     """Return the names of the hyperparameters that are annotated as integers."""
-    kinds = {field.name: str(getattr(field.type, "__name__", field.type)).split(" | ") for field in fields(method)}  # pyright: ignore[reportArgumentType]
+    kinds = {
+        field.name: str(getattr(field.type, "__name__", field.type)).split(" | ")
+        for field in fields(method)
+    }  # pyright: ignore[reportArgumentType]
     return {name for name, parts in kinds.items() if "int" in parts and "float" not in parts}

@@ -18,7 +18,11 @@ class Descent:
     """
 
     def __init__(
-        self, optimiser: torch.optim.Optimizer, num_steps: int, schedule: Schedule, max_gradient: float | None = None
+        self,
+        optimiser: torch.optim.Optimizer,
+        num_steps: int,
+        schedule: Schedule,
+        max_gradient: float | None = None,
     ) -> None:
         self.optimiser, self.num_steps, self.schedule = optimiser, num_steps, schedule
         self.max_gradient, self.num_done = max_gradient, 0
@@ -36,7 +40,9 @@ class Descent:
 
 
 def minimise(
-    loss_at: Callable[[int], Tensor], descent: Descent, watch: Callable[[range], Iterable[int]] = iter
+    loss_at: Callable[[int], Tensor],
+    descent: Descent,
+    watch: Callable[[range], Iterable[int]] = iter,
 ) -> None:
     """Take all steps of a descent; `loss_at(i)` is the loss () of step i, `watch` wraps the steps to show progress."""
     for i in watch(range(descent.num_steps)):
@@ -51,6 +57,8 @@ def falling_cosine(learning_rate: float, num_steps: int) -> Schedule:
     """
     rates = [learning_rate]
     for i in range(1, num_steps):
-        ratio = (1 + math.cos(math.pi * i / num_steps)) / (1 + math.cos(math.pi * (i - 1) / num_steps))
+        ratio = (1 + math.cos(math.pi * i / num_steps)) / (
+            1 + math.cos(math.pi * (i - 1) / num_steps)
+        )
         rates.append(ratio * rates[-1])
     return lambda progress: rates[round(progress * num_steps)]

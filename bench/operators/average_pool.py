@@ -27,16 +27,23 @@ class AveragePool:
     tiny: ClassVar[Mapping[str, object]] = {"factor": 2}  # for tests
 
     def __post_init__(self) -> None:
-        require(is_count(self.factor), f"average-pool: factor must be a positive integer, got {self.factor!r}")
+        require(
+            is_count(self.factor),
+            f"average-pool: factor must be a positive integer, got {self.factor!r}",
+        )
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return F.avg_pool2d(x, self.factor)
 
     def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
-        return v.repeat_interleave(self.factor, -2).repeat_interleave(self.factor, -1) / self.factor**2
+        return (
+            v.repeat_interleave(self.factor, -2).repeat_interleave(self.factor, -1) / self.factor**2
+        )
 
     def measured_shape(self, x_shape: Shape) -> Shape:
         *channels, height, width = x_shape
         divides = height % self.factor == 0 and width % self.factor == 0
-        require(divides, f"average-pool: factor {self.factor} does not divide {describe_size(x_shape)}")
+        require(
+            divides, f"average-pool: factor {self.factor} does not divide {describe_size(x_shape)}"
+        )
         return (*channels, height // self.factor, width // self.factor)

@@ -43,7 +43,10 @@ class Blur:
 
     def measured_shape(self, x_shape: Shape) -> Shape:
         fits = self.kernel_size // 2 < min(x_shape[-2:])
-        require(fits, f"blur: half a kernel of {self.kernel_size} pixels must be smaller than {describe_size(x_shape)}")
+        require(
+            fits,
+            f"blur: half a kernel of {self.kernel_size} pixels must be smaller than {describe_size(x_shape)}",
+        )
         return x_shape
 
     def stored(self) -> dict[str, Tensor]:
@@ -63,7 +66,9 @@ class Blur:
         return like.new_zeros(side, side).scatter_add(1, inside, weights)
 
     def _profile(self, like: Tensor) -> Tensor:
-        return torch.softmax(-0.5 * (self._offset(like.device).to(like.dtype) / self.std) ** 2, dim=0)
+        return torch.softmax(
+            -0.5 * (self._offset(like.device).to(like.dtype) / self.std) ** 2, dim=0
+        )
 
     def _offset(self, device: torch.device) -> Tensor:
         return torch.arange(self.kernel_size, device=device) - self.kernel_size // 2

@@ -28,7 +28,9 @@ class InpaintBox:
     tiny: ClassVar[Mapping[str, object]] = {"box": 2}  # for tests
 
     def __post_init__(self) -> None:
-        require(is_count(self.box), f"inpaint-box: box must be a positive integer, got {self.box!r}")
+        require(
+            is_count(self.box), f"inpaint-box: box must be a positive integer, got {self.box!r}"
+        )
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return mask_of(y) * x

@@ -39,7 +39,8 @@ class InpaintRandom:
     def measured_shape(self, x_shape: Shape) -> Shape:
         sees = self._num_visible(x_shape) >= 1
         require(
-            sees, f"inpaint-random: visible_fraction {self.visible_fraction} sees no pixel of {describe_size(x_shape)}"
+            sees,
+            f"inpaint-random: visible_fraction {self.visible_fraction} sees no pixel of {describe_size(x_shape)}",
         )
         return x_shape
 

@@ -31,7 +31,10 @@ class Phase:
     tiny: ClassVar[Mapping[str, object]] = {"oversample": 2.0}  # for tests
 
     def __post_init__(self) -> None:
-        require(is_positive(self.oversample), f"phase: oversample must be positive, got {self.oversample!r}")
+        require(
+            is_positive(self.oversample),
+            f"phase: oversample must be positive, got {self.oversample!r}",
+        )
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         rows, columns = self._padding(x.shape)

@@ -14,7 +14,8 @@ from bench.core.results import Summary
 from bench.papers.published import NONE, UNKNOWN, PublishedNumber, parameters_of
 from bench.stats.results import RunRecord, SuiteResults, TaskResults, num_measured
 
-ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")  # compared in this order
+# compared in this order
+ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")
 NUM_LISTED = 4  # values on one side of a difference
 
 Protocol = Mapping[str, str]  # aspect -> text; two are the same when all texts are
@@ -73,7 +74,11 @@ def protocols_of_suite(suite: SuiteResults, lines: SummaryLines) -> tuple[RowPro
         shared = {"dataset": _images_of(suite.root, task), "prior": _prior_of(suite.root, task)}
         for run in task.runs:
             if run.seed == suite.seeds[0]:
-                protocols.append(RowProtocol(task.name, run.method, shared | _protocol_of_run(task, run, suite, lines)))
+                protocols.append(
+                    RowProtocol(
+                        task.name, run.method, shared | _protocol_of_run(task, run, suite, lines)
+                    )
+                )
     return tuple(protocols)
 
 
@@ -81,10 +86,14 @@ def protocol_of_number(number: PublishedNumber) -> Protocol:
     """Return the protocol of a published number, written as those of the suite are."""
     is_known = number.checkpoint not in (UNKNOWN, NONE)
     return {
-        "dataset": f"{number.dataset} {number.side} x {number.side}" if number.side.isdecimal() else number.dataset,
+        "dataset": f"{number.dataset} {number.side} x {number.side}"
+        if number.side.isdecimal()
+        else number.dataset,
         "operator": _format_operator(number.operator, parameters_of(number)),
         "sigma_y": _format_number(number.sigma_y),
-        "prior": _weights(number.checkpoint) if is_known else f"{number.prior} (weights {number.checkpoint})",
+        "prior": _weights(number.checkpoint)
+        if is_known
+        else f"{number.prior} (weights {number.checkpoint})",
         "method": number.module or number.method,
         "N": number.num_images,
         "NFE": _format_number(number.nfe),
@@ -98,14 +107,19 @@ def list_values(values: Sequence[str]) -> str:
     return ", ".join([*different[:NUM_LISTED], *more])
 
 
-def _protocol_of_run(task: TaskResults, run: RunRecord, suite: SuiteResults, lines: SummaryLines) -> dict[str, str]:
+def _protocol_of_run(
+    task: TaskResults, run: RunRecord, suite: SuiteResults, lines: SummaryLines
+) -> dict[str, str]:
     header, nfe = task.measurements, lines[task.name, run.method, "nfe"].mean
-    is_reward = header.get("sigma_y") is None  # then a measurement is a class, and its samples are the images
+    # then a measurement is a class, and its samples are the images
+    is_reward = header.get("sigma_y") is None
     return {
         "operator": _format_operator(header["operator"], header["parameters"]),
         "sigma_y": NONE if is_reward else _format_number(header["sigma_y"]),
         "method": run.header.get("module") or plugin_of("method", run.method),
-        "N": str(suite.num_samples if is_reward else num_measured(run.header, suite.num_measurements)),
+        "N": str(
+            suite.num_samples if is_reward else num_measured(run.header, suite.num_measurements)
+        ),
         "NFE": NONE if nfe is None else _format_number(nfe),
     }
 
@@ -113,16 +127,27 @@ def _protocol_of_run(task: TaskResults, run: RunRecord, suite: SuiteResults, lin
 def _match(number: PublishedNumber, ours: Sequence[RowProtocol], lines: SummaryLines) -> Match:
     theirs = protocol_of_number(number)
     for aspect in ASPECTS:
-        named = f"{theirs[aspect]}-" if aspect == "method" else None  # `hmc` names every row whose name starts so
-        same = [x for x in ours if x.protocol[aspect] == theirs[aspect] or named and f"{x.method}-".startswith(named)]
+        # `hmc` names every row whose name starts so
+        named = f"{theirs[aspect]}-" if aspect == "method" else None
+        same = [
+            x
+            for x in ours
+            if x.protocol[aspect] == theirs[aspect] or named and f"{x.method}-".startswith(named)
+        ]
         if not same:
             against = f"against {list_values([row.protocol[aspect] for row in ours])}"
             return Match(number, (), Difference(aspect, theirs[aspect], against))
         ours = same
     if not number.spec:
         return Match(number, (), Difference("metric", number.metric, f"({number.spec_reason})"))
-    measured = tuple(lines[key] for row in ours if (key := (row.task, row.method, number.spec)) in lines)
-    return Match(number, measured, None if measured else Difference("metric", number.spec, "is not measured here"))
+    measured = tuple(
+        lines[key] for row in ours if (key := (row.task, row.method, number.spec)) in lines
+    )
+    return Match(
+        number,
+        measured,
+        None if measured else Difference("metric", number.spec, "is not measured here"),
+    )
 
 
 def _images_of(root: Path, task: TaskResults) -> str:
@@ -149,7 +174,9 @@ def _weights(name: str) -> str:
 
 def _format_operator(name: str, parameters: Mapping[str, Any]) -> str:
     """Return `blur (kernel_size 61, std 3)`."""
-    listed = ", ".join(f"{key} {_format_number(value)}" for key, value in sorted(parameters.items()))
+    listed = ", ".join(
+        f"{key} {_format_number(value)}" for key, value in sorted(parameters.items())
+    )
     return f"{name} ({listed})" if listed else name
 
 

@@ -14,9 +14,26 @@ from bench.core.layout import PUBLISHED
 MARKS = {"P": "the paper's own text", "C": "its released code", "R": "its public reviews"}
 UNKNOWN, NONE = "unknown", "n/a"
 EMPTY_ALLOWED = {"module", "spec", "spec_reason", "spread", "spread_of", "remark"}
-NUMERIC = {"side": int, "num_images": int, "num_samples": int, "nfe": float, "sigma_stated": float, "sigma_y": float}
+NUMERIC = {
+    "side": int,
+    "num_images": int,
+    "num_samples": int,
+    "nfe": float,
+    "sigma_stated": float,
+    "sigma_y": float,
+}
 RANGES = {"[0, 1]": 1.0, "[-1, 1]": 2.0, "[0, 255]": 255.0}  # of images, with their widths
-IDENTITY = ("table", "method", "dataset", "task", "parameters", "metric", "prior", "nfe", "settings")
+IDENTITY = (
+    "table",
+    "method",
+    "dataset",
+    "task",
+    "parameters",
+    "metric",
+    "prior",
+    "nfe",
+    "settings",
+)
 
 Row = tuple[int, dict[str, str]]  # line in its file, and text by column
 
@@ -80,7 +97,9 @@ def read_numbers(folder: Path = PUBLISHED) -> tuple[PublishedNumber, ...]:
     papers = {paper.paper: paper for paper in read_papers(folder)}
     unlisted = {path.stem for path in folder.glob("*.csv")} - {"papers", *papers}
     if unlisted:
-        raise UserError(f"{folder}/{min(unlisted)}.csv: no such paper in {folder}/papers.csv; add a line for it there")
+        raise UserError(
+            f"{folder}/{min(unlisted)}.csv: no such paper in {folder}/papers.csv; add a line for it there"
+        )
     return tuple(number for paper in papers.values() for number in _read_numbers_of(paper, folder))
 
 
@@ -129,7 +148,9 @@ def _read_rows(path: Path, record: type) -> list[Row]:
 
 
 def _wrong_number_of_fields(path: Path, line: object, columns: list[str]) -> UserError:
-    return UserError(f"{path}, line {line}: expected {len(columns)} fields; quote those with a comma inside")
+    return UserError(
+        f"{path}, line {line}: expected {len(columns)} fields; quote those with a comma inside"
+    )
 
 
 def _faults(number: PublishedNumber, paper: Paper) -> Iterator[str]:
@@ -142,7 +163,9 @@ def _faults(number: PublishedNumber, paper: Paper) -> Iterator[str]:
     yield from _numeric_faults(number)
     if bool(number.spec) == bool(number.spec_reason):
         yield "expected either spec, our id of this metric, or in spec_reason why there is none"
-    if number.parameters not in (UNKNOWN, NONE) and not all("=" in part for part in number.parameters.split("; ")):
+    if number.parameters not in (UNKNOWN, NONE) and not all(
+        "=" in part for part in number.parameters.split("; ")
+    ):
         yield f"parameters is {number.parameters}; expected name=value; name=value"
     yield from _sigma_faults(number)
 
@@ -163,7 +186,11 @@ def _numeric_faults(number: PublishedNumber) -> Iterator[str]:
             yield f"{name} is {text}; expected a positive number, {UNKNOWN} or {NONE}"
     if not _is_number(number.value):
         yield f"value is {number.value}; expected a finite number"
-    if number.spread and not _is_positive(number.spread, float) or bool(number.spread) != bool(number.spread_of):
+    if (
+        number.spread
+        and not _is_positive(number.spread, float)
+        or bool(number.spread) != bool(number.spread_of)
+    ):
         yield f"spread is {number.spread!r} of {number.spread_of!r}; expected a positive number and what it is of"
 
 

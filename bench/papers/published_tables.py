@@ -39,11 +39,17 @@ class PublishedTables:
 def published_tables(papers: Sequence[Paper], matches: Sequence[Match]) -> PublishedTables:
     """Return what published.md and the page show."""
     by_name = {paper.paper: paper for paper in papers}
-    matched = [_matched_row(by_name[m.number.paper], m.number, ours) for m in matches for ours in m.ours]
+    matched = [
+        _matched_row(by_name[m.number.paper], m.number, ours) for m in matches for ours in m.ours
+    ]
     unmatched = []
     for paper in papers:
-        unmatched += _unmatched_rows(paper, [match for match in matches if match.number.paper == paper.paper])
-    return PublishedTables(pd.DataFrame(matched, columns=[*MATCHED]), pd.DataFrame(unmatched, columns=[*UNMATCHED]))
+        unmatched += _unmatched_rows(
+            paper, [match for match in matches if match.number.paper == paper.paper]
+        )
+    return PublishedTables(
+        pd.DataFrame(matched, columns=[*MATCHED]), pd.DataFrame(unmatched, columns=[*UNMATCHED])
+    )
 
 
 def published_frame(matches: Sequence[Match]) -> pd.DataFrame:
@@ -53,7 +59,10 @@ def published_frame(matches: Sequence[Match]) -> pd.DataFrame:
         printed = [getattr(match.number, name) for name in THEIRS]
         if match.difference:
             rows.append([*printed, "", "", "", None, None, None, str(match.difference)])
-        rows += [[*printed, x.task, x.method, x.metric, x.mean, x.low, x.high, x.reason] for x in match.ours]
+        rows += [
+            [*printed, x.task, x.method, x.metric, x.mean, x.low, x.high, x.reason]
+            for x in match.ours
+        ]
     return pd.DataFrame(rows, columns=[*THEIRS, *OURS])
 
 
@@ -71,13 +80,17 @@ def csv_of(frame: pd.DataFrame) -> str:
 
 def markdown_of(frame: pd.DataFrame) -> str:
     """Return a table of text in Markdown."""
-    return markdown_table([*frame.columns], ([*map(markdown, row)] for row in frame.itertuples(index=False)))
+    return markdown_table(
+        [*frame.columns], ([*map(markdown, row)] for row in frame.itertuples(index=False))
+    )
 
 
 def _matched_row(paper: Paper, number: PublishedNumber, ours: Summary) -> tuple[str, ...]:
     mean, low, high = ("", "", "") if ours.mean is None else rounded(ours.mean, ours.low, ours.high)
     interval = f"{mean} [{low}, {high}]" if low else mean
-    printed = f"{number.value} ± {number.spread} ({number.spread_of})" if number.spread else number.value
+    printed = (
+        f"{number.value} ± {number.spread} ({number.spread_of})" if number.spread else number.value
+    )
     where = f"{paper.name}, {number.table}, {number.method} [{number.mark}]"
     settings = "; ".join(part for part in (number.settings, number.remark, paper.remark) if part)
     with_reason = " ".join(part for part in (interval, ours.reason) if part)
@@ -98,7 +111,12 @@ def _unmatched_rows(paper: Paper, matches: Sequence[Match]) -> list[tuple[str, .
             theirs.setdefault(key, []).append(match.difference.theirs)
     order = (*ASPECTS, "metric")
     return [
-        (who, str(len(groups[key])), _format_tables(groups[key]), f"{key[0]} {list_values(theirs[key])} {key[1]}")
+        (
+            who,
+            str(len(groups[key])),
+            _format_tables(groups[key]),
+            f"{key[0]} {list_values(theirs[key])} {key[1]}",
+        )
         for key in sorted(groups, key=lambda key: order.index(key[0]))
     ]
 
@@ -106,6 +124,13 @@ def _unmatched_rows(paper: Paper, matches: Sequence[Match]) -> list[tuple[str, .
 def _format_tables(numbers: Sequence[PublishedNumber]) -> str:
     """Return where numbers stand: `Tables 1, 3, 4; text`."""
     names = list(dict.fromkeys(number.table for number in numbers))
-    digits = sorted(int(digit) for name in names if name.startswith("Table") for digit in re.findall(r"\d+", name))
-    tables = [f"Table{'s' if len(digits) > 1 else ''} {', '.join(map(str, digits))}"] if digits else []
+    digits = sorted(
+        int(digit)
+        for name in names
+        if name.startswith("Table")
+        for digit in re.findall(r"\d+", name)
+    )
+    tables = (
+        [f"Table{'s' if len(digits) > 1 else ''} {', '.join(map(str, digits))}"] if digits else []
+    )
     return "; ".join([*tables, *(name for name in names if not name.startswith("Table"))])

@@ -31,7 +31,9 @@ class Job:
         """Whether all outputs are newer than the spec; no source file is looked at."""
         written = Path(self.spec).stat().st_mtime
         paths = [Path(output) for output in self.outputs]
-        return bool(paths) and all(path.exists() and path.stat().st_mtime >= written for path in paths)
+        return bool(paths) and all(
+            path.exists() and path.stat().st_mtime >= written for path in paths
+        )
 
 
 def write_commands(suite: str) -> None:
@@ -50,4 +52,6 @@ def jobs(suite: Suite) -> Iterator[Job]:
     for rule in rules.all.values():
         for case in rule.cases:
             outputs = () if rule.gathers else tuple(path.format(**case) for path in rule.outputs)
-            yield Job(rule.stage, rules.spec_path(rule.stage, case), outputs, rule.argument.format(**case))
+            yield Job(
+                rule.stage, rules.spec_path(rule.stage, case), outputs, rule.argument.format(**case)
+            )

@@ -22,12 +22,16 @@ CONFIG = Path("config")
 COMMITTED = ("reference", "published")  # folders of results/
 RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
-TASK_KEYS = {"operator", "sigma_y", "settings", "prior"}  # what else a task has are its operator's parameters
+# what else a task has are its operator's parameters
+TASK_KEYS = {"operator", "sigma_y", "settings", "prior"}
 ONLY_COMPARED = ("metrics", "budget")  # keys that make no sense in a suite that is timing_only
-NO_COMPARISON = {"seeds": [], "datasets": {}, "priors": {}, "tasks": {}, "methods": {}}  # a suite of toys makes none
+# a suite of toys makes none
+NO_COMPARISON = {"seeds": [], "datasets": {}, "priors": {}, "tasks": {}, "methods": {}}
 
 
-def read_suite(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()) -> tuple[str, dict]:
+def read_suite(
+    config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()
+) -> tuple[str, dict]:
     """Return file and checked content of the suite that the command line chose.
 
     config, configfiles: Snakemake's own, from `--config suite=<name or path>` or `--configfile <path>`; neither means
@@ -65,7 +69,10 @@ def method_source(method: str) -> Source | None:
 
 def settings_of(content: Mapping[str, Any], task: str, method: str) -> dict:
     """Return the hyperparameters of a method on a task: the method's own, then what the task says differently."""
-    return {**content["methods"][method], **content["tasks"][task].get("settings", {}).get(method, {})}
+    return {
+        **content["methods"][method],
+        **content["tasks"][task].get("settings", {}).get(method, {}),
+    }
 
 
 def _counts_of_clock(content: Mapping[str, Any]) -> dict:
@@ -77,7 +84,9 @@ def _counts_of_clock(content: Mapping[str, Any]) -> dict:
 def _chosen(config: Mapping[str, Any], configfiles: Sequence[str | Path]) -> tuple[Path, Any]:
     if configfiles:
         if len(configfiles) > 1 or "suite" in config:
-            raise UserError("suites are not merged: give one --configfile, or one --config suite=...")
+            raise UserError(
+                "suites are not merged: give one --configfile, or one --config suite=..."
+            )
         return Path(configfiles[0]), read_yaml(Path(configfiles[0]))
     others = sorted(set(config) - {"suite"})
     if others:
@@ -126,7 +135,10 @@ def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
         yield ("name",), f"results/{content['name']} holds committed results; choose another"
     namesake = CONFIG / f"{content['name']}.yaml"
     if namesake.exists() and not namesake.samefile(path):
-        yield ("name",), f"{content['name']!r} is the suite of {namesake}, which has the same results; choose another"
+        yield (
+            ("name",),
+            f"{content['name']!r} is the suite of {namesake}, which has the same results; choose another",
+        )
 
 
 def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -138,7 +150,10 @@ def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         return
     for prior, entry in content["priors"].items():
         if entry["family"] == "untrained":
-            yield ("priors", prior, "family"), "untrained networks draw nothing to look at; set timing_only: true"
+            yield (
+                ("priors", prior, "family"),
+                "untrained networks draw nothing to look at; set timing_only: true",
+            )
     for dataset in content["datasets"]:
         if dataset.rstrip("0123456789") == "noise":
             yield ("datasets", dataset), "is for suites with timing_only: true"
@@ -152,7 +167,10 @@ def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
             yield ("tasks", task), f"{words}; {one_of(content['priors'], task.partition('-')[0])}"
     num_samples, num_reference = content["num_samples"], content["num_reference"]
     if num_reference < num_samples:
-        yield ("num_reference",), f"expected at least num_samples = {num_samples}, got {num_reference}"
+        yield (
+            ("num_reference",),
+            f"expected at least num_samples = {num_samples}, got {num_reference}",
+        )
 
 
 def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -166,7 +184,9 @@ def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
             )
 
 
-def _teacher_faults(prior: str, entry: Mapping[str, Any], priors: Mapping[str, Any]) -> Iterator[Fault]:
+def _teacher_faults(
+    prior: str, entry: Mapping[str, Any], priors: Mapping[str, Any]
+) -> Iterator[Fault]:
     """Yield whether a prior has the teacher that it needs, and one that it can have."""
     where, family, teacher = ("priors", prior, "teacher"), entry["family"], entry.get("teacher")
     if teacher is None:
@@ -176,7 +196,10 @@ def _teacher_faults(prior: str, entry: Mapping[str, Any], priors: Mapping[str, A
     if family != "consistency":
         yield where, f"only a consistency prior has one, not {family}"
     if priors[teacher]["dataset"] != entry["dataset"]:
-        yield where, f"{teacher} is a prior of {priors[teacher]['dataset']}; expected one of {entry['dataset']}"
+        yield (
+            where,
+            f"{teacher} is a prior of {priors[teacher]['dataset']}; expected one of {entry['dataset']}",
+        )
     if "teacher" in priors[teacher]:
         yield where, f"{teacher} has a teacher itself, {priors[teacher]['teacher']}; name that one"
 
@@ -185,6 +208,12 @@ def _method_faults(method: str) -> Iterator[Fault]:
     """Yield whether there is a file for a row."""
     plugin = plugin_of("method", method)
     if plugin == RESERVED:
-        yield ("methods", method), f"{RESERVED!r} is the name of the floor's row in each table; choose another"
+        yield (
+            ("methods", method),
+            f"{RESERVED!r} is the name of the floor's row in each table; choose another",
+        )
     elif method_file(method) is None:
-        yield ("methods", method), f"no module methods/{plugin}.py; {one_of(names('method'), plugin)}"
+        yield (
+            ("methods", method),
+            f"no module methods/{plugin}.py; {one_of(names('method'), plugin)}",
+        )

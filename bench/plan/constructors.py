@@ -21,7 +21,9 @@ from bench.problems.reward import check_reward
 
 def main(specs: str, answer: str) -> None:
     """Write the faults of the constructors that refuse."""
-    faults = [(key, fault(kind, content)) for key, kind, content in json.loads(Path(specs).read_text())]
+    faults = [
+        (key, fault(kind, content)) for key, kind, content in json.loads(Path(specs).read_text())
+    ]
     Path(answer).write_text(json.dumps([(key, what) for key, what in faults if what]))
 
 

@@ -28,7 +28,8 @@ TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behin
 def lock_folder(root: str) -> None:
     """Take the folder until this process ends, however it ends: a killed run leaves temporary files, but no lock."""
     Path(root).mkdir(parents=True, exist_ok=True)
-    lock = os.open(f"{root}/.lock", os.O_CREAT | os.O_RDWR)  # stays open: the system drops the lock with the process
+    # stays open: the system drops the lock with the process
+    lock = os.open(f"{root}/.lock", os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -42,7 +43,11 @@ def check_artefacts(root: str) -> None:
     """Raise ArtefactError, naming the file, when an artefact was truncated or edited."""
     paths = (p for p in Path(root).rglob("*") if p.suffix in (".safetensors", ".csv", ".json"))
     with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
-        list(pool.map(_check_settled, sorted(p for p in paths if not _is_foreign(p.relative_to(root)))))
+        list(
+            pool.map(
+                _check_settled, sorted(p for p in paths if not _is_foreign(p.relative_to(root)))
+            )
+        )
     for manifest in sorted(Path(root).glob("priors/*/*.safetensors")):
         _check_foreign(manifest)
 
@@ -76,13 +81,20 @@ def _check_foreign(manifest: Path) -> None:
         file = manifest.parent / name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
             what = "does not match the sha256" if file.is_file() else "is missing, but listed"
-            raise ArtefactError(f"{file}: {what} in {manifest}; delete {manifest.name} and run the same command again")
+            raise ArtefactError(
+                f"{file}: {what} in {manifest}; delete {manifest.name} and run the same command again"
+            )
 
 
 def write_specs(suite: Suite) -> None:
     """Write the specs that are new or changed, after their data sets, priors, operators and methods were tried out."""
     changed = {path: spec for path, spec in specs_of(suite) if _on_disk(path) != spec.content()}
-    others = [spec for kind in (DataSpec, PriorSpec, TaskSpec) for spec in changed.values() if isinstance(spec, kind)]
+    others = [
+        spec
+        for kind in (DataSpec, PriorSpec, TaskSpec)
+        for spec in changed.values()
+        if isinstance(spec, kind)
+    ]
     runs = {_choice(spec): spec for spec in changed.values() if isinstance(spec, RunSpec)}
     _try_constructors(suite, [*others, *runs.values()])
     for path, spec in changed.items():
@@ -99,7 +111,8 @@ def _try_constructors(suite: Suite, specs: list[ToTry]) -> None:
         command = [sys.executable, "-m", "bench.plan.constructors", str(question), str(answer)]
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         faults = json.loads(answer.read_text()) if answer.exists() else []
-    for key, what in faults[:1]:  # no answer: a module ends the process that imports it, and its runs will tell
+    # no answer: a module ends the process that imports it, and its runs will tell
+    for key, what in faults[:1]:
         raise UserError(f"{suite.file}: {key}: {what}")
 
 

@@ -57,7 +57,9 @@ class Inputs:
 
     def problem(self, task: str) -> list[str]:
         """Return the files of a task's prior and, for a reward, of its classifier."""
-        classifiers = [str(self.layout.classifier(name)) for name in self.suite.classifier_of_reward(task)]
+        classifiers = [
+            str(self.layout.classifier(name)) for name in self.suite.classifier_of_reward(task)
+        ]
         return [self._prior_file(self.suite.prior_of(task)), *classifiers]
 
     def task_sources(self, task: str) -> tuple[str, ...]:
@@ -76,7 +78,11 @@ class Inputs:
 
     def training(self, task: str, method: str, seed: int | str) -> list[str]:
         """Return what training leaves of a run, where the method trains."""
-        return [*map(str, self.layout.run(task, method, seed).of_training)] if self.suite.trains(method) else []
+        return (
+            [*map(str, self.layout.run(task, method, seed).of_training)]
+            if self.suite.trains(method)
+            else []
+        )
 
     def clocked(self, task: str, method: str, seed: int | str) -> list[str]:
         """Return what the clock compares beside seconds: samples of the same run, and reference draws."""
@@ -91,7 +97,9 @@ class Inputs:
     def visits_before(self, visit: int | str) -> list[str]:
         """Return the visit before this one to every run: visits are spread over time, as machines change speed."""
         before = int(visit) - 1
-        return [str(self.layout.run(*run).visit(before)) for run in self.suite.timed] if before else []
+        return (
+            [str(self.layout.run(*run).visit(before)) for run in self.suite.timed] if before else []
+        )
 
     def samples(self, task: str) -> list[str]:
         """Return the samples of each run on a task."""
@@ -99,8 +107,12 @@ class Inputs:
 
     def of_metrics(self, task: str) -> list[str]:
         """Return what metrics look at a task's samples with: classifiers, and real images."""
-        classifiers = [str(self.layout.classifier(name)) for name in self.suite.classifiers_of_metrics(task)]
-        images = [self.data_of_task(task)] if "sets" in metrics_of_task(self.suite.content, task) else []
+        classifiers = [
+            str(self.layout.classifier(name)) for name in self.suite.classifiers_of_metrics(task)
+        ]
+        images = (
+            [self.data_of_task(task)] if "sets" in metrics_of_task(self.suite.content, task) else []
+        )
         return [*classifiers, *images]
 
     def metric_sources(self, task: str) -> tuple[str, ...]:
@@ -116,7 +128,11 @@ class Inputs:
     def results(self) -> list[str]:
         """What tables and figures are made of: metrics, costs and times of all runs."""
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
-        return [*metrics, *(str(self.layout.run(*run).cost) for run in self.suite.runs), *self.timings]
+        return [
+            *metrics,
+            *(str(self.layout.run(*run).cost) for run in self.suite.runs),
+            *self.timings,
+        ]
 
     @property
     def references(self) -> list[str]:

@@ -21,7 +21,8 @@ from bench.plan.schema import Fault, one_of, shown
 from bench.plan.sources import sources_of
 
 TASKS = "tasks"
-NETWORKS = {"perceptual": ("networks", PERCEPTUAL), "sets": ("extractors", EXTRACTORS)}  # metric -> parameter, names
+# metric -> parameter, names
+NETWORKS = {"perceptual": ("networks", PERCEPTUAL), "sets": ("extractors", EXTRACTORS)}
 
 
 def metrics_of_task(content: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
@@ -60,20 +61,31 @@ def metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         source = read_source(file)
         for key in parameters:
             if source and key not in {*source.fields, TASKS}:
-                yield (*where, key), f"not a parameter in {file}; {one_of([*source.fields, TASKS], key)}"
+                yield (
+                    (*where, key),
+                    f"not a parameter in {file}; {one_of([*source.fields, TASKS], key)}",
+                )
         for key, value in parameters.items():
             if key == "offline" and not isinstance(value, bool):
                 yield (*where, key), f"expected true or false, got {shown(value)}"
-            elif key in (TASKS, *(parameter for parameter, _ in NETWORKS.values())) and not isinstance(value, list):
+            elif key in (
+                TASKS,
+                *(parameter for parameter, _ in NETWORKS.values()),
+            ) and not isinstance(value, list):
                 yield (*where, key), f"expected a list, got {shown(value)}"
         for task in parameters.get(TASKS, []):
             if task not in content["tasks"]:
-                yield (*where, TASKS), f"no such task here, {task}; {one_of(content['tasks'], task)}"
+                yield (
+                    (*where, TASKS),
+                    f"no such task here, {task}; {one_of(content['tasks'], task)}",
+                )
         if metric in NETWORKS:
             yield from _network_faults(metric, parameters, content)
 
 
-def _network_faults(metric: str, parameters: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Fault]:
+def _network_faults(
+    metric: str, parameters: Mapping[str, Any], content: Mapping[str, Any]
+) -> Iterator[Fault]:
     """Yield networks that are unknown, or trained on a data set that the suite does not have."""
     parameter, known = NETWORKS[metric]
     for name in parameters.get(parameter, []):
@@ -84,4 +96,7 @@ def _network_faults(metric: str, parameters: Mapping[str, Any], content: Mapping
         classifier = known[name].classifier
         if classifier and dataset_of(classifier) not in content["datasets"]:
             dataset = dataset_of(classifier)
-            yield where, f"{name} needs a network trained on {dataset}, which is not among the datasets"
+            yield (
+                where,
+                f"{name} needs a network trained on {dataset}, which is not among the datasets",
+            )

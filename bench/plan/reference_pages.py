@@ -45,7 +45,9 @@ def section(name: str, source: Source) -> str:
     rows = ["| parameter | type | default | meaning |", "|---|---|---|---|"]
     for field in source.fields.values():
         default = f"`{cell(field.default)}`" if field.default else "required"
-        rows.append(f"| `{field.name}` | `{cell(field.annotation)}` | {default} | {cell(field.note)} |")
+        rows.append(
+            f"| `{field.name}` | `{cell(field.annotation)}` | {default} | {cell(field.note)} |"
+        )
     return "\n".join([text, *rows, ""])
 
 

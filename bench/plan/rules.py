@@ -19,7 +19,8 @@ from bench.core.specs import Spec, SuiteSpec
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 
-INTERMEDIATE = ("data", "prior", "classifier", "clock")  # made only when other jobs are to read what they write
+# made only when other jobs are to read what they write
+INTERMEDIATE = ("data", "prior", "classifier", "clock")
 RUN = {"task": "{task}", "method": "{method}", "seed": "{seed}"}
 RUN_SPEC = ("{task}", "{method}", "seed{seed}")
 ONCE: tuple[dict[str, Any], ...] = ({},)  # one job, without wildcards
@@ -53,13 +54,19 @@ class Rules:
     @cached_property
     def all(self) -> dict[str, Rule]:
         """All rules by stage, each after those whose outputs it reads."""
-        rules = [*_rules_of_tasks(self.suite), *_rules_of_runs(self.suite), *_rules_of_pages(self.suite)]
+        rules = [
+            *_rules_of_tasks(self.suite),
+            *_rules_of_runs(self.suite),
+            *_rules_of_pages(self.suite),
+        ]
         return {rule.stage: rule for rule in rules}
 
     @property
     def targets(self) -> list[str]:
         """Every artefact, so that one which was deleted is made again even if nothing else needs it."""
-        return [path for stage in self.all if stage not in INTERMEDIATE for path in self.made(stage)]
+        return [
+            path for stage in self.all if stage not in INTERMEDIATE for path in self.made(stage)
+        ]
 
     def outputs(self, stage: str) -> tuple[str, ...]:
         """Return the outputs of a rule, with wildcards."""
@@ -68,11 +75,15 @@ class Rules:
     def made(self, *stages: str) -> list[str]:
         """Return what all jobs of some rules write."""
         rules = [self.all[stage] for stage in stages]
-        return [path.format(**case) for rule in rules for case in rule.cases for path in rule.outputs]
+        return [
+            path.format(**case) for rule in rules for case in rule.cases for path in rule.outputs
+        ]
 
     def spec_path(self, stage: str, wildcards: Wildcards) -> str:
         """Return the path of a job's spec."""
-        return str(self.suite.layout.spec(*(name.format(**wildcards) for name in self.all[stage].spec)))
+        return str(
+            self.suite.layout.spec(*(name.format(**wildcards) for name in self.all[stage].spec))
+        )
 
     def params(self, stage: str) -> dict[str, Callable[[Any], str]]:
         """Return the params of a rule for Snakemake: path and content of the spec; a job reruns when either changes."""
@@ -82,14 +93,20 @@ class Rules:
 
         return {
             "spec": spec,
-            "content": lambda wildcards: self._digest(stage, spec(wildcards), dict(wildcards.items())),
+            "content": lambda wildcards: self._digest(
+                stage, spec(wildcards), dict(wildcards.items())
+            ),
         }
 
     def _digest(self, stage: str, path: str, wildcards: Wildcards) -> str:
         """Return a hash of a job's spec, "" for none. Tables and figures depend on no other figure's parameters."""
         spec = self._specs.get(path)
         if isinstance(spec, SuiteSpec) and stage != "report":
-            own = {name: given for name, given in spec.figures.items() if name == wildcards.get("figure")}
+            own = {
+                name: given
+                for name, given in spec.figures.items()
+                if name == wildcards.get("figure")
+            }
             spec = dataclasses.replace(spec, figures=own)
         return digest_of(spec) if spec else ""
 
@@ -108,10 +125,15 @@ def _rules_of_tasks(suite: Suite) -> list[Rule]:
     """Return the rules from a data set to reference draws, and that of toys."""
     layout, files = suite.layout, suite.layout.task("{task}")
     priors = [{"prior": prior, "family": suite.family(prior)} for prior in suite.priors]
-    tasks, references = _each(task=suite.tasks), _each(task=[] if suite.timing_only else suite.tasks)
+    tasks, references = (
+        _each(task=suite.tasks),
+        _each(task=[] if suite.timing_only else suite.tasks),
+    )
     measurements = (files.all_measurements, files.measurements)
     return [
-        _rule("data", ("data", "{dataset}"), [layout.data("{dataset}")], _each(dataset=suite.datasets)),
+        _rule(
+            "data", ("data", "{dataset}"), [layout.data("{dataset}")], _each(dataset=suite.datasets)
+        ),
         _rule("prior", ("priors", "{prior}"), [layout.prior("{prior}", "{family}")], priors),
         _rule(
             "classifier",
@@ -137,7 +159,12 @@ def _rules_of_runs(suite: Suite) -> list[Rule]:
     return [
         _rule("tune", ("tune", "{task}", "{method}"), [log], tuned),
         _rule("train", ("train", *RUN_SPEC), files.of_training, trained),
-        _rule("sample", ("runs", *RUN_SPEC), [files.samples, files.cost], [] if suite.timing_only else runs),
+        _rule(
+            "sample",
+            ("runs", *RUN_SPEC),
+            [files.samples, files.cost],
+            [] if suite.timing_only else runs,
+        ),
         _rule("clock", ("clock", *RUN_SPEC), [files.visit("{visit}")], visits, argument="{visit}"),
         _rule("pool", ("clock", *RUN_SPEC), [files.timing], timed),
     ]
@@ -149,12 +176,18 @@ def _rules_of_pages(suite: Suite) -> list[Rule]:
     tasks, once = _each(task=suite.tasks if compares else []), ONCE if compares else ()
     figures = _each(figure=list(suite.figures) if compares else [])
 
-    def page(stage: str, outputs: Iterable[Path], cases: Iterable[Wildcards], argument: str = "") -> Rule:
+    def page(
+        stage: str, outputs: Iterable[Path], cases: Iterable[Wildcards], argument: str = ""
+    ) -> Rule:
         return _rule(stage, ("suite",), outputs, cases, argument, gathers=True)
 
     return [
-        _rule("evaluate", ("evaluate", "{task}"), [layout.task("{task}").metrics], tasks, gathers=True),
-        _rule("grid", ("evaluate", "{task}"), layout.figure_files("grid-{task}"), tasks, gathers=True),
+        _rule(
+            "evaluate", ("evaluate", "{task}"), [layout.task("{task}").metrics], tasks, gathers=True
+        ),
+        _rule(
+            "grid", ("evaluate", "{task}"), layout.figure_files("grid-{task}"), tasks, gathers=True
+        ),
         page("figure", layout.figure_files("{figure}"), figures, argument="{figure}"),
         page("tables", map(layout.table, TABLES), once),
         page("published", map(layout.table, PUBLISHED_TABLES), once),

@@ -25,8 +25,19 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z"
 NAME_WORDS = "letters, digits, _, . and -"
 REWARD = "class"  # in the place of an operator
 FILE = Path(__file__).with_name("suite_file.py")
-KINDS = {"integer": "a whole number", "number": "a number", "string": "text", "array": "a list", "object": "a mapping"}
-LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping",
+}
+LIMITS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+}
 BASIC = {"int": "integer", "float": "number", "str": "string"}
 
 Json = dict[str, Any]
@@ -45,11 +56,20 @@ class Maker:
         assert source is not None
         return self.of_fields(source.fields, source.doc.splitlines()[0].rstrip("."), left_out)
 
-    def of_fields(self, fields: Mapping[str, Field], about: str, left_out: Sequence[str] = ()) -> Json:
+    def of_fields(
+        self, fields: Mapping[str, Field], about: str, left_out: Sequence[str] = ()
+    ) -> Json:
         """Return the schema of a mapping with these fields."""
-        required = [name for name, field in fields.items() if field.default is None and name not in left_out]
+        required = [
+            name for name, field in fields.items() if field.default is None and name not in left_out
+        ]
         properties = {name: self.of_field(field) for name, field in fields.items()}
-        shape = {"type": "object", "description": about, "properties": properties, "required": required}
+        shape = {
+            "type": "object",
+            "description": about,
+            "properties": properties,
+            "required": required,
+        }
         return shape | {"additionalProperties": False}
 
     def of_field(self, field: Field) -> Json:
@@ -98,7 +118,9 @@ class Maker:
             }
         return {"type": "object", "additionalProperties": False, "patternProperties": {NAME: value}}
 
-    def of_plugin(self, kind: Kind, name: str, entry: str | None = None, common: Json | None = None) -> Json:
+    def of_plugin(
+        self, kind: Kind, name: str, entry: str | None = None, common: Json | None = None
+    ) -> Json:
         """Return the schema of an entry: the fields of a plug-in, and `common` ones; what cannot be read allows all."""
         file = find(kind, name)
         source = read_source(file) if file else None
@@ -113,26 +135,50 @@ class Maker:
 
 def suite_schema(content: Mapping[str, Any]) -> Json:
     """Return the schema of a suite, with the names of its own entries as choices."""
-    entries = {key: content[key] if isinstance(content.get(key), dict) else {} for key in SECTIONS.values()}
+    entries = {
+        key: content[key] if isinstance(content.get(key), dict) else {} for key in SECTIONS.values()
+    }
     choices = {word: [str(name) for name in entries[key]] for word, key in SECTIONS.items()}
     operators = [name.replace("_", "-") for name in names("operator")]
-    asked = [entry.get("operator") for entry in entries["tasks"].values() if isinstance(entry, dict)]
-    operators += [name for name in asked if isinstance(name, str) and name not in operators and find("operator", name)]
+    asked = [
+        entry.get("operator") for entry in entries["tasks"].values() if isinstance(entry, dict)
+    ]
+    operators += [
+        name
+        for name in asked
+        if isinstance(name, str) and name not in operators and find("operator", name)
+    ]
     maker = Maker(choices | {"FamilyName": names("prior"), "OperatorName": [*operators, REWARD]})
     if "toys" in content:
         return maker.of_class("ToyFile")
-    counts = ("num_samples", "num_reference", "rows_per_chunk") if content.get("timing_only") is True else ()
+    counts = (
+        ("num_samples", "num_reference", "rows_per_chunk")
+        if content.get("timing_only") is True
+        else ()
+    )
     schema = maker.of_class("SuiteFile", counts)
     schema["required"] += ["clock"] if content.get("timing_only") is True else []
-    of_entry = {"datasets": dataset_schema, "priors": prior_schema, "tasks": task_schema, "methods": method_schema}
+    of_entry = {
+        "datasets": dataset_schema,
+        "priors": prior_schema,
+        "tasks": task_schema,
+        "methods": method_schema,
+    }
     for key, make in of_entry.items():
-        properties = {str(name): make(maker, str(name), entry) for name, entry in entries[key].items()}
+        properties = {
+            str(name): make(maker, str(name), entry) for name, entry in entries[key].items()
+        }
         named = {name: entry for name, entry in properties.items() if re.search(NAME, name)}
         schema["properties"][key] |= {"properties": named, "patternProperties": {NAME: {}}}
     return schema
 
 
-SECTIONS = {"DatasetName": "datasets", "PriorName": "priors", "TaskName": "tasks", "MethodName": "methods"}
+SECTIONS = {
+    "DatasetName": "datasets",
+    "PriorName": "priors",
+    "TaskName": "tasks",
+    "MethodName": "methods",
+}
 
 
 def dataset_schema(maker: Maker, name: str, entry: Any) -> Json:
@@ -161,8 +207,12 @@ def task_schema(maker: Maker, name: str, entry: Any) -> Json:
     common = maker.of_class("RewardEntry" if operator == REWARD else "TaskEntry")
     settings = entry.get("settings") if isinstance(entry, dict) else None
     if isinstance(settings, dict):
-        of_method = {method: method_schema(maker, str(method), {}) for method in maker.choices["MethodName"]}
-        common["properties"]["settings"] = maker.of_mapping("MethodName", {}) | {"properties": of_method}
+        of_method = {
+            method: method_schema(maker, str(method), {}) for method in maker.choices["MethodName"]
+        }
+        common["properties"]["settings"] = maker.of_mapping("MethodName", {}) | {
+            "properties": of_method
+        }
     if operator == REWARD:
         return common
     if not isinstance(operator, str) or find("operator", operator) is None:
@@ -197,7 +247,10 @@ def schema_faults(content: Any) -> Iterator[Fault]:
         import jsonschema
         import jsonschema.validators
     except ImportError:  # it comes with Snakemake, and plain commands do without
-        print("jsonschema is not installed: the keys of the suite's file are not checked", file=sys.stderr)
+        print(
+            "jsonschema is not installed: the keys of the suite's file are not checked",
+            file=sys.stderr,
+        )
         return
 
     def is_integer(_: object, value: object) -> bool:  # JSON schema calls 4.0 an integer
@@ -219,7 +272,11 @@ def describe(error: Any) -> Fault:
     where, value, schema = tuple(error.absolute_path), error.instance, error.schema
     if error.validator == "additionalProperties":
         known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-        key = next(key for key in value if key not in known and not any(re.search(name, key) for name in patterns))
+        key = next(
+            key
+            for key in value
+            if key not in known and not any(re.search(name, key) for name in patterns)
+        )
         what = f"not a name ({NAME_WORDS})" if patterns else f"unknown key; {one_of(known, key)}"
         return (*where, key), what
     if error.validator == "required":
@@ -227,7 +284,10 @@ def describe(error: Any) -> Fault:
         return (*where, key), f"missing; expected {expected(schema['properties'][key])}"
     if error.validator == "uniqueItems":
         return where, f"expected no value twice, got {shown(value)}"
-    return where, f"expected {expected(schema)}, got {shown(value)}{suggestion(value, schema.get('enum', ()))}"
+    return (
+        where,
+        f"expected {expected(schema)}, got {shown(value)}{suggestion(value, schema.get('enum', ()))}",
+    )
 
 
 def expected(schema: Mapping[str, Any]) -> str:
@@ -236,7 +296,9 @@ def expected(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(expected(part) for part in schema["anyOf"]) + about
     if "enum" in schema:
-        values = [json.dumps(value) if isinstance(value, bool) else str(value) for value in schema["enum"]]
+        values = [
+            json.dumps(value) if isinstance(value, bool) else str(value) for value in schema["enum"]
+        ]
         if schema["enum"] == [True, False]:
             return f"true or false{about}"
         listed = values[0] if len(values) == 1 else f"one of {', '.join(values) or '(none)'}"
@@ -270,7 +332,11 @@ def as_number(text: str) -> str:
         return text
     mantissa, exponent = f"{number:e}".split("e")
     mantissa = mantissa.rstrip("0")
-    return f"{mantissa}0e{int(exponent):+d}" if mantissa.endswith(".") else f"{mantissa}e{int(exponent):+d}"
+    return (
+        f"{mantissa}0e{int(exponent):+d}"
+        if mantissa.endswith(".")
+        else f"{mantissa}e{int(exponent):+d}"
+    )
 
 
 def _is_number(text: str) -> bool:

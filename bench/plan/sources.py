@@ -14,11 +14,16 @@ from pathlib import Path
 from bench.core import registry
 from bench.core.source import parsed
 
-STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a syntax tree keeps statements
+# where a syntax tree keeps statements
+STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
 # a statement on a line of its own, as the formatter has them; of names in brackets up to the first bracket that closes
-IMPORT = re.compile(r"^[ \t]*((?:from[ \t]+\S+[ \t]+)?import[ \t]+(?:\([^)]*\)|[^\n]+))", re.MULTILINE)
+IMPORT = re.compile(
+    r"^[ \t]*((?:from[ \t]+\S+[ \t]+)?import[ \t]+(?:\([^)]*\)|[^\n]+))", re.MULTILINE
+)
 HOME = (
-    registry.INSTALLED.relative_to(Path.cwd()) if registry.INSTALLED.is_relative_to(Path.cwd()) else registry.INSTALLED
+    registry.INSTALLED.relative_to(Path.cwd())
+    if registry.INSTALLED.is_relative_to(Path.cwd())
+    else registry.INSTALLED
 )
 NEUTRAL = {  # no number depends on them
     HOME / "bench" / f"{name}.py"
@@ -60,7 +65,12 @@ def sources_of(program: str) -> tuple[str, ...]:
         closure.add(file)
         imported = {path for name in imported_names(file) for path in _files(name)} - NEUTRAL
         todo += imported if file == Path(program) else imported - ONLY_DIRECT
-    beside = {path for folder in {file.parent for file in closure} for path in folder.iterdir() if _is_beside(path)}
+    beside = {
+        path
+        for folder in {file.parent for file in closure}
+        for path in folder.iterdir()
+        if _is_beside(path)
+    }
     return tuple(sorted(map(str, closure | beside)))
 
 
@@ -114,5 +124,7 @@ def _files(name: str) -> list[Path]:
     if parts[0] not in ("bench", "methods"):
         return []
     prefixes = [HOME.joinpath(*parts[:length]) for length in range(2, len(parts) + 1)]
-    candidates = [file for prefix in prefixes for file in (prefix / "__init__.py", prefix.with_suffix(".py"))]
+    candidates = [
+        file for prefix in prefixes for file in (prefix / "__init__.py", prefix.with_suffix(".py"))
+    ]
     return [file for file in candidates if file.is_file()]

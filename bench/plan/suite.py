@@ -42,7 +42,9 @@ class Suite:
     @property
     def priors(self) -> list[str]:
         """Teachers first."""
-        return sorted(self.content["priors"], key=lambda prior: "teacher" in self.content["priors"][prior])
+        return sorted(
+            self.content["priors"], key=lambda prior: "teacher" in self.content["priors"][prior]
+        )
 
     @property
     def tasks(self) -> list[str]:
@@ -83,7 +85,12 @@ class Suite:
     @property
     def runs(self) -> list[tuple[str, str, int]]:
         """Task, row and seed of each run."""
-        return [(task, method, seed) for task in self.tasks for method in self.methods_on(task) for seed in self.seeds]
+        return [
+            (task, method, seed)
+            for task in self.tasks
+            for method in self.methods_on(task)
+            for seed in self.seeds
+        ]
 
     @cached_property
     def timed(self) -> list[tuple[str, str, int]]:
@@ -91,8 +98,16 @@ class Suite:
         clock = self.content.get("clock")
         if clock is None:
             return []
-        pairs = [(task, method) for task in clock.get("tasks", self.tasks) for method in self.methods_on(task)]
-        return [(*pair, self.seeds[0]) for pair in pairs if pair[1] in clock.get("methods", self.methods)]
+        pairs = [
+            (task, method)
+            for task in clock.get("tasks", self.tasks)
+            for method in self.methods_on(task)
+        ]
+        return [
+            (*pair, self.seeds[0])
+            for pair in pairs
+            if pair[1] in clock.get("methods", self.methods)
+        ]
 
     @property
     def tuned(self) -> list[tuple[str, str]]:
@@ -104,11 +119,20 @@ class Suite:
     @property
     def left_out(self) -> list[tuple[str, str]]:
         """Pairs of a task and a row that the suite leaves out."""
-        return [(task, method) for task in self.tasks for method in self.methods if method not in self.methods_on(task)]
+        return [
+            (task, method)
+            for task in self.tasks
+            for method in self.methods
+            if method not in self.methods_on(task)
+        ]
 
     def methods_on(self, task: str) -> list[str]:
         """Return the rows that run on a task."""
-        return [method for method in self.methods if task in self.restriction(method).get("tasks", self.tasks)]
+        return [
+            method
+            for method in self.methods
+            if task in self.restriction(method).get("tasks", self.tasks)
+        ]
 
     def restriction(self, method: str) -> Mapping[str, Any]:
         """Return where and on how much a row runs, where the suite restricts it."""
@@ -137,7 +161,9 @@ class Suite:
 
     def side(self, dataset: str) -> int | None:
         """Return the pixels along an image, where the suite or the data set's source says so."""
-        return (self.content["datasets"][dataset] or {}).get("side") or _side_of(dataset_plugin(dataset, {}))
+        return (self.content["datasets"][dataset] or {}).get("side") or _side_of(
+            dataset_plugin(dataset, {})
+        )
 
     @property
     def classifiers(self) -> list[str]:
@@ -152,7 +178,9 @@ class Suite:
     def classifiers_of_metrics(self, task: str) -> list[str]:
         """Return the classifiers of the metrics that fit a task's images."""
         networks = [network for network, _ in networks_of_task(self.content, task)]
-        return sorted({x.classifier for x in networks if not why_unfit(x, *self._images(task))} - {""})
+        return sorted(
+            {x.classifier for x in networks if not why_unfit(x, *self._images(task))} - {""}
+        )
 
     def classifiers_of_task(self, task: str) -> list[str]:
         """Return the classifiers that a task's reward and metrics need."""
@@ -181,4 +209,6 @@ def _side_of(plugin: str) -> int | None:
     source = read_source(file) if file else None
     field = source.fields.get("side") if source else None
     value = source.constant("side") if source else None
-    return value if isinstance(value, int) else int(field.default) if field and field.default else None
+    return (
+        value if isinstance(value, int) else int(field.default) if field and field.default else None
+    )

@@ -18,29 +18,38 @@ Settings = dict[str, Any]
 class Budget:
     """What a run may spend on sampling, without training. A run that needs more has no samples, and says so."""
 
-    nfe: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # rows of the prior's network per sample, both ways
+    # rows of the prior's network per sample, both ways
+    nfe: Annotated[float, {"exclusiveMinimum": 0}] | None = None
     seconds: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # of a whole run
-    mib: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # memory beyond the start, before each network call
+    # memory beyond the start, before each network call
+    mib: Annotated[float, {"exclusiveMinimum": 0}] | None = None
 
 
 @dataclass(frozen=True)
 class Clock:
     """Seconds of each method, taken alone on the machine."""
 
-    num_samples: Annotated[list[Annotated[int, {"minimum": 1, "maximum": 100000}]], {"minItems": 1}]  # each is timed
-    repeats: Annotated[int, {"minimum": 5, "maximum": 100}]  # calls at least, of all visits; more where they differ
-    visits: Annotated[int, {"minimum": 1, "maximum": 20}] = 1  # processes that time a run, minutes apart
-    patience: Annotated[float, {"exclusiveMinimum": 0}] = 60.0  # seconds after which repeats end though they differ
+    # each is timed
+    num_samples: Annotated[list[Annotated[int, {"minimum": 1, "maximum": 100000}]], {"minItems": 1}]
+    # calls at least, of all visits; more where they differ
+    repeats: Annotated[int, {"minimum": 5, "maximum": 100}]
+    # processes that time a run, minutes apart
+    visits: Annotated[int, {"minimum": 1, "maximum": 20}] = 1
+    # seconds after which repeats end though they differ
+    patience: Annotated[float, {"exclusiveMinimum": 0}] = 60.0
     tasks: Annotated[list[TaskName], {"minItems": 1}] | None = None  # the only tasks that are timed
-    methods: Annotated[list[MethodName], {"minItems": 1}] | None = None  # the only methods that are timed
+    # the only methods that are timed
+    methods: Annotated[list[MethodName], {"minItems": 1}] | None = None
 
 
 @dataclass(frozen=True)
 class Tune:
     """Settings tried on validation images, at the same cost for each method."""
 
-    seconds: Annotated[float, {"exclusiveMinimum": 0}]  # for a method on a task, training and confirmation included
-    num_measurements: Annotated[int, {"minimum": 2, "maximum": 150}]  # of validation images; as many others confirm
+    # for a method on a task, training and confirmation included
+    seconds: Annotated[float, {"exclusiveMinimum": 0}]
+    # of validation images; as many others confirm
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 150}]
     num_samples: Annotated[int, {"minimum": 2, "maximum": 100000}]  # of each measurement
     tasks: Annotated[list[TaskName], {"minItems": 1}]  # where, as far as the methods run there
     methods: Annotated[list[MethodName], {"minItems": 1}]  # of those that declare a range to search
@@ -68,9 +77,12 @@ class TaskEntry:
     """A prior and a problem, with the fields of its operator in bench/operators."""
 
     operator: OperatorName  # how an image is measured, a file in bench/operators
-    sigma_y: Annotated[float, {"exclusiveMinimum": 0}]  # standard deviation of the noise, in data units [-1, 1]
-    prior: PriorName | None = None  # by default the longest name of a prior that the task's name starts with
-    settings: dict[MethodName, Settings] | None = None  # of single methods here, over those under methods
+    # standard deviation of the noise, in data units [-1, 1]
+    sigma_y: Annotated[float, {"exclusiveMinimum": 0}]
+    # by default the longest name of a prior that the task's name starts with
+    prior: PriorName | None = None
+    # of single methods here, over those under methods
+    settings: dict[MethodName, Settings] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,44 +93,62 @@ class RewardEntry:
     classifier: Literal["digits-cnn-v1"]  # whose p(class | x)
     beta: Annotated[float, {"exclusiveMinimum": 0}]  # inverse temperature
     differentiable: bool = True  # false: methods get no gradient of it
-    prior: PriorName | None = None  # by default the longest name of a prior that the task's name starts with
-    settings: dict[MethodName, Settings] | None = None  # of single methods here, over those under methods
+    # by default the longest name of a prior that the task's name starts with
+    prior: PriorName | None = None
+    # of single methods here, over those under methods
+    settings: dict[MethodName, Settings] | None = None
 
 
 @dataclass(frozen=True)
 class SuiteFile:
     """A suite: the methods that are compared, and the tasks they are compared on."""
 
-    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}]  # folder of the results, results/<name>
+    # folder of the results, results/<name>
+    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}]
     seeds: Annotated[
         list[Annotated[int, {"minimum": 0}]], {"minItems": 1}
     ]  # a run of each method on each task for each
-    num_measurements: Annotated[int, {"minimum": 2, "maximum": 300}]  # measurements per task, of as many test images
-    num_samples: Annotated[int, {"minimum": 2, "maximum": 100000}]  # posterior samples of each measurement
-    num_reference: Annotated[int, {"minimum": 2, "maximum": 100000}]  # draws in each of two sets; num_samples or more
-    rows_per_chunk: Annotated[int, {"minimum": 1}] | Literal["auto"]  # images in one network call; not what is drawn
-    datasets: Annotated[dict[str, Any], {"minProperties": 1}]  # the images, by name, with their parameters
+    # measurements per task, of as many test images
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 300}]
+    # posterior samples of each measurement
+    num_samples: Annotated[int, {"minimum": 2, "maximum": 100000}]
+    # draws in each of two sets; num_samples or more
+    num_reference: Annotated[int, {"minimum": 2, "maximum": 100000}]
+    # images in one network call; not what is drawn
+    rows_per_chunk: Annotated[int, {"minimum": 1}] | Literal["auto"]
+    # the images, by name, with their parameters
+    datasets: Annotated[dict[str, Any], {"minProperties": 1}]
     priors: Annotated[dict[str, PriorEntry], {"minProperties": 1}]  # the generative models, by name
     tasks: Annotated[dict[str, TaskEntry], {"minProperties": 1}]  # what is measured, by name
-    methods: Annotated[dict[str, Settings], {"minProperties": 1}]  # the samplers by name, with their hyperparameters
-    num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None  # of references by tempered SMC
-    figures: dict[str, Settings] | None = None  # beside those of every suite, or these with other parameters
-    metrics: dict[str, Settings] | None = None  # beside those that every suite has, with their parameters
-    budget: Annotated[Budget, {"minProperties": 1}] | None = None  # what a run may spend on sampling
+    # the samplers by name, with their hyperparameters
+    methods: Annotated[dict[str, Settings], {"minProperties": 1}]
+    # of references by tempered SMC
+    num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None
+    # beside those of every suite, or these with other parameters
+    figures: dict[str, Settings] | None = None
+    # beside those that every suite has, with their parameters
+    metrics: dict[str, Settings] | None = None
+    # what a run may spend on sampling
+    budget: Annotated[Budget, {"minProperties": 1}] | None = None
     clock: Clock | None = None  # seconds of each method, alone on the machine
-    timing_only: Literal[True] | None = None  # the clock alone looks at the runs; for priors of random weights
+    # the clock alone looks at the runs; for priors of random weights
+    timing_only: Literal[True] | None = None
     device: Literal["cpu", "cuda"] = "cpu"  # what runs are trained, drawn and timed on
-    precision: Literal["float64", "float32", "tf32", "bf16"] = "float64"  # of runs; networks are float32 or less
+    # of runs; networks are float32 or less
+    precision: Literal["float64", "float32", "tf32", "bf16"] = "float64"
     channels_last: bool = False  # networks of runs keep the channels of a pixel side by side
     compile: bool = False  # networks of runs go through torch.compile
     cuda_graphs: bool = False  # compiled networks are replayed as CUDA graphs
     tune: Tune | None = None  # settings tried on validation images
-    restrict: dict[MethodName, Annotated[Restriction, {"minProperties": 1}]] | None = None  # where methods run
+    # where methods run
+    restrict: dict[MethodName, Annotated[Restriction, {"minProperties": 1}]] | None = None
 
 
 @dataclass(frozen=True)
 class ToyFile:
     """A suite of toys, which compares nothing."""
 
-    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}]  # folder of the results, results/<name>
-    toys: Annotated[dict[str, Settings], {"minProperties": 1}]  # figures of toys, by name, with their parameters
+    # folder of the results, results/<name>
+    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}]
+    # figures of toys, by name, with their parameters
+    toys: Annotated[dict[str, Settings], {"minProperties": 1}]

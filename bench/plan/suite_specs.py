@@ -42,7 +42,10 @@ def specs_of(suite: Suite) -> Iterator[tuple[str, Spec]]:
     for prior in suite.content["priors"]:
         yield str(path("priors", prior)), prior_spec(suite, prior)
     for classifier in suite.classifiers:
-        yield str(path("classifiers", classifier)), ClassifierSpec(root=suite.root, classifier=classifier)
+        yield (
+            str(path("classifiers", classifier)),
+            ClassifierSpec(root=suite.root, classifier=classifier),
+        )
     for task in suite.tasks:
         yield str(path("tasks", task)), task_spec(suite, task)
         yield from specs_of_runs(suite, task)
@@ -74,7 +77,9 @@ def specs_of_runs(suite: Suite, task: str) -> Iterator[tuple[str, Spec]]:
 def data_spec(suite: Suite, dataset: str) -> DataSpec:
     """Return the spec of a data set."""
     parameters = dict(suite.content["datasets"][dataset] or {})
-    return DataSpec(root=suite.root, dataset=dataset, plugin=dataset_plugin(dataset, {}), parameters=parameters)
+    return DataSpec(
+        root=suite.root, dataset=dataset, plugin=dataset_plugin(dataset, {}), parameters=parameters
+    )
 
 
 def prior_spec(suite: Suite, prior: str) -> PriorSpec:
@@ -133,7 +138,11 @@ def method_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, 
     """Return the fields of a MethodSpec, and the size of chunks."""
     prior = suite.prior_of(task)
     names = {"root": suite.root, "task": task, "prior": prior, "family": suite.family(prior)}
-    return names | row_fields(suite, task, method, seed) | {"rows_per_chunk": suite.content["rows_per_chunk"]}
+    return (
+        names
+        | row_fields(suite, task, method, seed)
+        | {"rows_per_chunk": suite.content["rows_per_chunk"]}
+    )
 
 
 def run_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any]:
@@ -189,6 +198,8 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         methods=tuple(suite.methods),
         left_out=tuple(suite.left_out),
         timed=tuple(suite.timed),
-        figures={} if suite.timing_only else {name: dict(own) for name, own in suite.figures.items()},
+        figures={}
+        if suite.timing_only
+        else {name: dict(own) for name, own in suite.figures.items()},
         compares=not suite.timing_only,
     )

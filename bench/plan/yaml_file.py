@@ -24,10 +24,13 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(
-                    problem=f"key {key!r} is not text; put it in quotes", problem_mark=key_node.start_mark
+                    problem=f"key {key!r} is not text; put it in quotes",
+                    problem_mark=key_node.start_mark,
                 )
             if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -37,13 +40,17 @@ def read_yaml(path: Path) -> Any:
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            raise UserError(f"{path}: has {size / 2**20:.1f} MiB; expected a suite's file, at most 1 MiB")
+            raise UserError(
+                f"{path}: has {size / 2**20:.1f} MiB; expected a suite's file, at most 1 MiB"
+            )
         loader = _StrictLoader(path.read_text())
         node = loader.get_single_node()
         if node is None:
             return None
         if _num_nodes(node, {}) > MOST_NODES:
-            raise UserError(f"{path}: its aliases stand for more than {MOST_NODES} values; write fewer")
+            raise UserError(
+                f"{path}: its aliases stand for more than {MOST_NODES} values; write fewer"
+            )
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -58,7 +65,9 @@ def _num_nodes(node: yaml.Node, known: dict[int, int]) -> int:
     """Return how many values a node stands for with its aliases written out; an alias of itself is an error."""
     if id(node) in known:
         if not known[id(node)]:
-            raise yaml.MarkedYAMLError(problem="an anchor holds an alias of itself", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(
+                problem="an anchor holds an alias of itself", problem_mark=node.start_mark
+            )
         return known[id(node)]
     known[id(node)] = 0  # while it is counted
     parts: list[yaml.Node] = []

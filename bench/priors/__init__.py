@@ -28,7 +28,9 @@ def prior_path(root: str | Path, prior: str, family: str) -> Path:
     return Layout(Path(root)).prior(prior, family)
 
 
-def load_prior(path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu") -> Prior:
+def load_prior(
+    path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
+) -> Prior:
     """Return the prior stored at `.../<family>.safetensors`, with its teacher where it has one.
 
     Tensors get dtype and device; networks stay float32 inside. ArtefactError when the files do not belong together.
@@ -44,7 +46,9 @@ def load_prior(path: str | Path, dtype: torch.dtype = torch.float64, device: str
         if read_header(teacher_path)["sha256"] != header["teacher_sha256"]:
             raise ArtefactError(f"{path}: has another teacher than {teacher_path}; {AGAIN}")
         teacher = load_prior(teacher_path, dtype, device)
-    prior = build("prior", header["family"], header.get("settings", {})).load(tensors, path.parent, teacher)
+    prior = build("prior", header["family"], header.get("settings", {})).load(
+        tensors, path.parent, teacher
+    )
     for network in networks_of(prior):
         network.to(device)
     return prior
@@ -53,4 +57,7 @@ def load_prior(path: str | Path, dtype: torch.dtype = torch.float64, device: str
 def file_hashes(folder: Path) -> dict[str, str]:
     """Return the sha256 of the files that another library's format needs beside ours, by their path in `folder`."""
     files = sorted(file for file in (folder / "pipeline").rglob("*") if file.is_file())
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+    }

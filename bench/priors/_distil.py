@@ -33,7 +33,9 @@ Loss = Callable[[], Tensor]
 
 def distil(teacher: Prior, images: Tensor, settings: ConsistencyFamily) -> Pipeline:
     """Return a student of the teacher; images (N, *x) are where distillation starts its steps."""
-    needed = {"regression": Cap.DECODER | Cap.DENOISER, "distillation": Cap.DENOISER}[settings.objective]
+    needed = {"regression": Cap.DECODER | Cap.DENOISER, "distillation": Cap.DENOISER}[
+        settings.objective
+    ]
     if needed & ~teacher.caps:
         words = f"expected a teacher with {needed}, got one with {teacher.caps}"
         raise UserError(f"objective {settings.objective}: {words}")
@@ -46,7 +48,9 @@ def distil(teacher: Prior, images: Tensor, settings: ConsistencyFamily) -> Pipel
         loss = regression(student, teacher, settings, rng)
     else:
         loss = distillation(student, teacher, images, settings, rng)
-    unet = networks.minimise(unet, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay)
+    unet = networks.minimise(
+        unet, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay
+    )
     return Pipeline(unet, scheduler)
 
 
@@ -55,14 +59,23 @@ def student_of(
 ) -> tuple[nn.Module, dict[str, float]]:
     """Return a network to train, its range of sigma and its sigma_data: copies of the teacher's where that is EDM's."""
     denoiser = teacher.denoiser if isinstance(teacher, Diffusion) else None
-    if isinstance(denoiser, EDMDenoiser) and denoiser.pipeline.scheduler.config.prediction_type == "epsilon":
+    if (
+        isinstance(denoiser, EDMDenoiser)
+        and denoiser.pipeline.scheduler.config.prediction_type == "epsilon"
+    ):
         config = denoiser.pipeline.scheduler.config
         unet = copy.deepcopy(denoiser.pipeline.unet).requires_grad_(True)
         limits = {key: config[key] for key in ("sigma_min", "sigma_max", "sigma_data")}
         return with_other_times(unet, config.sigma_min, config.sigma_max), limits
     sigma_data = images.square().mean().sqrt().item()
-    limits = {"sigma_min": settings.sigma_min, "sigma_max": settings.sigma_max, "sigma_data": sigma_data}
-    return networks.new_unet(teacher.shape, settings.channels, settings.layers_per_block, rng), limits
+    limits = {
+        "sigma_min": settings.sigma_min,
+        "sigma_max": settings.sigma_max,
+        "sigma_data": sigma_data,
+    }
+    return networks.new_unet(
+        teacher.shape, settings.channels, settings.layers_per_block, rng
+    ), limits
 
 
 @torch.no_grad()
@@ -81,20 +94,27 @@ def with_other_times(unet: Any, sigma_min: float, sigma_max: float) -> nn.Module
     return unet
 
 
-def regression(student: ConsistencyMap, teacher: Prior, settings: ConsistencyFamily, rng: Random) -> Loss:
+def regression(
+    student: ConsistencyMap, teacher: Prior, settings: ConsistencyFamily, rng: Random
+) -> Loss:
     """Return the squared distance to the end of the teacher's ODE, from each of the student's noise levels."""
     sigmas = student.levels(settings.num_steps)[0][:-1]
     starts, ends = ode_pairs(teacher, sigmas, settings, rng)
 
     def loss() -> Tensor:
-        level, rows = int(rng.randint(len(sigmas), ())), rng.randint(settings.num_pairs, (settings.batch_size,))[0]
+        level, rows = (
+            int(rng.randint(len(sigmas), ())),
+            rng.randint(settings.num_pairs, (settings.batch_size,))[0],
+        )
         return (student(starts[level, rows], sigmas[level]) - ends[level, rows]).square().mean()
 
     return loss
 
 
 @torch.no_grad()
-def ode_pairs(teacher: Prior, sigmas: Tensor, settings: ConsistencyFamily, rng: Random) -> tuple[Tensor, Tensor]:
+def ode_pairs(
+    teacher: Prior, sigmas: Tensor, settings: ConsistencyFamily, rng: Random
+) -> tuple[Tensor, Tensor]:
     """Return noisy images and where the teacher's ODE takes them, (len(sigmas), num_pairs, *x) each.
 
     At the first level noise alone, which the teacher decodes; at lower ones the decoded images with noise on them.
@@ -114,7 +134,11 @@ def in_chunks(call: Callable[[Tensor], Tensor], x: Tensor, size: int = 512) -> T
 
 
 def distillation(
-    student: ConsistencyMap, teacher: Prior, images: Tensor, settings: ConsistencyFamily, rng: Random
+    student: ConsistencyMap,
+    teacher: Prior,
+    images: Tensor,
+    settings: ConsistencyFamily,
+    rng: Random,
 ) -> Loss:
     """Return the squared distance of the student from its own average, one step of the ODE below."""
     config, unet = student.pipeline.scheduler.config, student.pipeline.unet

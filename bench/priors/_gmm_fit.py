@@ -12,7 +12,12 @@ from bench.priors._mixture import GMM
 
 
 def fit_gmm(
-    x: Tensor, num_components: int, shrinkage: float, floor: float, num_iterations: int = 100, seed: int = 0
+    x: Tensor,
+    num_components: int,
+    shrinkage: float,
+    floor: float,
+    num_iterations: int = 100,
+    seed: int = 0,
 ) -> GMM:
     """Fit a mixture to x (n, *x) by EM from a k-means start, in float64.
 
@@ -25,7 +30,9 @@ def fit_gmm(
     flat = x.flatten(1).double()
     clusters = KMeans(num_components, n_init=4, random_state=seed)  # pyright: ignore[reportArgumentType] (no stubs)
     start = clusters.fit_predict(flat.numpy())
-    responsibility = torch.nn.functional.one_hot(torch.from_numpy(start).long(), num_components).double()
+    responsibility = torch.nn.functional.one_hot(
+        torch.from_numpy(start).long(), num_components
+    ).double()
     mixture = _maximise(flat, responsibility, shrinkage, floor)
     for _ in range(num_iterations - 1):
         responsibility = mixture.log_joint(flat).softmax(1)
@@ -37,7 +44,9 @@ def _maximise(flat: Tensor, responsibility: Tensor, shrinkage: float, floor: flo
     counts = responsibility.sum(0).clamp_min(1e-6)
     means = responsibility.T @ flat / counts[:, None]
     centred = [flat - mean for mean in means]
-    scatter = torch.stack([(x.T * weight) @ x for x, weight in zip(centred, responsibility.T, strict=True)])
+    scatter = torch.stack(
+        [(x.T * weight) @ x for x, weight in zip(centred, responsibility.T, strict=True)]
+    )
     pooled = scatter.sum(0) / len(flat)
     eye = torch.eye(flat.shape[1], dtype=flat.dtype)
     covariances = (scatter + shrinkage * pooled) / (counts + shrinkage)[:, None, None] + floor * eye
@@ -46,10 +55,13 @@ def _maximise(flat: Tensor, responsibility: Tensor, shrinkage: float, floor: flo
 
 def decoder_card(mixture: GMM, num_rows: int = 1024) -> dict:
     """Return how far the decoder's ODE is from its limits, finer steps and a start at far more noise, as RMS."""
-    z = Rng(("decoder card",), (0,)).randn((num_rows, *mixture.latent_shape))[0]  # many: a few in a thousand err most
+    # many: a few in a thousand err most
+    z = Rng(("decoder card",), (0,)).randn((num_rows, *mixture.latent_shape))[0]
     fine = dataclasses.replace(mixture, num_ode_steps=60)  # its own error is a few 1e-6
     far = dataclasses.replace(mixture, num_ode_steps=80, sigma_max=8 * mixture.sigma_max)
-    decoded, reference, further = (torch.cat([f.decode(part) for part in z.split(256)]) for f in (mixture, fine, far))
+    decoded, reference, further = (
+        torch.cat([f.decode(part) for part in z.split(256)]) for f in (mixture, fine, far)
+    )
 
     def rms(difference: Tensor) -> float:
         return difference.square().mean().sqrt().item()

@@ -14,7 +14,8 @@ from bench.core.types import Cap, Random
 from bench.numerics.diffusion import rk4
 from bench.priors._mixture_score import Pulls, Score, log_joint, precisions, pulls
 
-ROWS_AT_ONCE = 512  # of a score; with more of them what is kept for the derivative does not stay in the cache
+# of a score; with more of them what is kept for the derivative does not stay in the cache
+ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,8 @@ class GMM:
     num_ode_steps: int = 7
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
-    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)  # worth asking for; exact beyond, too
+    # worth asking for; exact beyond, too
+    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)
     sample_nfe: ClassVar[int] = 0
 
     @property
@@ -50,9 +52,13 @@ class GMM:
     def sample(self, num_samples: int, rng: Random) -> Tensor:
         """Draw from the prior, `(m, num_samples, *x)`."""
         uniform = rng.rand((num_samples,))
-        component = torch.searchsorted(self.weights.cumsum(0), uniform).clamp_max(len(self.weights) - 1)
+        component = torch.searchsorted(self.weights.cumsum(0), uniform).clamp_max(
+            len(self.weights) - 1
+        )
         noise = rng.randn((num_samples, *self.shape)).flatten(2)
-        x = self._flat_means[component] + torch.einsum("msij,msj->msi", self._cholesky[component], noise)
+        x = self._flat_means[component] + torch.einsum(
+            "msij,msj->msi", self._cholesky[component], noise
+        )
         return x.unflatten(2, self.shape)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
@@ -94,11 +100,14 @@ class GMM:
         def velocity(u: Tensor, t: Tensor) -> Tensor:
             v = t.expm1() * v_0
             scale, known = self._at(v.item())
-            score = Score.apply(u / scale, v.sqrt().to(u.device), self.weights, *self._in_axes, *known)[0]
+            score = Score.apply(
+                u / scale, v.sqrt().to(u.device), self.weights, *self._in_axes, *known
+            )[0]
             return -0.5 * (v + v_0) * scale * (score + scale * u)
 
         start = math.log1p(self.sigma_max**2 / v_0)
-        steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=z.dtype)  # not on a GPU: `_at` reads them
+        # not on a GPU: `_at` reads them
+        steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=z.dtype)
         u = rk4(velocity, z.flatten(1) @ self._axes, steps)
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
 
@@ -106,7 +115,9 @@ class GMM:
         return Score.apply(x_t.flatten(1), sigma, self.weights, *self._mixture)[0].view_as(x_t)
 
     def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
-        return pulls(x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype, device=x.device), *self._mixture)
+        return pulls(
+            x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype, device=x.device), *self._mixture
+        )
 
     @cached_property
     def _flat_means(self) -> Tensor:

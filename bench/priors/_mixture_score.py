@@ -24,7 +24,8 @@ class Pulls(Protocol):
     def log_det(self) -> Tensor: ...  # of S_k, (K,) or (n, K)
     def combined(self, weights: Tensor) -> Tensor: ...  # sum_k weights_k a_k: (n, K) -> (n, D)
     def along(self, v: Tensor) -> Tensor: ...  # a_k . v: (n, D) -> (n, K)
-    def precision(self, weights: Tensor, v: Tensor) -> Tensor: ...  # sum_k weights_k S_k^-1 v: -> (n, D)
+    # sum_k weights_k S_k^-1 v: -> (n, D)
+    def precision(self, weights: Tensor, v: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ class RowNoise:
         return white.flatten(1) @ self.axes.flatten(0, 1)
 
 
-def precisions(sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+def precisions(
+    sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return S_k^-1 (K, D, D) and S_k^-1 mu_k (K, D) at one noise level sigma ()."""
     inverses = (vectors / (spectrum + sigma.square())[:, None]) @ vectors.mT
     return inverses, (inverses @ means[:, :, None])[:, :, 0]
@@ -91,11 +94,15 @@ def pulls(
         variances = spectrum + sigma.square()
         inverses, shift = known or precisions(sigma, means, spectrum, vectors)
         products = (x @ inverses.flatten(0, 1).T).unflatten(1, shift.shape)
-        mahalanobis = torch.bmm(products, x[:, :, None])[:, :, 0] - 2 * x @ shift.T + (means * shift).sum(1)
+        mahalanobis = (
+            torch.bmm(products, x[:, :, None])[:, :, 0] - 2 * x @ shift.T + (means * shift).sum(1)
+        )
         return SharedNoise(mahalanobis, variances.log().sum(1), products, shift, inverses)
     variances = spectrum + sigma.square()[:, None, None]
     axes = vectors.mT.contiguous()
-    centred = (x @ axes.flatten(0, 1).T).unflatten(1, means.shape) - (axes @ means[:, :, None])[:, :, 0]
+    centred = (x @ axes.flatten(0, 1).T).unflatten(1, means.shape) - (axes @ means[:, :, None])[
+        :, :, 0
+    ]
     white = centred / variances
     return RowNoise((white * centred).sum(2), variances.log().sum(2), white, variances, axes)
 
@@ -115,7 +122,8 @@ class Score(torch.autograd.Function):
         a = pulls(x, sigma, *mixture)
         responsibility = log_joint(a, weights, x.shape[1]).softmax(1)
         kept = (getattr(a, field.name) for field in fields(a))
-        return -a.combined(responsibility), responsibility, *(t.view_as(t) for t in kept)  # no input as it is
+        # no input as it is
+        return -a.combined(responsibility), responsibility, *(t.view_as(t) for t in kept)
 
     @staticmethod
     def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
@@ -130,4 +138,6 @@ class Score(torch.autograd.Function):
         a = ctx.kind(*kept)
         along = a.along(v)
         spread = responsibility * (along - (responsibility * along).sum(1, keepdim=True))
-        return a.combined(spread) - a.precision(responsibility, v), *[None] * (len(ctx.needs_input_grad) - 1)
+        return a.combined(spread) - a.precision(responsibility, v), *[None] * (
+            len(ctx.needs_input_grad) - 1
+        )

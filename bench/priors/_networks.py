@@ -44,11 +44,17 @@ def mlp(
 ) -> nn.Sequential:
     """Return `depth` hidden layers of `width` units, (n, num_inputs) -> (n, num_outputs)."""
     sizes = [num_inputs, *[width] * depth]
-    hidden = [layer for a, b in zip(sizes[:-1], sizes[1:], strict=True) for layer in (nn.Linear(a, b), activation())]
+    hidden = [
+        layer
+        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        for layer in (nn.Linear(a, b), activation())
+    ]
     return nn.Sequential(*hidden, nn.Linear(sizes[-1], num_outputs))
 
 
-def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int, rng: Random) -> nn.Module:
+def new_unet(
+    shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int, rng: Random
+) -> nn.Module:
     """Return a diffusers `UNet2DModel` without attention, one level per entry of `channels`, its output zero at first.
 
     With layers_per_block = 0 the way down has strided convolutions only (equal channels needed): twice as fast.
@@ -88,7 +94,9 @@ class Descent(training.Descent, Generic[M]):
             warm_up = min(1.0, 20 * (progress + 1 / num_steps))
             return learning_rate * warm_up * (1 + math.cos(math.pi * progress)) / 2
 
-        super().__init__(torch.optim.Adam(module.parameters(), betas=betas, fused=True), num_steps, rate)
+        super().__init__(
+            torch.optim.Adam(module.parameters(), betas=betas, fused=True), num_steps, rate
+        )
         self.module, self.ema_decay, self.average = module, ema_decay, frozen(copy.deepcopy(module))
 
     def step(self, loss: Tensor) -> None:
@@ -105,7 +113,9 @@ def move_towards(average: nn.Module, module: nn.Module, share: float) -> None:
     lerp(list(average.parameters()), list(module.parameters()), share)
 
 
-def minimise(module: M, loss: Callable[[], Tensor], num_steps: int, learning_rate: float, ema_decay: float) -> M:
+def minimise(
+    module: M, loss: Callable[[], Tensor], num_steps: int, learning_rate: float, ema_decay: float
+) -> M:
     """Take `num_steps` of descent on `loss()`; return the average of the module over them, frozen."""
     descent = Descent(module, num_steps, learning_rate, ema_decay)
     training.minimise(lambda _: loss(), descent)

@@ -17,7 +17,8 @@ from bench.core.types import Cap, Prior, Random
 __all__ = ["AtomsFamily"]
 
 Tensors = dict[str, Tensor]
-NUM_WEIGHTS = 2**20  # at once; with more of them it takes longer, in memory that is fetched anew at every call
+# at once; with more of them it takes longer, in memory that is fetched anew at every call
+NUM_WEIGHTS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,8 @@ class Atoms:
     atoms: Tensor
 
     caps: ClassVar[Cap] = Cap.DENOISER
-    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)  # worth asking for; exact beyond, too
+    # worth asking for; exact beyond, too
+    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)
     decode_nfe: ClassVar[int] = 0
     sample_nfe: ClassVar[int] = 0
 
@@ -47,7 +49,9 @@ class Atoms:
         """Return sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma > 0 () or (n,)."""
         variance = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device).square().view(-1, 1)
         rows = max(1, NUM_WEIGHTS // len(self.atoms))
-        blocks = zip(x_t.flatten(1).split(rows), variance.expand(len(x_t), 1).split(rows), strict=True)
+        blocks = zip(
+            x_t.flatten(1).split(rows), variance.expand(len(x_t), 1).split(rows), strict=True
+        )
         return torch.cat([self._mean(*block) for block in blocks]).view_as(x_t)
 
     def _mean(self, x_t: Tensor, variance: Tensor) -> Tensor:

@@ -30,13 +30,16 @@ Tensors = dict[str, Tensor]
 class ConsistencyFamily:
     """A map distilled from a teacher's denoiser, or a diffusers pipeline."""
 
-    pipeline: str | None = None  # a hub id or a folder in the diffusers format, instead of distilling
+    # a hub id or a folder in the diffusers format, instead of distilling
+    pipeline: str | None = None
     label: int | None = None  # the class, where that pipeline is class-conditional
     local_files_only: bool = True  # false: a hub id may be fetched over the network
     num_steps: int = 1  # network calls per image
-    objective: Literal["regression", "distillation"] = "regression"  # to the ends of the teacher's ODE, or to itself
+    # to the ends of the teacher's ODE, or to itself
+    objective: Literal["regression", "distillation"] = "regression"
     num_pairs: int = 8192  # of noise and image, for regression
-    num_levels: int = 18  # noise levels of distillation, and steps of the teacher's ODE between calls of the student
+    # noise levels of distillation, and steps of the teacher's ODE between calls of the student
+    num_levels: int = 18
     channels: tuple[int, ...] = (16, 16)  # where the student is not a copy of its teacher's network
     layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
     num_iterations: int = 900  # steps of training
@@ -48,7 +51,12 @@ class ConsistencyFamily:
     sigma_max: float = 20.0  # data units
 
     takes_teacher: ClassVar[bool] = True
-    tiny: ClassVar[Mapping[str, object]] = {"channels": (4, 4), "num_iterations": 3, "num_pairs": 64}  # for tests
+    # for tests
+    tiny: ClassVar[Mapping[str, object]] = {
+        "channels": (4, 4),
+        "num_iterations": 3,
+        "num_pairs": 64,
+    }
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
         """Distil or open, and write `folder`/pipeline; the card says how far the map is from the teacher's ODE."""

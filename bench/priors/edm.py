@@ -19,7 +19,13 @@ from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.priors import _networks as networks
 from bench.priors._diffusion import Diffusion
-from bench.priors.adapters.diffusers import EDM, Pipeline, open_pipeline, scheduler_of, write_pipeline
+from bench.priors.adapters.diffusers import (
+    EDM,
+    Pipeline,
+    open_pipeline,
+    scheduler_of,
+    write_pipeline,
+)
 from bench.priors.adapters.preconditioning import EDMDenoiser, denoiser_of, spread
 
 __all__ = ["EDMFamily"]
@@ -46,7 +52,12 @@ class EDMFamily:
     sigma_min: float = 0.002  # data units
     sigma_max: float = 20.0  # data units
 
-    tiny: ClassVar[Mapping[str, object]] = {"channels": (4, 4), "num_iterations": 3, "num_ode_steps": 2}  # for tests
+    # for tests
+    tiny: ClassVar[Mapping[str, object]] = {
+        "channels": (4, 4),
+        "num_iterations": 3,
+        "num_ode_steps": 2,
+    }
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
         """Train or open, and write `folder`/pipeline; the card says how exact the decoder's ODE is."""
@@ -65,7 +76,9 @@ class EDMFamily:
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Diffusion:
         """Return the prior in `folder`/pipeline."""
-        return Diffusion(denoiser_of(open_pipeline(folder / "pipeline", self.label)), self.num_ode_steps)
+        return Diffusion(
+            denoiser_of(open_pipeline(folder / "pipeline", self.label)), self.num_ode_steps
+        )
 
 
 def train(images: Tensor, settings: EDMFamily) -> Pipeline:
@@ -73,8 +86,14 @@ def train(images: Tensor, settings: EDMFamily) -> Pipeline:
     rng = Rng(("fit", "edm"), (0,), dtype=torch.float32)
     # the preconditioning wants inputs of unit second moment, and images are not centred: not the standard deviation
     sigma_data = images.square().mean().sqrt().item()
-    limits = {"sigma_min": settings.sigma_min, "sigma_max": settings.sigma_max, "sigma_data": sigma_data}
-    unet = networks.new_unet(tuple(images.shape[1:]), settings.channels, settings.layers_per_block, rng)
+    limits = {
+        "sigma_min": settings.sigma_min,
+        "sigma_max": settings.sigma_max,
+        "sigma_data": sigma_data,
+    }
+    unet = networks.new_unet(
+        tuple(images.shape[1:]), settings.channels, settings.layers_per_block, rng
+    )
     denoiser = EDMDenoiser(Pipeline(unet, scheduler_of(EDM, limits)))
 
     def loss() -> Tensor:
@@ -84,5 +103,7 @@ def train(images: Tensor, settings: EDMFamily) -> Pipeline:
         weight = sigma.square().reciprocal() + sigma_data**-2
         return (spread(weight, x) * error.square()).mean()
 
-    unet = networks.minimise(unet, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay)
+    unet = networks.minimise(
+        unet, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay
+    )
     return Pipeline(unet, denoiser.pipeline.scheduler)

@@ -34,7 +34,9 @@ class Velocity(nn.Module):
 
     def __init__(self, num_pixels: int, settings: FlowFamily) -> None:
         super().__init__()
-        self.network = MLP(num_pixels, num_pixels, settings.width, settings.num_layers, settings.num_features)
+        self.network = MLP(
+            num_pixels, num_pixels, settings.width, settings.num_layers, settings.num_features
+        )
         self.scale: Tensor  # s
         self.register_buffer("scale", torch.ones(()))
 
@@ -81,7 +83,9 @@ class Flow:
 
         t (x + sigma eps) = t x + (1 - t) eps is on the path, whose end is x = x_t + (1 - t) (x - z).
         """
-        t = 1 / (1 + torch.as_tensor(sigma, dtype=torch.float32, device=x_t.device).expand(len(x_t)))
+        t = 1 / (
+            1 + torch.as_tensor(sigma, dtype=torch.float32, device=x_t.device).expand(len(x_t))
+        )
         on_path = t[:, None] * (x_t.float() - self.mean).flatten(1)
         x = on_path + (1 - t[:, None]) * self.velocity(on_path, t)
         return (x.view(x_t.shape) + self.mean).to(x_t.dtype)
@@ -109,7 +113,8 @@ class FlowFamily:
     learning_rate: float = 4e-3  # of Adam, warmed up and then lowered to zero
     ema_decay: float = 0.999  # of the running average of the weights, which is kept
 
-    tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3, "num_ode_steps": 2}  # for tests
+    # for tests
+    tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3, "num_ode_steps": 2}
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
         """Return mean and network; the card says how exact the decoder's ODE is."""
@@ -125,10 +130,17 @@ class FlowFamily:
             error = velocity((1 - t[:, None]) * z + t[:, None] * x, t) - (x - z)
             return error.square().mean()
 
-        velocity = networks.minimise(velocity, loss, self.num_iterations, self.learning_rate, self.ema_decay)
-        prior, fine = (Flow(velocity, mean, n) for n in (self.num_ode_steps, 4 * self.num_ode_steps))
+        velocity = networks.minimise(
+            velocity, loss, self.num_iterations, self.learning_rate, self.ema_decay
+        )
+        prior, fine = (
+            Flow(velocity, mean, n) for n in (self.num_ode_steps, 4 * self.num_ode_steps)
+        )
         error = networks.decoders_apart(prior, fine)
-        card = {"num_parameters": networks.num_parameters(velocity), "rms_error_against_fine_integrator": error}
+        card = {
+            "num_parameters": networks.num_parameters(velocity),
+            "rms_error_against_fine_integrator": error,
+        }
         return {"mean": mean} | flatten_state(velocity, "velocity"), card
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Flow:

@@ -48,7 +48,9 @@ class GANFamily:
         flat = (data["train"] - mean).flatten(1)
         generator = networks.new(lambda: _generator(flat.shape[1], self), rng)
         # piecewise linear, so that its gradient is cheap to differentiate
-        critic = networks.new(lambda: networks.mlp(flat.shape[1], 1, self.width, self.depth, nn.LeakyReLU), rng)
+        critic = networks.new(
+            lambda: networks.mlp(flat.shape[1], 1, self.width, self.depth, nn.LeakyReLU), rng
+        )
         generator = play(generator, critic, flat, self, rng)
         card = {"num_parameters": networks.num_parameters(generator)}
         return {"mean": mean} | flatten_state(generator, "generator"), card
@@ -65,9 +67,14 @@ def _generator(num_pixels: int, settings: GANFamily) -> nn.Module:
 
 
 @torch.enable_grad()
-def play(generator: nn.Module, critic: nn.Module, images: Tensor, settings: GANFamily, rng: Random) -> nn.Module:
+def play(
+    generator: nn.Module, critic: nn.Module, images: Tensor, settings: GANFamily, rng: Random
+) -> nn.Module:
     """Train both and return the generator, averaged over the game; images (N, D)."""
-    n, shared = settings.batch_size, (settings.num_iterations, settings.learning_rate, settings.ema_decay, (0.0, 0.99))
+    n, shared = (
+        settings.batch_size,
+        (settings.num_iterations, settings.learning_rate, settings.ema_decay, (0.0, 0.99)),
+    )
     critics, generators = networks.Descent(critic, *shared), networks.Descent(generator, *shared)
     for _ in range(settings.num_iterations):
         made = generator(rng.randn((n, settings.num_latents))[0]).detach()
@@ -81,6 +88,8 @@ def critic_loss(critic: nn.Module, real: Tensor, made: Tensor, penalty: float) -
     """Return softplus(critic(made) - critic(real)), with `penalty` / 2 times its squared gradients at both."""
     real, made = real.requires_grad_(), made.requires_grad_()
     score_real, score_made = critic(real), critic(made)
-    gradients = torch.autograd.grad(score_real.sum() + score_made.sum(), (real, made), create_graph=True)
+    gradients = torch.autograd.grad(
+        score_real.sum() + score_made.sum(), (real, made), create_graph=True
+    )
     squared = sum(gradient.square().sum(1) for gradient in gradients)
     return (softplus(score_made - score_real)[:, 0] + penalty / 2 * squared).mean()

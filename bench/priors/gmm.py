@@ -34,7 +34,11 @@ class GMMFamily:
         mixture = fit_gmm(data["train"], self.num_components, self.shrinkage, self.floor)
         parts = ("train", "validation", "test")
         log_prob = {part: mixture.log_prob(data[part].double()).mean().item() for part in parts}
-        tensors = {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}
+        tensors = {
+            "weights": mixture.weights,
+            "means": mixture.means,
+            "covariances": mixture.covariances,
+        }
         return tensors, {"log_prob_nats": log_prob, "decoder": decoder_card(mixture)}
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> GMM:

@@ -32,7 +32,8 @@ __all__ = ["UntrainedFamily"]
 
 Tensors = dict[str, Tensor]
 
-LIMITS = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}  # of the published consistency models
+# of the published consistency models
+LIMITS = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}
 HEAD = 64  # channels of an attention head
 GROUPS = 32  # of a normalisation
 
@@ -57,9 +58,13 @@ class Architecture:
 
 ARCHITECTURES = {
     "adm-ffhq-256": Architecture(256, 128, (1, 1, 2, 2, 4, 4), 1, (4,), True, out_channels=6),
-    "adm-imagenet-256": Architecture(256, 256, (1, 1, 2, 2, 4, 4), 2, (3, 4, 5), True, out_channels=6),
+    "adm-imagenet-256": Architecture(
+        256, 256, (1, 1, 2, 2, 4, 4), 2, (3, 4, 5), True, out_channels=6
+    ),
     "consistency-lsun-256": Architecture(256, 256, (1, 1, 2, 2, 4, 4), 2, (3, 4, 5), False),
-    "consistency-imagenet-64": Architecture(64, 192, (1, 2, 3, 4), 3, (1, 2, 3), True, num_classes=1000),
+    "consistency-imagenet-64": Architecture(
+        64, 192, (1, 2, 3, 4), 3, (1, 2, 3), True, num_classes=1000
+    ),
 }
 
 
@@ -81,12 +86,18 @@ class UntrainedFamily:
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
-            raise ValueError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {self.architecture!r}")
+            raise ValueError(
+                f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {self.architecture!r}"
+            )
         channels, halvings = self.chosen.channels * self.width, len(self.chosen.multipliers) - 1
         if not 0 < self.width <= 1 or channels % 8:
-            raise ValueError(f"width: expected a share that leaves a multiple of 8 channels, got {self.width!r}")
+            raise ValueError(
+                f"width: expected a share that leaves a multiple of 8 channels, got {self.width!r}"
+            )
         if self.pixels % 2**halvings:
-            raise ValueError(f"side: expected a multiple of {2**halvings} pixels, got {self.side!r}")
+            raise ValueError(
+                f"side: expected a multiple of {2**halvings} pixels, got {self.side!r}"
+            )
 
     @property
     def chosen(self) -> Architecture:
@@ -100,24 +111,31 @@ class UntrainedFamily:
         """Return no tensors: weights come from a stream of random numbers whenever the prior is loaded."""
         side = data["train"].shape[-1]
         if side != self.pixels:
-            raise UserError(f"{self.architecture}: is for {self.pixels} pixels, and the images have {side}; set side")
+            raise UserError(
+                f"{self.architecture}: is for {self.pixels} pixels, and the images have {side}; set side"
+            )
         return {}, {"num_parameters": networks.num_parameters(outline(self))}
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Consistency:
         """Return the network as a denoiser and, in one step, as a decoder."""
         unet = outline(self).to_empty(device="cpu")
-        initialise(unet, Rng(("untrained", self.architecture), (0,), dtype=torch.float32), gain=3**-0.5)
+        initialise(
+            unet, Rng(("untrained", self.architecture), (0,), dtype=torch.float32), gain=3**-0.5
+        )
         label = None if self.chosen.num_classes is None else 0
         unet = networks.frozen(unet)
         denoiser = EDMDenoiser(Pipeline(unet, scheduler_of(EDM, LIMITS), label))
         one_step = ConsistencyMap(Pipeline(unet, scheduler_of(CONSISTENCY, LIMITS), label))
-        return Consistency(one_step, 1, cast(Prior, Diffusion(denoiser, num_ode_steps=10)))  # a prior without log_prob
+        # a prior without log_prob
+        return Consistency(one_step, 1, cast(Prior, Diffusion(denoiser, num_ode_steps=10)))
 
 
 def unet_config(settings: UntrainedFamily) -> dict[str, Any]:
     """Return the arguments of diffusers' UNet2DModel."""
     chosen, levels = settings.chosen, range(len(settings.chosen.multipliers))
-    channels = [round(settings.width * chosen.channels * multiplier) for multiplier in chosen.multipliers]
+    channels = [
+        round(settings.width * chosen.channels * multiplier) for multiplier in chosen.multipliers
+    ]
     kinds = ["Attn" if level in chosen.attention else "Resnet" for level in levels]
     names = {
         "Attn": ("AttnDownBlock2D", "AttnUpBlock2D"),

@@ -31,7 +31,9 @@ class VAE(nn.Module):
 
     def __init__(self, num_pixels: int, settings: VAEFamily) -> None:
         super().__init__()
-        self.encoder = networks.mlp(num_pixels, 2 * settings.num_latents, settings.width, settings.depth)
+        self.encoder = networks.mlp(
+            num_pixels, 2 * settings.num_latents, settings.width, settings.depth
+        )
         self.decoder = _decoder(num_pixels, settings)
         self.log_noise = nn.Parameter(torch.zeros(num_pixels))
 
@@ -72,12 +74,17 @@ class VAEFamily:
         vae = networks.minimise(vae, loss, self.num_iterations, self.learning_rate, self.ema_decay)
 
         def elbo(x: Tensor) -> float:
-            noise = Rng(("card", "vae"), (0,), dtype=torch.float32).randn((len(x), self.num_latents))[0]
+            noise = Rng(("card", "vae"), (0,), dtype=torch.float32).randn(
+                (len(x), self.num_latents)
+            )[0]
             return vae.negative_elbo(x, noise).item()
 
         card = {
             "num_parameters": networks.num_parameters(vae.decoder),
-            "negative_elbo_nats": {"train": elbo(flat), "test": elbo((data["test"] - mean).flatten(1))},
+            "negative_elbo_nats": {
+                "train": elbo(flat),
+                "test": elbo((data["test"] - mean).flatten(1)),
+            },
             "pixel_noise_rms": vae.log_noise.exp().square().mean().sqrt().item(),
         }
         return {"mean": mean} | flatten_state(vae.decoder, "decoder"), card

@@ -28,8 +28,10 @@ class Definition:
     batch_size: int = 128
     rate: float = 4e-3  # of AdamW, falls to zero along half a cosine
     weight_decay: float = 0.025
-    label_smoothing: float = 0.05  # keeps log p(class | x) of a wrong class finite and its slope alive
-    noise: float = 0.2  # standard deviation added to the training images, data units: p(class | x) changes gently
+    # keeps log p(class | x) of a wrong class finite and its slope alive
+    label_smoothing: float = 0.05
+    # standard deviation added to the training images, data units: p(class | x) changes gently
+    noise: float = 0.2
 
 
 REAL = "real."  # what the names of stored tensors that are no weights start with
@@ -73,7 +75,9 @@ class Classifier:
     def activations(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs of the two convolutions, (n, *x) -> two of (n, channels, h, w), float32."""
         near = functional.silu(functional.conv2d(x.float(), *self._layer("near"), padding=1))
-        return near, functional.silu(functional.conv2d(near, *self._layer("far"), padding=1, stride=2))
+        return near, functional.silu(
+            functional.conv2d(near, *self._layer("far"), padding=1, stride=2)
+        )
 
     def _features(self, x: Tensor) -> Tensor:
         _, far = self.activations(x)
@@ -95,14 +99,24 @@ def classifier_path(root: str | Path, name: str) -> Path:
 
 def tensors_of(classifier: Classifier) -> dict[str, Tensor]:
     """Return the tensors to store of a classifier."""
-    real = {} if classifier.real is None else {f"{REAL}{name}": part for name, part in vars(classifier.real).items()}
+    real = (
+        {}
+        if classifier.real is None
+        else {f"{REAL}{name}": part for name, part in vars(classifier.real).items()}
+    )
     return {**classifier.weights, **real}
 
 
-def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> tuple[Classifier, Json]:
+def load_classifier(
+    path: str | Path, device: str | torch.device = "cpu"
+) -> tuple[Classifier, Json]:
     """Return the classifier stored at `.../<name>.safetensors`, and the file's header."""
     tensors, header = read_tensors(path)
-    real = {name.removeprefix(REAL): part.to(device) for name, part in tensors.items() if name.startswith(REAL)}
+    real = {
+        name.removeprefix(REAL): part.to(device)
+        for name, part in tensors.items()
+        if name.startswith(REAL)
+    }
     weights = {name: part.to(device) for name, part in tensors.items() if not name.startswith(REAL)}
     return Classifier(weights, RealFeatures(**real) if real else None), header
 
@@ -133,7 +147,9 @@ def trained(definition: Definition, x: Tensor, labels: Tensor, rng: Random) -> C
     def loss_at(_: int) -> Tensor:
         rows, noise = rng.randint(len(x), shape[:1])[0], definition.noise * rng.randn(shape)[0]
         log_probs = classifier.log_probs(x[rows] + noise.to(x))
-        return functional.cross_entropy(log_probs, labels[rows], label_smoothing=definition.label_smoothing)
+        return functional.cross_entropy(
+            log_probs, labels[rows], label_smoothing=definition.label_smoothing
+        )
 
     optimiser = torch.optim.AdamW(weights.values(), weight_decay=definition.weight_decay)
     schedule = falling_cosine(definition.rate, definition.num_steps)

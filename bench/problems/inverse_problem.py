@@ -16,7 +16,8 @@ from bench.core.values import is_positive
 class PosteriorSampler(Protocol):
     """A posterior p(x | y) of a prior under this problem, which can be sampled."""
 
-    def sample(self, y: Tensor, num_samples: int, rng: Rng) -> Tensor: ...  # (m, *y) -> (m, num_samples, *x)
+    # (m, *y) -> (m, num_samples, *x)
+    def sample(self, y: Tensor, num_samples: int, rng: Rng) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class InverseProblem:
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
         """Return y - A(x), zero where nothing was measured, shaped like A(x)."""
         values, mask = self.unpack(y)
-        return (values if mask is None else mask * values) - self.operator(x, y)  # A(x) is masked already
+        # A(x) is masked already
+        return (values if mask is None else mask * values) - self.operator(x, y)
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """Return -||y - A(x)||^2 / (2 sigma_y^2) per row, (n,): log p(y given x) up to a constant."""
@@ -72,7 +74,9 @@ class InverseProblem:
         mask = None
         if self.operator.masked:
             if uniform is None:
-                raise ValueError("measure: this operator draws masks; give it numbers `uniform` (n, *x) in [0, 1)")
+                raise ValueError(
+                    "measure: this operator draws masks; give it numbers `uniform` (n, *x) in [0, 1)"
+                )
             mask = self.operator.draw_mask(uniform)
         values = self.operator(x, pack(noise, mask)) + noise
         return pack(values if mask is None else mask * values, mask)
@@ -80,14 +84,20 @@ class InverseProblem:
     def simulate(self, x: Tensor, rng: Rng) -> Tensor:
         """Draw packed y ~ p(y given x) with fresh masks. Of the n = m k rows of x, row i k + j has stream i of m."""
         if len(x) % len(rng):
-            raise ValueError(f"simulate: {len(x)} rows cannot be shared evenly by {len(rng)} random streams")
+            raise ValueError(
+                f"simulate: {len(x)} rows cannot be shared evenly by {len(rng)} random streams"
+            )
         rows = len(x) // len(rng)
-        uniform = rng.rand((rows, *self.x_shape)).flatten(0, 1).to(x) if self.operator.masked else None
+        uniform = (
+            rng.rand((rows, *self.x_shape)).flatten(0, 1).to(x) if self.operator.masked else None
+        )
         noise = rng.randn((rows, *self.operator.measured_shape(self.x_shape))).flatten(0, 1).to(x)
         return self.measure(x, self.sigma_y * noise, uniform)
 
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Rng) -> Tensor:
         """Draw from p(x | y), (m, *y) -> (m, num_samples, *x). Needs Cap.EXACT."""
         if self.posterior is None:
-            raise ValueError("sample_posterior: this problem knows no exact posterior (its caps lack EXACT)")
+            raise ValueError(
+                "sample_posterior: this problem knows no exact posterior (its caps lack EXACT)"
+            )
         return self.posterior.sample(y, num_samples, rng)

@@ -37,14 +37,20 @@ def read_measurements(
     """Return the measurements in a file, after both of its hashes were checked; ArtefactError where one is wrong."""
     tensors, header = read_tensors(path)
     if header["observations_sha256"] != content_hash(tensors):
-        raise ArtefactError(f"{path}: does not match its observations_sha256; delete it and run the same command again")
+        raise ArtefactError(
+            f"{path}: does not match its observations_sha256; delete it and run the same command again"
+        )
     y = pack(tensors["y"], tensors.get("mask"))
-    return Measurements(tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header)
+    return Measurements(
+        tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header
+    )
 
 
 def first(measurements: Measurements, num_measurements: int | None) -> Measurements:
     """Return the first measurements; None means all."""
-    kept = {name: getattr(measurements, name)[:num_measurements] for name in ("x_true", "y", "image_id")}
+    kept = {
+        name: getattr(measurements, name)[:num_measurements] for name in ("x_true", "y", "image_id")
+    }
     return dataclasses.replace(measurements, **kept)
 
 
@@ -60,11 +66,17 @@ def problem_of(
     root: the suite's folder, where a reward's classifier lies; by default the one in the header.
     """
     if header["operator"] == REWARD:
-        return _reward_of(header | ({"root": str(root)} if root else {}), x_shape, posterior, device)
-    return make_problem(header["operator"], header["parameters"], header["sigma_y"], x_shape, posterior)
+        return _reward_of(
+            header | ({"root": str(root)} if root else {}), x_shape, posterior, device
+        )
+    return make_problem(
+        header["operator"], header["parameters"], header["sigma_y"], x_shape, posterior
+    )
 
 
-def _reward_of(header: Json, x_shape: Shape, posterior: PosteriorSampler | None, device: str | torch.device) -> Reward:
+def _reward_of(
+    header: Json, x_shape: Shape, posterior: PosteriorSampler | None, device: str | torch.device
+) -> Reward:
     parameters = header["parameters"]
     check_reward(parameters, x_shape)
     path = classifier_path(header["root"], parameters["classifier"])

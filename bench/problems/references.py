@@ -37,9 +37,15 @@ class ReferenceDraws:
 
     def swapped(self) -> ReferenceDraws:
         """Return the draws with the two sets in each other's place."""
-        mean, std = (self.x_b.mean(1), self.x_b.std(1)) if self.moments_are_of_x_a else (self.mean, self.std)
+        mean, std = (
+            (self.x_b.mean(1), self.x_b.std(1))
+            if self.moments_are_of_x_a
+            else (self.mean, self.std)
+        )
         teacher = self.teacher and self.teacher.swapped()
-        return ReferenceDraws(self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher)
+        return ReferenceDraws(
+            self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher
+        )
 
 
 def read_same_measurements(path: Path, measurements: Json) -> tuple[dict[str, Tensor], Json]:
@@ -69,7 +75,8 @@ def read_reference(path: Path, measurements: Json, num_samples: int) -> Referenc
             f"{path}: holds {num_draws} reference draws, expected num_samples = {num_samples} or more; "
             "raise num_reference"
         )
-    finite = {name: tensor.nan_to_num(0, 0, 0) for name, tensor in tensors.items()}  # what is not admitted may hold NaN
+    # what is not admitted may hold NaN
+    finite = {name: tensor.nan_to_num(0, 0, 0) for name, tensor in tensors.items()}
     x_a, x_b, mean, std = (finite[name] for name in ("x_a", "x_b", "mean", "std"))
     no_formula = header["kind"] not in WITH_FORMULA
     why_not = _why_not_admitted(header["reasons"])

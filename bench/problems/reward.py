@@ -66,7 +66,9 @@ class Reward:
         reverse KL, and wrong for training that takes x for a draw from p(x | y).
         """
         if len(x) % len(rng):
-            raise ValueError(f"simulate: {len(x)} rows cannot be shared evenly by {len(rng)} random streams")
+            raise ValueError(
+                f"simulate: {len(x)} rows cannot be shared evenly by {len(rng)} random streams"
+            )
         with torch.no_grad():
             shares = (self.beta * self.classifier.log_probs(x)).softmax(1).cumsum(1)
         uniform = rng.rand((len(x) // len(rng),)).flatten().to(x)
@@ -76,7 +78,9 @@ class Reward:
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Rng) -> Tensor:
         """Draw from p(x | y), (m, *y) -> (m, num_samples, *x). Needs Cap.EXACT."""
         if self.posterior is None:
-            raise ValueError("sample_posterior: this problem knows no exact posterior (its caps lack EXACT)")
+            raise ValueError(
+                "sample_posterior: this problem knows no exact posterior (its caps lack EXACT)"
+            )
         return self.posterior.sample(y, num_samples, rng)
 
     def features(self, x: Tensor) -> Tensor:
@@ -87,8 +91,12 @@ class Reward:
         """Return moments and floor of the features of real images of the classes y (m, *y): (m, F), (m, F, F), (m,)."""
         classes, real = y.flatten(1).argmax(1), self.classifier.real
         if real is None:
-            raise ValueError("real_features: this classifier was stored without features of real images")
-        return RealFeatures(*(part[classes].to(y) for part in (real.mean, real.covariance, real.floor)))
+            raise ValueError(
+                "real_features: this classifier was stored without features of real images"
+            )
+        return RealFeatures(
+            *(part[classes].to(y) for part in (real.mean, real.covariance, real.floor))
+        )
 
 
 def one_hot(classes: Tensor, num_classes: int) -> Tensor:
@@ -106,10 +114,14 @@ def check_reward(parameters: Mapping[str, object], x_shape: Shape) -> None:
     unknown = set(parameters) - {"classifier", "beta", "differentiable"}
     if unknown or not {"classifier", "beta"} <= set(parameters):
         names = ", ".join(parameters)
-        raise ValueError(f"parameters of {NAME}: expected classifier, beta and perhaps differentiable, got {names}")
+        raise ValueError(
+            f"parameters of {NAME}: expected classifier, beta and perhaps differentiable, got {names}"
+        )
     name = str(parameters["classifier"])
     definition = definition_of(name)
     if tuple(x_shape) != definition.x_shape:
-        raise ValueError(f"classifier {name} is for images {definition.x_shape}, got {tuple(x_shape)}")
+        raise ValueError(
+            f"classifier {name} is for images {definition.x_shape}, got {tuple(x_shape)}"
+        )
     if not is_positive(parameters["beta"]):
         raise ValueError(f"beta must be a positive number, got {parameters['beta']!r}")

@@ -11,7 +11,20 @@ from bench.report.origins import made_by
 from bench.report.table import Cell, Table, frame_of
 from bench.stats.results import SuiteResults
 
-COLUMNS = ("task", "method", "m", "s", "seconds", "low", "high", "repeats", "cpu_share", "nfe", "nfe_vjp", "peak_bytes")
+COLUMNS = (
+    "task",
+    "method",
+    "m",
+    "s",
+    "seconds",
+    "low",
+    "high",
+    "repeats",
+    "cpu_share",
+    "nfe",
+    "nfe_vjp",
+    "peak_bytes",
+)
 COLUMNS += ("joules", "what", "reason")
 ALONE = 0.9  # share of a core below which something else ran on the machine
 EXPLAINED = (
@@ -27,7 +40,13 @@ EXPLAINED = (
 def cost_table(suite: SuiteResults) -> Table:
     """Return a row for each task and method that was timed."""
     sizes = sorted({cell["s"] for timing in suite.timings for cell in timing.get("curve", [])})
-    columns = [*(f"seconds, s = {s}" for s in sizes), "samples per second", "peak MiB", "train_seconds", "break-even"]
+    columns = [
+        *(f"seconds, s = {s}" for s in sizes),
+        "samples per second",
+        "peak MiB",
+        "train_seconds",
+        "break-even",
+    ]
     rows, reasons = [], {}
     for timing in suite.timings:
         name = f"{timing['task']}: {timing['method']}"
@@ -36,14 +55,22 @@ def cost_table(suite: SuiteResults) -> Table:
         else:
             reasons[name] = reason_of(timing)
             rows.append((name, [Cell(reason=reasons[name])] * len(columns)))
-    return Table("Seconds and memory", machines_of(suite.timings), frame_of(rows, columns), reasons=reasons)
+    return Table(
+        "Seconds and memory", machines_of(suite.timings), frame_of(rows, columns), reasons=reasons
+    )
 
 
 def cost_notes(suite: SuiteResults) -> tuple[str, ...]:
     """Return what stands below the table, with the runs that were not alone on the machine."""
-    disturbed = [x for x in suite.timings if any((c["cpu_share"] or 1) < ALONE for c in x.get("curve", []))]
+    disturbed = [
+        x for x in suite.timings if any((c["cpu_share"] or 1) < ALONE for c in x.get("curve", []))
+    ]
     names = ", ".join(f"{x['task']} {x['method']}" for x in disturbed)
-    warning = f"Something else ran on the machine meanwhile, so these seconds are too long: {names}." if names else ""
+    warning = (
+        f"Something else ran on the machine meanwhile, so these seconds are too long: {names}."
+        if names
+        else ""
+    )
     return (EXPLAINED, *((warning,) if warning else ()), *made_by(suite.origins))
 
 
@@ -73,7 +100,10 @@ def reason_of(timing: Json) -> str:
 
 
 def _numbers(cell: Json) -> tuple:
-    numbers = [cell[key] for key in ("m", "s", "median", "low", "high", "repeats", "cpu_share", "nfe", "nfe_vjp")]
+    numbers = [
+        cell[key]
+        for key in ("m", "s", "median", "low", "high", "repeats", "cpu_share", "nfe", "nfe_vjp")
+    ]
     return (*numbers, max(cell["peak"].values()), "" if cell["joules"] is None else cell["joules"])
 
 
@@ -96,7 +126,10 @@ def _break_even(timing: Json, timings: Sequence[Json]) -> str:
     untrained = [
         x["curve"][-1]["median"]
         for x in timings
-        if x["task"] == timing["task"] and x.get("curve") and not x["train_seconds"] and x["method"] not in BASELINES
+        if x["task"] == timing["task"]
+        and x.get("curve")
+        and not x["train_seconds"]
+        and x["method"] not in BASELINES
     ]
     saved = min(untrained, default=0) - timing["curve"][-1]["median"]
     return f"{timing['train_seconds'] / saved:.0f}" if saved > 0 else "never"

@@ -68,7 +68,12 @@ def duration(seconds: float) -> str:
 def _statuses(layout: Layout, spec: SuiteSpec) -> Iterator[RunStatus]:
     """Yield how each run of the suite ended; of a suite that only takes times, each run that was timed."""
     left_out = {tuple(pair) for pair in spec.left_out}
-    pairs = [(task, method) for task in spec.tasks for method in spec.methods if (task, method) not in left_out]
+    pairs = [
+        (task, method)
+        for task in spec.tasks
+        for method in spec.methods
+        if (task, method) not in left_out
+    ]
     runs = [(*pair, seed) for pair in pairs for seed in spec.seeds] if spec.compares else spec.timed
     for task, method, seed in runs:
         files = layout.run(task, method, seed)
@@ -77,7 +82,9 @@ def _statuses(layout: Layout, spec: SuiteSpec) -> Iterator[RunStatus]:
             yield RunStatus(task, method, seed, MISSING)
             continue
         header = _header(path) if spec.compares else json.loads(path.read_text())
-        cost = json.loads(files.cost.read_text()) if spec.compares and files.cost.exists() else header
+        cost = (
+            json.loads(files.cost.read_text()) if spec.compares and files.cost.exists() else header
+        )
         seconds = (cost.get(key) or 0.0 for key in ("seconds", "train_seconds"))
         ended = header.get("status", OK), header.get("reason", "")
         yield RunStatus(task, method, seed, *ended, path.stat().st_mtime, *seconds)
@@ -88,17 +95,27 @@ def _done(statuses: list[RunStatus], started: float | None) -> list[str]:
     counts = Counter(run.status for run in statuses)
     others = "".join(f", {number} {status}" for status, number in counts.items() if status != OK)
     new = sum(run.made >= started for run in statuses) if started is not None else None
-    lines = [f"{counts[OK]} of {len(statuses)} runs succeeded{others}" + ("." if new is None else f"; {new} made now.")]
-    sampling, training = (sum(getattr(x, kind) for x in statuses) for kind in ("sampling", "training"))
+    lines = [
+        f"{counts[OK]} of {len(statuses)} runs succeeded{others}"
+        + ("." if new is None else f"; {new} made now.")
+    ]
+    sampling, training = (
+        sum(getattr(x, kind) for x in statuses) for kind in ("sampling", "training")
+    )
     if sampling or training:
-        lines.append(f"All runs together: {duration(sampling)} of sampling, {duration(training)} of training.")
+        lines.append(
+            f"All runs together: {duration(sampling)} of sampling, {duration(training)} of training."
+        )
     return lines
 
 
 def _details(statuses: list[RunStatus]) -> list[str]:
     """Return the runs that failed, those that do not apply and those that are missing, by reason."""
     failed = [x for x in statuses if x.status not in (MISSING, OK, NOT_APPLICABLE)]
-    lines = _listed("Failed:", (f"{x.task} {x.method} seed {x.seed}: {' '.join(x.reason.split())}" for x in failed))
+    lines = _listed(
+        "Failed:",
+        (f"{x.task} {x.method} seed {x.seed}: {' '.join(x.reason.split())}" for x in failed),
+    )
     for status, title in ((NOT_APPLICABLE, "Not applicable:"), (MISSING, "Not made:")):
         tasks: dict[str, dict[str, None]] = {}
         for x in statuses:
@@ -130,14 +147,19 @@ def _partial(layout: Layout, statuses: Iterable[RunStatus]) -> list[str]:
         for task, method, metric, *_, num_failed, reason in csv.reader(file):
             if (task, method) in succeeded and num_failed != "0":
                 reasons.setdefault((task, method), f"{metric} {reason}")
-    return _listed("Measurements that failed:", (f"{' '.join(run)}: {reason}" for run, reason in reasons.items()))
+    return _listed(
+        "Measurements that failed:",
+        (f"{' '.join(run)}: {reason}" for run, reason in reasons.items()),
+    )
 
 
 def _to_open(layout: Layout, log: str) -> list[str]:
     """Return the file to look at: the log of what stopped, else the page, the table of times or the figures."""
     if log:
         return [f"It stopped before the end; see {log}. The same command goes on from here."]
-    page = next((p for p in (layout.report, layout.table("timing.md"), layout.figures) if p.exists()), None)
+    page = next(
+        (p for p in (layout.report, layout.table("timing.md"), layout.figures) if p.exists()), None
+    )
     return [f"Open {page}"] if page else []
 
 

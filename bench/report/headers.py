@@ -6,7 +6,8 @@ from bench.core.artefacts import Json
 from bench.core.text import format_settings, shortened
 from bench.stats.results import TaskResults
 
-IN_LATENTS = " in z"  # ends the kind of a reference that was drawn in the latents of a learned prior
+# ends the kind of a reference that was drawn in the latents of a learned prior
+IN_LATENTS = " in z"
 
 
 def task_header(task: TaskResults) -> str:

@@ -12,7 +12,8 @@ _LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$"}
 _LATEX_HEAD = r"""% Needs \usepackage{booktabs} and \usepackage{graphicx}.
 % Subscript and superscript are the ends of the interval; bold is tied with the best.
 """
-_SPANNED = r"\spanned"  # a cell that \multicolumn covers; pandas writes no cells across columns from a frame
+# a cell that \multicolumn covers; pandas writes no cells across columns from a frame
+_SPANNED = r"\spanned"
 
 
 def goal_text(goal: str) -> str:
@@ -33,21 +34,30 @@ def markdown_page(title: str, tables: Sequence[Table], notes: Sequence[str]) -> 
 
 def markdown_of(table: Table) -> str:
     """Return the table alone. A row that is one reason has it in its first cell, and its kind in the others."""
-    heads = [f"{markdown(name)} {goal_text(table.goals.get(name, ''))}".strip() for name in table.frame.columns]
+    heads = [
+        f"{markdown(name)} {goal_text(table.goals.get(name, ''))}".strip()
+        for name in table.frame.columns
+    ]
     rows = []
     for name, cells in table.frame.iterrows():
         row = [_markdown_cell(cell) for cell in cells]
         if reason := table.reasons.get(str(name)):
             kind = "n/a" if reason.startswith("n/a") else "failed"
             row = [markdown(reason), *[kind] * (len(row) - 1)]
-        rows.append([f"{markdown(str(name))} {goal_text(table.roles.get(str(name), ''))}".strip(), *row])
+        rows.append(
+            [f"{markdown(str(name))} {goal_text(table.roles.get(str(name), ''))}".strip(), *row]
+        )
     return markdown_table(["", *heads], rows, numeric=True)
 
 
 def latex_page(tables: Sequence[Table], notes: Sequence[str]) -> str:
     """Return one float per table, and the notes in small print below the last one."""
     small = "\\par\n".join(latex(note) for note in notes)
-    return _LATEX_HEAD + "\n".join(latex_of(t) for t in tables) + f"\n{{\\footnotesize\\noindent\n{small}\\par}}\n"
+    return (
+        _LATEX_HEAD
+        + "\n".join(latex_of(t) for t in tables)
+        + f"\n{{\\footnotesize\\noindent\n{small}\\par}}\n"
+    )
 
 
 def latex_of(table: Table) -> str:
@@ -73,7 +83,12 @@ def _markdown_cell(cell: Cell) -> str:
         return markdown(cell.reason)
     mean = f"**{cell.mean}**" if cell.tied else cell.mean
     ends = f" [{cell.low}, {cell.high}]" if cell.low else ""
-    return mean + ends + (f" ({markdown(cell.remark)})" if cell.remark else "") + (" †" if cell.reason else "")
+    return (
+        mean
+        + ends
+        + (f" ({markdown(cell.remark)})" if cell.remark else "")
+        + (" †" if cell.reason else "")
+    )
 
 
 def _tabular(table: Table) -> str:
@@ -81,12 +96,21 @@ def _tabular(table: Table) -> str:
     frame = table.frame.map(_latex_cell)
     width = len(frame.columns)
     for name, reason in table.reasons.items():
-        frame.loc[name] = [rf"\multicolumn{{{width}}}{{l}}{{{latex(reason)}}}", *[_SPANNED] * (width - 1)]
+        frame.loc[name] = [
+            rf"\multicolumn{{{width}}}{{l}}{{{latex(reason)}}}",
+            *[_SPANNED] * (width - 1),
+        ]
     goals = [table.goals.get(name, "") for name in frame.columns]
     marks = [_LATEX_ARROWS.get(goal) or latex(goal_text(goal)) for goal in goals]
-    frame.columns = [f"{latex(name)} {mark}".strip() for name, mark in zip(frame.columns, marks, strict=True)]
-    frame.index = [f"{latex(name)} {goal_text(table.roles.get(name, ''))}".strip() for name in frame.index]
-    return frame.to_latex(column_format="l" + "c" * width, escape=False).replace(f" & {_SPANNED}", "")
+    frame.columns = [
+        f"{latex(name)} {mark}".strip() for name, mark in zip(frame.columns, marks, strict=True)
+    ]
+    frame.index = [
+        f"{latex(name)} {goal_text(table.roles.get(name, ''))}".strip() for name in frame.index
+    ]
+    return frame.to_latex(column_format="l" + "c" * width, escape=False).replace(
+        f" & {_SPANNED}", ""
+    )
 
 
 def _latex_cell(cell: Cell) -> str:

@@ -58,4 +58,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
 
 def definitions(suite: SuiteResults) -> dict[str, str]:
     """Return one line for each metric and cost: what it means."""
-    return {**COSTS, **{name: text for task in suite.tasks for name, text in task.definitions.items()}}
+    return {
+        **COSTS,
+        **{name: text for task in suite.tasks for name, text in task.definitions.items()},
+    }

@@ -22,7 +22,9 @@ def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
     edited = [origin.path for origin in origins if origin.dirty is not False]
     faults = []
     if len(commits) > 1:
-        faults.append(f"artefacts of {len(commits)} commits are mixed ({', '.join(c[:12] for c in commits)})")
+        faults.append(
+            f"artefacts of {len(commits)} commits are mixed ({', '.join(c[:12] for c in commits)})"
+        )
     if "unknown" in commits:
         faults.append("the commit of some artefacts is not known")
     if edited:

@@ -20,7 +20,9 @@ from bench.stats.summary import summarise, summary_csv
 LARGEST = 1_500_000  # bytes of a committed file
 
 
-def publish_suite(suite: SuiteResults, figures: Sequence[str], into: Path, allow_dirty: bool) -> None:
+def publish_suite(
+    suite: SuiteResults, figures: Sequence[str], into: Path, allow_dirty: bool
+) -> None:
     """Copy tables, values, figures and their provenance into the folder `into`, which is emptied first.
 
     Raises UserError, one line, when the tables are older than the metrics, when a figure is missing, and when artefacts
@@ -40,16 +42,23 @@ def publish_suite(suite: SuiteResults, figures: Sequence[str], into: Path, allow
             path = layout.figure(figure, kind)
             _copy(path, into / "figures" / path.name)
     about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
-    record = {"observations_sha256": about, "made_on": suite.tasks[0].runs[0].header.get("provenance", {})}
+    record = {
+        "observations_sha256": about,
+        "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
+    }
     _write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
 
 
-def publish_times(layout: Layout, name: str, timed: Sequence[Sequence], into: Path, allow_dirty: bool) -> None:
+def publish_times(
+    layout: Layout, name: str, timed: Sequence[Sequence], into: Path, allow_dirty: bool
+) -> None:
     """Copy the tables of a suite that only takes times; timed: (task, method, seed) of its runs. Errors as above."""
     paths = [layout.run(*run).timing for run in timed]
     timings, table = [read_json(path) for path in paths], layout.table("timing.csv")
     if read_csv(table)[0] != timing_csv(timings):
-        raise UserError(f"{table}: is older than the times; run python -m bench.stages.timing again")
+        raise UserError(
+            f"{table}: is older than the times; run python -m bench.stages.timing again"
+        )
     origins = [origin_of(path, timing) for path, timing in zip(paths, timings, strict=True)]
     faults = refuse_faults(origins, str(layout.root), allow_dirty)
     shutil.rmtree(into, ignore_errors=True)
@@ -71,7 +80,9 @@ def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
     """Copy every csv, without the rows of pairs that the suite leaves out, and every page."""
     for path in sorted(tables.glob("*.csv")):
         text, info = read_csv(path)
-        kept = [line for line in text.splitlines(keepends=True) if not line.endswith(f",{LEFT_OUT}\n")]
+        kept = [
+            line for line in text.splitlines(keepends=True) if not line.endswith(f",{LEFT_OUT}\n")
+        ]
         left_out = f"{len(text.splitlines()) - len(kept)} of pairs that are {LEFT_OUT}"
         write_csv(into / path.name, "".join(kept), {**info, "rows_left_out": left_out})
     for path in sorted(tables.glob("*.md")):
@@ -92,7 +103,14 @@ def _copy(path: Path, to: Path) -> None:
         write_bytes(to, path.read_bytes())
 
 
-def _write_record(into: Path, suite: str, origins: Sequence[Origin], faults: Sequence[str], more: Json) -> None:
+def _write_record(
+    into: Path, suite: str, origins: Sequence[Origin], faults: Sequence[str], more: Json
+) -> None:
     commits = sorted({origin.commit for origin in origins})
-    record = {"suite": suite, "commits": commits, "faults": list(faults), "num_artefacts": len(origins)}
+    record = {
+        "suite": suite,
+        "commits": commits,
+        "faults": list(faults),
+        "num_artefacts": len(origins),
+    }
     write_json(into / "provenance.json", record | more | {"published_by": provenance()})

@@ -14,7 +14,15 @@ from bench.core.text import format_settings, markdown, markdown_table
 from bench.report.origins import faults_of
 from bench.stats.results import origin_of
 
-COLUMNS = ("task", "method", "settings", "energy score", "tuned settings", "energy score", "difference")
+COLUMNS = (
+    "task",
+    "method",
+    "settings",
+    "energy score",
+    "tuned settings",
+    "energy score",
+    "difference",
+)
 COLUMNS += ("trials", "CPU-s")
 
 
@@ -25,11 +33,15 @@ def publish_tuning(folder: Path, into: Path) -> str:
     """
     paths = sorted(folder.glob("tuning/*/*/trials.csv"))
     if not paths:
-        raise UserError(f"{folder}: has no tuning/<task>/<method>/trials.csv; run its tuning first: snakemake tuned")
+        raise UserError(
+            f"{folder}: has no tuning/<task>/<method>/trials.csv; run its tuning first: snakemake tuned"
+        )
     logs = {path: read_csv(path) for path in paths}
     faults = faults_of([origin_of(path, info) for path, (_, info) in logs.items()])
     if faults:
-        raise UserError(f"{folder}: {'; '.join(faults)}; commit, remove {folder}/tuning and tune again")
+        raise UserError(
+            f"{folder}: {'; '.join(faults)}; commit, remove {folder}/tuning and tune again"
+        )
     for path in paths:
         task, method, _ = path.parts[-3:]
         for suffix in ("", ".info.json"):
@@ -53,12 +65,16 @@ def winner_row(log: str, info: Json) -> list[str]:
         return [*before, "the same", "", "", *effort]
     changed = {name: value for name, value in winner["settings"].items() if value != start[name]}
     best = confirmed[winner["trial"]]
-    gain = _plus_minus(best["difference"], best["difference_error"], "+") if best["difference"] else ""
+    gain = (
+        _plus_minus(best["difference"], best["difference_error"], "+") if best["difference"] else ""
+    )
     return [*before, format_settings(changed), _score(best), gain, *effort]
 
 
 def _score(trial: Mapping[str, str]) -> str:
-    return "failed" if trial["reason"] else _plus_minus(trial["energy_score"], trial["standard_error"])
+    return (
+        "failed" if trial["reason"] else _plus_minus(trial["energy_score"], trial["standard_error"])
+    )
 
 
 def _plus_minus(value: str, error: str, sign: str = "") -> str:

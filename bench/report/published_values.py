@@ -36,7 +36,9 @@ def publish_values(suite: SuiteResults, into: Path) -> dict[str, str]:
     text = values_frame(suite).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     data = gzip.compress(text.encode(), mtime=0)
     if len(data) > LARGEST:
-        print(f"{into / FILE}: left out, {len(data)} bytes are more than {LARGEST}; leaderboards show means only")
+        print(
+            f"{into / FILE}: left out, {len(data)} bytes are more than {LARGEST}; leaderboards show means only"
+        )
         return {}
     write_bytes(into / FILE, data)
     return {"values_sha256": hashlib.sha256(data).hexdigest()}

@@ -35,15 +35,26 @@ def set_table(suite: SuiteResults, lines: Sequence[Summary]) -> Table:
         if any(line and line.mean is not None for line in across):
             floors = [_floor(task, metric, floor, lines) for floor in FLOORS]
             rows.append((f"{task}: {metric}", [cell_of(line) for line in (*floors, *across)]))
-    goals = dict.fromkeys(FLOORS.values(), "floor") | {method: ROLES.get(method, "") for method in methods}
-    return Table("Sets of samples against held-out images", HEADER, frame_of(rows, goals), goals, methods_across=True)
+    goals = dict.fromkeys(FLOORS.values(), "floor") | {
+        method: ROLES.get(method, "") for method in methods
+    }
+    return Table(
+        "Sets of samples against held-out images",
+        HEADER,
+        frame_of(rows, goals),
+        goals,
+        methods_across=True,
+    )
 
 
 def set_notes(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
     """Return what stands below the table: the definitions of its metrics, and who made it."""
     defined = definitions(suite)
     names = dict.fromkeys(x.metric for x in lines if is_of_sets(x.metric))
-    return (*(f"{name}: {defined[name]}" for name in names if name in defined), *made_by(suite.origins))
+    return (
+        *(f"{name}: {defined[name]}" for name in names if name in defined),
+        *made_by(suite.origins),
+    )
 
 
 def is_of_sets(metric: str) -> bool:

@@ -53,14 +53,18 @@ class Table:
         for row, cells in self.frame.iterrows():
             for column, cell in cells.items():
                 if cell.mean and cell.reason:
-                    methods.setdefault(cell.reason, {})[str(column if self.methods_across else row)] = None
+                    methods.setdefault(cell.reason, {})[
+                        str(column if self.methods_across else row)
+                    ] = None
         return tuple(f"{', '.join(names)}: {reason}" for reason, names in methods.items())
 
 
 def frame_of(rows: Iterable[tuple[str, Sequence[Cell]]], columns: Iterable[str]) -> pd.DataFrame:
     """Return the frame of named rows of cells."""
     rows = list(rows)
-    return pd.DataFrame([list(cells) for _, cells in rows], [name for name, _ in rows], list(columns), dtype=object)
+    return pd.DataFrame(
+        [list(cells) for _, cells in rows], [name for name, _ in rows], list(columns), dtype=object
+    )
 
 
 def cell_of(line: Summary | None, tied: bool = False) -> Cell:

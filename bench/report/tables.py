@@ -31,29 +31,46 @@ CSV_ONLY = (
     "density-*",
 )  # fmt: skip
 # parts of the names of metrics that only some problems and priors have: no column where there is no number
-OPTIONAL = ("psnr_mean", "lpips", "percept", "chi2_sample", "_total", "log_reward", "frechet", "ksd2", "stein")
+OPTIONAL = (
+    "psnr_mean",
+    "lpips",
+    "percept",
+    "chi2_sample",
+    "_total",
+    "log_reward",
+    "frechet",
+    "ksd2",
+    "stein",
+)
 TOTAL = "_total"  # ends the name of a metric against the posterior under a distilled map's teacher
 TRAINING = ("train_seconds", "train_nfe")
-DIVERSITY = ("diversity_ratio", "pairwise")  # parts of the names of the columns that say how unlike samples are
+# parts of the names of the columns that say how unlike samples are
+DIVERSITY = ("diversity_ratio", "pairwise")
 NOTHING = Cell(reason="n/a")
 
 Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric
 Bold = Collection[tuple[str, str, str]]  # the same keys
 
 
-def task_tables(suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
+def task_tables(
+    suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]
+) -> tuple[Table, ...]:
     """Return one table per task: reference, oracle, the methods in the order of the suite, the ceiling last."""
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     tables = []
     for task in suite.tasks:
         goals = {name: goal_of(name, suite) for name in _columns_of_task(task, lines)}
         table = _task_table(task, suite, goals, known, bold)
-        resolved = resolution(comparisons, {name: (task.name, name) for name, goal in goals.items() if goal})
+        resolved = resolution(
+            comparisons, {name: (task.name, name) for name, goal in goals.items() if goal}
+        )
         tables.append(replace(table, resolution=resolved))
     return tuple(tables)
 
 
-def distance_table(suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]) -> Table:
+def distance_table(
+    suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]
+) -> Table:
     """Return the distances to the exact posterior, tasks down and methods across, then mean ranks and training."""
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     methods, rows = ordered_methods(suite), []
@@ -61,9 +78,14 @@ def distance_table(suite: SuiteResults, lines: Sequence[Summary], comparisons: S
         for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
             keys = [(task.name, method, metric) for method in methods]
             cells = [cell_of(known.get(key), key in bold) for key in keys]
-            rows += [(name, cells)] if metric == DISTANCE or any(cell.mean for cell in cells) else []
+            rows += (
+                [(name, cells)] if metric == DISTANCE or any(cell.mean for cell in cells) else []
+            )
     rows += [_rank_row(ranking, methods) for ranking in rankings(suite, (DISTANCE,))]
-    rows += [(f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods]) for cost in TRAINING]
+    rows += [
+        (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
+        for cost in TRAINING
+    ]
     header = (
         f"{DISTANCE} between the samples of a method and reference draws of the posterior; smaller is better. "
         "The last rows: mean rank among the methods with its 95 % interval over tasks (bold: not told from the best), "
@@ -75,14 +97,19 @@ def distance_table(suite: SuiteResults, lines: Sequence[Summary], comparisons: S
         frame_of(rows, methods),
         goals={method: ROLES.get(method, "") for method in methods},
         methods_across=True,
-        resolution=resolution(comparisons, {task.name: (task.name, DISTANCE) for task in suite.tasks}),
+        resolution=resolution(
+            comparisons, {task.name: (task.name, DISTANCE) for task in suite.tasks}
+        ),
     )
 
 
 def columns_of(tables: Sequence[Table]) -> tuple[str, ...]:
     """Return every column of the tasks' tables once, in their order."""
     present = dict.fromkeys(name for table in tables for name in table.frame.columns)
-    return (*(name for name in SHOWN if name in present), *(name for name in present if name not in SHOWN))
+    return (
+        *(name for name in SHOWN if name in present),
+        *(name for name in present if name not in SHOWN),
+    )
 
 
 def metrics_across(lines: Sequence[Summary]) -> tuple[str, ...]:
@@ -120,14 +147,18 @@ def _columns_of_task(task: TaskResults, lines: Sequence[Summary]) -> list[str]:
     return [*(name for name in SHOWN if name in measured or name in always), *added]
 
 
-def _task_table(task: TaskResults, suite: SuiteResults, goals: dict[str, str], known: Lines, bold: Bold) -> Table:
+def _task_table(
+    task: TaskResults, suite: SuiteResults, goals: dict[str, str], known: Lines, bold: Bold
+) -> Table:
     rows, reasons = [], {}
     for method in ordered_methods(suite):
         of_method = [known[task.name, method, metric] for metric in goals]
         worth = _worth_of_chain(suite, task, method, known.get((task.name, method, EFFECTIVE)))
         cells = []
         for line in of_method:
-            cell = cell_of(line, bool(goals[line.metric]) and (task.name, method, line.metric) in bold)
+            cell = cell_of(
+                line, bool(goals[line.metric]) and (task.name, method, line.metric) in bold
+            )
             is_diversity = any(part in line.metric for part in DIVERSITY)
             cells.append(replace(cell, remark=worth) if is_diversity else cell)
         rows.append((method, cells))
@@ -143,7 +174,9 @@ def _reason_for_all(lines: Sequence[Summary]) -> str:
     return reasons.pop() if len(reasons) == 1 and all(x.mean is None for x in measured) else ""
 
 
-def _worth_of_chain(suite: SuiteResults, task: TaskResults, method: str, line: Summary | None) -> str:
+def _worth_of_chain(
+    suite: SuiteResults, task: TaskResults, method: str, line: Summary | None
+) -> str:
     """Return `11 of 64 effective` for a method whose samples are states of chains, from its ess_bulk; "" for others."""
     if not any(run.method == method and run.header["joint"] == "chain" for run in task.runs):
         return ""

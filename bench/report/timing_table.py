@@ -48,7 +48,9 @@ def timing_rows(timings: Sequence[Json]) -> list[Json]:
 
 def timing_csv(timings: Sequence[Json]) -> str:
     """Return every row with all of COLUMNS."""
-    return csv_text(COLUMNS, [[row.get(column) for column in COLUMNS] for row in timing_rows(timings)])
+    return csv_text(
+        COLUMNS, [[row.get(column) for column in COLUMNS] for row in timing_rows(timings)]
+    )
 
 
 def timing_table(timings: Sequence[Json]) -> Table:
@@ -58,7 +60,10 @@ def timing_table(timings: Sequence[Json]) -> Table:
         name = f"{row['task']}: {row['method']}"
         if row["status"] != "ok":
             reasons[name] = reason_of(row)
-        cells = [Cell(reason=reasons[name]) if name in reasons else Cell(_shown(row, column)) for column in SHOWN]
+        cells = [
+            Cell(reason=reasons[name]) if name in reasons else Cell(_shown(row, column))
+            for column in SHOWN
+        ]
         rows.append((name, cells))
     return Table("Times", machines_of(timings), frame_of(rows, SHOWN.values()), reasons=reasons)
 
@@ -68,13 +73,21 @@ def timing_notes(timings: Sequence[Json]) -> list[str]:
     on_cpu = all(timing["device"] == "cpu" for timing in timings)
     cells = [cell for x in timings if x.get("curve") for cell in (*x["curve"], x["throughput"])]
     disturbed = any((cell["cpu_share"] or 1) < ALONE for cell in cells)
-    return [UNTRAINED, *([ON_CPU] if on_cpu else []), *([DISTURBED] if disturbed else []), EXPLAINED]
+    return [
+        UNTRAINED,
+        *([ON_CPU] if on_cpu else []),
+        *([DISTURBED] if disturbed else []),
+        EXPLAINED,
+    ]
 
 
 def _rows(timing: Json) -> Iterator[Json]:
     whole = {key: timing.get(key) for key in (*COLUMNS[:3], "precision", "status", "reason")}
     whole |= {"device": timing["machine"]["device"], "driver": timing["machine"].get("driver")}
-    whole |= {"train_seconds": timing["train_seconds"], "compile_seconds": timing.get("compile_seconds")}
+    whole |= {
+        "train_seconds": timing["train_seconds"],
+        "compile_seconds": timing.get("compile_seconds"),
+    }
     if not timing.get("curve"):
         yield whole
         return
@@ -89,7 +102,10 @@ def _numbers(cell: Json, alone: float | None) -> Json:
     samples, bare = cell["m"] * cell["s"], cell.get("bare")
     rows, rate = cell["nfe"] * samples, samples / cell["median"]
     return {
-        **{key: cell[key] for key in ("m", "s", "nfe", "nfe_vjp", "low", "high", "repeats", "cpu_share")},
+        **{
+            key: cell[key]
+            for key in ("m", "s", "nfe", "nfe_vjp", "low", "high", "repeats", "cpu_share")
+        },
         "seconds": cell["median"],
         "seconds_per_sample": cell["median"] / samples,
         "ms_per_nfe": 1000 * cell["median"] / rows if rows else None,

@@ -22,13 +22,18 @@ def write_tables(suite: SuiteResults, info: Json) -> None:
     into the record beside each csv.
     """
     lines, comparisons = summarise(suite), compare(suite)
-    tables, distances = task_tables(suite, lines, comparisons), distance_table(suite, lines, comparisons)
+    tables, distances = (
+        task_tables(suite, lines, comparisons),
+        distance_table(suite, lines, comparisons),
+    )
     below, title = notes(suite, columns_of(tables)), f"Suite {suite.name}"
     csvs = {"summary.csv": summary_csv(lines), "comparisons.csv": comparisons_csv(comparisons)}
     pages = {
         "summary.md": markdown_page(title, tables, below),
         "summary.tex": latex_page(tables, below),
-        "distance.md": markdown_page(title, [distances], notes(suite, metrics_across(lines), of_tasks=False)),
+        "distance.md": markdown_page(
+            title, [distances], notes(suite, metrics_across(lines), of_tasks=False)
+        ),
     }
     sets = set_table(suite, lines)
     if len(sets.frame):

@@ -59,7 +59,9 @@ def probe(
             return _stopped(best, f"a call for {rows} takes long enough")
         used, rows = most_used(device), 2 * rows
         if rows <= most and used + max(used - before, 0) > limit:
-            return _stopped(best, f"{rows} at once would take more than {limit / 2**30:.3g} GiB of memory")
+            return _stopped(
+                best, f"{rows} at once would take more than {limit / 2**30:.3g} GiB of memory"
+            )
     return _stopped(best, f"{most} are all there are")
 
 
@@ -73,7 +75,8 @@ def result_if_it_fits(call: Callable[[], T], device: torch.device) -> T | None:
     """Return the result of the call; None where memory ran out, which is free again then."""
     with contextlib.suppress(torch.OutOfMemoryError):
         return call()
-    if device.type == "cuda":  # not before the error, and with it the tensors of its frames, is gone
+    # not before the error, and with it the tensors of its frames, is gone
+    if device.type == "cuda":
         torch.cuda.empty_cache()
     return None
 
@@ -83,7 +86,9 @@ def most_used(device: torch.device) -> int:
     return max(peak(device).values())
 
 
-def rows_of_network(prior: Prior, dtype: torch.dtype, device: torch.device, most: int = 2**16) -> Probed[float]:
+def rows_of_network(
+    prior: Prior, dtype: torch.dtype, device: torch.device, most: int = 2**16
+) -> Probed[float]:
     """Return how many rows to send through the prior's network at once, forward and backward, and rows per second.
 
     Up to half of the memory: what a method keeps beside the network is not there yet.
@@ -99,7 +104,11 @@ def _rows_per_second(prior: Prior, dtype: torch.dtype, device: torch.device, row
         begin = time.perf_counter()
         shape = prior.shape if denoises else prior.latent_shape
         x = torch.zeros(rows, *shape, dtype=dtype, device=device, requires_grad=True)
-        output = prior.denoise(x, torch.ones((), dtype=dtype, device=device)) if denoises else prior.decode(x)
+        output = (
+            prior.denoise(x, torch.ones((), dtype=dtype, device=device))
+            if denoises
+            else prior.decode(x)
+        )
         torch.autograd.grad(output.sum(), x)
         synchronise(device)
         seconds = time.perf_counter() - begin

@@ -32,7 +32,11 @@ def group_norm(norm: nn.GroupNorm, x: Tensor) -> Tensor:
         return nn.GroupNorm.forward(norm, x)
     groups, (c, h, w) = norm.num_groups, x.shape[1:]
     rows = x.permute(0, 2, 3, 1).flatten(2)  # (n, h, w * c), a view of what is channels last
-    members = torch.eye(groups, dtype=x.dtype, device=x.device).repeat_interleave(c // groups, 1).repeat(1, w)
+    members = (
+        torch.eye(groups, dtype=x.dtype, device=x.device)
+        .repeat_interleave(c // groups, 1)
+        .repeat(1, w)
+    )
     share = members.T / (h * w * c // groups)
     mean = rows.sum(1) @ share  # (n, groups)
     variance = (rows.square().sum(1) @ share - mean.square()).clamp_min(0)
@@ -71,6 +75,8 @@ class _SiLU(torch.autograd.Function):
         product, sigmoid = ctx.saved_tensors
         grad = None if of_sigmoid is None else of_sigmoid * sigmoid * (1 - sigmoid)
         if of_product is not None:
-            through_product = of_product * (torch.addcmul(product, product, sigmoid, value=-1) + sigmoid)
+            through_product = of_product * (
+                torch.addcmul(product, product, sigmoid, value=-1) + sigmoid
+            )
             grad = through_product if grad is None else grad + through_product
         return grad

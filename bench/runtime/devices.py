@@ -28,9 +28,12 @@ def computing(compute: Compute) -> Iterator[torch.device]:
     """Give the device, for this process alone where it is a GPU; TF32 is on for that time or off for that time."""
     with contextlib.ExitStack() as stack:
         if compute.device == "cuda":
-            num_gpus = torch.cuda.device_count()  # asks the driver; `is_available` would start CUDA, see below
+            # asks the driver; `is_available` would start CUDA, see below
+            num_gpus = torch.cuda.device_count()
             if not num_gpus:
-                raise UserError("device: cuda: torch sees no GPU here; run on a machine with one, or set device: cpu")
+                raise UserError(
+                    "device: cuda: torch sees no GPU here; run on a machine with one, or set device: cpu"
+                )
             # before CUDA starts in this process: then the leased GPU is the only one that it sees
             os.environ[VISIBLE] = stack.enter_context(lease_gpu(num_gpus))
         stack.enter_context(_tf32(compute.precision == "tf32"))
@@ -39,7 +42,8 @@ def computing(compute: Compute) -> Iterator[torch.device]:
 
 @contextlib.contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    matmul, cudnn = torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)  # whose stub lacks allow_tf32
+    # whose stub lacks allow_tf32
+    matmul, cudnn = torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = allowed  # cuDNN's is on unless it is told
     try:
@@ -53,7 +57,9 @@ def prepared(prior: Prior, compute: Compute) -> Prior:
     for network in networks_of(prior):
         if compute.precision == "bf16":
             network.forward = torch.autocast(compute.device, torch.bfloat16)(network.forward)
-            network.register_forward_hook(lambda _module, _inputs, output: tree_map_only(Tensor, Tensor.float, output))
+            network.register_forward_hook(
+                lambda _module, _inputs, output: tree_map_only(Tensor, Tensor.float, output)
+            )
         if compute.channels_last:
             network.to(memory_format=torch.channels_last)
         if compute.compile:

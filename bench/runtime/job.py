@@ -14,7 +14,8 @@ from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
 from bench.runtime.lease import lease
 
-WORK_LOG = "BENCH_WORK_LOG"  # environment variable: a file to which each command adds what CPU time it worked
+# environment variable: a file to which each command adds what CPU time it worked
+WORK_LOG = "BENCH_WORK_LOG"
 
 
 def run(main: Callable[..., None], *, leased: bool = True) -> None:

@@ -25,21 +25,30 @@ class Busy(Exception):
 
 
 @contextlib.contextmanager
-def lease(devices: Sequence[str] = (CPU,), *, alone: bool = False, patience: float = math.inf) -> Iterator[str]:
+def lease(
+    devices: Sequence[str] = (CPU,), *, alone: bool = False, patience: float = math.inf
+) -> Iterator[str]:
     """Hold one of the devices, `alone` or beside other jobs that do not need it alone, and give its name.
 
     Waits until there is one. Raises Busy after `patience` seconds.
     """
-    locks = {device: os.open(_folder() / f"{device}.lock", os.O_CREAT | os.O_RDWR, 0o600) for device in devices}
+    locks = {
+        device: os.open(_folder() / f"{device}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        for device in devices
+    }
     try:
-        yield _first_free(locks, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, time.monotonic() + patience)
+        yield _first_free(
+            locks, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, time.monotonic() + patience
+        )
     finally:
         for lock in locks.values():
             os.close(lock)  # and with it the lease
 
 
 @contextlib.contextmanager
-def lease_gpu(num_devices: int, environment: Mapping[str, str] = os.environ, **waiting: float) -> Iterator[str]:
+def lease_gpu(
+    num_devices: int, environment: Mapping[str, str] = os.environ, **waiting: float
+) -> Iterator[str]:
     """Hold a GPU that no other job has, and give its name as CUDA_VISIBLE_DEVICES has it.
 
     Where a scheduler has chosen already, as that variable tells, its choice holds and no lock is needed.
@@ -65,6 +74,8 @@ def _first_free(locks: Mapping[str, int], kind: int, deadline: float) -> str:
 
 def _folder() -> Path:
     """Return the folder for all jobs of a user on a machine, of whichever suite and copy of the repository."""
-    folder = Path(os.environ.get(FOLDER) or Path(tempfile.gettempdir()) / f"posterior-bench-{os.getuid()}")
+    folder = Path(
+        os.environ.get(FOLDER) or Path(tempfile.gettempdir()) / f"posterior-bench-{os.getuid()}"
+    )
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder

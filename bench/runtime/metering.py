@@ -50,7 +50,11 @@ class Limits:
     def check(self, rows: int) -> None:
         """Raise BudgetExceeded where `rows` in all, or the seconds or bytes so far, are beyond the limits."""
         is_late = time.perf_counter() - self.begin > self.seconds
-        if rows > self.rows or is_late or (self.bytes < math.inf and allocated() - self.allocated_before > self.bytes):
+        if (
+            rows > self.rows
+            or is_late
+            or (self.bytes < math.inf and allocated() - self.allocated_before > self.bytes)
+        ):
             raise BudgetExceeded(f"needs more than the budget of {self.text}")
 
 
@@ -224,4 +228,6 @@ class OperatorView:
 
 
 def _not_in_interface(owner: str, name: str, usable: tuple[str, ...]) -> AttributeError:
-    return AttributeError(f"{owner}.{name} is not part of the interface; a method may use {', '.join(usable)}")
+    return AttributeError(
+        f"{owner}.{name} is not part of the interface; a method may use {', '.join(usable)}"
+    )

@@ -39,7 +39,8 @@ LIBRARIES = (
     "matplotlib.figure",
 )
 SHELL = (
-    'python() {{ command python -m bench.runtime.preload "$@"; }}; '  # what "python" means in the workflow's commands
+    # what "python" means in the workflow's commands
+    'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 )
 STREAMS = (0, 1, 2)
 
@@ -66,12 +67,17 @@ def serve(folder: str) -> None:
     wakes, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the server, so that it sees who has ended
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # wakes the server, so that it sees who has ended
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    num_cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     num_jobs = 0
     try:
         while True:
-            ready = select.select([0, wakes, *([listener] if num_jobs < num_cores else [])], [], [])[0]
+            ready = select.select(
+                [0, wakes, *([listener] if num_jobs < num_cores else [])], [], []
+            )[0]
             if 0 in ready:
                 return
             if wakes in ready:
@@ -108,12 +114,16 @@ def call(arguments: list[str]) -> None:
     connection = _connected()
     if connection is None:
         os.execv(sys.executable, [sys.executable, *arguments])
-    job = json.dumps({"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
+    job = json.dumps(
+        {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
+    ).encode()
     socket.send_fds(connection, [struct.pack("<Q", len(job))], STREAMS)
     connection.sendall(job)
     status = connection.recv(1)
     if not status:
-        sys.exit(f"error: the process of python {' '.join(arguments)} was killed or crashed; is there enough memory?")
+        sys.exit(
+            f"error: the process of python {' '.join(arguments)} was killed or crashed; is there enough memory?"
+        )
     sys.exit(status[0])
 
 
@@ -168,7 +178,8 @@ def _take_over(streams: list[int], job: dict) -> None:
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["environment"])
-    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:  # it was read when the server imported torch
+    # it was read when the server imported torch
+    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 

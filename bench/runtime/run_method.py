@@ -21,7 +21,15 @@ from bench.runtime.progress import progress
 
 T = TypeVar("T")
 
-STATE_DTYPES = (torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool)
+STATE_DTYPES = (
+    torch.float64,
+    torch.float32,
+    torch.float16,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
 
 
 class Measurements(Protocol):
@@ -59,7 +67,11 @@ class RunResult(Generic[T]):
     seconds: float | None = None
 
     def __str__(self) -> str:
-        return f"ok in {self.seconds:.1f} s" if self.status == "ok" else f"{self.status}: {self.reason}"
+        return (
+            f"ok in {self.seconds:.1f} s"
+            if self.status == "ok"
+            else f"{self.status}: {self.reason}"
+        )
 
 
 NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
@@ -108,7 +120,9 @@ def refuse_unmet(method: Method | Trainable, prior: Prior, problem: Problem) -> 
         raise Unsupported("needs " + ", ".join(str(cap.name) for cap in Cap if cap in missing))
 
 
-def shown(method: Method | Trainable, prior: Prior, problem: Problem) -> tuple[PriorView, ProblemView]:
+def shown(
+    method: Method | Trainable, prior: Prior, problem: Problem
+) -> tuple[PriorView, ProblemView]:
     """Return prior and problem with the capabilities that the method declares."""
     declared = declared_caps(method)
     return PriorView(prior, bare, declared), ProblemView(problem, bare, declared)
@@ -135,11 +149,15 @@ def train(
 
 
 def refuse_malformed_state(state: object) -> None:
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
         raise ValueError(f"train() returned {_kinds(state)}, expected a flat dict[str, Tensor]")
     for name, tensor in state.items():
         if tensor.dtype not in STATE_DTYPES:
-            raise ValueError(f"train() returned {tensor.dtype} for {name!r}, which a state cannot hold")
+            raise ValueError(
+                f"train() returned {tensor.dtype} for {name!r}, which a state cannot hold"
+            )
         if not tensor.isfinite().all():
             raise ValueError(f"train() returned {name!r} with NaN or infinity")
 
@@ -147,7 +165,9 @@ def refuse_malformed_state(state: object) -> None:
 def _kinds(state: object) -> str:
     if not isinstance(state, dict):
         return type(state).__name__
-    kinds = sorted({f"{type(key).__name__}, {type(value).__name__}" for key, value in state.items()})
+    kinds = sorted(
+        {f"{type(key).__name__}, {type(value).__name__}" for key, value in state.items()}
+    )
     return f"dict[{' | '.join(kinds)}]"
 
 
@@ -156,7 +176,11 @@ def read_training(files: RunFiles) -> tuple[RunResult[State], dict, str]:
     state, header = read_tensors(files.state)
     spent = read_json(files.training)
     run_result = RunResult(header["status"], header["reason"], state)
-    return run_result, {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")}, header["sha256"]
+    return (
+        run_result,
+        {f"train_{what}": spent[what] for what in ("seconds", "nfe", "nfe_vjp")},
+        header["sha256"],
+    )
 
 
 def sample(
@@ -180,7 +204,9 @@ def sample(
     # the method is not among the axes: methods and settings are compared on common random numbers
     ids, axes = measurements.image_id.tolist(), ("sample", draws.task, draws.seed)
     x = measurements.x_true.new_empty(m, s, *prior.shape)
-    for rows, samples in progress(list(chunks(m, s, draws.rows_per_chunk, splits)), what=f"sample {draws.task}"):
+    for rows, samples in progress(
+        list(chunks(m, s, draws.rows_per_chunk, splits)), what=f"sample {draws.task}"
+    ):
         rng = Rng(axes, ids[rows], samples, x.dtype, x.device, drawn=torch.float64)
         y = measurements.y[rows].clone()
         drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)
@@ -199,7 +225,9 @@ def refuse_malformed(drawn: object, expected: tuple[int, ...]) -> None:
         raise ValueError(f"sample() returned {drawn.dtype}, expected floating-point numbers")
 
 
-def chunks(m: int, s: int, rows_per_chunk: int, splits_samples: bool) -> Iterator[tuple[slice, range]]:
+def chunks(
+    m: int, s: int, rows_per_chunk: int, splits_samples: bool
+) -> Iterator[tuple[slice, range]]:
     """Yield which measurements and which of their samples go into one call."""
     width = min(s, rows_per_chunk) if splits_samples else s
     height = max(1, rows_per_chunk // s)

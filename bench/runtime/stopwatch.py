@@ -15,7 +15,8 @@ import torch
 from bench.runtime.memory import peak, reset_peak, synchronise
 
 FEWEST, MOST = 5, 25  # repeats
-SMALL_SPREAD = 0.03  # inter-quartile range over the median below which more repeats would not tell more
+# inter-quartile range over the median below which more repeats would not tell more
+SMALL_SPREAD = 0.03
 PATIENCE = 60.0  # seconds
 SHORTEST_REPEAT = 0.1  # seconds: what else the machine does is less than the spread of this
 LONG_CALL = 1.0  # seconds: a first call that is not tried for more of them
@@ -72,14 +73,18 @@ def measure(
     joules_before, begin = joules(device), time.perf_counter()
     seconds: list[float] = []
     shares: list[float] = []
-    while len(seconds) < fewest or (len(seconds) < most and not _is_settled(seconds, begin, patience)):
+    while len(seconds) < fewest or (
+        len(seconds) < most and not _is_settled(seconds, begin, patience)
+    ):
         wall, cpu = _wall_and_cpu_seconds(work, num_calls, device)
         seconds.append(wall / num_calls)
         shares.append(cpu / wall)
     joules_after, per_call = joules(device), None
     if joules_before is not None and joules_after is not None:
         per_call = (joules_after - joules_before) / len(seconds) / num_calls
-    return Timing(first, tuple(seconds), min(shares) if device.type == "cpu" else None, peak(device), per_call)
+    return Timing(
+        first, tuple(seconds), min(shares) if device.type == "cpu" else None, peak(device), per_call
+    )
 
 
 def calls_lasting(seconds: float, work: Callable[[], object], device: torch.device) -> int:
@@ -97,7 +102,9 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     return cpu if device.type == "cpu" else wall
 
 
-def _wall_and_cpu_seconds(work: Callable[[], object], num_calls: int, device: torch.device) -> tuple[float, float]:
+def _wall_and_cpu_seconds(
+    work: Callable[[], object], num_calls: int, device: torch.device
+) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(num_calls):
         work()
@@ -117,14 +124,20 @@ def joules(device: torch.device) -> float | None:
     try:
         pynvml, handle = _nvml_handle(device)
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-    except Exception:  # no package, no driver, a device without a counter: each has an error of its own
+    except (
+        Exception
+    ):  # no package, no driver, a device without a counter: each has an error of its own
         return None
 
 
 def machine(device: torch.device) -> dict[str, object]:
     """Return name, driver and clock of what the work ran on."""
     if device.type == "cuda":
-        return {"device": torch.cuda.get_device_name(device), "cuda": torch.version.cuda, **_nvml_facts(device)}
+        return {
+            "device": torch.cuda.get_device_name(device),
+            "cuda": torch.version.cuda,
+            **_nvml_facts(device),
+        }
     facts: dict[str, object] = {"device": "cpu"}
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -139,7 +152,9 @@ def _nvml_handle(device: torch.device) -> tuple[Any, Any]:
     import pynvml  # pyright: ignore[reportMissingImports] (not a dependency: only to read energy)
 
     pynvml.nvmlInit()
-    return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+    return pynvml, pynvml.nvmlDeviceGetHandleByUUID(
+        f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    )
 
 
 def _nvml_facts(device: torch.device) -> dict[str, object]:

@@ -32,15 +32,27 @@ def pool_visits(visits: Sequence[Json]) -> Json:
 def pool_cells(cells: Sequence[Json]) -> Json:
     """Return one cell for cells of the same numbers of measurements and samples."""
     pooled = cells[0] | {"median": median(cell["median"] for cell in cells)}
-    pooled |= {"low": min(cell["low"] for cell in cells), "high": max(cell["high"] for cell in cells)}
-    pooled |= {"repeats": sum(cell["repeats"] for cell in cells), "first": median(cell["first"] for cell in cells)}
-    pooled |= {"peak": {name: max(cell["peak"][name] for cell in cells) for name in cells[0]["peak"]}}
+    pooled |= {
+        "low": min(cell["low"] for cell in cells),
+        "high": max(cell["high"] for cell in cells),
+    }
+    pooled |= {
+        "repeats": sum(cell["repeats"] for cell in cells),
+        "first": median(cell["first"] for cell in cells),
+    }
+    pooled |= {
+        "peak": {name: max(cell["peak"][name] for cell in cells) for name in cells[0]["peak"]}
+    }
     pooled |= {"cpu_share": statistic_of_known(min, [cell["cpu_share"] for cell in cells])}
     optional = [name for name in ("joules", "bare") if name in cells[0]]
-    return pooled | {name: statistic_of_known(median, [cell[name] for cell in cells]) for name in optional}
+    return pooled | {
+        name: statistic_of_known(median, [cell[name] for cell in cells]) for name in optional
+    }
 
 
-def statistic_of_known(statistic: Callable[[list[float]], float], values: Sequence[float | None]) -> float | None:
+def statistic_of_known(
+    statistic: Callable[[list[float]], float], values: Sequence[float | None]
+) -> float | None:
     """Return a statistic of the values that are not None; None where all are."""
     known = [value for value in values if value is not None]
     return statistic(known) if known else None

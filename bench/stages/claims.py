@@ -16,7 +16,10 @@ def main(spec_path: str) -> None:
     entries, folder = ledger(suite), suite.root / "tables"
     about = {"suite": suite.name, "provenance": provenance()}
     write_csv(folder / "claims.csv", csv_of(ledger_frame(entries)), about)
-    write_bytes(folder / "claims.md", ledger_markdown(f"Suite {suite.name}: claims of the papers", entries).encode())
+    write_bytes(
+        folder / "claims.md",
+        ledger_markdown(f"Suite {suite.name}: claims of the papers", entries).encode(),
+    )
 
 
 if __name__ == "__main__":

@@ -29,21 +29,31 @@ def main(spec_path: str) -> None:
     classifier = trained(definition, data["train"], data["train_label"], rng)
     classifier = dataclasses.replace(classifier, real=real_features(classifier, data))
     seconds = time.perf_counter() - begin
-    facts = {"classifier": name, "dataset": definition.dataset, "data_sha256": data_header["sha256"]}
+    facts = {
+        "classifier": name,
+        "dataset": definition.dataset,
+        "data_sha256": data_header["sha256"],
+    }
     facts |= {"definition": dataclasses.asdict(definition), "provenance": provenance()}
     path = spec.layout.classifier(name)
-    write_json(path.with_name("card.json"), facts | quality(classifier, data) | {"seconds": seconds})
+    write_json(
+        path.with_name("card.json"), facts | quality(classifier, data) | {"seconds": seconds}
+    )
     write_tensors(path, tensors_of(classifier), facts)
 
 
 def real_features(classifier: Classifier, data: dict[str, Tensor]) -> RealFeatures:
     """Return the moments of each class in held-out images, and the distance of training images to them."""
-    held_out, labels = (torch.cat([data[f"test{what}"], data[f"validation{what}"]]) for what in ("", "_label"))
+    held_out, labels = (
+        torch.cat([data[f"test{what}"], data[f"validation{what}"]]) for what in ("", "_label")
+    )
     rows = []
     for k in range(classifier.num_classes):
         of_class, trained_on = held_out[labels == k], data["train"][data["train_label"] == k]
         mean, covariance = moments(classifier.features(of_class.double()))
-        floor = frechet_in_blocks(classifier.features(trained_on.double())[None], mean[None], covariance[None])
+        floor = frechet_in_blocks(
+            classifier.features(trained_on.double())[None], mean[None], covariance[None]
+        )
         rows.append((mean, covariance, floor[0]))
     return RealFeatures(*map(torch.stack, zip(*rows, strict=True)))
 
@@ -55,7 +65,10 @@ def quality(classifier: Classifier, data: dict[str, Tensor]) -> Json:
     labels = {part: data[f"{part}_label"] for part in PARTS}
     of_truth = {part: log_probs[part].gather(1, labels[part][:, None]) for part in PARTS}
     return {
-        "accuracy": {part: (log_probs[part].argmax(1) == labels[part]).double().mean().item() for part in PARTS},
+        "accuracy": {
+            part: (log_probs[part].argmax(1) == labels[part]).double().mean().item()
+            for part in PARTS
+        },
         "log_prob_of_true_class": {part: of_truth[part].mean().item() for part in PARTS},
         "num_held_out": torch.cat([labels["test"], labels["validation"]]).bincount().tolist(),
         f"frechet_floor_n{BLOCK}": classifier.real.floor.tolist(),

@@ -65,24 +65,39 @@ def main(spec_path: str, visit: str = "1") -> None:
             stack.enter_context(lease(alone=True, patience=LONGEST_WAIT))
             device = stack.enter_context(computing(spec.compute))
         except Busy as error:
-            raise UserError(f"{error}; a time taken beside it would be no time: run again when it has ended") from None
+            raise UserError(
+                f"{error}; a time taken beside it would be no time: run again when it has ended"
+            ) from None
         clock(spec, int(visit), device)
 
 
 def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
     """Time a run on `device` and write visits/<visit>.json; a method that cannot run leaves a reason there."""
     torch.set_num_threads(THREADS)
-    files, task = spec.layout.run(spec.task, spec.method, spec.seed), open_task(spec, spec.compute, device)
+    files, task = (
+        spec.layout.run(spec.task, spec.method, spec.seed),
+        open_task(spec, spec.compute, device),
+    )
     trained, training, _ = read_training(files) if spec.trains else NO_TRAINING
     earlier = read_json(files.visit(1)) if visit > 1 else {}
     run_result = trained
     if trained.status == "ok":
-        run_result = attempt(lambda: time_method(spec, task, moved(trained.result, device), earlier))
+        run_result = attempt(
+            lambda: time_method(spec, task, moved(trained.result, device), earlier)
+        )
     times = run_result.result if run_result.status == "ok" and run_result.result else {}
-    content = spec.run_facts | {"joint": "independent", "status": run_result.status, "reason": run_result.reason}
-    content |= {"threads": THREADS} | spec.compute.facts | times | compile_seconds(times, spec.compute)
+    content = spec.run_facts | {
+        "joint": "independent",
+        "status": run_result.status,
+        "reason": run_result.reason,
+    }
+    content |= (
+        {"threads": THREADS} | spec.compute.facts | times | compile_seconds(times, spec.compute)
+    )
     content |= {"ess": effective_sizes(spec) if times and spec.clock.ess else {}} | training
-    content |= {"num_parameters": sum(num_parameters(network) for network in networks_of(task.prior))}
+    content |= {
+        "num_parameters": sum(num_parameters(network) for network in networks_of(task.prior))
+    }
     content |= {"machine": machine(device), "provenance": provenance(spec.compute.device, THREADS)}
     write_json(files.visit(visit), content)
     print(f"{spec.task} {spec.method}, visit {visit}: {format_times(times) or run_result}")
@@ -94,7 +109,11 @@ def time_method(spec: ClockSpec, task: Task, state: State | None, earlier: Json)
     refuse_unmet(method, task.prior, task.problem)
     timed, before = TimedMethod(method, task, spec, state), in_use(task.y.device)
     curve = timed.curve()
-    throughput = timed.repeat_throughput(earlier) if "throughput" in earlier else timed.throughput(curve[-1], before)
+    throughput = (
+        timed.repeat_throughput(earlier)
+        if "throughput" in earlier
+        else timed.throughput(curve[-1], before)
+    )
     return {"joint": joint_of(method, 1)[0], "curve": curve} | throughput
 
 
@@ -114,7 +133,9 @@ class TimedMethod:
     def draw(self, m: int, s: int, prior: Prior | None = None) -> Tensor:
         """Draw s samples of each of the first m measurements in one call, from a metered `prior` where given."""
         draws, task = Draws(self.spec.task, self.spec.seed, s, m * s), self.task.first(m)
-        return sample(self.method, prior or task.prior, task.problem, task.measured, draws, self.state)
+        return sample(
+            self.method, prior or task.prior, task.problem, task.measured, draws, self.state
+        )
 
     def cell(self, m: int, s: int) -> Cell:
         """Return seconds of a call for m measurements and s samples of each, network rows and memory."""
@@ -129,7 +150,9 @@ class TimedMethod:
     def measure(self, work: Callable[[], object]) -> Timing:
         """Time a call with this visit's share of repeats and patience."""
         clock = self.spec.clock
-        fewest, most = (max(2, ceil(num / clock.visits)) for num in (clock.repeats, max(clock.repeats, MOST)))
+        fewest, most = (
+            max(2, ceil(num / clock.visits)) for num in (clock.repeats, max(clock.repeats, MOST))
+        )
         patience = (PATIENCE if clock.patience is None else clock.patience) / clock.visits
         return measure(work, self.device, fewest=fewest, most=most, patience=patience)
 
@@ -140,7 +163,9 @@ class TimedMethod:
     def curve(self) -> list[Cell]:
         """Return the cells of one measurement, up to the largest number of samples that fits into memory."""
         cells: list[Cell] = []
-        for s in progress(sorted(self.spec.clock.num_samples), what=f"clock {self.spec.task} {self.spec.method}"):
+        for s in progress(
+            sorted(self.spec.clock.num_samples), what=f"clock {self.spec.task} {self.spec.method}"
+        ):
             cell = result_if_it_fits(partial(self.cell, 1, s), self.device)
             if cell is None:
                 break
@@ -171,7 +196,10 @@ class TimedMethod:
     def repeat_throughput(self, earlier: Json) -> Json:
         """Return the cell of highest throughput of an earlier visit, timed anew."""
         best = earlier["throughput"]
-        return {"throughput": with_rate(self.cell(best["m"], best["s"])), "stopped": earlier["stopped"]}
+        return {
+            "throughput": with_rate(self.cell(best["m"], best["s"])),
+            "stopped": earlier["stopped"],
+        }
 
 
 def with_rate(cell: Cell) -> Cell:
@@ -190,7 +218,13 @@ def compile_seconds(times: Json, compute: Compute) -> Json:
 def content_of(timing: Timing) -> Json:
     """Return a timing as it is stored."""
     low, high = timing.quartiles
-    seconds = {"median": timing.median, "low": low, "high": high, "repeats": len(timing.seconds), "first": timing.first}
+    seconds = {
+        "median": timing.median,
+        "low": low,
+        "high": high,
+        "repeats": len(timing.seconds),
+        "first": timing.first,
+    }
     return seconds | {"cpu_share": timing.cpu_share, "peak": timing.peak, "joules": timing.joules}
 
 
@@ -206,9 +240,13 @@ def effective_sizes(spec: ClockSpec) -> dict[str, float]:
     sizes = {}
     for s in spec.clock.num_samples:
         if MIN_STATES * num_chains <= s <= x.shape[1]:
-            log_likelihood = task.problem.log_likelihood(x[:, :s].flatten(0, 1), task.y.repeat_interleave(s, 0))
+            log_likelihood = task.problem.log_likelihood(
+                x[:, :s].flatten(0, 1), task.y.repeat_interleave(s, 0)
+            )
             projections = x[:, :s].flatten(2) @ directions
-            size = chain_diagnostics(log_likelihood.unflatten(0, (-1, s)), projections, num_chains)["ess_bulk"]
+            size = chain_diagnostics(log_likelihood.unflatten(0, (-1, s)), projections, num_chains)[
+                "ess_bulk"
+            ]
             sizes[str(s)] = size.nan_to_num(0, 0, 0).mean().item()
     return sizes
 

@@ -48,7 +48,10 @@ def main(spec_path: str) -> None:
     spec = EvaluateSpec.read(spec_path)
     files = spec.layout.task(spec.task)
     measurements = read_measurements(files.measurements, torch.float64)
-    context, metrics = context_of(spec.layout, measurements, spec.num_samples), open_metrics(spec.metrics)
+    context, metrics = (
+        context_of(spec.layout, measurements, spec.num_samples),
+        open_metrics(spec.metrics),
+    )
     for metric in metrics:
         metric.prepare(context)
     reference = read_reference(files.reference, measurements.header, spec.num_samples)
@@ -130,10 +133,14 @@ def truths_of(
 
     starts = range(0, len(measurements.x_true), size)
     teachers = [chunk(reference.teacher, start) if reference.teacher else None for start in starts]
-    return tuple(chunk(reference, start, teacher) for start, teacher in zip(starts, teachers, strict=True))
+    return tuple(
+        chunk(reference, start, teacher) for start, teacher in zip(starts, teachers, strict=True)
+    )
 
 
-def score_reference(reference: ReferenceDraws, evaluation: Evaluation, swapped: Evaluation) -> Scores:
+def score_reference(
+    reference: ReferenceDraws, evaluation: Evaluation, swapped: Evaluation
+) -> Scores:
     """Return the metrics of each set of reference draws against the other, means over blocks of num_samples draws."""
     num_samples, by_block = evaluation.context.num_samples, []
     for draws, one in ((reference, evaluation), (reference.swapped(), swapped)):
@@ -144,7 +151,9 @@ def score_reference(reference: ReferenceDraws, evaluation: Evaluation, swapped: 
     not_admitted = next((why for why in reference.why_not if why), "")
     of_task = {} if not_admitted else evaluation.of_task(reference.x_b[:, :num_samples], mean)
     of_task |= evaluation.of_real_images()
-    return Scores(REFERENCE, 0, mean, reference.why_not, "n/a (independent samples)", of_task, not_admitted)
+    return Scores(
+        REFERENCE, 0, mean, reference.why_not, "n/a (independent samples)", of_task, not_admitted
+    )
 
 
 def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Scores:
@@ -153,22 +162,38 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     left_out = (f"n/a (only the first {num} measurements)",) * (len(x) - num)
     if header["status"] != "ok":
         stopped = f"{header['status']} ({header['reason']})"
-        return Scores(header["method"], header["seed"], {}, (stopped,) * num + left_out, "", {}, stopped)
+        return Scores(
+            header["method"], header["seed"], {}, (stopped,) * num + left_out, "", {}, stopped
+        )
     if x.shape[1] != num_samples:
         raise ArtefactError(
             f"{path}: holds {x.shape[1]} samples per measurement, expected {num_samples}; "
             "delete it and run the same command again"
         )
     num_broken = (~x[:num].flatten(2).isfinite().all(2)).sum(1).tolist()
-    broken = tuple(f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in num_broken)
-    all_broken = f"failed ({sum(num_broken)} of {num * num_samples} samples not finite)" if any(num_broken) else ""
+    broken = tuple(
+        f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in num_broken
+    )
+    all_broken = (
+        f"failed ({sum(num_broken)} of {num * num_samples} samples not finite)"
+        if any(num_broken)
+        else ""
+    )
     task_reason = all_broken or (left_out[0] if left_out else "")
     chain_reason = why_not_a_chain(header, num_samples)
     num_chains = 0 if chain_reason else header["num_chains"]
     finite = x.nan_to_num(0, 0, 0)
     values = evaluation.values(finite, num_chains)
     of_task = {} if task_reason else evaluation.of_task(finite, values, num_chains)
-    return Scores(header["method"], header["seed"], values, broken + left_out, chain_reason, of_task, task_reason)
+    return Scores(
+        header["method"],
+        header["seed"],
+        values,
+        broken + left_out,
+        chain_reason,
+        of_task,
+        task_reason,
+    )
 
 
 def why_not_a_chain(header: Json, num_samples: int) -> str:

@@ -21,11 +21,18 @@ def main(spec_path: str, name: str) -> None:
 
     suite = load(spec_path)
     if name not in suite.figures:
-        raise UserError(f"{spec_path}: figures: {name}: is none of this suite's; it has {', '.join(suite.figures)}")
+        raise UserError(
+            f"{spec_path}: figures: {name}: is none of this suite's; it has {', '.join(suite.figures)}"
+        )
     plugin = registry.load("figure", name)
     with drawing_style():
         drawing = plugin(**suite.figures[name]).draw(FigureResults(suite))
-        save(drawing, Layout(suite.root).figures, name, {"suite": suite.name, "provenance": provenance()})
+        save(
+            drawing,
+            Layout(suite.root).figures,
+            name,
+            {"suite": suite.name, "provenance": provenance()},
+        )
 
 
 if __name__ == "__main__":

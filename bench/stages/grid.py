@@ -22,7 +22,12 @@ def main(spec_path: str) -> None:
     methods = [run.method for run in spec.runs if run.seed == seed]
     with drawing_style():
         drawing = registry.load("figure", "grid")().draw(task_samples(root, task, methods, seed))
-        save(drawing, spec.layout.figures, f"grid-{task}", {"suite": root.name, "provenance": provenance()})
+        save(
+            drawing,
+            spec.layout.figures,
+            f"grid-{task}",
+            {"suite": root.name, "provenance": provenance()},
+        )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def main(spec_path: str) -> None:
     data, data_header = read_tensors(spec.layout.data(spec.dataset))
     wanted, available = spec.num_measurements, len(data["test"])
     if wanted > available:
-        raise UserError(f"{spec_path}: num_measurements is {wanted}, but {spec.dataset} has {available} test images")
+        raise UserError(
+            f"{spec_path}: num_measurements is {wanted}, but {spec.dataset} has {available} test images"
+        )
     try:
         problem = problem_of(spec.facts, tuple(data["test"].shape[1:]), root=spec.root)
     except ValueError as error:
@@ -67,19 +69,30 @@ def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tens
     earlier = (labels.cumsum(0) * labels).sum(1)  # images of the same class so far
     order = torch.argsort(earlier * num_classes + data["test_label"])
     test = {what: data[f"test{what}"][order] for what in ("", "_id", "_label")}
-    x_true, image_id, label = (torch.cat([test[what], data[f"validation{what}"]]) for what in ("", "_id", "_label"))
+    x_true, image_id, label = (
+        torch.cat([test[what], data[f"validation{what}"]]) for what in ("", "_id", "_label")
+    )
     is_test = torch.arange(len(x_true)) < len(order)
-    return {"x_true": x_true.float(), "y": one_hot(label, num_classes), "image_id": image_id, "is_test": is_test}
+    return {
+        "x_true": x_true.float(),
+        "y": one_hot(label, num_classes),
+        "image_id": image_id,
+        "is_test": is_test,
+    }
 
 
-def measure(problem: InverseProblem, task: str, x_true: Tensor, image_id: Tensor) -> dict[str, Tensor]:
+def measure(
+    problem: InverseProblem, task: str, x_true: Tensor, image_id: Tensor
+) -> dict[str, Tensor]:
     """x_true, y = A(x_true) + noise, noise (scaled by sigma_y), and mask or kernel where the operator has one.
 
     Computed in float64, kept in float32. Noise and mask of an image depend on (task, image id) alone; y and noise are
     zero where nothing was measured.
     """
     ids = image_id.tolist()
-    noise = problem.sigma_y * Rng(("noise", task), ids).randn(problem.operator.measured_shape(problem.x_shape))
+    noise = problem.sigma_y * Rng(("noise", task), ids).randn(
+        problem.operator.measured_shape(problem.x_shape)
+    )
     uniform = Rng(("mask", task), ids).rand(problem.x_shape)
     y, mask = problem.unpack(problem.measure(x_true.double(), noise, uniform))
     parts = {"x_true": x_true, "y": y, "noise": noise if mask is None else mask * noise}
@@ -99,15 +112,24 @@ def first_measurements(
 ) -> dict[str, Tensor]:
     """Return the first test images of all; tensors named in `shared`, a kernel, belong to all of them."""
     rows = everything["is_test"].nonzero().flatten()[:num_measurements]
-    return {name: part if name in shared else part[rows] for name, part in everything.items() if name != "is_test"}
+    return {
+        name: part if name in shared else part[rows]
+        for name, part in everything.items()
+        if name != "is_test"
+    }
 
 
-def _perplexity(spec: TaskSpec, problem: InverseProblem | Reward, measurements: dict[str, Tensor]) -> Json:
+def _perplexity(
+    spec: TaskSpec, problem: InverseProblem | Reward, measurements: dict[str, Tensor]
+) -> Json:
     """Effective number of mixture components or atoms in each posterior, where there is a formula for it."""
     posterior = posterior_of(load_prior(spec.layout.prior(spec.prior, spec.family)), problem)
     perplexity = posterior.perplexity(pack(measurements["y"], measurements.get("mask")).double())
     of = posterior.perplexity_of
-    return {"posterior_perplexity": None if perplexity is None else perplexity.tolist(), "perplexity_of": of}
+    return {
+        "posterior_perplexity": None if perplexity is None else perplexity.tolist(),
+        "perplexity_of": of,
+    }
 
 
 def _write(path: Path, tensors: dict[str, Tensor], header: Json) -> None:

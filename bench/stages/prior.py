@@ -14,7 +14,12 @@ from bench.core.registry import build
 from bench.core.rng import Rng
 from bench.core.specs import PriorSpec
 from bench.core.types import Prior
-from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import (
+    energy_distance,
+    mean_distance_within,
+    projected,
+    sliced_wasserstein2,
+)
 from bench.priors import file_hashes, load_prior
 from bench.runtime.job import run
 
@@ -42,7 +47,9 @@ def main(spec_path: str) -> None:
     if spec.quality:
         card["unconditional"] = quality(family.load(tensors, path.parent, teacher), data)
     write_json(path.parent / "card.json", {**card, "provenance": provenance()})
-    write_tensors(path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()})
+    write_tensors(
+        path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()}
+    )
 
 
 def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
@@ -51,7 +58,12 @@ def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
     n = min(len(test), len(data["train"]))
     order = rng.rand((len(data["train"]),)).argsort(1)[:, :n]
     drawn, training = prior.sample(n, rng), data["train"][order]
-    return {"num_images": n, "num_sets": NUM_SETS, **distances(drawn, test[:n]), "floor": distances(training, test[:n])}
+    return {
+        "num_images": n,
+        "num_sets": NUM_SETS,
+        **distances(drawn, test[:n]),
+        "floor": distances(training, test[:n]),
+    }
 
 
 def distances(sets: Tensor, images: Tensor) -> dict[str, float]:
@@ -59,7 +71,10 @@ def distances(sets: Tensor, images: Tensor) -> dict[str, float]:
     x = sets.flatten(2).double()
     y = images.flatten(1).double().expand_as(x)
     sw2 = sliced_wasserstein2(projected(x), projected(y)).mean()
-    return {"sw2-128": sw2.item(), "energy": energy_distance(x, y, mean_distance_within(y)).mean().item()}
+    return {
+        "sw2-128": sw2.item(),
+        "energy": energy_distance(x, y, mean_distance_within(y)).mean().item(),
+    }
 
 
 if __name__ == "__main__":

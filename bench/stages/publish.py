@@ -16,8 +16,14 @@ def main(*arguments: str) -> None:
     """Publish into results/reference/<suite>/; refuses artefacts of edited sources or of several commits."""
     parser = argparse.ArgumentParser(prog="python -m bench.stages.publish", description=__doc__)
     parser.add_argument("folder", help="results/<suite>")
-    parser.add_argument("--allow-dirty", action="store_true", help="publish all the same and say so below the tables")
-    parser.add_argument("--figures", nargs="+", help="names in figures/; default: overviews and one grid per prior")
+    parser.add_argument(
+        "--allow-dirty",
+        action="store_true",
+        help="publish all the same and say so below the tables",
+    )
+    parser.add_argument(
+        "--figures", nargs="+", help="names in figures/; default: overviews and one grid per prior"
+    )
     parser.add_argument("--into", default=str(REFERENCE), help=f"default: {REFERENCE}")
     options = parser.parse_args(arguments)
     layout = Layout(Path(options.folder))

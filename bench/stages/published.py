@@ -6,7 +6,12 @@ from bench.core.artefacts import write_bytes, write_csv
 from bench.core.provenance import provenance
 from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
-from bench.papers.published_tables import csv_of, published_frame, published_markdown, published_tables
+from bench.papers.published_tables import (
+    csv_of,
+    published_frame,
+    published_markdown,
+    published_tables,
+)
 from bench.runtime.job import run
 from bench.stats.results import load
 from bench.stats.summary import summarise
@@ -19,7 +24,10 @@ def main(spec_path: str) -> None:
     about = {"suite": suite.name, "provenance": provenance()}
     write_csv(folder / "published.csv", csv_of(published_frame(matches)), about)
     title = f"Suite {suite.name}: published numbers beside ours"
-    write_bytes(folder / "published.md", published_markdown(title, published_tables(read_papers(), matches)).encode())
+    write_bytes(
+        folder / "published.md",
+        published_markdown(title, published_tables(read_papers(), matches)).encode(),
+    )
 
 
 if __name__ == "__main__":

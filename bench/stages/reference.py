@@ -18,13 +18,21 @@ from bench.core.specs import TaskSpec
 from bench.core.types import Prior
 from bench.numerics.distances import energy_distance, mean_distance_within
 from bench.problems.measurements import Measurements
-from bench.problems.posteriors import LatentSMC, NoPosterior, Posterior, TemperedSMC, teacher_posterior
+from bench.problems.posteriors import (
+    LatentSMC,
+    NoPosterior,
+    Posterior,
+    TemperedSMC,
+    teacher_posterior,
+)
 from bench.problems.posteriors.smc_latent import convergence
 from bench.runtime.job import run
 from bench.task import open_task
 
-MAX_ENERGY_SHARE = 0.003  # energy distance of the two sets over twice the mean distance within one, beyond 1 / e
-MAX_SHIFT = 4.0  # distance of two means in standard errors of e independent draws each, all pixels together
+# energy distance of the two sets over twice the mean distance within one, beyond 1 / e
+MAX_ENERGY_SHARE = 0.003
+# distance of two means in standard errors of e independent draws each, all pixels together
+MAX_SHIFT = 4.0
 MAX_RHAT = 1.01  # Vehtari et al. 2021, https://arxiv.org/abs/1903.08008
 MIN_ESS = 200.0  # per expectation: its error is 0.07 deviations, of 64 independent samples 0.125
 NUM_TRIES = 2  # the second with twice the particles
@@ -52,7 +60,11 @@ class Sets:
 def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
     task = open_task(spec)
-    measurements, posterior, counts = task.measured, task.posterior, (spec.num_reference, spec.num_particles)
+    measurements, posterior, counts = (
+        task.measured,
+        task.posterior,
+        (spec.num_reference, spec.num_particles),
+    )
     sets = two_sets(posterior, measurements, *counts, "reference")
     header = {
         "task": spec.task,
@@ -71,25 +83,35 @@ def main(spec_path: str) -> None:
         taught = two_sets(teacher, measurements, *counts, "teacher's reference")
         tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
         header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
-    write_tensors(spec.layout.task(spec.task).reference, tensors, header | {"provenance": provenance()})
+    write_tensors(
+        spec.layout.task(spec.task).reference, tensors, header | {"provenance": provenance()}
+    )
 
 
 def two_sets(
-    posterior: Posterior, measurements: Measurements, num_draws: int, num_particles: int | None, what: str
+    posterior: Posterior,
+    measurements: Measurements,
+    num_draws: int,
+    num_particles: int | None,
+    what: str,
 ) -> Sets:
     x_a, x_b, checks = draw(posterior, measurements, num_draws, what, num_particles)
     mean, std = posterior.moments(measurements.y) or (x_a.mean(1), x_a.std(1))
     sets = Sets(x_a, x_b, mean, std, checks)
     for i, text in enumerate(sets.reasons):
         if text:
-            print(f"{measurements.header['task']}: {what} of measurement {i} not admitted: {text}", file=sys.stderr)
+            print(
+                f"{measurements.header['task']}: {what} of measurement {i} not admitted: {text}",
+                file=sys.stderr,
+            )
     return sets
 
 
 def perplexity(posterior: Posterior, prior: Prior, y: Tensor, x: Tensor) -> list[float | None]:
     """Effective number of components or atoms in each posterior; None where the prior has neither."""
     values = posterior.perplexity(y)
-    if values is None and isinstance(posterior, TemperedSMC):  # no formula: of the component to which a draw belongs
+    # no formula: of the component to which a draw belongs
+    if values is None and isinstance(posterior, TemperedSMC):
         shares = torch.stack([prior.log_joint(draws).softmax(1).mean(0) for draws in x])
         values = torch.special.entr(shares).sum(1).exp()
     return [None] * len(y) if values is None else values.tolist()
@@ -117,7 +139,9 @@ def draw(
     for i, image_id in enumerate(measurements.image_id.tolist()):
         sampler, row = posterior, y[i : i + 1]
         for attempt in range(1 if num_particles else NUM_TRIES):
-            streams = [Rng((what, task, name, attempt), (image_id,), range(num_draws)) for name in "ab"]
+            streams = [
+                Rng((what, task, name, attempt), (image_id,), range(num_draws)) for name in "ab"
+            ]
             pair, check = draw_pair(sampler, row, num_draws, streams)
             if not reason(check, num_draws) or not isinstance(sampler, (TemperedSMC, LatentSMC)):
                 break
@@ -127,7 +151,9 @@ def draw(
     return torch.cat([a for a, _ in sets]), torch.cat([b for _, b in sets]), checks
 
 
-def draw_pair(sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng]) -> tuple[tuple[Tensor, Tensor], dict]:
+def draw_pair(
+    sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng]
+) -> tuple[tuple[Tensor, Tensor], dict]:
     """Two sets (1, num_draws, *x) for one measurement, and what there is to say of them."""
     if not isinstance(sampler, LatentSMC):
         a, b = (sampler.sample(y, num_draws, rng) for rng in streams)
@@ -135,7 +161,9 @@ def draw_pair(sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng])
         return (a, b), compare(a, b, sampler.moments(y)) | why
     runs = [sampler.run(y, num_draws, rng) for rng in streams]
     a, b = (particles.draws(num_draws)[None] for particles in runs)
-    return (a, b), compare(a, b, None) | convergence(*runs) | {"num_particles": sampler.size(num_draws)}
+    return (a, b), compare(a, b, None) | convergence(*runs) | {
+        "num_particles": sampler.size(num_draws)
+    }
 
 
 def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> dict[str, float]:
@@ -152,7 +180,9 @@ def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> 
     }
     if moments is not None:
         mean = moments[0].flatten(1)
-        check["shift_from_formula"] = max(((x.mean(1) - mean).norm() / mean_variance.sqrt()).item() for x in (a, b))
+        check["shift_from_formula"] = max(
+            ((x.mean(1) - mean).norm() / mean_variance.sqrt()).item() for x in (a, b)
+        )
     return check
 
 
@@ -170,7 +200,8 @@ def reason(check: dict, num_draws: int) -> str:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.3f}" if 1 <= value < 1.1 else f"{value:.3g}"  # an R-hat differs from 1 in its third decimal
+    # an R-hat differs from 1 in its third decimal
+    return f"{value:.3f}" if 1 <= value < 1.1 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -60,8 +60,16 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
     x, joint, num_chains = drawn.result if drawn.status == "ok" else (empty, "independent", None)
     facts = spec.run_facts
-    header = facts | {"status": drawn.status, "reason": drawn.reason, "joint": joint, "num_chains": num_chains}
-    header |= {"num_measurements": len(task.y), "observations_sha256": task.header["observations_sha256"]}
+    header = facts | {
+        "status": drawn.status,
+        "reason": drawn.reason,
+        "joint": joint,
+        "num_chains": num_chains,
+    }
+    header |= {
+        "num_measurements": len(task.y),
+        "observations_sha256": task.header["observations_sha256"],
+    }
     header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
     header["provenance"] = provenance(compute.device, torch.get_num_threads())
     header |= {"precision": compute.precision} if compute != Compute() else {}
@@ -80,7 +88,9 @@ def chunk_of(spec: RunSpec, prior: Prior, device: torch.device) -> int:
     return rows_of_network(prior, spec.compute.dtype, device).rows
 
 
-def draw(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> tuple[Tensor, Joint, int | None]:
+def draw(
+    spec: RunSpec, draws: Draws, task: Task, state: State | None
+) -> tuple[Tensor, Joint, int | None]:
     """Return samples (m, s, *x), how those of one measurement are related, and of how many chains they are states."""
     method = load_method(spec.module, spec.settings)
     joint, num_chains = joint_of(method, spec.num_samples)

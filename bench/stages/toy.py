@@ -33,7 +33,12 @@ def main(spec_path: str) -> None:
     scene, board_of, settings = scene_of(spec, spec_path)
     board = board_of(scene.compute(ods_sampler(settings)))
     with drawing_style():
-        save(draw(board), spec.layout.figures, spec.toy, {"toy": spec.toy, "provenance": provenance()})
+        save(
+            draw(board),
+            spec.layout.figures,
+            spec.toy,
+            {"toy": spec.toy, "provenance": provenance()},
+        )
 
 
 def scene_of(spec: ToySpec, spec_path: str) -> tuple[Any, Callable, dict[str, Any]]:

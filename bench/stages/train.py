@@ -43,7 +43,9 @@ def trained(spec: TrainSpec, prior: Prior, task: Task) -> State:
     """Return the state of the method after it was trained on a metered prior."""
     method = load_method(spec.module, spec.settings)
     refuse_unmet(method, prior, task.problem)
-    return train(method, prior, task.problem, spec.task, spec.seed, spec.compute.dtype, spec.compute.device)
+    return train(
+        method, prior, task.problem, spec.task, spec.seed, spec.compute.dtype, spec.compute.device
+    )
 
 
 if __name__ == "__main__":

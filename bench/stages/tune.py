@@ -37,13 +37,30 @@ from bench.numerics.sobol import integer_fields, sobol_settings
 from bench.problems.measurements import Measurements
 from bench.runtime.job import run
 from bench.runtime.progress import progress
-from bench.runtime.run_method import Draws, RunResult, attempt, load_method, refuse_unmet, sample, train, trainable
+from bench.runtime.run_method import (
+    Draws,
+    RunResult,
+    attempt,
+    load_method,
+    refuse_unmet,
+    sample,
+    train,
+    trainable,
+)
 from bench.runtime.stopwatch import seconds_of
 from bench.task import Task, open_task
 
 NUM_CONFIRMED = 3  # trial 0 and the best of the others
 MOST_TRIALS = 128  # of a method that costs next to nothing
-COLUMNS = ("trial", "stage", "settings", "energy_score", "standard_error", "difference", "difference_error")
+COLUMNS = (
+    "trial",
+    "stage",
+    "settings",
+    "energy_score",
+    "standard_error",
+    "difference",
+    "difference_error",
+)
 COLUMNS += ("seconds", "reason")
 
 
@@ -51,21 +68,34 @@ def main(spec_path: str, *ranges: str) -> None:
     """Search and confirm settings of a method on a task, and write the log of all trials."""
     spec = TuneSpec.read(spec_path)
     task = open_task(spec, with_posterior=False, all_measurements=True)
-    parts = validation_measurements(task, spec.layout.task(spec.task).all_measurements, spec.tune.num_measurements)
+    parts = validation_measurements(
+        task, spec.layout.task(spec.task).all_measurements, spec.tune.num_measurements
+    )
     search, confirmation = (
-        Phase(name, task, part, spec) for name, part in zip(("search", "confirm"), parts, strict=True)
+        Phase(name, task, part, spec)
+        for name, part in zip(("search", "confirm"), parts, strict=True)
     )
     tried = run_trials(search, settings_to_try(spec_path, spec, ranges), spec.tune.seconds)
     confirmed = [confirmation.run_trial(trial.number, trial.settings) for trial in finalists(tried)]
-    log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")} | {"settings": spec.settings}
-    log |= {"seconds": sum(trial.seconds for trial in tried + confirmed), "winner": winner(confirmed)}
-    log |= {"observations_sha256": task.header["observations_sha256"], "prior_sha256": task.prior_sha256}
+    log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")} | {
+        "settings": spec.settings
+    }
+    log |= {
+        "seconds": sum(trial.seconds for trial in tried + confirmed),
+        "winner": winner(confirmed),
+    }
+    log |= {
+        "observations_sha256": task.header["observations_sha256"],
+        "prior_sha256": task.prior_sha256,
+    }
     log |= {"provenance": provenance(threads=torch.get_num_threads())}
     trials = pd.concat([trials_frame(tried), trials_frame(confirmed)])
     path = spec.layout.tuning(spec.task, spec.method, "grid" if ranges else "trials")
     write_csv(path, trials.to_csv(index=False, lineterminator="\n"), log)
     spent = f"{log['seconds']:.0f} of {spec.tune.seconds:g} s"
-    print(f"{spec.task} {spec.method}: {len(tried)} trials, {spent}; {format_winner(log['winner'])}")
+    print(
+        f"{spec.task} {spec.method}: {len(tried)} trials, {spent}; {format_winner(log['winner'])}"
+    )
 
 
 @dataclass(frozen=True)
@@ -101,7 +131,9 @@ class Phase:
         """Score settings, print the result and return it with its seconds."""
         run_results: list[RunResult[Tensor]] = []
         device = self.measurements.y.device
-        seconds = seconds_of(lambda: run_results.append(attempt(lambda: self._scores(dict(settings)))), device)
+        seconds = seconds_of(
+            lambda: run_results.append(attempt(lambda: self._scores(dict(settings)))), device
+        )
         trial = Trial(number, self.name, settings, run_results[0], seconds)
         result = str(run_results[0]) if trial.scores is None else f"energy score {trial.score:.4f}"
         where = f"{self.spec.task} {self.spec.method}: {self.name} {number}"
@@ -109,19 +141,31 @@ class Phase:
         return trial
 
     def _scores(self, settings: dict) -> Tensor:
-        method, prior, problem = load_method(self.spec.module, settings), self.task.prior, self.task.problem
+        method, prior, problem = (
+            load_method(self.spec.module, settings),
+            self.task.prior,
+            self.task.problem,
+        )
         refuse_unmet(method, prior, problem)
-        state = train(method, prior, problem, self.spec.task, self.name) if trainable(method) else None
-        draws = Draws(self.spec.task, self.name, self.spec.tune.num_samples, self.spec.rows_per_chunk)
+        state = (
+            train(method, prior, problem, self.spec.task, self.name) if trainable(method) else None
+        )
+        draws = Draws(
+            self.spec.task, self.name, self.spec.tune.num_samples, self.spec.rows_per_chunk
+        )
         x = sample(method, prior, problem, self.measurements, draws, state)
         scores = energy_score(x, self.measurements.x_true)
         num_bad = int((~scores.isfinite()).sum())
         if num_bad:
-            raise ValueError(f"{num_bad} of {len(scores)} measurements have samples that are not finite")
+            raise ValueError(
+                f"{num_bad} of {len(scores)} measurements have samples that are not finite"
+            )
         return scores
 
 
-def validation_measurements(task: Task, path: Path, num_measurements: int) -> tuple[Measurements, Measurements]:
+def validation_measurements(
+    task: Task, path: Path, num_measurements: int
+) -> tuple[Measurements, Measurements]:
     """Return the first validation measurements of a task and as many others; no test image is ever tuned on.
 
     path: the file with all measurements of the task.
@@ -145,14 +189,20 @@ def settings_to_try(spec_path: str, spec: TuneSpec, ranges: Sequence[str]) -> li
     run_result = attempt(lambda: load_method(spec.module, spec.settings))
     method = run_result.result
     if run_result.status != "ok" or method is None:
-        raise UserError(f"{spec_path}: methods/{spec.module}.py with the suite's settings: {run_result.reason}")
+        raise UserError(
+            f"{spec_path}: methods/{spec.module}.py with the suite's settings: {run_result.reason}"
+        )
     if not ranges and not method.search:
         fault = f"methods/{spec.module}.py declares no range to search"
         raise UserError(f"{spec_path}: {fault}; name settings to try, such as zeta=0.1,0.3,1")
     start = {name: getattr(method, name) for name in method.search} | spec.settings
     seed = int(stream("tune", spec.task, spec.method).integers(2**31))
     integers = integer_fields(method)
-    others = grid_of(ranges) if ranges else sobol_settings(method.search, integers, MOST_TRIALS - 1, seed)
+    others = (
+        grid_of(ranges)
+        if ranges
+        else sobol_settings(method.search, integers, MOST_TRIALS - 1, seed)
+    )
     candidates = [start, *(start | other for other in others)]
     return [settings for i, settings in enumerate(candidates) if settings not in candidates[:i]]
 
@@ -162,14 +212,18 @@ def grid_of(ranges: Sequence[str]) -> Iterator[dict]:
     if any("=" not in text for text in ranges):
         raise UserError("tune: expected settings to try, such as zeta=0.1,0.3,1")
     names, values = zip(*(text.split("=", 1) for text in ranges), strict=True)
-    for combination in itertools.product(*([json.loads(value) for value in text.split(",")] for text in values)):
+    for combination in itertools.product(
+        *([json.loads(value) for value in text.split(",")] for text in values)
+    ):
         yield dict(zip(names, combination, strict=True))
 
 
 def run_trials(phase: Phase, settings: Sequence[dict], budget: float) -> list[Trial]:
     """Return trials of the settings in order, the first one in any case, while the budget (seconds) holds another."""
     trials: list[Trial] = []
-    for number, candidate in enumerate(progress(settings, what=f"tune {phase.spec.task} {phase.spec.method}")):
+    for number, candidate in enumerate(
+        progress(settings, what=f"tune {phase.spec.task} {phase.spec.method}")
+    ):
         used = sum(trial.seconds for trial in trials)
         if trials and trials[0].run_result.status == "n/a":
             break
@@ -181,7 +235,9 @@ def run_trials(phase: Phase, settings: Sequence[dict], budget: float) -> list[Tr
 
 def finalists(tried: Sequence[Trial]) -> list[Trial]:
     """Return trial 0 and the best of the others; none where the method cannot run here."""
-    good = sorted((trial for trial in tried[1:] if trial.score < math.inf), key=lambda trial: trial.score)
+    good = sorted(
+        (trial for trial in tried[1:] if trial.score < math.inf), key=lambda trial: trial.score
+    )
     return [] if tried[0].run_result.status == "n/a" else [tried[0], *good[: NUM_CONFIRMED - 1]]
 
 
@@ -216,7 +272,16 @@ def trials_frame(trials: Sequence[Trial]) -> pd.DataFrame:
         numbers = (trial.score, error, *(paired_difference(trial, trials[0]) or (None, None)))
         reason = "" if trial.run_result.status == "ok" else str(trial.run_result)
         texts = ["" if number is None else f"{number:.5f}" for number in numbers]
-        rows.append([trial.number, trial.phase, json.dumps(trial.settings), *texts, f"{trial.seconds:.2f}", reason])
+        rows.append(
+            [
+                trial.number,
+                trial.phase,
+                json.dumps(trial.settings),
+                *texts,
+                f"{trial.seconds:.2f}",
+                reason,
+            ]
+        )
     return pd.DataFrame(rows, columns=[*COLUMNS])
 
 
@@ -226,7 +291,10 @@ def energy_score(x: Tensor, x_true: Tensor) -> Tensor:
     x: samples (m, s, *x); x_true: (m, *x).
     """
     samples = x.flatten(2)
-    return distances(samples, x_true.flatten(1)[:, None]).mean((1, 2)) - mean_distance_within(samples) / 2
+    return (
+        distances(samples, x_true.flatten(1)[:, None]).mean((1, 2))
+        - mean_distance_within(samples) / 2
+    )
 
 
 def format_winner(won: Json | None) -> str:
@@ -234,7 +302,11 @@ def format_winner(won: Json | None) -> str:
     if won is None:
         return "no winner"
     line = f"trial {won['trial']} wins, {json.dumps(won['settings'])}"
-    return line if won["difference"] is None else f"{line}: {won['difference']:+.4f} +- {won['difference_error']:.4f}"
+    return (
+        line
+        if won["difference"] is None
+        else f"{line}: {won['difference']:+.4f} +- {won['difference_error']:.4f}"
+    )
 
 
 if __name__ == "__main__":

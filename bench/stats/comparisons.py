@@ -12,7 +12,15 @@ import numpy as np
 from bench.core.text import rounded
 from bench.stats.frames import records_csv
 from bench.stats.groups import ComparisonGroup, comparison_groups
-from bench.stats.inference import ALPHA, POWER, holm, mean_interval, paired_p, resolvable, smallest_p
+from bench.stats.inference import (
+    ALPHA,
+    POWER,
+    holm,
+    mean_interval,
+    paired_p,
+    resolvable,
+    smallest_p,
+)
 from bench.stats.results import SuiteResults
 
 _LEVEL, _POWER = f"{100 * ALPHA:.0f} %", f"{100 * POWER:.0f} %"
@@ -59,7 +67,12 @@ class Comparison:
 
 def compare(suite: SuiteResults) -> list[Comparison]:
     """Return a line for each method of each group of two methods or more."""
-    return [line for group in comparison_groups(suite) if len(group.methods) > 1 for line in _compare(group)]
+    return [
+        line
+        for group in comparison_groups(suite)
+        if len(group.methods) > 1
+        for line in _compare(group)
+    ]
 
 
 def comparisons_csv(lines: Iterable[Comparison]) -> str:
@@ -79,7 +92,11 @@ def resolution(lines: Sequence[Comparison], wanted: Mapping[str, tuple[str, str]
     """
     known, too_few, counts = [], [], set()
     for label, key in wanted.items():
-        others = [x for x in lines if (x.task, x.metric) == key and x.method != x.best and x.resolvable is not None]
+        others = [
+            x
+            for x in lines
+            if (x.task, x.metric) == key and x.method != x.best and x.resolvable is not None
+        ]
         counts |= {x.num_measurements for x in others}
         sizes = [x.resolvable for x in others if x.resolvable is not None]
         smallest = float(np.median(sizes)) if sizes else math.nan
@@ -123,11 +140,20 @@ def _without_numbers(group: ComparisonGroup) -> list[Comparison]:
     return [_empty(group, method, num, failed, reason) for method, failed in counted]
 
 
-def _empty(group: ComparisonGroup, method: str, num_measurements: int, num_failed: int, reason: str) -> Comparison:
+def _empty(
+    group: ComparisonGroup, method: str, num_measurements: int, num_failed: int, reason: str
+) -> Comparison:
     """Return a line without numbers."""
     numbers = dict.fromkeys(("difference", "low", "high", "p", "p_holm", "tied", "resolvable"))
-    names = {"task": group.task, "metric": group.metric, "method": method, "best": group.methods[group.best]}
-    return Comparison(**names, **numbers, num_measurements=num_measurements, num_failed=num_failed, reason=reason)
+    names = {
+        "task": group.task,
+        "metric": group.metric,
+        "method": method,
+        "best": group.methods[group.best],
+    }
+    return Comparison(
+        **names, **numbers, num_measurements=num_measurements, num_failed=num_failed, reason=reason
+    )
 
 
 def _adjusted(group: ComparisonGroup) -> dict[frozenset[int], tuple[float, float]]:
@@ -158,7 +184,8 @@ def _resolvable(group: ComparisonGroup, others: Sequence[int]) -> np.ndarray:
     mine, best = group.losses[..., others], group.losses[..., [group.best]]
     if not group.signed:
         return resolvable(mine - best, alpha)
-    both = (resolvable(form, alpha, math.sqrt(POWER)) for form in (mine - best, mine + best))  # both have to reject
+    # both have to reject
+    both = (resolvable(form, alpha, math.sqrt(POWER)) for form in (mine - best, mine + best))
     return np.maximum(*both)
 
 

@@ -54,7 +54,11 @@ class FigureResults:
     @cached_property
     def _values(self) -> dict[tuple[str, str, str], MetricValues]:
         of_tasks = {task.name: values_of_task(task, self.suite) for task in self.suite.tasks}
-        return {(task, *key): values for task, of_task in of_tasks.items() for key, values in of_task.items()}
+        return {
+            (task, *key): values
+            for task, of_task in of_tasks.items()
+            for key, values in of_task.items()
+        }
 
     def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]:
         values = self._values.get((task, method, metric))

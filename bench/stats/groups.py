@@ -12,7 +12,8 @@ from bench.core.results import BASELINES, REFERENCE
 from bench.stats.results import Better, SuiteResults, TaskResults
 from bench.stats.values import MetricValues, values_of_task
 
-MIN_SHARE = 0.5  # of the measurements that some method was tried on; a method with fewer is not compared
+# of the measurements that some method was tried on; a method with fewer is not compared
+MIN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,26 @@ def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
     for task in suite.tasks:
         values = values_of_task(task, suite)
         for metric, better in task.better.items():
-            of_metric = [values[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in values]
+            of_metric = [
+                values[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in values
+            ]
             group = _group(task, metric, better, of_metric)
             groups += [group] if group else []
     return groups
 
 
-def _group(task: TaskResults, metric: str, better: Better, columns: Sequence[MetricValues]) -> ComparisonGroup | None:
+def _group(
+    task: TaskResults, metric: str, better: Better, columns: Sequence[MetricValues]
+) -> ComparisonGroup | None:
     compared = [column for column in columns if column.method not in BASELINES and column.measured]
     if not any(column.values for column in compared):
         return None
     enough = MIN_SHARE * max(len(column.measured) for column in compared)
     kept = [column for column in compared if len(column.measured) >= enough]
     common = sorted(frozenset.intersection(*(column.measured for column in kept)))
-    num_seeds = max(len(values) for column in kept for values in column.values.values()) if common else 0
+    num_seeds = (
+        max(len(values) for column in kept for values in column.values.values()) if common else 0
+    )
     if not num_seeds:
         return None
     worst = _worst(columns, better)
@@ -76,7 +83,9 @@ def _group(task: TaskResults, metric: str, better: Better, columns: Sequence[Met
     names = tuple(column.method for column in kept)
     num_failed = tuple(len(column.failed.keys() & set(common)) for column in kept)
     too_few = {column.method: len(column.measured) for column in compared if column not in kept}
-    return ComparisonGroup(task.name, metric, not isinstance(better, str), names, losses, num_failed, too_few)
+    return ComparisonGroup(
+        task.name, metric, not isinstance(better, str), names, losses, num_failed, too_few
+    )
 
 
 def _loss(value: float, better: Better) -> float:
@@ -96,12 +105,18 @@ def _worst(columns: Iterable[MetricValues], better: Better) -> dict[int | None, 
     for column in columns:
         for i, values in column.values.items():
             for key in (i, None):
-                worst[key] = max(worst.get(key, -math.inf), *(_badness(value, better) for value in values))
+                worst[key] = max(
+                    worst.get(key, -math.inf), *(_badness(value, better) for value in values)
+                )
     return worst
 
 
 def _losses(
-    column: MetricValues, measurements: Sequence[int], num_seeds: int, better: Better, worst: dict[int | None, float]
+    column: MetricValues,
+    measurements: Sequence[int],
+    num_seeds: int,
+    better: Better,
+    worst: dict[int | None, float],
 ) -> np.ndarray:
     """Return losses `(n, s)`; a failure lies on the side of the target where the method's other values lie."""
     known = [_loss(value, better) for values in column.values.values() for value in values]

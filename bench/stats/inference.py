@@ -54,7 +54,9 @@ def estimate(values: np.ndarray) -> Estimate:
     return Estimate(mean, np.sqrt(total), dof)
 
 
-def mean_interval(values: np.ndarray, level: float = 0.95, num_resamples: int = 4000) -> tuple[np.ndarray, ...]:
+def mean_interval(
+    values: np.ndarray, level: float = 0.95, num_resamples: int = 4000
+) -> tuple[np.ndarray, ...]:
     """Return the mean of each column of `values` (n, k) or (n, s, k) and the ends of its interval, each (k,).
 
     Bootstrap-t over measurements (Efron and Tibshirani 1993, chapter 12): 16 measurements are too few for percentiles
@@ -73,7 +75,11 @@ def mean_interval(values: np.ndarray, level: float = 0.95, num_resamples: int = 
         return mean, mean - half, mean + half
     below, above = _bootstrap_t(means, level, num_resamples)
     student = stdtrit(num - 1, 0.5 + level / 2)
-    return mean, mean - half * np.maximum(above / student, 1), mean + half * np.maximum(-below / student, 1)
+    return (
+        mean,
+        mean - half * np.maximum(above / student, 1),
+        mean + half * np.maximum(-below / student, 1),
+    )
 
 
 def _bootstrap_t(means: np.ndarray, level: float, num_resamples: int) -> np.ndarray:
@@ -92,7 +98,9 @@ def _bootstrap_t(means: np.ndarray, level: float, num_resamples: int) -> np.ndar
 @functools.cache
 def _resamples(num: int, num_resamples: int) -> np.ndarray:
     """Return how often each of `num` rows is in each resample, over their number."""
-    return np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=num_resamples) / num
+    return (
+        np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=num_resamples) / num
+    )
 
 
 def paired_p(differences: np.ndarray) -> np.ndarray:
@@ -110,7 +118,9 @@ def paired_p(differences: np.ndarray) -> np.ndarray:
     if differences.shape[1] == 1 or len(means) == 1:
         return flipped
     mean = estimate(differences)
-    ratio = np.divide(np.abs(mean.mean), mean.error, out=np.zeros_like(mean.mean), where=mean.error > 0)
+    ratio = np.divide(
+        np.abs(mean.mean), mean.error, out=np.zeros_like(mean.mean), where=mean.error > 0
+    )
     return np.maximum(flipped, 2 * stdtr(mean.dof, -ratio))
 
 
@@ -168,7 +178,11 @@ def resolvable(differences: np.ndarray, alpha: float = ALPHA, power: float = POW
     if smallest_p(len(differences)) > alpha:
         return np.full(differences.shape[2], np.inf)
     mean = estimate(differences)
-    return _student_shift(mean.dof, alpha, power) * mean.error * _coarseness(len(differences), alpha, power)
+    return (
+        _student_shift(mean.dof, alpha, power)
+        * mean.error
+        * _coarseness(len(differences), alpha, power)
+    )
 
 
 def _student_shift(dof: np.ndarray | float, alpha: float, power: float) -> np.ndarray:
@@ -190,7 +204,9 @@ def _coarseness(num: int, alpha: float, power: float) -> float:
     return root_scalar(excess, method="bisect", bracket=(0.5, 5), xtol=0.01).root
 
 
-def critical_difference(num_methods: int, num_tasks: int, alpha: float = ALPHA, num_draws: int = 20_000) -> float:
+def critical_difference(
+    num_methods: int, num_tasks: int, alpha: float = ALPHA, num_draws: int = 20_000
+) -> float:
     """Return the difference of mean ranks over tasks that any pair exceeds with probability alpha at most.
 
     Nemenyi's test, with the law of the largest difference among random rankings drawn (fixed draws) rather than taken

@@ -20,7 +20,10 @@ MIN_TASKS = 0.5  # share of the tasks that a method has to have run on to be ran
 def rankings(suite: SuiteResults, metrics: Sequence[str] = METRICS) -> list[Ranking]:
     """Return a ranking for each metric in which two methods or more can be ranked."""
     groups = comparison_groups(suite)
-    of_metrics = (_ranking(metric, [group for group in groups if group.metric == metric]) for metric in metrics)
+    of_metrics = (
+        _ranking(metric, [group for group in groups if group.metric == metric])
+        for metric in metrics
+    )
     return [ranking for ranking in of_metrics if ranking]
 
 

@@ -14,7 +14,8 @@ from bench.core.results import FIGURES, figures_of
 from bench.core.specs import SuiteSpec
 
 ALL = "all"  # in place of a measurement: a number of the samples of all measurements
-Better = Literal["higher", "lower"] | float  # or the value that a perfect sampler has in expectation
+# or the value that a perfect sampler has in expectation
+Better = Literal["higher", "lower"] | float
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class SuiteResults:
     tasks: tuple[TaskResults, ...]
     origins: tuple[Origin, ...]
     timings: tuple[Json, ...] = ()
-    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict.fromkeys(FIGURES, {}))
+    figures: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: dict.fromkeys(FIGURES, {})
+    )
 
 
 def load(spec_path: str | Path) -> SuiteResults:
@@ -106,7 +109,12 @@ def load(spec_path: str | Path) -> SuiteResults:
     numbers = spec.num_measurements, spec.num_samples
     names = spec.layout.root, spec.name, spec.methods, spec.seeds
     return SuiteResults(
-        *names, *numbers, tuple(tasks), tuple(origins), timings, spec.figures or figures_of({}, bool(spec.timed))
+        *names,
+        *numbers,
+        tuple(tasks),
+        tuple(origins),
+        timings,
+        spec.figures or figures_of({}, bool(spec.timed)),
     )
 
 
@@ -124,10 +132,16 @@ def origin_of(path: str | Path, header: Json) -> Origin:
 def format_reason(status: str, reason: str) -> str:
     """Return `n/a (needs DECODER)` or `failed (ValueError: ...)`, one line; a reason of that form stays as it is."""
     reason = " ".join(str(reason).split())
-    return reason if reason.startswith(("n/a", "failed")) else f"{status} ({reason or 'no reason given'})"
+    return (
+        reason
+        if reason.startswith(("n/a", "failed"))
+        else f"{status} ({reason or 'no reason given'})"
+    )
 
 
-def _load_task(spec: SuiteSpec, task: str, methods: Iterable[str], origins: list[Origin]) -> TaskResults:
+def _load_task(
+    spec: SuiteSpec, task: str, methods: Iterable[str], origins: list[Origin]
+) -> TaskResults:
     """Return the results of `methods` on a task, and add where its files come from to `origins`."""
     layout, files = spec.layout, spec.layout.task(task)
     text, info = read_csv(files.metrics)
@@ -149,7 +163,9 @@ def _load_task(spec: SuiteSpec, task: str, methods: Iterable[str], origins: list
     of_sets = tuple(score for score in scores if score.measurement is None)
     about = info.get("definitions", {}), info.get("better", {})
     left_out = frozenset(spec.methods) - frozenset(methods)
-    return TaskResults(task, measurements, reference, of_each, *about, tuple(runs), left_out, of_sets)
+    return TaskResults(
+        task, measurements, reference, of_each, *about, tuple(runs), left_out, of_sets
+    )
 
 
 def _refuse_mixed_measurements(measurements: Path, headers: dict[Path, Json]) -> None:

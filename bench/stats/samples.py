@@ -18,10 +18,14 @@ def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> Ta
     layout = Layout(root)
     files = layout.task(task)
     reference = SampleSet(EXACT, _arrays(files.reference)["x_b"])
-    return TaskSamples(task, _arrays(files.measurements), [reference, *_of_methods(layout, task, methods, seed)])
+    return TaskSamples(
+        task, _arrays(files.measurements), [reference, *_of_methods(layout, task, methods, seed)]
+    )
 
 
-def _of_methods(layout: Layout, task: str, methods: Iterable[str], seed: int) -> Iterator[SampleSet]:
+def _of_methods(
+    layout: Layout, task: str, methods: Iterable[str], seed: int
+) -> Iterator[SampleSet]:
     for method in methods:
         tensors, header = read_tensors(layout.run(task, method, seed).samples)
         status, x = header.get("status", "ok"), tensors["x"].numpy()

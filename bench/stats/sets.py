@@ -34,7 +34,13 @@ def set_lines(task: TaskResults, methods: Sequence[str]) -> list[Summary]:
 def _line(scores: Sequence[Score], low: float | None, high: float | None) -> tuple:
     stopped = next((score.reason for score in scores if score.value is None), "")
     if stopped:
-        return None, None, None, int(not stopped.startswith("n/a")), format_reason("failed", stopped)
+        return (
+            None,
+            None,
+            None,
+            int(not stopped.startswith("n/a")),
+            format_reason("failed", stopped),
+        )
     return _mean(scores), low, high, 0, ""
 
 

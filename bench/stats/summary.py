@@ -15,7 +15,8 @@ from bench.stats.results import RunRecord, SuiteResults, TaskResults, format_rea
 from bench.stats.sets import set_lines
 from bench.stats.values import MetricValues, values_of_task
 
-LEVEL = 0.99  # tables of a dozen tasks are read side by side: at 95 % every other one would miss the truth somewhere
+# tables of a dozen tasks are read side by side: at 95 % every other one would miss the truth somewhere
+LEVEL = 0.99
 INTERVAL = (
     f"{100 * LEVEL:.0f} % bootstrap-t interval, clustered by measurement, on neither side narrower than Student's t "
     "(fewer than 8 measurements: Student's t alone)"
@@ -60,9 +61,15 @@ def _summarise_task(task: TaskResults, suite: SuiteResults) -> list[Summary]:
     lines = []
     for (method, metric), column in columns.items():
         mean, low, high = intervals.get((method, metric), (None, None, None))
-        lines.append(Summary(task.name, method, metric, mean, low, high, len(column.failed), column.reason))
+        lines.append(
+            Summary(task.name, method, metric, mean, low, high, len(column.failed), column.reason)
+        )
     effective = {method: columns.get((method, EFFECTIVE)) for method in (REFERENCE, *suite.methods)}
-    return lines + [_cost(task, suite, name, method, effective[method]) for method in effective for name in COSTS]
+    return lines + [
+        _cost(task, suite, name, method, effective[method])
+        for method in effective
+        for name in COSTS
+    ]
 
 
 def _intervals(columns: Iterable[MetricValues]) -> dict[tuple[str, str], tuple[float | None, ...]]:
@@ -76,43 +83,70 @@ def _intervals(columns: Iterable[MetricValues]) -> dict[tuple[str, str], tuple[f
     for group in by_shape.values():
         ends = np.stack(mean_interval(np.stack([array for _, array in group], 2), LEVEL), 1)
         for (column, _), three in zip(group, ends.tolist(), strict=True):
-            intervals[column.method, column.metric] = tuple(v if math.isfinite(v) else None for v in three)
+            intervals[column.method, column.metric] = tuple(
+                v if math.isfinite(v) else None for v in three
+            )
     return intervals
 
 
-def _cost(task: TaskResults, suite: SuiteResults, name: str, method: str, effective: MetricValues | None) -> Summary:
+def _cost(
+    task: TaskResults, suite: SuiteResults, name: str, method: str, effective: MetricValues | None
+) -> Summary:
     runs = [run for run in task.runs if run.method == method]
     stopped = next((run for run in runs if run.header.get("status", "ok") != "ok"), None)
     if not runs:
         reason = LEFT_OUT if method in task.left_out else "n/a (not a run)"
         return Summary(task.name, method, name, None, None, None, 0, reason)
     if stopped:
-        failed = num_measured(stopped.header, suite.num_measurements) if stopped.header["status"] == "failed" else 0
+        failed = (
+            num_measured(stopped.header, suite.num_measurements)
+            if stopped.header["status"] == "failed"
+            else 0
+        )
         reason = format_reason(stopped.header["status"], stopped.header.get("reason", ""))
         return Summary(task.name, method, name, None, None, None, failed, reason)
     if name in EFFICIENCIES:
         return _efficiency(
-            task, suite, name, runs, effective or MetricValues(method, EFFECTIVE, {}, {}, {0: NOT_MEASURED})
+            task,
+            suite,
+            name,
+            runs,
+            effective or MetricValues(method, EFFECTIVE, {}, {}, {0: NOT_MEASURED}),
         )
-    values = [_seconds(run) if name == "seconds_per_sample" else float(run.cost[name]) for run in runs]
+    values = [
+        _seconds(run) if name == "seconds_per_sample" else float(run.cost[name]) for run in runs
+    ]
     return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
 
 
 def _efficiency(
-    task: TaskResults, suite: SuiteResults, name: str, runs: Sequence[RunRecord], effective: MetricValues
+    task: TaskResults,
+    suite: SuiteResults,
+    name: str,
+    runs: Sequence[RunRecord],
+    effective: MetricValues,
 ) -> Summary:
     """Return effective samples per second or row; without `effective`, its ess_bulk, a chain has no number."""
     runs = sorted(runs, key=lambda run: run.seed)
-    spent = np.array([_seconds(x) if name == "ess_per_second" else x.cost["nfe"] + x.cost["nfe_vjp"] for x in runs])
+    spent = np.array(
+        [
+            _seconds(x) if name == "ess_per_second" else x.cost["nfe"] + x.cost["nfe_vjp"]
+            for x in runs
+        ]
+    )
     is_independent = all(run.header["joint"] == "independent" for run in runs)
     has_number = not effective.failed and (is_independent or bool(effective.values))
     if not has_number or not spent.all():
         reason = effective.reason if not has_number else NO_ROWS
-        return Summary(task.name, effective.method, name, None, None, None, len(effective.failed), reason)
+        return Summary(
+            task.name, effective.method, name, None, None, None, len(effective.failed), reason
+        )
     sizes = suite.num_samples if is_independent else effective.array().mean(0)
     values = sizes / (suite.num_samples * spent)
     reason = "" if is_independent else effective.reason
-    return Summary(task.name, effective.method, name, values.mean(), values.min(), values.max(), 0, reason)
+    return Summary(
+        task.name, effective.method, name, values.mean(), values.min(), values.max(), 0, reason
+    )
 
 
 def _seconds(run: RunRecord) -> float:

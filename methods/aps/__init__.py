@@ -40,7 +40,15 @@ from .generator import Generator
 
 __all__ = ["APS"]
 
-POSITIVE = ("width", "num_channels", "num_simulated", "num_iterations", "batch_size", "learning_rate", "num_noises")
+POSITIVE = (
+    "width",
+    "num_channels",
+    "num_simulated",
+    "num_iterations",
+    "batch_size",
+    "learning_rate",
+    "num_noises",
+)
 MAX_GRADIENT = 50.0  # norm
 
 
@@ -60,20 +68,28 @@ class APS:
         "warm_start": Choice((0.0, 0.5)),
         "sigma_min": LogUniform(0.01, 0.1),
     }
-    tiny: ClassVar[dict[str, int]] = {"num_layers": 2, "width": 32, "num_iterations": 40, "num_simulated": 512}
+    tiny: ClassVar[dict[str, int]] = {
+        "num_layers": 2,
+        "width": 32,
+        "num_iterations": 40,
+        "num_simulated": 512,
+    }
 
     num_layers: int = 6  # couplings
     width: int = 128  # of the hidden layers of each coupling and of the network that reads y
-    num_channels: int = 8  # of the convolutions of each coupling, for images of more than 8 pixels per side
+    # of the convolutions of each coupling, for images of more than 8 pixels per side
+    num_channels: int = 8
     base: Literal["regression", "identity"] = "regression"
     num_simulated: int = 8192  # prior draws; each iteration measures some of them anew
     num_iterations: int = 1400
     warm_start: float = 0.5
     batch_size: int = 128  # measurements, with one sample each
-    learning_rate: float = 2e-3  # at its highest; rises over 5 % of each phase, then falls to zero as a cosine
+    # at its highest; rises over 5 % of each phase, then falls to zero as a cosine
+    learning_rate: float = 2e-3
     prior_term: Literal["elbo", "density"] = "elbo"
     weighting_power: float = 0.0  # noise levels are weighted by sigma^power; only 0 gives the bound
-    through_denoiser: bool = True  # False leaves out the denoiser's Jacobian, as score distillation does
+    # False leaves out the denoiser's Jacobian, as score distillation does
+    through_denoiser: bool = True
     num_noises: int = 1  # draws of noise and noise level per sample in the bound
     sigma_min: float = 0.03
     sigma_max: float = 10.0
@@ -84,11 +100,18 @@ class APS:
         for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number > 0")
-        for name, known in (("prior_term", ("elbo", "density")), ("base", ("regression", "identity"))):
+        for name, known in (
+            ("prior_term", ("elbo", "density")),
+            ("base", ("regression", "identity")),
+        ):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}")
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}"
+                )
         if not (0 <= self.warm_start <= 1 and 0 <= self.anneal <= 1):
-            raise ValueError(f"warm_start = {self.warm_start}, anneal = {self.anneal}: expected shares in [0, 1]")
+            raise ValueError(
+                f"warm_start = {self.warm_start}, anneal = {self.anneal}: expected shares in [0, 1]"
+            )
         if not 0 < self.sigma_min <= self.anneal_from < self.sigma_max:
             raise ValueError(f"expected 0 < sigma_min <= anneal_from < sigma_max, got {self}")
         if self.num_layers < 0:
@@ -108,7 +131,9 @@ class APS:
         self._fit(generator, prior, problem, x, rng)
         return generator.state_dict()
 
-    def _fit(self, generator: Generator, prior: Prior, problem: Problem, x: Tensor, rng: Random) -> None:
+    def _fit(
+        self, generator: Generator, prior: Prior, problem: Problem, x: Tensor, rng: Random
+    ) -> None:
         """Minimise the forward KL divergence on pairs (x, y) simulated from draws x (n, *x), then the reverse one."""
 
         def simulated() -> tuple[Tensor, Tensor]:
@@ -118,7 +143,11 @@ class APS:
         def reverse_kl(progress: float) -> Tensor:
             y = simulated()[1]
             made, log_q = generator(rng.randn((len(y), *prior.shape))[0], y)
-            return (self._prior_term(prior, made, progress, rng) - problem.log_likelihood(made, y) + log_q).mean()
+            return (
+                self._prior_term(prior, made, progress, rng)
+                - problem.log_likelihood(made, y)
+                + log_q
+            ).mean()
 
         num_warm = round(self.warm_start * self.num_iterations)
         self._minimise(lambda _: -generator.log_prob(*simulated()).mean(), generator, num_warm)
@@ -126,22 +155,34 @@ class APS:
 
     @torch.no_grad()
     def sample(
-        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: State
+        self,
+        prior: Prior,
+        problem: Problem,
+        y: Tensor,
+        num_samples: int,
+        *,
+        rng: Random,
+        state: State,
     ) -> Tensor:
         generator = self._generator(prior, y, state)
         z = rng.per_sample.randn(prior.shape).flatten(0, 1)
-        return generator(z, y.repeat_interleave(num_samples, 0))[0].unflatten(0, (len(y), num_samples))
+        return generator(z, y.repeat_interleave(num_samples, 0))[0].unflatten(
+            0, (len(y), num_samples)
+        )
 
     def _generator(self, prior: Prior, y: Tensor, state: State | None = None) -> Generator:
         """Return the flow for measurements like y (n, *y), to be initialised, or with the tensors of a state."""
-        with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when they are made
+        # layers draw from the global generator when they are made
+        with torch.random.fork_rng(devices=[]):
             sizes = self.width, self.num_layers, self.num_channels
             generator = Generator(prior.shape, y[0].numel(), *sizes).to(y.device)
         if state is not None:
             generator.load_state_dict(state)
         return generator
 
-    def _minimise(self, loss_at: Callable[[float], Tensor], generator: Generator, num_iterations: int) -> None:
+    def _minimise(
+        self, loss_at: Callable[[float], Tensor], generator: Generator, num_iterations: int
+    ) -> None:
         """Descend by Adam; `loss_at` gets the share of the iterations that are done."""
 
         def rate(progress: float) -> float:
@@ -156,9 +197,18 @@ class APS:
         """Return -log p(x), or a random value whose mean bounds it from above up to a constant, (n,)."""
         if self.prior_term == "density":
             return -prior.log_prob(x)
-        sigma_min, sigma_max = max(self.sigma_min, prior.sigma_range[0]), min(self.sigma_max, prior.sigma_range[1])
+        sigma_min, sigma_max = (
+            max(self.sigma_min, prior.sigma_range[0]),
+            min(self.sigma_max, prior.sigma_range[1]),
+        )
         if progress < self.anneal:
             sigma_min *= max(1.0, self.anneal_from / sigma_min) ** (1 - progress / self.anneal)
         return bound(
-            prior, x, (sigma_min, sigma_max), rng, self.num_noises, self.weighting_power, self.through_denoiser
+            prior,
+            x,
+            (sigma_min, sigma_max),
+            rng,
+            self.num_noises,
+            self.weighting_power,
+            self.through_denoiser,
         )

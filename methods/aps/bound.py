@@ -30,10 +30,14 @@ def bound(
     sigma = sigma_min * (sigma_max / sigma_min) ** stratified
     values = misfit(prior, x, sigma, rng.randn(tuple(x.shape))[0], through_denoiser)
     weight = sigma**weighting_power
-    return math.log(sigma_max / sigma_min) * (weight / weight.mean() * values).view(num_noises, -1).mean(0)
+    return math.log(sigma_max / sigma_min) * (weight / weight.mean() * values).view(
+        num_noises, -1
+    ).mean(0)
 
 
-def misfit(prior: Prior, x: Tensor, sigma: Tensor, noise: Tensor, through_denoiser: bool = True) -> Tensor:
+def misfit(
+    prior: Prior, x: Tensor, sigma: Tensor, noise: Tensor, through_denoiser: bool = True
+) -> Tensor:
     """Return ||x - D(x + sigma noise, sigma)||^2 / sigma^2, (n,); its integral over log sigma bounds -log p(x).
 
     Let p_s be the density of x + s eps. As D - x_t = s^2 score, the heat equation and Stein's identity (I-MMSE) give

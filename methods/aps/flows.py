@@ -18,7 +18,9 @@ def make_flow(
 ) -> ImageFlow | VectorFlow:
     """Return affine couplings over points of a shape: images (c, h, w) keep their layout, any other is flattened."""
     if len(shape) == 3:
-        return ImageFlow((shape[0], shape[1], shape[2]), context_size, num_layers, width, num_channels)
+        return ImageFlow(
+            (shape[0], shape[1], shape[2]), context_size, num_layers, width, num_channels
+        )
     return VectorFlow(math.prod(shape), context_size, num_layers, width)
 
 
@@ -26,12 +28,18 @@ class ImageFlow(nn.Module):
     """Couplings that cycle through checkerboards, channels, rows and columns, each with both halves in turn."""
 
     def __init__(
-        self, shape: tuple[int, int, int], context_size: int, num_layers: int, width: int, num_channels: int
+        self,
+        shape: tuple[int, int, int],
+        context_size: int,
+        num_layers: int,
+        width: int,
+        num_channels: int,
     ) -> None:
         super().__init__()
         masks = coupling_masks(shape)
         self.layers = nn.ModuleList(
-            Coupling(masks[i % len(masks)], context_size, width, num_channels) for i in range(num_layers)
+            Coupling(masks[i % len(masks)], context_size, width, num_channels)
+            for i in range(num_layers)
         )
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +68,9 @@ class Coupling(nn.Module):
         super().__init__()
         self.register_buffer("mask", mask, persistent=False)
         channels, height, width_of_image = mask.shape
-        self.conditioner = Conditioner((channels, height, width_of_image), context_size, width, num_channels)
+        self.conditioner = Conditioner(
+            (channels, height, width_of_image), context_size, width, num_channels
+        )
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = self._scale_and_shift(z, context)
@@ -88,13 +98,18 @@ class Conditioner(nn.Module):
     add what is nearby.
     """
 
-    def __init__(self, shape: tuple[int, int, int], context_size: int, width: int, num_channels: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], context_size: int, width: int, num_channels: int
+    ) -> None:
         super().__init__()
         c, h, w = shape
         self.coarse = (min(h, COARSE), min(w, COARSE))
         self.pooled = self.coarse != (h, w)
         size = math.prod(self.coarse)
-        self.from_image, self.from_context = nn.Linear(c * size, width), nn.Linear(context_size, width)
+        self.from_image, self.from_context = (
+            nn.Linear(c * size, width),
+            nn.Linear(context_size, width),
+        )
         self.middle, self.to_image = nn.Linear(width, width), nn.Linear(width, 2 * c * size)
         if self.pooled:
             self.near_in = nn.Conv2d(c, num_channels, 3, padding=1)
@@ -114,7 +129,9 @@ class Conditioner(nn.Module):
 def coupling_masks(shape: tuple[int, int, int]) -> list[Tensor]:
     """Binary masks (c, h, w), each followed by its complement: checkerboards, channels if several, rows, columns."""
     c, h, w = shape
-    channel, row, column = torch.meshgrid(torch.arange(c), torch.arange(h), torch.arange(w), indexing="ij")
+    channel, row, column = torch.meshgrid(
+        torch.arange(c), torch.arange(h), torch.arange(w), indexing="ij"
+    )
     patterns = [row + column, channel, row, column]
     halves = [(pattern + parity) % 2 for pattern in patterns for parity in (0, 1)]
     masks = [half.float() for half in halves if 0 < half.sum() < half.numel()]

@@ -22,10 +22,14 @@ class Generator(nn.Module):
     gain: Tensor
     root: Tensor
 
-    def __init__(self, shape: tuple[int, ...], y_size: int, width: int, num_layers: int, num_channels: int) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], y_size: int, width: int, num_layers: int, num_channels: int
+    ) -> None:
         super().__init__()
         size = math.prod(shape)
-        self.read = nn.Sequential(nn.Linear(y_size, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.read = nn.Sequential(
+            nn.Linear(y_size, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
         self.flow = make_flow(shape, width, num_layers, width, num_channels)
         self.adjust = nn.Linear(width, 2 * size)
         self.register_buffer("y_mean", torch.zeros(y_size))
@@ -37,7 +41,9 @@ class Generator(nn.Module):
     @property
     def ends(self) -> list[str]:
         """Return the layers that start at zero, so that training starts from the base."""
-        return [name for name, _ in self.named_modules() if name.endswith(ZERO_ENDS) or name == "adjust"]
+        return [
+            name for name, _ in self.named_modules() if name.endswith(ZERO_ENDS) or name == "adjust"
+        ]
 
     @torch.no_grad()
     def fit_base(self, x: Tensor, y: Tensor, base: str) -> None:
@@ -61,7 +67,9 @@ class Generator(nn.Module):
         context, mean, shift, log_scale = self._read(y)
         u, log_det = self.flow(z.float(), context)
         x = mean + (u.flatten(1) * log_scale.exp() + shift) @ self.root
-        log_q = standard_log_normal(z) - log_det - log_scale.sum(1) - torch.linalg.slogdet(self.root)[1]
+        log_q = (
+            standard_log_normal(z) - log_det - log_scale.sum(1) - torch.linalg.slogdet(self.root)[1]
+        )
         return x.view_as(z).to(y.dtype), log_q.to(y.dtype)
 
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
@@ -69,7 +77,9 @@ class Generator(nn.Module):
         context, mean, shift, log_scale = self._read(y)
         white = torch.linalg.solve(self.root, (x.flatten(1).float() - mean).T).T
         z, log_det = self.flow.inverse(((white - shift) * (-log_scale).exp()).view_as(x), context)
-        log_q = standard_log_normal(z) + log_det - log_scale.sum(1) - torch.linalg.slogdet(self.root)[1]
+        log_q = (
+            standard_log_normal(z) + log_det - log_scale.sum(1) - torch.linalg.slogdet(self.root)[1]
+        )
         return log_q.to(y.dtype)
 
     def _read(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

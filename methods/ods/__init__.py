@@ -34,7 +34,16 @@ from torch import Tensor
 from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search
 
 from . import surrogate, trajectory
-from .outsourced import FLOAT, Outsourced, build, decode_flat, flat_likelihood, is_guided, path_noise, prior_draws
+from .outsourced import (
+    FLOAT,
+    Outsourced,
+    build,
+    decode_flat,
+    flat_likelihood,
+    is_guided,
+    path_noise,
+    prior_draws,
+)
 from .surrogate import Affine, no_map
 from .training import Training
 
@@ -70,7 +79,8 @@ class ODS:
     guide: Literal["affine", "decoder"] = "affine"
     loss: Literal["vargrad", "tb"] = "vargrad"
     num_steps: int = 20
-    first: float = 0.5  # variance of the second noising step from the noise end; that of the first is 1
+    # variance of the second noising step from the noise end; that of the first is 1
+    first: float = 0.5
     last: float = 0.02  # of the one at the data end
     num_iterations: int = 400
     num_groups: int = 16  # measurements in a batch
@@ -90,7 +100,15 @@ class ODS:
     distil_steps: int = 0  # of training a student that makes a sample at once; 0: no student
 
     def __post_init__(self) -> None:
-        sizes = ("num_groups", "group_size", "num_layers", "width", "num_fit", "num_adapt", "num_adapt_draws")
+        sizes = (
+            "num_groups",
+            "group_size",
+            "num_layers",
+            "width",
+            "num_fit",
+            "num_adapt",
+            "num_adapt_draws",
+        )
         for name in (*sizes, "num_buffered"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
@@ -98,10 +116,16 @@ class ODS:
             raise ValueError("expected num_steps >= 2 and group_size >= 2")
         if not 0 < self.last <= self.first < 1 or not 0 < self.beta_start <= 1:
             raise ValueError("expected 0 < last <= first < 1 and 0 < beta_start <= 1")
-        choices = {"drift": ("langevin", "plain"), "guide": ("affine", "decoder"), "loss": ("vargrad", "tb")}
+        choices = {
+            "drift": ("langevin", "plain"),
+            "guide": ("affine", "decoder"),
+            "loss": ("vargrad", "tb"),
+        }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(allowed)}")
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r}: expected one of {', '.join(allowed)}"
+                )
 
     @property
     def batch(self) -> int:
@@ -115,12 +139,18 @@ class ODS:
     @property
     def gradients_in_training(self) -> int:
         students = self.distil_steps * (self.num_steps + 1)
-        return self.batch * (self.num_iterations * self.num_steps + students) * (self.guide == "decoder")
+        return (
+            self.batch
+            * (self.num_iterations * self.num_steps + students)
+            * (self.guide == "decoder")
+        )
 
     @property
     def rows_in_training(self) -> int:
         ends = math.ceil(self.num_iterations / (self.replays + 1)) * self.batch
-        return self.num_fit + self.num_adapt * self.num_adapt_draws + ends + self.gradients_in_training
+        return (
+            self.num_fit + self.num_adapt * self.num_adapt_draws + ends + self.gradients_in_training
+        )
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         rows, gradients = 1.0 + self.num_guided, float(self.num_guided)
@@ -139,9 +169,13 @@ class ODS:
         affine = no_map(z)
         if is_guided(self, problem):
             some = slice(0, NUM_HESSIANS)
-            hessian = surrogate.mean_curvature(flat_likelihood(prior, problem), x[some].flatten(1), y[some])
+            hessian = surrogate.mean_curvature(
+                flat_likelihood(prior, problem), x[some].flatten(1), y[some]
+            )
             affine = surrogate.in_principal_axes(*surrogate.fit_affine(z, x.flatten(1)), hessian)
-        trained = build(self, prior, problem, affine, y.flatten(1).mean(0), y.flatten(1).std(0)).initialised(rng)
+        trained = build(
+            self, prior, problem, affine, y.flatten(1).mean(0), y.flatten(1).std(0)
+        ).initialised(rng)
         u = trained.coordinates(z)
 
         def measurements(n: int) -> tuple[Tensor, Tensor]:
@@ -150,18 +184,34 @@ class ODS:
 
         Training(self, trained, measurements, rng).run(start=[])
         y = problem.simulate(x[:NUM_ASSESSED], rng)
-        quality = trained.quality(y, path_noise(rng, len(y), self.batch, self.num_steps + 1, z.shape[1]))
+        quality = trained.quality(
+            y, path_noise(rng, len(y), self.batch, self.num_steps + 1, z.shape[1])
+        )
         return trained.state() | {name: value.mean() for name, value in quality._asdict().items()}
 
     def sample(
-        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random, state: Mapping[str, Tensor]
+        self,
+        prior: Prior,
+        problem: Problem,
+        y: Tensor,
+        num_samples: int,
+        *,
+        rng: Random,
+        state: Mapping[str, Tensor],
     ) -> Tensor:
         samplers = self.samplers(prior, problem, y, rng, state)
         xi = rng.per_sample.randn((self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
         return torch.cat([trained.draw(y[rows], xi[rows]) for rows, trained in samplers])
 
     def diagnose(
-        self, prior: Prior, problem: Problem, y: Tensor, num_paths: int, *, rng: Random, state: Mapping[str, Tensor]
+        self,
+        prior: Prior,
+        problem: Problem,
+        y: Tensor,
+        num_paths: int,
+        *,
+        rng: Random,
+        state: Mapping[str, Tensor],
     ) -> trajectory.Quality:
         """Return `log_z`, `elbo` and `ess` of each measurement, (m,), from `num_paths` paths of its sampler.
 
@@ -178,24 +228,41 @@ class ODS:
         """Return the sampler of each slice of measurements: that of the state for all, or one trained for each."""
         if self.amortised:
             affine = Affine(*(state[f"affine.{name}"].to(y) for name in Affine._fields))
-            trained = build(self, prior, problem, affine, state["y.mean"].to(y), state["y.std"].to(y))
+            trained = build(
+                self, prior, problem, affine, state["y.mean"].to(y), state["y.std"].to(y)
+            )
             return [(slice(None), trained.loaded(state))]
         rows = [slice(i, i + 1) for i in range(len(y))]
-        return [(row, self._train_one(prior, problem, y[row], rng.only(i))) for i, row in enumerate(rows)]
+        return [
+            (row, self._train_one(prior, problem, y[row], rng.only(i)))
+            for i, row in enumerate(rows)
+        ]
 
     @torch.no_grad()
     def _train_one(self, prior: Prior, problem: Problem, y: Tensor, rng: Random) -> Outsourced:
         z, x = prior_draws(prior, self.num_fit, rng)
         affine, log_likelihood, x = no_map(z), flat_likelihood(prior, problem), x.flatten(1)
         if is_guided(self, problem):
-            betas = torch.linspace(math.log(ADAPT_FROM), -math.log(ADAPT_FROM), self.num_adapt).clamp_max(0).exp()
+            betas = (
+                torch.linspace(math.log(ADAPT_FROM), -math.log(ADAPT_FROM), self.num_adapt)
+                .clamp_max(0)
+                .exp()
+            )
             xi = rng.randn((self.num_adapt, self.num_adapt_draws, z.shape[1]))[0]
             shift, matrix = surrogate.fit_affine(z, x)
             to_x = partial(decode_flat, prior)
-            affine, z, x = surrogate.adapted_fit(to_x, log_likelihood, shift, matrix, y, betas.to(z), xi)
-        trained = build(self, prior, problem, affine, y.new_zeros(0), y.new_zeros(0)).initialised(rng)
+            affine, z, x = surrogate.adapted_fit(
+                to_x, log_likelihood, shift, matrix, y, betas.to(z), xi
+            )
+        trained = build(self, prior, problem, affine, y.new_zeros(0), y.new_zeros(0)).initialised(
+            rng
+        )
         reward = log_likelihood(x, y.expand(len(x), *y.shape[1:])).to(FLOAT)
-        seen = zip(trained.coordinates(z).split(self.group_size), reward.split(self.group_size), strict=True)
+        seen = zip(
+            trained.coordinates(z).split(self.group_size),
+            reward.split(self.group_size),
+            strict=True,
+        )
         start = [(y[0], u, r) for u, r in seen if len(r) == self.group_size]
         Training(self, trained, lambda n: (y.expand(n, *y.shape[1:]), None), rng).run(start)
         return trained

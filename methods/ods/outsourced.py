@@ -68,7 +68,9 @@ class Outsourced:
 
     def features(self, y: Tensor) -> Tensor:
         """Standardise the first k numbers of y (n, *y), (n, k); the spread is at least 1e-3."""
-        return ((y.flatten(1)[:, : len(self.mean)] - self.mean) / self.std.clamp_min(1e-3)).to(FLOAT)
+        return ((y.flatten(1)[:, : len(self.mean)] - self.mean) / self.std.clamp_min(1e-3)).to(
+            FLOAT
+        )
 
     def coordinates(self, z: Tensor) -> Tensor:
         return (z @ self.affine.axes).to(FLOAT)
@@ -101,7 +103,10 @@ class Outsourced:
         features = self.features(rows)
         path, pulls = self.sampler.rollout(rows, features, noise.flatten(0, 1))
         log_ratio = self.sampler.log_ratio(path, pulls, features)
-        return quality(log_ratio.unflatten(0, noise.shape[:2]), self.reward(path[:, -1], rows).view(noise.shape[:2]))
+        return quality(
+            log_ratio.unflatten(0, noise.shape[:2]),
+            self.reward(path[:, -1], rows).view(noise.shape[:2]),
+        )
 
 
 def path_noise(rng: Random, *shape: int) -> Tensor:
@@ -120,17 +125,28 @@ def prior_draws(prior: Prior, num_draws: int, rng: Random) -> tuple[Tensor, Tens
     return z, decode_flat(prior, z).unflatten(1, prior.shape)
 
 
-def build(method: ODS, prior: Prior, problem: Problem, affine: Affine, mean: Tensor, std: Tensor) -> Outsourced:
+def build(
+    method: ODS, prior: Prior, problem: Problem, affine: Affine, mean: Tensor, std: Tensor
+) -> Outsourced:
     """Return a sampler in the coordinates of `affine`, whose networks are yet to be initialised or loaded."""
-    dim, size, device = len(affine.axes), (len(mean), method.width, method.num_layers), affine.axes.device
-    with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when they are made
+    dim, size, device = (
+        len(affine.axes),
+        (len(mean), method.width, method.num_layers),
+        affine.axes.device,
+    )
+    # layers draw from the global generator when they are made
+    with torch.random.fork_rng(devices=[]):
         policy = Policy(method.num_steps, dim, *size).to(device)
         log_z = MLP(len(mean), 1, method.width, 1).to(device) if method.loss == "tb" else None
         student = Student(dim, *size).to(device) if method.distil_steps else None
     levels = vp_schedule(method.num_steps, method.first, method.last, FLOAT)
     schedule = Schedule(*(part.to(device) for part in levels))
     through_decoder = method.guide == "decoder"
-    guide = guide_gradient(prior, problem, affine, through_decoder) if is_guided(method, problem) else None
+    guide = (
+        guide_gradient(prior, problem, affine, through_decoder)
+        if is_guided(method, problem)
+        else None
+    )
     sampler = Sampler(policy, schedule, affine.curvature.to(FLOAT), guide)
     return Outsourced(prior, problem, affine, mean, std, sampler, log_z, student)
 
@@ -150,13 +166,18 @@ def guide_gradient(
     prior: Prior, problem: Problem, affine: Affine, through_decoder: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the gradient of the log likelihood by u (n, d), through the affine map or through the decoder itself."""
-    log_likelihood, single = flat_likelihood(prior, problem), Affine(*(tensor.to(FLOAT) for tensor in affine))
+    log_likelihood, single = (
+        flat_likelihood(prior, problem),
+        Affine(*(tensor.to(FLOAT) for tensor in affine)),
+    )
 
     def through_map(u: Tensor, y: Tensor) -> Tensor:
         return gradient(log_likelihood, single.shift + u @ single.matrix, y) @ single.matrix.T
 
     def through(u: Tensor, y: Tensor) -> Tensor:
         z = u.to(affine.axes) @ affine.axes.T
-        return (gradient(lambda z, y: log_likelihood(decode_flat(prior, z), y), z, y) @ affine.axes).to(FLOAT)
+        return (
+            gradient(lambda z, y: log_likelihood(decode_flat(prior, z), y), z, y) @ affine.axes
+        ).to(FLOAT)
 
     return through if through_decoder else through_map

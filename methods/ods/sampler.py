@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from bench.numerics.nets import MLP
 
-from .trajectory import Kernel, Schedule, flow_step, forward_kernel, noised_precision, reference_kernel
+from .trajectory import (
+    Kernel,
+    Schedule,
+    flow_step,
+    forward_kernel,
+    noised_precision,
+    reference_kernel,
+)
 
 TABLE_GAIN = 10.0  # tables learn as much faster than networks under Adam
 
@@ -21,7 +28,9 @@ class Policy(nn.Module):
     The network is not told which measurement: that is in `features` (n, num_features), if anywhere.
     """
 
-    def __init__(self, num_steps: int, dim: int, num_features: int, width: int, num_layers: int) -> None:
+    def __init__(
+        self, num_steps: int, dim: int, num_features: int, width: int, num_layers: int
+    ) -> None:
         super().__init__()
         self.num_steps = num_steps
         self.net = MLP(2 * dim + num_features, dim, width, num_layers)
@@ -67,12 +76,16 @@ class Sampler:
     def precision(self, step: Tensor, beta: float) -> Tensor:
         return noised_precision(beta * self.curvature, self.schedule.after[step, None])
 
-    def kernel(self, z: Tensor, step: Tensor, pull: Tensor, features: Tensor, beta: float) -> Kernel:
+    def kernel(
+        self, z: Tensor, step: Tensor, pull: Tensor, features: Tensor, beta: float
+    ) -> Kernel:
         pull, precision = self.policy(z, step, pull, self.precision(step, beta), features)
         return forward_kernel(z, self.schedule.variance[step, None], pull, precision)
 
     @torch.no_grad()
-    def rollout(self, y: Tensor, features: Tensor, noise: Tensor, beta: float = 1.0) -> tuple[Tensor, Tensor]:
+    def rollout(
+        self, y: Tensor, features: Tensor, noise: Tensor, beta: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Return paths (n, T + 1, d) from noise (n, T + 1, d), and the guide's pulls along them (n, T, d)."""
         path, pulls = [noise[:, 0]], []
         for i in range(self.num_steps):
@@ -89,11 +102,19 @@ class Sampler:
 
     def log_ratio(self, path: Tensor, pulls: Tensor, features: Tensor, beta: float = 1.0) -> Tensor:
         """Return log p_F - log q of whole paths, (n,)."""
-        steps, here, there = self._steps(len(path)), path[:, :-1].flatten(0, 1), path[:, 1:].flatten(0, 1)
+        steps, here, there = (
+            self._steps(len(path)),
+            path[:, :-1].flatten(0, 1),
+            path[:, 1:].flatten(0, 1),
+        )
         features = features.repeat_interleave(self.num_steps, 0)
         kernel = self.kernel(here, steps, pulls.flatten(0, 1), features, beta)
         reference = reference_kernel(here, self.schedule.variance[steps, None])
-        return (kernel.log_prob(there) - reference.log_prob(there)).unflatten(0, (len(path), self.num_steps)).sum(1)
+        return (
+            (kernel.log_prob(there) - reference.log_prob(there))
+            .unflatten(0, (len(path), self.num_steps))
+            .sum(1)
+        )
 
     @torch.no_grad()
     def flow(self, z: Tensor, y: Tensor, features: Tensor) -> Tensor:
@@ -122,6 +143,10 @@ class Student(nn.Module):
     def forward(self, z: Tensor, y: Tensor, features: Tensor, teacher: Sampler) -> Tensor:
         precision = 1 + teacher.curvature
         scale = precision.rsqrt()
-        at_zero = torch.zeros_like(z) if teacher.gradient is None else teacher.gradient(torch.zeros_like(z), y)
+        at_zero = (
+            torch.zeros_like(z)
+            if teacher.gradient is None
+            else teacher.gradient(torch.zeros_like(z), y)
+        )
         inputs = torch.cat([z, at_zero * scale, features], 1)
         return at_zero / precision + scale * (z + self.net(inputs, torch.zeros_like(z[:, 0])))

@@ -26,13 +26,20 @@ class Affine(NamedTuple):
 def no_map(z: Tensor) -> Affine:
     """Return the coordinates of z (n, d) as they are, with a map to images of no pixels."""
     dim = z.shape[1]
-    return Affine(z.new_zeros(0), z.new_zeros(dim, 0), torch.eye(dim, dtype=z.dtype, device=z.device), z.new_zeros(dim))
+    return Affine(
+        z.new_zeros(0),
+        z.new_zeros(dim, 0),
+        torch.eye(dim, dtype=z.dtype, device=z.device),
+        z.new_zeros(dim),
+    )
 
 
 def fit_affine(z: Tensor, x: Tensor, ridge: float = 1e-3) -> tuple[Tensor, Tensor]:
     """Fit x (n, D) by least squares to standard normal z (n, d): shift (D,), matrix (d, D); ridge in draws per draw."""
     centred = z - z.mean(0)
-    gram = centred.T @ centred + ridge * len(z) * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+    gram = centred.T @ centred + ridge * len(z) * torch.eye(
+        z.shape[1], dtype=z.dtype, device=z.device
+    )
     matrix = torch.linalg.solve(gram, centred.T @ (x - x.mean(0)))
     return x.mean(0) - z.mean(0) @ matrix, matrix
 
@@ -44,13 +51,19 @@ def gradient(log_likelihood: LogLikelihood, x: Tensor, y: Tensor) -> Tensor:
         return torch.autograd.grad(log_likelihood(x, y).sum(), x)[0]
 
 
-def mean_curvature(log_likelihood: LogLikelihood, x: Tensor, y: Tensor, distance: float = 0.05) -> Tensor:
+def mean_curvature(
+    log_likelihood: LogLikelihood, x: Tensor, y: Tensor, distance: float = 0.05
+) -> Tensor:
     """Return -Hessian of the log likelihood by x, (D, D), mean over rows x (n, D), y (n, *y); central differences."""
     dim = x.shape[1]
     offsets = distance * torch.eye(dim, dtype=x.dtype, device=x.device)
     total = torch.zeros_like(offsets)
     for x_i, y_i in zip(x, y, strict=True):
-        ends = gradient(log_likelihood, torch.cat([x_i + offsets, x_i - offsets]), y_i.expand(2 * dim, *y_i.shape))
+        ends = gradient(
+            log_likelihood,
+            torch.cat([x_i + offsets, x_i - offsets]),
+            y_i.expand(2 * dim, *y_i.shape),
+        )
         total += (ends[dim:] - ends[:dim]) / (2 * distance)
     return (total + total.T) / (2 * len(x))
 
@@ -84,7 +97,9 @@ def adapted_fit(
         at_centre = gradient(log_likelihood, (shift + centre @ matrix)[None], y)[0]
         precision = 1 + affine.curvature
         centre_u = centre @ affine.axes
-        centre = ((beta * affine.matrix @ at_centre + affine.curvature * centre_u) / precision) @ affine.axes.T
+        centre = (
+            (beta * affine.matrix @ at_centre + affine.curvature * centre_u) / precision
+        ) @ affine.axes.T
         to_z = precision.rsqrt()[:, None] * affine.axes.T  # from whitened coordinates
         z = centre + xi @ to_z
         seen_z.append(z)

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 LOG_Z_SCALE = 10.0  # nats
 
-Measurements = Callable[[int], tuple[Tensor, Tensor | None]]  # n -> y (n, *y) and, if simulated, the u that made them
-Group = tuple[Tensor, Tensor, Tensor]  # y (*y), ends of paths u (g, d), log likelihoods of the ends (g,)
+# n -> y (n, *y) and, if simulated, the u that made them
+Measurements = Callable[[int], tuple[Tensor, Tensor | None]]
+# y (*y), ends of paths u (g, d), log likelihoods of the ends (g,)
+Group = tuple[Tensor, Tensor, Tensor]
 
 
 class Batch(NamedTuple):
@@ -53,7 +55,10 @@ class Training:
         """Train the sampler, then its student; `start` is what the buffer holds at first."""
         method, trained = self.method, self.trained
         self.buffer.extend(start)
-        parameters = [*trained.sampler.policy.parameters(), *(trained.log_z.parameters() if trained.log_z else [])]
+        parameters = [
+            *trained.sampler.policy.parameters(),
+            *(trained.log_z.parameters() if trained.log_z else []),
+        ]
         minimise(self._loss_at, self._descent(parameters, method.num_iterations))
         if trained.student is not None:
             parameters = list(trained.student.parameters())
@@ -70,23 +75,34 @@ class Training:
     def _loss_at(self, i: int) -> Tensor:
         """Return the loss of iteration i, on-policy once in `replays + 1`."""
         method, progress = self.method, i / self.method.num_iterations
-        beta = method.beta_start ** (1 - progress / method.anneal) if progress < method.anneal else 1.0
+        beta = (
+            method.beta_start ** (1 - progress / method.anneal) if progress < method.anneal else 1.0
+        )
         batch = self._on_policy(beta) if i % (method.replays + 1) == 0 else self._replayed(beta)
         features = self.trained.features(batch.y)
         of_paths = features.repeat_interleave(method.group_size, 0)
-        log_ratio = self.trained.sampler.log_ratio(batch.path, batch.pulls, of_paths, beta).view_as(batch.reward)
+        log_ratio = self.trained.sampler.log_ratio(batch.path, batch.pulls, of_paths, beta).view_as(
+            batch.reward
+        )
         return self._balance_loss(log_ratio, beta * batch.reward, features, first=i == 0)
 
     def _on_policy(self, beta: float) -> Batch:
         """Draw paths of the sampler; the first of each measurement is noised back from the u that made y."""
-        method, sampler, (y, u) = self.method, self.trained.sampler, self.measurements(self.method.num_groups)
+        method, sampler, (y, u) = (
+            self.method,
+            self.trained.sampler,
+            self.measurements(self.method.num_groups),
+        )
         rows = y.repeat_interleave(method.group_size, 0)
         noise = path_noise(self.rng, method.batch, method.num_steps + 1, self.dim)
         path, pulls = sampler.rollout(rows, self.trained.features(rows), noise, beta)
         if u is not None:
             noise = path_noise(self.rng, len(y), method.num_steps, self.dim)
             known = trajectory.noise_backwards(u, sampler.schedule, noise)
-            path[:: method.group_size], pulls[:: method.group_size] = known, sampler.pulls(known, y, beta)
+            path[:: method.group_size], pulls[:: method.group_size] = (
+                known,
+                sampler.pulls(known, y, beta),
+            )
         reward = self.trained.reward(path[:, -1], rows).view(len(y), -1)
         self._remember(y, path[:, -1].unflatten(0, reward.shape), reward)
         return Batch(y, path, pulls, reward)
@@ -101,16 +117,23 @@ class Training:
         """Draw groups from the buffer, and paths noised back from their ends."""
         method, sampler = self.method, self.trained.sampler
         chosen = self.rng.randint(len(self.buffer), (method.num_groups,))[0].tolist()
-        y, ends, reward = (torch.stack(part) for part in zip(*(self.buffer[j] for j in chosen), strict=True))
+        y, ends, reward = (
+            torch.stack(part) for part in zip(*(self.buffer[j] for j in chosen), strict=True)
+        )
         noise = path_noise(self.rng, method.batch, method.num_steps, self.dim)
         path = trajectory.noise_backwards(ends.flatten(0, 1), sampler.schedule, noise)
-        return Batch(y, path, sampler.pulls(path, y.repeat_interleave(method.group_size, 0), beta), reward)
+        return Batch(
+            y, path, sampler.pulls(path, y.repeat_interleave(method.group_size, 0), beta), reward
+        )
 
-    def _balance_loss(self, log_ratio: Tensor, reward: Tensor, features: Tensor, first: bool) -> Tensor:
+    def _balance_loss(
+        self, log_ratio: Tensor, reward: Tensor, features: Tensor, first: bool
+    ) -> Tensor:
         """Return Huber's loss of the balance; log_ratio and reward (k, g), features (k, num_features)."""
         log_z_net = self.trained.log_z
         if log_z_net is None:
-            groups = (len(features) if self.method.amortised else 1, -1)  # one measurement has one log Z
+            # one measurement has one log Z
+            groups = (len(features) if self.method.amortised else 1, -1)
             error = trajectory.balance(log_ratio.view(groups), reward.view(groups))
         else:
             if first:  # near enough for the network to find the rest
@@ -121,7 +144,11 @@ class Training:
 
     def _student_loss_at(self, i: int) -> Tensor:
         """Return the student's error against the end of the sampler's deterministic flow from z_0, appendix C.1."""
-        sampler, student, y = self.trained.sampler, self.trained.student, self.measurements(self.method.batch)[0]
+        sampler, student, y = (
+            self.trained.sampler,
+            self.trained.student,
+            self.measurements(self.method.batch)[0],
+        )
         assert student is not None
         z, features = path_noise(self.rng, self.method.batch, self.dim), self.trained.features(y)
         error = student(z, y, features, sampler) - sampler.flow(z, y, features)

@@ -29,11 +29,17 @@ class Schedule(NamedTuple):
     after: Tensor
 
 
-def vp_schedule(num_steps: int, first: float, last: float, dtype: torch.dtype = torch.float64) -> Schedule:
+def vp_schedule(
+    num_steps: int, first: float, last: float, dtype: torch.dtype = torch.float64
+) -> Schedule:
     """b_0 = 1, then variances falling geometrically from `first` to `last`."""
-    falling = torch.logspace(math.log10(first), math.log10(last), num_steps - 1, dtype=torch.float64)
+    falling = torch.logspace(
+        math.log10(first), math.log10(last), num_steps - 1, dtype=torch.float64
+    )
     variance = torch.cat([torch.ones(1, dtype=torch.float64), falling])
-    signal = torch.cat([1 - variance, torch.ones(1, dtype=torch.float64)]).flip(0).cumprod(0).flip(0)
+    signal = (
+        torch.cat([1 - variance, torch.ones(1, dtype=torch.float64)]).flip(0).cumprod(0).flip(0)
+    )
     return Schedule(variance.to(dtype), signal[:-1].to(dtype), signal[1:].to(dtype))
 
 
@@ -83,7 +89,11 @@ def balance(log_ratio: Tensor, reward: Tensor, log_z: Tensor | None = None) -> T
     (Richter et al. 2020, https://arxiv.org/abs/2010.10436).
     """
     difference = log_ratio - reward
-    return difference - difference.mean(1, keepdim=True) if log_z is None else difference + log_z[:, None]
+    return (
+        difference - difference.mean(1, keepdim=True)
+        if log_z is None
+        else difference + log_z[:, None]
+    )
 
 
 def huber(error: Tensor, delta: float) -> Tensor:
@@ -108,7 +118,9 @@ def quality(log_ratio: Tensor, reward: Tensor) -> Quality:
     return Quality(log_z, log_weight.mean(1), ess)
 
 
-def flow_step(z: Tensor, kernel: Kernel, variance: Tensor, precision: Tensor, next_precision: Tensor) -> Tensor:
+def flow_step(
+    z: Tensor, kernel: Kernel, variance: Tensor, precision: Tensor, next_precision: Tensor
+) -> Tensor:
     """Take a step without noise that keeps marginals that are normal, of precision before and after (..., d).
 
     The kernel's mean tells the score at z (Tweedie), hence how far z is from its marginal's mean.

@@ -48,7 +48,13 @@ def task(folder):
 
 
 def test_a_task_is_made_once_in_any_folder(task, folder):
-    assert task.y.shape == task.x_true.shape == (3, 1, 8, 8) and task.reference.x_a.shape == (3, 16, 1, 8, 8)
+    assert task.y.shape == task.x_true.shape == (3, 1, 8, 8) and task.reference.x_a.shape == (
+        3,
+        16,
+        1,
+        8,
+        8,
+    )
     assert cache_folder() == folder / "cache" and "gmm-denoise" in str(task)
     path = Layout(folder / "cache/small").task("gmm-denoise").measurements
     before = path.stat().st_mtime_ns
@@ -62,7 +68,9 @@ def test_samples_are_those_of_the_workflow(task, folder):
     from bench.core.artefacts import read_tensors
 
     x, cost = bench.sample("dps", task, 4, settings={"num_steps": 21}, with_cost=True)
-    assert x.shape == (3, 4, 1, 8, 8) and (cost.nfe, cost.nfe_vjp) == (21, 21) and cost.train_nfe == 0
+    assert (
+        x.shape == (3, 4, 1, 8, 8) and (cost.nfe, cost.nfe_vjp) == (21, 21) and cost.train_nfe == 0
+    )
     plan, root = load_suite("small.yaml"), Path("cache/small")
     files = Layout(root).run("gmm-denoise", "dps", 0)
     spec = plan.layout.spec("runs", "gmm-denoise", "dps", "seed0")
@@ -103,18 +111,26 @@ def test_wrong_names_and_arguments_are_one_line(task, folder):
     misspelt = {"settings": {"num_step": 3}}
     without = replace(task, problem=replace(task.problem, posterior=None))
     for words, call in {
-        "config/nothing.yaml: is neither .*; .* one of .*default": lambda: bench.load_task("x", "nothing"),
+        "config/nothing.yaml: is neither .*; .* one of .*default": lambda: bench.load_task(
+            "x", "nothing"
+        ),
         "no prior gm; expected one of gmm": lambda: bench.load_prior("gm", suite="small.yaml"),
         "no method dsp in .*; expected one of .*dps": lambda: bench.sample("dsp", task, 4),
-        "parameters of method dps: .*'num_step'; it has .*num_steps": lambda: bench.sample("dps", task, 4, **misspelt),
+        "parameters of method dps: .*'num_step'; it has .*num_steps": lambda: bench.sample(
+            "dps", task, 4, **misspelt
+        ),
         "nowhere.py: no such file": lambda: bench.sample("nowhere.py", task, 4),
         r"__all__ is \['A', 'B'\] in .*/two.py": lambda: bench.sample(folder / "two.py", task, 4),
         "method is the class Mine; expected an object: Mine": lambda: bench.sample(Mine, task, 4),
         "method is a int; expected an object": lambda: bench.sample(3, task, 4),
-        "settings are for a method's name": lambda: bench.sample(Mine(), task, 4, settings={"shift": 1}),
+        "settings are for a method's name": lambda: bench.sample(
+            Mine(), task, 4, settings={"shift": 1}
+        ),
         "num_samples is 0; expected a whole number": lambda: bench.sample("dps", task, 0),
         "task is a str; expected a Task": lambda: bench.sample("dps", "gmm-denoise", 4),
-        "Oracle needs EXACT, which gmm-denoise does not have": lambda: bench.sample("oracle", without, 4),
+        "Oracle needs EXACT, which gmm-denoise does not have": lambda: bench.sample(
+            "oracle", without, 4
+        ),
         "samples of gmm-denoise: got str": lambda: bench.evaluate(task, "x"),
         shape: lambda: bench.evaluate(task, task.x_true),
     }.items():

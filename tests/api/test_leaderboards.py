@@ -61,7 +61,9 @@ def published(folder, task, x):
     values, lines = [], []
     for method, shift in SHIFTS.items():
         for seed, more in ((0, 0.01), (1, -0.01)):
-            of_seed = own.assign(task=NAME, method=method, seed=seed, value=own["value"] + shift + more)
+            of_seed = own.assign(
+                task=NAME, method=method, seed=seed, value=own["value"] + shift + more
+            )
             values.append(of_seed[["task", "method", "seed", "measurement", "metric", "value"]])
         lines.append((NAME, method, "sw2-128", own["value"].mean() + shift, 0.0, 1.0, 0, ""))
     lines.append((NAME, "broken", "sw2-128", None, None, None, 3, "failed (ValueError: no)"))
@@ -70,7 +72,10 @@ def published(folder, task, x):
     columns = ["task", "method", "metric", "mean", "low", "high", "num_failed", "reason"]
     pd.DataFrame(lines, columns=columns).to_csv(into / "summary.csv", index=False)
     pd.concat(values).to_csv(into / FILE, index=False)
-    write_json(into / "provenance.json", {"observations_sha256": {NAME: task.header["observations_sha256"]}})
+    write_json(
+        into / "provenance.json",
+        {"observations_sha256": {NAME: task.header["observations_sha256"]}},
+    )
     return into
 
 
@@ -81,7 +86,8 @@ def test_each_row_has_its_paired_difference_from_mine(published, task, x):
     rows = board[board["metric"] == "sw2-128"].set_index("method")
     for method, shift in SHIFTS.items():
         assert rows.loc[method, "difference"] == pytest.approx(shift, abs=1e-6)
-        assert rows.loc[method, "difference_high"] - rows.loc[method, "difference_low"] < 1e-5  # measurements cancel
+        # measurements cancel
+        assert rows.loc[method, "difference_high"] - rows.loc[method, "difference_low"] < 1e-5
     assert rows.loc[["mine", "broken"], "difference"].isna().all()
 
 
@@ -92,7 +98,9 @@ def test_several_of_mine_are_compared_with_the_first(published, task, x):
     first, other = (frame[frame["metric"] == "energy"]["value"].to_numpy() for frame in values)
     expected = np.ravel(mean_interval((other - first)[:, None], 0.99))
     columns = ["difference", "difference_low", "difference_high"]
-    assert rows.loc[("energy", "other"), columns].astype(float).to_numpy() == pytest.approx(expected, abs=1e-6)
+    assert rows.loc[("energy", "other"), columns].astype(float).to_numpy() == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("lacking", ["values", "measurements"])
@@ -110,11 +118,15 @@ def test_what_cannot_be_paired_is_not_and_a_warning_says_why(published, task, x,
 def test_wrong_requests_are_one_line(published, task, x):
     for words, call in {
         "give task=": lambda: bench.leaderboard("small", mine={"mine": x}),
-        "no published rows of task x in small; expected one of gmm-denoise": lambda: bench.leaderboard(
-            "small", task="x"
+        "no published rows of task x in small; expected one of gmm-denoise": lambda: (
+            bench.leaderboard("small", task="x")
         ),
-        "suite nothing has no published rows; expected one of": lambda: bench.leaderboard("nothing"),
-        "samples of mine are of 2 measurements": lambda: bench.leaderboard("small", {"mine": x[:2]}, task=task),
+        "suite nothing has no published rows; expected one of": lambda: bench.leaderboard(
+            "nothing"
+        ),
+        "samples of mine are of 2 measurements": lambda: bench.leaderboard(
+            "small", {"mine": x[:2]}, task=task
+        ),
         "mine is a Tensor; expected a dict": lambda: bench.leaderboard("small", x, task=task),
     }.items():
         with pytest.raises(UserError, match=words):

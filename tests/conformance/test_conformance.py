@@ -72,11 +72,22 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     ),
     "not a tensor": (RETURN, "return x.numpy()", ["shape, dtype and device"], "returned ndarray"),
     "dtype": (RETURN, "x = x.float(); " + RETURN, ["shape, dtype and device"], "torch.float32"),
-    "graph": (RETURN, "x.requires_grad_(); " + RETURN, ["shape, dtype and device"], "still carry a graph"),
+    "graph": (
+        RETURN,
+        "x.requires_grad_(); " + RETURN,
+        ["shape, dtype and device"],
+        "still carry a graph",
+    ),
     "batch norm": (
         RETURN,
         "x = x - 0.1 * x.mean(0); " + RETURN,
-        ["rows do not interact", "a broken measurement stays alone", "alone as in a batch", "any chunk size", FEW],
+        [
+            "rows do not interact",
+            "a broken measurement stays alone",
+            "alone as in a batch",
+            "any chunk size",
+            FEW,
+        ],
         "measurement 1 changed",
     ),
     "stops on nan": (
@@ -127,7 +138,8 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     ),
     "undeclared gradient": (
         FIRST,
-        FIRST + "; p = torch.zeros(len(rows), 1, 4, 4).requires_grad_(); problem.residual(p, rows).sum().backward()",
+        FIRST
+        + "; p = torch.zeros(len(rows), 1, 4, 4).requires_grad_(); problem.residual(p, rows).sum().backward()",
         ["only declared capabilities"],
         "the gradient of problem.residual, which needs Cap.GRAD",
     ),
@@ -138,7 +150,12 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         "prior.covariance is not part of the interface",
     ),
     "two names": ('["Good"]', '["Good", "dataclass"]', ["one name in __all__"], "exactly one name"),
-    "not frozen": ("(frozen=True)", "", ["a frozen dataclass with `sample`"], "not a frozen dataclass"),
+    "not frozen": (
+        "(frozen=True)",
+        "",
+        ["a frozen dataclass with `sample`"],
+        "not a frozen dataclass",
+    ),
     "search key": (
         '{"rate"',
         '{"rat"',
@@ -185,9 +202,19 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         ["NFE as stated"],
         "metered 1 forward, 0 backward per sample at s = 1; `nfe` says 0.2 and 0",
     ),
-    "too low a bound": ("NFE(1, 0)", "NFE(0.5, 0, at_most=True)", ["NFE as stated"], "says at most 0.5 and 0"),
+    "too low a bound": (
+        "NFE(1, 0)",
+        "NFE(0.5, 0, at_most=True)",
+        ["NFE as stated"],
+        "says at most 0.5 and 0",
+    ),
     "no nfe": ("def nfe(", "def cost(", ["NFE as stated"], "add `nfe(self, prior, num_samples)`"),
-    "odd nfe": ("NFE(1, 0)", "1", ["NFE as stated"], "`nfe` returned 1; expected bench.core.types.NFE"),
+    "odd nfe": (
+        "NFE(1, 0)",
+        "1",
+        ["NFE as stated"],
+        "`nfe` returned 1; expected bench.core.types.NFE",
+    ),
     "squeezes": (
         RETURN,
         "return x.unflatten(0, (len(y), num_samples)).squeeze(1)",
@@ -200,7 +227,12 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         [FEW],
         "with s = 3 and 3 channels, the first sample alone differs by 1.0e-01; draw with rng.per_sample",
     ),
-    "ignores y": ("range(9)", "range(0)", ["fits the data better than the prior"], "does it use y?"),
+    "ignores y": (
+        "range(9)",
+        "range(0)",
+        ["fits the data better than the prior"],
+        "does it use y?",
+    ),
 }
 ADDED = {"unseeded": "GENERATOR = torch.Generator().manual_seed(0)\n"}
 
@@ -243,17 +275,41 @@ TRAINABLE = (
     .replace(RETURN, "x = x + 1e-3 * state['mean']; " + RETURN)
 )
 TRAINING_SINS = {
-    "training raises": ("x = prior.sample", "raise ValueError('diverged')\n        x = prior.sample", "diverged"),
-    "undeclared in training": ("x = prior.sample", "problem.simulate(prior.sample(9, rng)[0], rng)", "Cap.SIMULATE"),
-    "keys": ('{"mean": x', "{0: x", "train() returned dict[int, Tensor | str, Tensor], expected a flat dict"),
+    "training raises": (
+        "x = prior.sample",
+        "raise ValueError('diverged')\n        x = prior.sample",
+        "diverged",
+    ),
+    "undeclared in training": (
+        "x = prior.sample",
+        "problem.simulate(prior.sample(9, rng)[0], rng)",
+        "Cap.SIMULATE",
+    ),
+    "keys": (
+        '{"mean": x',
+        "{0: x",
+        "train() returned dict[int, Tensor | str, Tensor], expected a flat dict",
+    ),
     "nested": ('"noise": rng.randn((2,))[0]', '"noise": {}', "expected a flat dict[str, Tensor]"),
     "not finite": ("x.mean(0)", "x.mean(0) / 0", "'mean' with NaN or infinity"),
-    "unseeded": ("rng.randn((2,))[0]", "torch.randn(2, generator=GENERATOR)", "two trainings with one seed differ"),
+    "unseeded": (
+        "rng.randn((2,))[0]",
+        "torch.randn(2, generator=GENERATOR)",
+        "two trainings with one seed differ",
+    ),
     "global draws": ("rng.randn((2,))[0]", "torch.randn(2)", "torch's global random generator"),
     "overwrites": ("rows = y", "state['mean'] += 1; rows = y", "state was changed in place"),
     "no train": ("def train(", "def learn(", "takes `state`, but Good has no method train"),
-    "odd train": ("problem, *, rng):\n        x = p", "y, *, rng):\n        x = p", "expected train(self, prior"),
-    "tiny": ("    rate: float", "    tiny: ClassVar[dict] = {'rat': 0.1}\n    rate: float", "`tiny` sets rat"),
+    "odd train": (
+        "problem, *, rng):\n        x = p",
+        "y, *, rng):\n        x = p",
+        "expected train(self, prior",
+    ),
+    "tiny": (
+        "    rate: float",
+        "    tiny: ClassVar[dict] = {'rat': 0.1}\n    rate: float",
+        "`tiny` sets rat",
+    ),
 }
 
 
@@ -276,7 +332,9 @@ def test_tiny_settings_are_used_and_promise_no_quality(tmp_path):
     poor = TRAINABLE.replace("range(9)", "range(0)").replace(
         "    rate: float", "    tiny: ClassVar[dict] = {'rate': 0.25}\n    rate: float"
     )
-    results = check(_written(tmp_path, "small", poor.replace("rows = y", "assert self.rate == 0.25; rows = y")))
+    results = check(
+        _written(tmp_path, "small", poor.replace("rows = y", "assert self.rate == 0.25; rows = y"))
+    )
     assert not _refusals(results), "\n".join(_refusals(results))
     assert "at its tiny settings, {'rate': 0.25}, nothing is promised" in results[-1].words
 
@@ -284,7 +342,9 @@ def test_tiny_settings_are_used_and_promise_no_quality(tmp_path):
 OPTIONAL = GOOD.replace("    search", "    uses: ClassVar[Cap] = Cap.GRAD\n    search").replace(
     FIRST, FIRST + "; assert not problem.caps & Cap.EXACT; assert prior.caps == Cap.DENOISER"
 )
-ASK = "\n        if Cap.GRAD in problem.caps: p = torch.zeros(len(rows), 1, 4, 4).requires_grad_(); "
+ASK = (
+    "\n        if Cap.GRAD in problem.caps: p = torch.zeros(len(rows), 1, 4, 4).requires_grad_(); "
+)
 GRADIENT = "problem.residual(p, rows).sum().backward()"
 
 
@@ -292,16 +352,29 @@ def test_what_a_method_merely_uses_may_be_missing(tmp_path):
     good = OPTIONAL.replace(FIRST, FIRST + ASK + GRADIENT)
     results = check(_written(tmp_path, "asks", good))
     assert not _refusals(results), "\n".join(_refusals(results))
-    careless = OPTIONAL.replace(FIRST, FIRST + ASK.replace("Cap.GRAD in problem.caps", "True") + GRADIENT)
+    careless = OPTIONAL.replace(
+        FIRST, FIRST + ASK.replace("Cap.GRAD in problem.caps", "True") + GRADIENT
+    )
     (refusal,) = _refusals(check(_written(tmp_path, "careless", careless)))
-    assert refusal.startswith("FAIL does without what it merely uses: it uses the gradient of problem.residual")
+    assert refusal.startswith(
+        "FAIL does without what it merely uses: it uses the gradient of problem.residual"
+    )
     twice = OPTIONAL.replace("uses: ClassVar[Cap] = Cap.GRAD", "uses: ClassVar[Cap] = Cap.RESIDUAL")
-    assert "`uses` repeats RESIDUAL of `needs`" in _refusals(check(_written(tmp_path, "twice", twice)))[0]
+    assert (
+        "`uses` repeats RESIDUAL of `needs`"
+        in _refusals(check(_written(tmp_path, "twice", twice)))[0]
+    )
 
 
 def test_the_command_speaks_and_exits_with_1(tmp_path):
     bad = _written(tmp_path, "bad", GOOD.replace(RETURN, "return x"))
-    command = [sys.executable, "-m", "bench.conformance", str(_written(tmp_path, "good", GOOD)), str(bad)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.conformance",
+        str(_written(tmp_path, "good", GOOD)),
+        str(bad),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1, done.stderr
     assert "  conforms" in done.stdout and "  ok   rows do not interact" in done.stdout
@@ -309,7 +382,9 @@ def test_the_command_speaks_and_exits_with_1(tmp_path):
 
 
 def test_a_bound_on_the_nfe_is_enough(tmp_path):
-    results = check(_written(tmp_path, "bounded", GOOD.replace("NFE(1, 0)", "NFE(1.5, 2, at_most=True)")))
+    results = check(
+        _written(tmp_path, "bounded", GOOD.replace("NFE(1, 0)", "NFE(1.5, 2, at_most=True)"))
+    )
     assert not _refusals(results), "\n".join(_refusals(results))
 
 
@@ -350,7 +425,9 @@ def test_the_toy_is_exact(num_channels):
     x_t = x.clone().requires_grad_()
     score = torch.autograd.grad(marginal.log_prob(x_t.flatten(1)).sum(), x_t)[0]
     assert torch.allclose((prior.denoise(x, torch.tensor(0.3)) - x) / 0.3**2, score, atol=1e-10)
-    density = torch.distributions.MultivariateNormal(prior.mean, prior.covariance).log_prob(x.flatten(1))
+    density = torch.distributions.MultivariateNormal(prior.mean, prior.covariance).log_prob(
+        x.flatten(1)
+    )
     assert torch.allclose(prior.log_prob(x), density, atol=1e-10)
     # log prior + log likelihood - log posterior is the evidence: the same at every x
     mean, covariance = problem.posterior(y[:1].expand(4, -1, -1, -1))
@@ -358,7 +435,9 @@ def test_the_toy_is_exact(num_channels):
     evidence = density + problem.log_likelihood(x, y[:1].expand(4, -1, -1, -1)) - posterior
     assert torch.allclose(evidence, evidence[:1].expand(4), atol=1e-9)
     v = problem.operator(x, y)
-    assert torch.allclose((problem.operator(x, y) * v).sum(), (x * problem.operator.adjoint(v, y)).sum(), atol=1e-12)
+    assert torch.allclose(
+        (problem.operator(x, y) * v).sum(), (x * problem.operator.adjoint(v, y)).sum(), atol=1e-12
+    )
 
 
 def _refusals(results) -> list[str]:

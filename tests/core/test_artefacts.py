@@ -102,7 +102,8 @@ def test_json_that_was_read_can_be_written_again(tmp_path):
 
 def test_equal_content_gives_equal_bytes(tmp_path):
     first, second = write_all(tmp_path / "1"), write_all(tmp_path / "2")
-    write_tensors(second[0], dict(reversed(TENSORS.items())), dict(reversed(HEADER.items())))  # in any order
+    # in any order
+    write_tensors(second[0], dict(reversed(TENSORS.items())), dict(reversed(HEADER.items())))
     for a, b in zip(first, second, strict=True):
         assert a.read_bytes() == b.read_bytes()
     assert check(first[0]) is check(first[1]) is check(first[2]) is None
@@ -139,7 +140,9 @@ def test_every_truncation_is_noticed_by_name(tmp_path, kind):
     whole = path.read_bytes()
     for length in {*range(0, len(whole), 5), *range(len(whole) - 9, len(whole))}:
         path.write_bytes(whole[:length])
-        with pytest.raises(ArtefactError, match=f"^{path}: .*delete it and run the same command again$"):
+        with pytest.raises(
+            ArtefactError, match=f"^{path}: .*delete it and run the same command again$"
+        ):
             check(path)
     path.write_bytes(whole + b" ")
     with pytest.raises(ArtefactError, match=str(path)):
@@ -173,7 +176,12 @@ def test_edited_values_are_noticed_by_name(tmp_path):
     edited(tensors, b'"sigma_y": "0.1"', b'"sigma_y": "0.2"')
     edited(csv, b"1.25", b"1.35")
     edited(path, b"1.25", b"1.35")
-    for reader, file in ((read_tensors, tensors), (read_header, tensors), (read_csv, csv), (read_json, path)):
+    for reader, file in (
+        (read_tensors, tensors),
+        (read_header, tensors),
+        (read_csv, csv),
+        (read_json, path),
+    ):
         with pytest.raises(ArtefactError, match=f"^{file}: does not match"):
             reader(file)
 
@@ -196,7 +204,9 @@ def test_missing_files_are_named(tmp_path):
         read_csv(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize("index", [b"[]", b"3", b"null", b'"text"', b'{"__metadata__": []}', b'{"__metadata__": null}'])
+@pytest.mark.parametrize(
+    "index", [b"[]", b"3", b"null", b'"text"', b'{"__metadata__": []}', b'{"__metadata__": null}']
+)
 def test_any_other_header_is_refused_in_words(tmp_path, index):
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(index).to_bytes(8, "little") + index)

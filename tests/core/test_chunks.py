@@ -17,7 +17,13 @@ M, CHUNKS = 2, (1, 2, 7)  # measurements; rows in one call, beside all at once
 SHORT = {"num_chains": 3, "num_warmup": 2, "num_adapt": 1, "thin": 1}  # as many chains as channels
 # a leapfrog beyond its limit of stability would make 1e-8 of a rounding error: short steps
 SETTINGS: dict[str, dict] = {
-    "aps": {"num_layers": 1, "num_iterations": 2, "num_simulated": 64, "batch_size": 16, "width": 8},
+    "aps": {
+        "num_layers": 1,
+        "num_iterations": 2,
+        "num_simulated": 64,
+        "batch_size": 16,
+        "width": 8,
+    },
     "dps": {"num_steps": 21},
     "hmc-data": {**SHORT, "space": "data", "step": 0.3},
     "hmc-latent": {**SHORT, "space": "latent", "step": 0.3},
@@ -27,7 +33,8 @@ SETTINGS: dict[str, dict] = {
     "oracle": {},
     "unconditional": {},
 }
-TOLERANCE = {"aps": 1e-5, "ods": 1e-5}  # in float32, whose products are summed in another order; the others are exact
+# in float32, whose products are summed in another order; the others are exact
+TOLERANCE = {"aps": 1e-5, "ods": 1e-5}
 
 
 def test_every_method_is_here():
@@ -53,7 +60,9 @@ def sample(row: str, num_channels: int, num_samples: int, rows_per_chunk: int) -
     x = torch.full((M, num_samples, *problem.prior.shape), torch.nan, dtype=y.dtype)
     for rows, part in chunks(M, num_samples, rows_per_chunk, splits):
         rng = Rng(("sample",), range(M)[rows], part)
-        x[rows, part.start : part.stop] = method.sample(problem.prior, problem, y[rows], len(part), rng=rng, **state)
+        x[rows, part.start : part.stop] = method.sample(
+            problem.prior, problem, y[rows], len(part), rng=rng, **state
+        )
     return x
 
 

@@ -76,11 +76,14 @@ def test_the_samples_streams_in_one_row_are_an_rng():
     rng, flat = Rng(AXES, (7, 3), range(2, 5)), Rng(AXES, (7, 3), range(2, 5)).per_sample.flat
     assert len(rng.per_sample) == 3 and len(flat) == 6
     assert torch.equal(flat.randn((1, 4)).view(2, 3, 1, 4), rng.per_sample.randn((1, 4)))
-    assert torch.equal(flat.randn((1,)).view(2, 3, 1), rng.per_sample.randn((1,)))  # both have advanced
+    # both have advanced
+    assert torch.equal(flat.randn((1,)).view(2, 3, 1), rng.per_sample.randn((1,)))
 
 
 def test_without_samples_there_is_nothing_to_draw_per_sample():
-    with pytest.raises(ValueError, match=r"no posterior samples; make it as Rng\(..., samples=range\(s\)\)"):
+    with pytest.raises(
+        ValueError, match=r"no posterior samples; make it as Rng\(..., samples=range\(s\)\)"
+    ):
         Rng(AXES, (7,)).per_sample.randn((2,))
 
 
@@ -142,11 +145,18 @@ def test_moments_and_ranges():
     # the streams are uncorrelated with each other: 1000 x 999 / 2 correlations of 100 draws each, variance 1 / 100
     correlation = torch.corrcoef(normal.flatten(0, 1)).fill_diagonal_(0)
     assert correlation.abs().max() < 7 / 100**0.5
-    assert correlation.square().sum() / (1000 * 999) == pytest.approx(1 / 99, rel=0.01)  # 5 standard errors
+    # 5 standard errors
+    assert correlation.square().sum() / (1000 * 999) == pytest.approx(1 / 99, rel=0.01)
 
 
 def test_the_streams_of_published_numbers_have_not_moved():
     # numpy may one day draw normal numbers in another way (its NEP 19): all results move then, and here it shows
-    assert stream("noise", "gmm-denoise", 17).integers(1 << 32, size=2).tolist() == [1639070064, 3864399300]
+    assert stream("noise", "gmm-denoise", 17).integers(1 << 32, size=2).tolist() == [
+        1639070064,
+        3864399300,
+    ]
     assert Rng(("a",), (1,)).randn((2,))[0].tolist() == [0.2426244066194128, -1.2276717542807014]
-    assert Rng(("a",), (1,), range(2, 4)).per_sample.rand(())[0].tolist() == [0.08883640128500403, 0.09201950720096608]
+    assert Rng(("a",), (1,), range(2, 4)).per_sample.rand(())[0].tolist() == [
+        0.08883640128500403,
+        0.09201950720096608,
+    ]

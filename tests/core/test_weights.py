@@ -32,7 +32,9 @@ def home(tmp_path: Path, monkeypatch) -> Iterator[Path]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/small-{PIN}.pth"
-        monkeypatch.setitem(weights.WEIGHTS, "small", Weights(f"small-{PIN}.pth", url, HASH, "tests"))
+        monkeypatch.setitem(
+            weights.WEIGHTS, "small", Weights(f"small-{PIN}.pth", url, HASH, "tests")
+        )
         yield tmp_path / "torch/hub/checkpoints"
         server.shutdown()
 
@@ -47,7 +49,11 @@ class SilentHandler(SimpleHTTPRequestHandler):
 def test_the_folder_is_that_of_torch_hub(monkeypatch):
     import torch
 
-    for variable, value in (("TORCH_HOME", "/some/where"), ("XDG_CACHE_HOME", "/a/cache"), ("HOME", "/home/me")):
+    for variable, value in (
+        ("TORCH_HOME", "/some/where"),
+        ("XDG_CACHE_HOME", "/a/cache"),
+        ("HOME", "/home/me"),
+    ):
         monkeypatch.delenv("TORCH_HOME", raising=False)
         monkeypatch.setenv(variable, value)
         assert folder() == Path(torch.hub.get_dir()) / "checkpoints"
@@ -82,14 +88,18 @@ def test_what_is_missing_is_named_with_its_place_and_how_to_get_it(home, capsys)
         main("check", "alexnet", "inception")
     assert end.value.code == 1
     assert f"alexnet: {line}\n" in capsys.readouterr().out
-    cell = "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"
+    cell = (
+        "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"
+    )
     assert why_absent("alexnet") == cell and str(home) not in cell
 
 
 def test_fetch_puts_the_file_in_its_place_once(home, capsys):
     assert missing("small")
     main("fetch", "small")
-    assert path_of("small").read_bytes() == CONTENT and missing("small") == why_absent("small") == ""
+    assert (
+        path_of("small").read_bytes() == CONTENT and missing("small") == why_absent("small") == ""
+    )
     assert [path.name for path in home.iterdir()] == [f"small-{PIN}.pth"]
     capsys.readouterr()
     main("fetch", "small")
@@ -101,14 +111,18 @@ def test_fetch_puts_the_file_in_its_place_once(home, capsys):
 def test_another_file_is_refused_by_name(home):
     home.mkdir(parents=True)
     (home / f"small-{PIN}.pth").write_bytes(CONTENT[:-1])
-    with pytest.raises(UserError, match=rf"small-{PIN}\.pth: its sha256 begins with \w+, expected {PIN}.*delete it"):
+    with pytest.raises(
+        UserError, match=rf"small-{PIN}\.pth: its sha256 begins with \w+, expected {PIN}.*delete it"
+    ):
         path_of("small")
     with pytest.raises(SystemExit):
         main("check", "small")
 
 
 def test_a_download_with_another_hash_leaves_nothing(home, monkeypatch):
-    monkeypatch.setitem(weights.WEIGHTS, "small", dataclasses.replace(WEIGHTS["small"], sha256="0" * 64))
+    monkeypatch.setitem(
+        weights.WEIGHTS, "small", dataclasses.replace(WEIGHTS["small"], sha256="0" * 64)
+    )
     with pytest.raises(UserError, match="could not be fetched .*hash.*copy it into"):
         main("fetch", "small")
     assert list(home.iterdir()) == []
@@ -118,7 +132,10 @@ def test_without_network_the_line_says_what_to_copy_where(home, monkeypatch):
     nowhere = "http://127.0.0.1:9/small.pth"  # nothing listens at the port of `discard`
     gone = dataclasses.replace(WEIGHTS["small"], url=nowhere)
     monkeypatch.setitem(weights.WEIGHTS, "small", gone)
-    with pytest.raises(UserError, match="could not be fetched .*copy it into .*checkpoints from http://127.0.0.1:9/"):
+    with pytest.raises(
+        UserError,
+        match="could not be fetched .*copy it into .*checkpoints from http://127.0.0.1:9/",
+    ):
         main("fetch", "small")
 
 

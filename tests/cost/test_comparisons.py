@@ -30,7 +30,8 @@ def test_both_ways_of_pairs_see_the_same_distances():
         return (x - y).square().sum(1)
 
     def mean_pairwise(x):
-        return 2 * x.var(0).sum().item()  # the mean squared distance of two points is twice their variance
+        # the mean squared distance of two points is twice their variance
+        return 2 * x.var(0).sum().item()
 
     actual = compare_pairwise(samples, distance, mean_pairwise, num_naive=1)
     assert (len(actual.cached), len(actual.naive), actual.num_measurements) == (2, 1, 2)

@@ -33,14 +33,19 @@ def prior():
 
 
 def test_a_limit_is_met_up_to_its_value():
-    assert at_most(1.05, 1.05) == "at most 1.05: met" and at_most(1.06, 1.05) == "at most 1.05: NOT met"
+    assert (
+        at_most(1.05, 1.05) == "at most 1.05: met"
+        and at_most(1.06, 1.05) == "at most 1.05: NOT met"
+    )
     assert at_least(10.0, 10) == "at least 10: met" and at_least(9.9, 10) == "at least 10: NOT met"
     assert format_range([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
 
 
 def test_unknown_question_in_one_line():
     assert wanted(["peers"]) == ["peers"] and wanted([])[0] == "overhead"
-    with pytest.raises(cli.UserError, match="bench.cost weight: expected one of overhead, batching"):
+    with pytest.raises(
+        cli.UserError, match="bench.cost weight: expected one of overhead, batching"
+    ):
         wanted(["weight"])
 
 
@@ -55,7 +60,10 @@ def test_the_record_holds_numbers_and_what_was_printed(tmp_path):
 def test_overhead_names_its_limit():
     result = Overhead([1.0, 3.0, 1.2], [1.0, 2.0, 1.0], 5, 4)
     words = overhead.format_overhead("dps", "digits, 4 rows", result, 1.15)
-    assert "5 forward and 4 backward calls bare 1.00 (1.00 to 2.00); overhead 1.20 (at most 1.15: NOT met)" in words
+    assert (
+        "5 forward and 4 backward calls bare 1.00 (1.00 to 2.00); overhead 1.20 (at most 1.15: NOT met)"
+        in words
+    )
     assert "in 3 repeats 1.00 to 1.50" in words
 
 
@@ -76,7 +84,10 @@ def test_hmc_is_measured_in_both_spaces(prior):
         "hmc" not in rows
         and "needs DENSITY"
         in overhead.measure_method(
-            "hmc-data", overhead.Setup("digits", prior, 1, 1, 1), said.append, settings=rows["hmc-data"]
+            "hmc-data",
+            overhead.Setup("digits", prior, 1, 1, 1),
+            said.append,
+            settings=rows["hmc-data"],
         )["reason"]
     )
 
@@ -107,12 +118,18 @@ def test_batching_names_its_limits():
 
 
 def timing(*seconds: tuple[float, float, float]) -> dict:
-    cells = [{"m": 1, "s": s, "low": x[0], "median": x[1], "high": x[2]} for s, x in enumerate(seconds, start=1)]
+    cells = [
+        {"m": 1, "s": s, "low": x[0], "median": x[1], "high": x[2]}
+        for s, x in enumerate(seconds, start=1)
+    ]
     return {"task": "gmm-denoise", "method": "dps", "curve": cells, "throughput": cells[-1]}
 
 
 def test_times_agree_where_their_spreads_meet():
-    first, second = timing((1.0, 1.1, 1.2), (2.0, 2.1, 2.2)), timing((1.2, 1.3, 1.4), (2.3, 2.4, 2.5))
+    first, second = (
+        timing((1.0, 1.1, 1.2), (2.0, 2.1, 2.2)),
+        timing((1.2, 1.3, 1.4), (2.3, 2.4, 2.5)),
+    )
     cells = repeatability.cells_of(first, second)
     assert [cell.agrees for cell in cells] == [True, False]
     words = repeatability.format_cells(cells)
@@ -134,7 +151,9 @@ def test_peers_are_compared_with_the_bare_passes():
 
 @pytest.fixture(scope="module")
 def case(prior):
-    return peers.Case(prior.map.pipeline.unet, prior, torch.zeros(2, *prior.shape), torch.ones(1, *prior.shape))
+    return peers.Case(
+        prior.map.pipeline.unet, prior, torch.zeros(2, *prior.shape), torch.ones(1, *prior.shape)
+    )
 
 
 @pytest.mark.parametrize("name", ["bare", "ours", "azula", "deepinv"])
@@ -147,18 +166,31 @@ def test_contenders_make_as_many_network_passes(case, name):
 
 def test_a_peer_that_is_not_installed_is_na(monkeypatch):
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    monkeypatch.setattr(peers, "in_turns", lambda size, names, repeats: dict.fromkeys(names, peers.Cost([1.0], 1.0, 2)))
+    monkeypatch.setattr(
+        peers,
+        "in_turns",
+        lambda size, names, repeats: dict.fromkeys(names, peers.Cost([1.0], 1.0, 2)),
+    )
     said = []
     actual = peers.compare(peers.SIZES[1], 1, said.append)
     assert actual["azula"] == 'package azula is not installed: pip install "posterior-bench[peers]"'
-    assert said[0].startswith("32 x 32 x 3, 16 rows, 21 steps") and "n/a (package deepinv is not" in said[-1]
     assert (
-        "  ours                          1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step" in said
+        said[0].startswith("32 x 32 x 3, 16 rows, 21 steps")
+        and "n/a (package deepinv is not" in said[-1]
+    )
+    assert (
+        "  ours                          1.00 (1.00 to 1.00)  1.00 (at most 0.9: NOT met), 2.00 passes a step"
+        in said
     )
 
 
 def test_growth_is_told_relative_to_1x():
-    cells = [growth.Cell(2.0, 2**21), growth.Cell(3.0, 2**21), growth.Cell(8.0, 2**23), growth.Cell(16.0, 2**24)]
+    cells = [
+        growth.Cell(2.0, 2**21),
+        growth.Cell(3.0, 2**21),
+        growth.Cell(8.0, 2**23),
+        growth.Cell(16.0, 2**24),
+    ]
     assert growth.format_cells(cells)[0] == "1x: 2.00 CPU-s, 2 MB"
     assert growth.format_cells(cells)[2] == "4x: seconds x 4.00, memory x 4.00"
 
@@ -171,11 +203,17 @@ def test_growth_runs_its_methods(module):
 def test_share_of_orchestration():
     log = "sample a.json 50.5\nevaluate b.json 20.0\nsample c.json 9.5\ndraw d.json 5\n"
     result = orchestration.result_of(100.0, log)
-    assert result.commands == {"sample": 60.0, "evaluate": 20.0, "draw": 5.0} and result.num_commands == 4
+    assert (
+        result.commands == {"sample": 60.0, "evaluate": 20.0, "draw": 5.0}
+        and result.num_commands == 4
+    )
     assert result.share == pytest.approx(0.2)
     *lines, last = orchestration.format_orchestration("smoke", 2, result)
     assert "others         15.0 CPU-s  *" in lines[-1]
-    assert "training and metrics (*): 20.0 % (at most 20: met); without data, tables and figures: 15.0 %." in last
+    assert (
+        "training and metrics (*): 20.0 % (at most 20: met); without data, tables and figures: 15.0 %."
+        in last
+    )
 
 
 def test_a_suite_gets_a_folder_of_its_own():
@@ -185,7 +223,9 @@ def test_a_suite_gets_a_folder_of_its_own():
 
 
 def orphan_counted() -> float:
-    return orchestration.cpu_seconds_of(lambda: subprocess.run([sys.executable, "-S", "-c", ORPHAN]))
+    return orchestration.cpu_seconds_of(
+        lambda: subprocess.run([sys.executable, "-S", "-c", ORPHAN])
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="on Linux only")

@@ -47,7 +47,9 @@ def test_shapes_differ_by_more_than_rounding():
     atoms = shapes.render(8).flatten(1).double()
     norms = atoms.square().sum(1)
     smallest = [
-        (norms[i : i + 968, None] + norms - 2 * atoms[i : i + 968] @ atoms.T).kthvalue(2, dim=1).values.min()
+        (norms[i : i + 968, None] + norms - 2 * atoms[i : i + 968] @ atoms.T)
+        .kthvalue(2, dim=1)
+        .values.min()
         for i in range(0, len(atoms), 968)
     ]
     assert min(smallest) > 1e-3
@@ -57,7 +59,9 @@ def test_shapes_keep_their_latents_at_any_resolution():
     """Averaged 2 x 2, the images of side 32 are close to those of side 16, and closer than to any other."""
     coarse, fine = shapes.render(16)[::97], shapes.render(32)[::97]
     pooled = torch.nn.functional.avg_pool2d(fine, 2)
-    assert torch.cdist(pooled.flatten(1), coarse.flatten(1)).argmin(1).equal(torch.arange(len(coarse)))
+    assert (
+        torch.cdist(pooled.flatten(1), coarse.flatten(1)).argmin(1).equal(torch.arange(len(coarse)))
+    )
 
 
 def test_shapes_atoms_are_indexed_by_image_id():
@@ -86,10 +90,17 @@ def test_mistakes_are_named(dataset, parameters, words):
 
 def test_prepare_writes_the_data(tmp_path):
     spec = tmp_path / "spec.json"
-    write_json(spec, {"root": str(tmp_path), "dataset": "digits", "plugin": "digits", "parameters": {}})
+    write_json(
+        spec, {"root": str(tmp_path), "dataset": "digits", "plugin": "digits", "parameters": {}}
+    )
     prepare.main(str(spec))
     tensors, header = read_tensors(tmp_path / "data" / "digits.safetensors")
-    assert header["dataset"] == "digits" and tensors["test"].equal(build("dataset", "digits", {}).load()["test"])
-    write_json(spec, {"root": str(tmp_path), "dataset": "digits", "plugin": "digits", "parameters": {"side": 8}})
+    assert header["dataset"] == "digits" and tensors["test"].equal(
+        build("dataset", "digits", {}).load()["test"]
+    )
+    write_json(
+        spec,
+        {"root": str(tmp_path), "dataset": "digits", "plugin": "digits", "parameters": {"side": 8}},
+    )
     with pytest.raises(UserError, match="spec.json.*'side'"):
         prepare.main(str(spec))

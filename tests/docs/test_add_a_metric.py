@@ -25,7 +25,9 @@ def plugins(tmp_path: Path, monkeypatch) -> Path:
     """A folder of plug-ins with the file that the page shows."""
     folder = tmp_path / "plugins"
     (folder / "metrics").mkdir(parents=True)
-    (folder / "metrics/worst_pixel.py").write_text(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0])
+    (folder / "metrics/worst_pixel.py").write_text(
+        re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
+    )
     monkeypatch.setenv("POSTERIOR_BENCH_PLUGINS", str(folder))
     return folder
 
@@ -54,9 +56,16 @@ def test_the_metric_has_its_columns_in_a_task_that_names_it(plugins, spec):
     done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text, info = read_csv(spec.parents[2] / "tasks/task/metrics.csv")
-    rows = {(r["method"], r["observation"], r["metric"]): r for r in csv.DictReader(io.StringIO(text))}
-    assert float(rows["oracle", "0", "worst_pixel"]["value"]) > float(rows["oracle", "0", "mean_error"]["value"])
-    assert rows["oracle", "2", "worst_pixel"]["reason"] == "n/a (reference not admitted: two runs differ)"
+    rows = {
+        (r["method"], r["observation"], r["metric"]): r for r in csv.DictReader(io.StringIO(text))
+    }
+    assert float(rows["oracle", "0", "worst_pixel"]["value"]) > float(
+        rows["oracle", "0", "mean_error"]["value"]
+    )
+    assert (
+        rows["oracle", "2", "worst_pixel"]["reason"]
+        == "n/a (reference not admitted: two runs differ)"
+    )
     assert float(rows["oracle", "2", "worst_pixel_x_true"]["value"]) > 0
     assert info["definitions"]["worst_pixel"].startswith("quantile 0.95 over pixels")
     assert info["better"]["worst_pixel"] == "lower"

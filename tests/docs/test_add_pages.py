@@ -15,7 +15,9 @@ PAGES |= {"prior": ("add-a-prior", "pixels")}
 
 def python_block(page: str) -> str:
     """Return the first Python file on a page."""
-    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)[0]
+    return re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL
+    )[0]
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -34,6 +36,8 @@ def test_the_program_on_the_page_of_checkpoints_runs(tmp_path):
     script = tmp_path / "checkpoint.py"
     script.write_text(python_block("add-a-checkpoint"))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("(1, 8, 8) (0.01") and "[1, 1, 8, 8]" in done.stdout

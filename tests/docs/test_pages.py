@@ -58,7 +58,11 @@ def commands() -> list[Command]:
                 text, _, comment = line.partition(" # ")
                 words = tuple(shlex.split(text.partition("|")[0], comments=True))
                 if words:
-                    listed.append(Command(name_of(page), words, all_marked or comment.strip().startswith(MARKS)))
+                    listed.append(
+                        Command(
+                            name_of(page), words, all_marked or comment.strip().startswith(MARKS)
+                        )
+                    )
     return listed
 
 
@@ -68,18 +72,23 @@ RUN = [
     for command in COMMANDS
     if not command.marked
     and (command.words[0] == "posterior-bench" or {"--help", "--dry-run"} & set(command.words))
-    and command.words[:2] != ("posterior-bench", "docs")  # tests/plan checks that docs/reference is up to date
+    # tests/plan checks that docs/reference is up to date
+    and command.words[:2] != ("posterior-bench", "docs")
 ]
 
 
 def parse_posterior_bench(words: tuple[str, ...]) -> None:
     """Parse the arguments of the command line without calling anything."""
     group, arguments = typer.main.get_command(app), list(words)
-    context = group.make_context("posterior-bench", arguments[:1] if "--help" not in arguments else ["run"])
+    context = group.make_context(
+        "posterior-bench", arguments[:1] if "--help" not in arguments else ["run"]
+    )
     while hasattr(group, "resolve_command") and arguments and not arguments[0].startswith("-"):
         name, group, arguments = group.resolve_command(context, arguments)
         if not hasattr(group, "resolve_command"):
-            context = group.make_context(name, [word for word in arguments if word != "--help"], parent=context)
+            context = group.make_context(
+                name, [word for word in arguments if word != "--help"], parent=context
+            )
 
 
 def parse_make(words: tuple[str, ...]) -> None:
@@ -99,12 +108,18 @@ def parse_snakemake(words: tuple[str, ...]) -> None:
 def parse_python(words: tuple[str, ...]) -> None:
     assert words[0] == "-m"
     file = REPOSITORY / words[1].replace(".", "/")
-    assert words[1] == "pytest" or file.with_suffix(".py").is_file() or (file / "__main__.py").is_file()
+    assert (
+        words[1] == "pytest"
+        or file.with_suffix(".py").is_file()
+        or (file / "__main__.py").is_file()
+    )
     assert all((REPOSITORY / word).exists() for word in words[2:] if word.endswith(".py"))
 
 
 def parse_pip(words: tuple[str, ...]) -> None:
-    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     for word in words[1:]:
         named = re.fullmatch(r"posterior-bench(?:\[([a-z]+)\])?", word)
         assert word == "." or named and (named[1] is None or named[1] in extras)
@@ -132,7 +147,11 @@ def test_readme_fits_on_a_few_screens():
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_resolve(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link and not link.startswith("#")]
+    links = [
+        link
+        for link in re.findall(r"\]\(([^)\s]+)\)", text)
+        if "://" not in link and not link.startswith("#")
+    ]
     missing = [link for link in links if not (page.parent / link.partition("#")[0]).exists()]
     assert missing == []
 
@@ -152,21 +171,33 @@ def test_commands_parse(command):
 @pytest.mark.parametrize("command", RUN, ids=str)
 def test_quick_commands_run(command, tmp_path):
     program, *words = command.words
-    start = {"posterior-bench": ["-m", "bench"], "snakemake": ["-m", "snakemake"], "python": []}[program]
+    start = {"posterior-bench": ["-m", "bench"], "snakemake": ["-m", "snakemake"], "python": []}[
+        program
+    ]
     folder = REPOSITORY if program == "snakemake" else tmp_path  # ours work in any folder
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
-        [sys.executable, *start, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, *start, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
-    allowed = (0, 1) if words[:2] == ["weights", "check"] else (0,)  # 1: some are not on this machine
+    # 1: some are not on this machine
+    allowed = (0, 1) if words[:2] == ["weights", "check"] else (0,)
     assert done.returncode in allowed, done.stderr[-2000:]
 
 
 def cells(text: str) -> dict[tuple[str, str], str]:
     """Return the cells of the first table of a page, by the first cells of their row and column."""
-    rows = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    rows = [
+        line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")
+    ]
     head, _, *body = [[cell.strip() for cell in row] for row in rows]
-    return {(row[0], name): cell for row in body for name, cell in zip(head[1:], row[1:], strict=False)}
+    return {
+        (row[0], name): cell for row in body for name, cell in zip(head[1:], row[1:], strict=False)
+    }
 
 
 def test_numbers_in_the_readme_are_those_published():
@@ -180,7 +211,11 @@ def test_numbers_in_the_readme_are_those_published():
 def test_method_of_the_page_conforms(tmp_path):
     from bench.conformance import check
 
-    (file,) = [block for block in blocks(REPOSITORY / "docs" / "add-a-method.md", "python") if "__all__" in block]
+    (file,) = [
+        block
+        for block in blocks(REPOSITORY / "docs" / "add-a-method.md", "python")
+        if "__all__" in block
+    ]
     path = tmp_path / "annealed_langevin.py"
     path.write_text(file)
     assert [str(result) for result in check(path) if result.status == "FAIL"] == []

@@ -22,12 +22,16 @@ def executed(tmp_path_factory) -> nbformat.NotebookNode:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3")
     paths = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return client.execute(cwd=str(tmp_path_factory.mktemp("elsewhere")), env=os.environ | {"PYTHONPATH": paths})
+    return client.execute(
+        cwd=str(tmp_path_factory.mktemp("elsewhere")), env=os.environ | {"PYTHONPATH": paths}
+    )
 
 
 def text_of(notebook: nbformat.NotebookNode) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return "\n".join(str(output.get("text", output.get("data", {}).get("text/plain", ""))) for output in outputs)
+    return "\n".join(
+        str(output.get("text", output.get("data", {}).get("text/plain", ""))) for output in outputs
+    )
 
 
 def test_committed_notebook_has_no_outputs():
@@ -37,8 +41,12 @@ def test_committed_notebook_has_no_outputs():
 
 
 def test_sampler_is_short():
-    (cell,) = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if "def sample" in cell.source]
-    (function,) = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.FunctionDef)]
+    (cell,) = [
+        cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if "def sample" in cell.source
+    ]
+    (function,) = [
+        node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.FunctionDef)
+    ]
     assert function.end_lineno - function.lineno <= MOST_LINES_OF_THE_SAMPLER
 
 
@@ -55,4 +63,8 @@ def test_leaderboard_has_the_published_rows_and_mine(executed):
 
 @pytest.mark.slow
 def test_plot_is_drawn(executed):
-    assert any("image/png" in output.get("data", {}) for cell in executed.cells for output in cell.get("outputs", []))
+    assert any(
+        "image/png" in output.get("data", {})
+        for cell in executed.cells
+        for output in cell.get("outputs", [])
+    )

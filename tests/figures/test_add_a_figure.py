@@ -44,12 +44,18 @@ def test_the_figure_of_the_page_is_saved_with_its_numbers(plugins, tmp_path):
     }  # fmt: skip
     rows, summary = {row["method"]: row for row in rows_of(folder / "width.csv")}, summary_of(spec)
     assert set(rows) == set(METHODS)
-    of_method = [line for (_, method, metric), line in summary.items() if (method, metric) == ("dps", "std_ratio")]
+    of_method = [
+        line
+        for (_, method, metric), line in summary.items()
+        if (method, metric) == ("dps", "std_ratio")
+    ]
     means = [float(line["mean"]) for line in of_method if line["mean"]]
     assert float(rows["dps"]["mean"]) == pytest.approx(sum(means) / len(means), rel=1e-4)
 
 
 def test_a_name_that_the_suite_does_not_list_is_refused(tmp_path):
     spec = write_results(tmp_path / "suite")
-    with pytest.raises(UserError, match="figures: wdith: is none of this suite's; it has distance, "):
+    with pytest.raises(
+        UserError, match="figures: wdith: is none of this suite's; it has distance, "
+    ):
         figure.main(str(spec), "wdith")

@@ -11,7 +11,15 @@ from html.parser import HTMLParser
 import matplotlib
 import numpy as np
 import pytest
-from helpers.synthetic_results import METHODS, NUM_SAMPLES, TASKS, TRAINING, drawn, edit_metrics, summary_of
+from helpers.synthetic_results import (
+    METHODS,
+    NUM_SAMPLES,
+    TASKS,
+    TRAINING,
+    drawn,
+    edit_metrics,
+    summary_of,
+)
 
 from bench.core.artefacts import read_csv, read_tensors
 from bench.core.results import FIGURES, SampleSet, TaskSamples
@@ -40,7 +48,9 @@ def test_each_figure_is_pdf_png_and_the_csv_it_draws(finished):
 
 
 def test_distance_figure_draws_the_numbers_of_the_table(finished):
-    drawn = csv.DictReader(io.StringIO(read_csv(finished.parents[1] / "figures" / "distance.csv")[0]))
+    drawn = csv.DictReader(
+        io.StringIO(read_csv(finished.parents[1] / "figures" / "distance.csv")[0])
+    )
     summary = summary_of(finished)
     for row in drawn:
         assert row.items() <= summary[row["task"], row["method"], row["metric"]].items()
@@ -58,10 +68,15 @@ def test_break_even_is_where_both_have_spent_the_same():
 
 def test_amortisation_lists_the_break_even_points_of_the_table(finished):
     rows, summary = drawn(finished, "amortisation"), summary_of(finished)
-    pairs = {(row["task"], row["method"], row["against"]): row["break_even"] for row in rows if row["against"]}
+    pairs = {
+        (row["task"], row["method"], row["against"]): row["break_even"]
+        for row in rows
+        if row["against"]
+    }
     assert {method for _, method, _ in pairs} == {"aps"}
     others = {other for task, _, other in pairs if task == "gmm-inpaint-box"}
-    assert others == {"dps", "dps-n1000", "latent_langevin", "ods-single"}  # neither oracle nor unconditional
+    # neither oracle nor unconditional
+    assert others == {"dps", "dps-n1000", "latent_langevin", "ods-single"}
     assert ("gmm-phase", "aps", "dps-n1000") not in pairs  # failed
     seconds = {m: float(summary[MAP_TASK, m, "seconds_per_sample"]["mean"]) for m in ("aps", "dps")}
     expected = TRAINING["aps"][0] / (NUM_SAMPLES * (seconds["dps"] - seconds["aps"]))
@@ -78,7 +93,10 @@ def test_collapse_shows_the_numbers_of_the_table(finished):
 
 
 def test_samples_without_any_diversity_are_drawn(fresh):
-    edit_metrics(fresh, lambda row: ("0" if row["metric"] == "diversity_ratio" else row["value"], row["reason"]))
+    edit_metrics(
+        fresh,
+        lambda row: ("0" if row["metric"] == "diversity_ratio" else row["value"], row["reason"]),
+    )
     rows = csv.DictReader(io.StringIO(Collapse().draw(FigureResults(load(fresh))).csv))
     assert {row["diversity_ratio"] for row in rows if row["task"] == "gmm-phase"} == {"0.001"}
 
@@ -86,20 +104,31 @@ def test_samples_without_any_diversity_are_drawn(fresh):
 def test_collapsed_methods_are_named_in_the_corner(finished):
     (axes,) = Collapse().draw(FigureResults(load(finished))).figure.axes
     words = [text.get_text() for text in axes.texts]
-    assert "aps" in words and "oracle" not in words and any(word.startswith("collapsed") for word in words)
+    assert (
+        "aps" in words
+        and "oracle" not in words
+        and any(word.startswith("collapsed") for word in words)
+    )
 
 
 def test_grid_csv_holds_the_pictures(finished):
     folder = finished.parents[1]
-    rows = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-inpaint-box.csv")[0])))
+    rows = list(
+        csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-inpaint-box.csv")[0]))
+    )
     seen = read_tensors(folder / "tasks" / "gmm-inpaint-box" / "observations.safetensors")[0]
     first = [row for row in rows if row["observation"] == "0"]
     truth = [float(row["value"]) for row in first if row["kind"] == "x_true"]
-    np.testing.assert_allclose(truth, seen["x_true"][0].flatten(), atol=5e-5 + 1e-7)  # four decimals, read as float32
-    assert [row["value"] == "" for row in first if row["kind"] == "y"] == (seen["mask"][0].flatten() == 0).tolist()
+    # four decimals, read as float32
+    np.testing.assert_allclose(truth, seen["x_true"][0].flatten(), atol=5e-5 + 1e-7)
+    assert [row["value"] == "" for row in first if row["kind"] == "y"] == (
+        seen["mask"][0].flatten() == 0
+    ).tolist()
     assert {row["panel"] for row in rows} == {"measurement", "truth", "exact", *METHODS}
     assert {row["observation"] for row in rows if row["panel"] == "ods-single"} == {"0", "1", "2"}
-    failed = list(csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-phase.csv")[0])))
+    failed = list(
+        csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-phase.csv")[0]))
+    )
     assert "dps-n1000" not in {row["panel"] for row in failed}
 
 
@@ -137,7 +166,9 @@ def test_page_is_whole_and_needs_no_network(finished):
         assert base64.b64decode(image.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
     assert "://" not in re.sub(r"data:[a-z/]+;base64,[A-Za-z0-9+/=]+", "", text)
     for link in (link for link in page.links if not link.startswith("data:")):
-        assert link[1:] in page.ids if link.startswith("#") else (finished.parents[1] / link).exists(), link
+        assert (
+            link[1:] in page.ids if link.startswith("#") else (finished.parents[1] / link).exists()
+        ), link
     assert "n/a (needs DECODER)" in text and "values_of 100% NaN" in text
     assert "claims" in page.ids and "not testable here" in text
     assert "published" in page.ids and "ffhq 256 x 256, imagenet 256 x 256" in text
@@ -152,7 +183,12 @@ def test_same_results_give_the_same_bytes(finished, tmp_path):
     assert [path.read_bytes() for path in paths] == before
     for number in range(2):
         with drawing_style():
-            save(Distance().draw(FigureResults(load(finished))), tmp_path / str(number), "distance", {})
+            save(
+                Distance().draw(FigureResults(load(finished))),
+                tmp_path / str(number),
+                "distance",
+                {},
+            )
     for suffix in ("pdf", "png", "csv"):
         assert len({(tmp_path / n / f"distance.{suffix}").read_bytes() for n in "01"}) == 1
 
@@ -161,7 +197,12 @@ def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
     seen = {"x_true": np.zeros((2, 1, 4, 4)), "y": np.ones((2, 1, 4, 4))}
     actual = Grid().draw(
         TaskSamples(
-            "first", seen, [SampleSet("exact", np.zeros((2, 3, 1, 4, 4))), SampleSet("dear", np.zeros((1, 3, 1, 4, 4)))]
+            "first",
+            seen,
+            [
+                SampleSet("exact", np.zeros((2, 3, 1, 4, 4))),
+                SampleSet("dear", np.zeros((1, 3, 1, 4, 4))),
+            ],
         )
     )
     assert any("only the first 1" in text.get_text() for text in actual.figure.axes[0].texts)
@@ -169,32 +210,52 @@ def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
 
 def test_a_class_is_written_as_its_number():
     seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.eye(10)[[7]].reshape(1, 1, 1, 10)}
-    actual = Grid().draw(TaskSamples("class", seen, [SampleSet("exact", np.zeros((1, 3, 1, 4, 4)))]))
+    actual = Grid().draw(
+        TaskSamples("class", seen, [SampleSet("exact", np.zeros((1, 3, 1, 4, 4)))])
+    )
     assert "7" in [text.get_text() for text in actual.figure.axes[0].texts]
 
 
 def test_colours_and_rgb_measurements_are_drawn():
     seen = {"x_true": np.zeros((1, 3, 4, 4)), "y": np.ones((1, 7))}
     x = np.zeros((1, 1, 3, 4, 4))
-    actual = Grid().draw(TaskSamples("rgb", seen, [SampleSet("exact", x), SampleSet("broken", x + np.nan)]))
+    actual = Grid().draw(
+        TaskSamples("rgb", seen, [SampleSet("exact", x), SampleSet("broken", x + np.nan)])
+    )
     rows = list(csv.DictReader(io.StringIO(actual.csv)))
-    assert sum(row["kind"] == "y" for row in rows) == 7 and sum(row["kind"] == "mean" for row in rows) == 48
+    assert (
+        sum(row["kind"] == "y" for row in rows) == 7
+        and sum(row["kind"] == "mean" for row in rows) == 48
+    )
     assert "broken" not in {row["panel"] for row in rows}
     assert any("not finite" in text.get_text() for text in actual.figure.axes[0].texts)
 
 
 def test_the_users_matplotlib_settings_change_nothing(finished, tmp_path):
-    spoiled = {"font.size": 30, "text.usetex": True, "savefig.bbox": "tight", "axes.facecolor": "red"}
+    spoiled = {
+        "font.size": 30,
+        "text.usetex": True,
+        "savefig.bbox": "tight",
+        "axes.facecolor": "red",
+    }
     for number, settings in enumerate(({}, spoiled)):
         with matplotlib.rc_context(settings), drawing_style():
-            save(Distance().draw(FigureResults(load(finished))), tmp_path / str(number), "distance", {})
+            save(
+                Distance().draw(FigureResults(load(finished))),
+                tmp_path / str(number),
+                "distance",
+                {},
+            )
     assert (tmp_path / "0/distance.png").read_bytes() == (tmp_path / "1/distance.png").read_bytes()
 
 
 def test_dollars_in_an_error_message_are_no_mathematics():
     seen = {"x_true": np.zeros((1, 1, 4, 4)), "y": np.ones((1, 1, 4, 4))}
     reason = r"failed (ValueError: $\frac{ is no $ of 'a_b^c')"
-    sets = [SampleSet("exact", np.zeros((1, 3, 1, 4, 4))), SampleSet("x", np.zeros((1, 0, 1, 4, 4)), reason)]
+    sets = [
+        SampleSet("exact", np.zeros((1, 3, 1, 4, 4))),
+        SampleSet("x", np.zeros((1, 0, 1, 4, 4)), reason),
+    ]
     figure = Grid().draw(TaskSamples("first", seen, sets)).figure
     figure.savefig(io.BytesIO())
     assert plain(reason).count(r"\$") == 2

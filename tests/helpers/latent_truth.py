@@ -21,7 +21,9 @@ def draw(method, prior, problem, y: Tensor, num_samples: int, what: str = "laten
     return method.sample(prior, problem, y, num_samples, rng=rng)
 
 
-def assert_moments(x: Tensor, num_chains: int, mean: Tensor, covariance: Tensor, power: float = 0.05) -> None:
+def assert_moments(
+    x: Tensor, num_chains: int, mean: Tensor, covariance: Tensor, power: float = 0.05
+) -> None:
     """Samples (s, D), state-major, against a mean and a covariance, in standard errors told by the spread of chains.
 
     Chains are independent, so that their means and mean products scatter as independent draws do: beyond 5 standard
@@ -32,7 +34,9 @@ def assert_moments(x: Tensor, num_chains: int, mean: Tensor, covariance: Tensor,
     for found, expected in ((chains.mean(1), torch.zeros_like(mean)), (products, covariance)):
         error = found.std(0) / num_chains**0.5
         assert ((found.mean(0) - expected).abs() < 5 * error).all()
-    assert (products.diagonal(dim1=1, dim2=2).std(0) / num_chains**0.5 < power * covariance.diag()).all()
+    assert (
+        products.diagonal(dim1=1, dim2=2).std(0) / num_chains**0.5 < power * covariance.diag()
+    ).all()
 
 
 def assert_finite_at_the_stated_cost(method) -> Meter:

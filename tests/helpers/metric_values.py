@@ -23,7 +23,13 @@ def context_of(x_true: Tensor, num_samples: int, dataset: str = "") -> Context:
 
 
 def truth_of(
-    problem, x_true: Tensor, y: Tensor, reference: Tensor, mean: Tensor, std: Tensor, num_samples: int
+    problem,
+    x_true: Tensor,
+    y: Tensor,
+    reference: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    num_samples: int,
 ) -> Truth:
     """Return what is known of measurements, with a context for so many samples of each."""
     return Truth(problem, x_true, y, reference, mean, std, context_of(x_true, num_samples))
@@ -39,7 +45,9 @@ def evaluation_of(truth: Truth, metrics: tuple[Metric, ...] | None = None) -> Ev
         "teacher": "" if truth.teacher else "n/a (no teacher)",
         "score": "" if truth.score else "n/a (no score)",
     }
-    return Evaluation(open_metrics({}) if metrics is None else metrics, truth.context, [truth], unmet)
+    return Evaluation(
+        open_metrics({}) if metrics is None else metrics, truth.context, [truth], unmet
+    )
 
 
 def compute(samples: Tensor, truth: Truth, num_chains: int = 0) -> dict[str, Tensor]:

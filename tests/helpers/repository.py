@@ -63,16 +63,16 @@ for path in [root / name for name in made[stage]()]:
     else:
         write_bytes(path, b"page")
 """
-METHOD = (
-    "from dataclasses import dataclass\n__all__ = ['M']\n@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
-)
+METHOD = "from dataclasses import dataclass\n__all__ = ['M']\n@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
 TRAINABLE = METHOD + "    def train(self, prior, problem, *, rng): ...\n"
 
 
 def copy_of_the_repository(folder: Path, suite: str = "") -> Path:
     """Return `folder` with all that the workflow needs, and with the text of a suite as config/tiny.yaml."""
     for name in ("bench", "methods", "config", "profiles", "results/published"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     shutil.copy(REPOSITORY / "Snakefile", folder)
     if suite:
         write_suite(folder, suite)
@@ -89,7 +89,8 @@ def replace_jobs_by_stubs(folder: Path) -> None:
     stubs.mkdir()
     (stubs / "job.py").write_text(STUB)
     python = stubs / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" {STUBS}/job.py "$@"\n')  # jobs start in the copy's folder
+    # jobs start in the copy's folder
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" {STUBS}/job.py "$@"\n')
     python.chmod(0o755)
     (folder / "bench/plan/constructors.py").write_text("")
 
@@ -110,21 +111,46 @@ def edit(file: Path) -> None:
 
 def command(*arguments: str, suite: str = SUITE) -> list[str]:
     """Return Snakemake's command line for a suite."""
-    return [sys.executable, "-m", "snakemake", "--cores", "2", "all", "--config", f"suite={suite}", *arguments]
+    return [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        "all",
+        "--config",
+        f"suite={suite}",
+        *arguments,
+    ]
 
 
 def environment_of(folder: Path, **changes: str) -> dict[str, str]:
     """Return the environment in which Snakemake finds this Python, or the copy's stubs where it has some."""
     stubs = folder / STUBS
-    path = [*([str(stubs)] if stubs.is_dir() else []), str(Path(sys.executable).parent), os.environ["PATH"]]
-    preloaded = {"BENCH_PRELOADED": "nowhere"} if stubs.is_dir() else {}  # stubs import no library worth it
-    return {**os.environ, "PATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1", **preloaded, **changes}
+    path = [
+        *([str(stubs)] if stubs.is_dir() else []),
+        str(Path(sys.executable).parent),
+        os.environ["PATH"],
+    ]
+    # stubs import no library worth it
+    preloaded = {"BENCH_PRELOADED": "nowhere"} if stubs.is_dir() else {}
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join(path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **preloaded,
+        **changes,
+    }
 
 
-def snakemake(folder: Path, *arguments: str, suite: str = SUITE, **changes: str) -> subprocess.CompletedProcess:
+def snakemake(
+    folder: Path, *arguments: str, suite: str = SUITE, **changes: str
+) -> subprocess.CompletedProcess:
     """Run Snakemake in a copy; changes: of the environment."""
     line, environment = command(*arguments, suite=suite), environment_of(folder, **changes)
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    return subprocess.run(
+        line, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+    )
 
 
 def run_to_the_end(folder: Path, *arguments: str) -> str:

@@ -28,12 +28,16 @@ def suite_of(
             scores += _scores(method, metric, array, kept) if where == task else []
         left_out = frozenset(methods) - {method for where, method, _ in values if where == task}
         of_task.append(TaskResults(task, {}, {}, tuple(scores), {}, dict(better), (), left_out))
-    return SuiteResults(Path("."), "scored", methods, tuple(range(seeds)), num, 1, tuple(of_task), ())
+    return SuiteResults(
+        Path("."), "scored", methods, tuple(range(seeds)), num, 1, tuple(of_task), ()
+    )
 
 
 def _scores(method: str, metric: str, array: np.ndarray, kept: int) -> Sequence[Score]:
     found = []
     for (i, seed), value in np.ndenumerate(array):
-        reason = "" if i < kept and np.isfinite(value) else FAILED if i < kept else "n/a (not tried)"
+        reason = (
+            "" if i < kept and np.isfinite(value) else FAILED if i < kept else "n/a (not tried)"
+        )
         found.append(Score(method, seed, i, metric, None if reason else float(value), reason))
     return found

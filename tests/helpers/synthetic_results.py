@@ -27,7 +27,8 @@ TASKS = {
 }
 LEFT_OUT = (("gmm-phase", "ods-single"), ("atoms-sr4", "ods-single"))
 RESTRICTED = {"ods-single": 3}  # method -> number of measurements
-JOINT = {"oracle": "coupled", "latent_langevin": "chain"}  # the samples of other methods are independent
+# the samples of other methods are independent
+JOINT = {"oracle": "coupled", "latent_langevin": "chain"}
 TRAINING = {"aps": (30.0, 400_000)}  # method -> seconds and rows
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # how wrong each method is: shift of its samples and factor of their spread
@@ -51,9 +52,18 @@ def write_results(root: Path, provenance: dict = PROVENANCE) -> Path:
     write_json(spec, {"root": str(root), **names, **numbers})
     for task in TASKS:
         prior = task.split("-")[0]
-        about = {"root": str(root), "prior": prior, "family": FAMILIES[prior], "num_samples": NUM_SAMPLES}
-        runs = [{"method": method, "seed": 0} for method in METHODS if (task, method) not in LEFT_OUT]
-        write_json(spec.with_name("evaluate") / f"{task}.json", about | {"task": task, "runs": runs})
+        about = {
+            "root": str(root),
+            "prior": prior,
+            "family": FAMILIES[prior],
+            "num_samples": NUM_SAMPLES,
+        }
+        runs = [
+            {"method": method, "seed": 0} for method in METHODS if (task, method) not in LEFT_OUT
+        ]
+        write_json(
+            spec.with_name("evaluate") / f"{task}.json", about | {"task": task, "runs": runs}
+        )
     return spec
 
 
@@ -67,7 +77,10 @@ def status(task: str, method: str) -> tuple[str, str]:
 
 def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dict) -> None:
     operator, parameters, y_shape = TASKS[task]
-    folder, common = root / "tasks" / task, {"observations_sha256": f"hash-of-{task}", "provenance": provenance}
+    folder, common = (
+        root / "tasks" / task,
+        {"observations_sha256": f"hash-of-{task}", "provenance": provenance},
+    )
     truth = _digits(rng, NUM_MEASUREMENTS)
     seen = {"x_true": truth, "y": rng.normal(size=(NUM_MEASUREMENTS, *y_shape)).astype(np.float32)}
     if operator == "inpaint-box":
@@ -75,17 +88,30 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
         seen["mask"][..., 2:6, 2:6] = 0
         seen["y"] = (truth + 0.05 * seen["y"]) * seen["mask"]
     prior = task.split("-")[0]
-    header = {"task": task, "prior": prior, "family": FAMILIES[prior], "dataset": "digits", "operator": operator}
+    header = {
+        "task": task,
+        "prior": prior,
+        "family": FAMILIES[prior],
+        "dataset": "digits",
+        "operator": operator,
+    }
     header |= {"parameters": parameters, "sigma_y": 0.1}
     write_tensors(folder / "observations.safetensors", seen, {**header, **common})
     about = {"prior": prior, "settings": {}, "provenance": provenance}
-    write_tensors(root / "priors" / prior / f"{FAMILIES[prior]}.safetensors", {"x": np.zeros(1)}, about)
+    write_tensors(
+        root / "priors" / prior / f"{FAMILIES[prior]}.safetensors", {"x": np.zeros(1)}, about
+    )
     exact = {name: _samples(truth, rng, 0, 1, 64) for name in ("x_a", "x_b")}
     exact |= {"mean": exact["x_a"].mean(1), "std": exact["x_a"].std(1)}
-    known = {"admitted": [True] * NUM_MEASUREMENTS, "reasons": [""] * NUM_MEASUREMENTS, "checks": {}}
+    known = {
+        "admitted": [True] * NUM_MEASUREMENTS,
+        "reasons": [""] * NUM_MEASUREMENTS,
+        "checks": {},
+    }
     if prior == "gmm_map":
         exact |= {
-            f"teacher_{name}": tensor for name, tensor in zip(("a", "b", "mean", "std"), exact.values(), strict=True)
+            f"teacher_{name}": tensor
+            for name, tensor in zip(("a", "b", "mean", "std"), exact.values(), strict=True)
         }
         known |= {"kind": "tempered SMC in z", "posterior_perplexity": None, "perplexity_of": None}
     else:
@@ -104,19 +130,38 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
     write_csv(folder / "metrics.csv", _metrics(task, rng), {**about, **common})
 
 
-def _write_run(folder: Path, task: str, method: str, truth: np.ndarray, rng: np.random.Generator, common: dict) -> None:
+def _write_run(
+    folder: Path, task: str, method: str, truth: np.ndarray, rng: np.random.Generator, common: dict
+) -> None:
     state, reason = status(task, method)
     shift, spread = WRONG[method]
     x = _samples(truth, rng, shift, spread, NUM_SAMPLES if state == "ok" else 0)
     measured = RESTRICTED.get(method, NUM_MEASUREMENTS)
     x[measured:] = np.nan
-    header = {"task": task, "method": method, "seed": 0, "status": state, "reason": reason, **common}
+    header = {
+        "task": task,
+        "method": method,
+        "seed": 0,
+        "status": state,
+        "reason": reason,
+        **common,
+    }
     header |= {"joint": JOINT.get(method, "independent") if state == "ok" else "independent"}
     write_tensors(folder / "samples.safetensors", {"x": x}, header | {"num_measurements": measured})
-    steps = {"dps": 200, "dps-n1000": 1000, "latent_langevin": 12000, "ods-single": 3000}.get(method, 0)
-    cost = {"nfe": steps, "nfe_vjp": steps, "rows": measured * NUM_SAMPLES, "seconds": 0.01 + 0.02 * steps}
+    steps = {"dps": 200, "dps-n1000": 1000, "latent_langevin": 12000, "ods-single": 3000}.get(
+        method, 0
+    )
+    cost = {
+        "nfe": steps,
+        "nfe_vjp": steps,
+        "rows": measured * NUM_SAMPLES,
+        "seconds": 0.01 + 0.02 * steps,
+    }
     seconds, rows = TRAINING.get(method, (0.0, 0))
-    write_json(folder / "cost.json", cost | {"train_seconds": seconds, "train_nfe": rows, "train_nfe_vjp": rows})
+    write_json(
+        folder / "cost.json",
+        cost | {"train_seconds": seconds, "train_nfe": rows, "train_nfe_vjp": rows},
+    )
     if method in TRAINING:
         about = {key: value for key, value in header.items() if key != "observations_sha256"}
         write_tensors(folder / "state.safetensors", {"weight": np.zeros(1)}, about)
@@ -131,15 +176,32 @@ def _metrics(task: str, rng: np.random.Generator) -> str:
             words = _why_not(task, method, i)
             values = _values(shift, spread, hardness[i], rng)
             if task.startswith("gmm_map"):
-                values |= {f"{name}_total": values[name] + BIAS for name in ("sw2-128", "energy", "mean_error")}
+                values |= {
+                    f"{name}_total": values[name] + BIAS
+                    for name in ("sw2-128", "energy", "mean_error")
+                }
             for metric, value in values.items():
                 rows.append((task, method, 0, i, metric, None if words else float(value), words))
-            absent = () if task.startswith("gmm_map") else ("sw2-128_total", "energy_total", "mean_error_total")
+            absent = (
+                ()
+                if task.startswith("gmm_map")
+                else ("sw2-128_total", "energy_total", "mean_error_total")
+            )
             rows += [(task, method, 0, i, metric, None, words or NO_TEACHER) for metric in absent]
             rows.append((task, method, 0, i, "rhat", None, words or "n/a (not a chain)"))
             joint = JOINT.get(method, "independent")
             worth = None if words or joint != "chain" else WORTH[i % 2]
-            rows.append((task, method, 0, i, "ess_bulk", worth, "" if worth else words or f"n/a ({joint} samples)"))
+            rows.append(
+                (
+                    task,
+                    method,
+                    0,
+                    i,
+                    "ess_bulk",
+                    worth,
+                    "" if worth else words or f"n/a ({joint} samples)",
+                )
+            )
         words = _why_not(task, method, NUM_MEASUREMENTS - 1)
         for metric, value in _shares(spread).items():
             rows.append((task, method, 0, "all", metric, None if words else value, words))
@@ -154,7 +216,9 @@ def _why_not(task: str, method: str, i: int) -> str:
     return "" if i < num else f"n/a (only the first {num} measurements)"
 
 
-def _values(shift: float, spread: float, hardness: float, rng: np.random.Generator) -> dict[str, float]:
+def _values(
+    shift: float, spread: float, hardness: float, rng: np.random.Generator
+) -> dict[str, float]:
     jitter = 1 + 0.1 * rng.normal(size=12)
     wrong = shift + abs(np.log(spread)) / 2
     values = {
@@ -169,18 +233,29 @@ def _values(shift: float, spread: float, hardness: float, rng: np.random.Generat
         "diversity_ratio": spread**2 * jitter[4],
         "vendi_ratio": spread * jitter[5],
     }
-    return values | {f"coverage_exact@{level}": np.clip(level ** (1 / spread) - 0.3 * shift, 0, 1) for level in LEVELS}
+    return values | {
+        f"coverage_exact@{level}": np.clip(level ** (1 / spread) - 0.3 * shift, 0, 1)
+        for level in LEVELS
+    }
 
 
 def _shares(spread: float) -> dict[str, float]:
     """Of measurements, by level, with the ends of their intervals."""
-    shares = {f"{name}_x_true@{level}": level ** (1 / spread) for name in ("tarp", "sbc-misfit") for level in LEVELS}
+    shares = {
+        f"{name}_x_true@{level}": level ** (1 / spread)
+        for name in ("tarp", "sbc-misfit")
+        for level in LEVELS
+    }
     ends = {f"{id}_low": max(0.0, share - 0.3) for id, share in shares.items()}
     return shares | ends | {f"{id}_high": min(1.0, share + 0.3) for id, share in shares.items()}
 
 
-def _samples(truth: np.ndarray, rng: np.random.Generator, shift: float, spread: float, num: int) -> np.ndarray:
-    noise = rng.normal(size=(len(truth), num, *truth.shape[1:])) * np.linspace(0.05, 0.4, truth.shape[-1])
+def _samples(
+    truth: np.ndarray, rng: np.random.Generator, shift: float, spread: float, num: int
+) -> np.ndarray:
+    noise = rng.normal(size=(len(truth), num, *truth.shape[1:])) * np.linspace(
+        0.05, 0.4, truth.shape[-1]
+    )
     return np.float32(truth[:, None] * (1 - shift) + spread * noise)
 
 
@@ -202,7 +277,8 @@ def edit_metrics(spec: Path, edit) -> None:
     path = spec.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
     text, info = read_csv(path)
     rows = [
-        {**row, **dict(zip(("value", "reason"), edit(row), strict=True))} for row in csv.DictReader(io.StringIO(text))
+        {**row, **dict(zip(("value", "reason"), edit(row), strict=True))}
+        for row in csv.DictReader(io.StringIO(text))
     ]
     out = io.StringIO()
     writer = csv.DictWriter(out, rows[0].keys())

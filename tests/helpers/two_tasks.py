@@ -20,7 +20,10 @@ TASKS = {"gmm-denoise": ("denoise", {}), "atoms-saturate": ("saturate", {"gain":
 def root_of_two_tasks(tmp_path_factory) -> Path:
     """A suite's folder up to its reference draws: a linear task on a mixture, a non-linear one on atoms."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
+    write_json(
+        root / "specs/data.json",
+        {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}},
+    )
     prepare.main(str(root / "specs/data.json"))
     train = read_tensors(root / "data/digits.safetensors")[0]["train"]
     mixture = fit_gmm(train, num_components=2, shrinkage=30, floor=0.05, num_iterations=3)
@@ -29,9 +32,17 @@ def root_of_two_tasks(tmp_path_factory) -> Path:
     write_tensors(prior_path(root, "atoms", "atoms"), {"atoms": train[:200]}, {"family": "atoms"})
     for task, (operator, parameters) in TASKS.items():
         path, prior = root / f"specs/tasks/{task}.json", task.partition("-")[0]
-        spec = {"root": str(root), "task": task, "prior": prior, "family": prior, "dataset": "digits"}
+        spec = {
+            "root": str(root),
+            "task": task,
+            "prior": prior,
+            "family": prior,
+            "dataset": "digits",
+        }
         spec |= {"operator": operator, "parameters": parameters, "sigma_y": 0.5}
-        write_json(path, spec | {"num_measurements": M, "num_reference": 2 * S, "num_particles": None})
+        write_json(
+            path, spec | {"num_measurements": M, "num_reference": 2 * S, "num_particles": None}
+        )
         observe.main(str(path))
     reference.main(str(root / "specs/tasks/atoms-saturate.json"))
     return root
@@ -39,5 +50,12 @@ def root_of_two_tasks(tmp_path_factory) -> Path:
 
 def run_spec(root: Path, module: str, task: str = "atoms-saturate", **changes: object) -> dict:
     prior = task.partition("-")[0]
-    spec = {"root": str(root), "task": task, "prior": prior, "family": prior, "method": module, "module": module}
+    spec = {
+        "root": str(root),
+        "task": task,
+        "prior": prior,
+        "family": prior,
+        "method": module,
+        "module": module,
+    }
     return spec | {"settings": {}, "seed": 0, "num_samples": S, "rows_per_chunk": 256} | changes

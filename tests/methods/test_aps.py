@@ -34,7 +34,9 @@ def train(method: APS, prior, problem, seed: int = 0) -> dict[str, Tensor]:
     return method.train(prior, problem, rng=Rng(("test", "train", seed), [0]))
 
 
-def draw(method: APS, prior, problem, y: Tensor, num_samples: int, state: dict[str, Tensor]) -> Tensor:
+def draw(
+    method: APS, prior, problem, y: Tensor, num_samples: int, state: dict[str, Tensor]
+) -> Tensor:
     rng = Rng(("test", "aps"), range(len(y)), range(num_samples))
     return method.sample(prior, problem, y, num_samples, rng=rng, state=state)
 
@@ -42,7 +44,11 @@ def draw(method: APS, prior, problem, y: Tensor, num_samples: int, state: dict[s
 def expected_misfit(prior: ToyPrior, x: Tensor, sigma: Tensor) -> Tensor:
     """Its mean over noise, exact: it is quadratic in the noise, so that the points +-sqrt(D) e_i give it. (n,) each."""
     points = D**0.5 * torch.cat([torch.eye(D), -torch.eye(D)]).double().view(-1, *SHAPE)
-    rows = x.repeat_interleave(2 * D, 0), sigma.repeat_interleave(2 * D), points.repeat(len(x), 1, 1, 1)
+    rows = (
+        x.repeat_interleave(2 * D, 0),
+        sigma.repeat_interleave(2 * D),
+        points.repeat(len(x), 1, 1, 1),
+    )
     return misfit(prior, *rows).unflatten(0, (len(x), 2 * D)).mean(1)
 
 
@@ -71,19 +77,27 @@ def test_the_integrated_misfit_is_the_log_density():
     torch.testing.assert_close(found + end, minus_log_density(prior, x, low), rtol=0, atol=1e-3)
     # with a short range below, the exact log density itself: what is missed is E misfit - dim, which goes as sigma^2
     constant = D / 2 * math.log(2 * math.pi * math.e * 1e-6)
-    left_out = (x.flatten(1) - prior.mean).square().sum(1) / (2 * 100**2) + prior.covariance.trace() / (2 * 100**2)
+    left_out = (x.flatten(1) - prior.mean).square().sum(1) / (
+        2 * 100**2
+    ) + prior.covariance.trace() / (2 * 100**2)
     assert left_out.max() < 2e-3
-    torch.testing.assert_close(integral(prior, x, 1e-3, 100.0, 400) + constant, -prior.log_prob(x), rtol=0, atol=5e-3)
+    torch.testing.assert_close(
+        integral(prior, x, 1e-3, 100.0, 400) + constant, -prior.log_prob(x), rtol=0, atol=5e-3
+    )
 
 
 def test_the_random_bound_averages_to_the_integral():
     prior, low, high = ToyPrior(), 0.1, 5.0
     x = prior.sample(1, Rng(("test", "x"), [0]))[0]
-    values = bound(prior, x.expand(4000, *SHAPE), (low, high), Rng(("test", "noise"), [0]), num_noises=2)
+    values = bound(
+        prior, x.expand(4000, *SHAPE), (low, high), Rng(("test", "noise"), [0]), num_noises=2
+    )
     error = values.std() / 4000**0.5  # too large, as the noise levels are stratified
     assert abs(values.mean() - integral(prior, x, low, high)[0]) < 4 * error
     assert error < 0.2
-    upweighted = bound(prior, x.expand(4000, *SHAPE), (low, high), Rng(("test", "noise"), [0]), weighting_power=1.0)
+    upweighted = bound(
+        prior, x.expand(4000, *SHAPE), (low, high), Rng(("test", "noise"), [0]), weighting_power=1.0
+    )
     assert (upweighted.mean() - values.mean()).abs() > 4 * error
 
 
@@ -91,7 +105,10 @@ def test_without_the_jacobian_the_value_is_the_same_and_the_gradient_is_not():
     prior, sigma = ToyPrior(), torch.tensor([0.5, 1.0], dtype=torch.float64)
     x, noise = (Rng(("test", what), range(2)).randn(SHAPE) for what in ("x", "noise"))
     x.requires_grad_()
-    whole, part = misfit(prior, x, sigma, noise), misfit(prior, x, sigma, noise, through_denoiser=False)
+    whole, part = (
+        misfit(prior, x, sigma, noise),
+        misfit(prior, x, sigma, noise, through_denoiser=False),
+    )
     assert torch.equal(whole, part)
     column = sigma.view(-1, 1, 1, 1)
     (gradient,) = torch.autograd.grad(part.sum(), x)
@@ -128,7 +145,11 @@ def test_posterior_of_a_linear_gaussian_problem(settings, largest_kl):
     mean, covariance = problem.posterior(y)
 
     with torch.no_grad():
-        log_q = method._generator(prior, y, state).log_prob(x.flatten(0, 1), y.repeat_interleave(s, 0)).view(8, s)
+        log_q = (
+            method._generator(prior, y, state)
+            .log_prob(x.flatten(0, 1), y.repeat_interleave(s, 0))
+            .view(8, s)
+        )
     log_p = MultivariateNormal(mean[:, None], covariance[:, None]).log_prob(x.flatten(2))
     kl = (log_q - log_p).mean(1)
     # log q - log p has a variance of about 2 KL over draws, so that these means are 0.03 accurate
@@ -140,7 +161,8 @@ def test_posterior_of_a_linear_gaussian_problem(settings, largest_kl):
     root_of_s = (axes * values.sqrt()[:, None]) @ axes.mT
     gap = white.mean(1).square().sum(1) + (root_of_s - torch.eye(D)).square().sum((1, 2))
     assert (gap < 2 * largest_kl + 2 * (D + D**2 / 4) / s).all()
-    assert 2 * largest_kl + 2 * (D + D**2 / 4) / s < D * (1 - 0.6) ** 2  # spread off by 0.6 would be seen
+    # spread off by 0.6 would be seen
+    assert 2 * largest_kl + 2 * (D + D**2 / 4) / s < D * (1 - 0.6) ** 2
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
@@ -206,7 +228,9 @@ def test_vectors_train_too():
     atoms = Atoms(0.5 * Rng(("test", "atoms"), [0]).randn((50, 3))[0])
     prior, problem = atoms, Shift()
     state = train(TINY, prior, problem)
-    y = problem.simulate(atoms.sample(1, Rng(("test", "x"), range(2)))[:, 0], Rng(("test", "y"), range(2)))
+    y = problem.simulate(
+        atoms.sample(1, Rng(("test", "x"), range(2)))[:, 0], Rng(("test", "y"), range(2))
+    )
     x = draw(TINY, prior, problem, y, 5, state)
     assert x.shape == (2, 5, 3) and x.isfinite().all()
 
@@ -227,7 +251,17 @@ class Shift:
 def test_what_cannot_be_is_refused_in_words():
     with pytest.raises(ValueError, match="Cap.DENSITY"):
         atoms = Atoms(Rng(("test", "atoms"), [0]).randn((5, *SHAPE))[0])
-        train(dataclasses.replace(TINY, prior_term="density"), atoms, make_problem("denoise", {}, 0.5, SHAPE))
-    for wrong in ({"sigma_min": 2.0}, {"warm_start": 1.5}, {"num_noises": 0}, {"num_layers": -1}, {"prior_term": "x"}):
+        train(
+            dataclasses.replace(TINY, prior_term="density"),
+            atoms,
+            make_problem("denoise", {}, 0.5, SHAPE),
+        )
+    for wrong in (
+        {"sigma_min": 2.0},
+        {"warm_start": 1.5},
+        {"num_noises": 0},
+        {"num_layers": -1},
+        {"prior_term": "x"},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             APS(**wrong)

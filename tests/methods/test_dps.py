@@ -27,15 +27,21 @@ def mixture() -> GMM:
     rng = Rng(("test", "mixture"), range(3))
     factor = rng.randn((D, D)) / D**0.5
     covariances = 0.05 * factor @ factor.mT + 0.01 * torch.eye(D, dtype=torch.float64)
-    return GMM(torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), 0.5 * rng.randn(SHAPE), covariances)
+    return GMM(
+        torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), 0.5 * rng.randn(SHAPE), covariances
+    )
 
 
-def draw(method, prior, problem, y, num_samples: int, ids=None, samples: range | None = None) -> torch.Tensor:
+def draw(
+    method, prior, problem, y, num_samples: int, ids=None, samples: range | None = None
+) -> torch.Tensor:
     rng = Rng(AXES, range(len(y)) if ids is None else ids, samples or range(num_samples))
     return method.sample(prior, problem, y, num_samples, rng=rng)
 
 
-def algorithm_1(y: np.ndarray, matrix: np.ndarray, prior: ToyPrior, noise: np.ndarray, zeta: float) -> list[np.ndarray]:
+def algorithm_1(
+    y: np.ndarray, matrix: np.ndarray, prior: ToyPrior, noise: np.ndarray, zeta: float
+) -> list[np.ndarray]:
     """The states x_N, ..., x_0 of Algorithm 1 as printed, for one row: y (P,), A (P, D), z (N + 1, D).
 
     Variance preserving, x_i = sqrt(abar_i) x + sqrt(1 - abar_i) eps; score and Jacobian of the exact Gaussian prior.
@@ -55,7 +61,9 @@ def algorithm_1(y: np.ndarray, matrix: np.ndarray, prior: ToyPrior, noise: np.nd
         jacobian = (np.eye(D) - (1 - abar[i]) * precision) / np.sqrt(abar[i])
         sigma = np.sqrt(beta[i] * (1 - abar_next) / (1 - abar[i]))
         ancestral = np.sqrt(alpha[i]) * (1 - abar_next) / (1 - abar[i]) * x
-        ancestral += np.sqrt(abar_next) * beta[i] / (1 - abar[i]) * x_0 + sigma * noise[num_steps - i]
+        ancestral += (
+            np.sqrt(abar_next) * beta[i] / (1 - abar[i]) * x_0 + sigma * noise[num_steps - i]
+        )
         residual = y - matrix @ x_0
         gradient = -2 * jacobian.T @ matrix.T @ residual  # of the squared norm
         x = ancestral - zeta / np.linalg.norm(residual) * gradient
@@ -73,16 +81,21 @@ def test_trajectory_is_that_of_algorithm_1(num_steps, zeta):
     ours = torch.stack([*(call.inputs[0].view(m, s, D) for call in calls), samples.view(m, s, D)])
 
     rng = Rng(AXES, range(m), range(s))
-    noise = torch.stack([rng.per_sample.randn(SHAPE).flatten(2) for _ in range(num_steps + 1)]).numpy()
+    noise = torch.stack(
+        [rng.per_sample.randn(SHAPE).flatten(2) for _ in range(num_steps + 1)]
+    ).numpy()
     pixels = torch.eye(D, dtype=y.dtype).view(D, *SHAPE)
-    matrix = problem.operator(pixels, y[:1].expand(D, -1, -1, -1)).flatten(1).T.numpy()  # the mask is the same for all
+    # the mask is the same for all
+    matrix = problem.operator(pixels, y[:1].expand(D, -1, -1, -1)).flatten(1).T.numpy()
     abar = np.cumprod(1 - np.linspace(0.1, 20, num_steps) / num_steps)
     scale = np.sqrt(np.append(abar[::-1], 1.0))  # ours is the paper's over sqrt(abar)
     for i, j in np.ndindex(m, s):
         states = algorithm_1(y[i, 0].flatten().numpy(), matrix, prior, noise[:, i, j], zeta)
         theirs = np.stack(states) / scale[:, None]
         # the paper's 1 - abar loses four digits where beta is 1e-4: 1e-12 a step, up to 1000 steps
-        np.testing.assert_allclose(ours[:, i, j].numpy(), theirs, rtol=1e-9, atol=1e-9 * np.abs(theirs[-1]).max())
+        np.testing.assert_allclose(
+            ours[:, i, j].numpy(), theirs, rtol=1e-9, atol=1e-9 * np.abs(theirs[-1]).max()
+        )
 
 
 def gaussian_recursion(prior: ToyPrior, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +115,13 @@ def gaussian_recursion(prior: ToyPrior, num_steps: int) -> tuple[np.ndarray, np.
 def test_without_guidance_the_samples_follow_the_prior():
     prior, num_steps, num_samples = ToyPrior(), 100, 4000
     problem = ToyProblem(prior)
-    x = draw(DPS(num_steps=num_steps, zeta=0), prior, problem, measurements(prior, problem, 1), num_samples)[0]
+    x = draw(
+        DPS(num_steps=num_steps, zeta=0),
+        prior,
+        problem,
+        measurements(prior, problem, 1),
+        num_samples,
+    )[0]
     x = x.flatten(1).numpy()
     mean, covariance = gaussian_recursion(prior, num_steps)
     std = np.sqrt(np.diag(covariance))
@@ -115,7 +134,10 @@ def test_without_guidance_the_samples_follow_the_prior():
 def test_the_bias_of_unguided_sampling_falls_with_the_number_of_steps():
     prior = ToyPrior()
     true = prior.covariance.numpy()
-    errors = [np.linalg.norm(gaussian_recursion(prior, n)[1] - true) / np.linalg.norm(true) for n in (100, 200, 400)]
+    errors = [
+        np.linalg.norm(gaussian_recursion(prior, n)[1] - true) / np.linalg.norm(true)
+        for n in (100, 200, 400)
+    ]
     # a step puts x_0 at its mean, an error of first order in its size: halved, up to terms of second order
     assert errors[1] < 0.55 * errors[0] and errors[2] < 0.55 * errors[1] and errors[2] < 0.03
 
@@ -166,7 +188,9 @@ def test_noise_levels_end_where_the_prior_ends():
     assert max(call.inputs[1].item() for call in calls) == 3.0 and len(calls) == 50
 
 
-@pytest.mark.parametrize(("settings", "words"), [({"num_steps": 20}, "at least 21"), ({"zeta": -1.0}, "zeta = -1.0")])
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"num_steps": 20}, "at least 21"), ({"zeta": -1.0}, "zeta = -1.0")]
+)
 def test_impossible_settings_are_refused_in_words(settings, words):
     with pytest.raises(ValueError, match=words):
         DPS(**settings)

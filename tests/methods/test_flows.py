@@ -11,7 +11,8 @@ from bench.numerics.nets import initialise
 from methods.aps.flows import MAX_LOG_SCALE, ZERO_ENDS, bounded, coupling_masks, make_flow
 
 CONTEXT = 3
-SHAPES = [(1, 4, 4), (3, 4, 5), (2, 1, 1), (1, 12, 16), (5,)]  # (1, 12, 16) is seen pooled by the global part
+# (1, 12, 16) is seen pooled by the global part
+SHAPES = [(1, 4, 4), (3, 4, 5), (2, 1, 1), (1, 12, 16), (5,)]
 
 
 def build(shape: tuple[int, ...], num_layers: int = 8, num_channels: int = 3) -> nn.Module:
@@ -45,7 +46,9 @@ def test_log_determinant_is_that_of_the_jacobian(shape):
     flow = build(shape)
     z, context = points(shape, 1), points((CONTEXT,), 1, "context")
     x, log_det = flow(z, context)
-    jacobian = torch.autograd.functional.jacobian(lambda z: flow(z, context)[0], z).reshape(z.numel(), z.numel())
+    jacobian = torch.autograd.functional.jacobian(lambda z: flow(z, context)[0], z).reshape(
+        z.numel(), z.numel()
+    )
     # determinants of at most 60 x 60 in float64
     torch.testing.assert_close(log_det[0], torch.linalg.slogdet(jacobian)[1], rtol=1e-9, atol=1e-9)
 
@@ -92,7 +95,10 @@ def test_a_coupling_leaves_what_it_conditions_on():
     for layer in flow.layers:
         x = layer(z, context)[0]
         kept = layer.mask.bool()
-        assert torch.equal(x[:, kept], z[:, kept]) and not torch.isclose(x[:, ~kept], z[:, ~kept]).any()
+        assert (
+            torch.equal(x[:, kept], z[:, kept])
+            and not torch.isclose(x[:, ~kept], z[:, ~kept]).any()
+        )
 
 
 def test_the_local_part_moves_with_the_image():
@@ -108,7 +114,10 @@ def test_the_local_part_moves_with_the_image():
     reach = 2 * num_layers  # pixels: two 3 x 3 convolutions per coupling
     inside = slice(shift + reach, side - reach)
     torch.testing.assert_close(
-        moved[..., inside, inside], x.roll((shift, shift), (2, 3))[..., inside, inside], rtol=1e-10, atol=1e-10
+        moved[..., inside, inside],
+        x.roll((shift, shift), (2, 3))[..., inside, inside],
+        rtol=1e-10,
+        atol=1e-10,
     )
 
 

@@ -6,7 +6,12 @@ from functools import partial
 
 import pytest
 import torch
-from helpers.latent_truth import assert_finite_at_the_stated_cost, assert_moments, draw, measurements
+from helpers.latent_truth import (
+    assert_finite_at_the_stated_cost,
+    assert_moments,
+    draw,
+    measurements,
+)
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
@@ -84,7 +89,9 @@ def test_whitening_is_a_change_of_coordinates():
 
     w, momentum, step = normal(6, 3), normal(6, 3, seed=1), double(0.1)
     plain, final = mcmc.leapfrog(mcmc.start(w, white), momentum, white, step, 7)
-    whitened, same = mcmc.leapfrog(mcmc.start(w @ ROOT.T, quartic), momentum, quartic, step, 7, ROOT)
+    whitened, same = mcmc.leapfrog(
+        mcmc.start(w @ ROOT.T, quartic), momentum, quartic, step, 7, ROOT
+    )
     torch.testing.assert_close(plain.position @ ROOT.T, whitened.position)
     torch.testing.assert_close(final, same)
 
@@ -98,12 +105,16 @@ def test_hmc_leaves_a_gaussian_invariant_and_accepts_by_its_energy():
     state, rates = mcmc.start(scales * normal(n, 3), target), []
     for i in range(5):
         momentum, before = normal(n, 3, seed=10 + i), state
-        state, acceptance = mcmc.hmc_step(before, target, double(0.45), 3, momentum, uniform(n, seed=20 + i))
+        state, acceptance = mcmc.hmc_step(
+            before, target, double(0.45), 3, momentum, uniform(n, seed=20 + i)
+        )
         end, final = mcmc.leapfrog(before, momentum, target, double(0.45), 3)
         expected = (energy(before, momentum) - energy(end, final)).exp().clamp_max(1)
         torch.testing.assert_close(acceptance, expected, rtol=1e-10, atol=1e-12)
         chosen = uniform(n, seed=20 + i) < acceptance
-        assert torch.equal(state.position, torch.where(chosen[:, None], end.position, before.position))
+        assert torch.equal(
+            state.position, torch.where(chosen[:, None], end.position, before.position)
+        )
         rates.append(acceptance.mean().item())
     assert min(rates) > 0.5 and max(rates) < 0.95  # so that the correction has something to do
     white = state.position / scales
@@ -116,7 +127,9 @@ def test_what_is_not_finite_is_refused():
         return torch.where(x[:, 0] > 1, torch.nan, 0.0), torch.zeros_like(x)
 
     state = mcmc.start(double([[0.0], [0.0]]), target)
-    state, acceptance = mcmc.hmc_step(state, target, double(1.0), 1, double([[0.5], [3.0]]), torch.zeros(2).double())
+    state, acceptance = mcmc.hmc_step(
+        state, target, double(1.0), 1, double([[0.5], [3.0]]), torch.zeros(2).double()
+    )
     assert acceptance.tolist() == [1, 0] and state.position.flatten().tolist() == [0.5, 0]
 
 
@@ -136,19 +149,28 @@ def test_dual_averaging_finds_the_step_of_an_acceptance_rate():
         acceptance = (-adaptation.log_step.exp()).exp()  # as if acceptance fell as exp(-step)
         adaptation = adaptation.updated(acceptance, 0.6)
     # the residual error is O(1 / sqrt(count))
-    torch.testing.assert_close(adaptation.kept.exp(), double([0.6, 0.6]).log().neg(), rtol=0.15, atol=0)
+    torch.testing.assert_close(
+        adaptation.kept.exp(), double([0.6, 0.6]).log().neg(), rtol=0.15, atol=0
+    )
     assert mcmc.DualAveraging.begin(double([0.3])).kept.exp() == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("space", ["latent", "data"])
-@pytest.mark.parametrize("settings", [{}, {"anneal": 1.0, "leniency": 1.0, "num_curvature": 0}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"anneal": 1.0, "leniency": 1.0, "num_curvature": 0}], ids=str
+)
 def test_chains_have_the_posterior_moments(settings, space):
     prior, num_chains = ToyPrior(), 64
     problem = ToyProblem(prior, sigma_y=0.2)
     y = measurements(prior, problem, 2)
     y[1] = 0  # nothing measured: the posterior is the prior
     # plain chains from the prior, without the curvature to tell the step, get more time to find it
-    method = HMC(space=space, num_chains=num_chains, thin=3, **settings | ({"num_adapt": 40} if settings else {}))
+    method = HMC(
+        space=space,
+        num_chains=num_chains,
+        thin=3,
+        **settings | ({"num_adapt": 40} if settings else {}),
+    )
     x = draw(method, prior, problem, y, 60 * num_chains).flatten(2)
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
         assert_moments(
@@ -160,7 +182,14 @@ def test_chains_have_the_posterior_moments(settings, space):
     "settings",
     [
         {},
-        {"num_chains": 3, "num_curvature": 1, "num_warmup": 2, "num_adapt": 3, "num_leapfrog": 2, "thin": 4},
+        {
+            "num_chains": 3,
+            "num_curvature": 1,
+            "num_warmup": 2,
+            "num_adapt": 3,
+            "num_leapfrog": 2,
+            "thin": 4,
+        },
         {"num_curvature": 0, "num_warmup": 0, "num_adapt": 0, "thin": 1, "num_chains": 50},
     ],
     ids=str,
@@ -174,7 +203,10 @@ def test_it_runs_finite_and_costs_what_it_states(settings, space):
 def test_after_warm_up_the_target_knows_nothing_of_the_annealing(kind):
     prior = ToyPrior()
     problem = ToyProblem(prior)
-    space, rng = kind(prior, problem, measurements(prior, problem, 4)), Rng(("test", "hmc"), range(4))
+    space, rng = (
+        kind(prior, problem, measurements(prior, problem, 4)),
+        Rng(("test", "hmc"), range(4)),
+    )
 
     def trajectory(state, step, level, leniency):
         assert leniency == (1e-8 if level > 1 or len(seen) < 10 else 1.0)
@@ -185,7 +217,9 @@ def test_after_warm_up_the_target_knows_nothing_of_the_annealing(kind):
 
     seen = []
     method = HMC(num_warmup=10, num_adapt=3)
-    state, _ = method._warm_up(trajectory, space, rng.randn((16,)), torch.full((4, 1), 100.0).double(), 4)
+    state, _ = method._warm_up(
+        trajectory, space, rng.randn((16,)), torch.full((4, 1), 100.0).double(), 4
+    )
     assert len(seen) == 13 and seen == sorted(seen, reverse=True) and seen[9:] == [1.0] * 4
     torch.testing.assert_close(state, mcmc.start(state.position, space.target))
 

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from helpers.latent_truth import assert_finite_at_the_stated_cost, assert_moments, draw, measurements
+from helpers.latent_truth import (
+    assert_finite_at_the_stated_cost,
+    assert_moments,
+    draw,
+    measurements,
+)
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -18,8 +23,15 @@ from bench.problems import make_problem
 from methods.latent_langevin import LatentLangevin
 
 AXES, SHAPE, D = ("test", "latent"), (1, 4, 4), 16
-RELEASED = {"num_chains": 1, "anneal": 1.0, "metropolis": False, "prior_drift": "released", "num_adapt": 0}
-NOTHING_BEFORE = {"num_adam": 0, "num_curvature": 0, "num_warmup": 0, "num_adapt": 0}  # the chain itself from its start
+RELEASED = {
+    "num_chains": 1,
+    "anneal": 1.0,
+    "metropolis": False,
+    "prior_drift": "released",
+    "num_adapt": 0,
+}
+# the chain itself from its start
+NOTHING_BEFORE = {"num_adam": 0, "num_curvature": 0, "num_warmup": 0, "num_adapt": 0}
 PRECISION = {"correct": 1.0, "released": 1 / 6400}
 
 
@@ -28,7 +40,12 @@ def mixture() -> GMM:
     rng = Rng(("test", "mixture"), range(2))
     factor = rng.randn((D, D)) / D**0.5
     covariances = 0.05 * factor @ factor.mT + 0.01 * torch.eye(D, dtype=torch.float64)
-    return GMM(torch.tensor([0.6, 0.4], dtype=torch.float64), 0.5 * rng.randn(SHAPE), covariances, num_ode_steps=4)
+    return GMM(
+        torch.tensor([0.6, 0.4], dtype=torch.float64),
+        0.5 * rng.randn(SHAPE),
+        covariances,
+        num_ode_steps=4,
+    )
 
 
 @pytest.mark.parametrize("prior_drift", ["correct", "released"])
@@ -54,7 +71,11 @@ def test_the_released_algorithm_step_by_step(prior_drift):
     prior, sigma_y, num_adam, num_steps, tau = mixture(), 0.5, 3, 6, 0.01
     problem = make_problem("denoise", {}, sigma_y, SHAPE)
     y = measurements(prior, problem, 1)
-    settings = RELEASED | NOTHING_BEFORE | {"num_adam": num_adam, "step": tau, "thin": 1, "prior_drift": prior_drift}
+    settings = (
+        RELEASED
+        | NOTHING_BEFORE
+        | {"num_adam": num_adam, "step": tau, "thin": 1, "prior_drift": prior_drift}
+    )
     samples = draw(LatentLangevin(**settings), prior, problem, y, num_steps)[0]
 
     rng = Rng(AXES, [0], range(num_steps))
@@ -70,16 +91,26 @@ def test_the_released_algorithm_step_by_step(prior_drift):
         (gradient,) = torch.autograd.grad(misfit, u)
         xi = rng.randn((1, D))[0]
         rng.rand((1,))  # for an acceptance, which is not asked for
-        u = (u - tau * PRECISION[prior_drift] * u - tau * gradient + (2 * tau) ** 0.5 * xi).detach().requires_grad_()
+        u = (
+            (u - tau * PRECISION[prior_drift] * u - tau * gradient + (2 * tau) ** 0.5 * xi)
+            .detach()
+            .requires_grad_()
+        )
         # Adam divides by |gradient| + 1e-8, so a loss on another scale moves it by 1e-8 over a gradient of about 1
-        torch.testing.assert_close(x, prior.decode(u.view(1, *SHAPE))[0].detach(), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            x, prior.decode(u.view(1, *SHAPE))[0].detach(), rtol=0, atol=1e-6
+        )
 
 
 def latent_posterior(prior: ToyPrior, problem: ToyProblem, y: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and precision of z given one y under the affine decoder x = mu + C^(1/2) z."""
     values, vectors = torch.linalg.eigh(prior.covariance)
     pixels = torch.eye(D, dtype=y.dtype).view(D, *SHAPE)
-    matrix = problem.operator(pixels, y.expand(D, -1, -1, -1)).flatten(1).T @ (vectors * values.sqrt()) @ vectors.T
+    matrix = (
+        problem.operator(pixels, y.expand(D, -1, -1, -1)).flatten(1).T
+        @ (vectors * values.sqrt())
+        @ vectors.T
+    )
     precision = torch.eye(D, dtype=y.dtype) + matrix.T @ matrix / problem.sigma_y**2
     residual = problem.residual(prior.mean.view(1, *SHAPE), y[None]).flatten()
     return torch.linalg.solve(precision, matrix.T @ residual) / problem.sigma_y**2, precision
@@ -91,7 +122,9 @@ def test_adjusted_chains_have_the_posterior_moments(anneal):
     problem = ToyProblem(prior, sigma_y=0.2)
     y = measurements(prior, problem, 2)
     y[1] = 0  # nothing measured: the posterior is the prior
-    x = draw(LatentLangevin(num_chains=num_chains, anneal=anneal), prior, problem, y, 150 * num_chains).flatten(2)
+    x = draw(
+        LatentLangevin(num_chains=num_chains, anneal=anneal), prior, problem, y, 150 * num_chains
+    ).flatten(2)
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
         assert_moments(samples, num_chains, mean, covariance)
 
@@ -135,7 +168,9 @@ def test_samples_are_state_major():
     for i in range(num_samples):  # chains that do not move show which of them a sample comes from
         distance = (x[:, i, None] - x[:, :num_chains]).flatten(2).norm(dim=2)
         assert (distance.argmin(1) == i % num_chains).all()
-        assert (distance[:, i % num_chains] < 1e-5).all() and (distance.sort(1).values[:, 1] > 0.1).all()
+        assert (distance[:, i % num_chains] < 1e-5).all() and (
+            distance.sort(1).values[:, 1] > 0.1
+        ).all()
 
 
 @dataclass(frozen=True)
@@ -148,14 +183,18 @@ class Steep(ToyProblem):
 
 def test_tamed_warm_up_survives_a_badly_scaled_problem(monkeypatch):
     prior = ToyPrior()
-    problem, method = Steep(prior), LatentLangevin(num_chains=8, num_adam=0, num_curvature=0, step=0.05)
+    problem, method = (
+        Steep(prior),
+        LatentLangevin(num_chains=8, num_adam=0, num_curvature=0, step=0.05),
+    )
     x_true = prior.sample(1, Rng(("test", "y"), range(3)))[:, 0]
     y = x_true + 30 * x_true**3
     x = draw(method, prior, problem, y, 16)
     # a step is at most 2 sqrt(2 h D) by drift and about sqrt(2 h D) by noise, so 100 of them stay within 400
     assert x.isfinite().all() and x.abs().max() < 100
     monkeypatch.setattr(mcmc, "tamed_langevin_step", mcmc.langevin_step)
-    assert not draw(method, prior, problem, y, 16).isfinite().all()  # without taming chains are lost for good
+    # without taming chains are lost for good
+    assert not draw(method, prior, problem, y, 16).isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +203,14 @@ def test_tamed_warm_up_survives_a_badly_scaled_problem(monkeypatch):
         {},
         RELEASED,
         RELEASED | NOTHING_BEFORE | {"thin": 1},
-        {"num_chains": 3, "num_adam": 1, "num_curvature": 1, "num_warmup": 2, "num_adapt": 3, "thin": 4},
+        {
+            "num_chains": 3,
+            "num_adam": 1,
+            "num_curvature": 1,
+            "num_warmup": 2,
+            "num_adapt": 3,
+            "thin": 4,
+        },
         {"num_chains": 50},
     ],
     ids=str,

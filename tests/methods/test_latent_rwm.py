@@ -7,7 +7,12 @@ from typing import ClassVar
 
 import pytest
 import torch
-from helpers.latent_truth import assert_finite_at_the_stated_cost, assert_moments, draw, measurements
+from helpers.latent_truth import (
+    assert_finite_at_the_stated_cost,
+    assert_moments,
+    draw,
+    measurements,
+)
 from torch import Tensor
 
 from bench.conformance.toy import ToyPrior, ToyProblem
@@ -39,7 +44,11 @@ def test_crank_nicolson_is_reversible_against_the_prior(scale):
 
 
 def test_a_gaussian_step_owes_the_ratio_of_the_prior():
-    z, noise, scale = normal(8, 3), normal(8, 3, seed=1), torch.full((8, 1), 0.4, dtype=torch.float64)
+    z, noise, scale = (
+        normal(8, 3),
+        normal(8, 3, seed=1),
+        torch.full((8, 1), 0.4, dtype=torch.float64),
+    )
     proposal, log_prior_ratio = LatentRWM(proposal="gaussian").propose(z, scale, noise)
     torch.testing.assert_close(proposal, z + 0.4 * noise)
     torch.testing.assert_close(log_prior_ratio, log_normal(proposal) - log_normal(z))
@@ -78,14 +87,18 @@ def test_a_problem_without_gradients_will_do():
     y = measurements(prior, ToyProblem(prior), 2)
     with torch.enable_grad():
         x = draw(LatentRWM(), prior, BlackBox(prior), y, 16)
-    assert torch.equal(x, draw(LatentRWM(), prior, ToyProblem(prior), y, 16)) and not x.requires_grad
+    assert (
+        torch.equal(x, draw(LatentRWM(), prior, ToyProblem(prior), y, 16)) and not x.requires_grad
+    )
 
 
 def test_the_scale_adapts_to_the_acceptance_that_was_asked_for():
     """On a flat likelihood Crank-Nicolson accepts everything: the scale goes to its end, independent draws."""
     prior, num_chains = ToyPrior(), 256
     y = torch.zeros(1, 2, 2, 4, dtype=torch.float64)  # nothing measured
-    x = draw(LatentRWM(num_chains=num_chains, thin=1), prior, ToyProblem(prior), y, 2 * num_chains)[0].flatten(1)
+    x = draw(LatentRWM(num_chains=num_chains, thin=1), prior, ToyProblem(prior), y, 2 * num_chains)[
+        0
+    ].flatten(1)
     first, second = x[:num_chains] - prior.mean, x[num_chains:] - prior.mean
     correlation = (first * second).mean(0) / prior.covariance.diag()
     assert correlation.abs().max() < 5 / num_chains**0.5

@@ -82,7 +82,9 @@ def test_the_balance_is_log_z_on_every_path_at_the_optimum(beta, backwards):
     sampler, n, rng = gaussian_sampler(curvature, centre, 9), 50, rng_of("optimum")
     nothing, empty = rng.randn((n, 1))[0], torch.zeros(n, 0, dtype=torch.float64)
     if backwards:  # from anywhere: the identity holds path by path
-        path = trajectory.noise_backwards(3 * rng.randn((n, 4))[0], sampler.schedule, rng.randn((n, 9, 4))[0])
+        path = trajectory.noise_backwards(
+            3 * rng.randn((n, 4))[0], sampler.schedule, rng.randn((n, 9, 4))[0]
+        )
         pulls = sampler.pulls(path, nothing, beta)
     else:
         path, pulls = sampler.rollout(nothing, empty, rng.randn((n, 10, 4))[0], beta)
@@ -96,7 +98,9 @@ def test_the_balance_is_log_z_on_every_path_at_the_optimum(beta, backwards):
     assert trajectory.balance(*groups).abs().max() < 1e-8
     assert trajectory.balance(*groups, log_z[None]).abs().max() < 1e-8
     found = trajectory.quality(*groups)
-    torch.testing.assert_close(torch.cat(found), torch.stack([log_z, log_z, torch.ones_like(log_z)]))
+    torch.testing.assert_close(
+        torch.cat(found), torch.stack([log_z, log_z, torch.ones_like(log_z)])
+    )
 
 
 def test_the_flow_carries_normal_marginals_exactly():
@@ -105,13 +109,17 @@ def test_the_flow_carries_normal_marginals_exactly():
     sampler = gaussian_sampler(curvature, centre, 6)
     z = rng_of("flow").randn((10, 3))[0]
     ends = sampler.flow(z, z, torch.zeros(10, 0, dtype=torch.float64)).detach()
-    torch.testing.assert_close(ends, curvature * centre / (1 + curvature) + z / (1 + curvature).sqrt())
+    torch.testing.assert_close(
+        ends, curvature * centre / (1 + curvature) + z / (1 + curvature).sqrt()
+    )
 
 
 def test_quality_of_weights_by_hand():
     # weights 1, 1, 2: Z = 4/3, (sum w)^2 / sum w^2 = 16 / 6 of 3
     found = trajectory.quality(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, math.log(2.0)]]))
-    torch.testing.assert_close(torch.cat(found), torch.tensor([math.log(4 / 3), math.log(2) / 3, 16 / 18]))
+    torch.testing.assert_close(
+        torch.cat(found), torch.tensor([math.log(4 / 3), math.log(2) / 3, 16 / 18])
+    )
 
 
 def test_huber_is_a_parabola_with_straight_ends():
@@ -134,7 +142,8 @@ def test_networks_start_from_the_stream_and_from_nothing_else():
     for a, b in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
         assert torch.equal(a, b)
     assert not networks[0](torch.ones(4, 3), torch.rand(4)).any()
-    hidden = networks[0].hidden[0].weight  # 1024 numbers of variance 1 / 32: relative error (2 / 1024)^(1/2)
+    # 1024 numbers of variance 1 / 32: relative error (2 / 1024)^(1/2)
+    hidden = networks[0].hidden[0].weight
     assert abs(hidden.var() * 32 - 1) < 5 * (2 / 1024) ** 0.5
     with pytest.raises(ValueError, match="no parameter is called ouch"):
         initialise(networks[0], rng_of("net"), zero=("ouch",))
@@ -167,7 +176,9 @@ def assert_moments(x: Tensor, mean: Tensor, covariance: Tensor) -> None:
 def test_moments_under_an_affine_decoder(amortised, guide):
     """The guide is exact here, and training must leave it so: 1000 samples see 5 % of a standard deviation."""
     problem, num_samples = ToyProblem(ToyPrior(), sigma_y=0.2), 1000
-    method = ODS(**TINY | {"amortised": amortised, "guide": guide, "num_iterations": 30, "num_fit": 512})
+    method = ODS(
+        **TINY | {"amortised": amortised, "guide": guide, "num_iterations": 30, "num_fit": 512}
+    )
     state = method.train(problem.prior, problem, rng=rng_of("train"))
     y = measurements(problem, 2)
     x = draw(method, problem, y, num_samples, state).flatten(2)
@@ -181,12 +192,17 @@ def test_moments_under_an_affine_decoder(amortised, guide):
 
 def log_evidence(problem: ToyProblem, y: Tensor) -> Tensor:
     pixels = torch.eye(D, dtype=y.dtype).view(D, *problem.prior.shape)
-    matrix = problem.operator(pixels, y[:1].expand(D, -1, -1, -1)).flatten(1).T  # all share one mask
+    # all share one mask
+    matrix = problem.operator(pixels, y[:1].expand(D, -1, -1, -1)).flatten(1).T
     seen = matrix.abs().sum(1) > 0
-    residual = problem.residual(problem.prior.mean.view(1, *problem.prior.shape).expand(len(y), -1, -1, -1), y)
+    residual = problem.residual(
+        problem.prior.mean.view(1, *problem.prior.shape).expand(len(y), -1, -1, -1), y
+    )
     covariance = (matrix @ problem.prior.covariance @ matrix.T)[seen][:, seen]
     covariance = covariance + problem.sigma_y**2 * torch.eye(len(covariance), dtype=y.dtype)
-    law = torch.distributions.MultivariateNormal(torch.zeros(len(covariance), dtype=y.dtype), covariance)
+    law = torch.distributions.MultivariateNormal(
+        torch.zeros(len(covariance), dtype=y.dtype), covariance
+    )
     left_out = seen.sum() * math.log(2 * math.pi * problem.sigma_y**2) / 2
     return law.log_prob(residual.flatten(1)[:, seen]) + left_out
 
@@ -250,13 +266,17 @@ def test_without_gradients_all_modes_are_found_with_their_weights():
     grid = torch.cartesian_prod(axis, axis)
     density = (problem.log_likelihood(grid, grid) - grid.square().sum(1) / 2).exp() / (2 * math.pi)
     mass = density * (axis[1] - axis[0]) ** 2
-    log_z, weights = mass.sum().log(), torch.zeros(8, dtype=mass.dtype).index_add_(0, mode_of(grid), mass) / mass.sum()
+    log_z, weights = (
+        mass.sum().log(),
+        torch.zeros(8, dtype=mass.dtype).index_add_(0, mode_of(grid), mass) / mass.sum(),
+    )
 
     method = ODS(
         amortised=False, num_steps=12, last=0.05, num_iterations=400, group_size=16, learning_rate=1e-2, replays=1,
         num_fit=1024, beta_start=0.05, width=128,
     )  # fmt: skip
-    trained = method._train_one(problem.prior, problem, y, rng_of("train"))  # once for both questions
+    # once for both questions
+    trained = method._train_one(problem.prior, problem, y, rng_of("train"))
     noise = rng_of("draw").randn((1000, 13, 2)).float()
     x = trained.draw(y, noise[:, :n])[0]
     shares = torch.bincount(mode_of(x), minlength=8) / n
@@ -274,7 +294,14 @@ def test_without_gradients_amortised_over_measurements(loss):
     """One network for every y: mean and variance of a conjugate posterior, to 0.1 of the prior's deviation."""
     problem, y = Line(), torch.tensor([[-1.5], [0.0], [2.0]], dtype=torch.float64)
     method = ODS(
-        loss=loss, num_steps=8, last=0.1, num_iterations=250, learning_rate=1e-2, num_fit=512, width=32, num_layers=2
+        loss=loss,
+        num_steps=8,
+        last=0.1,
+        num_iterations=250,
+        learning_rate=1e-2,
+        num_fit=512,
+        width=32,
+        num_layers=2,
     )
     state = method.train(problem.prior, problem, rng=rng_of("train"))
     x = draw(method, problem, y, 2000, state)
@@ -300,18 +327,24 @@ def test_a_student_makes_the_sampler_s_law_at_once():
 
 
 @pytest.mark.parametrize("amortised", [True, False])
-@pytest.mark.parametrize("settings", [{}, {"loss": "tb"}, {"drift": "plain"}, {"distil_steps": 3}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"loss": "tb"}, {"drift": "plain"}, {"distil_steps": 3}], ids=str
+)
 def test_same_seed_same_bits_and_rows_alone_as_together(settings, amortised):
     problem = ToyProblem(ToyPrior())
     method = ODS(**TINY | {"num_iterations": 5, "amortised": amortised} | settings)
     y, state = measurements(problem, 3), method.train(problem.prior, problem, rng=rng_of("train"))
     again = method.train(problem.prior, problem, rng=rng_of("train"))
-    assert state.keys() == again.keys() and all(torch.equal(state[name], again[name]) for name in state)
+    assert state.keys() == again.keys() and all(
+        torch.equal(state[name], again[name]) for name in state
+    )
     assert all(tensor.isfinite().all() for tensor in state.values())
     x = draw(method, problem, y, 4, state)
     assert torch.equal(x, draw(method, problem, y, 4, state))
     # matrix products of other sizes round otherwise: float32, 6 steps
-    torch.testing.assert_close(draw(method, problem, y[1:2], 4, state, [1]), x[1:2], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        draw(method, problem, y[1:2], 4, state, [1]), x[1:2], rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("num_samples", [1, 2, 8, 16])
@@ -326,7 +359,12 @@ def test_training_for_one_measurement_does_not_depend_on_how_many_samples_are_dr
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"guide": "decoder"}, {"amortised": False}, {"amortised": False, "guide": "decoder", "distil_steps": 2}],
+    [
+        {},
+        {"guide": "decoder"},
+        {"amortised": False},
+        {"amortised": False, "guide": "decoder", "distil_steps": 2},
+    ],
     ids=str,
 )
 def test_it_costs_what_it_states(settings):
@@ -337,7 +375,9 @@ def test_it_costs_what_it_states(settings):
     watched, meter = counted(prior)
     rng = Rng(("test", "ods"), range(m), range(s))
     method.sample(watched, problem, y, s, rng=rng, state=state)
-    assert (meter.nfe(m * s), meter.nfe_vjp(m * s)) == pytest.approx(method.nfe(prior, s)[:2], rel=1e-12)
+    assert (meter.nfe(m * s), meter.nfe_vjp(m * s)) == pytest.approx(
+        method.nfe(prior, s)[:2], rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ def mixture() -> GMM:
     rng = Rng(("test", "mixture"), range(3))
     factor = rng.randn((D, D)) / D**0.5
     covariances = 0.2 * factor @ factor.mT + 0.02 * torch.eye(D, dtype=torch.float64)
-    return GMM(torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), 0.3 * rng.randn(SHAPE), covariances)
+    return GMM(
+        torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), 0.3 * rng.randn(SHAPE), covariances
+    )
 
 
 def atoms() -> Atoms:
@@ -56,7 +58,9 @@ def assert_moments(x: Tensor, mean: np.ndarray, covariance: np.ndarray) -> None:
         assert (np.abs(values.mean(0) - expected) < 4.5 * error).all()
 
 
-def posterior_moments(prior: GMM, matrix: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def posterior_moments(
+    prior: GMM, matrix: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of x given y = A x + noise: each component conditioned as a joint Gaussian of (x, y)."""
     log_weights, means, covariances = [], [], []
     parts = prior.weights.numpy(), prior.means.flatten(1).numpy(), prior.covariances.numpy()
@@ -112,7 +116,10 @@ def test_oracle_is_the_posterior_itself_and_costs_no_network_call(make_prior, op
 
 
 def test_oracle_needs_an_exact_posterior():
-    assert Oracle.needs == Cap.EXACT and Cap.EXACT not in make_problem("denoise", {}, SIGMA_Y, SHAPE).caps
+    assert (
+        Oracle.needs == Cap.EXACT
+        and Cap.EXACT not in make_problem("denoise", {}, SIGMA_Y, SHAPE).caps
+    )
     assert Cap.EXACT in setting(mixture(), "denoise", {})[0].caps
 
 
@@ -134,5 +141,7 @@ def test_unconditional_is_the_prior_itself_whatever_the_measurement(make_prior):
     problem, y = setting(prior, "denoise", {})
     x = Unconditional().sample(counted(prior)[0], problem, y, 5, rng=streams(5))
     assert torch.equal(x, prior.sample(1, streams(5).per_sample.flat).view(x.shape))
-    assert torch.equal(x, Unconditional().sample(prior, problem, torch.full_like(y, torch.nan), 5, rng=streams(5)))
+    assert torch.equal(
+        x, Unconditional().sample(prior, problem, torch.full_like(y, torch.nan), 5, rng=streams(5))
+    )
     assert not torch.equal(x[0], x[1])

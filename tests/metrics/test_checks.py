@@ -72,12 +72,16 @@ def test_vendi_counts_different_samples():
     far, same = 100 * (1 - torch.eye(s, dtype=DOUBLE))[None], torch.zeros(1, s, s, dtype=DOUBLE)
     actual = [vendi.vendi(within, dimension).item() for within in (far, same)]
     assert actual == pytest.approx([s, 1])
-    groups = (torch.arange(s)[:, None] < 3) != (torch.arange(s) < 3)  # 3 and 9 equal samples, far from each other
+    # 3 and 9 equal samples, far from each other
+    groups = (torch.arange(s)[:, None] < 3) != (torch.arange(s) < 3)
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    assert vendi.vendi(100.0 * groups[None].double(), dimension).item() == pytest.approx(math.exp(entropy))
+    assert vendi.vendi(100.0 * groups[None].double(), dimension).item() == pytest.approx(
+        math.exp(entropy)
+    )
     distance = 0.3
     likeness = math.exp(-(distance**2) / (2 * dimension * WIDTH_OF_VENDI**2))
-    shares = torch.tensor([1 + likeness, 1 - likeness], dtype=DOUBLE) / 2  # eigenvalues of the two by two kernel
+    # eigenvalues of the two by two kernel
+    shares = torch.tensor([1 + likeness, 1 - likeness], dtype=DOUBLE) / 2
     expected = (-(shares * shares.log()).sum()).exp().item()
     pair = distance * (1 - torch.eye(2, dtype=DOUBLE))[None]
     assert vendi.vendi(pair, dimension).item() == pytest.approx(expected)
@@ -115,7 +119,10 @@ def test_masks_are_those_of_each_measurement():
 
 
 def test_parts_that_do_not_exist_have_reasons():
-    none = {"diversity_null": null_space.NO_NULL_SPACE, "diversity_null_ratio": null_space.NO_NULL_SPACE}
+    none = {
+        "diversity_null": null_space.NO_NULL_SPACE,
+        "diversity_null_ratio": null_space.NO_NULL_SPACE,
+    }
     for operator, parameters in (
         ("denoise", {}),
         ("blur", {"kernel_size": 3, "std": 0.8}),
@@ -126,7 +133,10 @@ def test_parts_that_do_not_exist_have_reasons():
         truth = truth_of(problem, x, y, x[:, None], x, x, num_samples=8)
         assert NullSpace().why_empty(truth) == ({} if operator == "average-pool" else none)
     assert null_space.reason_without_axes(Cap.RESIDUAL, 64) == "n/a (operator is not linear)"
-    assert null_space.reason_without_axes(Cap.RESIDUAL | Cap.LINEAR, 3072) == "n/a (images of more than 1024 values)"
+    assert (
+        null_space.reason_without_axes(Cap.RESIDUAL | Cap.LINEAR, 3072)
+        == "n/a (images of more than 1024 values)"
+    )
     assert null_space.reason_without_axes(Cap.RESIDUAL | Cap.LINEAR, 64) == ""
 
 
@@ -136,7 +146,11 @@ def test_parts_that_do_not_exist_have_reasons():
 @pytest.mark.parametrize("num_values", [1, 3, None])
 def test_ranks_of_equal_distributions_are_uniform(num_values):
     def draw(*shape: int, seed: int) -> torch.Tensor:
-        return normal(*shape, seed=seed) if num_values is None else (uniform(*shape, seed=seed) * num_values).floor()
+        return (
+            normal(*shape, seed=seed)
+            if num_values is None
+            else (uniform(*shape, seed=seed) * num_values).floor()
+        )
 
     ranks = rank_interval(draw(2000, 9, 4, seed=0), draw(2000, 5, 4, seed=1))
     expected = {level: level for level in LEVELS}
@@ -152,7 +166,8 @@ def test_ranks_of_equal_distributions_are_uniform(num_values):
 def test_points_are_fixed_and_know_nothing():
     x = normal(3, 5, 6)
     assert to_points(x).shape == (3, 5, 16)
-    assert (to_points(x)[1] == to_points(x[1:2])[0]).all()  # the same for every measurement, whatever is beside it
+    # the same for every measurement, whatever is beside it
+    assert (to_points(x)[1] == to_points(x[1:2])[0]).all()
     center = to_points(torch.zeros(1, 1, 6, dtype=DOUBLE))
     assert (center <= math.sqrt(6)).all()  # inside the cube [-1, 1]^6
 
@@ -162,7 +177,10 @@ def test_interval_and_band_are_one_test(num):
     for level in LEVELS:
         low, high = sampling_band(level, num)
         log_choose = [math.log(math.comb(num, k)) for k in range(num + 1)]
-        mass = [math.exp(c + k * math.log(level) + (num - k) * math.log(1 - level)) for k, c in enumerate(log_choose)]
+        mass = [
+            math.exp(c + k * math.log(level) + (num - k) * math.log(1 - level))
+            for k, c in enumerate(log_choose)
+        ]
         inside = [low <= k / num <= high for k in range(num + 1)]
         assert sum(m for m, within in zip(mass, inside, strict=True) if within) >= BAND
         for k, within in enumerate(inside):
@@ -200,7 +218,8 @@ def test_stein_ratio_of_a_gaussian_is_the_ratio_of_variances():
         assert abs(errors_off(actual["stein_ratio"], scale**2)) < 4
         assert scale != 1 or abs(errors_off(actual["ksd2-imq"], 0)) < 4  # unbiased
     shifted = x + std
-    actual = of_stein(shifted, -shifted / std.square())  # the ratio is blind to a bias, the discrepancy is not
+    # the ratio is blind to a bias, the discrepancy is not
+    actual = of_stein(shifted, -shifted / std.square())
     assert abs(errors_off(actual["stein_ratio"], 1)) < 4 and errors_off(actual["ksd2-imq"], 0) > 6
 
 
@@ -256,13 +275,17 @@ def computed() -> dict[str, dict[str, torch.Tensor]]:
     rng = Rng(("test", "checks"), range(M))
     roots = 0.4 * normal(3, 16, 16, seed=1) / 4
     covariances = roots @ roots.mT + 0.01 * torch.eye(16, dtype=DOUBLE)
-    prior = GMM(torch.tensor([0.5, 0.3, 0.2], dtype=DOUBLE), 0.5 * normal(3, *SHAPE, seed=2), covariances)
+    prior = GMM(
+        torch.tensor([0.5, 0.3, 0.2], dtype=DOUBLE), 0.5 * normal(3, *SHAPE, seed=2), covariances
+    )
     problem = make_problem("average-pool", {"factor": 2}, 0.1, SHAPE)
     x_true = prior.sample(1, rng)[:, 0]
     y = problem.measure(x_true, 0.1 * rng.randn((1, 2, 2)))
     posterior = Conjugate(prior, problem)
     mean, std = posterior.moments(y)
-    truth = truth_of(problem, x_true, y, posterior.sample(y, 256, streams("reference", 256)), mean, std, S)
+    truth = truth_of(
+        problem, x_true, y, posterior.sample(y, 256, streams("reference", 256)), mean, std, S
+    )
     score = partial(gradient, lambda x, y: prior.log_prob(x) + problem.log_likelihood(x, y))
     truth = dataclasses.replace(truth, score=score)
     oracle = posterior.sample(y, S, streams("oracle", S))
@@ -301,7 +324,13 @@ CATCHES = {
     "ksd2-imq": {"collapsed": "+", "biased": "+"},
 }
 BLIND = {  # what a column does not see, which is why there are several
-    "biased": ("std_ratio", "diversity_ratio", "pairwise-pixels_ratio", "vendi_ratio", "ds6-pixels_ratio"),
+    "biased": (
+        "std_ratio",
+        "diversity_ratio",
+        "pairwise-pixels_ratio",
+        "vendi_ratio",
+        "ds6-pixels_ratio",
+    ),
     "wide": ("ds6-pixels_ratio",),
 }
 
@@ -321,9 +350,14 @@ SPREAD_AND_RANKS = ("pairwise-pixels", "ds6", "vendi", "sbc", "tarp")
 
 def test_a_perfect_sampler_hits_every_goal():
     perfect = computed()["perfect"]
-    for column in {*CATCHES, "ds6-pixels_ratio", *(c.id for c in COLUMNS if c.id.startswith(SPREAD_AND_RANKS))}:
+    for column in {
+        *CATCHES,
+        "ds6-pixels_ratio",
+        *(c.id for c in COLUMNS if c.id.startswith(SPREAD_AND_RANKS)),
+    }:
         if isinstance(GOALS[column], float) and column != "std_ratio":  # a root is biased
-            assert abs(errors_off(perfect[column], GOALS[column])) < 4, column  # 6e-5 for each of 17
+            # 6e-5 for each of 17
+            assert abs(errors_off(perfect[column], GOALS[column])) < 4, column
     assert abs(errors_off(perfect["energy"], 0)) < 4 and abs(errors_off(perfect["ksd2-imq"], 0)) < 4
 
 
@@ -331,9 +365,9 @@ def test_what_a_column_is_blind_to():
     actual = computed()
     for name, columns in BLIND.items():
         for column in columns:
-            assert abs(errors_off(actual[name][column] - actual["perfect"][column], 0)) < 4 or torch.allclose(
-                actual[name][column], actual["perfect"][column]
-            )
+            assert abs(
+                errors_off(actual[name][column] - actual["perfect"][column], 0)
+            ) < 4 or torch.allclose(actual[name][column], actual["perfect"][column])
     assert (actual["collapsed"]["mean_error"] < 1e-6).all()  # the mean of the posterior itself
     assert actual["collapsed"][f"ds{NEIGHBOURS}-pixels"].isnan().all()
     gained = actual["collapsed"]["psnr_sample"] - actual["perfect"]["psnr_sample"]

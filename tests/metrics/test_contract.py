@@ -50,7 +50,9 @@ class Faulty(Metric):
     fault: str
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
-        better = "lower" if self.fault == "orientation" else 0.3 if self.fault == "goal" else "higher"
+        better = (
+            "lower" if self.fault == "orientation" else 0.3 if self.fault == "goal" else "higher"
+        )
         column = Column("closeness", "minus the distance to x_true", better, needs="operator")
         return (column, column) if self.fault == "twice" else (column,)
 
@@ -73,7 +75,11 @@ class Faulty(Metric):
         ("batch", batch_faults, "closeness: measurement 0 alone gives"),
         ("shape", computed_faults, "closeness: expected a value for each measurement"),
         ("not finite", computed_faults, "closeness: is not finite for a perfect sampler"),
-        ("orientation", orientation_faults, "closeness: better = 'lower', but samples that are off are better"),
+        (
+            "orientation",
+            orientation_faults,
+            "closeness: better = 'lower', but samples that are off are better",
+        ),
         ("goal", goal_faults, "for a perfect sampler, expected 0.3"),
     ],
 )

@@ -12,7 +12,14 @@ import pytest
 import torch
 from helpers.metric_values import COLUMNS, COLUMNS_OF_TASK
 
-from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import (
+    ArtefactError,
+    read_csv,
+    read_json,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
 from bench.core.catalogue import LPIPS, PERCEPTUAL
 from bench.core.errors import UserError
 from bench.core.rng import Rng
@@ -21,7 +28,13 @@ from bench.core.weights import missing
 from bench.metrics._embeddings import classifier_embedding, embedded
 from bench.metrics._ranks import share_interval
 from bench.numerics.distances import distances
-from bench.problems.classifier import classifier_path, definition_of, load_classifier, tensors_of, untrained
+from bench.problems.classifier import (
+    classifier_path,
+    definition_of,
+    load_classifier,
+    tensors_of,
+    untrained,
+)
 from bench.problems.measurements import content_hash
 from bench.stages import evaluate
 
@@ -40,7 +53,14 @@ def posterior(y: torch.Tensor, num_samples: int, seed: int) -> torch.Tensor:
 
 
 def write_run(root: Path, method: str, x: torch.Tensor, sha256: str, **changes: object) -> None:
-    header = {"method": method, "seed": 0, "status": "ok", "reason": "", "joint": "independent", "num_chains": 0}
+    header = {
+        "method": method,
+        "seed": 0,
+        "status": "ok",
+        "reason": "",
+        "joint": "independent",
+        "num_chains": 0,
+    }
     path = root / "runs" / "task" / method / "seed0" / "samples.safetensors"
     write_tensors(path, {"x": x}, header | {"observations_sha256": sha256} | changes)
 
@@ -59,9 +79,18 @@ def write_task(tmp_path: Path) -> Path:
     described = {"task": "task", "operator": "denoise", "parameters": {}, "sigma_y": SIGMA_Y}
     described["observations_sha256"] = sha256
     write_tensors(tmp_path / "tasks/task/observations.safetensors", tensors, described)
-    exact = {"x_a": posterior(y, E, 2), "x_b": posterior(y, E, 3), "mean": 0.8 * y, "std": 0 * y + math.sqrt(0.2)}
+    exact = {
+        "x_a": posterior(y, E, 2),
+        "x_b": posterior(y, E, 3),
+        "mean": 0.8 * y,
+        "std": 0 * y + math.sqrt(0.2),
+    }
     exact["x_a"][2, 0] = math.nan
-    admission = {"admitted": [True, True, False], "reasons": ["", "", "two runs differ"], "kind": "closed form"}
+    admission = {
+        "admitted": [True, True, False],
+        "reasons": ["", "", "two runs differ"],
+        "kind": "closed form",
+    }
     admission["observations_sha256"] = sha256
     write_tensors(tmp_path / "tasks/task/exact.safetensors", exact, admission)
     samples = posterior(y, S, 4)
@@ -76,18 +105,28 @@ def write_task(tmp_path: Path) -> Path:
     first[1:] = math.nan
     write_run(tmp_path, "first", first, sha256, num_measurements=1)
     num = math.prod(SHAPE)
-    gaussian = {"weights": torch.ones(1), "means": torch.zeros(1, *SHAPE), "covariances": torch.eye(num)[None]}
-    write_tensors(tmp_path / "priors/normal/gmm.safetensors", gaussian, {"family": "gmm", "settings": {}})
+    gaussian = {
+        "weights": torch.ones(1),
+        "means": torch.zeros(1, *SHAPE),
+        "covariances": torch.eye(num)[None],
+    }
+    write_tensors(
+        tmp_path / "priors/normal/gmm.safetensors", gaussian, {"family": "gmm", "settings": {}}
+    )
     path = tmp_path / "specs/evaluate/task.json"
     runs = [{"method": method, "seed": 0} for method in METHODS]
     of_prior = {"prior": "normal", "family": "gmm"}
-    write_json(path, {"root": str(tmp_path), "task": "task", "runs": runs, "num_samples": S} | of_prior)
+    write_json(
+        path, {"root": str(tmp_path), "task": "task", "runs": runs, "num_samples": S} | of_prior
+    )
     return path
 
 
 def evaluated(spec: Path) -> list[dict[str, str]]:
     evaluate.main(str(spec))
-    return list(csv.DictReader(io.StringIO(read_csv(spec.parents[2] / "tasks/task/metrics.csv")[0])))
+    return list(
+        csv.DictReader(io.StringIO(read_csv(spec.parents[2] / "tasks/task/metrics.csv")[0]))
+    )
 
 
 def of_each(spec: Path) -> list[dict[str, str]]:
@@ -107,15 +146,28 @@ def test_every_cell_has_a_number_or_a_reason_in_fixed_order(spec):
 
 
 def test_reasons(spec):
-    reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in of_each(spec)}
-    assert {reasons["decoder", i, metric.id] for i in range(M) for metric in COLUMNS} == {"n/a (needs DECODER)"}
+    reasons = {
+        (row["method"], int(row["observation"]), row["metric"]): row["reason"]
+        for row in of_each(spec)
+    }
+    assert {reasons["decoder", i, metric.id] for i in range(M) for metric in COLUMNS} == {
+        "n/a (needs DECODER)"
+    }
     assert reasons["crash", 0, "energy"] == "failed (ValueError: no, really)"
-    assert [reasons["broken", i, "psnr_mean"] for i in range(M)] == ["", "failed (3 of 8 samples not finite)", ""]
+    assert [reasons["broken", i, "psnr_mean"] for i in range(M)] == [
+        "",
+        "failed (3 of 8 samples not finite)",
+        "",
+    ]
     not_admitted = "n/a (reference not admitted: two runs differ)"
     assert [reasons["oracle", i, "energy"] for i in range(M)] == ["", "", not_admitted]
     assert [reasons["oracle", i, "chi2_sample"] for i in range(M)] == ["", "", ""]
     assert reasons["reference", 2, "psnr_mean"] == not_admitted
-    assert reasons["oracle", 0, "rhat"] == reasons["reference", 0, "ess_bulk"] == "n/a (independent samples)"
+    assert (
+        reasons["oracle", 0, "rhat"]
+        == reasons["reference", 0, "ess_bulk"]
+        == "n/a (independent samples)"
+    )
     assert reasons["chain", 0, "rhat"] == reasons["chain", 2, "ess_tail"] == ""
 
 
@@ -124,12 +176,18 @@ def test_only_the_first_measurements_of_a_restricted_run_count(spec):
     for metric in COLUMNS:
         here, other = rows["first", 0, metric.id], rows["oracle", 0, metric.id]
         assert (here["value"], here["reason"]) == (other["value"], other["reason"])
-        assert {rows["first", i, metric.id]["reason"] for i in (1, 2)} == {"n/a (only the first 1 measurements)"}
+        assert {rows["first", i, metric.id]["reason"] for i in (1, 2)} == {
+            "n/a (only the first 1 measurements)"
+        }
 
 
 def reasons_of(spec: Path, *metrics: str) -> set[str]:
     """Why the oracle has no number for them; "" where it has one."""
-    return {row["reason"] for row in evaluated(spec) if row["method"] == "oracle" and row["metric"] in metrics}
+    return {
+        row["reason"]
+        for row in evaluated(spec)
+        if row["method"] == "oracle" and row["metric"] in metrics
+    }
 
 
 def take_problem(monkeypatch, problem) -> None:
@@ -148,7 +206,9 @@ def test_stein_needs_a_density_of_the_prior_itself_and_a_gradient(spec, monkeypa
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, header | {"teacher": "another"})
     assert reasons_of(spec, *stein) == {"n/a (the density is that of the map's teacher)"}
-    write_tensors(path.with_name("atoms.safetensors"), {"atoms": torch.zeros(2, *SHAPE)}, {"family": "atoms"})
+    write_tensors(
+        path.with_name("atoms.safetensors"), {"atoms": torch.zeros(2, *SHAPE)}, {"family": "atoms"}
+    )
     write_json(spec, read_json(spec) | {"family": "atoms"})
     assert reasons_of(spec, *stein) == {"n/a (prior has no density)"}
 
@@ -167,19 +227,33 @@ def test_parts_of_diversity_have_numbers_or_reasons(spec, monkeypatch):
 
 
 def test_shares_of_measurements_have_their_interval(spec):
-    rows = {(row["method"], row["metric"]): row for row in evaluated(spec) if row["observation"] == "all"}
-    actual = {end: float(rows["oracle", f"tarp_x_true@0.5{end}"]["value"]) for end in ("_low", "", "_high")}
+    rows = {
+        (row["method"], row["metric"]): row
+        for row in evaluated(spec)
+        if row["observation"] == "all"
+    }
+    actual = {
+        end: float(rows["oracle", f"tarp_x_true@0.5{end}"]["value"])
+        for end in ("_low", "", "_high")
+    }
     assert 0 <= actual["_low"] <= actual[""] <= actual["_high"] <= 1
-    assert (actual["_low"], actual["_high"]) == pytest.approx(share_interval(actual[""], M), rel=1e-6)
+    assert (actual["_low"], actual["_high"]) == pytest.approx(
+        share_interval(actual[""], M), rel=1e-6
+    )
     assert rows["first", "tarp_x_true@0.5"]["reason"] == "n/a (only the first 1 measurements)"
-    assert rows["reference", "tarp_x_true@0.5"]["reason"] == "n/a (reference not admitted: two runs differ)"
+    assert (
+        rows["reference", "tarp_x_true@0.5"]["reason"]
+        == "n/a (reference not admitted: two runs differ)"
+    )
 
 
 def write_teacher(spec: Path, **header: object) -> torch.Tensor:
     """Make the prior a map that shifts its teacher's draws by BIAS; return the mean of the teacher's posterior."""
     path = spec.parents[2] / "tasks/task/exact.safetensors"
     tensors, actual = read_tensors(path)
-    teacher = {f"teacher_{name.removeprefix('x_')}": tensor.clone() for name, tensor in tensors.items()}
+    teacher = {
+        f"teacher_{name.removeprefix('x_')}": tensor.clone() for name, tensor in tensors.items()
+    }
     for name in ("teacher_a", "teacher_b", "teacher_mean"):
         teacher[name] -= BIAS
     write_tensors(path, tensors | teacher, actual | header)
@@ -187,28 +261,44 @@ def write_teacher(spec: Path, **header: object) -> torch.Tensor:
 
 
 def test_without_a_teacher_there_is_no_total(spec):
-    rows = [row for row in evaluated(spec) if row["metric"].endswith("_total") and row["method"] == "oracle"]
+    rows = [
+        row
+        for row in evaluated(spec)
+        if row["metric"].endswith("_total") and row["method"] == "oracle"
+    ]
     assert len(rows) == 3 * M
     assert {row["reason"] for row in rows} == {"n/a (prior is not a distilled map of an exact one)"}
 
 
 def test_totals_hold_the_bias_of_the_map(spec):
     mean = write_teacher(spec)
-    values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in of_each(spec)}
-    x = read_tensors(spec.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"].double()
+    values = {
+        (row["method"], int(row["observation"]), row["metric"]): row["value"]
+        for row in of_each(spec)
+    }
+    x = read_tensors(spec.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0][
+        "x"
+    ].double()
     error = (x.mean(1) - mean).square().flatten(1).mean(1).sqrt()
-    assert [float(values["oracle", i, "mean_error_total"]) for i in range(M)] == pytest.approx(error.tolist(), rel=1e-5)
+    assert [float(values["oracle", i, "mean_error_total"]) for i in range(M)] == pytest.approx(
+        error.tolist(), rel=1e-5
+    )
     for i in range(2):
         # the mean of 8 draws is off by sqrt(0.2 / 8) = 0.158 per pixel: sqrt(0.158^2 + 0.3^2) = 0.34, 5 % scatter
         assert float(values["reference", i, "mean_error_total"]) == pytest.approx(0.34, rel=0.15)
         for name in ("sw2-128", "energy"):
-            assert float(values["reference", i, f"{name}_total"]) > float(values["reference", i, name])
+            assert float(values["reference", i, f"{name}_total"]) > float(
+                values["reference", i, name]
+            )
     assert values["oracle", 2, "energy"] == "" and float(values["oracle", 2, "energy_total"]) > 0
 
 
 def test_a_teachers_reference_is_admitted_by_itself(spec):
     write_teacher(spec, teacher_reasons=["", "two runs differ", ""])
-    reasons = {(row["method"], int(row["observation"]), row["metric"]): row["reason"] for row in of_each(spec)}
+    reasons = {
+        (row["method"], int(row["observation"]), row["metric"]): row["reason"]
+        for row in of_each(spec)
+    }
     not_admitted = "n/a (reference not admitted: two runs differ)"
     assert [reasons["oracle", i, "energy_total"] for i in range(M)] == ["", not_admitted, ""]
     assert [reasons["oracle", i, "energy"] for i in range(M)] == ["", "", not_admitted]
@@ -230,20 +320,30 @@ class Brightness:
 
     def real_features(self, y: torch.Tensor) -> SimpleNamespace:
         mean, covariance = torch.zeros(len(y), 8), torch.eye(8).expand(len(y), 8, 8)
-        return SimpleNamespace(mean=mean.double(), covariance=covariance.double(), floor=torch.ones(len(y)).double())
+        return SimpleNamespace(
+            mean=mean.double(), covariance=covariance.double(), floor=torch.ones(len(y)).double()
+        )
 
 
 def test_rewards_have_their_own_metrics_and_none_of_an_operator(spec, monkeypatch):
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     of_rewards = [metric.id for metric in COLUMNS if metric.needs == "reward"]
-    assert {rows["oracle", 0, name]["reason"] for name in of_rewards} == {"n/a (measurement operator, no reward)"}
+    assert {rows["oracle", 0, name]["reason"] for name in of_rewards} == {
+        "n/a (measurement operator, no reward)"
+    }
     take_problem(monkeypatch, Brightness())
     rows = {(row["method"], int(row["observation"]), row["metric"]): row for row in of_each(spec)}
     no_operator = "n/a (reward, no measurement operator)"
-    assert {rows["oracle", 0, name]["reason"] for name in ("psnr_mean", "chi2_sample")} == {no_operator}
+    assert {rows["oracle", 0, name]["reason"] for name in ("psnr_mean", "chi2_sample")} == {
+        no_operator
+    }
     assert {rows["chain", 0, name]["reason"] for name in ("energy", "rhat", "log_reward")} == {""}
-    x = read_tensors(spec.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"].double()
-    assert float(rows["oracle", 0, "log_reward"]["value"]) == pytest.approx(x[0].mean().item(), rel=1e-6)
+    x = read_tensors(spec.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0][
+        "x"
+    ].double()
+    assert float(rows["oracle", 0, "log_reward"]["value"]) == pytest.approx(
+        x[0].mean().item(), rel=1e-6
+    )
     assert rows["oracle", 0, "frechet-digits-cnn-v1-n32"]["reason"] == "n/a (fewer than 32 samples)"
     assert rows["reference", 0, "frechet_floor-digits-cnn-v1-n32"]["value"] == "1"
 
@@ -251,24 +351,44 @@ def test_rewards_have_their_own_metrics_and_none_of_an_operator(spec, monkeypatc
 def one_way(draws, others):
     """Energy distance of `others`, in the two blocks of 8 that 20 draws hold, to all of `draws`."""
     blocks = others[:, :S], others[:, S : 2 * S]
-    within = [distances(c, c).sum((1, 2)) / (c.shape[1] * (c.shape[1] - 1)) for c in (*blocks, draws)]
-    return sum(distances(draws, block).mean((1, 2)) for block in blocks) - (within[0] + within[1]) / 2 - within[2]
+    within = [
+        distances(c, c).sum((1, 2)) / (c.shape[1] * (c.shape[1] - 1)) for c in (*blocks, draws)
+    ]
+    return (
+        sum(distances(draws, block).mean((1, 2)) for block in blocks)
+        - (within[0] + within[1]) / 2
+        - within[2]
+    )
 
 
 def test_values_and_info(spec):
-    values = {(row["method"], int(row["observation"]), row["metric"]): row["value"] for row in of_each(spec)}
+    values = {
+        (row["method"], int(row["observation"]), row["metric"]): row["value"]
+        for row in of_each(spec)
+    }
     root = spec.parents[2]
     measurements, header = read_tensors(root / "tasks/task/observations.safetensors")
     x = read_tensors(root / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
     chi2 = (measurements["y"][:, None] - x).square().mean((1, 2, 3, 4)) / SIGMA_Y**2
-    assert [float(values["oracle", i, "chi2_sample"]) for i in range(M)] == pytest.approx(chi2.tolist(), rel=1e-5)
+    assert [float(values["oracle", i, "chi2_sample"]) for i in range(M)] == pytest.approx(
+        chi2.tolist(), rel=1e-5
+    )
     score = -(x - 0.8 * measurements["y"][:, None]) / 0.2  # of the posterior N(0.8 y, 0.2 I)
     centred = x - x.mean(1, keepdim=True)
     ratio = -(score * centred).sum((1, 2, 3, 4)) / ((S - 1) * math.prod(SHAPE))
-    assert [float(values["oracle", i, "stein_ratio"]) for i in range(M)] == pytest.approx(ratio.tolist(), rel=1e-5)
-    exact = {name: t.double().flatten(2) for name, t in read_tensors(root / "tasks/task/exact.safetensors")[0].items()}
-    energy = (one_way(exact["x_a"][:2], exact["x_b"][:2]) + one_way(exact["x_b"][:2], exact["x_a"][:2])) / 2
-    assert [float(values["reference", i, "energy"]) for i in range(2)] == pytest.approx(energy.tolist(), rel=1e-6)
+    assert [float(values["oracle", i, "stein_ratio"]) for i in range(M)] == pytest.approx(
+        ratio.tolist(), rel=1e-5
+    )
+    exact = {
+        name: t.double().flatten(2)
+        for name, t in read_tensors(root / "tasks/task/exact.safetensors")[0].items()
+    }
+    energy = (
+        one_way(exact["x_a"][:2], exact["x_b"][:2]) + one_way(exact["x_b"][:2], exact["x_a"][:2])
+    ) / 2
+    assert [float(values["reference", i, "energy"]) for i in range(2)] == pytest.approx(
+        energy.tolist(), rel=1e-6
+    )
     info = read_csv(root / "tasks/task/metrics.csv")[1]
     assert info["observations_sha256"] == header["observations_sha256"]
     assert list(info["definitions"]) == [metric.id for metric in (*COLUMNS, *COLUMNS_OF_TASK)]
@@ -279,17 +399,23 @@ def test_chunks_do_not_change_the_numbers(spec, monkeypatch):
     monkeypatch.setattr(evaluate, "FLOATS_PER_CHUNK", 1)
     for row, other in zip(whole, evaluated(spec), strict=True):
         assert row["reason"] == other["reason"]
-        assert float(row["value"] or 0) == pytest.approx(float(other["value"] or 0), rel=1e-6, abs=1e-9)
+        assert float(row["value"] or 0) == pytest.approx(
+            float(other["value"] or 0), rel=1e-6, abs=1e-9
+        )
 
 
 def test_other_measurements_are_refused_by_name(spec):
     write_run(spec.parents[2], "oracle", torch.zeros(M, S, *SHAPE), "0" * 64)
-    with pytest.raises(ArtefactError, match=r"oracle/seed0/samples\.safetensors: was made from measurements 0000"):
+    with pytest.raises(
+        ArtefactError, match=r"oracle/seed0/samples\.safetensors: was made from measurements 0000"
+    ):
         evaluate.main(str(spec))
 
 
 def test_another_number_of_samples_is_refused(spec):
-    sha256 = read_tensors(spec.parents[2] / "tasks/task/observations.safetensors")[1]["observations_sha256"]
+    sha256 = read_tensors(spec.parents[2] / "tasks/task/observations.safetensors")[1][
+        "observations_sha256"
+    ]
     write_run(spec.parents[2], "chain", torch.zeros(M, S + 1, *SHAPE), sha256)
     with pytest.raises(ArtefactError, match="holds 9 samples per measurement, expected 8"):
         evaluate.main(str(spec))
@@ -299,7 +425,10 @@ def test_another_number_of_samples_is_refused(spec):
 def with_networks(spec: Path) -> Path:
     """The same task of digits, with an untrained classifier, and a suite that asks for columns by networks."""
     root, rng = spec.parents[2], Rng(("test", "evaluate"), (0,), dtype=torch.float32)
-    images = {part: normal(num, *SHAPE, seed=num) for part, num in (("train", 40), ("validation", 10), ("test", 11))}
+    images = {
+        part: normal(num, *SHAPE, seed=num)
+        for part, num in (("train", 40), ("validation", 10), ("test", 11))
+    }
     write_tensors(root / "data/digits.safetensors", images, {})
     classifier = untrained(definition_of("digits-cnn-v1"), rng)
     write_tensors(classifier_path(root, "digits-cnn-v1"), tensors_of(classifier), {})
@@ -315,9 +444,13 @@ def with_networks(spec: Path) -> Path:
 def test_columns_by_networks(with_networks):
     rows = evaluated(with_networks)
     actual = {(row["method"], row["observation"], row["metric"]): row for row in rows}
-    assert len(actual) == len(rows) and all((row["value"] == "") != (row["reason"] == "") for row in rows)
+    assert len(actual) == len(rows) and all(
+        (row["value"] == "") != (row["reason"] == "") for row in rows
+    )
     for name in ("mean", "sample", "pairwise"):
-        assert {row["reason"] for row in rows if row["metric"] == f"lpips-alex-v0.1@[-1,1]_{name}"} == {
+        assert {
+            row["reason"] for row in rows if row["metric"] == f"lpips-alex-v0.1@[-1,1]_{name}"
+        } == {
             "n/a (image smaller than 32)",
             "n/a (needs DECODER)",
             "failed (ValueError: no, really)",
@@ -327,11 +460,15 @@ def test_columns_by_networks(with_networks):
         }
         assert float(actual["oracle", "0", f"percept-digits-v1_{name}"]["value"]) > 0
     assert 0.3 < float(actual["oracle", "0", "percept-digits-v1_pairwise_ratio"]["value"]) < 3
-    x = read_tensors(with_networks.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0]["x"]
+    x = read_tensors(with_networks.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0][
+        "x"
+    ]
     classifier = load_classifier(classifier_path(with_networks.parents[2], "digits-cnn-v1"))[0]
     vectors = embedded(x[1], classifier_embedding(classifier))
     expected = torch.pdist(vectors).square().mean().item()  # float32, 1500 terms
-    assert float(actual["oracle", "1", "percept-digits-v1_pairwise"]["value"]) == pytest.approx(expected, rel=1e-4)
+    assert float(actual["oracle", "1", "percept-digits-v1_pairwise"]["value"]) == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_set_metrics_are_one_number_per_run(with_networks):
@@ -339,9 +476,13 @@ def test_set_metrics_are_one_number_per_run(with_networks):
     cells = {(row["method"], row["metric"]): row for row in rows}
     kid = "kid-digits-cnn-v1-n24"
     assert len(cells) == len(rows)
-    low, value, high = (float(cells["oracle", f"{kid}{end}"]["value"]) for end in ("_low", "", "_high"))
+    low, value, high = (
+        float(cells["oracle", f"{kid}{end}"]["value"]) for end in ("_low", "", "_high")
+    )
     assert low < value < high
-    assert cells["oracle", "fid-digits-cnn-v1-n24"]["reason"].startswith("n/a (FID by digits-cnn-v1 needs 250 images")
+    assert cells["oracle", "fid-digits-cnn-v1-n24"]["reason"].startswith(
+        "n/a (FID by digits-cnn-v1 needs 250 images"
+    )
     reasons = {method: cells[method, kid]["reason"] for method in ("reference", *METHODS)}
     assert reasons == {
         "reference": "n/a (reference not admitted: two runs differ)",
@@ -359,19 +500,26 @@ def test_set_metrics_are_one_number_per_run(with_networks):
     assert {metric for _, metric in cells} <= set(definitions)
 
 
-def test_absent_weights_stop_an_evaluation_before_any_work_unless_it_is_offline(with_networks, tmp_path, monkeypatch):
+def test_absent_weights_stop_an_evaluation_before_any_work_unless_it_is_offline(
+    with_networks, tmp_path, monkeypatch
+):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     smaller = dataclasses.replace(LPIPS["lpips-alex-v0.1"], min_side=8)
     monkeypatch.setitem(PERCEPTUAL, "lpips-alex-v0.1", smaller)
-    (with_networks.parents[2] / "tasks/task/exact.safetensors").rename(tmp_path / "moved")  # whatever comes next
+    # whatever comes next
+    (with_networks.parents[2] / "tasks/task/exact.safetensors").rename(tmp_path / "moved")
     with pytest.raises(UserError) as error:
         evaluated(with_networks)
     assert str(error.value) == missing("alexnet")
     (tmp_path / "moved").rename(with_networks.parents[2] / "tasks/task/exact.safetensors")
     content = read_json(with_networks)
-    offline = {name: parameters | {"offline": True} for name, parameters in content["metrics"].items()}
+    offline = {
+        name: parameters | {"offline": True} for name, parameters in content["metrics"].items()
+    }
     write_json(with_networks, content | {"metrics": offline})
-    rows = [row for row in evaluated(with_networks) if row["metric"] == "lpips-alex-v0.1@[-1,1]_mean"]
+    rows = [
+        row for row in evaluated(with_networks) if row["metric"] == "lpips-alex-v0.1@[-1,1]_mean"
+    ]
     assert rows[3]["method"] == "oracle" and rows[3]["reason"] == (
         "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"
     )

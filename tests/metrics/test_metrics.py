@@ -48,7 +48,9 @@ def test_psnr_is_the_closed_form_and_is_capped():
     x_true = normal(3, 1, 8, 8)
     x = x_true[:, None] + torch.tensor([0.1, 0.2], dtype=DOUBLE)[:, None, None, None]
     expected = (10 * math.log10(4 / 0.01) + 10 * math.log10(4 / 0.04)) / 2
-    torch.testing.assert_close(psnr(x, x_true), torch.full((3,), expected, dtype=DOUBLE), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        psnr(x, x_true), torch.full((3,), expected, dtype=DOUBLE), rtol=1e-6, atol=0
+    )
     assert (psnr(x_true[:, None], x_true) == MAX_PSNR).all()
 
 
@@ -70,7 +72,10 @@ def test_ssim_of_constant_images_is_the_luminance_term():
 
 def test_ssim_is_one_for_equal_images_and_falls_with_noise():
     x_true = normal(2, 1, 8, 8).tanh()
-    noisy = [ssim((x_true + noise * normal(2, 1, 8, 8, seed=1))[:, None], x_true) for noise in (0.0, 0.1, 0.5)]
+    noisy = [
+        ssim((x_true + noise * normal(2, 1, 8, 8, seed=1))[:, None], x_true)
+        for noise in (0.0, 0.1, 0.5)
+    ]
     torch.testing.assert_close(noisy[0], torch.ones(2, dtype=DOUBLE))
     assert (noisy[0] > noisy[1]).all() and (noisy[1] > noisy[2]).all()
 
@@ -81,7 +86,8 @@ def test_ssim_is_one_for_equal_images_and_falls_with_noise():
 def test_sliced_wasserstein_of_a_shift_and_of_a_scale():
     x, shift = normal(3, 50, 6), normal(6, seed=1)
     directions = distances.directions(6)
-    expected = (shift @ directions).square().mean().sqrt()  # every quantile moves by the projected shift
+    # every quantile moves by the projected shift
+    expected = (shift @ directions).square().mean().sqrt()
     torch.testing.assert_close(sliced(x, x + shift), expected.expand(3))
     expected = 0.3 * (x @ directions).square().mean((1, 2)).sqrt()  # quantiles q and 1.3 q
     torch.testing.assert_close(sliced(x, 1.3 * x), expected)
@@ -89,7 +95,10 @@ def test_sliced_wasserstein_of_a_shift_and_of_a_scale():
 
 def test_sliced_wasserstein_between_gaussians():
     # W2 along a line of N(0, 1) and N(d, s^2) is sqrt(d^2 + (1 - s)^2); 4e4 points leave an error of about 1e-2
-    x, y = normal(1, 40_000, 2), 1.5 * normal(1, 30_000, 2, seed=1) + torch.tensor([1.0, 0.0], dtype=DOUBLE)
+    x, y = (
+        normal(1, 40_000, 2),
+        1.5 * normal(1, 30_000, 2, seed=1) + torch.tensor([1.0, 0.0], dtype=DOUBLE),
+    )
     expected = (distances.directions(2)[0].square().mean() + 0.25).sqrt()
     torch.testing.assert_close(sliced(x, y)[0], expected, rtol=0.02, atol=0)
 
@@ -97,14 +106,17 @@ def test_sliced_wasserstein_between_gaussians():
 @pytest.mark.parametrize(("n", "e"), [(6, 6), (4, 6), (5, 7), (1, 3), (64, 50)])
 def test_wasserstein_of_unequal_sizes_equals_that_of_repeated_points(n, e):
     x, y = normal(3, n).sort(-1).values, normal(3, e, seed=1).sort(-1).values
-    repeated = x.repeat_interleave(math.lcm(n, e) // n, -1) - y.repeat_interleave(math.lcm(n, e) // e, -1)
+    repeated = x.repeat_interleave(math.lcm(n, e) // n, -1) - y.repeat_interleave(
+        math.lcm(n, e) // e, -1
+    )
     torch.testing.assert_close(distances.wasserstein2_squared(x, y), repeated.square().mean(-1))
     assert distances.wasserstein2_squared(x, x.repeat_interleave(3, -1)).tolist() == [0, 0, 0]
 
 
 def test_energy_distance_of_two_point_masses():
     x, y = torch.zeros(2, 5, 4, dtype=DOUBLE), torch.full((2, 7, 4), 1.5, dtype=DOUBLE)
-    torch.testing.assert_close(energy(x, y), torch.full((2,), 2 * 3.0, dtype=DOUBLE))  # |x - y| = 1.5 sqrt(4)
+    # |x - y| = 1.5 sqrt(4)
+    torch.testing.assert_close(energy(x, y), torch.full((2,), 2 * 3.0, dtype=DOUBLE))
 
 
 def test_energy_distance_of_shifted_gaussians_is_unbiased():
@@ -118,7 +130,9 @@ def test_energy_distance_of_shifted_gaussians_is_unbiased():
 
 @pytest.mark.parametrize("s", [3, 8, 32])
 def test_accuracy_for_equal_distributions_is_one_half(s):
-    assert within_error(distances.two_sample_accuracy(normal(1000, s, 5), normal(1000, s, 5, seed=1)), 0.5)
+    assert within_error(
+        distances.two_sample_accuracy(normal(1000, s, 5), normal(1000, s, 5, seed=1)), 0.5
+    )
     for num_atoms in (1, 3, 20):  # posteriors over few images repeat them
         atoms = normal(num_atoms, 5)
         x, y = atoms[choice(num_atoms, 1000, s)], atoms[choice(num_atoms, 1000, s, seed=1)]
@@ -128,13 +142,17 @@ def test_accuracy_for_equal_distributions_is_one_half(s):
 def test_accuracy_of_separate_distributions_is_one_and_of_rounding_noise_one_half():
     x, y = normal(5, 16, 64), normal(5, 16, 64, seed=1)
     assert (distances.two_sample_accuracy(x, 100 + y) == 1).all()
-    assert (distances.two_sample_accuracy(0.01 * x, y) == 1).all()  # collapsed, where nearest neighbours see nothing
+    # collapsed, where nearest neighbours see nothing
+    assert (distances.two_sample_accuracy(0.01 * x, y) == 1).all()
     assert (distances.two_sample_accuracy(0 * x, 0 * x + 1e-6) == 0.5).all()
 
 
 def test_accuracy_is_that_of_two_far_modes():
     # samples know one of two far modes: right for all samples and for the half of the draws in the other mode
-    x, y = 0.1 * normal(50, 64, 8), 0.1 * normal(50, 64, 8, seed=1) + 10.0 * choice(2, 50, 64, 1, seed=2)
+    x, y = (
+        0.1 * normal(50, 64, 8),
+        0.1 * normal(50, 64, 8, seed=1) + 10.0 * choice(2, 50, 64, 1, seed=2),
+    )
     # the share of the draws in the other mode is binomial: standard error 0.25 / sqrt(50 * 64) = 0.0044 in the accuracy
     assert distances.two_sample_accuracy(x, y).mean() == pytest.approx(0.75, abs=0.018)
 
@@ -147,14 +165,20 @@ def test_interval_between_order_statistics():
     samples = torch.arange(1.0, 10, dtype=DOUBLE)[None, :, None]
     values = torch.tensor([0.5, 1.5, 2.5, 5.5, 8.5, 9.5], dtype=DOUBLE)
     for level, inside in [(0.8, [0, 1, 1, 1, 1, 0]), (0.6, [0, 0, 1, 1, 0, 0])]:
-        actual = [coverage(*rank_interval(samples, v.reshape(1, 1, 1)), level).item() for v in values]
+        actual = [
+            coverage(*rank_interval(samples, v.reshape(1, 1, 1)), level).item() for v in values
+        ]
         assert actual == pytest.approx(inside)
 
 
 @pytest.mark.parametrize("num_values", [1, 2, 3, 50, None])
 @pytest.mark.parametrize("s", [3, 16])
 def test_coverage_for_equal_distributions_is_the_level(num_values, s):
-    draw = normal if num_values is None else lambda *shape, seed=0: choice(num_values, *shape, seed=seed).double()
+    draw = (
+        normal
+        if num_values is None
+        else lambda *shape, seed=0: choice(num_values, *shape, seed=seed).double()
+    )
     ranks = rank_interval(draw(2000, s, 4), draw(2000, 5, 4, seed=1))
     for level in LEVELS:
         assert within_error(coverage(*ranks, level), level) or num_values == 1
@@ -162,7 +186,10 @@ def test_coverage_for_equal_distributions_is_the_level(num_values, s):
 
 
 def test_rounding_noise_does_not_uncover_constant_pixels():
-    samples, values = torch.full((1, 9, 2), -1 + 1e-6, dtype=DOUBLE), torch.full((1, 4, 2), -1.0, dtype=DOUBLE)
+    samples, values = (
+        torch.full((1, 9, 2), -1 + 1e-6, dtype=DOUBLE),
+        torch.full((1, 4, 2), -1.0, dtype=DOUBLE),
+    )
     assert coverage(*rank_interval(samples, values), 0.9).item() == pytest.approx(0.9)
 
 
@@ -199,7 +226,10 @@ class RewardOfIdentity(Identity):
         return x.flatten(1)
 
     def real_features(self, y: torch.Tensor) -> SimpleNamespace:
-        mean, covariance = y.flatten(1), torch.eye(y[0].numel(), dtype=y.dtype).expand(len(y), -1, -1)
+        mean, covariance = (
+            y.flatten(1),
+            torch.eye(y[0].numel(), dtype=y.dtype).expand(len(y), -1, -1),
+        )
         return SimpleNamespace(mean=mean, covariance=covariance, floor=mean[:, 0])
 
 
@@ -214,13 +244,19 @@ def draws(num_samples: int, seed: int, spread: float = 1.0, shift: float = 0.0) 
 @pytest.fixture(scope="module")
 def truth() -> Truth:
     zero = torch.zeros(M, *SHAPE, dtype=DOUBLE)
-    return truth_of(Identity(), draws(1, 1)[:, 0], zero, draws(128, 2), zero, math.sqrt(0.2) + zero, S)
+    return truth_of(
+        Identity(), draws(1, 1)[:, 0], zero, draws(128, 2), zero, math.sqrt(0.2) + zero, S
+    )
 
 
 def test_every_definition_is_computed_in_that_order(truth):
     x = draws(S, 3)
     computed = compute(x, dataclasses.replace(truth, teacher=truth), num_chains=4)
-    elsewhere = {c.id for c in COLUMNS if c.needs in ("score", "reward") or "_null" in c.id or "_range" in c.id}
+    elsewhere = {
+        c.id
+        for c in COLUMNS
+        if c.needs in ("score", "reward") or "_null" in c.id or "_range" in c.id
+    }
     measured = [id for id in computed if id in {c.id for c in COLUMNS}]
     assert measured == [c.id for c in COLUMNS if c.id not in elsewhere]
     assert all(values.shape == (M,) and values.dtype == DOUBLE for values in computed.values())
@@ -249,13 +285,20 @@ def test_totals_are_the_distances_to_the_teachers_draws(truth):
 def test_a_perfect_sampler_hits_every_target(truth):
     actual = compute(draws(S, 3), truth)
     for metric in COLUMNS:
-        of_noise = metric.id in ("chi2_sample", "ppc-chi2", "ppc-max")  # y = 0 is no draw from the joint law
-        if isinstance(metric.better, float) and metric.id in actual and not of_noise and metric.id != "std_ratio":
+        # y = 0 is no draw from the joint law
+        of_noise = metric.id in ("chi2_sample", "ppc-chi2", "ppc-max")
+        if (
+            isinstance(metric.better, float)
+            and metric.id in actual
+            and not of_noise
+            and metric.id != "std_ratio"
+        ):
             assert within_error(actual[metric.id], metric.better), metric.id
     assert within_error(actual["energy"], 0)
     assert within_error(actual["chi2_sample"], 0.2 / 0.25)  # |y - x|^2 of posterior draws at y = 0
     assert within_error(actual["diversity"], 2 * 0.2)
-    assert actual["std_ratio"].mean() == pytest.approx(1, abs=0.01)  # relative error 1 / sqrt(2 * 48 * 32 * 36) = 0.003
+    # relative error 1 / sqrt(2 * 48 * 32 * 36) = 0.003
+    assert actual["std_ratio"].mean() == pytest.approx(1, abs=0.01)
     # sum of 48 * 36 squares: relative error 1 / sqrt(2 * 48 * 36) = 0.017, Jensen's gap 1 / (4 * 36) = 0.007
     assert actual["mean_error"].mean() == pytest.approx(math.sqrt(0.2 / S), rel=0.07)
 
@@ -271,24 +314,42 @@ def test_moments_in_closed_form(truth):
     torch.testing.assert_close(actual["diversity"], pairs)
     constant = compute(torch.full((M, S, *SHAPE), 0.3, dtype=DOUBLE), truth)
     torch.testing.assert_close(constant["mean_error"], torch.full((M,), 0.3, dtype=DOUBLE))
-    torch.testing.assert_close(constant["std_error"], torch.full((M,), math.sqrt(0.2), dtype=DOUBLE))
+    torch.testing.assert_close(
+        constant["std_error"], torch.full((M,), math.sqrt(0.2), dtype=DOUBLE)
+    )
 
 
 def test_columns_move_the_right_way(truth):
     perfect, collapsed, wide, shifted = (
-        {name: values.mean().item() for name, values in compute(draws(S, 3, *change), truth).items()}
+        {
+            name: values.mean().item()
+            for name, values in compute(draws(S, 3, *change), truth).items()
+        }
         for change in [(), (0.1,), (1.3,), (1.0, 0.3)]
     )
     for flawed in (collapsed, wide, shifted):
         assert all(flawed[name] > perfect[name] for name in ("sw2-128", "energy"))
     assert collapsed["coverage_exact@0.9"] < 0.3 < 0.9 < wide["coverage_exact@0.9"]
     assert collapsed["coverage_x_true@0.9"] < 0.4 and shifted["coverage_exact@0.5"] < 0.5
-    assert collapsed["std_ratio"] == pytest.approx(0.1, abs=0.01) and wide["std_ratio"] == pytest.approx(1.3, abs=0.03)
-    assert collapsed["diversity_ratio"] < 0.02 and wide["diversity"] > perfect["diversity"] > collapsed["diversity"]
-    assert shifted["mean_error"] > 0.3 and collapsed["std_error"] > wide["std_error"] > perfect["std_error"]
-    assert collapsed["psnr_sample"] > perfect["psnr_sample"] > wide["psnr_sample"]  # why PSNR alone misleads
+    assert collapsed["std_ratio"] == pytest.approx(0.1, abs=0.01) and wide[
+        "std_ratio"
+    ] == pytest.approx(1.3, abs=0.03)
+    assert (
+        collapsed["diversity_ratio"] < 0.02
+        and wide["diversity"] > perfect["diversity"] > collapsed["diversity"]
+    )
+    assert (
+        shifted["mean_error"] > 0.3
+        and collapsed["std_error"] > wide["std_error"] > perfect["std_error"]
+    )
+    # why PSNR alone misleads
+    assert collapsed["psnr_sample"] > perfect["psnr_sample"] > wide["psnr_sample"]
     assert wide["chi2_sample"] > perfect["chi2_sample"] > collapsed["chi2_sample"]
-    assert collapsed["c2st-energy"] > 0.99 and wide["c2st-energy"] > 0.53 and shifted["c2st-energy"] > 0.6
+    assert (
+        collapsed["c2st-energy"] > 0.99
+        and wide["c2st-energy"] > 0.53
+        and shifted["c2st-energy"] > 0.6
+    )
 
 
 def test_order_of_samples_does_not_matter(truth):
@@ -304,7 +365,8 @@ def chain_values(samples: torch.Tensor, truth: Truth, num_chains: int) -> dict[s
 
 def test_chains_are_read_state_by_state(truth):
     num_chains, num_states = 4, 200
-    levels = torch.tensor([-3.0, -1.0, 1.0, 3.0], dtype=DOUBLE).repeat(num_states)  # each chain sits at its own level
+    # each chain sits at its own level
+    levels = torch.tensor([-3.0, -1.0, 1.0, 3.0], dtype=DOUBLE).repeat(num_states)
     samples = draws(num_chains * num_states + 3, 4)  # three states too many
     samples[:, :-3] += levels[None, :, None, None, None]
     apart = chain_values(samples, truth, num_chains)

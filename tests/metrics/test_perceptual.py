@@ -45,7 +45,8 @@ def test_agrees_with_the_package(net, channels, side):
     network = random_lpips(net)
     x_true = normal(2, channels, side, side, seed=0).clamp(-1, 1)
     samples = (x_true[:, None] + 0.3 * normal(2, 5, channels, side, side, seed=1)).clamp(-1, 1)
-    samples[1] = samples[1, :1] + 0.003 * normal(5, channels, side, side, seed=2)  # nearly collapsed
+    # nearly collapsed
+    samples[1] = samples[1, :1] + 0.003 * normal(5, channels, side, side, seed=2)
     samples = samples.clamp(-1, 1)
     actual = perceptual_distances(samples, x_true, "d", lpips_embedding(network))
 
@@ -103,7 +104,11 @@ def placed(tmp_path, monkeypatch):
     """A file in torchvision's format, of random weights, where the loading code looks for it."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     network = random_lpips("alex")
-    state = {f"features.{key}": value for part in network.net.children() for key, value in part.state_dict().items()}
+    state = {
+        f"features.{key}": value
+        for part in network.net.children()
+        for key, value in part.state_dict().items()
+    }
     state["classifier.1.weight"] = torch.zeros(2, 2)  # LPIPS has no use for the rest of AlexNet
     path = weights.folder() / WEIGHTS["alexnet"].file
     path.parent.mkdir(parents=True)
@@ -111,7 +116,9 @@ def placed(tmp_path, monkeypatch):
     def place(content):
         torch.save(content, path)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        monkeypatch.setitem(weights.WEIGHTS, "alexnet", dataclasses.replace(WEIGHTS["alexnet"], sha256=sha256))
+        monkeypatch.setitem(
+            weights.WEIGHTS, "alexnet", dataclasses.replace(WEIGHTS["alexnet"], sha256=sha256)
+        )
 
     place(state)
     return place, state, network
@@ -158,7 +165,9 @@ def test_digits_of_another_class_are_farther_than_noisy_ones(classifier):
     off = ~torch.eye(100, dtype=torch.bool)
     within, across = to_others[same & off].mean(), to_others[~same].mean()
     noise = normal(*x.shape, seed=0)
-    by_noise = [(embedded(x + s * noise, embed) - vectors).square().sum(1).mean() for s in (0.1, 0.3)]
+    by_noise = [
+        (embedded(x + s * noise, embed) - vectors).square().sum(1).mean() for s in (0.1, 0.3)
+    ]
     assert 0 < by_noise[0] < by_noise[1] < within < across
 
 
@@ -169,21 +178,34 @@ def test_a_collapsed_sampler_has_no_diversity_and_its_mean_is_a_sample(classifie
     actual = perceptual_distances(samples, x_true, "d", classifier_embedding(network))
     assert actual["d_pairwise"].abs().max() < 1e-10
     torch.testing.assert_close(actual["d_mean"], actual["d_sample"], rtol=1e-5, atol=0)
-    itself = perceptual_distances(x_true[:, None].expand(3, 4, 1, 8, 8), x_true, "d", classifier_embedding(network))
+    itself = perceptual_distances(
+        x_true[:, None].expand(3, 4, 1, 8, 8), x_true, "d", classifier_embedding(network)
+    )
     assert itself["d_sample"].abs().max() < 1e-10
 
 
 def test_names_tell_lpips_from_what_is_not():
     assert perceptual_id(ALEX) == "lpips-alex-v0.1@[-1,1]"
     ids = [metric.id for metric in perceptual_columns("percept-digits-v1")]
-    assert ids == [f"percept-digits-v1_{what}" for what in ("mean", "sample", "pairwise", "pairwise_ratio")]
-    assert all("which is not LPIPS" in metric.definition for metric in perceptual_columns("percept-digits-v1"))
+    assert ids == [
+        f"percept-digits-v1_{what}" for what in ("mean", "sample", "pairwise", "pairwise_ratio")
+    ]
+    assert all(
+        "which is not LPIPS" in metric.definition
+        for metric in perceptual_columns("percept-digits-v1")
+    )
 
 
 def test_which_images_a_network_is_for():
     assert why_unfit(PERCEPTUAL[ALEX], "digits", 8) == "n/a (image smaller than 32)"
     assert why_unfit(PERCEPTUAL[ALEX], "shapes", 32) == ""
     assert why_unfit(PERCEPTUAL["percept-digits-v1"], "digits", 8) == ""
-    assert why_unfit(EXTRACTORS["digits-cnn-v1"], "shapes", 32) == "n/a (digits-cnn-v1 is a network of digits)"
-    needed = [network.weights or network.classifier for network in (*PERCEPTUAL.values(), *EXTRACTORS.values())]
+    assert (
+        why_unfit(EXTRACTORS["digits-cnn-v1"], "shapes", 32)
+        == "n/a (digits-cnn-v1 is a network of digits)"
+    )
+    needed = [
+        network.weights or network.classifier
+        for network in (*PERCEPTUAL.values(), *EXTRACTORS.values())
+    ]
     assert set(needed) <= {*WEIGHTS, "digits-cnn-v1"}

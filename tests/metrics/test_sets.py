@@ -36,7 +36,9 @@ def normal(*shape: int, seed: int) -> torch.Tensor:
 
 def images(num: int, seed: int, shift: float = 0.0) -> torch.Tensor:
     """Smooth images (num, 1, 8, 8), brighter by `shift`."""
-    coarse = torch.nn.functional.interpolate(normal(num, 1, 3, 3, seed=seed), size=8, mode="bilinear")
+    coarse = torch.nn.functional.interpolate(
+        normal(num, 1, 3, 3, seed=seed), size=8, mode="bilinear"
+    )
     return (0.4 * coarse + shift).clamp(-1, 1)
 
 
@@ -66,7 +68,8 @@ class Bytes(Dataset):
 
 def test_bytes_and_back():
     x = torch.tensor([-2.0, -1.0, -0.5, 0.0, 1.0, 3.0])
-    assert to_bytes(x).tolist() == [0, 0, 64, 128, 255, 255]  # halves go to the even level, as round() does
+    # halves go to the even level, as round() does
+    assert to_bytes(x).tolist() == [0, 0, 64, 128, 255, 255]
     levels = torch.arange(256, dtype=torch.uint8)
     assert (to_bytes(from_bytes(levels)) == levels).all()
 
@@ -76,9 +79,21 @@ def test_agrees_with_torch_fidelity_called_by_name(extract):
     from torch_fidelity import calculate_metrics
 
     x, real = images(NUM, 0, 0.1), images(NUM, 1)
-    options = {"fid": True, "kid": True, "prc": True, "kid_subset_size": NUM, "kid_subsets": 1, "cuda": False}
+    options = {
+        "fid": True,
+        "kid": True,
+        "prc": True,
+        "kid_subset_size": NUM,
+        "kid_subsets": 1,
+        "cuda": False,
+    }
     expected = calculate_metrics(
-        input1=Bytes(x), input2=Bytes(real), feature_extractor=NAME, verbose=False, cache=False, **options
+        input1=Bytes(x),
+        input2=Bytes(real),
+        feature_extractor=NAME,
+        verbose=False,
+        cache=False,
+        **options,
     )
     actual = compare(extract(x)[:, None], extract(real), NUM)
     # the same features, in float32 there and in float64 here
@@ -115,7 +130,9 @@ def test_kid_of_sets_of_different_sizes_is_the_mean_over_subsets(extract):
     from torch_fidelity.metric_kid import kid_features_to_metric
 
     x, real = extract(images(60, 0, 0.1)), extract(images(40, 1))
-    subsets = kid_features_to_metric(x, real, kid_subset_size=20, kid_subsets=4000, rng_seed=0, verbose=False)
+    subsets = kid_features_to_metric(
+        x, real, kid_subset_size=20, kid_subsets=4000, rng_seed=0, verbose=False
+    )
     value = kid_interval(x[:, None], real)[0]
     # the mean over all subsets is the U-statistic; 4000 of them leave std / sqrt(4000), here four of those
     error = subsets["kernel_inception_distance_std"] / math.sqrt(4000)
@@ -136,7 +153,8 @@ def test_the_interval_of_kid_holds_the_truth_and_knows_groups():
         apart.append(high - low)
     # a 99 % interval misses once in a hundred; 16 groups and a skew statistic cost a little: 55 of 60 or more
     assert covered >= 55
-    assert sum(widths) > 1.5 * sum(apart)  # 128 points taken for independent ones are believed too much
+    # 128 points taken for independent ones are believed too much
+    assert sum(widths) > 1.5 * sum(apart)
 
 
 def test_density_and_coverage_by_hand():
@@ -169,17 +187,28 @@ def test_each_column_catches_its_fault(extract):
         "collapsed": perfect[:2].repeat(100, 1, 1, 1) + 1e-2 * normal(200, 1, 8, 8, seed=3),
         "wide": 1.8 * perfect,
     }
-    actual = {name: compare_samples(x.unflatten(0, (8, 25)), real_images) for name, x in runs.items()}
+    actual = {
+        name: compare_samples(x.unflatten(0, (8, 25)), real_images) for name, x in runs.items()
+    }
 
     def column(statistic):
         return {name: values[column_id(statistic, NAME, 200)] for name, values in actual.items()}
 
-    kid, coverage, recall, precision, density = map(column, ("kid", "coverage", "recall", "precision", "density"))
+    kid, coverage, recall, precision, density = map(
+        column, ("kid", "coverage", "recall", "precision", "density")
+    )
     low, high = column("kid_low"), column("kid_high")
     assert low["perfect"] < 0 < high["perfect"] and kid["perfect"] == min(kid.values())
-    assert low["biased"] > 0 and low["collapsed"] > 0 and low["wide"] < 0  # 200 images are too few for KID to see width
-    assert coverage["collapsed"] < 0.3 < 0.9 < coverage["perfect"] and recall["collapsed"] < 0.1 < 0.8 < recall["wide"]
-    assert precision["wide"] < 0.85 < precision["perfect"] and precision["collapsed"] > precision["perfect"]
+    # 200 images are too few for KID to see width
+    assert low["biased"] > 0 and low["collapsed"] > 0 and low["wide"] < 0
+    assert (
+        coverage["collapsed"] < 0.3 < 0.9 < coverage["perfect"]
+        and recall["collapsed"] < 0.1 < 0.8 < recall["wide"]
+    )
+    assert (
+        precision["wide"] < 0.85 < precision["perfect"]
+        and precision["collapsed"] > precision["perfect"]
+    )
     assert density["biased"] < 0.6 and density["wide"] < 0.6 and 0.8 < density["perfect"] < 1.2
 
 
@@ -197,11 +226,17 @@ def test_floors_are_those_of_real_images(extract):
 
 def test_every_column_has_a_number_or_a_reason(extract):
     for num, num_train, num_real in ((512, 300, 500), (40, 300, 500), (4, 300, 12), (512, 4, 500)):
-        real_images = compare_with_floors(NAME, extract, images(num_real, 0), images(num_train, 1), num)
-        values = compare_samples(images(num, 2).unflatten(0, (4, -1)), real_images) | real_images.floors
+        real_images = compare_with_floors(
+            NAME, extract, images(num_real, 0), images(num_train, 1), num
+        )
+        values = (
+            compare_samples(images(num, 2).unflatten(0, (4, -1)), real_images) | real_images.floors
+        )
         counts = Counts(num, num_train, num_real)
         reasons = why_too_few(NAME, counts)
-        ids = [metric.id for metric in (*sample_columns(NAME, counts), *floor_columns(NAME, counts))]
+        ids = [
+            metric.id for metric in (*sample_columns(NAME, counts), *floor_columns(NAME, counts))
+        ]
         assert len(ids) == len(set(ids)) == 20
         assert set(ids) == set(values) | set(reasons) and not set(values) & set(reasons)
     assert why_too_few(NAME, Counts(40, 300, 500))["fid-digits-cnn-v1-n40"] == (
@@ -221,10 +256,14 @@ def inception(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
         torch.manual_seed(0)
-        network = FeatureExtractorInceptionV3("random", ["2048"], feature_extractor_weights_path=str(path))
+        network = FeatureExtractorInceptionV3(
+            "random", ["2048"], feature_extractor_weights_path=str(path)
+        )
     torch.save(network.state_dict(), path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(weights.WEIGHTS, "inception", dataclasses.replace(WEIGHTS["inception"], sha256=sha256))
+    monkeypatch.setitem(
+        weights.WEIGHTS, "inception", dataclasses.replace(WEIGHTS["inception"], sha256=sha256)
+    )
     return network
 
 
@@ -241,7 +280,9 @@ def test_inception_is_read_from_its_file(inception):
 def test_another_file_than_inceptions_is_refused_by_name(tmp_path):
     path = tmp_path / WEIGHTS["inception"].file
     torch.save({"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 3, 3, 3)}, path)
-    with pytest.raises(UserError, match=r"6726825d\.pth: is not what torch-fidelity's Inception needs"):
+    with pytest.raises(
+        UserError, match=r"6726825d\.pth: is not what torch-fidelity's Inception needs"
+    ):
         open_inception(path)
     torch.save({"a": pytest.fail}, path)  # a function: unpickling it would run code
     with pytest.raises(UserError, match=r"6726825d\.pth: is not a file of weights"):

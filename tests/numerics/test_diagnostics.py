@@ -69,7 +69,9 @@ def test_chains_that_do_not_move():
     # 1 + 2 (11 / 2) = 12 terms, so 20 / 4 = 5 and 40 / 12 = 10 / 3
     for length, size in ((10, 5), (20, 10 / 3)):
         apart = torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(2, length)
-        assert split_rhat(apart).isposinf() and effective_sample_size(apart).item() == pytest.approx(size)
+        assert split_rhat(apart).isposinf() and effective_sample_size(
+            apart
+        ).item() == pytest.approx(size)
 
 
 def test_rank_normalisation():
@@ -153,7 +155,11 @@ def test_folding_and_tails_see_what_means_do_not():
 
 def test_diagnostics_of_a_batch_are_those_of_each():
     both = torch.stack([torch.from_numpy(CHAINS["one wider"]), normal(4, 80)])
-    for diagnostic in (rank_normalised_rhat, bulk_effective_sample_size, tail_effective_sample_size):
+    for diagnostic in (
+        rank_normalised_rhat,
+        bulk_effective_sample_size,
+        tail_effective_sample_size,
+    ):
         torch.testing.assert_close(diagnostic(both), torch.stack([diagnostic(x) for x in both]))
 
 
@@ -162,10 +168,17 @@ def test_agrees_with_arviz_on_short_chains_and_ties():
     arviz = pytest.importorskip("arviz", minversion="0.22")
     rng = np.random.default_rng(3)
     for length in (*range(10, 22), 32, 33, 101):
-        for chains in (rng.standard_normal((3, length)), rng.integers(0, 4, (4, length)).astype(float)):
-            theirs = [arviz.rhat(chains, method="rank")] + [arviz.ess(chains, method=m) for m in ("bulk", "tail")]
+        for chains in (
+            rng.standard_normal((3, length)),
+            rng.integers(0, 4, (4, length)).astype(float),
+        ):
+            theirs = [arviz.rhat(chains, method="rank")] + [
+                arviz.ess(chains, method=m) for m in ("bulk", "tail")
+            ]
             # sums of some hundred terms of order one: rounding of 1e-13 at most
-            assert ours(chains) == pytest.approx([float(value) for value in theirs], rel=1e-9), length
+            assert ours(chains) == pytest.approx([float(value) for value in theirs], rel=1e-9), (
+                length
+            )
 
 
 def test_chains_too_short_for_arviz_still_tell_states_that_repeat():
@@ -175,7 +188,12 @@ def test_chains_too_short_for_arviz_still_tell_states_that_repeat():
 
 
 def test_tails_of_ties_and_of_chains_that_do_not_move():
-    capped = normal(4, 50).clamp(max=1.0)  # 16 % tie at the top: no state is beyond the 95 % quantile
+    # 16 % tie at the top: no state is beyond the 95 % quantile
+    capped = normal(4, 50).clamp(max=1.0)
     assert tail_effective_sample_size(capped) <= 200
-    for diagnostic in (rank_normalised_rhat, bulk_effective_sample_size, tail_effective_sample_size):
+    for diagnostic in (
+        rank_normalised_rhat,
+        bulk_effective_sample_size,
+        tail_effective_sample_size,
+    ):
         assert diagnostic(torch.ones(2, 10, dtype=torch.float64)).isnan()

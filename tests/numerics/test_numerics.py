@@ -65,7 +65,9 @@ def test_ancestral_step_is_the_posterior_of_ddpm(i):
     abar = torch.cat([torch.ones(1), (1 - beta).cumprod(0)])
     b, a, a_next = beta[i - 1], abar[i], abar[i - 1]
     x_t, x_0, noise = normal(3, 5, 2)
-    mean = a_next.sqrt() * b / (1 - a) * x_0 + (1 - b).sqrt() * (1 - a_next) / (1 - a) * (a.sqrt() * x_t)
+    mean = a_next.sqrt() * b / (1 - a) * x_0 + (1 - b).sqrt() * (1 - a_next) / (1 - a) * (
+        a.sqrt() * x_t
+    )
     expected = (mean + ((1 - a_next) / (1 - a) * b).sqrt() * noise) / a_next.sqrt()
     sigmas = ddpm_sigmas(1000)
     step = ancestral_step(x_t, x_0, sigmas[i], sigmas[i - 1], noise)
@@ -77,10 +79,14 @@ def test_ancestral_steps_carry_the_forward_process_back():
     # q(x_t | x_0) followed by q(x_next | x_t, x_0) is q(x_next | x_0): deviation sigma_next around x_0
     n, x_0, sigma, sigma_next = 200_000, 0.7, torch.tensor(3.0), torch.tensor(1.2)
     noise = normal(2, n)
-    x_next = ancestral_step(x_0 + sigma * noise[0], torch.full_like(noise[0], x_0), sigma, sigma_next, noise[1])
+    x_next = ancestral_step(
+        x_0 + sigma * noise[0], torch.full_like(noise[0], x_0), sigma, sigma_next, noise[1]
+    )
     assert (x_next.mean() - x_0).abs() < 5 * 1.2 / n**0.5
     assert (x_next.std() - 1.2).abs() < 5 * 1.2 / (2 * n) ** 0.5
-    assert torch.equal(ancestral_step(noise[0], noise[1], sigma, torch.tensor(0.0), noise[0]), noise[1])
+    assert torch.equal(
+        ancestral_step(noise[0], noise[1], sigma, torch.tensor(0.0), noise[0]), noise[1]
+    )
 
 
 def test_rk4_has_order_four_and_solves_cubics_exactly():
@@ -99,16 +105,22 @@ def test_rk4_has_order_four_and_solves_cubics_exactly():
 # ---- Langevin and Metropolis
 
 
-@pytest.mark.parametrize("step", [double(0.3), uniform(6, 1) + 0.05], ids=["one step", "step per row"])
+@pytest.mark.parametrize(
+    "step", [double(0.3), uniform(6, 1) + 0.05], ids=["one step", "step per row"]
+)
 def test_mala_accepts_by_the_metropolis_ratio(step):
     law, target = gaussian()
     x, noise, eye = law.mean + normal(6, 3), normal(6, 3, seed=2), torch.eye(3, dtype=torch.float64)
 
     def log_proposal(new, old):
         """log density of the Langevin proposal, by its definition."""
-        return MultivariateNormal(old + step * target(old)[1], 2 * step.expand(6, 1)[..., None] * eye).log_prob(new)
+        return MultivariateNormal(
+            old + step * target(old)[1], 2 * step.expand(6, 1)[..., None] * eye
+        ).log_prob(new)
 
-    state, acceptance = mcmc.mala_step(mcmc.start(x, target), target, step, noise, torch.zeros(6).double())
+    state, acceptance = mcmc.mala_step(
+        mcmc.start(x, target), target, step, noise, torch.zeros(6).double()
+    )
     new = state.position
     torch.testing.assert_close(new, x + step * target(x)[1] + (2 * step).sqrt() * noise)
     ratio = law.log_prob(new) + log_proposal(x, new) - law.log_prob(x) - log_proposal(new, x)
@@ -120,7 +132,9 @@ def test_mala_accepts_by_the_metropolis_ratio(step):
 def test_mala_keeps_what_it_refuses_and_caches_what_it_accepts():
     _, target = gaussian()
     x, step = normal(500, 3), double(1.0)
-    state, acceptance = mcmc.mala_step(mcmc.start(x, target), target, step, normal(500, 3, seed=2), u := uniform(500))
+    state, acceptance = mcmc.mala_step(
+        mcmc.start(x, target), target, step, normal(500, 3, seed=2), u := uniform(500)
+    )
     accepted = u < acceptance
     assert 0 < accepted.sum() < 500
     assert torch.equal(state.position[~accepted], x[~accepted])
@@ -135,10 +149,14 @@ def test_mala_leaves_a_gaussian_invariant():
     state, step = mcmc.start(law.mean + normal(n, 3) @ law.scale_tril.T, target), double(0.5)
     rates = []
     for i in range(20):
-        state, acceptance = mcmc.mala_step(state, target, step, normal(n, 3, seed=10 + i), uniform(n, seed=100 + i))
+        state, acceptance = mcmc.mala_step(
+            state, target, step, normal(n, 3, seed=10 + i), uniform(n, seed=100 + i)
+        )
         rates.append(acceptance.mean().item())
     assert min(rates) > 0.3 and max(rates) < 0.95  # so that the correction has something to do
-    white = torch.linalg.solve_triangular(law.scale_tril, (state.position - law.mean).T, upper=False).T
+    white = torch.linalg.solve_triangular(
+        law.scale_tril, (state.position - law.mean).T, upper=False
+    ).T
     # chains are independent: a mean has error 1 / sqrt(n), a variance sqrt(2 / n), a covariance 1 / sqrt(n)
     assert white.mean(0).abs().max() < 5 / n**0.5
     assert (white.T.cov() - torch.eye(3)).abs().max() < 5 * (2 / n) ** 0.5
@@ -156,7 +174,8 @@ def test_unadjusted_langevin_has_its_known_bias_and_mala_has_none():
         unadjusted = mcmc.langevin_step(unadjusted, target, h, noise)
         adjusted, _ = mcmc.mala_step(adjusted, target, h, noise, uniform(n, seed=100 + i))
     tolerance = 5 * (2 / n) ** 0.5
-    assert unadjusted.position.var() == pytest.approx(4 / 3, abs=4 / 3 * tolerance)  # 0.5^15 of the start is left
+    # 0.5^15 of the start is left
+    assert unadjusted.position.var() == pytest.approx(4 / 3, abs=4 / 3 * tolerance)
     assert adjusted.position.var() == pytest.approx(1, abs=tolerance)
 
 
@@ -167,7 +186,9 @@ def test_mala_refuses_what_is_not_finite():
 
     x, step = torch.zeros(3, 1).double(), double(0.5)
     noise = double([[0.5], [1.5], [3.0]])
-    state, acceptance = mcmc.mala_step(mcmc.start(x, target), target, step, noise, torch.zeros(3).double())
+    state, acceptance = mcmc.mala_step(
+        mcmc.start(x, target), target, step, noise, torch.zeros(3).double()
+    )
     assert acceptance.tolist() == [1, 0, 0]
     assert state.position.flatten().tolist() == [0.5, 0, 0]
     assert state.log_density.isfinite().all()
@@ -178,19 +199,29 @@ def test_tamed_langevin_is_langevin_where_the_drift_is_short_and_bounded_elsewhe
     noise, step = normal(4, 3, seed=2), double([[0.01], [0.1], [0.01], [0.1]])
     state = mcmc.start(normal(4, 3), target)
     plain = mcmc.langevin_step(state, target, step, noise)
-    torch.testing.assert_close(mcmc.tamed_langevin_step(state, target, step, noise).position, plain.position)
+    torch.testing.assert_close(
+        mcmc.tamed_langevin_step(state, target, step, noise).position, plain.position
+    )
     steep = state._replace(gradient=1e6 * state.gradient)
-    drift = mcmc.tamed_langevin_step(steep, target, step, noise).position - state.position - (2 * step).sqrt() * noise
+    drift = (
+        mcmc.tamed_langevin_step(steep, target, step, noise).position
+        - state.position
+        - (2 * step).sqrt() * noise
+    )
     # twice the root mean square length sqrt(2 step D) of the noise, along the gradient
     torch.testing.assert_close(drift.norm(dim=1), 2 * (2 * step[:, 0] * 3).sqrt())
-    torch.testing.assert_close(torch.cosine_similarity(drift, state.gradient), torch.ones(4).double())
+    torch.testing.assert_close(
+        torch.cosine_similarity(drift, state.gradient), torch.ones(4).double()
+    )
     flat = state._replace(gradient=torch.zeros(4, 3).double())
     assert mcmc.tamed_langevin_step(flat, target, step, noise).position.isfinite().all()
 
 
 def test_adapted_step_rests_at_the_optimal_acceptance():
     step = torch.tensor([0.1, 0.1, 0.1])
-    low, same, high = mcmc.adapted_step(step, torch.tensor([0.2, mcmc.MALA_ACCEPTANCE, 0.9]), rate=1.0)
+    low, same, high = mcmc.adapted_step(
+        step, torch.tensor([0.2, mcmc.MALA_ACCEPTANCE, 0.9]), rate=1.0
+    )
     assert low < 0.1 and same == pytest.approx(0.1) and high > 0.1
 
 
@@ -228,7 +259,9 @@ def test_systematic_resampling_is_unbiased_with_least_scatter():
         index = smc.systematic_resample(weights, offset.repeat(2))
         assert index.shape == (2, n)
         count = torch.stack([row.bincount(minlength=n) for row in index])
-        assert (count >= (n * weights - 1e-9).floor()).all() and (count <= (n * weights + 1e-9).ceil()).all()
+        assert (count >= (n * weights - 1e-9).floor()).all() and (
+            count <= (n * weights + 1e-9).ceil()
+        ).all()
         counts += count
     # the mean over all offsets by the midpoint rule: each count jumps twice as the offset runs from 0 to 1
     torch.testing.assert_close(counts / num_offsets, n * weights, rtol=0, atol=1 / num_offsets)

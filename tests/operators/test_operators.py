@@ -58,15 +58,19 @@ def test_shapes_dtypes_devices_and_rows(name, x_shape):
     residual = problem.residual(x, y)
     assert residual.shape == (6, *problem.operator.measured_shape(x_shape))
     assert problem.residual(x.float(), y.float()).dtype == torch.float32
-    assert problem.residual(x.to("meta"), y.to("meta")).device.type == "meta"  # any mixing of devices would raise
+    # any mixing of devices would raise
+    assert problem.residual(x.to("meta"), y.to("meta")).device.type == "meta"
     alone = torch.cat([problem.residual(x[i : i + 1], y[i : i + 1]) for i in range(6)])
-    torch.testing.assert_close(alone, residual, rtol=0, atol=1e-13)  # sums of at most 432 terms below 1 in float64
+    # sums of at most 432 terms below 1 in float64
+    torch.testing.assert_close(alone, residual, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_residual_and_likelihood(name):
     """The gradient is that of finite differences; the log-likelihood is half the misfit per variance, negative."""
-    problem, x, y = problem_and_rows(name, (2, 4, 6) if name != "inpaint-box" else (2, 6, 6), num_rows=2)
+    problem, x, y = problem_and_rows(
+        name, (2, 4, 6) if name != "inpaint-box" else (2, 6, 6), num_rows=2
+    )
     assert torch.autograd.gradcheck(lambda x: problem.residual(x, y), x.requires_grad_())
     expected = -0.5 * (problem.residual(x, y) / 0.1).flatten(1).norm(dim=1) ** 2
     torch.testing.assert_close(problem.log_likelihood(x, y), expected)
@@ -100,7 +104,9 @@ def test_phase_is_numpys_centred_transform():
     x = np.random.default_rng(0).standard_normal((8, 16))
     padded = np.pad(x, ((2, 2), (4, 4)))
     expected = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(padded), norm="ortho")))
-    np.testing.assert_allclose(operator(torch.from_numpy(x)[None, None], torch.empty(1))[0, 0], expected, atol=1e-13)
+    np.testing.assert_allclose(
+        operator(torch.from_numpy(x)[None, None], torch.empty(1))[0, 0], expected, atol=1e-13
+    )
 
 
 def test_phase_does_not_see_sign_or_half_turns():
@@ -110,7 +116,8 @@ def test_phase_does_not_see_sign_or_half_turns():
     # Fourier sums of 64 terms of size 1, float64: rounding of order 1e-15.
     torch.testing.assert_close(operator(-x, x), amplitude, rtol=0, atol=1e-13)
     torch.testing.assert_close(operator(x.flip(-1, -2), x), amplitude, rtol=0, atol=1e-13)
-    torch.testing.assert_close(amplitude.square().sum(), x.square().sum())  # Parseval: padding adds no energy
+    # Parseval: padding adds no energy
+    torch.testing.assert_close(amplitude.square().sum(), x.square().sum())
 
 
 def test_phase_has_a_gradient_at_amplitude_zero():

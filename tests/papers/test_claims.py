@@ -12,7 +12,15 @@ import pytest
 from helpers.synthetic_results import write_results
 
 from bench.core.artefacts import read_csv
-from bench.papers.claims.claim import MARKS, NOT_SUPPORTED, SUPPORTED, UNTESTABLE, Claim, Entry, assess
+from bench.papers.claims.claim import (
+    MARKS,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    UNTESTABLE,
+    Claim,
+    Entry,
+    assess,
+)
 from bench.papers.claims.effects import Effect, mean_effect
 from bench.papers.claims.evidence import Evidence
 from bench.papers.claims.ledger import CLAIMS, ledger, ledger_table
@@ -24,7 +32,10 @@ TESTED = [claim for claim in CLAIMS if claim.test]
 
 
 def suite(
-    methods: dict[str, dict], timings: tuple = (), family: str = "consistency", failed: frozenset = frozenset()
+    methods: dict[str, dict],
+    timings: tuple = (),
+    family: str = "consistency",
+    failed: frozenset = frozenset(),
 ) -> SuiteResults:
     """One task; each method is its metrics, its costs, its settings and whether it is a chain, with noise of 2 %."""
     rng = np.random.default_rng(0)
@@ -33,18 +44,37 @@ def suite(
         for metric, value in facts.get("scores", {}).items():
             for i in range(NUM):
                 broken = (name, i) in failed
-                noisy = value + rng.normal() if metric == "psnr_mean" else value * math.exp(0.02 * rng.normal())
+                noisy = (
+                    value + rng.normal()
+                    if metric == "psnr_mean"
+                    else value * math.exp(0.02 * rng.normal())
+                )
                 reason = "failed (ValueError: step 3)" if broken else ""
                 scores.append(Score(name, 0, i, metric, None if broken else noisy, reason))
         if name != "reference":
             costs = {"nfe": 10.0, "nfe_vjp": 10.0, "seconds": 64.0, "rows": 64}
-            costs |= {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0} | facts.get("costs", {})
-            header = {"status": "ok", "joint": facts.get("joint", "independent"), "num_chains": facts.get("num_chains")}
+            costs |= {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0} | facts.get(
+                "costs", {}
+            )
+            header = {
+                "status": "ok",
+                "joint": facts.get("joint", "independent"),
+                "num_chains": facts.get("num_chains"),
+            }
             runs.append(RunRecord(name, 0, header, costs | {"settings": facts.get("settings", {})}))
-    better = {"sw2-128": "lower", "psnr_mean": "higher", "diversity_ratio": 1.0, "ess_bulk": "higher"}
-    task = TaskResults("gmm-denoise", {"family": family}, {}, tuple(scores), {}, better, tuple(runs))
+    better = {
+        "sw2-128": "lower",
+        "psnr_mean": "higher",
+        "diversity_ratio": 1.0,
+        "ess_bulk": "higher",
+    }
+    task = TaskResults(
+        "gmm-denoise", {"family": family}, {}, tuple(scores), {}, better, tuple(runs)
+    )
     names = tuple(name for name in methods if name != "reference")
-    return SuiteResults(Path("nowhere"), "made", names, (0,), NUM, NUM_SAMPLES, (task,), (), timings)
+    return SuiteResults(
+        Path("nowhere"), "made", names, (0,), NUM, NUM_SAMPLES, (task,), (), timings
+    )
 
 
 def entry(of: str, results: SuiteResults) -> Entry:
@@ -54,7 +84,10 @@ def entry(of: str, results: SuiteResults) -> Entry:
 
 def timing(method: str, nfe: float, seconds: float, ess: dict | None = None) -> dict:
     """Of 1 sample at a cost of 1, and of 64: network rows forward per sample, and median seconds."""
-    curve = [{"s": s, "nfe": n, "nfe_vjp": 0.0, "median": t} for s, n, t in ((1, 1.0, 1.0), (64, nfe, seconds))]
+    curve = [
+        {"s": s, "nfe": n, "nfe_vjp": 0.0, "median": t}
+        for s, n, t in ((1, 1.0, 1.0), (64, nfe, seconds))
+    ]
     return {"task": "gmm-denoise", "method": method, "curve": curve, "ess": ess or {}}
 
 
@@ -67,7 +100,12 @@ def spread(diversity: float, psnr: float = 20.0, nfe: float = 10.0) -> dict:
 
 
 def chain(size: float = 32.0, nfe: float = 10.0) -> dict:
-    return {"scores": {"ess_bulk": size}, "costs": {"nfe": nfe, "nfe_vjp": nfe}, "joint": "chain", "num_chains": 16}
+    return {
+        "scores": {"ess_bulk": size},
+        "costs": {"nfe": nfe, "nfe_vjp": nfe},
+        "joint": "chain",
+        "num_chains": 16,
+    }
 
 
 def two(one: str, first: dict, other: str, second: dict, **more: object) -> SuiteResults:
@@ -75,7 +113,10 @@ def two(one: str, first: dict, other: str, second: dict, **more: object) -> Suit
 
 
 def clocked(method: str, nfe: float, seconds: float, ess: dict | None = None) -> SuiteResults:
-    return suite({method: chain() if method == "latent_langevin" else {}}, (timing(method, nfe, seconds, ess),))
+    return suite(
+        {method: chain() if method == "latent_langevin" else {}},
+        (timing(method, nfe, seconds, ess),),
+    )
 
 
 def zetas(*distances: float) -> SuiteResults:
@@ -85,9 +126,20 @@ def zetas(*distances: float) -> SuiteResults:
 
 def trained(distance: float, rows: float, hmc: float = 10.0, seconds: float = 1.0) -> SuiteResults:
     """ods after a training of `rows` network rows, and HMC at distance 1 with `hmc` of them per sample."""
-    costs = {"nfe": 1.0, "nfe_vjp": 0.0, "train_nfe": rows, "train_seconds": seconds, "seconds": 0.64}
+    costs = {
+        "nfe": 1.0,
+        "nfe_vjp": 0.0,
+        "train_nfe": rows,
+        "train_seconds": seconds,
+        "seconds": 0.64,
+    }
     ods = far(distance, costs=costs)
-    return two("ods", ods, "hmc-latent", far(1.0, costs={"nfe": hmc / 2, "nfe_vjp": hmc / 2, "seconds": 64.0}))
+    return two(
+        "ods",
+        ods,
+        "hmc-latent",
+        far(1.0, costs={"nfe": hmc / 2, "nfe_vjp": hmc / 2, "seconds": 64.0}),
+    )
 
 
 def easier(distance: float) -> SuiteResults:
@@ -109,7 +161,10 @@ CASES = {
         clocked("latent_langevin", 1 / 16, 1, {"1": 1.0, "64": 40.0}),
         clocked("latent_langevin", 1 / 16, 1, {"1": 1.0, "64": 2.0}),
     ),
-    "cps-effective": (two("latent_langevin", chain(50, 5), "dps", {}), two("latent_langevin", chain(5), "dps", {})),
+    "cps-effective": (
+        two("latent_langevin", chain(50, 5), "dps", {}),
+        two("latent_langevin", chain(5), "dps", {}),
+    ),
     "cps-effective-ode": (
         two("latent_langevin", chain(50, 5), "dps", {}, family="gmm"),
         two("latent_langevin", chain(5), "dps", {}, family="gmm"),
@@ -145,7 +200,10 @@ CASES = {
         two("aps", {"costs": {"seconds": 1.0}}, "dps", {"costs": {"seconds": 64.0}}),
         two("aps", {"costs": {"seconds": 32.0}}, "dps", {"costs": {"seconds": 64.0}}),
     ),
-    "aps-unseen": (two("aps", far(0.3), "unconditional", far(1)), two("aps", far(0.7), "unconditional", far(1))),
+    "aps-unseen": (
+        two("aps", far(0.3), "unconditional", far(1)),
+        two("aps", far(0.7), "unconditional", far(1)),
+    ),
     "dps-zeta": (zetas(1, 1.1, 1.2), zetas(1, 1.1, 3)),
 }
 
@@ -187,14 +245,21 @@ def test_ratios_are_paired_by_measurement():
 def test_the_interval_covers_what_it_should():
     """95 % of 95 % intervals: 200 trials of 12 normal values hold the truth in 180 to 198 but once in 1000 suites."""
     rng = np.random.default_rng(1)
-    trials = [mean_effect({"a": {i: rng.normal(size=1) for i in range(NUM)}}, "", float) for _ in range(200)]
+    trials = [
+        mean_effect({"a": {i: rng.normal(size=1) for i in range(NUM)}}, "", float)
+        for _ in range(200)
+    ]
     assert 180 <= sum(x.low <= 0 <= x.high for x in trials) <= 199
 
 
 def test_a_failed_measurement_counts_as_the_worst_there():
     results = two("aps", far(1.1), "dps", far(1), failed=frozenset({("aps", 3)}))
     values = Evidence(results).values(results.tasks[0], "aps", "sw2-128")
-    assert len(values) == NUM and values[3] == pytest.approx(1, rel=0.1) and entry("aps-quality", results).effect < 1.12
+    assert (
+        len(values) == NUM
+        and values[3] == pytest.approx(1, rel=0.1)
+        and entry("aps-quality", results).effect < 1.12
+    )
 
 
 def test_diversity_is_compared_at_comparable_fidelity_and_equal_cost_only():
@@ -210,7 +275,8 @@ def test_hmc_that_spent_far_less_is_not_called_worse():
     assert poor.verdict == UNTESTABLE and "the dearest spends" in poor.why
     assert entry("ods-equal-cost-1", trained(2, 10_000)).verdict == NOT_SUPPORTED
     dear = entry("ods-equal-cost-1000", trained(0.5, 600))
-    assert dear.verdict == UNTESTABLE and "the cheapest takes 9.91 times as much" in dear.why  # 640 / (0.6 + 64)
+    # 640 / (0.6 + 64)
+    assert dear.verdict == UNTESTABLE and "the cheapest takes 9.91 times as much" in dear.why
 
 
 def test_training_that_never_pays_has_no_break_even():
@@ -222,7 +288,13 @@ def test_training_that_never_pays_has_no_break_even():
 def test_hmc_in_data_space_is_not_held_against_the_posterior_of_a_distilled_map():
     results = two("hmc-latent", far(0.5), "hmc-data", far(1))
     assert entry("ods-easier-steps", results).verdict == SUPPORTED
-    total = suite({"reference": {"scores": {"sw2-128_total": 1.0}}, "hmc-latent": far(0.5), "hmc-data": far(1)})
+    total = suite(
+        {
+            "reference": {"scores": {"sw2-128_total": 1.0}},
+            "hmc-latent": far(0.5),
+            "hmc-data": far(1),
+        }
+    )
     assert entry("ods-easier-steps", total).verdict == UNTESTABLE
 
 
@@ -253,5 +325,8 @@ def test_the_stage_writes_a_table_that_can_be_read(tmp_path):
     assert {row["verdict"] for row in rows} == {SUPPORTED, NOT_SUPPORTED, UNTESTABLE}
     assert all(bool(row["effect"]) == (row["verdict"] != UNTESTABLE) and row["why"] for row in rows)
     page = (tmp_path / "tables" / "claims.md").read_text()
-    assert page.startswith("# Suite synthetic: claims of the papers") and page.count("\n|") == len(rows) + 2
+    assert (
+        page.startswith("# Suite synthetic: claims of the papers")
+        and page.count("\n|") == len(rows) + 2
+    )
     assert len(ledger(load(spec))) == len(rows)

@@ -116,14 +116,19 @@ def test_sums_are_those_of_the_printed_tables():
         groups.setdefault((n.paper, n.table, n.metric), []).append(float(n.value))
     assert groups.keys() == SUMS.keys()
     for group, (count, total) in SUMS.items():
-        assert (len(groups[group]), sum(groups[group])) == (count, pytest.approx(total, abs=1e-6)), group
+        assert (len(groups[group]), sum(groups[group])) == (
+            count,
+            pytest.approx(total, abs=1e-6),
+        ), group
 
 
 @pytest.mark.parametrize(("paper", "table", "method", "what", "metric", "value"), SPOTS)
 def test_spot_checks(paper, table, method, what, metric, value):
     place = (paper, table, method, metric)
     actual = [
-        n for n in NUMBERS if (n.paper, n.table, n.method, n.metric) == place and what in f"{n.task} {n.settings}"
+        n
+        for n in NUMBERS
+        if (n.paper, n.table, n.method, n.metric) == place and what in f"{n.task} {n.settings}"
     ]
     assert [n.value for n in actual] == [value]
 
@@ -146,9 +151,14 @@ def test_printed_means_are_those_of_their_rows():
         rows = [n for n in NUMBERS if (n.paper, n.table) == ("ods", table)]
         for printed in (n for n in rows if n.task.startswith("mean over")):
             column = (printed.method, printed.metric, printed.prior)
-            values = [float(n.value) for n in rows if (n.method, n.metric, n.prior) == column and n is not printed]
+            values = [
+                float(n.value)
+                for n in rows
+                if (n.method, n.metric, n.prior) == column and n is not printed
+            ]
             assert len(values) == (10 if table in ("Table 7", "Table 8") else 4)
-            if abs(np.mean(values) - float(printed.value)) > 0.0101:  # 0.005 each of the mean and of its rounded terms
+            # 0.005 each of the mean and of its rounded terms
+            if abs(np.mean(values) - float(printed.value)) > 0.0101:
                 differing.append((table, printed.method, printed.metric))
     assert differing == [
         ("Table 7", "HMC", "reward"),
@@ -166,7 +176,12 @@ def test_only_marks_that_may_be_published():
 
 def test_papers_without_a_number_say_why():
     counts = Counter(n.paper for n in NUMBERS)
-    assert [paper.paper for paper in read_papers(REPOSITORY / PUBLISHED)] == ["dps", "cps", "ods", "aps"]
+    assert [paper.paper for paper in read_papers(REPOSITORY / PUBLISHED)] == [
+        "dps",
+        "cps",
+        "ods",
+        "aps",
+    ]
     for paper in read_papers(REPOSITORY / PUBLISHED):
         assert counts[paper.paper] or paper.remark.startswith("No number qualifies")
 
@@ -179,7 +194,11 @@ def test_modules_and_metric_ids_exist():
 
 def test_noise_of_dps_is_in_data_units():
     """0.05 where images are in [-1, 1]: the released code adds it there, whatever range the text speaks of."""
-    noise = {(n.sigma_stated, n.range_stated, n.range_applied, n.sigma_y) for n in NUMBERS if n.paper == "dps"}
+    noise = {
+        (n.sigma_stated, n.range_stated, n.range_applied, n.sigma_y)
+        for n in NUMBERS
+        if n.paper == "dps"
+    }
     assert noise == {("0.05", "[0, 1]", "[-1, 1]", "0.05"), ("unknown",) * 4}
 
 
@@ -208,15 +227,24 @@ def _edit(folder: Path, row: int, **changes: str) -> None:
         ({"mark": ""}, "mark is empty"),
         ({"value": "39,35"}, "value is 39,35; expected a finite number"),
         ({"value": "nan"}, "value is nan"),
-        ({"num_images": "1000.5"}, "num_images is 1000.5; expected a positive number, unknown or n/a"),
+        (
+            {"num_images": "1000.5"},
+            "num_images is 1000.5; expected a positive number, unknown or n/a",
+        ),
         ({"nfe": "-1"}, "nfe is -1"),
         ({"checkpoint": ""}, "checkpoint is empty; expected a value, unknown or n/a"),
         ({"spread": "0.1"}, "spread is '0.1' of ''"),
-        ({"spec": "psnr_sample"}, "expected either spec, our id of this metric, or in spec_reason why there is none"),
+        (
+            {"spec": "psnr_sample"},
+            "expected either spec, our id of this metric, or in spec_reason why there is none",
+        ),
         ({"spec_reason": ""}, "expected either spec"),
         ({"parameters": "4"}, "parameters is 4; expected name=value"),
         ({"source": "arXiv:1"}, "expected dps, arXiv:2209.14687"),
-        ({"range_applied": "[0, 1]"}, r"sigma_y is 0.05; expected 0.1, which is 0.05 on \[0, 1\] in data units"),
+        (
+            {"range_applied": "[0, 1]"},
+            r"sigma_y is 0.05; expected 0.1, which is 0.05 on \[0, 1\] in data units",
+        ),
         ({"range_applied": "[0, 2]"}, r"range_applied is \[0, 2\]; expected one of"),
         ({"sigma_stated": "unknown"}, "sigma_stated is unknown, but sigma_y is 0.05"),
         ({"sigma_y": "unknown"}, "sigma_y is unknown, but a sigma or a range is given"),
@@ -235,7 +263,9 @@ def test_files_that_are_not_what_they_should_be(copied):
     (copied / "dps.csv").write_text("".join([*lines, lines[2]]))
     with pytest.raises(UserError, match=f"line {len(lines) + 1}: is the same number as line 3"):
         read_numbers(copied)
-    (copied / "dps.csv").write_text("".join([*lines[:4], lines[4].replace("39.35", "39,35").rstrip("\n") + ",\n"]))
+    (copied / "dps.csv").write_text(
+        "".join([*lines[:4], lines[4].replace("39.35", "39,35").rstrip("\n") + ",\n"])
+    )
     with pytest.raises(UserError, match="line 5: expected 28 fields"):
         read_numbers(copied)
     (copied / "dps.csv").write_text(lines[0].replace("mark", "trust"))
@@ -265,9 +295,24 @@ def lines(digits) -> list[Summary]:
 
 def _number(**changes: str) -> PublishedNumber:
     """One of the paper's, but as if made on the digits by the protocol of a row of the synthetic suite."""
-    number = next(n for n in NUMBERS if (n.table, n.method, n.metric, n.operator) == ("Table 6", "DPS", "PSNR", "blur"))
-    made = {"dataset": "digits", "side": "8", "operator": "inpaint-box", "parameters": "box=4", "num_images": "16"}
-    made |= {"sigma_stated": "0.05", "range_applied": "[0, 1]", "sigma_y": "0.10", "checkpoint": "gmm of digits"}
+    number = next(
+        n
+        for n in NUMBERS
+        if (n.table, n.method, n.metric, n.operator) == ("Table 6", "DPS", "PSNR", "blur")
+    )
+    made = {
+        "dataset": "digits",
+        "side": "8",
+        "operator": "inpaint-box",
+        "parameters": "box=4",
+        "num_images": "16",
+    }
+    made |= {
+        "sigma_stated": "0.05",
+        "range_applied": "[0, 1]",
+        "sigma_y": "0.10",
+        "checkpoint": "gmm of digits",
+    }
     made |= {"nfe": "200.0", "spec": "psnr_mean", "spec_reason": ""}
     return replace(number, **{**made, **changes})
 
@@ -276,8 +321,13 @@ def test_a_number_of_the_same_protocol_stands_beside_ours(digits, lines):
     (match,) = match_numbers([_number()], digits, lines)
     (ours,) = match.ours  # of dps and dps-n1000 the one with 200 calls
     assert match.difference is None and (ours.task, ours.method) == ("gmm-inpaint-box", "dps")
-    (pair,) = published_tables(read_papers(REPOSITORY / PUBLISHED), [match]).matched.itertuples(index=False, name=None)
-    assert pair[:3] == ("gmm-inpaint-box", "dps", "psnr_mean") and pair[4:6] == ("24.25", "DPS, Table 6, DPS [P]")
+    (pair,) = published_tables(read_papers(REPOSITORY / PUBLISHED), [match]).matched.itertuples(
+        index=False, name=None
+    )
+    assert pair[:3] == ("gmm-inpaint-box", "dps", "psnr_mean") and pair[4:6] == (
+        "24.25",
+        "DPS, Table 6, DPS [P]",
+    )
     assert float(pair[3].split(" [")[0]) == pytest.approx(ours.mean, abs=0.05)
     (row,) = csv.DictReader(io.StringIO(csv_of(published_frame([match]))))
     assert (row["value"], row["our_method"], row["reason"]) == ("24.25", "dps", "")
@@ -289,11 +339,20 @@ def test_a_number_of_the_same_protocol_stands_beside_ours(digits, lines):
     [
         ({"dataset": "ffhq", "side": "256"}, "dataset ffhq 256 x 256 against digits 8 x 8"),
         ({"side": "16"}, "dataset digits 16 x 16 against digits 8 x 8"),
-        ({"parameters": "box=5"}, "operator inpaint-box (box 5) against inpaint-box (box 4), phase (oversample 2), "),
+        (
+            {"parameters": "box=5"},
+            "operator inpaint-box (box 5) against inpaint-box (box 4), phase (oversample 2), ",
+        ),
         ({"sigma_y": "0.05"}, "sigma_y 0.05 against 0.1"),
         ({"checkpoint": "ffhq_10m.pt"}, "prior ffhq_10m against gmm of digits"),
-        ({"checkpoint": "unknown"}, "prior diffusion model of FFHQ (weights unknown) against gmm of digits"),
-        ({"module": "", "method": "DDRM"}, "method DDRM against oracle, unconditional, dps, latent_langevin, 2 more"),
+        (
+            {"checkpoint": "unknown"},
+            "prior diffusion model of FFHQ (weights unknown) against gmm of digits",
+        ),
+        (
+            {"module": "", "method": "DDRM"},
+            "method DDRM against oracle, unconditional, dps, latent_langevin, 2 more",
+        ),
         ({"num_images": "1000"}, "N 1000 against 16"),
         ({"nfe": "unknown"}, "NFE unknown against 200, 1000"),
         ({"spec": "", "spec_reason": "window unknown"}, "metric PSNR (window unknown)"),
@@ -308,8 +367,12 @@ def test_the_first_aspect_that_differs_is_named(digits, lines, changes, words):
 
 def test_ours_that_failed_stands_there_with_its_reason(digits, lines):
     changes = {"operator": "phase", "parameters": "oversample=2.00", "nfe": "n/a"}
-    lines = [replace(x, mean=None) if x.metric == "nfe" and x.method == "dps-n1000" else x for x in lines]
-    actual = published_tables(read_papers(REPOSITORY / PUBLISHED), match_numbers([_number(**changes)], digits, lines))
+    lines = [
+        replace(x, mean=None) if x.metric == "nfe" and x.method == "dps-n1000" else x for x in lines
+    ]
+    actual = published_tables(
+        read_papers(REPOSITORY / PUBLISHED), match_numbers([_number(**changes)], digits, lines)
+    )
     assert actual.matched.iloc[0, 3].startswith("failed (")
 
 
@@ -318,7 +381,8 @@ def test_the_digits_suite_has_one_line_per_paper(digits, tmp_path, monkeypatch):
     published.main(str(digits.root / "specs" / "suite.json"))
     page = (digits.root / "tables" / "published.md").read_text()
     assert "No published number was made by the protocol of a row of this suite." in page
-    lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]  # below the head
+    # below the head
+    lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
     assert [(line[0].lstrip("| ").split(",")[0], line[1]) for line in lines] == [
         ("DPS", "266"),
         ("CPS", "0"),
@@ -335,15 +399,25 @@ def test_the_digits_suite_has_one_line_per_paper(digits, tmp_path, monkeypatch):
 
 def _large_suite(root: Path) -> tuple[SuiteResults, list[Summary]]:
     """DPS at 256 x 256 with the weights of the paper's prior, as a finished suite would have it."""
-    header = {"dataset": "ffhq", "operator": "blur", "parameters": {"kernel_size": 61, "std": 3.0}, "sigma_y": 0.05}
+    header = {
+        "dataset": "ffhq",
+        "operator": "blur",
+        "parameters": {"kernel_size": 61, "std": 3.0},
+        "sigma_y": 0.05,
+    }
     header |= {"prior": "ffhq", "family": "edm"}
     x_true = np.zeros((1, 3, 256, 256), np.float32)
     write_tensors(root / "tasks/ffhq-blur/observations.safetensors", {"x_true": x_true}, header)
-    write_tensors(root / "priors/ffhq/edm.safetensors", {}, {"settings": {"pipeline": "weights/ffhq_10m"}})
+    write_tensors(
+        root / "priors/ffhq/edm.safetensors", {}, {"settings": {"pipeline": "weights/ffhq_10m"}}
+    )
     run = RunRecord("dps", 0, {"num_measurements": 1000, "module": "dps"}, {})
     task = TaskResults("ffhq-blur", header, {}, {}, (), {}, (run,))
     values = {"psnr_sample": 24.0, "nfe": 1000.0}
-    lines = [Summary("ffhq-blur", "dps", metric, value, value, value, 0, "") for metric, value in values.items()]
+    lines = [
+        Summary("ffhq-blur", "dps", metric, value, value, value, 0, "")
+        for metric, value in values.items()
+    ]
     return SuiteResults(root, "large", ("dps",), (0,), 1000, 4, (task,), ()), lines
 
 
@@ -361,7 +435,9 @@ def test_a_suite_of_large_images_is_compared_to_the_last_aspect(tmp_path):
     assert [x.mean for x in match.ours] == [24.0]
     reasons = {
         row[3]
-        for row in published_tables(read_papers(REPOSITORY / PUBLISHED), matches).unmatched.itertuples(index=False)
+        for row in published_tables(
+            read_papers(REPOSITORY / PUBLISHED), matches
+        ).unmatched.itertuples(index=False)
     }
     assert "N 100 against 1000" in reasons  # of Table 5
     assert len(reasons) <= 12

@@ -22,7 +22,14 @@ from bench.papers.toys.targets import Band, Plane, Tabulated, Tilted
 from bench.stages.toy import main
 
 SCALE, SIGMA_Y, LEVEL = 1.5, 0.4, 0.7
-ODS = {"num_iterations": 4, "num_groups": 1, "group_size": 16, "width": 8, "num_steps": 5, "num_fit": 32}
+ODS = {
+    "num_iterations": 4,
+    "num_groups": 1,
+    "group_size": 16,
+    "width": 8,
+    "num_steps": 5,
+    "num_fit": 32,
+}
 TINY = {"flow_iterations": 3, "side": 30, "num_samples": 40, "ods": ODS}
 TOYS = {"swiss_roll": {**TINY, "generator_iterations": 3}, "marginals": TINY, "moons": TINY}
 
@@ -66,14 +73,22 @@ def test_the_grid_posterior_is_the_closed_form():
 
 
 def test_marginals_of_a_gaussian_stay_gaussian():
-    grid, signal, scale, std, centre = Grid(5.0, 120, (0.5, -0.3)), 0.3, 1.2, 0.5, torch.tensor([1.0, -0.5]).double()
+    grid, signal, scale, std, centre = (
+        Grid(5.0, 120, (0.5, -0.3)),
+        0.3,
+        1.2,
+        0.5,
+        torch.tensor([1.0, -0.5]).double(),
+    )
     p, _ = grid.normalised(Gaussian(std).log_prob(grid.points - centre))
     marginal = grid.diffused(p, signal, scale).flatten() * grid.width**2
     variance = signal * std**2 + (1 - signal) * scale**2
     # 4.5 units from the border to the mean are 4.2 standard deviations: 3e-5 of the mass is outside
     assert marginal.sum().item() == pytest.approx(1, abs=2e-4)
     torch.testing.assert_close(marginal @ grid.points, signal**0.5 * centre, rtol=0, atol=2e-3)
-    exact = Gaussian(variance**0.5).log_prob(grid.points - signal**0.5 * centre).exp() * grid.width**2
+    exact = (
+        Gaussian(variance**0.5).log_prob(grid.points - signal**0.5 * centre).exp() * grid.width**2
+    )
     assert (marginal - exact).abs().max() < 1e-6 * exact.max() + 1e-12
 
 
@@ -83,7 +98,8 @@ def test_histograms_keep_mass_and_place():
     assert sharp.sum() * grid.width**2 == pytest.approx(0.25)
     assert sharp.flatten().argmax() == (grid.points - points[0]).norm(dim=1).argmin()
     blurred = grid.histogram(points, torch.tensor([0.25, 0.75], dtype=torch.float64), blur=1.5)
-    assert blurred.sum() * grid.width**2 == pytest.approx(0.25, rel=2e-3)  # 4.5 cells to the border are 3 deviations
+    # 4.5 cells to the border are 3 deviations
+    assert blurred.sum() * grid.width**2 == pytest.approx(0.25, rel=2e-3)
 
 
 @pytest.mark.parametrize("source", [Gaussian(0.7), EightGaussians(1.5, 0.2)], ids=str)
@@ -97,11 +113,14 @@ def test_sources_have_their_density(source):
     assert abs(spread.mean() - second) < 5 * spread.std() / 20_000**0.5
 
 
-@pytest.mark.parametrize(("data", "axis", "level", "count"), [(swiss_roll(), 0, 0.5, 4), (two_moons(), 1, 0.1, 4)])
+@pytest.mark.parametrize(
+    ("data", "axis", "level", "count"), [(swiss_roll(), 0, 0.5, 4), (two_moons(), 1, 0.1, 4)]
+)
 def test_crossings_lie_on_the_line_and_the_curve(data, axis, level, count):
     points = data.crossings(axis, level)
     assert len(points) == count
-    assert (points[:, axis] - level).abs().max() < 1e-3  # one of 20000 steps along less than 20 units
+    # one of 20000 steps along less than 20 units
+    assert (points[:, axis] - level).abs().max() < 1e-3
     curve = data.curve(torch.linspace(0, 1, 20001, dtype=torch.float64))
     assert torch.cdist(points, curve).min(1).values.max() < 1e-6
 
@@ -166,7 +185,9 @@ def test_a_tilted_plane_is_the_density_itself():
     table = Tabulated(grid, density.log_prob(grid.points).view(50, 50))
     torch.testing.assert_close(table(grid.points), density.log_prob(grid.points))
     outside = torch.tensor([[4.0, 0.0], [5.0, 0.0]], dtype=torch.float64)
-    border, *falling = table(torch.cat([outside[:1] - torch.tensor([[1.0, 0.0]]), outside])).tolist()
+    border, *falling = table(
+        torch.cat([outside[:1] - torch.tensor([[1.0, 0.0]]), outside])
+    ).tolist()
     # 1/3 and 2/3 of the half width beyond the border
     assert falling == pytest.approx([border - 100 / 9, border - 400 / 9])
     assert table.floored(10.0).values.min() == table.values.max() - 10
@@ -180,8 +201,12 @@ def test_the_stage_writes_its_files(toy, tmp_path):
         main(str(spec))
     text = (tmp_path / "figures" / f"{toy}.csv").read_text()
     assert {line.split(",")[-4] for line in text.splitlines()[1:]} >= {"density", "point", "number"}
-    assert "log Z: quadrature" in text and "log Z: ods" in text and "sliced W2 to grid: floor" in text
-    assert all(Path(tmp_path, "figures", f"{toy}.{kind}").stat().st_size > 0 for kind in ("pdf", "png"))
+    assert (
+        "log Z: quadrature" in text and "log Z: ods" in text and "sliced W2 to grid: floor" in text
+    )
+    assert all(
+        Path(tmp_path, "figures", f"{toy}.{kind}").stat().st_size > 0 for kind in ("pdf", "png")
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,13 @@ def test_commands_are_the_jobs_of_the_workflow(suite):
 @pytest.mark.parametrize("suite", ["smoke", "clock", "gpu_timing_cpu"])
 def test_stages_come_after_those_whose_outputs_they_read(suite):
     listed = list(enumerate(job.stage for job in jobs(load({"suite": suite}))))
-    last, first = {stage: place for place, stage in listed}, {stage: place for place, stage in reversed(listed)}
-    assert all(last[early] < first[late] for early, late in READ_BY if early in last and late in last)
+    last, first = (
+        {stage: place for place, stage in listed},
+        {stage: place for place, stage in reversed(listed)},
+    )
+    assert all(
+        last[early] < first[late] for early, late in READ_BY if early in last and late in last
+    )
 
 
 def test_job_is_done_when_its_outputs_are_newer_than_its_spec(tmp_path):

@@ -28,7 +28,9 @@ def test_a_broken_artefact_is_named(tmp_path, name, harm):
     path = tmp_path / "deep" / name
     data = path.read_bytes()
     path.write_bytes(data[:-2] if harm == "cut" else data.replace(b"1", b"2", 1) + b"2")
-    with pytest.raises(ArtefactError, match=r"a\.(json|csv|csv\.info\.json|safetensors): .*delete it and run"):
+    with pytest.raises(
+        ArtefactError, match=r"a\.(json|csv|csv\.info\.json|safetensors): .*delete it and run"
+    ):
         check_artefacts(str(tmp_path))
 
 
@@ -45,12 +47,16 @@ def test_files_in_a_foreign_format_are_checked_by_the_manifest(tmp_path, harm):
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     write_tensors(tmp_path / "priors/edm/edm.safetensors", {}, {"files": digests})
     broken = files["pipeline/unet/w.safetensors"]
-    {"edit": lambda: broken.write_text("{ }"), "delete": broken.unlink, "none": lambda: None}[harm]()
+    {"edit": lambda: broken.write_text("{ }"), "delete": broken.unlink, "none": lambda: None}[
+        harm
+    ]()
     if harm == "none":
         return check_artefacts(str(tmp_path))
     with pytest.raises(ArtefactError) as caught:
         check_artefacts(str(tmp_path))
-    assert str(caught.value).startswith(f"{broken}: ") and "delete edm.safetensors and run" in str(caught.value)
+    assert str(caught.value).startswith(f"{broken}: ") and "delete edm.safetensors and run" in str(
+        caught.value
+    )
 
 
 def test_a_csv_without_its_record_is_named(tmp_path):
@@ -64,7 +70,11 @@ def test_a_folder_belongs_to_one_living_process(tmp_path):
     root = str(tmp_path / "suite")
     code = f"from bench.plan.folder import lock_folder; lock_folder({root!r}); print('mine', flush=True); input()"
     other = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert other.stdout.readline() == "mine\n"
     with pytest.raises(UserError, match="another run is at work"):

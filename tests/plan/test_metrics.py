@@ -5,7 +5,10 @@ from bench.plan.metrics import metric_sources, metrics_of_task
 
 SUITE = {
     "tasks": {"gmm-denoise": {}, "gmm-blur": {}},
-    "metrics": {"sets": {"extractors": ["digits-cnn-v1"]}, "perceptual": {"tasks": ["gmm-blur"], "offline": True}},
+    "metrics": {
+        "sets": {"extractors": ["digits-cnn-v1"]},
+        "perceptual": {"tasks": ["gmm-blur"], "offline": True},
+    },
 }
 
 
@@ -18,4 +21,8 @@ def test_an_evaluation_depends_on_the_files_of_its_own_metrics_alone():
     denoise, blur = (set(metric_sources(SUITE, task)) for task in SUITE["tasks"])
     assert {f"bench/metrics/{name}.py" for name in (*BUILT_IN, "sets")} <= denoise
     assert blur - denoise == {"bench/metrics/perceptual.py"}
-    assert not denoise & {"bench/runtime/lease.py", "bench/stats/results.py", "bench/report/tables.py"}
+    assert not denoise & {
+        "bench/runtime/lease.py",
+        "bench/stats/results.py",
+        "bench/report/tables.py",
+    }

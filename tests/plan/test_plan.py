@@ -82,7 +82,9 @@ class Toy:
 def folder(tmp_path, monkeypatch):
     """A repository of its own, with the real schema, the real harness, and two methods."""
     shutil.copytree(REPOSITORY / "config", tmp_path / "config")
-    shutil.copytree(REPOSITORY / "bench", tmp_path / "bench", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        REPOSITORY / "bench", tmp_path / "bench", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods/__init__.py").touch()
     (tmp_path / "methods/toy.py").write_text(METHOD)
@@ -106,7 +108,13 @@ def suite_file(folder: Path, **changes: object) -> dict:
     return {"suite": "my.yaml"}
 
 
-TUNE = {"seconds": 9, "num_measurements": 2, "num_samples": 4, "tasks": ["gmm-saturate"], "methods": ["ranged"]}
+TUNE = {
+    "seconds": 9,
+    "num_measurements": 2,
+    "num_samples": 4,
+    "tasks": ["gmm-saturate"],
+    "methods": ["ranged"],
+}
 FAULTS = [  # changes, where and what the line says first, what else it says
     ({"num_sample": 8}, "num_sample: unknown key", "did you mean num_samples?"),
     ({"num_samples": None}, "num_samples: missing", "a whole number"),
@@ -122,38 +130,122 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ({f"{TASK}/sigma_y": -1}, "tasks.gmm-saturate.sigma_y: expected a number, above 0", "got -1"),
     ({f"{TASK}/sigma_y": float("nan")}, "tasks.gmm-saturate.sigma_y: expected a number", "nan"),
     ({f"{TASK}/sigma_y": "1e-3"}, "tasks.gmm-saturate.sigma_y", "write 1.0e-3"),
-    ({f"{TASK}/operator": "saturat"}, "tasks.gmm-saturate.operator: expected one of", "did you mean saturate?"),
+    (
+        {f"{TASK}/operator": "saturat"},
+        "tasks.gmm-saturate.operator: expected one of",
+        "did you mean saturate?",
+    ),
     ({f"{TASK}/gian": 3}, "tasks.gmm-saturate.gian: unknown key", "did you mean gain?"),
     ({f"{TASK}/gain": None}, "tasks.gmm-saturate.gain: missing", "a number"),
     ({f"{TASK}/settings": {"dps": {}}}, "tasks.gmm-saturate.settings.dps: unknown key", "toy"),
     ({f"{TASK}/settings": {"toy": {"zet": 1}}}, "tasks.gmm-saturate.settings.toy.zet", "zeta"),
-    ({"tasks/gmn-blur": DENOISE}, "tasks.gmn-blur: a task's name starts with its prior", "did you mean gmm?"),
+    (
+        {"tasks/gmn-blur": DENOISE},
+        "tasks.gmn-blur: a task's name starts with its prior",
+        "did you mean gmm?",
+    ),
     ({"tasks/gmm blur": DENOISE}, "tasks.gmm blur: not a name", "letters, digits"),
-    ({"priors/gmm/dataset": "digit"}, "priors.gmm.dataset: expected one of digits", "did you mean digits?"),
-    ({"priors/gmm/family": "atom"}, "priors.gmm.family: expected one of atoms,", "did you mean atoms?"),
+    (
+        {"priors/gmm/dataset": "digit"},
+        "priors.gmm.dataset: expected one of digits",
+        "did you mean digits?",
+    ),
+    (
+        {"priors/gmm/family": "atom"},
+        "priors.gmm.family: expected one of atoms,",
+        "did you mean atoms?",
+    ),
     ({"priors/edm": {"family": "edm"}}, "priors.edm.dataset: missing", "the images"),
     ({"priors/edm": EDM | {"channel": 9}}, "priors.edm.channel: unknown key", "channels?"),
-    ({"priors/edm": EDM | {"num_iterations": 9.5}}, "priors.edm.num_iterations: expected a whole number", "got 9.5"),
-    ({"priors/edm": EDM | {"teacher": "gmm"}}, "priors.edm.teacher: only a consistency prior has one", "not edm"),
+    (
+        {"priors/edm": EDM | {"num_iterations": 9.5}},
+        "priors.edm.num_iterations: expected a whole number",
+        "got 9.5",
+    ),
+    (
+        {"priors/edm": EDM | {"teacher": "gmm"}},
+        "priors.edm.teacher: only a consistency prior has one",
+        "not edm",
+    ),
     ({"priors/map": MAP | {"teacher": None}}, "priors.map.teacher: expected one of", "got null"),
-    ({"priors/map": {"family": "consistency", "dataset": "digits"}}, "priors.map.teacher: missing", "it learns"),
-    ({"priors/map": MAP | {"teacher": "gnm"}}, "priors.map.teacher: expected one of", "did you mean gmm?"),
-    ({"priors/map": MAP | {"teacher": "shapes"}}, "priors.map.teacher: shapes is a prior of shapes", "digits"),
-    ({"priors/a": MAP, "priors/b": MAP | {"teacher": "a"}}, "priors.b.teacher: a has a teacher itself", "gmm"),
-    ({"metrics": {"set": {}}}, "metrics.set: no such metric; expected one of", "did you mean sets?"),
+    (
+        {"priors/map": {"family": "consistency", "dataset": "digits"}},
+        "priors.map.teacher: missing",
+        "it learns",
+    ),
+    (
+        {"priors/map": MAP | {"teacher": "gnm"}},
+        "priors.map.teacher: expected one of",
+        "did you mean gmm?",
+    ),
+    (
+        {"priors/map": MAP | {"teacher": "shapes"}},
+        "priors.map.teacher: shapes is a prior of shapes",
+        "digits",
+    ),
+    (
+        {"priors/a": MAP, "priors/b": MAP | {"teacher": "a"}},
+        "priors.b.teacher: a has a teacher itself",
+        "gmm",
+    ),
+    (
+        {"metrics": {"set": {}}},
+        "metrics.set: no such metric; expected one of",
+        "did you mean sets?",
+    ),
     ({"metrics": {"sets": ["digits-cnn-v1"]}}, "metrics.sets: expected a mapping", "got"),
-    ({"metrics": {"sets": {"extractor": []}}}, "metrics.sets.extractor: not a parameter in", "mean extractors?"),
-    ({"metrics": {"sets": {"extractors": ["digits-cnn-v2"]}}}, "metrics.sets.extractors: no such network", "-v1?"),
-    ({"metrics": {"sets": {"offline": "yes"}}}, "metrics.sets.offline: expected true or false", '"yes"'),
-    ({"metrics": {"sets": {"tasks": ["gmm-saturat"]}}}, "metrics.sets.tasks: no such task here", "mean gmm-saturate?"),
-    ({"restrict": {"toi": {"num_measurements": 2}}}, "restrict.toi: unknown key", "did you mean toy?"),
-    ({"restrict": {"toy": {"tasks": ["gmm-saturat"]}}}, "restrict.toy.tasks.0: expected one of", "mean gmm-saturate?"),
-    ({"restrict": {"toy": {"num_measurements": 5}}}, "restrict.toy.num_measurements: expected at most", "= 4, got 5"),
-    ({"restrict": {"toy": {}}}, "restrict.toy: expected a mapping, not empty", "Where a method runs"),
+    (
+        {"metrics": {"sets": {"extractor": []}}},
+        "metrics.sets.extractor: not a parameter in",
+        "mean extractors?",
+    ),
+    (
+        {"metrics": {"sets": {"extractors": ["digits-cnn-v2"]}}},
+        "metrics.sets.extractors: no such network",
+        "-v1?",
+    ),
+    (
+        {"metrics": {"sets": {"offline": "yes"}}},
+        "metrics.sets.offline: expected true or false",
+        '"yes"',
+    ),
+    (
+        {"metrics": {"sets": {"tasks": ["gmm-saturat"]}}},
+        "metrics.sets.tasks: no such task here",
+        "mean gmm-saturate?",
+    ),
+    (
+        {"restrict": {"toi": {"num_measurements": 2}}},
+        "restrict.toi: unknown key",
+        "did you mean toy?",
+    ),
+    (
+        {"restrict": {"toy": {"tasks": ["gmm-saturat"]}}},
+        "restrict.toy.tasks.0: expected one of",
+        "mean gmm-saturate?",
+    ),
+    (
+        {"restrict": {"toy": {"num_measurements": 5}}},
+        "restrict.toy.num_measurements: expected at most",
+        "= 4, got 5",
+    ),
+    (
+        {"restrict": {"toy": {}}},
+        "restrict.toy: expected a mapping, not empty",
+        "Where a method runs",
+    ),
     ({"restrict": {"toy": {"task": []}}}, "restrict.toy.task: unknown key", "did you mean tasks?"),
     ({"tune": TUNE | {"methods": ["toi"]}}, "tune.methods.0: expected one of", "did you mean toy?"),
-    ({"tune": TUNE | {"tasks": ["gmm-saturat"]}}, "tune.tasks.0: expected one of", "did you mean gmm-saturate?"),
-    ({"tune": TUNE | {"methods": ["toy"]}}, "tune.methods: toy has nothing to tune", "methods/toy.py"),
+    (
+        {"tune": TUNE | {"tasks": ["gmm-saturat"]}},
+        "tune.tasks.0: expected one of",
+        "did you mean gmm-saturate?",
+    ),
+    (
+        {"tune": TUNE | {"methods": ["toy"]}},
+        "tune.methods: toy has nothing to tune",
+        "methods/toy.py",
+    ),
     ({"tune": TUNE | {"seconds": 0}}, "tune.seconds: expected a number, above 0", "got 0"),
     ({"tune": TUNE | {"secnods": 9}}, "tune.secnods: unknown key", "did you mean seconds?"),
     ({"tune": {"seconds": 9}}, "tune.num_measurements: missing", "of validation images"),
@@ -162,7 +254,11 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ({"methods/reference": {}}, "methods.reference", "floor"),
     ({"methods/toy/num_step": 3}, "methods.toy.num_step: unknown key", "mean num_steps?"),
     ({"methods/toy/num_steps": 2.5}, "methods.toy.num_steps: expected a whole number", "got 2.5"),
-    ({"methods/toy/drift": "flatt"}, "methods.toy.drift: expected one of prior, flat", "did you mean flat?"),
+    (
+        {"methods/toy/drift": "flatt"},
+        "methods.toy.drift: expected one of prior, flat",
+        "did you mean flat?",
+    ),
 ]
 
 
@@ -187,7 +283,10 @@ def test_a_fault_is_one_line_with_file_and_key(folder, changes, where, hint):
         ('name: "bad\\n"\ntoys: {a: {}}\n', "my.yaml: name: expected text, of letters"),
         (
             "a: &a [x,x,x,x,x,x,x,x,x]\n"
-            + "".join(f"{y}: &{y} [{','.join([f'*{x}'] * 9)}]\n" for x, y in zip("abcdefgh", "bcdefghi", strict=True)),
+            + "".join(
+                f"{y}: &{y} [{','.join([f'*{x}'] * 9)}]\n"
+                for x, y in zip("abcdefgh", "bcdefghi", strict=True)
+            ),
             "my.yaml: its aliases stand for",
         ),
         ("tasks: {" + "x: {}, " * 300_000 + "}", "my.yaml: has 2.0 MiB; expected a suite's file"),
@@ -205,7 +304,11 @@ def test_what_is_not_a_suite_is_said_with_its_line(folder, text, complaint):
 def test_choice_of_a_suite(folder):
     suite_file(folder)
     content = yaml.safe_load(Path("my.yaml").read_text())
-    assert plan.load({"suite": "my.yaml"}).root == plan.load(content, ["my.yaml"]).root == "results/mine"
+    assert (
+        plan.load({"suite": "my.yaml"}).root
+        == plan.load(content, ["my.yaml"]).root
+        == "results/mine"
+    )
     for config, files, complaint in [
         ({"suite": "smok"}, [], "did you mean smoke?"),
         ({"num_samples": 3}, [], "only suite="),
@@ -237,9 +340,15 @@ def test_specs_hold_what_a_command_needs(folder):
     specs = dict(specs_of(suite))
     run = specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"]
     assert run.settings == {"zeta": 3} and run.module == "toy" and run.family == "gmm"
-    assert specs["results/mine/specs/runs/gmm-saturate/toy-n5/seed0.json"].settings == {"num_steps": 5}
+    assert specs["results/mine/specs/runs/gmm-saturate/toy-n5/seed0.json"].settings == {
+        "num_steps": 5
+    }
     task = specs["results/mine/specs/tasks/shapes-phase.json"]
-    assert task.dataset == "shapes" and task.parameters == {"oversample": 2.0} and task.num_reference == 32
+    assert (
+        task.dataset == "shapes"
+        and task.parameters == {"oversample": 2.0}
+        and task.num_reference == 32
+    )
 
 
 TRAINABLE = (
@@ -253,50 +362,89 @@ TRAINABLE = (
 
 def test_a_method_that_trains_has_a_spec_for_it(folder):
     (folder / "methods/trained.py").write_text(TRAINABLE)
-    changes = {"methods/trained": {"zeta": 2.0}, "restrict": {"trained": {"tasks": ["gmm-saturate"]}}}
+    changes = {
+        "methods/trained": {"zeta": 2.0},
+        "restrict": {"trained": {"tasks": ["gmm-saturate"]}},
+    }
     suite = plan.load(suite_file(folder, **changes))
     specs, name = dict(specs_of(suite)), "gmm-saturate/trained/seed0"
-    assert [path for path in specs if "/train/" in path] == [f"results/mine/specs/train/{name}.json"]
+    assert [path for path in specs if "/train/" in path] == [
+        f"results/mine/specs/train/{name}.json"
+    ]
     training = specs[f"results/mine/specs/train/{name}.json"].content()
-    facts = {"method": "trained", "module": "trained", "settings": {"zeta": 2.0}, "seed": 0, "operator": "saturate"}
+    facts = {
+        "method": "trained",
+        "module": "trained",
+        "settings": {"zeta": 2.0},
+        "seed": 0,
+        "operator": "saturate",
+    }
     facts.pop("seed")
-    assert facts.items() <= training.items() and not {"num_samples", "num_measurements"} & training.keys()
+    assert (
+        facts.items() <= training.items()
+        and not {"num_samples", "num_measurements"} & training.keys()
+    )
     assert specs[f"results/mine/specs/runs/{name}.json"].trains
     assert not specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"].trains
     state = f"results/mine/runs/{name}/state.safetensors"
-    assert state in Rules(suite).targets and state in Inputs(suite).training("gmm-saturate", "trained", 0)
+    assert state in Rules(suite).targets and state in Inputs(suite).training(
+        "gmm-saturate", "trained", 0
+    )
     assert Inputs(suite).training("gmm-saturate", "toy", 0) == []
 
 
 def test_a_restricted_method_has_no_job_elsewhere(folder):
-    suite = plan.load(suite_file(folder, restrict={"toy": {"tasks": ["gmm-saturate"], "num_measurements": 2}}))
+    suite = plan.load(
+        suite_file(folder, restrict={"toy": {"tasks": ["gmm-saturate"], "num_measurements": 2}})
+    )
     specs = dict(specs_of(suite))
     others = [task for task in suite.tasks if task != "gmm-saturate"]
-    assert specs["results/mine/specs/suite.json"].left_out == tuple((task, "toy") for task in others)
+    assert specs["results/mine/specs/suite.json"].left_out == tuple(
+        (task, "toy") for task in others
+    )
     assert specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"].num_measurements == 2
     assert specs["results/mine/specs/runs/gmm-saturate/toy-n5/seed0.json"].num_measurements is None
     for task in others:
         (run,) = specs[f"results/mine/specs/evaluate/{task}.json"].runs
         assert run.method == "toy-n5"
-        assert Inputs(suite).samples(task) == [f"results/mine/runs/{task}/toy-n5/seed0/samples.safetensors"]
+        assert Inputs(suite).samples(task) == [
+            f"results/mine/runs/{task}/toy-n5/seed0/samples.safetensors"
+        ]
         assert not any(f"{task}/toy/" in path for path in [*specs, *Rules(suite).targets])
 
 
 def test_methods_are_tuned_where_the_suite_asks_for_it_and_runs_them(folder):
-    ranged = METHOD.replace("    num_steps", "    search: ClassVar[dict] = {'zeta': 1}\n    num_steps", 1)
+    ranged = METHOD.replace(
+        "    num_steps", "    search: ClassVar[dict] = {'zeta': 1}\n    num_steps", 1
+    )
     (folder / "methods/ranged.py").write_text(ranged)
-    asked = TUNE | {"tasks": ["gmm-saturate", "atoms-sr2"], "methods": ["ranged", "ranged-b", "broken"]}
-    changes = {"methods/ranged": {"zeta": 2.0}, "methods/ranged-b": {}, "methods/broken": {}, "tune": asked}
-    suite = plan.load(suite_file(folder, **changes, restrict={"ranged-b": {"tasks": ["atoms-sr2"]}}))
+    asked = TUNE | {
+        "tasks": ["gmm-saturate", "atoms-sr2"],
+        "methods": ["ranged", "ranged-b", "broken"],
+    }
+    changes = {
+        "methods/ranged": {"zeta": 2.0},
+        "methods/ranged-b": {},
+        "methods/broken": {},
+        "tune": asked,
+    }
+    suite = plan.load(
+        suite_file(folder, **changes, restrict={"ranged-b": {"tasks": ["atoms-sr2"]}})
+    )
     pairs = [f"gmm-saturate/{method}" for method in ("broken", "ranged")]
     pairs += [f"atoms-sr2/{method}" for method in ("broken", "ranged", "ranged-b")]
     assert Rules(suite).made("tune") == [f"results/mine/tuning/{pair}/trials.csv" for pair in pairs]
     assert set(Rules(suite).made("tune")) < set(Rules(suite).targets)
     specs = dict(specs_of(suite))
-    assert [path for path in specs if "/tune/" in path] == [f"results/mine/specs/tune/{pair}.json" for pair in pairs]
+    assert [path for path in specs if "/tune/" in path] == [
+        f"results/mine/specs/tune/{pair}.json" for pair in pairs
+    ]
     spec = specs["results/mine/specs/tune/gmm-saturate/ranged.json"].content()
     assert spec["tune"] == {"seconds": 9, "num_measurements": 2, "num_samples": 4}
-    assert spec["settings"] == {"zeta": 2.0} and not {"seed", "num_samples", "num_measurements"} & spec.keys()
+    assert (
+        spec["settings"] == {"zeta": 2.0}
+        and not {"seed", "num_samples", "num_measurements"} & spec.keys()
+    )
     assert Rules(plan.load(suite_file(folder))).made("tune") == []
 
 
@@ -308,7 +456,9 @@ def test_a_prior_with_a_teacher_depends_on_it(folder):
         Inputs(suite).teacher("map") == ["results/mine/priors/gmm/gmm.safetensors"]
         and Inputs(suite).teacher("gmm") == []
     )
-    fetched = {key: value for key, value in MAP.items() if key != "teacher"} | {"pipeline": "some/hub-id"}
+    fetched = {key: value for key, value in MAP.items() if key != "teacher"} | {
+        "pipeline": "some/hub-id"
+    }
     assert Inputs(plan.load(suite_file(folder, **{"priors/map": fetched}))).teacher("map") == []
     sources = {Path(file).name for file in Inputs(suite).prior_sources("map")}
     assert {"consistency.py", "gmm.py"} <= sources and "edm.py" not in sources
@@ -318,10 +468,16 @@ def test_a_suite_of_toys_has_nothing_else(folder):
     Path("my.yaml").write_text("name: mine\ntoys: {moons: {num_steps: 3}, roll: {}}\n")
     suite = plan.load({"suite": "my.yaml"})
     stems = ("results/mine/figures/moons", "results/mine/figures/roll")
-    assert Rules(suite).targets == [f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")]
+    assert Rules(suite).targets == [
+        f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")
+    ]
     specs = dict(specs_of(suite))
-    assert specs.pop("results/mine/specs/toys/roll.json") == ToySpec(root="results/mine", toy="roll")
-    assert specs.pop("results/mine/specs/toys/moons.json").parameters == {"num_steps": 3} and not specs
+    assert specs.pop("results/mine/specs/toys/roll.json") == ToySpec(
+        root="results/mine", toy="roll"
+    )
+    assert (
+        specs.pop("results/mine/specs/toys/moons.json").parameters == {"num_steps": 3} and not specs
+    )
 
 
 def test_specs_are_written_only_when_they_changed(folder):
@@ -330,7 +486,8 @@ def test_specs_are_written_only_when_they_changed(folder):
     write_specs(plan.load(suite_file(folder, **{"methods/toy-n5": {"num_steps": 6}})))
     changed = {str(path) for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert changed == {
-        f"results/mine/specs/runs/{task}/toy-n5/seed0.json" for task in plan.load({"suite": "my.yaml"}).tasks
+        f"results/mine/specs/runs/{task}/toy-n5/seed0.json"
+        for task in plan.load({"suite": "my.yaml"}).tasks
     }
 
 
@@ -338,7 +495,10 @@ def test_specs_are_written_only_when_they_changed(folder):
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"methods/toy": {"num_steps": 0}}, "my.yaml: methods.toy: num_steps must be positive, got 0"),
+        (
+            {"methods/toy": {"num_steps": 0}},
+            "my.yaml: methods.toy: num_steps must be positive, got 0",
+        ),
         (
             {"tasks/gmm-saturate/settings": {"toy": {"num_steps": 0}}},
             "my.yaml: tasks.gmm-saturate.settings.toy: num_steps must",
@@ -381,7 +541,13 @@ def test_sources_follow_the_imports(tmp_path, monkeypatch):
         (tmp_path / "bench" / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     sources_of.cache_clear()
-    expected = ["deep/__init__.py", "deep/leaf.py", "noun/__init__.py", "noun/page.html", "noun/table.json"]
+    expected = [
+        "deep/__init__.py",
+        "deep/leaf.py",
+        "noun/__init__.py",
+        "noun/page.html",
+        "noun/table.json",
+    ]
     expected += ["noun/thing.py", "verb.py"]
     assert sources_of("bench/verb.py") == tuple(f"bench/{name}" for name in expected)
     sources_of.cache_clear()
@@ -389,7 +555,9 @@ def test_sources_follow_the_imports(tmp_path, monkeypatch):
 
 def test_the_plan_imports_nothing_heavy():
     code = "import sys, bench.plan; print([m for m in ('torch', 'numpy', 'pandas', 'sklearn') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -404,23 +572,34 @@ def test_metrics_bring_their_classifier_and_their_images(folder):
     asked = {"perceptual": {"networks": ["percept-digits-v1", "lpips-vgg-v0.1"]}}
     asked |= {"sets": {"extractors": ["digits-cnn-v1"]}}
     plain = plan.load(suite_file(folder))
-    assert plain.classifiers == Inputs(plain).of_metrics("gmm-saturate") == plain.absent_weights == []
+    assert (
+        plain.classifiers == Inputs(plain).of_metrics("gmm-saturate") == plain.absent_weights == []
+    )
     suite = plan.load(suite_file(folder, metrics=asked))
-    assert suite.classifiers == ["digits-cnn-v1"] and suite.absent_weights == []  # LPIPS is not for 8 x 8
+    # LPIPS is not for 8 x 8
+    assert suite.classifiers == ["digits-cnn-v1"] and suite.absent_weights == []
     trained = "results/mine/classifiers/digits-cnn-v1/digits-cnn-v1.safetensors"
-    assert Inputs(suite).of_metrics("gmm-saturate") == [trained, "results/mine/data/digits.safetensors"]
+    assert Inputs(suite).of_metrics("gmm-saturate") == [
+        trained,
+        "results/mine/data/digits.safetensors",
+    ]
     assert suite.classifier_of_reward("gmm-saturate") == []  # it is of no task's reward
     assert dict(specs_of(suite))["results/mine/specs/evaluate/gmm-saturate.json"].metrics == asked
 
 
 def test_a_network_of_another_data_set_is_a_fault(folder):
     with pytest.raises(
-        UserError, match="my.yaml: metrics.sets.extractors: digits-cnn-v1 needs a network trained on digits"
+        UserError,
+        match="my.yaml: metrics.sets.extractors: digits-cnn-v1 needs a network trained on digits",
     ):
-        plan.load(suite_file(folder, **ONE_PRIOR, metrics={"sets": {"extractors": ["digits-cnn-v1"]}}))
+        plan.load(
+            suite_file(folder, **ONE_PRIOR, metrics={"sets": {"extractors": ["digits-cnn-v1"]}})
+        )
 
 
-def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(folder, tmp_path, monkeypatch):
+def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(
+    folder, tmp_path, monkeypatch
+):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     asked = {"perceptual": {"networks": ["lpips-alex-v0.1"]}}
     with pytest.raises(SystemExit) as end:
@@ -428,6 +607,8 @@ def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(folde
     line = f"error: my.yaml: metrics: {missing('alexnet')}; or set offline: true there"
     assert end.value.code == line and not Path("results/mine/specs").exists()
     offline = plan.load(
-        suite_file(folder, **ONE_PRIOR, metrics={"perceptual": {**asked["perceptual"], "offline": True}})
+        suite_file(
+            folder, **ONE_PRIOR, metrics={"perceptual": {**asked["perceptual"], "offline": True}}
+        )
     )
     assert offline.absent_weights == []

@@ -24,4 +24,6 @@ def test_page_has_every_plugin_with_types_defaults_and_comments():
 
 def test_pages_are_written_one_per_kind(tmp_path):
     write_pages(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{kind}s.md" for kind in KINDS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"{kind}s.md" for kind in KINDS
+    )

@@ -27,7 +27,14 @@ from bench.plan.inputs import Inputs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUMBERS = ("data", "prior", "classifier", "observe", "reference", "train", "sample")
-WITHOUT_NUMBERS = ("runtime/lease", "runtime/stopwatch", "runtime/compiled_layers", "report/", "figures/", "stats/")
+WITHOUT_NUMBERS = (
+    "runtime/lease",
+    "runtime/stopwatch",
+    "runtime/compiled_layers",
+    "report/",
+    "figures/",
+    "stats/",
+)
 
 
 @pytest.fixture
@@ -38,7 +45,11 @@ def inputs(monkeypatch):
 
 def inputs_of(inputs: Inputs, rule: str) -> set[str]:
     task = "gmm-blur"
-    of_plugins = [*inputs.task_sources(task), *inputs.dataset_sources("digits"), *inputs.method_sources("dps")]
+    of_plugins = [
+        *inputs.task_sources(task),
+        *inputs.dataset_sources("digits"),
+        *inputs.method_sources("dps"),
+    ]
     return {*inputs.sources(rule), *of_plugins}
 
 
@@ -51,7 +62,11 @@ def test_locks_clocks_reports_and_figures_rerun_no_numbers(inputs, rule):
 @pytest.mark.parametrize("rule", [*NUMBERS, "evaluate", "clock", "tune"])
 def test_a_stage_depends_on_no_plug_in(inputs, rule):
     places = {f"{folder}/" for kind in KINDS for folder in folders(kind)}
-    plugins = [p for p in inputs.sources(rule) if p.startswith(tuple(places)) and not Path(p).name.startswith("_")]
+    plugins = [
+        p
+        for p in inputs.sources(rule)
+        if p.startswith(tuple(places)) and not Path(p).name.startswith("_")
+    ]
     assert not [path for path in plugins if "figures" not in path]
 
 
@@ -63,7 +78,9 @@ def test_a_plug_in_is_an_input_of_its_own_jobs_only(inputs):
     def has(paths, name):
         return any(path.endswith(f"/{name}.py") for path in paths)
 
-    assert has(inputs.task_sources("gmm-blur"), "operators/blur") and has(inputs.task_sources("gmm-blur"), "priors/gmm")
+    assert has(inputs.task_sources("gmm-blur"), "operators/blur") and has(
+        inputs.task_sources("gmm-blur"), "priors/gmm"
+    )
     assert not has(inputs.task_sources("gmm-sr2"), "operators/blur")
     assert has(inputs.task_sources("gmm_map-denoise"), "priors/gmm")  # the teacher's
     assert has(inputs.dataset_sources("digits"), "datasets/digits")
@@ -117,7 +134,9 @@ def finished(tmp_path_factory) -> Path:
 def folder(finished: Path):
     """Yield the copy in which the suite was run, and undo what the test changed: hashes decide, not times of files."""
     before = {
-        file: file.read_bytes() for part in ("bench", "methods", "config") for file in (finished / part).rglob("*.*")
+        file: file.read_bytes()
+        for part in ("bench", "methods", "config")
+        for file in (finished / part).rglob("*.*")
     }
     yield finished
     for part in ("bench", "methods", "config"):
@@ -136,7 +155,10 @@ def folder(finished: Path):
         ("runtime/stopwatch", {"clock": 1, "times": 1, **FROM_TIMES}),
         ("report/page/render papers/claims/dps", {"claims": 1, "report": 1}),
         ("figures/ranks", {"figure": 1, "report": 1}),
-        ("figures/_style report/table", {"figure": len(FIGURES) + 1, "grid": 2, "tables": 1, "report": 1}),
+        (
+            "figures/_style report/table",
+            {"figure": len(FIGURES) + 1, "grid": 2, "tables": 1, "report": 1},
+        ),
     ],
 )
 def test_an_edit_reruns_what_uses_it_and_no_numbers(folder, files, expected):
@@ -149,7 +171,11 @@ def test_an_edit_reruns_what_uses_it_and_no_numbers(folder, files, expected):
 
 def of_runs(folder: Path) -> list[str]:
     """Return the planned jobs that are not of tables, figures and the page."""
-    return sorted(message for message in messages(folder) if message.split()[0] not in {*SHOWN, "clock", "times"})
+    return sorted(
+        message
+        for message in messages(folder)
+        if message.split()[0] not in {*SHOWN, "clock", "times"}
+    )
 
 
 @pytest.mark.slow
@@ -178,9 +204,11 @@ def copy_plugin(folder: Path, kind: str) -> None:
     shutil.copy(folder / place / f"{original}.py", folder / place / "copied.py")
 
 
-ADDITIONS = {  # kind: folder, file to copy, line of the suite beside which to name it, how, the jobs
+# kind: folder, file to copy, line of the suite beside which to name it, how, the jobs
+ADDITIONS = {
     "data set": ("bench/datasets", "shapes", "  digits: {}", "  copied: {}", []),
-    "prior": ("bench/priors", "atoms", "priors:", "  copied: {family: copied, dataset: digits}", []),  # it has no task
+    # it has no task
+    "prior": ("bench/priors", "atoms", "priors:", "  copied: {family: copied, dataset: digits}", []),
     "operator": (
         "bench/operators", "denoise", "tasks:", "  gmm-copied: {operator: copied, sigma_y: 0.5}",
         ["evaluate gmm-copied", "observe gmm-copied", "reference gmm-copied", "sample gmm-copied dps seed 0"]
@@ -211,6 +239,9 @@ def test_an_addition_reruns_no_job_of_the_others(folder, kind):
     copy_plugin(folder, kind)
     *_, beside, line, expected = ADDITIONS[kind]
     write_suite(
-        folder, SUITE.replace(f"{beside}\n", f"{beside}\n{line}\n" if line[0] == " " else f"{line}\n{beside}\n")
+        folder,
+        SUITE.replace(
+            f"{beside}\n", f"{beside}\n{line}\n" if line[0] == " " else f"{line}\n{beside}\n"
+        ),
     )
     assert of_runs(folder) == expected

@@ -33,9 +33,14 @@ def posterior_weights(x_t, sigma):
 @pytest.mark.parametrize("sigma", [0.05, 0.5, 3.0])
 def test_denoiser_agrees_with_brute_force(sigma):
     x_t = (1 + sigma) * normal(5, *SHAPE, seed=1)
-    expected = [sum(w * a for w, a in zip(posterior_weights(x, sigma), PRIOR.atoms, strict=True)) for x in x_t]
+    expected = [
+        sum(w * a for w, a in zip(posterior_weights(x, sigma), PRIOR.atoms, strict=True))
+        for x in x_t
+    ]
     # logits up to 1e2 / (2 sigma^2) = 2e4 in float64: weights are rounded to 1e-11
-    torch.testing.assert_close(PRIOR.denoise(x_t, double(sigma)), torch.stack(expected), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        PRIOR.denoise(x_t, double(sigma)), torch.stack(expected), rtol=0, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0])
@@ -45,7 +50,9 @@ def test_denoiser_is_that_of_a_mixture_of_tiny_gaussians(sigma):
     tiny = 1e-12 * torch.eye(6, dtype=torch.float64).expand(40, 6, 6)
     mixture = GMM(torch.full((40,), 1 / 40, dtype=torch.float64), PRIOR.atoms, tiny)
     x_t, level = normal(5, *SHAPE, seed=1), double(sigma)
-    torch.testing.assert_close(PRIOR.denoise(x_t, level), mixture.denoise(x_t, level), rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        PRIOR.denoise(x_t, level), mixture.denoise(x_t, level), rtol=0, atol=1e-7
+    )
 
 
 def test_limits_of_little_and_much_noise():
@@ -87,7 +94,9 @@ def test_draws_are_atoms_and_all_are_equally_likely():
 
 def test_draws_do_not_depend_on_batch_or_chunk():
     whole = PRIOR.sample(1, Rng(("draws",), (4, 5), range(6)).per_sample.flat).unflatten(0, (2, 6))
-    assert torch.equal(PRIOR.sample(1, Rng(("draws",), (5,), range(3, 5)).per_sample.flat), whole[1, 3:5])
+    assert torch.equal(
+        PRIOR.sample(1, Rng(("draws",), (5,), range(3, 5)).per_sample.flat), whole[1, 3:5]
+    )
 
 
 def test_it_offers_a_denoiser_only():

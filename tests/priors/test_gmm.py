@@ -60,7 +60,9 @@ def test_log_prob_agrees_with_torch_and_score_with_its_gradient(sigma):
     x = (sigma + 1).view(-1, 1, 1, 1) * normal(6, 2, 2, 3, seed=9)
     x.requires_grad_()
     log_prob = prior.log_prob(x, sigma)
-    expected = torch.stack([law(prior, s).log_prob(row.flatten()) for row, s in zip(x, sigma.expand(6), strict=True)])
+    expected = torch.stack(
+        [law(prior, s).log_prob(row.flatten()) for row, s in zip(x, sigma.expand(6), strict=True)]
+    )
     # squared distances up to 1e3 in float64: rounding of 1e-13
     torch.testing.assert_close(log_prob, expected, rtol=0, atol=1e-10)
     (gradient,) = torch.autograd.grad(log_prob.sum(), x)
@@ -82,7 +84,9 @@ def test_derivative_of_the_score_agrees_with_automatic_differentiation(sigma):
     _, vjp = torch.func.vjp(lambda v: prior.score(v, sigma), x.detach())
     torch.testing.assert_close(vjp(direction)[0], found)
     levels = sigma.expand(6)
-    by_row = torch.func.vmap(torch.func.grad(lambda v, s, d: (prior.score(v[None], s)[0] * d).sum()))
+    by_row = torch.func.vmap(
+        torch.func.grad(lambda v, s, d: (prior.score(v[None], s)[0] * d).sum())
+    )
     torch.testing.assert_close(by_row(x.detach(), levels, direction), found, rtol=1e-12, atol=1e-9)
 
 
@@ -102,21 +106,29 @@ def test_denoiser_and_noisy_density_agree_with_quadrature(size, step, sigma):
     expected = (joint @ flat / joint.sum(1, keepdim=True)).view_as(x_t)
     noise_level = double(sigma)
     torch.testing.assert_close(prior.denoise(x_t, noise_level), expected, rtol=0, atol=1e-10)
-    torch.testing.assert_close(prior.log_prob(x_t, noise_level), joint.sum(1).log(), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        prior.log_prob(x_t, noise_level), joint.sum(1).log(), rtol=0, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("size, step", [(1, 0.01), (2, 0.04)])
 def test_density_integrates_to_one(size, step):
     points, volume = grid(size, step)
-    assert mixture(3, (1, 1, size)).log_prob(points).exp().sum() * volume == pytest.approx(1, abs=1e-10)
+    assert mixture(3, (1, 1, size)).log_prob(points).exp().sum() * volume == pytest.approx(
+        1, abs=1e-10
+    )
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.02, 1.0, 50.0])
 def test_one_noise_level_and_one_per_row_take_the_same_path(sigma):
     prior, x_t = mixture(4, (1, 3, 4)), (1 + sigma) * normal(6, 1, 3, 4, seed=9)
     scalar, rows = double(sigma), double([sigma] * 6)
-    torch.testing.assert_close(prior.denoise(x_t, scalar), prior.denoise(x_t, rows), rtol=1e-12, atol=1e-10)
-    torch.testing.assert_close(prior.log_joint(x_t, scalar), prior.log_joint(x_t, rows), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        prior.denoise(x_t, scalar), prior.denoise(x_t, rows), rtol=1e-12, atol=1e-10
+    )
+    torch.testing.assert_close(
+        prior.log_joint(x_t, scalar), prior.log_joint(x_t, rows), rtol=0, atol=1e-10
+    )
     torch.testing.assert_close(prior.denoise(x_t, scalar[None]), prior.denoise(x_t, rows))
     alone = torch.cat([prior.denoise(x_t[i : i + 1], rows[i : i + 1]) for i in range(6)])
     torch.testing.assert_close(alone, prior.denoise(x_t, rows))
@@ -129,7 +141,9 @@ def test_limits_of_little_and_much_noise():
     # E[x | x_t] = mean + C x_t / sigma^2 + ..., here 3 / sigma at most; rounding is 1e-16 sigma
     mean = torch.einsum("k,kcij->cij", prior.weights, prior.means)
     for sigma in (double(1e6), double([1e6] * 6)):
-        torch.testing.assert_close(prior.denoise(1e6 * x, sigma), mean.expand_as(x), rtol=0, atol=2e-5)
+        torch.testing.assert_close(
+            prior.denoise(1e6 * x, sigma), mean.expand_as(x), rtol=0, atol=2e-5
+        )
 
 
 def test_single_precision_is_close():
@@ -157,10 +171,14 @@ def check_moments(prior, x, bias=0.0):
     flat = x.flatten(1)
     mean = prior.weights @ prior.means.flatten(1)
     centred = prior.means.flatten(1) - mean
-    covariance = torch.einsum("k,kij->ij", prior.weights, prior.covariances + centred[:, :, None] * centred[:, None])
+    covariance = torch.einsum(
+        "k,kij->ij", prior.weights, prior.covariances + centred[:, :, None] * centred[:, None]
+    )
     products = (flat - mean)[:, :, None] * (flat - mean)[:, None]
     assert ((flat.mean(0) - mean).abs() < 5 * flat.std(0) / len(x) ** 0.5 + bias).all()
-    assert ((products.mean(0) - covariance).abs() < 5 * products.std(0) / len(x) ** 0.5 + bias).all()
+    assert (
+        (products.mean(0) - covariance).abs() < 5 * products.std(0) / len(x) ** 0.5 + bias
+    ).all()
 
 
 def test_prior_draws_do_not_depend_on_batch_or_chunk():
@@ -180,19 +198,29 @@ def test_decoder_of_one_gaussian_is_affine_whatever_the_steps():
     root = vectors @ values.sqrt().diag() @ vectors.T
     expected = (prior.means.flatten() + z.flatten(1) @ root).view_as(z)
     for num_ode_steps, sigma_max in ((1, 10.0), (10, 0.1), (10, 1000.0)):
-        decoded = dataclasses.replace(prior, num_ode_steps=num_ode_steps, sigma_max=sigma_max).decode(z)
+        decoded = dataclasses.replace(
+            prior, num_ode_steps=num_ode_steps, sigma_max=sigma_max
+        ).decode(z)
         # velocities are rounded to 1e-16 and the steps in sigma^2 are 1e6 long at most
         torch.testing.assert_close(decoded, expected, rtol=0, atol=1e-10)
 
 
 def test_decoder_in_one_dimension_maps_quantiles_to_quantiles():
     """The flow cannot cross itself: on the line it is x = F^-1(Phi(z)), F the mixture's distribution function."""
-    prior, z = mixture(3, (1, 1, 1)), torch.linspace(-3, 3, 41, dtype=torch.float64).view(-1, 1, 1, 1)
+    prior, z = (
+        mixture(3, (1, 1, 1)),
+        torch.linspace(-3, 3, 41, dtype=torch.float64).view(-1, 1, 1, 1),
+    )
 
     def error(num_ode_steps, sigma_max):
         x = dataclasses.replace(prior, num_ode_steps=num_ode_steps, sigma_max=sigma_max).decode(z)
         scores = (x.view(-1, 1) - prior.means.view(1, -1)) / prior.covariances.view(1, -1).sqrt()
-        return (torch.special.ndtr(scores) @ prior.weights - torch.special.ndtr(z.flatten())).abs().max().item()
+        return (
+            (torch.special.ndtr(scores) @ prior.weights - torch.special.ndtr(z.flatten()))
+            .abs()
+            .max()
+            .item()
+        )
 
     # At the start u has third cumulant kappa / sigma_max^3 with kappa of order 1, which is an error of the distribution
     # function of at most 0.07 kappa / sigma_max^3 (Edgeworth: |He_2 phi| / 6)
@@ -216,21 +244,26 @@ def test_decoder_has_order_four():
 
 @pytest.fixture(scope="module")
 def small_digits():
-    return fit_gmm(Digits().load()["train"], num_components=10, shrinkage=30, floor=0.002, num_iterations=10)
+    return fit_gmm(
+        Digits().load()["train"], num_components=10, shrinkage=30, floor=0.002, num_iterations=10
+    )
 
 
 def test_decoder_is_close_to_a_fine_integrator_on_the_digits(small_digits):
     z = normal(64, 1, 8, 8, seed=9)
-    fine = dataclasses.replace(small_digits, num_ode_steps=100).decode(z)  # its own error is (1/10)^4 of the other's
+    # its own error is (1/10)^4 of the other's
+    fine = dataclasses.replace(small_digits, num_ode_steps=100).decode(z)
     far = dataclasses.replace(small_digits, num_ode_steps=120, sigma_max=80.0).decode(z)
-    assert (small_digits.decode(z) - fine).square().mean().sqrt() < 5e-3  # what the prior's card promises
+    # what the prior's card promises
+    assert (small_digits.decode(z) - fine).square().mean().sqrt() < 5e-3
     assert (far - fine).square().mean().sqrt() < 5e-3  # sigma_max is high enough
 
 
 def test_decoded_noise_has_the_moments_of_the_mixture():
     prior = dataclasses.replace(mixture(3, (1, 1, 2)), num_ode_steps=20)
     x = prior.decode(normal(20_000, 1, 1, 2, seed=9))
-    check_moments(prior, x, bias=2e-3)  # third cumulants of order 1 over sigma_max^3, and the integrator's error
+    # third cumulants of order 1 over sigma_max^3, and the integrator's error
+    check_moments(prior, x, bias=2e-3)
     shares = prior.log_joint(x).softmax(1)
     assert ((shares.mean(0) - prior.weights).abs() < 5 * shares.std(0) / 20_000**0.5 + 2e-3).all()
 
@@ -242,7 +275,11 @@ def test_gradient_of_the_decoder_agrees_with_finite_differences():
 
 
 def test_decoder_costs_what_it_says(monkeypatch):
-    prior, z, rows = dataclasses.replace(mixture(3, (1, 1, 2)), num_ode_steps=7), normal(5, 1, 1, 2), []
+    prior, z, rows = (
+        dataclasses.replace(mixture(3, (1, 1, 2)), num_ode_steps=7),
+        normal(5, 1, 1, 2),
+        [],
+    )
     evaluate = Score.apply
 
     def counted(x, *noise_and_mixture):
@@ -274,7 +311,9 @@ def test_fit_recovers_a_mixture_from_its_draws():
     # the components are seven deviations apart, so each is as good as fitted alone: 1200 and 2800 draws
     assert fitted.weights[order][0] == pytest.approx(0.3, abs=5 * (0.21 / n) ** 0.5)
     torch.testing.assert_close(fitted.means[order], means, rtol=0, atol=5 * (0.08 / 1200) ** 0.5)
-    torch.testing.assert_close(fitted.covariances[order], covariances, rtol=0, atol=5 * 0.08 * (2 / 1200) ** 0.5)
+    torch.testing.assert_close(
+        fitted.covariances[order], covariances, rtol=0, atol=5 * 0.08 * (2 / 1200) ** 0.5
+    )
 
 
 def test_each_iteration_of_the_fit_raises_the_likelihood():

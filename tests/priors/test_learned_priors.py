@@ -49,7 +49,9 @@ def test_heun_has_order_two_on_a_gaussian():
     exact = z * sigma_max * s / math.hypot(s, sigma_max)  # x is proportional to sqrt(s^2 + sigma^2)
     # down to sigma_min = 1e-3, where the last step, Euler's, errs by sigma_min^2 / s^2 = 2e-6
     grids = [karras_sigmas(n, 1e-3, sigma_max) for n in (20, 40, 80)]
-    errors = [(heun(denoise, sigma_max * z, grid) - exact).square().mean().sqrt().item() for grid in grids]
+    errors = [
+        (heun(denoise, sigma_max * z, grid) - exact).square().mean().sqrt().item() for grid in grids
+    ]
     orders = [math.log2(a / b) for a, b in zip(errors[:-1], errors[1:], strict=True)]
     assert orders == pytest.approx([2, 2], abs=0.3)
 
@@ -57,7 +59,9 @@ def test_heun_has_order_two_on_a_gaussian():
 def test_karras_levels_are_those_of_diffusers():
     scheduler = scheduler_of(EDM, {"sigma_min": 0.01, "sigma_max": 20.0})
     scheduler.set_timesteps(7)
-    torch.testing.assert_close(karras_sigmas(7, 0.01, 20.0, torch.float32), scheduler.sigmas, rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        karras_sigmas(7, 0.01, 20.0, torch.float32), scheduler.sigmas, rtol=1e-5, atol=0
+    )
 
 
 # ---- flow
@@ -66,9 +70,13 @@ def test_karras_levels_are_those_of_diffusers():
 def untrained_flow(s: float, num_ode_steps: int) -> flow.Flow:
     """The flow of N(mean, s^2 I): the linear part is exact and the network says zero."""
     settings = flow.FlowFamily(width=8, num_layers=2)
-    velocity = networks.new(lambda: flow.Velocity(6, settings), Rng(("test",), (0,)), zero=("network.out",))
+    velocity = networks.new(
+        lambda: flow.Velocity(6, settings), Rng(("test",), (0,)), zero=("network.out",)
+    )
     velocity.scale.fill_(s)
-    return flow.Flow(networks.frozen(velocity), normal(1, 2, 3, seed="mean", dtype=torch.float32), num_ode_steps)
+    return flow.Flow(
+        networks.frozen(velocity), normal(1, 2, 3, seed="mean", dtype=torch.float32), num_ode_steps
+    )
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.1, 3.0, 100.0])
@@ -94,7 +102,9 @@ def test_the_flow_of_a_gaussian_ends_at_its_scale():
 
 
 def test_a_trained_flow_learns_what_is_not_white():
-    factor = torch.tensor([[0.8, 0, 0, 0], [0.6, 0.2, 0, 0], [0, 0, 0.5, 0], [0.3, 0, 0, 0.1]], dtype=torch.float64)
+    factor = torch.tensor(
+        [[0.8, 0, 0, 0], [0.6, 0.2, 0, 0], [0, 0, 0.5, 0], [0.3, 0, 0, 0.1]], dtype=torch.float64
+    )
     x = (normal(4096, 4) @ factor.T + 0.5).view(-1, 1, 2, 2)
     settings = flow.FlowFamily(width=64, num_layers=2, num_iterations=1200)
     tensors, _ = settings.fit({"train": x.float()}, Path(), None)
@@ -120,9 +130,13 @@ def test_the_elbo_of_a_linear_gaussian_model_reaches_its_entropy():
     loadings, noise, n = normal(2, 5, seed="loadings"), 0.3, 8192
     x = normal(n, 2, seed=1) @ loadings + noise * normal(n, 5, seed=2)
     covariance = loadings.T @ loadings + noise**2 * torch.eye(5, dtype=torch.float64)
-    entropy = (torch.linalg.slogdet(covariance).logabsdet / 2 + 5 / 2 * (1 + math.log(2 * math.pi))).item()
+    entropy = (
+        torch.linalg.slogdet(covariance).logabsdet / 2 + 5 / 2 * (1 + math.log(2 * math.pi))
+    ).item()
     data = {"train": x.view(n, 1, 1, 5).float(), "test": x[:4096].view(-1, 1, 1, 5).float()}
-    settings = vae.VAEFamily(num_latents=2, width=32, depth=1, num_iterations=1500, learning_rate=5e-3)
+    settings = vae.VAEFamily(
+        num_latents=2, width=32, depth=1, num_iterations=1500, learning_rate=5e-3
+    )
     _, card = settings.fit(data, Path(), None)
     # a bound from above; 4096 draws of chi^2_5 / 2 have a standard error of sqrt(2.5 / 4096) = 0.025
     assert entropy - 0.1 < card["negative_elbo_nats"]["test"] < entropy + 0.25
@@ -134,14 +148,18 @@ def test_the_critics_loss_of_a_linear_critic():
     weight = torch.tensor([[1.0, -2.0, 0.5]])
     critic.weight.data.copy_(weight)
     real, made = normal(7, 3, dtype=torch.float32), normal(7, 3, seed=1, dtype=torch.float32)
-    expected = torch.nn.functional.softplus((made - real) @ weight[0]).mean() + 2.0 * weight.square().sum()
+    expected = (
+        torch.nn.functional.softplus((made - real) @ weight[0]).mean() + 2.0 * weight.square().sum()
+    )
     # the gradient is the weight everywhere: penalty / 2 (|w|^2 + |w|^2)
     torch.testing.assert_close(gan.critic_loss(critic, real, made, penalty=2.0), expected)
 
 
 def test_the_game_ends_near_the_data():
     x = 0.5 * normal(2000, 2, dtype=torch.float32) @ torch.tensor([[1.0, 0.6], [0.0, 0.5]])
-    settings = gan.GANFamily(num_latents=2, width=32, depth=2, num_iterations=800, penalty=0.1, learning_rate=2e-3)
+    settings = gan.GANFamily(
+        num_latents=2, width=32, depth=2, num_iterations=800, penalty=0.1, learning_rate=2e-3
+    )
     tensors, _ = settings.fit({"train": x.view(-1, 1, 1, 2)}, Path(), None)
     drawn = settings.load(tensors, Path(), None).sample(4000, Rng(("test",), (0,)))[0].view(-1, 2)
     # a game does not converge to a point: within a tenth of the spread
@@ -163,9 +181,12 @@ def test_pairs_are_on_the_trajectories_of_a_gaussian():
     teacher, variance = gaussian(0.3, variances), torch.tensor(variances)
     sigmas = torch.tensor([20.0, 2.0])
     settings = ConsistencyFamily(num_pairs=200, num_levels=60)
-    starts, ends = distil.ode_pairs(teacher, sigmas, settings, Rng(("test",), (0,), dtype=torch.float32))
+    starts, ends = distil.ode_pairs(
+        teacher, sigmas, settings, Rng(("test",), (0,), dtype=torch.float32)
+    )
     for i, sigma in enumerate(sigmas):
-        pull = (variance / (variance + sigma**2)).sqrt()  # x - mean is proportional to sqrt(C + sigma^2)
+        # x - mean is proportional to sqrt(C + sigma^2)
+        pull = (variance / (variance + sigma**2)).sqrt()
         expected = 0.3 + pull * (starts[i] - 0.3)
         # at the first level the teacher's decoder sets out from noise around the mean, not around zero: pull * 0.3
         shift = 0.3 * pull if i == 0 else 0.0
@@ -174,17 +195,23 @@ def test_pairs_are_on_the_trajectories_of_a_gaussian():
 
 
 def edm_teacher(num_ode_steps: int = 4) -> edm.Diffusion:
-    network = networks.new_unet(SHAPE, (16, 16), 0, Rng(("test", "unet"), (0,), dtype=torch.float32))
+    network = networks.new_unet(
+        SHAPE, (16, 16), 0, Rng(("test", "unet"), (0,), dtype=torch.float32)
+    )
     network.conv_out.weight.data.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
     settings = {"sigma_min": 0.002, "sigma_max": 20.0, "sigma_data": 0.8}
-    return edm.Diffusion(EDMDenoiser(Pipeline(networks.frozen(network), scheduler_of(EDM, settings))), num_ode_steps)
+    return edm.Diffusion(
+        EDMDenoiser(Pipeline(networks.frozen(network), scheduler_of(EDM, settings))), num_ode_steps
+    )
 
 
 def test_a_student_starts_as_its_teacher():
     teacher, images = edm_teacher(), normal(4, *SHAPE, dtype=torch.float32)
     rng = Rng(("test",), (0,), dtype=torch.float32)
     network, limits = distil.student_of(teacher, images, ConsistencyFamily(), rng)
-    student = ConsistencyMap(Pipeline(network, scheduler_of(CONSISTENCY, {**limits, "clip_denoised": False})))
+    student = ConsistencyMap(
+        Pipeline(network, scheduler_of(CONSISTENCY, {**limits, "clip_denoised": False}))
+    )
     assert limits == {"sigma_min": 0.002, "sigma_max": 20.0, "sigma_data": 0.8}
     for sigma in (20.0, 2.0, 0.5):
         x_t = images * sigma
@@ -193,13 +220,22 @@ def test_a_student_starts_as_its_teacher():
         assert difference.abs().max() < 0.02
 
 
-@pytest.mark.parametrize(("objective", "num_steps"), [("regression", 1), ("regression", 2), ("distillation", 1)])
+@pytest.mark.parametrize(
+    ("objective", "num_steps"), [("regression", 1), ("regression", 2), ("distillation", 1)]
+)
 def test_a_student_of_a_gaussian_learns_its_map(objective, num_steps):
-    covariance = 0.2 * torch.ones(16, 16, dtype=torch.float64) + 0.05 * torch.eye(16, dtype=torch.float64)
+    covariance = 0.2 * torch.ones(16, 16, dtype=torch.float64) + 0.05 * torch.eye(
+        16, dtype=torch.float64
+    )
     teacher = GMM(torch.ones(1).double(), torch.zeros(1, 1, 4, 4).double(), covariance[None])
     images = teacher.sample(512, Rng(("test",), (0,)))[0].float()
     settings = ConsistencyFamily(
-        objective=objective, num_steps=num_steps, num_pairs=1024, num_iterations=200, channels=(8, 8), batch_size=32
+        objective=objective,
+        num_steps=num_steps,
+        num_pairs=1024,
+        num_iterations=200,
+        channels=(8, 8),
+        batch_size=32,
     )
     pipeline = distil.distil(teacher, images, settings)
     f = ConsistencyMap(pipeline)
@@ -208,7 +244,12 @@ def test_a_student_of_a_gaussian_learns_its_map(objective, num_steps):
     error = (found - teacher.decode(z.double())).square().mean().sqrt().item()
     # the images have a root mean square of 0.5, which is the error of f = 0, where it starts; with two noise levels to
     # learn each gets half of the steps, and distillation has to bring the ends of 17 intervals together
-    assert error < {("regression", 1): 0.15, ("regression", 2): 0.25, ("distillation", 1): 0.35}[objective, num_steps]
+    assert (
+        error
+        < {("regression", 1): 0.15, ("regression", 2): 0.25, ("distillation", 1): 0.35}[
+            objective, num_steps
+        ]
+    )
 
 
 def test_a_teacher_without_a_decoder_cannot_be_regressed_on():
@@ -228,18 +269,38 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("results")
     images = normal(96, *SHAPE, dtype=torch.float32).clamp(-1, 1)
     write_tensors(root / "data" / "digits.safetensors", {"train": images, "test": images[:40]}, {})
-    mixture = GMM(torch.ones(1).double(), torch.zeros(1, *SHAPE).double(), torch.eye(64, dtype=torch.float64)[None] / 2)
-    tensors = {"weights": mixture.weights, "means": mixture.means, "covariances": mixture.covariances}
+    mixture = GMM(
+        torch.ones(1).double(),
+        torch.zeros(1, *SHAPE).double(),
+        torch.eye(64, dtype=torch.float64)[None] / 2,
+    )
+    tensors = {
+        "weights": mixture.weights,
+        "means": mixture.means,
+        "covariances": mixture.covariances,
+    }
     write_tensors(prior_path(root, "gmm", "gmm"), tensors, {"family": "gmm"})
     for family, parameters in TINY.items():
         run(root, family, family, parameters, "edm" if family == "consistency" else None)
-    run(root, "two_steps", "consistency", {**TINY["consistency"], "num_steps": 2, "objective": "distillation"}, "edm")
+    run(
+        root,
+        "two_steps",
+        "consistency",
+        {**TINY["consistency"], "num_steps": 2, "objective": "distillation"},
+        "edm",
+    )
     run(root, "gmm_map", "consistency", {**TINY["consistency"], "channels": [4, 4]}, "gmm")
     return root
 
 
 def run(root, prior: str, family: str, parameters: dict, teacher: str | None = None) -> None:
-    spec = {"root": str(root), "prior": prior, "family": family, "dataset": "digits", "parameters": parameters}
+    spec = {
+        "root": str(root),
+        "prior": prior,
+        "family": family,
+        "dataset": "digits",
+        "parameters": parameters,
+    }
     path = root / "specs" / f"{prior}.json"
     write_json(path, {**spec, "teacher": teacher, "teacher_family": teacher})
     with torch.no_grad():
@@ -254,17 +315,25 @@ def test_a_loaded_prior_keeps_its_promises(root, name):
     state = torch.get_rng_state()
     prior = load_prior(prior_path(root, name, PRIORS[name]))
     assert torch.equal(state, torch.get_rng_state())
-    assert prior.shape == SHAPE and Cap.DECODER in prior.caps and prior.sample_nfe == prior.decode_nfe > 0
+    assert (
+        prior.shape == SHAPE
+        and Cap.DECODER in prior.caps
+        and prior.sample_nfe == prior.decode_nfe > 0
+    )
     z = normal(5, *prior.latent_shape).requires_grad_()
     x = prior.decode(z)
     assert x.shape == (5, *SHAPE) and x.dtype == z.dtype
     (gradient,) = torch.autograd.grad(x[2].sum(), z)
-    assert gradient[2].abs().sum() > 0 and gradient[[0, 1, 3, 4]].abs().sum() == 0  # rows do not meet
+    # rows do not meet
+    assert gradient[2].abs().sum() > 0 and gradient[[0, 1, 3, 4]].abs().sum() == 0
     assert prior.sample(3, Rng(("test",), range(2), range(3))).shape == (2, 3, *SHAPE)
     if Cap.DENOISER in prior.caps:
         low, high = prior.sigma_range
         for sigma in (low, 1.0, high):
-            one, many = (prior.denoise(x.detach(), level) for level in (torch.tensor(sigma), torch.full((5,), sigma)))
+            one, many = (
+                prior.denoise(x.detach(), level)
+                for level in (torch.tensor(sigma), torch.full((5,), sigma))
+            )
             torch.testing.assert_close(one, many, rtol=1e-4, atol=1e-4)  # float32 networks
             assert one.isfinite().all()
 
@@ -291,7 +360,11 @@ def test_cards_say_how_good_a_prior_is(root, name):
 @pytest.mark.parametrize("name", ["edm", "consistency", "flow", "vae", "gan"])
 def test_the_same_settings_give_the_same_bits(root, name):
     path = prior_path(root, name, name)
-    before = {file: file.read_bytes() for file in path.parent.rglob("*") if file.is_file() and file.name != "card.json"}
+    before = {
+        file: file.read_bytes()
+        for file in path.parent.rglob("*")
+        if file.is_file() and file.name != "card.json"
+    }
     torch.rand(3)  # the global generator has no say
     run(root, name, name, TINY[name], "edm" if name == "consistency" else None)
     assert {file: file.read_bytes() for file in before} == before
@@ -318,10 +391,17 @@ def test_a_pipeline_stands_in_for_training(root):
     opened, trained = (load_prior(prior_path(root, name, "edm")) for name in ("opened", "edm"))
     z = normal(3, *SHAPE)
     assert torch.equal(opened.decode(z), trained.decode(z))
-    run(root, "opened_map", "consistency", {"pipeline": str(root / "priors" / "consistency" / "pipeline")})
+    run(
+        root,
+        "opened_map",
+        "consistency",
+        {"pipeline": str(root / "priors" / "consistency" / "pipeline")},
+    )
     opened = load_prior(prior_path(root, "opened_map", "consistency"))
     assert opened.caps == Cap.DECODER
-    assert torch.equal(opened.decode(z), load_prior(prior_path(root, "consistency", "consistency")).decode(z))
+    assert torch.equal(
+        opened.decode(z), load_prior(prior_path(root, "consistency", "consistency")).decode(z)
+    )
 
 
 def test_a_student_needs_a_teacher_or_a_pipeline(root):

@@ -45,7 +45,12 @@ def test_a_narrow_one_denoises_and_decodes(name):
     assert len(networks_of(prior)) == 1 and prior.decode_nfe == 1
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     for image in (prior.denoise(x, torch.tensor(0.5)), prior.decode(x)):
-        assert image.shape == x.shape and image.dtype == x.dtype and image.isfinite().all() and image.std() > 0
+        assert (
+            image.shape == x.shape
+            and image.dtype == x.dtype
+            and image.isfinite().all()
+            and image.std() > 0
+        )
     again = UntrainedFamily(name, width=0.125, side=32).load({}, Path(), None)
     assert torch.equal(again.decode(x), prior.decode(x))
 
@@ -53,7 +58,9 @@ def test_a_narrow_one_denoises_and_decodes(name):
 def test_what_is_no_architecture_is_told():
     with pytest.raises(ValueError, match="architecture: expected one of adm-ffhq-256"):
         UntrainedFamily("adm")
-    with pytest.raises(ValueError, match="width: expected a share that leaves a multiple of 8 channels, got 0.01"):
+    with pytest.raises(
+        ValueError, match="width: expected a share that leaves a multiple of 8 channels, got 0.01"
+    ):
         UntrainedFamily("adm-ffhq-256", width=0.01)
     with pytest.raises(ValueError, match="side: expected a multiple of 32 pixels, got 48"):
         UntrainedFamily("adm-ffhq-256", side=48)
@@ -64,7 +71,11 @@ def test_what_is_no_architecture_is_told():
 def suite_of() -> Suite:
     """One small network, and a method that asks it a few times."""
     content = read_suite({"suite": "gpu_timing_cpu"})[1] | {"name": "times", "num_measurements": 1}
-    content |= {"clock": {"num_samples": [1], "repeats": 5}, "restrict": {}, "datasets": {"noise-16": {"side": 16}}}
+    content |= {
+        "clock": {"num_samples": [1], "repeats": 5},
+        "restrict": {},
+        "datasets": {"noise-16": {"side": 16}},
+    }
     content |= {"priors": {"small": content["priors"]["small"] | {"width": 1 / 24}}}
     content |= {"tasks": {"small-denoise": {"operator": "denoise", "sigma_y": 1.0}}}
     rwm = {"num_chains": 1, "num_warmup": 0, "num_adapt": 0, "thin": 1}
@@ -78,7 +89,9 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
     for path, spec in specs_of(suite):
         spec.write(path)
     for job in jobs(suite):
-        importlib.import_module(f"bench.stages.{job.stage}").main(job.spec, *([job.more] if job.more else []))
+        importlib.import_module(f"bench.stages.{job.stage}").main(
+            job.spec, *([job.more] if job.more else [])
+        )
     counts = {"data": 1, "prior": 1, "observe": 1, "clock": 2, "pool": 2, "timing": 1}
     assert Counter(job.stage for job in jobs(suite)) == counts
     assert not list(tmp_path.rglob("samples.safetensors")) and not list(tmp_path.rglob("*.png"))
@@ -89,14 +102,23 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
     (cell,) = timing["curve"]
     assert cell["nfe"] == 3 and cell["nfe_vjp"] == 0 and cell["bare"] > 0 and cell["first"] > 0
     rows = list(csv.DictReader(Path("results/times/tables/timing.csv").read_text().splitlines()))
-    assert [row["status"] for row in rows] == ["ok", "ok", "n/a"] and rows[-1]["reason"] == "needs EXACT"
+    assert [row["status"] for row in rows] == ["ok", "ok", "n/a"] and rows[-1][
+        "reason"
+    ] == "needs EXACT"
     for row in rows[:2]:
         per_row = float(row["seconds_per_sample"]) / float(row["nfe"]) * 1000
-        assert float(row["ms_per_nfe"]) == pytest.approx(per_row, rel=1e-4) and row["joules_per_sample"] == ""
-    assert rows[0]["ratio_to_batch_1"] == "1" and rows[0]["num_parameters"] == str(timing["num_parameters"])
+        assert (
+            float(row["ms_per_nfe"]) == pytest.approx(per_row, rel=1e-4)
+            and row["joules_per_sample"] == ""
+        )
+    assert rows[0]["ratio_to_batch_1"] == "1" and rows[0]["num_parameters"] == str(
+        timing["num_parameters"]
+    )
     publish.main("results/times", "--allow-dirty", "--into", "published")
     page = Path("published/times/timing.md").read_text()
-    assert all(Path("published/times", name).is_file() for name in ("timing.csv", "provenance.json"))
+    assert all(
+        Path("published/times", name).is_file() for name in ("timing.csv", "provenance.json")
+    )
     assert "Networks have random weights" in page and "latent_rwm" in page
 
 
@@ -104,14 +126,20 @@ def test_the_suites_of_the_repository_ask_for_published_networks():
     large, small = load({"suite": "gpu_timing"}), load({"suite": "gpu_timing_cpu"})
     assert large.num_gpus == 1 and small.num_gpus == 0 and large.timing_only and small.timing_only
     for name, entry in large.content["priors"].items():
-        assert "width" not in entry and small.content["priors"][name]["architecture"] == entry["architecture"]
+        assert (
+            "width" not in entry
+            and small.content["priors"][name]["architecture"] == entry["architecture"]
+        )
     assert all(path.endswith(("timing.json", "timing.csv", "timing.md")) for path in large.targets)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"timing_only": None}, "untrained networks draw nothing to look at; set timing_only: true"),
+        (
+            {"timing_only": None},
+            "untrained networks draw nothing to look at; set timing_only: true",
+        ),
         ({"timing_only": None, "priors": {}}, "priors: expected"),
         ({"metrics": {}}, "metrics: means nothing in a suite that is timing_only; leave it out"),
         ({"clock": None}, "clock: missing"),

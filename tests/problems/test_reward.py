@@ -12,7 +12,14 @@ from helpers.metric_values import truth_of
 from scipy.linalg import sqrtm
 from torch import nn
 
-from bench.core.artefacts import ArtefactError, read_header, read_json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import (
+    ArtefactError,
+    read_header,
+    read_json,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
 from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap
@@ -21,7 +28,14 @@ from bench.metrics.reward import RewardQuality
 from bench.numerics.frechet import BLOCK, frechet_distance, frechet_in_blocks, moments
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
-from bench.problems.classifier import DEFINITIONS, classifier_path, load_classifier, tensors_of, trained, untrained
+from bench.problems.classifier import (
+    DEFINITIONS,
+    classifier_path,
+    load_classifier,
+    tensors_of,
+    trained,
+    untrained,
+)
 from bench.problems.measurements import problem_of, read_measurements
 from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, check_reward, one_hot
@@ -63,12 +77,19 @@ def reward(beta=4.0, differentiable=True):
 def root(tmp_path_factory):
     """A suite's folder with the digits, their classifier and the prior of atoms."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
+    write_json(
+        root / "data.json",
+        {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}},
+    )
     write_json(root / "classifier.json", {"root": str(root), "classifier": NAME})
     prepare.main(str(root / "data.json"))
     teach.main(str(root / "classifier.json"))
     data, _ = read_tensors(root / "data" / "digits.safetensors")
-    write_tensors(root / "priors" / "atoms" / "atoms.safetensors", {"atoms": data["train"]}, {"family": "atoms"})
+    write_tensors(
+        root / "priors" / "atoms" / "atoms.safetensors",
+        {"atoms": data["train"]},
+        {"family": "atoms"},
+    )
     return root
 
 
@@ -92,14 +113,23 @@ def test_the_classifier_is_the_network_that_it_says():
         "head": nn.Linear(16, K),
     }
     for name, layer in layers.items():
-        layer.load_state_dict({part: classifier.weights[f"{name}.{part}"] for part in ("weight", "bias")})
+        layer.load_state_dict(
+            {part: classifier.weights[f"{name}.{part}"] for part in ("weight", "bias")}
+        )
     near, far, body, head = layers.values()
     seen = nn.Sequential(near, nn.SiLU(), far, nn.SiLU(), nn.Flatten(), body, nn.SiLU())
     x = images(5)
-    assert classifier.features(x).dtype == torch.float64 and classifier.features(x.float()).dtype == torch.float32
+    assert (
+        classifier.features(x).dtype == torch.float64
+        and classifier.features(x.float()).dtype == torch.float32
+    )
     # sums of at most 512 float32 products of order 1
-    torch.testing.assert_close(classifier.features(x).float(), seen(x.float()), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(classifier.log_probs(x).exp().sum(1), torch.ones(5).double(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        classifier.features(x).float(), seen(x.float()), rtol=1e-5, atol=1e-5
+    )
+    torch.testing.assert_close(
+        classifier.log_probs(x).exp().sum(1), torch.ones(5).double(), rtol=0, atol=1e-5
+    )
     expected = head(seen(x.float())).softmax(1).log()
     torch.testing.assert_close(classifier.log_probs(x).float(), expected, rtol=1e-5, atol=1e-5)
 
@@ -120,7 +150,9 @@ def test_its_gradient_is_that_of_the_log_probability():
     leaf = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(problem.log_likelihood(leaf, y).sum(), leaf)
     slope = (gradient * direction).flatten(1).sum(1)
-    difference = (problem.log_likelihood(x + h * direction, y) - problem.log_likelihood(x - h * direction, y)) / (2 * h)
+    difference = (
+        problem.log_likelihood(x + h * direction, y) - problem.log_likelihood(x - h * direction, y)
+    ) / (2 * h)
     # values near 10 are rounded to 1e-6 in float32, so differences over 2 h to 1e-4; the third derivative adds h^2
     torch.testing.assert_close(slope, difference, rtol=2e-2, atol=2e-3)
 
@@ -132,7 +164,9 @@ def test_a_black_box_has_the_same_values_and_no_gradient():
     values = black_box.log_likelihood(x, y)
     assert not values.requires_grad and values.equal(open_box.log_likelihood(x, y).detach())
     for problem in (open_box, black_box):
-        assert Cap.SIMULATE in problem.caps and not problem.caps & (Cap.RESIDUAL | Cap.LINEAR | Cap.EXACT)
+        assert Cap.SIMULATE in problem.caps and not problem.caps & (
+            Cap.RESIDUAL | Cap.LINEAR | Cap.EXACT
+        )
     assert Cap.EXACT in dataclasses.replace(open_box, posterior=object()).caps
 
 
@@ -141,7 +175,9 @@ def test_simulated_classes_have_the_tempered_frequencies(beta):
     problem, n = reward(beta), 40_000
     x = images(1)
     y = problem.simulate(x.expand(n, *SHAPE), rng("simulate"))
-    assert y.shape == (n, *problem.y_shape) and y.flatten(1).sum(1).eq(1).all() and y.dtype == x.dtype
+    assert (
+        y.shape == (n, *problem.y_shape) and y.flatten(1).sum(1).eq(1).all() and y.dtype == x.dtype
+    )
     expected = problem.classifier.log_probs(x)[0].exp() ** beta
     expected /= expected.sum()
     error = (expected * (1 - expected) / n).sqrt()
@@ -170,7 +206,9 @@ def test_the_particle_reference_agrees_with_importance_sampling():
     """Also of a black box: the reference may look inside."""
     problem = reward(beta=3.0, differentiable=False)
     means = torch.stack([images(1, "means")[0], torch.zeros(SHAPE).double()])
-    prior = GMM(torch.tensor([0.5, 0.5]).double(), means, 0.3 * torch.eye(64).double().repeat(2, 1, 1))
+    prior = GMM(
+        torch.tensor([0.5, 0.5]).double(), means, 0.3 * torch.eye(64).double().repeat(2, 1, 1)
+    )
     y = one_hot(torch.tensor([4]), K).double()
     x = prior.sample(20_000, rng("prior"))[0]
     log_reward = problem.log_reward(x, y.expand(len(x), -1, -1, -1))
@@ -199,7 +237,10 @@ class Scaled:
 def test_chains_in_noise_space_need_nothing_but_the_log_likelihood():
     problem, y = reward(beta=3.0), one_hot(torch.tensor([1, 6]), K).double()
     x = LatentLangevin().sample(Scaled(), problem, y, 512, rng=rng("chains", m=2))
-    chains = [problem.log_reward(x[i], y[i].expand(512, *y.shape[1:])).view(-1, 16).mean(0) for i in range(2)]
+    chains = [
+        problem.log_reward(x[i], y[i].expand(512, *y.shape[1:])).view(-1, 16).mean(0)
+        for i in range(2)
+    ]
     prior = Scaled().decode(images(20_000, "importance"))
     for found, wanted in zip(chains, y, strict=True):
         log_reward = problem.log_reward(prior, wanted.expand(len(prior), *wanted.shape))
@@ -216,7 +257,11 @@ def test_chains_in_noise_space_need_nothing_but_the_log_likelihood():
     [
         ({"classifier": "vgg", "beta": 1}, SHAPE, "one of digits-cnn-v1, got 'vgg'"),
         ({"classifier": NAME, "beta": 0}, SHAPE, "beta must be a positive number"),
-        ({"classifier": NAME, "beta": 1}, (1, 16, 16), r"for images \(1, 8, 8\), got \(1, 16, 16\)"),
+        (
+            {"classifier": NAME, "beta": 1},
+            (1, 16, 16),
+            r"for images \(1, 8, 8\), got \(1, 16, 16\)",
+        ),
         ({"classifier": NAME}, SHAPE, "expected classifier, beta"),
         ({"classifier": NAME, "beta": 1, "sharp": True}, SHAPE, "expected classifier, beta"),
     ],
@@ -233,7 +278,9 @@ def test_same_seed_same_bits():
     data, before = Digits().load(), torch.get_rng_state()
 
     def weights(seed):
-        return trained(SHORT, data["train"], data["train_label"], rng(seed, dtype=torch.float32)).weights
+        return trained(
+            SHORT, data["train"], data["train_label"], rng(seed, dtype=torch.float32)
+        ).weights
 
     first, again, other = weights(0), weights(0), weights(1)
     assert all(first[name].equal(again[name]) and not first[name].requires_grad for name in first)
@@ -249,7 +296,10 @@ def test_it_recognises_digits_it_has_not_seen(root):
     classifier, header = load_classifier(classifier_path(root, NAME))
     assert header["definition"]["num_steps"] == DEFINITION.num_steps
     stored, _ = read_tensors(classifier_path(root, NAME))
-    assert all(stored[name].equal(part) for name, part in tensors_of(classifier).items()) and len(stored) == 11
+    assert (
+        all(stored[name].equal(part) for name, part in tensors_of(classifier).items())
+        and len(stored) == 11
+    )
 
 
 # what is measured
@@ -297,9 +347,16 @@ def test_moments_are_those_of_numpy():
 
 
 def test_frechet_distance_is_averaged_over_whole_blocks():
-    features, (mean, covariance) = rng("blocks").randn((2, 70, 3))[0], moments(rng("real").randn((2, 50, 3))[0])
-    blocks = [frechet_distance(*moments(features[:, i : i + 32]), mean, covariance) for i in (0, 32)]
-    torch.testing.assert_close(frechet_in_blocks(features, mean, covariance), (blocks[0] + blocks[1]) / 2)
+    features, (mean, covariance) = (
+        rng("blocks").randn((2, 70, 3))[0],
+        moments(rng("real").randn((2, 50, 3))[0]),
+    )
+    blocks = [
+        frechet_distance(*moments(features[:, i : i + 32]), mean, covariance) for i in (0, 32)
+    ]
+    torch.testing.assert_close(
+        frechet_in_blocks(features, mean, covariance), (blocks[0] + blocks[1]) / 2
+    )
     assert frechet_in_blocks(features[:, : BLOCK - 1], mean, covariance).isnan().all()
 
 
@@ -309,14 +366,21 @@ def test_metrics_of_a_reward(root):
     data, _ = read_tensors(root / "data" / "digits.safetensors")
     y = one_hot(torch.arange(K), K).double()
     of_class = [data["train"][data["train_label"] == k][: 3 * BLOCK].double() for k in range(K)]
-    right, one = torch.stack(of_class), torch.stack([x[:1].expand(3 * BLOCK, *SHAPE) for x in of_class])
+    right, one = (
+        torch.stack(of_class),
+        torch.stack([x[:1].expand(3 * BLOCK, *SHAPE) for x in of_class]),
+    )
     truth = truth_of(problem, right[:, 0], y, right, right[:, 0], right[:, 0], 3 * BLOCK)
-    scores, wrong, collapsed = (RewardQuality().compute(x, truth) for x in (right, right.roll(1, 0), one))
+    scores, wrong, collapsed = (
+        RewardQuality().compute(x, truth) for x in (right, right.roll(1, 0), one)
+    )
     distance, floor = f"frechet-{NAME}-n{BLOCK}", f"frechet_floor-{NAME}-n{BLOCK}"
     assert all(value.shape == (K,) and value.isfinite().all() for value in scores.values())
     # at most one block of a class is not among the floor's
     torch.testing.assert_close(scores[distance], scores[floor], rtol=0.5, atol=0)
-    assert (wrong[distance] > 5 * scores[distance]).all() and (collapsed[distance] > scores[distance]).all()
+    assert (wrong[distance] > 5 * scores[distance]).all() and (
+        collapsed[distance] > scores[distance]
+    ).all()
     assert (scores["log_reward"] > -0.1).all() and (wrong["log_reward"] < -2).all()
     assert (collapsed[f"pairwise-{NAME}"] == 0).all() and (scores[f"pairwise-{NAME}"] > 0.1).all()
 
@@ -332,11 +396,16 @@ def test_measurements_are_one_image_of_each_class_then_another(root):
     label = dict(zip(data["test_id"].tolist(), data["test_label"].tolist(), strict=True))
     image = dict(zip(data["test_id"].tolist(), data["test"], strict=True))
     for i, image_id in enumerate(measurements.image_id.tolist()):
-        assert label[image_id] == classes[i] and image[image_id].equal(measurements.x_true[i].float())
+        assert label[image_id] == classes[i] and image[image_id].equal(
+            measurements.x_true[i].float()
+        )
     all_measurements, header = read_tensors(folder / "all_measurements.safetensors")
     assert all_measurements["is_test"].tolist() == [True] * 300 + [False] * 200
     assert set(all_measurements["image_id"][:300].tolist()) == set(data["test_id"].tolist())
-    assert all_measurements["y"].flatten(1).argmax(1)[300:].equal(data["validation_label"]) and "noise" not in header
+    assert (
+        all_measurements["y"].flatten(1).argmax(1)[300:].equal(data["validation_label"])
+        and "noise" not in header
+    )
 
 
 def test_the_problem_comes_from_the_header_or_from_a_spec(root):
@@ -349,7 +418,9 @@ def test_the_problem_comes_from_the_header_or_from_a_spec(root):
         expected = Reward(classifier, 4, SHAPE).log_likelihood(x, y)
         assert problem.log_likelihood(x, y).equal(expected)
     black_box = {"classifier": NAME, "beta": 4, "differentiable": False}
-    header = read_header(observed(root, task="atoms-black", parameters=black_box) / "observations.safetensors")
+    header = read_header(
+        observed(root, task="atoms-black", parameters=black_box) / "observations.safetensors"
+    )
     assert not problem_of(header, SHAPE).differentiable
 
 

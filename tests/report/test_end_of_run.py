@@ -28,7 +28,11 @@ def test_failures_and_needs_are_named_with_task_method_and_reason(layout):
     lines = summary(layout)
     text = "\n".join(lines)
     assert lines[0] == f"{layout.root}:"
-    assert f"{NUM_RUNS - 2} of {NUM_RUNS} runs succeeded" in text and "1 failed" in text and "1 n/a" in text
+    assert (
+        f"{NUM_RUNS - 2} of {NUM_RUNS} runs succeeded" in text
+        and "1 failed" in text
+        and "1 n/a" in text
+    )
     assert "gmm-phase dps-n1000 seed 0: ValueError: step 17 gave | values_of 100% NaN" in text
     assert "latent_langevin needs DECODER: atoms-sr4" in text
     assert "Not made" not in text and "It took" not in text
@@ -49,32 +53,53 @@ def test_time_and_new_runs_count_from_the_start(layout):
 
 def test_an_unfinished_suite_says_what_is_missing_and_where_it_stopped(layout):
     shutil.rmtree(layout.root / "runs" / "gmm-phase" / "aps")
-    (layout.root / "runs" / "atoms-sr4" / "dps" / "seed0" / "samples.safetensors").write_bytes(b"\xff" * 20)
+    (layout.root / "runs" / "atoms-sr4" / "dps" / "seed0" / "samples.safetensors").write_bytes(
+        b"\xff" * 20
+    )
     text = "\n".join(summary(layout, log="some.log"))
     assert "Not made:\n    aps: gmm-phase" in text
     assert "atoms-sr4 dps seed 0: samples.safetensors is truncated" in text
-    assert text.endswith("It stopped before the end; see some.log. The same command goes on from here.")
+    assert text.endswith(
+        "It stopped before the end; see some.log. The same command goes on from here."
+    )
 
 
 def test_measurements_that_failed_in_a_run_that_succeeded_are_told(layout):
     tables.main(str(layout.spec("suite")))
     path = layout.table("summary.csv")
-    row = next(line for line in path.read_text().splitlines() if line.startswith("gmm-phase,dps,energy,"))
+    row = next(
+        line for line in path.read_text().splitlines() if line.startswith("gmm-phase,dps,energy,")
+    )
     path.write_text(
-        path.read_text().replace(row, "gmm-phase,dps,energy,,,,2,failed (2 of 16 measurements: not finite)")
+        path.read_text().replace(
+            row, "gmm-phase,dps,energy,,,,2,failed (2 of 16 measurements: not finite)"
+        )
     )
     text = "\n".join(summary(layout))
-    assert "Measurements that failed:\n    gmm-phase dps: energy failed (2 of 16 measurements: not finite)" in text
+    assert (
+        "Measurements that failed:\n    gmm-phase dps: energy failed (2 of 16 measurements: not finite)"
+        in text
+    )
 
 
 def test_a_suite_of_times_counts_what_was_timed(layout):
     shutil.rmtree(layout.root / "runs")
-    write_json(layout.run("gmm-phase", "dps", 0).timing, {"status": "ok", "reason": "", "train_seconds": 0.0})
-    write_json(layout.run("gmm-phase", "oracle", 0).timing, {"status": "n/a", "reason": "needs EXACT"})
+    write_json(
+        layout.run("gmm-phase", "dps", 0).timing,
+        {"status": "ok", "reason": "", "train_seconds": 0.0},
+    )
+    write_json(
+        layout.run("gmm-phase", "oracle", 0).timing, {"status": "n/a", "reason": "needs EXACT"}
+    )
     timed = [["gmm-phase", "dps", 0], ["gmm-phase", "oracle", 0], ["gmm-phase", "aps", 0]]
-    write_json(layout.spec("suite"), read_json(layout.spec("suite")) | {"timed": timed, "compares": False})
+    write_json(
+        layout.spec("suite"), read_json(layout.spec("suite")) | {"timed": timed, "compares": False}
+    )
     text = "\n".join(summary(layout))
-    assert "1 of 3 runs succeeded, 1 n/a, 1 missing." in text and "oracle needs EXACT: gmm-phase" in text
+    assert (
+        "1 of 3 runs succeeded, 1 n/a, 1 missing." in text
+        and "oracle needs EXACT: gmm-phase" in text
+    )
 
 
 def test_the_page_is_what_to_open_or_else_what_there_is(layout, tmp_path):
@@ -89,6 +114,8 @@ def test_the_page_is_what_to_open_or_else_what_there_is(layout, tmp_path):
 def test_the_command_takes_a_folder_or_a_spec_and_imports_nothing_heavy(layout):
     code = "import sys; from bench.stages import summary; summary.main(sys.argv[1]); print(*sorted(sys.modules))"
     for path in (layout.root, layout.spec("suite")):
-        out = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(
+            [sys.executable, "-c", code, path], check=True, capture_output=True, text=True
+        ).stdout
         assert "runs succeeded" in out
         assert not {"torch", "numpy", "pandas", "matplotlib"} & set(out.splitlines()[-1].split())

@@ -19,7 +19,9 @@ NASTY = r"a_b & 50% $x$ #1 {y} \z ~ ^ <i> | µ"
 def _nasty_table() -> Table:
     cells = (Cell("0.5", "0.4", "0.6"), Cell("", reason=NASTY))
     frame = frame_of([("ok_1", cells), (NASTY, cells)], ("m_1", "m_2"))
-    return Table("task_1", NASTY, frame, {"m_1": "up", "m_2": "= 1"}, reasons={NASTY: f"failed ({NASTY})"})
+    return Table(
+        "task_1", NASTY, frame, {"m_1": "up", "m_2": "= 1"}, reasons={NASTY: f"failed ({NASTY})"}
+    )
 
 
 def test_latex_escapes_and_keeps_its_columns():
@@ -52,5 +54,8 @@ def test_rows_of_one_name_all_stay():
 
 def test_csv_keeps_whole_numbers_whole_and_floats_to_six_digits():
     rows = [(1, None, 2.123456789, "a,b"), (None, True, float("nan"), "")]
-    assert csv_text(("n", "flag", "x", "text"), rows) == 'n,flag,x,text\n1,,2.12346,"a,b"\n,True,nan,\n'
+    assert (
+        csv_text(("n", "flag", "x", "text"), rows)
+        == 'n,flag,x,text\n1,,2.12346,"a,b"\n,True,nan,\n'
+    )
     assert csv_text(("n", "x"), []) == "n,x\n"

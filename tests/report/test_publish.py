@@ -47,16 +47,30 @@ def _remake_run(root: Path, **changes: object) -> None:
 def test_clean_results_are_copied_with_their_hashes(suite, tmp_path):
     publish.main(str(suite), "--into", str(tmp_path))
     into = tmp_path / "synthetic"
-    for name in ("summary.csv", "provenance.json", "figures/distance.csv", "figures/grid-gmm-inpaint-box.csv"):
+    for name in (
+        "summary.csv",
+        "provenance.json",
+        "figures/distance.csv",
+        "figures/grid-gmm-inpaint-box.csv",
+    ):
         check(into / name)
     names = {str(path.relative_to(into)) for path in into.rglob("*")}
-    assert {"summary.md", "distance.md", "figures/distance.png", "figures/grid-atoms-sr4.png"} <= names
+    assert {
+        "summary.md",
+        "distance.md",
+        "figures/distance.png",
+        "figures/grid-atoms-sr4.png",
+    } <= names
     assert "figures/grid-gmm-phase.png" not in names  # one grid per prior
     assert all(path.stat().st_size < 1.5e6 for path in into.rglob("*"))
     record = read_json(into / "provenance.json")
     assert record["commits"] == [PROVENANCE["commit"]] and record["faults"] == []
-    rows, whole = (read_csv(folder / "summary.csv")[0].splitlines() for folder in (into, suite / "tables"))
-    assert set(whole) - set(rows) and all(row.endswith("n/a (left out by the suite)") for row in set(whole) - set(rows))
+    rows, whole = (
+        read_csv(folder / "summary.csv")[0].splitlines() for folder in (into, suite / "tables")
+    )
+    assert set(whole) - set(rows) and all(
+        row.endswith("n/a (left out by the suite)") for row in set(whole) - set(rows)
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,22 @@ def test_every_value_of_a_shown_metric_is_published(suite, tmp_path):
     keys = ["task", "method", "seed", "measurement", "metric"]
     published = frame.set_index(keys)["value"]
     assert published.index.is_unique and published.notna().all()
-    scores = [(task.name, score) for task in suite.tasks for score in task.scores if score.value is not None]
-    shown = {(t, s.method, s.seed, s.measurement, s.metric): s.value for t, s in scores if is_shown(s.metric)}
+    scores = [
+        (task.name, score)
+        for task in suite.tasks
+        for score in task.scores
+        if score.value is not None
+    ]
+    shown = {
+        (t, s.method, s.seed, s.measurement, s.metric): s.value
+        for t, s in scores
+        if is_shown(s.metric)
+    }
     assert set(published.index) == set(shown)
     assert all(published[key] == pytest.approx(value, rel=1e-5) for key, value in shown.items())
-    assert {"sw2-128", "psnr_mean", "energy"} <= set(frame["metric"]) and "psnr_sample" not in set(frame["metric"])
+    assert {"sw2-128", "psnr_mean", "energy"} <= set(frame["metric"]) and "psnr_sample" not in set(
+        frame["metric"]
+    )
 
 
 def test_equal_results_give_equal_bytes(suite, tmp_path):

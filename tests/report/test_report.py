@@ -27,7 +27,15 @@ from helpers.synthetic_results import (
     summary_of,
 )
 
-from bench.core.artefacts import ArtefactError, read_csv, read_json, read_tensors, write_csv, write_json, write_tensors
+from bench.core.artefacts import (
+    ArtefactError,
+    read_csv,
+    read_json,
+    read_tensors,
+    write_csv,
+    write_json,
+    write_tensors,
+)
 from bench.core.catalogue import PERCEPTUAL
 from bench.metrics.perceptual import perceptual_columns
 from bench.report.headers import task_header
@@ -58,21 +66,36 @@ def test_every_task_method_and_metric_has_a_number_or_a_reason(finished):
 
 
 def test_mean_is_over_measurements(finished):
-    rows = csv.DictReader(io.StringIO(read_csv(finished.parents[1] / "tasks" / "gmm-phase" / "metrics.csv")[0]))
-    values = [float(row["value"]) for row in rows if (row["method"], row["metric"]) == ("dps", "energy")]
+    rows = csv.DictReader(
+        io.StringIO(read_csv(finished.parents[1] / "tasks" / "gmm-phase" / "metrics.csv")[0])
+    )
+    values = [
+        float(row["value"]) for row in rows if (row["method"], row["metric"]) == ("dps", "energy")
+    ]
     assert len(values) == NUM_MEASUREMENTS
-    assert float(summary_of(finished)["gmm-phase", "dps", "energy"]["mean"]) == pytest.approx(np.mean(values), rel=1e-5)
+    assert float(summary_of(finished)["gmm-phase", "dps", "energy"]["mean"]) == pytest.approx(
+        np.mean(values), rel=1e-5
+    )
 
 
 def test_whole_failures_and_unmet_needs_keep_their_words(finished):
     summary = summary_of(finished)
-    failed, unmet = summary["gmm-phase", "dps-n1000", "energy"], summary["atoms-sr4", "latent_langevin", "nfe"]
-    assert (failed["mean"], failed["num_failed"], failed["reason"]) == ("", str(NUM_MEASUREMENTS), FAILURE)
+    failed, unmet = (
+        summary["gmm-phase", "dps-n1000", "energy"],
+        summary["atoms-sr4", "latent_langevin", "nfe"],
+    )
+    assert (failed["mean"], failed["num_failed"], failed["reason"]) == (
+        "",
+        str(NUM_MEASUREMENTS),
+        FAILURE,
+    )
     assert (unmet["mean"], unmet["num_failed"], unmet["reason"]) == ("", "0", "n/a (needs DECODER)")
 
 
 def test_pairs_left_out_by_the_suite_have_rows_that_say_so(finished):
-    rows = [row for (task, method, _), row in summary_of(finished).items() if (task, method) in LEFT_OUT]
+    rows = [
+        row for (task, method, _), row in summary_of(finished).items() if (task, method) in LEFT_OUT
+    ]
     assert len(rows) == 2 * len({metric for _, _, metric in summary_of(finished)})
     cells = {(row["mean"], row["num_failed"], row["reason"]) for row in rows}
     assert cells == {("", "0", "n/a (left out by the suite)")}
@@ -92,32 +115,51 @@ def test_a_restricted_run_that_fails_has_failed_on_its_measurements_only(fresh):
     def edit(row):
         if row["method"] != "dps":
             return row["value"], row["reason"]
-        return "", "failed (no)" if row["observation"] in ("0", "1") else "n/a (only the first 2 measurements)"
+        return "", "failed (no)" if row["observation"] in (
+            "0",
+            "1",
+        ) else "n/a (only the first 2 measurements)"
 
     edit_metrics(fresh, edit)
-    actual = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}["gmm-phase", "dps", "energy"]
+    actual = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}[
+        "gmm-phase", "dps", "energy"
+    ]
     assert (actual.mean, actual.num_failed, actual.reason) == (None, 2, "failed (no)")
 
 
 def test_suites_without_a_list_leave_nothing_out(fresh):
     spec = read_json(fresh)
     write_json(fresh, {key: value for key, value in spec.items() if key != "left_out"})
-    with pytest.raises(ArtefactError, match="gmm-phase/ods-single/seed0/samples.safetensors: is missing"):
+    with pytest.raises(
+        ArtefactError, match="gmm-phase/ods-single/seed0/samples.safetensors: is missing"
+    ):
         load(fresh)
 
 
 def test_effective_samples_per_second_and_per_row(finished):
     actual = {key: row["mean"] and float(row["mean"]) for key, row in summary_of(finished).items()}
-    worth = sum(WORTH) / 2  # a chain's samples of one measurement; equally many measurements have either
-    seconds, rows = actual["gmm-phase", "latent_langevin", "seconds_per_sample"] * NUM_SAMPLES, 2 * 12000 * NUM_SAMPLES
+    # a chain's samples of one measurement; equally many measurements have either
+    worth = sum(WORTH) / 2
+    seconds, rows = (
+        actual["gmm-phase", "latent_langevin", "seconds_per_sample"] * NUM_SAMPLES,
+        2 * 12000 * NUM_SAMPLES,
+    )
     # summary.csv keeps six digits
-    assert actual["gmm-phase", "latent_langevin", "ess_per_second"] == pytest.approx(worth / seconds, rel=1e-4)
-    assert actual["gmm-phase", "latent_langevin", "ess_per_nfe"] == pytest.approx(worth / rows, rel=1e-4)
+    assert actual["gmm-phase", "latent_langevin", "ess_per_second"] == pytest.approx(
+        worth / seconds, rel=1e-4
+    )
+    assert actual["gmm-phase", "latent_langevin", "ess_per_nfe"] == pytest.approx(
+        worth / rows, rel=1e-4
+    )
     dps = actual["gmm-phase", "dps", "seconds_per_sample"]
-    assert actual["gmm-phase", "dps", "ess_per_second"] == pytest.approx(1 / dps, rel=1e-4)  # independent: one each
-    assert actual["gmm-phase", "dps", "ess_per_nfe"] == pytest.approx(1 / 400, rel=1e-4)  # 200 forward and 200 backward
+    # independent: one each
+    assert actual["gmm-phase", "dps", "ess_per_second"] == pytest.approx(1 / dps, rel=1e-4)
+    # 200 forward and 200 backward
+    assert actual["gmm-phase", "dps", "ess_per_nfe"] == pytest.approx(1 / 400, rel=1e-4)
     only_some = actual["gmm-inpaint-box", "ods-single", "seconds_per_sample"]
-    assert actual["gmm-inpaint-box", "ods-single", "ess_per_second"] == pytest.approx(1 / only_some, rel=1e-4)
+    assert actual["gmm-inpaint-box", "ods-single", "ess_per_second"] == pytest.approx(
+        1 / only_some, rel=1e-4
+    )
 
 
 def test_why_there_are_no_effective_samples_per_second(finished):
@@ -133,7 +175,13 @@ def test_why_there_are_no_effective_samples_per_second(finished):
     [
         ("1 3 5 7", STUCK, 68 / 12, f"{SOME}: {STUCK}", f"6 of 24 effective, {SOME}"),
         ("all", SHORT, None, SHORT, "? of 24 effective"),
-        ("0", "failed (2 of 24 samples not finite)", None, "failed (1 of 16 measurements", "? of 24 effective"),
+        (
+            "0",
+            "failed (2 of 24 samples not finite)",
+            None,
+            "failed (1 of 16 measurements",
+            "? of 24 effective",
+        ),
     ],
 )
 def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark):
@@ -146,7 +194,9 @@ def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark
     edit_metrics(fresh, edit)
     suite = load(fresh)
     lines = summarise(suite)
-    actual = {(x.method, x.metric): x for x in lines if x.task == "gmm-phase"}["latent_langevin", "ess_per_nfe"]
+    actual = {(x.method, x.metric): x for x in lines if x.task == "gmm-phase"}[
+        "latent_langevin", "ess_per_nfe"
+    ]
     # 8 measurements are worth 5, the 4 odd ones left 7
     expected = None if mean is None else pytest.approx(mean / (24000 * NUM_SAMPLES))
     assert actual.mean == expected and actual.reason.startswith(said)
@@ -156,12 +206,20 @@ def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark
 
 def test_diversity_of_chains_names_their_effective_number(finished):
     tables = finished.parents[1] / "tables"
-    for path in (tables / "summary.md", tables / "summary.tex", finished.parents[1] / "report.html"):
+    for path in (
+        tables / "summary.md",
+        tables / "summary.tex",
+        finished.parents[1] / "report.html",
+    ):
         text = path.read_text()
         # the chain method ran on three of the four tasks, and nothing else is a chain
         assert text.count("6 of 24 effective") == 3, path
         assert "Samples that are states of chains" in text, path
-    row = next(line for line in (tables / "summary.md").read_text().splitlines() if line.startswith("| latent"))
+    row = next(
+        line
+        for line in (tables / "summary.md").read_text().splitlines()
+        if line.startswith("| latent")
+    )
     assert re.search(r"\] \(6 of 24 effective\)", row)
     assert "states of chains" not in (tables / "distance.md").read_text()  # has no diversity
 
@@ -169,7 +227,9 @@ def test_diversity_of_chains_names_their_effective_number(finished):
 def test_a_failed_measurement_leaves_no_mean_over_survivors(fresh):
     def edit(row):
         broken = row["method"] == "dps" and row["observation"] in ("2", "5")
-        return ("", "failed (3 of 24 samples not finite)") if broken else (row["value"], row["reason"])
+        return (
+            ("", "failed (3 of 24 samples not finite)") if broken else (row["value"], row["reason"])
+        )
 
     edit_metrics(fresh, edit)
     lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
@@ -182,17 +242,25 @@ def test_a_failed_measurement_leaves_no_mean_over_survivors(fresh):
 def test_measurements_without_reference_are_left_out_for_all_and_counted(fresh):
     def edit(row):
         unknown = row["metric"] == "energy" and row["observation"] == "0" and not row["reason"]
-        return ("", "n/a (reference not admitted: runs disagree)") if unknown else (row["value"], row["reason"])
+        return (
+            ("", "n/a (reference not admitted: runs disagree)")
+            if unknown
+            else (row["value"], row["reason"])
+        )
 
     edit_metrics(fresh, edit)
     lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
     actual = lines["gmm-phase", "dps", "energy"]
     assert actual.mean is not None and actual.num_failed == 0
-    assert actual.reason == "over 15 of 16 measurements: n/a (reference not admitted: runs disagree)"
+    assert (
+        actual.reason == "over 15 of 16 measurements: n/a (reference not admitted: runs disagree)"
+    )
 
 
 def test_values_that_are_not_finite_are_failures(fresh):
-    edit_metrics(fresh, lambda row: ("inf" if row["method"] == "dps" else row["value"], row["reason"]))
+    edit_metrics(
+        fresh, lambda row: ("inf" if row["method"] == "dps" else row["value"], row["reason"])
+    )
     lines = {(x.task, x.method, x.metric): x for x in summarise(load(fresh))}
     assert lines["gmm-phase", "dps", "energy"].reason == "failed (value is not finite)"
 
@@ -201,7 +269,9 @@ def test_results_of_other_measurements_are_refused(fresh):
     path = fresh.parents[1] / "runs" / "gmm-phase" / "dps" / "seed0" / "samples.safetensors"
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, {**header, "observations_sha256": "of-other-measurements"})
-    with pytest.raises(ArtefactError, match=r"dps/seed0/samples.safetensors: observations_sha256 is of-another-b"):
+    with pytest.raises(
+        ArtefactError, match=r"dps/seed0/samples.safetensors: observations_sha256 is of-another-b"
+    ):
         tables_stage.main(str(fresh))
 
 
@@ -225,8 +295,19 @@ def test_tables_name_floor_ceiling_failures_and_commit(finished):
     assert "| reference (floor) |" in page and "| unconditional (ceiling) |" in page
     assert "| latent_langevin | n/a (needs DECODER) | n/a |" in page
     assert "failed (ValueError: step 17 gave \\| values_of 100% NaN)" in page
-    assert f"Made by commit {PROVENANCE['commit'][:12]} (42 files)." in page and "Warning" not in page
-    names = ("reference", "oracle", "dps |", "dps-n1000", "latent_langevin", "aps", "ods-single", "unconditional")
+    assert (
+        f"Made by commit {PROVENANCE['commit'][:12]} (42 files)." in page and "Warning" not in page
+    )
+    names = (
+        "reference",
+        "oracle",
+        "dps |",
+        "dps-n1000",
+        "latent_langevin",
+        "aps",
+        "ods-single",
+        "unconditional",
+    )
     order = [page.index(f"| {name}") for name in names]
     assert order == sorted(order)
 
@@ -255,7 +336,9 @@ def test_totals_have_columns_where_there_are_numbers(finished):
         assert {"diversity_ratio", "coverage_exact@0.9", "train_seconds", "train_nfe"} <= set(names)
     frame = distance_table(suite, lines, compare(suite)).frame
     assert [name for name in frame.index if name.endswith(", total")] == [f"{MAP_TASK}, total"]
-    of_reference = (float(frame.loc[name, "reference"].mean) for name in (MAP_TASK, f"{MAP_TASK}, total"))
+    of_reference = (
+        float(frame.loc[name, "reference"].mean) for name in (MAP_TASK, f"{MAP_TASK}, total")
+    )
     assert -np.subtract(*of_reference) == pytest.approx(BIAS, abs=2e-3)  # three decimals each
     for name in ("summary.md", "summary.tex", "distance.md"):
         page = (finished.parents[1] / "tables" / name).read_text()
@@ -272,20 +355,30 @@ def test_training_is_in_every_table(finished):
     assert {frame.loc["train_seconds, all tasks", name].mean for name in untrained} == {"0"}
     for name in ("summary.md", "distance.md"):
         page = (finished.parents[1] / "tables" / name).read_text()
-        assert "- train_seconds: seconds of the training job" in page and "- train_nfe: rows" in page
+        assert (
+            "- train_seconds: seconds of the training job" in page and "- train_nfe: rows" in page
+        )
 
 
 def test_collapse_is_explained_and_marks_are_resolved(finished):
     page = (finished.parents[1] / "tables" / "summary.md").read_text()
     assert "- Collapse, which training by reverse KL tends to, shows in two columns" in page
-    assert page.count("† ods-single: over 3 of 16 measurements: n/a (only the first 3 measurements)") == 2
-    assert r"$^\dagger$ ods-single: over 3 of 16" in (finished.parents[1] / "tables" / "summary.tex").read_text()
+    assert (
+        page.count("† ods-single: over 3 of 16 measurements: n/a (only the first 3 measurements)")
+        == 2
+    )
+    assert (
+        r"$^\dagger$ ods-single: over 3 of 16"
+        in (finished.parents[1] / "tables" / "summary.tex").read_text()
+    )
     assert "† ods-single: over 3 of 16" in (finished.parents[1] / "report.html").read_text()
 
 
 def test_bold_is_the_verdict_of_the_comparisons(finished):
     folder = finished.parents[1] / "tables"
-    verdicts = {(x["task"], x["method"], x["metric"]): x for x in rows_of(folder / "comparisons.csv")}
+    verdicts = {
+        (x["task"], x["method"], x["metric"]): x for x in rows_of(folder / "comparisons.csv")
+    }
     shown = {"True": 0, "False": 0}
     suite = load(finished)
     for table in task_tables(suite, summarise(suite), compare(suite)):
@@ -298,19 +391,29 @@ def test_bold_is_the_verdict_of_the_comparisons(finished):
     assert {method for _, method, _ in verdicts} == set(METHODS) - {"oracle", "unconditional"}
     failed = verdicts["gmm-phase", "dps-n1000", "sw2-128"]
     assert (failed["tied"], failed["num_failed"]) == ("False", "16")
-    assert verdicts["gmm-inpaint-box", "ods-single", "sw2-128"]["reason"] == "n/a (only 3 measurements)"
+    assert (
+        verdicts["gmm-inpaint-box", "ods-single", "sw2-128"]["reason"]
+        == "n/a (only 3 measurements)"
+    )
 
 
 def test_bold_and_resolution_are_in_every_kind_of_table(finished):
     folder = finished.parents[1]
     mean = r"\*\*0\.086\*\* \[0\.066, 0\.106\]"
-    assert re.search(rf"\| latent_langevin \|.*\| {mean} \|", (folder / "tables" / "summary.md").read_text())
-    assert re.search(rf"\| gmm-inpaint-box \|.*\| {mean} \|", (folder / "tables" / "distance.md").read_text())
+    assert re.search(
+        rf"\| latent_langevin \|.*\| {mean} \|", (folder / "tables" / "summary.md").read_text()
+    )
+    assert re.search(
+        rf"\| gmm-inpaint-box \|.*\| {mean} \|", (folder / "tables" / "distance.md").read_text()
+    )
     assert r"$\mathbf{0.086}_{0.066}^{0.106}$" in (folder / "tables" / "summary.tex").read_text()
     assert "<b>0.086</b>" in (folder / "report.html").read_text()
     for name in ("tables/summary.md", "tables/distance.md", "report.html"):
         page = (folder / name).read_text()
-        assert "Smallest difference to the best that 16 measurements resolve (80 % power at 5 %" in page
+        assert (
+            "Smallest difference to the best that 16 measurements resolve (80 % power at 5 %"
+            in page
+        )
         assert "Bold: tied with the best" in page
     assert (
         r"Smallest difference to the best that 16 measurements resolve (80 \% power"
@@ -331,19 +434,37 @@ def test_every_goal_of_a_column_is_what_the_metric_says(finished):
     goals = {name: goal_of(name, suite) for name in SHOWN}
     for name, goal in goals.items():
         if goal:
-            assert better[name] == {"up": "higher", "down": "lower"}.get(goal) or better[name] == float(goal[2:])
-    without = {"frechet_floor-digits-cnn-v1-n32", "nfe", "nfe_vjp", "seconds_per_sample", "train_seconds", "train_nfe"}
+            assert better[name] == {"up": "higher", "down": "lower"}.get(goal) or better[
+                name
+            ] == float(goal[2:])
+    without = {
+        "frechet_floor-digits-cnn-v1-n32",
+        "nfe",
+        "nfe_vjp",
+        "seconds_per_sample",
+        "train_seconds",
+        "train_nfe",
+    }
     assert {name for name, goal in goals.items() if not goal} == without
-    assert (goals["psnr_mean"], goals["energy"], goals["coverage_exact@0.9"]) == ("up", "down", "= 0.9")
+    assert (goals["psnr_mean"], goals["energy"], goals["coverage_exact@0.9"]) == (
+        "up",
+        "down",
+        "= 0.9",
+    )
 
 
 def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
     rows = {(row["metric"], row["method"]): row for row in drawn(finished, "ranks")}
     assert rows["sw2-128", "latent_langevin"]["mean_rank"] == "1"
-    assert rows["sw2-128", "latent_langevin"]["tasks"] == "gmm-inpaint-box gmm-phase gmm_map-denoise"
+    assert (
+        rows["sw2-128", "latent_langevin"]["tasks"] == "gmm-inpaint-box gmm-phase gmm_map-denoise"
+    )
     assert rows["sw2-128", "ods-single"]["reason"] == "n/a (ran on 2 tasks)"
     suite = load(finished)
-    assert "mean rank, 3 of 4 tasks" in distance_table(suite, summarise(suite), compare(suite)).frame.index
+    assert (
+        "mean rank, 3 of 4 tasks"
+        in distance_table(suite, summarise(suite), compare(suite)).frame.index
+    )
 
 
 def test_a_metric_that_a_suite_adds_has_a_column(fresh):
@@ -354,7 +475,10 @@ def test_a_metric_that_a_suite_adds_has_a_column(fresh):
     write_csv(path, text + added, info | {"better": info["better"] | {"sharpness": "higher"}})
     suite = load(fresh)
     tables = {table.title: table for table in task_tables(suite, summarise(suite), ())}
-    assert tables["gmm-phase"].goals["sharpness"] == "up" and list(tables["gmm-phase"].frame)[-1] == "sharpness"
+    assert (
+        tables["gmm-phase"].goals["sharpness"] == "up"
+        and list(tables["gmm-phase"].frame)[-1] == "sharpness"
+    )
     assert all("sharpness" not in tables[name].frame for name in TASKS if name != "gmm-phase")
     cells = tables["gmm-phase"].frame.loc["dps"]
     assert cells["sharpness"].mean == cells["energy"].mean

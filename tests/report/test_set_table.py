@@ -18,9 +18,19 @@ REFUSED = "n/a (FID by digits-cnn-v1 needs 250 images or more, has 24; see KID)"
 def scores(method: str, **values: float | str) -> list[Score]:
     """`kid=0.1, kid_low=...`, or a reason for all of a run."""
     names = {"kid": KID, "kid_low": f"{KID}_low", "kid_high": f"{KID}_high", "fid": FID}
-    names |= {"floor": "kid_floor_train-digits-cnn-v1-n300", "halves": "kid_floor_halves-digits-cnn-v1-n250"}
+    names |= {
+        "floor": "kid_floor_train-digits-cnn-v1-n300",
+        "halves": "kid_floor_halves-digits-cnn-v1-n250",
+    }
     return [
-        Score(method, 0, None, names[name], None if isinstance(v, str) else v, v if isinstance(v, str) else "")
+        Score(
+            method,
+            0,
+            None,
+            names[name],
+            None if isinstance(v, str) else v,
+            v if isinstance(v, str) else "",
+        )
         for name, v in values.items()
     ]
 
@@ -28,16 +38,22 @@ def scores(method: str, **values: float | str) -> list[Score]:
 @pytest.fixture
 def task():
     of_sets = [
-        *scores("reference", kid=0.1, kid_low=0.0, kid_high=0.2, fid=REFUSED, floor=0.01, halves=0.02),
+        *scores(
+            "reference", kid=0.1, kid_low=0.0, kid_high=0.2, fid=REFUSED, floor=0.01, halves=0.02
+        ),
         *scores("dps", kid=0.2, kid_low=0.1, kid_high=0.4, fid=REFUSED),  # two seeds
         *scores("dps", kid=0.4, kid_low=0.2, kid_high=0.6, fid=REFUSED),
-        *scores("aps", **dict.fromkeys(("kid", "kid_low", "kid_high", "fid"), "failed (ValueError: no)")),
+        *scores(
+            "aps", **dict.fromkeys(("kid", "kid_low", "kid_high", "fid"), "failed (ValueError: no)")
+        ),
     ]
     return SimpleNamespace(name="gmm-sr2", of_sets=tuple(of_sets), left_out=frozenset({"ods"}))
 
 
 def test_seeds_are_averaged_and_ends_go_into_the_line_of_their_metric(task):
-    lines = {astuple(line)[1:3]: astuple(line)[3:] for line in set_lines(task, ("dps", "aps", "ods"))}
+    lines = {
+        astuple(line)[1:3]: astuple(line)[3:] for line in set_lines(task, ("dps", "aps", "ods"))
+    }
     assert lines["dps", KID] == (pytest.approx(0.3), pytest.approx(0.15), pytest.approx(0.5), 0, "")
     assert lines["reference", FID] == (None, None, None, 0, REFUSED)
     assert lines["aps", KID] == (None, None, None, 1, "failed (ValueError: no)")
@@ -54,6 +70,16 @@ def test_the_table_has_floors_and_methods_across_and_no_row_without_a_number(tas
     (row,) = table.frame.index  # FID has no number anywhere
     assert row == f"gmm-sr2: {KID}"
     cells = table.frame.loc[row]
-    assert [cells[name].mean for name in ("training images", "half of the held-out images")] == ["0.0100", "0.0200"]
-    assert (cells["reference"].mean, cells["reference"].low, cells["reference"].high) == ("0.10", "0.00", "0.20")
-    assert cells["aps"].reason == "failed (ValueError: no)" and cells["ods"].reason == "n/a (left out by the suite)"
+    assert [cells[name].mean for name in ("training images", "half of the held-out images")] == [
+        "0.0100",
+        "0.0200",
+    ]
+    assert (cells["reference"].mean, cells["reference"].low, cells["reference"].high) == (
+        "0.10",
+        "0.00",
+        "0.20",
+    )
+    assert (
+        cells["aps"].reason == "failed (ValueError: no)"
+        and cells["ods"].reason == "n/a (left out by the suite)"
+    )

@@ -17,7 +17,9 @@ def test_replay_makes_the_same_calls():
     y = problem.simulate(prior.sample(1, Rng(("y",), range(3)))[:, 0], Rng(("y",), range(3)))
     watched, calls = recorded(prior)
     samples = Descent().sample(watched, problem, y, 2, rng=Rng(("test",), range(3), range(2)))
-    assert torch.equal(samples, Descent().sample(prior, problem, y, 2, rng=Rng(("test",), range(3), range(2))))
+    assert torch.equal(
+        samples, Descent().sample(prior, problem, y, 2, rng=Rng(("test",), range(3), range(2)))
+    )
     assert [call.differentiable for call in calls] == 4 * [True, False]
     bare, meter = counted(prior)
     replay(bare, calls)

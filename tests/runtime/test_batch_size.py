@@ -50,7 +50,11 @@ def test_stops_before_memory_is_gone(monkeypatch):
     monkeypatch.setattr(module, "most_used", lambda device: 100 + 10 * tried[-1])  # bytes
     best = probe(rows_per_second(1000, 1000, tried), float, 512, CPU, limit=500)
     # 32 rows take 420 bytes; 64 would take 740
-    assert best.rows == 32 and tried[-1] == 32 and best.why.startswith("64 at once would take more than")
+    assert (
+        best.rows == 32
+        and tried[-1] == 32
+        and best.why.startswith("64 at once would take more than")
+    )
 
 
 def test_a_long_call_is_the_last():

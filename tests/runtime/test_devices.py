@@ -68,14 +68,18 @@ def small(module: str, **changes: object) -> Method:
 
 def problem_for(prior: Prior) -> Problem:
     problem = make_problem("inpaint-box", {"box": 2}, 0.5, prior.shape)
-    return replace(problem, posterior=posterior_of(prior, problem) if isinstance(prior, GMM) else None)
+    return replace(
+        problem, posterior=posterior_of(prior, problem) if isinstance(prior, GMM) else None
+    )
 
 
 def drawn(module: str, prior: Prior, dtype: torch.dtype, **changes: object) -> Tensor:
     method, problem = small(module, **changes), problem_for(prior)
     rng = Rng(("devices",), range(M), dtype=dtype, drawn=torch.float64)
     x_true = rng.randn(SHAPE)
-    measurements = SimpleNamespace(x_true=x_true, y=problem.simulate(x_true, rng), image_id=torch.arange(M))
+    measurements = SimpleNamespace(
+        x_true=x_true, y=problem.simulate(x_true, rng), image_id=torch.arange(M)
+    )
     draws = Draws("toy", 0, S, 64)
     state = train(method, prior, problem, "toy", 0, dtype) if trainable(method) else None
     return sample(method, prior, problem, measurements, draws, state)
@@ -89,7 +93,10 @@ def test_every_method_works_in_float32(module):
 
 @pytest.mark.parametrize("module", ["dps", "oracle", "unconditional"])
 def test_float32_draws_the_numbers_of_float64(module):
-    exact, rounded = drawn(module, mixture(), torch.float64), drawn(module, mixture(torch.float32), torch.float32)
+    exact, rounded = (
+        drawn(module, mixture(), torch.float64),
+        drawn(module, mixture(torch.float32), torch.float32),
+    )
     # other noise would differ by 1; rounding grows from 1e-7 through the steps, most where a row lies between two modes
     assert (exact - rounded).abs().median() < 1e-3
 
@@ -102,7 +109,10 @@ class Waits(TorchDispatchMode):
         self.count = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += func is torch.ops.aten._local_scalar_dense.default or func is torch.ops.aten.nonzero.default
+        self.count += (
+            func is torch.ops.aten._local_scalar_dense.default
+            or func is torch.ops.aten.nonzero.default
+        )
         return func(*args, **(kwargs or {}))
 
 
@@ -130,13 +140,18 @@ def test_bf16_is_for_networks_alone():
     z.requires_grad_()
     (gradient,) = torch.autograd.grad(rounded.decode(z).square().sum(), z)
     assert gradient.dtype == torch.float32 and gradient.isfinite().all()
-    assert networks_of(mixture()) == [] and prepared(mixture(), Compute(precision="bf16")) is mixture()
+    assert (
+        networks_of(mixture()) == [] and prepared(mixture(), Compute(precision="bf16")) is mixture()
+    )
 
 
 def test_channels_last_changes_the_order_in_memory_alone():
     unet, other = (new_unet((3, 16, 16), (16, 32), 1) for _ in range(2))
     plain, turned = untrained(unet), prepared(untrained(other), Compute(channels_last=True))
-    assert other.conv_in.weight.is_contiguous(memory_format=torch.channels_last) and unet.conv_in.weight.is_contiguous()
+    assert (
+        other.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+        and unet.conv_in.weight.is_contiguous()
+    )
     x_t = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
     outputs = [prior.denoise(x_t, torch.tensor(0.5)) for prior in (plain, turned)]
     gradients = [torch.autograd.grad(output.square().sum(), x_t)[0] for output in outputs]
@@ -166,7 +181,9 @@ def test_layers_for_the_compiler_give_what_torch_gives(shape):
 def test_the_compilers_silu_goes_through_torch_func_and_second_derivatives():
     x = torch.linspace(-4, 4, 6, dtype=torch.float64)
     twice = torch.func.vmap(torch.func.grad(torch.func.grad(silu)))(x)
-    torch.testing.assert_close(twice, torch.func.vmap(torch.func.grad(torch.func.grad(nn.functional.silu)))(x))
+    torch.testing.assert_close(
+        twice, torch.func.vmap(torch.func.grad(torch.func.grad(nn.functional.silu)))(x)
+    )
     assert torch.autograd.gradgradcheck(silu, x.requires_grad_())
 
 
@@ -195,16 +212,26 @@ def test_tf32_is_off_unless_asked_for():
 
 
 def test_what_does_not_go_together_is_told():
-    assert compute_of({"task": "toy"}) == Compute() and Compute().facts == {"device": "cpu", "precision": "float64"}
-    with pytest.raises(UserError, match="precision: tf32 is a mode of GPUs; with device: cpu take float32"):
+    assert compute_of({"task": "toy"}) == Compute() and Compute().facts == {
+        "device": "cpu",
+        "precision": "float64",
+    }
+    with pytest.raises(
+        UserError, match="precision: tf32 is a mode of GPUs; with device: cpu take float32"
+    ):
         compute_of({"precision": "tf32"})
-    with pytest.raises(UserError, match="cuda_graphs: expected device: cuda and compile: true beside it"):
+    with pytest.raises(
+        UserError, match="cuda_graphs: expected device: cuda and compile: true beside it"
+    ):
         Compute(device="cuda", cuda_graphs=True)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu_is_told():
-    with pytest.raises(UserError, match="device: cuda: torch sees no GPU here"), computing(Compute(device="cuda")):
+    with (
+        pytest.raises(UserError, match="device: cuda: torch sees no GPU here"),
+        computing(Compute(device="cuda")),
+    ):
         pass
 
 
@@ -231,12 +258,17 @@ def fake_gpu(monkeypatch):
     def to(module: nn.Module, device: torch.device) -> nn.Module:
         for part in module.modules():
             for name, parameter in part._parameters.items():
-                part._parameters[name] = nn.Parameter(parameter.detach().to(device), parameter.requires_grad)
-            part._buffers.update({name: buffer.to(device) for name, buffer in part._buffers.items()})
+                part._parameters[name] = nn.Parameter(
+                    parameter.detach().to(device), parameter.requires_grad
+                )
+            part._buffers.update(
+                {name: buffer.to(device) for name, buffer in part._buffers.items()}
+            )
         return module
 
     masks = flows.coupling_masks(SHAPE)
-    monkeypatch.setattr(flows, "coupling_masks", lambda shape: [mask.clone() for mask in masks])  # it looks at values
+    # it looks at values
+    monkeypatch.setattr(flows, "coupling_masks", lambda shape: [mask.clone() for mask in masks])
     monkeypatch.setattr(torch, "cov", lambda x: x @ x.mT)  # so does this
     monkeypatch.setattr(torch.autograd, "grad", grad)
     monkeypatch.setattr(Tensor, "backward", lambda self, inputs=None: None)
@@ -247,12 +279,18 @@ def fake_gpu(monkeypatch):
 
 @pytest.mark.parametrize("module", METHODS)
 def test_no_method_leaves_a_tensor_on_the_cpu(module, fake_gpu):
-    prior = on_fake_gpu(generator() if module.startswith(ON_DECODER) else replace(mixture(torch.float32)))
+    prior = on_fake_gpu(
+        generator() if module.startswith(ON_DECODER) else replace(mixture(torch.float32))
+    )
     # one batch on-policy: which earlier paths are replayed is a question of values
     method = small(module, **({"num_iterations": 1} if module == "ods" else {}))
     problem, rng = problem_for(prior), Rng(("fake",), range(M), range(S), torch.float32, fake_gpu)
     y, state = problem.simulate(rng.randn(SHAPE), rng), {}
     if trainable(method):
-        state = {"state": method.train(prior, problem, rng=Rng(("fake",), (0,), dtype=torch.float32, device=fake_gpu))}
+        state = {
+            "state": method.train(
+                prior, problem, rng=Rng(("fake",), (0,), dtype=torch.float32, device=fake_gpu)
+            )
+        }
     x = method.sample(prior, problem, y, S, rng=rng, **state)
     assert x.device.type == fake_gpu and x.dtype == torch.float32

@@ -30,15 +30,21 @@ def own_folder(tmp_path, monkeypatch):
 def test_eight_jobs_on_two_devices_never_share_one():
     command = [sys.executable, "-c", JOB]
     root = Path(__file__).resolve().parents[2]
-    jobs = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    jobs = [
+        subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(8)
+    ]
     spans: dict[str, list[tuple[float, float]]] = {}
     for job in jobs:
-        (device, begin), (_, end) = (line.split() for line in job.communicate(timeout=60)[0].splitlines())
+        (device, begin), (_, end) = (
+            line.split() for line in job.communicate(timeout=60)[0].splitlines()
+        )
         spans.setdefault(device, []).append((float(begin), float(end)))
     assert set(spans) == {"0", "1"} and sum(map(len, spans.values())) == 8
     for of_device in spans.values():
         of_device.sort()
-        assert all(first[1] <= second[0] for first, second in zip(of_device, of_device[1:], strict=False))
+        assert all(
+            first[1] <= second[0] for first, second in zip(of_device, of_device[1:], strict=False)
+        )
 
 
 def test_a_scheduler_has_chosen():
@@ -63,7 +69,9 @@ def test_a_killed_job_leaves_no_lease():
         "with lease(alone=True):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     job = subprocess.Popen(
-        [sys.executable, "-c", hold], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
+        [sys.executable, "-c", hold],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[2],
     )
     assert job.stdout.readline() == b"held\n"
     job.kill()

@@ -12,7 +12,14 @@ from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.core.rng import Rng
 from bench.core.specs import Budget
 from bench.core.types import Cap
-from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, counted, counted_problem, limits_of
+from bench.runtime.metering import (
+    BudgetExceeded,
+    PriorView,
+    ProblemView,
+    counted,
+    counted_problem,
+    limits_of,
+)
 
 N = 6
 
@@ -42,7 +49,9 @@ def test_a_call_beyond_the_budget_is_not_made(prior, x):
     # one step costs two rows forward and one backward per sample: just what there is
     method.sample(watched, problem, y, 3, rng=Rng(("budget",), range(2), range(3)))
     assert (meter.forward, meter.backward) == (2 * N, N)
-    with pytest.raises(BudgetExceeded, match="needs more than the budget of 3 network rows per sample"):
+    with pytest.raises(
+        BudgetExceeded, match="needs more than the budget of 3 network rows per sample"
+    ):
         watched.denoise(x[:1], torch.tensor(0.3))
     assert meter.forward == 2 * N
 
@@ -111,13 +120,17 @@ def test_values_and_graph_stay_as_they_are(prior, x):
     watched = counted(prior)[0].denoise(x, torch.tensor(0.3))
     assert torch.equal(bare, watched) and type(bare.grad_fn) is type(watched.grad_fn)
     assert bare.grad_fn.next_functions[0][0].name() == watched.grad_fn.next_functions[0][0].name()
-    assert torch.equal(torch.autograd.grad(bare.sum(), x)[0], torch.autograd.grad(watched.sum(), x)[0])
+    assert torch.equal(
+        torch.autograd.grad(bare.sum(), x)[0], torch.autograd.grad(watched.sum(), x)[0]
+    )
 
 
 def test_a_view_shows_the_interface_and_nothing_else(prior):
     watched, _ = counted(prior)
     assert watched.shape == prior.shape and watched.caps == prior.caps and watched.decode_nfe == 1
-    with pytest.raises(AttributeError, match="prior.covariance is not part of the interface; a method may use caps"):
+    with pytest.raises(
+        AttributeError, match="prior.covariance is not part of the interface; a method may use caps"
+    ):
         watched.covariance  # noqa: B018
 
 

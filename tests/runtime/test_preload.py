@@ -57,7 +57,11 @@ def environment(tmp_path_factory) -> dict[str, str]:
 def served(environment) -> dict[str, str]:
     """The environment of jobs that have a server; at the end its starter is killed, and it goes with it."""
     starter = subprocess.Popen(
-        [sys.executable, "-c", SERVE], cwd=REPOSITORY, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", SERVE],
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     folder = starter.stdout.readline().decode().strip()
     wait_until(lambda: any(Path(folder).iterdir()))
@@ -76,7 +80,12 @@ def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
 
 def client(environment: dict[str, str], *arguments: str, **more: object) -> subprocess.Popen:
     command = [sys.executable, "-m", "bench.runtime.preload", "-m", "some_job", *arguments]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
     return subprocess.Popen(command, cwd=REPOSITORY, env=environment, **{**pipes, **more})
 
 
@@ -99,20 +108,29 @@ def test_threads_are_those_of_the_job_and_not_of_the_server(served):
     assert json.loads(out)["threads"] == 2
 
 
-@pytest.mark.parametrize(("what", "status", "words"), [("line", 1, "error: one line\n"), ("status", 3, "")])
+@pytest.mark.parametrize(
+    ("what", "status", "words"), [("line", 1, "error: one line\n"), ("status", 3, "")]
+)
 def test_a_job_ends_as_it_would_by_itself(served, environment, what, status, words):
     assert outcome(served, what) == outcome(environment, what) == (status, "", words)
 
 
 def test_a_job_that_raises_shows_where(served):
     status, _, words = outcome(served, "raise")
-    assert status == 1 and words.startswith("Traceback") and words.endswith("ValueError: what went wrong\n")
+    assert (
+        status == 1
+        and words.startswith("Traceback")
+        and words.endswith("ValueError: what went wrong\n")
+    )
 
 
 def test_a_job_that_crashes_fails_in_words_and_alone(served):
     status, _, words = outcome(served, "crash")
     assert status == 1
-    assert words == "error: the process of python -m some_job crash was killed or crashed; is there enough memory?\n"
+    assert (
+        words
+        == "error: the process of python -m some_job crash was killed or crashed; is there enough memory?\n"
+    )
     assert outcome(served, "status")[0] == 3
 
 

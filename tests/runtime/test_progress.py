@@ -45,13 +45,19 @@ def test_a_log_says_nothing_about_a_loop_shorter_than_the_interval(capsys) -> No
     assert capsys.readouterr().err == ""
 
 
-def test_a_log_has_a_line_per_interval_with_steps_done_rate_and_time_left(capsys, monkeypatch) -> None:
+def test_a_log_has_a_line_per_interval_with_steps_done_rate_and_time_left(
+    capsys, monkeypatch
+) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.1)
     for _ in progress(range(10), what="dps on toy"):
         time.sleep(0.025)
     lines = capsys.readouterr().err.splitlines()
     assert 1 <= len(lines) <= 3
-    assert lines[0].startswith("dps on toy: ") and " of 10, " in lines[0] and lines[0].endswith(" s left")
+    assert (
+        lines[0].startswith("dps on toy: ")
+        and " of 10, " in lines[0]
+        and lines[0].endswith(" s left")
+    )
 
 
 def test_a_line_gives_steps_rate_and_seconds_left() -> None:

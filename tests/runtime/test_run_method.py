@@ -40,7 +40,12 @@ class Dropped:
 """
 RETURN, NEEDS, ALL = "return x\n", "Cap.RESIDUAL", '__all__ = ["Dropped"]'
 SINS = {  # what is replaced, by what, and the status and reason that follow
-    "raises": (RETURN, "raise ValueError('no convergence\\nsecond line')\n", "failed", "ValueError: no convergence"),
+    "raises": (
+        RETURN,
+        "raise ValueError('no convergence\\nsecond line')\n",
+        "failed",
+        "ValueError: no convergence",
+    ),
     "raises_nothing": (RETURN, "raise RuntimeError\n", "failed", "RuntimeError: no message"),
     "exits": (RETURN, "raise SystemExit(3)\n", "failed", "SystemExit: 3"),
     "all_nan": (RETURN, "return torch.nan * x\n", "failed", "ValueError: no sample is finite"),
@@ -62,7 +67,12 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
         "failed",
         "ValueError: sample() returned torch.int64, expected floating-point numbers",
     ),
-    "needs_much": (NEEDS, "Cap.RESIDUAL | Cap.LINEAR | Cap.DENSITY", "n/a", "needs DENSITY, LINEAR"),
+    "needs_much": (
+        NEEDS,
+        "Cap.RESIDUAL | Cap.LINEAR | Cap.DENSITY",
+        "n/a",
+        "needs DENSITY, LINEAR",
+    ),
     "bad_import": (
         "import torch\n",
         "import no_such_package\n",
@@ -70,10 +80,30 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
         "ModuleNotFoundError: No module named 'no_such_package'",
     ),
     "bad_syntax": ("@dataclass", "@@dataclass", "failed", "SyntaxError: invalid syntax"),
-    "no_all": (ALL, "", "failed", "ValueError: __all__ is None in methods/no_all.py; expected exactly one name"),
-    "two_names": (ALL, '__all__ = ["Dropped", "Cap"]', "failed", "ValueError: __all__ is ['Dropped', 'Cap']"),
-    "wrong_name": (ALL, '__all__ = ["Droped"]', "failed", "ValueError: __all__ is ['Droped'] in methods/wrong_name.py"),
-    "no_needs": ("    needs: ClassVar[Cap] = Cap.RESIDUAL\n", "", "failed", "AttributeError: 'Dropped' object has no"),
+    "no_all": (
+        ALL,
+        "",
+        "failed",
+        "ValueError: __all__ is None in methods/no_all.py; expected exactly one name",
+    ),
+    "two_names": (
+        ALL,
+        '__all__ = ["Dropped", "Cap"]',
+        "failed",
+        "ValueError: __all__ is ['Dropped', 'Cap']",
+    ),
+    "wrong_name": (
+        ALL,
+        '__all__ = ["Droped"]',
+        "failed",
+        "ValueError: __all__ is ['Droped'] in methods/wrong_name.py",
+    ),
+    "no_needs": (
+        "    needs: ClassVar[Cap] = Cap.RESIDUAL\n",
+        "",
+        "failed",
+        "AttributeError: 'Dropped' object has no",
+    ),
     "odd_joint": (
         "    scale",
         "    joint: ClassVar[str] = 'both'\n    scale",
@@ -128,10 +158,17 @@ def test_chunks_cover_everything_once(rows_per_chunk, splits):
 
 
 def test_a_budget_that_is_too_small_is_the_result(root):
-    x, header, cost = run(root, "dps", task="gmm-denoise", settings={"num_steps": 25}, budget={"nfe": 20})
-    assert header["status"] == "n/a" and header["reason"] == "needs more than the budget of 20 network rows per sample"
+    x, header, cost = run(
+        root, "dps", task="gmm-denoise", settings={"num_steps": 25}, budget={"nfe": 20}
+    )
+    assert (
+        header["status"] == "n/a"
+        and header["reason"] == "needs more than the budget of 20 network rows per sample"
+    )
     assert x.shape[1] == 0 and 18 <= cost["nfe"] + cost["nfe_vjp"] <= 20
-    _, header, _ = run(root, "dps", task="gmm-denoise", settings={"num_steps": 25}, budget={"nfe": 50})
+    _, header, _ = run(
+        root, "dps", task="gmm-denoise", settings={"num_steps": 25}, budget={"nfe": 50}
+    )
     assert header["status"] == "ok"
 
 
@@ -178,7 +215,9 @@ def test_cost_is_per_sample_and_chains_are_in_the_header(root):
     assert (header["joint"], header["num_chains"]) == ("chain", 2)
     # 2 chains of 3 states are 6 samples, and each pays for a third of a chain: 2 Adam + 3 curvature + 4 warm-up
     # + 2 adaptation + 3 moves make 14 evaluations of 28 calls (7 ODE steps of 4), and 3 more decode the states
-    assert cost["nfe"] == pytest.approx((14 + 3) * 28 / 3) and cost["nfe_vjp"] == pytest.approx(14 * 28 / 3)
+    assert cost["nfe"] == pytest.approx((14 + 3) * 28 / 3) and cost["nfe_vjp"] == pytest.approx(
+        14 * 28 / 3
+    )
     _, _, cost = run(root, "dps", settings={"num_steps": 25}, rows_per_chunk=5)
     assert cost["nfe"] == cost["nfe_vjp"] == 25
 
@@ -189,7 +228,9 @@ def test_a_sin_becomes_a_status_in_words(root, drop_in, sin):
     assert POLITE.count(old) >= 1
     drop_in(sin, POLITE.replace(old, new))
     x, header, cost = run(root, sin)
-    assert header["status"] == status and reason in header["reason"] and "\n" not in header["reason"]
+    assert (
+        header["status"] == status and reason in header["reason"] and "\n" not in header["reason"]
+    )
     assert x.shape == (M, 0, *SHAPE)
     assert cost["rows"] == M * S and cost["seconds"] is None
 
@@ -210,7 +251,11 @@ def test_a_method_that_changes_y_in_place_harms_nobody(root, drop_in, rows_per_c
     problem, before = problem_of(measurements.header, SHAPE), measurements.y.clone()
     drawn = [
         runs.sample(
-            runs.load_method(name, {}), prior, problem, measurements, runs.Draws("atoms-saturate", 0, S, rows_per_chunk)
+            runs.load_method(name, {}),
+            prior,
+            problem,
+            measurements,
+            runs.Draws("atoms-saturate", 0, S, rows_per_chunk),
         )
         for name in ("polite", "rude")
     ]
@@ -221,7 +266,9 @@ def evaluated(root: Path, names: list[str]) -> dict[str, list[dict[str, str]]]:
     """Rows of metrics.csv by method."""
     path, runs = root / "specs/evaluate.json", [{"method": name, "seed": 0} for name in names]
     prior = {"prior": "atoms", "family": "atoms"}
-    write_json(path, {"root": str(root), "task": "atoms-saturate", "runs": runs, "num_samples": S, **prior})
+    write_json(
+        path, {"root": str(root), "task": "atoms-saturate", "runs": runs, "num_samples": S, **prior}
+    )
     evaluate.main(str(path))
     rows = list(csv.DictReader(io.StringIO(read_csv(root / "tasks/atoms-saturate/metrics.csv")[0])))
     return {name: [row for row in rows if row["method"] == name] for name in ("reference", *names)}
@@ -238,7 +285,13 @@ def test_the_table_says_what_was_wrong_with_whom_and_keeps_the_others(root, drop
     assert all(rows[name] == alone[name] for name in ("reference", "oracle", "unconditional"))
     for name, (_, _, status, reason) in SINS.items():
         assert len(rows[name]) == M * len(COLUMNS) + len(COLUMNS_OF_TASK)
-        assert all(row["value"] == "" and row["reason"].startswith(f"{status} (") for row in rows[name])
+        assert all(
+            row["value"] == "" and row["reason"].startswith(f"{status} (") for row in rows[name]
+        )
         assert all(reason in row["reason"] for row in rows[name])
     why = {(row["observation"], row["metric"]): row["reason"] for row in rows["one_nan"]}
-    assert [why[str(i), "psnr_mean"] for i in range(M)] == ["", f"failed ({S} of {S} samples not finite)", ""]
+    assert [why[str(i), "psnr_mean"] for i in range(M)] == [
+        "",
+        f"failed ({S} of {S} samples not finite)",
+        "",
+    ]

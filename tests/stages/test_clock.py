@@ -28,7 +28,9 @@ def own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path / "leases"))
 
 
-def timed(root: Path, module: str, task: str = "gmm-denoise", visits: int = 1, **changes: object) -> dict:
+def timed(
+    root: Path, module: str, task: str = "gmm-denoise", visits: int = 1, **changes: object
+) -> dict:
     spec = run_spec(root, module, task, num_samples=8, **changes)
     path = root / f"specs/clock/{task}/{module}.json"
     write_json(path, spec)
@@ -45,24 +47,39 @@ def timed(root: Path, module: str, task: str = "gmm-denoise", visits: int = 1, *
 
 def test_what_a_clock_finds(root):
     dps = timed(root, "dps", settings={"num_steps": 25})
-    assert [cell["s"] for cell in dps["curve"]] == SIZES and {cell["m"] for cell in dps["curve"]} == {1}
+    assert [cell["s"] for cell in dps["curve"]] == SIZES and {
+        cell["m"] for cell in dps["curve"]
+    } == {1}
     for cell in (*dps["curve"], dps["throughput"]):
         assert 0 < cell["low"] <= cell["median"] <= cell["high"] and cell["repeats"] >= 5
-        assert cell["nfe"] == cell["nfe_vjp"] == 25 and cell["peak"]["resident"] > 2**20 and cell["joules"] is None
+        assert (
+            cell["nfe"] == cell["nfe_vjp"] == 25
+            and cell["peak"]["resident"] > 2**20
+            and cell["joules"] is None
+        )
     best = dps["throughput"]
-    assert best["s"] == 8 and best["samples_per_second"] == pytest.approx(best["m"] * 8 / best["median"])
+    assert best["s"] == 8 and best["samples_per_second"] == pytest.approx(
+        best["m"] * 8 / best["median"]
+    )
     assert dps["ess"] == {} and dps["joint"] == "independent"
     chain = timed(root, "latent_langevin", settings=LANGEVIN)
     assert set(chain["ess"]) == {"4", "8"}  # one state is no chain
     rows = [cell["nfe"] * cell["s"] for cell in chain["curve"]]
     assert rows[0] < rows[1] < rows[2] < 8 * rows[0]  # a chain pays its warm-up once
     nothing = timed(root, "latent_langevin", "atoms-saturate", settings=LANGEVIN)
-    assert (nothing["status"], nothing["reason"]) == ("n/a", "needs DECODER") and "curve" not in nothing
+    assert (nothing["status"], nothing["reason"]) == (
+        "n/a",
+        "needs DECODER",
+    ) and "curve" not in nothing
 
     methods = ("dps", "latent_langevin")
     suite = SuiteResults(root, "tiny", methods, (0,), M, 8, (), (), (dps, chain, nothing))
     table = cost_table(suite)
-    assert [table.reasons.get(name, "") for name in table.frame.index] == ["", "", "n/a (needs DECODER)"]
+    assert [table.reasons.get(name, "") for name in table.frame.index] == [
+        "",
+        "",
+        "n/a (needs DECODER)",
+    ]
     assert any("alone on the machine" in note for note in cost_notes(suite))
     lines = list(csv.DictReader(io.StringIO(cost_csv(suite))))
     assert len(lines) == 2 * (len(SIZES) + 1) + 1 and lines[-1]["reason"] == "n/a (needs DECODER)"
@@ -78,7 +95,9 @@ def test_visits_are_pooled(root):
     assert dps["visits"] == 2 and len({visit["throughput"]["m"] for visit in visits}) == 1
     for cell, *parts in zip(dps["curve"], *(visit["curve"] for visit in visits), strict=True):
         assert cell["median"] == pytest.approx(sum(part["median"] for part in parts) / 2)
-        assert cell["low"] == min(part["low"] for part in parts) and cell["high"] == max(part["high"] for part in parts)
+        assert cell["low"] == min(part["low"] for part in parts) and cell["high"] == max(
+            part["high"] for part in parts
+        )
         assert cell["repeats"] == sum(part["repeats"] for part in parts) >= 5 and cell["nfe"] == 25
     best = dps["throughput"]
     assert best["samples_per_second"] == pytest.approx(best["m"] * best["s"] / best["median"])
@@ -93,6 +112,13 @@ def test_a_visit_that_failed_is_what_is_told():
 def test_no_time_beside_another_job(root, monkeypatch):
     monkeypatch.setattr(clock, "LONGEST_WAIT", 0.0)
     path = root / "specs/clock.json"
-    write_json(path, run_spec(root, "dps", "gmm-denoise") | {"clock": {"num_samples": SIZES, "repeats": 5}})
-    with lease(), pytest.raises(UserError, match="cpu: held by another job; a time taken beside it would be no time"):
+    write_json(
+        path, run_spec(root, "dps", "gmm-denoise") | {"clock": {"num_samples": SIZES, "repeats": 5}}
+    )
+    with (
+        lease(),
+        pytest.raises(
+            UserError, match="cpu: held by another job; a time taken beside it would be no time"
+        ),
+    ):
         clock.main(str(path))

@@ -28,9 +28,16 @@ TASK = {
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
+    write_json(
+        root / "data.json",
+        {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}},
+    )
     prepare.main(str(root / "data.json"))
-    gaussian = {"weights": torch.ones(1), "means": torch.zeros(1, 1, 8, 8), "covariances": torch.eye(64)[None]}
+    gaussian = {
+        "weights": torch.ones(1),
+        "means": torch.zeros(1, 1, 8, 8),
+        "covariances": torch.eye(64)[None],
+    }
     write_tensors(root / "priors" / "gmm" / "gmm.safetensors", gaussian, {"family": "gmm"})
     return root
 
@@ -65,26 +72,42 @@ def test_bank_holds_all_test_and_validation_images(root):
     folder = observed(root)
     all_measurements, header = read_tensors(folder / "all_measurements.safetensors")
     data, _ = read_tensors(root / "data" / "digits.safetensors")
-    assert all_measurements["image_id"].tolist() == data["test_id"].tolist() + data["validation_id"].tolist()
+    assert (
+        all_measurements["image_id"].tolist()
+        == data["test_id"].tolist() + data["validation_id"].tolist()
+    )
     assert all_measurements["is_test"].sum() == 300 and header["task"] == TASK["task"]
     measurements = read_measurements(folder / "observations.safetensors")
-    assert measurements.image_id.equal(data["test_id"][:5]) and measurements.x_true.float().equal(data["test"][:5])
-    assert measurements.y.float().equal(torch.cat([all_measurements["y"], all_measurements["mask"]], dim=1)[:5])
+    assert measurements.image_id.equal(data["test_id"][:5]) and measurements.x_true.float().equal(
+        data["test"][:5]
+    )
+    assert measurements.y.float().equal(
+        torch.cat([all_measurements["y"], all_measurements["mask"]], dim=1)[:5]
+    )
     assert read_measurements(folder / "all_measurements.safetensors").y.shape == (500, 2, 8, 8)
 
 
 @pytest.mark.parametrize(
     ("operator", "parameters"),
-    [("phase", {"oversample": 2.0}), ("blur", {"kernel_size": 5, "std": 1.0}), ("inpaint-box", {"box": 4})],
+    [
+        ("phase", {"oversample": 2.0}),
+        ("blur", {"kernel_size": 5, "std": 1.0}),
+        ("inpaint-box", {"box": 4}),
+    ],
 )
 def test_measurements_are_the_operator_plus_the_stored_noise(root, operator, parameters):
-    path = observed(root, task=f"gmm-{operator}", operator=operator, parameters=parameters) / "observations.safetensors"
+    path = (
+        observed(root, task=f"gmm-{operator}", operator=operator, parameters=parameters)
+        / "observations.safetensors"
+    )
     measurements, tensors = read_measurements(path), read_tensors(path)[0]
     problem = problem_of(measurements.header, measurements.x_true.shape[1:])
     # y and noise are float32, |y| < 16: half a unit in the last place is below 1e-6.
     residual = problem.residual(measurements.x_true, measurements.y)
     torch.testing.assert_close(residual, tensors["noise"].double(), rtol=0, atol=1e-6)
-    assert ("kernel" in tensors) == (operator == "blur") and ("mask" in tensors) == (operator == "inpaint-box")
+    assert ("kernel" in tensors) == (operator == "blur") and ("mask" in tensors) == (
+        operator == "inpaint-box"
+    )
 
 
 def test_hash_is_of_the_content_alone(root):
@@ -123,4 +146,5 @@ def test_specs_are_checked(root):
 def test_perplexity_stands_in_the_header_of_the_observations(root):
     header = read_measurements(observed(root) / "observations.safetensors").header
     assert header["perplexity_of"] == "components"
-    assert header["posterior_perplexity"] == pytest.approx([1.0] * TASK["num_measurements"])  # of a single component
+    # of a single component
+    assert header["posterior_perplexity"] == pytest.approx([1.0] * TASK["num_measurements"])

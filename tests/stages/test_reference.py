@@ -38,7 +38,9 @@ def test_independent_draws_are_one_standard_error_apart():
     assert squares.mean() == pytest.approx(1, abs=5 * (2 / 16 / 40) ** 0.5)
     # the larger of two of these has mean 1 + sqrt(2 / 16) / sqrt(pi)
     squares = torch.tensor([check["shift_from_formula"] ** 2 for check in checks])
-    assert squares.mean() == pytest.approx(1 + (2 / 16 / math.pi) ** 0.5, abs=5 * (2 / 16 / 40) ** 0.5)
+    assert squares.mean() == pytest.approx(
+        1 + (2 / 16 / math.pi) ** 0.5, abs=5 * (2 / 16 / 40) ** 0.5
+    )
     # the share is (1 / e) sum_j p_j (Z_j^2 - 1) with sum_j p_j = 1: unbiased, deviation at most sqrt(2) / e
     shares = torch.tensor([check["energy_share"] for check in checks])
     assert shares.mean().abs() < 5 * 2**0.5 / NUM_DRAWS / 40**0.5
@@ -58,7 +60,8 @@ def test_two_sets_that_agree_on_a_wrong_mean_are_far_from_the_formula():
     a, b = two_sets(0)
     check = compare(a + 0.5, b + 0.5, STANDARD)
     assert check["shift"] < MAX_SHIFT  # which no comparison of two sets can see
-    assert check["shift_from_formula"] == pytest.approx(0.5 * NUM_DRAWS**0.5, abs=1)  # 0.5 sqrt(e) of one mean
+    # 0.5 sqrt(e) of one mean
+    assert check["shift_from_formula"] == pytest.approx(0.5 * NUM_DRAWS**0.5, abs=1)
 
 
 def test_a_lost_mode_is_not_admitted():
@@ -122,7 +125,9 @@ def test_sets_of_a_measurement_differ_and_do_not_depend_on_the_others():
     assert x_a.ne(x_b).all()
     assert all(reason(check, 64) == "" for check in checks)
     alone_a, alone_b, alone = draw(posterior(), measurements(y[1:2], [2]), 64)
-    torch.testing.assert_close(torch.cat([alone_a, alone_b]), torch.cat([x_a[1:2], x_b[1:2]]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        torch.cat([alone_a, alone_b]), torch.cat([x_a[1:2], x_b[1:2]]), rtol=0, atol=1e-12
+    )
     assert alone[0] == pytest.approx(checks[1], abs=1e-9)
 
 

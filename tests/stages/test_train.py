@@ -42,14 +42,44 @@ class Pays:
 """
 RETURN = 'return {"shift": (x - y).mean(0), "count": torch.tensor(len(x)), "caps": caps}'
 SINS = {  # what is replaced, by what, and the status and reason that follow
-    "raises": (RETURN, "raise ValueError('diverged\\nat step 3')", "failed", "ValueError: diverged"),
+    "raises": (
+        RETURN,
+        "raise ValueError('diverged\\nat step 3')",
+        "failed",
+        "ValueError: diverged",
+    ),
     "exits": (RETURN, "raise SystemExit(2)", "failed", "SystemExit: 2"),
     "needs_much": ("Cap.SIMULATE\n", "Cap.SIMULATE | Cap.EXACT\n", "n/a", "needs EXACT"),
-    "nothing": (RETURN, "return None", "failed", "train() returned NoneType, expected a flat dict[str, Tensor]"),
-    "nested": (RETURN, "return {'net': {'w': x}}", "failed", "train() returned dict[str, dict], expected a flat"),
-    "numbers": (RETURN, "return {'loss': 0.5}", "failed", "train() returned dict[str, float], expected a flat"),
-    "not_finite": (RETURN, "return {'w': x / 0}", "failed", "train() returned 'w' with NaN or infinity"),
-    "complex": (RETURN, "return {'w': x + 1j}", "failed", "train() returned torch.complex128 for 'w', which a state"),
+    "nothing": (
+        RETURN,
+        "return None",
+        "failed",
+        "train() returned NoneType, expected a flat dict[str, Tensor]",
+    ),
+    "nested": (
+        RETURN,
+        "return {'net': {'w': x}}",
+        "failed",
+        "train() returned dict[str, dict], expected a flat",
+    ),
+    "numbers": (
+        RETURN,
+        "return {'loss': 0.5}",
+        "failed",
+        "train() returned dict[str, float], expected a flat",
+    ),
+    "not_finite": (
+        RETURN,
+        "return {'w': x / 0}",
+        "failed",
+        "train() returned 'w' with NaN or infinity",
+    ),
+    "complex": (
+        RETURN,
+        "return {'w': x + 1j}",
+        "failed",
+        "train() returned torch.complex128 for 'w', which a state",
+    ),
 }
 
 
@@ -57,7 +87,10 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
 def root(tmp_path_factory) -> Path:
     """A suite's folder up to the measurements of one task."""
     root = tmp_path_factory.mktemp("suite")
-    write_json(root / "specs/data.json", {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}})
+    write_json(
+        root / "specs/data.json",
+        {"root": str(root), "dataset": "digits", "plugin": "digits", "parameters": {}},
+    )
     prepare.main(str(root / "specs/data.json"))
     mixture = fit_gmm(
         read_tensors(root / "data/digits.safetensors")[0]["train"],
@@ -105,9 +138,18 @@ def run_train(root: Path, module: str, **changes: object) -> tuple[dict[str, Ten
     return *read_tensors(folder / "state.safetensors"), read_json(folder / "training.json")
 
 
-def run_sample(root: Path, module: str, trains: bool = True, **changes: object) -> tuple[Tensor, dict, dict]:
+def run_sample(
+    root: Path, module: str, trains: bool = True, **changes: object
+) -> tuple[Tensor, dict, dict]:
     """Samples, header and cost."""
-    spec = {"root": str(root), "task": TASK, "prior": "gmm", "family": "gmm", "num_samples": S, "rows_per_chunk": 5}
+    spec = {
+        "root": str(root),
+        "task": TASK,
+        "prior": "gmm",
+        "family": "gmm",
+        "num_samples": S,
+        "rows_per_chunk": 5,
+    }
     spec |= facts(module) | {"trains": trains, "num_measurements": None} | changes
     write_json(root / "specs/run.json", spec)
     sample.main(str(root / "specs/run.json"))
@@ -119,10 +161,15 @@ def run_sample(root: Path, module: str, trains: bool = True, **changes: object) 
 def test_a_state_is_made_stored_and_used(root, drop_in):
     drop_in("pays", PAYS)
     state, header, training = run_train(root, "pays", settings={"num_pairs": 30})
-    assert state["count"] == 30 and state["shift"].shape == SHAPE and state["shift"].dtype == torch.float64
+    assert (
+        state["count"] == 30
+        and state["shift"].shape == SHAPE
+        and state["shift"].dtype == torch.float64
+    )
     assert state["caps"].tolist() == [False, False]  # a method is shown what it declares
     assert (header["status"], header["reason"], header["settings"]) == ("ok", "", {"num_pairs": 30})
-    assert header["nfe"] == header["nfe_vjp"] == 30 and "seconds" not in header  # the same bits each time
+    # the same bits each time
+    assert header["nfe"] == header["nfe_vjp"] == 30 and "seconds" not in header
     assert training["nfe"] == training["nfe_vjp"] == 30 and training["seconds"] > 0
     x, samples_header, cost = run_sample(root, "pays", settings={"num_pairs": 30})
     assert samples_header["status"] == "ok" and x.shape == (M, S, *SHAPE)
@@ -130,7 +177,10 @@ def test_a_state_is_made_stored_and_used(root, drop_in):
     y = read_tensors(root / f"tasks/{TASK}/observations.safetensors")[0]["y"]
     # what is left are draws of spread 0.1, 768 of them: their spread is known within 3 %
     assert (x - y[:, None] - state["shift"].float()).std().item() == pytest.approx(0.1, rel=0.1)
-    assert cost["train_nfe"] == cost["train_nfe_vjp"] == 30 and cost["train_seconds"] == training["seconds"]
+    assert (
+        cost["train_nfe"] == cost["train_nfe_vjp"] == 30
+        and cost["train_seconds"] == training["seconds"]
+    )
     assert cost["nfe"] == cost["nfe_vjp"] == 0
 
 
@@ -155,7 +205,9 @@ def test_a_sin_in_training_becomes_the_status_of_the_run(root, drop_in, sin):
     assert "\n" not in header["reason"] and training["seconds"] is None
     x, samples_header, cost = run_sample(root, sin)
     assert x.shape == (M, 0, *SHAPE) and cost["seconds"] is None
-    assert [samples_header[key] for key in ("status", "reason")] == [header[key] for key in ("status", "reason")]
+    assert [samples_header[key] for key in ("status", "reason")] == [
+        header[key] for key in ("status", "reason")
+    ]
 
 
 def test_an_empty_state_is_a_state(root, drop_in):

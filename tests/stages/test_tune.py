@@ -106,10 +106,22 @@ def root(tmp_path_factory) -> Path:
 
 
 def tuned(
-    root: Path, module: str, *ranges: str, seconds: float = 200, num_measurements: int = M, **settings: object
+    root: Path,
+    module: str,
+    *ranges: str,
+    seconds: float = 200,
+    num_measurements: int = M,
+    **settings: object,
 ) -> tuple[list[dict], dict]:
     """Rows of the log, and its record."""
-    spec = {"root": str(root), "task": TASK, "prior": "gmm", "family": "gmm", "method": module, "module": module}
+    spec = {
+        "root": str(root),
+        "task": TASK,
+        "prior": "gmm",
+        "family": "gmm",
+        "method": module,
+        "module": module,
+    }
     spec |= {"settings": settings, "rows_per_chunk": 64}
     spec |= {"tune": {"seconds": seconds, "num_measurements": num_measurements, "num_samples": S}}
     write_json(root / f"specs/tune/{TASK}/{module}.json", spec)
@@ -125,7 +137,12 @@ def of_stage(rows: list[dict], stage: str) -> list[dict]:
 def test_a_share_of_each_kind_of_range():
     assert [value_at(Uniform(2.0, 4.0), u) for u in (0.0, 0.5, 0.999999)] == [2.0, 3.0, 4.0]
     assert [value_at(LogUniform(0.01, 100.0), u) for u in (0.0, 0.5, 0.75)] == [0.01, 1.0, 10.0]
-    assert [value_at(Choice(("a", None)), u) for u in (0.0, 0.49, 0.5, 1.0)] == ["a", "a", None, None]
+    assert [value_at(Choice(("a", None)), u) for u in (0.0, 0.49, 0.5, 1.0)] == [
+        "a",
+        "a",
+        None,
+        None,
+    ]
     assert value_at(LogUniform(1.0, 3.0), 1 / 3) == 1.44  # 3^(1/3) = 1.44225, as one would write it
     assert value_at(Uniform(0.12345, 0.5), 0.0) == 0.12345  # rounding leads out of no range
     found = value_at(Uniform(1, 9), 0.45, is_integer=True)
@@ -133,10 +150,20 @@ def test_a_share_of_each_kind_of_range():
 
 
 def test_points_fill_the_ranges_evenly_and_again_the_same():
-    ranges = {"a": Uniform(0.0, 8.0), "b": LogUniform(1.0, 256.0), "c": Choice((1, 2)), "n": Uniform(1, 4)}
+    ranges = {
+        "a": Uniform(0.0, 8.0),
+        "b": LogUniform(1.0, 256.0),
+        "c": Choice((1, 2)),
+        "n": Uniform(1, 4),
+    }
     found = sobol_settings(ranges, {"n"}, 8, seed=3)
-    assert found == sobol_settings(ranges, {"n"}, 8, seed=3) != sobol_settings(ranges, {"n"}, 8, seed=4)
-    assert sorted(int(p["a"]) for p in found) == list(range(8))  # a Sobol net: one point in each eighth
+    assert (
+        found
+        == sobol_settings(ranges, {"n"}, 8, seed=3)
+        != sobol_settings(ranges, {"n"}, 8, seed=4)
+    )
+    # a Sobol net: one point in each eighth
+    assert sorted(int(p["a"]) for p in found) == list(range(8))
     assert sorted(int(torch.tensor(p["b"]).log2()) for p in found) == list(range(8))
     assert sorted(p["c"] for p in found) == [1] * 4 + [2] * 4
     assert {type(p["n"]) for p in found} == {int} and {p["n"] for p in found} <= {1, 2, 3, 4}
@@ -146,7 +173,9 @@ def test_whole_numbers_are_told_by_their_annotation():
     assert integer_fields(Trained()) == {"num_layers"}
 
 
-@pytest.mark.parametrize("module, settings", [("shifted", {}), ("shifted", {"price": 2.5}), ("trained", {})])
+@pytest.mark.parametrize(
+    "module, settings", [("shifted", {}), ("shifted", {"price": 2.5}), ("trained", {})]
+)
 def test_a_budget_holds_the_search_and_the_confirmation(root, module, settings):
     rows, info = tuned(root, module, **settings)
     each = float(rows[0]["seconds"])
@@ -164,7 +193,9 @@ def test_the_settings_of_the_suite_are_trial_0_and_what_is_not_searched_stays(ro
     rows, info = tuned(root, "shifted", price=9.0)
     settings = [json.loads(row["settings"]) for row in of_stage(rows, "search")]
     assert settings[0] == {"shift": 1.0, "price": 9.0} and info["settings"] == {"price": 9.0}
-    assert len(settings) > 5 and all(found["price"] == 9.0 and found["shift"] != 1.0 for found in settings[1:])
+    assert len(settings) > 5 and all(
+        found["price"] == 9.0 and found["shift"] != 1.0 for found in settings[1:]
+    )
 
 
 def test_only_validation_measurements_and_others_to_confirm(root):
@@ -205,17 +236,33 @@ def test_the_winner_is_the_best_when_confirmed_with_paired_differences(root):
 def test_what_fails_is_logged_with_its_reason_and_the_worst_score(root):
     rows, info = tuned(root, "shifted", "shift=0.5,1.95", "price=10")
     failed = rows[2]
-    assert failed["energy_score"] == "inf" and failed["difference"] == failed["standard_error"] == ""
-    assert failed["reason"].startswith("failed: ValueError") and json.loads(failed["settings"])["shift"] == 1.95
-    assert "2" not in [row["trial"] for row in of_stage(rows, "confirm")] and info["winner"]["trial"] == 1
+    assert (
+        failed["energy_score"] == "inf" and failed["difference"] == failed["standard_error"] == ""
+    )
+    assert (
+        failed["reason"].startswith("failed: ValueError")
+        and json.loads(failed["settings"])["shift"] == 1.95
+    )
+    assert (
+        "2" not in [row["trial"] for row in of_stage(rows, "confirm")]
+        and info["winner"]["trial"] == 1
+    )
     rows, info = tuned(root, "shifted", shift=1.95)  # of the suite's own settings, too
-    assert rows[0]["energy_score"] == "inf" and info["winner"]["difference"] is None and info["winner"]["trial"] != 0
+    assert (
+        rows[0]["energy_score"] == "inf"
+        and info["winner"]["difference"] is None
+        and info["winner"]["trial"] != 0
+    )
 
 
 def test_a_method_that_cannot_run_here_is_tried_once(root):
     rows, info = tuned(root, "demanding")
     (row,) = rows
-    assert row["reason"] == "n/a: needs EXACT" and row["energy_score"] == "inf" and info["winner"] is None
+    assert (
+        row["reason"] == "n/a: needs EXACT"
+        and row["energy_score"] == "inf"
+        and info["winner"] is None
+    )
 
 
 def test_some_samples_that_are_not_finite_fail_a_trial(root, monkeypatch):
@@ -235,14 +282,17 @@ def test_some_samples_that_are_not_finite_fail_a_trial(root, monkeypatch):
 def test_a_grid_by_hand_is_all_combinations(root):
     rows, _ = tuned(root, "shifted", "shift=0.5,1,1.5", "price=1,2", seconds=1000)
     tried = [json.loads(row["settings"]) for row in of_stage(rows, "search")]
-    assert len(tried) == 7 and tried[0] == {"shift": 1.0} and tried[-1] == {"shift": 1.5, "price": 2}
+    assert (
+        len(tried) == 7 and tried[0] == {"shift": 1.0} and tried[-1] == {"shift": 1.5, "price": 2}
+    )
     with pytest.raises(UserError, match="expected settings to try, such as zeta"):
         tuned(root, "shifted", "shift")
 
 
 def test_too_few_validation_images_are_a_fault_in_one_line(root):
     with pytest.raises(
-        UserError, match=r"all_measurements.safetensors: has 7 validation images, .* set it to at most 3 in the"
+        UserError,
+        match=r"all_measurements.safetensors: has 7 validation images, .* set it to at most 3 in the",
     ):
         tuned(root, "shifted", num_measurements=4)
 
@@ -283,10 +333,15 @@ def test_logs_are_committed_with_a_table_of_winners(untuned, tmp_path, monkeypat
     assert capsys.readouterr().out == text
     of = {line.split(" | ")[1]: line for line in text.splitlines()[2:]}
     won = found["winner"]
-    assert "| shift 1.0 | " in of["shifted"] and f" | shift {won['settings']['shift']} | " in of["shifted"]
+    assert (
+        "| shift 1.0 | " in of["shifted"]
+        and f" | shift {won['settings']['shift']} | " in of["shifted"]
+    )
     assert f" | {won['difference']:+.3f} +- {won['difference_error']:.3f} | " in of["shifted"]
     assert "n/a: needs EXACT" in of["demanding"]
-    assert read_csv(tmp_path / f"{TASK}/shifted.csv") == read_csv(untuned / f"tuning/{TASK}/shifted/trials.csv")
+    assert read_csv(tmp_path / f"{TASK}/shifted.csv") == read_csv(
+        untuned / f"tuning/{TASK}/shifted/trials.csv"
+    )
 
 
 def test_logs_of_uncommitted_sources_are_refused(untuned, tmp_path, monkeypatch):

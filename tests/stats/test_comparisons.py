@@ -16,14 +16,18 @@ from bench.stats.results import SuiteResults
 RNG = np.random.default_rng
 
 
-def repeated(methods: dict[str, float], better, rng, num_repeats: int, num_seeds: int = 1) -> SuiteResults:
+def repeated(
+    methods: dict[str, float], better, rng, num_repeats: int, num_seeds: int = 1
+) -> SuiteResults:
     """One task on which every metric is another repetition: normal values about each method's mean, and hardness."""
     metrics = [f"m{i}" for i in range(num_repeats)]
     values = {}
     for metric in metrics:
         hardness = 0 if isinstance(better, float) else rng.normal(size=(16, 1))
         for method, mean in methods.items():
-            values["t", method, metric] = mean + hardness + rng.normal(size=(16, num_seeds)) / math.sqrt(2)
+            values["t", method, metric] = (
+                mean + hardness + rng.normal(size=(16, num_seeds)) / math.sqrt(2)
+            )
     return suite_of(values, dict.fromkeys(metrics, better))
 
 
@@ -57,7 +61,8 @@ def test_power_is_what_the_line_says(num_methods):
     printed = np.median([line.resolvable for line in lines if line.resolvable])
     print(f"{num_methods} methods: power {share:.3f} at {delta:.3f}; printed {printed:.3f}")
     assert 0.73 < share < (0.87 if num_methods == 2 else 1)
-    assert printed == pytest.approx(delta, rel=0.05)  # the median of a sample's deviation is 0.98 of the true one
+    # the median of a sample's deviation is 0.98 of the true one
+    assert printed == pytest.approx(delta, rel=0.05)
 
 
 def test_power_at_a_target_is_at_least_what_the_line_says():
@@ -70,7 +75,9 @@ def test_power_at_a_target_is_at_least_what_the_line_says():
     assert share > 0.73
 
 
-@pytest.mark.parametrize("means", [(0.7, 1.3), (1.3, 1.3), (1.0, 1.0)], ids=["either side", "same side", "on target"])
+@pytest.mark.parametrize(
+    "means", [(0.7, 1.3), (1.3, 1.3), (1.0, 1.0)], ids=["either side", "same side", "on target"]
+)
 def test_methods_equally_far_from_a_target_are_tied(means):
     # at most 5 %: 500 repetitions, standard error 0.01, three of them
     worse = not_bold(repeated(dict(zip("ab", means, strict=True)), 1.0, RNG(4), 500))
@@ -148,9 +155,14 @@ def test_methods_on_few_measurements_are_not_compared():
 
 
 def test_four_measurements_give_no_verdict_and_say_so():
-    values = {("t", m, "m"): level + 0.01 * RNG(8).normal(size=(4, 1)) for m, level in (("a", 1.0), ("b", 3.0))}
+    values = {
+        ("t", m, "m"): level + 0.01 * RNG(8).normal(size=(4, 1))
+        for m, level in (("a", 1.0), ("b", 3.0))
+    }
     lines = compare(suite_of(values, {"m": "lower"}))
-    assert not tied(lines) and {line.reason for line in lines} == {"n/a (4 measurements are too few for any verdict)"}
+    assert not tied(lines) and {line.reason for line in lines} == {
+        "n/a (4 measurements are too few for any verdict)"
+    }
     assert resolution(lines, {"m": ("t", "m")}) == (
         "Too few measurements (of 4) to tell methods apart by any difference, so nothing is bold: m"
     )

@@ -7,13 +7,22 @@ import pytest
 from scipy.stats import permutation_test, studentized_range
 from statsmodels.stats.multitest import multipletests
 
-from bench.stats.inference import critical_difference, estimate, holm, paired_p, resolvable, smallest_p
+from bench.stats.inference import (
+    critical_difference,
+    estimate,
+    holm,
+    paired_p,
+    resolvable,
+    smallest_p,
+)
 
 SYMMETRIC = {
     "normal": lambda rng, shape: rng.normal(size=shape),
     "Cauchy": lambda rng, shape: rng.standard_cauchy(size=shape),
     "mostly zero": lambda rng, shape: rng.normal(size=shape) * rng.binomial(1, 0.4, size=shape),
-    "one outlier in ten": lambda rng, shape: rng.normal(size=shape) * np.where(rng.random(shape) < 0.1, 100, 1),
+    "one outlier in ten": lambda rng, shape: (
+        rng.normal(size=shape) * np.where(rng.random(shape) < 0.1, 100, 1)
+    ),
 }
 
 
@@ -77,7 +86,8 @@ def test_error_of_crossed_factors_is_unbiased():
     actual = estimate(values + 0.5 * rng.normal(size=(16, 4, 20000)))
     truth = 1 / 16 + 0.25 / 4 + 0.25 / 64
     assert np.mean(actual.error**2) == pytest.approx(truth, rel=0.035)
-    assert np.var(actual.mean) == pytest.approx(truth, rel=0.05)  # sqrt(2 / 20000) = 0.01, five of them
+    # sqrt(2 / 20000) = 0.01, five of them
+    assert np.var(actual.mean) == pytest.approx(truth, rel=0.05)
 
 
 def test_holm_of_a_worked_example():
@@ -90,15 +100,28 @@ def test_holm_is_that_of_statsmodels():
         np.testing.assert_array_equal(holm(p), multipletests(p, method="holm")[1])
 
 
-CASES = [(6, 0.05), (8, 0.05), (16, 0.05), (24, 0.05), (8, 0.05 / 3), (10, 0.05 / 15), (16, 0.05 / 6), (16, 0.05 / 45)]
+CASES = [
+    (6, 0.05),
+    (8, 0.05),
+    (16, 0.05),
+    (24, 0.05),
+    (8, 0.05 / 3),
+    (10, 0.05 / 15),
+    (16, 0.05 / 6),
+    (16, 0.05 / 45),
+]
 
 
 @pytest.mark.parametrize(("num", "alpha"), CASES)
 def test_power_is_what_is_said(num, alpha):
     # 3000 repetitions, standard error 0.0073, three of them, and the error of Student's power, 0.03
-    delta = (resolvable(np.random.default_rng(6).normal(size=(num, 1, 20000)), alpha) ** 2).mean() ** 0.5
+    delta = (
+        resolvable(np.random.default_rng(6).normal(size=(num, 1, 20000)), alpha) ** 2
+    ).mean() ** 0.5
     p = paired_p(np.random.default_rng(7).normal(size=(num, 1, 3000)) + delta)
-    print(f"n = {num}, alpha = {alpha:.4f}, {delta:.3f} standard deviations: power {np.mean(p <= alpha):.3f}")
+    print(
+        f"n = {num}, alpha = {alpha:.4f}, {delta:.3f} standard deviations: power {np.mean(p <= alpha):.3f}"
+    )
     assert np.mean(p <= alpha) == pytest.approx(0.8, abs=0.05)
 
 

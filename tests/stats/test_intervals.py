@@ -35,7 +35,8 @@ def test_interval_is_repeatable_and_follows_shift_and_scale():
     values = np.random.default_rng(0).gamma(2, size=(16, 3))
     plain, moved = np.stack(mean_interval(values)), np.stack(mean_interval(5 + 10 * values))
     assert np.array_equal(plain, np.stack(mean_interval(values)))
-    np.testing.assert_allclose(moved, 5 + 10 * plain, rtol=1e-9)  # rounding of float64, some 1e-16 times a hundred sums
+    # rounding of float64, some 1e-16 times a hundred sums
+    np.testing.assert_allclose(moved, 5 + 10 * plain, rtol=1e-9)
 
 
 def test_interval_of_constant_values_is_a_point_and_of_one_value_absent():
@@ -62,4 +63,6 @@ def test_interval_of_several_seeds_covers_what_other_seeds_would_give(effect):
 
 def test_seeds_that_agree_change_nothing():
     values = np.random.default_rng(0).gamma(2, size=(16, 1, 3))
-    np.testing.assert_allclose(np.stack(mean_interval(values.repeat(4, 1))), np.stack(mean_interval(values)), rtol=1e-9)
+    np.testing.assert_allclose(
+        np.stack(mean_interval(values.repeat(4, 1))), np.stack(mean_interval(values)), rtol=1e-9
+    )

@@ -31,13 +31,18 @@ def test_tasks_where_a_method_is_absent_are_not_counted():
     (actual,) = rankings(suite_with(levels), ["m"])
     assert actual.methods == ("a", "b") and actual.tasks == ("t0", "t1", "t2", "t3")
     assert actual.not_counted == ("t4", "t5") and actual.not_ranked == {"rare": 1}
-    assert actual.critical == 1 and not actual.can_tell and actual.ties == ((0, 1),)  # 4 tasks tell nothing
+    # 4 tasks tell nothing
+    assert actual.critical == 1 and not actual.can_tell and actual.ties == ((0, 1),)
 
 
 def test_who_fails_is_last_and_ties_share_a_rank():
     levels = {"a": [1.0, 1.0], "b": [2.0, 2.0], "c": [2.0, 3.0]}
     (actual,) = rankings(suite_with(levels, broken=("a", 0)), ["m"])
-    assert dict(zip(actual.methods, actual.mean, strict=True)) == {"a": 2.0, "b": (1.5 + 2) / 2, "c": (1.5 + 3) / 2}
+    assert dict(zip(actual.methods, actual.mean, strict=True)) == {
+        "a": 2.0,
+        "b": (1.5 + 2) / 2,
+        "c": (1.5 + 3) / 2,
+    }
 
 
 def test_intervals_stay_within_the_ranks():

@@ -17,7 +17,9 @@ def distance_ratio(evidence: Evidence, other: str) -> Effect | str:
     pairs = _pairs(evidence, other)
     if not pairs:
         return f"needs aps and {other} on one task"
-    ratios = {t.name: log_ratio(*(evidence.values(t, m, DISTANCE) for m in pair)) for t, *pair in pairs}
+    ratios = {
+        t.name: log_ratio(*(evidence.values(t, m, DISTANCE) for m in pair)) for t, *pair in pairs
+    }
     return mean_effect(ratios, format_pairs([(ours, theirs) for _, ours, theirs in pairs]))
 
 
@@ -35,7 +37,11 @@ def speed_ratio(evidence: Evidence) -> Effect | str:
         rough[task.name] = [seconds_of(task, method) for method in pair]
         if len(timings) == 2:
             clocked[task.name] = [timing["curve"][-1]["median"] for timing in timings]
-    kind = "by the clock" if clocked else "by the seconds of the jobs, a rough figure: needs a clock to be sure"
+    kind = (
+        "by the clock"
+        if clocked
+        else "by the seconds of the jobs, a rough figure: needs a clock to be sure"
+    )
     ratios = {name: dps / aps for name, (aps, dps) in (clocked or rough).items()}
     compared = format_pairs([(theirs, ours) for _, ours, theirs in pairs])
     return counted_effect(ratios, f"{compared}, {kind}, training left out as in the paper")
@@ -43,7 +49,10 @@ def speed_ratio(evidence: Evidence) -> Effect | str:
 
 def _pairs(evidence: Evidence, other: str) -> list[tuple[TaskResults, str, str]]:
     """Return the tasks on which both methods ran, each with its row of APS and of the other."""
-    rows = [(t, evidence.first_method_of(t, APS), evidence.first_method_of(t, other)) for t in evidence.suite.tasks]
+    rows = [
+        (t, evidence.first_method_of(t, APS), evidence.first_method_of(t, other))
+        for t in evidence.suite.tasks
+    ]
     return [(task, ours, theirs) for task, ours, theirs in rows if ours and theirs]
 
 

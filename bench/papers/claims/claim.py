@@ -73,10 +73,19 @@ def assess(claim: Claim, evidence: Evidence) -> Entry:
     if isinstance(effect, str):
         return Entry(claim, None, None, None, UNTESTABLE, effect)
     if effect.low is None or effect.high is None:
-        return Entry(claim, effect.value, None, None, UNTESTABLE, f"one measurement has no interval; {effect.detail}")
+        return Entry(
+            claim,
+            effect.value,
+            None,
+            None,
+            UNTESTABLE,
+            f"one measurement has no interval; {effect.detail}",
+        )
     sign = 1 if claim.side == "above" else -1
     ends = sorted((sign * (effect.low - claim.margin), sign * (effect.high - claim.margin)))
     if ends[0] > 0:
         return Entry(claim, effect.value, effect.low, effect.high, SUPPORTED, effect.detail)
     how = "contradicted" if ends[1] <= 0 else f"undecided: the interval holds {claim.margin:g}"
-    return Entry(claim, effect.value, effect.low, effect.high, NOT_SUPPORTED, f"{how}; {effect.detail}")
+    return Entry(
+        claim, effect.value, effect.low, effect.high, NOT_SUPPORTED, f"{how}; {effect.detail}"
+    )

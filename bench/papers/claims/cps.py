@@ -36,7 +36,9 @@ from bench.stats.results import TaskResults
 CHAIN, DPS = "latent_langevin", "dps"
 ONE_STEP = ("consistency", "gan", "vae")  # families whose decoder is one row through the network
 MOST_PSNR_DIFFERENCE = 1.0  # dB between posterior means: fidelity is comparable up to it
-NO_CLOCK = "needs a clock: times and network rows at several numbers of samples (`clock` in the suite)"
+NO_CLOCK = (
+    "needs a clock: times and network rows at several numbers of samples (`clock` in the suite)"
+)
 NO_PAIR = "needs latent_langevin and dps on one task"
 
 Compared = tuple[TaskResults, str, str]  # a task, its row of latent_langevin and its row of dps
@@ -45,7 +47,11 @@ Compared = tuple[TaskResults, str, str]  # a task, its row of latent_langevin an
 def chain_of(evidence: Evidence, task: TaskResults) -> str | None:
     """Return the paper's single chain where the suite has it, else that with the fewest."""
     chains = [row for row in evidence.methods_of(task, CHAIN) if is_chain(task, row)]
-    return min(chains, key=lambda row: runs_of(task, row)[0].header.get("num_chains") or math.inf, default=None)
+    return min(
+        chains,
+        key=lambda row: runs_of(task, row)[0].header.get("num_chains") or math.inf,
+        default=None,
+    )
 
 
 def total_rows(cell: Json) -> float:
@@ -58,13 +64,17 @@ def total_seconds(cell: Json) -> float:
     return cell["median"]
 
 
-def growth_in_samples(evidence: Evidence, cost: Callable[[Json], float], plugin: str = CHAIN) -> Effect | str:
+def growth_in_samples(
+    evidence: Evidence, cost: Callable[[Json], float], plugin: str = CHAIN
+) -> Effect | str:
     """Return the exponent of the cost of all samples of a measurement in their number: 0 constant, 1 linear."""
     exponents, details = {}, []
     for task, method, timing in _timed(evidence, plugin):
         first, last = timing["curve"][0], timing["curve"][-1]
         if first["s"] < last["s"]:
-            exponents[task.name] = math.log(cost(last) / cost(first)) / math.log(last["s"] / first["s"])
+            exponents[task.name] = math.log(cost(last) / cost(first)) / math.log(
+                last["s"] / first["s"]
+            )
             details.append(f"{method}, {first['s']} to {last['s']} samples")
     return counted_effect(exponents, ", ".join(dict.fromkeys(details))) if exponents else NO_CLOCK
 
@@ -91,7 +101,9 @@ def growth_in_effective_samples(evidence: Evidence) -> Effect | str:
 def _timed(evidence: Evidence, plugin: str) -> Iterator[tuple[TaskResults, str, Json]]:
     """Yield tasks on which a row of the plug-in was clocked, with the row and its timing."""
     for task in evidence.suite.tasks:
-        method = chain_of(evidence, task) if plugin == CHAIN else evidence.first_method_of(task, plugin)
+        method = (
+            chain_of(evidence, task) if plugin == CHAIN else evidence.first_method_of(task, plugin)
+        )
         timing = evidence.timing(task, method)
         if method and timing:
             yield task, method, timing
@@ -99,7 +111,11 @@ def _timed(evidence: Evidence, plugin: str) -> Iterator[tuple[TaskResults, str, 
 
 def effective_samples_per_row(evidence: Evidence, one_step: bool) -> Effect | str:
     """Return effective samples per network row of the chain over those of DPS, whose samples are independent."""
-    ratios, pairs, lacks = {}, [], f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}"
+    ratios, pairs, lacks = (
+        {},
+        [],
+        f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}",
+    )
     for task in evidence.suite.tasks:
         chain, dps = chain_of(evidence, task), evidence.first_method_of(task, DPS)
         is_of_family = (task.measurements.get("family") in ONE_STEP) == one_step
@@ -107,7 +123,9 @@ def effective_samples_per_row(evidence: Evidence, one_step: bool) -> Effect | st
             continue
         sizes = evidence.values(task, chain, EFFECTIVE)
         scale = rows_of(task, dps) / rows_of(task, chain) / evidence.suite.num_samples
-        ratios[task.name] = {i: np.log(np.maximum(size, SMALLEST) * scale) for i, size in sizes.items()}
+        ratios[task.name] = {
+            i: np.log(np.maximum(size, SMALLEST) * scale) for i, size in sizes.items()
+        }
         if sizes:
             pairs.append((chain, dps))
         else:
@@ -131,11 +149,15 @@ def diversity_effect(evidence: Evidence, equal_cost: bool, to_exact: bool = Fals
     effects = {}
     for task, *pair in kept:
         chain, dps = (evidence.values(task, method, DIVERSITY) for method in pair)
-        effects[task.name] = _difference_from_exact(chain, dps) if to_exact else log_ratio(chain, dps)
+        effects[task.name] = (
+            _difference_from_exact(chain, dps) if to_exact else log_ratio(chain, dps)
+        )
     times = float(gmean([nfe_of(task, dps) / nfe_of(task, chain) for task, chain, dps in kept]))
     num_left_out = len(compared) - len(kept)
     left_out = f"; {num_left_out} tasks left out, fidelity differs" if num_left_out else ""
-    detail = f"{format_pairs([x[1:] for x in kept])}, which took {times:.3g} times the NFE{left_out}"
+    detail = (
+        f"{format_pairs([x[1:] for x in kept])}, which took {times:.3g} times the NFE{left_out}"
+    )
     return mean_effect(effects, detail, float if to_exact else np.exp)
 
 
@@ -156,7 +178,9 @@ def _is_fidelity_comparable(evidence: Evidence, task: TaskResults, one: str, oth
     """Return whether the posterior means are about as near to the truth."""
     a, b = (evidence.values(task, method, FIDELITY) for method in (one, other))
     common = a.keys() & b.keys()
-    return bool(common) and abs(float(np.mean([a[i] - b[i] for i in common]))) <= MOST_PSNR_DIFFERENCE
+    return (
+        bool(common) and abs(float(np.mean([a[i] - b[i] for i in common]))) <= MOST_PSNR_DIFFERENCE
+    )
 
 
 def _difference_from_exact(one: Values, other: Values) -> Values:
@@ -170,7 +194,9 @@ LINEAR = (
     "Exponent of the cost of s samples of one measurement in s, from the fewest to the most that were timed: 0 is "
     "constant, 1 linear"
 )
-DIVERSE = "diversity_ratio of latent_langevin over that of dps, geometric mean, paired by measurement"
+DIVERSE = (
+    "diversity_ratio of latent_langevin over that of dps, geometric mean, paired by measurement"
+)
 PER_ROW = "ess_bulk per network row of latent_langevin over samples per network row of dps, geometric mean"
 CLAIMS = (
     Claim("cps-growth-rows", "cps", "Fig. 2", "S",

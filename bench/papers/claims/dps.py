@@ -19,13 +19,22 @@ def worst_over_best(evidence: Evidence) -> Effect | str:
     for task in evidence.suite.tasks:
         by_zeta = _rows_by_zeta(evidence, task)
         if len(by_zeta) > 1 and min(by_zeta) <= LOW and max(by_zeta) >= HIGH:
-            values = {zeta: evidence.values(task, method, DISTANCE) for zeta, method in by_zeta.items()}
-            mean = {zeta: np.mean([np.log(x) for x in v.values()]) for zeta, v in values.items() if v}
+            values = {
+                zeta: evidence.values(task, method, DISTANCE) for zeta, method in by_zeta.items()
+            }
+            mean = {
+                zeta: np.mean([np.log(x) for x in v.values()]) for zeta, v in values.items() if v
+            }
             worst, best = (choose(mean, key=lambda zeta: mean[zeta]) for choose in (max, min))
-            ratios[task.name], sizes[task.name] = log_ratio(values[worst], values[best]), (worst, best)
+            ratios[task.name], sizes[task.name] = (
+                log_ratio(values[worst], values[best]),
+                (worst, best),
+            )
     if not ratios:
         return f"needs dps at zeta {LOW:g} and {HIGH:g} with all else equal"
-    detail = ", ".join(f"{task} zeta {worst:g} against {best:g}" for task, (worst, best) in sizes.items())
+    detail = ", ".join(
+        f"{task} zeta {worst:g} against {best:g}" for task, (worst, best) in sizes.items()
+    )
     return mean_effect(ratios, detail)
 
 

@@ -29,24 +29,34 @@ class Effect:
 def log_ratio(one: Values, other: Values) -> Values:
     """Return log(one / other) on the measurements that both have."""
     common = one.keys() & other.keys()
-    return {i: np.log(np.maximum(one[i], SMALLEST) / np.maximum(other[i], SMALLEST)) for i in common}
+    return {
+        i: np.log(np.maximum(one[i], SMALLEST) / np.maximum(other[i], SMALLEST)) for i in common
+    }
 
 
-def mean_effect(of_tasks: Mapping[str, Values], detail: str, back: Callable[[float], float] = np.exp) -> Effect | str:
+def mean_effect(
+    of_tasks: Mapping[str, Values], detail: str, back: Callable[[float], float] = np.exp
+) -> Effect | str:
     """Return the mean over tasks within each measurement, then over measurements with its interval, mapped by `back`.
 
     Tasks are taken as they are: the interval is for these. Measurements that some task lacks are left out; without any
     common one the result is, as text, what the suite lacks.
     """
     of_tasks = {task: values for task, values in of_tasks.items() if values}
-    common = sorted(set.intersection(*(set(values) for values in of_tasks.values()))) if of_tasks else []
+    common = (
+        sorted(set.intersection(*(set(values) for values in of_tasks.values()))) if of_tasks else []
+    )
     if not common:
         return "needs values of both methods on the same measurements"
     array = np.mean([[values[i] for i in common] for values in of_tasks.values()], axis=0)
     mean, low, high = (float(end[0]) for end in mean_interval(array[..., None], LEVEL))
     ends = (back(low), back(high)) if np.isfinite([low, high]).all() else (None, None)
-    by_task = {task: back(float(np.mean(list(values.values())))) for task, values in of_tasks.items()}
-    return Effect(back(mean), *ends, f"{detail}; {len(common)} measurements of {_format_tasks(by_task)}")
+    by_task = {
+        task: back(float(np.mean(list(values.values())))) for task, values in of_tasks.items()
+    }
+    return Effect(
+        back(mean), *ends, f"{detail}; {len(common)} measurements of {_format_tasks(by_task)}"
+    )
 
 
 def counted_effect(by_task: Mapping[str, float], detail: str) -> Effect:
@@ -54,7 +64,9 @@ def counted_effect(by_task: Mapping[str, float], detail: str) -> Effect:
     values = np.array(list(by_task.values()))
     low, high = float(values.min()), float(values.max())
     mean = float(gmean(values)) if low > 0 else float(values.mean())
-    return Effect(min(max(mean, low), high), low, high, f"{detail}; range over {_format_tasks(by_task)}")
+    return Effect(
+        min(max(mean, low), high), low, high, f"{detail}; range over {_format_tasks(by_task)}"
+    )
 
 
 def format_pairs(pairs: Sequence[tuple[str, str]]) -> str:
@@ -67,4 +79,6 @@ def _format_tasks(by_task: Mapping[str, float]) -> str:
     if len(by_task) == 1:
         return next(iter(by_task))
     least, most = (choose(by_task, key=lambda task: by_task[task]) for choose in (min, max))
-    return f"{len(by_task)} tasks, from {by_task[least]:.3g} ({least}) to {by_task[most]:.3g} ({most})"
+    return (
+        f"{len(by_task)} tasks, from {by_task[least]:.3g} ({least}) to {by_task[most]:.3g} ({most})"
+    )

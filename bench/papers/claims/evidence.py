@@ -12,7 +12,8 @@ from bench.stats.results import RunRecord, SuiteResults, TaskResults
 from bench.stats.values import MetricValues, values_of_task
 
 DISTANCE, FIDELITY, DIVERSITY, EFFECTIVE = "sw2-128", "psnr_mean", "diversity_ratio", "ess_bulk"
-TEACHER_DISTANCE = "sw2-128_total"  # to the posterior under a distilled map's teacher: only tasks of such maps have it
+# to the posterior under a distilled map's teacher: only tasks of such maps have it
+TEACHER_DISTANCE = "sw2-128_total"
 ALIKE = 1.25  # costs that differ by less than this factor count as equal
 
 
@@ -21,15 +22,25 @@ class Evidence:
     """The results of a suite, looked up by task and method."""
 
     suite: SuiteResults
-    columns: dict[str, dict[tuple[str, str], MetricValues]] = field(init=False, repr=False, compare=False)
+    columns: dict[str, dict[tuple[str, str], MetricValues]] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", {task.name: values_of_task(task, self.suite) for task in self.suite.tasks})
+        object.__setattr__(
+            self,
+            "columns",
+            {task.name: values_of_task(task, self.suite) for task in self.suite.tasks},
+        )
 
     def methods_of(self, task: TaskResults, plugin: str) -> list[str]:
         """Return the rows `plugin` and `plugin-...` that ran on a task, also where they failed; the plain one first."""
         rows = [row for row in self.suite.methods if f"{row}-".startswith(f"{plugin}-")]
-        ran = [row for row in rows if any(run.header.get("status", "ok") != "n/a" for run in runs_of(task, row))]
+        ran = [
+            row
+            for row in rows
+            if any(run.header.get("status", "ok") != "n/a" for run in runs_of(task, row))
+        ]
         return sorted(ran, key=lambda row: row != plugin)
 
     def first_method_of(self, task: TaskResults, plugin: str) -> str | None:
@@ -85,7 +96,11 @@ def rows_of(task: TaskResults, method: str) -> float:
 
 def training_rows_of(task: TaskResults, method: str) -> float:
     """Return network rows of a training, forward and backward."""
-    return float(np.mean([run.cost["train_nfe"] + run.cost["train_nfe_vjp"] for run in runs_of(task, method)]))
+    return float(
+        np.mean(
+            [run.cost["train_nfe"] + run.cost["train_nfe_vjp"] for run in runs_of(task, method)]
+        )
+    )
 
 
 def seconds_of(task: TaskResults, method: str) -> float:

@@ -16,7 +16,20 @@ from bench.stats.results import SuiteResults
 
 CLAIMS = (*cps.CLAIMS, *ods.CLAIMS, *aps.CLAIMS, *dps.CLAIMS)
 SHOWN = ("claim", "source", "hypothesis", "test", "effect", "verdict", "why")
-STORED = ("id", "claim", "source", "hypothesis", "test", "margin", "side", "effect", "low", "high", "verdict", "why")
+STORED = (
+    "id",
+    "claim",
+    "source",
+    "hypothesis",
+    "test",
+    "margin",
+    "side",
+    "effect",
+    "low",
+    "high",
+    "verdict",
+    "why",
+)
 
 
 def ledger(suite: SuiteResults) -> list[Entry]:
@@ -32,7 +45,17 @@ def ledger_frame(entries: Sequence[Entry]) -> pd.DataFrame:
         claim = entry.claim
         margin = (claim.margin, claim.side) if claim.test else (None, None)
         result = (entry.effect, entry.low, entry.high, entry.verdict, entry.why)
-        rows.append((claim.id, claim.says, claim.source, claim.hypothesis, claim.statistic, *margin, *result))
+        rows.append(
+            (
+                claim.id,
+                claim.says,
+                claim.source,
+                claim.hypothesis,
+                claim.statistic,
+                *margin,
+                *result,
+            )
+        )
     return pd.DataFrame(rows, columns=[*STORED])
 
 

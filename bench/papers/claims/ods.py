@@ -36,9 +36,15 @@ def noise_over_data_space(evidence: Evidence, equal_rows: bool) -> Effect | str:
         if evidence.values(task, REFERENCE, TEACHER_DISTANCE):
             continue
         for one in evidence.methods_of(task, HMC):
-            others = [o for o in evidence.methods_of(task, HMC_IN_DATA) if _matches(task, one, o, equal_rows)]
+            others = [
+                o
+                for o in evidence.methods_of(task, HMC_IN_DATA)
+                if _matches(task, one, o, equal_rows)
+            ]
             if others and task.name not in ratios:
-                ratios[task.name] = log_ratio(*(evidence.values(task, m, DISTANCE) for m in (one, others[0])))
+                ratios[task.name] = log_ratio(
+                    *(evidence.values(task, m, DISTANCE) for m in (one, others[0]))
+                )
                 pairs.append((one, others[0]))
     how = "at equal network rows (within 25 %)" if equal_rows else "with equal settings"
     lacks = f"needs hmc-latent and hmc-data {how} on a prior with a density"
@@ -54,7 +60,11 @@ def _matches(task: TaskResults, one: str, other: str, equal_rows: bool) -> bool:
 
 def amortised_row(evidence: Evidence, task: TaskResults) -> str | None:
     """Return the row of ODS that is trained once for all measurements."""
-    rows = [m for m in evidence.methods_of(task, ODS) if settings_of(task, m).get("amortised") is not False]
+    rows = [
+        m
+        for m in evidence.methods_of(task, ODS)
+        if settings_of(task, m).get("amortised") is not False
+    ]
     return next((row for row in rows if training_rows_of(task, row) > 0), None)
 
 
@@ -69,7 +79,9 @@ def distance_at_equal_cost(evidence: Evidence, num: int) -> Effect | str:
         affordable = {chain: share for chain, share in spent.items() if share <= ALIKE}
         if method and affordable:
             chain = max(affordable, key=lambda name: affordable[name])
-            ratios[task.name] = log_ratio(*(evidence.values(task, m, DISTANCE) for m in (method, chain)))
+            ratios[task.name] = log_ratio(
+                *(evidence.values(task, m, DISTANCE) for m in (method, chain))
+            )
             pairs.append((method, chain))
             shares.append(affordable[chain])
         elif spent:
@@ -78,9 +90,15 @@ def distance_at_equal_cost(evidence: Evidence, num: int) -> Effect | str:
         times = f"ods in all for {num} measurements: the cheapest takes"
         lacks = f"needs a hmc-latent as cheap as {times} {min(too_expensive, default=0):.3g} times as much"
         return lacks if too_expensive else _NO_PAIR
-    detail = f"{format_pairs(pairs)}, which spends {min(shares):.2g} to {max(shares):.2g} of the cost"
+    detail = (
+        f"{format_pairs(pairs)}, which spends {min(shares):.2g} to {max(shares):.2g} of the cost"
+    )
     effect = mean_effect(ratios, detail)
-    if isinstance(effect, Effect) and min(shares) < UNSPENT and (effect.low is None or effect.low < 1):
+    if (
+        isinstance(effect, Effect)
+        and min(shares) < UNSPENT
+        and (effect.low is None or effect.low < 1)
+    ):
         lacks = f"needs a hmc-latent that spends what ods does for {num} measurements"
         return f"{lacks}: the dearest spends {min(shares):.2g} of it"
     return effect
@@ -92,13 +110,18 @@ def _shares_of_budget(evidence: Evidence, task: TaskResults, num: int) -> dict[s
     if not method:
         return {}
     budget = training_rows_of(task, method) + num_samples * rows_of(task, method)
-    return {chain: num_samples * rows_of(task, chain) / budget for chain in evidence.methods_of(task, HMC)}
+    return {
+        chain: num_samples * rows_of(task, chain) / budget
+        for chain in evidence.methods_of(task, HMC)
+    }
 
 
 def break_even(evidence: Evidence, in_seconds: bool) -> Effect | str:
     """Return the number of measurements from which amortised ODS has cost less than latent HMC; infinite for never."""
     numbers, pairs = {}, []
-    cost_of, training_of = (seconds_of, training_seconds_of) if in_seconds else (rows_of, training_rows_of)
+    cost_of, training_of = (
+        (seconds_of, training_seconds_of) if in_seconds else (rows_of, training_rows_of)
+    )
     for task in evidence.suite.tasks:
         method, chain = amortised_row(evidence, task), evidence.first_method_of(task, HMC)
         if method and chain:
@@ -113,10 +136,14 @@ def amortisation_gap(evidence: Evidence) -> Effect | str:
     ratios, pairs = {}, []
     for task in evidence.suite.tasks:
         rows = evidence.methods_of(task, ODS)
-        single = next((row for row in rows if settings_of(task, row).get("amortised") is False), None)
+        single = next(
+            (row for row in rows if settings_of(task, row).get("amortised") is False), None
+        )
         amortised = amortised_row(evidence, task)
         if amortised and single:
-            ratios[task.name] = log_ratio(*(evidence.values(task, m, DISTANCE) for m in (amortised, single)))
+            ratios[task.name] = log_ratio(
+                *(evidence.values(task, m, DISTANCE) for m in (amortised, single))
+            )
             pairs.append((amortised, single))
     lacks = "needs ods once amortised and once trained for each measurement"
     return mean_effect(ratios, format_pairs(pairs)) if pairs else lacks

@@ -24,7 +24,9 @@ def swiss_roll_board(cases: Sequence[Case]) -> Board:
     rows = [f"{case.name}: {space}" for case in cases for space in ("noise z", "data x")]
     panels = [panels_of(case) for case in cases for panels_of in (_noise_panels, _data_panels)]
     columns = ("prior", "constraint", "posterior (grid)", "ODS samples")
-    return Board(columns, rows, panels, [number for case in cases for number in numbers_of(case)], OUTLINE)
+    return Board(
+        columns, rows, panels, [number for case in cases for number in numbers_of(case)], OUTLINE
+    )
 
 
 def _noise_panels(case: Case) -> list[Panel]:
@@ -37,20 +39,31 @@ def _noise_panels(case: Case) -> list[Panel]:
 
 def _data_panels(case: Case) -> list[Panel]:
     window, truth = case.window, _pushed_posterior(case)
-    constraint = _density("constraint", case.posterior.reward(window.points).exp(), window, "constraint")
+    constraint = _density(
+        "constraint", case.posterior.reward(window.points).exp(), window, "constraint"
+    )
     layers = (_pushed_prior(case), constraint, truth)
-    return [*(Panel([layer]) for layer in layers), _samples_on(truth, case.data["ods"], format_nearness(case, "ods"))]
+    return [
+        *(Panel([layer]) for layer in layers),
+        _samples_on(truth, case.data["ods"], format_nearness(case, "ods")),
+    ]
 
 
 def marginals_board(spaces: TwoSpaces) -> Board:
     """Return figure 2: marginals in time, of an ideal sampler as surfaces, states of the trained one as points."""
     steps = [int((spaces.case.samples.signal - signal).abs().argmin()) for signal in SIGNALS]
-    rows = [list(panels) for panels in zip(*(_marginals_at(spaces, step) for step in steps), strict=True)]
+    rows = [
+        list(panels)
+        for panels in zip(*(_marginals_at(spaces, step) for step in steps), strict=True)
+    ]
     for row, (first, last) in zip(rows, _remarks_on_marginals(spaces), strict=True):
         row[0], row[-1] = replace(row[0], remark=first), replace(row[-1], remark=last)
     numbers = [*numbers_of(spaces.case), *estimates_of("data", spaces.direct)]
     numbers.append(("data", "log Z", "quadrature", spaces.log_z))
-    numbers += [(name, "relative entropy from the start", "grid", value) for name, value in spaces.entropies.items()]
+    numbers += [
+        (name, "relative entropy from the start", "grid", value)
+        for name, value in spaces.entropies.items()
+    ]
     columns = [f"signal {float(spaces.case.samples.signal[step]):.2f}" for step in steps]
     names = ("noise space", "noise space,\nshown as data", "data space")
     note = "surfaces: an ideal sampler's marginals, by grid; points: states of ODS; signal: share of the target in them"
@@ -82,10 +95,22 @@ def _remarks_on_marginals(spaces: TwoSpaces) -> tuple[tuple[str, str], ...]:
 
 def moons_board(cases: Sequence[MoonsCase]) -> Board:
     """Return figure 3: the flow; its noise space; in data space posterior, naive Adjoint Matching and ODS."""
-    columns = ("prior and flow", "ODS in noise space", "posterior (grid)", "naive Adjoint M.", "ODS")
+    columns = (
+        "prior and flow",
+        "ODS in noise space",
+        "posterior (grid)",
+        "naive Adjoint M.",
+        "ODS",
+    )
     rows = [f"source: {moons.case.name}" for moons in cases]
     numbers = [number for moons in cases for number in numbers_of(moons.case)]
-    return Board(columns, rows, [_moons_panels(moons) for moons in cases], numbers, f"{OUTLINE}; blue: of the source")
+    return Board(
+        columns,
+        rows,
+        [_moons_panels(moons) for moons in cases],
+        numbers,
+        f"{OUTLINE}; blue: of the source",
+    )
 
 
 def _moons_panels(moons: MoonsCase) -> list[Panel]:
@@ -96,7 +121,9 @@ def _moons_panels(moons: MoonsCase) -> list[Panel]:
         Panel([_pushed_prior(case), Paths("flow", _array(moons.paths), "samples")]),
         Panel([replace(_noise_prior(case), outline=True), *inside.layers], inside.remark),
         Panel([truth]),
-        _samples_on(truth, case.data["adjoint"], format_nearness(case, "adjoint"), "adjoint", "other"),
+        _samples_on(
+            truth, case.data["adjoint"], format_nearness(case, "adjoint"), "adjoint", "other"
+        ),
         _samples_on(truth, case.data["ods"], format_nearness(case, "ods")),
     ]
 
@@ -106,9 +133,13 @@ def _ideal_and_states(grid: Grid, density: Tensor, states: Tensor) -> Panel:
     return Panel([ideal, Points("ods", _array(states[:NUM_DRAWN]), "samples")])
 
 
-def _samples_on(truth: Density, points: Tensor, remark: str, name: str = "ods", role: str = "samples") -> Panel:
+def _samples_on(
+    truth: Density, points: Tensor, remark: str, name: str = "ods", role: str = "samples"
+) -> Panel:
     """Return points over the outline of what holds 90 % of the truth."""
-    return Panel([replace(truth, outline=True), Points(name, _array(points[:NUM_DRAWN]), role)], remark)
+    return Panel(
+        [replace(truth, outline=True), Points(name, _array(points[:NUM_DRAWN]), role)], remark
+    )
 
 
 def _noise_prior(case: Case) -> Density:
@@ -117,7 +148,9 @@ def _noise_prior(case: Case) -> Density:
 
 def _noise_posterior(case: Case) -> Density:
     grid = case.posterior.grid
-    return _density("posterior (grid)", case.posterior.probability / grid.width**2, grid, "posterior")
+    return _density(
+        "posterior (grid)", case.posterior.probability / grid.width**2, grid, "posterior"
+    )
 
 
 def _pushed_prior(case: Case) -> Density:
@@ -125,13 +158,17 @@ def _pushed_prior(case: Case) -> Density:
 
 
 def _pushed_posterior(case: Case) -> Density:
-    return _pushed(case, case.posterior.log_prior + case.posterior.log_reward, "posterior (grid)", "posterior")
+    return _pushed(
+        case, case.posterior.log_prior + case.posterior.log_reward, "posterior (grid)", "posterior"
+    )
 
 
 def _pushed(case: Case, log_weight: Tensor, name: str, role: str) -> Density:
     """Return the image in data space of a density over the grid of noise."""
     weights, _ = case.posterior.grid.normalised(log_weight)
-    return _density(name, case.window.histogram(case.posterior.x, weights.flatten()), case.window, role)
+    return _density(
+        name, case.window.histogram(case.posterior.x, weights.flatten()), case.window, role
+    )
 
 
 def _density(name: str, values: Tensor, grid: Grid, role: str) -> Density:

@@ -36,7 +36,9 @@ def naive_adjoint_matching(
     x = flow.source.sample(num_samples, rng).repeat_interleave(num_paths, 0)
     x = memoryless_paths(flow, x, rng, num_steps)
     weights = log_reward(x).unflatten(0, (num_samples, num_paths)).softmax(1)
-    chosen = torch.searchsorted(weights.cumsum(1), rng.rand((num_samples, 1))[0]).clamp_max(num_paths - 1)
+    chosen = torch.searchsorted(weights.cumsum(1), rng.rand((num_samples, 1))[0]).clamp_max(
+        num_paths - 1
+    )
     return x.unflatten(0, (num_samples, num_paths))[torch.arange(num_samples), chosen[:, 0]]
 
 

@@ -71,7 +71,8 @@ class Data:
         points = self.curve(torch.linspace(0, 1, 20001, dtype=torch.float64))
         above = points[:, axis] > level
         steps = (points[1:] - points[:-1]).norm(dim=1)
-        return points[1:][(above[1:] != above[:-1]) & (steps < 10 * steps.median())]  # no jump from arc to arc
+        # no jump from arc to arc
+        return points[1:][(above[1:] != above[:-1]) & (steps < 10 * steps.median())]
 
 
 def swiss_roll() -> Data:

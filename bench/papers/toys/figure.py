@@ -81,7 +81,9 @@ class Board:
 def draw(board: Board) -> Drawing:
     """Draw all panels square and of one size, columns named above, rows at the left."""
     size = (WIDTH - 0.25) / len(board.columns)
-    remarks = sum(max(panel.remark.count("\n") + bool(panel.remark) for panel in row) for row in board.panels)
+    remarks = sum(
+        max(panel.remark.count("\n") + bool(panel.remark) for panel in row) for row in board.panels
+    )
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     figure = Figure(figsize=(WIDTH, size * len(board.rows) + 0.11 * remarks + 0.4), layout=layout)
     axes = figure.subplots(len(board.rows), len(board.columns), squeeze=False)
@@ -106,14 +108,19 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
                 axes.contour(x, y, values, levels=[level], colors=[colour], linewidths=0.6)
             case Density():
                 values = _coarse(layer.values)
-                full = max(_level_of_mass(values, 0.1), 1e-12)  # below the peak: a sharp one leaves the rest visible
+                # below the peak: a sharp one leaves the rest visible
+                full = max(_level_of_mass(values, 0.1), 1e-12)
                 scale = LinearSegmentedColormap.from_list(colour, ["white", colour])
                 style = {"cmap": scale, "vmin": 0, "vmax": full, "interpolation": "bilinear"}
                 axes.imshow(values, origin="lower", extent=layer.extent, rasterized=True, **style)
             case Points():
-                axes.scatter(*layer.points.T, s=1.6, color=colour, alpha=0.5, linewidths=0, rasterized=True)
+                axes.scatter(
+                    *layer.points.T, s=1.6, color=colour, alpha=0.5, linewidths=0, rasterized=True
+                )
             case Paths():
-                axes.add_collection(LineCollection([*layer.paths], colors=colour, linewidths=0.4, alpha=0.55))
+                axes.add_collection(
+                    LineCollection([*layer.paths], colors=colour, linewidths=0.4, alpha=0.55)
+                )
     left, right, bottom, top = cast(Density, panel.layers[0]).extent
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=HAIRLINE, linewidth=0.6)
@@ -138,12 +145,21 @@ def _values(layer: Layer) -> Iterator[tuple[str, float, float, float | None]]:
             values = _coarse(layer.values)
             x, y = _ticks(layer.extent, len(values))
             for i, j in np.argwhere(values > FAINT * values.max()):
-                yield "density", round(float(x[j]), 3), round(float(y[i]), 3), float(f"{values[i, j]:.3g}")
+                yield (
+                    "density",
+                    round(float(x[j]), 3),
+                    round(float(y[i]), 3),
+                    float(f"{values[i, j]:.3g}"),
+                )
         case Points():
-            yield from (("point", round(float(x), 3), round(float(y), 3), None) for x, y in layer.points)
+            yield from (
+                ("point", round(float(x), 3), round(float(y), 3), None) for x, y in layer.points
+            )
         case Paths():
             for number, path in enumerate(layer.paths):
-                yield from (("path", round(float(x), 3), round(float(y), 3), number) for x, y in path)
+                yield from (
+                    ("path", round(float(x), 3), round(float(y), 3), number) for x, y in path
+                )
 
 
 def _coarse(values: np.ndarray) -> np.ndarray:

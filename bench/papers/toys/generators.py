@@ -80,7 +80,10 @@ class Flow:
             with torch.enable_grad():
                 place = state[:, :2].detach().requires_grad_()
                 v = self.velocity(place, t)
-                rows = [torch.autograd.grad(v[:, i].sum(), place, retain_graph=True)[0][:, i] for i in range(2)]
+                rows = [
+                    torch.autograd.grad(v[:, i].sum(), place, retain_graph=True)[0][:, i]
+                    for i in range(2)
+                ]
             return torch.cat([v.detach(), (rows[0] + rows[1])[:, None]], 1)
 
         start = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
@@ -131,7 +134,9 @@ def optimal_pairs(source: Source, data: Data, rng: Random) -> Tensor:
     return torch.stack([x_0, x_1[partner]], 1)
 
 
-def fit_generator(source: Source, data: Data, rng: Random, num_iterations: int, batch: int = 256) -> Generator:
+def fit_generator(
+    source: Source, data: Data, rng: Random, num_iterations: int, batch: int = 256
+) -> Generator:
     """Minimise 2 E|x - x'|^a - E|x - x''|^a between data x' and generated x, x''; a small exponent a sees detail."""
     generator = Generator(network(rng), source)
 
@@ -139,7 +144,10 @@ def fit_generator(source: Source, data: Data, rng: Random, num_iterations: int, 
         return (torch.cdist(x, y).square() + 1e-4).pow(EXPONENT / 2)  # smooth where two points meet
 
     def loss() -> Tensor:
-        x, real = generator.decode(source.sample(batch, rng).float()), data.sample(batch, rng).float()
+        x, real = (
+            generator.decode(source.sample(batch, rng).float()),
+            data.sample(batch, rng).float(),
+        )
         return 2 * powers(x, real).mean() - powers(x, x).sum() / (batch * (batch - 1))
 
     minimise(loss, generator.network, num_iterations)
@@ -156,7 +164,9 @@ def network(rng: Random) -> nn.Module:
     return initialise(MLP(10, 2, width=64, num_layers=3), rng)
 
 
-def minimise(loss: Callable[[], Tensor], network: nn.Module, num_iterations: int, rate: float = 1e-2) -> None:
+def minimise(
+    loss: Callable[[], Tensor], network: nn.Module, num_iterations: int, rate: float = 1e-2
+) -> None:
     """Minimise by Adam with a rate that falls to zero like a cosine; leaves the network frozen."""
     schedule = training.falling_cosine(rate, num_iterations)
     descent = training.Descent(torch.optim.Adam(network.parameters()), num_iterations, schedule)

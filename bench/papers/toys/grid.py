@@ -40,12 +40,16 @@ class Grid:
     def normalised(self, log_density: Tensor) -> tuple[Tensor, float]:
         """Return probabilities of the cells (side, side) and log of the integral of densities (side^2,) at `points`."""
         total = log_density.logsumexp(0)
-        return (log_density - total).exp().view(self.side, self.side), total.item() + 2 * math.log(self.width)
+        return (log_density - total).exp().view(self.side, self.side), total.item() + 2 * math.log(
+            self.width
+        )
 
     def draw(self, probability: Tensor, num_samples: int, rng: Random) -> Tensor:
         """Draw points (num_samples, 2): a cell by its probability, uniform within it."""
         uniform = rng.rand((num_samples, 3))[0]
-        cells = torch.searchsorted(probability.flatten().cumsum(0), uniform[:, 0].contiguous() * probability.sum())
+        cells = torch.searchsorted(
+            probability.flatten().cumsum(0), uniform[:, 0].contiguous() * probability.sum()
+        )
         return self.points[cells.clamp_max(self.side**2 - 1)] + (uniform[:, 1:] - 0.5) * self.width
 
     def histogram(self, points: Tensor, weights: Tensor, blur: float = 1.5) -> Tensor:
@@ -56,7 +60,9 @@ class Grid:
         place = (points - points.new_tensor(self.centre) + self.half) / self.width
         inside = ((place >= 0) & (place < self.side)).all(1)
         column, row = place[inside].long().unbind(1)
-        counts = torch.zeros(self.side**2, dtype=weights.dtype).index_add_(0, row * self.side + column, weights[inside])
+        counts = torch.zeros(self.side**2, dtype=weights.dtype).index_add_(
+            0, row * self.side + column, weights[inside]
+        )
         density = counts.view(self.side, self.side) / self.width**2
         return density if blur == 0 else blurred(density, blur)
 
@@ -67,7 +73,11 @@ class Grid:
         def kernel(ticks: Tensor) -> Tensor:
             return gaussian(ticks[:, None] - math.sqrt(signal) * ticks[None, :], std)
 
-        return kernel(self.points[:: self.side, 1]) @ probability @ kernel(self.points[: self.side, 0]).T
+        return (
+            kernel(self.points[:: self.side, 1])
+            @ probability
+            @ kernel(self.points[: self.side, 0]).T
+        )
 
 
 def gaussian(offset: Tensor, std: float) -> Tensor:

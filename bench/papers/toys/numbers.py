@@ -7,7 +7,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bench.numerics.distances import energy_distance, mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import (
+    energy_distance,
+    mean_distance_within,
+    projected,
+    sliced_wasserstein2,
+)
 from bench.papers.toys.figure import Number
 from bench.papers.toys.posterior import Case, Samples
 
@@ -19,7 +24,9 @@ def numbers_of(case: Case) -> Iterator[Number]:
             if name != "grid":
                 place, truth = f"{case.name} {space}", sets["grid"]
                 yield place, "sliced W2 to grid", name, _sliced_distance(points, truth)
-                energy = energy_distance(points[None], truth[None], mean_distance_within(truth[None])).item()
+                energy = energy_distance(
+                    points[None], truth[None], mean_distance_within(truth[None])
+                ).item()
                 yield place, "energy distance to grid", name, energy
     for name, points in case.data.items():
         nearest = torch.cdist(points, case.modes).argmin(1)

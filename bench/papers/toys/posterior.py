@@ -98,11 +98,27 @@ def tabulate(generator: Flow | Generator, problem: Band, level: float, grid: Gri
     x = decode(generator, grid.points)
     log_prior = generator.source.log_prob(grid.points)
     log_reward = problem.log_likelihood(x, y.expand(len(x), 1))
-    return Posterior(generator, problem, y, grid, x, log_prior, log_reward, *grid.normalised(log_prior + log_reward))
+    return Posterior(
+        generator,
+        problem,
+        y,
+        grid,
+        x,
+        log_prior,
+        log_reward,
+        *grid.normalised(log_prior + log_reward),
+    )
 
 
 def sampled_case(
-    name: str, posterior: Posterior, window: Grid, modes: Tensor, scale: float, sampler: Sampler, num: int, rng: Random
+    name: str,
+    posterior: Posterior,
+    window: Grid,
+    modes: Tensor,
+    scale: float,
+    sampler: Sampler,
+    num: int,
+    rng: Random,
 ) -> Case:
     """Return a case with `num` draws of each kind: the truth twice, then the sampler in noise space.
 

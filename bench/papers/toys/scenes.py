@@ -13,7 +13,14 @@ from bench.papers.toys.control import naive_adjoint_matching
 from bench.papers.toys.densities import EightGaussians, Gaussian, swiss_roll, two_moons
 from bench.papers.toys.generators import Flow, Generator, fit_flow, fit_generator
 from bench.papers.toys.grid import Grid, relative_entropy
-from bench.papers.toys.posterior import ROWS_PER_CALL, Case, Sampler, Samples, sampled_case, tabulate
+from bench.papers.toys.posterior import (
+    ROWS_PER_CALL,
+    Case,
+    Sampler,
+    Samples,
+    sampled_case,
+    tabulate,
+)
 from bench.papers.toys.targets import Band, Plane, Tabulated, Tilted
 
 
@@ -35,13 +42,17 @@ class SwissRoll:
         modes, window = data.crossings(0, self.level), Grid(2.4, self.side, (0.3, 0.2))
         fits: dict[str, Callable[[], Flow | Generator]] = {
             "flow": lambda: fit_flow(source, data, self._rng("fit", "flow"), self.flow_iterations),
-            "generator": lambda: fit_generator(source, data, self._rng("fit", "generator"), self.generator_iterations),
+            "generator": lambda: fit_generator(
+                source, data, self._rng("fit", "generator"), self.generator_iterations
+            ),
         }
         cases = []
         for name, fit in fits.items():
             posterior = tabulate(fit(), problem, self.level, Grid(3.6, self.side))
             rng = self._rng("sample", name)
-            cases.append(sampled_case(name, posterior, window, modes, 1.0, sampler, self.num_samples, rng))
+            cases.append(
+                sampled_case(name, posterior, window, modes, 1.0, sampler, self.num_samples, rng)
+            )
         return cases
 
     def _rng(self, *axes: str) -> Rng:
@@ -71,14 +82,19 @@ class Marginals:
         window, modes = Grid(2.4, self.side, (0.3, 0.2)), data.crossings(0, self.level)
         case = sampled_case("flow", posterior, window, modes, 1.0, sampler, self.num_samples, rng)
         log_prior = torch.cat([flow.log_prob(part) for part in window.points.split(ROWS_PER_CALL)])
-        log_density = log_prior + posterior.reward(window.points)  # log p(x) r(x) by the flow's own density
+        # log p(x) r(x) by the flow's own density
+        log_density = log_prior + posterior.reward(window.points)
         probability, log_z = window.normalised(log_density)
         table = Tabulated(window, log_density.view(self.side, self.side)).floored(60.0)
         direct = sampler(Plane(self.scale), Tilted(table, self.scale), self.num_samples, rng)
         case.data["ods in data space"] = direct.points
         entropies = {
-            "noise": relative_entropy(posterior.probability, posterior.log_prior, posterior.grid.width),
-            "data": relative_entropy(probability, Gaussian(self.scale).log_prob(window.points), window.width),
+            "noise": relative_entropy(
+                posterior.probability, posterior.log_prior, posterior.grid.width
+            ),
+            "data": relative_entropy(
+                probability, Gaussian(self.scale).log_prob(window.points), window.width
+            ),
         }
         return TwoSpaces(case, direct, probability, log_z, self.scale, entropies)
 
@@ -118,13 +134,23 @@ class Moons:
         """Return a case for each source."""
         data, problem = two_moons(), Band(1, self.sigma_y)
         modes, window = data.crossings(1, self.level), Grid(2.9, self.side)
-        sources = {"1 Gaussian": (Gaussian(), 1.0, 3.6), "8 Gaussians": (EightGaussians(), 1.6, 3.0)}
+        sources = {
+            "1 Gaussian": (Gaussian(), 1.0, 3.6),
+            "8 Gaussians": (EightGaussians(), 1.6, 3.0),
+        }
         cases = []
         for name, (source, scale, half) in sources.items():
             flow = fit_flow(source, data, self._rng("fit", name), self.flow_iterations)
-            posterior, rng = tabulate(flow, problem, self.level, Grid(half, self.side)), self._rng("sample", name)
-            case = sampled_case(name, posterior, window, modes, scale, sampler, self.num_samples, rng)
-            case.data["adjoint"] = naive_adjoint_matching(flow, posterior.reward, self.num_samples, rng)
+            posterior, rng = (
+                tabulate(flow, problem, self.level, Grid(half, self.side)),
+                self._rng("sample", name),
+            )
+            case = sampled_case(
+                name, posterior, window, modes, scale, sampler, self.num_samples, rng
+            )
+            case.data["adjoint"] = naive_adjoint_matching(
+                flow, posterior.reward, self.num_samples, rng
+            )
             cases.append(MoonsCase(case, flow.paths(source.sample(self.num_lines, rng))))
         return cases
 

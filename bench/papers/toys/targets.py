@@ -86,7 +86,10 @@ class Tabulated:
         place = (x - x.new_tensor(self.grid.centre)) / self.grid.half
         inside = place.clamp(-1, 1)
         values = torch.nn.functional.grid_sample(
-            self.values.to(x)[None, None], inside[None, None], padding_mode="border", align_corners=False
+            self.values.to(x)[None, None],
+            inside[None, None],
+            padding_mode="border",
+            align_corners=False,
         )
         return values[0, 0, 0] - 100 * (place - inside).square().sum(1)
 

@@ -36,9 +36,13 @@ class Pipeline:
     def __post_init__(self) -> None:
         num_classes = self.unet.config.num_class_embeds
         if num_classes is None and self.label is not None:
-            raise UserError(f"label is {self.label}, but the network knows no classes; leave label out")
+            raise UserError(
+                f"label is {self.label}, but the network knows no classes; leave label out"
+            )
         if num_classes is not None and (self.label is None or not 0 <= self.label < num_classes):
-            raise UserError(f"label is {self.label}; the network is class-conditional: 0 to {num_classes - 1}")
+            raise UserError(
+                f"label is {self.label}; the network is class-conditional: 0 to {num_classes - 1}"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,7 +61,9 @@ class Pipeline:
         return self.unet(x, t, class_labels=labels, return_dict=False)[0][:, : x.shape[1]]
 
 
-def open_pipeline(source: str | Path, label: int | None = None, local_files_only: bool = True) -> Pipeline:
+def open_pipeline(
+    source: str | Path, label: int | None = None, local_files_only: bool = True
+) -> Pipeline:
     """Open the pipeline in a local folder, or of a hub id: from the hub's cache, and from the network only if asked.
 
     Raises UserError, one line, naming the file that is missing or the component that is not understood.
@@ -68,8 +74,15 @@ def open_pipeline(source: str | Path, label: int | None = None, local_files_only
     folder = Path(source) if Path(source).is_dir() else _from_hub(str(source), local_files_only)
     index = json.loads(_existing(folder / "model_index.json").read_text())
     for name, component in index.items():
-        if not name.startswith("_") and name not in PARTS and isinstance(component, list) and component[1]:
-            raise UserError(f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only")
+        if (
+            not name.startswith("_")
+            and name not in PARTS
+            and isinstance(component, list)
+            and component[1]
+        ):
+            raise UserError(
+                f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only"
+            )
     parts = {name: folder / name if (folder / name).is_dir() else folder for name in PARTS}
     for name, files in PARTS.items():
         for file in files:
@@ -77,12 +90,18 @@ def open_pipeline(source: str | Path, label: int | None = None, local_files_only
     config = json.loads((parts["scheduler"] / "scheduler_config.json").read_text())
     scheduler = getattr(diffusers, config["_class_name"], None)
     if scheduler is None:
-        raise UserError(f"{source}: diffusers {diffusers.__version__} has no scheduler {config['_class_name']}")
+        raise UserError(
+            f"{source}: diffusers {diffusers.__version__} has no scheduler {config['_class_name']}"
+        )
     with torch.random.fork_rng(devices=[]):  # its constructor draws weights, which are then read
         unet: Any = UNet2DModel.from_pretrained(
             parts["unet"], use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
         )
-    return Pipeline(frozen(unet.float()), scheduler.from_pretrained(parts["scheduler"], local_files_only=True), label)
+    return Pipeline(
+        frozen(unet.float()),
+        scheduler.from_pretrained(parts["scheduler"], local_files_only=True),
+        label,
+    )
 
 
 def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
@@ -91,7 +110,9 @@ def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
     diffusers has no class for sampling a plain EDM model: its two parts are opened one by one.
     """
     from diffusers import __version__
-    from diffusers.pipelines.consistency_models.pipeline_consistency_models import ConsistencyModelPipeline
+    from diffusers.pipelines.consistency_models.pipeline_consistency_models import (
+        ConsistencyModelPipeline,
+    )
 
     with tempfile.TemporaryDirectory() as name:
         made = Path(name)
@@ -100,7 +121,10 @@ def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
         else:
             pipeline.unet.save_pretrained(made / "unet")
             pipeline.scheduler.save_pretrained(made / "scheduler")
-            parts = {"scheduler": ["diffusers", pipeline.kind], "unet": ["diffusers", "UNet2DModel"]}
+            parts = {
+                "scheduler": ["diffusers", pipeline.kind],
+                "unet": ["diffusers", "UNet2DModel"],
+            }
             index = {"_class_name": "DiffusionPipeline", "_diffusers_version": __version__, **parts}
             (made / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
         for file in (f for f in sorted(made.rglob("*")) if f.is_file()):
@@ -118,7 +142,11 @@ def _existing(file: Path) -> Path:
     if file.is_file():
         return file
     pickled = file.name == WEIGHTS and file.with_suffix(".bin").is_file()
-    why = "only pickled weights are there, which are not read; save them as safetensors" if pickled else "is missing"
+    why = (
+        "only pickled weights are there, which are not read; save them as safetensors"
+        if pickled
+        else "is missing"
+    )
     raise UserError(f"{file}: {why} (expected the diffusers format)")
 
 
@@ -127,8 +155,14 @@ def _from_hub(source: str, local_files_only: bool) -> Path:
 
     patterns = ["model_index.json", "*config.json", f"*{WEIGHTS}"]
     try:
-        return Path(snapshot_download(source, allow_patterns=patterns, local_files_only=local_files_only))
-    except Exception as error:  # of the hub's client, a dozen kinds: no such name, no network, not in the cache
+        return Path(
+            snapshot_download(source, allow_patterns=patterns, local_files_only=local_files_only)
+        )
+    except (
+        Exception
+    ) as error:  # of the hub's client, a dozen kinds: no such name, no network, not in the cache
         advice = "; set local_files_only: false to fetch it" if local_files_only else ""
         what = " ".join(str(error).split())[:200]
-        raise UserError(f"{source}: neither a local folder nor a pipeline from the hub ({what}){advice}") from None
+        raise UserError(
+            f"{source}: neither a local folder nor a pipeline from the hub ({what}){advice}"
+        ) from None

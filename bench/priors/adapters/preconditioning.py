@@ -33,7 +33,9 @@ class EDMDenoiser:
         sigma_x = spread(sigma, x_t)
         c_in = (sigma_x.square() + config.sigma_data**2).rsqrt()
         output = self.pipeline.predict(c_in * x_t, sigma.clamp_min(config.sigma_min).log() / 4)
-        return (config.sigma_data * c_in).square() * x_t + sign * config.sigma_data * sigma_x * c_in * output
+        return (
+            config.sigma_data * c_in
+        ).square() * x_t + sign * config.sigma_data * sigma_x * c_in * output
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +128,12 @@ class ConsistencyMap:
         x = z * config.sigma_max
         for i in range(num_steps):
             x = self(x, sigmas[i], times[i])
-            if noise is not None:  # after the last step, too: of standard deviation zero up to rounding
-                scale = sigmas[i + 1].clamp(config.sigma_min, config.sigma_max) ** 2 - config.sigma_min**2
+            # after the last step, too: of standard deviation zero up to rounding
+            if noise is not None:
+                scale = (
+                    sigmas[i + 1].clamp(config.sigma_min, config.sigma_max) ** 2
+                    - config.sigma_min**2
+                )
                 x = x + noise[i] * config.s_noise * scale.clamp_min(0) ** 0.5
         return x
 
@@ -140,7 +146,9 @@ def denoiser_of(pipeline: Pipeline) -> EDMDenoiser | DDPMDenoiser:
     if pipeline.kind.startswith("DD") and predicts in ("epsilon", "v_prediction", "sample"):
         return DDPMDenoiser(pipeline)
     hint = "; family consistency opens it" if pipeline.kind == CONSISTENCY else ""
-    raise UserError(f"{pipeline.kind} predicting {predicts}: expected {EDM}, DDPMScheduler or DDIMScheduler{hint}")
+    raise UserError(
+        f"{pipeline.kind} predicting {predicts}: expected {EDM}, DDPMScheduler or DDIMScheduler{hint}"
+    )
 
 
 def spread(values: Tensor, x: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ __all__ = [
     "teacher_posterior",
 ]
 
-MAX_DECODE_NFE = 16  # rows through the network per decoded row; a reference decodes 2e5 rows or more per measurement
+# rows through the network per decoded row; a reference decodes 2e5 rows or more per measurement
+MAX_DECODE_NFE = 16
 
 
 @runtime_checkable
@@ -43,7 +44,9 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
     if isinstance(prior, FiniteSet):
         return Enumeration(prior, problem)
     if isinstance(prior, Mixture):
-        return Conjugate(prior, problem) if Cap.LINEAR in problem.caps else TemperedSMC(prior, problem)
+        return (
+            Conjugate(prior, problem) if Cap.LINEAR in problem.caps else TemperedSMC(prior, problem)
+        )
     if Cap.DECODER not in prior.caps:
         return NoPosterior(prior, "this prior has no decoder")
     if prior.decode_nfe > MAX_DECODE_NFE:

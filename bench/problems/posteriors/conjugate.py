@@ -29,13 +29,20 @@ class Conjugate:
         prior, variance = self.prior, self.problem.sigma_y**2
         means, covariances = prior.means, prior.covariances
         operator = self._matrix(y)  # (m, P, D)
-        rows, columns = y.repeat_interleave(len(means), 0), means.repeat(len(y), *[1] * (means.dim() - 1))
-        residual = self.problem.residual(columns, rows).flatten(1).unflatten(0, (len(y), len(means)))
+        rows, columns = (
+            y.repeat_interleave(len(means), 0),
+            means.repeat(len(y), *[1] * (means.dim() - 1)),
+        )
+        residual = (
+            self.problem.residual(columns, rows).flatten(1).unflatten(0, (len(y), len(means)))
+        )
         gram = operator[:, None] @ covariances @ operator[:, None].mT
         noise = variance * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
         evidence = torch.linalg.cholesky(gram + noise)
         white = torch.linalg.solve_triangular(evidence, residual[..., None], upper=False)[..., 0]
-        log_evidence = -white.square().sum(-1) / 2 - evidence.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        log_evidence = -white.square().sum(-1) / 2 - evidence.diagonal(dim1=-2, dim2=-1).log().sum(
+            -1
+        )
         precision = torch.linalg.inv(covariances) + (operator.mT @ operator)[:, None] / variance
         pull = (residual @ operator / variance)[..., None]  # A^T (y - A mu) / sigma_y^2
         update = torch.cholesky_solve(pull, torch.linalg.cholesky(precision))[..., 0]
@@ -44,7 +51,9 @@ class Conjugate:
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         weights, means, precision = self.mixture(y)
         streams = streams_of(rng, num_samples)
-        pick = torch.searchsorted(weights.cumsum(1), streams.rand(())).clamp_max(weights.shape[1] - 1)
+        pick = torch.searchsorted(weights.cumsum(1), streams.rand(())).clamp_max(
+            weights.shape[1] - 1
+        )
         noise = streams.randn((means.shape[2],))
         measurement = torch.arange(len(y), device=y.device)[:, None]
         factor = torch.linalg.cholesky(precision)[measurement, pick]
@@ -64,5 +73,7 @@ class Conjugate:
     def _matrix(self, y: Tensor) -> Tensor:
         size = math.prod(self.prior.shape)
         basis = torch.eye(size, dtype=y.dtype, device=y.device).unflatten(1, self.prior.shape)
-        columns = self.problem.operator(basis.repeat(len(y), *[1] * (basis.dim() - 1)), y.repeat_interleave(size, 0))
+        columns = self.problem.operator(
+            basis.repeat(len(y), *[1] * (basis.dim() - 1)), y.repeat_interleave(size, 0)
+        )
         return columns.flatten(1).unflatten(0, (len(y), size)).mT

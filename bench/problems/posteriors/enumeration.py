@@ -37,7 +37,9 @@ class Enumeration:
     def moments(self, y: Tensor) -> tuple[Tensor, Tensor]:
         weights, atoms = self.weights(y), self.prior.atoms.flatten(1)
         mean = weights @ atoms
-        variance = torch.stack([w @ (atoms - centre).square() for w, centre in zip(weights, mean, strict=True)])
+        variance = torch.stack(
+            [w @ (atoms - centre).square() for w, centre in zip(weights, mean, strict=True)]
+        )
         return mean.unflatten(1, self.prior.shape), variance.sqrt().unflatten(1, self.prior.shape)
 
     def perplexity(self, y: Tensor) -> Tensor:

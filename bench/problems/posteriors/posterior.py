@@ -22,8 +22,10 @@ class Posterior(Protocol):
     offered: ClassVar[bool]
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...  # (m, s, *x)
-    def moments(self, y: Tensor) -> tuple[Tensor, Tensor] | None: ...  # mean and std (m, *x), where there is a formula
-    def perplexity(self, y: Tensor) -> Tensor | None: ...  # (m,) effective number of components or atoms
+    # mean and std (m, *x), where there is a formula
+    def moments(self, y: Tensor) -> tuple[Tensor, Tensor] | None: ...
+    # (m,) effective number of components or atoms
+    def perplexity(self, y: Tensor) -> Tensor | None: ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,9 @@ class TemperedSMC:
             particles, step = self._move(particles, y, beta, step, self.num_moves, rng)
         particles, _ = self._move(particles, y, beta, step, self.num_final_moves, rng)
         order = rng.rand((n,)).argsort(1)[:, :num_samples]
-        return particles.gather(1, order[..., None].expand(-1, -1, particles.shape[2])).unflatten(2, self.prior.shape)
+        return particles.gather(1, order[..., None].expand(-1, -1, particles.shape[2])).unflatten(
+            2, self.prior.shape
+        )
 
     def moments(self, y: Tensor) -> None:
         return None
@@ -70,7 +72,9 @@ class TemperedSMC:
         centre = particles.mean(1, keepdim=True)
         covariance = (particles - centre).mT @ (particles - centre) / n
         jitter = 1e-9 * torch.eye(dim, dtype=y.dtype, device=y.device)
-        root = torch.linalg.cholesky(covariance + jitter * covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None])
+        root = torch.linalg.cholesky(
+            covariance + jitter * covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+        )
         white = torch.linalg.solve_triangular(root, (particles - centre).mT, upper=False).mT
 
         def target(position: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +98,9 @@ class TemperedSMC:
             leaf = images.detach().requires_grad_()
             log_likelihood = self.problem.log_likelihood(leaf, y)
             (gradient,) = torch.autograd.grad(log_likelihood.sum(), leaf)
-        return log_prior + beta * log_likelihood.detach(), (score.flatten(1) + beta[:, None] * gradient.flatten(1))
+        return log_prior + beta * log_likelihood.detach(), (
+            score.flatten(1) + beta[:, None] * gradient.flatten(1)
+        )
 
     def _log_likelihood(self, particles: Tensor, y: Tensor) -> Tensor:
         rows = particles.flatten(0, 1).unflatten(1, self.prior.shape)

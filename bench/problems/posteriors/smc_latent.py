@@ -83,7 +83,10 @@ class LatentSMC:
             likelihood = _log_likelihood(state)
             if temperatures == MAX_TEMPERATURES or not likelihood.isfinite().any():
                 return self._nothing(y, n)
-            beta, previous = smc.next_temperature(likelihood[None], beta[None], self.ess_share)[0], beta
+            beta, previous = (
+                smc.next_temperature(likelihood[None], beta[None], self.ess_share)[0],
+                beta,
+            )
             weights = ((beta - previous) * likelihood).softmax(0)
             index = smc.systematic_resample(weights[None], rng.rand(()))[0]
             state, ancestor = mcmc.ChainState(*(part[index] for part in state)), ancestor[index]
@@ -91,9 +94,18 @@ class LatentSMC:
             state, temperatures = states[-1], temperatures + 1
         states, _ = self._moved(state, target, beta, step, self.num_final_moves, rng)
         order = rng.rand((n,)).flatten().argsort()
-        last = [mcmc.ChainState(*(part[order] for part in state)) for state in states[-self.num_kept :]]
-        x = [self.prior.decode(state.position.unflatten(1, self.prior.latent_shape)) for state in last]
-        return Particles(torch.stack(x, 1), torch.stack([_log_likelihood(state) for state in last], 1), ancestor[order])
+        last = [
+            mcmc.ChainState(*(part[order] for part in state)) for state in states[-self.num_kept :]
+        ]
+        x = [
+            self.prior.decode(state.position.unflatten(1, self.prior.latent_shape))
+            for state in last
+        ]
+        return Particles(
+            torch.stack(x, 1),
+            torch.stack([_log_likelihood(state) for state in last], 1),
+            ancestor[order],
+        )
 
     def _nothing(self, y: Tensor, n: int) -> Particles:
         """Return NaN, which no comparison admits: the particles have not reached the posterior."""
@@ -104,7 +116,13 @@ class LatentSMC:
         )
 
     def _moved(
-        self, state: mcmc.ChainState, target: mcmc.Target, beta: Tensor, step: Tensor, num_moves: int, rng: Random
+        self,
+        state: mcmc.ChainState,
+        target: mcmc.Target,
+        beta: Tensor,
+        step: Tensor,
+        num_moves: int,
+        rng: Random,
     ) -> tuple[list[mcmc.ChainState], Tensor]:
         """Return the particles after each of the moves at temperature beta (), and the adapted step ().
 
@@ -139,22 +157,32 @@ def convergence(a: Particles, b: Particles) -> dict[str, float]:
     x = torch.stack([a.x, b.x]).flatten(3).nan_to_num(0, 0, 0)  # (2, n, T, D)
     likelihood = torch.stack([a.log_likelihood, b.log_likelihood]).nan_to_num()
     centred = x - x.flatten(0, 2).mean(0)
-    directions = torch.linalg.eigh(centred.flatten(0, 2).T @ centred.flatten(0, 2)).eigenvectors[:, -NUM_DIRECTIONS:]
+    directions = torch.linalg.eigh(centred.flatten(0, 2).T @ centred.flatten(0, 2)).eigenvectors[
+        :, -NUM_DIRECTIONS:
+    ]
     projections = ((centred @ directions) / RESOLUTION).round().movedim(-1, 0)
     values = torch.cat([likelihood[None], projections])  # (F, 2, n, T)
     scores = chains.rank_normalise(values.flatten(1, 2)).view_as(values)
     sizes = [
-        chains.clustered_effective_sample_size(scores[:, k], particles.ancestor) for k, particles in enumerate((a, b))
+        chains.clustered_effective_sample_size(scores[:, k], particles.ancestor)
+        for k, particles in enumerate((a, b))
     ]
-    return {"rhat": chains.nested_rhat(scores).max().item(), "ess": (sizes[0] + sizes[1]).min().item()}
+    return {
+        "rhat": chains.nested_rhat(scores).max().item(),
+        "ess": (sizes[0] + sizes[1]).min().item(),
+    }
 
 
 def _log_likelihood(state: mcmc.ChainState) -> Tensor:
     """Return log p(y | x) of each particle, (n,); what is not a number counts as impossible."""
-    return (state.log_density + state.position.square().sum(1) / 2).nan_to_num(nan=-math.inf, neginf=-math.inf)
+    return (state.log_density + state.position.square().sum(1) / 2).nan_to_num(
+        nan=-math.inf, neginf=-math.inf
+    )
 
 
 def _root_of_covariance(z: Tensor) -> Tensor:
     """Return the lower triangular R with R R^T = the covariance of z (n, d), a little of the identity added."""
     covariance = z.T.cov().view(z.shape[1], z.shape[1])
-    return torch.linalg.cholesky(covariance + (1e-6 * covariance.trace() + 1e-12) * torch.eye(len(covariance)).to(z))
+    return torch.linalg.cholesky(
+        covariance + (1e-6 * covariance.trace() + 1e-12) * torch.eye(len(covariance)).to(z)
+    )

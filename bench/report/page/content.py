@@ -72,4 +72,6 @@ def _sections(suite: SuiteResults, lines: Sequence[Summary]) -> list[Section]:
     sets = set_table(suite, lines)
     tables = [("sets", sets, set_notes(suite, lines))] if len(sets.frame) else []
     tables += [("seconds", cost_table(suite), cost_notes(suite))] if suite.timings else []
-    return [Section(id, table, tuple(x for x in below if x not in made)) for id, table, below in tables]
+    return [
+        Section(id, table, tuple(x for x in below if x not in made)) for id, table, below in tables
+    ]

@@ -53,7 +53,9 @@ def caption_of(stem: str) -> str:
 
 def marks(methods: Sequence[str]) -> dict[str, Mark]:
     """Return the marker of each method as the figures have it, and of the exact posterior, which is a star there."""
-    of_methods = {method: _mark(look.marker, look.colour) for method, look in looks(methods).items()}
+    of_methods = {
+        method: _mark(look.marker, look.colour) for method, look in looks(methods).items()
+    }
     return of_methods | {REFERENCE: _mark(STAR["marker"], INK)}
 
 

@@ -29,7 +29,8 @@ from bench.stats.results import SuiteResults, TaskResults
 from bench.stats.samples import task_samples
 
 MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
-_GREYS = 127  # palette: greys, as many and one more colours for standard deviations, what was not measured
+# palette: greys, as many and one more colours for standard deviations, what was not measured
+_GREYS = 127
 _COLOURS = np.array([
     *([g / (_GREYS - 1)] * 3 for g in range(_GREYS)),
     *colormaps[SPREAD](np.linspace(0, 1, _GREYS + 1))[:, :3],
@@ -47,7 +48,9 @@ def gallery(suite: SuiteResults, task: TaskResults) -> Json:
     return gallery_of(shown.measured, shown.sample_sets, _distances(suite, task))
 
 
-def gallery_of(measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet], distances: Distances) -> Json:
+def gallery_of(
+    measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet], distances: Distances
+) -> Json:
     """Return the same from arrays: `measured` has x_true (m, *x), y (m, *y) and possibly mask (m, *x).
 
     The sprite (`image`, a data URL) has a band for each measurement: at its top y and right of it the truth, then a row
@@ -69,7 +72,9 @@ def gallery_of(measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet],
     }
 
 
-def _sizes(measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet]) -> tuple[int, int, int]:
+def _sizes(
+    measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet]
+) -> tuple[int, int, int]:
     """Return how many measurements and samples of each the sprite has room for, and how many samples were drawn."""
     num_pixels = measured["x_true"][0].size * len(samples)
     num_measurements = min(len(measured["x_true"]), max(1, MOST_PIXELS // (3 * num_pixels)))
@@ -78,7 +83,9 @@ def _sizes(measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet]) -> 
     return num_measurements, max(1, min(MOST_SAMPLES, affordable, num_drawn)), num_drawn
 
 
-def _facts(i: int, band: Sequence[Picture], samples: Sequence[SampleSet], distances: Distances) -> Json:
+def _facts(
+    i: int, band: Sequence[Picture], samples: Sequence[SampleSet], distances: Distances
+) -> Json:
     """Return what stands beside measurement i.
 
     `rows` has for each set of samples the reason why it is not shown, or its distance and the share that is clipped.
@@ -92,7 +99,12 @@ def _facts(i: int, band: Sequence[Picture], samples: Sequence[SampleSet], distan
         clipped = round(float((np.abs(each.x[i]) > 1).mean()), 4)
         rows.append({"distance": "" if value is None else three_digits(value), "clipped": clipped})
     y = band[0]
-    return {"class": y.class_shown, "window": y.window, "spread": largest_spread(band), "rows": rows}
+    return {
+        "class": y.class_shown,
+        "window": y.window,
+        "spread": largest_spread(band),
+        "rows": rows,
+    }
 
 
 def _sprite(bands: Sequence[Sequence[Picture]], num_rows: int, num_samples: int) -> str:
@@ -111,7 +123,9 @@ def _sprite(bands: Sequence[Sequence[Picture]], num_rows: int, num_samples: int)
             down = i * band_height + (top + (picture.row - 1) * height if picture.row else 0)
             (h, w), left = picture.image.shape[1:], lefts[picture.kind]
             sheet[down : down + h, left : left + w] = (
-                np.rint(255 * coloured(picture, spread)) if has_colours else _indices(picture, spread)
+                np.rint(255 * coloured(picture, spread))
+                if has_colours
+                else _indices(picture, spread)
             )
     return _png(sheet)
 
@@ -121,7 +135,9 @@ def _indices(picture: Picture, spread: float) -> np.ndarray:
     values = levels(picture, spread)[0]
     first, last = (_GREYS, _GREYS) if picture.kind == "std" else (0, _GREYS - 1)
     unmeasured = len(_COLOURS) - 1
-    return np.where(np.isnan(values), unmeasured, first + np.rint(np.nan_to_num(values) * last)).astype(np.uint8)
+    return np.where(
+        np.isnan(values), unmeasured, first + np.rint(np.nan_to_num(values) * last)
+    ).astype(np.uint8)
 
 
 def _png(sheet: np.ndarray) -> str:
@@ -139,5 +155,7 @@ def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], 
     for score in task.scores:
         is_first = score.method == REFERENCE or score.seed == suite.seeds[0]
         if is_first and score.metric == DISTANCE and score.value is not None:
-            distances[EXACT if score.method == REFERENCE else score.method, score.measurement] = score.value
+            distances[EXACT if score.method == REFERENCE else score.method, score.measurement] = (
+                score.value
+            )
     return distances

@@ -55,9 +55,17 @@ def _environment(content: Content) -> Environment:
     """Return the templates of this folder. They are our own: pandas' HTML knows no filters, marks and reasons."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     of_methods = marks(content.suite.methods)
-    environment.globals |= {"goal_text": goal_text, "definitions": content.definitions, "marks": of_methods}
+    environment.globals |= {
+        "goal_text": goal_text,
+        "definitions": content.definitions,
+        "marks": of_methods,
+    }
     return environment

@@ -11,8 +11,20 @@ from torch import Tensor
 from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.priors import _networks as networks
-from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline, open_pipeline, scheduler_of, write_pipeline
-from bench.priors.adapters.preconditioning import ConsistencyMap, DDPMDenoiser, EDMDenoiser, denoiser_of
+from bench.priors.adapters.diffusers import (
+    CONSISTENCY,
+    EDM,
+    Pipeline,
+    open_pipeline,
+    scheduler_of,
+    write_pipeline,
+)
+from bench.priors.adapters.preconditioning import (
+    ConsistencyMap,
+    DDPMDenoiser,
+    EDMDenoiser,
+    denoiser_of,
+)
 from bench.priors.consistency import Consistency
 from bench.priors.edm import Diffusion
 
@@ -49,7 +61,9 @@ def as_images(x: Tensor) -> Tensor:
     return (x / 2 + 0.5).clamp(0, 1)
 
 
-def made_by(pipeline, num_steps: int, num_rows: int, labels: list[int] | None = None, seed: int = 0) -> Tensor:
+def made_by(
+    pipeline, num_steps: int, num_rows: int, labels: list[int] | None = None, seed: int = 0
+) -> Tensor:
     """Samples of a `ConsistencyModelPipeline`, before it clips them to [0, 1]."""
     pipeline.set_progress_bar_config(disable=True)
     seen = []
@@ -68,7 +82,9 @@ def made_by(pipeline, num_steps: int, num_rows: int, labels: list[int] | None = 
 @pytest.mark.parametrize("num_steps", [1, 2, 3])
 @pytest.mark.parametrize("num_classes", [None, 3])
 @pytest.mark.parametrize("clip_denoised", [True, False])
-def test_a_consistency_pipeline_of_diffusers_gives_the_same_bits_here(tmp_path, num_steps, num_classes, clip_denoised):
+def test_a_consistency_pipeline_of_diffusers_gives_the_same_bits_here(
+    tmp_path, num_steps, num_classes, clip_denoised
+):
     from diffusers import ConsistencyModelPipeline
 
     label = None if num_classes is None else 2
@@ -90,14 +106,25 @@ def test_a_consistency_prior_of_ours_gives_the_same_bits_in_diffusers(tmp_path, 
     network = networks.new_unet(SHAPE, (8, 8), 0, Rng(("test", "unet"), (0,), dtype=torch.float32))
     network.conv_out.weight.data.normal_(generator=torch.Generator().manual_seed(0))
     settings = {"sigma_max": 20.0, "sigma_data": 0.8, "clip_denoised": False}
-    write_pipeline(tmp_path, Pipeline(networks.frozen(network), scheduler_of(CONSISTENCY, settings)))
-    written = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file())
+    write_pipeline(
+        tmp_path, Pipeline(networks.frozen(network), scheduler_of(CONSISTENCY, settings))
+    )
+    written = sorted(
+        str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()
+    )
     weights = "unet/diffusion_pytorch_model.safetensors"
-    assert written == ["model_index.json", "scheduler/scheduler_config.json", "unet/config.json", weights]
+    assert written == [
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "unet/config.json",
+        weights,
+    ]
 
     prior = Consistency(ConsistencyMap(open_pipeline(tmp_path)), num_steps)
     z, noises = noise(num_steps, 5)
-    theirs = made_by(ConsistencyModelPipeline.from_pretrained(tmp_path, local_files_only=True), num_steps, 5)
+    theirs = made_by(
+        ConsistencyModelPipeline.from_pretrained(tmp_path, local_files_only=True), num_steps, 5
+    )
     assert torch.equal(prior.map.multistep(z, None if num_steps == 1 else noises), theirs)
     if num_steps == 1:
         assert torch.equal(prior.decode(z), theirs)
@@ -108,11 +135,14 @@ def test_a_consistency_prior_of_ours_gives_the_same_bits_in_diffusers(tmp_path, 
 
 
 def test_the_noise_between_steps_is_standard_normal():
-    prior = Consistency(ConsistencyMap(Pipeline(unet(), scheduler_of(CONSISTENCY, {}))), num_steps=3)
+    prior = Consistency(
+        ConsistencyMap(Pipeline(unet(), scheduler_of(CONSISTENCY, {}))), num_steps=3
+    )
     z = noise(1, 2000)[0]
     first, second, _ = prior.noise(z).flatten(2)
     for made in (first, second):
-        assert torch.equal(made.abs().sort(1).values, z.flatten(1).abs().sort(1).values)  # a rotation of z
+        # a rotation of z
+        assert torch.equal(made.abs().sort(1).values, z.flatten(1).abs().sort(1).values)
         # correlations of 2000 independent pairs; 64 x 64 of them stay within 5 standard errors, but for the 64 that
         # are one because each entry of the noise is one of z up to its sign
         correlated = (made.T @ z.flatten(1) / 2000).abs() > 5 / 2000**0.5
@@ -132,7 +162,12 @@ def test_the_consistency_map_is_the_identity_at_the_smallest_noise():
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 def test_an_edm_denoiser_is_the_one_of_the_scheduler(tmp_path, prediction_type):
-    settings = {"sigma_min": 0.01, "sigma_max": 20.0, "sigma_data": 0.7, "prediction_type": prediction_type}
+    settings = {
+        "sigma_min": 0.01,
+        "sigma_max": 20.0,
+        "sigma_data": 0.7,
+        "prediction_type": prediction_type,
+    }
     write_pipeline(tmp_path, Pipeline(unet(), scheduler_of(EDM, settings)))
     ours = denoiser_of(open_pipeline(tmp_path))
     network, scheduler = unet(), scheduler_of(EDM, settings)
@@ -159,8 +194,14 @@ def test_an_edm_denoiser_without_noise_is_the_identity():
 @pytest.mark.parametrize("scheduler_name", ["DDPMScheduler", "DDIMScheduler"])
 @pytest.mark.parametrize("beta_schedule", ["linear", "scaled_linear", "squaredcos_cap_v2"])
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
-def test_a_foreign_denoiser_predicts_what_its_scheduler_says(tmp_path, scheduler_name, beta_schedule, prediction_type):
-    settings = {"beta_schedule": beta_schedule, "prediction_type": prediction_type, "clip_sample": False}
+def test_a_foreign_denoiser_predicts_what_its_scheduler_says(
+    tmp_path, scheduler_name, beta_schedule, prediction_type
+):
+    settings = {
+        "beta_schedule": beta_schedule,
+        "prediction_type": prediction_type,
+        "clip_sample": False,
+    }
     scheduler = scheduler_of(scheduler_name, settings)
     write_pipeline(tmp_path, Pipeline(unet(), scheduler))
     ours = denoiser_of(open_pipeline(tmp_path))

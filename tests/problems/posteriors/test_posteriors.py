@@ -39,7 +39,9 @@ def mixture(num_components, shape, seed=0):
 
 def measured(prior, operator, sigma_y, m=3, parameters=None):
     """A problem and m measurements (m, *y) of prior draws, each with a mask of its own where there is one."""
-    problem = make_problem(operator, OPERATORS[operator] if parameters is None else parameters, sigma_y, prior.shape)
+    problem = make_problem(
+        operator, OPERATORS[operator] if parameters is None else parameters, sigma_y, prior.shape
+    )
     x = prior.sample(1, Rng(("truth", operator), range(m)))[:, 0]
     return problem, problem.simulate(x, Rng(("noise", operator), range(m)))
 
@@ -71,11 +73,17 @@ def test_one_gaussian_has_the_textbook_posterior(operator):
     for i in range(3):
         values, _ = problem.unpack(y[i : i + 1])
         mean, covariance, _ = textbook(
-            prior.means[0].flatten(), prior.covariances[0], matrix(problem, y[i : i + 1]), values.flatten(), 0.3
+            prior.means[0].flatten(),
+            prior.covariances[0],
+            matrix(problem, y[i : i + 1]),
+            values.flatten(),
+            0.3,
         )
         # condition numbers of about 1e2: rounding of 1e-13
         torch.testing.assert_close(means[i, 0], mean, rtol=0, atol=1e-10)
-        torch.testing.assert_close(torch.linalg.inv(precision[i, 0]), covariance, rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            torch.linalg.inv(precision[i, 0]), covariance, rtol=0, atol=1e-10
+        )
 
 
 @pytest.mark.parametrize("operator", ["inpaint-box", "inpaint-random"])
@@ -95,7 +103,9 @@ def test_masked_measurements_are_those_of_the_observed_pixels_alone(operator):
             textbook(mu.flatten(), c, a, values[i].flatten()[seen], 0.3)
             for mu, c in zip(prior.means, prior.covariances, strict=True)
         ]
-        expected = (prior.weights.log() + torch.stack([evidence for *_, evidence in parts])).softmax(0)
+        expected = (
+            prior.weights.log() + torch.stack([evidence for *_, evidence in parts])
+        ).softmax(0)
         centres = torch.stack([centre for centre, *_ in parts])
         variances = torch.stack([c.diagonal() for _, c, _ in parts])
         torch.testing.assert_close(weights[i], expected, rtol=0, atol=1e-10)
@@ -109,11 +119,17 @@ def grid_posterior(prior, problem, y, step=0.03, half_width=6.0):
     """Points (n, 1, 1, 2) of a grid and the posterior's mass at each, for one measurement y (1, *y)."""
     axis = torch.arange(-half_width, half_width + step / 2, step, dtype=torch.float64)
     points = torch.cartesian_prod(axis, axis).view(-1, 1, 1, 2)
-    log_density = prior.log_prob(points) + problem.log_likelihood(points, y.expand(len(points), *y.shape[1:]))
+    log_density = prior.log_prob(points) + problem.log_likelihood(
+        points, y.expand(len(points), *y.shape[1:])
+    )
     return points, log_density.softmax(0)
 
 
-IN_TWO_PIXELS = {"denoise": {}, "inpaint-random": {"visible_fraction": 0.5}, "average-pool": {"factor": 1}}
+IN_TWO_PIXELS = {
+    "denoise": {},
+    "inpaint-random": {"visible_fraction": 0.5},
+    "average-pool": {"factor": 1},
+}
 
 
 @pytest.mark.parametrize("operator, parameters", IN_TWO_PIXELS.items(), ids=IN_TWO_PIXELS)
@@ -184,7 +200,9 @@ def test_weights_and_perplexity_between_no_and_full_information(operator):
     problem, y = measured(prior, operator, 0.3)
     posterior = Conjugate(prior, problem)
     weights, *_ = posterior.mixture(y)
-    torch.testing.assert_close(weights.sum(1), torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        weights.sum(1), torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-14
+    )
     assert ((posterior.perplexity(y) >= 1 - 1e-12) & (posterior.perplexity(y) <= 4)).all()
     # with sigma_y = 1e4 log likelihoods differ by 10 / 1e8
     blind = Conjugate(prior, make_problem(operator, LINEAR[operator], 1e4, prior.shape))
@@ -221,7 +239,9 @@ def test_enumeration_is_bayes_rule_atom_by_atom(operator):
         expected = torch.tensor(joint, dtype=torch.float64) / sum(joint)
         torch.testing.assert_close(weights[i], expected, rtol=0, atol=1e-12)
         centre = sum(w * atom for w, atom in zip(expected, prior.atoms, strict=True))
-        spread = sum(w * (atom - centre).square() for w, atom in zip(expected, prior.atoms, strict=True)).sqrt()
+        spread = sum(
+            w * (atom - centre).square() for w, atom in zip(expected, prior.atoms, strict=True)
+        ).sqrt()
         torch.testing.assert_close(mean[i], centre, rtol=0, atol=1e-12)
         torch.testing.assert_close(std[i], spread, rtol=0, atol=1e-12)
         entropy = -sum(w * math.log(w) for w in expected.tolist())
@@ -246,7 +266,9 @@ def test_enumerated_draws_do_not_depend_on_batch_or_chunk():
     problem, y = measured(prior, "phase", 1.0)
     posterior = Enumeration(prior, problem)
     whole = posterior.sample(y, 6, Rng(("draws",), range(3), range(6)))
-    assert torch.equal(posterior.sample(y[1:2], 3, Rng(("draws",), (1,), range(2, 5))), whole[1:2, 2:5])
+    assert torch.equal(
+        posterior.sample(y[1:2], 3, Rng(("draws",), (1,), range(2, 5))), whole[1:2, 2:5]
+    )
 
 
 def test_perplexity_of_atoms_between_one_and_all():
@@ -283,7 +305,8 @@ def test_particles_agree_with_the_closed_form_on_a_linear_problem():
     draws = exact.sample(y, n, Rng(("exact",), range(3), range(n)))
     assert (energy_share(x.flatten(2), draws.flatten(2)) < 10 * (1 + WORTH) / 2 / n).all()
     from_prior = prior.sample(n, Rng(("prior",), range(3)))
-    assert energy_share(from_prior.flatten(2), draws.flatten(2)).max() > 0.2  # what this test would see
+    # what this test would see
+    assert energy_share(from_prior.flatten(2), draws.flatten(2)).max() > 0.2
 
 
 @pytest.mark.parametrize("operator", NON_LINEAR)
@@ -305,8 +328,12 @@ def test_particles_agree_with_a_grid_on_a_non_linear_problem(operator):
 def features(x):
     """Functions of images of two pixels whose means tell distributions apart, (n, 1, 1, 2) -> (n, 9)."""
     a, b = x.flatten(1).T
-    quadrants = [((a > 0) == right) & ((b > 0) == up) for right in (True, False) for up in (True, False)]
-    return torch.stack([a, b, a * a, b * b, a * b, *(quadrant.double() for quadrant in quadrants)], 1)
+    quadrants = [
+        ((a > 0) == right) & ((b > 0) == up) for right in (True, False) for up in (True, False)
+    ]
+    return torch.stack(
+        [a, b, a * a, b * b, a * b, *(quadrant.double() for quadrant in quadrants)], 1
+    )
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -340,7 +367,10 @@ def test_particles_can_be_fewer_than_the_samples_asked_for():
 
 def test_the_posterior_fits_the_prior_and_the_operator():
     prior, atoms = mixture(3, (1, 4, 4)), Atoms(normal(5, 1, 4, 4))
-    linear, other = make_problem("denoise", {}, 0.3, (1, 4, 4)), make_problem("saturate", {"gain": 2.0}, 0.3, (1, 4, 4))
+    linear, other = (
+        make_problem("denoise", {}, 0.3, (1, 4, 4)),
+        make_problem("saturate", {"gain": 2.0}, 0.3, (1, 4, 4)),
+    )
     assert isinstance(posterior_of(prior, linear), Conjugate)
     assert isinstance(posterior_of(prior, other), TemperedSMC)
     assert isinstance(posterior_of(atoms, linear), Enumeration)

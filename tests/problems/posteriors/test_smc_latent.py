@@ -18,7 +18,13 @@ from bench.numerics.diagnostics import clustered_effective_sample_size, nested_r
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
 from bench.problems.measurements import Measurements
-from bench.problems.posteriors import Conjugate, NoPosterior, TemperedSMC, posterior_of, teacher_posterior
+from bench.problems.posteriors import (
+    Conjugate,
+    NoPosterior,
+    TemperedSMC,
+    posterior_of,
+    teacher_posterior,
+)
 from bench.problems.posteriors.smc_latent import LatentSMC, Particles, convergence
 from bench.stages.reference import MAX_RHAT, MIN_ESS, draw, perplexity, reason, two_sets
 
@@ -42,7 +48,9 @@ class TanhDecoder:
         return (self.num_latents,)
 
     def decode(self, z: Tensor) -> Tensor:
-        u, b, v = (normal(*shape, seed=3).float() for shape in ((8, self.num_latents), (8,), (2, 8)))
+        u, b, v = (
+            normal(*shape, seed=3).float() for shape in ((8, self.num_latents), (8,), (2, 8))
+        )
         return torch.tanh(torch.tanh(z.float() @ u.T + b) @ v.T).to(z.dtype).view(-1, 1, 1, 2)
 
     def sample(self, num_samples: int, rng: Rng) -> Tensor:
@@ -73,7 +81,9 @@ def test_particles_agree_with_the_closed_form_of_an_affine_decoder():
     problem = ToyProblem(prior)
     y = measurements(prior, problem, 2)
     for i, (mean, covariance) in enumerate(zip(*problem.posterior(y), strict=True)):
-        particles = LatentSMC(prior, problem, num_particles=1024).run(y[i : i + 1], 64, Rng(("smc",), (i,)))
+        particles = LatentSMC(prior, problem, num_particles=1024).run(
+            y[i : i + 1], 64, Rng(("smc",), (i,))
+        )
         centred = particles.x[:, -1].flatten(1) - mean
         factor = torch.linalg.cholesky(covariance)
         white = torch.linalg.solve_triangular(factor, centred.T, upper=False).T
@@ -84,14 +94,18 @@ def test_particles_agree_with_the_closed_form_of_an_affine_decoder():
         assert (white.T.cov() - torch.eye(16)).abs().max() < 5 * (2 / worth.min()) ** 0.5
 
 
-@pytest.mark.parametrize("operator, parameters", [("denoise", {}), ("phase", {"oversample": 2.0})], ids=str)
+@pytest.mark.parametrize(
+    "operator, parameters", [("denoise", {}), ("phase", {"oversample": 2.0})], ids=str
+)
 @pytest.mark.parametrize("num_latents", [1, 2])
 def test_particles_agree_with_a_grid(operator, parameters, num_latents):
     prior, n = TanhDecoder(num_latents), 2048
     problem = make_problem(operator, parameters, 0.3, prior.shape)
     y = measurements(prior, problem, 3)
     for i in range(3):
-        particles = LatentSMC(prior, problem, num_particles=n).run(y[i : i + 1], 64, Rng(("smc",), (i,)))
+        particles = LatentSMC(prior, problem, num_particles=n).run(
+            y[i : i + 1], 64, Rng(("smc",), (i,))
+        )
         points, mass = grid(prior, problem, y[i : i + 1])
         found, expected = features(particles.x[:, -1].flatten(1)), mass @ features(points)
         worth = clustered_effective_sample_size(found.T[..., None], particles.ancestor).clamp_max(n)
@@ -105,11 +119,16 @@ def test_runs_scatter_as_their_effective_sample_sizes_say():
     prior, num_runs = TanhDecoder(), 60
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     y = measurements(prior, problem, 1)
-    smc = LatentSMC(prior, problem, num_particles=128, num_moves=1, num_leapfrog=3, num_final_moves=2)
+    smc = LatentSMC(
+        prior, problem, num_particles=128, num_moves=1, num_leapfrog=3, num_final_moves=2
+    )
     runs = [smc.run(y, 32, Rng(("scatter", k), (0,))) for k in range(num_runs)]
     x = torch.stack([run.x.flatten(2) for run in runs])  # (K, n, T, 2)
     sizes = torch.stack(
-        [clustered_effective_sample_size(run.x.flatten(2).movedim(-1, 0), run.ancestor) for run in runs]
+        [
+            clustered_effective_sample_size(run.x.flatten(2).movedim(-1, 0), run.ancestor)
+            for run in runs
+        ]
     )
     observed = x.mean((1, 2)).var(0)
     expected = (x.flatten(1, 2).var(1) / sizes).mean(0)
@@ -135,7 +154,9 @@ def test_a_measurement_does_not_depend_on_the_others_and_draws_can_be_many():
 def test_a_measurement_that_is_not_a_number_comes_to_an_end():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
-    measurements = Measurements(None, torch.full((1, 1, 1, 2), math.nan).double(), torch.tensor([0]), {"task": "t"})
+    measurements = Measurements(
+        None, torch.full((1, 1, 1, 2), math.nan).double(), torch.tensor([0]), {"task": "t"}
+    )
     *_, checks = draw(LatentSMC(prior, problem), measurements, 8)
     assert "energy_share nan" in reason(checks[0], 8)
 
@@ -160,9 +181,13 @@ def test_nested_rhat_has_its_closed_form():
 
 def test_effective_sample_size_of_clusters():
     each = torch.arange(1000)
-    assert clustered_effective_sample_size(normal(200, 1000, 1), each).mean() == pytest.approx(1000, rel=0.05)
+    assert clustered_effective_sample_size(normal(200, 1000, 1), each).mean() == pytest.approx(
+        1000, rel=0.05
+    )
     # states of a chain that are independent count in full, copies of a particle count once
-    assert clustered_effective_sample_size(normal(200, 500, 2), each[:500]).mean() == pytest.approx(1000, rel=0.1)
+    assert clustered_effective_sample_size(normal(200, 500, 2), each[:500]).mean() == pytest.approx(
+        1000, rel=0.1
+    )
     copies = normal(200, 250, 1).repeat_interleave(4, 1)
     assert clustered_effective_sample_size(copies, each // 4).mean() == pytest.approx(250, rel=0.03)
     assert clustered_effective_sample_size(normal(10, 1), torch.zeros(10, dtype=torch.long)).isnan()
@@ -182,10 +207,14 @@ def test_two_runs_that_agree_are_admitted_and_others_are_not():
     text = reason(one_mode | {"energy_share": 0.0, "shift": 1.0}, 512)
     assert one_mode["rhat"] > 1.5 and f"above {MAX_RHAT:.3f}" in text
     family = replace(particles(), ancestor=torch.arange(512) // 256)  # of two ancestors
-    clones = replace(family, x=family.x[:1].expand(512, -1, -1, -1, -1) + family.ancestor.view(-1, 1, 1, 1, 1))
+    clones = replace(
+        family, x=family.x[:1].expand(512, -1, -1, -1, -1) + family.ancestor.view(-1, 1, 1, 1, 1)
+    )
     poor = convergence(clones, clones)
     assert poor["ess"] < 10
-    assert f"effective sample size {poor['ess']:.0f} below {MIN_ESS:.0f}" in reason(poor | good_sets(), 512)
+    assert f"effective sample size {poor['ess']:.0f} below {MIN_ESS:.0f}" in reason(
+        poor | good_sets(), 512
+    )
     heirs = replace(particles(), ancestor=torch.zeros(512, dtype=torch.long))
     assert "effective sample size nan" in reason(convergence(heirs, heirs) | good_sets(), 512)
 
@@ -195,7 +224,9 @@ def good_sets() -> dict[str, float]:
 
 
 def test_a_posterior_of_one_point_has_converged():
-    point = Particles(torch.ones(16, 3, 1, 2, 2).double(), torch.zeros(16, 3).double(), torch.arange(16))
+    point = Particles(
+        torch.ones(16, 3, 1, 2, 2).double(), torch.zeros(16, 3).double(), torch.arange(16)
+    )
     assert convergence(point, point) == {"rhat": 1.0, "ess": 96.0}
 
 
@@ -203,7 +234,9 @@ def test_a_posterior_of_one_point_has_converged():
 
 
 def stored(prior, problem, m: int) -> Measurements:
-    return Measurements(None, measurements(prior, problem, m), torch.arange(m), {"task": "vae-denoise"})
+    return Measurements(
+        None, measurements(prior, problem, m), torch.arange(m), {"task": "vae-denoise"}
+    )
 
 
 def test_sets_of_a_decoder_prior_are_admitted_with_their_record():
@@ -221,7 +254,8 @@ def test_sets_of_a_decoder_prior_are_admitted_with_their_record():
 def test_more_particles_for_what_was_not_admitted():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
-    few = LatentSMC(prior, problem, num_particles=8, num_final_moves=2)  # too few to be worth 200 draws
+    # too few to be worth 200 draws
+    few = LatentSMC(prior, problem, num_particles=8, num_final_moves=2)
     *_, checks = draw(few, stored(prior, problem, 1), 16)
     assert checks[0]["num_particles"] == 16 and "effective sample size" in reason(checks[0], 16)
     *_, checks = draw(LatentSMC(prior, problem), stored(prior, problem, 1), 16, num_particles=8)
@@ -230,8 +264,13 @@ def test_more_particles_for_what_was_not_admitted():
 
 def test_the_posterior_fits_the_prior():
     shape = TanhDecoder.shape
-    linear, other = make_problem("denoise", {}, 0.3, shape), make_problem("saturate", {"gain": 2.0}, 0.3, shape)
-    mixture = GMM(torch.ones(1).double(), torch.zeros(1, *shape).double(), torch.eye(2).double()[None])
+    linear, other = (
+        make_problem("denoise", {}, 0.3, shape),
+        make_problem("saturate", {"gain": 2.0}, 0.3, shape),
+    )
+    mixture = GMM(
+        torch.ones(1).double(), torch.zeros(1, *shape).double(), torch.eye(2).double()[None]
+    )
     assert isinstance(posterior_of(TanhDecoder(), other), LatentSMC)
     assert isinstance(teacher_posterior(TanhDecoder(teacher=mixture), linear), Conjugate)
     assert isinstance(teacher_posterior(TanhDecoder(teacher=mixture), other), TemperedSMC)
@@ -241,11 +280,18 @@ def test_the_posterior_fits_the_prior():
 
 @pytest.mark.parametrize(
     ("prior", "words"),
-    [(TanhDecoder(decode_nfe=100), "100 network calls"), (TanhDecoder(caps=Cap.DENOISER), "no decoder")],
+    [
+        (TanhDecoder(decode_nfe=100), "100 network calls"),
+        (TanhDecoder(caps=Cap.DENOISER), "no decoder"),
+    ],
 )
 def test_no_reference_is_a_reason(prior, words):
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     posterior = posterior_of(prior, problem)
     assert isinstance(posterior, NoPosterior) and not posterior.offered
     sets = two_sets(posterior, stored(TanhDecoder(), problem, 2), 8, None, "reference")
-    assert sets.x_a.isnan().all() and all(words in text for text in sets.reasons) and len(sets.reasons) == 2
+    assert (
+        sets.x_a.isnan().all()
+        and all(words in text for text in sets.reasons)
+        and len(sets.reasons) == 2
+    )
