@@ -126,21 +126,11 @@ def open_task(
     posterior = posterior_of(prior, problem) if with_posterior else None
     if posterior is not None and posterior.offered:
         problem = replace(problem, posterior=posterior)
-    reference = (
-        None
-        if num_samples is None
-        else read_reference(files.reference, measurements.header, num_samples)
-    )
+    header, reference = measurements.header, None
+    if num_samples is not None:
+        reference = read_reference(files.reference, header, num_samples)
     return Task(
-        spec.task,
-        spec.layout,
-        prior,
-        problem,
-        posterior,
-        measurements,
-        reference,
-        measurements.header,
-        sha256,
+        spec.task, spec.layout, prior, problem, posterior, measurements, reference, header, sha256
     )
 
 

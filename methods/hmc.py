@@ -99,31 +99,19 @@ class HMC:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
-        space = (InLatents if self.space == "latent" else InImages)(
-            prior, problem, y.repeat_interleave(chains, 0)
-        )
+        posterior_over = InLatents if self.space == "latent" else InImages
+        space = posterior_over(prior, problem, y.repeat_interleave(chains, 0))
         position = space.start(chains, rng)
         shape = (chains, position.shape[1])
 
         def trajectory(
             state: mcmc.ChainState, step: Tensor, level: Tensor | float = 1.0, leniency: float = 1.0
         ) -> tuple[mcmc.ChainState, Tensor]:
-            momentum, shorter = (
-                rng.randn(shape).flatten(0, 1),
-                rng.rand((chains,)).flatten()[:, None],
-            )
-            target, uniform = (
-                partial(space.target, level=level),
-                leniency * rng.rand((chains,)).flatten(),
-            )
-            return mcmc.hmc_step(
-                state,
-                target,
-                step * (1 - self.jitter * shorter),
-                self.num_leapfrog,
-                momentum,
-                uniform,
-            )
+            momentum = rng.randn(shape).flatten(0, 1)
+            shorter = rng.rand((chains,)).flatten()[:, None]
+            uniform = leniency * rng.rand((chains,)).flatten()
+            target, step = partial(space.target, level=level), step * (1 - self.jitter * shorter)
+            return mcmc.hmc_step(state, target, step, self.num_leapfrog, momentum, uniform)
 
         curvature = mcmc.curvature(
             space.curved, position, rng.randn(shape).flatten(0, 1), self.num_curvature, m

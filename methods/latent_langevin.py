@@ -70,10 +70,8 @@ class LatentLangevin:
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         chains = min(self.num_chains, num_samples)
-        kept, power_iterations = (
-            math.ceil(num_samples / chains),
-            self.num_curvature + min(self.num_curvature, 1),
-        )
+        kept = math.ceil(num_samples / chains)
+        power_iterations = self.num_curvature + min(self.num_curvature, 1)
         before = self.num_adam + power_iterations + self.num_warmup + 1 + self.num_adapt
         rows = prior.decode_nfe * chains / num_samples
         return NFE((before + kept * (self.thin + 1)) * rows, (before + kept * self.thin) * rows)
@@ -82,10 +80,8 @@ class LatentLangevin:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
-        shape = (chains, math.prod(prior.latent_shape))
-        log_likelihood = partial(
-            latent.log_likelihood, prior, problem, y.repeat_interleave(chains, 0)
-        )
+        shape, rows = (chains, math.prod(prior.latent_shape)), y.repeat_interleave(chains, 0)
+        log_likelihood = partial(latent.log_likelihood, prior, problem, rows)
         target = partial(self.log_target, log_likelihood)
 
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
@@ -96,22 +92,16 @@ class LatentLangevin:
 
         def move(state: mcmc.ChainState) -> tuple[mcmc.ChainState, Tensor]:
             noise, uniform = rng.randn(shape).flatten(0, 1), rng.rand((chains,)).flatten()
-            if self.metropolis:
-                return mcmc.mala_step(state, target, step, noise, uniform)
-            return mcmc.langevin_step(state, target, step, noise), torch.full_like(
-                uniform, mcmc.MALA_ACCEPTANCE
-            )
+            return self._moved(state, target, step, noise, uniform)
 
         for _ in range(self.num_adapt):
             state, acceptance = move(state)
-            step = mcmc.adapted_step(
-                step, mcmc.per_measurement(acceptance, m, torch.mean), rate=0.3
-            )
+            acceptance = mcmc.per_measurement(acceptance, m, torch.mean)
+            step = mcmc.adapted_step(step, acceptance, rate=0.3)
 
         def images(state: mcmc.ChainState) -> Tensor:
-            return prior.decode(state.position.unflatten(1, prior.latent_shape)).unflatten(
-                0, (m, chains)
-            )
+            x = prior.decode(state.position.unflatten(1, prior.latent_shape))
+            return x.unflatten(0, (m, chains))
 
         return mcmc.thinned(state, lambda state: move(state)[0], images, num_samples, self.thin)
 
@@ -121,9 +111,25 @@ class LatentLangevin:
         """Return log p(z | y) up to a constant, (n,), and its gradient, (n, d), at `level` times the noise."""
         precision = 1.0 if self.prior_drift == "correct" else RELEASED_PRIOR_PRECISION
         value, gradient = log_likelihood(z)
-        return value / level**2 - precision * z.square().sum(
-            1
-        ) / 2, gradient / level**2 - precision * z
+        log_density = value / level**2 - precision * z.square().sum(1) / 2
+        return log_density, gradient / level**2 - precision * z
+
+    def _moved(
+        self,
+        state: mcmc.ChainState,
+        target: mcmc.Target,
+        step: Tensor,
+        noise: Tensor,
+        uniform: Tensor,
+    ) -> tuple[mcmc.ChainState, Tensor]:
+        """Return the next state and its acceptance (n,), with noise (n, d) and uniform (n,).
+
+        Without Metropolis' test the acceptance is the goal of the adaptation, which leaves the step (n, 1) as it is.
+        """
+        if self.metropolis:
+            return mcmc.mala_step(state, target, step, noise, uniform)
+        acceptance = torch.full_like(uniform, mcmc.MALA_ACCEPTANCE)
+        return mcmc.langevin_step(state, target, step, noise), acceptance
 
     def _adam(self, log_likelihood: mcmc.Target, z: Tensor) -> Tensor:
         """Descend from z (n, d) towards the measurement, `num_adam` steps."""

@@ -14,6 +14,7 @@ Deviations:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -26,6 +27,7 @@ from bench.numerics import mcmc
 __all__ = ["LatentRWM"]
 
 State = tuple[Tensor, Tensor]  # positions (n, d) and their log likelihoods (n,)
+Move = Callable[[State, Tensor, Tensor | float], tuple[State, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,11 @@ class LatentRWM:
             proposed = problem.log_likelihood(decode(proposal), rows)
             log_ratio = (proposed - likelihood) / level**2 + log_prior_ratio
             chosen, acceptance = mcmc.metropolis(log_ratio, rng.rand((chains,)).flatten())
-            return (
-                mcmc.where_row(chosen, proposal, z),
-                torch.where(chosen, proposed, likelihood),
-            ), acceptance
+            likelihood = torch.where(chosen, proposed, likelihood)
+            return (mcmc.where_row(chosen, proposal, z), likelihood), acceptance
 
         state = (z := rng.randn(shape).flatten(0, 1)), problem.log_likelihood(decode(z), rows)
-        scale = torch.full_like(z[:, :1], self.scale)
-        for level in mcmc.noise_levels(self.anneal, self.num_warmup, self.num_adapt, y)[1:]:
-            state, acceptance = move(state, scale, level)
-            acceptance = mcmc.per_measurement(acceptance, m, torch.mean)
-            scale = mcmc.adapted_step(scale, acceptance, self.rate, self.acceptance)
-            scale = scale.clamp_max(1) if self.proposal == "crank-nicolson" else scale
-
+        state, scale = self._warm_up(move, state, y)
         return mcmc.thinned(
             state,
             lambda state: move(state, scale, 1.0)[0],
@@ -111,6 +105,16 @@ class LatentRWM:
             num_samples,
             self.thin,
         )
+
+    def _warm_up(self, move: Move, state: State, y: Tensor) -> tuple[State, Tensor]:
+        """Return states at noise level 1, and the scale (n, 1) that the chains of each y (m, *y) have adapted to."""
+        scale = torch.full_like(state[0][:, :1], self.scale)
+        for level in mcmc.noise_levels(self.anneal, self.num_warmup, self.num_adapt, y)[1:]:
+            state, acceptance = move(state, scale, level)
+            acceptance = mcmc.per_measurement(acceptance, len(y), torch.mean)
+            scale = mcmc.adapted_step(scale, acceptance, self.rate, self.acceptance)
+            scale = scale.clamp_max(1) if self.proposal == "crank-nicolson" else scale
+        return state, scale
 
     def propose(self, z: Tensor, scale: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return new positions (n, d), and the log ratio (n,) by which the prior corrects their acceptance."""

@@ -124,7 +124,13 @@ def test_functions_are_short(file):
 
 
 def test_functions_are_not_too_short():
-    bodies = [num_lines_of_body(function) for file in FILES for function in functions(file)]
+    # a protocol declares functions with `...` in place of a body, so that they have none to measure
+    bodies = [
+        num_lines_of_body(function)
+        for file in FILES
+        for function in functions(file)
+        if ast.unparse(function.body[-1]) != "..."
+    ]
     assert MEDIAN_BODY[0] <= statistics.median(body for body in bodies if body) <= MEDIAN_BODY[1]
 
 

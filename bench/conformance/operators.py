@@ -167,7 +167,7 @@ def masks_are_right(case: OperatorCase) -> str:
 
 
 def gradient_passes(case: OperatorCase) -> str:
-    if not rows_differentiable(case):
+    if not getattr(case.cls, "differentiable", True):
         raise NotApplicable("it is said not to be differentiable")
     for rows in case.sizes:
         x = rows.x.clone().requires_grad_()
@@ -189,11 +189,6 @@ def gradient_passes(case: OperatorCase) -> str:
             f"the gradient differs from finite differences by {error.item():.2g} ({rows})",
         )
     return ""
-
-
-def rows_differentiable(case: OperatorCase) -> bool:
-    """Return what the class says of its gradient; True where it says nothing."""
-    return getattr(case.cls, "differentiable", True)
 
 
 def stored_is_right(case: OperatorCase) -> str:

@@ -205,9 +205,8 @@ def score_agrees(case: PriorCase) -> str:
     has_score = hasattr(prior, "score")
     if not has_score and Cap.DENSITY not in prior.caps:
         raise NotApplicable("it has neither score nor density")
-    noisy_density = (
-        Cap.DENSITY in prior.caps and "sigma" in inspect.signature(prior.log_prob).parameters
-    )
+    has_density = Cap.DENSITY in prior.caps
+    noisy_density = has_density and "sigma" in inspect.signature(prior.log_prob).parameters
     for sigma in levels:
         x_t, level = case.noisy(sigma), torch.tensor(sigma, dtype=torch.float64)
         score = (prior.denoise(x_t, level) - x_t) / sigma**2
@@ -219,7 +218,7 @@ def score_agrees(case: PriorCase) -> str:
                 _along(score), slopes, 1e-2, f"slopes of log_prob and denoiser at sigma = {sigma}"
             )
     # of the prior itself, so the smallest noise stands for none
-    if Cap.DENSITY in prior.caps and not noisy_density:
+    if has_density and not noisy_density:
         x, level = case.data["test"][:ROWS].double(), torch.tensor(levels[0], dtype=torch.float64)
         score = (prior.denoise(x, level) - x) / level**2
         _alike(

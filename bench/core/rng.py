@@ -67,7 +67,9 @@ class Rng:
 
     def randn(self, shape: tuple[int, ...]) -> Tensor:
         """Draw standard normal numbers, `(m, *shape)`."""
-        return self._draw(shape, _normal)
+        return self._draw(
+            shape, lambda generator, out: generator.standard_normal(None, out.dtype.type, out)
+        )
 
     def rand(self, shape: tuple[int, ...]) -> Tensor:
         """Draw uniform numbers in [0, 1), `(m, *shape)`."""
@@ -151,7 +153,3 @@ def on(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and torch.cuda.is_available():
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
-
-
-def _normal(generator: np.random.Generator, out: np.ndarray) -> None:
-    generator.standard_normal(None, out.dtype.type, out)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -32,6 +31,14 @@ from bench.runtime.stopwatch import machine
 
 QUESTIONS = ("overhead", "batching", "orchestration", "growth", "pairs", "peers", "repeatability")
 ALONE = ("orchestration", "repeatability")  # their jobs wait for the machine themselves
+HELP = {
+    "priors": "folder of a suite's priors",
+    "repeats": "timed turns of what is compared",
+    "side": "pairs: pixels along an image",
+    "naive": "pairs: measurements done naively, up to 16",
+    "suite": "orchestration, repeatability: a suite's name",
+    "cores": "orchestration: of snakemake",
+}  # of the fields of `Options`
 
 
 def main(*arguments: str) -> None:
@@ -41,35 +48,16 @@ def main(*arguments: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", nargs="*", help=", ".join(QUESTIONS))
-    default = Options()
-    parser.add_argument(
-        "--priors", type=Path, default=default.priors, help="folder of a suite's priors"
-    )
-    parser.add_argument(
-        "--repeats", type=int, default=default.repeats, help="timed turns of what is compared"
-    )
-    parser.add_argument(
-        "--side", type=int, default=default.side, help="pairs: pixels along an image"
-    )
-    parser.add_argument(
-        "--naive",
-        type=int,
-        default=default.naive,
-        help="pairs: measurements done naively, up to 16",
-    )
-    parser.add_argument(
-        "--suite", default=default.suite, help="orchestration, repeatability: a suite's name"
-    )
-    parser.add_argument(
-        "--cores", type=int, default=default.cores, help="orchestration: of snakemake"
-    )
+    for name, text in HELP.items():
+        default = getattr(Options(), name)
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
     parser.add_argument(
         "--out",
         type=Path,
         help="folder for <what>.json and <what>.md; left out, nothing is written",
     )
     given = parser.parse_args(arguments)
-    options = Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
+    options = Options(**{name: getattr(given, name) for name in HELP})
     torch.set_num_threads(1)
     for what in wanted(given.what):
         answer(what, options, given.out)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,17 +55,7 @@ HEADS += ("distance to reference", "change of it", "seconds")
 
 def main(*arguments: str) -> None:
     """Compare precisions on the runs named in the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.cost.precision", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("specs", nargs="+", help="of runs whose suite is complete")
-    parser.add_argument(
-        "--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU"
-    )
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--measurements", type=int, default=4, help="of each task, the first ones")
-    parser.add_argument("--out", type=Path, help="also write FILE.json and FILE.md")
-    options = parser.parse_args(arguments)
+    options = _parsed(arguments)
     names = options.precisions or [
         "float64",
         "float32",
@@ -90,6 +81,21 @@ def main(*arguments: str) -> None:
         made = provenance(options.device, torch.get_num_threads())
         write_json(options.out.with_suffix(".json"), {"rows": rows, **where, "provenance": made})
         write_bytes(options.out.with_suffix(".md"), page(rows, where, made).encode())
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return specs, precisions (None where they are left out), device, measurements and out of a command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.cost.precision", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("specs", nargs="+", help="of runs whose suite is complete")
+    parser.add_argument(
+        "--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU"
+    )
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--measurements", type=int, default=4, help="of each task, the first ones")
+    parser.add_argument("--out", type=Path, help="also write FILE.json and FILE.md")
+    return parser.parse_args(arguments)
 
 
 @dataclass(frozen=True)

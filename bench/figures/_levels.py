@@ -44,17 +44,7 @@ def draw_levels(
         if confidence is not None:
             _draw_band(panel, results.num_measurements, confidence)
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
-        for method, look in looks(results.methods).items():
-            style = {
-                "color": look.colour,
-                "linewidth": 1,
-                "marker": look.marker,
-                "markersize": 3,
-                "markeredgewidth": 0,
-            }
-            _draw_curve(panel, task, method, metrics, results, style)
-        style = {"color": INK, "linewidth": 1, "linestyle": "--", "zorder": 4}
-        _draw_curve(panel, task, REFERENCE, metrics, results, style)
+        _draw_curves(panel, task, metrics, results)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     name_axes(figure, *words)
     band = (
@@ -73,6 +63,21 @@ def _draw_band(panel: Axes, num_measurements: int, confidence: float) -> None:
         [sampling_band(level, num_measurements, confidence) for level in levels]
     )
     panel.fill_between(levels, low, high, color=BAND, alpha=0.5, linewidth=0, zorder=1)
+
+
+def _draw_curves(panel: Axes, task: str, metrics: Sequence[str], results: Results) -> None:
+    """Draw the curve of every method on a task, and that of the reference above them."""
+    for method, look in looks(results.methods).items():
+        style = {
+            "color": look.colour,
+            "linewidth": 1,
+            "marker": look.marker,
+            "markersize": 3,
+            "markeredgewidth": 0,
+        }
+        _draw_curve(panel, task, method, metrics, results, style)
+    style = {"color": INK, "linewidth": 1, "linestyle": "--", "zorder": 4}
+    _draw_curve(panel, task, REFERENCE, metrics, results, style)
 
 
 def _draw_curve(

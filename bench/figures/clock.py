@@ -55,13 +55,8 @@ class Clock:
         legend(figure, shown) if shown else figure.text(
             0.5, 0.5, "No run was timed.", color=MUTED, ha="center"
         )
-        return Drawing(
-            figure,
-            csv_text(
-                COLUMNS,
-                (row for task in tasks for x in timed if x["task"] == task for row in _rows(x)),
-            ),
-        )
+        rows = (row for task in tasks for x in timed if x["task"] == task for row in _rows(x))
+        return Drawing(figure, csv_text(COLUMNS, rows))
 
 
 def _draw_task(

@@ -127,9 +127,8 @@ class Collapse:
 
 def _mean(points: Sequence[Point]) -> Point:
     """Return the geometric mean of the ratios and the arithmetic mean of the shares."""
-    return float(np.exp(np.mean([math.log(x) for x, _ in points]))), float(
-        np.mean([y for _, y in points])
-    )
+    ratio = np.exp(np.mean([math.log(x) for x, _ in points]))
+    return float(ratio), float(np.mean([y for _, y in points]))
 
 
 def _draw_frame(axes: Axes, points: Sequence[Point], level: float) -> None:

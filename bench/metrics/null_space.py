@@ -46,19 +46,11 @@ class NullSpace(Metric):
                 "data units^2",
                 "operator",
             ),
-            Column(
-                "diversity_null_ratio",
-                "diversity_null over that of the exact posterior",
-                1.0,
-                "1",
-                "reference",
-            ),
-            Column(
-                "diversity_range_ratio",
-                "diversity_range over that of the exact posterior",
-                1.0,
-                "1",
-                "reference",
+            *(
+                Column(
+                    f"{id}_ratio", f"{id} over that of the exact posterior", 1.0, "1", "reference"
+                )
+                for id in IDS[:2]
             ),
         )
 

@@ -59,8 +59,8 @@ class Perceptual(Metric):
             id, embed = perceptual_id(name), _embedding(name, truth.context)
             values |= perceptual_distances(samples, truth.x_true, id, embed)
             of_reference = truth.once(
-                ("perceptual", id), lambda: mean_pairwise(truth.reference, embed)
-            )  # noqa: B023
+                ("perceptual", id), lambda embed=embed: mean_pairwise(truth.reference, embed)
+            )
             values[f"{id}_pairwise_ratio"] = ratio(
                 values[f"{id}_pairwise"], of_reference, SMALLEST_DISTANCE
             )

@@ -47,8 +47,9 @@ def value_at(
 
 def integer_fields(method: Method) -> set[str]:
     """Return the names of the hyperparameters that are annotated as integers."""
+    hyperparameters = fields(method)  # pyright: ignore[reportArgumentType]
     kinds = {
         field.name: str(getattr(field.type, "__name__", field.type)).split(" | ")
-        for field in fields(method)
-    }  # pyright: ignore[reportArgumentType]
+        for field in hyperparameters
+    }
     return {name for name, parts in kinds.items() if "int" in parts and "float" not in parts}

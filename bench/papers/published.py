@@ -155,7 +155,12 @@ def _wrong_number_of_fields(path: Path, line: object, columns: list[str]) -> Use
 
 def _faults(number: PublishedNumber, paper: Paper) -> Iterator[str]:
     """Yield what is wrong with a row, each as `<field> is <text>; expected <what>`."""
-    yield from _text_faults(number)
+    for field in fields(PublishedNumber):
+        text = getattr(number, field.name)
+        if not text and field.name not in EMPTY_ALLOWED:
+            yield f"{field.name} is empty; expected a value, {UNKNOWN} or {NONE}"
+        if text != text.strip():
+            yield f"{field.name} is {text!r}; expected no space at its ends"
     if (number.paper, number.source) != (paper.paper, paper.source):
         yield f"paper and source are {number.paper}, {number.source}; expected {paper.paper}, {paper.source}"
     if number.mark not in MARKS:
@@ -168,15 +173,6 @@ def _faults(number: PublishedNumber, paper: Paper) -> Iterator[str]:
     ):
         yield f"parameters is {number.parameters}; expected name=value; name=value"
     yield from _sigma_faults(number)
-
-
-def _text_faults(number: PublishedNumber) -> Iterator[str]:
-    for field in fields(PublishedNumber):
-        text = getattr(number, field.name)
-        if not text and field.name not in EMPTY_ALLOWED:
-            yield f"{field.name} is empty; expected a value, {UNKNOWN} or {NONE}"
-        if text != text.strip():
-            yield f"{field.name} is {text!r}; expected no space at its ends"
 
 
 def _numeric_faults(number: PublishedNumber) -> Iterator[str]:

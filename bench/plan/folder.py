@@ -41,13 +41,14 @@ def lock_folder(root: str) -> None:
 
 def check_artefacts(root: str) -> None:
     """Raise ArtefactError, naming the file, when an artefact was truncated or edited."""
-    paths = (p for p in Path(root).rglob("*") if p.suffix in (".safetensors", ".csv", ".json"))
+    paths = sorted(
+        path
+        for path in Path(root).rglob("*")
+        if path.suffix in (".safetensors", ".csv", ".json")
+        and not _is_foreign(path.relative_to(root))
+    )
     with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
-        list(
-            pool.map(
-                _check_settled, sorted(p for p in paths if not _is_foreign(p.relative_to(root)))
-            )
-        )
+        list(pool.map(_check_settled, paths))
     for manifest in sorted(Path(root).glob("priors/*/*.safetensors")):
         _check_foreign(manifest)
 
@@ -70,11 +71,6 @@ def _check(path: Path) -> None:
     check(path)
 
 
-def _is_foreign(path: Path) -> bool:
-    """Whether another library's format has no room for our hash: priors/<prior>/pipeline/ is written by diffusers."""
-    return path.parts[0] == "priors" and path.parts[2:3] == ("pipeline",)
-
-
 def _check_foreign(manifest: Path) -> None:
     """Check the files that the header of a prior lists, by their path beside it, against their sha256."""
     for name, expected in read_header(manifest).get("files", {}).items():
@@ -95,7 +91,11 @@ def write_specs(suite: Suite) -> None:
         for spec in changed.values()
         if isinstance(spec, kind)
     ]
-    runs = {_choice(spec): spec for spec in changed.values() if isinstance(spec, RunSpec)}
+    runs = {
+        json.dumps([spec.method, spec.settings], sort_keys=True): spec
+        for spec in changed.values()
+        if isinstance(spec, RunSpec)
+    }
     _try_constructors(suite, [*others, *runs.values()])
     for path, spec in changed.items():
         spec.write(path)
@@ -130,8 +130,9 @@ def _to_try(suite: Suite, spec: ToTry) -> tuple[str, str, dict]:
     return key, "method", content
 
 
-def _choice(spec: RunSpec) -> str:
-    return json.dumps([spec.method, spec.settings], sort_keys=True)
+def _is_foreign(path: Path) -> bool:
+    """Whether another library's format has no room for our hash: priors/<prior>/pipeline/ is written by diffusers."""
+    return path.parts[0] == "priors" and path.parts[2:3] == ("pipeline",)
 
 
 def _on_disk(path: str) -> dict | None:

@@ -139,25 +139,14 @@ def suite_schema(content: Mapping[str, Any]) -> Json:
         key: content[key] if isinstance(content.get(key), dict) else {} for key in SECTIONS.values()
     }
     choices = {word: [str(name) for name in entries[key]] for word, key in SECTIONS.items()}
-    operators = [name.replace("_", "-") for name in names("operator")]
-    asked = [
-        entry.get("operator") for entry in entries["tasks"].values() if isinstance(entry, dict)
-    ]
-    operators += [
-        name
-        for name in asked
-        if isinstance(name, str) and name not in operators and find("operator", name)
-    ]
-    maker = Maker(choices | {"FamilyName": names("prior"), "OperatorName": [*operators, REWARD]})
+    operators = [*operator_names(entries["tasks"]), REWARD]
+    maker = Maker(choices | {"FamilyName": names("prior"), "OperatorName": operators})
     if "toys" in content:
         return maker.of_class("ToyFile")
-    counts = (
-        ("num_samples", "num_reference", "rows_per_chunk")
-        if content.get("timing_only") is True
-        else ()
-    )
+    timing_only = content.get("timing_only") is True
+    counts = ("num_samples", "num_reference", "rows_per_chunk") if timing_only else ()
     schema = maker.of_class("SuiteFile", counts)
-    schema["required"] += ["clock"] if content.get("timing_only") is True else []
+    schema["required"] += ["clock"] if timing_only else []
     of_entry = {
         "datasets": dataset_schema,
         "priors": prior_schema,
@@ -171,6 +160,17 @@ def suite_schema(content: Mapping[str, Any]) -> Json:
         named = {name: entry for name, entry in properties.items() if re.search(NAME, name)}
         schema["properties"][key] |= {"properties": named, "patternProperties": {NAME: {}}}
     return schema
+
+
+def operator_names(tasks: Mapping[str, Any]) -> list[str]:
+    """Return the names of the operators in their folder, then of further ones that the entries of tasks find."""
+    known = [name.replace("_", "-") for name in names("operator")]
+    asked = [entry.get("operator") for entry in tasks.values() if isinstance(entry, dict)]
+    return known + [
+        name
+        for name in asked
+        if isinstance(name, str) and name not in known and find("operator", name)
+    ]
 
 
 SECTIONS = {

@@ -69,7 +69,7 @@ def sources_of(program: str) -> tuple[str, ...]:
         path
         for folder in {file.parent for file in closure}
         for path in folder.iterdir()
-        if _is_beside(path)
+        if path.suffix in (".json", ".html", ".css", ".js")
     }
     return tuple(sorted(map(str, closure | beside)))
 
@@ -84,21 +84,13 @@ def imported_names(file: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            module = ".".join(part for part in (_package(file, node.level), node.module) if part)
+            here = file.relative_to(HOME).parts if file.is_relative_to(HOME) else file.parts
+            package = here[: len(here) - node.level] if node.level else ()  # of a relative import
+            module = ".".join(part for part in (*package, node.module) if part)
             names |= {f"{module}.{alias.name}" for alias in node.names}
         else:  # an expression holds no import: to skip them is several times as fast
             todo += [child for part in STATEMENTS for child in getattr(node, part, ())]
     return names
-
-
-def _package(file: Path, level: int) -> str:
-    """Return the package that a relative import of that level starts from; "" for an absolute one."""
-    parts = file.relative_to(HOME).parts if file.is_relative_to(HOME) else file.parts
-    return ".".join(parts[: len(parts) - level]) if level else ""
-
-
-def _is_beside(file: Path) -> bool:
-    return file.suffix in (".json", ".html", ".css", ".js")
 
 
 def _imports(file: Path) -> ast.Module:

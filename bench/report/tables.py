@@ -78,14 +78,14 @@ def distance_table(
         for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
             keys = [(task.name, method, metric) for method in methods]
             cells = [cell_of(known.get(key), key in bold) for key in keys]
-            rows += (
-                [(name, cells)] if metric == DISTANCE or any(cell.mean for cell in cells) else []
-            )
+            if metric == DISTANCE or any(cell.mean for cell in cells):
+                rows.append((name, cells))
     rows += [_rank_row(ranking, methods) for ranking in rankings(suite, (DISTANCE,))]
     rows += [
         (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
         for cost in TRAINING
     ]
+    keys = {task.name: (task.name, DISTANCE) for task in suite.tasks}
     header = (
         f"{DISTANCE} between the samples of a method and reference draws of the posterior; smaller is better. "
         "The last rows: mean rank among the methods with its 95 % interval over tasks (bold: not told from the best), "
@@ -97,9 +97,7 @@ def distance_table(
         frame_of(rows, methods),
         goals={method: ROLES.get(method, "") for method in methods},
         methods_across=True,
-        resolution=resolution(
-            comparisons, {task.name: (task.name, DISTANCE) for task in suite.tasks}
-        ),
+        resolution=resolution(comparisons, keys),
     )
 
 

@@ -93,7 +93,9 @@ def serve(folder: str) -> None:
 
 def _fork_job(listener: socket.socket) -> None:
     connection, _ = listener.accept()
-    _import_libraries()
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):  # the job that needs it will say so
+            importlib.import_module(name)
     if os.fork() == 0:
         listener.close()
         _work(connection)
@@ -140,12 +142,6 @@ def _connected() -> socket.socket | None:
         return connection
     except OSError:
         return None
-
-
-def _import_libraries() -> None:
-    for name in LIBRARIES:
-        with contextlib.suppress(ImportError):  # the job that needs it will say so
-            importlib.import_module(name)
 
 
 def _work(connection: socket.socket) -> None:

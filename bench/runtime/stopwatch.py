@@ -124,9 +124,8 @@ def joules(device: torch.device) -> float | None:
     try:
         pynvml, handle = _nvml_handle(device)
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-    except (
-        Exception
-    ):  # no package, no driver, a device without a counter: each has an error of its own
+    except Exception:
+        # no package, no driver, a device without a counter: each has an error of its own
         return None
 
 

@@ -48,10 +48,8 @@ def main(spec_path: str) -> None:
     spec = EvaluateSpec.read(spec_path)
     files = spec.layout.task(spec.task)
     measurements = read_measurements(files.measurements, torch.float64)
-    context, metrics = (
-        context_of(spec.layout, measurements, spec.num_samples),
-        open_metrics(spec.metrics),
-    )
+    context = context_of(spec.layout, measurements, spec.num_samples)
+    metrics = open_metrics(spec.metrics)
     for metric in metrics:
         metric.prepare(context)
     reference = read_reference(files.reference, measurements.header, spec.num_samples)
@@ -170,15 +168,7 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
             f"{path}: holds {x.shape[1]} samples per measurement, expected {num_samples}; "
             "delete it and run the same command again"
         )
-    num_broken = (~x[:num].flatten(2).isfinite().all(2)).sum(1).tolist()
-    broken = tuple(
-        f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in num_broken
-    )
-    all_broken = (
-        f"failed ({sum(num_broken)} of {num * num_samples} samples not finite)"
-        if any(num_broken)
-        else ""
-    )
+    broken, all_broken = why_broken(x[:num])
     task_reason = all_broken or (left_out[0] if left_out else "")
     chain_reason = why_not_a_chain(header, num_samples)
     num_chains = 0 if chain_reason else header["num_chains"]
@@ -194,6 +184,16 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
         of_task,
         task_reason,
     )
+
+
+def why_broken(x: Tensor) -> tuple[tuple[str, ...], str]:
+    """Return why each measurement of samples (m, s, *x) counts as failed and why all do, "" where all are finite."""
+    num_broken = (~x.flatten(2).isfinite().all(2)).sum(1).tolist()
+    broken = tuple(
+        f"failed ({n} of {x.shape[1]} samples not finite)" if n else "" for n in num_broken
+    )
+    total = f"failed ({sum(num_broken)} of {x.shape[0] * x.shape[1]} samples not finite)"
+    return broken, total if any(num_broken) else ""
 
 
 def why_not_a_chain(header: Json, num_samples: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import write_json, write_tensors
+from bench.core.artefacts import Json, write_json, write_tensors
 from bench.core.compute import Compute
 from bench.core.provenance import provenance
 from bench.core.specs import RunSpec
@@ -23,6 +23,7 @@ from bench.runtime.metering import Meter, counted, counted_problem, limits_of
 from bench.runtime.run_method import (
     NO_TRAINING,
     Draws,
+    RunResult,
     attempt,
     joint_of,
     load_method,
@@ -59,22 +60,9 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     num_measurements = len(everything.y)
     empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
     x, joint, num_chains = drawn.result if drawn.status == "ok" else (empty, "independent", None)
-    facts = spec.run_facts
-    header = facts | {
-        "status": drawn.status,
-        "reason": drawn.reason,
-        "joint": joint,
-        "num_chains": num_chains,
-    }
-    header |= {
-        "num_measurements": len(task.y),
-        "observations_sha256": task.header["observations_sha256"],
-    }
-    header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
-    header["provenance"] = provenance(compute.device, torch.get_num_threads())
-    header |= {"precision": compute.precision} if compute != Compute() else {}
+    header = header_of(spec, task, drawn, joint, num_chains, state_sha256)
     spent = cost(network, operator, rows, drawn.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
-    write_json(files.cost, facts | spent | compute.facts | training)
+    write_json(files.cost, spec.run_facts | spent | compute.facts | training)
     write_tensors(files.samples, {"x": padded(x.float(), num_measurements)}, header)
     print(f"{spec.task} {spec.method} seed {spec.seed}: {drawn}")
 
@@ -96,6 +84,23 @@ def draw(
     joint, num_chains = joint_of(method, spec.num_samples)
     refuse_unmet(method, task.prior, task.problem)
     return sample(method, task.prior, task.problem, task.measured, draws, state), joint, num_chains
+
+
+def header_of(
+    spec: RunSpec,
+    task: Task,
+    drawn: RunResult,
+    joint: Joint,
+    num_chains: int | None,
+    state_sha256: str | None,
+) -> Json:
+    """Return what the file of samples says of them, and of the files that they were made from."""
+    header = spec.run_facts | {"status": drawn.status, "reason": drawn.reason}
+    header |= {"joint": joint, "num_chains": num_chains, "num_measurements": len(task.y)}
+    header["observations_sha256"] = task.header["observations_sha256"]
+    header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
+    header["provenance"] = provenance(spec.compute.device, torch.get_num_threads())
+    return header | ({"precision": spec.compute.precision} if spec.compute != Compute() else {})
 
 
 def padded(x: Tensor, num_measurements: int) -> Tensor:

@@ -77,9 +77,8 @@ def main(spec_path: str, *ranges: str) -> None:
     )
     tried = run_trials(search, settings_to_try(spec_path, spec, ranges), spec.tune.seconds)
     confirmed = [confirmation.run_trial(trial.number, trial.settings) for trial in finalists(tried)]
-    log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")} | {
-        "settings": spec.settings
-    }
+    log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")}
+    log["settings"] = spec.settings
     log |= {
         "seconds": sum(trial.seconds for trial in tried + confirmed),
         "winner": winner(confirmed),

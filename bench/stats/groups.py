@@ -94,20 +94,15 @@ def _loss(value: float, better: Better) -> float:
     return value - better
 
 
-def _badness(value: float, better: Better) -> float:
-    loss = _loss(value, better)
-    return loss if isinstance(better, str) else abs(loss)
-
-
 def _worst(columns: Iterable[MetricValues], better: Better) -> dict[int | None, float]:
     """Return the worst badness of any method on each measurement, and under None on all of them."""
     worst: dict[int | None, float] = {}
     for column in columns:
         for i, values in column.values.items():
+            losses = [_loss(value, better) for value in values]
+            badness = losses if isinstance(better, str) else [abs(loss) for loss in losses]
             for key in (i, None):
-                worst[key] = max(
-                    worst.get(key, -math.inf), *(_badness(value, better) for value in values)
-                )
+                worst[key] = max(worst.get(key, -math.inf), *badness)
     return worst
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +17,13 @@ def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> Ta
     """Return measurements, reference draws and the samples of each method with that seed."""
     layout = Layout(root)
     files = layout.task(task)
-    reference = SampleSet(EXACT, _arrays(files.reference)["x_b"])
-    return TaskSamples(
-        task, _arrays(files.measurements), [reference, *_of_methods(layout, task, methods, seed)]
-    )
-
-
-def _of_methods(
-    layout: Layout, task: str, methods: Iterable[str], seed: int
-) -> Iterator[SampleSet]:
+    sets = [SampleSet(EXACT, _arrays(files.reference)["x_b"])]
     for method in methods:
         tensors, header = read_tensors(layout.run(task, method, seed).samples)
         status, x = header.get("status", "ok"), tensors["x"].numpy()
         reason = "" if status == "ok" else format_reason(status, header.get("reason", ""))
-        yield SampleSet(method, x[: num_measured(header, len(x))], reason)
+        sets.append(SampleSet(method, x[: num_measured(header, len(x))], reason))
+    return TaskSamples(task, _arrays(files.measurements), sets)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

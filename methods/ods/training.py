@@ -88,11 +88,8 @@ class Training:
 
     def _on_policy(self, beta: float) -> Batch:
         """Draw paths of the sampler; the first of each measurement is noised back from the u that made y."""
-        method, sampler, (y, u) = (
-            self.method,
-            self.trained.sampler,
-            self.measurements(self.method.num_groups),
-        )
+        method, sampler = self.method, self.trained.sampler
+        y, u = self.measurements(method.num_groups)
         rows = y.repeat_interleave(method.group_size, 0)
         noise = path_noise(self.rng, method.batch, method.num_steps + 1, self.dim)
         path, pulls = sampler.rollout(rows, self.trained.features(rows), noise, beta)

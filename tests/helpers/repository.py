@@ -63,7 +63,10 @@ for path in [root / name for name in made[stage]()]:
     else:
         write_bytes(path, b"page")
 """
-METHOD = "from dataclasses import dataclass\n__all__ = ['M']\n@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
+METHOD = (
+    "from dataclasses import dataclass\n__all__ = ['M']\n"
+    "@dataclass(frozen=True)\nclass M:\n    num_steps: int = 10\n"
+)
 TRAINABLE = METHOD + "    def train(self, prior, problem, *, rng): ...\n"
 
 

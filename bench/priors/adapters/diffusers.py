@@ -72,21 +72,7 @@ def open_pipeline(
     from diffusers.models.unets.unet_2d import UNet2DModel
 
     folder = Path(source) if Path(source).is_dir() else _from_hub(str(source), local_files_only)
-    index = json.loads(_existing(folder / "model_index.json").read_text())
-    for name, component in index.items():
-        if (
-            not name.startswith("_")
-            and name not in PARTS
-            and isinstance(component, list)
-            and component[1]
-        ):
-            raise UserError(
-                f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only"
-            )
-    parts = {name: folder / name if (folder / name).is_dir() else folder for name in PARTS}
-    for name, files in PARTS.items():
-        for file in files:
-            _existing(parts[name] / file)
+    parts = _parts_of(folder, source)
     config = json.loads((parts["scheduler"] / "scheduler_config.json").read_text())
     scheduler = getattr(diffusers, config["_class_name"], None)
     if scheduler is None:
@@ -102,6 +88,26 @@ def open_pipeline(
         scheduler.from_pretrained(parts["scheduler"], local_files_only=True),
         label,
     )
+
+
+def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
+    """Return the folder of each part, whose files are there; UserError for a pipeline that has further parts."""
+    index = json.loads(_existing(folder / "model_index.json").read_text())
+    for name, component in index.items():
+        if (
+            not name.startswith("_")
+            and name not in PARTS
+            and isinstance(component, list)
+            and component[1]
+        ):
+            raise UserError(
+                f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only"
+            )
+    parts = {name: folder / name if (folder / name).is_dir() else folder for name in PARTS}
+    for name, files in PARTS.items():
+        for file in files:
+            _existing(parts[name] / file)
+    return parts
 
 
 def write_pipeline(folder: Path, pipeline: Pipeline) -> None:

@@ -83,10 +83,8 @@ class LatentSMC:
             likelihood = _log_likelihood(state)
             if temperatures == MAX_TEMPERATURES or not likelihood.isfinite().any():
                 return self._nothing(y, n)
-            beta, previous = (
-                smc.next_temperature(likelihood[None], beta[None], self.ess_share)[0],
-                beta,
-            )
+            previous = beta
+            beta = smc.next_temperature(likelihood[None], beta[None], self.ess_share)[0]
             weights = ((beta - previous) * likelihood).softmax(0)
             index = smc.systematic_resample(weights[None], rng.rand(()))[0]
             state, ancestor = mcmc.ChainState(*(part[index] for part in state)), ancestor[index]
@@ -94,18 +92,19 @@ class LatentSMC:
             state, temperatures = states[-1], temperatures + 1
         states, _ = self._moved(state, target, beta, step, self.num_final_moves, rng)
         order = rng.rand((n,)).flatten().argsort()
-        last = [
-            mcmc.ChainState(*(part[order] for part in state)) for state in states[-self.num_kept :]
-        ]
+        return self._particles(states[-self.num_kept :], ancestor, order)
+
+    def _particles(
+        self, states: list[mcmc.ChainState], ancestor: Tensor, order: Tensor
+    ) -> Particles:
+        """Return the particles of T states, with their images and ancestors (n,), in an order (n,)."""
+        states = [mcmc.ChainState(*(part[order] for part in state)) for state in states]
         x = [
             self.prior.decode(state.position.unflatten(1, self.prior.latent_shape))
-            for state in last
+            for state in states
         ]
-        return Particles(
-            torch.stack(x, 1),
-            torch.stack([_log_likelihood(state) for state in last], 1),
-            ancestor[order],
-        )
+        log_likelihood = torch.stack([_log_likelihood(state) for state in states], 1)
+        return Particles(torch.stack(x, 1), log_likelihood, ancestor[order])
 
     def _nothing(self, y: Tensor, n: int) -> Particles:
         """Return NaN, which no comparison admits: the particles have not reached the posterior."""
