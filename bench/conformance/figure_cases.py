@@ -78,10 +78,8 @@ def _values(wrong: float, rng: np.random.Generator) -> dict[str, float]:
 def _run(method: str, place: int) -> RunRecord:
     """Return a run; every third method is trained."""
     training = 30.0 if place % 3 == 2 else 0.0
-    seconds, rows = (
-        (0.1 if training else 1.0 + place) * NUM_MEASUREMENTS * NUM_SAMPLES,
-        NUM_MEASUREMENTS * NUM_SAMPLES,
-    )
+    seconds = (0.1 if training else 1.0 + place) * NUM_MEASUREMENTS * NUM_SAMPLES
+    rows = NUM_MEASUREMENTS * NUM_SAMPLES
     cost = {"nfe": 10.0 * (1 + place), "nfe_vjp": 0.0, "seconds": seconds, "rows": rows}
     cost |= {"train_seconds": training, "train_nfe": 1000.0 if training else 0.0}
     return RunRecord(method, 0, {"status": "ok", "joint": "independent"}, cost)

@@ -244,10 +244,8 @@ def goal_faults(results: Results) -> Iterator[str]:
     """Yield columns of measurements that miss their goal for a perfect sampler."""
     for column in results.expected_of_measurements:
         if not isinstance(column.better, str):
-            x, bias = (
-                results.values["perfect"][column.id],
-                BIAS_OF_CHAINS if column.needs == "chain" else BIAS,
-            )
+            x = results.values["perfect"][column.id]
+            bias = BIAS_OF_CHAINS if column.needs == "chain" else BIAS
             mean, error = x.mean().item(), STANDARD_ERRORS * (x.std() / math.sqrt(M)).item()
             tolerance = error + bias * max(1, abs(column.better))
             if abs(mean - column.better) > tolerance:

@@ -70,10 +70,8 @@ def _source_of(text: str, name: str | None) -> Source | None:
         notes = _comments(text)
         for node in cls.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                annotation, value = (
-                    ast.unparse(node.annotation),
-                    node.value and ast.unparse(node.value),
-                )
+                annotation = ast.unparse(node.annotation)
+                value = node.value and ast.unparse(node.value)
                 if annotation.startswith(("ClassVar", "typing.ClassVar")):
                     constants[node.target.id] = value or "None"
                 else:

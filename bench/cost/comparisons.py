@@ -94,10 +94,8 @@ def compare_with_single_rows(
 
     y: (m, *y).
     """
-    together, alone = (
-        [],
-        torch.empty(len(y), num_samples, *prior.shape, dtype=y.dtype, device=y.device),
-    )
+    together = []
+    alone = torch.empty(len(y), num_samples, *prior.shape, dtype=y.dtype, device=y.device)
     draw(method, prior, problem, y[:1], 1)
     batched = seconds_of(
         lambda: together.append(draw(method, prior, problem, y, num_samples)), y.device

@@ -31,11 +31,9 @@ from bench.cost.subjects import DIGITS, format_shape, inpainting, measurements, 
 from bench.runtime.devices import prepared
 from bench.runtime.job import keep_memory
 
-PLAIN, CHANNELS_LAST, COMPILED = (
-    Compute(),
-    Compute(channels_last=True),
-    Compute(channels_last=True, compile=True),
-)
+PLAIN = Compute()
+CHANNELS_LAST = Compute(channels_last=True)
+COMPILED = Compute(channels_last=True, compile=True)
 STEPS = 21  # as few as the linear schedule of DPS has
 PEERS = ("azula", "deepinv")
 INSTALL = 'pip install "posterior-bench[peers]"'

@@ -70,10 +70,8 @@ class Distance:
         step = 0.72 / max(num_methods, 1)
         absent: dict[str, dict[str, float]] = {}
         for j, (method, look) in enumerate(looks(results.methods).items()):
-            line, level = (
-                results.line(task, method, self.metric),
-                row + (j - (num_methods - 1) / 2) * step,
-            )
+            line = results.line(task, method, self.metric)
+            level = row + (j - (num_methods - 1) / 2) * step
             if has_mean(line):
                 style = {"color": look.colour, "marker": look.marker, **POINT, **BAR}
                 axes.errorbar(mean_of(line), level, xerr=bar_ends(line), **style)

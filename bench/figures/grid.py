@@ -103,10 +103,8 @@ class Grid:
     def _draw_reasons(self, axes: Axes, left: float, sets: Sequence[SampleSet], i: int) -> None:
         for row, sample_set in enumerate(sets, start=1):
             if reason := sample_set.why_not(i):
-                width, box = (
-                    self._group - 0.36,
-                    {"facecolor": "#f3f4f6", "edgecolor": HAIRLINE, "linewidth": 0.5},
-                )
+                width = self._group - 0.36
+                box = {"facecolor": "#f3f4f6", "edgecolor": HAIRLINE, "linewidth": 0.5}
                 axes.add_patch(Rectangle((left, _top(row)), width, 1, **box))
                 words = plain(textwrap.fill(shortened(reason, 90), 34))
                 axes.text(

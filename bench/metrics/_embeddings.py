@@ -112,10 +112,8 @@ def lpips_embedding(network: LPIPS) -> Embed:
     """Return the embedding behind LPIPS; grey images are repeated in three channels."""
     heads = cast("list[Any]", network.lins)
     weights = [head.model[-1].weight for head in heads]  # (1, c, 1, 1)
-    backbone, scale = (
-        cast("Callable[..., Any]", network.net),
-        cast("Callable[..., Any]", network.scaling_layer),
-    )
+    backbone = cast("Callable[..., Any]", network.net)
+    scale = cast("Callable[..., Any]", network.scaling_layer)
     if min(weight.min().item() for weight in weights) < 0:
         raise ValueError("lpips: its linear heads have a negative weight, expected none")
 

@@ -106,11 +106,9 @@ def kid_interval(features: Tensor, real: Tensor) -> tuple[float, float, float]:
             - 2 * cross / (x_num * y_num)
         )
 
-    x_sum, y_sum, cross = (
-        within.sum() - of_groups.sum(),
-        of_real.sum() - real_diagonal.sum(),
-        across.sum(),
-    )
+    x_sum = within.sum() - of_groups.sum()
+    y_sum = of_real.sum() - real_diagonal.sum()
+    cross = across.sum()
     kid = mmd(x_sum, n, y_sum, r, cross).item()
     if groups == 1:
         return kid, math.nan, math.nan

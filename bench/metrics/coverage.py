@@ -26,10 +26,8 @@ class Coverage(Metric):
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         x = samples.flatten(2)
-        draws, x_true = (
-            rank_interval(x, truth.draws),
-            rank_interval(x, truth.x_true.flatten(1)[:, None]),
-        )
+        draws = rank_interval(x, truth.draws)
+        x_true = rank_interval(x, truth.x_true.flatten(1)[:, None])
         return {
             **{f"coverage_exact@{level}": coverage(*draws, level) for level in LEVELS},
             **{f"coverage_x_true@{level}": coverage(*x_true, level) for level in LEVELS_X_TRUE},

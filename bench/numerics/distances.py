@@ -73,10 +73,8 @@ def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
     """
     others = x.shape[1] - 1
     within_x, between, within_y = distances(x, x), distances(x, y), distances(y, y)
-    half_x, half_y = (
-        _half_without_each(within_x)[:, :, None],
-        _half_without_each(within_y)[:, None, :],
-    )
+    half_x = _half_without_each(within_x)[:, :, None]
+    half_y = _half_without_each(within_y)[:, None, :]
     x_to_x = within_x.sum(2)[:, :, None] / others - half_x
     # (m, s, s): of x_i when y_j is left out
     x_to_y = (between.sum(2, keepdim=True) - between) / others - half_y

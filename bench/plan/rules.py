@@ -125,10 +125,8 @@ def _rules_of_tasks(suite: Suite) -> list[Rule]:
     """Return the rules from a data set to reference draws, and that of toys."""
     layout, files = suite.layout, suite.layout.task("{task}")
     priors = [{"prior": prior, "family": suite.family(prior)} for prior in suite.priors]
-    tasks, references = (
-        _each(task=suite.tasks),
-        _each(task=[] if suite.timing_only else suite.tasks),
-    )
+    tasks = _each(task=suite.tasks)
+    references = _each(task=[] if suite.timing_only else suite.tasks)
     measurements = (files.all_measurements, files.measurements)
     return [
         _rule(

@@ -85,8 +85,6 @@ class Consistency:
     @cached_property
     def _shuffles(self) -> tuple[Tensor, Tensor]:
         """Return orders of the D entries of an image and signs, (num_steps, D) each, always the same ones."""
-        rng, size = (
-            Rng(("consistency", "noise between steps"), (0,)),
-            (self.num_steps, math.prod(self.shape)),
-        )
+        rng = Rng(("consistency", "noise between steps"), (0,))
+        size = (self.num_steps, math.prod(self.shape))
         return rng.rand(size)[0].argsort(1), 2.0 * rng.randint(2, size)[0] - 1

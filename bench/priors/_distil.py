@@ -102,10 +102,8 @@ def regression(
     starts, ends = ode_pairs(teacher, sigmas, settings, rng)
 
     def loss() -> Tensor:
-        level, rows = (
-            int(rng.randint(len(sigmas), ())),
-            rng.randint(settings.num_pairs, (settings.batch_size,))[0],
-        )
+        level = int(rng.randint(len(sigmas), ()))
+        rows = rng.randint(settings.num_pairs, (settings.batch_size,))[0]
         return (student(starts[level, rows], sigmas[level]) - ends[level, rows]).square().mean()
 
     return loss

@@ -71,10 +71,8 @@ def play(
     generator: nn.Module, critic: nn.Module, images: Tensor, settings: GANFamily, rng: Random
 ) -> nn.Module:
     """Train both and return the generator, averaged over the game; images (N, D)."""
-    n, shared = (
-        settings.batch_size,
-        (settings.num_iterations, settings.learning_rate, settings.ema_decay, (0.0, 0.99)),
-    )
+    n = settings.batch_size
+    shared = (settings.num_iterations, settings.learning_rate, settings.ema_decay, (0.0, 0.99))
     critics, generators = networks.Descent(critic, *shared), networks.Descent(generator, *shared)
     for _ in range(settings.num_iterations):
         made = generator(rng.randn((n, settings.num_latents))[0]).detach()

@@ -22,10 +22,8 @@ def write_tables(suite: SuiteResults, info: Json) -> None:
     into the record beside each csv.
     """
     lines, comparisons = summarise(suite), compare(suite)
-    tables, distances = (
-        task_tables(suite, lines, comparisons),
-        distance_table(suite, lines, comparisons),
-    )
+    tables = task_tables(suite, lines, comparisons)
+    distances = distance_table(suite, lines, comparisons)
     below, title = notes(suite, columns_of(tables)), f"Suite {suite.name}"
     csvs = {"summary.csv": summary_csv(lines), "comparisons.csv": comparisons_csv(comparisons)}
     pages = {

@@ -53,10 +53,8 @@ def reset_peak(device: torch.device) -> None:
 def peak(device: torch.device) -> dict[str, int]:
     """Return the most bytes since `reset_peak`: allocated and reserved on a GPU, resident elsewhere."""
     if device.type == "cuda":
-        allocated_bytes, reserved = (
-            torch.cuda.max_memory_allocated(device),
-            torch.cuda.max_memory_reserved(device),
-        )
+        allocated_bytes = torch.cuda.max_memory_allocated(device)
+        reserved = torch.cuda.max_memory_reserved(device)
         return {"allocated": allocated_bytes, "reserved": reserved}
     largest = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # cannot be reset
     return {"resident": _bytes_in(Path("/proc/self/status"), "VmHWM:", largest)}

@@ -74,10 +74,8 @@ def main(spec_path: str, visit: str = "1") -> None:
 def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
     """Time a run on `device` and write visits/<visit>.json; a method that cannot run leaves a reason there."""
     torch.set_num_threads(THREADS)
-    files, task = (
-        spec.layout.run(spec.task, spec.method, spec.seed),
-        open_task(spec, spec.compute, device),
-    )
+    files = spec.layout.run(spec.task, spec.method, spec.seed)
+    task = open_task(spec, spec.compute, device)
     trained, training, _ = read_training(files) if spec.trains else NO_TRAINING
     earlier = read_json(files.visit(1)) if visit > 1 else {}
     run_result = trained

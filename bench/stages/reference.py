@@ -60,11 +60,9 @@ class Sets:
 def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
     task = open_task(spec)
-    measurements, posterior, counts = (
-        task.measured,
-        task.posterior,
-        (spec.num_reference, spec.num_particles),
-    )
+    measurements = task.measured
+    posterior = task.posterior
+    counts = (spec.num_reference, spec.num_particles)
     sets = two_sets(posterior, measurements, *counts, "reference")
     header = {
         "task": spec.task,

@@ -140,11 +140,9 @@ class Phase:
         return trial
 
     def _scores(self, settings: dict) -> Tensor:
-        method, prior, problem = (
-            load_method(self.spec.module, settings),
-            self.task.prior,
-            self.task.problem,
-        )
+        method = load_method(self.spec.module, settings)
+        prior = self.task.prior
+        problem = self.task.problem
         refuse_unmet(method, prior, problem)
         state = (
             train(method, prior, problem, self.spec.task, self.name) if trainable(method) else None

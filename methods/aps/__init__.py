@@ -197,10 +197,8 @@ class APS:
         """Return -log p(x), or a random value whose mean bounds it from above up to a constant, (n,)."""
         if self.prior_term == "density":
             return -prior.log_prob(x)
-        sigma_min, sigma_max = (
-            max(self.sigma_min, prior.sigma_range[0]),
-            min(self.sigma_max, prior.sigma_range[1]),
-        )
+        sigma_min = max(self.sigma_min, prior.sigma_range[0])
+        sigma_max = min(self.sigma_max, prior.sigma_range[1])
         if progress < self.anneal:
             sigma_min *= max(1.0, self.anneal_from / sigma_min) ** (1 - progress / self.anneal)
         return bound(

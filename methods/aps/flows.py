@@ -106,10 +106,8 @@ class Conditioner(nn.Module):
         self.coarse = (min(h, COARSE), min(w, COARSE))
         self.pooled = self.coarse != (h, w)
         size = math.prod(self.coarse)
-        self.from_image, self.from_context = (
-            nn.Linear(c * size, width),
-            nn.Linear(context_size, width),
-        )
+        self.from_image = nn.Linear(c * size, width)
+        self.from_context = nn.Linear(context_size, width)
         self.middle, self.to_image = nn.Linear(width, width), nn.Linear(width, 2 * c * size)
         if self.pooled:
             self.near_in = nn.Conv2d(c, num_channels, 3, padding=1)

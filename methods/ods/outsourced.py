@@ -129,11 +129,9 @@ def build(
     method: ODS, prior: Prior, problem: Problem, affine: Affine, mean: Tensor, std: Tensor
 ) -> Outsourced:
     """Return a sampler in the coordinates of `affine`, whose networks are yet to be initialised or loaded."""
-    dim, size, device = (
-        len(affine.axes),
-        (len(mean), method.width, method.num_layers),
-        affine.axes.device,
-    )
+    dim = len(affine.axes)
+    size = (len(mean), method.width, method.num_layers)
+    device = affine.axes.device
     # layers draw from the global generator when they are made
     with torch.random.fork_rng(devices=[]):
         policy = Policy(method.num_steps, dim, *size).to(device)
@@ -166,10 +164,8 @@ def guide_gradient(
     prior: Prior, problem: Problem, affine: Affine, through_decoder: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the gradient of the log likelihood by u (n, d), through the affine map or through the decoder itself."""
-    log_likelihood, single = (
-        flat_likelihood(prior, problem),
-        Affine(*(tensor.to(FLOAT) for tensor in affine)),
-    )
+    log_likelihood = flat_likelihood(prior, problem)
+    single = Affine(*(tensor.to(FLOAT) for tensor in affine))
 
     def through_map(u: Tensor, y: Tensor) -> Tensor:
         return gradient(log_likelihood, single.shift + u @ single.matrix, y) @ single.matrix.T

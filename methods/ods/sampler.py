@@ -102,11 +102,9 @@ class Sampler:
 
     def log_ratio(self, path: Tensor, pulls: Tensor, features: Tensor, beta: float = 1.0) -> Tensor:
         """Return log p_F - log q of whole paths, (n,)."""
-        steps, here, there = (
-            self._steps(len(path)),
-            path[:, :-1].flatten(0, 1),
-            path[:, 1:].flatten(0, 1),
-        )
+        steps = self._steps(len(path))
+        here = path[:, :-1].flatten(0, 1)
+        there = path[:, 1:].flatten(0, 1)
         features = features.repeat_interleave(self.num_steps, 0)
         kernel = self.kernel(here, steps, pulls.flatten(0, 1), features, beta)
         reference = reference_kernel(here, self.schedule.variance[steps, None])

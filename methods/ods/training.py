@@ -141,11 +141,9 @@ class Training:
 
     def _student_loss_at(self, i: int) -> Tensor:
         """Return the student's error against the end of the sampler's deterministic flow from z_0, appendix C.1."""
-        sampler, student, y = (
-            self.trained.sampler,
-            self.trained.student,
-            self.measurements(self.method.batch)[0],
-        )
+        sampler = self.trained.sampler
+        student = self.trained.student
+        y = self.measurements(self.method.batch)[0]
         assert student is not None
         z, features = path_noise(self.rng, self.method.batch, self.dim), self.trained.features(y)
         error = student(z, y, features, sampler) - sampler.flow(z, y, features)

@@ -111,11 +111,9 @@ def _timed(evidence: Evidence, plugin: str) -> Iterator[tuple[TaskResults, str, 
 
 def effective_samples_per_row(evidence: Evidence, one_step: bool) -> Effect | str:
     """Return effective samples per network row of the chain over those of DPS, whose samples are independent."""
-    ratios, pairs, lacks = (
-        {},
-        [],
-        f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}",
-    )
+    ratios = {}
+    pairs = []
+    lacks = f"{NO_PAIR}, with a decoder of {'one row' if one_step else 'many rows'}"
     for task in evidence.suite.tasks:
         chain, dps = chain_of(evidence, task), evidence.first_method_of(task, DPS)
         is_of_family = (task.measurements.get("family") in ONE_STEP) == one_step

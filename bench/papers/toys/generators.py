@@ -144,10 +144,8 @@ def fit_generator(
         return (torch.cdist(x, y).square() + 1e-4).pow(EXPONENT / 2)  # smooth where two points meet
 
     def loss() -> Tensor:
-        x, real = (
-            generator.decode(source.sample(batch, rng).float()),
-            data.sample(batch, rng).float(),
-        )
+        x = generator.decode(source.sample(batch, rng).float())
+        real = data.sample(batch, rng).float()
         return 2 * powers(x, real).mean() - powers(x, x).sum() / (batch * (batch - 1))
 
     minimise(loss, generator.network, num_iterations)

@@ -141,10 +141,8 @@ class Moons:
         cases = []
         for name, (source, scale, half) in sources.items():
             flow = fit_flow(source, data, self._rng("fit", name), self.flow_iterations)
-            posterior, rng = (
-                tabulate(flow, problem, self.level, Grid(half, self.side)),
-                self._rng("sample", name),
-            )
+            posterior = tabulate(flow, problem, self.level, Grid(half, self.side))
+            rng = self._rng("sample", name)
             case = sampled_case(
                 name, posterior, window, modes, scale, sampler, self.num_samples, rng
             )

@@ -29,10 +29,8 @@ class Conjugate:
         prior, variance = self.prior, self.problem.sigma_y**2
         means, covariances = prior.means, prior.covariances
         operator = self._matrix(y)  # (m, P, D)
-        rows, columns = (
-            y.repeat_interleave(len(means), 0),
-            means.repeat(len(y), *[1] * (means.dim() - 1)),
-        )
+        rows = y.repeat_interleave(len(means), 0)
+        columns = means.repeat(len(y), *[1] * (means.dim() - 1))
         residual = (
             self.problem.residual(columns, rows).flatten(1).unflatten(0, (len(y), len(means)))
         )
