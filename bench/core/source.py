@@ -18,7 +18,8 @@ from pathlib import Path
 class Field:
     """A field as it is written: `num_steps: int = 1000  # of the sampler`.
 
-    annotation, default: their source; default is None for a required field. note: the comment behind the field.
+    annotation, default: their source; default is None for a required field. note: the comment behind the field, or
+    on the lines above it.
     """
 
     name: str
@@ -67,7 +68,6 @@ def _source_of(text: str, name: str | None) -> Source | None:
     constants: dict[str, str] = {}
     functions: set[str] = set()
     for cls in _with_bases(chosen, classes):
-        notes = _comments(text)
         for node in cls.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 annotation = ast.unparse(node.annotation)
@@ -75,8 +75,8 @@ def _source_of(text: str, name: str | None) -> Source | None:
                 if annotation.startswith(("ClassVar", "typing.ClassVar")):
                     constants[node.target.id] = value or "None"
                 else:
-                    note = notes.get(node.end_lineno or node.lineno, "")
-                    fields[node.target.id] = Field(node.target.id, annotation, value, note)
+                    field = Field(node.target.id, annotation, value, _note(node, text))
+                    fields[node.target.id] = field
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 constants[node.targets[0].id] = ast.unparse(node.value)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -107,9 +107,20 @@ def parsed(text: str) -> ast.Module:
     return ast.parse(text)
 
 
+def _note(node: ast.AnnAssign, text: str) -> str:
+    """Return the comment behind a field or, where there is none, that on the lines above it."""
+    comments, lines = _comments(text), text.splitlines()
+    if behind := comments.get(node.end_lineno or node.lineno):
+        return behind
+    first = node.lineno
+    while first > 1 and lines[first - 2].lstrip().startswith("#"):
+        first -= 1
+    return " ".join(comments[number] for number in range(first, node.lineno))
+
+
 @cache
 def _comments(text: str) -> dict[int, str]:
-    """Return the comment at the end of each line of code, by line number."""
+    """Return the comment on each line of a source text, by line number."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return {
         token.start[0]: token.string.lstrip("# ")
