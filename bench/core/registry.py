@@ -15,6 +15,7 @@ import inspect
 import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args
@@ -33,11 +34,19 @@ def folders(kind: Kind) -> list[Path]:
     The user's are `methods/`, `operators/`, ... in the folder that POSTERIOR_BENCH_PLUGINS names or, with an installed
     copy, in the working directory.
     """
+    own = os.path.join(os.environ.get(PLUGINS) or ".", PACKAGES[kind].rpartition(".")[2])
+    return list(_folders(kind, os.getcwd(), own, PLUGINS in os.environ, os.path.isdir(own)))
+
+
+@cache
+def _folders(
+    kind: Kind, working: str, own: str, is_named: bool, is_there: bool
+) -> tuple[Path, ...]:
+    """Return the folders of a kind, kept since a plan asks thousands of times; is_named: by the environment."""
     installed = INSTALLED.joinpath(*PACKAGES[kind].split("."))
-    inside = installed.is_relative_to(Path.cwd())
-    own = Path(os.environ.get(PLUGINS) or ".") / PACKAGES[kind].rpartition(".")[2]
-    own_folders = [own] if own.is_dir() and not (inside and PLUGINS not in os.environ) else []
-    return [*own_folders, installed.relative_to(Path.cwd()) if inside else installed]
+    inside = installed.is_relative_to(working)
+    own_folders = [Path(own)] if is_there and (is_named or not inside) else []
+    return (*own_folders, installed.relative_to(working) if inside else installed)
 
 
 def find(kind: Kind, name: str) -> Path | None:
@@ -45,9 +54,9 @@ def find(kind: Kind, name: str) -> Path | None:
     spellings = dict.fromkeys((name, name.replace("-", "_")))
     for folder in folders(kind):
         for stem in spellings:
-            for file in (folder / f"{stem}.py", folder / stem / "__init__.py"):
-                if file.is_file() and not stem.startswith("_"):
-                    return file
+            for file in (f"{folder}/{stem}.py", f"{folder}/{stem}/__init__.py"):
+                if os.path.isfile(file) and not stem.startswith("_"):
+                    return Path(file)
     return None
 
 
