@@ -201,7 +201,8 @@ def test_deleted_artefacts_are_made_again(folder):
         "figures/distance.png",
     ):
         (folder / "results/tiny" / name).unlink()
-    assert {"sample": 2, "figure": 1}.items() <= jobs(folder).items()
+    planned = jobs(folder)
+    assert planned["sample"] == 2 and planned["figure"] >= 1, planned
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ def executed(tmp_path_factory) -> nbformat.NotebookNode:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3")
     paths = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return client.execute(
-        cwd=str(tmp_path_factory.mktemp("elsewhere")), env=os.environ | {"PYTHONPATH": paths}
-    )
+    environment = os.environ | {"PYTHONPATH": paths}
+    environment.pop("MPLBACKEND", None)  # of other tests: the kernel chooses its own
+    return client.execute(cwd=str(tmp_path_factory.mktemp("elsewhere")), env=environment)
 
 
 def text_of(notebook: nbformat.NotebookNode) -> str:

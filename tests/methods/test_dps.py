@@ -183,7 +183,7 @@ def test_noise_levels_end_where_the_prior_ends():
         sigma_range = (0.0, 3.0)
 
     watched, calls = recorded(Narrow())
-    problem = ToyProblem(watched)
+    problem = ToyProblem(ToyPrior())
     draw(DPS(num_steps=50), watched, problem, measurements(ToyPrior(), problem, 1), 2)
     assert max(call.inputs[1].item() for call in calls) == 3.0 and len(calls) == 50
 

@@ -16,6 +16,7 @@ from bench.core.errors import UserError
 from bench.plan import Suite, load
 from bench.plan.commands import jobs
 from bench.plan.config import read_suite
+from bench.plan.rules import Rules
 from bench.plan.suite_specs import specs_of
 from bench.priors._networks import num_parameters
 from bench.priors.untrained import ARCHITECTURES, UntrainedFamily, outline
@@ -90,7 +91,7 @@ def test_a_suite_that_only_takes_times(tmp_path, monkeypatch):
         spec.write(path)
     for job in jobs(suite):
         importlib.import_module(f"bench.stages.{job.stage}").main(
-            job.spec, *([job.more] if job.more else [])
+            job.spec, *([job.argument] if job.argument else [])
         )
     counts = {"data": 1, "prior": 1, "observe": 1, "clock": 2, "pool": 2, "timing": 1}
     assert Counter(job.stage for job in jobs(suite)) == counts
@@ -130,7 +131,9 @@ def test_the_suites_of_the_repository_ask_for_published_networks():
             "width" not in entry
             and small.content["priors"][name]["architecture"] == entry["architecture"]
         )
-    assert all(path.endswith(("timing.json", "timing.csv", "timing.md")) for path in large.targets)
+    assert all(
+        path.endswith(("timing.json", "timing.csv", "timing.md")) for path in Rules(large).targets
+    )
 
 
 @pytest.mark.parametrize(
