@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import os
 import re
@@ -12,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.tiny_task import spec_of_tiny_task  # noqa: F401 (a fixture)
 
 from bench.core.artefacts import read_csv, read_json, write_json
 from bench.metrics.__main__ import page
@@ -36,18 +36,6 @@ def test_the_file_on_the_page_conforms(plugins):
     command = [sys.executable, "-m", "bench.conformance", "--kind", "metric", "worst_pixel"]
     done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0 and "conforms" in done.stdout, done.stdout + done.stderr
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> Path:
-    """The tiny task of the tests of `evaluate`."""
-    file = ROOT / "tests/metrics/test_evaluate.py"
-    description = importlib.util.spec_from_file_location("tiny_task", file)
-    assert description and description.loader
-    module = importlib.util.module_from_spec(description)
-    sys.modules["tiny_task"] = module
-    description.loader.exec_module(module)
-    return module.write_task(tmp_path)
 
 
 def test_the_metric_has_its_columns_in_a_task_that_names_it(plugins, spec):

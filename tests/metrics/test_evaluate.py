@@ -1,8 +1,5 @@
 """metrics.csv: every cell has a number or a reason, and numbers belong to the right measurements."""
 
-import csv
-import dataclasses
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +8,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.metric_values import COLUMNS, COLUMNS_OF_TASK
+from helpers.tiny_task import (
+    METHODS,
+    SHAPE,
+    SIGMA_Y,
+    M,
+    S,
+    evaluated,
+    spec_of_tiny_task,  # noqa: F401 (a fixture)
+    write_run,
+)
 
 from bench.core.artefacts import (
     ArtefactError,
@@ -20,113 +27,12 @@ from bench.core.artefacts import (
     write_json,
     write_tensors,
 )
-from bench.core.catalogue import LPIPS, PERCEPTUAL
-from bench.core.errors import UserError
-from bench.core.rng import Rng
 from bench.core.types import Cap
-from bench.core.weights import missing
-from bench.metrics._embeddings import classifier_embedding, embedded
 from bench.metrics._ranks import share_interval
 from bench.numerics.distances import distances
-from bench.problems.classifier import (
-    classifier_path,
-    definition_of,
-    load_classifier,
-    tensors_of,
-    untrained,
-)
-from bench.problems.measurements import content_hash
 from bench.stages import evaluate
 
-M, S, E, SHAPE, SIGMA_Y = 3, 8, 20, (1, 8, 8), 0.5
-METHODS = ("oracle", "broken", "decoder", "crash", "chain", "first")
 BIAS = 0.3  # of the map, on every pixel
-
-
-def normal(*shape: int, seed: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def posterior(y: torch.Tensor, num_samples: int, seed: int) -> torch.Tensor:
-    """x ~ N(0, I) seen as y = x + sigma_y n: N(0.8 y, 0.2 I)."""
-    return 0.8 * y[:, None] + math.sqrt(0.2) * normal(M, num_samples, *SHAPE, seed=seed)
-
-
-def write_run(root: Path, method: str, x: torch.Tensor, sha256: str, **changes: object) -> None:
-    header = {
-        "method": method,
-        "seed": 0,
-        "status": "ok",
-        "reason": "",
-        "joint": "independent",
-        "num_chains": 0,
-    }
-    path = root / "runs" / "task" / method / "seed0" / "samples.safetensors"
-    write_tensors(path, {"x": x}, header | {"observations_sha256": sha256} | changes)
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> Path:
-    return write_task(tmp_path)
-
-
-def write_task(tmp_path: Path) -> Path:
-    """Write a task of three measurements, the last one without an admitted reference, and six methods."""
-    x_true = normal(M, *SHAPE, seed=0)
-    noise = SIGMA_Y * normal(M, *SHAPE, seed=1)
-    tensors = {"x_true": x_true, "y": x_true + noise, "noise": noise, "image_id": torch.arange(M)}
-    sha256, y, empty = content_hash(tensors), tensors["y"], torch.zeros(M, 0, *SHAPE)
-    described = {"task": "task", "operator": "denoise", "parameters": {}, "sigma_y": SIGMA_Y}
-    described["observations_sha256"] = sha256
-    write_tensors(tmp_path / "tasks/task/observations.safetensors", tensors, described)
-    exact = {
-        "x_a": posterior(y, E, 2),
-        "x_b": posterior(y, E, 3),
-        "mean": 0.8 * y,
-        "std": 0 * y + math.sqrt(0.2),
-    }
-    exact["x_a"][2, 0] = math.nan
-    admission = {
-        "admitted": [True, True, False],
-        "reasons": ["", "", "two runs differ"],
-        "kind": "closed form",
-    }
-    admission["observations_sha256"] = sha256
-    write_tensors(tmp_path / "tasks/task/exact.safetensors", exact, admission)
-    samples = posterior(y, S, 4)
-    write_run(tmp_path, "oracle", samples, sha256)
-    broken = samples.clone()
-    broken[1, :3, 0, 0, 0] = math.nan
-    write_run(tmp_path, "broken", broken, sha256)
-    write_run(tmp_path, "decoder", empty, sha256, status="n/a", reason="needs DECODER")
-    write_run(tmp_path, "crash", empty, sha256, status="failed", reason="ValueError: no, really")
-    write_run(tmp_path, "chain", samples, sha256, joint="chain", num_chains=2)
-    first = samples.clone()
-    first[1:] = math.nan
-    write_run(tmp_path, "first", first, sha256, num_measurements=1)
-    num = math.prod(SHAPE)
-    gaussian = {
-        "weights": torch.ones(1),
-        "means": torch.zeros(1, *SHAPE),
-        "covariances": torch.eye(num)[None],
-    }
-    write_tensors(
-        tmp_path / "priors/normal/gmm.safetensors", gaussian, {"family": "gmm", "settings": {}}
-    )
-    path = tmp_path / "specs/evaluate/task.json"
-    runs = [{"method": method, "seed": 0} for method in METHODS]
-    of_prior = {"prior": "normal", "family": "gmm"}
-    write_json(
-        path, {"root": str(tmp_path), "task": "task", "runs": runs, "num_samples": S} | of_prior
-    )
-    return path
-
-
-def evaluated(spec: Path) -> list[dict[str, str]]:
-    evaluate.main(str(spec))
-    return list(
-        csv.DictReader(io.StringIO(read_csv(spec.parents[2] / "tasks/task/metrics.csv")[0]))
-    )
 
 
 def of_each(spec: Path) -> list[dict[str, str]]:
@@ -419,107 +325,3 @@ def test_another_number_of_samples_is_refused(spec):
     write_run(spec.parents[2], "chain", torch.zeros(M, S + 1, *SHAPE), sha256)
     with pytest.raises(ArtefactError, match="holds 9 samples per measurement, expected 8"):
         evaluate.main(str(spec))
-
-
-@pytest.fixture
-def with_networks(spec: Path) -> Path:
-    """The same task of digits, with an untrained classifier, and a suite that asks for columns by networks."""
-    root, rng = spec.parents[2], Rng(("test", "evaluate"), (0,), dtype=torch.float32)
-    images = {
-        part: normal(num, *SHAPE, seed=num)
-        for part, num in (("train", 40), ("validation", 10), ("test", 11))
-    }
-    write_tensors(root / "data/digits.safetensors", images, {})
-    classifier = untrained(definition_of("digits-cnn-v1"), rng)
-    write_tensors(classifier_path(root, "digits-cnn-v1"), tensors_of(classifier), {})
-    path = root / "tasks/task/observations.safetensors"
-    tensors, header = read_tensors(path)
-    write_tensors(path, tensors, header | {"dataset": "digits"})
-    settings = {"perceptual": {"networks": ["percept-digits-v1", "lpips-alex-v0.1"]}}
-    settings |= {"sets": {"extractors": ["digits-cnn-v1"]}}
-    write_json(spec, read_json(spec) | {"metrics": settings})
-    return spec
-
-
-def test_columns_by_networks(with_networks):
-    rows = evaluated(with_networks)
-    actual = {(row["method"], row["observation"], row["metric"]): row for row in rows}
-    assert len(actual) == len(rows) and all(
-        (row["value"] == "") != (row["reason"] == "") for row in rows
-    )
-    for name in ("mean", "sample", "pairwise"):
-        assert {
-            row["reason"] for row in rows if row["metric"] == f"lpips-alex-v0.1@[-1,1]_{name}"
-        } == {
-            "n/a (image smaller than 32)",
-            "n/a (needs DECODER)",
-            "failed (ValueError: no, really)",
-            "failed (3 of 8 samples not finite)",
-            "n/a (only the first 1 measurements)",
-            "n/a (reference not admitted: two runs differ)",
-        }
-        assert float(actual["oracle", "0", f"percept-digits-v1_{name}"]["value"]) > 0
-    assert 0.3 < float(actual["oracle", "0", "percept-digits-v1_pairwise_ratio"]["value"]) < 3
-    x = read_tensors(with_networks.parents[2] / "runs/task/oracle/seed0/samples.safetensors")[0][
-        "x"
-    ]
-    classifier = load_classifier(classifier_path(with_networks.parents[2], "digits-cnn-v1"))[0]
-    vectors = embedded(x[1], classifier_embedding(classifier))
-    expected = torch.pdist(vectors).square().mean().item()  # float32, 1500 terms
-    assert float(actual["oracle", "1", "percept-digits-v1_pairwise"]["value"]) == pytest.approx(
-        expected, rel=1e-4
-    )
-
-
-def test_set_metrics_are_one_number_per_run(with_networks):
-    rows = [row for row in evaluated(with_networks) if row["observation"] == "all"]
-    cells = {(row["method"], row["metric"]): row for row in rows}
-    kid = "kid-digits-cnn-v1-n24"
-    assert len(cells) == len(rows)
-    low, value, high = (
-        float(cells["oracle", f"{kid}{end}"]["value"]) for end in ("_low", "", "_high")
-    )
-    assert low < value < high
-    assert cells["oracle", "fid-digits-cnn-v1-n24"]["reason"].startswith(
-        "n/a (FID by digits-cnn-v1 needs 250 images"
-    )
-    reasons = {method: cells[method, kid]["reason"] for method in ("reference", *METHODS)}
-    assert reasons == {
-        "reference": "n/a (reference not admitted: two runs differ)",
-        "oracle": "",
-        "broken": "failed (3 of 24 samples not finite)",
-        "decoder": "n/a (needs DECODER)",
-        "crash": "failed (ValueError: no, really)",
-        "chain": "",
-        "first": "n/a (only the first 1 measurements)",
-    }
-    floors = {(row["method"], row["metric"]) for row in rows if "_floor_" in row["metric"]}
-    assert {method for method, _ in floors} == {"reference"} and len(floors) == 12
-    assert float(cells["reference", "coverage_floor_train-digits-cnn-v1-n24"]["value"]) > 0
-    definitions = read_csv(with_networks.parents[2] / "tasks/task/metrics.csv")[1]["definitions"]
-    assert {metric for _, metric in cells} <= set(definitions)
-
-
-def test_absent_weights_stop_an_evaluation_before_any_work_unless_it_is_offline(
-    with_networks, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
-    smaller = dataclasses.replace(LPIPS["lpips-alex-v0.1"], min_side=8)
-    monkeypatch.setitem(PERCEPTUAL, "lpips-alex-v0.1", smaller)
-    # whatever comes next
-    (with_networks.parents[2] / "tasks/task/exact.safetensors").rename(tmp_path / "moved")
-    with pytest.raises(UserError) as error:
-        evaluated(with_networks)
-    assert str(error.value) == missing("alexnet")
-    (tmp_path / "moved").rename(with_networks.parents[2] / "tasks/task/exact.safetensors")
-    content = read_json(with_networks)
-    offline = {
-        name: parameters | {"offline": True} for name, parameters in content["metrics"].items()
-    }
-    write_json(with_networks, content | {"metrics": offline})
-    rows = [
-        row for row in evaluated(with_networks) if row["metric"] == "lpips-alex-v0.1@[-1,1]_mean"
-    ]
-    assert rows[3]["method"] == "oracle" and rows[3]["reason"] == (
-        "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"
-    )

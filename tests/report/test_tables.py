@@ -1,0 +1,237 @@
+"""The tables of a report: what their cells, headers, notes and bold say, from a synthetic suite."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.metric_values import COLUMNS as BUILT_IN
+from helpers.synthetic_results import BIAS, METHODS, PROVENANCE, TASKS, TRAINING, drawn, rows_of
+
+from bench.core.artefacts import read_csv, write_csv
+from bench.core.catalogue import PERCEPTUAL
+from bench.metrics.perceptual import perceptual_columns
+from bench.report.headers import task_header
+from bench.report.notes import notes
+from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
+from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
+from bench.stats.results import load
+from bench.stats.summary import summarise
+
+MAP_TASK = "gmm_map-denoise"
+
+
+def test_diversity_of_chains_names_their_effective_number(finished):
+    tables = finished.parents[1] / "tables"
+    for path in (
+        tables / "summary.md",
+        tables / "summary.tex",
+        finished.parents[1] / "report.html",
+    ):
+        text = path.read_text()
+        # the chain method ran on three of the four tasks, and nothing else is a chain
+        assert text.count("6 of 24 effective") == 3, path
+        assert "Samples that are states of chains" in text, path
+    row = next(
+        line
+        for line in (tables / "summary.md").read_text().splitlines()
+        if line.startswith("| latent")
+    )
+    assert re.search(r"\] \(6 of 24 effective\)", row)
+    assert "states of chains" not in (tables / "distance.md").read_text()  # has no diversity
+
+
+def test_tables_name_floor_ceiling_failures_and_commit(finished):
+    page = (finished.parents[1] / "tables" / "summary.md").read_text()
+    assert "| reference (floor) |" in page and "| unconditional (ceiling) |" in page
+    assert "| latent_langevin | n/a (needs DECODER) | n/a |" in page
+    assert "failed (ValueError: step 17 gave \\| values_of 100% NaN)" in page
+    assert (
+        f"Made by commit {PROVENANCE['commit'][:12]} (42 files)." in page and "Warning" not in page
+    )
+    names = (
+        "reference",
+        "oracle",
+        "dps |",
+        "dps-n1000",
+        "latent_langevin",
+        "aps",
+        "ods-single",
+        "unconditional",
+    )
+    order = [page.index(f"| {name}") for name in names]
+    assert order == sorted(order)
+
+
+def test_header_line_says_what_the_task_is(finished):
+    task = load(finished).tasks[0]
+    assert task_header(task) == (
+        "operator inpaint-box (box 4); sigma_y = 0.1 (0.05 on [0, 1]); prior gmm (gmm on digits); exact posterior: "
+        "closed form; posterior perplexity 2.5 components (mean)"
+    )
+
+
+def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
+    header = task_header(load(finished).tasks[-1])
+    assert "truth: the posterior of the decoder, p(x) = f(N(0, I)), by tempered SMC in z" in header
+    assert "methods that need a denoiser (dps, aps) use that of the map's teacher" in header
+    assert header.endswith("posterior perplexity n/a")
+
+
+def test_totals_have_columns_where_there_are_numbers(finished):
+    suite = load(finished)
+    lines = summarise(suite)
+    for table in task_tables(suite, lines, compare(suite)):
+        names = list(table.frame.columns)
+        assert ("sw2-128_total" in names) == (table.title == MAP_TASK)
+        assert {"diversity_ratio", "coverage_exact@0.9", "train_seconds", "train_nfe"} <= set(names)
+    frame = distance_table(suite, lines, compare(suite)).frame
+    assert [name for name in frame.index if name.endswith(", total")] == [f"{MAP_TASK}, total"]
+    of_reference = (
+        float(frame.loc[name, "reference"].mean) for name in (MAP_TASK, f"{MAP_TASK}, total")
+    )
+    assert -np.subtract(*of_reference) == pytest.approx(BIAS, abs=2e-3)  # three decimals each
+    for name in ("summary.md", "summary.tex", "distance.md"):
+        page = (finished.parents[1] / "tables" / name).read_text()
+        assert "the same to the teacher's posterior" in page
+
+
+def test_training_is_in_every_table(finished):
+    suite = load(finished)
+    seconds, nfe = TRAINING["aps"]
+    frame = distance_table(suite, summarise(suite), compare(suite)).frame
+    assert float(frame.loc["train_seconds, all tasks", "aps"].mean) == seconds * len(TASKS)
+    assert float(frame.loc["train_nfe, all tasks", "aps"].mean) == nfe * len(TASKS)
+    untrained = frame.columns[1 : list(frame.columns).index("aps")]
+    assert {frame.loc["train_seconds, all tasks", name].mean for name in untrained} == {"0"}
+    for name in ("summary.md", "distance.md"):
+        page = (finished.parents[1] / "tables" / name).read_text()
+        assert (
+            "- train_seconds: seconds of the training job" in page and "- train_nfe: rows" in page
+        )
+
+
+def test_collapse_is_explained_and_marks_are_resolved(finished):
+    page = (finished.parents[1] / "tables" / "summary.md").read_text()
+    assert "- Collapse, which training by reverse KL tends to, shows in two columns" in page
+    assert (
+        page.count("† ods-single: over 3 of 16 measurements: n/a (only the first 3 measurements)")
+        == 2
+    )
+    assert (
+        r"$^\dagger$ ods-single: over 3 of 16"
+        in (finished.parents[1] / "tables" / "summary.tex").read_text()
+    )
+    assert "† ods-single: over 3 of 16" in (finished.parents[1] / "report.html").read_text()
+
+
+def test_bold_is_the_verdict_of_the_comparisons(finished):
+    folder = finished.parents[1] / "tables"
+    verdicts = {
+        (x["task"], x["method"], x["metric"]): x for x in rows_of(folder / "comparisons.csv")
+    }
+    shown = {"True": 0, "False": 0}
+    suite = load(finished)
+    for table in task_tables(suite, summarise(suite), compare(suite)):
+        for method, cells in table.frame.iterrows():
+            for metric, cell in cells.items():
+                verdict = verdicts.get((table.title, method, metric), {"tied": ""})["tied"]
+                assert cell.tied == (verdict == "True")
+                shown |= {verdict: shown[verdict] + 1} if verdict else {}
+    assert shown["True"] > 30 and shown["False"] > 30
+    assert {method for _, method, _ in verdicts} == set(METHODS) - {"oracle", "unconditional"}
+    failed = verdicts["gmm-phase", "dps-n1000", "sw2-128"]
+    assert (failed["tied"], failed["num_failed"]) == ("False", "16")
+    assert (
+        verdicts["gmm-inpaint-box", "ods-single", "sw2-128"]["reason"]
+        == "n/a (only 3 measurements)"
+    )
+
+
+def test_bold_and_resolution_are_in_every_kind_of_table(finished):
+    folder = finished.parents[1]
+    mean = r"\*\*0\.086\*\* \[0\.066, 0\.106\]"
+    assert re.search(
+        rf"\| latent_langevin \|.*\| {mean} \|", (folder / "tables" / "summary.md").read_text()
+    )
+    assert re.search(
+        rf"\| gmm-inpaint-box \|.*\| {mean} \|", (folder / "tables" / "distance.md").read_text()
+    )
+    assert r"$\mathbf{0.086}_{0.066}^{0.106}$" in (folder / "tables" / "summary.tex").read_text()
+    assert "<b>0.086</b>" in (folder / "report.html").read_text()
+    for name in ("tables/summary.md", "tables/distance.md", "report.html"):
+        page = (folder / name).read_text()
+        assert (
+            "Smallest difference to the best that 16 measurements resolve (80 % power at 5 %"
+            in page
+        )
+        assert "Bold: tied with the best" in page
+    assert (
+        r"Smallest difference to the best that 16 measurements resolve (80 \% power"
+        in (folder / "tables" / "summary.tex").read_text()
+    )
+
+
+def test_notes_say_what_the_number_of_seeds_means(finished):
+    suite = load(finished)
+    assert ONE_SEED in notes(suite, ()) and SEVERAL_SEEDS in notes(replace(suite, seeds=(0, 1)), ())
+
+
+def test_every_goal_of_a_column_is_what_the_metric_says(finished):
+    perceptual = [metric for name in PERCEPTUAL for metric in perceptual_columns(name)]
+    better = {metric.id: metric.better for metric in (*BUILT_IN, *perceptual)}
+    first, *others = load(finished).tasks
+    suite = replace(load(finished), tasks=(replace(first, better=better), *others))
+    goals = {name: goal_of(name, suite) for name in SHOWN}
+    for name, goal in goals.items():
+        if goal:
+            assert better[name] == {"up": "higher", "down": "lower"}.get(goal) or better[
+                name
+            ] == float(goal[2:])
+    without = {
+        "frechet_floor-digits-cnn-v1-n32",
+        "nfe",
+        "nfe_vjp",
+        "seconds_per_sample",
+        "train_seconds",
+        "train_nfe",
+    }
+    assert {name for name, goal in goals.items() if not goal} == without
+    assert (goals["psnr_mean"], goals["energy"], goals["coverage_exact@0.9"]) == (
+        "up",
+        "down",
+        "= 0.9",
+    )
+
+
+def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
+    rows = {(row["metric"], row["method"]): row for row in drawn(finished, "ranks")}
+    assert rows["sw2-128", "latent_langevin"]["mean_rank"] == "1"
+    assert (
+        rows["sw2-128", "latent_langevin"]["tasks"] == "gmm-inpaint-box gmm-phase gmm_map-denoise"
+    )
+    assert rows["sw2-128", "ods-single"]["reason"] == "n/a (ran on 2 tasks)"
+    suite = load(finished)
+    assert (
+        "mean rank, 3 of 4 tasks"
+        in distance_table(suite, summarise(suite), compare(suite)).frame.index
+    )
+
+
+def test_a_metric_that_a_suite_adds_has_a_column(fresh):
+    path = fresh.parents[1] / "tasks" / "gmm-phase" / "metrics.csv"
+    text, info = read_csv(path)
+    rows = [line for line in text.splitlines() if ",energy," in line]
+    added = "".join(line.replace(",energy,", ",sharpness,") + "\n" for line in rows)
+    write_csv(path, text + added, info | {"better": info["better"] | {"sharpness": "higher"}})
+    suite = load(fresh)
+    tables = {table.title: table for table in task_tables(suite, summarise(suite), ())}
+    assert (
+        tables["gmm-phase"].goals["sharpness"] == "up"
+        and list(tables["gmm-phase"].frame)[-1] == "sharpness"
+    )
+    assert all("sharpness" not in tables[name].frame for name in TASKS if name != "gmm-phase")
+    cells = tables["gmm-phase"].frame.loc["dps"]
+    assert cells["sharpness"].mean == cells["energy"].mean
