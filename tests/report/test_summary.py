@@ -232,7 +232,7 @@ def test_results_of_other_measurements_are_refused(fresh):
     tensors, header = read_tensors(path)
     write_tensors(path, tensors, {**header, "observations_sha256": "of-other-measurements"})
     with pytest.raises(
-        ArtefactError, match=r"dps/seed0/samples.safetensors: observations_sha256 is of-another-b"
+        ArtefactError, match=r"dps/seed0/samples.safetensors: observations_sha256 is of-other-mea"
     ):
         tables_stage.main(str(fresh))
 
