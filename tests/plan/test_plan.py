@@ -18,6 +18,7 @@ from helpers.suite_file import (
 
 from bench import plan
 from bench.core.specs import ToySpec
+from bench.plan import sources
 from bench.plan.folder import write_specs
 from bench.plan.inputs import Inputs
 from bench.plan.rules import Rules
@@ -221,7 +222,7 @@ def test_sources_follow_the_imports(tmp_path, monkeypatch):
         (tmp_path / "bench" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "bench" / name).write_text(text)
     monkeypatch.chdir(tmp_path)
-    sources_of.cache_clear()
+    clear_caches_of_sources()
     expected = [
         "deep/__init__.py",
         "deep/leaf.py",
@@ -231,7 +232,14 @@ def test_sources_follow_the_imports(tmp_path, monkeypatch):
     ]
     expected += ["noun/thing.py", "verb.py"]
     assert sources_of("bench/verb.py") == tuple(f"bench/{name}" for name in expected)
-    sources_of.cache_clear()
+    clear_caches_of_sources()
+
+
+def clear_caches_of_sources():
+    """Forget what was read of the files of another folder."""
+    for kept in vars(sources).values():
+        if hasattr(kept, "cache_clear"):
+            kept.cache_clear()
 
 
 def test_the_plan_imports_nothing_heavy():
