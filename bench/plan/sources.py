@@ -71,7 +71,20 @@ def sources_of(program: str) -> tuple[str, ...]:
         for path in folder.iterdir()
         if path.suffix in (".json", ".html", ".css", ".js")
     }
-    return tuple(sorted(map(str, closure | beside)))
+    # one that holds no code decides nothing, and Snakemake takes its time over each input of each job
+    named = {file for file in closure if file.name != "__init__.py" or _has_code(file)}
+    return tuple(sorted(map(str, named | beside)))
+
+
+def _has_code(file: Path) -> bool:
+    """Return whether a file holds more than a docstring and imports of `annotations`."""
+    try:
+        body = ast.parse(file.read_text()).body
+    except SyntaxError:  # what it would do is not known
+        return True
+    return any(
+        not isinstance(node, ast.Expr) and "__future__" not in ast.unparse(node) for node in body
+    )
 
 
 @cache
