@@ -1,6 +1,6 @@
 # One rule per artefact. Each job is one command with one argument, its spec, and can be pasted into a shell.
 # Parsing this file writes nothing: specs are written and the suite's folder is locked when a run begins. A job reruns when
-# the content of its spec (params) or one of its source files (input) changes.
+# the content of its spec or of its source files changes: files of plug-ins are inputs, all others a hash among the params.
 # Specs and outputs stand in bench/plan/rules.py, inputs in bench/plan/inputs.py.
 # Every job has one thread: that is Snakemake's default, and it tells the job so (OMP_NUM_THREADS).
 import time
@@ -66,7 +66,7 @@ rule tuned:
 
 rule data:
     input:
-        sources=lambda w: inputs.sources("data", *inputs.dataset_sources(w.dataset)),
+        plugins=lambda w: inputs.plugins("data", w),
     output:
         jobs.outputs("data"),
     params:
@@ -82,7 +82,7 @@ rule prior:  # first: most others wait for a chain of these
     input:
         data=lambda w: inputs.data(w.prior),
         teacher=lambda w: inputs.teacher(w.prior),
-        sources=lambda w: inputs.sources("prior", *inputs.prior_sources(w.prior)),
+        plugins=lambda w: inputs.plugins("prior", w),
     output:
         jobs.outputs("prior"),
     params:
@@ -96,7 +96,6 @@ rule prior:  # first: most others wait for a chain of these
 rule classifier:
     input:
         data=lambda w: inputs.data_of_classifier(w.classifier),
-        sources=inputs.sources("classifier"),
     output:
         jobs.outputs("classifier"),
     params:
@@ -111,7 +110,7 @@ rule observe:
     input:
         data=lambda w: inputs.data_of_task(w.task),
         problem=lambda w: inputs.problem(w.task),
-        sources=lambda w: inputs.sources("observe", *inputs.task_sources(w.task)),
+        plugins=lambda w: inputs.plugins("observe", w),
     output:
         jobs.outputs("observe"),
     params:
@@ -127,7 +126,7 @@ rule reference:  # long: not to be left over at the end
     input:
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.measurements,
-        sources=lambda w: inputs.sources("reference", *inputs.task_sources(w.task)),
+        plugins=lambda w: inputs.plugins("reference", w),
     output:
         jobs.outputs("reference"),
     params:
@@ -142,7 +141,7 @@ rule train:  # long: not to be left over at the end
     priority: 1
     input:
         problem=lambda w: inputs.problem(w.task),
-        sources=lambda w: inputs.sources("train", *inputs.run_sources(w.task, w.method)),
+        plugins=lambda w: inputs.plugins("train", w),
     output:
         jobs.outputs("train"),
     params:
@@ -160,7 +159,7 @@ rule sample:
         state=lambda w: inputs.training(w.task, w.method, w.seed),
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.measurements,
-        sources=lambda w: inputs.sources("sample", *inputs.run_sources(w.task, w.method)),
+        plugins=lambda w: inputs.plugins("sample", w),
     output:
         jobs.outputs("sample"),
     params:
@@ -180,7 +179,7 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
         state=lambda w: inputs.training(w.task, w.method, w.seed),
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.measurements,
-        sources=lambda w: inputs.sources("clock", *inputs.run_sources(w.task, w.method)),
+        plugins=lambda w: inputs.plugins("clock", w),
     output:
         jobs.outputs("clock"),
     params:
@@ -197,7 +196,6 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
 rule pool:
     input:
         visits=lambda w: inputs.visits(w.task, w.method, w.seed),
-        sources=inputs.sources("pool"),
     output:
         jobs.outputs("pool"),
     params:
@@ -212,7 +210,7 @@ rule tune:
     input:
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.all_measurements,
-        sources=lambda w: inputs.sources("tune", *inputs.run_sources(w.task, w.method)),
+        plugins=lambda w: inputs.plugins("tune", w),
     output:
         jobs.outputs("tune"),
     params:
@@ -230,7 +228,7 @@ rule evaluate:
         reference=of_task.reference,
         samples=lambda w: inputs.samples(w.task),
         of_metrics=lambda w: inputs.of_metrics(w.task),
-        sources=lambda w: inputs.sources("evaluate", *inputs.task_sources(w.task), *inputs.metric_sources(w.task)),
+        plugins=lambda w: inputs.plugins("evaluate", w),
     output:
         jobs.outputs("evaluate"),
     params:
@@ -244,7 +242,6 @@ rule evaluate:
 rule tables:
     input:
         results=inputs.results,
-        sources=inputs.sources("tables"),
     output:
         jobs.outputs("tables"),
     params:
@@ -258,7 +255,6 @@ rule tables:
 rule timing:
     input:
         timings=inputs.timings,
-        sources=inputs.sources("timing"),
     output:
         jobs.outputs("timing"),
     params:
@@ -273,7 +269,6 @@ rule published:
     input:
         results=inputs.results,
         numbers=inputs.published,
-        sources=inputs.sources("published"),
     output:
         jobs.outputs("published"),
     params:
@@ -287,7 +282,6 @@ rule published:
 rule claims:
     input:
         results=inputs.results,
-        sources=inputs.sources("claims"),
     output:
         jobs.outputs("claims"),
     params:
@@ -303,7 +297,7 @@ rule grid:
         measurements=of_task.measurements,
         reference=of_task.reference,
         samples=lambda w: inputs.samples(w.task),
-        sources=inputs.sources("grid", *inputs.figure_sources("grid")),
+        plugins=lambda w: inputs.plugins("grid", w),
     output:
         jobs.outputs("grid"),
     params:
@@ -318,7 +312,7 @@ rule figure:
     input:
         results=inputs.results,
         reference=inputs.references,
-        sources=lambda w: inputs.sources("figure", *inputs.figure_sources(w.figure)),
+        plugins=lambda w: inputs.plugins("figure", w),
     output:
         jobs.outputs("figure"),
     params:
@@ -333,7 +327,6 @@ rule report:
     input:
         tables=jobs.made("tables", "published", "claims"),
         figures=jobs.made("figure", "grid"),
-        sources=inputs.sources("report"),
     output:
         jobs.outputs("report"),
     params:
@@ -346,7 +339,7 @@ rule report:
 
 rule toy:
     input:
-        sources=inputs.sources("toy", *inputs.method_sources("ods")),
+        plugins=lambda w: inputs.plugins("toy", w),
     output:
         jobs.outputs("toy"),
     params:

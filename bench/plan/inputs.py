@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bench.core.catalogue import dataset_of
 from bench.core.layout import PUBLISHED, Layout
@@ -10,7 +12,7 @@ from bench.core.registry import Kind, find
 from bench.plan.config import method_file
 from bench.plan.metrics import metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
-from bench.plan.sources import sources_of, stage_file
+from bench.plan.sources import hash_of, is_plugin, sources_of, stage_file
 from bench.plan.suite import Suite
 
 
@@ -24,9 +26,42 @@ class Inputs:
     def layout(self) -> Layout:
         return self.suite.layout
 
-    def sources(self, stage: str, *of_plugins: str) -> tuple[str, ...]:
-        """Return the source files of a stage and of plug-ins, each once; a change in one of them reruns its jobs."""
-        return tuple(sorted({*sources_of(stage_file(stage)), *of_plugins}))
+    def sources(self, stage: str, wildcards: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the source files that decide what a job computes; a change in one of them reruns it."""
+        return tuple(sorted({*sources_of(stage_file(stage)), *self._of_plugins(stage, wildcards)}))
+
+    def plugins(self, stage: str, wildcards: Mapping[str, Any]) -> list[str]:
+        """Return the files of a job's plug-ins, which are inputs of it.
+
+        The rest of its sources are a param, as one hash: Snakemake takes its time over each input of each job.
+        """
+        return [file for file in self.sources(stage, wildcards) if is_plugin(file)]
+
+    def code(self, stage: str, wildcards: Mapping[str, Any]) -> str:
+        """Return a hash of those sources of a job that are not plug-ins."""
+        return hash_of(file for file in self.sources(stage, wildcards) if not is_plugin(file))
+
+    def _of_plugins(self, stage: str, wildcards: Mapping[str, Any]) -> tuple[str, ...]:
+        match stage:
+            case "data":
+                return self.dataset_sources(wildcards["dataset"])
+            case "prior":
+                return self.prior_sources(wildcards["prior"])
+            case "observe" | "reference":
+                return self.task_sources(wildcards["task"])
+            case "train" | "sample" | "clock" | "tune":
+                return self.run_sources(wildcards["task"], wildcards["method"])
+            case "evaluate":
+                task = wildcards["task"]
+                return (*self.task_sources(task), *self.metric_sources(task))
+            case "grid":
+                return self.figure_sources("grid")
+            case "figure":
+                return self.figure_sources(wildcards["figure"])
+            case "toy":
+                return self.method_sources("ods")
+            case _:
+                return ()
 
     def data(self, prior: str) -> str:
         """Return the file of a prior's data set."""

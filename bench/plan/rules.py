@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.core.layout import CLAIMS_TABLES, PUBLISHED_TABLES, TABLES, TIMING_TABLES
 from bench.core.specs import Spec, SuiteSpec
+from bench.plan.inputs import Inputs
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 
@@ -86,7 +87,10 @@ class Rules:
         )
 
     def params(self, stage: str) -> dict[str, Callable[[Any], str]]:
-        """Return the params of a rule for Snakemake: path and content of the spec; a job reruns when either changes."""
+        """Return the params of a rule for Snakemake, which reruns a job when one changes.
+
+        They are path and content of its spec, and its source code apart from plug-ins.
+        """
 
         def spec(wildcards: Any) -> str:
             return self.spec_path(stage, dict(wildcards.items()))
@@ -96,6 +100,7 @@ class Rules:
             "content": lambda wildcards: self._digest(
                 stage, spec(wildcards), dict(wildcards.items())
             ),
+            "code": lambda wildcards: self._inputs.code(stage, dict(wildcards.items())),
         }
 
     def _digest(self, stage: str, path: str, wildcards: Wildcards) -> str:
@@ -109,6 +114,10 @@ class Rules:
             }
             spec = dataclasses.replace(spec, figures=own)
         return digest_of(spec) if spec else ""
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.suite)
 
     @cached_property
     def _specs(self) -> dict[str, Spec]:

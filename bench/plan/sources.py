@@ -7,7 +7,9 @@ progress, how files are written) are in none, and the stopwatch only where a sta
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -74,6 +76,29 @@ def sources_of(program: str) -> tuple[str, ...]:
     # one that holds no code decides nothing, and Snakemake takes its time over each input of each job
     named = {file for file in closure if file.name != "__init__.py" or _has_code(file)}
     return tuple(sorted(map(str, named | beside)))
+
+
+@cache
+def is_plugin(file: str) -> bool:
+    """Return whether a source file is a plug-in or a part of one, and not what plug-ins share."""
+    return not _plugin_folders().isdisjoint(Path(file).parents) and not Path(file).name.startswith(
+        "_"
+    )
+
+
+@cache
+def _plugin_folders() -> frozenset[Path]:
+    return frozenset(Path(folder) for kind in registry.KINDS for folder in registry.folders(kind))
+
+
+def hash_of(files: Iterable[str]) -> str:
+    """Return a hash of the content of files."""
+    return hashlib.sha256("".join(map(_hash, files)).encode()).hexdigest()[:16]
+
+
+@cache
+def _hash(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def _has_code(file: Path) -> bool:

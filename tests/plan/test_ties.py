@@ -21,9 +21,10 @@ from helpers.repository import (
 )
 
 from bench import plan
-from bench.core.registry import KINDS, PACKAGES, folders
+from bench.core.registry import KINDS, PACKAGES
 from bench.core.results import FIGURES
 from bench.plan.inputs import Inputs
+from bench.plan.sources import hash_of, is_plugin, sources_of, stage_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUMBERS = ("data", "prior", "classifier", "observe", "reference", "train", "sample")
@@ -43,35 +44,29 @@ def inputs(monkeypatch):
     return Inputs(plan.load({"suite": "default"}))
 
 
-def inputs_of(inputs: Inputs, rule: str) -> set[str]:
-    task = "gmm-blur"
-    of_plugins = [
-        *inputs.task_sources(task),
-        *inputs.dataset_sources("digits"),
-        *inputs.method_sources("dps"),
-    ]
-    return {*inputs.sources(rule), *of_plugins}
+JOB = {"dataset": "digits", "prior": "gmm", "task": "gmm-blur", "method": "dps"}
 
 
 @pytest.mark.parametrize("rule", NUMBERS)
 def test_locks_clocks_reports_and_figures_rerun_no_numbers(inputs, rule):
-    paths = inputs_of(inputs, rule)
+    paths = inputs.sources(rule, JOB)
     assert not [path for path in paths for part in WITHOUT_NUMBERS if f"bench/{part}" in path]
 
 
 @pytest.mark.parametrize("rule", [*NUMBERS, "evaluate", "clock", "tune"])
 def test_a_stage_depends_on_no_plug_in(inputs, rule):
-    places = {f"{folder}/" for kind in KINDS for folder in folders(kind)}
-    plugins = [
-        p
-        for p in inputs.sources(rule)
-        if p.startswith(tuple(places)) and not Path(p).name.startswith("_")
-    ]
-    assert not [path for path in plugins if "figures" not in path]
+    of_stage = sources_of(stage_file(rule))
+    assert not [path for path in of_stage if is_plugin(path) and "figures" not in path]
 
 
-def test_the_stopwatch_is_an_input_of_the_clock(inputs):
-    assert any(path.endswith("runtime/stopwatch.py") for path in inputs.sources("clock"))
+def test_the_stopwatch_is_a_source_of_the_clock(inputs):
+    assert any(path.endswith("runtime/stopwatch.py") for path in inputs.sources("clock", JOB))
+
+
+def test_plug_ins_are_inputs_and_the_other_sources_a_hash(inputs):
+    plugins, sources = inputs.plugins("sample", JOB), inputs.sources("sample", JOB)
+    assert [Path(path).stem for path in plugins] == ["blur", "gmm", "dps"]
+    assert inputs.code("sample", JOB) == hash_of(path for path in sources if path not in plugins)
 
 
 def test_a_plug_in_is_an_input_of_its_own_jobs_only(inputs):
