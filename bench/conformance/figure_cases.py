@@ -1,4 +1,4 @@
-"""Results of made-up numbers, on which figures are tried: any number of methods and tasks, with failures among them."""
+"""Made-up results to draw figures of: any number of methods and tasks, with failures among them."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def sample(
 ) -> Tensor:
     """Return samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where they are independent.
 
-    They have the dtype and the device of the measurements. state: what `train` returned; None where there is no training.
+    They have the dtype and the device of the measurements. state: what `train` returned; None without training.
     """
     m, s = len(measurements.y), draws.num_samples
     prior, problem = shown(method, prior, problem)
