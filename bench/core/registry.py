@@ -58,7 +58,9 @@ def find(kind: Kind, name: str) -> Path | None:
     wanted = name.replace("-", "_")
     for folder in folders(kind):
         stems = {entry.removesuffix(".py") for entry in os.listdir(folder)}
-        same = [stem for stem in stems if stem.replace("-", "_") == wanted and stem[0] != "_"]
+        same = [
+            stem for stem in stems if stem.replace("-", "_") == wanted and not stem.startswith("_")
+        ]
         for stem in sorted(same, key=lambda stem: (stem != name, stem)):
             for file in (f"{folder}/{stem}.py", f"{folder}/{stem}/__init__.py"):
                 if os.path.isfile(file):
