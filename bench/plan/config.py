@@ -12,10 +12,10 @@ from typing import Any
 from bench.core.compute import compute_fault
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED as PUBLISHED
-from bench.core.registry import find, names, plugin_of
+from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.metrics import metric_faults
-from bench.plan.schema import Fault, one_of, schema_faults
+from bench.plan.schema import Fault, dataset_plugin, one_of, schema_faults
 from bench.plan.yaml_file import read_yaml
 
 CONFIG = Path("config")
@@ -114,9 +114,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     yield from _timing_faults(content)
     yield from _task_faults(content)
     yield from metric_faults(content)
-    for figure in content.get("figures", {}):
-        if find("figure", figure) is None:
-            yield ("figures", figure), f"no such figure; {one_of(names('figure'), figure)}"
+    yield from _plugin_faults(content)
     for prior, entry in content["priors"].items():
         yield from _teacher_faults(prior, entry, content["priors"])
     for method, entry in content.get("restrict", {}).items():
@@ -149,14 +147,31 @@ def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
                 yield (key,), "means nothing in a suite that is timing_only; leave it out"
         return
     for prior, entry in content["priors"].items():
-        if entry["family"] == "untrained":
-            yield (
-                ("priors", prior, "family"),
-                "untrained networks draw nothing to look at; set timing_only: true",
+        if _constant("prior", entry["family"], "timing_only"):
+            what = (
+                f"{entry['family']} is for suites with timing_only: true, its images mean nothing"
             )
-    for dataset in content["datasets"]:
-        if dataset.rstrip("0123456789") == "noise":
+            yield ("priors", prior, "family"), what
+    for dataset, entry in content["datasets"].items():
+        if _constant("dataset", dataset_plugin(dataset, entry), "timing_only"):
             yield ("datasets", dataset), "is for suites with timing_only: true"
+
+
+def _plugin_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield data sets and figures for which there is no file."""
+    for dataset, entry in content["datasets"].items():
+        if find("dataset", dataset_plugin(dataset, entry)) is None:
+            yield ("datasets", dataset), f"no such data set; {one_of(names('dataset'), dataset)}"
+    for figure in content.get("figures", {}):
+        if find("figure", figure) is None:
+            yield ("figures", figure), f"no such figure; {one_of(names('figure'), figure)}"
+
+
+def _constant(kind: Kind, name: str, variable: str) -> object:
+    """Return the value of a class variable of a plug-in; None where it has none that can be read."""
+    file = find(kind, name)
+    source = read_source(file) if file else None
+    return source.constant(variable) if source else None
 
 
 def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -189,12 +204,13 @@ def _teacher_faults(
 ) -> Iterator[Fault]:
     """Yield whether a prior has the teacher that it needs, and one that it can have."""
     where, family, teacher = ("priors", prior, "teacher"), entry["family"], entry.get("teacher")
+    takes_teacher = bool(_constant("prior", family, "takes_teacher"))
     if teacher is None:
-        if family == "consistency" and "pipeline" not in entry:
+        if takes_teacher and "pipeline" not in entry:
             yield where, "missing; expected text (the prior whose map from noise to data it learns)"
         return
-    if family != "consistency":
-        yield where, f"only a consistency prior has one, not {family}"
+    if not takes_teacher:
+        yield where, f"the family {family} takes no teacher; leave it out"
     if priors[teacher]["dataset"] != entry["dataset"]:
         yield (
             where,
