@@ -240,7 +240,8 @@ class SuiteSpec(Spec):
     """What tables, figures and the page are about.
 
     left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
-    page, with their parameters. compares: False for a suite that takes times alone.
+    page, with their parameters. compares: False for a suite that takes times alone. training_seeds: of the rows that
+    have others than `seeds`.
     """
 
     name: str
@@ -253,6 +254,11 @@ class SuiteSpec(Spec):
     timed: tuple[tuple[str, str, int], ...] = ()
     figures: dict[str, Settings] = field(default_factory=dict)
     compares: bool = True
+    training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Return the seeds of a row."""
+        return self.training_seeds.get(method, self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)
