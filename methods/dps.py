@@ -41,7 +41,9 @@ class DPS:
 
     num_steps: int = 1000
     zeta: float = 1.0  # the paper's step size zeta'
-    zeta_size: int = 0  # numbers in the images that zeta is meant for, 196608 in the paper; 0: in those at hand
+    zeta_size: int = (
+        0  # numbers in the images that zeta is meant for, 196608 in the paper; 0: in those at hand
+    )
 
     def __post_init__(self) -> None:
         ddpm_sigmas(self.num_steps)

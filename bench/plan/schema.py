@@ -227,7 +227,10 @@ def method_schema(maker: Maker, name: str, entry: Any) -> Json:
     """Return the schema of a method's row: the fields of its dataclass, none of them required."""
     named = entry.get("plugin") if isinstance(entry, dict) else None
     plugin = named if isinstance(named, str) else plugin_of("method", name)
-    return maker.of_plugin("method", plugin, common=maker.of_class("RowEntry")) | {"required": []}
+    common = maker.of_class("RowEntry")
+    if find("method", plugin) is None:
+        return common | {"additionalProperties": True}
+    return maker.of_plugin("method", plugin, common=common) | {"required": []}
 
 
 @cache

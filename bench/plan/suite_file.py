@@ -89,7 +89,9 @@ class TaskEntry:
 class RowEntry:
     """A sampler with its hyperparameters, the fields of its plug-in in methods."""
 
-    plugin: ModuleName | None = None  # a file in methods; by default the one that the row's name starts with
+    plugin: ModuleName | None = (
+        None  # a file in methods; by default the one that the row's name starts with
+    )
 
 
 @dataclass(frozen=True)

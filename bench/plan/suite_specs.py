@@ -60,9 +60,7 @@ def specs_of(suite: Suite) -> Iterator[tuple[str, Spec]]:
 
 def specs_of_runs(suite: Suite, task: str) -> Iterator[tuple[str, Spec]]:
     """Yield the specs of a task's evaluation, runs and trainings; of trainings alone where only times are taken."""
-    runs = [
-        (method, seed) for method in suite.methods_on(task) for seed in suite.seeds_of(method)
-    ]
+    runs = [(method, seed) for method in suite.methods_on(task) for seed in suite.seeds_of(method)]
     path = suite.layout.spec
     if not suite.timing_only:
         yield str(path("evaluate", task)), evaluate_spec(suite, task, runs)
@@ -194,7 +192,9 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         name=suite.content["name"],
         seeds=tuple(suite.seeds),
         training_seeds={
-            row: seeds for row in suite.methods if (seeds := tuple(suite.seeds_of(row))) != tuple(suite.seeds)
+            row: seeds
+            for row in suite.methods
+            if (seeds := tuple(suite.seeds_of(row))) != tuple(suite.seeds)
         },
         num_measurements=suite.content["num_measurements"],
         num_samples=suite.content["num_samples"],
