@@ -23,7 +23,7 @@ COMMITTED = ("reference", "published")  # folders of results/
 RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 # what else a task has are its operator's parameters
-TASK_KEYS = {"operator", "sigma_y", "settings", "prior"}
+TASK_KEYS = {"operator", "sigma_y", "settings", "prior", "truth", "num_measurements"}
 ROW_KEYS = {"plugin"}  # what else a row has are its method's parameters
 ONLY_COMPARED = ("metrics", "budget")  # keys that make no sense in a suite that is timing_only
 # a suite of toys makes none
@@ -55,6 +55,11 @@ def prior_of(content: Mapping[str, Any], task: str) -> str:
         return given
     starts = [prior for prior in content["priors"] if task == prior or task.startswith(f"{prior}-")]
     return max(starts, key=len, default="")
+
+
+def num_measurements_of(content: Mapping[str, Any], task: str) -> int:
+    """Return how many measurements a task has: its own number, or the suite's."""
+    return content["tasks"][task].get("num_measurements", content["num_measurements"])
 
 
 def module_of(content: Mapping[str, Any], row: str) -> str:
@@ -127,9 +132,11 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     for prior, entry in content["priors"].items():
         yield from _teacher_faults(prior, entry, content["priors"])
     for method, entry in content.get("restrict", {}).items():
-        most, available = entry.get("num_measurements", 1), content["num_measurements"]
-        if most > available:
-            what = f"expected at most num_measurements = {available}, got {most}"
+        tasks = entry.get("tasks", content["tasks"])
+        available = max(num_measurements_of(content, task) for task in tasks)
+        if entry.get("num_measurements", 1) > available:
+            got = entry["num_measurements"]
+            what = f"expected at most num_measurements = {available}, got {got}"
             yield ("restrict", method, "num_measurements"), what
     for method in content["methods"]:
         yield from _method_faults(content, method)

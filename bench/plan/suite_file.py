@@ -79,6 +79,10 @@ class TaskEntry:
     operator: OperatorName  # how an image is measured, a file in bench/operators
     # standard deviation of the noise, in data units [-1, 1]
     sigma_y: Annotated[float, {"exclusiveMinimum": 0}]
+    # what is measured: test images, or draws of the prior, for which an exact sampler is calibrated
+    truth: Literal["data", "prior"] = "data"
+    # by default as many as the suite says
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
     # of single methods here, over those under methods
@@ -102,6 +106,8 @@ class RewardEntry:
     classifier: Literal["digits-cnn-v1"]  # whose p(class | x)
     beta: Annotated[float, {"exclusiveMinimum": 0}]  # inverse temperature
     differentiable: bool = True  # false: methods get no gradient of it
+    # by default as many as the suite says
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
     # of single methods here, over those under methods

@@ -49,6 +49,7 @@ class TaskResults:
 
     measurements, reference: headers of the two files. definitions: metric id -> one line. better: which way each metric
     is better. left_out: methods that the suite does not run here. of_sets: scores of all measurements together.
+    num_measurements: None where there are as many as the suite says.
     """
 
     name: str
@@ -60,6 +61,12 @@ class TaskResults:
     runs: tuple[RunRecord, ...]
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
+    num_measurements: int | None = None
+
+    @property
+    def is_well_specified(self) -> bool:
+        """Return whether x_true is a draw of the prior, for which an exact sampler is calibrated."""
+        return self.measurements.get("truth") == "prior"
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,9 @@ class Origin:
 class SuiteResults:
     """The results of one suite under `root`.
 
-    methods: rows in the suite's order. origins: of all artefacts. timings: contents of timing.json of the runs that
-    were clocked. figures: file stem -> parameters, of all figures of the suite in the order of the page.
+    methods: rows in the suite's order. num_measurements: of a task, unless that says otherwise. origins: of all
+    artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
+    figures of the suite in the order of the page.
     """
 
     root: Path
@@ -96,6 +104,10 @@ class SuiteResults:
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
         return self.training_seeds.get(method, self.seeds)
+
+    def num_measured(self, task: TaskResults) -> int:
+        """Return the number of measurements of a task."""
+        return task.num_measurements or self.num_measurements
 
 
 def load(spec_path: str | Path) -> SuiteResults:
@@ -170,7 +182,15 @@ def _load_task(
     about = info.get("definitions", {}), info.get("better", {})
     left_out = frozenset(spec.methods) - frozenset(methods)
     return TaskResults(
-        task, measurements, reference, of_each, *about, tuple(runs), left_out, of_sets
+        task,
+        measurements,
+        reference,
+        of_each,
+        *about,
+        tuple(runs),
+        left_out,
+        of_sets,
+        spec.num_measured.get(task),
     )
 
 

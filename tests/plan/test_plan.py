@@ -124,6 +124,19 @@ def test_trained_rows_may_have_more_seeds_than_others(folder):
     assert whole.seeds_of("toy") == (0,)
 
 
+def test_a_task_may_draw_its_truth_from_the_prior_and_have_a_number_of_its_own(folder):
+    own = {"operator": "denoise", "sigma_y": 1, "truth": "prior", "num_measurements": 64}
+    restrict = {"toy": {"num_measurements": 32}}
+    suite = plan.load(suite_file(folder, **{"tasks/gmm-drawn": own, "restrict": restrict}))
+    specs = dict(specs_of(suite))
+    task = specs["results/mine/specs/tasks/gmm-drawn.json"]
+    assert (task.truth, task.num_measurements, task.parameters) == ("prior", 64, {})
+    other = specs["results/mine/specs/tasks/gmm-saturate.json"]
+    assert (other.truth, other.num_measurements) == ("data", 4) and "truth" not in other.content()
+    suite_spec = specs["results/mine/specs/suite.json"]
+    assert suite_spec.num_measurements == 4 and suite_spec.num_measured == {"gmm-drawn": 64}
+
+
 def test_a_restricted_method_has_no_job_elsewhere(folder):
     suite = plan.load(
         suite_file(folder, restrict={"toy": {"tasks": ["gmm-saturate"], "num_measurements": 2}})
