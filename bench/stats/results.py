@@ -48,7 +48,8 @@ class TaskResults:
     """Everything that tables say about one task.
 
     measurements, reference: headers of the two files. definitions: metric id -> one line. better: which way each metric
-    is better. left_out: methods that the suite does not run here. of_sets: scores of all measurements together.
+    is better, of those that have a direction. left_out: methods that the suite does not run here. of_sets: scores of
+    all measurements together. harmonic: metrics whose mean over measurements is the harmonic one.
     num_measurements: None where there are as many as the suite says.
     """
 
@@ -62,6 +63,7 @@ class TaskResults:
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
     num_measurements: int | None = None
+    harmonic: frozenset[str] = frozenset()
 
     @property
     def is_well_specified(self) -> bool:
@@ -181,6 +183,7 @@ def _load_task(
     of_sets = tuple(score for score in scores if score.measurement is None)
     about = info.get("definitions", {}), info.get("better", {})
     left_out = frozenset(spec.methods) - frozenset(methods)
+    harmonic = frozenset(info.get("harmonic", ()))
     return TaskResults(
         task,
         measurements,
@@ -191,6 +194,7 @@ def _load_task(
         left_out,
         of_sets,
         spec.num_measured.get(task),
+        harmonic,
     )
 
 
