@@ -65,14 +65,18 @@ def _task(name: str, methods: tuple[str, ...], rng: np.random.Generator) -> Task
         }
         of_sets += [Score(method, 0, None, metric, value, "") for metric, value in shares.items()]
     runs = tuple(_run(method, place) for place, method in enumerate(methods))
-    return TaskResults(name, {}, {}, tuple(scores), {}, BETTER, runs, frozenset(), tuple(of_sets))
+    about = {"truth": "prior"} if name.endswith(("0", "2")) else {}
+    return TaskResults(
+        name, about, {}, tuple(scores), {}, BETTER, runs, frozenset(), tuple(of_sets)
+    )
 
 
 def _values(wrong: float, rng: np.random.Generator) -> dict[str, float]:
     noise = 1 + 0.1 * rng.normal(size=3)
     values = {"sw2-128": (0.05 + wrong) * noise[0], "mean_error": (0.03 + wrong) * noise[1]}
     values |= {"diversity_ratio": noise[2] / (1 + 5 * wrong), "std_ratio": 1 / (1 + 2 * wrong)}
-    return values | {f"coverage_exact@{level}": level ** (1 + 3 * wrong) for level in LEVELS}
+    kinds = ("coverage_exact", "coverage_x_true")
+    return values | {f"{x}@{level}": level ** (1 + 3 * wrong) for x in kinds for level in LEVELS}
 
 
 def _run(method: str, place: int) -> RunRecord:
@@ -98,7 +102,7 @@ def _with_failure(task: TaskResults, method: str) -> TaskResults:
         else x
         for x in task.runs
     )
-    about = (task.name, {}, {}, failed(task.scores), {}, task.better, runs)
+    about = (task.name, task.measurements, {}, failed(task.scores), {}, task.better, runs)
     return TaskResults(*about, frozenset(), failed(task.of_sets))
 
 

@@ -26,9 +26,11 @@ LEFT_OUT = "n/a (left out by the suite)"
 FIGURES = (
     "distance",
     "fidelity-diversity",
+    "coverage",
     "calibration",
     "tarp",
     "sbc",
+    "misspecification",
     "collapse",
     "amortisation",
     "cost",
@@ -135,7 +137,7 @@ class Results(Protocol):
     """Results of a suite, as `bench.stats.figure_results` offers them to figures.
 
     methods: rows in the order of the suite, without the reference. timings: contents of timing.json of the runs that
-    were clocked.
+    were clocked. well_specified: tasks whose x_true are draws of the prior.
     """
 
     @property
@@ -143,13 +145,14 @@ class Results(Protocol):
     @property
     def methods(self) -> tuple[str, ...]: ...
     @property
-    def num_measurements(self) -> int: ...
+    def well_specified(self) -> tuple[str, ...]: ...
     @property
     def num_samples(self) -> int: ...  # per measurement
     @property
     def timings(self) -> Sequence[Mapping[str, Any]]: ...
     @property
     def summary(self) -> Sequence[Summary]: ...  # all lines of summary.csv: metrics and costs
+    def num_measured(self, task: str) -> int: ...  # measurements
     def line(self, task: str, method: str, metric: str) -> Summary | None: ...  # one of them
     # measurement -> seeds
     def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]: ...

@@ -11,7 +11,7 @@ IN_LATENTS = " in z"
 
 
 def task_header(task: TaskResults) -> str:
-    """Return operator and parameters, noise, prior, kind of the posterior, its perplexity, and what is not admitted."""
+    """Return the problem, the prior, kind of the posterior, its perplexity, and what is not admitted."""
     seen, reference = task.measurements, task.reference
     parameters = format_settings(seen.get("parameters", {}))
     sigma_y = seen.get("sigma_y")
@@ -19,6 +19,8 @@ def task_header(task: TaskResults) -> str:
         f"operator {seen.get('operator')}" + (f" ({parameters})" if parameters else ""),
         *([f"sigma_y = {sigma_y} ({sigma_y / 2:g} on [0, 1])"] if sigma_y is not None else []),
         f"prior {seen.get('prior')} ({seen.get('family')} on {seen.get('dataset')})",
+        *(["x_true: draws of the prior"] if task.is_well_specified else []),
+        *([f"{task.num_measurements} measurements"] if task.num_measurements else []),
         *_posterior(seen, reference),
         f"posterior perplexity {_perplexity(reference)}",
         *_not_admitted(reference),

@@ -97,7 +97,7 @@ def _cost(
         return Summary(task.name, method, name, None, None, None, 0, reason)
     if stopped:
         failed = (
-            num_measured(stopped.header, suite.num_measurements)
+            num_measured(stopped.header, suite.num_measured(task))
             if stopped.header["status"] == "failed"
             else 0
         )

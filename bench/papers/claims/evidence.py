@@ -60,7 +60,7 @@ class Evidence:
             columns = [c for (_, name), c in self.columns[task.name].items() if name == metric]
             for i in column.failed:
                 worst = max((max(c.values[i]) for c in columns if i in c.values), default=np.nan)
-                values[i] = np.full(len(self.suite.seeds), worst)
+                values[i] = np.full(len(self.suite.seeds_of(method)), worst)
         return {i: of_seeds for i, of_seeds in values.items() if np.isfinite(of_seeds).all()}
 
     def timing(self, task: TaskResults, method: str | None) -> Json | None:
