@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -193,11 +194,11 @@ def _paired(
     inverse = both["metric"].isin(list(harmonic))
     both.loc[inverse, values] = 1 / both.loc[inverse, values]
     both = both[np.isfinite(both[values]).all(axis=1)]
-    for _, cell in both.groupby(["task", "method", "metric"], sort=False):
+    for names, cell in both.groupby(["task", "method", "metric"], sort=False):
         table = cell.pivot(index="measurement", columns="seed", values=values).dropna()
         if len(table):
             old, new = (table[side].to_numpy() for side in values)
-            task, method, metric = cell[["task", "method", "metric"]].to_numpy()[0].tolist()
+            task, method, metric = map(str, cast(tuple, names))
             yield Paired(task, method, metric, old, new, metric in harmonic)
 
 
