@@ -16,6 +16,7 @@ PUBLISHED, REFERENCE = RESULTS / "published", RESULTS / "reference"
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that only takes times
 PUBLISHED_TABLES = ("published.csv", "published.md")  # the papers' numbers beside ours
+REPRODUCTION_TABLES = ("reproduction.csv", "reproduction.md")
 CLAIMS_TABLES = ("claims.csv", "claims.md")
 FIGURE_KINDS = ("pdf", "png", "csv")  # files of each figure
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.catalogue import dataset_of
-from bench.core.layout import PUBLISHED, Layout
+from bench.core.layout import PUBLISHED, REFERENCE, Layout
 from bench.core.registry import Kind, find
 from bench.plan.config import module_of
 from bench.plan.metrics import metric_sources, metrics_of_task
@@ -177,6 +177,13 @@ class Inputs:
     def published(self) -> list[str]:
         """The numbers of the papers, which are committed."""
         return sorted(map(str, PUBLISHED.glob("*.csv")))
+
+    @property
+    def published_rows(self) -> list[str]:
+        """The rows of this suite that were published, which are committed; [] where there are none."""
+        folder = REFERENCE / self.suite.content["name"]
+        files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
+        return [str(path) for path in files if path.exists()]
 
     def figure_sources(self, figure: str) -> tuple[str, ...]:
         """Return the source files of a figure's plug-in."""
