@@ -17,6 +17,7 @@ TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that only takes times
 PUBLISHED_TABLES = ("published.csv", "published.md")  # the papers' numbers beside ours
 CLAIMS_TABLES = ("claims.csv", "claims.md")
+CLAIMS = "claims"  # the suite whose ledger of claims is published, and quoted by the others
 FIGURE_KINDS = ("pdf", "png", "csv")  # files of each figure
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.catalogue import dataset_of
-from bench.core.layout import PUBLISHED, Layout
+from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layout
 from bench.core.registry import Kind, find
 from bench.plan.config import method_file
 from bench.plan.metrics import metric_sources, metrics_of_task
@@ -178,6 +178,12 @@ class Inputs:
     def published(self) -> list[str]:
         """The numbers of the papers, which are committed."""
         return sorted(map(str, PUBLISHED.glob("*.csv")))
+
+    @property
+    def ledger(self) -> list[str]:
+        """The published verdicts on the papers' claims, which a suite quotes that does not test them."""
+        path = REFERENCE / CLAIMS / CLAIMS_TABLES[0]
+        return [str(path)] if path.exists() and not self.suite.tests_claims else []
 
     def figure_sources(self, figure: str) -> tuple[str, ...]:
         """Return the source files of a figure's plug-in."""

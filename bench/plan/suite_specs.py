@@ -202,4 +202,5 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         if suite.timing_only
         else {name: dict(own) for name, own in suite.figures.items()},
         compares=not suite.timing_only,
+        claims=suite.tests_claims,
     )
