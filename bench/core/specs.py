@@ -240,8 +240,8 @@ class SuiteSpec(Spec):
     """What tables, figures and the page are about.
 
     left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
-    page, with their parameters. compares: False for a suite that takes times alone. claims: whether the papers'
-    claims are tested on it.
+    page, with their parameters. compares: False for a suite that takes times alone. training_seeds: of the rows that
+    have others than `seeds`. claims: whether the papers' claims are tested on it.
     """
 
     name: str
@@ -254,7 +254,12 @@ class SuiteSpec(Spec):
     timed: tuple[tuple[str, str, int], ...] = ()
     figures: dict[str, Settings] = field(default_factory=dict)
     compares: bool = True
+    training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     claims: bool = False
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Return the seeds of a row."""
+        return self.training_seeds.get(method, self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-DatasetName = PriorName = TaskName = MethodName = FamilyName = OperatorName = str
+DatasetName = PriorName = TaskName = MethodName = FamilyName = OperatorName = ModuleName = str
 Settings = dict[str, Any]
 
 
@@ -86,6 +86,15 @@ class TaskEntry:
 
 
 @dataclass(frozen=True)
+class RowEntry:
+    """A sampler with its hyperparameters, the fields of its plug-in in methods."""
+
+    plugin: ModuleName | None = (
+        None  # a file in methods; by default the one that the row's name starts with
+    )
+
+
+@dataclass(frozen=True)
 class RewardEntry:
     """A prior and a reward, p(class | x)^beta, for the class of the image, in place of a measurement."""
 
@@ -122,6 +131,8 @@ class SuiteFile:
     tasks: Annotated[dict[str, TaskEntry], {"minProperties": 1}]  # what is measured, by name
     # the samplers by name, with their hyperparameters
     methods: Annotated[dict[str, Settings], {"minProperties": 1}]
+    # of methods that are trained, those of `seeds` among them; by default `seeds`
+    training_seeds: Annotated[list[Annotated[int, {"minimum": 0}]], {"minItems": 1}] | None = None
     # of references by tempered SMC
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None
     # beside those of every suite, or these with other parameters

@@ -20,6 +20,8 @@ MIN_SHARE = 0.5
 class ComparisonGroup:
     """Losses `(n, s, k)` of k methods on n measurements with s seeds, in the metric's units.
 
+    A method with one seed among others with more has the same values under each: its seeds have no spread.
+
     The value, or its negative where higher is better: the smaller the mean the better. Where the metric has a target
     (`signed`), value - target: the smaller the absolute mean the better. Only the mean over measurements should
     hit: one measurement of a perfect sampler scatters around its target (chi2_sample, coverage_x_true), so the mean of
@@ -119,7 +121,8 @@ def _losses(
     rows = []
     for i in measurements:
         if i in column.values:
-            rows.append([_loss(value, better) for value in column.values[i]])
+            values = [_loss(value, better) for value in column.values[i]]
+            rows.append(values * num_seeds if len(values) == 1 else values)
         else:
             rows.append([side * worst.get(i, worst[None])] * num_seeds)
     return np.array(rows)

@@ -91,6 +91,11 @@ class SuiteResults:
     figures: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: dict.fromkeys(FIGURES, {})
     )
+    training_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Return the seeds of a row: methods that are trained may have more than the others."""
+        return self.training_seeds.get(method, self.seeds)
 
 
 def load(spec_path: str | Path) -> SuiteResults:
@@ -115,6 +120,7 @@ def load(spec_path: str | Path) -> SuiteResults:
         tuple(origins),
         timings,
         spec.figures or figures_of({}, bool(spec.timed)),
+        spec.training_seeds,
     )
 
 
@@ -149,7 +155,7 @@ def _load_task(
     measurements, reference = headers.values()
     runs = []
     for method in methods:
-        for seed in spec.seeds:
+        for seed in spec.seeds_of(method):
             run = layout.run(task, method, seed)
             headers[run.samples] = read_header(run.samples)
             runs.append(RunRecord(method, seed, headers[run.samples], read_json(run.cost)))

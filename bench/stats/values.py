@@ -61,7 +61,7 @@ def _metric_values(
     measurements = range(suite.num_measurements)
     if method in task.left_out:
         return MetricValues(method, metric, {}, {}, dict.fromkeys(measurements, LEFT_OUT))
-    num_seeds = 1 if method == REFERENCE else len(suite.seeds)
+    num_seeds = 1 if method == REFERENCE else len(suite.seeds_of(method))
     values: dict[int, tuple[float, ...]] = {}
     failed: dict[int, str] = {}
     skipped: dict[int, str] = {}

@@ -7,6 +7,7 @@ from bench.papers.claims.effects import Farther, Quicker
 
 OURS, PAPER, CONTROL, DPS, PRIOR_DRAWS = "aps", "aps-paper", "aps-npe", "dps", "unconditional"
 SHARED = ("gmm-denoise", "gmm-inpaint-box")  # APS and DPS see the prior that they are judged by
+CLOCKED = ("gmm_map-denoise",)
 ABSTRACT, REVIEWS = ("aps", "abstract", "P"), ("aps", "reviews", "R")
 QUALITY = "One network evaluation per sample, with competitive quality"
 UNSEEN = "The sampler generalises to measurements not trained on (reviewers: it is trained on those of the test)"
@@ -23,7 +24,7 @@ CLAIMS = (
           "No pairs at all: nearer to the exact posterior than the same flow fitted to simulated pairs only",
           Farther(PAPER, CONTROL), SHARED, 1.0, "below"),
     Claim("aps-speed", *ABSTRACT, "One network evaluation per sample is far quicker than a diffusion sampler",
-          "At least 10 times quicker than DPS per sample, training left out", Quicker(OURS, DPS), SHARED[:1], 10.0,
+          "At least 10 times quicker than DPS per sample, training left out", Quicker(OURS, DPS), CLOCKED, 10.0,
           "above"),
     Claim("aps-unseen", *REVIEWS, UNSEEN, HALF, Farther(PAPER, PRIOR_DRAWS), SHARED, 0.5, "below"),
     Claim("aps-unseen-ours", *REVIEWS, UNSEEN, HALF, Farther(OURS, PRIOR_DRAWS), SHARED, 0.5, "below"),
