@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import root_scalar
 from scipy.special import stdtrit
 
 from bench.stats.inference import mean_interval
 
 LEVEL = 0.95
-_DOUBLINGS, _HALVINGS = 40, 50  # of a ratio, while the end of its interval is searched
+ACCURACY = 1e-6  # of the ends of a ratio, relative to them
+_DOUBLINGS = 40  # of the step in which the upper end of a ratio is searched
 
 
 @dataclass(frozen=True)
@@ -49,40 +51,31 @@ def ratio_of_means(one: np.ndarray, other: np.ndarray, level: float = LEVEL) -> 
     negative where they are unbiased estimates of what is never negative.
     """
 
-    def side(ratio: float) -> float:
-        """Return -1, 0 or 1: the interval of the mean of one - ratio * other lies below 0, holds it, lies above."""
-        ends = mean_of(one - ratio * other, level)
-        return 1.0 if ends.low > 0 else -1.0 if ends.high < 0 else 0.0
+    def lower(ratio: float) -> float:
+        return mean_of(one - ratio * other, level).low
+
+    def upper(ratio: float) -> float:
+        return mean_of(one - ratio * other, level).high
 
     below, above = float(one.mean()), float(other.mean())
     if len(one) < 2 or above <= 0:
         return Interval(below / above if above > 0 else math.inf, math.nan, math.nan)
     value = max(below / above, 0.0)
-    return Interval(value, _lower_end(side, value), _upper_end(side, value, below, above))
+    low = _root(lower, 0.0, value) if lower(0.0) > 0 else 0.0
+    return Interval(value, low, _upper_end(upper, value, abs(value) or abs(below) / above))
 
 
-def _lower_end(side: Callable[[float], float], value: float) -> float:
-    """Return the smallest ratio from 0 to `value` that is not too small."""
-    if side(0.0) <= 0:
-        return 0.0
-    return _bisected(lambda ratio: side(ratio) > 0, 0.0, value)
-
-
-def _upper_end(side: Callable[[float], float], value: float, below: float, above: float) -> float:
-    """Return the largest ratio from `value` on that is not too large; infinity where none is."""
-    start = abs(value) or abs(below) / above or 1e-6
+def _upper_end(upper: Callable[[float], float], value: float, scale: float) -> float:
+    """Return where the upper end of a difference falls below 0, from `value` on; infinity where it does not."""
     for power in range(_DOUBLINGS):
-        if side(value + start * 2.0**power) < 0:
-            return _bisected(lambda ratio: side(ratio) >= 0, value, value + start * 2.0**power)
+        beyond = value + scale * 2.0 ** (power - 4)
+        if upper(beyond) < 0:
+            return _root(upper, value, beyond)
     return math.inf
 
 
-def _bisected(is_before: Callable[[float], bool], low: float, high: float) -> float:
-    """Return where a condition that holds at `low` and not at `high` ends."""
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if is_before(middle) else (low, middle)
-    return (low + high) / 2
+def _root(end: Callable[[float], float], low: float, high: float) -> float:
+    return root_scalar(end, bracket=(low, high), method="brentq", rtol=ACCURACY).root
 
 
 def ratio_over_visits(one: np.ndarray, other: np.ndarray | float, level: float = LEVEL) -> Interval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from bench.papers.published_tables import markdown_of
 from bench.stats.results import SuiteResults
 
 CLAIMS = (*cps.CLAIMS, *ods.CLAIMS, *aps.CLAIMS, *dps.CLAIMS)
+TABLE, PAGE = CLAIMS_TABLES
 PUBLISHED = REFERENCE / CLAIMS_SUITE  # the one place where verdicts are made
 SHOWN = ("id", "claim", "source", "hypothesis", "test", "tasks", "effect", "verdict", "why")
 QUOTED = ("id", "claim", "rows", "tasks", "effect", "verdict")
@@ -34,13 +36,15 @@ STORED += ("effect", "low", "high", "verdict", "why")
 class Verdicts:
     """The ledger as a page shows it.
 
-    are_own: whether the page's suite made them. suite, commit: that made them; "" where no ledger is published.
+    are_own: whether the page's suite made them. suite, commit: that made them; "" where no ledger is published. link:
+    from the page to the whole ledger.
     """
 
     table: pd.DataFrame
     are_own: bool
     suite: str
     commit: str
+    link: str
 
 
 def ledger(suite: SuiteResults) -> list[Entry]:
@@ -95,15 +99,16 @@ def verdicts_of(root: Path, published: Path = PUBLISHED) -> Verdicts:
     """
     layout = Layout(root)
     if SuiteSpec.read(layout.spec("suite")).claims:
-        frame, info = read_ledger(layout.table(CLAIMS_TABLES[0]))
-        return Verdicts(ledger_table(frame), True, info["suite"], commit_of(info))
-    if not (published / CLAIMS_TABLES[0]).exists():
-        return Verdicts(pd.DataFrame(columns=[*QUOTED]), False, "", "")
-    frame, info = read_ledger(published / CLAIMS_TABLES[0])
+        frame, info = read_ledger(layout.table(TABLE))
+        return Verdicts(ledger_table(frame), True, info["suite"], commit_of(info), f"tables/{PAGE}")
+    if not (published / TABLE).exists():
+        return Verdicts(pd.DataFrame(columns=[*QUOTED]), False, "", "", "")
+    frame, info = read_ledger(published / TABLE)
     of_tests: Any = frame[frame.verdict != UNTESTABLE]
     known = [column for column in QUOTED if column in frame]
     tested = ledger_table(of_tests, known)
-    return Verdicts(tested, False, info["suite"], commit_of(info))
+    link = os.path.relpath(published / PAGE, root)
+    return Verdicts(tested, False, info["suite"], commit_of(info), link)
 
 
 def read_ledger(path: Path) -> tuple[pd.DataFrame, Json]:
