@@ -74,7 +74,8 @@ def _task(
                     value = mean * (1 + NOISE * rng.normal())
                     reason = "failed (ValueError: step 3)" if i in row.failed else ""
                     scores.append(Score(name, seed, i, metric, None if reason else value, reason))
-    return TaskResults(task, {}, {}, tuple(scores), {}, {}, tuple(runs))
+    worths = frozenset(score.metric for score in scores if score.metric.startswith("worth"))
+    return TaskResults(task, {}, {}, tuple(scores), {}, {}, tuple(runs), harmonic=worths)
 
 
 def _timing(task: str, method: str, row: Row) -> dict:

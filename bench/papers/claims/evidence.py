@@ -63,8 +63,8 @@ class Evidence:
         """Return `(tasks, rows, n, s)`: a column on the measurements that all the rows have on all the tasks.
 
         A row of one seed beside rows of several has the same values under each. A measurement that failed counts as the
-        worst value that any row has there in energy and in worth; in other columns it is left out. Worth
-        is handed out as its reciprocal, a relative error, whose mean is taken.
+        worst value that any row has there in energy and in worth; in other columns it is left out. Of
+        worth, whose average is harmonic, the reciprocals are returned: relative errors.
         """
         self.require(tasks, rows)
         found = {(task, row): self._values(task, row, column) for task in tasks for row in rows}
@@ -85,12 +85,11 @@ class Evidence:
         cell = self.columns[task].get((row, column))
         if cell is None:
             return {}
-        is_worth = column.startswith(WORTH)
-        values = {i: _errors(of_seeds, is_worth) for i, of_seeds in cell.values.items()}
-        if is_worth or column.startswith(ENERGY):
+        values = {i: np.array(of_seeds, float) for i, of_seeds in cell.compared.items()}
+        if column.startswith(WORTH) or column.startswith(ENERGY):
             others = [c for (_, name), c in self.columns[task].items() if name == column]
             for i in cell.failed:
-                worst = [_errors(c.values[i], is_worth).max() for c in others if i in c.values]
+                worst = [max(c.compared[i]) for c in others if i in c.values]
                 values[i] = np.full(len(self.runs(task, row)), max(worst, default=np.nan))
         return {i: of_seeds for i, of_seeds in values.items() if np.isfinite(of_seeds).all()}
 
@@ -125,9 +124,3 @@ class Evidence:
     def seconds(self, task: str, row: str, num_samples: int) -> np.ndarray:
         """Return the median seconds of a call of the clock at each of its visits."""
         return np.array(self.timed_call(task, row, num_samples).get("medians", ()), float)
-
-
-def _errors(values: Sequence[float], is_worth: bool) -> np.ndarray:
-    """Return values by seed as they are, of worth the reciprocals."""
-    array = np.array(values, float)
-    return 1 / array if is_worth else array
