@@ -35,6 +35,7 @@ from bench.core.results import FIGURES
 
 SUITE = """
 name: tiny
+claims: true
 seeds: [0]
 num_measurements: 2
 num_samples: 2

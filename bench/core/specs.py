@@ -235,6 +235,7 @@ class SuiteSpec(Spec):
     left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
     page, with their parameters. compares: False for a suite that takes times alone. num_measured: of the tasks that
     have another number of measurements than the suite. training_seeds: of the rows that have others than `seeds`.
+    claims: whether the papers' claims are tested on it.
     """
 
     name: str
@@ -249,6 +250,7 @@ class SuiteSpec(Spec):
     compares: bool = True
     num_measured: dict[str, int] = field(default_factory=dict)
     training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    claims: bool = False
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row."""

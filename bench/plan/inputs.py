@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.catalogue import dataset_of
-from bench.core.layout import PUBLISHED, REFERENCE, Layout
+from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layout
 from bench.core.registry import Kind, find
 from bench.plan.config import module_of
 from bench.plan.metrics import metric_sources, metrics_of_task
@@ -184,6 +184,12 @@ class Inputs:
         folder = REFERENCE / self.suite.content["name"]
         files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
         return [str(path) for path in files if path.exists()]
+
+    @property
+    def ledger(self) -> list[str]:
+        """The published verdicts on the papers' claims, which a suite quotes that does not test them."""
+        path = REFERENCE / CLAIMS / CLAIMS_TABLES[0]
+        return [str(path)] if path.exists() and not self.suite.tests_claims else []
 
     def figure_sources(self, figure: str) -> tuple[str, ...]:
         """Return the source files of a figure's plug-in."""

@@ -81,6 +81,11 @@ class Suite:
         return bool(self.content.get("timing_only"))
 
     @property
+    def tests_claims(self) -> bool:
+        """Whether the papers' claims are tested on the suite."""
+        return bool(self.content.get("claims"))
+
+    @property
     def num_gpus(self) -> int:
         """The number of GPUs that a run occupies."""
         return int(self.content.get("device") == "cuda")

@@ -157,6 +157,7 @@ class SuiteFile:
     compile: bool = False  # networks of runs go through torch.compile
     cuda_graphs: bool = False  # compiled networks are replayed as CUDA graphs
     tune: Tune | None = None  # settings tried on validation images
+    claims: bool = False  # test the papers' claims, which other suites quote from what is published
     # where methods run
     restrict: dict[MethodName, Annotated[Restriction, {"minProperties": 1}]] | None = None
 

@@ -216,4 +216,5 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         else {name: dict(own) for name, own in suite.figures.items()},
         compares=not suite.timing_only,
         num_measured={task: num for task, num in num_measured.items() if num != of_suite},
+        claims=suite.tests_claims,
     )

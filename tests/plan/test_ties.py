@@ -85,6 +85,7 @@ def test_a_plug_in_is_an_input_of_its_own_jobs_only(inputs):
 
 SUITE = """
 name: tiny
+claims: true
 seeds: [0]
 num_measurements: 2
 num_samples: 4
