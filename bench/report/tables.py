@@ -28,7 +28,7 @@ SHOWN = (
 CSV_ONLY = (
     "psnr_sample", "ssim-*", "ppc-*", "lpips-*", "percept-*", "std_error", "diversity*", "pairwise-*", "ds6-*",
     "vendi*", "coverage*", "sbc*", "tarp*", "rhat", "ess_*", "*_floor*", "fid-*", "kid-*", "precision-*", "recall-*",
-    "density-*",
+    "density-*", "train_nfe_vjp",
 )  # fmt: skip
 # parts of the names of metrics that only some problems and priors have: no column where there is no number
 OPTIONAL = (

@@ -30,6 +30,7 @@ COSTS = {
     "one; a rough figure like seconds_per_sample; low and high are the range over seeds",
     "train_nfe": "rows through the prior's network forward in the whole of that training, 0 for a method without one; "
     "what a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
+    "train_nfe_vjp": "rows through the prior's network backward in the whole of that training",
     "ess_per_second": "effective samples per second of sampling alone (training has its own columns): of chains the "
     "mean ess_bulk over the seconds of all samples of a measurement, seconds_per_sample times their number; "
     "independent samples count one each, coupled ones have no number; a rough figure like seconds_per_sample; low and "
