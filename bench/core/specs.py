@@ -240,7 +240,8 @@ class SuiteSpec(Spec):
     """What tables, figures and the page are about.
 
     left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
-    page, with their parameters. compares: False for a suite that takes times alone.
+    page, with their parameters. compares: False for a suite that takes times alone. budget_rows: rows per sample at
+    which the table of distances compares.
     """
 
     name: str
@@ -253,6 +254,7 @@ class SuiteSpec(Spec):
     timed: tuple[tuple[str, str, int], ...] = ()
     figures: dict[str, Settings] = field(default_factory=dict)
     compares: bool = True
+    budget_rows: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

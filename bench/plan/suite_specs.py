@@ -202,4 +202,5 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         if suite.timing_only
         else {name: dict(own) for name, own in suite.figures.items()},
         compares=not suite.timing_only,
+        budget_rows=suite.content.get("budget_rows"),
     )

@@ -76,7 +76,8 @@ class SuiteResults:
     """The results of one suite under `root`.
 
     methods: rows in the suite's order. origins: of all artefacts. timings: contents of timing.json of the runs that
-    were clocked. figures: file stem -> parameters, of all figures of the suite in the order of the page.
+    were clocked. figures: file stem -> parameters, of all figures of the suite in the order of the page. budget_rows:
+    rows per sample, with training, at which the table of distances compares.
     """
 
     root: Path
@@ -91,6 +92,7 @@ class SuiteResults:
     figures: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: dict.fromkeys(FIGURES, {})
     )
+    budget_rows: float | None = None
 
 
 def load(spec_path: str | Path) -> SuiteResults:
@@ -115,6 +117,7 @@ def load(spec_path: str | Path) -> SuiteResults:
         tuple(origins),
         timings,
         spec.figures or figures_of({}, bool(spec.timed)),
+        spec.budget_rows,
     )
 
 
