@@ -184,10 +184,8 @@ def _csv(
                     numbers = point.mean, point.low, point.high
                     rows.append((metric, curve.method, point.row, count, *costs, *numbers, "", ""))
         for even in points[metric]:
-            first = "never" if math.isinf(even.measurements) else even.measurements
-            first = (
-                first if even.reached or first == "never" else f"at most {even.measurements:.6g}"
-            )
+            number = f"{even.measurements:.6g}"
+            first = "never" if math.isinf(even.measurements) else f"{even.bound} {number}".strip()
             method = even.row.rpartition("-b")[0] or even.row
             rows.append((metric, method, even.row, *[""] * 7, even.against, first))
     return csv_text(COLUMNS, rows)

@@ -77,14 +77,14 @@ class Curve:
 class BreakEven:
     """From how many measurements on a trained row is cheaper than another method at the same quality.
 
-    measurements: infinite where the other method is cheaper without training, too. reached: whether the other method
-    reaches that quality at all; where it does not, its largest budget stands in, and `measurements` is an upper bound.
+    measurements: infinite where the other method is cheaper without training, too. bound: "at most" where the other
+    method does not reach that quality at its largest budget, which stands in; "at least" where its cheapest row does.
     """
 
     row: str
     against: str
     measurements: float
-    reached: bool
+    bound: str = ""
 
 
 def curves(results: Results, metric: str, cost: Cost) -> list[Curve]:
@@ -126,13 +126,12 @@ def break_evens(curves: Sequence[Curve], num_samples: int) -> list[BreakEven]:
 
 
 def _break_even(point: Point, other: Curve, num_samples: int) -> BreakEven:
+    costs = [x.spent.sampling for x in other.points]
     cost = other.cost_of(point.mean, 1)
-    reached = math.isfinite(cost)
-    if not reached:
-        cost = max(x.spent.sampling for x in other.points)
-    saved = cost - point.spent.sampling
+    bound = "at least" if cost <= min(costs) else "" if math.isfinite(cost) else "at most"
+    saved = min(cost, max(costs)) - point.spent.sampling
     measurements = point.spent.training / (num_samples * saved) if saved > 0 else math.inf
-    return BreakEven(point.row, other.method, measurements, reached)
+    return BreakEven(point.row, other.method, measurements, bound)
 
 
 def _spent(results: Results, tasks: Iterable[str], row: str, cost: Cost) -> Spent | None:

@@ -24,7 +24,8 @@ class Budget:
         "over the tasks where all rows ran; a worth by its reciprocal, the relative error. Dotted: worth of exact "
         "draws. Dashed curves are trained once. Circles: rows past their break-even point with every untrained method, "
         "so that none reaches the same quality for fewer rows; above each row of panels from how many measurements on "
-        "the first row of each trained method is; the csv lists all pairs."
+        "the first row of each trained method is; the csv lists all pairs, with at most "
+        "or at least where the other method's curve ends."
     )
 
     def draw(self, results: Results) -> Drawing:
