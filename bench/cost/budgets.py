@@ -20,7 +20,7 @@ from bench.core.specs import Settings
 BUDGETS = (100, 180, 320, 560, 1000)
 NUM_MEASUREMENTS = 10  # among which the rows share their training
 DPS_STEPS = 200  # at which the zeta of the default suite was tuned
-CHAIN = 60  # evaluations before the first sample that are worth a further chain
+CHAIN = 30  # evaluations before the first sample that are worth a further chain
 LEAPFROG = 4  # of a trajectory, where the budget allows it
 APS_BATCH, WARM_START = 128, 0.5  # as APS has them
 ODS_GROUP, ODS_ASSESSED, ODS_REPLAYS = 8, 16, 2  # as ODS has them

@@ -48,7 +48,8 @@ class TaskResults:
     """Everything that tables say about one task.
 
     measurements, reference: headers of the two files. definitions: metric id -> one line. better: which way each metric
-    is better. left_out: methods that the suite does not run here. of_sets: scores of all measurements together.
+    is better, of those that have a direction. left_out: methods that the suite does not run here. of_sets: scores of
+    all measurements together. harmonic: metrics whose mean over measurements is the harmonic one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class TaskResults:
     runs: tuple[RunRecord, ...]
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
+    harmonic: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,9 @@ def _load_task(
     of_sets = tuple(score for score in scores if score.measurement is None)
     about = info.get("definitions", {}), info.get("better", {})
     left_out = frozenset(spec.methods) - frozenset(methods)
+    harmonic = frozenset(info.get("harmonic", ()))
     return TaskResults(
-        task, measurements, reference, of_each, *about, tuple(runs), left_out, of_sets
+        task, measurements, reference, of_each, *about, tuple(runs), left_out, of_sets, harmonic
     )
 
 

@@ -68,3 +68,11 @@ def test_training_costs_the_rows_that_the_rules_count(plugin):
 def test_all_methods_run_on_the_same_eight_tasks_with_three_seeds():
     assert "restrict" not in SUITE and len(SUITE["tasks"]) == 8 and len(SUITE["seeds"]) == 3
     assert SUITE["num_measurements"] >= 32 and len(BUDGETS) == 5
+
+
+def test_all_methods_are_tuned_on_equal_terms():
+    tuning = yaml.safe_load((REPOSITORY / "config/tuning.yaml").read_text())
+    asked = tuning["tune"]
+    assert asked["methods"] == [*RULES] and asked["tasks"] == [*SUITE["tasks"]]
+    assert asked["num_measurements"] >= 32 and "restrict" not in tuning
+    assert tuning["methods"] == {name: rule(320, TERMS) for name, rule in RULES.items()}
