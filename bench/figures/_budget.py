@@ -60,7 +60,7 @@ def draw_budget(
         row[0].set_ylabel(metric)
         place = {"transform": row[0].transAxes, "fontsize": 5.5, "color": MUTED}
         row[0].text(0, 1.03, plain(_remark(points[metric])), **place).set_in_layout(False)
-    name_axes(figure, words, "mean over tasks, 95 % interval over measurements")
+    name_axes(figure, words, "mean over tasks, 95 % interval over measurements and seeds")
     ring = Line2D([], [], label="past break-even with all", **(_RING | {"markersize": 6}))
     legend(figure, [*_handles(styles), ring])
     return Drawing(figure, _csv(shown, points, counts, results.num_samples))

@@ -33,7 +33,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Point:
-    """A row of the suite: its quality, the mean over tasks with its 95 % interval over measurements, and its cost."""
+    """A row of the suite: its quality, the mean over tasks with its 95 % interval, and its cost."""
 
     row: str
     spent: Spent
@@ -153,28 +153,42 @@ def _spent(results: Results, tasks: Iterable[str], row: str, cost: Cost) -> Spen
 def _mean_over_tasks(
     of_tasks: Sequence[Mapping[int, Sequence[float]]], metric: str
 ) -> tuple[float, float, float]:
-    """Return the mean over tasks with the ends of Student's interval over measurements, which tasks share.
+    """Return the mean over tasks with the ends of its interval over measurements and seeds, which tasks share.
 
     A worth is averaged by its reciprocal, which is a relative error; an interval that contains no error ends at
     infinity.
     """
-    from scipy.stats import t
-
     harmonic = metric.startswith(HARMONIC)
     shared = sorted(set.intersection(*(set(values) for values in of_tasks)))
-    values = np.array(
-        [[np.mean(_each(values[i], harmonic)) for values in of_tasks] for i in shared]
-    )
-    if not len(values):
+    values = [[_each(values[i], harmonic) for values in of_tasks] for i in shared]
+    if not values:
         return math.nan, math.nan, math.nan
-    of_measurements = values.mean(1)
-    mean = of_measurements.mean()
-    error = of_measurements.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else math.nan
-    half = float(t.ppf((1 + LEVEL) / 2, max(len(values) - 1, 1)) * error)
+    mean, half = _crossed(np.array(values).mean(1))
     if not harmonic:
         return mean, mean - half, mean + half
     low, centre, high = (1 / x if x > 0 else math.inf for x in (mean + half, mean, mean - half))
     return centre, low, high
+
+
+def _crossed(values: np.ndarray) -> tuple[float, float]:
+    """Return the mean of values (n, s) and half of its interval: n measurements and s seeds are crossed factors.
+
+    Two-way analysis of variance with Satterthwaite's degrees of freedom; with one seed Student's interval.
+    """
+    from scipy.stats import t
+
+    n, s = values.shape
+    if n < 2:
+        return float(values.mean()), math.nan
+    of_rows, of_columns = values.mean(1), values.mean(0)
+    parts = [(of_rows.var(ddof=1) / n, n - 1)]
+    if s > 1:
+        rest = values - of_rows[:, None] - of_columns + values.mean()
+        left = (rest**2).sum() / ((n - 1) * (s - 1)) / (n * s)
+        parts += [(max(of_columns.var(ddof=1) / s - left, 0.0), s - 1)]
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / df for part, df in parts) if variance else 1.0
+    return float(values.mean()), float(t.ppf((1 + LEVEL) / 2, freedom) * variance**0.5)
 
 
 def _each(seeds: Sequence[float], harmonic: bool) -> list[float]:

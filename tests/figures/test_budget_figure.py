@@ -15,6 +15,7 @@ from bench.figures._spending import (
     Curve,
     Point,
     Spent,
+    _crossed,
     break_evens,
     curves,
 )
@@ -55,6 +56,14 @@ def test_a_worth_is_averaged_by_its_reciprocal_over_measurements_and_tasks():
     dps, aps = curves(Made(), "worth_energy", "rows")
     assert [x.mean for x in dps.points] == pytest.approx([2, 8])
     assert all(x.low < x.mean < x.high for x in dps.points) and aps.is_trained
+
+
+def test_seeds_that_differ_widen_the_interval():
+    measurements = np.linspace(-1, 1, 8)[:, None]
+    _, same = _crossed(measurements + np.zeros(3))
+    _, apart = _crossed(measurements + np.array([-1.0, 0.0, 1.0]))
+    _, one = _crossed(measurements)
+    assert same == pytest.approx(one) and apart > 2 * same
 
 
 def test_costs_share_the_training():
