@@ -235,7 +235,8 @@ class SuiteSpec(Spec):
     left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
     page, with their parameters. compares: False for a suite that takes times alone. num_measured: of the tasks that
     have another number of measurements than the suite. training_seeds: of the rows that have others than `seeds`.
-    claims: whether the papers' claims are tested on it.
+    claims: whether the papers' claims are tested on it. budget_rows: rows per sample at which the table of distances
+    compares.
     """
 
     name: str
@@ -251,6 +252,7 @@ class SuiteSpec(Spec):
     num_measured: dict[str, int] = field(default_factory=dict)
     training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     claims: bool = False
+    budget_rows: float | None = None
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row."""

@@ -217,4 +217,5 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         compares=not suite.timing_only,
         num_measured={task: num for task, num in num_measured.items() if num != of_suite},
         claims=suite.tests_claims,
+        budget_rows=suite.content.get("budget_rows"),
     )

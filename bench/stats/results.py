@@ -86,7 +86,8 @@ class SuiteResults:
 
     methods: rows in the suite's order. num_measurements: of a task, unless that says otherwise. origins: of all
     artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
-    figures of the suite in the order of the page.
+    figures of the suite in the order of the page. budget_rows: rows per sample, with training, at which the table of
+    distances compares.
     """
 
     root: Path
@@ -102,6 +103,7 @@ class SuiteResults:
         default_factory=lambda: dict.fromkeys(FIGURES, {})
     )
     training_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    budget_rows: float | None = None
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
@@ -135,6 +137,7 @@ def load(spec_path: str | Path) -> SuiteResults:
         timings,
         spec.figures or figures_of({}, bool(spec.timed)),
         spec.training_seeds,
+        spec.budget_rows,
     )
 
 
