@@ -203,7 +203,7 @@ def _rank_row(ranking: Ranking, methods: Sequence[str]) -> tuple[str, list[Cell]
     for method, mean, low, high in numbers:
         is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
         cells[method] = Cell(*rounded(mean, low, high), tied=is_tied, remark=of[method])
-    return f"mean rank, {ranking.num_tasks} tasks", list(cells.values())
+    return f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", list(cells.values())
 
 
 def _sum(lines: Sequence[Summary], method: str, cost: str) -> Cell:
