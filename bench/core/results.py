@@ -17,7 +17,8 @@ REFERENCE = "reference"  # pseudo method: one set of reference draws against the
 BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that no user would choose as a method
 ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
-DISTANCE = "sw2-128"  # the metric that leads tables and figures
+DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
+WORTH = "worth_energy"  # independent exact draws that would have the same error in expectation
 EXACT = "exact"  # name of the reference draws in pictures and in their csv
 # reason of a pair of method and task that a suite does not run
 LEFT_OUT = "n/a (left out by the suite)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -61,8 +62,15 @@ def mean_of(line: Summary) -> float:
 
 
 def bar_ends(line: Summary) -> list[list[float]]:
-    """Return the lengths of the interval below and above the mean, as matplotlib's errorbar takes them."""
-    return [[0.0 if end is None else abs(end - mean_of(line))] for end in (line.low, line.high)]
+    """Return the lengths of the interval below and above the mean, as matplotlib's errorbar takes them.
+
+    An end that is not known or infinite has none.
+    """
+    ends = (line.low, line.high)
+    return [
+        [abs(end - mean_of(line)) if end is not None and math.isfinite(end) else 0.0]
+        for end in ends
+    ]
 
 
 def means(results: Results, metric: str) -> list[float]:

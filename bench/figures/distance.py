@@ -36,8 +36,9 @@ class Distance:
     metric: str = DISTANCE  # id of the distance; lower is better
 
     caption: ClassVar[str] = (
-        "Sliced Wasserstein-2 distance between the samples of each method and reference draws of the posterior, mean "
-        "and 99 % interval over measurements. Grey band: what a second set of reference draws reaches, the floor. "
+        "Unbiased energy distance between the samples of each method and reference draws of the posterior, mean and "
+        "99 % interval over measurements; exact draws have 0 in expectation. The axis is linear near 0 and logarithmic "
+        "beyond. Grey band: what a second set of reference draws reaches, the floor. "
         "At the right: methods without a number there; their rows in the tables give the reason."
     )
 

@@ -83,6 +83,15 @@ class Evaluation:
             values |= {id: torch.cat([part[id] for part in parts]) for id in parts[0]}
         return values
 
+    def averages(self, parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the averages (M,) by id over sets of samples, as each column has them averaged."""
+        harmonic = {column.id for column in self.columns if column.average == "harmonic"}
+        stacked = {id: torch.stack([part[id] for part in parts]) for id in parts[0]}
+        return {
+            id: x.reciprocal().mean(0).reciprocal() if id in harmonic else x.mean(0)
+            for id, x in stacked.items()
+        }
+
     def of_task(
         self, x: Tensor, values: Mapping[str, Tensor], num_chains: int = 0
     ) -> dict[str, float]:

@@ -57,8 +57,14 @@ class Table:
 
     @property
     def better(self) -> dict[str, str | float]:
-        """Return which way each column of measurements is better."""
-        return {column.id: column.better for column in self._of("measurement")}
+        """Return which way each column of measurements is better, without those of no direction."""
+        columns = self._of("measurement")
+        return {column.id: column.better for column in columns if column.better is not None}
+
+    @property
+    def harmonic(self) -> list[str]:
+        """Return the columns of measurements whose average is the harmonic mean."""
+        return [column.id for column in self._of("measurement") if column.average == "harmonic"]
 
     def csv(self, scores: Sequence[Scores]) -> str:
         """Return the text of metrics.csv: a line for each run, measurement and column, then those of the whole task.

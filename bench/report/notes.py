@@ -22,10 +22,10 @@ HEADERS = (
     "weights, about the number of components (or of atoms) that share it, mean over measurements. A reference is "
     "admitted when independent sets of its draws agree; where it is not, nothing is compared with the posterior."
 )
-CHAINS = (
-    "Samples that are states of chains depend on each other: beside their diversity stands how many independent "
-    "samples they are worth (ess_bulk, mean over measurements), or ? where that is not known. States that alternate "
-    "around their mean may be worth more than their number."
+WORTHS = (
+    "Beside diversity stands how many independent exact draws the samples are worth by their energy distance "
+    "(worth_energy), for chains, biased samplers and exact ones alike. Worths are averaged as their reciprocals, "
+    "relative errors; in tests and resolutions they are compared as these, too. An end inf: the error may be zero."
 )
 COLLAPSE = (
     "Collapse, which training by reverse KL tends to, shows in two columns at once: diversity_ratio well below 1 "
@@ -39,7 +39,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
     defined = definitions(suite)
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
-    has_chains = any(run.header["joint"] == "chain" for task in suite.tasks for run in task.runs)
+    has_worth = any(name.startswith("worth_") for name in columns)
     return (
         (
             f"{_sizes(suite)} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
@@ -50,7 +50,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         BASELINES,
         *((HEADERS,) if of_tasks else ()),
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
-        *((CHAINS,) if has_chains and has_diversity else ()),
+        *((WORTHS,) if has_worth and has_diversity else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
         *made_by(suite.origins),
     )

@@ -6,29 +6,29 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench.core.results import DISTANCE, REFERENCE, ROLES, TOTAL, Ranking, Summary
+from bench.core.results import DISTANCE, REFERENCE, ROLES, TOTAL, WORTH, Ranking, Summary
 from bench.core.text import rounded, shortened, three_digits
 from bench.report.headers import task_header
 from bench.report.table import Cell, Table, cell_of, frame_of
 from bench.stats.comparisons import Comparison, resolution, tied
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults, TaskResults
-from bench.stats.summary import COSTS, EFFECTIVE
+from bench.stats.summary import COSTS
 
 # the columns of each task's table, in this order; then those of metrics that are neither here nor in CSV_ONLY
 SHOWN = (
     "psnr_mean", "lpips-alex-v0.1@[-1,1]_mean", "lpips-alex-v0.1@[-1,1]_pairwise", "lpips-vgg-v0.1@[-1,1]_mean",
-    "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "sw2-128",
-    "sw2-128_total", "energy", "energy_total", "c2st-energy", "mean_error", "mean_error_total", "std_ratio",
-    "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio", "coverage_exact@0.9", "log_reward",
-    "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe", "nfe_vjp", "seconds_per_sample",
-    "train_seconds", "train_nfe",
+    "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "energy",
+    "energy_total", "worth_energy", "worth_mean", "sw2sq-128_white", "sw2-128", "sw2-128_total", "c2st-energy",
+    "mean_error", "mean_error_total", "std_ratio", "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio",
+    "coverage_exact@0.9", "log_reward", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
+    "nfe_vjp", "seconds_per_sample", "train_seconds", "train_nfe",
 )  # fmt: skip
 # patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
 CSV_ONLY = (
     "psnr_sample", "ssim-*", "ppc-*", "lpips-*", "percept-*", "std_error", "diversity*", "pairwise-*", "ds6-*",
-    "vendi*", "coverage*", "sbc*", "tarp*", "rhat", "ess_*", "*_floor*", "fid-*", "kid-*", "precision-*", "recall-*",
-    "density-*",
+    "vendi*", "coverage*", "sbc*", "tarp*", "rhat*", "ess_*", "worth_per_*", "sw2sq-128", "*_floor*", "fid-*", "kid-*",
+    "precision-*", "recall-*", "density-*",
 )  # fmt: skip
 # parts of the names of metrics that only some problems and priors have: no column where there is no number
 OPTIONAL = (
@@ -90,11 +90,11 @@ def distance_table(
     ]
     keys = {task.name: (task.name, DISTANCE) for task in suite.tasks}
     header = (
-        f"{DISTANCE} between the samples of a method and reference draws of the posterior; smaller is better. "
-        f"({OTHER_PRIOR}): not compared with the others of the row, having seen the map's teacher, whose posterior the "
-        "rows `total` are about. The last rows: mean rank, for each pair over the tasks where both ran, among the "
-        "methods with its 95 % interval over tasks (bold: not told from the best), and the cost of training, summed "
-        "over the tasks where a method ran"
+        f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
+        f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others "
+        "of the row, having seen the map's teacher, whose posterior the rows `total` are about. The last rows: mean "
+        "rank, for each pair over the tasks where both ran, among the methods with its 95 % interval over tasks (bold: "
+        "not told from the best), and the cost of training, summed over the tasks where a method ran"
     )
     return Table(
         "Distance to the exact posterior",
@@ -156,7 +156,7 @@ def _task_table(
     rows, reasons = [], {}
     for method in sorted(ordered_methods(suite), key=task.unranked.__contains__):
         of_method = [known[task.name, method, metric] for metric in goals]
-        worth = _worth_of_chain(suite, task, method, known.get((task.name, method, EFFECTIVE)))
+        worth = _worth_of_samples(known.get((task.name, method, WORTH)))
         cells = []
         for line in of_method:
             cell = cell_of(
@@ -178,16 +178,12 @@ def _reason_for_all(lines: Sequence[Summary]) -> str:
     return reasons.pop() if len(reasons) == 1 and all(x.mean is None for x in measured) else ""
 
 
-def _worth_of_chain(
-    suite: SuiteResults, task: TaskResults, method: str, line: Summary | None
-) -> str:
-    """Return `11 of 64 effective` for a method whose samples are states of chains, from its ess_bulk; "" for others."""
-    if not any(run.method == method and run.header["joint"] == "chain" for run in task.runs):
-        return ""
+def _worth_of_samples(line: Summary | None) -> str:
+    """Return `worth 11 exact draws`, of all samples of a measurement by their energy distance; "" if not known."""
     if line is None or line.mean is None:
-        return f"? of {suite.num_samples} effective"
+        return ""
     over_some = f", {line.reason.split(':')[0]}" if line.reason else ""
-    return f"{line.mean:.0f} of {suite.num_samples} effective{over_some}"
+    return f"worth {three_digits(line.mean)} exact draws{over_some}"
 
 
 def _remark(task: TaskResults, method: str, metric: str) -> str:

@@ -70,6 +70,7 @@ def main(spec_path: str) -> None:
         "observations_sha256": measurements.header["observations_sha256"],
         "definitions": table.definitions,
         "better": table.better,
+        "harmonic": table.harmonic,
         "provenance": provenance(threads=torch.get_num_threads()),
     }
     write_csv(files.metrics, table.csv(scores), info)
@@ -127,7 +128,10 @@ def truths_of(
     def chunk(draws: ReferenceDraws, start: int, teacher: Truth | None = None) -> Truth:
         whole = (measurements.x_true, measurements.y, draws.x_a, draws.mean, draws.std)
         parts = (tensor[start : start + size].double() for tensor in whole)
-        return Truth(problem, *parts, context=context, teacher=teacher, score=score)
+        has_formula = not draws.moments_are_of_x_a
+        return Truth(
+            problem, *parts, context=context, teacher=teacher, score=score, has_formula=has_formula
+        )
 
     starts = range(0, len(measurements.x_true), size)
     teachers = [chunk(reference.teacher, start) if reference.teacher else None for start in starts]
@@ -145,7 +149,7 @@ def score_reference(
         num_blocks = min(draws.x_b.shape[1] // num_samples, MOST_BLOCKS)
         blocks = draws.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
         by_block += [one.values(block) for block in blocks]
-    mean = {id: torch.stack([values[id] for values in by_block]).mean(0) for id in by_block[0]}
+    mean = evaluation.averages(by_block)
     not_admitted = next((why for why in reference.why_not if why), "")
     of_task = {} if not_admitted else evaluation.of_task(reference.x_b[:, :num_samples], mean)
     of_task |= evaluation.of_real_images()

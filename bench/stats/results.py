@@ -48,8 +48,9 @@ class TaskResults:
     """Everything that tables say about one task.
 
     measurements, reference: headers of the two files. definitions: metric id -> one line. better: which way each metric
-    is better. left_out: methods that the suite does not run here. of_sets: scores of all measurements together.
-    num_measurements: None where there are as many as the suite says.
+    is better, of those that have a direction. left_out: methods that the suite does not run here. of_sets: scores of
+    all measurements together. harmonic: metrics whose mean over measurements is the harmonic one. num_measurements:
+    None where there are as many as the suite says.
     """
 
     name: str
@@ -61,6 +62,7 @@ class TaskResults:
     runs: tuple[RunRecord, ...]
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
+    harmonic: frozenset[str] = frozenset()
     num_measurements: int | None = None
 
     @property
@@ -188,6 +190,7 @@ def _load_task(
     of_sets = tuple(score for score in scores if score.measurement is None)
     about = info.get("definitions", {}), info.get("better", {})
     left_out = frozenset(spec.methods) - frozenset(methods)
+    harmonic = frozenset(info.get("harmonic", ()))
     return TaskResults(
         task,
         measurements,
@@ -197,6 +200,7 @@ def _load_task(
         tuple(runs),
         left_out,
         of_sets,
+        harmonic,
         spec.num_measured.get(task),
     )
 
