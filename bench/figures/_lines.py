@@ -29,7 +29,12 @@ def remarks(
         tried = [
             m for m in absent if not any(line and line.reason == LEFT_OUT for line in lines[m])
         ]
-        notes[task] = f"not shown: {', '.join(tried)}" if tried else ""
+        other = [m for m in results.methods if not results.is_ranked(task, m) and m not in absent]
+        notes[task] = "; ".join(
+            f"{words}: {', '.join(names)}"
+            for words, names in (("not shown", tried), ("saw another prior", other))
+            if names
+        )
     return notes
 
 
