@@ -25,7 +25,8 @@ from bench.problems.posteriors import (
     posterior_of,
     teacher_posterior,
 )
-from bench.problems.posteriors.smc_latent import LatentSMC, Particles, convergence
+from bench.problems.posteriors.particles import Particles, convergence
+from bench.problems.posteriors.smc_latent import LatentSMC
 from bench.stages.reference import MAX_RHAT, MIN_ESS, draw, perplexity, reason, two_sets
 
 
@@ -81,7 +82,7 @@ def test_particles_agree_with_the_closed_form_of_an_affine_decoder():
     problem = ToyProblem(prior)
     y = measurements(prior, problem, 2)
     for i, (mean, covariance) in enumerate(zip(*problem.posterior(y), strict=True)):
-        particles = LatentSMC(prior, problem, num_particles=1024).run(
+        (particles,) = LatentSMC(prior, problem, num_particles=1024).run(
             y[i : i + 1], 64, Rng(("smc",), (i,))
         )
         centred = particles.x[:, -1].flatten(1) - mean
@@ -103,7 +104,7 @@ def test_particles_agree_with_a_grid(operator, parameters, num_latents):
     problem = make_problem(operator, parameters, 0.3, prior.shape)
     y = measurements(prior, problem, 3)
     for i in range(3):
-        particles = LatentSMC(prior, problem, num_particles=n).run(
+        (particles,) = LatentSMC(prior, problem, num_particles=n).run(
             y[i : i + 1], 64, Rng(("smc",), (i,))
         )
         points, mass = grid(prior, problem, y[i : i + 1])
@@ -122,7 +123,7 @@ def test_runs_scatter_as_their_effective_sample_sizes_say():
     smc = LatentSMC(
         prior, problem, num_particles=128, num_moves=1, num_leapfrog=3, num_final_moves=2
     )
-    runs = [smc.run(y, 32, Rng(("scatter", k), (0,))) for k in range(num_runs)]
+    runs = [smc.run(y, 32, Rng(("scatter", k), (0,)))[0] for k in range(num_runs)]
     x = torch.stack([run.x.flatten(2) for run in runs])  # (K, n, T, 2)
     sizes = torch.stack(
         [
