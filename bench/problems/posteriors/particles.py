@@ -53,7 +53,7 @@ class Cloud(NamedTuple):
     ancestor (k, n) as in `Particles`; beta and step (k,).
     """
 
-    index: Tensor
+    rows: Tensor
     y: Tensor
     streams: list[Random]
     state: Tempered
@@ -64,7 +64,7 @@ class Cloud(NamedTuple):
     def of(self, which: Tensor) -> Cloud:
         """Return the particles of the measurements in a mask (k,)."""
         streams = [rng for rng, chosen in zip(self.streams, which.tolist(), strict=True) if chosen]
-        parts = (self.index, self.y, self.ancestor, self.beta, self.step)
+        parts = (self.rows, self.y, self.ancestor, self.beta, self.step)
         index, y, ancestor, beta, step = (part[which] for part in parts)
         return Cloud(index, y, streams, self.state.of(which), ancestor, beta, step)
 
@@ -119,7 +119,7 @@ class Schedule:
         """
         arrived = [cloud.of(cloud.beta > 1)]  # none
         for done in range(MAX_TEMPERATURES):
-            if not len(cloud.index):
+            if not len(cloud.rows):
                 break
             cloud = cloud.resampled(self.ess_share) if done else cloud
             for _ in range(self.num_moves):
@@ -132,7 +132,7 @@ class Schedule:
 
     def _final(self, model: Model, cloud: Cloud) -> list[Cloud]:
         states = [cloud]
-        for _ in range(self.num_final_moves if len(cloud.index) else 0):
+        for _ in range(self.num_final_moves if len(cloud.rows) else 0):
             states.append(states[-1].moved(model, self.num_leapfrog))
         return states[-self.num_kept :]
 
@@ -140,28 +140,37 @@ class Schedule:
 def begin(
     model: Model,
     bank: Tensor,
+    x: Tensor,
     log_likelihood: Tensor,
     y: Tensor,
     rng: Random,
     n: int,
-    ess_share: float,
 ) -> Cloud:
     """Return n draws of the bank for each measurement, at the first power.
 
-    bank (B, D): draws from the prior, log_likelihood (m, B). They are weighted to the power at which they are worth
-    `ess_share` n draws: what many draws cost once replaces the first temperatures of all measurements. Measurements
-    under which no draw is possible are left out.
+    bank (B, D): positions drawn from the prior, x (B, *x) their images, log_likelihood (m, B). They are weighted to the
+    power at which they are worth n draws: what many draws cost once replaces the first temperatures of all
+    measurements. They are resampled in the order of their leading principal component, so that the particles are spread
+    along it as the weights are (Gerber, Chopin & Whiteley 2019, https://arxiv.org/abs/1708.09739). Measurements under
+    which no draw is possible are left out.
     """
-    likelihood = possible(log_likelihood)
-    index = likelihood.isfinite().any(1).nonzero().flatten()
-    streams, likelihood, y = [rng.only(int(i)) for i in index], likelihood[index], y[index]
-    zero = likelihood.new_zeros(len(index))
-    beta = smc.next_temperature(likelihood, zero, min(1.0, ess_share * n / len(bank)))
+    order = (x.flatten(1) @ leading_direction(x.flatten(1))).argsort()
+    likelihood = possible(log_likelihood)[:, order]
+    rows = likelihood.isfinite().any(1).nonzero().flatten()
+    streams, likelihood, y = [rng.only(int(i)) for i in rows], likelihood[rows], y[rows]
+    zero = likelihood.new_zeros(len(rows))
+    beta = smc.next_temperature(likelihood, zero, min(1.0, n / len(bank)))
     weights = (beta[:, None] * likelihood).softmax(1)
     uniform = torch.cat([zero[:0], *[stream.rand(()) for stream in streams]])
-    ancestor = smc.systematic_resample(weights, uniform, n)
-    state = model(bank[ancestor], y)
-    return Cloud(index, y, streams, state, ancestor, beta, zero + FIRST_STEP)
+    ancestor = order[smc.systematic_resample(weights, uniform, n)]
+    position = bank[ancestor]
+    state = model(position, y) if len(rows) else Tempered(position, zero, zero, position, position)
+    return Cloud(rows, y, streams, state, ancestor, beta, zero + FIRST_STEP)
+
+
+def leading_direction(x: Tensor) -> Tensor:
+    """Return the first principal direction (D,) of rows x (B, D)."""
+    return torch.linalg.eigh(x.T.cov().view(x.shape[1], x.shape[1])).eigenvectors[:, -1]
 
 
 def of_all(problem: Problem, x: Tensor, y: Tensor) -> Tensor:
@@ -185,7 +194,7 @@ def joined(clouds: list[Cloud]) -> Cloud:
     streams = [rng for cloud in clouds for rng in cloud.streams]
     index, y, ancestor, beta, step = (
         torch.cat(parts)
-        for parts in zip(*((c.index, c.y, c.ancestor, c.beta, c.step) for c in clouds), strict=True)
+        for parts in zip(*((c.rows, c.y, c.ancestor, c.beta, c.step) for c in clouds), strict=True)
     )
     states = zip(*(cloud.state for cloud in clouds), strict=True)
     state = Tempered(*(torch.cat(parts) for parts in states))
@@ -201,8 +210,6 @@ def evaluated(
     measurement, so that its rounding does not depend on the others.
     """
     m, n, _ = position.shape
-    if not m:
-        return position.new_zeros(0, n), position
     rows, repeated = position.flatten(0, 1), y.repeat_interleave(n, 0)
     found = [log_likelihood(rows[part], repeated[part]) for part in pieces(m, n, rows.device)]
     values, gradients = zip(*found, strict=True)
@@ -240,7 +247,7 @@ def particles_of(
         nothing.view(n, num_kept, *[1] * len(shape)).expand(-1, -1, *shape), nothing, ancestor
     )
     found = [empty] * m
-    for k, i in enumerate(last.index.tolist()):
+    for k, i in enumerate(last.rows.tolist()):
         order = last.streams[k].rand((n,)).flatten().argsort()
         x = [images(cloud.state.position[k, order]) for cloud in clouds]
         likelihood = [possible(cloud.state.log_likelihood[k, order]) for cloud in clouds]

@@ -56,8 +56,9 @@ class LatentSMC:
         """Return the particles of each measurement y (m, *y); each has a stream of its own beside the shared draws."""
         n, dim = self.size(num_samples), math.prod(self.prior.latent_shape)
         bank = rng.shared("draws from the prior").randn((self.num_bank * n, dim))[0]
-        likelihood = particles.of_all(self.problem, self._decoded(bank), y)
-        cloud = particles.begin(self._model, bank, likelihood, y, rng, n, self.ess_share)
+        x = self._decoded(bank)
+        likelihood = particles.of_all(self.problem, x, y)
+        cloud = particles.begin(self._model, bank, x, likelihood, y, rng, n)
         schedule = Schedule(
             self.num_moves,
             self.num_leapfrog,
