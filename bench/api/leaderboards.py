@@ -12,8 +12,9 @@ from torch import Tensor
 from bench.api.evaluation import evaluate_samples, samples_of
 from bench.api.tasks import open_or_make_task
 from bench.core.errors import UserError
+from bench.core.published_suites import VALUES
 from bench.stats.inference import mean_interval
-from bench.stats.published_rows import FILE, PublishedRows, published_rows
+from bench.stats.published_rows import PublishedRows, published_rows
 from bench.stats.summary import LEVEL
 from bench.task import Task
 
@@ -59,8 +60,8 @@ def published_and_mine(
 def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | None:
     """Return the published values of a task, seeds averaged, or None, with a warning, where they cannot be paired."""
     why = ""
-    if not (published.folder / FILE).exists():
-        why = f"{published.folder / FILE} is missing"
+    if not (published.folder / VALUES).exists():
+        why = f"{published.folder / VALUES} is missing"
     elif published.hash_of(task.name) != task.header["observations_sha256"]:
         why = f"the published rows of {task.name} are of other measurements than this task's"
     if why:

@@ -116,12 +116,16 @@ class ProblemSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec(ProblemSpec):
-    """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula."""
+    """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula.
+
+    published_sha256: that of the measurements whose published rows are put beside those of the suite; "" for none.
+    """
 
     num_measurements: int
     num_reference: int
     num_particles: int | None = None  # None: as many as the reference wants
     perplexity: bool = True
+    published_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +244,8 @@ class SuiteSpec(Spec):
     """What tables, figures and the page are about.
 
     left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
-    page, with their parameters. compares: False for a suite that takes times alone.
+    page, with their parameters. compares: False for a suite that takes times alone. beside: a suite whose published
+    rows stand among those of this one; "" for none.
     """
 
     name: str
@@ -253,6 +258,7 @@ class SuiteSpec(Spec):
     timed: tuple[tuple[str, str, int], ...] = ()
     figures: dict[str, Settings] = field(default_factory=dict)
     compares: bool = True
+    beside: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

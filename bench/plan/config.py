@@ -12,6 +12,7 @@ from typing import Any
 from bench.core.compute import compute_fault
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED as PUBLISHED
+from bench.core.published_suites import published_record, published_suites
 from bench.core.registry import find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.metrics import metric_faults
@@ -24,7 +25,11 @@ RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 # what else a task has are its operator's parameters
 TASK_KEYS = {"operator", "sigma_y", "settings", "prior"}
-ONLY_COMPARED = ("metrics", "budget")  # keys that make no sense in a suite that is timing_only
+ONLY_COMPARED = (
+    "metrics",
+    "budget",
+    "beside",
+)  # keys that make no sense in a suite that is timing_only
 # a suite of toys makes none
 NO_COMPARISON = {"seeds": [], "datasets": {}, "priors": {}, "tasks": {}, "methods": {}}
 
@@ -127,6 +132,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     for method in content["methods"]:
         yield from _method_faults(method)
     yield from _tune_faults(content)
+    yield from _beside_faults(content)
 
 
 def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -181,6 +187,26 @@ def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
             yield (
                 ("tune", "methods"),
                 f"{method} has nothing to tune: {method_file(method)} declares no range in `search`",
+            )
+
+
+def _beside_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield whether the rows that are to stand beside the suite's are published, of its tasks, and as large."""
+    if "beside" not in content:
+        return
+    suite = content["name"] if content["beside"] is True else content["beside"]
+    if suite not in published_suites():
+        yield ("beside",), f"no published rows; {one_of(published_suites(), suite)}"
+        return
+    record = published_record(suite)
+    published = record.get("observations_sha256", {})
+    if not set(published) & set(content["tasks"]):
+        yield ("beside",), f"{suite} has rows of none of these tasks, but of {', '.join(published)}"
+    for count in ("num_samples", "num_measurements"):
+        if record.get(count, content[count]) != content[count]:
+            yield (
+                (count,),
+                f"expected {record[count]}, as the rows of {suite} that are to stand beside",
             )
 
 

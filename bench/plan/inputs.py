@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.catalogue import dataset_of
-from bench.core.layout import PUBLISHED, REFERENCE, Layout
+from bench.core.layout import PUBLISHED, Layout
+from bench.core.published_suites import published_files
 from bench.core.registry import Kind, find
 from bench.plan.config import method_file
 from bench.plan.metrics import metric_sources, metrics_of_task
@@ -161,12 +162,13 @@ class Inputs:
 
     @property
     def results(self) -> list[str]:
-        """What tables and figures are made of: metrics, costs and times of all runs."""
+        """What tables and figures are made of: metrics, costs and times of all runs, and published rows beside them."""
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
         return [
             *metrics,
             *(str(self.layout.run(*run).cost) for run in self.suite.runs),
             *self.timings,
+            *(published_files(self.suite.beside) if self.suite.beside else []),
         ]
 
     @property
@@ -182,9 +184,7 @@ class Inputs:
     @property
     def published_rows(self) -> list[str]:
         """The rows of this suite that were published, which are committed; [] where there are none."""
-        folder = REFERENCE / self.suite.content["name"]
-        files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
-        return [str(path) for path in files if path.exists()]
+        return published_files(self.suite.content["name"])
 
     def figure_sources(self, figure: str) -> tuple[str, ...]:
         """Return the source files of a figure's plug-in."""

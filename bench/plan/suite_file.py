@@ -130,6 +130,8 @@ class SuiteFile:
     metrics: dict[str, Settings] | None = None
     # what a run may spend on sampling
     budget: Annotated[Budget, {"minProperties": 1}] | None = None
+    # a suite in results/reference whose published rows stand beside these; true: of the same name
+    beside: str | Literal[True] | None = None
     clock: Clock | None = None  # seconds of each method, alone on the machine
     # the clock alone looks at the runs; for priors of random weights
     timing_only: Literal[True] | None = None

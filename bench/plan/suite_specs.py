@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.core.compute import compute_of
+from bench.core.published_suites import published_record
 from bench.core.registry import plugin_of
 from bench.core.specs import (
     Budget,
@@ -99,12 +100,15 @@ def prior_spec(suite: Suite, prior: str) -> PriorSpec:
 
 def task_spec(suite: Suite, task: str) -> TaskSpec:
     """Return the spec of a task: its problem and its counts."""
+    published = published_record(suite.beside) if suite.beside else {}
+    hashes = published.get("observations_sha256", {})
     return TaskSpec(
         **problem_fields(suite, task),
         num_measurements=suite.content["num_measurements"],
         num_reference=suite.content["num_reference"],
         num_particles=suite.content.get("num_particles"),
         perplexity=not suite.timing_only,
+        published_sha256=hashes.get(task, ""),
     )
 
 
@@ -202,4 +206,5 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         if suite.timing_only
         else {name: dict(own) for name, own in suite.figures.items()},
         compares=not suite.timing_only,
+        beside=suite.beside,
     )

@@ -78,7 +78,8 @@ class SuiteResults:
     """The results of one suite under `root`.
 
     methods: rows in the suite's order. origins: of all artefacts. timings: contents of timing.json of the runs that
-    were clocked. figures: file stem -> parameters, of all figures of the suite in the order of the page.
+    were clocked. figures: file stem -> parameters, of all figures of the suite in the order of the page. beside: a
+    sentence on published rows among the methods; "" where there are none.
     """
 
     root: Path
@@ -93,10 +94,11 @@ class SuiteResults:
     figures: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: dict.fromkeys(FIGURES, {})
     )
+    beside: str = ""
 
 
-def load(spec_path: str | Path) -> SuiteResults:
-    """Return the results that specs/suite.json lists.
+def load(spec_path: str | Path, beside: bool = False) -> SuiteResults:
+    """Return the results that specs/suite.json lists; beside: and the published rows that it names, among them.
 
     Raises ArtefactError when a file is missing, edited, or was made from other measurements than its task's.
     """
@@ -110,14 +112,13 @@ def load(spec_path: str | Path) -> SuiteResults:
     timings = tuple(read_json(spec.layout.run(*run).timing) for run in spec.timed)
     numbers = spec.num_measurements, spec.num_samples
     names = spec.layout.root, spec.name, spec.methods, spec.seeds
-    return SuiteResults(
-        *names,
-        *numbers,
-        tuple(tasks),
-        tuple(origins),
-        timings,
-        spec.figures or figures_of({}, bool(spec.timed)),
-    )
+    figures = spec.figures or figures_of({}, bool(spec.timed))
+    suite = SuiteResults(*names, *numbers, tuple(tasks), tuple(origins), timings, figures)
+    if beside and spec.beside:
+        from bench.stats.beside import with_published
+
+        return with_published(suite, spec.beside)
+    return suite
 
 
 def num_measured(header: Json, num_measurements: int) -> int:
