@@ -327,6 +327,7 @@ rule figure:
 rule report:
     input:
         tables=jobs.made("tables", "published", "claims"),
+        ledger=inputs.ledger,
         figures=jobs.made("figure", "grid"),
     output:
         jobs.outputs("report"),

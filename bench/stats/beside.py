@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -32,15 +32,21 @@ def with_published(suite: SuiteResults, name: str) -> SuiteResults:
         refuse_other_measurements(published, task.name, task.measurements["observations_sha256"])
     rows = [row for row in dict.fromkeys(published.summary["method"]) if row not in BASELINES]
     tasks = tuple(
-        _with_rows(task, rows, suite, published) if task in shared else _without(task, rows)
+        _with_rows(task, rows, known, published) if task in shared else _without(task, rows)
         for task in suite.tasks
     )
-    methods = (*suite.methods, *(f"{row}{MARK}" for row in rows))
+    seeds = published.values[["method", "seed"]].drop_duplicates().groupby("method")["seed"]
+    of_rows = {f"{row}{MARK}": tuple(sorted(own)) for row, own in seeds if row in rows}
+    known = replace(
+        suite,
+        methods=(*suite.methods, *(f"{row}{MARK}" for row in rows)),
+        training_seeds={**suite.training_seeds, **of_rows},
+    )
     note = (
         f"Rows marked{MARK} are not drawn here: they are those of the suite {name}, published by commit "
         f"{published.commit}, on the same measurements"
     )
-    return replace(suite, methods=methods, tasks=tasks, beside=note)
+    return replace(known, tasks=tasks, beside=note)
 
 
 def refuse_other_measurements(published: PublishedRows, task: str, sha256: str) -> None:
@@ -82,29 +88,23 @@ def _with_rows(
     for row in present:
         own = of_rows.get(row, values.iloc[:0])
         of_row = {metric: lines.get((row, metric), {}) for metric in metrics}
-        scores += _scores(row, of_row, own, suite)
-        runs += _runs(row, lines, own, suite)
+        seeds = suite.seeds_of(f"{row}{MARK}")
+        scores += _scores(row, of_row, own, suite.num_measured(task), seeds)
+        runs += _runs(row, lines, own, suite.num_measured(task), seeds)
     absent = _without(task, [row for row in rows if row not in present])
     return replace(absent, scores=tuple(scores), runs=tuple(runs))
 
 
 def _scores(
-    row: str, lines: dict[str, dict], values: pd.DataFrame, suite: SuiteResults
+    row: str, lines: dict[str, dict], values: pd.DataFrame, num: int, seeds: Sequence[int]
 ) -> Iterator[Score]:
-    """Yield a score for each metric, measurement and seed of the suite: the published value, or why there is none."""
-    known = {
-        (metric, int(i), int(seed)): float(value)
-        for metric, i, seed, value in values[["metric", "measurement", "seed", "value"]].itertuples(
-            index=False
-        )
-    }
-    seeds = sorted({seed for _, _, seed in known})
-    lacking = f"n/a (published with seeds {', '.join(map(str, seeds))} only)"
-    has_seeds = not known or set(suite.seeds) <= set(seeds)
+    """Yield a score for each metric, measurement and seed of a row: the published value, or why there is none."""
+    columns = values[["metric", "measurement", "seed", "value"]].itertuples(index=False)
+    known = {(metric, i, seed): float(value) for metric, i, seed, value in columns}
     for metric, line in lines.items():
-        reason = _reason(line) if has_seeds else lacking
-        for i, seed in product(range(suite.num_measurements), suite.seeds):
-            value = known.get((metric, i, seed)) if has_seeds else None
+        reason = _reason(line)
+        for i, seed in product(range(num), seeds):
+            value = known.get((metric, i, seed))
             why = "" if value is not None else reason
             yield Score(f"{row}{MARK}", seed, i, metric, value, why)
 
@@ -118,8 +118,10 @@ def _reason(line: dict) -> str:
     return why or "n/a (not published for each measurement)"
 
 
-def _runs(row: str, lines: Lines, values: pd.DataFrame, suite: SuiteResults) -> list[RunRecord]:
-    """Return a record of the row's published cost, the mean over its seeds, for each seed of the suite."""
+def _runs(
+    row: str, lines: Lines, values: pd.DataFrame, num: int, seeds: Sequence[int]
+) -> list[RunRecord]:
+    """Return a record of the row's published cost, the mean over its seeds, for each of these."""
     cost = lines.get((row, "nfe"), {})
     status, stopped = "ok", str(cost.get("reason", ""))
     if stopped:
@@ -131,6 +133,6 @@ def _runs(row: str, lines: Lines, values: pd.DataFrame, suite: SuiteResults) -> 
     joint = next(
         (kind for kind in ("independent", "coupled") if f"({kind} samples)" in of_chain), "chain"
     )
-    measured = values["measurement"].nunique() or suite.num_measurements
+    measured = values["measurement"].nunique() or num
     header = {"status": status, "reason": stopped, "joint": joint, "num_measurements": measured}
-    return [RunRecord(f"{row}{MARK}", seed, header, number) for seed in suite.seeds]
+    return [RunRecord(f"{row}{MARK}", seed, header, number) for seed in seeds]
