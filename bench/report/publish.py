@@ -45,7 +45,6 @@ def publish_suite(
     record = {
         "observations_sha256": about,
         "num_samples": suite.num_samples,
-        "num_measurements": suite.num_measurements,
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
     }
     _write_record(into, suite.name, origins, faults, record | publish_values(suite, into))

@@ -31,16 +31,16 @@ def with_published(suite: SuiteResults, name: str) -> SuiteResults:
     for task in shared:
         refuse_other_measurements(published, task.name, task.measurements["observations_sha256"])
     rows = [row for row in dict.fromkeys(published.summary["method"]) if row not in BASELINES]
-    tasks = tuple(
-        _with_rows(task, rows, known, published) if task in shared else _without(task, rows)
-        for task in suite.tasks
-    )
     seeds = published.values[["method", "seed"]].drop_duplicates().groupby("method")["seed"]
     of_rows = {f"{row}{MARK}": tuple(sorted(own)) for row, own in seeds if row in rows}
     known = replace(
         suite,
         methods=(*suite.methods, *(f"{row}{MARK}" for row in rows)),
         training_seeds={**suite.training_seeds, **of_rows},
+    )
+    tasks = tuple(
+        _with_rows(task, rows, known, published) if task in shared else _without(task, rows)
+        for task in suite.tasks
     )
     note = (
         f"Rows marked{MARK} are not drawn here: they are those of the suite {name}, published by commit "
