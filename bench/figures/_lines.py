@@ -76,3 +76,12 @@ def bar_ends(line: Summary) -> list[list[float]]:
 def means(results: Results, metric: str) -> list[float]:
     """Return all means of a metric."""
     return [x.mean for x in results.summary if x.metric == metric and x.mean is not None]
+
+
+def means_and_floors(results: Results, metric: str) -> list[float]:
+    """Return all means of a metric and the low ends of the reference's intervals.
+
+    Those of an unbiased distance are below zero, and say that its axis goes through zero whatever the means are.
+    """
+    floors = [results.line(task, REFERENCE, metric) for task in results.tasks]
+    return [*means(results, metric), *(x.low for x in floors if x and x.low is not None)]

@@ -1,4 +1,4 @@
-"""The line above a task's table: what was measured, and how the truth is known."""
+"""Write the line above a task's table: what was measured, and how its posterior is known."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ COLLAPSE = (
 
 def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
+    most = max(len(suite.seeds_of(method)) for method in suite.methods)
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
+    seeds += f" ({most} of methods that are trained)" if most > len(suite.seeds) else ""
     defined = definitions(suite)
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
     has_worth = any(name.startswith("worth_") for name in columns)
@@ -45,7 +47,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
             f"{_sizes(suite)} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
             f"A cell is the mean over measurements; in brackets its {INTERVAL}."
         ),
-        SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
+        SEVERAL_SEEDS if most > 1 else ONE_SEED,
         BOLD,
         BASELINES,
         *((HEADERS,) if of_tasks else ()),

@@ -10,9 +10,10 @@ from bench.core.results import DISTANCE, REFERENCE, ROLES, TOTAL, WORTH, Ranking
 from bench.core.text import rounded, shortened, three_digits
 from bench.report.headers import task_header
 from bench.report.table import Cell, Table, cell_of, frame_of
-from bench.stats.comparisons import Comparison, resolution, tied
+from bench.stats.comparisons import Comparison, compare, resolution, tied
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.spending import above_budget, budget_notes, without
 from bench.stats.summary import COSTS
 
 # the columns of each task's table, in this order; then those of metrics that are neither here nor in CSV_ONLY
@@ -28,7 +29,7 @@ SHOWN = (
 CSV_ONLY = (
     "psnr_sample", "ssim-*", "ppc-*", "lpips-*", "percept-*", "std_error", "diversity*", "pairwise-*", "ds6-*",
     "vendi*", "coverage*", "sbc*", "tarp*", "rhat*", "ess_*", "worth_per_*", "sw2sq-128", "*_floor*", "fid-*", "kid-*",
-    "precision-*", "recall-*", "density-*",
+    "precision-*", "recall-*", "density-*", "train_nfe_vjp",
 )  # fmt: skip
 # parts of the names of metrics that only some problems and priors have: no column where there is no number
 OPTIONAL = (
@@ -72,6 +73,9 @@ def distance_table(
     suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]
 ) -> Table:
     """Return the distances to the exact posterior, tasks down and methods across, then mean ranks and training."""
+    above = above_budget(suite, suite.budget_rows)
+    compared = without(suite, above, DISTANCE) if above else suite
+    comparisons = compare(compared) if above else comparisons
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     methods, rows = ordered_methods(suite), []
     for task in suite.tasks:
@@ -83,7 +87,7 @@ def distance_table(
             ]
             if metric == DISTANCE or any(cell.mean for cell in cells):
                 rows.append((name, cells))
-    rows += [_rank_row(ranking, methods) for ranking in rankings(suite, (DISTANCE,))]
+    rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (DISTANCE,))]
     rows += [
         (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
         for cost in TRAINING
@@ -98,9 +102,9 @@ def distance_table(
     )
     return Table(
         "Distance to the exact posterior",
-        header,
+        ". ".join((header, *budget_notes(suite.budget_rows, above))),
         frame_of(rows, methods),
-        goals={method: ROLES.get(method, "") for method in methods},
+        goals={x: "‡" if x in above else ROLES.get(x, "") for x in methods},
         methods_across=True,
         resolution=resolution(comparisons, keys),
     )

@@ -23,6 +23,8 @@ MIN_SHARE = 0.5
 class ComparisonGroup:
     """Losses `(n, s, k)` of k methods on n measurements with s seeds, in the metric's units.
 
+    A method with one seed among others with more has the same values under each: its seeds have no spread.
+
     The value, or its negative where higher is better: the smaller the mean the better. Of a harmonic metric (worth in
     exact draws), whose values are the reciprocals of errors, the error. Where the metric has a target
     (`signed`), value - target: the smaller the absolute mean the better. Only the mean over measurements should
@@ -131,7 +133,8 @@ def _losses(
     rows = []
     for i in measurements:
         if i in compared:
-            rows.append([_loss(value, better) for value in compared[i]])
+            values = [_loss(value, better) for value in compared[i]]
+            rows.append(values * num_seeds if len(values) == 1 else values)
         else:
             rows.append([side * worst.get(i, worst[None])] * num_seeds)
     return np.array(rows)

@@ -49,8 +49,8 @@ class TaskResults:
 
     measurements, reference: headers of the two files. definitions: metric id -> one line. better: which way each metric
     is better, of those that have a direction. left_out: methods that the suite does not run here. of_sets: scores of
-    all measurements together. harmonic: metrics whose mean over measurements is the harmonic one. num_measurements:
-    None where there are as many as the suite says.
+    all measurements together. harmonic: metrics whose mean over measurements is the harmonic one.
+    num_measurements: None where there are as many as the suite says.
     """
 
     name: str
@@ -62,8 +62,8 @@ class TaskResults:
     runs: tuple[RunRecord, ...]
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
-    harmonic: frozenset[str] = frozenset()
     num_measurements: int | None = None
+    harmonic: frozenset[str] = frozenset()
 
     @property
     def is_well_specified(self) -> bool:
@@ -99,7 +99,8 @@ class SuiteResults:
 
     methods: rows in the suite's order. num_measurements: of a task, unless that says otherwise. origins: of all
     artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
-    figures of the suite in the order of the page.
+    figures of the suite in the order of the page. budget_rows: rows per sample, with training, at which the table of
+    distances compares.
     """
 
     root: Path
@@ -114,6 +115,12 @@ class SuiteResults:
     figures: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: dict.fromkeys(FIGURES, {})
     )
+    training_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    budget_rows: float | None = None
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Return the seeds of a row: methods that are trained may have more than the others."""
+        return self.training_seeds.get(method, self.seeds)
 
     def num_measured(self, task: TaskResults) -> int:
         """Return the number of measurements of a task."""
@@ -142,6 +149,8 @@ def load(spec_path: str | Path) -> SuiteResults:
         tuple(origins),
         timings,
         spec.figures or figures_of({}, bool(spec.timed)),
+        spec.training_seeds,
+        spec.budget_rows,
     )
 
 
@@ -176,7 +185,7 @@ def _load_task(
     measurements, reference = headers.values()
     runs = []
     for method in methods:
-        for seed in spec.seeds:
+        for seed in spec.seeds_of(method):
             run = layout.run(task, method, seed)
             headers[run.samples] = read_header(run.samples)
             runs.append(RunRecord(method, seed, headers[run.samples], read_json(run.cost)))
