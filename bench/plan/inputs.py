@@ -9,6 +9,7 @@ from typing import Any
 from bench.core.catalogue import dataset_of
 from bench.core.layout import PUBLISHED, Layout
 from bench.core.registry import Kind, find
+from bench.core.shipped import shipped
 from bench.plan.config import method_file
 from bench.plan.metrics import metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
@@ -177,7 +178,7 @@ class Inputs:
     @property
     def published(self) -> list[str]:
         """The numbers of the papers, which are committed."""
-        return sorted(map(str, PUBLISHED.glob("*.csv")))
+        return sorted(map(str, shipped(str(PUBLISHED)).glob("*.csv")))
 
     def figure_sources(self, figure: str) -> tuple[str, ...]:
         """Return the source files of a figure's plug-in."""
