@@ -16,7 +16,9 @@ PUBLISHED, REFERENCE = RESULTS / "published", RESULTS / "reference"
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that only takes times
 PUBLISHED_TABLES = ("published.csv", "published.md")  # the papers' numbers beside ours
+REPRODUCTION_TABLES = ("reproduction.csv", "reproduction.md")
 CLAIMS_TABLES = ("claims.csv", "claims.md")
+CLAIMS = "claims"  # the suite whose ledger of claims is published, and quoted by the others
 FIGURE_KINDS = ("pdf", "png", "csv")  # files of each figure
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from bench.core.artefacts import Json, read_json, write_json
 from bench.core.compute import Compute
@@ -122,12 +122,16 @@ class ProblemSpec(OnTask):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec(ProblemSpec):
-    """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula."""
+    """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula.
+
+    truth: whether test images are measured, or draws of the prior.
+    """
 
     num_measurements: int
     num_reference: int
     num_particles: int | None = None  # None: as many as the reference wants
     perplexity: bool = True
+    truth: Literal["data", "prior"] = "data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +233,10 @@ class SuiteSpec(Spec):
     """A suite with its counts, for tables, figures and the page.
 
     left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
-    page, with their parameters. compares: False for a suite that takes times alone.
+    page, with their parameters. compares: False for a suite that takes times alone. num_measured: of the tasks that
+    have another number of measurements than the suite. training_seeds: of the rows that have others than `seeds`.
+    claims: whether the papers' claims are tested on it. budget_rows: rows per sample at which the table of distances
+    compares.
     """
 
     name: str
@@ -242,6 +249,14 @@ class SuiteSpec(Spec):
     timed: tuple[tuple[str, str, int], ...] = ()
     figures: dict[str, Settings] = field(default_factory=dict)
     compares: bool = True
+    num_measured: dict[str, int] = field(default_factory=dict)
+    training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    claims: bool = False
+    budget_rows: float | None = None
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Return the seeds of a row."""
+        return self.training_seeds.get(method, self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)

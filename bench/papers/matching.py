@@ -118,7 +118,7 @@ def _protocol_of_run(
         "sigma_y": NONE if is_reward else _format_number(header["sigma_y"]),
         "method": run.header.get("module") or plugin_of("method", run.method),
         "N": str(
-            suite.num_samples if is_reward else num_measured(run.header, suite.num_measurements)
+            suite.num_samples if is_reward else num_measured(run.header, suite.num_measured(task))
         ),
         "NFE": NONE if nfe is None else _format_number(nfe),
     }

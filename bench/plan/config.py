@@ -23,7 +23,8 @@ COMMITTED = ("reference", "published")  # folders of results/
 RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 # what else a task has are its operator's parameters
-TASK_KEYS = {"operator", "sigma_y", "settings", "prior"}
+TASK_KEYS = {"operator", "sigma_y", "settings", "prior", "truth", "num_measurements"}
+ROW_KEYS = {"plugin"}  # what else a row has are its method's parameters
 ONLY_COMPARED = ("metrics", "budget")  # keys that make no sense in a suite that is timing_only
 # a suite of toys makes none
 NO_COMPARISON = {"seeds": [], "datasets": {}, "priors": {}, "tasks": {}, "methods": {}}
@@ -56,23 +57,34 @@ def prior_of(content: Mapping[str, Any], task: str) -> str:
     return max(starts, key=len, default="")
 
 
-def method_file(method: str) -> Path | None:
+def num_measurements_of(content: Mapping[str, Any], task: str) -> int:
+    """Return how many measurements a task has: its own number, or the suite's."""
+    return content["tasks"][task].get("num_measurements", content["num_measurements"])
+
+
+def module_of(content: Mapping[str, Any], row: str) -> str:
+    """Return the plug-in of a row: the one it names, or the one that its name starts with."""
+    return (content["methods"].get(row) or {}).get("plugin") or plugin_of("method", row)
+
+
+def method_file(content: Mapping[str, Any], row: str) -> Path | None:
     """Return the file of a row's method; None where there is none."""
-    return find("method", plugin_of("method", method))
+    return find("method", module_of(content, row))
 
 
-def method_source(method: str) -> Source | None:
+def method_source(content: Mapping[str, Any], row: str) -> Source | None:
     """Return what the source of a row's method says; None where it cannot be read."""
-    file = method_file(method)
+    file = method_file(content, row)
     return read_source(file) if file else None
 
 
 def settings_of(content: Mapping[str, Any], task: str, method: str) -> dict:
     """Return the hyperparameters of a method on a task: the method's own, then what the task says differently."""
-    return {
+    settings = {
         **content["methods"][method],
         **content["tasks"][task].get("settings", {}).get(method, {}),
     }
+    return {name: value for name, value in settings.items() if name not in ROW_KEYS}
 
 
 def _counts_of_clock(content: Mapping[str, Any]) -> dict:
@@ -118,13 +130,17 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     for prior, entry in content["priors"].items():
         yield from _teacher_faults(prior, entry, content["priors"])
     for method, entry in content.get("restrict", {}).items():
-        most, available = entry.get("num_measurements", 1), content["num_measurements"]
-        if most > available:
-            what = f"expected at most num_measurements = {available}, got {most}"
+        tasks = entry.get("tasks", content["tasks"])
+        available = max(num_measurements_of(content, task) for task in tasks)
+        if entry.get("num_measurements", 1) > available:
+            got = entry["num_measurements"]
+            what = f"expected at most num_measurements = {available}, got {got}"
             yield ("restrict", method, "num_measurements"), what
     for method in content["methods"]:
-        yield from _method_faults(method)
+        yield from _method_faults(content, method)
     yield from _tune_faults(content)
+    if not set(content["seeds"]) <= set(content.get("training_seeds", content["seeds"])):
+        yield ("training_seeds",), f"expected those of seeds, {content['seeds']}, and further ones"
 
 
 def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -191,11 +207,11 @@ def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
 def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield methods without anything to tune."""
     for method in content.get("tune", {}).get("methods", []):
-        source = method_source(method)
+        source = method_source(content, method)
         if source and source.constants.get("search", "{}") == "{}":
             yield (
                 ("tune", "methods"),
-                f"{method} has nothing to tune: {method_file(method)} declares no range in `search`",
+                f"{method} has nothing to tune: {method_file(content, method)} declares no range in `search`",
             )
 
 
@@ -220,16 +236,16 @@ def _teacher_faults(
         yield where, f"{teacher} has a teacher itself, {priors[teacher]['teacher']}; name that one"
 
 
-def _method_faults(method: str) -> Iterator[Fault]:
+def _method_faults(content: Mapping[str, Any], method: str) -> Iterator[Fault]:
     """Yield whether there is a file for a row."""
-    plugin = plugin_of("method", method)
-    if plugin == RESERVED:
+    plugin = module_of(content, method)
+    if RESERVED in (plugin, plugin_of("method", method)):
         yield (
             ("methods", method),
             f"{RESERVED!r} is the name of the floor's row in each table; choose another",
         )
-    elif method_file(method) is None:
+    elif find("method", plugin) is None:
         yield (
             ("methods", method),
-            f"no module methods/{plugin}.py; {one_of(names('method'), plugin)}",
+            f"no module methods/{plugin}.py; {one_of(names('method'), plugin)}, or name one in the key plugin",
         )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.catalogue import dataset_of
-from bench.core.layout import PUBLISHED, Layout
+from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layout
 from bench.core.registry import Kind, find
 from bench.core.shipped import shipped
-from bench.plan.config import method_file
+from bench.plan.config import module_of
 from bench.plan.metrics import metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
 from bench.plan.sources import hash_of, is_plugin, sources_of, stage_file
@@ -60,7 +60,7 @@ class Inputs:
             case "figure":
                 return self.figure_sources(wildcards["figure"])
             case "toy":
-                return self.method_sources("ods")
+                return _plugin_sources("method", "ods")
             case _:
                 return ()
 
@@ -105,8 +105,7 @@ class Inputs:
 
     def method_sources(self, method: str) -> tuple[str, ...]:
         """Return the source files of a row's method."""
-        file = method_file(method)
-        return sources_of(str(file)) if file else ()
+        return _plugin_sources("method", module_of(self.suite.content, method))
 
     def run_sources(self, task: str, method: str) -> tuple[str, ...]:
         """Return the source files of a task's prior and operator, and of a row's method."""
@@ -179,6 +178,19 @@ class Inputs:
     def published(self) -> list[str]:
         """The numbers of the papers, which are committed."""
         return sorted(map(str, shipped(str(PUBLISHED)).glob("*.csv")))
+
+    @property
+    def published_rows(self) -> list[str]:
+        """The rows of this suite that were published, which are committed; [] where there are none."""
+        folder = REFERENCE / self.suite.content["name"]
+        files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
+        return [str(path) for path in files if path.exists()]
+
+    @property
+    def ledger(self) -> list[str]:
+        """The published verdicts on the papers' claims, which a suite quotes that does not test them."""
+        path = REFERENCE / CLAIMS / CLAIMS_TABLES[0]
+        return [str(path)] if path.exists() and not self.suite.tests_claims else []
 
     def figure_sources(self, figure: str) -> tuple[str, ...]:
         """Return the source files of a figure's plug-in."""

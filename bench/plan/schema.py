@@ -46,9 +46,10 @@ Fault = tuple[Sequence[object], str]  # where (keys from the top) and what
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the schema of one suite. choices: what may stand for a type such as `PriorName`."""
+    """Makes the schema of one suite. choices: what may stand for a type such as `PriorName`; rows: the methods."""
 
     choices: Mapping[str, Sequence[str]]
+    rows: Mapping[str, Any]
 
     def of_class(self, name: str, left_out: Sequence[str] = ()) -> Json:
         """Return the schema of a dataclass in suite_file.py; fields in `left_out` may be missing."""
@@ -140,7 +141,8 @@ def suite_schema(content: Mapping[str, Any]) -> Json:
     }
     choices = {word: [str(name) for name in entries[key]] for word, key in SECTIONS.items()}
     operators = [*operator_names(entries["tasks"]), REWARD]
-    maker = Maker(choices | {"FamilyName": names("prior"), "OperatorName": operators})
+    plugins = {"FamilyName": names("prior"), "ModuleName": names("method")}
+    maker = Maker(choices | plugins | {"OperatorName": operators}, entries["methods"])
     if "toys" in content:
         return maker.of_class("ToyFile")
     timing_only = content.get("timing_only") is True
@@ -209,7 +211,8 @@ def task_schema(maker: Maker, name: str, entry: Any) -> Json:
     settings = entry.get("settings") if isinstance(entry, dict) else None
     if isinstance(settings, dict):
         of_method = {
-            method: method_schema(maker, str(method), {}) for method in maker.choices["MethodName"]
+            method: method_schema(maker, method, maker.rows.get(method))
+            for method in maker.choices["MethodName"]
         }
         common["properties"]["settings"] = maker.of_mapping("MethodName", {}) | {
             "properties": of_method
@@ -223,7 +226,12 @@ def task_schema(maker: Maker, name: str, entry: Any) -> Json:
 
 def method_schema(maker: Maker, name: str, entry: Any) -> Json:
     """Return the schema of a method's row: the fields of its dataclass, none of them required."""
-    return maker.of_plugin("method", plugin_of("method", name)) | {"required": []}
+    named = entry.get("plugin") if isinstance(entry, dict) else None
+    plugin = named if isinstance(named, str) else plugin_of("method", name)
+    common = maker.of_class("RowEntry")
+    if find("method", plugin) is None:
+        return common | {"additionalProperties": True}
+    return maker.of_plugin("method", plugin, common=common) | {"required": []}
 
 
 def metric_schema(maker: Maker, name: str, entry: Any) -> Json:

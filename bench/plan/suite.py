@@ -59,6 +59,14 @@ class Suite:
     def seeds(self) -> list[int]:
         return list(self.content["seeds"])
 
+    def seeds_of(self, method: str) -> list[int]:
+        """Return the seeds of a row: methods that are trained may have more than the others."""
+        return (
+            list(self.content.get("training_seeds", self.seeds))
+            if self.trains(method)
+            else self.seeds
+        )
+
     @property
     def toys(self) -> list[str]:
         return list(self.content.get("toys", {}))
@@ -71,6 +79,11 @@ class Suite:
     @property
     def timing_only(self) -> bool:
         return bool(self.content.get("timing_only"))
+
+    @property
+    def tests_claims(self) -> bool:
+        """Whether the papers' claims are tested on the suite."""
+        return bool(self.content.get("claims"))
 
     @property
     def num_gpus(self) -> int:
@@ -89,7 +102,7 @@ class Suite:
             (task, method, seed)
             for task in self.tasks
             for method in self.methods_on(task)
-            for seed in self.seeds
+            for seed in self.seeds_of(method)
         ]
 
     @cached_property
@@ -140,7 +153,7 @@ class Suite:
 
     def trains(self, method: str) -> bool:
         """Return whether a row's method has a function `train`."""
-        source = method_source(method)
+        source = method_source(self.content, method)
         return source is not None and "train" in source.functions
 
     def prior_of(self, task: str) -> str:

@@ -74,7 +74,8 @@ def _statuses(layout: Layout, spec: SuiteSpec) -> Iterator[RunStatus]:
         for method in spec.methods
         if (task, method) not in left_out
     ]
-    runs = [(*pair, seed) for pair in pairs for seed in spec.seeds] if spec.compares else spec.timed
+    runs = [(*pair, seed) for pair in pairs for seed in spec.seeds_of(pair[1])]
+    runs = runs if spec.compares else spec.timed
     for task, method, seed in runs:
         files = layout.run(task, method, seed)
         path = files.samples if spec.compares else files.timing

@@ -36,16 +36,18 @@ COLLAPSE = (
 
 def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
+    most = max(len(suite.seeds_of(method)) for method in suite.methods)
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
+    seeds += f" ({most} of methods that are trained)" if most > len(suite.seeds) else ""
     defined = definitions(suite)
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
     has_worth = any(name.startswith("worth_") for name in columns)
     return (
         (
-            f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
+            f"{_sizes(suite)} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
             f"A cell is the mean over measurements; in brackets its {INTERVAL}."
         ),
-        SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
+        SEVERAL_SEEDS if most > 1 else ONE_SEED,
         BOLD,
         BASELINES,
         *((HEADERS,) if of_tasks else ()),
@@ -54,6 +56,12 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
         *made_by(suite.origins),
     )
+
+
+def _sizes(suite: SuiteResults) -> str:
+    """Return `16`, or `16 (64 on gmm-calibration)` where some tasks have another number."""
+    others = [f"{x.num_measurements} on {x.name}" for x in suite.tasks if x.num_measurements]
+    return str(suite.num_measurements) + (f" ({', '.join(others)})" if others else "")
 
 
 def definitions(suite: SuiteResults) -> dict[str, str]:

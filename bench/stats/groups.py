@@ -1,4 +1,7 @@
-"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements."""
+"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements.
+
+All methods of a group have seen the prior whose posterior the metric is about (`TaskResults.compares`).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ MIN_SHARE = 0.5
 @dataclass(frozen=True)
 class ComparisonGroup:
     """Losses `(n, s, k)` of k methods on n measurements with s seeds, in the metric's units.
+
+    A method with one seed among others with more has the same values under each: its seeds have no spread.
 
     The value, or its negative where higher is better: the smaller the mean the better. Of a harmonic metric (worth in
     exact draws), whose values are the reciprocals of errors, the error. Where the metric has a target
@@ -58,7 +63,9 @@ def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
         values = values_of_task(task, suite)
         for metric, better in task.better.items():
             of_metric = [
-                values[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in values
+                values[m, metric]
+                for m in (REFERENCE, *suite.methods)
+                if (m, metric) in values and (m in BASELINES or task.compares(m, metric))
             ]
             group = _group(task, metric, _better(better, metric in task.harmonic), of_metric)
             groups += [group] if group else []
@@ -126,7 +133,8 @@ def _losses(
     rows = []
     for i in measurements:
         if i in compared:
-            rows.append([_loss(value, better) for value in compared[i]])
+            values = [_loss(value, better) for value in compared[i]]
+            rows.append(values * num_seeds if len(values) == 1 else values)
         else:
             rows.append([side * worst.get(i, worst[None])] * num_seeds)
     return np.array(rows)

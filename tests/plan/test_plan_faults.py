@@ -99,6 +99,14 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "metrics.set: no such metric; expected one of",
         "did you mean sets?",
     ),
+    ({"methods/theirs": {}}, "methods.theirs: no module methods/theirs.py", "in the key plugin"),
+    (
+        {"methods/theirs": {"plugin": "toi"}},
+        "methods.theirs.plugin: expected one of",
+        "did you mean toy?",
+    ),
+    ({"methods/theirs": {"plugin": "toy", "zet": 1}}, "methods.theirs.zet: unknown key", "zeta"),
+    ({"training_seeds": [1, 2]}, "training_seeds: expected those of seeds, [0]", "further ones"),
     ({"metrics": {"sets": ["digits-cnn-v1"]}}, "metrics.sets: expected a mapping", "got"),
     (
         {"metrics": {"sets": {"extractor": []}}},
