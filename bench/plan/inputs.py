@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.core.catalogue import dataset_of
 from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layout
+from bench.core.published_suites import published_files
 from bench.core.registry import Kind, find
 from bench.core.shipped import shipped
 from bench.plan.config import module_of
@@ -161,12 +162,17 @@ class Inputs:
 
     @property
     def results(self) -> list[str]:
+<<<<<<< HEAD
+        """What tables and figures are made of: metrics, costs and times of all runs, and published rows beside them."""
+=======
         """Return what tables and figures are made of: metrics, costs and times of all runs."""
+>>>>>>> reader
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
         return [
             *metrics,
             *(str(self.layout.run(*run).cost) for run in self.suite.runs),
             *self.timings,
+            *(published_files(self.suite.beside) if self.suite.beside else []),
         ]
 
     @property
@@ -181,10 +187,15 @@ class Inputs:
 
     @property
     def published_rows(self) -> list[str]:
+<<<<<<< HEAD
+        """The rows of this suite that were published, which are committed; [] where there are none."""
+        return published_files(self.suite.content["name"])
+=======
         """Return the rows of this suite that were published, which are committed; [] where there are none."""
         folder = REFERENCE / self.suite.content["name"]
         files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
         return [str(path) for path in files if path.exists()]
+>>>>>>> reader
 
     @property
     def ledger(self) -> list[str]:
