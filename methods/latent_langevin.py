@@ -13,8 +13,8 @@ Deviations:
   sample; `metropolis = False` is the paper's unadjusted chain.
 - Step sizes are divided by 1 + the likelihood's curvature at the start; with `num_curvature = 0` they are the paper's.
 - Several chains per measurement; `num_chains = 1` is the paper's. State t of chain c is sample t * num_chains + c.
-- Images between the samples of a chain are dropped; `thin = 1`, `num_adapt = 0` and `num_warmup = 0` are the paper's, as
-  is `repeat_last`: the released loop leaves out its last update, so that the last two images are the same.
+- States between the samples of a chain are dropped; `thin = 1`, `num_adapt = 0` and `num_warmup = 0` are the paper's.
+  So is `repeat_last`: the released loop leaves out its last update, hence its last two images are the same.
 - A chain is as long as samples are asked for, where the released one has 10 to 50 states; the start is random, where
   all released chains start from one seed; images are not clipped to [-1, 1] and networks are not in half precision.
   With these settings `step` is the released tau, and depends on sigma_y and the operator, not on the image's size.

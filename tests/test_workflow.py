@@ -298,13 +298,13 @@ def test_a_killed_run_goes_on_with_the_same_command(folder):
 @pytest.mark.slow
 def test_jobs_of_the_default_suite(tmp_path):
     expected = {
-        "data": 2,
+        "data": 1,
         "classifier": 1,
-        "prior": 6,
-        "observe": 15,
-        "reference": 15,
-        "train": 23,
-        "sample": 90,
+        "prior": 3,
+        "observe": 8,
+        "reference": 8,
+        "train": 30,
+        "sample": 76,
     }
-    expected |= {"evaluate": 15, "grid": 15, **SHOWN}
+    expected |= {"evaluate": 8, "grid": 8, **SHOWN}
     assert jobs(copy_of_the_repository(tmp_path), suite="default") == expected

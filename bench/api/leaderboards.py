@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,9 @@ from torch import Tensor
 
 from bench.api.evaluation import evaluate_samples, samples_of
 from bench.api.tasks import open_or_make_task
-from bench.core.artefacts import read_json
 from bench.core.errors import UserError
-from bench.core.layout import REFERENCE as PUBLISHED
-from bench.core.shipped import shipped
-from bench.report.published_values import FILE
 from bench.stats.inference import mean_interval
+from bench.stats.published_rows import FILE, PublishedRows, published_rows
 from bench.stats.summary import LEVEL
 from bench.task import Task
 
@@ -32,9 +28,8 @@ def published_and_mine(
 
     Where nothing can be paired, PAIRED are empty and one warning says why.
     """
-    folder = published_folder(suite)
-    published = pd.read_csv(folder / "summary.csv", keep_default_na=False, na_values=[""])
-    published["reason"] = published["reason"].fillna("")
+    rows_of_suite = published_rows(suite)
+    published = rows_of_suite.summary
     if not isinstance(mine, Mapping):
         raise UserError(
             f"leaderboard: mine is a {type(mine).__name__}; expected a dict, name of the row -> samples"
@@ -42,51 +37,37 @@ def published_and_mine(
     if mine and task is None:
         raise UserError("leaderboard: samples need the task that they are of; give task=")
     if task is None:
-        return published[COLUMNS]
+        return published.loc[:, COLUMNS]
     name = task if isinstance(task, str) else task.name
-    rows = published[published["task"] == name]
+    rows = published.loc[published["task"] == name]
     if rows.empty:
         known = ", ".join(dict.fromkeys(published["task"]))
         raise UserError(
             f"leaderboard: no published rows of task {name} in {suite}; expected one of {known}"
         )
     if not mine:
-        return rows[COLUMNS].reset_index(drop=True)
+        return rows.loc[:, COLUMNS].reset_index(drop=True)
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
     board = pd.concat(
         [rows, *(means_of(name, method, frame) for method, frame in values.items())],
         ignore_index=True,
     )
-    return with_differences(board[COLUMNS], values, published_values(folder, opened))
+    return with_differences(board.loc[:, COLUMNS], values, published_values(rows_of_suite, opened))
 
 
-def published_folder(suite: str) -> Path:
-    """Return the folder with the published tables of a suite; UserError, one line, where it has none."""
-    try:
-        return shipped(str(PUBLISHED / suite / "summary.csv")).parent
-    except UserError:
-        known = sorted(path.parent.name for path in shipped(str(PUBLISHED)).glob("*/summary.csv"))
-        raise UserError(
-            f"leaderboard: suite {suite} has no published rows; expected one of {', '.join(known)}"
-        ) from None
-
-
-def published_values(folder: Path, task: Task) -> pd.DataFrame | None:
+def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | None:
     """Return the published values of a task, seeds averaged, or None, with a warning, where they cannot be paired."""
     why = ""
-    if not (folder / FILE).exists():
-        why = f"{folder / FILE} is missing"
-    elif (
-        read_json(folder / "provenance.json")["observations_sha256"].get(task.name)
-        != task.header["observations_sha256"]
-    ):
+    if not (published.folder / FILE).exists():
+        why = f"{published.folder / FILE} is missing"
+    elif published.hash_of(task.name) != task.header["observations_sha256"]:
         why = f"the published rows of {task.name} are of other measurements than this task's"
     if why:
         warnings.warn(f"leaderboard: means only, no paired differences: {why}", stacklevel=4)
         return None
-    values = pd.read_csv(folder / FILE)
-    of_task = values[values["task"] == task.name]
+    values = published.values
+    of_task = values.loc[values["task"] == task.name]
     return of_task.groupby(["method", "metric", "measurement"], as_index=False)["value"].mean()
 
 

@@ -1,4 +1,4 @@
-"""Numbers that papers print, each with its protocol: results/published, whose README.md describes the columns."""
+"""Read the numbers that papers print, with their protocols; results/published/README.md describes the columns."""
 
 from __future__ import annotations
 

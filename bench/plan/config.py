@@ -12,10 +12,10 @@ from typing import Any
 from bench.core.compute import compute_fault
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED as PUBLISHED
-from bench.core.registry import find, names, plugin_of
+from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.metrics import metric_faults
-from bench.plan.schema import Fault, one_of, schema_faults
+from bench.plan.schema import Fault, dataset_plugin, one_of, schema_faults
 from bench.plan.yaml_file import read_yaml
 
 CONFIG = Path("config")
@@ -23,7 +23,7 @@ COMMITTED = ("reference", "published")  # folders of results/
 RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 # what else a task has are its operator's parameters
-TASK_KEYS = {"operator", "sigma_y", "settings", "prior"}
+TASK_KEYS = {"operator", "sigma_y", "settings", "prior", "truth", "num_measurements"}
 ROW_KEYS = {"plugin"}  # what else a row has are its method's parameters
 ONLY_COMPARED = ("metrics", "budget")  # keys that make no sense in a suite that is timing_only
 # a suite of toys makes none
@@ -55,6 +55,11 @@ def prior_of(content: Mapping[str, Any], task: str) -> str:
         return given
     starts = [prior for prior in content["priors"] if task == prior or task.startswith(f"{prior}-")]
     return max(starts, key=len, default="")
+
+
+def num_measurements_of(content: Mapping[str, Any], task: str) -> int:
+    """Return how many measurements a task has: its own number, or the suite's."""
+    return content["tasks"][task].get("num_measurements", content["num_measurements"])
 
 
 def module_of(content: Mapping[str, Any], row: str) -> str:
@@ -121,15 +126,15 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     yield from _timing_faults(content)
     yield from _task_faults(content)
     yield from metric_faults(content)
-    for figure in content.get("figures", {}):
-        if find("figure", figure) is None:
-            yield ("figures", figure), f"no such figure; {one_of(names('figure'), figure)}"
+    yield from _plugin_faults(content)
     for prior, entry in content["priors"].items():
         yield from _teacher_faults(prior, entry, content["priors"])
     for method, entry in content.get("restrict", {}).items():
-        most, available = entry.get("num_measurements", 1), content["num_measurements"]
-        if most > available:
-            what = f"expected at most num_measurements = {available}, got {most}"
+        tasks = entry.get("tasks", content["tasks"])
+        available = max(num_measurements_of(content, task) for task in tasks)
+        if entry.get("num_measurements", 1) > available:
+            got = entry["num_measurements"]
+            what = f"expected at most num_measurements = {available}, got {got}"
             yield ("restrict", method, "num_measurements"), what
     for method in content["methods"]:
         yield from _method_faults(content, method)
@@ -158,14 +163,31 @@ def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
                 yield (key,), "means nothing in a suite that is timing_only; leave it out"
         return
     for prior, entry in content["priors"].items():
-        if entry["family"] == "untrained":
-            yield (
-                ("priors", prior, "family"),
-                "untrained networks draw nothing to look at; set timing_only: true",
+        if _constant("prior", entry["family"], "timing_only"):
+            what = (
+                f"{entry['family']} is for suites with timing_only: true, its images mean nothing"
             )
-    for dataset in content["datasets"]:
-        if dataset.rstrip("0123456789") == "noise":
+            yield ("priors", prior, "family"), what
+    for dataset, entry in content["datasets"].items():
+        if _constant("dataset", dataset_plugin(dataset, entry), "timing_only"):
             yield ("datasets", dataset), "is for suites with timing_only: true"
+
+
+def _plugin_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield data sets and figures for which there is no file."""
+    for dataset, entry in content["datasets"].items():
+        if find("dataset", dataset_plugin(dataset, entry)) is None:
+            yield ("datasets", dataset), f"no such data set; {one_of(names('dataset'), dataset)}"
+    for figure in content.get("figures", {}):
+        if find("figure", figure) is None:
+            yield ("figures", figure), f"no such figure; {one_of(names('figure'), figure)}"
+
+
+def _constant(kind: Kind, name: str, variable: str) -> object:
+    """Return the value of a class variable of a plug-in; None where it has none that can be read."""
+    file = find(kind, name)
+    source = read_source(file) if file else None
+    return source.constant(variable) if source else None
 
 
 def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -198,12 +220,13 @@ def _teacher_faults(
 ) -> Iterator[Fault]:
     """Yield whether a prior has the teacher that it needs, and one that it can have."""
     where, family, teacher = ("priors", prior, "teacher"), entry["family"], entry.get("teacher")
+    takes_teacher = bool(_constant("prior", family, "takes_teacher"))
     if teacher is None:
-        if family == "consistency" and "pipeline" not in entry:
+        if takes_teacher and "pipeline" not in entry:
             yield where, "missing; expected text (the prior whose map from noise to data it learns)"
         return
-    if family != "consistency":
-        yield where, f"only a consistency prior has one, not {family}"
+    if not takes_teacher:
+        yield where, f"the family {family} takes no teacher; leave it out"
     if priors[teacher]["dataset"] != entry["dataset"]:
         yield (
             where,

@@ -179,6 +179,13 @@ class Inputs:
         return sorted(map(str, PUBLISHED.glob("*.csv")))
 
     @property
+    def published_rows(self) -> list[str]:
+        """The rows of this suite that were published, which are committed; [] where there are none."""
+        folder = REFERENCE / self.suite.content["name"]
+        files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
+        return [str(path) for path in files if path.exists()]
+
+    @property
     def ledger(self) -> list[str]:
         """The published verdicts on the papers' claims, which a suite quotes that does not test them."""
         path = REFERENCE / CLAIMS / CLAIMS_TABLES[0]

@@ -201,6 +201,7 @@ def _rules_of_pages(suite: Suite) -> list[Rule]:
         page("claims", map(layout.table, CLAIMS_TABLES), once if suite.tests_claims else ()),
         page("timing", map(layout.table, TIMING_TABLES), ONCE if suite.timing_only else ()),
         page("report", [layout.report], once),
+        page("reproduce", (), ()),  # asked for by name: no job of the suite
     ]
 
 

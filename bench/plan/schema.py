@@ -154,11 +154,12 @@ def suite_schema(content: Mapping[str, Any]) -> Json:
         "priors": prior_schema,
         "tasks": task_schema,
         "methods": method_schema,
+        "metrics": metric_schema,
+        "figures": figure_schema,
     }
     for key, make in of_entry.items():
-        properties = {
-            str(name): make(maker, str(name), entry) for name, entry in entries[key].items()
-        }
+        given = content[key] if isinstance(content.get(key), dict) else {}
+        properties = {str(name): make(maker, str(name), entry) for name, entry in given.items()}
         named = {name: entry for name, entry in properties.items() if re.search(NAME, name)}
         schema["properties"][key] |= {"properties": named, "patternProperties": {NAME: {}}}
     return schema
@@ -227,7 +228,21 @@ def method_schema(maker: Maker, name: str, entry: Any) -> Json:
     """Return the schema of a method's row: the fields of its dataclass, none of them required."""
     named = entry.get("plugin") if isinstance(entry, dict) else None
     plugin = named if isinstance(named, str) else plugin_of("method", name)
-    return maker.of_plugin("method", plugin, common=maker.of_class("RowEntry")) | {"required": []}
+    common = maker.of_class("RowEntry")
+    if find("method", plugin) is None:
+        return common | {"additionalProperties": True}
+    return maker.of_plugin("method", plugin, common=common) | {"required": []}
+
+
+def metric_schema(maker: Maker, name: str, entry: Any) -> Json:
+    """Return the schema of a metric's entry: its parameters, and the tasks to which it is restricted."""
+    tasks = {"type": "array", "items": {"enum": list(maker.choices["TaskName"])}}
+    return maker.of_plugin("metric", name, common={"properties": {"tasks": tasks}, "required": []})
+
+
+def figure_schema(maker: Maker, name: str, entry: Any) -> Json:
+    """Return the schema of a figure's entry: its parameters."""
+    return maker.of_plugin("figure", name)
 
 
 @cache

@@ -79,6 +79,10 @@ class TaskEntry:
     operator: OperatorName  # how an image is measured, a file in bench/operators
     # standard deviation of the noise, in data units [-1, 1]
     sigma_y: Annotated[float, {"exclusiveMinimum": 0}]
+    # what is measured: test images, or draws of the prior, for which an exact sampler is calibrated
+    truth: Literal["data", "prior"] = "data"
+    # by default as many as the suite says
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
     # of single methods here, over those under methods
@@ -102,6 +106,8 @@ class RewardEntry:
     classifier: Literal["digits-cnn-v1"]  # whose p(class | x)
     beta: Annotated[float, {"exclusiveMinimum": 0}]  # inverse temperature
     differentiable: bool = True  # false: methods get no gradient of it
+    # by default as many as the suite says
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
     # of single methods here, over those under methods
@@ -141,6 +147,8 @@ class SuiteFile:
     metrics: dict[str, Settings] | None = None
     # what a run may spend on sampling
     budget: Annotated[Budget, {"minProperties": 1}] | None = None
+    # rows per sample at which the table of distances compares: both ways, with the share of training
+    budget_rows: Annotated[float, {"exclusiveMinimum": 0}] | None = None
     clock: Clock | None = None  # seconds of each method, alone on the machine
     # the clock alone looks at the runs; for priors of random weights
     timing_only: Literal[True] | None = None

@@ -24,7 +24,13 @@ from bench.core.specs import (
     Tune,
     TuneSpec,
 )
-from bench.plan.config import PRIOR_KEYS, TASK_KEYS, module_of, settings_of
+from bench.plan.config import (
+    PRIOR_KEYS,
+    TASK_KEYS,
+    module_of,
+    num_measurements_of,
+    settings_of,
+)
 from bench.plan.metrics import metrics_of_task
 from bench.plan.schema import dataset_plugin
 from bench.plan.suite import Suite
@@ -100,7 +106,8 @@ def task_spec(suite: Suite, task: str) -> TaskSpec:
     """Return the spec of a task: its problem and its counts."""
     return TaskSpec(
         **problem_fields(suite, task),
-        num_measurements=suite.content["num_measurements"],
+        truth=suite.content["tasks"][task].get("truth", "data"),
+        num_measurements=num_measurements_of(suite.content, task),
         num_reference=suite.content["num_reference"],
         num_particles=suite.content.get("num_particles"),
         perplexity=not suite.timing_only,
@@ -187,6 +194,8 @@ def evaluate_spec(suite: Suite, task: str, runs: Sequence[tuple[str, int]]) -> E
 
 def suite_spec(suite: Suite) -> SuiteSpec:
     """Return the spec of tables, figures and the page."""
+    of_suite = suite.content["num_measurements"]
+    num_measured = {task: num_measurements_of(suite.content, task) for task in suite.tasks}
     return SuiteSpec(
         root=suite.root,
         name=suite.content["name"],
@@ -196,7 +205,7 @@ def suite_spec(suite: Suite) -> SuiteSpec:
             for row in suite.methods
             if (seeds := tuple(suite.seeds_of(row))) != tuple(suite.seeds)
         },
-        num_measurements=suite.content["num_measurements"],
+        num_measurements=of_suite,
         num_samples=suite.content["num_samples"],
         tasks=tuple(suite.tasks),
         methods=tuple(suite.methods),
@@ -206,5 +215,7 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         if suite.timing_only
         else {name: dict(own) for name, own in suite.figures.items()},
         compares=not suite.timing_only,
+        num_measured={task: num for task, num in num_measured.items() if num != of_suite},
         claims=suite.tests_claims,
+        budget_rows=suite.content.get("budget_rows"),
     )

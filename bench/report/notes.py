@@ -44,7 +44,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
     has_worth = any(name.startswith("worth_") for name in columns)
     return (
         (
-            f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
+            f"{_sizes(suite)} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
             f"A cell is the mean over measurements; in brackets its {INTERVAL}."
         ),
         SEVERAL_SEEDS if most > 1 else ONE_SEED,
@@ -56,6 +56,12 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
         *made_by(suite.origins),
     )
+
+
+def _sizes(suite: SuiteResults) -> str:
+    """Return `16`, or `16 (64 on gmm-calibration)` where some tasks have another number."""
+    others = [f"{x.num_measurements} on {x.name}" for x in suite.tasks if x.num_measurements]
+    return str(suite.num_measurements) + (f" ({', '.join(others)})" if others else "")
 
 
 def definitions(suite: SuiteResults) -> dict[str, str]:

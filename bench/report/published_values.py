@@ -10,10 +10,9 @@ import pandas as pd
 
 from bench.core.artefacts import write_bytes
 from bench.report.tables import is_shown
+from bench.stats.published_rows import COLUMNS, FILE
 from bench.stats.results import SuiteResults
 
-FILE = "values.csv.gz"
-COLUMNS = ("task", "method", "seed", "measurement", "metric", "value")
 LARGEST = 1_000_000  # bytes of the compressed file
 
 

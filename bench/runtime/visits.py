@@ -1,4 +1,4 @@
-"""One timing from several visits of the clock to a run.
+"""Pool the times that several visits of the clock took of one run.
 
 Within a visit repeats differ by a percent; visits minutes apart, in processes of their own, by far more. So a time is
 the median of the visits' medians, which stand beside it as `medians`, and its spread goes from the lower quartile of

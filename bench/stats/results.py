@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, read_json
-from bench.core.results import FIGURES, figures_of
+from bench.core.results import FIGURES, TOTAL, figures_of
 from bench.core.specs import SuiteSpec
 
 ALL = "all"  # in place of a measurement: a number of the samples of all measurements
@@ -50,6 +50,7 @@ class TaskResults:
     measurements, reference: headers of the two files. definitions: metric id -> one line. better: which way each metric
     is better, of those that have a direction. left_out: methods that the suite does not run here. of_sets: scores of
     all measurements together. harmonic: metrics whose mean over measurements is the harmonic one.
+    num_measurements: None where there are as many as the suite says.
     """
 
     name: str
@@ -61,7 +62,26 @@ class TaskResults:
     runs: tuple[RunRecord, ...]
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
+    num_measurements: int | None = None
     harmonic: frozenset[str] = frozenset()
+
+    @property
+    def is_well_specified(self) -> bool:
+        """Return whether x_true is a draw of the prior, for which an exact sampler is calibrated."""
+        return self.measurements.get("truth") == "prior"
+
+    @property
+    def unranked(self) -> frozenset[str]:
+        """Return the methods that saw another prior than the one by whose posterior they are judged here.
+
+        They saw denoiser or density of a distilled map's teacher, so they are compared with each other by the
+        teacher's posterior (metrics that end with TOTAL), and not with the methods that saw the map.
+        """
+        return frozenset(run.method for run in self.runs if run.header.get("borrowed"))
+
+    def compares(self, method: str, metric: str) -> bool:
+        """Return whether a method is compared with others in a metric: the prior that it saw is the metric's."""
+        return (method in self.unranked) == metric.endswith(TOTAL)
 
 
 @dataclass(frozen=True)
@@ -77,8 +97,10 @@ class Origin:
 class SuiteResults:
     """The results of one suite under `root`.
 
-    methods: rows in the suite's order. origins: of all artefacts. timings: contents of timing.json of the runs that
-    were clocked. figures: file stem -> parameters, of all figures of the suite in the order of the page.
+    methods: rows in the suite's order. num_measurements: of a task, unless that says otherwise. origins: of all
+    artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
+    figures of the suite in the order of the page. budget_rows: rows per sample, with training, at which the table of
+    distances compares.
     """
 
     root: Path
@@ -94,10 +116,15 @@ class SuiteResults:
         default_factory=lambda: dict.fromkeys(FIGURES, {})
     )
     training_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    budget_rows: float | None = None
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
         return self.training_seeds.get(method, self.seeds)
+
+    def num_measured(self, task: TaskResults) -> int:
+        """Return the number of measurements of a task."""
+        return task.num_measurements or self.num_measurements
 
 
 def load(spec_path: str | Path) -> SuiteResults:
@@ -123,6 +150,7 @@ def load(spec_path: str | Path) -> SuiteResults:
         timings,
         spec.figures or figures_of({}, bool(spec.timed)),
         spec.training_seeds,
+        spec.budget_rows,
     )
 
 
@@ -173,7 +201,16 @@ def _load_task(
     left_out = frozenset(spec.methods) - frozenset(methods)
     harmonic = frozenset(info.get("harmonic", ()))
     return TaskResults(
-        task, measurements, reference, of_each, *about, tuple(runs), left_out, of_sets, harmonic
+        task,
+        measurements,
+        reference,
+        of_each,
+        *about,
+        tuple(runs),
+        left_out,
+        of_sets,
+        harmonic,
+        spec.num_measured.get(task),
     )
 
 

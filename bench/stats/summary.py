@@ -30,6 +30,7 @@ COSTS = {
     "one; a rough figure like seconds_per_sample; low and high are the range over seeds",
     "train_nfe": "rows through the prior's network forward in the whole of that training, 0 for a method without one; "
     "what a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
+    "train_nfe_vjp": "rows through the prior's network backward in the whole of that training",
     "worth_per_second": "worth_energy, the number of exact draws that all samples of a measurement are worth, over the "
     "seconds of drawing them: of sampling alone, training has its own columns; at the number of samples of this suite "
     "(a biased sampler's worth does not grow with it); a rough figure like seconds_per_sample; low and high are the "
@@ -97,7 +98,7 @@ def _cost(
         return Summary(task.name, method, name, None, None, None, 0, reason)
     if stopped:
         failed = (
-            num_measured(stopped.header, suite.num_measurements)
+            num_measured(stopped.header, suite.num_measured(task))
             if stopped.header["status"] == "failed"
             else 0
         )

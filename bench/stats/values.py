@@ -70,7 +70,7 @@ def _metric_values(
     key: tuple[str, str], task: TaskResults, scores: dict[int, list[Score]], suite: SuiteResults
 ) -> MetricValues:
     method, metric = key
-    measurements = range(suite.num_measurements)
+    measurements = range(suite.num_measured(task))
     if method in task.left_out:
         return MetricValues(method, metric, {}, {}, dict.fromkeys(measurements, LEFT_OUT))
     is_harmonic = metric in task.harmonic

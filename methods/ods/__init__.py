@@ -78,11 +78,11 @@ class ODS:
     drift: Literal["langevin", "plain"] = "langevin"
     guide: Literal["affine", "decoder"] = "affine"
     loss: Literal["vargrad", "tb"] = "vargrad"
-    num_steps: int = 20
+    num_steps: int = 12
     # variance of the second noising step from the noise end; that of the first is 1
     first: float = 0.5
     last: float = 0.02  # of the one at the data end
-    num_iterations: int = 400
+    num_iterations: int = 240
     num_groups: int = 16  # measurements in a batch
     group_size: int = 8  # paths for each
     replays: int = 2  # batches from the buffer after each on-policy batch

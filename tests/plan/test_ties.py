@@ -41,7 +41,7 @@ WITHOUT_NUMBERS = (
 @pytest.fixture
 def inputs(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    return Inputs(plan.load({"suite": "default"}))
+    return Inputs(plan.load({"suite": "digits"}))
 
 
 JOB = {"dataset": "digits", "prior": "gmm", "task": "gmm-blur", "method": "dps"}
