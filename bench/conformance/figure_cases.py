@@ -14,7 +14,9 @@ LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # an error message that would stop matplotlib if it were read as mathematics
 FAILURE = r"failed (ValueError: $\frac{ is no $ of 'a_b^c')"
 BETTER: dict[str, Better] = {
+    "energy": "lower",
     "sw2-128": "lower",
+    "worth_energy": "higher",
     "mean_error": "lower",
     "diversity_ratio": 1.0,
     "std_ratio": 1.0,
@@ -65,16 +67,18 @@ def _task(name: str, methods: tuple[str, ...], rng: np.random.Generator) -> Task
         }
         of_sets += [Score(method, 0, None, metric, value, "") for metric, value in shares.items()]
     runs = tuple(_run(method, place) for place, method in enumerate(methods))
-    about = {"truth": "prior"} if name.endswith(("0", "2")) else {}
-    return TaskResults(
-        name, about, {}, tuple(scores), {}, BETTER, runs, frozenset(), tuple(of_sets)
-    )
+    truth = {"truth": "prior"} if name.endswith(("0", "2")) else {}
+    about = (name, truth, {}, tuple(scores), {}, BETTER, runs, frozenset(), tuple(of_sets))
+    return TaskResults(*about, harmonic=frozenset({"worth_energy"}))
 
 
 def _values(wrong: float, rng: np.random.Generator) -> dict[str, float]:
     noise = 1 + 0.1 * rng.normal(size=3)
     values = {"sw2-128": (0.05 + wrong) * noise[0], "mean_error": (0.03 + wrong) * noise[1]}
     values |= {"diversity_ratio": noise[2] / (1 + 5 * wrong), "std_ratio": 1 / (1 + 2 * wrong)}
+    # an unbiased distance, which may be negative, and worth, whose mean is harmonic
+    values |= {"energy": 3 * wrong**2 * noise[0] + 0.01 * (noise[1] - 1)}
+    values |= {"worth_energy": 1 / ((1 / NUM_SAMPLES + wrong**2) * noise[2])}
     kinds = ("coverage_exact", "coverage_x_true")
     return values | {f"{x}@{level}": level ** (1 + 3 * wrong) for x in kinds for level in LEVELS}
 
@@ -105,7 +109,7 @@ def _with_failure(task: TaskResults, method: str) -> TaskResults:
         for x in task.runs
     )
     about = (task.name, task.measurements, {}, failed(task.scores), {}, task.better, runs)
-    return TaskResults(*about, frozenset(), failed(task.of_sets))
+    return TaskResults(*about, frozenset(), failed(task.of_sets), harmonic=task.harmonic)
 
 
 def _timing(task: str, method: str, place: int) -> dict:

@@ -159,6 +159,15 @@ class Metric:
         """
         return {}
 
+    def why_empty_of_run(
+        self, values: Mapping[str, Tensor], num_chains: int, context: Context
+    ) -> dict[str, str]:
+        """Return reasons `n/a (...)` by column id, for all measurements of one run of chains.
+
+        values: (n,) by id, of the measurements that have samples.
+        """
+        return {}
+
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         """Return values (m,) by column id for samples (m, s, *x); rows must not depend on each other.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a table needs no matplotlib
 REFERENCE = "reference"  # pseudo method: one set of reference draws against the other
 BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that no user would choose as a method
 ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
+TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
 DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
 WORTH = "worth_energy"  # independent exact draws that would have the same error in expectation
 EXACT = "exact"  # name of the reference draws in pictures and in their csv
@@ -62,11 +63,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Methods from best to worst by mean rank over the tasks where all of them ran; rank 1 is best.
+    """Methods from best to worst by mean rank over tasks, each pair by the tasks where both ran; rank 1 is best.
 
     low, high: 95 % intervals over tasks, within the possible ranks; None for a single task.
     critical: ranks that differ by more are told apart (5 % over all pairs).
-    not_counted: tasks where some ranked method did not run. not_ranked: methods -> number of tasks they ran on.
+    num_tasks_of: tasks that each method was ranked on. not_counted: tasks with fewer than two ranked methods.
+    not_ranked: methods -> number of tasks they ran on.
     """
 
     metric: str
@@ -75,6 +77,7 @@ class Ranking:
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
     critical: float
+    num_tasks_of: tuple[int, ...]
     tasks: tuple[str, ...]
     not_counted: tuple[str, ...]
     not_ranked: dict[str, int]
@@ -158,6 +161,8 @@ class Results(Protocol):
     def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]: ...
     # one for each metric with two ranked methods
     def rankings(self, metrics: Sequence[str]) -> list[Ranking]: ...
+    # whether a method saw the prior whose posterior it is compared with on a task
+    def is_ranked(self, task: str, method: str) -> bool: ...
     def label(self, method: str) -> str: ...  # for a legend
 
 

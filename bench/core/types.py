@@ -115,6 +115,14 @@ class Prior(Protocol):
     def log_prob(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n,), in nats
 
 
+@runtime_checkable
+class Borrowing(Protocol):
+    """A prior that offers another one's capabilities as well, as a distilled map offers its teacher's denoiser."""
+
+    @property
+    def borrowed(self) -> Cap: ...  # those of its capabilities that are of the other prior
+
+
 class Decoder(Protocol):
     """The part of a prior that decodes."""
 

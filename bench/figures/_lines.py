@@ -29,7 +29,12 @@ def remarks(
         tried = [
             m for m in absent if not any(line and line.reason == LEFT_OUT for line in lines[m])
         ]
-        notes[task] = f"not shown: {', '.join(tried)}" if tried else ""
+        other = [m for m in results.methods if not results.is_ranked(task, m) and m not in absent]
+        notes[task] = "; ".join(
+            f"{words}: {', '.join(names)}"
+            for words, names in (("not shown", tried), ("saw another prior", other))
+            if names
+        )
     return notes
 
 
@@ -71,3 +76,12 @@ def bar_ends(line: Summary) -> list[list[float]]:
 def means(results: Results, metric: str) -> list[float]:
     """Return all means of a metric."""
     return [x.mean for x in results.summary if x.metric == metric and x.mean is not None]
+
+
+def means_and_floors(results: Results, metric: str) -> list[float]:
+    """Return all means of a metric and the low ends of the reference's intervals.
+
+    Those of an unbiased distance are below zero, and say that its axis goes through zero whatever the means are.
+    """
+    floors = [results.line(task, REFERENCE, metric) for task in results.tasks]
+    return [*means(results, metric), *(x.low for x in floors if x and x.low is not None)]

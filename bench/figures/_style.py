@@ -198,7 +198,10 @@ def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> 
 def _scale_through_zero(
     axes: Axes, direction: Literal["x", "y"], smallest: float, largest: float
 ) -> None:
-    """Set a scale that is linear up to a hundredth of the largest value and logarithmic beyond."""
+    """Set a scale that is linear up to a hundredth of the largest value and logarithmic beyond, after drawing.
+
+    It ends a little below zero: a wide interval would take half of it.
+    """
     threshold = max(largest / 100, -2 * smallest)
     if largest < 5 * threshold:
         (axes.xaxis if direction == "x" else axes.yaxis).set_major_locator(MaxNLocator(4))
@@ -211,3 +214,8 @@ def _scale_through_zero(
     axis.set_major_locator(FixedLocator([0, *(x for x in ticks if x >= threshold)]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+    lowest = min(-threshold, 1.2 * smallest)
+    if direction == "x":
+        axes.set_xlim(left=max(axes.get_xlim()[0], lowest))
+    else:
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], lowest))

@@ -92,6 +92,16 @@ class Evaluation:
             for id, x in stacked.items()
         }
 
+    def why_empty_of_run(self, values: Mapping[str, Tensor], num_chains: int) -> dict[str, str]:
+        """Return reasons by column id for all measurements of a run; values: (n,) by id, of those with samples."""
+        if not num_chains or not all(len(value) for value in values.values()):
+            return {}
+        return {
+            id: why
+            for metric in self._computed(num_chains)
+            for id, why in metric.why_empty_of_run(values, num_chains, self.context).items()
+        }
+
     def of_task(
         self, x: Tensor, values: Mapping[str, Tensor], num_chains: int = 0
     ) -> dict[str, float]:

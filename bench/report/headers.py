@@ -24,6 +24,7 @@ def task_header(task: TaskResults) -> str:
         *_posterior(seen, reference),
         f"posterior perplexity {_perplexity(reference)}",
         *_not_admitted(reference),
+        *_other_prior(task),
     ]
     return "; ".join(parts)
 
@@ -34,9 +35,19 @@ def _posterior(seen: Json, reference: Json) -> list[str]:
     if not kind.endswith(IN_LATENTS):
         return [f"exact posterior: {kind}"]
     parts = [f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"]
-    if seen.get("family") == "consistency":
-        parts.append("methods that need a denoiser (dps, aps) use that of the map's teacher")
     return parts
+
+
+def _other_prior(task: TaskResults) -> list[str]:
+    """Return which methods saw another prior, where there are any."""
+    if not task.unranked:
+        return []
+    names = ", ".join(sorted(task.unranked))
+    words = (
+        f"other prior: {names} saw denoiser or density of the map's teacher, so they stand below without bold or rank; "
+        "they are compared with each other by the teacher's posterior, in the columns _total"
+    )
+    return [words]
 
 
 def _perplexity(reference: Json) -> str:

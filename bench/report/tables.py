@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench.core.results import DISTANCE, REFERENCE, ROLES, WORTH, Ranking, Summary
+from bench.core.results import DISTANCE, REFERENCE, ROLES, TOTAL, WORTH, Ranking, Summary
 from bench.core.text import rounded, shortened, three_digits
 from bench.report.headers import task_header
 from bench.report.table import Cell, Table, cell_of, frame_of
@@ -43,7 +43,7 @@ OPTIONAL = (
     "ksd2",
     "stein",
 )
-TOTAL = "_total"  # ends the name of a metric against the posterior under a distilled map's teacher
+OTHER_PRIOR = "other prior"  # marks methods that saw another prior than that of the task
 TRAINING = ("train_seconds", "train_nfe")
 # parts of the names of the columns that say how unlike samples are
 DIVERSITY = ("diversity_ratio", "pairwise")
@@ -81,7 +81,10 @@ def distance_table(
     for task in suite.tasks:
         for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
             keys = [(task.name, method, metric) for method in methods]
-            cells = [cell_of(known.get(key), key in bold) for key in keys]
+            cells = [
+                replace(cell_of(known.get(key), key in bold), remark=_remark(task, *key[1:]))
+                for key in keys
+            ]
             if metric == DISTANCE or any(cell.mean for cell in cells):
                 rows.append((name, cells))
     rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (DISTANCE,))]
@@ -92,9 +95,10 @@ def distance_table(
     keys = {task.name: (task.name, DISTANCE) for task in suite.tasks}
     header = (
         f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
-        "smaller is better, 0 is what exact draws have in expectation. "
-        "The last rows: mean rank among the methods with its 95 % interval over tasks (bold: not told from the best), "
-        "and the cost of training, summed over the tasks where a method ran"
+        f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others "
+        "of the row, having seen the map's teacher, whose posterior the rows `total` are about. The last rows: mean "
+        "rank, for each pair over the tasks where both ran, among the methods with its 95 % interval over tasks (bold: "
+        "not told from the best), and the cost of training, summed over the tasks where a method ran"
     )
     return Table(
         "Distance to the exact posterior",
@@ -154,7 +158,7 @@ def _task_table(
     task: TaskResults, suite: SuiteResults, goals: dict[str, str], known: Lines, bold: Bold
 ) -> Table:
     rows, reasons = [], {}
-    for method in ordered_methods(suite):
+    for method in sorted(ordered_methods(suite), key=task.unranked.__contains__):
         of_method = [known[task.name, method, metric] for metric in goals]
         worth = _worth_of_samples(known.get((task.name, method, WORTH)))
         cells = []
@@ -167,7 +171,8 @@ def _task_table(
         rows.append((method, cells))
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
-    return Table(task.name, task_header(task), frame_of(rows, goals), goals, ROLES, reasons)
+    roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
+    return Table(task.name, task_header(task), frame_of(rows, goals), goals, roles, reasons)
 
 
 def _reason_for_all(lines: Sequence[Summary]) -> str:
@@ -185,12 +190,19 @@ def _worth_of_samples(line: Summary | None) -> str:
     return f"worth {three_digits(line.mean)} exact draws{over_some}"
 
 
+def _remark(task: TaskResults, method: str, metric: str) -> str:
+    """Return what stands behind a number of a method that is not compared with the others of its column."""
+    return OTHER_PRIOR if metric == DISTANCE and method in task.unranked else ""
+
+
 def _rank_row(ranking: Ranking, methods: Sequence[str]) -> tuple[str, list[Cell]]:
     cells = dict.fromkeys(methods, NOTHING)
+    counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)
+    of = {m: f"{num} tasks" if num < len(ranking.tasks) else "" for m, num in counts}
     numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
     for method, mean, low, high in numbers:
         is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
-        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied)
+        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied, remark=of[method])
     return f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", list(cells.values())
 
 

@@ -15,7 +15,7 @@ from bench.core.errors import UserError
 from bench.core.layout import RunFiles
 from bench.core.registry import load
 from bench.core.rng import Rng
-from bench.core.types import Cap, Joint, Method, Prior, Problem, State, Trainable
+from bench.core.types import Borrowing, Cap, Joint, Method, Prior, Problem, State, Trainable
 from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, bare
 from bench.runtime.progress import progress
 
@@ -111,6 +111,11 @@ def joint_of(method: Method | Trainable, num_samples: int) -> tuple[Joint, int |
 def declared_caps(method: Method | Trainable) -> Cap:
     """Return what the method needs, and what it uses where it is there."""
     return method.needs | getattr(method, "uses", Cap.NONE)
+
+
+def borrowed_caps(method: Method | Trainable, prior: Prior) -> Cap:
+    """Return what the method declares of a prior that is another prior's: its samples aim at that one's posterior."""
+    return declared_caps(method) & prior.borrowed if isinstance(prior, Borrowing) else Cap.NONE
 
 
 def refuse_unmet(method: Method | Trainable, prior: Prior, problem: Problem) -> None:

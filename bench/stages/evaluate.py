@@ -24,7 +24,6 @@ from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
 from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
-from bench.numerics.diagnostics import MIN_STATES
 from bench.numerics.gradients import gradient
 from bench.problems.classifier import load_classifier
 from bench.problems.measurements import Measurements, problem_of, read_measurements
@@ -179,6 +178,8 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     finite = x.nan_to_num(0, 0, 0)
     values = evaluation.values(finite, num_chains)
     of_task = {} if task_reason else evaluation.of_task(finite, values, num_chains)
+    is_known = torch.tensor([not why for why in broken + left_out])
+    kept = {id: value[is_known] for id, value in values.items()}
     return Scores(
         header["method"],
         header["seed"],
@@ -187,6 +188,7 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
         chain_reason,
         of_task,
         task_reason,
+        evaluation.why_empty_of_run(kept, num_chains),
     )
 
 
@@ -204,8 +206,7 @@ def why_not_a_chain(header: Json, num_samples: int) -> str:
     """Return the reason why a run's samples have no diagnostics of chains, "" where they have."""
     if header["joint"] != "chain":
         return f"n/a ({header['joint']} samples)"
-    too_short = num_samples // header["num_chains"] < MIN_STATES
-    return f"n/a (fewer than {MIN_STATES} states per chain)" if too_short else ""
+    return "" if num_samples >= header["num_chains"] else "n/a (fewer samples than chains)"
 
 
 if __name__ == "__main__":

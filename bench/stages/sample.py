@@ -25,6 +25,7 @@ from bench.runtime.run_method import (
     Draws,
     RunResult,
     attempt,
+    borrowed_caps,
     joint_of,
     load_method,
     read_training,
@@ -98,9 +99,17 @@ def header_of(
     header = spec.run_facts | {"status": drawn.status, "reason": drawn.reason}
     header |= {"joint": joint, "num_chains": num_chains, "num_measurements": len(task.y)}
     header["observations_sha256"] = task.header["observations_sha256"]
+    if borrowed := borrowed_of(spec, task.prior):
+        header["borrowed"] = borrowed
     header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
     header["provenance"] = provenance(spec.compute.device, torch.get_num_threads())
     return header | ({"precision": spec.compute.precision} if spec.compute != Compute() else {})
+
+
+def borrowed_of(spec: RunSpec, prior: Prior) -> list[str]:
+    """Return the names of the capabilities that the method takes from the prior and that are another prior's."""
+    caps = attempt(lambda: borrowed_caps(load_method(spec.module, spec.settings), prior)).result
+    return [str(cap.name) for cap in caps or Cap.NONE]
 
 
 def padded(x: Tensor, num_measurements: int) -> Tensor:

@@ -70,5 +70,8 @@ class FigureResults:
     def rankings(self, metrics: Sequence[str]) -> list[Ranking]:
         return rankings(self.suite, metrics)
 
+    def is_ranked(self, task: str, method: str) -> bool:
+        return all(method not in x.unranked for x in self.suite.tasks if x.name == task)
+
     def label(self, method: str) -> str:
         return f"{method} ({ROLES[method]})" if method in ROLES else method

@@ -1,4 +1,7 @@
-"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements."""
+"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements.
+
+All methods of a group have seen the prior whose posterior the metric is about (`TaskResults.compares`).
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,9 @@ def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
         values = values_of_task(task, suite)
         for metric, better in task.better.items():
             of_metric = [
-                values[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in values
+                values[m, metric]
+                for m in (REFERENCE, *suite.methods)
+                if (m, metric) in values and (m in BASELINES or task.compares(m, metric))
             ]
             group = _group(task, metric, _better(better, metric in task.harmonic), of_metric)
             groups += [group] if group else []

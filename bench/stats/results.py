@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, read_json
-from bench.core.results import FIGURES, figures_of
+from bench.core.results import FIGURES, TOTAL, figures_of
 from bench.core.specs import SuiteSpec
 
 ALL = "all"  # in place of a measurement: a number of the samples of all measurements
@@ -69,6 +69,19 @@ class TaskResults:
     def is_well_specified(self) -> bool:
         """Return whether x_true is a draw of the prior, for which an exact sampler is calibrated."""
         return self.measurements.get("truth") == "prior"
+
+    @property
+    def unranked(self) -> frozenset[str]:
+        """Return the methods that saw another prior than the one by whose posterior they are judged here.
+
+        They saw denoiser or density of a distilled map's teacher, so they are compared with each other by the
+        teacher's posterior (metrics that end with TOTAL), and not with the methods that saw the map.
+        """
+        return frozenset(run.method for run in self.runs if run.header.get("borrowed"))
+
+    def compares(self, method: str, metric: str) -> bool:
+        """Return whether a method is compared with others in a metric: the prior that it saw is the metric's."""
+        return (method in self.unranked) == metric.endswith(TOTAL)
 
 
 @dataclass(frozen=True)
@@ -196,8 +209,8 @@ def _load_task(
         tuple(runs),
         left_out,
         of_sets,
-        spec.num_measured.get(task),
         harmonic,
+        spec.num_measured.get(task),
     )
 
 

@@ -29,6 +29,7 @@ LEFT_OUT = (("gmm-phase", "ods-single"), ("atoms-sr4", "ods-single"))
 RESTRICTED = {"ods-single": 3}  # method -> number of measurements
 # the samples of other methods are independent
 JOINT = {"oracle": "coupled", "latent_langevin": "chain"}
+SEES_DENOISER = ("dps", "dps-n1000", "aps")
 TRAINING = {"aps": (30.0, 400_000)}  # method -> seconds and rows
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # how wrong each method is: shift of its samples and factor of their spread
@@ -154,6 +155,8 @@ def _write_run(
         "reason": reason,
         **common,
     }
+    if task.startswith("gmm_map") and method in SEES_DENOISER:
+        header["borrowed"] = ["DENOISER"]
     header |= {"joint": JOINT.get(method, "independent") if state == "ok" else "independent"}
     write_tensors(folder / "samples.safetensors", {"x": x}, header | {"num_measurements": measured})
     steps = {"dps": 200, "dps-n1000": 1000, "latent_langevin": 12000, "ods-single": 3000}.get(

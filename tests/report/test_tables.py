@@ -78,8 +78,23 @@ def test_header_line_says_what_the_task_is(finished):
 def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
     header = task_header(load(finished).tasks[-1])
     assert "truth: the posterior of the decoder, p(x) = f(N(0, I)), by tempered SMC in z" in header
-    assert "methods that need a denoiser (dps, aps) use that of the map's teacher" in header
-    assert header.endswith("posterior perplexity n/a")
+    assert "posterior perplexity n/a; other prior: aps, dps, dps-n1000 saw denoiser" in header
+
+
+def test_methods_that_saw_another_prior_stand_below_without_bold_and_are_compared_by_its_posterior(
+    finished,
+):
+    suite = load(finished)
+    tables = task_tables(suite, summarise(suite), compare(suite))
+    table = next(table for table in tables if table.title == MAP_TASK)
+    names, others = list(table.frame.index), ["dps", "dps-n1000", "aps"]
+    assert names[-3:] == others and {table.roles[name] for name in others} == {"other prior"}
+    bold = {name: {c for c, cell in table.frame.loc[name].items() if cell.tied} for name in names}
+    assert all(column.endswith("_total") for name in others for column in bold[name])
+    assert any(bold[name] for name in others)
+    assert not any(c.endswith("_total") for name in set(names) - set(others) for c in bold[name])
+    distances = distance_table(suite, summarise(suite), compare(suite)).frame
+    assert distances.loc[MAP_TASK, "dps"].remark == "other prior"
 
 
 def test_totals_have_columns_where_there_are_numbers(finished):
@@ -157,8 +172,10 @@ def test_bold_and_resolution_are_in_every_kind_of_table(finished):
     assert re.search(
         rf"\| latent_langevin \|.*\| {mean} \|", (folder / "tables" / "summary.md").read_text()
     )
+    # an unbiased distance leads
+    energy = r"\*\*0\.026\*\* \[0\.017, 0\.034\]"
     assert re.search(
-        rf"\| gmm-inpaint-box \|.*\| {mean} \|", (folder / "tables" / "distance.md").read_text()
+        rf"\| gmm-inpaint-box \|.*\| {energy} \|", (folder / "tables" / "distance.md").read_text()
     )
     assert r"$\mathbf{0.086}_{0.066}^{0.106}$" in (folder / "tables" / "summary.tex").read_text()
     assert "<b>0.086</b>" in (folder / "report.html").read_text()
@@ -212,13 +229,12 @@ def test_every_goal_of_a_column_is_what_the_metric_says(finished):
 def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
     rows = {(row["metric"], row["method"]): row for row in drawn(finished, "ranks")}
     assert rows["energy", "latent_langevin"]["mean_rank"] == "1"
-    assert rows["energy", "latent_langevin"]["tasks"] == "gmm-inpaint-box gmm-phase gmm_map-denoise"
+    assert rows["energy", "latent_langevin"]["num_tasks"] == "2"  # needs a decoder
+    assert rows["energy", "dps"]["num_tasks"] == "3"  # saw another prior on the fourth
     assert rows["energy", "ods-single"]["reason"] == "n/a (ran on 2 tasks)"
     suite = load(finished)
-    assert (
-        "mean rank, 3 of 4 tasks"
-        in distance_table(suite, summarise(suite), compare(suite)).frame.index
-    )
+    frame = distance_table(suite, summarise(suite), compare(suite)).frame
+    assert frame.loc["mean rank, 3 of 4 tasks", "latent_langevin"].remark == "2 tasks"
 
 
 def test_a_metric_that_a_suite_adds_has_a_column(fresh):
