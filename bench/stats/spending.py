@@ -8,15 +8,14 @@ from dataclasses import replace
 from bench.stats.results import RunRecord, SuiteResults
 
 
-def rows_per_sample(run: RunRecord, suite: SuiteResults) -> float:
+def rows_per_sample(run: RunRecord, num_samples: int) -> float:
     """Return rows through the prior's network per sample, forward and backward, with the share of its training.
 
-    Training is shared by the samples of all measurements of the suite.
+    num_samples: that share the training, of all measurements of the task.
     """
     cost = run.cost
-    training = cost.get("train_nfe", 0) + cost.get("train_nfe_vjp", 0)
-    samples = suite.num_measurements * suite.num_samples
-    return cost["nfe"] + cost["nfe_vjp"] + training / samples
+    training = cost["train_nfe"] + cost["train_nfe_vjp"]
+    return cost["nfe"] + cost["nfe_vjp"] + training / num_samples
 
 
 def above_budget(suite: SuiteResults, budget: float | None) -> dict[str, float]:
@@ -24,9 +23,12 @@ def above_budget(suite: SuiteResults, budget: float | None) -> dict[str, float]:
     if budget is None:
         return {}
     most: dict[str, float] = {}
-    for run in (run for task in suite.tasks for run in task.runs):
-        if run.header.get("status", "ok") == "ok":
-            most[run.method] = max(most.get(run.method, 0.0), rows_per_sample(run, suite))
+    for task in suite.tasks:
+        num_samples = suite.num_measured(task) * suite.num_samples
+        for run in task.runs:
+            if run.header.get("status", "ok") == "ok":
+                rows = rows_per_sample(run, num_samples)
+                most[run.method] = max(most.get(run.method, 0.0), rows)
     return {method: rows for method, rows in most.items() if rows > budget}
 
 
@@ -46,7 +48,7 @@ def budget_notes(budget: float | None, above: Mapping[str, float]) -> tuple[str,
         return ()
     stated = (
         f"Budget: at most {budget:g} rows through the prior's network per sample, forward and backward, with training "
-        "shared by all samples of the suite"
+        "shared by all samples of a task"
     )
     marked = ", ".join(f"{method} ({rows:,.0f})" for method, rows in above.items())
     words = f"‡ needs more, is not compared with the others and never bold: {marked}"
