@@ -48,6 +48,7 @@ wildcard_constraints:
 localrules:
     all,
     tuned,
+    reproduce,
 
 
 rule all:
@@ -326,6 +327,7 @@ rule figure:
 rule report:
     input:
         tables=jobs.made("tables", "published", "claims"),
+        ledger=inputs.ledger,
         figures=jobs.made("figure", "grid"),
     output:
         jobs.outputs("report"),
@@ -335,6 +337,19 @@ rule report:
         "report"
     shell:
         "python -m bench.stages.report {params.spec}"
+
+
+rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fails where results differ
+    input:
+        results=inputs.results,
+        tables=jobs.made("tables"),
+        published=inputs.published_rows,
+    params:
+        **jobs.params("reproduce"),
+    message:
+        "reproduced or not"
+    shell:
+        "python -m bench.stages.reproduce {params.spec}"
 
 
 rule toy:

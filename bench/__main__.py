@@ -176,6 +176,19 @@ def publish(
 
 
 @app.command()
+def reproduce(suite: SuiteName = "default") -> None:
+    """Compare a finished suite in results/ with its published results; exit status 1 where they differ.
+
+    `snakemake reproduce` first runs what is missing.
+    """
+    from bench.core.shipped import suite_file
+    from bench.plan import load
+    from bench.stages.reproduce import main as compare
+
+    compare(str(load({"suite": str(suite_file(suite))}).layout.spec("suite")))
+
+
+@app.command()
 def cost(
     questions: Annotated[
         list[Question] | None, typer.Argument(help="default: all but repeatability")

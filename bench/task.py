@@ -6,7 +6,6 @@ Stages open tasks of a suite's folder with it, and so does `bench.load_task`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from bench.core.artefacts import Json, read_header
 from bench.core.compute import Compute
 from bench.core.layout import Layout
-from bench.core.specs import ProblemSpec
+from bench.core.specs import OnTask, ProblemSpec
 from bench.core.types import Prior
 from bench.priors import load_prior
 from bench.problems.inverse_problem import InverseProblem
@@ -25,19 +24,6 @@ from bench.problems.reward import Reward
 from bench.runtime.devices import prepared
 
 DEFAULT_COMPUTE = Compute()
-
-
-class NamesTask(Protocol):
-    """A spec that names a task and its prior."""
-
-    @property
-    def layout(self) -> Layout: ...
-    @property
-    def task(self) -> str: ...
-    @property
-    def prior(self) -> str: ...
-    @property
-    def family(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -103,7 +89,7 @@ class Task:
 
 
 def open_task(
-    spec: NamesTask,
+    spec: OnTask,
     compute: Compute = DEFAULT_COMPUTE,
     device: str | torch.device = "cpu",
     *,
@@ -115,8 +101,8 @@ def open_task(
 
     with_posterior: look for the exact posterior and hand it to the problem where it offers draws. all_measurements: of
     every test and validation image, in place of those that methods get. num_samples: read the reference, which must
-    have that many draws; None leaves it out. Raises ArtefactError, one line, where a file is missing or of other
-    measurements.
+    have that many draws; None leaves it out. Raises ArtefactError, one line, where a file is missing or belongs to
+    other measurements.
     """
     files = spec.layout.task(spec.task)
     path = files.all_measurements if all_measurements else files.measurements
@@ -144,7 +130,7 @@ def open_for_training(
 
 
 def open_prior(
-    spec: NamesTask, compute: Compute = DEFAULT_COMPUTE, device: str | torch.device = "cpu"
+    spec: OnTask, compute: Compute = DEFAULT_COMPUTE, device: str | torch.device = "cpu"
 ) -> tuple[Prior, str]:
     """Return a task's prior, its networks as `compute` says, and the sha256 of its file."""
     path = spec.layout.prior(spec.prior, spec.family)

@@ -8,11 +8,15 @@ Deviations:
 - zeta_i = zeta / ||y - A(x_0)|| times the gradient of the *squared* norm, as printed; the released code takes the
   gradient of the norm, which is half of that.
 - The denoised image is not clipped.
+- `zeta_size` takes a step size from images of another size: zeta is multiplied by sqrt(d / zeta_size) for images of d
+  numbers. The gradient of the norm has length of order 1 whatever d is, so that a step moves each pixel by about
+  zeta / sqrt(d): this keeps the displacement per pixel. The paper's images have 3 x 256 x 256 = 196608 numbers.
 - Other num_steps than 1000 rescale the schedule's end points; noise levels above the prior's largest are cut to it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,11 +41,16 @@ class DPS:
 
     num_steps: int = 1000
     zeta: float = 1.0  # the paper's step size zeta'
+    zeta_size: int = (
+        0  # numbers in the images that zeta is meant for, 196608 in the paper; 0: in those at hand
+    )
 
     def __post_init__(self) -> None:
         ddpm_sigmas(self.num_steps)
         if self.zeta < 0:
             raise ValueError(f"zeta = {self.zeta}: expected a number >= 0")
+        if self.zeta_size < 0:
+            raise ValueError(f"zeta_size = {self.zeta_size}: expected a number >= 0")
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         return NFE(self.num_steps, self.num_steps)
@@ -50,6 +59,7 @@ class DPS:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, shape = len(y), prior.shape
+        zeta = self.zeta * math.sqrt(math.prod(shape) / (self.zeta_size or math.prod(shape)))
         y = y.repeat_interleave(num_samples, 0)
         sigmas = ddpm_sigmas(self.num_steps, y.dtype).to(y.device).clamp_max(prior.sigma_range[1])
         noises = (noise.flatten(0, 1) for noise in rng.per_sample.steps(len(sigmas), shape))
@@ -62,7 +72,7 @@ class DPS:
             # the paper's step on sqrt(abar) x_t, times 1 / sqrt(abar) on both sides
             scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
             # where nothing is measured norm and gradient are zero: the step must stay finite
-            step = 2 * scale * self.zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
+            step = 2 * scale * zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
             x_t = ancestral_step(x_t, x_0, sigma, sigma_next, noise)
             x_t.addcmul_(step.view(-1, *[1] * len(shape)), gradient, value=-1)
         return x_t.unflatten(0, (m, num_samples))

@@ -13,6 +13,11 @@ Deviations:
   sample; `metropolis = False` is the paper's unadjusted chain.
 - Step sizes are divided by 1 + the likelihood's curvature at the start; with `num_curvature = 0` they are the paper's.
 - Several chains per measurement; `num_chains = 1` is the paper's. State t of chain c is sample t * num_chains + c.
+- States between the samples of a chain are dropped; `thin = 1`, `num_adapt = 0` and `num_warmup = 0` are the paper's.
+  So is `repeat_last`: the released loop leaves out its last update, hence its last two images are the same.
+- A chain is as long as samples are asked for, where the released one has 10 to 50 states; the start is random, where
+  all released chains start from one seed; images are not clipped to [-1, 1] and networks are not in half precision.
+  With these settings `step` is the released tau, and depends on sigma_y and the operator, not on the image's size.
 """
 
 from __future__ import annotations
@@ -57,6 +62,7 @@ class LatentLangevin:
     thin: int = 6
     metropolis: bool = True
     prior_drift: Literal["correct", "released"] = "correct"
+    repeat_last: bool = False  # chains stand still at the last update
 
     def __post_init__(self) -> None:
         for name in ("num_chains", "thin", "step", "adam_rate"):
@@ -74,6 +80,8 @@ class LatentLangevin:
         power_iterations = self.num_curvature + min(self.num_curvature, 1)
         before = self.num_adam + power_iterations + self.num_warmup + 1 + self.num_adapt
         rows = prior.decode_nfe * chains / num_samples
+        if self.repeat_last and num_samples >= 2 * chains:
+            kept -= 1
         return NFE((before + kept * (self.thin + 1)) * rows, (before + kept * self.thin) * rows)
 
     def sample(
@@ -103,7 +111,11 @@ class LatentLangevin:
             x = prior.decode(state.position.unflatten(1, prior.latent_shape))
             return x.unflatten(0, (m, chains))
 
-        return mcmc.thinned(state, lambda state: move(state)[0], images, num_samples, self.thin)
+        repeated = chains if self.repeat_last and num_samples >= 2 * chains else 0
+        x = mcmc.thinned(
+            state, lambda state: move(state)[0], images, num_samples - repeated, self.thin
+        )
+        return torch.cat([x, x[:, x.shape[1] - repeated :]], 1)
 
     def log_target(
         self, log_likelihood: mcmc.Target, z: Tensor, level: Tensor | float = 1.0

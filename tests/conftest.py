@@ -11,12 +11,19 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # (numpy reads the number of threads when it is imported)
+from helpers.made_once import made_once
 from helpers.synthetic_results import write_results
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Spec of a suite with its tables, figures and report."""
+    """Spec of a suite with its tables, figures and report, which tests only read."""
+    root = made_once(tmp_path_factory, "finished", write_finished_suite)
+    return root / "specs" / "suite.json"
+
+
+def write_finished_suite(root: Path) -> None:
+    """Write a small suite's results with tables, figures and report."""
     from bench.core.results import FIGURES
     from bench.stages import claims as claims_stage
     from bench.stages import figure
@@ -25,14 +32,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bench.stages import report as report_stage
     from bench.stages import tables as tables_stage
 
-    spec = write_results(tmp_path_factory.mktemp("suite"))
+    spec = write_results(root)
     for path in spec.parent.glob("evaluate/*.json"):
         picture.main(str(path))
     for name in FIGURES:
         figure.main(str(spec), name)
     for stage in (tables_stage, published_stage, claims_stage, report_stage):
         stage.main(str(spec))
-    return spec
 
 
 @pytest.fixture

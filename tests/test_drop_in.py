@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 SUITE = """
 name: tiny
+claims: true
 seeds: [0]
 num_measurements: 2
 num_samples: 4

@@ -299,7 +299,7 @@ def test_a_method_that_raises_fails_alone(finished, disturbed):
 
     def others(folder: Path, name: str) -> list[dict[str, str]]:
         lines = lines_of(folder / "results/tiny" / name)
-        timed = ("seconds_per_sample", "ess_per_second")
+        timed = ("seconds_per_sample", "worth_per_second")
         return [
             x for x in lines if x["method"] in ("reference", *METHODS) and x["metric"] not in timed
         ]

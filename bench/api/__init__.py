@@ -1,1 +1,1 @@
-"""What stands behind the functions of `bench`: opening a task, drawing samples, judging them, and comparing them."""
+"""The functions of `bench`: open a task, draw samples, evaluate them, and compare them."""

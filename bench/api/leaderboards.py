@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,11 @@ from torch import Tensor
 
 from bench.api.evaluation import evaluate_samples, samples_of
 from bench.api.tasks import open_or_make_task
-from bench.core.artefacts import read_json
 from bench.core.errors import UserError
-from bench.core.layout import REFERENCE as PUBLISHED
-from bench.core.shipped import shipped
-from bench.report.published_values import FILE
-from bench.stats.inference import mean_interval
+from bench.core.published_suites import VALUES
+from bench.metrics._evaluation import built_in_columns
+from bench.stats.averages import averaged
+from bench.stats.published_rows import PublishedRows, published_rows
 from bench.stats.summary import LEVEL
 from bench.task import Task
 
@@ -32,9 +31,8 @@ def published_and_mine(
 
     Where nothing can be paired, PAIRED are empty and one warning says why.
     """
-    folder = published_folder(suite)
-    published = pd.read_csv(folder / "summary.csv", keep_default_na=False, na_values=[""])
-    published["reason"] = published["reason"].fillna("")
+    rows_of_suite = published_rows(suite)
+    published = rows_of_suite.summary
     if not isinstance(mine, Mapping):
         raise UserError(
             f"leaderboard: mine is a {type(mine).__name__}; expected a dict, name of the row -> samples"
@@ -42,51 +40,40 @@ def published_and_mine(
     if mine and task is None:
         raise UserError("leaderboard: samples need the task that they are of; give task=")
     if task is None:
-        return published[COLUMNS]
+        return published.loc[:, COLUMNS]
     name = task if isinstance(task, str) else task.name
-    rows = published[published["task"] == name]
+    rows = published.loc[published["task"] == name]
     if rows.empty:
         known = ", ".join(dict.fromkeys(published["task"]))
         raise UserError(
             f"leaderboard: no published rows of task {name} in {suite}; expected one of {known}"
         )
     if not mine:
-        return rows[COLUMNS].reset_index(drop=True)
+        return rows.loc[:, COLUMNS].reset_index(drop=True)
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
     board = pd.concat(
         [rows, *(means_of(name, method, frame) for method, frame in values.items())],
         ignore_index=True,
     )
-    return with_differences(board[COLUMNS], values, published_values(folder, opened))
+    return with_differences(board.loc[:, COLUMNS], values, published_values(rows_of_suite, opened))
 
 
-def published_folder(suite: str) -> Path:
-    """Return the folder with the published tables of a suite; UserError, one line, where it has none."""
-    try:
-        return shipped(str(PUBLISHED / suite / "summary.csv")).parent
-    except UserError:
-        known = sorted(path.parent.name for path in shipped(str(PUBLISHED)).glob("*/summary.csv"))
-        raise UserError(
-            f"leaderboard: suite {suite} has no published rows; expected one of {', '.join(known)}"
-        ) from None
+def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | None:
+    """Return the published values of a task, seeds averaged, or None, with a warning, where they cannot be paired.
 
-
-def published_values(folder: Path, task: Task) -> pd.DataFrame | None:
-    """Return the published values of a task, seeds averaged, or None, with a warning, where they cannot be paired."""
+    They are as `compared` has them.
+    """
     why = ""
-    if not (folder / FILE).exists():
-        why = f"{folder / FILE} is missing"
-    elif (
-        read_json(folder / "provenance.json")["observations_sha256"].get(task.name)
-        != task.header["observations_sha256"]
-    ):
+    if not (published.folder / VALUES).exists():
+        why = f"{published.folder / VALUES} is missing"
+    elif published.hash_of(task.name) != task.header["observations_sha256"]:
         why = f"the published rows of {task.name} are of other measurements than this task's"
     if why:
         warnings.warn(f"leaderboard: means only, no paired differences: {why}", stacklevel=4)
         return None
-    values = pd.read_csv(folder / FILE)
-    of_task = values[values["task"] == task.name]
+    values = published.values
+    of_task = compared(values.loc[values["task"] == task.name])
     return of_task.groupby(["method", "metric", "measurement"], as_index=False)["value"].mean()
 
 
@@ -106,7 +93,9 @@ def means_of(task: str, method: str, frame: pd.DataFrame) -> pd.DataFrame:
     for metric, cells in frame.groupby("metric", sort=False):
         reasons = [reason for reason in cells["reason"] if reason]
         failed = sum(reason.startswith("failed") for reason in reasons)
-        numbers = (None,) * 3 if reasons else interval_of(cells["value"].to_numpy())
+        is_harmonic = metric in harmonic_columns()
+        values = cells["value"].to_numpy()
+        numbers = (None,) * 3 if reasons else averaged(values, is_harmonic, LEVEL)
         lines.append((task, method, metric, *numbers, failed, reasons[0] if reasons else ""))
     return pd.DataFrame(lines, columns=COLUMNS)
 
@@ -114,12 +103,16 @@ def means_of(task: str, method: str, frame: pd.DataFrame) -> pd.DataFrame:
 def with_differences(
     board: pd.DataFrame, mine: Mapping[str, pd.DataFrame], published: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return the board with PAIRED: each row minus the first of `mine`, over the measurements that both have."""
+    """Return the board with PAIRED: each row minus the first of `mine`, over the measurements that both have.
+
+    Of worth in exact draws these are differences of its reciprocal, the relative error.
+    """
     board[PAIRED] = np.nan
     if published is None:
         return board
     own = [
-        frame[frame["measurement"] != "all"].assign(method=method) for method, frame in mine.items()
+        compared(frame[frame["measurement"] != "all"]).assign(method=method)
+        for method, frame in mine.items()
     ]
     everything = pd.concat([published, *own]).astype({"measurement": int}).dropna(subset="value")
     table = everything.pivot_table(
@@ -130,13 +123,17 @@ def with_differences(
         if method != first and {(metric, method), (metric, first)} <= set(table.columns):
             differences = (table[metric, method] - table[metric, first]).dropna().to_numpy()
             if len(differences) > 1:
-                board.loc[i, PAIRED] = interval_of(differences)
+                board.loc[i, PAIRED] = averaged(differences, False, LEVEL)
     return board
 
 
-def interval_of(values: np.ndarray) -> tuple[float, float | None, float | None]:
-    """Return mean, low and high of values of measurements; a single value has no interval."""
-    if len(values) < 2:
-        return float(values[0]), None, None
-    mean, low, high = mean_interval(values[:, None], LEVEL)
-    return float(mean[0]), float(low[0]), float(high[0])
+def compared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return values as they are averaged and compared: reciprocals where the average is harmonic."""
+    is_harmonic = frame["metric"].isin(harmonic_columns())
+    return frame.assign(value=frame["value"].where(~is_harmonic, 1 / frame["value"]))
+
+
+@functools.cache
+def harmonic_columns() -> frozenset[str]:
+    """Return the columns whose average is the harmonic mean."""
+    return frozenset(column.id for column in built_in_columns() if column.average == "harmonic")

@@ -1,4 +1,4 @@
-"""Open a task or a prior of a suite, or make it on the spot with the stages of the workflow."""
+"""Open a task or a prior of a suite; where it is missing, make it with the stages of the workflow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.priors import load_prior
 from bench.stages import classifier, data, observe, prior, reference
 from bench.task import Task, open_task
 
-# environment variable: where tasks are kept that were made on the spot
+# environment variable: the folder for tasks that `load_task` made
 CACHE = "POSTERIOR_BENCH_CACHE"
 
 
@@ -62,7 +62,7 @@ def load_suite(suite: str) -> Suite:
 
 
 def cache_folder() -> Path:
-    """Return the folder where tasks lie that were made on the spot."""
+    """Return the folder for tasks that `load_task` made."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(CACHE) or Path(home) / "posterior-bench")
 

@@ -1,8 +1,8 @@
-"""`python -m bench.conformance [--kind KIND] path/to/their_file.py ...`: what passed and what did not, in words.
+"""Check plug-ins, and print what passes and what does not: `python -m bench.conformance [--kind KIND] FILE ...`.
 
-The kind of a file (method, operator, prior, ...) follows from its folder; it is a method where the folder says nothing.
-A bare name such as `dps` is one of the project's methods, or with --kind of that kind. Without arguments every method
-is checked, or with --kind every plug-in of that kind.
+The kind of a file (method, operator, prior, ...) follows from its folder; elsewhere it is taken for a method.
+A bare name such as `dps` is one of the project's methods, or with --kind a plug-in of that kind. Without arguments all
+methods are checked, or with --kind all plug-ins of that kind.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bench.runtime.job import run
 
 
 def main(*arguments: str) -> None:
+    """Check the plug-ins named in the command line; exit status 1 when one fails a check."""
     kind, files = _split(list(arguments))
     num_failed = 0
     for path in [_path(file, kind or "method") for file in files or names(kind or "method")]:

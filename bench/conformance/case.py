@@ -1,4 +1,4 @@
-"""The method under test, and how a check refuses it."""
+"""The method under test, and its runs on the toy."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Case:
             name, self.path, submodule_search_locations=inside
         )
         assert spec and spec.loader, "a .py file has a loader"
-        # dataclasses look their module up there
+        # dataclasses look up their module in sys.modules
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         with contained(findings, self.path):
             spec.loader.exec_module(module)
@@ -81,7 +81,7 @@ class Case:
 
     @cached_property
     def base(self) -> Drawn:
-        """Draw the samples to which the others are compared."""
+        """Draw the samples with which all others are compared."""
         return self.trial.draw()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The form of a check, for plug-ins of every kind: a title and a function that says what is wrong, in one line."""
+"""Checks of plug-ins of any kind: a title, and a function that raises `Refused`, one line, where something is wrong."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from bench.conformance.trial import describe
 
 
 class Refused(Exception):
-    """What was expected, what came, what to do."""
+    """The plug-in fails a check; the message is one line: what was expected, what came, what to do."""
 
 
 class NotApplicable(Exception):
-    """Why a check says nothing about this plug-in."""
+    """The check does not apply to this plug-in; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """`run(case)` returns what is worth saying beside "ok", or raises; nothing after a failed `gate` can be checked."""
+    """`run(case)` returns what is printed beside "ok", or raises. After a failed `gate` later checks are skipped."""
 
     title: str
     run: Callable[[Any], str]

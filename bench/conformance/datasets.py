@@ -1,4 +1,4 @@
-"""The checks that every data set passes: its splits, their range and dtypes, and that it never changes."""
+"""The checks that every data set passes: its splits, their range and dtypes, and equal bits at each load."""
 
 from __future__ import annotations
 

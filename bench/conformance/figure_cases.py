@@ -1,4 +1,4 @@
-"""Results of made-up numbers, on which figures are tried: any number of methods and tasks, with failures among them."""
+"""Made-up results to draw figures of: any number of methods and tasks, with failures among them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # an error message that would stop matplotlib if it were read as mathematics
 FAILURE = r"failed (ValueError: $\frac{ is no $ of 'a_b^c')"
 BETTER: dict[str, Better] = {
+    "energy": "lower",
     "sw2-128": "lower",
+    "worth_energy": "higher",
     "mean_error": "lower",
     "diversity_ratio": 1.0,
     "std_ratio": 1.0,
@@ -65,14 +67,20 @@ def _task(name: str, methods: tuple[str, ...], rng: np.random.Generator) -> Task
         }
         of_sets += [Score(method, 0, None, metric, value, "") for metric, value in shares.items()]
     runs = tuple(_run(method, place) for place, method in enumerate(methods))
-    return TaskResults(name, {}, {}, tuple(scores), {}, BETTER, runs, frozenset(), tuple(of_sets))
+    truth = {"truth": "prior"} if name.endswith(("0", "2")) else {}
+    about = (name, truth, {}, tuple(scores), {}, BETTER, runs, frozenset(), tuple(of_sets))
+    return TaskResults(*about, harmonic=frozenset({"worth_energy"}))
 
 
 def _values(wrong: float, rng: np.random.Generator) -> dict[str, float]:
     noise = 1 + 0.1 * rng.normal(size=3)
     values = {"sw2-128": (0.05 + wrong) * noise[0], "mean_error": (0.03 + wrong) * noise[1]}
     values |= {"diversity_ratio": noise[2] / (1 + 5 * wrong), "std_ratio": 1 / (1 + 2 * wrong)}
-    return values | {f"coverage_exact@{level}": level ** (1 + 3 * wrong) for level in LEVELS}
+    # an unbiased distance, which may be negative, and worth, whose mean is harmonic
+    values |= {"energy": 3 * wrong**2 * noise[0] + 0.01 * (noise[1] - 1)}
+    values |= {"worth_energy": 1 / ((1 / NUM_SAMPLES + wrong**2) * noise[2])}
+    kinds = ("coverage_exact", "coverage_x_true")
+    return values | {f"{x}@{level}": level ** (1 + 3 * wrong) for x in kinds for level in LEVELS}
 
 
 def _run(method: str, place: int) -> RunRecord:
@@ -81,7 +89,9 @@ def _run(method: str, place: int) -> RunRecord:
     seconds = (0.1 if training else 1.0 + place) * NUM_MEASUREMENTS * NUM_SAMPLES
     rows = NUM_MEASUREMENTS * NUM_SAMPLES
     cost = {"nfe": 10.0 * (1 + place), "nfe_vjp": 0.0, "seconds": seconds, "rows": rows}
-    cost |= {"train_seconds": training, "train_nfe": 1000.0 if training else 0.0}
+    for name in ("train_nfe", "train_nfe_vjp"):
+        cost[name] = 1000.0 if training else 0.0
+    cost["train_seconds"] = training
     return RunRecord(method, 0, {"status": "ok", "joint": "independent"}, cost)
 
 
@@ -98,8 +108,8 @@ def _with_failure(task: TaskResults, method: str) -> TaskResults:
         else x
         for x in task.runs
     )
-    about = (task.name, {}, {}, failed(task.scores), {}, task.better, runs)
-    return TaskResults(*about, frozenset(), failed(task.of_sets))
+    about = (task.name, task.measurements, {}, failed(task.scores), {}, task.better, runs)
+    return TaskResults(*about, frozenset(), failed(task.of_sets), harmonic=task.harmonic)
 
 
 def _timing(task: str, method: str, place: int) -> dict:

@@ -1,68 +1,106 @@
-"""What every figure must do, tried on results of made-up numbers: `faults_of_figure(registry.load("figure", name))`."""
+"""The checks that every figure passes: a caption, a csv, and no word cut off, with one method and with twenty."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import inspect
 import io
-import typing
+from dataclasses import dataclass
+from functools import cached_property
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from bench.conformance.checks import Check, require
 from bench.conformance.figure_cases import suite_results, task_samples
+from bench.conformance.plugin import PLUGIN_CHECKS, PluginCase
 from bench.core.results import Drawing, TaskSamples
 from bench.figures._style import drawing_style
 from bench.stats.figure_results import FigureResults
 
-CASES = ((1, 1), (20, 1), (20, 5))  # methods, tasks
+SIZES = ((1, 1), (20, 1), (20, 5))  # methods, tasks
 SLACK = 0.02  # inches that ink may stand over the edge: half of a line's width
 
 
-def faults_of_figure(plugin: type) -> list[str]:
-    """Return a line for each thing that the class of a figure lacks or does wrong; [] for a good one."""
-    is_frozen = dataclasses.is_dataclass(plugin) and vars(plugin)["__dataclass_params__"].frozen
-    faults = [] if is_frozen else ["is no frozen dataclass"]
-    caption = getattr(plugin, "caption", None)
-    if not (isinstance(caption, str) and caption.strip().endswith(".")):
-        faults.append(
-            "caption: expected sentences that say what is shown; add `caption: ClassVar[str]`"
-        )
-    if not faults:
-        missing = dataclasses.MISSING
-        required = [
-            f.name for f in dataclasses.fields(plugin) if f.default is f.default_factory is missing
-        ]
-        faults = [f"{name}: expected a default value" for name in required]
-    if faults:
-        return faults
-    is_of_task = typing.get_type_hints(plugin.draw).get("results") is TaskSamples
-    for num_methods, num_tasks in CASES:
+@dataclass(frozen=True)
+class Drawn:
+    """A figure drawn of made-up results. cut: its texts that stand over the edge, and by how many inches."""
+
+    num_methods: int
+    num_tasks: int
+    drawing: Drawing
+    cut: list[tuple[str, float]]
+
+    def __str__(self) -> str:
+        return f"with {self.num_methods} methods on {self.num_tasks} tasks"
+
+
+@dataclass(frozen=True)
+class FigureCase(PluginCase):
+    """A figure's file, and what it draws of made-up results."""
+
+    @property
+    def is_of_task(self) -> bool:
+        """Return whether `draw` gets the samples of one task, as the annotation of `results` says."""
+        parameter = inspect.signature(self.cls.draw).parameters.get("results")
+        return parameter is not None and parameter.annotation in (TaskSamples, TaskSamples.__name__)
+
+    @cached_property
+    def drawn(self) -> list[Drawn]:
+        """Draw at each of SIZES."""
+        return [self._draw(*size) for size in SIZES]
+
+    def _draw(self, num_methods: int, num_tasks: int) -> Drawn:
         results = (
             task_samples(num_methods)
-            if is_of_task
+            if self.is_of_task
             else FigureResults(suite_results(num_methods, num_tasks))
         )
         with drawing_style():
-            drawing = plugin().draw(results)
-            # what compares has nothing to say of one
-            of_case = faults_of_drawing(drawing, has_rows=num_methods > 1)
-        faults += [f"{fault}, with {num_methods} methods on {num_tasks} tasks" for fault in of_case]
-    return faults
+            drawing = self.instance.draw(results)
+            return Drawn(num_methods, num_tasks, drawing, cut_texts(drawing.figure))
 
 
-def faults_of_drawing(drawing: Drawing, has_rows: bool = True) -> list[str]:
-    """Return what is wrong with a figure as it would be saved: an empty csv, words beyond the edge.
+def has_caption(case: FigureCase) -> str:
+    caption = getattr(case.cls, "caption", None)
+    require(
+        isinstance(caption, str) and caption.strip().endswith("."),
+        f"caption is {caption!r}; expected sentences that say what is shown: `caption: ClassVar[str]`",
+    )
+    return ""
 
-    has_rows: whether the csv must have a row below its header.
-    """
-    rows = list(csv.reader(io.StringIO(drawing.csv)))
-    faults = [] if len(rows) > has_rows else ["csv: has no row"]
-    return faults + [
-        f"{words!r} is cut by {over:.2f} inches" for words, over in cut_texts(drawing.figure)
+
+def has_defaults(case: FigureCase) -> str:
+    required = [
+        field.name
+        for field in dataclasses.fields(case.cls)
+        if field.default is field.default_factory is dataclasses.MISSING
     ]
+    require(not required, f"no default for {', '.join(required)}; a suite may list it as {{}}")
+    return ""
+
+
+def draws(case: FigureCase) -> str:
+    return "; ".join(map(str, case.drawn))
+
+
+def csv_has_rows(case: FigureCase) -> str:
+    for drawn in case.drawn:
+        rows = list(csv.reader(io.StringIO(drawn.drawing.csv)))
+        # a figure that compares methods has nothing to say of one
+        fewest = 2 if drawn.num_methods > 1 else 1
+        require(len(rows) >= fewest, f"the csv has {len(rows)} lines, {drawn}; expected {fewest}")
+    return ""
+
+
+def words_are_whole(case: FigureCase) -> str:
+    for drawn in case.drawn:
+        for words, inches in drawn.cut:
+            require(False, f"{words!r} is cut by {inches:.2f} inches, {drawn}")
+    return ""
 
 
 def cut_texts(figure: Figure) -> list[tuple[str, float]]:
@@ -103,3 +141,14 @@ def _is_in_view(label: Text, axes: Axes) -> bool:
 def _tick_labels(axes: Axes, axis: str) -> list[Text]:
     of_axis = axes.xaxis if axis == "x" else axes.yaxis
     return [*of_axis.get_ticklabels(), *of_axis.get_ticklabels(minor=True)]
+
+
+CHECKS = (
+    *PLUGIN_CHECKS,
+    Check("it has a caption", has_caption),
+    Check("each parameter has a default", has_defaults, gate=True),
+    Check("it draws", draws, gate=True),
+    Check("the csv has rows", csv_has_rows),
+    Check("no word is cut off", words_are_whole),
+)
+CASE = FigureCase

@@ -243,7 +243,7 @@ def only(known: Truth, i: int) -> Truth:
 def goal_faults(results: Results) -> Iterator[str]:
     """Yield columns of measurements that miss their goal for a perfect sampler."""
     for column in results.expected_of_measurements:
-        if not isinstance(column.better, str):
+        if isinstance(column.better, float | int):
             x = results.values["perfect"][column.id]
             bias = BIAS_OF_CHAINS if column.needs == "chain" else BIAS
             mean, error = x.mean().item(), STANDARD_ERRORS * (x.std() / math.sqrt(M)).item()
@@ -259,16 +259,23 @@ def orientation_faults(results: Results) -> Iterator[str]:
     closer to x_true than a draw is, and the spread of a wide one is larger.
     """
     for column in results.expected_of_measurements:
-        perfect, off = (results.values[name][column.id] for name in ("perfect", "off"))
-        flawed = [values[column.id] for name, values in results.values.items() if name != "perfect"]
+        if column.better is None:
+            continue
+        compared = {
+            name: of_all[column.id] if column.average == "arithmetic" else 1 / of_all[column.id]
+            for name, of_all in results.values.items()
+        }
+        better = column.better if column.average == "arithmetic" else "lower"
+        perfect, off = compared["perfect"], compared["off"]
+        flawed = [values for name, values in compared.items() if name != "perfect"]
         of_real_images_alone = len(perfect.unique()) == 1 and all(
             torch.equal(x, perfect) for x in flawed
         )
         if of_real_images_alone or not perfect.isfinite().all():
             continue
-        if not any(is_worse(x, perfect, column.better) for x in flawed):
+        if not any(is_worse(x, perfect, better) for x in flawed):
             yield f"{column.id}: better = {column.better!r}, but no flawed sampler is worse than a perfect one"
-        if column.needs and is_worse(perfect, off, column.better):
+        if column.needs and is_worse(perfect, off, better):
             yield f"{column.id}: better = {column.better!r}, but samples that are off are better than perfect ones"
 
 

@@ -20,10 +20,8 @@ TRAIN_SIGNATURE = "train(self, prior, problem, *, rng)"
 def loads(case: Case) -> str:
     if not case.path.is_file():
         raise Refused(f"{case.path} does not exist")
-    if not case.path.stem.isidentifier():
-        raise Refused(
-            f"the file name {case.path.name} is not a Python name; use letters, digits and underscores"
-        )
+    if not re.fullmatch(r"[\w-]+", case.path.stem, re.ASCII):
+        raise Refused(f"the file name {case.path.name}: use letters, digits, _ and - only")
     if error := case.loaded[1].error:
         raise Refused(f"importing it raised {error}")
     return ""

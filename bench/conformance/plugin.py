@@ -15,14 +15,14 @@ from bench.core.source import read_source
 
 @dataclass(frozen=True)
 class PluginCase:
-    """A plug-in's file of one kind, and what the checks in their order find in it."""
+    """The file of a plug-in of one kind; its class and object are made when a check first needs them."""
 
     path: Path
     kind: Kind
 
     @cached_property
     def cls(self) -> type:
-        """The class that `__all__` names."""
+        """Return the class that `__all__` names."""
         module = import_file(self.path, f"{PACKAGES[self.kind]}.{name_of(self.path)}")
         exported = getattr(module, "__all__", None)
         require(
@@ -36,7 +36,7 @@ class PluginCase:
 
     @cached_property
     def instance(self) -> Any:
-        """The plug-in as small as its class variable `tiny` says, else with its defaults."""
+        """Return the plug-in with the parameters in its class variable `tiny`, else with its defaults."""
         return self.cls(**dict(getattr(self.cls, "tiny", {})))
 
 

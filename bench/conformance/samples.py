@@ -296,7 +296,7 @@ SAMPLE_CHECKS = (
     Check("it draws samples", draws, gate=True),
     Check("shape, dtype and device", shape, gate=True),
     Check("finite samples", finite, gate=True),
-    Check("does without what it merely uses", optional),
+    Check("works without the capabilities in `uses`", optional),
     Check("inputs untouched", inputs),
     Check("global state untouched", global_state),
     Check("same seed, same bits", same_seed),

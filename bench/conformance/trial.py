@@ -102,7 +102,7 @@ class Trial:
         return self.train()
 
     def train(self, seed: int = 0) -> Trained:
-        """Train; the method's state is in the result."""
+        """Train the method, and return the result with its state."""
         findings, state = Findings(), None
         prior, problem, meter = self._views(findings)
         with contained(findings, self.path):

@@ -1,4 +1,4 @@
-"""Reading and writing of artefacts: atomically, with provenance, and with a hash that tells when one was edited.
+"""Read and write artefacts: atomically, with provenance, and with a hash that shows when one was edited.
 
 safetensors carry header and hash inside, JSON files a `sha256` key, and a csv has both in `<name>.csv.info.json`.
 No import of torch here: the workflow checks artefacts at each start.
@@ -18,11 +18,11 @@ Json = dict[str, Any]
 
 
 class ArtefactError(Exception):
-    """One line for the user: which file, what is wrong, what to do."""
+    """An artefact is missing or broken; the message is one line: which file, what is wrong, what to do."""
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write to a temporary name in the same folder, then rename, so that no reader meets half a file."""
+    """Write to a temporary name in the same folder, then rename, so that nobody reads half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -70,6 +70,7 @@ def read_tensors(path: str | Path) -> tuple[dict, Json]:
 
 
 def write_json(path: str | Path, content: Json) -> None:
+    """Write a JSON file with its hash under `sha256`."""
     body = {k: v for k, v in content.items() if k != "sha256"}
     body = json.loads(json.dumps(body))  # tuples become lists, as on reading
     write_bytes(
@@ -78,13 +79,14 @@ def write_json(path: str | Path, content: Json) -> None:
 
 
 def read_json(path: str | Path) -> Json:
+    """Return the content of a JSON file, its `sha256` included, after its hash was checked."""
     text = _bytes(path)
     try:
         content = json.loads(text)
     except ValueError:
         raise _broken(path, "is not valid JSON") from None
     if not isinstance(content, dict) or not text.endswith(b"\n"):
-        raise _broken(path, "is not what this harness wrote")
+        raise _broken(path, "was not written by this harness")
     if content.get("sha256") != _json_digest({k: v for k, v in content.items() if k != "sha256"}):
         raise _broken(path, "does not match its recorded sha256")
     return content

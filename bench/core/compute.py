@@ -1,4 +1,4 @@
-"""What numbers are computed on and in: device and precision of a run, and what is done to its networks.
+"""Device and precision of a run, and options for its networks.
 
 Imports nothing heavy: the workflow checks these keys of a suite at each start.
 """
@@ -20,8 +20,9 @@ KEYS = ("device", "precision", "channels_last", "compile", "cuda_graphs")  # of 
 
 @dataclass(frozen=True)
 class Compute:
-    """tf32: float32 whose matrix products and convolutions round their factors to 10 bits, on a GPU.
+    """Where and how a run computes.
 
+    precision: tf32 is float32 whose matrix products and convolutions round their factors to 10 bits, on a GPU.
     channels_last: networks keep the channels of a pixel beside one another, which saves convolutions a reordering.
     cuda_graphs: compiled networks are replayed as CUDA graphs (torch's mode "reduce-overhead").
     """
@@ -39,14 +40,14 @@ class Compute:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of measurements, noise and samples: float64, or float32 for any other precision."""
+        """Return the dtype of measurements, noise and samples: float64, or float32 for any other precision."""
         import torch
 
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the record of a run; what is off is left out."""
+        """Return what the record of a run says; options that are off are left out."""
         options = {
             name: True
             for name in ("channels_last", "compile", "cuda_graphs")
@@ -56,12 +57,12 @@ class Compute:
 
 
 def compute_of(content: Mapping[str, Any]) -> Compute:
-    """Return what a suite's content says; what it leaves out has its default."""
+    """Return the `Compute` that a suite's content asks for; keys that it leaves out have their defaults."""
     return Compute(**{key: content[key] for key in KEYS if key in content})
 
 
 def compute_fault(asked: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Key and reason of what does not go together."""
+    """Return key and reason of the first option that does not fit the others; None when all fit."""
     on_cpu = asked.get("device", "cpu") == "cpu"
     if asked.get("precision") == "tf32" and on_cpu:
         return "precision", "tf32 is a mode of GPUs; with device: cpu take float32"

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """One line for the user: what was expected, what came, what to do."""
+    """An error that the user can mend; the message is one line: what was expected, what came, what to do."""

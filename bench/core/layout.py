@@ -1,4 +1,4 @@
-"""Where every artefact of a suite lies. Each path is written here once; nothing else in the project spells one.
+"""The paths of all artefacts. Each is written here once, and nowhere else in the project.
 
 <root> is results/<suite>. All paths are relative to the working directory.
 """
@@ -16,7 +16,9 @@ PUBLISHED, REFERENCE = RESULTS / "published", RESULTS / "reference"
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
 TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that only takes times
 PUBLISHED_TABLES = ("published.csv", "published.md")  # the papers' numbers beside ours
+REPRODUCTION_TABLES = ("reproduction.csv", "reproduction.md")
 CLAIMS_TABLES = ("claims.csv", "claims.md")
+CLAIMS = "claims"  # the suite whose ledger of claims is published, and quoted by the others
 FIGURE_KINDS = ("pdf", "png", "csv")  # files of each figure
 
 
@@ -44,7 +46,7 @@ class RunFiles:
 
     @property
     def of_training(self) -> tuple[Path, Path]:
-        """The files that training leaves."""
+        """Return the files that training writes."""
         return self.state, self.training
 
     @property
@@ -63,16 +65,17 @@ class TaskFiles:
 
     @property
     def all_measurements(self) -> Path:
-        """The file with every test and validation image measured."""
+        """Return the file with every test and validation image measured."""
         return self.folder / "all_measurements.safetensors"
 
     @property
     def measurements(self) -> Path:
-        """The file with the measurements that all methods get."""
+        """Return the file with the measurements that all methods get."""
         return self.folder / "observations.safetensors"
 
     @property
     def reference(self) -> Path:
+        """Return the file with the reference draws."""
         return self.folder / "exact.safetensors"
 
     @property

@@ -22,6 +22,8 @@ Gradient = Callable[["Tensor", "Tensor"], "Tensor"]  # x (n, *x), y (n, *y) -> (
 # in the place of a method's name: reference draws against other reference draws
 REFERENCE = "reference"
 T = TypeVar("T")
+Better = Literal["higher", "lower"] | float | None
+Average = Literal["arithmetic", "harmonic"]
 
 
 @dataclass(frozen=True)
@@ -29,21 +31,24 @@ class Column:
     """One column of the tables.
 
     id: its name, the same in every table; no two metrics share one. definition: one or two sentences.
-    better: "higher", "lower", or the value that a perfect sampler has in expectation.
+    better: "higher", "lower", the value that a perfect sampler has in expectation, or None: neither way is better.
     needs: a measurement "operator" with the x_true behind y, "reference" draws of the posterior, those of the posterior
     under a distilled map's "teacher", a "reward", a "chain" of states, the "score" of the posterior, or nothing ("").
     extent: a value for each "measurement", one for the whole "task", or one for the task that "real images" have, which
     stands in the rows of the reference.
     not_finite: reason of a cell whose value is not finite; "" stands for that of the column's need.
+    average: how values are averaged over measurements and seeds. "harmonic" is for the reciprocals of errors: the
+    mean is 1 / mean(1 / value), and tests compare 1 / value.
     """
 
     id: str
     definition: str
-    better: Literal["higher", "lower"] | float
+    better: Better
     unit: str = "1"
     needs: Need = ""
     extent: Extent = "measurement"
     not_finite: str = ""
+    average: Average = "arithmetic"
 
 
 class Likelihood(Protocol):
@@ -91,6 +96,7 @@ class Truth:
     """What is known of m measurements, in float64. Costly summaries are kept in `cache` for all methods.
 
     x_true: (m, *x). y: (m, *y). reference: draws (m, e, *x) of the posterior; mean, std: its moments (m, *x).
+    has_formula: whether a formula gave the moments; else they are those of the reference draws.
     teacher: the same for the posterior under the map's teacher. score: gradient of log p(x | y) in x.
     num_chains: of the run at hand, 0 where its samples are no chains (state t of chain c is sample t * num_chains + c).
     """
@@ -105,6 +111,7 @@ class Truth:
     teacher: Truth | None = None
     score: Gradient | None = None
     num_chains: int = 0
+    has_formula: bool = True
     cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -149,6 +156,15 @@ class Metric:
         """Return reasons `n/a (...)` by column id, for all methods on a task; truth: of its first measurements.
 
         Columns whose needs are not met have a reason without this. Where all columns have one nothing is computed.
+        """
+        return {}
+
+    def why_empty_of_run(
+        self, values: Mapping[str, Tensor], num_chains: int, context: Context
+    ) -> dict[str, str]:
+        """Return reasons `n/a (...)` by column id, for all measurements of one run of chains.
+
+        values: (n,) by id, of the measurements that have samples.
         """
         return {}
 

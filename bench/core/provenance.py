@@ -1,4 +1,7 @@
-"""Who, what and where of an artefact. Nothing here changes between two runs of the same code on the same machine."""
+"""Provenance of artefacts: commit, command, versions, device.
+
+Nothing here changes between two runs of the same code on the same machine.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("numpy", "torch")
 
 
-def _as_told(argument: str) -> str:
+def _without_machine_folders(argument: str) -> str:
     """Return a path as one from the repository, or without the folders of this machine that it lies in."""
     path = Path(argument)
     if not path.is_absolute():
@@ -27,7 +30,9 @@ def provenance(device: str = "cpu", threads: int | None = None) -> dict:
     return {
         "commit": commit,
         "dirty": dirty,
-        "command": " ".join(["python", "-m", _module(sys.argv[0]), *map(_as_told, sys.argv[1:])]),
+        "command": " ".join(
+            ["python", "-m", _module(sys.argv[0]), *map(_without_machine_folders, sys.argv[1:])]
+        ),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "machine": platform.machine(),

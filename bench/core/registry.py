@@ -2,7 +2,8 @@
 
 A plug-in is `<name>.py`, or a package `<name>/` where it has parts of its own. `__all__` holds one name, that of a
 frozen dataclass whose fields are the plug-in's parameters. Files whose name starts with `_` are helpers, not plug-ins.
-In a suite `-` and `_` are the same in a plug-in's name, so `inpaint-box` is inpaint_box.py.
+In a suite `-` and `_` are the same in a plug-in's name, so `inpaint-box` is inpaint_box.py. A name has letters, digits,
+`-` and `_` only.
 
 Plug-ins are loaded by name, never imported by the code that calls them: a new one changes no input of any other job.
 """
@@ -50,12 +51,19 @@ def _folders(
 
 
 def find(kind: Kind, name: str) -> Path | None:
-    """Return the file of a plug-in, for a package its `__init__.py`; None when there is none of that name."""
-    spellings = dict.fromkeys((name, name.replace("-", "_")))
+    """Return the file of a plug-in, for a package its `__init__.py`; None when there is none of that name.
+
+    A file with exactly this name comes before one in which `-` and `_` are exchanged.
+    """
+    wanted = name.replace("-", "_")
     for folder in folders(kind):
-        for stem in spellings:
+        stems = {entry.removesuffix(".py") for entry in os.listdir(folder)}
+        same = [
+            stem for stem in stems if stem.replace("-", "_") == wanted and not stem.startswith("_")
+        ]
+        for stem in sorted(same, key=lambda stem: (stem != name, stem)):
             for file in (f"{folder}/{stem}.py", f"{folder}/{stem}/__init__.py"):
-                if os.path.isfile(file) and not stem.startswith("_"):
+                if os.path.isfile(file):
                     return Path(file)
     return None
 

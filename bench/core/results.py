@@ -16,7 +16,9 @@ if TYPE_CHECKING:  # a table needs no matplotlib
 REFERENCE = "reference"  # pseudo method: one set of reference draws against the other
 BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that no user would choose as a method
 ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
-DISTANCE = "sw2-128"  # the metric that leads tables and figures
+TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
+DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
+WORTH = "worth_energy"  # independent exact draws that would have the same error in expectation
 EXACT = "exact"  # name of the reference draws in pictures and in their csv
 # reason of a pair of method and task that a suite does not run
 LEFT_OUT = "n/a (left out by the suite)"
@@ -25,9 +27,11 @@ LEFT_OUT = "n/a (left out by the suite)"
 FIGURES = (
     "distance",
     "fidelity-diversity",
+    "coverage",
     "calibration",
     "tarp",
     "sbc",
+    "misspecification",
     "collapse",
     "amortisation",
     "cost",
@@ -59,11 +63,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Methods from best to worst by mean rank over the tasks where all of them ran; rank 1 is best.
+    """Methods from best to worst by mean rank over tasks, each pair by the tasks where both ran; rank 1 is best.
 
     low, high: 95 % intervals over tasks, within the possible ranks; None for a single task.
     critical: ranks that differ by more are told apart (5 % over all pairs).
-    not_counted: tasks where some ranked method did not run. not_ranked: methods -> number of tasks they ran on.
+    num_tasks_of: tasks that each method was ranked on. not_counted: tasks with fewer than two ranked methods.
+    not_ranked: methods -> number of tasks they ran on.
     """
 
     metric: str
@@ -72,6 +77,7 @@ class Ranking:
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
     critical: float
+    num_tasks_of: tuple[int, ...]
     tasks: tuple[str, ...]
     not_counted: tuple[str, ...]
     not_ranked: dict[str, int]
@@ -134,7 +140,7 @@ class Results(Protocol):
     """Results of a suite, as `bench.stats.figure_results` offers them to figures.
 
     methods: rows in the order of the suite, without the reference. timings: contents of timing.json of the runs that
-    were clocked.
+    were clocked. well_specified: tasks whose x_true are draws of the prior.
     """
 
     @property
@@ -142,18 +148,21 @@ class Results(Protocol):
     @property
     def methods(self) -> tuple[str, ...]: ...
     @property
-    def num_measurements(self) -> int: ...
+    def well_specified(self) -> tuple[str, ...]: ...
     @property
     def num_samples(self) -> int: ...  # per measurement
     @property
     def timings(self) -> Sequence[Mapping[str, Any]]: ...
     @property
     def summary(self) -> Sequence[Summary]: ...  # all lines of summary.csv: metrics and costs
+    def num_measured(self, task: str) -> int: ...  # measurements
     def line(self, task: str, method: str, metric: str) -> Summary | None: ...  # one of them
     # measurement -> seeds
     def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]: ...
     # one for each metric with two ranked methods
     def rankings(self, metrics: Sequence[str]) -> list[Ranking]: ...
+    # whether a method saw the prior whose posterior it is compared with on a task
+    def is_ranked(self, task: str, method: str) -> bool: ...
     def label(self, method: str) -> str: ...  # for a legend
 
 

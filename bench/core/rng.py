@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 Fill = Callable[[np.random.Generator, np.ndarray], object]
-AT_ONCE = 2**20  # numbers
+AT_ONCE = 2**20  # numbers drawn by one call of `steps`
 
 
 def stream(*axes: object) -> np.random.Generator:
@@ -52,7 +52,7 @@ class Rng:
 
     @property
     def per_sample(self) -> PerSample:
-        """The same four functions with a stream for each posterior sample; its draws advance those streams only."""
+        """Return the same four functions with a stream for each posterior sample; draws advance those streams only."""
         if self._per_sample is None:
             ids = [f"{i}/sample/{j}" for i in self.ids for j in self.samples]
             flat = Rng(self.axes, ids, range(0), self.dtype, self.device, self.drawn)
@@ -148,7 +148,7 @@ class PerSample:
     def _split(self, rows: Tensor) -> Tensor:
         if not len(self):
             raise ValueError(
-                "rng.per_sample: this rng is of no posterior samples; make it as Rng(..., samples=range(s))"
+                "rng.per_sample: this rng was made for no posterior samples; make it as Rng(..., samples=range(s))"
             )
         return rows.unflatten(0, (-1, len(self)))
 

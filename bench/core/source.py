@@ -1,4 +1,4 @@
-"""What the source of a dataclass says, read without importing it: its fields, their types, defaults and comments.
+"""Read a dataclass from its source, without importing it: its fields with their types, defaults and comments.
 
 The plan checks a suite with it, since importing plug-ins takes seconds, and the tables of parameters in docs/ are made
 from it.

@@ -1,7 +1,7 @@
-"""What each job is told: one frozen dataclass per kind of spec, stored as JSON with a hash.
+"""Specs: all that one job has to do, as a frozen dataclass per kind of job, stored as JSON with a hash.
 
 A job's command is `python -m bench.stages.<rule> <spec>`. A spec says what to do in full, so that a job reads no suite
-and a run whose spec did not change does not rerun: a field that says nothing (None, {}, False) is left out of the file.
+and a job whose spec did not change does not rerun: a field that has its default is left out of the file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from bench.core.artefacts import Json, read_json, write_json
 from bench.core.compute import Compute
@@ -94,15 +94,21 @@ class ClassifierSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProblemSpec(Spec):
-    """A prior and a problem: what training depends on, and no count of measurements or samples.
-
-    operator: a module in bench/operators, or `class` for a reward, which has no sigma_y.
-    """
+class OnTask(Spec):
+    """A spec of a job on one task, with the names of the task and of its prior."""
 
     task: str
     prior: str
     family: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemSpec(OnTask):
+    """A prior and a problem: all that training depends on, so no count of measurements or samples.
+
+    operator: a module in bench/operators, or `class` for a reward, which has no sigma_y.
+    """
+
     dataset: str
     operator: str
     parameters: Settings = field(default_factory=dict)
@@ -110,27 +116,30 @@ class ProblemSpec(Spec):
 
     @property
     def facts(self) -> Json:
-        """What the header of a task's measurements says of prior and problem."""
+        """Return what the header of a task's measurements says of prior and problem."""
         return {name: getattr(self, name) for name in PROBLEM_FACTS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec(ProblemSpec):
-    """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula."""
+    """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula.
+
+    truth: whether test images are measured, or draws of the prior. published_sha256: that of the measurements whose
+    published rows are put beside those of the suite; "" for none.
+    """
 
     num_measurements: int
     num_reference: int
     num_particles: int | None = None  # None: as many as the reference wants
     perplexity: bool = True
+    published_sha256: str = ""
+    truth: Literal["data", "prior"] = "data"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MethodSpec(Spec):
+class MethodSpec(OnTask):
     """A row of a suite on a task: `method` is the row's name, `module` its plug-in, `settings` its fields."""
 
-    task: str
-    prior: str
-    family: str
     method: str
     module: str
     settings: Settings = field(default_factory=dict)
@@ -139,24 +148,13 @@ class MethodSpec(Spec):
 
     @property
     def run_facts(self) -> Json:
-        """What the files of a run say of it."""
+        """Return what the files of a run say of it."""
         return {name: getattr(self, name) for name in RUN_FACTS}
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSpec(ProblemSpec):
+class TrainSpec(MethodSpec, ProblemSpec):
     """The training of a method for a prior and a problem."""
-
-    method: str
-    module: str
-    settings: Settings = field(default_factory=dict)
-    seed: int = 0
-    compute: Compute = Compute()
-
-    @property
-    def run_facts(self) -> Json:
-        """What the files of a run say of it."""
-        return {name: getattr(self, name) for name in RUN_FACTS}
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ class RunSpec(MethodSpec):
 
 @dataclass(frozen=True)
 class Clock:
-    """How a run is timed. bare: the same network calls are timed alone; ess: chains' effective numbers stand beside."""
+    """How a run is timed. bare: also time the same network calls alone. ess: also report chains' effective numbers."""
 
     num_samples: tuple[int, ...]
     repeats: int
@@ -217,19 +215,16 @@ class TuneSpec(MethodSpec):
 
 @dataclass(frozen=True)
 class Run:
-    """Names of a run on a task."""
+    """A run on a task: the name of its row, and its seed."""
 
     method: str
     seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSpec(Spec):
+class EvaluateSpec(OnTask):
     """All runs on a task. metrics: plug-ins beside the built-in ones, with parameters."""
 
-    task: str
-    prior: str
-    family: str
     runs: tuple[Run, ...]
     num_samples: int
     metrics: dict[str, Settings] = field(default_factory=dict)
@@ -237,10 +232,13 @@ class EvaluateSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteSpec(Spec):
-    """What tables, figures and the page are about.
+    """A suite with its counts, for tables, figures and the page.
 
     left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
-    page, with their parameters. compares: False for a suite that takes times alone.
+    page, with their parameters. compares: False for a suite that takes times alone. num_measured: of the tasks that
+    have another number of measurements than the suite. training_seeds: of the rows that have others than `seeds`.
+    claims: whether the papers' claims are tested on it. budget_rows: rows per sample at which the table of distances
+    compares. beside: a suite whose published rows stand among those of this one; "" for none.
     """
 
     name: str
@@ -253,6 +251,15 @@ class SuiteSpec(Spec):
     timed: tuple[tuple[str, str, int], ...] = ()
     figures: dict[str, Settings] = field(default_factory=dict)
     compares: bool = True
+    beside: str = ""
+    num_measured: dict[str, int] = field(default_factory=dict)
+    training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    claims: bool = False
+    budget_rows: float | None = None
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Return the seeds of a row."""
+        return self.training_seeds.get(method, self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)

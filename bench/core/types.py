@@ -55,7 +55,7 @@ Search = Mapping[str, Uniform | LogUniform | Choice]
 
 
 class Draws(Protocol):
-    """The four functions by which everything random is drawn; `(..., *shape)` is said by `Random` and `PerSample`."""
+    """The four functions that draw all random numbers; `Random` and `PerSample` say what stands before `*shape`."""
 
     def randn(self, shape: tuple[int, ...]) -> Tensor: ...  # standard normal
     def rand(self, shape: tuple[int, ...]) -> Tensor: ...  # uniform in [0, 1)
@@ -71,8 +71,8 @@ class PerSample(Draws, Protocol):
     Sample j of measurement i comes from a stream of its own, whichever samples are drawn beside it.
     """
 
-    @property
     # the same m s streams in one row: prior.sample(1, rng.per_sample.flat) (m s, 1, *x)
+    @property
     def flat(self) -> Random: ...
     def __len__(self) -> int: ...  # s
 
@@ -95,7 +95,7 @@ Shape = tuple[int, ...]
 
 
 class Prior(Protocol):
-    """A generative model p(x). `caps` says which of denoise, decode and log_prob it offers."""
+    """A generative model p(x). `caps` lists which of denoise, decode and log_prob it offers."""
 
     @property
     def caps(self) -> Cap: ...
@@ -104,16 +104,24 @@ class Prior(Protocol):
     @property
     def latent_shape(self) -> Shape: ...
     @property
-    def sigma_range(self) -> tuple[float, float]: ...  # noise levels worth asking for, data units
+    def sigma_range(self) -> tuple[float, float]: ...  # noise levels that are useful, data units
     @property
     def decode_nfe(self) -> int: ...  # rows through the network per decoded row
-    @property
     # rows through the network per prior draw; 0 where draws need none
+    @property
     def sample_nfe(self) -> int: ...
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor: ...  # (n, *x), () or (n,) -> (n, *x)
     def decode(self, z: Tensor) -> Tensor: ...  # (n, *z) -> (n, *x)
     def log_prob(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n,), in nats
+
+
+@runtime_checkable
+class Borrowing(Protocol):
+    """A prior that offers another one's capabilities as well, as a distilled map offers its teacher's denoiser."""
+
+    @property
+    def borrowed(self) -> Cap: ...  # those of its capabilities that are of the other prior
 
 
 class Decoder(Protocol):
@@ -214,6 +222,8 @@ class Method(Protocol):
       particles may not;
     - `tiny: dict`, settings at which it takes a second, for tests; the defaults if left out.
 
+    A method that is trained may say what it knows of its own sampler, see `Diagnosing`.
+
     `prior.caps` and `problem.caps` show a method what it declares in `needs` and `uses`, and nothing else.
     """
 
@@ -258,3 +268,21 @@ class Trainable(Protocol):
         rng: Random,
         state: State,
     ) -> Tensor: ...  # leaves `state` as it is
+
+
+@runtime_checkable
+class Diagnosing(Protocol):
+    """A trained method that knows how good its sampler is, from the weights of its own paths."""
+
+    # (m,) each: log_z, its estimate of log E[exp(log_likelihood)] under the prior, its lower bound elbo, and path_ess,
+    # a share; or some of them. Not called where `train` returned {}
+    def diagnose(
+        self,
+        prior: Prior,
+        problem: Problem,
+        y: Tensor,
+        num_paths: int,
+        *,
+        rng: Random,
+        state: State,
+    ) -> Mapping[str, Tensor]: ...

@@ -78,8 +78,8 @@ def why_absent(name: str) -> str:
 
 
 def path_of(name: str) -> Path:
-    """Return the file, once its hash was checked. UserError, one line, when it is missing or another one."""
-    fault = missing(name) or _another(name)
+    """Return the path of the file, after its hash was checked; UserError, one line, where it is missing or wrong."""
+    fault = missing(name) or _wrong_hash(name)
     if fault:
         raise UserError(fault)
     return folder() / WEIGHTS[name].file
@@ -87,7 +87,7 @@ def path_of(name: str) -> Path:
 
 def check(names: Sequence[str]) -> None:
     """Print a line for each network; exit status 1 when one is missing or not what its pin says."""
-    faults = {name: missing(name) or _another(name) for name in names}
+    faults = {name: missing(name) or _wrong_hash(name) for name in names}
     for name, fault in faults.items():
         print(f"{name}: {fault or f'{folder() / WEIGHTS[name].file} is there, sha256 as pinned'}")
     if any(faults.values()):
@@ -123,8 +123,8 @@ def _download(weights: Weights) -> None:
         ) from None
 
 
-def _another(name: str) -> str:
-    """Return what is wrong with a file that is there; "" when its sha256 is as pinned."""
+def _wrong_hash(name: str) -> str:
+    """Return what is wrong with a file that is there; "" where its sha256 is as pinned."""
     weights = WEIGHTS[name]
     path = folder() / weights.file
     with path.open("rb") as f:

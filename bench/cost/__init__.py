@@ -1,6 +1,6 @@
-"""One module per question that `python -m bench.cost` answers, each with a function
+"""One module for each question that `python -m bench.cost` answers, with a function
 
     measure(options: Options, say: Say) -> Json
 
-that says what it finds as it goes, line by line, and returns the numbers.
+which prints each result with `say` as soon as it is there, and returns all numbers.
 """

@@ -1,7 +1,8 @@
 """`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers] [repeatability]`:
 what the harness costs.
 
-Each is a ratio within one run, in CPU seconds of one thread. Without a name all but the last are measured.
+Each question has a ratio within one run as its answer, in CPU seconds of one thread. Without a name all but the last
+are measured.
 
 overhead: every method beside its bare network calls, on the mixture, the digits' UNet and a larger one.
 batching: DPS on all measurements and samples in one batch, beside row by row.
@@ -72,7 +73,7 @@ def wanted(names: list[str]) -> list[str]:
 
 
 def answer(what: str, options: Options, out: Path | None) -> None:
-    """Measure, print, and write both; beside other jobs, and not while a clock has the machine."""
+    """Answer one question: print the result and, with `out`, write it. Waits while a clock has the machine."""
     lines: list[str] = []
 
     def say(line: str) -> None:

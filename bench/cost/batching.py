@@ -1,4 +1,4 @@
-"""DPS on all measurements and samples in one batch, beside the same code row by row."""
+"""Time DPS on all measurements and samples in one batch, and the same code row by row."""
 
 from __future__ import annotations
 

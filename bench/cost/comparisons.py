@@ -1,4 +1,4 @@
-"""Comparisons of CPU seconds: a method with its network calls alone, a batch with row by row, one pass with pairs."""
+"""Compare CPU seconds: a method with its network calls alone, a batch with single rows, one pass with pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seconds and peak memory at 1, 2, 4 and 8 times as many measurements, samples, and pixels along a side.
+"""Measure seconds and peak memory at 1, 2, 4 and 8 times as many measurements, samples, and pixels along a side.
 
 Each cell is a process of its own, so that none finds memory that an earlier one left; what a run draws goes through the
 network in chunks, as in the workflow.
@@ -14,6 +14,7 @@ import torch
 from bench.core.artefacts import Json
 from bench.cost.common import Options, Say, cpu_seconds
 from bench.cost.subjects import DIGITS, inpainting, measurements, new_unet, untrained
+from bench.problems.measurements import Measurements
 from bench.runtime.job import keep_memory
 from bench.runtime.memory import peak, reset_peak
 from bench.runtime.run_method import Draws, load_method, sample
@@ -42,15 +43,6 @@ class Cell:
 
     seconds: float
     peak: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Images (m, *x), measurements (m, *y) and numbers of the images (m,), as `sample` reads them."""
-
-    x_true: torch.Tensor
-    y: torch.Tensor
-    image_id: torch.Tensor
 
 
 def measure(options: Options, say: Say) -> Json:
@@ -108,7 +100,9 @@ def draw(module: str, size: Size) -> float:
     prior = untrained(new_unet(**{**DIGITS, "shape": shape}))
     problem = inpainting(shape)
     y = measurements(prior, problem, size.m)
-    measured = Measured(torch.zeros(size.m, *shape, dtype=y.dtype), y, torch.arange(size.m))
+    measured = Measurements(
+        torch.zeros(size.m, *shape, dtype=y.dtype), y, torch.arange(size.m), header={}
+    )
     method = load_method(module, METHODS[module])
     draws = Draws("cost", 0, size.s, ROWS_PER_CHUNK)
     return cpu_seconds(lambda: sample(method, prior, problem, measured, draws))

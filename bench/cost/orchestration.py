@@ -1,4 +1,4 @@
-"""The share of a whole workflow's CPU seconds that is not spent in sampling, training and metrics.
+"""Measure the share of a whole workflow's CPU seconds outside sampling, training and metrics.
 
 The suite is run from nothing, in a folder of its own that is removed afterwards. All its processes are counted, those
 that outlive their parents too; each command writes down how long its own work took (`bench/runtime/job.py`).

@@ -1,4 +1,4 @@
-"""Every method beside its bare network calls: on the mixture, on the digits' UNet and on a larger one.
+"""Time every method beside its bare network calls: on the mixture, on the digits' UNet and on a larger one.
 
 HMC has a row for each of its spaces: in noise space it decodes, in data space it takes the prior's density.
 """
@@ -37,7 +37,7 @@ LIMITED = ("dps", "latent_langevin", "hmc-latent")
 VARIANTS: Mapping[str, Mapping[str, dict]] = {  # several rows of one method, with their settings
     "hmc": {"hmc-latent": {"space": "latent"}, "hmc-data": {"space": "data"}},
 }
-# as the methods are, but for less long; those not named have `tiny`, or their defaults
+# settings for short runs; methods that are not named have their `tiny`, or their defaults
 SHORT: Mapping[str, dict] = {
     "dps": {"num_steps": 25},
     "latent_langevin": {"num_adam": 4, "num_warmup": 8, "num_adapt": 4, "thin": 4},

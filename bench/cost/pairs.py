@@ -1,6 +1,6 @@
-"""The mean LPIPS between samples: one pass of its network per sample beside package lpips on each pair.
+"""Time the mean LPIPS between samples: one pass of its network per sample beside the package lpips on each pair.
 
-On random weights, which cost what others do.
+The weights are random; they cost as much as trained ones.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""DPS here, of azula (https://azula.readthedocs.io) and of deepinv (https://deepinv.github.io): the same UNet, batch,
-number of steps and thread, in turns, over as many bare forward and backward passes of the network as it was loaded.
+"""Time DPS of this project, of azula (https://azula.readthedocs.io) and of deepinv (https://deepinv.github.io).
 
-Each library's DPS is called as its documentation says, with its own defaults for schedule and precision, in a process
-as it starts; ours in one that keeps freed memory, as every command of the harness does. What of the difference that
-is, and what the suite's key `channels_last` brings, stands beside them.
+All have the same UNet, batch, number of steps and one thread, and are timed in turns. Each time is divided by that of
+as many bare forward and backward passes of the network. Each library's DPS is called as its documentation says, with
+its own defaults for schedule and precision, in an ordinary process; ours in one that keeps freed memory, as every
+command of the harness does. Further rows show what keeping memory and the suite's key `channels_last` contribute.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def ours(case: Case, size: Size, compute: Compute = PLAIN) -> Sampler:
 
 
 class Called(nn.Module):
-    """A function of images and a level as the module that both libraries want; `unet` has its precision."""
+    """A function of images and a noise level as a module, which both libraries expect; its dtype is that of `unet`."""
 
     def __init__(self, unet: nn.Module, function: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""`python -m bench.cost.precision results/<suite>/specs/runs/<task>/<method>/seed<k>.json ...`: effects of rounding.
+"""Effects of rounding: `python -m bench.cost.precision results/<suite>/specs/runs/<task>/<method>/seed<k>.json ...`.
 
 Each run is drawn again in every precision, with the same random numbers: how far network calls and samples are from
-those of the first precision, and how far the samples are from the reference draws. A chain whose acceptance is a close
-decision takes another path, so its samples differ while their distance to the reference need not. Networks are
-float32 in float64, too. Options: --precisions, --device cuda, --measurements N (the first ones), --out FILE without its
+those of the first precision, and how far the samples are from the reference draws. Rounding can turn an acceptance of
+a chain into a refusal, so its samples may differ while their distance to the reference does not. Networks are float32
+in float64, too. Options: --precisions, --device cuda, --measurements N (the first ones), --out FILE without its
 ending (FILE.json and FILE.md).
 """
 

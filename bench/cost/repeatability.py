@@ -1,4 +1,4 @@
-"""Whether two runs of the clock agree: every timed run of a suite is timed twice, with all visits.
+"""Test whether two runs of the clock agree: every timed run of a suite is timed twice, with all visits.
 
 Two times of a cell agree where their printed spreads have a point in common.
 """

@@ -53,7 +53,7 @@ def digits(priors: Path, say: Say) -> Prior:
     if path.is_file():
         return load_prior(path)
     say(
-        f"{path} is missing (the workflow makes it): such networks with random weights, which cost the same."
+        f"{path} is missing (the workflow makes it); using networks of the same kind with random weights."
     )
     return untrained(new_unet(**DIGITS))
 
@@ -63,7 +63,7 @@ def gmm(priors: Path, say: Say) -> GMM:
     path = priors / "gmm" / "gmm.safetensors"
     if path.is_file():
         return cast(GMM, load_prior(path))
-    say(f"{path} is missing (the workflow makes it): a mixture of 20 components is fitted now.")
+    say(f"{path} is missing (the workflow makes it); fitting a mixture of 20 components.")
     return fit_gmm(
         build("dataset", "digits", {}).load()["train"],
         num_components=20,

@@ -1,6 +1,6 @@
-"""Which images are for training, validation and testing: committed lists, so that no library's version moves them.
+"""Split data sets into training, validation and test images by committed lists, which no library's version can change.
 
-`write` has drawn them, once, from one named stream per data set. What is in neither list is for training.
+`write` drew the lists once, from one named stream per data set. Images in neither list are for training.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ __all__ = ["Digits"]
 
 @dataclass(frozen=True)
 class Digits:
-    """The digits, (N, 1, 8, 8) in [-1, 1], and which digits they are.
+    """Images (N, 1, 8, 8) in [-1, 1], with the digit of each as its label.
 
     Uniform noise u fills the steps between the 17 values v, so that a density exists: x = 2 (v + u) / 17 - 1.
     """

@@ -1,4 +1,4 @@
-"""`noise`: images of smoothed noise, for suites that measure time only."""
+"""`noise`: smoothed noise of any size, for suites that measure time only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNTS = {"train": 2, "validation": 2, "test": 16}
 
 @dataclass(frozen=True)
 class Noise:
-    """COUNTS images (3, side, side): noise of a twentieth of the resolution, enlarged."""
+    """Images (3, side, side), as many as COUNTS says: noise at a twentieth of the resolution, enlarged."""
 
     side: int  # pixels along an image
 

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.special import bdtr
 
 from bench.core.results import REFERENCE, Drawing, Results
-from bench.figures._lines import BAND, has_mean, lines_csv, mean_of, remarks
-from bench.figures._style import INK, MUTED, handles, legend, looks, name_axes, small_panels
+from bench.core.text import csv_text
+from bench.figures._lines import BAND, COLUMNS, has_mean, mean_of, remarks, rows_of
+from bench.figures._style import INK, MUTED, WIDTH, handles, legend, looks, name_axes, small_panels
 
 CONFIDENCE = 0.99  # of the band, as of the intervals in tables
 
@@ -29,20 +31,35 @@ def sampling_band(level: float, num: int, confidence: float = CONFIDENCE) -> tup
     return float(low / num), float(high / num)
 
 
-def draw_levels(
-    results: Results, metric: str, words: tuple[str, str], confidence: float | None = None
-) -> Drawing:
-    """Draw a curve per method of the metrics `metric`@<level> against their level.
+def misspecified(results: Results) -> tuple[str, ...]:
+    """Return the tasks whose x_true are no draws of the prior."""
+    return tuple(task for task in results.tasks if task not in results.well_specified)
 
-    words: on the axes, across and upwards. confidence: of the band of a calibrated sampler; None draws none.
+
+def draw_levels(
+    results: Results,
+    tasks: Sequence[str],
+    metric: str,
+    words: tuple[str, str],
+    confidence: float | None = None,
+) -> Drawing:
+    """Draw a curve per method of the metrics `metric`@<level> against their level, a panel for each of `tasks`.
+
+    words: on the axes, across and upwards. confidence: of the band of a calibrated sampler; None draws none. Of the
+    other tasks the csv says that they are not shown.
     """
     metrics = sorted(
         {x.metric for x in results.summary if x.metric.startswith(f"{metric}@")}, key=_level
     )
-    figure, panels = small_panels(remarks(results, metrics), height=1.75)
-    for panel, task in zip(panels, results.tasks, strict=True):
+    table = csv_text(
+        COLUMNS, [row for task in results.tasks for row in _rows(results, task, tasks, metrics)]
+    )
+    if not tasks:
+        return Drawing(_without_panels(), table)
+    figure, panels = small_panels(remarks(results, metrics, tasks), height=1.75)
+    for panel, task in zip(panels, tasks, strict=True):
         if confidence is not None:
-            _draw_band(panel, results.num_measurements, confidence)
+            _draw_band(panel, results.num_measured(task), confidence)
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
         _draw_curves(panel, task, metrics, results)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
@@ -54,7 +71,22 @@ def draw_levels(
     )
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="reference posterior")
     legend(figure, [*band, floor, *handles(results, line=True)])
-    return Drawing(figure, lines_csv(results, metrics))
+    return Drawing(figure, table)
+
+
+def _rows(results: Results, task: str, shown: Sequence[str], metrics: Sequence[str]) -> list[tuple]:
+    """Return the rows of the csv on a task; one with a reason where it has no panel."""
+    if task in shown:
+        return rows_of(results, task, metrics)
+    truth = "a draw of the prior" if task in results.well_specified else "an image of the data set"
+    return [(task, REFERENCE, "", None, None, None, f"n/a (not shown: x_true is {truth})")]
+
+
+def _without_panels() -> Figure:
+    figure = Figure(figsize=(WIDTH, 0.5))
+    words = "No task of this suite has an x_true of the kind that this figure is about."
+    figure.text(0.5, 0.5, words, color=MUTED, ha="center", va="center")
+    return figure
 
 
 def _draw_band(panel: Axes, num_measurements: int, confidence: float) -> None:

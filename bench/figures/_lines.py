@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -11,12 +12,15 @@ from bench.core.text import csv_text
 BAR: dict[str, Any] = {"elinewidth": 0.8, "linestyle": "none"}
 POINT: dict[str, Any] = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
 BAND = "#c9ced6"  # grey of what a perfect sampler reaches
+COLUMNS = ("task", "method", "metric", "mean", "low", "high", "reason")  # of a csv
 
 
-def remarks(results: Results, metrics: Sequence[str]) -> dict[str, str]:
-    """Return a remark by task: which methods were tried there and have nothing to show in these metrics."""
+def remarks(
+    results: Results, metrics: Sequence[str], tasks: Sequence[str] | None = None
+) -> dict[str, str]:
+    """Return a remark by task (None: all): which methods were tried there and have nothing to show in these metrics."""
     notes = {}
-    for task in results.tasks:
+    for task in results.tasks if tasks is None else tasks:
         lines = {
             method: [results.line(task, method, metric) for metric in metrics]
             for method in results.methods
@@ -25,18 +29,25 @@ def remarks(results: Results, metrics: Sequence[str]) -> dict[str, str]:
         tried = [
             m for m in absent if not any(line and line.reason == LEFT_OUT for line in lines[m])
         ]
-        notes[task] = f"not shown: {', '.join(tried)}" if tried else ""
+        other = [m for m in results.methods if not results.is_ranked(task, m) and m not in absent]
+        notes[task] = "; ".join(
+            f"{words}: {', '.join(names)}"
+            for words, names in (("not shown", tried), ("saw another prior", other))
+            if names
+        )
     return notes
 
 
 def lines_csv(results: Results, metrics: Sequence[str]) -> str:
     """Return the csv of the lines of these metrics, the reference first."""
+    return csv_text(COLUMNS, [row for x in results.tasks for row in rows_of(results, x, metrics)])
+
+
+def rows_of(results: Results, task: str, metrics: Sequence[str]) -> list[tuple]:
+    """Return the rows of the csv on a task, the reference first."""
     methods = (REFERENCE, *results.methods)
-    keys = [
-        (task, method, metric) for task in results.tasks for method in methods for metric in metrics
-    ]
-    rows = [(*key, x.mean, x.low, x.high, x.reason) for key in keys if (x := results.line(*key))]
-    return csv_text(("task", "method", "metric", "mean", "low", "high", "reason"), rows)
+    keys = [(task, method, metric) for method in methods for metric in metrics]
+    return [(*key, x.mean, x.low, x.high, x.reason) for key in keys if (x := results.line(*key))]
 
 
 def has_mean(line: Summary | None) -> TypeGuard[Summary]:
@@ -51,10 +62,26 @@ def mean_of(line: Summary) -> float:
 
 
 def bar_ends(line: Summary) -> list[list[float]]:
-    """Return the lengths of the interval below and above the mean, as matplotlib's errorbar takes them."""
-    return [[0.0 if end is None else abs(end - mean_of(line))] for end in (line.low, line.high)]
+    """Return the lengths of the interval below and above the mean, as matplotlib's errorbar takes them.
+
+    An end that is not known or infinite has none.
+    """
+    ends = (line.low, line.high)
+    return [
+        [abs(end - mean_of(line)) if end is not None and math.isfinite(end) else 0.0]
+        for end in ends
+    ]
 
 
 def means(results: Results, metric: str) -> list[float]:
     """Return all means of a metric."""
     return [x.mean for x in results.summary if x.metric == metric and x.mean is not None]
+
+
+def means_and_floors(results: Results, metric: str) -> list[float]:
+    """Return all means of a metric and the low ends of the reference's intervals.
+
+    Those of an unbiased distance are below zero, and say that its axis goes through zero whatever the means are.
+    """
+    floors = [results.line(task, REFERENCE, metric) for task in results.tasks]
+    return [*means(results, metric), *(x.low for x in floors if x and x.low is not None)]

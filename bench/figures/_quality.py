@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from bench.core.results import BASELINES, REFERENCE, Drawing, Results
 from bench.core.text import csv_text
+from bench.figures._lines import means_and_floors
 from bench.figures._style import INK, handles, legend, looks, name_axes, scale, small_panels
 
 ROWS, SECONDS, TRAINING = "nfe + nfe_vjp", "seconds_per_sample", "train_seconds"
@@ -48,7 +49,7 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
                 panel.errorbar(costs[task, method], point.mean, yerr=ends, **style)
     if points:
         scale(panels[0], "x", list(costs.values()))
-        scale(panels[0], "y", [point.mean for point in points.values()])
+        scale(panels[0], "y", means_and_floors(results, metric))
     name_axes(figure, words, f"{metric} to the reference posterior")
     line = Line2D(
         [], [], color=INK, linewidth=0.9, linestyle="--", label="reference posterior (floor)"

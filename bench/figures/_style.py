@@ -6,7 +6,7 @@ import contextlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor, log10
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -14,7 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bench.core.results import Results
 
@@ -176,8 +176,14 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
 
 
 def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> None:
-    """Set a logarithmic scale where positive values span a factor of five, with plain ticks; else a linear one."""
+    """Set a logarithmic scale where positive values span a factor of five, with plain ticks; else a linear one.
+
+    Where an unbiased distance gives values of zero or less beside positive ones, the scale is linear near zero.
+    """
     axis = axes.xaxis if direction == "x" else axes.yaxis
+    if len(values) and min(values) <= 0 < max(values):
+        _scale_through_zero(axes, direction, min(values), max(values))
+        return
     span = max(values) / min(values) if len(values) and min(values) > 0 else 1.0
     if span < 5:
         axis.set_major_locator(MaxNLocator(4))
@@ -187,3 +193,29 @@ def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> 
     axis.set_major_locator(LogLocator(subs=steps, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def _scale_through_zero(
+    axes: Axes, direction: Literal["x", "y"], smallest: float, largest: float
+) -> None:
+    """Set a scale that is linear up to a hundredth of the largest value and logarithmic beyond, after drawing.
+
+    It ends a little below zero: a wide interval would take half of it.
+    """
+    threshold = max(largest / 100, -2 * smallest)
+    if largest < 5 * threshold:
+        (axes.xaxis if direction == "x" else axes.yaxis).set_major_locator(MaxNLocator(4))
+        return
+    set_scale = axes.set_xscale if direction == "x" else axes.set_yscale
+    set_scale("symlog", linthresh=threshold, linscale=0.6)
+    axis = axes.xaxis if direction == "x" else axes.yaxis
+    decades = range(floor(log10(threshold)), ceil(log10(largest)) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in (1, 3)]
+    axis.set_major_locator(FixedLocator([0, *(x for x in ticks if x >= threshold)]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+    lowest = min(-threshold, 1.2 * smallest)
+    if direction == "x":
+        axes.set_xlim(left=max(axes.get_xlim()[0], lowest))
+    else:
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], lowest))

@@ -18,9 +18,9 @@ class Cost:
     metric: str = DISTANCE  # id of the distance; lower is better
 
     caption: ClassVar[str] = (
-        "Distance to the reference posterior against rows through the prior's network per sample, forward and "
-        "backward; the csv has seconds beside them. Dashed: the floor. Down and to the left is better. Training is "
-        "not in it: see amortisation."
+        "Unbiased energy distance to the reference posterior against rows through the prior's network per sample, "
+        "forward and backward; the csv has seconds beside them. Dashed: the floor. Down and to the left is better. "
+        "Training is not in it: see amortisation."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -18,9 +18,9 @@ class CostSeconds:
     metric: str = DISTANCE  # id of the distance; lower is better
 
     caption: ClassVar[str] = (
-        "Distance to the reference posterior against seconds per sample: those of the clock where it has timed the run "
-        "alone on the machine, and else of the jobs, which ran beside other jobs: a rough figure. Dashed: the floor. "
-        "Training is not in it: see amortisation."
+        "Unbiased energy distance to the reference posterior against seconds per sample: those of the clock where it "
+        "has timed the run alone on the machine, and else of the jobs, which ran beside other jobs: a rough figure. "
+        "Dashed: the floor. Training is not in it: see amortisation."
     )
 
     def draw(self, results: Results) -> Drawing:

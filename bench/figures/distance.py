@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from bench.core.results import DISTANCE, LEFT_OUT, REFERENCE, Drawing, Results, Summary
-from bench.figures._lines import BAND, BAR, POINT, bar_ends, has_mean, lines_csv, mean_of, means
+from bench.figures._lines import (
+    BAND,
+    BAR,
+    POINT,
+    bar_ends,
+    has_mean,
+    lines_csv,
+    mean_of,
+    means_and_floors,
+)
 from bench.figures._style import (
     HAIRLINE,
     HEIGHT,
@@ -36,8 +45,9 @@ class Distance:
     metric: str = DISTANCE  # id of the distance; lower is better
 
     caption: ClassVar[str] = (
-        "Sliced Wasserstein-2 distance between the samples of each method and reference draws of the posterior, mean "
-        "and 99 % interval over measurements. Grey band: what a second set of reference draws reaches, the floor. "
+        "Unbiased energy distance between the samples of each method and reference draws of the posterior, mean and "
+        "99 % interval over measurements; exact draws have 0 in expectation. The axis is linear near 0 and logarithmic "
+        "beyond. Grey band: what a second set of reference draws reaches, the floor. "
         "At the right: methods without a number there; their rows in the tables give the reason."
     )
 
@@ -46,12 +56,12 @@ class Distance:
         height = min(num_tasks * (0.08 * len(results.methods) + 0.12) + 0.9, HEIGHT)
         figure = Figure(figsize=(WIDTH * 0.8, height), layout="constrained")
         axes = figure.subplots()
-        scale(axes, "x", means(results, self.metric))
         for row, task in enumerate(results.tasks):
             if row:
                 axes.axhline(row - 0.5, color=HAIRLINE, linewidth=0.5)
             _draw_floor(axes, row, results.line(task, REFERENCE, self.metric))
             self._draw_task(axes, row, task, results)
+        scale(axes, "x", means_and_floors(results, self.metric))
         axes.set_yticks(
             range(num_tasks), [plain(task) for task in results.tasks], color=INK, fontsize=7.5
         )

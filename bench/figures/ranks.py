@@ -43,11 +43,12 @@ class Ranks:
     metrics: tuple[str, ...] = (DISTANCE, "mean_error", "diversity_ratio", "coverage_exact@0.9")
 
     caption: ClassVar[str] = (
-        "Critical-difference diagrams: rank of each method on each task by its mean (or the distance of its mean from "
-        "the value to hit), averaged over the tasks where all ranked methods ran; a method that failed anywhere on a "
-        "task is last there. Whiskers: 95 % interval over tasks, none where all agree. A bar on the right joins "
-        "methods whose mean ranks differ by no more than the critical difference (5 % over all pairs): these are not "
-        "told apart."
+        "Critical-difference diagrams: mean rank of each method by its mean on a task (or the distance of its mean "
+        "from the value to hit): one plus, summed over the other methods, the share of tasks where that one is "
+        "better, of the tasks where both ran; a method that failed anywhere on a task is last there. In brackets: on "
+        "how many tasks a method ran, where not on all. Whiskers: 95 % interval over tasks, none where all agree. A "
+        "bar on the right joins methods whose mean ranks differ by no more than the critical difference (5 % over "
+        "all pairs): these are not told apart."
     )
 
     def draw(self, results: Results) -> Drawing:
@@ -76,9 +77,7 @@ def _draw_panel(panel: Axes, ranking: Ranking, results: Results) -> None:
             [across] * 2, [first - 0.3, last + 0.3], transform=panel.get_yaxis_transform(), **_TIE
         )
     _draw_critical(panel, ranking)
-    panel.set_yticks(
-        range(num), [plain(method) for method in ranking.methods], color=INK, fontsize=7
-    )
+    panel.set_yticks(range(num), [plain(name) for name in _names(ranking)], color=INK, fontsize=7)
     panel.set(xlim=(1 - 0.02 * (num - 1), num), ylim=(num - 0.4, -1.7))
     panel.xaxis.set_major_locator(MultipleLocator(1 if num < 12 else 2))
     panel.tick_params(axis="y", length=0)
@@ -92,6 +91,12 @@ def _draw_panel(panel: Axes, ranking: Ranking, results: Results) -> None:
         0, 1.02, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED
     )
     words.set_in_layout(False)
+
+
+def _names(ranking: Ranking) -> list[str]:
+    """Return the methods, with the number of their tasks where they did not run on all."""
+    counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)
+    return [m if num == len(ranking.tasks) else f"{m} ({num})" for m, num in counts]
 
 
 def _draw_methods(panel: Axes, ranking: Ranking, styles: Mapping[str, Look]) -> None:
@@ -134,12 +139,12 @@ def _tasks(count: int) -> str:
 def _csv(rankings: Sequence[Ranking]) -> str:
     rows = []
     for r in rankings:
-        common = (r.critical, len(r.tasks), " ".join(r.tasks))
-        numbers = zip(r.methods, r.mean, r.low, r.high, strict=True)
-        rows += [(r.metric, *four, *common, "") for four in numbers]
+        numbers = zip(r.methods, r.mean, r.low, r.high, r.num_tasks_of, strict=True)
+        tasks = " ".join(r.tasks)
+        rows += [(r.metric, *four, r.critical, num, tasks, "") for *four, num in numbers]
         few = r.not_ranked.items()
         rows += [
-            (r.metric, m, None, None, None, *common, f"n/a (ran on {_tasks(count)})")
+            (r.metric, m, None, None, None, r.critical, 0, tasks, f"n/a (ran on {_tasks(count)})")
             for m, count in few
         ]
     return csv_text(_COLUMNS, rows)

@@ -1,4 +1,4 @@
-"""TARP: expected coverage of x_true against its level, a panel per task (Lemos et al. 2023)."""
+"""TARP: expected coverage of x_true where it is a draw of the prior, a panel per task (Lemos et al. 2023)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ class Tarp:
     confidence: float = CONFIDENCE  # of the band
 
     caption: ClassVar[str] = (
-        "TARP expected coverage: share of measurements where at most so many of the samples are nearer to a reference "
-        "point than x_true. Grey band: where a calibrated sampler is at 99 % of such sets of measurements, level by "
-        "level. Above it samples spread too far, below it too little. The reference posterior (dashed) leaves it where "
-        "the prior is not the distribution of the images."
+        "TARP expected coverage, on the tasks whose x_true are draws of the prior (truth: prior): share of "
+        "measurements where at most so many of the samples are nearer to a reference point than x_true. Grey band: "
+        "where a calibrated sampler is at 99 % of such sets of measurements, level by level. Above it samples spread "
+        "too far, below it too little. Tasks with real images: figure misspecification."
     )
 
     def draw(self, results: Results) -> Drawing:
         words = ("rank of x_true by distance to a point", "share of measurements below")
-        return draw_levels(results, self.metric, words, self.confidence)
+        tasks = results.well_specified
+        return draw_levels(results, tasks, self.metric, words, self.confidence)

@@ -11,6 +11,7 @@ BUILT_IN = (
     "predictive_checks",
     "sliced_wasserstein",
     "energy_distance",
+    "worth",
     "two_sample",
     "moments",
     "diversity",

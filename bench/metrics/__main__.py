@@ -17,8 +17,9 @@ PARAMETERS = {
 HEAD = """# Columns
 
 Made by `python -m bench.metrics` from the files in `bench/metrics/`. *better*: the direction, or the value that a
-perfect sampler has in expectation. *needs*: what a task must have; where it has not, the cell says why. *of*: a value
-for each measurement, or one for the task. Columns of sets have the number of images in their name, here 1024 samples.
+perfect sampler has in expectation; columns without one (-) describe samples, and what aims at 1 is their ratio to that
+of exact draws. *needs*: what a task must have; where it has not, the cell says why. *of*: a value for each measurement,
+or one for the task. Columns of sets have the number of images in their name, here 1024 samples.
 """
 
 
@@ -41,7 +42,14 @@ def _section(name: str) -> Iterator[str]:
     yield f"## {name}\n\n{first_paragraph} ({where})\n"
     yield "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
     for x in metric.columns(None):
-        cells = (f"`{x.id}`", x.definition, x.better, x.unit, x.needs or "-", x.extent)
+        cells = (
+            f"`{x.id}`",
+            x.definition,
+            "-" if x.better is None else x.better,
+            x.unit,
+            x.needs or "-",
+            x.extent,
+        )
         yield "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
     yield ""
 

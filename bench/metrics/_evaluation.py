@@ -83,6 +83,25 @@ class Evaluation:
             values |= {id: torch.cat([part[id] for part in parts]) for id in parts[0]}
         return values
 
+    def averages(self, parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the averages (M,) by id over sets of samples, as each column has them averaged."""
+        harmonic = {column.id for column in self.columns if column.average == "harmonic"}
+        stacked = {id: torch.stack([part[id] for part in parts]) for id in parts[0]}
+        return {
+            id: x.reciprocal().mean(0).reciprocal() if id in harmonic else x.mean(0)
+            for id, x in stacked.items()
+        }
+
+    def why_empty_of_run(self, values: Mapping[str, Tensor], num_chains: int) -> dict[str, str]:
+        """Return reasons by column id for all measurements of a run; values: (n,) by id, of those with samples."""
+        if not num_chains or not all(len(value) for value in values.values()):
+            return {}
+        return {
+            id: why
+            for metric in self._computed(num_chains)
+            for id, why in metric.why_empty_of_run(values, num_chains, self.context).items()
+        }
+
     def of_task(
         self, x: Tensor, values: Mapping[str, Tensor], num_chains: int = 0
     ) -> dict[str, float]:

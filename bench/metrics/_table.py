@@ -25,7 +25,7 @@ class Scores:
     """Metrics of one run: values (M,) by id; why_not (M,): the reason why a measurement has none, "" where it has.
 
     chain_reason: why its samples are no chains, "" where they are. of_task: numbers of the whole task by id;
-    task_reason: why it has none.
+    task_reason: why it has none. why_empty: reasons by column id, for all measurements of this run.
     """
 
     method: str
@@ -35,6 +35,7 @@ class Scores:
     chain_reason: str
     of_task: dict[str, float] = field(default_factory=dict)
     task_reason: str = ""
+    why_empty: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,14 @@ class Table:
 
     @property
     def better(self) -> dict[str, str | float]:
-        """Return which way each column of measurements is better."""
-        return {column.id: column.better for column in self._of("measurement")}
+        """Return which way each column of measurements is better, without those of no direction."""
+        columns = self._of("measurement")
+        return {column.id: column.better for column in columns if column.better is not None}
+
+    @property
+    def harmonic(self) -> list[str]:
+        """Return the columns of measurements whose average is the harmonic mean."""
+        return [column.id for column in self._of("measurement") if column.average == "harmonic"]
 
     def csv(self, scores: Sequence[Scores]) -> str:
         """Return the text of metrics.csv: a line for each run, measurement and column, then those of the whole task.
@@ -89,6 +96,7 @@ class Table:
                     stopped
                     or (need if isinstance(need, str) else need[i])
                     or self.why_empty.get(column.id, "")
+                    or run.why_empty.get(column.id, "")
                 )
                 value = math.nan if reason else values[column.id][i]
                 yield i, column.id, *_cell(value, reason, column)

@@ -29,8 +29,10 @@ DEFINITIONS = {
     "at most {level:.0%} of the samples fit the measurement better than x_true does",
 }
 READING = (
-    "Ties and ends by their probability under a randomised rank. Above the level samples spread too far, below it too "
-    "little. It is calibrated for an exact sampler where x_true is a draw from the prior: else see the reference"
+    "Ties and ends by their probability under a randomised rank. Above the level samples spread too far, below it "
+    "too little. Calibration on tasks whose x_true is a draw of the prior (truth: prior), where an exact sampler is "
+    "at the level; with real images it shows how far the prior is from them, and the row of the reference is the "
+    "standard"
 )
 
 

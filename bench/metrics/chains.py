@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
+import torch
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.numerics.chains import chain_diagnostics, principal_directions
+from bench.numerics.chains import (
+    ENOUGH_STATES,
+    FUNCTIONALS,
+    LARGEST_RHAT,
+    MOVE_NOT,
+    NUM_GROUPS,
+    chain_diagnostics,
+    principal_directions,
+    why_not_mixed,
+)
+from bench.numerics.diagnostics import MIN_STATES
+from bench.numerics.distances import RESOLUTION
 
 __all__ = ["Chains"]
 
-DO_NOT_MOVE = "n/a (chains do not move)"
+TOO_SHORT = f"n/a (fewer than {MIN_STATES} states per chain)"
+TOO_FEW = f"n/a (fewer than {2 * NUM_GROUPS} chains)"
+RHATS = tuple(f"rhat_{name}" for name in FUNCTIONALS)
+SIZES = ("ess_bulk", "ess_tail")
 
 
 @dataclass(frozen=True)
@@ -19,36 +36,66 @@ class Chains(Metric):
     """Diagnostics of the log likelihood and of projections on the leading directions of the posterior."""
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
+        column = partial(Column, unit="1", needs="chain", not_finite=MOVE_NOT)
+        size = partial(Column, unit="samples", needs="chain", not_finite=MOVE_NOT)
+        shown = (
+            f"; only where chains have {ENOUGH_STATES} states or more and have mixed: one verdict for all "
+            f"measurements, by R-hat, whose mean over them has to be below {LARGEST_RHAT} in each functional, beyond "
+            "what independent states of as many chains have by chance"
+        )
         return (
-            Column(
+            column(
                 "rhat",
                 "largest rank-normalised split R-hat, of the states or folded at their median, among the log "
                 "likelihood and the projections on the three leading principal directions of the exact draws",
                 1.0,
-                "1",
-                "chain",
-                not_finite=DO_NOT_MOVE,
             ),
-            Column(
+            *(column(id, f"R-hat of the {_described(id)} alone", 1.0) for id in RHATS),
+            column(
+                "rhat_nested",
+                f"largest nested R-hat of the same functionals, of {NUM_GROUPS} groups of chains, for many short "
+                "chains: whether the means of groups agree. Independent states have sqrt(1 + 1 / n) for n states in a "
+                "group, and chains that start apart and do not move have the same with n chains in a group",
+                1.0,
+                not_finite=TOO_FEW,
+            ),
+            size(
                 "ess_bulk",
-                "smallest effective sample size among the functionals of rhat, of their ranks: how many independent "
-                "samples the samples of all chains are worth",
+                "smallest effective sample size among the functionals of rhat, of their ranks"
+                + shown,
                 "higher",
-                "samples",
-                "chain",
-                not_finite=DO_NOT_MOVE,
             ),
-            Column(
+            size(
                 "ess_tail",
                 "the same of the events that a functional is beyond its 5 % and its 95 % quantile, the smaller of the "
                 "two",
                 "higher",
-                "samples",
-                "chain",
-                not_finite=DO_NOT_MOVE,
             ),
         )
 
+    def why_empty_of_run(
+        self, values: Mapping[str, Tensor], num_chains: int, context: Context
+    ) -> dict[str, str]:
+        num_states = context.num_samples // num_chains
+        reasons = dict.fromkeys(("rhat", *RHATS), TOO_SHORT) if num_states < MIN_STATES else {}
+        rhats = torch.stack([values[id] for id in RHATS], 1)
+        mixed = why_not_mixed(rhats, num_chains, num_states)
+        return reasons | (dict.fromkeys(SIZES, mixed) if mixed else {})
+
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        projections = samples.flatten(2) @ truth.of_draws(principal_directions)
-        return chain_diagnostics(truth.log_likelihood(samples), projections, truth.num_chains)
+        directions = truth.of_draws(principal_directions)
+        values = chain_diagnostics(
+            truth.log_likelihood(samples), samples.flatten(2) @ directions, truth.num_chains
+        )
+        # states that are all equal where the posterior is not: as far from mixing as can be
+        spreads = truth.once("spread of directions", lambda: (truth.draws @ directions).std(1))
+        for id, spread in zip(RHATS[1:], spreads.unbind(1), strict=False):
+            is_stuck = values[id].isnan() & (spread > RESOLUTION)
+            values[id] = values[id].masked_fill(is_stuck, float("inf"))
+        return values
+
+
+def _described(id: str) -> str:
+    name = id.removeprefix("rhat_")
+    number = name.removeprefix("direction-")
+    return "log likelihood" if number == name else f"projection on direction {number}"

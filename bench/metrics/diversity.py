@@ -22,7 +22,7 @@ class Diversity(Metric):
             Column(
                 "diversity",
                 "mean squared distance per pixel between two samples of one measurement",
-                "higher",
+                None,
                 "data units^2",
             ),
             Column(
@@ -35,7 +35,7 @@ class Diversity(Metric):
             Column(
                 "pairwise-pixels",
                 "mean Euclidean distance between two samples of one measurement",
-                "higher",
+                None,
                 "data units",
             ),
             Column(

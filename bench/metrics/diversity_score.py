@@ -31,7 +31,7 @@ class DiversityScore(Metric):
         )
         over = f"{ID} over the mean of that of as many exact draws"
         return (
-            Column(ID, definition, "higher", not_finite=SAME_IMAGE),
+            Column(ID, definition, None, not_finite=SAME_IMAGE),
             Column(f"{ID}_ratio", over, 1.0, "1", "reference", not_finite=SAME_IMAGE),
         )
 

@@ -35,14 +35,14 @@ class NullSpace(Metric):
                 "diversity_null",
                 "diversity in the null space of the linear operator, which no measurement sees (singular values below "
                 f"{EMPTY:g} of the largest); diversity_null and diversity_range add up to diversity",
-                "higher",
+                None,
                 "data units^2",
                 "operator",
             ),
             Column(
                 "diversity_range",
                 "diversity in what the linear operator sees, the complement of its null space",
-                "higher",
+                None,
                 "data units^2",
                 "operator",
             ),

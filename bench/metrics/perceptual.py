@@ -91,7 +91,7 @@ def perceptual_columns(name: str) -> tuple[Column, ...]:
             needs="operator",
         ),
         Column(f"{id}_sample", sample, "lower", needs="operator"),
-        Column(f"{id}_pairwise", f"mean {what} between two samples of one measurement", "higher"),
+        Column(f"{id}_pairwise", f"mean {what} between two samples of one measurement", None),
         Column(f"{id}_pairwise_ratio", over, 1.0, "1", "reference"),
     )
 

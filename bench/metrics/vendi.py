@@ -28,7 +28,7 @@ class Vendi(Metric):
         )
         over = "vendi over the mean of that of as many exact draws"
         return (
-            Column("vendi", definition, "higher", "samples"),
+            Column("vendi", definition, None, "samples"),
             Column("vendi_ratio", over, 1.0, "1", "reference"),
         )
 

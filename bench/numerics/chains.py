@@ -1,12 +1,17 @@
-"""Diagnostics of chains of images, by their log likelihood and their leading directions."""
+"""Diagnostics of chains of images by their log likelihood and leading directions, and whether they have mixed."""
 
 from __future__ import annotations
+
+import functools
+import math
 
 import torch
 from torch import Tensor
 
 from bench.numerics.diagnostics import (
+    MIN_STATES,
     bulk_effective_sample_size,
+    nested_rhat,
     rank_normalised_rhat,
     tail_effective_sample_size,
 )
@@ -14,27 +19,66 @@ from bench.numerics.distances import RESOLUTION
 
 NUM_DIRECTIONS = 3  # principal directions of the reference draws
 NUM_DRAWS = 128  # of which they are computed
+FUNCTIONALS = ("log-likelihood", *(f"direction-{i + 1}" for i in range(NUM_DIRECTIONS)))
+NUM_GROUPS = 4  # of chains, for the nested R-hat; each has two or more
+ENOUGH_STATES = (
+    10  # of a chain: with fewer its effective sample size is set by the number of chains
+)
+LARGEST_RHAT = 1.05  # of the worst functional, mean over measurements, beyond what independent states have by chance
+LARGEST_OF_ONE = 1.2  # of one measurement and functional, or what independent states exceed once in a hundred rows
+MOVE_NOT = "n/a (chains do not move)"
 
 
 def chain_diagnostics(
     log_likelihood: Tensor, projections: Tensor, num_chains: int
 ) -> dict[str, Tensor]:
-    """Return R-hat and effective sample sizes, (m,) each, not finite where the chains do not move.
+    """Return R-hats and effective sample sizes, (m,) each, not finite where the chains do not move or are too short.
 
     log_likelihood: (m, s). projections: (m, s, k), in data units. Sample t C + c is state t of chain c; a last t that
-    not all C chains have reached is left out.
+    not all C chains have reached is left out. Besides the worst R-hat there is that of each of FUNCTIONALS.
     """
     # a direction without spread must not show rounding noise
     rounded = (projections / RESOLUTION).round()
     functionals = torch.cat([log_likelihood[..., None], rounded], -1).mT  # (m, functionals, s)
     num_states = functionals.shape[-1] // num_chains
     chains = functionals[..., : num_states * num_chains].unflatten(-1, (num_states, num_chains)).mT
+    values = {"rhat_nested": _worst_nested(chains)}
+    if num_states < MIN_STATES:
+        none = torch.full_like(log_likelihood[:, 0], math.nan)
+        names = ("rhat", "ess_bulk", "ess_tail", *(f"rhat_{name}" for name in FUNCTIONALS))
+        return values | dict.fromkeys(names, none)
     infinity = float("inf")
-    return {
-        "rhat": rank_normalised_rhat(chains).nan_to_num(nan=-infinity, posinf=infinity).amax(1),
+    rhats = rank_normalised_rhat(chains)
+    values |= {
+        "rhat": rhats.nan_to_num(nan=-infinity, posinf=infinity).amax(1),
         "ess_bulk": bulk_effective_sample_size(chains).nan_to_num(nan=infinity).amin(1),
         "ess_tail": tail_effective_sample_size(chains).nan_to_num(nan=infinity).amin(1),
     }
+    absent = rhats.new_full((len(rhats), len(FUNCTIONALS) - rhats.shape[1]), math.nan)
+    of_each = torch.cat([rhats, absent], 1).unbind(1)
+    return values | {f"rhat_{name}": x for name, x in zip(FUNCTIONALS, of_each, strict=True)}
+
+
+def why_not_mixed(rhats: Tensor, num_chains: int, num_states: int) -> str:
+    """Return the reason why a row's effective sample size is not shown, "" where it is.
+
+    rhats: (m, functionals), of all measurements of the row, NaN where a functional is constant. One verdict for a row,
+    so that no lucky measurements are selected. The R-hat of few states scatters, and the largest of many is above 1.05
+    by chance alone. So two statistics count, whose law for independent states is known, since R-hat sees ranks alone:
+    the mean over measurements of the worst functional, less what independent states of that layout have in
+    expectation; and the largest of all, since chains that are stuck in two modes in one measurement move no mean.
+    """
+    if not num_states >= ENOUGH_STATES:
+        return f"n/a (fewer than {ENOUGH_STATES} states per chain)"
+    known = rhats[:, ~rhats.isnan().all(0)]
+    if not known.numel() or known.isposinf().any():
+        return MOVE_NOT
+    chance = _expected_by_chance(num_chains, num_states) - 1
+    mean, largest = (known.nanmean(0).max().item() - chance, known.nan_to_num(1).max().item())
+    if mean >= LARGEST_RHAT:
+        return f"n/a (chains have not mixed, R-hat {mean:.2f})"
+    limit = max(LARGEST_OF_ONE, _largest_by_chance(num_chains, num_states, known.numel()))
+    return f"n/a (chains have not mixed, R-hat {largest:.2f})" if largest >= limit else ""
 
 
 def principal_directions(draws: Tensor) -> Tensor:
@@ -45,3 +89,33 @@ def principal_directions(draws: Tensor) -> Tensor:
         .Vh[:, :NUM_DIRECTIONS]
         .mT
     )
+
+
+def _worst_nested(chains: Tensor) -> Tensor:
+    """Return the largest nested R-hat of NUM_GROUPS groups of chains (m, f, C, T) -> (m,); NaN with too few chains."""
+    size = chains.shape[-2] // NUM_GROUPS
+    if size < 2:
+        return chains.new_full((len(chains),), math.nan)
+    groups = chains[..., : size * NUM_GROUPS, :].unflatten(-2, (NUM_GROUPS, size))
+    return nested_rhat(groups).amax(1)
+
+
+@functools.cache
+def _expected_by_chance(num_chains: int, num_states: int) -> float:
+    """Return the mean rank-normalised R-hat of independent states: it depends on the layout alone."""
+    generator = torch.Generator().manual_seed(0)
+    states = torch.rand(1000, num_chains, num_states, generator=generator, dtype=torch.float64)
+    return rank_normalised_rhat(states).mean().item()
+
+
+def _largest_by_chance(num_chains: int, num_states: int, num: int) -> float:
+    """Return what the largest of `num` R-hats of independent states exceeds with probability 0.01.
+
+    Of H halves with n states, R-hat^2 = (n - 1 + F) / n with Fisher's F of H - 1 and H (n - 1) degrees of freedom; each
+    is the larger of two, of the states and of the folded ones.
+    """
+    from scipy.stats import f
+
+    halves, length = 2 * num_chains, num_states // 2
+    quantile = f.ppf(1 - 0.01 / (2 * num), halves - 1, halves * (length - 1))
+    return math.sqrt((length - 1 + quantile) / length)

@@ -1,4 +1,4 @@
-"""Words that several operators use."""
+"""Parts of error messages that several operators share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`denoise`: the image itself."""
+"""`denoise`: the image itself, so that only noise has to be removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`inpaint-box`: all but a centred square."""
+"""`inpaint-box`: all pixels but those of a centred square."""
 
 from __future__ import annotations
 

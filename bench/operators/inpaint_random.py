@@ -1,4 +1,4 @@
-"""`inpaint-random`: some pixels at random, each image with its own mask."""
+"""`inpaint-random`: a random share of the pixels, with a mask for each image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matching of protocols: which rows of a suite were made as a published number was, else what differs first."""
+"""Match protocols: find the rows of a suite with the protocol of a published number, else name the first difference."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Match:
-    """A published number with the suite's lines of the same protocol or, without any, how all of ours differ."""
+    """A published number with the suite's lines of the same protocol; without any, the first difference from ours."""
 
     number: PublishedNumber
     ours: tuple[Summary, ...]
@@ -118,7 +118,7 @@ def _protocol_of_run(
         "sigma_y": NONE if is_reward else _format_number(header["sigma_y"]),
         "method": run.header.get("module") or plugin_of("method", run.method),
         "N": str(
-            suite.num_samples if is_reward else num_measured(run.header, suite.num_measurements)
+            suite.num_samples if is_reward else num_measured(run.header, suite.num_measured(task))
         ),
         "NFE": NONE if nfe is None else _format_number(nfe),
     }

@@ -1,4 +1,4 @@
-"""Tables of published numbers beside ours: those of one protocol, and what differs in all others."""
+"""Tables of published numbers: those of the same protocol beside ours, and for all others what differs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULE = (
     "A published number stands beside ours only where dataset and size of the images, operator and its parameters, "
     "sigma_y, weights of the prior, method, number of images N, network calls per sample (NFE) and the definition of "
     "the metric are the same; hyperparameters are not compared, the paper's are printed. Otherwise the first of these "
-    "that differs is named; unknown means that no source says it. Marks: "
+    "that differs is named; unknown means that no source gives it. Marks: "
     + ", ".join(f"{mark} seen in {where}" for mark, where in MARKS.items())
     + ". Numbers and protocols: results/published"
 )

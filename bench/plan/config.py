@@ -12,10 +12,11 @@ from typing import Any
 from bench.core.compute import compute_fault
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED as PUBLISHED
-from bench.core.registry import find, names, plugin_of
+from bench.core.published_suites import published_record, published_suites
+from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.metrics import metric_faults
-from bench.plan.schema import Fault, one_of, schema_faults
+from bench.plan.schema import Fault, dataset_plugin, one_of, schema_faults
 from bench.plan.yaml_file import read_yaml
 
 CONFIG = Path("config")
@@ -23,8 +24,10 @@ COMMITTED = ("reference", "published")  # folders of results/
 RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 # what else a task has are its operator's parameters
-TASK_KEYS = {"operator", "sigma_y", "settings", "prior"}
-ONLY_COMPARED = ("metrics", "budget")  # keys that make no sense in a suite that is timing_only
+TASK_KEYS = {"operator", "sigma_y", "settings", "prior", "truth", "num_measurements"}
+ROW_KEYS = {"plugin"}  # what else a row has are its method's parameters
+# keys that make no sense in a suite that is timing_only
+ONLY_COMPARED = ("metrics", "budget", "beside")
 # a suite of toys makes none
 NO_COMPARISON = {"seeds": [], "datasets": {}, "priors": {}, "tasks": {}, "methods": {}}
 
@@ -56,23 +59,34 @@ def prior_of(content: Mapping[str, Any], task: str) -> str:
     return max(starts, key=len, default="")
 
 
-def method_file(method: str) -> Path | None:
+def num_measurements_of(content: Mapping[str, Any], task: str) -> int:
+    """Return how many measurements a task has: its own number, or the suite's."""
+    return content["tasks"][task].get("num_measurements", content["num_measurements"])
+
+
+def module_of(content: Mapping[str, Any], row: str) -> str:
+    """Return the plug-in of a row: the one it names, or the one that its name starts with."""
+    return (content["methods"].get(row) or {}).get("plugin") or plugin_of("method", row)
+
+
+def method_file(content: Mapping[str, Any], row: str) -> Path | None:
     """Return the file of a row's method; None where there is none."""
-    return find("method", plugin_of("method", method))
+    return find("method", module_of(content, row))
 
 
-def method_source(method: str) -> Source | None:
+def method_source(content: Mapping[str, Any], row: str) -> Source | None:
     """Return what the source of a row's method says; None where it cannot be read."""
-    file = method_file(method)
+    file = method_file(content, row)
     return read_source(file) if file else None
 
 
 def settings_of(content: Mapping[str, Any], task: str, method: str) -> dict:
     """Return the hyperparameters of a method on a task: the method's own, then what the task says differently."""
-    return {
+    settings = {
         **content["methods"][method],
         **content["tasks"][task].get("settings", {}).get(method, {}),
     }
+    return {name: value for name, value in settings.items() if name not in ROW_KEYS}
 
 
 def _counts_of_clock(content: Mapping[str, Any]) -> dict:
@@ -114,19 +128,22 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     yield from _timing_faults(content)
     yield from _task_faults(content)
     yield from metric_faults(content)
-    for figure in content.get("figures", {}):
-        if find("figure", figure) is None:
-            yield ("figures", figure), f"no such figure; {one_of(names('figure'), figure)}"
+    yield from _plugin_faults(content)
     for prior, entry in content["priors"].items():
         yield from _teacher_faults(prior, entry, content["priors"])
     for method, entry in content.get("restrict", {}).items():
-        most, available = entry.get("num_measurements", 1), content["num_measurements"]
-        if most > available:
-            what = f"expected at most num_measurements = {available}, got {most}"
+        tasks = entry.get("tasks", content["tasks"])
+        available = max(num_measurements_of(content, task) for task in tasks)
+        if entry.get("num_measurements", 1) > available:
+            got = entry["num_measurements"]
+            what = f"expected at most num_measurements = {available}, got {got}"
             yield ("restrict", method, "num_measurements"), what
     for method in content["methods"]:
-        yield from _method_faults(method)
+        yield from _method_faults(content, method)
     yield from _tune_faults(content)
+    yield from _beside_faults(content)
+    if not set(content["seeds"]) <= set(content.get("training_seeds", content["seeds"])):
+        yield ("training_seeds",), f"expected those of seeds, {content['seeds']}, and further ones"
 
 
 def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -149,14 +166,31 @@ def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
                 yield (key,), "means nothing in a suite that is timing_only; leave it out"
         return
     for prior, entry in content["priors"].items():
-        if entry["family"] == "untrained":
-            yield (
-                ("priors", prior, "family"),
-                "untrained networks draw nothing to look at; set timing_only: true",
+        if _constant("prior", entry["family"], "timing_only"):
+            what = (
+                f"{entry['family']} is for suites with timing_only: true, its images mean nothing"
             )
-    for dataset in content["datasets"]:
-        if dataset.rstrip("0123456789") == "noise":
+            yield ("priors", prior, "family"), what
+    for dataset, entry in content["datasets"].items():
+        if _constant("dataset", dataset_plugin(dataset, entry), "timing_only"):
             yield ("datasets", dataset), "is for suites with timing_only: true"
+
+
+def _plugin_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield data sets and figures for which there is no file."""
+    for dataset, entry in content["datasets"].items():
+        if find("dataset", dataset_plugin(dataset, entry)) is None:
+            yield ("datasets", dataset), f"no such data set; {one_of(names('dataset'), dataset)}"
+    for figure in content.get("figures", {}):
+        if find("figure", figure) is None:
+            yield ("figures", figure), f"no such figure; {one_of(names('figure'), figure)}"
+
+
+def _constant(kind: Kind, name: str, variable: str) -> object:
+    """Return the value of a class variable of a plug-in; None where it has none that can be read."""
+    file = find(kind, name)
+    source = read_source(file) if file else None
+    return source.constant(variable) if source else None
 
 
 def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -176,12 +210,30 @@ def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
 def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield methods without anything to tune."""
     for method in content.get("tune", {}).get("methods", []):
-        source = method_source(method)
+        source = method_source(content, method)
         if source and source.constants.get("search", "{}") == "{}":
             yield (
                 ("tune", "methods"),
-                f"{method} has nothing to tune: {method_file(method)} declares no range in `search`",
+                f"{method} has nothing to tune: {method_file(content, method)} declares no range in `search`",
             )
+
+
+def _beside_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield whether the rows that are to stand beside the suite's are published, of its tasks, and as large."""
+    if "beside" not in content:
+        return
+    suite = content["name"] if content["beside"] is True else content["beside"]
+    if suite not in published_suites():
+        yield ("beside",), f"no published rows; {one_of(published_suites(), suite)}"
+        return
+    record = published_record(suite)
+    published = record.get("observations_sha256", {})
+    if not set(published) & set(content["tasks"]):
+        yield ("beside",), f"{suite} has rows of none of these tasks, but of {', '.join(published)}"
+    num_samples = record.get("num_samples", content["num_samples"])
+    if num_samples != content["num_samples"]:
+        what = f"expected {num_samples}, as the rows of {suite} that are to stand beside"
+        yield ("num_samples",), what
 
 
 def _teacher_faults(
@@ -189,12 +241,13 @@ def _teacher_faults(
 ) -> Iterator[Fault]:
     """Yield whether a prior has the teacher that it needs, and one that it can have."""
     where, family, teacher = ("priors", prior, "teacher"), entry["family"], entry.get("teacher")
+    takes_teacher = bool(_constant("prior", family, "takes_teacher"))
     if teacher is None:
-        if family == "consistency" and "pipeline" not in entry:
+        if takes_teacher and "pipeline" not in entry:
             yield where, "missing; expected text (the prior whose map from noise to data it learns)"
         return
-    if family != "consistency":
-        yield where, f"only a consistency prior has one, not {family}"
+    if not takes_teacher:
+        yield where, f"the family {family} takes no teacher; leave it out"
     if priors[teacher]["dataset"] != entry["dataset"]:
         yield (
             where,
@@ -204,16 +257,16 @@ def _teacher_faults(
         yield where, f"{teacher} has a teacher itself, {priors[teacher]['teacher']}; name that one"
 
 
-def _method_faults(method: str) -> Iterator[Fault]:
+def _method_faults(content: Mapping[str, Any], method: str) -> Iterator[Fault]:
     """Yield whether there is a file for a row."""
-    plugin = plugin_of("method", method)
-    if plugin == RESERVED:
+    plugin = module_of(content, method)
+    if RESERVED in (plugin, plugin_of("method", method)):
         yield (
             ("methods", method),
             f"{RESERVED!r} is the name of the floor's row in each table; choose another",
         )
-    elif method_file(method) is None:
+    elif find("method", plugin) is None:
         yield (
             ("methods", method),
-            f"no module methods/{plugin}.py; {one_of(names('method'), plugin)}",
+            f"no module methods/{plugin}.py; {one_of(names('method'), plugin)}, or name one in the key plugin",
         )

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.catalogue import dataset_of
-from bench.core.layout import PUBLISHED, Layout
+from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layout
+from bench.core.published_suites import published_files
 from bench.core.registry import Kind, find
-from bench.plan.config import method_file
+from bench.core.shipped import shipped
+from bench.plan.config import module_of
 from bench.plan.metrics import metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
 from bench.plan.sources import hash_of, is_plugin, sources_of, stage_file
@@ -59,7 +61,7 @@ class Inputs:
             case "figure":
                 return self.figure_sources(wildcards["figure"])
             case "toy":
-                return self.method_sources("ods")
+                return _plugin_sources("method", "ods")
             case _:
                 return ()
 
@@ -104,8 +106,7 @@ class Inputs:
 
     def method_sources(self, method: str) -> tuple[str, ...]:
         """Return the source files of a row's method."""
-        file = method_file(method)
-        return sources_of(str(file)) if file else ()
+        return _plugin_sources("method", module_of(self.suite.content, method))
 
     def run_sources(self, task: str, method: str) -> tuple[str, ...]:
         """Return the source files of a task's prior and operator, and of a row's method."""
@@ -156,28 +157,40 @@ class Inputs:
 
     @property
     def timings(self) -> list[str]:
-        """The times of each run that is timed, from all visits of the clock."""
+        """Return the times of each run that is timed, from all visits of the clock."""
         return [str(self.layout.run(*run).timing) for run in self.suite.timed]
 
     @property
     def results(self) -> list[str]:
-        """What tables and figures are made of: metrics, costs and times of all runs."""
+        """Return what tables and figures are made of: metrics, costs and times of all runs, and published rows."""
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
         return [
             *metrics,
             *(str(self.layout.run(*run).cost) for run in self.suite.runs),
             *self.timings,
+            *(published_files(self.suite.beside) if self.suite.beside else []),
         ]
 
     @property
     def references(self) -> list[str]:
-        """The reference draws of all tasks."""
+        """Return the reference draws of all tasks."""
         return [str(self.layout.task(task).reference) for task in self.suite.tasks]
 
     @property
     def published(self) -> list[str]:
-        """The numbers of the papers, which are committed."""
-        return sorted(map(str, PUBLISHED.glob("*.csv")))
+        """Return the numbers of the papers, which are committed or installed."""
+        return sorted(map(str, shipped(str(PUBLISHED)).glob("*.csv")))
+
+    @property
+    def published_rows(self) -> list[str]:
+        """Return the rows of this suite that were published, which are committed; [] where there are none."""
+        return published_files(self.suite.content["name"])
+
+    @property
+    def ledger(self) -> list[str]:
+        """Return the published verdicts on the papers' claims, for a suite that does not test them itself."""
+        path = REFERENCE / CLAIMS / CLAIMS_TABLES[0]
+        return [str(path)] if path.exists() and not self.suite.tests_claims else []
 
     def figure_sources(self, figure: str) -> tuple[str, ...]:
         """Return the source files of a figure's plug-in."""

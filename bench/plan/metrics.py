@@ -15,9 +15,8 @@ from typing import Any
 
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of
 from bench.core.registry import find, names
-from bench.core.source import read_source
 from bench.metrics import BUILT_IN
-from bench.plan.schema import Fault, one_of, shown
+from bench.plan.schema import Fault, one_of
 from bench.plan.sources import sources_of
 
 TASKS = "tasks"
@@ -52,33 +51,11 @@ def metric_sources(content: Mapping[str, Any], task: str) -> tuple[str, ...]:
 
 
 def metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield what is wrong with the key `metrics`: unknown metrics, parameters, tasks and networks."""
+    """Yield metrics and networks that are unknown; the schema has checked the parameters."""
     for metric, parameters in content.get("metrics", {}).items():
-        where, file = ("metrics", metric), find("metric", metric)
-        if file is None:
-            yield where, f"no such metric; {one_of(names('metric'), metric)}"
+        if find("metric", metric) is None:
+            yield ("metrics", metric), f"no such metric; {one_of(names('metric'), metric)}"
             return
-        source = read_source(file)
-        for key in parameters:
-            if source and key not in {*source.fields, TASKS}:
-                yield (
-                    (*where, key),
-                    f"not a parameter in {file}; {one_of([*source.fields, TASKS], key)}",
-                )
-        for key, value in parameters.items():
-            if key == "offline" and not isinstance(value, bool):
-                yield (*where, key), f"expected true or false, got {shown(value)}"
-            elif key in (
-                TASKS,
-                *(parameter for parameter, _ in NETWORKS.values()),
-            ) and not isinstance(value, list):
-                yield (*where, key), f"expected a list, got {shown(value)}"
-        for task in parameters.get(TASKS, []):
-            if task not in content["tasks"]:
-                yield (
-                    (*where, TASKS),
-                    f"no such task here, {task}; {one_of(content['tasks'], task)}",
-                )
         if metric in NETWORKS:
             yield from _network_faults(metric, parameters, content)
 

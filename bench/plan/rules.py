@@ -105,7 +105,7 @@ class Rules:
 
     def _digest(self, stage: str, path: str, wildcards: Wildcards) -> str:
         """Return a hash of a job's spec, "" for none. Tables and figures depend on no other figure's parameters."""
-        spec = self._specs.get(path)
+        spec = self.specs.get(path)
         if isinstance(spec, SuiteSpec) and stage != "report":
             own = {
                 name: given
@@ -120,7 +120,8 @@ class Rules:
         return Inputs(self.suite)
 
     @cached_property
-    def _specs(self) -> dict[str, Spec]:
+    def specs(self) -> dict[str, Spec]:
+        """All specs of the suite by their paths."""
         return dict(specs_of(self.suite))
 
 
@@ -198,9 +199,10 @@ def _rules_of_pages(suite: Suite) -> list[Rule]:
         page("figure", layout.figure_files("{figure}"), figures, argument="{figure}"),
         page("tables", map(layout.table, TABLES), once),
         page("published", map(layout.table, PUBLISHED_TABLES), once),
-        page("claims", map(layout.table, CLAIMS_TABLES), once),
+        page("claims", map(layout.table, CLAIMS_TABLES), once if suite.tests_claims else ()),
         page("timing", map(layout.table, TIMING_TABLES), ONCE if suite.timing_only else ()),
         page("report", [layout.report], once),
+        page("reproduce", (), ()),  # asked for by name: no job of the suite
     ]
 
 

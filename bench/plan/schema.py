@@ -46,9 +46,10 @@ Fault = tuple[Sequence[object], str]  # where (keys from the top) and what
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the schema of one suite. choices: what may stand for a type such as `PriorName`."""
+    """Makes the schema of one suite. choices: what may stand for a type such as `PriorName`; rows: the methods."""
 
     choices: Mapping[str, Sequence[str]]
+    rows: Mapping[str, Any]
 
     def of_class(self, name: str, left_out: Sequence[str] = ()) -> Json:
         """Return the schema of a dataclass in suite_file.py; fields in `left_out` may be missing."""
@@ -140,7 +141,8 @@ def suite_schema(content: Mapping[str, Any]) -> Json:
     }
     choices = {word: [str(name) for name in entries[key]] for word, key in SECTIONS.items()}
     operators = [*operator_names(entries["tasks"]), REWARD]
-    maker = Maker(choices | {"FamilyName": names("prior"), "OperatorName": operators})
+    plugins = {"FamilyName": names("prior"), "ModuleName": names("method")}
+    maker = Maker(choices | plugins | {"OperatorName": operators}, entries["methods"])
     if "toys" in content:
         return maker.of_class("ToyFile")
     timing_only = content.get("timing_only") is True
@@ -152,11 +154,12 @@ def suite_schema(content: Mapping[str, Any]) -> Json:
         "priors": prior_schema,
         "tasks": task_schema,
         "methods": method_schema,
+        "metrics": metric_schema,
+        "figures": figure_schema,
     }
     for key, make in of_entry.items():
-        properties = {
-            str(name): make(maker, str(name), entry) for name, entry in entries[key].items()
-        }
+        given = content[key] if isinstance(content.get(key), dict) else {}
+        properties = {str(name): make(maker, str(name), entry) for name, entry in given.items()}
         named = {name: entry for name, entry in properties.items() if re.search(NAME, name)}
         schema["properties"][key] |= {"properties": named, "patternProperties": {NAME: {}}}
     return schema
@@ -208,7 +211,8 @@ def task_schema(maker: Maker, name: str, entry: Any) -> Json:
     settings = entry.get("settings") if isinstance(entry, dict) else None
     if isinstance(settings, dict):
         of_method = {
-            method: method_schema(maker, str(method), {}) for method in maker.choices["MethodName"]
+            method: method_schema(maker, method, maker.rows.get(method))
+            for method in maker.choices["MethodName"]
         }
         common["properties"]["settings"] = maker.of_mapping("MethodName", {}) | {
             "properties": of_method
@@ -222,7 +226,23 @@ def task_schema(maker: Maker, name: str, entry: Any) -> Json:
 
 def method_schema(maker: Maker, name: str, entry: Any) -> Json:
     """Return the schema of a method's row: the fields of its dataclass, none of them required."""
-    return maker.of_plugin("method", plugin_of("method", name)) | {"required": []}
+    named = entry.get("plugin") if isinstance(entry, dict) else None
+    plugin = named if isinstance(named, str) else plugin_of("method", name)
+    common = maker.of_class("RowEntry")
+    if find("method", plugin) is None:
+        return common | {"additionalProperties": True}
+    return maker.of_plugin("method", plugin, common=common) | {"required": []}
+
+
+def metric_schema(maker: Maker, name: str, entry: Any) -> Json:
+    """Return the schema of a metric's entry: its parameters, and the tasks to which it is restricted."""
+    tasks = {"type": "array", "items": {"enum": list(maker.choices["TaskName"])}}
+    return maker.of_plugin("metric", name, common={"properties": {"tasks": tasks}, "required": []})
+
+
+def figure_schema(maker: Maker, name: str, entry: Any) -> Json:
+    """Return the schema of a figure's entry: its parameters."""
+    return maker.of_plugin("figure", name)
 
 
 @cache

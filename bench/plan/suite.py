@@ -41,7 +41,7 @@ class Suite:
 
     @property
     def priors(self) -> list[str]:
-        """Teachers first."""
+        """Return the names of the priors, teachers first."""
         return sorted(
             self.content["priors"], key=lambda prior: "teacher" in self.content["priors"][prior]
         )
@@ -52,12 +52,20 @@ class Suite:
 
     @property
     def methods(self) -> list[str]:
-        """The rows."""
+        """Return the names of the rows."""
         return list(self.content["methods"])
 
     @property
     def seeds(self) -> list[int]:
         return list(self.content["seeds"])
+
+    def seeds_of(self, method: str) -> list[int]:
+        """Return the seeds of a row: methods that are trained may have more than the others."""
+        return (
+            list(self.content.get("training_seeds", self.seeds))
+            if self.trains(method)
+            else self.seeds
+        )
 
     @property
     def toys(self) -> list[str]:
@@ -65,21 +73,32 @@ class Suite:
 
     @property
     def figures(self) -> dict[str, Mapping[str, Any]]:
-        """Parameters of the figures of the whole suite, by name."""
+        """Return the parameters of the figures of the whole suite, by name."""
         return figures_of(self.content.get("figures", {}), bool(self.timed)) if self.tasks else {}
+
+    @property
+    def beside(self) -> str:
+        """The suite whose published rows stand beside those of this one; "" for none."""
+        given = self.content.get("beside", "")
+        return self.content["name"] if given is True else given
 
     @property
     def timing_only(self) -> bool:
         return bool(self.content.get("timing_only"))
 
     @property
+    def tests_claims(self) -> bool:
+        """Whether the papers' claims are tested on the suite."""
+        return bool(self.content.get("claims"))
+
+    @property
     def num_gpus(self) -> int:
-        """The number of GPUs that a run occupies."""
+        """Return the number of GPUs that a run occupies."""
         return int(self.content.get("device") == "cuda")
 
     @property
     def num_visits(self) -> int:
-        """How often the clock comes to each run."""
+        """Return how often the clock times each run."""
         return self.content["clock"].get("visits", 1) if "clock" in self.content else 0
 
     @property
@@ -89,12 +108,12 @@ class Suite:
             (task, method, seed)
             for task in self.tasks
             for method in self.methods_on(task)
-            for seed in self.seeds
+            for seed in self.seeds_of(method)
         ]
 
     @cached_property
     def timed(self) -> list[tuple[str, str, int]]:
-        """The runs that are timed: with the first seed, on the tasks that the clock names."""
+        """Return the runs that are timed: with the first seed, on the tasks that the clock names."""
         clock = self.content.get("clock")
         if clock is None:
             return []
@@ -111,14 +130,14 @@ class Suite:
 
     @property
     def tuned(self) -> list[tuple[str, str]]:
-        """Pairs of a task and a row whose settings are searched."""
+        """Return the pairs of a task and a row whose settings are searched."""
         wanted = self.content.get("tune", {"tasks": [], "methods": []})
         pairs = [(task, method) for task in wanted["tasks"] for method in self.methods_on(task)]
         return [(task, method) for task, method in pairs if method in wanted["methods"]]
 
     @property
     def left_out(self) -> list[tuple[str, str]]:
-        """Pairs of a task and a row that the suite leaves out."""
+        """Return the pairs of a task and a row that the suite leaves out."""
         return [
             (task, method)
             for task in self.tasks
@@ -140,7 +159,7 @@ class Suite:
 
     def trains(self, method: str) -> bool:
         """Return whether a row's method has a function `train`."""
-        source = method_source(method)
+        source = method_source(self.content, method)
         return source is not None and "train" in source.functions
 
     def prior_of(self, task: str) -> str:
@@ -167,7 +186,7 @@ class Suite:
 
     @property
     def classifiers(self) -> list[str]:
-        """Classifiers of rewards, and of metrics that fit some task's images."""
+        """Return the classifiers of rewards, and of metrics that fit some task's images."""
         return sorted({name for task in self.tasks for name in self.classifiers_of_task(task)})
 
     def classifier_of_reward(self, task: str) -> list[str]:
@@ -188,7 +207,7 @@ class Suite:
 
     @property
     def absent_weights(self) -> list[str]:
-        """A line for each published network that metrics need and that is missing; none for offline ones."""
+        """Return a line for each published network that metrics need and that is missing; none for offline ones."""
         wanted = [
             weights_wanted(network, *self._images(task))
             for task in self.tasks

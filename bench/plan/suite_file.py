@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-DatasetName = PriorName = TaskName = MethodName = FamilyName = OperatorName = str
+DatasetName = PriorName = TaskName = MethodName = FamilyName = OperatorName = ModuleName = str
 Settings = dict[str, Any]
 
 
@@ -79,10 +79,23 @@ class TaskEntry:
     operator: OperatorName  # how an image is measured, a file in bench/operators
     # standard deviation of the noise, in data units [-1, 1]
     sigma_y: Annotated[float, {"exclusiveMinimum": 0}]
+    # what is measured: test images, or draws of the prior, for which an exact sampler is calibrated
+    truth: Literal["data", "prior"] = "data"
+    # by default as many as the suite says
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
     # of single methods here, over those under methods
     settings: dict[MethodName, Settings] | None = None
+
+
+@dataclass(frozen=True)
+class RowEntry:
+    """A sampler with its hyperparameters, the fields of its plug-in in methods."""
+
+    plugin: ModuleName | None = (
+        None  # a file in methods; by default the one that the row's name starts with
+    )
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,8 @@ class RewardEntry:
     classifier: Literal["digits-cnn-v1"]  # whose p(class | x)
     beta: Annotated[float, {"exclusiveMinimum": 0}]  # inverse temperature
     differentiable: bool = True  # false: methods get no gradient of it
+    # by default as many as the suite says
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
     # of single methods here, over those under methods
@@ -122,6 +137,8 @@ class SuiteFile:
     tasks: Annotated[dict[str, TaskEntry], {"minProperties": 1}]  # what is measured, by name
     # the samplers by name, with their hyperparameters
     methods: Annotated[dict[str, Settings], {"minProperties": 1}]
+    # of methods that are trained, those of `seeds` among them; by default `seeds`
+    training_seeds: Annotated[list[Annotated[int, {"minimum": 0}]], {"minItems": 1}] | None = None
     # of references by tempered SMC
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None
     # beside those of every suite, or these with other parameters
@@ -130,6 +147,10 @@ class SuiteFile:
     metrics: dict[str, Settings] | None = None
     # what a run may spend on sampling
     budget: Annotated[Budget, {"minProperties": 1}] | None = None
+    # a suite in results/reference whose published rows stand beside these; true: of the same name
+    beside: str | Literal[True] | None = None
+    # rows per sample at which the table of distances compares: both ways, with the share of training
+    budget_rows: Annotated[float, {"exclusiveMinimum": 0}] | None = None
     clock: Clock | None = None  # seconds of each method, alone on the machine
     # the clock alone looks at the runs; for priors of random weights
     timing_only: Literal[True] | None = None
@@ -140,6 +161,7 @@ class SuiteFile:
     compile: bool = False  # networks of runs go through torch.compile
     cuda_graphs: bool = False  # compiled networks are replayed as CUDA graphs
     tune: Tune | None = None  # settings tried on validation images
+    claims: bool = False  # test the papers' claims, which other suites quote from what is published
     # where methods run
     restrict: dict[MethodName, Annotated[Restriction, {"minProperties": 1}]] | None = None
 

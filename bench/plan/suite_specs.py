@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.core.compute import compute_of
-from bench.core.registry import plugin_of
+from bench.core.published_suites import published_record
 from bench.core.specs import (
     Budget,
     ClassifierSpec,
@@ -25,7 +25,13 @@ from bench.core.specs import (
     Tune,
     TuneSpec,
 )
-from bench.plan.config import PRIOR_KEYS, TASK_KEYS, settings_of
+from bench.plan.config import (
+    PRIOR_KEYS,
+    TASK_KEYS,
+    module_of,
+    num_measurements_of,
+    settings_of,
+)
 from bench.plan.metrics import metrics_of_task
 from bench.plan.schema import dataset_plugin
 from bench.plan.suite import Suite
@@ -61,7 +67,7 @@ def specs_of(suite: Suite) -> Iterator[tuple[str, Spec]]:
 
 def specs_of_runs(suite: Suite, task: str) -> Iterator[tuple[str, Spec]]:
     """Yield the specs of a task's evaluation, runs and trainings; of trainings alone where only times are taken."""
-    runs = [(method, seed) for method in suite.methods_on(task) for seed in suite.seeds]
+    runs = [(method, seed) for method in suite.methods_on(task) for seed in suite.seeds_of(method)]
     path = suite.layout.spec
     if not suite.timing_only:
         yield str(path("evaluate", task)), evaluate_spec(suite, task, runs)
@@ -99,12 +105,16 @@ def prior_spec(suite: Suite, prior: str) -> PriorSpec:
 
 def task_spec(suite: Suite, task: str) -> TaskSpec:
     """Return the spec of a task: its problem and its counts."""
+    published = published_record(suite.beside) if suite.beside else {}
+    hashes = published.get("observations_sha256", {})
     return TaskSpec(
         **problem_fields(suite, task),
-        num_measurements=suite.content["num_measurements"],
+        truth=suite.content["tasks"][task].get("truth", "data"),
+        num_measurements=num_measurements_of(suite.content, task),
         num_reference=suite.content["num_reference"],
         num_particles=suite.content.get("num_particles"),
         perplexity=not suite.timing_only,
+        published_sha256=hashes.get(task, ""),
     )
 
 
@@ -127,7 +137,7 @@ def row_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any
     """Return what a row of the suite is on a task; training depends on no more, beside prior and problem."""
     return {
         "method": method,
-        "module": plugin_of("method", method),
+        "module": module_of(suite.content, method),
         "settings": settings_of(suite.content, task, method),
         "seed": seed,
         "compute": compute_of(suite.content),
@@ -188,11 +198,18 @@ def evaluate_spec(suite: Suite, task: str, runs: Sequence[tuple[str, int]]) -> E
 
 def suite_spec(suite: Suite) -> SuiteSpec:
     """Return the spec of tables, figures and the page."""
+    of_suite = suite.content["num_measurements"]
+    num_measured = {task: num_measurements_of(suite.content, task) for task in suite.tasks}
     return SuiteSpec(
         root=suite.root,
         name=suite.content["name"],
         seeds=tuple(suite.seeds),
-        num_measurements=suite.content["num_measurements"],
+        training_seeds={
+            row: seeds
+            for row in suite.methods
+            if (seeds := tuple(suite.seeds_of(row))) != tuple(suite.seeds)
+        },
+        num_measurements=of_suite,
         num_samples=suite.content["num_samples"],
         tasks=tuple(suite.tasks),
         methods=tuple(suite.methods),
@@ -202,4 +219,8 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         if suite.timing_only
         else {name: dict(own) for name, own in suite.figures.items()},
         compares=not suite.timing_only,
+        beside=suite.beside,
+        num_measured={task: num for task, num in num_measured.items() if num != of_suite},
+        claims=suite.tests_claims,
+        budget_rows=suite.content.get("budget_rows"),
     )

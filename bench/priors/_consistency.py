@@ -28,8 +28,12 @@ class Consistency:
 
     @property
     def caps(self) -> Cap:
+        return Cap.DECODER | self.borrowed
+
+    @property
+    def borrowed(self) -> Cap:
         taught = Cap.NONE if self.teacher is None else self.teacher.caps
-        return Cap.DECODER | taught & (Cap.DENOISER | Cap.DENSITY)
+        return taught & (Cap.DENOISER | Cap.DENSITY)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,14 +1,31 @@
-"""A generator as a prior: an image in one pass through a network, x = mean + net(z)."""
+"""A generator as a prior: an image in one pass through a network, x = mean + net(z); shared by `gan` and `vae`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from bench.core.types import Cap, Random
 from bench.priors import _networks as networks
+
+
+class Size(Protocol):
+    """Parameters of a family that say how large its network is."""
+
+    @property
+    def num_latents(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+
+
+def generator_network(num_pixels: int, size: Size) -> nn.Sequential:
+    """Return a multilayer perceptron (n, num_latents) -> (n, num_pixels)."""
+    return networks.mlp(size.num_latents, num_pixels, size.width, size.depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +40,13 @@ class Generator:
     sigma_range: ClassVar[tuple[float, float]] = (0.0, 0.0)  # no denoiser
     decode_nfe: ClassVar[int] = 1
     sample_nfe: ClassVar[int] = 1
+
+    @classmethod
+    def restored(cls, tensors: Mapping[str, Tensor], prefix: str, size: Size) -> Generator:
+        """Return the generator with the stored `mean` and the network's weights under `prefix`."""
+        mean = tensors["mean"].float()
+        network = networks.restored(lambda: generator_network(mean.numel(), size), tensors, prefix)
+        return cls(network, mean, size.num_latents)
 
     @property
     def shape(self) -> tuple[int, ...]:

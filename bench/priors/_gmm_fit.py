@@ -1,4 +1,4 @@
-"""Maximum-likelihood fit of the mixture, with covariances shrunk towards their pooled mean, and its decoder's card."""
+"""Fit the mixture by maximum likelihood with covariances shrunk towards their pooled mean, and check its decoder."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def _maximise(flat: Tensor, responsibility: Tensor, shrinkage: float, floor: flo
 
 
 def decoder_card(mixture: GMM, num_rows: int = 1024) -> dict:
-    """Return how far the decoder's ODE is from its limits, finer steps and a start at far more noise, as RMS."""
-    # many: a few in a thousand err most
+    """Return the decoder's errors as RMS: against finer steps of its ODE, and against a start at more noise."""
+    # many rows, since a few in a thousand have the largest errors
     z = Rng(("decoder card",), (0,)).randn((num_rows, *mixture.latent_shape))[0]
     fine = dataclasses.replace(mixture, num_ode_steps=60)  # its own error is a few 1e-6
     far = dataclasses.replace(mixture, num_ode_steps=80, sigma_max=8 * mixture.sigma_max)

@@ -14,7 +14,7 @@ from bench.core.types import Cap, Random
 from bench.numerics.diffusion import rk4
 from bench.priors._mixture_score import Pulls, Score, log_joint, precisions, pulls
 
-# of a score; with more of them what is kept for the derivative does not stay in the cache
+# rows of one score: with more of them, what is kept for the derivative does not fit into the cache
 ROWS_AT_ONCE = 512
 
 
@@ -33,7 +33,7 @@ class GMM:
     num_ode_steps: int = 7
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
-    # worth asking for; exact beyond, too
+    # useful noise levels; the denoiser is exact beyond them, too
     sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)
     sample_nfe: ClassVar[int] = 0
 
@@ -92,7 +92,7 @@ class GMM:
 
         Integrated in t = log(1 + v / v_0), v = sigma^2, for the whitened state u = (C + v I)^(-1/2) (x - mu), with mu
         and C the mean and covariance of the whole mixture. On a single Gaussian u stands still, so the steps are spent
-        on what makes the mixture a mixture, and sigma_max can be small: there u ~ N(0, I) up to the third cumulant.
+        on the differences between components, and sigma_max can be small: there u ~ N(0, I) up to the third cumulant.
         Equal steps in t resolve all scales from the pixels' own variance v_0 up to the whole image.
         """
         v_0 = 0.01

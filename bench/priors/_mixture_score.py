@@ -122,7 +122,7 @@ class Score(torch.autograd.Function):
         a = pulls(x, sigma, *mixture)
         responsibility = log_joint(a, weights, x.shape[1]).softmax(1)
         kept = (getattr(a, field.name) for field in fields(a))
-        # no input as it is
+        # views, since an autograd function must not return an input
         return -a.combined(responsibility), responsibility, *(t.view_as(t) for t in kept)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Small networks of the learned priors: building, initialising and fitting them with all randomness from `rng`."""
+"""Build, initialise and fit the small networks of the learned priors, with all randomness from `rng`."""
 
 from __future__ import annotations
 
@@ -133,6 +133,7 @@ def batch(images: Tensor, size: int, rng: Random) -> Tensor:
 
 
 def num_parameters(module: nn.Module) -> int:
+    """Return the number of weights."""
     return sum(p.numel() for p in module.parameters())
 
 

@@ -17,7 +17,7 @@ from bench.core.types import Cap, Prior, Random
 __all__ = ["AtomsFamily"]
 
 Tensors = dict[str, Tensor]
-# at once; with more of them it takes longer, in memory that is fetched anew at every call
+# computed at once: more of them take longer, since their memory comes from the system at every call
 NUM_WEIGHTS = 2**20
 
 
@@ -28,7 +28,7 @@ class Atoms:
     atoms: Tensor
 
     caps: ClassVar[Cap] = Cap.DENOISER
-    # worth asking for; exact beyond, too
+    # useful noise levels; the denoiser is exact beyond them, too
     sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)
     decode_nfe: ClassVar[int] = 0
     sample_nfe: ClassVar[int] = 0

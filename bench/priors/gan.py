@@ -1,4 +1,4 @@
-"""`gan`: a generator trained by a relativistic game with gradient penalties on real and on made images.
+"""`gan`: a generator trained with a relativistic loss and gradient penalties on real and on generated images.
 
 Huang et al., The GAN is dead; long live the GAN!, NeurIPS 2024. https://arxiv.org/abs/2501.05441
 """
@@ -19,7 +19,7 @@ from bench.core.rng import Rng
 from bench.core.types import Prior, Random
 from bench.numerics.nets import flatten_state
 from bench.priors import _networks as networks
-from bench.priors._generator import Generator
+from bench.priors._generator import Generator, generator_network
 
 __all__ = ["GANFamily"]
 
@@ -46,8 +46,8 @@ class GANFamily:
         rng = Rng(("fit", "gan"), (0,), dtype=torch.float32)
         mean = data["train"].mean(0)
         flat = (data["train"] - mean).flatten(1)
-        generator = networks.new(lambda: _generator(flat.shape[1], self), rng)
-        # piecewise linear, so that its gradient is cheap to differentiate
+        generator = networks.new(lambda: generator_network(flat.shape[1], self), rng)
+        # LeakyReLU is piecewise linear, so that the critic's gradient is cheap to differentiate
         critic = networks.new(
             lambda: networks.mlp(flat.shape[1], 1, self.width, self.depth, nn.LeakyReLU), rng
         )
@@ -57,13 +57,7 @@ class GANFamily:
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Generator:
         """Return the prior with the stored tensors."""
-        mean = tensors["mean"].float()
-        network = networks.restored(lambda: _generator(mean.numel(), self), tensors, "generator")
-        return Generator(network, mean, self.num_latents)
-
-
-def _generator(num_pixels: int, settings: GANFamily) -> nn.Module:
-    return networks.mlp(settings.num_latents, num_pixels, settings.width, settings.depth)
+        return Generator.restored(tensors, "generator", self)
 
 
 @torch.enable_grad()

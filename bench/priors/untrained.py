@@ -1,9 +1,9 @@
-"""`untrained`: networks of published architectures with random weights, to take the time of. Their images mean nothing.
+"""`untrained`: networks of published architectures with random weights, for timing only. Their images mean nothing.
 
 Dhariwal and Nichol, Diffusion Models Beat GANs on Image Synthesis, NeurIPS 2021, https://arxiv.org/abs/2105.05233
 (ADM); the FFHQ one is that of Chung et al., ICLR 2023, https://arxiv.org/abs/2209.14687; Song et al., Consistency
 Models, ICML 2023, https://arxiv.org/abs/2303.01469. One network is the denoiser of a diffusion model and, in one step,
-a consistency model; the conventions around it are Karras et al.'s for both, so ADM's own noise schedule is not there.
+a consistency model. Both have the preconditioning of Karras et al., so ADM's own noise schedule is not used.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class UntrainedFamily:
         return self.side or self.chosen.side
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return no tensors: weights come from a stream of random numbers whenever the prior is loaded."""
+        """Return no tensors: weights are drawn from a random stream whenever the prior is loaded."""
         side = data["train"].shape[-1]
         if side != self.pixels:
             raise UserError(

@@ -19,7 +19,7 @@ from bench.core.rng import Rng
 from bench.core.types import Prior
 from bench.numerics.nets import flatten_state
 from bench.priors import _networks as networks
-from bench.priors._generator import Generator
+from bench.priors._generator import Generator, generator_network
 
 __all__ = ["VAEFamily"]
 
@@ -34,7 +34,7 @@ class VAE(nn.Module):
         self.encoder = networks.mlp(
             num_pixels, 2 * settings.num_latents, settings.width, settings.depth
         )
-        self.decoder = _decoder(num_pixels, settings)
+        self.decoder = generator_network(num_pixels, settings)
         self.log_noise = nn.Parameter(torch.zeros(num_pixels))
 
     def negative_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
@@ -91,10 +91,4 @@ class VAEFamily:
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Generator:
         """Return the prior with the stored tensors."""
-        mean = tensors["mean"].float()
-        network = networks.restored(lambda: _decoder(mean.numel(), self), tensors, "decoder")
-        return Generator(network, mean, self.num_latents)
-
-
-def _decoder(num_pixels: int, settings: VAEFamily) -> nn.Module:
-    return networks.mlp(settings.num_latents, num_pixels, settings.width, settings.depth)
+        return Generator.restored(tensors, "decoder", self)

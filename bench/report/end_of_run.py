@@ -1,4 +1,4 @@
-"""What a run of the workflow leaves behind, in a few lines: what is done, what failed and why, and what to open.
+"""Summary at the end of a run of the workflow: what is done, what failed and why, and which file to open.
 
 Reads headers and sizes of files only and imports nothing heavy: it runs at the end of each `snakemake all`, also of one
 that stopped half-way.
@@ -18,7 +18,7 @@ from bench.core.layout import Layout
 from bench.core.specs import SuiteSpec
 
 MISSING, OK, NOT_APPLICABLE = "missing", "ok", "n/a"
-MOST = 12  # lines of one kind that are printed; the others are counted
+MOST = 12  # lines printed below a title; further ones are only counted
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def _statuses(layout: Layout, spec: SuiteSpec) -> Iterator[RunStatus]:
         for method in spec.methods
         if (task, method) not in left_out
     ]
-    runs = [(*pair, seed) for pair in pairs for seed in spec.seeds] if spec.compares else spec.timed
+    runs = [(*pair, seed) for pair in pairs for seed in spec.seeds_of(pair[1])]
+    runs = runs if spec.compares else spec.timed
     for task, method, seed in runs:
         files = layout.run(task, method, seed)
         path = files.samples if spec.compares else files.timing

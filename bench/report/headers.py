@@ -1,4 +1,4 @@
-"""The line above a task's table: what was measured, and how the truth is known."""
+"""Write the line above a task's table: what was measured, and how its posterior is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ IN_LATENTS = " in z"
 
 
 def task_header(task: TaskResults) -> str:
-    """Return operator and parameters, noise, prior, kind of the posterior, its perplexity, and what is not admitted."""
+    """Return the problem, the prior, kind of the posterior, its perplexity, and what is not admitted."""
     seen, reference = task.measurements, task.reference
     parameters = format_settings(seen.get("parameters", {}))
     sigma_y = seen.get("sigma_y")
@@ -19,9 +19,12 @@ def task_header(task: TaskResults) -> str:
         f"operator {seen.get('operator')}" + (f" ({parameters})" if parameters else ""),
         *([f"sigma_y = {sigma_y} ({sigma_y / 2:g} on [0, 1])"] if sigma_y is not None else []),
         f"prior {seen.get('prior')} ({seen.get('family')} on {seen.get('dataset')})",
+        *(["x_true: draws of the prior"] if task.is_well_specified else []),
+        *([f"{task.num_measurements} measurements"] if task.num_measurements else []),
         *_posterior(seen, reference),
         f"posterior perplexity {_perplexity(reference)}",
         *_not_admitted(reference),
+        *_other_prior(task),
     ]
     return "; ".join(parts)
 
@@ -32,9 +35,19 @@ def _posterior(seen: Json, reference: Json) -> list[str]:
     if not kind.endswith(IN_LATENTS):
         return [f"exact posterior: {kind}"]
     parts = [f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"]
-    if seen.get("family") == "consistency":
-        parts.append("methods that need a denoiser (dps, aps) use that of the map's teacher")
     return parts
+
+
+def _other_prior(task: TaskResults) -> list[str]:
+    """Return which methods saw another prior, where there are any."""
+    if not task.unranked:
+        return []
+    names = ", ".join(sorted(task.unranked))
+    words = (
+        f"other prior: {names} saw denoiser or density of the map's teacher, so they stand below without bold or rank; "
+        "they are compared with each other by the teacher's posterior, in the columns _total"
+    )
+    return [words]
 
 
 def _perplexity(reference: Json) -> str:

@@ -22,10 +22,10 @@ HEADERS = (
     "weights, about the number of components (or of atoms) that share it, mean over measurements. A reference is "
     "admitted when independent sets of its draws agree; where it is not, nothing is compared with the posterior."
 )
-CHAINS = (
-    "Samples that are states of chains depend on each other: beside their diversity stands how many independent "
-    "samples they are worth (ess_bulk, mean over measurements), or ? where that is not known. States that alternate "
-    "around their mean may be worth more than their number."
+WORTHS = (
+    "Beside diversity stands how many independent exact draws the samples are worth by their energy distance "
+    "(worth_energy), for chains, biased samplers and exact ones alike. Worths are averaged as their reciprocals, "
+    "relative errors; in tests and resolutions they are compared as these, too. An end inf: the error may be zero."
 )
 COLLAPSE = (
     "Collapse, which training by reverse KL tends to, shows in two columns at once: diversity_ratio well below 1 "
@@ -36,24 +36,33 @@ COLLAPSE = (
 
 def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
+    most = max(len(suite.seeds_of(method)) for method in suite.methods)
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
+    seeds += f" ({most} of methods that are trained)" if most > len(suite.seeds) else ""
     defined = definitions(suite)
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
-    has_chains = any(run.header["joint"] == "chain" for task in suite.tasks for run in task.runs)
+    has_worth = any(name.startswith("worth_") for name in columns)
     return (
         (
-            f"{suite.num_measurements} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
+            f"{_sizes(suite)} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
             f"A cell is the mean over measurements; in brackets its {INTERVAL}."
         ),
-        SEVERAL_SEEDS if len(suite.seeds) > 1 else ONE_SEED,
+        SEVERAL_SEEDS if most > 1 else ONE_SEED,
         BOLD,
         BASELINES,
         *((HEADERS,) if of_tasks else ()),
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
-        *((CHAINS,) if has_chains and has_diversity else ()),
+        *((WORTHS,) if has_worth and has_diversity else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
+        *([f"{suite.beside}."] if suite.beside else []),
         *made_by(suite.origins),
     )
+
+
+def _sizes(suite: SuiteResults) -> str:
+    """Return `16`, or `16 (64 on gmm-calibration)` where some tasks have another number."""
+    others = [f"{x.num_measurements} on {x.name}" for x in suite.tasks if x.num_measurements]
+    return str(suite.num_measurements) + (f" ({', '.join(others)})" if others else "")
 
 
 def definitions(suite: SuiteResults) -> dict[str, str]:

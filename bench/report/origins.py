@@ -1,4 +1,4 @@
-"""Which commits made the artefacts of a suite, and whether they may be published."""
+"""Name the commits that made the artefacts of a suite, and decide whether they may be published."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def made_by(origins: Sequence[Origin]) -> tuple[str, ...]:
 
 
 def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
-    """Return what forbids publishing: commits that differ or are not known, artefacts of edited sources."""
+    """Return the reasons against publishing: commits that differ or are unknown, artefacts of edited sources."""
     commits = sorted({origin.commit for origin in origins})
     edited = [origin.path for origin in origins if origin.dirty is not False]
     faults = []
@@ -37,6 +37,6 @@ def refuse_faults(origins: Sequence[Origin], folder: str, allowed: bool = False)
     """Return the faults of artefacts in `folder`; UserError, one line, when there are any and they are not allowed."""
     faults = faults_of(origins)
     if faults and not allowed:
-        advice = "commit, remove the folder and run again, or say --allow-dirty"
+        advice = "commit, remove the folder and run again, or give --allow-dirty"
         raise UserError(f"{folder}: {'; '.join(faults)}; {advice}")
     return faults

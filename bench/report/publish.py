@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.core.artefacts import Json, read_csv, read_json, write_bytes, write_csv, write_json
 from bench.core.errors import UserError
-from bench.core.layout import Layout
+from bench.core.layout import REPRODUCTION_TABLES, Layout
 from bench.core.provenance import provenance
 from bench.core.results import LEFT_OUT
 from bench.report.origins import refuse_faults
@@ -44,6 +44,7 @@ def publish_suite(
     about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
     record = {
         "observations_sha256": about,
+        "num_samples": suite.num_samples,
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
     }
     _write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
@@ -77,15 +78,18 @@ def one_grid_per_prior(suite: SuiteResults) -> list[str]:
 
 
 def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
-    """Copy every csv, without the rows of pairs that the suite leaves out, and every page."""
-    for path in sorted(tables.glob("*.csv")):
+    """Copy every csv, without the rows of pairs that the suite leaves out, and every page.
+
+    What compares the suite with results published before is left.
+    """
+    for path in sorted(set(tables.glob("*.csv")) - {tables / REPRODUCTION_TABLES[0]}):
         text, info = read_csv(path)
         kept = [
             line for line in text.splitlines(keepends=True) if not line.endswith(f",{LEFT_OUT}\n")
         ]
         left_out = f"{len(text.splitlines()) - len(kept)} of pairs that are {LEFT_OUT}"
         write_csv(into / path.name, "".join(kept), {**info, "rows_left_out": left_out})
-    for path in sorted(tables.glob("*.md")):
+    for path in sorted(set(tables.glob("*.md")) - {tables / REPRODUCTION_TABLES[1]}):
         _copy_page(path, into, faults)
 
 

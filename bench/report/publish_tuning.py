@@ -1,4 +1,7 @@
-"""Copy the logs of a suite's tuning to where they are committed, and put their winners in a table."""
+"""Copy the logs of a suite's tuning to where they are committed, and put their winners in a table.
+
+A search that ends at its winner is refused: the best settings may be beyond.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from bench.core.artefacts import Json, read_csv, write_bytes
 from bench.core.errors import UserError
 from bench.core.text import format_settings, markdown, markdown_table
 from bench.report.origins import faults_of
+from bench.report.search_ends import end_faults
+from bench.runtime.run_method import attempt, load_method
 from bench.stats.results import origin_of
 
 COLUMNS = (
@@ -25,13 +31,16 @@ COLUMNS = (
 )
 COLUMNS += ("trials", "CPU-s")
 
+KINDS = {"trials.csv": "", "grid.csv": "grid"}  # of logs -> folder where they are committed
+
 
 def publish_tuning(folder: Path, into: Path) -> str:
     """Copy tuning/<task>/<method>/trials.csv to `into`/<task>/<method>.csv, and write and return winners.md.
 
-    Raises UserError, one line, when there is no log, or logs are of edited sources or of several commits.
+    Grids by hand, grid.csv, go to `into`/grid/<task>/<method>.csv. Raises UserError, one line, when there is no log, or
+    logs are of edited sources or of several commits, or a winner is at the end of what was searched.
     """
-    paths = sorted(folder.glob("tuning/*/*/trials.csv"))
+    paths = sorted(path for name in KINDS for path in folder.glob(f"tuning/*/*/{name}"))
     if not paths:
         raise UserError(
             f"{folder}: has no tuning/<task>/<method>/trials.csv; run its tuning first: snakemake tuned"
@@ -42,13 +51,22 @@ def publish_tuning(folder: Path, into: Path) -> str:
         raise UserError(
             f"{folder}: {'; '.join(faults)}; commit, remove {folder}/tuning and tune again"
         )
+    for path, (_, info) in logs.items():
+        for fault in end_faults(info, partial(accepts, info)):
+            raise UserError(f"{path}: {fault}")
     for path in paths:
-        task, method, _ = path.parts[-3:]
+        task, method, name = path.parts[-3:]
         for suffix in ("", ".info.json"):
-            write_bytes(into / task / f"{method}.csv{suffix}", Path(f"{path}{suffix}").read_bytes())
+            copy = into / KINDS[name] / task / f"{method}.csv{suffix}"
+            write_bytes(copy, Path(f"{path}{suffix}").read_bytes())
     table = markdown_table(COLUMNS, [winner_row(text, info) for text, info in logs.values()]) + "\n"
     write_bytes(into / "winners.md", table.encode())
     return table
+
+
+def accepts(info: Json, settings: Mapping[str, object]) -> bool:
+    """Return whether the method of a log takes these settings."""
+    return attempt(lambda: load_method(info["module"], dict(settings))).status == "ok"
 
 
 def winner_row(log: str, info: Json) -> list[str]:

@@ -1,4 +1,4 @@
-"""The table of what all samples of a task have together, beside what real images have."""
+"""The table of metrics of sets (FID and the like): all samples of a task, and real images, against held-out images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ STATISTICS = ("fid", "kid", "precision", "recall", "density", "coverage")
 HEADER = (
     "All samples of a task against held-out images, one number per method, in brackets its interval where it has one; "
     "the first columns are real images. Compare a method with the reference and not with real images: the posteriors "
-    "of a few measurements do not make up the distribution of all images, and draws from the prior may well be nearer "
-    "to it"
+    "of a few measurements are not the distribution of all images, and draws from the prior may be closer to it"
 )
 
 
@@ -64,7 +63,7 @@ def is_of_sets(metric: str) -> bool:
 
 
 def _floor(task: str, metric: str, floor: str, lines: Sequence[Summary]) -> Summary | None:
-    """Return what real images have in the same statistic by the same extractor, whatever the number of images."""
+    """Return the line of real images for the same statistic and extractor, whatever the number of images."""
     statistic, _, rest = metric.partition("-")
     start = f"{statistic}{FLOOR}{floor}-{rest.rpartition('-n')[0]}-n"
     return next((x for x in lines if x.task == task and x.metric.startswith(start)), None)

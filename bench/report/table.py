@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from bench.core.results import Summary
-from bench.core.text import rounded, shortened
+from bench.core.text import rounded, shortened, three_digits
 from bench.stats.summary import NOT_MEASURED
 
 
@@ -71,6 +71,8 @@ def cell_of(line: Summary | None, tied: bool = False) -> Cell:
     """Return the cell of a line of summary.csv; None is a number that was not measured."""
     if line is None:
         return Cell(reason=NOT_MEASURED)
+    if line.mean is None and line.low is not None:
+        return Cell(f"at least {three_digits(line.low)}", tied=tied)
     if line.mean is None:
         return Cell(reason=shortened(line.reason))
     return Cell(*rounded(line.mean, line.low, line.high), reason=shortened(line.reason), tied=tied)

@@ -6,29 +6,31 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench.core.results import DISTANCE, REFERENCE, ROLES, Ranking, Summary
+from bench.core.results import DISTANCE, REFERENCE, ROLES, TOTAL, WORTH, Ranking, Summary
 from bench.core.text import rounded, shortened, three_digits
 from bench.report.headers import task_header
 from bench.report.table import Cell, Table, cell_of, frame_of
-from bench.stats.comparisons import Comparison, resolution, tied
+from bench.stats.comparisons import Comparison, compare, resolution, tied
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults, TaskResults
-from bench.stats.summary import COSTS, EFFECTIVE
+from bench.stats.seeds import Spreads, seed_spreads
+from bench.stats.spending import above_budget, budget_notes, without
+from bench.stats.summary import COSTS
 
 # the columns of each task's table, in this order; then those of metrics that are neither here nor in CSV_ONLY
 SHOWN = (
     "psnr_mean", "lpips-alex-v0.1@[-1,1]_mean", "lpips-alex-v0.1@[-1,1]_pairwise", "lpips-vgg-v0.1@[-1,1]_mean",
-    "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "sw2-128",
-    "sw2-128_total", "energy", "energy_total", "c2st-energy", "mean_error", "mean_error_total", "std_ratio",
-    "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio", "coverage_exact@0.9", "log_reward",
-    "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe", "nfe_vjp", "seconds_per_sample",
-    "train_seconds", "train_nfe",
+    "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "energy",
+    "energy_total", "worth_energy", "worth_mean", "sw2sq-128_white", "sw2-128", "sw2-128_total", "c2st-energy",
+    "mean_error", "mean_error_total", "std_ratio", "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio",
+    "coverage_exact@0.9", "log_reward", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
+    "nfe_vjp", "seconds_per_sample", "train_seconds", "train_nfe",
 )  # fmt: skip
 # patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
 CSV_ONLY = (
     "psnr_sample", "ssim-*", "ppc-*", "lpips-*", "percept-*", "std_error", "diversity*", "pairwise-*", "ds6-*",
-    "vendi*", "coverage*", "sbc*", "tarp*", "rhat", "ess_*", "*_floor*", "fid-*", "kid-*", "precision-*", "recall-*",
-    "density-*",
+    "vendi*", "coverage*", "sbc*", "tarp*", "rhat*", "ess_*", "worth_per_*", "sw2sq-128", "*_floor*", "fid-*", "kid-*",
+    "precision-*", "recall-*", "density-*", "train_nfe_vjp",
 )  # fmt: skip
 # parts of the names of metrics that only some problems and priors have: no column where there is no number
 OPTIONAL = (
@@ -42,7 +44,8 @@ OPTIONAL = (
     "ksd2",
     "stein",
 )
-TOTAL = "_total"  # ends the name of a metric against the posterior under a distilled map's teacher
+OF_SEEDS = (DISTANCE, WORTH, "worth_mean", "mean_error")  # columns that show the spread over seeds
+OTHER_PRIOR = "other prior"  # marks methods that saw another prior than that of the task
 TRAINING = ("train_seconds", "train_nfe")
 # parts of the names of the columns that say how unlike samples are
 DIVERSITY = ("diversity_ratio", "pairwise")
@@ -72,30 +75,42 @@ def distance_table(
     suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]
 ) -> Table:
     """Return the distances to the exact posterior, tasks down and methods across, then mean ranks and training."""
+    above = above_budget(suite, suite.budget_rows)
+    compared = without(suite, above, DISTANCE) if above else suite
+    comparisons = compare(compared) if above else comparisons
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     methods, rows = ordered_methods(suite), []
     for task in suite.tasks:
+        spreads = seed_spreads(task, suite)
         for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
             keys = [(task.name, method, metric) for method in methods]
-            cells = [cell_of(known.get(key), key in bold) for key in keys]
+            cells = [
+                replace(
+                    cell_of(known.get(key), key in bold),
+                    remark=_remark(task, key[1], metric) or seeds_text(known.get(key), spreads),
+                )
+                for key in keys
+            ]
             if metric == DISTANCE or any(cell.mean for cell in cells):
                 rows.append((name, cells))
-    rows += [_rank_row(ranking, methods) for ranking in rankings(suite, (DISTANCE,))]
+    rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (DISTANCE,))]
     rows += [
         (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
         for cost in TRAINING
     ]
     keys = {task.name: (task.name, DISTANCE) for task in suite.tasks}
     header = (
-        f"{DISTANCE} between the samples of a method and reference draws of the posterior; smaller is better. "
-        "The last rows: mean rank among the methods with its 95 % interval over tasks (bold: not told from the best), "
-        "and the cost of training, summed over the tasks where a method ran"
+        f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
+        f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others "
+        "of the row, having seen the map's teacher, whose posterior the rows `total` are about. The last rows: mean "
+        "rank, for each pair over the tasks where both ran, among the methods with its 95 % interval over tasks (bold: "
+        "not told from the best), and the cost of training, summed over the tasks where a method ran"
     )
     return Table(
         "Distance to the exact posterior",
-        header,
+        ". ".join((header, *budget_notes(suite.budget_rows, above))),
         frame_of(rows, methods),
-        goals={method: ROLES.get(method, "") for method in methods},
+        goals={x: "‡" if x in above else ROLES.get(x, "") for x in methods},
         methods_across=True,
         resolution=resolution(comparisons, keys),
     )
@@ -148,21 +163,31 @@ def _columns_of_task(task: TaskResults, lines: Sequence[Summary]) -> list[str]:
 def _task_table(
     task: TaskResults, suite: SuiteResults, goals: dict[str, str], known: Lines, bold: Bold
 ) -> Table:
-    rows, reasons = [], {}
-    for method in ordered_methods(suite):
+    rows, reasons, spreads = [], {}, seed_spreads(task, suite)
+    for method in sorted(ordered_methods(suite), key=task.unranked.__contains__):
         of_method = [known[task.name, method, metric] for metric in goals]
-        worth = _worth_of_chain(suite, task, method, known.get((task.name, method, EFFECTIVE)))
+        worth = _worth_of_samples(known.get((task.name, method, WORTH)))
         cells = []
         for line in of_method:
             cell = cell_of(
                 line, bool(goals[line.metric]) and (task.name, method, line.metric) in bold
             )
             is_diversity = any(part in line.metric for part in DIVERSITY)
-            cells.append(replace(cell, remark=worth) if is_diversity else cell)
+            remark = worth if is_diversity else seeds_text(line, spreads)
+            cells.append(replace(cell, remark=remark))
         rows.append((method, cells))
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
-    return Table(task.name, task_header(task), frame_of(rows, goals), goals, ROLES, reasons)
+    roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
+    return Table(task.name, task_header(task), frame_of(rows, goals), goals, roles, reasons)
+
+
+def seeds_text(line: Summary | None, spreads: Spreads) -> str:
+    """Return `seeds 0.012`, the spread over seeds beside the mean of a leading metric; "" where there is none."""
+    if line is None or line.mean is None or line.metric.removesuffix(TOTAL) not in OF_SEEDS:
+        return ""
+    spread = spreads.get((line.method, line.metric))
+    return "" if spread is None else f"seeds {spread:.2g}"
 
 
 def _reason_for_all(lines: Sequence[Summary]) -> str:
@@ -172,24 +197,27 @@ def _reason_for_all(lines: Sequence[Summary]) -> str:
     return reasons.pop() if len(reasons) == 1 and all(x.mean is None for x in measured) else ""
 
 
-def _worth_of_chain(
-    suite: SuiteResults, task: TaskResults, method: str, line: Summary | None
-) -> str:
-    """Return `11 of 64 effective` for a method whose samples are states of chains, from its ess_bulk; "" for others."""
-    if not any(run.method == method and run.header["joint"] == "chain" for run in task.runs):
-        return ""
+def _worth_of_samples(line: Summary | None) -> str:
+    """Return `worth 11 exact draws`, of all samples of a measurement by their energy distance; "" if not known."""
     if line is None or line.mean is None:
-        return f"? of {suite.num_samples} effective"
+        return ""
     over_some = f", {line.reason.split(':')[0]}" if line.reason else ""
-    return f"{line.mean:.0f} of {suite.num_samples} effective{over_some}"
+    return f"worth {three_digits(line.mean)} exact draws{over_some}"
+
+
+def _remark(task: TaskResults, method: str, metric: str) -> str:
+    """Return what stands behind a number of a method that is not compared with the others of its column."""
+    return OTHER_PRIOR if metric == DISTANCE and method in task.unranked else ""
 
 
 def _rank_row(ranking: Ranking, methods: Sequence[str]) -> tuple[str, list[Cell]]:
     cells = dict.fromkeys(methods, NOTHING)
+    counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)
+    of = {m: f"{num} tasks" if num < len(ranking.tasks) else "" for m, num in counts}
     numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
     for method, mean, low, high in numbers:
         is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
-        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied)
+        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied, remark=of[method])
     return f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", list(cells.values())
 
 

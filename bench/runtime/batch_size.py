@@ -15,7 +15,9 @@ from bench.core.types import Cap, Prior
 from bench.runtime.memory import in_use, peak, reset_peak, synchronise, total
 
 T = TypeVar("T")
-LEAST_GAIN = 1.05  # of the rate, by which twice the rows must pay for a further doubling
+LEAST_GAIN = (
+    1.05  # ratio of the rates of twice the rows and of the rows: a smaller one ends the doubling
+)
 USABLE_SHARE = 0.8  # of the memory
 
 
@@ -41,7 +43,7 @@ def probe(
 
     is_enough: whether a result is to be the last. limit: bytes, USABLE_SHARE of all memory by default.
     before: bytes in use before any such call, by default now. Twice the rows are taken to need at most twice the memory
-    that these took beyond it, since on a CPU a process that asks for too much is killed without a word.
+    that these took beyond it, since on a CPU the system kills a process that asks for too much.
     Raises OutOfMemoryError where one row does not fit.
     """
     limit = USABLE_SHARE * total(device) if limit is None else limit
@@ -72,10 +74,10 @@ def _stopped(best: Probed[T] | None, why: str) -> Probed[T]:
 
 
 def result_if_it_fits(call: Callable[[], T], device: torch.device) -> T | None:
-    """Return the result of the call; None where memory ran out, which is free again then."""
+    """Return the result of the call; None where memory ran out, after that memory was freed."""
     with contextlib.suppress(torch.OutOfMemoryError):
         return call()
-    # not before the error, and with it the tensors of its frames, is gone
+    # here and not in an `except`: the error keeps the tensors of its frames
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return None

@@ -1,4 +1,4 @@
-"""Carrying out what `bench.core.compute` describes: taking a device, and readying a prior's networks for it.
+"""Take the device that a `Compute` names, and prepare a prior's networks for it.
 
 `bf16` is autocast around networks alone: what is known in closed form (a mixture's denoiser) and all that a method does
 stay float32.
@@ -25,7 +25,7 @@ from bench.runtime.lease import VISIBLE, lease_gpu
 
 @contextlib.contextmanager
 def computing(compute: Compute) -> Iterator[torch.device]:
-    """Give the device, for this process alone where it is a GPU; TF32 is on for that time or off for that time."""
+    """Yield the device, leased for this process alone where it is a GPU, with TF32 on or off as `compute` says."""
     with contextlib.ExitStack() as stack:
         if compute.device == "cuda":
             # asks the driver; `is_available` would start CUDA, see below
@@ -42,7 +42,7 @@ def computing(compute: Compute) -> Iterator[torch.device]:
 
 @contextlib.contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    # whose stub lacks allow_tf32
+    # the stub of cudnn lacks allow_tf32
     matmul, cudnn = torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = allowed  # cuDNN's is on unless it is told

@@ -1,4 +1,4 @@
-"""How every command ends: quietly, or with one line that says what to do."""
+"""Run a command: errors that the user can mend become one line and exit status 1."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
 from bench.runtime.lease import lease
 
-# environment variable: a file to which each command adds what CPU time it worked
+# environment variable: a file to which each command adds a line with the CPU time of its work
 WORK_LOG = "BENCH_WORK_LOG"
 
 
 def run(main: Callable[..., None], *, leased: bool = True) -> None:
     """Call `main` with the command line's arguments; errors meant for the user become one line and exit status 1.
 
-    leased: it has the CPU beside other jobs, and waits while a clock has it alone; False: it sees to that itself.
+    leased: hold the CPU together with other jobs, and wait while a clock has it alone; False: `main` does that itself.
     """
     keep_memory()
     begin = time.process_time()
@@ -39,8 +39,11 @@ def run(main: Callable[..., None], *, leased: bool = True) -> None:
 
 
 def keep_memory() -> None:
-    """Have freed memory kept for the next step: samplers ask for the same megabytes thousands of times, and to get them
-    anew from the system each time takes up to a third of their time. For the C library of Linux; elsewhere nothing."""
+    """Keep freed memory in this process, on Linux; elsewhere do nothing.
+
+    Samplers ask for the same megabytes thousands of times, and to get them from the system each time takes up to a
+    third of their time.
+    """
     m_trim_threshold, m_mmap_max = -1, -4  # of mallopt(3)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

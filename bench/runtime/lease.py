@@ -1,4 +1,4 @@
-"""Who may use a device: jobs share a CPU, a job has a GPU to itself, and a clock has either alone.
+"""Leases of devices: jobs share a CPU, a job has a GPU to itself, and a clock has either alone.
 
 A lease is a lock on a file, which the system drops when its process ends, however it ends.
 """
@@ -21,14 +21,14 @@ PAUSE = 0.05  # seconds between two looks at locks that others hold
 
 
 class Busy(Exception):
-    """Every device is in others' hands."""
+    """Other jobs hold every device."""
 
 
 @contextlib.contextmanager
 def lease(
     devices: Sequence[str] = (CPU,), *, alone: bool = False, patience: float = math.inf
 ) -> Iterator[str]:
-    """Hold one of the devices, `alone` or beside other jobs that do not need it alone, and give its name.
+    """Hold one of the devices, `alone` or together with jobs that do not need it alone, and yield its name.
 
     Waits until there is one. Raises Busy after `patience` seconds.
     """
@@ -49,7 +49,7 @@ def lease(
 def lease_gpu(
     num_devices: int, environment: Mapping[str, str] = os.environ, **waiting: float
 ) -> Iterator[str]:
-    """Hold a GPU that no other job has, and give its name as CUDA_VISIBLE_DEVICES has it.
+    """Hold a GPU that no other job has, and yield its name as CUDA_VISIBLE_DEVICES has it.
 
     Where a scheduler has chosen already, as that variable tells, its choice holds and no lock is needed.
     """

@@ -1,4 +1,4 @@
-"""State of a device: its memory, how much of it this process uses or used at most, and whether work is queued."""
+"""Memory of a device, in all and in use, and waiting for its queued work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-UNKNOWN_MEMORY = 2**32  # bytes that a system is taken to have where it does not tell
+UNKNOWN_MEMORY = 2**32  # bytes assumed where the system does not report its memory
 
 
 def total(device: torch.device) -> int:

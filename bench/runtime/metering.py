@@ -1,8 +1,8 @@
 """Metering of the prior's network and of the problem's operator, from outside.
 
-A view stands in for the prior or the problem. It shows what the interface names and nothing else, and hands each call
-to a `tap`, which makes the call and may count it. Values, dtypes and the autograd graph stay as they are, and nothing
-waits for the device. A call made inside `torch.func.vmap` counts the rows that it has there.
+A view takes the place of the prior or the problem. It has the attributes of the interface and no others, and passes
+each call to a `tap`, which makes the call and may count it. Values, dtypes and the autograd graph stay as they are, and
+nothing waits for the device. A call made inside `torch.func.vmap` counts the rows that it has there.
 """
 
 from __future__ import annotations

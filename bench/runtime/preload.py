@@ -1,6 +1,6 @@
 """Jobs forked from a process that has imported the libraries: an import of torch takes three seconds, a fork a tenth.
 
-More of them at once than there are cores would push each other's data out of the caches: the others wait.
+At most as many run at once as there are cores, since more would push each other's data out of the caches.
 
 The workflow starts one such server beside itself (`start`) and calls each job through a client, `python -m
 bench.runtime.preload -m bench.stages.<rule> <spec>`, which hands its arguments, environment and standard streams to the
@@ -38,10 +38,8 @@ LIBRARIES = (
     "torch_fidelity",
     "matplotlib.figure",
 )
-SHELL = (
-    # what "python" means in the workflow's commands
-    'python() {{ command python -m bench.runtime.preload "$@"; }}; '
-)
+# prefix of the workflow's commands, in which `python` then calls the client
+SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 STREAMS = (0, 1, 2)
 
 
@@ -67,7 +65,7 @@ def serve(folder: str) -> None:
     wakes, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    # wakes the server, so that it sees who has ended
+    # wakes the server when a job has ended
     signal.signal(signal.SIGCHLD, lambda *_: None)
     num_cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -103,16 +101,16 @@ def _fork_job(listener: socket.socket) -> None:
 
 
 def _num_ended() -> int:
-    """How many jobs have ended since it was last asked."""
+    """Return how many jobs have ended since the last call."""
     num = 0
-    with contextlib.suppress(ChildProcessError):  # there are none any more
+    with contextlib.suppress(ChildProcessError):  # no job is left
         while os.waitpid(-1, os.WNOHANG)[0]:
             num += 1
     return num
 
 
 def call(arguments: list[str]) -> None:
-    """Have `python <arguments>` done by the server, where there is one, or become it."""
+    """Have the server run `python <arguments>` or, where there is no server, become that process."""
     connection = _connected()
     if connection is None:
         os.execv(sys.executable, [sys.executable, *arguments])
@@ -145,7 +143,7 @@ def _connected() -> socket.socket | None:
 
 
 def _work(connection: socket.socket) -> None:
-    """In a forked process: become the job that the client asks for, and never return."""
+    """Become, in a forked process, the job that the client asks for; never return."""
     status = 1
     try:
         header, streams, _, _ = socket.recv_fds(connection, 8, len(STREAMS))
@@ -174,7 +172,7 @@ def _take_over(streams: list[int], job: dict) -> None:
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["environment"])
-    # it was read when the server imported torch
+    # torch read the variable when the server imported it
     if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 

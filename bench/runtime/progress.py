@@ -14,7 +14,7 @@ SECONDS_BEFORE_BAR = 2.0  # loops that end sooner show no bar
 
 
 def progress(iterable: Iterable[T], total: int | None = None, what: str = "") -> Iterable[T]:
-    """Return the iterable, which shows on stderr how far its consumer is.
+    """Return the iterable; it reports on stderr how many of its items were consumed.
 
     On a terminal that is a bar of tqdm with steps done, rate and time left. Elsewhere it is one line every 30 s, and
     nothing for a loop that ends sooner. A loop of one step has no progress to show.

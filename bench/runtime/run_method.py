@@ -1,4 +1,4 @@
-"""Calls of a method: load it, check that it can run, train it, and draw its samples chunk by chunk."""
+"""Load a method, check that it can run, train it, and draw its samples chunk by chunk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ from bench.core.errors import UserError
 from bench.core.layout import RunFiles
 from bench.core.registry import load
 from bench.core.rng import Rng
-from bench.core.types import Cap, Joint, Method, Prior, Problem, State, Trainable
+from bench.core.types import (
+    Borrowing,
+    Cap,
+    Diagnosing,
+    Joint,
+    Method,
+    Prior,
+    Problem,
+    State,
+    Trainable,
+)
 from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, bare
 from bench.runtime.progress import progress
 
@@ -54,12 +64,12 @@ class Draws:
 
 
 class Unsupported(UserError):
-    """A method that cannot run on this pair of prior and problem; the message says what is lacking."""
+    """The method cannot run on this pair of prior and problem; the message names what is lacking."""
 
 
 @dataclass(frozen=True)
 class RunResult(Generic[T]):
-    """What became of foreign code: `result` is there when the status is ok, `reason` when it is not."""
+    """The result of running user-supplied code: `result` where the status is ok, else the `reason`."""
 
     status: Literal["ok", "n/a", "failed"]
     reason: str = ""
@@ -78,12 +88,12 @@ NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe
 
 
 def attempt(work: Callable[[], T]) -> RunResult[T]:
-    """Call `work`; an error of a dropped-in method becomes its result, and the harness goes on."""
+    """Call `work`; an error that it raises becomes the result, so that the harness goes on."""
     begin = time.perf_counter()
     try:
         result = work()
-    except (Unsupported, BudgetExceeded) as words:
-        return RunResult("n/a", str(words))
+    except (Unsupported, BudgetExceeded) as reason:
+        return RunResult("n/a", str(reason))
     except (Exception, SystemExit) as error:
         first_line = (str(error).strip() or "no message").splitlines()[0]
         return RunResult("failed", f"{type(error).__name__}: {first_line}")
@@ -113,6 +123,11 @@ def declared_caps(method: Method | Trainable) -> Cap:
     return method.needs | getattr(method, "uses", Cap.NONE)
 
 
+def borrowed_caps(method: Method | Trainable, prior: Prior) -> Cap:
+    """Return what the method declares of a prior that is another prior's: its samples aim at that one's posterior."""
+    return declared_caps(method) & prior.borrowed if isinstance(prior, Borrowing) else Cap.NONE
+
+
 def refuse_unmet(method: Method | Trainable, prior: Prior, problem: Problem) -> None:
     """Raise Unsupported, with the names of the capabilities that the method needs, where this pair lacks them."""
     missing = method.needs & ~(prior.caps | problem.caps)
@@ -129,6 +144,7 @@ def shown(
 
 
 def trainable(method: Method | Trainable) -> bool:
+    """Return whether the method has a function `train`."""
     return callable(getattr(method, "train", None))
 
 
@@ -141,7 +157,7 @@ def train(
     dtype: torch.dtype = torch.float64,
     device: str | torch.device = "cpu",
 ) -> State:
-    """Return the method's state for this task, trained with one stream of randomness in that dtype on that device."""
+    """Return the method's state for this task, trained with one random stream, in that dtype on that device."""
     rng = Rng(("train", task, seed), (0,), dtype=dtype, device=device, drawn=torch.float64)
     state = method.train(*shown(method, prior, problem), rng=rng)
     refuse_malformed_state(state)
@@ -149,6 +165,7 @@ def train(
 
 
 def refuse_malformed_state(state: object) -> None:
+    """Raise ValueError, one line, unless the state is a flat dict of finite tensors that can be stored."""
     if not isinstance(state, dict) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):
@@ -193,9 +210,7 @@ def sample(
 ) -> Tensor:
     """Return samples (m, s, *x), drawn in chunks of at most `rows_per_chunk` rows where they are independent.
 
-    They have the dtype and the device of the measurements.
-
-    state: what a trainable method's `train` returned; None for the others.
+    They have the dtype and the device of the measurements. state: what `train` returned; None without training.
     """
     m, s = len(measurements.y), draws.num_samples
     prior, problem = shown(method, prior, problem)
@@ -217,7 +232,41 @@ def sample(
     return x
 
 
+def diagnose(
+    method: Method | Trainable,
+    prior: Prior,
+    problem: Problem,
+    measurements: Measurements,
+    draws: Draws,
+    state: State | None,
+) -> dict[str, Tensor]:
+    """Return what a trained method says of its sampler, (m,) by name, from as many paths as samples; {} for others."""
+    if not state or not isinstance(method, Diagnosing):
+        return {}
+    prior, problem = shown(method, prior, problem)
+    axes, ids, y = (
+        ("diagnose", draws.task, draws.seed),
+        measurements.image_id.tolist(),
+        measurements.y,
+    )
+    parts = []
+    for rows, _ in chunks(len(y), draws.num_samples, draws.rows_per_chunk, splits_samples=False):
+        rng = Rng(axes, ids[rows], range(0), y.dtype, y.device, drawn=torch.float64)
+        said = method.diagnose(
+            prior, problem, y[rows].clone(), draws.num_samples, rng=rng, state=state
+        )
+        for name, values in said.items():
+            if tuple(values.shape) != (len(y[rows]),):
+                expected = f"expected ({len(y[rows])},), a number for each measurement"
+                raise ValueError(
+                    f"diagnose() returned {name} of shape {tuple(values.shape)}, {expected}"
+                )
+        parts.append(said)
+    return {name: torch.cat([part[name].detach().double() for part in parts]) for name in parts[0]}
+
+
 def refuse_malformed(drawn: object, expected: tuple[int, ...]) -> None:
+    """Raise ValueError, one line, unless the samples are floating-point numbers of the expected shape."""
     if not isinstance(drawn, Tensor) or tuple(drawn.shape) != expected:
         came = tuple(drawn.shape) if isinstance(drawn, Tensor) else type(drawn).__name__
         raise ValueError(f"sample() returned {came}, expected a tensor of shape {expected}")

@@ -1,4 +1,4 @@
-"""Seconds, memory and energy of a piece of work: warm, synchronised, repeated."""
+"""Measure seconds, memory and energy of a piece of work, repeated after a first call that is not counted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import torch
 from bench.runtime.memory import peak, reset_peak, synchronise
 
 FEWEST, MOST = 5, 25  # repeats
-# inter-quartile range over the median below which more repeats would not tell more
+# inter-quartile range over the median below which no more repeats are made
 SMALL_SPREAD = 0.03
 PATIENCE = 60.0  # seconds
-SHORTEST_REPEAT = 0.1  # seconds: what else the machine does is less than the spread of this
-LONG_CALL = 1.0  # seconds: a first call that is not tried for more of them
+SHORTEST_REPEAT = 0.1  # seconds: interruptions by the system are short beside this
+LONG_CALL = 1.0  # seconds: where the first call takes longer, a repeat is one call
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Timing:
 
     first: seconds of the call before them, which pays for what is done once: compiling, choosing kernels, caches.
     cpu_share: the smallest share of a core that the process had in one of the repeats; None on a GPU.
-    peak: bytes. joules: per call; None where the device does not tell.
+    peak: bytes. joules: per call; None where the device does not report them.
     """
 
     first: float
@@ -118,7 +118,7 @@ def _is_settled(seconds: list[float], begin: float, patience: float) -> bool:
 
 
 def joules(device: torch.device) -> float | None:
-    """Return the energy that a GPU has used since its driver was loaded, by NVML; None where nothing tells."""
+    """Return the energy that a GPU has used since its driver was loaded, by NVML; None where it cannot be read."""
     if device.type != "cuda":
         return None
     try:
@@ -130,7 +130,7 @@ def joules(device: torch.device) -> float | None:
 
 
 def machine(device: torch.device) -> dict[str, object]:
-    """Return name, driver and clock of what the work ran on."""
+    """Return name, driver and clock rate of the device."""
     if device.type == "cuda":
         return {
             "device": torch.cuda.get_device_name(device),

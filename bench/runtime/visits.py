@@ -1,8 +1,8 @@
-"""One timing from several visits of the clock to a run.
+"""Pool the times that several visits of the clock took of one run.
 
 Within a visit repeats differ by a percent; visits minutes apart, in processes of their own, by far more. So a time is
-the median of the visits' medians, and its spread goes from the lower quartile of the quickest visit to the upper one of
-the slowest: the quartiles of the repeats where there is one visit.
+the median of the visits' medians, which stand beside it as `medians`, and its spread goes from the lower quartile of
+the quickest visit to the upper one of the slowest: the quartiles of the repeats where there is one visit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def pool_visits(visits: Sequence[Json]) -> Json:
 
 def pool_cells(cells: Sequence[Json]) -> Json:
     """Return one cell for cells of the same numbers of measurements and samples."""
-    pooled = cells[0] | {"median": median(cell["median"] for cell in cells)}
+    medians = [cell["median"] for cell in cells]
+    pooled = cells[0] | {"median": median(medians), "medians": medians}
     pooled |= {
         "low": min(cell["low"] for cell in cells),
         "high": max(cell["high"] for cell in cells),

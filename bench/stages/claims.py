@@ -13,13 +13,11 @@ from bench.stats.results import load
 def main(spec_path: str) -> None:
     """Write tables/claims.csv and claims.md."""
     suite = load(spec_path)
-    entries, folder = ledger(suite), suite.root / "tables"
+    frame, folder = ledger_frame(ledger(suite)), suite.root / "tables"
     about = {"suite": suite.name, "provenance": provenance()}
-    write_csv(folder / "claims.csv", csv_of(ledger_frame(entries)), about)
-    write_bytes(
-        folder / "claims.md",
-        ledger_markdown(f"Suite {suite.name}: claims of the papers", entries).encode(),
-    )
+    write_csv(folder / "claims.csv", csv_of(frame), about)
+    title = f"Suite {suite.name}: claims of the papers"
+    write_bytes(folder / "claims.md", ledger_markdown(title, frame).encode())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ map distilled from one with an exact posterior, `_total` columns are taken again
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -22,12 +24,14 @@ from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Truth
 from bench.core.provenance import provenance
 from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
+from bench.metrics._diagnosis import COLUMNS as DIAGNOSES
+from bench.metrics._diagnosis import diagnosis_of, filled
 from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
-from bench.numerics.diagnostics import MIN_STATES
 from bench.numerics.gradients import gradient
 from bench.problems.classifier import load_classifier
 from bench.problems.measurements import Measurements, problem_of, read_measurements
+from bench.problems.posteriors import HasLogZ
 from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
 from bench.runtime.job import run
 from bench.runtime.progress import progress
@@ -60,16 +64,22 @@ def main(spec_path: str) -> None:
         Evaluation(metrics, context, truths_of(measurements, draws, context, score), unmet)
         for draws in (reference, reference.swapped())
     )
-    scores = [score_reference(reference, evaluation, swapped)]
+    scores, said = [score_reference(reference, evaluation, swapped)], []
     for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
         tensors, header = read_same_measurements(path, measurements.header)
         scores.append(score_run(tensors["x"], header, evaluation, path))
-    table = Table(spec.task, evaluation.columns, unmet, evaluation.why_empty)
+        said.append(diagnosis_of(tensors))
+    columns = evaluation.columns
+    if any(said):
+        columns += DIAGNOSES
+        scores = with_diagnoses(scores, [exact_diagnosis(spec), *said], len(measurements.y))
+    table = Table(spec.task, columns, unmet, evaluation.why_empty)
     info = {
         "observations_sha256": measurements.header["observations_sha256"],
         "definitions": table.definitions,
         "better": table.better,
+        "harmonic": table.harmonic,
         "provenance": provenance(threads=torch.get_num_threads()),
     }
     write_csv(files.metrics, table.csv(scores), info)
@@ -127,7 +137,10 @@ def truths_of(
     def chunk(draws: ReferenceDraws, start: int, teacher: Truth | None = None) -> Truth:
         whole = (measurements.x_true, measurements.y, draws.x_a, draws.mean, draws.std)
         parts = (tensor[start : start + size].double() for tensor in whole)
-        return Truth(problem, *parts, context=context, teacher=teacher, score=score)
+        has_formula = not draws.moments_are_of_x_a
+        return Truth(
+            problem, *parts, context=context, teacher=teacher, score=score, has_formula=has_formula
+        )
 
     starts = range(0, len(measurements.x_true), size)
     teachers = [chunk(reference.teacher, start) if reference.teacher else None for start in starts]
@@ -145,7 +158,7 @@ def score_reference(
         num_blocks = min(draws.x_b.shape[1] // num_samples, MOST_BLOCKS)
         blocks = draws.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
         by_block += [one.values(block) for block in blocks]
-    mean = {id: torch.stack([values[id] for values in by_block]).mean(0) for id in by_block[0]}
+    mean = evaluation.averages(by_block)
     not_admitted = next((why for why in reference.why_not if why), "")
     of_task = {} if not_admitted else evaluation.of_task(reference.x_b[:, :num_samples], mean)
     of_task |= evaluation.of_real_images()
@@ -175,6 +188,8 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     finite = x.nan_to_num(0, 0, 0)
     values = evaluation.values(finite, num_chains)
     of_task = {} if task_reason else evaluation.of_task(finite, values, num_chains)
+    is_known = torch.tensor([not why for why in broken + left_out])
+    kept = {id: value[is_known] for id, value in values.items()}
     return Scores(
         header["method"],
         header["seed"],
@@ -183,7 +198,23 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
         chain_reason,
         of_task,
         task_reason,
+        evaluation.why_empty_of_run(kept, num_chains),
     )
+
+
+def exact_diagnosis(spec: EvaluateSpec) -> dict[str, Tensor]:
+    """Return the exact log Z of each measurement, where there is a formula for it."""
+    task = open_task(spec)
+    log_z = task.posterior.log_z(task.y) if isinstance(task.posterior, HasLogZ) else None
+    return {} if log_z is None else {"log_z": log_z}
+
+
+def with_diagnoses(
+    scores: Sequence[Scores], said: Sequence[Mapping[str, Tensor]], num_measurements: int
+) -> list[Scores]:
+    """Return the metrics of each run with what it said of itself, NaN where it said nothing."""
+    rows = zip(scores, filled(said, num_measurements), strict=True)
+    return [dataclasses.replace(run, values=run.values | own) for run, own in rows]
 
 
 def why_broken(x: Tensor) -> tuple[tuple[str, ...], str]:
@@ -200,8 +231,7 @@ def why_not_a_chain(header: Json, num_samples: int) -> str:
     """Return the reason why a run's samples have no diagnostics of chains, "" where they have."""
     if header["joint"] != "chain":
         return f"n/a ({header['joint']} samples)"
-    too_short = num_samples // header["num_chains"] < MIN_STATES
-    return f"n/a (fewer than {MIN_STATES} states per chain)" if too_short else ""
+    return "" if num_samples >= header["num_chains"] else "n/a (fewer samples than chains)"
 
 
 if __name__ == "__main__":

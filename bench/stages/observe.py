@@ -1,6 +1,7 @@
 """Make the measurements of a task, once, for everybody: `python -m bench.stages.observe specs/tasks/<task>.json`.
 
-All measurements are of every test and validation image; methods get the first `num_measurements` test images.
+All measurements are of every test and validation image; methods get the first `num_measurements` test images. Where a
+task has `truth: prior`, draws of the prior take the places of the images.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ from bench.runtime.job import run
 def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
     data, data_header = read_tensors(spec.layout.data(spec.dataset))
+    header: Json = {}
+    if spec.truth == "prior":
+        data = drawn_images(spec, data)
+        prior = read_header(spec.layout.prior(spec.prior, spec.family))
+        header = {"truth": spec.truth, "prior_sha256": prior["sha256"]}
     wanted, available = spec.num_measurements, len(data["test"])
     if wanted > available:
         raise UserError(
@@ -37,7 +43,7 @@ def main(spec_path: str) -> None:
         problem = problem_of(spec.facts, tuple(data["test"].shape[1:]), root=spec.root)
     except ValueError as error:
         raise UserError(f"{spec_path}: {error}") from None
-    header = spec.facts | {"data_sha256": data_header["sha256"]}
+    header |= spec.facts | {"data_sha256": data_header["sha256"]}
     if isinstance(problem, Reward):
         everything = classes_in_turn(data, problem.classifier.num_classes)
         classifier = spec.layout.classifier(spec.parameters["classifier"])
@@ -46,10 +52,37 @@ def main(spec_path: str) -> None:
         everything = measure_all(problem, spec.task, data)
         header |= {"noise": "scaled by sigma_y"}
     measurements = first_measurements(everything, wanted, stored_of(problem))
+    _refuse_other(spec, content_hash(measurements))
     files = spec.layout.task(spec.task)
     _write(files.all_measurements, everything, header)
     known = _perplexity(spec, problem, measurements) if spec.perplexity else {}
     _write(files.measurements, measurements, header | known)
+
+
+def _refuse_other(spec: TaskSpec, sha256: str) -> None:
+    """Raise UserError, one line, where published rows are to stand beside, but are of other measurements."""
+    if spec.published_sha256 not in ("", sha256):
+        raise UserError(
+            f"{spec.task}: its measurements (sha256 {sha256[:12]}) are not those of the published rows that are to "
+            f"stand beside ({spec.published_sha256[:12]}); give the task its published settings, or leave out `beside`"
+        )
+
+
+def drawn_images(spec: TaskSpec, data: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return draws of the prior, float32, in place of a data set's test and validation images.
+
+    They are numbered, and draw i depends on (task, i) alone. There are as many as images, or as measurements where
+    these are more.
+    """
+    num_test = max(len(data["test"]), spec.num_measurements)
+    sizes = [num_test, len(data["validation"])]
+    ids = torch.arange(sum(sizes))
+    prior = load_prior(spec.layout.prior(spec.prior, spec.family))
+    with torch.no_grad():
+        x = prior.sample(1, Rng(("x_true", spec.task), ids.tolist()))[:, 0].float()
+    names = ("test", "validation")
+    images = dict(zip(names, x.split(sizes), strict=True))
+    return images | {f"{name}_id": part for name, part in zip(names, ids.split(sizes), strict=True)}
 
 
 def measure_all(problem: InverseProblem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -32,6 +32,7 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import stream
 from bench.core.specs import TuneSpec
+from bench.core.types import Choice, LogUniform
 from bench.numerics.distances import distances, mean_distance_within
 from bench.numerics.sobol import integer_fields, sobol_settings
 from bench.problems.measurements import Measurements
@@ -75,10 +76,11 @@ def main(spec_path: str, *ranges: str) -> None:
         Phase(name, task, part, spec)
         for name, part in zip(("search", "confirm"), parts, strict=True)
     )
-    tried = run_trials(search, settings_to_try(spec_path, spec, ranges), spec.tune.seconds)
+    candidates = settings_to_try(spec_path, spec, ranges)
+    tried = run_trials(search, candidates, spec.tune.seconds)
     confirmed = [confirmation.run_trial(trial.number, trial.settings) for trial in finalists(tried)]
     log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")}
-    log["settings"] = spec.settings
+    log |= {"settings": spec.settings, "ranges": ranges_of(spec, candidates, bool(ranges))}
     log |= {
         "seconds": sum(trial.seconds for trial in tried + confirmed),
         "winner": winner(confirmed),
@@ -202,6 +204,28 @@ def settings_to_try(spec_path: str, spec: TuneSpec, ranges: Sequence[str]) -> li
     )
     candidates = [start, *(start | other for other in others)]
     return [settings for i, settings in enumerate(candidates) if settings not in candidates[:i]]
+
+
+def ranges_of(spec: TuneSpec, candidates: Sequence[dict], is_grid: bool) -> dict[str, Json]:
+    """Return what was searched of each number: [low, high, "linear" | "log"], or the ends of a grid with "grid"."""
+    if is_grid:
+        tried = {name: [x[name] for x in candidates if name in x] for name in candidates[-1]}
+        return {
+            name: [min(values), max(values), "grid"]
+            for name, values in tried.items()
+            if all(map(is_number, values)) and len(set(values)) > 1
+        }
+    search = load_method(spec.module, spec.settings).search
+    return {
+        name: [values.low, values.high, "log" if isinstance(values, LogUniform) else "linear"]
+        for name, values in search.items()
+        if not isinstance(values, Choice)
+    }
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value has an order: True and False have none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def grid_of(ranges: Sequence[str]) -> Iterator[dict]:

@@ -29,8 +29,8 @@ class FigureResults:
         return self.suite.methods
 
     @property
-    def num_measurements(self) -> int:
-        return self.suite.num_measurements
+    def well_specified(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.suite.tasks if task.is_well_specified)
 
     @property
     def num_samples(self) -> int:
@@ -47,6 +47,9 @@ class FigureResults:
     @cached_property
     def _lines(self) -> dict[tuple[str, str, str], Summary]:
         return {(x.task, x.method, x.metric): x for x in self.summary}
+
+    def num_measured(self, task: str) -> int:
+        return next(self.suite.num_measured(x) for x in self.suite.tasks if x.name == task)
 
     def line(self, task: str, method: str, metric: str) -> Summary | None:
         return self._lines.get((task, method, metric))
@@ -66,6 +69,9 @@ class FigureResults:
 
     def rankings(self, metrics: Sequence[str]) -> list[Ranking]:
         return rankings(self.suite, metrics)
+
+    def is_ranked(self, task: str, method: str) -> bool:
+        return all(method not in x.unranked for x in self.suite.tasks if x.name == task)
 
     def label(self, method: str) -> str:
         return f"{method} ({ROLES[method]})" if method in ROLES else method

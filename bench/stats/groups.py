@@ -1,4 +1,7 @@
-"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements."""
+"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements.
+
+All methods of a group have seen the prior whose posterior the metric is about (`TaskResults.compares`).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ MIN_SHARE = 0.5
 class ComparisonGroup:
     """Losses `(n, s, k)` of k methods on n measurements with s seeds, in the metric's units.
 
-    The value, or its negative where higher is better: the smaller the mean the better. Where the metric has a target
+    A method with one seed among others with more has the same values under each: its seeds have no spread.
+
+    The value, or its negative where higher is better: the smaller the mean the better. Of a harmonic metric (worth in
+    exact draws), whose values are the reciprocals of errors, the error. Where the metric has a target
     (`signed`), value - target: the smaller the absolute mean the better. Only the mean over measurements should
     hit: one measurement of a perfect sampler scatters around its target (chi2_sample, coverage_x_true), so the mean of
     absolute values would reward less scatter than the truth has. A method that is too high here and too low there
@@ -57,11 +63,18 @@ def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
         values = values_of_task(task, suite)
         for metric, better in task.better.items():
             of_metric = [
-                values[m, metric] for m in (REFERENCE, *suite.methods) if (m, metric) in values
+                values[m, metric]
+                for m in (REFERENCE, *suite.methods)
+                if (m, metric) in values and (m in BASELINES or task.compares(m, metric))
             ]
-            group = _group(task, metric, better, of_metric)
+            group = _group(task, metric, _better(better, metric in task.harmonic), of_metric)
             groups += [group] if group else []
     return groups
+
+
+def _better(better: Better, is_harmonic: bool) -> Better:
+    """Return which way losses are better: of a harmonic metric they are the reciprocals of its values."""
+    return {"higher": "lower", "lower": "higher"}[str(better)] if is_harmonic else better
 
 
 def _group(
@@ -98,7 +111,7 @@ def _worst(columns: Iterable[MetricValues], better: Better) -> dict[int | None, 
     """Return the worst badness of any method on each measurement, and under None on all of them."""
     worst: dict[int | None, float] = {}
     for column in columns:
-        for i, values in column.values.items():
+        for i, values in column.compared.items():
             losses = [_loss(value, better) for value in values]
             badness = losses if isinstance(better, str) else [abs(loss) for loss in losses]
             for key in (i, None):
@@ -114,12 +127,14 @@ def _losses(
     worst: dict[int | None, float],
 ) -> np.ndarray:
     """Return losses `(n, s)`; a failure lies on the side of the target where the method's other values lie."""
-    known = [_loss(value, better) for values in column.values.values() for value in values]
+    compared = column.compared
+    known = [_loss(value, better) for values in compared.values() for value in values]
     side = -1 if not isinstance(better, str) and sum(known) < 0 else 1
     rows = []
     for i in measurements:
-        if i in column.values:
-            rows.append([_loss(value, better) for value in column.values[i]])
+        if i in compared:
+            values = [_loss(value, better) for value in compared[i]]
+            rows.append(values * num_seeds if len(values) == 1 else values)
         else:
             rows.append([side * worst.get(i, worst[None])] * num_seeds)
     return np.array(rows)

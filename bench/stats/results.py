@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, read_json
-from bench.core.results import FIGURES, figures_of
+from bench.core.results import FIGURES, TOTAL, figures_of
 from bench.core.specs import SuiteSpec
 
 ALL = "all"  # in place of a measurement: a number of the samples of all measurements
@@ -48,7 +48,9 @@ class TaskResults:
     """Everything that tables say about one task.
 
     measurements, reference: headers of the two files. definitions: metric id -> one line. better: which way each metric
-    is better. left_out: methods that the suite does not run here. of_sets: scores of all measurements together.
+    is better, of those that have a direction. left_out: methods that the suite does not run here. of_sets: scores of
+    all measurements together. harmonic: metrics whose mean over measurements is the harmonic one.
+    num_measurements: None where there are as many as the suite says.
     """
 
     name: str
@@ -60,6 +62,26 @@ class TaskResults:
     runs: tuple[RunRecord, ...]
     left_out: frozenset[str] = frozenset()
     of_sets: tuple[Score, ...] = ()
+    num_measurements: int | None = None
+    harmonic: frozenset[str] = frozenset()
+
+    @property
+    def is_well_specified(self) -> bool:
+        """Return whether x_true is a draw of the prior, for which an exact sampler is calibrated."""
+        return self.measurements.get("truth") == "prior"
+
+    @property
+    def unranked(self) -> frozenset[str]:
+        """Return the methods that saw another prior than the one by whose posterior they are judged here.
+
+        They saw denoiser or density of a distilled map's teacher, so they are compared with each other by the
+        teacher's posterior (metrics that end with TOTAL), and not with the methods that saw the map.
+        """
+        return frozenset(run.method for run in self.runs if run.header.get("borrowed"))
+
+    def compares(self, method: str, metric: str) -> bool:
+        """Return whether a method is compared with others in a metric: the prior that it saw is the metric's."""
+        return (method in self.unranked) == metric.endswith(TOTAL)
 
 
 @dataclass(frozen=True)
@@ -75,8 +97,10 @@ class Origin:
 class SuiteResults:
     """The results of one suite under `root`.
 
-    methods: rows in the suite's order. origins: of all artefacts. timings: contents of timing.json of the runs that
-    were clocked. figures: file stem -> parameters, of all figures of the suite in the order of the page.
+    methods: rows in the suite's order. num_measurements: of a task, unless that says otherwise. origins: of all
+    artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
+    figures of the suite in the order of the page. budget_rows: rows per sample, with training, at which the table of
+    distances compares. beside: a sentence on published rows among the methods; "" where there are none.
     """
 
     root: Path
@@ -91,10 +115,21 @@ class SuiteResults:
     figures: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: dict.fromkeys(FIGURES, {})
     )
+    training_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    budget_rows: float | None = None
+    beside: str = ""
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Return the seeds of a row: methods that are trained may have more than the others."""
+        return self.training_seeds.get(method, self.seeds)
+
+    def num_measured(self, task: TaskResults) -> int:
+        """Return the number of measurements of a task."""
+        return task.num_measurements or self.num_measurements
 
 
-def load(spec_path: str | Path) -> SuiteResults:
-    """Return the results that specs/suite.json lists.
+def load(spec_path: str | Path, beside: bool = False) -> SuiteResults:
+    """Return the results that specs/suite.json lists; beside: and the published rows that it names, among them.
 
     Raises ArtefactError when a file is missing, edited, or was made from other measurements than its task's.
     """
@@ -108,14 +143,22 @@ def load(spec_path: str | Path) -> SuiteResults:
     timings = tuple(read_json(spec.layout.run(*run).timing) for run in spec.timed)
     numbers = spec.num_measurements, spec.num_samples
     names = spec.layout.root, spec.name, spec.methods, spec.seeds
-    return SuiteResults(
+    figures = spec.figures or figures_of({}, bool(spec.timed))
+    suite = SuiteResults(
         *names,
         *numbers,
         tuple(tasks),
         tuple(origins),
         timings,
-        spec.figures or figures_of({}, bool(spec.timed)),
+        figures,
+        spec.training_seeds,
+        spec.budget_rows,
     )
+    if beside and spec.beside:
+        from bench.stats.beside import with_published
+
+        return with_published(suite, spec.beside)
+    return suite
 
 
 def num_measured(header: Json, num_measurements: int) -> int:
@@ -149,7 +192,7 @@ def _load_task(
     measurements, reference = headers.values()
     runs = []
     for method in methods:
-        for seed in spec.seeds:
+        for seed in spec.seeds_of(method):
             run = layout.run(task, method, seed)
             headers[run.samples] = read_header(run.samples)
             runs.append(RunRecord(method, seed, headers[run.samples], read_json(run.cost)))
@@ -163,8 +206,18 @@ def _load_task(
     of_sets = tuple(score for score in scores if score.measurement is None)
     about = info.get("definitions", {}), info.get("better", {})
     left_out = frozenset(spec.methods) - frozenset(methods)
+    harmonic = frozenset(info.get("harmonic", ()))
     return TaskResults(
-        task, measurements, reference, of_each, *about, tuple(runs), left_out, of_sets
+        task,
+        measurements,
+        reference,
+        of_each,
+        *about,
+        tuple(runs),
+        left_out,
+        of_sets,
+        harmonic=harmonic,
+        num_measurements=spec.num_measured.get(task),
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from bench.core.results import LEFT_OUT, REFERENCE, Summary
+from bench.core.results import LEFT_OUT, REFERENCE, WORTH, Summary
+from bench.stats.averages import Ends, ends, reciprocal_ends
 from bench.stats.frames import records_csv
 from bench.stats.inference import mean_interval
 from bench.stats.results import RunRecord, SuiteResults, TaskResults, format_reason, num_measured
@@ -30,16 +30,18 @@ COSTS = {
     "one; a rough figure like seconds_per_sample; low and high are the range over seeds",
     "train_nfe": "rows through the prior's network forward in the whole of that training, 0 for a method without one; "
     "what a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
-    "ess_per_second": "effective samples per second of sampling alone (training has its own columns): of chains the "
-    "mean ess_bulk over the seconds of all samples of a measurement, seconds_per_sample times their number; "
-    "independent samples count one each, coupled ones have no number; a rough figure like seconds_per_sample; low and "
-    "high are the range over seeds",
-    "ess_per_nfe": "effective samples, counted like those of ess_per_second, per row through the prior's network while "
-    "sampling, forward rows and backward rows added (nfe + nfe_vjp); low and high are the range over seeds",
+    "train_nfe_vjp": "rows through the prior's network backward in the whole of that training",
+    "worth_per_second": "worth_energy, the number of exact draws that all samples of a measurement are worth, over the "
+    "seconds of drawing them: of sampling alone, training has its own columns; at the number of samples of this suite "
+    "(a biased sampler's worth does not grow with it); a rough figure like seconds_per_sample; low and high are the "
+    "range over seeds",
+    "worth_per_nfe": "worth_energy over the rows through the prior's network for all samples of a measurement, forward "
+    "and backward rows added (nfe + nfe_vjp), without those of training; low and high are the range over seeds",
 }
-EFFICIENCIES = ("ess_per_second", "ess_per_nfe")
-EFFECTIVE = "ess_bulk"
+EFFICIENCIES = ("worth_per_second", "worth_per_nfe")
 NO_ROWS = "n/a (no network rows)"
+# of a worth: the mean over measurements of its unbiased error is not above zero
+NO_ERROR = "n/a (error cannot be told from zero)"
 NOT_MEASURED = "n/a (not measured)"
 
 
@@ -60,19 +62,16 @@ def _summarise_task(task: TaskResults, suite: SuiteResults) -> list[Summary]:
     intervals = _intervals(columns.values())
     lines = []
     for (method, metric), column in columns.items():
-        mean, low, high = intervals.get((method, metric), (None, None, None))
-        lines.append(
-            Summary(task.name, method, metric, mean, low, high, len(column.failed), column.reason)
-        )
-    effective = {method: columns.get((method, EFFECTIVE)) for method in (REFERENCE, *suite.methods)}
+        three = intervals.get((method, metric), (None, None, None))
+        reason = column.reason or (NO_ERROR if three[0] is None and three[1] is not None else "")
+        lines.append(Summary(task.name, method, metric, *three, len(column.failed), reason))
+    worths = {method: columns.get((method, WORTH)) for method in (REFERENCE, *suite.methods)}
     return lines + [
-        _cost(task, suite, name, method, effective[method])
-        for method in effective
-        for name in COSTS
+        _cost(task, suite, name, method, worths[method]) for method in worths for name in COSTS
     ]
 
 
-def _intervals(columns: Iterable[MetricValues]) -> dict[tuple[str, str], tuple[float | None, ...]]:
+def _intervals(columns: Iterable[MetricValues]) -> dict[tuple[str, str], Ends]:
     """Return mean, low and high of each column that has values and no failure; columns of one shape share one pass."""
     by_shape: dict[tuple[int, ...], list[tuple[MetricValues, np.ndarray]]] = defaultdict(list)
     for column in columns:
@@ -81,16 +80,16 @@ def _intervals(columns: Iterable[MetricValues]) -> dict[tuple[str, str], tuple[f
             by_shape[array.shape].append((column, array))
     intervals = {}
     for group in by_shape.values():
-        ends = np.stack(mean_interval(np.stack([array for _, array in group], 2), LEVEL), 1)
-        for (column, _), three in zip(group, ends.tolist(), strict=True):
-            intervals[column.method, column.metric] = tuple(
-                v if math.isfinite(v) else None for v in three
-            )
+        table = np.stack([array for _, array in group], 2)
+        threes = np.stack(mean_interval(table, LEVEL), 1).tolist()
+        for (column, _), three in zip(group, threes, strict=True):
+            form = reciprocal_ends if column.is_harmonic else ends
+            intervals[column.method, column.metric] = form(*three)
     return intervals
 
 
 def _cost(
-    task: TaskResults, suite: SuiteResults, name: str, method: str, effective: MetricValues | None
+    task: TaskResults, suite: SuiteResults, name: str, method: str, worth: MetricValues | None
 ) -> Summary:
     runs = [run for run in task.runs if run.method == method]
     stopped = next((run for run in runs if run.header.get("status", "ok") != "ok"), None)
@@ -99,20 +98,15 @@ def _cost(
         return Summary(task.name, method, name, None, None, None, 0, reason)
     if stopped:
         failed = (
-            num_measured(stopped.header, suite.num_measurements)
+            num_measured(stopped.header, suite.num_measured(task))
             if stopped.header["status"] == "failed"
             else 0
         )
         reason = format_reason(stopped.header["status"], stopped.header.get("reason", ""))
         return Summary(task.name, method, name, None, None, None, failed, reason)
     if name in EFFICIENCIES:
-        return _efficiency(
-            task,
-            suite,
-            name,
-            runs,
-            effective or MetricValues(method, EFFECTIVE, {}, {}, {0: NOT_MEASURED}),
-        )
+        known = worth or MetricValues(method, WORTH, {}, {}, {0: NOT_MEASURED})
+        return _efficiency(task, suite, name, runs, known)
     values = [
         _seconds(run) if name == "seconds_per_sample" else float(run.cost[name]) for run in runs
     ]
@@ -124,29 +118,23 @@ def _efficiency(
     suite: SuiteResults,
     name: str,
     runs: Sequence[RunRecord],
-    effective: MetricValues,
+    worth: MetricValues,
 ) -> Summary:
-    """Return effective samples per second or row; without `effective`, its ess_bulk, a chain has no number."""
+    """Return exact draws that the samples of a measurement are worth, per second or network row spent on them."""
     runs = sorted(runs, key=lambda run: run.seed)
+    is_seconds = name == "worth_per_second"
     spent = np.array(
-        [
-            _seconds(x) if name == "ess_per_second" else x.cost["nfe"] + x.cost["nfe_vjp"]
-            for x in runs
-        ]
+        [_seconds(x) if is_seconds else x.cost["nfe"] + x.cost["nfe_vjp"] for x in runs]
     )
-    is_independent = all(run.header["joint"] == "independent" for run in runs)
-    has_number = not effective.failed and (is_independent or bool(effective.values))
-    if not has_number or not spent.all():
-        reason = effective.reason if not has_number else NO_ROWS
-        return Summary(
-            task.name, effective.method, name, None, None, None, len(effective.failed), reason
-        )
-    sizes = suite.num_samples if is_independent else effective.array().mean(0)
-    values = sizes / (suite.num_samples * spent)
-    reason = "" if is_independent else effective.reason
-    return Summary(
-        task.name, effective.method, name, values.mean(), values.min(), values.max(), 0, reason
-    )
+    # (seeds,): the mean error of each
+    errors = worth.array().mean(0) if worth.values and not worth.failed else np.zeros(1)
+    if not (errors > 0).all() or not spent.all():
+        reason = worth.reason or (NO_ROWS if (errors > 0).all() else NO_ERROR)
+        num_failed = len(worth.failed)
+        return Summary(task.name, worth.method, name, None, None, None, num_failed, reason)
+    values = 1 / (errors * suite.num_samples * spent)
+    three = float(values.mean()), float(values.min()), float(values.max())
+    return Summary(task.name, worth.method, name, *three, 0, worth.reason)
 
 
 def _seconds(run: RunRecord) -> float:

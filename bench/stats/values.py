@@ -15,13 +15,17 @@ from bench.stats.results import Score, SuiteResults, TaskResults, format_reason
 
 @dataclass(frozen=True)
 class MetricValues:
-    """Values (one per seed), failures and gaps of one method and metric, by measurement."""
+    """Values (one per seed), failures and gaps of one method and metric, by measurement.
+
+    is_harmonic: values are the reciprocals of errors, and these are what is averaged and compared.
+    """
 
     method: str
     metric: str
     values: dict[int, tuple[float, ...]]
     failed: dict[int, str]
     skipped: dict[int, str]
+    is_harmonic: bool = False
 
     @property
     def measured(self) -> frozenset[int]:
@@ -38,9 +42,17 @@ class MetricValues:
             return why_not
         return f"over {len(self.values)} of {len(self.values) + len(self.skipped)} measurements: {why_not}"
 
+    @property
+    def compared(self) -> dict[int, tuple[float, ...]]:
+        """Return what is averaged and compared: the values, or their reciprocals where the average is harmonic."""
+        if not self.is_harmonic:
+            return self.values
+        return {i: tuple(1 / value for value in values) for i, values in self.values.items()}
+
     def array(self) -> np.ndarray:
-        """Return the values `(n, s)` in the order of the measurements."""
-        return np.array([self.values[i] for i in sorted(self.values)])
+        """Return what is averaged and compared as `(n, s)`, in the order of the measurements."""
+        compared = self.compared
+        return np.array([compared[i] for i in sorted(compared)])
 
 
 def values_of_task(task: TaskResults, suite: SuiteResults) -> dict[tuple[str, str], MetricValues]:
@@ -58,10 +70,11 @@ def _metric_values(
     key: tuple[str, str], task: TaskResults, scores: dict[int, list[Score]], suite: SuiteResults
 ) -> MetricValues:
     method, metric = key
-    measurements = range(suite.num_measurements)
+    measurements = range(suite.num_measured(task))
     if method in task.left_out:
         return MetricValues(method, metric, {}, {}, dict.fromkeys(measurements, LEFT_OUT))
-    num_seeds = 1 if method == REFERENCE else len(suite.seeds)
+    is_harmonic = metric in task.harmonic
+    num_seeds = 1 if method == REFERENCE else len(suite.seeds_of(method))
     values: dict[int, tuple[float, ...]] = {}
     failed: dict[int, str] = {}
     skipped: dict[int, str] = {}
@@ -72,7 +85,7 @@ def _metric_values(
             values[i] = tuple(score.value for score in of_seeds if score.value is not None)
         else:
             (skipped if reason.startswith("n/a") else failed)[i] = reason
-    return MetricValues(method, metric, values, failed, skipped)
+    return MetricValues(method, metric, values, failed, skipped, is_harmonic)
 
 
 def _why_not(scores: Sequence[Score], num_seeds: int) -> str | None:

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search
 
-from . import surrogate, trajectory
+from . import surrogate
 from .outsourced import (
     FLOAT,
     Outsourced,
@@ -78,11 +78,11 @@ class ODS:
     drift: Literal["langevin", "plain"] = "langevin"
     guide: Literal["affine", "decoder"] = "affine"
     loss: Literal["vargrad", "tb"] = "vargrad"
-    num_steps: int = 20
+    num_steps: int = 12
     # variance of the second noising step from the noise end; that of the first is 1
     first: float = 0.5
     last: float = 0.02  # of the one at the data end
-    num_iterations: int = 400
+    num_iterations: int = 240
     num_groups: int = 16  # measurements in a batch
     group_size: int = 8  # paths for each
     replays: int = 2  # batches from the buffer after each on-policy batch
@@ -212,15 +212,16 @@ class ODS:
         *,
         rng: Random,
         state: Mapping[str, Tensor],
-    ) -> trajectory.Quality:
-        """Return `log_z`, `elbo` and `ess` of each measurement, (m,), from `num_paths` paths of its sampler.
+    ) -> dict[str, Tensor]:
+        """Return `log_z`, `elbo` and `path_ess` of each measurement, (m,), from `num_paths` paths of its sampler.
 
         Z is the mean of exp(log_likelihood) under the prior.
         """
         samplers = self.samplers(prior, problem, y, rng, state)
         xi = rng.randn((num_paths, self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
         qualities = [trained.quality(y[rows], xi[rows]) for rows, trained in samplers]
-        return trajectory.Quality(*(torch.cat(values) for values in zip(*qualities, strict=True)))
+        log_z, elbo, ess = (torch.cat(values) for values in zip(*qualities, strict=True))
+        return {"log_z": log_z, "elbo": elbo, "path_ess": ess}
 
     def samplers(
         self, prior: Prior, problem: Problem, y: Tensor, rng: Random, state: Mapping[str, Tensor]

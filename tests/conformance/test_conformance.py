@@ -25,7 +25,7 @@ def test_method_conforms(path):
 def test_a_good_method_passes(tmp_path):
     results = check(written(tmp_path, "good", GOOD))
     assert not refusals_of(results), "\n".join(refusals_of(results))
-    skipped = ["it trains", "training is repeatable", "does without what it merely uses"]
+    skipped = ["it trains", "training is repeatable", "works without the capabilities in `uses`"]
     assert [result.title for result in results if result.status == "skip"] == skipped
 
 
@@ -64,7 +64,7 @@ def test_what_a_method_merely_uses_may_be_missing(tmp_path):
     )
     (refusal,) = refusals_of(check(written(tmp_path, "careless", careless)))
     assert refusal.startswith(
-        "FAIL does without what it merely uses: it uses the gradient of problem.residual"
+        "FAIL works without the capabilities in `uses`: it uses the gradient of problem.residual"
     )
     twice = OPTIONAL.replace("uses: ClassVar[Cap] = Cap.GRAD", "uses: ClassVar[Cap] = Cap.RESIDUAL")
     assert (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.synthetic_results import METHODS, edit_spec, rows_of, summary_of, write_results
 
-from bench.conformance.figures import faults_of_figure
+from bench.conformance import check
 from bench.core import registry
 from bench.core.errors import UserError
 from bench.stages import figure, tables
@@ -30,7 +30,9 @@ def plugins(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_figure_of_the_page_meets_the_contract(plugins):
-    assert faults_of_figure(registry.load("figure", "width")) == []
+    results = check(plugins / "figures" / "width.py")
+    assert [str(result) for result in results if result.status != "ok"] == []
+    assert results[-1].title == "no word is cut off"
 
 
 def test_the_figure_of_the_page_is_saved_with_its_numbers(plugins, tmp_path):

@@ -51,6 +51,7 @@ made = {
     "figure": lambda: [f"figures/{more[0]}.{kind}" for kind in picture],
     "grid": lambda: [f"figures/grid-{task}.{kind}" for kind in picture],
     "report": lambda: ["report.html"],
+    "reproduce": lambda: [],
 }
 for path in [root / name for name in made[stage]()]:
     content = {**spec, "by": stage, "threads": os.environ["OMP_NUM_THREADS"]}

@@ -29,6 +29,7 @@ LEFT_OUT = (("gmm-phase", "ods-single"), ("atoms-sr4", "ods-single"))
 RESTRICTED = {"ods-single": 3}  # method -> number of measurements
 # the samples of other methods are independent
 JOINT = {"oracle": "coupled", "latent_langevin": "chain"}
+SEES_DENOISER = ("dps", "dps-n1000", "aps")
 TRAINING = {"aps": (30.0, 400_000)}  # method -> seconds and rows
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 # how wrong each method is: shift of its samples and factor of their spread
@@ -38,7 +39,7 @@ WRONG |= {"aps": (0.05, 0.45), "ods-single": (0.02, 1.05)}
 BIAS = 0.06  # of the map
 FAMILIES = {"gmm": "gmm", "atoms": "atoms", "gmm_map": "consistency"}
 NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"
-WORTH = (5.0, 7.0)  # effective number of a chain's samples, of even and of odd measurements
+WORTH = (5.0, 7.0)  # of a chain's samples in exact draws, of even and of odd measurements
 FAILURE = "failed (ValueError: step 17 gave | values_of 100% NaN)"
 
 
@@ -49,7 +50,7 @@ def write_results(root: Path, provenance: dict = PROVENANCE) -> Path:
     spec = root / "specs" / "suite.json"
     numbers = {"seeds": [0], "num_measurements": NUM_MEASUREMENTS, "num_samples": NUM_SAMPLES}
     names = {"name": "synthetic", "tasks": list(TASKS), "methods": METHODS, "left_out": LEFT_OUT}
-    write_json(spec, {"root": str(root), **names, **numbers})
+    write_json(spec, {"root": str(root), **names, **numbers, "claims": True})
     for task in TASKS:
         prior = task.split("-")[0]
         about = {
@@ -122,10 +123,18 @@ def _write_task(root: Path, task: str, rng: np.random.Generator, provenance: dic
         if (task, method) not in LEFT_OUT:
             _write_run(root / "runs" / task / method / "seed0", task, method, truth, rng, common)
     definitions = {"sw2-128": "sliced Wasserstein-2 distance to reference draws, 128 directions"}
-    definitions["sw2-128_total"] = "the same to the teacher's posterior"
+    definitions["energy"] = "unbiased energy distance to reference draws"
+    definitions |= dict.fromkeys(
+        ("sw2-128_total", "energy_total"), "the same to the teacher's posterior"
+    )
     about = {
         "definitions": definitions,
-        "better": {c.id: c.better for c in built_in_columns() if c.extent == "measurement"},
+        "better": {
+            c.id: c.better
+            for c in built_in_columns()
+            if c.extent == "measurement" and c.better is not None
+        },
+        "harmonic": ["worth_energy", "worth_mean"],
     }
     write_csv(folder / "metrics.csv", _metrics(task, rng), {**about, **common})
 
@@ -146,6 +155,8 @@ def _write_run(
         "reason": reason,
         **common,
     }
+    if task.startswith("gmm_map") and method in SEES_DENOISER:
+        header["borrowed"] = ["DENOISER"]
     header |= {"joint": JOINT.get(method, "independent") if state == "ok" else "independent"}
     write_tensors(folder / "samples.safetensors", {"x": x}, header | {"num_measurements": measured})
     steps = {"dps": 200, "dps-n1000": 1000, "latent_langevin": 12000, "ods-single": 3000}.get(
@@ -175,6 +186,8 @@ def _metrics(task: str, rng: np.random.Generator) -> str:
         for i in range(NUM_MEASUREMENTS):
             words = _why_not(task, method, i)
             values = _values(shift, spread, hardness[i], rng)
+            if JOINT.get(method) == "chain":
+                values["worth_energy"] = WORTH[i % 2]
             if task.startswith("gmm_map"):
                 values |= {
                     f"{name}_total": values[name] + BIAS
@@ -227,6 +240,8 @@ def _values(
         "chi2_sample": (1 + 30 * shift) * jitter[0],
         "sw2-128": (0.04 + 0.6 * wrong) * hardness * jitter[1],
         "energy": 3 * wrong**2 * hardness + 0.01 * rng.normal(),
+        "worth_energy": 1 / ((1 / NUM_SAMPLES + wrong**2) * hardness * jitter[6]),
+        "worth_mean": 1 / ((1 / NUM_SAMPLES + shift**2) * hardness * jitter[7]),
         "c2st-energy": 0.5 + 0.5 * np.tanh(3 * wrong) + 0.01 * rng.normal(),
         "mean_error": (0.03 + shift) * hardness * jitter[2],
         "std_ratio": spread * jitter[3],

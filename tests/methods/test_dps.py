@@ -178,6 +178,14 @@ def test_where_nothing_is_observed_the_samples_are_unguided():
     assert guided[1].isfinite().all() and not torch.equal(guided[1], free[1])
 
 
+def test_a_step_size_for_other_images_keeps_the_displacement_of_a_pixel():
+    prior = ToyPrior()
+    problem = ToyProblem(prior)
+    y = measurements(prior, problem, 2)
+    scaled = draw(DPS(num_steps=21, zeta=1.0, zeta_size=4 * D), prior, problem, y, 3)
+    assert torch.equal(scaled, draw(DPS(num_steps=21, zeta=0.5), prior, problem, y, 3))
+
+
 def test_noise_levels_end_where_the_prior_ends():
     class Narrow(ToyPrior):
         sigma_range = (0.0, 3.0)

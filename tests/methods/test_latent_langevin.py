@@ -173,6 +173,18 @@ def test_samples_are_state_major():
         ).all()
 
 
+@pytest.mark.parametrize("num_chains", [1, 3])
+def test_the_released_loop_leaves_out_its_last_update(num_chains):
+    prior, num_samples = ToyPrior(), 9
+    problem = ToyProblem(prior)
+    y = measurements(prior, problem, 2)
+    settings = RELEASED | NOTHING_BEFORE | {"num_chains": num_chains, "step": 0.01, "thin": 1}
+    moving = draw(LatentLangevin(**settings), prior, problem, y, num_samples)
+    x = draw(LatentLangevin(**settings, repeat_last=True), prior, problem, y, num_samples)
+    assert torch.equal(x[:, :-num_chains], moving[:, :-num_chains])
+    assert torch.equal(x[:, -num_chains:], moving[:, -2 * num_chains : -num_chains])
+
+
 @dataclass(frozen=True)
 class Steep(ToyProblem):
     """A(x) = x + 30 x^3: the curvature where a chain starts says nothing of the slope that it may meet."""
@@ -203,6 +215,7 @@ def test_tamed_warm_up_survives_a_badly_scaled_problem(monkeypatch):
         {},
         RELEASED,
         RELEASED | NOTHING_BEFORE | {"thin": 1},
+        RELEASED | {"thin": 1, "repeat_last": True},
         {
             "num_chains": 3,
             "num_adam": 1,

@@ -1,15 +1,19 @@
-"""The ledger of claims: each one tested on results where it is true, false or absent, and what is said of the rest."""
+"""The ledger of claims: each one on results where it is true, false or absent, one verdict wherever it is printed."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.synthetic_results import write_results
+import yaml
+from helpers.claimed import NUM, Row, suite, with_effect
+from helpers.repository import REPOSITORY
+from helpers.synthetic_results import edit_spec, write_results
 
 from bench.core.artefacts import read_csv
 from bench.papers.claims.claim import (
@@ -21,312 +25,282 @@ from bench.papers.claims.claim import (
     Entry,
     assess,
 )
-from bench.papers.claims.effects import Effect, mean_effect
+from bench.papers.claims.effects import Effect, Farther, Growth, WorthPerRow
 from bench.papers.claims.evidence import Evidence
-from bench.papers.claims.ledger import CLAIMS, ledger, ledger_table
+from bench.papers.claims.intervals import Interval
+from bench.papers.claims.ledger import (
+    CLAIMS,
+    PUBLISHED,
+    format_effect,
+    ledger,
+    ledger_frame,
+    read_ledger,
+    verdicts_of,
+)
 from bench.stages import claims
-from bench.stats.results import RunRecord, Score, SuiteResults, TaskResults, load
+from bench.stats.results import SuiteResults
 
-NUM, NUM_SAMPLES = 12, 64
-TESTED = [claim for claim in CLAIMS if claim.test]
+TESTED = {claim.id: claim for claim in CLAIMS if claim.test}
+VERDICTS = (SUPPORTED, NOT_SUPPORTED, UNTESTABLE)
 
 
-def suite(
-    methods: dict[str, dict],
-    timings: tuple = (),
-    family: str = "consistency",
-    failed: frozenset = frozenset(),
-) -> SuiteResults:
-    """One task; each method is its metrics, its costs, its settings and whether it is a chain, with noise of 2 %."""
-    rng = np.random.default_rng(0)
-    scores, runs = [], []
-    for name, facts in methods.items():
-        for metric, value in facts.get("scores", {}).items():
-            for i in range(NUM):
-                broken = (name, i) in failed
-                noisy = (
-                    value + rng.normal()
-                    if metric == "psnr_mean"
-                    else value * math.exp(0.02 * rng.normal())
-                )
-                reason = "failed (ValueError: step 3)" if broken else ""
-                scores.append(Score(name, 0, i, metric, None if broken else noisy, reason))
-        if name != "reference":
-            costs = {"nfe": 10.0, "nfe_vjp": 10.0, "seconds": 64.0, "rows": 64}
-            costs |= {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0} | facts.get(
-                "costs", {}
-            )
-            header = {
-                "status": "ok",
-                "joint": facts.get("joint", "independent"),
-                "num_chains": facts.get("num_chains"),
-            }
-            runs.append(RunRecord(name, 0, header, costs | {"settings": facts.get("settings", {})}))
-    better = {
-        "sw2-128": "lower",
-        "psnr_mean": "higher",
-        "diversity_ratio": 1.0,
-        "ess_bulk": "higher",
-    }
-    task = TaskResults(
-        "gmm-denoise", {"family": family}, {}, tuple(scores), {}, better, tuple(runs)
-    )
-    names = tuple(name for name in methods if name != "reference")
-    return SuiteResults(
-        Path("nowhere"), "made", names, (0,), NUM, NUM_SAMPLES, (task,), (), timings
+def entry(id: str, results: SuiteResults) -> Entry:
+    return assess(TESTED[id], Evidence(results))
+
+
+def beside_margin(claim: Claim, is_true: bool) -> float:
+    """A value on the claim's side of its margin, or on the other."""
+    is_higher = (claim.side == "above") == is_true
+    return (
+        claim.margin * (1.3 if is_higher else 0.7)
+        if claim.margin
+        else 0.3 * (1 if is_higher else -1)
     )
 
 
-def entry(of: str, results: SuiteResults) -> Entry:
-    (actual,) = [x for x in ledger(results) if x.claim.id == of]
-    return actual
-
-
-def timing(method: str, nfe: float, seconds: float, ess: dict | None = None) -> dict:
-    """Of 1 sample at a cost of 1, and of 64: network rows forward per sample, and median seconds."""
-    curve = [
-        {"s": s, "nfe": n, "nfe_vjp": 0.0, "median": t}
-        for s, n, t in ((1, 1.0, 1.0), (64, nfe, seconds))
-    ]
-    return {"task": "gmm-denoise", "method": method, "curve": curve, "ess": ess or {}}
-
-
-def far(distance: float, **facts: object) -> dict:
-    return {"scores": {"sw2-128": distance}, **facts}
-
-
-def spread(diversity: float, psnr: float = 20.0, nfe: float = 10.0) -> dict:
-    return {"scores": {"diversity_ratio": diversity, "psnr_mean": psnr}, "costs": {"nfe": nfe}}
-
-
-def chain(size: float = 32.0, nfe: float = 10.0) -> dict:
-    return {
-        "scores": {"ess_bulk": size},
-        "costs": {"nfe": nfe, "nfe_vjp": nfe},
-        "joint": "chain",
-        "num_chains": 16,
-    }
-
-
-def two(one: str, first: dict, other: str, second: dict, **more: object) -> SuiteResults:
-    return suite({one: first, other: second}, **more)
-
-
-def clocked(method: str, nfe: float, seconds: float, ess: dict | None = None) -> SuiteResults:
-    return suite(
-        {method: chain() if method == "latent_langevin" else {}},
-        (timing(method, nfe, seconds, ess),),
-    )
-
-
-def zetas(*distances: float) -> SuiteResults:
-    pairs = zip((0.1, 0.3, 1.0), distances, strict=True)
-    return suite({f"dps-{z}": far(d, settings={"zeta": z, "num_steps": 20}) for z, d in pairs})
-
-
-def trained(distance: float, rows: float, hmc: float = 10.0, seconds: float = 1.0) -> SuiteResults:
-    """ods after a training of `rows` network rows, and HMC at distance 1 with `hmc` of them per sample."""
-    costs = {
-        "nfe": 1.0,
-        "nfe_vjp": 0.0,
-        "train_nfe": rows,
-        "train_seconds": seconds,
-        "seconds": 0.64,
-    }
-    ods = far(distance, costs=costs)
-    return two(
-        "ods",
-        ods,
-        "hmc-latent",
-        far(1.0, costs={"nfe": hmc / 2, "nfe_vjp": hmc / 2, "seconds": 64.0}),
-    )
-
-
-def easier(distance: float) -> SuiteResults:
-    return two("hmc-latent", far(distance), "hmc-data", far(1))
-
-
-def singles(distance: float) -> SuiteResults:
-    ods = far(distance, costs={"train_nfe": 1})
-    return two("ods", ods, "ods-single", far(1.0, settings={"amortised": False}))
-
-
-# id -> results where the claim is true, and results where it is false
-CASES = {
-    "cps-growth-rows": (clocked("latent_langevin", 1 / 16, 1), clocked("latent_langevin", 1, 1)),
-    "cps-growth-seconds": (clocked("latent_langevin", 1, 2), clocked("latent_langevin", 1, 60)),
-    "dps-growth-rows": (clocked("dps", 1, 1), clocked("dps", 1 / 64, 1)),
-    "dps-growth-seconds": (clocked("dps", 1, 64), clocked("dps", 1, 8)),
-    "cps-growth-effective": (
-        clocked("latent_langevin", 1 / 16, 1, {"1": 1.0, "64": 40.0}),
-        clocked("latent_langevin", 1 / 16, 1, {"1": 1.0, "64": 2.0}),
-    ),
-    "cps-effective": (
-        two("latent_langevin", chain(50, 5), "dps", {}),
-        two("latent_langevin", chain(5), "dps", {}),
-    ),
-    "cps-effective-ode": (
-        two("latent_langevin", chain(50, 5), "dps", {}, family="gmm"),
-        two("latent_langevin", chain(5), "dps", {}, family="gmm"),
-    ),
-    "cps-diversity-equal-nfe": (
-        two("latent_langevin", spread(1.2, nfe=12), "dps", spread(0.8)),
-        two("latent_langevin", spread(0.8), "dps", spread(0.9)),
-    ),
-    "cps-diversity": (
-        two("latent_langevin", spread(1.2, nfe=30), "dps", spread(0.8)),
-        two("latent_langevin", spread(0.8, nfe=30), "dps", spread(0.9)),
-    ),
-    "cps-diversity-exact-equal-nfe": (
-        two("latent_langevin", spread(1.1), "dps", spread(0.6)),
-        two("latent_langevin", spread(1.5), "dps", spread(0.9)),
-    ),
-    "cps-diversity-exact": (
-        two("latent_langevin", spread(1.1, nfe=99), "dps", spread(0.6)),
-        two("latent_langevin", spread(1.5, nfe=99), "dps", spread(0.9)),
-    ),
-    "ods-easier-steps": (easier(0.5), easier(2)),
-    "ods-easier-rows": (easier(0.5), easier(2)),
-    # 640 rows of HMC for each measurement beside the training over their number and 64
-    "ods-equal-cost-1": (trained(0.5, 600), trained(2, 600)),
-    "ods-equal-cost-10": (trained(0.5, 6000), trained(2, 6000)),
-    "ods-equal-cost-100": (trained(0.5, 60_000), trained(2, 60_000)),
-    "ods-equal-cost-1000": (trained(0.5, 600_000), trained(2, 600_000)),
-    "ods-break-even-rows": (trained(1, 600), trained(1, 600_000)),
-    "ods-break-even-seconds": (trained(1, 600), trained(1, 600, seconds=1e5)),
-    "ods-unseen": (singles(1.1), singles(1.5)),
-    "aps-quality": (two("aps", far(1.1), "dps", far(1)), two("aps", far(1.5), "dps", far(1))),
-    "aps-speed": (
-        two("aps", {"costs": {"seconds": 1.0}}, "dps", {"costs": {"seconds": 64.0}}),
-        two("aps", {"costs": {"seconds": 32.0}}, "dps", {"costs": {"seconds": 64.0}}),
-    ),
-    "aps-unseen": (
-        two("aps", far(0.3), "unconditional", far(1)),
-        two("aps", far(0.7), "unconditional", far(1)),
-    ),
-    "dps-zeta": (zetas(1, 1.1, 1.2), zetas(1, 1.1, 3)),
-}
-
-
-def test_every_claim_that_can_be_tested_has_its_cases():
-    assert CASES.keys() == {claim.id for claim in TESTED}
-
-
-@pytest.mark.parametrize("of", CASES)
-def test_a_claim_is_supported_where_it_is_true_and_not_where_it_is_false(of):
-    true, false = (entry(of, results) for results in CASES[of])
+@pytest.mark.parametrize("id", TESTED)
+def test_a_claim_is_supported_where_it_is_true_and_not_where_it_is_false(id):
+    claim = TESTED[id]
+    true, false = (entry(id, with_effect(claim, beside_margin(claim, x))) for x in (True, False))
     assert true.verdict == SUPPORTED, true
     assert false.verdict == NOT_SUPPORTED and false.why.startswith("contradicted"), false
-    for actual in (true, false):
-        assert actual.low <= actual.effect <= actual.high
+    for actual, expected in ((true, True), (false, False)):
+        assert actual.low < actual.effect < actual.high
+        assert actual.effect == pytest.approx(beside_margin(claim, expected), rel=0.08)
 
 
-@pytest.mark.parametrize("of", CASES)
-def test_what_a_suite_lacks_is_said_in_words(of):
-    actual = entry(of, two("oracle", far(1), "unconditional", far(2)))
-    assert actual.verdict == UNTESTABLE and actual.effect is None
-    assert actual.why.startswith("needs ") and len(actual.why.split()) > 4
+@pytest.mark.parametrize("id", TESTED)
+def test_a_claim_whose_row_or_task_is_missing_says_which(id):
+    claim = TESTED[id]
+    results = with_effect(claim, beside_margin(claim, True))
+    for name in claim.rows:
+        others = {row: Row({"energy": 1.0}) for row in results.methods if row != name}
+        actual = entry(id, suite(others | {f"{name}-other": Row({"energy": 1.0})}, claim.tasks))
+        assert actual.verdict == UNTESTABLE and actual.effect is None
+        assert re.match(
+            rf"needs {re.escape(claim.rows[0])}|needs {re.escape(name)} on ", actual.why
+        )
+    elsewhere = suite({name: Row({"energy": 1.0}) for name in claim.rows}, ("gmm-other",))
+    assert entry(id, elsewhere).why == (
+        f"needs {claim.rows[0]} on {claim.tasks[0]}, a task that the suite made does not have"
+    )
+
+
+@pytest.mark.parametrize("id", TESTED)
+def test_a_row_that_cannot_run_leaves_a_claim_untested(id):
+    rows = {name: Row(status="n/a") for name in TESTED[id].rows}
+    actual = entry(id, suite(rows, TESTED[id].tasks))
+    assert actual.verdict == UNTESTABLE and "n/a (needs it)" in actual.why
+
+
+def test_a_trained_row_with_one_seed_has_no_verdict():
+    rows = {"aps-paper": Row({"energy": 0.1}, {"train_seconds": 9.0}), "dps": Row({"energy": 1.0})}
+    tasks = TESTED["aps-quality"].tasks
+    assert entry("aps-quality", suite(rows, tasks)).verdict == SUPPORTED
+    actual = entry("aps-quality", suite(rows, tasks, seeds=(0,)))
+    assert actual.verdict == UNTESTABLE and "two training seeds or more of aps-paper" in actual.why
+
+
+@pytest.mark.parametrize("ends", [(1.0, 1.0), (math.nan, math.nan)])
+def test_an_effect_without_an_interval_gets_no_verdict(ends):
+    class Counted:
+        rows, statistic = ("dps",), "counted"
+
+        def measure(self, evidence, tasks):
+            return Effect(Interval(1.0, *ends), "one task")
+
+    claim = Claim(
+        "a", "dps", "text", "P", "says", "holds", Counted(), ("gmm-denoise",), 2.0, "below"
+    )
+    actual = assess(claim, Evidence(suite({"dps": Row()}, ("gmm-denoise",))))
+    assert (actual.verdict, actual.effect) == (UNTESTABLE, None) and "no interval" in actual.why
+
+
+def test_one_measurement_or_one_visit_decides_nothing():
+    one = {name: Row({"energy": 1.0}, num=1) for name in ("hmc-latent", "hmc-data")}
+    actual = entry("ods-easier-steps", suite(one, TESTED["ods-easier-steps"].tasks))
+    assert actual.verdict == UNTESTABLE and "one measurement" in actual.why
+    rows = {
+        "aps": Row(seconds={64: 1.0}, visits=(1.0,)),
+        "dps": Row(seconds={64: 99.0}, visits=(1.0,)),
+    }
+    actual = entry("aps-speed", suite(rows, TESTED["aps-speed"].tasks))
+    assert actual.verdict == UNTESTABLE and "one visit" in actual.why
 
 
 def test_an_interval_that_holds_the_margin_leaves_a_claim_undecided():
-    actual = entry("aps-quality", two("aps", far(1.25), "dps", far(1)))
+    actual = entry("aps-quality", with_effect(TESTED["aps-quality"], 1.25))
     assert actual.verdict == NOT_SUPPORTED
-    assert actual.why.startswith("undecided: the interval holds 1.25; aps against dps")
+    assert actual.why.startswith("undecided: the interval holds 1.25; ")
 
 
-def test_ratios_are_paired_by_measurement():
-    """Equal factors on measurements that differ a hundredfold leave an interval of no width."""
-    hard = np.logspace(0, 2, NUM)
-    ratio = {i: np.log([1.5 * hard[i]]) - np.log([hard[i]]) for i in range(NUM)}
-    actual = mean_effect({"a": ratio}, "")
-    assert [actual.value, actual.low, actual.high] == pytest.approx([1.5] * 3)
+@pytest.mark.parametrize("id", ["cps-effective", "cps-effective-ours", "cps-effective-ode"])
+def test_frozen_chains_and_biased_samples_are_worth_little(id):
+    """A chain that stays at its start is worth a draw at most, at the cost of 400 rows a sample against 60."""
+    claim = TESTED[id]
+    frozen = Row({claim.test.column: 0.9}, {"nfe": 30.5, "nfe_vjp": 29.5})
+    dps = Row({claim.test.column: 10.0}, {"nfe": 200.0, "nfe_vjp": 200.0})
+    actual = entry(id, suite(dict(zip(claim.rows, (frozen, dps), strict=True)), claim.tasks))
+    assert actual.verdict == NOT_SUPPORTED and actual.why.startswith("contradicted")
+    assert actual.effect == pytest.approx(0.09 * 400 / 60, rel=0.05)
+    biased = Row({claim.test.column: 0.5}, {"nfe": 200.0, "nfe_vjp": 200.0})
+    actual = entry(id, suite(dict(zip(claim.rows, (frozen, biased), strict=True)), claim.tasks))
+    assert actual.verdict == SUPPORTED  # a biased sample of DPS is not one effective sample either
 
 
-def test_the_interval_covers_what_it_should():
-    """95 % of 95 % intervals: 200 trials of 12 normal values hold the truth in 180 to 198 but once in 1000 suites."""
-    rng = np.random.default_rng(1)
-    trials = [
-        mean_effect({"a": {i: rng.normal(size=1) for i in range(NUM)}}, "", float)
-        for _ in range(200)
-    ]
-    assert 180 <= sum(x.low <= 0 <= x.high for x in trials) <= 199
+def test_worth_that_stays_as_it_is_does_not_grow():
+    (claim,) = (c for c in CLAIMS if c.id == "cps-growth-rows")
+    worth = dict.fromkeys(("worth_energy@8", "worth_energy@64"), 0.9)
+    frozen = Row(worth, seconds={8: 1.0, 64: 1.1})
+    actual = entry("cps-growth-rows", suite({claim.rows[0]: frozen}, claim.tasks))
+    assert actual.effect == pytest.approx(0, abs=0.02) and actual.why.startswith("contradicted")
+
+
+def test_times_that_scatter_over_visits_widen_an_interval():
+    claim = TESTED["aps-speed"]
+    steady = {"aps": Row(seconds={64: 1.0}), "dps": Row(seconds={64: 30.0}, visits=(1, 1, 1, 1))}
+    unsteady = {
+        "aps": Row(seconds={64: 1.0}),
+        "dps": Row(seconds={64: 30.0}, visits=(1, 3, 0.3, 1)),
+    }
+    verdicts = [entry("aps-speed", suite(rows, claim.tasks)).verdict for rows in (steady, unsteady)]
+    assert verdicts == [SUPPORTED, NOT_SUPPORTED]
+
+
+def test_rows_that_do_not_cost_the_same_are_not_compared_at_equal_cost():
+    rows = {"ods": Row({"energy": 0.1}), "hmc-latent-n1": Row({"energy": 1.0}, {"nfe": 90.0})}
+    actual = entry("ods-equal-cost-1", suite(rows, TESTED["ods-equal-cost-1"].tasks))
+    assert actual.verdict == UNTESTABLE and "they take 0.2 to 1" in actual.why
+
+
+def test_diversity_is_compared_at_comparable_fidelity_only():
+    rows = {"cps-released": Row({"diversity_ratio": 1.2, "psnr_mean": 15.0})}
+    rows["dps"] = Row({"diversity_ratio": 0.8, "psnr_mean": 20.0})
+    actual = entry("cps-diversity", suite(rows, TESTED["cps-diversity"].tasks))
+    assert actual.verdict == UNTESTABLE and "differs by -5" in actual.why
 
 
 def test_a_failed_measurement_counts_as_the_worst_there():
-    results = two("aps", far(1.1), "dps", far(1), failed=frozenset({("aps", 3)}))
-    values = Evidence(results).values(results.tasks[0], "aps", "sw2-128")
-    assert (
-        len(values) == NUM
-        and values[3] == pytest.approx(1, rel=0.1)
-        and entry("aps-quality", results).effect < 1.12
+    rows = {
+        "hmc-latent": Row({"energy": 0.1}, failed=frozenset({3})),
+        "hmc-data": Row({"energy": 1.0}),
+    }
+    evidence = Evidence(suite(rows, ("gmm-denoise",)))
+    values = evidence.values(("gmm-denoise",), tuple(rows), "energy")
+    assert values.shape == (1, 2, NUM, 2)
+    assert values[0, 0, 3] == pytest.approx(1, rel=0.1) and values[0, 0].max(1).argmax() == 3
+
+
+def test_a_row_of_one_seed_is_compared_with_each_seed_of_another():
+    results = suite({"aps": Row({"energy": 0.5}), "dps": Row({"energy": 1.0})}, ("gmm-denoise",))
+    (task,) = results.tasks
+    kept = tuple(s for s in task.scores if (s.method, s.seed) != ("dps", 1))
+    evidence = Evidence(results)
+    one = dict(evidence.columns["gmm-denoise"])
+    cell = one["dps", "energy"]
+    one["dps", "energy"] = type(cell)(
+        "dps", "energy", {i: values[:1] for i, values in cell.values.items()}, {}, {}
     )
-
-
-def test_diversity_is_compared_at_comparable_fidelity_and_equal_cost_only():
-    worse = two("latent_langevin", spread(1.2, psnr=15), "dps", spread(0.8))
-    assert "differs by more" in entry("cps-diversity-equal-nfe", worse).why
-    dearer = two("latent_langevin", spread(1.2, nfe=30), "dps", spread(0.8))
-    lacks = "needs a dps whose NFE is within 25 % of that of latent_langevin"
-    assert entry("cps-diversity-equal-nfe", dearer).why == lacks
-
-
-def test_hmc_that_spent_far_less_is_not_called_worse():
-    poor = entry("ods-equal-cost-1", trained(0.5, 10_000))
-    assert poor.verdict == UNTESTABLE and "the dearest spends" in poor.why
-    assert entry("ods-equal-cost-1", trained(2, 10_000)).verdict == NOT_SUPPORTED
-    dear = entry("ods-equal-cost-1000", trained(0.5, 600))
-    # 640 / (0.6 + 64)
-    assert dear.verdict == UNTESTABLE and "the cheapest takes 9.91 times as much" in dear.why
-
-
-def test_training_that_never_pays_has_no_break_even():
-    actual = entry("ods-break-even-rows", trained(1, 600, hmc=0.5))
-    assert math.isinf(actual.effect) and actual.verdict == NOT_SUPPORTED
-    assert "inf [inf, inf]" in [*ledger_table([actual]).iloc[0]]
-
-
-def test_hmc_in_data_space_is_not_held_against_the_posterior_of_a_distilled_map():
-    results = two("hmc-latent", far(0.5), "hmc-data", far(1))
-    assert entry("ods-easier-steps", results).verdict == SUPPORTED
-    total = suite(
-        {
-            "reference": {"scores": {"sw2-128_total": 1.0}},
-            "hmc-latent": far(0.5),
-            "hmc-data": far(1),
-        }
-    )
-    assert entry("ods-easier-steps", total).verdict == UNTESTABLE
-
-
-def test_step_sizes_outside_the_advice_do_not_count():
-    outside = suite({f"dps-{z}": far(1, settings={"zeta": z}) for z in (0.05, 0.3, 1.0)})
-    assert entry("dps-zeta", outside).verdict == UNTESTABLE
-
-
-def test_one_measurement_decides_nothing():
-    claim = Claim("a", "dps", "text", "P", "says", test=lambda _: Effect(1.0, None, None, "one"))
-    assert assess(claim, None).verdict == UNTESTABLE
+    evidence.columns["gmm-denoise"] = one
+    values = evidence.values(("gmm-denoise",), ("aps", "dps"), "energy")
+    assert len(kept) == 36 and (values[0, 1, :, 0] == values[0, 1, :, 1]).all()
 
 
 def test_each_source_has_a_mark_and_each_gap_a_reason():
     for claim in CLAIMS:
         assert claim.mark in MARKS and claim.source.count("arXiv 2")
         assert (claim.test is None) == bool(claim.lacks)
-        assert claim.lacks.startswith("needs ") or claim.test
+        assert claim.lacks.startswith("needs ") if claim.lacks else claim.rows and claim.tasks
     assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_the_suite_has_the_rows_and_tasks_that_claims_name():
+    content = yaml.safe_load((REPOSITORY / "config/claims.yaml").read_text())
+    for claim in TESTED.values():
+        assert set(claim.tasks) <= content["tasks"].keys(), claim.id
+        assert set(claim.rows) <= content["methods"].keys(), claim.id
+        for row in claim.rows:
+            where = content["restrict"].get(row, {}).get("tasks", content["tasks"])
+            assert set(claim.tasks) <= set(where), (claim.id, row)
+            if isinstance(claim.test, Growth) or getattr(claim.test, "cost", "rows") == "seconds":
+                assert row in content["clock"]["methods"] and set(claim.tasks) <= set(
+                    content["clock"]["tasks"]
+                )
+    assert content["claims"] is True
+
+
+def ledger_of(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(read_csv(folder / "claims.csv")[0])))
 
 
 def test_the_stage_writes_a_table_that_can_be_read(tmp_path):
     spec = write_results(tmp_path)
     claims.main(str(spec))
-    text, info = read_csv(tmp_path / "tables" / "claims.csv")
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert info["suite"] == "synthetic" and [row["id"] for row in rows] == [c.id for c in CLAIMS]
-    assert {row["verdict"] for row in rows} == {SUPPORTED, NOT_SUPPORTED, UNTESTABLE}
+    rows = ledger_of(tmp_path / "tables")
+    assert [row["id"] for row in rows] == [c.id for c in CLAIMS]
+    assert {row["verdict"] for row in rows} <= {*VERDICTS}
     assert all(bool(row["effect"]) == (row["verdict"] != UNTESTABLE) and row["why"] for row in rows)
     page = (tmp_path / "tables" / "claims.md").read_text()
-    assert (
-        page.startswith("# Suite synthetic: claims of the papers")
-        and page.count("\n|") == len(rows) + 2
-    )
-    assert len(ledger(load(spec))) == len(rows)
+    assert page.startswith("# Suite synthetic: claims of the papers")
+    assert page.count("\n|") == len(rows) + 2
+
+
+@pytest.fixture
+def published(tmp_path) -> Path:
+    """A ledger with one supported claim, one contradicted and one undecided, as the stage would publish it."""
+    spec = write_results(tmp_path / "claims")
+    claims.main(str(spec))
+    return tmp_path / "claims" / "tables"
+
+
+def test_a_verdict_is_the_same_in_the_ledger_its_page_and_the_page_of_another_suite(
+    published, tmp_path
+):
+    by_id = {row["id"]: row["verdict"] for row in ledger_of(published)}
+    markdown = (published / "claims.md").read_text()
+    for id, verdict in by_id.items():
+        (line,) = (line for line in markdown.splitlines() if line.startswith(f"| {id} |"))
+        assert [x for x in VERDICTS if f"| {x} |" in line] == [verdict]
+    own = published.parent
+    other = tmp_path / "other"
+    edit_spec(write_results(other), claims=False)
+    for verdicts in (verdicts_of(own), verdicts_of(other, published)):
+        shown = dict(zip(verdicts.table["id"], verdicts.table["verdict"], strict=True))
+        assert shown.items() <= by_id.items() and verdicts.suite == "synthetic"
+    assert verdicts_of(own).are_own and not verdicts_of(other, published).are_own
+    assert not verdicts_of(other, tmp_path / "nowhere").commit
+
+
+def test_documents_print_the_verdicts_of_the_published_ledger():
+    """Wherever a page names a claim and a verdict in one line, the verdict is that of the ledger."""
+    frame, _ = read_ledger(REPOSITORY / PUBLISHED / "claims.csv")
+    by_id = dict(zip(frame["id"], frame["verdict"], strict=True))
+    pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    for line in (line for page in pages for line in page.read_text().splitlines()):
+        named = [id for id in re.findall(r"`([a-z]+-[a-z0-9-]+)`", line) if id in by_id]
+        said = [x for x in (NOT_SUPPORTED, UNTESTABLE, SUPPORTED) if f"**{x}**" in line]
+        assert not (named and said) or [by_id[id] for id in named] == said, line
+
+
+def test_only_the_suite_of_claims_publishes_a_ledger():
+    folder = REPOSITORY / "results" / "reference"
+    assert {path.parent.name for path in folder.glob("*/claims.csv")} == {"claims"}
+
+
+def test_an_effect_is_printed_with_its_interval():
+    frame = ledger_frame(ledger(with_effect(TESTED["aps-quality"], 1.1)))
+    (row,) = (row for row in frame.itertuples() if row.id == "aps-quality")
+    assert re.fullmatch(r"1\.\d+ \[1\.0\d+, 1\.1\d+\]", format_effect(row))
+    assert {type(test) for test in (Farther("a", "b"), WorthPerRow("a", "b"))} <= {
+        type(claim.test) for claim in TESTED.values()
+    }
+
+
+def test_values_are_paired_by_measurement():
+    """Equal factors on measurements that differ a hundredfold leave a narrow interval."""
+    from bench.papers.claims.intervals import ratio_of_means
+
+    hard = np.logspace(0, 2, NUM)[:, None]
+    noise = 1 + 1e-3 * np.random.default_rng(0).normal(size=(NUM, 1))
+    ratio = ratio_of_means(1.5 * hard * noise, hard)
+    assert 1.49 < ratio.low < 1.5 < ratio.high < 1.51

@@ -27,7 +27,7 @@ from bench.plan.sources import sources_of
 from bench.plan.suite_specs import specs_of
 
 
-@pytest.mark.parametrize("name", ["default", "smoke", "tuning"])
+@pytest.mark.parametrize("name", ["default", "digits", "ablations", "smoke", "tuning"])
 def test_our_suites_pass_their_schema(name, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     assert plan.load({"suite": name}).root == f"results/{name}"
@@ -99,6 +99,42 @@ def test_a_method_that_trains_has_a_spec_for_it(folder):
         "gmm-saturate", "trained", 0
     )
     assert Inputs(suite).training("gmm-saturate", "toy", 0) == []
+
+
+def test_a_row_may_name_its_plug_in(folder):
+    suite = plan.load(
+        suite_file(folder, **{"methods/theirs-n5": {"plugin": "toy", "num_steps": 5}})
+    )
+    run = dict(specs_of(suite))["results/mine/specs/runs/gmm-saturate/theirs-n5/seed0.json"]
+    assert (run.module, run.settings) == ("toy", {"num_steps": 5})
+    assert "methods/toy.py" in Inputs(suite).method_sources("theirs-n5")
+
+
+def test_trained_rows_may_have_more_seeds_than_others(folder):
+    (folder / "methods/trained.py").write_text(TRAINABLE)
+    changes = {"methods/trained": {}, "training_seeds": [0, 1, 2]}
+    suite = plan.load(suite_file(folder, **changes))
+    assert {(row, seed) for _, row, seed in suite.runs} == {
+        ("toy", 0),
+        ("toy-n5", 0),
+        *(("trained", seed) for seed in range(3)),
+    }
+    whole = dict(specs_of(suite))["results/mine/specs/suite.json"]
+    assert whole.seeds_of("trained") == (0, 1, 2)
+    assert whole.seeds_of("toy") == (0,)
+
+
+def test_a_task_may_draw_its_truth_from_the_prior_and_have_a_number_of_its_own(folder):
+    own = {"operator": "denoise", "sigma_y": 1, "truth": "prior", "num_measurements": 64}
+    restrict = {"toy": {"num_measurements": 32}}
+    suite = plan.load(suite_file(folder, **{"tasks/gmm-drawn": own, "restrict": restrict}))
+    specs = dict(specs_of(suite))
+    task = specs["results/mine/specs/tasks/gmm-drawn.json"]
+    assert (task.truth, task.num_measurements, task.parameters) == ("prior", 64, {})
+    other = specs["results/mine/specs/tasks/gmm-saturate.json"]
+    assert (other.truth, other.num_measurements) == ("data", 4) and "truth" not in other.content()
+    suite_spec = specs["results/mine/specs/suite.json"]
+    assert suite_spec.num_measurements == 4 and suite_spec.num_measured == {"gmm-drawn": 64}
 
 
 def test_a_restricted_method_has_no_job_elsewhere(folder):

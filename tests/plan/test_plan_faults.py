@@ -70,8 +70,8 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ),
     (
         {"priors/edm": EDM | {"teacher": "gmm"}},
-        "priors.edm.teacher: only a consistency prior has one",
-        "not edm",
+        "priors.edm.teacher: the family edm takes no teacher",
+        "leave it out",
     ),
     ({"priors/map": MAP | {"teacher": None}}, "priors.map.teacher: expected one of", "got null"),
     (
@@ -99,10 +99,18 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "metrics.set: no such metric; expected one of",
         "did you mean sets?",
     ),
+    ({"methods/theirs": {}}, "methods.theirs: no module methods/theirs.py", "in the key plugin"),
+    (
+        {"methods/theirs": {"plugin": "toi"}},
+        "methods.theirs.plugin: expected one of",
+        "did you mean toy?",
+    ),
+    ({"methods/theirs": {"plugin": "toy", "zet": 1}}, "methods.theirs.zet: unknown key", "zeta"),
+    ({"training_seeds": [1, 2]}, "training_seeds: expected those of seeds, [0]", "further ones"),
     ({"metrics": {"sets": ["digits-cnn-v1"]}}, "metrics.sets: expected a mapping", "got"),
     (
         {"metrics": {"sets": {"extractor": []}}},
-        "metrics.sets.extractor: not a parameter in",
+        "metrics.sets.extractor: unknown key",
         "mean extractors?",
     ),
     (
@@ -117,9 +125,21 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ),
     (
         {"metrics": {"sets": {"tasks": ["gmm-saturat"]}}},
-        "metrics.sets.tasks: no such task here",
+        "metrics.sets.tasks.0: expected one of",
         "mean gmm-saturate?",
     ),
+    (
+        {"metrics": {"vendi": {"colour": "red"}}},
+        "metrics.vendi.colour: unknown key",
+        "tasks",
+    ),
+    ({"datasets/digts": {}}, "datasets.digts: no such data set", "did you mean digits?"),
+    (
+        {"figures": {"distance": {"metrc": "energy"}}},
+        "figures.distance.metrc: unknown key",
+        "did you mean metric?",
+    ),
+    ({"figures": {"distance": {"metric": 3}}}, "figures.distance.metric: expected text", "got 3"),
     (
         {"restrict": {"toi": {"num_measurements": 2}}},
         "restrict.toi: unknown key",

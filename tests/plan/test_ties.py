@@ -41,7 +41,7 @@ WITHOUT_NUMBERS = (
 @pytest.fixture
 def inputs(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    return Inputs(plan.load({"suite": "default"}))
+    return Inputs(plan.load({"suite": "digits"}))
 
 
 JOB = {"dataset": "digits", "prior": "gmm", "task": "gmm-blur", "method": "dps"}
@@ -85,6 +85,7 @@ def test_a_plug_in_is_an_input_of_its_own_jobs_only(inputs):
 
 SUITE = """
 name: tiny
+claims: true
 seeds: [0]
 num_measurements: 2
 num_samples: 4

@@ -142,7 +142,7 @@ def test_the_suites_of_the_repository_ask_for_published_networks():
     [
         (
             {"timing_only": None},
-            "untrained networks draw nothing to look at; set timing_only: true",
+            "untrained is for suites with timing_only: true, its images mean nothing",
         ),
         ({"timing_only": None, "priors": {}}, "priors: expected"),
         ({"metrics": {}}, "metrics: means nothing in a suite that is timing_only; leave it out"),

@@ -32,7 +32,8 @@ from bench.stages import tables as tables_stage
 from bench.stats.results import format_reason, load
 from bench.stats.summary import summarise
 
-STUCK, SHORT = "n/a (chains do not move)", "n/a (fewer than 4 states per chain)"
+POINT = "n/a (exact posterior is a single point)"
+NO_REFERENCE = "n/a (reference not admitted: two runs differ)"
 SOME = "over 12 of 16 measurements"
 
 
@@ -118,58 +119,59 @@ def test_suites_without_a_list_leave_nothing_out(fresh):
         load(fresh)
 
 
-def test_effective_samples_per_second_and_per_row(finished):
+def test_worth_per_second_and_per_row(finished):
     actual = {key: row["mean"] and float(row["mean"]) for key, row in summary_of(finished).items()}
-    # a chain's samples of one measurement; equally many measurements have either
-    worth = sum(WORTH) / 2
-    seconds, rows = (
-        actual["gmm-phase", "latent_langevin", "seconds_per_sample"] * NUM_SAMPLES,
-        2 * 12000 * NUM_SAMPLES,
-    )
+    # the harmonic mean of a chain's worth; equally many measurements have either
+    worth = 2 / sum(1 / value for value in WORTH)
+    of_chain = {
+        name: actual["gmm-phase", "latent_langevin", name]
+        for name in ("worth_energy", "seconds_per_sample", "worth_per_second", "worth_per_nfe")
+    }
+    seconds, rows = of_chain["seconds_per_sample"] * NUM_SAMPLES, 2 * 12000 * NUM_SAMPLES
     # summary.csv keeps six digits
-    assert actual["gmm-phase", "latent_langevin", "ess_per_second"] == pytest.approx(
-        worth / seconds, rel=1e-4
+    assert of_chain["worth_energy"] == pytest.approx(worth, rel=1e-5)
+    assert of_chain["worth_per_second"] == pytest.approx(worth / seconds, rel=1e-4)
+    assert of_chain["worth_per_nfe"] == pytest.approx(worth / rows, rel=1e-4)
+    # independent samples do not count one each: 200 forward and 200 backward for a biased one
+    dps = actual["gmm-phase", "dps", "worth_energy"]
+    assert actual["gmm-phase", "dps", "worth_per_nfe"] == pytest.approx(
+        dps / (400 * NUM_SAMPLES), rel=1e-4
     )
-    assert actual["gmm-phase", "latent_langevin", "ess_per_nfe"] == pytest.approx(
-        worth / rows, rel=1e-4
-    )
-    dps = actual["gmm-phase", "dps", "seconds_per_sample"]
-    # independent: one each
-    assert actual["gmm-phase", "dps", "ess_per_second"] == pytest.approx(1 / dps, rel=1e-4)
-    # 200 forward and 200 backward
-    assert actual["gmm-phase", "dps", "ess_per_nfe"] == pytest.approx(1 / 400, rel=1e-4)
-    only_some = actual["gmm-inpaint-box", "ods-single", "seconds_per_sample"]
-    assert actual["gmm-inpaint-box", "ods-single", "ess_per_second"] == pytest.approx(
-        1 / only_some, rel=1e-4
+    some = {
+        name: actual["gmm-inpaint-box", "ods-single", name]
+        for name in ("worth_energy", "seconds_per_sample", "worth_per_second")
+    }
+    assert some["worth_per_second"] == pytest.approx(
+        some["worth_energy"] / (some["seconds_per_sample"] * NUM_SAMPLES), rel=1e-4
     )
 
 
-def test_why_there_are_no_effective_samples_per_second(finished):
+def test_why_there_is_no_worth_per_second(finished):
     reasons = {key: row["reason"] for key, row in summary_of(finished).items()}
-    assert reasons["gmm-phase", "oracle", "ess_per_second"] == "n/a (coupled samples)"
-    assert reasons["gmm-phase", "unconditional", "ess_per_nfe"] == "n/a (no network rows)"
-    assert reasons["gmm-phase", "dps-n1000", "ess_per_second"] == FAILURE
-    assert reasons["atoms-sr4", "latent_langevin", "ess_per_nfe"] == "n/a (needs DECODER)"
+    assert reasons["gmm-phase", "oracle", "worth_per_second"] == ""
+    assert reasons["gmm-phase", "unconditional", "worth_per_nfe"] == "n/a (no network rows)"
+    assert reasons["gmm-phase", "dps-n1000", "worth_per_second"] == FAILURE
+    assert reasons["atoms-sr4", "latent_langevin", "worth_per_nfe"] == "n/a (needs DECODER)"
 
 
 @pytest.mark.parametrize(
     ("which", "reason", "mean", "said", "remark"),
     [
-        ("1 3 5 7", STUCK, 68 / 12, f"{SOME}: {STUCK}", f"6 of 24 effective, {SOME}"),
-        ("all", SHORT, None, SHORT, "? of 24 effective"),
         (
-            "0",
-            "failed (2 of 24 samples not finite)",
-            None,
-            "failed (1 of 16 measurements",
-            "? of 24 effective",
+            "1 3 5 7",
+            POINT,
+            12 / (8 / 5 + 4 / 7),
+            f"{SOME}: {POINT}",
+            f"worth 5.53 exact draws, {SOME}",
         ),
+        ("all", NO_REFERENCE, None, NO_REFERENCE, ""),
+        ("0", "failed (2 of 24 samples not finite)", None, "failed (1 of 16 measurements", ""),
     ],
 )
-def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark):
+def test_samples_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark):
     def edit(row):
         is_hit = which == "all" or row["observation"] in which.split()
-        if (row["method"], row["metric"]) == ("latent_langevin", "ess_bulk") and is_hit:
+        if (row["method"], row["metric"]) == ("latent_langevin", "worth_energy") and is_hit:
             return "", reason
         return row["value"], row["reason"]
 
@@ -177,7 +179,7 @@ def test_chains_of_unknown_worth_say_so(fresh, which, reason, mean, said, remark
     suite = load(fresh)
     lines = summarise(suite)
     actual = {(x.method, x.metric): x for x in lines if x.task == "gmm-phase"}[
-        "latent_langevin", "ess_per_nfe"
+        "latent_langevin", "worth_per_nfe"
     ]
     # 8 measurements are worth 5, the 4 odd ones left 7
     expected = None if mean is None else pytest.approx(mean / (24000 * NUM_SAMPLES))

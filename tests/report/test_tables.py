@@ -23,7 +23,7 @@ from bench.stats.summary import summarise
 MAP_TASK = "gmm_map-denoise"
 
 
-def test_diversity_of_chains_names_their_effective_number(finished):
+def test_diversity_names_what_samples_are_worth(finished):
     tables = finished.parents[1] / "tables"
     for path in (
         tables / "summary.md",
@@ -31,16 +31,18 @@ def test_diversity_of_chains_names_their_effective_number(finished):
         finished.parents[1] / "report.html",
     ):
         text = path.read_text()
-        # the chain method ran on three of the four tasks, and nothing else is a chain
-        assert text.count("6 of 24 effective") == 3, path
-        assert "Samples that are states of chains" in text, path
+        # the chain method ran on three of the four tasks; 5 and 7 have a harmonic mean of 5.83
+        assert text.count("worth 5.83 exact draws") == 3, path
+        assert "how many independent exact draws the samples are worth" in text, path
     row = next(
         line
         for line in (tables / "summary.md").read_text().splitlines()
         if line.startswith("| latent")
     )
-    assert re.search(r"\] \(6 of 24 effective\)", row)
-    assert "states of chains" not in (tables / "distance.md").read_text()  # has no diversity
+    assert re.search(r"\] \(worth 5.83 exact draws\)", row)
+    assert (
+        "exact draws the samples are worth" not in (tables / "distance.md").read_text()
+    )  # has no diversity
 
 
 def test_tables_name_floor_ceiling_failures_and_commit(finished):
@@ -76,8 +78,23 @@ def test_header_line_says_what_the_task_is(finished):
 def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
     header = task_header(load(finished).tasks[-1])
     assert "truth: the posterior of the decoder, p(x) = f(N(0, I)), by tempered SMC in z" in header
-    assert "methods that need a denoiser (dps, aps) use that of the map's teacher" in header
-    assert header.endswith("posterior perplexity n/a")
+    assert "posterior perplexity n/a; other prior: aps, dps, dps-n1000 saw denoiser" in header
+
+
+def test_methods_that_saw_another_prior_stand_below_without_bold_and_are_compared_by_its_posterior(
+    finished,
+):
+    suite = load(finished)
+    tables = task_tables(suite, summarise(suite), compare(suite))
+    table = next(table for table in tables if table.title == MAP_TASK)
+    names, others = list(table.frame.index), ["dps", "dps-n1000", "aps"]
+    assert names[-3:] == others and {table.roles[name] for name in others} == {"other prior"}
+    bold = {name: {c for c, cell in table.frame.loc[name].items() if cell.tied} for name in names}
+    assert all(column.endswith("_total") for name in others for column in bold[name])
+    assert any(bold[name] for name in others)
+    assert not any(c.endswith("_total") for name in set(names) - set(others) for c in bold[name])
+    distances = distance_table(suite, summarise(suite), compare(suite)).frame
+    assert distances.loc[MAP_TASK, "dps"].remark == "other prior"
 
 
 def test_totals_have_columns_where_there_are_numbers(finished):
@@ -85,7 +102,7 @@ def test_totals_have_columns_where_there_are_numbers(finished):
     lines = summarise(suite)
     for table in task_tables(suite, lines, compare(suite)):
         names = list(table.frame.columns)
-        assert ("sw2-128_total" in names) == (table.title == MAP_TASK)
+        assert ("energy_total" in names) == (table.title == MAP_TASK)
         assert {"diversity_ratio", "coverage_exact@0.9", "train_seconds", "train_nfe"} <= set(names)
     frame = distance_table(suite, lines, compare(suite)).frame
     assert [name for name in frame.index if name.endswith(", total")] == [f"{MAP_TASK}, total"]
@@ -142,11 +159,10 @@ def test_bold_is_the_verdict_of_the_comparisons(finished):
                 shown |= {verdict: shown[verdict] + 1} if verdict else {}
     assert shown["True"] > 30 and shown["False"] > 30
     assert {method for _, method, _ in verdicts} == set(METHODS) - {"oracle", "unconditional"}
-    failed = verdicts["gmm-phase", "dps-n1000", "sw2-128"]
+    failed = verdicts["gmm-phase", "dps-n1000", "energy"]
     assert (failed["tied"], failed["num_failed"]) == ("False", "16")
     assert (
-        verdicts["gmm-inpaint-box", "ods-single", "sw2-128"]["reason"]
-        == "n/a (only 3 measurements)"
+        verdicts["gmm-inpaint-box", "ods-single", "energy"]["reason"] == "n/a (only 3 measurements)"
     )
 
 
@@ -156,8 +172,10 @@ def test_bold_and_resolution_are_in_every_kind_of_table(finished):
     assert re.search(
         rf"\| latent_langevin \|.*\| {mean} \|", (folder / "tables" / "summary.md").read_text()
     )
+    # an unbiased distance leads
+    energy = r"\*\*0\.026\*\* \[0\.017, 0\.034\]"
     assert re.search(
-        rf"\| gmm-inpaint-box \|.*\| {mean} \|", (folder / "tables" / "distance.md").read_text()
+        rf"\| gmm-inpaint-box \|.*\| {energy} \|", (folder / "tables" / "distance.md").read_text()
     )
     assert r"$\mathbf{0.086}_{0.066}^{0.106}$" in (folder / "tables" / "summary.tex").read_text()
     assert "<b>0.086</b>" in (folder / "report.html").read_text()
@@ -181,7 +199,8 @@ def test_notes_say_what_the_number_of_seeds_means(finished):
 
 def test_every_goal_of_a_column_is_what_the_metric_says(finished):
     perceptual = [metric for name in PERCEPTUAL for metric in perceptual_columns(name)]
-    better = {metric.id: metric.better for metric in (*BUILT_IN, *perceptual)}
+    columns = (*BUILT_IN, *perceptual)
+    better = {metric.id: metric.better for metric in columns if metric.better is not None}
     first, *others = load(finished).tasks
     suite = replace(load(finished), tasks=(replace(first, better=better), *others))
     goals = {name: goal_of(name, suite) for name in SHOWN}
@@ -191,6 +210,7 @@ def test_every_goal_of_a_column_is_what_the_metric_says(finished):
                 name
             ] == float(goal[2:])
     without = {
+        *(metric.id for metric in columns if metric.better is None and metric.id in SHOWN),
         "frechet_floor-digits-cnn-v1-n32",
         "nfe",
         "nfe_vjp",
@@ -208,16 +228,13 @@ def test_every_goal_of_a_column_is_what_the_metric_says(finished):
 
 def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
     rows = {(row["metric"], row["method"]): row for row in drawn(finished, "ranks")}
-    assert rows["sw2-128", "latent_langevin"]["mean_rank"] == "1"
-    assert (
-        rows["sw2-128", "latent_langevin"]["tasks"] == "gmm-inpaint-box gmm-phase gmm_map-denoise"
-    )
-    assert rows["sw2-128", "ods-single"]["reason"] == "n/a (ran on 2 tasks)"
+    assert rows["energy", "latent_langevin"]["mean_rank"] == "1"
+    assert rows["energy", "latent_langevin"]["num_tasks"] == "2"  # needs a decoder
+    assert rows["energy", "dps"]["num_tasks"] == "3"  # saw another prior on the fourth
+    assert rows["energy", "ods-single"]["reason"] == "n/a (ran on 2 tasks)"
     suite = load(finished)
-    assert (
-        "mean rank, 3 of 4 tasks"
-        in distance_table(suite, summarise(suite), compare(suite)).frame.index
-    )
+    frame = distance_table(suite, summarise(suite), compare(suite)).frame
+    assert frame.loc["mean rank, 3 of 4 tasks", "latent_langevin"].remark == "2 tasks"
 
 
 def test_a_metric_that_a_suite_adds_has_a_column(fresh):

@@ -19,9 +19,9 @@ from bench.core.registry import names, plugin_of
 from bench.core.rng import Rng
 from bench.core.types import Method, Prior, Problem
 from bench.cost.subjects import new_unet, untrained
-from bench.priors._generator import Generator
+from bench.priors._generator import Generator, generator_network
 from bench.priors.gmm import GMM
-from bench.priors.vae import VAEFamily, _decoder
+from bench.priors.vae import VAEFamily
 from bench.problems import make_problem
 from bench.problems.posteriors import posterior_of
 from bench.runtime.compiled_layers import group_norm, silu
@@ -57,7 +57,7 @@ def generator() -> Generator:
     settings = VAEFamily(num_latents=6, width=8, depth=1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Generator(_decoder(16, settings), torch.zeros(SHAPE), 6)
+        return Generator(generator_network(16, settings), torch.zeros(SHAPE), 6)
 
 
 def small(module: str, **changes: object) -> Method:

@@ -325,7 +325,7 @@ def untuned(root) -> Path:
 
 def test_logs_are_committed_with_a_table_of_winners(untuned, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tune, "provenance", lambda threads: PURE)
-    _, found = tuned(untuned, "shifted", seconds=400)
+    _, found = tuned(untuned, "shifted", seconds=100)  # few trials: none at an end of the range
     tuned(untuned, "demanding")
     capsys.readouterr()
     committed.main(str(untuned), str(tmp_path))
@@ -342,6 +342,26 @@ def test_logs_are_committed_with_a_table_of_winners(untuned, tmp_path, monkeypat
     assert read_csv(tmp_path / f"{TASK}/shifted.csv") == read_csv(
         untuned / f"tuning/{TASK}/shifted/trials.csv"
     )
+
+
+def test_a_search_that_ends_at_its_winner_is_not_committed(untuned, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune, "provenance", lambda threads: PURE)
+    tuned(untuned, "shifted", "shift=0.7,1,1.5", seconds=400)
+    with pytest.raises(
+        UserError, match=r"grid.csv: .* shift = 0.7 wins at the low end of its grid"
+    ):
+        committed.main(str(untuned), str(tmp_path))
+    assert not list(tmp_path.iterdir())
+    tuned(untuned, "shifted", "shift=-0.7,0,0.7,1", seconds=400)
+    committed.main(str(untuned), str(tmp_path))
+    assert (tmp_path / f"grid/{TASK}/shifted.csv").exists()
+
+
+def test_a_log_says_what_was_searched(root):
+    assert tuned(root, "shifted")[1]["ranges"] == {"shift": [0.5, 2.0, "linear"]}
+    assert tuned(root, "trained")[1]["ranges"]["rate"] == [0.1, 10.0, "log"]
+    searched = tuned(root, "shifted", "shift=1,2", "price=10", seconds=400)[1]
+    assert searched["ranges"] == {"shift": [1, 2, "grid"]}
 
 
 def test_logs_of_uncommitted_sources_are_refused(untuned, tmp_path, monkeypatch):

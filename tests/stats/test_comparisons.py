@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,6 +105,20 @@ def test_seeds_that_disagree_make_a_tie():
         values = {("t", "best", "m"): 0.1 * best, ("t", "other", "m"): 0.1 * noise + gaps}
         (line,) = (x for x in compare(suite_of(values, {"m": "lower"})) if x.method == "other")
         assert line.tied is verdict and line.difference == pytest.approx(1, abs=0.2)
+
+
+def test_a_row_of_one_seed_is_compared_with_rows_of_three():
+    rng = RNG(7)
+    hardness = rng.normal(size=(16, 1))
+    values = {
+        ("t", "drawn", "m"): hardness + 0.1 * rng.normal(size=(16, 1)),
+        ("t", "trained", "m"): hardness + 1 + 0.1 * rng.normal(size=(16, 3)),
+    }
+    suite = suite_of(values, {"m": "lower"})
+    suite = replace(suite, seeds=(0,), training_seeds={"trained": (0, 1, 2)})
+    worse = {line.method: line for line in compare(suite)}["trained"]
+    assert worse.tied is False and worse.num_measurements == 16
+    assert worse.difference == pytest.approx(1, abs=0.2)
 
 
 def _three(broken: dict[str, list[int]], better="lower") -> dict[str, object]:

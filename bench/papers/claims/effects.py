@@ -1,84 +1,345 @@
-"""Effects that claims are tested by: means over measurements with intervals, and ranges of what is counted."""
+"""The effects that claims are judged by: a few kinds, each with its rows as fields, shared by the four papers.
+
+An effect is a function of means over measurements, with a paired interval of 95 % over measurements and seeds. Where
+times of the clock enter, their interval over its visits does, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
-from scipy.stats import gmean
 
-from bench.stats.inference import mean_interval
+from bench.papers.claims.evidence import ENERGY, Evidence, Lacking
+from bench.papers.claims.intervals import (
+    Interval,
+    combined,
+    exact,
+    mean_of,
+    ratio_of_means,
+    ratio_over_visits,
+    shared,
+)
 
-LEVEL = 0.95
+ALIKE = 1.25  # costs that differ by less than this factor count as equal
+MOST_PSNR_DIFFERENCE = 1.0  # dB between posterior means: fidelity is comparable up to it
 SMALLEST = 1e-3  # of what logarithms are taken: samples that are all equal have no diversity at all
-
-Values = dict[int, np.ndarray]  # measurement -> (s,), one value per seed
+Cost = Literal["rows", "seconds"]
+UNITS = {"rows": "network rows, forward and backward", "seconds": "seconds by the clock"}
 
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect with its interval. detail: which rows, measurements and tasks it is of."""
+    """An effect with its interval. detail: what else a reader has to know of it."""
 
-    value: float
-    low: float | None
-    high: float | None
-    detail: str
+    interval: Interval
+    detail: str = ""
 
 
-def log_ratio(one: Values, other: Values) -> Values:
-    """Return log(one / other) on the measurements that both have."""
-    common = one.keys() & other.keys()
-    return {
-        i: np.log(np.maximum(one[i], SMALLEST) / np.maximum(other[i], SMALLEST)) for i in common
-    }
+class Test(Protocol):
+    """A kind of effect with its rows. `statistic` says in words what is computed."""
+
+    @property
+    def rows(self) -> tuple[str, ...]: ...
+    @property
+    def statistic(self) -> str: ...
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        """Return the effect over the tasks; Lacking where the suite does not have what it needs."""
+        ...
 
 
-def mean_effect(
-    of_tasks: Mapping[str, Values], detail: str, back: Callable[[float], float] = np.exp
-) -> Effect | str:
-    """Return the mean over tasks within each measurement, then over measurements with its interval, mapped by `back`.
+@dataclass(frozen=True)
+class Pair:
+    """Two rows that are compared."""
 
-    Tasks are taken as they are: the interval is for these. Measurements that some task lacks are left out; without any
-    common one the result is, as text, what the suite lacks.
+    row: str
+    other: str
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        return (self.row, self.other)
+
+
+@dataclass(frozen=True)
+class Farther(Pair):
+    """How many times as far from the exact posterior one row is as another.
+
+    equal_rows: whether their network rows have to be the same within ALIKE. num_measurements: that share a training
+    then; None leaves it out.
     """
-    of_tasks = {task: values for task, values in of_tasks.items() if values}
-    common = (
-        sorted(set.intersection(*(set(values) for values in of_tasks.values()))) if of_tasks else []
+
+    column: str = ENERGY  # a squared distance
+    equal_rows: bool = False
+    num_measurements: int | None = None
+
+    @property
+    def statistic(self) -> str:
+        return f"Root of the mean {self.column} of {self.row} over that of {self.other}"
+
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        values = evidence.values(tasks, self.rows, self.column)
+        detail = self._cost(evidence, tasks) if self.equal_rows else ""
+        ratio = ratio_of_means(*scaled(values)).map(math.sqrt)
+        return Effect(ratio, "; ".join(filter(None, (detail, by_task(values, tasks)))))
+
+    def _cost(self, evidence: Evidence, tasks: Sequence[str]) -> str:
+        """Return what the rows cost beside each other; Lacking where that is not the same."""
+        for task in tasks:
+            num = self.num_measurements
+            spent = [total_rows(evidence, task, row, num) for row in self.rows]
+            times = spent[0] / spent[1] if spent[1] else math.inf
+            if not 1 / ALIKE <= times <= ALIKE:
+                wanted = f"needs {self.row} and {self.other} at the same network rows on {task}"
+                raise Lacking(f"{wanted} (within 25 %): they take {times:.3g} to 1")
+        return "the same network rows within 25 %"
+
+
+@dataclass(frozen=True)
+class WorstOverBest:
+    """How many times as far from the exact posterior the worst of some rows is as the best of them.
+
+    All ordered pairs are compared, at a level that holds for all of them together.
+    """
+
+    rows: tuple[str, ...]
+    column: str = ENERGY
+
+    @property
+    def statistic(self) -> str:
+        return f"Root of the mean {self.column} of the worst of the rows over that of the best, all pairs compared"
+
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        values = evidence.values(tasks, self.rows, self.column)
+        pairs = list(itertools.permutations(range(len(self.rows)), 2))
+        ratios = {}
+        for pair in pairs:
+            both = scaled(values[:, list(pair)])
+            ratios[pair] = ratio_of_means(*both, level=shared(len(pairs))).map(math.sqrt)
+        worst = max(ratios, key=lambda pair: ratios[pair].value)
+        ends = [max(getattr(ratio, end) for ratio in ratios.values()) for end in ("low", "high")]
+        names = f"{self.rows[worst[0]]} is the worst, {self.rows[worst[1]]} the best"
+        return Effect(Interval(ratios[worst].value, *ends), names)
+
+
+@dataclass(frozen=True)
+class WorthPerRow(Pair):
+    """Independent exact draws that the samples of a row are worth, per network row, over the same of another."""
+
+    column: str = "worth_energy"
+
+    @property
+    def statistic(self) -> str:
+        return f"{self.column} per network row of {self.row} over that of {self.other}"
+
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        errors = evidence.values(tasks, self.rows, self.column).mean(0)
+        costs = [[evidence.rows_per_sample(task, row) for task in tasks] for row in self.rows]
+        ours, theirs = (float(np.mean(cost)) for cost in costs)
+        if not ours:
+            raise Lacking(f"needs network rows of {self.row}")
+        ratio = ratio_of_means(errors[1], errors[0]).map(lambda times: times * theirs / ours)
+        worths = [1 / max(float(error.mean()), 1e-12) for error in errors]
+        return Effect(
+            ratio,
+            f"worth {worths[0]:.3g} draws for {ours:.3g} rows a sample against {worths[1]:.3g} for {theirs:.3g}",
+        )
+
+
+@dataclass(frozen=True)
+class MoreDiverse(Pair):
+    """Diversity of a row over that of another, as the paper compares it: where fidelity is comparable."""
+
+    equal_rows: bool = False
+
+    @property
+    def statistic(self) -> str:
+        return f"Mean diversity of {self.row} over that of {self.other}"
+
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        psnr = mean_of(np.subtract(*evidence.values(tasks, self.rows, "psnr_mean").mean(0)))
+        apart = f"PSNR of posterior means differs by {psnr.value:.2g} dB"
+        if abs(psnr.value) > MOST_PSNR_DIFFERENCE:
+            raise Lacking(f"needs a difference of at most {MOST_PSNR_DIFFERENCE:g} dB: {apart}")
+        costs = [
+            np.mean([evidence.rows_per_sample(task, row) for task in tasks]) for row in self.rows
+        ]
+        times = float(costs[0] / costs[1])
+        if self.equal_rows and not 1 / ALIKE <= times <= ALIKE:
+            raise Lacking(f"needs the same network rows within 25 %: they take {times:.3g} to 1")
+        values = evidence.values(tasks, self.rows, "diversity_ratio").mean(0)
+        return Effect(
+            ratio_of_means(values[0], values[1]), f"{times:.3g} times the network rows; {apart}"
+        )
+
+
+@dataclass(frozen=True)
+class NearerDiversity(Pair):
+    """How much farther the mean log diversity of a row is from that of the exact posterior than another's is."""
+
+    @property
+    def statistic(self) -> str:
+        return f"|mean log diversity_ratio| of {self.row} minus that of {self.other}"
+
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        values = evidence.values(tasks, self.rows, "diversity_ratio")
+        logs = np.log(np.maximum(values, SMALLEST)).mean(0)
+        oriented = [one * (-1 if one.mean() < 0 else 1) for one in logs]
+        ratios = [math.exp(float(one.mean())) for one in logs]
+        detail = f"diversity over the exact one: {ratios[0]:.3g} against {ratios[1]:.3g}"
+        return Effect(mean_of(oriented[0] - oriented[1]), detail)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The power of the cost with which the worth of a row's samples grows: 1 for independent draws, 2 for sqrt costs.
+
+    Between the first `few` and the first `many` samples of a run; their costs are those of calls of the clock.
+    """
+
+    row: str
+    cost: Cost = "rows"
+    column: str = "worth_energy"
+    few: int = 8
+    many: int = 64
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        return (self.row,)
+
+    @property
+    def statistic(self) -> str:
+        return (
+            f"log of the ratio of {self.column} over log of the ratio of costs, of the first {self.many} and the first "
+            f"{self.few} samples of {self.row}; {UNITS[self.cost]}"
+        )
+
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        (task,) = tasks  # the clock's
+        few = evidence.values(tasks, self.rows, f"{self.column}@{self.few}")[0, 0]
+        many = evidence.values(tasks, self.rows, f"{self.column}@{self.many}")[0, 0]
+        level = shared(2) if self.cost == "seconds" else shared(1)
+        gain, dearer = ratio_of_means(few, many, level), self._dearer(evidence, task, level)
+        worths = [1 / max(float(errors.mean()), 1e-12) for errors in (few, many)]
+        detail = (
+            f"worth {worths[0]:.3g} to {worths[1]:.3g} draws at {dearer.value:.3g} times the cost"
+        )
+        return Effect(combined(_power, gain, dearer), detail)
+
+    def _dearer(self, evidence: Evidence, task: str, level: float) -> Interval:
+        """Return the cost of many samples over that of few."""
+        if self.cost == "seconds":
+            times = (evidence.seconds(task, self.row, num) for num in (self.many, self.few))
+            return ratio_over_visits(*times, level=level)
+        few, many = (evidence.timed_call(task, self.row, num) for num in (self.few, self.many))
+        counts = [(cell["nfe"] + cell["nfe_vjp"]) * cell["s"] for cell in (many, few)]
+        return exact(counts[0] / counts[1])
+
+
+@dataclass(frozen=True)
+class CostAtEqualWorth(Pair):
+    """What a trained row costs in all over what chains cost that reach the same worth, for a number of measurements.
+
+    The worth of chains is taken as proportional to their cost.
+    """
+
+    num_measurements: int
+    cost: Cost = "rows"
+    column: str = "worth_energy"
+
+    @property
+    def statistic(self) -> str:
+        return (
+            f"Cost of {self.row} for {self.num_measurements} measurements, training included, over that of "
+            f"{self.other} for the same {self.column}, which is taken as proportional to its cost; {UNITS[self.cost]}"
+        )
+
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        (task,) = tasks
+        errors = evidence.values(tasks, self.rows, self.column)[0]
+        level = shared(4) if self.cost == "seconds" else shared(1)
+        worth = ratio_of_means(errors[1], errors[0], level)
+        training, ours, theirs = self._costs(evidence, task, level)
+
+        def times(worth: float, training: float, ours: float, theirs: float) -> float:
+            spent = training / self.num_measurements + ours
+            return spent / (theirs * worth) if theirs * worth > 0 else math.inf
+
+        saved = theirs.value * worth.value - ours.value
+        pays = (
+            f"pays from {training.value / saved:.3g} measurements on" if saved > 0 else "never pays"
+        )
+        detail = f"worth {worth.value:.3g} times that of {self.other}; {pays}"
+        return Effect(combined(times, worth, training, ours, theirs), detail)
+
+    def _costs(
+        self, evidence: Evidence, task: str, level: float
+    ) -> tuple[Interval, Interval, Interval]:
+        """Return the cost of the training, and of all samples of a measurement by either row."""
+        num = evidence.suite.num_samples
+        if self.cost == "rows":
+            ours, theirs = (num * evidence.rows_per_sample(task, row) for row in self.rows)
+            return exact(evidence.training_rows(task, self.row)), exact(ours), exact(theirs)
+        training = evidence.training_seconds(task, self.row)
+        ours, theirs = (evidence.seconds(task, row, num) for row in self.rows)
+        return (
+            ratio_over_visits(training, 1.0, level),
+            ratio_over_visits(ours, 1.0, level),
+            ratio_over_visits(theirs, 1.0, level),
+        )
+
+
+@dataclass(frozen=True)
+class Quicker(Pair):
+    """Seconds of a row over those of another, by the clock; training is left out."""
+
+    num_samples: int = 64
+
+    @property
+    def statistic(self) -> str:
+        return (
+            f"Seconds of {self.num_samples} samples of one measurement by {self.other} over those by {self.row}, "
+            "paired by visit of the clock"
+        )
+
+    def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
+        (task,) = tasks
+        evidence.require(tasks, self.rows)
+        ours, theirs = (evidence.seconds(task, row, self.num_samples) for row in self.rows)
+        return Effect(ratio_over_visits(theirs, ours), f"{len(ours)} visits, training left out")
+
+
+def total_rows(evidence: Evidence, task: str, row: str, num_measurements: int | None) -> float:
+    """Return network rows per measurement, with its share of the training where a number of measurements is given."""
+    rows = evidence.suite.num_samples * evidence.rows_per_sample(task, row)
+    return rows + (
+        evidence.training_rows(task, row) / num_measurements if num_measurements else 0.0
     )
-    if not common:
-        return "needs values of both methods on the same measurements"
-    array = np.mean([[values[i] for i in common] for values in of_tasks.values()], axis=0)
-    mean, low, high = (float(end[0]) for end in mean_interval(array[..., None], LEVEL))
-    ends = (back(low), back(high)) if np.isfinite([low, high]).all() else (None, None)
-    by_task = {
-        task: back(float(np.mean(list(values.values())))) for task, values in of_tasks.items()
-    }
-    return Effect(
-        back(mean), *ends, f"{detail}; {len(common)} measurements of {_format_tasks(by_task)}"
-    )
 
 
-def counted_effect(by_task: Mapping[str, float], detail: str) -> Effect:
-    """Return the geometric mean over tasks and their range: for what is counted, or grows with counts."""
-    values = np.array(list(by_task.values()))
-    low, high = float(values.min()), float(values.max())
-    mean = float(gmean(values)) if low > 0 else float(values.mean())
-    return Effect(
-        min(max(mean, low), high), low, high, f"{detail}; range over {_format_tasks(by_task)}"
-    )
+def scaled(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return two rows `(n, s)` of values `(tasks, 2, n, s)`, averaged over tasks that count alike.
+
+    On each task both are divided by the mean of the two: their ratio stays, and no task outweighs another.
+    """
+    scales = np.abs(values.mean((1, 2, 3), keepdims=True))
+    one, other = (values / np.maximum(scales, 1e-12)).mean(0)
+    return one, other
 
 
-def format_pairs(pairs: Sequence[tuple[str, str]]) -> str:
-    """Return `latent_langevin against dps` for the pairs of methods that were compared."""
-    return ", ".join(dict.fromkeys(f"{one} against {other}" for one, other in pairs))
+def by_task(values: np.ndarray, tasks: Sequence[str]) -> str:
+    """Return the ratio on each task where there are several."""
+    if len(tasks) < 2:
+        return ""
+    means = values.mean((2, 3))
+    ratios = [
+        math.sqrt(max(one / other, 0)) if other > 0 else math.inf for one, other in means.tolist()
+    ]
+    return ", ".join(f"{ratio:.3g} on {task}" for task, ratio in zip(tasks, ratios, strict=True))
 
 
-def _format_tasks(by_task: Mapping[str, float]) -> str:
-    """Return `2 tasks, from 0.5 (gmm-denoise) to 1.2 (gmm-blur)`; the name of a single task."""
-    if len(by_task) == 1:
-        return next(iter(by_task))
-    least, most = (choose(by_task, key=lambda task: by_task[task]) for choose in (min, max))
-    return (
-        f"{len(by_task)} tasks, from {by_task[least]:.3g} ({least}) to {by_task[most]:.3g} ({most})"
-    )
+def _power(gain: float, dearer: float) -> float:
+    return math.log(max(gain, 1e-6)) / math.log(dearer)

@@ -1,25 +1,26 @@
-"""What claims are tested on: values per measurement, network rows and seconds of a suite's runs."""
+"""What claims are tested on: values per measurement, network rows and seconds of the rows that a claim names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.core.artefacts import Json
-from bench.papers.claims.effects import Values
 from bench.stats.results import RunRecord, SuiteResults, TaskResults
 from bench.stats.values import MetricValues, values_of_task
 
-DISTANCE, FIDELITY, DIVERSITY, EFFECTIVE = "sw2-128", "psnr_mean", "diversity_ratio", "ess_bulk"
-# to the posterior under a distilled map's teacher: only tasks of such maps have it
-TEACHER_DISTANCE = "sw2-128_total"
-ALIKE = 1.25  # costs that differ by less than this factor count as equal
+ENERGY, WORTH = "energy", ("worth_mean", "worth_energy")  # beginnings of columns
+
+
+class Lacking(Exception):
+    """The suite has not what a claim needs; the message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The results of a suite, looked up by task and method."""
+    """The results of a suite, looked up by task and row. What is asked for and not there raises Lacking."""
 
     suite: SuiteResults
     columns: dict[str, dict[tuple[str, str], MetricValues]] = field(
@@ -27,87 +28,99 @@ class Evidence:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self,
-            "columns",
-            {task.name: values_of_task(task, self.suite) for task in self.suite.tasks},
-        )
+        columns = {task.name: values_of_task(task, self.suite) for task in self.suite.tasks}
+        object.__setattr__(self, "columns", columns)
 
-    def methods_of(self, task: TaskResults, plugin: str) -> list[str]:
-        """Return the rows `plugin` and `plugin-...` that ran on a task, also where they failed; the plain one first."""
-        rows = [row for row in self.suite.methods if f"{row}-".startswith(f"{plugin}-")]
-        ran = [
-            row
-            for row in rows
-            if any(run.header.get("status", "ok") != "n/a" for run in runs_of(task, row))
-        ]
-        return sorted(ran, key=lambda row: row != plugin)
+    def require(self, tasks: Sequence[str], rows: Sequence[str]) -> None:
+        """Raise Lacking where a row did not run on a task; a trained row needs two seeds."""
+        for task in tasks:
+            for row in rows:
+                runs = self.runs(task, row)
+                states = {run.header.get("status", "ok") for run in runs}
+                if "n/a" in states:
+                    raise Lacking(
+                        f"needs {row} on {task}: n/a ({runs[0].header.get('reason', '')})"
+                    )
+                if self.is_trained(task, row) and len(runs) < 2:
+                    raise Lacking(f"needs two training seeds or more of {row} on {task}")
 
-    def first_method_of(self, task: TaskResults, plugin: str) -> str | None:
-        """Return the first of `methods_of`, None where there is none."""
-        return next(iter(self.methods_of(task, plugin)), None)
+    def runs(self, task: str, row: str) -> list[RunRecord]:
+        """Return the runs of a row on a task, one per seed."""
+        runs = [run for run in self._task(task, row).runs if run.method == row]
+        if not runs:
+            raise Lacking(f"needs {row} on {task}, which the suite {self.suite.name} does not run")
+        return runs
 
-    def values(self, task: TaskResults, method: str, metric: str) -> Values:
-        """Return a metric by measurement.
+    def _task(self, name: str, row: str) -> TaskResults:
+        found = next((task for task in self.suite.tasks if task.name == name), None)
+        if found is None:
+            raise Lacking(
+                f"needs {row} on {name}, a task that the suite {self.suite.name} does not have"
+            )
+        return found
 
-        A failed measurement is as far away as the worst of all methods there, and has no values of other metrics.
+    def values(self, tasks: Sequence[str], rows: Sequence[str], column: str) -> np.ndarray:
+        """Return `(tasks, rows, n, s)`: a column on the measurements that all the rows have on all the tasks.
+
+        A row of one seed beside rows of several has the same values under each. A measurement that failed counts as the
+        worst value that any row has there in energy and in worth; in other columns it is left out. Of
+        worth, whose average is harmonic, the reciprocals are returned: relative errors.
         """
-        column = self.columns[task.name].get((method, metric))
-        if column is None:
+        self.require(tasks, rows)
+        found = {(task, row): self._values(task, row, column) for task in tasks for row in rows}
+        for (task, row), values in found.items():
+            if not values:
+                raise Lacking(f"needs {column} of {row} on {task}")
+        common = sorted(set.intersection(*(set(values) for values in found.values())))
+        if not common:
+            raise Lacking(f"needs {column} of {', '.join(rows)} on the same measurements")
+        shape = (len(common), max(len(found[key][common[0]]) for key in found))
+        arrays = {
+            key: np.broadcast_to([values[i] for i in common], shape)
+            for key, values in found.items()
+        }
+        return np.array([[arrays[task, row] for row in rows] for task in tasks], float)
+
+    def _values(self, task: str, row: str, column: str) -> dict[int, np.ndarray]:
+        cell = self.columns[task].get((row, column))
+        if cell is None:
             return {}
-        values = {i: np.array(of_seeds) for i, of_seeds in column.values.items()}
-        if metric == DISTANCE:
-            columns = [c for (_, name), c in self.columns[task.name].items() if name == metric]
-            for i in column.failed:
-                worst = max((max(c.values[i]) for c in columns if i in c.values), default=np.nan)
-                values[i] = np.full(len(self.suite.seeds), worst)
+        values = {i: np.array(of_seeds, float) for i, of_seeds in cell.compared.items()}
+        if column.startswith(WORTH) or column.startswith(ENERGY):
+            others = [c for (_, name), c in self.columns[task].items() if name == column]
+            for i in cell.failed:
+                worst = [max(c.compared[i]) for c in others if i in c.values]
+                values[i] = np.full(len(self.runs(task, row)), max(worst, default=np.nan))
         return {i: of_seeds for i, of_seeds in values.items() if np.isfinite(of_seeds).all()}
 
-    def timing(self, task: TaskResults, method: str | None) -> Json | None:
-        """Return timing.json of a run; None where it was not clocked, or drew nothing."""
-        of_run = [t for t in self.suite.timings if (t["task"], t["method"]) == (task.name, method)]
-        return next((timing for timing in of_run if timing.get("curve")), None)
+    def rows_per_sample(self, task: str, row: str) -> float:
+        """Return network rows per posterior sample, forward and backward."""
+        costs = [run.cost for run in self.runs(task, row)]
+        return float(np.mean([cost["nfe"] + cost["nfe_vjp"] for cost in costs]))
 
+    def training_rows(self, task: str, row: str) -> float:
+        """Return network rows of a training, forward and backward."""
+        costs = [run.cost for run in self.runs(task, row)]
+        return float(np.mean([cost["train_nfe"] + cost["train_nfe_vjp"] for cost in costs]))
 
-def runs_of(task: TaskResults, method: str) -> list[RunRecord]:
-    """Return the runs of a row on a task, one per seed."""
-    return [run for run in task.runs if run.method == method]
+    def training_seconds(self, task: str, row: str) -> np.ndarray:
+        """Return seconds of the training job by seed."""
+        return np.array([run.cost["train_seconds"] for run in self.runs(task, row)], float)
 
+    def is_trained(self, task: str, row: str) -> bool:
+        """Return whether a row has a training of its own, before it sees the measurements."""
+        return any(run.cost.get("train_seconds", 0) > 0 for run in self.runs(task, row))
 
-def settings_of(task: TaskResults, method: str) -> Json:
-    """Return what the suite sets of a row's hyperparameters; what it leaves out has the plug-in's default."""
-    return runs_of(task, method)[0].cost.get("settings", {})
+    def timed_call(self, task: str, row: str, num_samples: int) -> Json:
+        """Return the clock's cell of `num_samples` samples of one measurement."""
+        timings = [t for t in self.suite.timings if (t["task"], t["method"]) == (task, row)]
+        cells = [cell for timing in timings for cell in timing.get("curve", ())]
+        found = next((cell for cell in cells if cell["s"] == num_samples), None)
+        if found is None:
+            self.runs(task, row)
+            raise Lacking(f"needs the clock's times of {num_samples} samples of {row} on {task}")
+        return found
 
-
-def is_chain(task: TaskResults, method: str) -> bool:
-    """Return whether the samples of a row are states of chains."""
-    return any(run.header.get("joint") == "chain" for run in runs_of(task, method))
-
-
-def nfe_of(task: TaskResults, method: str) -> float:
-    """Return network rows forward per posterior sample (NFE)."""
-    return float(np.mean([run.cost["nfe"] for run in runs_of(task, method)]))
-
-
-def rows_of(task: TaskResults, method: str) -> float:
-    """Return network rows per posterior sample, forward and backward."""
-    return float(np.mean([run.cost["nfe"] + run.cost["nfe_vjp"] for run in runs_of(task, method)]))
-
-
-def training_rows_of(task: TaskResults, method: str) -> float:
-    """Return network rows of a training, forward and backward."""
-    return float(
-        np.mean(
-            [run.cost["train_nfe"] + run.cost["train_nfe_vjp"] for run in runs_of(task, method)]
-        )
-    )
-
-
-def seconds_of(task: TaskResults, method: str) -> float:
-    """Return seconds of the sampling job per sample: a rough figure."""
-    return float(np.mean([run.cost["seconds"] / run.cost["rows"] for run in runs_of(task, method)]))
-
-
-def training_seconds_of(task: TaskResults, method: str) -> float:
-    """Return seconds of the training job: a rough figure like `seconds_of`."""
-    return float(np.mean([run.cost["train_seconds"] for run in runs_of(task, method)]))
+    def seconds(self, task: str, row: str, num_samples: int) -> np.ndarray:
+        """Return the median seconds of a call of the clock at each of its visits."""
+        return np.array(self.timed_call(task, row, num_samples).get("medians", ()), float)

@@ -1,4 +1,4 @@
-"""Boards of panels for the three toys: what each figure shows of prior, constraint, posterior and samples."""
+"""Boards of panels for the three toys: prior, constraint, posterior and samples in each figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Adjoint Matching would converge to, used outside its assumptions.
+"""The limit of Adjoint Matching where its assumptions do not hold.
 
 Title: Adjoint Matching: Fine-tuning Flow and Diffusion Generative Models with Memoryless Stochastic Optimal Control
 Venue: ICLR 2025

@@ -1,4 +1,4 @@
-"""Laws of toy data and toy noise: curves in the plane, one Gaussian, eight of them."""
+"""Distributions of toy data and toy noise: curves in the plane, one Gaussian, eight Gaussians."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.core.types import Random
 
 
 class Source(Protocol):
-    """The law p_0 of a generator's noise."""
+    """The distribution p_0 of a generator's noise."""
 
     def log_prob(self, z: Tensor) -> Tensor: ...  # (n, 2) -> (n,)
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (num_samples, 2)
@@ -86,7 +86,7 @@ def swiss_roll() -> Data:
 
 
 def two_moons() -> Data:
-    """Return two half circles of radius 1.5 that reach into each other, centred at the origin."""
+    """Return two interleaved half circles of radius 1.5, centred at the origin."""
 
     def curve(u: Tensor) -> Tensor:
         angle, second = math.pi * (2 * u % 1), u >= 0.5

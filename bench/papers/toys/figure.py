@@ -25,7 +25,7 @@ COLOURS = {
     "other": "#7a4a1d",
 }
 NUM_CELLS = 100  # along the side of a drawn density
-FAINT = 5e-3  # of the peak: what is fainter is white, and not in the csv
+FAINT = 5e-3  # of the peak: smaller values are white, and not in the csv
 
 Extent = tuple[float, float, float, float]  # left, right, bottom, top
 
@@ -108,7 +108,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
                 axes.contour(x, y, values, levels=[level], colors=[colour], linewidths=0.6)
             case Density():
                 values = _coarse(layer.values)
-                # below the peak: a sharp one leaves the rest visible
+                # full colour below the peak, so that a sharp peak leaves the rest visible
                 full = max(_level_of_mass(values, 0.1), 1e-12)
                 scale = LinearSegmentedColormap.from_list(colour, ["white", colour])
                 style = {"cmap": scale, "vmin": 0, "vmax": full, "interpolation": "bilinear"}

@@ -30,12 +30,12 @@ EXPONENT = 0.3  # of the energy distance
 
 
 @dataclass(frozen=True)
-class Flow:
-    """dx = v(x, t) dt from the source at t = 0 to the data at t = 1, by Runge-Kutta steps."""
+class Generator:
+    """A prior x = f(z) in the plane, z from `source`: one pass through the network."""
 
     network: nn.Module
     source: Source
-    num_steps: int = 6
+
     caps: ClassVar[Cap] = Cap.DECODER
     shape: ClassVar[tuple[int, ...]] = (2,)
     latent_shape: ClassVar[tuple[int, ...]] = (2,)
@@ -43,11 +43,29 @@ class Flow:
 
     @property
     def decode_nfe(self) -> int:
-        return 4 * self.num_steps
+        return 1
 
     @property
     def sample_nfe(self) -> int:
         return self.decode_nfe
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.network(waves(z.float()), z.new_zeros(len(z)).float()).to(z)
+
+    def sample(self, num_samples: int, rng: Random) -> Tensor:
+        draws = [self.source.sample(num_samples, rng.only(i)) for i in range(len(rng))]
+        return self.decode(torch.cat(draws)).unflatten(0, (len(rng), num_samples))
+
+
+@dataclass(frozen=True)
+class Flow(Generator):
+    """dx = v(x, t) dt from the source at t = 0 to the data at t = 1, by Runge-Kutta steps."""
+
+    num_steps: int = 6
+
+    @property
+    def decode_nfe(self) -> int:
+        return 4 * self.num_steps
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         """Return v(x, t) (n, 2) at x (n, 2), t a scalar or (n,); the network computes in float32."""
@@ -65,10 +83,6 @@ class Flow:
         for pair in self.times(z).unfold(0, 2, 1):
             states.append(rk4(self.velocity, states[-1], pair))
         return torch.stack(states, 1)
-
-    def sample(self, num_samples: int, rng: Random) -> Tensor:
-        draws = [self.source.sample(num_samples, rng.only(i)) for i in range(len(rng))]
-        return self.decode(torch.cat(draws)).unflatten(0, (len(rng), num_samples))
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x) (n,) by the flow backwards.
@@ -89,27 +103,6 @@ class Flow:
         start = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
         end = rk4(augmented, start, self.times(x).flip(0))
         return self.source.log_prob(end[:, :2]) + end[:, 2]
-
-
-@dataclass(frozen=True)
-class Generator:
-    """One network evaluation x = f(z), z ~ N(0, I)."""
-
-    network: nn.Module
-    source: Source
-    caps: ClassVar[Cap] = Cap.DECODER
-    shape: ClassVar[tuple[int, ...]] = (2,)
-    latent_shape: ClassVar[tuple[int, ...]] = (2,)
-    sigma_range: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    decode_nfe: ClassVar[int] = 1
-    sample_nfe: ClassVar[int] = 1
-
-    def decode(self, z: Tensor) -> Tensor:
-        return self.network(waves(z.float()), z.new_zeros(len(z)).float()).to(z)
-
-    def sample(self, num_samples: int, rng: Random) -> Tensor:
-        draws = [self.source.sample(num_samples, rng.only(i)) for i in range(len(rng))]
-        return self.decode(torch.cat(draws)).unflatten(0, (len(rng), num_samples))
 
 
 def fit_flow(source: Source, data: Data, rng: Random, num_iterations: int) -> Flow:

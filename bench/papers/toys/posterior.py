@@ -1,4 +1,4 @@
-"""A posterior in the plane tabulated on a grid, and the samples drawn of it beside draws of the grid."""
+"""A posterior in the plane, tabulated on a grid, with samples of it and draws from the grid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Random
-from bench.papers.toys.generators import Flow, Generator
+from bench.papers.toys.generators import Generator
 from bench.papers.toys.grid import Grid
 from bench.papers.toys.targets import Band, Plane, Tilted
 
@@ -47,7 +47,7 @@ class Posterior:
     y (1, 1); x (side^2, 2): the images of the cells; log_prior and log_reward (side^2,); probability (side, side).
     """
 
-    generator: Flow | Generator
+    generator: Generator
     problem: Band
     y: Tensor
     grid: Grid
@@ -72,9 +72,9 @@ class Posterior:
 
 @dataclass(frozen=True)
 class Case:
-    """One posterior with draws of it by name, in noise space and in data space, (n, 2) each.
+    """One posterior and named sets of draws in noise space and in data space, (n, 2) each.
 
-    "grid" are draws by the grid, the truth; "floor" as many others, which tell what distance equal laws have.
+    "grid" are draws by the grid, the truth; "floor" as many others, for the distance between draws of equal laws.
     modes (k, 2): of the posterior in data space. window: the part of data space that is shown. samples: of "ods".
     """
 
@@ -87,12 +87,12 @@ class Case:
     samples: Samples
 
 
-def decode(generator: Flow | Generator, z: Tensor) -> Tensor:
+def decode(generator: Generator, z: Tensor) -> Tensor:
     """Return the images (n, 2) of noise (n, 2), a bounded number of rows at once."""
     return torch.cat([generator.decode(part) for part in z.split(ROWS_PER_CALL)])
 
 
-def tabulate(generator: Flow | Generator, problem: Band, level: float, grid: Grid) -> Posterior:
+def tabulate(generator: Generator, problem: Band, level: float, grid: Grid) -> Posterior:
     """Return the posterior given y = `level` on the grid, its normalising constant by quadrature."""
     y = torch.full((1, 1), level, dtype=torch.float64)
     x = decode(generator, grid.points)

@@ -14,7 +14,7 @@ from bench.papers.toys.targets import Plane, Tilted
 
 
 def ods_sampler(settings: dict[str, Any]) -> Sampler:
-    """Return ODS with `settings`, trained for one target of which it is told no gradients."""
+    """Return ODS with `settings`, trained for one target without its gradients."""
     method = load("method", "ods")(**{"amortised": False, "drift": "plain", **settings})
 
     def sample(plane: Plane, target: Tilted, num_samples: int, rng: Random) -> Samples:

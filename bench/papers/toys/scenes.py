@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from bench.core.rng import Rng
 from bench.papers.toys.control import naive_adjoint_matching
 from bench.papers.toys.densities import EightGaussians, Gaussian, swiss_roll, two_moons
-from bench.papers.toys.generators import Flow, Generator, fit_flow, fit_generator
+from bench.papers.toys.generators import Generator, fit_flow, fit_generator
 from bench.papers.toys.grid import Grid, relative_entropy
 from bench.papers.toys.posterior import (
     ROWS_PER_CALL,
@@ -25,22 +26,35 @@ from bench.papers.toys.targets import Band, Plane, Tabulated, Tilted
 
 
 @dataclass(frozen=True)
-class SwissRoll:
-    """A flow and a one-step generator of a Swiss roll; a band across it leaves four pieces."""
+class Scene:
+    """Parameters that all toys share: a coordinate of data in the plane is measured with noise, which leaves a band."""
 
     seed: int = 0
-    flow_iterations: int = 2000
-    generator_iterations: int = 2000
-    side: int = 200
-    num_samples: int = 2000
-    level: float = 0.5
-    sigma_y: float = 0.15
+    flow_iterations: int = 2000  # steps of training of each flow
+    side: int = 200  # cells along a side of the grids
+    num_samples: int = 2000  # draws of each kind
+    level: float = 0.5  # the measured coordinate
+    sigma_y: float = 0.15  # of the measurement, data units
+
+    name: ClassVar[str]  # of its random streams
+
+    def _rng(self, *axes: str) -> Rng:
+        return Rng(("toy", self.name, *axes), [self.seed])
+
+
+@dataclass(frozen=True)
+class SwissRoll(Scene):
+    """A flow and a one-step generator of a Swiss roll; a band across it leaves four pieces."""
+
+    generator_iterations: int = 2000  # steps of training of the one-step generator
+
+    name: ClassVar[str] = "swiss_roll"
 
     def compute(self, sampler: Sampler) -> list[Case]:
         """Return a case for each generator."""
         data, source, problem = swiss_roll(), Gaussian(), Band(0, self.sigma_y)
         modes, window = data.crossings(0, self.level), Grid(2.4, self.side, (0.3, 0.2))
-        fits: dict[str, Callable[[], Flow | Generator]] = {
+        fits: dict[str, Callable[[], Generator]] = {
             "flow": lambda: fit_flow(source, data, self._rng("fit", "flow"), self.flow_iterations),
             "generator": lambda: fit_generator(
                 source, data, self._rng("fit", "generator"), self.generator_iterations
@@ -55,24 +69,17 @@ class SwissRoll:
             )
         return cases
 
-    def _rng(self, *axes: str) -> Rng:
-        return Rng(("toy", "swiss_roll", *axes), [self.seed])
-
 
 @dataclass(frozen=True)
-class Marginals:
+class Marginals(Scene):
     """One posterior of the Swiss roll's flow, sampled in noise space and in data space by the same method.
 
     In data space the target is p(x) r(x) with the flow's own density, tabulated.
     """
 
-    seed: int = 0
-    flow_iterations: int = 2000
-    side: int = 200
-    num_samples: int = 2000
-    level: float = 0.5
-    sigma_y: float = 0.15
     scale: float = 1.2  # standard deviation of the noise from which the data-space sampler starts
+
+    name: ClassVar[str] = "marginals"
 
     def compute(self, sampler: Sampler) -> TwoSpaces:
         """Return the same posterior sampled in both spaces."""
@@ -98,9 +105,6 @@ class Marginals:
         }
         return TwoSpaces(case, direct, probability, log_z, self.scale, entropies)
 
-    def _rng(self, *axes: str) -> Rng:
-        return Rng(("toy", "marginals", *axes), [self.seed])
-
 
 @dataclass(frozen=True)
 class TwoSpaces:
@@ -119,16 +123,13 @@ class TwoSpaces:
 
 
 @dataclass(frozen=True)
-class Moons:
+class Moons(Scene):
     """Flows to two moons from one Gaussian and from eight; a band across the moons leaves four pieces."""
 
-    seed: int = 0
-    flow_iterations: int = 2000
-    side: int = 200
-    num_samples: int = 2000
-    level: float = 0.1
-    sigma_y: float = 0.15
+    level: float = 0.1  # the measured coordinate
     num_lines: int = 60  # paths of the flow that are drawn
+
+    name: ClassVar[str] = "moons"
 
     def compute(self, sampler: Sampler) -> list[MoonsCase]:
         """Return a case for each source."""
@@ -151,9 +152,6 @@ class Moons:
             )
             cases.append(MoonsCase(case, flow.paths(source.sample(self.num_lines, rng))))
         return cases
-
-    def _rng(self, *axes: str) -> Rng:
-        return Rng(("toy", "moons", *axes), [self.seed])
 
 
 @dataclass(frozen=True)

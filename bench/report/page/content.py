@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from bench.core.results import Summary
-from bench.papers.claims.ledger import ledger, ledger_table
+from bench.papers.claims.ledger import Verdicts, verdicts_of
 from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
 from bench.papers.published_tables import PublishedTables, published_tables
@@ -37,14 +35,14 @@ class Content:
     """All tables and texts of the page.
 
     overview: distances of all tasks. tables: one per task. sections: tables beside these. published: numbers of the
-    papers beside ours. definitions: what each metric and cost means.
+    papers beside ours. claims: verdicts on the papers' claims. definitions: what each metric and cost means.
     """
 
     suite: SuiteResults
     overview: Table
     tables: tuple[Table, ...]
     sections: tuple[Section, ...]
-    claims: pd.DataFrame
+    claims: Verdicts
     published: PublishedTables
     notes: tuple[str, ...]
     definitions: dict[str, str]
@@ -59,7 +57,7 @@ def collect(suite: SuiteResults) -> Content:
         distance_table(suite, lines, comparisons),
         tables,
         tuple(_sections(suite, lines)),
-        ledger_table(ledger(suite)),
+        verdicts_of(suite.root),
         published_tables(read_papers(), match_numbers(read_numbers(), suite, lines)),
         notes(suite, columns_of(tables)),
         definitions(suite),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.core.layout import Layout
+from bench.core.layout import CLAIMS_TABLES, Layout
 from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
 from bench.papers.published_tables import NO_MATCH, RULE
 from bench.report.markup import goal_text
@@ -16,7 +16,7 @@ from bench.report.page.figures import marks, read_figure
 from bench.report.page.gallery import gallery
 from bench.report.tables import DISTANCE
 
-TABLES = ("summary.csv", "comparisons.csv", "published.csv", "claims.csv")
+TABLES = ("summary.csv", "comparisons.csv", "published.csv")
 
 
 def render(content: Content) -> str:
@@ -26,6 +26,7 @@ def render(content: Content) -> str:
     """
     suite = content.suite
     layout = Layout(suite.root)
+    tables = (*TABLES, *(CLAIMS_TABLES[:1] if content.claims.are_own else ()))
     task_names = [task.name for task in suite.tasks]
     return (
         _environment(content)
@@ -46,7 +47,7 @@ def render(content: Content) -> str:
             figures=[read_figure(layout.figures, stem) for stem in suite.figures],
             grids={name: read_figure(layout.figures, f"grid-{name}") for name in task_names},
             galleries={task.name: gallery(suite, task) for task in suite.tasks},
-            attachments={name: attached(layout.table(name)) for name in TABLES},
+            attachments={name: attached(layout.table(name)) for name in tables},
         )
     )
 

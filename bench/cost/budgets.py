@@ -1,0 +1,153 @@
+"""`python -m bench.cost.budgets`: print the rows of config/budget.yaml, settings of each method at five budgets.
+
+A budget is network rows per posterior sample, forward and backward, training included. Each method has one rule that
+turns it into settings; what no rule names keeps the method's default. On the priors of the suite a denoiser costs one
+row, a decoded image `decode_nfe`, and each twice with its gradient.
+
+Training is paid once, so its share per sample depends on how many samples follow. Rows are trained with what a budget
+leaves for ten measurements; the figure `budget` divides the same training by 1, 10 and 100.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bench.core.specs import Settings
+
+BUDGETS = (100, 180, 320, 560, 1000)
+NUM_MEASUREMENTS = 10  # among which the rows share their training
+DPS_STEPS = 200  # at which the zeta of the default suite was tuned
+CHAIN = 30  # evaluations before the first sample that are worth a further chain
+LEAPFROG = 4  # of a trajectory, where the budget allows it
+APS_BATCH, WARM_START = 128, 0.5  # as APS has them
+ODS_GROUP, ODS_ASSESSED, ODS_REPLAYS = 8, 16, 2  # as ODS has them
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a budget is spent on: samples per measurement, rows per decoded image, and DPS's zeta at 200 steps."""
+
+    num_samples: int = 16
+    decode_nfe: int = 28
+    zeta: float = 0.2
+
+    @property
+    def evaluation(self) -> int:
+        """Return the rows of a decoded image with its gradient."""
+        return 2 * self.decode_nfe
+
+    def gradients(self, budget: float) -> int:
+        """Return how many evaluations a measurement can have, after each sample was decoded once more."""
+        return int(self.num_samples * (budget - self.decode_nfe) // self.evaluation)
+
+    def training(self, budget: float, sampling: int = 0) -> int:
+        """Return the rows of a training that NUM_MEASUREMENTS pay for, after rows of sampling."""
+        return int(NUM_MEASUREMENTS * self.num_samples * (budget - sampling))
+
+
+def dps(budget: float, terms: Terms) -> Settings:
+    """Return as many steps as there are rows for; zeta times steps stays: 1000 steps at 0.01 equal 200 at 0.05."""
+    num_steps = int(budget // 2)
+    return {"num_steps": num_steps, "zeta": float(f"{terms.zeta * DPS_STEPS / num_steps:.3g}")}
+
+
+def latent_langevin(budget: float, terms: Terms) -> Settings:
+    """Return half of the evaluations before the first sample, and the others between samples, one at least each.
+
+    Of the first half a tenth are Adam's, up to three tell the curvature, a fifth adapts the step.
+    """
+    gradients = terms.gradients(budget)
+    thin = max(1, gradients // (2 * terms.num_samples))
+    before = gradients - thin * terms.num_samples
+    chains = _num_chains(before, terms)
+    before //= chains
+    curvature = _num_curvature(before)
+    left = before - 2 - curvature
+    adam, adapt = before // 10, before // 5
+    warm_up = {"num_adam": adam, "num_curvature": curvature, "num_adapt": adapt}
+    return {"num_chains": chains, **warm_up, "num_warmup": left - adam - adapt, "thin": thin}
+
+
+def hmc(budget: float, terms: Terms) -> Settings:
+    """Return half of the evaluations before the first sample, a fifth of them to adapt; then one trajectory a sample.
+
+    A trajectory has four leapfrog steps, fewer where the other half does not pay for them.
+    """
+    gradients = terms.gradients(budget)
+    for_samples = max(1, gradients // (2 * terms.num_samples))
+    leapfrog = min(LEAPFROG, for_samples)
+    thin = for_samples // leapfrog
+    before = gradients - leapfrog * thin * terms.num_samples
+    chains = _num_chains(before, terms)
+    before //= chains
+    curvature = _num_curvature(before)
+    trajectories = (before - 2 - curvature) // leapfrog
+    adapt = trajectories // 5
+    warm_up = {"num_curvature": curvature, "num_warmup": trajectories - adapt, "num_adapt": adapt}
+    return {"num_chains": chains, **warm_up, "num_leapfrog": leapfrog, "thin": thin}
+
+
+def aps(budget: float, terms: Terms) -> Settings:
+    """Return as many iterations as the rows of training pay for; those of the warm start cost none."""
+    reverse = int(terms.training(budget) // (2 * APS_BATCH))
+    return {"num_iterations": int(reverse / (1 - WARM_START))}
+
+
+def ods(budget: float, terms: Terms) -> Settings:
+    """Return a quarter of the decoded images of training for the affine map, and the others for iterations.
+
+    There are eight paths for each simulated measurement, and one measurement a batch for each 1024 decoded images.
+    """
+    images = terms.training(budget, terms.decode_nfe) // terms.decode_nfe
+    groups = min(16, max(1, images // 1024))
+    batch, for_map = groups * ODS_GROUP, images // 4
+    on_policy = (images - for_map - ODS_ASSESSED * batch) // batch
+    return {
+        "num_steps": 12,
+        "num_iterations": (ODS_REPLAYS + 1) * on_policy,
+        "num_groups": groups,
+        "num_fit": for_map,
+    }
+
+
+def _num_curvature(before: int) -> int:
+    """Return power iterations for the curvature, to which one evaluation more belongs: steps are useless without."""
+    return 2 if before >= 20 else 1
+
+
+def _num_chains(before: int, terms: Terms) -> int:
+    """Return a chain for each CHAIN evaluations before the first sample, in a number that divides that of samples."""
+    most = max(1, min(terms.num_samples, before // CHAIN))
+    return max(n for n in range(1, most + 1) if terms.num_samples % n == 0)
+
+
+RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
+    rule.__name__: rule for rule in (dps, latent_langevin, hmc, aps, ods)
+}
+
+
+def training_rows(plugin: str, settings: Settings, terms: Terms) -> float:
+    """Return the rows, forward and backward, that the training of a row costs; 0 without training."""
+    if plugin == "aps":
+        reverse = settings["num_iterations"] - round(WARM_START * settings["num_iterations"])
+        return 2 * APS_BATCH * reverse
+    if plugin == "ods":
+        batch = settings["num_groups"] * ODS_GROUP
+        on_policy = math.ceil(settings["num_iterations"] / (ODS_REPLAYS + 1))
+        return terms.decode_nfe * (settings["num_fit"] + (on_policy + ODS_ASSESSED) * batch)
+    return 0.0
+
+
+def main() -> None:
+    """Print a line of YAML for each row."""
+    for plugin, rule in RULES.items():
+        for budget in BUDGETS:
+            text = json.dumps(rule(budget, Terms())).replace('"', "")
+            print(f"  {plugin}-b{budget}: {text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Worth and distance against seconds per sample, training included, for a growing number of measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench.core.results import Drawing, Results
+from bench.figures._budget import draw_budget
+
+__all__ = ["BudgetSeconds"]
+
+
+@dataclass(frozen=True)
+class BudgetSeconds:
+    """The curves of `budget` against seconds: networks that are not the prior's cost time, too."""
+
+    metrics: tuple[str, ...] = ("worth_energy", "worth_mean", "energy")  # a row of panels each
+    num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a column each
+
+    caption: ClassVar[str] = (
+        "The figure budget with seconds in place of rows: what a sample is worth, and its distance to the reference "
+        "posterior, against seconds per sample with the share of training for one, ten and a hundred measurements. "
+        "Seconds are those of the jobs, on one thread and beside other jobs: a rough figure."
+    )
+
+    def draw(self, results: Results) -> Drawing:
+        words = "seconds per sample of the jobs, a rough figure, training included"
+        return draw_budget(results, self.metrics, self.num_measurements, "seconds", words)

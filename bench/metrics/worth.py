@@ -1,0 +1,79 @@
+"""How many independent exact draws the samples are worth: as many as have the same error in expectation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._spread import ratio, resolution_of
+from bench.numerics.distances import distances, mean_distance_within
+
+__all__ = ["Worth"]
+
+SINGLE_POINT = "n/a (exact posterior is a single point)"
+
+
+@dataclass(frozen=True)
+class Worth(Metric):
+    """Worth of all samples of a measurement in exact draws, by the error of their mean and by their energy distance."""
+
+    def columns(self, context: Context | None) -> tuple[Column, ...]:
+        means = (
+            "number of independent exact draws whose mean has the same squared error in expectation: 1 / r of "
+            "r = (|mean of the samples - mean of the posterior|^2 - the reference's own share) / trace of the "
+            "posterior's covariance; s exact draws have r = 1 / s in expectation. It does not see the spread: samples "
+            "that collapse on the posterior's mean have a high one, so read it beside worth_energy"
+        )
+        energies = (
+            "number of independent exact draws whose energy distance to the posterior is the same in expectation: "
+            "1 / r of r = (2 E|X-Y| - sum of |x_i - x_j| over all i, j / s^2 - E|Y-Y'|) / E|Y-Y'|; s exact draws have "
+            "r = 1 / s, s draws in groups of c equal ones c / s, and no bias or wrong spread is worth many"
+        )
+        summary = (
+            ". Averages over measurements are harmonic, 1 / mean r; r is unbiased, so the value of a single "
+            "measurement may be negative"
+        )
+        return tuple(
+            Column(
+                id,
+                what + summary,
+                "higher",
+                "draws",
+                "reference",
+                not_finite=SINGLE_POINT,
+                average="harmonic",
+            )
+            for id, what in (("worth_mean", means), ("worth_energy", energies))
+        )
+
+    def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
+        x = samples.flatten(2)
+        return {
+            "worth_mean": relative_error_of_mean(x, truth).reciprocal(),
+            "worth_energy": relative_energy(x, truth).reciprocal(),
+        }
+
+
+def relative_error_of_mean(x: Tensor, truth: Truth) -> Tensor:
+    """Return |mean of x - mu|^2 / tr(Sigma) of samples (m, s, D) -> (m,), unbiased in the reference draws.
+
+    Where mu is the mean of e draws its own error, tr(Sigma) / e in expectation, is subtracted.
+    """
+    mean, std = truth.mean.flatten(1), truth.std.flatten(1)
+    variance = std.square().sum(1)
+    own = 0.0 if truth.has_formula else variance / truth.reference.shape[1]
+    error = (x.mean(1) - mean).square().sum(1) - own
+    return ratio(error, variance, resolution_of(x.shape[2]) ** 2)
+
+
+def relative_energy(x: Tensor, truth: Truth) -> Tensor:
+    """Return the energy distance of the samples' own empirical law over E|Y-Y'|, (m, s, D) -> (m,).
+
+    All pairs of samples count, each with itself, too (a V-statistic), because what is judged are these s points and
+    not the law that they were drawn from; the part of the reference draws is unbiased.
+    """
+    within = truth.of_draws(mean_distance_within)
+    energy = 2 * distances(x, truth.draws).mean((1, 2)) - distances(x, x).mean((1, 2)) - within
+    return ratio(energy, within, resolution_of(x.shape[2]))

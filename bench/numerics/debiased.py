@@ -1,0 +1,85 @@
+"""Squared sliced Wasserstein-2 distance without its bias, in data units or whitened: mean zero for exact draws.
+
+A distance of two finite sets is above zero even when both are exact. What an exact sampler would have is therefore
+measured and subtracted: a block of as many reference draws as there are samples takes the samples' place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.numerics.distances import directions, wasserstein2_squared
+
+MOST_BLOCKS = 4
+# eigenvalues of the covariance below this share of its largest are raised to it before whitening
+FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What samples are compared with when a block of reference draws is taken out of their set.
+
+    across: (m, D, p), the directions to project on. rest: sorted projections of the draws without the block,
+    (m, p, e - s). own: squared distance of the block to the rest, (m,).
+    """
+
+    across: Tensor
+    rest: Tensor
+    own: Tensor
+
+
+def yardsticks(draws: Tensor, num_samples: int, is_white: bool) -> tuple[Yardstick, ...]:
+    """Return one for each of at most MOST_BLOCKS disjoint blocks of `num_samples` reference draws, (m, e, D).
+
+    () where the draws are fewer than two blocks. is_white: in coordinates whitened by the covariance of the rest; not
+    of all draws, since the block would then be judged by coordinates that it had a part in, and the samples not.
+    """
+    num_blocks = min(draws.shape[1] // num_samples, MOST_BLOCKS)
+    if num_blocks < 2:
+        return ()
+    fixed = directions(draws.shape[2]).to(draws)
+    made = []
+    for i in range(num_blocks):
+        start, end = i * num_samples, (i + 1) * num_samples
+        block, rest = draws[:, start:end], torch.cat([draws[:, :start], draws[:, end:]], 1)
+        across = whitened(rest, fixed) if is_white else fixed.expand(len(draws), -1, -1)
+        sorted_rest = _sorted(rest, across)
+        own = wasserstein2_squared(_sorted(block, across), sorted_rest).mean(1)
+        made.append(Yardstick(across, sorted_rest, own))
+    return tuple(made)
+
+
+def debiased_square(x: Tensor, made: tuple[Yardstick, ...]) -> Tensor:
+    """Return the debiased squared sliced Wasserstein-2 distance of samples (m, s, D) -> (m,).
+
+    The mean over blocks B of s of the reference draws R: SW2^2(x, R without B) - SW2^2(B, R without B). Samples and B
+    are exchangeable where the sampler is exact, whatever the law, so its expectation is then zero.
+    """
+    squares = [
+        wasserstein2_squared(_sorted(x, one.across), one.rest).mean(1) - one.own for one in made
+    ]
+    return torch.stack(squares).mean(0)
+
+
+def whitened(draws: Tensor, fixed: Tensor) -> Tensor:
+    """Return S^(-1/2) @ fixed, (m, D, p), for the covariance S of draws (m, e, D) with its eigenvalues floored.
+
+    The symmetric root is the same on every machine, also where eigenvalues coincide.
+    """
+    centred = (draws - draws.mean(1, keepdim=True)) / (draws.shape[1] - 1) ** 0.5
+    if draws.shape[2] <= draws.shape[1]:  # ten times faster than the singular values
+        squares, columns = torch.linalg.eigh(centred.mT @ centred)
+        values, vectors = squares.clamp_min(0).sqrt(), columns.mT
+    else:
+        _, values, vectors = torch.linalg.svd(centred, full_matrices=False)
+    floor = FLOOR**0.5 * values.amax(1, keepdim=True)
+    # directions that no draw has a part in keep the floor
+    scales = 1 / values.maximum(floor) - 1 / floor
+    return fixed / floor[..., None] + vectors.mT @ (scales[..., None] * (vectors @ fixed))
+
+
+def _sorted(points: Tensor, across: Tensor) -> Tensor:
+    return (points @ across).mT.sort(-1).values

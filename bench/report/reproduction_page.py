@@ -1,0 +1,120 @@
+"""The outcome of a comparison with published results: cells with verdicts, as a csv, a page and a line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.text import markdown, markdown_table, three_digits
+from bench.stats.frames import records_csv
+from bench.stats.reproduction import (
+    ALL_TASKS,
+    ALPHA,
+    DIFFERS,
+    NEGLIGIBLE,
+    POWER,
+    REPRODUCED,
+    UNTESTED,
+    Cell,
+)
+
+HEADS = ("task", "row", "metric", "published", "here", "difference / error", "p", "test", "remark")
+HOW = (
+    f"A cell is a metric of a row on a task. It is not reproduced where p is at most {ALPHA:g}, and p is corrected for "
+    f"all cells of the suite: if nothing but chance differs, a suite has any such cell with probability {ALPHA:g} at "
+    "most. Sign flips: differences paired by measurement, each as likely as its negative; all metrics of a row on a "
+    "task are flipped together. Training seeds: the shift of a trained method against the spread over its trainings. "
+    f"Row {ALL_TASKS}: the tasks of a row together. Shifts below {NEGLIGIBLE:.1%} of the values are of no consequence. "
+    "Seconds are not compared."
+)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Cells with verdicts, and sentences on what has no counterpart. commit: of the published results."""
+
+    suite: str
+    commit: str
+    cells: tuple[Cell, ...]
+    gaps: tuple[str, ...]
+
+    @property
+    def is_reproduced(self) -> bool:
+        return not any(cell.verdict == DIFFERS for cell in self.cells)
+
+    @property
+    def ordered(self) -> list[Cell]:
+        """Return the cells, those that are not reproduced first and the largest standardised difference before."""
+        places = {DIFFERS: 0, UNTESTED: 1, REPRODUCED: 2}
+        sizes = {cell: -abs(cell.standardised or np.inf) for cell in self.cells}
+        return sorted(self.cells, key=lambda cell: (places[cell.verdict], sizes[cell]))
+
+    def summary(self) -> str:
+        """Return a line: in how many cells the published results are reproduced."""
+        counts = Counter(cell.verdict for cell in self.cells)
+        tested = counts[REPRODUCED] + counts[DIFFERS]
+        equal = sum(cell.how.startswith("equal") for cell in self.cells)
+        untested = f"; {counts[UNTESTED]} not testable" if counts[UNTESTED] else ""
+        return (
+            f"{self.suite}: reproduced in {counts[REPRODUCED]} of {tested} cells ({equal} of them equal){untested}; "
+            f"published by commit {self.commit}"
+        )
+
+    def csv(self) -> str:
+        """Return the text of reproduction.csv, all cells in order."""
+        return records_csv(Cell, self.ordered)
+
+    def page(self) -> str:
+        """Return the text of reproduction.md: what is not reproduced, not testable, and without counterpart."""
+        differ = [cell for cell in self.ordered if cell.verdict == DIFFERS]
+        blocks = [
+            f"# Suite {markdown(self.suite)}: reproduced or not",
+            f"{markdown(self.summary())}.",
+        ]
+        if differ:
+            blocks += ["## Not reproduced", markdown_table(HEADS, map(_line, differ))]
+        if reasons := _untested(self.cells):
+            blocks += ["## Not testable", _listed(reasons)]
+        if self.gaps:
+            blocks += ["## Without counterpart", _listed(self.gaps)]
+        return "\n\n".join([*blocks, _listed([HOW, *_resolution(self.cells)])]) + "\n"
+
+
+def _line(cell: Cell) -> list[str]:
+    numbers = (cell.published, cell.here, cell.standardised)
+    texts = ["" if number is None else three_digits(number) for number in numbers]
+    p = "" if cell.p_suite is None else f"{cell.p_suite:.2g}"
+    names = map(markdown, (cell.task, cell.method, cell.metric))
+    return [*names, *texts, p, cell.how, markdown(cell.reason)]
+
+
+def _untested(cells: Sequence[Cell]) -> list[str]:
+    """Return a line for each reason: how many cells, and of which rows."""
+    rows: dict[str, dict[str, int]] = {}
+    for cell in cells:
+        if cell.verdict == UNTESTED:
+            of_reason = rows.setdefault(cell.reason, {})
+            of_reason[cell.method] = of_reason.get(cell.method, 0) + 1
+    return [
+        f"{sum(of.values())} cells of {', '.join(of)}: {reason}." for reason, of in rows.items()
+    ]
+
+
+def _resolution(cells: Sequence[Cell]) -> list[str]:
+    """Return a sentence on how large a shift has to be to be found."""
+    known = [x.detectable for x in cells if x.detectable is not None and np.isfinite(x.detectable)]
+    if not known:
+        return []
+    median = float(np.median(known))
+    sentence = (
+        f"The shift that is found with probability {POWER:g} is {median:.0%} of the published value in the median cell "
+        "that differs at all (column detectable of reproduction.csv)."
+    )
+    return [sentence]
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {markdown(sentence)}" for sentence in sentences)

@@ -1,0 +1,55 @@
+"""What a posterior sample costs in all, training included, and which rows of a suite are above its stated budget."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from bench.stats.results import RunRecord, SuiteResults, TaskResults
+
+
+def rows_per_sample(run: RunRecord, suite: SuiteResults, task: TaskResults | None = None) -> float:
+    """Return rows through the prior's network per sample, forward and backward, with the share of its training.
+
+    Training is shared by the samples of all measurements of the task (None: of as many as the suite says).
+    """
+    cost = run.cost
+    training = cost.get("train_nfe", 0) + cost.get("train_nfe_vjp", 0)
+    num_measurements = suite.num_measured(task) if task else suite.num_measurements
+    samples = num_measurements * suite.num_samples
+    return cost["nfe"] + cost["nfe_vjp"] + training / samples
+
+
+def above_budget(suite: SuiteResults, budget: float | None) -> dict[str, float]:
+    """Return the most rows per sample on any task of each row that is above a budget; {} without one."""
+    if budget is None:
+        return {}
+    most: dict[str, float] = {}
+    runs = [(task, run) for task in suite.tasks for run in task.runs]
+    for task, run in runs:
+        if run.header.get("status", "ok") == "ok":
+            most[run.method] = max(most.get(run.method, 0.0), rows_per_sample(run, suite, task))
+    return {method: rows for method, rows in most.items() if rows > budget}
+
+
+def without(suite: SuiteResults, methods: Collection[str], metric: str) -> SuiteResults:
+    """Return the results without some rows, and with directions of one metric only: what its table compares."""
+    tasks = tuple(
+        replace(task, better={name: way for name, way in task.better.items() if name == metric})
+        for task in suite.tasks
+    )
+    kept = tuple(method for method in suite.methods if method not in methods)
+    return replace(suite, methods=kept, tasks=tasks)
+
+
+def budget_notes(budget: float | None, above: Mapping[str, float]) -> tuple[str, ...]:
+    """Return what the table says of its budget: one sentence, and which rows are above it."""
+    if budget is None:
+        return ()
+    stated = (
+        f"Budget: at most {budget:g} rows through the prior's network per sample, forward and backward, with training "
+        "shared by all samples of the suite"
+    )
+    marked = ", ".join(f"{method} ({rows:,.0f})" for method, rows in above.items())
+    words = f"‡ needs more, is not compared with the others and never bold: {marked}"
+    return (stated, words) if above else (stated,)

@@ -1,0 +1,78 @@
+"""Settings at a budget: what a row needs stays within it, and the committed suite has what the rules say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import yaml
+from helpers.repository import REPOSITORY
+
+from bench.core.registry import load, plugin_of
+from bench.cost.budgets import (
+    BUDGETS,
+    NUM_MEASUREMENTS,
+    RULES,
+    Terms,
+    training_rows,
+)
+from bench.priors._mixture import GMM
+from bench.problems.inverse_problem import InverseProblem
+from bench.runtime.metering import counted
+from bench.runtime.run_method import load_method, train
+
+SUITE = yaml.safe_load((REPOSITORY / "config/budget.yaml").read_text())
+TERMS = Terms(num_samples=SUITE["num_samples"])
+ROWS = [(plugin, budget) for plugin in RULES for budget in BUDGETS]
+
+
+def mixture() -> GMM:
+    """Two Gaussians over images of 8 x 8."""
+    means = torch.stack([torch.zeros(1, 8, 8), torch.ones(1, 8, 8)]).double()
+    covariances = 0.1 * torch.eye(64).double().expand(2, 64, 64)
+    return GMM(torch.full((2,), 0.5).double(), means, covariances)
+
+
+@pytest.mark.parametrize("plugin, budget", ROWS)
+def test_each_row_meets_its_budget_and_never_exceeds_it(plugin, budget):
+    settings = SUITE["methods"][f"{plugin}-b{budget}"]
+    cost = load_method(plugin, settings).nfe(mixture(), SUITE["num_samples"])
+    shared = training_rows(plugin, settings, TERMS) / (NUM_MEASUREMENTS * SUITE["num_samples"])
+    assert 0.9 * budget <= cost.forward + cost.backward + shared <= budget
+
+
+@pytest.mark.parametrize("plugin, budget", ROWS)
+def test_the_suite_has_the_settings_of_the_rules(plugin, budget):
+    assert SUITE["methods"][f"{plugin}-b{budget}"] == RULES[plugin](budget, TERMS)
+
+
+def test_zeta_of_dps_falls_as_its_steps_rise_on_every_task():
+    for task, entry in SUITE["tasks"].items():
+        found = {
+            SUITE["methods"][row]["num_steps"]
+            * (settings | entry.get("settings", {}).get(row, {}))["zeta"]
+            for row, settings in SUITE["methods"].items()
+            if plugin_of("method", row) == "dps"
+        }
+        assert max(found) == pytest.approx(min(found), rel=0.01), task
+
+
+@pytest.mark.parametrize("plugin", ["aps", "ods"])
+def test_training_costs_the_rows_that_the_rules_count(plugin):
+    settings = RULES[plugin](BUDGETS[0], TERMS)
+    prior, meter = counted(mixture())
+    problem = InverseProblem(load("operator", "denoise")(), 0.5, (1, 8, 8))
+    train(load_method(plugin, settings), prior, problem, "task", 0)
+    assert meter.forward + meter.backward == training_rows(plugin, settings, TERMS)
+
+
+def test_all_methods_run_on_the_same_eight_tasks_with_three_seeds():
+    assert "restrict" not in SUITE and len(SUITE["tasks"]) == 8 and len(SUITE["seeds"]) == 3
+    assert SUITE["num_measurements"] >= 32 and len(BUDGETS) == 5
+
+
+def test_all_methods_are_tuned_on_equal_terms():
+    tuning = yaml.safe_load((REPOSITORY / "config/tuning.yaml").read_text())
+    asked = tuning["tune"]
+    assert asked["methods"] == [*RULES] and asked["tasks"] == [*SUITE["tasks"]]
+    assert asked["num_measurements"] >= 32 and "restrict" not in tuning
+    assert tuning["methods"] == {name: rule(320, TERMS) for name, rule in RULES.items()}

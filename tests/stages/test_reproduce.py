@@ -1,0 +1,167 @@
+"""A finished suite against its published results: the command, its exit status, and real runs of a sampler."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from helpers.synthetic_results import PROVENANCE, edit_metrics, rows_of, write_results
+
+import bench
+from bench.api.sampling import draw_samples, method_of
+from bench.core.artefacts import read_json, write_json
+from bench.core.errors import UserError
+from bench.core.layout import REFERENCE
+from bench.report.publish import publish_suite
+from bench.report.tables import is_shown
+from bench.stages import reproduce
+from bench.stages import tables as tables_stage
+from bench.stats.reproduction import DIFFERS, KEYS, REPRODUCED, compare_values
+from bench.stats.results import load
+
+SUITE = """
+name: small
+seeds: [0]
+num_measurements: 16
+num_samples: 32
+num_reference: 64
+rows_per_chunk: 1024
+datasets: {digits: {}}
+priors: {gmm: {family: gmm, dataset: digits, num_components: 5, shrinkage: 30, floor: 0.02}}
+tasks:
+  gmm-denoise: {operator: denoise, sigma_y: 0.5}
+methods: {dps: {num_steps: 50}}
+"""
+
+
+SPEC = Path("results/synthetic/specs/suite.json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A finished suite of random numbers in a folder of its own, with its published results."""
+    folder = tmp_path_factory.mktemp("published")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(tables_stage, "provenance", lambda: PROVENANCE)
+        write_results(SPEC.parents[1])
+        tables_stage.main(str(SPEC))
+        _publish(SPEC)
+    return folder
+
+
+@pytest.fixture
+def spec(folder, tmp_path, monkeypatch) -> Path:
+    """A copy of it."""
+    monkeypatch.chdir(shutil.copytree(folder, tmp_path / "copy"))
+    return SPEC
+
+
+def _publish(spec) -> None:
+    publish_suite(load(spec), (), REFERENCE / "synthetic", allow_dirty=True)
+
+
+def test_equal_results_are_reproduced_in_all_cells(spec, capsys):
+    reproduce.main(str(spec))
+    printed = capsys.readouterr().out
+    assert "synthetic: reproduced in" in printed and "0123456789ab" in printed
+    cells = rows_of(spec.parents[1] / "tables/reproduction.csv")
+    assert {cell["verdict"] for cell in cells} == {REPRODUCED}
+    assert {"nfe", "energy"} <= {cell["metric"] for cell in cells}
+    assert "## Not reproduced" not in (spec.parents[1] / "tables/reproduction.md").read_text()
+
+
+def test_a_changed_row_is_found_listed_first_and_the_exit_status_says_so(spec, capsys):
+    def more(row):
+        is_it = row["method"] == "dps" and row["metric"] == "energy" and row["value"]
+        return (f"{float(row['value']) * 1.5}" if is_it else row["value"]), row["reason"]
+
+    edit_metrics(spec, more)
+    tables_stage.main(str(spec))
+    with pytest.raises(SystemExit) as stop:
+        reproduce.main(str(spec))
+    assert stop.value.code == 1
+    first, second, *_ = rows_of(spec.parents[1] / "tables/reproduction.csv")
+    assert (first["task"], first["method"], first["metric"]) == ("gmm-phase", "dps", "energy")
+    assert first["verdict"] == DIFFERS and second["verdict"] != DIFFERS
+    page = (spec.parents[1] / "tables/reproduction.md").read_text()
+    assert "## Not reproduced" in page and "| gmm-phase | dps | energy |" in page
+
+
+def test_a_row_that_fails_now_is_not_reproduced(spec):
+    def failing(row):
+        return ("", "failed (now)") if row["method"] == "dps" else (row["value"], row["reason"])
+
+    edit_metrics(spec, failing)
+    tables_stage.main(str(spec))
+    with pytest.raises(SystemExit):
+        reproduce.main(str(spec))
+    first = rows_of(spec.parents[1] / "tables/reproduction.csv")[0]
+    assert first["method"] == "dps" and first["reason"] == "here: failed (now)"
+
+
+def test_tasks_of_other_measurements_are_told_and_not_compared(spec, capsys):
+    path = REFERENCE / "synthetic/provenance.json"
+    record = read_json(path)
+    record["observations_sha256"]["gmm-phase"] = "other"
+    write_json(path, record)
+    reproduce.main(str(spec))
+    assert "so nothing is compared: gmm-phase." in capsys.readouterr().out
+    assert "gmm-phase" not in {
+        cell["task"] for cell in rows_of(spec.parents[1] / "tables/reproduction.csv")
+    }
+
+
+def test_nothing_published_or_an_unfinished_suite_is_one_line(spec):
+    (spec.parents[1] / "tables/summary.csv").unlink()
+    with pytest.raises(UserError, match="finish the suite first"):
+        reproduce.main(str(spec))
+    with pytest.raises(UserError, match="run the suite first"):
+        reproduce.main("results/nothing/specs/suite.json")
+    for file in (REFERENCE / "synthetic").glob("*.csv"):
+        file.unlink()
+    with pytest.raises(UserError, match="suite synthetic has no published rows"):
+        reproduce.main(str(spec))
+
+
+def test_what_compares_with_older_results_is_not_published(spec):
+    reproduce.main(str(spec))
+    _publish(spec)
+    assert not list((REFERENCE / "synthetic").glob("reproduction*"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, pd.DataFrame]:
+    """DPS as published, with other random streams, and with a step size larger by 20 %."""
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "config").mkdir()
+    (folder / "config/small.yaml").write_text(SUITE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSTERIOR_BENCH_CACHE", str(folder / "cache"))
+        patch.chdir(folder)
+        task = bench.load_task("gmm-denoise", suite="small")
+        found = {}
+        for name, zeta, seed in (("published", 0.2, 0), ("diverged", 0.2, 1), ("changed", 0.24, 2)):
+            with torch.no_grad():
+                x, _ = draw_samples(
+                    method_of("dps", {"num_steps": 50, "zeta": zeta}), task, 32, seed
+                )
+            frame = bench.evaluate(task, x)
+            frame = frame[frame["metric"].map(is_shown) & (frame["measurement"] != "all")]
+            own = frame.dropna(subset="value").assign(task=task.name, method="dps", seed=0)
+            found[name] = own[[*KEYS, "value"]]
+    return found
+
+
+def test_a_rerun_whose_samples_have_diverged_is_reproduced(runs):
+    cells = compare_values(runs["published"], runs["diverged"])
+    assert len(cells) > 8 and {cell.verdict for cell in cells} == {REPRODUCED}
+    assert not any(cell.difference == 0 for cell in cells)
+
+
+def test_a_step_size_larger_by_a_fifth_is_found(runs):
+    cells = compare_values(runs["published"], runs["changed"])
+    assert sum(cell.verdict == DIFFERS for cell in cells) >= 3

@@ -1,0 +1,63 @@
+"""Rows per sample with training, and a table at a stated budget: what is above it is marked and not compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from helpers.synthetic_results import TRAINING, write_results
+
+from bench.core.results import DISTANCE
+from bench.report.tables import distance_table
+from bench.stats.comparisons import compare
+from bench.stats.results import SuiteResults, load
+from bench.stats.spending import above_budget, budget_notes, rows_per_sample, without
+from bench.stats.summary import summarise
+
+
+@pytest.fixture(name="suite", scope="module")
+def suite_of_random_numbers(tmp_path_factory) -> SuiteResults:
+    return load(write_results(tmp_path_factory.mktemp("suite")))
+
+
+def rows_of(suite: SuiteResults, method: str) -> float:
+    (run,) = (run for run in suite.tasks[0].runs if run.method == method)
+    return rows_per_sample(run, suite)
+
+
+def test_a_sample_costs_rows_both_ways_and_its_share_of_training(suite):
+    assert rows_of(suite, "dps") == 400  # 200 steps
+    samples = suite.num_measurements * suite.num_samples
+    assert rows_of(suite, "aps") == 2 * TRAINING["aps"][1] / samples
+
+
+def test_rows_above_a_budget_are_found_and_without_a_budget_there_are_none(suite):
+    assert above_budget(suite, None) == {}
+    above = above_budget(suite, 2000)
+    assert set(above) == {"latent_langevin", "aps", "ods-single"} and above["ods-single"] == 6000
+
+
+def test_a_row_above_the_budget_is_marked_and_never_bold(suite):
+    stated = replace(suite, budget_rows=2000)
+    table = distance_table(stated, summarise(stated), compare(stated))
+    assert {name for name, goal in table.goals.items() if goal == "‡"} == {
+        "latent_langevin",
+        "aps",
+        "ods-single",
+    }
+    assert not any(cell.tied for name in ("latent_langevin", "aps") for cell in table.frame[name])
+    assert "at most 2000 rows" in table.header and "latent_langevin (24,000)" in table.header
+    assert any(cell.tied for cell in table.frame["dps-n1000"])
+
+
+def test_rows_within_a_budget_are_compared_among_themselves(suite):
+    kept = without(suite, ["latent_langevin"], DISTANCE)
+    lines = compare(kept)
+    assert {line.metric for line in lines} == {DISTANCE}
+    assert "latent_langevin" not in {line.best for line in lines}
+
+
+def test_the_notes_say_the_budget_and_who_is_above_it():
+    assert budget_notes(None, {}) == ()
+    assert len(budget_notes(400, {})) == 1
+    assert budget_notes(400, {"aps": 1234.5})[1].endswith("never bold: aps (1,234)")
