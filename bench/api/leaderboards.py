@@ -13,9 +13,10 @@ from torch import Tensor
 from bench.api.evaluation import evaluate_samples, samples_of
 from bench.api.tasks import open_or_make_task
 from bench.core.errors import UserError
+from bench.core.published_suites import VALUES
 from bench.metrics._evaluation import built_in_columns
 from bench.stats.averages import averaged
-from bench.stats.published_rows import FILE, PublishedRows, published_rows
+from bench.stats.published_rows import PublishedRows, published_rows
 from bench.stats.summary import LEVEL
 from bench.task import Task
 
@@ -64,8 +65,8 @@ def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | Non
     They are as `compared` has them.
     """
     why = ""
-    if not (published.folder / FILE).exists():
-        why = f"{published.folder / FILE} is missing"
+    if not (published.folder / VALUES).exists():
+        why = f"{published.folder / VALUES} is missing"
     elif published.hash_of(task.name) != task.header["observations_sha256"]:
         why = f"the published rows of {task.name} are of other measurements than this task's"
     if why:

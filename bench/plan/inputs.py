@@ -8,7 +8,9 @@ from typing import Any
 
 from bench.core.catalogue import dataset_of
 from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layout
+from bench.core.published_suites import published_files
 from bench.core.registry import Kind, find
+from bench.core.shipped import shipped
 from bench.plan.config import module_of
 from bench.plan.metrics import metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
@@ -155,39 +157,49 @@ class Inputs:
 
     @property
     def timings(self) -> list[str]:
-        """The times of each run that is timed, from all visits of the clock."""
+        """Return the times of each run that is timed, from all visits of the clock."""
         return [str(self.layout.run(*run).timing) for run in self.suite.timed]
 
     @property
     def results(self) -> list[str]:
-        """What tables and figures are made of: metrics, costs and times of all runs."""
+<<<<<<< HEAD
+        """What tables and figures are made of: metrics, costs and times of all runs, and published rows beside them."""
+=======
+        """Return what tables and figures are made of: metrics, costs and times of all runs."""
+>>>>>>> reader
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
         return [
             *metrics,
             *(str(self.layout.run(*run).cost) for run in self.suite.runs),
             *self.timings,
+            *(published_files(self.suite.beside) if self.suite.beside else []),
         ]
 
     @property
     def references(self) -> list[str]:
-        """The reference draws of all tasks."""
+        """Return the reference draws of all tasks."""
         return [str(self.layout.task(task).reference) for task in self.suite.tasks]
 
     @property
     def published(self) -> list[str]:
-        """The numbers of the papers, which are committed."""
-        return sorted(map(str, PUBLISHED.glob("*.csv")))
+        """Return the numbers of the papers, which are committed or installed."""
+        return sorted(map(str, shipped(str(PUBLISHED)).glob("*.csv")))
 
     @property
     def published_rows(self) -> list[str]:
+<<<<<<< HEAD
         """The rows of this suite that were published, which are committed; [] where there are none."""
+        return published_files(self.suite.content["name"])
+=======
+        """Return the rows of this suite that were published, which are committed; [] where there are none."""
         folder = REFERENCE / self.suite.content["name"]
         files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
         return [str(path) for path in files if path.exists()]
+>>>>>>> reader
 
     @property
     def ledger(self) -> list[str]:
-        """The published verdicts on the papers' claims, which a suite quotes that does not test them."""
+        """Return the published verdicts on the papers' claims, for a suite that does not test them itself."""
         path = REFERENCE / CLAIMS / CLAIMS_TABLES[0]
         return [str(path)] if path.exists() and not self.suite.tests_claims else []
 

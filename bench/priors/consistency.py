@@ -28,7 +28,11 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class ConsistencyFamily:
-    """A map distilled from a teacher's denoiser, or a diffusers pipeline."""
+    """A map distilled from a teacher's denoiser, or a diffusers pipeline.
+
+    By default a regression on the ends of the teacher's ODE, which is no consistency model in the sense of the paper:
+    `objective: distillation` is one. At equal cost the regression is nearer to the teacher: docs/priors-and-truth.md.
+    """
 
     # a hub id or a folder in the diffusers format, instead of distilling
     pipeline: str | None = None
