@@ -162,11 +162,7 @@ class Inputs:
 
     @property
     def results(self) -> list[str]:
-<<<<<<< HEAD
-        """What tables and figures are made of: metrics, costs and times of all runs, and published rows beside them."""
-=======
-        """Return what tables and figures are made of: metrics, costs and times of all runs."""
->>>>>>> reader
+        """Return what tables and figures are made of: metrics, costs and times of all runs, and published rows."""
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
         return [
             *metrics,
@@ -187,15 +183,8 @@ class Inputs:
 
     @property
     def published_rows(self) -> list[str]:
-<<<<<<< HEAD
-        """The rows of this suite that were published, which are committed; [] where there are none."""
-        return published_files(self.suite.content["name"])
-=======
         """Return the rows of this suite that were published, which are committed; [] where there are none."""
-        folder = REFERENCE / self.suite.content["name"]
-        files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
-        return [str(path) for path in files if path.exists()]
->>>>>>> reader
+        return published_files(self.suite.content["name"])
 
     @property
     def ledger(self) -> list[str]:
