@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._relative_errors import SINGLE_POINT, relative_energy
 from bench.numerics.distances import (
     energy_distance,
     mean_distance_within,
@@ -28,16 +29,28 @@ DISTANCES = {
 
 @dataclass(frozen=True)
 class Total(Metric):
-    """Three distances to the teacher's posterior."""
+    """Three distances to the teacher's posterior, and the samples' worth in its draws."""
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         where = (
             "under the prior that the map was distilled from; without _total: from that under the map itself. In the "
             "row of the reference it is the bias of the map"
         )
-        return tuple(
-            Column(f"{id}_total", f"{what} {where}", "lower", "data units", "teacher")
-            for id, what in DISTANCES.items()
+        worth = "number of independent draws from the posterior that have the same energy distance to it"
+        return (
+            *(
+                Column(f"{id}_total", f"{what} {where}", "lower", "data units", "teacher")
+                for id, what in DISTANCES.items()
+            ),
+            Column(
+                "worth_energy_total",
+                f"{worth} {where}",
+                "higher",
+                "draws",
+                "teacher",
+                not_finite=SINGLE_POINT,
+                average="harmonic",
+            ),
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
@@ -47,5 +60,6 @@ class Total(Metric):
         return {
             "sw2-128_total": sliced_wasserstein2(projected(x), teacher.of_draws(projected)),
             "energy_total": energy_distance(x, teacher.draws, within),
+            "worth_energy_total": relative_energy(x, teacher).reciprocal(),
             "mean_error_total": (x.mean(1) - teacher.mean.flatten(1)).square().mean(1).sqrt(),
         }

@@ -35,7 +35,7 @@ def test_every_metric_conforms(name):
 def test_every_built_in_metric_is_a_plugin_and_needs_no_parameters():
     assert set(BUILT_IN) <= set(registry.names("metric"))
     assert len(open_metrics({})) == len(BUILT_IN)
-    assert len(built_in_columns()) == 60 + 54
+    assert len(built_in_columns()) == 68 + 54
 
 
 def test_added_metrics_stand_behind_the_built_in_ones_in_the_order_of_the_suite():

@@ -173,7 +173,7 @@ def test_without_a_teacher_there_is_no_total(spec):
         for row in evaluated(spec)
         if row["metric"].endswith("_total") and row["method"] == "oracle"
     ]
-    assert len(rows) == 3 * M
+    assert len(rows) == 4 * M
     assert {row["reason"] for row in rows} == {"n/a (prior is not a distilled map of an exact one)"}
 
 

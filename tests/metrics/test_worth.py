@@ -9,8 +9,9 @@ from helpers.metric_values import context_of, truth_of
 
 from bench.core.metric import Column
 from bench.metrics._evaluation import Evaluation, built_in_columns, open_metric
+from bench.metrics._relative_errors import relative_energy, relative_error_of_mean
 from bench.metrics.sliced_wasserstein import FEW_DRAWS
-from bench.metrics.worth import Worth, relative_energy, relative_error_of_mean
+from bench.metrics.worth import Worth
 from bench.numerics.debiased import FLOOR, debiased_square, whitened, yardsticks
 from bench.problems.references import ReferenceDraws
 from bench.stages.evaluate import score_reference
@@ -153,7 +154,7 @@ def test_too_few_reference_draws_leave_a_reason():
 def test_harmonic_columns_are_those_of_worth_and_raw_spread_has_no_direction():
     columns: dict[str, Column] = {column.id: column for column in built_in_columns()}
     harmonic = {id for id, column in columns.items() if column.average == "harmonic"}
-    assert harmonic == {"worth_mean", "worth_energy"}
+    assert harmonic == {"worth_mean", "worth_energy", "worth_energy_total"}
     raw = {"diversity", "pairwise-pixels", "vendi", "ds6-pixels", "diversity_null"}
     for id in (*raw, "diversity_range"):
         assert columns[id].better is None and columns[f"{id}_ratio"].better == 1
