@@ -209,8 +209,8 @@ def _load_task(
         tuple(runs),
         left_out,
         of_sets,
-        harmonic,
-        spec.num_measured.get(task),
+        harmonic=harmonic,
+        num_measurements=spec.num_measured.get(task),
     )
 
 
