@@ -30,7 +30,7 @@ from helpers.repository import (
     write_suite,
 )
 
-from bench.core.artefacts import read_json
+from bench.core.artefacts import read_json, write_json
 from bench.core.results import FIGURES
 
 SUITE = """
@@ -90,6 +90,65 @@ def folder(finished, tmp_path) -> Path:
 def test_a_second_run_has_nothing_to_do_and_says_so(folder):
     done = snakemake(folder)
     assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_suite_beside_published_rows_draws_only_its_own(folder):
+    """And observes the published measurements again, whose hash is in the spec that the job gets."""
+    published = folder / "results/reference/tiny"
+    published.mkdir(parents=True)
+    (published / "summary.csv").write_text("task,method,metric,mean,low,high,num_failed,reason\n")
+    (published / "values.csv.gz").write_bytes(b"")
+    sha256 = {"gmm-denoise": "a", "gmm-inpaint-box": "b"}
+    write_json(published / "provenance.json", {"observations_sha256": sha256})
+    for name in ("other", "tiny"):
+        text = SUITE.replace("tiny", name).replace(
+            "one: {}, two: {}, two-fast: {num_steps: 5}, ", ""
+        )
+        (folder / f"config/{name}.yaml").write_text(
+            text + f"beside: {'true' if name == 'tiny' else 'tiny'}\n"
+        )
+    of_pays = {"train": 1, "sample": 1, "evaluate": 2, "grid": 2, **SHOWN}
+    assert jobs(folder, "config/other.yaml") == {
+        "data": 1,
+        "prior": 1,
+        "observe": 2,
+        "reference": 2,
+        **of_pays,
+    }
+    run_to_the_end(folder)
+    assert read_json(folder / "results/tiny/specs/suite.json")["beside"] == "tiny"
+    assert (
+        read_json(folder / "results/tiny/specs/tasks/gmm-denoise.json")["published_sha256"] == "a"
+    )
+
+
+def test_reproduce_compares_a_finished_suite_each_time_it_is_asked_and_runs_nothing_else(folder):
+    line = ["reproduce" if word == "all" else word for word in command()]
+    for _ in range(2):
+        done = subprocess.run(
+            line, cwd=folder, env=environment_of(folder), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (
+            "python -m bench.stages.reproduce results/tiny/specs/suite.json"
+            in done.stdout + done.stderr
+        )
+    assert jobs(folder) == {}
+
+
+def test_without_the_record_of_snakemake_a_changed_setting_stops_with_one_line(folder):
+    shutil.rmtree(folder / ".snakemake")
+    assert jobs(folder) == {}
+    write_suite(folder, SUITE.replace("num_steps: 5", "num_steps: 6"))
+    before = {path: path.read_bytes() for path in folder.rglob("results/**/*.json")}
+    done = snakemake(folder, "-n")
+    said = (done.stdout + done.stderr).strip().splitlines()[-1]
+    assert done.returncode != 0 and "runs/gmm-denoise/two-fast/seed0.json: settings differs" in said
+    assert "(and 1 other jobs)" in said and "delete results/tiny/runs/gmm-denoise/two-fast" in said
+    assert {path: path.read_bytes() for path in folder.rglob("results/**/*.json")} == before
+    for task in ("gmm-denoise", "gmm-inpaint-box"):
+        shutil.rmtree(folder / f"results/tiny/runs/{task}/two-fast")
+    assert jobs(folder)["sample"] == 2
 
 
 def test_each_job_has_one_thread(folder):

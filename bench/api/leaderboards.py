@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping
 
@@ -12,8 +13,10 @@ from torch import Tensor
 from bench.api.evaluation import evaluate_samples, samples_of
 from bench.api.tasks import open_or_make_task
 from bench.core.errors import UserError
-from bench.stats.inference import mean_interval
-from bench.stats.published_rows import FILE, PublishedRows, published_rows
+from bench.core.published_suites import VALUES
+from bench.metrics._evaluation import built_in_columns
+from bench.stats.averages import averaged
+from bench.stats.published_rows import PublishedRows, published_rows
 from bench.stats.summary import LEVEL
 from bench.task import Task
 
@@ -57,17 +60,20 @@ def published_and_mine(
 
 
 def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | None:
-    """Return the published values of a task, seeds averaged, or None, with a warning, where they cannot be paired."""
+    """Return the published values of a task, seeds averaged, or None, with a warning, where they cannot be paired.
+
+    They are as `compared` has them.
+    """
     why = ""
-    if not (published.folder / FILE).exists():
-        why = f"{published.folder / FILE} is missing"
+    if not (published.folder / VALUES).exists():
+        why = f"{published.folder / VALUES} is missing"
     elif published.hash_of(task.name) != task.header["observations_sha256"]:
         why = f"the published rows of {task.name} are of other measurements than this task's"
     if why:
         warnings.warn(f"leaderboard: means only, no paired differences: {why}", stacklevel=4)
         return None
     values = published.values
-    of_task = values.loc[values["task"] == task.name]
+    of_task = compared(values.loc[values["task"] == task.name])
     return of_task.groupby(["method", "metric", "measurement"], as_index=False)["value"].mean()
 
 
@@ -87,7 +93,9 @@ def means_of(task: str, method: str, frame: pd.DataFrame) -> pd.DataFrame:
     for metric, cells in frame.groupby("metric", sort=False):
         reasons = [reason for reason in cells["reason"] if reason]
         failed = sum(reason.startswith("failed") for reason in reasons)
-        numbers = (None,) * 3 if reasons else interval_of(cells["value"].to_numpy())
+        is_harmonic = metric in harmonic_columns()
+        values = cells["value"].to_numpy()
+        numbers = (None,) * 3 if reasons else averaged(values, is_harmonic, LEVEL)
         lines.append((task, method, metric, *numbers, failed, reasons[0] if reasons else ""))
     return pd.DataFrame(lines, columns=COLUMNS)
 
@@ -95,12 +103,16 @@ def means_of(task: str, method: str, frame: pd.DataFrame) -> pd.DataFrame:
 def with_differences(
     board: pd.DataFrame, mine: Mapping[str, pd.DataFrame], published: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return the board with PAIRED: each row minus the first of `mine`, over the measurements that both have."""
+    """Return the board with PAIRED: each row minus the first of `mine`, over the measurements that both have.
+
+    Of worth in exact draws these are differences of its reciprocal, the relative error.
+    """
     board[PAIRED] = np.nan
     if published is None:
         return board
     own = [
-        frame[frame["measurement"] != "all"].assign(method=method) for method, frame in mine.items()
+        compared(frame[frame["measurement"] != "all"]).assign(method=method)
+        for method, frame in mine.items()
     ]
     everything = pd.concat([published, *own]).astype({"measurement": int}).dropna(subset="value")
     table = everything.pivot_table(
@@ -111,13 +123,17 @@ def with_differences(
         if method != first and {(metric, method), (metric, first)} <= set(table.columns):
             differences = (table[metric, method] - table[metric, first]).dropna().to_numpy()
             if len(differences) > 1:
-                board.loc[i, PAIRED] = interval_of(differences)
+                board.loc[i, PAIRED] = averaged(differences, False, LEVEL)
     return board
 
 
-def interval_of(values: np.ndarray) -> tuple[float, float | None, float | None]:
-    """Return mean, low and high of values of measurements; a single value has no interval."""
-    if len(values) < 2:
-        return float(values[0]), None, None
-    mean, low, high = mean_interval(values[:, None], LEVEL)
-    return float(mean[0]), float(low[0]), float(high[0])
+def compared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return values as they are averaged and compared: reciprocals where the average is harmonic."""
+    is_harmonic = frame["metric"].isin(harmonic_columns())
+    return frame.assign(value=frame["value"].where(~is_harmonic, 1 / frame["value"]))
+
+
+@functools.cache
+def harmonic_columns() -> frozenset[str]:
+    """Return the columns whose average is the harmonic mean."""
+    return frozenset(column.id for column in built_in_columns() if column.average == "harmonic")

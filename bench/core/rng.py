@@ -65,6 +65,11 @@ class Rng:
         alone._per_sample = self.per_sample.only(i) if self.samples else None
         return alone
 
+    def shared(self, name: str) -> Rng:
+        """Return randomness of one stream, named by the axes alone: it is the same whatever the measurements are."""
+        axes = (*self.axes, "shared by measurements")
+        return Rng(axes, (name,), range(0), self.dtype, self.device, self.drawn)
+
     def randn(self, shape: tuple[int, ...]) -> Tensor:
         """Draw standard normal numbers, `(m, *shape)`."""
         return self._draw(

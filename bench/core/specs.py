@@ -124,13 +124,15 @@ class ProblemSpec(OnTask):
 class TaskSpec(ProblemSpec):
     """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula.
 
-    truth: whether test images are measured, or draws of the prior.
+    truth: whether test images are measured, or draws of the prior. published_sha256: that of the measurements whose
+    published rows are put beside those of the suite; "" for none.
     """
 
     num_measurements: int
     num_reference: int
     num_particles: int | None = None  # None: as many as the reference wants
     perplexity: bool = True
+    published_sha256: str = ""
     truth: Literal["data", "prior"] = "data"
 
 
@@ -236,7 +238,7 @@ class SuiteSpec(Spec):
     page, with their parameters. compares: False for a suite that takes times alone. num_measured: of the tasks that
     have another number of measurements than the suite. training_seeds: of the rows that have others than `seeds`.
     claims: whether the papers' claims are tested on it. budget_rows: rows per sample at which the table of distances
-    compares.
+    compares. beside: a suite whose published rows stand among those of this one; "" for none.
     """
 
     name: str
@@ -249,6 +251,7 @@ class SuiteSpec(Spec):
     timed: tuple[tuple[str, str, int], ...] = ()
     figures: dict[str, Settings] = field(default_factory=dict)
     compares: bool = True
+    beside: str = ""
     num_measured: dict[str, int] = field(default_factory=dict)
     training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     claims: bool = False

@@ -87,6 +87,7 @@ class Random(Draws, Protocol):
     @property
     def per_sample(self) -> PerSample: ...
     def only(self, i: int) -> Random: ...  # measurement i alone
+    def shared(self, name: str) -> Random: ...  # one stream for all measurements
     def __len__(self) -> int: ...  # m
 
 

@@ -20,8 +20,12 @@ def next_temperature(log_likelihood: Tensor, beta: Tensor, ess_share: float) -> 
     return torch.where(high > 1 - 1e-9, torch.ones_like(high), low)
 
 
-def systematic_resample(weights: Tensor, uniform: Tensor) -> Tensor:
-    """Return indices (m, n) of n particles resampled with weights (m, n), uniform (m,) in [0, 1)."""
-    n = weights.shape[1]
+def systematic_resample(weights: Tensor, uniform: Tensor, num_drawn: int | None = None) -> Tensor:
+    """Return indices (m, num_drawn), as many as there are by default, resampled with weights (m, n).
+
+    uniform (m,) in [0, 1).
+    """
+    last = weights.shape[1] - 1
+    n = num_drawn or last + 1
     points = (torch.arange(n, dtype=weights.dtype, device=weights.device) + uniform[:, None]) / n
-    return torch.searchsorted(weights.cumsum(1), points).clamp_max(n - 1)
+    return torch.searchsorted(weights.cumsum(1), points).clamp_max(last)

@@ -17,6 +17,7 @@ from bench.core.errors import UserError
 from bench.plan.config import read_suite
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
 from bench.plan.inputs import Inputs
+from bench.plan.record import refuse_unrecorded_changes
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 
@@ -35,18 +36,21 @@ def open_suite(
 ) -> tuple[Suite, Inputs, Rules]:
     """Return the suite, the inputs of its jobs and its rules. Exits with one line when something is wrong.
 
-    check: whether weights that metrics need and the artefacts in the suite's folder are checked as well.
+    check: whether weights that metrics need and the artefacts in the suite's folder are checked as well, and whether
+    they were made with these specs where Snakemake does not know.
 
     Writes nothing, takes no lock, and so may be called while the suite is running.
     """
     gc.disable()  # until `begin`: what a plan makes stays, and collecting garbage takes a fifth of its time
     try:
         suite = load(config, configfiles)
+        rules = Rules(suite)
         if check:
             for line in suite.absent_weights:
                 raise UserError(f"{suite.file}: metrics: {line}; or set offline: true there")
             check_artefacts(suite.root)
-        return suite, Inputs(suite), Rules(suite)
+            refuse_unrecorded_changes(rules)
+        return suite, Inputs(suite), rules
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
 

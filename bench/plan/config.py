@@ -12,6 +12,7 @@ from typing import Any
 from bench.core.compute import compute_fault
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED as PUBLISHED
+from bench.core.published_suites import published_record, published_suites
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.metrics import metric_faults
@@ -25,7 +26,8 @@ PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its f
 # what else a task has are its operator's parameters
 TASK_KEYS = {"operator", "sigma_y", "settings", "prior", "truth", "num_measurements"}
 ROW_KEYS = {"plugin"}  # what else a row has are its method's parameters
-ONLY_COMPARED = ("metrics", "budget")  # keys that make no sense in a suite that is timing_only
+# keys that make no sense in a suite that is timing_only
+ONLY_COMPARED = ("metrics", "budget", "beside")
 # a suite of toys makes none
 NO_COMPARISON = {"seeds": [], "datasets": {}, "priors": {}, "tasks": {}, "methods": {}}
 
@@ -139,6 +141,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     for method in content["methods"]:
         yield from _method_faults(content, method)
     yield from _tune_faults(content)
+    yield from _beside_faults(content)
     if not set(content["seeds"]) <= set(content.get("training_seeds", content["seeds"])):
         yield ("training_seeds",), f"expected those of seeds, {content['seeds']}, and further ones"
 
@@ -213,6 +216,24 @@ def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
                 ("tune", "methods"),
                 f"{method} has nothing to tune: {method_file(content, method)} declares no range in `search`",
             )
+
+
+def _beside_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield whether the rows that are to stand beside the suite's are published, of its tasks, and as large."""
+    if "beside" not in content:
+        return
+    suite = content["name"] if content["beside"] is True else content["beside"]
+    if suite not in published_suites():
+        yield ("beside",), f"no published rows; {one_of(published_suites(), suite)}"
+        return
+    record = published_record(suite)
+    published = record.get("observations_sha256", {})
+    if not set(published) & set(content["tasks"]):
+        yield ("beside",), f"{suite} has rows of none of these tasks, but of {', '.join(published)}"
+    num_samples = record.get("num_samples", content["num_samples"])
+    if num_samples != content["num_samples"]:
+        what = f"expected {num_samples}, as the rows of {suite} that are to stand beside"
+        yield ("num_samples",), what
 
 
 def _teacher_faults(

@@ -84,7 +84,9 @@ def _check_foreign(manifest: Path) -> None:
 
 def write_specs(suite: Suite) -> None:
     """Write the specs that are new or changed, after their data sets, priors, operators and methods were tried out."""
-    changed = {path: spec for path, spec in specs_of(suite) if _on_disk(path) != spec.content()}
+    changed = {
+        path: spec for path, spec in specs_of(suite) if content_on_disk(path) != spec.content()
+    }
     others = [
         spec
         for kind in (DataSpec, PriorSpec, TaskSpec)
@@ -135,7 +137,8 @@ def _is_foreign(path: Path) -> bool:
     return path.parts[0] == "priors" and path.parts[2:3] == ("pipeline",)
 
 
-def _on_disk(path: str) -> dict | None:
+def content_on_disk(path: str) -> dict | None:
+    """Return the content of a spec on disk, without its hash; None where there is none."""
     if not Path(path).exists():
         return None
     return {key: value for key, value in read_json(path).items() if key != "sha256"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.core.catalogue import dataset_of
 from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layout
+from bench.core.published_suites import published_files
 from bench.core.registry import Kind, find
 from bench.plan.config import module_of
 from bench.plan.metrics import metric_sources, metrics_of_task
@@ -160,12 +161,13 @@ class Inputs:
 
     @property
     def results(self) -> list[str]:
-        """What tables and figures are made of: metrics, costs and times of all runs."""
+        """What tables and figures are made of: metrics, costs and times of all runs, and published rows beside them."""
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
         return [
             *metrics,
             *(str(self.layout.run(*run).cost) for run in self.suite.runs),
             *self.timings,
+            *(published_files(self.suite.beside) if self.suite.beside else []),
         ]
 
     @property
@@ -181,9 +183,7 @@ class Inputs:
     @property
     def published_rows(self) -> list[str]:
         """The rows of this suite that were published, which are committed; [] where there are none."""
-        folder = REFERENCE / self.suite.content["name"]
-        files = (folder / name for name in ("summary.csv", "values.csv.gz", "provenance.json"))
-        return [str(path) for path in files if path.exists()]
+        return published_files(self.suite.content["name"])
 
     @property
     def ledger(self) -> list[str]:

@@ -105,7 +105,7 @@ class Rules:
 
     def _digest(self, stage: str, path: str, wildcards: Wildcards) -> str:
         """Return a hash of a job's spec, "" for none. Tables and figures depend on no other figure's parameters."""
-        spec = self._specs.get(path)
+        spec = self.specs.get(path)
         if isinstance(spec, SuiteSpec) and stage != "report":
             own = {
                 name: given
@@ -120,7 +120,8 @@ class Rules:
         return Inputs(self.suite)
 
     @cached_property
-    def _specs(self) -> dict[str, Spec]:
+    def specs(self) -> dict[str, Spec]:
+        """All specs of the suite by their paths."""
         return dict(specs_of(self.suite))
 
 

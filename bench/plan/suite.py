@@ -77,6 +77,12 @@ class Suite:
         return figures_of(self.content.get("figures", {}), bool(self.timed)) if self.tasks else {}
 
     @property
+    def beside(self) -> str:
+        """The suite whose published rows stand beside those of this one; "" for none."""
+        given = self.content.get("beside", "")
+        return self.content["name"] if given is True else given
+
+    @property
     def timing_only(self) -> bool:
         return bool(self.content.get("timing_only"))
 

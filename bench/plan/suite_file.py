@@ -147,6 +147,8 @@ class SuiteFile:
     metrics: dict[str, Settings] | None = None
     # what a run may spend on sampling
     budget: Annotated[Budget, {"minProperties": 1}] | None = None
+    # a suite in results/reference whose published rows stand beside these; true: of the same name
+    beside: str | Literal[True] | None = None
     # rows per sample at which the table of distances compares: both ways, with the share of training
     budget_rows: Annotated[float, {"exclusiveMinimum": 0}] | None = None
     clock: Clock | None = None  # seconds of each method, alone on the machine

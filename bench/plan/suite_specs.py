@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.core.compute import compute_of
+from bench.core.published_suites import published_record
 from bench.core.specs import (
     Budget,
     ClassifierSpec,
@@ -104,6 +105,8 @@ def prior_spec(suite: Suite, prior: str) -> PriorSpec:
 
 def task_spec(suite: Suite, task: str) -> TaskSpec:
     """Return the spec of a task: its problem and its counts."""
+    published = published_record(suite.beside) if suite.beside else {}
+    hashes = published.get("observations_sha256", {})
     return TaskSpec(
         **problem_fields(suite, task),
         truth=suite.content["tasks"][task].get("truth", "data"),
@@ -111,6 +114,7 @@ def task_spec(suite: Suite, task: str) -> TaskSpec:
         num_reference=suite.content["num_reference"],
         num_particles=suite.content.get("num_particles"),
         perplexity=not suite.timing_only,
+        published_sha256=hashes.get(task, ""),
     )
 
 
@@ -215,6 +219,7 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         if suite.timing_only
         else {name: dict(own) for name, own in suite.figures.items()},
         compares=not suite.timing_only,
+        beside=suite.beside,
         num_measured={task: num for task, num in num_measured.items() if num != of_suite},
         claims=suite.tests_claims,
         budget_rows=suite.content.get("budget_rows"),

@@ -54,6 +54,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((WORTHS,) if has_worth and has_diversity else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),
+        *([f"{suite.beside}."] if suite.beside else []),
         *made_by(suite.origins),
     )
 

@@ -44,6 +44,7 @@ def publish_suite(
     about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
     record = {
         "observations_sha256": about,
+        "num_samples": suite.num_samples,
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
     }
     _write_record(into, suite.name, origins, faults, record | publish_values(suite, into))

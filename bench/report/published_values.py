@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from bench.core.artefacts import write_bytes
+from bench.core.published_suites import VALUES
 from bench.report.tables import is_shown
-from bench.stats.published_rows import COLUMNS, FILE
+from bench.stats.published_rows import COLUMNS
 from bench.stats.results import SuiteResults
 
 LARGEST = 1_000_000  # bytes of the compressed file
@@ -36,8 +37,8 @@ def publish_values(suite: SuiteResults, into: Path) -> dict[str, str]:
     data = gzip.compress(text.encode(), mtime=0)
     if len(data) > LARGEST:
         print(
-            f"{into / FILE}: left out, {len(data)} bytes are more than {LARGEST}; leaderboards show means only"
+            f"{into / VALUES}: left out, {len(data)} bytes are more than {LARGEST}; leaderboards show means only"
         )
         return {}
-    write_bytes(into / FILE, data)
+    write_bytes(into / VALUES, data)
     return {"values_sha256": hashlib.sha256(data).hexdigest()}

@@ -19,7 +19,7 @@ def main(spec_path: str, name: str) -> None:
     from bench.figures._saving import save
     from bench.figures._style import drawing_style
 
-    suite = load(spec_path)
+    suite = load(spec_path, beside=True)
     if name not in suite.figures:
         raise UserError(
             f"{spec_path}: figures: {name}: is none of this suite's; it has {', '.join(suite.figures)}"

@@ -52,10 +52,20 @@ def main(spec_path: str) -> None:
         everything = measure_all(problem, spec.task, data)
         header |= {"noise": "scaled by sigma_y"}
     measurements = first_measurements(everything, wanted, stored_of(problem))
+    _refuse_other(spec, content_hash(measurements))
     files = spec.layout.task(spec.task)
     _write(files.all_measurements, everything, header)
     known = _perplexity(spec, problem, measurements) if spec.perplexity else {}
     _write(files.measurements, measurements, header | known)
+
+
+def _refuse_other(spec: TaskSpec, sha256: str) -> None:
+    """Raise UserError, one line, where published rows are to stand beside, but are of other measurements."""
+    if spec.published_sha256 not in ("", sha256):
+        raise UserError(
+            f"{spec.task}: its measurements (sha256 {sha256[:12]}) are not those of the published rows that are to "
+            f"stand beside ({spec.published_sha256[:12]}); give the task its published settings, or leave out `beside`"
+        )
 
 
 def drawn_images(spec: TaskSpec, data: dict[str, Tensor]) -> dict[str, Tensor]:

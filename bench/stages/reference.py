@@ -25,7 +25,7 @@ from bench.problems.posteriors import (
     TemperedSMC,
     teacher_posterior,
 )
-from bench.problems.posteriors.smc_latent import convergence
+from bench.problems.posteriors.particles import Particles, convergence
 from bench.runtime.job import run
 from bench.task import open_task
 
@@ -35,7 +35,8 @@ MAX_ENERGY_SHARE = 0.003
 MAX_SHIFT = 4.0
 MAX_RHAT = 1.01  # Vehtari et al. 2021, https://arxiv.org/abs/1903.08008
 MIN_ESS = 200.0  # per expectation: its error is 0.07 deviations, of 64 independent samples 0.125
-NUM_TRIES = 2  # the second with twice the particles
+NUM_TRIES = 2  # the second with twice the particles, for what the first left
+BY_PARTICLES = (TemperedSMC, LatentSMC)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,38 +131,56 @@ def draw(
 
     A particle reference may try again, larger, unless it was told its `num_particles`.
     """
-    if num_particles and isinstance(posterior, (TemperedSMC, LatentSMC)):
+    if num_particles and isinstance(posterior, BY_PARTICLES):
         posterior = dataclasses.replace(posterior, num_particles=num_particles)
-    task, y = measurements.header["task"], measurements.y
-    sets, checks = [], []
-    for i, image_id in enumerate(measurements.image_id.tolist()):
-        sampler, row = posterior, y[i : i + 1]
-        for attempt in range(1 if num_particles else NUM_TRIES):
-            streams = [
-                Rng((what, task, name, attempt), (image_id,), range(num_draws)) for name in "ab"
-            ]
-            pair, check = draw_pair(sampler, row, num_draws, streams)
-            if not reason(check, num_draws) or not isinstance(sampler, (TemperedSMC, LatentSMC)):
-                break
-            sampler = dataclasses.replace(sampler, num_particles=2 * sampler.size(num_draws))
-        sets.append(pair)
-        checks.append(check)
-    return torch.cat([a for a, _ in sets]), torch.cat([b for _, b in sets]), checks
+    is_by_particles = isinstance(posterior, BY_PARTICLES)
+    pairs: dict[int, tuple[Tensor, Tensor]] = {}
+    checks: dict[int, dict] = {}
+    left = list(range(len(measurements.y)))
+    for attempt in range(NUM_TRIES if is_by_particles and not num_particles else 1):
+        # particles go in one batch, draws by formula one measurement after the other: many at once would not fit
+        for rows in [left] if is_by_particles else [[i] for i in left]:
+            found = draw_pairs(posterior, measurements, rows, num_draws, (what, attempt))
+            for i, (a, b, check) in zip(rows, found, strict=True):
+                pairs[i], checks[i] = (a, b), check
+        left = [i for i in left if reason(checks[i], num_draws)]
+        if not left or not isinstance(posterior, BY_PARTICLES):
+            break
+        posterior = dataclasses.replace(posterior, num_particles=2 * posterior.size(num_draws))
+    order = sorted(pairs)
+    x_a, x_b = (torch.cat([pairs[i][k] for i in order]) for k in (0, 1))
+    return x_a, x_b, [checks[i] for i in order]
 
 
-def draw_pair(
-    sampler: Posterior, y: Tensor, num_draws: int, streams: list[Rng]
-) -> tuple[tuple[Tensor, Tensor], dict]:
-    """Two sets (1, num_draws, *x) for one measurement, and what there is to say of them."""
-    if not isinstance(sampler, LatentSMC):
-        a, b = (sampler.sample(y, num_draws, rng) for rng in streams)
-        why = {"why": sampler.why} if isinstance(sampler, NoPosterior) else {}
-        return (a, b), compare(a, b, sampler.moments(y)) | why
-    runs = [sampler.run(y, num_draws, rng) for rng in streams]
-    a, b = (particles.draws(num_draws)[None] for particles in runs)
-    return (a, b), compare(a, b, None) | convergence(*runs) | {
-        "num_particles": sampler.size(num_draws)
-    }
+def draw_pairs(
+    sampler: Posterior,
+    measurements: Measurements,
+    rows: list[int],
+    num_draws: int,
+    axes: tuple[str, int],
+) -> list[tuple[Tensor, Tensor, dict]]:
+    """Return for each of the rows two sets (1, num_draws, *x) and what there is to say of them."""
+    (what, attempt), y = axes, measurements.y[rows]
+    ids = measurements.image_id[rows].tolist()
+    streams = [
+        Rng((what, measurements.header["task"], name, attempt), ids, range(num_draws))
+        for name in "ab"
+    ]
+    if isinstance(sampler, LatentSMC):
+        runs = zip(*(sampler.run(y, num_draws, rng) for rng in streams), strict=True)
+        return [of_runs(a, b, num_draws) for a, b in runs]
+    sets = zip(*(sampler.sample(y, num_draws, rng).split(1) for rng in streams), strict=True)
+    why = {"why": sampler.why} if isinstance(sampler, NoPosterior) else {}
+    return [
+        (a, b, compare(a, b, sampler.moments(y[i : i + 1])) | why) for i, (a, b) in enumerate(sets)
+    ]
+
+
+def of_runs(a: Particles, b: Particles, num_draws: int) -> tuple[Tensor, Tensor, dict]:
+    """Return the draws of two runs (1, num_draws, *x) each, and their checks."""
+    x_a, x_b = (run.draws(num_draws)[None] for run in (a, b))
+    check = compare(x_a, x_b, None) | convergence(a, b) | {"num_particles": len(a.ancestor)}
+    return x_a, x_b, check
 
 
 def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> dict[str, float]:

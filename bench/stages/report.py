@@ -12,7 +12,7 @@ from bench.stats.results import load
 
 def main(spec_path: str) -> None:
     """Write report.html, with the figures of figures/ inside."""
-    suite = load(spec_path)
+    suite = load(spec_path, beside=True)
     write_bytes(Layout(suite.root).report, render(collect(suite)).encode())
 
 

@@ -66,7 +66,8 @@ def compared(suite: SuiteResults, published: PublishedRows) -> Reproduction:
     }
     before, now = published.summary, summary_of(Layout(suite.root).table("summary.csv"))
     old, new, before, now = (side.loc[side["task"].isin(same)] for side in (old, new, before, now))
-    cells = [*compare_values(old, new, trained), *compare_exactly(before, now, COUNTS)]
+    harmonic = {metric for task in suite.tasks for metric in task.harmonic}
+    cells = [*compare_values(old, new, trained, harmonic), *compare_exactly(before, now, COUNTS)]
     return Reproduction(
         suite.name, published.commit, tuple(_with_failures(cells, before, now)), tuple(gaps)
     )

@@ -10,7 +10,7 @@ from bench.stats.results import load
 
 def main(spec_path: str) -> None:
     """Write the tables of the results that the spec lists into tables/."""
-    suite = load(spec_path)
+    suite = load(spec_path, beside=True)
     write_tables(suite, {"suite": suite.name, "provenance": provenance()})
 
 

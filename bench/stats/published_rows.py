@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.core.artefacts import Json, read_json
+from bench.core.artefacts import Json
 from bench.core.errors import UserError
-from bench.core.layout import REFERENCE
-from bench.core.shipped import shipped
+from bench.core.published_suites import VALUES, published_folder, published_record
 
-FILE = "values.csv.gz"
 COLUMNS = ("task", "method", "seed", "measurement", "metric", "value")
 
 
@@ -43,7 +41,7 @@ class PublishedRows:
     @cached_property
     def values(self) -> pd.DataFrame:
         """COLUMNS for each value; UserError, one line, where the file is missing or edited."""
-        path = self.folder / FILE
+        path = self.folder / VALUES
         if not path.exists():
             raise UserError(
                 f"{path}: is missing; publish the suite again (posterior-bench publish)"
@@ -67,18 +65,4 @@ def summary_of(path: Path) -> pd.DataFrame:
 
 def published_rows(suite: str) -> PublishedRows:
     """Return the published rows of a suite; UserError, one line, where it has none."""
-    try:
-        folder = shipped(str(REFERENCE / suite / "summary.csv")).parent
-    except UserError:
-        known = ", ".join(sorted(published_suites()))
-        raise UserError(f"suite {suite} has no published rows; expected one of {known}") from None
-    return PublishedRows(suite, folder, read_json(folder / "provenance.json"))
-
-
-def published_suites() -> list[str]:
-    """Return the names of the suites that have published rows."""
-    try:
-        home = shipped(str(REFERENCE))
-    except UserError:
-        return []
-    return [path.parent.name for path in home.glob("*/summary.csv")]
+    return PublishedRows(suite, published_folder(suite), published_record(suite))

@@ -100,7 +100,7 @@ class SuiteResults:
     methods: rows in the suite's order. num_measurements: of a task, unless that says otherwise. origins: of all
     artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
     figures of the suite in the order of the page. budget_rows: rows per sample, with training, at which the table of
-    distances compares.
+    distances compares. beside: a sentence on published rows among the methods; "" where there are none.
     """
 
     root: Path
@@ -117,6 +117,7 @@ class SuiteResults:
     )
     training_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     budget_rows: float | None = None
+    beside: str = ""
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
@@ -127,8 +128,8 @@ class SuiteResults:
         return task.num_measurements or self.num_measurements
 
 
-def load(spec_path: str | Path) -> SuiteResults:
-    """Return the results that specs/suite.json lists.
+def load(spec_path: str | Path, beside: bool = False) -> SuiteResults:
+    """Return the results that specs/suite.json lists; beside: and the published rows that it names, among them.
 
     Raises ArtefactError when a file is missing, edited, or was made from other measurements than its task's.
     """
@@ -142,16 +143,22 @@ def load(spec_path: str | Path) -> SuiteResults:
     timings = tuple(read_json(spec.layout.run(*run).timing) for run in spec.timed)
     numbers = spec.num_measurements, spec.num_samples
     names = spec.layout.root, spec.name, spec.methods, spec.seeds
-    return SuiteResults(
+    figures = spec.figures or figures_of({}, bool(spec.timed))
+    suite = SuiteResults(
         *names,
         *numbers,
         tuple(tasks),
         tuple(origins),
         timings,
-        spec.figures or figures_of({}, bool(spec.timed)),
+        figures,
         spec.training_seeds,
         spec.budget_rows,
     )
+    if beside and spec.beside:
+        from bench.stats.beside import with_published
+
+        return with_published(suite, spec.beside)
+    return suite
 
 
 def num_measured(header: Json, num_measurements: int) -> int:

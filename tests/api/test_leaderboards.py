@@ -12,7 +12,7 @@ import torch
 import bench
 from bench.core.artefacts import write_json
 from bench.core.errors import UserError
-from bench.report.published_values import FILE
+from bench.core.published_suites import VALUES as FILE
 from bench.stats.inference import mean_interval
 
 SUITE = """

@@ -97,7 +97,7 @@ def parse_make(words: tuple[str, ...]) -> None:
 
 def parse_snakemake(words: tuple[str, ...]) -> None:
     targets = {word for word in words if re.fullmatch("[a-z]+", word)}
-    assert {"all", "tuned"} & targets
+    assert {"all", "tuned", "reproduce"} & targets
     for word in words:
         if word.startswith("suite="):
             assert (REPOSITORY / "config" / f"{word.removeprefix('suite=')}.yaml").is_file()

@@ -16,6 +16,7 @@ def suite_of(
     values: Mapping[tuple[str, str, str], np.ndarray],
     better: Mapping[str, Better],
     restricted: Mapping[tuple[str, str], int] | None = None,
+    harmonic: Sequence[str] = (),
 ) -> SuiteResults:
     """`values[task, method, metric]` is (n, s); NaN is a failure, what is beyond `restricted[task, method]` is n/a."""
     tasks, methods, _ = (tuple(dict.fromkeys(key[place] for key in values)) for place in range(3))
@@ -27,7 +28,19 @@ def suite_of(
             kept = (restricted or {}).get((task, method), num)
             scores += _scores(method, metric, array, kept) if where == task else []
         left_out = frozenset(methods) - {method for where, method, _ in values if where == task}
-        of_task.append(TaskResults(task, {}, {}, tuple(scores), {}, dict(better), (), left_out))
+        of_task.append(
+            TaskResults(
+                task,
+                {},
+                {},
+                tuple(scores),
+                {},
+                dict(better),
+                (),
+                left_out,
+                harmonic=frozenset(harmonic),
+            )
+        )
     return SuiteResults(
         Path("."), "scored", methods, tuple(range(seeds)), num, 1, tuple(of_task), ()
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.numerics.chains import FUNCTIONALS, chain_diagnostics, why_not_mixed
 from bench.numerics.diagnostics import (
     bulk_effective_sample_size,
     effective_sample_size,
@@ -197,3 +198,57 @@ def test_tails_of_ties_and_of_chains_that_do_not_move():
         tail_effective_sample_size,
     ):
         assert diagnostic(torch.ones(2, 10, dtype=torch.float64)).isnan()
+
+
+# --- whether chains have mixed --------------------------------------------------------------------------------------
+
+LAYOUT, ROW = (4, 16), (16, len(FUNCTIONALS))  # chains and states; measurements and functionals
+
+
+def verdict(states: torch.Tensor) -> str:
+    return why_not_mixed(rank_normalised_rhat(states), *states.shape[-2:])
+
+
+@pytest.mark.parametrize("layout", [(4, 16), (6, 10), (2, 32), (1, 64), (4, 64)])
+def test_independent_draws_have_mixed_in_any_layout(layout):
+    """20 rows of 16 measurements each: by design one in a hundred has a measurement too far off."""
+    reasons = [verdict(normal(*ROW, *layout, seed=seed)) for seed in range(20)]
+    assert reasons.count("") >= 18
+
+
+def test_slow_chains_have_not_mixed():
+    """Correlation 0.9 between neighbours, which 16 chains of 4 states showed as 23 of 64 effective."""
+    assert verdict(autoregressive((*ROW, *LAYOUT), 0.9)).startswith(
+        "n/a (chains have not mixed, R-"
+    )
+    assert verdict(normal(*ROW, 16, 4)) == "n/a (fewer than 10 states per chain)"
+
+
+def test_chains_that_stand_still_have_not_mixed():
+    starts, jitter = normal(*ROW, 4, 1), normal(*ROW, *LAYOUT, seed=1)
+    assert verdict(starts + 0.01 * jitter).startswith("n/a (chains have not mixed, R-hat")
+    assert verdict(starts.expand(*ROW, *LAYOUT)) == "n/a (chains do not move)"
+
+
+def test_chains_stuck_in_two_modes_of_one_measurement_have_not_mixed():
+    states = normal(*ROW, *LAYOUT)
+    assert verdict(states) == ""
+    states[3, :, :2] += 4  # two of four chains in another mode
+    assert verdict(states).startswith("n/a (chains have not mixed, R-hat")
+
+
+def test_a_functional_that_is_constant_for_all_measurements_has_no_say():
+    states = normal(*ROW, *LAYOUT)
+    states[:, 0] = 1
+    assert verdict(states) == ""
+
+
+def test_nested_r_hat_of_many_short_chains():
+    """Of 4 groups of 4 chains of 2 states: sqrt(1 + 1 / 8) for independent states."""
+    likelihood, x = normal(200, 32), normal(200, 32, 3, seed=1)
+    nested = chain_diagnostics(likelihood, x, 16)["rhat_nested"].square()
+    assert 1 + 1 / 8 < nested.mean() < 1 + 3 / 8  # the largest of four functionals
+    apart = torch.arange(16).div(4, rounding_mode="floor").repeat(2).to(x)
+    assert (chain_diagnostics(likelihood + 5 * apart, x, 16)["rhat_nested"] > 3).all()
+    assert chain_diagnostics(likelihood, x, 4)["rhat_nested"].isnan().all()  # one chain a group
+    assert chain_diagnostics(likelihood, x, 16)["rhat"].isnan().all()  # two states a chain

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from helpers.synthetic_results import write_results
 
+from bench.core.published_suites import VALUES as FILE
 from bench.report import published_values
-from bench.report.published_values import COLUMNS, FILE, publish_values
+from bench.report.published_values import COLUMNS, publish_values
 from bench.report.tables import is_shown
 from bench.stats.results import load
 

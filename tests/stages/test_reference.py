@@ -145,14 +145,14 @@ class Particles(TemperedSMC):
 
 
 def test_a_particle_reference_that_disagrees_tries_again_with_more_particles():
-    particles = Particles(None, None)
+    particles = Particles(None, None, num_particles=1024)
     *_, checks = draw(particles, measurements(normal(1, *SHAPE), [5]), NUM_DRAWS)
     assert particles.asked == [1024, 1024, 2048, 2048]
     assert reason(checks[0], NUM_DRAWS) == ""
 
 
 def test_a_particle_reference_that_never_agrees_is_named():
-    particles = Particles(None, None, agrees_from=10**9)
+    particles = Particles(None, None, num_particles=1024, agrees_from=10**9)
     *_, checks = draw(particles, measurements(normal(1, *SHAPE), [5]), NUM_DRAWS)
     assert len(particles.asked) == 2 * NUM_TRIES
     assert "shift" in reason(checks[0], NUM_DRAWS)

@@ -9,23 +9,26 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Mixture, Problem, Random
-from bench.numerics import mcmc, smc
+from bench.numerics.tempering import Tempered
+from bench.problems.posteriors import particles
+from bench.problems.posteriors.particles import Particles, Schedule
 
 
 @dataclass(frozen=True, eq=False)
 class TemperedSMC:
     """Gaussian mixture prior, any operator: particles carried from prior to posterior through tempered likelihoods.
 
-    Each temperature keeps `ess_share` of the particles effective, then resamples and moves them by MALA in coordinates
-    whitened by their own covariance. Del Moral, Doucet & Jasra 2006, https://doi.org/10.1111/j.1467-9868.2006.00553.x
-    A reference only where two independent runs agree (`bench.stages.reference`).
+    As `LatentSMC`, but over images: the density of the prior is the mixture's. A reference only where two independent
+    runs agree (`bench.stages.reference`).
     """
 
     prior: Mixture
     problem: Problem
-    num_particles: int = 1024  # at least; never fewer than twice the draws
-    num_moves: int = 6
-    num_final_moves: int = 20
+    num_particles: int = 768  # at least; never fewer than the draws and half as many
+    num_bank: int = 32  # draws from the prior per particle, shared by all measurements of a run
+    num_moves: int = 1
+    num_leapfrog: int = 4
+    num_final_moves: int = 4
     ess_share: float = 0.6
 
     kind: ClassVar[str] = "tempered SMC"
@@ -34,29 +37,22 @@ class TemperedSMC:
 
     def size(self, num_samples: int) -> int:
         """Return the number of particles for that many draws."""
-        return max(self.num_particles, 2 * num_samples)
+        return max(self.num_particles, num_samples + num_samples // 2)
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
-        # one measurement after the other: each has its own number of temperatures, and none may see another's
-        return torch.cat([self._run(y[i : i + 1], num_samples, rng.only(i)) for i in range(len(y))])
+        return torch.stack([part.draws(num_samples) for part in self.run(y, num_samples, rng)])
 
-    def _run(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
+    def run(self, y: Tensor, num_samples: int, rng: Random) -> list[Particles]:
+        """Return the particles of each measurement y (m, *y); each has a stream of its own beside the shared draws."""
         n = self.size(num_samples)
-        particles = self.prior.sample(n, rng).flatten(2)  # (m, n, D)
-        beta = torch.zeros(len(y), dtype=y.dtype, device=y.device)
-        step = torch.full_like(beta, 0.1)
-        while (beta < 1).any():
-            log_likelihood = self._log_likelihood(particles, y)
-            beta, previous = smc.next_temperature(log_likelihood, beta, self.ess_share), beta
-            weights = ((beta - previous)[:, None] * log_likelihood).softmax(1)
-            index = smc.systematic_resample(weights, rng.rand(()))
-            particles = particles.gather(1, index[..., None].expand_as(particles))
-            particles, step = self._move(particles, y, beta, step, self.num_moves, rng)
-        particles, _ = self._move(particles, y, beta, step, self.num_final_moves, rng)
-        order = rng.rand((n,)).argsort(1)[:, :num_samples]
-        return particles.gather(1, order[..., None].expand(-1, -1, particles.shape[2])).unflatten(
-            2, self.prior.shape
+        bank = self.prior.sample(self.num_bank * n, rng.shared("draws from the prior"))[0]
+        likelihood = particles.of_all(self.problem, bank, y)
+        cloud = particles.begin(self._model, bank.flatten(1), bank, likelihood, y, rng, n)
+        schedule = Schedule(
+            self.num_moves, self.num_leapfrog, self.num_final_moves, 1, self.ess_share
         )
+        clouds = schedule.carry(self._model, cloud)
+        return particles.particles_of(clouds, self._images, len(y), self.prior.shape)
 
     def moments(self, y: Tensor) -> None:
         return None
@@ -64,45 +60,22 @@ class TemperedSMC:
     def perplexity(self, y: Tensor) -> None:
         return None
 
-    def _move(
-        self, particles: Tensor, y: Tensor, beta: Tensor, step: Tensor, num_moves: int, rng: Random
-    ) -> tuple[Tensor, Tensor]:
-        """Return particles (m, n, D) after MALA at temperature beta (m,), and the adapted steps (m,)."""
-        m, n, dim = particles.shape
-        centre = particles.mean(1, keepdim=True)
-        covariance = (particles - centre).mT @ (particles - centre) / n
-        jitter = 1e-9 * torch.eye(dim, dtype=y.dtype, device=y.device)
-        root = torch.linalg.cholesky(
-            covariance + jitter * covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
-        )
-        white = torch.linalg.solve_triangular(root, (particles - centre).mT, upper=False).mT
+    def _images(self, position: Tensor) -> Tensor:
+        return position.unflatten(1, self.prior.shape)
 
-        def target(position: Tensor) -> tuple[Tensor, Tensor]:
-            x = centre + position.unflatten(0, (m, n)) @ root.mT
-            rows, temperature = y.repeat_interleave(n, 0), beta.repeat_interleave(n)
-            log_density, gradient = self._tempered(x.flatten(0, 1), rows, temperature)
-            return log_density, (gradient.unflatten(0, (m, n)) @ root).flatten(0, 1)
+    def _model(self, position: Tensor, y: Tensor) -> Tempered:
+        """Return the state at positions (m, n, D): log densities and gradients of prior and likelihood."""
+        m, n, dim = position.shape
+        value, gradient = particles.evaluated(self._log_likelihood, position, y)
+        images = self._images(position.flatten(0, 1))
+        parts = particles.pieces(m, n, images.device)
+        found = [self.prior.log_prob_and_score(images[part]) for part in parts]
+        log_prior, score = (torch.cat(values) for values in zip(*found, strict=True))
+        return Tempered(position, log_prior.view(m, n), value, score.view(m, n, dim), gradient)
 
-        state = mcmc.start(white.flatten(0, 1), target)
-        for _ in range(num_moves):
-            per_row = step.repeat_interleave(n)[:, None]
-            noise, uniform = rng.randn((n, dim)).flatten(0, 1), rng.rand((n,)).flatten()
-            state, acceptance = mcmc.mala_step(state, target, per_row, noise, uniform)
-            step = mcmc.adapted_step(step, acceptance.unflatten(0, (m, n)).mean(1), rate=1.0)
-        return centre + state.position.unflatten(0, (m, n)) @ root.mT, step
-
-    def _tempered(self, x: Tensor, y: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
-        images = x.unflatten(1, self.prior.shape)
-        log_prior, score = self.prior.log_prob_and_score(images)
+    def _log_likelihood(self, rows: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
-            leaf = images.detach().requires_grad_()
-            log_likelihood = self.problem.log_likelihood(leaf, y)
-            (gradient,) = torch.autograd.grad(log_likelihood.sum(), leaf)
-        return log_prior + beta * log_likelihood.detach(), (
-            score.flatten(1) + beta[:, None] * gradient.flatten(1)
-        )
-
-    def _log_likelihood(self, particles: Tensor, y: Tensor) -> Tensor:
-        rows = particles.flatten(0, 1).unflatten(1, self.prior.shape)
-        repeated = y.repeat_interleave(particles.shape[1], 0)
-        return self.problem.log_likelihood(rows, repeated).unflatten(0, particles.shape[:2])
+            leaf = self._images(rows).detach().requires_grad_()
+            value = self.problem.log_likelihood(leaf, y)
+            (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        return value.detach(), gradient.flatten(1)

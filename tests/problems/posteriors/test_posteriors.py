@@ -345,7 +345,8 @@ def test_particles_move_along_the_tempered_posterior(operator):
     images = x.unflatten(1, prior.shape)
     expected = prior.log_prob(images) + beta * problem.log_likelihood(images, y)
     (gradient,) = torch.autograd.grad(expected.sum(), x)
-    found = TemperedSMC(prior, problem)._tempered(x.detach(), y, beta)
+    state = TemperedSMC(prior, problem)._model(x.detach()[:, None], y)
+    found = (state.log_density(beta)[:, 0], state.gradient(beta)[:, 0])
     torch.testing.assert_close(found, (expected.detach(), gradient), rtol=1e-12, atol=1e-10)
 
 

@@ -25,8 +25,24 @@ from bench.problems.posteriors import (
     posterior_of,
     teacher_posterior,
 )
-from bench.problems.posteriors.smc_latent import LatentSMC, Particles, convergence
-from bench.stages.reference import MAX_RHAT, MIN_ESS, draw, perplexity, reason, two_sets
+from bench.problems.posteriors.particles import (
+    Particles,
+    Schedule,
+    begin,
+    convergence,
+    of_all,
+    particles_of,
+)
+from bench.problems.posteriors.smc_latent import LatentSMC
+from bench.stages.reference import (
+    MAX_RHAT,
+    MIN_ESS,
+    draw,
+    of_runs,
+    perplexity,
+    reason,
+    two_sets,
+)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -81,7 +97,7 @@ def test_particles_agree_with_the_closed_form_of_an_affine_decoder():
     problem = ToyProblem(prior)
     y = measurements(prior, problem, 2)
     for i, (mean, covariance) in enumerate(zip(*problem.posterior(y), strict=True)):
-        particles = LatentSMC(prior, problem, num_particles=1024).run(
+        (particles,) = LatentSMC(prior, problem, num_particles=1024).run(
             y[i : i + 1], 64, Rng(("smc",), (i,))
         )
         centred = particles.x[:, -1].flatten(1) - mean
@@ -103,7 +119,7 @@ def test_particles_agree_with_a_grid(operator, parameters, num_latents):
     problem = make_problem(operator, parameters, 0.3, prior.shape)
     y = measurements(prior, problem, 3)
     for i in range(3):
-        particles = LatentSMC(prior, problem, num_particles=n).run(
+        (particles,) = LatentSMC(prior, problem, num_particles=n).run(
             y[i : i + 1], 64, Rng(("smc",), (i,))
         )
         points, mass = grid(prior, problem, y[i : i + 1])
@@ -122,7 +138,7 @@ def test_runs_scatter_as_their_effective_sample_sizes_say():
     smc = LatentSMC(
         prior, problem, num_particles=128, num_moves=1, num_leapfrog=3, num_final_moves=2
     )
-    runs = [smc.run(y, 32, Rng(("scatter", k), (0,))) for k in range(num_runs)]
+    runs = [smc.run(y, 32, Rng(("scatter", k), (0,)))[0] for k in range(num_runs)]
     x = torch.stack([run.x.flatten(2) for run in runs])  # (K, n, T, 2)
     sizes = torch.stack(
         [
@@ -159,6 +175,67 @@ def test_a_measurement_that_is_not_a_number_comes_to_an_end():
     )
     *_, checks = draw(LatentSMC(prior, problem), measurements, 8)
     assert "energy_share nan" in reason(checks[0], 8)
+
+
+def test_measurements_of_unlike_difficulty_go_in_one_batch():
+    """They leave it after different numbers of temperatures, and each is what it is alone."""
+    prior, problem = ToyPrior(), ToyProblem(ToyPrior(), sigma_y=0.02)
+    y = measurements(prior, problem, 3)
+    y[1, 1:] = 0  # nothing was measured
+    smc = LatentSMC(prior, problem, num_particles=64, num_bank=4)
+    whole = smc.run(y, 64, Rng(("batch",), range(3)))
+    for i, together in enumerate(whole):
+        (alone,) = smc.run(y[i : i + 1], 64, Rng(("batch",), (i,)))
+        torch.testing.assert_close(alone.x, together.x, rtol=0, atol=1e-9)
+        assert torch.equal(alone.ancestor, together.ancestor)
+
+
+def test_an_impossible_measurement_leaves_the_others_as_they_are():
+    prior = TanhDecoder()
+    problem = make_problem("denoise", {}, 0.3, prior.shape)
+    y = measurements(prior, problem, 2)
+    smc = LatentSMC(prior, problem, num_particles=32)
+    known, lost = smc.run(torch.cat([y[:1], torch.nan * y[:1]]), 16, Rng(("smc",), range(2)))
+    assert lost.x.isnan().all() and lost.x.shape == known.x.shape
+    assert torch.equal(known.x, smc.run(y[:1], 16, Rng(("smc",), (0,)))[0].x)
+
+
+@dataclass(frozen=True, eq=False)
+class Line(TanhDecoder):
+    """x = z on images of two pixels."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z.view(-1, *self.shape)
+
+
+def two_runs_from(bank_a: Tensor, bank_b: Tensor) -> dict:
+    """The checks of two runs under p(y | x) = N(y; |x|, 0.2^2), y = (1.5, 1.5), from given draws of the prior."""
+    smc = LatentSMC(Line(), OfMagnitude(), num_particles=256)
+    schedule = Schedule(smc.num_moves, smc.num_leapfrog, smc.num_final_moves, 2, smc.ess_share)
+    y, runs = torch.full((1, *Line.shape), 1.5, dtype=torch.float64), []
+    for name, bank in (("a", bank_a), ("b", bank_b)):
+        likelihood = of_all(smc.problem, smc._decoded(bank), y)
+        rng = Rng((name,), (0,))
+        cloud = begin(smc._model, bank, smc._decoded(bank), likelihood, y, rng, 256)
+        runs += particles_of(schedule.carry(smc._model, cloud), smc._decoded, 1, Line.shape)
+    return of_runs(*runs, 512)[2]
+
+
+class OfMagnitude:
+    """y = |x| + noise: four modes."""
+
+    def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
+        return -(y - x.abs()).square().flatten(1).sum(1) / (2 * 0.2**2)
+
+
+def test_two_runs_that_each_found_one_mode_are_refused():
+    a, b = normal(16384, 2), normal(16384, 2, seed=1)
+    assert reason(two_runs_from(a, b), 512) == ""
+    one_mode = two_runs_from(a.abs(), -b.abs())
+    assert "rhat" in reason(one_mode, 512) and "shift" in reason(one_mode, 512)
+    # half of the modes in one run, all of them in the other
+    lost = two_runs_from(torch.stack([a[:, 0].abs(), a[:, 1]], 1), b)
+    assert "rhat" in reason(lost, 512)
 
 
 # ---- diagnostics

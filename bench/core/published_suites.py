@@ -1,0 +1,44 @@
+"""Suites whose results are published, results/reference/<suite>: where they lie, and the record of who made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.core.artefacts import Json, read_json
+from bench.core.errors import UserError
+from bench.core.layout import REFERENCE
+from bench.core.shipped import shipped
+
+VALUES = "values.csv.gz"  # of each measurement
+FILES = ("summary.csv", VALUES, "provenance.json")
+
+
+def published_suites() -> list[str]:
+    """Return the names of the suites that have published rows."""
+    try:
+        home = shipped(str(REFERENCE))
+    except UserError:
+        return []
+    return sorted(path.parent.name for path in home.glob("*/summary.csv"))
+
+
+def published_folder(suite: str) -> Path:
+    """Return the folder with the published rows of a suite; UserError, one line, where it has none."""
+    try:
+        return shipped(str(REFERENCE / suite / "summary.csv")).parent
+    except UserError:
+        known = ", ".join(published_suites())
+        raise UserError(f"suite {suite} has no published rows; expected one of {known}") from None
+
+
+def published_files(suite: str) -> list[str]:
+    """Return the files that hold the published rows of a suite, as far as they are there; [] for none."""
+    if suite not in published_suites():
+        return []
+    folder = published_folder(suite)
+    return [str(folder / name) for name in FILES if (folder / name).exists()]
+
+
+def published_record(suite: str) -> Json:
+    """Return who made the published rows of a suite: commits, hashes of measurements, counts."""
+    return read_json(published_folder(suite) / "provenance.json")
