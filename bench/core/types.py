@@ -222,6 +222,8 @@ class Method(Protocol):
       particles may not;
     - `tiny: dict`, settings at which it takes a second, for tests; the defaults if left out.
 
+    A method that is trained may say what it knows of its own sampler, see `Diagnosing`.
+
     `prior.caps` and `problem.caps` show a method what it declares in `needs` and `uses`, and nothing else.
     """
 
@@ -266,3 +268,21 @@ class Trainable(Protocol):
         rng: Random,
         state: State,
     ) -> Tensor: ...  # leaves `state` as it is
+
+
+@runtime_checkable
+class Diagnosing(Protocol):
+    """A trained method that knows how good its sampler is, from the weights of its own paths."""
+
+    # (m,) each: log_z, its estimate of log E[exp(log_likelihood)] under the prior, its lower bound elbo, and path_ess,
+    # a share; or some of them. Not called where `train` returned {}
+    def diagnose(
+        self,
+        prior: Prior,
+        problem: Problem,
+        y: Tensor,
+        num_paths: int,
+        *,
+        rng: Random,
+        state: State,
+    ) -> Mapping[str, Tensor]: ...

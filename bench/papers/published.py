@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED
+from bench.core.shipped import shipped
 
 MARKS = {"P": "the paper's own text", "C": "its released code", "R": "its public reviews"}
 UNKNOWN, NONE = "unknown", "n/a"
@@ -84,16 +85,23 @@ class PublishedNumber:
     remark: str
 
 
-def read_papers(folder: Path = PUBLISHED) -> tuple[Paper, ...]:
+def published_folder() -> Path:
+    """Return results/published of the working directory or, where it has none, of the installed copy."""
+    return shipped(str(PUBLISHED))
+
+
+def read_papers(folder: Path | None = None) -> tuple[Paper, ...]:
     """Return the papers in papers.csv, in its order. Raises UserError, one line with file and line."""
+    folder = folder or published_folder()
     return tuple(Paper(**cells) for _, cells in _read_rows(folder / "papers.csv", Paper))
 
 
-def read_numbers(folder: Path = PUBLISHED) -> tuple[PublishedNumber, ...]:
+def read_numbers(folder: Path | None = None) -> tuple[PublishedNumber, ...]:
     """Return the numbers of all papers, in the order of papers.csv.
 
     Raises UserError, one line with file, line and field.
     """
+    folder = folder or published_folder()
     papers = {paper.paper: paper for paper in read_papers(folder)}
     unlisted = {path.stem for path in folder.glob("*.csv")} - {"papers", *papers}
     if unlisted:

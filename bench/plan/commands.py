@@ -28,7 +28,7 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether all outputs are newer than the spec; no source file is looked at."""
+        """Return whether all outputs are newer than the spec; source files are not looked at."""
         written = Path(self.spec).stat().st_mtime
         paths = [Path(output) for output in self.outputs]
         return bool(paths) and all(

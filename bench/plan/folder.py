@@ -133,7 +133,7 @@ def _to_try(suite: Suite, spec: ToTry) -> tuple[str, str, dict]:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether another library's format has no room for our hash: priors/<prior>/pipeline/ is written by diffusers."""
+    """Return whether a file is in another library's format, without our hash: priors/<prior>/pipeline/ of diffusers."""
     return path.parts[0] == "priors" and path.parts[2:3] == ("pipeline",)
 
 

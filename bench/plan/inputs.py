@@ -10,6 +10,7 @@ from bench.core.catalogue import dataset_of
 from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layout
 from bench.core.published_suites import published_files
 from bench.core.registry import Kind, find
+from bench.core.shipped import shipped
 from bench.plan.config import module_of
 from bench.plan.metrics import metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
@@ -156,12 +157,12 @@ class Inputs:
 
     @property
     def timings(self) -> list[str]:
-        """The times of each run that is timed, from all visits of the clock."""
+        """Return the times of each run that is timed, from all visits of the clock."""
         return [str(self.layout.run(*run).timing) for run in self.suite.timed]
 
     @property
     def results(self) -> list[str]:
-        """What tables and figures are made of: metrics, costs and times of all runs, and published rows beside them."""
+        """Return what tables and figures are made of: metrics, costs and times of all runs, and published rows."""
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
         return [
             *metrics,
@@ -172,22 +173,22 @@ class Inputs:
 
     @property
     def references(self) -> list[str]:
-        """The reference draws of all tasks."""
+        """Return the reference draws of all tasks."""
         return [str(self.layout.task(task).reference) for task in self.suite.tasks]
 
     @property
     def published(self) -> list[str]:
-        """The numbers of the papers, which are committed."""
-        return sorted(map(str, PUBLISHED.glob("*.csv")))
+        """Return the numbers of the papers, which are committed or installed."""
+        return sorted(map(str, shipped(str(PUBLISHED)).glob("*.csv")))
 
     @property
     def published_rows(self) -> list[str]:
-        """The rows of this suite that were published, which are committed; [] where there are none."""
+        """Return the rows of this suite that were published, which are committed; [] where there are none."""
         return published_files(self.suite.content["name"])
 
     @property
     def ledger(self) -> list[str]:
-        """The published verdicts on the papers' claims, which a suite quotes that does not test them."""
+        """Return the published verdicts on the papers' claims, for a suite that does not test them itself."""
         path = REFERENCE / CLAIMS / CLAIMS_TABLES[0]
         return [str(path)] if path.exists() and not self.suite.tests_claims else []
 

@@ -41,7 +41,7 @@ class Suite:
 
     @property
     def priors(self) -> list[str]:
-        """Teachers first."""
+        """Return the names of the priors, teachers first."""
         return sorted(
             self.content["priors"], key=lambda prior: "teacher" in self.content["priors"][prior]
         )
@@ -52,7 +52,7 @@ class Suite:
 
     @property
     def methods(self) -> list[str]:
-        """The rows."""
+        """Return the names of the rows."""
         return list(self.content["methods"])
 
     @property
@@ -73,7 +73,7 @@ class Suite:
 
     @property
     def figures(self) -> dict[str, Mapping[str, Any]]:
-        """Parameters of the figures of the whole suite, by name."""
+        """Return the parameters of the figures of the whole suite, by name."""
         return figures_of(self.content.get("figures", {}), bool(self.timed)) if self.tasks else {}
 
     @property
@@ -93,12 +93,12 @@ class Suite:
 
     @property
     def num_gpus(self) -> int:
-        """The number of GPUs that a run occupies."""
+        """Return the number of GPUs that a run occupies."""
         return int(self.content.get("device") == "cuda")
 
     @property
     def num_visits(self) -> int:
-        """How often the clock comes to each run."""
+        """Return how often the clock times each run."""
         return self.content["clock"].get("visits", 1) if "clock" in self.content else 0
 
     @property
@@ -113,7 +113,7 @@ class Suite:
 
     @cached_property
     def timed(self) -> list[tuple[str, str, int]]:
-        """The runs that are timed: with the first seed, on the tasks that the clock names."""
+        """Return the runs that are timed: with the first seed, on the tasks that the clock names."""
         clock = self.content.get("clock")
         if clock is None:
             return []
@@ -130,14 +130,14 @@ class Suite:
 
     @property
     def tuned(self) -> list[tuple[str, str]]:
-        """Pairs of a task and a row whose settings are searched."""
+        """Return the pairs of a task and a row whose settings are searched."""
         wanted = self.content.get("tune", {"tasks": [], "methods": []})
         pairs = [(task, method) for task in wanted["tasks"] for method in self.methods_on(task)]
         return [(task, method) for task, method in pairs if method in wanted["methods"]]
 
     @property
     def left_out(self) -> list[tuple[str, str]]:
-        """Pairs of a task and a row that the suite leaves out."""
+        """Return the pairs of a task and a row that the suite leaves out."""
         return [
             (task, method)
             for task in self.tasks
@@ -186,7 +186,7 @@ class Suite:
 
     @property
     def classifiers(self) -> list[str]:
-        """Classifiers of rewards, and of metrics that fit some task's images."""
+        """Return the classifiers of rewards, and of metrics that fit some task's images."""
         return sorted({name for task in self.tasks for name in self.classifiers_of_task(task)})
 
     def classifier_of_reward(self, task: str) -> list[str]:
@@ -207,7 +207,7 @@ class Suite:
 
     @property
     def absent_weights(self) -> list[str]:
-        """A line for each published network that metrics need and that is missing; none for offline ones."""
+        """Return a line for each published network that metrics need and that is missing; none for offline ones."""
         wanted = [
             weights_wanted(network, *self._images(task))
             for task in self.tasks

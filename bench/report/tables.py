@@ -13,6 +13,7 @@ from bench.report.table import Cell, Table, cell_of, frame_of
 from bench.stats.comparisons import Comparison, compare, resolution, tied
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.seeds import Spreads, seed_spreads
 from bench.stats.spending import above_budget, budget_notes, without
 from bench.stats.summary import COSTS
 
@@ -43,6 +44,7 @@ OPTIONAL = (
     "ksd2",
     "stein",
 )
+OF_SEEDS = (DISTANCE, WORTH, "worth_mean", "mean_error")  # columns that show the spread over seeds
 OTHER_PRIOR = "other prior"  # marks methods that saw another prior than that of the task
 TRAINING = ("train_seconds", "train_nfe")
 # parts of the names of the columns that say how unlike samples are
@@ -79,10 +81,14 @@ def distance_table(
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     methods, rows = ordered_methods(suite), []
     for task in suite.tasks:
+        spreads = seed_spreads(task, suite)
         for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
             keys = [(task.name, method, metric) for method in methods]
             cells = [
-                replace(cell_of(known.get(key), key in bold), remark=_remark(task, *key[1:]))
+                replace(
+                    cell_of(known.get(key), key in bold),
+                    remark=_remark(task, key[1], metric) or seeds_text(known.get(key), spreads),
+                )
                 for key in keys
             ]
             if metric == DISTANCE or any(cell.mean for cell in cells):
@@ -157,7 +163,7 @@ def _columns_of_task(task: TaskResults, lines: Sequence[Summary]) -> list[str]:
 def _task_table(
     task: TaskResults, suite: SuiteResults, goals: dict[str, str], known: Lines, bold: Bold
 ) -> Table:
-    rows, reasons = [], {}
+    rows, reasons, spreads = [], {}, seed_spreads(task, suite)
     for method in sorted(ordered_methods(suite), key=task.unranked.__contains__):
         of_method = [known[task.name, method, metric] for metric in goals]
         worth = _worth_of_samples(known.get((task.name, method, WORTH)))
@@ -167,12 +173,21 @@ def _task_table(
                 line, bool(goals[line.metric]) and (task.name, method, line.metric) in bold
             )
             is_diversity = any(part in line.metric for part in DIVERSITY)
-            cells.append(replace(cell, remark=worth) if is_diversity else cell)
+            remark = worth if is_diversity else seeds_text(line, spreads)
+            cells.append(replace(cell, remark=remark))
         rows.append((method, cells))
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
     roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
     return Table(task.name, task_header(task), frame_of(rows, goals), goals, roles, reasons)
+
+
+def seeds_text(line: Summary | None, spreads: Spreads) -> str:
+    """Return `seeds 0.012`, the spread over seeds beside the mean of a leading metric; "" where there is none."""
+    if line is None or line.mean is None or line.metric.removesuffix(TOTAL) not in OF_SEEDS:
+        return ""
+    spread = spreads.get((line.method, line.metric))
+    return "" if spread is None else f"seeds {spread:.2g}"
 
 
 def _reason_for_all(lines: Sequence[Summary]) -> str:

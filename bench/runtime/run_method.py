@@ -15,7 +15,17 @@ from bench.core.errors import UserError
 from bench.core.layout import RunFiles
 from bench.core.registry import load
 from bench.core.rng import Rng
-from bench.core.types import Borrowing, Cap, Joint, Method, Prior, Problem, State, Trainable
+from bench.core.types import (
+    Borrowing,
+    Cap,
+    Diagnosing,
+    Joint,
+    Method,
+    Prior,
+    Problem,
+    State,
+    Trainable,
+)
 from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, bare
 from bench.runtime.progress import progress
 
@@ -220,6 +230,39 @@ def sample(
     if not x.isfinite().flatten(2).all(2).any():
         raise ValueError("no sample is finite")
     return x
+
+
+def diagnose(
+    method: Method | Trainable,
+    prior: Prior,
+    problem: Problem,
+    measurements: Measurements,
+    draws: Draws,
+    state: State | None,
+) -> dict[str, Tensor]:
+    """Return what a trained method says of its sampler, (m,) by name, from as many paths as samples; {} for others."""
+    if not state or not isinstance(method, Diagnosing):
+        return {}
+    prior, problem = shown(method, prior, problem)
+    axes, ids, y = (
+        ("diagnose", draws.task, draws.seed),
+        measurements.image_id.tolist(),
+        measurements.y,
+    )
+    parts = []
+    for rows, _ in chunks(len(y), draws.num_samples, draws.rows_per_chunk, splits_samples=False):
+        rng = Rng(axes, ids[rows], range(0), y.dtype, y.device, drawn=torch.float64)
+        said = method.diagnose(
+            prior, problem, y[rows].clone(), draws.num_samples, rng=rng, state=state
+        )
+        for name, values in said.items():
+            if tuple(values.shape) != (len(y[rows]),):
+                expected = f"expected ({len(y[rows])},), a number for each measurement"
+                raise ValueError(
+                    f"diagnose() returned {name} of shape {tuple(values.shape)}, {expected}"
+                )
+        parts.append(said)
+    return {name: torch.cat([part[name].detach().double() for part in parts]) for name in parts[0]}
 
 
 def refuse_malformed(drawn: object, expected: tuple[int, ...]) -> None:

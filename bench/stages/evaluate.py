@@ -8,7 +8,9 @@ map distilled from one with an exact posterior, `_total` columns are taken again
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -22,11 +24,14 @@ from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Truth
 from bench.core.provenance import provenance
 from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
+from bench.metrics._diagnosis import COLUMNS as DIAGNOSES
+from bench.metrics._diagnosis import diagnosis_of, filled
 from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
 from bench.numerics.gradients import gradient
 from bench.problems.classifier import load_classifier
 from bench.problems.measurements import Measurements, problem_of, read_measurements
+from bench.problems.posteriors import HasLogZ
 from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
 from bench.runtime.job import run
 from bench.runtime.progress import progress
@@ -59,12 +64,17 @@ def main(spec_path: str) -> None:
         Evaluation(metrics, context, truths_of(measurements, draws, context, score), unmet)
         for draws in (reference, reference.swapped())
     )
-    scores = [score_reference(reference, evaluation, swapped)]
+    scores, said = [score_reference(reference, evaluation, swapped)], []
     for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
         tensors, header = read_same_measurements(path, measurements.header)
         scores.append(score_run(tensors["x"], header, evaluation, path))
-    table = Table(spec.task, evaluation.columns, unmet, evaluation.why_empty)
+        said.append(diagnosis_of(tensors))
+    columns = evaluation.columns
+    if any(said):
+        columns += DIAGNOSES
+        scores = with_diagnoses(scores, [exact_diagnosis(spec), *said], len(measurements.y))
+    table = Table(spec.task, columns, unmet, evaluation.why_empty)
     info = {
         "observations_sha256": measurements.header["observations_sha256"],
         "definitions": table.definitions,
@@ -190,6 +200,21 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
         task_reason,
         evaluation.why_empty_of_run(kept, num_chains),
     )
+
+
+def exact_diagnosis(spec: EvaluateSpec) -> dict[str, Tensor]:
+    """Return the exact log Z of each measurement, where there is a formula for it."""
+    task = open_task(spec)
+    log_z = task.posterior.log_z(task.y) if isinstance(task.posterior, HasLogZ) else None
+    return {} if log_z is None else {"log_z": log_z}
+
+
+def with_diagnoses(
+    scores: Sequence[Scores], said: Sequence[Mapping[str, Tensor]], num_measurements: int
+) -> list[Scores]:
+    """Return the metrics of each run with what it said of itself, NaN where it said nothing."""
+    rows = zip(scores, filled(said, num_measurements), strict=True)
+    return [dataclasses.replace(run, values=run.values | own) for run, own in rows]
 
 
 def why_broken(x: Tensor) -> tuple[tuple[str, ...], str]:

@@ -53,7 +53,7 @@ def main(spec_path: str) -> None:
 
 
 def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
-    """Distances of prior draws to the test images, mean over sets of as many; `floor` has training images instead."""
+    """Return distances of prior draws from the test images, means over sets; `floor` has training images instead."""
     test, rng = data["test"], Rng(("card", "unconditional"), range(NUM_SETS))
     n = min(len(test), len(data["train"]))
     order = rng.rand((len(data["train"]),)).argsort(1)[:, :n]
@@ -67,7 +67,7 @@ def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
 
 
 def distances(sets: Tensor, images: Tensor) -> dict[str, float]:
-    """Of sets (m, n, *x) from images (n, *x)."""
+    """Return distances of sets (m, n, *x) from images (n, *x)."""
     x = sets.flatten(2).double()
     y = images.flatten(1).double().expand_as(x)
     sw2 = sliced_wasserstein2(projected(x), projected(y)).mean()

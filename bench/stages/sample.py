@@ -6,6 +6,7 @@ are made all the same. A run restricted to the first measurements has NaN for th
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import torch
@@ -26,6 +27,7 @@ from bench.runtime.run_method import (
     RunResult,
     attempt,
     borrowed_caps,
+    diagnose,
     joint_of,
     load_method,
     read_training,
@@ -61,10 +63,13 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     num_measurements = len(everything.y)
     empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
     x, joint, num_chains = drawn.result if drawn.status == "ok" else (empty, "independent", None)
+    said = diagnosis(spec, draws, task, trained.result) if drawn.status == "ok" else {}
     header = header_of(spec, task, drawn, joint, num_chains, state_sha256)
     spent = cost(network, operator, rows, drawn.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
     write_json(files.cost, spec.run_facts | spent | compute.facts | training)
-    write_tensors(files.samples, {"x": padded(x.float(), num_measurements)}, header)
+    tensors = {"x": x.float()} | said
+    padded_tensors = {name: padded(part, num_measurements) for name, part in tensors.items()}
+    write_tensors(files.samples, padded_tensors, header)
     print(f"{spec.task} {spec.method} seed {spec.seed}: {drawn}")
 
 
@@ -85,6 +90,16 @@ def draw(
     joint, num_chains = joint_of(method, spec.num_samples)
     refuse_unmet(method, task.prior, task.problem)
     return sample(method, task.prior, task.problem, task.measured, draws, state), joint, num_chains
+
+
+def diagnosis(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> dict[str, Tensor]:
+    """Return what the method says of its sampler, (m,) by the names of tensors; counted in no cost."""
+    state = moved(state, task.y.device)
+    method = load_method(spec.module, spec.settings)
+    said = attempt(lambda: diagnose(method, task.prior, task.problem, task.measured, draws, state))
+    if said.status != "ok":
+        print(f"{spec.task} {spec.method}: diagnose {said}", file=sys.stderr)
+    return {f"diagnosis.{name}": values for name, values in (said.result or {}).items()}
 
 
 def header_of(

@@ -35,7 +35,8 @@ BOLD = (
 ONE_SEED = "With one seed, intervals and verdicts about trained methods hold for that one training."
 SEVERAL_SEEDS = (
     "Seeds are averaged within a measurement and are a factor of their own, crossed with the measurements, in "
-    "intervals and tests (two-way analysis of variance, Satterthwaite's degrees of freedom)."
+    "intervals and tests (two-way analysis of variance, Satterthwaite's degrees of freedom). In brackets behind a "
+    "mean, `seeds`: the standard deviation over seeds of the means of each seed."
 )
 
 

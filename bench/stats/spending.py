@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from bench.stats.results import RunRecord, SuiteResults
+from bench.stats.results import RunRecord, SuiteResults, TaskResults
 
 
-def rows_per_sample(run: RunRecord, suite: SuiteResults) -> float:
+def rows_per_sample(run: RunRecord, suite: SuiteResults, task: TaskResults | None = None) -> float:
     """Return rows through the prior's network per sample, forward and backward, with the share of its training.
 
-    Training is shared by the samples of all measurements of the suite.
+    Training is shared by the samples of all measurements of the task (None: of as many as the suite says).
     """
     cost = run.cost
     training = cost.get("train_nfe", 0) + cost.get("train_nfe_vjp", 0)
-    samples = suite.num_measurements * suite.num_samples
+    num_measurements = suite.num_measured(task) if task else suite.num_measurements
+    samples = num_measurements * suite.num_samples
     return cost["nfe"] + cost["nfe_vjp"] + training / samples
 
 
@@ -24,9 +25,10 @@ def above_budget(suite: SuiteResults, budget: float | None) -> dict[str, float]:
     if budget is None:
         return {}
     most: dict[str, float] = {}
-    for run in (run for task in suite.tasks for run in task.runs):
+    runs = [(task, run) for task in suite.tasks for run in task.runs]
+    for task, run in runs:
         if run.header.get("status", "ok") == "ok":
-            most[run.method] = max(most.get(run.method, 0.0), rows_per_sample(run, suite))
+            most[run.method] = max(most.get(run.method, 0.0), rows_per_sample(run, suite, task))
     return {method: rows for method, rows in most.items() if rows > budget}
 
 

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search
 
-from . import surrogate, trajectory
+from . import surrogate
 from .outsourced import (
     FLOAT,
     Outsourced,
@@ -212,15 +212,16 @@ class ODS:
         *,
         rng: Random,
         state: Mapping[str, Tensor],
-    ) -> trajectory.Quality:
-        """Return `log_z`, `elbo` and `ess` of each measurement, (m,), from `num_paths` paths of its sampler.
+    ) -> dict[str, Tensor]:
+        """Return `log_z`, `elbo` and `path_ess` of each measurement, (m,), from `num_paths` paths of its sampler.
 
         Z is the mean of exp(log_likelihood) under the prior.
         """
         samplers = self.samplers(prior, problem, y, rng, state)
         xi = rng.randn((num_paths, self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
         qualities = [trained.quality(y[rows], xi[rows]) for rows, trained in samplers]
-        return trajectory.Quality(*(torch.cat(values) for values in zip(*qualities, strict=True)))
+        log_z, elbo, ess = (torch.cat(values) for values in zip(*qualities, strict=True))
+        return {"log_z": log_z, "elbo": elbo, "path_ess": ess}
 
     def samplers(
         self, prior: Prior, problem: Problem, y: Tensor, rng: Random, state: Mapping[str, Tensor]

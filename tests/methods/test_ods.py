@@ -185,9 +185,11 @@ def test_moments_under_an_affine_decoder(amortised, guide):
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
         assert_moments(samples, mean, covariance)
     quality = method.diagnose(problem.prior, problem, y, 200, rng=rng_of("judge", m=2), state=state)
-    assert (quality.ess > 0.9).all()
+    assert (quality["path_ess"] > 0.9).all()
     # log Z, less the constant that log_likelihood leaves out: of y under N(A mu, A C A^T + sigma_y^2 I)
-    torch.testing.assert_close(quality.log_z.double(), log_evidence(problem, y), rtol=0, atol=0.05)
+    torch.testing.assert_close(
+        quality["log_z"].double(), log_evidence(problem, y), rtol=0, atol=0.05
+    )
 
 
 def log_evidence(problem: ToyProblem, y: Tensor) -> Tensor:

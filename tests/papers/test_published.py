@@ -269,3 +269,11 @@ def test_files_that_are_not_what_they_should_be(copied):
     (copied / "papers.csv").unlink()
     with pytest.raises(UserError, match="papers.csv: is missing; it is committed"):
         read_numbers(copied)
+
+
+def test_the_installed_numbers_are_read_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_papers() == read_papers(REPOSITORY / PUBLISHED)
+    (tmp_path / PUBLISHED).mkdir(parents=True)
+    with pytest.raises(UserError, match="papers.csv: is missing"):
+        read_papers()

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from bench.core.types import Cap, FiniteSet, Mixture, Prior, Problem
 from bench.problems.posteriors.conjugate import Conjugate
 from bench.problems.posteriors.enumeration import Enumeration
-from bench.problems.posteriors.posterior import NoPosterior, Posterior
+from bench.problems.posteriors.posterior import HasLogZ, NoPosterior, Posterior
 from bench.problems.posteriors.smc_data import TemperedSMC
 from bench.problems.posteriors.smc_latent import LatentSMC
 from bench.problems.reward import with_gradients
@@ -19,6 +19,7 @@ from bench.problems.reward import with_gradients
 __all__ = [
     "Conjugate",
     "Enumeration",
+    "HasLogZ",
     "LatentSMC",
     "NoPosterior",
     "Posterior",

@@ -26,6 +26,16 @@ class Conjugate:
 
     def mixture(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return weights (m, K), means (m, K, D) and precision matrices (m, K, D, D) of p(x | y)."""
+        log_weights, means, precision = self._components(y)
+        return log_weights.softmax(1), means, precision
+
+    def log_z(self, y: Tensor) -> Tensor:
+        num_values = math.prod(self.problem.operator.measured_shape(self.prior.shape))
+        constant = num_values * math.log(self.problem.sigma_y)
+        return self._components(y)[0].logsumexp(1) + constant
+
+    def _components(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log weights times evidence, up to a constant, (m, K), means and precision matrices."""
         prior, variance = self.prior, self.problem.sigma_y**2
         means, covariances = prior.means, prior.covariances
         operator = self._matrix(y)  # (m, P, D)
@@ -44,7 +54,7 @@ class Conjugate:
         precision = torch.linalg.inv(covariances) + (operator.mT @ operator)[:, None] / variance
         pull = (residual @ operator / variance)[..., None]  # A^T (y - A mu) / sigma_y^2
         update = torch.cholesky_solve(pull, torch.linalg.cholesky(precision))[..., 0]
-        return (prior.weights.log() + log_evidence).softmax(1), means.flatten(1) + update, precision
+        return prior.weights.log() + log_evidence, means.flatten(1) + update, precision
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         weights, means, precision = self.mixture(y)

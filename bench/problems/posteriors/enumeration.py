@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,9 +26,10 @@ class Enumeration:
 
     def weights(self, y: Tensor) -> Tensor:
         """Return p(a_i | y), (m, N)."""
-        atoms = self.prior.atoms
-        rows = (row.expand(len(atoms), *row.shape) for row in y)
-        return torch.stack([self.problem.log_likelihood(atoms, row) for row in rows]).softmax(1)
+        return self._log_likelihoods(y).softmax(1)
+
+    def log_z(self, y: Tensor) -> Tensor:
+        return self._log_likelihoods(y).logsumexp(1) - math.log(len(self.prior.atoms))
 
     def sample(self, y: Tensor, num_samples: int, rng: Random) -> Tensor:
         weights, uniform = self.weights(y), streams_of(rng, num_samples).rand(())
@@ -44,3 +46,9 @@ class Enumeration:
 
     def perplexity(self, y: Tensor) -> Tensor:
         return perplexity_of(self.weights(y))
+
+    def _log_likelihoods(self, y: Tensor) -> Tensor:
+        """Return the log likelihood of each atom, (m, N)."""
+        atoms = self.prior.atoms
+        rows = (row.expand(len(atoms), *row.shape) for row in y)
+        return torch.stack([self.problem.log_likelihood(atoms, row) for row in rows])

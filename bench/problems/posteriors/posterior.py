@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -26,6 +26,13 @@ class Posterior(Protocol):
     def moments(self, y: Tensor) -> tuple[Tensor, Tensor] | None: ...
     # (m,) effective number of components or atoms
     def perplexity(self, y: Tensor) -> Tensor | None: ...
+
+
+@runtime_checkable
+class HasLogZ(Protocol):
+    """A posterior with a formula for log Z, Z the mean of exp(log_likelihood) under the prior."""
+
+    def log_z(self, y: Tensor) -> Tensor: ...  # (m,)
 
 
 @dataclass(frozen=True, eq=False)
