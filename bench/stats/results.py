@@ -216,13 +216,8 @@ def _load_task(
         tuple(runs),
         left_out,
         of_sets,
-<<<<<<< HEAD
-        harmonic=harmonic,
-        num_measurements=spec.num_measured.get(task),
-=======
         num_measurements=spec.num_measured.get(task),
         harmonic=harmonic,
->>>>>>> claims
     )
 
 
