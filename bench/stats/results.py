@@ -216,8 +216,8 @@ def _load_task(
         tuple(runs),
         left_out,
         of_sets,
-        num_measurements=spec.num_measured.get(task),
         harmonic=harmonic,
+        num_measurements=spec.num_measured.get(task),
     )
 
 
