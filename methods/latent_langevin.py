@@ -93,9 +93,8 @@ class LatentLangevin:
         target = partial(self.log_target, log_likelihood)
 
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
-        curvature = mcmc.curvature(
-            log_likelihood, z, rng.randn(shape).flatten(0, 1), self.num_curvature, m
-        )
+        start = rng.randn(shape).flatten(0, 1)
+        curvature = mcmc.curvature(log_likelihood, z, start, self.num_curvature, m)
         state, step = self._warm_up(target, z, curvature, lambda: rng.randn(shape).flatten(0, 1))
 
         def move(state: mcmc.ChainState) -> tuple[mcmc.ChainState, Tensor]:
@@ -112,10 +111,9 @@ class LatentLangevin:
             return x.unflatten(0, (m, chains))
 
         repeated = chains if self.repeat_last and num_samples >= 2 * chains else 0
-        x = mcmc.thinned(
-            state, lambda state: move(state)[0], images, num_samples - repeated, self.thin
-        )
-        return torch.cat([x, x[:, x.shape[1] - repeated :]], 1)
+        num_drawn = num_samples - repeated
+        x = mcmc.thinned(state, lambda state: move(state)[0], images, num_drawn, self.thin)
+        return torch.cat([x, x[:, num_drawn - repeated :]], 1)
 
     def log_target(
         self, log_likelihood: mcmc.Target, z: Tensor, level: Tensor | float = 1.0

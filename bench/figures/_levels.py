@@ -48,9 +48,8 @@ def draw_levels(
     words: on the axes, across and upwards. confidence: of the band of a calibrated sampler; None draws none. Of the
     other tasks the csv says that they are not shown.
     """
-    metrics = sorted(
-        {x.metric for x in results.summary if x.metric.startswith(f"{metric}@")}, key=_level
-    )
+    of_levels = {x.metric for x in results.summary if x.metric.startswith(f"{metric}@")}
+    metrics = sorted(of_levels, key=_level)
     table = csv_text(
         COLUMNS, [row for task in results.tasks for row in _rows(results, task, tasks, metrics)]
     )
@@ -64,13 +63,11 @@ def draw_levels(
         _draw_curves(panel, task, metrics, results)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     name_axes(figure, *words)
-    band = (
-        [Patch(facecolor=BAND, label=f"calibrated, {confidence:.0%}")]
-        if confidence is not None
-        else []
-    )
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="reference posterior")
-    legend(figure, [*band, floor, *handles(results, line=True)])
+    marks = [floor, *handles(results, line=True)]
+    if confidence is not None:
+        marks.insert(0, Patch(facecolor=BAND, label=f"calibrated, {confidence:.0%}"))
+    legend(figure, marks)
     return Drawing(figure, table)
 
 

@@ -29,6 +29,21 @@ TOO_SHORT = f"n/a (fewer than {MIN_STATES} states per chain)"
 TOO_FEW = f"n/a (fewer than {2 * NUM_GROUPS} chains)"
 RHATS = tuple(f"rhat_{name}" for name in FUNCTIONALS)
 SIZES = ("ess_bulk", "ess_tail")
+RHAT = (
+    "largest rank-normalised split R-hat, of the states or folded at their median, among the log likelihood and the "
+    "projections on the three leading principal directions of the exact draws"
+)
+NESTED = (
+    f"largest nested R-hat of the same functionals, of {NUM_GROUPS} groups of chains, for many short chains: whether "
+    "the means of groups agree. Independent states have sqrt(1 + 1 / n) for n states in a group, and chains that start "
+    "apart and do not move have the same with n chains in a group"
+)
+BULK = (
+    "smallest effective sample size among the functionals of rhat, of their ranks; only where chains have "
+    f"{ENOUGH_STATES} states or more and have mixed: one verdict for all measurements, by R-hat, whose mean over them "
+    f"has to be below {LARGEST_RHAT} in each functional, beyond what independent states of as many chains have by chance"
+)
+TAIL = "the same of the events that a functional is beyond its 5 % and its 95 % quantile, the smaller of the two"
 
 
 @dataclass(frozen=True)
@@ -38,39 +53,12 @@ class Chains(Metric):
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         column = partial(Column, unit="1", needs="chain", not_finite=MOVE_NOT)
         size = partial(Column, unit="samples", needs="chain", not_finite=MOVE_NOT)
-        shown = (
-            f"; only where chains have {ENOUGH_STATES} states or more and have mixed: one verdict for all "
-            f"measurements, by R-hat, whose mean over them has to be below {LARGEST_RHAT} in each functional, beyond "
-            "what independent states of as many chains have by chance"
-        )
         return (
-            column(
-                "rhat",
-                "largest rank-normalised split R-hat, of the states or folded at their median, among the log "
-                "likelihood and the projections on the three leading principal directions of the exact draws",
-                1.0,
-            ),
+            column("rhat", RHAT, 1.0),
             *(column(id, f"R-hat of the {_described(id)} alone", 1.0) for id in RHATS),
-            column(
-                "rhat_nested",
-                f"largest nested R-hat of the same functionals, of {NUM_GROUPS} groups of chains, for many short "
-                "chains: whether the means of groups agree. Independent states have sqrt(1 + 1 / n) for n states in a "
-                "group, and chains that start apart and do not move have the same with n chains in a group",
-                1.0,
-                not_finite=TOO_FEW,
-            ),
-            size(
-                "ess_bulk",
-                "smallest effective sample size among the functionals of rhat, of their ranks"
-                + shown,
-                "higher",
-            ),
-            size(
-                "ess_tail",
-                "the same of the events that a functional is beyond its 5 % and its 95 % quantile, the smaller of the "
-                "two",
-                "higher",
-            ),
+            column("rhat_nested", NESTED, 1.0, not_finite=TOO_FEW),
+            size("ess_bulk", BULK, "higher"),
+            size("ess_tail", TAIL, "higher"),
         )
 
     def why_empty_of_run(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
 from bench.core.layout import Layout
-from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Truth
+from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Metric, Truth
 from bench.core.provenance import provenance
 from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
@@ -57,13 +57,7 @@ def main(spec_path: str) -> None:
     for metric in metrics:
         metric.prepare(context)
     reference = read_reference(files.reference, measurements.header, spec.num_samples)
-    score, why_no_score = posterior_score(spec)
-    problem = problem_of(measurements.header, context.x_shape)
-    unmet = unmet_needs(reference, Cap.RESIDUAL in problem.caps, why_no_score)
-    evaluation, swapped = (
-        Evaluation(metrics, context, truths_of(measurements, draws, context, score), unmet)
-        for draws in (reference, reference.swapped())
-    )
+    evaluation, swapped = both_ways(spec, metrics, context, measurements, reference)
     scores, said = [score_reference(reference, evaluation, swapped)], []
     for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
@@ -74,7 +68,7 @@ def main(spec_path: str) -> None:
     if any(said):
         columns += DIAGNOSES
         scores = with_diagnoses(scores, [exact_diagnosis(spec), *said], len(measurements.y))
-    table = Table(spec.task, columns, unmet, evaluation.why_empty)
+    table = Table(spec.task, columns, evaluation.unmet, evaluation.why_empty)
     info = {
         "observations_sha256": measurements.header["observations_sha256"],
         "definitions": table.definitions,
@@ -83,6 +77,24 @@ def main(spec_path: str) -> None:
         "provenance": provenance(threads=torch.get_num_threads()),
     }
     write_csv(files.metrics, table.csv(scores), info)
+
+
+def both_ways(
+    spec: EvaluateSpec,
+    metrics: tuple[Metric, ...],
+    context: Context,
+    measurements: Measurements,
+    reference: ReferenceDraws,
+) -> tuple[Evaluation, Evaluation]:
+    """Return the metrics against the first set of reference draws, and against the second one."""
+    score, why_no_score = posterior_score(spec)
+    problem = problem_of(measurements.header, context.x_shape)
+    unmet = unmet_needs(reference, Cap.RESIDUAL in problem.caps, why_no_score)
+    first, second = (
+        Evaluation(metrics, context, truths_of(measurements, draws, context, score), unmet)
+        for draws in (reference, reference.swapped())
+    )
+    return first, second
 
 
 def context_of(layout: Layout, measurements: Measurements, num_samples: int) -> Context:
@@ -171,11 +183,10 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     """Return the metrics of a run with samples (M, s, *x), or the reasons why it has none."""
     num, num_samples = header.get("num_measurements", len(x)), evaluation.context.num_samples
     left_out = (f"n/a (only the first {num} measurements)",) * (len(x) - num)
+    name, seed = header["method"], header["seed"]
     if header["status"] != "ok":
         stopped = f"{header['status']} ({header['reason']})"
-        return Scores(
-            header["method"], header["seed"], {}, (stopped,) * num + left_out, "", {}, stopped
-        )
+        return Scores(name, seed, {}, (stopped,) * num + left_out, "", {}, stopped)
     if x.shape[1] != num_samples:
         raise ArtefactError(
             f"{path}: holds {x.shape[1]} samples per measurement, expected {num_samples}; "
@@ -190,16 +201,8 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     of_task = {} if task_reason else evaluation.of_task(finite, values, num_chains)
     is_known = torch.tensor([not why for why in broken + left_out])
     kept = {id: value[is_known] for id, value in values.items()}
-    return Scores(
-        header["method"],
-        header["seed"],
-        values,
-        broken + left_out,
-        chain_reason,
-        of_task,
-        task_reason,
-        evaluation.why_empty_of_run(kept, num_chains),
-    )
+    empty = evaluation.why_empty_of_run(kept, num_chains)
+    return Scores(name, seed, values, broken + left_out, chain_reason, of_task, task_reason, empty)
 
 
 def exact_diagnosis(spec: EvaluateSpec) -> dict[str, Tensor]:

@@ -9,8 +9,8 @@ from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.provenance import provenance
 from bench.runtime.job import run
+from bench.stats.beside import load_with_published
 from bench.stats.figure_results import FigureResults
-from bench.stats.results import load
 
 
 def main(spec_path: str, name: str) -> None:
@@ -19,7 +19,7 @@ def main(spec_path: str, name: str) -> None:
     from bench.figures._saving import save
     from bench.figures._style import drawing_style
 
-    suite = load(spec_path, beside=True)
+    suite = load_with_published(spec_path)
     if name not in suite.figures:
         raise UserError(
             f"{spec_path}: figures: {name}: is none of this suite's; it has {', '.join(suite.figures)}"

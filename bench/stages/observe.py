@@ -34,11 +34,9 @@ def main(spec_path: str) -> None:
         data = drawn_images(spec, data)
         prior = read_header(spec.layout.prior(spec.prior, spec.family))
         header = {"truth": spec.truth, "prior_sha256": prior["sha256"]}
-    wanted, available = spec.num_measurements, len(data["test"])
-    if wanted > available:
-        raise UserError(
-            f"{spec_path}: num_measurements is {wanted}, but {spec.dataset} has {available} test images"
-        )
+    if spec.num_measurements > len(data["test"]):
+        counts = f"num_measurements is {spec.num_measurements}, but {spec.dataset} has {len(data['test'])}"
+        raise UserError(f"{spec_path}: {counts} test images")
     try:
         problem = problem_of(spec.facts, tuple(data["test"].shape[1:]), root=spec.root)
     except ValueError as error:
@@ -51,7 +49,7 @@ def main(spec_path: str) -> None:
     else:
         everything = measure_all(problem, spec.task, data)
         header |= {"noise": "scaled by sigma_y"}
-    measurements = first_measurements(everything, wanted, stored_of(problem))
+    measurements = first_measurements(everything, spec.num_measurements, stored_of(problem))
     _refuse_other(spec, content_hash(measurements))
     files = spec.layout.task(spec.task)
     _write(files.all_measurements, everything, header)

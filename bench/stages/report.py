@@ -7,12 +7,12 @@ from bench.core.layout import Layout
 from bench.report.page.content import collect
 from bench.report.page.render import render
 from bench.runtime.job import run
-from bench.stats.results import load
+from bench.stats.beside import load_with_published
 
 
 def main(spec_path: str) -> None:
     """Write report.html, with the figures of figures/ inside."""
-    suite = load(spec_path, beside=True)
+    suite = load_with_published(spec_path)
     write_bytes(Layout(suite.root).report, render(collect(suite)).encode())
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from bench.core.provenance import provenance
 from bench.report.write import write_tables
 from bench.runtime.job import run
-from bench.stats.results import load
+from bench.stats.beside import load_with_published
 
 
 def main(spec_path: str) -> None:
     """Write the tables of the results that the spec lists into tables/."""
-    suite = load(spec_path, beside=True)
+    suite = load_with_published(spec_path)
     write_tables(suite, {"suite": suite.name, "provenance": provenance()})
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pandas as pd
 
 from bench.core.errors import UserError
 from bench.core.results import BASELINES
+from bench.core.specs import SuiteSpec
 from bench.stats.published_rows import PublishedRows, published_rows
-from bench.stats.results import RunRecord, Score, SuiteResults, TaskResults
+from bench.stats.results import RunRecord, Score, SuiteResults, TaskResults, load
 
 MARK = " (published)"  # ends the name of a published row
 CHAIN = "ess_bulk"  # has a number for chains alone, and for others names what their samples are
 COSTS = ("nfe", "nfe_vjp", "train_seconds", "train_nfe")
 Lines = dict[tuple[str, str], dict]  # of a task's summary, by method and metric
+
+
+def load_with_published(spec_path: str | Path) -> SuiteResults:
+    """Return the results that specs/suite.json lists, with the published rows that it names; errors as `load`'s."""
+    suite, spec = load(spec_path), SuiteSpec.read(spec_path)
+    return with_published(suite, spec.beside) if spec.beside else suite
 
 
 def with_published(suite: SuiteResults, name: str) -> SuiteResults:

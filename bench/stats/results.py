@@ -128,8 +128,8 @@ class SuiteResults:
         return task.num_measurements or self.num_measurements
 
 
-def load(spec_path: str | Path, beside: bool = False) -> SuiteResults:
-    """Return the results that specs/suite.json lists; beside: and the published rows that it names, among them.
+def load(spec_path: str | Path) -> SuiteResults:
+    """Return the results that specs/suite.json lists, without the published rows that it may name.
 
     Raises ArtefactError when a file is missing, edited, or was made from other measurements than its task's.
     """
@@ -141,24 +141,20 @@ def load(spec_path: str | Path, beside: bool = False) -> SuiteResults:
         chosen = [method for method in spec.methods if (task, method) not in left_out]
         tasks.append(_load_task(spec, task, chosen, origins))
     timings = tuple(read_json(spec.layout.run(*run).timing) for run in spec.timed)
-    numbers = spec.num_measurements, spec.num_samples
-    names = spec.layout.root, spec.name, spec.methods, spec.seeds
-    figures = spec.figures or figures_of({}, bool(spec.timed))
-    suite = SuiteResults(
-        *names,
-        *numbers,
+    return SuiteResults(
+        spec.layout.root,
+        spec.name,
+        spec.methods,
+        spec.seeds,
+        spec.num_measurements,
+        spec.num_samples,
         tuple(tasks),
         tuple(origins),
         timings,
-        figures,
+        spec.figures or figures_of({}, bool(spec.timed)),
         spec.training_seeds,
         spec.budget_rows,
     )
-    if beside and spec.beside:
-        from bench.stats.beside import with_published
-
-        return with_published(suite, spec.beside)
-    return suite
 
 
 def num_measured(header: Json, num_measurements: int) -> int:
@@ -202,21 +198,17 @@ def _load_task(
     _refuse_mixed_measurements(files.measurements, headers)
     origins.extend(origin_of(path, header) for path, header in headers.items())
     scores = _scores(text)
-    of_each = tuple(score for score in scores if score.measurement is not None)
-    of_sets = tuple(score for score in scores if score.measurement is None)
-    about = info.get("definitions", {}), info.get("better", {})
-    left_out = frozenset(spec.methods) - frozenset(methods)
-    harmonic = frozenset(info.get("harmonic", ()))
     return TaskResults(
         task,
         measurements,
         reference,
-        of_each,
-        *about,
-        tuple(runs),
-        left_out,
-        of_sets,
-        harmonic=harmonic,
+        scores=tuple(score for score in scores if score.measurement is not None),
+        definitions=info.get("definitions", {}),
+        better=info.get("better", {}),
+        runs=tuple(runs),
+        left_out=frozenset(spec.methods) - frozenset(methods),
+        of_sets=tuple(score for score in scores if score.measurement is None),
+        harmonic=frozenset(info.get("harmonic", ())),
         num_measurements=spec.num_measured.get(task),
     )
 

@@ -123,6 +123,6 @@ def test_other_measurements_or_counts_are_refused(change, words):
     write_json(path, before | change)
     try:
         with pytest.raises(UserError, match=words):
-            load(SPEC, beside=True)
+            load_with_published(SPEC)
     finally:
         write_json(path, before)
