@@ -51,7 +51,7 @@ class LatentLangevin:
     search: ClassVar[Search] = {"step": LogUniform(0.01, 1.0), "anneal": LogUniform(1.0, 30.0)}
     joint: ClassVar[Joint] = "chain"
 
-    num_chains: int = 16  # per measurement
+    num_chains: int = 4  # per measurement
     num_adam: int = 10
     adam_rate: float = 0.1
     num_curvature: int = 2  # power iterations for the likelihood's curvature; 0 takes it as zero
@@ -59,7 +59,7 @@ class LatentLangevin:
     anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
     step: float = 0.3  # of the unadjusted steps, over 1 + curvature
     num_adapt: int = 20  # adjusted steps while their size adapts
-    thin: int = 6
+    thin: int = 23
     metropolis: bool = True
     prior_drift: Literal["correct", "released"] = "correct"
     repeat_last: bool = False  # chains stand still at the last update

@@ -360,10 +360,10 @@ def test_jobs_of_the_default_suite(tmp_path):
         "data": 1,
         "classifier": 1,
         "prior": 3,
-        "observe": 8,
-        "reference": 8,
-        "train": 30,
-        "sample": 76,
+        "observe": 7,
+        "reference": 7,
+        "train": 27,
+        "sample": 67,
     }
-    expected |= {"evaluate": 8, "grid": 8, **SHOWN}
+    expected |= {"evaluate": 7, "grid": 7, **SHOWN}
     assert jobs(copy_of_the_repository(tmp_path), suite="default") == expected

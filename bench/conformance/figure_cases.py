@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.results import EXACT, REFERENCE, SampleSet, TaskSamples
+from bench.core.results import REFERENCE, REFERENCE_DRAWS, SampleSet, TaskSamples
 from bench.stats.results import Better, RunRecord, Score, SuiteResults, TaskResults
 
 NUM_MEASUREMENTS, NUM_SAMPLES = 8, 16
@@ -46,7 +46,7 @@ def task_samples(num_methods: int) -> TaskSamples:
     """Return samples on one task; with two methods or more, the last one has none."""
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(NUM_MEASUREMENTS, 1, 8, 8))
-    names = (EXACT, *(f"latent_langevin-variant{i}" for i in range(num_methods)))
+    names = (REFERENCE_DRAWS, *(f"latent_langevin-variant{i}" for i in range(num_methods)))
     shape = (NUM_MEASUREMENTS, NUM_SAMPLES, 1, 8, 8)
     sets = [SampleSet(name, truth[:, None] + 0.3 * rng.normal(size=shape)) for name in names]
     if num_methods > 1:

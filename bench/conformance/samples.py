@@ -11,7 +11,8 @@ from torch import Tensor
 from bench.conformance.case import Case, Check, NotApplicable, Refused
 from bench.conformance.trial import Drawn, Findings, M, Trial, same_state
 from bench.core.rng import Rng
-from bench.core.types import NFE, Cap
+from bench.core.types import NFE, Cap, Diagnosing
+from bench.metrics._diagnosis import NAMES as DIAGNOSES
 from bench.runtime.run_method import refuse_malformed_state, trainable
 
 TOLERANCE = 1e-5
@@ -46,6 +47,23 @@ def repeatable(case: Case) -> str:
             "two trainings with one seed differ; draw from `rng` only, initial weights and batches as well"
         )
     return ""
+
+
+def diagnosed(case: Case) -> str:
+    trial, state = case.trial, case.trial.trained.state
+    if not isinstance(case.method, Diagnosing) or not state:
+        raise NotApplicable("it has no `diagnose`, or a state without tensors")
+    rng, num_paths = Rng(("conformance", "diagnose"), range(M)), trial.num_samples
+    said = case.method.diagnose(
+        trial.prior, trial.problem, trial.y, num_paths, rng=rng, state=state
+    )
+    for name, values in said.items():
+        if name not in DIAGNOSES:
+            raise Refused(f"`diagnose` returned {name!r}; expected {', '.join(DIAGNOSES)}")
+        if tuple(values.shape) != (M,) or not values.isfinite().all():
+            came = f"`diagnose` returned {name} of shape {tuple(values.shape)}"
+            raise Refused(f"{came}; expected finite numbers of shape ({M},)")
+    return ", ".join(said)
 
 
 def capabilities(case: Case) -> str:
@@ -292,6 +310,7 @@ def _gap(expected: Tensor, got: Tensor) -> float:
 SAMPLE_CHECKS = (
     Check("it trains", trains, gate=True),
     Check("training is repeatable", repeatable),
+    Check("what it says of its sampler has a name and a number for each measurement", diagnosed),
     Check("only declared capabilities", capabilities, gate=True),
     Check("it draws samples", draws, gate=True),
     Check("shape, dtype and device", shape, gate=True),

@@ -19,7 +19,7 @@ ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
 DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
 WORTH = "worth_energy"  # independent exact draws that would have the same error in expectation
-EXACT = "exact"  # name of the reference draws in pictures and in their csv
+REFERENCE_DRAWS = "exact"  # their name in pictures and in their csv, also where they are from SMC
 # reason of a pair of method and task that a suite does not run
 LEFT_OUT = "n/a (left out by the suite)"
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from bench.core.specs import Settings
 
-BUDGETS = (100, 180, 320, 560, 1000)
+BUDGETS = (100, 200, 450, 1000, 2000)
 NUM_MEASUREMENTS = 10  # among which the rows share their training
 DPS_STEPS = 200  # at which the zeta of the default suite was tuned
 CHAIN = 30  # evaluations before the first sample that are worth a further chain

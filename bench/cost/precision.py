@@ -88,12 +88,12 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.cost.precision", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("specs", nargs="+", help="of runs whose suite is complete")
+    parser.add_argument("specs", nargs="+", help="specs of runs of a finished suite")
     parser.add_argument(
         "--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU"
     )
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--measurements", type=int, default=4, help="of each task, the first ones")
+    parser.add_argument("--measurements", type=int, default=4, help="how many of each task")
     parser.add_argument("--out", type=Path, help="also write FILE.json and FILE.md")
     return parser.parse_args(arguments)
 

@@ -54,15 +54,14 @@ def draw_budget(
     for row, (metric, found) in zip(panels, shown.items(), strict=True):
         for panel, count in zip(row, counts, strict=True):
             overtaken = _overtaken(points[metric], count)
-            _draw_panel(panel, found, styles, results.num_samples, count, overtaken)
+            _draw_panel(panel, found, styles, count * results.num_samples, overtaken)
             panel.set_title(_title(count), loc="left", fontweight="bold", pad=11)
         _scale_up(row[0], metric, results.num_samples, row)
         row[0].set_ylabel(metric)
         place = {"transform": row[0].transAxes, "fontsize": 5.5, "color": MUTED}
         row[0].text(0, 1.03, plain(_remark(points[metric])), **place).set_in_layout(False)
     name_axes(figure, words, "mean over tasks, 95 % interval over measurements and seeds")
-    ring = Line2D([], [], label="past break-even with all", **(_RING | {"markersize": 6}))
-    legend(figure, [*_handles(styles), ring])
+    legend(figure, [*_handles(styles), Line2D([], [], label="past break-even with all", **_RING)])
     return Drawing(figure, _csv(shown, points, counts, results.num_samples))
 
 
@@ -71,35 +70,32 @@ def _draw_panel(
     found: Sequence[Curve],
     styles: Mapping[str, Look],
     num_samples: int,
-    count: int,
     overtaken: Sequence[str],
 ) -> None:
-    """Draw the curves with training shared by the samples of `count` measurements."""
+    """Draw the curves with training shared by `num_samples` samples."""
     panel.grid(color=HAIRLINE, linewidth=0.4)
     panel.set_axisbelow(True)
     for curve in found:
-        least = _LEAST[curve.higher_is_better]
-        look, shared = styles[curve.method], count * num_samples
-        x = [max(point.spent.per_sample(shared), 1e-6) for point in curve.points]
-        y = [min(max(point.mean, least), 1e6) for point in curve.points]
-        ends = [_bar(point, least) for point in curve.points]
-        style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 3.5}
-        dashes = "--" if curve.is_trained else "-"
-        panel.errorbar(
-            x,
-            y,
-            yerr=list(zip(*ends, strict=True)),
-            linewidth=1,
-            elinewidth=0.6,
-            linestyle=dashes,
-            **style,
-        )
-        rings = [i for i, point in enumerate(curve.points) if point.row in overtaken]
-        panel.plot([x[i] for i in rings], [y[i] for i in rings], **_RING)
+        _draw_curve(panel, curve, styles[curve.method], num_samples, overtaken)
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(numticks=8))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.xaxis.set_minor_locator(NullLocator())
+
+
+def _draw_curve(
+    panel: Axes, curve: Curve, look: Look, num_samples: int, overtaken: Sequence[str]
+) -> None:
+    """Draw points with their intervals, and circles around the rows in `overtaken`."""
+    least = _LEAST[curve.higher_is_better]
+    x = [max(point.spent.per_sample(num_samples), 1e-6) for point in curve.points]
+    y = [min(max(point.mean, least), 1e6) for point in curve.points]
+    ends = list(zip(*(_bar(point, least) for point in curve.points), strict=True))
+    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 3.5}
+    style |= {"linestyle": "--" if curve.is_trained else "-", "linewidth": 1, "elinewidth": 0.6}
+    panel.errorbar(x, y, yerr=ends, **style)
+    rings = [i for i, point in enumerate(curve.points) if point.row in overtaken]
+    panel.plot([x[i] for i in rings], [y[i] for i in rings], **_RING)
 
 
 def _bar(point: Point, least: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bench.core.results import EXACT, Drawing, SampleSet, TaskSamples
+from bench.core.results import REFERENCE_DRAWS, Drawing, SampleSet, TaskSamples
 from bench.core.text import csv_text, shortened
 from bench.figures._pictures import (
     SPREAD,
@@ -113,7 +113,7 @@ class Grid:
 
 
 def _name(sample_set: SampleSet) -> str:
-    return "reference" if sample_set.name == EXACT else sample_set.name
+    return "reference" if sample_set.name == REFERENCE_DRAWS else sample_set.name
 
 
 def _draw_picture(axes: Axes, x: float, picture: Picture, spread: float) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL
-from bench.core.metric import Metric
+from bench.core.metric import Column, Metric
 from bench.core.registry import INSTALLED, PACKAGES, find, names
 from bench.metrics import BUILT_IN
+from bench.metrics._diagnosis import COLUMNS
 from bench.metrics._evaluation import open_metric
 
 PARAMETERS = {
@@ -21,6 +22,11 @@ perfect sampler has in expectation; columns without one (-) describe samples, an
 of exact draws. *needs*: what a task must have; where it has not, the cell says why. *of*: a value for each measurement,
 or one for the task. Columns of sets have the number of images in their name, here 1024 samples.
 """
+TABLE = "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
+DIAGNOSES = """## What a method says of itself
+
+Of trained methods that have `diagnose`, where a task has one; computed from their paths, not from their samples
+"""
 
 
 def page() -> str:
@@ -32,7 +38,8 @@ def page() -> str:
         if (file := find("metric", name)) and file.resolve().is_relative_to(ours)
     ]
     order = (*BUILT_IN, *sorted(set(own) - set(BUILT_IN)))
-    return "\n".join([HEAD, *(line for name in order for line in _section(name))])
+    sections = [line for name in order for line in _section(name)]
+    return "\n".join([HEAD, *sections, DIAGNOSES, TABLE, *map(_row, COLUMNS), ""])
 
 
 def _section(name: str) -> Iterator[str]:
@@ -40,18 +47,15 @@ def _section(name: str) -> Iterator[str]:
     where = "in every suite" if name in BUILT_IN else "where a suite names it"
     first_paragraph = " ".join((type(metric).__doc__ or "").split("\n\n")[0].split()).rstrip(".")
     yield f"## {name}\n\n{first_paragraph} ({where})\n"
-    yield "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
-    for x in metric.columns(None):
-        cells = (
-            f"`{x.id}`",
-            x.definition,
-            "-" if x.better is None else x.better,
-            x.unit,
-            x.needs or "-",
-            x.extent,
-        )
-        yield "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+    yield TABLE
+    yield from map(_row, metric.columns(None))
     yield ""
+
+
+def _row(x: Column) -> str:
+    better = "-" if x.better is None else x.better
+    cells = (f"`{x.id}`", x.definition, better, x.unit, x.needs or "-", x.extent)
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 if __name__ == "__main__":

@@ -89,14 +89,12 @@ def main(spec_path: str, *ranges: str) -> None:
         "observations_sha256": task.header["observations_sha256"],
         "prior_sha256": task.prior_sha256,
     }
-    log |= {"provenance": provenance(threads=torch.get_num_threads())}
+    log["provenance"] = provenance(threads=torch.get_num_threads())
     trials = pd.concat([trials_frame(tried), trials_frame(confirmed)])
     path = spec.layout.tuning(spec.task, spec.method, "grid" if ranges else "trials")
     write_csv(path, trials.to_csv(index=False, lineterminator="\n"), log)
-    spent = f"{log['seconds']:.0f} of {spec.tune.seconds:g} s"
-    print(
-        f"{spec.task} {spec.method}: {len(tried)} trials, {spent}; {format_winner(log['winner'])}"
-    )
+    spent = f"{len(tried)} trials, {log['seconds']:.0f} of {spec.tune.seconds:g} s"
+    print(f"{spec.task} {spec.method}: {spent}; {format_winner(log['winner'])}")
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def settings_to_try(spec_path: str, spec: TuneSpec, ranges: Sequence[str]) -> li
     return [settings for i, settings in enumerate(candidates) if settings not in candidates[:i]]
 
 
-def ranges_of(spec: TuneSpec, candidates: Sequence[dict], is_grid: bool) -> dict[str, Json]:
+def ranges_of(spec: TuneSpec, candidates: Sequence[dict], is_grid: bool) -> dict[str, list]:
     """Return what was searched of each number: [low, high, "linear" | "log"], or the ends of a grid with "grid"."""
     if is_grid:
         tried = {name: [x[name] for x in candidates if name in x] for name in candidates[-1]}

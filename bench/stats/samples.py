@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.core.artefacts import read_tensors
 from bench.core.layout import Layout
-from bench.core.results import EXACT, SampleSet, TaskSamples
+from bench.core.results import REFERENCE_DRAWS, SampleSet, TaskSamples
 from bench.stats.results import format_reason, num_measured
 
 
@@ -17,7 +17,7 @@ def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> Ta
     """Return measurements, reference draws and the samples of each method with that seed."""
     layout = Layout(root)
     files = layout.task(task)
-    sets = [SampleSet(EXACT, _arrays(files.reference)["x_b"])]
+    sets = [SampleSet(REFERENCE_DRAWS, _arrays(files.reference)["x_b"])]
     for method in methods:
         tensors, header = read_tensors(layout.run(task, method, seed).samples)
         status, x = header.get("status", "ok"), tensors["x"].numpy()

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from bench.stats.results import RunRecord, SuiteResults, TaskResults
+from bench.stats.results import RunRecord, SuiteResults
 
 
-def rows_per_sample(run: RunRecord, suite: SuiteResults, task: TaskResults | None = None) -> float:
+def rows_per_sample(run: RunRecord, num_samples: int) -> float:
     """Return rows through the prior's network per sample, forward and backward, with the share of its training.
 
-    Training is shared by the samples of all measurements of the task (None: of as many as the suite says).
+    num_samples: that share the training, of all measurements of the task.
     """
     cost = run.cost
-    training = cost.get("train_nfe", 0) + cost.get("train_nfe_vjp", 0)
-    num_measurements = suite.num_measured(task) if task else suite.num_measurements
-    samples = num_measurements * suite.num_samples
-    return cost["nfe"] + cost["nfe_vjp"] + training / samples
+    training = cost["train_nfe"] + cost["train_nfe_vjp"]
+    return cost["nfe"] + cost["nfe_vjp"] + training / num_samples
 
 
 def above_budget(suite: SuiteResults, budget: float | None) -> dict[str, float]:
@@ -25,10 +23,12 @@ def above_budget(suite: SuiteResults, budget: float | None) -> dict[str, float]:
     if budget is None:
         return {}
     most: dict[str, float] = {}
-    runs = [(task, run) for task in suite.tasks for run in task.runs]
-    for task, run in runs:
-        if run.header.get("status", "ok") == "ok":
-            most[run.method] = max(most.get(run.method, 0.0), rows_per_sample(run, suite, task))
+    for task in suite.tasks:
+        num_samples = suite.num_measured(task) * suite.num_samples
+        for run in task.runs:
+            if run.header.get("status", "ok") == "ok":
+                rows = rows_per_sample(run, num_samples)
+                most[run.method] = max(most.get(run.method, 0.0), rows)
     return {method: rows for method, rows in most.items() if rows > budget}
 
 
@@ -48,7 +48,7 @@ def budget_notes(budget: float | None, above: Mapping[str, float]) -> tuple[str,
         return ()
     stated = (
         f"Budget: at most {budget:g} rows through the prior's network per sample, forward and backward, with training "
-        "shared by all samples of the suite"
+        "shared by all samples of a task"
     )
     marked = ", ".join(f"{method} ({rows:,.0f})" for method, rows in above.items())
     words = f"‡ needs more, is not compared with the others and never bold: {marked}"

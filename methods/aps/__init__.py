@@ -81,7 +81,7 @@ class APS:
     num_channels: int = 8
     base: Literal["regression", "identity"] = "regression"
     num_simulated: int = 8192  # prior draws; each iteration measures some of them anew
-    num_iterations: int = 1400
+    num_iterations: int = 1000
     warm_start: float = 0.5
     batch_size: int = 128  # measurements, with one sample each
     # at its highest; rises over 5 % of each phase, then falls to zero as a cosine

@@ -160,3 +160,11 @@ def test_the_streams_of_published_numbers_have_not_moved():
         0.08883640128500403,
         0.09201950720096608,
     ]
+
+
+def test_what_measurements_share_does_not_depend_on_which_they_are():
+    few, many = Rng(("reference", "a"), (3,)), Rng(("reference", "a"), range(5), range(2))
+    assert torch.equal(few.shared("bank").randn((4,)), many.shared("bank").randn((4,)))
+    others = (few.shared("step"), Rng(("reference", "b"), (3,)).shared("bank"), few)
+    for other in others:
+        assert not torch.equal(other.randn((4,)), many.shared("bank").randn((4,)))

@@ -65,8 +65,9 @@ def test_training_costs_the_rows_that_the_rules_count(plugin):
     assert meter.forward + meter.backward == training_rows(plugin, settings, TERMS)
 
 
-def test_all_methods_run_on_the_same_eight_tasks_with_three_seeds():
-    assert "restrict" not in SUITE and len(SUITE["tasks"]) == 8 and len(SUITE["seeds"]) == 3
+def test_all_methods_run_on_the_same_eight_tasks_with_three_training_seeds():
+    assert "restrict" not in SUITE and len(SUITE["tasks"]) == 8
+    assert len(SUITE["training_seeds"]) == 3
     assert SUITE["num_measurements"] >= 32 and len(BUDGETS) == 5
 
 
@@ -75,4 +76,4 @@ def test_all_methods_are_tuned_on_equal_terms():
     asked = tuning["tune"]
     assert asked["methods"] == [*RULES] and asked["tasks"] == [*SUITE["tasks"]]
     assert asked["num_measurements"] >= 32 and "restrict" not in tuning
-    assert tuning["methods"] == {name: rule(320, TERMS) for name, rule in RULES.items()}
+    assert tuning["methods"] == {name: rule(450, TERMS) for name, rule in RULES.items()}

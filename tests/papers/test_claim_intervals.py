@@ -47,15 +47,15 @@ def test_single_values_may_be_negative():
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_95_percent_of_intervals_of_a_ratio_hold_the_truth(seeds):
-    """100 trials hold it in 88 or more but once in three hundred suites."""
+    """200 trials of 7 measurements hold it in 180 or more but once in six hundred suites."""
     rng = np.random.default_rng(2)
     held = 0
-    for _ in range(100):
-        common = rng.gamma(2, size=(12, 1))
-        one = 1.5 * common + 0.3 * rng.normal(size=(12, seeds)) + 0.1 * rng.normal(size=(1, seeds))
-        ratio = ratio_of_means(one, common + 0.3 * rng.normal(size=(12, seeds)))
+    for _ in range(200):
+        common = rng.gamma(2, size=(7, 1))
+        one = 1.5 * common + 0.3 * rng.normal(size=(7, seeds)) + 0.1 * rng.normal(size=(1, seeds))
+        ratio = ratio_of_means(one, common + 0.3 * rng.normal(size=(7, seeds)))
         held += ratio.low <= 1.5 <= ratio.high
-    assert held >= 88
+    assert held >= 180
 
 
 def test_one_measurement_and_one_visit_have_no_interval():

@@ -208,6 +208,18 @@ def test_a_prior_with_a_teacher_depends_on_it(folder):
     assert {"consistency.py", "gmm.py"} <= sources and "edm.py" not in sources
 
 
+def test_claims_are_tested_where_the_suite_asks_for_it_and_quoted_elsewhere(folder):
+    ledger = Path("results/reference/claims/claims.csv")
+    ledger.parent.mkdir(parents=True)
+    ledger.write_text("")
+    asked, other = (plan.load(suite_file(folder, **given)) for given in ({"claims": True}, {}))
+    made = [f"results/mine/tables/claims.{kind}" for kind in ("csv", "md")]
+    assert Rules(asked).made("claims") == made and Inputs(asked).ledger == []
+    assert Rules(other).made("claims") == [] and Inputs(other).ledger == [str(ledger)]
+    of_pages = [dict(specs_of(suite))["results/mine/specs/suite.json"] for suite in (asked, other)]
+    assert [spec.claims for spec in of_pages] == [True, False]
+
+
 def test_a_suite_of_toys_has_nothing_else(folder):
     Path("my.yaml").write_text("name: mine\ntoys: {moons: {num_steps: 3}, roll: {}}\n")
     suite = plan.load({"suite": "my.yaml"})

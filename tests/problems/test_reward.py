@@ -155,7 +155,9 @@ class Scaled:
 
 def test_chains_in_noise_space_need_nothing_but_the_log_likelihood():
     problem, y = reward(beta=3.0), one_hot(torch.tensor([1, 6]), K).double()
-    x = LatentLangevin().sample(Scaled(), problem, y, 512, rng=rng("chains", m=2))
+    x = LatentLangevin(num_chains=16, thin=6).sample(
+        Scaled(), problem, y, 512, rng=rng("chains", m=2)
+    )
     chains = [
         problem.log_reward(x[i], y[i].expand(512, *y.shape[1:])).view(-1, 16).mean(0)
         for i in range(2)

@@ -22,7 +22,7 @@ def suite_of_random_numbers(tmp_path_factory) -> SuiteResults:
 
 def rows_of(suite: SuiteResults, method: str) -> float:
     (run,) = (run for run in suite.tasks[0].runs if run.method == method)
-    return rows_per_sample(run, suite)
+    return rows_per_sample(run, suite.num_measurements * suite.num_samples)
 
 
 def test_a_sample_costs_rows_both_ways_and_its_share_of_training(suite):

@@ -28,7 +28,7 @@ class LatentSMC:
     prior: Prior
     problem: Problem
     num_particles: int = 256  # at least; never fewer than what the draws need
-    num_bank: int = 64
+    num_bank: int = 128
     num_moves: int = 1
     num_leapfrog: int = 6
     num_final_moves: int = 2

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from bench.core.artefacts import Json
-from bench.core.results import EXACT, REFERENCE, SampleSet
+from bench.core.results import REFERENCE, REFERENCE_DRAWS, SampleSet
 from bench.core.text import three_digits
 from bench.figures._pictures import (
     SPREAD,
@@ -155,7 +155,7 @@ def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], 
     for score in task.scores:
         is_first = score.method == REFERENCE or score.seed == suite.seeds[0]
         if is_first and score.metric == DISTANCE and score.value is not None:
-            distances[EXACT if score.method == REFERENCE else score.method, score.measurement] = (
-                score.value
-            )
+            distances[
+                REFERENCE_DRAWS if score.method == REFERENCE else score.method, score.measurement
+            ] = score.value
     return distances
