@@ -116,5 +116,5 @@ def _timing(task: str, method: str, place: int) -> dict:
     sizes = (1, 4, 16, 64)
     times = {s: (1 + place) * (0.5 + 0.01 * s) for s in sizes}
     curve = [{"s": s, "median": t, "low": 0.9 * t, "high": 1.1 * t} for s, t in times.items()]
-    joint, ess = ("chain", {str(s): s / 3 for s in sizes}) if place == 0 else ("independent", {})
-    return {"task": task, "method": method, "joint": joint, "ess": ess, "curve": curve}
+    joint, worth = ("chain", {str(s): s / 3 for s in sizes}) if place == 0 else ("independent", {})
+    return {"task": task, "method": method, "joint": joint, "worth": worth, "curve": curve}

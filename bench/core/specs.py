@@ -179,14 +179,14 @@ class RunSpec(MethodSpec):
 
 @dataclass(frozen=True)
 class Clock:
-    """How a run is timed. bare: also time the same network calls alone. ess: also report chains' effective numbers."""
+    """How a run is timed. bare: also time the same network calls alone. worth: also say what samples are worth."""
 
     num_samples: tuple[int, ...]
     repeats: int
     visits: int = 1
     patience: float | None = None
     bare: bool = False
-    ess: bool = True
+    worth: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

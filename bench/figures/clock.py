@@ -15,20 +15,20 @@ from bench.figures._style import HAIRLINE, INK, MUTED, WIDTH, Look, handles, leg
 
 __all__ = ["Clock"]
 
-COLUMNS = ("task", "method", "samples", "effective_samples", "seconds", "low", "high")
+COLUMNS = ("task", "method", "samples", "worth", "seconds", "low", "high")
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds of one call against samples and against effectively independent samples."""
+    """Seconds of one call against samples and against what they are worth in exact draws."""
 
     panel_height: float = 2.4  # inches, of a task
 
     caption: ClassVar[str] = (
         "Left: seconds of one call for one measurement, alone on the machine, against the number of samples that it "
-        "draws; dotted, on the right axis, how many of a chain's samples are effectively independent: the diagonal is "
-        "all of them. Right: the seconds against the effective number. Bands: quartiles of the repeats, over all "
-        "visits."
+        "draws; dotted, on the right axis, how many exact draws these samples are worth by their energy distance: "
+        "exact ones are on the diagonal. Right: the seconds against that worth. Bands: quartiles of the repeats, over "
+        "all visits."
     )
 
     def draw(self, results: Results) -> Drawing:
@@ -40,7 +40,7 @@ class Clock:
         for axes in grid.flat:
             axes.set(ylabel="seconds of the call")
         for axes, word in zip(
-            grid[-1], ("samples of one measurement", "effectively independent samples"), strict=True
+            grid[-1], ("samples of one measurement", "worth in exact draws"), strict=True
         ):
             axes.set_xlabel(word)
         for (seconds, price), task in zip(grid, tasks, strict=False):
@@ -68,31 +68,24 @@ def _draw_task(
         counting = [point for point in points if point[3]]
         _draw_curve(seconds, [(point[2], *point[4:]) for point in points], look)
         _draw_curve(price, [point[3:] for point in counting], look)
-        if timing["joint"] == "chain":
-            sizes = [(point[2], point[3], point[3], point[3]) for point in counting]
-            _draw_curve(worth, sizes, look, linestyle=":", markerfacecolor="none")
+        sizes = [(point[2], point[3], point[3], point[3]) for point in counting]
+        _draw_curve(worth, sizes, look, linestyle=":", markerfacecolor="none")
     worth.axline((1, 1), (10, 10), color=INK, linewidth=0.7, linestyle=":")
+    # the diagonal ends in the corner
+    least = min((row[3] for timing in timed for row in _rows(timing) if row[3]), default=1)
     worth.set_ylim(
-        0.8, 1.25 * max(row[2] for timing in timed for row in _rows(timing))
-    )  # the diagonal ends in the corner
+        0.8 * min(least, 1), 1.25 * max(row[2] for timing in timed for row in _rows(timing))
+    )
     worth.grid(visible=False)
-    worth.set_ylabel("effective number, of chains (dotted)")
+    worth.set_ylabel("worth in exact draws (dotted)")
     worth.spines["right"].set_visible(True)
 
 
 def _rows(timing: Mapping[str, Any]) -> list[tuple]:
-    """Return (task, method, s, effective, seconds, low, high) for each s; independent samples count one each."""
-    effective = {int(s): size for s, size in timing["ess"].items()}
-    names, is_chain = (timing["task"], timing["method"]), timing["joint"] == "chain"
+    """Return (task, method, s, worth, seconds, low, high) for each s; None for a worth that is not known."""
+    names, worth = (timing["task"], timing["method"]), timing.get("worth", {})
     return [
-        (
-            *names,
-            c["s"],
-            effective.get(c["s"]) if is_chain else c["s"],
-            c["median"],
-            c["low"],
-            c["high"],
-        )
+        (*names, c["s"], worth.get(str(c["s"])), c["median"], c["low"], c["high"])
         for c in timing["curve"]
     ]
 

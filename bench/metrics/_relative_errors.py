@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from bench.core.metric import Truth
 from bench.metrics._spread import ratio, resolution_of
-from bench.numerics.distances import distances, mean_distance_within
+from bench.numerics.distances import mean_distance_within, relative_energy
 
 SINGLE_POINT = "n/a (exact posterior is a single point)"
 
@@ -23,12 +25,8 @@ def relative_error_of_mean(x: Tensor, truth: Truth) -> Tensor:
     return ratio(error, variance, resolution_of(x.shape[2]) ** 2)
 
 
-def relative_energy(x: Tensor, truth: Truth) -> Tensor:
-    """Return the energy distance of the samples' own empirical law over E|Y-Y'|, (m, s, D) -> (m,).
-
-    All pairs of samples count, each with itself, too (a V-statistic), because what is judged are these s points and
-    not the law that they were drawn from; the part of the reference draws is unbiased.
-    """
+def relative_energy_of(x: Tensor, truth: Truth) -> Tensor:
+    """Return the relative energy distance of samples (m, s, D) to the posterior, (m,); NaN where that is one point."""
     within = truth.of_draws(mean_distance_within)
-    energy = 2 * distances(x, truth.draws).mean((1, 2)) - distances(x, x).mean((1, 2)) - within
-    return ratio(energy, within, resolution_of(x.shape[2]))
+    within = within.where(within > resolution_of(x.shape[2]), math.nan)
+    return relative_energy(x, truth.draws, within)

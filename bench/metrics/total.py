@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics._relative_errors import SINGLE_POINT, relative_energy
+from bench.metrics._relative_errors import SINGLE_POINT, relative_energy_of
 from bench.numerics.distances import (
     energy_distance,
     mean_distance_within,
@@ -60,6 +60,6 @@ class Total(Metric):
         return {
             "sw2-128_total": sliced_wasserstein2(projected(x), teacher.of_draws(projected)),
             "energy_total": energy_distance(x, teacher.draws, within),
-            "worth_energy_total": relative_energy(x, teacher).reciprocal(),
+            "worth_energy_total": relative_energy_of(x, teacher).reciprocal(),
             "mean_error_total": (x.mean(1) - teacher.mean.flatten(1)).square().mean(1).sqrt(),
         }

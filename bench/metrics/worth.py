@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics._relative_errors import SINGLE_POINT, relative_energy, relative_error_of_mean
+from bench.metrics._relative_errors import SINGLE_POINT, relative_energy_of, relative_error_of_mean
 
 __all__ = ["Worth"]
 
@@ -49,5 +49,5 @@ class Worth(Metric):
         x = samples.flatten(2)
         return {
             "worth_mean": relative_error_of_mean(x, truth).reciprocal(),
-            "worth_energy": relative_energy(x, truth).reciprocal(),
+            "worth_energy": relative_energy_of(x, truth).reciprocal(),
         }

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics.worth import SINGLE_POINT, relative_energy
+from bench.metrics._relative_errors import SINGLE_POINT, relative_energy_of
 
 __all__ = ["WorthOfFirst"]
 
@@ -29,9 +29,9 @@ class WorthOfFirst(Metric):
         values = {}
         for num in self.num_samples:
             x = samples[:, :num].flatten(2)
-            values[f"worth_energy@{num}"] = relative_energy(x, truth).reciprocal()
+            values[f"worth_energy@{num}"] = relative_energy_of(x, truth).reciprocal()
             if truth.teacher is not None:
-                of_teacher = relative_energy(x, truth.teacher)
+                of_teacher = relative_energy_of(x, truth.teacher)
                 values[f"worth_energy_total@{num}"] = of_teacher.reciprocal()
         return values
 

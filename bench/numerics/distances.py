@@ -62,6 +62,15 @@ def energy_distance(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
     return 2 * distances(x, y).mean((1, 2)) - mean_distance_within(x) - within_y
 
 
+def relative_energy(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
+    """Return the energy distance of the empirical law of x (m, s, D) to that behind y (m, e, D), over E|Y-Y'|, (m,).
+
+    All pairs of x count, each point with itself, too (a V-statistic), because what is judged are these s points and not
+    the law that they were drawn from; the part of y is unbiased. s draws of the law behind y have 1 / s in expectation.
+    """
+    return (2 * distances(x, y).mean((1, 2)) - distances(x, x).mean((1, 2))) / within_y - 1
+
+
 def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
     """Return the accuracy of telling samples from reference draws, (m, s, D) twice -> (m,); 0.5 for equal laws.
 

@@ -171,7 +171,7 @@ def clock_spec(suite: Suite, task: str, method: str, seed: int) -> ClockSpec:
     entry = suite.content["clock"]
     given: dict[str, Any] = {key: entry[key] for key in CLOCK_KEYS if key in entry}
     given["num_samples"] = tuple(entry["num_samples"])
-    clock = Clock(**given, bare=suite.timing_only, ess=not suite.timing_only)
+    clock = Clock(**given, bare=suite.timing_only, worth=not suite.timing_only)
     return ClockSpec(**run_fields(suite, task, method, seed), clock=clock)
 
 

@@ -2,8 +2,8 @@
 
 The job has the machine alone. For one measurement and a growing number of samples it times a whole call that draws them
 all, once untimed and then repeated. Then it takes more and more rows at once, until they are drawn no faster or do not
-fit. Nothing is written while time runs. Beside the times stands the effective number of samples of chains, from the
-run's stored samples.
+fit. Nothing is written while time runs. Beside the times stands what the run's stored samples are
+worth in exact draws.
 
 A suite may ask for several visits, which the workflow spreads over time. Each writes visits/<visit>.json, from which
 `bench.stages.pool` makes timing.json.
@@ -26,8 +26,7 @@ from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.specs import ClockSpec
 from bench.core.types import Method, Prior, State
-from bench.numerics.chains import chain_diagnostics, principal_directions
-from bench.numerics.diagnostics import MIN_STATES
+from bench.numerics.distances import mean_distance_within, relative_energy
 from bench.priors._networks import num_parameters
 from bench.runtime.bare_calls import Call, recorded, replay
 from bench.runtime.batch_size import probe, result_if_it_fits
@@ -92,7 +91,7 @@ def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
     content |= (
         {"threads": THREADS} | spec.compute.facts | times | compile_seconds(times, spec.compute)
     )
-    content |= {"ess": effective_sizes(spec) if times and spec.clock.ess else {}} | training
+    content |= {"worth": worths(spec) if times and spec.clock.worth else {}} | training
     content |= {
         "num_parameters": sum(num_parameters(network) for network in networks_of(task.prior))
     }
@@ -226,27 +225,22 @@ def content_of(timing: Timing) -> Json:
     return seconds | {"cpu_share": timing.cpu_share, "peak": timing.peak, "joules": timing.joules}
 
 
-def effective_sizes(spec: ClockSpec) -> dict[str, float]:
-    """Return the effective number of the first s samples of a run's chains, by s; the mean over its measurements."""
+def worths(spec: ClockSpec) -> dict[str, float]:
+    """Return how many exact draws the first s samples of a run are worth (worth_energy), by s."""
     tensors, header = read_tensors(spec.layout.run(spec.task, spec.method, spec.seed).samples)
-    if header["status"] != "ok" or header["joint"] != "chain":
+    reference, about = read_tensors(spec.layout.task(spec.task).reference)
+    if header["status"] != "ok":
         return {}
-    x, num_chains = tensors["x"][: header["num_measurements"]].double(), header["num_chains"]
-    task = open_task(spec, with_posterior=False).first(len(x))
-    reference, _ = read_tensors(spec.layout.task(spec.task).reference)
-    directions = principal_directions(reference["x_a"][: len(x)].double().flatten(2))
-    sizes = {}
-    for s in spec.clock.num_samples:
-        if MIN_STATES * num_chains <= s <= x.shape[1]:
-            log_likelihood = task.problem.log_likelihood(
-                x[:, :s].flatten(0, 1), task.y.repeat_interleave(s, 0)
-            )
-            projections = x[:, :s].flatten(2) @ directions
-            size = chain_diagnostics(log_likelihood.unflatten(0, (-1, s)), projections, num_chains)[
-                "ess_bulk"
-            ]
-            sizes[str(s)] = size.nan_to_num(0, 0, 0).mean().item()
-    return sizes
+    num = header["num_measurements"]
+    admitted = torch.tensor(about.get("admitted", [True] * num)[:num])
+    x, draws = (y[:num][admitted].double().flatten(2) for y in (tensors["x"], reference["x_a"]))
+    within = mean_distance_within(draws)
+    errors = {
+        s: relative_energy(x[:, :s], draws, within).mean().item()
+        for s in spec.clock.num_samples
+        if s <= x.shape[1]
+    }
+    return {str(s): 1 / error for s, error in errors.items() if error > 0}
 
 
 def format_times(times: Json) -> str:

@@ -9,7 +9,7 @@ from helpers.metric_values import context_of, truth_of
 
 from bench.core.metric import Column
 from bench.metrics._evaluation import Evaluation, built_in_columns, open_metric
-from bench.metrics._relative_errors import relative_energy, relative_error_of_mean
+from bench.metrics._relative_errors import relative_energy_of, relative_error_of_mean
 from bench.metrics.sliced_wasserstein import FEW_DRAWS
 from bench.metrics.worth import Worth
 from bench.numerics.debiased import FLOOR, debiased_square, whitened, yardsticks
@@ -54,12 +54,12 @@ def errors_off(values: torch.Tensor, expected: float) -> float:
 @pytest.mark.parametrize("law", ["gaussian", "bimodal"])
 def test_the_error_of_s_exact_draws_is_one_over_s(law):
     x = draws_of(law, S, 1).flatten(2)
-    assert abs(errors_off(relative_energy(x, known(law)), 1 / S)) < 4
+    assert abs(errors_off(relative_energy_of(x, known(law)), 1 / S)) < 4
     for has_formula in (True, False):
         error = relative_error_of_mean(x, known(law, has_formula))
         assert abs(errors_off(error, 1 / S)) < 4
     values = Worth().compute(draws_of(law, S, 1), known(law))
-    torch.testing.assert_close(values["worth_energy"], 1 / relative_energy(x, known(law)))
+    torch.testing.assert_close(values["worth_energy"], 1 / relative_energy_of(x, known(law)))
 
 
 def test_without_its_share_a_mean_of_draws_would_count_its_own_error():
@@ -75,10 +75,10 @@ def test_without_its_share_a_mean_of_draws_would_count_its_own_error():
 def test_copies_are_worth_their_originals_and_a_frozen_chain_one(law):
     some, truth = draws_of(law, S // 4, 1).flatten(2), known(law)
     copies = some.repeat_interleave(4, 1)
-    assert abs(errors_off(relative_energy(copies, truth), 4 / S)) < 4
+    assert abs(errors_off(relative_energy_of(copies, truth), 4 / S)) < 4
     assert abs(errors_off(relative_error_of_mean(copies, truth), 4 / S)) < 4
     frozen = some[:, :1].expand(-1, S, -1)
-    assert abs(errors_off(relative_energy(frozen, truth), 1)) < 4
+    assert abs(errors_off(relative_energy_of(frozen, truth), 1)) < 4
     assert abs(errors_off(relative_error_of_mean(frozen, truth), 1)) < 4
 
 
