@@ -140,21 +140,21 @@ class Schedule:
 def begin(
     model: Model,
     bank: Tensor,
-    x: Tensor,
-    log_likelihood: Tensor,
+    surveyed: tuple[Tensor, Tensor],
     y: Tensor,
     rng: Random,
     n: int,
 ) -> Cloud:
     """Return n draws of the bank for each measurement, at the first power.
 
-    bank (B, D): positions drawn from the prior, x (B, *x) their images, log_likelihood (m, B). They are weighted to the
-    power at which they are worth n draws: what many draws cost once replaces the first temperatures of all
-    measurements. They are resampled in the order of their leading principal component, so that the particles are spread
-    along it as the weights are (Gerber, Chopin & Whiteley 2019, https://arxiv.org/abs/1708.09739). Measurements under
-    which no draw is possible are left out.
+    bank (B, D): positions drawn from the prior, and what `survey` says of them. They are weighted to the power at which
+    they are worth n draws: what many draws cost once replaces the first temperatures of all measurements. They are
+    resampled in the order of their place along a leading direction, so that the particles are spread along it as the
+    weights are (Gerber, Chopin & Whiteley 2019, https://arxiv.org/abs/1708.09739). Measurements under which no draw is
+    possible are left out.
     """
-    order = (x.flatten(1) @ leading_direction(x.flatten(1))).argsort()
+    log_likelihood, place = surveyed
+    order = place.argsort()
     likelihood = possible(log_likelihood)[:, order]
     rows = likelihood.isfinite().any(1).nonzero().flatten()
     streams, likelihood, y = [rng.only(int(i)) for i in rows], likelihood[rows], y[rows]
@@ -169,24 +169,23 @@ def begin(
 
 
 def leading_direction(x: Tensor) -> Tensor:
-    """Return the first principal direction (D,) of rows x (B, D)."""
-    return torch.linalg.eigh(x.T.cov().view(x.shape[1], x.shape[1])).eigenvectors[:, -1]
+    """Return about the first principal direction (D,) of rows x (B, D), by the first few hundred of them."""
+    few = x[:CPU_ROWS] - x[:CPU_ROWS].mean(0)
+    return few.T @ torch.linalg.eigh(few @ few.T).eigenvectors[:, -1]
 
 
-def of_all(problem: Problem, x: Tensor, y: Tensor) -> Tensor:
-    """Return the log likelihoods (m, B) of images x (B, *x) under each measurement y (m, *y), some rows at a time."""
-    parts = pieces(1, len(x), x.device)
-    return torch.stack(
-        [
-            torch.cat(
-                [
-                    problem.log_likelihood(x[part], one.expand(len(x[part]), *one.shape))
-                    for part in parts
-                ]
-            )
-            for one in y
-        ]
-    )
+def survey(
+    problem: Problem, images: Callable[[Tensor], Tensor], bank: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return log likelihoods (m, B) of a bank (B, D), and where its images lie along their leading direction, (B,)."""
+    likelihoods, places, direction = [], [], None
+    for part in pieces(1, len(bank), bank.device):
+        x = images(bank[part])
+        direction = leading_direction(x.flatten(1)) if direction is None else direction
+        places.append(x.flatten(1) @ direction)
+        rows = [problem.log_likelihood(x, one.expand(len(x), *one.shape)) for one in y]
+        likelihoods.append(torch.stack(rows))
+    return torch.cat(likelihoods, 1), torch.cat(places)
 
 
 def joined(clouds: list[Cloud]) -> Cloud:

@@ -45,9 +45,10 @@ class TemperedSMC:
     def run(self, y: Tensor, num_samples: int, rng: Random) -> list[Particles]:
         """Return the particles of each measurement y (m, *y); each has a stream of its own beside the shared draws."""
         n = self.size(num_samples)
-        bank = self.prior.sample(self.num_bank * n, rng.shared("draws from the prior"))[0]
-        likelihood = particles.of_all(self.problem, bank, y)
-        cloud = particles.begin(self._model, bank.flatten(1), bank, likelihood, y, rng, n)
+        stream = rng.shared("draws from the prior")
+        bank = self.prior.sample(self.num_bank * n, stream)[0].flatten(1)
+        surveyed = particles.survey(self.problem, self._images, bank, y)
+        cloud = particles.begin(self._model, bank, surveyed, y, rng, n)
         schedule = Schedule(
             self.num_moves, self.num_leapfrog, self.num_final_moves, 1, self.ess_share
         )

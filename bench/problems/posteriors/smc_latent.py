@@ -28,7 +28,7 @@ class LatentSMC:
     prior: Prior
     problem: Problem
     num_particles: int = 256  # at least; never fewer than what the draws need
-    num_bank: int = 128
+    num_bank: int = 256
     num_moves: int = 1
     num_leapfrog: int = 6
     num_final_moves: int = 2
@@ -56,9 +56,8 @@ class LatentSMC:
         """Return the particles of each measurement y (m, *y); each has a stream of its own beside the shared draws."""
         n, dim = self.size(num_samples), math.prod(self.prior.latent_shape)
         bank = rng.shared("draws from the prior").randn((self.num_bank * n, dim))[0]
-        x = self._decoded(bank)
-        likelihood = particles.of_all(self.problem, x, y)
-        cloud = particles.begin(self._model, bank, x, likelihood, y, rng, n)
+        surveyed = particles.survey(self.problem, self._decoded, bank, y)
+        cloud = particles.begin(self._model, bank, surveyed, y, rng, n)
         schedule = Schedule(
             self.num_moves,
             self.num_leapfrog,

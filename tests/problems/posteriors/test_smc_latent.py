@@ -30,8 +30,8 @@ from bench.problems.posteriors.particles import (
     Schedule,
     begin,
     convergence,
-    of_all,
     particles_of,
+    survey,
 )
 from bench.problems.posteriors.smc_latent import LatentSMC
 from bench.stages.reference import (
@@ -214,9 +214,9 @@ def two_runs_from(bank_a: Tensor, bank_b: Tensor) -> dict:
     schedule = Schedule(smc.num_moves, smc.num_leapfrog, smc.num_final_moves, 2, smc.ess_share)
     y, runs = torch.full((1, *Line.shape), 1.5, dtype=torch.float64), []
     for name, bank in (("a", bank_a), ("b", bank_b)):
-        likelihood = of_all(smc.problem, smc._decoded(bank), y)
+        surveyed = survey(smc.problem, smc._decoded, bank, y)
         rng = Rng((name,), (0,))
-        cloud = begin(smc._model, bank, smc._decoded(bank), likelihood, y, rng, 256)
+        cloud = begin(smc._model, bank, surveyed, y, rng, 256)
         runs += particles_of(schedule.carry(smc._model, cloud), smc._decoded, 1, Line.shape)
     return of_runs(*runs, 512)[2]
 
