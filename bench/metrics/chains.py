@@ -41,7 +41,8 @@ NESTED = (
 BULK = (
     "smallest effective sample size among the functionals of rhat, of their ranks; only where chains have "
     f"{ENOUGH_STATES} states or more and have mixed: one verdict for all measurements, by R-hat, whose mean over them "
-    f"has to be below {LARGEST_RHAT} in each functional, beyond what independent states of as many chains have by chance"
+    f"has to be below {LARGEST_RHAT} in each functional, beyond what independent states of as many chains have by "
+    "chance"
 )
 TAIL = "the same of the events that a functional is beyond its 5 % and its 95 % quantile, the smaller of the two"
 

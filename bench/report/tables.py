@@ -50,6 +50,13 @@ TRAINING = ("train_seconds", "train_nfe")
 # parts of the names of the columns that say how unlike samples are
 DIVERSITY = ("diversity_ratio", "pairwise")
 NOTHING = Cell(reason="n/a")
+DISTANCES = (
+    f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
+    f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others of "
+    "the row, because it saw the denoiser of the map's teacher; the rows `total` are against the teacher's posterior. "
+    "The last rows: mean rank with its 95 % interval over tasks, each pair of methods compared on the tasks where both "
+    "ran (bold: not told from the best), and the cost of training, summed over the tasks where a method ran"
+)
 
 Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric
 Bold = Collection[tuple[str, str, str]]  # the same keys
@@ -79,41 +86,38 @@ def distance_table(
     compared = without(suite, above, DISTANCE) if above else suite
     comparisons = compare(compared) if above else comparisons
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
-    methods, rows = ordered_methods(suite), []
-    for task in suite.tasks:
-        spreads = seed_spreads(task, suite)
-        for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
-            keys = [(task.name, method, metric) for method in methods]
-            cells = [
-                replace(
-                    cell_of(known.get(key), key in bold),
-                    remark=_remark(task, key[1], metric) or seeds_text(known.get(key), spreads),
-                )
-                for key in keys
-            ]
-            if metric == DISTANCE or any(cell.mean for cell in cells):
-                rows.append((name, cells))
+    methods = ordered_methods(suite)
+    rows = [row for task in suite.tasks for row in _distance_rows(task, suite, known, bold)]
     rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (DISTANCE,))]
     rows += [
         (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
         for cost in TRAINING
     ]
     keys = {task.name: (task.name, DISTANCE) for task in suite.tasks}
-    header = (
-        f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
-        f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others "
-        "of the row, having seen the map's teacher, whose posterior the rows `total` are about. The last rows: mean "
-        "rank, for each pair over the tasks where both ran, among the methods with its 95 % interval over tasks (bold: "
-        "not told from the best), and the cost of training, summed over the tasks where a method ran"
-    )
     return Table(
         "Distance to the exact posterior",
-        ". ".join((header, *budget_notes(suite.budget_rows, above))),
+        ". ".join((DISTANCES, *budget_notes(suite.budget_rows, above))),
         frame_of(rows, methods),
         goals={x: "‡" if x in above else ROLES.get(x, "") for x in methods},
         methods_across=True,
         resolution=resolution(comparisons, keys),
     )
+
+
+def _distance_rows(
+    task: TaskResults, suite: SuiteResults, known: Lines, bold: Bold
+) -> list[tuple[str, list[Cell]]]:
+    """Return the distances of all methods on a task, and those to the teacher's posterior where there are any."""
+    spreads, rows = seed_spreads(task, suite), []
+    for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
+        cells = []
+        for method in ordered_methods(suite):
+            key = (task.name, method, metric)
+            remark = _remark(task, method, metric) or seeds_text(known.get(key), spreads)
+            cells.append(replace(cell_of(known.get(key), key in bold), remark=remark))
+        if metric == DISTANCE or any(cell.mean for cell in cells):
+            rows.append((name, cells))
+    return rows
 
 
 def columns_of(tables: Sequence[Table]) -> tuple[str, ...]:

@@ -184,9 +184,7 @@ def _load_task(
     """Return the results of `methods` on a task, and add where its files come from to `origins`."""
     layout, files = spec.layout, spec.layout.task(task)
     text, info = read_csv(files.metrics)
-    headers = {path: read_header(path) for path in (files.measurements, files.reference)}
-    measurements, reference = headers.values()
-    runs = []
+    headers, runs = {p: read_header(p) for p in (files.measurements, files.reference)}, []
     for method in methods:
         for seed in spec.seeds_of(method):
             run = layout.run(task, method, seed)
@@ -200,8 +198,8 @@ def _load_task(
     scores = _scores(text)
     return TaskResults(
         task,
-        measurements,
-        reference,
+        headers[files.measurements],
+        headers[files.reference],
         scores=tuple(score for score in scores if score.measurement is not None),
         definitions=info.get("definitions", {}),
         better=info.get("better", {}),

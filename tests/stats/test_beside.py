@@ -22,6 +22,7 @@ from bench.core.layout import REFERENCE
 from bench.report.publish import publish_suite
 from bench.stages import figure
 from bench.stages import tables as tables_stage
+from bench.stats.beside import load_with_published
 from bench.stats.results import load
 
 SPEC = Path("results/synthetic/specs/suite.json")
