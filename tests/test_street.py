@@ -281,7 +281,11 @@ def test_a_method_dropped_in_appears_everywhere(disturbed):
     assert all(float(found[task, "nfe"]["mean"]) == 1 for task in TASKS)
     figures = list((root / "figures").glob("*.csv"))
     assert len(figures) == len(FIGURES) + len(TASKS)
-    assert all("gentle" in path.read_text() for path in figures)
+    # these show tasks whose truth is drawn from the prior, and there is none here
+    well_specified = {"calibration", "sbc", "tarp"}
+    shown = [path for path in figures if path.stem not in well_specified]
+    assert len(shown) == len(figures) - len(well_specified)
+    assert all("gentle" in path.read_text() for path in shown)
     pages = ("tables/summary.md", "tables/summary.tex", "report.html")
     assert all("gentle" in (root / page).read_text() for page in pages)
 

@@ -64,7 +64,9 @@ def draw_levels(
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     name_axes(figure, *words)
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="reference posterior")
-    marks = [floor, *handles(results, line=True)]
+    lines = [x for x in results.summary if x.task in tasks and x.metric in metrics]
+    drawn = {x.method for x in lines if has_mean(x)}
+    marks = [floor, *handles(results, drawn, line=True)]
     if confidence is not None:
         marks.insert(0, Patch(facecolor=BAND, label=f"calibrated, {confidence:.0%}"))
     legend(figure, marks)

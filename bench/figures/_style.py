@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any, Literal
@@ -102,7 +102,7 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
 
 
 def handles(
-    results: Results, shown: Sequence[str] | None = None, line: bool = False
+    results: Results, shown: Collection[str] | None = None, line: bool = False
 ) -> list[Line2D]:
     """Return the legend's handles of the methods in `shown` (None: all): markers, on a line where there are lines."""
     style: dict[str, Any] = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
@@ -129,8 +129,10 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
     """Return a figure with a panel per title and its remark, four in a row at most, axes shared; height in inches."""
     num_columns = min(4, len(titles))
     num_rows = ceil(len(titles) / num_columns)
+    # a single panel has room beside it, as the legend above needs the width of two
     figure = Figure(
-        figsize=(WIDTH * (0.08 + 0.23 * num_columns), height * num_rows + 0.7), layout="constrained"
+        figsize=(WIDTH * (0.08 + 0.23 * max(num_columns, 2)), height * num_rows + 0.7),
+        layout="constrained",
     )
     panels = list(
         figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).flat

@@ -48,6 +48,7 @@ class Distance:
         "Unbiased energy distance between the samples of each method and reference draws of the posterior, mean and "
         "99 % interval over measurements; exact draws have 0 in expectation. The axis is linear near 0 and logarithmic "
         "beyond. Grey band: what a second set of reference draws reaches, the floor. "
+        "Hollow: saw another prior than the one whose posterior this is. "
         "At the right: methods without a number there; their rows in the tables give the reason."
     )
 
@@ -84,6 +85,8 @@ class Distance:
             level = row + (j - (num_methods - 1) / 2) * step
             if has_mean(line):
                 style = {"color": look.colour, "marker": look.marker, **POINT, **BAR}
+                if not results.is_ranked(task, method):
+                    style |= {"markerfacecolor": "white", "markeredgecolor": look.colour}
                 axes.errorbar(mean_of(line), level, xerr=bar_ends(line), **style)
             elif line and line.reason != LEFT_OUT:
                 absent.setdefault(line.reason.split(" (")[0], {})[method] = level

@@ -81,7 +81,7 @@ class Chains(Metric):
         for id, spread in zip(RHATS[1:], spreads.unbind(1), strict=False):
             is_stuck = values[id].isnan() & (spread > RESOLUTION)
             values[id] = values[id].masked_fill(is_stuck, float("inf"))
-        return values
+        return {column.id: values[column.id] for column in self.columns(None)}
 
 
 def _described(id: str) -> str:

@@ -60,6 +60,6 @@ class Total(Metric):
         return {
             "sw2-128_total": sliced_wasserstein2(projected(x), teacher.of_draws(projected)),
             "energy_total": energy_distance(x, teacher.draws, within),
-            "worth_energy_total": relative_energy_of(x, teacher).reciprocal(),
             "mean_error_total": (x.mean(1) - teacher.mean.flatten(1)).square().mean(1).sqrt(),
+            "worth_energy_total": relative_energy_of(x, teacher).reciprocal(),
         }

@@ -268,5 +268,5 @@ def _method_faults(content: Mapping[str, Any], method: str) -> Iterator[Fault]:
     elif find("method", plugin) is None:
         yield (
             ("methods", method),
-            f"no module methods/{plugin}.py; {one_of(names('method'), plugin)}, or name one in the key plugin",
+            f"no module methods/{plugin}.py; with the key plugin a row has any name; {one_of(names('method'), plugin)}",
         )

@@ -12,6 +12,8 @@ import numpy as np
 from bench.core.results import LEFT_OUT, REFERENCE
 from bench.stats.results import Score, SuiteResults, TaskResults, format_reason
 
+ELSEWHERE = "n/a (a column of other tasks)"
+
 
 @dataclass(frozen=True)
 class MetricValues:
@@ -62,8 +64,14 @@ def values_of_task(task: TaskResults, suite: SuiteResults) -> dict[tuple[str, st
     for score in task.scores:
         if score.measurement is not None:
             scores[score.method, score.metric][score.measurement].append(score)
+    own = {metric for _, metric in scores}
     keys = [(method, metric) for method in (REFERENCE, *suite.methods) for metric in metrics]
-    return {key: _metric_values(key, task, scores[key], suite) for key in keys}
+    return {
+        key: _metric_values(key, task, scores[key], suite)
+        if key[1] in own
+        else MetricValues(*key, {}, {}, dict.fromkeys(range(suite.num_measured(task)), ELSEWHERE))
+        for key in keys
+    }
 
 
 def _metric_values(

@@ -57,7 +57,10 @@ def write_task(root: Path) -> Path:
         header |= {"joint": "chain" if num_chains else "independent"}
         write_tensors(folder / "samples.safetensors", {"x": x}, header | common)
         cost = {"nfe": 10, "nfe_vjp": 0, "rows": M * S, "seconds": 1.0}
-        write_json(folder / "cost.json", cost | {"train_seconds": 0.0, "train_nfe": 0})
+        write_json(
+            folder / "cost.json",
+            cost | dict.fromkeys(("train_seconds", "train_nfe", "train_nfe_vjp"), 0),
+        )
     num = math.prod(SHAPE)
     gaussian = {
         "weights": torch.ones(1),
