@@ -362,8 +362,8 @@ def test_jobs_of_the_default_suite(tmp_path):
         "prior": 3,
         "observe": 7,
         "reference": 7,
-        "train": 27,
-        "sample": 66,
+        "train": 24,
+        "sample": 60,
     }
     expected |= {"evaluate": 7, "grid": 7, **SHOWN}
     del expected["claims"]  # it quotes the published ledger

@@ -36,7 +36,9 @@ LIBRARIES = (
     "diffusers.models.unets.unet_2d",
     "torchmetrics.functional.image",
     "torch_fidelity",
-    "matplotlib.figure",
+    "matplotlib.backends.backend_pdf",
+    "pandas",
+    "pydantic",
 )
 # prefix of the workflow's commands, in which `python` then calls the client
 SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
