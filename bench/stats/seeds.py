@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from bench.core.results import REFERENCE
 from bench.stats.results import SuiteResults, TaskResults
 from bench.stats.values import values_of_task
@@ -23,17 +21,9 @@ def seed_spreads(task: TaskResults, suite: SuiteResults) -> Spreads:
     for (method, metric), column in values_of_task(task, suite).items():
         if method == REFERENCE or column.failed or not column.values:
             continue
-        values = column.array()
-        if values.shape[1] > 1:
-            spread = _means(values, metric in task.harmonic).std(ddof=1)
-            if math.isfinite(spread):
-                spreads[method, metric] = float(spread)
+        # of a harmonic metric these are reciprocals of its values
+        means = column.array().mean(0)
+        means = 1 / means if column.is_harmonic else means
+        if len(means) > 1 and math.isfinite(spread := means.std(ddof=1)):
+            spreads[method, metric] = float(spread)
     return spreads
-
-
-def _means(values: np.ndarray, is_harmonic: bool) -> np.ndarray:
-    """Return the mean over measurements of each seed, (n, s) -> (s,)."""
-    if not is_harmonic:
-        return values.mean(0)
-    with np.errstate(divide="ignore"):
-        return 1 / (1 / values).mean(0)

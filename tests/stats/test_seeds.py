@@ -44,3 +44,18 @@ def test_leading_columns_show_it_behind_the_mean():
     line = Summary("t", "ods", "energy", 0.1, 0.05, 0.15, 0, "")
     assert seeds_text(line, {("ods", "energy"): 0.01234}) == "seeds 0.012"
     assert seeds_text(line, {}) == ""
+
+
+def test_the_spread_of_worth_is_in_its_own_unit(suite):
+    import dataclasses
+
+    (task,) = suite.tasks
+    worth = np.array([10.0, 12.0, 14.0])
+    scores = tuple(
+        dataclasses.replace(score, value=float(worth[score.seed]))
+        for score in task.scores
+        if score.method == "trained"
+    )
+    harmonic = dataclasses.replace(task, scores=scores, harmonic=frozenset({"m"}))
+    spreads = seed_spreads(harmonic, dataclasses.replace(suite, tasks=(harmonic,)))
+    assert spreads["trained", "m"] == pytest.approx(2.0)
