@@ -272,9 +272,11 @@ def test_a_verdict_is_the_same_in_the_ledger_its_page_and_the_page_of_another_su
 
 
 def test_documents_print_the_verdicts_of_the_published_ledger():
-    """Wherever a page names a claim and a verdict in one line, the verdict is that of the ledger."""
-    frame, _ = read_ledger(REPOSITORY / PUBLISHED / "claims.csv")
-    by_id = dict(zip(frame["id"], frame["verdict"], strict=True))
+    """Wherever a page names a claim and a verdict in one line, the verdict is that of the ledger; none without one."""
+    by_id: dict[str, str] = dict.fromkeys(TESTED, "")
+    if (path := REPOSITORY / PUBLISHED / "claims.csv").exists():
+        frame, _ = read_ledger(path)
+        by_id = dict(zip(frame["id"], frame["verdict"], strict=True))
     pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
     for line in (line for page in pages for line in page.read_text().splitlines()):
         named = [id for id in re.findall(r"`([a-z]+-[a-z0-9-]+)`", line) if id in by_id]
@@ -284,7 +286,7 @@ def test_documents_print_the_verdicts_of_the_published_ledger():
 
 def test_only_the_suite_of_claims_publishes_a_ledger():
     folder = REPOSITORY / "results" / "reference"
-    assert {path.parent.name for path in folder.glob("*/claims.csv")} == {"claims"}
+    assert {path.parent.name for path in folder.glob("*/claims.csv")} <= {"claims"}
 
 
 def test_an_effect_is_printed_with_its_interval():
