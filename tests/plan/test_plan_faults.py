@@ -99,7 +99,7 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "metrics.set: no such metric; expected one of",
         "did you mean sets?",
     ),
-    ({"methods/theirs": {}}, "methods.theirs: no module methods/theirs.py", "in the key plugin"),
+    ({"methods/theirs": {}}, "methods.theirs: no module methods/theirs.py", "with the key plugin"),
     (
         {"methods/theirs": {"plugin": "toi"}},
         "methods.theirs.plugin: expected one of",
