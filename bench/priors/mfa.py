@@ -1,0 +1,69 @@
+"""`mfa`: a mixture of factor analysers for images of thousands of pixels, whose linear posteriors are exact."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor
+
+from bench.core.artefacts import Json
+from bench.core.types import Prior
+from bench.priors._mfa import MFA
+from bench.priors._mfa_basis import Basis
+from bench.priors._mfa_card import card_of, write_picture
+from bench.priors._mfa_fit import Settings, fit_mfa
+
+__all__ = ["MFAFamily"]
+
+Tensors = dict[str, Tensor]
+LARGEST_MATRIX = 3072  # values of an image up to which the basis is stored as a matrix, too
+
+
+@dataclass(frozen=True)
+class MFAFamily:
+    """A mixture fitted by expectation maximisation to images in cosine coordinates, the leading ones decorrelated.
+
+    The file holds `weights` (K), `means` (K, *x), `factors` (K, D, r), `psi` (K, D) and, up to 3072 values per image,
+    `basis` (D, D): the covariance of a component is basis (factors factors^T + diag psi) basis^T. `colours`, `order`
+    and `axes` make the same basis at any size.
+    """
+
+    num_components: int = 48  # factor analysers in the mixture
+    rank: int = 32  # factors of each
+    num_axes: int = 512  # leading cosine coefficients that are turned to their principal axes
+    num_rounds: int = 6  # of expectation maximisation
+    num_updates: int = 2  # of factors and noise in each round
+    shrinkage: float = 30.0  # images' worth of the mean noise in each component's
+    floor: float = 2e-5  # smallest variance along an axis, data units squared
+    num_ode_steps: int = 12  # of the decoder, Runge-Kutta of order 4
+
+    # for tests
+    tiny: ClassVar[Mapping[str, object]] = {
+        "num_components": 2,
+        "rank": 3,
+        "num_axes": 16,
+        "num_rounds": 2,
+    }
+
+    def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
+        """Return the mixture; the card has bits per dimension, errors of denoiser and decoder. Writes samples.png."""
+        fields = {f.name for f in dataclasses.fields(Settings)}
+        settings = Settings(**{name: getattr(self, name) for name in fields})
+        fitted = fit_mfa(data["train"].float(), settings)
+        tensors = {name: getattr(fitted, name) for name in ("weights", "means", "factors", "psi")}
+        tensors |= fitted.basis.tensors
+        prior = self.load({n: t.double() for n, t in tensors.items()}, folder, None)
+        if fitted.psi.shape[1] <= LARGEST_MATRIX:
+            tensors["basis"] = prior.basis.matrix()
+        write_picture(folder / "samples.png", prior)
+        return tensors, card_of(prior, data)
+
+    def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> MFA:
+        """Return the prior with the stored tensors."""
+        parts = (tensors[name] for name in ("weights", "means", "factors", "psi"))
+        basis = Basis.of(tuple(tensors["means"].shape[1:]), tensors)
+        return MFA(*parts, basis, num_ode_steps=self.num_ode_steps)
