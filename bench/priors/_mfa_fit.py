@@ -52,6 +52,8 @@ class Component:
 def fit_mfa(x: Tensor, settings: Settings) -> MFA:
     """Fit a mixture to images x (N, *x), by EM from a k-means start, with images and shares in float32.
 
+    The mixture is float64; its means, factors and psi are exact in float32, too.
+
     psi_k = (N_k S_k + shrinkage S) / (N_k + shrinkage), at least `floor`, with S_k the variances that the factors leave
     and S their mean over components.
     """
@@ -69,7 +71,7 @@ def fit_mfa(x: Tensor, settings: Settings) -> MFA:
             share = torch.cat([level.log_joint(p, level.loaded(p)).softmax(1) for p in parts])
     weights, centres, factors, psi = _stacked(components)
     means = basis.images(centres.double()).float()
-    return MFA(weights, means, factors, psi, basis)
+    return MFA(weights.double() / weights.double().sum(), means, factors, psi, basis).to(basis.axes)
 
 
 def _clusters(u: Tensor, num_components: int) -> Tensor:

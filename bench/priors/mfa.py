@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -51,13 +50,11 @@ class MFAFamily:
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
         """Return the mixture; the card has bits per dimension, errors of denoiser and decoder. Writes samples.png."""
-        fields = {f.name for f in dataclasses.fields(Settings)}
-        settings = Settings(**{name: getattr(self, name) for name in fields})
-        fitted = fit_mfa(data["train"].float(), settings)
-        tensors = {name: getattr(fitted, name) for name in ("weights", "means", "factors", "psi")}
-        tensors |= fitted.basis.tensors
-        prior = self.load({n: t.double() for n, t in tensors.items()}, folder, None)
-        if fitted.psi.shape[1] <= LARGEST_MATRIX:
+        settings = Settings(**{each.name: getattr(self, each.name) for each in fields(Settings)})
+        prior = replace(fit_mfa(data["train"].float(), settings), num_ode_steps=self.num_ode_steps)
+        tensors = {"weights": prior.weights} | prior.basis.tensors
+        tensors |= {name: getattr(prior, name).float() for name in ("means", "factors", "psi")}
+        if prior.psi.shape[1] <= LARGEST_MATRIX:
             tensors["basis"] = prior.basis.matrix()
         write_picture(folder / "samples.png", prior)
         return tensors, card_of(prior, data)
