@@ -9,7 +9,6 @@ does not depend on its numbers.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -94,28 +93,30 @@ def compare(prior: MFA, x_t: Tensor, with_vjp: bool, repeats: int) -> Turns:
         if with_vjp:
             torch.autograd.grad(denoised, x_t, torch.ones_like(x_t))
 
-    products = products_of(prior, x_t.detach(), 2 if with_vjp else 1)
-    denoise(), products()
-    pairs = [(cpu_seconds(denoise), cpu_seconds(products)) for _ in range(repeats)]
-    return Turns(*map(list, zip(*pairs, strict=True)))
+    factors = products_of(prior, x_t.detach(), 2 if with_vjp else 1)
+
+    def multiply() -> None:
+        for left, right in factors:
+            torch.matmul(left, right)
+
+    denoise()
+    multiply()
+    pairs = [(cpu_seconds(denoise), cpu_seconds(multiply)) for _ in range(repeats)]
+    return Turns([of for of, _ in pairs], [of for _, of in pairs])
 
 
-def products_of(prior: MFA, x: Tensor, times: int) -> Callable[[], None]:
-    """Return the products of one call on rows x (n, *x), on matrices that lie ready, done `times` times."""
+def products_of(prior: MFA, x: Tensor, times: int) -> list[tuple[Tensor, Tensor]]:
+    """Return the factors of all products of one call on rows x (n, *x), `times` times over."""
     (n, c, h, w), (k, size, rank) = x.shape, prior.factors.shape
-    q = len(prior.basis.axes)
-    u, loadings = x.flatten(1).contiguous(), x.new_ones(size, k * rank)
-    loaded, by_component = x.new_ones(n, k * rank), x.new_ones(k, size)
-    share, columns = x.new_ones(n, k), x.reshape(n * c * h, w)
-    rows, leading = x.new_ones(n * c * w, h), x.new_ones(n, q)
-    colours = x.flatten(2).contiguous()
-
-    def once() -> None:
-        for _ in range(2):  # into the basis and out of it
-            columns @ x.new_ones(w, w), rows @ x.new_ones(h, h)
-            prior.basis.colours @ colours, leading @ prior.basis.axes
-        u @ loadings, loaded @ loadings.T
-        for _ in range(2):
-            u @ by_component.T, share @ by_component
-
-    return lambda: [once() for _ in range(times)] and None
+    basis, u = prior.basis, x.flatten(1).contiguous()
+    loadings, loaded = x.new_ones(size, k * rank), x.new_ones(n, k * rank)
+    by_component, share = x.new_ones(k, size), x.new_ones(n, k)
+    turned = [
+        (u.view(n * c * h, w), x.new_ones(w, w)),
+        (u.view(n * c * w, h), x.new_ones(h, h)),
+        (basis.colours, u.view(n, c, h * w)),
+        (x.new_ones(n, len(basis.axes)), basis.axes),
+    ]
+    loads = [(u, loadings), (loaded, loadings.T)]
+    squares = [(u, by_component.T), (share, by_component)]
+    return times * (2 * turned + loads + 2 * squares)

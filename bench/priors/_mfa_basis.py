@@ -95,7 +95,8 @@ class Basis:
     @cached_property
     def _cosines(self) -> tuple[Tensor, Tensor]:
         """Return the cosines of both sides, (h, h) and (w, w), one in each column."""
-        return tuple(_cosines(side).to(self.colours) for side in self.shape[1:])
+        height, width = (_cosines(side).to(self.colours) for side in self.shape[1:])
+        return height, width
 
     @cached_property
     def _places(self) -> Tensor:

@@ -158,6 +158,8 @@ def shrunk(strength: Tensor, pixels_per_image: float) -> Tensor:
 def _stacked(components: list[Component]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return weights, centres, factors and psi of all components."""
     counts = torch.tensor([component.count for component in components])
-    fields = ("centre", "factors", "psi")
-    parts = (torch.stack([getattr(c, name) for c in components]) for name in fields)
-    return counts / counts.sum(), *parts
+    centres, factors, psi = (
+        torch.stack([getattr(component, name) for component in components])
+        for name in ("centre", "factors", "psi")
+    )
+    return counts / counts.sum(), centres, factors, psi

@@ -61,6 +61,8 @@ class MFAFamily:
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> MFA:
         """Return the prior with the stored tensors."""
-        parts = (tensors[name] for name in ("weights", "means", "factors", "psi"))
-        basis = Basis.of(tuple(tensors["means"].shape[1:]), tensors)
-        return MFA(*parts, basis, num_ode_steps=self.num_ode_steps)
+        weights, means, factors, psi = (
+            tensors[name] for name in ("weights", "means", "factors", "psi")
+        )
+        basis = Basis.of(tuple(means.shape[1:]), tensors)
+        return MFA(weights, means, factors, psi, basis, num_ode_steps=self.num_ode_steps)

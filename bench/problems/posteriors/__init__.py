@@ -54,27 +54,19 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
             Conjugate(prior, problem) if Cap.LINEAR in problem.caps else TemperedSMC(prior, problem)
         )
     if isinstance(prior, FactorMixture):
-        return _of_factors(prior, problem)
+        if Cap.LINEAR in problem.caps:
+            return FactorConjugate(prior, problem)
+        size = prior.psi.shape[1]
+        too_many = (
+            f"particles of {size} values would take hours, {MOST_PIXELS} at most are affordable"
+        )
+        return TemperedSMC(prior, problem) if size <= MOST_PIXELS else NoPosterior(prior, too_many)
     if Cap.DECODER not in prior.caps:
         return NoPosterior(prior, "this prior has no decoder")
     if prior.decode_nfe > MAX_DECODE_NFE:
         calls = f"{prior.decode_nfe} network calls per decoded row, {MAX_DECODE_NFE} at most are affordable"
         return NoPosterior(prior, calls)
     return LatentSMC(prior, problem)
-
-
-def _of_factors(prior: FactorMixture, problem: Problem) -> Posterior:
-    """Return the exact posterior of a mixture of factor analysers; by particles only where there are few pixels."""
-    size = prior.psi.shape[1]
-    if Cap.LINEAR in problem.caps:
-        return FactorConjugate(prior, problem)
-    if size <= MOST_PIXELS:
-        return TemperedSMC(prior, problem)
-    return NoPosterior(
-        prior,
-        f"particles of {size} values would take hours where the operator is not linear, {MOST_PIXELS} at most are "
-        "affordable; a prior of the family atoms has the posterior by enumeration",
-    )
 
 
 def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:
