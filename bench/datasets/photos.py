@@ -8,6 +8,7 @@ The licences of the photographs are in docs/data-sets.md.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,13 +22,14 @@ from torch import Tensor
 
 from bench.core.rng import stream
 from bench.core.values import is_count, require
+from bench.datasets._blocks import PARTS, joined
 
 __all__ = ["Photos"]
 
 SIDES = (32, 64)
 SHORT_SIDES = (2.5, 3, 4, 6)  # of the photographs, in sides of a crop
 NUM_HELD_OUT = 1000
-PARTS = ("train", "validation", "test")
+ROWS_AT_ONCE = 2000
 PIP = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 Part = Literal["train", "validation", "test"]
 
@@ -115,24 +117,28 @@ class Photos:
             is_count(self.num_train), f"photos: num_train must be a count, got {self.num_train!r}"
         )
 
-    def load(self) -> dict[str, Tensor]:
-        """Return the crops of each split, ids and labels; any first crops are of all photographs and scales."""
-        tensors: dict[str, Tensor] = {}
-        everything = list(views_of(self.side))
+    def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:
+        """Yield what `load` returns in blocks of rows."""
+        views = list(views_of(self.side))
         for part in PARTS:
             num = self.num_train if part == "train" else NUM_HELD_OUT
-            views = [view for view in everything if view.part == part]
-            rows = choose(views, num)
+            of_part = [view for view in views if view.part == part]
+            rows = choose(of_part, num)
             require(len(rows) == num, f"photos: num_train is {num}, there are {len(rows)} crops")
-            x = np.empty((num, 3, self.side, self.side), np.float32)
-            ids, labels = np.empty((2, num), np.int64)
-            for number, view in enumerate(views):
-                is_here = rows[:, 0] == number
-                x[is_here], ids[is_here] = view.crops(rows[is_here, 1])
-                labels[is_here] = view.photograph
-            arrays = {part: x, f"{part}_id": ids, f"{part}_label": labels}
-            tensors |= {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return tensors
+            for start in range(0, num, ROWS_AT_ONCE):
+                crops = [
+                    of_part[view].crop(place) for view, place in rows[start : start + ROWS_AT_ONCE]
+                ]
+                x, ids, labels = zip(*crops, strict=True)
+                yield {
+                    part: torch.from_numpy(np.stack(x)),
+                    f"{part}_id": torch.tensor(ids),
+                    f"{part}_label": torch.tensor(labels),
+                }
+
+    def load(self) -> dict[str, Tensor]:
+        """Return the crops of each split, ids and labels; any first crops are of all photographs and scales."""
+        return joined(self.blocks({}))
 
 
 @dataclass(frozen=True)
@@ -148,22 +154,20 @@ class View:
     side: int
 
     @property
-    def windows(self) -> np.ndarray:
-        """Return all crops, (rows, columns, 3, side, side), without copying any."""
-        shape = (self.side, self.side)
-        return np.lib.stride_tricks.sliding_window_view(self.x, shape, (1, 2)).transpose(
-            1, 2, 0, 3, 4
-        )
+    def places(self) -> tuple[int, int]:
+        """Return how many crops there are down and across."""
+        return self.x.shape[1] - self.side + 1, self.x.shape[2] - self.side + 1
 
-    def crops(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the crops with these numbers, which count rows of positions, and their ids."""
-        row, column = np.divmod(numbers, self.windows.shape[1])
+    def crop(self, number: int) -> tuple[np.ndarray, int, int]:
+        """Return the crop with a number, which counts places row by row, its id and its label."""
+        row, column = divmod(int(number), self.places[1])
         top, left = (
-            start + np.floor(position * self.step).astype(int)
-            for start, position in zip(self.corner, (row, column), strict=True)
+            start + int(place * self.step)
+            for start, place in zip(self.corner, (row, column), strict=True)
         )
         kind = len(SHORT_SIDES) * self.photograph + self.scale
-        return self.windows[row, column], 1_000_000 * kind + 1000 * top + left
+        x = self.x[:, row : row + self.side, column : column + self.side]
+        return x, 1_000_000 * kind + 1000 * top + left, self.photograph
 
 
 def choose(views: list[View], num: int) -> np.ndarray:
@@ -174,7 +178,7 @@ def choose(views: list[View], num: int) -> np.ndarray:
     keys, rows = [], []
     for number, view in enumerate(views):
         name = ("photos", view.side, view.part, view.photograph, view.scale)
-        order = stream(*name).permutation(view.windows.shape[0] * view.windows.shape[1])[:num]
+        order = stream(*name).permutation(math.prod(view.places))[:num]
         turn = (view.scale - view.photograph) % len(SHORT_SIDES)
         same = np.ones(len(order), int)
         keys.append(np.stack([view.photograph * same, turn * same, np.arange(len(order))]))
