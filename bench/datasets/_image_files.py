@@ -45,6 +45,7 @@ class ImageFiles:
     def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:
         """Yield images, ids and labels of each split; facts: counts, names, and a sha256 over all decoded bytes."""
         digest, skipped, counts = hashlib.sha256(), [], {}
+        number_of = {name: number for number, name in enumerate(self.classes)}
         for part in PARTS:
             used: list[str] = []
             for names, values in self.in_blocks(part, skipped):
@@ -54,8 +55,8 @@ class ImageFiles:
                 ids = torch.tensor([id_of(name) for name in names])
                 block = {part: x, f"{part}_id": ids}
                 if self.classes:
-                    labels = [self.classes.index(name.split("/")[0]) for name in names]
-                    block[f"{part}_label"] = torch.tensor(labels)
+                    labels = torch.tensor([number_of[name.split("/")[0]] for name in names])
+                    block[f"{part}_label"] = labels
                 yield block
             require(len(used) > 0, f"{self.root}: no image for {part}")
             counts[part] = len(used)

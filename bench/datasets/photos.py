@@ -28,7 +28,6 @@ __all__ = ["Photos"]
 
 SIDES = (32, 64)
 SHORT_SIDES = (2.5, 3, 4, 6)  # of the photographs, in sides of a crop
-NUM_HELD_OUT = 1000
 ROWS_AT_ONCE = 2000
 PIP = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 Part = Literal["train", "validation", "test"]
@@ -107,24 +106,26 @@ class Photos:
     """
 
     side: int = 32  # pixels along a crop, 32 or 64
-    num_train: int = 20_000  # training crops; 1000 each for validation and testing
+    num_train: int = 20_000  # training crops
+    num_validation: int = 1000  # crops for validation, of regions of their own
+    num_test: int = 1000  # crops for testing, of regions of their own
 
-    tiny: ClassVar[Mapping[str, object]] = {"num_train": 400}  # for tests
+    tiny: ClassVar[Mapping[str, object]] = {"num_train": 99, "num_validation": 28, "num_test": 56}
 
     def __post_init__(self) -> None:
         require(self.side in SIDES, f"photos: side must be 32 or 64, got {self.side!r}")
-        require(
-            is_count(self.num_train), f"photos: num_train must be a count, got {self.num_train!r}"
-        )
+        for part in PARTS:
+            num = getattr(self, f"num_{part}")
+            require(is_count(num), f"photos: num_{part} must be a count, got {num!r}")
 
     def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:
         """Yield what `load` returns in blocks of rows."""
         views = list(views_of(self.side))
         for part in PARTS:
-            num = self.num_train if part == "train" else NUM_HELD_OUT
+            num = getattr(self, f"num_{part}")
             of_part = [view for view in views if view.part == part]
             rows = choose(of_part, num)
-            require(len(rows) == num, f"photos: num_train is {num}, there are {len(rows)} crops")
+            require(len(rows) == num, f"photos: num_{part} is {num}, there are {len(rows)} crops")
             for start in range(0, num, ROWS_AT_ONCE):
                 crops = [
                     of_part[view].crop(place) for view, place in rows[start : start + ROWS_AT_ONCE]

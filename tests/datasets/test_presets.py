@@ -1,14 +1,17 @@
 """`celeba`, `lsun`, `imagenet`, `cifar10`, on small sets in the layout of the real ones."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
-from bench.core.registry import load
+from bench.core.registry import build, load
 from bench.datasets._image_files import id_of
+from bench.plan.schema import dataset_plugin
 
 
 @pytest.fixture
@@ -20,6 +23,13 @@ def made(tmp_path):
         return cls(**{**cls.tiny(tmp_path), **parameters})
 
     return make
+
+
+def test_entries_on_the_page_are_accepted():
+    page = Path(__file__).resolve().parents[2] / "docs" / "data-sets.md"
+    (block,) = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    for name, parameters in yaml.safe_load(block)["datasets"].items():
+        assert build("dataset", dataset_plugin(name, parameters), parameters)
 
 
 def ids_of(names) -> list[int]:
