@@ -1,9 +1,8 @@
 """Time the denoiser of a mixture of factor analysers beside the matrix products that it cannot do without.
 
-These are: into the basis and back (cosines along each side, axes of the leading coefficients), the loadings of all
-components and back, and four products with a vector for each component (two for squared distances, two for the pull of
-the diagonal). Its derivative needs the same again. The mixture is random: 48 components of rank 32 at 32 x 32 x 3; time
-does not depend on its numbers.
+These are: into the basis and back (cosines along each side, colours), the loadings of all components and back, and four
+products with a vector for each component (two for squared distances, two for the pull of the diagonal). Its derivative
+needs the same again. The mixture is random, 48 components of rank 32 at 32 x 32 x 3: time does not depend on numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from bench.cost.common import Options, Say, at_most, cpu_seconds, format_range
 from bench.priors._mfa import MFA
 from bench.priors._mfa_basis import Basis
 
-NUM_ROWS, SHAPE, NUM_COMPONENTS, RANK, NUM_AXES = 256, (3, 32, 32), 48, 32, 512
+NUM_ROWS, SHAPE, NUM_COMPONENTS, RANK = 256, (3, 32, 32), 48, 32
 SIGMAS = (0.01, 0.1, 0.5, 2.0)
 MOST = 1.5  # seconds of the denoiser, of its products' seconds
 MOST_DIFFERENCE = 1e-4  # of the denoiser in float32 from float64, data units, root mean square
@@ -40,7 +39,7 @@ class Turns:
 
 def measure(options: Options, say: Say) -> Json:
     """Return seconds and ratios, forward and with the derivative, in both precisions, and how far these are apart."""
-    prior = random_mixture(SHAPE, NUM_COMPONENTS, RANK, NUM_AXES)
+    prior = random_mixture(SHAPE, NUM_COMPONENTS, RANK)
     x_t = Rng(("cost", "mfa"), (0,)).randn((NUM_ROWS, *SHAPE))[0]
     content: Json = {}
     for dtype in (torch.float64, torch.float32):
@@ -71,10 +70,10 @@ def precision_error(prior: MFA, sigma: float) -> float:
     return (single - prior.denoise(x_t, torch.tensor(sigma))).square().mean().sqrt().item()
 
 
-def random_mixture(shape: tuple[int, ...], num_components: int, rank: int, num_axes: int) -> MFA:
+def random_mixture(shape: tuple[int, ...], num_components: int, rank: int) -> MFA:
     """Return a mixture with random means and factors in a basis of random images."""
     rng = Rng(("cost", "mfa", "mixture"), (0,))
-    basis = Basis.fitted(rng.randn((num_axes, *shape))[0], num_axes)
+    basis = Basis.fitted(rng.randn((64, *shape))[0])
     means = 0.3 * rng.randn((num_components, *shape))[0]
     size = means[0].numel()
     factors = 0.1 * rng.randn((num_components, size, rank))[0]
@@ -108,14 +107,13 @@ def compare(prior: MFA, x_t: Tensor, with_vjp: bool, repeats: int) -> Turns:
 def products_of(prior: MFA, x: Tensor, times: int) -> list[tuple[Tensor, Tensor]]:
     """Return the factors of all products of one call on rows x (n, *x), `times` times over."""
     (n, c, h, w), (k, size, rank) = x.shape, prior.factors.shape
-    basis, u = prior.basis, x.flatten(1).contiguous()
+    u = x.flatten(1).contiguous()
     loadings, loaded = x.new_ones(size, k * rank), x.new_ones(n, k * rank)
     by_component, share = x.new_ones(k, size), x.new_ones(n, k)
     turned = [
         (u.view(n * c * h, w), x.new_ones(w, w)),
         (u.view(n * c * w, h), x.new_ones(h, h)),
-        (basis.colours, u.view(n, c, h * w)),
-        (x.new_ones(n, len(basis.axes)), basis.axes),
+        (prior.basis.colours, u.view(n, c, h * w)),
     ]
     loads = [(u, loadings), (loaded, loadings.T)]
     squares = [(u, by_component.T), (share, by_component)]

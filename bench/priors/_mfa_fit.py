@@ -10,12 +10,14 @@ from torch import Tensor
 
 from bench.core.rng import Rng
 from bench.priors._mfa import MFA, ROWS_AT_ONCE
-from bench.priors._mfa_basis import ROWS_AT_ONCE as IMAGES_AT_ONCE
 from bench.priors._mfa_basis import Basis
 from bench.priors._mfa_score import level_at
 from bench.runtime.progress import progress
 
-NUM_FOR_CLUSTERS = 64  # leading coordinates from which k-means makes the first components
+NUM_FOR_CLUSTERS = (
+    64  # coordinates with the largest variances, by which k-means makes the first components
+)
+IMAGES_AT_ONCE = 2048
 NUM_SPARE = 8  # directions beyond the rank, with which the leading ones are found in fewer products
 NUM_PRODUCTS = 2  # with the images, for the directions of one update
 LEAST_SHARE = 1e-4  # images of which a component has less do not count for it
@@ -27,7 +29,6 @@ class Settings:
 
     num_components: int
     rank: int
-    num_axes: int
     num_rounds: int
     num_updates: int
     shrinkage: float
@@ -57,7 +58,7 @@ def fit_mfa(x: Tensor, settings: Settings) -> MFA:
     psi_k = (N_k S_k + shrinkage S) / (N_k + shrinkage), at least `floor`, with S_k the variances that the factors leave
     and S their mean over components.
     """
-    basis = Basis.fitted(x, settings.num_axes)
+    basis = Basis.fitted(x)
     single = basis.to(torch.empty(0))
     u = torch.cat([single.coordinates(part.float()) for part in x.split(IMAGES_AT_ONCE)])
     share = _clusters(u, settings.num_components)
@@ -71,7 +72,8 @@ def fit_mfa(x: Tensor, settings: Settings) -> MFA:
             share = torch.cat([level.log_joint(p, level.loaded(p)).softmax(1) for p in parts])
     weights, centres, factors, psi = _stacked(components)
     means = basis.images(centres.double()).float()
-    return MFA(weights.double() / weights.double().sum(), means, factors, psi, basis).to(basis.axes)
+    weights = weights.double() / weights.double().sum()
+    return MFA(weights, means, factors, psi, basis).to(basis.colours)
 
 
 def _clusters(u: Tensor, num_components: int) -> Tensor:
@@ -79,7 +81,8 @@ def _clusters(u: Tensor, num_components: int) -> Tensor:
     from sklearn.cluster import KMeans
 
     clusters = KMeans(num_components, n_init=1, random_state=0)  # pyright: ignore[reportArgumentType] (no stubs)
-    start = clusters.fit_predict(u[:, :NUM_FOR_CLUSTERS].numpy())
+    strongest = u.var(0).argsort(descending=True, stable=True)[:NUM_FOR_CLUSTERS]
+    start = clusters.fit_predict(u[:, strongest].numpy())
     return torch.nn.functional.one_hot(torch.from_numpy(start).long(), num_components).float()
 
 

@@ -24,16 +24,15 @@ LARGEST_MATRIX = 3072  # values of an image up to which the basis is stored as a
 
 @dataclass(frozen=True)
 class MFAFamily:
-    """A mixture fitted by expectation maximisation to images in cosine coordinates, the leading ones decorrelated.
+    """A mixture fitted by expectation maximisation, the noise of its components diagonal in cosines of colours.
 
     The file holds `weights` (K), `means` (K, *x), `factors` (K, D, r), `psi` (K, D) and, up to 3072 values per image,
-    `basis` (D, D): the covariance of a component is basis (factors factors^T + diag psi) basis^T. `colours`, `order`
-    and `axes` make the same basis at any size.
+    `basis` (D, D): the covariance of a component is basis (factors factors^T + diag psi) basis^T. `colours` (c, c)
+    make the same basis at any size.
     """
 
     num_components: int = 48  # factor analysers in the mixture
     rank: int = 32  # factors of each
-    num_axes: int = 512  # leading cosine coefficients that are turned to their principal axes
     num_rounds: int = 6  # of expectation maximisation
     num_updates: int = 2  # of factors and noise in each round
     shrinkage: float = 30.0  # images' worth of the mean noise in each component's
@@ -44,7 +43,6 @@ class MFAFamily:
     tiny: ClassVar[Mapping[str, object]] = {
         "num_components": 2,
         "rank": 3,
-        "num_axes": 16,
         "num_rounds": 2,
     }
 
@@ -52,7 +50,7 @@ class MFAFamily:
         """Return the mixture; the card has bits per dimension, errors of denoiser and decoder. Writes samples.png."""
         settings = Settings(**{each.name: getattr(self, each.name) for each in fields(Settings)})
         prior = replace(fit_mfa(data["train"].float(), settings), num_ode_steps=self.num_ode_steps)
-        tensors = {"weights": prior.weights} | prior.basis.tensors
+        tensors = {"weights": prior.weights, "colours": prior.basis.colours}
         tensors |= {name: getattr(prior, name).float() for name in ("means", "factors", "psi")}
         if prior.psi.shape[1] <= LARGEST_MATRIX:
             tensors["basis"] = prior.basis.matrix()
@@ -64,5 +62,5 @@ class MFAFamily:
         weights, means, factors, psi = (
             tensors[name] for name in ("weights", "means", "factors", "psi")
         )
-        basis = Basis.of(tuple(means.shape[1:]), tensors)
+        basis = Basis(tuple(means.shape[1:]), tensors["colours"])
         return MFA(weights, means, factors, psi, basis, num_ode_steps=self.num_ode_steps)

@@ -11,15 +11,14 @@ from bench.cost.common import Options
 def small(monkeypatch):
     for name, value in {"NUM_ROWS": 4, "SHAPE": (3, 4, 4), "NUM_COMPONENTS": 2, "RANK": 3}.items():
         monkeypatch.setattr(mfa, name, value)
-    monkeypatch.setattr(mfa, "NUM_AXES", 8)
-    return mfa.random_mixture((3, 4, 4), 2, 3, 8)
+    return mfa.random_mixture((3, 4, 4), 2, 3)
 
 
 def test_products_are_those_of_one_call(small):
-    """Rows, columns, colours and axes into the basis and out of it; loadings both ways; four with K vectors each."""
+    """Rows, columns and colours into the basis and out of it; loadings both ways; four with K vectors each."""
     products = mfa.products_of(small, torch.zeros(4, 3, 4, 4).double(), times=1)
     shapes = [tuple(torch.matmul(*factors).shape) for factors in products]
-    turned = [(48, 4), (48, 4), (4, 3, 16), (4, 8)]
+    turned = [(48, 4), (48, 4), (4, 3, 16)]
     assert shapes == [*turned, *turned, (4, 6), (4, 48), (4, 2), (4, 48), (4, 2), (4, 48)]
     assert len(mfa.products_of(small, torch.zeros(4, 3, 4, 4).double(), times=2)) == 2 * len(shapes)
 

@@ -18,7 +18,7 @@ from bench.priors.mfa import MFAFamily
 
 SHAPE = (3, 4, 6)
 SETTINGS = Settings(
-    num_components=3, rank=4, num_axes=16, num_rounds=4, num_updates=2, shrinkage=5.0, floor=1e-4
+    num_components=3, rank=4, num_rounds=4, num_updates=2, shrinkage=5.0, floor=1e-4
 )
 
 
@@ -36,10 +36,10 @@ def smooth(num, shape, seed=0):
     return torch.nn.functional.avg_pool2d(noise, 3, 1, 1, count_include_pad=False)
 
 
-def mixture(num_components=4, shape=SHAPE, rank=3, num_axes=20, seed=0):
+def mixture(num_components=4, shape=SHAPE, rank=3, seed=0):
     """Means and factors of about half a unit, noise between 0.05 and 0.4."""
     size = math.prod(shape)
-    basis = Basis.fitted(smooth(200, shape, seed), num_axes)
+    basis = Basis.fitted(smooth(200, shape, seed))
     return MFA(
         normal(num_components, seed=seed + 1).softmax(0),
         0.5 * normal(num_components, *shape, seed=seed + 2),
@@ -65,28 +65,29 @@ def law(prior, sigma=0.0):
 # ---- the basis
 
 
-@pytest.mark.parametrize("shape, num_axes", [(SHAPE, 20), ((1, 5, 5), 0), ((1, 3, 4), 12)])
-def test_the_basis_is_orthonormal_and_its_columns_are_what_coordinates_are_of(shape, num_axes):
+@pytest.mark.parametrize("shape", [SHAPE, (1, 5, 5), (1, 3, 4)])
+def test_the_basis_is_orthonormal_and_its_columns_are_what_coordinates_are_of(shape):
     x = smooth(200, shape)
-    basis = Basis.fitted(x, num_axes)
+    basis = Basis.fitted(x)
     matrix = basis.matrix()
-    torch.testing.assert_close(
-        matrix.T @ matrix, torch.eye(len(matrix)).double(), atol=1e-13, rtol=0
-    )
+    eye = torch.eye(len(matrix)).double()
+    torch.testing.assert_close(matrix.T @ matrix, eye, atol=1e-13, rtol=0)
     torch.testing.assert_close(basis.coordinates(x), x.flatten(1) @ matrix, atol=1e-13, rtol=0)
     torch.testing.assert_close(basis.images(basis.coordinates(x)), x, atol=1e-13, rtol=0)
-    again = Basis.of(shape, {name: part.double() for name, part in basis.tensors.items()})
-    assert torch.equal(again.coordinates(x), basis.coordinates(x))
 
 
-def test_leading_coordinates_are_not_correlated_and_have_falling_variances():
+def test_coordinates_are_cosines_of_colours_that_are_not_correlated():
+    from scipy.fft import dctn
+
     x = smooth(200, SHAPE)
-    u = Basis.fitted(x, 20).coordinates(x - x.mean(0))
-    products = u.T @ u / len(u)
-    leading = products[:20, :20]
-    torch.testing.assert_close(leading, leading.diag().diag(), atol=1e-12, rtol=0)
-    rest = products.diagonal()[20:]
-    assert (leading.diag().diff() <= 0).all() and (rest.diff() <= 0).all()
+    basis = Basis.fitted(x)
+    coloured = torch.einsum("dc,nchw->ndhw", basis.colours, x)
+    expected = torch.from_numpy(dctn(coloured.numpy(), axes=(2, 3), norm="ortho"))
+    found = basis.coordinates(x).unflatten(1, (3, 6, 4)).mT
+    torch.testing.assert_close(found, expected, atol=1e-13, rtol=0)
+    covariance = torch.cov(coloured.transpose(0, 1).flatten(1))
+    torch.testing.assert_close(covariance, covariance.diag().diag(), atol=1e-13, rtol=0)
+    assert (covariance.diag().diff() < 0).all()
 
 
 # ---- density, score, denoiser
@@ -156,7 +157,7 @@ def test_factors_of_one_noise_level_are_kept(monkeypatch):
 
 
 def test_prior_draws_have_the_moments_and_shares_of_the_mixture():
-    prior, n = mixture(shape=(1, 2, 3), num_axes=3), 20_000
+    prior, n = mixture(shape=(1, 2, 3)), 20_000
     draws = prior.sample(n // 2, Rng(("draws",), (0, 1)))
     assert draws.shape == (2, n // 2, 1, 2, 3)
     x, dense = draws.flatten(0, 1), covariances(prior)
@@ -194,14 +195,14 @@ def test_decoder_is_close_to_a_fine_integrator_and_passes_gradients():
     fine = dataclasses.replace(prior, num_ode_steps=100).decode(z)
     assert (decoded - fine).square().mean().sqrt() < 5e-3
     few, z = (
-        dataclasses.replace(mixture(shape=(1, 1, 3), num_axes=1), num_ode_steps=4),
+        dataclasses.replace(mixture(shape=(1, 1, 3)), num_ode_steps=4),
         z[:2, :1, :1, :3],
     )
     assert torch.autograd.gradcheck(few.decode, (z.requires_grad_(),), eps=1e-6, atol=1e-6)
 
 
 def test_decoded_noise_has_the_moments_of_the_mixture():
-    prior, n = mixture(shape=(1, 2, 2), num_axes=2), 4000
+    prior, n = mixture(shape=(1, 2, 2)), 4000
     x = prior.decode(normal(n, 1, 2, 2, seed=9)).flatten(1)
     draws = prior.sample(n, Rng(("draws",), (0,)))[0].flatten(1)
     for of in (lambda x: x.mean(0), lambda x: x.std(0)):
@@ -219,7 +220,7 @@ def test_capabilities_and_cost():
 
 
 def test_fit_recovers_a_mixture_from_its_draws():
-    truth = mixture(3, shape=(1, 4, 4), rank=2, num_axes=4)
+    truth = mixture(3, shape=(1, 4, 4), rank=2)
     weights, psi = double([0.2, 0.3, 0.5]), torch.full_like(truth.psi, 0.1)  # in any basis
     truth = dataclasses.replace(truth, means=4 * truth.means, weights=weights, psi=psi)
     x = truth.sample(6000, Rng(("fit",), (0,)))[0]
@@ -268,7 +269,7 @@ def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mfa")
     x = mixture(shape=(1, 8, 8)).sample(500, Rng(("images",), (0,)))[0].float()
     data = {"train": x[:300], "validation": x[300:400], "test": x[400:]}
-    family = MFAFamily(num_components=3, rank=4, num_axes=16, num_rounds=2)
+    family = MFAFamily(num_components=3, rank=4, num_rounds=2)
     return family, *family.fit(data, folder, None), folder
 
 
@@ -301,7 +302,7 @@ def test_the_card_has_bits_errors_and_a_picture(fitted):
 
 
 def test_bits_are_those_of_values_that_noise_spreads():
-    prior = mixture(1, shape=(1, 2, 2), num_axes=0, rank=1)
+    prior = mixture(1, shape=(1, 2, 2), rank=1)
     std = 0.1
     prior = dataclasses.replace(
         prior,
@@ -316,6 +317,6 @@ def test_bits_are_those_of_values_that_noise_spreads():
 
 def test_large_images_have_no_matrix_in_the_file(tmp_path):
     x = smooth(60, (3, 36, 36)).float()
-    family = MFAFamily(num_components=2, rank=2, num_axes=8, num_rounds=1, num_ode_steps=2)
+    family = MFAFamily(num_components=2, rank=2, num_rounds=1, num_ode_steps=2)
     tensors, _ = family.fit({"train": x, "validation": x[:2], "test": x[:2]}, tmp_path, None)
-    assert "basis" not in tensors and tensors["order"].shape == (3 * 36 * 36,)
+    assert "basis" not in tensors and tensors["colours"].shape == (3, 3)

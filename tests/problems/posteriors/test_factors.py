@@ -40,7 +40,7 @@ def normal(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def mixture(num_components, shape, rank, num_axes, seed=0):
+def mixture(num_components, shape, rank, seed=0):
     """Means of 0.3, strong smooth factors, noise that falls with frequency, as in photographs."""
     size = math.prod(shape)
     images = F.avg_pool2d(normal(100, *shape, seed=seed), 3, 1, 1, count_include_pad=False)
@@ -50,7 +50,7 @@ def mixture(num_components, shape, rank, num_axes, seed=0):
         0.3 * normal(num_components, *shape, seed=seed + 2),
         fall[:, None] * normal(num_components, size, rank, seed=seed + 3),
         (0.3 * fall + 0.01) * (0.5 + normal(num_components, size, seed=seed + 4).square()),
-        Basis.fitted(images, num_axes),
+        Basis.fitted(images),
     )
 
 
@@ -65,7 +65,7 @@ def measured(prior, problem, m):
     return problem.simulate(x, Rng(("noise",), range(m)))
 
 
-PRIOR = mixture(4, (1, 8, 8), rank=3, num_axes=20)
+PRIOR = mixture(4, (1, 8, 8), rank=3)
 
 
 @pytest.mark.parametrize("operator, parameters, way", EVERY.values(), ids=EVERY)
@@ -145,7 +145,7 @@ def test_single_precision_in_gives_single_precision_out():
 def test_other_operators_have_particles_for_few_pixels_and_a_reason_for_many():
     saturate = make_problem("saturate", {"gain": 2.0}, 0.3, PRIOR.shape)
     assert isinstance(posterior_of(PRIOR, saturate), TemperedSMC)
-    large = mixture(1, (3, 16, 16), rank=1, num_axes=4)
+    large = mixture(1, (3, 16, 16), rank=1)
     posterior = posterior_of(large, make_problem("saturate", {"gain": 2.0}, 0.3, large.shape))
     assert isinstance(posterior, NoPosterior) and "would take hours" in posterior.why
 
@@ -157,7 +157,7 @@ def test_a_map_distilled_from_it_has_the_exact_posterior_of_its_teacher():
 
     problem = make_problem("average-pool", {"factor": 2}, 0.3, PRIOR.shape)
     assert isinstance(teacher_posterior(Student(PRIOR), problem), FactorConjugate)
-    large = mixture(1, (3, 16, 16), rank=1, num_axes=4)
+    large = mixture(1, (3, 16, 16), rank=1)
     saturate = make_problem("saturate", {"gain": 2.0}, 0.3, large.shape)
     assert teacher_posterior(Student(large), saturate) is None
 
@@ -189,7 +189,7 @@ class Bicubic:
 @pytest.fixture(scope="module")
 def photographs():
     """Two components that a measurement does not tell apart with certainty, and their dense covariances."""
-    prior = mixture(2, (3, 32, 32), rank=8, num_axes=32)
+    prior = mixture(2, (3, 32, 32), rank=8)
     means = prior.means[:1] + torch.tensor([0.0, 0.02])[:, None, None, None] * prior.means[1:]
     prior = MFA(
         prior.weights,
