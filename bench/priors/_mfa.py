@@ -148,11 +148,16 @@ class MFA:
     def _at(self, variance: float) -> Level:
         """Return the components at a noise level, around the mixture's mean; the last one is kept."""
         if variance not in self._last:
-            parts = self.centres - self._mean, self.factors, self.psi
-            level = level_at(variance, self.weights, *parts)
+            level = level_at(variance, self.weights, *self._exact)
             self._last.clear()
             self._last[variance] = level
         return self._last[variance]
+
+    @cached_property
+    def _exact(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return centres around the mixture's mean, factors (K, r, D) and psi in float64."""
+        factors = self.factors.double().mT.contiguous()
+        return (self.centres - self._mean).double(), factors, self.psi.double()
 
     @cached_property
     def _last(self) -> dict[float, Level]:

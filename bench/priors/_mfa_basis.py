@@ -14,6 +14,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+IMAGES_AT_ONCE = 1024
+
 
 @dataclass(frozen=True, eq=False)
 class Basis:
@@ -28,10 +30,13 @@ class Basis:
     @classmethod
     def fitted(cls, x: Tensor) -> Basis:
         """Return the basis whose colours are the principal axes of the pixels of images x (N, c, h, w), float64."""
-        pixels = x.double().transpose(0, 1).flatten(1)
-        pixels -= pixels.mean(1, keepdim=True)
+        mean = x.mean((0, 2, 3)).double()[:, None]
+        moments = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+        for part in x.split(IMAGES_AT_ONCE):
+            pixels = part.double().transpose(0, 1).flatten(1) - mean
+            moments += pixels @ pixels.T
         # the strongest first, which is about brightness
-        colours = torch.linalg.eigh(pixels @ pixels.T)[1].flip(1).T.contiguous()
+        colours = torch.linalg.eigh(moments)[1].flip(1).T.contiguous()
         return cls(tuple(x.shape[1:]), colours)
 
     def to(self, like: Tensor) -> Basis:

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from bench.core.rng import Rng
 from bench.priors._mfa import MFA, ROWS_AT_ONCE
-from bench.priors._mfa_basis import Basis
+from bench.priors._mfa_basis import IMAGES_AT_ONCE, Basis
 from bench.priors._mfa_score import level_at
 from bench.runtime.progress import progress
 
 NUM_FOR_CLUSTERS = (
     64  # coordinates with the largest variances, by which k-means makes the first components
 )
-IMAGES_AT_ONCE = 2048
 NUM_SPARE = 8  # directions beyond the rank, with which the leading ones are found in fewer products
 NUM_PRODUCTS = 2  # with the images, for the directions of one update
 LEAST_SHARE = 1e-4  # images of which a component has less do not count for it
@@ -59,15 +58,17 @@ def fit_mfa(x: Tensor, settings: Settings) -> MFA:
     and S their mean over components.
     """
     basis = Basis.fitted(x)
-    single = basis.to(torch.empty(0))
-    u = torch.cat([single.coordinates(part.float()) for part in x.split(IMAGES_AT_ONCE)])
+    u = torch.empty(len(x), x[0].numel())
+    for part, into in zip(x.split(IMAGES_AT_ONCE), u.split(IMAGES_AT_ONCE), strict=True):
+        into.copy_(basis.to(u).coordinates(part.float()))
     share = _clusters(u, settings.num_components)
     components = _start(u, share, settings)
     for last in progress([False] * (settings.num_rounds - 1) + [True], what="fit mfa"):
         components = _maximised(u, share, components, settings)
         weights, centres, factors, psi = _stacked(components)
         if not last:
-            level = level_at(0.0, weights, centres, factors, psi)
+            exact = (centres.double(), factors.double().mT.contiguous(), psi.double())
+            level = level_at(0.0, weights, *exact)
             parts = u.split(ROWS_AT_ONCE)
             share = torch.cat([level.log_joint(p, level.loaded(p)).softmax(1) for p in parts])
     weights, centres, factors, psi = _stacked(components)

@@ -1,11 +1,11 @@
 """The score of a mixture of factor analysers at one noise level, by Woodbury, for all components in a few products.
 
-In the coordinates of the basis, S_k = F_k F_k^T + diag(psi_k + sigma^2) has the inverse diag(p_k) - G_k G_k^T with
-p_k = 1 / (psi_k + sigma^2) and G_k = diag(p_k) F_k L_k^-T, where L_k L_k^T = I + F_k^T diag(p_k) F_k. So the pull of a
-component, S_k^-1 (u - m_k), and its squared length follow from p_k and from the loadings G_k^T (u - m_k) alone: the
-products of u with all G_k, and back, are all that is large. As in `_mixture_score`, the derivative of the score along v
-is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k with pulls a_k and responsibilities r_k; it needs
-two such products again.
+In the coordinates of the basis, S_k = F_k F_k^T + diag(psi_k + sigma^2) has the inverse diag(p_k) - G_k^T G_k with
+p_k = 1 / (psi_k + sigma^2) and G_k = L_k^-1 F_k^T diag(p_k), where L_k L_k^T = I + F_k^T diag(p_k) F_k. So the pull of
+a component, S_k^-1 (u - m_k), and its squared length follow from p_k and from the loadings G_k (u - m_k) alone:
+products of u with all F_k^T diag(p_k), and back, are all that is large. As in `_mixture_score`, the derivative of the
+score along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k with pulls a_k and responsibilities
+r_k; it needs two such products again.
 """
 
 from __future__ import annotations
@@ -18,31 +18,38 @@ from torch import Tensor
 
 
 class Level(NamedTuple):
-    """What all components have at one noise level; R = K r factors in all.
+    """What all components have at one noise level.
 
-    log_weights (K,); precision p (K, D); pulled p_k m_k (K, D); loadings G (D, R); offsets G_k^T m_k (R,); constant
-    (K,): log determinants, m_k^T diag(p_k) m_k and D log 2 pi.
+    log_weights (K,); precision p (K, D); pulled p_k m_k (K, D); scaled F_k^T diag(p_k), one below the other (K r, D);
+    inverse L_k^-1 (K, r, r); offsets G_k m_k (K, 1, r); constant (K,): log determinants, m_k^T diag(p_k) m_k and
+    D log 2 pi.
     """
 
     log_weights: Tensor
     precision: Tensor
     pulled: Tensor
-    loadings: Tensor
+    scaled: Tensor
+    inverse: Tensor
     offsets: Tensor
     constant: Tensor
 
+    def turned(self, v: Tensor) -> Tensor:
+        """Return G_k v of v (n, D) for all components, (K, n, r)."""
+        products = (v @ self.scaled.T).unflatten(1, self.inverse.shape[:2])
+        return products.transpose(0, 1) @ self.inverse.mT
+
     def loaded(self, u: Tensor) -> Tensor:
-        """Return G_k^T (u - m_k) of u (n, D) for all components, (n, K, r)."""
-        return (u @ self.loadings - self.offsets).unflatten(1, (len(self.constant), -1))
+        """Return G_k (u - m_k) of u (n, D) for all components, (K, n, r)."""
+        return self.turned(u) - self.offsets
+
+    def unloaded(self, weighted: Tensor) -> Tensor:
+        """Return sum_k G_k^T weighted_k, (K, n, r) -> (n, D)."""
+        return (weighted @ self.inverse).transpose(0, 1).flatten(1) @ self.scaled
 
     def log_joint(self, u: Tensor, loaded: Tensor) -> Tensor:
         """Return log w_k N(u; m_k, S_k), (n, K)."""
         squares = u.square() @ self.precision.T - 2 * u @ self.pulled.T
-        return self.log_weights - 0.5 * (squares - loaded.square().sum(2) + self.constant)
-
-    def unloaded(self, weighted: Tensor) -> Tensor:
-        """Return sum_k G_k weighted_k, (n, K, r) -> (n, D)."""
-        return weighted.flatten(1) @ self.loadings.T
+        return self.log_weights - 0.5 * (squares - loaded.square().sum(2).T + self.constant)
 
 
 def level_at(
@@ -50,25 +57,22 @@ def level_at(
 ) -> Level:
     """Return what the components have at noise of that variance, in the dtype of `weights`.
 
-    weights (K,), centres (K, D), factors (K, D, r), psi (K, D). Computed in float64: strong factors beside little noise
-    make I + F^T diag(p) F nearly singular for single precision.
+    weights (K,), centres (K, D), factors transposed (K, r, D), psi (K, D), all but the weights float64: strong factors
+    beside little noise make I + F^T diag(p) F nearly singular for single precision.
     """
-    centres, factors, psi = (tensor.double() for tensor in (centres, factors, psi))
     precision = 1 / (psi + variance)
-    weighted = precision[:, :, None] * factors
-    small = factors.mT @ weighted
+    scaled = precision[:, None] * factors
+    small = scaled @ factors.mT
     small.diagonal(dim1=1, dim2=2).add_(1.0)
     root = torch.linalg.cholesky(small)
     eye = torch.eye(root.shape[1], dtype=root.dtype, device=root.device)
     inverse = torch.linalg.solve_triangular(root, eye, upper=False)
-    loadings = weighted @ inverse.mT  # (K, D, r)
     log_det = 2 * root.diagonal(dim1=1, dim2=2).log().sum(1) - precision.log().sum(1)
     pulled = precision * centres
+    offsets = (scaled @ centres[:, :, None]).mT @ inverse.mT
     size = (pulled * centres).sum(1) + centres.shape[1] * math.log(2 * math.pi)
-    offsets = (centres[:, None] @ loadings).flatten()
-    loadings = loadings.transpose(0, 1).flatten(1)
-    parts = (precision, pulled, loadings, offsets, log_det + size)
-    return Level(weights.log(), *(part.to(weights.dtype).contiguous() for part in parts))
+    parts = (precision, pulled, scaled.flatten(0, 1), inverse, offsets, log_det + size)
+    return Level(weights.log(), *(part.to(weights.dtype) for part in parts))
 
 
 class Score(torch.autograd.Function):
@@ -81,7 +85,7 @@ class Score(torch.autograd.Function):
         at = Level(*level)
         loaded = at.loaded(u)
         share = at.log_joint(u, loaded).softmax(1)
-        score = at.unloaded(share[:, :, None] * loaded)
+        score = at.unloaded(share.T[:, :, None] * loaded)
         score += share @ at.pulled
         score -= u * (share @ at.precision)
         return score, share, loaded
@@ -96,10 +100,11 @@ class Score(torch.autograd.Function):
     def backward(ctx, v: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         u, *level, share, loaded = ctx.saved_tensors
         at = Level(*level)
-        turned = (v @ at.loadings).view_as(loaded)
-        along = (u * v) @ at.precision.T - v @ at.pulled.T - (loaded * turned).sum(2)
+        turned = at.turned(v)
+        along = (u * v) @ at.precision.T - v @ at.pulled.T - (loaded * turned).sum(2).T
         spread = share * (along - (share * along).sum(1, keepdim=True))
-        gradient = -at.unloaded(spread[:, :, None] * loaded - share[:, :, None] * turned)
+        weighted = share.T[:, :, None] * turned - spread.T[:, :, None] * loaded
+        gradient = at.unloaded(weighted)
         gradient += u * (spread @ at.precision)
         gradient -= spread @ at.pulled
         gradient -= v * (share @ at.precision)
