@@ -35,8 +35,8 @@ class MFA:
     psi: Tensor
     basis: Basis
     sigma_max: float = 100.0  # where the probability-flow ODE starts
-    num_ode_steps: int = 12
-    smallest_variance: float = 1e-3  # finer differences of noise are of no interest to the ODE
+    num_ode_steps: int = 14
+    smallest_variance: float = 1e-4  # finer differences of noise are of no interest to the ODE
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
     # useful noise levels; the denoiser is exact beyond them, too
@@ -67,6 +67,10 @@ class MFA:
     def images(self, u: Tensor) -> Tensor:
         """Return the images with these coordinates, (n, D) -> (n, *x)."""
         return Turned.apply(u, self.basis, True)
+
+    def diagonals(self, values: Tensor) -> Tensor:
+        """Return the variances of pixels whose coordinates have these variances, (n, D) -> (n, *x)."""
+        return self.basis.diagonals(values)
 
     @cached_property
     def centres(self) -> Tensor:

@@ -37,7 +37,7 @@ class MFAFamily:
     num_updates: int = 2  # of factors and noise in each round
     shrinkage: float = 30.0  # images' worth of the mean noise in each component's
     floor: float = 2e-5  # smallest variance along an axis, data units squared
-    num_ode_steps: int = 12  # of the decoder, Runge-Kutta of order 4
+    num_ode_steps: int = 14  # of the decoder, Runge-Kutta of order 4
 
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {
