@@ -88,7 +88,7 @@ def _timing(task: str, method: str, row: Row) -> dict:
             "median": seconds,
             "medians": [
                 seconds * v * (w if s == max(row.seconds) else 1)
-                for v, w in zip(row.visits, row.later, strict=True)
+                for v, w in zip(row.visits, row.later, strict=False)
             ],
         }
         for s, seconds in row.seconds.items()
