@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.core.results import Drawing, Results
 from bench.core.text import csv_text
@@ -98,3 +99,7 @@ def _draw_curve(axes: Axes, points: Sequence[tuple], look: Look, **line: Any) ->
         x, y, low, high = zip(*points, strict=True)
         axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
         axes.plot(x, y, color=look.colour, marker=look.marker, linewidth=1, markersize=3.5, **line)
+    for axis in (axes.xaxis, axes.yaxis):  # labels of minor ticks would lie on each other
+        axis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
