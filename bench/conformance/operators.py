@@ -185,6 +185,17 @@ def kernels_are_right(case: OperatorCase) -> str:
     return f"{size} x {size}"
 
 
+def picture_is_right(case: OperatorCase) -> str:
+    if not hasattr(case.cls, "picture"):
+        raise NotApplicable("figures show A(x) itself")
+    for rows in case.sizes:
+        picture = case.instance.picture(rows.y)
+        good = picture.ndim == 4 and len(picture) == ROWS and picture.shape[1] in (1, 3)
+        require(good, f"picture(y) is {tuple(picture.shape)}, expected ({ROWS}, 1 or 3, h, w)")
+        require(picture.isfinite().all(), f"picture(y) is not finite ({rows})")
+    return ""
+
+
 def measurements_are_repeatable(case: OperatorCase) -> str:
     for rows in case.sizes:
         again = rows.problem.simulate(rows.x, Rng(STREAMS, range(ROWS)))
@@ -259,7 +270,7 @@ def stored_is_right(case: OperatorCase) -> str:
     stored = case.instance.stored()
     for name, tensor in stored.items():
         require(
-            name not in ("x_true", "y", "mask", "noise", "kernels"),
+            name not in ("x_true", "y", "mask", "noise", "kernels", "picture"),
             f"{name} is the name of another tensor in the file",
         )
         finite = isinstance(tensor, Tensor) and tensor.isfinite().all()
@@ -281,6 +292,7 @@ CHECKS = (
     Check("the spectrum is that of A^T A", spectrum_is_right),
     Check("masks are 0 or 1, and nothing is measured where they are 0", masks_are_right),
     Check("each measurement has a kernel of its own", kernels_are_right),
+    Check("figures can show a measurement", picture_is_right),
     Check("the same random numbers give the same measurements", measurements_are_repeatable),
     Check("the gradient is that of finite differences", gradient_passes),
     Check("what is stored beside the measurements is finite", stored_is_right),

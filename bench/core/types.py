@@ -179,7 +179,7 @@ class Operator(Protocol):
     """Measurement operator A, a frozen dataclass whose fields are its parameters; rows never influence each other.
 
     `y` is a packed measurement (`bench.core.packed`): it carries what differs between measurements, a mask or a kernel;
-    operators without one do not need it. What `HasKernels` and `HasSpectrum` list may be left out, as may a method
+    operators without one do not need it. What `HasKernels`, `HasSpectrum` and `HasPicture` list may be left out, as may
     `stored() -> dict[str, Tensor]` for what belongs to all measurements and is worth storing beside them.
     """
 
@@ -213,6 +213,13 @@ class HasSpectrum(Protocol):
     """A linear operator whose singular values are cheap, for images x_shape and measurements y (n, *y)."""
 
     def spectrum(self, y: Tensor, x_shape: Shape) -> Spectrum: ...
+
+
+@runtime_checkable
+class HasPicture(Protocol):
+    """An operator whose values are no picture: figures show `picture(y)` (n, 1 or 3, h, w) in their place."""
+
+    def picture(self, y: Tensor) -> Tensor: ...
 
 
 class Problem(Protocol):

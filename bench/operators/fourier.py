@@ -52,6 +52,10 @@ class Fourier:
         transform = torch.fft.ifftshift(torch.complex(real, imaginary), dim=(-2, -1))
         return torch.fft.ifft2(transform, norm="ortho").real
 
+    def picture(self, y: Tensor) -> Tensor:
+        """Return the images that result when what was not measured is set to zero."""
+        return self.adjoint(y.chunk(2, dim=1)[0], y)
+
     def spectrum(self, y: Tensor, x_shape: Shape) -> AxisSpectrum:
         width = x_shape[-1]
         frequency = torch.arange(width, device=y.device) - width // 2

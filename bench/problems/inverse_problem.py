@@ -109,7 +109,7 @@ class InverseProblem:
         return noise
 
     def simulate(self, x: Tensor, rng: Rng) -> Tensor:
-        """Draw packed y ~ p(y given x), with fresh masks and kernels. Of n = m k rows of x, i k + j has stream i of m."""
+        """Draw packed y ~ p(y given x), with fresh masks or kernels. Row i k + j of the n = m k has stream i of m."""
         if len(x) % len(rng):
             raise ValueError(
                 f"simulate: {len(x)} rows cannot be shared evenly by {len(rng)} random streams"

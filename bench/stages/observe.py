@@ -18,7 +18,7 @@ from bench.core.packed import kernel_of
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.specs import TaskSpec
-from bench.core.types import HasKernels
+from bench.core.types import HasKernels, HasPicture
 from bench.priors import load_prior
 from bench.problems.inverse_problem import InverseProblem
 from bench.problems.measurements import content_hash, packed, problem_of
@@ -133,6 +133,8 @@ def measure(
         parts["mask"] = mask
     if isinstance(problem.operator, HasKernels):
         parts["kernels"] = kernel_of(measured, problem.operator.kernel_size)
+    if isinstance(problem.operator, HasPicture):
+        parts["picture"] = problem.operator.picture(measured)
     return {name: part.float() for name, part in (parts | stored_of(problem)).items()}
 
 

@@ -29,7 +29,7 @@ def rows_of(name, parameters, x_shape=X_SHAPE, num_rows=4, sigma_y=0.1):
 
 
 def imresize_1d(x, factor):
-    """MATLAB's imresize of vectors by 1 / factor, 1-based and pixel by pixel, as its documentation gives the formula."""
+    """Return MATLAB's imresize of a vector by 1 / factor: counted from 1, output by output, weight by weight."""
     result = np.zeros(len(x) // factor)
     for i in range(1, len(result) + 1):
         centre = i * factor + 0.5 * (1 - factor)
