@@ -1,4 +1,4 @@
-"""Poisson noise: the law of the counts, the likelihood, DPS's approximation of it, and who may use which."""
+"""Poisson noise: the law of the counts, the likelihood, DPS's approximation of it, and the posteriors."""
 
 import math
 
@@ -7,14 +7,12 @@ import pytest
 import torch
 from scipy import stats
 
-from bench.core.registry import load, names
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
 from bench.problems.posteriors import Enumeration, TemperedSMC, posterior_of
-from bench.runtime.run_method import Unsupported, refuse_unmet
 
 RATE = 0.5
 PHOTONS = 255 * RATE
@@ -127,53 +125,3 @@ def test_the_closed_form_of_mixtures_is_not_claimed():
 def test_mistakes_are_named(operator, parameters, rate, words):
     with pytest.raises(ValueError, match=words):
         poisson(operator, parameters, (1, 12, 12), rate)
-
-
-class Everything:
-    """A prior with every capability."""
-
-    caps = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
-    borrowed = Cap.NONE
-
-
-def reasons(problem):
-    """Why each method cannot run; "" where it can."""
-    why = {}
-    for name in names("method"):
-        try:
-            refuse_unmet(load("method", name)(), Everything(), problem)
-            why[name] = ""
-        except Unsupported as reason:
-            why[name] = str(reason)
-    return why
-
-
-GRADIENT_FREE = {"latent_rwm", "ods", "oracle", "unconditional"}
-ADDED = {"latent_rwm", "ods", "oracle", "unconditional", "dps", "hmc", "latent_langevin", "aps"}
-
-
-def test_methods_that_need_gradients_say_so_under_an_operator_that_has_none():
-    problem = make_problem("jpeg", {"quality": 20}, 0.1, (1, 8, 8), posterior=object())
-    why = reasons(problem)
-    assert {name for name, reason in why.items() if not reason} & ADDED == GRADIENT_FREE
-    assert all(why[name] == "needs GRAD" for name in ADDED - GRADIENT_FREE)
-    x = Rng(("j",), range(2)).rand((1, 8, 8)).requires_grad_()
-    y = problem.simulate(x, Rng(("j",), range(2)))
-    assert not problem.log_likelihood(x, y).requires_grad
-
-
-def test_all_methods_run_under_poisson_noise():
-    why = reasons(poisson(posterior=object()))
-    assert not {name: why[name] for name in ADDED if why[name]}
-
-
-def test_mixtures_have_no_reference_under_an_operator_without_gradients():
-    gaussian = GMM(torch.ones(1), torch.zeros(1, 1, 8, 8), 0.1 * torch.eye(64)[None])
-    problem = make_problem("jpeg", {"quality": 20}, 0.1, (1, 8, 8))
-    posterior = posterior_of(gaussian, problem)
-    assert posterior.kind == "none" and posterior.why == "the operator is not differentiable"
-    atoms = Atoms(images(5, (1, 8, 8)))
-    y = problem.simulate(atoms.atoms[:2], Rng(("k",), range(2)))
-    exact = posterior_of(atoms, problem)
-    misfit = (y[:, None] - problem.operator(atoms.atoms)).square().flatten(2).sum(2) / (-2 * 0.1**2)
-    torch.testing.assert_close(exact.weights(y), misfit.softmax(1))
