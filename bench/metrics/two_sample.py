@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,6 +11,11 @@ from bench.core.metric import Column, Context, Metric, Truth
 from bench.numerics.distances import two_sample_accuracy
 
 __all__ = ["TwoSample"]
+
+FEWEST = (
+    3  # samples: with one of each set left out, a set has two points, and a distance between them
+)
+FEW_SAMPLES = f"n/a (fewer than {FEWEST} samples)"
 
 
 @dataclass(frozen=True)
@@ -21,11 +27,10 @@ class TwoSample(Metric):
             "two-sample accuracy, samples against as many exact draws: leave-one-out classifier by the nearer centroid "
             "in the kernel space of the energy distance; 0.5 for equal distributions, 1 for separate ones"
         )
-        return (Column("c2st-energy", definition, 0.5, "1", "reference"),)
+        return (Column("c2st-energy", definition, 0.5, "1", "reference", not_finite=FEW_SAMPLES),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        return {
-            "c2st-energy": two_sample_accuracy(
-                samples.flatten(2), truth.draws[:, : samples.shape[1]]
-            )
-        }
+        x, draws = samples.flatten(2), truth.draws[:, : samples.shape[1]]
+        if x.shape[1] < FEWEST:
+            return {"c2st-energy": x.new_full((len(x),), math.nan)}
+        return {"c2st-energy": two_sample_accuracy(x, draws)}

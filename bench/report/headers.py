@@ -35,8 +35,7 @@ def _posterior(seen: Json, reference: Json) -> list[str]:
     kind = str(reference.get("kind"))
     if not kind.endswith(IN_LATENTS):
         return [f"exact posterior: {kind}"]
-    parts = [f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"]
-    return parts
+    return [f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"]
 
 
 def _other_prior(task: TaskResults) -> list[str]:
@@ -45,8 +44,8 @@ def _other_prior(task: TaskResults) -> list[str]:
         return []
     names = ", ".join(sorted(task.unranked))
     words = (
-        f"other prior: {names} saw denoiser or density of the map's teacher, so they stand below without bold or rank; "
-        "they are compared with each other by the teacher's posterior, in the columns _total"
+        f"other prior: {names} (saw the denoiser or the density of the map's teacher; listed last, without bold or "
+        "rank, and compared by the teacher's posterior in the columns that end with _total)"
     )
     return [words]
 

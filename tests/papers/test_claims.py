@@ -254,6 +254,9 @@ def test_the_stage_writes_a_table_that_can_be_read(tmp_path):
     assert page.count("\n|") == len(rows) + 2
 
 
+CLAIM_ROWS = {claim.id: claim.rows for claim in CLAIMS}
+
+
 @pytest.fixture
 def published(tmp_path) -> Path:
     """A ledger with one supported claim, one contradicted and one undecided, as the stage would publish it."""
@@ -276,6 +279,12 @@ def test_a_verdict_is_the_same_in_the_ledger_its_page_and_the_page_of_another_su
     for verdicts in (verdicts_of(own), verdicts_of(other, published)):
         shown = dict(zip(verdicts.table["id"], verdicts.table["verdict"], strict=True))
         assert shown.items() <= by_id.items() and verdicts.suite == "synthetic"
+        named = dict(zip(verdicts.table["id"], verdicts.table["rows"], strict=True))
+        for id in shown:
+            line = next(x for x in markdown.splitlines() if x.startswith(f"| {id} |"))
+            rows = CLAIM_ROWS[id]
+            assert bool(rows) == (id in TESTED), id
+            assert named[id] == ", ".join(rows) and all(row in line for row in rows), id
     assert verdicts_of(own).are_own and not verdicts_of(other, published).are_own
     assert not verdicts_of(other, tmp_path / "nowhere").commit
 
