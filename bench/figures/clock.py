@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.core.results import Drawing, Results
 from bench.core.text import csv_text
@@ -107,3 +108,7 @@ def _draw_curve(axes: Axes, points: Sequence[tuple], style: Mapping[str, Any]) -
         x, y, low, high = zip(*points, strict=True)
         axes.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
         axes.plot(x, y, linewidth=1, markersize=3.5, **style)
+    for axis in (axes.xaxis, axes.yaxis):  # labels of minor ticks would lie on each other
+        axis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())

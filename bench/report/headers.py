@@ -14,10 +14,11 @@ def task_header(task: TaskResults) -> str:
     """Return the problem, the prior, kind of the posterior, its perplexity, and what is not admitted."""
     seen, reference = task.measurements, task.reference
     parameters = format_settings(seen.get("parameters", {}))
-    sigma_y = seen.get("sigma_y")
+    sigma_y, rate = seen.get("sigma_y"), seen.get("rate")
     parts = [
         f"operator {seen.get('operator')}" + (f" ({parameters})" if parameters else ""),
         *([f"sigma_y = {sigma_y} ({sigma_y / 2:g} on [0, 1])"] if sigma_y is not None else []),
+        *([f"Poisson noise, rate = {rate} (white is {255 * rate:g} photons)"] if rate else []),
         f"prior {seen.get('prior')} ({seen.get('family')} on {seen.get('dataset')})",
         *(["x_true: draws of the prior"] if task.is_well_specified else []),
         *([f"{task.num_measurements} measurements"] if task.num_measurements else []),

@@ -156,6 +156,15 @@ def test_worth_that_stays_as_it_is_does_not_grow():
     assert actual.effect == pytest.approx(0, abs=0.02) and actual.why.startswith("contradicted")
 
 
+def test_seconds_that_may_not_have_grown_leave_the_power_of_growth_open():
+    claim = TESTED["cps-growth-seconds"]
+    worth = {"worth_energy@8": 0.9, "worth_energy@64": 2.7}
+    noisy = Row(worth, seconds={8: 1.0, 64: 1.1}, later=(1, 2, 0.5, 1))
+    actual = entry(claim.id, suite({claim.rows[0]: noisy}, claim.tasks))
+    assert actual.low <= actual.effect <= actual.high == math.inf
+    assert actual.why.startswith("undecided")
+
+
 def test_times_that_scatter_over_visits_widen_an_interval():
     claim = TESTED["aps-speed"]
     steady = {"aps": Row(seconds={64: 1.0}), "dps": Row(seconds={64: 30.0}, visits=(1, 1, 1, 1))}
