@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import struct
 import tempfile
@@ -69,6 +70,22 @@ def read_tensors(path: str | Path) -> tuple[dict, Json]:
     return load(raw), {k: _decoded(v) for k, v in metadata.items()}
 
 
+def map_tensors(path: str | Path) -> dict:
+    """Return the torch tensors of a safetensors file, which are read from disk as they are used; its hash is checked.
+
+    For sets of images that may be larger than the memory. The file must not change while they are in use.
+    """
+    from safetensors import safe_open
+
+    try:
+        with Path(path).open("rb") as f:
+            _metadata_of(path, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    with safe_open(path, "pt") as f:
+        return {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (no mapping)
+
+
 def write_json(path: str | Path, content: Json) -> None:
     """Write a JSON file with its hash under `sha256`."""
     body = {k: v for k, v in content.items() if k != "sha256"}
@@ -116,6 +133,11 @@ def check(path: str | Path) -> None:
 
 def _checked(path: str | Path) -> tuple[dict[str, str], bytes]:
     raw = _bytes(path)
+    return _metadata_of(path, raw), raw
+
+
+def _metadata_of(path: str | Path, raw: bytes | mmap.mmap) -> dict[str, str]:
+    """Return the metadata of a safetensors file with this content, after its hash was checked."""
     try:
         index, data = _split(raw)
         metadata = index.pop("__metadata__", {})
@@ -127,10 +149,10 @@ def _checked(path: str | Path) -> tuple[dict[str, str], bytes]:
         raise _broken(path, "has no sha256 in its header (not written by this harness)")
     if not good:
         raise _broken(path, "does not match the sha256 in its header")
-    return metadata, raw
+    return metadata
 
 
-def _split(raw: bytes) -> tuple[Json, memoryview]:
+def _split(raw: bytes | mmap.mmap) -> tuple[Json, memoryview]:
     (length,) = struct.unpack("<Q", raw[:8])
     return json.loads(raw[8 : 8 + length]), memoryview(raw)[8 + length :]
 
@@ -150,7 +172,11 @@ def _bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise ArtefactError(f"{path}: is missing; run the workflow again to make it") from None
+        raise _missing(path) from None
+
+
+def _missing(path: str | Path) -> ArtefactError:
+    return ArtefactError(f"{path}: is missing; run the workflow again to make it")
 
 
 def _info_path(path: str | Path) -> Path:

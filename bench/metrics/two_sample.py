@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.numerics.distances import two_sample_accuracy
+from bench.metrics._distances import to_draws, within_samples
+from bench.numerics.distances import distances, two_sample_votes
 
 __all__ = ["TwoSample"]
 
@@ -24,8 +25,12 @@ class TwoSample(Metric):
         return (Column("c2st-energy", definition, 0.5, "1", "reference"),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        return {
-            "c2st-energy": two_sample_accuracy(
-                samples.flatten(2), truth.draws[:, : samples.shape[1]]
-            )
-        }
+        s, dimension = samples.shape[1], truth.draws.shape[2]
+        between = to_draws(samples, truth)[:, :, :s]
+        within = truth.of_draws(_within_first, s)
+        votes = two_sample_votes(within_samples(samples, truth), between, within, dimension)
+        return {"c2st-energy": (1 + votes).mean((1, 2)) / 2}
+
+
+def _within_first(draws: Tensor, num: int) -> Tensor:
+    return distances(draws[:, :num], draws[:, :num])
