@@ -35,8 +35,9 @@ class SlicedWasserstein(Metric):
             "expectation for a perfect sampler, so single values may be negative"
         )
         white = (
-            "sw2sq-128 in coordinates whitened by the covariance of the exact draws, whose eigenvalues below "
-            f"{FLOOR:g} of the largest are raised to it: narrow, well-measured directions count like wide ones"
+            "debiased squared sliced Wasserstein-2 distance (sw2sq-128) in coordinates whitened by the covariance of "
+            f"the exact draws, whose eigenvalues below {FLOOR:g} of the largest are raised to it: narrow, "
+            "well-measured directions count like wide ones; 0 in expectation for a perfect sampler"
         )
         return (
             Column("sw2-128", rooted, "lower", "data units", "reference"),

@@ -29,10 +29,10 @@ class Total(Metric):
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         where = (
-            "under the prior that the map was distilled from; without _total: from that under the map itself. In the "
-            "row of the reference it is the bias of the map"
+            "under the prior from which the map was distilled (the column without _total: under the map itself). In "
+            "the row of the reference it is the error of the map alone"
         )
-        worth = "number of independent draws from the posterior that have the same energy distance to it"
+        worth = "number of independent draws with the same energy distance to the posterior"
         return (
             *(
                 Column(f"{id}_total", f"{what} {where}", "lower", "data units", "teacher")

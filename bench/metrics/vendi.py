@@ -27,7 +27,7 @@ class Vendi(Metric):
             f"with kernel exp(-|x - x'|^2 / (2 D h^2)) of images of D values, h = {WIDTH}; 1 for equal samples, s for "
             "s far ones"
         )
-        over = "vendi over the mean of that of as many exact draws"
+        over = "vendi (effective number of different samples) over the mean of that of as many exact draws"
         return (
             Column("vendi", definition, None, "samples"),
             Column("vendi_ratio", over, 1.0, "1", "reference"),

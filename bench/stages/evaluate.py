@@ -18,7 +18,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import ArtefactError, Json, map_tensors, read_header, write_csv
+from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
 from bench.core.catalogue import is_rotnet
 from bench.core.layout import Layout
 from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Metric, Truth
@@ -110,7 +110,7 @@ def context_of(layout: Layout, measurements: Measurements, num_samples: int) -> 
         num_measurements=len(measurements.x_true),
         num_samples=num_samples,
         load_classifier=partial(open_network, layout),
-        load_images=lambda: map_tensors(layout.data(dataset)),
+        load_images=lambda: read_tensors(layout.data(dataset))[0],
     )
 
 

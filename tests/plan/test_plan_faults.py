@@ -41,6 +41,19 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "tasks.gmm-saturate.operator: expected one of",
         "did you mean saturate?",
     ),
+    ({f"{TASK}/noise": "poison"}, "tasks.gmm-saturate.noise: expected one of", "mean poisson?"),
+    ({f"{TASK}/rate": 1.0}, "tasks.gmm-saturate.rate: unknown key", "did you mean"),
+    ({f"{TASK}/noise": "poisson"}, "tasks.gmm-saturate.sigma_y: unknown key", "rate"),
+    (
+        {f"{TASK}/noise": "poisson", f"{TASK}/sigma_y": None},
+        "tasks.gmm-saturate.rate: missing",
+        "a number, above 0",
+    ),
+    (
+        {f"{TASK}/noise": "poisson", f"{TASK}/sigma_y": None, f"{TASK}/rate": 0},
+        "tasks.gmm-saturate.rate: expected a number, above 0",
+        "got 0",
+    ),
     ({f"{TASK}/gian": 3}, "tasks.gmm-saturate.gian: unknown key", "did you mean gain?"),
     ({f"{TASK}/gain": None}, "tasks.gmm-saturate.gain: missing", "a number"),
     ({f"{TASK}/settings": {"dps": {}}}, "tasks.gmm-saturate.settings.dps: unknown key", "toy"),
@@ -258,6 +271,10 @@ def test_choice_of_a_suite(folder):
             "my.yaml: tasks.gmm-saturate.settings.toy: num_steps must",
         ),
         ({"tasks/gmm-inpaint-box/box": 9}, "my.yaml: tasks.gmm-inpaint-box: "),
+        (
+            {"tasks/gmm-mri": {"operator": "fourier", "noise": "poisson", "rate": 1.0}},
+            "my.yaml: tasks.gmm-mri: noise: poisson counts photons",
+        ),
         (
             {"datasets/shapes": {"side": 4}},
             "my.yaml: datasets.shapes: shapes: side must be a whole number of at least 8",
