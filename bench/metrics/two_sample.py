@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.numerics.distances import two_sample_accuracy
+from bench.metrics._distances import to_draws, within_samples
+from bench.numerics.distances import distances, two_sample_votes
 
 __all__ = ["TwoSample"]
 
@@ -30,7 +31,14 @@ class TwoSample(Metric):
         return (Column("c2st-energy", definition, 0.5, "1", "reference", not_finite=FEW_SAMPLES),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        x, draws = samples.flatten(2), truth.draws[:, : samples.shape[1]]
-        if x.shape[1] < FEWEST:
-            return {"c2st-energy": x.new_full((len(x),), math.nan)}
-        return {"c2st-energy": two_sample_accuracy(x, draws)}
+        s, dimension = samples.shape[1], truth.draws.shape[2]
+        if s < FEWEST:
+            return {"c2st-energy": samples.new_full((len(samples),), math.nan)}
+        between = to_draws(samples, truth)[:, :, :s]
+        within = truth.of_draws(_within_first, s)
+        votes = two_sample_votes(within_samples(samples, truth), between, within, dimension)
+        return {"c2st-energy": (1 + votes).mean((1, 2)) / 2}
+
+
+def _within_first(draws: Tensor, num: int) -> Tensor:
+    return distances(draws[:, :num], draws[:, :num])

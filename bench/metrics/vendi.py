@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._distances import within_samples
 from bench.metrics._spread import mean_over_blocks
 from bench.numerics.distances import distances
 
@@ -33,7 +34,7 @@ class Vendi(Metric):
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        score = vendi_score(samples.flatten(2))
+        score = vendi(within_samples(samples, truth), truth.draws.shape[2])
         return {
             "vendi": score,
             "vendi_ratio": score / mean_over_blocks(vendi_score, truth, samples.shape[1]),

@@ -47,8 +47,7 @@ class Worth(Metric):
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        x = samples.flatten(2)
         return {
-            "worth_mean": relative_error_of_mean(x, truth).reciprocal(),
-            "worth_energy": relative_energy_of(x, truth).reciprocal(),
+            "worth_mean": relative_error_of_mean(samples.flatten(2), truth).reciprocal(),
+            "worth_energy": relative_energy_of(samples, truth).reciprocal(),
         }

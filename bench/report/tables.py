@@ -37,7 +37,8 @@ SHOWN = (
 )  # fmt: skip
 # patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
 CSV_ONLY = (
-    "psnr_sample", "ssim-*", "ppc-*", "lpips-*", "percept-*", "std_error", "diversity*", "pairwise-*", "ds6-*",
+    "psnr_sample", "ssim-*", "ppc-*", "lpips-*_sample", "lpips-*_ratio", "percept-*_sample", "percept-*_ratio",
+    "std_error", "diversity*", "pairwise-*", "ds6-*",
     "vendi*", "coverage*", "sbc*", "tarp*", "rhat*", "ess_*", "worth_per_*", "sw2sq-128", "*_floor*", "fid-*", "kid-*",
     "precision-*", "recall-*", "density-*", "train_nfe_vjp",
 )  # fmt: skip

@@ -132,8 +132,8 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "-v1?",
     ),
     (
-        {"metrics": {"sets": {"offline": "yes"}}},
-        "metrics.sets.offline: expected true or false",
+        {"metrics": {"sets": {"absent_weights": "yes"}}},
+        "metrics.sets.absent_weights: expected",
         '"yes"',
     ),
     (
@@ -305,18 +305,15 @@ def test_a_network_of_another_data_set_is_a_fault(folder):
         )
 
 
-def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(
+def test_absent_weights_stop_the_run_before_it_starts_only_where_the_suite_says_so(
     folder, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
-    asked = {"perceptual": {"networks": ["lpips-alex-v0.1"]}}
+    asked = {"perceptual": {"networks": ["lpips-alex-v0.1"], "absent_weights": "stop"}}
     with pytest.raises(SystemExit) as end:
         plan.open_suite(suite_file(folder, **ONE_PRIOR, metrics=asked), [], check=True)
-    line = f"error: my.yaml: metrics: {missing('alexnet')}; or set offline: true there"
+    line = f"error: my.yaml: metrics: {missing('alexnet')}; or set absent_weights: allow there"
     assert end.value.code == line and not Path("results/mine/specs").exists()
-    offline = plan.load(
-        suite_file(
-            folder, **ONE_PRIOR, metrics={"perceptual": {**asked["perceptual"], "offline": True}}
-        )
-    )
-    assert offline.absent_weights == []
+    for allowed in ({"absent_weights": "allow"}, {}):
+        metrics = {"perceptual": {"networks": ["lpips-alex-v0.1"], **allowed}}
+        assert plan.load(suite_file(folder, **ONE_PRIOR, metrics=metrics)).absent_weights == []
