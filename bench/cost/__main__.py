@@ -1,4 +1,5 @@
-"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers] [repeatability]`:
+"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers] [sizes]
+[repeatability]`:
 what the harness costs.
 
 Each question has a ratio within one run as its answer, in CPU seconds of one thread. Without a name all but the last
@@ -10,6 +11,7 @@ orchestration: the share of a whole workflow's CPU seconds outside sampling, tra
 growth: seconds and memory at 1, 2, 4 and 8 times as many measurements, samples and pixels along a side.
 pairs: perceptual diversity from one network pass per sample, beside one per pair (--side, --naive).
 peers: DPS here, of azula and of deepinv over the bare network: pip install "posterior-bench[peers]".
+sizes: seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
 repeatability: whether two runs of the clock agree within their spread (--suite, one with a clock that was run).
 """
 
@@ -30,7 +32,16 @@ from bench.runtime.job import run
 from bench.runtime.lease import lease
 from bench.runtime.stopwatch import machine
 
-QUESTIONS = ("overhead", "batching", "orchestration", "growth", "pairs", "peers", "repeatability")
+QUESTIONS = (
+    "overhead",
+    "batching",
+    "orchestration",
+    "growth",
+    "pairs",
+    "peers",
+    "sizes",
+    "repeatability",
+)
 ALONE = ("orchestration", "repeatability")  # their jobs wait for the machine themselves
 HELP = {
     "priors": "folder of a suite's priors",
