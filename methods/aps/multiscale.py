@@ -24,6 +24,7 @@ from .generator import Generator, standard_log_normal
 from .scales import Scale
 
 COARSE_SIDE = 8  # pixels of the image that is made as a whole
+NUMBERS = 2**19  # of the images in one call of the networks
 FITTED = 2**26  # numbers in the images to which details are fitted, at most, but
 SMALLEST_FIT = 64  # images
 
@@ -53,7 +54,7 @@ class MultiscaleGenerator(nn.Module):
         super().__init__()
         c, height, width = shape
         self.problem, self.num_halvings = problem, haar.halvings_to(COARSE_SIDE, shape)
-        self.rows = rows_of(shape)
+        self.rows = rows_of(shape, NUMBERS)
         num_seen = num_channels(problem, y, shape)
         sizes = [(c, height >> k, width >> k) for k in range(self.num_halvings, 0, -1)]
         self.size = sizes[0][1:]

@@ -16,6 +16,7 @@ from .sampler import TABLE_GAIN, Sampler
 from .wavelets import WaveletMap
 
 POOLED = 4  # pixels a side of what log Z is told from
+NUMBERS = 2**21  # of the images in one call of a network
 
 
 class ImageNet(nn.Module):
@@ -24,7 +25,7 @@ class ImageNet(nn.Module):
     def __init__(self, coordinates: WaveletMap, num_features: int, num_channels: int) -> None:
         super().__init__()
         self.coordinates, frame = coordinates.single(), coordinates.frame
-        self.shape, self.rows = frame.shape, rows_of(frame.shape)
+        self.shape, self.rows = frame.shape, rows_of(frame.shape, NUMBERS)
         c = self.shape[0]
         self.unet = UNet(2 * c + num_features, c, num_channels, frame.num_halvings)
 
