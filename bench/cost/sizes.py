@@ -1,15 +1,15 @@
 """Measure seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
 
 The prior is a small UNet with random weights, as denoiser and as decoder of one row; each cell is a process of its own.
-A whole training would take hours: one is measured with few prior draws, small batches and few iterations, thrice, and a
-plane through these tells what the whole takes. Methods that are not trained run with few steps; per sample they take as
-many times longer as their own settings need network rows.
+A whole training would take hours: single iterations are measured, of each kind that it has, with few prior draws and
+small batches, and what the whole takes is reckoned as linear in draws, and in iterations times batch. Methods that are
+not trained run with few steps; a sample is reckoned to take as many times longer as their own settings need rows.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -36,45 +36,60 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class Load:
-    """Size of a training: prior draws, rows of a batch, iterations."""
+    """A training: prior draws, rows of a batch, iterations on simulated pairs, and of the method's own loss."""
 
     draws: int
     batch: int
-    iterations: int
+    pairs: int
+    others: int
 
 
 @dataclass(frozen=True)
 class TrainedRow:
-    """A method that is trained: settings for a load, the whole load, and the sides and iterations that are measured."""
+    """A method that is trained: its settings for a load, and its whole training."""
 
     settings: Callable[[Load], dict[str, Any]]
     whole: Load
-    iterations: int
-    sides: tuple[int, ...] = (32, 64, 128, 256)
 
 
 def aps_settings(load: Load) -> dict[str, Any]:
-    """Return settings of `aps`; half of its iterations fit simulated pairs."""
-    return {
-        "network": "convolutional",
-        "num_simulated": load.draws,
-        "batch_size": load.batch,
-        "num_iterations": load.iterations,
-    }
+    """Return settings of `aps`, whose own loss is the reverse KL divergence."""
+    return {"num_simulated": load.draws, "batch_size": load.batch, **iterations(load)}
 
 
 def ods_settings(load: Load) -> dict[str, Any]:
-    """Return settings of `ods`; of 15 iterations 12 fit simulated pairs, one is on-policy, two are from the buffer."""
-    groups = {"num_groups": load.batch // 2, "group_size": 2}
-    sizes = {"num_fit": load.draws, "num_iterations": load.iterations}
-    return {"network": "convolutional", **sizes, **groups}
+    """Return settings of `ods`, whose own loss is trajectory balance."""
+    return {
+        "num_fit": load.draws,
+        "num_groups": load.batch // 2,
+        "group_size": 2,
+        **iterations(load),
+    }
 
 
-# the whole load is that of the rows on photographs in docs/cost.md
+def iterations(load: Load) -> dict[str, Any]:
+    """Return settings of all trained methods."""
+    number = load.pairs + load.others
+    return {
+        "network": "convolutional",
+        "num_iterations": number,
+        "warm_start": load.pairs / number,
+    }
+
+
+# the whole trainings are those of the rows on photographs in docs/cost.md
 TRAINED = {
-    "aps": TrainedRow(aps_settings, Load(2048, 32, 150), 2),
-    "ods": TrainedRow(ods_settings, Load(512, 32, 300), 15),
+    "aps": TrainedRow(aps_settings, Load(2048, 32, 100, 50)),
+    "ods": TrainedRow(ods_settings, Load(512, 32, 292, 8)),
 }
+SIDES_OF_TRAINED = (32, 64, 128, 256)
+MEASURED = {  # loads that are measured
+    32: Load(16, 16, 1, 0),
+    64: Load(16, 8, 1, 0),
+    128: Load(8, 2, 1, 0),
+    256: Load(8, 2, 1, 0),
+}
+MORE = {32: 5, 64: 3, 128: 1, 256: 1}  # further iterations from which one's seconds follow
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ def measure(options: Options, say: Say) -> Json:
         f"UNet {NETWORK['channels']}, colour images, half of each side hidden, one thread; the prior's network alone:"
     )
     network = {
-        side: in_new_process(Task("network", side, "network", {})) for side in (32, 64, 128, 256)
+        side: in_new_process(Task("network", side, "network", {})) for side in SIDES_OF_TRAINED
     }
     for side, cell in network.items():
         say(
@@ -129,7 +144,7 @@ def rows() -> Iterator[tuple[str, dict[str, Any]]]:
 def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], say: Say) -> Json:
     """Return what a row takes at each side, or why it does not run."""
     module = row.split("-")[0]
-    sides = TRAINED[module].sides if module in TRAINED else SIDES
+    sides = SIDES_OF_TRAINED if module in TRAINED else SIDES
     found: dict[int, dict[str, Any]] = {}
     try:
         for side in sides:
@@ -149,30 +164,60 @@ def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], sa
 
 
 def measure_training(row: str, side: int) -> dict[str, Any]:
-    """Return seconds and bytes of three short trainings, of the whole one by a plane through them, and of sampling."""
-    one = TRAINED[row]
-    batch = max(2, 16 * 32 // side // (side // 32))
-    small = Load(8, batch, one.iterations)
-    loads = [small, replace(small, draws=24), replace(small, batch=2 * batch)]
-    cells = [in_new_process(Task(row, side, "train", one.settings(load))) for load in loads]
-    sampled = in_new_process(Task(row, side, "sample", one.settings(replace(small, iterations=1))))
-    rows_of = [load.batch * load.iterations for load in (*loads, one.whole)]
+    """Return seconds and bytes of short trainings, those that the whole one is reckoned to take, and of sampling."""
+    one, load = TRAINED[row], MEASURED[side]
+    loads = {
+        "first": load,
+        "draws": replace(load, draws=3 * load.draws),
+        "batch": replace(load, batch=2 * load.batch),
+        "pairs": replace(load, pairs=load.pairs + MORE[side]),
+        "others": replace(load, pairs=0, others=load.pairs),
+    }
+    cells = {
+        what: in_new_process(Task(row, side, "train", one.settings(each)))
+        for what, each in loads.items()
+    }
+    sampled = in_new_process(Task(row, side, "sample", one.settings(load)))
     return {
-        "loads": [asdict(load) for load in loads],
-        "cells": [asdict(cell) for cell in cells],
-        "train_seconds": plane(
-            [(load.draws, n) for load, n in zip(loads, rows_of, strict=False)],
-            [cell.seconds for cell in cells],
-            (one.whole.draws, rows_of[-1]),
-        ),
-        "train_peak": plane(
-            [(load.draws, load.batch) for load in loads],
-            [float(cell.peak) for cell in cells],
-            (one.whole.draws, one.whole.batch),
-        ),
+        "loads": {what: asdict(each) for what, each in loads.items()},
+        "cells": {what: asdict(cell) for what, cell in cells.items()},
+        "train_seconds": reckoned_seconds(one.whole, load, MORE[side], cells),
+        "train_peak": reckoned_peak(one.whole, load, cells),
         "seconds_per_sample": sampled.seconds / samples_at(side),
         "sample_peak": sampled.peak,
     }
+
+
+def reckoned_seconds(whole: Load, load: Load, more: int, cells: Mapping[str, Cell]) -> float:
+    """Return seconds of a whole training, from cells of a load that differ from the first in one thing each.
+
+    They are linear in draws, in the batch (on which a trained sampler is assessed), and in iterations times batch.
+    """
+    first = cells["first"].seconds
+    extra = {what: max(0.0, cell.seconds - first) for what, cell in cells.items()}
+    per_draw = extra["draws"] / (2 * load.draws)
+    per_pair = extra["pairs"] / (more * load.batch)
+    per_other = per_pair + (cells["others"].seconds - first) / load.batch
+    once = max(0.0, extra["batch"] / load.batch - per_pair)
+    return (
+        first
+        + per_draw * (whole.draws - load.draws)
+        + once * (whole.batch - load.batch)
+        + per_pair * (whole.pairs * whole.batch - load.batch)
+        + max(0.0, per_other) * whole.others * whole.batch
+    )
+
+
+def reckoned_peak(whole: Load, load: Load, cells: Mapping[str, Cell]) -> float:
+    """Return bytes of a whole training, from the same cells, linear in draws and batch: chunks may need less."""
+    first = cells["first"].peak
+    extra = {what: max(0, cell.peak - first) for what, cell in cells.items()}
+    return (
+        first
+        + extra["draws"] / (2 * load.draws) * (whole.draws - load.draws)
+        + extra["batch"] / load.batch * (whole.batch - load.batch)
+        + extra["others"] / load.batch * whole.batch
+    )
 
 
 def measure_sampling(row: str, side: int, settings: dict[str, Any]) -> dict[str, Any]:
@@ -186,32 +231,23 @@ def measure_sampling(row: str, side: int, settings: dict[str, Any]) -> dict[str,
     own = sum(load_method(module, settings).nfe(prior, NUM_SAMPLES)[:2])
     per_row = cell.seconds / num_samples / max(spent, 1)
     return {
-        "cells": [asdict(cell)],
+        "cells": {"first": asdict(cell)},
         "rows_per_sample": own,
         "seconds_per_sample": per_row * max(own, 1),
         "sample_peak": cell.peak,
     }
 
 
-def plane(
-    points: Sequence[tuple[float, float]], values: Sequence[float], at: tuple[float, float]
-) -> float:
-    """Return what a plane through three values has at another point; slopes below zero, which are noise, are zero."""
-    (a, b), (more_a, _), (_, more_b) = points
-    slope_a = max(0.0, (values[1] - values[0]) / (more_a - a))
-    slope_b = max(0.0, (values[2] - values[0]) / (more_b - b))
-    return values[0] + slope_a * (at[0] - a) + slope_b * (at[1] - b)
-
-
 def samples_at(side: int) -> int:
-    """Return the number of samples in a measured call: eight, fewer on images of more than 64 pixels a side."""
-    return 8 if side <= 64 else 2
+    """Return the number of samples in a measured call: four, fewer on images of more than 64 pixels a side."""
+    return 4 if side <= 64 else 2
 
 
 def format_row(row: str, side: int, found: dict[str, Any]) -> str:
     """Return what a row takes at one side in one line; what is reckoned is called so."""
     measured = ", ".join(
-        f"{cell['seconds']:.1f} CPU-s {megabytes_of(cell['peak'])} MB" for cell in found["cells"]
+        f"{cell['seconds']:.1f} CPU-s {megabytes_of(cell['peak'])} MB"
+        for cell in found["cells"].values()
     )
     text = f"{row:16}{side:4} pixels: measured {measured}"
     if "train_seconds" in found:

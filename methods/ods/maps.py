@@ -38,11 +38,11 @@ def map_of_prior(
         if not is_guided(method, problem):
             return wavelets.no_wavelets(z, prior.latent_shape)
         fitted = wavelets.fit_wavelets(z, x.flatten(1), prior.shape)
-        some = slice(0, NUM_PROBED)
-        hessian = wavelets.curvature_in_wavelets(
-            log_likelihood, x[some].flatten(1), y[some], fitted.frame, signs(z, rng)
-        )
-        return wavelets.with_curvature(fitted, hessian)
+        at = x[:NUM_PROBED].flatten(1), y[:NUM_PROBED]
+        sign = signs(z, rng)
+        hessian = wavelets.curvature_in_wavelets(log_likelihood, *at, fitted.frame, sign)
+        turned = wavelets.with_curvature(fitted, hessian)
+        return wavelets.damped(turned, log_likelihood, *at, sign)
     if not is_guided(method, problem):
         return surrogate.no_map(z)
     some = slice(0, NUM_HESSIANS)

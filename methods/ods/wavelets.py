@@ -20,6 +20,8 @@ from .surrogate import LogLikelihood, fit_affine, gradient
 COARSE_SIDE = 8  # pixels of the image in which all numbers depend on one another
 SHARED = 32  # draws with which a band's other coefficients tell the gain of one
 DISTANCE = 0.05  # of a pixel, to either side, over which gradients are compared
+NUM_POWER = 10  # iterations for the largest curvature that the diagonal leaves out
+MOST_CURVATURE = 1.5  # over the diagonal: steps of a guide diverge from 2 on
 
 
 class Frame(NamedTuple):
@@ -182,6 +184,26 @@ def with_curvature(fitted: WaveletMap, hessian: tuple[Tensor, Tensor]) -> Wavele
     )
 
 
+def damped(
+    fitted: WaveletMap, log_likelihood: LogLikelihood, x: Tensor, y: Tensor, signs: Tensor
+) -> WaveletMap:
+    """Return the map with more curvature where its diagonal is too small for the steps of a guide to be stable.
+
+    By power iteration at rows x (n, d), y (n, *y), from signs (d,): where masks have no blocks, wavelets act together.
+    """
+    scale, origin = (1 + fitted.curvature).rsqrt(), fitted.images(torch.zeros_like(x))
+    direction, largest = signs.to(x).expand_as(x), x.new_ones(len(x), 1)
+    for _ in range(NUM_POWER):
+        direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        move = fitted.images(scale * direction) - origin
+        step = DISTANCE / move.abs().amax(1, keepdim=True).clamp_min(1e-12)
+        ends = [gradient(log_likelihood, x + sign * step * move, y) for sign in (-1, 1)]
+        direction = scale * fitted.pulled_back(ends[0] - ends[1]) / (2 * step)
+        largest = direction.norm(dim=1, keepdim=True)
+    excess = (largest.max() / MOST_CURVATURE).clamp_min(1.0)
+    return fitted._replace(curvature=excess * fitted.curvature)
+
+
 def curvature_in_wavelets(
     log_likelihood: LogLikelihood, x: Tensor, y: Tensor, frame: Frame, signs: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -247,7 +269,10 @@ def adapted_wavelets(
         seen_z.append(fitted.frame.images(centre + spread))
         seen_x.append(decode(seen_z[-1]))
         fitted = _corrected(fitted, centre, spread, seen_x[-1])
-    return with_curvature(fitted, hessian()), torch.cat(seen_z), torch.cat(seen_x)
+    turned = with_curvature(fitted, hessian())
+    here = turned.images(turned.coordinates(fitted.frame.images(centre[None])))
+    turned = damped(turned, log_likelihood, here, y, signs)
+    return turned, torch.cat(seen_z), torch.cat(seen_x)
 
 
 def _corrected(fitted: WaveletMap, centre: Tensor, spread: Tensor, x: Tensor) -> WaveletMap:

@@ -151,17 +151,15 @@ def test_vectors_have_no_convolutions():
         APS(network="convolutional").is_convolutional((7,))
 
 
-@pytest.mark.parametrize("warm_start", [1.0, 0.3])
-def test_posterior_of_a_linear_gaussian_problem(warm_start):
-    """The base is local, so that it is near the posterior, not on it: mean to 0.1, KL divergence below 0.35 nats."""
+def test_posterior_of_a_linear_gaussian_problem():
+    """The base is local, so that it is near the posterior, not on it: mean to 0.2, KL divergence below 0.35 nats."""
     prior = ToyPrior()
     problem = ToyProblem(prior, sigma_y=0.2)
-    settings = {"num_iterations": 200, "num_simulated": 2048, "batch_size": 64}
-    method = dataclasses.replace(CONVOLUTIONAL, warm_start=warm_start, sigma_min=0.01, **settings)
+    settings = {"num_iterations": 60, "num_simulated": 2048, "batch_size": 64}
+    method = dataclasses.replace(CONVOLUTIONAL, warm_start=0.5, sigma_min=0.01, **settings)
     state = method.train(prior, problem, rng=Rng(("test", "train"), [0]))
     rng = Rng(("test", "y"), range(4))
-    y = problem.simulate(prior.sample(1, rng)[:, 0], rng)
-    s = 500
+    y, s = problem.simulate(prior.sample(1, rng)[:, 0], rng), 400
     x = method.sample(prior, problem, y, s, rng=Rng(("test",), range(4), range(s)), state=state)
     mean, covariance = problem.posterior(y)
     with torch.no_grad():
