@@ -1,4 +1,5 @@
-"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [mfa] [peers] [repeatability]`:
+"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [mfa] [peers] [sizes]
+[repeatability]`:
 what the harness costs.
 
 Each question has a ratio within one run as its answer, in CPU seconds of one thread. Without a name all but the last
@@ -11,6 +12,7 @@ growth: seconds and memory at 1, 2, 4 and 8 times as many measurements, samples 
 pairs: perceptual diversity from one network pass per sample, beside one per pair (--side, --naive).
 mfa: the denoiser of a mixture of factor analysers beside the matrix products that it cannot do without.
 peers: DPS here, of azula and of deepinv over the bare network: pip install "posterior-bench[peers]".
+sizes: seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
 repeatability: whether two runs of the clock agree within their spread (--suite, one with a clock that was run).
 """
 
@@ -39,6 +41,7 @@ QUESTIONS = (
     "pairs",
     "mfa",
     "peers",
+    "sizes",
     "repeatability",
 )
 ALONE = ("orchestration", "repeatability")  # their jobs wait for the machine themselves

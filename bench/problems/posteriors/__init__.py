@@ -49,6 +49,8 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
     problem = with_gradients(problem)
     if isinstance(prior, FiniteSet):
         return Enumeration(prior, problem)
+    if Cap.GRAD not in problem.caps:
+        return NoPosterior(prior, "the operator is not differentiable")
     if isinstance(prior, Mixture):
         return (
             Conjugate(prior, problem) if Cap.LINEAR in problem.caps else TemperedSMC(prior, problem)
