@@ -49,7 +49,7 @@ class HMC:
     decodes in latent space and takes the density in data space. A sample in latent space is decoded once more.
     """
 
-    search: ClassVar[Search] = {"anneal": LogUniform(1.0, 30.0), "step": LogUniform(0.1, 2.0)}
+    search: ClassVar[Search] = {"anneal": LogUniform(1.0, 30.0), "step": LogUniform(0.1, 6.0)}
     joint: ClassVar[Joint] = "chain"
 
     space: Literal["latent", "data"] = "latent"

@@ -49,7 +49,7 @@ class LatentLangevin:
     """
 
     needs: ClassVar[Cap] = Cap.DECODER | Cap.GRAD
-    search: ClassVar[Search] = {"step": LogUniform(0.01, 1.0), "anneal": LogUniform(1.0, 30.0)}
+    search: ClassVar[Search] = {"step": LogUniform(0.03, 3.0), "anneal": LogUniform(1.0, 30.0)}
     joint: ClassVar[Joint] = "chain"
 
     num_chains: int = 4  # per measurement

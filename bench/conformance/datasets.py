@@ -107,6 +107,19 @@ def repeats(case: DatasetCase) -> str:
     return ""
 
 
+def blocks_are_the_same(case: DatasetCase) -> str:
+    if not hasattr(case.instance, "blocks"):
+        raise NotApplicable("it has no blocks(facts)")
+    facts: dict[str, object] = {}
+    blocks = list(case.instance.blocks(facts))
+    names = list(dict.fromkeys(name for block in blocks for name in block))
+    require(set(names) == set(case.data), f"blocks have {', '.join(names)}, load() has others")
+    for name in names:
+        rows = torch.cat([block[name] for block in blocks if name in block])
+        require(torch.equal(rows, case.data[name]), f"blocks of {name} are not what load() gives")
+    return f"{len(blocks)} blocks; the header gets {', '.join(facts) or 'nothing'}"
+
+
 CHECKS = (
     *PLUGIN_CHECKS,
     Check("`side` can be read without importing the file", side_is_readable),
@@ -115,5 +128,6 @@ CHECKS = (
     Check("ids are int64, and no image is in two splits", splits_are_disjoint),
     Check("labels, where there are any, are whole numbers, one for each image", labels_are_whole),
     Check("a repeated load gives the same bits", repeats),
+    Check("blocks, where there are any, are what is loaded", blocks_are_the_same),
 )
 CASE = DatasetCase

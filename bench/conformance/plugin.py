@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,9 +36,20 @@ class PluginCase:
         return cls
 
     @cached_property
+    def files(self) -> Any:
+        """Return the folder in which `tiny` writes the files that it needs."""
+        return tempfile.TemporaryDirectory()
+
+    @cached_property
+    def tiny(self) -> dict[str, Any]:
+        """Return the parameters in the class variable `tiny`, or what it returns where it is a function of a folder."""
+        tiny: Any = getattr(self.cls, "tiny", {})
+        return dict(tiny(Path(self.files.name)) if callable(tiny) else tiny)
+
+    @cached_property
     def instance(self) -> Any:
-        """Return the plug-in with the parameters in its class variable `tiny`, else with its defaults."""
-        return self.cls(**dict(getattr(self.cls, "tiny", {})))
+        """Return the plug-in with its `tiny` parameters, else with its defaults."""
+        return self.cls(**self.tiny)
 
 
 def loads(case: PluginCase) -> str:
@@ -73,13 +85,12 @@ def is_commented(case: PluginCase) -> str:
 
 
 def can_be_built(case: PluginCase) -> str:
-    cls, tiny = case.cls, dict(getattr(case.cls, "tiny", {}))
     required = [
         f.name
-        for f in dataclasses.fields(cls)
+        for f in dataclasses.fields(case.cls)
         if f.default is f.default_factory is dataclasses.MISSING
     ]
-    missing = [name for name in required if name not in tiny]
+    missing = [name for name in required if name not in case.tiny]
     require(
         not missing,
         f"no default for {', '.join(missing)}; give small values in a class variable `tiny`",

@@ -7,14 +7,20 @@ No import of torch here: the workflow checks artefacts at each start.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import struct
 import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 Json = dict[str, Any]
+BYTES_AT_ONCE = 2**24
+LARGEST_IN_MEMORY = 2**28  # bytes of a file of tensors that is read as a whole
+DTYPES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|u1": "U8", "|b1": "BOOL"}  # in safetensors
 
 
 class ArtefactError(Exception):
@@ -23,17 +29,7 @@ class ArtefactError(Exception):
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write to a temporary name in the same folder, then rename, so that nobody reads half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    _write(path, [data])
 
 
 def write_tensors(path: str | Path, tensors: dict, header: Json) -> None:
@@ -41,32 +37,49 @@ def write_tensors(path: str | Path, tensors: dict, header: Json) -> None:
     import numpy as np
     from safetensors.numpy import save
 
-    arrays = {
-        k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in tensors.items()
-    }
-    index, data = _split(save({k: np.asarray(v, order="C") for k, v in arrays.items()}))
-    # a text stays as it is unless it would be read back as something else ("1", "null")
-    plain = {k: v for k, v in header.items() if isinstance(v, str) and _decoded(v) == v}
-    metadata = {
-        k: plain[k] if k in plain else json.dumps(v, sort_keys=True) for k, v in header.items()
-    }
-    metadata["sha256"] = _digest(metadata, index, data)
-    text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **index}).encode()
-    text += b" " * (-len(text) % 8)
-    write_bytes(path, struct.pack("<Q", len(text)) + text + data)
+    arrays = {name: np.asarray(_array(value), order="C") for name, value in tensors.items()}
+    index, data = _split(save(arrays))
+    metadata = _metadata(header)
+    metadata["sha256"] = _digest(metadata, index, [data])
+    _write(path, [_head(metadata, index), data])
+
+
+def write_blocks(path: str | Path, blocks: Iterable[Mapping], header: Callable[[], Json]) -> None:
+    """Write arrays that are too large for memory, from blocks of their rows; `read_tensors` reads the file.
+
+    blocks: arrays (n, ...) by name, one below the other; those of one name follow each other, but for arrays of one
+    axis (ids, labels), which stay in memory. header: called when all blocks are there.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent) as spool:
+        index = _spooled(blocks, spool)
+        metadata = _metadata(header())
+
+        def data() -> Iterator[bytes]:
+            spool.seek(0)
+            return iter(partial(spool.read, BYTES_AT_ONCE), b"")
+
+        metadata["sha256"] = _digest(metadata, index, data())
+        _write(path, itertools.chain([_head(metadata, index)], data()))
 
 
 def read_header(path: str | Path) -> Json:
     """Return the header of a safetensors file, JSON values decoded, after its hash was checked."""
-    return {k: _decoded(v) for k, v in _checked(path)[0].items()}
+    return {k: _decoded(v) for k, v in _checked(path).items()}
 
 
 def read_tensors(path: str | Path) -> tuple[dict, Json]:
-    """Return torch tensors and header of a safetensors file, after its hash was checked."""
-    from safetensors.torch import load
+    """Return torch tensors and header of a safetensors file, after its hash was checked.
 
-    metadata, raw = _checked(path)
-    return load(raw), {k: _decoded(v) for k, v in metadata.items()}
+    Tensors of a large file are views of it, read from disk when they are used, so that they need not fit into memory.
+    """
+    from safetensors.torch import load, load_file
+
+    header = read_header(path)
+    if os.path.getsize(path) > LARGEST_IN_MEMORY:
+        return load_file(path), header
+    return load(_bytes(path)), header
 
 
 def write_json(path: str | Path, content: Json) -> None:
@@ -114,20 +127,32 @@ def check(path: str | Path) -> None:
     reader(path)
 
 
-def _checked(path: str | Path) -> tuple[dict[str, str], bytes]:
-    raw = _bytes(path)
+def _checked(path: str | Path) -> dict[str, str]:
+    """Return the metadata of a safetensors file, after its hash was checked."""
     try:
-        index, data = _split(raw)
-        metadata = index.pop("__metadata__", {})
-        recorded = metadata.get("sha256")
-        good = recorded == _digest(metadata, index, data)
+        with open(path, "rb") as file:
+            index = json.loads(_index_bytes(file))
+            metadata = index.pop("__metadata__", {})
+            recorded = metadata.get("sha256")
+            good = recorded == _digest(
+                metadata, index, iter(partial(file.read, BYTES_AT_ONCE), b"")
+            )
+    except FileNotFoundError:
+        raise _missing(path) from None
     except (ValueError, struct.error, AttributeError, TypeError):
         raise _broken(path, "is truncated or not a safetensors file") from None
     if recorded is None:
         raise _broken(path, "has no sha256 in its header (not written by this harness)")
     if not good:
         raise _broken(path, "does not match the sha256 in its header")
-    return metadata, raw
+    return metadata
+
+
+def _index_bytes(file: BinaryIO) -> bytes:
+    (length,) = struct.unpack("<Q", file.read(8))
+    if length > os.fstat(file.fileno()).st_size:
+        raise ValueError("the file ends before its index does")
+    return file.read(length)
 
 
 def _split(raw: bytes) -> tuple[Json, memoryview]:
@@ -135,11 +160,76 @@ def _split(raw: bytes) -> tuple[Json, memoryview]:
     return json.loads(raw[8 : 8 + length]), memoryview(raw)[8 + length :]
 
 
-def _digest(metadata: dict[str, str], index: Json, data: memoryview) -> str:
+def _spooled(blocks: Iterable[Mapping], spool: BinaryIO) -> Json:
+    """Append the rows of all blocks to a file; return the index of what is in it."""
+    import numpy as np
+
+    index, short = {}, {}
+    for block in blocks:
+        for name, value in block.items():
+            rows = np.asarray(_array(value), order="C")
+            if rows.ndim == 1:
+                short.setdefault(name, []).append(rows)
+            else:
+                _append(index, spool, name, rows)
+    for name, parts in short.items():
+        _append(index, spool, name, np.concatenate(parts))
+    return index
+
+
+def _append(index: Json, spool: BinaryIO, name: str, rows: Any) -> None:
+    start = spool.tell()
+    entry = index.setdefault(
+        name,
+        {
+            "dtype": DTYPES[rows.dtype.str],
+            "shape": [0, *rows.shape[1:]],
+            "data_offsets": [start, start],
+        },
+    )
+    if entry["data_offsets"][1] != start:
+        raise ValueError(f"blocks of {name} do not follow each other")
+    spool.write(rows.data)
+    entry["shape"][0] += len(rows)
+    entry["data_offsets"][1] = spool.tell()
+
+
+def _array(value: Any) -> Any:
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
+
+
+def _metadata(header: Json) -> dict[str, str]:
+    # a text stays as it is unless it would be read back as something else ("1", "null")
+    plain = {k: v for k, v in header.items() if isinstance(v, str) and _decoded(v) == v}
+    return {k: plain[k] if k in plain else json.dumps(v, sort_keys=True) for k, v in header.items()}
+
+
+def _head(metadata: dict[str, str], index: Json) -> bytes:
+    text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **index}).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _digest(metadata: dict[str, str], index: Json, data: Iterable[bytes | memoryview]) -> str:
     head = json.dumps([{k: v for k, v in metadata.items() if k != "sha256"}, index], sort_keys=True)
     digest = hashlib.sha256(head.encode())
-    digest.update(data)
+    for part in data:
+        digest.update(part)
     return digest.hexdigest()
+
+
+def _write(path: str | Path, parts: Iterable[bytes | memoryview]) -> None:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.writelines(parts)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _json_digest(body: Json) -> str:
@@ -150,7 +240,7 @@ def _bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise ArtefactError(f"{path}: is missing; run the workflow again to make it") from None
+        raise _missing(path) from None
 
 
 def _info_path(path: str | Path) -> Path:
@@ -162,6 +252,10 @@ def _decoded(value: str) -> Any:
         return json.loads(value)
     except ValueError:
         return value
+
+
+def _missing(path: str | Path) -> ArtefactError:
+    return ArtefactError(f"{path}: is missing; run the workflow again to make it")
 
 
 def _broken(path: str | Path, what: str) -> ArtefactError:

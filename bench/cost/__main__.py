@@ -1,4 +1,4 @@
-"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers] [sizes]
+"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [mfa] [peers] [sizes]
 [repeatability]`:
 what the harness costs.
 
@@ -10,6 +10,7 @@ batching: DPS on all measurements and samples in one batch, beside row by row.
 orchestration: the share of a whole workflow's CPU seconds outside sampling, training and metrics (--suite, --cores).
 growth: seconds and memory at 1, 2, 4 and 8 times as many measurements, samples and pixels along a side.
 pairs: perceptual diversity from one network pass per sample, beside one per pair (--side, --naive).
+mfa: the denoiser of a mixture of factor analysers beside the matrix products that it cannot do without.
 peers: DPS here, of azula and of deepinv over the bare network: pip install "posterior-bench[peers]".
 sizes: seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
 repeatability: whether two runs of the clock agree within their spread (--suite, one with a clock that was run).
@@ -38,6 +39,7 @@ QUESTIONS = (
     "orchestration",
     "growth",
     "pairs",
+    "mfa",
     "peers",
     "sizes",
     "repeatability",

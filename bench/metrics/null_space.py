@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from bench.core.metric import Column, Context, Likelihood, Metric, Truth
+from bench.core.metric import Column, Context, Metric, Truth
 from bench.core.types import Cap
+from bench.metrics._axes import EMPTY, LARGEST, Axes, axes_of
 from bench.metrics._spread import ratio
 from bench.numerics.distances import RESOLUTION
 
 __all__ = ["NullSpace"]
 
-LARGEST = 1024  # values of an image: a singular value decomposition of its operator takes a second
-EMPTY = 1e-6  # singular values below this share of the largest are zero
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NOT_LINEAR = "n/a (operator is not linear)"
-TOO_LARGE = f"n/a (images of more than {LARGEST} values)"
+TOO_LARGE = f"n/a (operator mixes more than {LARGEST} values of an image)"
 NO_NULL_SPACE = "n/a (operator has no null space)"
 IDS = ("diversity_null", "diversity_range", "diversity_null_ratio", "diversity_range_ratio")
 
@@ -55,16 +54,19 @@ class NullSpace(Metric):
         )
 
     def why_empty(self, truth: Truth) -> dict[str, str]:
-        reason = reason_without_axes(truth.problem.caps, truth.draws.shape[2])
-        if reason:
+        if reason := reason_without_axes(truth.problem.caps):
             return dict.fromkeys(IDS, reason)
-        return {id: NO_NULL_SPACE for id in IDS if "_null" in id and _axes(truth).seen.all()}
+        axes = _axes(truth)[0]
+        if axes is None:
+            return dict.fromkeys(IDS, TOO_LARGE)
+        sees_all = axes.num_seen == truth.draws.shape[2]
+        return {id: NO_NULL_SPACE for id in IDS if "_null" in id and sees_all}
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         axes = _axes(truth)
-        own = axes.variances(samples.flatten(2))
+        own = variances(axes, samples.flatten(2))
         of_reference = truth.once(
-            "variances in null space and range", lambda: axes.variances(truth.draws)
+            "variances in null space and range", lambda: variances(axes, truth.draws)
         )
         values = {}
         for part, variance, of_draws in zip(("null", "range"), own, of_reference, strict=True):
@@ -73,49 +75,24 @@ class NullSpace(Metric):
         return values
 
 
-@dataclass(frozen=True)
-class Axes:
-    """Right singular vectors (k, D, D), one a row, of the operators of k = m measurements or of all alike (k = 1).
-
-    seen: which of them the operator does not send to zero, (k, D).
-    """
-
-    vectors: Tensor
-    seen: Tensor
-
-    def variances(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the variance over D of points (m, n, D) in the null space and in its complement, (m,) each."""
-        squares = ((x - x.mean(1, keepdim=True)) @ self.vectors.mT).square().sum(1) / (
-            (x.shape[1] - 1) * x.shape[2]
-        )
-        return (squares * ~self.seen).sum(1), (squares * self.seen).sum(1)
-
-
-def reason_without_axes(caps: Cap, dimension: int) -> str:
-    """Return the reason why images of so many values are not split, "" where they are."""
+def reason_without_axes(caps: Cap) -> str:
+    """Return the reason why images are not split by an operator's null space, "" where they may be."""
     if Cap.RESIDUAL not in caps:
         return NO_OPERATOR
-    if Cap.LINEAR not in caps:
-        return NOT_LINEAR
-    return TOO_LARGE if dimension > LARGEST else ""
+    return "" if Cap.LINEAR in caps else NOT_LINEAR
 
 
-def axes_of(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
-    """Return the axes of the operators of measurements (m, *y), by applying each to all unit images."""
-    size = math.prod(x_shape)
-    basis = torch.eye(size, dtype=y.dtype).unflatten(1, x_shape)
-    matrices = torch.stack(
-        [problem.operator(basis, row.expand(size, *row.shape)).flatten(1).mT for row in y]
-    )
-    if (matrices == matrices[:1]).all():
-        matrices = matrices[:1]
-    _, values, vectors = torch.linalg.svd(matrices, full_matrices=True)
-    # an operator has no more of them than rows
-    values = functional.pad(values, (0, size - values.shape[1]))
-    return Axes(vectors, values > EMPTY * values[:, :1])
+def variances(axes: Sequence[Axes | None], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the variance over D of points (m, n, D) in the null space and in its complement, (m,) each.
+
+    NaN where an operator was not taken apart.
+    """
+    unknown = x.new_full((2,), math.nan)
+    parts = [one.variances(points) if one else unknown for one, points in zip(axes, x, strict=True)]
+    null, seen = torch.stack(parts).unbind(1)
+    return null, seen
 
 
-def _axes(truth: Truth) -> Axes:
-    return truth.once(
-        "axes", lambda: axes_of(truth.problem, truth.y, tuple(truth.x_true.shape[1:]))
-    )
+def _axes(truth: Truth) -> list[Axes | None]:
+    shape, once = tuple(truth.x_true.shape[1:]), truth.context.once
+    return truth.once("axes", lambda: axes_of(truth.problem, truth.y, shape, once))

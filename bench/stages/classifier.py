@@ -1,20 +1,27 @@
-"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a classifier, with a card."""
+"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a network that judges, with a card.
+
+A classifier of images by their labels, or for any data set one without labels (bench/problems/rotnet.py).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from bench.core.artefacts import Json, read_tensors, write_json, write_tensors
+from bench.core.catalogue import dataset_of, is_rotnet
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.specs import ClassifierSpec
 from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
+from bench.problems import rotnet
 from bench.problems.classifier import Classifier, RealFeatures, definition_of, tensors_of, trained
 from bench.runtime.job import run
+from bench.runtime.progress import progress
 
 PARTS = ("train", "validation", "test")
 
@@ -22,24 +29,39 @@ PARTS = ("train", "validation", "test")
 def main(spec_path: str) -> None:
     """Train the classifier that a spec names."""
     spec = ClassifierSpec.read(spec_path)
-    name, definition = spec.classifier, definition_of(spec.classifier)
-    data, data_header = read_tensors(spec.layout.data(definition.dataset))
+    name, dataset = spec.classifier, dataset_of(spec.classifier)
+    data, data_header = read_tensors(spec.layout.data(dataset))
     begin = time.perf_counter()
     rng = Rng(("classifier", name), (0,), dtype=torch.float32)
+    tensors, definition, card = (
+        without_labels(data, rng) if is_rotnet(name) else with_labels(name, data, rng)
+    )
+    facts = {"classifier": name, "dataset": dataset, "data_sha256": data_header["sha256"]}
+    facts |= {"definition": definition, "provenance": provenance()}
+    path, seconds = spec.layout.classifier(name), time.perf_counter() - begin
+    write_json(path.with_name("card.json"), facts | card | {"seconds": seconds})
+    write_tensors(path, tensors, facts)
+
+
+def with_labels(
+    name: str, data: dict[str, Tensor], rng: Rng
+) -> tuple[dict[str, Tensor], Json, Json]:
+    """Return tensors, definition and card of a classifier by labels."""
+    definition = definition_of(name)
     classifier = trained(definition, data["train"], data["train_label"], rng)
     classifier = dataclasses.replace(classifier, real=real_features(classifier, data))
-    seconds = time.perf_counter() - begin
-    facts = {
-        "classifier": name,
-        "dataset": definition.dataset,
-        "data_sha256": data_header["sha256"],
-    }
-    facts |= {"definition": dataclasses.asdict(definition), "provenance": provenance()}
-    path = spec.layout.classifier(name)
-    write_json(
-        path.with_name("card.json"), facts | quality(classifier, data) | {"seconds": seconds}
-    )
-    write_tensors(path, tensors_of(classifier), facts)
+    return tensors_of(classifier), dataclasses.asdict(definition), quality(classifier, data)
+
+
+def without_labels(data: dict[str, Tensor], rng: Rng) -> tuple[dict[str, Tensor], Json, Json]:
+    """Return tensors, definition and card of a network that tells rotations."""
+    steps = partial(progress, total=rotnet.DEFINITION.num_steps, what="rotations")
+    network = rotnet.trained(data["train"], rng, rotnet.DEFINITION.num_steps, steps)
+    parts = {part: data[part] for part in PARTS if len(data[part])}
+    of_parts = {part: rotnet.accuracy(network, x) for part, x in parts.items()}
+    turns = rotnet.num_turns(tuple(data["train"].shape[1:]))
+    card = {"accuracy": of_parts, "accuracy_of_chance": 1 / turns}
+    return network.weights, dataclasses.asdict(rotnet.DEFINITION), card
 
 
 def real_features(classifier: Classifier, data: dict[str, Tensor]) -> RealFeatures:

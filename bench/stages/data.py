@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.artefacts import write_tensors
+from bench.core.artefacts import write_blocks, write_tensors
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.registry import build
@@ -12,12 +12,16 @@ from bench.runtime.job import run
 
 def main(spec_path: str) -> None:
     spec = DataSpec.read(spec_path)
+    path = spec.layout.data(spec.dataset)
+    header = {"dataset": spec.dataset, "parameters": spec.parameters, "provenance": provenance()}
     try:
-        tensors = build("dataset", spec.plugin, spec.parameters).load()
+        dataset = build("dataset", spec.plugin, spec.parameters)
+        if hasattr(dataset, "blocks"):  # it may be too large for memory
+            write_blocks(path, dataset.blocks(header), lambda: header)
+        else:
+            write_tensors(path, dataset.load(), header)
     except ValueError as error:
         raise UserError(f"{spec_path}: {error}") from None
-    header = {"dataset": spec.dataset, "parameters": spec.parameters, "provenance": provenance()}
-    write_tensors(spec.layout.data(spec.dataset), tensors, header)
 
 
 if __name__ == "__main__":

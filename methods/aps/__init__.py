@@ -32,7 +32,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search, State
+from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, State
 from bench.numerics.nets import initialise
 from bench.numerics.training import Descent, minimise
 
@@ -70,7 +70,6 @@ class APS:
     uses: ClassVar[Cap] = Cap.DENSITY  # only if prior_term is "density"
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
-        "warm_start": Choice((0.0, 0.5)),
         "sigma_min": LogUniform(0.01, 0.1),
     }
     tiny: ClassVar[dict[str, int]] = {

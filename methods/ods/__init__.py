@@ -33,7 +33,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.measured_images import channel_moments, measured_images
 
 from .maps import is_guided, map_of_posterior, map_of_prior
@@ -63,7 +63,6 @@ class ODS:
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
         "last": LogUniform(0.002, 0.05),
-        "replays": Choice((0, 1, 3)),
     }
     tiny: ClassVar[dict[str, object]] = {
         "num_steps": 6, "num_iterations": 20, "num_groups": 4, "group_size": 8, "width": 16, "num_layers": 1,

@@ -16,6 +16,7 @@ from bench.core.artefacts import (
     read_header,
     read_json,
     read_tensors,
+    write_blocks,
     write_bytes,
     write_csv,
     write_json,
@@ -220,3 +221,56 @@ def test_foreign_safetensors_are_told_apart_from_damaged_ones(tmp_path):
     save_file({"x": torch.ones(2)}, tmp_path / "a.safetensors")
     with pytest.raises(ArtefactError, match="not written by this harness"):
         read_tensors(tmp_path / "a.safetensors")
+
+
+def blocks_of(tensors, num_rows):
+    """Cut tensors (n, ...) into blocks, those with one axis beside those with more."""
+    for part in ("a", "b"):
+        for start in range(0, len(tensors[part]), num_rows):
+            yield {name: tensors[name][start : start + num_rows] for name in (part, f"{part}_id")}
+
+
+MANY = {
+    "a": torch.arange(7 * 6, dtype=torch.float32).reshape(7, 2, 3),
+    "a_id": torch.arange(7) * 1000,
+    "b": torch.arange(12, dtype=torch.uint8).reshape(3, 4),
+    "b_id": torch.tensor([3, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("num_rows", [1, 3, 100])
+def test_blocks_come_back_as_one_tensor_each(tmp_path, num_rows):
+    path, header = tmp_path / "deep" / "a.safetensors", {"task": "x"}
+
+    def blocks():
+        yield from blocks_of(MANY, num_rows)
+        header["num"] = 3
+
+    write_blocks(path, blocks(), lambda: header)
+    tensors, found = read_tensors(path)
+    assert found.items() >= {"task": "x", "num": 3}.items()
+    assert tensors.keys() == MANY.keys()
+    assert all(same(tensors[name], MANY[name]) for name in MANY)
+    write_blocks(tmp_path / "b.safetensors", blocks_of(MANY, 2), lambda: header)
+    assert path.read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    edited(path, torch.tensor(41.0).numpy().tobytes(), b"\0\0\0\0")
+    with pytest.raises(ArtefactError, match="does not match the sha256"):
+        read_tensors(path)
+
+
+def test_blocks_of_one_name_must_follow_each_other(tmp_path):
+    block = {"x": torch.ones(2, 2)}
+    with pytest.raises(ValueError, match="blocks of x do not follow each other"):
+        write_blocks(tmp_path / "a.safetensors", [block, {"y": torch.ones(2, 2)}, block], dict)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_large_file_is_mapped_and_not_read_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    write_blocks(path, blocks_of(MANY, 2), dict)
+    monkeypatch.setattr(artefacts, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(artefacts, "_bytes", lambda path: pytest.fail("it was read as a whole"))
+    tensors, _ = read_tensors(path)
+    assert all(same(tensors[name], MANY[name]) for name in MANY)
+    tensors["a"].zero_()  # changes this process's copy and not the file
+    assert same(read_tensors(path)[0]["a"], MANY["a"])

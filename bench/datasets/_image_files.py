@@ -1,0 +1,198 @@
+"""Image files of a folder as a data set: which files, in which split, and their pixels in blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench.core.values import require
+from bench.datasets._blocks import PARTS, VALUES_AT_ONCE, in_data_units
+from bench.datasets._framing import Framing
+from bench.runtime.progress import progress
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+CODES = {"0": "train", "1": "validation", "2": "test"} | {part: part for part in PARTS}
+MOST_NAMES = 10  # of skipped images in the header
+ID_BITS = 53  # so that an id survives as a double
+
+Splits = Mapping[str, Sequence[str]]  # names of each split
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Files below a folder, already divided into splits, and how their images are framed.
+
+    skip: whether images that cannot be used are left out and counted. classes: the folders that are classes, in order;
+    an image's label is the number of the folder that its name begins with.
+    """
+
+    root: Path
+    splits: Splits
+    framing: Framing
+    skip: bool = False
+    classes: Sequence[str] = ()
+
+    def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:
+        """Yield images, ids and labels of each split; facts: counts, names, and a sha256 over all decoded bytes."""
+        digest, skipped, counts = hashlib.sha256(), [], {}
+        number_of = {name: number for number, name in enumerate(self.classes)}
+        for part in PARTS:
+            used: list[str] = []
+            for names, values in self.in_blocks(part, skipped):
+                digest.update(values.data)
+                used += names
+                x = in_data_units(torch.from_numpy(values))
+                ids = torch.tensor([id_of(name) for name in names])
+                block = {part: x, f"{part}_id": ids}
+                if self.classes:
+                    labels = torch.tensor([number_of[name.split("/")[0]] for name in names])
+                    block[f"{part}_label"] = labels
+                yield block
+            require(len(used) > 0, f"{self.root}: no image for {part}")
+            counts[part] = len(used)
+        facts |= {"pixels_sha256": digest.hexdigest(), "num_images": counts}
+        facts |= {"num_skipped": len(skipped), "skipped": skipped[:MOST_NAMES]}
+        if skipped:
+            print(
+                f"{self.root}: skipped {len(skipped)} images, first {skipped[0]}", file=sys.stderr
+            )
+
+    def in_blocks(self, part: str, skipped: list[str]) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Yield names and pixels (n, channels, side, side) of the images of a split that can be used."""
+        names = self.splits[part]
+        num = max(1, VALUES_AT_ONCE // (3 * self.framing.side**2))
+        starts = range(0, len(names), num)
+        for start in progress(
+            starts, len(starts), f"{self.root}: blocks of {num} images for {part}"
+        ):
+            used, images = [], []
+            for name in names[start : start + num]:
+                fault, values = self.pixels(name)
+                if fault and not self.skip:
+                    raise ValueError(f"{self.root / name}: {fault}")
+                if fault:
+                    skipped.append(f"{name}: {fault}")
+                else:
+                    used.append(name)
+                    images.append(values)
+            if used:
+                yield used, np.stack(images)
+
+    def pixels(self, name: str) -> tuple[str, np.ndarray]:
+        """Return what is wrong with an image, "" for nothing, and its pixels."""
+        try:
+            with Image.open(self.root / name) as image:
+                image.load()
+                return "", self.framing(image)
+        except FileNotFoundError:
+            fault = "there is no such file"
+        except ValueError as error:
+            fault = str(error)
+        except Exception as error:  # decoders of damaged files raise errors of all kinds
+            fault = f"cannot be decoded ({' '.join(str(error).split())})"
+        return fault, np.empty(0)
+
+
+def files_below(root: Path) -> list[str]:
+    """Return the names of all PNG and JPEG files below a folder, sorted, relative to it, with `/` on every system.
+
+    Hidden files and folders are left out.
+    """
+    require(root.is_dir(), f"there is no folder {root}")
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(folder).relative_to(root)
+        found += [
+            (inside / name).as_posix()
+            for name in files
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    require(len(found) > 0, f"no PNG or JPEG below {root}")
+    return sorted(found)
+
+
+def listed(file: Path) -> list[str]:
+    """Return the names in a text file, one a line, in its order."""
+    require(file.is_file(), f"there is no file {file}")
+    names = [line.strip() for line in file.read_text().splitlines()]
+    names = [name for name in names if name and not name.startswith("#")]
+    repeated = len(names) - len(set(names))
+    require(not repeated, f"{file}: {repeated} names stand there twice")
+    return names
+
+
+def by_class(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names by the folder that they begin with, both sorted."""
+    classes: dict[str, list[str]] = {}
+    for name in sorted(names):
+        require(
+            "/" in name, f"{name} lies in no folder; with classes: true each class has a folder"
+        )
+        classes.setdefault(name.split("/")[0], []).append(name)
+    return classes
+
+
+def in_turn(classes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the first name of every class, then the second, and so on."""
+    turns = itertools.zip_longest(*classes.values())
+    return [name for turn in turns for name in turn if name is not None]
+
+
+def split_by_order(
+    names: Sequence[str], num_train: int | None, num_validation: int, num_test: int
+) -> Splits:
+    """Divide names: the first are for testing, the next for validation, the others for training."""
+    held_out = num_test + num_validation
+    require(
+        len(names) > held_out,
+        f"there are {len(names)} images, expected more than num_test + num_validation = {held_out}",
+    )
+    train = names[held_out:] if num_train is None else names[held_out : held_out + num_train]
+    return {"test": names[:num_test], "validation": names[num_test:held_out], "train": train}
+
+
+def split_by_file(file: Path, names: Sequence[str], nums: Mapping[str, int | None]) -> Splits:
+    """Divide names as a file says, whose lines are `name part`, separated by a comma, a blank or a tab.
+
+    part: train, validation, test, or CelebA's 0, 1, 2. A name that the file does not list is in no split. nums: most
+    images of each split.
+    """
+    part_of = {}
+    for number, line in enumerate(listed(file), 1):
+        name, code = (*line.replace(",", " ").rsplit(maxsplit=1), "")[:2]
+        if number == 1 and code == "partition":  # the head of a csv
+            continue
+        require(
+            code in CODES,
+            f"{file}: line {line!r}: expected a name and one of {', '.join(CODES)}",
+        )
+        part_of[name] = CODES[code]
+    return {
+        part: [name for name in names if part_of.get(name) == part][: nums[part]] for part in PARTS
+    }
+
+
+def id_of(name: str) -> int:
+    """Return the id of an image: it follows from the name alone, so that files beside it do not change it."""
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest(), "big") >> (256 - ID_BITS)
+
+
+def write_pictures(folder: Path, names: Sequence[str], size: tuple[int, int]) -> None:
+    """Write random smooth images of `size` (width, height) under these names: small sets, for tests."""
+    from bench.core.rng import stream
+
+    for name in names:
+        values = stream("picture", name).integers(0, 256, (4, 4, 3), np.uint8)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).resize(size, Image.Resampling.BICUBIC).save(folder / name)

@@ -1,0 +1,89 @@
+"""The suite of docs/own-images.md runs from YAML to page, on a folder and a checkpoint that the test makes."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.in_process import run_suite
+from PIL import Image
+
+from bench.core.artefacts import read_header
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-images.md"
+pytestmark = pytest.mark.slow
+
+
+def make_images(folder: Path) -> None:
+    """Write 40 smooth pictures of several sizes, in two folders."""
+    draw = np.random.default_rng(0)
+    for number in range(40):
+        values = draw.integers(0, 256, (5, 5, 3), np.uint8)
+        size = (64 + 8 * (number % 3), 64 + 4 * (number % 5))
+        file = folder / f"{number % 2}" / f"{number:03}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).resize(size, Image.Resampling.BICUBIC).save(file)
+
+
+def make_checkpoint(folder: Path) -> None:
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    torch.manual_seed(0)
+    unet = UNet2DModel(
+        sample_size=64,
+        block_out_channels=(4, 4, 4, 4),
+        layers_per_block=1,
+        norm_num_groups=2,
+        down_block_types=("DownBlock2D",) * 4,
+        up_block_types=("UpBlock2D",) * 4,
+    )
+    DDPMPipeline(unet, DDPMScheduler()).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (folder / "mine.yaml").write_text(block)
+    make_images(folder / "my_images")
+    make_checkpoint(folder / "my_checkpoint")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TORCH_HOME", str(folder / "no_weights"))
+        return folder / run_suite(folder / "mine.yaml")
+
+
+@pytest.fixture(scope="module")
+def cells(results) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the lines of the summary by row and metric."""
+    lines = csv.DictReader((results / "tables" / "summary.csv").read_text().splitlines())
+    return {(line["method"], line["metric"]): line for line in lines}
+
+
+@pytest.mark.parametrize("metric", ["psnr_mean", "psnr_sample", "ssim_mean", "ssim_sample"])
+@pytest.mark.parametrize("method", ["dps", "unconditional"])
+def test_fidelity_has_numbers(cells, method, metric):
+    assert np.isfinite(float(cells[method, metric]["mean"]))
+
+
+@pytest.mark.parametrize("start", ["lpips-alex-v0.1", "kid-inception"])
+def test_metrics_whose_weights_are_absent_say_so(cells, start):
+    lines = [
+        line
+        for (method, metric), line in cells.items()
+        if method == "dps" and metric.startswith(start)
+    ]
+    assert lines and all("weights absent" in line["reason"] for line in lines)
+
+
+def test_the_page_is_made(results):
+    page = (results / "report.html").read_text()
+    assert "mine-inpaint-box" in page and "n/a (weights absent" in page
+
+
+def test_the_header_says_which_images_were_used(results):
+    header = read_header(results / "data" / "folder-mine.safetensors")
+    assert header["num_images"] == {"train": 28, "validation": 8, "test": 4}
+    assert header["num_skipped"] == 0 and len(header["pixels_sha256"]) == 64
