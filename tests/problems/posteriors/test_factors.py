@@ -33,6 +33,10 @@ EVERY = {
     "few pixels": ("inpaint-random", {"visible_fraction": 0.3}, "Gram"),
     "pool": ("average-pool", {"factor": 2}, "Gram"),
     "blur": ("blur", {"kernel_size": 5, "std": 1.0}, "Gram"),
+    "bicubic": ("bicubic", {"factor": 2}, "Gram"),
+    "random box": ("inpaint-random-box", {"box": 3}, "Hidden"),
+    "motion blur": ("motion-blur", {"kernel_size": 5}, "Gram"),
+    "lines": ("fourier", {"acceleration": 2.0, "centre_fraction": 0.2}, "Gram"),
 }
 
 
