@@ -35,8 +35,8 @@ class MFA:
     psi: Tensor
     basis: Basis
     sigma_max: float = 100.0  # where the probability-flow ODE starts
-    num_ode_steps: int = 12
-    smallest_variance: float = 1e-3  # finer differences of noise are of no interest to the ODE
+    num_ode_steps: int = 14
+    smallest_variance: float = 1e-4  # finer differences of noise are of no interest to the ODE
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
     # useful noise levels; the denoiser is exact beyond them, too
@@ -68,6 +68,10 @@ class MFA:
         """Return the images with these coordinates, (n, D) -> (n, *x)."""
         return Turned.apply(u, self.basis, True)
 
+    def diagonals(self, values: Tensor) -> Tensor:
+        """Return the variances of pixels whose coordinates have these variances, (n, D) -> (n, *x)."""
+        return self.basis.diagonals(values)
+
     @cached_property
     def centres(self) -> Tensor:
         """The means in the basis, (K, D)."""
@@ -80,7 +84,7 @@ class MFA:
             len(self.weights) - 1
         )
         rank, size = self.factors.shape[2], self.psi.shape[1]
-        noise = rng.randn((num_samples, rank + size)).flatten(0, 1)
+        noise = rng.randn((num_samples, rank + size)).flatten(0, 1).to(self.psi)
         u = torch.empty_like(noise[:, rank:])
         for k in component.unique().tolist():
             rows = (component.flatten() == k).nonzero()[:, 0]

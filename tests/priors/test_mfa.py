@@ -74,6 +74,9 @@ def test_the_basis_is_orthonormal_and_its_columns_are_what_coordinates_are_of(sh
     torch.testing.assert_close(matrix.T @ matrix, eye, atol=1e-13, rtol=0)
     torch.testing.assert_close(basis.coordinates(x), x.flatten(1) @ matrix, atol=1e-13, rtol=0)
     torch.testing.assert_close(basis.images(basis.coordinates(x)), x, atol=1e-13, rtol=0)
+    values = torch.arange(2.0 * len(matrix)).double().view(2, -1)
+    variances = (values @ matrix.square().T).view(2, *shape)
+    torch.testing.assert_close(basis.diagonals(values), variances, atol=1e-11, rtol=0)
 
 
 def test_coordinates_are_cosines_of_colours_that_are_not_correlated():
@@ -224,7 +227,7 @@ def test_fit_recovers_a_mixture_from_its_draws():
     weights, psi = double([0.2, 0.3, 0.5]), torch.full_like(truth.psi, 0.1)  # in any basis
     truth = dataclasses.replace(truth, means=4 * truth.means, weights=weights, psi=psi)
     x = truth.sample(6000, Rng(("fit",), (0,)))[0]
-    settings = dataclasses.replace(SETTINGS, rank=2, num_rounds=30, shrinkage=0.0)
+    settings = dataclasses.replace(SETTINGS, rank=2, num_rounds=10, shrinkage=0.0)
     fitted = fit_mfa(x, settings).to(double(0.0))
     order = torch.cdist(truth.means.flatten(1), fitted.means.flatten(1)).argmin(1)
     assert sorted(order.tolist()) == [0, 1, 2]
@@ -320,3 +323,10 @@ def test_large_images_have_no_matrix_in_the_file(tmp_path):
     family = MFAFamily(num_components=2, rank=2, num_rounds=1, num_ode_steps=2)
     tensors, _ = family.fit({"train": x, "validation": x[:2], "test": x[:2]}, tmp_path, None)
     assert "basis" not in tensors and tensors["colours"].shape == (3, 3)
+
+
+def test_a_prior_in_single_precision_draws_from_streams_of_double_precision(tmp_path):
+    family = MFAFamily(**MFAFamily.tiny)
+    data = {part: torch.rand(40, 3, 8, 8) for part in ("train", "validation", "test")}
+    prior = family.load(family.fit(data, tmp_path, None)[0], tmp_path, None)
+    assert prior.sample(3, Rng(("draws",), range(2))).dtype == torch.float32
