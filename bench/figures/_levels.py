@@ -76,8 +76,7 @@ def draw_levels(
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="reference posterior")
     lines = [x for x in results.summary if x.task in tasks and x.metric in metrics]
     drawn = {(x.task, x.method) for x in lines if has_mean(x)}
-    shown = {method for _, method in drawn}
-    marks = [floor, *handles(results, shown, line=True, judged=drawn)]
+    marks = [floor, *handles(results, {method for _, method in drawn}, True, drawn)]
     if confidence is not None:
         marks.insert(0, Patch(facecolor=BAND, label=f"calibrated, {confidence:.0%}"))
     legend(figure, marks)

@@ -23,10 +23,11 @@ __all__ = ["Fourier"]
 class Fourier:
     """A(x) = mask F x: lines of the centred orthonormal Fourier transform of each channel, as single-coil MRI has them.
 
-    The real parts of all channels come first, then their imaginary parts: (2 c, h, w). A line is a column of the
-    transform. round(w / acceleration) of them are measured: the round(centre_fraction w) around frequency zero, one at
-    least, and random others, other ones for each image. Images are real, so lines k and -k see the same, up to noise:
-    A^T A is diagonal in the basis of cos + sin along the width, with 1 where both are measured and 1/2 where one is.
+    The real parts of all channels come first, then their imaginary parts: (2 c, h, w), each with noise of its own. A
+    line is a column of the transform. round(w / acceleration) of them are measured: the round(centre_fraction w) around
+    frequency zero, one at least, and random others, other ones for each image. Images are real, so lines k and -k see
+    the same, up to noise: A^T A is diagonal in the basis of cos + sin along the width, with 1 where both are measured
+    and 1/2 where one is.
     """
 
     acceleration: float = 4.0  # lines that there are, over lines that are measured; 1 or more

@@ -33,7 +33,7 @@ class PoissonProblem(InverseProblem):
     """y = 2 k / P - 1 with counts k ~ Poisson(max(P (A(x) + 1) / 2, rate)) and P = 255 rate, value by value.
 
     `log_likelihood` is that of these counts. `residual` is the Gaussian approximation of the same paper, of variance in
-    proportion to the counts: y - A(x), scaled so that its noise has the standard deviation sigma_y everywhere, that of
+    proportion to y: y - A(x), scaled so that its noise has about the standard deviation sigma_y everywhere, that of
     mid-grey. There is no LINEAR: formulas for noise of one standard deviation do not hold.
     """
 
@@ -65,7 +65,8 @@ class PoissonProblem(InverseProblem):
         return (self.photons / 2 * (values + 1)).round().clamp_min(0)
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
-        deviation = 2 / self.photons * self.counts(self.unpack(y)[0]).clamp_min(1).sqrt()
+        # k + 1 is the variance of the mean count given k; with k alone, dark values would weigh too much
+        deviation = 2 / self.photons * (self.counts(self.unpack(y)[0]) + 1).sqrt()
         return super().residual(x, y) * (self.sigma_y / deviation)
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:

@@ -107,6 +107,13 @@ def test_hmc_conforms_in_data_space():
     assert not refusals_of(check(ROOT / "methods" / "hmc.py", settings={"space": "data"}))
 
 
+@pytest.mark.parametrize("name", ["aps", "ods"])
+def test_convolutional_networks_conform(name):
+    path = ROOT / "methods" / name / "__init__.py"
+    smaller = {"num_iterations": 6, "network": "convolutional"}
+    assert not refusals_of(check(path, settings=smaller))
+
+
 def test_parts_of_a_package_may_import_each_other_and_nothing_else(tmp_path):
     def package(name: str, part: str) -> list[str]:
         folder = tmp_path / name

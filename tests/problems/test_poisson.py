@@ -72,14 +72,18 @@ def test_gradient_of_the_log_likelihood_is_that_of_finite_differences():
 
 def test_residual_is_the_gaussian_approximation_of_dps():
     """Its noise has the standard deviation sigma_y for bright and dark values, and unmeasured ones give zero."""
-    problem, n = poisson(rate=4.0), 4000
+    n = 4000
     x = torch.tensor([-0.8, -0.3, 0.3, 0.9]).double().view(1, 1, 2, 2)
     problem = poisson(x_shape=(1, 2, 2), rate=4.0)
     y = problem.simulate(x.expand(n, -1, -1, -1), Rng(("r",), range(4)))
     residual = problem.residual(x.expand(n, -1, -1, -1), y)
     np.testing.assert_allclose(residual.std(0) / problem.sigma_y, 1, atol=0.05)
+    dim = poisson(x_shape=(1, 2, 2), rate=0.05)  # mean counts from 1.3 to 12
+    dark = dim.simulate(x.expand(n, -1, -1, -1), Rng(("d",), range(4)))
+    chi2 = (dim.residual(x.expand(n, -1, -1, -1), dark) / dim.sigma_y).square().mean(0)
+    assert chi2.min() > 0.5 and chi2.max() < 1.2
     counts = 4.0 * 255 / 2 * (y + 1)
-    expected = (y - x) * (4.0 * 255 / 2 / counts).sqrt()
+    expected = (y - x) * (4.0 * 255 / 2 / (counts + 1)).sqrt()
     torch.testing.assert_close(residual, expected)
     masked = poisson("inpaint-box", {"box": 2})
     y = masked.simulate(images(2), Rng(("m",), range(2)))
