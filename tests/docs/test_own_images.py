@@ -36,6 +36,7 @@ def make_checkpoint(folder: Path) -> None:
         block_out_channels=(4, 4, 4, 4),
         layers_per_block=1,
         norm_num_groups=2,
+        attention_head_dim=4,
         down_block_types=("DownBlock2D",) * 4,
         up_block_types=("UpBlock2D",) * 4,
     )
