@@ -89,7 +89,8 @@ def leaderboard(
 ) -> pandas.DataFrame:
     """Return the published rows of a suite, with those of my samples.
 
-    Columns: task, method, metric, mean, low, high, num_failed, reason; with samples also difference, difference_low and
+    Columns: task, method, metric, mean, low, high, num_failed, reason, remark ("other prior": a row that saw another
+    prior than the one whose posterior it is judged by); with samples also difference, difference_low and
     difference_high: the row minus the first of `mine`, paired over the measurements. mine: samples (m, s, *x) by the
     name that their row gets, of all the task's measurements. task: which one they are of; None leaves the rows of all
     tasks in and takes no samples. Intervals are over measurements, at the same level as the published ones. Where the

@@ -70,7 +70,7 @@ class Task:
     def __str__(self) -> str:
         about = {
             key: self.header.get(key)
-            for key in ("prior", "dataset", "operator", "parameters", "sigma_y")
+            for key in ("prior", "dataset", "operator", "parameters", "sigma_y", "rate")
         }
         lines = [f"{key}: {value}" for key, value in about.items() if value not in (None, {})]
         if self.measurements is not None:

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from bench.core.types import NFE, Cap, Joint, LogUniform, Prior, Problem, Random, Search
 from bench.numerics import latent, mcmc
+from bench.numerics.chunks import rows_of, value_and_gradient
 
 __all__ = ["HMC"]
 
@@ -48,7 +49,7 @@ class HMC:
     decodes in latent space and takes the density in data space. A sample in latent space is decoded once more.
     """
 
-    search: ClassVar[Search] = {"anneal": LogUniform(1.0, 30.0), "step": LogUniform(0.1, 2.0)}
+    search: ClassVar[Search] = {"anneal": LogUniform(1.0, 30.0), "step": LogUniform(0.1, 6.0)}
     joint: ClassVar[Joint] = "chain"
 
     space: Literal["latent", "data"] = "latent"
@@ -162,7 +163,8 @@ class InLatents:
 
     def curved(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return the log likelihood (n,) and its gradient (n, d): the rest of the target has curvature 1."""
-        return latent.log_likelihood(self.prior, self.problem, self.y, z)
+        call = partial(latent.log_likelihood, self.prior, self.problem)
+        return value_and_gradient(call, rows_of(self.prior.shape), self.y, z)
 
     def target(self, z: Tensor, level: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
         """Return log p(z | y) up to a constant, (n,), and its gradient, (n, d), at `level` times the noise."""

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from bench.core.types import NFE, Cap, Joint, LogUniform, Prior, Problem, Random, Search
 from bench.numerics import latent, mcmc
+from bench.numerics.chunks import rows_of, value_and_gradient
 
 __all__ = ["LatentLangevin"]
 
@@ -48,7 +49,7 @@ class LatentLangevin:
     """
 
     needs: ClassVar[Cap] = Cap.DECODER | Cap.GRAD
-    search: ClassVar[Search] = {"step": LogUniform(0.01, 1.0), "anneal": LogUniform(1.0, 30.0)}
+    search: ClassVar[Search] = {"step": LogUniform(0.03, 3.0), "anneal": LogUniform(1.0, 30.0)}
     joint: ClassVar[Joint] = "chain"
 
     num_chains: int = 4  # per measurement
@@ -89,7 +90,11 @@ class LatentLangevin:
     ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
         shape, rows = (chains, math.prod(prior.latent_shape)), y.repeat_interleave(chains, 0)
-        log_likelihood = partial(latent.log_likelihood, prior, problem, rows)
+
+        def log_likelihood(z: Tensor) -> tuple[Tensor, Tensor]:
+            call = partial(latent.log_likelihood, prior, problem)
+            return value_and_gradient(call, rows_of(prior.shape), rows, z)
+
         target = partial(self.log_target, log_likelihood)
 
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))

@@ -12,20 +12,26 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from helpers.repository import (
+    command,
+    copy_of_the_repository,
+    environment_of,
+    run_to_the_end,
+    snakemake,
+    write_suite,
+)
 from safetensors import safe_open
 
 from bench.core.results import FIGURES
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 M, S, E = 2, 4, 16
 SUITE = f"""
 name: tiny
@@ -50,16 +56,6 @@ methods:
   dps: {{num_steps: 25}}
 """
 TASKS, METHODS = ("gmm-denoise", "atoms-saturate"), ("oracle", "unconditional", "dps")
-COMMAND = [
-    sys.executable,
-    "-m",
-    "snakemake",
-    "--cores",
-    "2",
-    "all",
-    "--config",
-    "suite=config/tiny.yaml",
-]
 DROPPED = '''"""One denoising step. https://example.org"""
 from dataclasses import dataclass
 from typing import ClassVar
@@ -97,39 +93,11 @@ MOMENTS = (  # when to kill a run: so many files of this kind, and seconds after
 )
 
 
-def copy_of_the_repository(folder: Path) -> Path:
-    for name in ("bench", "methods", "config", "profiles", "results/published"):
-        shutil.copytree(
-            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    shutil.copy(REPOSITORY / "Snakefile", folder)
-    (folder / "config/tiny.yaml").write_text(SUITE)
-    (folder / "methods/pays.py").write_text(PAYS)
-    return folder
-
-
-def environment() -> dict[str, str]:
-    return {
-        **os.environ,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-    }
-
-
-def snakemake(folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        COMMAND, cwd=folder, env=environment(), capture_output=True, text=True, timeout=900
-    )
-
-
-def run_to_the_end(folder: Path) -> None:
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def kill_a_run(folder: Path, pattern: str, count: int, seconds: float) -> None:
     """Start a run and SIGKILL it with all its jobs once `count` files match."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    run = subprocess.Popen(COMMAND, cwd=folder, env=environment(), start_new_session=True, **quiet)
+    line, environment = command(), environment_of(folder)
+    run = subprocess.Popen(line, cwd=folder, env=environment, start_new_session=True, **quiet)
     while len(list((folder / "results/tiny").glob(pattern))) < count:
         assert run.poll() is None, f"the run ended before there were {count} of {pattern}"
         time.sleep(0.02)
@@ -145,11 +113,14 @@ def copies(tmp_path_factory) -> tuple[Path, Path]:
     One run went undisturbed. The other has a good and a bad method dropped in, and was killed at several moments.
     """
     finished, disturbed = (
-        copy_of_the_repository(tmp_path_factory.mktemp(name)) for name in ("finished", "disturbed")
+        copy_of_the_repository(tmp_path_factory.mktemp(name), SUITE)
+        for name in ("finished", "disturbed")
     )
+    for folder in (finished, disturbed):
+        (folder / "methods/pays.py").write_text(PAYS)
     (disturbed / "methods/gentle.py").write_text(DROPPED)
     (disturbed / "methods/broken.py").write_text(BROKEN)
-    (disturbed / "config/tiny.yaml").write_text(SUITE + "  gentle: {sigma: 0.4}\n  broken: {}\n")
+    write_suite(disturbed, SUITE + "  gentle: {sigma: 0.4}\n  broken: {}\n")
     with ThreadPoolExecutor() as pool:
         undisturbed = pool.submit(run_to_the_end, finished)
         for moment in MOMENTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping
 
 import pandas as pd
@@ -22,6 +23,8 @@ from bench.stages.evaluate import (
 )
 from bench.task import Task
 
+ENOUGH = 4  # samples of each measurement with which every column has a number that is not empty for another reason
+
 
 def evaluate_samples(
     task: Task, x: object, metrics: Mapping[str, dict] | None = None
@@ -35,20 +38,40 @@ def evaluate_samples(
         f"failed ({n} of {num_samples} samples not finite)" if n else "" for n in broken
     )
     finite = x.nan_to_num(0, 0, 0)
-    values = evaluation.values(finite, 0)
+    with warnings.catch_warnings():  # a column without a number for one sample has a reason below
+        warnings.filterwarnings("ignore", r"(var|std)\(\): degrees of freedom")
+        values = evaluation.values(finite, 0)
     of_task = evaluation.of_real_images() | (
         {} if any(broken) else evaluation.of_task(finite, values, 0)
     )
     failed = (
         f"failed ({sum(broken)} of {num * num_samples} samples not finite)" if any(broken) else ""
     )
-    scores = Scores("mine", 0, values, why_not, "n/a (independent samples)", of_task, failed)
+    empty = too_few(task.first(num), finite, values, metrics or {})
+    scores = Scores("mine", 0, values, why_not, "n/a (independent samples)", of_task, failed, empty)
     table = Table(task.name, evaluation.columns, evaluation.unmet, evaluation.why_empty)
     frame = pd.read_csv(
         io.StringIO(table.csv([scores])), keep_default_na=False, na_values={"value": [""]}
     )
     frame = frame.rename(columns={"observation": "measurement"})
     return frame[["metric", "measurement", "value", "reason"]]
+
+
+def too_few(
+    task: Task, x: Tensor, values: Mapping[str, Tensor], metrics: Mapping[str, dict]
+) -> dict[str, str]:
+    """Return reasons by column of those that have no number of so few samples, and one of more copies of them.
+
+    x: (m, s, *x). values: (m,) by column.
+    """
+    num_samples = x.shape[1]
+    empty = [id for id, value in values.items() if not value.isfinite().any()]
+    if num_samples >= ENOUGH or not empty:
+        return {}
+    copies = x.repeat_interleave(ENOUGH, 1)[:, :ENOUGH]
+    more = evaluation_of(task, ENOUGH, metrics).values(copies, 0)
+    reason = f"n/a (needs more samples of each measurement than {num_samples})"
+    return {id: reason for id in empty if id in more and more[id].isfinite().any()}
 
 
 def samples_of(task: Task, x: object) -> Tensor:

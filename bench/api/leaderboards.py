@@ -14,6 +14,7 @@ from bench.api.evaluation import evaluate_samples, samples_of
 from bench.api.tasks import open_or_make_task
 from bench.core.errors import UserError
 from bench.core.published_suites import VALUES
+from bench.core.results import OTHER_PRIOR
 from bench.metrics._evaluation import built_in_columns
 from bench.stats.averages import averaged
 from bench.stats.published_rows import PublishedRows, published_rows
@@ -21,6 +22,7 @@ from bench.stats.summary import LEVEL
 from bench.task import Task
 
 COLUMNS = ["task", "method", "metric", "mean", "low", "high", "num_failed", "reason"]
+REMARK = "remark"  # OTHER_PRIOR behind the rows that the tables mark so
 PAIRED = ["difference", "difference_low", "difference_high"]
 
 
@@ -29,10 +31,11 @@ def published_and_mine(
 ) -> pd.DataFrame:
     """Return the rows of the published summary.csv of a suite, then those of samples by name, with PAIRED columns.
 
-    Where nothing can be paired, PAIRED are empty and one warning says why.
+    Which prior one's own samples saw is not known: their REMARK is empty. Where nothing can be paired, PAIRED are empty
+    and one warning says why.
     """
     rows_of_suite = published_rows(suite)
-    published = rows_of_suite.summary
+    published = with_remarks(rows_of_suite)
     if not isinstance(mine, Mapping):
         raise UserError(
             f"leaderboard: mine is a {type(mine).__name__}; expected a dict, name of the row -> samples"
@@ -40,7 +43,7 @@ def published_and_mine(
     if mine and task is None:
         raise UserError("leaderboard: samples need the task that they are of; give task=")
     if task is None:
-        return published.loc[:, COLUMNS]
+        return published
     name = task if isinstance(task, str) else task.name
     rows = published.loc[published["task"] == name]
     if rows.empty:
@@ -49,14 +52,22 @@ def published_and_mine(
             f"leaderboard: no published rows of task {name} in {suite}; expected one of {known}"
         )
     if not mine:
-        return rows.loc[:, COLUMNS].reset_index(drop=True)
+        return rows.reset_index(drop=True)
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
     board = pd.concat(
         [rows, *(means_of(name, method, frame) for method, frame in values.items())],
         ignore_index=True,
     )
-    return with_differences(board.loc[:, COLUMNS], values, published_values(rows_of_suite, opened))
+    return with_differences(board, values, published_values(rows_of_suite, opened))
+
+
+def with_remarks(published: PublishedRows) -> pd.DataFrame:
+    """Return the published lines, with a remark on rows that saw another prior than the one they are judged by."""
+    lines = published.summary.loc[:, COLUMNS]
+    pairs = zip(lines["task"], lines["method"], strict=True)
+    other = [method in published.saw_another_prior(task) for task, method in pairs]
+    return lines.assign(**{REMARK: [OTHER_PRIOR if is_other else "" for is_other in other]})
 
 
 def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | None:
@@ -97,7 +108,7 @@ def means_of(task: str, method: str, frame: pd.DataFrame) -> pd.DataFrame:
         values = cells["value"].to_numpy()
         numbers = (None,) * 3 if reasons else averaged(values, is_harmonic, LEVEL)
         lines.append((task, method, metric, *numbers, failed, reasons[0] if reasons else ""))
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return pd.DataFrame(lines, columns=COLUMNS).assign(**{REMARK: ""})
 
 
 def with_differences(

@@ -1,4 +1,4 @@
-"""The checks that every operator passes: shapes, independent rows, the adjoint, masks and the gradient."""
+"""The checks that every operator passes: shapes, independent rows, adjoint, spectrum, masks, kernels and gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.conformance.checks import Check, NotApplicable, require
 from bench.conformance.plugin import PLUGIN_CHECKS, PluginCase
-from bench.core.packed import mask_of
+from bench.core.packed import kernel_of, mask_of
 from bench.core.rng import Rng
 from bench.core.types import Shape
 from bench.problems.inverse_problem import InverseProblem
@@ -23,6 +23,7 @@ SIZES: tuple[Shape, ...] = (
     (3, 16, 16),
 )  # those that the operator refuses are left out
 ROWS = 5
+STREAMS = ("conformance", "operator")
 ROUNDING = 1e-11  # of sums of some hundred products of order one in float64
 
 
@@ -56,9 +57,8 @@ class OperatorCase(PluginCase):
                 problem = InverseProblem(self.instance, 0.1, shape)
             except ValueError:
                 continue
-            rng = Rng(("conformance", "operator", *shape), range(ROWS))
-            x = 2 * rng.rand(shape) - 1
-            yield Rows(problem, x, problem.simulate(x, rng))
+            x = 2 * Rng((*STREAMS, *shape), range(ROWS)).rand(shape) - 1
+            yield Rows(problem, x, problem.simulate(x, Rng(STREAMS, range(ROWS))))
 
 
 def declares(case: OperatorCase) -> str:
@@ -72,6 +72,11 @@ def declares(case: OperatorCase) -> str:
         *(["adjoint"] if case.cls.linear else []),
         *(["draw_mask"] if case.cls.masked else []),
     ]
+    if hasattr(case.cls, "draw_kernel"):
+        require(not case.cls.masked, "it has masks and kernels; y holds one of them")
+        for name in ("kernel_size", "num_uniform"):
+            size = getattr(case.instance, name, None)
+            require(isinstance(size, int) and size > 0, f"draw_kernel needs {name}, got {size!r}")
     missing = [name for name in needed if not callable(getattr(case.cls, name, None))]
     require(not missing, f"there is no function {', '.join(missing)}")
     require(
@@ -166,8 +171,76 @@ def masks_are_right(case: OperatorCase) -> str:
     return ""
 
 
+def kernels_are_right(case: OperatorCase) -> str:
+    if not hasattr(case.cls, "draw_kernel"):
+        raise NotApplicable("its measurements have no kernels of their own")
+    size = case.instance.kernel_size
+    for rows in case.sizes:
+        kernels = kernel_of(rows.y, size)
+        shape = tuple(kernels.shape)
+        require(shape == (ROWS, size, size), f"the kernels in y are {shape}, kernel_size is {size}")
+        require(kernels.isfinite().all(), f"a kernel is not finite ({rows})")
+        distinct = len(torch.unique(kernels, dim=0))
+        require(distinct == ROWS, f"{ROWS} measurements have {distinct} kernels ({rows})")
+    return f"{size} x {size}"
+
+
+def picture_is_right(case: OperatorCase) -> str:
+    if not hasattr(case.cls, "picture"):
+        raise NotApplicable("figures show A(x) itself")
+    for rows in case.sizes:
+        picture = case.instance.picture(rows.y)
+        good = picture.ndim == 4 and len(picture) == ROWS and picture.shape[1] in (1, 3)
+        require(good, f"picture(y) is {tuple(picture.shape)}, expected ({ROWS}, 1 or 3, h, w)")
+        require(picture.isfinite().all(), f"picture(y) is not finite ({rows})")
+    return ""
+
+
+def measurements_are_repeatable(case: OperatorCase) -> str:
+    for rows in case.sizes:
+        again = rows.problem.simulate(rows.x, Rng(STREAMS, range(ROWS)))
+        require(again.equal(rows.y), f"the same random numbers give another y ({rows})")
+        for i in (0, ROWS - 1):
+            alone = rows.problem.simulate(rows.x[i : i + 1], Rng(STREAMS, [i]))
+            error = (alone - rows.y[i : i + 1]).abs().max().item()
+            require(
+                error < ROUNDING,
+                f"measurement {i} alone differs by {error:.2g} from what it is among others ({rows})",
+            )
+    return ""
+
+
+def spectrum_is_right(case: OperatorCase) -> str:
+    if not hasattr(case.cls, "spectrum"):
+        raise NotApplicable("it offers no spectrum")
+    require(case.cls.linear, "it has a spectrum, but says that it is not linear")
+    largest = 0.0
+    for rows in case.sizes:
+        spectrum = case.instance.spectrum(rows.y, rows.problem.x_shape)
+        values, z = spectrum.values, spectrum.coordinates(rows.x)
+        shape = tuple(values.shape)
+        good = shape[1:] == rows.problem.x_shape and shape[0] in (1, ROWS)
+        require(good, f"the singular values are {shape} for {rows}")
+        require(values.min().item() >= 0, f"a singular value is negative ({rows})")
+        back, norms = spectrum.image(z), [a.flatten(1).norm(dim=1) for a in (rows.x, z)]
+        products = case.instance.adjoint(rows.measured(), rows.y)
+        errors = {
+            "V V^T x differs from x": back - rows.x,
+            "|V^T x| differs from |x|": norms[1] - norms[0],
+            "A^T A x differs from V values^2 V^T x": products - spectrum.image(values**2 * z),
+        }
+        for what, error in errors.items():
+            largest = max(largest, error.abs().max().item())
+            require(largest < ROUNDING, f"{what} by {largest:.2g} ({rows})")
+    return f"to {largest:.0e}"
+
+
 def gradient_passes(case: OperatorCase) -> str:
     if not getattr(case.cls, "differentiable", True):
+        passes = any(
+            rows.measured(rows.x.clone().requires_grad_()).requires_grad for rows in case.sizes
+        )
+        require(not passes, "a gradient passes; leave out `differentiable`")
         raise NotApplicable("it is said not to be differentiable")
     for rows in case.sizes:
         x = rows.x.clone().requires_grad_()
@@ -197,7 +270,7 @@ def stored_is_right(case: OperatorCase) -> str:
     stored = case.instance.stored()
     for name, tensor in stored.items():
         require(
-            name not in ("x_true", "y", "mask", "noise"),
+            name not in ("x_true", "y", "mask", "noise", "kernels", "picture"),
             f"{name} is the name of another tensor in the file",
         )
         finite = isinstance(tensor, Tensor) and tensor.isfinite().all()
@@ -216,7 +289,11 @@ CHECKS = (
     Check("rows are independent", rows_are_independent),
     Check("A is linear where it says so", is_linear),
     Check("the adjoint passes the dot test", adjoint_is_transpose),
+    Check("the spectrum is that of A^T A", spectrum_is_right),
     Check("masks are 0 or 1, and nothing is measured where they are 0", masks_are_right),
+    Check("each measurement has a kernel of its own", kernels_are_right),
+    Check("figures can show a measurement", picture_is_right),
+    Check("the same random numbers give the same measurements", measurements_are_repeatable),
     Check("the gradient is that of finite differences", gradient_passes),
     Check("what is stored beside the measurements is finite", stored_is_right),
 )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Cap, Random
+from bench.numerics.spectrum import AxisSpectrum
 
 SIDE = 4
 
@@ -90,6 +91,16 @@ class RowPairs:
             2, dim=2
         ) / 2
 
+    def spectrum(self, y: Tensor, x_shape: tuple[int, ...]) -> AxisSpectrum:
+        seen = measured_entries(y).to(y)
+        pairs = torch.eye(SIDE // 2).to(y)
+        sums, differences = (
+            torch.kron(pairs, torch.tensor([[1.0], [sign]]).to(y)) / math.sqrt(2)
+            for sign in (1, -1)
+        )
+        values = torch.cat([seen / math.sqrt(2), torch.zeros_like(seen)], 2)
+        return AxisSpectrum(values, (None, torch.cat([sums, differences], 1), None))
+
 
 @dataclass(frozen=True)
 class ToyProblem:
@@ -97,7 +108,9 @@ class ToyProblem:
 
     prior: ToyPrior
     sigma_y: float = 0.1
-    caps: ClassVar[Cap] = Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT
+    caps: ClassVar[Cap] = (
+        Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT | Cap.SPECTRUM
+    )
     operator: ClassVar[RowPairs] = RowPairs()
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:

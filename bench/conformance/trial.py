@@ -32,6 +32,7 @@ NEEDED = {
     "residual": ("problem.residual", Cap.RESIDUAL),
     "operator": ("problem.operator", Cap.RESIDUAL | Cap.LINEAR),  # either will do
     "adjoint": ("problem.operator.adjoint", Cap.LINEAR),
+    "spectrum": ("problem.operator.spectrum", Cap.SPECTRUM),
     "simulate": ("problem.simulate", Cap.SIMULATE),
     "sample_posterior": ("problem.sample_posterior", Cap.EXACT),
 }

@@ -129,6 +129,18 @@ class Truth:
         """Return function(draws, *arguments), computed once."""
         return self.once((function, *arguments), lambda: function(self.draws, *arguments))
 
+    def of_samples(self, samples: Tensor, function: Callable[[Tensor, Truth], T]) -> T:
+        """Return function(samples, self), computed once for all metrics that are given the same tensor of samples.
+
+        What was computed of the samples before is dropped.
+        """
+        kept, values = self.cache.get("samples", (None, {}))
+        if kept is not samples:
+            kept, values = self.cache["samples"] = samples, {}
+        if function not in values:
+            values[function] = function(samples, self)
+        return values[function]
+
     def log_likelihood(self, samples: Tensor) -> Tensor:
         """Return the log likelihood of each sample, (m, s, *x) -> (m, s)."""
         s = samples.shape[1]

@@ -18,6 +18,9 @@ BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that no user would ch
 ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
 DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
+OTHER_PRIOR = (
+    "other prior"  # marks rows that saw another prior than the one whose posterior judges them
+)
 WORTH = "worth_energy"  # independent exact draws that would have the same error in expectation
 REFERENCE_DRAWS = "exact"  # their name in pictures and in their csv, also where they are from SMC
 # reason of a pair of method and task that a suite does not run
@@ -107,11 +110,15 @@ class Ranking:
 
 @dataclass(frozen=True)
 class SampleSet:
-    """Samples `x` of one method on the first m measurements `(m, s, *x)`, or s = 0 and the reason why."""
+    """Samples `x` of one method on the first m measurements `(m, s, *x)`, or s = 0 and the reason why.
+
+    remark: OTHER_PRIOR where the method saw another prior than the one whose posterior is shown.
+    """
 
     name: str
     x: np.ndarray
     reason: str = ""
+    remark: str = ""
 
     def why_not(self, i: int) -> str:
         """Return why there is no picture for measurement `i`; "" where there is one."""

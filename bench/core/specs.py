@@ -106,18 +106,21 @@ class OnTask(Spec):
 class ProblemSpec(OnTask):
     """A prior and a problem: all that training depends on, so no count of measurements or samples.
 
-    operator: a module in bench/operators, or `class` for a reward, which has no sigma_y.
+    operator: a module in bench/operators, or `class` for a reward, which has no sigma_y. rate: of Poisson noise, which
+    has no sigma_y either.
     """
 
     dataset: str
     operator: str
     parameters: Settings = field(default_factory=dict)
     sigma_y: float | None = None
+    rate: float | None = None
 
     @property
     def facts(self) -> Json:
         """Return what the header of a task's measurements says of prior and problem."""
-        return {name: getattr(self, name) for name in PROBLEM_FACTS}
+        noise = {} if self.rate is None else {"rate": self.rate}
+        return {name: getattr(self, name) for name in PROBLEM_FACTS} | noise
 
 
 @dataclass(frozen=True, kw_only=True)

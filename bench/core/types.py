@@ -22,10 +22,11 @@ class Cap(Flag):
     DECODER = auto()  # prior.decode(z)
     DENSITY = auto()  # prior.log_prob(x)
     GRAD = auto()  # log_likelihood and residual are differentiable in x
-    RESIDUAL = auto()  # problem.residual(x, y): the problem is an operator with additive noise
-    LINEAR = auto()  # problem.operator has an adjoint
+    RESIDUAL = auto()  # problem.residual(x, y): the problem is an operator with noise
+    LINEAR = auto()  # problem.operator has an adjoint, and the noise is N(0, sigma_y^2 I)
     SIMULATE = auto()  # problem.simulate(x, rng)
     EXACT = auto()  # problem.sample_posterior(y, num_samples, rng)
+    SPECTRUM = auto()  # problem.operator.spectrum(y, x_shape), beside LINEAR
 
 
 @dataclass(frozen=True)
@@ -160,12 +161,26 @@ class Mixture(Protocol):
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
+class Spectrum(Protocol):
+    """Singular values of a linear operator and its right singular vectors: A^T A = V diag(values^2) V^T, V orthonormal.
+
+    With z = V^T x the measurement splits into numbers: V^T A^T y = values^2 z + values noise, each with noise of
+    standard deviation sigma_y.
+    """
+
+    # (1, *x), or (n, *x) where they differ between measurements; zero where A sees nothing
+    @property
+    def values(self) -> Tensor: ...
+    def coordinates(self, x: Tensor) -> Tensor: ...  # V^T x, (n, *x) -> (n, *x)
+    def image(self, z: Tensor) -> Tensor: ...  # V z, (n, *x) -> (n, *x)
+
+
 class Operator(Protocol):
     """Measurement operator A, a frozen dataclass whose fields are its parameters; rows never influence each other.
 
-    `y` is a packed measurement (`bench.core.packed`): it carries what differs between measurements, a mask; operators
-    without one do not need it. What belongs to all measurements and is worth storing beside them, a kernel, may be
-    given by a method `stored() -> dict[str, Tensor]`.
+    `y` is a packed measurement (`bench.core.packed`): it carries what differs between measurements, a mask or a kernel;
+    operators without one do not need it. What `HasKernels`, `HasSpectrum` and `HasPicture` list may be left out, as may
+    `stored() -> dict[str, Tensor]` for what belongs to all measurements and is worth storing beside them.
     """
 
     linear: ClassVar[bool]
@@ -181,6 +196,32 @@ class Operator(Protocol):
     def draw_mask(self, uniform: Tensor) -> Tensor: ...
 
 
+@runtime_checkable
+class HasKernels(Protocol):
+    """An operator with a kernel for each measurement, made of `num_uniform` numbers in [0, 1)."""
+
+    @property
+    def kernel_size(self) -> int: ...
+    @property
+    def num_uniform(self) -> int: ...
+    # (n, num_uniform) -> (n, kernel_size, kernel_size)
+    def draw_kernel(self, uniform: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class HasSpectrum(Protocol):
+    """A linear operator whose singular values are cheap, for images x_shape and measurements y (n, *y)."""
+
+    def spectrum(self, y: Tensor, x_shape: Shape) -> Spectrum: ...
+
+
+@runtime_checkable
+class HasPicture(Protocol):
+    """An operator whose values are no picture: figures show `picture(y)` (n, 1 or 3, h, w) in their place."""
+
+    def picture(self, y: Tensor) -> Tensor: ...
+
+
 class Problem(Protocol):
     """What is known of y given x. All tensors are row by row: x (n, *x) and y (n, *y)."""
 
@@ -191,7 +232,7 @@ class Problem(Protocol):
     @property
     def operator(self) -> Operator: ...
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n,), up to a constant
-    # (n, *clean): y - A(x), zero where nothing was measured
+    # (n, *clean): y - A(x), zero where nothing was measured; Poisson noise: scaled to noise of sigma_y everywhere
     def residual(self, x: Tensor, y: Tensor) -> Tensor: ...
     def simulate(self, x: Tensor, rng: Random) -> Tensor: ...  # (n, *x) -> (n, *y)
     # (m, s, *x)

@@ -1,10 +1,12 @@
-"""Weights of published networks, which no package ships: `python -m bench.core.weights fetch | check [network ...]`.
+"""Weights of published networks, which no package ships: `python -m bench weights fetch | check [network ...]`.
 
 They lie where torch.hub keeps them, $TORCH_HOME/hub/checkpoints, so that a file which torchvision or torch-fidelity
 fetched before is used, and one that was copied there by hand is enough on a machine without network.
 
 Each file is pinned by its sha256. The first eight digits are its publisher's, who puts them at the end of the file's
 name, and torch.hub checks no more; the whole hash is what many independent projects have published of their downloads.
+A file of that name with another hash is used, too, but never under the published network's name: all columns that it
+has a part in are named `unverified`, with the first digits of its own hash.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from bench.core.errors import UserError
@@ -30,6 +33,8 @@ class Weights:
     purpose: str
 
 
+UNVERIFIED = "unverified-"  # before the first digits of a hash
+FETCH = "python -m bench weights fetch"  # and a name
 WEIGHTS = {
     "alexnet": Weights(
         "alexnet-owt-7be5be79.pth",
@@ -65,24 +70,36 @@ def missing(name: str) -> str:
         return ""
     return (
         f"weights absent: {weights.file} ({weights.purpose}) belongs into {folder()}; "
-        f"run python -m bench.core.weights fetch {name}, or copy the file there from {weights.url}"
+        f"run {FETCH} {name}, or copy the file there from {weights.url}"
     )
 
 
 def why_absent(name: str) -> str:
     """Return the reason of an empty cell, without a path of this machine; "" where the weights are there."""
-    return (
-        missing(name)
-        and f"n/a (weights absent: {WEIGHTS[name].file}; python -m bench.core.weights fetch {name})"
-    )
+    return missing(name) and f"n/a (weights absent: {FETCH} {name})"
 
 
 def path_of(name: str) -> Path:
-    """Return the path of the file, after its hash was checked; UserError, one line, where it is missing or wrong."""
+    """Return the path of the published file, after its hash was checked; UserError, one line, where it is another."""
     fault = missing(name) or _wrong_hash(name)
     if fault:
         raise UserError(fault)
     return folder() / WEIGHTS[name].file
+
+
+def placed(name: str) -> Path:
+    """Return the path of the file, published or `unverified`; UserError, one line, where it is missing."""
+    if fault := missing(name):
+        raise UserError(fault)
+    return folder() / WEIGHTS[name].file
+
+
+def unverified(name: str) -> str:
+    """Return `unverified-` and the file's hash where it is there and is not the published one; else ""."""
+    if missing(name):
+        return ""
+    sha256 = _sha256_of(name)
+    return "" if sha256 == WEIGHTS[name].sha256 else f"{UNVERIFIED}{sha256[:8]}"
 
 
 def check(names: Sequence[str]) -> None:
@@ -126,21 +143,31 @@ def _download(weights: Weights) -> None:
 def _wrong_hash(name: str) -> str:
     """Return what is wrong with a file that is there; "" where its sha256 is as pinned."""
     weights = WEIGHTS[name]
-    path = folder() / weights.file
-    with path.open("rb") as f:
-        sha256 = hashlib.file_digest(f, "sha256").hexdigest()
+    sha256 = _sha256_of(name)
     if sha256 == weights.sha256:
         return ""
     return (
-        f"{path}: its sha256 begins with {sha256[:12]}, expected {weights.sha256[:12]} (truncated or another file?); "
-        f"delete it and run python -m bench.core.weights fetch {name}"
+        f"{folder() / weights.file}: its sha256 begins with {sha256[:12]}, expected {weights.sha256[:12]} (truncated "
+        f"or another file?); delete it and run {FETCH} {name}; until then its columns are named unverified"
     )
+
+
+def _sha256_of(name: str) -> str:
+    path = folder() / WEIGHTS[name].file
+    return _digest(path, path.stat().st_size, path.stat().st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    """Return the sha256 of a file, which is read again only once its size or its time has changed."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def main(*arguments: str) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.core.weights", description="Weights of published networks."
+        prog="python -m bench weights", description="Weights of published networks."
     )
     parser.add_argument("what", choices=["fetch", "check"])
     parser.add_argument(

@@ -1,4 +1,5 @@
-"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [peers] [repeatability]`:
+"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [mfa] [peers] [sizes]
+[repeatability]`:
 what the harness costs.
 
 Each question has a ratio within one run as its answer, in CPU seconds of one thread. Without a name all but the last
@@ -9,7 +10,9 @@ batching: DPS on all measurements and samples in one batch, beside row by row.
 orchestration: the share of a whole workflow's CPU seconds outside sampling, training and metrics (--suite, --cores).
 growth: seconds and memory at 1, 2, 4 and 8 times as many measurements, samples and pixels along a side.
 pairs: perceptual diversity from one network pass per sample, beside one per pair (--side, --naive).
+mfa: the denoiser of a mixture of factor analysers beside the matrix products that it cannot do without.
 peers: DPS here, of azula and of deepinv over the bare network: pip install "posterior-bench[peers]".
+sizes: seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
 repeatability: whether two runs of the clock agree within their spread (--suite, one with a clock that was run).
 """
 
@@ -30,7 +33,17 @@ from bench.runtime.job import run
 from bench.runtime.lease import lease
 from bench.runtime.stopwatch import machine
 
-QUESTIONS = ("overhead", "batching", "orchestration", "growth", "pairs", "peers", "repeatability")
+QUESTIONS = (
+    "overhead",
+    "batching",
+    "orchestration",
+    "growth",
+    "pairs",
+    "mfa",
+    "peers",
+    "sizes",
+    "repeatability",
+)
 ALONE = ("orchestration", "repeatability")  # their jobs wait for the machine themselves
 HELP = {
     "priors": "folder of a suite's priors",

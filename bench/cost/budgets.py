@@ -1,7 +1,8 @@
-"""`python -m bench.cost.budgets`: print the rows of config/budget.yaml, settings of each method at five budgets.
+"""`python -m bench.cost.budgets`: print the rows of config/budget.yaml, and each task's settings of them.
 
 A budget is network rows per posterior sample, forward and backward, training included. Each method has one rule that
-turns it into settings; what no rule names keeps the method's default. On the priors of the suite a denoiser costs one
+turns it into settings; what was searched at equal seconds has the value that won there (results/reference/tuning), and
+what is neither named by a rule nor searched keeps the method's default. On the priors of the suite a denoiser costs one
 row, a decoded image `decode_nfe`, and each twice with its gradient.
 
 Training is paid once, so its share per sample depends on how many samples follow. Rows are trained with what a budget
@@ -14,10 +15,14 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from bench.core.artefacts import read_csv
+from bench.core.shipped import shipped
 from bench.core.specs import Settings
 
 BUDGETS = (100, 200, 450, 1000, 2000)
+TUNED_AT = 450  # rows per sample of the suite `tuning`
 NUM_MEASUREMENTS = 10  # among which the rows share their training
 DPS_STEPS = 200  # at which the zeta of the default suite was tuned
 CHAIN = 30  # evaluations before the first sample that are worth a further chain
@@ -141,12 +146,36 @@ def training_rows(plugin: str, settings: Settings, terms: Terms) -> float:
     return 0.0
 
 
+def tuned(task: str, plugin: str, folder: Path) -> dict[str, Settings]:
+    """Return the settings of a task for each row of a method: those that won its search, logged in `folder`.
+
+    zeta times steps stays, as in the rule; other values are the same at each budget.
+    """
+    log = read_csv(folder / task / f"{plugin}.csv")[1]
+    won = {name: log["winner"]["settings"][name] for name in log["ranges"]}
+    settings = {budget: dict(won) for budget in BUDGETS}
+    if plugin == "dps":
+        for budget, of_row in settings.items():
+            of_row["zeta"] = float(f"{won['zeta'] * (TUNED_AT // 2) / (budget // 2):.3g}")
+    return {f"{plugin}-b{budget}": settings[budget] for budget in BUDGETS}
+
+
 def main() -> None:
-    """Print a line of YAML for each row."""
+    """Print a line of YAML for each row, and one for each task and method."""
     for plugin, rule in RULES.items():
         for budget in BUDGETS:
-            text = json.dumps(rule(budget, Terms())).replace('"', "")
-            print(f"  {plugin}-b{budget}: {text}")
+            print(f"  {plugin}-b{budget}: {_yaml(rule(budget, Terms()))}")
+    folder = shipped("results/reference/tuning")
+    for task in sorted(path.parent.name for path in folder.glob("gmm-*/dps.csv")):
+        print(f"  {task}:\n    settings: {{")
+        for plugin in RULES:
+            rows = tuned(task, plugin, folder).items()
+            print("      " + ", ".join(f"{row}: {_yaml(won)}" for row, won in rows) + ",")
+        print("    }")
+
+
+def _yaml(settings: Settings) -> str:
+    return json.dumps(settings).replace('"', "")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,17 @@ from scipy.special import bdtr
 from bench.core.results import REFERENCE, Drawing, Results
 from bench.core.text import csv_text
 from bench.figures._lines import BAND, COLUMNS, has_mean, mean_of, remarks, rows_of
-from bench.figures._style import INK, MUTED, WIDTH, handles, legend, looks, name_axes, small_panels
+from bench.figures._style import (
+    INK,
+    MUTED,
+    WIDTH,
+    handles,
+    legend,
+    looks,
+    marked,
+    name_axes,
+    small_panels,
+)
 
 CONFIDENCE = 0.99  # of the band, as of the intervals in tables
 
@@ -65,8 +75,8 @@ def draw_levels(
     name_axes(figure, *words)
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="reference posterior")
     lines = [x for x in results.summary if x.task in tasks and x.metric in metrics]
-    drawn = {x.method for x in lines if has_mean(x)}
-    marks = [floor, *handles(results, drawn, line=True)]
+    drawn = {(x.task, x.method) for x in lines if has_mean(x)}
+    marks = [floor, *handles(results, {method for _, method in drawn}, True, drawn)]
     if confidence is not None:
         marks.insert(0, Patch(facecolor=BAND, label=f"calibrated, {confidence:.0%}"))
     legend(figure, marks)
@@ -99,13 +109,8 @@ def _draw_band(panel: Axes, num_measurements: int, confidence: float) -> None:
 def _draw_curves(panel: Axes, task: str, metrics: Sequence[str], results: Results) -> None:
     """Draw the curve of every method on a task, and that of the reference above them."""
     for method, look in looks(results.methods).items():
-        style = {
-            "color": look.colour,
-            "linewidth": 1,
-            "marker": look.marker,
-            "markersize": 3,
-            "markeredgewidth": 0,
-        }
+        style = {"linewidth": 1, "markersize": 3, "markeredgewidth": 0}
+        style |= marked(results, task, method, look)
         _draw_curve(panel, task, method, metrics, results, style)
     style = {"color": INK, "linewidth": 1, "linestyle": "--", "zorder": 4}
     _draw_curve(panel, task, REFERENCE, metrics, results, style)

@@ -73,6 +73,16 @@ def bar_ends(line: Summary) -> list[list[float]]:
     ]
 
 
+def points_of(results: Results, metrics: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (task, method) of the points that figures draw: those with a mean in all of these metrics."""
+    return [
+        (task, method)
+        for task in results.tasks
+        for method in results.methods
+        if all(has_mean(results.line(task, method, metric)) for metric in metrics)
+    ]
+
+
 def means(results: Results, metric: str) -> list[float]:
     """Return all means of a metric."""
     return [x.mean for x in results.summary if x.metric == metric and x.mean is not None]

@@ -51,7 +51,7 @@ class Picture:
 def pictures(
     i: int, seen: dict[str, np.ndarray], sample_sets: Sequence[SampleSet], num_samples: int
 ) -> list[Picture]:
-    """Return every picture of measurement `i`; `seen` holds x_true (m, *x), y (m, *y) and possibly mask.
+    """Return every picture of measurement `i`; `seen` holds x_true (m, *x), y (m, *y) and possibly mask or picture.
 
     Sources without samples give none.
     """
@@ -102,6 +102,8 @@ def coloured(picture: Picture, spread: float) -> np.ndarray:
 
 
 def _measurement(i: int, seen: dict[str, np.ndarray]) -> np.ndarray:
+    if "picture" in seen:  # of a measurement that is none itself
+        return _image(seen["picture"][i])
     y = _image(seen["y"][i])
     if "mask" in seen:
         y[np.broadcast_to(_image(seen["mask"][i]), y.shape) == 0] = np.nan

@@ -10,7 +10,16 @@ from matplotlib.lines import Line2D
 from bench.core.results import BASELINES, REFERENCE, Drawing, Results
 from bench.core.text import csv_text
 from bench.figures._lines import means_and_floors
-from bench.figures._style import INK, handles, legend, looks, name_axes, scale, small_panels
+from bench.figures._style import (
+    INK,
+    handles,
+    legend,
+    looks,
+    marked,
+    name_axes,
+    scale,
+    small_panels,
+)
 
 ROWS, SECONDS, TRAINING = "nfe + nfe_vjp", "seconds_per_sample", "train_seconds"
 _POINT: dict[str, Any] = {"markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.4}
@@ -45,7 +54,7 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
         for method, look in looks(results.methods).items():
             if point := points.get((task, method)):
                 ends = [[point.mean - point.low], [point.high - point.mean]]
-                style = {"color": look.colour, "marker": look.marker, **_POINT}
+                style = _POINT | marked(results, task, method, look)
                 panel.errorbar(costs[task, method], point.mean, yerr=ends, **style)
     if points:
         scale(panels[0], "x", list(costs.values()))
@@ -54,7 +63,8 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
     line = Line2D(
         [], [], color=INK, linewidth=0.9, linestyle="--", label="reference posterior (floor)"
     )
-    legend(figure, [line, *handles(results, [method for _, method in points])])
+    shown = [method for _, method in points]
+    legend(figure, [line, *handles(results, shown, judged=points)])
     columns = ("task", "method", metric, "low", "high", ROWS, SECONDS, TRAINING)
     rows = ((*key, *asdict(point).values()) for key, point in points.items())
     return Drawing(figure, csv_text(columns, rows))

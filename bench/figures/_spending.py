@@ -92,7 +92,7 @@ def curves(results: Results, metric: str, cost: Cost) -> list[Curve]:
     methods: dict[str, list[Point]] = defaultdict(list)
     tasks = tasks_of_most(results, metric)
     for row in results.methods:
-        of_tasks = [results.values(task, row, metric) for task in tasks]
+        of_tasks = [_values(results, task, row, metric) for task in tasks]
         spent = (
             _spent(results, tasks, row, cost)
             if tasks and row not in BASELINES and all(of_tasks)
@@ -108,11 +108,16 @@ def curves(results: Results, metric: str, cost: Cost) -> list[Curve]:
 def tasks_of_most(results: Results, metric: str) -> list[str]:
     """Return the tasks where as many rows as on any task have numbers; none where there is no number."""
     counts = {
-        task: sum(bool(results.values(task, row, metric)) for row in results.methods)
+        task: sum(bool(_values(results, task, row, metric)) for row in results.methods)
         for task in results.tasks
     }
     most = max(counts.values(), default=0)
     return [task for task, count in counts.items() if count == most and most]
+
+
+def _values(results: Results, task: str, row: str, metric: str) -> Mapping[int, tuple[float, ...]]:
+    """Return the values of a row, none where it saw another prior than the one by whose posterior it is judged."""
+    return results.values(task, row, metric) if results.is_ranked(task, row) else {}
 
 
 def break_evens(curves: Sequence[Curve], num_samples: int) -> list[BreakEven]:

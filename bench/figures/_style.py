@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any, Literal
@@ -102,22 +102,36 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
 
 
 def handles(
-    results: Results, shown: Collection[str] | None = None, line: bool = False
+    results: Results,
+    shown: Collection[str] | None = None,
+    line: bool = False,
+    judged: Iterable[tuple[str, str]] = (),
 ) -> list[Line2D]:
-    """Return the legend's handles of the methods in `shown` (None: all): markers, on a line where there are lines."""
+    """Return the legend's handles of the methods in `shown` (None: all): markers, on a line where there are lines.
+
+    judged: (task, method) of the points that a posterior judges; where one is hollow, a handle says what that means.
+    """
     style: dict[str, Any] = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
-    return [
-        Line2D(
-            [],
-            [],
-            color=look.colour,
-            marker=look.marker,
-            label=plain(results.label(method)),
-            **style,
-        )
+    names = {
+        plain(results.label(method)): {"color": look.colour, "marker": look.marker}
         for method, look in looks(results.methods).items()
         if shown is None or method in shown
-    ]
+    }
+    if not all(results.is_ranked(*pair) for pair in judged):
+        names["hollow: saw another prior"] = {"color": MUTED, "marker": "o", **_hollow(MUTED)}
+    return [Line2D([], [], label=name, **style | own) for name, own in names.items()]
+
+
+def marked(results: Results, task: str, method: str, look: Look) -> dict[str, Any]:
+    """Return colour and marker of a method on a task, hollow where it saw another prior than the judge."""
+    style: dict[str, Any] = {"color": look.colour, "marker": look.marker}
+    return style if results.is_ranked(task, method) else style | _hollow(look.colour)
+
+
+def _hollow(colour: str) -> dict[str, Any]:
+    edge = {"markeredgecolor": colour, "markeredgewidth": 0.8}
+    # above other methods' markers
+    return {"markerfacecolor": "white", **edge, "zorder": 6.5, "alpha": 1}
 
 
 def star_handle(label: str = "reference posterior") -> Line2D:
@@ -158,8 +172,13 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
 
 
 def name_axes(figure: Figure, across: str, upwards: str) -> None:
-    """Write what all panels have on their axes, in lines that fit the figure."""
-    figure.supxlabel(textwrap.fill(across, int(17 * figure.get_figwidth())), fontsize=7.5)
+    """Write what all panels have on their axes, in lines that fit the figure; beside a single panel, close to it."""
+    across = textwrap.fill(across, int(17 * figure.get_figwidth()))
+    # beside a single square panel the words of a figure stand far from it
+    if len(figure.axes) == 1 and not figure.axes[0].get_ylabel():
+        figure.axes[0].set(xlabel=across, ylabel=upwards)
+        return
+    figure.supxlabel(across, fontsize=7.5)
     figure.supylabel(upwards, fontsize=7.5)
 
 

@@ -8,10 +8,21 @@ from typing import Any, ClassVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.core.results import Drawing, Results
 from bench.core.text import csv_text
-from bench.figures._style import HAIRLINE, INK, MUTED, WIDTH, Look, handles, legend, looks, plain
+from bench.figures._style import (
+    HAIRLINE,
+    INK,
+    MUTED,
+    WIDTH,
+    handles,
+    legend,
+    looks,
+    marked,
+    plain,
+)
 
 __all__ = ["Clock"]
 
@@ -28,7 +39,7 @@ class Clock:
         "Left: seconds of one call for one measurement, alone on the machine, against the number of samples that it "
         "draws; dotted, on the right axis, how many exact draws these samples are worth by their energy distance: "
         "exact ones are on the diagonal. Right: the seconds against that worth. Bands: quartiles of the repeats, over "
-        "all visits."
+        "all visits. Hollow: saw another prior than the one whose posterior the worth is about."
     )
 
     def draw(self, results: Results) -> Drawing:
@@ -45,13 +56,10 @@ class Clock:
             axes.set_xlabel(word)
         for (seconds, price), task in zip(grid, tasks, strict=False):
             seconds.set_title(plain(task), loc="left", fontweight="bold")
-            _draw_task(
-                seconds,
-                price,
-                [timing for timing in timed if timing["task"] == task],
-                looks(results.methods),
-            )
-        shown = handles(results, [timing["method"] for timing in timed], line=True)
+            of_task = [timing for timing in timed if timing["task"] == task]
+            _draw_task(seconds, price, of_task, results)
+        judged = [(row[0], row[1]) for timing in timed for row in _rows(timing) if row[3]]
+        shown = handles(results, [timing["method"] for timing in timed], True, judged)
         legend(figure, shown) if shown else figure.text(
             0.5, 0.5, "No run was timed.", color=MUTED, ha="center"
         )
@@ -60,16 +68,18 @@ class Clock:
 
 
 def _draw_task(
-    seconds: Axes, price: Axes, timed: Sequence[Mapping[str, Any]], styles: Mapping[str, Look]
+    seconds: Axes, price: Axes, timed: Sequence[Mapping[str, Any]], results: Results
 ) -> None:
-    worth = seconds.twinx()
+    worth, styles = seconds.twinx(), looks(results.methods)
     for timing in timed:
         look, points = styles[timing["method"]], _rows(timing)
+        judged = marked(results, timing["task"], timing["method"], look)
         counting = [point for point in points if point[3]]
-        _draw_curve(seconds, [(point[2], *point[4:]) for point in points], look)
-        _draw_curve(price, [point[3:] for point in counting], look)
+        plain_style = {"color": look.colour, "marker": look.marker}
+        _draw_curve(seconds, [(point[2], *point[4:]) for point in points], plain_style)
+        _draw_curve(price, [point[3:] for point in counting], judged)
         sizes = [(point[2], point[3], point[3], point[3]) for point in counting]
-        _draw_curve(worth, sizes, look, linestyle=":", markerfacecolor="none")
+        _draw_curve(worth, sizes, judged | {"linestyle": ":"})
     worth.axline((1, 1), (10, 10), color=INK, linewidth=0.7, linestyle=":")
     # the diagonal ends in the corner
     least = min((row[3] for timing in timed for row in _rows(timing) if row[3]), default=1)
@@ -90,11 +100,15 @@ def _rows(timing: Mapping[str, Any]) -> list[tuple]:
     ]
 
 
-def _draw_curve(axes: Axes, points: Sequence[tuple], look: Look, **line: Any) -> None:
+def _draw_curve(axes: Axes, points: Sequence[tuple], style: Mapping[str, Any]) -> None:
     axes.set(xscale="log", yscale="log")
     axes.grid(color=HAIRLINE, linewidth=0.4)
     axes.tick_params(colors=MUTED)
     if points:
         x, y, low, high = zip(*points, strict=True)
-        axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
-        axes.plot(x, y, color=look.colour, marker=look.marker, linewidth=1, markersize=3.5, **line)
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
+        axes.plot(x, y, linewidth=1, markersize=3.5, **style)
+    for axis in (axes.xaxis, axes.yaxis):  # labels of minor ticks would lie on each other
+        axis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())

@@ -26,6 +26,7 @@ from bench.figures._style import (
     handles,
     legend,
     looks,
+    marked,
     plain,
     star_handle,
 )
@@ -34,6 +35,10 @@ __all__ = ["Collapse"]
 
 _LEAST = 1e-3  # diversity, where the logarithmic axis ends: equal samples have none at all
 _CORNER = "#fbe9e2"
+_SMALL: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.2, "markeredgecolor": "white"}
+_SMALL |= {"alpha": 0.6, "linestyle": "none"}
+_LARGE: dict[str, Any] = {"markersize": 8, "markeredgewidth": 0.7, "markeredgecolor": "white"}
+_LARGE |= {"linestyle": "none", "zorder": 5}
 Point = tuple[float, float]  # diversity, coverage
 
 
@@ -47,9 +52,10 @@ class Collapse:
 
     caption: ClassVar[str] = (
         "Coverage of 90 % intervals against diversity over that of the reference posterior: a small marker for each "
-        "task, a large one for their mean (geometric of the ratios). The star is the reference posterior. Methods "
-        "trained by reverse KL tend to the shaded corner, where samples are too much alike and intervals too narrow. "
-        "Not shown: unconditional, and what is n/a."
+        "task, a large one for their mean (geometric of the ratios). The star is the reference posterior. Hollow, and "
+        "part of no mean: saw another prior than the one whose posterior it is compared with. Methods trained by "
+        "reverse KL tend to the shaded corner, where samples are too much alike and intervals too narrow. Not shown: "
+        "unconditional, and what is n/a."
     )
 
     @property
@@ -58,30 +64,25 @@ class Collapse:
 
     def draw(self, results: Results) -> Drawing:
         points = self._points(results)
-        means = {method: _mean(list(of_method.values())) for method, of_method in points.items()}
+        means = {method: _mean(results, method, points[method]) for method in points}
         figure = Figure(figsize=(WIDTH * 0.76, 3.7), layout="constrained")
         axes = figure.subplots()
+        drawn = {(task, method): xy for method in points for task, xy in points[method].items()}
+        _draw_frame(axes, list(drawn.values()), self.level)
         for method, look in looks(results.methods).items():
             if method in points:
-                self._draw_method(axes, method, list(points[method].values()), means[method], look)
+                for task, point in points[method].items():
+                    axes.plot(*point, **_SMALL | marked(results, task, method, look))
+                self._draw_mean(axes, method, means[method], look)
         axes.plot(1, self.level, linestyle="none", **{**STAR, "zorder": 7})
-        _draw_frame(
-            axes,
-            [point for of_method in points.values() for point in of_method.values()],
-            self.level,
-        )
         axes.set_xlabel(f"{self.diversity} (1: as the reference posterior)")
         axes.set_ylabel(f"{self.coverage} ({self.level:g}: calibrated)")
-        legend(figure, [star_handle(), *handles(results, list(points))])
+        legend(figure, [star_handle(), *handles(results, list(points), judged=drawn)])
         columns = ("task", "method", self.diversity, self.coverage)
-        with_means = {
-            method: {**of_method, "mean": means[method]} for method, of_method in points.items()
-        }
-        rows = [
-            (task, method, *xy)
-            for method, of_method in with_means.items()
-            for task, xy in of_method.items()
-        ]
+        rows = []
+        for method, of_method in points.items():
+            with_mean = of_method | ({"mean": mean} if (mean := means[method]) else {})
+            rows += [(task, method, *xy) for task, xy in with_mean.items()]
         return Drawing(figure, csv_text(columns, rows))
 
     def _points(self, results: Results) -> dict[str, dict[str, Point]]:
@@ -99,21 +100,16 @@ class Collapse:
                     )
         return points
 
-    def _draw_method(
-        self, axes: Axes, method: str, points: Sequence[Point], mean: Point, look: Look
-    ) -> None:
-        style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none"}
-        style |= {"markeredgecolor": "white"}
-        axes.plot(
-            *zip(*points, strict=True), markersize=3.5, alpha=0.6, markeredgewidth=0.2, **style
-        )
-        axes.plot(*mean, markersize=8, markeredgewidth=0.7, zorder=5, **style)
-        if mean[0] < 0.9 and mean[1] < self.level - 0.03:  # far enough from the star to be named
-            place: dict[str, Any] = {
-                "xytext": (6, -2.5),
-                "textcoords": "offset points",
-                "zorder": 6,
-            }
+    def _draw_mean(self, axes: Axes, method: str, mean: Point | None, look: Look) -> None:
+        """Draw the mean of a method, with its name where it is far enough from the star."""
+        if mean is None:
+            return
+        axes.plot(*mean, **_LARGE, color=look.colour, marker=look.marker)
+        if mean[0] < 0.9 and mean[1] < self.level - 0.03:
+            left, right = axes.get_xlim()
+            is_left = mean[0] ** 2 < left * right  # the name stands towards the middle
+            place: dict[str, Any] = {"textcoords": "offset points", "zorder": 6}
+            place |= {"xytext": (6 if is_left else -6, -2.5), "ha": "left" if is_left else "right"}
             halo = [withStroke(linewidth=2, foreground=_CORNER)]
             axes.annotate(
                 plain(method),
@@ -125,10 +121,16 @@ class Collapse:
             )
 
 
-def _mean(points: Sequence[Point]) -> Point:
-    """Return the geometric mean of the ratios and the arithmetic mean of the shares."""
-    ratio = np.exp(np.mean([math.log(x) for x, _ in points]))
-    return float(ratio), float(np.mean([y for _, y in points]))
+def _mean(results: Results, method: str, points: Mapping[str, Point]) -> Point | None:
+    """Return the geometric mean of the ratios and the arithmetic one of the shares, on tasks whose prior it saw.
+
+    None where there is no such task.
+    """
+    own = [point for task, point in points.items() if results.is_ranked(task, method)]
+    if not own:
+        return None
+    ratio = np.exp(np.mean([math.log(x) for x, _ in own]))
+    return float(ratio), float(np.mean([y for _, y in own]))
 
 
 def _draw_frame(axes: Axes, points: Sequence[Point], level: float) -> None:

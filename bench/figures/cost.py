@@ -20,7 +20,7 @@ class Cost:
     caption: ClassVar[str] = (
         "Unbiased energy distance to the reference posterior against rows through the prior's network per sample, "
         "forward and backward; the csv has seconds beside them. Dashed: the floor. Down and to the left is better. "
-        "Training is not in it: see amortisation."
+        "Hollow: saw another prior than the one whose posterior this is. Training is not in it: see amortisation."
     )
 
     def draw(self, results: Results) -> Drawing:

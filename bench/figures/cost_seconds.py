@@ -20,7 +20,8 @@ class CostSeconds:
     caption: ClassVar[str] = (
         "Unbiased energy distance to the reference posterior against seconds per sample: those of the clock where it "
         "has timed the run alone on the machine, and else of the jobs, which ran beside other jobs: a rough figure. "
-        "Dashed: the floor. Training is not in it: see amortisation."
+        "Dashed: the floor. Hollow: saw another prior than the one whose posterior this is. Training is not in it: see "
+        "amortisation."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -21,6 +21,7 @@ from bench.figures._lines import (
     lines_csv,
     mean_of,
     means_and_floors,
+    points_of,
 )
 from bench.figures._style import (
     HAIRLINE,
@@ -31,6 +32,7 @@ from bench.figures._style import (
     handles,
     legend,
     looks,
+    marked,
     plain,
     scale,
 )
@@ -72,7 +74,8 @@ class Distance:
         axes.set_axisbelow(True)
         axes.set_xlabel(f"{self.metric} to the reference posterior (data units)")
         band = Patch(facecolor=BAND, edgecolor=INK, linewidth=0.6, label=results.label(REFERENCE))
-        legend(figure, [band, *handles(results)])
+        drawn = points_of(results, (self.metric,))
+        legend(figure, [band, *handles(results, judged=drawn)])
         return Drawing(figure, lines_csv(results, (self.metric,)))
 
     def _draw_task(self, axes: Axes, row: int, task: str, results: Results) -> None:
@@ -84,9 +87,7 @@ class Distance:
             line = results.line(task, method, self.metric)
             level = row + (j - (num_methods - 1) / 2) * step
             if has_mean(line):
-                style = {"color": look.colour, "marker": look.marker, **POINT, **BAR}
-                if not results.is_ranked(task, method):
-                    style |= {"markerfacecolor": "white", "markeredgecolor": look.colour}
+                style = {**POINT, **BAR, **marked(results, task, method, look)}
                 axes.errorbar(mean_of(line), level, xerr=bar_ends(line), **style)
             elif line and line.reason != LEFT_OUT:
                 absent.setdefault(line.reason.split(" (")[0], {})[method] = level

@@ -6,13 +6,24 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bench.core.results import REFERENCE, Drawing, Results
-from bench.figures._lines import BAR, POINT, bar_ends, has_mean, lines_csv, mean_of, means, remarks
+from bench.figures._lines import (
+    BAR,
+    POINT,
+    bar_ends,
+    has_mean,
+    lines_csv,
+    mean_of,
+    means,
+    points_of,
+    remarks,
+)
 from bench.figures._style import (
     MUTED,
     STAR,
     handles,
     legend,
     looks,
+    marked,
     name_axes,
     scale,
     small_panels,
@@ -32,18 +43,18 @@ class FidelityDiversity:
     caption: ClassVar[str] = (
         "Error of the posterior mean (down is better) against diversity over that of the reference posterior. The star "
         "is the reference posterior: left of it samples are too much alike, right of it they spread too far, above it "
-        "their mean is off."
+        "their mean is off. Hollow: saw another prior than the one whose posterior this is."
     )
 
     def draw(self, results: Results) -> Drawing:
         metrics = (self.diversity, self.error)
         figure, panels = small_panels(remarks(results, metrics), height=1.65)
-        styles = {
-            m: {"color": look.colour, "marker": look.marker, **POINT}
-            for m, look in looks(results.methods).items()
-        }
         for panel, task in zip(panels, results.tasks, strict=True):
             panel.axvline(1, color=MUTED, linewidth=0.6, linestyle=":", zorder=1)
+            styles = {
+                method: POINT | marked(results, task, method, look)
+                for method, look in looks(results.methods).items()
+            }
             for method, style in (styles | {REFERENCE: STAR}).items():
                 x, y = (results.line(task, method, metric) for metric in metrics)
                 if has_mean(x) and has_mean(y):
@@ -55,5 +66,6 @@ class FidelityDiversity:
         name_axes(
             figure, "diversity over that of the reference posterior", "error of the posterior mean"
         )
-        legend(figure, [star_handle(), *handles(results)])
+        drawn = points_of(results, metrics)
+        legend(figure, [star_handle(), *handles(results, judged=drawn)])
         return Drawing(figure, lines_csv(results, metrics))

@@ -43,14 +43,15 @@ class Grid:
         "The first measurements of the task: what was measured (blue: not measured), the truth, then three samples, "
         "their mean and their pixelwise standard deviation for reference draws of the posterior and each method. "
         "Standard deviations share one colour scale per measurement. Images are grey on [-1, 1], the measurement on "
-        "its own range."
+        "its own range. Other prior: the method saw another prior than the one whose posterior this is."
     )
 
     def draw(self, results: TaskSamples) -> Drawing:
         seen, sets = dict(results.measured), results.sample_sets
         num_groups = min(self.num_measurements, len(seen["x_true"]))
         groups = [pictures(i, seen, sets, self.num_samples) for i in range(num_groups)]
-        names = max(len(_name(sample_set)) for sample_set in sets) * 0.06 + 0.12
+        longest = max(len(line) for each in sets for line in _name(each).split("\n"))
+        names = longest * 0.06 + 0.12
         side = min((WIDTH - names) / (self._group * num_groups), 0.6)
         bottom = _top(len(sets) + 1)
         figure = Figure(
@@ -113,7 +114,9 @@ class Grid:
 
 
 def _name(sample_set: SampleSet) -> str:
-    return "reference" if sample_set.name == REFERENCE_DRAWS else sample_set.name
+    """Return the name of a row, with a remark below it where there is one."""
+    name = "reference" if sample_set.name == REFERENCE_DRAWS else sample_set.name
+    return f"{name}\n({sample_set.remark})" if sample_set.remark else name
 
 
 def _draw_picture(axes: Axes, x: float, picture: Picture, spread: float) -> None:

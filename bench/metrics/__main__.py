@@ -12,15 +12,18 @@ from bench.metrics._diagnosis import COLUMNS
 from bench.metrics._evaluation import open_metric
 
 PARAMETERS = {
-    "perceptual": {"networks": tuple(PERCEPTUAL)},
-    "sets": {"extractors": tuple(EXTRACTORS)},
+    "perceptual": {"networks": (*PERCEPTUAL, "percept-photos-v1")},
+    "sets": {"extractors": (*EXTRACTORS, "photos-convnet-v1")},
+    "ssim": {"windows": (0.5, 1.5)},
 }
+WHERE = {"ssim": "in every suite; `ssim-g1.5_...` where a suite asks for that window"}
 HEAD = """# Columns
 
 Made by `python -m bench.metrics` from the files in `bench/metrics/`. *better*: the direction, or the value that a
 perfect sampler has in expectation; columns without one (-) describe samples, and what aims at 1 is their ratio to that
 of exact draws. *needs*: what a task must have; where it has not, the cell says why. *of*: a value for each measurement,
-or one for the task. Columns of sets have the number of images in their name, here 1024 samples.
+or one for the task. Columns of sets have the number of images in their name, here 1024 samples. Any data set may stand
+in the place of `photos` in `percept-photos-v1` and `photos-convnet-v1` ([weights.md](../weights.md)).
 """
 TABLE = "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
 DIAGNOSES = """## What a method says of itself
@@ -44,7 +47,7 @@ def page() -> str:
 
 def _section(name: str) -> Iterator[str]:
     metric: Metric = open_metric(name, PARAMETERS.get(name, {}))
-    where = "in every suite" if name in BUILT_IN else "where a suite names it"
+    where = WHERE.get(name, "in every suite" if name in BUILT_IN else "where a suite names it")
     first_paragraph = " ".join((type(metric).__doc__ or "").split("\n\n")[0].split()).rstrip(".")
     yield f"## {name}\n\n{first_paragraph} ({where})\n"
     yield TABLE

@@ -72,16 +72,13 @@ class Evaluation:
 
     def values(self, x: Tensor, num_chains: int = 0) -> dict[str, Tensor]:
         """Return values (M,) by id for samples (M, s, *x); num_chains: 0 where they are not chains."""
-        values: dict[str, Tensor] = {}
-        for metric in self._computed(num_chains):
-            chunks = x.split(len(self.truths[0].x_true))
-            truths = (dataclasses.replace(truth, num_chains=num_chains) for truth in self.truths)
-            parts = [
-                metric.compute(chunk.double(), truth)
-                for chunk, truth in zip(chunks, truths, strict=True)
-            ]
-            values |= {id: torch.cat([part[id] for part in parts]) for id in parts[0]}
-        return values
+        parts: list[dict[str, Tensor]] = []
+        metrics = self._computed(num_chains)
+        for chunk, known in zip(x.split(len(self.truths[0].x_true)), self.truths, strict=True):
+            samples, truth = chunk.double(), dataclasses.replace(known, num_chains=num_chains)
+            of_metrics = [metric.compute(samples, truth) for metric in metrics]
+            parts.append({id: value for part in of_metrics for id, value in part.items()})
+        return {id: torch.cat([part[id] for part in parts]) for id in parts[0]}
 
     def averages(self, parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Return the averages (M,) by id over sets of samples, as each column has them averaged."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from scipy.special import betaincinv
 from torch import Tensor
+from torch.nn import functional
 
 from bench.core.metric import Truth
 from bench.core.rng import stream
@@ -16,6 +17,7 @@ from bench.numerics.distances import RESOLUTION, distances
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 BAND = 0.99  # level of the intervals of shares, as in the tables
 NUM_POINTS = 16  # reference points of TARP
+MOST_RANKED = 1024  # values of an image whose ranks are looked up, which takes most of the time
 # start and width of the interval on which a randomised rank is uniform, (m, D, e) each
 Ranks = tuple[Tensor, Tensor]
 
@@ -43,6 +45,44 @@ def coverage(start: Tensor, width: Tensor, level: float) -> Tensor:
     low, high = (1 - level) / 2, (1 + level) / 2
     inside = (start + width).clamp(max=high) - start.clamp(min=low)
     return (inside.clamp(min=0) / width).mean((1, 2))
+
+
+def coverages(samples: Tensor, values: Tensor) -> dict[float, Tensor]:
+    """Return `coverage` at each of LEVELS, (m,) each, of values (m, D, e) by samples (m, D, s), both `ordered`."""
+    shares = rank_shares(samples, values)
+    cells = torch.arange(shares.shape[1])[:, None, None].to(shares) / shares.shape[1]
+    width = torch.full_like(cells, 1 / len(cells))
+    return {level: shares @ coverage(cells, width, level) for level in LEVELS}
+
+
+def ordered(points: Tensor) -> Tensor:
+    """Return points (m, e, D) in whole units of RESOLUTION, sorted along e, (m, D, e) float32.
+
+    MOST_RANKED of the D values, where there are more: the same for all points of that dimension.
+    """
+    dimension = points.shape[2]
+    if dimension > MOST_RANKED:
+        some = stream("ranked values", dimension).permutation(dimension)[:MOST_RANKED]
+        points = points[:, :, torch.from_numpy(some)]
+    return _rounded(points).float().sort(-1).values
+
+
+def rank_shares(samples: Tensor, values: Tensor) -> Tensor:
+    """Return the law of the randomised rank among s samples: the share (m, s + 1) in each cell [k, k + 1] / (s + 1).
+
+    samples: (m, D, s). values: (m, D, e). Both are `ordered`. A value tied with c samples is spread evenly over c + 1
+    cells, as `rank_interval` says. Samples are looked up among the values, and not the other way, as they are fewer.
+    """
+    num_values = values.shape[-1]
+    below, up_to = (torch.searchsorted(values, samples, right=right) for right in (False, True))
+    # equal samples are a group: gaps and ties belong to its first and last member
+    is_new = functional.pad(samples.diff(dim=-1) != 0, (1, 1), value=True)
+    group = is_new[..., :-1].cumsum(-1) - 1
+    size = torch.zeros_like(group).scatter_add_(-1, group, torch.ones_like(group)).gather(-1, group)
+    ties = (up_to - below).double() / (size + 1)
+    gaps = functional.pad(below, (0, 1), value=num_values) - functional.pad(up_to, (1, 0))
+    in_cells = functional.pad(ties, (0, 1)) + functional.pad(ties * is_new[..., 1:], (1, 0))
+    return (gaps * is_new + in_cells).sum(1) / (samples.shape[1] * num_values)
 
 
 def share_below(start: Tensor, width: Tensor, level: float) -> Tensor:

@@ -7,8 +7,9 @@ import math
 from torch import Tensor
 
 from bench.core.metric import Truth
+from bench.metrics._distances import to_draws, within_samples
 from bench.metrics._spread import ratio, resolution_of
-from bench.numerics.distances import mean_distance_within, relative_energy
+from bench.numerics.distances import mean_distance_within, relative_energy_from
 
 SINGLE_POINT = "n/a (exact posterior is a single point)"
 
@@ -25,8 +26,12 @@ def relative_error_of_mean(x: Tensor, truth: Truth) -> Tensor:
     return ratio(error, variance, resolution_of(x.shape[2]) ** 2)
 
 
-def relative_energy_of(x: Tensor, truth: Truth) -> Tensor:
-    """Return the relative energy distance of samples (m, s, D) to the posterior, (m,); NaN where that is one point."""
-    within = truth.of_draws(mean_distance_within)
-    within = within.where(within > resolution_of(x.shape[2]), math.nan)
-    return relative_energy(x, truth.draws, within)
+def relative_energy_of(samples: Tensor, truth: Truth, num: int | None = None) -> Tensor:
+    """Return the relative energy distance of the first `num` samples (m, s, *x) to the posterior, (m,); None: of all.
+
+    NaN where the posterior is one point.
+    """
+    of_draws = truth.of_draws(mean_distance_within)
+    of_draws = of_draws.where(of_draws > resolution_of(truth.draws.shape[2]), math.nan)
+    within, between = within_samples(samples, truth), to_draws(samples, truth)
+    return relative_energy_from(within[:, :num, :num], between[:, :num], of_draws)

@@ -18,7 +18,8 @@ class Chi2(Metric):
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         definition = (
-            "mean over samples of |residual|^2 / (sigma_y^2 times the number of observed values)"
+            "misfit to the measurement: mean over samples of |residual|^2 / (sigma_y^2 times the number of observed "
+            "values); 1 for x_true, in expectation"
         )
         return (Column("chi2_sample", definition, 1.0, needs="operator"),)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Need, Truth
-from bench.metrics._ranks import LEVELS, coverage, rank_interval
+from bench.metrics._ranks import LEVELS, MOST_RANKED, coverages, ordered
 
 __all__ = ["Coverage"]
 
@@ -28,18 +28,20 @@ class Coverage(Metric):
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        x = samples.flatten(2)
-        draws = rank_interval(x, truth.draws)
-        x_true = rank_interval(x, truth.x_true.flatten(1)[:, None])
+        x = ordered(samples.flatten(2))
+        x_true = truth.once("ordered x_true", lambda: ordered(truth.x_true.flatten(1)[:, None]))
+        values = {"exact": truth.of_draws(ordered), "x_true": x_true}
         return {
-            **{f"coverage_exact@{level}": coverage(*draws, level) for level in LEVELS},
-            **{f"coverage_x_true@{level}": coverage(*x_true, level) for level in LEVELS},
+            f"coverage_{whose}@{level}": share
+            for whose, of_whom in values.items()
+            for level, share in coverages(x, of_whom).items()
         }
 
 
 def _column(whose: str, described: str, needs: Need, level: float, note: str = "") -> Column:
     definition = (
         f"share of the pixels of {described} inside the central {level:.0%} interval of the samples' pixel values, "
-        "ends and ties counted by their probability under a randomised rank (exact at any number of samples)"
+        "ends and ties counted by their probability under a randomised rank (exact at any number of samples); of "
+        f"images of more than {MOST_RANKED} values, {MOST_RANKED} fixed ones"
     ) + note
     return Column(f"coverage_{whose}@{level}", definition, level, needs=needs)

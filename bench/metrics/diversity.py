@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._distances import within_samples
 from bench.metrics._spread import ratio, resolution_of
-from bench.numerics.distances import mean_distance_within
+from bench.numerics.distances import mean_distance_within, mean_off_diagonal
 
 __all__ = ["Diversity"]
 
@@ -27,7 +28,8 @@ class Diversity(Metric):
             ),
             Column(
                 "diversity_ratio",
-                "diversity over that of the exact posterior",
+                "diversity (mean squared distance between two samples) over that of the exact posterior: below 1 "
+                "samples are too much alike, above 1 they spread too far",
                 1.0,
                 "1",
                 "reference",
@@ -49,7 +51,8 @@ class Diversity(Metric):
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         x = samples.flatten(2)
-        variance, pairwise = x.var(1).mean(1), mean_distance_within(x)
+        variance = x.var(1).mean(1)
+        pairwise = mean_off_diagonal(within_samples(samples, truth))
         of_reference = truth.of_draws(mean_distance_within)
         return {
             "diversity": 2 * variance,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._distances import within_samples
 from bench.metrics._spread import mean_over_blocks, resolution_of
 from bench.numerics.distances import distances
 
@@ -44,7 +45,8 @@ class DiversityScore(Metric):
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        score = diversity_score(samples.flatten(2))
+        resolution = resolution_of(truth.draws.shape[2])
+        score = cluster_ratio(within_samples(samples, truth), resolution)
         return {
             ID: score,
             f"{ID}_ratio": score / mean_over_blocks(diversity_score, truth, samples.shape[1]),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.numerics.distances import energy_distance, mean_distance_within
+from bench.metrics._distances import energy_of
 
 __all__ = ["EnergyDistance"]
 
@@ -24,5 +24,4 @@ class EnergyDistance(Metric):
         return (Column("energy", definition, "lower", "data units", "reference"),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        within = truth.of_draws(mean_distance_within)
-        return {"energy": energy_distance(samples.flatten(2), truth.draws, within)}
+        return {"energy": energy_of(samples, truth)}

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from bench.core.metric import Column, Context, Likelihood, Metric, Truth
-from bench.core.types import Cap
+from bench.core.types import Cap, HasSpectrum
 from bench.metrics._spread import ratio
 from bench.numerics.distances import RESOLUTION
 
 __all__ = ["NullSpace"]
 
-LARGEST = 1024  # values of an image: a singular value decomposition of its operator takes a second
+LARGEST = 1024  # values of an image: a singular value decomposition of an operator without spectrum takes a second
 EMPTY = 1e-6  # singular values below this share of the largest are zero
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NOT_LINEAR = "n/a (operator is not linear)"
-TOO_LARGE = f"n/a (images of more than {LARGEST} values)"
+TOO_LARGE = f"n/a (operator without spectrum, images of more than {LARGEST} values)"
 NO_NULL_SPACE = "n/a (operator has no null space)"
 IDS = ("diversity_null", "diversity_range", "diversity_null_ratio", "diversity_range_ratio")
 
@@ -75,17 +77,18 @@ class NullSpace(Metric):
 
 @dataclass(frozen=True)
 class Axes:
-    """Right singular vectors (k, D, D), one a row, of the operators of k = m measurements or of all alike (k = 1).
+    """Right singular vectors of the operators of k = m measurements or of all alike (k = 1).
 
-    seen: which of them the operator does not send to zero, (k, D).
+    coordinates: from points (m, n, D) to their coordinates along the vectors. seen: which of these the operator does
+    not send to zero, (k, D).
     """
 
-    vectors: Tensor
+    coordinates: Callable[[Tensor], Tensor]
     seen: Tensor
 
     def variances(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the variance over D of points (m, n, D) in the null space and in its complement, (m,) each."""
-        squares = ((x - x.mean(1, keepdim=True)) @ self.vectors.mT).square().sum(1) / (
+        squares = self.coordinates(x - x.mean(1, keepdim=True)).square().sum(1) / (
             (x.shape[1] - 1) * x.shape[2]
         )
         return (squares * ~self.seen).sum(1), (squares * self.seen).sum(1)
@@ -97,11 +100,24 @@ def reason_without_axes(caps: Cap, dimension: int) -> str:
         return NO_OPERATOR
     if Cap.LINEAR not in caps:
         return NOT_LINEAR
-    return TOO_LARGE if dimension > LARGEST else ""
+    return TOO_LARGE if dimension > LARGEST and Cap.SPECTRUM not in caps else ""
 
 
 def axes_of(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
-    """Return the axes of the operators of measurements (m, *y), by applying each to all unit images."""
+    """Return the axes of the operators of measurements (m, *y): their spectrum, or that of their matrices."""
+    if Cap.SPECTRUM not in problem.caps:
+        return _axes_of_matrices(problem, y, x_shape)
+    spectrum = cast(HasSpectrum, problem.operator).spectrum(y, x_shape)
+    values = spectrum.values.flatten(1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        return spectrum.coordinates(x.reshape(-1, *x_shape)).reshape(x.shape)
+
+    return Axes(coordinates, values > EMPTY * values.amax(1, keepdim=True))
+
+
+def _axes_of_matrices(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
+    """Return the axes of operators without spectrum, by applying each to all unit images."""
     size = math.prod(x_shape)
     basis = torch.eye(size, dtype=y.dtype).unflatten(1, x_shape)
     matrices = torch.stack(
@@ -112,7 +128,7 @@ def axes_of(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
     _, values, vectors = torch.linalg.svd(matrices, full_matrices=True)
     # an operator has no more of them than rows
     values = functional.pad(values, (0, size - values.shape[1]))
-    return Axes(vectors, values > EMPTY * values[:, :1])
+    return Axes(lambda x: x @ vectors.mT, values > EMPTY * values[:, :1])
 
 
 def _axes(truth: Truth) -> Axes:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from bench.core.catalogue import EXTRACTORS, why_closed
+from bench.core.catalogue import Network, extractor_network, is_convnet, why_closed
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.core.weights import path_of
+from bench.core.weights import UNVERIFIED, placed, unverified
 from bench.metrics._extractors import Extract, open_extractor, open_inception, register
 from bench.metrics._set_statistics import (
     FEWEST_IN_SET,
@@ -29,8 +29,14 @@ FEATURES = {
     "inception-v3-compat": "the 2048 features of torch-fidelity's Inception (2015-12-05), grey images repeated in "
     "three channels",
 }
-# the bias of FID grows as features over images
-FEWEST_FOR_FID = {"digits-cnn-v1": 250, "inception-v3-compat": 10_000}
+OF_CONVNET = (
+    "the 64 activations before the last layer of {name}, a network trained on the data set to tell its labels, or "
+    "rotations where it has none"
+)
+# the bias of FID grows as features over images; each has its number of images in its name
+FEWEST_FOR_FID = {"digits-cnn-v1": 250}
+FEWEST_FOR_OTHER_FID = 1000
+MOST_REAL = 10_000  # held-out images that samples are compared with, the first ones
 NOT_HELD_OUT = "n/a (no image was held out: the prior has them all)"
 ONE_MEASUREMENT = "n/a (one measurement: no interval)"
 Better = Literal["higher", "lower"] | float
@@ -71,58 +77,81 @@ STATISTICS: dict[str, tuple[str, Better, str]] = {  # definition, better, unit
 class Sets(Metric):
     """Eight columns per extractor of features, and what real images have for six of them."""
 
-    # names in bench/core/catalogue.py: digits-cnn-v1, inception-v3-compat
+    # digits-cnn-v1, inception-v3-compat, <data set>-convnet-v1
     extractors: tuple[str, ...] = ()
-    offline: bool = False  # whether absent weights leave cells empty instead of stopping the run
+    # whether absent weights leave cells empty (allow) or stop the run before any work (stop)
+    absent_weights: Literal["allow", "stop"] = "allow"
 
     tiny: ClassVar[Mapping[str, Any]] = {"extractors": ("digits-cnn-v1",)}
 
+    def __post_init__(self) -> None:
+        for name in self.extractors:
+            _network(name)
+
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         counts = Counts.of(context) if self.extractors and context else Counts(1024, 1000, 500)
-        of_samples = [column for name in self.extractors for column in sample_columns(name, counts)]
-        return (
-            *of_samples,
-            *(column for name in self.extractors for column in floor_columns(name, counts)),
+        labels = [self._label(name, context) for name in self.extractors]
+        makers = (sample_columns, floor_columns)
+        return tuple(
+            column for make in makers for label in labels for column in make(label, counts)
         )
 
     def prepare(self, context: Context) -> None:
-        for name in self.extractors:
-            if not self._why_closed(name, context):
-                _real_images(name, context)
+        for name in self._open_names(context):
+            self._real_images(name, context)
 
     def why_empty(self, truth: Truth) -> dict[str, str]:
         reasons = {}
         for name in self.extractors:
             counts, why = Counts.of(truth.context), self._why_closed(name, truth.context)
-            columns = (*sample_columns(name, counts), *floor_columns(name, counts))
+            label = self._label(name, truth.context)
+            columns = (*sample_columns(label, counts), *floor_columns(label, counts))
             reasons |= (
-                dict.fromkeys((c.id for c in columns), why) if why else why_too_few(name, counts)
+                dict.fromkeys((c.id for c in columns), why) if why else why_too_few(label, counts)
             )
         return reasons
 
     def summarise(
         self, samples: Tensor, values: dict[str, Tensor], context: Context
     ) -> dict[str, float]:
-        opened = [
-            _real_images(name, context)
-            for name in self.extractors
-            if not self._why_closed(name, context)
-        ]
+        opened = [self._real_images(name, context) for name in self._open_names(context)]
         return {
             id: value for real in opened for id, value in compare_samples(samples, real).items()
         }
 
     def real_images(self, context: Context) -> dict[str, float]:
-        opened = [
-            _real_images(name, context)
-            for name in self.extractors
-            if not self._why_closed(name, context)
-        ]
+        opened = [self._real_images(name, context) for name in self._open_names(context)]
         return {id: value for real in opened for id, value in real.floors.items()}
 
+    def _open_names(self, context: Context) -> list[str]:
+        return [name for name in self.extractors if not self._why_closed(name, context)]
+
     def _why_closed(self, name: str, context: Context) -> str:
-        closed = why_closed(EXTRACTORS[name], context.dataset, context.side, self.offline)
+        closed = why_closed(_network(name), context.dataset, context.side, self.absent_weights)
         return closed or (NOT_HELD_OUT if "atoms" in _images(context) else "")
+
+    def _label(self, name: str, context: Context | None) -> str:
+        """Return the extractor's name in columns: marked where its weights are not the published ones."""
+        weights = _network(name).weights
+        is_open = context and weights and not self._why_closed(name, context)
+        mark = unverified(weights) if is_open else ""
+        return f"{name}-{mark}" if mark else name
+
+    def _real_images(self, name: str, context: Context) -> RealImages:
+        """Return the real images of a task by an extractor; UserError where its weights are absent."""
+
+        def opened() -> RealImages:
+            images, network = _images(context), _network(name)
+            if network.weights:
+                extract = open_inception(placed(network.weights))
+            else:
+                register(name, context.load_classifier(network.classifier).features)
+                extract = open_extractor(name)
+            num = context.num_measurements * context.num_samples
+            label, held_out = self._label(name, context), held_out_of(images)
+            return compare_with_floors(label, extract, held_out, images["train"], num)
+
+        return context.once(("real images", name), opened)
 
 
 @dataclass(frozen=True)
@@ -137,8 +166,11 @@ class Counts:
     def of(cls, context: Context) -> Counts:
         """Return the counts of a task."""
         images = _images(context)
-        num_real = len(images["test"]) + len(images["validation"])
-        return cls(context.num_measurements * context.num_samples, len(images["train"]), num_real)
+        num_samples, num_real = (
+            context.num_measurements * context.num_samples,
+            sum(map(len, held_out_of(images))),
+        )
+        return cls(num_samples, len(images["train"]), num_real)
 
     @property
     def compared(self) -> dict[str, tuple[int, int]]:
@@ -171,7 +203,7 @@ def sample_columns(name: str, counts: Counts) -> tuple[Column, ...]:
     """Return the columns of one number per task and run: all its samples by an extractor."""
     where = (
         f"the {counts.samples} samples of all measurements against {counts.real} held-out images that no prior was "
-        f"trained on, as bytes; features: {FEATURES[name]}"
+        f"trained on, as bytes; features: {_features(name)}"
     )
     interval = f"its {KID_LEVEL:.0%} interval: Student's t on a jackknife over measurements and real images"
     ends = f"of the interval of {column_id('kid', name, counts.samples)}; {interval}"
@@ -223,27 +255,33 @@ def why_too_few(name: str, counts: Counts) -> dict[str, str]:
             reasons |= {
                 column_id(f"{statistic}{suffix}", name, sizes[0]): why for statistic in statistics
             }
-        elif min(sizes) < FEWEST_FOR_FID[name]:
-            why = f"n/a (FID by {name} needs {FEWEST_FOR_FID[name]} images or more, has {min(sizes)}; see KID)"
+        elif min(sizes) < fewest_for_fid(name):
+            why = f"n/a (FID by {name} needs {fewest_for_fid(name)} images or more, has {min(sizes)}; see KID)"
             reasons[column_id(f"fid{suffix}", name, sizes[0])] = why
     return reasons
 
 
 def compare_with_floors(
-    name: str, extract: Extract, held_out: Tensor, train: Tensor, num: int
+    name: str,
+    extract: Extract,
+    held_out: Tensor | Sequence[Tensor],
+    train: Tensor,
+    num: int,
 ) -> RealImages:
     """Return the features of real images, and the floors of sets of `num` images.
 
-    held_out: (R, *x), images that no prior was trained on. train: (T, *x), those that they were trained on. The floors:
-    as many training images, or all, and one half of the held-out ones, against them and against the other half.
+    held_out: (R, *x), or parts of it: images that no prior was trained on. train: (T, *x), those that they were trained
+    on. The floors: as many training images, or all, and one half of the held-out ones, against them and against the
+    other half. Images are read some at a time.
     """
-    real, trained_on = extract(held_out), extract(train[:num])
+    parts = [held_out] if isinstance(held_out, Tensor) else held_out
+    real, trained_on = torch.cat([extract(x) for x in parts if len(x)]), extract(train[:num])
     half = len(real) // 2
     sets = {"train": (trained_on, real), "halves": (real[:half], real[half:])}
     floors = {
         column_id(f"{statistic}_floor_{floor}", name, len(one)): value
         for floor, (one, other) in sets.items()
-        for statistic, value in compare(one[:, None], other, FEWEST_FOR_FID[name]).items()
+        for statistic, value in compare(one[:, None], other, fewest_for_fid(name)).items()
         if statistic not in KID_ENDS
     }
     return RealImages(name, extract, real, floors)
@@ -256,26 +294,35 @@ def compare_samples(samples: Tensor, real: RealImages) -> dict[str, float]:
     """
     features = torch.stack([real.extract(x) for x in samples])
     num = features.shape[0] * features.shape[1]
-    values = compare(features, real.features, FEWEST_FOR_FID[real.name])
+    values = compare(features, real.features, fewest_for_fid(real.name))
     return {column_id(statistic, real.name, num): value for statistic, value in values.items()}
+
+
+def fewest_for_fid(name: str) -> int:
+    """Return how many images FID needs in each set, by an extractor."""
+    return FEWEST_FOR_FID.get(name, FEWEST_FOR_OTHER_FID)
+
+
+def held_out_of(images: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the test and validation images that samples are compared with, MOST_REAL at most."""
+    test = images["test"][:MOST_REAL]
+    return test, images["validation"][: MOST_REAL - len(test)]
+
+
+def _features(name: str) -> str:
+    return (
+        OF_CONVNET.format(name=name)
+        if is_convnet(name)
+        else FEATURES[name.partition(f"-{UNVERIFIED}")[0]]
+    )
+
+
+def _network(name: str) -> Network:
+    network = extractor_network(name)
+    if network is None:
+        raise ValueError(f"extractors: no such network, {name!r}")
+    return network
 
 
 def _images(context: Context) -> Mapping[str, Tensor]:
     return context.once("images", context.load_images)
-
-
-def _real_images(name: str, context: Context) -> RealImages:
-    """Return the real images of a task by an extractor; UserError where its weights are absent."""
-
-    def opened() -> RealImages:
-        images, network = _images(context), EXTRACTORS[name]
-        held_out = torch.cat([images["test"], images["validation"]])
-        if network.weights:
-            extract = open_inception(path_of(network.weights))
-        else:
-            register(name, context.load_classifier(network.classifier).features)
-            extract = open_extractor(name)
-        num = context.num_measurements * context.num_samples
-        return compare_with_floors(name, extract, held_out, images["train"], num)
-
-    return context.once(("real images", name), opened)

@@ -14,7 +14,9 @@ from bench.numerics.distances import mean_distance_within, projected, sliced_was
 __all__ = ["SlicedWasserstein"]
 
 FEW_DRAWS = "n/a (fewer than two reference draws for each sample)"
-DEBIASED = {"sw2sq-128": False, "sw2sq-128_white": True}  # id -> in whitened coordinates
+SINGULAR = "n/a (no more exact draws than values of an image: their covariance is singular)"
+WHITE = "sw2sq-128_white"
+DEBIASED = {"sw2sq-128": False, WHITE: True}  # id -> in whitened coordinates
 
 
 @dataclass(frozen=True)
@@ -33,31 +35,39 @@ class SlicedWasserstein(Metric):
             "expectation for a perfect sampler, so single values may be negative"
         )
         white = (
-            "sw2sq-128 in coordinates whitened by the covariance of the exact draws, whose eigenvalues below "
-            f"{FLOOR:g} of the largest are raised to it: narrow, well-measured directions count like wide ones"
+            "debiased squared sliced Wasserstein-2 distance (sw2sq-128) in coordinates whitened by the covariance of "
+            f"the exact draws, whose eigenvalues below {FLOOR:g} of the largest are raised to it: narrow, "
+            "well-measured directions count like wide ones; 0 in expectation for a perfect sampler"
         )
         return (
             Column("sw2-128", rooted, "lower", "data units", "reference"),
             Column("sw2sq-128", square, "lower", "data units^2", "reference"),
-            Column("sw2sq-128_white", white, "lower", "1", "reference"),
+            Column(WHITE, white, "lower", "1", "reference"),
         )
 
     def why_empty(self, truth: Truth) -> dict[str, str]:
-        is_short = truth.draws.shape[1] < 2 * truth.context.num_samples
-        return dict.fromkeys(DEBIASED, FEW_DRAWS) if is_short else {}
+        return why_not_debiased(truth.draws, truth.context.num_samples)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        x, rooted = samples.flatten(2), truth.of_draws(projected)
-        values = {"sw2-128": sliced_wasserstein2(projected(x), rooted)}
-        if truth.draws.shape[1] < 2 * x.shape[1]:
-            return values
-        for id, is_white in DEBIASED.items():
+        x = samples.flatten(2)
+        along = projected(x)
+        values = {"sw2-128": sliced_wasserstein2(along, truth.of_draws(projected))}
+        empty = why_not_debiased(truth.draws, x.shape[1])
+        for id in (id for id in DEBIASED if id not in empty):
             made: tuple[Yardstick, ...] = truth.once(
                 (id, x.shape[1]),
-                lambda is_white=is_white: yardsticks(truth.draws, x.shape[1], is_white),
+                lambda is_white=DEBIASED[id]: yardsticks(truth.draws, x.shape[1], is_white),
             )
-            values[id] = debiased_square(x, made)
-        # one point has no coordinates to whiten
-        is_point = truth.of_draws(mean_distance_within) <= resolution_of(x.shape[2])
-        values["sw2sq-128_white"] = values["sw2sq-128_white"].masked_fill(is_point, float("nan"))
+            values[id] = debiased_square(x, made, None if DEBIASED[id] else along)
+        if WHITE in values:  # one point has no coordinates to whiten
+            is_point = truth.of_draws(mean_distance_within) <= resolution_of(x.shape[2])
+            values[WHITE] = values[WHITE].masked_fill(is_point, float("nan"))
         return values
+
+
+def why_not_debiased(draws: Tensor, num_samples: int) -> dict[str, str]:
+    """Return reasons by column id where reference draws (m, e, D) are too few for blocks, or for their covariance."""
+    _, num_draws, dimension = draws.shape
+    if num_draws < 2 * num_samples:
+        return dict.fromkeys(DEBIASED, FEW_DRAWS)
+    return {} if num_draws - num_samples > dimension else {WHITE: SINGULAR}

@@ -12,11 +12,15 @@ from bench.core.metric import Column, Context, Metric, Truth
 __all__ = ["Stein"]
 
 WIDTH = 0.1  # of the kernel, in data units per pixel
+IDS = ("ksd2-imq", "stein_ratio")
 
 
 @dataclass(frozen=True)
 class Stein(Metric):
     """Kernel Stein discrepancy, and the ratio of variances that Stein's identity gives."""
+
+    # values of an image: the gradient of a density in float64 costs seconds a run for larger ones
+    largest: int = 1024
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         return (
@@ -38,6 +42,14 @@ class Stein(Metric):
                 1.0,
                 needs="score",
             ),
+        )
+
+    def why_empty(self, truth: Truth) -> dict[str, str]:
+        is_large = truth.draws.shape[2] > self.largest
+        return (
+            dict.fromkeys(IDS, f"n/a (images of more than {self.largest} values)")
+            if is_large
+            else {}
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:

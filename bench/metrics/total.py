@@ -10,13 +10,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._distances import energy_of
 from bench.metrics._relative_errors import SINGLE_POINT, relative_energy_of
-from bench.numerics.distances import (
-    energy_distance,
-    mean_distance_within,
-    projected,
-    sliced_wasserstein2,
-)
+from bench.numerics.distances import projected, sliced_wasserstein2
 
 __all__ = ["Total"]
 
@@ -33,10 +29,10 @@ class Total(Metric):
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         where = (
-            "under the prior that the map was distilled from; without _total: from that under the map itself. In the "
-            "row of the reference it is the bias of the map"
+            "under the prior from which the map was distilled (the column without _total: under the map itself). In "
+            "the row of the reference it is the error of the map alone"
         )
-        worth = "number of independent draws from the posterior that have the same energy distance to it"
+        worth = "number of independent draws with the same energy distance to the posterior"
         return (
             *(
                 Column(f"{id}_total", f"{what} {where}", "lower", "data units", "teacher")
@@ -56,10 +52,9 @@ class Total(Metric):
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         x, teacher = samples.flatten(2), truth.teacher
         assert teacher is not None
-        within = teacher.of_draws(mean_distance_within)
         return {
             "sw2-128_total": sliced_wasserstein2(projected(x), teacher.of_draws(projected)),
-            "energy_total": energy_distance(x, teacher.draws, within),
+            "energy_total": energy_of(samples, teacher),
             "mean_error_total": (x.mean(1) - teacher.mean.flatten(1)).square().mean(1).sqrt(),
-            "worth_energy_total": relative_energy_of(x, teacher).reciprocal(),
+            "worth_energy_total": relative_energy_of(samples, teacher).reciprocal(),
         }

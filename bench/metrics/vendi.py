@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._distances import within_samples
 from bench.metrics._spread import mean_over_blocks
 from bench.numerics.distances import distances
 
@@ -26,14 +27,14 @@ class Vendi(Metric):
             f"with kernel exp(-|x - x'|^2 / (2 D h^2)) of images of D values, h = {WIDTH}; 1 for equal samples, s for "
             "s far ones"
         )
-        over = "vendi over the mean of that of as many exact draws"
+        over = "vendi (effective number of different samples) over the mean of that of as many exact draws"
         return (
             Column("vendi", definition, None, "samples"),
             Column("vendi_ratio", over, 1.0, "1", "reference"),
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        score = vendi_score(samples.flatten(2))
+        score = vendi(within_samples(samples, truth), truth.draws.shape[2])
         return {
             "vendi": score,
             "vendi_ratio": score / mean_over_blocks(vendi_score, truth, samples.shape[1]),

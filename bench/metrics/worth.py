@@ -24,9 +24,10 @@ class Worth(Metric):
             "that collapse on the posterior's mean have a high one, so read it beside worth_energy"
         )
         energies = (
-            "number of independent exact draws whose energy distance to the posterior is the same in expectation: "
-            "1 / r of r = (2 E|X-Y| - sum of |x_i - x_j| over all i, j / s^2 - E|Y-Y'|) / E|Y-Y'|; s exact draws have "
-            "r = 1 / s, s draws in groups of c equal ones c / s, and no bias or wrong spread is worth many"
+            "number of independent exact draws whose energy distance to the posterior is the same in expectation: 1 / "
+            "r of r = (2 E|X-Y| - sum of |x_i - x_j| over all i, j / s^2 - E|Y-Y'|) / E|Y-Y'|; s exact draws have r = "
+            "1 / s, s draws in groups of c equal ones c / s; biased or too wide samples are worth few, however many "
+            "they are"
         )
         summary = (
             ". Averages over measurements are harmonic, 1 / mean r; r is unbiased, so the value of a single "
@@ -46,8 +47,7 @@ class Worth(Metric):
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
-        x = samples.flatten(2)
         return {
-            "worth_mean": relative_error_of_mean(x, truth).reciprocal(),
-            "worth_energy": relative_energy_of(x, truth).reciprocal(),
+            "worth_mean": relative_error_of_mean(samples.flatten(2), truth).reciprocal(),
+            "worth_energy": relative_energy_of(samples, truth).reciprocal(),
         }

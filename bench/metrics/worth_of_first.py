@@ -28,10 +28,9 @@ class WorthOfFirst(Metric):
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         values = {}
         for num in self.num_samples:
-            x = samples[:, :num].flatten(2)
-            values[f"worth_energy@{num}"] = relative_energy_of(x, truth).reciprocal()
+            values[f"worth_energy@{num}"] = relative_energy_of(samples, truth, num).reciprocal()
             if truth.teacher is not None:
-                of_teacher = relative_energy_of(x, truth.teacher)
+                of_teacher = relative_energy_of(samples, truth.teacher, num)
                 values[f"worth_energy_total@{num}"] = of_teacher.reciprocal()
         return values
 

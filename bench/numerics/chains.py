@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bench.numerics.diagnostics import (
     MIN_STATES,
@@ -84,11 +85,12 @@ def why_not_mixed(rhats: Tensor, num_chains: int, num_states: int) -> str:
 def principal_directions(draws: Tensor) -> Tensor:
     """Return the leading right singular vectors of some centred draws, (m, e, D) -> (m, D, NUM_DIRECTIONS)."""
     some = draws[:, :NUM_DRAWS]
-    return (
-        torch.linalg.svd(some - some.mean(1, keepdim=True), full_matrices=False)
-        .Vh[:, :NUM_DIRECTIONS]
-        .mT
-    )
+    centred = some - some.mean(1, keepdim=True)
+    if draws.shape[2] <= 2 * NUM_DRAWS:
+        return torch.linalg.svd(centred, full_matrices=False).Vh[:, :NUM_DIRECTIONS].mT
+    # of many values: by the products of the draws with each other, which are fewer
+    leading = torch.linalg.eigh(centred @ centred.mT).eigenvectors[..., -NUM_DIRECTIONS:].flip(-1)
+    return functional.normalize(centred.mT @ leading, dim=1)
 
 
 def _worst_nested(chains: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ FLOOR = 1e-3
 class Yardstick:
     """What samples are compared with when a block of reference draws is taken out of their set.
 
-    across: (m, D, p), the directions to project on. rest: sorted projections of the draws without the block,
+    across: (D, p) or (m, D, p), the directions to project on. rest: sorted projections of the draws without the block,
     (m, p, e - s). own: squared distance of the block to the rest, (m,).
     """
 
@@ -41,26 +41,31 @@ def yardsticks(draws: Tensor, num_samples: int, is_white: bool) -> tuple[Yardsti
     if num_blocks < 2:
         return ()
     fixed = directions(draws.shape[2]).to(draws)
-    made = []
+    across, along, made = fixed, draws @ fixed, []
     for i in range(num_blocks):
-        start, end = i * num_samples, (i + 1) * num_samples
-        block, rest = draws[:, start:end], torch.cat([draws[:, :start], draws[:, end:]], 1)
-        across = whitened(rest, fixed) if is_white else fixed.expand(len(draws), -1, -1)
-        sorted_rest = _sorted(rest, across)
-        own = wasserstein2_squared(_sorted(block, across), sorted_rest).mean(1)
-        made.append(Yardstick(across, sorted_rest, own))
+        is_block = torch.zeros(draws.shape[1], dtype=torch.bool)
+        is_block[i * num_samples : (i + 1) * num_samples] = True
+        if is_white:
+            across = whitened(draws[:, ~is_block], fixed)
+            along = draws @ across
+        rest = along[:, ~is_block].mT.sort(-1).values
+        own = wasserstein2_squared(along[:, is_block].mT.sort(-1).values, rest).mean(1)
+        made.append(Yardstick(across, rest, own))
     return tuple(made)
 
 
-def debiased_square(x: Tensor, made: tuple[Yardstick, ...]) -> Tensor:
+def debiased_square(x: Tensor, made: tuple[Yardstick, ...], along: Tensor | None = None) -> Tensor:
     """Return the debiased squared sliced Wasserstein-2 distance of samples (m, s, D) -> (m,).
+
+    along: `projected(x)`, where it is known and nothing is whitened.
 
     The mean over blocks B of s of the reference draws R: SW2^2(x, R without B) - SW2^2(B, R without B). Samples and B
     are exchangeable where the sampler is exact, whatever the law, so its expectation is then zero.
     """
-    squares = [
-        wasserstein2_squared(_sorted(x, one.across), one.rest).mean(1) - one.own for one in made
-    ]
+    squares = []
+    for one in made:
+        of_x = (x @ one.across).mT.sort(-1).values if along is None else along
+        squares.append(wasserstein2_squared(of_x, one.rest).mean(1) - one.own)
     return torch.stack(squares).mean(0)
 
 
@@ -79,7 +84,3 @@ def whitened(draws: Tensor, fixed: Tensor) -> Tensor:
     # directions that no draw has a part in keep the floor
     scales = 1 / values.maximum(floor) - 1 / floor
     return fixed / floor[..., None] + vectors.mT @ (scales[..., None] * (vectors @ fixed))
-
-
-def _sorted(points: Tensor, across: Tensor) -> Tensor:
-    return (points @ across).mT.sort(-1).values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -11,8 +12,12 @@ from bench.core.rng import stream
 
 # data units per pixel: what differs by less is a tie (an 8-bit grey level is 8e-3)
 RESOLUTION = 1e-4
+# values of a point up to which a distance is summed term by term; others come from a matrix product, ten times faster
+MOST_TERMS = 256
+SAME = 1e-12  # squared distance over squared lengths below which two long points are one, 100 times its rounding error
 
 
+@cache  # drawing them takes longer than projecting on them
 def directions(dimension: int, num_projections: int = 128) -> Tensor:
     """Return unit vectors `(D, num_projections)`, the same for every task and method of that dimension."""
     normal = torch.from_numpy(
@@ -44,14 +49,27 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
 
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
-    """Return Euclidean distances (m, n, e), exactly zero for equal points, unlike the faster matrix product."""
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    """Return Euclidean distances (m, n, e) of points (m, n, D) to (m, e, D), exactly zero for equal points."""
+    if x.shape[2] <= MOST_TERMS:
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    # centred points: little is lost where their lengths are of the order of their distances
+    centre = y.mean(1, keepdim=True)
+    x, y = x - centre, y - centre
+    of_x, of_y = (torch.linalg.vector_norm(points, dim=2).square() for points in (x, y))
+    lengths = of_x[:, :, None] + of_y[:, None]
+    squares = torch.baddbmm(lengths, x, y.mT, alpha=-2)
+    return squares.masked_fill_(squares < SAME * lengths, 0).sqrt_()
 
 
 def mean_distance_within(x: Tensor) -> Tensor:
     """Return the mean distance between two different points of one set, `(m, n, D)` -> `(m,)`."""
-    n = x.shape[1]
-    return distances(x, x).sum((1, 2)) / (n * (n - 1))
+    return mean_off_diagonal(distances(x, x))
+
+
+def mean_off_diagonal(within: Tensor) -> Tensor:
+    """Return the mean distance between two different points from all distances in a set, `(m, n, n)` -> `(m,)`."""
+    n = within.shape[1]
+    return within.sum((1, 2)) / (n * (n - 1))
 
 
 def energy_distance(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
@@ -68,7 +86,12 @@ def relative_energy(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
     All pairs of x count, each point with itself, too (a V-statistic), because what is judged are these s points and not
     the law that they were drawn from; the part of y is unbiased. s draws of the law behind y have 1 / s in expectation.
     """
-    return (2 * distances(x, y).mean((1, 2)) - distances(x, x).mean((1, 2))) / within_y - 1
+    return relative_energy_from(distances(x, x), distances(x, y), within_y)
+
+
+def relative_energy_from(within: Tensor, between: Tensor, within_y: Tensor) -> Tensor:
+    """Return `relative_energy` from distances in x `(m, s, s)`, from x to y `(m, s, e)`, and E|Y-Y'| `(m,)`."""
+    return (2 * between.mean((1, 2)) - within.mean((1, 2))) / within_y - 1
 
 
 def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
@@ -80,8 +103,16 @@ def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
     exact. Differences within RESOLUTION count one half. A vote of nearest neighbours is no substitute: in many
     dimensions the reference draws' neighbours are the samples of a collapsed sampler, and its accuracy stays near 0.5.
     """
-    others = x.shape[1] - 1
-    within_x, between, within_y = distances(x, x), distances(x, y), distances(y, y)
+    votes = two_sample_votes(distances(x, x), distances(x, y), distances(y, y), x.shape[2])
+    return (1 + votes).mean((1, 2)) / 2
+
+
+def two_sample_votes(within_x: Tensor, between: Tensor, within_y: Tensor, dimension: int) -> Tensor:
+    """Return 1 for a point that goes to its own set, -1 to the other and 0 for ties, (m, 2 s, s) by what is left out.
+
+    The distances (m, s, s) are those in X, from X to Y and in Y, of points with so many values.
+    """
+    others = within_x.shape[1] - 1
     half_x = _half_without_each(within_x)[:, :, None]
     half_y = _half_without_each(within_y)[:, None, :]
     x_to_x = within_x.sum(2)[:, :, None] / others - half_x
@@ -90,8 +121,7 @@ def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
     y_to_x = (between.sum(1, keepdim=True) - between) / others - half_x
     y_to_y = within_y.sum(2)[:, None, :] / others - half_y
     margins = torch.cat([x_to_y - x_to_x, y_to_x - y_to_y], 1)
-    votes = (margins / (RESOLUTION * math.sqrt(x.shape[2]))).round().sign()
-    return (1 + votes).mean((1, 2)) / 2
+    return (margins / (RESOLUTION * math.sqrt(dimension))).round().sign()
 
 
 def _half_without_each(within: Tensor) -> Tensor:

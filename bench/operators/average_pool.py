@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bench.core.types import Shape
 from bench.core.values import is_count, require
+from bench.numerics.spectrum import AxisSpectrum, spectrum_of_axes
 from bench.operators._common import describe_size
 
 __all__ = ["AveragePool"]
@@ -39,6 +41,13 @@ class AveragePool:
         return (
             v.repeat_interleave(self.factor, -2).repeat_interleave(self.factor, -1) / self.factor**2
         )
+
+    def spectrum(self, y: Tensor, x_shape: Shape) -> AxisSpectrum:
+        means = torch.full((1, self.factor), 1 / self.factor, dtype=torch.float64, device=y.device)
+        rows, columns = (
+            torch.kron(torch.eye(side // self.factor).to(means), means) for side in x_shape[-2:]
+        )
+        return spectrum_of_axes((None, rows, columns), x_shape, y)
 
     def measured_shape(self, x_shape: Shape) -> Shape:
         *channels, height, width = x_shape

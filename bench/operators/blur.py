@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.core.types import Shape
 from bench.core.values import is_count, is_positive, require
+from bench.numerics.spectrum import AxisSpectrum, spectrum_of_axes
 from bench.operators._common import describe_size
 
 __all__ = ["Blur"]
@@ -40,6 +41,11 @@ class Blur:
 
     def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
         return self._matrix(v.shape[-2], v).mT @ v @ self._matrix(v.shape[-1], v)
+
+    def spectrum(self, y: Tensor, x_shape: Shape) -> AxisSpectrum:
+        like = torch.empty((), dtype=torch.float64, device=y.device)
+        rows, columns = (self._matrix(side, like) for side in x_shape[-2:])
+        return spectrum_of_axes((None, rows, columns), x_shape, y)
 
     def measured_shape(self, x_shape: Shape) -> Shape:
         fits = self.kernel_size // 2 < min(x_shape[-2:])

@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from bench.core.types import Shape
+from bench.numerics.spectrum import AxisSpectrum
 
 __all__ = ["Denoise"]
 
@@ -25,6 +26,9 @@ class Denoise:
         return x
 
     adjoint = __call__
+
+    def spectrum(self, y: Tensor, x_shape: Shape) -> AxisSpectrum:
+        return AxisSpectrum(y.new_ones((1, *x_shape)))
 
     def measured_shape(self, x_shape: Shape) -> Shape:
         return x_shape

@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.core.packed import mask_of
 from bench.core.types import Shape
 from bench.core.values import is_positive, require
+from bench.numerics.spectrum import AxisSpectrum
 from bench.operators._common import describe_size
 
 __all__ = ["InpaintRandom"]
@@ -35,6 +36,9 @@ class InpaintRandom:
         return mask_of(y) * x
 
     adjoint = __call__
+
+    def spectrum(self, y: Tensor, x_shape: Shape) -> AxisSpectrum:
+        return AxisSpectrum(mask_of(y))
 
     def measured_shape(self, x_shape: Shape) -> Shape:
         sees = self._num_visible(x_shape) >= 1

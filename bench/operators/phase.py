@@ -28,6 +28,7 @@ class Phase:
 
     linear: ClassVar[bool] = False
     masked: ClassVar[bool] = False
+    intensities: ClassVar[bool] = False
     tiny: ClassVar[Mapping[str, object]] = {"oversample": 2.0}  # for tests
 
     def __post_init__(self) -> None:

@@ -47,7 +47,9 @@ def open_suite(
         rules = Rules(suite)
         if check:
             for line in suite.absent_weights:
-                raise UserError(f"{suite.file}: metrics: {line}; or set offline: true there")
+                raise UserError(
+                    f"{suite.file}: metrics: {line}; or set absent_weights: allow there"
+                )
             check_artefacts(suite.root)
             refuse_unrecorded_changes(rules)
         return suite, Inputs(suite), rules

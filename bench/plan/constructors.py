@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.registry import build, load
-from bench.problems.inverse_problem import InverseProblem
+from bench.problems import make_problem
 from bench.problems.reward import NAME as REWARD
 from bench.problems.reward import check_reward
 
@@ -45,12 +45,14 @@ def fault(kind: str, content: Mapping[str, Any]) -> str | None:
 
 def try_task(content: Mapping[str, Any]) -> None:
     """Make the operator or the reward for images of the data set's size; ValueError where that cannot be."""
-    shape = (1, content["side"], content["side"])
+    side = content["side"]
     if content["operator"] == REWARD:  # its classifier may have to be trained yet
-        check_reward(content["parameters"], shape)
-    else:
-        operator = build("operator", content["operator"], content["parameters"])
-        InverseProblem(operator, content["sigma_y"], shape)
+        return check_reward(content["parameters"], (1, side, side))
+    problem = (content["operator"], content["parameters"], content["sigma_y"])
+    try:
+        make_problem(*problem, (1, side, side), rate=content.get("rate"))
+    except ValueError:  # the plan does not know how many channels there are
+        make_problem(*problem, (3, side, side), rate=content.get("rate"))
 
 
 def method_fault(content: Mapping[str, Any]) -> str | None:

@@ -142,14 +142,14 @@ class Inputs:
         return [str(self.layout.run(*run).samples) for run in self.suite.runs if run[0] == task]
 
     def of_metrics(self, task: str) -> list[str]:
-        """Return what metrics look at a task's samples with: classifiers, and real images."""
+        """Return what metrics look at a task's samples with: classifiers, published weights, and real images."""
         classifiers = [
             str(self.layout.classifier(name)) for name in self.suite.classifiers_of_metrics(task)
         ]
         images = (
             [self.data_of_task(task)] if "sets" in metrics_of_task(self.suite.content, task) else []
         )
-        return [*classifiers, *images]
+        return [*classifiers, *self.suite.weights_of_metrics(task), *images]
 
     def metric_sources(self, task: str) -> tuple[str, ...]:
         """Return the source files of a task's metrics."""

@@ -13,15 +13,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, Network, dataset_of
+from bench.core.catalogue import (
+    ALLOW,
+    EXTRACTORS,
+    PERCEPTUAL,
+    Network,
+    dataset_of,
+    extractor_network,
+    perceptual_network,
+)
 from bench.core.registry import find, names
 from bench.metrics import BUILT_IN
 from bench.plan.schema import Fault, one_of
 from bench.plan.sources import sources_of
 
 TASKS = "tasks"
-# metric -> parameter, names
-NETWORKS = {"perceptual": ("networks", PERCEPTUAL), "sets": ("extractors", EXTRACTORS)}
+# metric -> parameter, network by name, names that are no pattern
+NETWORKS = {
+    "perceptual": ("networks", perceptual_network, PERCEPTUAL),
+    "sets": ("extractors", extractor_network, EXTRACTORS),
+}
 
 
 def metrics_of_task(content: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
@@ -34,13 +45,14 @@ def metrics_of_task(content: Mapping[str, Any], task: str) -> dict[str, dict[str
 
 
 def networks_of_task(content: Mapping[str, Any], task: str) -> list[tuple[Network, bool]]:
-    """Return the networks of a task's metrics, and for each whether absent weights are tolerated (`offline`)."""
+    """Return the networks of a task's metrics, and for each whether its weights may be absent (`absent_weights`)."""
     metrics = metrics_of_task(content, task)
     return [
-        (known[name], bool(metrics[metric].get("offline")))
-        for metric, (parameter, known) in NETWORKS.items()
+        (network, metrics[metric].get("absent_weights", ALLOW) == ALLOW)
+        for metric, (parameter, network_of, _) in NETWORKS.items()
         if metric in metrics
         for name in metrics[metric].get(parameter, [])
+        if (network := network_of(name))
     ]
 
 
@@ -64,13 +76,13 @@ def _network_faults(
     metric: str, parameters: Mapping[str, Any], content: Mapping[str, Any]
 ) -> Iterator[Fault]:
     """Yield networks that are unknown, or trained on a data set that the suite does not have."""
-    parameter, known = NETWORKS[metric]
+    parameter, network_of, known = NETWORKS[metric]
     for name in parameters.get(parameter, []):
-        where = ("metrics", metric, parameter)
-        if name not in known:
+        where, network = ("metrics", metric, parameter), network_of(name)
+        if network is None:
             yield where, f"no such network, {name}; {one_of(known, name)}"
             return
-        classifier = known[name].classifier
+        classifier = network.classifier
         if classifier and dataset_of(classifier) not in content["datasets"]:
             dataset = dataset_of(classifier)
             yield (

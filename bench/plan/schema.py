@@ -208,6 +208,11 @@ def task_schema(maker: Maker, name: str, entry: Any) -> Json:
     """Return the schema of a task's entry: the common fields and those of its operator."""
     operator = entry.get("operator") if isinstance(entry, dict) else None
     common = maker.of_class("RewardEntry" if operator == REWARD else "TaskEntry")
+    if operator != REWARD and isinstance(entry, dict):
+        is_poisson = entry.get("noise") == "poisson"
+        asked, unknown = ("rate", "sigma_y") if is_poisson else ("sigma_y", "rate")
+        common["properties"].pop(unknown)
+        common["required"] = ["operator", asked]
     settings = entry.get("settings") if isinstance(entry, dict) else None
     if isinstance(settings, dict):
         of_method = {

@@ -15,6 +15,7 @@ from bench.core.layout import Layout
 from bench.core.registry import find
 from bench.core.results import figures_of
 from bench.core.source import read_source
+from bench.core.weights import missing, placed
 from bench.plan.config import method_source, prior_of
 from bench.plan.metrics import networks_of_task
 from bench.plan.schema import dataset_plugin
@@ -207,14 +208,20 @@ class Suite:
 
     @property
     def absent_weights(self) -> list[str]:
-        """Return a line for each published network that metrics need and that is missing; none for offline ones."""
+        """Return a line for each published network that is missing where metrics say `absent_weights: stop`."""
         wanted = [
             weights_wanted(network, *self._images(task))
             for task in self.tasks
-            for network, offline in networks_of_task(self.content, task)
-            if not offline
+            for network, may_be_absent in networks_of_task(self.content, task)
+            if not may_be_absent
         ]
         return [line for line in dict.fromkeys(wanted) if line]
+
+    def weights_of_metrics(self, task: str) -> list[str]:
+        """Return the files of published networks that fit a task's images, as far as they are there."""
+        networks = [network for network, _ in networks_of_task(self.content, task)]
+        fit = [x.weights for x in networks if x.weights and not why_unfit(x, *self._images(task))]
+        return [str(placed(name)) for name in dict.fromkeys(fit) if not missing(name)]
 
     def _images(self, task: str) -> tuple[str, int]:
         """Return the data set of a task, and the pixels along its images."""

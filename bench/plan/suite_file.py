@@ -77,8 +77,11 @@ class TaskEntry:
     """A prior and a problem, with the fields of its operator in bench/operators."""
 
     operator: OperatorName  # how an image is measured, a file in bench/operators
-    # standard deviation of the noise, in data units [-1, 1]
+    # standard deviation of the noise, in data units [-1, 1]; with noise: gaussian alone
     sigma_y: Annotated[float, {"exclusiveMinimum": 0}]
+    noise: Literal["gaussian", "poisson"] = "gaussian"  # of the measurement
+    # mean count of white over 255, as DPS has it; with noise: poisson alone, in place of sigma_y
+    rate: Annotated[float, {"exclusiveMinimum": 0}] | None = None
     # what is measured: test images, or draws of the prior, for which an exact sampler is calibrated
     truth: Literal["data", "prior"] = "data"
     # by default as many as the suite says

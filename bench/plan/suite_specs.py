@@ -130,6 +130,7 @@ def problem_fields(suite: Suite, task: str) -> dict[str, Any]:
         "operator": entry["operator"],
         "parameters": {key: value for key, value in entry.items() if key not in TASK_KEYS},
         "sigma_y": entry.get("sigma_y"),
+        "rate": entry.get("rate"),
     }
 
 

@@ -1,7 +1,8 @@
-"""A consistency model as a prior: a map from noise to images, in one or a few network calls.
+"""A map from noise to images in one or a few network calls as a prior, and its files.
 
-With more than one step the map is deterministic, too: the noise between steps is z itself, shuffled. That keeps it
-standard normal; one noise for all z would pull every image towards the same ones.
+The families `consistency` and `regression_map` differ only in how its network is trained. With more than one step the
+map is deterministic, too: the noise between steps is z itself, shuffled. That keeps it standard normal; one noise for
+all z would pull every image towards the same ones.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from torch import Tensor
 
+from bench.core.artefacts import Json
+from bench.core.errors import UserError
 from bench.core.rng import Rng
 from bench.core.types import Cap, Prior, Random
 from bench.priors import _networks as networks
+from bench.priors.adapters.diffusers import CONSISTENCY, Pipeline, open_pipeline, write_pipeline
 from bench.priors.adapters.preconditioning import ConsistencyMap
 
 
@@ -92,3 +97,30 @@ class Consistency:
         rng = Rng(("consistency", "noise between steps"), (0,))
         size = (self.num_steps, math.prod(self.shape))
         return rng.rand(size)[0].argsort(1), 2.0 * rng.randint(2, size)[0] - 1
+
+
+def fit_map(
+    pipeline: Pipeline, num_steps: int, teacher: Prior | None, folder: Path
+) -> tuple[dict[str, Tensor], Json]:
+    """Write a map into `folder`/pipeline; return no tensors, and its card: size, and error to the teacher's ODE."""
+    prior = _prior_of(pipeline, num_steps, teacher)
+    write_pipeline(folder / "pipeline", pipeline)
+    card: Json = {"num_parameters": networks.num_parameters(pipeline.unet)}
+    if teacher is not None and Cap.DECODER in teacher.caps:
+        card["rms_error_to_teacher"] = networks.decoders_apart(prior, teacher)
+    return {}, card
+
+
+def load_map(
+    folder: Path, num_steps: int, teacher: Prior | None, label: int | None = None
+) -> Consistency:
+    """Return the map in `folder`/pipeline; label: the class of a class-conditional one."""
+    return _prior_of(open_pipeline(folder / "pipeline", label), num_steps, teacher)
+
+
+def _prior_of(pipeline: Pipeline, num_steps: int, teacher: Prior | None) -> Consistency:
+    """Return the prior; UserError, one line, for a pipeline that holds no such map."""
+    if pipeline.kind != CONSISTENCY:
+        words = f"expected a consistency model, with {CONSISTENCY}; family edm opens others"
+        raise UserError(f"{pipeline.kind}: {words}")
+    return Consistency(ConsistencyMap(pipeline), num_steps, teacher)

@@ -1,7 +1,7 @@
-"""Distilling a consistency map from a teacher's denoiser, by one of two objectives.
+"""Training a map from noise to images on a teacher's denoiser, by one of two losses.
 
-"distillation": algorithm 2 of Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, with
-squared error and, as target, a running average of the student. "regression": fit the ends of the teacher's ODE, as
+`self_consistency`: algorithm 2 of Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, with
+squared error and, as target, a running average of the student. `regression`: fit the ends of the teacher's ODE, as
 Luhman and Luhman 2021 do, https://arxiv.org/abs/2101.02388.
 """
 
@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bench.core.errors import UserError
 from bench.core.rng import Rng
-from bench.core.types import Cap, Prior, Random
+from bench.core.types import Prior, Random
 from bench.numerics.diffusion import heun, heun_step, karras_sigmas
 from bench.priors import _networks as networks
 from bench.priors._diffusion import Diffusion
@@ -26,36 +25,33 @@ from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser, s
 
 if TYPE_CHECKING:
     from bench.priors.consistency import ConsistencyFamily
+    from bench.priors.regression_map import RegressionMap
+
+    Settings = ConsistencyFamily | RegressionMap
 
 
 Loss = Callable[[], Tensor]
 
 
-def distil(teacher: Prior, images: Tensor, settings: ConsistencyFamily) -> Pipeline:
-    """Return a student of the teacher; images (N, *x) are where distillation starts its steps."""
-    needed = {"regression": Cap.DECODER | Cap.DENOISER, "distillation": Cap.DENOISER}[
-        settings.objective
-    ]
-    if needed & ~teacher.caps:
-        words = f"expected a teacher with {needed}, got one with {teacher.caps}"
-        raise UserError(f"objective {settings.objective}: {words}")
+def new_student(teacher: Prior, images: Tensor, settings: Settings) -> tuple[ConsistencyMap, Rng]:
+    """Return an untrained map and the random numbers that it is trained with; images (N, *x) are the teacher's data."""
+    # the name of the stream is older than the family regression_map: another one would give other maps
     rng = Rng(("fit", "consistency"), (0,), dtype=torch.float32)
     unet, limits = student_of(teacher, images, settings, rng)
     # clipped outputs have no gradient, which latent methods need
     scheduler = scheduler_of(CONSISTENCY, {**limits, "clip_denoised": False})
-    student = ConsistencyMap(Pipeline(unet, scheduler))
-    if settings.objective == "regression":
-        loss = regression(student, teacher, settings, rng)
-    else:
-        loss = distillation(student, teacher, images, settings, rng)
-    unet = networks.minimise(
-        unet, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay
-    )
-    return Pipeline(unet, scheduler)
+    return ConsistencyMap(Pipeline(unet, scheduler)), rng
+
+
+def trained(student: ConsistencyMap, loss: Loss, settings: Settings) -> Pipeline:
+    """Return the map with the running average of its weights over the steps of training."""
+    unet, scheduler = student.pipeline.unet, student.pipeline.scheduler
+    steps = (settings.num_iterations, settings.learning_rate, settings.ema_decay)
+    return Pipeline(networks.minimise(unet, loss, *steps), scheduler)
 
 
 def student_of(
-    teacher: Prior, images: Tensor, settings: ConsistencyFamily, rng: Random
+    teacher: Prior, images: Tensor, settings: Settings, rng: Random
 ) -> tuple[nn.Module, dict[str, float]]:
     """Return a network to train, its range of sigma and its sigma_data: copies of the teacher's where that is EDM's."""
     denoiser = teacher.denoiser if isinstance(teacher, Diffusion) else None
@@ -95,7 +91,7 @@ def with_other_times(unet: Any, sigma_min: float, sigma_max: float) -> nn.Module
 
 
 def regression(
-    student: ConsistencyMap, teacher: Prior, settings: ConsistencyFamily, rng: Random
+    student: ConsistencyMap, teacher: Prior, settings: RegressionMap, rng: Random
 ) -> Loss:
     """Return the squared distance to the end of the teacher's ODE, from each of the student's noise levels."""
     sigmas = student.levels(settings.num_steps)[0][:-1]
@@ -111,7 +107,7 @@ def regression(
 
 @torch.no_grad()
 def ode_pairs(
-    teacher: Prior, sigmas: Tensor, settings: ConsistencyFamily, rng: Random
+    teacher: Prior, sigmas: Tensor, settings: RegressionMap, rng: Random
 ) -> tuple[Tensor, Tensor]:
     """Return noisy images and where the teacher's ODE takes them, (len(sigmas), num_pairs, *x) each.
 
@@ -131,7 +127,7 @@ def in_chunks(call: Callable[[Tensor], Tensor], x: Tensor, size: int = 512) -> T
     return torch.cat([call(part.double()).float() for part in x.split(size)])
 
 
-def distillation(
+def self_consistency(
     student: ConsistencyMap,
     teacher: Prior,
     images: Tensor,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.core.packed import mask_of, pack
 from bench.core.rng import Rng
-from bench.core.types import Cap, Operator, Shape
+from bench.core.types import Cap, HasKernels, HasSpectrum, Operator, Shape
 from bench.core.values import is_positive
 
 
@@ -41,18 +41,29 @@ class InverseProblem:
     def y_shape(self) -> Shape:
         """Return the shape of one packed measurement."""
         channels, *size = self.operator.measured_shape(self.x_shape)
-        return (2 * channels if self.operator.masked else channels, *size)
+        beside = channels if self.operator.masked else int(isinstance(self.operator, HasKernels))
+        return (channels + beside, *size)
+
+    @property
+    def uniform_shape(self) -> Shape | None:
+        """Return the shape of the uniform numbers of which a measurement's mask or kernel is made; None for neither."""
+        if isinstance(self.operator, HasKernels):
+            return (self.operator.num_uniform,)
+        return self.x_shape if self.operator.masked else None
 
     @property
     def caps(self) -> Cap:
         caps = Cap.RESIDUAL | Cap.SIMULATE
         caps |= Cap.GRAD if getattr(self.operator, "differentiable", True) else Cap.NONE
         caps |= Cap.LINEAR if self.operator.linear else Cap.NONE
+        caps |= Cap.SPECTRUM if isinstance(self.operator, HasSpectrum) else Cap.NONE
         return caps | (Cap.NONE if self.posterior is None else Cap.EXACT)
 
     def unpack(self, y: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return values and mask (1 where measured; None when everything is), each shaped like A(x)."""
-        return (y.chunk(2, dim=1)[0], mask_of(y)) if self.operator.masked else (y, None)
+        if self.operator.masked:
+            return y.chunk(2, dim=1)[0], mask_of(y)
+        return (y[:, :-1] if isinstance(self.operator, HasKernels) else y), None
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
         """Return y - A(x), zero where nothing was measured, shaped like A(x)."""
@@ -70,29 +81,43 @@ class InverseProblem:
         return (values.new_ones(values.shape) if mask is None else mask).flatten(1).sum(1)
 
     def measure(self, x: Tensor, noise: Tensor, uniform: Tensor | None = None) -> Tensor:
-        """Return packed y = A(x) + noise. A masked operator draws its mask from `uniform` (n, *x) in [0, 1)."""
-        mask = None
-        if self.operator.masked:
-            if uniform is None:
-                raise ValueError(
-                    "measure: this operator draws masks; give it numbers `uniform` (n, *x) in [0, 1)"
-                )
+        """Return packed y = A(x) + noise; noise (n, *clean) in data units, or whatever `draw_noise` returns.
+
+        Masks and kernels are made of `uniform` (n, *uniform_shape) in [0, 1).
+        """
+        mask, kernel, shape = None, None, self.uniform_shape
+        if shape and uniform is None:
+            size = ", ".join(map(str, ("n", *shape)))
+            raise ValueError(
+                f"measure: this operator draws masks or kernels; give it numbers `uniform` ({size}) in [0, 1)"
+            )
+        if uniform is not None and isinstance(self.operator, HasKernels):
+            kernel = self.operator.draw_kernel(uniform)
+        elif uniform is not None and self.operator.masked:
             mask = self.operator.draw_mask(uniform)
-        values = self.operator(x, pack(noise, mask)) + noise
-        return pack(values if mask is None else mask * values, mask)
+        clean = self.operator(x, pack(noise, mask, kernel))
+        values = clean + self.noise_at(clean, noise)
+        return pack(values if mask is None else mask * values, mask, kernel)
+
+    def draw_noise(self, rng: Rng, rows: int, like: Tensor) -> Tensor:
+        """Draw the noise of `rows` measurements of each stream, (m rows, *clean), dtype and device as of `like`."""
+        shape = self.operator.measured_shape(self.x_shape)
+        return self.sigma_y * rng.randn((rows, *shape)).flatten(0, 1).to(like)
+
+    def noise_at(self, clean: Tensor, noise: Tensor) -> Tensor:
+        """Return y - A(x) at A(x) (n, *clean), of numbers that `draw_noise` returned."""
+        return noise
 
     def simulate(self, x: Tensor, rng: Rng) -> Tensor:
-        """Draw packed y ~ p(y given x) with fresh masks. Of the n = m k rows of x, row i k + j has stream i of m."""
+        """Draw packed y ~ p(y given x), with fresh masks or kernels. Row i k + j of the n = m k has stream i of m."""
         if len(x) % len(rng):
             raise ValueError(
                 f"simulate: {len(x)} rows cannot be shared evenly by {len(rng)} random streams"
             )
         rows = len(x) // len(rng)
-        uniform = (
-            rng.rand((rows, *self.x_shape)).flatten(0, 1).to(x) if self.operator.masked else None
-        )
-        noise = rng.randn((rows, *self.operator.measured_shape(self.x_shape))).flatten(0, 1).to(x)
-        return self.measure(x, self.sigma_y * noise, uniform)
+        shape = self.uniform_shape
+        uniform = rng.rand((rows, *shape)).flatten(0, 1).to(x) if shape else None
+        return self.measure(x, self.draw_noise(rng, rows, x), uniform)
 
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Rng) -> Tensor:
         """Draw from p(x | y), (m, *y) -> (m, num_samples, *x). Needs Cap.EXACT."""

@@ -40,10 +40,15 @@ def read_measurements(
         raise ArtefactError(
             f"{path}: does not match its observations_sha256; delete it and run the same command again"
         )
-    y = pack(tensors["y"], tensors.get("mask"))
+    y = packed(tensors)
     return Measurements(
         tensors["x_true"].to(device, dtype), y.to(device, dtype), tensors["image_id"], header
     )
+
+
+def packed(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return the packed measurements in the tensors of a file: values, and masks or a kernel of each."""
+    return pack(tensors["y"], tensors.get("mask"), tensors.get("kernels"))
 
 
 def first(measurements: Measurements, num_measurements: int | None) -> Measurements:
@@ -69,9 +74,8 @@ def problem_of(
         return _reward_of(
             header | ({"root": str(root)} if root else {}), x_shape, posterior, device
         )
-    return make_problem(
-        header["operator"], header["parameters"], header["sigma_y"], x_shape, posterior
-    )
+    facts = (header["operator"], header["parameters"], header["sigma_y"])
+    return make_problem(*facts, x_shape, posterior, header.get("rate"))
 
 
 def _reward_of(

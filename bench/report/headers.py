@@ -14,10 +14,11 @@ def task_header(task: TaskResults) -> str:
     """Return the problem, the prior, kind of the posterior, its perplexity, and what is not admitted."""
     seen, reference = task.measurements, task.reference
     parameters = format_settings(seen.get("parameters", {}))
-    sigma_y = seen.get("sigma_y")
+    sigma_y, rate = seen.get("sigma_y"), seen.get("rate")
     parts = [
         f"operator {seen.get('operator')}" + (f" ({parameters})" if parameters else ""),
         *([f"sigma_y = {sigma_y} ({sigma_y / 2:g} on [0, 1])"] if sigma_y is not None else []),
+        *([f"Poisson noise, rate = {rate} (white is {255 * rate:g} photons)"] if rate else []),
         f"prior {seen.get('prior')} ({seen.get('family')} on {seen.get('dataset')})",
         *(["x_true: draws of the prior"] if task.is_well_specified else []),
         *([f"{task.num_measurements} measurements"] if task.num_measurements else []),
@@ -34,8 +35,7 @@ def _posterior(seen: Json, reference: Json) -> list[str]:
     kind = str(reference.get("kind"))
     if not kind.endswith(IN_LATENTS):
         return [f"exact posterior: {kind}"]
-    parts = [f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"]
-    return parts
+    return [f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"]
 
 
 def _other_prior(task: TaskResults) -> list[str]:
@@ -44,8 +44,8 @@ def _other_prior(task: TaskResults) -> list[str]:
         return []
     names = ", ".join(sorted(task.unranked))
     words = (
-        f"other prior: {names} saw denoiser or density of the map's teacher, so they stand below without bold or rank; "
-        "they are compared with each other by the teacher's posterior, in the columns _total"
+        f"other prior: {names} (saw the denoiser or the density of the map's teacher; listed last, without bold or "
+        "rank, and compared by the teacher's posterior in the columns that end with _total)"
     )
     return [words]
 

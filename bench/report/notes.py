@@ -11,21 +11,23 @@ from bench.stats.results import SuiteResults
 from bench.stats.summary import COSTS, INTERVAL
 
 BASELINES = (
-    "reference: as many reference draws of the posterior as a method has samples, compared with a second set of "
-    "reference draws like a method's samples; no sampler can be expected to come closer (the floor). oracle: draws of "
-    "the exact posterior that go through the same code as a method's samples, so it must agree with the reference. "
-    "unconditional: draws from the prior that ignore the measurement (the ceiling)."
+    "reference (the floor): draws from the posterior in the place of a method's samples, as many of them, compared "
+    "with a second set of such draws; no sampler can be expected to come closer. oracle: the exact sampler, run like "
+    "any method, so it has to agree with the reference. unconditional (the ceiling): draws from the prior, which "
+    "ignore the measurement."
 )
 HEADERS = (
     "Above a table: sigma_y is the standard deviation of the noise in data units, in which images are on [-1, 1]; in "
-    "brackets the same with images on [0, 1]. Posterior perplexity: the exponential of the entropy of the posterior's "
-    "weights, about the number of components (or of atoms) that share it, mean over measurements. A reference is "
-    "admitted when independent sets of its draws agree; where it is not, nothing is compared with the posterior."
+    "brackets the same for images on [0, 1]. A prior is followed by its family and its data set. Posterior perplexity: "
+    "about how many components of a mixture, or images of a finite set, the posterior is spread over (the exponential "
+    "of the entropy of its weights), mean over measurements. A reference is admitted where independent sets of its "
+    "draws agree; where it is not, nothing is compared with the posterior."
 )
 WORTHS = (
-    "Beside diversity stands how many independent exact draws the samples are worth by their energy distance "
-    "(worth_energy), for chains, biased samplers and exact ones alike. Worths are averaged as their reciprocals, "
-    "relative errors; in tests and resolutions they are compared as these, too. An end inf: the error may be zero."
+    "Worth: the number of independent exact draws that would be as far from the posterior as the samples are, for "
+    "chains, biased samplers and exact ones alike; that by energy distance (worth_energy) also stands beside "
+    "diversities. Its reciprocal is a relative error, and this is what is averaged over measurements, tested, and "
+    "named as the smallest difference. An interval that ends at inf holds the error zero."
 )
 COLLAPSE = (
     "Collapse, which training by reverse KL tends to, shows in two columns at once: diversity_ratio well below 1 "
@@ -44,7 +46,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
     has_worth = any(name.startswith("worth_") for name in columns)
     return (
         (
-            f"{_sizes(suite)} measurements per task, {suite.num_samples} samples per measurement, {seeds}. "
+            f"{_measured(suite)}, {suite.num_samples} samples per measurement, {seeds}. "
             f"A cell is the mean over measurements; in brackets its {INTERVAL}."
         ),
         SEVERAL_SEEDS if most > 1 else ONE_SEED,
@@ -59,10 +61,17 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
     )
 
 
-def _sizes(suite: SuiteResults) -> str:
-    """Return `16`, or `16 (64 on gmm-calibration)` where some tasks have another number."""
+def _measured(suite: SuiteResults) -> str:
+    """Return `16 measurements per task`, or with `(64 on gmm-calibration)` behind where tasks have another number."""
     others = [f"{x.num_measurements} on {x.name}" for x in suite.tasks if x.num_measurements]
-    return str(suite.num_measurements) + (f" ({', '.join(others)})" if others else "")
+    words = f"{suite.num_measurements} measurements per task"
+    return f"{words} ({', '.join(others)})" if others else words
+
+
+def measured_range(suite: SuiteResults) -> str:
+    """Return the number of measurements per task, `16`, or `16 to 64` where tasks differ."""
+    numbers = {suite.num_measured(task) for task in suite.tasks}
+    return " to ".join(str(number) for number in sorted({min(numbers), max(numbers)}))
 
 
 def definitions(suite: SuiteResults) -> dict[str, str]:

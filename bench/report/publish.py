@@ -45,6 +45,7 @@ def publish_suite(
     record = {
         "observations_sha256": about,
         "num_samples": suite.num_samples,
+        "other_prior": {x.name: sorted(x.unranked) for x in suite.tasks if x.unranked},
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
     }
     _write_record(into, suite.name, origins, faults, record | publish_values(suite, into))

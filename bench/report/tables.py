@@ -6,7 +6,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench.core.results import DISTANCE, REFERENCE, ROLES, TOTAL, WORTH, Ranking, Summary
+from bench.core.results import (
+    DISTANCE,
+    OTHER_PRIOR,
+    REFERENCE,
+    ROLES,
+    TOTAL,
+    WORTH,
+    Ranking,
+    Summary,
+)
 from bench.core.text import rounded, shortened, three_digits
 from bench.report.headers import task_header
 from bench.report.table import Cell, Table, cell_of, frame_of
@@ -28,7 +37,8 @@ SHOWN = (
 )  # fmt: skip
 # patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
 CSV_ONLY = (
-    "psnr_sample", "ssim-*", "ppc-*", "lpips-*", "percept-*", "std_error", "diversity*", "pairwise-*", "ds6-*",
+    "psnr_sample", "ssim-*", "ppc-*", "lpips-*_sample", "lpips-*_ratio", "percept-*_sample", "percept-*_ratio",
+    "std_error", "diversity*", "pairwise-*", "ds6-*",
     "vendi*", "coverage*", "sbc*", "tarp*", "rhat*", "ess_*", "worth_per_*", "sw2sq-128", "*_floor*", "fid-*", "kid-*",
     "precision-*", "recall-*", "density-*", "train_nfe_vjp",
 )  # fmt: skip
@@ -45,7 +55,6 @@ OPTIONAL = (
     "stein",
 )
 OF_SEEDS = (DISTANCE, WORTH, "worth_mean", "mean_error")  # columns that show the spread over seeds
-OTHER_PRIOR = "other prior"  # marks methods that saw another prior than that of the task
 TRAINING = ("train_seconds", "train_nfe")
 # parts of the names of the columns that say how unlike samples are
 DIVERSITY = ("diversity_ratio", "pairwise")
@@ -53,9 +62,10 @@ NOTHING = Cell(reason="n/a")
 DISTANCES = (
     f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
     f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others of "
-    "the row, because it saw the denoiser of the map's teacher; the rows `total` are against the teacher's posterior. "
-    "The last rows: mean rank with its 95 % interval over tasks, each pair of methods compared on the tasks where both "
-    "ran (bold: not told from the best), and the cost of training, summed over the tasks where a method ran"
+    "its row in the table, because it saw the denoiser or the density of the map's teacher and not the map; rows "
+    "`total` are against the teacher's posterior. The last rows: mean rank with its 95 % interval over tasks, each "
+    "pair of methods compared on the tasks where both ran (bold: not told from the best), and the cost of training, "
+    "summed over the tasks where a method ran"
 )
 
 Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from bench.core.specs import Budget
-from bench.core.types import Cap, Operator, Prior, Problem, Random
+from bench.core.types import Cap, Operator, Prior, Problem, Random, Shape, Spectrum
 from bench.runtime.memory import allocated
 
-Tap = Callable[..., Tensor]  # tap(kind, call, *inputs) makes the call and returns its result
+Tap = Callable[..., Any]  # tap(kind, call, *inputs) makes the call and returns its result
 
 PRIOR_VALUES = ("caps", "shape", "latent_shape", "sigma_range", "decode_nfe", "sample_nfe")
 PRIOR_CALLS = ("sample", "denoise", "decode", "log_prob")
@@ -120,11 +120,13 @@ def _network_rows(prior: Prior, kind: str, inputs: tuple[Any, ...]) -> int:
 def counted_problem(problem: Problem) -> tuple[ProblemView, Meter]:
     """Return the problem with a meter at its operator.
 
-    Likelihood, residual, simulation, A and its adjoint cost one row per row.
+    Likelihood, residual, simulation, A and its adjoint cost one row per row; a spectrum costs none.
     """
     meter = Meter()
 
-    def tap(kind: str, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
+    def tap(kind: str, call: Callable[..., Any], *inputs: Any) -> Any:
+        if kind == "spectrum":
+            return call(*inputs)
         return meter.count(call(*inputs), 0 if kind == "sample_posterior" else len(inputs[0]))
 
     return ProblemView(problem, tap), meter
@@ -212,19 +214,22 @@ class OperatorView:
 
     linear: ClassVar[bool]
 
-    def __init__(self, operator: Operator, tap: Tap) -> None:
+    def __init__(self, operator: Any, tap: Tap) -> None:
         self._operator, self._tap = operator, tap
 
     def __getattr__(self, name: str) -> Any:
         if name == "linear":
             return self._operator.linear
-        raise _not_in_interface("operator", name, ("linear", "adjoint", "a call"))
+        raise _not_in_interface("operator", name, ("linear", "adjoint", "spectrum", "a call"))
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self._tap("operator", self._operator, x, y)
 
     def adjoint(self, v: Tensor, y: Tensor | None = None) -> Tensor:
         return self._tap("adjoint", self._operator.adjoint, v, y)
+
+    def spectrum(self, y: Tensor, x_shape: Shape) -> Spectrum:
+        return self._tap("spectrum", self._operator.spectrum, y, x_shape)
 
 
 def _not_in_interface(owner: str, name: str, usable: tuple[str, ...]) -> AttributeError:

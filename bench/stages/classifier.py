@@ -1,20 +1,28 @@
-"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a classifier, with a card."""
+"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a network that judges, with a card.
+
+The classifier of rewards, or a network for images of any data set (bench/problems/convnet.py).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from bench.core.artefacts import Json, read_tensors, write_json, write_tensors
+from bench.core.catalogue import dataset_of, is_convnet
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.specs import ClassifierSpec
 from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
+from bench.problems import convnet
 from bench.problems.classifier import Classifier, RealFeatures, definition_of, tensors_of, trained
+from bench.problems.convnet import labels_of
 from bench.runtime.job import run
+from bench.runtime.progress import progress
 
 PARTS = ("train", "validation", "test")
 
@@ -22,24 +30,40 @@ PARTS = ("train", "validation", "test")
 def main(spec_path: str) -> None:
     """Train the classifier that a spec names."""
     spec = ClassifierSpec.read(spec_path)
-    name, definition = spec.classifier, definition_of(spec.classifier)
-    data, data_header = read_tensors(spec.layout.data(definition.dataset))
+    name, dataset = spec.classifier, dataset_of(spec.classifier)
+    data, data_header = read_tensors(spec.layout.data(dataset))
     begin = time.perf_counter()
     rng = Rng(("classifier", name), (0,), dtype=torch.float32)
+    tensors, definition, card = (
+        on_any_images(data, rng) if is_convnet(name) else with_labels(name, data, rng)
+    )
+    facts = {"classifier": name, "dataset": dataset, "data_sha256": data_header["sha256"]}
+    facts |= {"definition": definition, "provenance": provenance()}
+    path, seconds = spec.layout.classifier(name), time.perf_counter() - begin
+    write_json(path.with_name("card.json"), facts | card | {"seconds": seconds})
+    write_tensors(path, tensors, facts)
+
+
+def with_labels(
+    name: str, data: dict[str, Tensor], rng: Rng
+) -> tuple[dict[str, Tensor], Json, Json]:
+    """Return tensors, definition and card of a classifier by labels."""
+    definition = definition_of(name)
     classifier = trained(definition, data["train"], data["train_label"], rng)
     classifier = dataclasses.replace(classifier, real=real_features(classifier, data))
-    seconds = time.perf_counter() - begin
-    facts = {
-        "classifier": name,
-        "dataset": definition.dataset,
-        "data_sha256": data_header["sha256"],
-    }
-    facts |= {"definition": dataclasses.asdict(definition), "provenance": provenance()}
-    path = spec.layout.classifier(name)
-    write_json(
-        path.with_name("card.json"), facts | quality(classifier, data) | {"seconds": seconds}
-    )
-    write_tensors(path, tensors_of(classifier), facts)
+    return tensors_of(classifier), dataclasses.asdict(definition), quality(classifier, data)
+
+
+def on_any_images(data: dict[str, Tensor], rng: Rng) -> tuple[dict[str, Tensor], Json, Json]:
+    """Return tensors, definition and card of a network for images with or without labels."""
+    x, labels, num_steps = data["train"], labels_of(data, "train"), convnet.DEFINITION.num_steps
+    steps = partial(progress, total=num_steps, what="network of the data set")
+    network = convnet.trained(x, labels, rng, num_steps, steps)
+    parts = [part for part in PARTS if len(data[part])]
+    told = {part: convnet.accuracy(network, data[part], labels_of(data, part)) for part in parts}
+    num = convnet.num_told(tuple(x.shape[1:]), labels)
+    card = {"tells": "rotations" if labels is None else "labels", "number_of_labels": num}
+    return network.weights, dataclasses.asdict(convnet.DEFINITION), card | {"accuracy": told}
 
 
 def real_features(classifier: Classifier, data: dict[str, Tensor]) -> RealFeatures:

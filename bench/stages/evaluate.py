@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
+from bench.core.catalogue import is_convnet
 from bench.core.layout import Layout
 from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Metric, Truth
 from bench.core.provenance import provenance
@@ -29,7 +30,8 @@ from bench.metrics._diagnosis import diagnosis_of, filled
 from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
 from bench.numerics.gradients import gradient
-from bench.problems.classifier import load_classifier
+from bench.problems.classifier import Classifier, load_classifier
+from bench.problems.convnet import ConvNet, load_convnet
 from bench.problems.measurements import Measurements, problem_of, read_measurements
 from bench.problems.posteriors import HasLogZ
 from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
@@ -38,7 +40,8 @@ from bench.runtime.progress import progress
 from bench.task import Task, open_task
 
 FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
-MOST_BLOCKS = 4  # of each set of reference draws: the floor is a mean over twice as many
+MOST_BLOCKS = 4  # of each set of reference draws: the floor is a mean over twice as many ...
+LARGE, MOST_BLOCKS_OF_LARGE = 1024, 2  # ... and of images of more values over four
 NO_REWARD = "n/a (measurement operator, no reward)"
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"
@@ -59,6 +62,7 @@ def main(spec_path: str) -> None:
     reference = read_reference(files.reference, measurements.header, spec.num_samples)
     evaluation, swapped = both_ways(spec, metrics, context, measurements, reference)
     scores, said = [score_reference(reference, evaluation, swapped)], []
+    del reference, swapped  # as large as the samples of many runs
     for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
         path = spec.layout.run(spec.task, one.method, one.seed).samples
         tensors, header = read_same_measurements(path, measurements.header)
@@ -105,9 +109,15 @@ def context_of(layout: Layout, measurements: Measurements, num_samples: int) -> 
         x_shape=tuple(measurements.x_true.shape[1:]),
         num_measurements=len(measurements.x_true),
         num_samples=num_samples,
-        load_classifier=lambda name: load_classifier(layout.classifier(name))[0],
+        load_classifier=partial(open_network, layout),
         load_images=lambda: read_tensors(layout.data(dataset))[0],
     )
+
+
+def open_network(layout: Layout, name: str) -> Classifier | ConvNet:
+    """Return a network that the workflow trained."""
+    path = layout.classifier(name)
+    return load_convnet(path) if is_convnet(name) else load_classifier(path)[0]
 
 
 def posterior_score(spec: EvaluateSpec) -> tuple[Gradient | None, str]:
@@ -166,8 +176,10 @@ def score_reference(
 ) -> Scores:
     """Return the metrics of each set of reference draws against the other, means over blocks of num_samples draws."""
     num_samples, by_block = evaluation.context.num_samples, []
+    is_large = reference.x_b[0, 0].numel() > LARGE
+    most = MOST_BLOCKS_OF_LARGE if is_large else MOST_BLOCKS
     for draws, one in ((reference, evaluation), (reference.swapped(), swapped)):
-        num_blocks = min(draws.x_b.shape[1] // num_samples, MOST_BLOCKS)
+        num_blocks = min(draws.x_b.shape[1] // num_samples, most)
         blocks = draws.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
         by_block += [one.values(block) for block in blocks]
     mean = evaluation.averages(by_block)

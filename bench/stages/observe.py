@@ -14,13 +14,14 @@ from torch import Tensor
 
 from bench.core.artefacts import Json, read_header, read_tensors, write_tensors
 from bench.core.errors import UserError
-from bench.core.packed import pack
+from bench.core.packed import kernel_of
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.specs import TaskSpec
+from bench.core.types import HasKernels, HasPicture
 from bench.priors import load_prior
 from bench.problems.inverse_problem import InverseProblem
-from bench.problems.measurements import content_hash, problem_of
+from bench.problems.measurements import content_hash, packed, problem_of
 from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, one_hot
 from bench.runtime.job import run
@@ -48,7 +49,7 @@ def main(spec_path: str) -> None:
         header |= {"root": spec.root, "classifier_sha256": read_header(classifier)["sha256"]}
     else:
         everything = measure_all(problem, spec.task, data)
-        header |= {"noise": "scaled by sigma_y"}
+        header |= {"noise": "scaled by sigma_y" if spec.rate is None else "y - A(x), Poisson"}
     measurements = first_measurements(everything, spec.num_measurements, stored_of(problem))
     _refuse_other(spec, content_hash(measurements))
     files = spec.layout.task(spec.task)
@@ -115,20 +116,25 @@ def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tens
 def measure(
     problem: InverseProblem, task: str, x_true: Tensor, image_id: Tensor
 ) -> dict[str, Tensor]:
-    """x_true, y = A(x_true) + noise, noise (scaled by sigma_y), and mask or kernel where the operator has one.
+    """x_true, y = A(x_true) + noise, noise (scaled by sigma_y), and mask or kernels where the operator has them.
 
-    Computed in float64, kept in float32. Noise and mask of an image depend on (task, image id) alone; y and noise are
-    zero where nothing was measured.
+    Computed in float64, kept in float32. Noise, mask and kernel of an image depend on (task, image id) alone; y and
+    noise are zero where nothing was measured.
     """
-    ids = image_id.tolist()
-    noise = problem.sigma_y * Rng(("noise", task), ids).randn(
-        problem.operator.measured_shape(problem.x_shape)
-    )
-    uniform = Rng(("mask", task), ids).rand(problem.x_shape)
-    y, mask = problem.unpack(problem.measure(x_true.double(), noise, uniform))
+    ids, x_true = image_id.tolist(), x_true.double()
+    numbers = problem.draw_noise(Rng(("noise", task), ids), 1, x_true)
+    shape = problem.uniform_shape
+    uniform = Rng(("mask", task), ids).rand(shape) if shape else None
+    measured = problem.measure(x_true, numbers, uniform)
+    noise = problem.noise_at(problem.operator(x_true, measured), numbers)
+    y, mask = problem.unpack(measured)
     parts = {"x_true": x_true, "y": y, "noise": noise if mask is None else mask * noise}
     if mask is not None:
         parts["mask"] = mask
+    if isinstance(problem.operator, HasKernels):
+        parts["kernels"] = kernel_of(measured, problem.operator.kernel_size)
+    if isinstance(problem.operator, HasPicture):
+        parts["picture"] = problem.operator.picture(measured)
     return {name: part.float() for name, part in (parts | stored_of(problem)).items()}
 
 
@@ -155,7 +161,7 @@ def _perplexity(
 ) -> Json:
     """Effective number of mixture components or atoms in each posterior, where there is a formula for it."""
     posterior = posterior_of(load_prior(spec.layout.prior(spec.prior, spec.family)), problem)
-    perplexity = posterior.perplexity(pack(measurements["y"], measurements.get("mask")).double())
+    perplexity = posterior.perplexity(packed(measurements).double())
     of = posterior.perplexity_of
     return {
         "posterior_perplexity": None if perplexity is None else perplexity.tolist(),

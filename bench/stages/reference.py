@@ -94,8 +94,10 @@ def two_sets(
     num_particles: int | None,
     what: str,
 ) -> Sets:
+    # first, of all measurements: what they share is then there for the draws of each
+    moments = posterior.moments(measurements.y)
     x_a, x_b, checks = draw(posterior, measurements, num_draws, what, num_particles)
-    mean, std = posterior.moments(measurements.y) or (x_a.mean(1), x_a.std(1))
+    mean, std = moments or (x_a.mean(1), x_a.std(1))
     sets = Sets(x_a, x_b, mean, std, checks)
     for i, text in enumerate(sets.reasons):
         if text:

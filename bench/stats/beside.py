@@ -98,7 +98,8 @@ def _with_rows(
         of_row = {metric: lines.get((row, metric), {}) for metric in metrics}
         seeds = suite.seeds_of(f"{row}{MARK}")
         scores += _scores(row, of_row, own, suite.num_measured(task), seeds)
-        runs += _runs(row, lines, own, suite.num_measured(task), seeds)
+        borrowed = ["published"] if row in published.saw_another_prior(task.name) else []
+        runs += _runs(row, lines, own, suite.num_measured(task), seeds, borrowed)
     absent = _without(task, [row for row in rows if row not in present])
     return replace(absent, scores=tuple(scores), runs=tuple(runs))
 
@@ -127,9 +128,17 @@ def _reason(line: dict) -> str:
 
 
 def _runs(
-    row: str, lines: Lines, values: pd.DataFrame, num: int, seeds: Sequence[int]
+    row: str,
+    lines: Lines,
+    values: pd.DataFrame,
+    num: int,
+    seeds: Sequence[int],
+    borrowed: Sequence[str],
 ) -> list[RunRecord]:
-    """Return a record of the row's published cost, the mean over its seeds, for each of these."""
+    """Return a record of the row's published cost, the mean over its seeds, for each of these.
+
+    borrowed: not empty where the row saw another prior, as in the headers of runs.
+    """
     cost = lines.get((row, "nfe"), {})
     status, stopped = "ok", str(cost.get("reason", ""))
     if stopped:
@@ -143,4 +152,5 @@ def _runs(
     )
     measured = values["measurement"].nunique() or num
     header = {"status": status, "reason": stopped, "joint": joint, "num_measurements": measured}
+    header |= {"borrowed": borrowed}
     return [RunRecord(f"{row}{MARK}", seed, header, number) for seed in seeds]

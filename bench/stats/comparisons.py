@@ -25,18 +25,18 @@ from bench.stats.results import SuiteResults
 
 _LEVEL, _POWER = f"{100 * ALPHA:.0f} %", f"{100 * POWER:.0f} %"
 BOLD = (
-    "Bold: tied with the best, the method with the best mean among those that a user would choose (not reference, "
-    "oracle, unconditional). Not bold: worse by a paired two-sided sign-flip test over measurements, p at most "
-    f"{_LEVEL} after Holm's correction over all pairs of methods (not only those with the best, which the same data "
-    "chose), or failed somewhere: a failed measurement counts as the worst value that any method has there. Where a "
-    "value is to be hit, distances of the means from it are compared. Methods tried on less than half of the "
+    "Bold: tied with the best. The best is the method with the best mean; reference, oracle and unconditional do not "
+    "compete. Another method is not bold where it is worse than the best by a paired two-sided sign-flip test over "
+    f"measurements (p at most {_LEVEL} after Holm's correction over all pairs of methods, since the same data chose "
+    "the best), or where it failed: a failed measurement counts as the worst value that any method has there. Where "
+    "a value is to be hit (= 1), distances of the means from it are compared. Methods tried on less than half of the "
     "measurements are not compared. All p-values: comparisons.csv."
 )
 ONE_SEED = "With one seed, intervals and verdicts about trained methods hold for that one training."
 SEVERAL_SEEDS = (
-    "Seeds are averaged within a measurement and are a factor of their own, crossed with the measurements, in "
-    "intervals and tests (two-way analysis of variance, Satterthwaite's degrees of freedom). In brackets behind a "
-    "mean, `seeds`: the standard deviation over seeds of the means of each seed."
+    "Of a method with several seeds a value is the mean over them. Its intervals and tests take measurements and seeds "
+    "as two random factors (two-way analysis of variance, Satterthwaite's degrees of freedom), so they hold for other "
+    "trainings as well. `seeds 0.01` behind a mean: the standard deviation of the means of the single seeds."
 )
 
 

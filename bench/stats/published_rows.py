@@ -33,6 +33,10 @@ class PublishedRows:
         """Return the hash of a task's measurements; None for a task that was not published."""
         return self.record.get("observations_sha256", {}).get(task)
 
+    def saw_another_prior(self, task: str) -> frozenset[str]:
+        """Return the rows that saw another prior than the one by whose posterior they are judged on a task."""
+        return frozenset(self.record.get("other_prior", {}).get(task, ()))
+
     @cached_property
     def summary(self) -> pd.DataFrame:
         """The lines of summary.csv."""

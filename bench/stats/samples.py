@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.core.artefacts import read_tensors
 from bench.core.layout import Layout
-from bench.core.results import REFERENCE_DRAWS, SampleSet, TaskSamples
+from bench.core.results import OTHER_PRIOR, REFERENCE_DRAWS, SampleSet, TaskSamples
 from bench.stats.results import format_reason, num_measured
 
 
@@ -22,7 +22,8 @@ def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> Ta
         tensors, header = read_tensors(layout.run(task, method, seed).samples)
         status, x = header.get("status", "ok"), tensors["x"].numpy()
         reason = "" if status == "ok" else format_reason(status, header.get("reason", ""))
-        sets.append(SampleSet(method, x[: num_measured(header, len(x))], reason))
+        remark = OTHER_PRIOR if header.get("borrowed") else ""
+        sets.append(SampleSet(method, x[: num_measured(header, len(x))], reason, remark))
     return TaskSamples(task, _arrays(files.measurements), sets)
 
 

@@ -18,25 +18,26 @@ from bench.stats.values import MetricValues, values_of_task
 # tables of a dozen tasks are read side by side: at 95 % every other one would miss the truth somewhere
 LEVEL = 0.99
 INTERVAL = (
-    f"{100 * LEVEL:.0f} % bootstrap-t interval, clustered by measurement, on neither side narrower than Student's t "
-    "(fewer than 8 measurements: Student's t alone)"
+    f"{100 * LEVEL:.0f} % interval over measurements: bootstrap-t, on neither side narrower than Student's t (fewer "
+    "than 8 measurements: Student's t alone)"
 )
 COSTS = {
-    "nfe": "rows through the prior's network per posterior sample, forward; low and high are the range over seeds",
-    "nfe_vjp": "rows through the prior's network per posterior sample, backward; low and high are the range over seeds",
+    "nfe": "images that went forward through the prior's network (network rows), per posterior sample; low and high "
+    "are the range over seeds",
+    "nfe_vjp": "the same backward: rows of vector-Jacobian products per posterior sample; low and high are the range "
+    "over seeds",
     "seconds_per_sample": "seconds of the sampling job over the number of its samples, on the threads and device in "
     "cost.json; a rough figure; low and high are the range over seeds",
-    "train_seconds": "seconds of the training job, paid once for all measurements of a task, 0 for a method without "
-    "one; a rough figure like seconds_per_sample; low and high are the range over seeds",
-    "train_nfe": "rows through the prior's network forward in the whole of that training, 0 for a method without one; "
-    "what a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
-    "train_nfe_vjp": "rows through the prior's network backward in the whole of that training",
-    "worth_per_second": "worth_energy, the number of exact draws that all samples of a measurement are worth, over the "
-    "seconds of drawing them: of sampling alone, training has its own columns; at the number of samples of this suite "
-    "(a biased sampler's worth does not grow with it); a rough figure like seconds_per_sample; low and high are the "
-    "range over seeds",
-    "worth_per_nfe": "worth_energy over the rows through the prior's network for all samples of a measurement, forward "
-    "and backward rows added (nfe + nfe_vjp), without those of training; low and high are the range over seeds",
+    "train_seconds": "seconds of the training job, paid once for all measurements of a task; 0 for a method that is "
+    "not trained; a rough figure like seconds_per_sample; low and high are the range over seeds",
+    "train_nfe": "network rows forward in the whole of that training; 0 for a method that is not trained. What a "
+    "method trains anew for each measurement counts in nfe; low and high are the range over seeds",
+    "train_nfe_vjp": "network rows backward in the whole of that training",
+    "worth_per_second": "worth_energy over the seconds in which all samples of a measurement were drawn, without "
+    "training. It holds for this number of samples: the worth of a biased sampler does not grow with them. A rough "
+    "figure like seconds_per_sample; low and high are the range over seeds",
+    "worth_per_nfe": "worth_energy over the network rows, forward and backward, of all samples of a measurement, "
+    "without training; low and high are the range over seeds",
 }
 EFFICIENCIES = ("worth_per_second", "worth_per_nfe")
 NO_ROWS = "n/a (no network rows)"

@@ -18,6 +18,7 @@ Deviations:
   posterior estimation); `warm_start = 0` is the paper's.
 - The smallest noise level of the bound is annealed, so that the prior is smooth at first; `anneal = 0` is the paper's.
   Noise levels are stratified over the batch.
+- Images of more than 1024 numbers have a flow in wavelets whose couplings are convolutions (`network`).
 - `prior_term = "density"` replaces the bound by the exact -log p(x) of a prior that has it.
 """
 
@@ -31,12 +32,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search, State
+from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, State
 from bench.numerics.nets import initialise
 from bench.numerics.training import Descent, minimise
 
 from .bound import bound
 from .generator import Generator
+from .multiscale import MultiscaleGenerator
 
 __all__ = ["APS"]
 
@@ -48,7 +50,9 @@ POSITIVE = (
     "batch_size",
     "learning_rate",
     "num_noises",
+    "conv_channels",
 )
+DENSE_SIZE = 1024  # numbers in the largest images that `auto` gives the dense network
 MAX_GRADIENT = 50.0  # norm
 
 
@@ -56,7 +60,8 @@ MAX_GRADIENT = 50.0  # norm
 class APS:
     """A conditional flow from noise and measurement to image, trained once for all measurements of a problem.
 
-    Meant for images of up to about a thousand pixels: the regression holds a matrix of pixels x pixels.
+    The dense network holds matrices of the image's numbers squared; cost and memory of the convolutional one grow in
+    proportion to the pixels.
 
     A sample costs no row through the prior's network; training does.
     """
@@ -65,7 +70,6 @@ class APS:
     uses: ClassVar[Cap] = Cap.DENSITY  # only if prior_term is "density"
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
-        "warm_start": Choice((0.0, 0.5)),
         "sigma_min": LogUniform(0.01, 0.1),
     }
     tiny: ClassVar[dict[str, int]] = {
@@ -75,10 +79,15 @@ class APS:
         "num_simulated": 512,
     }
 
-    num_layers: int = 6  # couplings
+    # dense: one flow over all numbers; convolutional: the image at 8 pixels a side (of small ones a half) by a dense
+    # flow, its details by convolutions; auto: dense for up to 1024 numbers, and for whatever is no image
+    network: Literal["auto", "dense", "convolutional"] = "auto"
+    num_layers: int = 6  # couplings of the dense flow
     width: int = 128  # of the hidden layers of each coupling and of the network that reads y
     # of the convolutions of each coupling, for images of more than 8 pixels per side
     num_channels: int = 8
+    conv_channels: int = 32  # of the convolutional network, at each size
+    conv_layers: int = 2  # its couplings at each size
     base: Literal["regression", "identity"] = "regression"
     num_simulated: int = 8192  # prior draws; each iteration measures some of them anew
     num_iterations: int = 1000
@@ -103,6 +112,7 @@ class APS:
         for name, known in (
             ("prior_term", ("elbo", "density")),
             ("base", ("regression", "identity")),
+            ("network", ("auto", "dense", "convolutional")),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -114,8 +124,9 @@ class APS:
             )
         if not 0 < self.sigma_min <= self.anneal_from < self.sigma_max:
             raise ValueError(f"expected 0 < sigma_min <= anneal_from < sigma_max, got {self}")
-        if self.num_layers < 0:
-            raise ValueError(f"num_layers = {self.num_layers}: expected a number >= 0")
+        for name in ("num_layers", "conv_layers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         return NFE(0, 0)
@@ -126,13 +137,18 @@ class APS:
         with torch.no_grad():
             x = prior.sample(self.num_simulated, rng)[0]
             y = problem.simulate(x, rng)
-        generator = self._generator(prior, y)
+        generator = self._generator(prior, problem, y)
         initialise(generator, rng, zero=generator.ends).fit_base(x, y, self.base)
         self._fit(generator, prior, problem, x, rng)
         return generator.state_dict()
 
     def _fit(
-        self, generator: Generator, prior: Prior, problem: Problem, x: Tensor, rng: Random
+        self,
+        generator: Generator | MultiscaleGenerator,
+        prior: Prior,
+        problem: Problem,
+        x: Tensor,
+        rng: Random,
     ) -> None:
         """Minimise the forward KL divergence on pairs (x, y) simulated from draws x (n, *x), then the reverse one."""
 
@@ -164,24 +180,40 @@ class APS:
         rng: Random,
         state: State,
     ) -> Tensor:
-        generator = self._generator(prior, y, state)
+        generator = self._generator(prior, problem, y, state)
         z = rng.per_sample.randn(prior.shape).flatten(0, 1)
         return generator(z, y.repeat_interleave(num_samples, 0))[0].unflatten(
             0, (len(y), num_samples)
         )
 
-    def _generator(self, prior: Prior, y: Tensor, state: State | None = None) -> Generator:
+    def is_convolutional(self, shape: tuple[int, ...]) -> bool:
+        """Return which network images of a shape have; ValueError for a convolutional one on what is no image."""
+        if self.network == "convolutional" and len(shape) != 3:
+            raise ValueError(
+                f"network = 'convolutional': expected images (c, h, w), got shape {shape}; take 'auto'"
+            )
+        large = len(shape) == 3 and math.prod(shape) > DENSE_SIZE
+        return self.network == "convolutional" or (self.network == "auto" and large)
+
+    def _generator(
+        self, prior: Prior, problem: Problem, y: Tensor, state: State | None = None
+    ) -> Generator | MultiscaleGenerator:
         """Return the flow for measurements like y (n, *y), to be initialised, or with the tensors of a state."""
         # layers draw from the global generator when they are made
         with torch.random.fork_rng(devices=[]):
             sizes = self.width, self.num_layers, self.num_channels
-            generator = Generator(prior.shape, y[0].numel(), *sizes).to(y.device)
+            if self.is_convolutional(prior.shape):
+                convolutions = self.conv_channels, self.conv_layers
+                generator = MultiscaleGenerator(prior.shape, problem, y, sizes, *convolutions)
+            else:
+                generator = Generator(prior.shape, y[0].numel(), *sizes)
+            generator = generator.to(y.device)
         if state is not None:
             generator.load_state_dict(state)
         return generator
 
     def _minimise(
-        self, loss_at: Callable[[float], Tensor], generator: Generator, num_iterations: int
+        self, loss_at: Callable[[float], Tensor], generator: torch.nn.Module, num_iterations: int
     ) -> None:
         """Descend by Adam; `loss_at` gets the share of the iterations that are done."""
 

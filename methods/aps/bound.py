@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.core.types import Prior, Random
+from bench.numerics.chunks import rows_of, with_gradient
 
 
 def bound(
@@ -28,7 +29,14 @@ def bound(
     x = x.repeat(num_noises, *[1] * len(prior.shape))
     stratified = (torch.arange(n, device=x.device) + rng.rand((n,))[0]) / n
     sigma = sigma_min * (sigma_max / sigma_min) ** stratified
-    values = misfit(prior, x, sigma, rng.randn(tuple(x.shape))[0], through_denoiser)
+    noise = rng.randn(tuple(x.shape))[0]
+    values = with_gradient(
+        lambda *rows: misfit(prior, *rows, through_denoiser),
+        rows_of(prior.shape),
+        x,
+        sigma,
+        noise,
+    )
     weight = sigma**weighting_power
     return math.log(sigma_max / sigma_min) * (weight / weight.mean() * values).view(
         num_noises, -1

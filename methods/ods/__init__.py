@@ -17,6 +17,9 @@ Deviations:
 - One batch in `replays + 1` is on-policy and the others are from the buffer; the paper tosses a coin. Batches of prior
   draws are replaced by what the buffer of a single measurement begins with: the draws to which the map was fitted.
 - Huber's loss. "vargrad", log Z from the batch, is what the released code does; "tb" learns it.
+- Latents that are images of more than 1024 numbers have UNets, as the paper's all do, and the affine map is diagonal in
+  their wavelets but for the image at 8 pixels a side (`network`).
+- `warm_start` is the share of iterations that first fit the steps to paths noised back from the z that made y.
 - The student of `distil_steps` is trained by regression alone; the paper adds a term for the variance.
 """
 
@@ -25,33 +28,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search
+from bench.numerics.measured_images import channel_moments, measured_images
 
-from . import surrogate
-from .outsourced import (
-    FLOAT,
-    Outsourced,
-    build,
-    decode_flat,
-    flat_likelihood,
-    is_guided,
-    path_noise,
-    prior_draws,
-)
-from .surrogate import Affine, no_map
+from .maps import is_guided, map_of_posterior, map_of_prior
+from .outsourced import FLOAT, Outsourced, build, flat_likelihood, path_noise, prior_draws
+from .reading import Images, Numbers, Reading
+from .surrogate import Affine
 from .training import Training
+from .wavelets import WaveletMap
 
 __all__ = ["ODS"]
 
-NUM_HESSIANS = 16  # of simulated measurements, averaged
 NUM_ASSESSED = 16  # simulated measurements on which a trained sampler is assessed
-ADAPT_FROM = 0.1  # power of the likelihood at the affine map's first refit
+DENSE_SIZE = 1024  # numbers in the largest latent images that `auto` gives the dense networks
+WARM_START = 0.8  # share of the iterations with convolutional networks, unless given
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,6 @@ class ODS:
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
         "last": LogUniform(0.002, 0.05),
-        "replays": Choice((0, 1, 3)),
     }
     tiny: ClassVar[dict[str, object]] = {
         "num_steps": 6, "num_iterations": 20, "num_groups": 4, "group_size": 8, "width": 16, "num_layers": 1,
@@ -75,6 +70,9 @@ class ODS:
     }  # fmt: skip
 
     amortised: bool = True
+    # dense: networks on vectors, affine map by a matrix; convolutional: UNets, map in wavelets; auto: dense for up to
+    # 1024 numbers, and for latents that are no image
+    network: Literal["auto", "dense", "convolutional"] = "auto"
     drift: Literal["langevin", "plain"] = "langevin"
     guide: Literal["affine", "decoder"] = "affine"
     loss: Literal["vargrad", "tb"] = "vargrad"
@@ -94,6 +92,9 @@ class ODS:
     anneal: float = 0.5  # within this share of the iterations
     width: int = 192
     num_layers: int = 3
+    num_channels: int = 32  # of the UNets
+    # share of the iterations that fit steps to simulated pairs first; None: 0 with dense networks, 0.8 with UNets
+    warm_start: float | None = None
     num_fit: int = 2048  # prior draws decoded for the affine map
     num_adapt: int = 2  # times it is refitted to one measurement
     num_adapt_draws: int = 512
@@ -108,6 +109,7 @@ class ODS:
             "num_fit",
             "num_adapt",
             "num_adapt_draws",
+            "num_channels",
         )
         for name in (*sizes, "num_buffered"):
             if getattr(self, name) < 1:
@@ -116,7 +118,10 @@ class ODS:
             raise ValueError("expected num_steps >= 2 and group_size >= 2")
         if not 0 < self.last <= self.first < 1 or not 0 < self.beta_start <= 1:
             raise ValueError("expected 0 < last <= first < 1 and 0 < beta_start <= 1")
+        if not 0 <= (self.warm_start or 0) <= 1:
+            raise ValueError(f"warm_start = {self.warm_start}: expected a share in [0, 1]")
         choices = {
+            "network": ("auto", "dense", "convolutional"),
             "drift": ("langevin", "plain"),
             "guide": ("affine", "decoder"),
             "loss": ("vargrad", "tb"),
@@ -159,6 +164,28 @@ class ODS:
             gradients += self.gradients_in_training / num_samples
         return NFE(rows * prior.decode_nfe, gradients * prior.decode_nfe, at_most=True)
 
+    def is_convolutional(self, prior: Prior) -> bool:
+        """Return which networks a prior's latents have; ValueError where convolutional ones do not fit them."""
+        shape = prior.latent_shape
+        if self.network == "dense" or (self.network == "auto" and not is_large(shape)):
+            return False
+        if len(shape) != 3:
+            raise ValueError(
+                f"network = 'convolutional': expected latents (c, h, w), got shape {shape}; take 'auto'"
+            )
+        if self.drift == "langevin" and shape != prior.shape:
+            raise ValueError(
+                f"network = 'convolutional' with drift = 'langevin': latents {shape} and images {prior.shape} differ; "
+                "take drift = 'plain', or network = 'dense'"
+            )
+        return True
+
+    def num_warm(self, prior: Prior) -> int:
+        """Return the number of iterations that fit simulated pairs; none where there is a single measurement."""
+        default = WARM_START if self.is_convolutional(prior) else 0.0
+        share = default if self.warm_start is None else self.warm_start
+        return round(share * self.num_iterations) * self.amortised
+
     @torch.no_grad()
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> dict[str, Tensor]:
         """Return the sampler's tensors, and its mean `log_z`, `elbo`, `ess` () on measurements simulated at the end."""
@@ -166,16 +193,10 @@ class ODS:
             return {}
         z, x = prior_draws(prior, self.num_fit, rng)
         y = problem.simulate(x, rng)
-        affine = no_map(z)
-        if is_guided(self, problem):
-            some = slice(0, NUM_HESSIANS)
-            hessian = surrogate.mean_curvature(
-                flat_likelihood(prior, problem), x[some].flatten(1), y[some]
-            )
-            affine = surrogate.in_principal_axes(*surrogate.fit_affine(z, x.flatten(1)), hessian)
-        trained = build(
-            self, prior, problem, affine, y.flatten(1).mean(0), y.flatten(1).std(0)
-        ).initialised(rng)
+        affine = map_of_prior(self, prior, problem, z, x, y, rng)
+        reading = self._reading(prior, problem, x, y)
+        guided = is_guided(self, problem)
+        trained = build(self, prior, problem, affine, reading, guided).initialised(rng)
         u = trained.coordinates(z)
 
         def measurements(n: int) -> tuple[Tensor, Tensor]:
@@ -183,11 +204,21 @@ class ODS:
             return problem.simulate(x[index], rng), u[index]
 
         Training(self, trained, measurements, rng).run(start=[])
-        y = problem.simulate(x[:NUM_ASSESSED], rng)
+        large = self.is_convolutional(prior)
+        y = problem.simulate(x[: self.num_groups if large else NUM_ASSESSED], rng)
+        num_paths = self.group_size if large else self.batch
         quality = trained.quality(
-            y, path_noise(rng, len(y), self.batch, self.num_steps + 1, z.shape[1])
+            y, path_noise(rng, len(y), num_paths, self.num_steps + 1, z.shape[1])
         )
         return trained.state() | {name: value.mean() for name, value in quality._asdict().items()}
+
+    def _reading(self, prior: Prior, problem: Problem, x: Tensor, y: Tensor) -> Reading:
+        """Return what the networks see of measurements, from simulated ones y (n, *y) of images x (n, *x)."""
+        if not self.is_convolutional(prior):
+            return Numbers(y.flatten(1).mean(0), y.flatten(1).std(0))
+        centre = x.mean(0).to(FLOAT)
+        mean, std = channel_moments(measured_images(problem, y, centre))
+        return Images(problem, mean.to(FLOAT), std.to(FLOAT), centre)
 
     def sample(
         self,
@@ -200,8 +231,14 @@ class ODS:
         state: Mapping[str, Tensor],
     ) -> Tensor:
         samplers = self.samplers(prior, problem, y, rng, state)
-        xi = rng.per_sample.randn((self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
-        return torch.cat([trained.draw(y[rows], xi[rows]) for rows, trained in samplers])
+        shape = (self.num_steps + 1, math.prod(prior.latent_shape))
+        if self.amortised:
+            noises = rng.per_sample.steps(*shape[:1], shape[1:])
+            return samplers[0][1].draw(y, (noise.to(FLOAT) for noise in noises))
+        xi = rng.per_sample.randn(shape).to(FLOAT)
+        return torch.cat(
+            [trained.draw(y[rows], iter(xi[rows].unbind(2))) for rows, trained in samplers]
+        )
 
     def diagnose(
         self,
@@ -218,8 +255,17 @@ class ODS:
         Z is the mean of exp(log_likelihood) under the prior.
         """
         samplers = self.samplers(prior, problem, y, rng, state)
-        xi = rng.randn((num_paths, self.num_steps + 1, math.prod(prior.latent_shape))).to(FLOAT)
-        qualities = [trained.quality(y[rows], xi[rows]) for rows, trained in samplers]
+        shape = (num_paths, self.num_steps + 1, math.prod(prior.latent_shape))
+        if self.is_convolutional(prior):  # paths of one measurement at a time are enough to hold
+            one = slice(0, 1)
+            samplers = samplers * len(y) if self.amortised else samplers
+            qualities = [
+                trained.quality(y[i : i + 1], rng.only(i).randn(shape)[one].to(FLOAT))
+                for i, (_, trained) in enumerate(samplers)
+            ]
+        else:
+            xi = rng.randn(shape).to(FLOAT)
+            qualities = [trained.quality(y[rows], xi[rows]) for rows, trained in samplers]
         log_z, elbo, ess = (torch.cat(values) for values in zip(*qualities, strict=True))
         return {"log_z": log_z, "elbo": elbo, "path_ess": ess}
 
@@ -228,10 +274,15 @@ class ODS:
     ) -> list[tuple[slice, Outsourced]]:
         """Return the sampler of each slice of measurements: that of the state for all, or one trained for each."""
         if self.amortised:
-            affine = Affine(*(state[f"affine.{name}"].to(y) for name in Affine._fields))
-            trained = build(
-                self, prior, problem, affine, state["y.mean"].to(y), state["y.std"].to(y)
-            )
+            kind = WaveletMap if self.is_convolutional(prior) else Affine
+            affine = kind(*(state[f"affine.{name}"].to(y) for name in kind._fields))
+            mean, std = state["y.mean"], state["y.std"]
+            if kind is WaveletMap:
+                moments = (part.to(y.device) for part in (mean, std, state["y.centre"]))
+                reading = Images(problem, *moments)
+            else:
+                reading = Numbers(mean.to(y), std.to(y))
+            trained = build(self, prior, problem, affine, reading, is_guided(self, problem))
             return [(slice(None), trained.loaded(state))]
         rows = [slice(i, i + 1) for i in range(len(y))]
         return [
@@ -242,23 +293,15 @@ class ODS:
     @torch.no_grad()
     def _train_one(self, prior: Prior, problem: Problem, y: Tensor, rng: Random) -> Outsourced:
         z, x = prior_draws(prior, self.num_fit, rng)
-        affine, log_likelihood, x = no_map(z), flat_likelihood(prior, problem), x.flatten(1)
-        if is_guided(self, problem):
-            betas = (
-                torch.linspace(math.log(ADAPT_FROM), -math.log(ADAPT_FROM), self.num_adapt)
-                .clamp_max(0)
-                .exp()
-            )
-            xi = rng.randn((self.num_adapt, self.num_adapt_draws, z.shape[1]))[0]
-            shift, matrix = surrogate.fit_affine(z, x)
-            to_x = partial(decode_flat, prior)
-            affine, z, x = surrogate.adapted_fit(
-                to_x, log_likelihood, shift, matrix, y, betas.to(z), xi
-            )
-        trained = build(self, prior, problem, affine, y.new_zeros(0), y.new_zeros(0)).initialised(
-            rng
-        )
-        reward = log_likelihood(x, y.expand(len(x), *y.shape[1:])).to(FLOAT)
+        affine, z, x = map_of_posterior(self, prior, problem, z, x, y, rng)
+        nothing = y.new_zeros(0)
+        reading: Reading = Numbers(nothing, nothing)
+        if isinstance(affine, WaveletMap):
+            blank = torch.zeros(prior.latent_shape, dtype=FLOAT, device=y.device)
+            reading = Images(problem, nothing, nothing, blank)
+        guided = is_guided(self, problem)
+        trained = build(self, prior, problem, affine, reading, guided).initialised(rng)
+        reward = flat_likelihood(prior, problem)(x, y.expand(len(x), *y.shape[1:])).to(FLOAT)
         seen = zip(
             trained.coordinates(z).split(self.group_size),
             reward.split(self.group_size),
@@ -267,3 +310,8 @@ class ODS:
         start = [(y[0], u, r) for u, r in seen if len(r) == self.group_size]
         Training(self, trained, lambda n: (y.expand(n, *y.shape[1:]), None), rng).run(start)
         return trained
+
+
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Return whether a shape is that of an image of more numbers than dense networks are meant for."""
+    return len(shape) == 3 and math.prod(shape) > DENSE_SIZE

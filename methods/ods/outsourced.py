@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from bench.core.types import Cap, Prior, Problem, Random
+from bench.core.types import Prior, Problem, Random
+from bench.numerics.chunks import rows_of
 from bench.numerics.nets import MLP, flatten_state, initialise, load_state
 
+from .convolutions import ImageLogZ, ImagePolicy, ImageStudent
+from .reading import Reading
 from .sampler import Policy, Sampler, Student
 from .surrogate import Affine, LogLikelihood, gradient
 from .trajectory import Quality, Schedule, quality, vp_schedule
+from .wavelets import WaveletMap
 
 if TYPE_CHECKING:
     from . import ODS
@@ -26,19 +30,18 @@ ROWS_PER_CALL = 256  # of the decoder
 
 @dataclass(frozen=True, eq=False)
 class Outsourced:
-    """`sampler` works in u = z axes, with the axes of `affine`, in float32; `log_z` and `student` may be missing.
+    """`sampler` works in the coordinates u of `affine`, in float32; `log_z` and `student` may be missing.
 
-    mean, std (k,): of the first k numbers of a measurement, all or none, which the networks see standardised.
+    reading: what the networks see of a measurement.
     """
 
     prior: Prior
     problem: Problem
-    affine: Affine
-    mean: Tensor
-    std: Tensor
+    affine: Affine | WaveletMap
+    reading: Reading
     sampler: Sampler
-    log_z: MLP | None
-    student: Student | None
+    log_z: MLP | ImageLogZ | None
+    student: Student | ImageStudent | None
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -47,15 +50,14 @@ class Outsourced:
 
     def initialised(self, rng: Random) -> Outsourced:
         """Initialise the networks so that they add nothing to the guide."""
-        for name, module in self.networks.items():
-            tables = ("gain", "sharpness") if name == "policy" else ()
-            initialise(module, rng, zero=("out" if name == "log_z" else "net.out", *tables))
+        for module in self.networks.values():
+            initialise(module, rng, zero=getattr(module, "ends", ("out",)))
         return self
 
     def state(self) -> dict[str, Tensor]:
         """Return all that training made, flat."""
         state = {f"affine.{name}": tensor for name, tensor in self.affine._asdict().items()}
-        state |= {"y.mean": self.mean, "y.std": self.std}
+        state |= self.reading.tensors
         for name, module in self.networks.items():
             state |= flatten_state(module, name)
         return state
@@ -66,18 +68,13 @@ class Outsourced:
             load_state(module, state, name)
         return self
 
-    def features(self, y: Tensor) -> Tensor:
-        """Standardise the first k numbers of y (n, *y), (n, k); the spread is at least 1e-3."""
-        return ((y.flatten(1)[:, : len(self.mean)] - self.mean) / self.std.clamp_min(1e-3)).to(
-            FLOAT
-        )
-
     def coordinates(self, z: Tensor) -> Tensor:
-        return (z @ self.affine.axes).to(FLOAT)
+        """Map flat latents (n, d) to u (n, d)."""
+        return self.affine.coordinates(z).to(FLOAT)
 
     def decode(self, u: Tensor) -> Tensor:
         """Map u (n, d) to x (n, *x), in the dtype of the affine map."""
-        z = u.to(self.affine.axes) @ self.affine.axes.T
+        z = self.affine.latents(u.to(self.affine.like))
         return decode_flat(self.prior, z).unflatten(1, self.prior.shape)
 
     @torch.no_grad()
@@ -86,21 +83,23 @@ class Outsourced:
         return self.problem.log_likelihood(self.decode(u), y).to(FLOAT)
 
     @torch.no_grad()
-    def draw(self, y: Tensor, noise: Tensor) -> Tensor:
-        """Draw samples (m, s, *x) for y (m, *y) from noise (m, s, T + 1, d)."""
-        rows = y.repeat_interleave(noise.shape[1], 0)
-        features = self.features(rows)
+    def draw(self, y: Tensor, noise: Iterator[Tensor]) -> Tensor:
+        """Draw samples (m, s, *x) for y (m, *y) from T + 1 noises (m, s, d)."""
+        first = next(noise)
+        rows = y.repeat_interleave(first.shape[1], 0)
+        features, u = self.reading(rows), first.flatten(0, 1)
         if self.student is not None:
-            ends = self.student(noise[:, :, 0].flatten(0, 1), rows, features, self.sampler)
+            ends = self.student(u, rows, features, self.sampler)
         else:
-            ends = self.sampler.rollout(rows, features, noise.flatten(0, 1))[0][:, -1]
-        return self.decode(ends).unflatten(0, noise.shape[:2])
+            later = (part.flatten(0, 1) for part in noise)
+            ends = self.sampler.end(rows, features, u, later)
+        return self.decode(ends).unflatten(0, first.shape[:2])
 
     @torch.no_grad()
     def quality(self, y: Tensor, noise: Tensor) -> Quality:
         """Return the quality (m,) of the sampler, not the student, by paths of noise (m, n, T + 1, d) for y (m, *y)."""
         rows = y.repeat_interleave(noise.shape[1], 0)
-        features = self.features(rows)
+        features = self.reading(rows)
         path, pulls = self.sampler.rollout(rows, features, noise.flatten(0, 1))
         log_ratio = self.sampler.log_ratio(path, pulls, features)
         return quality(
@@ -114,11 +113,6 @@ def path_noise(rng: Random, *shape: int) -> Tensor:
     return rng.randn(shape)[0].to(FLOAT)
 
 
-def is_guided(method: ODS, problem: Problem) -> bool:
-    """Return whether the sampler starts from the likelihood's gradient and curvature."""
-    return method.drift == "langevin" and Cap.GRAD in problem.caps
-
-
 def prior_draws(prior: Prior, num_draws: int, rng: Random) -> tuple[Tensor, Tensor]:
     """Draw z (num_draws, d) from an rng of one stream; return it with f(z) (num_draws, *x)."""
     z = rng.randn((num_draws, math.prod(prior.latent_shape)))[0]
@@ -126,27 +120,41 @@ def prior_draws(prior: Prior, num_draws: int, rng: Random) -> tuple[Tensor, Tens
 
 
 def build(
-    method: ODS, prior: Prior, problem: Problem, affine: Affine, mean: Tensor, std: Tensor
+    method: ODS,
+    prior: Prior,
+    problem: Problem,
+    affine: Affine | WaveletMap,
+    reading: Reading,
+    guided: bool,
 ) -> Outsourced:
     """Return a sampler in the coordinates of `affine`, whose networks are yet to be initialised or loaded."""
-    dim = len(affine.axes)
-    size = (len(mean), method.width, method.num_layers)
-    device = affine.axes.device
+    device = affine.like.device
     # layers draw from the global generator when they are made
     with torch.random.fork_rng(devices=[]):
-        policy = Policy(method.num_steps, dim, *size).to(device)
-        log_z = MLP(len(mean), 1, method.width, 1).to(device) if method.loss == "tb" else None
-        student = Student(dim, *size).to(device) if method.distil_steps else None
+        policy, log_z, student = (
+            module if module is None else module.to(device)
+            for module in networks(method, affine, len(reading.mean))
+        )
     levels = vp_schedule(method.num_steps, method.first, method.last, FLOAT)
     schedule = Schedule(*(part.to(device) for part in levels))
     through_decoder = method.guide == "decoder"
-    guide = (
-        guide_gradient(prior, problem, affine, through_decoder)
-        if is_guided(method, problem)
-        else None
-    )
+    guide = guide_gradient(prior, problem, affine, through_decoder) if guided else None
     sampler = Sampler(policy, schedule, affine.curvature.to(FLOAT), guide)
-    return Outsourced(prior, problem, affine, mean, std, sampler, log_z, student)
+    return Outsourced(prior, problem, affine, reading, sampler, log_z, student)
+
+
+def networks(method: ODS, affine: Affine | WaveletMap, num_features: int) -> tuple:
+    """Return policy, log Z and student; None for those that the method goes without."""
+    has_log_z, has_student = method.loss == "tb", bool(method.distil_steps)
+    if isinstance(affine, WaveletMap):
+        sizes = num_features, method.num_channels
+        policy = ImagePolicy(method.num_steps, affine, *sizes)
+        log_z = ImageLogZ(num_features, method.width) if has_log_z else None
+        return policy, log_z, ImageStudent(affine, *sizes) if has_student else None
+    dim, size = len(affine.axes), (num_features, method.width, method.num_layers)
+    log_z = MLP(num_features, 1, method.width, 1) if has_log_z else None
+    policy = Policy(method.num_steps, dim, *size)
+    return policy, log_z, Student(dim, *size) if has_student else None
 
 
 def decode_flat(prior: Prior, z: Tensor) -> Tensor:
@@ -161,19 +169,21 @@ def flat_likelihood(prior: Prior, problem: Problem) -> LogLikelihood:
 
 
 def guide_gradient(
-    prior: Prior, problem: Problem, affine: Affine, through_decoder: bool
+    prior: Prior, problem: Problem, affine: Affine | WaveletMap, through_decoder: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the gradient of the log likelihood by u (n, d), through the affine map or through the decoder itself."""
     log_likelihood = flat_likelihood(prior, problem)
-    single = Affine(*(tensor.to(FLOAT) for tensor in affine))
+    single = affine.single()
 
     def through_map(u: Tensor, y: Tensor) -> Tensor:
-        return gradient(log_likelihood, single.shift + u @ single.matrix, y) @ single.matrix.T
+        return single.pulled_back(gradient(log_likelihood, single.images(u), y))
 
     def through(u: Tensor, y: Tensor) -> Tensor:
-        z = u.to(affine.axes) @ affine.axes.T
-        return (
-            gradient(lambda z, y: log_likelihood(decode_flat(prior, z), y), z, y) @ affine.axes
-        ).to(FLOAT)
+        z, some = affine.latents(u.to(affine.like)), rows_of(prior.shape)
+        gradients = [
+            gradient(lambda z, y: log_likelihood(decode_flat(prior, z), y), *part)
+            for part in zip(z.split(some), y.split(some), strict=True)
+        ]
+        return affine.coordinates(torch.cat(gradients)).to(FLOAT)
 
     return through if through_decoder else through_map

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class Policy(nn.Module):
 
     The network is not told which measurement: that is in `features` (n, num_features), if anywhere.
     """
+
+    ends: ClassVar[tuple[str, ...]] = ("net.out", "gain", "sharpness")  # zero at the start
 
     def __init__(
         self, num_steps: int, dim: int, num_features: int, width: int, num_layers: int
@@ -73,6 +76,11 @@ class Sampler:
         likelihood = beta * self.gradient(predicted, y) + curvature * predicted
         return after.sqrt() * likelihood / (1 + (1 - after) * curvature)
 
+    def pull_at_zero(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the likelihood's gradient where all coordinates are zero, shaped like z (n, d)."""
+        zeros = torch.zeros_like(z)
+        return zeros if self.gradient is None else self.gradient(zeros, y)
+
     def precision(self, step: Tensor, beta: float) -> Tensor:
         return noised_precision(beta * self.curvature, self.schedule.after[step, None])
 
@@ -81,6 +89,15 @@ class Sampler:
     ) -> Kernel:
         pull, precision = self.policy(z, step, pull, self.precision(step, beta), features)
         return forward_kernel(z, self.schedule.variance[step, None], pull, precision)
+
+    @torch.no_grad()
+    def end(self, y: Tensor, features: Tensor, u: Tensor, noise: Iterable[Tensor]) -> Tensor:
+        """Return the ends (n, d) of paths from u (n, d), one noise (n, d) a step; only the last state is held."""
+        for i, noise_i in enumerate(noise):
+            step = torch.full((len(u),), i, device=u.device)
+            kernel = self.kernel(u, step, self.pull(u, step, y, 1.0), features, 1.0)
+            u = kernel.mean + kernel.std * noise_i
+        return u
 
     @torch.no_grad()
     def rollout(
@@ -134,17 +151,14 @@ class Sampler:
 class Student(nn.Module):
     """z_0 -> z_T at once: the normal approximation of the whole posterior, corrected by a network."""
 
+    ends: ClassVar[tuple[str, ...]] = ("net.out",)
+
     def __init__(self, dim: int, num_features: int, width: int, num_layers: int) -> None:
         super().__init__()
         self.net = MLP(2 * dim + num_features, dim, width, num_layers)
 
     def forward(self, z: Tensor, y: Tensor, features: Tensor, teacher: Sampler) -> Tensor:
-        precision = 1 + teacher.curvature
+        precision, at_zero = 1 + teacher.curvature, teacher.pull_at_zero(z, y)
         scale = precision.rsqrt()
-        at_zero = (
-            torch.zeros_like(z)
-            if teacher.gradient is None
-            else teacher.gradient(torch.zeros_like(z), y)
-        )
         inputs = torch.cat([z, at_zero * scale, features], 1)
         return at_zero / precision + scale * (z + self.net(inputs, torch.zeros_like(z[:, 0])))

@@ -8,6 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bench.numerics.chunks import rows_of
+
+LARGE = 1024  # numbers in an image from which on no matrix of its pixels x pixels is made
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]  # x (n, D), y (n, *y) -> (n,)
 
 
@@ -21,6 +24,31 @@ class Affine(NamedTuple):
     matrix: Tensor
     axes: Tensor
     curvature: Tensor
+
+    @property
+    def like(self) -> Tensor:
+        """Return a tensor of the map's dtype and device."""
+        return self.axes
+
+    def coordinates(self, z: Tensor) -> Tensor:
+        """Map flat latents (n, d) to u (n, d)."""
+        return z @ self.axes
+
+    def latents(self, u: Tensor) -> Tensor:
+        """Undo `coordinates`."""
+        return u @ self.axes.T
+
+    def images(self, u: Tensor) -> Tensor:
+        """Return the images (n, D) that the map gives for u (n, d)."""
+        return self.shift + u @ self.matrix
+
+    def pulled_back(self, gradients: Tensor) -> Tensor:
+        """Return gradients by u (n, d) of those by the images (n, D)."""
+        return gradients @ self.matrix.T
+
+    def single(self) -> Affine:
+        """Return the map in float32."""
+        return Affine(*(tensor.float() for tensor in self))
 
 
 def no_map(z: Tensor) -> Affine:
@@ -68,9 +96,45 @@ def mean_curvature(
     return (total + total.T) / (2 * len(x))
 
 
-def in_principal_axes(shift: Tensor, matrix: Tensor, hessian: Tensor) -> Affine:
-    """Return the map in the eigenvectors of matrix hessian matrix^T; negative curvature counts as none."""
-    curvature, axes = torch.linalg.eigh(matrix @ hessian @ matrix.T)
+def latent_curvature(
+    log_likelihood: LogLikelihood, x: Tensor, y: Tensor, matrix: Tensor, distance: float = 0.05
+) -> Tensor:
+    """Return matrix H matrix^T (d, d), H as in `mean_curvature`, without a matrix of pixels x pixels.
+
+    Each row of matrix (d, D) is a direction, in which pixels move by at most `distance`.
+    """
+    steps = distance / matrix.abs().amax(1).clamp_min(1e-6)
+    total = matrix.new_zeros(len(matrix), len(matrix))
+    for some in torch.arange(len(matrix), device=x.device).split(rows_of(x.shape[1:])):
+        offsets = steps[some, None] * matrix[some]
+        for x_i, y_i in zip(x, y, strict=True):
+            ends = gradient(
+                log_likelihood,
+                torch.cat([x_i + offsets, x_i - offsets]),
+                y_i.expand(2 * len(some), *y_i.shape),
+            )
+            slopes = (ends[len(some) :] - ends[: len(some)]) / (2 * steps[some, None])
+            total[some] += slopes @ matrix.T
+    return (total + total.T) / (2 * len(x))
+
+
+def in_principal_axes(
+    log_likelihood: LogLikelihood,
+    x: Tensor,
+    y: Tensor,
+    shift: Tensor,
+    matrix: Tensor,
+    beta: Tensor | float = 1.0,
+) -> Affine:
+    """Return the map in the principal axes of the curvature at x (n, D), y (n, *y), times beta.
+
+    Negative curvature counts as none.
+    """
+    if x.shape[1] > LARGE:
+        through = beta * latent_curvature(log_likelihood, x, y, matrix)
+    else:
+        through = matrix @ (beta * mean_curvature(log_likelihood, x, y)) @ matrix.T
+    curvature, axes = torch.linalg.eigh(through)
     return Affine(shift, axes.T @ matrix, axes, curvature.clamp_min(0))
 
 
@@ -92,8 +156,8 @@ def adapted_fit(
     """
     seen_z, seen_x, centre = [], [], torch.zeros_like(matrix[:, 0])
     for beta, xi in zip(betas, noise, strict=True):
-        hessian = mean_curvature(log_likelihood, (shift + centre @ matrix)[None], y)
-        affine = in_principal_axes(shift, matrix, beta * hessian)
+        here = (shift + centre @ matrix)[None]
+        affine = in_principal_axes(log_likelihood, here, y, shift, matrix, beta)
         at_centre = gradient(log_likelihood, (shift + centre @ matrix)[None], y)[0]
         precision = 1 + affine.curvature
         centre_u = centre @ affine.axes
@@ -107,5 +171,6 @@ def adapted_fit(
         offset, slope = fit_affine(xi, seen_x[-1] - shift - z @ matrix, ridge)
         slope = affine.axes @ (precision.sqrt()[:, None] * slope)
         shift, matrix = shift + offset - centre @ slope, matrix + slope
-    hessian = mean_curvature(log_likelihood, (shift + centre @ matrix)[None], y)
-    return in_principal_axes(shift, matrix, hessian), torch.cat(seen_z), torch.cat(seen_x)
+    here = (shift + centre @ matrix)[None]
+    affine = in_principal_axes(log_likelihood, here, y, shift, matrix)
+    return affine, torch.cat(seen_z), torch.cat(seen_x)

@@ -51,6 +51,10 @@ class Training:
     def dim(self) -> int:
         return len(self.trained.sampler.curvature)
 
+    @cached_property
+    def num_warm(self) -> int:
+        return self.method.num_warm(self.trained.prior)
+
     def run(self, start: Sequence[Group]) -> None:
         """Train the sampler, then its student; `start` is what the buffer holds at first."""
         method, trained = self.method, self.trained
@@ -74,17 +78,30 @@ class Training:
 
     def _loss_at(self, i: int) -> Tensor:
         """Return the loss of iteration i, on-policy once in `replays + 1`."""
-        method, progress = self.method, i / self.method.num_iterations
-        beta = (
-            method.beta_start ** (1 - progress / method.anneal) if progress < method.anneal else 1.0
-        )
-        batch = self._on_policy(beta) if i % (method.replays + 1) == 0 else self._replayed(beta)
-        features = self.trained.features(batch.y)
+        method, progress, num_warm = self.method, i / self.method.num_iterations, self.num_warm
+        if i < num_warm:
+            return self._pairs_loss()
+        rising = progress < method.anneal and not num_warm
+        beta = method.beta_start ** (1 - progress / method.anneal) if rising else 1.0
+        on_policy = (i - num_warm) % (method.replays + 1) == 0
+        batch = self._on_policy(beta) if on_policy else self._replayed(beta)
+        features = self.trained.reading(batch.y)
         of_paths = features.repeat_interleave(method.group_size, 0)
         log_ratio = self.trained.sampler.log_ratio(batch.path, batch.pulls, of_paths, beta).view_as(
             batch.reward
         )
-        return self._balance_loss(log_ratio, beta * batch.reward, features, first=i == 0)
+        return self._balance_loss(log_ratio, beta * batch.reward, features, first=i == num_warm)
+
+    def _pairs_loss(self) -> Tensor:
+        """Return the cross-entropy of random steps of paths noised back from the u that made y (forward KL)."""
+        method, sampler = self.method, self.trained.sampler
+        y, u = self.measurements(method.batch)
+        assert u is not None
+        step = self.rng.randint(method.num_steps, (len(u),))[0]
+        z, law = trajectory.bridge(u, step, sampler.schedule, path_noise(self.rng, *u.shape))
+        pull = sampler.pull(z, step, y, 1.0)
+        kernel = sampler.kernel(z, step, pull, self.trained.reading(y), 1.0)
+        return trajectory.cross_entropy(law, kernel).mean()
 
     def _on_policy(self, beta: float) -> Batch:
         """Draw paths of the sampler; the first of each measurement is noised back from the u that made y."""
@@ -92,7 +109,7 @@ class Training:
         y, u = self.measurements(method.num_groups)
         rows = y.repeat_interleave(method.group_size, 0)
         noise = path_noise(self.rng, method.batch, method.num_steps + 1, self.dim)
-        path, pulls = sampler.rollout(rows, self.trained.features(rows), noise, beta)
+        path, pulls = sampler.rollout(rows, self.trained.reading(rows), noise, beta)
         if u is not None:
             noise = path_noise(self.rng, len(y), method.num_steps, self.dim)
             known = trajectory.noise_backwards(u, sampler.schedule, noise)
@@ -145,6 +162,6 @@ class Training:
         student = self.trained.student
         y = self.measurements(self.method.batch)[0]
         assert student is not None
-        z, features = path_noise(self.rng, self.method.batch, self.dim), self.trained.features(y)
+        z, features = path_noise(self.rng, self.method.batch, self.dim), self.trained.reading(y)
         error = student(z, y, features, sampler) - sampler.flow(z, y, features)
         return (error.square() * (1 + sampler.curvature)).mean()

@@ -52,6 +52,18 @@ def noise_backwards(z: Tensor, schedule: Schedule, noise: Tensor) -> Tensor:
     return torch.stack(path[::-1], 1)
 
 
+def bridge(u: Tensor, step: Tensor, schedule: Schedule, noise: Tensor) -> tuple[Tensor, Kernel]:
+    """Draw states z_i (n, d) of steps i (n,) of the reference process that ends in u (n, d); return z_i+1's law, too.
+
+    That law has no spread at the last step, where z_i+1 is u. noise (n, d).
+    """
+    b, before, after = (part[step, None] for part in schedule)
+    z = before.sqrt() * u + (1 - before).sqrt() * noise
+    total = 1 + (1 - after) * (1 - b) / b
+    mean = (after.sqrt() * u + (1 - after) * (1 - b).sqrt() / b * z) / total
+    return z, Kernel(mean, ((1 - after) / total).sqrt())
+
+
 class Kernel(NamedTuple):
     """Normal steps with a diagonal covariance: means and standard deviations, broadcastable to (..., d)."""
 
@@ -61,6 +73,12 @@ class Kernel(NamedTuple):
     def log_prob(self, z: Tensor) -> Tensor:
         """Log density without the constant -d/2 log 2 pi, (...,)."""
         return -(((z - self.mean) / self.std).square() / 2 + self.std.log()).sum(-1)
+
+
+def cross_entropy(law: Kernel, kernel: Kernel) -> Tensor:
+    """Return the mean of -log density of `kernel` under `law`, less d/2 log 2 pi, (...,)."""
+    squares = (law.mean - kernel.mean).square() + law.std.square()
+    return (squares / kernel.std.square() / 2 + kernel.std.log()).sum(-1)
 
 
 def reference_kernel(z: Tensor, variance: Tensor) -> Kernel:

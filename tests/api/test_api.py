@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -88,6 +89,22 @@ def test_an_evaluation_has_a_value_or_a_reason_in_each_line(task):
     assert "failed (1 of 4 samples" in of_broken.loc[("psnr_mean", "1"), "reason"]
     with pytest.raises(UserError, match="samples of gmm-blur-strong: got shape"):
         bench.evaluate(task, x[:, :, :, :4])
+
+
+@pytest.mark.parametrize("num_samples", [1, 2])
+def test_columns_that_need_more_samples_than_there_are_say_so(task, num_samples):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frame = bench.evaluate(task, task.reference.x_a[:, :num_samples])
+    reasons = frame[frame["value"].isna()].groupby("metric")["reason"].agg(set)
+    assert not [reason for of_metric in reasons for reason in of_metric if "single point" in reason]
+    few = {f"n/a (needs more samples of each measurement than {num_samples})"}
+    need_two = {"energy", "diversity_ratio", "std_ratio", "stein_ratio"}
+    assert {metric for metric in need_two if reasons.get(metric) == few} == (
+        need_two if num_samples == 1 else set()
+    )
+    assert reasons["c2st-energy"] == few
+    assert {"worth_energy", "mean_error", "psnr_mean"}.isdisjoint(reasons.index)
 
 
 def test_published_rows_stand_beside_mine(task):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import bench
-from bench.core.artefacts import write_json
+from bench.core.artefacts import read_json, write_json
 from bench.core.errors import UserError
 from bench.core.published_suites import VALUES as FILE
 from bench.stats.inference import mean_interval
@@ -89,6 +89,17 @@ def test_each_row_has_its_paired_difference_from_mine(published, task, x):
         # measurements cancel
         assert rows.loc[method, "difference_high"] - rows.loc[method, "difference_low"] < 1e-5
     assert rows.loc[["mine", "broken"], "difference"].isna().all()
+
+
+def test_rows_that_saw_another_prior_are_marked(published, task, x):
+    path = published / "provenance.json"
+    write_json(path, read_json(path) | {"other_prior": {NAME: ["good"], "elsewhere": ["bad"]}})
+    of_suite = bench.leaderboard("small")
+    beside = bench.leaderboard("small", mine={"mine": x}, task=task)
+    for board in (of_suite, beside):
+        remarks = board.groupby("method")["remark"].agg(set)
+        assert remarks["good"] == {"other prior"} and remarks["bad"] == {""}
+    assert set(beside.loc[beside["method"] == "mine", "remark"]) == {""}
 
 
 def test_several_of_mine_are_compared_with_the_first(published, task, x):

@@ -107,6 +107,13 @@ def test_hmc_conforms_in_data_space():
     assert not refusals_of(check(ROOT / "methods" / "hmc.py", settings={"space": "data"}))
 
 
+@pytest.mark.parametrize("name", ["aps", "ods"])
+def test_convolutional_networks_conform(name):
+    path = ROOT / "methods" / name / "__init__.py"
+    smaller = {"num_iterations": 6, "network": "convolutional"}
+    assert not refusals_of(check(path, settings=smaller))
+
+
 def test_parts_of_a_package_may_import_each_other_and_nothing_else(tmp_path):
     def package(name: str, part: str) -> list[str]:
         folder = tmp_path / name
@@ -121,6 +128,23 @@ def test_parts_of_a_package_may_import_each_other_and_nothing_else(tmp_path):
     assert "the file imports" in package("nosy", "from ..other import x\nSCALE = 0.8\n")[0]
     (refusal,) = package("metric", "import bench.metrics\nSCALE = 0.8\n")
     assert "it imports only what a method may: part.py imports bench.metrics" in refusal
+
+
+def test_a_method_may_use_the_spectrum_that_it_declares(tmp_path):
+    """One step in the singular basis, in place of nine along the gradient: the toy has a spectrum."""
+    spectral = GOOD.replace("range(9)", "range(1)").replace(
+        "x = x + self.rate * problem.operator.adjoint(problem.residual(x, rows), rows)",
+        "v = problem.operator.adjoint(problem.residual(x, rows), rows); "
+        "basis = problem.operator.spectrum(rows, prior.shape); "
+        "x = x + basis.image(basis.coordinates(v) / basis.values.square().clamp_min(1e-9))",
+    )
+    declared = spectral.replace("Cap.LINEAR", "Cap.LINEAR | Cap.SPECTRUM").replace(
+        "self.rate * ", ""
+    )
+    refusals = refusals_of(check(written(tmp_path, "spectral", declared)))
+    assert not refusals, "\n".join(refusals)
+    refusals = refusals_of(check(written(tmp_path, "silent", spectral)))
+    assert "problem.operator.spectrum, which needs Cap.SPECTRUM" in refusals[0]
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
@@ -144,6 +168,9 @@ def test_the_toy_is_exact(num_channels):
     evidence = density + problem.log_likelihood(x, y[:1].expand(4, -1, -1, -1)) - posterior
     assert torch.allclose(evidence, evidence[:1].expand(4), atol=1e-9)
     v = problem.operator(x, y)
+    spectrum = problem.operator.spectrum(y, prior.shape)
+    seen = spectrum.image(spectrum.values.square() * spectrum.coordinates(x))
+    assert torch.allclose(problem.operator.adjoint(v, y), seen, atol=1e-12)
     assert torch.allclose(
         (problem.operator(x, y) * v).sum(), (x * problem.operator.adjoint(v, y)).sum(), atol=1e-12
     )

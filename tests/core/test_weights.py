@@ -14,7 +14,17 @@ import pytest
 
 from bench.core import weights
 from bench.core.errors import UserError
-from bench.core.weights import WEIGHTS, Weights, folder, main, missing, path_of, why_absent
+from bench.core.weights import (
+    WEIGHTS,
+    Weights,
+    folder,
+    main,
+    missing,
+    path_of,
+    placed,
+    unverified,
+    why_absent,
+)
 
 CONTENT = b"a network"
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -78,7 +88,7 @@ def test_names_and_addresses_are_those_of_the_libraries():
 def test_what_is_missing_is_named_with_its_place_and_how_to_get_it(home, capsys):
     line = missing("alexnet")
     known = WEIGHTS["alexnet"]
-    for part in (known.file, str(home), "python -m bench.core.weights fetch alexnet", known.url):
+    for part in (known.file, str(home), "python -m bench weights fetch alexnet", known.url):
         assert part in line
     assert "\n" not in line
     with pytest.raises(UserError) as error:
@@ -88,9 +98,7 @@ def test_what_is_missing_is_named_with_its_place_and_how_to_get_it(home, capsys)
         main("check", "alexnet", "inception")
     assert end.value.code == 1
     assert f"alexnet: {line}\n" in capsys.readouterr().out
-    cell = (
-        "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"
-    )
+    cell = "n/a (weights absent: python -m bench weights fetch alexnet)"
     assert why_absent("alexnet") == cell and str(home) not in cell
 
 
@@ -117,6 +125,20 @@ def test_another_file_is_refused_by_name(home):
         path_of("small")
     with pytest.raises(SystemExit):
         main("check", "small")
+
+
+def test_another_file_is_used_under_the_name_of_its_own_hash(home):
+    assert unverified("small") == ""  # there is none
+    home.mkdir(parents=True)
+    path = home / f"small-{PIN}.pth"
+    path.write_bytes(CONTENT)
+    assert unverified("small") == "" and placed("small") == path_of("small") == path
+    path.write_bytes(b"weights of ours")
+    own = hashlib.sha256(b"weights of ours").hexdigest()[:8]
+    assert unverified("small") == f"unverified-{own}" and placed("small") == path
+    path.unlink()
+    with pytest.raises(UserError, match="weights absent"):
+        placed("small")
 
 
 def test_a_download_with_another_hash_leaves_nothing(home, monkeypatch):

@@ -14,6 +14,7 @@ from bench.cost.budgets import (
     RULES,
     Terms,
     training_rows,
+    tuned,
 )
 from bench.priors._mixture import GMM
 from bench.problems.inverse_problem import InverseProblem
@@ -43,6 +44,13 @@ def test_each_row_meets_its_budget_and_never_exceeds_it(plugin, budget):
 @pytest.mark.parametrize("plugin, budget", ROWS)
 def test_the_suite_has_the_settings_of_the_rules(plugin, budget):
     assert SUITE["methods"][f"{plugin}-b{budget}"] == RULES[plugin](budget, TERMS)
+
+
+@pytest.mark.parametrize("plugin", RULES)
+def test_each_task_has_the_settings_that_won_its_search(plugin):
+    for task, entry in SUITE["tasks"].items():
+        expected = tuned(task, plugin, REPOSITORY / "results/reference/tuning")
+        assert {row: entry["settings"][row] for row in expected} == expected, task
 
 
 def test_zeta_of_dps_falls_as_its_steps_rise_on_every_task():

@@ -35,12 +35,16 @@ class Made:
     num_measurements: int = 8
     num_samples: int = 16
     absent: tuple[tuple[str, str], ...] = field(default=())
+    other_prior: tuple[tuple[str, str], ...] = field(default=())
 
     def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]:
         if (task, method) in self.absent or metric != "worth_energy" or method not in WORTH:
             return {}
         spread = np.linspace(0.5, 1.5, self.num_measurements)
         return {i: (WORTH[method] / x, WORTH[method] / x) for i, x in enumerate(spread)}
+
+    def is_ranked(self, task: str, method: str) -> bool:
+        return (task, method) not in self.other_prior
 
     def line(self, task: str, method: str, metric: str) -> Summary:
         halves = {"nfe": COSTS, "nfe_vjp": COSTS, "train_nfe": TRAINED, "train_nfe_vjp": TRAINED}
@@ -75,6 +79,15 @@ def test_costs_share_the_training():
 def test_a_task_where_a_row_did_not_run_is_left_out_for_all():
     made = Made(absent=(("two", "dps-b100"),))
     assert all(len(curve.points) == 2 for curve in curves(made, "worth_energy", "rows"))
+
+
+def test_a_task_where_a_row_saw_another_prior_is_left_out_for_all():
+    made = Made(other_prior=(("two", "dps-b100"),))
+    kept, *_ = curves(made, "worth_energy", "rows")
+    assert [x.row for x in kept.points] == ["dps-b100", "dps-b400"]
+    assert curves(made, "worth_energy", "rows") == curves(
+        Made(tasks=("one",)), "worth_energy", "rows"
+    )
 
 
 def test_the_cost_of_a_quality_is_interpolated_between_rows():

@@ -7,6 +7,7 @@ import csv
 import io
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib
@@ -22,12 +23,16 @@ from helpers.synthetic_results import (
     edit_spec,
     summary_of,
 )
+from matplotlib.figure import Figure
 
+from bench.conformance.figure_cases import suite_results
 from bench.core.artefacts import read_csv, read_tensors
+from bench.core.registry import build
 from bench.core.results import FIGURES, SampleSet, TaskSamples
 from bench.figures._saving import save
 from bench.figures._style import drawing_style, looks, plain
 from bench.figures.amortisation import TotalCost, break_even
+from bench.figures.calibration import Calibration
 from bench.figures.collapse import Collapse
 from bench.figures.distance import Distance
 from bench.figures.grid import Grid
@@ -37,6 +42,7 @@ from bench.stages import report as report_stage
 from bench.stages import tables as tables_stage
 from bench.stats.figure_results import FigureResults
 from bench.stats.results import load
+from bench.stats.samples import task_samples
 
 MAP_TASK = "gmm_map-denoise"
 
@@ -111,6 +117,61 @@ def test_collapsed_methods_are_named_in_the_corner(finished):
         and "oracle" not in words
         and any(word.startswith("collapsed") for word in words)
     )
+
+
+@pytest.mark.parametrize(
+    "stem", ["collapse", "cost", "cost-seconds", "coverage", "distance", "fidelity-diversity"]
+)
+def test_rows_that_saw_another_prior_are_hollow_and_the_legend_says_so(finished, stem):
+    suite = load(finished)
+    own = replace(suite, tasks=tuple(task for task in suite.tasks if not task.unranked))
+    drawn = {
+        name: build("figure", stem, {}).draw(FigureResults(x))
+        for name, x in {"all": suite, "own": own}.items()
+    }
+    words, markers = (
+        {name: find(x.figure) for name, x in drawn.items()} for find in (legend_words, hollow)
+    )
+    assert (
+        "hollow: saw another prior" in words["all"]
+        and "hollow: saw another prior" not in words["own"]
+    )
+    seen = {looks(METHODS)[method] for method in ("dps", "dps-n1000", "aps")}
+    assert markers["all"] == {(look.colour, look.marker) for look in seen} and not markers["own"]
+
+
+def legend_words(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def hollow(figure: Figure) -> set[tuple[str, str]]:
+    """Return colour and marker of all hollow points."""
+    lines = [line for axes in figure.axes for line in axes.get_lines()]
+    return {
+        (line.get_color(), line.get_marker())
+        for line in lines
+        if line.get_markerfacecolor() == "white"
+    }
+
+
+def test_means_of_the_collapse_figure_leave_out_tasks_whose_prior_a_method_did_not_see(finished):
+    rows = drawn(finished, "collapse")
+    of_aps = {
+        row["task"]: float(row["coverage_exact@0.9"]) for row in rows if row["method"] == "aps"
+    }
+    mean = of_aps.pop("mean")
+    assert MAP_TASK in of_aps
+    assert mean == pytest.approx(np.mean([x for task, x in of_aps.items() if task != MAP_TASK]))
+
+
+def test_the_words_beside_a_single_panel_stand_close_to_it():
+    results = FigureResults(suite_results(2, 1))
+    figure = Calibration().draw(results).figure
+    (panel,) = figure.axes
+    assert panel.get_ylabel() == "share of pixels of x_true inside" and panel.get_xlabel()
+    figure.draw_without_rendering()
+    gap = panel.get_position().x0 - panel.yaxis.label.get_window_extent().x1 / figure.bbox.width
+    assert 0 < gap < 0.1 and figure.get_supylabel() == ""
 
 
 def test_grid_csv_holds_the_pictures(finished):
@@ -211,6 +272,15 @@ def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
         )
     )
     assert any("only the first 1" in text.get_text() for text in actual.figure.axes[0].texts)
+
+
+def test_the_grid_names_rows_that_saw_another_prior(finished):
+    marked_rows = {}
+    for task in ("gmm-inpaint-box", MAP_TASK):
+        figure = Grid().draw(task_samples(finished.parents[1], task, METHODS[:6], 0)).figure
+        words = [text.get_text() for text in figure.axes[0].texts]
+        marked_rows[task] = {x.split("\n")[0] for x in words if x.endswith("\n(other prior)")}
+    assert marked_rows == {"gmm-inpaint-box": set(), MAP_TASK: {"dps", "dps-n1000", "aps"}}
 
 
 def test_a_class_is_written_as_its_number():

@@ -153,7 +153,7 @@ def snakemake(
     """Run Snakemake in a copy; changes: of the environment."""
     line, environment = command(*arguments, suite=suite), environment_of(folder, **changes)
     return subprocess.run(
-        line, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+        line, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
 
 

@@ -146,7 +146,7 @@ def test_posterior_of_a_linear_gaussian_problem(settings, largest_kl):
 
     with torch.no_grad():
         log_q = (
-            method._generator(prior, y, state)
+            method._generator(prior, problem, y, state)
             .log_prob(x.flatten(0, 1), y.repeat_interleave(s, 0))
             .view(8, s)
         )
@@ -196,7 +196,7 @@ def test_a_sample_has_the_density_that_training_reckons_with():
     problem = ToyProblem(prior)
     y = measurements(prior, problem, 3).repeat_interleave(s, 0)
     z = Rng(("test", "z"), range(len(y))).randn(SHAPE)
-    generator = TINY._generator(prior, y, train(TINY, prior, problem))
+    generator = TINY._generator(prior, problem, y, train(TINY, prior, problem))
     with torch.no_grad():
         x, log_q = generator(z, y)
         # float32, with roots of variances down to 1e-2: rounding of 1e-5 in the white coordinates, of order one each
@@ -209,7 +209,7 @@ def test_the_untrained_generator_is_the_regression():
     rng = Rng(("test", "pairs"), [0])
     x = prior.sample(20000, rng)[0]
     y = problem.simulate(x, rng)
-    generator = TINY._generator(prior, y)
+    generator = TINY._generator(prior, problem, y)
     initialise(generator, rng, zero=generator.ends)
     generator.fit_base(x, y, "regression")
     y = measurements(prior, problem, 4)

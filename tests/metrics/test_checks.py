@@ -99,7 +99,7 @@ def axes(operator: str, parameters: dict, shape: tuple = (1, 4, 4), num: int = 3
 
 def test_pooling_sees_the_means_of_blocks():
     actual, *_ = axes("average-pool", {"factor": 2})
-    assert actual.vectors.shape[0] == 1 and actual.seen.sum() == 4
+    assert len(actual.seen) == 1 and actual.seen.sum() == 4
     x = normal(3, 10, 1, 4, 4)
     null, seen = actual.variances(x.flatten(2))
     means = torch.nn.functional.avg_pool2d(x.flatten(0, 1), 2).unflatten(0, (3, 10))
@@ -132,12 +132,14 @@ def test_parts_that_do_not_exist_have_reasons():
         x = normal(3, 1, 4, 4)
         truth = truth_of(problem, x, y, x[:, None], x, x, num_samples=8)
         assert NullSpace().why_empty(truth) == ({} if operator == "average-pool" else none)
+    linear = Cap.RESIDUAL | Cap.LINEAR
     assert null_space.reason_without_axes(Cap.RESIDUAL, 64) == "n/a (operator is not linear)"
     assert (
-        null_space.reason_without_axes(Cap.RESIDUAL | Cap.LINEAR, 3072)
-        == "n/a (images of more than 1024 values)"
+        null_space.reason_without_axes(linear, 3072)
+        == "n/a (operator without spectrum, images of more than 1024 values)"
     )
-    assert null_space.reason_without_axes(Cap.RESIDUAL | Cap.LINEAR, 64) == ""
+    assert null_space.reason_without_axes(linear, 64) == ""
+    assert null_space.reason_without_axes(linear | Cap.SPECTRUM, 3072) == ""
 
 
 # --- ranks --------------------------------------------------------------------------------------------------------

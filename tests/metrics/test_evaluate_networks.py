@@ -107,7 +107,7 @@ def test_set_metrics_are_one_number_per_run(with_networks):
     assert {metric for _, metric in cells} <= set(definitions)
 
 
-def test_absent_weights_stop_an_evaluation_before_any_work_unless_it_is_offline(
+def test_absent_weights_stop_an_evaluation_before_any_work_where_the_suite_says_so(
     with_networks, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
@@ -115,18 +115,20 @@ def test_absent_weights_stop_an_evaluation_before_any_work_unless_it_is_offline(
     monkeypatch.setitem(PERCEPTUAL, "lpips-alex-v0.1", smaller)
     # whatever comes next
     (with_networks.parents[2] / "tasks/task/exact.safetensors").rename(tmp_path / "moved")
+    content = read_json(with_networks)
+    strict = {
+        name: parameters | {"absent_weights": "stop"}
+        for name, parameters in content["metrics"].items()
+    }
+    write_json(with_networks, content | {"metrics": strict})
     with pytest.raises(UserError) as error:
         evaluated(with_networks)
     assert str(error.value) == missing("alexnet")
     (tmp_path / "moved").rename(with_networks.parents[2] / "tasks/task/exact.safetensors")
-    content = read_json(with_networks)
-    offline = {
-        name: parameters | {"offline": True} for name, parameters in content["metrics"].items()
-    }
-    write_json(with_networks, content | {"metrics": offline})
+    write_json(with_networks, content)
     rows = [
         row for row in evaluated(with_networks) if row["metric"] == "lpips-alex-v0.1@[-1,1]_mean"
     ]
     assert rows[3]["method"] == "oracle" and rows[3]["reason"] == (
-        "n/a (weights absent: alexnet-owt-7be5be79.pth; python -m bench.core.weights fetch alexnet)"
+        "n/a (weights absent: python -m bench weights fetch alexnet)"
     )

@@ -7,11 +7,13 @@ import hashlib
 
 import pytest
 import torch
+from helpers.metric_values import evaluation_of, truth_of
 
 from bench.core import weights
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL, why_unfit
 from bench.core.errors import UserError
 from bench.core.rng import Rng
+from bench.core.types import Cap
 from bench.core.weights import WEIGHTS, path_of
 from bench.datasets.digits import Digits
 from bench.metrics._embeddings import (
@@ -23,10 +25,11 @@ from bench.metrics._embeddings import (
     perceptual_distances,
     untrained_lpips,
 )
-from bench.metrics.perceptual import perceptual_columns, perceptual_id
+from bench.metrics.perceptual import Perceptual, perceptual_columns, perceptual_id
 from bench.problems.classifier import definition_of, trained
 
 ALEX = "lpips-alex-v0.1"
+PUBLISHED = WEIGHTS["alexnet"]
 
 
 def normal(*shape: int, seed: int) -> torch.Tensor:
@@ -131,6 +134,41 @@ def test_the_backbone_is_read_from_its_file(placed):
     torch.manual_seed(1)  # whatever the package draws for its backbone must not be seen
     read = load_lpips("alex", path_of("alexnet"))
     torch.testing.assert_close(read(x, y), network(x, y), rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_random_weights_in_its_place_give_numbers_that_are_not_named_lpips(placed, monkeypatch):
+    _, _, network = placed
+    monkeypatch.setitem(
+        weights.WEIGHTS, "alexnet", PUBLISHED
+    )  # the file that is there has another hash
+    file = weights.folder() / PUBLISHED.file
+    mark = f"unverified-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
+    x_true = normal(2, 3, 32, 32, seed=0).clamp(-1, 1).double()
+    x = (x_true[:, None] + 0.1 * normal(2, 3, 3, 32, 32, seed=1)).clamp(-1, 1)
+    metric = Perceptual(networks=(ALEX,))
+    truth = truth_of(Observed(), x_true, x_true, x, x_true, x_true, 3)
+    evaluation = evaluation_of(truth, (metric,))
+    assert evaluation.why_empty == {}
+    values = evaluation.values(x.float())
+    assert list(values) == [column.id for column in evaluation.columns]
+    assert all(f"-{mark}@[-1,1]_" in id and value.isfinite().all() for id, value in values.items())
+    assert all("unverified weights" in column.definition for column in evaluation.columns)
+    expected = network(x[:, 0].float(), x_true.float()).flatten()
+    first = evaluation.values(x[:, :1].float().expand(-1, 2, -1, -1, -1))
+    actual = first[f"lpips-alex-v0.1-{mark}@[-1,1]_sample"]
+    torch.testing.assert_close(actual.float(), expected, rtol=1e-4, atol=0)
+    file.unlink()  # nothing is there: a reason under the published name
+    absent = evaluation_of(truth_of(Observed(), x_true, x_true, x, x_true, x_true, 3), (metric,))
+    reason = "n/a (weights absent: python -m bench weights fetch alexnet)"
+    assert absent.why_empty == dict.fromkeys((c.id for c in perceptual_columns(ALEX)), reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """A measurement operator, as far as the columns by networks ask for it."""
+
+    caps: Cap = Cap.RESIDUAL
 
 
 @pytest.mark.slow

@@ -156,6 +156,15 @@ def test_worth_that_stays_as_it_is_does_not_grow():
     assert actual.effect == pytest.approx(0, abs=0.02) and actual.why.startswith("contradicted")
 
 
+def test_seconds_that_may_not_have_grown_leave_the_power_of_growth_open():
+    claim = TESTED["cps-growth-seconds"]
+    worth = {"worth_energy@8": 0.9, "worth_energy@64": 2.7}
+    noisy = Row(worth, seconds={8: 1.0, 64: 1.1}, later=(1, 2, 0.5, 1))
+    actual = entry(claim.id, suite({claim.rows[0]: noisy}, claim.tasks))
+    assert actual.low <= actual.effect <= actual.high == math.inf
+    assert actual.why.startswith("undecided")
+
+
 def test_times_that_scatter_over_visits_widen_an_interval():
     claim = TESTED["aps-speed"]
     steady = {"aps": Row(seconds={64: 1.0}), "dps": Row(seconds={64: 30.0}, visits=(1, 1, 1, 1))}
@@ -245,6 +254,9 @@ def test_the_stage_writes_a_table_that_can_be_read(tmp_path):
     assert page.count("\n|") == len(rows) + 2
 
 
+CLAIM_ROWS = {claim.id: claim.rows for claim in CLAIMS}
+
+
 @pytest.fixture
 def published(tmp_path) -> Path:
     """A ledger with one supported claim, one contradicted and one undecided, as the stage would publish it."""
@@ -267,6 +279,12 @@ def test_a_verdict_is_the_same_in_the_ledger_its_page_and_the_page_of_another_su
     for verdicts in (verdicts_of(own), verdicts_of(other, published)):
         shown = dict(zip(verdicts.table["id"], verdicts.table["verdict"], strict=True))
         assert shown.items() <= by_id.items() and verdicts.suite == "synthetic"
+        named = dict(zip(verdicts.table["id"], verdicts.table["rows"], strict=True))
+        for id in shown:
+            line = next(x for x in markdown.splitlines() if x.startswith(f"| {id} |"))
+            rows = CLAIM_ROWS[id]
+            assert bool(rows) == (id in TESTED), id
+            assert named[id] == ", ".join(rows) and all(row in line for row in rows), id
     assert verdicts_of(own).are_own and not verdicts_of(other, published).are_own
     assert not verdicts_of(other, tmp_path / "nowhere").commit
 

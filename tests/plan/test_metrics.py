@@ -7,14 +7,14 @@ SUITE = {
     "tasks": {"gmm-denoise": {}, "gmm-blur": {}},
     "metrics": {
         "sets": {"extractors": ["digits-cnn-v1"]},
-        "perceptual": {"tasks": ["gmm-blur"], "offline": True},
+        "perceptual": {"tasks": ["gmm-blur"], "absent_weights": "stop"},
     },
 }
 
 
 def test_a_metric_can_be_restricted_to_some_tasks():
     assert metrics_of_task(SUITE, "gmm-denoise") == {"sets": {"extractors": ["digits-cnn-v1"]}}
-    assert metrics_of_task(SUITE, "gmm-blur")["perceptual"] == {"offline": True}
+    assert metrics_of_task(SUITE, "gmm-blur")["perceptual"] == {"absent_weights": "stop"}
 
 
 def test_an_evaluation_depends_on_the_files_of_its_own_metrics_alone():

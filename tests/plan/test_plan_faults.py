@@ -41,6 +41,19 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "tasks.gmm-saturate.operator: expected one of",
         "did you mean saturate?",
     ),
+    ({f"{TASK}/noise": "poison"}, "tasks.gmm-saturate.noise: expected one of", "mean poisson?"),
+    ({f"{TASK}/rate": 1.0}, "tasks.gmm-saturate.rate: unknown key", "did you mean"),
+    ({f"{TASK}/noise": "poisson"}, "tasks.gmm-saturate.sigma_y: unknown key", "rate"),
+    (
+        {f"{TASK}/noise": "poisson", f"{TASK}/sigma_y": None},
+        "tasks.gmm-saturate.rate: missing",
+        "a number, above 0",
+    ),
+    (
+        {f"{TASK}/noise": "poisson", f"{TASK}/sigma_y": None, f"{TASK}/rate": 0},
+        "tasks.gmm-saturate.rate: expected a number, above 0",
+        "got 0",
+    ),
     ({f"{TASK}/gian": 3}, "tasks.gmm-saturate.gian: unknown key", "did you mean gain?"),
     ({f"{TASK}/gain": None}, "tasks.gmm-saturate.gain: missing", "a number"),
     ({f"{TASK}/settings": {"dps": {}}}, "tasks.gmm-saturate.settings.dps: unknown key", "toy"),
@@ -119,8 +132,8 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "-v1?",
     ),
     (
-        {"metrics": {"sets": {"offline": "yes"}}},
-        "metrics.sets.offline: expected true or false",
+        {"metrics": {"sets": {"absent_weights": "yes"}}},
+        "metrics.sets.absent_weights: expected",
         '"yes"',
     ),
     (
@@ -259,6 +272,10 @@ def test_choice_of_a_suite(folder):
         ),
         ({"tasks/gmm-inpaint-box/box": 9}, "my.yaml: tasks.gmm-inpaint-box: "),
         (
+            {"tasks/gmm-mri": {"operator": "fourier", "noise": "poisson", "rate": 1.0}},
+            "my.yaml: tasks.gmm-mri: noise: poisson counts photons",
+        ),
+        (
             {"datasets/shapes": {"side": 4}},
             "my.yaml: datasets.shapes: shapes: side must be a whole number of at least 8",
         ),
@@ -288,18 +305,15 @@ def test_a_network_of_another_data_set_is_a_fault(folder):
         )
 
 
-def test_absent_weights_stop_the_run_before_it_starts_unless_it_is_offline(
+def test_absent_weights_stop_the_run_before_it_starts_only_where_the_suite_says_so(
     folder, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
-    asked = {"perceptual": {"networks": ["lpips-alex-v0.1"]}}
+    asked = {"perceptual": {"networks": ["lpips-alex-v0.1"], "absent_weights": "stop"}}
     with pytest.raises(SystemExit) as end:
         plan.open_suite(suite_file(folder, **ONE_PRIOR, metrics=asked), [], check=True)
-    line = f"error: my.yaml: metrics: {missing('alexnet')}; or set offline: true there"
+    line = f"error: my.yaml: metrics: {missing('alexnet')}; or set absent_weights: allow there"
     assert end.value.code == line and not Path("results/mine/specs").exists()
-    offline = plan.load(
-        suite_file(
-            folder, **ONE_PRIOR, metrics={"perceptual": {**asked["perceptual"], "offline": True}}
-        )
-    )
-    assert offline.absent_weights == []
+    for allowed in ({"absent_weights": "allow"}, {}):
+        metrics = {"perceptual": {"networks": ["lpips-alex-v0.1"], **allowed}}
+        assert plan.load(suite_file(folder, **ONE_PRIOR, metrics=metrics)).absent_weights == []

@@ -16,11 +16,13 @@ from bench.stages import prior as fit
 
 TINY = {
     "edm": {"channels": [4, 4], "num_iterations": 3, "num_ode_steps": 2},
-    "consistency": {"num_iterations": 3, "num_pairs": 64},
+    "consistency": {"num_iterations": 3},
+    "regression_map": {"num_iterations": 3, "num_pairs": 64},
     "flow": {"width": 8, "num_iterations": 3, "num_ode_steps": 2},
     "vae": {"width": 8, "num_iterations": 3},
     "gan": {"width": 8, "num_iterations": 3},
 }
+MAPS = ("consistency", "regression_map")
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +43,9 @@ def root(tmp_path_factory):
     }
     write_tensors(prior_path(root, "gmm", "gmm"), tensors, {"family": "gmm"})
     for family, parameters in TINY.items():
-        run(root, family, family, parameters, "edm" if family == "consistency" else None)
-    run(
-        root,
-        "two_steps",
-        "consistency",
-        {**TINY["consistency"], "num_steps": 2, "objective": "distillation"},
-        "edm",
-    )
-    run(root, "gmm_map", "consistency", {**TINY["consistency"], "channels": [4, 4]}, "gmm")
+        run(root, family, family, parameters, "edm" if family in MAPS else None)
+    run(root, "two_steps", "consistency", {**TINY["consistency"], "num_steps": 2}, "edm")
+    run(root, "gmm_map", "regression_map", {**TINY["regression_map"], "channels": [4, 4]}, "gmm")
     return root
 
 
@@ -67,7 +63,7 @@ def run(root, prior: str, family: str, parameters: dict, teacher: str | None = N
         fit.main(path)
 
 
-PRIORS = {name: name for name in TINY} | {"two_steps": "consistency", "gmm_map": "consistency"}
+PRIORS = {name: name for name in TINY} | {"two_steps": "consistency", "gmm_map": "regression_map"}
 
 
 @pytest.mark.parametrize("name", PRIORS)
@@ -98,9 +94,9 @@ def test_a_loaded_prior_keeps_its_promises(root, name):
             assert one.isfinite().all()
 
 
-def test_a_consistency_prior_has_its_teachers_denoiser_and_density(root):
+def test_a_map_has_its_teachers_denoiser_and_density(root):
     of_edm = load_prior(prior_path(root, "consistency", "consistency"))
-    of_gmm = load_prior(prior_path(root, "gmm_map", "consistency"))
+    of_gmm = load_prior(prior_path(root, "gmm_map", "regression_map"))
     assert of_edm.caps == Cap.DECODER | Cap.DENOISER and of_gmm.caps == of_edm.caps | Cap.DENSITY
     x, gmm = normal(3, *SHAPE), load_prior(prior_path(root, "gmm", "gmm"))
     assert torch.equal(of_gmm.log_prob(x), gmm.log_prob(x))
@@ -114,10 +110,10 @@ def test_cards_say_how_good_a_prior_is(root, name):
     assert quality["num_images"] == 40 and {"sw2-128", "energy"} <= set(quality["floor"])
     assert card["seconds"] > 0 and card["data_sha256"] and card["num_parameters"] > 0
     assert all(card["settings"][key] == value for key, value in card["parameters"].items())
-    assert ("rms_error_to_teacher" in card) == (PRIORS[name] == "consistency")
+    assert ("rms_error_to_teacher" in card) == (PRIORS[name] in MAPS)
 
 
-@pytest.mark.parametrize("name", ["edm", "consistency", "flow", "vae", "gan"])
+@pytest.mark.parametrize("name", ["edm", *MAPS, "flow", "vae", "gan"])
 def test_the_same_settings_give_the_same_bits(root, name):
     path = prior_path(root, name, name)
     before = {
@@ -126,7 +122,7 @@ def test_the_same_settings_give_the_same_bits(root, name):
         if file.is_file() and file.name != "card.json"
     }
     torch.rand(3)  # the global generator has no say
-    run(root, name, name, TINY[name], "edm" if name == "consistency" else None)
+    run(root, name, name, TINY[name], "edm" if name in MAPS else None)
     assert {file: file.read_bytes() for file in before} == before
 
 
@@ -167,3 +163,5 @@ def test_a_pipeline_stands_in_for_training(root):
 def test_a_student_needs_a_teacher_or_a_pipeline(root):
     with pytest.raises(UserError, match="expected a teacher or a pipeline"):
         run(root, "alone", "consistency", {})
+    with pytest.raises(UserError, match="family regression_map: expected a teacher"):
+        run(root, "alone", "regression_map", {})

@@ -21,6 +21,7 @@ from bench.priors.adapters.diffusers import CONSISTENCY, EDM, Pipeline, schedule
 from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser
 from bench.priors.consistency import ConsistencyFamily
 from bench.priors.gmm import GMM
+from bench.priors.regression_map import RegressionMap
 
 # ---- the ODE
 
@@ -165,7 +166,7 @@ def test_pairs_are_on_the_trajectories_of_a_gaussian():
     variances = (0.5, 0.1, 0.02)
     teacher, variance = gaussian(0.3, variances), torch.tensor(variances)
     sigmas = torch.tensor([20.0, 2.0])
-    settings = ConsistencyFamily(num_pairs=200, num_levels=60)
+    settings = RegressionMap(num_pairs=200, num_levels=60)
     starts, ends = distil.ode_pairs(
         teacher, sigmas, settings, Rng(("test",), (0,), dtype=torch.float32)
     )
@@ -205,41 +206,50 @@ def test_a_student_starts_as_its_teacher():
         assert difference.abs().max() < 0.02
 
 
+FEW = {"num_iterations": 200, "channels": (8, 8), "batch_size": 32}
+
+
 @pytest.mark.parametrize(
-    ("objective", "num_steps"), [("regression", 1), ("regression", 2), ("distillation", 1)]
+    ("family", "most"),
+    [
+        # the images have a root mean square of 0.5, which is the error of f = 0, where it starts
+        (RegressionMap(num_pairs=1024, **FEW), 0.15),
+        # with two noise levels to learn each gets half of the steps
+        (RegressionMap(num_pairs=1024, num_steps=2, **FEW), 0.25),
+        # distillation has to bring the ends of 17 intervals together
+        (ConsistencyFamily(**FEW), 0.35),
+    ],
 )
-def test_a_student_of_a_gaussian_learns_its_map(objective, num_steps):
+def test_a_student_of_a_gaussian_learns_its_map(family, most, tmp_path):
     covariance = 0.2 * torch.ones(16, 16, dtype=torch.float64) + 0.05 * torch.eye(
         16, dtype=torch.float64
     )
     teacher = GMM(torch.ones(1).double(), torch.zeros(1, 1, 4, 4).double(), covariance[None])
     images = teacher.sample(512, Rng(("test",), (0,)))[0].float()
-    settings = ConsistencyFamily(
-        objective=objective,
-        num_steps=num_steps,
-        num_pairs=1024,
-        num_iterations=200,
-        channels=(8, 8),
-        batch_size=32,
-    )
-    pipeline = distil.distil(teacher, images, settings)
-    f = ConsistencyMap(pipeline)
+    tensors, _ = family.fit({"train": images}, tmp_path, teacher)
+    f = family.load(tensors, tmp_path, teacher).map
     z = normal(256, 1, 4, 4, seed=5, dtype=torch.float32)
     found = f(20 * z, torch.tensor(20.0))
     error = (found - teacher.decode(z.double())).square().mean().sqrt().item()
-    # the images have a root mean square of 0.5, which is the error of f = 0, where it starts; with two noise levels to
-    # learn each gets half of the steps, and distillation has to bring the ends of 17 intervals together
-    assert (
-        error
-        < {("regression", 1): 0.15, ("regression", 2): 0.25, ("distillation", 1): 0.35}[
-            objective, num_steps
-        ]
-    )
+    assert error < most
 
 
-def test_a_teacher_without_a_decoder_cannot_be_regressed_on():
-    class Bare:
-        caps = Cap.DENOISER
+class Taught:
+    """A teacher that offers `caps` and nothing else."""
 
-    with pytest.raises(UserError, match="objective regression"):
-        distil.distil(Bare(), torch.zeros(1, *SHAPE), ConsistencyFamily())
+    def __init__(self, caps: Cap) -> None:
+        self.caps = caps
+
+
+@pytest.mark.parametrize(
+    ("family", "caps"),
+    [
+        (RegressionMap(), Cap.DENOISER),
+        (RegressionMap(), Cap.DECODER),
+        (ConsistencyFamily(), Cap.DECODER),
+    ],
+)
+def test_a_teacher_that_lacks_what_its_student_learns_from_is_refused(family, caps, tmp_path):
+    images = {"train": torch.zeros(1, *SHAPE)}
+    with pytest.raises(UserError, match="expected a teacher with .* got one with"):
+        family.fit(images, tmp_path, Taught(caps))

@@ -65,6 +65,13 @@ def decoded(href: str) -> bytes:
 # What it holds --------------------------------------------------------------------------------------------------------
 
 
+def test_the_head_says_how_many_measurements_tasks_have(report):
+    text = report.read_text()
+    assert (
+        f"{len(TASKS)} tasks, {len(METHODS)} methods, 16 measurements per task, 24 samples" in text
+    )
+
+
 def test_every_csv_is_one_click_away(report):
     links = dict(re.findall(r'<a href="(data:[^"]+)" download="([^"]+)"', report.read_text()))
     actual = {name: decoded(href) for href, name in links.items()}

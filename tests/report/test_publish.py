@@ -64,6 +64,7 @@ def test_clean_results_are_copied_with_their_hashes(suite, tmp_path):
     assert "figures/grid-gmm-phase.png" not in names  # one grid per prior
     assert all(path.stat().st_size < 1.5e6 for path in into.rglob("*"))
     record = read_json(into / "provenance.json")
+    assert record["other_prior"] == {"gmm_map-denoise": ["aps", "dps", "dps-n1000"]}
     assert record["commits"] == [PROVENANCE["commit"]] and record["faults"] == []
     rows, whole = (
         read_csv(folder / "summary.csv")[0].splitlines() for folder in (into, suite / "tables")

@@ -14,7 +14,7 @@ from bench.core.artefacts import read_csv, write_csv
 from bench.core.catalogue import PERCEPTUAL
 from bench.metrics.perceptual import perceptual_columns
 from bench.report.headers import task_header
-from bench.report.notes import notes
+from bench.report.notes import measured_range, notes
 from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
 from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
 from bench.stats.results import load
@@ -78,7 +78,8 @@ def test_header_line_says_what_the_task_is(finished):
 def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
     header = task_header(load(finished).tasks[-1])
     assert "truth: the posterior of the decoder, p(x) = f(N(0, I)), by tempered SMC in z" in header
-    assert "posterior perplexity n/a; other prior: aps, dps, dps-n1000 saw denoiser" in header
+    assert "prior gmm_map (regression_map on digits)" in header
+    assert "posterior perplexity n/a; other prior: aps, dps, dps-n1000 (saw the denoiser" in header
 
 
 def test_methods_that_saw_another_prior_stand_below_without_bold_and_are_compared_by_its_posterior(
@@ -190,6 +191,16 @@ def test_bold_and_resolution_are_in_every_kind_of_table(finished):
         r"Smallest difference to the best that 16 measurements resolve (80 \% power"
         in (folder / "tables" / "summary.tex").read_text()
     )
+
+
+def test_numbers_of_measurements_are_said_where_tasks_differ(finished):
+    suite = load(finished)
+    assert measured_range(suite) == "16"
+    assert notes(suite, ())[0].startswith("16 measurements per task, 24 samples")
+    first, *others = suite.tasks
+    many = replace(suite, tasks=(replace(first, num_measurements=64), *others))
+    assert measured_range(many) == "16 to 64"
+    assert notes(many, ())[0].startswith("16 measurements per task (64 on gmm-inpaint-box), 24 ")
 
 
 def test_notes_say_what_the_number_of_seeds_means(finished):

@@ -57,6 +57,14 @@ def test_a_call_beyond_the_budget_is_not_made(prior, x):
     assert meter.forward == 2 * N
 
 
+def test_a_spectrum_costs_no_rows_and_is_that_of_the_operator(prior, x):
+    problem = ToyProblem(prior)
+    y = problem.simulate(x, Rng(("y",), range(N)))
+    watched, meter = counted_problem(problem)
+    assert watched.operator.spectrum(y, prior.shape).values.shape == x.shape
+    assert (meter.forward, meter.backward) == (0, 0)
+
+
 def test_seconds_run_out(prior, x):
     watched, _ = counted(prior, limits_of(Budget(seconds=1e-9), num_samples=N))
     with pytest.raises(BudgetExceeded, match="needs more than the budget of 1e-09 s"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.drop_in import drop_in_method  # noqa: F401 (a fixture)
 from helpers.metric_values import COLUMNS, COLUMNS_OF_TASK
 from helpers.two_tasks import SHAPE, TASKS, M, S, root_of_two_tasks, run_spec  # noqa: F401 (a fixture)
 from torch import Tensor
@@ -117,22 +117,6 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
         "ValueError: num_chains is 0; expected a positive integer",
     ),
 }
-
-
-@pytest.fixture
-def drop_in(tmp_path, monkeypatch):
-    """Put a module beside those in methods/, for one test."""
-    monkeypatch.setenv("POSTERIOR_BENCH_PLUGINS", str(tmp_path))
-    names = []
-
-    def write(name: str, source: str) -> None:
-        (tmp_path / "methods").mkdir(exist_ok=True)
-        (tmp_path / "methods" / f"{name}.py").write_text(source)
-        names.append(name)
-
-    yield write
-    for name in names:
-        sys.modules.pop(f"methods.{name}", None)
 
 
 def run(root: Path, module: str, **changes: object) -> tuple[Tensor, dict, dict]:

@@ -61,6 +61,30 @@ def test_noise_and_mask_depend_on_task_and_image_alone():
     assert not measure(problem, "u", x_true, ids)["mask"].equal(whole["mask"])
 
 
+def test_kernels_depend_on_task_and_image_alone():
+    problem = make_problem("motion-blur", {"kernel_size": 5}, 0.1, (1, 8, 8))
+    x_true, ids = torch.zeros(6, 1, 8, 8), torch.tensor([4, 8, 15, 16, 23, 42])
+    whole, some = measure(problem, "t", x_true, ids), torch.tensor([5, 0, 3])
+    part = measure(problem, "t", x_true[some], ids[some])
+    assert whole["kernels"].shape == (6, 5, 5) and len(whole["kernels"].unique(dim=0)) == 6
+    assert part["kernels"].equal(whole["kernels"][some])
+    assert not measure(problem, "u", x_true, ids)["kernels"].equal(whole["kernels"])
+
+
+def test_poisson_noise_is_stored_as_what_was_added(root):
+    facts = {"task": "gmm-poisson", "operator": "inpaint-box", "parameters": {"box": 4}}
+    path = observed(root, **facts, sigma_y=None, rate=0.2) / "observations.safetensors"
+    measurements, tensors = read_measurements(path), read_tensors(path)[0]
+    header = measurements.header
+    assert (header["rate"], header["sigma_y"], header["noise"]) == (0.2, None, "y - A(x), Poisson")
+    problem = problem_of(header, measurements.x_true.shape[1:])
+    expected = tensors["mask"] * (tensors["y"] - tensors["x_true"])
+    torch.testing.assert_close(tensors["noise"], expected, rtol=0, atol=1e-6)
+    counts = 255 * 0.2 / 2 * (tensors["y"][tensors["mask"] == 1].double() + 1)
+    torch.testing.assert_close(counts, counts.round(), rtol=0, atol=1e-5)
+    assert problem.log_likelihood(measurements.x_true, measurements.y).isfinite().all()
+
+
 def test_more_noise_is_the_same_noise_scaled():
     quiet, loud = (make_problem("denoise", {}, sigma_y, (1, 8, 8)) for sigma_y in (0.1, 0.4))
     x_true, ids = torch.zeros(2, 1, 8, 8), torch.arange(2)
@@ -93,6 +117,10 @@ def test_bank_holds_all_test_and_validation_images(root):
         ("phase", {"oversample": 2.0}),
         ("blur", {"kernel_size": 5, "std": 1.0}),
         ("inpaint-box", {"box": 4}),
+        ("motion-blur", {"kernel_size": 5}),
+        ("exposure-blur", {"kernel_size": 5}),
+        ("fourier", {"acceleration": 2.0, "centre_fraction": 0.2}),
+        ("jpeg", {"quality": 20}),
     ],
 )
 def test_measurements_are_the_operator_plus_the_stored_noise(root, operator, parameters):
@@ -105,9 +133,10 @@ def test_measurements_are_the_operator_plus_the_stored_noise(root, operator, par
     # y and noise are float32, |y| < 16: half a unit in the last place is below 1e-6.
     residual = problem.residual(measurements.x_true, measurements.y)
     torch.testing.assert_close(residual, tensors["noise"].double(), rtol=0, atol=1e-6)
-    assert ("kernel" in tensors) == (operator == "blur") and ("mask" in tensors) == (
-        operator == "inpaint-box"
-    )
+    beside = {"blur": "kernel", "motion-blur": "kernels", "exposure-blur": "kernels"}
+    beside |= dict.fromkeys(("inpaint-box", "fourier"), "mask")
+    known = {"x_true", "y", "noise", "image_id"} | ({"picture"} if operator == "fourier" else set())
+    assert set(tensors) - known == ({beside[operator]} if operator in beside else set())
 
 
 def test_hash_is_of_the_content_alone(root):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from helpers.synthetic_results import PROVENANCE, edit_metrics, rows_of, write_results
+from helpers.synthetic_results import edit_metrics, rows_of, write_published
 
 import bench
 from bench.api.sampling import draw_samples, method_of
@@ -46,10 +46,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("published")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(tables_stage, "provenance", lambda: PROVENANCE)
-        write_results(SPEC.parents[1])
-        tables_stage.main(str(SPEC))
-        _publish(SPEC)
+        write_published()
     return folder
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.drop_in import drop_in_method  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, read_json, read_tensors, write_json, write_tensors
@@ -107,22 +107,6 @@ def root(tmp_path_factory) -> Path:
 def task_spec(root: Path) -> dict:
     spec = {"root": str(root), "task": TASK, "prior": "gmm", "family": "gmm", "dataset": "digits"}
     return spec | {"operator": "denoise", "parameters": {}, "sigma_y": 0.5}
-
-
-@pytest.fixture
-def drop_in(tmp_path, monkeypatch):
-    """Put a module beside those in methods/, for one test."""
-    monkeypatch.setenv("POSTERIOR_BENCH_PLUGINS", str(tmp_path))
-    names = []
-
-    def write(name: str, source: str) -> None:
-        (tmp_path / "methods").mkdir(exist_ok=True)
-        (tmp_path / "methods" / f"{name}.py").write_text(source)
-        names.append(name)
-
-    yield write
-    for name in names:
-        sys.modules.pop(f"methods.{name}", None)
 
 
 def facts(module: str, **changes: object) -> dict:

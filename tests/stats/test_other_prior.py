@@ -17,14 +17,18 @@ from bench.metrics._table import Scores, Table
 from bench.priors._consistency import Consistency
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
+from bench.report.tables import distance_table, task_tables
 from bench.runtime.run_method import borrowed_caps
 from bench.stats.comparisons import compare
 from bench.stats.groups import comparison_groups
 from bench.stats.ranks import rankings
 from bench.stats.results import RunRecord, SuiteResults, TaskResults, _scores
+from bench.stats.summary import summarise
 
 M, S, SHAPE = 24, 48, (1, 2, 2)
 SIGMA_Y = 0.7
+COST = dict.fromkeys(("nfe", "nfe_vjp", "train_seconds", "train_nfe", "train_nfe_vjp"), 0.0)
+COST |= {"seconds": 1.0, "rows": M * S}
 # mean and standard deviation of the prior that a row saw, then errors of the sampler: shift and factor of its spread
 TEACHER, MAP = (0.0, 1.0), (0.5, 0.6)
 ROWS = {
@@ -84,7 +88,7 @@ def suite() -> SuiteResults:
             m,
             0,
             {"joint": "independent"} | ({"borrowed": ["DENOISER"]} if saw == TEACHER else {}),
-            {},
+            COST,
         )
         for m, (saw, *_) in ROWS.items()
     )
@@ -120,6 +124,29 @@ def test_an_exact_sampler_of_the_prior_that_it_saw_is_never_behind_another_metho
 def test_no_rank_compares_methods_that_saw_different_priors(suite):
     (ranking,) = rankings(suite, ["energy"])
     assert ranking.methods == ("exact-of-map", "langevin")
+
+
+def test_the_tables_never_put_an_exact_sampler_of_its_prior_behind_another_method(suite):
+    lines, comparisons = summarise(suite), compare(suite)
+    (table,), distances = (
+        task_tables(suite, lines, comparisons),
+        distance_table(suite, lines, comparisons),
+    )
+    of_teacher = ["exact-of-teacher", "dps"]
+    assert list(table.frame.index)[-2:] == of_teacher
+    assert {table.roles[method] for method in of_teacher} == {"other prior"}
+    bold = {
+        column: {method for method in ROWS if table.frame.loc[method, column].tied}
+        for column in ("energy", "energy_total")
+    }
+    assert bold["energy"] == {"exact-of-map"} and bold["energy_total"] == {"exact-of-teacher"}
+    own, total, *_ = (cells for _, cells in distances.frame.iterrows())
+    assert {name for name in ROWS if own[name].tied} == {"exact-of-map"}
+    assert {name for name in ROWS if total[name].tied} == {"exact-of-teacher"}
+    assert {name for name in ROWS if own[name].remark == "other prior"} == set(of_teacher)
+    (ranks,) = (cells for name, cells in distances.frame.iterrows() if "rank" in str(name))
+    assert {name for name in ROWS if ranks[name].mean} == set(ROWS) - set(of_teacher)
+    assert float(ranks["exact-of-map"].mean) < float(ranks["langevin"].mean)
 
 
 class Sees:

@@ -5,7 +5,8 @@ import pytest
 from helpers.scored_suite import suite_of
 
 from bench.core.results import Summary
-from bench.report.tables import seeds_text
+from bench.report.markup import markdown_page
+from bench.report.tables import distance_table, seeds_text, task_tables
 from bench.stats.comparisons import compare
 from bench.stats.seeds import seed_spreads
 from bench.stats.summary import summarise
@@ -44,6 +45,25 @@ def test_leading_columns_show_it_behind_the_mean():
     line = Summary("t", "ods", "energy", 0.1, 0.05, 0.15, 0, "")
     assert seeds_text(line, {("ods", "energy"): 0.01234}) == "seeds 0.012"
     assert seeds_text(line, {}) == ""
+
+
+def test_tables_print_the_spread_over_seeds_beside_the_interval():
+    rng = np.random.default_rng(0)
+    trained = 2 + rng.normal(size=(16, 1)) + np.array([[0.0, 0.3, 0.6]])
+    values = {("t", "ods", "energy"): trained, ("t", "dps", "energy"): trained[:, :1] + 2}
+    suite = suite_of_seeds(suite_of(values, {"energy": "lower"}), {"dps": (0,)})
+    lines, comparisons = summarise(suite), compare(suite)
+    (table,), distances = (
+        task_tables(suite, lines, comparisons),
+        distance_table(suite, lines, comparisons),
+    )
+    for ods, dps in (
+        (table.frame.loc["ods", "energy"], table.frame.loc["dps", "energy"]),
+        (distances.frame.loc["t", "ods"], distances.frame.loc["t", "dps"]),
+    ):
+        assert ods.remark == "seeds 0.3" and ods.low and ods.high and not dps.remark
+    page = markdown_page("seeds", [distances], ())
+    assert f"{distances.frame.loc['t', 'ods'].high}] (seeds 0.3)" in page
 
 
 def test_the_spread_of_worth_is_in_its_own_unit(suite):

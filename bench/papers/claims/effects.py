@@ -230,10 +230,10 @@ class Growth:
         return Effect(combined(_power, gain, dearer), detail)
 
     def _dearer(self, evidence: Evidence, task: str, level: float) -> Interval:
-        """Return the cost of many samples over that of few."""
+        """Return the cost of many samples over that of few: 1 at least, since the first samples are among the many."""
         if self.cost == "seconds":
             times = (evidence.seconds(task, self.row, num) for num in (self.many, self.few))
-            return ratio_over_visits(*times, level=level)
+            return ratio_over_visits(*times, level=level).map(lambda ratio: max(ratio, 1.0))
         few, many = (evidence.timed_call(task, self.row, num) for num in (self.few, self.many))
         counts = [(cell["nfe"] + cell["nfe_vjp"]) * cell["s"] for cell in (many, few)]
         return exact(counts[0] / counts[1])
@@ -342,4 +342,6 @@ def by_task(values: np.ndarray, tasks: Sequence[str]) -> str:
 
 
 def _power(gain: float, dearer: float) -> float:
-    return math.log(max(gain, 1e-6)) / math.log(dearer)
+    """Return the power of a cost `dearer` times as high that gives the gain; infinite where it is no higher."""
+    log_gain = math.log(max(gain, 1e-6))
+    return log_gain / math.log(dearer) if dearer > 1 else math.copysign(math.inf, log_gain)

@@ -26,7 +26,7 @@ from bench.stats.results import SuiteResults
 CLAIMS = (*cps.CLAIMS, *ods.CLAIMS, *aps.CLAIMS, *dps.CLAIMS)
 TABLE, PAGE = CLAIMS_TABLES
 PUBLISHED = REFERENCE / CLAIMS_SUITE  # the one place where verdicts are made
-SHOWN = ("id", "claim", "source", "hypothesis", "test", "tasks", "effect", "verdict", "why")
+SHOWN = ("id", "claim", "source", "hypothesis", "test", "rows", "tasks", "effect", "verdict", "why")
 QUOTED = ("id", "claim", "rows", "tasks", "effect", "verdict")
 STORED = ("id", "claim", "source", "hypothesis", "test", "rows", "tasks", "margin", "side")
 STORED += ("effect", "low", "high", "verdict", "why")

@@ -1,7 +1,8 @@
 """Posteriors of a prior under a problem: by conjugacy, by enumeration, or references by particles in x or in z.
 
-A prior is recognised by what it has (`core.types.FiniteSet`, `core.types.Mixture`), not by its class: a new one with
-`atoms`, or with a mixture's weights, means and covariances, has these posteriors without any edit here.
+A prior is recognised by what it has (`core.types.FiniteSet`, `core.types.Mixture`, `conditioning.FactorMixture`), not
+by its class: a new one with `atoms`, with a mixture's weights, means and covariances, or with centres, factors and psi,
+has these posteriors without any edit here.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from bench.core.types import Cap, FiniteSet, Mixture, Prior, Problem
+from bench.problems.posteriors.conditioning import FactorMixture
 from bench.problems.posteriors.conjugate import Conjugate
 from bench.problems.posteriors.enumeration import Enumeration
+from bench.problems.posteriors.factors import FactorConjugate
 from bench.problems.posteriors.posterior import HasLogZ, NoPosterior, Posterior
 from bench.problems.posteriors.smc_data import TemperedSMC
 from bench.problems.posteriors.smc_latent import LatentSMC
@@ -19,6 +22,7 @@ from bench.problems.reward import with_gradients
 __all__ = [
     "Conjugate",
     "Enumeration",
+    "FactorConjugate",
     "HasLogZ",
     "LatentSMC",
     "NoPosterior",
@@ -30,6 +34,7 @@ __all__ = [
 
 # rows through the network per decoded row; a reference decodes 2e5 rows or more per measurement
 MAX_DECODE_NFE = 16
+MOST_PIXELS = 256  # values of an image, for particles under a mixture of factor analysers
 
 
 @runtime_checkable
@@ -44,10 +49,20 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
     problem = with_gradients(problem)
     if isinstance(prior, FiniteSet):
         return Enumeration(prior, problem)
+    if Cap.GRAD not in problem.caps:
+        return NoPosterior(prior, "the operator is not differentiable")
     if isinstance(prior, Mixture):
         return (
             Conjugate(prior, problem) if Cap.LINEAR in problem.caps else TemperedSMC(prior, problem)
         )
+    if isinstance(prior, FactorMixture):
+        if Cap.LINEAR in problem.caps:
+            return FactorConjugate(prior, problem)
+        size = prior.psi.shape[1]
+        too_many = (
+            f"particles of {size} values would take hours, {MOST_PIXELS} at most are affordable"
+        )
+        return TemperedSMC(prior, problem) if size <= MOST_PIXELS else NoPosterior(prior, too_many)
     if Cap.DECODER not in prior.caps:
         return NoPosterior(prior, "this prior has no decoder")
     if prior.decode_nfe > MAX_DECODE_NFE:
@@ -59,4 +74,7 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
 def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:
     """Return the posterior under the prior that this one was distilled from, where that has a formula or a mixture."""
     teacher = prior.teacher if isinstance(prior, Distilled) else None
-    return posterior_of(teacher, problem) if isinstance(teacher, (Mixture, FiniteSet)) else None
+    if not isinstance(teacher, (Mixture, FiniteSet, FactorMixture)):
+        return None
+    posterior = posterior_of(teacher, problem)
+    return None if isinstance(posterior, NoPosterior) else posterior

@@ -12,6 +12,8 @@ from torch import Tensor
 from bench.core.types import FiniteSet, Problem, Random
 from bench.problems.posteriors.posterior import perplexity_of, streams_of
 
+VALUES_AT_ONCE = 2**24  # of atoms that are measured at once, which bounds the memory
+
 
 @dataclass(frozen=True, eq=False)
 class Enumeration:
@@ -38,10 +40,11 @@ class Enumeration:
 
     def moments(self, y: Tensor) -> tuple[Tensor, Tensor]:
         weights, atoms = self.weights(y), self.prior.atoms.flatten(1)
-        mean = weights @ atoms
-        variance = torch.stack(
-            [w @ (atoms - centre).square() for w, centre in zip(weights, mean, strict=True)]
-        )
+        mean, size = weights @ atoms, self._rows_at_once
+        variance = torch.zeros_like(mean)
+        for w, part in zip(weights.split(size, 1), atoms.split(size), strict=True):
+            for row, centre, into in zip(w, mean, variance, strict=True):
+                into += row @ (part - centre).square()
         return mean.unflatten(1, self.prior.shape), variance.sqrt().unflatten(1, self.prior.shape)
 
     def perplexity(self, y: Tensor) -> Tensor:
@@ -49,6 +52,12 @@ class Enumeration:
 
     def _log_likelihoods(self, y: Tensor) -> Tensor:
         """Return the log likelihood of each atom, (m, N)."""
-        atoms = self.prior.atoms
-        rows = (row.expand(len(atoms), *row.shape) for row in y)
-        return torch.stack([self.problem.log_likelihood(atoms, row) for row in rows])
+        parts, rows = self.prior.atoms.split(self._rows_at_once), []
+        for row in y:
+            measured = ((part, row.expand(len(part), *row.shape)) for part in parts)
+            rows.append(torch.cat([self.problem.log_likelihood(*each) for each in measured]))
+        return torch.stack(rows)
+
+    @property
+    def _rows_at_once(self) -> int:
+        return max(1, VALUES_AT_ONCE // math.prod(self.prior.shape))

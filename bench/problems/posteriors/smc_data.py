@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.core.types import Mixture, Problem, Random
 from bench.numerics.tempering import Tempered
 from bench.problems.posteriors import particles
+from bench.problems.posteriors.conditioning import FactorMixture
 from bench.problems.posteriors.particles import Particles, Schedule
 
 
@@ -22,7 +23,7 @@ class TemperedSMC:
     runs agree (`bench.stages.reference`).
     """
 
-    prior: Mixture
+    prior: Mixture | FactorMixture
     problem: Problem
     num_particles: int = 768  # at least; never fewer than the draws and half as many
     num_bank: int = 32  # draws from the prior per particle, shared by all measurements of a run

@@ -10,6 +10,7 @@ from bench.core.layout import CLAIMS_TABLES, Layout
 from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
 from bench.papers.published_tables import NO_MATCH, RULE
 from bench.report.markup import goal_text
+from bench.report.notes import measured_range
 from bench.report.page.attachments import attached
 from bench.report.page.content import Content
 from bench.report.page.figures import marks, read_figure
@@ -33,6 +34,7 @@ def render(content: Content) -> str:
         .get_template("page.html")
         .render(
             suite=suite,
+            measured=measured_range(suite),
             task_names=task_names,
             overview=content.overview,
             tables=content.tables,

@@ -11,7 +11,13 @@ from bench.numerics.distances import energy_distance, mean_distance_within
 from bench.priors.atoms import Atoms
 from bench.priors.gmm import GMM
 from bench.problems import make_problem
-from bench.problems.posteriors import Conjugate, Enumeration, TemperedSMC, posterior_of
+from bench.problems.posteriors import (
+    Conjugate,
+    Enumeration,
+    TemperedSMC,
+    enumeration,
+    posterior_of,
+)
 
 LINEAR = {
     "denoise": {},
@@ -59,6 +65,17 @@ def textbook(mean, covariance, a, values, sigma_y):
     gain = torch.linalg.solve(marginal, a @ covariance).T
     evidence = MultivariateNormal(a @ mean, marginal).log_prob(values)
     return mean + gain @ (values - a @ mean), covariance - gain @ a @ covariance, evidence
+
+
+def test_atoms_are_measured_some_at_a_time(monkeypatch):
+    """So that 20,000 colour images of 32 x 32 pixels need no copies of all of them."""
+    prior = Atoms(normal(50, 1, 4, 4))
+    problem, y = measured(prior, "saturate", 0.5)
+    posterior = Enumeration(prior, problem)
+    expected = [posterior.weights(y), *posterior.moments(y)]
+    monkeypatch.setattr(enumeration, "VALUES_AT_ONCE", 7 * 16)
+    for found, whole in zip([posterior.weights(y), *posterior.moments(y)], expected, strict=True):
+        torch.testing.assert_close(found, whole, rtol=0, atol=1e-12)
 
 
 # ---- conjugate

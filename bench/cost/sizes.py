@@ -1,0 +1,320 @@
+"""Measure seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
+
+The prior is a small UNet with random weights, as denoiser and as decoder of one row; each cell is a process of its own.
+A whole training would take hours: single iterations are measured, of each kind that it has, with few prior draws and
+small batches, and what the whole takes is reckoned as linear in draws, and in iterations times batch. Methods that are
+not trained run with few steps; a sample is reckoned to take as many times longer as their own settings need rows.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from bench.core.artefacts import Json
+from bench.core.registry import names
+from bench.core.types import Prior
+from bench.cost.common import Options, Say, at_most, cpu_seconds
+from bench.cost.comparisons import draw
+from bench.cost.overhead import SHORT, VARIANTS, ready
+from bench.cost.subjects import inpainting, measurements, new_unet, untrained
+from bench.runtime.job import keep_memory
+from bench.runtime.memory import peak, reset_peak
+from bench.runtime.run_method import Unsupported, load_method, train
+
+SIDES = (32, 64)
+NETWORK = {"channels": (16, 32), "layers_per_block": 1}
+NUM_SAMPLES = 64  # of a measurement, which share its chains
+# at most this many times the growth of the network's own seconds, or of the pixels
+MOST_GROWTH = 1.25
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Load:
+    """A training: prior draws, rows of a batch, iterations on simulated pairs, and of the method's own loss."""
+
+    draws: int
+    batch: int
+    pairs: int
+    others: int
+
+
+@dataclass(frozen=True)
+class TrainedRow:
+    """A method that is trained: its settings for a load, and its whole training."""
+
+    settings: Callable[[Load], dict[str, Any]]
+    whole: Load
+
+
+def aps_settings(load: Load) -> dict[str, Any]:
+    """Return settings of `aps`, whose own loss is the reverse KL divergence."""
+    return {"num_simulated": load.draws, "batch_size": load.batch, **iterations(load)}
+
+
+def ods_settings(load: Load) -> dict[str, Any]:
+    """Return settings of `ods`, whose own loss is trajectory balance."""
+    return {
+        "num_fit": load.draws,
+        "num_groups": load.batch // 2,
+        "group_size": 2,
+        **iterations(load),
+    }
+
+
+def iterations(load: Load) -> dict[str, Any]:
+    """Return settings of all trained methods."""
+    number = load.pairs + load.others
+    return {
+        "network": "convolutional",
+        "num_iterations": number,
+        "warm_start": load.pairs / number,
+    }
+
+
+# the whole trainings are those of the rows on photographs in docs/cost.md
+TRAINED = {
+    "aps": TrainedRow(aps_settings, Load(2048, 32, 100, 50)),
+    "ods": TrainedRow(ods_settings, Load(512, 32, 292, 8)),
+}
+SIDES_OF_TRAINED = (32, 64, 128, 256)
+MEASURED = {  # loads that are measured
+    32: Load(16, 16, 1, 0),
+    64: Load(16, 8, 1, 0),
+    128: Load(8, 2, 1, 0),
+    256: Load(8, 2, 1, 0),
+}
+MORE = {32: 5, 64: 3, 128: 1, 256: 1}  # further iterations from which one's seconds follow
+
+
+@dataclass(frozen=True)
+class Cell:
+    """CPU seconds, and bytes resident at most beyond what stood before."""
+
+    seconds: float
+    peak: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process measures: the training of a row on a load, or samples of a row (after a training)."""
+
+    row: str
+    side: int
+    what: Literal["train", "sample", "network"]
+    settings: dict[str, Any]
+
+
+def measure(options: Options, say: Say) -> Json:
+    """Return seconds and bytes by row and side."""
+    say(
+        f"UNet {NETWORK['channels']}, colour images, half of each side hidden, one thread; the prior's network alone:"
+    )
+    network = {
+        side: in_new_process(Task("network", side, "network", {})) for side in SIDES_OF_TRAINED
+    }
+    for side, cell in network.items():
+        say(
+            f"{side:4} pixels: {1000 * cell.seconds:.0f} ms a row, forward and backward, {megabytes(cell)} MB"
+        )
+    content: Json = {
+        "settings": {
+            "network": NETWORK,
+            "whole": {row: asdict(one.whole) for row, one in TRAINED.items()},
+        }
+    }
+    content["network"] = {str(side): asdict(cell) for side, cell in network.items()}
+    for row, settings in rows():
+        content[row] = measure_row(row, settings, network, say)
+    return content
+
+
+def rows() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each row with its settings, in noise space alone for those that have several spaces."""
+    for module in names("method"):
+        row, settings = next(iter(VARIANTS.get(module, {module: {}}).items()))
+        yield row, dict(settings)
+
+
+def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], say: Say) -> Json:
+    """Return what a row takes at each side, or why it does not run."""
+    module = row.split("-")[0]
+    sides = SIDES_OF_TRAINED if module in TRAINED else SIDES
+    found: dict[int, dict[str, Any]] = {}
+    try:
+        for side in sides:
+            found[side] = (
+                measure_training(row, side)
+                if module in TRAINED
+                else measure_sampling(row, side, settings)
+            )
+            say(format_row(row, side, found[side]))
+    except Unsupported as reason:
+        say(f"{row:16} n/a ({reason})")
+        return {"reason": str(reason)}
+    for what in ("train_seconds", "seconds_per_sample"):
+        if what in found[sides[0]]:
+            say(format_growth(row, what, {side: found[side][what] for side in sides}, network))
+    return {str(side): values for side, values in found.items()}
+
+
+def measure_training(row: str, side: int) -> dict[str, Any]:
+    """Return seconds and bytes of short trainings, those that the whole one is reckoned to take, and of sampling."""
+    one, load = TRAINED[row], MEASURED[side]
+    loads = {
+        "first": load,
+        "draws": replace(load, draws=3 * load.draws),
+        "batch": replace(load, batch=2 * load.batch),
+        "pairs": replace(load, pairs=load.pairs + MORE[side]),
+        "others": replace(load, pairs=0, others=load.pairs),
+    }
+    cells = {
+        what: in_new_process(Task(row, side, "train", one.settings(each)))
+        for what, each in loads.items()
+    }
+    sampled = in_new_process(Task(row, side, "sample", one.settings(load)))
+    return {
+        "loads": {what: asdict(each) for what, each in loads.items()},
+        "cells": {what: asdict(cell) for what, cell in cells.items()},
+        "train_seconds": reckoned_seconds(one.whole, load, MORE[side], cells),
+        "train_peak": reckoned_peak(one.whole, load, cells),
+        "seconds_per_sample": sampled.seconds / samples_at(side),
+        "sample_peak": sampled.peak,
+    }
+
+
+def reckoned_seconds(whole: Load, load: Load, more: int, cells: Mapping[str, Cell]) -> float:
+    """Return seconds of a whole training, from cells of a load that differ from the first in one thing each.
+
+    They are linear in draws, in the batch (on which a trained sampler is assessed), and in iterations times batch.
+    """
+    first = cells["first"].seconds
+    extra = {what: max(0.0, cell.seconds - first) for what, cell in cells.items()}
+    per_draw = extra["draws"] / (2 * load.draws)
+    per_pair = extra["pairs"] / (more * load.batch)
+    per_other = per_pair + (cells["others"].seconds - first) / load.batch
+    once = max(0.0, extra["batch"] / load.batch - per_pair)
+    return (
+        first
+        + per_draw * (whole.draws - load.draws)
+        + once * (whole.batch - load.batch)
+        + per_pair * (whole.pairs * whole.batch - load.batch)
+        + max(0.0, per_other) * whole.others * whole.batch
+    )
+
+
+def reckoned_peak(whole: Load, load: Load, cells: Mapping[str, Cell]) -> float:
+    """Return bytes of a whole training, from the same cells, linear in draws and batch: chunks may need less."""
+    first = cells["first"].peak
+    extra = {what: max(0, cell.peak - first) for what, cell in cells.items()}
+    return (
+        first
+        + extra["draws"] / (2 * load.draws) * (whole.draws - load.draws)
+        + extra["batch"] / load.batch * (whole.batch - load.batch)
+        + extra["others"] / load.batch * whole.batch
+    )
+
+
+def measure_sampling(row: str, side: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return seconds and bytes of a short run, and what a sample takes with the row's own settings."""
+    module = row.split("-")[0]
+    short = {**SHORT.get(module, {}), **settings}
+    cell = in_new_process(Task(row, side, "sample", short))
+    num_samples = samples_at(side)
+    prior = untrained_prior(8)  # its counts do not depend on the side
+    spent = sum(load_method(module, short).nfe(prior, num_samples)[:2])
+    own = sum(load_method(module, settings).nfe(prior, NUM_SAMPLES)[:2])
+    per_row = cell.seconds / num_samples / max(spent, 1)
+    return {
+        "cells": {"first": asdict(cell)},
+        "rows_per_sample": own,
+        "seconds_per_sample": per_row * max(own, 1),
+        "sample_peak": cell.peak,
+    }
+
+
+def samples_at(side: int) -> int:
+    """Return the number of samples in a measured call: four, fewer on images of more than 64 pixels a side."""
+    return 4 if side <= 64 else 2
+
+
+def format_row(row: str, side: int, found: dict[str, Any]) -> str:
+    """Return what a row takes at one side in one line; what is reckoned is called so."""
+    measured = ", ".join(
+        f"{cell['seconds']:.1f} CPU-s {megabytes_of(cell['peak'])} MB"
+        for cell in found["cells"].values()
+    )
+    text = f"{row:16}{side:4} pixels: measured {measured}"
+    if "train_seconds" in found:
+        text += f"; whole training reckoned {found['train_seconds']:.0f} CPU-s, {megabytes_of(found['train_peak'])} MB"
+    return (
+        f"{text}; a sample {'reckoned' if 'rows_per_sample' in found else 'measured'} "
+        f"{found['seconds_per_sample']:.3g} CPU-s, {megabytes_of(found['sample_peak'])} MB"
+    )
+
+
+def format_growth(row: str, what: str, seconds: dict[int, float], network: dict[int, Cell]) -> str:
+    """Return the growth from the smallest side to the largest, beside that of pixels and of the network."""
+    first, last = min(seconds), max(seconds)
+    growth, pixels = seconds[last] / seconds[first], (last / first) ** 2
+    own = network[last].seconds / network[first].seconds
+    ratio = growth / max(pixels, own)
+    return (
+        f"{row:16}{first} to {last} pixels: {what} x {growth:.1f}, pixels x {pixels:.0f}, network x {own:.1f}: "
+        f"{ratio:.2f} of the larger ({at_most(ratio, MOST_GROWTH)})"
+    )
+
+
+def megabytes(cell: Cell) -> str:
+    """Return a cell's bytes in MB."""
+    return megabytes_of(cell.peak)
+
+
+def megabytes_of(size: float) -> str:
+    """Return bytes in MB."""
+    return f"{size / MEGABYTE:.0f}"
+
+
+def in_new_process(task: Task) -> Cell:
+    """Return the cell, measured in a process that has torch imported and has done nothing yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "diffusers.models.unets.unet_2d"])
+    with context.Pool(1) as pool:
+        return pool.apply(measure_cell, (task,))
+
+
+def measure_cell(task: Task) -> Cell:
+    """Measure a task after the same on images of 16 pixels, which pays for what is done once."""
+    keep_memory()
+    torch.set_num_threads(1)
+    work_of(replace(task, side=16))()
+    device, work = torch.device("cpu"), work_of(task)
+    reset_peak(device)
+    before = peak(device)["resident"]
+    seconds = cpu_seconds(work)
+    return Cell(seconds, peak(device)["resident"] - before)
+
+
+def work_of(task: Task) -> Callable[[], object]:
+    """Return what is timed; all that it needs is made now."""
+    prior = untrained_prior(task.side)
+    problem = inpainting(prior.shape)
+    if task.what == "network":
+        x = torch.zeros(1, *prior.shape, requires_grad=True)
+        return lambda: torch.autograd.grad(prior.denoise(x, torch.tensor(0.5)).sum(), x)
+    module = task.row.split("-")[0]
+    if task.what == "train":
+        method = load_method(module, task.settings)
+        return lambda: train(method, prior, problem, "cost", 0)  # pyright: ignore[reportArgumentType]
+    method, y = ready(module, prior, problem, task.settings), measurements(prior, problem, 1)
+    return lambda: draw(method, prior, problem, y, samples_at(task.side))
+
+
+def untrained_prior(side: int) -> Prior:
+    """Return the UNet with random weights on colour images."""
+    return untrained(new_unet((3, side, side), **NETWORK))

@@ -1,0 +1,59 @@
+"""What `bench.cost sizes` reckons follows from what it measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.cost import sizes
+from bench.runtime.run_method import load_method
+
+
+def cells_of(load: sizes.Load, more: int) -> dict[str, sizes.Cell]:
+    """Cells of a machine on which everything is linear."""
+
+    def cell(draws: int, batch: int, pairs: int, others: int) -> sizes.Cell:
+        seconds = 1 + 0.5 * draws + 0.1 * batch + 0.25 * batch * pairs + 2.0 * batch * others
+        return sizes.Cell(seconds, 100 + 7 * draws + 3 * batch + 11 * batch * bool(others))
+
+    return {
+        "first": cell(load.draws, load.batch, 1, 0),
+        "draws": cell(3 * load.draws, load.batch, 1, 0),
+        "batch": cell(load.draws, 2 * load.batch, 1, 0),
+        "pairs": cell(load.draws, load.batch, 1 + more, 0),
+        "others": cell(load.draws, load.batch, 0, 1),
+    }
+
+
+def test_a_whole_training_is_reckoned_from_short_ones():
+    load, whole = sizes.Load(8, 4, 1, 0), sizes.Load(512, 32, 100, 10)
+    cells = cells_of(load, 3)
+    expected = 1 + 0.5 * 512 + 0.1 * 32 + 0.25 * 3200 + 2.0 * 320
+    assert sizes.reckoned_seconds(whole, load, 3, cells) == pytest.approx(expected)
+    assert sizes.reckoned_peak(whole, load, cells) == pytest.approx(100 + 7 * 512 + 14 * 32)
+
+
+def test_growth_is_compared_with_the_larger_of_pixels_and_network():
+    network = {32: sizes.Cell(1.0, 0), 64: sizes.Cell(5.0, 0)}
+    words = sizes.format_growth("aps", "train_seconds", {32: 2.0, 64: 12.0}, network)
+    assert "32 to 64 pixels: train_seconds x 6.0, pixels x 4, network x 5.0: 1.20" in words
+    assert "(at most 1.25: met)" in words
+
+
+def test_the_whole_load_is_a_possible_setting():
+    for module, one in sizes.TRAINED.items():
+        method = load_method(module, one.settings(one.whole))
+        assert method.num_iterations == one.whole.pairs + one.whole.others
+    ods = load_method("ods", sizes.ods_settings(sizes.Load(8, 6, 3, 1)))
+    assert ods.batch == 6 and ods.warm_start == 0.75
+
+
+def test_every_method_has_a_row():
+    modules = {row.split("-")[0] for row, _ in sizes.rows()}
+    assert {"dps", "latent_langevin", "hmc", "aps", "ods"} <= modules
+
+
+def test_a_training_and_a_sample_are_measured():
+    settings = sizes.aps_settings(sizes.Load(8, 2, 1, 0))
+    assert "scales.0.filters" in sizes.work_of(sizes.Task("aps", 16, "train", settings))()
+    x = sizes.work_of(sizes.Task("dps", 16, "sample", sizes.SHORT["dps"]))()
+    assert x.shape == (1, 4, 3, 16, 16)

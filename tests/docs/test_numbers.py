@@ -1,0 +1,123 @@
+"""Numbers of the default suite in documents are those that are published; so are the facts that a table must show."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BOX, BOX6, BLUR, PHASE = "gmm-inpaint-box", "gmm-inpaint-box6", "gmm-blur-strong", "gmm-phase"
+PRIOR, MAP = "gmm-denoise-prior", "gmm_map-denoise"
+NUMBER = r"(-?\d+(?:\.\d+)?)"
+# words of docs/statistics.md, where # stands for a number, and (task, row, metrics added up) of each
+WORDS = {
+    "DPS is nearest in `energy` and far in it (# against # of APS)": [
+        (BOX, "dps", "sw2sq-128_white"),
+        (BOX, "aps", "sw2sq-128_white"),
+    ],
+    "(`gmm-inpaint-box` #, worth #; `gmm-inpaint-box6` #, worth #)": [
+        (BOX, "dps", "energy"),
+        (BOX, "dps", "worth_energy"),
+        (BOX6, "dps", "energy"),
+        (BOX6, "dps", "worth_energy"),
+    ],
+    "0.9-intervals hold # and # of exact draws": [
+        (BOX, "dps", "coverage_exact@0.9"),
+        (BOX6, "dps", "coverage_exact@0.9"),
+    ],
+    "the whitened distance, # on the first": [(BOX, "dps", "sw2sq-128_white")],
+    "(`dps-paper`) that distance is #, the interval holds #": [
+        (BOX, "dps-paper", "sw2sq-128_white"),
+        (BOX, "dps-paper", "coverage_exact@0.9"),
+    ],
+    "`gmm-blur-strong` (#) and the folded `gmm-phase` (#)": [
+        (BLUR, "dps", "energy"),
+        (PHASE, "dps", "energy"),
+    ],
+    "(`gmm_map-denoise` #, worth #), level with HMC in the same space (#, worth #)": [
+        (MAP, "latent_langevin", "energy"),
+        (MAP, "latent_langevin", "worth_energy"),
+        (MAP, "hmc-latent", "energy"),
+        (MAP, "hmc-latent", "worth_energy"),
+    ],
+    "(R-hat from # to #)": [
+        (PHASE, "latent_langevin", "rhat"),
+        (BLUR, "latent_langevin", "rhat"),
+    ],
+    "64 states are worth # to # draws": [
+        (BLUR, "latent_langevin", "worth_energy"),
+        (BOX6, "latent_langevin", "worth_energy"),
+    ],
+    "at the cost of # rows a sample against # of DPS": [
+        (BOX, "hmc-data", "nfe", "nfe_vjp"),
+        (BOX, "dps", "nfe", "nfe_vjp"),
+    ],
+    "(diversity # of the posterior's on `gmm-inpaint-box`) and together worth # of one exact draw": [
+        (BOX, "cps-released", "diversity_ratio"),
+        (BOX, "cps-released", "worth_energy"),
+    ],
+    "larger noise, #, and # with the correct drift": [
+        (MAP, "cps-released", "worth_energy"),
+        (MAP, "cps-released-correct", "worth_energy"),
+    ],
+    "the nearest row on `gmm-denoise-prior` (#) and a little too wide (diversity #)": [
+        (PRIOR, "ods", "energy"),
+        (PRIOR, "ods", "diversity_ratio"),
+    ],
+    "ELBO #, log Z #, exactly #.": [
+        (PRIOR, "ods", "elbo"),
+        (PRIOR, "ods", "log_z"),
+        (PRIOR, "reference", "log_z"),
+    ],
+    "is too narrow (#) and does not beat": [(PRIOR, "aps", "diversity_ratio")],
+    "`aps` is at #, and `aps-npe`, the same network trained on simulated pairs alone, at #.": [
+        (BOX, "aps", "energy"),
+        (BOX, "aps-npe", "energy"),
+    ],
+    "Without pairs (`aps-paper`) it is at #.": [(BOX, "aps-paper", "energy")],
+    "exact draws of the map's posterior are at # from it": [(MAP, "reference", "energy_total")],
+}
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[tuple[str, str, str], dict[str, str]]:
+    path = REPOSITORY / "results/reference/default/summary.csv"
+    with open(path, newline="") as file:
+        return {(x["task"], x["method"], x["metric"]): x for x in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_numbers_in_the_page_on_statistics_are_those_published(published, words):
+    page = " ".join((REPOSITORY / "docs/statistics.md").read_text().split())
+    pattern = re.escape(words).replace(r"\#", NUMBER).replace("#", NUMBER)
+    (found,) = re.finditer(pattern, page)
+    for shown, (task, row, *metrics) in zip(found.groups(), WORDS[words], strict=True):
+        mean = sum(float(published[task, row, metric]["mean"]) for metric in metrics)
+        digits = len(shown.partition(".")[2])
+        assert abs(mean - float(shown)) <= 0.51 * 10.0**-digits, (task, row, metrics)
+
+
+def test_the_exact_sampler_is_at_the_floor_and_worth_its_number(published):
+    """99 % intervals: of thirty that are not independent one may miss."""
+    missed = []
+    for task in (BOX, BOX6, BLUR, PHASE, PRIOR, "atoms-inpaint-box"):
+        distances = dict.fromkeys(("energy", "sw2sq-128", "sw2sq-128_white"), 0.0)
+        for metric, truth in (
+            distances | dict.fromkeys(("worth_energy", "worth_mean"), 64)
+        ).items():
+            line = published[task, "oracle", metric]
+            if not float(line["low"]) <= truth <= float(line["high"]):
+                missed.append((task, metric))
+    assert len(missed) <= 1, missed
+
+
+def test_trained_rows_print_their_spread_over_seeds_beside_their_intervals():
+    page = (REPOSITORY / "results/reference/default/distance.md").read_text()
+    head, _, *rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
+    for method in ("aps", "ods"):
+        place = [cell.strip() for cell in head].index(method)
+        cells = [row[place].strip() for row in rows if "[" in row[place] and "rank" not in row[0]]
+        assert cells and all(re.search(r"\] \(seeds [\d.]+\)$", cell) for cell in cells), cells

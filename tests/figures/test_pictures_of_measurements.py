@@ -1,0 +1,59 @@
+"""Every operator's measurements can be drawn, in the grid and on the page, in colour and in grey."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.core.registry import load, names
+from bench.core.results import SampleSet, TaskSamples
+from bench.figures._pictures import coloured, pictures
+from bench.figures.grid import Grid
+from bench.problems.inverse_problem import InverseProblem
+from bench.report.page.gallery import gallery_of
+from bench.stages.observe import measure
+
+SHAPES = {"grey": (1, 16, 12), "colours": (3, 16, 16)}
+
+
+def seen_through(name, x_shape):
+    """What the file of three measurements holds, or None where images of that shape cannot be measured."""
+    cls = load("operator", name)
+    try:
+        problem = InverseProblem(cls(**getattr(cls, "tiny", {})), 0.1, x_shape)
+    except ValueError:
+        return None
+    x = 2 * torch.rand((3, *x_shape), generator=torch.Generator().manual_seed(0)) - 1
+    return {key: value.numpy() for key, value in measure(problem, "t", x, torch.arange(3)).items()}
+
+
+@pytest.mark.parametrize("colour", SHAPES)
+@pytest.mark.parametrize("name", names("operator"))
+def test_measurements_can_be_drawn(name, colour):
+    seen = seen_through(name, SHAPES[colour])
+    if seen is None:
+        pytest.skip("not for such images")
+    samples = [SampleSet("exact", seen["x_true"][:, None].repeat(4, 1))]
+    y = pictures(0, seen, samples, 2)[0]
+    shown = coloured(y, 1.0)
+    assert shown.shape == (*y.image.shape[1:], 3) and shown.min() >= 0 and shown.max() <= 1
+    low, high = y.window
+    assert high > low
+    page = gallery_of(seen, samples, {})
+    assert tuple(page["y"]) == y.image.shape[1:] and page["x"] == SHAPES[colour][1:]
+
+
+def test_a_fourier_measurement_is_shown_as_the_image_of_what_was_measured():
+    seen = seen_through("fourier", (1, 16, 12))
+    assert seen["y"].shape == (3, 2, 16, 12) and seen["picture"].shape == (3, 1, 16, 12)
+    shown = pictures(0, seen, [], 1)[0].image
+    np.testing.assert_array_equal(shown, seen["picture"][0].astype(float))
+    assert np.abs(shown - seen["x_true"][0]).mean() < 0.5
+
+
+def test_the_grid_draws_small_and_complex_measurements():
+    for name in ("bicubic", "fourier", "colourise"):
+        seen = seen_through(name, (3, 16, 16))
+        drawing = Grid().draw(
+            TaskSamples("t", seen, [SampleSet("exact", seen["x_true"][:, None].repeat(4, 1))])
+        )
+        assert drawing.csv
