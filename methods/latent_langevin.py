@@ -93,7 +93,6 @@ class LatentLangevin:
         call, most = partial(latent.log_likelihood, prior, problem), rows_of(prior.shape)
         log_likelihood = partial(value_and_gradient, call, most, rows)
         target = partial(self.log_target, log_likelihood)
-
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
         start = rng.randn(shape).flatten(0, 1)
         curvature = mcmc.curvature(log_likelihood, z, start, self.num_curvature, m)
@@ -105,9 +104,8 @@ class LatentLangevin:
 
         for _ in range(self.num_adapt):
             state, acceptance = move(state)
-            step = mcmc.adapted_step(
-                step, mcmc.per_measurement(acceptance, m, torch.mean), rate=0.3
-            )
+            acceptance = mcmc.per_measurement(acceptance, m, torch.mean)
+            step = mcmc.adapted_step(step, acceptance, rate=0.3)
 
         def images(state: mcmc.ChainState) -> Tensor:
             z = state.position.unflatten(1, prior.latent_shape)
