@@ -149,7 +149,7 @@ def test_what_the_map_misses_counts_as_noise_of_the_measurement():
     block, missed = torch.eye(64).double() / sigma_y**2, torch.full((256,), 0.25).double()
     known = fitted._replace(matrix=torch.eye(64).double(), gains=missed / missed, missed=missed)
     turned = with_curvature(known, (block, missed / missed / sigma_y**2))
-    expected = torch.full((256,), 1 / (0.25 + sigma_y**2)).double()
+    expected = missed / missed / (0.25 + sigma_y**2)
     torch.testing.assert_close(turned.curvature, expected, rtol=1e-9, atol=0)
     gradients = points(1, 256, what="gradients")
     back = turned.latents(turned.pulled_back(gradients))
