@@ -87,7 +87,7 @@ class MFA:
             len(self.weights) - 1
         )
         rank, size = self.factors.shape[2], self.psi.shape[1]
-        noise = rng.randn((num_samples, rank + size)).flatten(0, 1)
+        noise = rng.randn((num_samples, rank + size)).flatten(0, 1).to(self.psi)
         u = torch.empty_like(noise[:, rank:])
         for k in component.unique().tolist():
             rows = (component.flatten() == k).nonzero()[:, 0]

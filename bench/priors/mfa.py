@@ -58,9 +58,10 @@ class MFAFamily:
         return tensors, card_of(prior, data)
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> MFA:
-        """Return the prior with the stored tensors."""
+        """Return the prior with the stored tensors, all of the means' dtype."""
         weights, means, factors, psi = (
             tensors[name] for name in ("weights", "means", "factors", "psi")
         )
         basis = Basis(tuple(means.shape[1:]), tensors["colours"])
-        return MFA(weights, means, factors, psi, basis, num_ode_steps=self.num_ode_steps)
+        prior = MFA(weights, means, factors, psi, basis, num_ode_steps=self.num_ode_steps)
+        return prior.to(means)

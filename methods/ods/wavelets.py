@@ -86,6 +86,9 @@ class WaveletMap(NamedTuple):
 
     shift (c, h, w), colours (c, c) of images; the coarse image's u are along `axes` (k, k), with x ~ u matrix (k, k);
     gains (d,) of the other coefficients (one for the coarse ones); curvature (d,) of -log p(y | x(u)), not negative.
+
+    missed (d,): variances of the coefficients of x - x(u), which count as noise of the measurement: gradients come back
+    by `back` (k, k) from the coarse image and times `trust` (d,) from the others, and curvature is less for them.
     """
 
     shift: Tensor
@@ -93,6 +96,9 @@ class WaveletMap(NamedTuple):
     axes: Tensor
     matrix: Tensor
     gains: Tensor
+    missed: Tensor
+    back: Tensor
+    trust: Tensor
     curvature: Tensor
 
     @property
@@ -120,7 +126,8 @@ class WaveletMap(NamedTuple):
 
     def pulled_back(self, gradients: Tensor) -> Tensor:
         """Return gradients by u (n, d) of those by the images (n, d)."""
-        return self.gains * self._coarse_times(self.matrix.T, self.frame.coefficients(gradients))
+        coefficients = self.frame.coefficients(gradients)
+        return self.gains * self.trust * self._coarse_times(self.back, coefficients)
 
     def single(self) -> WaveletMap:
         """Return the map in float32."""
@@ -136,11 +143,21 @@ def no_wavelets(z: Tensor, shape: tuple[int, ...]) -> WaveletMap:
     c, height, width = shape
     frame = Frame((c, height, width), torch.eye(c).to(z))
     eye, zeros = torch.eye(frame.num_coarse).to(z), z.new_zeros(z.shape[1])
-    return WaveletMap(z.new_zeros(shape), frame.colours, eye, 0 * eye, zeros, zeros)
+    shift, nothing = z.new_zeros(shape), 0 * eye
+    return WaveletMap(shift, frame.colours, eye, nothing, zeros, zeros, nothing, zeros, zeros)
 
 
 def fit_wavelets(z: Tensor, x: Tensor, shape: tuple[int, ...]) -> WaveletMap:
-    """Fit flat images x (n, d) to standard normal z (n, d), with axes and curvature yet to be found."""
+    """Fit flat images x (n, d) to standard normal z (n, d), with axes and curvature yet to be found.
+
+    What the map misses is told by draws that are held out first.
+    """
+    held = max(2, len(z) // 8)
+    trial = _fitted(z[held:], x[held:], shape)
+    return with_missed(_fitted(z, x, shape), _missed(trial, z[:held], x[:held]))
+
+
+def _fitted(z: Tensor, x: Tensor, shape: tuple[int, ...]) -> WaveletMap:
     c, height, width = shape
     middle_z, middle_x = z.mean(0), x.mean(0)
     pixels = (x - middle_x).unflatten(1, shape).transpose(0, 1).flatten(1)
@@ -152,10 +169,30 @@ def fit_wavelets(z: Tensor, x: Tensor, shape: tuple[int, ...]) -> WaveletMap:
     # with p numbers from n draws the slopes that are noise are about p / n of all
     matrix = gains[:k].diag() + fit_affine(of_z[:, :k], left, ridge=k / len(z))[1]
     gains[:k] = 1
-    shift, eye = x.new_zeros(c, height, width), torch.eye(k).to(z)
-    fitted = WaveletMap(shift, colours, eye, matrix, gains, torch.zeros_like(gains))
+    shift, eye, zeros = x.new_zeros(c, height, width), torch.eye(k).to(z), torch.zeros_like(gains)
+    fitted = WaveletMap(
+        shift, colours, eye, matrix, gains, zeros, matrix.T, torch.ones_like(gains), zeros
+    )
     moved = fitted.images(fitted.coordinates(middle_z[None]))[0]
     return fitted._replace(shift=(middle_x - moved).view(c, height, width))
+
+
+def _missed(fitted: WaveletMap, z: Tensor, x: Tensor) -> Tensor:
+    """Return the coefficients (n, d) of x that a map misses, for z (n, d), x (n, d)."""
+    return fitted.frame.coefficients(x - fitted.images(fitted.coordinates(z)))
+
+
+def with_missed(fitted: WaveletMap, missed: Tensor) -> WaveletMap:
+    """Return the map with the variances of missed coefficients (n, d), drawn towards those of their band."""
+    bands = fitted.frame.bands()
+    squares = missed.square().mean(0)
+    sums, counts = (
+        torch.zeros_like(squares).index_add(0, bands, each)
+        for each in (squares, torch.ones_like(squares))
+    )
+    shared = (sums / counts.clamp_min(1))[bands]
+    variances = (len(missed) * squares + SHARED * shared) / (len(missed) + SHARED)
+    return fitted._replace(missed=variances)
 
 
 def slopes(z: Tensor, x: Tensor, bands: Tensor) -> Tensor:
@@ -175,12 +212,18 @@ def with_curvature(fitted: WaveletMap, hessian: tuple[Tensor, Tensor]) -> Wavele
     hessian: as `curvature_in_wavelets` gives it, for a map whose axes are those of its frame. Negative curvature counts
     as none.
     """
-    block, diagonal = hessian
-    values, axes = torch.linalg.eigh(fitted.matrix @ block @ fitted.matrix.T)
-    curvature = fitted.gains.square() * diagonal
-    curvature[: len(values)] = values
+    k, eye = len(fitted.matrix), torch.eye(len(fitted.matrix)).to(fitted.matrix)
+    values, vectors = torch.linalg.eigh(hessian[0])
+    block = (vectors * values.clamp_min(0)) @ vectors.T
+    trusted = torch.linalg.inv(eye + block * fitted.missed[:k])
+    values, axes = torch.linalg.eigh(fitted.matrix @ trusted @ block @ fitted.matrix.T)
+    diagonal = hessian[1].clamp_min(0)
+    trust = 1 / (1 + diagonal * fitted.missed)
+    curvature = fitted.gains.square() * trust * diagonal
+    trust[:k], curvature[:k] = 1, values.clamp_min(0)
+    matrix = axes.T @ fitted.matrix
     return fitted._replace(
-        axes=axes, matrix=axes.T @ fitted.matrix, curvature=curvature.clamp_min(0)
+        axes=axes, matrix=matrix, back=trusted.T @ matrix.T, trust=trust, curvature=curvature
     )
 
 
@@ -287,8 +330,11 @@ def _corrected(fitted: WaveletMap, centre: Tensor, spread: Tensor, x: Tensor) ->
     change[:k] = 0
     middle = centre + spread.mean(0)
     moved = torch.cat([middle[:k] @ matrix, (change * middle)[k:]])
-    return fitted._replace(
-        shift=fitted.shift + frame.images((shift - moved)[None])[0].view_as(fitted.shift),
-        matrix=fitted.matrix + matrix,
+    matrix, moved = fitted.matrix + matrix, frame.images((shift - moved)[None])[0]
+    corrected = fitted._replace(
+        shift=fitted.shift + moved.view_as(fitted.shift),
+        matrix=matrix,
+        back=matrix.T,
         gains=fitted.gains + change,
     )
+    return with_missed(corrected, _missed(corrected, frame.images(centre + spread), x))

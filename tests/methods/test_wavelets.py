@@ -127,7 +127,7 @@ def test_gradients_go_back_through_the_map_as_through_its_matrix():
     fitted = fit_wavelets(
         points(300, *shape).flatten(1), points(300, *shape, what="x").flatten(1), shape
     )
-    k = fitted.frame.num_coarse
+    k, fitted = fitted.frame.num_coarse, fitted._replace(missed=torch.zeros(768).double())
     hessian = (torch.diag(torch.linspace(1, 5, k).double()), torch.ones(768).double())
     turned = with_curvature(fitted, hessian)
     u, gradients = points(2, 768), points(2, 768, what="gradients")
@@ -137,6 +137,23 @@ def test_gradients_go_back_through_the_map_as_through_its_matrix():
     # turning the axes leaves the map as it was
     z = turned.latents(u)
     torch.testing.assert_close(turned.images(u), fitted.images(fitted.coordinates(z)))
+
+
+def test_what_the_map_misses_counts_as_noise_of_the_measurement():
+    """y = x + n, x = z + missed: p(y | z) has the variance of both, in the coarse image and in details."""
+    shape, sigma_y = (1, 16, 16), 0.2
+    z = points(1, 4000, 256)[0]
+    x = z + 0.5 * points(1, 4000, 256, what="missed")[0]
+    fitted = fit_wavelets(z, x, shape)
+    assert (fitted.missed / 0.25 - 1).abs().mean() < 0.05
+    block, missed = torch.eye(64).double() / sigma_y**2, torch.full((256,), 0.25).double()
+    known = fitted._replace(matrix=torch.eye(64).double(), gains=missed / missed, missed=missed)
+    turned = with_curvature(known, (block, missed / missed / sigma_y**2))
+    expected = missed / missed / (0.25 + sigma_y**2)
+    torch.testing.assert_close(turned.curvature, expected, rtol=1e-9, atol=0)
+    gradients = points(1, 256, what="gradients")
+    back = turned.latents(turned.pulled_back(gradients))
+    torch.testing.assert_close(back, gradients * sigma_y**2 * expected, rtol=1e-9, atol=1e-9)
 
 
 def test_latent_curvature_is_that_of_the_dense_hessian():

@@ -361,3 +361,10 @@ def test_large_images_have_no_matrix_in_the_file(tmp_path):
     family = MFAFamily(num_components=2, rank=2, num_rounds=1, num_ode_steps=2)
     tensors, _ = family.fit({"train": x, "validation": x[:2], "test": x[:2]}, tmp_path, None)
     assert "basis" not in tensors and tensors["colours"].shape == (3, 3)
+
+
+def test_a_prior_in_single_precision_draws_from_streams_of_double_precision(tmp_path):
+    family = MFAFamily(**MFAFamily.tiny)
+    data = {part: torch.rand(40, 3, 8, 8) for part in ("train", "validation", "test")}
+    prior = family.load(family.fit(data, tmp_path, None)[0], tmp_path, None)
+    assert prior.sample(3, Rng(("draws",), range(2))).dtype == torch.float32
