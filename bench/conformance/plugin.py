@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +45,7 @@ class PluginCase:
     def tiny(self) -> dict[str, Any]:
         """Return the parameters in the class variable `tiny`, or what it returns where it is a function of a folder."""
         tiny: Any = getattr(self.cls, "tiny", {})
-        return dict(tiny(Path(self.files.name)) if callable(tiny) else tiny)
+        return dict(tiny) if isinstance(tiny, Mapping) else tiny(Path(self.files.name))
 
     @cached_property
     def instance(self) -> Any:
