@@ -49,6 +49,7 @@ HELP = {
     "priors": "folder of a suite's priors",
     "repeats": "timed turns of what is compared",
     "side": "pairs: pixels along an image",
+    "largest": "sizes: pixels along a side of the largest images",
     "naive": "pairs: measurements done naively, up to 16",
     "suite": "orchestration, repeatability: a suite's name",
     "cores": "orchestration: of snakemake",

@@ -18,6 +18,7 @@ class Options:
     priors: Path = Path("results/default/priors")
     repeats: int = 5  # timed turns of the two things that are compared
     side: int = 64  # pixels along an image of which distances are taken
+    largest: int = 256  # pixels along a side of the largest images of which methods are measured
     naive: int = 2  # measurements of which distances are also taken pair by pair
     suite: str = "smoke"  # whose workflow is run
     cores: int = 2

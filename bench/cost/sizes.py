@@ -79,17 +79,17 @@ def iterations(load: Load) -> dict[str, Any]:
 
 # the whole trainings are those of the rows on photographs in docs/cost.md
 TRAINED = {
-    "aps": TrainedRow(aps_settings, Load(2048, 32, 100, 50)),
-    "ods": TrainedRow(ods_settings, Load(512, 32, 292, 8)),
+    "aps": TrainedRow(aps_settings, Load(4096, 32, 75, 75)),
+    "ods": TrainedRow(ods_settings, Load(512, 32, 392, 8)),
 }
 SIDES_OF_TRAINED = (32, 64, 128, 256)
 MEASURED = {  # loads that are measured
-    32: Load(16, 16, 1, 0),
-    64: Load(16, 8, 1, 0),
+    32: Load(8, 8, 1, 0),
+    64: Load(8, 4, 1, 0),
     128: Load(8, 2, 1, 0),
     256: Load(8, 2, 1, 0),
 }
-MORE = {32: 5, 64: 3, 128: 1, 256: 1}  # further iterations from which one's seconds follow
+MORE = {32: 4, 64: 2, 128: 1, 256: 1}  # further iterations from which one's seconds follow
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ def measure(options: Options, say: Say) -> Json:
         f"UNet {NETWORK['channels']}, colour images, half of each side hidden, one thread; the prior's network alone:"
     )
     network = {
-        side: in_new_process(Task("network", side, "network", {})) for side in SIDES_OF_TRAINED
+        side: in_new_process(Task("network", side, "network", {}))
+        for side in SIDES_OF_TRAINED
+        if side <= options.largest
     }
     for side, cell in network.items():
         say(
@@ -144,7 +146,7 @@ def rows() -> Iterator[tuple[str, dict[str, Any]]]:
 def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], say: Say) -> Json:
     """Return what a row takes at each side, or why it does not run."""
     module = row.split("-")[0]
-    sides = SIDES_OF_TRAINED if module in TRAINED else SIDES
+    sides = [side for side in (SIDES_OF_TRAINED if module in TRAINED else SIDES) if side in network]
     found: dict[int, dict[str, Any]] = {}
     try:
         for side in sides:

@@ -47,7 +47,7 @@ __all__ = ["ODS"]
 
 NUM_ASSESSED = 16  # simulated measurements on which a trained sampler is assessed
 DENSE_SIZE = 1024  # numbers in the largest latent images that `auto` gives the dense networks
-WARM_START = 0.8  # share of the iterations with convolutional networks, unless given
+WARM_START = 0.95  # share of the iterations with convolutional networks, unless given
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ODS:
     width: int = 192
     num_layers: int = 3
     num_channels: int = 32  # of the UNets
-    # share of the iterations that fit steps to simulated pairs first; None: 0 with dense networks, 0.8 with UNets
+    # share of the iterations that fit steps to simulated pairs first; None: 0 with dense networks, 0.95 with UNets
     warm_start: float | None = None
     num_fit: int = 2048  # prior draws decoded for the affine map
     num_adapt: int = 2  # times it is refitted to one measurement
@@ -101,17 +101,8 @@ class ODS:
     distil_steps: int = 0  # of training a student that makes a sample at once; 0: no student
 
     def __post_init__(self) -> None:
-        sizes = (
-            "num_groups",
-            "group_size",
-            "num_layers",
-            "width",
-            "num_fit",
-            "num_adapt",
-            "num_adapt_draws",
-            "num_channels",
-        )
-        for name in (*sizes, "num_buffered"):
+        sizes = "num_groups group_size num_layers width num_fit num_adapt num_adapt_draws num_channels num_buffered"
+        for name in sizes.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
         if self.num_steps < 2 or self.group_size < 2:

@@ -155,7 +155,7 @@ def test_posterior_of_a_linear_gaussian_problem():
     """The base is local, so that it is near the posterior, not on it: mean to 0.2, KL divergence below 0.35 nats."""
     prior = ToyPrior()
     problem = ToyProblem(prior, sigma_y=0.2)
-    settings = {"num_iterations": 60, "num_simulated": 2048, "batch_size": 64}
+    settings = {"num_iterations": 150, "num_simulated": 2048, "batch_size": 64}
     method = dataclasses.replace(CONVOLUTIONAL, warm_start=0.5, sigma_min=0.01, **settings)
     state = method.train(prior, problem, rng=Rng(("test", "train"), [0]))
     rng = Rng(("test", "y"), range(4))

@@ -146,15 +146,14 @@ def test_what_the_map_misses_counts_as_noise_of_the_measurement():
     x = z + 0.5 * points(1, 4000, 256, what="missed")[0]
     fitted = fit_wavelets(z, x, shape)
     assert (fitted.missed / 0.25 - 1).abs().mean() < 0.05
-    fitted = fitted._replace(missed=torch.full((256,), 0.25).double())
-    block = torch.eye(64).double() / sigma_y**2
-    turned = with_curvature(fitted, (block, torch.full((256,), 1 / sigma_y**2).double()))
-    expected = torch.full((256,), 1 / (0.25 + sigma_y**2)).double()
-    # singular values of the 64 x 64 gains found from 4000 draws spread by 0.5 (64 / 4000)^(1/2) to either side
-    torch.testing.assert_close(turned.curvature, expected, rtol=0.3, atol=0)
-    gradients = points(1, 256, what="gradients") / sigma_y**2
+    block, missed = torch.eye(64).double() / sigma_y**2, torch.full((256,), 0.25).double()
+    known = fitted._replace(matrix=torch.eye(64).double(), gains=missed / missed, missed=missed)
+    turned = with_curvature(known, (block, missed / missed / sigma_y**2))
+    expected = missed / missed / (0.25 + sigma_y**2)
+    torch.testing.assert_close(turned.curvature, expected, rtol=1e-9, atol=0)
+    gradients = points(1, 256, what="gradients")
     back = turned.latents(turned.pulled_back(gradients))
-    torch.testing.assert_close(back, gradients * sigma_y**2 * expected, rtol=0.1, atol=0.2)
+    torch.testing.assert_close(back, gradients * sigma_y**2 * expected, rtol=1e-9, atol=1e-9)
 
 
 def test_latent_curvature_is_that_of_the_dense_hessian():

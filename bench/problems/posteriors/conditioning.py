@@ -127,12 +127,10 @@ class Instrument:
     def rows(self) -> Tensor:
         """Return coordinates of what the factorised matrix is of, rows of A or hidden pixels, (size, D)."""
         if self.hides_less:
-            hidden = (~self.seen).nonzero()[:, 0]
-            units = (
-                part.unflatten(1, self.mixture.shape) for part in _units(hidden, self.seen, self.y)
-            )
+            units = _units((~self.seen).nonzero()[:, 0], len(self.seen), self.y)
+            units = (part.unflatten(1, self.mixture.shape) for part in units)
         else:
-            units = map(self.spread, _units(torch.arange(self.size), torch.ones(self.size), self.y))
+            units = map(self.spread, _units(torch.arange(self.size), self.size, self.y))
         parts = [self.mixture.coordinates(part) for part in units]
         return torch.cat(parts) if parts else self.y.new_zeros(0, len(self.seen))
 
@@ -249,8 +247,8 @@ class Hidden:
         return mixture.images(self.inverse.times(mixture.coordinates(residual)))
 
 
-def _units(places: Tensor, of: Tensor, like: Tensor) -> Iterator[Tensor]:
-    """Yield vectors that are 1 at one of `places` and 0 elsewhere, as long as `of`, some at a time."""
+def _units(places: Tensor, length: int, like: Tensor) -> Iterator[Tensor]:
+    """Yield vectors of that length that are 1 at one of the places and 0 elsewhere, some at a time."""
     for part in places.to(like.device).split(ROWS_AT_ONCE):
-        rows = like.new_zeros(len(part), len(of))
+        rows = like.new_zeros(len(part), length)
         yield rows.scatter_(1, part[:, None], 1.0)
