@@ -30,8 +30,8 @@ COSTS = {
     "cost.json; a rough figure; low and high are the range over seeds",
     "train_seconds": "seconds of the training job, paid once for all measurements of a task; 0 for a method that is "
     "not trained; a rough figure like seconds_per_sample; low and high are the range over seeds",
-    "train_nfe": "network rows forward in the whole of that training; 0 for a method that is not trained. What a "
-    "method trains anew for each measurement counts in nfe; low and high are the range over seeds",
+    "train_nfe": "rows through the network forward in the whole of that training; 0 for a method that is not trained. "
+    "What a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
     "train_nfe_vjp": "network rows backward in the whole of that training",
     "worth_per_second": "worth_energy over the seconds in which all samples of a measurement were drawn, without "
     "training. It holds for this number of samples: the worth of a biased sampler does not grow with them. A rough "
