@@ -90,13 +90,9 @@ class LatentLangevin:
     ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
         shape, rows = (chains, math.prod(prior.latent_shape)), y.repeat_interleave(chains, 0)
-
-        def log_likelihood(z: Tensor) -> tuple[Tensor, Tensor]:
-            call = partial(latent.log_likelihood, prior, problem)
-            return value_and_gradient(call, rows_of(prior.shape), rows, z)
-
+        call = partial(latent.log_likelihood, prior, problem)
+        log_likelihood = partial(value_and_gradient, call, rows_of(prior.shape), rows)
         target = partial(self.log_target, log_likelihood)
-
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
         start = rng.randn(shape).flatten(0, 1)
         curvature = mcmc.curvature(log_likelihood, z, start, self.num_curvature, m)

@@ -102,16 +102,10 @@ class ODS:
 
     def __post_init__(self) -> None:
         sizes = (
-            "num_groups",
-            "group_size",
-            "num_layers",
-            "width",
-            "num_fit",
-            "num_adapt",
-            "num_adapt_draws",
-            "num_channels",
-        )
-        for name in (*sizes, "num_buffered"):
+            "num_groups", "group_size", "num_layers", "width", "num_fit", "num_adapt", "num_adapt_draws",
+            "num_channels", "num_buffered",
+        )  # fmt: skip
+        for name in sizes:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
         if self.num_steps < 2 or self.group_size < 2:
