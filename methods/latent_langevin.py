@@ -90,8 +90,8 @@ class LatentLangevin:
     ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
         shape, rows = (chains, math.prod(prior.latent_shape)), y.repeat_interleave(chains, 0)
-        call = partial(latent.log_likelihood, prior, problem)
-        log_likelihood = partial(value_and_gradient, call, rows_of(prior.shape), rows)
+        call, most = partial(latent.log_likelihood, prior, problem), rows_of(prior.shape)
+        log_likelihood = partial(value_and_gradient, call, most, rows)
         target = partial(self.log_target, log_likelihood)
         z = self._adam(log_likelihood, rng.randn(shape).flatten(0, 1))
         start = rng.randn(shape).flatten(0, 1)
@@ -108,8 +108,8 @@ class LatentLangevin:
             step = mcmc.adapted_step(step, acceptance, rate=0.3)
 
         def images(state: mcmc.ChainState) -> Tensor:
-            x = prior.decode(state.position.unflatten(1, prior.latent_shape))
-            return x.unflatten(0, (m, chains))
+            z = state.position.unflatten(1, prior.latent_shape)
+            return prior.decode(z).unflatten(0, (m, chains))
 
         repeated = chains if self.repeat_last and num_samples >= 2 * chains else 0
         num_drawn = num_samples - repeated

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bench.core.weights import missing, why_absent
 
 ALLOW = "allow"  # absent weights leave cells empty instead of stopping the run
-ROTNET = "-rotnet-v1"  # ends the name of a network that is trained without labels on the data set before it
+CONVNET = "-convnet-v1"  # ends the name of a network that is trained on the data set before it, whatever it is
 PERCEPT, VERSION = (
     "percept-",
     "-v1",
@@ -35,7 +35,7 @@ LPIPS = {
 }
 # beside these there is `percept-<data set>-v1` for every data set
 PERCEPTUAL = {**LPIPS, "percept-digits-v1": Network(classifier="digits-cnn-v1")}
-# beside these there is `<data set>-rotnet-v1` for every data set
+# beside these there is `<data set>-convnet-v1` for every data set
 EXTRACTORS = {
     "digits-cnn-v1": Network(classifier="digits-cnn-v1"),
     "inception-v3-compat": Network(weights="inception", min_side=32),
@@ -46,24 +46,24 @@ def perceptual_network(name: str) -> Network | None:
     """Return the network of a perceptual distance, None where there is no such distance."""
     dataset = name.removeprefix(PERCEPT).removesuffix(VERSION)
     if name not in PERCEPTUAL and dataset and name == f"{PERCEPT}{dataset}{VERSION}":
-        return Network(classifier=f"{dataset}{ROTNET}")
+        return Network(classifier=f"{dataset}{CONVNET}")
     return PERCEPTUAL.get(name)
 
 
 def extractor_network(name: str) -> Network | None:
     """Return the network of an extractor of features, None where there is no such extractor."""
-    return Network(classifier=name) if is_rotnet(name) else EXTRACTORS.get(name)
+    return Network(classifier=name) if is_convnet(name) else EXTRACTORS.get(name)
 
 
-def is_rotnet(classifier: str) -> bool:
-    """Return whether a network is trained without labels, to tell by how many quarter turns an image was rotated."""
-    return classifier.endswith(ROTNET) and classifier != ROTNET
+def is_convnet(classifier: str) -> bool:
+    """Return whether a network is one that the workflow trains on any data set (bench/problems/convnet.py)."""
+    return classifier.endswith(CONVNET) and classifier != CONVNET
 
 
 def dataset_of(classifier: str) -> str:
     """Return the data set that a classifier is trained on: `digits` of `digits-cnn-v1`."""
-    if is_rotnet(classifier):
-        return classifier.removesuffix(ROTNET)
+    if is_convnet(classifier):
+        return classifier.removesuffix(CONVNET)
     return classifier.partition("-")[0]
 
 

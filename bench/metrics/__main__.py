@@ -13,7 +13,7 @@ from bench.metrics._evaluation import open_metric
 
 PARAMETERS = {
     "perceptual": {"networks": (*PERCEPTUAL, "percept-photos-v1")},
-    "sets": {"extractors": (*EXTRACTORS, "photos-rotnet-v1")},
+    "sets": {"extractors": (*EXTRACTORS, "photos-convnet-v1")},
     "ssim": {"windows": (0.5, 1.5)},
 }
 WHERE = {"ssim": "in every suite; `ssim-g1.5_...` where a suite asks for that window"}
@@ -23,7 +23,7 @@ Made by `python -m bench.metrics` from the files in `bench/metrics/`. *better*: 
 perfect sampler has in expectation; columns without one (-) describe samples, and what aims at 1 is their ratio to that
 of exact draws. *needs*: what a task must have; where it has not, the cell says why. *of*: a value for each measurement,
 or one for the task. Columns of sets have the number of images in their name, here 1024 samples. Any data set may stand
-in the place of `photos` in `percept-photos-v1` and `photos-rotnet-v1` ([weights.md](../weights.md)).
+in the place of `photos` in `percept-photos-v1` and `photos-convnet-v1` ([weights.md](../weights.md)).
 """
 TABLE = "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
 DIAGNOSES = """## What a method says of itself

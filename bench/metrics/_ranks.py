@@ -29,12 +29,14 @@ def rank_interval(samples: Tensor, values: Tensor) -> Ranks:
     `equal` ties the interval is [below, below + equal + 1] / (s + 1). A value exchangeable with the samples has a
     uniform rank, ties or not.
     """
-    ordered = _rounded(samples).sort(-1).values
-    values = _rounded(values)
-    below = torch.searchsorted(ordered, values)
-    up_to = torch.searchsorted(ordered, values, right=True)
-    cells = samples.shape[1] + 1
-    return below.to(samples) / cells, (up_to - below + 1).to(samples) / cells
+    return _interval(_rounded(samples).sort(-1).values, _rounded(values))
+
+
+def _interval(samples: Tensor, values: Tensor) -> Ranks:
+    """Return `rank_interval` from sorted samples (m, D, s) and values (m, D, e), in whole units of RESOLUTION."""
+    below, up_to = (torch.searchsorted(samples, values, right=right) for right in (False, True))
+    cells = samples.shape[-1] + 1
+    return below.double() / cells, (up_to - below + 1).double() / cells
 
 
 def coverage(start: Tensor, width: Tensor, level: float) -> Tensor:
@@ -49,6 +51,9 @@ def coverage(start: Tensor, width: Tensor, level: float) -> Tensor:
 
 def coverages(samples: Tensor, values: Tensor) -> dict[float, Tensor]:
     """Return `coverage` at each of LEVELS, (m,) each, of values (m, D, e) by samples (m, D, s), both `ordered`."""
+    if values.shape[-1] < samples.shape[-1]:
+        ranks = _interval(samples, values)
+        return {level: coverage(*ranks, level) for level in LEVELS}
     shares = rank_shares(samples, values)
     cells = torch.arange(shares.shape[1])[:, None, None].to(shares) / shares.shape[1]
     width = torch.full_like(cells, 1 / len(cells))

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from bench.core.metric import Column, Context, Metric, Truth
-from bench.core.types import Cap
-from bench.metrics._axes import EMPTY, LARGEST, Axes, axes_of
+from bench.core.metric import Column, Context, Likelihood, Metric, Truth
+from bench.core.types import Cap, HasSpectrum
 from bench.metrics._spread import ratio
 from bench.numerics.distances import RESOLUTION
 
 __all__ = ["NullSpace"]
 
+LARGEST = 1024  # values of an image: a singular value decomposition of an operator without spectrum takes a second
+EMPTY = 1e-6  # singular values below this share of the largest are zero
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NOT_LINEAR = "n/a (operator is not linear)"
-TOO_LARGE = f"n/a (operator mixes more than {LARGEST} values of an image)"
+TOO_LARGE = f"n/a (operator without spectrum, images of more than {LARGEST} values)"
 NO_NULL_SPACE = "n/a (operator has no null space)"
 IDS = ("diversity_null", "diversity_range", "diversity_null_ratio", "diversity_range_ratio")
 
@@ -54,19 +57,16 @@ class NullSpace(Metric):
         )
 
     def why_empty(self, truth: Truth) -> dict[str, str]:
-        if reason := reason_without_axes(truth.problem.caps):
+        reason = reason_without_axes(truth.problem.caps, truth.draws.shape[2])
+        if reason:
             return dict.fromkeys(IDS, reason)
-        axes = _axes(truth)[0]
-        if axes is None:
-            return dict.fromkeys(IDS, TOO_LARGE)
-        sees_all = axes.num_seen == truth.draws.shape[2]
-        return {id: NO_NULL_SPACE for id in IDS if "_null" in id and sees_all}
+        return {id: NO_NULL_SPACE for id in IDS if "_null" in id and _axes(truth).seen.all()}
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         axes = _axes(truth)
-        own = variances(axes, samples.flatten(2))
+        own = axes.variances(samples.flatten(2))
         of_reference = truth.once(
-            "variances in null space and range", lambda: variances(axes, truth.draws)
+            "variances in null space and range", lambda: axes.variances(truth.draws)
         )
         values = {}
         for part, variance, of_draws in zip(("null", "range"), own, of_reference, strict=True):
@@ -75,24 +75,63 @@ class NullSpace(Metric):
         return values
 
 
-def reason_without_axes(caps: Cap) -> str:
-    """Return the reason why images are not split by an operator's null space, "" where they may be."""
+@dataclass(frozen=True)
+class Axes:
+    """Right singular vectors of the operators of k = m measurements or of all alike (k = 1).
+
+    coordinates: from points (m, n, D) to their coordinates along the vectors. seen: which of these the operator does
+    not send to zero, (k, D).
+    """
+
+    coordinates: Callable[[Tensor], Tensor]
+    seen: Tensor
+
+    def variances(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the variance over D of points (m, n, D) in the null space and in its complement, (m,) each."""
+        squares = self.coordinates(x - x.mean(1, keepdim=True)).square().sum(1) / (
+            (x.shape[1] - 1) * x.shape[2]
+        )
+        return (squares * ~self.seen).sum(1), (squares * self.seen).sum(1)
+
+
+def reason_without_axes(caps: Cap, dimension: int) -> str:
+    """Return the reason why images of so many values are not split, "" where they are."""
     if Cap.RESIDUAL not in caps:
         return NO_OPERATOR
-    return "" if Cap.LINEAR in caps else NOT_LINEAR
+    if Cap.LINEAR not in caps:
+        return NOT_LINEAR
+    return TOO_LARGE if dimension > LARGEST and Cap.SPECTRUM not in caps else ""
 
 
-def variances(axes: Sequence[Axes | None], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the variance over D of points (m, n, D) in the null space and in its complement, (m,) each.
+def axes_of(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
+    """Return the axes of the operators of measurements (m, *y): their spectrum, or that of their matrices."""
+    if Cap.SPECTRUM not in problem.caps:
+        return _axes_of_matrices(problem, y, x_shape)
+    spectrum = cast(HasSpectrum, problem.operator).spectrum(y, x_shape)
+    values = spectrum.values.flatten(1)
 
-    NaN where an operator was not taken apart.
-    """
-    unknown = x.new_full((2,), math.nan)
-    parts = [one.variances(points) if one else unknown for one, points in zip(axes, x, strict=True)]
-    null, seen = torch.stack(parts).unbind(1)
-    return null, seen
+    def coordinates(x: Tensor) -> Tensor:
+        return spectrum.coordinates(x.reshape(-1, *x_shape)).reshape(x.shape)
+
+    return Axes(coordinates, values > EMPTY * values.amax(1, keepdim=True))
 
 
-def _axes(truth: Truth) -> list[Axes | None]:
-    shape, once = tuple(truth.x_true.shape[1:]), truth.context.once
-    return truth.once("axes", lambda: axes_of(truth.problem, truth.y, shape, once))
+def _axes_of_matrices(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
+    """Return the axes of operators without spectrum, by applying each to all unit images."""
+    size = math.prod(x_shape)
+    basis = torch.eye(size, dtype=y.dtype).unflatten(1, x_shape)
+    matrices = torch.stack(
+        [problem.operator(basis, row.expand(size, *row.shape)).flatten(1).mT for row in y]
+    )
+    if (matrices == matrices[:1]).all():
+        matrices = matrices[:1]
+    _, values, vectors = torch.linalg.svd(matrices, full_matrices=True)
+    # an operator has no more of them than rows
+    values = functional.pad(values, (0, size - values.shape[1]))
+    return Axes(lambda x: x @ vectors.mT, values > EMPTY * values[:, :1])
+
+
+def _axes(truth: Truth) -> Axes:
+    return truth.once(
+        "axes", lambda: axes_of(truth.problem, truth.y, tuple(truth.x_true.shape[1:]))
+    )

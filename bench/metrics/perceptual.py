@@ -30,11 +30,10 @@ DEFINITIONS = {
     "activations of both convolutions of classifier digits-cnn-v1, each scaled to unit length over channels, averaged "
     "over positions and summed over the two; images clipped to [-1, 1])",
 }
-BY_ROTNET = (
+BY_CONVNET = (
     "perceptual distance {name}, which is not LPIPS (squared difference of the activations of the three convolutions "
-    "of {network}, a network trained on the data set, without labels, to tell by how many quarter turns an image was "
-    "rotated; each scaled to unit length over channels, averaged over positions and summed over the three; images "
-    "clipped to [-1, 1])"
+    "of {network}, a network trained on the data set to tell its labels, or rotations where it has none; each scaled "
+    "to unit length over channels, averaged over positions and summed over the three; images clipped to [-1, 1])"
 )
 
 
@@ -123,7 +122,7 @@ def perceptual_columns(name: str, mark: str = "") -> tuple[Column, ...]:
 
 def _definition(name: str, mark: str) -> str:
     if classifier := _network(name).classifier:
-        return DEFINITIONS.get(name) or BY_ROTNET.format(name=name, network=classifier)
+        return DEFINITIONS.get(name) or BY_CONVNET.format(name=name, network=classifier)
     what = (
         f"LPIPS (package lpips, {BACKBONES[name][1]}, linear heads v0.1; images clipped to [-1, 1], grey ones repeated "
         "in three channels)"

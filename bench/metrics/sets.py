@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.catalogue import Network, extractor_network, is_rotnet, why_closed
+from bench.core.catalogue import Network, extractor_network, is_convnet, why_closed
 from bench.core.metric import Column, Context, Metric, Truth
 from bench.core.weights import UNVERIFIED, placed, unverified
 from bench.metrics._extractors import Extract, open_extractor, open_inception, register
@@ -29,9 +29,9 @@ FEATURES = {
     "inception-v3-compat": "the 2048 features of torch-fidelity's Inception (2015-12-05), grey images repeated in "
     "three channels",
 }
-OF_ROTNET = (
-    "the 64 activations before the last layer of {name}, a network trained on the data set, without labels, to tell by "
-    "how many quarter turns an image was rotated"
+OF_CONVNET = (
+    "the 64 activations before the last layer of {name}, a network trained on the data set to tell its labels, or "
+    "rotations where it has none"
 )
 # the bias of FID grows as features over images; each has its number of images in its name
 FEWEST_FOR_FID = {"digits-cnn-v1": 250}
@@ -77,7 +77,7 @@ STATISTICS: dict[str, tuple[str, Better, str]] = {  # definition, better, unit
 class Sets(Metric):
     """Eight columns per extractor of features, and what real images have for six of them."""
 
-    # digits-cnn-v1, inception-v3-compat, <data set>-rotnet-v1
+    # digits-cnn-v1, inception-v3-compat, <data set>-convnet-v1
     extractors: tuple[str, ...] = ()
     # whether absent weights leave cells empty (allow) or stop the run before any work (stop)
     absent_weights: Literal["allow", "stop"] = "allow"
@@ -311,8 +311,8 @@ def held_out_of(images: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 def _features(name: str) -> str:
     return (
-        OF_ROTNET.format(name=name)
-        if is_rotnet(name)
+        OF_CONVNET.format(name=name)
+        if is_convnet(name)
         else FEATURES[name.partition(f"-{UNVERIFIED}")[0]]
     )
 

@@ -52,9 +52,7 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
     """Return Euclidean distances (m, n, e) of points (m, n, D) to (m, e, D), exactly zero for equal points."""
     if x.shape[2] <= MOST_TERMS:
         return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
-    # centred points: little is lost where their lengths are of the order of their distances
-    centre = y.mean(1, keepdim=True)
-    x, y = x - centre, y - centre
+    # images: their lengths are no more than some hundred times their distances, so that few digits are lost
     of_x, of_y = (torch.linalg.vector_norm(points, dim=2).square() for points in (x, y))
     lengths = of_x[:, :, None] + of_y[:, None]
     squares = torch.baddbmm(lengths, x, y.mT, alpha=-2)

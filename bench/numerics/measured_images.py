@@ -29,7 +29,9 @@ def measured_images(problem: Problem, y: Tensor, centre: Tensor) -> Tensor:
     """
     n, size = len(y), centre.shape[-2:]
     if y.dim() == 4:
-        itself = functional.adaptive_avg_pool2d(y, size) if y.shape[-2:] != size else y
+        itself = (
+            functional.adaptive_avg_pool2d(y, (size[0], size[1])) if y.shape[-2:] != size else y
+        )
     else:
         itself = y.flatten(1)[:, :, None, None].expand(n, -1, *size)
     if Cap.GRAD not in problem.caps:

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from bench.core.types import Cap, Random
 from bench.numerics.diffusion import rk4
+from bench.priors import _mfa_rows as by_row
 from bench.priors._mfa_basis import Basis, Turned
 from bench.priors._mfa_score import Level, Score, level_at
 
 # rows of one product: with more of them, what is kept for the derivative does not fit into the cache
 ROWS_AT_ONCE = 512
+# with noise levels of their own, from which on it pays to work level by level
+ROWS_PER_LEVEL = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +38,8 @@ class MFA:
     psi: Tensor
     basis: Basis
     sigma_max: float = 100.0  # where the probability-flow ODE starts
-    num_ode_steps: int = 12
-    smallest_variance: float = 1e-3  # finer differences of noise are of no interest to the ODE
+    num_ode_steps: int = 14
+    smallest_variance: float = 1e-4  # finer differences of noise are of no interest to the ODE
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
     # useful noise levels; the denoiser is exact beyond them, too
@@ -68,6 +71,10 @@ class MFA:
         """Return the images with these coordinates, (n, D) -> (n, *x)."""
         return Turned.apply(u, self.basis, True)
 
+    def diagonals(self, values: Tensor) -> Tensor:
+        """Return the variances of pixels whose coordinates have these variances, (n, D) -> (n, *x)."""
+        return self.basis.diagonals(values)
+
     @cached_property
     def centres(self) -> Tensor:
         """The means in the basis, (K, D)."""
@@ -80,7 +87,7 @@ class MFA:
             len(self.weights) - 1
         )
         rank, size = self.factors.shape[2], self.psi.shape[1]
-        noise = rng.randn((num_samples, rank + size)).flatten(0, 1)
+        noise = rng.randn((num_samples, rank + size)).flatten(0, 1).to(self.psi)
         u = torch.empty_like(noise[:, rank:])
         for k in component.unique().tolist():
             rows = (component.flatten() == k).nonzero()[:, 0]
@@ -94,15 +101,9 @@ class MFA:
         return x_t + sigma.square().view(-1, *[1] * len(self.shape)) * self.score(x_t, sigma)
 
     def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
-        """Return the gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself.
-
-        Rows with noise levels of their own cost what as many calls with one row each would.
-        """
+        """Return the gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
         if torch.is_tensor(sigma) and sigma.dim():
-            levels, which = sigma.unique(return_inverse=True)
-            rows = [(which == i).nonzero()[:, 0] for i in range(len(levels))]
-            parts = [self.score(x_t[row], level) for row, level in zip(rows, levels, strict=True)]
-            return torch.cat(parts)[torch.cat(rows).argsort()]
+            return self._score_by_row(x_t, sigma)
         level = self._at(float(sigma) ** 2)
         parts = (self.coordinates(rows) - self._mean for rows in x_t.split(ROWS_AT_ONCE))
         return self.images(torch.cat([Score.apply(part, *level)[0] for part in parts]))
@@ -144,6 +145,23 @@ class MFA:
         steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=torch.float64)
         parts = [rk4(velocity, self.coordinates(rows), steps) for rows in z.split(ROWS_AT_ONCE)]
         return self.images(self._mean + torch.cat(parts) * self._variances.sqrt())
+
+    def _score_by_row(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """Return the score where rows have noise levels of their own: many levels from a table, few one by one."""
+        levels, which = sigma.unique(return_inverse=True)
+        inside = levels[0] >= by_row.LOWEST and levels[-1] <= by_row.HIGHEST
+        if inside and len(levels) * ROWS_PER_LEVEL > len(x_t):
+            u, variance = (self.coordinates(x_t) - self._mean).double(), sigma.double().square()
+            rows = zip(*(part.split(by_row.ROWS_AT_ONCE) for part in (u, variance)), strict=True)
+            scores = [by_row.RowScore.apply(*row, *self._tabled)[0] for row in rows]
+            return self.images(torch.cat(scores).to(x_t))
+        rows = [(which == i).nonzero()[:, 0] for i in range(len(levels))]
+        parts = [self.score(x_t[row], level) for row, level in zip(rows, levels, strict=True)]
+        return torch.cat(parts)[torch.cat(rows).argsort()]
+
+    @cached_property
+    def _tabled(self) -> by_row.Tabled:
+        return by_row.Tabled.of(self.weights, *self._exact)
 
     def _at(self, variance: float) -> Level:
         """Return the components at a noise level, around the mixture's mean; the last one is kept."""

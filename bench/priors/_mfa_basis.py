@@ -54,6 +54,12 @@ class Basis:
         turned = u.unflatten(1, (c, w, h)) @ along_columns.T
         return self._coloured(turned.mT @ along_rows.T, self.colours.T)
 
+    def diagonals(self, values: Tensor) -> Tensor:
+        """Return the variances of pixels whose coordinates have these variances, (n, D) -> (n, c, h, w)."""
+        (c, h, w), (along_rows, along_columns) = self.shape, self._cosines
+        turned = values.unflatten(1, (c, w, h)) @ along_columns.square().T
+        return self._coloured(turned.mT @ along_rows.square().T, self.colours.square().T)
+
     def matrix(self) -> Tensor:
         """Return the basis as a matrix (D, D), a vector in each column."""
         eye = torch.eye(math.prod(self.shape)).to(self.colours)

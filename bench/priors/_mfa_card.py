@@ -57,9 +57,9 @@ def denoiser_errors(prior: MFA, x: Tensor) -> dict[str, float]:
 def decoder_card(prior: MFA) -> Json:
     """Return the decoder's errors: against finer steps of its ODE, and against a start at more noise."""
     z = Rng(("decoder card",), (0,), dtype=torch.float32).randn((NUM_DECODED, *prior.shape))[0]
-    steps = prior.num_ode_steps
-    fine = dataclasses.replace(prior, num_ode_steps=3 * steps)
-    far = dataclasses.replace(prior, num_ode_steps=4 * steps, sigma_max=4 * prior.sigma_max)
+    steps = 2 * prior.num_ode_steps
+    fine = dataclasses.replace(prior, num_ode_steps=steps)
+    far = dataclasses.replace(prior, num_ode_steps=steps + 4, sigma_max=4 * prior.sigma_max)
     decoded, reference, further = (each.decode(z) for each in (prior, fine, far))
 
     def rms(difference: Tensor) -> float:

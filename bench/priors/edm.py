@@ -6,6 +6,7 @@ https://arxiv.org/abs/2206.00364
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from bench.priors.adapters.preconditioning import EDMDenoiser, denoiser_of, spre
 __all__ = ["EDMFamily"]
 
 Tensors = dict[str, Tensor]
+NUMBERS_OF_CHECK = 2**16  # pixels of all images on which two integrators are compared
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class EDMFamily:
         prior = Diffusion(denoiser_of(pipeline), self.num_ode_steps)
         write_pipeline(folder / "pipeline", pipeline)
         fine = Diffusion(prior.denoiser, 4 * self.num_ode_steps)
-        error = networks.decoders_apart(prior, fine, num_rows=256)
+        num_rows = min(256, max(4, NUMBERS_OF_CHECK // math.prod(prior.shape)))
+        error = networks.decoders_apart(prior, fine, num_rows=num_rows)
         return {}, {
             "num_parameters": networks.num_parameters(pipeline.unet),
             "rms_error_against_fine_integrator": error,

@@ -37,7 +37,7 @@ class MFAFamily:
     num_updates: int = 2  # of factors and noise in each round
     shrinkage: float = 30.0  # images' worth of the mean noise in each component's
     floor: float = 2e-5  # smallest variance along an axis, data units squared
-    num_ode_steps: int = 12  # of the decoder, Runge-Kutta of order 4
+    num_ode_steps: int = 14  # of the decoder, Runge-Kutta of order 4
 
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {
@@ -58,9 +58,10 @@ class MFAFamily:
         return tensors, card_of(prior, data)
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> MFA:
-        """Return the prior with the stored tensors."""
+        """Return the prior with the stored tensors, all of the means' dtype."""
         weights, means, factors, psi = (
             tensors[name] for name in ("weights", "means", "factors", "psi")
         )
         basis = Basis(tuple(means.shape[1:]), tensors["colours"])
-        return MFA(weights, means, factors, psi, basis, num_ode_steps=self.num_ode_steps)
+        prior = MFA(weights, means, factors, psi, basis, num_ode_steps=self.num_ode_steps)
+        return prior.to(means)

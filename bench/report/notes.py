@@ -24,8 +24,8 @@ HEADERS = (
     "draws agree; where it is not, nothing is compared with the posterior."
 )
 WORTHS = (
-    "Worth: the number of independent exact draws that would be as far from the posterior as the samples are, for "
-    "chains, biased samplers and exact ones alike; that by energy distance (worth_energy) also stands beside "
+    "Worth says how many independent exact draws the samples are worth, that is, would be as far from the posterior, "
+    "for chains, biased samplers and exact ones alike; that by energy distance (worth_energy) also stands beside "
     "diversities. Its reciprocal is a relative error, and this is what is averaged over measurements, tested, and "
     "named as the smallest difference. An interval that ends at inf holds the error zero."
 )

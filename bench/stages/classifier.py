@@ -1,6 +1,6 @@
 """`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a network that judges, with a card.
 
-A classifier of images by their labels, or for any data set one without labels (bench/problems/rotnet.py).
+The classifier of rewards, or a network for images of any data set (bench/problems/convnet.py).
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from bench.core.artefacts import Json, read_tensors, write_json, write_tensors
-from bench.core.catalogue import dataset_of, is_rotnet
+from bench.core.catalogue import dataset_of, is_convnet
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
 from bench.core.specs import ClassifierSpec
 from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
-from bench.problems import rotnet
+from bench.problems import convnet
 from bench.problems.classifier import Classifier, RealFeatures, definition_of, tensors_of, trained
+from bench.problems.convnet import labels_of
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 
@@ -34,7 +35,7 @@ def main(spec_path: str) -> None:
     begin = time.perf_counter()
     rng = Rng(("classifier", name), (0,), dtype=torch.float32)
     tensors, definition, card = (
-        without_labels(data, rng) if is_rotnet(name) else with_labels(name, data, rng)
+        on_any_images(data, rng) if is_convnet(name) else with_labels(name, data, rng)
     )
     facts = {"classifier": name, "dataset": dataset, "data_sha256": data_header["sha256"]}
     facts |= {"definition": definition, "provenance": provenance()}
@@ -53,15 +54,16 @@ def with_labels(
     return tensors_of(classifier), dataclasses.asdict(definition), quality(classifier, data)
 
 
-def without_labels(data: dict[str, Tensor], rng: Rng) -> tuple[dict[str, Tensor], Json, Json]:
-    """Return tensors, definition and card of a network that tells rotations."""
-    steps = partial(progress, total=rotnet.DEFINITION.num_steps, what="rotations")
-    network = rotnet.trained(data["train"], rng, rotnet.DEFINITION.num_steps, steps)
-    parts = {part: data[part] for part in PARTS if len(data[part])}
-    of_parts = {part: rotnet.accuracy(network, x) for part, x in parts.items()}
-    turns = rotnet.num_turns(tuple(data["train"].shape[1:]))
-    card = {"accuracy": of_parts, "accuracy_of_chance": 1 / turns}
-    return network.weights, dataclasses.asdict(rotnet.DEFINITION), card
+def on_any_images(data: dict[str, Tensor], rng: Rng) -> tuple[dict[str, Tensor], Json, Json]:
+    """Return tensors, definition and card of a network for images with or without labels."""
+    x, labels, num_steps = data["train"], labels_of(data, "train"), convnet.DEFINITION.num_steps
+    steps = partial(progress, total=num_steps, what="network of the data set")
+    network = convnet.trained(x, labels, rng, num_steps, steps)
+    parts = [part for part in PARTS if len(data[part])]
+    told = {part: convnet.accuracy(network, data[part], labels_of(data, part)) for part in parts}
+    num = convnet.num_told(tuple(x.shape[1:]), labels)
+    card = {"tells": "rotations" if labels is None else "labels", "number_of_labels": num}
+    return network.weights, dataclasses.asdict(convnet.DEFINITION), card | {"accuracy": told}
 
 
 def real_features(classifier: Classifier, data: dict[str, Tensor]) -> RealFeatures:

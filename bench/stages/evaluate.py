@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
-from bench.core.catalogue import is_rotnet
+from bench.core.catalogue import is_convnet
 from bench.core.layout import Layout
 from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Metric, Truth
 from bench.core.provenance import provenance
@@ -31,10 +31,10 @@ from bench.metrics._evaluation import Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
 from bench.numerics.gradients import gradient
 from bench.problems.classifier import Classifier, load_classifier
+from bench.problems.convnet import ConvNet, load_convnet
 from bench.problems.measurements import Measurements, problem_of, read_measurements
 from bench.problems.posteriors import HasLogZ
 from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
-from bench.problems.rotnet import RotNet, load_rotnet
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 from bench.task import Task, open_task
@@ -114,10 +114,10 @@ def context_of(layout: Layout, measurements: Measurements, num_samples: int) -> 
     )
 
 
-def open_network(layout: Layout, name: str) -> Classifier | RotNet:
+def open_network(layout: Layout, name: str) -> Classifier | ConvNet:
     """Return a network that the workflow trained."""
     path = layout.classifier(name)
-    return load_rotnet(path) if is_rotnet(name) else load_classifier(path)[0]
+    return load_convnet(path) if is_convnet(name) else load_classifier(path)[0]
 
 
 def posterior_score(spec: EvaluateSpec) -> tuple[Gradient | None, str]:

@@ -31,7 +31,7 @@ def bound(
     sigma = sigma_min * (sigma_max / sigma_min) ** stratified
     noise = rng.randn(tuple(x.shape))[0]
     values = with_gradient(
-        lambda *rows: misfit(prior, *rows, through_denoiser),
+        lambda x, sigma, noise: misfit(prior, x, sigma, noise, through_denoiser),
         rows_of(prior.shape),
         x,
         sigma,

@@ -94,7 +94,9 @@ class Scale(nn.Module):
         self.filters.copy_(torch.linalg.solve(gram, moment).T.view_as(self.filters))
         self.offset.copy_(mean - functional.conv2d(centre[None], self.filters, padding=1)[0])
 
-        squares = sum((d - self._regression(c, s)).square().sum(0) for d, c, s in parts())
+        squares = torch.zeros_like(mean)
+        for d, c, s in parts():
+            squares += (d - self._regression(c, s)).square().sum(0)
         shared = SHARED * (squares / len(details)).mean((1, 2), keepdim=True)
         variance = (squares + shared) / (len(details) + SHARED)
         self.spread.copy_(variance.clamp_min(SMALLEST_VARIANCE).sqrt())

@@ -101,11 +101,8 @@ class ODS:
     distil_steps: int = 0  # of training a student that makes a sample at once; 0: no student
 
     def __post_init__(self) -> None:
-        sizes = (
-            "num_groups", "group_size", "num_layers", "width", "num_fit", "num_adapt", "num_adapt_draws",
-            "num_channels", "num_buffered",
-        )  # fmt: skip
-        for name in sizes:
+        sizes = "num_groups group_size num_layers width num_fit num_adapt num_adapt_draws num_channels num_buffered"
+        for name in sizes.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
         if self.num_steps < 2 or self.group_size < 2:

@@ -131,10 +131,9 @@ def build(
     device = affine.like.device
     # layers draw from the global generator when they are made
     with torch.random.fork_rng(devices=[]):
-        policy, log_z, student = (
-            module if module is None else module.to(device)
-            for module in networks(method, affine, len(reading.mean))
-        )
+        policy, *others = networks(method, affine, len(reading.mean))
+        policy = policy.to(device)
+        log_z, student = (None if module is None else module.to(device) for module in others)
     levels = vp_schedule(method.num_steps, method.first, method.last, FLOAT)
     schedule = Schedule(*(part.to(device) for part in levels))
     through_decoder = method.guide == "decoder"

@@ -112,7 +112,10 @@ def test_a_download_that_fails_is_one_line(made, monkeypatch):
         small(made, fetch=True).load()
 
 
-@pytest.mark.parametrize("damaged", [b"", b"no archive", gzip.compress(b"\0" * 2000)[:20]])
+DAMAGED = {"empty": b"", "no archive": b"no archive", "cut": gzip.compress(b"\0" * 2000)[:20]}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
 def test_another_or_a_damaged_file_is_refused(made, damaged):
     (made / "t10k-labels-idx1-ubyte.gz").write_bytes(damaged)
     with pytest.raises(ValueError, match="fashion: .*t10k-labels-idx1-ubyte.gz.*delete it"):

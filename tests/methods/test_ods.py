@@ -280,7 +280,7 @@ def test_without_gradients_all_modes_are_found_with_their_weights():
     # once for both questions
     trained = method._train_one(problem.prior, problem, y, rng_of("train"))
     noise = rng_of("draw").randn((1000, 13, 2)).float()
-    x = trained.draw(y, noise[:, :n])[0]
+    x = trained.draw(y, iter(noise[:, :n].unbind(2)))[0]
     shares = torch.bincount(mode_of(x), minlength=8) / n
     assert (shares > 0).all()
     # 4 standard errors of 500 draws: 0.04 to 0.07

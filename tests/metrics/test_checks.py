@@ -12,7 +12,6 @@ from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.figures._levels import sampling_band
 from bench.metrics import diversity_score, null_space, vendi
-from bench.metrics._axes import axes_of
 from bench.metrics._ranks import (
     BAND,
     LEVELS,
@@ -95,15 +94,14 @@ def axes(operator: str, parameters: dict, shape: tuple = (1, 4, 4), num: int = 3
     problem = make_problem(operator, parameters, 0.1, shape)
     noise = torch.zeros(num, *problem.operator.measured_shape(shape), dtype=DOUBLE)
     y = problem.measure(normal(num, *shape), noise, uniform(num, *shape))
-    return axes_of(problem, y, shape), problem, y
+    return null_space.axes_of(problem, y, shape), problem, y
 
 
 def test_pooling_sees_the_means_of_blocks():
     actual, *_ = axes("average-pool", {"factor": 2})
-    assert [one.num_seen for one in actual] == [4, 4, 4]
-    assert [len(block.positions) for block in actual[0].blocks] == [4]  # squares that are all alike
+    assert len(actual.seen) == 1 and actual.seen.sum() == 4
     x = normal(3, 10, 1, 4, 4)
-    null, seen = null_space.variances(actual, x.flatten(2))
+    null, seen = actual.variances(x.flatten(2))
     means = torch.nn.functional.avg_pool2d(x.flatten(0, 1), 2).unflatten(0, (3, 10))
     # what is seen of x is the mean of its block in each pixel: 4 pixels per block, of 16
     torch.testing.assert_close(seen, 4 * means.var(1).sum((1, 2, 3)) / 16)
@@ -115,7 +113,7 @@ def test_masks_are_those_of_each_measurement():
     mask = problem.unpack(y)[1].flatten(1)
     assert (mask[0] != mask[1]).any()
     x = normal(3, 10, 16)
-    null, seen = null_space.variances(actual, x)
+    null, seen = actual.variances(x)
     torch.testing.assert_close(seen, (x.var(1) * mask).mean(1))
     torch.testing.assert_close(null, (x.var(1) * (1 - mask)).mean(1))
 
@@ -134,8 +132,14 @@ def test_parts_that_do_not_exist_have_reasons():
         x = normal(3, 1, 4, 4)
         truth = truth_of(problem, x, y, x[:, None], x, x, num_samples=8)
         assert NullSpace().why_empty(truth) == ({} if operator == "average-pool" else none)
-    assert null_space.reason_without_axes(Cap.RESIDUAL) == "n/a (operator is not linear)"
-    assert null_space.reason_without_axes(Cap.RESIDUAL | Cap.LINEAR) == ""
+    linear = Cap.RESIDUAL | Cap.LINEAR
+    assert null_space.reason_without_axes(Cap.RESIDUAL, 64) == "n/a (operator is not linear)"
+    assert (
+        null_space.reason_without_axes(linear, 3072)
+        == "n/a (operator without spectrum, images of more than 1024 values)"
+    )
+    assert null_space.reason_without_axes(linear, 64) == ""
+    assert null_space.reason_without_axes(linear | Cap.SPECTRUM, 3072) == ""
 
 
 # --- ranks --------------------------------------------------------------------------------------------------------

@@ -9,11 +9,9 @@ import torch
 from helpers.metric_values import compute, evaluation_of, truth_of
 
 from bench.core.metric import Truth
-from bench.metrics import _axes
-from bench.metrics._axes import EMPTY, axes_of
 from bench.metrics._distances import to_draws
 from bench.metrics._ranks import LEVELS, coverage, coverages, ordered, rank_interval
-from bench.metrics.null_space import NO_NULL_SPACE, TOO_LARGE, NullSpace
+from bench.metrics.null_space import NullSpace, _axes_of_matrices, axes_of
 from bench.metrics.sliced_wasserstein import SINGULAR, SlicedWasserstein
 from bench.metrics.ssim import SSIM, ssim
 from bench.metrics.stein import Stein
@@ -44,10 +42,10 @@ def problem_on(operator: str, parameters: dict, shape: tuple, num: int):
 
 
 def test_distances_by_a_product_are_those_by_terms():
-    # far from the origin, at which a product alone would lose all digits
-    x, y = 1000 + normal(2, 20, MOST_TERMS + 1), 1000 + normal(2, 30, MOST_TERMS + 1, seed=1)
+    # bright images with little contrast: most of their lengths is what they have in common
+    x, y = (0.9 + 0.01 * normal(2, n, MOST_TERMS + 1, seed=n) for n in (20, 30))
     torch.testing.assert_close(distances(x, y), term_by_term(x, y), rtol=1e-9, atol=0)
-    near = y[:, :20] + 1e-4 * normal(2, 20, MOST_TERMS + 1, seed=2)
+    near = y[:, :20] + RESOLUTION * normal(2, 20, MOST_TERMS + 1, seed=2)  # as near as a tie
     torch.testing.assert_close(distances(near, y), term_by_term(near, y), rtol=1e-6, atol=0)
 
 
@@ -103,24 +101,20 @@ OPERATORS = [
     ("inpaint-random", {"visible_fraction": 0.4}),
     ("average-pool", {"factor": 2}),
     ("blur", {"kernel_size": 7, "std": 2.0}),
+    ("colourise", {}),
     ("denoise", {}),
 ]
 
 
 @pytest.mark.parametrize(("operator", "parameters"), OPERATORS)
-def test_blocks_see_what_the_whole_matrix_sees(operator, parameters):
-    shape = (3, 8, 8)
+def test_a_spectrum_sees_what_the_whole_matrix_sees(operator, parameters):
+    shape = (3, 6, 6)
     problem, y = problem_on(operator, parameters, shape, 2)
-    x = normal(2, 6, 192, seed=1)
-    for one, row, points in zip(axes_of(problem, y, shape), y, x, strict=True):
-        units = torch.eye(192, dtype=DOUBLE).unflatten(1, shape)
-        matrix = problem.operator(units, row.expand(192, *row.shape)).flatten(1).mT
-        _, values, vectors = torch.linalg.svd(matrix, full_matrices=True)
-        is_seen = torch.nn.functional.pad(values, (0, 192 - len(values))) > EMPTY * values[0]
-        energies = ((points - points.mean(0)) @ vectors.mT).square().sum(0) / (5 * 192)
-        expected = torch.stack([energies[~is_seen].sum(), energies[is_seen].sum()])
-        assert one is not None and one.num_seen == is_seen.sum()
-        torch.testing.assert_close(one.variances(points), expected, rtol=1e-9, atol=1e-14)
+    x = normal(2, 6, 108, seed=1)
+    actual, expected = axes_of(problem, y, shape), _axes_of_matrices(problem, y, shape)
+    assert (actual.seen.sum(1) == expected.seen.sum(1)).all()
+    for ours, theirs in zip(actual.variances(x), expected.variances(x), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-14)
 
 
 def test_photographs_are_split_by_a_mask_and_by_pooling():
@@ -132,33 +126,11 @@ def test_photographs_are_split_by_a_mask_and_by_pooling():
         x = normal(2, 4, *PHOTO, seed=1)
         truth = truth_of(problem, x[:, 0], y, x, x.mean(1), x.std(1), 4)
         assert NullSpace().why_empty(truth) == {}
-        assert [one.num_seen for one in axes_of(problem, y, PHOTO)] == [num_seen] * 2
+        assert axes_of(problem, y, PHOTO).seen.sum(1).unique().tolist() == [num_seen]
         values = NullSpace().compute(x, truth)
         both = values["diversity_null"] + values["diversity_range"]
         torch.testing.assert_close(both, 2 * x.flatten(2).var(1).mean(1))
         torch.testing.assert_close(values["diversity_null_ratio"], torch.ones(2, dtype=DOUBLE))
-
-
-def test_an_operator_is_taken_apart_once_for_all_measurements(monkeypatch):
-    problem, y = problem_on("average-pool", {"factor": 2}, (1, 8, 8), 3)
-    x, made = normal(3, 4, 1, 8, 8), []
-    taken_apart = _axes._axes
-    monkeypatch.setattr(_axes, "_axes", lambda matrix: made.append(1) or taken_apart(matrix))
-    context = truth_of(problem, x[:, 0], y, x, x[:, 0], x[:, 0], 4).context
-    for i in range(3):
-        axes_of(problem, y[i : i + 1], (1, 8, 8), context.once)
-    assert len(made) == 1
-
-
-def test_operators_that_mix_too_much_have_a_reason(monkeypatch):
-    monkeypatch.setattr(_axes, "LARGEST", 63)
-    problem, y = problem_on("blur", {"kernel_size": 3, "std": 1.0}, (1, 8, 8), 2)
-    x = normal(2, 4, 1, 8, 8)
-    truth = truth_of(problem, x[:, 0], y, x, x[:, 0], x[:, 0], 4)
-    assert set(NullSpace().why_empty(truth).values()) == {TOO_LARGE}
-    problem, y = problem_on("denoise", {}, (1, 8, 8), 2)
-    truth = truth_of(problem, x[:, 0], y, x, x[:, 0], x[:, 0], 4)
-    assert set(NullSpace().why_empty(truth).values()) == {NO_NULL_SPACE}
 
 
 # --- all together -------------------------------------------------------------------------------------------------

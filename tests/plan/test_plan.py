@@ -17,6 +17,8 @@ from helpers.suite_file import (
 )
 
 from bench import plan
+from bench.core import weights
+from bench.core.catalogue import PERCEPTUAL, Network
 from bench.core.specs import ToySpec
 from bench.plan import sources
 from bench.plan.folder import write_specs
@@ -314,3 +316,20 @@ def test_metrics_bring_their_classifier_and_their_images(folder):
     ]
     assert suite.classifier_of_reward("gmm-saturate") == []  # it is of no task's reward
     assert dict(specs_of(suite))["results/mine/specs/evaluate/gmm-saturate.json"].metrics == asked
+
+
+def test_an_evaluation_depends_on_the_published_weights_that_are_there(
+    folder, tmp_path, monkeypatch
+):
+    """So that the same command fills the cells that had none, once a file is there."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setitem(PERCEPTUAL, "lpips-alex-v0.1", Network(weights="alexnet", min_side=8))
+    asked = {"perceptual": {"networks": ["lpips-alex-v0.1"]}}
+    asked |= {"sets": {"extractors": ["digits-convnet-v1"]}}
+    suite = plan.load(suite_file(folder, metrics=asked))
+    assert suite.classifiers == ["digits-convnet-v1"]
+    without = Inputs(suite).of_metrics("gmm-saturate")
+    file = weights.folder() / weights.WEIGHTS["alexnet"].file
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    assert set(Inputs(suite).of_metrics("gmm-saturate")) - set(without) == {str(file)}

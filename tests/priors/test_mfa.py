@@ -10,6 +10,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from bench.core.rng import Rng
 from bench.core.types import Cap
+from bench.priors import _mfa_rows
 from bench.priors._mfa import MFA
 from bench.priors._mfa_basis import Basis
 from bench.priors._mfa_card import bits_per_dimension
@@ -74,6 +75,9 @@ def test_the_basis_is_orthonormal_and_its_columns_are_what_coordinates_are_of(sh
     torch.testing.assert_close(matrix.T @ matrix, eye, atol=1e-13, rtol=0)
     torch.testing.assert_close(basis.coordinates(x), x.flatten(1) @ matrix, atol=1e-13, rtol=0)
     torch.testing.assert_close(basis.images(basis.coordinates(x)), x, atol=1e-13, rtol=0)
+    values = torch.arange(2.0 * len(matrix)).double().view(2, -1)
+    variances = (values @ matrix.square().T).view(2, *shape)
+    torch.testing.assert_close(basis.diagonals(values), variances, atol=1e-11, rtol=0)
 
 
 def test_coordinates_are_cosines_of_colours_that_are_not_correlated():
@@ -122,6 +126,43 @@ def test_rows_with_noise_levels_of_their_own_are_as_each_alone():
     assert torch.equal(both[1], prior.score(x, sigma))
     expected = torch.cat([prior.log_prob(x[i : i + 1], sigma[i]) for i in range(6)])
     torch.testing.assert_close(both[0], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_many_noise_levels_come_from_a_table_that_is_exact_to_rounding():
+    prior = mixture()
+    sigma = torch.logspace(math.log10(0.002), math.log10(200), 40, dtype=torch.float64)
+    x = (1 + sigma).view(-1, 1, 1, 1) * normal(40, *SHAPE, seed=9)
+    direction = normal(40, *SHAPE, seed=10)
+    x.requires_grad_()
+    found = prior.score(x, sigma)
+    alone = torch.cat([prior.score(x[i : i + 1], sigma[i]) for i in range(40)])
+    assert "_tabled" in vars(prior)
+    torch.testing.assert_close(found, alone, rtol=1e-9, atol=1e-9)
+    derivatives = [torch.autograd.grad((part * direction).sum(), x)[0] for part in (found, alone)]
+    torch.testing.assert_close(*derivatives, rtol=1e-9, atol=1e-9)
+    single = prior.to(torch.empty(0))
+    denoised = single.denoise(x.detach().float(), sigma.float())
+    assert denoised.dtype == torch.float32
+    # up to sigma = 3: at 200 the state itself is rounded to 4e-5
+    few = slice(25)
+    expected = prior.denoise(x, sigma)
+    torch.testing.assert_close(denoised.double()[few], expected[few], rtol=0, atol=1e-4)
+
+
+def test_interpolation_between_nodes_is_exact_to_rounding():
+    nodes, _ = _mfa_rows._nodes()
+    psi, t = 1e-5, torch.linspace(nodes.min(), nodes.max(), 501, dtype=torch.float64)
+    values = 1 / (psi + t.exp())
+    found = _mfa_rows.interpolation(t) @ (1 / (psi + nodes.exp()))
+    assert (found - values).abs().max() < 1e-12 * values.max()
+    assert torch.equal(_mfa_rows.interpolation(nodes), torch.eye(len(nodes)).double())
+
+
+def test_few_noise_levels_are_done_level_by_level():
+    prior = mixture()
+    sigma = double([0.3, 0.5]).repeat(9)
+    prior.score(normal(18, *SHAPE), sigma)
+    assert "_tabled" not in vars(prior)
 
 
 def test_limits_of_little_and_much_noise():
@@ -224,7 +265,7 @@ def test_fit_recovers_a_mixture_from_its_draws():
     weights, psi = double([0.2, 0.3, 0.5]), torch.full_like(truth.psi, 0.1)  # in any basis
     truth = dataclasses.replace(truth, means=4 * truth.means, weights=weights, psi=psi)
     x = truth.sample(6000, Rng(("fit",), (0,)))[0]
-    settings = dataclasses.replace(SETTINGS, rank=2, num_rounds=30, shrinkage=0.0)
+    settings = dataclasses.replace(SETTINGS, rank=2, num_rounds=10, shrinkage=0.0)
     fitted = fit_mfa(x, settings).to(double(0.0))
     order = torch.cdist(truth.means.flatten(1), fitted.means.flatten(1)).argmin(1)
     assert sorted(order.tolist()) == [0, 1, 2]
@@ -320,3 +361,10 @@ def test_large_images_have_no_matrix_in_the_file(tmp_path):
     family = MFAFamily(num_components=2, rank=2, num_rounds=1, num_ode_steps=2)
     tensors, _ = family.fit({"train": x, "validation": x[:2], "test": x[:2]}, tmp_path, None)
     assert "basis" not in tensors and tensors["colours"].shape == (3, 3)
+
+
+def test_a_prior_in_single_precision_draws_from_streams_of_double_precision(tmp_path):
+    family = MFAFamily(**MFAFamily.tiny)
+    data = {part: torch.rand(40, 3, 8, 8) for part in ("train", "validation", "test")}
+    prior = family.load(family.fit(data, tmp_path, None)[0], tmp_path, None)
+    assert prior.sample(3, Rng(("draws",), range(2))).dtype == torch.float32

@@ -41,6 +41,8 @@ class FactorMixture(Protocol):
     def to(self, like: Tensor) -> FactorMixture: ...  # with its dtype, on its device
     def coordinates(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n, D)
     def images(self, u: Tensor) -> Tensor: ...  # (n, D) -> (n, *x)
+    # the diagonal of B diag(values) B^T, (n, D) -> (n, *x)
+    def diagonals(self, values: Tensor) -> Tensor: ...
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
     def log_joint(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n, K)
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]: ...  # (n,), (n, *x)
@@ -125,12 +127,10 @@ class Instrument:
     def rows(self) -> Tensor:
         """Return coordinates of what the factorised matrix is of, rows of A or hidden pixels, (size, D)."""
         if self.hides_less:
-            hidden = (~self.seen).nonzero()[:, 0]
-            units = (
-                part.unflatten(1, self.mixture.shape) for part in _units(hidden, self.seen, self.y)
-            )
+            units = _units((~self.seen).nonzero()[:, 0], len(self.seen), self.y)
+            units = (part.unflatten(1, self.mixture.shape) for part in units)
         else:
-            units = map(self.spread, _units(torch.arange(self.size), torch.ones(self.size), self.y))
+            units = map(self.spread, _units(torch.arange(self.size), self.size, self.y))
         parts = [self.mixture.coordinates(part) for part in units]
         return torch.cat(parts) if parts else self.y.new_zeros(0, len(self.seen))
 
@@ -169,9 +169,9 @@ class Gram:
         on, mixture = self.on, self.on.mixture
         covered = mixture.images(on.covered(on.rows, self.k)).flatten(1)  # A C
         known = torch.linalg.solve_triangular(self.root, covered, upper=False).square().sum(0)
-        own = diagonal(mixture, mixture.psi[self.k])
-        own += mixture.images(mixture.factors[self.k].T).flatten(1).square().sum(0)
-        return (own - known).unflatten(0, mixture.shape)
+        own = mixture.diagonals(mixture.psi[self.k][None])[0]
+        own += mixture.images(mixture.factors[self.k].T).square().sum(0)
+        return own - known.unflatten(0, mixture.shape)
 
 
 class Inverse(NamedTuple):
@@ -235,28 +235,20 @@ class Hidden:
     def variances(self) -> Tensor:
         # the covariance is sigma^2 I - sigma^4 S^-1 + R T^-1 R^T, R the hidden columns of I - sigma^2 S^-1
         mixture, variance = self.on.mixture, self.on.problem.sigma_y**2
-        inverse = diagonal(mixture, self.inverse.precision)
-        inverse -= mixture.images(self.inverse.loadings.T).flatten(1).square().sum(0)
+        inverse = mixture.diagonals(self.inverse.precision[None])[0]
+        inverse -= mixture.images(self.inverse.loadings.T).square().sum(0)
         columns = mixture.images(self.on.rows - variance * self.inverse.times(self.on.rows))
         spread = torch.linalg.solve_triangular(self.root, columns.flatten(1), upper=False)
-        total = variance - variance**2 * inverse + spread.square().sum(0)
-        return total.unflatten(0, mixture.shape)
+        of_hidden = spread.square().sum(0).unflatten(0, mixture.shape)
+        return variance - variance**2 * inverse + of_hidden
 
     def _pull(self, residual: Tensor) -> Tensor:
         mixture = self.on.mixture
         return mixture.images(self.inverse.times(mixture.coordinates(residual)))
 
 
-def diagonal(mixture: FactorMixture, values: Tensor) -> Tensor:
-    """Return the diagonal of B diag(values) B^T over pixels, (D,) -> (D,)."""
-    units = _units(torch.arange(len(values)), values, values)
-    parts = zip(units, values.split(ROWS_AT_ONCE), strict=True)
-    squares = [part @ mixture.images(unit).flatten(1).square() for unit, part in parts]
-    return torch.stack(squares).sum(0)
-
-
-def _units(places: Tensor, of: Tensor, like: Tensor) -> Iterator[Tensor]:
-    """Yield vectors that are 1 at one of `places` and 0 elsewhere, as long as `of`, some at a time."""
+def _units(places: Tensor, length: int, like: Tensor) -> Iterator[Tensor]:
+    """Yield vectors of that length that are 1 at one of the places and 0 elsewhere, some at a time."""
     for part in places.to(like.device).split(ROWS_AT_ONCE):
-        rows = like.new_zeros(len(part), len(of))
+        rows = like.new_zeros(len(part), length)
         yield rows.scatter_(1, part[:, None], 1.0)

@@ -25,6 +25,8 @@ LINEAR = {
     "inpaint-random": {"visible_fraction": 0.4},
     "average-pool": {"factor": 2},
     "blur": {"kernel_size": 3, "std": 1.0},
+    "motion-blur": {"kernel_size": 3},
+    "fourier": {"acceleration": 2.0, "centre_fraction": 0.25},
 }
 NON_LINEAR = {"saturate": {"gain": 2.0}, "phase": {"oversample": 2.0}}
 OPERATORS = LINEAR | NON_LINEAR

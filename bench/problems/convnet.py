@@ -1,13 +1,13 @@
-"""A network for images of any data set, trained without labels to tell by how many quarter turns one was rotated.
+"""A network for images of any data set, whose activations and features judge them where no published one is at hand.
 
-Its activations are a perceptual distance, and its features those of sets of images, where no published network is at
-hand. Gidaris et al. 2018, https://arxiv.org/abs/1803.07728
+It is trained to tell the labels of the data set (classes, photographs); where there are none, by how many quarter turns
+an image was rotated (Gidaris et al. 2018, https://arxiv.org/abs/1803.07728).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +37,11 @@ class Definition:
 
 
 DEFINITION = Definition()
+IMAGES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
-class RotNet:
+class ConvNet:
     """Convolutions that halve the image, two linear maps, SiLU between; weights by name, float32."""
 
     weights: dict[str, Tensor]
@@ -61,7 +62,7 @@ class RotNet:
         return self._features(x).to(x)
 
     def log_probs(self, x: Tensor) -> Tensor:
-        """Return log p(number of turns | x), (n, *x) -> (n, turns)."""
+        """Return log p(label | x), (n, *x) -> (n, labels)."""
         return functional.linear(self._features(x), *self._layer("head")).log_softmax(1).to(x)
 
     def _features(self, x: Tensor) -> Tensor:
@@ -72,19 +73,27 @@ class RotNet:
         return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
 
 
-def load_rotnet(path: str | Path) -> RotNet:
+def load_convnet(path: str | Path) -> ConvNet:
     """Return the network stored at `.../<name>.safetensors`."""
-    return RotNet(read_tensors(path)[0])
+    return ConvNet(read_tensors(path)[0])
 
 
-def num_turns(x_shape: Shape) -> int:
-    """Return how many rotations are told apart: four of square images, two of others."""
+def labels_of(data: Mapping[str, Tensor], part: str) -> Tensor | None:
+    """Return the labels (n,) of a part of a data set; None where training images have none, or all the same one."""
+    labels = data.get("train_label")
+    return None if labels is None or labels.unique().numel() < 2 else data[f"{part}_label"]
+
+
+def num_told(x_shape: Shape, labels: Tensor | None) -> int:
+    """Return how many labels are told apart: without any, four rotations of square images and two of others."""
+    if labels is not None:
+        return int(labels.max()) + 1
     return 4 if x_shape[-1] == x_shape[-2] else 2
 
 
 def turned(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return images (n, *x), each rotated by a number of turns, one after the other, and these numbers (n,)."""
-    num = num_turns(tuple(x.shape[1:]))
+    num = num_told(tuple(x.shape[1:]), None)
     labels = torch.arange(len(x)) % num
     rotated = torch.empty_like(x)
     for k in range(num):
@@ -92,7 +101,7 @@ def turned(x: Tensor) -> tuple[Tensor, Tensor]:
     return rotated, labels
 
 
-def untrained(x_shape: Shape, rng: Random) -> RotNet:
+def untrained(x_shape: Shape, num_labels: int, rng: Random) -> ConvNet:
     """Return weights of variance 2 / fan-in (He et al. 2015, https://arxiv.org/abs/1502.01852) and zero biases."""
     inputs = (x_shape[0], *DEFINITION.channels)
     shapes: dict[str, Shape] = {
@@ -100,40 +109,43 @@ def untrained(x_shape: Shape, rng: Random) -> RotNet:
         for i, channels in enumerate(DEFINITION.channels)
     }
     shapes["body"] = (DEFINITION.num_features, inputs[-1] * DEFINITION.grid**2)
-    shapes["head"] = (num_turns(x_shape), DEFINITION.num_features)
+    shapes["head"] = (num_labels, DEFINITION.num_features)
     weights = {}
     for name, shape in shapes.items():
         weights[f"{name}.weight"] = (2 / math.prod(shape[1:])) ** 0.5 * rng.randn(shape)[0].float()
         weights[f"{name}.bias"] = torch.zeros(shape[0])
-    return RotNet(weights)
+    return ConvNet(weights)
 
 
 def trained(
     x: Tensor,
+    labels: Tensor | None,
     rng: Random,
     num_steps: int,
     watch: Callable[[range], Iterable[int]] = iter,
-) -> RotNet:
-    """Train on images x (n, *x), by cross-entropy with smoothed labels; same rng, same bits."""
-    network = untrained(tuple(x.shape[1:]), rng)
+) -> ConvNet:
+    """Train on images x (n, *x) by cross-entropy with smoothed labels (n,), or with rotations; same rng, same bits."""
+    network = untrained(tuple(x.shape[1:]), num_told(tuple(x.shape[1:]), labels), rng)
     weights = [weight.requires_grad_() for weight in network.weights.values()]
     shape = (DEFINITION.batch_size, *x.shape[1:])
 
     def loss_at(_: int) -> Tensor:
         rows, noise = rng.randint(len(x), shape[:1])[0], DEFINITION.noise * rng.randn(shape)[0]
-        images, labels = turned(x[rows].float())
+        images, told = turned(x[rows]) if labels is None else (x[rows], labels[rows])
+        log_probs = network.log_probs(images.float() + noise.float())
         smoothing = DEFINITION.label_smoothing
-        log_probs = network.log_probs(images + noise.to(images))
-        return functional.cross_entropy(log_probs, labels, label_smoothing=smoothing)
+        return functional.cross_entropy(log_probs, told.long(), label_smoothing=smoothing)
 
     optimiser = torch.optim.AdamW(weights, weight_decay=DEFINITION.weight_decay)
     schedule = falling_cosine(DEFINITION.rate, num_steps)
     minimise(loss_at, Descent(optimiser, num_steps, schedule), watch)
-    return RotNet({name: weight.detach() for name, weight in network.weights.items()})
+    return ConvNet({name: weight.detach() for name, weight in network.weights.items()})
 
 
-def accuracy(network: RotNet, x: Tensor) -> float:
-    """Return the share of images (n, *x) whose rotation is told."""
-    images, labels = turned(x)
-    guesses = torch.cat([network.log_probs(part.float()).argmax(1) for part in images.split(256)])
-    return (guesses == labels).double().mean().item()
+def accuracy(network: ConvNet, x: Tensor, labels: Tensor | None) -> float:
+    """Return the share of images (n, *x) whose label (n,), or whose rotation, is told."""
+    told = []
+    for rows in torch.arange(len(x)).split(IMAGES_AT_ONCE):
+        images, expected = turned(x[rows]) if labels is None else (x[rows], labels[rows])
+        told.append(network.log_probs(images.float()).argmax(1) == expected)
+    return torch.cat(told).double().mean().item()
