@@ -32,6 +32,7 @@ NUM_SAMPLES = 64  # of a measurement, which share its chains
 # at most this many times the growth of the network's own seconds, or of the pixels
 MOST_GROWTH = 1.25
 MEGABYTE = 2**20
+HELD = 28  # bytes for each number of a prior draw: itself and a masked measurement in float64, a copy in float32
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def measure_training(row: str, side: int) -> dict[str, Any]:
         "loads": {what: asdict(each) for what, each in loads.items()},
         "cells": {what: asdict(cell) for what, cell in cells.items()},
         "train_seconds": reckoned_seconds(one.whole, load, MORE[side], cells),
-        "train_peak": reckoned_peak(one.whole, load, cells),
+        "train_peak": reckoned_peak(one.whole, load, 3 * side**2, cells),
         "seconds_per_sample": sampled.seconds / samples_at(side),
         "sample_peak": sampled.peak,
     }
@@ -210,13 +211,17 @@ def reckoned_seconds(whole: Load, load: Load, more: int, cells: Mapping[str, Cel
     )
 
 
-def reckoned_peak(whole: Load, load: Load, cells: Mapping[str, Cell]) -> float:
-    """Return bytes of a whole training, from the same cells, linear in draws and batch: chunks may need less."""
+def reckoned_peak(whole: Load, load: Load, numbers: int, cells: Mapping[str, Cell]) -> float:
+    """Return bytes of a whole training on images of so many numbers, from the same cells.
+
+    They are linear in the batch, though chunks may need less; further draws go through the network in chunks, and are
+    held with their measurements.
+    """
     first = cells["first"].peak
     extra = {what: max(0, cell.peak - first) for what, cell in cells.items()}
     return (
-        first
-        + extra["draws"] / (2 * load.draws) * (whole.draws - load.draws)
+        max(first, cells["draws"].peak)
+        + HELD * numbers * (whole.draws - load.draws)
         + extra["batch"] / load.batch * (whole.batch - load.batch)
         + extra["others"] / load.batch * whole.batch
     )

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, State
+from bench.numerics.chunks import rows_of
 from bench.numerics.nets import initialise
 from bench.numerics.training import Descent, minimise
 
@@ -135,7 +136,9 @@ class APS:
         if self.prior_term == "density" and Cap.DENSITY not in prior.caps:
             raise ValueError("prior_term 'density' needs a prior with Cap.DENSITY; take 'elbo'")
         with torch.no_grad():
-            x = prior.sample(self.num_simulated, rng)[0]
+            # a large network holds few images at a time
+            at_once = rows_of(prior.shape) if self.is_convolutional(prior.shape) else None
+            x = drawn(prior, self.num_simulated, at_once or self.num_simulated, rng)
             y = problem.simulate(x, rng)
         generator = self._generator(prior, problem, y)
         initialise(generator, rng, zero=generator.ends).fit_base(x, y, self.base)
@@ -242,3 +245,9 @@ class APS:
             self.weighting_power,
             self.through_denoiser,
         )
+
+
+def drawn(prior: Prior, num_draws: int, at_once: int, rng: Random) -> Tensor:
+    """Draw images (num_draws, *x) of the prior, from an rng of one stream, so many in one call."""
+    numbers = [min(at_once, num_draws - start) for start in range(0, num_draws, at_once)]
+    return torch.cat([prior.sample(number, rng)[0] for number in numbers])

@@ -158,7 +158,8 @@ def networks(method: ODS, affine: Affine | WaveletMap, num_features: int) -> tup
 
 def decode_flat(prior: Prior, z: Tensor) -> Tensor:
     """Decode z (n, d) to x (n, D), a few rows at a time."""
-    parts = z.unflatten(1, prior.latent_shape).split(ROWS_PER_CALL)
+    at_once = min(ROWS_PER_CALL, rows_of(prior.shape))
+    parts = z.unflatten(1, prior.latent_shape).split(at_once)
     return torch.cat([prior.decode(part).flatten(1) for part in parts])
 
 

@@ -110,8 +110,7 @@ def test_hmc_conforms_in_data_space():
 @pytest.mark.parametrize("name", ["aps", "ods"])
 def test_convolutional_networks_conform(name):
     path = ROOT / "methods" / name / "__init__.py"
-    smaller = {"num_iterations": 6, "network": "convolutional"}
-    assert not refusals_of(check(path, settings=smaller))
+    assert not refusals_of(check(path, settings={"network": "convolutional"}))
 
 
 def test_parts_of_a_package_may_import_each_other_and_nothing_else(tmp_path):

@@ -29,7 +29,8 @@ def test_a_whole_training_is_reckoned_from_short_ones():
     cells = cells_of(load, 3)
     expected = 1 + 0.5 * 512 + 0.1 * 32 + 0.25 * 3200 + 2.0 * 320
     assert sizes.reckoned_seconds(whole, load, 3, cells) == pytest.approx(expected)
-    assert sizes.reckoned_peak(whole, load, cells) == pytest.approx(100 + 7 * 512 + 14 * 32)
+    expected = 100 + 7 * 24 + 3 * 32 + 28 * 10 * (512 - 8) + 11 * 32
+    assert sizes.reckoned_peak(whole, load, 10, cells) == pytest.approx(expected)
 
 
 def test_growth_is_compared_with_the_larger_of_pixels_and_network():
