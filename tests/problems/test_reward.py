@@ -147,7 +147,7 @@ def test_the_particle_reference_agrees_with_importance_sampling():
 class Scaled:
     """x = z / 2."""
 
-    latent_shape = SHAPE
+    shape = latent_shape = SHAPE
 
     def decode(self, z):
         return z / 2

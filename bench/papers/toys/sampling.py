@@ -24,7 +24,7 @@ def ods_sampler(settings: dict[str, Any]) -> Sampler:
         seconds = time.process_time() - begin
         noise = rng.randn((num_samples, method.num_steps + 1, 2)).float()
         rows = y.expand(num_samples, 1)
-        paths, _ = trained.sampler.rollout(rows, trained.features(rows), noise[0])
+        paths, _ = trained.sampler.rollout(rows, trained.reading(rows), noise[0])
         paths = plane.decode(paths.to(y) @ trained.affine.axes.T)
         schedule = trained.sampler.schedule
         signal = torch.cat([schedule.before[:1], schedule.after])
