@@ -39,7 +39,7 @@ def test_the_law_of_the_samples_converges_to_the_posterior():
     ]
     # of first order in the steps' size: halved, up to terms of second order
     assert errors[1][0] < 0.65 * errors[0][0] + 1e-4 and errors[1][1] < 0.65 * errors[0][1]
-    assert max(errors[1]) < 0.2
+    assert max(errors[1]) < 0.3
 
 
 def test_one_iteration_is_one_step_of_the_minimal_residual():

@@ -36,24 +36,30 @@ def test_the_law_of_the_samples_converges_to_the_posterior():
     bed = GaussianBed(isotropic(TAU), "average-pool")
     errors = [
         relative_errors(law_of(PiGDM(num_steps=n, prior_std=TAU), bed), bed.posterior())
-        for n in (25, 50, 100)
+        for n in (20, 40, 80)
     ]
     # of first order in the steps' size: halved, up to terms of second order
     for (mean, covariance), (finer_mean, finer_covariance) in zip(
         errors[:-1], errors[1:], strict=True
     ):
         assert finer_mean < 0.6 * mean + 1e-4 and finer_covariance < 0.6 * covariance
-    assert max(errors[-1]) < 0.05
+    assert max(errors[-1]) < 0.15
 
 
-def test_the_released_weighting_is_another_law_however_many_the_steps():
+def test_the_released_weighting_depends_on_the_number_of_steps():
     bed = GaussianBed(isotropic(TAU), "average-pool")
-    released = PiGDM(num_steps=100, prior_std=TAU, weighting="released")
-    exact = PiGDM(num_steps=100, prior_std=TAU)
-    error, least = (
-        max(relative_errors(law_of(m, bed), bed.posterior())) for m in (released, exact)
-    )
-    assert error > 5 * least
+    seen = 4 * bed.matrices.mT @ bed.matrices  # the projection on what A sees: A A^T = I / 4
+
+    def spread(weighting: str, num_steps: int) -> torch.Tensor:
+        """Return the variance where A sees the image, over that of the posterior."""
+        method = PiGDM(num_steps=num_steps, prior_std=TAU, weighting=weighting)
+        laws = law_of(method, bed)[1], bed.posterior()[1]
+        ours, true = ((seen @ law).diagonal(dim1=1, dim2=2).sum(1) for law in laws)
+        return ours / true
+
+    # it pulls by r^2 at every step, however small the step is, where the score pulls by sigma^2 - sigma_next^2
+    assert (spread("released", 40) < 0.7 * spread("released", 20)).all()
+    assert (spread("score", 40) > spread("score", 20)).all()
 
 
 def test_the_state_in_the_place_of_the_denoised_image_is_exact_for_a_flat_prior():
