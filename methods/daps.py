@@ -2,8 +2,8 @@
 
 https://arxiv.org/abs/2407.01521
 
-At each noise level an image is drawn from p(y | x) N(x; x_0, r^2 I), where x_0 is the end of the probability-flow ODE
-from the state, and noise of the next level is added to it: errors of one level are forgotten at the next.
+At each noise level an image is drawn from p(y | x) N(x; x_0, r^2 I), with x_0 an estimate of the image from the state,
+and noise of the next level is added to it: errors of one level are forgotten at the next.
 
 Deviations:
 - The draw is exact, for linear A. `inner = "langevin"` takes the paper's unadjusted Langevin steps, for any likelihood.
@@ -11,7 +11,9 @@ Deviations:
   `prior_std = 0` is the paper's r = sigma.
 - The likelihood is the problem's. `beta = "released"` is the released one: 0.01 in place of sigma_y, and no factor 1/2
   before the squared norm, so that it assumes a noise of 0.01 / sqrt(2).
-- The last step of the ODE ends at noise zero; the last draw is the sample.
+- x_0 is E[x | x_t], the mean of the distribution that the Gaussian stands for. The paper takes five Euler steps of the
+  ODE, `num_ode_steps = 5`, whose end is a mode rather than a mean. Its last step ends at noise zero.
+- Levels end at 0.05, where the paper's end at 0.1; the last draw is the sample.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ class DAPS:
 
     num_levels: int = 200
     sigma_max: float = 100.0  # noise levels, in data units; equal steps in sigma^(1/7)
-    sigma_min: float = 0.1
-    num_ode_steps: int = 5  # Euler's; one gives x_0 = E[x | x_t]
+    sigma_min: float = 0.05
+    num_ode_steps: int = 1  # Euler's; one gives x_0 = E[x | x_t], the paper has 5
     ode_sigma_min: float = 0.01  # where the last of them begins
     prior_std: float = 0.5  # tau, the standard deviation of a pixel under the prior; 0: r = sigma
     inner: Literal["exact", "langevin"] = "exact"

@@ -41,7 +41,7 @@ def test_at_a_fixed_rho_the_noise_of_the_measurement_is_wider(operator):
     assert errors[1][0] < 0.62 * errors[0][0] + 1e-3 and errors[1][1] < 0.62 * errors[0][1]
     assert max(errors[1]) < 0.25
     # which is not the posterior of the measurement's own noise
-    assert relative_errors(truth, bed.posterior())[1] > 1
+    assert relative_errors(truth, bed.posterior())[1] > 0.5
 
 
 def mixture() -> GMM:
@@ -62,7 +62,9 @@ def test_on_a_mixture_the_samples_follow_the_posterior_of_the_wider_noise():
     y = problem.simulate(prior.sample(1, rng)[:, 0], rng)
     x = fixed(rho, num_warmup=8, num_steps=50).sample(prior, problem, y, n, rng=rng)[0]
     exact, narrow = (
-        posterior_of(prior, given).sample(y, 8 * n, Rng(("test", "exact"), range(1)))[0]
+        posterior_of(prior, given).sample(y, 8 * n, Rng(("test", "exact"), range(1), range(8 * n)))[
+            0
+        ]
         for given in (wider, problem)
     )
     # a mean of n draws errs by its deviation over root n, one of 8 n draws less; four of these errors in 19 numbers
