@@ -50,7 +50,16 @@ def home(tmp_path: Path, monkeypatch) -> Iterator[Path]:
 
 
 class SilentHandler(SimpleHTTPRequestHandler):
-    """A handler that logs nothing."""
+    """A handler that logs nothing, and of files named `short-...` sends less than it says."""
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/short-"):
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(2 * len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -148,6 +157,21 @@ def test_a_download_with_another_hash_leaves_nothing(home, monkeypatch):
     with pytest.raises(UserError, match="could not be fetched .*hash.*copy it into"):
         main("fetch", "small")
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "file, why",
+    [("short-file.pth", "could not be fetched"), ("absent.pth", "could not be fetched .*404")],
+)
+def test_a_download_that_breaks_off_or_is_not_there_is_one_line_and_leaves_nothing(
+    home, monkeypatch, file, why
+):
+    url = WEIGHTS["small"].url.replace(f"small-{PIN}.pth", file)
+    monkeypatch.setitem(weights.WEIGHTS, "small", dataclasses.replace(WEIGHTS["small"], url=url))
+    with pytest.raises(UserError, match=f"{why}.*copy it into .*{file}") as error:
+        main("fetch", "small")
+    assert "\n" not in str(error.value)
+    assert not home.exists() or list(home.iterdir()) == []
 
 
 def test_without_network_the_line_says_what_to_copy_where(home, monkeypatch):
