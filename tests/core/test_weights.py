@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from helpers.served import CUT_OFF, served
 
 from bench.core import weights
 from bench.core.errors import UserError
@@ -38,31 +36,10 @@ def home(tmp_path: Path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "published").mkdir()
     (tmp_path / "published" / f"small-{PIN}.pth").write_bytes(CONTENT)
-    handler = partial(SilentHandler, directory=str(tmp_path / "published"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/small-{PIN}.pth"
-        monkeypatch.setitem(
-            weights.WEIGHTS, "small", Weights(f"small-{PIN}.pth", url, HASH, "tests")
-        )
+    with served(tmp_path / "published") as address:
+        known = Weights(f"small-{PIN}.pth", f"{address}/small-{PIN}.pth", HASH, "tests")
+        monkeypatch.setitem(weights.WEIGHTS, "small", known)
         yield tmp_path / "torch/hub/checkpoints"
-        server.shutdown()
-
-
-class SilentHandler(SimpleHTTPRequestHandler):
-    """A handler that logs nothing, and of files named `short-...` sends less than it says."""
-
-    def do_GET(self) -> None:
-        if not self.path.startswith("/short-"):
-            super().do_GET()
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(2 * len(CONTENT)))
-        self.end_headers()
-        self.wfile.write(CONTENT)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def test_the_folder_is_that_of_torch_hub(monkeypatch):
@@ -161,7 +138,10 @@ def test_a_download_with_another_hash_leaves_nothing(home, monkeypatch):
 
 @pytest.mark.parametrize(
     "file, why",
-    [("short-file.pth", "could not be fetched"), ("absent.pth", "could not be fetched .*404")],
+    [
+        (f"{CUT_OFF}/small-{PIN}.pth", "could not be fetched"),
+        ("absent.pth", "could not be fetched .*404"),
+    ],
 )
 def test_a_download_that_breaks_off_or_is_not_there_is_one_line_and_leaves_nothing(
     home, monkeypatch, file, why
