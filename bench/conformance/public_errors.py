@@ -1,4 +1,4 @@
-"""Checks for errors that public code of samplers makes; docs/errors-of-public-code.md says what each does to samples."""
+"""Checks for errors of public samplers; docs/errors-of-public-code.md says what each does to samples."""
 
 from __future__ import annotations
 

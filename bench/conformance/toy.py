@@ -83,7 +83,7 @@ class ToyPrior:
         return -0.5 * (white.square() + values.log() + math.log(2 * math.pi)).sum(1)
 
     def _refuse_dtype(self, x: Tensor) -> None:
-        """Raise ValueError for another dtype than the prior's, which a matrix of another prior would not take either."""
+        """Raise ValueError for another dtype than the prior's, as products with a prior's matrices do."""
         if x.dtype != self.dtype:
             raise ValueError(f"x is {x.dtype}, the prior and y are {self.dtype}; use y.dtype")
 

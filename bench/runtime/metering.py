@@ -2,8 +2,8 @@
 
 A view takes the place of the prior or the problem. It has the attributes of the interface and no others, and passes
 each call to a `tap`, which makes the call and may count it. Values, dtypes and the autograd graph stay as they are, and
-nothing waits for the device. The transforms of torch.func are counted as well: the batch of `vmap` in each call and each
-gradient, and a row backward for each direction of `jvp`. What cannot be counted raises an error.
+nothing waits for the device. Under torch.func the batch of `vmap` counts in each call and each gradient, and each
+direction of `jvp` counts as a row backward. What cannot be counted raises an error.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def on_backward(output: Tensor, callback: Callable[[Tensor, bool], None]) -> Non
 def _hook(
     layer: Tensor, is_kept: bool, is_plain: bool, callback: Callable[[Tensor, bool], None]
 ) -> None:
-    """Hook one layer; a plain tensor's graph is kept where it is asked for, another one where an outer one tracks it."""
+    """Call back from one layer: a graph is kept where a layer around it tracks the pass, or where it is asked for."""
     number = layer.output_nr
     layer.grad_fn.register_prehook(  # pyright: ignore[reportOptionalMemberAccess]
         lambda cotangents: callback(

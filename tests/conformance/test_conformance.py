@@ -127,6 +127,23 @@ def test_parts_of_a_package_may_import_each_other_and_nothing_else(tmp_path):
     assert "it imports only what a method may: part.py imports bench.metrics" in refusal
 
 
+def test_methods_may_share_helpers_beside_them(tmp_path):
+    def beside(name: str, helper: str, statement: str = "from ._scales import SCALE") -> list[str]:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "_scales.py").write_text(helper)
+        source = GOOD.replace("import torch", f"import torch\n{statement}")
+        return refusals_of(check(written(folder, "good", source.replace("= 0.8", "= SCALE"))))
+
+    assert not beside("one", "SCALE = 0.8\n")
+    # another folder's helper of the same name is another module
+    assert "SCALE is 0.7" in beside("two", "raise ValueError('SCALE is 0.7')\n")[0]
+    (refusal,) = beside("nosy", "import bench.metrics\nSCALE = 0.8\n")
+    assert "it imports only what a method may: _scales.py imports bench.metrics" in refusal
+    plain = beside("plain", "SCALE = 0.8\n", "from .good import SCALE")
+    assert "the file imports" in plain[0]
+
+
 def test_a_method_may_use_the_spectrum_that_it_declares(tmp_path):
     """One step in the singular basis, in place of nine along the gradient: the toy has a spectrum."""
     spectral = GOOD.replace("range(9)", "range(1)").replace(
