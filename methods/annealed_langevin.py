@@ -12,13 +12,14 @@ Deviations:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Prior, Problem, Random, Search, Shape, Uniform
 from bench.numerics.clouds import geometric_sigmas
 
 __all__ = ["AnnealedLangevin"]
@@ -64,7 +65,7 @@ class AnnealedLangevin:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, shape = len(y), prior.shape
-        gain = largest_gain(problem, y, rng.randn(shape)).repeat_interleave(num_samples)
+        gain = largest_gain(problem, y, shape).repeat_interleave(num_samples)
         gain = gain.view(-1, *[1] * len(shape))
         y = y.repeat_interleave(num_samples, 0)
         sigmas = geometric_sigmas(self.num_levels, self.sigma_max, self.sigma_min, y)[:-1]
@@ -81,8 +82,10 @@ class AnnealedLangevin:
         return x.unflatten(0, (m, num_samples))
 
 
-def largest_gain(problem: Problem, y: Tensor, x: Tensor) -> Tensor:
-    """Return the largest eigenvalue of A^T A at y (m, *y), (m,), by power iterations from x (m, *x)."""
+def largest_gain(problem: Problem, y: Tensor, x_shape: Shape) -> Tensor:
+    """Return the largest eigenvalue of A^T A at y (m, *y), (m,), by power iterations from a ramp of brightness."""
+    ramp = torch.linspace(1, 2, math.prod(x_shape), dtype=y.dtype, device=y.device)
+    x = ramp.view(x_shape).expand(len(y), *x_shape)
     gain = y.new_zeros(len(y))
     for _ in range(NUM_POWER):
         image = problem.operator.adjoint(problem.operator(x, y), y)

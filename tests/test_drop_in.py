@@ -168,9 +168,7 @@ def test_each_is_in_the_tables_with_numbers(root, name):
     assert any(name in line[:3] and line[3] for line in lines)
 
 
-@pytest.mark.parametrize(
-    "name", ["striped-denoise", "pixels-denoise", "gmm-rows", "my_langevin"]
-)
+@pytest.mark.parametrize("name", ["striped-denoise", "pixels-denoise", "gmm-rows", "my_langevin"])
 def test_each_is_on_the_page(root, name):
     assert name in (root / "report.html").read_text()
 

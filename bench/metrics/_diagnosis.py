@@ -15,8 +15,8 @@ COLUMNS = (
     Column(
         "log_z",
         "estimate of log Z, Z the mean of exp(log likelihood) under the prior, from the importance weights of the "
-        "method's own paths, or of one cloud of its particles; the log likelihood has no constant term. Row reference: the exact value, where a formula "
-        "gives it",
+        "method's own paths, or of one cloud of its particles; the log likelihood has no constant term. Row reference: "
+        "the exact value, where a formula gives it",
         None,
         "nats",
         not_finite=NOT_SAID,
