@@ -40,7 +40,8 @@ def test_with_the_identity_as_jacobian_each_step_is_that_of_dps():
     prior, calls = recorded(Shifting(bed.prior.shape))
     last = draw(MPGD(num_steps=n, scale=c, eta=1.0), prior, bed).flatten(0, 1)
     states = [*(call.inputs[0] for call in calls), last]
-    sigmas = ddpm_sigmas(n).flip(0)
+    sigmas, rng = ddpm_sigmas(n).flip(0), Rng(("test", "mpgd"), range(bed.m), range(3))
+    noises = [noise.flatten(0, 1) for noise in rng.per_sample.steps(n + 1, bed.prior.shape)]
     for i, (sigma, sigma_next) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
         # DPS takes 2 zeta sqrt(1 + sigma^2) sqrt(1 + sigma_next^2) times the gradient of the norm
         zeta = c / (2 * (1 + sigma.square()).sqrt())
@@ -50,15 +51,8 @@ def test_with_the_identity_as_jacobian_each_step_is_that_of_dps():
         x_0, gradient, norm = guide
         scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
         shift = 2 * scale * zeta / norm.view(-1, 1, 1, 1) * gradient
-        noise = noise_of(bed, n, i)
-        expected = ddim_step(states[i], x_0, sigma, sigma_next, 1.0, noise) - shift
+        expected = ddim_step(states[i], x_0, sigma, sigma_next, 1.0, noises[i + 1]) - shift
         torch.testing.assert_close(states[i + 1], expected, rtol=1e-10, atol=1e-10)
-
-
-def noise_of(bed: GaussianBed, num_steps: int, i: int) -> torch.Tensor:
-    """The noise of step i; the first of all is that of the start."""
-    rng = Rng(("test", "mpgd"), range(bed.m), range(3))
-    return list(rng.per_sample.steps(num_steps + 1, bed.prior.shape))[i + 1].flatten(0, 1)
 
 
 def test_the_denoiser_is_never_differentiated():

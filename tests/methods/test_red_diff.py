@@ -41,18 +41,18 @@ def ridge(bed: GaussianBed, weight: float) -> torch.Tensor:
 @pytest.mark.parametrize("operator", ["inpaint-box", "average-pool", "motion-blur"])
 def test_at_one_level_it_finds_the_ridge_solution(operator):
     bed = bed_at_one_level(operator)
-    method = REDDiff(num_steps=1500, weight=0.25, learning_rate=0.01)
+    method = REDDiff(num_steps=600, weight=0.25, learning_rate=0.02)
     x = method.sample(bed.prior, bed.problem, bed.y, 1, rng=Silent(2, 1))[:, 0]  # pyright: ignore
-    # Adam without noise: what is left after 1500 steps is far below a hundredth of an image's numbers
+    # Adam without noise: what is left after 600 steps is far below a hundredth of an image's numbers
     torch.testing.assert_close(x, ridge(bed, 0.25), rtol=0, atol=3e-3)
 
 
 def test_noise_of_the_levels_leaves_the_mean_and_hardly_any_spread():
     bed = bed_at_one_level("average-pool")
-    method = REDDiff(num_steps=1500, weight=0.25, learning_rate=0.01)
+    method = REDDiff(num_steps=600, weight=0.25, learning_rate=0.02)
     rng = Rng(("test", "red"), range(2), range(30))
     x = method.sample(bed.prior, bed.problem, bed.y, 30, rng=rng)
-    # Adam walks with steps of 0.01 around the minimum, so that the spread is some of them; the posterior's is 0.4
+    # Adam walks with steps of 0.02 around the minimum, so that the spread is some of them; the posterior's is 0.4
     spread = x.std(1)
     assert (spread < 0.15).all()
     assert ((x.mean(1) - ridge(bed, 0.25)).abs() < 0.05 + 4 * spread / 30**0.5).all()
