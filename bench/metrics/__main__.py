@@ -28,7 +28,7 @@ in the place of `photos` in `percept-photos-v1` and `photos-convnet-v1` ([weight
 TABLE = "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
 DIAGNOSES = """## What a method says of itself
 
-Of trained methods that have `diagnose`, where a task has one; computed from their paths, not from their samples
+Of methods that have `diagnose`, where a task has one; computed from their paths or particles, not from their samples
 """
 
 
