@@ -4,16 +4,16 @@ Ben-Hamu et al., D-Flow: Differentiating through Flows for Controlled Generation
 https://arxiv.org/abs/2402.14017
 The same with Adam and a few DDIM steps: Wang et al., DMPlug, NeurIPS 2024, https://arxiv.org/abs/2405.16749
 
-Minimises -log_likelihood(f(z), y) + weight R(z), x = f(z). R is |z|^2 / 2 - (d - 1) log |z|, minus the log density of the
-norm of z ~ N(0, I), with its minimum at |z| = sqrt(d - 1), or |z|^2 / 2, minus the log density of z itself.
+Minimises -log_likelihood(f(z), y) + weight R(z), x = f(z). R is |z|^2 / 2 - (d - 1) log |z|, minus the log density of
+the norm of z ~ N(0, I), with its minimum at |z| = sqrt(d - 1), or |z|^2 / 2, minus the log density of z itself.
 
 Deviations:
 - The decoder is the prior's, whatever makes it; the paper's is a flow that is solved by six midpoint steps.
 - Adam, as in DMPlug, whose steps leave the rows of a batch apart; the paper has L-BFGS with a line search.
 - All starts are draws of N(0, I); the paper mixes them with the flow of A^T y backwards.
 - `weight` = 1 is Bayes' weight. The paper minimises |y - A f(z)|^2 + lambda R(z): lambda = 2 sigma_y^2 weight.
-- DMPlug keeps the iterate that is nearest to the truth; `stop = "discrepancy"` keeps the first whose squared residual is
-  at most sigma_y^2 times the number of measured values, which are told by their residuals at the start: not zero.
+- DMPlug keeps the iterate that is nearest to the truth; `stop = "discrepancy"` keeps the first whose squared residual
+  is at most sigma_y^2 times the number of measured values, those whose residual at the start is not zero.
 """
 
 from __future__ import annotations
