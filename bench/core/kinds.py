@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bench.core.types import Kind
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # tables and figures need no torch
+    from bench.core.types import Kind
 
 OTHER: Kind = "other"
 KINDS: dict[Kind, str] = {
@@ -22,3 +26,13 @@ def kind_of(method: object) -> Kind:
     """Return the kind that a method or its class declares; `other` for one that names none of them."""
     declared = getattr(method, "kind", OTHER)
     return declared if declared in KINDS else OTHER
+
+
+def by_kind(
+    methods: Iterable[str], kinds: Mapping[str, str], first: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return methods in the order of their kinds, those of one kind in the order given; `first` come before all."""
+    order, first = list(KINDS), set(first)
+    return tuple(
+        sorted(methods, key=lambda m: -1 if m in first else order.index(kinds.get(m, OTHER)))
+    )
