@@ -63,8 +63,8 @@ class RTB:
     sigma_max: float = 10.0
     drift: Literal["guided", "plain"] = "guided"
     num_simulated: int = 4096  # draws of the prior, measured anew in each iteration
-    num_iterations: int = 1200
-    warm_start: float = 0.75
+    num_iterations: int = 800
+    warm_start: float = 0.85
     num_pairs: int = 256  # in a batch of the warm start
     num_groups: int = 8  # measurements in a batch of paths
     group_size: int = 6  # paths for each
