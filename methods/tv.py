@@ -42,7 +42,7 @@ class TotalVariation:
     joint: ClassVar[Joint] = "point"
     kind: ClassVar[Kind] = "baseline"
 
-    weight: float = 3.0  # nats per data unit of total variation
+    weight: float = 1.0  # nats per data unit of total variation
     num_steps: int = 500
 
     def __post_init__(self) -> None:
