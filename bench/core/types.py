@@ -249,7 +249,9 @@ class Problem(Protocol):
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...
 
 
-Joint = Literal["independent", "chain", "coupled"]
+Joint = Literal["independent", "chain", "coupled", "point"]
+# what a method is, in the order of tables, figures and docs/methods.md; their meanings are in bench/core/kinds.py
+Kind = Literal["guidance", "split", "SMC", "latent", "amortised", "control", "other", "baseline"]
 
 
 class NFE(NamedTuple):
@@ -270,7 +272,9 @@ class Method(Protocol):
     - `uses: Cap`, capabilities that it can do without, asking `prior.caps` and `problem.caps`; nothing if left out;
     - `joint: Joint`, or a field of that name, how the samples of one measurement are related; independent if left out.
       Independent ones may be computed in chunks; states of `num_chains` chains (state t of chain c is sample
-      t * num_chains + c) and coupled particles may not;
+      t * num_chains + c) and coupled particles may not; a point estimate is repeated for all samples, and has no
+      diversity and no calibration;
+    - `kind: Kind`, with which methods it stands in tables and figures; other if left out;
     - `tiny: dict`, settings at which it takes a second, for tests; the defaults if left out.
 
     A method may say what it knows of its own sampler, see `Diagnosing`.
