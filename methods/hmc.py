@@ -17,8 +17,8 @@ Deviations:
   nats matter less than standing still. `anneal = 1` and `leniency = 1` give the plain sampler.
 - Chains start from draws of the prior; steps are in units of the largest curvature there, in z of the likelihood, in x
   of the target. State t of chain c is sample t * num_chains + c.
-- In data space steps may have other lengths in directions in which draws of the prior differ more or less (`num_white`):
-  a mass matrix, which leaves the target as it is. Images of thousands of pixels need one.
+- In data space steps may be longer in directions in which draws of the prior differ more (`num_white`): a mass matrix,
+  which leaves the target as it is. Images of thousands of pixels need one.
 """
 
 from __future__ import annotations
