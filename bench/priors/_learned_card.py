@@ -17,7 +17,7 @@ from bench.runtime.progress import progress
 
 SIGMAS = (0.02, 0.1, 0.5, 2.0, 10.0)  # noise levels of the errors
 PARTS = ("train", "validation", "test")
-MOST_IMAGES, MOST_NUMBERS = 1000, 2**21  # of each part, for the errors of the denoiser
+MOST_IMAGES, MOST_NUMBERS = 1000, 2**20  # of each part, for the errors of the denoiser
 ROWS_AT_ONCE = 64
 ODE_STEPS = 18  # of the density, Runge-Kutta of order 4: its error is 1e-3 bits per dimension
 
