@@ -23,7 +23,6 @@ from bench.priors.gmm import GMM
 from bench.problems import make_problem
 from bench.problems.posteriors import Conjugate, NoPosterior, posterior_of, teacher_posterior
 
-
 STD = 0.4
 SIZE = math.prod(SHAPE)
 GAUSSIAN = GMM(
@@ -58,8 +57,11 @@ def test_the_error_of_the_score_is_the_share_by_which_it_is_too_long():
 
 def test_the_errors_of_the_denoiser_are_those_of_a_gaussian():
     card = card_of(0.0)
-    assert card["denoiser_rms_error"] == card["denoiser_rms_error_of_teacher"]
     for part in cards.PARTS:
+        own, of_teacher = (
+            card[f"denoiser_rms_error{whose}"][part] for whose in ("", "_of_teacher")
+        )
+        assert own == pytest.approx(of_teacher, rel=1e-9)
         for sigma in cards.SIGMAS:
             exact = STD * sigma / math.hypot(STD, sigma)
             # 400 images of 64 pixels: the root of a mean of 25,600 squares has relative error 1 / sqrt(2 * 25600)
@@ -85,7 +87,7 @@ def test_draws_are_of_the_teachers_law_and_parts_are_independent():
         assert x.dtype == torch.float32 and x.std().item() == pytest.approx(STD, rel=0.012)
     first = [x[:50] for x in draws.values()] + [draws["train"][1000:1050]]
     apart = torch.cdist(torch.cat([x.flatten(1) for x in first]), draws["train"][:50].flatten(1))
-    assert apart[:50].diag().max() == 0 and apart[50:].min() > STD
+    assert apart[:50].diag().max() < 0.01 and apart[50:].min() > STD
 
 
 @pytest.fixture(scope="module")
