@@ -87,9 +87,12 @@ class RunResult(Generic[T]):
 NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
 
 
-def attempt(work: Callable[[], T]) -> RunResult[T]:
-    """Call `work`; an error that it raises becomes the result, so that the harness goes on."""
-    begin = time.perf_counter()
+def attempt(work: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> RunResult[T]:
+    """Call `work`; an error that it raises becomes the result, so that the harness goes on.
+
+    clock: tells the seconds of the result (`bench.runtime.stopwatch.clock_of`).
+    """
+    begin = clock()
     try:
         result = work()
     except (Unsupported, BudgetExceeded) as reason:
@@ -97,7 +100,7 @@ def attempt(work: Callable[[], T]) -> RunResult[T]:
     except (Exception, SystemExit) as error:
         first_line = (str(error).strip() or "no message").splitlines()[0]
         return RunResult("failed", f"{type(error).__name__}: {first_line}")
-    return RunResult("ok", "", result, time.perf_counter() - begin)
+    return RunResult("ok", "", result, clock() - begin)
 
 
 def load_method(module: str, settings: dict) -> Method:

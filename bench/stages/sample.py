@@ -34,6 +34,7 @@ from bench.runtime.run_method import (
     refuse_unmet,
     sample,
 )
+from bench.runtime.stopwatch import clock_of
 from bench.task import Task, open_task
 
 
@@ -58,7 +59,7 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     drawn = trained  # a run whose training came to nothing shares its fate
     if trained.status == "ok":
         state = moved(trained.result, device)
-        drawn = attempt(lambda: draw(spec, draws, metered, state))
+        drawn = attempt(lambda: draw(spec, draws, metered, state), clock_of(device))
 
     num_measurements = len(everything.y)
     empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
