@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Prior, Problem, Random, Search, Shape, Uniform
+from bench.core.types import NFE, Cap, Kind, Prior, Problem, Random, Search, Shape, Uniform
 from bench.numerics.clouds import geometric_sigmas
 
 __all__ = ["AnnealedLangevin"]
@@ -37,6 +37,7 @@ class AnnealedLangevin:
     its stationary covariance on a Gaussian prior is known.
     """
 
+    kind: ClassVar[Kind] = "control"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     search: ClassVar[Search] = {"step": Uniform(0.02, 0.9)}
 

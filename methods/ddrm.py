@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Choice, Kind, Prior, Problem, Random, Search, Uniform
 from bench.numerics.coordinates import Coordinates, coordinates_of
 from bench.numerics.diffusion import ddpm_sigmas
 from bench.numerics.steps import renoise_step
@@ -39,6 +39,7 @@ class DDRM:
     is seen samples are unguided.
     """
 
+    kind: ClassVar[Kind] = "split"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
     search: ClassVar[Search] = {"eta": Uniform(0.0, 1.0), "num_steps": Choice((20, 50, 100))}
 

@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Uniform
 from bench.numerics.conditioning import conditioning
 from bench.numerics.diffusion import karras_sigmas
 from bench.numerics.steps import renoise_step
@@ -37,6 +37,7 @@ class DiffPIR:
     lam is 1; with a draw in its place and zeta = 1 it would be DAPS.
     """
 
+    kind: ClassVar[Kind] = "split"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     uses: ClassVar[Cap] = Cap.SPECTRUM
     search: ClassVar[Search] = {"lam": LogUniform(0.1, 100.0), "zeta": Uniform(0.0, 1.0)}

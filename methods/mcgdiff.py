@@ -26,7 +26,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.chunks import in_chunks, rows_of
 from bench.numerics.clouds import (
     JOINTS,
@@ -53,6 +53,7 @@ class MCGdiff:
     level, with `"likelihood"` for that at its end.
     """
 
+    kind: ClassVar[Kind] = "SMC"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
     search: ClassVar[Search] = {"kappa": LogUniform(1e-5, 1e-1)}
     tiny: ClassVar[dict[str, object]] = {"num_steps": 25, "num_particles": 4}

@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Uniform
 from bench.numerics.diffusion import ddpm_sigmas
 from bench.numerics.steps import ddim_step
 
@@ -35,6 +35,7 @@ class MPGD:
     Not exact: DPS with the identity in place of the denoiser's Jacobian, and unguided samples with `scale = 0`.
     """
 
+    kind: ClassVar[Kind] = "guidance"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
     search: ClassVar[Search] = {"scale": LogUniform(0.001, 10.0), "eta": Uniform(0.0, 1.0)}
 

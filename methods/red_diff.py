@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.coordinates import coordinates_of
 from bench.numerics.diffusion import ddpm_sigmas
 
@@ -36,6 +36,7 @@ class REDDiff:
     Not exact: samples find a mode and differ by the optimiser's noise only, so that their spread says nothing.
     """
 
+    kind: ClassVar[Kind] = "control"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
     uses: ClassVar[Cap] = SPECTRAL
     search: ClassVar[Search] = {

@@ -24,7 +24,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, Spectrum
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Spectrum
 from bench.numerics.chunks import in_chunks, rows_of
 from bench.numerics.clouds import (
     JOINTS,
@@ -51,6 +51,7 @@ class TDS:
     unbiased with any number of particles.
     """
 
+    kind: ClassVar[Kind] = "SMC"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.GRAD
     uses: ClassVar[Cap] = Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
     search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 1.5)}
