@@ -7,6 +7,7 @@ has these posteriors without any edit here.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, runtime_checkable
 
 from bench.core.types import Cap, FiniteSet, Mixture, Prior, Problem
@@ -34,7 +35,7 @@ __all__ = [
 
 # rows through the network per decoded row; a reference decodes 2e5 rows or more per measurement
 MAX_DECODE_NFE = 16
-MOST_PIXELS = 256  # values of an image, for particles under a mixture of factor analysers
+MOST_VALUES = 256  # of a particle: of an image, or of the noise that is decoded
 
 
 @runtime_checkable
@@ -60,16 +61,23 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
             found = FactorConjugate(prior, problem)
             return NoPosterior(prior, found.refusal) if found.refusal else found
         size = prior.psi.shape[1]
-        too_many = (
-            f"particles of {size} values would take hours, {MOST_PIXELS} at most are affordable"
-        )
-        return TemperedSMC(prior, problem) if size <= MOST_PIXELS else NoPosterior(prior, too_many)
+        if size > MOST_VALUES:
+            return NoPosterior(prior, too_many(size))
+        return TemperedSMC(prior, problem)
     if Cap.DECODER not in prior.caps:
         return NoPosterior(prior, "this prior has no decoder")
     if prior.decode_nfe > MAX_DECODE_NFE:
         calls = f"{prior.decode_nfe} network calls per decoded row, {MAX_DECODE_NFE} at most are affordable"
         return NoPosterior(prior, calls)
+    size = math.prod(prior.latent_shape)
+    if size > MOST_VALUES:
+        return NoPosterior(prior, too_many(size))
     return LatentSMC(prior, problem)
+
+
+def too_many(size: int) -> str:
+    """Return why there are no particles of that many values."""
+    return f"particles of {size} values would take hours, {MOST_VALUES} at most are affordable"
 
 
 def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:
