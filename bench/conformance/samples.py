@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.conformance.case import Case, Check, NotApplicable, Refused
+from bench.conformance.mixture_trial import draws_on_a_mixture
+from bench.conformance.public_errors import SEES_Y, noise_level, unclipped
 from bench.conformance.trial import Drawn, Findings, M, Trial, same_state
 from bench.core.rng import Rng
 from bench.core.types import NFE, Cap, Diagnosing
@@ -19,7 +21,6 @@ TOLERANCE = 1e-5
 NUM_PRIOR = 256
 MOST_MISFIT = 0.3
 NFE_SIGNATURE = "nfe(self, prior, num_samples)"
-SEES_Y = Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT
 
 
 def trains(case: Case) -> str:
@@ -339,5 +340,8 @@ SAMPLE_CHECKS = (
     Check("a point estimate stands in each sample", one_estimate),
     Check("few samples, one and three channels", few),
     Check("NFE as stated", nfe),
+    Check("draws on a mixture of Gaussians in float32", draws_on_a_mixture),
+    Check("images are not clipped", unclipped),
+    Check("uses the noise level", noise_level),
     Check("fits the data better than the prior", data_fit),
 )

@@ -112,7 +112,17 @@ class Prior(Protocol):
     @property
     def sample_nfe(self) -> int: ...
     def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
-    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor: ...  # (n, *x), () or (n,) -> (n, *x)
+    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """Return E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x). Rows never interact.
+
+        dtype: the prior's, float32 or float64, which is also that of y and of the result.
+        sigma: standard deviations in data units, in `sigma_range` or 0, where the result is the limit: x_t, or of a
+        finite set the nearest atom. Beyond the range a network guesses. Any other shape of sigma is refused.
+        Derivatives: gradients in x_t exist. Those of higher order, and in forward mode, are right or raise an error;
+        closed forms (gmm, mfa, atoms) have them all. Derivatives in sigma are not promised.
+        """
+        ...
+
     def decode(self, z: Tensor) -> Tensor: ...  # (n, *z) -> (n, *x)
     def log_prob(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n,), in nats
 

@@ -77,7 +77,7 @@ class Basis:
 
 
 class Turned(torch.autograd.Function):
-    """Coordinates of images, or with `back` images of coordinates; the derivative of each is the other."""
+    """Coordinates of images, or with `back` images of coordinates: linear, and the transpose of each is the other."""
 
     generate_vmap_rule = True
 
@@ -92,6 +92,10 @@ class Turned(torch.autograd.Function):
     @staticmethod
     def backward(ctx, v: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         return Turned.apply(v, ctx.basis, not ctx.back), None, None
+
+    @staticmethod
+    def jvp(ctx, v: Tensor, *_: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Turned.apply(v, ctx.basis, ctx.back)
 
 
 def _cosines(side: int) -> Tensor:

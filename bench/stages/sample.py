@@ -121,7 +121,7 @@ def header_of(
     if borrowed := borrowed_of(spec, task.prior):
         header["borrowed"] = borrowed
     header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
-    header["provenance"] = provenance(spec.compute.device, torch.get_num_threads())
+    header["provenance"] = provenance(spec.compute.device, torch.get_num_threads(), spec.packages)
     return header | ({"precision": spec.compute.precision} if spec.compute != Compute() else {})
 
 
