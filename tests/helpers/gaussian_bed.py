@@ -15,6 +15,7 @@ from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.problems import make_problem
 from bench.problems.inverse_problem import InverseProblem
+from bench.runtime.metering import counted
 
 SHAPE = (1, 4, 4)
 OPERATORS: dict[
@@ -181,7 +182,8 @@ class Impulses:
     def randn(self, shape: tuple[int, ...]) -> Tensor:
         """Return (m, num_rows, *shape), from the next prod(shape) numbers of each row."""
         numbers = torch.zeros(self.num_rows, math.prod(shape), dtype=torch.float64)
-        rows = torch.arange(self.used, min(self.used + numbers.shape[1], self.num_rows - 1))
+        end = min(self.used + numbers.shape[1], self.num_rows - 1)
+        rows = torch.arange(self.used, max(self.used, end))
         numbers[rows, rows - self.used] = 1
         self.used += numbers.shape[1]
         return numbers.view(1, self.num_rows, *shape).expand(self.m, *[-1] * (1 + len(shape)))
@@ -229,3 +231,26 @@ def relative_errors(
     gap = torch.linalg.matrix_norm(covariance - true_covariance, 2)
     of_covariance = gap / torch.linalg.matrix_norm(true_covariance, 2)
     return float(((mean - true_mean).abs() / scale).max()), float(of_covariance.max())
+
+
+def drawn(method: Any, bed: GaussianBed, num_samples: int = 1, prior: Any = None) -> Tensor:
+    """Return samples (m, num_samples, *x) of a method, under the bed's prior or another one."""
+    rng = Rng(("test", "drawn"), range(bed.m), range(num_samples))
+    return method.sample(prior or bed.prior, bed.problem, bed.y, num_samples, rng=rng)
+
+
+def first_state(bed: GaussianBed, sigma: float) -> Tensor:
+    """Return the state sigma * noise (m, *x) from which `drawn` starts a sampler that draws noise for it first.
+
+    A sampler with one step returns its estimate of E[x | x_t, y] at that state.
+    """
+    rng = Rng(("test", "drawn"), range(bed.m), range(1))
+    return sigma * rng.per_sample.randn(bed.prior.shape)[:, 0]
+
+
+def metered(method: Any, bed: GaussianBed, num_samples: int) -> tuple[float, float]:
+    """Return the rows forward and backward per sample that the meter counts."""
+    prior, meter = counted(bed.prior)
+    drawn(method, bed, num_samples, prior)
+    rows = bed.m * num_samples
+    return meter.nfe(rows), meter.nfe_vjp(rows)
