@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Uniform
 from bench.numerics.conditioning import conditioning
 from bench.numerics.diffusion import karras_sigmas
 from bench.numerics.steps import renoise_step
@@ -39,6 +39,7 @@ class DiffPIR:
 
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     uses: ClassVar[Cap] = Cap.SPECTRUM
+    kind: ClassVar[Kind] = "split"
     search: ClassVar[Search] = {"lam": LogUniform(0.1, 100.0), "zeta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 

@@ -64,7 +64,7 @@ class Case:
 
     @property
     def joint(self) -> str:
-        return getattr(self.cls, "joint", "independent")
+        return getattr(self.method, "joint", "independent")  # a field may say it
 
     @property
     def tiny(self) -> dict[str, object]:

@@ -51,13 +51,12 @@ def repeatable(case: Case) -> str:
 
 
 def diagnosed(case: Case) -> str:
-    trial, state = case.trial, case.trial.trained.state
-    if not isinstance(case.method, Diagnosing) or not state:
+    trial, trains = case.trial, trainable(case.method)
+    given = {"state": trial.trained.state} if trains else {}
+    if not isinstance(case.method, Diagnosing) or (trains and not trial.trained.state):
         raise NotApplicable("it has no `diagnose`, or a state without tensors")
     rng, num_paths = Rng(("conformance", "diagnose"), range(M)), trial.num_samples
-    said = case.method.diagnose(
-        trial.prior, trial.problem, trial.y, num_paths, rng=rng, state=state
-    )
+    said = case.method.diagnose(trial.prior, trial.problem, trial.y, num_paths, rng=rng, **given)
     for name, values in said.items():
         if name not in DIAGNOSES:
             raise Refused(f"`diagnose` returned {name!r}; expected {', '.join(DIAGNOSES)}")

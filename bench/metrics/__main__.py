@@ -30,7 +30,7 @@ Methods that return a point estimate have the columns that a single image has, a
 TABLE = "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
 DIAGNOSES = """## What a method says of itself
 
-Of trained methods that have `diagnose`, where a task has one; computed from their paths, not from their samples
+Of methods that have `diagnose`, where a task has one; computed from their paths or particles, not from their samples
 """
 
 
