@@ -37,8 +37,8 @@ class AnnealedLangevin:
     its stationary covariance on a Gaussian prior is known.
     """
 
-    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     kind: ClassVar[Kind] = "control"
+    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     search: ClassVar[Search] = {"step": Uniform(0.02, 0.9)}
 
     num_levels: int = 200

@@ -39,8 +39,8 @@ class DDRM:
     is seen samples are unguided.
     """
 
-    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
     kind: ClassVar[Kind] = "split"
+    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
     search: ClassVar[Search] = {"eta": Uniform(0.0, 1.0), "num_steps": Choice((20, 50, 100))}
 
     num_steps: int = 20

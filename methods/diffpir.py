@@ -37,9 +37,9 @@ class DiffPIR:
     lam is 1; with a draw in its place and zeta = 1 it would be DAPS.
     """
 
+    kind: ClassVar[Kind] = "split"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     uses: ClassVar[Cap] = Cap.SPECTRUM
-    kind: ClassVar[Kind] = "split"
     search: ClassVar[Search] = {"lam": LogUniform(0.1, 100.0), "zeta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 

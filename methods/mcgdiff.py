@@ -53,8 +53,8 @@ class MCGdiff:
     level, with `"likelihood"` for that at its end.
     """
 
-    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
     kind: ClassVar[Kind] = "SMC"
+    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
     search: ClassVar[Search] = {"kappa": LogUniform(1e-5, 1e-1)}
     tiny: ClassVar[dict[str, object]] = {"num_steps": 25, "num_particles": 4}
 

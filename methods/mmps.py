@@ -36,8 +36,8 @@ class MMPS:
     Exact when the prior is any Gaussian and `num_solver` the number of measured values, as the number of steps grows.
     """
 
-    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     kind: ClassVar[Kind] = "guidance"
+    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     search: ClassVar[Search] = {"num_solver": Choice((1, 3, 5)), "eta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 

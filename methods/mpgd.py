@@ -35,8 +35,8 @@ class MPGD:
     Not exact: DPS with the identity in place of the denoiser's Jacobian, and unguided samples with `scale = 0`.
     """
 
-    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
     kind: ClassVar[Kind] = "guidance"
+    needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
     search: ClassVar[Search] = {"scale": LogUniform(0.001, 10.0), "eta": Uniform(0.0, 1.0)}
 
     num_steps: int = 100

@@ -39,9 +39,9 @@ class PiGDM:
     itself (DMPS) only for a flat prior.
     """
 
+    kind: ClassVar[Kind] = "guidance"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     uses: ClassVar[Cap] = Cap.SPECTRUM
-    kind: ClassVar[Kind] = "guidance"
     search: ClassVar[Search] = {"prior_std": LogUniform(0.1, 1.5), "eta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 

@@ -36,9 +36,9 @@ class REDDiff:
     Not exact: samples find a mode and differ by the optimiser's noise only, so that their spread says nothing.
     """
 
+    kind: ClassVar[Kind] = "control"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
     uses: ClassVar[Cap] = SPECTRAL
-    kind: ClassVar[Kind] = "control"
     search: ClassVar[Search] = {
         "weight": LogUniform(1e-3, 1.0),
         "learning_rate": LogUniform(1e-3, 1.0),

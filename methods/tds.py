@@ -51,9 +51,9 @@ class TDS:
     unbiased with any number of particles.
     """
 
+    kind: ClassVar[Kind] = "SMC"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.GRAD
     uses: ClassVar[Cap] = Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
-    kind: ClassVar[Kind] = "SMC"
     search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 1.5)}
     tiny: ClassVar[dict[str, object]] = {"num_steps": 25, "num_particles": 4}
 

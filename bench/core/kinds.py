@@ -32,7 +32,8 @@ def by_kind(
     methods: Iterable[str], kinds: Mapping[str, str], first: Iterable[str] = ()
 ) -> tuple[str, ...]:
     """Return methods in the order of their kinds, those of one kind in the order given; `first` come before all."""
-    order, first = list(KINDS), set(first)
+    order: list[str] = list(KINDS)
+    first = set(first)
     return tuple(
         sorted(methods, key=lambda m: -1 if m in first else order.index(kinds.get(m, OTHER)))
     )
