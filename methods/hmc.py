@@ -33,7 +33,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Joint, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics import latent, mcmc
 from bench.numerics.chunks import rows_of, value_and_gradient
 from bench.numerics.whitening import Whitening
@@ -50,6 +50,8 @@ class HMC:
 
     A trajectory costs `num_leapfrog` evaluations of the target, forward and backward, for each chain; an evaluation
     decodes in latent space and takes the density in data space. A sample in latent space is decoded once more.
+
+    Exact when chains have mixed: steps are Metropolis-adjusted, so that the law of their states tends to the posterior.
     """
 
     search: ClassVar[Search] = {"anneal": LogUniform(1.0, 30.0), "step": LogUniform(0.1, 6.0)}
@@ -86,6 +88,10 @@ class HMC:
             raise ValueError("expected anneal >= 1, 0 <= jitter < 1 and 0 < acceptance < 1")
         if not 0 < self.leniency <= 1:
             raise ValueError(f"leniency = {self.leniency}: expected a number in (0, 1]")
+
+    @property
+    def kind(self) -> Kind:
+        return "latent" if self.space == "latent" else "control"
 
     @property
     def needs(self) -> Cap:

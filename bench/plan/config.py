@@ -256,8 +256,9 @@ def _teacher_faults(
     where, family, teacher = ("priors", prior, "teacher"), entry["family"], entry.get("teacher")
     takes_teacher = bool(_constant("prior", family, "takes_teacher"))
     if teacher is None:
-        if takes_teacher and "pipeline" not in entry:
-            yield where, "missing; expected text (the prior whose map from noise to data it learns)"
+        needs_teacher = takes_teacher and _constant("prior", family, "needs_teacher") is not False
+        if needs_teacher and "pipeline" not in entry:
+            yield where, "missing; expected text (the prior that it learns from)"
         return
     if not takes_teacher:
         yield where, f"the family {family} takes no teacher; leave it out"

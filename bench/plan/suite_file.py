@@ -71,7 +71,7 @@ class PriorEntry:
 
     family: FamilyName  # kind of model, a file in bench/priors
     dataset: DatasetName  # the images it is a model of
-    teacher: PriorName | None = None  # the prior whose map from noise to data it learns
+    teacher: PriorName | None = None  # the prior that it learns from: its map, or its draws
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ __all__ = ["AtomsFamily"]
 Tensors = dict[str, Tensor]
 # computed at once: more of them take longer, since their memory comes from the system at every call
 NUM_WEIGHTS = 2**20
+SMALLEST_VARIANCE = 1e-12  # of noise: less of it, or none, leaves the nearest atom as this does
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,9 @@ class Atoms:
         return self.atoms[rng.randint(len(self.atoms), (num_samples,)).to(self.atoms.device)]
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma > 0 () or (n,)."""
+        """Return sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma () or (n,)."""
         variance = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device).square().view(-1, 1)
+        variance = variance.clamp_min(SMALLEST_VARIANCE)
         rows = max(1, NUM_WEIGHTS // len(self.atoms))
         blocks = zip(
             x_t.flatten(1).split(rows), variance.expand(len(x_t), 1).split(rows), strict=True

@@ -87,9 +87,12 @@ class RunResult(Generic[T]):
 NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe_vjp": 0}, None
 
 
-def attempt(work: Callable[[], T]) -> RunResult[T]:
-    """Call `work`; an error that it raises becomes the result, so that the harness goes on."""
-    begin = time.perf_counter()
+def attempt(work: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> RunResult[T]:
+    """Call `work`; an error that it raises becomes the result, so that the harness goes on.
+
+    clock: tells the seconds of the result (`bench.runtime.stopwatch.clock_of`).
+    """
+    begin = clock()
     try:
         result = work()
     except (Unsupported, BudgetExceeded) as reason:
@@ -97,7 +100,7 @@ def attempt(work: Callable[[], T]) -> RunResult[T]:
     except (Exception, SystemExit) as error:
         first_line = (str(error).strip() or "no message").splitlines()[0]
         return RunResult("failed", f"{type(error).__name__}: {first_line}")
-    return RunResult("ok", "", result, time.perf_counter() - begin)
+    return RunResult("ok", "", result, clock() - begin)
 
 
 def load_method(module: str, settings: dict) -> Method:
@@ -240,9 +243,13 @@ def diagnose(
     draws: Draws,
     state: State | None,
 ) -> dict[str, Tensor]:
-    """Return what a trained method says of its sampler, (m,) by name, from as many paths as samples; {} for others."""
-    if not state or not isinstance(method, Diagnosing):
+    """Return what a method says of its sampler, (m,) by name, from as many paths as samples; {} where it says nothing.
+
+    state: what `train` returned; None without training.
+    """
+    if state == {} or not isinstance(method, Diagnosing):
         return {}
+    trained = {} if state is None else {"state": state}
     prior, problem = shown(method, prior, problem)
     axes, ids, y = (
         ("diagnose", draws.task, draws.seed),
@@ -253,7 +260,7 @@ def diagnose(
     for rows, _ in chunks(len(y), draws.num_samples, draws.rows_per_chunk, splits_samples=False):
         rng = Rng(axes, ids[rows], range(0), y.dtype, y.device, drawn=torch.float64)
         said = method.diagnose(
-            prior, problem, y[rows].clone(), draws.num_samples, rng=rng, state=state
+            prior, problem, y[rows].clone(), draws.num_samples, rng=rng, **trained
         )
         for name, values in said.items():
             if tuple(values.shape) != (len(y[rows]),):

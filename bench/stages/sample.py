@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.core.artefacts import Json, write_json, write_tensors
 from bench.core.compute import Compute
+from bench.core.kinds import kind_of
 from bench.core.provenance import provenance
 from bench.core.specs import RunSpec
 from bench.core.types import Cap, Joint, Prior, State
@@ -34,6 +35,7 @@ from bench.runtime.run_method import (
     refuse_unmet,
     sample,
 )
+from bench.runtime.stopwatch import clock_of
 from bench.task import Task, open_task
 
 
@@ -58,7 +60,7 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     drawn = trained  # a run whose training came to nothing shares its fate
     if trained.status == "ok":
         state = moved(trained.result, device)
-        drawn = attempt(lambda: draw(spec, draws, metered, state))
+        drawn = attempt(lambda: draw(spec, draws, metered, state), clock_of(device))
 
     num_measurements = len(everything.y)
     empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
@@ -113,11 +115,13 @@ def header_of(
     """Return what the file of samples says of them, and of the files that they were made from."""
     header = spec.run_facts | {"status": drawn.status, "reason": drawn.reason}
     header |= {"joint": joint, "num_chains": num_chains, "num_measurements": len(task.y)}
+    method = attempt(lambda: load_method(spec.module, spec.settings)).result
+    header["kind"] = kind_of(method)
     header["observations_sha256"] = task.header["observations_sha256"]
     if borrowed := borrowed_of(spec, task.prior):
         header["borrowed"] = borrowed
     header |= {"prior_sha256": task.prior_sha256, "state_sha256": state_sha256}
-    header["provenance"] = provenance(spec.compute.device, torch.get_num_threads())
+    header["provenance"] = provenance(spec.compute.device, torch.get_num_threads(), spec.packages)
     return header | ({"precision": spec.compute.precision} if spec.compute != Compute() else {})
 
 

@@ -18,6 +18,7 @@ from bench.runtime.devices import computing
 from bench.runtime.job import run
 from bench.runtime.metering import counted
 from bench.runtime.run_method import attempt, load_method, refuse_unmet, train
+from bench.runtime.stopwatch import clock_of
 from bench.task import Task, open_for_training
 
 
@@ -27,14 +28,14 @@ def main(spec_path: str) -> None:
     with computing(compute) as device:
         task = open_for_training(spec, compute, device)
         metered_prior, network = counted(task.prior)
-        run_result = attempt(lambda: trained(spec, metered_prior, task))
+        run_result = attempt(lambda: trained(spec, metered_prior, task), clock_of(device))
 
     header = spec.run_facts | {"status": run_result.status, "reason": run_result.reason}
     header |= {"nfe": network.forward, "nfe_vjp": network.backward}  # rows in all
     header |= {"prior_sha256": task.prior_sha256}
     spent = {"seconds": run_result.seconds, "threads": torch.get_num_threads()}
     write_json(files.training, header | spent | (compute.facts if compute != Compute() else {}))
-    header["provenance"] = provenance(threads=torch.get_num_threads())
+    header["provenance"] = provenance(threads=torch.get_num_threads(), packages=spec.packages)
     write_tensors(files.state, run_result.result or {}, header)
     print(f"{spec.task} {spec.method} seed {spec.seed}: training {run_result}")
 

@@ -26,10 +26,11 @@ COSTS = {
     "are the range over seeds",
     "nfe_vjp": "the same backward: rows of vector-Jacobian products per posterior sample; low and high are the range "
     "over seeds",
-    "seconds_per_sample": "seconds of the sampling job over the number of its samples, on the threads and device in "
-    "cost.json; a rough figure; low and high are the range over seeds",
-    "train_seconds": "seconds of the training job, paid once for all measurements of a task; 0 for a method that is "
-    "not trained; a rough figure like seconds_per_sample; low and high are the range over seeds",
+    "seconds_per_sample": "processor seconds (on a GPU: wall seconds) of the sampling job over the number of its "
+    "samples, on the threads and device in cost.json; a rough figure; low and high are the range over seeds",
+    "train_seconds": "processor seconds (on a GPU: wall seconds) of the training job, paid once for all measurements "
+    "of a task; 0 for a method that is not trained; a rough figure like seconds_per_sample; low and high are the range "
+    "over seeds",
     "train_nfe": "rows through the network forward in the whole of that training; 0 for a method that is not trained. "
     "What a method trains anew for each measurement counts in nfe; low and high are the range over seeds",
     "train_nfe_vjp": "network rows backward in the whole of that training",

@@ -29,7 +29,10 @@ from bench.plan.sources import sources_of
 from bench.plan.suite_specs import specs_of
 
 
-@pytest.mark.parametrize("name", ["default", "digits", "ablations", "smoke", "tuning"])
+@pytest.mark.parametrize(
+    "name",
+    ["default", "digits", "ablations", "smoke", "tuning", "photos-learned", "fashion-learned"],
+)
 def test_our_suites_pass_their_schema(name, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     assert plan.load({"suite": name}).root == f"results/{name}"
@@ -216,6 +219,16 @@ def test_a_prior_with_a_teacher_depends_on_it(folder):
     assert Inputs(plan.load(suite_file(folder, **{"priors/map": fetched}))).teacher("map") == []
     sources = {Path(file).name for file in Inputs(suite).prior_sources("map")}
     assert {"consistency.py", "gmm.py"} <= sources and "edm.py" not in sources
+
+
+def test_a_prior_may_be_trained_on_draws_of_another_one(folder):
+    edm = {"family": "edm", "dataset": "digits"}
+    suite = plan.load(
+        suite_file(folder, **{"priors/own": edm, "priors/of_draws": edm | {"teacher": "gmm"}})
+    )
+    assert Inputs(suite).teacher("of_draws") == ["results/mine/priors/gmm/gmm.safetensors"]
+    assert Inputs(suite).teacher("own") == []
+    assert suite.priors.index("of_draws") > suite.priors.index("gmm")
 
 
 def test_claims_are_tested_where_the_suite_asks_for_it_and_quoted_elsewhere(folder):

@@ -82,8 +82,8 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "got 9.5",
     ),
     (
-        {"priors/edm": EDM | {"teacher": "gmm"}},
-        "priors.edm.teacher: the family edm takes no teacher",
+        {"priors/flow": {"family": "flow", "dataset": "digits", "teacher": "gmm"}},
+        "priors.flow.teacher: the family flow takes no teacher",
         "leave it out",
     ),
     ({"priors/map": MAP | {"teacher": None}}, "priors.map.teacher: expected one of", "got null"),
