@@ -27,7 +27,9 @@ def flow_log_prob(
     integrated together by Runge-Kutta of order 4; a step costs four rows forward and four backward per image.
     """
     shape, sigma_max = x.shape[1:], limits[1]
-    grid = torch.linspace(*map(math.log, limits), num_steps + 1, dtype=torch.float64)
+    grid = torch.linspace(
+        math.log(limits[0]), math.log(limits[1]), num_steps + 1, dtype=torch.float64
+    )
 
     def velocity(state: Tensor, log_sigma: Tensor) -> Tensor:
         with torch.enable_grad():

@@ -61,6 +61,8 @@ class Restriction:
 
     tasks: Annotated[list[TaskName], {"minItems": 1}] | None = None  # the only tasks it runs on
     num_measurements: Annotated[int, {"minimum": 1}] | None = None  # of each task, the first ones
+    # in place of those of the suite, of which they are some
+    seeds: Annotated[list[Annotated[int, {"minimum": 0}]], {"minItems": 1}] | None = None
 
 
 @dataclass(frozen=True)

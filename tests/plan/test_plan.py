@@ -129,6 +129,14 @@ def test_trained_rows_may_have_more_seeds_than_others(folder):
     assert whole.seeds_of("toy") == (0,)
 
 
+def test_a_row_may_have_fewer_seeds_than_the_suite(folder):
+    (folder / "methods/trained.py").write_text(TRAINABLE)
+    changes = {"methods/trained": {}, "training_seeds": [0, 1, 2]}
+    suite = plan.load(suite_file(folder, **changes, restrict={"trained": {"seeds": [0]}}))
+    assert {seed for _, row, seed in suite.runs if row == "trained"} == {0}
+    assert dict(specs_of(suite))["results/mine/specs/suite.json"].seeds_of("trained") == (0,)
+
+
 def test_a_task_may_draw_its_truth_from_the_prior_and_have_a_number_of_its_own(folder):
     own = {"operator": "denoise", "sigma_y": 1, "truth": "prior", "num_measurements": 64}
     restrict = {"toy": {"num_measurements": 32}}

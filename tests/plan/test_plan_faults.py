@@ -169,6 +169,11 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "= 4, got 5",
     ),
     (
+        {"restrict": {"toy": {"seeds": [1]}}},
+        "restrict.toy.seeds: expected [0], and possibly others of [0",
+        "got [1]",
+    ),
+    (
         {"restrict": {"toy": {}}},
         "restrict.toy: expected a mapping, not empty",
         "Where a method runs",

@@ -1,6 +1,6 @@
 """Posteriors of a prior under a problem: by conjugacy, by enumeration, or references by particles in x or in z.
 
-A prior is recognised by what it has (`core.types.FiniteSet`, `core.types.Mixture`, `conditioning.FactorMixture`), not
+A prior is recognised by what it has (`core.types.FiniteSet`, `core.types.Mixture`, `instrument.FactorMixture`), not
 by its class: a new one with `atoms`, with a mixture's weights, means and covariances, or with centres, factors and psi,
 has these posteriors without any edit here.
 """
@@ -11,10 +11,10 @@ import math
 from typing import Protocol, runtime_checkable
 
 from bench.core.types import Cap, FiniteSet, Mixture, Prior, Problem
-from bench.problems.posteriors.conditioning import FactorMixture
 from bench.problems.posteriors.conjugate import Conjugate
 from bench.problems.posteriors.enumeration import Enumeration
 from bench.problems.posteriors.factors import FactorConjugate
+from bench.problems.posteriors.instrument import FactorMixture
 from bench.problems.posteriors.posterior import HasLogZ, NoPosterior, Posterior
 from bench.problems.posteriors.smc_data import TemperedSMC
 from bench.problems.posteriors.smc_latent import LatentSMC
@@ -58,7 +58,8 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
         )
     if isinstance(prior, FactorMixture):
         if Cap.LINEAR in problem.caps:
-            return FactorConjugate(prior, problem)
+            found = FactorConjugate(prior, problem)
+            return NoPosterior(prior, found.refusal) if found.refusal else found
         size = prior.psi.shape[1]
         if size > MOST_VALUES:
             return NoPosterior(prior, too_many(size))
