@@ -27,7 +27,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.conditioning import conditioning, langevin
 from bench.numerics.diffusion import karras_sigmas
 
@@ -50,6 +50,7 @@ class DAPS:
     """
 
     uses: ClassVar[Cap] = Cap.SPECTRUM
+    kind: ClassVar[Kind] = "split"
     search: ClassVar[Search] = {"prior_std": LogUniform(0.1, 1.5)}
     tiny: ClassVar[dict] = {"num_levels": 20, "num_langevin": 10}
 

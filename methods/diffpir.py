@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Uniform
 from bench.numerics.conditioning import conditioning
 from bench.numerics.diffusion import karras_sigmas
 from bench.numerics.steps import renoise_step
@@ -37,6 +37,7 @@ class DiffPIR:
     lam is 1; with a draw in its place and zeta = 1 it would be DAPS.
     """
 
+    kind: ClassVar[Kind] = "split"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     uses: ClassVar[Cap] = Cap.SPECTRUM
     search: ClassVar[Search] = {"lam": LogUniform(0.1, 100.0), "zeta": Uniform(0.0, 1.0)}
@@ -46,7 +47,7 @@ class DiffPIR:
     sigma_max: float = 100.0  # noise levels, in data units
     sigma_min: float = 0.01
     lam: float = 1.0  # weight of the denoised image
-    zeta: float = 0.3  # share of the noise's variance that is fresh
+    zeta: float = 1.0  # share of the noise's variance that is fresh
     prior_std: float = (
         0.5  # tau, the standard deviation of a pixel under the prior; 0: r^2 = sigma^2 / lam
     )

@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Choice, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.diffusion import karras_sigmas
 from bench.numerics.steps import ddim_step
 
@@ -37,6 +37,7 @@ class LGDMC:
     takes all the weight wherever sigma_y is small against r.
     """
 
+    kind: ClassVar[Kind] = "guidance"
     search: ClassVar[Search] = {
         "num_draws": Choice((1, 3, 10)),
         "prior_std": LogUniform(0.1, 1.5),

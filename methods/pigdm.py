@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Uniform
 from bench.numerics.conditioning import Conditioning, conditioning
 from bench.numerics.diffusion import karras_sigmas
 from bench.numerics.steps import ddim_step
@@ -39,6 +39,7 @@ class PiGDM:
     itself (DMPS) only for a flat prior.
     """
 
+    kind: ClassVar[Kind] = "guidance"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     uses: ClassVar[Cap] = Cap.SPECTRUM
     search: ClassVar[Search] = {"prior_std": LogUniform(0.1, 1.5), "eta": Uniform(0.0, 1.0)}

@@ -25,7 +25,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Joint, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics import mcmc
 from bench.numerics.conditioning import conditioning, langevin
 from bench.numerics.diffusion import ancestral_step, karras_sigmas
@@ -46,6 +46,7 @@ class PnPDM:
     """
 
     uses: ClassVar[Cap] = Cap.SPECTRUM
+    kind: ClassVar[Kind] = "split"
     search: ClassVar[Search] = {"rho_min": LogUniform(0.02, 1.0)}
     joint: ClassVar[Joint] = "chain"
     tiny: ClassVar[dict] = {

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from bench.conformance.checks import Check, NotApplicable, Refused  # noqa: F401 (for the modules of checks)
 from bench.conformance.trial import Drawn, Findings, M, Trial, contained
-from bench.core.registry import name_of
+from bench.core.registry import name_of, package_of
+from bench.core.types import Joint
 from bench.runtime.run_method import declared_caps
 
 NUM_SAMPLES = 5
-JOINTS = ("independent", "chain", "coupled")
+JOINTS = get_args(Joint)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Case:
     @cached_property
     def loaded(self) -> tuple[ModuleType, Findings]:
         """Import the file under a name of its own."""
-        name, findings = f"_conformance_{name_of(self.path) or self.path.stem}", Findings()
+        stem, findings = name_of(self.path) or self.path.stem, Findings()
+        name = f"{package_of(self.path)}._conformance_{stem}"
         inside = [str(self.path.parent)] if self.path.name == "__init__.py" else None
         spec = importlib.util.spec_from_file_location(
             name, self.path, submodule_search_locations=inside
@@ -62,7 +64,7 @@ class Case:
 
     @property
     def joint(self) -> str:
-        return getattr(self.cls, "joint", "independent")
+        return getattr(self.method, "joint", "independent")  # a field may say it
 
     @property
     def tiny(self) -> dict[str, object]:

@@ -7,8 +7,10 @@ import dataclasses
 import inspect
 import re
 from pathlib import Path
+from typing import TypeGuard
 
 from bench.conformance.case import JOINTS, Case, Check, Refused
+from bench.core.kinds import KINDS, OTHER
 from bench.core.types import Cap, Choice, LogUniform, Uniform
 
 ALLOWED = ("bench.core.types", "bench.numerics")
@@ -28,10 +30,14 @@ def loads(case: Case) -> str:
 
 
 def imports(case: Case) -> str:
-    """Refuse what a method may not import; parts of a package may import each other by relative imports."""
+    """Refuse what a method may not import; parts of a package may import each other, and all the helpers beside it."""
     package = case.path.parent if case.path.name == "__init__.py" else None
-    for file in case.files:
-        depth = len(file.relative_to(package).parts) if package else 0
+    files, helpers = list(case.files), set[Path]()
+    for file in files:
+        depth = len(file.relative_to(package).parts) if package and file not in helpers else 0
+        found = _helpers(file, depth) - helpers
+        helpers |= found
+        files += sorted(found)
         for name in _imported(file, depth):
             allowed = any(f"{name}.".startswith(f"{prefix}.") for prefix in ALLOWED)
             if not allowed and name.split(".")[0] in ("", *FORBIDDEN):
@@ -39,20 +45,39 @@ def imports(case: Case) -> str:
                 raise Refused(
                     f"{file.name} imports {what}; a method may import only {', '.join(ALLOWED)} of this project"
                 )
-    return f"{len(case.files)} files" if package else ""
+    return f"{len(files)} files" if len(files) > 1 else ""
 
 
 def _imported(file: Path, depth: int) -> list[str]:
-    """Return full names of all imports of a file, '' for a relative import of more than `depth` levels."""
+    """Return full names of all imports of a file, "" for one from beside the plug-in that is no helper.
+
+    Relative imports of at most `depth` levels stay inside of the plug-in's package.
+    """
     names = []
     for node in ast.walk(ast.parse(file.read_text(), file.name)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and not _is_helper(node, depth):
             names += [
                 "" if node.level > depth else f"{node.module}.{alias.name}" for alias in node.names
             ]
     return names
+
+
+def _helpers(file: Path, depth: int) -> set[Path]:
+    """Return the helpers beside the plug-in that a file imports."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if _is_helper(node, depth)]
+    found = {file.parents[node.level - 1] / f"{node.module}.py" for node in nodes}
+    return {helper for helper in found if helper.is_file()}
+
+
+def _is_helper(node: ast.AST, depth: int) -> TypeGuard[ast.ImportFrom]:
+    """Return whether a statement is `from ._helper import f`, of a file beside the plug-in whose name starts so."""
+    return (
+        isinstance(node, ast.ImportFrom)
+        and node.level == depth + 1
+        and (node.module or "").startswith("_")
+    )
 
 
 def one_name(case: Case) -> str:
@@ -157,6 +182,13 @@ def joint(case: Case) -> str:
     return case.joint
 
 
+def kind(case: Case) -> str:
+    declared = getattr(case.method, "kind", OTHER)
+    if declared not in KINDS:
+        raise Refused(f"`kind` is {declared!r}; expected one of {', '.join(KINDS)}")
+    return declared
+
+
 def constructs(case: Case) -> str:
     required = [
         field.name
@@ -187,4 +219,5 @@ MODULE_CHECKS = (
     Check("`needs` is a Cap", needs, gate=True),
     Check("`search` keys are fields", search),
     Check("`joint` is valid", joint, gate=True),
+    Check("`kind` is known", kind),
 )

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from bench.conformance.checks import Check, NotApplicable, require
+from bench.conformance.derivatives import derivatives_of
 from bench.conformance.plugin import PLUGIN_CHECKS, PluginCase
 from bench.core.networks import networks_of
 from bench.core.registry import build
 from bench.core.rng import Rng
-from bench.core.types import Cap, Shape
+from bench.core.types import Cap, FiniteSet, Shape
 
 ROWS = 5
 COUNTS = {"train": 96, "validation": 40, "test": 40}
@@ -197,6 +198,29 @@ def denoises(case: PriorCase) -> str:
     return "at sigma " + ", ".join(f"{sigma:g}" for sigma in case.sigmas())
 
 
+def denoises_nothing(case: PriorCase) -> str:
+    """Check the limit of no noise: x_t itself, or one of the atoms."""
+    case.needs(Cap.DENOISER)
+    x_t = case.noisy(0.5)
+    for sigma in (torch.zeros((), dtype=x_t.dtype), torch.zeros(ROWS, dtype=x_t.dtype)):
+        denoised = case.prior.denoise(x_t, sigma)
+        expected = x_t
+        if isinstance(case.prior, FiniteSet):
+            atoms = case.prior.atoms.flatten(1)
+            expected = atoms[torch.cdist(x_t.flatten(1), atoms).argmin(1)].view_as(x_t)
+        error = (denoised - expected).abs().max().item()
+        require(
+            error < CLOSE,
+            f"at sigma = 0 denoise differs by {error:.2g} from its limit, x_t or the nearest atom",
+        )
+    return ""
+
+
+def differentiates(case: PriorCase) -> str:
+    case.needs(Cap.DENOISER)
+    return derivatives_of(case.prior, case.noisy(0.5))
+
+
 def score_agrees(case: PriorCase) -> str:
     """Compare (D - x_t) / sigma^2 with the score, and with slopes of the density by finite differences."""
     case.needs(Cap.DENOISER)
@@ -343,6 +367,8 @@ CHECKS = (
     ),
     Check("draws have their shape, and streams are independent", samples),
     Check("the denoiser takes one noise level or one per row, and rows are independent", denoises),
+    Check("without noise the denoiser gives its limit", denoises_nothing),
+    Check("derivatives of the denoiser in x_t are right or refused", differentiates),
     Check("denoiser, score and density agree", score_agrees),
     Check("the decoder has its shape, passes gradients, and rows are independent", decodes),
     Check("the network is called as often as the prior says", costs_what_it_says),

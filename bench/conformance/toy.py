@@ -24,9 +24,10 @@ class ToyPrior:
     """
 
     num_channels: int = 1
+    dtype: torch.dtype = torch.float64  # of all its tensors, and of all that it takes
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
-    sigma_range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)
     decode_nfe: ClassVar[int] = 1
     sample_nfe: ClassVar[int] = 0  # draws are made by a matrix
 
@@ -40,7 +41,8 @@ class ToyPrior:
 
     @cached_property
     def mean(self) -> Tensor:
-        return torch.linspace(-0.5, 0.5, self.num_channels * SIDE * SIDE, dtype=torch.float64)
+        size = self.num_channels * SIDE * SIDE
+        return torch.linspace(-0.5, 0.5, size, dtype=torch.float64).to(self.dtype)
 
     @cached_property
     def covariance(self) -> Tensor:
@@ -48,7 +50,8 @@ class ToyPrior:
         channels = (
             torch.ones(self.num_channels, self.num_channels) + torch.eye(self.num_channels)
         ).double() / 2
-        return torch.kron(channels, 0.25 * torch.exp(-torch.cdist(pixels, pixels) / 2))
+        covariance = torch.kron(channels, 0.25 * torch.exp(-torch.cdist(pixels, pixels) / 2))
+        return covariance.to(self.dtype)
 
     @cached_property
     def _spectrum(self) -> tuple[Tensor, Tensor]:
@@ -60,6 +63,7 @@ class ToyPrior:
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Return mu + C (C + sigma^2 I)^-1 (x_t - mu)."""
+        self._refuse_dtype(x_t)
         values, vectors = self._spectrum
         shrink = values / (values + torch.as_tensor(sigma, dtype=x_t.dtype).square().view(-1, 1))
         return (self.mean + ((x_t.flatten(1) - self.mean) @ vectors * shrink) @ vectors.T).view_as(
@@ -68,13 +72,20 @@ class ToyPrior:
 
     def decode(self, z: Tensor) -> Tensor:
         """Return mu + C^(1/2) z."""
+        self._refuse_dtype(z)
         values, vectors = self._spectrum
         return (self.mean + (z.flatten(1) @ vectors * values.sqrt()) @ vectors.T).view_as(z)
 
     def log_prob(self, x: Tensor) -> Tensor:
+        self._refuse_dtype(x)
         values, vectors = self._spectrum
         white = (x.flatten(1) - self.mean) @ vectors / values.sqrt()
         return -0.5 * (white.square() + values.log() + math.log(2 * math.pi)).sum(1)
+
+    def _refuse_dtype(self, x: Tensor) -> None:
+        """Raise ValueError for another dtype than the prior's, as products with a prior's matrices do."""
+        if x.dtype != self.dtype:
+            raise ValueError(f"x is {x.dtype}, the prior and y are {self.dtype}; use y.dtype")
 
 
 class RowPairs:

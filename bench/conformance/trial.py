@@ -83,19 +83,26 @@ class Trial:
     num_samples: int
     shown: Cap
     num_channels: int = 1
+    sigma_y: float = 0.1
 
     @cached_property
-    def prior(self) -> ToyPrior:
+    def prior(self) -> Any:
         return ToyPrior(self.num_channels)
 
     @cached_property
-    def problem(self) -> ToyProblem:
-        return ToyProblem(self.prior)
+    def problem(self) -> Any:
+        return ToyProblem(self.prior, self.sigma_y)
 
     @cached_property
     def y(self) -> Tensor:
-        rng = Rng(("conformance", "y"), range(M))
-        return self.problem.simulate(self.prior.sample(1, rng)[:, 0], rng)
+        """Return measurements (M, *y); in the first one other values are missing than in the others."""
+        rng = self.rng("y", ids=range(M))
+        y = self.problem.simulate(self.prior.sample(1, rng)[:, 0], rng)
+        return torch.cat([y[:1].flip(-1), y[1:]])
+
+    def rng(self, *axes: object, ids: Sequence[int], samples: range = range(0)) -> Rng:
+        """Return randomness named by the axes."""
+        return Rng(("conformance", *axes), ids, samples)
 
     @cached_property
     def trained(self) -> Trained:
@@ -107,7 +114,7 @@ class Trial:
         findings, state = Findings(), None
         prior, problem, meter = self._views(findings)
         with contained(findings, self.path):
-            state = self.method.train(prior, problem, rng=Rng(("conformance", "train", seed), [0]))
+            state = self.method.train(prior, problem, rng=self.rng("train", seed, ids=[0]))
         return Trained(state, findings, meter)
 
     def draw(
@@ -124,7 +131,7 @@ class Trial:
         before, findings, x = y.clone(), Findings(), None
         prior, problem, meter = self._views(findings)
         with contained(findings, self.path):
-            rng = Rng(("conformance", seed), ids, samples)
+            rng = self.rng(seed, ids=ids, samples=samples)
             x = self.method.sample(prior, problem, y, len(samples), rng=rng, **given)
         changed = [] if torch.allclose(y, before, 0, 0, equal_nan=True) else ["y"]
         changed += ["state"] if given and not same_state(given["state"], self.trained.state) else []
@@ -156,7 +163,7 @@ def guard(declared: Cap, findings: Findings) -> Tap:
             refuse(name, cap)
         output = call(*inputs)
         if kind in DIFFERENTIATED and Cap.GRAD not in declared:
-            on_backward(output, lambda _: refuse(f"the gradient of {name}", Cap.GRAD))
+            on_backward(output, lambda *_: refuse(f"the gradient of {name}", Cap.GRAD))
         return output
 
     return tap

@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,8 +25,13 @@ def _without_machine_folders(argument: str) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else f".../{path.name}"
 
 
-def provenance(device: str = "cpu", threads: int | None = None) -> dict:
-    """Return commit, dirty flag, command, versions and device, which go into the header of each artefact."""
+def provenance(
+    device: str = "cpu", threads: int | None = None, packages: Iterable[str] = ()
+) -> dict:
+    """Return commit, dirty flag, command, versions and device, which go into the header of each artefact.
+
+    packages: distributions that this job uses beside those that all use.
+    """
     commit, dirty = git_state()
     return {
         "commit": commit,
@@ -34,7 +40,7 @@ def provenance(device: str = "cpu", threads: int | None = None) -> dict:
             ["python", "-m", _module(sys.argv[0]), *map(_without_machine_folders, sys.argv[1:])]
         ),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in (*PACKAGES, *packages)},
         "machine": platform.machine(),
         "device": device,
         "threads": threads,

@@ -10,6 +10,7 @@ Plug-ins are loaded by name, never imported by the code that calls them: a new o
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -134,11 +135,31 @@ def filled(cls: type, what: str, parameters: Mapping[str, object]) -> Any:
     return cls(**parameters)
 
 
+def package_of(file: Path) -> str:
+    """Return the package in which a plug-in's neighbours can be imported: one of its own for each folder of the user.
+
+    So helpers of the same name in two folders are two modules.
+    """
+    plugin = file.resolve().parent if file.name == "__init__.py" else file.resolve()
+    folder = plugin.parent
+    if folder in {INSTALLED.joinpath(*package.split(".")) for package in PACKAGES.values()}:
+        return ".".join(folder.relative_to(INSTALLED).parts)
+    name = f"plugins_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        package = sys.modules[name] = ModuleType(name, f"Plug-ins in {folder}.")
+        package.__path__ = [str(folder)]
+    return name
+
+
 def import_file(file: Path, name: str) -> ModuleType:
-    """Return the module in a file, imported under a dotted name; packages may use relative imports."""
+    """Return the module in a file, imported under a dotted name.
+
+    Relative imports work: of parts of a package, and of helpers beside the file (`from ._helper import f`).
+    """
     installed = INSTALLED.joinpath(*name.split("."))
     if file.resolve() in (installed.with_suffix(".py"), installed / "__init__.py"):
         return importlib.import_module(name)
+    name = f"{package_of(file)}.{name.rpartition('.')[2]}"
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file.resolve()):
         return sys.modules[name]
     inside = [str(file.resolve().parent)] if file.name == "__init__.py" else None

@@ -141,13 +141,17 @@ class TaskSpec(ProblemSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSpec(OnTask):
-    """A row of a suite on a task: `method` is the row's name, `module` its plug-in, `settings` its fields."""
+    """A row of a suite on a task: `method` is the row's name, `module` its plug-in, `settings` its fields.
+
+    packages: versions of what the plug-in imports beside numpy and torch.
+    """
 
     method: str
     module: str
     settings: Settings = field(default_factory=dict)
     seed: int = 0
     compute: Compute = Compute()
+    packages: dict[str, str] = field(default_factory=dict)
 
     @property
     def run_facts(self) -> Json:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def sources_of(program: str) -> tuple[str, ...]:
         if file in closure:
             continue
         closure.add(file)
-        imported = {path for name in imported_names(file) for path in _files(name)} - NEUTRAL
+        imported = imported_files(file) - NEUTRAL
         todo += imported if file == Path(program) else imported - ONLY_DIRECT
     beside = {
         path
@@ -112,23 +113,44 @@ def _has_code(file: Path) -> bool:
     )
 
 
-@cache
-def imported_names(file: Path) -> set[str]:
-    """Return what a file imports anywhere in it, as in `bench.priors.gmm.GMM`."""
+def imported_files(file: Path) -> set[Path]:
+    """Return the files in bench/ and methods/, or beside a plug-in of the user, that a file imports anywhere in it."""
+    found: set[Path] = set()
+    for node in _import_statements(file):
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.Import):
+            found |= {path for name in names for path in _files(name)}
+        elif not node.level:
+            found |= {path for name in names for path in _files(f"{node.module}.{name}")}
+        else:
+            folder = file.parents[node.level - 1]
+            module = node.module.split(".") if node.module else []
+            found |= {path for name in names for path in _beneath(folder, (*module, name))}
+    return found
+
+
+def imported_packages(file: Path) -> set[str]:
+    """Return the names of packages other than Python's own and this project's that a file imports anywhere in it."""
     names = set()
+    for node in _import_statements(file):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif not node.level:
+            names.add((node.module or "").partition(".")[0])
+    return names - sys.stdlib_module_names - {"bench", "methods"}
+
+
+@cache
+def _import_statements(file: Path) -> list[ast.Import | ast.ImportFrom]:
+    found = []
     todo: list[ast.AST] = [_imports(file)]
     while todo:
         node = todo.pop()
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            here = file.relative_to(HOME).parts if file.is_relative_to(HOME) else file.parts
-            package = here[: len(here) - node.level] if node.level else ()  # of a relative import
-            module = ".".join(part for part in (*package, node.module) if part)
-            names |= {f"{module}.{alias.name}" for alias in node.names}
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found.append(node)
         else:  # an expression holds no import: to skip them is several times as fast
             todo += [child for part in STATEMENTS for child in getattr(node, part, ())]
-    return names
+    return found
 
 
 def _imports(file: Path) -> ast.Module:
@@ -153,8 +175,17 @@ def _files(name: str) -> list[Path]:
     parts = name.split(".")
     if parts[0] not in ("bench", "methods"):
         return []
-    prefixes = [HOME.joinpath(*parts[:length]) for length in range(2, len(parts) + 1)]
+    return _beneath(HOME / parts[0], parts[1:])
+
+
+def _beneath(folder: Path, parts: Sequence[str]) -> list[Path]:
+    """Return the files that Python loads for a dotted name inside a folder."""
+    prefixes = [folder.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]
+    # the folder's own, unless that is the root of all
+    around = [] if folder.parent == HOME else [folder / "__init__.py"]
     candidates = [
-        file for prefix in prefixes for file in (prefix / "__init__.py", prefix.with_suffix(".py"))
+        file
+        for prefix in prefixes
+        for file in (prefix / "__init__.py", prefix.parent / f"{prefix.name}.py")
     ]
-    return [file for file in candidates if file.is_file()]
+    return [file for file in around + candidates if file.is_file()]

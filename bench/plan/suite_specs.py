@@ -32,7 +32,9 @@ from bench.plan.config import (
     num_measurements_of,
     settings_of,
 )
+from bench.plan.inputs import Inputs
 from bench.plan.metrics import metrics_of_task
+from bench.plan.packages import packages_of
 from bench.plan.schema import dataset_plugin
 from bench.plan.suite import Suite
 
@@ -142,6 +144,7 @@ def row_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any
         "settings": settings_of(suite.content, task, method),
         "seed": seed,
         "compute": compute_of(suite.content),
+        "packages": packages_of(Inputs(suite).method_sources(method)),
     }
 
 

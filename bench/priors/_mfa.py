@@ -15,6 +15,7 @@ from bench.numerics.diffusion import rk4
 from bench.priors import _mfa_rows as by_row
 from bench.priors._mfa_basis import Basis, Turned
 from bench.priors._mfa_score import Level, Score, level_at
+from bench.priors._mixture_score import refuse_derivative_in_sigma
 
 # rows of one product: with more of them, what is kept for the derivative does not fit into the cache
 ROWS_AT_ONCE = 512
@@ -75,6 +76,11 @@ class MFA:
         """Return the variances of pixels whose coordinates have these variances, (n, D) -> (n, *x)."""
         return self.basis.diagonals(values)
 
+    @property
+    def groups(self) -> Tensor:
+        """Numbers of the groups of coordinates (D,) that operators may leave apart, see `Basis.groups`."""
+        return self.basis.groups()
+
     @cached_property
     def centres(self) -> Tensor:
         """The means in the basis, (K, D)."""
@@ -102,6 +108,7 @@ class MFA:
 
     def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Return the gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
+        refuse_derivative_in_sigma(sigma)
         if torch.is_tensor(sigma) and sigma.dim():
             return self._score_by_row(x_t, sigma)
         level = self._at(float(sigma) ** 2)

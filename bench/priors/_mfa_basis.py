@@ -60,6 +60,16 @@ class Basis:
         turned = values.unflatten(1, (c, w, h)) @ along_columns.square().T
         return self._coloured(turned.mT @ along_rows.square().T, self.colours.square().T)
 
+    def groups(self) -> Tensor:
+        """Return the group of each coordinate (D,): one for each axis of colour and even or odd along each side.
+
+        Operators that treat all channels alike leave the axes of colour apart, and those that commute with mirror
+        images leave even and odd cosines apart.
+        """
+        channels, height, width = (torch.arange(side) for side in self.shape)
+        parities = 2 * (width[:, None] % 2) + height % 2
+        return (4 * channels[:, None, None] + parities).flatten().to(self.colours.device)
+
     def matrix(self) -> Tensor:
         """Return the basis as a matrix (D, D), a vector in each column."""
         eye = torch.eye(math.prod(self.shape)).to(self.colours)
@@ -77,7 +87,7 @@ class Basis:
 
 
 class Turned(torch.autograd.Function):
-    """Coordinates of images, or with `back` images of coordinates; the derivative of each is the other."""
+    """Coordinates of images, or with `back` images of coordinates: linear, and the transpose of each is the other."""
 
     generate_vmap_rule = True
 
@@ -92,6 +102,10 @@ class Turned(torch.autograd.Function):
     @staticmethod
     def backward(ctx, v: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         return Turned.apply(v, ctx.basis, not ctx.back), None, None
+
+    @staticmethod
+    def jvp(ctx, v: Tensor, *_: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Turned.apply(v, ctx.basis, ctx.back)
 
 
 def _cosines(side: int) -> Tensor:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bench.priors._mixture_score import is_differentiated
+
 LOWEST, HIGHEST = 0.0019, 210.0  # noise levels, a little beyond `sigma_range`
 NUM_NODES = 120
 ROWS_AT_ONCE = 16  # whose numbers for all components and pixels fit into the cache
@@ -59,12 +61,18 @@ class Tabled(NamedTuple):
         return precision, u - self.centres[:, None]
 
 
-class RowScore(torch.autograd.Function):
-    """The score at u (n, D) with noise of variance (n,), once differentiable in u; other outputs are kept for that."""
+class Row(NamedTuple):
+    """What the score and its derivative need: responsibilities (K, n), roots, solved loadings and p_k (u - m_k)."""
 
-    @staticmethod
-    def forward(u: Tensor, variance: Tensor, *tabled: Tensor) -> tuple[Tensor, ...]:
-        mixture = Tabled(*tabled)
+    share: Tensor
+    root: Tensor  # as `Tabled.roots` gives it
+    answer: Tensor  # (I + F_k^T diag(p_k) F_k)^-1 F_k^T p_k (u - m_k), (K, n, r)
+    precision: Tensor
+    centred: Tensor
+
+    @classmethod
+    def at(cls, mixture: Tabled, u: Tensor, variance: Tensor) -> Row:
+        """Return it at u (n, D) with noise of variance (n,)."""
         precision, centred = mixture.precise(u, variance)
         root, log_det = mixture.roots(variance)
         weighted = precision * centred
@@ -73,28 +81,52 @@ class RowScore(torch.autograd.Function):
         squares = (weighted * centred).sum(2) - white.square().sum((2, 3))
         share = (mixture.log_weights[:, None] - (squares + log_det) / 2).softmax(0)
         answer = torch.linalg.solve_triangular(root.mT, white, upper=True)[..., 0]
-        pulls = weighted - precision * (answer @ mixture.factors)
-        return -(share[:, :, None] * pulls).sum(0), share, root, answer
+        return cls(share, root, answer, precision, centred)
+
+    def derivative(self, mixture: Tabled, v: Tensor) -> Tensor:
+        """Return the derivative of the score along v (n, D), which is also its product with v from the left."""
+        precision, share = self.precision, self.share
+        pulls = precision * (self.centred - self.answer @ mixture.factors)
+        along = (pulls * v).sum(2)
+        spread = share * (along - (share * along).sum(0))
+        ahead = precision * v
+        loaded = (ahead @ mixture.factors.mT)[..., None]
+        solved = torch.cholesky_solve(loaded, self.root)[..., 0]
+        solved = ahead - precision * (solved @ mixture.factors)
+        return (spread[:, :, None] * pulls - share[:, :, None] * solved).sum(0)
+
+
+class RowScore(torch.autograd.Function):
+    """The score at u (n, D) with noise of variance (n,); other outputs are kept for its derivative in u."""
+
+    @staticmethod
+    def forward(u: Tensor, variance: Tensor, *tabled: Tensor) -> tuple[Tensor, ...]:
+        mixture = Tabled(*tabled)
+        row = Row.at(mixture, u, variance)
+        pulls = row.precision * row.centred - row.precision * (row.answer @ mixture.factors)
+        return -(row.share[:, :, None] * pulls).sum(0), row.share, row.root, row.answer
 
     @staticmethod
     def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
         ctx.mark_non_differentiable(*output[1:])
         ctx.save_for_backward(*inputs, *output[1:])
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, v: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         u, variance, *tabled, share, root, answer = ctx.saved_tensors
         mixture = Tabled(*tabled)
-        precision, centred = mixture.precise(u, variance)
-        pulls = precision * (centred - answer @ mixture.factors)
-        along = (pulls * v).sum(2)
-        spread = share * (along - (share * along).sum(0))
-        ahead = precision * v
-        loaded = (ahead @ mixture.factors.mT)[..., None]
-        solved = ahead - precision * (torch.cholesky_solve(loaded, root)[..., 0] @ mixture.factors)
-        gradient = (spread[:, :, None] * pulls - share[:, :, None] * solved).sum(0)
-        return gradient, *[None] * (len(tabled) + 1)
+        if is_differentiated(u):
+            row = Row.at(mixture, u, variance)
+        else:
+            row = Row(share, root, answer, *mixture.precise(u, variance))
+        return row.derivative(mixture, v), *[None] * (len(tabled) + 1)
+
+    @staticmethod
+    def jvp(ctx, v: Tensor, *_: None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        u, variance, *tabled = ctx.saved_tensors
+        mixture = Tabled(*tabled)
+        return Row.at(mixture, u, variance).derivative(mixture, v), None, None, None
 
 
 def interpolation(t: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bench.priors._mixture_score import is_differentiated
+
 
 class Level(NamedTuple):
     """What all components have at one noise level.
@@ -75,16 +77,34 @@ def level_at(
     return Level(weights.log(), *(part.to(weights.dtype) for part in parts))
 
 
+def loaded_and_share(at: Level, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Return G_k (u - m_k) (K, n, r) and the responsibilities (n, K) at u (n, D)."""
+    loaded = at.loaded(u)
+    return loaded, at.log_joint(u, loaded).softmax(1)
+
+
+def derivative(at: Level, u: Tensor, share: Tensor, loaded: Tensor, v: Tensor) -> Tensor:
+    """Return the derivative of the score along v (n, D), which is also its product with v from the left."""
+    turned = at.turned(v)
+    along = (u * v) @ at.precision.T - v @ at.pulled.T - (loaded * turned).sum(2).T
+    spread = share * (along - (share * along).sum(1, keepdim=True))
+    weighted = share.T[:, :, None] * turned - spread.T[:, :, None] * loaded
+    gradient = at.unloaded(weighted)
+    gradient += u * (spread @ at.precision)
+    gradient -= spread @ at.pulled
+    gradient -= v * (share @ at.precision)
+    return gradient
+
+
 class Score(torch.autograd.Function):
-    """The score of a mixture at u (n, D), once differentiable in u; the other outputs are kept for the derivative."""
+    """The score of a mixture at u (n, D); the other outputs are kept for its derivative, as in `_mixture_score`."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(u: Tensor, *level: Tensor) -> tuple[Tensor, ...]:
         at = Level(*level)
-        loaded = at.loaded(u)
-        share = at.log_joint(u, loaded).softmax(1)
+        loaded, share = loaded_and_share(at, u)
         score = at.unloaded(share.T[:, :, None] * loaded)
         score += share @ at.pulled
         score -= u * (share @ at.precision)
@@ -94,18 +114,19 @@ class Score(torch.autograd.Function):
     def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
         ctx.mark_non_differentiable(*output[1:])
         ctx.save_for_backward(*inputs, *output[1:])
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, v: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         u, *level, share, loaded = ctx.saved_tensors
         at = Level(*level)
-        turned = at.turned(v)
-        along = (u * v) @ at.precision.T - v @ at.pulled.T - (loaded * turned).sum(2).T
-        spread = share * (along - (share * along).sum(1, keepdim=True))
-        weighted = share.T[:, :, None] * turned - spread.T[:, :, None] * loaded
-        gradient = at.unloaded(weighted)
-        gradient += u * (spread @ at.precision)
-        gradient -= spread @ at.pulled
-        gradient -= v * (share @ at.precision)
-        return gradient, *[None] * len(level)
+        if is_differentiated(u):
+            loaded, share = loaded_and_share(at, u)
+        return derivative(at, u, share, loaded, v), *[None] * len(level)
+
+    @staticmethod
+    def jvp(ctx, v: Tensor, *_: None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        u, *level = ctx.saved_tensors
+        at = Level(*level)
+        loaded, share = loaded_and_share(at, u)
+        return derivative(at, u, share, loaded, v), None, None

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from bench.core.types import Cap, Random
 from bench.numerics.diffusion import rk4
-from bench.priors._mixture_score import Pulls, Score, log_joint, precisions, pulls
+from bench.priors._mixture_score import (
+    Pulls,
+    Score,
+    log_joint,
+    precisions,
+    pulls,
+    refuse_derivative_in_sigma,
+)
 
 # rows of one score: with more of them, what is kept for the derivative does not fit into the cache
 ROWS_AT_ONCE = 512
@@ -68,6 +75,7 @@ class GMM:
 
     def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Return the gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
+        refuse_derivative_in_sigma(sigma)
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
         if sigma.dim():
             return self._score(x_t, sigma)

@@ -2,7 +2,9 @@
 
 log w_k N(x; mu_k, S_k) has gradient -a_k, so the score is s = -sum_k r_k a_k with responsibilities r. Its derivative
 along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k. In this form a vector-Jacobian product
-costs what the score itself costs; left to automatic differentiation it costs three times that.
+costs what the score itself costs; left to automatic differentiation it costs three times that. It is symmetric, so the
+product with a vector on the other side is the same, and made of differentiable steps where a derivative of it is asked
+for.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 class Pulls(Protocol):
@@ -112,8 +115,34 @@ def log_joint(a: Pulls, weights: Tensor, dimension: int) -> Tensor:
     return weights.log() - 0.5 * (a.mahalanobis + a.log_det + dimension * math.log(2 * math.pi))
 
 
+def derivative(a: Pulls, responsibility: Tensor, v: Tensor) -> Tensor:
+    """Return the derivative of the score along v (n, D), which is also its product with v from the left."""
+    along = a.along(v)
+    spread = responsibility * (along - (responsibility * along).sum(1, keepdim=True))
+    return a.combined(spread) - a.precision(responsibility, v)
+
+
+def is_differentiated(x: Tensor) -> bool:
+    """Return whether a derivative at x is to be differentiated itself: by a graph of it, or in forward mode."""
+    return torch.is_grad_enabled() or forward_ad.unpack_dual(x).tangent is not None
+
+
+def refuse_derivative_in_sigma(sigma: Tensor | float) -> None:
+    """Raise ValueError where a gradient in the noise level is asked for, which mixtures do not have."""
+    if torch.is_tensor(sigma) and (
+        sigma.requires_grad or forward_ad.unpack_dual(sigma).tangent is not None
+    ):
+        raise ValueError(
+            "prior.denoise: a mixture has derivatives in x_t only, not in sigma; pass sigma.detach()"
+        )
+
+
 class Score(torch.autograd.Function):
-    """The score of a mixture at x (n, D), once differentiable in x; the other outputs are kept for the derivative."""
+    """The score of a mixture at x (n, D); the other outputs are kept for its derivative in x.
+
+    Derivatives of all orders in x, backward and forward. What is kept has no graph, so where a derivative is to be
+    differentiated it is computed anew from x.
+    """
 
     generate_vmap_rule = True
 
@@ -127,17 +156,29 @@ class Score(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.kind = RowNoise if inputs[1].dim() else SharedNoise
+        ctx.kind, ctx.num_inputs = RowNoise if inputs[1].dim() else SharedNoise, len(inputs)
         ctx.mark_non_differentiable(*output[1:])
-        ctx.save_for_backward(*output[1:])
+        ctx.save_for_backward(*inputs, *output[1:])
+        ctx.save_for_forward(*inputs, *output[1:])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, v: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        responsibility, *kept = ctx.saved_tensors
-        a = ctx.kind(*kept)
-        along = a.along(v)
-        spread = responsibility * (along - (responsibility * along).sum(1, keepdim=True))
-        return a.combined(spread) - a.precision(responsibility, v), *[None] * (
-            len(ctx.needs_input_grad) - 1
-        )
+        inputs, kept = ctx.saved_tensors[: ctx.num_inputs], ctx.saved_tensors[ctx.num_inputs :]
+        if is_differentiated(inputs[0]):
+            gradient = Score._differentiable(v, *inputs)
+        else:
+            gradient = derivative(ctx.kind(*kept[1:]), kept[0], v)
+        return gradient, *[None] * (ctx.num_inputs - 1)
+
+    @staticmethod
+    def jvp(ctx, v: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        num_kept = len(ctx.saved_tensors) - ctx.num_inputs
+        along = Score._differentiable(v, *ctx.saved_tensors[: ctx.num_inputs])
+        return along, *[None] * num_kept
+
+    @staticmethod
+    def _differentiable(
+        v: Tensor, x: Tensor, sigma: Tensor, weights: Tensor, *mixture: Tensor
+    ) -> Tensor:
+        a = pulls(x, sigma, *mixture)
+        return derivative(a, log_joint(a, weights, x.shape[1]).softmax(1), v)

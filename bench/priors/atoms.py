@@ -13,12 +13,14 @@ from torch import Tensor
 
 from bench.core.artefacts import Json
 from bench.core.types import Cap, Prior, Random
+from bench.core.values import require
 
 __all__ = ["AtomsFamily"]
 
 Tensors = dict[str, Tensor]
 # computed at once: more of them take longer, since their memory comes from the system at every call
 NUM_WEIGHTS = 2**20
+SMALLEST_VARIANCE = 1e-12  # of noise: less of it, or none, leaves the nearest atom as this does
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +48,9 @@ class Atoms:
         return self.atoms[rng.randint(len(self.atoms), (num_samples,)).to(self.atoms.device)]
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma > 0 () or (n,)."""
+        """Return sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma () or (n,)."""
         variance = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device).square().view(-1, 1)
+        variance = variance.clamp_min(SMALLEST_VARIANCE)
         rows = max(1, NUM_WEIGHTS // len(self.atoms))
         blocks = zip(
             x_t.flatten(1).split(rows), variance.expand(len(x_t), 1).split(rows), strict=True
@@ -71,11 +74,21 @@ class Atoms:
 class AtomsFamily:
     """The whole family of images where the data set has one, else the training images."""
 
+    num_atoms: int = 0  # the first ones of them; 0: all
+
     tiny: ClassVar[Mapping[str, object]] = {}  # for tests
 
+    def __post_init__(self) -> None:
+        require(self.num_atoms >= 0, f"atoms: num_atoms must be 0 or more, got {self.num_atoms!r}")
+
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return the images."""
+        """Return the images; ValueError where there are fewer than were asked for."""
         atoms = data.get("atoms", data["train"])
+        require(
+            self.num_atoms <= len(atoms),
+            f"atoms: num_atoms is {self.num_atoms}, there are {len(atoms)} images",
+        )
+        atoms = atoms[: self.num_atoms or len(atoms)]
         return {"atoms": atoms}, {"num_atoms": len(atoms)}
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Atoms:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.core.results import INTERACTS, Summary
+from bench.core.weights import ABSENT
 from bench.report.origins import made_by
 from bench.report.tables import DIVERSITY
 from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS
@@ -35,6 +37,11 @@ COLLAPSE = (
     "allows)."
 )
 
+INTERACTING = (
+    f"({INTERACTS}): the samples of a measurement alone are not those that it has among others, so that the numbers "
+    "hold for this size of batch only; `posterior-bench conformance` says more."
+)
+
 
 def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
@@ -52,6 +59,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         SEVERAL_SEEDS if most > 1 else ONE_SEED,
         BOLD,
         BASELINES,
+        *((INTERACTING,) if any(task.interacting for task in suite.tasks) else ()),
         *((HEADERS,) if of_tasks else ()),
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((WORTHS,) if has_worth and has_diversity else ()),
@@ -59,6 +67,15 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         *([f"{suite.beside}."] if suite.beside else []),
         *made_by(suite.origins),
     )
+
+
+def absent_weights(lines: Sequence[Summary]) -> tuple[str, ...]:
+    """Return a note for each file of weights that is absent: the columns that have no numbers, and how to get it."""
+    columns: dict[str, dict[str, None]] = {}
+    for line in lines:
+        if line.reason.startswith(ABSENT):
+            columns.setdefault(line.reason, {})[line.metric] = None
+    return tuple(f"{', '.join(names)}: {reason}" for reason, names in columns.items())
 
 
 def _measured(suite: SuiteResults) -> str:

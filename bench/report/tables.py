@@ -6,8 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
+from bench.core.kinds import by_kind
 from bench.core.results import (
+    BASELINES,
     DISTANCE,
+    INTERACTS,
     OTHER_PRIOR,
     REFERENCE,
     ROLES,
@@ -96,7 +99,7 @@ def distance_table(
     compared = without(suite, above, DISTANCE) if above else suite
     comparisons = compare(compared) if above else comparisons
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
-    methods = ordered_methods(suite)
+    methods, marks = ordered_methods(suite), _marks(suite)
     rows = [row for task in suite.tasks for row in _distance_rows(task, suite, known, bold)]
     rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (DISTANCE,))]
     rows += [
@@ -108,10 +111,17 @@ def distance_table(
         "Distance to the exact posterior",
         ". ".join((DISTANCES, *budget_notes(suite.budget_rows, above))),
         frame_of(rows, methods),
-        goals={x: "‡" if x in above else ROLES.get(x, "") for x in methods},
+        goals={x: "‡" if x in above else marks.get(x, "") for x in methods},
         methods_across=True,
         resolution=resolution(comparisons, keys),
+        kinds=shown_kinds(suite),
     )
+
+
+def _marks(suite: SuiteResults) -> dict[str, str]:
+    """Return what stands behind the names of methods across a table: roles, and whether rows interact anywhere."""
+    interacting = {method for task in suite.tasks for method in task.interacting}
+    return ROLES | dict.fromkeys(interacting, INTERACTS)
 
 
 def _distance_rows(
@@ -146,10 +156,17 @@ def metrics_across(lines: Sequence[Summary]) -> tuple[str, ...]:
 
 
 def ordered_methods(suite: SuiteResults) -> tuple[str, ...]:
-    """Return the methods from floor to ceiling: reference, oracle, those of the suite in its order, unconditional."""
+    """Return the methods from floor to ceiling: reference, oracle, those of the suite by kind, unconditional."""
     first = [REFERENCE, *(m for m in suite.methods if m == "oracle")]
     last = [m for m in suite.methods if m == "unconditional"]
-    return (*first, *(m for m in suite.methods if m not in (*first, *last)), *last)
+    others = by_kind((m for m in suite.methods if m not in (*first, *last)), suite.kinds)
+    return (*first, *others, *last)
+
+
+def shown_kinds(suite: SuiteResults) -> dict[str, str]:
+    """Return the kinds of the methods between floor and ceiling; {} where that tells nothing apart."""
+    kinds = {m: kind for m, kind in suite.kinds.items() if m not in BASELINES}
+    return kinds if len(set(kinds.values())) > 1 else {}
 
 
 def goal_of(metric: str, suite: SuiteResults) -> str:
@@ -193,7 +210,9 @@ def _task_table(
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
     roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
-    return Table(task.name, task_header(task), frame_of(rows, goals), goals, roles, reasons)
+    roles |= dict.fromkeys(task.interacting, INTERACTS)
+    frame, kinds = frame_of(rows, goals), shown_kinds(suite)
+    return Table(task.name, task_header(task), frame, goals, roles, reasons, kinds=kinds)
 
 
 def seeds_text(line: Summary | None, spreads: Spreads) -> str:

@@ -37,7 +37,7 @@ def recorded(prior: Prior) -> tuple[PriorView, list[Call]]:
         calls.append(made)
         output = call(*inputs)
         made.differentiable = output.requires_grad
-        on_backward(output, lambda cotangent: made.cotangents.append(cotangent.detach().clone()))
+        on_backward(output, lambda cotangent, _: made.cotangents.append(cotangent.detach().clone()))
         return output
 
     return PriorView(prior, tap), calls

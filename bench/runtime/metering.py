@@ -2,7 +2,8 @@
 
 A view takes the place of the prior or the problem. It has the attributes of the interface and no others, and passes
 each call to a `tap`, which makes the call and may count it. Values, dtypes and the autograd graph stay as they are, and
-nothing waits for the device. A call made inside `torch.func.vmap` counts the rows that it has there.
+nothing waits for the device. Under torch.func the batch of `vmap` counts in each call and each gradient, and each
+direction of `jvp` counts as a row backward. What cannot be counted raises an error.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from bench.core.specs import Budget
 from bench.core.types import Cap, Operator, Prior, Problem, Random, Shape, Spectrum
 from bench.runtime.memory import allocated
+from bench.runtime.transforms import batches, layers, num_tangents, repeats
 
 Tap = Callable[..., Any]  # tap(kind, call, *inputs) makes the call and returns its result
 
@@ -69,10 +72,15 @@ def limits_of(budget: Budget | None, num_samples: int) -> Limits:
 
 @dataclass
 class Meter:
-    """Rows so far: forward through the calls that were made, and backward through their vector-Jacobian products."""
+    """Rows so far: forward through the calls that were made, and backward through their derivatives.
+
+    A vector-Jacobian product counts the rows of its call, and twice that where a graph of it is kept, which a second
+    pass can go through. limits: checked before each call and each derivative.
+    """
 
     forward: int = 0
     backward: int = 0
+    limits: Limits | None = None
 
     def nfe(self, num_samples: int) -> float:
         """Return rows forward per posterior sample, `num_samples` of them in total (measurements x samples)."""
@@ -82,13 +90,26 @@ class Meter:
         """Return rows backward per posterior sample."""
         return self.backward / num_samples
 
-    def count(self, output: Tensor, rows: int) -> Tensor:
-        """Count `rows` forward now, and backward each time that a backward pass goes through `output`."""
+    def check(self, rows: int) -> None:
+        """Raise BudgetExceeded where that many rows more are beyond the limits."""
+        if self.limits:
+            self.limits.check(self.forward + self.backward + rows)
+
+    def call(self, call: Callable[..., Any], inputs: tuple[Any, ...], rows: int) -> Any:
+        """Make a call and count `rows` forward, or more under `vmap`, and backward what derivatives of it take."""
+        known = batches(*inputs)
+        rows *= math.prod(known.values())
+        along = rows * num_tangents(*inputs)
+        self.check(rows + along)
+        output = call(*inputs)
         self.forward += rows
-        on_backward(output, lambda _: self._count_backward(rows))
+        self.backward += along
+        on_backward(output, lambda v, keeps: self._backward(v, keeps, rows, known))
         return output
 
-    def _count_backward(self, rows: int) -> None:
+    def _backward(self, cotangent: Tensor, keeps: bool, rows: int, known: dict[int, int]) -> None:
+        rows *= repeats(cotangent, known) * (2 if keeps else 1)
+        self.check(rows)
         self.backward += rows
 
 
@@ -96,15 +117,12 @@ def counted(prior: Prior, limits: Limits | None = None) -> tuple[PriorView, Mete
     """Return the prior with a meter at its network.
 
     `denoise` and `log_prob` cost one row per row, `decode` costs `decode_nfe`, a draw of `sample` costs `sample_nfe`.
-    A call beyond the limits is not made: BudgetExceeded.
+    A call or a derivative beyond the limits is not made: BudgetExceeded.
     """
-    meter = Meter()
+    meter = Meter(limits=limits)
 
     def tap(kind: str, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
-        rows = _network_rows(prior, kind, inputs)
-        if limits:
-            limits.check(meter.forward + meter.backward + rows)
-        return meter.count(call(*inputs), rows)
+        return meter.call(call, inputs, _network_rows(prior, kind, inputs))
 
     return PriorView(prior, tap), meter
 
@@ -127,20 +145,34 @@ def counted_problem(problem: Problem) -> tuple[ProblemView, Meter]:
     def tap(kind: str, call: Callable[..., Any], *inputs: Any) -> Any:
         if kind == "spectrum":
             return call(*inputs)
-        return meter.count(call(*inputs), 0 if kind == "sample_posterior" else len(inputs[0]))
+        return meter.call(call, inputs, 0 if kind == "sample_posterior" else len(inputs[0]))
 
     return ProblemView(problem, tap), meter
 
 
-def on_backward(output: Tensor, callback: Callable[[Tensor], None]) -> None:
-    """Have `callback` called with the cotangent of `output` whenever a backward pass goes through its call.
+def on_backward(output: Tensor, callback: Callable[[Tensor, bool], None]) -> None:
+    """Have `callback` called whenever a backward pass goes through the call that made `output`.
 
-    The hook is on the graph's node, not on the tensor: a gradient by `output` itself does not enter the call.
+    It is given the cotangent, and whether a graph of the pass is kept, for derivatives of it. The hook is on the
+    graph's node, not on the tensor: a gradient by `output` itself does not enter the call.
     """
-    if output.grad_fn is None:
-        return
-    number = output.output_nr
-    output.grad_fn.register_prehook(lambda cotangents: callback(cotangents[number]))
+    beneath = layers(output)
+    for place, layer in enumerate(beneath):
+        if layer.grad_fn is not None:
+            around = beneath[place + 1 :]
+            _hook(layer, any(outer.requires_grad for outer in around), not around, callback)
+
+
+def _hook(
+    layer: Tensor, is_kept: bool, is_plain: bool, callback: Callable[[Tensor, bool], None]
+) -> None:
+    """Call back from one layer: a graph is kept where a layer around it tracks the pass, or where it is asked for."""
+    number = layer.output_nr
+    layer.grad_fn.register_prehook(  # pyright: ignore[reportOptionalMemberAccess]
+        lambda cotangents: callback(
+            cotangents[number], is_kept or (is_plain and torch.is_grad_enabled())
+        )
+    )
 
 
 def bare(kind: str, call: Callable[..., Tensor], *inputs: Any) -> Tensor:
@@ -170,6 +202,7 @@ class PriorView:
         return self._tap("sample", self._prior.sample, num_samples, rng)
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        _refuse_shapes(x_t, sigma, self._prior.shape)
         return self._tap("denoise", self._prior.denoise, x_t, sigma)
 
     def decode(self, z: Tensor) -> Tensor:
@@ -230,6 +263,18 @@ class OperatorView:
 
     def spectrum(self, y: Tensor, x_shape: Shape) -> Spectrum:
         return self._tap("spectrum", self._operator.spectrum, y, x_shape)
+
+
+def _refuse_shapes(x_t: Tensor, sigma: Tensor, shape: Shape) -> None:
+    """Raise ValueError, one line, where the inputs of `denoise` have not the shapes that every prior takes."""
+    if tuple(x_t.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"prior.denoise: x_t has shape {tuple(x_t.shape)}; expected (n, *x), *x = {tuple(shape)}"
+        )
+    if torch.is_tensor(sigma) and tuple(sigma.shape) not in ((), (len(x_t),)):
+        raise ValueError(
+            f"prior.denoise: sigma has shape {tuple(sigma.shape)}; expected () or (n,) = ({len(x_t)},)"
+        )
 
 
 def _not_in_interface(owner: str, name: str, usable: tuple[str, ...]) -> AttributeError:

@@ -35,7 +35,7 @@ def main(spec_path: str) -> None:
     header |= {"prior_sha256": task.prior_sha256}
     spent = {"seconds": run_result.seconds, "threads": torch.get_num_threads()}
     write_json(files.training, header | spent | (compute.facts if compute != Compute() else {}))
-    header["provenance"] = provenance(threads=torch.get_num_threads())
+    header["provenance"] = provenance(threads=torch.get_num_threads(), packages=spec.packages)
     write_tensors(files.state, run_result.result or {}, header)
     print(f"{spec.task} {spec.method} seed {spec.seed}: training {run_result}")
 

@@ -53,6 +53,36 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         ],
         "measurement 1 changed",
     ),
+    "one mask for all": (
+        FIRST,
+        FIRST + "; rows[:, 1:] = rows[:1, 1:]",
+        ["alone as in a batch", FEW],
+        "measurement 1 alone gives",
+    ),
+    "clips": (
+        RETURN,
+        "x = x.clamp(-1, 1); " + RETURN,
+        ["images are not clipped"],
+        "no pixel is beyond 1 where y is 1.6",
+    ),
+    "float32 alone": (
+        ".flatten(0, 1), torch",
+        ".flatten(0, 1).float(), torch",
+        ["it draws samples"],
+        "x is torch.float32, the prior and y are torch.float64; use y.dtype",
+    ),
+    "float64 alone": (
+        ".flatten(0, 1), torch",
+        ".flatten(0, 1).double(), torch",
+        ["draws on a mixture of Gaussians in float32"],
+        "on a mixture of Gaussians in float32, it raised RuntimeError",
+    ),
+    "shape of sigma": (
+        "torch.tensor(1.0)",
+        "torch.ones(len(rows), 1, 1, 1)",
+        ["it draws samples"],
+        "sigma has shape (15, 1, 1, 1); expected () or (n,) = (15,)",
+    ),
     "stops on nan": (
         FIRST,
         FIRST + "; assert y.isfinite().all(), 'bad y'",
@@ -77,6 +107,18 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         ["global state untouched"],
         "default dtype",
     ),
+    "points that differ": (
+        "    rate: float",
+        '    joint: ClassVar[Joint] = "point"\n    rate: float',
+        ["a point estimate stands in each sample"],
+        "its samples differ",
+    ),
+    "kind": (
+        "    rate: float",
+        '    kind: ClassVar[str] = "magic"\n    rate: float',
+        ["`kind` is known"],
+        "`kind` is 'magic'; expected one of guidance, split",
+    ),
     "unseeded": (
         RETURN,
         "x = x + 1e-7 * torch.randn(x.shape, generator=GENERATOR); " + RETURN,
@@ -87,7 +129,7 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         "rng.per_sample.randn(prior.shape)",
         (
             "torch.stack([torch.randn(prior.shape, generator=torch.Generator().manual_seed(k)) for k in rng.samples])"
-            ".double().repeat(len(y), 1, 1, 1, 1)"
+            ".to(y).repeat(len(y), 1, 1, 1, 1)"
         ),
         ["another seed, other samples"],
         "the same samples",

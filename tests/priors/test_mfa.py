@@ -6,14 +6,19 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
+from torch.distributions import (
+    Categorical,
+    LowRankMultivariateNormal,
+    MixtureSameFamily,
+    MultivariateNormal,
+)
 
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.priors import _mfa_rows
+from bench.priors._card import bits_per_dimension
 from bench.priors._mfa import MFA
 from bench.priors._mfa_basis import Basis
-from bench.priors._mfa_card import bits_per_dimension
 from bench.priors._mfa_fit import Settings, fit_mfa, shrunk
 from bench.priors.mfa import MFAFamily
 
@@ -342,6 +347,21 @@ def test_the_card_has_bits_errors_and_a_picture(fitted):
         assert picture.size == (8 * 8 * 3, 8 * 8 * 3)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.3])
+def test_density_and_denoiser_of_64_pixels_are_those_of_low_rank_gaussians(sigma):
+    prior = mixture(2, (3, 64, 64))
+    x = prior.sample(3, Rng(("large",), (0,)))[0].requires_grad_()
+    noisy = LowRankMultivariateNormal(prior.centres, prior.factors, prior.psi + sigma**2)
+    law = MixtureSameFamily(Categorical(prior.weights), noisy)
+    # an orthonormal basis leaves densities as they are
+    expected = law.log_prob(prior.coordinates(x))
+    # sums of 12,288 terms of about one, rounded at 1e-16 each
+    torch.testing.assert_close(prior.log_prob(x, sigma), expected, rtol=0, atol=1e-8)
+    (gradient,) = torch.autograd.grad(expected.sum(), x)
+    denoised = prior.denoise(x, double(sigma))
+    torch.testing.assert_close(denoised, x + sigma**2 * gradient, rtol=0, atol=1e-8)
+
+
 def test_bits_are_those_of_values_that_noise_spreads():
     prior = mixture(1, shape=(1, 2, 2), rank=1)
     std = 0.1
@@ -353,11 +373,11 @@ def test_bits_are_those_of_values_that_noise_spreads():
     x = prior.sample(20_000, Rng(("bits",), (0,)))[0]
     # entropy of a Gaussian, over the width 2 / 256 of a step between values
     expected = math.log2(std * math.sqrt(2 * math.pi * math.e)) + 7
-    assert bits_per_dimension(prior, x) == pytest.approx(expected, abs=0.01)
+    assert bits_per_dimension(prior.log_prob(x), 4) == pytest.approx(expected, abs=0.01)
 
 
-def test_large_images_have_no_matrix_in_the_file(tmp_path):
-    x = smooth(60, (3, 36, 36)).float()
+def test_images_of_64_pixels_are_fitted_without_a_matrix_of_all_values(tmp_path):
+    x = smooth(60, (3, 64, 64)).float()
     family = MFAFamily(num_components=2, rank=2, num_rounds=1, num_ode_steps=2)
     tensors, _ = family.fit({"train": x, "validation": x[:2], "test": x[:2]}, tmp_path, None)
     assert "basis" not in tensors and tensors["colours"].shape == (3, 3)

@@ -1,0 +1,92 @@
+"""The check of a denoiser's derivatives in x_t: each way of taking one is right, or refused with an error.
+
+Finite differences are the measure, along random directions and at one noise level for all rows and one for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.conformance.checks import Refused
+from bench.core.rng import Rng
+
+# networks are float32 inside: rounding of 1e-7 and curvature cost about as much at this step
+STEP = 1e-3
+CLOSE = 2e-2  # of the norm
+
+Denoise = Callable[[Tensor], Tensor]
+
+
+def derivatives_of(prior: Any, x_t: Tensor) -> str:
+    """Check derivatives of `prior.denoise` at x_t (n, *x); return the ways that are refused, or ""."""
+    half, each = torch.tensor(0.5).to(x_t), torch.linspace(0.4, 0.8, len(x_t)).to(x_t)
+    refused: list[str] = []
+    for sigma in (half, each):
+        refused += _checked(lambda x, sigma=sigma: prior.denoise(x, sigma), x_t)
+    return "; ".join(dict.fromkeys(refused))
+
+
+def _checked(denoise: Denoise, x: Tensor) -> list[str]:
+    """Raise Refused for a derivative that is wrong; return the ways to one that raise an error."""
+    v, w = Rng(("conformance", "directions"), (0, 1), dtype=x.dtype).randn(tuple(x.shape))
+    slope = _slope(denoise, x, v)
+    # of <w, D> in x, and its change along v
+    gradient, bend = _vjp(denoise, x, w), _slope(lambda x: _vjp(denoise, x, w), x, v)
+    _alike((gradient * v).sum(), (w * slope).sum(), w.norm() * slope.norm(), "the gradient")
+    ways: dict[str, tuple[Callable[[], Tensor], Tensor]] = {
+        "torch.autograd.functional.jvp": (
+            lambda: torch.autograd.functional.jvp(denoise, x, v)[1],
+            slope,
+        ),
+        "torch.func.jvp": (lambda: torch.func.jvp(denoise, (x,), (v,))[1], slope),
+        "a batch of gradients": (lambda: _batched(denoise, x, w)[1], 2 * gradient),
+        "backward twice": (lambda: _twice(denoise, x, w, v), bend),
+        "torch.func.jvp of torch.func.grad": (
+            lambda: torch.func.jvp(torch.func.grad(lambda x: (w * denoise(x)).sum()), (x,), (v,))[
+                1
+            ],
+            bend,
+        ),
+    }
+    refused = []
+    for name, (way, expected) in ways.items():
+        try:
+            value = way()
+        except (RuntimeError, NotImplementedError, ValueError):
+            refused.append(f"{name} is refused")
+            continue
+        # a single Gaussian has no second derivative: a small share of the first is zero
+        _alike(value, expected, expected.norm() + 0.01 * slope.norm(), name)
+    return refused
+
+
+def _alike(value: Tensor, expected: Tensor, scale: Tensor, what: str) -> None:
+    error = ((value - expected).norm() / scale).item()
+    if not error < CLOSE:
+        raise Refused(
+            f"{what} of denoise differs by {error:.2g} from finite differences; mend it, or raise an error there"
+        )
+
+
+def _slope(function: Denoise, x: Tensor, v: Tensor) -> Tensor:
+    return (function(x + STEP * v) - function(x - STEP * v)) / (2 * STEP)
+
+
+def _vjp(denoise: Denoise, x: Tensor, w: Tensor) -> Tensor:
+    point = x.clone().requires_grad_()
+    return torch.autograd.grad(denoise(point), point, w)[0]
+
+
+def _batched(denoise: Denoise, x: Tensor, w: Tensor) -> Tensor:
+    point, several = x.clone().requires_grad_(), torch.stack([w, 2 * w])
+    return torch.autograd.grad(denoise(point), point, several, is_grads_batched=True)[0]
+
+
+def _twice(denoise: Denoise, x: Tensor, w: Tensor, v: Tensor) -> Tensor:
+    point = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(denoise(point), point, w, create_graph=True)
+    return torch.autograd.grad((gradient * v).sum(), point)[0]
