@@ -6,7 +6,9 @@ p(x | x_t) is taken for N(D, r^2 I), D = E[x | x_t], and p(y | x_t) for the mean
 
 Deviations:
 - r^2 = sigma^2 tau^2 / (sigma^2 + tau^2) with tau = `prior_std`; the paper has tau = 1, for images with larger pixels.
-- The gradient g of log p(y | x_t) enters as the score does, through D + sigma^2 g.
+- The gradient g of log p(y | x_t) enters as the score does, through D + sigma^2 g. That move is cut to `most_move`
+  times r sqrt(d), the length of a draw of N(0, r^2 I) of d numbers: a mean of such draws moves no further, but with few
+  of them steps overshoot and diverge where sigma_y is small against r.
 - `average = "gradient"` averages log p(y | u), as some public code does. `weighting = "released"` is that code's: the
   gradient of the mean norm of the residual, times `zeta`, is subtracted from the state after the step. The paper has
   published no code of its own.
@@ -15,6 +17,7 @@ Deviations:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -50,6 +53,7 @@ class LGDMC:
     eta: float = 1.0  # 1: ancestral steps, 0: Euler's on the probability-flow ODE
     num_draws: int = 10  # of N(D, r^2 I) a step
     prior_std: float = 0.5  # tau, the standard deviation of a pixel under the prior
+    most_move: float = 1.0  # of E[x | x_t], in units of r sqrt(d); 0: as it comes
     average: Literal["likelihood", "gradient"] = "likelihood"  # what is averaged over the draws
     weighting: Literal["score", "released"] = "score"  # of the gradient, see above
     zeta: float = 1.0  # step size, with `weighting = "released"` alone
@@ -62,7 +66,7 @@ class LGDMC:
             raise ValueError(f"sigma_min = {self.sigma_min}: expected 0 < sigma_min <= sigma_max")
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta = {self.eta}: expected a number in [0, 1]")
-        for name in ("prior_std", "zeta"):
+        for name in ("prior_std", "most_move", "zeta"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
         if self.average not in ("likelihood", "gradient"):
@@ -94,7 +98,7 @@ class LGDMC:
             noise = noise.flatten(0, 1).transpose(0, 1)
             x_0, gradient = self._guide(prior, problem, x_t, y, sigma, noise[1:])
             if self.weighting == "score":
-                x_0 = x_0 + sigma.square() * gradient
+                x_0 = x_0 + self._cut(sigma.square() * gradient, sigma)
             x_t = ddim_step(x_t, x_0, sigma, sigma_next, self.eta, noise[0])
             if self.weighting == "released":
                 # steps of zeta on sqrt(abar) x_t, as in DPS
@@ -102,11 +106,23 @@ class LGDMC:
                 x_t = x_t + self.zeta * scale * gradient
         return x_t.unflatten(0, (m, num_samples))
 
+    def _spread(self, sigma: Tensor) -> Tensor:
+        """Return r, the standard deviation of p(x | x_t) in every direction."""
+        return sigma * self.prior_std / (sigma.square() + self.prior_std**2).sqrt()
+
+    def _cut(self, move: Tensor, sigma: Tensor) -> Tensor:
+        """Return moves (n, *x) no longer than `most_move` times r sqrt(d)."""
+        if not self.most_move:
+            return move
+        length = move.flatten(1).norm(dim=1).view(-1, *[1] * (move.dim() - 1))
+        longest = self.most_move * self._spread(sigma) * math.sqrt(move[0].numel())
+        return move * (longest / length.clamp_min(torch.finfo(move.dtype).tiny)).clamp_max(1)
+
     def _guide(
         self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return E[x | x_t] and the gradient by x_t of the average over draws; noise (num_draws, n, *x)."""
-        r = sigma * self.prior_std / (sigma.square() + self.prior_std**2).sqrt()
+        r = self._spread(sigma)
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()
             x_0 = prior.denoise(x_t, sigma)

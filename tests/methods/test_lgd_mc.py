@@ -44,14 +44,16 @@ def test_one_draw_without_spread_is_the_gradient_of_the_likelihood_at_the_denois
     bed = GaussianBed(correlated(), "blur")
     expected = guided(bed, lambda x_0: bed.problem.log_likelihood(x_0, bed.y))
     for average in ("likelihood", "gradient"):
-        step = LGDMC(num_steps=1, sigma_max=SIGMA, prior_std=0.0, num_draws=1, average=average)
+        step = LGDMC(
+            num_steps=1, sigma_max=SIGMA, prior_std=0.0, num_draws=1, average=average, most_move=0.0
+        )
         torch.testing.assert_close(drawn(step, bed)[:, 0], expected)
 
 
 def test_averaged_gradients_of_a_linear_problem_do_not_know_the_spread():
     bed = GaussianBed(correlated(), "blur", sigma_y=0.5)
     expected = guided(bed, lambda x_0: bed.problem.log_likelihood(x_0, bed.y))
-    step = LGDMC(num_steps=1, sigma_max=SIGMA, average="gradient", num_draws=40_000)
+    step = LGDMC(num_steps=1, sigma_max=SIGMA, average="gradient", num_draws=40_000, most_move=0.0)
     # draws move by 0.41, their mean by 0.002; sigma^2 / sigma_y^2 = 2 of that reach the image
     torch.testing.assert_close(drawn(step, bed)[:, 0], expected, rtol=0, atol=0.02)
 
@@ -67,6 +69,19 @@ def test_the_released_step_follows_the_gradient_of_the_norm():
     torch.testing.assert_close(drawn(step, bed)[:, 0], expected)
 
 
+def test_moves_are_no_longer_than_draws_of_the_spread():
+    bed = GaussianBed(correlated(), "blur", sigma_y=0.01)
+    x_0 = bed.prior.denoise(first_state(bed, SIGMA), torch.tensor(SIGMA, dtype=torch.float64))
+    free, cut = (
+        drawn(LGDMC(num_steps=1, sigma_max=SIGMA, most_move=most), bed)[:, 0] - x_0
+        for most in (0.0, 1.0)
+    )
+    lengths = cut.flatten(1).norm(dim=1)
+    longest = SIGMA * TAU / (SIGMA**2 + TAU**2) ** 0.5 * 4  # 16 pixels
+    torch.testing.assert_close(lengths, torch.full_like(lengths, longest))
+    torch.testing.assert_close(cut / longest, free / free.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
+
+
 @pytest.mark.parametrize("settings", [{}, {"weighting": "released"}, {"num_draws": 1}])
 def test_all_draws_of_a_step_share_one_row_forward_and_back(settings):
     method, bed = LGDMC(num_steps=4, **settings), GaussianBed(correlated(), "blur")
@@ -80,6 +95,7 @@ def test_all_draws_of_a_step_share_one_row_forward_and_back(settings):
         ({"sigma_min": 0.0}, "sigma_min = 0.0"),
         ({"eta": 2.0}, "eta = 2.0"),
         ({"prior_std": -1.0}, "prior_std = -1.0"),
+        ({"most_move": -1.0}, "most_move = -1.0"),
         ({"average": "x"}, "average = 'x'"),
         ({"weighting": "x"}, "weighting = 'x'"),
     ],
