@@ -115,9 +115,8 @@ class MCGdiff:
                 old = before.log(z)
                 gained = gained - old.where(now.active, 0)
                 left = left + old.where(~now.active, 0).flatten(2).sum(2)
-            clouds, kept = clouds.weighted(gained.flatten(2).sum(2)).resampled(
-                uniform, self.ess_threshold
-            )
+            clouds = clouds.weighted(gained.flatten(2).sum(2))
+            clouds, kept = clouds.resampled(uniform, self.ess_threshold)
             mean, left = (part.flatten(0, 1)[kept].view_as(part) for part in (mean, left))
             z, before = now.drawn(mean, variance, noise), now
             ratio = (sigmas[i + 1] / sigmas[i]).square()
@@ -125,9 +124,8 @@ class MCGdiff:
             variance = sigmas[i + 1].square() * (1 - ratio)
         x = measured.spectrum.image(mean.flatten(0, 1))
         if self.weighting == "state" or before is None:
-            return replace(
-                clouds, log_z=clouds.log_z + constant(problem, y, measured, sigmas[0])
-            ), x
+            log_z = clouds.log_z + constant(problem, y, measured, sigmas[0])
+            return replace(clouds, log_z=log_z), x
         left = left + before.log(z).flatten(2).sum(2)
         rows = y.repeat_interleave(k, 0)
         return clouds.weighted(problem.log_likelihood(x, rows) - left.flatten()), x

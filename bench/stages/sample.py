@@ -20,7 +20,7 @@ from bench.core.specs import RunSpec
 from bench.core.types import Cap, Joint, Prior, State
 from bench.runtime.alone import interaction
 from bench.runtime.batch_size import rows_of_network
-from bench.runtime.devices import computing, moved
+from bench.runtime.devices import clock_of, computing, moved
 from bench.runtime.job import run
 from bench.runtime.metering import Meter, counted, counted_problem, limits_of
 from bench.runtime.run_method import (
@@ -36,7 +36,6 @@ from bench.runtime.run_method import (
     refuse_unmet,
     sample,
 )
-from bench.runtime.stopwatch import clock_of
 from bench.task import Task, open_task
 
 
