@@ -97,7 +97,7 @@ def coloured(picture: Picture, spread: float) -> np.ndarray:
     """Return RGB (h, w, 3)."""
     bright = levels(picture, spread)
     if len(bright) == 3:
-        hidden = np.isnan(bright).all(0)[..., None]
+        hidden = np.moveaxis(np.isnan(bright).all(axis=0, keepdims=True), 0, -1)
         return np.where(hidden, to_rgb(UNMEASURED), np.moveaxis(np.nan_to_num(bright), 0, -1))
     scale = (
         colormaps[SPREAD]
