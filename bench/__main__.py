@@ -207,10 +207,12 @@ def cost(
 def docs(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),
 ) -> None:
-    """Write the pages on plug-ins and their parameters anew, from the dataclasses."""
+    """Write the pages on plug-ins and their parameters anew, from the dataclasses; and methods.md, a folder above."""
+    from bench.plan.method_page import write_method_page
     from bench.plan.reference_pages import write_pages
 
     write_pages(out)
+    write_method_page(out.parent / "methods.md")
 
 
 @weights_app.command("check")

@@ -23,7 +23,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.diffusion import ancestral_step, ddpm_sigmas
 
 __all__ = ["DPS"]
@@ -34,9 +34,12 @@ class DPS:
     """Ancestral sampling, pulled towards the measurement by the gradient of the residual of E[x | x_t].
 
     A sample costs one row through the denoiser and one back for each step.
+
+    Not exact: the likelihood of x_t is taken to be that of E[x | x_t], and its gradient is divided by its norm.
     """
 
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
+    kind: ClassVar[Kind] = "guidance"
     search: ClassVar[Search] = {"zeta": LogUniform(0.01, 10.0)}
 
     num_steps: int = 1000

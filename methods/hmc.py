@@ -17,6 +17,8 @@ Deviations:
   nats matter less than standing still. `anneal = 1` and `leniency = 1` give the plain sampler.
 - Chains start from draws of the prior; steps are in units of the largest curvature there, in z of the likelihood, in x
   of the target. State t of chain c is sample t * num_chains + c.
+- In data space steps may be longer in directions in which draws of the prior differ more (`num_white`): a mass matrix,
+  which leaves the target as it is. Images of thousands of pixels need one.
 """
 
 from __future__ import annotations
@@ -31,9 +33,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Joint, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics import latent, mcmc
 from bench.numerics.chunks import rows_of, value_and_gradient
+from bench.numerics.whitening import Whitening
 
 __all__ = ["HMC"]
 
@@ -47,6 +50,8 @@ class HMC:
 
     A trajectory costs `num_leapfrog` evaluations of the target, forward and backward, for each chain; an evaluation
     decodes in latent space and takes the density in data space. A sample in latent space is decoded once more.
+
+    Exact when chains have mixed: steps are Metropolis-adjusted, so that the law of their states tends to the posterior.
     """
 
     search: ClassVar[Search] = {"anneal": LogUniform(1.0, 30.0), "step": LogUniform(0.1, 6.0)}
@@ -60,6 +65,7 @@ class HMC:
     num_adapt: int = 5  # further trajectories while the step adapts
     num_leapfrog: int = 4
     thin: int = 2
+    num_white: int = 0  # prior draws that tell the mass matrix in data space; 0: the identity
     # at the start, over the square root of 1 + curvature: a leapfrog is stable below 2
     step: float = 1.0
     jitter: float = 0.2  # a step is shortened by up to this share
@@ -71,15 +77,21 @@ class HMC:
         for name in ("num_chains", "num_leapfrog", "thin", "step"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number > 0")
-        for name in ("num_curvature", "num_warmup", "num_adapt"):
+        for name in ("num_curvature", "num_warmup", "num_adapt", "num_white"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
+        if self.num_white == 1:
+            raise ValueError("num_white = 1: expected 0, or 2 draws or more")
         if self.space not in ("latent", "data"):
             raise ValueError(f"space = {self.space!r}: expected 'latent' or 'data'")
         if self.anneal < 1 or not 0 <= self.jitter < 1 or not 0 < self.acceptance < 1:
             raise ValueError("expected anneal >= 1, 0 <= jitter < 1 and 0 < acceptance < 1")
         if not 0 < self.leniency <= 1:
             raise ValueError(f"leniency = {self.leniency}: expected a number in (0, 1]")
+
+    @property
+    def kind(self) -> Kind:
+        return "latent" if self.space == "latent" else "control"
 
     @property
     def needs(self) -> Cap:
@@ -93,15 +105,19 @@ class HMC:
         warm_up = trajectories * (self.num_leapfrog + (0 if in_z else 1))
         backward = first + warm_up + kept * self.thin * self.num_leapfrog
         share, cost = chains / num_samples, prior.decode_nfe if in_z else 1
-        forward = (backward + kept) * cost if in_z else backward + prior.sample_nfe
+        drawn = prior.sample_nfe * (1 + self.num_white / chains)
+        forward = (backward + kept) * cost if in_z else backward + drawn
         return NFE(forward * share, backward * cost * share)
 
     def sample(
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
-        posterior_over = InLatents if self.space == "latent" else InImages
-        space = posterior_over(prior, problem, y.repeat_interleave(chains, 0))
+        rows = y.repeat_interleave(chains, 0)
+        if self.space == "latent":
+            space = InLatents(prior, problem, rows)
+        else:
+            space = InImages(prior, problem, rows, self._whitening(prior, rng))
         position = space.start(chains, rng)
         shape = (chains, position.shape[1])
 
@@ -125,6 +141,12 @@ class HMC:
             num_samples,
             self.thin,
         )
+
+    def _whitening(self, prior: Prior, rng: Random) -> Whitening | None:
+        """Return the units of steps on images, by draws of the prior for each measurement."""
+        if not self.num_white:
+            return None
+        return Whitening.of(prior.sample(self.num_white, rng).flatten(2))
 
     def _warm_up(
         self,
@@ -185,14 +207,16 @@ class InLatents:
 
 @dataclass(frozen=True, eq=False)
 class InImages:
-    """The posterior over flat images (n, d), one row per chain; y (n, *y)."""
+    """The posterior over flat images (n, d), or their whitened coordinates, one row per chain; y (n, *y)."""
 
     prior: Prior
     problem: Problem
     y: Tensor
+    white: Whitening | None = None
 
     def start(self, num_chains: int, rng: Random) -> Tensor:
-        return self.prior.sample(num_chains, rng).flatten(2).flatten(0, 1)
+        x = self.prior.sample(num_chains, rng).flatten(2).flatten(0, 1)
+        return x if self.white is None else self.white.coordinates(x)
 
     def curved(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.target(x)
@@ -217,4 +241,6 @@ class InImages:
         return (1 + curvature).sqrt()
 
     def images(self, x: Tensor) -> Tensor:
+        if self.white is not None:
+            x = self.white.images(x)
         return x.unflatten(1, self.prior.shape)

@@ -32,7 +32,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Joint, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics import latent, mcmc
 from bench.numerics.chunks import rows_of, value_and_gradient
 
@@ -46,11 +46,15 @@ class LatentLangevin:
     """Chains of z that start from an Adam fit to the measurement; every `thin`-th state after warm-up is a sample.
 
     Each step of a chain costs one decoded row, forward and backward; a sample is decoded once more.
+
+    Exact when chains have mixed and steps are Metropolis-adjusted (`metropolis = True`); without the adjustment the
+    law of their states tends to another one, the nearer the smaller the step.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER | Cap.GRAD
     search: ClassVar[Search] = {"step": LogUniform(0.03, 3.0), "anneal": LogUniform(1.0, 30.0)}
     joint: ClassVar[Joint] = "chain"
+    kind: ClassVar[Kind] = "latent"
 
     num_chains: int = 4  # per measurement
     num_adam: int = 10

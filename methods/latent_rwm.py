@@ -21,7 +21,18 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, Joint, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import (
+    NFE,
+    Cap,
+    Choice,
+    Joint,
+    Kind,
+    LogUniform,
+    Prior,
+    Problem,
+    Random,
+    Search,
+)
 from bench.numerics import mcmc
 
 __all__ = ["LatentRWM"]
@@ -35,6 +46,8 @@ class LatentRWM:
     """Chains of z from draws of N(0, I); every `thin`-th state after warm-up and adaptation is a sample.
 
     Each step of a chain costs one decoded row; a sample is decoded once more. There are no gradients.
+
+    Exact when chains have mixed, which takes the longer the more latents the measurement tells.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER
@@ -43,6 +56,7 @@ class LatentRWM:
         "proposal": Choice(("crank-nicolson", "gaussian")),
     }
     joint: ClassVar[Joint] = "chain"
+    kind: ClassVar[Kind] = "latent"
 
     num_chains: int = 16  # per measurement
     num_warmup: int = 240  # steps while the likelihood is annealed

@@ -11,17 +11,23 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Joint, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Joint, Kind, Prior, Problem, Random, Search
 
 __all__ = ["Oracle"]
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """Draws from p(x | y) itself, without the network."""
+    """Draws from p(x | y) itself, without the network.
+
+    A sample costs no row through the prior's network.
+
+    Exact when the posterior has a closed form or is a sum over a finite set; else as near as particles come.
+    """
 
     needs: ClassVar[Cap] = Cap.EXACT
     search: ClassVar[Search] = {}
+    kind: ClassVar[Kind] = "baseline"
     joint: ClassVar[Joint] = "coupled"  # a reference may be a cloud of particles
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:

@@ -11,17 +11,23 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Kind, Prior, Problem, Random, Search
 
 __all__ = ["Unconditional"]
 
 
 @dataclass(frozen=True)
 class Unconditional:
-    """Draws from p(x), whatever y is, at the cost of a draw of the prior."""
+    """Draws from p(x), whatever y is.
+
+    A sample costs a draw of the prior.
+
+    Exact when the measurement says nothing.
+    """
 
     needs: ClassVar[Cap] = Cap.NONE
     search: ClassVar[Search] = {}
+    kind: ClassVar[Kind] = "baseline"
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         return NFE(prior.sample_nfe, 0)

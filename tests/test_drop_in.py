@@ -58,8 +58,8 @@ DROPPED = {  # kind: page, file, entries of the suite by section
     "figure": ("add-a-figure", "bench/figures/width.py", {"figures": "width: {}"}),
     "method": (
         "add-a-method",
-        "methods/annealed_langevin.py",
-        {"methods": "annealed_langevin: {num_steps: 20}"},
+        "methods/my_langevin.py",
+        {"methods": "my_langevin: {num_steps: 20}"},
     ),
 }
 USES = {"priors": "striped: {family: gmm, dataset: stripes, num_components: 2}"}
@@ -74,7 +74,7 @@ EXPECTED = {  # what a kind alone brings, beside what shows all runs
     | {f"sample gmm-rows {method} seed 0" for method in ("oracle", "unconditional")},
     "metric": {"evaluate gmm-denoise"},
     "figure": set(),
-    "method": {"sample gmm-denoise annealed_langevin seed 0", "evaluate gmm-denoise"},
+    "method": {"sample gmm-denoise my_langevin seed 0", "evaluate gmm-denoise"},
 }
 
 
@@ -153,7 +153,7 @@ def test_each_is_in_the_results(root):
         "priors/pixels/pixels.safetensors",
         "tasks/gmm-rows/exact.safetensors",
         "figures/width.csv",
-        "runs/gmm-rows/annealed_langevin/seed0/samples.safetensors",
+        "runs/gmm-rows/my_langevin/seed0/samples.safetensors",
     ):
         assert (root / file).stat().st_size > 0
     assert "worst_pixel" in (root / "tasks/gmm-denoise/metrics.csv").read_text()
@@ -161,16 +161,14 @@ def test_each_is_in_the_results(root):
 
 
 @pytest.mark.parametrize(
-    "name", ["striped-denoise", "pixels-denoise", "gmm-rows", "worst_pixel", "annealed_langevin"]
+    "name", ["striped-denoise", "pixels-denoise", "gmm-rows", "worst_pixel", "my_langevin"]
 )
 def test_each_is_in_the_tables_with_numbers(root, name):
     lines = [line.split(",") for line in (root / "tables/summary.csv").read_text().splitlines()[1:]]
     assert any(name in line[:3] and line[3] for line in lines)
 
 
-@pytest.mark.parametrize(
-    "name", ["striped-denoise", "pixels-denoise", "gmm-rows", "annealed_langevin"]
-)
+@pytest.mark.parametrize("name", ["striped-denoise", "pixels-denoise", "gmm-rows", "my_langevin"])
 def test_each_is_on_the_page(root, name):
     assert name in (root / "report.html").read_text()
 

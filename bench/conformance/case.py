@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from bench.conformance.checks import Check, NotApplicable, Refused  # noqa: F401 (for the modules of checks)
 from bench.conformance.trial import Drawn, Findings, M, Trial, contained
 from bench.core.registry import name_of, package_of
+from bench.core.types import Joint
 from bench.runtime.run_method import declared_caps
 
 NUM_SAMPLES = 5
-JOINTS = ("independent", "chain", "coupled")
+JOINTS = get_args(Joint)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Case:
 
     @property
     def joint(self) -> str:
-        return getattr(self.cls, "joint", "independent")
+        return getattr(self.method, "joint", "independent")  # a field may say it
 
     @property
     def tiny(self) -> dict[str, object]:

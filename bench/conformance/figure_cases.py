@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.core.kinds import KINDS
 from bench.core.results import REFERENCE, REFERENCE_DRAWS, SampleSet, TaskSamples
 from bench.stats.results import Better, RunRecord, Score, SuiteResults, TaskResults
 
@@ -93,7 +94,8 @@ def _run(method: str, place: int, saw_another_prior: bool) -> RunRecord:
     for name in ("train_nfe", "train_nfe_vjp"):
         cost[name] = 1000.0 if training else 0.0
     cost["train_seconds"] = training
-    header = {"status": "ok", "joint": "independent"}
+    kinds = list(KINDS)
+    header = {"status": "ok", "joint": "independent", "kind": kinds[place % len(kinds)]}
     header |= {"borrowed": ["DENOISER"]} if saw_another_prior else {}
     return RunRecord(method, 0, header, cost)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from bench.conformance.case import JOINTS, Case, Check, Refused
+from bench.core.kinds import KINDS, OTHER
 from bench.core.types import Cap, Choice, LogUniform, Uniform
 
 ALLOWED = ("bench.core.types", "bench.numerics")
@@ -181,6 +182,13 @@ def joint(case: Case) -> str:
     return case.joint
 
 
+def kind(case: Case) -> str:
+    declared = getattr(case.method, "kind", OTHER)
+    if declared not in KINDS:
+        raise Refused(f"`kind` is {declared!r}; expected one of {', '.join(KINDS)}")
+    return declared
+
+
 def constructs(case: Case) -> str:
     required = [
         field.name
@@ -211,4 +219,5 @@ MODULE_CHECKS = (
     Check("`needs` is a Cap", needs, gate=True),
     Check("`search` keys are fields", search),
     Check("`joint` is valid", joint, gate=True),
+    Check("`kind` is known", kind),
 )

@@ -51,13 +51,12 @@ def repeatable(case: Case) -> str:
 
 
 def diagnosed(case: Case) -> str:
-    trial, state = case.trial, case.trial.trained.state
-    if not isinstance(case.method, Diagnosing) or not state:
+    trial, trains = case.trial, trainable(case.method)
+    given = {"state": trial.trained.state} if trains else {}
+    if not isinstance(case.method, Diagnosing) or (trains and not trial.trained.state):
         raise NotApplicable("it has no `diagnose`, or a state without tensors")
     rng, num_paths = Rng(("conformance", "diagnose"), range(M)), trial.num_samples
-    said = case.method.diagnose(
-        trial.prior, trial.problem, trial.y, num_paths, rng=rng, state=state
-    )
+    said = case.method.diagnose(trial.prior, trial.problem, trial.y, num_paths, rng=rng, **given)
     for name, values in said.items():
         if name not in DIAGNOSES:
             raise Refused(f"`diagnose` returned {name!r}; expected {', '.join(DIAGNOSES)}")
@@ -152,6 +151,8 @@ def same_seed(case: Case) -> str:
 
 
 def other_seed(case: Case) -> str:
+    if case.joint == "point":
+        raise NotApplicable("a point estimate may do without random numbers")
     other = _samples(case.trial.draw(seed=1), "with another seed")
     if torch.equal(case.base.x, other):
         raise Refused(
@@ -206,6 +207,16 @@ def chunks(case: Case) -> str:
         raise Refused(
             f"{case.trial.num_samples} samples in one call and in two differ by {gap:.1e}; expected at most "
             f"{TOLERANCE}: draw noise as rng.per_sample.randn((...)), or declare joint = 'coupled'"
+        )
+    return ""
+
+
+def one_estimate(case: Case) -> str:
+    if case.joint != "point":
+        raise NotApplicable("it draws samples")
+    if not torch.equal(case.base.x, case.base.x[:, :1].expand_as(case.base.x)):
+        raise Refused(
+            "`joint` is 'point' and its samples differ; repeat the estimate, or declare another `joint`"
         )
     return ""
 
@@ -325,6 +336,7 @@ SAMPLE_CHECKS = (
     Check("a broken measurement stays alone", broken_row),
     Check("alone as in a batch", alone),
     Check("any chunk size", chunks),
+    Check("a point estimate stands in each sample", one_estimate),
     Check("few samples, one and three channels", few),
     Check("NFE as stated", nfe),
     Check("draws on a mixture of Gaussians in float32", draws_on_a_mixture),

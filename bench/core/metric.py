@@ -39,6 +39,7 @@ class Column:
     not_finite: reason of a cell whose value is not finite; "" stands for that of the column's need.
     average: how values are averaged over measurements and seeds. "harmonic" is for the reciprocals of errors: the
     mean is 1 / mean(1 / value), and tests compare 1 / value.
+    of_point: whether it says something of a single image, so that methods which return a point estimate have it.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Column:
     extent: Extent = "measurement"
     not_finite: str = ""
     average: Average = "arithmetic"
+    of_point: bool = False
 
 
 class Likelihood(Protocol):

@@ -147,14 +147,17 @@ class TaskSamples:
 class Results(Protocol):
     """Results of a suite, as `bench.stats.figure_results` offers them to figures.
 
-    methods: rows in the order of the suite, without the reference. timings: contents of timing.json of the runs that
-    were clocked. well_specified: tasks whose x_true are draws of the prior.
+    methods: rows without the reference, by kind (oracle and unconditional first), those of a kind in the order of the
+    suite. kinds: by row. timings: contents of timing.json of the runs that were clocked. well_specified: tasks whose
+    x_true are draws of the prior.
     """
 
     @property
     def tasks(self) -> tuple[str, ...]: ...
     @property
     def methods(self) -> tuple[str, ...]: ...
+    @property
+    def kinds(self) -> Mapping[str, str]: ...
     @property
     def well_specified(self) -> tuple[str, ...]: ...
     @property

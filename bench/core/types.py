@@ -249,7 +249,9 @@ class Problem(Protocol):
     def sample_posterior(self, y: Tensor, num_samples: int, rng: Random) -> Tensor: ...
 
 
-Joint = Literal["independent", "chain", "coupled"]
+Joint = Literal["independent", "chain", "coupled", "point"]
+# what a method is, in the order of tables, figures and docs/methods.md; their meanings are in bench/core/kinds.py
+Kind = Literal["guidance", "split", "SMC", "latent", "amortised", "control", "other", "baseline"]
 
 
 class NFE(NamedTuple):
@@ -268,12 +270,14 @@ class Method(Protocol):
 
     A class may also have, as class variables:
     - `uses: Cap`, capabilities that it can do without, asking `prior.caps` and `problem.caps`; nothing if left out;
-    - `joint: Joint`, how the samples of one measurement are related; independent if left out. Independent ones may be
-      computed in chunks; states of `num_chains` chains (state t of chain c is sample t * num_chains + c) and coupled
-      particles may not;
+    - `joint: Joint`, or a field of that name, how the samples of one measurement are related; independent if left out.
+      Independent ones may be computed in chunks; states of `num_chains` chains (state t of chain c is sample
+      t * num_chains + c) and coupled particles may not; a point estimate is repeated for all samples, and has no
+      diversity and no calibration;
+    - `kind: Kind`, with which methods it stands in tables and figures; other if left out;
     - `tiny: dict`, settings at which it takes a second, for tests; the defaults if left out.
 
-    A method that is trained may say what it knows of its own sampler, see `Diagnosing`.
+    A method may say what it knows of its own sampler, see `Diagnosing`.
 
     `prior.caps` and `problem.caps` show a method what it declares in `needs` and `uses`, and nothing else.
     """
@@ -323,10 +327,13 @@ class Trainable(Protocol):
 
 @runtime_checkable
 class Diagnosing(Protocol):
-    """A trained method that knows how good its sampler is, from the weights of its own paths."""
+    """A method that knows how good its sampler is, from the weights of its own paths or particles.
 
-    # (m,) each: log_z, its estimate of log E[exp(log_likelihood)] under the prior, its lower bound elbo, and path_ess,
-    # a share; or some of them. Not called where `train` returned {}
+    Where `train` returned {} it is not called; a method without `train` takes no `state`.
+    """
+
+    # (m,) each: log_z, its estimate of log E[exp(log_likelihood)] under the prior, its lower bound elbo, path_ess, a
+    # share, and num_ancestors, of particles; or some of them
     def diagnose(
         self,
         prior: Prior,

@@ -35,6 +35,7 @@ class Weights:
 
 UNVERIFIED = "unverified-"  # before the first digits of a hash
 FETCH = "python -m bench weights fetch"  # and a name
+ABSENT = "n/a (weights absent: "  # begins the reason of a cell that is empty for that
 WEIGHTS = {
     "alexnet": Weights(
         "alexnet-owt-7be5be79.pth",
@@ -76,7 +77,7 @@ def missing(name: str) -> str:
 
 def why_absent(name: str) -> str:
     """Return the reason of an empty cell, without a path of this machine; "" where the weights are there."""
-    return missing(name) and f"n/a (weights absent: {FETCH} {name})"
+    return missing(name) and f"{ABSENT}{FETCH} {name})"
 
 
 def path_of(name: str) -> Path:

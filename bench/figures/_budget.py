@@ -50,7 +50,7 @@ def draw_budget(
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     panels = figure.subplots(len(shown), len(counts), sharex=True, sharey="row", squeeze=False)
     methods = dict.fromkeys(curve.method for found in shown.values() for curve in found)
-    styles = looks([*methods])
+    styles = looks([*methods], results.kinds)
     for row, (metric, found) in zip(panels, shown.items(), strict=True):
         for panel, count in zip(row, counts, strict=True):
             overtaken = _overtaken(points[metric], count)

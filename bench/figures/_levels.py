@@ -108,7 +108,7 @@ def _draw_band(panel: Axes, num_measurements: int, confidence: float) -> None:
 
 def _draw_curves(panel: Axes, task: str, metrics: Sequence[str], results: Results) -> None:
     """Draw the curve of every method on a task, and that of the reference above them."""
-    for method, look in looks(results.methods).items():
+    for method, look in looks(results.methods, results.kinds).items():
         style = {"linewidth": 1, "markersize": 3, "markeredgewidth": 0}
         style |= marked(results, task, method, look)
         _draw_curve(panel, task, method, metrics, results, style)

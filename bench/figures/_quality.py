@@ -51,7 +51,7 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
         floor = results.line(task, REFERENCE, metric)
         if floor and floor.mean is not None:
             panel.axhline(floor.mean, color=INK, linewidth=0.9, linestyle="--")
-        for method, look in looks(results.methods).items():
+        for method, look in looks(results.methods, results.kinds).items():
             if point := points.get((task, method)):
                 ends = [[point.mean - point.low], [point.high - point.mean]]
                 style = _POINT | marked(results, task, method, look)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bench.core.kinds import OTHER
 from bench.core.results import Results
 
 WIDTH = 7.2  # inches: the text width of a one-column paper
@@ -67,6 +68,18 @@ _COLOURS = (
     "#7a4a1d",
 )
 _COLOURS += ("#b5123e", "#3d6b2f", "#2f3e6b")
+# of more methods than colours: one for each kind, in shades
+_OF_KIND = {
+    "guidance": "#0072B2",
+    "split": "#D55E00",
+    "SMC": "#009E73",
+    "latent": "#8e4585",
+    "amortised": "#E69F00",
+    "control": "#7a4a1d",
+    "other": "#2f3e6b",
+    "baseline": "#7d828b",
+}
+NO_KINDS: Mapping[str, str] = {}
 # one fewer than colours: pairs repeat after 132
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H")
 
@@ -93,12 +106,39 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """Return colour and marker of each method by its place in the suite, the same in every figure."""
-    return {
-        m: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-        for i, m in enumerate(methods)
+def looks(methods: Sequence[str], kinds: Mapping[str, str] = NO_KINDS) -> dict[str, Look]:
+    """Return colour and marker of each method by its place among all, the same in every figure.
+
+    More methods than there are colours have those of their kinds, from dark to light, where there are several kinds.
+    """
+    if len(methods) <= len(_COLOURS) or len(set(kinds.values())) < 2:
+        return {
+            m: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+            for i, m in enumerate(methods)
+        }
+    groups = _groups(methods, kinds)
+    styles = {
+        m: Look(_shade(_OF_KIND[kind], i, len(group)), _MARKERS[i % len(_MARKERS)])
+        for kind, group in groups.items()
+        for i, m in enumerate(group)
     }
+    return {m: styles[m] for m in methods}
+
+
+def _groups(methods: Iterable[str], kinds: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the methods of each kind."""
+    groups: dict[str, list[str]] = {}
+    for method in methods:
+        groups.setdefault(kinds.get(method, OTHER), []).append(method)
+    return groups
+
+
+def _shade(colour: str, place: int, num_places: int) -> str:
+    """Return a colour mixed with black at the first of several places, and with white at the last."""
+    share = place / (num_places - 1) if num_places > 1 else 0.4
+    mixed_with, weight = (0.0, 0.4 - share) if share < 0.4 else (1.0, 0.85 * (share - 0.4))
+    channels = [(1 - weight) * c + weight * mixed_with for c in mpl.colors.to_rgb(colour)]
+    return mpl.colors.to_hex(channels)
 
 
 def handles(
@@ -112,11 +152,15 @@ def handles(
     judged: (task, method) of the points that a posterior judges; where one is hollow, a handle says what that means.
     """
     style: dict[str, Any] = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
-    names = {
-        plain(results.label(method)): {"color": look.colour, "marker": look.marker}
-        for method, look in looks(results.methods).items()
-        if shown is None or method in shown
-    }
+    styles = looks(results.methods, results.kinds)
+    named = [method for method in styles if shown is None or method in shown]
+    names: dict[str, dict[str, Any]] = {}
+    for kind, group in _groups(named, results.kinds).items():
+        if len(styles) > len(_COLOURS) and len(set(results.kinds.values())) > 1:
+            names[f"{kind}:"] = {"linestyle": "none"}
+        for method in group:
+            look = styles[method]
+            names[plain(results.label(method))] = {"color": look.colour, "marker": look.marker}
     if not all(results.is_ranked(*pair) for pair in judged):
         names["hollow: saw another prior"] = {"color": MUTED, "marker": "o", **_hollow(MUTED)}
     return [Line2D([], [], label=name, **style | own) for name, own in names.items()]

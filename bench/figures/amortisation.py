@@ -116,7 +116,7 @@ def _draw_panel(
     panel: Axes, costs: Mapping[str, TotalCost], points: BreakEvens, far: float, results: Results
 ) -> None:
     num_measurements = np.geomspace(1, far, 60)
-    for method, look in looks(results.methods).items():
+    for method, look in looks(results.methods, results.kinds).items():
         if method in costs:
             style = {
                 "color": look.colour,

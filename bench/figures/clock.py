@@ -70,7 +70,7 @@ class Clock:
 def _draw_task(
     seconds: Axes, price: Axes, timed: Sequence[Mapping[str, Any]], results: Results
 ) -> None:
-    worth, styles = seconds.twinx(), looks(results.methods)
+    worth, styles = seconds.twinx(), looks(results.methods, results.kinds)
     for timing in timed:
         look, points = styles[timing["method"]], _rows(timing)
         judged = marked(results, timing["task"], timing["method"], look)

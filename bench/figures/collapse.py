@@ -69,7 +69,7 @@ class Collapse:
         axes = figure.subplots()
         drawn = {(task, method): xy for method in points for task, xy in points[method].items()}
         _draw_frame(axes, list(drawn.values()), self.level)
-        for method, look in looks(results.methods).items():
+        for method, look in looks(results.methods, results.kinds).items():
             if method in points:
                 for task, point in points[method].items():
                     axes.plot(*point, **_SMALL | marked(results, task, method, look))

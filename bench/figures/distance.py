@@ -83,7 +83,7 @@ class Distance:
         num_methods = len(results.methods)
         step = 0.72 / max(num_methods, 1)
         absent: dict[str, dict[str, float]] = {}
-        for j, (method, look) in enumerate(looks(results.methods).items()):
+        for j, (method, look) in enumerate(looks(results.methods, results.kinds).items()):
             line = results.line(task, method, self.metric)
             level = row + (j - (num_methods - 1) / 2) * step
             if has_mean(line):

@@ -53,7 +53,7 @@ class FidelityDiversity:
             panel.axvline(1, color=MUTED, linewidth=0.6, linestyle=":", zorder=1)
             styles = {
                 method: POINT | marked(results, task, method, look)
-                for method, look in looks(results.methods).items()
+                for method, look in looks(results.methods, results.kinds).items()
             }
             for method, style in (styles | {REFERENCE: STAR}).items():
                 x, y = (results.line(task, method, metric) for metric in metrics)

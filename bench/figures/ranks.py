@@ -70,7 +70,7 @@ class Ranks:
 
 def _draw_panel(panel: Axes, ranking: Ranking, results: Results) -> None:
     num = len(ranking.methods)
-    _draw_methods(panel, ranking, looks(results.methods))
+    _draw_methods(panel, ranking, looks(results.methods, results.kinds))
     for place, (first, last) in enumerate(ranking.ties):
         across = 1.03 + 0.025 * place
         panel.plot(

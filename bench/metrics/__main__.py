@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bench.core.catalogue import EXTRACTORS, PERCEPTUAL
 from bench.core.metric import Column, Metric
@@ -24,11 +24,13 @@ perfect sampler has in expectation; columns without one (-) describe samples, an
 of exact draws. *needs*: what a task must have; where it has not, the cell says why. *of*: a value for each measurement,
 or one for the task. Columns of sets have the number of images in their name, here 1024 samples. Any data set may stand
 in the place of `photos` in `percept-photos-v1` and `photos-convnet-v1` ([weights.md](../weights.md)).
+
+Methods that return a point estimate have the columns that a single image has, and `n/a (point estimate)` in all others:
 """
 TABLE = "| column | definition | better | unit | needs | of |\n|---|---|---|---|---|---|"
 DIAGNOSES = """## What a method says of itself
 
-Of trained methods that have `diagnose`, where a task has one; computed from their paths, not from their samples
+Of methods that have `diagnose`, where a task has one; computed from their paths or particles, not from their samples
 """
 
 
@@ -42,7 +44,16 @@ def page() -> str:
     ]
     order = (*BUILT_IN, *sorted(set(own) - set(BUILT_IN)))
     sections = [line for name in order for line in _section(name)]
-    return "\n".join([HEAD, *sections, DIAGNOSES, TABLE, *map(_row, COLUMNS), ""])
+    return "\n".join(
+        [f"{HEAD}{_of_points(order)}.\n", *sections, DIAGNOSES, TABLE, *map(_row, COLUMNS), ""]
+    )
+
+
+def _of_points(order: Iterable[str]) -> str:
+    """Return the columns that point estimates have, of the metrics in their order."""
+    opened = (open_metric(name, PARAMETERS.get(name, {})) for name in order)
+    columns = (column for metric in opened for column in metric.columns(None))
+    return ",\n".join(f"`{column.id}`" for column in columns if column.of_point)
 
 
 def _section(name: str) -> Iterator[str]:

@@ -15,8 +15,8 @@ COLUMNS = (
     Column(
         "log_z",
         "estimate of log Z, Z the mean of exp(log likelihood) under the prior, from the importance weights of the "
-        "method's own paths; the log likelihood has no constant term. Row reference: the exact value, where a formula "
-        "gives it",
+        "method's own paths, or of one cloud of its particles; the log likelihood has no constant term. Row reference: "
+        "the exact value, where a formula gives it",
         None,
         "nats",
         not_finite=NOT_SAID,
@@ -32,7 +32,15 @@ COLUMNS = (
     Column(
         "path_ess",
         "effective share of the method's own paths by their importance weights, (sum w)^2 / (n sum w^2), between 1 / n "
-        "and 1; of weights, not of chains",
+        "and 1; of weights, not of chains. Of particles: by the weights since they were last resampled",
+        "higher",
+        "1",
+        not_finite=NOT_SAID,
+    ),
+    Column(
+        "num_ancestors",
+        "number of particles of one cloud at its first noise level that have descendants at the end, between 1 and the "
+        "number of particles: how much the particles of a cloud share",
         "higher",
         "1",
         not_finite=NOT_SAID,

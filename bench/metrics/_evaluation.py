@@ -17,6 +17,8 @@ from bench.core.metric import Column, Context, Metric, Truth
 from bench.metrics import BUILT_IN
 from bench.metrics._table import Reasons
 
+POINT_ESTIMATE = "n/a (point estimate)"
+
 
 def open_metrics(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Metric, ...]:
     """Return the metrics that every suite has, in their order, then those that `settings` adds.
@@ -69,6 +71,17 @@ class Evaluation:
         """Reasons by column id, for all methods."""
         reasons = [metric.why_empty(self.truths[0]) for metric in self.metrics]
         return {id: why for of_metric in reasons for id, why in of_metric.items()}
+
+    @property
+    def of_points(self) -> Evaluation:
+        """The metrics with a column that point estimates have."""
+        some = [m for m in self.metrics if any(x.of_point for x in m.columns(self.context))]
+        return dataclasses.replace(self, metrics=tuple(some))
+
+    @property
+    def why_empty_of_points(self) -> dict[str, str]:
+        """Reasons by column id, for methods that return a point estimate."""
+        return {column.id: POINT_ESTIMATE for column in self.columns if not column.of_point}
 
     def values(self, x: Tensor, num_chains: int = 0) -> dict[str, Tensor]:
         """Return values (M,) by id for samples (M, s, *x); num_chains: 0 where they are not chains."""

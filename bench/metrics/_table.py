@@ -25,7 +25,7 @@ class Scores:
     """Metrics of one run: values (M,) by id; why_not (M,): the reason why a measurement has none, "" where it has.
 
     chain_reason: why its samples are no chains, "" where they are. of_task: numbers of the whole task by id;
-    task_reason: why it has none. why_empty: reasons by column id, for all measurements of this run.
+    task_reason: why it has none. why_empty: reasons by column id, for all of this run.
     """
 
     method: str
@@ -108,7 +108,12 @@ class Table:
             for column in self._of(extent):
                 need = unmet[column.needs]
                 needed = need if isinstance(need, str) else next(filter(None, need), "")
-                reason = stopped or needed or self.why_empty.get(column.id, "")
+                reason = (
+                    stopped
+                    or needed
+                    or self.why_empty.get(column.id, "")
+                    or run.why_empty.get(column.id, "")
+                )
                 value = math.nan if reason else run.of_task[column.id]
                 yield ALL, column.id, *_cell(value, reason, column)
 

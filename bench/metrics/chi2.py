@@ -21,7 +21,7 @@ class Chi2(Metric):
             "misfit to the measurement: mean over samples of |residual|^2 / (sigma_y^2 times the number of observed "
             "values); 1 for x_true, in expectation"
         )
-        return (Column("chi2_sample", definition, 1.0, needs="operator"),)
+        return (Column("chi2_sample", definition, 1.0, needs="operator", of_point=True),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         white, num = whitened_residuals(samples, truth)

@@ -23,6 +23,7 @@ class Moments(Metric):
                 "lower",
                 "data units",
                 "reference",
+                of_point=True,
             ),
             Column(
                 "std_error",

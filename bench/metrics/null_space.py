@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -29,7 +28,10 @@ IDS = ("diversity_null", "diversity_range", "diversity_null_ratio", "diversity_r
 
 @dataclass(frozen=True)
 class NullSpace(Metric):
-    """Diversity in the null space of a linear operator and in its complement; they add up to diversity."""
+    """Diversity in the null space of a linear operator and in its complement; they add up to diversity.
+
+    The split is the operator's own, whatever the noise is.
+    """
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         return (
@@ -57,7 +59,7 @@ class NullSpace(Metric):
         )
 
     def why_empty(self, truth: Truth) -> dict[str, str]:
-        reason = reason_without_axes(truth.problem.caps, truth.draws.shape[2])
+        reason = reason_without_axes(truth.problem, truth.draws.shape[2])
         if reason:
             return dict.fromkeys(IDS, reason)
         return {id: NO_NULL_SPACE for id in IDS if "_null" in id and _axes(truth).seen.all()}
@@ -94,20 +96,24 @@ class Axes:
         return (squares * ~self.seen).sum(1), (squares * self.seen).sum(1)
 
 
-def reason_without_axes(caps: Cap, dimension: int) -> str:
-    """Return the reason why images of so many values are not split, "" where they are."""
-    if Cap.RESIDUAL not in caps:
+def reason_without_axes(problem: Likelihood, dimension: int) -> str:
+    """Return the reason why images of so many values are not split, "" where they are.
+
+    The capabilities LINEAR and SPECTRUM of a problem would not do: they are about Gaussian noise, too.
+    """
+    if Cap.RESIDUAL not in problem.caps:
         return NO_OPERATOR
-    if Cap.LINEAR not in caps:
+    if not problem.operator.linear:
         return NOT_LINEAR
-    return TOO_LARGE if dimension > LARGEST and Cap.SPECTRUM not in caps else ""
+    has_spectrum = isinstance(problem.operator, HasSpectrum)
+    return TOO_LARGE if dimension > LARGEST and not has_spectrum else ""
 
 
 def axes_of(problem: Likelihood, y: Tensor, x_shape: tuple[int, ...]) -> Axes:
     """Return the axes of the operators of measurements (m, *y): their spectrum, or that of their matrices."""
-    if Cap.SPECTRUM not in problem.caps:
+    if not isinstance(problem.operator, HasSpectrum):
         return _axes_of_matrices(problem, y, x_shape)
-    spectrum = cast(HasSpectrum, problem.operator).spectrum(y, x_shape)
+    spectrum = problem.operator.spectrum(y, x_shape)
     values = spectrum.values.flatten(1)
 
     def coordinates(x: Tensor) -> Tensor:

@@ -113,6 +113,7 @@ def perceptual_columns(name: str, mark: str = "") -> tuple[Column, ...]:
             f"{what} between the mean of the samples and x_true",
             "lower",
             needs="operator",
+            of_point=True,
         ),
         Column(f"{id}_sample", sample, "lower", needs="operator"),
         Column(f"{id}_pairwise", f"mean {what} between two samples of one measurement", None),

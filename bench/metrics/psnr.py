@@ -25,6 +25,7 @@ class PSNR(Metric):
                 "higher",
                 "dB",
                 "operator",
+                of_point=True,
             ),
             Column(
                 "psnr_sample",

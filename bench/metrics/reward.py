@@ -49,7 +49,14 @@ class RewardQuality(Metric):
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         return (
-            Column("log_reward", DEFINITIONS["log_reward"], "higher", "nats", "reward"),
+            Column(
+                "log_reward",
+                DEFINITIONS["log_reward"],
+                "higher",
+                "nats",
+                "reward",
+                of_point=True,
+            ),
             Column(
                 FRECHET, DEFINITIONS[FRECHET], "lower", "features^2", "reward", not_finite=TOO_FEW
             ),

@@ -58,7 +58,7 @@ def _columns(std: float) -> tuple[Column, Column]:
     mean = f"SSIM of the mean of the samples against x_true, both mapped to [0, 1]; {window}"
     sample = f"mean over samples of the SSIM of each against x_true, as in {id}_mean"
     return (
-        Column(f"{id}_mean", mean, "higher", needs="operator"),
+        Column(f"{id}_mean", mean, "higher", needs="operator", of_point=True),
         Column(f"{id}_sample", sample, "higher", needs="operator"),
     )
 

@@ -35,7 +35,14 @@ class Total(Metric):
         worth = "number of independent draws with the same energy distance to the posterior"
         return (
             *(
-                Column(f"{id}_total", f"{what} {where}", "lower", "data units", "teacher")
+                Column(
+                    f"{id}_total",
+                    f"{what} {where}",
+                    "lower",
+                    "data units",
+                    "teacher",
+                    of_point=id == "mean_error",
+                )
                 for id, what in DISTANCES.items()
             ),
             Column(

@@ -133,18 +133,30 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     for prior, entry in content["priors"].items():
         yield from _teacher_faults(prior, entry, content["priors"])
     for method, entry in content.get("restrict", {}).items():
-        tasks = entry.get("tasks", content["tasks"])
-        available = max(num_measurements_of(content, task) for task in tasks)
-        if entry.get("num_measurements", 1) > available:
-            got = entry["num_measurements"]
-            what = f"expected at most num_measurements = {available}, got {got}"
-            yield ("restrict", method, "num_measurements"), what
+        yield from _restriction_faults(content, method, entry)
     for method in content["methods"]:
         yield from _method_faults(content, method)
     yield from _tune_faults(content)
     yield from _beside_faults(content)
     if not set(content["seeds"]) <= set(content.get("training_seeds", content["seeds"])):
         yield ("training_seeds",), f"expected those of seeds, {content['seeds']}, and further ones"
+
+
+def _restriction_faults(
+    content: Mapping[str, Any], method: str, entry: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """Yield more measurements than the row's tasks have, and seeds that are not some of the suite's."""
+    tasks = entry.get("tasks", content["tasks"])
+    available = max(num_measurements_of(content, task) for task in tasks)
+    if entry.get("num_measurements", 1) > available:
+        got = entry["num_measurements"]
+        what = f"expected at most num_measurements = {available}, got {got}"
+        yield ("restrict", method, "num_measurements"), what
+    first, given = content["seeds"], entry.get("seeds", content["seeds"])
+    known = content.get("training_seeds", first)
+    if not set(first) <= set(given) <= set(known):
+        what = f"expected {first}, and possibly others of {known}, got {given}"
+        yield ("restrict", method, "seeds"), what
 
 
 def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -244,8 +256,9 @@ def _teacher_faults(
     where, family, teacher = ("priors", prior, "teacher"), entry["family"], entry.get("teacher")
     takes_teacher = bool(_constant("prior", family, "takes_teacher"))
     if teacher is None:
-        if takes_teacher and "pipeline" not in entry:
-            yield where, "missing; expected text (the prior whose map from noise to data it learns)"
+        needs_teacher = takes_teacher and _constant("prior", family, "needs_teacher") is not False
+        if needs_teacher and "pipeline" not in entry:
+            yield where, "missing; expected text (the prior that it learns from)"
         return
     if not takes_teacher:
         yield where, f"the family {family} takes no teacher; leave it out"

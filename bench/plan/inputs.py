@@ -12,6 +12,7 @@ from bench.core.published_suites import published_files
 from bench.core.registry import Kind, find
 from bench.core.shipped import shipped
 from bench.plan.config import module_of
+from bench.plan.listing import listing_of
 from bench.plan.metrics import metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
 from bench.plan.sources import hash_of, is_plugin, sources_of, stage_file
@@ -40,8 +41,9 @@ class Inputs:
         return [file for file in self.sources(stage, wildcards) if is_plugin(file)]
 
     def code(self, stage: str, wildcards: Mapping[str, Any]) -> str:
-        """Return a hash of those sources of a job that are not plug-ins."""
-        return hash_of(file for file in self.sources(stage, wildcards) if not is_plugin(file))
+        """Return a hash of those sources of a job that are not plug-ins, and of the images that a data set reads."""
+        sources = hash_of(file for file in self.sources(stage, wildcards) if not is_plugin(file))
+        return sources + (self.images(wildcards["dataset"]) if stage == "data" else "")
 
     def _of_plugins(self, stage: str, wildcards: Mapping[str, Any]) -> tuple[str, ...]:
         match stage:
@@ -80,6 +82,12 @@ class Inputs:
     def dataset_sources(self, dataset: str) -> tuple[str, ...]:
         """Return the source files of a data set's plug-in."""
         return _plugin_sources("dataset", dataset_plugin(dataset, {}))
+
+    def images(self, dataset: str) -> str:
+        """Return a hash of which files a data set `folder` finds in its folder; "" for others, which are published."""
+        parameters = self.suite.content["datasets"].get(dataset) or {}
+        is_folder = dataset_plugin(dataset, parameters) == "folder" and "path" in parameters
+        return listing_of(parameters) if is_folder else ""
 
     def teacher(self, prior: str) -> list[str]:
         """Return the teacher's file, where a prior has a teacher."""

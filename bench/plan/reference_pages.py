@@ -1,4 +1,4 @@
-"""Pages of docs/reference: every plug-in with its parameters, read from the source of its dataclass."""
+"""Pages made of the source: docs/reference, every plug-in with its parameters, and docs/methods.md."""
 
 from __future__ import annotations
 

@@ -62,11 +62,9 @@ class Suite:
 
     def seeds_of(self, method: str) -> list[int]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
-        return (
-            list(self.content.get("training_seeds", self.seeds))
-            if self.trains(method)
-            else self.seeds
-        )
+        training = self.content.get("training_seeds", self.seeds)
+        own = list(training) if self.trains(method) else self.seeds
+        return list(self.restriction(method).get("seeds", own))
 
     @property
     def toys(self) -> list[str]:

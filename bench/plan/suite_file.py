@@ -61,6 +61,8 @@ class Restriction:
 
     tasks: Annotated[list[TaskName], {"minItems": 1}] | None = None  # the only tasks it runs on
     num_measurements: Annotated[int, {"minimum": 1}] | None = None  # of each task, the first ones
+    # in place of those of the suite, of which they are some
+    seeds: Annotated[list[Annotated[int, {"minimum": 0}]], {"minItems": 1}] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class PriorEntry:
 
     family: FamilyName  # kind of model, a file in bench/priors
     dataset: DatasetName  # the images it is a model of
-    teacher: PriorName | None = None  # the prior whose map from noise to data it learns
+    teacher: PriorName | None = None  # the prior that it learns from: its map, or its draws
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 
 from bench.core.rng import Rng
 from bench.core.types import Prior, Random
+from bench.numerics import training
 from bench.numerics.diffusion import heun, heun_step, karras_sigmas
 from bench.priors import _networks as networks
 from bench.priors._diffusion import Diffusion
 from bench.priors.adapters.diffusers import CONSISTENCY, Pipeline, scheduler_of
 from bench.priors.adapters.preconditioning import ConsistencyMap, EDMDenoiser, spread
+from bench.runtime.progress import progress
 
 if TYPE_CHECKING:
     from bench.priors.consistency import ConsistencyFamily
@@ -47,7 +50,9 @@ def trained(student: ConsistencyMap, loss: Loss, settings: Settings) -> Pipeline
     """Return the map with the running average of its weights over the steps of training."""
     unet, scheduler = student.pipeline.unet, student.pipeline.scheduler
     steps = (settings.num_iterations, settings.learning_rate, settings.ema_decay)
-    return Pipeline(networks.minimise(unet, loss, *steps), scheduler)
+    descent = networks.Descent(unet, *steps)
+    training.minimise(lambda _: loss(), descent, partial(progress, what="distil"))
+    return Pipeline(descent.average, scheduler)
 
 
 def student_of(

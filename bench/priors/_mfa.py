@@ -76,6 +76,11 @@ class MFA:
         """Return the variances of pixels whose coordinates have these variances, (n, D) -> (n, *x)."""
         return self.basis.diagonals(values)
 
+    @property
+    def groups(self) -> Tensor:
+        """Numbers of the groups of coordinates (D,) that operators may leave apart, see `Basis.groups`."""
+        return self.basis.groups()
+
     @cached_property
     def centres(self) -> Tensor:
         """The means in the basis, (K, D)."""

@@ -60,6 +60,16 @@ class Basis:
         turned = values.unflatten(1, (c, w, h)) @ along_columns.square().T
         return self._coloured(turned.mT @ along_rows.square().T, self.colours.square().T)
 
+    def groups(self) -> Tensor:
+        """Return the group of each coordinate (D,): one for each axis of colour and even or odd along each side.
+
+        Operators that treat all channels alike leave the axes of colour apart, and those that commute with mirror
+        images leave even and odd cosines apart.
+        """
+        channels, height, width = (torch.arange(side) for side in self.shape)
+        parities = 2 * (width[:, None] % 2) + height % 2
+        return (4 * channels[:, None, None] + parities).flatten().to(self.colours.device)
+
     def matrix(self) -> Tensor:
         """Return the basis as a matrix (D, D), a vector in each column."""
         eye = torch.eye(math.prod(self.shape)).to(self.colours)

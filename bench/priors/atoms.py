@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.core.artefacts import Json
 from bench.core.types import Cap, Prior, Random
+from bench.core.values import require
 
 __all__ = ["AtomsFamily"]
 
@@ -73,11 +74,21 @@ class Atoms:
 class AtomsFamily:
     """The whole family of images where the data set has one, else the training images."""
 
+    num_atoms: int = 0  # the first ones of them; 0: all
+
     tiny: ClassVar[Mapping[str, object]] = {}  # for tests
 
+    def __post_init__(self) -> None:
+        require(self.num_atoms >= 0, f"atoms: num_atoms must be 0 or more, got {self.num_atoms!r}")
+
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return the images."""
+        """Return the images; ValueError where there are fewer than were asked for."""
         atoms = data.get("atoms", data["train"])
+        require(
+            self.num_atoms <= len(atoms),
+            f"atoms: num_atoms is {self.num_atoms}, there are {len(atoms)} images",
+        )
+        atoms = atoms[: self.num_atoms or len(atoms)]
         return {"atoms": atoms}, {"num_atoms": len(atoms)}
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Atoms:

@@ -15,9 +15,12 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.errors import UserError
 from bench.core.types import Cap, Prior
+from bench.priors._card import write_picture
+from bench.priors._checkpoint import Checkpoint
 from bench.priors._consistency import Consistency, fit_map, load_map
 from bench.priors._distil import new_student, self_consistency, trained
-from bench.priors.adapters.diffusers import open_pipeline
+from bench.priors._draws import drawn
+from bench.priors.adapters.diffusers import Pipeline
 
 __all__ = ["ConsistencyFamily"]
 
@@ -32,14 +35,17 @@ class ConsistencyFamily:
     map was nearer to its teacher: docs/priors-and-truth.md.
     """
 
-    # a hub id or a folder in the diffusers format, instead of distilling
+    # a folder in the diffusers format or a hub id, instead of distilling
     pipeline: str | None = None
+    sha256: str = ""  # of that pipeline's file of weights, where the suite pins it
     label: int | None = None  # the class, where that pipeline is class-conditional
     local_files_only: bool = True  # false: a hub id may be fetched over the network
     num_steps: int = 1  # network calls per image
     num_levels: int = 18  # noise levels, between which the teacher takes a step of its ODE
     channels: tuple[int, ...] = (16, 16)  # where the student is not a copy of its teacher's network
     layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
+    # of the teacher, at which it is distilled; 0: at the data set's images
+    num_draws: int = 0
     num_iterations: int = 900  # steps of training
     batch_size: int = 128  # images in a step
     learning_rate: float = 8e-3  # of Adam, warmed up and then lowered to zero
@@ -53,20 +59,27 @@ class ConsistencyFamily:
     tiny: ClassVar[Mapping[str, object]] = {"channels": (4, 4), "num_iterations": 3}
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Distil or open, and write `folder`/pipeline; the card says how far the map is from the teacher's ODE."""
+        """Distil or open, and write `folder`/pipeline and samples.png; the card says how far the teacher's ODE is."""
         if self.pipeline is not None:
-            pipeline = open_pipeline(self.pipeline, self.label, self.local_files_only)
+            given = (self.label, self.local_files_only, self.sha256)
+            pipeline = Checkpoint(self.pipeline, *given).open()
         elif teacher is None:
             raise UserError("family consistency: expected a teacher or a pipeline")
-        elif Cap.DENOISER not in teacher.caps:
+        else:
+            pipeline = self.distilled(teacher, data)
+        files = fit_map(pipeline, self.num_steps, teacher, folder)
+        write_picture(folder / "samples.png", self.load({}, folder, teacher))
+        return files
+
+    def distilled(self, teacher: Prior, data: Tensors) -> Pipeline:
+        """Return a map distilled from a teacher's denoiser; UserError, one line, for a teacher without one."""
+        if Cap.DENOISER not in teacher.caps:
             raise UserError(
                 f"family consistency: expected a teacher with DENOISER, got one with {teacher.caps}"
             )
-        else:
-            student, rng = new_student(teacher, data["train"], self)
-            loss = self_consistency(student, teacher, data["train"], self, rng)
-            pipeline = trained(student, loss, self)
-        return fit_map(pipeline, self.num_steps, teacher, folder)
+        images = drawn(teacher, "train", self.num_draws) if self.num_draws else data["train"]
+        student, rng = new_student(teacher, images, self)
+        return trained(student, self_consistency(student, teacher, images, self, rng), self)
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Consistency:
         """Return the prior in `folder`/pipeline, with its teacher's denoiser and density."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,8 +19,13 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.rng import Rng
 from bench.core.types import Prior
+from bench.numerics import training
 from bench.priors import _networks as networks
+from bench.priors._card import write_picture
+from bench.priors._checkpoint import Checkpoint
 from bench.priors._diffusion import Diffusion
+from bench.priors._draws import draws_of
+from bench.priors._learned_card import learned_card
 from bench.priors.adapters.diffusers import (
     EDM,
     Pipeline,
@@ -28,6 +34,7 @@ from bench.priors.adapters.diffusers import (
     write_pipeline,
 )
 from bench.priors.adapters.preconditioning import EDMDenoiser, denoiser_of, spread
+from bench.runtime.progress import progress
 
 __all__ = ["EDMFamily"]
 
@@ -35,53 +42,77 @@ Tensors = dict[str, Tensor]
 NUMBERS_OF_CHECK = 2**16  # pixels of all images on which two integrators are compared
 
 
+@dataclass(frozen=True, eq=False)
+class Taught(Diffusion):
+    """A diffusion model of the draws of another prior, the teacher, whose exact posteriors stand beside its own."""
+
+    teacher: Prior
+
+
 @dataclass(frozen=True)
 class EDMFamily:
-    """A denoiser trained by score matching, or a diffusers pipeline; log sigma of training is normal."""
+    """A denoiser trained by score matching, or a diffusers pipeline; log sigma of training is normal.
 
-    pipeline: str | None = None  # a hub id or a folder in the diffusers format, instead of training
+    With a teacher, it learns that prior's draws in place of the data set's images, so that the card says how far the
+    score is from the teacher's.
+    """
+
+    # a folder in the diffusers format or a hub id, instead of training
+    pipeline: str | None = None
+    sha256: str = ""  # of that pipeline's file of weights, where the suite pins it
     label: int | None = None  # the class, where that pipeline is class-conditional
     local_files_only: bool = True  # false: a hub id may be fetched over the network
     num_ode_steps: int = 10  # of the decoder, Heun's method
     channels: tuple[int, ...] = (16, 16)  # of the network, one entry per resolution
     layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
+    num_draws: int = 20_000  # of the teacher, where there is one: the training images
     num_iterations: int = 1200  # steps of training
     batch_size: int = 128  # images in a step
     learning_rate: float = 8e-3  # of Adam, warmed up and then lowered to zero
     ema_decay: float = 0.999  # of the running average of the weights, which is kept
+    channels_last: bool = False  # train with the channels of a pixel side by side
     mean_log_sigma: float = -0.5  # of the noise levels in training, normal in the logarithm
     std_log_sigma: float = 1.2  # likewise
     sigma_min: float = 0.002  # data units
     sigma_max: float = 20.0  # data units
+    num_for_bits: int = 0  # images of each part whose bits per dimension are in the card
 
+    takes_teacher: ClassVar[bool] = True
+    needs_teacher: ClassVar[bool] = False
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {
         "channels": (4, 4),
         "num_iterations": 3,
         "num_ode_steps": 2,
+        "num_draws": 64,
     }
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Train or open, and write `folder`/pipeline; the card says how exact the decoder's ODE is."""
+        """Train or open, and write `folder`/pipeline and samples.png; the card has errors of denoiser and decoder."""
+        images = data if teacher is None else draws_of(teacher, self.num_draws)
         if self.pipeline is None:
-            pipeline = train(data["train"], self)
+            pipeline = train(images["train"], self)
         else:
-            pipeline = open_pipeline(self.pipeline, self.label, self.local_files_only)
+            given = (self.label, self.local_files_only, self.sha256)
+            pipeline = Checkpoint(self.pipeline, *given).open()
         prior = Diffusion(denoiser_of(pipeline), self.num_ode_steps)
         write_pipeline(folder / "pipeline", pipeline)
+        write_picture(folder / "samples.png", prior)
         fine = Diffusion(prior.denoiser, 4 * self.num_ode_steps)
         num_rows = min(256, max(4, NUMBERS_OF_CHECK // math.prod(prior.shape)))
         error = networks.decoders_apart(prior, fine, num_rows=num_rows)
         return {}, {
             "num_parameters": networks.num_parameters(pipeline.unet),
             "rms_error_against_fine_integrator": error,
+            **learned_card(prior, images, teacher, self.num_for_bits),
         }
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Diffusion:
         """Return the prior in `folder`/pipeline."""
-        return Diffusion(
-            denoiser_of(open_pipeline(folder / "pipeline", self.label)), self.num_ode_steps
-        )
+        denoiser = denoiser_of(open_pipeline(folder / "pipeline", self.label))
+        if teacher is None:
+            return Diffusion(denoiser, self.num_ode_steps)
+        return Taught(denoiser, self.num_ode_steps, teacher)
 
 
 def train(images: Tensor, settings: EDMFamily) -> Pipeline:
@@ -97,16 +128,18 @@ def train(images: Tensor, settings: EDMFamily) -> Pipeline:
     unet = networks.new_unet(
         tuple(images.shape[1:]), settings.channels, settings.layers_per_block, rng
     )
+    if settings.channels_last:
+        unet = unet.to(memory_format=torch.channels_last)
     denoiser = EDMDenoiser(Pipeline(unet, scheduler_of(EDM, limits)))
 
-    def loss() -> Tensor:
+    def loss(_: int) -> Tensor:
         x = networks.batch(images, settings.batch_size, rng)
         sigma = (settings.mean_log_sigma + settings.std_log_sigma * rng.randn((len(x),))[0]).exp()
         error = denoiser(x + spread(sigma, x) * rng.randn(tuple(x.shape))[0], sigma) - x
         weight = sigma.square().reciprocal() + sigma_data**-2
         return (spread(weight, x) * error.square()).mean()
 
-    unet = networks.minimise(
-        unet, loss, settings.num_iterations, settings.learning_rate, settings.ema_decay
-    )
-    return Pipeline(unet, denoiser.pipeline.scheduler)
+    steps = (settings.num_iterations, settings.learning_rate, settings.ema_decay)
+    descent = networks.Descent(unet, *steps)
+    training.minimise(loss, descent, partial(progress, what="train edm"))
+    return Pipeline(descent.average, denoiser.pipeline.scheduler)

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from bench.core.artefacts import Json
 from bench.core.types import Prior
+from bench.priors._card import write_picture
 from bench.priors._mfa import MFA
 from bench.priors._mfa_basis import Basis
-from bench.priors._mfa_card import card_of, write_picture
+from bench.priors._mfa_card import card_of
 from bench.priors._mfa_fit import Settings, fit_mfa
 
 __all__ = ["MFAFamily"]

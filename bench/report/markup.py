@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.text import latex, markdown, markdown_table
-from bench.report.table import Cell, Table
+from bench.report.table import Cell, Table, words_on_kinds
 
 _ARROWS = {"up": "↑", "down": "↓"}
 _LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$"}
@@ -28,6 +28,8 @@ def markdown_page(title: str, tables: Sequence[Table], notes: Sequence[str]) -> 
         blocks += [f"## {markdown(table.title)}", f"{markdown(table.header)}.", markdown_of(table)]
         blocks += [f"† {markdown(text)}" for text in table.partial_means]
         blocks += [f"{markdown(table.resolution)}."] if table.resolution else []
+        kinds = words_on_kinds(table)
+        blocks += [f"Methods by kind: {markdown(kinds)}."] if kinds else []
     blocks.append("\n".join(f"- {markdown(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
 
@@ -38,12 +40,15 @@ def markdown_of(table: Table) -> str:
         f"{markdown(name)} {goal_text(table.goals.get(name, ''))}".strip()
         for name in table.frame.columns
     ]
-    rows = []
+    rows, kind_before = [], ""
     for name, cells in table.frame.iterrows():
+        if (kind := table.kinds.get(str(name), "")) and kind != kind_before:
+            rows.append([f"*{markdown(kind)}*", *[""] * len(cells)])
+        kind_before = kind
         row = [_markdown_cell(cell) for cell in cells]
         if reason := table.reasons.get(str(name)):
-            kind = "n/a" if reason.startswith("n/a") else "failed"
-            row = [markdown(reason), *[kind] * (len(row) - 1)]
+            why = "n/a" if reason.startswith("n/a") else "failed"
+            row = [markdown(reason), *[why] * (len(row) - 1)]
         rows.append(
             [f"{markdown(str(name))} {goal_text(table.roles.get(str(name), ''))}".strip(), *row]
         )

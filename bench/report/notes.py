@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+<<<<<<< HEAD
 from bench.core.results import INTERACTS
+=======
+from bench.core.results import Summary
+from bench.core.weights import ABSENT
+>>>>>>> main
 from bench.report.origins import made_by
 from bench.report.tables import DIVERSITY
 from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS
@@ -66,6 +71,15 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         *([f"{suite.beside}."] if suite.beside else []),
         *made_by(suite.origins),
     )
+
+
+def absent_weights(lines: Sequence[Summary]) -> tuple[str, ...]:
+    """Return a note for each file of weights that is absent: the columns that have no numbers, and how to get it."""
+    columns: dict[str, dict[str, None]] = {}
+    for line in lines:
+        if line.reason.startswith(ABSENT):
+            columns.setdefault(line.reason, {})[line.metric] = None
+    return tuple(f"{', '.join(names)}: {reason}" for reason, names in columns.items())
 
 
 def _measured(suite: SuiteResults) -> str:

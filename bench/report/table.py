@@ -34,7 +34,8 @@ class Table:
 
     header: one sentence on what the table is. goals: by column, "up", "down", "= 1" or a role. roles: by row, "floor"
     or "ceiling". reasons: rows by name that are one reason across all columns. methods_across: columns are methods.
-    resolution: the smallest differences that the numbers can resolve, as a sentence.
+    resolution: the smallest differences that the numbers can resolve, as a sentence. kinds: by method, those of methods
+    that stand in groups; methods of one kind are neighbours.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Table:
     reasons: dict[str, str] = field(default_factory=dict)
     methods_across: bool = False
     resolution: str = ""
+    kinds: dict[str, str] = field(default_factory=dict)
 
     @property
     def partial_means(self) -> tuple[str, ...]:
@@ -57,6 +59,15 @@ class Table:
                         str(column if self.methods_across else row)
                     ] = None
         return tuple(f"{', '.join(names)}: {reason}" for reason, names in methods.items())
+
+
+def words_on_kinds(table: Table) -> str:
+    """Return `guidance: dps, dps-paper; latent: hmc`, in the order of the table's columns; "" without kinds."""
+    groups: dict[str, list[str]] = {}
+    for method in map(str, table.frame.columns):
+        if method in table.kinds:
+            groups.setdefault(table.kinds[method], []).append(method)
+    return "; ".join(f"{kind}: {', '.join(methods)}" for kind, methods in groups.items())
 
 
 def frame_of(rows: Iterable[tuple[str, Sequence[Cell]]], columns: Iterable[str]) -> pd.DataFrame:

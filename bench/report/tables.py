@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
+from bench.core.kinds import by_kind
 from bench.core.results import (
+    BASELINES,
     DISTANCE,
     INTERACTS,
     OTHER_PRIOR,
@@ -112,6 +114,7 @@ def distance_table(
         goals={x: "‡" if x in above else marks.get(x, "") for x in methods},
         methods_across=True,
         resolution=resolution(comparisons, keys),
+        kinds=shown_kinds(suite),
     )
 
 
@@ -153,10 +156,17 @@ def metrics_across(lines: Sequence[Summary]) -> tuple[str, ...]:
 
 
 def ordered_methods(suite: SuiteResults) -> tuple[str, ...]:
-    """Return the methods from floor to ceiling: reference, oracle, those of the suite in its order, unconditional."""
+    """Return the methods from floor to ceiling: reference, oracle, those of the suite by kind, unconditional."""
     first = [REFERENCE, *(m for m in suite.methods if m == "oracle")]
     last = [m for m in suite.methods if m == "unconditional"]
-    return (*first, *(m for m in suite.methods if m not in (*first, *last)), *last)
+    others = by_kind((m for m in suite.methods if m not in (*first, *last)), suite.kinds)
+    return (*first, *others, *last)
+
+
+def shown_kinds(suite: SuiteResults) -> dict[str, str]:
+    """Return the kinds of the methods between floor and ceiling; {} where that tells nothing apart."""
+    kinds = {m: kind for m, kind in suite.kinds.items() if m not in BASELINES}
+    return kinds if len(set(kinds.values())) > 1 else {}
 
 
 def goal_of(metric: str, suite: SuiteResults) -> str:
@@ -200,8 +210,13 @@ def _task_table(
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
     roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
+<<<<<<< HEAD
     roles |= dict.fromkeys(task.interacting, INTERACTS)
     return Table(task.name, task_header(task), frame_of(rows, goals), goals, roles, reasons)
+=======
+    frame, kinds = frame_of(rows, goals), shown_kinds(suite)
+    return Table(task.name, task_header(task), frame, goals, roles, reasons, kinds=kinds)
+>>>>>>> main
 
 
 def seeds_text(line: Summary | None, spreads: Spreads) -> str:

@@ -6,7 +6,7 @@ from bench.core.artefacts import Json, write_bytes, write_csv
 from bench.core.layout import Layout
 from bench.report.cost_table import cost_csv, cost_notes, cost_table
 from bench.report.markup import latex_page, markdown_page
-from bench.report.notes import notes
+from bench.report.notes import absent_weights, notes
 from bench.report.set_table import set_notes, set_table
 from bench.report.tables import columns_of, distance_table, metrics_across, task_tables
 from bench.report.timing_table import timing_csv, timing_notes, timing_table
@@ -24,7 +24,8 @@ def write_tables(suite: SuiteResults, info: Json) -> None:
     lines, comparisons = summarise(suite), compare(suite)
     tables = task_tables(suite, lines, comparisons)
     distances = distance_table(suite, lines, comparisons)
-    below, title = notes(suite, columns_of(tables)), f"Suite {suite.name}"
+    below = (*notes(suite, columns_of(tables)), *absent_weights(lines))
+    title = f"Suite {suite.name}"
     csvs = {"summary.csv": summary_csv(lines), "comparisons.csv": comparisons_csv(comparisons)}
     pages = {
         "summary.md": markdown_page(title, tables, below),

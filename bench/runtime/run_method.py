@@ -243,9 +243,13 @@ def diagnose(
     draws: Draws,
     state: State | None,
 ) -> dict[str, Tensor]:
-    """Return what a trained method says of its sampler, (m,) by name, from as many paths as samples; {} for others."""
-    if not state or not isinstance(method, Diagnosing):
+    """Return what a method says of its sampler, (m,) by name, from as many paths as samples; {} where it says nothing.
+
+    state: what `train` returned; None without training.
+    """
+    if state == {} or not isinstance(method, Diagnosing):
         return {}
+    trained = {} if state is None else {"state": state}
     prior, problem = shown(method, prior, problem)
     axes, ids, y = (
         ("diagnose", draws.task, draws.seed),
@@ -256,7 +260,7 @@ def diagnose(
     for rows, _ in chunks(len(y), draws.num_samples, draws.rows_per_chunk, splits_samples=False):
         rng = Rng(axes, ids[rows], range(0), y.dtype, y.device, drawn=torch.float64)
         said = method.diagnose(
-            prior, problem, y[rows].clone(), draws.num_samples, rng=rng, state=state
+            prior, problem, y[rows].clone(), draws.num_samples, rng=rng, **trained
         )
         for name, values in said.items():
             if tuple(values.shape) != (len(y[rows]),):

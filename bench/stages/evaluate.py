@@ -27,7 +27,7 @@ from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
 from bench.metrics._diagnosis import COLUMNS as DIAGNOSES
 from bench.metrics._diagnosis import diagnosis_of, filled
-from bench.metrics._evaluation import Evaluation, open_metrics
+from bench.metrics._evaluation import POINT_ESTIMATE, Evaluation, open_metrics
 from bench.metrics._table import Reasons, Scores, Table
 from bench.numerics.gradients import gradient
 from bench.problems.classifier import Classifier, load_classifier
@@ -208,12 +208,14 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     task_reason = all_broken or (left_out[0] if left_out else "")
     chain_reason = why_not_a_chain(header, num_samples)
     num_chains = 0 if chain_reason else header["num_chains"]
-    finite = x.nan_to_num(0, 0, 0)
-    values = evaluation.values(finite, num_chains)
-    of_task = {} if task_reason else evaluation.of_task(finite, values, num_chains)
+    is_point, finite = header["joint"] == "point", x.nan_to_num(0, 0, 0)
+    own = evaluation.of_points if is_point else evaluation
+    values = own.values(finite, num_chains)
+    of_task = {} if task_reason else own.of_task(finite, values, num_chains)
     is_known = torch.tensor([not why for why in broken + left_out])
     kept = {id: value[is_known] for id, value in values.items()}
-    empty = evaluation.why_empty_of_run(kept, num_chains)
+    empty = own.why_empty_of_run(kept, num_chains)
+    empty |= evaluation.why_empty_of_points if is_point else {}
     return Scores(name, seed, values, broken + left_out, chain_reason, of_task, task_reason, empty)
 
 
@@ -244,6 +246,8 @@ def why_broken(x: Tensor) -> tuple[tuple[str, ...], str]:
 
 def why_not_a_chain(header: Json, num_samples: int) -> str:
     """Return the reason why a run's samples have no diagnostics of chains, "" where they have."""
+    if header["joint"] == "point":
+        return POINT_ESTIMATE
     if header["joint"] != "chain":
         return f"n/a ({header['joint']} samples)"
     return "" if num_samples >= header["num_chains"] else "n/a (fewer samples than chains)"

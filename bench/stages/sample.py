@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.core.artefacts import Json, write_json, write_tensors
 from bench.core.compute import Compute
+from bench.core.kinds import kind_of
 from bench.core.provenance import provenance
 from bench.core.specs import RunSpec
 from bench.core.types import Cap, Joint, Prior, State
@@ -125,6 +126,8 @@ def header_of(
     """Return what the file of samples says of them, and of the files that they were made from."""
     header = spec.run_facts | {"status": drawn.status, "reason": drawn.reason}
     header |= {"joint": joint, "num_chains": num_chains, "num_measurements": len(task.y)}
+    method = attempt(lambda: load_method(spec.module, spec.settings)).result
+    header["kind"] = kind_of(method)
     header["observations_sha256"] = task.header["observations_sha256"]
     if borrowed := borrowed_of(spec, task.prior):
         header["borrowed"] = borrowed

@@ -147,9 +147,9 @@ def _runs(
     seconds = float(lines.get((row, "seconds_per_sample"), {}).get("mean") or 0)
     number |= {"seconds": seconds, "rows": 1, "train_nfe_vjp": 0}
     of_chain = str(lines.get((row, CHAIN), {}).get("reason", ""))
-    joint = next(
-        (kind for kind in ("independent", "coupled") if f"({kind} samples)" in of_chain), "chain"
-    )
+    words = {"independent samples": "independent", "coupled samples": "coupled"}
+    words |= {"point estimate": "point"}
+    joint = next((joint for said, joint in words.items() if f"({said})" in of_chain), "chain")
     measured = values["measurement"].nunique() or num
     header = {"status": status, "reason": stopped, "joint": joint, "num_measurements": measured}
     header |= {"borrowed": borrowed}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bench.core.results import ROLES, Ranking, Summary
+from bench.core.kinds import by_kind
+from bench.core.results import BASELINES, ROLES, Ranking, Summary
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults
 from bench.stats.summary import summarise
@@ -26,7 +27,11 @@ class FigureResults:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        return self.suite.methods
+        return by_kind(self.suite.methods, self.kinds, BASELINES)
+
+    @cached_property
+    def kinds(self) -> Mapping[str, str]:
+        return self.suite.kinds
 
     @property
     def well_specified(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from scipy.special import stdtr, stdtrit
 ALPHA, POWER = 0.05, 0.8
 _MOST_EXACT = 24  # measurements whose sign patterns are all counted; beyond, random ones
 _NUM_PATTERNS = 2**14
+_BLOCK = 256  # columns whose random patterns are summed at a time
 _ENOUGH_PATTERNS = 500  # below alpha: from there on Student's power holds
 
 
@@ -113,8 +114,7 @@ def paired_p(differences: np.ndarray) -> np.ndarray:
     """
     means = differences.mean(1)
     # ours: scipy.stats.permutation_test gives the same p (a test compares them) and takes seconds a column at n = 16
-    shares = _share_exact if len(means) <= _MOST_EXACT else _share_of_random
-    flipped = np.array([shares(column) for column in means.T])
+    flipped = (_exact_shares if len(means) <= _MOST_EXACT else _shares_of_random)(means)
     if differences.shape[1] == 1 or len(means) == 1:
         return flipped
     mean = estimate(differences)
@@ -129,28 +129,43 @@ def smallest_p(num_measurements: int) -> float:
     return 2.0 ** (1 - num_measurements) if num_measurements <= _MOST_EXACT else 1 / _NUM_PATTERNS
 
 
-def _share_exact(values: np.ndarray) -> float:
-    """Return the share of all sign patterns whose sum of `values` (n,) is at least as far from 0 as that without flips.
+def _exact_shares(values: np.ndarray) -> np.ndarray:
+    """Return, for each column of `values` (n, k), the share of all sign patterns that take its sum as far from 0.
 
     Each pattern is one of the first half of the values beside one of the second: for each sum of the first, those of
     the second that take it far enough are found by bisection.
     """
-    first, second = values[: len(values) // 2], values[len(values) // 2 :]
-    left, right = _all_signs(len(first)) @ first, np.sort(_all_signs(len(second)) @ second)
-    far = _distance(values)
-    above = len(right) - np.searchsorted(right, far - left, "left")
-    below = np.searchsorted(right, -far - left, "right")
-    return min(float((above + below).sum()) / (len(left) * len(right)), 1.0)
+    half = len(values) // 2
+    lefts = _all_signs(half) @ values[:half]
+    rights = np.sort(_all_signs(len(values) - half) @ values[half:], axis=0)
+    shares = []
+    for left, right, far in zip(lefts.T, rights.T, _distances(values), strict=True):
+        above = len(right) - np.searchsorted(right, far - left, "left")
+        below = np.searchsorted(right, -far - left, "right")
+        shares.append(min(float((above + below).sum()) / (len(left) * len(right)), 1.0))
+    return np.array(shares)
 
 
-def _share_of_random(values: np.ndarray) -> float:
-    signs = np.random.default_rng(0).integers(0, 2, size=(_NUM_PATTERNS, len(values))) * 2 - 1
+def _shares_of_random(values: np.ndarray) -> np.ndarray:
+    """Return the same shares among random patterns, the same ones for all columns."""
+    signs, far = _random_signs(len(values)), _distances(values)
+    # a hundred rows have 4950 pairs: a few of them at a time bound the memory
+    blocks = np.split(np.arange(values.shape[1]), range(_BLOCK, values.shape[1], _BLOCK))
+    return np.concatenate(
+        [(np.abs(signs @ values[:, block]) >= far[block]).mean(0) for block in blocks]
+    )
+
+
+def _distances(values: np.ndarray) -> np.ndarray:
+    # sums that are equal differ by rounding
+    return np.abs(values.sum(0)) - 1e-9 * np.abs(values).sum(0)
+
+
+@functools.cache
+def _random_signs(num: int) -> np.ndarray:
+    signs = np.random.default_rng(0).integers(0, 2, size=(_NUM_PATTERNS, num)) * 2.0 - 1.0
     signs[0] = 1  # the observed pattern counts, or the level would not hold
-    return float(np.mean(np.abs(signs @ values) >= _distance(values)))
-
-
-def _distance(values: np.ndarray) -> float:
-    return abs(values.sum()) - 1e-9 * np.abs(values).sum()  # sums that are equal differ by rounding
+    return signs
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, read_json
+from bench.core.kinds import KINDS, OTHER
 from bench.core.results import FIGURES, TOTAL, figures_of
 from bench.core.specs import SuiteSpec
 
@@ -127,6 +128,13 @@ class SuiteResults:
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
         return self.training_seeds.get(method, self.seeds)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Return the kind of each method, as its runs say; `other` where they do not."""
+        runs = [run for task in self.tasks for run in task.runs]
+        said = {run.method: run.header.get("kind", OTHER) for run in runs}
+        return {m: kind if (kind := said.get(m)) in KINDS else OTHER for m in self.methods}
 
     def num_measured(self, task: TaskResults) -> int:
         """Return the number of measurements of a task."""

@@ -32,7 +32,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search, State
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, State
 from bench.numerics.chunks import rows_of
 from bench.numerics.nets import initialise
 from bench.numerics.training import Descent, minimise
@@ -64,11 +64,15 @@ class APS:
     The dense network holds matrices of the image's numbers squared; cost and memory of the convolutional one grow in
     proportion to the pixels.
 
-    A sample costs no row through the prior's network; training does.
+    A sample costs no row through the prior's network; training does: a row forward and one back for each sample in each
+    iteration after the warm start.
+
+    Not exact: the flow is as near to the posterior as its family and the denoising bound allow.
     """
 
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.GRAD | Cap.SIMULATE
     uses: ClassVar[Cap] = Cap.DENSITY  # only if prior_term is "density"
+    kind: ClassVar[Kind] = "amortised"
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
         "sigma_min": LogUniform(0.01, 0.1),

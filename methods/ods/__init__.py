@@ -33,7 +33,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.measured_images import channel_moments, measured_images
 
 from .maps import is_guided, map_of_posterior, map_of_prior
@@ -56,10 +56,13 @@ class ODS:
 
     A sample is decoded once. `guide = "decoder"` adds a decoded row and its gradient for each step, and
     `amortised = False` the training, shared by the samples of a measurement.
+
+    Exact when the loss is zero, whatever the likelihood is; `diagnose` says how far from that it is.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER | Cap.SIMULATE
     uses: ClassVar[Cap] = Cap.GRAD
+    kind: ClassVar[Kind] = "amortised"
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
         "last": LogUniform(0.002, 0.05),

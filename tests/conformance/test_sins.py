@@ -107,6 +107,18 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         ["global state untouched"],
         "default dtype",
     ),
+    "points that differ": (
+        "    rate: float",
+        '    joint: ClassVar[Joint] = "point"\n    rate: float',
+        ["a point estimate stands in each sample"],
+        "its samples differ",
+    ),
+    "kind": (
+        "    rate: float",
+        '    kind: ClassVar[str] = "magic"\n    rate: float',
+        ["`kind` is known"],
+        "`kind` is 'magic'; expected one of guidance, split",
+    ),
     "unseeded": (
         RETURN,
         "x = x + 1e-7 * torch.randn(x.shape, generator=GENERATOR); " + RETURN,

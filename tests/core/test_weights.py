@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from helpers.served import CUT_OFF, served
 
 from bench.core import weights
 from bench.core.errors import UserError
@@ -38,22 +36,10 @@ def home(tmp_path: Path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "published").mkdir()
     (tmp_path / "published" / f"small-{PIN}.pth").write_bytes(CONTENT)
-    handler = partial(SilentHandler, directory=str(tmp_path / "published"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/small-{PIN}.pth"
-        monkeypatch.setitem(
-            weights.WEIGHTS, "small", Weights(f"small-{PIN}.pth", url, HASH, "tests")
-        )
+    with served(tmp_path / "published") as address:
+        known = Weights(f"small-{PIN}.pth", f"{address}/small-{PIN}.pth", HASH, "tests")
+        monkeypatch.setitem(weights.WEIGHTS, "small", known)
         yield tmp_path / "torch/hub/checkpoints"
-        server.shutdown()
-
-
-class SilentHandler(SimpleHTTPRequestHandler):
-    """A handler that logs nothing."""
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def test_the_folder_is_that_of_torch_hub(monkeypatch):
@@ -148,6 +134,24 @@ def test_a_download_with_another_hash_leaves_nothing(home, monkeypatch):
     with pytest.raises(UserError, match="could not be fetched .*hash.*copy it into"):
         main("fetch", "small")
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "file, why",
+    [
+        (f"{CUT_OFF}/small-{PIN}.pth", "could not be fetched"),
+        ("absent.pth", "could not be fetched .*404"),
+    ],
+)
+def test_a_download_that_breaks_off_or_is_not_there_is_one_line_and_leaves_nothing(
+    home, monkeypatch, file, why
+):
+    url = WEIGHTS["small"].url.replace(f"small-{PIN}.pth", file)
+    monkeypatch.setitem(weights.WEIGHTS, "small", dataclasses.replace(WEIGHTS["small"], url=url))
+    with pytest.raises(UserError, match=f"{why}.*copy it into .*{file}") as error:
+        main("fetch", "small")
+    assert "\n" not in str(error.value)
+    assert not home.exists() or list(home.iterdir()) == []
 
 
 def test_without_network_the_line_says_what_to_copy_where(home, monkeypatch):

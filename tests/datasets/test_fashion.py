@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.served import CUT_OFF, served
 
 from bench.datasets import fashion
 from bench.datasets.fashion import Fashion
 
 REAL = Path("/usr/share/datasets/fashion-mnist")
+LABELS = "train-labels-idx1-ubyte.gz"
 NAMES = ("IMAGES", "LABELS", "TEST_IMAGES", "TEST_LABELS")
 real_files = pytest.mark.skipif(not REAL.is_dir(), reason="needs Debian's dataset-fashion-mnist")
 
@@ -78,38 +80,39 @@ def test_nothing_is_downloaded_without_being_asked(made, monkeypatch):
         small(made).load()
 
 
-def test_a_missing_file_is_fetched_on_request_and_checked(made, monkeypatch):
-    import pooch
+@pytest.fixture
+def published(made, tmp_path_factory, monkeypatch):
+    """Move a packed file of labels to a server on this machine, from where it would be downloaded."""
+    folder = tmp_path_factory.mktemp("published")
+    (made / LABELS).rename(folder / LABELS)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with served(folder) as address:
+        monkeypatch.setattr(fashion, "URL", f"{address}/")
+        yield folder / LABELS
 
-    packed = made / "train-labels-idx1-ubyte.gz"
-    content = packed.read_bytes()
-    expected = small(made).load()["train_label"]
-    asked = []
 
-    def retrieve(url, known_hash, name, folder):
-        asked.append(url)
-        (folder / name).write_bytes(content)
+def test_a_missing_file_is_fetched_on_request(made, published):
+    labels = gzip.decompress(published.read_bytes())[8:]
+    assert small(made, fetch=True).load()["train_label"].tolist() == list(labels[:8])
+    assert (made / LABELS).read_bytes() == published.read_bytes()
 
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
-    packed.unlink()
-    assert small(made, fetch=True).load()["train_label"].equal(expected)
-    assert asked == [f"{fashion.URL}train-labels-idx1-ubyte.gz"]
-    content = gzip.compress(b"another file")
-    packed.unlink()
-    with pytest.raises(ValueError, match="sha256 of its unpacked bytes is"):
+
+def test_another_file_than_the_published_one_is_refused(made, published):
+    published.write_bytes(gzip.compress(b"another file"))
+    with pytest.raises(ValueError, match=f"{LABELS}: sha256 of its unpacked bytes is .*delete it"):
         small(made, fetch=True).load()
 
 
-def test_a_download_that_fails_is_one_line(made, monkeypatch):
-    import pooch
-
-    def retrieve(*_):
-        raise OSError("no network\nat all")
-
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
-    (made / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(ValueError, match="could not be fetched .no network at all.; copy it to"):
+@pytest.mark.parametrize("place, why", [(f"{CUT_OFF}/", ""), ("nowhere/", ".*404")])
+def test_a_download_that_breaks_off_or_is_not_there_is_one_line_and_leaves_nothing(
+    made, published, monkeypatch, place, why
+):
+    monkeypatch.setattr(fashion, "URL", fashion.URL + place)
+    line = f"fashion: http.*{place}{LABELS} could not be fetched {why}.*copy it to {made}"
+    with pytest.raises(ValueError, match=line) as error:
         small(made, fetch=True).load()
+    assert "\n" not in str(error.value)
+    assert [path.name for path in made.glob("*labels*")] == ["t10k-labels-idx1-ubyte.gz"]
 
 
 DAMAGED = {"empty": b"", "no archive": b"no archive", "cut": gzip.compress(b"\0" * 2000)[:20]}

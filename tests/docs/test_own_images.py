@@ -1,6 +1,7 @@
 """The suite of docs/own-images.md runs from YAML to page, on a folder and a checkpoint that the test makes."""
 
 import csv
+import html
 import re
 from pathlib import Path
 
@@ -81,6 +82,15 @@ def test_fidelity_has_numbers(cells, method, start):
 def test_metrics_whose_weights_are_absent_say_so(cells, start):
     lines = of_row(cells, "dps", start)
     assert lines and all("n/a (weights absent" in line["reason"] for line in lines)
+
+
+@pytest.mark.parametrize("page", ["report.html", "tables/summary.md"])
+def test_pages_say_once_which_columns_have_no_numbers_for_want_of_weights(results, page):
+    text = html.unescape((results / page).read_text()).replace("\\", "")
+    for name, network in [("lpips-alex-v0.1@[-1,1]_mean", "alexnet"), ("kid-inc", "inception")]:
+        why = f"weights absent: python -m bench weights fetch {network}"
+        lines = [line for line in text.splitlines() if why in line]
+        assert len(lines) == 1 and name in lines[0]
 
 
 def test_the_page_is_made(results):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -155,9 +156,13 @@ def test_dual_averaging_finds_the_step_of_an_acceptance_rate():
     assert mcmc.DualAveraging.begin(double([0.3])).kept.exp() == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize("space", ["latent", "data"])
 @pytest.mark.parametrize(
-    "settings", [{}, {"anneal": 1.0, "leniency": 1.0, "num_curvature": 0}], ids=str
+    ("space", "settings"),
+    [
+        *product(("latent", "data"), ({}, {"anneal": 1.0, "leniency": 1.0, "num_curvature": 0})),
+        ("data", {"num_white": 40}),
+    ],
+    ids=str,
 )
 def test_chains_have_the_posterior_moments(settings, space):
     prior, num_chains = ToyPrior(), 64
@@ -199,6 +204,10 @@ def test_it_runs_finite_and_costs_what_it_states(settings, space):
     assert_finite_at_the_stated_cost(HMC(space=space, **settings))
 
 
+def test_a_mass_matrix_costs_the_draws_that_tell_it():
+    assert_finite_at_the_stated_cost(HMC(space="data", num_white=5))
+
+
 @pytest.mark.parametrize("kind", [InLatents, InImages])
 def test_after_warm_up_the_target_knows_nothing_of_the_annealing(kind):
     prior = ToyPrior()
@@ -229,6 +238,7 @@ def test_after_warm_up_the_target_knows_nothing_of_the_annealing(kind):
     [
         ({"num_leapfrog": 0}, "num_leapfrog = 0"),
         ({"num_warmup": -1}, "num_warmup = -1"),
+        ({"num_white": 1}, "num_white = 1: expected 0, or 2 draws or more"),
         ({"jitter": 1.0}, "0 <= jitter < 1"),
         ({"leniency": 0.0}, "leniency = 0.0"),
         ({"space": "images"}, "space = 'images': expected 'latent' or 'data'"),

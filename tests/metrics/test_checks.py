@@ -132,14 +132,45 @@ def test_parts_that_do_not_exist_have_reasons():
         x = normal(3, 1, 4, 4)
         truth = truth_of(problem, x, y, x[:, None], x, x, num_samples=8)
         assert NullSpace().why_empty(truth) == ({} if operator == "average-pool" else none)
-    linear = Cap.RESIDUAL | Cap.LINEAR
-    assert null_space.reason_without_axes(Cap.RESIDUAL, 64) == "n/a (operator is not linear)"
-    assert (
-        null_space.reason_without_axes(linear, 3072)
-        == "n/a (operator without spectrum, images of more than 1024 values)"
-    )
-    assert null_space.reason_without_axes(linear, 64) == ""
-    assert null_space.reason_without_axes(linear | Cap.SPECTRUM, 3072) == ""
+
+
+@pytest.mark.parametrize(
+    "operator, parameters, size, reason",
+    [
+        ("saturate", {"gain": 2.0}, 64, "n/a (operator is not linear)"),
+        (
+            "motion-blur",
+            {"kernel_size": 3},
+            3072,
+            "n/a (operator without spectrum, images of more than 1024 values)",
+        ),
+        ("motion-blur", {"kernel_size": 3}, 64, ""),
+        ("blur", {"kernel_size": 3, "std": 0.8}, 3072, ""),
+    ],
+)
+@pytest.mark.parametrize("rate", [None, 1.0])
+def test_whether_images_are_split_is_up_to_the_operator_and_not_to_the_noise(
+    operator, parameters, size, reason, rate
+):
+    problem = make_problem(operator, parameters, 0.1, (1, 8, 8), rate=rate)
+    assert null_space.reason_without_axes(problem, size) == reason
+
+
+def test_a_reward_has_no_null_space():
+    class Reward:
+        caps = Cap.GRAD
+
+    assert null_space.reason_without_axes(Reward(), 64) == "n/a (reward, no measurement operator)"
+
+
+def test_poisson_noise_leaves_the_axes_of_the_operator_as_they_are():
+    shape, y = (1, 4, 4), normal(1, 1, 2, 2)
+    problems = [
+        make_problem("average-pool", {"factor": 2}, 0.1, shape, rate=rate) for rate in (None, 1.0)
+    ]
+    x = normal(1, 6, 16)
+    gaussian, poisson = (null_space.axes_of(problem, y, shape) for problem in problems)
+    torch.testing.assert_close(poisson.variances(x), gaussian.variances(x))
 
 
 # --- ranks --------------------------------------------------------------------------------------------------------

@@ -29,7 +29,10 @@ from bench.plan.sources import sources_of
 from bench.plan.suite_specs import specs_of
 
 
-@pytest.mark.parametrize("name", ["default", "digits", "ablations", "smoke", "tuning"])
+@pytest.mark.parametrize(
+    "name",
+    ["default", "digits", "ablations", "smoke", "tuning", "photos-learned", "fashion-learned"],
+)
 def test_our_suites_pass_their_schema(name, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     assert plan.load({"suite": name}).root == f"results/{name}"
@@ -126,6 +129,14 @@ def test_trained_rows_may_have_more_seeds_than_others(folder):
     assert whole.seeds_of("toy") == (0,)
 
 
+def test_a_row_may_have_fewer_seeds_than_the_suite(folder):
+    (folder / "methods/trained.py").write_text(TRAINABLE)
+    changes = {"methods/trained": {}, "training_seeds": [0, 1, 2]}
+    suite = plan.load(suite_file(folder, **changes, restrict={"trained": {"seeds": [0]}}))
+    assert {seed for _, row, seed in suite.runs if row == "trained"} == {0}
+    assert dict(specs_of(suite))["results/mine/specs/suite.json"].seeds_of("trained") == (0,)
+
+
 def test_a_task_may_draw_its_truth_from_the_prior_and_have_a_number_of_its_own(folder):
     own = {"operator": "denoise", "sigma_y": 1, "truth": "prior", "num_measurements": 64}
     restrict = {"toy": {"num_measurements": 32}}
@@ -208,6 +219,16 @@ def test_a_prior_with_a_teacher_depends_on_it(folder):
     assert Inputs(plan.load(suite_file(folder, **{"priors/map": fetched}))).teacher("map") == []
     sources = {Path(file).name for file in Inputs(suite).prior_sources("map")}
     assert {"consistency.py", "gmm.py"} <= sources and "edm.py" not in sources
+
+
+def test_a_prior_may_be_trained_on_draws_of_another_one(folder):
+    edm = {"family": "edm", "dataset": "digits"}
+    suite = plan.load(
+        suite_file(folder, **{"priors/own": edm, "priors/of_draws": edm | {"teacher": "gmm"}})
+    )
+    assert Inputs(suite).teacher("of_draws") == ["results/mine/priors/gmm/gmm.safetensors"]
+    assert Inputs(suite).teacher("own") == []
+    assert suite.priors.index("of_draws") > suite.priors.index("gmm")
 
 
 def test_claims_are_tested_where_the_suite_asks_for_it_and_quoted_elsewhere(folder):

@@ -82,8 +82,8 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "got 9.5",
     ),
     (
-        {"priors/edm": EDM | {"teacher": "gmm"}},
-        "priors.edm.teacher: the family edm takes no teacher",
+        {"priors/flow": {"family": "flow", "dataset": "digits", "teacher": "gmm"}},
+        "priors.flow.teacher: the family flow takes no teacher",
         "leave it out",
     ),
     ({"priors/map": MAP | {"teacher": None}}, "priors.map.teacher: expected one of", "got null"),
@@ -167,6 +167,11 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         {"restrict": {"toy": {"num_measurements": 5}}},
         "restrict.toy.num_measurements: expected at most",
         "= 4, got 5",
+    ),
+    (
+        {"restrict": {"toy": {"seeds": [1]}}},
+        "restrict.toy.seeds: expected [0], and possibly others of [0",
+        "got [1]",
     ),
     (
         {"restrict": {"toy": {}}},

@@ -7,7 +7,7 @@ import torch
 
 from bench.core.rng import Rng
 from bench.core.types import Cap
-from bench.priors.atoms import Atoms
+from bench.priors.atoms import Atoms, AtomsFamily
 from bench.priors.gmm import GMM
 
 
@@ -102,3 +102,17 @@ def test_draws_do_not_depend_on_batch_or_chunk():
 def test_it_offers_a_denoiser_only():
     assert PRIOR.caps == Cap.DENOISER
     assert PRIOR.shape == PRIOR.latent_shape == SHAPE
+
+
+@pytest.mark.parametrize(("num", "expected"), [(0, 40), (7, 7)])
+def test_the_atoms_are_the_first_images_or_all_of_them(num, expected, tmp_path):
+    tensors, card = AtomsFamily(num_atoms=num).fit({"train": PRIOR.atoms}, tmp_path, None)
+    assert torch.equal(tensors["atoms"], PRIOR.atoms[:expected])
+    assert card == {"num_atoms": expected}
+
+
+def test_more_atoms_than_images_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="num_atoms is 41, there are 40 images"):
+        AtomsFamily(num_atoms=41).fit({"train": PRIOR.atoms}, tmp_path, None)
+    with pytest.raises(ValueError, match="num_atoms must be 0 or more, got -1"):
+        AtomsFamily(num_atoms=-1)

@@ -11,9 +11,9 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.priors import _mfa_rows
+from bench.priors._card import bits_per_dimension
 from bench.priors._mfa import MFA
 from bench.priors._mfa_basis import Basis
-from bench.priors._mfa_card import bits_per_dimension
 from bench.priors._mfa_fit import Settings, fit_mfa, shrunk
 from bench.priors.mfa import MFAFamily
 
@@ -353,7 +353,7 @@ def test_bits_are_those_of_values_that_noise_spreads():
     x = prior.sample(20_000, Rng(("bits",), (0,)))[0]
     # entropy of a Gaussian, over the width 2 / 256 of a step between values
     expected = math.log2(std * math.sqrt(2 * math.pi * math.e)) + 7
-    assert bits_per_dimension(prior, x) == pytest.approx(expected, abs=0.01)
+    assert bits_per_dimension(prior.log_prob(x), 4) == pytest.approx(expected, abs=0.01)
 
 
 def test_large_images_have_no_matrix_in_the_file(tmp_path):

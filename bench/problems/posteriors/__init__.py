@@ -1,19 +1,20 @@
 """Posteriors of a prior under a problem: by conjugacy, by enumeration, or references by particles in x or in z.
 
-A prior is recognised by what it has (`core.types.FiniteSet`, `core.types.Mixture`, `conditioning.FactorMixture`), not
+A prior is recognised by what it has (`core.types.FiniteSet`, `core.types.Mixture`, `instrument.FactorMixture`), not
 by its class: a new one with `atoms`, with a mixture's weights, means and covariances, or with centres, factors and psi,
 has these posteriors without any edit here.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, runtime_checkable
 
 from bench.core.types import Cap, FiniteSet, Mixture, Prior, Problem
-from bench.problems.posteriors.conditioning import FactorMixture
 from bench.problems.posteriors.conjugate import Conjugate
 from bench.problems.posteriors.enumeration import Enumeration
 from bench.problems.posteriors.factors import FactorConjugate
+from bench.problems.posteriors.instrument import FactorMixture
 from bench.problems.posteriors.posterior import HasLogZ, NoPosterior, Posterior
 from bench.problems.posteriors.smc_data import TemperedSMC
 from bench.problems.posteriors.smc_latent import LatentSMC
@@ -34,7 +35,7 @@ __all__ = [
 
 # rows through the network per decoded row; a reference decodes 2e5 rows or more per measurement
 MAX_DECODE_NFE = 16
-MOST_PIXELS = 256  # values of an image, for particles under a mixture of factor analysers
+MOST_VALUES = 256  # of a particle: of an image, or of the noise that is decoded
 
 
 @runtime_checkable
@@ -57,18 +58,26 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
         )
     if isinstance(prior, FactorMixture):
         if Cap.LINEAR in problem.caps:
-            return FactorConjugate(prior, problem)
+            found = FactorConjugate(prior, problem)
+            return NoPosterior(prior, found.refusal) if found.refusal else found
         size = prior.psi.shape[1]
-        too_many = (
-            f"particles of {size} values would take hours, {MOST_PIXELS} at most are affordable"
-        )
-        return TemperedSMC(prior, problem) if size <= MOST_PIXELS else NoPosterior(prior, too_many)
+        if size > MOST_VALUES:
+            return NoPosterior(prior, too_many(size))
+        return TemperedSMC(prior, problem)
     if Cap.DECODER not in prior.caps:
         return NoPosterior(prior, "this prior has no decoder")
     if prior.decode_nfe > MAX_DECODE_NFE:
         calls = f"{prior.decode_nfe} network calls per decoded row, {MAX_DECODE_NFE} at most are affordable"
         return NoPosterior(prior, calls)
+    size = math.prod(prior.latent_shape)
+    if size > MOST_VALUES:
+        return NoPosterior(prior, too_many(size))
     return LatentSMC(prior, problem)
+
+
+def too_many(size: int) -> str:
+    """Return why there are no particles of that many values."""
+    return f"particles of {size} values would take hours, {MOST_VALUES} at most are affordable"
 
 
 def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:

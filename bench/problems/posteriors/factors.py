@@ -13,12 +13,17 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from bench.core.rng import Rng
 from bench.core.types import PerSample, Problem, Random
-from bench.problems.posteriors.conditioning import Conditioned, FactorMixture, Instrument
+from bench.problems.posteriors.blocks import Blocks
+from bench.problems.posteriors.conditioning import Conditioned, Gram, Hidden
+from bench.problems.posteriors.instrument import FactorMixture, Instrument
 from bench.problems.posteriors.posterior import perplexity_of, streams_of
 
 T = TypeVar("T")
 MOST_VALUES = 2**26  # of factorisations that are kept, and as many of instruments: 512 MB each
+WAYS = {"hidden": Hidden, "gram": Gram, "blocks": Blocks}
+MOST_ROWS = 6144  # of a matrix that is factorised for each component: seconds and 300 MB
 LEAST_WEIGHT = 1e-14  # of components that count for moments: less is lost in rounding
 
 
@@ -63,6 +68,22 @@ class FactorConjugate:
     perplexity_of: ClassVar[str | None] = "components"
     offered: ClassVar[bool] = True
 
+    @cached_property
+    def refusal(self) -> str:
+        """Return why this posterior is out of reach, by the size of its factorisations for a measurement; or ""."""
+        if math.prod(self.prior.shape) <= MOST_ROWS:
+            return ""
+        x = self._means[:1]
+        y = self.problem.simulate(x, Rng(("size of factorisations",), (0,)))
+        rows = Instrument.of(self._mixture, self.problem, y).size
+        if rows <= MOST_ROWS:
+            return ""
+        return (
+            f"a posterior of {' x '.join(map(str, self.prior.shape))} images would take a factorisation of {rows} x "
+            f"{rows} numbers for each component, {MOST_ROWS} at most are affordable: take smaller images, or the prior "
+            "`atoms`"
+        )
+
     def weights(self, y: Tensor) -> Tensor:
         """Return the posterior weights of the components, (m, K) float64."""
         return torch.stack([known.log_joint for known in self._known(y)]).softmax(1)
@@ -101,7 +122,7 @@ class FactorConjugate:
                 ],
                 1,
             )
-            num_seen = int(self._instrument(group).seen.sum())
+            num_seen = self._instrument(group).num_seen
             for row, log_joint_of_row in zip(group, log_joint, strict=True):
                 self._evidence[_name(row)] = Evidence(log_joint_of_row, num_seen)
         return [self._evidence[_name(row)] for row in y.double()]
@@ -147,7 +168,7 @@ class FactorConjugate:
         """Return component k under the instrument of measurements y (n, *y), which have it in common."""
         return self._conditions.get(
             f"{self._side(y[0])}/{k}",
-            lambda: self._instrument(y).condition(k),
+            lambda: condition(self._instrument(y), k),
             lambda made: made.num_values,
         )
 
@@ -155,7 +176,7 @@ class FactorConjugate:
         return self._instruments.get(
             self._side(y[0]),
             lambda: Instrument.of(self._mixture, self.problem, y[:1]),
-            lambda made: made.size * math.prod(self.prior.shape),
+            lambda made: made.num_values,
         )
 
     def _new(self, y: Tensor, known: dict[str, T]) -> list[Tensor]:
@@ -194,6 +215,11 @@ class FactorConjugate:
     @cached_property
     def _instruments(self) -> Kept[Instrument]:
         return Kept(MOST_VALUES)
+
+
+def condition(on: Instrument, k: int) -> Conditioned:
+    """Return component k under an instrument."""
+    return WAYS[on.way].of(on, k)
 
 
 def _name(values: Tensor) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.core.types import Mixture, Problem, Random
 from bench.numerics.tempering import Tempered
 from bench.problems.posteriors import particles
-from bench.problems.posteriors.conditioning import FactorMixture
+from bench.problems.posteriors.instrument import FactorMixture
 from bench.problems.posteriors.particles import Particles, Schedule
 
 

@@ -11,7 +11,7 @@ from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
 from bench.papers.published_tables import PublishedTables, published_tables
 from bench.report.cost_table import cost_notes, cost_table
-from bench.report.notes import definitions, notes
+from bench.report.notes import absent_weights, definitions, notes
 from bench.report.origins import made_by
 from bench.report.set_table import set_notes, set_table
 from bench.report.table import Table
@@ -59,7 +59,7 @@ def collect(suite: SuiteResults) -> Content:
         tuple(_sections(suite, lines)),
         verdicts_of(suite.root),
         published_tables(read_papers(), match_numbers(read_numbers(), suite, lines)),
-        notes(suite, columns_of(tables)),
+        (*notes(suite, columns_of(tables)), *absent_weights(lines)),
         definitions(suite),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from matplotlib.markers import MarkerStyle
 from PIL import Image
 
 from bench.core import registry
-from bench.core.results import REFERENCE
-from bench.figures._style import INK, STAR, looks
+from bench.core.kinds import by_kind
+from bench.core.results import BASELINES, REFERENCE
+from bench.figures._style import INK, NO_KINDS, STAR, looks
 from bench.report.page.attachments import Attachment, attached, data_url, existing
 
 
@@ -51,11 +52,10 @@ def caption_of(stem: str) -> str:
     return registry.load("figure", "grid" if is_grid else stem).caption
 
 
-def marks(methods: Sequence[str]) -> dict[str, Mark]:
+def marks(methods: Sequence[str], kinds: Mapping[str, str] = NO_KINDS) -> dict[str, Mark]:
     """Return the marker of each method as the figures have it, and of the exact posterior, which is a star there."""
-    of_methods = {
-        method: _mark(look.marker, look.colour) for method, look in looks(methods).items()
-    }
+    styles = looks(by_kind(methods, kinds, BASELINES), kinds)
+    of_methods = {method: _mark(look.marker, look.colour) for method, look in styles.items()}
     return of_methods | {REFERENCE: _mark(STAR["marker"], INK)}
 
 

@@ -65,7 +65,7 @@ def _environment(content: Content) -> Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    of_methods = marks(content.suite.methods)
+    of_methods = marks(content.suite.methods, content.suite.kinds)
     environment.globals |= {
         "goal_text": goal_text,
         "definitions": content.definitions,

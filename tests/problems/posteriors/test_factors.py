@@ -30,10 +30,11 @@ EVERY = {
     "many pixels": ("inpaint-random", {"visible_fraction": 0.7}, "Hidden"),
     "few pixels": ("inpaint-random", {"visible_fraction": 0.3}, "Gram"),
     "pool": ("average-pool", {"factor": 2}, "Gram"),
-    "blur": ("blur", {"kernel_size": 5, "std": 1.0}, "Gram"),
+    "blur": ("blur", {"kernel_size": 5, "std": 1.0}, "Blocks"),
     "bicubic": ("bicubic", {"factor": 2}, "Gram"),
     "kernels of their own": ("motion-blur", {"kernel_size": 5}, "Gram"),
-    "lines of the Fourier transform": ("fourier", {"acceleration": 2.0}, "Gram"),
+    "lines of the Fourier transform": ("fourier", {"acceleration": 2.0}, "Blocks"),
+    "kernels for each colour": ("motion-blur", {"kernel_size": 3}, "Blocks"),
     "colours": ("colourise", {}, "Gram"),
 }
 
@@ -73,12 +74,12 @@ COLOURS = mixture(4, (3, 4, 4), rank=3)
 
 @pytest.mark.parametrize("operator, parameters, way", EVERY.values(), ids=EVERY)
 def test_weights_moments_and_evidence_are_those_of_the_dense_mixture(operator, parameters, way):
-    prior = COLOURS if operator == "colourise" else PRIOR
+    prior = COLOURS if operator == "colourise" or parameters == {"kernel_size": 3} else PRIOR
     problem = make_problem(operator, parameters, 0.3, prior.shape)
     y = measured(prior, problem, 5)
     found, expected = posterior_of(prior, problem), Conjugate(dense(prior), problem)
     assert isinstance(found, FactorConjugate)
-    assert type(found._instrument(y[:1]).condition(0)).__name__ == way
+    assert type(found._condition(y[:1], 0)).__name__ == way
     exact = {"rtol": 0, "atol": 1e-9}
     torch.testing.assert_close(found.weights(y), expected.mixture(y)[0], **exact)
     torch.testing.assert_close(found.moments(y), expected.moments(y), **exact)
@@ -109,10 +110,8 @@ def test_draws_do_not_depend_on_what_is_drawn_beside_them():
 
 def test_measurements_with_one_mask_share_a_factorisation_for_each_component(monkeypatch):
     made = []
-    condition = module.Instrument.condition
-    monkeypatch.setattr(
-        module.Instrument, "condition", lambda on, k: made.append(k) or condition(on, k)
-    )
+    condition = module.condition
+    monkeypatch.setattr(module, "condition", lambda on, k: made.append(k) or condition(on, k))
     box = make_problem("inpaint-box", {"box": 3}, 0.3, PRIOR.shape)
     y = measured(PRIOR, box, 5)
     posterior = posterior_of(PRIOR, box)
@@ -239,3 +238,54 @@ def test_draws_of_colour_images_have_the_moments_of_plain_algebra(name, photogra
     assert ((draws.mean(0) - mean).abs() < 5 * std / n**0.5).all()
     # the variance of a Gaussian's sample has standard error sqrt(2 / n)
     assert ((draws.var(0)[SOME] / variance - 1).abs() < 6 * (2 / n) ** 0.5).all()
+
+
+# ---- at 64 x 64 x 3, where matrices of all pixels are out of reach
+
+
+LARGE = mixture(1, (3, 64, 64), rank=4)
+
+
+@pytest.mark.parametrize(
+    "operator, parameters, way, rows",
+    [
+        ("blur", {"kernel_size": 13, "std": 3.0}, "blocks", 1024),
+        ("inpaint-box", {"box": 32}, "hidden", 3072),
+        ("inpaint-random", {"visible_fraction": 0.3}, "gram", None),
+        ("average-pool", {"factor": 8}, "gram", 192),
+        ("motion-blur", {"kernel_size": 13}, "blocks", 4096),
+        ("fourier", {"acceleration": 2.0}, "blocks", 1024),
+        ("colourise", {}, "gram", 4096),
+    ],
+)
+def test_what_is_factorised_at_64_pixels_is_never_of_all_values(operator, parameters, way, rows):
+    problem = make_problem(operator, parameters, 0.1, LARGE.shape)
+    posterior = posterior_of(LARGE, problem)
+    assert isinstance(posterior, FactorConjugate)
+    on = posterior._instrument(measured(LARGE, problem, 1))
+    assert (on.way, on.size) == (way, rows or on.num_seen)
+    assert on.size <= module.MOST_ROWS
+
+
+def test_the_posterior_mean_of_a_blur_at_64_pixels_solves_its_equation():
+    grey = mixture(1, (1, 64, 64), rank=4)  # channels have blocks of their own
+    problem = make_problem("blur", {"kernel_size": 13, "std": 3.0}, 0.1, grey.shape)
+    y = measured(grey, problem, 1)
+    posterior = posterior_of(grey, problem)
+    residual = problem.residual(grey.means, y)
+    shift = posterior._condition(y, 0).shift(residual)
+    # with M = A C A^T + sigma^2 I: shift = C A^T M^-1 r, and M^-1 r = (r - A shift) / sigma^2
+    pull = (residual - problem.operator(shift, y)) / problem.sigma_y**2
+    on = posterior._instrument(y)
+    again = grey.images(on.covered(on.projected(pull), 0))
+    torch.testing.assert_close(again, shift, rtol=0, atol=1e-8)
+
+
+def test_a_posterior_whose_matrices_are_too_large_says_how_large_and_what_to_do(monkeypatch):
+    monkeypatch.setattr(module, "MOST_ROWS", 1000)
+    posterior = posterior_of(LARGE, make_problem("inpaint-box", {"box": 32}, 0.1, LARGE.shape))
+    assert isinstance(posterior, NoPosterior)
+    assert posterior.why == (
+        "a posterior of 3 x 64 x 64 images would take a factorisation of 3072 x 3072 numbers for each component, "
+        "1000 at most are affordable: take smaller images, or the prior `atoms`"
+    )

@@ -92,6 +92,13 @@ def features(x: Tensor) -> Tensor:
 # ---- particles
 
 
+def test_noise_of_many_values_has_no_particles_and_a_reason():
+    problem = make_problem("denoise", {}, 0.5, TanhDecoder.shape)
+    assert isinstance(posterior_of(TanhDecoder(256), problem), LatentSMC)
+    posterior = posterior_of(TanhDecoder(257), problem)
+    assert isinstance(posterior, NoPosterior) and "would take hours" in posterior.why
+
+
 def test_particles_agree_with_the_closed_form_of_an_affine_decoder():
     prior = ToyPrior()
     problem = ToyProblem(prior)

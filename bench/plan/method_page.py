@@ -1,0 +1,80 @@
+"""docs/methods.md: what each method does, what it costs and when it is exact, from the docstrings of its file."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from bench.core.artefacts import write_bytes
+from bench.core.kinds import KINDS, OTHER
+from bench.core.registry import find, load, names
+from bench.core.source import Source, parsed, read_source
+
+SAMPLES = {
+    "independent": "independent",
+    "chain": "states of Markov chains",
+    "coupled": "made together",
+    "point": "one point estimate",
+}
+HEAD = """# Methods
+
+Made by `posterior-bench docs` from the docstrings in `methods/`; do not edit.
+
+For each method: where it is from, what it does, what a sample costs in rows through the prior's network, when its
+samples are draws of the posterior, and what it needs of prior and problem ([add-a-method.md](add-a-method.md)). How it
+departs from its paper stands at the top of its file, under *Deviations*; its parameters are in
+[reference/methods.md](reference/methods.md). Methods stand by kind, as in tables and figures.
+"""
+
+
+def write_method_page(file: Path) -> None:
+    """Write the page."""
+    write_bytes(file, method_page().encode())
+
+
+def method_page() -> str:
+    """Return the page: a list of the kinds with their methods, then a section for each."""
+    groups: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for name in names("method"):
+        groups[declared_kind(name)].append(name)
+    shown = {kind: methods for kind, methods in groups.items() if methods}
+    listed = [
+        f"| [{kind}](#{kind.lower()}) | {', '.join(f'[{name}](#{name})' for name in methods)} |"
+        for kind, methods in shown.items()
+    ]
+    parts = [HEAD, "\n".join(["| kind | methods |", "|---|---|", *listed, ""])]
+    for kind, methods in shown.items():
+        parts += [f"## {kind}\n\n{KINDS[kind]}\n", *map(section, methods)]
+    return "\n".join(parts)
+
+
+def declared_kind(name: str) -> str:
+    """Return the kind of a method with its default settings, from its source where it is a class variable."""
+    file = find("method", name)
+    source = read_source(file) if file else None
+    kind = source.constant("kind") if source else None
+    if source and "kind" in source.functions:
+        kind = load("method", name)().kind
+    return str(kind) if kind in KINDS else OTHER
+
+
+def section(name: str) -> str:
+    """Return what the page says of one method: the first paragraph of its file, a link, and its class's docstring."""
+    file = find("method", name)
+    assert file, "names come from files"
+    source = read_source(file)
+    above = ast.get_docstring(parsed(file.read_text())) or ""
+    title = " ".join(above.split("\n\n")[0].split())
+    address = re.search(r"https?://\S+", above)
+    link = f" [Source](<{address.group().rstrip('.,;:)')}>)." if address else ""
+    title = re.sub(r",?\s*https?://\S+", "", title).rstrip(".:") + "."
+    said = f"{source.doc}\n\n{facts(source)}" if source else ""
+    return f"### {name}\n\n*{title}*{link}\n\n{said}\n"
+
+
+def facts(source: Source) -> str:
+    """Return what the class declares of its needs and of its samples, in a sentence."""
+    needs = ", ".join(re.findall(r"Cap\.(\w+)", source.constants.get("needs", "")))
+    needed = "depend on the settings" if "needs" in source.functions else f"{needs or 'NONE'}"
+    return f"Needs: {needed}. Samples: {SAMPLES[str(source.constant('joint') or 'independent')]}."

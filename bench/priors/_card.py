@@ -1,0 +1,69 @@
+"""What the cards of priors of images share: errors of a denoiser, bits per dimension, and a picture of draws."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import write_bytes
+from bench.core.rng import Rng
+from bench.core.types import Random
+
+LEVELS = 256  # values of a pixel that bits count
+BITS_ARE_OF = f"values of {LEVELS} steps between -1 and 1: -log2 p(x) / D + log2({LEVELS} / 2)"
+SIDE_OF_PICTURE, LARGER = 8, 3  # images along a side of the picture, and pixels for one of theirs
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]  # x_t (n, *x), sigma () -> E[x | x_t] (n, *x)
+
+
+class Drawable(Protocol):
+    """The part of a prior that draws."""
+
+    def sample(self, num_samples: int, rng: Random) -> Tensor: ...  # (m, num_samples, *x)
+
+
+def bits_per_dimension(log_prob: Tensor, num_pixels: int) -> float:
+    """Return the mean of -log2 p(x) / D + log2(LEVELS / 2) over images with these log densities in nats (n,).
+
+    Where the values v of pixels were spread by uniform noise u, x = 2 (v + u) / LEVELS - 1, it is at least the bits of
+    v itself (Jensen's inequality).
+    """
+    nats = -log_prob.double().mean().item() / num_pixels
+    return nats / math.log(2) + math.log2(LEVELS / 2)
+
+
+def noise_of(sigma: float, x: Tensor) -> Tensor:
+    """Return the noise by which cards compare denoisers at a level, of the shape of x: the same for all priors."""
+    return sigma * Rng(("card", "denoiser", sigma), (0,), dtype=x.dtype).randn(tuple(x.shape))[0]
+
+
+def denoiser_errors(denoise: Denoiser, x: Tensor, sigmas: Sequence[float]) -> dict[str, float]:
+    """Return the root mean square error of a denoiser on images x (N, *x), by noise level."""
+    errors = {}
+    for sigma in sigmas:
+        denoised = denoise(x + noise_of(sigma, x), torch.tensor(sigma))
+        errors[f"{sigma:g}"] = (denoised - x).square().mean().sqrt().item()
+    return errors
+
+
+def write_picture(path: Path, prior: Drawable) -> None:
+    """Write draws of a prior of grey or colour images side by side as a PNG; others have no picture."""
+    from PIL import Image
+
+    x = prior.sample(SIDE_OF_PICTURE**2, Rng(("card", "picture"), (0,)))[0]
+    if x.shape[1] not in (1, 3):
+        return
+    colours = x.clamp(-1, 1).add(1).mul(127.5).round().byte().expand(-1, 3, -1, -1)
+    grid = colours.unflatten(0, (SIDE_OF_PICTURE, -1)).permute(
+        0, 3, 1, 4, 2
+    )  # rows, h, columns, w, 3
+    large = grid.repeat_interleave(LARGER, 1).repeat_interleave(LARGER, 3)
+    file = io.BytesIO()
+    Image.fromarray(large.flatten(2, 3).flatten(0, 1).numpy()).save(file, "PNG")
+    write_bytes(path, file.getvalue())

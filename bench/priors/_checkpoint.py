@@ -1,0 +1,39 @@
+"""Opening the checkpoint that a suite names: a folder, one that ships with the project, or a hub id."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import UserError
+from bench.core.shipped import shipped
+from bench.priors.adapters.diffusers import WEIGHTS, Pipeline, open_pipeline
+
+SHIPPED = "results/reference/priors/"  # where the trained checkpoints of the project lie
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a pipeline is, which class it draws, and the sha256 of its file of weights; "" for any."""
+
+    source: str
+    label: int | None = None
+    local_files_only: bool = True
+    sha256: str = ""
+
+    def open(self) -> Pipeline:
+        """Return the pipeline; UserError, one line, where it is missing or holds other weights."""
+        source = str(shipped(self.source)) if self.source.startswith(SHIPPED) else self.source
+        if self.sha256:
+            self._check(Path(source))
+        return open_pipeline(source, self.label, self.local_files_only)
+
+    def _check(self, folder: Path) -> None:
+        files = [folder / "unet" / WEIGHTS, folder / WEIGHTS]
+        found = [file for file in files if file.is_file()]
+        if not found:
+            raise UserError(f"{folder}: has no {WEIGHTS}; sha256 needs a folder with one")
+        digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
+        if digest != self.sha256:
+            raise UserError(f"{found[0]}: has sha256 {digest}, expected {self.sha256}")

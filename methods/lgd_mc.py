@@ -1,0 +1,121 @@
+"""LGD-MC: loss-guided diffusion models for plug-and-play controllable generation. Song et al., ICML 2023.
+
+https://proceedings.mlr.press/v202/song23k.html
+
+p(x | x_t) is taken for N(D, r^2 I), D = E[x | x_t], and p(y | x_t) for the mean of p(y | u) over draws u of it.
+
+Deviations:
+- r^2 = sigma^2 tau^2 / (sigma^2 + tau^2) with tau = `prior_std`; the paper has tau = 1, for images with larger pixels.
+- The gradient g of log p(y | x_t) enters as the score does, through D + sigma^2 g.
+- `average = "gradient"` averages log p(y | u), as some public code does. `weighting = "released"` is that code's: the
+  gradient of the mean norm of the residual, times `zeta`, is subtracted from the state after the step. The paper has
+  published no code of its own.
+- Steps are equal in sigma^(1/7); the denoised image is not clipped; the start is noise alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bench.core.types import NFE, Cap, Choice, Kind, LogUniform, Prior, Problem, Random, Search
+from bench.numerics.diffusion import karras_sigmas
+from bench.numerics.steps import ddim_step
+
+__all__ = ["LGDMC"]
+
+
+@dataclass(frozen=True)
+class LGDMC:
+    """DDIM steps with E[x | x_t] moved by the gradient of a Monte Carlo estimate of p(y | x_t), for any likelihood.
+
+    A sample costs one row through the denoiser and one back for each step, whatever the number of draws.
+    Exact when the prior is N(0, prior_std^2 I), as the numbers of draws and of steps grow. With few draws one of them
+    takes all the weight wherever sigma_y is small against r.
+    """
+
+    kind: ClassVar[Kind] = "guidance"
+    search: ClassVar[Search] = {
+        "num_draws": Choice((1, 3, 10)),
+        "prior_std": LogUniform(0.1, 1.5),
+    }
+    tiny: ClassVar[dict] = {"num_steps": 25}
+
+    num_steps: int = 100
+    sigma_max: float = 100.0  # noise levels, in data units
+    sigma_min: float = 0.01
+    eta: float = 1.0  # 1: ancestral steps, 0: Euler's on the probability-flow ODE
+    num_draws: int = 10  # of N(D, r^2 I) a step
+    prior_std: float = 0.5  # tau, the standard deviation of a pixel under the prior
+    average: Literal["likelihood", "gradient"] = "likelihood"  # what is averaged over the draws
+    weighting: Literal["score", "released"] = "score"  # of the gradient, see above
+    zeta: float = 1.0  # step size, with `weighting = "released"` alone
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "num_draws"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
+        if not 0 < self.sigma_min <= self.sigma_max:
+            raise ValueError(f"sigma_min = {self.sigma_min}: expected 0 < sigma_min <= sigma_max")
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta = {self.eta}: expected a number in [0, 1]")
+        for name in ("prior_std", "zeta"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
+        if self.average not in ("likelihood", "gradient"):
+            raise ValueError(f"average = {self.average!r}: expected 'likelihood' or 'gradient'")
+        if self.weighting not in ("score", "released"):
+            raise ValueError(f"weighting = {self.weighting!r}: expected 'score' or 'released'")
+
+    @property
+    def needs(self) -> Cap:
+        released = Cap.RESIDUAL if self.weighting == "released" else Cap.NONE
+        return Cap.DENOISER | Cap.GRAD | released
+
+    def nfe(self, prior: Prior, num_samples: int) -> NFE:
+        return NFE(self.num_steps, self.num_steps)
+
+    def sample(
+        self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
+    ) -> Tensor:
+        m, shape = len(y), prior.shape
+        y = y.repeat_interleave(num_samples, 0)
+        low, high = prior.sigma_range
+        sigmas = karras_sigmas(
+            self.num_steps, max(low, self.sigma_min), min(high, self.sigma_max), y.dtype
+        ).to(y.device)
+        x_t = sigmas[0] * rng.per_sample.randn(shape).flatten(0, 1)
+        noises = rng.per_sample.steps(self.num_steps, (self.num_draws + 1, *shape))
+        for sigma, sigma_next, noise in zip(sigmas[:-1], sigmas[1:], noises, strict=True):
+            first, *others = noise.flatten(0, 1).unbind(1)
+            x_0, gradient = self._guide(prior, problem, x_t, y, sigma, torch.stack(others))
+            if self.weighting == "score":
+                x_0 = x_0 + sigma.square() * gradient
+            x_t = ddim_step(x_t, x_0, sigma, sigma_next, self.eta, first)
+            if self.weighting == "released":
+                # steps of zeta on sqrt(abar) x_t, as in DPS
+                scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
+                x_t = x_t + self.zeta * scale * gradient
+        return x_t.unflatten(0, (m, num_samples))
+
+    def _guide(
+        self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return E[x | x_t] and the gradient by x_t of the average over draws; noise (num_draws, n, *x)."""
+        r = sigma * self.prior_std / (sigma.square() + self.prior_std**2).sqrt()
+        with torch.enable_grad():
+            x_t = x_t.detach().requires_grad_()
+            x_0 = prior.denoise(x_t, sigma)
+            draws = (x_0 + r * noise).flatten(0, 1)
+            rows = y.repeat(self.num_draws, *[1] * (y.dim() - 1))
+            if self.weighting == "released":
+                values = -problem.residual(draws, rows).flatten(1).norm(dim=1)
+            else:
+                values = problem.log_likelihood(draws, rows)
+            values = values.view(self.num_draws, -1)
+            total = values.logsumexp(0) if self.average == "likelihood" else values.mean(0)
+            (gradient,) = torch.autograd.grad(total.sum(), x_t)
+        return x_0.detach(), gradient
