@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-<<<<<<< HEAD
-from bench.core.results import INTERACTS
-=======
-from bench.core.results import Summary
+from bench.core.results import INTERACTS, Summary
 from bench.core.weights import ABSENT
->>>>>>> main
 from bench.report.origins import made_by
 from bench.report.tables import DIVERSITY
 from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS

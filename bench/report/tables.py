@@ -210,13 +210,9 @@ def _task_table(
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
     roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
-<<<<<<< HEAD
     roles |= dict.fromkeys(task.interacting, INTERACTS)
-    return Table(task.name, task_header(task), frame_of(rows, goals), goals, roles, reasons)
-=======
     frame, kinds = frame_of(rows, goals), shown_kinds(suite)
     return Table(task.name, task_header(task), frame, goals, roles, reasons, kinds=kinds)
->>>>>>> main
 
 
 def seeds_text(line: Summary | None, spreads: Spreads) -> str:
