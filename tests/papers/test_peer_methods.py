@@ -35,7 +35,7 @@ def test_without_libraries_ours_stand_alone(bed, monkeypatch):
     monkeypatch.setattr(peer_methods, "NUM_STEPS", NUM_STEPS)
     contenders = list(peer_methods.contenders(bed))
     assert {whose for _, whose, _ in contenders} == {"ours"}
-    x = dict((name, draw) for name, _, draw in contenders)["diffpir"]()
+    x = {name: draw for name, _, draw in contenders}["diffpir"]()
     assert tuple(x.shape) == (M, peer_methods.S, 1, 8, 8) and x.isfinite().all()
 
 
