@@ -108,7 +108,8 @@ def diagnosis(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> d
 
 def interacting(spec: RunSpec, draws: Draws, task: Task, state: State | None, x: Tensor) -> str:
     """Return how samples depend on what is computed beside them, "" where they do not; counted in no cost."""
-    if not x.numel() or len(x) * x.shape[1] == 1:
+    exact = spec.compute.precision in ("float64", "float32")  # others round by the size of a batch
+    if not x.numel() or len(x) * x.shape[1] == 1 or not exact:
         return ""
     method, state = load_method(spec.module, spec.settings), moved(state, task.y.device)
     return interaction(method, task.prior, task.problem, task.first(1).measured, draws, state, x)
