@@ -251,11 +251,8 @@ def diagnose(
         return {}
     trained = {} if state is None else {"state": state}
     prior, problem = shown(method, prior, problem)
-    axes, ids, y = (
-        ("diagnose", draws.task, draws.seed),
-        measurements.image_id.tolist(),
-        measurements.y,
-    )
+    axes, y = ("diagnose", draws.task, draws.seed), measurements.y
+    ids = measurements.image_id.tolist()
     parts = []
     for rows, _ in chunks(len(y), draws.num_samples, draws.rows_per_chunk, splits_samples=False):
         rng = Rng(axes, ids[rows], range(0), y.dtype, y.device, drawn=torch.float64)
