@@ -33,8 +33,8 @@ class AnnealedLangevin:
 
     A sample costs a row through the denoiser for each step, `num_levels` times `num_inner` in all.
 
-    Exact in the limit of many small steps at the last level and `sigma_min` to zero, for linear operators; at one level
-    its stationary covariance on a Gaussian prior is known.
+    Exact when many small steps are taken at the last level and `sigma_min` goes to zero, for linear operators; at one
+    level its stationary covariance on a Gaussian prior is known.
     """
 
     kind: ClassVar[Kind] = "control"

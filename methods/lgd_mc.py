@@ -82,7 +82,8 @@ class LGDMC:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, shape = len(y), prior.shape
-        y = y.repeat_interleave(num_samples, 0)
+        # one row for each draw: (num_draws n, *y)
+        y = y.repeat_interleave(num_samples, 0).repeat(self.num_draws, *[1] * (y.dim() - 1))
         low, high = prior.sigma_range
         sigmas = karras_sigmas(
             self.num_steps, max(low, self.sigma_min), min(high, self.sigma_max), y.dtype
@@ -90,11 +91,11 @@ class LGDMC:
         x_t = sigmas[0] * rng.per_sample.randn(shape).flatten(0, 1)
         noises = rng.per_sample.steps(self.num_steps, (self.num_draws + 1, *shape))
         for sigma, sigma_next, noise in zip(sigmas[:-1], sigmas[1:], noises, strict=True):
-            first, *others = noise.flatten(0, 1).unbind(1)
-            x_0, gradient = self._guide(prior, problem, x_t, y, sigma, torch.stack(others))
+            noise = noise.flatten(0, 1).transpose(0, 1)
+            x_0, gradient = self._guide(prior, problem, x_t, y, sigma, noise[1:])
             if self.weighting == "score":
                 x_0 = x_0 + sigma.square() * gradient
-            x_t = ddim_step(x_t, x_0, sigma, sigma_next, self.eta, first)
+            x_t = ddim_step(x_t, x_0, sigma, sigma_next, self.eta, noise[0])
             if self.weighting == "released":
                 # steps of zeta on sqrt(abar) x_t, as in DPS
                 scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
@@ -110,11 +111,10 @@ class LGDMC:
             x_t = x_t.detach().requires_grad_()
             x_0 = prior.denoise(x_t, sigma)
             draws = (x_0 + r * noise).flatten(0, 1)
-            rows = y.repeat(self.num_draws, *[1] * (y.dim() - 1))
             if self.weighting == "released":
-                values = -problem.residual(draws, rows).flatten(1).norm(dim=1)
+                values = -problem.residual(draws, y).flatten(1).norm(dim=1)
             else:
-                values = problem.log_likelihood(draws, rows)
+                values = problem.log_likelihood(draws, y)
             values = values.view(self.num_draws, -1)
             total = values.logsumexp(0) if self.average == "likelihood" else values.mean(0)
             (gradient,) = torch.autograd.grad(total.sum(), x_t)

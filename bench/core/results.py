@@ -18,6 +18,7 @@ BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that no user would ch
 ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
 DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
+INTERACTS = "rows interact"  # marks a method whose samples depend on what is computed beside them
 OTHER_PRIOR = (
     "other prior"  # marks rows that saw another prior than the one whose posterior judges them
 )

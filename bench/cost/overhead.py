@@ -34,6 +34,7 @@ GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
 MOST_ON_GMM, MOST_ON_DIGITS, MOST_ON_LARGE = 1.25, 1.15, 1.05
 LEAST_FORWARD = 0.02  # seconds of a call of the larger network
 LIMITED = ("dps", "latent_langevin", "hmc-latent")
+LIMITED_ON_DIGITS = (*LIMITED, "pigdm", "daps", "pnp_dm", "diffpir", "mmps", "lgd_mc")
 VARIANTS: Mapping[str, Mapping[str, dict]] = {  # several rows of one method, with their settings
     "hmc": {"hmc-latent": {"space": "latent"}, "hmc-data": {"space": "data"}},
 }
@@ -43,6 +44,7 @@ SHORT: Mapping[str, dict] = {
     "latent_langevin": {"num_adam": 4, "num_warmup": 8, "num_adapt": 4, "thin": 4},
     "hmc": {"num_warmup": 2, "num_adapt": 1},
     "latent_rwm": {"num_warmup": 10, "num_adapt": 5},
+    "mmps": {"num_steps": 6},
 }
 
 
@@ -101,7 +103,7 @@ def on_digits(small: Setup, mixture: Setup, say: Say) -> Json:
         needs = load_method(plugin_of("method", row), settings).needs
         on = replace(mixture, m=small.m, s=small.s) if Cap.DENSITY in needs else small
         content[row] = measure_method(
-            row, on, say, MOST_ON_DIGITS if row in LIMITED else None, settings
+            row, on, say, MOST_ON_DIGITS if row in LIMITED_ON_DIGITS else None, settings
         )
     return content
 

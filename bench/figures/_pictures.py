@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.colors import to_rgb
 
 from bench.core.results import SampleSet
 
 UNMEASURED = "#b9cfe6"
 SPREAD = "viridis"
+NEARLY_AN_IMAGE = 1.3  # largest value of an image with noise of 0.1
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,17 @@ class Picture:
     def window(self) -> tuple[float, float]:
         """Return what is black and what is white, for other kinds than std; values beyond are clipped.
 
-        Images are on [-1, 1], a measurement is on its 1st to 98th percentile: the few large values of a Fourier
-        amplitude do not leave the rest black.
+        Images are on [-1, 1], and so is a measurement in colours that are those of an image: stretched, its noise would
+        look like other colours. Any other is on its 1st to 98th percentile: the few large values of a Fourier amplitude
+        do not leave the rest black.
         """
         if self.kind != "y":
             return -1.0, 1.0
         low, high = (
             np.nanpercentile(self.image, (1, 98)) if np.isfinite(self.image).any() else (0.0, 1.0)
         )
+        if len(self.image) == 3 and max(-low, high) <= NEARLY_AN_IMAGE:
+            return -1.0, 1.0
         return float(low), float(high if high > low else low + 1)
 
     @property
@@ -92,7 +97,8 @@ def coloured(picture: Picture, spread: float) -> np.ndarray:
     """Return RGB (h, w, 3)."""
     bright = levels(picture, spread)
     if len(bright) == 3:
-        return np.moveaxis(np.nan_to_num(bright), 0, -1)
+        hidden = np.isnan(bright).all(0)[..., None]
+        return np.where(hidden, to_rgb(UNMEASURED), np.moveaxis(np.nan_to_num(bright), 0, -1))
     scale = (
         colormaps[SPREAD]
         if picture.kind == "std"

@@ -230,6 +230,7 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Draw one legend above all panels, in rows that fit the width; the figure grows by those beyond two."""
     longest = max(len(str(handle.get_label())) for handle in handles)
     per_row = max(1, int(figure.get_figwidth() / (0.055 * longest + 0.42)))
+    handles = _headings_kept(handles, min(len(handles), per_row))
     num_rows = ceil(len(handles) / per_row)
     figure.set_figheight(figure.get_figheight() + 0.17 * max(num_rows - 2, 0))
     figure.legend(
@@ -238,6 +239,22 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
         ncols=min(len(handles), per_row),
         columnspacing=1.4,
     )
+
+
+def _headings_kept(handles: Sequence[Artist], num_columns: int) -> list[Artist]:
+    """Return handles with a gap before each heading (`SMC:`) that would else end a column of the legend."""
+    kept = list(handles)
+    for _ in handles:
+        size, longer = divmod(
+            len(kept), num_columns
+        )  # matplotlib's first columns are the longer ones
+        lengths = [size + (i < longer) for i in range(num_columns - 1)]
+        ends = [sum(lengths[: i + 1]) - 1 for i in range(num_columns - 1)]
+        alone = [end for end in ends if str(kept[end].get_label()).endswith(":")]
+        if not alone or num_columns < 2:
+            break
+        kept.insert(alone[0], Line2D([], [], linestyle="none", label=" "))
+    return kept
 
 
 def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> None:

@@ -80,16 +80,17 @@ class Distance:
 
     def _draw_task(self, axes: Axes, row: int, task: str, results: Results) -> None:
         """Draw a point for each method, and a word on those without a number at the height where they would be."""
-        num_methods = len(results.methods)
-        step = 0.72 / max(num_methods, 1)
+        lines = {method: results.line(task, method, self.metric) for method in results.methods}
+        ran = [m for m, line in lines.items() if line and line.reason != LEFT_OUT]
+        styles, step = looks(results.methods, results.kinds), 0.72 / max(len(ran), 1)
         absent: dict[str, dict[str, float]] = {}
-        for j, (method, look) in enumerate(looks(results.methods, results.kinds).items()):
-            line = results.line(task, method, self.metric)
-            level = row + (j - (num_methods - 1) / 2) * step
+        for j, method in enumerate(ran):
+            line = lines[method]
+            level = row + (j - (len(ran) - 1) / 2) * step
             if has_mean(line):
-                style = {**POINT, **BAR, **marked(results, task, method, look)}
+                style = {**POINT, **BAR, **marked(results, task, method, styles[method])}
                 axes.errorbar(mean_of(line), level, xerr=bar_ends(line), **style)
-            elif line and line.reason != LEFT_OUT:
+            elif line:
                 absent.setdefault(line.reason.split(" (")[0], {})[method] = level
         for word, levels in absent.items():
             _write_absent(

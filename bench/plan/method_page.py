@@ -77,4 +77,6 @@ def facts(source: Source) -> str:
     """Return what the class declares of its needs and of its samples, in a sentence."""
     needs = ", ".join(re.findall(r"Cap\.(\w+)", source.constants.get("needs", "")))
     needed = "depend on the settings" if "needs" in source.functions else f"{needs or 'NONE'}"
-    return f"Needs: {needed}. Samples: {SAMPLES[str(source.constant('joint') or 'independent')]}."
+    field = source.fields.get("joint")  # of methods that leave it to the settings
+    default = ast.literal_eval(field.default) if field and field.default else "independent"
+    return f"Needs: {needed}. Samples: {SAMPLES[str(source.constant('joint') or default)]}."

@@ -148,7 +148,7 @@ def shrunk(strength: Tensor, pixels_per_image: float) -> Tensor:
     strength: eigenvalues of the sample covariance of n images of D pixels, D / n = `pixels_per_image`. Noise alone
     reaches (1 + sqrt(D / n))^2. Above, an eigenvalue l > 1 of the true covariance appears as l + l D / n / (l - 1), and
     the direction found has squared cosine c^2 with the true one, so the variance along it is 1 + c^2 (l - 1).
-    Johnstone and Paul 2018, https://arxiv.org/abs/1804.07433
+    Johnstone and Paul, PCA in high dimensions, Proceedings of the IEEE 2018, https://doi.org/10.1109/JPROC.2018.2846730
     """
     gamma = pixels_per_image
     seen = strength > (1 + math.sqrt(gamma)) ** 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.results import Summary
+from bench.core.results import INTERACTS, Summary
 from bench.core.weights import ABSENT
 from bench.report.origins import made_by
 from bench.report.tables import DIVERSITY
@@ -37,6 +37,11 @@ COLLAPSE = (
     "allows)."
 )
 
+INTERACTING = (
+    f"({INTERACTS}): the samples of a measurement alone are not those that it has among others, so that the numbers "
+    "hold for this size of batch only; `posterior-bench conformance` says more."
+)
+
 
 def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
@@ -54,6 +59,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         SEVERAL_SEEDS if most > 1 else ONE_SEED,
         BOLD,
         BASELINES,
+        *((INTERACTING,) if any(task.interacting for task in suite.tasks) else ()),
         *((HEADERS,) if of_tasks else ()),
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((WORTHS,) if has_worth and has_diversity else ()),

@@ -10,6 +10,7 @@ from bench.core.kinds import by_kind
 from bench.core.results import (
     BASELINES,
     DISTANCE,
+    INTERACTS,
     OTHER_PRIOR,
     REFERENCE,
     ROLES,
@@ -98,7 +99,7 @@ def distance_table(
     compared = without(suite, above, DISTANCE) if above else suite
     comparisons = compare(compared) if above else comparisons
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
-    methods = ordered_methods(suite)
+    methods, marks = ordered_methods(suite), _marks(suite)
     rows = [row for task in suite.tasks for row in _distance_rows(task, suite, known, bold)]
     rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (DISTANCE,))]
     rows += [
@@ -110,11 +111,17 @@ def distance_table(
         "Distance to the exact posterior",
         ". ".join((DISTANCES, *budget_notes(suite.budget_rows, above))),
         frame_of(rows, methods),
-        goals={x: "‡" if x in above else ROLES.get(x, "") for x in methods},
+        goals={x: "‡" if x in above else marks.get(x, "") for x in methods},
         methods_across=True,
         resolution=resolution(comparisons, keys),
         kinds=shown_kinds(suite),
     )
+
+
+def _marks(suite: SuiteResults) -> dict[str, str]:
+    """Return what stands behind the names of methods across a table: roles, and whether rows interact anywhere."""
+    interacting = {method for task in suite.tasks for method in task.interacting}
+    return ROLES | dict.fromkeys(interacting, INTERACTS)
 
 
 def _distance_rows(
@@ -203,6 +210,7 @@ def _task_table(
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
     roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
+    roles |= dict.fromkeys(task.interacting, INTERACTS)
     frame, kinds = frame_of(rows, goals), shown_kinds(suite)
     return Table(task.name, task_header(task), frame, goals, roles, reasons, kinds=kinds)
 

@@ -148,11 +148,15 @@ def _work(connection: socket.socket) -> None:
     """Become, in a forked process, the job that the client asks for; never return."""
     status = 1
     try:
-        header, streams, _, _ = socket.recv_fds(connection, 8, len(STREAMS))
-        job = json.loads(_received(connection, struct.unpack("<Q", header)[0]))
-        _take_over(streams, job)
-        threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
-        status = _run(job["arguments"])
+        try:
+            header, streams, _, _ = socket.recv_fds(connection, 8, len(STREAMS))
+            job = json.loads(_received(connection, struct.unpack("<Q", header)[0]))
+            _take_over(streams, job)
+            threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
+            status = _run(job["arguments"])
+        except BaseException:  # before the job began, in its folder or environment
+            traceback.print_exc()
+            sys.stderr.flush()
         connection.sendall(bytes([status]))
     finally:
         os._exit(status)

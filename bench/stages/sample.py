@@ -18,6 +18,7 @@ from bench.core.kinds import kind_of
 from bench.core.provenance import provenance
 from bench.core.specs import RunSpec
 from bench.core.types import Cap, Joint, Prior, State
+from bench.runtime.alone import interaction
 from bench.runtime.batch_size import rows_of_network
 from bench.runtime.devices import computing, moved
 from bench.runtime.job import run
@@ -67,6 +68,8 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     x, joint, num_chains = drawn.result if drawn.status == "ok" else (empty, "independent", None)
     said = diagnosis(spec, draws, task, trained.result) if drawn.status == "ok" else {}
     header = header_of(spec, task, drawn, joint, num_chains, state_sha256)
+    if found := interacting(spec, draws, task, trained.result, x):
+        header["interacts"] = found
     spent = cost(network, operator, rows, drawn.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
     write_json(files.cost, spec.run_facts | spent | compute.facts | training)
     tensors = {"x": x.float()} | said
@@ -102,6 +105,14 @@ def diagnosis(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> d
     if said.status != "ok":
         print(f"{spec.task} {spec.method}: diagnose {said}", file=sys.stderr)
     return {f"diagnosis.{name}": values for name, values in (said.result or {}).items()}
+
+
+def interacting(spec: RunSpec, draws: Draws, task: Task, state: State | None, x: Tensor) -> str:
+    """Return how samples depend on what is computed beside them, "" where they do not; counted in no cost."""
+    if not x.numel() or len(x) * x.shape[1] == 1:
+        return ""
+    method, state = load_method(spec.module, spec.settings), moved(state, task.y.device)
+    return interaction(method, task.prior, task.problem, task.first(1).measured, draws, state, x)
 
 
 def header_of(

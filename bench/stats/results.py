@@ -80,6 +80,11 @@ class TaskResults:
         """
         return frozenset(run.method for run in self.runs if run.header.get("borrowed"))
 
+    @property
+    def interacting(self) -> frozenset[str]:
+        """Return the methods whose samples depend on what was computed beside them, and so on the size of a batch."""
+        return frozenset(run.method for run in self.runs if run.header.get("interacts"))
+
     def compares(self, method: str, metric: str) -> bool:
         """Return whether a method is compared with others in a metric: the prior that it saw is the metric's."""
         return (method in self.unranked) == metric.endswith(TOTAL)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
 from bench.core.registry import load, names
 from bench.core.results import SampleSet, TaskSamples
-from bench.figures._pictures import coloured, pictures
+from bench.figures._pictures import UNMEASURED, Picture, coloured, pictures
 from bench.figures.grid import Grid
 from bench.problems.inverse_problem import InverseProblem
 from bench.report.page.gallery import gallery_of
@@ -57,3 +58,21 @@ def test_the_grid_draws_small_and_complex_measurements():
             TaskSamples("t", seen, [SampleSet("exact", seen["x_true"][:, None].repeat(4, 1))])
         )
         assert drawing.csv
+
+
+@pytest.mark.parametrize(
+    ("scale", "channels", "as_image"), [(1, 3, True), (2, 3, False), (1, 1, False)]
+)
+def test_a_measurement_that_is_a_colour_image_is_shown_as_images_are(scale, channels, as_image):
+    y = scale * (2 * torch.rand((channels, 8, 8), generator=torch.Generator().manual_seed(0)) - 1)
+    window = Picture("measurement", 0, "y", 0.5 * y.numpy() if as_image else y.numpy()).window
+    assert (window == (-1.0, 1.0)) == as_image
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_was_not_measured_is_blue_in_grey_and_in_colour(channels):
+    y = np.zeros((channels, 4, 4))
+    y[:, 1:3, 1:3] = np.nan
+    shown = coloured(Picture("measurement", 0, "y", y), 1.0)
+    np.testing.assert_allclose(shown[1, 1], to_rgb(UNMEASURED), atol=1e-6)
+    assert np.ptp(shown[0, 0]) < 1e-6  # grey

@@ -9,6 +9,8 @@ from bench.core.rng import Rng
 from bench.core.types import Cap
 from bench.priors.atoms import Atoms, AtomsFamily
 from bench.priors.gmm import GMM
+from bench.problems import make_problem
+from bench.problems.posteriors import posterior_of
 
 
 def double(values):
@@ -116,3 +118,21 @@ def test_more_atoms_than_images_are_refused(tmp_path):
         AtomsFamily(num_atoms=41).fit({"train": PRIOR.atoms}, tmp_path, None)
     with pytest.raises(ValueError, match="num_atoms must be 0 or more, got -1"):
         AtomsFamily(num_atoms=-1)
+
+
+def test_images_of_64_pixels_have_the_denoiser_and_the_posterior_of_bayes_rule():
+    prior = Atoms(normal(30, 3, 64, 64).tanh())
+
+    def mean(distances, sigma):
+        """The mean of the atoms by their distances (atoms, rows, *y) to rows with noise sigma."""
+        weights = (-distances.square().flatten(2).sum(2) / (2 * sigma**2)).softmax(0)
+        return torch.einsum("ir,ichw->rchw", weights, prior.atoms)
+
+    x_t = prior.atoms[:2] + 5 * normal(2, *prior.shape, seed=1)
+    expected = mean(x_t - prior.atoms[:, None], 5.0)
+    torch.testing.assert_close(prior.denoise(x_t, double(5.0)), expected, rtol=0, atol=1e-9)
+    problem = make_problem("blur", {"kernel_size": 13, "std": 3.0}, 2.0, prior.shape)
+    y = problem.simulate(prior.atoms[4:6], Rng(("noise",), range(2)))
+    expected = mean(y - problem.operator(prior.atoms)[:, None], 2.0)
+    found, _ = posterior_of(prior, problem).moments(y)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)

@@ -1,4 +1,4 @@
-"""The trained checkpoints in results/reference/priors: small, pinned by suites that use them, as their cards say."""
+"""The trained checkpoints in results/reference/priors: small, pinned by the suites that use them, as cards say."""
 
 from __future__ import annotations
 

@@ -124,6 +124,13 @@ def test_a_job_that_raises_shows_where(served):
     )
 
 
+def test_a_job_that_cannot_begin_shows_why(served):
+    status, _, words = outcome({**served, "OMP_NUM_THREADS": "many"}, "status")
+    assert status == 1
+    assert words.startswith("Traceback") and "ValueError: invalid literal for int()" in words
+    assert "killed or crashed" not in words
+
+
 def test_a_job_that_crashes_fails_in_words_and_alone(served):
     status, _, words = outcome(served, "crash")
     assert status == 1

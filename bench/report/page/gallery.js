@@ -73,7 +73,8 @@ function whatWasSeen(image, task, i) {
   const isClass = shown !== null;
   const y = isClass ? make("div", { className: "class" }, `${shown}`) : tile(image, at.y, "y", 2 * at.side);
   const truth = tile(image, at.truth, "truth", 2 * at.side);
-  const scale = isClass ? "y is a class." : `y: black is ${short(low)}, white ${short(high)}, its 1st and 98th percentile; clipped beyond.`;
+  const isImage = low === -1 && high === 1;
+  const scale = isClass ? "y is a class." : isImage ? "y: black is -1, white 1; clipped beyond." : `y: black is ${short(low)}, white ${short(high)}, its 1st and 98th percentile; clipped beyond.`;
   const bar = make("span", { className: "scale" }, "std 0 ", make("i"), ` ${short(spread)}`);
   const size = (shape) => shape.join(" × ");
   const sizes = isClass ? `Images are ${size(task.x)} pixels.` : `Images are ${size(task.x)} pixels, y is ${size(task.y)}.`;

@@ -1,0 +1,40 @@
+"""Whether samples depend on what is computed beside them: a few of a run are drawn again alone and compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from bench.core.types import Method, Prior, Problem, State, Trainable
+from bench.runtime.run_method import Draws, Measurements, attempt, joint_of, sample
+
+FEW = 2  # samples drawn again, of a method whose samples are independent
+# measurements from which on the others are drawn again, all samples of one measurement: at most that share of a run
+MANY = 16
+LIMIT = 0.005  # in standard deviations of all pixels: rounding gives 1e-3 at most, a norm over the batch 0.1 and more
+
+
+def interaction(
+    method: Method | Trainable,
+    prior: Prior,
+    problem: Problem,
+    first: Measurements,
+    draws: Draws,
+    state: State | None,
+    x: Tensor,
+) -> str:
+    """Return how samples of the first measurement alone differ from those in the run x (m, s, *x); "" if they do not.
+
+    first: that measurement. The median over pixels is taken, so that a chain that parts by rounding does not count.
+    """
+    independent = joint_of(method, draws.num_samples)[0] == "independent"
+    if not independent and len(x) < MANY:
+        return ""
+    num = min(FEW, draws.num_samples) if independent else draws.num_samples
+    few = replace(draws, num_samples=num)
+    drawn = attempt(lambda: sample(method, prior, problem, first, few, state))
+    if drawn.result is None:
+        return f"a measurement alone: {drawn}"
+    gap = (drawn.result[0] - x[0, :num]).abs().median() / x[x.isfinite()].std()
+    return "" if gap <= LIMIT else f"a measurement alone differs by {gap:.2g} standard deviations"
