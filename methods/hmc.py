@@ -126,17 +126,14 @@ class HMC:
             target, step = partial(space.target, level=level), step * (1 - self.jitter * shorter)
             return mcmc.hmc_step(state, target, step, self.num_leapfrog, momentum, uniform)
 
-        curvature = mcmc.curvature(
-            space.curved, position, rng.randn(shape).flatten(0, 1), self.num_curvature, m
-        )
+        noise = rng.randn(shape).flatten(0, 1)
+        curvature = mcmc.curvature(space.curved, position, noise, self.num_curvature, m)
         state, step = self._warm_up(trajectory, space, position, curvature, m)
-        return mcmc.thinned(
-            state,
-            lambda state: trajectory(state, step)[0],
-            lambda state: space.images(state.position).unflatten(0, (m, chains)),
-            num_samples,
-            self.thin,
-        )
+
+        def images(state: mcmc.ChainState) -> Tensor:
+            return space.images(state.position).unflatten(0, (m, chains))
+
+        return mcmc.thinned(state, lambda s: trajectory(s, step)[0], images, num_samples, self.thin)
 
     def _space(
         self, prior: Prior, problem: Problem, y: Tensor, rng: Random

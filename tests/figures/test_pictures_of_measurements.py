@@ -82,7 +82,9 @@ def test_a_row_that_diverged_does_not_leave_the_others_dark():
     def std(source, value):
         return Picture(source, 1, "std", np.full((3, 4, 4), value))
 
-    assert largest_spread([std(REFERENCE_DRAWS, 0.2), std("a", 0.3), std("b", 24.0)]) == pytest.approx(0.4)
+    assert largest_spread(
+        [std(REFERENCE_DRAWS, 0.2), std("a", 0.3), std("b", 24.0)]
+    ) == pytest.approx(0.4)
     assert largest_spread([std(REFERENCE_DRAWS, 0.2), std("a", 0.3)]) == pytest.approx(0.3)
     assert (
         largest_spread([std("a", 0.3), std("b", 24.0)]) == 24.0
