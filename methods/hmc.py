@@ -113,11 +113,7 @@ class HMC:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
-        rows = y.repeat_interleave(chains, 0)
-        if self.space == "latent":
-            space = InLatents(prior, problem, rows)
-        else:
-            space = InImages(prior, problem, rows, self._whitening(prior, rng))
+        space = self._space(prior, problem, y.repeat_interleave(chains, 0), rng)
         position = space.start(chains, rng)
         shape = (chains, position.shape[1])
 
@@ -139,11 +135,14 @@ class HMC:
 
         return mcmc.thinned(state, lambda s: trajectory(s, step)[0], images, num_samples, self.thin)
 
-    def _whitening(self, prior: Prior, rng: Random) -> Whitening | None:
-        """Return the units of steps on images, by draws of the prior for each measurement."""
-        if not self.num_white:
-            return None
-        return Whitening.of(prior.sample(self.num_white, rng).flatten(2))
+    def _space(
+        self, prior: Prior, problem: Problem, y: Tensor, rng: Random
+    ) -> InLatents | InImages:
+        """Return the target, y (n, *y) one row per chain; each measurement's mass matrix is by draws of its own."""
+        if self.space == "latent":
+            return InLatents(prior, problem, y)
+        draws = prior.sample(self.num_white, rng).flatten(2) if self.num_white else None
+        return InImages(prior, problem, y, None if draws is None else Whitening.of(draws))
 
     def _warm_up(
         self,
