@@ -18,7 +18,6 @@ Deviations:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -81,17 +80,14 @@ class DFlow:
         z = rng.per_sample.randn(prior.latent_shape).flatten(0, 1)
         optimiser = torch.optim.Adam([z], lr=self.learning_rate)
         rate = falling_cosine(self.learning_rate, self.num_steps)
-        is_done, num_measured = torch.zeros_like(y.flatten(1)[:, 0], dtype=torch.bool), None
+        stopping = Discrepancy(problem, y) if self.stop == "discrepancy" else None
         for i in range(self.num_steps):
             optimiser.param_groups[0]["lr"] = rate(i / self.num_steps)
             x, z.grad = self._gradient(prior, problem, z, y)
-            if self.stop == "discrepancy":
-                residual = problem.residual(x, y).flatten(1)
-                num_measured = (residual != 0).sum(1) if num_measured is None else num_measured
-                is_done |= residual.square().sum(1) <= num_measured * problem.sigma_y**2
-            before = z.clone()
+            kept = z.clone() if stopping else None
             optimiser.step()
-            z.copy_(torch.where(is_done.view(-1, *[1] * (z.ndim - 1)), before, z))
+            if stopping and kept is not None:
+                z.copy_(torch.where(stopping.is_done(x), kept, z))
         with torch.no_grad():
             return prior.decode(z).unflatten(0, (m, num_samples))
 
@@ -103,11 +99,29 @@ class DFlow:
             z = z.detach().requires_grad_()
             x = prior.decode(z)
             (gradient,) = torch.autograd.grad(-problem.log_likelihood(x, y).sum(), z)
-        z = z.detach()
-        slope = torch.ones_like(z)
-        if self.prior_term == "norm":
-            slope = 1 - (math.prod(z.shape[1:]) - 1) / z.flatten(1).square().sum(1).view(
-                -1, *[1] * (z.ndim - 1)
-            )
-        weight = self.weight if self.prior_term != "none" else 0.0
-        return x.detach(), gradient + weight * slope * z
+        x, z = x.detach(), z.detach()
+        if self.prior_term == "none":
+            return x, gradient
+        if self.prior_term == "gaussian":
+            return x, gradient + self.weight * z
+        axes = tuple(range(1, z.ndim))
+        slope = 1 - (z[0].numel() - 1) / z.square().sum(axes, keepdim=True)
+        return x, gradient + self.weight * slope * z
+
+
+class Discrepancy:
+    """Which rows have come to the level of the noise, by the squared residual of measurements y (n, *y)."""
+
+    def __init__(self, problem: Problem, y: Tensor) -> None:
+        self.problem, self.y = problem, y
+        self.num_measured: Tensor | None = None
+        self.done: Tensor | None = None
+
+    def is_done(self, x: Tensor) -> Tensor:
+        """Return whether images x (n, *x) or earlier ones fit, (n, 1, ...) with as many axes as x."""
+        residual = self.problem.residual(x, self.y).flatten(1)
+        if self.num_measured is None:
+            self.num_measured = (residual != 0).sum(1)
+        fits = residual.square().sum(1) <= self.num_measured * self.problem.sigma_y**2
+        self.done = fits if self.done is None else self.done | fits
+        return self.done.view(-1, *[1] * (x.ndim - 1))

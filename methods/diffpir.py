@@ -33,8 +33,8 @@ class DiffPIR:
     """Denoise, move to the measurement by a proximal step, and add noise of the next level.
 
     A sample costs one row through the denoiser for each step, and none back.
-    Not exact: a sample ends at a conditional mean. That mean is E[x | x_t, y] when the prior is N(0, prior_std^2 I) and
-    lam is 1; with a draw in its place and zeta = 1 it would be DAPS.
+    Exact when the prior is N(0, prior_std^2 I), lam is 1 and zeta is 0, as the number of steps grows. With fresh noise
+    samples are too close to each other there, since each level starts from a conditional mean in place of a draw.
     """
 
     kind: ClassVar[Kind] = "split"
@@ -47,7 +47,7 @@ class DiffPIR:
     sigma_max: float = 100.0  # noise levels, in data units
     sigma_min: float = 0.01
     lam: float = 1.0  # weight of the denoised image
-    zeta: float = 0.3  # share of the noise's variance that is fresh
+    zeta: float = 1.0  # share of the noise's variance that is fresh
     prior_std: float = (
         0.5  # tau, the standard deviation of a pixel under the prior; 0: r^2 = sigma^2 / lam
     )

@@ -113,11 +113,7 @@ class HMC:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, chains = len(y), min(self.num_chains, num_samples)
-        rows = y.repeat_interleave(chains, 0)
-        if self.space == "latent":
-            space = InLatents(prior, problem, rows)
-        else:
-            space = InImages(prior, problem, rows, self._whitening(prior, rng))
+        space = self._space(prior, problem, y.repeat_interleave(chains, 0), rng)
         position = space.start(chains, rng)
         shape = (chains, position.shape[1])
 
@@ -130,23 +126,23 @@ class HMC:
             target, step = partial(space.target, level=level), step * (1 - self.jitter * shorter)
             return mcmc.hmc_step(state, target, step, self.num_leapfrog, momentum, uniform)
 
-        curvature = mcmc.curvature(
-            space.curved, position, rng.randn(shape).flatten(0, 1), self.num_curvature, m
-        )
+        noise = rng.randn(shape).flatten(0, 1)
+        curvature = mcmc.curvature(space.curved, position, noise, self.num_curvature, m)
         state, step = self._warm_up(trajectory, space, position, curvature, m)
-        return mcmc.thinned(
-            state,
-            lambda state: trajectory(state, step)[0],
-            lambda state: space.images(state.position).unflatten(0, (m, chains)),
-            num_samples,
-            self.thin,
-        )
 
-    def _whitening(self, prior: Prior, rng: Random) -> Whitening | None:
-        """Return the units of steps on images, by draws of the prior for each measurement."""
-        if not self.num_white:
-            return None
-        return Whitening.of(prior.sample(self.num_white, rng).flatten(2))
+        def images(state: mcmc.ChainState) -> Tensor:
+            return space.images(state.position).unflatten(0, (m, chains))
+
+        return mcmc.thinned(state, lambda s: trajectory(s, step)[0], images, num_samples, self.thin)
+
+    def _space(
+        self, prior: Prior, problem: Problem, y: Tensor, rng: Random
+    ) -> InLatents | InImages:
+        """Return the target, y (n, *y) one row per chain; each measurement's mass matrix is by draws of its own."""
+        if self.space == "latent":
+            return InLatents(prior, problem, y)
+        draws = prior.sample(self.num_white, rng).flatten(2) if self.num_white else None
+        return InImages(prior, problem, y, None if draws is None else Whitening.of(draws))
 
     def _warm_up(
         self,

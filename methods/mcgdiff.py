@@ -105,29 +105,27 @@ class MCGdiff:
         sigmas = self.levels(prior, measured)
         denoise = denoiser(prior, measured, sigmas, k)
         uniforms, noises = rng.rand((n,)), rng.steps(n, (k, *shape))
-        clouds, left, before = Clouds.start(c, k, y), y.new_zeros(c, k), None
+        clouds, left = Clouds.start(c, k, y), y.new_zeros(c, k)
+        before = Potential.at(
+            measured, sigmas[n], self.kappa
+        )  # of level 0, where nothing is active
         z = mean = y.new_zeros(c, k, *shape)
         variance = 1 + sigmas[0].square()
         for i, (noise, uniform) in enumerate(zip(noises, uniforms.unbind(1), strict=True)):
-            now = Potential.at(measured, sigmas[i], self.kappa)
-            gained = now.log(mean, variance)
-            if before is not None:
-                old = before.log(z)
-                gained = gained - old.where(now.active, 0)
-                left = left + old.where(~now.active, 0).flatten(2).sum(2)
-            clouds, kept = clouds.weighted(gained.flatten(2).sum(2)).resampled(
-                uniform, self.ess_threshold
-            )
+            now, old = Potential.at(measured, sigmas[i], self.kappa), before.log(z)
+            # what coordinates have gained that are let go stays in the weights until the end
+            gained = (now.log(mean, variance) - old.where(now.active, 0)).flatten(2).sum(2)
+            left = left + old.where(~now.active, 0).flatten(2).sum(2)
+            clouds, kept = clouds.weighted(gained).resampled(uniform, self.ess_threshold)
             mean, left = (part.flatten(0, 1)[kept].view_as(part) for part in (mean, left))
             z, before = now.drawn(mean, variance, noise), now
             ratio = (sigmas[i + 1] / sigmas[i]).square()
             mean = torch.lerp(denoise(z, i), z, ratio)
             variance = sigmas[i + 1].square() * (1 - ratio)
         x = measured.spectrum.image(mean.flatten(0, 1))
-        if self.weighting == "state" or before is None:
-            return replace(
-                clouds, log_z=clouds.log_z + constant(problem, y, measured, sigmas[0])
-            ), x
+        if self.weighting == "state":
+            log_z = clouds.log_z + constant(problem, y, measured, sigmas[0])
+            return replace(clouds, log_z=log_z), x
         left = left + before.log(z).flatten(2).sum(2)
         rows = y.repeat_interleave(k, 0)
         return clouds.weighted(problem.log_likelihood(x, rows) - left.flatten()), x

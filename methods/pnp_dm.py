@@ -10,7 +10,8 @@ Deviations:
 - rho falls geometrically to `rho_min` over `num_warmup` iterations; the paper multiplies it by 0.9 an iteration.
 - Reverse diffusion takes `num_steps` ancestral steps that begin at rho itself. The release has a fixed grid, and
   begins at its first level below rho.
-- Several chains per measurement; state t of chain c is sample t * num_chains + c. The release has one.
+- Many chains per measurement, since a chain seldom leaves a mode once rho is small; state t of chain c is sample
+  t * num_chains + c. The release has one chain.
 - `rho_min` is smaller than the paper's 0.3: the variance of the noise that samples fit is sigma_y^2 + rho_min^2.
 """
 
@@ -48,14 +49,20 @@ class PnPDM:
     kind: ClassVar[Kind] = "split"
     search: ClassVar[Search] = {"rho_min": LogUniform(0.02, 1.0)}
     joint: ClassVar[Joint] = "chain"
-    tiny: ClassVar[dict] = {"num_warmup": 10, "num_steps": 5, "thin": 2, "num_langevin": 10}
+    tiny: ClassVar[dict] = {
+        "num_chains": 4,
+        "num_warmup": 10,
+        "num_steps": 5,
+        "thin": 2,
+        "num_langevin": 10,
+    }
 
-    num_chains: int = 16  # per measurement
-    num_warmup: int = 40  # iterations while rho falls
+    num_chains: int = 64  # per measurement
+    num_warmup: int = 100  # iterations while rho falls
     rho_max: float = 10.0  # at the start, in data units
     rho_min: float = 0.1  # from the end of warm-up on
     thin: int = 5  # iterations for each state that is kept
-    num_steps: int = 20  # of reverse diffusion, each iteration
+    num_steps: int = 10  # of reverse diffusion, each iteration
     sigma_min: float = 0.01  # where its last step begins
     inner: Literal["exact", "langevin"] = "exact"  # draws of z; Langevin takes any likelihood
     num_langevin: int = 100  # steps an iteration

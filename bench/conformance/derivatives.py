@@ -37,18 +37,14 @@ def _checked(denoise: Denoise, x: Tensor) -> list[str]:
     # of <w, D> in x, and its change along v
     gradient, bend = _vjp(denoise, x, w), _slope(lambda x: _vjp(denoise, x, w), x, v)
     _alike((gradient * v).sum(), (w * slope).sum(), w.norm() * slope.norm(), "the gradient")
+    jvp, grad = torch.func.jvp, torch.func.grad
     ways: dict[str, tuple[Callable[[], Tensor], Tensor]] = {
-        "torch.autograd.functional.jvp": (
-            lambda: torch.autograd.functional.jvp(denoise, x, v)[1],
-            slope,
-        ),
-        "torch.func.jvp": (lambda: torch.func.jvp(denoise, (x,), (v,))[1], slope),
-        "a batch of gradients": (lambda: _batched(denoise, x, w)[1], 2 * gradient),
+        "functional.jvp": (lambda: torch.autograd.functional.jvp(denoise, x, v)[1], slope),
+        "func.jvp": (lambda: jvp(denoise, (x,), (v,))[1], slope),
+        "is_grads_batched": (lambda: _batched(denoise, x, w)[1], 2 * gradient),
         "backward twice": (lambda: _twice(denoise, x, w, v), bend),
-        "torch.func.jvp of torch.func.grad": (
-            lambda: torch.func.jvp(torch.func.grad(lambda x: (w * denoise(x)).sum()), (x,), (v,))[
-                1
-            ],
+        "func.jvp of func.grad": (
+            lambda: jvp(grad(lambda x: (w * denoise(x)).sum()), (x,), (v,))[1],
             bend,
         ),
     }

@@ -37,6 +37,7 @@ LIMITED = ("dps", "latent_langevin", "hmc-latent")
 LIMITED_ON_DIGITS = (*LIMITED, "pigdm", "daps", "pnp_dm", "diffpir", "mmps", "lgd_mc")
 VARIANTS: Mapping[str, Mapping[str, dict]] = {  # several rows of one method, with their settings
     "hmc": {"hmc-latent": {"space": "latent"}, "hmc-data": {"space": "data"}},
+    "adam_map": {"adam_map-latent": {"space": "latent"}, "adam_map-data": {"space": "data"}},
 }
 # settings for short runs; methods that are not named have their `tiny`, or their defaults
 SHORT: Mapping[str, dict] = {
@@ -45,6 +46,9 @@ SHORT: Mapping[str, dict] = {
     "hmc": {"num_warmup": 2, "num_adapt": 1},
     "latent_rwm": {"num_warmup": 10, "num_adapt": 5},
     "mmps": {"num_steps": 6},
+    "adam_map": {"num_steps": 4, "num_starts": 4},
+    "dflow": {"num_steps": 4},
+    "best_of_n": {"num_draws": 2},
 }
 
 

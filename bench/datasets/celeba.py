@@ -13,7 +13,7 @@ from typing import Literal
 from torch import Tensor
 
 from bench.core.values import require
-from bench.datasets._blocks import joined
+from bench.datasets._blocks import PARTS, joined
 from bench.datasets._image_files import write_pictures
 from bench.datasets.folder import Folder
 
@@ -50,7 +50,7 @@ class CelebA:
 
     def folder(self, partition: str) -> Folder:
         """Return the images as a folder."""
-        counts = {name: getattr(self, f"num_{name}") for name in ("train", "validation", "test")}
+        counts = {f"num_{part}": getattr(self, f"num_{part}") for part in PARTS}
         return Folder(
             path=f"{self.path}/{FOLDER}",
             side=self.side,
@@ -58,7 +58,7 @@ class CelebA:
             crop=self.crop,
             resize=self.resize,
             skip=self.skip,
-            **{f"num_{name}": count for name, count in counts.items()},
+            **counts,
         )
 
     def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
-from bench.core.results import SampleSet
+from bench.core.results import REFERENCE_DRAWS, SampleSet
 
 UNMEASURED = "#b9cfe6"
 SPREAD = "viridis"
@@ -80,8 +80,14 @@ def sample_kinds(num_samples: int) -> tuple[str, ...]:
 
 
 def largest_spread(shown: Sequence[Picture]) -> float:
-    """Return the upper end of the one scale that all standard deviations of a measurement share; theirs starts at 0."""
-    return max((float(p.image.mean(0).max()) for p in shown if p.kind == "std"), default=0.0) or 1.0
+    """Return the upper end of the one scale that all standard deviations of a measurement share; theirs starts at 0.
+
+    It is at most twice the largest of the reference draws: one row that diverged does not leave the others dark.
+    """
+    spreads = [(p.source, float(p.image.mean(0).max())) for p in shown if p.kind == "std"]
+    largest = max((spread for _, spread in spreads), default=0.0)
+    exact = max((spread for source, spread in spreads if source == REFERENCE_DRAWS), default=0.0)
+    return min(largest, 2 * exact or largest) or 1.0
 
 
 def levels(picture: Picture, spread: float) -> np.ndarray:
@@ -97,7 +103,7 @@ def coloured(picture: Picture, spread: float) -> np.ndarray:
     """Return RGB (h, w, 3)."""
     bright = levels(picture, spread)
     if len(bright) == 3:
-        hidden = np.isnan(bright).all(0)[..., None]
+        hidden = np.logical_and.reduce(np.isnan(bright), axis=0)[..., None]
         return np.where(hidden, to_rgb(UNMEASURED), np.moveaxis(np.nan_to_num(bright), 0, -1))
     scale = (
         colormaps[SPREAD]

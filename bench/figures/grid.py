@@ -42,9 +42,9 @@ class Grid:
     caption: ClassVar[str] = (
         "The first measurements of the task: what was measured (blue: not measured), the truth, then three samples, "
         "their mean and their pixelwise standard deviation for reference draws of the posterior and each method. "
-        "Standard deviations share one colour scale per measurement. Images are shown on [-1, 1], a measurement that "
-        "is no colour image on its own range. Other prior: the method saw another prior than the one whose posterior "
-        "this is."
+        "Standard deviations share one colour scale per measurement, which ends at twice the largest of the reference "
+        "draws. Images are shown on [-1, 1], a measurement that is no colour image on its own range. Other prior: the "
+        "method saw another prior than the one whose posterior this is."
     )
 
     def draw(self, results: TaskSamples) -> Drawing:

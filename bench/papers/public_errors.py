@@ -181,10 +181,15 @@ class Effect:
         return f"| {self.error} | {' | '.join(numbers)} |"
 
 
+def digits() -> tuple[Any, Tensor]:
+    """Return the mixture that is fitted to digits, and M test images."""
+    data = build("dataset", "digits", {}).load()
+    return fit_gmm(data["train"], **MIXTURE), data["test"][:M].double()
+
+
 def effects(names: tuple[str, ...] = tuple(ERRORS)) -> Iterator[Effect]:
     """Yield the effect of each error."""
-    data = build("dataset", "digits", {}).load()
-    prior, images = fit_gmm(data["train"], **MIXTURE), data["test"][:M].double()
+    prior, images = digits()
     for name in names:
         operator, wrong = ERRORS[name]
         bed = Bed(prior, images, operator)

@@ -9,9 +9,7 @@ from torch import Tensor
 from bench.core.types import Method, Prior, Problem, State, Trainable
 from bench.runtime.run_method import Draws, Measurements, attempt, joint_of, sample
 
-FEW = 2  # samples drawn again, of a method whose samples are independent
-# measurements from which on the others are drawn again, all samples of one measurement: at most that share of a run
-MANY = 16
+FEW = 3  # samples drawn again
 LIMIT = 0.005  # in standard deviations of all pixels: rounding gives 1e-3 at most, a norm over the batch 0.1 and more
 
 
@@ -26,15 +24,16 @@ def interaction(
 ) -> str:
     """Return how samples of the first measurement alone differ from those in the run x (m, s, *x); "" if they do not.
 
-    first: that measurement. The median over pixels is taken, so that a chain that parts by rounding does not count.
+    first: that measurement. Only of methods whose samples are independent: chains and particles may part by rounding,
+    which depends on the size of a batch. The median over pixels is taken, so that one sample that parts does not count.
     """
-    independent = joint_of(method, draws.num_samples)[0] == "independent"
-    if not independent and len(x) < MANY:
+    if joint_of(method, draws.num_samples)[0] != "independent":
         return ""
-    num = min(FEW, draws.num_samples) if independent else draws.num_samples
+    num = min(FEW, draws.num_samples)
     few = replace(draws, num_samples=num)
     drawn = attempt(lambda: sample(method, prior, problem, first, few, state))
     if drawn.result is None:
         return f"a measurement alone: {drawn}"
-    gap = (drawn.result[0] - x[0, :num]).abs().median() / x[x.isfinite()].std()
-    return "" if gap <= LIMIT else f"a measurement alone differs by {gap:.2g} standard deviations"
+    apart = (drawn.result[0] - x[0, :num]).abs()
+    gap = apart.nanmedian() / x[x.isfinite()].std()
+    return f"a measurement alone differs by {gap:.2g} standard deviations" if gap > LIMIT else ""

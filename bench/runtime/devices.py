@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -72,3 +73,11 @@ def prepared(prior: Prior, compute: Compute) -> Prior:
 def moved(state: Mapping[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:
     """Return a trained method's tensors on the device of the run, in the dtypes in which they were stored."""
     return None if state is None else {name: tensor.to(device) for name, tensor in state.items()}
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Return the clock for work on a device: processor time on a CPU, which other jobs do not lengthen, else the wall.
+
+    Processor time is that of all threads of this process.
+    """
+    return time.process_time if device.type == "cpu" else time.perf_counter

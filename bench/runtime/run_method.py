@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar, get_args
 
@@ -90,7 +90,7 @@ NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe
 def attempt(work: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> RunResult[T]:
     """Call `work`; an error that it raises becomes the result, so that the harness goes on.
 
-    clock: tells the seconds of the result (`bench.runtime.stopwatch.clock_of`).
+    clock: tells the seconds of the result (`bench.runtime.devices.clock_of`).
     """
     begin = clock()
     try:
@@ -251,25 +251,26 @@ def diagnose(
         return {}
     trained = {} if state is None else {"state": state}
     prior, problem = shown(method, prior, problem)
-    axes, ids, y = (
-        ("diagnose", draws.task, draws.seed),
-        measurements.image_id.tolist(),
-        measurements.y,
-    )
+    axes, y = ("diagnose", draws.task, draws.seed), measurements.y
+    ids = measurements.image_id.tolist()
     parts = []
     for rows, _ in chunks(len(y), draws.num_samples, draws.rows_per_chunk, splits_samples=False):
         rng = Rng(axes, ids[rows], range(0), y.dtype, y.device, drawn=torch.float64)
         said = method.diagnose(
             prior, problem, y[rows].clone(), draws.num_samples, rng=rng, **trained
         )
-        for name, values in said.items():
-            if tuple(values.shape) != (len(y[rows]),):
-                expected = f"expected ({len(y[rows])},), a number for each measurement"
-                raise ValueError(
-                    f"diagnose() returned {name} of shape {tuple(values.shape)}, {expected}"
-                )
+        _refuse_other_shapes(said, (len(y[rows]),))
         parts.append(said)
     return {name: torch.cat([part[name].detach().double() for part in parts]) for name in parts[0]}
+
+
+def _refuse_other_shapes(said: Mapping[str, Tensor], expected: tuple[int]) -> None:
+    for name, values in said.items():
+        if tuple(values.shape) != expected:
+            raise ValueError(
+                f"diagnose() returned {name} of shape {tuple(values.shape)}, expected {expected}: "
+                "a number for each measurement"
+            )
 
 
 def refuse_malformed(drawn: object, expected: tuple[int, ...]) -> None:

@@ -95,14 +95,6 @@ def calls_lasting(seconds: float, work: Callable[[], object], device: torch.devi
     return num_calls
 
 
-def clock_of(device: torch.device) -> Callable[[], float]:
-    """Return the clock for work on a device: processor time on a CPU, which other jobs do not lengthen, else the wall.
-
-    Processor time is that of all threads of this process.
-    """
-    return time.process_time if device.type == "cpu" else time.perf_counter
-
-
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     """Return seconds of one call: on a CPU of this process, which other jobs do not lengthen, else by the wall."""
     synchronise(device)

@@ -226,10 +226,10 @@ def content_of(timing: Timing) -> Json:
 
 
 def worths(spec: ClockSpec) -> dict[str, float]:
-    """Return how many exact draws the first s samples of a run are worth (worth_energy), by s."""
+    """Return how many exact draws the first s samples of a run are worth (worth_energy), by s; {} for points."""
     tensors, header = read_tensors(spec.layout.run(spec.task, spec.method, spec.seed).samples)
     reference, about = read_tensors(spec.layout.task(spec.task).reference)
-    if header["status"] != "ok":
+    if header["status"] != "ok" or header["joint"] == "point":
         return {}
     num = header["num_measurements"]
     admitted = torch.tensor(about.get("admitted", [True] * num)[:num])

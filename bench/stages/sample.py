@@ -20,7 +20,7 @@ from bench.core.specs import RunSpec
 from bench.core.types import Cap, Joint, Prior, State
 from bench.runtime.alone import interaction
 from bench.runtime.batch_size import rows_of_network
-from bench.runtime.devices import computing, moved
+from bench.runtime.devices import clock_of, computing, moved
 from bench.runtime.job import run
 from bench.runtime.metering import Meter, counted, counted_problem, limits_of
 from bench.runtime.run_method import (
@@ -36,7 +36,6 @@ from bench.runtime.run_method import (
     refuse_unmet,
     sample,
 )
-from bench.runtime.stopwatch import clock_of
 from bench.task import Task, open_task
 
 
@@ -109,7 +108,8 @@ def diagnosis(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> d
 
 def interacting(spec: RunSpec, draws: Draws, task: Task, state: State | None, x: Tensor) -> str:
     """Return how samples depend on what is computed beside them, "" where they do not; counted in no cost."""
-    if not x.numel() or len(x) * x.shape[1] == 1:
+    exact = spec.compute.precision in ("float64", "float32")  # others round by the size of a batch
+    if not x.numel() or len(x) * x.shape[1] == 1 or not exact:
         return ""
     method, state = load_method(spec.module, spec.settings), moved(state, task.y.device)
     return interaction(method, task.prior, task.problem, task.first(1).measured, draws, state, x)

@@ -14,11 +14,10 @@ from bench.core.compute import Compute
 from bench.core.provenance import provenance
 from bench.core.specs import TrainSpec
 from bench.core.types import Prior, State
-from bench.runtime.devices import computing
+from bench.runtime.devices import clock_of, computing
 from bench.runtime.job import run
 from bench.runtime.metering import counted
 from bench.runtime.run_method import attempt, load_method, refuse_unmet, train
-from bench.runtime.stopwatch import clock_of
 from bench.task import Task, open_for_training
 
 

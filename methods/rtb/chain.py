@@ -103,20 +103,23 @@ class Chain:
             length = length / (1 + length / self.problem.sigma_y**2)
         return length / spread * pull
 
+    def seen(self, y: Tensor) -> Tensor:
+        """Return what the network sees of measurements y (n, *y), (n, p)."""
+        return (y.flatten(1) - self.of_y[0]) / self.of_y[1].clamp_min(1e-3)
+
     def control(
-        self, x: Tensor, denoised: Tensor, shift: Tensor, level: Tensor, y: Tensor
+        self, x: Tensor, denoised: Tensor, shift: Tensor, level: Tensor, seen: Tensor
     ) -> Tensor:
         """Return by how much the mean of a step is moved, in standard deviations of its noise, (n, d)."""
         scale = (self.sigmas[level, None].square() + self.of_x[1].square()).sqrt()
         mean, std = self.of_x
-        seen = (y.flatten(1) - self.of_y[0]) / self.of_y[1].clamp_min(1e-3)
         inputs = torch.cat([(x - mean) / scale, (denoised - mean) / std, shift, seen], 1)
         moved = self.net(level, shift.float(), inputs.float()).to(x)
         return ((1 - self.kept) * self.spread[:-1] / self.std)[level, None] * moved
 
     def walk(self, y: Tensor, noise: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield x_t, E[x | x_t] and the guide's shift at each level, from N noises (n, d); the last shift is zero."""
-        x, last = self.sigmas[0] * next(noise), len(self.sigmas) - 1
+        x, last, seen = self.sigmas[0] * next(noise), len(self.sigmas) - 1, self.seen(y)
         for i in range(last + 1):
             level = torch.full((len(x),), i, device=x.device)
             denoised = self.denoise(x, level[0])  # one level for all rows is quicker
@@ -125,7 +128,7 @@ class Chain:
                 return
             shift = self.shift(denoised, level, y)
             yield x, denoised, shift
-            moved = self.control(x, denoised, shift, level, y) + next(noise)
+            moved = self.control(x, denoised, shift, level, seen) + next(noise)
             x = torch.lerp(denoised, x, self.kept[i]) + self.std[i] * moved
 
     @torch.no_grad()
@@ -158,8 +161,8 @@ class Chain:
         before, denoised = path.state[:, :-1], path.denoised[:, :-1]
         levels = torch.arange(len(self.kept), device=y.device).repeat(len(before))
         x, x_0, shift = (part.flatten(0, 1) for part in (before, denoised, path.shift))
-        rows = y.repeat_interleave(len(self.kept), 0)
-        moved = self.control(x, x_0, shift, levels, rows).view_as(before)
+        seen = self.seen(y).repeat_interleave(len(self.kept), 0)
+        moved = self.control(x, x_0, shift, levels, seen).view_as(before)
         mean = torch.lerp(denoised, before, self.kept[:, None])
         drawn = (path.state[:, 1:] - mean) / self.std[:, None]
         log_ratio = (moved * drawn - moved.square() / 2).sum((1, 2))

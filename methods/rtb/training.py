@@ -44,7 +44,7 @@ class Training:
             denoised = chain.denoise(state, level)
             shift = chain.shift(denoised, level, y)
         wanted = ((1 - chain.kept) / chain.std)[level, None] * (x - denoised)
-        moved = chain.control(state, denoised, shift, level, y)
+        moved = chain.control(state, denoised, shift, level, chain.seen(y))
         return (wanted - moved).square().mean() / 2
 
     def balance_loss(self) -> Tensor:

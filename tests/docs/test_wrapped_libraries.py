@@ -11,7 +11,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "wrap-a-library.md"
 FILES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize(("place", "library"), enumerate(("azula", "deepinv")))
+@pytest.mark.parametrize(("place", "library"), [(0, "azula"), (1, "deepinv")])
 def test_a_wrapped_sampler_conforms(place, library, tmp_path):
     pytest.importorskip(library)
     path = tmp_path / f"wrapped_{library}.py"

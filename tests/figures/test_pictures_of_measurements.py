@@ -6,8 +6,8 @@ import torch
 from matplotlib.colors import to_rgb
 
 from bench.core.registry import load, names
-from bench.core.results import SampleSet, TaskSamples
-from bench.figures._pictures import UNMEASURED, Picture, coloured, pictures
+from bench.core.results import REFERENCE_DRAWS, SampleSet, TaskSamples
+from bench.figures._pictures import UNMEASURED, Picture, coloured, largest_spread, pictures
 from bench.figures.grid import Grid
 from bench.problems.inverse_problem import InverseProblem
 from bench.report.page.gallery import gallery_of
@@ -76,3 +76,17 @@ def test_what_was_not_measured_is_blue_in_grey_and_in_colour(channels):
     shown = coloured(Picture("measurement", 0, "y", y), 1.0)
     np.testing.assert_allclose(shown[1, 1], to_rgb(UNMEASURED), atol=1e-6)
     assert np.ptp(shown[0, 0]) < 1e-6  # grey
+
+
+def test_a_row_that_diverged_does_not_leave_the_others_dark():
+    def std(source, value):
+        return Picture(source, 1, "std", np.full((3, 4, 4), value))
+
+    assert largest_spread(
+        [std(REFERENCE_DRAWS, 0.2), std("a", 0.3), std("b", 24.0)]
+    ) == pytest.approx(0.4)
+    assert largest_spread([std(REFERENCE_DRAWS, 0.2), std("a", 0.3)]) == pytest.approx(0.3)
+    assert (
+        largest_spread([std("a", 0.3), std("b", 24.0)]) == 24.0
+    )  # nothing is known of the posterior
+    assert largest_spread([std(REFERENCE_DRAWS, 0.0), std("a", 0.0)]) == 1.0

@@ -8,6 +8,9 @@ import pytest
 import torch
 from helpers.gaussian_bed import GaussianBed, isotropic, law_of, metered, relative_errors
 
+from bench.core.rng import Rng
+from bench.core.types import Cap
+from bench.problems import make_problem
 from methods.daps import DAPS, RELEASED_BETA
 
 TAU = 0.5
@@ -60,6 +63,19 @@ def test_the_released_noise_level_makes_samples_too_certain():
     spread = law[1][0].diagonal() / bed.posterior()[1][0].diagonal()
     # seven times too narrow where y sees the image
     assert (spread[seen].sqrt() < 0.15).all() and (spread[~seen] > 0.99).all()
+
+
+def test_langevin_steps_take_any_likelihood():
+    prior = isotropic(TAU)
+    problem = make_problem("saturate", {"gain": 2.0}, 0.1, prior.shape)
+    method = DAPS(num_levels=20, inner="langevin", num_langevin=20, step=1e-3)
+    assert Cap.LINEAR not in method.needs and Cap.LINEAR in DAPS().needs
+    rng = Rng(("test", "saturate"), range(2), range(8))
+    y = problem.simulate(prior.sample(1, rng)[:, 0], rng)
+    x = method.sample(prior, problem, y, 8, rng=rng).flatten(0, 1)
+    misfit = problem.residual(x, y.repeat_interleave(8, 0)).square().mean().sqrt()
+    # noise of 0.1 alone would leave less than that; draws of the prior miss by more than 0.5
+    assert misfit < 0.3
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_ode_steps": 3}, {"inner": "langevin"}])

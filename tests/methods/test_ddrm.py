@@ -97,8 +97,8 @@ def test_samples_are_too_narrow_on_a_gaussian_by_a_known_share():
     _, covariance = law_of(DDRM(num_steps=100, eta=eta), bed)
     _, exact = bed.posterior()
     share = (covariance[0].diagonal() / exact[0].diagonal()).mean()
-    # the last steps are renoised from x_0 alone, so that little of the posterior's spread is left
-    assert share < 0.5
+    # the last steps are renoised from x_0 alone: of the posterior's variance 0.29 is left (with 20 steps 0.33)
+    assert 0.25 < share < 0.35
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_the_imbalance_is_the_difference_of_the_log_densities_of_the_steps():
             x_0 = bed.prior.denoise(x_t.view(3, 1, 4, 4), sigma).flatten(1)
             mean = ancestral_step(x_t, x_0, sigma, sigma_next, torch.zeros_like(x_t))
             std = sigma_next * (1 - (sigma_next / sigma) ** 2).sqrt()
-            moved = chain.control(x_t, x_0, path.shift[:, i], level, bed.y)
+            moved = chain.control(x_t, x_0, path.shift[:, i], level, chain.seen(bed.y))
             at = path.state[:, i + 1]
             steps = (
                 torch.distributions.Normal(mean + std * moved, std),

@@ -263,3 +263,19 @@ def test_a_metric_that_a_suite_adds_has_a_column(fresh):
     assert all("sharpness" not in tables[name].frame for name in TASKS if name != "gmm-phase")
     cells = tables["gmm-phase"].frame.loc["dps"]
     assert cells["sharpness"].mean == cells["energy"].mean
+
+
+def test_methods_whose_rows_interact_are_marked(finished):
+    suite = load(finished)
+    first = suite.tasks[0]
+    runs = tuple(
+        replace(run, header=run.header | {"interacts": "alone"}) if run.method == "aps" else run
+        for run in first.runs
+    )
+    marked = replace(suite, tasks=(replace(first, runs=runs), *suite.tasks[1:]))
+    lines, comparisons = summarise(marked), compare(marked)
+    assert task_tables(marked, lines, comparisons)[0].roles["aps"] == "rows interact"
+    goals = distance_table(marked, lines, comparisons).goals
+    assert goals["aps"] == "rows interact" and not goals["dps"]
+    assert any(note.startswith("(rows interact): ") for note in notes(marked, ()))
+    assert not any(note.startswith("(rows interact): ") for note in notes(suite, ()))

@@ -206,6 +206,22 @@ def test_cost_is_per_sample_and_chains_are_in_the_header(root):
     assert cost["nfe"] == cost["nfe_vjp"] == 25
 
 
+KNOWS = """
+    def diagnose(self, prior, problem, y, num_paths, *, rng):
+        return {"log_z": rng.randn(()), "num_ancestors": y.new_full((len(y),), num_paths)}
+"""
+
+
+def test_a_method_that_is_not_trained_may_say_how_good_it_is(root, drop_in):
+    drop_in("knows", POLITE + KNOWS)
+    run(root, "knows", rows_per_chunk=5)
+    folder = root / "runs/atoms-saturate/knows/seed0"
+    tensors, _ = read_tensors(folder / "samples.safetensors")
+    assert tensors["diagnosis.num_ancestors"].tolist() == [S] * M
+    # in chunks of a measurement each, with a stream of its own
+    assert len(tensors["diagnosis.log_z"].unique()) == M
+
+
 @pytest.mark.parametrize("sin", SINS)
 def test_a_sin_becomes_a_status_in_words(root, drop_in, sin):
     old, new, status, reason = SINS[sin]
