@@ -1,4 +1,4 @@
-"""The trained checkpoints in results/reference/priors: small, pinned by the suites that use them, as cards say."""
+"""The trained checkpoints in results/reference/priors: small, pinned by the suites that use them, and trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 import yaml
 from helpers.repository import REPOSITORY
 
-from bench.core.artefacts import read_json
 from bench.datasets.photos import Photos
 from bench.priors._card import denoiser_errors
 from bench.priors._checkpoint import SHIPPED, Checkpoint
@@ -28,7 +27,7 @@ def entries() -> list[dict]:
 
 
 def folders() -> list[Path]:
-    return sorted(path.parent for path in (REPOSITORY / SHIPPED).glob("*/card.json"))
+    return sorted(path.parent for path in (REPOSITORY / SHIPPED).glob("*/model_index.json"))
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
@@ -38,12 +37,12 @@ def test_a_checkpoint_is_small_and_used_by_a_suite(folder):
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: Path(entry["pipeline"]).name)
-def test_a_suite_pins_what_is_there_from_any_folder(entry, tmp_path, monkeypatch):
+def test_a_suite_pins_what_is_there_from_any_folder_and_it_denoises(entry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pipeline = Checkpoint(entry["pipeline"], sha256=entry["sha256"]).open()
-    card = read_json(REPOSITORY / entry["pipeline"] / "card.json")
-    x = Photos(num_train=1, num_validation=1, num_test=64).load()["test"]
+    x = Photos(num_train=1, num_validation=1, num_test=32).load()["test"]
     with torch.no_grad():
         (error,) = denoiser_errors(denoiser_of(pipeline), x, [0.5]).values()
-    # errors of crops scatter by half of their mean, so of 64 against 341 of the card by 6 % and a little
-    assert error == pytest.approx(card["denoiser_rms_error"]["test"]["0.5"], rel=0.25)
+    # pixel by pixel the best linear estimate leaves sigma s / sqrt(sigma^2 + s^2); the mixture `photos` leaves 0.12
+    s = x.std().item()
+    assert error < 0.6 * 0.5 * s / (0.25 + s**2) ** 0.5
