@@ -126,9 +126,7 @@ def test_training_is_in_every_table(finished):
     assert {frame.loc["train_seconds, all tasks", name].mean for name in untrained} == {"0"}
     for name in ("summary.md", "distance.md"):
         page = (finished.parents[1] / "tables" / name).read_text()
-        assert (
-            "- train_seconds: seconds of the training job" in page and "- train_nfe: rows" in page
-        )
+        assert "- train_seconds: processor seconds" in page and "- train_nfe: rows" in page
 
 
 def test_collapse_is_explained_and_marks_are_resolved(finished):
