@@ -95,10 +95,9 @@ class Trial:
 
     @cached_property
     def y(self) -> Tensor:
-        """Return measurements (M, *y); in the first one other values are missing than in the others."""
+        """Return measurements (M, *y); some lack other values than the others."""
         rng = self.rng("y", ids=range(M))
-        y = self.problem.simulate(self.prior.sample(1, rng)[:, 0], rng)
-        return torch.cat([y[:1].flip(-1), y[1:]])
+        return self.problem.simulate(self.prior.sample(1, rng)[:, 0], rng)
 
     def rng(self, *axes: object, ids: Sequence[int], samples: range = range(0)) -> Rng:
         """Return randomness named by the axes."""

@@ -71,7 +71,7 @@ def test_seeds_are_averaged_and_ends_go_into_the_line_of_their_metric(task):
 
 def test_the_table_has_floors_and_methods_across_and_no_row_without_a_number(task):
     methods = ("aps", "dps", "ods")
-    suite = SimpleNamespace(methods=methods, tasks=(task,))
+    suite = SimpleNamespace(methods=methods, tasks=(task,), kinds={})
     table = set_table(suite, set_lines(task, methods))
     (row,) = table.frame.index  # FID has no number anywhere
     assert row == f"gmm-sr2: {KID}"
