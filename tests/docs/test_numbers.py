@@ -14,7 +14,7 @@ PRIOR, MAP = "gmm-denoise-prior", "gmm_map-denoise"
 NUMBER = r"(-?\d+(?:\.\d+)?)"
 # words of docs/statistics.md, where # stands for a number, and (task, row, metrics added up) of each
 WORDS = {
-    "DPS is nearest in `energy` and far in it (# against # of APS)": [
+    "DPS is near in `energy` and far in it (# against # of APS)": [
         (BOX, "dps", "sw2sq-128_white"),
         (BOX, "aps", "sw2sq-128_white"),
     ],
@@ -59,7 +59,7 @@ WORDS = {
         (MAP, "cps-released", "worth_energy"),
         (MAP, "cps-released-correct", "worth_energy"),
     ],
-    "the nearest row on `gmm-denoise-prior` (#) and a little too wide (diversity #)": [
+    "nearer than DPS on `gmm-denoise-prior` (#) and a little too wide (diversity #)": [
         (PRIOR, "ods", "energy"),
         (PRIOR, "ods", "diversity_ratio"),
     ],
@@ -74,6 +74,32 @@ WORDS = {
         (BOX, "aps-npe", "energy"),
     ],
     "Without pairs (`aps-paper`) it is at #.": [(BOX, "aps-paper", "energy")],
+    "is at # on `gmm-denoise-prior` (worth # of 64), and PiGDM,": [
+        (PRIOR, "pnp_dm", "energy"),
+        (PRIOR, "pnp_dm", "worth_energy"),
+    ],
+    "which needs # rows forward and back, at # (worth #)": [
+        (PRIOR, "pigdm", "nfe"),
+        (PRIOR, "pigdm", "energy"),
+        (PRIOR, "pigdm", "worth_energy"),
+    ],
+    "spend # rows a sample: # on `gmm-inpaint-box` (worth #) and # on `gmm-phase` (worth #)": [
+        (BOX, "tds", "nfe", "nfe_vjp"),
+        (BOX, "tds", "energy"),
+        (BOX, "tds", "worth_energy"),
+        (PHASE, "tds", "energy"),
+        (PHASE, "tds", "worth_energy"),
+    ],
+    "log Z on the box is #, exactly #,": [(BOX, "tds", "log_z"), (BOX, "reference", "log_z")],
+    "the fewest rows, #: worth # on the box": [
+        (BOX, "ddrm", "nfe"),
+        (BOX, "ddrm", "worth_energy"),
+    ],
+    "# and # on `photos-inpaint-box`, # and # on `photos-sr4`, # and # on `photos-sr8`": [
+        (f"photos-{task}", row, "energy")
+        for task in ("inpaint-box", "sr4", "sr8")
+        for row in ("dps", "ddrm")
+    ],
     "exact draws of the map's posterior are at # from it": [(MAP, "reference", "energy_total")],
 }
 
