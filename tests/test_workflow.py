@@ -357,14 +357,14 @@ def test_a_killed_run_goes_on_with_the_same_command(folder):
 @pytest.mark.slow
 def test_jobs_of_the_default_suite(tmp_path):
     expected = {
-        "data": 1,
-        "classifier": 1,
-        "prior": 3,
-        "observe": 7,
-        "reference": 7,
-        "train": 24,
-        "sample": 60,
+        "data": 2,
+        "classifier": 2,
+        "prior": 4,
+        "observe": 8,
+        "reference": 8,
+        "train": 22,
+        "sample": 67,
     }
-    expected |= {"evaluate": 7, "grid": 7, **SHOWN}
+    expected |= {"evaluate": 8, "grid": 8, **SHOWN}
     del expected["claims"]  # it quotes the published ledger
     assert jobs(copy_of_the_repository(tmp_path), suite="default") == expected

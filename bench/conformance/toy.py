@@ -119,6 +119,7 @@ class ToyProblem:
 
     prior: ToyPrior
     sigma_y: float = 0.1
+    alternating: bool = False  # every second measurement lacks the other two values of its last row
     caps: ClassVar[Cap] = (
         Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT | Cap.SPECTRUM
     )
@@ -131,13 +132,11 @@ class ToyProblem:
         return -self.residual(x, y).square().flatten(1).sum(1) / (2 * self.sigma_y**2)
 
     def simulate(self, x: Tensor, rng: Random) -> Tensor:
-        """Measure x (n, *x) -> (n, *y): six of eight values of each channel; the last row lacks two.
-
-        They are the right ones, and the left ones in every second measurement.
-        """
+        """Measure x (n, *x) -> (n, *y); six of eight values of each channel are measured, the last row lacks two."""
         mask = torch.ones(len(x), self.prior.num_channels, SIDE // 2, SIDE, dtype=x.dtype)
-        mask[0::2, :, -1, -2:] = 0
-        mask[1::2, :, -1, :2] = 0
+        mask[:, :, -1, -2:] = 0
+        if self.alternating:
+            mask[1::2] = mask[1::2].flip(-1)
         clean = self.operator(x, torch.cat([mask, mask], 1))
         noise = rng.randn((len(x) // len(rng), *clean.shape[1:])).flatten(0, 1)
         return torch.cat([mask * (clean + self.sigma_y * noise), mask], 1)

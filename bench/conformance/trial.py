@@ -91,7 +91,7 @@ class Trial:
 
     @cached_property
     def problem(self) -> Any:
-        return ToyProblem(self.prior, self.sigma_y)
+        return ToyProblem(self.prior, self.sigma_y, alternating=True)
 
     @cached_property
     def y(self) -> Tensor:

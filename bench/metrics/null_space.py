@@ -103,9 +103,10 @@ def reason_without_axes(problem: Likelihood, dimension: int) -> str:
     """
     if Cap.RESIDUAL not in problem.caps:
         return NO_OPERATOR
-    if not problem.operator.linear:
+    operator = getattr(problem, "operator", None)
+    if not getattr(operator, "linear", False):
         return NOT_LINEAR
-    has_spectrum = isinstance(problem.operator, HasSpectrum)
+    has_spectrum = isinstance(operator, HasSpectrum)
     return TOO_LARGE if dimension > LARGEST and not has_spectrum else ""
 
 

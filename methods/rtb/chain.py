@@ -86,7 +86,7 @@ class Chain:
     def denoise(self, x: Tensor, level: Tensor) -> Tensor:
         """Return E[x | x_t] at levels () or (n,), (n, d)."""
         image = x.unflatten(1, self.prior.shape)
-        return self.prior.denoise(image, self.sigmas[level]).flatten(1)
+        return self.prior.denoise(image, self.sigmas.take(level)).flatten(1)
 
     def shift(self, denoised: Tensor, level: Tensor, y: Tensor) -> Tensor:
         """Return by how much the guide moves E[x | x_t] at levels (n,), in units of the spread, (n, d).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,6 +37,7 @@ class Made:
     num_samples: int = 16
     absent: tuple[tuple[str, str], ...] = field(default=())
     other_prior: tuple[tuple[str, str], ...] = field(default=())
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]:
         if (task, method) in self.absent or metric != "worth_energy" or method not in WORTH:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numpy as np
 import pytest
 import torch
@@ -39,6 +40,12 @@ def draw(
     return method.sample(prior, problem, y, num_samples, rng=rng)
 
 
+class Unbounded(ToyPrior):
+    """The toy with noise levels of any size: schedules of few steps begin above its largest."""
+
+    sigma_range = (0.0, math.inf)
+
+
 def algorithm_1(
     y: np.ndarray, matrix: np.ndarray, prior: ToyPrior, noise: np.ndarray, zeta: float
 ) -> list[np.ndarray]:
@@ -73,7 +80,7 @@ def algorithm_1(
 
 @pytest.mark.parametrize(("num_steps", "zeta"), [(21, 1.0), (100, 0.3), (100, 1.0), (1000, 1.0)])
 def test_trajectory_is_that_of_algorithm_1(num_steps, zeta):
-    prior = ToyPrior()
+    prior = Unbounded()
     problem, m, s = ToyProblem(prior), 2, 2
     y = measurements(prior, problem, m)
     watched, calls = recorded(prior)
@@ -113,7 +120,7 @@ def gaussian_recursion(prior: ToyPrior, num_steps: int) -> tuple[np.ndarray, np.
 
 
 def test_without_guidance_the_samples_follow_the_prior():
-    prior, num_steps, num_samples = ToyPrior(), 100, 4000
+    prior, num_steps, num_samples = Unbounded(), 100, 4000
     problem = ToyProblem(prior)
     x = draw(
         DPS(num_steps=num_steps, zeta=0),
@@ -132,7 +139,7 @@ def test_without_guidance_the_samples_follow_the_prior():
 
 
 def test_the_bias_of_unguided_sampling_falls_with_the_number_of_steps():
-    prior = ToyPrior()
+    prior = Unbounded()
     true = prior.covariance.numpy()
     errors = [
         np.linalg.norm(gaussian_recursion(prior, n)[1] - true) / np.linalg.norm(true)
@@ -168,7 +175,7 @@ def test_one_call_for_all_rows_equals_one_call_per_row(operator):
 
 
 def test_where_nothing_is_observed_the_samples_are_unguided():
-    prior = ToyPrior()
+    prior = Unbounded()
     problem = ToyProblem(prior)
     y = measurements(prior, problem, 2)
     y[0] = 0  # values and mask: the residual of this row is exactly zero
@@ -179,7 +186,7 @@ def test_where_nothing_is_observed_the_samples_are_unguided():
 
 
 def test_a_step_size_for_other_images_keeps_the_displacement_of_a_pixel():
-    prior = ToyPrior()
+    prior = Unbounded()
     problem = ToyProblem(prior)
     y = measurements(prior, problem, 2)
     scaled = draw(DPS(num_steps=21, zeta=1.0, zeta_size=4 * D), prior, problem, y, 3)
@@ -191,8 +198,8 @@ def test_noise_levels_end_where_the_prior_ends():
         sigma_range = (0.0, 3.0)
 
     watched, calls = recorded(Narrow())
-    problem = ToyProblem(ToyPrior())
-    draw(DPS(num_steps=50), watched, problem, measurements(ToyPrior(), problem, 1), 2)
+    problem = ToyProblem(Unbounded())
+    draw(DPS(num_steps=50), watched, problem, measurements(Unbounded(), problem, 1), 2)
     assert max(call.inputs[1].item() for call in calls) == 3.0 and len(calls) == 50
 
 
