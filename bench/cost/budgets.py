@@ -2,8 +2,8 @@
 
 A budget is network rows per posterior sample, forward and backward, training included. Each method has one rule that
 turns it into settings. What was searched at equal seconds (the methods in SEARCHED) has the value that won there
-(results/reference/tuning); what is neither named by a rule nor searched keeps the method's default. On the priors of the
-suite a denoiser costs one row, a decoded image `decode_nfe`, and each twice with its gradient.
+(results/reference/tuning); what is neither named by a rule nor searched keeps the method's default. On the priors of
+the suite a denoiser costs one row, a decoded image `decode_nfe`, and each twice with its gradient.
 
 Training is paid once, so its share per sample depends on how many samples follow. Rows are trained with what a budget
 leaves for ten measurements; the figure `budget` divides the same training by 1, 10 and 100.
