@@ -203,6 +203,20 @@ def cost(
     )
 
 
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)
+def chaos(context: typer.Context) -> None:
+    """Kill runs, damage their files, fill their disk: the same command has to mend it. Options: chaos --help."""
+    from bench.cost.chaos.__main__ import main as campaign
+
+    campaign(*context.args)
+
+
 @app.command()
 def docs(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),

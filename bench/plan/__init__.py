@@ -17,11 +17,12 @@ from bench.core.errors import UserError
 from bench.plan.config import read_suite
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
 from bench.plan.inputs import Inputs
+from bench.plan.products import damaged_products, refuse_folders
 from bench.plan.record import refuse_unrecorded_changes
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 
-__all__ = ["NAME", "Suite", "begin", "load", "one_of", "open_suite"]
+__all__ = ["NAME", "Suite", "begin", "damaged_products", "load", "one_of", "open_suite"]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"  # of what a suite names, as a wildcard
 
@@ -50,6 +51,7 @@ def open_suite(
                 raise UserError(
                     f"{suite.file}: metrics: {line}; or set absent_weights: allow there"
                 )
+            refuse_folders(rules)
             check_artefacts(suite.root)
             refuse_unrecorded_changes(rules)
         return suite, Inputs(suite), rules
@@ -70,3 +72,5 @@ def begin(suite: Suite) -> None:
         write_specs(suite)
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:  # a disk that is full or read-only
+        sys.exit(f"error: {error.filename or suite.root}: {str(error.strerror).lower()}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.plan import Suite, load
 from bench.plan.folder import check_artefacts, write_specs
+from bench.plan.products import damaged_products, refuse_folders
 from bench.plan.rules import Rules
 
 
@@ -39,10 +40,13 @@ class Job:
 def write_commands(suite: str) -> None:
     """Write the specs of a suite and print the commands that are left to do."""
     loaded = load({"suite": suite})
+    rules = Rules(loaded)
+    refuse_folders(rules)
     check_artefacts(loaded.root)
     write_specs(loaded)
+    damaged = damaged_products(rules)
     for job in jobs(loaded):
-        if not job.is_done:
+        if not job.is_done or damaged.intersection(job.outputs):
             print(job, flush=True)
 
 

@@ -20,6 +20,7 @@ from bench.core.errors import UserError
 from bench.core.specs import DataSpec, PriorSpec, RunSpec, TaskSpec
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
+from bench.runtime.orphans import sign
 
 ToTry = DataSpec | PriorSpec | TaskSpec | RunSpec
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behind when it is killed
@@ -34,18 +35,23 @@ def lock_folder(root: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(f"{root}: another run is at work here; wait for it to end") from None
+    sign(lock, Path(f"{root}/.lock"))
     for path in Path(root).rglob(".*"):
         if TEMPORARY.match(path.name):
             path.unlink(missing_ok=True)
 
 
 def check_artefacts(root: str) -> None:
-    """Raise ArtefactError, naming the file, when an artefact was truncated or edited."""
+    """Raise ArtefactError, naming the file, when an artefact was truncated or edited.
+
+    Tables and figures are left to `products.damaged_products`: they are made anew.
+    """
     paths = sorted(
         path
         for path in Path(root).rglob("*")
         if path.suffix in (".safetensors", ".csv", ".json")
         and not _is_foreign(path.relative_to(root))
+        and not _is_product(path.relative_to(root))
     )
     with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
         list(pool.map(_check_settled, paths))
@@ -135,6 +141,11 @@ def _to_try(suite: Suite, spec: ToTry) -> tuple[str, str, dict]:
 def _is_foreign(path: Path) -> bool:
     """Return whether a file is in another library's format, without our hash: priors/<prior>/pipeline/ of diffusers."""
     return path.parts[0] == "priors" and path.parts[2:3] == ("pipeline",)
+
+
+def _is_product(path: Path) -> bool:
+    """Return whether a file is a table, a figure, the page or a record of one."""
+    return path.parts[0] in ("tables", "figures", "report.html.info.json")
 
 
 def content_on_disk(path: str) -> dict | None:

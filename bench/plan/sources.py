@@ -41,6 +41,7 @@ NEUTRAL = {  # no number depends on them
         "runtime/compiled_layers",  # speed
         "runtime/job",  # how a command begins and ends
         "runtime/lease",  # who has the CPU
+        "runtime/orphans",  # when a job is ended
         "runtime/preload",  # how a command starts
         "runtime/progress",  # what a terminal shows
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
 from bench.runtime.lease import lease
+from bench.runtime.orphans import watch
 
 # environment variable: a file to which each command adds a line with the CPU time of its work
 WORK_LOG = "BENCH_WORK_LOG"
@@ -23,6 +24,7 @@ def run(main: Callable[..., None], *, leased: bool = True) -> None:
 
     leased: hold the CPU together with other jobs, and wait while a clock has it alone; False: `main` does that itself.
     """
+    watch()
     keep_memory()
     begin = time.process_time()
     try:

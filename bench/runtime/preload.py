@@ -8,18 +8,22 @@ server. Without a server, on another machine or without the workflow, the client
 <spec>` itself.
 
 Only libraries are imported before the fork; what belongs to the project each job imports anew. Client and job end
-together: a job gives its exit status to its client, and one whose client was killed kills itself.
+together: a job gives its exit status to its client, and one whose client was killed kills itself. Both end when their
+workflow was killed (`bench/runtime/orphans.py`).
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import fcntl
 import hashlib
 import importlib
 import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -29,6 +33,8 @@ import tempfile
 import threading
 import traceback
 from pathlib import Path
+
+from bench.runtime.orphans import watch
 
 FOLDER = "BENCH_PRELOADED"  # environment variable: where the server listens
 LIBRARIES = (
@@ -43,20 +49,39 @@ LIBRARIES = (
 # prefix of the workflow's commands, in which `python` then calls the client
 SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 STREAMS = (0, 1, 2)
+PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
 
 
 def start() -> None:
     """Start a server that lives as long as this process and imports nothing before its first job; tell the jobs."""
     if sys.platform == "win32" or FOLDER in os.environ:
         return
-    folder = tempfile.mkdtemp(prefix="bench-")
+    _remove_abandoned()
+    folder = tempfile.mkdtemp(prefix=PREFIX)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder]
     # in a session of its own no signal meant for the workflow reaches it; when this process has ended, however it
     # ended, the pipe has, too
     end, _kept_open = os.pipe()
-    subprocess.Popen(command, stdin=end, start_new_session=True)
+    held = _held(folder)
+    subprocess.Popen(command, stdin=end, start_new_session=True, pass_fds=[held])
     os.close(end)
     os.environ[FOLDER] = folder
+
+
+def _held(folder: str | Path) -> int:
+    """Return a lock on a server's folder, which this process and the server have until both have ended."""
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of servers that were killed together with their workflow."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # it is in use, or another user's
+            os.close(_held(folder))
+            shutil.rmtree(folder)
 
 
 def serve(folder: str) -> None:
@@ -87,8 +112,7 @@ def serve(folder: str) -> None:
                 _fork_job(listener)
                 num_jobs += 1
     finally:
-        _address(folder).unlink(missing_ok=True)
-        Path(folder).rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fork_job(listener: socket.socket) -> None:
@@ -116,6 +140,7 @@ def call(arguments: list[str]) -> None:
     connection = _connected()
     if connection is None:
         os.execv(sys.executable, [sys.executable, *arguments])
+    watch()
     job = json.dumps(
         {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     ).encode()

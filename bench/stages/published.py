@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.artefacts import write_bytes, write_csv
+from bench.core.artefacts import write_csv
 from bench.core.provenance import provenance
 from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
@@ -22,12 +22,10 @@ def main(spec_path: str) -> None:
     suite = load(spec_path)
     matches, folder = match_numbers(read_numbers(), suite, summarise(suite)), suite.root / "tables"
     about = {"suite": suite.name, "provenance": provenance()}
-    write_csv(folder / "published.csv", csv_of(published_frame(matches)), about)
     title = f"Suite {suite.name}: published numbers beside ours"
-    write_bytes(
-        folder / "published.md",
-        published_markdown(title, published_tables(read_papers(), matches)).encode(),
-    )
+    page = published_markdown(title, published_tables(read_papers(), matches))
+    table = csv_of(published_frame(matches))
+    write_csv(folder / "published.csv", table, about, {"published.md": page.encode()})
 
 
 if __name__ == "__main__":
