@@ -256,13 +256,14 @@ def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") 
         "-m",
         "snakemake",
         target,
-        "--cores",
-        str(cores),
         "--snakefile",
         str(shipped("Snakefile")),
     ]
     if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
         command += ["--workflow-profile", str(shipped("profiles/default"))]
+        command += ["--cores", str(cores)]
+    elif cores != NUM_CORES:  # otherwise as the profile says
+        command += ["--cores", str(cores)]
     command += ["--config", f"suite={suite_file(suite)}", *options]
     # jobs are started as `python -m ...`: that python has to be this one
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
