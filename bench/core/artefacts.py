@@ -24,6 +24,7 @@ Json = dict[str, Any]
 BYTES_AT_ONCE = 2**24
 LARGEST_IN_MEMORY = 2**28  # bytes of a file of tensors that is read as a whole
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+UNWRITABLE = (*FULL, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EIO)
 DTYPES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|u1": "U8", "|b1": "BOOL"}  # in safetensors
 
 
@@ -262,14 +263,14 @@ def _write(path: str | Path, parts: Iterable[bytes | memoryview]) -> None:
 
 
 @contextlib.contextmanager
-def _writing(path: str | Path, errors: Container[int] | None = None) -> Iterator[None]:
-    """Raise ArtefactError where the disk does not let a file be written; errors: errno of that, by default any."""
+def _writing(path: str | Path, errors: Container[int] = UNWRITABLE) -> Iterator[None]:
+    """Raise ArtefactError, one line, where the disk does not let a file be written; errors: errno of that."""
     try:
         yield
     except OSError as error:
-        if errors is not None and error.errno not in errors:
+        if error.errno not in errors:
             raise
-        what = os.strerror(error.errno or 0).lower()
+        what = os.strerror(error.errno).lower()
         raise ArtefactError(
             f"{path}: cannot be written ({what}); mend that and run the same command again"
         ) from None

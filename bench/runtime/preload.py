@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -49,6 +50,7 @@ LIBRARIES = (
 # prefix of the workflow's commands, in which `python` then calls the client
 SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 STREAMS = (0, 1, 2)
+NEW = 5.0  # seconds in which a folder may not be locked yet by the process that made it
 PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
 
 
@@ -80,8 +82,9 @@ def _remove_abandoned() -> None:
     """Remove the folders of servers that were killed together with their workflow."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # it is in use, or another user's
-            os.close(_held(folder))
-            shutil.rmtree(folder)
+            if time.time() - folder.stat().st_mtime > NEW:
+                os.close(_held(folder))
+                shutil.rmtree(folder)
 
 
 def serve(folder: str) -> None:

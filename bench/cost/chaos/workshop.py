@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,17 @@ class Ended:
 
 @dataclass(frozen=True)
 class Workshop:
-    """A folder with the results of a suite, its own temporary files and its own leases. suite: a YAML file."""
+    """A folder with the results of a suite, its own temporary files and its own leases.
+
+    suite: a YAML file. profile: of Snakemake. variables: further ones of the environment.
+    """
 
     folder: Path
     suite: Path
     name: str
     cores: int
+    profile: str = "profiles/default"
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -77,6 +82,7 @@ class Workshop:
         return {
             **others,
             **own,
+            **self.variables,
             "PYTHONPATH": os.pathsep.join(path),
             "PATH": os.pathsep.join(bins),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -86,7 +92,7 @@ class Workshop:
         """Start a run in a process group of its own; what it prints goes to a file. more: of Popen."""
         command = [sys.executable, "-m", "snakemake", "all", "--cores", str(self.cores)]
         command += ["--snakefile", str(shipped("Snakefile").resolve())]
-        command += ["--workflow-profile", str(shipped("profiles/default").resolve())]
+        command += ["--workflow-profile", str(shipped(self.profile).resolve())]
         command += ["--config", f"suite={self.suite}"]
         with self.log.open("w") as log:
             return subprocess.Popen(

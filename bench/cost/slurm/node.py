@@ -44,7 +44,9 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} SocketsPerBoard=1 CoresPerSocket
 RealMemory={memory} Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
-GPUS = "AutoDetect=off\nNodeName={host} Name=gpu File=/dev/null\n"  # one that is none: for its lease
+GPUS = (
+    "AutoDetect=off\nNodeName={host} Name=gpu File=/dev/null\n"  # one that is none: for its lease
+)
 
 
 @contextlib.contextmanager
@@ -85,11 +87,17 @@ def _configure(folder: Path, cores: int) -> None:
 
 
 def _daemons(folder: Path) -> Iterator[list[str]]:
-    paths = {"socket": "socket", "key-file": "key", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+    paths = {
+        "socket": "socket",
+        "key-file": "key",
+        "pid-file": "pid",
+        "log-file": "log",
+        "seed-file": "seed",
+    }
     options = [f"--{option}={folder}/munge.{name}" for option, name in paths.items()]
     yield ["munged", "--foreground", "--force", *options]
     yield ["slurmctld", "-D"]
-    yield ["slurmd", "-D", "-N", platform.node().partition(".")[0]]
+    yield ["slurmd", "-D"]
 
 
 def _wait_until_up(environment: dict[str, str]) -> None:
@@ -100,7 +108,9 @@ def _wait_until_up(environment: dict[str, str]) -> None:
         if done.stdout.strip() in ("idle", "mixed"):
             return
         time.sleep(1)
-    raise UserError(f"the node of Slurm does not come up: {done.stdout.strip()} {done.stderr.strip()}")
+    raise UserError(
+        f"the node of Slurm does not come up: {done.stdout.strip()} {done.stderr.strip()}"
+    )
 
 
 def _quiet(folder: Path) -> dict:
