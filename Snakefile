@@ -57,6 +57,7 @@ localrules:
 
 def everything(wildcards):
     """Return every artefact, and have the damaged ones made anew that take no time."""
+    plan.refuse_unshared_files(workflow.storage_settings.shared_fs_usage)
     workflow.dag.forcefiles.update(plan.damaged_products(jobs))
     return jobs.targets
 

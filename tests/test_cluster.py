@@ -6,7 +6,6 @@ Needs the executor that the profile names. On a real Slurm: `python -m bench.cos
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -19,12 +18,7 @@ from helpers.repository import (
     snakemake,
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not shutil.which("snakemake"), reason="the executor is a plug-in of Snakemake"
-    ),
-]
+pytestmark = pytest.mark.slow
 pytest.importorskip("snakemake_executor_plugin_cluster_generic")
 
 SUITE = """

@@ -22,7 +22,16 @@ from bench.plan.record import refuse_unrecorded_changes
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 
-__all__ = ["NAME", "Suite", "begin", "damaged_products", "load", "one_of", "open_suite"]
+__all__ = [
+    "NAME",
+    "Suite",
+    "begin",
+    "damaged_products",
+    "load",
+    "one_of",
+    "open_suite",
+    "refuse_unshared_files",
+]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"  # of what a suite names, as a wildcard
 
@@ -57,6 +66,15 @@ def open_suite(
         return suite, Inputs(suite), rules
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
+
+
+def refuse_unshared_files(shared: Iterable[Any]) -> None:
+    """Exit with one line where jobs do not see the files of this machine. shared: what Snakemake takes for shared."""
+    if "INPUT_OUTPUT" not in {usage.name for usage in shared}:
+        sys.exit(
+            "error: jobs also read files that no rule declares (specs, records), so they need a file system which all "
+            "machines share; use an executor that does not do without one"
+        )
 
 
 def one_of(names: Iterable[str]) -> str:
