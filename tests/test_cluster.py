@@ -34,7 +34,7 @@ tasks:
   gmm-denoise: {operator: denoise, sigma_y: 0.5}
   gmm-inpaint-box: {operator: inpaint-box, box: 4, sigma_y: 0.1}
 methods: {one: {}, two: {}, pays: {}}
-clock: {num_samples: [1], repeats: 2, visits: 2, tasks: [gmm-denoise]}
+clock: {num_samples: [1], repeats: 5, visits: 2, tasks: [gmm-denoise]}
 """
 SBATCH = """#!/bin/sh
 id=$(( $(cat submitted 2>/dev/null | wc -l) + 1 ))
