@@ -77,10 +77,8 @@ class ScoreSDEFamily:
 
 
 def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
-    """Return an NCSN++ of random weights, always the same ones."""
+    """Return an NCSN++ of random weights, always the same ones, with attention in the middle only."""
     from diffusers.models.unets.unet_2d import UNet2DModel
-
-    last = len(channels) - 1
 
     def build() -> Any:
         return UNet2DModel(
@@ -88,8 +86,8 @@ def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
             block_out_channels=channels,
             layers_per_block=1,
             time_embedding_type="fourier",
-            down_block_types=("SkipDownBlock2D",) * last + ("AttnSkipDownBlock2D",),
-            up_block_types=("AttnSkipUpBlock2D",) + ("SkipUpBlock2D",) * last,
+            down_block_types=("SkipDownBlock2D",) * len(channels),
+            up_block_types=("SkipUpBlock2D",) * len(channels),
             norm_num_groups=None,
             norm_eps=1e-6,
             mid_block_scale_factor=2**0.5,
