@@ -6,7 +6,6 @@ https://arxiv.org/abs/2011.13456
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from bench.core.types import Prior
 from bench.priors import _networks as networks
 from bench.priors._checkpoint import Checkpoint
 from bench.priors._foreign import RANDOM, Foreign, denoising_prior, fit_foreign
-from bench.priors.adapters.diffusers import Pipeline, open_pipeline, scheduler_of, write_pipeline
+from bench.priors.adapters.diffusers import Pipeline, open_pipeline, scheduler_of
 from bench.priors.adapters.score_sde import RANGES, SCORE_SDE, ScoreSDE
 
 __all__ = ["ScoreSDEFamily"]
@@ -60,9 +59,7 @@ class ScoreSDEFamily:
         """Return the prior in the folder, and what is known of its weights."""
         card: Json = {"source": Path(self.pipeline).name}
         if self.pipeline == RANDOM:
-            with tempfile.TemporaryDirectory() as made:
-                write_pipeline(Path(made), random_pipeline(self.side, self.channels))
-                return self.prior_of(open_pipeline(made)), card
+            return self.prior_of(random_pipeline(self.side, self.channels)), card
         given = (None, self.local_files_only, self.sha256)
         return self.prior_of(Checkpoint(self.pipeline, *given).open()), card
 
@@ -94,4 +91,5 @@ def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
         )
 
     unet = networks.new(build, Rng(("random weights", side), (0,), dtype=torch.float32))
-    return Pipeline(networks.frozen(unet), scheduler_of(SCORE_SDE, {}))
+    noise = {"sigma_max": 50.0}  # of their CIFAR-10 models
+    return Pipeline(networks.frozen(unet), scheduler_of(SCORE_SDE, noise))
