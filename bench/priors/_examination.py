@@ -25,7 +25,7 @@ MOST_SCORE = 1e-3  # relative difference of two formulas in float32
 MOST_WAY = 0.05  # error of the way down and up the ODE, of the highest noise on it
 MOST_KNOWN = 0.2  # correlation; at half or twice the noise level it is 0.3 to 0.6
 MIDDLE = 0.5  # a noise level, data units
-WAY_FROM, WAY_STEPS = 1.0, 10  # data units; Heun's steps each way
+WAY_FROM, WAY_STEPS = 1.0, 6  # data units; Heun's steps each way
 
 
 def examined(prior: Prior, images: Tensor | None = None) -> Json:
