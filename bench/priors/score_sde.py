@@ -77,6 +77,8 @@ def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
     """Return an NCSN++ of random weights, always the same ones, with attention in the middle only."""
     from diffusers.models.unets.unet_2d import UNet2DModel
 
+    no_groups: Any = None  # their number follows from the channels, as in NCSN++
+
     def build() -> Any:
         return UNet2DModel(
             sample_size=side,
@@ -85,7 +87,7 @@ def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
             time_embedding_type="fourier",
             down_block_types=("SkipDownBlock2D",) * len(channels),
             up_block_types=("SkipUpBlock2D",) * len(channels),
-            norm_num_groups=None,
+            norm_num_groups=no_groups,
             norm_eps=1e-6,
             mid_block_scale_factor=2**0.5,
         )
