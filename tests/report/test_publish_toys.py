@@ -13,7 +13,7 @@ CSV = """panel,layer,kind,x,y,value
 flow / prior,prior,density,0.5,0.5,1
 flow noise,log Z: quadrature,number,,,-1.25
 flow noise,log Z: ods,number,,,-1.5
-flow data,mass near (0.5, -1): ods,number,,,0.75
+flow data,"mass near (0.5, -1): ods",number,,,0.75
 """
 
 
