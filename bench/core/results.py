@@ -5,6 +5,7 @@ These do not stand in `bench.core.types`: methods import that file, and an edit 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -24,6 +25,8 @@ OTHER_PRIOR = (
 )
 WORTH = "worth_energy"  # independent exact draws that would have the same error in expectation
 REFERENCE_DRAWS = "exact"  # their name in pictures and in their csv, also where they are from SMC
+# a row at a stated budget, `dps-b100`; a row of any other name is a method of its own
+AT_BUDGET = re.compile(r"(?P<method>.+)-b(?P<budget>\d+)\Z")
 # reason of a pair of method and task that a suite does not run
 LEFT_OUT = "n/a (left out by the suite)"
 
