@@ -35,7 +35,10 @@ class Definition:
 
 
 REAL = "real."  # what the names of stored tensors that are no weights start with
-DEFINITIONS = {"digits-cnn-v1": Definition("digits", (1, 8, 8), 10)}
+DEFINITIONS = {
+    "digits-cnn-v1": Definition("digits", (1, 8, 8), 10),
+    "fashion-cnn-v1": Definition("fashion", (1, 28, 28), 10),
+}
 
 
 @dataclass(frozen=True, eq=False)
