@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +36,11 @@ class Definition:
 
 
 REAL = "real."  # what the names of stored tensors that are no weights start with
-DEFINITIONS = {"digits-cnn-v1": Definition("digits", (1, 8, 8), 10)}
+DEFINITIONS = {
+    "digits-cnn-v1": Definition("digits", (1, 8, 8), 10),
+    "cifar10-vgg13_bn": Definition("cifar10", (3, 32, 32), 10),  # of others: bench/problems/vgg.py
+    "cifar10-vgg13_bn-narrow": Definition("cifar10", (3, 32, 32), 10),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +112,7 @@ def tensors_of(classifier: Classifier) -> dict[str, Tensor]:
     return {**classifier.weights, **real}
 
 
-def load_classifier(
-    path: str | Path, device: str | torch.device = "cpu"
-) -> tuple[Classifier, Json]:
+def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> tuple[Any, Json]:
     """Return the classifier stored at `.../<name>.safetensors`, and the file's header."""
     tensors, header = read_tensors(path)
     real = {
@@ -118,7 +121,12 @@ def load_classifier(
         if name.startswith(REAL)
     }
     weights = {name: part.to(device) for name, part in tensors.items() if not name.startswith(REAL)}
-    return Classifier(weights, RealFeatures(**real) if real else None), header
+    moments = RealFeatures(**real) if real else None
+    if "classifier.0.weight" in weights:
+        from bench.problems.vgg import VGG
+
+        return VGG(weights, moments), header
+    return Classifier(weights, moments), header
 
 
 def untrained(definition: Definition, rng: Random) -> Classifier:

@@ -21,6 +21,7 @@ from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
 from bench.problems import convnet
 from bench.problems.classifier import Classifier, RealFeatures, definition_of, tensors_of, trained
 from bench.problems.convnet import labels_of
+from bench.problems.vgg import NARROW, PUBLISHED, opened
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 
@@ -48,10 +49,14 @@ def with_labels(
     name: str, data: dict[str, Tensor], rng: Rng
 ) -> tuple[dict[str, Tensor], Json, Json]:
     """Return tensors, definition and card of a classifier by labels."""
-    definition = definition_of(name)
-    classifier = trained(definition, data["train"], data["train_label"], rng)
+    definition, weights = dataclasses.asdict(definition_of(name)), {}
+    if name in (PUBLISHED, NARROW):
+        classifier, weights = opened(name)
+        definition["weights"] = weights
+    else:
+        classifier = trained(definition_of(name), data["train"], data["train_label"], rng)
     classifier = dataclasses.replace(classifier, real=real_features(classifier, data))
-    return tensors_of(classifier), dataclasses.asdict(definition), quality(classifier, data)
+    return tensors_of(classifier), definition, quality(classifier, data)
 
 
 def on_any_images(data: dict[str, Tensor], rng: Rng) -> tuple[dict[str, Tensor], Json, Json]:
