@@ -1,0 +1,104 @@
+"""Whether a denoiser keeps the conventions of ours: four facts that are true of any, and of few that are opened wrongly.
+
+A wrong sign or scale, a time for another, images in [0, 1] or the variance in place of the mean fail at least one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import Json
+from bench.core.rng import Rng
+from bench.core.types import Prior
+from bench.numerics.diffusion import heun_step
+
+ROWS = 4
+MOST_SLOPE = 3.0  # of (x_t - D) / sigma at the lowest noise, the estimate of eps, whose size is at most one
+MOST_NOISE = 0.01  # share of the noise that is left in D at the highest noise
+MOST_MEAN = 1.0  # of D there, the mean of images in [-1, 1]
+MOST_SCORE = 1e-3  # relative difference of two formulas in float32
+MOST_WAY = 0.05  # error of the way up and down the ODE, of the highest noise on it
+WAY_UP_TO, WAY_STEPS = 1.0, 12  # data units; Heun's steps each way
+
+
+def examined(prior: Prior) -> Json:
+    """Return each fact with its value, its limit and whether it holds; `prior` has a denoiser."""
+    with torch.no_grad():
+        facts = {name: fact(prior) for name, fact in FACTS.items()}
+    return {
+        name: {"value": value, "limit": limit, "holds": value <= limit}
+        for name, (value, limit) in facts.items()
+    }
+
+
+def report(findings: Json) -> list[str]:
+    """Return a line for each fact."""
+    return [
+        f"{'ok' if found['holds'] else 'FAIL':5}{name}: {found['value']:.3g} (at most {found['limit']:g})"
+        for name, found in findings.items()
+    ]
+
+
+def keeps_what_has_no_noise(prior: Prior) -> tuple[float, float]:
+    """Return the size of (x_t - D) / sigma at the lowest noise level, root mean square."""
+    sigma = torch.tensor(prior.sigma_range[0])
+    x_t = 0.5 * _noise(prior, "images").tanh() + sigma * _noise(prior, "low")
+    return _rms((x_t - prior.denoise(x_t, sigma)) / sigma), MOST_SLOPE
+
+
+def forgets_noise(prior: Prior) -> tuple[float, float]:
+    """Return how far D differs between noises of the highest level, as a share of the level."""
+    sigma = torch.tensor(prior.sigma_range[1])
+    denoised = prior.denoise(sigma * _noise(prior, "high"), sigma)
+    return _rms(denoised - denoised.mean(0)) / sigma.item(), MOST_NOISE
+
+
+def gives_the_mean(prior: Prior) -> tuple[float, float]:
+    """Return the size of the mean of D over noises of the highest level, whose share in it is left out."""
+    sigma = torch.tensor(prior.sigma_range[1])
+    return _rms(prior.denoise(sigma * _noise(prior, "high"), sigma).mean((0, 2, 3))), MOST_MEAN
+
+
+def agrees_with_score(prior: Prior) -> tuple[float, float]:
+    """Return the relative difference of (D - x_t) / sigma^2 from the prior's own score; 0 where it has none."""
+    score: Callable[[Tensor, Tensor], Tensor] | None = getattr(prior, "score", None)
+    if score is None:
+        return 0.0, MOST_SCORE
+    sigma = torch.tensor(0.5)
+    x_t = sigma * _noise(prior, "score")
+    expected = score(x_t, sigma)
+    found = (prior.denoise(x_t, sigma) - x_t) / sigma.square()
+    return _rms(found - expected) / max(_rms(expected), 1e-12), MOST_SCORE
+
+
+def comes_back(prior: Prior) -> tuple[float, float]:
+    """Return the error of following the probability-flow ODE up and down again, as a share of the highest level."""
+    low, high = prior.sigma_range
+    top = min(WAY_UP_TO, high)
+    levels = torch.linspace(max(low, 0.02) ** (1 / 7), top ** (1 / 7), WAY_STEPS + 1) ** 7
+    start = 0.5 * _noise(prior, "way").tanh()[:1]
+    x = start
+    for way in (levels, levels.flip(0)):
+        for sigma, sigma_next in zip(way[:-1], way[1:], strict=True):
+            x = heun_step(prior.denoise, x, sigma, sigma_next)
+    return _rms(x - start) / top, MOST_WAY
+
+
+FACTS: dict[str, Callable[[Prior], tuple[float, float]]] = {
+    "noise seen at the lowest level": keeps_what_has_no_noise,
+    "noise left at the highest level": forgets_noise,
+    "mean at the highest level": gives_the_mean,
+    "difference of score and denoiser": agrees_with_score,
+    "error of the way up and down the ODE": comes_back,
+}
+
+
+def _noise(prior: Prior, name: str) -> Tensor:
+    return Rng(("examination", name), (0,), dtype=torch.float32).randn((ROWS, *prior.shape))[0]
+
+
+def _rms(x: Tensor) -> float:
+    return x.square().mean().sqrt().item()
