@@ -40,6 +40,7 @@ DEFINITIONS = {
     "digits-cnn-v1": Definition("digits", (1, 8, 8), 10),
     "cifar10-vgg13_bn": Definition("cifar10", (3, 32, 32), 10),  # of others: bench/problems/vgg.py
     "cifar10-vgg13_bn-narrow": Definition("cifar10", (3, 32, 32), 10),
+    "fashion-cnn-v1": Definition("fashion", (1, 28, 28), 10),
 }
 
 

@@ -42,7 +42,7 @@ def publish_suite(
     for figure in figures:
         for kind in ("png", "csv", "csv.info.json"):
             path = layout.figure(figure, kind)
-            _copy(path, into / "figures" / path.name)
+            copied(path, into / "figures" / path.name)
     about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
     record = {
         "observations_sha256": about,
@@ -50,7 +50,7 @@ def publish_suite(
         "other_prior": {x.name: sorted(x.unranked) for x in suite.tasks if x.unranked},
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
     }
-    _write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
+    write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
 
 
 def refuse_rehearsal(root: Path) -> None:
@@ -76,11 +76,11 @@ def publish_times(
     faults = refuse_faults(origins, str(layout.root), allow_dirty)
     shutil.rmtree(into, ignore_errors=True)
     for path in (table, table.with_name("timing.csv.info.json")):
-        _copy(path, into / path.name)
+        copied(path, into / path.name)
     _copy_page(table.with_name("timing.md"), into, faults)
     machines = [timing["machine"] for timing in timings]
     distinct = [machine for i, machine in enumerate(machines) if machine not in machines[:i]]
-    _write_record(into, name, origins, faults, {"made_on": distinct})
+    write_record(into, name, origins, faults, {"made_on": distinct})
 
 
 def one_grid_per_prior(suite: SuiteResults) -> list[str]:
@@ -110,7 +110,8 @@ def _copy_page(path: Path, into: Path, faults: Sequence[str]) -> None:
     write_bytes(into / path.name, (path.read_text() + note).encode())
 
 
-def _copy(path: Path, to: Path) -> None:
+def copied(path: Path, to: Path) -> None:
+    """Copy a file unless it is larger than what is committed; UserError, one line, where it is missing."""
     if not path.exists():
         raise UserError(f"{path}: is missing; run the workflow again, or name other --figures")
     if path.stat().st_size > LARGEST:
@@ -119,9 +120,10 @@ def _copy(path: Path, to: Path) -> None:
         write_bytes(to, path.read_bytes())
 
 
-def _write_record(
+def write_record(
     into: Path, suite: str, origins: Sequence[Origin], faults: Sequence[str], more: Json
 ) -> None:
+    """Write provenance.json: the commits of the artefacts, their faults, and what else there is to say."""
     commits = sorted({origin.commit for origin in origins})
     record = {
         "suite": suite,
