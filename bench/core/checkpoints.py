@@ -53,9 +53,7 @@ class Checkpoint:
         return folder() / self.file
 
 
-def _adm(
-    source: str, licence: str, architecture: str, file: str = "", sha256: str = "", **others: object
-) -> Checkpoint:
+def _adm(source: str, licence: str, architecture: str, file: str = "", sha256: str = "", **others: object) -> Checkpoint:
     settings = {"architecture": architecture, **others}
     return Checkpoint("adm", source, licence, file or source.rpartition("/")[2], settings, sha256)
 

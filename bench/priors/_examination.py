@@ -16,9 +16,7 @@ from bench.core.types import Prior
 from bench.numerics.diffusion import heun_step
 
 ROWS = 4
-MOST_SLOPE = (
-    3.0  # of (x_t - D) / sigma at the lowest noise, the estimate of eps, whose size is at most one
-)
+MOST_SLOPE = 3.0  # of (x_t - D) / sigma at the lowest noise, the estimate of eps, whose size is at most one
 MOST_NOISE = 0.01  # share of the noise that is left in D at the highest noise
 MOST_MEAN = 1.0  # of D there, the mean of images in [-1, 1]
 MOST_SCORE = 1e-3  # relative difference of two formulas in float32

@@ -128,11 +128,7 @@ def _random_weights(
 
 
 def fit_foreign(
-    pipeline: Pipeline,
-    data: Mapping[str, Tensor],
-    folder: Path,
-    card: Json,
-    prior: Diffusion | None,
+    pipeline: Pipeline, data: Mapping[str, Tensor], folder: Path, card: Json, prior: Diffusion | None
 ) -> tuple[dict[str, Tensor], Json]:
     """Write a pipeline into `folder`/pipeline; return no tensors, and the card with what `examined` says of the prior."""
     shape = tuple(data["train"].shape[1:])

@@ -36,10 +36,7 @@ class MapAsDenoiser:
 
     @property
     def sigma_range(self) -> tuple[float, float]:
-        return (
-            self.map.pipeline.scheduler.config.sigma_min,
-            self.map.pipeline.scheduler.config.sigma_max,
-        )
+        return self.map.pipeline.scheduler.config.sigma_min, self.map.pipeline.scheduler.config.sigma_max
 
     def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Return f(x_t, sigma); below sigma_min, where the map is the identity, x_t."""

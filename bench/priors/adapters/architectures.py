@@ -82,7 +82,9 @@ ARCHITECTURES = {
         256, 256, (1, 1, 2, 2, 4, 4), 2, (3, 4, 5), False, qkv="by_kind"
     ),
     "consistency-imagenet-64": _IMAGENET64,
-    "torchcfm-cifar10": Architecture(32, 128, (1, 2, 2, 2), 2, (1,), False, block_resampling=False),
+    "torchcfm-cifar10": Architecture(
+        32, 128, (1, 2, 2, 2), 2, (1,), False, block_resampling=False
+    ),
 }
 
 

@@ -22,9 +22,7 @@ from bench.core.errors import UserError
 PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 
 
-def foreign_tensors(
-    path: str | Path, entry: str = "", about: Json | None = None
-) -> tuple[dict[str, Tensor], Json]:
+def foreign_tensors(path: str | Path, entry: str = "", about: Json | None = None) -> tuple[dict[str, Tensor], Json]:
     """Return the tensors of a file by name, and its card; pickled ones are converted first.
 
     entry: the key under which a pickled file holds them, where it holds more. about: what the card says of origin and
@@ -78,9 +76,7 @@ def unpickled_tensors(path: Path) -> Mapping[Any, Any]:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # of pickle, zip files and torch, a dozen kinds: truncated, hostile, another format
+    except Exception as error:  # of pickle, zip files and torch, a dozen kinds: truncated, hostile, another format
         raise UserError(
             f"{path}: is truncated, or holds more than tensors, which is not read ({_line(error)})"
         ) from None

@@ -25,8 +25,6 @@ def opened_unet(tensors: Mapping[str, Tensor], architecture: Architecture, sourc
 def random_tensors(architecture: Architecture, conv_dims: int = 1) -> dict[str, Tensor]:
     """Return random weights under their foreign names, always the same ones; for rehearsals and tests."""
     unet = outline(architecture).to_empty(device="cpu")
-    rng = Rng(
-        ("random weights", architecture.side, architecture.channels), (0,), dtype=torch.float32
-    )
+    rng = Rng(("random weights", architecture.side, architecture.channels), (0,), dtype=torch.float32)
     initialise(unet, rng, gain=3**-0.5)
     return foreign_state(unet.state_dict(), architecture, conv_dims)
