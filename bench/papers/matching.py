@@ -149,5 +149,5 @@ def _images_of(root: Path, task: TaskResults) -> str:
 def _prior_of(root: Path, task: TaskResults) -> str:
     """Return the name of the prior's weights, where the suite did not make them; else its family and dataset."""
     prior, family, dataset = (task.measurements[key] for key in ("prior", "family", "dataset"))
-    opened = read_header(Layout(root).prior(prior, family)).get("settings", {}).get("pipeline")
-    return format_prior(opened, family, dataset)
+    settings = read_header(Layout(root).prior(prior, family)).get("settings", {})
+    return format_prior(settings.get("pipeline") or settings.get("weights"), family, dataset)

@@ -11,6 +11,15 @@ from bench.papers.published import NONE, UNKNOWN, PublishedNumber, parameters_of
 # compared in this order
 ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")
 WEIGHTS = (".pt", ".pth", ".pkl", ".safetensors")  # ends of the names of files of weights
+# of public models whose file has another name
+OUR_NAMES = {
+    "cfm_cifar10_weights_step_400000": "icfm_cifar10",
+    "256x256_diffusion_uncond": "imagenet256",
+}
+# a reward of others, which a suite here has by a file of the user's
+OUR_OPERATORS = {
+    "text (beta 100, reward ImageReward-v1.0)": "class (beta 100, classifier ffhq-wrapped)"
+}
 
 Protocol = Mapping[str, str]  # aspect -> text
 
@@ -43,15 +52,20 @@ def format_prior(pipeline: str | None, family: str, dataset: str) -> str:
 
 
 def name_of_weights(name: str) -> str:
-    """Return `ffhq_10m` of `ffhq_10m.pt`, of a folder `.../ffhq_10m`, and of an id `owner/ffhq_10m`."""
+    """Return `ffhq_10m` of `ffhq_10m.pt`, of a folder `.../ffhq_10m`, and of an id `owner/ffhq_10m`.
+
+    Public models have the names that `posterior-bench weights` gives them.
+    """
     last = Path(name).name
-    return Path(last).stem if Path(last).suffix in WEIGHTS else last
+    last = Path(last).stem if Path(last).suffix in WEIGHTS else last
+    return OUR_NAMES.get(last, last)
 
 
 def format_operator(name: str, parameters: Mapping[str, Any]) -> str:
     """Return `blur (kernel_size 61, std 3)`."""
     listed = ", ".join(f"{key} {format_number(value)}" for key, value in sorted(parameters.items()))
-    return f"{name} ({listed})" if listed else name
+    text = f"{name} ({listed})" if listed else name
+    return OUR_OPERATORS.get(text, text)
 
 
 def format_number(value: Any) -> str:

@@ -14,7 +14,8 @@ from bench.papers.published_tables import format_interval, format_printed, markd
 
 ALIKE = ("dataset", "operator", "sigma_y", "prior")  # aspects that have to be the same
 PAPERS_ROW = "-paper"  # ends the name of a row with the settings of its paper
-COLUMNS = ("task", "row", "metric", "ours", "published", "where", "what differs")
+COLUMNS = ("task", "row", "metric", "ours", "published", "where", "settings of the paper")
+COLUMNS += ("what differs",)
 RULE = (
     "The numbers of the paper whose dataset and size of the images, operator and its parameters, sigma_y and weights "
     "of the prior are those of a task here, and whose method has a row, beside that row. What differs all the same "
@@ -23,16 +24,20 @@ RULE = (
 NONE_ALIKE = "No printed number of the paper has the protocol of a task here"
 # the paper's name of a metric -> how the ids of the nearest metrics here begin, the first that is measured
 NEAREST = {
-    "PSNR": ("psnr_sample",),
+    "PSNR": ("psnr@stretched_sample", "psnr_sample"),
     "SSIM": ("ssim-g1.5_sample",),
-    "LPIPS": ("lpips-vgg-v0.1@[-1,1]_sample", "lpips-vgg"),
-    "FID": ("fid-inception", "kid-inception", "frechet-"),
+    "LPIPS": ("lpips-vgg-v0.1@stretched_sample", "lpips-vgg-v0.1@[-1,1]_sample", "lpips-vgg"),
+    "FID": ("fid-inception", "kid-inception"),
     "E[log p(y|x)]": ("log_reward",),
     "log prob": ("log_reward",),
     "reward": ("log_reward",),
     "ELBO": ("elbo",),
     "seconds": ("seconds_per_sample",),
 }
+# in place of FID where a measurement is a class
+OF_CLASSES = ("class_frechet",)
+# what a metric's difference is called that the metrics of bench/metrics/stretched.py do not have
+STRETCHED = "min-max normalised"
 
 
 def side_by_side(
@@ -84,14 +89,15 @@ def _cells(
     ours = next((measured[id] for id in _ids(number, measured)), None)
     value = f"{format_interval(ours)} ({ours.metric})" if ours else "not measured here"
     where = f"{number.table}, {number.method} [{number.mark}]"
-    differs = "; ".join(_differences(number, row, measured, is_rehearsal))
-    printed = format_printed(number)
-    return row.task, row.method, number.metric, value, printed, where, differs or "nothing known"
+    told = "; ".join(_differences(number, row, measured, ours, is_rehearsal))
+    cells = (format_printed(number), where, number.settings, told or "nothing known")
+    return row.task, row.method, number.metric, value, *cells
 
 
 def _ids(number: PublishedNumber, measured: Mapping[str, Summary]) -> Iterator[str]:
     """Yield our metrics from the nearest on: of the same definition, or of the same name."""
-    wanted = [number.spec] if number.spec else [*NEAREST.get(number.metric, ())]
+    nearest = OF_CLASSES if number.operator == "class" and number.metric == "FID" else ()
+    wanted = [number.spec] if number.spec else [*(nearest or NEAREST.get(number.metric, ()))]
     for start in wanted:
         yield from (metric for metric in measured if metric.startswith(start))
 
@@ -100,6 +106,7 @@ def _differences(
     number: PublishedNumber,
     row: PlannedRow,
     measured: Mapping[str, Summary],
+    ours: Summary | None,
     is_rehearsal: bool,
 ) -> Iterator[str]:
     if is_rehearsal:
@@ -112,7 +119,8 @@ def _differences(
         ours = format_number(nfe.mean)
         if theirs["NFE"] not in (ours, UNKNOWN):
             yield f"NFE {theirs['NFE']} against {ours}"
-    if number.spec_reason:
+    is_stretched = ours is not None and "@stretched" in ours.metric
+    if number.spec_reason and not (is_stretched and STRETCHED in number.spec_reason):
         yield f"metric: {number.spec_reason}"
     if number.remark:
         yield number.remark

@@ -48,8 +48,8 @@ def try_task(content: Mapping[str, Any]) -> None:
     """Make the operator or the reward for images of the data set's size; ValueError where that cannot be."""
     side = content["side"]
     if content["operator"] == REWARD:  # its classifier may have to be trained yet
-        channels = definition_of(str(content["parameters"].get("classifier"))).x_shape[0]
-        return check_reward(content["parameters"], (channels, side, side))
+        shape = definition_of(str(content["parameters"].get("classifier"))).x_shape
+        return check_reward(content["parameters"], (*shape[:1], side, side))
     problem = (content["operator"], content["parameters"], content["sigma_y"])
     try:
         make_problem(*problem, (1, side, side), rate=content.get("rate"))

@@ -71,7 +71,7 @@ def needs_row(name: str, suite: Suite) -> list[str]:
     weights = [marked(given, weights_here(given)) for x in priors if (given := weights_of(x))]
     images = [marked(x["path"], Path(x["path"]).expanduser().exists()) for x in datasets if x]
     hours = gpu_hours(suite)
-    told = "trains its prior on the CPU first" if hours is None else f"{hours:.3g}"
+    told = "not reckoned: no published network" if hours is None else f"{hours:.3g}"
     cells = [", ".join(dict.fromkeys(part)) for part in (weights, images, metric_weights(suite))]
     return [name, state_of(suite), *(cell or "none" for cell in cells), told]
 

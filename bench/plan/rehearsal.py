@@ -79,5 +79,5 @@ def with_stand_ins(twin: dict[str, Any], home: Path) -> None:
         if "pipeline" in entry:
             made = stand_ins.write_pipeline_of(entry["pipeline"], side, home / "checkpoints" / name)
             twin["priors"][name] = entry | {"pipeline": made}
-        elif "weights" in entry:
+        elif "weights" in entry and "file" not in entry:
             twin["priors"][name] = {"width": WIDTH, "side": side} | entry | {"weights": RANDOM}

@@ -111,7 +111,12 @@ class RewardEntry:
     operator: OperatorName  # class
     # whose p(class | x)
     classifier: Literal[
-        "digits-cnn-v1", "fashion-cnn-v1", "cifar10-vgg13_bn", "cifar10-vgg13_bn-narrow"
+        "digits-cnn-v1",
+        "fashion-cnn-v1",
+        "cifar10-vgg13_bn",
+        "cifar10-vgg13_bn-narrow",
+        "ffhq-wrapped",
+        "ffhq-wrapped-stub",
     ]
     beta: Annotated[float, {"exclusiveMinimum": 0}]  # inverse temperature
     differentiable: bool = True  # false: methods get no gradient of it
