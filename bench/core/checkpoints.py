@@ -46,14 +46,16 @@ class Checkpoint:
 
     @property
     def is_folder(self) -> bool:
-        return not self.source.startswith("https://")
+        return "://" not in self.source
 
     @property
     def path(self) -> Path:
         return folder() / self.file
 
 
-def _adm(source: str, licence: str, architecture: str, file: str = "", sha256: str = "", **others: object) -> Checkpoint:
+def _adm(
+    source: str, licence: str, architecture: str, file: str = "", sha256: str = "", **others: object
+) -> Checkpoint:
     settings = {"architecture": architecture, **others}
     return Checkpoint("adm", source, licence, file or source.rpartition("/")[2], settings, sha256)
 

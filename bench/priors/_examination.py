@@ -1,4 +1,4 @@
-"""Whether a denoiser keeps the conventions of ours: four facts that are true of any, and of few that are opened wrongly.
+"""Whether a denoiser keeps our conventions: facts that hold for any, and fail for those that are opened wrongly.
 
 A wrong sign or scale, a time for another, images in [0, 1] or the variance in place of the mean fail at least one.
 """
@@ -16,7 +16,9 @@ from bench.core.types import Prior
 from bench.numerics.diffusion import heun_step
 
 ROWS = 4
-MOST_SLOPE = 3.0  # of (x_t - D) / sigma at the lowest noise, the estimate of eps, whose size is at most one
+MOST_SLOPE = (
+    3.0  # of (x_t - D) / sigma at the lowest noise, the estimate of eps, whose size is at most one
+)
 MOST_NOISE = 0.01  # share of the noise that is left in D at the highest noise
 MOST_MEAN = 1.0  # of D there, the mean of images in [-1, 1]
 MOST_SCORE = 1e-3  # relative difference of two formulas in float32
@@ -57,7 +59,7 @@ def forgets_noise(prior: Prior) -> tuple[float, float]:
 
 
 def gives_the_mean(prior: Prior) -> tuple[float, float]:
-    """Return the size of the mean of D over noises of the highest level, whose share in it is left out."""
+    """Return the size of the mean of D over pixels and noises of the highest level, root mean square over channels."""
     sigma = torch.tensor(prior.sigma_range[1])
     return _rms(prior.denoise(sigma * _noise(prior, "high"), sigma).mean((0, 2, 3))), MOST_MEAN
 

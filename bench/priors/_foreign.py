@@ -1,8 +1,8 @@
 """Priors from the files of other projects, shared by their families: where weights are, the card, and the prior.
 
-`weights` of a family is a name that `posterior-bench weights list` knows, a path, or `random`: weights of a named random
-stream, written in the foreign format and read from it like any other, for rehearsals and tests; their images mean
-nothing.
+`weights` of a family is a name that `posterior-bench weights list` knows, a path, or `random`: weights of a named
+random stream, written in the foreign format and read from it like any other, for rehearsals and tests; their images
+mean nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.checkpoints import CHECKPOINTS, place
 from bench.core.errors import UserError
-from bench.core.types import Prior
+from bench.core.types import Cap, Prior
 from bench.priors import _networks as networks
 from bench.priors._diffusion import Denoiser, Diffusion
 from bench.priors._examination import examined
@@ -128,17 +128,18 @@ def _random_weights(
 
 
 def fit_foreign(
-    pipeline: Pipeline, data: Mapping[str, Tensor], folder: Path, card: Json, prior: Diffusion | None
+    prior: Prior, pipeline: Pipeline, data: Mapping[str, Tensor], folder: Path, card: Json
 ) -> tuple[dict[str, Tensor], Json]:
-    """Write a pipeline into `folder`/pipeline; return no tensors, and the card with what `examined` says of the prior."""
+    """Write a pipeline into `folder`/pipeline; return no tensors, and the card with the prior's examination."""
     shape = tuple(data["train"].shape[1:])
     if pipeline.shape != shape:
-        raise UserError(
-            f"{card.get('source', 'weights')}: is for images {pipeline.shape}, the data set has {shape}"
-        )
+        source = card.get("source", "weights")
+        raise UserError(f"{source}: is for images {pipeline.shape}, the data set has {shape}")
     write_pipeline(folder / "pipeline", pipeline)
     card = {"weights": card, "num_parameters": networks.num_parameters(pipeline.unet)}
-    return {}, card if prior is None else card | {"examination": examined(cast(Prior, prior))}
+    if Cap.DENOISER in prior.caps:
+        card["examination"] = examined(prior)
+    return {}, card
 
 
 def denoising_prior(denoiser: Denoiser, num_ode_steps: int, clip_denoised: bool) -> Foreign:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from torch import Tensor
 
@@ -70,12 +70,16 @@ class ADMFamily:
         self, data: Mapping[str, Tensor], folder: Path, teacher: Prior | None
     ) -> tuple[dict[str, Tensor], Json]:
         """Open the file, and write `folder`/pipeline; the card has source, hash and terms, and an examination."""
+        prior, card = self.opened()
+        return fit_foreign(cast(Prior, prior), prior.denoiser.pipeline, data, folder, card)
+
+    def opened(self) -> tuple[Foreign, Json]:
+        """Return the prior in the file, and the card of its weights."""
         architecture = chosen_architecture(self)
         tensors, card = foreign_weights(self, architecture)
         noise = (self.chosen_schedule, self.num_timesteps)
         denoiser = ADM.opened(tensors, architecture, self.label, self.weights, *noise)
-        prior = denoising_prior(denoiser, self.num_ode_steps, self.clip_denoised)
-        return fit_foreign(denoiser.pipeline, data, folder, card, prior)
+        return denoising_prior(denoiser, self.num_ode_steps, self.clip_denoised), card
 
     def load(self, tensors: Mapping[str, Tensor], folder: Path, teacher: Prior | None) -> Foreign:
         """Return the prior in `folder`/pipeline."""

@@ -93,12 +93,15 @@ class FlowMatchingFamily:
         self, data: Mapping[str, Tensor], folder: Path, teacher: Prior | None
     ) -> tuple[dict[str, Tensor], Json]:
         """Open the file, and write `folder`/pipeline; the card has source, hash and terms, and an examination."""
+        prior, card = self.opened()
+        return fit_foreign(cast(Prior, prior), prior.denoiser.pipeline, data, folder, card)
+
+    def opened(self) -> tuple[StraightFlow, Json]:
+        """Return the prior in the file, and the card of its weights."""
         architecture = chosen_architecture(self)
         tensors, card = foreign_weights(self, architecture, self.entry)
         flow = FlowMatching.opened(tensors, architecture, self.label, self.weights)
-        prior = self.prior_of(flow)
-        examinable = prior if Cap.DENOISER in prior.caps else None
-        return fit_foreign(flow.pipeline, data, folder, card, examinable)
+        return self.prior_of(flow), card
 
     def load(
         self, tensors: Mapping[str, Tensor], folder: Path, teacher: Prior | None

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 
 from bench.core.artefacts import Json
-from bench.core.types import Cap, Prior
+from bench.core.types import Prior
 from bench.priors._consistency import Consistency
 from bench.priors._diffusion import Diffusion
 from bench.priors._foreign import TINY, chosen_architecture, fit_foreign, foreign_weights
@@ -36,7 +36,10 @@ class MapAsDenoiser:
 
     @property
     def sigma_range(self) -> tuple[float, float]:
-        return self.map.pipeline.scheduler.config.sigma_min, self.map.pipeline.scheduler.config.sigma_max
+        return (
+            self.map.pipeline.scheduler.config.sigma_min,
+            self.map.pipeline.scheduler.config.sigma_max,
+        )
 
     def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Return f(x_t, sigma); below sigma_min, where the map is the identity, x_t."""
@@ -76,19 +79,27 @@ class OpenAIConsistencyFamily:
         self, data: Mapping[str, Tensor], folder: Path, teacher: Prior | None
     ) -> tuple[dict[str, Tensor], Json]:
         """Open the file, and write `folder`/pipeline; the card has source, hash and terms."""
+        prior, card = self.opened()
+        return fit_foreign(cast(Prior, prior), prior.map.pipeline, data, folder, card)
+
+    def opened(self) -> tuple[Consistency, Json]:
+        """Return the prior in the file, and the card of its weights."""
         architecture = chosen_architecture(self)
         tensors, card = foreign_weights(self, architecture, conv_dims=CONV_DIMS)
         clip = self.clip_denoised
         opened = OpenAIConsistency.opened(tensors, architecture, self.label, self.weights, clip)
-        return fit_foreign(opened.pipeline, data, folder, card, None)
+        return self.prior_of(opened, None), card
 
     def load(
         self, tensors: Mapping[str, Tensor], folder: Path, teacher: Prior | None
     ) -> Consistency:
-        """Return the map in `folder`/pipeline, with its teacher's denoiser, or itself in the place of one."""
-        opened = OpenAIConsistency(open_pipeline(folder / "pipeline", self.label))
+        """Return the map in `folder`/pipeline."""
+        return self.prior_of(
+            OpenAIConsistency(open_pipeline(folder / "pipeline", self.label)), teacher
+        )
+
+    def prior_of(self, opened: OpenAIConsistency, teacher: Prior | None) -> Consistency:
+        """Return a map as a prior, with its teacher's denoiser, or itself in the place of one."""
         if teacher is None and self.map_as_denoiser:
             teacher = cast(Prior, Diffusion(MapAsDenoiser(opened), num_ode_steps=1))
-        if teacher is not None and Cap.DENOISER not in teacher.caps:
-            teacher = None
         return Consistency(opened, self.num_steps, teacher)

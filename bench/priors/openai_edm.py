@@ -1,7 +1,7 @@
 """`openai_edm`: an EDM model from the repository of consistency models, opened from its `.pt` file.
 
-Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, who distil it; Karras et al., NeurIPS 2022,
-https://arxiv.org/abs/2206.00364
+Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, who distil it; Karras et al., NeurIPS
+2022, https://arxiv.org/abs/2206.00364
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from torch import Tensor
 
@@ -59,11 +59,15 @@ class OpenAIEDMFamily:
         self, data: Mapping[str, Tensor], folder: Path, teacher: Prior | None
     ) -> tuple[dict[str, Tensor], Json]:
         """Open the file, and write `folder`/pipeline; the card has source, hash and terms, and an examination."""
+        prior, card = self.opened()
+        return fit_foreign(cast(Prior, prior), prior.denoiser.pipeline, data, folder, card)
+
+    def opened(self) -> tuple[Foreign, Json]:
+        """Return the prior in the file, and the card of its weights."""
         architecture = chosen_architecture(self)
         tensors, card = foreign_weights(self, architecture, conv_dims=CONV_DIMS)
         denoiser = OpenAIEDM.opened(tensors, architecture, self.label, self.weights)
-        prior = denoising_prior(denoiser, self.num_ode_steps, self.clip_denoised)
-        return fit_foreign(denoiser.pipeline, data, folder, card, prior)
+        return denoising_prior(denoiser, self.num_ode_steps, self.clip_denoised), card
 
     def load(self, tensors: Mapping[str, Tensor], folder: Path, teacher: Prior | None) -> Foreign:
         """Return the prior in `folder`/pipeline."""

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -53,15 +53,18 @@ class ScoreSDEFamily:
         self, data: Mapping[str, Tensor], folder: Path, teacher: Prior | None
     ) -> tuple[dict[str, Tensor], Json]:
         """Open the folder, and write `folder`/pipeline; the card has an examination."""
+        prior, card = self.opened()
+        return fit_foreign(cast(Prior, prior), prior.denoiser.pipeline, data, folder, card)
+
+    def opened(self) -> tuple[Foreign, Json]:
+        """Return the prior in the folder, and what is known of its weights."""
+        card: Json = {"source": Path(self.pipeline).name}
         if self.pipeline == RANDOM:
             with tempfile.TemporaryDirectory() as made:
                 write_pipeline(Path(made), random_pipeline(self.side, self.channels))
-                pipeline = open_pipeline(made)
-        else:
-            given = (None, self.local_files_only, self.sha256)
-            pipeline = Checkpoint(self.pipeline, *given).open()
-        card: Json = {"source": Path(self.pipeline).name}
-        return fit_foreign(pipeline, data, folder, card, self.prior_of(pipeline))
+                return self.prior_of(open_pipeline(made)), card
+        given = (None, self.local_files_only, self.sha256)
+        return self.prior_of(Checkpoint(self.pipeline, *given).open()), card
 
     def load(self, tensors: Mapping[str, Tensor], folder: Path, teacher: Prior | None) -> Foreign:
         """Return the prior in `folder`/pipeline."""

@@ -45,6 +45,6 @@ class ADM(DDPMDenoiser):
         return cls(Pipeline(unet, scheduler_of("DDPMScheduler", settings), label))
 
     def score(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return the gradient of log p(x_t), -eps / sigma: that of x_i = s x_t times s, with sqrt(1 - abar) = s sigma."""
+        """Return the gradient of log p(x_t): s times that of x_i = s x_t, -eps / sqrt(1 - abar): -eps / sigma."""
         scale = spread((sigma.square() + 1).rsqrt(), x_t)
         return -self.pipeline.predict(scale * x_t, self.step(sigma)) / spread(sigma, x_t)

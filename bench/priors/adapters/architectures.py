@@ -82,23 +82,21 @@ ARCHITECTURES = {
         256, 256, (1, 1, 2, 2, 4, 4), 2, (3, 4, 5), False, qkv="by_kind"
     ),
     "consistency-imagenet-64": _IMAGENET64,
-    "torchcfm-cifar10": Architecture(
-        32, 128, (1, 2, 2, 2), 2, (1,), False, block_resampling=False
-    ),
+    "torchcfm-cifar10": Architecture(32, 128, (1, 2, 2, 2), 2, (1,), False, block_resampling=False),
 }
 
 
 def architecture_of(
     given: str | Mapping[str, Any], width: float = 1.0, side: int | None = None
 ) -> Architecture:
-    """Return a published architecture by name, or one from its fields, scaled; ValueError, one line, naming the field."""
+    """Return a published architecture by name, or one from its fields, scaled; ValueError, one line, with the field."""
     if isinstance(given, str):
         if given not in ARCHITECTURES:
             names = ", ".join(ARCHITECTURES)
             raise ValueError(f"architecture: expected one of {names}, got {given!r}")
         return ARCHITECTURES[given].scaled(width, side)
     found = filled(Architecture, "architecture", given)
-    return found if width == 1 else found.scaled(width, side)
+    return found if width == 1 and side is None else found.scaled(width, side)
 
 
 def unet_config(architecture: Architecture) -> dict[str, Any]:

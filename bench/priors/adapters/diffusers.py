@@ -103,7 +103,9 @@ def _open_unet(folder: Path, source: str) -> Any:
     told = diffusers.logging.get_verbosity()
     diffusers.logging.set_verbosity_error()  # what it would warn of is refused below
     try:
-        with torch.random.fork_rng(devices=[]):  # its constructor draws weights, which are then read
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # its constructor draws weights, which are then read
             unet, info = UNet2DModel.from_pretrained(
                 folder,
                 use_safetensors=True,

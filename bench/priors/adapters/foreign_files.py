@@ -22,7 +22,9 @@ from bench.core.errors import UserError
 PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 
 
-def foreign_tensors(path: str | Path, entry: str = "", about: Json | None = None) -> tuple[dict[str, Tensor], Json]:
+def foreign_tensors(
+    path: str | Path, entry: str = "", about: Json | None = None
+) -> tuple[dict[str, Tensor], Json]:
     """Return the tensors of a file by name, and its card; pickled ones are converted first.
 
     entry: the key under which a pickled file holds them, where it holds more. about: what the card says of origin and
@@ -76,7 +78,9 @@ def unpickled_tensors(path: Path) -> Mapping[Any, Any]:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of pickle, zip files and torch, a dozen kinds: truncated, hostile, another format
+    except (
+        Exception
+    ) as error:  # of pickle, zip files and torch, a dozen kinds: truncated, hostile, another format
         raise UserError(
             f"{path}: is truncated, or holds more than tensors, which is not read ({_line(error)})"
         ) from None
@@ -86,7 +90,7 @@ def unpickled_tensors(path: Path) -> Mapping[Any, Any]:
 
 
 def _entry(content: Mapping[Any, Any], entry: str, path: Path) -> dict[str, Tensor]:
-    """Return the tensors in a pickled mapping, or below one of its keys; names lose the `module.` of parallel training."""
+    """Return the tensors in a mapping, or below one of its keys; names lose the `module.` of parallel training."""
     if entry and isinstance(content.get(entry), Mapping):
         content = content[entry]
     others = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]

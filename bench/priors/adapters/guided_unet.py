@@ -1,4 +1,4 @@
-"""Networks in guided-diffusion's layout: opened from tensors under their foreign names, and made with random weights."""
+"""Networks in guided-diffusion's layout: opened from tensors under their foreign names, or of random weights."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def opened_unet(tensors: Mapping[str, Tensor], architecture: Architecture, sourc
 def random_tensors(architecture: Architecture, conv_dims: int = 1) -> dict[str, Tensor]:
     """Return random weights under their foreign names, always the same ones; for rehearsals and tests."""
     unet = outline(architecture).to_empty(device="cpu")
-    rng = Rng(("random weights", architecture.side, architecture.channels), (0,), dtype=torch.float32)
+    rng = Rng(
+        ("random weights", architecture.side, architecture.channels), (0,), dtype=torch.float32
+    )
     initialise(unet, rng, gain=3**-0.5)
     return foreign_state(unet.state_dict(), architecture, conv_dims)

@@ -124,7 +124,7 @@ def diffusers_state(
 def foreign_state(
     state: Mapping[str, Tensor], architecture: Architecture, conv_dims: int = 1
 ) -> dict[str, Tensor]:
-    """Return the weights of a `UNet2DModel` under their foreign names; attention is convolutions of `conv_dims` axes."""
+    """Return the weights of a `UNet2DModel` under their foreign names; conv_dims: of the convolutions in attention."""
     theirs: dict[str, list[Tensor]] = {}
     for name, foreign in foreign_names(architecture, state).items():
         weight = state[name]
