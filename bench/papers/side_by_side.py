@@ -116,9 +116,9 @@ def _differences(
         yield f"N {theirs['N']} against {row.protocol['N']}"
     nfe = measured.get("nfe")
     if nfe and nfe.mean is not None and not is_rehearsal:
-        ours = format_number(nfe.mean)
-        if theirs["NFE"] not in (ours, UNKNOWN):
-            yield f"NFE {theirs['NFE']} against {ours}"
+        spent = format_number(nfe.mean)
+        if theirs["NFE"] not in (spent, UNKNOWN):
+            yield f"NFE {theirs['NFE']} against {spent}"
     is_stretched = ours is not None and "@stretched" in ours.metric
     if number.spec_reason and not (is_stretched and STRETCHED in number.spec_reason):
         yield f"metric: {number.spec_reason}"
