@@ -1,8 +1,9 @@
 """GPU hours of a suite of large networks, reckoned: network rows times operations of a row, over a rate of operations.
 
-    hours = sum over runs of samples * (rows forward + 2 rows backward) * operations of a row forward / rate / 3600
+    hours = sum over runs of samples * (rows forward + rows backward) * operations of a row / rate / 3600
 
-plus the rows of training. The rate is that of the suite `gpu_timing` where its times are published; until then it is
+plus the rows of training. A gradient by the image, without those by weights, takes as many operations as the row. The
+rate is that of the suite `gpu_timing` where its times are published; until then it is
 that of the DPS paper's own runs (78.52 s for 1000 steps on an image of FFHQ, its Figure 11b), on a GPU of 2018.
 """
 
@@ -26,16 +27,15 @@ from bench.plan.suite import Suite
 # multiplications and additions of one row forward, in 1e9, of networks by architecture or checkpoint, at their own
 # size; tests/plan/test_gpu_hours.py counts them
 GFLOP = {
-    "adm-ffhq-256": 0.0,
-    "adm-imagenet-256": 0.0,
-    "consistency-lsun-256": 0.0,
-    "consistency-imagenet-64": 0.0,
-    "torchcfm-cifar10": 0.0,
-    "ddpm-cifar10-32": 0.0,
+    "adm-ffhq-256": 387.9,
+    "adm-imagenet-256": 2239.7,
+    "consistency-lsun-256": 2238.7,
+    "consistency-imagenet-64": 219.3,
+    "torchcfm-cifar10": 12.44,
+    "ddpm-cifar10-32": 12.44,
 }
 SAME_NETWORK = {"diffusers-cd_imagenet64_l2": "consistency-imagenet-64"}
-DPS_SECONDS, DPS_ROWS = 78.52, 3000  # forward, and backward counted twice, of 1000 steps
-BACKWARD = 2  # operations of a row backward over those of a row forward
+DPS_SECONDS, DPS_ROWS = 78.52, 2000  # forward and backward, of 1000 steps
 ODE_STEPS = 10  # of families that do not say
 
 
@@ -55,7 +55,7 @@ def rate() -> Rate:
         return Rate(GFLOP["adm-ffhq-256"] * DPS_ROWS / DPS_SECONDS, "the DPS paper, Figure 11b")
     rows = [row for row in csv.DictReader(io.StringIO(text)) if row["task"] == "ffhq-inpaint-box"]
     fastest = min(float(row["ms_per_nfe"]) for row in rows if row["method"] == "dps")
-    return Rate(GFLOP["adm-ffhq-256"] * (1 + BACKWARD) * 1000 / fastest, "gpu_timing")
+    return Rate(2 * GFLOP["adm-ffhq-256"] * 1000 / fastest, "gpu_timing")
 
 
 def gpu_hours(suite: Suite) -> float | None:
@@ -78,7 +78,7 @@ def gflop_of(prior: Mapping[str, Any]) -> float | None:
 
 
 def rows_of_run(suite: Suite, task: str, row: str) -> float:
-    """Return the rows of a run, backward ones counted twice, training included; 0 for what does not run there."""
+    """Return the rows of a run, forward and backward, training included."""
     content, entry = suite.content, suite.content["priors"][suite.prior_of(task)]
     method = load("method", module_of(content, row))(**settings_of(content, task, row))
     prior = stand_in(entry)
@@ -88,18 +88,17 @@ def rows_of_run(suite: Suite, task: str, row: str) -> float:
     num_measured = min(num_measured, num_measurements_of(content, task))
     num_samples = content["num_samples"]
     nfe = method.nfe(prior, num_samples)
-    sampling = num_measured * num_samples * (nfe.forward + BACKWARD * nfe.backward)
+    sampling = num_measured * num_samples * (nfe.forward + nfe.backward)
     return sampling + (training_rows(method, prior) if suite.trains(row) else 0)
 
 
 def training_rows(method: Any, prior: Any) -> float:
-    """Return the rows of an amortised training, backward ones counted twice."""
+    """Return the rows of an amortised training, forward and backward."""
     if getattr(method, "amortised", True) and hasattr(method, "rows_in_training"):
-        back = method.gradients_in_training
-        return (method.rows_in_training + BACKWARD * back) * prior.decode_nfe
+        return (method.rows_in_training + method.gradients_in_training) * prior.decode_nfe
     if hasattr(method, "num_simulated") and hasattr(method, "warm_start"):
         descents = (1 - method.warm_start) * method.num_iterations * method.batch_size
-        return method.num_simulated * prior.sample_nfe + (1 + BACKWARD) * descents
+        return method.num_simulated * prior.sample_nfe + 2 * descents
     return 0.0
 
 

@@ -20,8 +20,8 @@ from bench.plan.suite import Suite
 EXPERIMENT = ("paper", "experiment", "where", "suite", "state", "not as in the paper, or why not")
 NEEDS = ("suite", "state", "weights", "images", "weights of metrics", "GPU hours")
 FORMULA = (
-    "GPU hours: samples x (rows forward + 2 x rows backward) x operations of a row forward, summed over runs, training "
-    "included, over the operations per second of {source}. A row is an image through the prior's network."
+    "GPU hours: samples x (rows forward + rows backward) x operations of a row, summed over runs with their training, "
+    "over the operations per second of {source}. A row is an image through the prior's network."
 )
 
 
