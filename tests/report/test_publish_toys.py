@@ -13,7 +13,7 @@ CSV = """panel,layer,kind,x,y,value
 flow / prior,prior,density,0.5,0.5,1
 flow noise,log Z: quadrature,number,,,-1.25
 flow noise,log Z: ods,number,,,-1.5
-flow data,mass near (0.5, -1): ods,number,,,0.75
+flow data,"mass near (0.5, -1): ods",number,,,0.75
 """
 
 
@@ -37,7 +37,7 @@ def test_figures_and_numbers_are_copied(tmp_path):
     assert 'swiss_roll,flow data,"mass near (0.5, -1)",ods,0.75' in text.splitlines()
     page = (into / "numbers.md").read_text()
     assert "| toy | place | quantity | quadrature | ods |" in page
-    assert "| moons | flow noise | log Z | -1.25 | -1.5 |" in page
+    assert "| moons | flow noise | log Z | -1.25 | -1.50 |" in page
     assert f"Made by commit {PROVENANCE['commit'][:12]} (2 files)." in page
 
 
