@@ -15,6 +15,8 @@ __all__ = ["RewardQuality"]
 
 # the classifiers of bench/problems/classifier.py by data set; other data sets have the columns of the first, empty
 CLASSIFIERS = {"digits": "digits-cnn-v1", "fashion": "fashion-cnn-v1"}
+CLASSIFIERS |= {"cifar10": "cifar10-vgg13_bn", "ffhq": "ffhq-wrapped"}
+NO_REAL = "n/a (a reward that knows no images of a class)"
 TOO_FEW = f"n/a (fewer than {BLOCK} samples)"
 LOG_REWARD = (
     "mean over samples of log p(class y | x) by the task's classifier, at inverse temperature 1"
@@ -64,15 +66,29 @@ class RewardQuality(Metric):
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         reward, s, rows = cast(Reward, truth.problem), samples.shape[1], samples.flatten(0, 1)
-        features, real = reward.features(rows).unflatten(0, (-1, s)), reward.real_features(truth.y)
+        features = reward.features(rows).unflatten(0, (-1, s))
         log_reward = reward.log_reward(rows, truth.y.repeat_interleave(s, 0))
         frechet, floor, pairwise = ids_of(truth.context)
-        return {
+        values = {
             "log_reward": log_reward.unflatten(0, (-1, s)).mean(1),
-            frechet: frechet_in_blocks(features, real.mean, real.covariance),
-            floor: real.floor,
             pairwise: mean_distance_within(features),
         }
+        if not _knows_images(truth):
+            return values
+        real = reward.real_features(truth.y)
+        distance = frechet_in_blocks(features, real.mean, real.covariance)
+        return values | {frechet: distance, floor: real.floor}
+
+    def why_empty(self, truth: Truth) -> dict[str, str]:
+        frechet, floor, _ = ids_of(truth.context)
+        is_reward = hasattr(truth.problem, "classifier")
+        return {frechet: NO_REAL, floor: NO_REAL} if is_reward and not _knows_images(truth) else {}
+
+
+def _knows_images(truth: Truth) -> bool:
+    """Return whether the reward of a task has features of real images."""
+    classifier = getattr(truth.problem, "classifier", None)
+    return classifier is None or getattr(classifier, "real", None) is not None
 
 
 def classifier_of(context: Context | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.core.artefacts import Json, read_csv, read_json, write_bytes, write_csv, write_json
 from bench.core.errors import UserError
 from bench.core.layout import REPRODUCTION_TABLES, Layout
+from bench.core.papers import is_rehearsal
 from bench.core.provenance import provenance
 from bench.core.results import LEFT_OUT
 from bench.report.origins import refuse_faults
@@ -28,6 +29,7 @@ def publish_suite(
     Raises UserError, one line, when the tables are older than the metrics, when a figure is missing, and when artefacts
     are of edited sources or of several commits, unless allow_dirty.
     """
+    refuse_rehearsal(suite.root)
     layout = Layout(suite.root)
     summary = layout.table("summary.csv")
     if read_csv(summary)[0] != summary_csv(summarise(suite)):
@@ -51,10 +53,19 @@ def publish_suite(
     write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
 
 
+def refuse_rehearsal(root: Path) -> None:
+    """Raise UserError, one line, for the results of networks of random weights."""
+    if is_rehearsal(root):
+        raise UserError(
+            f"{root}: is a rehearsal, with networks of random weights; run the suite itself"
+        )
+
+
 def publish_times(
     layout: Layout, name: str, timed: Sequence[Sequence], into: Path, allow_dirty: bool
 ) -> None:
     """Copy the tables of a suite that only takes times; timed: (task, method, seed) of its runs. Errors as above."""
+    refuse_rehearsal(layout.root)
     paths = [layout.run(*run).timing for run in timed]
     timings, table = [read_json(path) for path in paths], layout.table("timing.csv")
     if read_csv(table)[0] != timing_csv(timings):
