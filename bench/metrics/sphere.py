@@ -15,6 +15,20 @@ from bench.numerics.icosphere import icosphere, is_sphere
 __all__ = ["Sphere"]
 
 NO_SPHERE = "n/a (no signal on an icosphere)"
+UNIT = "data units"
+ROOT = "root of the mean over the surface of the squared difference between the mean of the samples and"
+RMSE, MEAN_ERROR = f"{ROOT} x_true", f"{ROOT} that of the posterior"
+CRPS = (
+    "continuous ranked probability score of the samples for x_true, E|X - x| - E|X - X'| / 2 at each vertex, unbiased, "
+    "mean over the surface; lowest for exact draws"
+)
+STD_RATIO = (
+    "root of the variance of the samples over that of the posterior, both means over the surface"
+)
+SPECTRUM = (
+    "mean over degrees 0 to {} of |ln of the mean power of the samples over that of the reference draws|, power: the "
+    "squared Laplace-Beltrami coefficients of a degree, added up"
+)
 
 
 @dataclass(frozen=True)
@@ -32,43 +46,12 @@ class Sphere(Metric):
         )
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
-        over = "root of the mean over the surface of the squared"
-        spectrum = (
-            f"mean over degrees 0 to {self.largest_degree} of |ln of the mean power of the samples over that of the "
-            "reference draws|, power: the squared Laplace-Beltrami coefficients of a degree, added up"
-        )
+        spectrum = SPECTRUM.format(self.largest_degree)
         return (
-            Column(
-                "sphere_rmse",
-                f"{over} difference between the mean of the samples and x_true",
-                "lower",
-                "data units",
-                "operator",
-                of_point=True,
-            ),
-            Column(
-                "sphere_crps",
-                "continuous ranked probability score of the samples for x_true, E|X - x| - E|X - X'| / 2 at each "
-                "vertex, unbiased, mean over the surface; lowest for exact draws",
-                "lower",
-                "data units",
-                "operator",
-            ),
-            Column(
-                "sphere_mean_error",
-                f"{over} difference between the mean of the samples and that of the posterior",
-                "lower",
-                "data units",
-                "reference",
-                of_point=True,
-            ),
-            Column(
-                "sphere_std_ratio",
-                "root of the variance of the samples over that of the posterior, both means over the surface",
-                1.0,
-                "1",
-                "reference",
-            ),
+            Column("sphere_rmse", RMSE, "lower", UNIT, "operator", of_point=True),
+            Column("sphere_crps", CRPS, "lower", UNIT, "operator"),
+            Column("sphere_mean_error", MEAN_ERROR, "lower", UNIT, "reference", of_point=True),
+            Column("sphere_std_ratio", STD_RATIO, 1.0, "1", "reference"),
             Column("sphere_spectrum_error", spectrum, "lower", "1", "reference"),
         )
 

@@ -38,7 +38,7 @@ def test_metrics_of_images_have_a_reason_on_vertices(name):
     signals = {part: torch.zeros(9, 1, 642, 1) for part in ("train", "test")}
     context = Context("sphere-digits", (1, 642, 1), 8, 32, lambda _: None, lambda: signals)
     reasons = metric.why_empty(SimpleNamespace(context=context))
-    assert set(reasons) == {column.id for column in metric.columns(None)}
+    assert set(reasons) == {column.id for column in metric.columns(context)}
     assert all(why.startswith("n/a (image smaller than") for why in reasons.values())
 
 
