@@ -75,7 +75,7 @@ rule data:
     message:
         "data {wildcards.dataset}"
     shell:
-        "python -m bench.stages.data {params.spec}"
+        "python -m bench.stages.data {params.spec:q}"
 
 
 rule prior:  # first: most others wait for a chain of these
@@ -91,7 +91,7 @@ rule prior:  # first: most others wait for a chain of these
     message:
         "prior {wildcards.prior}"
     shell:
-        "python -m bench.stages.prior {params.spec}"
+        "python -m bench.stages.prior {params.spec:q}"
 
 
 rule classifier:
@@ -104,7 +104,7 @@ rule classifier:
     message:
         "classifier {wildcards.classifier}"
     shell:
-        "python -m bench.stages.classifier {params.spec}"
+        "python -m bench.stages.classifier {params.spec:q}"
 
 
 rule observe:
@@ -119,7 +119,7 @@ rule observe:
     message:
         "observe {wildcards.task}"
     shell:
-        "python -m bench.stages.observe {params.spec}"
+        "python -m bench.stages.observe {params.spec:q}"
 
 
 rule reference:  # long: not to be left over at the end
@@ -135,7 +135,7 @@ rule reference:  # long: not to be left over at the end
     message:
         "reference {wildcards.task}"
     shell:
-        "python -m bench.stages.reference {params.spec}"
+        "python -m bench.stages.reference {params.spec:q}"
 
 
 rule train:  # long: not to be left over at the end
@@ -152,7 +152,7 @@ rule train:  # long: not to be left over at the end
     message:
         "train {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.train {params.spec}"
+        "python -m bench.stages.train {params.spec:q}"
 
 
 rule sample:
@@ -170,7 +170,7 @@ rule sample:
     message:
         "sample {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.sample {params.spec}"
+        "python -m bench.stages.sample {params.spec:q}"
 
 
 rule clock:  # alone on the machine: it asks for all cores, and uses one
@@ -189,9 +189,9 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
     resources:
         gpu=suite.num_gpus,
     message:
-        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}, visit {wildcards.visit}"
+        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}, visit {wildcards.visit:q}"
     shell:
-        "python -m bench.stages.clock {params.spec} {wildcards.visit}"
+        "python -m bench.stages.clock {params.spec:q} {wildcards.visit:q}"
 
 
 rule pool:
@@ -204,7 +204,7 @@ rule pool:
     message:
         "times of {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.pool {params.spec}"
+        "python -m bench.stages.pool {params.spec:q}"
 
 
 rule tune:
@@ -219,7 +219,7 @@ rule tune:
     message:
         "tune {wildcards.task} {wildcards.method}"
     shell:
-        "python -m bench.stages.tune {params.spec}"
+        "python -m bench.stages.tune {params.spec:q}"
 
 
 rule evaluate:
@@ -237,7 +237,7 @@ rule evaluate:
     message:
         "evaluate {wildcards.task}"
     shell:
-        "python -m bench.stages.evaluate {params.spec}"
+        "python -m bench.stages.evaluate {params.spec:q}"
 
 
 rule tables:
@@ -250,7 +250,7 @@ rule tables:
     message:
         "tables"
     shell:
-        "python -m bench.stages.tables {params.spec}"
+        "python -m bench.stages.tables {params.spec:q}"
 
 
 rule timing:
@@ -263,7 +263,7 @@ rule timing:
     message:
         "table of times"
     shell:
-        "python -m bench.stages.timing {params.spec}"
+        "python -m bench.stages.timing {params.spec:q}"
 
 
 rule published:
@@ -277,7 +277,7 @@ rule published:
     message:
         "published numbers beside ours"
     shell:
-        "python -m bench.stages.published {params.spec}"
+        "python -m bench.stages.published {params.spec:q}"
 
 
 rule claims:
@@ -290,7 +290,7 @@ rule claims:
     message:
         "claims of the papers"
     shell:
-        "python -m bench.stages.claims {params.spec}"
+        "python -m bench.stages.claims {params.spec:q}"
 
 
 rule grid:
@@ -306,7 +306,7 @@ rule grid:
     message:
         "grid {wildcards.task}"
     shell:
-        "python -m bench.stages.grid {params.spec}"
+        "python -m bench.stages.grid {params.spec:q}"
 
 
 rule figure:
@@ -321,7 +321,7 @@ rule figure:
     message:
         "figure {wildcards.figure}"
     shell:
-        "python -m bench.stages.figure {params.spec} {wildcards.figure}"
+        "python -m bench.stages.figure {params.spec:q} {wildcards.figure}"
 
 
 rule report:
@@ -336,7 +336,7 @@ rule report:
     message:
         "report"
     shell:
-        "python -m bench.stages.report {params.spec}"
+        "python -m bench.stages.report {params.spec:q}"
 
 
 rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fails where results differ
@@ -349,7 +349,7 @@ rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fa
     message:
         "reproduced or not"
     shell:
-        "python -m bench.stages.reproduce {params.spec}"
+        "python -m bench.stages.reproduce {params.spec:q}"
 
 
 rule toy:
@@ -362,4 +362,4 @@ rule toy:
     message:
         "toy {wildcards.toy}"
     shell:
-        "python -m bench.stages.toy {params.spec}"
+        "python -m bench.stages.toy {params.spec:q}"

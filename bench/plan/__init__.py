@@ -50,7 +50,7 @@ def open_suite(
                 raise UserError(
                     f"{suite.file}: metrics: {line}; or set absent_weights: allow there"
                 )
-            check_artefacts(suite.root)
+            check_artefacts(rules)
             refuse_unrecorded_changes(rules)
         return suite, Inputs(suite), rules
     except (UserError, ArtefactError) as error:
