@@ -86,7 +86,7 @@ rule data:
     message:
         "data {wildcards.dataset}"
     shell:
-        "python -m bench.stages.data {params.spec}"
+        "python -m bench.stages.data {params.spec:q}"
 
 
 rule prior:  # first: most others wait for a chain of these
@@ -102,7 +102,7 @@ rule prior:  # first: most others wait for a chain of these
     message:
         "prior {wildcards.prior}"
     shell:
-        "python -m bench.stages.prior {params.spec}"
+        "python -m bench.stages.prior {params.spec:q}"
 
 
 rule classifier:
@@ -115,7 +115,7 @@ rule classifier:
     message:
         "classifier {wildcards.classifier}"
     shell:
-        "python -m bench.stages.classifier {params.spec}"
+        "python -m bench.stages.classifier {params.spec:q}"
 
 
 rule observe:
@@ -130,7 +130,7 @@ rule observe:
     message:
         "observe {wildcards.task}"
     shell:
-        "python -m bench.stages.observe {params.spec}"
+        "python -m bench.stages.observe {params.spec:q}"
 
 
 rule reference:  # long: not to be left over at the end
@@ -146,7 +146,7 @@ rule reference:  # long: not to be left over at the end
     message:
         "reference {wildcards.task}"
     shell:
-        "python -m bench.stages.reference {params.spec}"
+        "python -m bench.stages.reference {params.spec:q}"
 
 
 rule train:  # long: not to be left over at the end
@@ -163,7 +163,7 @@ rule train:  # long: not to be left over at the end
     message:
         "train {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.train {params.spec}"
+        "python -m bench.stages.train {params.spec:q}"
 
 
 rule sample:
@@ -181,7 +181,7 @@ rule sample:
     message:
         "sample {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.sample {params.spec}"
+        "python -m bench.stages.sample {params.spec:q}"
 
 
 rule clock:  # alone on the machine: it asks for all cores, and uses one
@@ -200,9 +200,9 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
     resources:
         gpu=suite.num_gpus,
     message:
-        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}, visit {wildcards.visit}"
+        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}, visit {wildcards.visit:q}"
     shell:
-        "python -m bench.stages.clock {params.spec} {wildcards.visit}"
+        "python -m bench.stages.clock {params.spec:q} {wildcards.visit:q}"
 
 
 rule pool:
@@ -215,7 +215,7 @@ rule pool:
     message:
         "times of {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.pool {params.spec}"
+        "python -m bench.stages.pool {params.spec:q}"
 
 
 rule tune:
@@ -230,7 +230,7 @@ rule tune:
     message:
         "tune {wildcards.task} {wildcards.method}"
     shell:
-        "python -m bench.stages.tune {params.spec}"
+        "python -m bench.stages.tune {params.spec:q}"
 
 
 rule evaluate:
@@ -248,7 +248,7 @@ rule evaluate:
     message:
         "evaluate {wildcards.task}"
     shell:
-        "python -m bench.stages.evaluate {params.spec}"
+        "python -m bench.stages.evaluate {params.spec:q}"
 
 
 rule tables:
@@ -261,7 +261,7 @@ rule tables:
     message:
         "tables"
     shell:
-        "python -m bench.stages.tables {params.spec}"
+        "python -m bench.stages.tables {params.spec:q}"
 
 
 rule timing:
@@ -274,7 +274,7 @@ rule timing:
     message:
         "table of times"
     shell:
-        "python -m bench.stages.timing {params.spec}"
+        "python -m bench.stages.timing {params.spec:q}"
 
 
 rule published:
@@ -288,7 +288,7 @@ rule published:
     message:
         "published numbers beside ours"
     shell:
-        "python -m bench.stages.published {params.spec}"
+        "python -m bench.stages.published {params.spec:q}"
 
 
 rule claims:
@@ -301,7 +301,7 @@ rule claims:
     message:
         "claims of the papers"
     shell:
-        "python -m bench.stages.claims {params.spec}"
+        "python -m bench.stages.claims {params.spec:q}"
 
 
 rule grid:
@@ -317,7 +317,7 @@ rule grid:
     message:
         "grid {wildcards.task}"
     shell:
-        "python -m bench.stages.grid {params.spec}"
+        "python -m bench.stages.grid {params.spec:q}"
 
 
 rule figure:
@@ -332,7 +332,7 @@ rule figure:
     message:
         "figure {wildcards.figure}"
     shell:
-        "python -m bench.stages.figure {params.spec} {wildcards.figure}"
+        "python -m bench.stages.figure {params.spec:q} {wildcards.figure}"
 
 
 rule report:
@@ -347,7 +347,7 @@ rule report:
     message:
         "report"
     shell:
-        "python -m bench.stages.report {params.spec}"
+        "python -m bench.stages.report {params.spec:q}"
 
 
 rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fails where results differ
@@ -360,7 +360,7 @@ rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fa
     message:
         "reproduced or not"
     shell:
-        "python -m bench.stages.reproduce {params.spec}"
+        "python -m bench.stages.reproduce {params.spec:q}"
 
 
 rule toy:
@@ -373,4 +373,4 @@ rule toy:
     message:
         "toy {wildcards.toy}"
     shell:
-        "python -m bench.stages.toy {params.spec}"
+        "python -m bench.stages.toy {params.spec:q}"

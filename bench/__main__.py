@@ -23,7 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 weights_app = typer.Typer(
-    help="Weights of published networks: which are there, and their download.", no_args_is_help=True
+    help="Weights of published networks and models: which are there, their download, and what is in them.",
+    no_args_is_help=True,
 )
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
 
@@ -39,7 +40,14 @@ PlugIns = Annotated[
 ]
 Networks = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all"),
+    typer.Argument(
+        metavar="[NAME]...",
+        help="alexnet, vgg16, inception (default: these), or models that `weights list` names",
+    ),
+]
+Models = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="models that `weights list` names, files or folders"),
 ]
 Into = Annotated[str | None, typer.Option(help="folder to write to; default: in results/reference")]
 
@@ -106,11 +114,12 @@ def conformance(
     kind: Annotated[
         Kind | None, typer.Option(help="of the names; that of a file follows from its folder")
     ] = None,
+    seconds: Annotated[float, typer.Option(help="for one check, before it is ended")] = 60.0,
 ) -> None:
     """Check plug-ins against the interface of their kind, and say what passes and what does not."""
     from bench.conformance.__main__ import main as check
 
-    check(*(["--kind", kind.value] if kind else []), *files or [])
+    check("--seconds", str(seconds), *(["--kind", kind.value] if kind else []), *files or [])
 
 
 @app.command()
@@ -189,6 +198,29 @@ def reproduce(suite: SuiteName = "default") -> None:
 
 
 @app.command()
+def papers() -> None:
+    """List the experiments of the four papers: the suite of each, what it needs, GPU hours, and its state."""
+    from bench.plan.papers_listing import listing
+
+    print(listing())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def rehearse(
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="such as papers/dps_ffhq256")],
+    cores: Cores = NUM_CORES,
+) -> None:
+    """Run a suite's twin with made-up images and narrow networks of random weights, into results/<suite>-rehearsal.
+
+    Further options go to Snakemake: `rehearse papers/dps_ffhq256 --dry-run`.
+    """
+    from bench.plan.rehearsal import write_rehearsal
+
+    _snakemake(str(write_rehearsal(suite)), cores, context.args)
+
+
+@app.command()
 def cost(
     questions: Annotated[
         list[Question] | None, typer.Argument(help="default: all but repeatability")
@@ -237,14 +269,51 @@ def check_weights(networks: Networks = None) -> None:
 
 @weights_app.command("fetch")
 def fetch_weights(networks: Networks = None) -> None:
-    """Download what is missing, and check its sha256."""
+    """Print the terms of models, download what is missing, and check its sha256."""
     _weights("fetch", networks)
 
 
-def _weights(what: str, networks: list[str] | None) -> None:
+@weights_app.command("list")
+def list_weights() -> None:
+    """Print the public models that a prior can open: name, family, whether it is here, terms."""
+    from bench.core.checkpoints import listing
+
+    print(listing())
+
+
+@weights_app.command("convert")
+def convert_weights(models: Models) -> None:
+    """Write pickled weights as safetensors beside them, with a card; nothing in them is run."""
+    from bench.conformance.checkpoints import convert
+
+    convert(models)
+
+
+@weights_app.command("examine")
+def examine_weights(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="models that `weights list` names, or files of fitted priors"
+        ),
+    ],
+) -> None:
+    """Check that models, opened as priors, keep our conventions; exit status 1 where one does not."""
+    from bench.conformance.checkpoints import examine
+
+    examine(models)
+
+
+def _weights(what: str, names: list[str] | None) -> None:
+    from bench.core import checkpoints
     from bench.core.weights import main as weights
 
-    weights(what, *networks or [])
+    models = [name for name in names or [] if name in checkpoints.CHECKPOINTS]
+    if models:
+        {"fetch": checkpoints.fetch, "check": checkpoints.check}[what](models)
+    networks = [name for name in names or [] if name not in models]
+    if networks or not models:
+        weights(what, *networks)
 
 
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:

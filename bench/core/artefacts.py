@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bench.core.errors import Broken
+
 Json = dict[str, Any]
 BYTES_AT_ONCE = 2**24
 LARGEST_IN_MEMORY = 2**28  # bytes of a file of tensors that is read as a whole
@@ -30,6 +32,19 @@ DTYPES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|u1": "U8", "|b1": "BOOL"} 
 
 class ArtefactError(Exception):
     """An artefact is missing or broken; the message is one line: which file, what is wrong, what to do."""
+
+
+_conditions: dict[Path, bytes] = {}  # files of which no byte may change while this process writes
+
+
+@contextlib.contextmanager
+def written_only_while(path: str | Path) -> Iterator[None]:
+    """Inside, write nothing once the file at `path`, a job's spec, has changed: another run has taken over then."""
+    _conditions[Path(path).absolute()] = _bytes(path)
+    try:
+        yield
+    finally:
+        del _conditions[Path(path).absolute()]
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -68,19 +83,32 @@ def write_blocks(path: str | Path, blocks: Iterable[Mapping], header: Callable[[
         _write(path, itertools.chain([_head(metadata, index)], data()))
 
 
+def write_broken(
+    path: str | Path, reason: str, header: Json, tensors: Mapping[str, Any] | None = None
+) -> None:
+    """Write a file in the place of a part that came to nothing: to read it raises Broken, which has the reason.
+
+    tensors: what pictures show in its place.
+    """
+    write_tensors(path, dict(tensors or {}), header | {"broken": reason})
+
+
 def read_header(path: str | Path) -> Json:
     """Return the header of a safetensors file, JSON values decoded, after its hash was checked."""
     return {k: _decoded(v) for k, v in _checked(path).items()}
 
 
-def read_tensors(path: str | Path) -> tuple[dict, Json]:
+def read_tensors(path: str | Path, *, broken_too: bool = False) -> tuple[dict, Json]:
     """Return torch tensors and header of a safetensors file, after its hash was checked.
 
-    Tensors of a large file are views of it, read from disk when they are used, so that they need not fit into memory.
+    Raises Broken for a file in the place of a part that came to nothing; broken_too: returns it. Tensors of a large
+    file are views of it, read from disk when they are used, so that they need not fit into memory.
     """
     from safetensors.torch import load, load_file
 
     header = read_header(path)
+    if "broken" in header and not broken_too:
+        raise Broken(header["broken"])
     if os.path.getsize(path) > LARGEST_IN_MEMORY:
         return load_file(path), header
     return load(_bytes(path)), header
@@ -88,7 +116,7 @@ def read_tensors(path: str | Path) -> tuple[dict, Json]:
 
 def write_json(path: str | Path, content: Json) -> None:
     """Write a JSON file with its hash under `sha256`."""
-    body = {k: v for k, v in content.items() if k != "sha256"}
+    body = _valid({k: v for k, v in content.items() if k != "sha256"})
     body = json.loads(json.dumps(body))  # tuples become lists, as on reading
     write_bytes(
         path, (json.dumps({**body, "sha256": _json_digest(body)}, indent=1) + "\n").encode()
@@ -116,7 +144,7 @@ def write_csv(
 
     The csv goes last, so that a kill in between leaves none that is not vouched for.
     """
-    write_recorded(path, text.encode(), info, files)
+    write_recorded(path, _valid(text).encode(), info, files)
 
 
 def write_recorded(
@@ -150,8 +178,15 @@ def check_recorded(path: str | Path) -> None:
 
 def check(path: str | Path) -> None:
     """Raise ArtefactError when a safetensors, csv or json artefact is truncated or edited."""
-    reader = {".safetensors": _checked, ".csv": read_csv, ".json": read_json}[Path(path).suffix]
-    reader(path)
+    read_facts(path)
+
+
+def read_facts(path: str | Path) -> Json:
+    """Return what a safetensors, csv or json artefact says of itself, after its hash was checked."""
+    suffix = Path(path).suffix
+    if suffix == ".csv":
+        return read_csv(path)[1]
+    return {".safetensors": read_header, ".json": read_json}[suffix](path)
 
 
 def _checked(path: str | Path) -> dict[str, str]:
@@ -225,7 +260,17 @@ def _array(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
+def _valid(value: Any) -> Any:
+    """Return text, also inside of lists and mappings, with lone surrogates escaped: no file can hold them as UTF-8."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_valid(key): _valid(part) for key, part in value.items()}
+    return [_valid(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
 def _metadata(header: Json) -> dict[str, str]:
+    header = _valid(header)
     # a text stays as it is unless it would be read back as something else ("1", "null")
     plain = {k: v for k, v in header.items() if isinstance(v, str) and _decoded(v) == v}
     return {k: plain[k] if k in plain else json.dumps(v, sort_keys=True) for k, v in header.items()}
@@ -287,11 +332,28 @@ def _write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     try:
         with os.fdopen(handle, "wb") as f:
             f.writelines(parts)
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, 0o666 & ~_umask())
+        _refuse_if_taken_over(path)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _umask() -> int:
+    """Return the user's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _refuse_if_taken_over(path: Path) -> None:
+    for condition, content in _conditions.items():
+        if not condition.exists() or condition.read_bytes() != content:
+            raise ArtefactError(
+                f"{path}: not written, since its spec {condition.name} has changed meanwhile; "
+                "run the same command again"
+            )
 
 
 def _json_digest(body: Json) -> str:

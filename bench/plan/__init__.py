@@ -61,7 +61,7 @@ def open_suite(
                     f"{suite.file}: metrics: {line}; or set absent_weights: allow there"
                 )
             refuse_folders(rules)
-            check_artefacts(suite.root)
+            check_artefacts(rules)
             refuse_unrecorded_changes(rules)
         return suite, Inputs(suite), rules
     except (UserError, ArtefactError) as error:

@@ -52,14 +52,22 @@ SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 STREAMS = (0, 1, 2)
 NEW = 5.0  # seconds in which a folder may not be locked yet by the process that made it
 PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
+BEGUN = b"b"  # what a job says first: from then on nobody else does it
+# of a folder's path: with the server's folder and its own name an address may have 104
+MOST_BYTES = 60
+# while libraries are imported: a look for GPUs would leave its answer to all jobs, and keep them from CUDA
+QUIET = {"CUDA_VISIBLE_DEVICES": "", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "MPLBACKEND": "agg"}
 
 
 def start() -> None:
     """Start a server that lives as long as this process and imports nothing before its first job; tell the jobs."""
     if sys.platform == "win32" or FOLDER in os.environ:
         return
-    _remove_abandoned()
-    folder = tempfile.mkdtemp(prefix=PREFIX)
+    place = _place()
+    if place is None:
+        return
+    _remove_abandoned(place)
+    folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder]
     # in a session of its own no signal meant for the workflow reaches it; when this process has ended, however it
@@ -78,13 +86,21 @@ def _held(folder: str | Path) -> int:
     return lock
 
 
-def _remove_abandoned() -> None:
+def _remove_abandoned(place: str) -> None:
     """Remove the folders of servers that were killed together with their workflow."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in Path(place).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # it is in use, or another user's
             if time.time() - folder.stat().st_mtime > NEW:
                 os.close(_held(folder))
                 shutil.rmtree(folder)
+
+
+def _place() -> str | None:
+    """Return a folder of temporary files whose path is short enough for the address of a server; None for none."""
+    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if len(os.fsencode(place)) <= MOST_BYTES and os.access(place, os.W_OK | os.X_OK):
+            return place
+    return None
 
 
 def serve(folder: str) -> None:
@@ -120,13 +136,23 @@ def serve(folder: str) -> None:
 
 def _fork_job(listener: socket.socket) -> None:
     connection, _ = listener.accept()
-    for name in LIBRARIES:
-        with contextlib.suppress(ImportError):  # the job that needs it will say so
-            importlib.import_module(name)
+    _import_libraries()
     if os.fork() == 0:
         listener.close()
         _work(connection)
     connection.close()
+
+
+def _import_libraries() -> None:
+    """Import what jobs share, without what the user's environment does to it: each job has that for itself."""
+    before = {name: os.environ.get(name) for name in QUIET}
+    os.environ.update(QUIET)
+    for name in LIBRARIES:
+        with contextlib.suppress(Exception):  # the job that needs it will say so
+            importlib.import_module(name)
+    for name, value in before.items():
+        os.environ.pop(name)
+        os.environ.update({} if value is None else {name: value})
 
 
 def _num_ended() -> int:
@@ -147,8 +173,14 @@ def call(arguments: list[str]) -> None:
     job = json.dumps(
         {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     ).encode()
-    socket.send_fds(connection, [struct.pack("<Q", len(job))], STREAMS)
-    connection.sendall(job)
+    try:
+        socket.send_fds(connection, [struct.pack("<Q", len(job))], STREAMS)
+        connection.sendall(job)
+        has_begun = connection.recv(1) == BEGUN
+    except OSError:  # the server was killed while this one waited for it
+        has_begun = False
+    if not has_begun:
+        os.execv(sys.executable, [sys.executable, *arguments])
     status = connection.recv(1)
     if not status:
         sys.exit(
@@ -158,8 +190,12 @@ def call(arguments: list[str]) -> None:
 
 
 def _address(folder: str) -> Path:
-    """Return the address of this interpreter's server; another interpreter has another, at which no server listens."""
-    return Path(folder) / hashlib.sha256(sys.executable.encode()).hexdigest()[:12]
+    """Return the address of this environment's server; another environment has another, at which no server listens.
+
+    A link that leads to an environment is that environment.
+    """
+    environment = f"{os.path.realpath(sys.prefix)} {sys.version}"
+    return Path(folder) / hashlib.sha256(environment.encode()).hexdigest()[:12]
 
 
 def _connected() -> socket.socket | None:
@@ -177,6 +213,7 @@ def _work(connection: socket.socket) -> None:
     status = 1
     try:
         try:
+            connection.sendall(BEGUN)
             header, streams, _, _ = socket.recv_fds(connection, 8, len(STREAMS))
             job = json.loads(_received(connection, struct.unpack("<Q", header)[0]))
             _take_over(streams, job)

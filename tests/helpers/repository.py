@@ -34,7 +34,9 @@ picture = ("pdf", "png", "csv")
 made = {
     "data": lambda: [f"data/{spec['dataset']}.safetensors"],
     "prior": lambda: [f"priors/{spec['prior']}/{spec['family']}.safetensors"],
-    "classifier": lambda: ["classifiers/{0}/{0}.safetensors".format(spec["classifier"])],
+    "classifier": lambda: [
+        f"classifiers/{spec['classifier']}/{name}" for name in (f"{spec['classifier']}.safetensors", "card.json")
+    ],
     "observe": lambda: [f"tasks/{task}/{name}.safetensors" for name in ("all_measurements", "observations")],
     "reference": lambda: [f"tasks/{task}/exact.safetensors"],
     "train": lambda: [f"{run}/state.safetensors", f"{run}/training.json"],
