@@ -7,7 +7,7 @@ import time
 
 from bench import plan
 from bench.report.end_of_run import print_summary
-from bench.runtime import preload
+from bench.runtime import orphans, preload
 
 suite, inputs, jobs = plan.open_suite(config, workflow.configfiles, check=workflow.is_main_process)
 of_task, of_run = suite.layout.task("{task}"), suite.layout.run("{task}", "{method}", "{seed}")
@@ -16,6 +16,10 @@ started = time.time()
 preloads = "preload" in dict(workflow.resource_settings.default_resources or {})
 if preloads:
     shell.prefix(preload.SHELL)
+if workflow.remote_exec:  # a batch of a cluster: it ends when its run is over, and has a server of its own
+    orphans.watch()
+    if preloads and not suite.num_gpus:
+        preload.start()
 
 
 onstart:
@@ -51,9 +55,16 @@ localrules:
     reproduce,
 
 
+def everything(wildcards):
+    """Return every artefact, and have the damaged ones made anew that take no time."""
+    plan.refuse_unshared_files(workflow.storage_settings.shared_fs_usage)
+    workflow.dag.forcefiles.update(plan.damaged_products(jobs))
+    return jobs.targets
+
+
 rule all:
     input:
-        jobs.targets,
+        everything,
     message:
         f"{suite.root} is complete"
 

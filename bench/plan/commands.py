@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.core.retries import retry_file
 from bench.plan import Suite, load
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
+from bench.plan.products import damaged_products, refuse_folders
 from bench.plan.rules import Rules
 
 
@@ -49,12 +50,15 @@ class Job:
 def write_commands(suite: str) -> None:
     """Write the specs of a suite and print the commands that are left to do."""
     loaded = load({"suite": suite})
-    check_artefacts(Rules(loaded))
+    rules = Rules(loaded)
+    refuse_folders(rules)
+    check_artefacts(rules)
     lock = lock_folder(loaded.root)  # specs under a run that is at work stay as they are
     write_specs(loaded)
     os.close(lock)
+    damaged = damaged_products(rules)
     for job in jobs(loaded):
-        if not job.is_done:
+        if not job.is_done or damaged.intersection(job.outputs):
             print(job, flush=True)
 
 

@@ -20,9 +20,11 @@ from bench.core.artefacts import ArtefactError, Json, read_facts, read_header, r
 from bench.core.errors import UserError
 from bench.core.retries import retry_file
 from bench.core.specs import RUN_FACTS, DataSpec, PriorSpec, RunSpec, TaskSpec
+from bench.plan.products import STAGES
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
+from bench.runtime.orphans import sign
 
 ToTry = DataSpec | PriorSpec | TaskSpec | RunSpec
 CHECKED = (".safetensors", ".csv", ".json")
@@ -43,6 +45,7 @@ def lock_folder(root: str) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(f"{root}: another run is at work here; wait for it to end") from None
+    sign(lock, Path(f"{root}/.lock"))
     for path in Path(root).rglob(".*"):
         if TEMPORARY.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
@@ -52,9 +55,10 @@ def lock_folder(root: str) -> int:
 def check_artefacts(rules: Rules) -> None:
     """Raise ArtefactError, naming the file, when an artefact of a suite was truncated or edited, or is another run's.
 
-    Whatever else lies in the suite's folder is the user's.
+    Tables and figures are left to `products.damaged_products`: they are made anew. Whatever else lies in the suite's
+    folder is the user's.
     """
-    named = {*rules.made(*rules.all), *rules.specs}
+    named = {*rules.made(*(rules.all.keys() - set(STAGES))), *rules.specs}
     found = (path for name in named for path in (Path(name), retry_file(name)))
     headers = check_files(path for path in found if path.suffix in CHECKED and path.exists())
     for path in sorted(rules.made("prior")):

@@ -44,6 +44,7 @@ NEUTRAL = {  # no number depends on them
         "runtime/containment",  # what happens when a process ends
         "runtime/job",  # how a command begins and ends
         "runtime/lease",  # who has the CPU
+        "runtime/orphans",  # when a job is ended
         "runtime/preload",  # how a command starts
         "runtime/progress",  # what a terminal shows
         "runtime/surroundings",  # what a plug-in leaves of the working folder and the streams

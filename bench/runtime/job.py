@@ -16,6 +16,7 @@ from bench.core.artefacts import ArtefactError, written_only_while
 from bench.core.errors import UserError
 from bench.runtime.containment import contained
 from bench.runtime.lease import lease
+from bench.runtime.orphans import watch
 
 # environment variable: a file to which each command adds a line with the CPU time of its work
 WORK_LOG = "BENCH_WORK_LOG"
@@ -36,6 +37,7 @@ def run(
     `failed(ending, *arguments)` writes why, in place of what `main` would have written. Errors of the kinds in
     `refuses` are the user's all the same.
     """
+    watch()
     keep_memory()
     begin = work_seconds()
     try:

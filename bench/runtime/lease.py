@@ -54,12 +54,16 @@ def lease_gpu(
 ) -> Iterator[str]:
     """Hold a GPU that no other job has, and yield its name as CUDA_VISIBLE_DEVICES has it.
 
-    Where a scheduler has chosen already, as that variable tells, its choice holds and no lock is needed.
+    Where that variable is set already, its choice holds and no lock is needed, but in a job of Slurm: several of its
+    commands may run at once and have to share what it was given.
     """
-    if environment.get(VISIBLE):
-        yield environment[VISIBLE]
+    visible, job = environment.get(VISIBLE), environment.get("SLURM_JOB_ID")
+    if visible and not job:
+        yield visible
         return
-    names = {f"gpu{i}": str(i) for i in range(num_devices)}
+    given = visible.split(",") if visible else [str(i) for i in range(num_devices)]
+    prefix = f"slurm{job}-gpu" if visible else "gpu"
+    names = {f"{prefix}{i}": name for i, name in enumerate(given)}
     with lease(tuple(names), alone=True, **waiting) as name:
         yield names[name]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.getcwd())
 import numpy
-from bench.core.artefacts import read_json, write_bytes, write_csv, write_json, write_tensors
+from bench.core.artefacts import read_json, write_bytes, write_csv, write_json, write_recorded, write_tensors
 
 module, spec_path, *more = [word for word in sys.argv[1:] if word not in ("-m", "bench.runtime.preload")]
 stage = module.removeprefix("bench.stages.")
@@ -63,6 +63,8 @@ for path in [root / name for name in made[stage]()]:
         write_json(path, content)
     elif path.suffix == ".safetensors":
         write_tensors(path, {"x": numpy.zeros(2)}, content)
+    elif path.suffix == ".html":
+        write_recorded(path, b"page", content)
     else:
         write_bytes(path, b"page")
 """
