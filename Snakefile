@@ -6,6 +6,7 @@
 import time
 
 from bench import plan
+from bench.plan.watch import watch
 from bench.report.end_of_run import print_summary
 from bench.runtime import preload
 
@@ -22,6 +23,7 @@ onstart:
     plan.begin(suite)
     if preloads and workflow.local_exec and not suite.num_gpus:  # CUDA does not survive a fork
         preload.start()
+    watch(suite, workflow)
 
 
 onsuccess:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -12,10 +13,8 @@ from pathlib import Path
 
 from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
+from bench.core.job_costs import WORK_LOG, JobCost, add_to_log, job_name
 from bench.runtime.lease import lease
-
-# environment variable: a file to which each command adds a line with the CPU time of its work
-WORK_LOG = "BENCH_WORK_LOG"
 
 
 def run(main: Callable[..., None], *, leased: bool = True) -> None:
@@ -24,18 +23,31 @@ def run(main: Callable[..., None], *, leased: bool = True) -> None:
     leased: hold the CPU together with other jobs, and wait while a clock has it alone; False: `main` does that itself.
     """
     keep_memory()
-    begin = time.process_time()
+    begin, error = (time.perf_counter(), time.process_time()), ""
     try:
         with lease() if leased else contextlib.nullcontext():
+            begin = time.perf_counter(), begin[1]  # waiting for the lease is no work
             main(*sys.argv[1:])
-    except (ArtefactError, UserError) as error:
-        sys.exit(f"error: {error}")
+    except (ArtefactError, UserError) as fault:
+        error = str(fault)
+        sys.exit(f"error: {fault}")
+    except Exception as fault:
+        error = f"{type(fault).__name__}: {fault}"
+        raise
     finally:
         if WORK_LOG in os.environ:
-            # a line `sample <spec> <CPU seconds>`: this process's own work, without its start and imports
-            seconds = time.process_time() - begin
-            with Path(os.environ[WORK_LOG]).open("a") as log:
-                log.write(f"{' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])} {seconds:.3f}\n")
+            add_to_log(os.environ[WORK_LOG], cost_since(*begin, error))
+
+
+def cost_since(begin: float, cpu_begin: float, error: str) -> JobCost:
+    """Return what this process took since two times, of the clock and of the processor, and its largest memory."""
+    seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; on macOS bytes
+    mib = largest / (2**20 if sys.platform == "darwin" else 2**10)
+    job = job_name([Path(sys.argv[0]).stem, *sys.argv[1:]])
+    return JobCost(
+        job, round(seconds, 3), round(mib, 1), round(cpu_seconds, 3), " ".join(error.split())
+    )
 
 
 def keep_memory() -> None:
