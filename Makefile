@@ -6,7 +6,7 @@
 #   make clean   remove what make made, results included (but not results/reference and results/published)
 
 PYTHON ?= python3
-CORES ?= 8
+CORES ?= $(shell getconf _NPROCESSORS_ONLN || echo 2)
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
