@@ -80,16 +80,13 @@ class Forecast:
     def sentence(self, jobs: Iterable[str], cores: int) -> str:
         """Return how long jobs will take on so many cores, what memory the largest needs, and how well it is known."""
         jobs = list(jobs)
-        whole = time_on(cores, [self.seconds(job) for job in jobs])
+        whole = time_on(cores, ((job, self.seconds(job)) for job in jobs))
         known = [job for job in jobs if self.knows(job)]
         mib = max((self.own[job].mib for job in known), default=0)
         memory = f", at most {mib / 1024:.1f} GiB of memory a job" if mib else ""
         num = len(jobs) - len(known)
-        guessed = (
-            f"; {num} of them without a record, taken to last as others of their kind"
-            if num
-            else ""
-        )
+        kind = "of them without a record, taken to last as others of their kind"
+        guessed = f"; {num} {kind}" if num else ""
         return f"{len(jobs)} jobs, about {roughly(whole)} on {cores} core{'s' if cores > 1 else ''}{memory}{guessed}."
 
 
@@ -98,9 +95,15 @@ def succeeded(costs: Mapping[str, JobCost]) -> dict[str, JobCost]:
     return {job: cost for job, cost in costs.items() if not cost.error}
 
 
-def time_on(cores: int, seconds: list[float]) -> float:
-    """Return how long jobs of so many seconds take side by side: as if they could be shared out, or the longest."""
-    return max(sum(seconds) / max(cores, 1), max(seconds, default=0.0))
+def time_on(cores: int, seconds: Iterable[tuple[str, float]]) -> float:
+    """Return how long jobs (name, seconds) take on so many cores: as if they could be shared out, or the longest.
+
+    Jobs of the clock have the machine for themselves.
+    """
+    seconds = list(seconds)
+    alone = sum(time for job, time in seconds if job.startswith("clock "))
+    shared = [time for job, time in seconds if not job.startswith("clock ")]
+    return alone + max(sum(shared) / max(cores, 1), max(shared, default=0.0))
 
 
 def print_forecast(suite: str, printed: str, cores: int) -> None:

@@ -62,14 +62,14 @@ def row_of(name: str, costs: list[JobCost]) -> tuple[str, ...]:
 
 def seconds_on_cores(costs: Iterable[JobCost]) -> float:
     """Return how long jobs take on two cores, as if they could be shared out between them."""
-    return time_on(CORES, [cost.seconds + START for cost in costs])
+    return time_on(CORES, ((cost.job, cost.seconds + START) for cost in costs))
 
 
 def seconds_with_gpu(costs: Iterable[JobCost]) -> float:
     """Return the same where a GPU does the jobs of networks, one after the other, and two cores the others."""
     costs = list(costs)
     on_gpu = [cost.seconds / SPEEDUP + START for cost in costs if cost.stage in ON_GPU]
-    others = [cost.seconds + START for cost in costs if cost.stage not in ON_GPU]
+    others = [(cost.job, cost.seconds + START) for cost in costs if cost.stage not in ON_GPU]
     return max(sum(on_gpu), time_on(CORES, others))
 
 

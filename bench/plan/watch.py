@@ -15,6 +15,7 @@ from bench.plan.suite import Suite
 
 SECONDS_BETWEEN_LINES = 30.0
 TRUST = 60.0  # seconds of recorded work that the records' pace counts as much as
+Job = tuple[str, float]  # its name, and how many seconds it is expected to take
 
 
 def watch(suite: Suite, workflow: Any) -> None:
@@ -30,8 +31,8 @@ def watch(suite: Suite, workflow: Any) -> None:
     if not names:
         return
     say(f"{suite.root}: {forecast.sentence(names.values(), cores)}")
-    seconds = {job: forecast.seconds(name) for job, name in names.items()}
-    Progress(suite.root, seconds, dag.finished, cores).start()
+    known = {job: (name, forecast.seconds(name)) for job, name in names.items()}
+    Progress(suite.root, known, dag.finished, cores).start()
 
 
 def extra(wildcards: Mapping[str, str]) -> list[str]:
@@ -46,14 +47,14 @@ def say(line: str) -> None:
 class Progress(threading.Thread):
     """A thread that says every 30 s how many jobs of a run are done, for how long it has run, and what is left.
 
-    seconds: what each job is expected to take, by whatever stands for the job in `is_done`.
+    jobs: name and expected seconds of each, by whatever stands for the job in `is_done`.
     """
 
     def __init__(
-        self, name: str, seconds: Mapping[Any, float], is_done: Callable[[Any], bool], cores: int
+        self, suite: str, jobs: Mapping[Any, Job], is_done: Callable[[Any], bool], cores: int
     ) -> None:
         super().__init__(daemon=True)  # it ends with the process
-        self.suite, self.seconds, self.is_done, self.cores = name, dict(seconds), is_done, cores
+        self.suite, self.jobs, self.is_done, self.cores = suite, dict(jobs), is_done, cores
         self.begin = time.monotonic()
 
     def run(self) -> None:
@@ -63,14 +64,14 @@ class Progress(threading.Thread):
 
     def line(self, elapsed: float) -> str:
         """Return `results/digits: 45 of 129 jobs done in 6 min 10 s, 7.3 per min; about 9 min left`."""
-        left = [seconds for job, seconds in self.seconds.items() if not self.is_done(job)]
-        num_done = len(self.seconds) - len(left)
+        left = [known for job, known in self.jobs.items() if not self.is_done(job)]
+        num_done = len(self.jobs) - len(left)
         rate = f", {60 * num_done / elapsed:.2g} per min" if num_done else ""
-        done = f"{num_done} of {len(self.seconds)} jobs done in {duration(elapsed)}{rate}"
+        done = f"{num_done} of {len(self.jobs)} jobs done in {duration(elapsed)}{rate}"
         return f"{self.suite}: {done}; about {roughly(self.seconds_left(elapsed, left))} left"
 
-    def seconds_left(self, elapsed: float, left: list[float]) -> float:
+    def seconds_left(self, elapsed: float, left: list[Job]) -> float:
         """Return the time for the jobs that are left, at the pace so far, in which the records' pace counts as well."""
-        expected = (sum(self.seconds.values()) - sum(left)) / self.cores
-        pace = (elapsed + TRUST) / (expected + TRUST)
-        return pace * time_on(self.cores, left)
+        remaining = time_on(self.cores, left)
+        expected = time_on(self.cores, self.jobs.values()) - remaining
+        return remaining * (elapsed + TRUST) / (max(expected, 0.0) + TRUST)

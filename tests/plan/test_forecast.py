@@ -32,8 +32,9 @@ def test_a_job_takes_what_it_took_or_its_method_or_its_stage(forecast):
 
 
 def test_jobs_share_the_cores_and_the_longest_is_the_least():
-    assert time_on(2, [3.0, 3.0, 2.0]) == 4.0 and time_on(8, [3.0, 1.0]) == 3.0
-    assert time_on(2, []) == 0.0
+    jobs = [(DPS, 3.0), (APS, 3.0), (TABLES, 2.0)]
+    assert time_on(2, jobs) == 4.0 and time_on(8, jobs[1:]) == 3.0 and time_on(2, []) == 0.0
+    assert time_on(2, [*jobs, ("clock clock/box/dps/seed0 1", 5.0)]) == 9.0
 
 
 def test_a_plan_says_what_each_stage_takes_and_what_is_guessed(forecast):
@@ -79,14 +80,19 @@ def test_commands_of_a_dry_run_are_found():
 
 def test_progress_counts_jobs_and_reckons_what_is_left():
     done = set()
-    progress = Progress("results/x", {"a": 100.0, "b": 60.0, "c": 80.0}, done.__contains__, 2)
+    progress = Progress(
+        "results/x",
+        {"a": (DPS, 100.0), "b": (APS, 60.0), "c": (TABLES, 80.0)},
+        done.__contains__,
+        2,
+    )
     assert progress.line(20.0).startswith("results/x: 0 of 3 jobs done in 20 s; about")
     done |= {"a", "b"}
-    # 80 s of records took 160: with TRUST seconds at the records' pace (160 + 60) / (80 + 60)
-    left = 80.0 * (160 + TRUST) / (80 + TRUST)
-    assert progress.seconds_left(160.0, [80.0]) == pytest.approx(left)
+    # of 120 s of records on two cores 80 are left, and 40 took 160: TRUST seconds count at the records' pace
+    left = 80.0 * (160 + TRUST) / (40 + TRUST)
+    assert progress.seconds_left(160.0, [(TABLES, 80.0)]) == pytest.approx(left)
     assert progress.line(160.0) == (
-        "results/x: 2 of 3 jobs done in 2 min 40 s, 0.75 per min; about 2 min left"
+        "results/x: 2 of 3 jobs done in 2 min 40 s, 0.75 per min; about 3 min left"
     )
     done.add("c")
     assert progress.line(200.0).endswith("about 1 s left")
