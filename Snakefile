@@ -20,9 +20,9 @@ if preloads:
 
 
 onstart:
-    plan.begin(suite)
     if preloads and workflow.local_exec and not suite.num_gpus:  # CUDA does not survive a fork
         preload.start()
+    plan.begin(suite)
     watch(suite, workflow)
 
 

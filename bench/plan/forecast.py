@@ -6,6 +6,7 @@ Imports nothing heavy: a plan prints it, and a run while it lasts.
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from bench.core.job_costs import (
 from bench.core.text import roughly
 from bench.plan import load
 
-COMMAND = re.compile(r"python -m bench\.stages\.(\w+ \S+\.json(?: \S+)?)$", re.MULTILINE)
+COMMAND = re.compile(r"python -m bench\.stages\.(\w+ \S+\.json'?(?: \S+)?)$", re.MULTILINE)
 START = 0.3  # seconds of a job beside its work: the workflow, a fork, imports
 UNKNOWN = 10.0  # seconds of a job of a kind that no record has
 
@@ -110,5 +111,5 @@ def print_forecast(suite: str, printed: str, cores: int) -> None:
     """Print what the jobs of a dry run would take, given the suite's file and what Snakemake printed."""
     loaded = load({"suite": suite})
     forecast = Forecast.of_suite(loaded.content["name"], loaded.layout.job_log)
-    jobs = [job_name(command.split()) for command in COMMAND.findall(printed)]
+    jobs = [job_name(shlex.split(command)) for command in COMMAND.findall(printed)]
     print("\n".join(forecast.lines(jobs, cores)))

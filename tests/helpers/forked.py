@@ -53,6 +53,12 @@ def run_module(
     return subprocess.CompletedProcess(list(words), process.exitcode, out, err)
 
 
+def run_command(command: Sequence[str], **_: object) -> subprocess.CompletedProcess:
+    """Do what `subprocess.run` would do with `python -m ...`, also where a client of the server of jobs is called."""
+    words = list(command[command.index("-m") + 1 :])
+    return run_module(words[2:] if words[0] == "bench.runtime.preload" else words, Path.cwd())
+
+
 def become(words: list[str], folder: str, environment: dict[str, str], out: str, err: str) -> None:
     """Do in this process what `python -m WORDS` would do; its exit status is that of the process."""
     for number, path in ((1, out), (2, err)):

@@ -58,7 +58,7 @@ def test_draws_for_the_card_keep_to_the_rows_of_a_checkpoint():
 def test_a_checkpoint_on_small_images_is_opened_with_a_few_thousand_rows(tmp_path, monkeypatch):
     """Before, the comparison of two integrators alone took 25,000."""
     settings = {"channels": (4, 4), "num_iterations": 1, "num_ode_steps": 10}
-    data = {part: torch.zeros(70, 1, 8, 8) for part in cards.PARTS}
+    data = {part: torch.ones(70, 1, 8, 8) for part in cards.PARTS}
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     EDMFamily(**settings).fit(data, tmp_path / "a", None)
