@@ -93,10 +93,11 @@ def committed_costs(suite: str) -> dict[str, JobCost]:
     except UserError:
         return {}
     with path.open(newline="") as file:
-        rows = [
-            (row["job"], *(float(row[name]) for name in NUMBERS)) for row in csv.DictReader(file)
-        ]
-    return {row[0]: JobCost(*row) for row in rows}
+        rows = list(csv.DictReader(file))
+    numbers = ({name: float(row[name]) for name in NUMBERS} for row in rows)
+    return {
+        row["job"]: JobCost(row["job"], **of_job) for row, of_job in zip(rows, numbers, strict=True)
+    }
 
 
 def committed_suites() -> list[str]:
