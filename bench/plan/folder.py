@@ -20,7 +20,11 @@ from bench.core.artefacts import ArtefactError, Json, read_facts, read_header, r
 from bench.core.errors import UserError
 from bench.core.retries import retry_file
 from bench.core.specs import RUN_FACTS, DataSpec, PriorSpec, RunSpec, TaskSpec
+<<<<<<< HEAD
 from bench.plan.products import PRODUCTS
+=======
+from bench.plan.products import STAGES
+>>>>>>> main
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
@@ -55,10 +59,17 @@ def lock_folder(root: str) -> int:
 def check_artefacts(rules: Rules) -> None:
     """Raise ArtefactError, naming the file, when an artefact of a suite was truncated or edited, or is another run's.
 
+<<<<<<< HEAD
     Whatever else lies in the suite's folder is the user's. What a run ends with is made anew (`products`).
     """
     stages = [stage for stage in rules.all if stage not in PRODUCTS]
     named = {*rules.made(*stages), *rules.specs}
+=======
+    Tables and figures are left to `products.damaged_products`: they are made anew. Whatever else lies in the suite's
+    folder is the user's.
+    """
+    named = {*rules.made(*(rules.all.keys() - set(STAGES))), *rules.specs}
+>>>>>>> main
     found = (path for name in named for path in (Path(name), retry_file(name)))
     headers = check_files(path for path in found if path.suffix in CHECKED and path.exists())
     for path in sorted(rules.made("prior")):
@@ -173,7 +184,9 @@ def _try_constructors(suite: Suite, specs: list[ToTry]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "specs.json"), Path(folder, "answer.json")
         question.write_text(json.dumps([_to_try(suite, spec) for spec in specs]))
-        command = [sys.executable, "-m", "bench.plan.constructors", str(question), str(answer)]
+        # forked like a job where there is a server of those, which has imported torch
+        module = ["-m", "bench.runtime.preload", "-m", "bench.plan.constructors"]
+        command = [sys.executable, *module, str(question), str(answer)]
         nowhere = subprocess.DEVNULL
         subprocess.run(command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
         faults = json.loads(answer.read_text()) if answer.exists() else []

@@ -33,8 +33,13 @@ def main(spec_path: str) -> None:
         files["side_by_side.csv"] = csv_of(frame).encode()
         write_csv(folder / "side_by_side.csv", csv_of(frame), about)
         text += f"\n{side_by_side_markdown(frame, paper)}"
+<<<<<<< HEAD
     files["published.md"] = text.encode()
     write_csv(folder / "published.csv", csv_of(published_frame(matches)), about, files)
+=======
+    table = csv_of(published_frame(matches))
+    write_csv(folder / "published.csv", table, about, {"published.md": text.encode()})
+>>>>>>> main
 
 
 if __name__ == "__main__":

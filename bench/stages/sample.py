@@ -89,7 +89,7 @@ def write_run(spec: RunSpec, device: torch.device) -> RunResult:
 
 
 def oddities(interacts: str, x: Tensor) -> Json:
-    """Return what tables mark: that rows interact, and how many samples (m, s, *x) have diverged, finite as they are."""
+    """Return what tables mark: that rows interact, and how many of the finite samples (m, s, *x) have diverged."""
     num_beyond = int((x.abs() > BEYOND).flatten(2).any(2).sum()) if x.numel() else 0
     found = {"interacts": interacts, "diverged": num_beyond}
     return {name: value for name, value in found.items() if value}
