@@ -20,11 +20,7 @@ from bench.core.artefacts import ArtefactError, Json, read_facts, read_header, r
 from bench.core.errors import UserError
 from bench.core.retries import retry_file
 from bench.core.specs import RUN_FACTS, DataSpec, PriorSpec, RunSpec, TaskSpec
-<<<<<<< HEAD
-from bench.plan.products import PRODUCTS
-=======
 from bench.plan.products import STAGES
->>>>>>> main
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
@@ -59,17 +55,10 @@ def lock_folder(root: str) -> int:
 def check_artefacts(rules: Rules) -> None:
     """Raise ArtefactError, naming the file, when an artefact of a suite was truncated or edited, or is another run's.
 
-<<<<<<< HEAD
-    Whatever else lies in the suite's folder is the user's. What a run ends with is made anew (`products`).
-    """
-    stages = [stage for stage in rules.all if stage not in PRODUCTS]
-    named = {*rules.made(*stages), *rules.specs}
-=======
     Tables and figures are left to `products.damaged_products`: they are made anew. Whatever else lies in the suite's
     folder is the user's.
     """
     named = {*rules.made(*(rules.all.keys() - set(STAGES))), *rules.specs}
->>>>>>> main
     found = (path for name in named for path in (Path(name), retry_file(name)))
     headers = check_files(path for path in found if path.suffix in CHECKED and path.exists())
     for path in sorted(rules.made("prior")):

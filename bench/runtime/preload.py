@@ -50,21 +50,13 @@ LIBRARIES = (
 # prefix of the workflow's commands, in which `python` then calls the client
 SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 STREAMS = (0, 1, 2)
-<<<<<<< HEAD
-NEW = 5.0  # seconds in which a folder may not be locked yet by the process that made it
-PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
-=======
->>>>>>> main
 BEGUN = b"b"  # what a job says first: from then on nobody else does it
 # of a folder's path: with the server's folder and its own name an address may have 104
 MOST_BYTES = 53
 # while libraries are imported: a look for GPUs would leave its answer to all jobs, and keep them from CUDA
 QUIET = {"CUDA_VISIBLE_DEVICES": "", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "MPLBACKEND": "agg"}
-<<<<<<< HEAD
-=======
 NEW = 5.0  # seconds in which a folder may not be locked yet by the process that made it
 PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
->>>>>>> main
 
 
 def start() -> None:
@@ -87,8 +79,6 @@ def start() -> None:
     os.environ[FOLDER] = folder
 
 
-<<<<<<< HEAD
-=======
 def _place() -> str | None:
     """Return a folder of temporary files whose path is short enough for the address of a server; None for none."""
     for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
@@ -97,7 +87,6 @@ def _place() -> str | None:
     return None
 
 
->>>>>>> main
 def _held(folder: str | Path) -> int:
     """Return a lock on a server's folder, which this process and the server have until both have ended."""
     lock = os.open(folder, os.O_RDONLY)
@@ -112,17 +101,6 @@ def _remove_abandoned(place: str) -> None:
             if time.time() - folder.stat().st_mtime > NEW:
                 os.close(_held(folder))
                 shutil.rmtree(folder)
-<<<<<<< HEAD
-
-
-def _place() -> str | None:
-    """Return a folder of temporary files whose path is short enough for the address of a server; None for none."""
-    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        if len(os.fsencode(place)) <= MOST_BYTES and os.access(place, os.W_OK | os.X_OK):
-            return place
-    return None
-=======
->>>>>>> main
 
 
 def serve(folder: str) -> None:
