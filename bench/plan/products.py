@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.core.artefacts import ArtefactError, check_recorded
 from bench.plan.rules import Rules
 
-PRODUCTS = ("tables", "published", "claims", "timing", "figure", "grid", "toy", "report")
+STAGES = ("tables", "published", "claims", "timing", "figure", "grid", "toy", "report")
 WITH_RECORD = (".csv", ".html")  # of a job's outputs, the first of these has a record of the others
 
 
@@ -36,7 +36,7 @@ def refuse_folders(rules: Rules) -> None:
 
 
 def _recorded(rules: Rules) -> Iterator[str]:
-    for stage in PRODUCTS:
+    for stage in STAGES:
         rule = rules.all[stage]
         main = [path for path in rule.outputs if path.endswith(WITH_RECORD)][:1]
         yield from (path.format(**case) for path in main for case in rule.cases)

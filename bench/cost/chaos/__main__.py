@@ -87,7 +87,8 @@ def trials(
     options: argparse.Namespace, shops: Mapping[str, Workshop], seconds: float, say: Say
 ) -> Json:
     """Try what was asked for beside a finished run. seconds: that it took."""
-    whole, asked, found = shops["whole"], options.only or TRIALS, {"good": True}
+    whole, asked = shops["whole"], options.only or TRIALS
+    found: Json = {"good": True}
     tensors, rng = whole.tensors(), random.Random(options.seed)
     if "kills" in asked:
         kills, wrong = kill_runs(shops["kills"], options.kills, seconds, tensors, rng, say)
