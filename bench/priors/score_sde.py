@@ -93,5 +93,7 @@ def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
         )
 
     unet = networks.new(build, Rng(("random weights", side), (0,), dtype=torch.float32))
-    noise = {"sigma_max": 10.0}  # what is far from images is decoded with rounding errors of that size
+    noise = {
+        "sigma_max": 10.0
+    }  # what is far from images is decoded with rounding errors of that size
     return Pipeline(networks.frozen(unet), scheduler_of(SCORE_SDE, noise))
