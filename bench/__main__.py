@@ -197,6 +197,29 @@ def reproduce(suite: SuiteName = "default") -> None:
 
 
 @app.command()
+def papers() -> None:
+    """List the experiments of the four papers: the suite of each, what it needs, GPU hours, and its state."""
+    from bench.plan.papers_listing import listing
+
+    print(listing())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def rehearse(
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="such as papers/dps_ffhq256")],
+    cores: Cores = NUM_CORES,
+) -> None:
+    """Run a suite's twin with made-up images and narrow networks of random weights, into results/<suite>-rehearsal.
+
+    Further options go to Snakemake: `rehearse papers/dps_ffhq256 --dry-run`.
+    """
+    from bench.plan.rehearsal import write_rehearsal
+
+    _snakemake(str(write_rehearsal(suite)), cores, context.args)
+
+
+@app.command()
 def cost(
     questions: Annotated[
         list[Question] | None, typer.Argument(help="default: all but repeatability")

@@ -16,6 +16,7 @@ from bench.core.published_suites import published_record, published_suites
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.metrics import metric_faults
+from bench.plan.paper_faults import paper_faults
 from bench.plan.schema import Fault, dataset_plugin, one_of, schema_faults
 from bench.plan.yaml_file import read_yaml
 
@@ -138,6 +139,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
         yield from _method_faults(content, method)
     yield from _tune_faults(content)
     yield from _beside_faults(content)
+    yield from paper_faults(content)
     if not set(content["seeds"]) <= set(content.get("training_seeds", content["seeds"])):
         yield ("training_seeds",), f"expected those of seeds, {content['seeds']}, and further ones"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.core.registry import build, load
 from bench.problems import make_problem
+from bench.problems.classifier import definition_of
 from bench.problems.reward import NAME as REWARD
 from bench.problems.reward import check_reward
 
@@ -45,14 +46,15 @@ def fault(kind: str, content: Mapping[str, Any]) -> str | None:
 
 def try_task(content: Mapping[str, Any]) -> None:
     """Make the operator or the reward for images of the data set's size; ValueError where that cannot be."""
-    side = content["side"]
+    size = content["size"]
     if content["operator"] == REWARD:  # its classifier may have to be trained yet
-        return check_reward(content["parameters"], (1, side, side))
+        shape = definition_of(str(content["parameters"].get("classifier"))).x_shape
+        return check_reward(content["parameters"], (*shape[:1], *size))
     problem = (content["operator"], content["parameters"], content["sigma_y"])
     try:
-        make_problem(*problem, (1, side, side), rate=content.get("rate"))
+        make_problem(*problem, (1, *size), rate=content.get("rate"))
     except ValueError:  # the plan does not know how many channels there are
-        make_problem(*problem, (3, side, side), rate=content.get("rate"))
+        make_problem(*problem, (3, *size), rate=content.get("rate"))
 
 
 def method_fault(content: Mapping[str, Any]) -> str | None:

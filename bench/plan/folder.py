@@ -126,7 +126,7 @@ def _to_try(suite: Suite, spec: ToTry) -> tuple[str, str, dict]:
     if isinstance(spec, PriorSpec):
         return f"priors.{spec.prior}", "prior", content
     if isinstance(spec, TaskSpec):
-        return f"tasks.{spec.task}", "task", content | {"side": suite.side(spec.dataset)}
+        return f"tasks.{spec.task}", "task", content | {"size": suite.size(spec.dataset)}
     of_task = spec.method in suite.content["tasks"][spec.task].get("settings", {})
     key = f"tasks.{spec.task}.settings.{spec.method}" if of_task else f"methods.{spec.method}"
     return key, "method", content

@@ -13,7 +13,7 @@ from bench.core.registry import Kind, find
 from bench.core.shipped import shipped
 from bench.plan.config import module_of
 from bench.plan.listing import listing_of
-from bench.plan.metrics import metric_sources, metrics_of_task
+from bench.plan.metrics import OF_IMAGES, metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
 from bench.plan.sources import hash_of, is_plugin, sources_of, stage_file
 from bench.plan.suite import Suite
@@ -154,9 +154,8 @@ class Inputs:
         classifiers = [
             str(self.layout.classifier(name)) for name in self.suite.classifiers_of_metrics(task)
         ]
-        images = (
-            [self.data_of_task(task)] if "sets" in metrics_of_task(self.suite.content, task) else []
-        )
+        asked = metrics_of_task(self.suite.content, task)
+        images = [self.data_of_task(task)] if any(name in asked for name in OF_IMAGES) else []
         return [*classifiers, *self.suite.weights_of_metrics(task), *images]
 
     def metric_sources(self, task: str) -> tuple[str, ...]:

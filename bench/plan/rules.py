@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.layout import CLAIMS_TABLES, PUBLISHED_TABLES, TABLES, TIMING_TABLES
+from bench.core.papers import NAME as PAPER
 from bench.core.specs import Spec, SuiteSpec
 from bench.plan.inputs import Inputs
 from bench.plan.suite import Suite
@@ -113,6 +114,9 @@ class Rules:
                 if name == wildcards.get("figure")
             }
             spec = dataclasses.replace(spec, figures=own)
+        of_paper = self.specs.get(str(self.suite.layout.spec(PAPER)))
+        if of_paper and stage in ("published", "report"):
+            return f"{digest_of(spec) if spec else ''}{digest_of(of_paper)}"
         return digest_of(spec) if spec else ""
 
     @cached_property

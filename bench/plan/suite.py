@@ -179,9 +179,16 @@ class Suite:
 
     def side(self, dataset: str) -> int | None:
         """Return the pixels along an image, where the suite or the data set's source says so."""
-        return (self.content["datasets"][dataset] or {}).get("side") or _side_of(
-            dataset_plugin(dataset, {})
-        )
+        return self._declared(dataset, "side")
+
+    def size(self, dataset: str) -> tuple[int | None, int | None]:
+        """Return the rows and columns of an image; those of a signal on a mesh are its vertices, and one."""
+        side = self.side(dataset)
+        return self._declared(dataset, "num_vertices") or side, side
+
+    def _declared(self, dataset: str, name: str) -> int | None:
+        given = (self.content["datasets"][dataset] or {}).get(name)
+        return given or _declared_by(dataset_plugin(dataset, {}), name)
 
     @property
     def classifiers(self) -> list[str]:
@@ -227,12 +234,12 @@ class Suite:
         return dataset, self.side(dataset) or 0
 
 
-def _side_of(plugin: str) -> int | None:
-    """Return the pixels along an image of a data set whose source says so, as a class variable or as a default."""
+def _declared_by(plugin: str, name: str) -> int | None:
+    """Return a number that the source of a data set has as a class variable or as a field's default."""
     file = find("dataset", plugin)
     source = read_source(file) if file else None
-    field = source.fields.get("side") if source else None
-    value = source.constant("side") if source else None
+    field = source.fields.get(name) if source else None
+    value = source.constant(name) if source else None
     return (
         value if isinstance(value, int) else int(field.default) if field and field.default else None
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 DatasetName = PriorName = TaskName = MethodName = FamilyName = OperatorName = ModuleName = str
+PlaceName = str  # keys from the top, with points between
 Settings = dict[str, Any]
 
 
@@ -108,7 +109,15 @@ class RewardEntry:
     """A prior and a reward, p(class | x)^beta, for the class of the image, in place of a measurement."""
 
     operator: OperatorName  # class
-    classifier: Literal["digits-cnn-v1"]  # whose p(class | x)
+    # whose p(class | x)
+    classifier: Literal[
+        "digits-cnn-v1",
+        "fashion-cnn-v1",
+        "cifar10-vgg13_bn",
+        "cifar10-vgg13_bn-narrow",
+        "ffhq-wrapped",
+        "ffhq-wrapped-stub",
+    ]
     beta: Annotated[float, {"exclusiveMinimum": 0}]  # inverse temperature
     differentiable: bool = True  # false: methods get no gradient of it
     # by default as many as the suite says
@@ -129,7 +138,7 @@ class SuiteFile:
         list[Annotated[int, {"minimum": 0}]], {"minItems": 1}
     ]  # a run of each method on each task for each
     # measurements per task, of as many test images
-    num_measurements: Annotated[int, {"minimum": 2, "maximum": 300}]
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}]
     # posterior samples of each measurement
     num_samples: Annotated[int, {"minimum": 2, "maximum": 100000}]
     # draws in each of two sets; num_samples or more
@@ -167,6 +176,13 @@ class SuiteFile:
     cuda_graphs: bool = False  # compiled networks are replayed as CUDA graphs
     tune: Tune | None = None  # settings tried on validation images
     claims: bool = False  # test the papers' claims, which other suites quote from what is published
+    # the paper whose experiments these are: what it prints stands beside the rows
+    paper: Literal["dps", "cps", "ods", "aps"] | None = None
+    # what that paper does not say: a place in this file, such as tasks.x.factor, and why it has this value
+    unknown: dict[PlaceName, str] | None = None
+    # what is otherwise in a rehearsal of it, key by key; null leaves an entry out
+    rehearse: Settings | None = None
+    rehearsal_of: str | None = None  # in a file that `posterior-bench rehearse` wrote: the suite
     # where methods run
     restrict: dict[MethodName, Annotated[Restriction, {"minProperties": 1}]] | None = None
 

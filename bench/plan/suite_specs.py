@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.core.compute import compute_of
+from bench.core.papers import NAME as PAPER
 from bench.core.published_suites import published_record
 from bench.core.specs import (
     Budget,
@@ -35,6 +36,7 @@ from bench.plan.config import (
 from bench.plan.inputs import Inputs
 from bench.plan.metrics import metrics_of_task
 from bench.plan.packages import packages_of
+from bench.plan.papers import paper_spec
 from bench.plan.schema import dataset_plugin
 from bench.plan.suite import Suite
 
@@ -65,6 +67,8 @@ def specs_of(suite: Suite) -> Iterator[tuple[str, Spec]]:
         yield str(path("toys", toy)), ToySpec(root=suite.root, toy=toy, parameters=parameters)
     if suite.tasks:
         yield str(path("suite")), suite_spec(suite)
+    if spec := paper_spec(suite):
+        yield str(path(PAPER)), spec
 
 
 def specs_of_runs(suite: Suite, task: str) -> Iterator[tuple[str, Spec]]:

@@ -35,7 +35,11 @@ SHOWN = (
     "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "energy",
     "energy_total", "worth_energy", "worth_mean", "sw2sq-128_white", "sw2-128", "sw2-128_total", "c2st-energy",
     "mean_error", "mean_error_total", "std_ratio", "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio",
-    "coverage_exact@0.9", "log_reward", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
+    "coverage_exact@0.9", "log_reward", "class_frechet-digits-convnet-v1-n32",
+    "class_frechet_floor-digits-convnet-v1-n32", "class_pairwise-digits-convnet-v1",
+    "class_pairwise_floor-digits-convnet-v1", "class_frechet-fashion-convnet-v1-n32",
+    "class_frechet_floor-fashion-convnet-v1-n32", "class_pairwise-fashion-convnet-v1",
+    "class_pairwise_floor-fashion-convnet-v1", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
     "nfe_vjp", "seconds_per_sample", "train_seconds", "train_nfe",
 )  # fmt: skip
 # patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import Json, read_tensors, write_bytes, write_json, write_tensors
 from bench.core.catalogue import dataset_of, is_convnet
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
@@ -21,6 +21,8 @@ from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
 from bench.problems import convnet
 from bench.problems.classifier import Classifier, RealFeatures, definition_of, tensors_of, trained
 from bench.problems.convnet import labels_of
+from bench.problems.vgg import NARROW, PUBLISHED, opened
+from bench.problems.wrapped_reward import KEPT, is_wrapped, source_of
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 
@@ -32,15 +34,17 @@ def main(spec_path: str) -> None:
     spec = ClassifierSpec.read(spec_path)
     name, dataset = spec.classifier, dataset_of(spec.classifier)
     data, data_header = read_tensors(spec.layout.data(dataset))
-    begin = time.perf_counter()
+    begin, path = time.perf_counter(), spec.layout.classifier(name)
+    if is_wrapped(name):
+        write_bytes(path.with_name(KEPT), source_of(name).read_bytes())
     rng = Rng(("classifier", name), (0,), dtype=torch.float32)
     tensors, definition, card = (
         on_any_images(data, rng) if is_convnet(name) else with_labels(name, data, rng)
     )
     facts = {"classifier": name, "dataset": dataset, "data_sha256": data_header["sha256"]}
     facts |= {"definition": definition, "provenance": provenance()}
-    path, seconds = spec.layout.classifier(name), time.perf_counter() - begin
-    write_json(path.with_name("card.json"), facts | card | {"seconds": seconds})
+    seconds = {"seconds": time.perf_counter() - begin}
+    write_json(path.with_name("card.json"), facts | card | seconds)
     write_tensors(path, tensors, facts)
 
 
@@ -48,10 +52,17 @@ def with_labels(
     name: str, data: dict[str, Tensor], rng: Rng
 ) -> tuple[dict[str, Tensor], Json, Json]:
     """Return tensors, definition and card of a classifier by labels."""
-    definition = definition_of(name)
-    classifier = trained(definition, data["train"], data["train_label"], rng)
+    definition = dataclasses.asdict(definition_of(name))
+    if is_wrapped(name):  # its file is its definition
+        text = source_of(name).read_text()
+        return {"none": torch.zeros(1)}, definition | {"file": text}, {}
+    if name in (PUBLISHED, NARROW):
+        classifier, weights = opened(name)
+        definition |= {"weights": weights}
+    else:
+        classifier = trained(definition_of(name), data["train"], data["train_label"], rng)
     classifier = dataclasses.replace(classifier, real=real_features(classifier, data))
-    return tensors_of(classifier), dataclasses.asdict(definition), quality(classifier, data)
+    return tensors_of(classifier), definition, quality(classifier, data)
 
 
 def on_any_images(data: dict[str, Tensor], rng: Rng) -> tuple[dict[str, Tensor], Json, Json]:

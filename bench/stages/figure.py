@@ -7,6 +7,7 @@ import os
 from bench.core import registry
 from bench.core.errors import UserError
 from bench.core.layout import Layout
+from bench.core.papers import rehearsal_mark
 from bench.core.provenance import provenance
 from bench.runtime.job import run
 from bench.stats.beside import load_with_published
@@ -27,12 +28,8 @@ def main(spec_path: str, name: str) -> None:
     plugin = registry.load("figure", name)
     with drawing_style():
         drawing = plugin(**suite.figures[name]).draw(FigureResults(suite))
-        save(
-            drawing,
-            Layout(suite.root).figures,
-            name,
-            {"suite": suite.name, "provenance": provenance()},
-        )
+        about = {"suite": suite.name, "provenance": provenance()} | rehearsal_mark(suite.root)
+        save(drawing, Layout(suite.root).figures, name, about)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from bench.core import registry
+from bench.core.papers import rehearsal_mark
 from bench.core.provenance import provenance
 from bench.core.specs import EvaluateSpec
 from bench.runtime.job import run
@@ -22,12 +23,8 @@ def main(spec_path: str) -> None:
     methods = [run.method for run in spec.runs if run.seed == seed]
     with drawing_style():
         drawing = registry.load("figure", "grid")().draw(task_samples(root, task, methods, seed))
-        save(
-            drawing,
-            spec.layout.figures,
-            f"grid-{task}",
-            {"suite": root.name, "provenance": provenance()},
-        )
+        about = {"suite": root.name, "provenance": provenance()} | rehearsal_mark(root)
+        save(drawing, spec.layout.figures, f"grid-{task}", about)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, one_hot
 from bench.runtime.job import run
 
+PARTS = ("test", "validation")
+
 
 def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
@@ -97,6 +99,9 @@ def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tens
 
     Of the test images first one of each class, in the order of the classes, then another of each, and so on.
     """
+    if "test_label" not in data:  # then a measurement is no fact of an image
+        numbered = {f"{part}_label": torch.arange(len(data[part])) % num_classes for part in PARTS}
+        data = data | numbered
     labels = one_hot(data["test_label"], num_classes).flatten(1).long()
     earlier = (labels.cumsum(0) * labels).sum(1)  # images of the same class so far
     order = torch.argsort(earlier * num_classes + data["test_label"])

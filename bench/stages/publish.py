@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.core.layout import REFERENCE, Layout
 from bench.core.specs import SuiteSpec
 from bench.report.publish import one_grid_per_prior, publish_suite, publish_times
+from bench.report.publish_toys import publish_toys
 from bench.runtime.job import run
 from bench.stats.results import load
 
@@ -27,6 +28,10 @@ def main(*arguments: str) -> None:
     parser.add_argument("--into", default=str(REFERENCE), help=f"default: {REFERENCE}")
     options = parser.parse_args(arguments)
     layout = Layout(Path(options.folder))
+    if toys := sorted(path.stem for path in layout.spec("toys", "any").parent.glob("*.json")):
+        into = Path(options.into) / layout.root.name
+        publish_toys(layout, toys, into, options.allow_dirty)
+        return
     spec = SuiteSpec.read(layout.spec("suite"))
     into = Path(options.into) / spec.name
     if not spec.compares:
