@@ -20,6 +20,7 @@ ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
 DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
 INTERACTS = "rows interact"  # marks a method whose samples depend on what is computed beside them
+DIVERGED = "diverged"  # marks a method with samples that are beyond all that is an image
 OTHER_PRIOR = (
     "other prior"  # marks rows that saw another prior than the one whose posterior judges them
 )
