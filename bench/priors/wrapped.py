@@ -73,7 +73,9 @@ class WrappedFamily:
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
         """Keep the file with the prior, and try it: two images of the data set's size, in [-1, 1]."""
-        path = Path(__file__).with_name("_stub_decoder.py") if self.file == STUB else Path(self.file)
+        path = (
+            Path(__file__).with_name("_stub_decoder.py") if self.file == STUB else Path(self.file)
+        )
         if not path.is_file():
             raise UserError(f"{self.file}: there is no such file; it has to have a function load")
         write_bytes(folder / "pipeline" / "decoder.py", path.read_bytes())

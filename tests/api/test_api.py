@@ -118,7 +118,9 @@ def test_published_rows_stand_beside_mine(task):
 
 
 def test_a_task_that_the_suite_lacks_is_one_line(folder):
-    with pytest.raises(UserError, match="no task gmm-denoise-prio; expected one of gmm-denoise-prior"):
+    with pytest.raises(
+        UserError, match="no task gmm-denoise-prio; expected one of gmm-denoise-prior"
+    ):
         bench.load_task("gmm-denoise-prio", suite="small.yaml")
 
 
