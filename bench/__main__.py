@@ -114,11 +114,12 @@ def conformance(
     kind: Annotated[
         Kind | None, typer.Option(help="of the names; that of a file follows from its folder")
     ] = None,
+    seconds: Annotated[float, typer.Option(help="for one check, before it is ended")] = 60.0,
 ) -> None:
     """Check plug-ins against the interface of their kind, and say what passes and what does not."""
     from bench.conformance.__main__ import main as check
 
-    check(*(["--kind", kind.value] if kind else []), *files or [])
+    check("--seconds", str(seconds), *(["--kind", kind.value] if kind else []), *files or [])
 
 
 @app.command()
@@ -234,6 +235,20 @@ def cost(
     )
 
 
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)
+def chaos(context: typer.Context) -> None:
+    """Kill runs, damage their files, fill their disk: the same command has to mend it. Options: chaos --help."""
+    from bench.cost.chaos.__main__ import main as campaign
+
+    campaign(*context.args)
+
+
 @app.command()
 def docs(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),
@@ -310,13 +325,14 @@ def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") 
         "-m",
         "snakemake",
         target,
-        "--cores",
-        str(cores),
         "--snakefile",
         str(shipped("Snakefile")),
     ]
     if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
         command += ["--workflow-profile", str(shipped("profiles/default"))]
+        command += ["--cores", str(cores)]
+    elif cores != NUM_CORES:  # otherwise as the profile says
+        command += ["--cores", str(cores)]
     command += ["--config", f"suite={suite_file(suite)}", *options]
     # jobs are started as `python -m ...`: that python has to be this one
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

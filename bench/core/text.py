@@ -60,10 +60,12 @@ def rounded(mean: float, low: float | None, high: float | None) -> tuple[str, st
     """Return mean and ends of its interval with the decimals that the interval warrants.
 
     These are one or two digits of its half width. Without an interval, or with one of no width: three digits of the
-    mean and empty ends. An infinite end is written as inf.
+    mean and empty ends. An infinite end is written as inf, and what is 100000 or more with an exponent.
     """
     if low is None or high is None or not high > low:
         return three_digits(mean), "", ""
+    if max(abs(x) for x in (mean, low, high) if math.isfinite(x)) >= 1e5:
+        return three_digits(mean), three_digits(low), three_digits(high)
     width = high - low if math.isfinite(high) else 2 * (mean - low)
     decimals = min(max(-math.floor(math.log10(width / 6)), 0), 4)
     return f"{mean:.{decimals}f}", f"{low:.{decimals}f}", f"{high:.{decimals}f}"

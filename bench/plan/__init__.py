@@ -17,11 +17,21 @@ from bench.core.errors import UserError
 from bench.plan.config import read_suite
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
 from bench.plan.inputs import Inputs
+from bench.plan.products import damaged_products, refuse_folders
 from bench.plan.record import refuse_unrecorded_changes
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 
-__all__ = ["NAME", "Suite", "begin", "load", "one_of", "open_suite"]
+__all__ = [
+    "NAME",
+    "Suite",
+    "begin",
+    "damaged_products",
+    "load",
+    "one_of",
+    "open_suite",
+    "refuse_unshared_files",
+]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"  # of what a suite names, as a wildcard
 
@@ -50,11 +60,21 @@ def open_suite(
                 raise UserError(
                     f"{suite.file}: metrics: {line}; or set absent_weights: allow there"
                 )
-            check_artefacts(suite.root)
+            refuse_folders(rules)
+            check_artefacts(rules)
             refuse_unrecorded_changes(rules)
         return suite, Inputs(suite), rules
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
+
+
+def refuse_unshared_files(shared: Iterable[Any]) -> None:
+    """Exit with one line where jobs do not see the files of this machine. shared: what Snakemake takes for shared."""
+    if "INPUT_OUTPUT" not in {usage.name for usage in shared}:
+        sys.exit(
+            "error: jobs also read files that no rule declares (specs, records), so they need a file system which all "
+            "machines share; use an executor that does not do without one"
+        )
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -70,3 +90,5 @@ def begin(suite: Suite) -> None:
         write_specs(suite)
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:  # a disk that is full or read-only
+        sys.exit(f"error: {error.filename or suite.root}: {str(error.strerror).lower()}")

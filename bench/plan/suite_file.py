@@ -27,6 +27,14 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What the process of a training or of a run may take; one that exceeds it is ended, and says so in its cells."""
+
+    seconds: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # of the wall
+    memory_gib: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # resident at once
+
+
+@dataclass(frozen=True)
 class Clock:
     """Seconds of each method, taken alone on the machine."""
 
@@ -102,6 +110,8 @@ class RowEntry:
     plugin: ModuleName | None = (
         None  # a file in methods; by default the one that the row's name starts with
     )
+    # of the row, over those of the suite
+    limits: Annotated[Limits, {"minProperties": 1}] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,7 @@ class SuiteFile:
     """A suite: the methods that are compared, and the tasks they are compared on."""
 
     # folder of the results, results/<name>
-    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}]
+    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"}]
     seeds: Annotated[
         list[Annotated[int, {"minimum": 0}]], {"minItems": 1}
     ]  # a run of each method on each task for each
@@ -161,6 +171,8 @@ class SuiteFile:
     metrics: dict[str, Settings] | None = None
     # what a run may spend on sampling
     budget: Annotated[Budget, {"minProperties": 1}] | None = None
+    # of the process of each run; a row may have its own
+    limits: Annotated[Limits, {"minProperties": 1}] | None = None
     # a suite in results/reference whose published rows stand beside these; true: of the same name
     beside: str | Literal[True] | None = None
     # rows per sample at which the table of distances compares: both ways, with the share of training
@@ -192,6 +204,6 @@ class ToyFile:
     """A suite of toys, which compares nothing."""
 
     # folder of the results, results/<name>
-    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}]
+    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"}]
     # figures of toys, by name, with their parameters
     toys: Annotated[dict[str, Settings], {"minProperties": 1}]

@@ -15,6 +15,7 @@ from bench.core.specs import (
     ClockSpec,
     DataSpec,
     EvaluateSpec,
+    Limits,
     PriorSpec,
     Run,
     RunSpec,
@@ -29,6 +30,7 @@ from bench.core.specs import (
 from bench.plan.config import (
     PRIOR_KEYS,
     TASK_KEYS,
+    limits_of,
     module_of,
     num_measurements_of,
     settings_of,
@@ -142,6 +144,7 @@ def problem_fields(suite: Suite, task: str) -> dict[str, Any]:
 
 def row_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any]:
     """Return what a row of the suite is on a task; training depends on no more, beside prior and problem."""
+    limits = limits_of(suite.content, method)
     return {
         "method": method,
         "module": module_of(suite.content, method),
@@ -149,6 +152,7 @@ def row_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any
         "seed": seed,
         "compute": compute_of(suite.content),
         "packages": packages_of(Inputs(suite).method_sources(method)),
+        "limits": Limits(**limits) if limits else None,
     }
 
 

@@ -138,7 +138,7 @@ def fit_foreign(
     write_pipeline(folder / "pipeline", pipeline)
     card = {"weights": card, "num_parameters": networks.num_parameters(pipeline.unet)}
     if Cap.DENOISER in prior.caps:
-        card["examination"] = examined(prior)
+        card["examination"] = examined(prior, data["train"])
     return {}, card
 
 

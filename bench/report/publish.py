@@ -100,6 +100,7 @@ def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
             line for line in text.splitlines(keepends=True) if not line.endswith(f",{LEFT_OUT}\n")
         ]
         left_out = f"{len(text.splitlines()) - len(kept)} of pairs that are {LEFT_OUT}"
+        info = {key: value for key, value in info.items() if key != "files"}
         write_csv(into / path.name, "".join(kept), {**info, "rows_left_out": left_out})
     for path in sorted(set(tables.glob("*.md")) - {tables / REPRODUCTION_TABLES[1]}):
         _copy_page(path, into, faults)

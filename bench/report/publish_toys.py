@@ -1,4 +1,4 @@
-"""Copy the figures of a suite of toys to where they are committed, with one table of the numbers that stand in them."""
+"""Copy the pictures of a suite of toys to where they are committed, with one table of the numbers of their figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from bench.report.origins import made_by, refuse_faults
 from bench.report.publish import copied, write_record
 from bench.stats.results import origin_of
 
-KINDS = ("png", "csv", "csv.info.json")
 TRUTHS = ("quadrature", "grid", "floor")  # columns of the table that come before samplers
 HEADER = """Numbers of the figures. *quadrature* and *grid* are the truth, and *floor* compares draws of the truth with
 others of it. Effective shares are of importance weights of the sampler's own paths. What a place and a quantity are is
@@ -34,7 +33,7 @@ class Number(NamedTuple):
 
 
 def publish_toys(layout: Layout, toys: Sequence[str], into: Path, allow_dirty: bool) -> None:
-    """Copy figures and numbers into the folder `into`, which is emptied first.
+    """Copy pictures and numbers into the folder `into`, which is emptied first.
 
     Raises UserError, one line, when they are of edited sources or of several commits, unless allow_dirty.
     """
@@ -42,9 +41,10 @@ def publish_toys(layout: Layout, toys: Sequence[str], into: Path, allow_dirty: b
     origins = [origin_of(layout.figure(toy, "csv"), info) for toy, (_, info) in texts.items()]
     faults = refuse_faults(origins, str(layout.root), allow_dirty)
     shutil.rmtree(into, ignore_errors=True)
-    for toy in toys:
-        for path in (layout.figure(toy, kind) for kind in KINDS):
-            copied(path, into / "figures" / path.name)
+    for (
+        toy
+    ) in toys:  # their csv hold densities and points, too, which are too large to be committed
+        copied(layout.figure(toy, "png"), into / "figures" / f"{toy}.png")
     numbers = [number for toy, (text, _) in texts.items() for number in numbers_in(toy, text)]
     made_on = {"provenance": texts[toys[0]][1].get("provenance", {})}
     write_csv(into / "numbers.csv", csv_text(Number._fields, numbers), made_on)

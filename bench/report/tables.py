@@ -10,6 +10,7 @@ from bench.core.kinds import by_kind
 from bench.core.results import (
     BASELINES,
     DISTANCE,
+    DIVERGED,
     INTERACTS,
     OTHER_PRIOR,
     REFERENCE,
@@ -123,9 +124,10 @@ def distance_table(
 
 
 def _marks(suite: SuiteResults) -> dict[str, str]:
-    """Return what stands behind the names of methods across a table: roles, and whether rows interact anywhere."""
+    """Return what stands behind the names of methods across a table: roles, and what is odd on any of the tasks."""
     interacting = {method for task in suite.tasks for method in task.interacting}
-    return ROLES | dict.fromkeys(interacting, INTERACTS)
+    diverged = {method for task in suite.tasks for method in task.diverged}
+    return ROLES | dict.fromkeys(interacting, INTERACTS) | dict.fromkeys(diverged, DIVERGED)
 
 
 def _distance_rows(
@@ -214,7 +216,7 @@ def _task_table(
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
     roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
-    roles |= dict.fromkeys(task.interacting, INTERACTS)
+    roles |= dict.fromkeys(task.interacting, INTERACTS) | dict.fromkeys(task.diverged, DIVERGED)
     frame, kinds = frame_of(rows, goals), shown_kinds(suite)
     return Table(task.name, task_header(task), frame, goals, roles, reasons, kinds=kinds)
 

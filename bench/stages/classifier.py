@@ -12,9 +12,18 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_tensors, write_bytes, write_json, write_tensors
+from bench.core.artefacts import (
+    ArtefactError,
+    Json,
+    read_tensors,
+    write_broken,
+    write_bytes,
+    write_json,
+    write_tensors,
+)
 from bench.core.catalogue import dataset_of, is_convnet
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.rng import Rng
 from bench.core.specs import ClassifierSpec
 from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
@@ -23,6 +32,7 @@ from bench.problems.classifier import Classifier, RealFeatures, definition_of, t
 from bench.problems.convnet import labels_of
 from bench.problems.vgg import NARROW, PUBLISHED, opened
 from bench.problems.wrapped_reward import KEPT, is_wrapped, source_of
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 
@@ -46,6 +56,16 @@ def main(spec_path: str) -> None:
     seconds = {"seconds": time.perf_counter() - begin}
     write_json(path.with_name("card.json"), facts | card | seconds)
     write_tensors(path, tensors, facts)
+
+
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write why there is no classifier; the next run tries again."""
+    spec = ClassifierSpec.read(spec_path)
+    path, reason = spec.layout.classifier(spec.classifier), ending.reason
+    reason = reason if ending.is_inherited else f"classifier {spec.classifier}: {reason}"
+    write_json(path.with_name("card.json"), {"classifier": spec.classifier, "broken": reason})
+    write_broken(path, reason, {"classifier": spec.classifier, "provenance": provenance()})
+    note_failure(path, reason, ending.is_passing, ending.is_limit)
 
 
 def with_labels(
@@ -112,4 +132,4 @@ def quality(classifier: Classifier, data: dict[str, Tensor]) -> Json:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    run(main)
+    run(main, failed=write_failed, refuses=(ArtefactError,))

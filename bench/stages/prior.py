@@ -1,4 +1,8 @@
-"""`python -m bench.stages.prior specs/priors/<prior>.json`: fit a prior to its training data, write it and its card."""
+"""`python -m bench.stages.prior specs/priors/<prior>.json`: fit a prior to its training data, write it and its card.
+
+One that cannot be made, a checkpoint that cannot be read among them, leaves a file that says why: tasks on it have no
+numbers, all others go on.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,17 @@ import time
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import read_header, read_tensors, write_json, write_tensors
+from bench.core.artefacts import (
+    ArtefactError,
+    read_header,
+    read_tensors,
+    write_broken,
+    write_json,
+    write_tensors,
+)
 from bench.core.provenance import provenance
 from bench.core.registry import build
+from bench.core.retries import note_failure
 from bench.core.rng import Rng
 from bench.core.specs import PriorSpec
 from bench.core.types import Prior
@@ -21,7 +33,9 @@ from bench.numerics.distances import (
     sliced_wasserstein2,
 )
 from bench.priors import file_hashes, load_prior
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
+from bench.runtime.surroundings import kept_surroundings
 
 NUM_SETS = 4  # of prior draws, and of training images for the floor
 NUMBERS_PER_SET = 2**18  # more images are not compared: draws of large ones are expensive
@@ -43,7 +57,8 @@ def main(spec_path: str) -> None:
 
     path.unlink(missing_ok=True)  # written last, it vouches for the files beside it
     begin = time.perf_counter()
-    tensors, card = family.fit(data, path.parent, teacher)
+    with kept_surroundings():
+        tensors, card = family.fit(data, path.parent, teacher)
     card = {**facts, **card, "seconds": time.perf_counter() - begin}
     if spec.quality:
         card["unconditional"] = quality(family.load(tensors, path.parent, teacher), data)
@@ -51,6 +66,17 @@ def main(spec_path: str) -> None:
     write_tensors(
         path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()}
     )
+
+
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write why there is no prior; the next run tries again. What rests on another's failure says only that."""
+    spec = PriorSpec.read(spec_path)
+    path = spec.layout.prior(spec.prior, spec.family)
+    inherited = ending.is_inherited
+    reason = ending.reason if inherited else f"prior {spec.prior}: {ending.reason}"
+    write_json(path.parent / "card.json", {"prior": spec.prior, "broken": reason})
+    write_broken(path, reason, {"prior": spec.prior, "provenance": provenance()})
+    note_failure(path, reason, ending.is_passing, ending.is_limit)
 
 
 def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
@@ -80,4 +106,4 @@ def distances(sets: Tensor, images: Tensor) -> dict[str, float]:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    run(main)
+    run(main, failed=write_failed, refuses=(ArtefactError,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.artefacts import write_bytes, write_csv
+from bench.core.artefacts import write_csv
 from bench.core.papers import paper_of, rehearsal_mark
 from bench.core.provenance import provenance
 from bench.papers.matching import match_numbers
@@ -25,14 +25,14 @@ def main(spec_path: str) -> None:
     lines, folder = summarise(suite), suite.root / "tables"
     matches = match_numbers(numbers, suite, lines)
     about = {"suite": suite.name, "provenance": provenance()} | rehearsal_mark(suite.root)
-    write_csv(folder / "published.csv", csv_of(published_frame(matches)), about)
     title = f"Suite {suite.name}: published numbers beside ours"
     text = published_markdown(title, published_tables(read_papers(), matches))
     if paper := paper_of(suite.root):
         frame = side_by_side(numbers, paper, lines)
         write_csv(folder / "side_by_side.csv", csv_of(frame), about)
         text += f"\n{side_by_side_markdown(frame, paper)}"
-    write_bytes(folder / "published.md", text.encode())
+    table = csv_of(published_frame(matches))
+    write_csv(folder / "published.csv", table, about, {"published.md": text.encode()})
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import torch
 
 from bench.core.artefacts import check, read_json
 from bench.cost import batching, growth, orchestration, overhead, peers, repeatability
-from bench.cost.__main__ import record, wanted
+from bench.cost.__main__ import wanted
 from bench.cost.common import Options, at_least, at_most, format_range
 from bench.cost.comparisons import Batching, Overhead
+from bench.cost.record import record
 from bench.cost.subjects import DIGITS, new_unet, untrained
 from bench.priors._gmm_fit import fit_gmm
 from bench.runtime import job as cli

@@ -7,6 +7,7 @@ convolutions where the resolution changes, and times in [0, 1].
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from bench.priors.adapters.architectures import Architecture
 
 # names of what stands beside each other in these: two levels, the lower with attention and two heads
-SMALL = {
+SMALL: dict[str, Any] = {
     "side": 8,
     "channels": 8,
     "multipliers": (1, 2),
@@ -145,7 +146,7 @@ class UNet(nn.Module):
         kept = [width]
         for level, wanted in enumerate(widths):
             for _ in range(a.layers):
-                parts = [Residual(width, wanted, a)]
+                parts: list[nn.Module] = [Residual(width, wanted, a)]
                 if level in a.attention:
                     parts.append(Attention(wanted, a, conv_dims))
                 self.input_blocks.append(Steps(*parts))

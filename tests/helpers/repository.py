@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.getcwd())
 import numpy
-from bench.core.artefacts import read_json, write_bytes, write_csv, write_json, write_tensors
+from bench.core.artefacts import read_json, write_bytes, write_csv, write_json, write_recorded, write_tensors
 
 module, spec_path, *more = [word for word in sys.argv[1:] if word not in ("-m", "bench.runtime.preload")]
 stage = module.removeprefix("bench.stages.")
@@ -34,7 +34,9 @@ picture = ("pdf", "png", "csv")
 made = {
     "data": lambda: [f"data/{spec['dataset']}.safetensors"],
     "prior": lambda: [f"priors/{spec['prior']}/{spec['family']}.safetensors"],
-    "classifier": lambda: ["classifiers/{0}/{0}.safetensors".format(spec["classifier"])],
+    "classifier": lambda: [
+        f"classifiers/{spec['classifier']}/{name}" for name in (f"{spec['classifier']}.safetensors", "card.json")
+    ],
     "observe": lambda: [f"tasks/{task}/{name}.safetensors" for name in ("all_measurements", "observations")],
     "reference": lambda: [f"tasks/{task}/exact.safetensors"],
     "train": lambda: [f"{run}/state.safetensors", f"{run}/training.json"],
@@ -61,6 +63,8 @@ for path in [root / name for name in made[stage]()]:
         write_json(path, content)
     elif path.suffix == ".safetensors":
         write_tensors(path, {"x": numpy.zeros(2)}, content)
+    elif path.suffix == ".html":
+        write_recorded(path, b"page", content)
     else:
         write_bytes(path, b"page")
 """

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from bench.core.registry import build
+from bench.core.rng import Rng
 from bench.core.types import Prior
-from bench.priors._examination import FACTS, examined, report
+from bench.priors._examination import FACTS, OF_IMAGES, examined, report
 
 SHAPE = (1, 4, 4)
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -48,6 +49,23 @@ def test_an_exact_denoiser_passes():
     assert list(findings) == list(FACTS)
     assert all(found["holds"] for found in findings.values()), report(findings)
     assert all(line.startswith("ok") for line in report(findings))
+
+
+def images(num: int = 4) -> Tensor:
+    """Draws of the exact prior."""
+    return exact().sample(num, Rng(("test", "images"), (0,), dtype=torch.float32))[0]
+
+
+def test_an_exact_denoiser_errs_in_no_way_that_the_noisy_image_shows():
+    found = examined(exact(), images())[OF_IMAGES]
+    assert found["holds"], found
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_wrong_noise_level_shows_on_images(factor):
+    prior = exact()
+    other = Other(lambda x, sigma: prior.denoise(x, factor * sigma), right_score(prior))
+    assert not examined(other, images())[OF_IMAGES]["holds"]
 
 
 def test_a_score_that_agrees_passes():

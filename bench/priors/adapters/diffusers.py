@@ -97,16 +97,16 @@ def _open_unet(folder: Path, source: str) -> Any:
 
     diffusers alone would leave weights at random that are missing, and drop those it has no place for, with a warning.
     """
-    import diffusers
     from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.utils import logging
 
-    told = diffusers.logging.get_verbosity()
-    diffusers.logging.set_verbosity_error()  # what it would warn of is refused below
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it would warn of is refused below
     try:
         with torch.random.fork_rng(
             devices=[]
         ):  # its constructor draws weights, which are then read
-            unet, info = UNet2DModel.from_pretrained(
+            opened: Any = UNet2DModel.from_pretrained(
                 folder,
                 use_safetensors=True,
                 local_files_only=True,
@@ -117,7 +117,8 @@ def _open_unet(folder: Path, source: str) -> Any:
         what = " ".join(str(error).split())[:200]
         raise UserError(f"{source}: {WEIGHTS} is broken or is not the config's ({what})") from None
     finally:
-        diffusers.logging.set_verbosity(told)
+        logging.set_verbosity(told)
+    unet, info = opened
     names = unet.state_dict().keys()
     missing, unexpected = info["missing_keys"], info["unexpected_keys"]
     refuse_other_names(names, [*(n for n in names if n not in missing), *unexpected], source)

@@ -64,7 +64,7 @@ class FlowMatching:
         """Follow the velocity from z (n, *x) at t = 0 to an image at t = 1, float32."""
         x, h = z, 1 / num_steps
         for i in range(num_steps):
-            t = torch.tensor(i * h, device=z.device)
+            t = torch.full((), i * h, device=z.device)
             velocity = self.pipeline.predict(x, t)
             if solver == "midpoint":
                 velocity = self.pipeline.predict(x + h / 2 * velocity, t + h / 2)

@@ -67,8 +67,13 @@ def converted(path: Path, entry: str = "", about: Json | None = None) -> Path:
     if not path.is_file():
         raise UserError(f"{path}: is missing")
     tensors = _entry(unpickled_tensors(path), entry, path)
-    write_safetensors(target, tensors)
-    write_json(card, _card(path, target, tensors, about))
+    try:
+        write_safetensors(target, tensors)
+        write_json(card, _card(path, target, tensors, about))
+    except OSError as error:
+        raise UserError(
+            f"{target}: cannot be written ({_line(error)}); copy {path.name} elsewhere"
+        ) from None
     return target
 
 

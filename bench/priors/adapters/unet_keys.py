@@ -7,6 +7,7 @@ attention it has one matrix for q, k and v, a convolution of one pixel, where di
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -107,7 +108,7 @@ def diffusers_state(
 
     Raises UserError, one line, naming the first weights that are missing, not expected or of another shape.
     """
-    shapes = {name: weight.shape for name, weight in outline(architecture).state_dict().items()}
+    shapes = shapes_of(architecture)
     names = foreign_names(architecture, shapes)
     refuse_other_names(names.values(), tensors, source)
     state = {name: _ours(name, tensors[names[name]], architecture) for name in shapes}
@@ -119,6 +120,12 @@ def diffusers_state(
                 f"({name} {tuple(shape)})"
             )
     return {name: weight.float().contiguous() for name, weight in state.items()}
+
+
+@cache
+def shapes_of(architecture: Architecture) -> dict[str, torch.Size]:
+    """Return the shape of each weight by its name in diffusers."""
+    return {name: weight.shape for name, weight in outline(architecture).state_dict().items()}
 
 
 def foreign_state(

@@ -20,6 +20,7 @@ from bench.figures._pictures import (
     coloured,
     largest_spread,
     levels,
+    num_pixels,
     pictures,
     sample_kinds,
 )
@@ -76,10 +77,10 @@ def _sizes(
     measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet]
 ) -> tuple[int, int, int]:
     """Return how many measurements and samples of each the sprite has room for, and how many samples were drawn."""
-    num_pixels = measured["x_true"][0].size * len(samples)
-    num_measurements = min(len(measured["x_true"]), max(1, MOST_PIXELS // (3 * num_pixels)))
+    num_shown = num_pixels(measured["x_true"][0]) * len(samples)
+    num_measurements = min(len(measured["x_true"]), max(1, MOST_PIXELS // (3 * num_shown)))
     num_drawn = max(each.x.shape[1] for each in samples[1:] or samples)
-    affordable = MOST_PIXELS // (num_measurements * num_pixels) - 2  # mean and std
+    affordable = MOST_PIXELS // (num_measurements * num_shown) - 2  # mean and std
     return num_measurements, max(1, min(MOST_SAMPLES, affordable, num_drawn)), num_drawn
 
 
@@ -135,9 +136,10 @@ def _indices(picture: Picture, spread: float) -> np.ndarray:
     values = levels(picture, spread)[0]
     first, last = (_GREYS, _GREYS) if picture.kind == "std" else (0, _GREYS - 1)
     unmeasured = len(_COLOURS) - 1
-    return np.where(
-        np.isnan(values), unmeasured, first + np.rint(np.nan_to_num(values) * last)
-    ).astype(np.uint8)
+    places = np.where(np.isnan(values), unmeasured, first + np.rint(np.nan_to_num(values) * last))
+    if picture.outside is not None:
+        places[picture.outside] = _GREYS - 1  # white beside a sphere
+    return places.astype(np.uint8)
 
 
 def _png(sheet: np.ndarray) -> str:

@@ -81,7 +81,7 @@ def test_code_in_a_pickled_file_is_not_run(tmp_path, writer, suffix):
     if writer == "torch":
         torch.save(content, path)
     else:
-        path.write_bytes(pickle.dumps(content))
+        path.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(UserError, match="holds more than tensors, which is not read") as told:
         foreign_tensors(path)
     assert "\n" not in str(told.value) and str(path) in str(told.value)
