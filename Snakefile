@@ -6,6 +6,7 @@
 import time
 
 from bench import plan
+from bench.plan.watch import watch
 from bench.report.end_of_run import print_summary
 from bench.runtime import orphans, preload
 
@@ -23,9 +24,10 @@ if workflow.remote_exec:  # a batch of a cluster: it ends when its run is over, 
 
 
 onstart:
-    plan.begin(suite)
     if preloads and workflow.local_exec and not suite.num_gpus:  # CUDA does not survive a fork
         preload.start()
+    plan.begin(suite)
+    watch(suite, workflow)
 
 
 onsuccess:

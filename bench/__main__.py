@@ -10,7 +10,7 @@ import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -85,9 +85,17 @@ def run(context: typer.Context, suite: SuiteName = "default", cores: Cores = NUM
 
 
 @app.command()
-def plan(suite: SuiteName = "default") -> None:
-    """Show which jobs a run of a suite would do, and why."""
-    _snakemake(suite, 1, ["--dry-run"])
+def plan(suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
+    """Show which jobs a run of a suite would do, why, and roughly how long they would take."""
+    from bench.core.shipped import suite_file
+    from bench.plan.forecast import print_forecast
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = _start_snakemake(suite, cores, ["--dry-run"], **pipes)
+    print(done.stdout or "", end="")
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+    print_forecast(str(suite_file(suite)), done.stdout or "", cores)
 
 
 @app.command()
@@ -170,8 +178,9 @@ def publish(
     tuning: Annotated[
         bool, typer.Option("--tuning", help="publish the logs of a search instead of tables")
     ] = False,
+    costs: Annotated[bool, typer.Option("--costs", help="publish only what the jobs took")] = False,
 ) -> None:
-    """Copy tables and figures, with their provenance, into results/reference."""
+    """Copy tables and figures, with their provenance, into results/reference; and what the jobs took."""
     if tuning:
         from bench.stages.publish_tuning import main as publish_tuning
 
@@ -180,7 +189,10 @@ def publish(
     from bench.stages.publish import main as publish_tables
 
     publish_tables(
-        folder, *(["--into", into] if into else []), *(["--allow-dirty"] if allow_dirty else [])
+        folder,
+        *(["--into", into] if into else []),
+        *(["--allow-dirty"] if allow_dirty else []),
+        *(["--costs"] if costs else []),
     )
 
 
@@ -253,12 +265,17 @@ def chaos(context: typer.Context) -> None:
 def docs(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),
 ) -> None:
-    """Write the pages on plug-ins and their parameters anew, from the dataclasses; and methods.md, a folder above."""
+    """Write the pages on plug-ins and their parameters anew, from the dataclasses; and methods.md, a folder above.
+
+    In suites.md, beside it, the table of what suites take is made anew from results/reference/costs.
+    """
     from bench.plan.method_page import write_method_page
     from bench.plan.reference_pages import write_pages
+    from bench.plan.suite_costs import write_suite_table
 
     write_pages(out)
     write_method_page(out.parent / "methods.md")
+    write_suite_table(out.parent / "suites.md")
 
 
 @weights_app.command("check")
@@ -318,16 +335,18 @@ def _weights(what: str, names: list[str] | None) -> None:
 
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:
     """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
+    if status := _start_snakemake(suite, cores, options, target).returncode:
+        raise typer.Exit(status)
+
+
+def _start_snakemake(
+    suite: str, cores: int, options: list[str], target: str = "all", **how: Any
+) -> subprocess.CompletedProcess:
+    """Run Snakemake on a suite in the working directory; how: further arguments of `subprocess.run`."""
     from bench.core.shipped import shipped, suite_file
 
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        target,
-        "--snakefile",
-        str(shipped("Snakefile")),
-    ]
+    snakefile = str(shipped("Snakefile"))
+    command = [sys.executable, "-m", "snakemake", target, "--snakefile", snakefile]
     if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
         command += ["--workflow-profile", str(shipped("profiles/default"))]
         command += ["--cores", str(cores)]
@@ -336,8 +355,7 @@ def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") 
     command += ["--config", f"suite={suite_file(suite)}", *options]
     # jobs are started as `python -m ...`: that python has to be this one
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    if status := subprocess.run(command, env=os.environ | {"PATH": path}).returncode:
-        raise typer.Exit(status)
+    return subprocess.run(command, env=os.environ | {"PATH": path}, **how)
 
 
 def main() -> None:

@@ -102,3 +102,18 @@ def shortened(text: str, length: int = 110) -> str:
 def format_settings(settings: Mapping[str, object]) -> str:
     """Return `zeta 0.3, num_steps 200`."""
     return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def duration(seconds: float) -> str:
+    """Return `1 h 02 min`, `25 min 10 s` or `7 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def roughly(seconds: float) -> str:
+    """Return `40 s`, `14 min` or `1.5 h`, for a time that is not known better."""
+    if seconds < 60:
+        return f"{max(round(seconds), 1)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

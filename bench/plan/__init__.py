@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
+from bench.core.job_costs import WORK_LOG
 from bench.plan.config import read_suite
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
 from bench.plan.inputs import Inputs
@@ -83,8 +85,12 @@ def one_of(names: Iterable[str]) -> str:
 
 
 def begin(suite: Suite) -> None:
-    """Lock the suite's folder until this process ends, and write the specs that changed. Exits with one line."""
+    """Lock the suite's folder until this process ends, and write the specs that changed. Exits with one line.
+
+    Jobs are told where to write down what they take.
+    """
     gc.enable()
+    os.environ.setdefault(WORK_LOG, str(suite.layout.job_log))
     try:
         lock_folder(suite.root)
         write_specs(suite)

@@ -173,7 +173,9 @@ def _try_constructors(suite: Suite, specs: list[ToTry]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "specs.json"), Path(folder, "answer.json")
         question.write_text(json.dumps([_to_try(suite, spec) for spec in specs]))
-        command = [sys.executable, "-m", "bench.plan.constructors", str(question), str(answer)]
+        # forked like a job where there is a server of those, which has imported torch
+        module = ["-m", "bench.runtime.preload", "-m", "bench.plan.constructors"]
+        command = [sys.executable, *module, str(question), str(answer)]
         nowhere = subprocess.DEVNULL
         subprocess.run(command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
         faults = json.loads(answer.read_text()) if answer.exists() else []

@@ -34,6 +34,7 @@ NEUTRAL = {  # no number depends on them
     for name in (
         "core/artefacts",  # how files are written, with a hash of what they hold
         "core/errors",  # a class of error
+        "core/job_costs",  # what jobs took
         "core/layout",  # where files lie
         "core/provenance",  # what headers say of a job beside its numbers
         "core/registry",  # finds plug-ins; theirs are inputs themselves

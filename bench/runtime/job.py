@@ -14,12 +14,11 @@ from pathlib import Path
 
 from bench.core.artefacts import ArtefactError, written_only_while
 from bench.core.errors import UserError
+from bench.core.job_costs import WORK_LOG, JobCost, add_to_log, job_name
 from bench.runtime.containment import contained
 from bench.runtime.lease import lease
 from bench.runtime.orphans import watch
 
-# environment variable: a file to which each command adds a line with the CPU time of its work
-WORK_LOG = "BENCH_WORK_LOG"
 USERS = (ArtefactError, UserError)  # errors of the user's, or of files that are to be made anew
 
 
@@ -39,21 +38,38 @@ def run(
     """
     watch()
     keep_memory()
-    begin = work_seconds()
+    begin, error = (time.perf_counter(), work_seconds()), ""
     try:
         with lease() if leased else contextlib.nullcontext():
+            begin = time.perf_counter(), begin[1]  # waiting for the lease is no work
             if failed is None:
                 main(*sys.argv[1:])
             else:
                 _contain(main, failed, refuses)
-    except (ArtefactError, UserError) as error:
-        sys.exit(f"error: {error}")
+    except (ArtefactError, UserError) as fault:
+        error = str(fault)
+        sys.exit(f"error: {fault}")
+    except Exception as fault:
+        error = f"{type(fault).__name__}: {fault}"
+        raise
     finally:
         if WORK_LOG in os.environ:
-            # a line `sample <spec> <CPU seconds>`: this process's own work, without its start and imports
-            seconds = work_seconds() - begin
-            with Path(os.environ[WORK_LOG]).open("a") as log:
-                log.write(f"{' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])} {seconds:.3f}\n")
+            add_to_log(os.environ[WORK_LOG], cost_since(*begin, error))
+
+
+def cost_since(begin: float, cpu_begin: float, error: str) -> JobCost:
+    """Return what this command took since two times, of the clock and of the processor, and its largest memory.
+
+    What ran in a process of its own counts.
+    """
+    seconds, cpu_seconds = time.perf_counter() - begin, work_seconds() - cpu_begin
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    largest = max(resource.getrusage(one).ru_maxrss for one in who)  # KiB; on macOS bytes
+    mib = largest / (2**20 if sys.platform == "darwin" else 2**10)
+    job = job_name([Path(sys.argv[0]).stem, *sys.argv[1:]])
+    return JobCost(
+        job, round(seconds, 3), round(mib, 1), round(cpu_seconds, 3), " ".join(error.split())
+    )
 
 
 def _contain(

@@ -35,9 +35,11 @@ from bench.numerics.distances import (
 from bench.priors import file_hashes, load_prior
 from bench.runtime.containment import Ending
 from bench.runtime.job import run
+from bench.runtime.progress import progress
 from bench.runtime.surroundings import kept_surroundings
 
 NUM_SETS = 4  # of prior draws, and of training images for the floor
+ROWS_OF_CHECKPOINT = 2000  # network rows of these draws for a network that was given
 NUMBERS_PER_SET = 2**18  # more images are not compared: draws of large ones are expensive
 
 
@@ -61,7 +63,9 @@ def main(spec_path: str) -> None:
         tensors, card = family.fit(data, path.parent, teacher)
     card = {**facts, **card, "seconds": time.perf_counter() - begin}
     if spec.quality:
-        card["unconditional"] = quality(family.load(tensors, path.parent, teacher), data)
+        most_rows = ROWS_OF_CHECKPOINT if spec.parameters.get("pipeline") else None
+        loaded = family.load(tensors, path.parent, teacher)
+        card["unconditional"] = quality(loaded, data, most_rows)
     write_json(path.parent / "card.json", {**card, "provenance": provenance()})
     write_tensors(
         path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()}
@@ -79,12 +83,22 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     note_failure(path, reason, ending.is_passing, ending.is_limit)
 
 
-def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
-    """Return distances of prior draws from the test images, means over sets; `floor` has training images instead."""
+def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None) -> dict:
+    """Return distances of prior draws from the test images, means over sets; `floor` has training images instead.
+
+    most_rows: network rows of all draws; then they are made set by set, with their progress.
+    """
     test, rng = data["test"], Rng(("card", "unconditional"), range(NUM_SETS))
     n = min(len(test), len(data["train"]), max(8, NUMBERS_PER_SET // test[0].numel()))
+    if most_rows is not None:
+        n = min(n, max(8, most_rows // (NUM_SETS * max(1, prior.sample_nfe))))
     order = rng.rand((len(data["train"]),)).argsort(1)[:, :n]
-    drawn, training = prior.sample(n, rng), data["train"][order]
+    if most_rows is None:
+        drawn = prior.sample(n, rng)
+    else:
+        sets = progress([rng.only(i) for i in range(NUM_SETS)], what="draws for the card")
+        drawn = torch.cat([prior.sample(n, one) for one in sets])
+    training = data["train"][order]
     return {
         "num_images": n,
         "num_sets": NUM_SETS,
