@@ -25,7 +25,7 @@ RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 # what else a task has are its operator's parameters
 NOISE_KEYS = {"sigma_y", "noise", "rate"}
-TASK_KEYS = {"operator", "settings", "prior", "truth", "num_measurements"} | NOISE_KEYS
+TASK_KEYS = {"operator", "settings", "prior", "truth", "num_measurements", "reference"} | NOISE_KEYS
 ROW_KEYS = {"plugin"}  # what else a row has are its method's parameters
 # keys that make no sense in a suite that is timing_only
 ONLY_COMPARED = ("metrics", "budget", "beside")
