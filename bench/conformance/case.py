@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from bench.conformance.checks import Check, NotApplicable, Refused  # noqa: F401 (for the modules of checks)
 from bench.conformance.trial import Drawn, Findings, M, Trial, contained
-from bench.core.registry import name_of, package_of
+from bench.core.registry import exported_class, name_of, package_of
 from bench.core.types import Joint
 from bench.runtime.run_method import declared_caps
 
@@ -60,7 +60,7 @@ class Case:
 
     @cached_property
     def cls(self) -> type:
-        return getattr(self.module, self.module.__all__[0])
+        return exported_class(self.module, self.path)
 
     @property
     def joint(self) -> str:

@@ -44,10 +44,11 @@ def has_splits(case: DatasetCase) -> str:
 
 def images_are_right(case: DatasetCase) -> str:
     side = case.instance.side
+    rows = getattr(case.instance, "num_vertices", side)  # a signal on a mesh has a row for each
     shape = tuple(case.data["train"].shape[1:])
     require(
-        len(shape) == 3 and shape[1:] == (side, side),
-        f"images are {shape}, expected (channels, {side}, {side})",
+        len(shape) == 3 and shape[1:] == (rows, side),
+        f"images are {shape}, expected (channels, {rows}, {side})",
     )
     for name in [*SPLITS, *(["atoms"] if "atoms" in case.data else [])]:
         images = case.data[name]

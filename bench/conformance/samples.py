@@ -134,9 +134,11 @@ def inputs(case: Case) -> str:
 
 def global_state(case: Case) -> str:
     training = case.trial.trained.findings.touched if trainable(case.method) else []
-    if touched := training + case.base.findings.touched:
+    at_import = case.loaded[1].touched
+    if touched := dict.fromkeys(at_import + training + case.base.findings.touched):
         raise Refused(
-            f"it changed {', '.join(touched)}; take randomness from `rng` only, and leave torch's settings"
+            f"it changed {', '.join(touched)}; take randomness from `rng` only, and leave torch's settings, the "
+            "working folder and the streams as they are"
         )
     return ""
 

@@ -141,11 +141,20 @@ class TaskSpec(ProblemSpec):
     reference: Literal["", "none", "particles", "exact"] = ""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What the process of a run may take: seconds of the wall, and memory that is resident; None is no limit."""
+
+    seconds: float | None = None
+    memory_gib: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class MethodSpec(OnTask):
     """A row of a suite on a task: `method` is the row's name, `module` its plug-in, `settings` its fields.
 
-    packages: versions of what the plug-in imports beside numpy and torch.
+    packages: versions of what the plug-in imports beside numpy and torch. limits: of its process; no number depends on
+    them.
     """
 
     method: str
@@ -154,6 +163,7 @@ class MethodSpec(OnTask):
     seed: int = 0
     compute: Compute = Compute()
     packages: dict[str, str] = field(default_factory=dict)
+    limits: Limits | None = None
 
     @property
     def run_facts(self) -> Json:

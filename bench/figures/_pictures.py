@@ -1,44 +1,55 @@
-"""Pictures of one measurement and how each becomes visible: what is clipped, and which scale it is on."""
+"""Pictures of one measurement and how each becomes visible: what is clipped, and which scale it is on.
+
+A signal on an icosphere is shown as the sphere looks from far away; its far side is not in the picture.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
 from bench.core.results import REFERENCE_DRAWS, SampleSet
+from bench.numerics.icosphere import icosphere, is_sphere
 
 UNMEASURED = "#b9cfe6"
 SPREAD = "viridis"
 NEARLY_AN_IMAGE = 1.3  # largest value of an image with noise of 0.1
+SIDE_OF_SPHERE = 56  # pixels along the picture of a sphere
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`image` (c, h, w) in data units, NaN where nothing was measured; `row` 0 is the measurement's."""
+    """`image` (c, h, w) in data units, NaN where nothing was measured; `row` 0 is the measurement's.
+
+    outside: (h, w) bool, the pixels beside a sphere, where the image is NaN, too; None where there is none.
+    """
 
     source: str
     row: int
     kind: str
     image: np.ndarray
+    outside: np.ndarray | None = None
 
     @property
     def window(self) -> tuple[float, float]:
         """Return what is black and what is white, for other kinds than std; values beyond are clipped.
 
-        Images are on [-1, 1], and so is a measurement in colours that are those of an image: stretched, its noise would
-        look like other colours. Any other is on its 1st to 98th percentile: the few large values of a Fourier amplitude
-        do not leave the rest black.
+        Images are on [-1, 1], and so is a measurement in colours that are those of an image, or on a sphere:
+        stretched, its noise would look like other colours. Any other is on its 1st to 98th percentile: the few large
+        values of a Fourier amplitude do not leave the rest black.
         """
         if self.kind != "y":
             return -1.0, 1.0
         low, high = (
             np.nanpercentile(self.image, (1, 98)) if np.isfinite(self.image).any() else (0.0, 1.0)
         )
-        if len(self.image) == 3 and max(-low, high) <= NEARLY_AN_IMAGE:
+        like_an_image = len(self.image) == 3 or self.outside is not None
+        if like_an_image and max(-low, high) <= NEARLY_AN_IMAGE:
             return -1.0, 1.0
         return float(low), float(high if high > low else low + 1)
 
@@ -60,8 +71,10 @@ def pictures(
 
     Sources without samples give none.
     """
-    truth = Picture("truth", 0, "x_true", _image(seen["x_true"][i]))
-    shown = [Picture("measurement", 0, "y", _measurement(i, seen)), truth]
+    outside = _outside(seen["x_true"][i].shape)
+    truth = Picture("truth", 0, "x_true", _image(seen["x_true"][i]), outside)
+    y = _measurement(i, seen)
+    shown = [Picture("measurement", 0, "y", y, _outside(seen["y"][i].shape)), truth]
     for row, source in enumerate(sample_sets, start=1):
         if source.why_not(i):
             continue
@@ -71,7 +84,10 @@ def pictures(
             "mean": x.mean(0),
             "std": spread,
         }
-        shown += [Picture(source.name, row, kind, _image(image)) for kind, image in images.items()]
+        shown += [
+            Picture(source.name, row, kind, _image(image), outside)
+            for kind, image in images.items()
+        ]
     return shown
 
 
@@ -84,7 +100,7 @@ def largest_spread(shown: Sequence[Picture]) -> float:
 
     It is at most twice the largest of the reference draws: one row that diverged does not leave the others dark.
     """
-    spreads = [(p.source, float(p.image.mean(0).max())) for p in shown if p.kind == "std"]
+    spreads = [(p.source, float(np.nanmax(p.image.mean(0)))) for p in shown if p.kind == "std"]
     largest = max((spread for _, spread in spreads), default=0.0)
     exact = max((spread for source, spread in spreads if source == REFERENCE_DRAWS), default=0.0)
     return min(largest, 2 * exact or largest) or 1.0
@@ -100,7 +116,12 @@ def levels(picture: Picture, spread: float) -> np.ndarray:
 
 
 def coloured(picture: Picture, spread: float) -> np.ndarray:
-    """Return RGB (h, w, 3)."""
+    """Return RGB (h, w, 3); what is beside a sphere is white."""
+    colours = _colours(picture, spread)
+    return colours if picture.outside is None else np.where(picture.outside[..., None], 1, colours)
+
+
+def _colours(picture: Picture, spread: float) -> np.ndarray:
     bright = levels(picture, spread)
     if len(bright) == 3:
         hidden = np.logical_and.reduce(np.isnan(bright), axis=0)[..., None]
@@ -123,5 +144,23 @@ def _measurement(i: int, seen: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _image(x: np.ndarray) -> np.ndarray:
-    """Return (c, h, w); a plane or a vector gets the axes that it lacks."""
-    return np.array(x, np.float64).reshape((1,) * (3 - x.ndim) + x.shape)
+    """Return (c, h, w); a plane or a vector gets the axes that it lacks, a sphere is seen from VIEW."""
+    if not is_sphere(x.shape):
+        return np.array(x, np.float64).reshape((1,) * (3 - x.ndim) + x.shape)
+    vertices = _vertices_seen(x.shape[1])
+    return np.where(vertices >= 0, x[:, vertices, 0].astype(np.float64), np.nan)
+
+
+def num_pixels(x: np.ndarray) -> int:
+    """Return the numbers in the picture of an image or a signal."""
+    return SIDE_OF_SPHERE**2 if is_sphere(x.shape) else x.size
+
+
+def _outside(shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return which pixels are beside the sphere, None where signals of a shape are on none."""
+    return _vertices_seen(shape[1]) < 0 if is_sphere(shape) else None
+
+
+@cache
+def _vertices_seen(num_vertices: int) -> np.ndarray:
+    return icosphere(num_vertices).pixels(SIDE_OF_SPHERE)

@@ -30,10 +30,12 @@ from bench.plan.sources import sources_of
 
 TASKS = "tasks"
 HEADLINE, COLUMNS = "headline", "columns"
+OF_IMAGES = ("sets", "class_frechet")  # metrics that compare samples with real images
 # metric -> parameter, network by name, names that are no pattern
 NETWORKS = {
     "perceptual": ("networks", perceptual_network, PERCEPTUAL),
     "sets": ("extractors", extractor_network, EXTRACTORS),
+    "class_frechet": ("extractors", extractor_network, EXTRACTORS),
 }
 
 

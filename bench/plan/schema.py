@@ -21,8 +21,9 @@ from typing import Any
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Field, read_source
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z"
-NAME_WORDS = "letters, digits, _, . and -"
+# a file's name adds 30 characters, and file systems take 255
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z"
+NAME_WORDS = "letters, digits, _, . and -, at most 100"
 REWARD = "class"  # in the place of an operator
 FILE = Path(__file__).with_name("suite_file.py")
 KINDS = {
@@ -354,17 +355,13 @@ def shown(value: Any) -> str:
 
 
 def as_number(text: str) -> str:
-    """Return a number as YAML 1.1 reads one: `1.0e+6` for `1e6`."""
+    """Return the number that a text stands for as YAML 1.1 reads one: `1.0e+6` for `1e6`."""
     number = float(text)
     if "e" not in text.lower():
-        return text
-    mantissa, exponent = f"{number:e}".split("e")
-    mantissa = mantissa.rstrip("0")
-    return (
-        f"{mantissa}0e{int(exponent):+d}"
-        if mantissa.endswith(".")
-        else f"{mantissa}e{int(exponent):+d}"
-    )
+        return str(int(number)) if "." not in text else repr(number)
+    mantissa, exponent = f"{number:.16e}".split("e")
+    shortest = f"{float(mantissa)!r}e{int(exponent):+d}"
+    return shortest if float(shortest) == number else f"{mantissa}e{int(exponent):+d}"
 
 
 def _is_number(text: str) -> bool:

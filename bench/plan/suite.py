@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bench.core.catalogue import weights_wanted, why_unfit
+from bench.core.catalogue import dataset_of, weights_wanted, why_unfit
 from bench.core.layout import Layout
 from bench.core.registry import find
 from bench.core.results import figures_of
@@ -46,6 +46,18 @@ class Suite:
         return sorted(
             self.content["priors"], key=lambda prior: "teacher" in self.content["priors"][prior]
         )
+
+    @property
+    def priors_of_tasks(self) -> set[str]:
+        """Return the priors that some task rests on, teachers among them."""
+        priors = {self.prior_of(task) for task in self.tasks}
+        return priors | {teacher for prior in priors if (teacher := self.teacher_of(prior))}
+
+    @property
+    def datasets_of_tasks(self) -> set[str]:
+        """Return the data sets that some task rests on."""
+        of_priors = {self.dataset_of(prior) for prior in self.priors_of_tasks}
+        return of_priors | {dataset_of(classifier) for classifier in self.classifiers}
 
     @property
     def tasks(self) -> list[str]:
@@ -159,7 +171,7 @@ class Suite:
     def trains(self, method: str) -> bool:
         """Return whether a row's method has a function `train`."""
         source = method_source(self.content, method)
-        return source is not None and "train" in source.functions
+        return source is not None and source.has("train")
 
     def prior_of(self, task: str) -> str:
         """Return the name of a task's prior."""
@@ -179,9 +191,16 @@ class Suite:
 
     def side(self, dataset: str) -> int | None:
         """Return the pixels along an image, where the suite or the data set's source says so."""
-        return (self.content["datasets"][dataset] or {}).get("side") or _side_of(
-            dataset_plugin(dataset, {})
-        )
+        return self._declared(dataset, "side")
+
+    def size(self, dataset: str) -> tuple[int | None, int | None]:
+        """Return the rows and columns of an image; those of a signal on a mesh are its vertices, and one."""
+        side = self.side(dataset)
+        return self._declared(dataset, "num_vertices") or side, side
+
+    def _declared(self, dataset: str, name: str) -> int | None:
+        given = (self.content["datasets"][dataset] or {}).get(name)
+        return given or _declared_by(dataset_plugin(dataset, {}), name)
 
     @property
     def classifiers(self) -> list[str]:
@@ -227,12 +246,12 @@ class Suite:
         return dataset, self.side(dataset) or 0
 
 
-def _side_of(plugin: str) -> int | None:
-    """Return the pixels along an image of a data set whose source says so, as a class variable or as a default."""
+def _declared_by(plugin: str, name: str) -> int | None:
+    """Return a number that the source of a data set has as a class variable or as a field's default."""
     file = find("dataset", plugin)
     source = read_source(file) if file else None
-    field = source.fields.get("side") if source else None
-    value = source.constant("side") if source else None
+    field = source.fields.get(name) if source else None
+    value = source.constant(name) if source else None
     return (
         value if isinstance(value, int) else int(field.default) if field and field.default else None
     )

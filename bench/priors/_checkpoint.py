@@ -1,4 +1,4 @@
-"""Opening the checkpoint that a suite names: a folder, one that ships with the project, or a hub id."""
+"""Opening the checkpoint that a suite names: a folder, one that ships or was fetched, or a hub id."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.core.checkpoints import CHECKPOINTS, place
 from bench.core.errors import UserError
 from bench.core.shipped import shipped
 from bench.priors.adapters.diffusers import WEIGHTS, Pipeline, open_pipeline
@@ -25,6 +26,8 @@ class Checkpoint:
     def open(self) -> Pipeline:
         """Return the pipeline; UserError, one line, where it is missing or holds other weights."""
         source = str(shipped(self.source)) if self.source.startswith(SHIPPED) else self.source
+        if source in CHECKPOINTS:
+            source = str(place(source))
         if self.sha256:
             self._check(Path(source))
         return open_pipeline(source, self.label, self.local_files_only)

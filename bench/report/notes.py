@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.results import INTERACTS, Summary
+from bench.core.results import DIVERGED, INTERACTS, Summary
 from bench.core.weights import ABSENT
 from bench.report.front.references import NO_REFERENCE, has_reference
 from bench.report.origins import made_by
@@ -43,6 +43,10 @@ INTERACTING = (
     "hold for this size of batch only; `posterior-bench conformance` says more."
 )
 
+DIVERGING = (
+    f"({DIVERGED}): some samples of the method have values beyond 1000, of images between -1 and 1."
+)
+
 
 def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
@@ -61,6 +65,7 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         BOLD,
         BASELINES if judged else f"{NO_REFERENCE}.",
         *((INTERACTING,) if any(task.interacting for task in suite.tasks) else ()),
+        *((DIVERGING,) if any(task.diverged for task in suite.tasks) else ()),
         *((HEADERS,) if of_tasks and judged else ()),
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((WORTHS,) if has_worth and has_diversity else ()),

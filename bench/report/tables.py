@@ -10,6 +10,7 @@ from bench.core.kinds import by_kind
 from bench.core.results import (
     BASELINES,
     DISTANCE,
+    DIVERGED,
     INTERACTS,
     OTHER_PRIOR,
     REFERENCE,
@@ -37,7 +38,11 @@ SHOWN = (
     "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "energy",
     "energy_total", "worth_energy", "worth_mean", "sw2sq-128_white", "sw2-128", "sw2-128_total", "c2st-energy",
     "mean_error", "mean_error_total", "std_ratio", "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio",
-    "coverage_exact@0.9", "log_reward", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
+    "coverage_exact@0.9", "log_reward", "class_frechet-digits-convnet-v1-n32",
+    "class_frechet_floor-digits-convnet-v1-n32", "class_pairwise-digits-convnet-v1",
+    "class_pairwise_floor-digits-convnet-v1", "class_frechet-fashion-convnet-v1-n32",
+    "class_frechet_floor-fashion-convnet-v1-n32", "class_pairwise-fashion-convnet-v1",
+    "class_pairwise_floor-fashion-convnet-v1", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
     "nfe_vjp", "seconds_per_sample", "train_seconds", "train_nfe",
 )  # fmt: skip
 # patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
@@ -146,9 +151,10 @@ def _of_headline(suite: SuiteResults, headline: str) -> tuple[str, str]:
 
 
 def _marks(suite: SuiteResults) -> dict[str, str]:
-    """Return what stands behind the names of methods across a table: roles, and whether rows interact anywhere."""
+    """Return what stands behind the names of methods across a table: roles, and what is odd on any of the tasks."""
     interacting = {method for task in suite.tasks for method in task.interacting}
-    return ROLES | dict.fromkeys(interacting, INTERACTS)
+    diverged = {method for task in suite.tasks for method in task.diverged}
+    return ROLES | dict.fromkeys(interacting, INTERACTS) | dict.fromkeys(diverged, DIVERGED)
 
 
 def _distance_rows(
@@ -255,7 +261,7 @@ def _task_table(
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
     roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
-    roles |= dict.fromkeys(task.interacting, INTERACTS)
+    roles |= dict.fromkeys(task.interacting, INTERACTS) | dict.fromkeys(task.diverged, DIVERGED)
     frame, kinds = frame_of(rows, goals), shown_kinds(suite)
     return Table(task.name, task_header(task), frame, goals, roles, reasons, kinds=kinds)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.artefacts import Json, write_bytes, write_csv
+from bench.core.artefacts import Json, write_csv
 from bench.core.layout import Layout
 from bench.core.results import Summary
 from bench.core.text import markdown
@@ -74,7 +74,10 @@ def write_timing(layout: Layout, name: str, timings: list[Json], info: Json) -> 
 
 
 def _write(layout: Layout, csvs: dict[str, str], pages: dict[str, str], info: Json) -> None:
-    for name, text in csvs.items():
-        write_csv(layout.table(name), text, info)
-    for name, text in pages.items():
-        write_bytes(layout.table(name), text.encode())
+    """Write tables and pages; the record of the first table, which goes last, lists all others."""
+    first, *others = csvs
+    layout.table(first).unlink(missing_ok=True)
+    for name in others:
+        write_csv(layout.table(name), csvs[name], info)
+    files = {name: text.encode() for name, text in (csvs | pages).items() if name != first}
+    write_csv(layout.table(first), csvs[first], info, files)

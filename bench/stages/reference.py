@@ -13,11 +13,12 @@ from torch import Tensor
 
 from bench.core.artefacts import write_tensors
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.rng import Rng
 from bench.core.specs import TaskSpec
 from bench.core.types import Prior
 from bench.numerics.distances import energy_distance, mean_distance_within
-from bench.problems.measurements import Measurements
+from bench.problems.measurements import Measurements, read_size
 from bench.problems.posteriors import (
     LatentSMC,
     NoPosterior,
@@ -27,6 +28,7 @@ from bench.problems.posteriors import (
 )
 from bench.problems.posteriors.particles import Particles, convergence
 from bench.problems.reference_mode import stated_cost, wanted_posterior
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
 from bench.task import Task, open_task
 
@@ -96,6 +98,24 @@ def announced(spec: TaskSpec, task: Task) -> Posterior:
         cost = stated_cost(posterior, task.y, spec.num_reference, spec.num_particles)
         print(f"{spec.task}: reference draws by {posterior.kind}: {cost}", flush=True)
     return posterior
+
+
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write draws that are not admitted, and why: metrics that do without a reference have their numbers.
+
+    The next run tries again what is not another's failure.
+    """
+    spec = TaskSpec.read(spec_path)
+    files = spec.layout.task(spec.task)
+    num, x_shape, measured = read_size(files.measurements)
+    header = {"task": spec.task, "kind": "none", "posterior_perplexity": [None] * num}
+    header |= {"perplexity_of": None, "checks": {}, "admitted": [False] * num}
+    header |= {"reasons": [ending.reason] * num, "provenance": provenance()}
+    header["observations_sha256"] = measured["observations_sha256"]
+    draws = torch.full((num, spec.num_reference, *x_shape), torch.nan)
+    tensors = {"x_a": draws, "x_b": draws, "mean": draws[:, 0], "std": draws[:, 0]}
+    write_tensors(files.reference, tensors, header)
+    note_failure(files.reference, ending.reason, not ending.is_inherited, ending.is_limit)
 
 
 def two_sets(
@@ -236,4 +256,4 @@ def _digits(value: float) -> str:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    run(main)
+    run(main, failed=write_failed)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bench.core.artefacts import write_bytes
+from bench.core.artefacts import write_recorded
 from bench.core.errors import UserError
 from bench.core.layout import Layout
+from bench.core.provenance import provenance
 from bench.core.specs import SuiteSpec
 from bench.report.page.content import collect
 from bench.report.page.render import render
@@ -21,7 +22,9 @@ def main(spec_path: str) -> None:
     suite, spec = load(spec_path), SuiteSpec.read(spec_path)
     reproduced = reproduction(suite)
     suite = with_published(suite, spec.beside) if spec.beside else suite
-    write_bytes(Layout(suite.root).report, render(collect(suite, reproduced)).encode())
+    about = {"suite": suite.name, "provenance": provenance()}
+    page = render(collect(suite, reproduced))
+    write_recorded(Layout(suite.root).report, page.encode(), about)
 
 
 def reproduction(suite: SuiteResults) -> Reproduction | str:

@@ -85,6 +85,11 @@ class TaskResults:
         """Return the methods whose samples depend on what was computed beside them, and so on the size of a batch."""
         return frozenset(run.method for run in self.runs if run.header.get("interacts"))
 
+    @property
+    def diverged(self) -> frozenset[str]:
+        """Return the methods of which some samples are finite and yet beyond all that is an image."""
+        return frozenset(run.method for run in self.runs if run.header.get("diverged"))
+
     def compares(self, method: str, metric: str) -> bool:
         """Return whether a method is compared with others in a metric: the prior that it saw is the metric's."""
         return (method in self.unranked) == metric.endswith(TOTAL)

@@ -38,6 +38,7 @@ from bench.numerics.nets import initialise
 from bench.numerics.training import Descent, minimise
 
 from .bound import bound
+from .flows import is_image
 from .generator import Generator
 from .multiscale import MultiscaleGenerator
 
@@ -195,11 +196,11 @@ class APS:
 
     def is_convolutional(self, shape: tuple[int, ...]) -> bool:
         """Return which network images of a shape have; ValueError for a convolutional one on what is no image."""
-        if self.network == "convolutional" and len(shape) != 3:
+        if self.network == "convolutional" and not is_image(shape):
             raise ValueError(
                 f"network = 'convolutional': expected images (c, h, w), got shape {shape}; take 'auto'"
             )
-        large = len(shape) == 3 and math.prod(shape) > DENSE_SIZE
+        large = is_image(shape) and math.prod(shape) > DENSE_SIZE
         return self.network == "convolutional" or (self.network == "auto" and large)
 
     def _generator(

@@ -17,11 +17,19 @@ def make_flow(
     shape: Sequence[int], context_size: int, num_layers: int, width: int, num_channels: int
 ) -> ImageFlow | VectorFlow:
     """Return affine couplings over points of a shape: images (c, h, w) keep their layout, any other is flattened."""
-    if len(shape) == 3:
+    if is_image(shape):
         return ImageFlow(
             (shape[0], shape[1], shape[2]), context_size, num_layers, width, num_channels
         )
     return VectorFlow(math.prod(shape), context_size, num_layers, width)
+
+
+def is_image(shape: Sequence[int]) -> bool:
+    """Return whether points of a shape have a layout in a plane.
+
+    Long columns (c, h, 1) are signals on a mesh: the order of its points does not say which are neighbours.
+    """
+    return len(shape) == 3 and (min(shape[1:]) > 1 or max(shape[1:]) <= COARSE)
 
 
 class ImageFlow(nn.Module):

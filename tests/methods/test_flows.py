@@ -12,7 +12,7 @@ from methods.aps.flows import MAX_LOG_SCALE, ZERO_ENDS, bounded, coupling_masks,
 
 CONTEXT = 3
 # (1, 12, 16) is seen pooled by the global part
-SHAPES = [(1, 4, 4), (3, 4, 5), (2, 1, 1), (1, 12, 16), (5,)]
+SHAPES = [(1, 4, 4), (3, 4, 5), (2, 1, 1), (1, 12, 16), (5,), (1, 42, 1)]
 
 
 def build(shape: tuple[int, ...], num_layers: int = 8, num_channels: int = 3) -> nn.Module:

@@ -140,15 +140,17 @@ class Shaped:
         ((5000,), "auto", False),
         ((3, 32, 32), "dense", False),
         ((1, 8, 8), "convolutional", True),
+        ((1, 2562, 1), "auto", False),  # vertices of a mesh
     ],
 )
 def test_auto_is_dense_for_up_to_1024_numbers_and_for_vectors(shape, network, expected):
     assert APS(network=network).is_convolutional(shape) == expected
 
 
-def test_vectors_have_no_convolutions():
+@pytest.mark.parametrize("shape", [(7,), (1, 642, 1)])
+def test_vectors_and_meshes_have_no_convolutions(shape):
     with pytest.raises(ValueError, match="expected images"):
-        APS(network="convolutional").is_convolutional((7,))
+        APS(network="convolutional").is_convolutional(shape)
 
 
 def test_posterior_of_a_linear_gaussian_problem():

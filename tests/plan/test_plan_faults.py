@@ -300,6 +300,20 @@ ONE_PRIOR = {
 }
 
 
+@pytest.mark.slow
+def test_operators_are_tried_on_the_vertices_of_a_mesh(folder):
+    priors = {"sphere": {"family": "climate", "dataset": "sphere"}}
+    suite = {
+        "priors": priors,
+        "datasets": {"sphere": {"content": "climate", "num_vertices": 42}},
+        "tasks": {"sphere-stations": {"operator": "stations", "count": 42, "sigma_y": 0.1}},
+    }
+    write_specs(plan.load(suite_file(folder, **suite)))
+    suite["tasks"]["sphere-stations"]["count"] = 43
+    with pytest.raises(UserError, match="stations: count is 43, there are 42 vertices"):
+        write_specs(plan.load(suite_file(folder, **suite)))
+
+
 def test_a_network_of_another_data_set_is_a_fault(folder):
     with pytest.raises(
         UserError,

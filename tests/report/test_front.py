@@ -119,6 +119,15 @@ def test_an_exact_sampler_off_the_floor_is_said(suite, lines, comparisons):
     )
 
 
+def test_a_reference_that_failed_is_a_failure_and_no_choice(suite, lines, comparisons):
+    task = suite.tasks[0]
+    failed = {**task.reference, "kind": "none", "reasons": ["failed (killed by signal 9)"] * 16}
+    other = replace(suite, tasks=(replace(task, reference=failed), *suite.tasks[1:]))
+    verdict = verdict_of(other, lines, front_of(other, lines, comparisons))
+    words = f"reference draws of {task.name}: failed (killed by signal 9)"
+    assert words in words_of(verdict.failures) and verdict.failures_state == "bad"
+
+
 def test_the_kind_of_the_posterior_says_the_mode(suite, unjudged):
     modes = {task.name: reference_mode(task) for task in suite.tasks}
     assert modes == dict.fromkeys(TASKS, EXACT) | {"gmm_map-denoise": PARTICLES}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from bench.priors._networks import frozen
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PARTS = {"unet": ("config.json", WEIGHTS), "scheduler": ("scheduler_config.json",)}
+OTHER_NAMES = {"unet": "model"}  # of the parts in some folders, those of score-SDE for one
 CONSISTENCY, EDM = "CMStochasticIterativeScheduler", "EDMEulerScheduler"
+BROKEN = (
+    "is the broken conversion of the ImageNet-64 consistency model: it lacks the normalisation of the middle attention "
+    "(attn_norm_num_groups); take the safetensors of openai/diffusers-cd_imagenet64_l2, or OpenAI's own .pt with "
+    "family openai_consistency"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +75,6 @@ def open_pipeline(
     Raises UserError, one line, naming the file that is missing or the component that is not understood.
     """
     import diffusers
-    from diffusers.models.unets.unet_2d import UNet2DModel
 
     folder = Path(source) if Path(source).is_dir() else _from_hub(str(source), local_files_only)
     parts = _parts_of(folder, source)
@@ -79,15 +84,78 @@ def open_pipeline(
         raise UserError(
             f"{source}: diffusers {diffusers.__version__} has no scheduler {config['_class_name']}"
         )
-    with torch.random.fork_rng(devices=[]):  # its constructor draws weights, which are then read
-        unet: Any = UNet2DModel.from_pretrained(
-            parts["unet"], use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
-        )
+    _refuse_broken(json.loads((parts["unet"] / "config.json").read_text()), config, str(source))
     return Pipeline(
-        frozen(unet.float()),
+        frozen(_open_unet(parts["unet"], str(source)).float()),
         scheduler.from_pretrained(parts["scheduler"], local_files_only=True),
         label,
     )
+
+
+def _open_unet(folder: Path, source: str) -> Any:
+    """Return the network; UserError, one line, where the file is broken or holds other weights than the config says.
+
+    diffusers alone would leave weights at random that are missing, and drop those it has no place for, with a warning.
+    """
+    from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.utils import logging
+
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it would warn of is refused below
+    try:
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # its constructor draws weights, which are then read
+            opened: Any = UNet2DModel.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                low_cpu_mem_usage=False,
+                output_loading_info=True,
+            )
+    except Exception as error:  # of diffusers, safetensors and torch: truncated, another shape
+        what = " ".join(str(error).split())[:200]
+        raise UserError(f"{source}: {WEIGHTS} is broken or is not the config's ({what})") from None
+    finally:
+        logging.set_verbosity(told)
+    unet, info = opened
+    names = unet.state_dict().keys()
+    missing, unexpected = info["missing_keys"], info["unexpected_keys"]
+    refuse_other_names(names, [*(n for n in names if n not in missing), *unexpected], source)
+    return unet
+
+
+def refuse_other_names(expected: Iterable[str], found: Iterable[str], source: str) -> None:
+    """Raise UserError, one line, unless the names of weights are exactly the expected ones."""
+    wanted, there = dict.fromkeys(expected), dict.fromkeys(found)
+    faults = {
+        "missing": [name for name in wanted if name not in there],
+        "unexpected": [name for name in there if name not in wanted],
+    }
+    lines = [
+        f"{what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for what, names in faults.items()
+        if names
+    ]
+    if not lines:
+        return
+    differing = [name for names in faults.values() for name in names]
+    is_known = all(name.startswith("mid_block.attentions.0.group_norm.") for name in differing)
+    known = f", which {BROKEN}" if is_known else ""
+    raise UserError(
+        f"{source}: holds other weights than its architecture: {'; '.join(lines)}{known}"
+    )
+
+
+def _refuse_broken(unet: Mapping[str, Any], scheduler: Mapping[str, Any], source: str) -> None:
+    """Raise UserError for a class-conditional consistency model whose middle attention is not normalised."""
+    if (
+        scheduler["_class_name"] == CONSISTENCY
+        and unet.get("num_class_embeds")
+        and unet.get("resnet_time_scale_shift") == "scale_shift"
+        and not unet.get("attn_norm_num_groups")
+    ):
+        raise UserError(f"{source}: {BROKEN}")
 
 
 def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
@@ -96,14 +164,17 @@ def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
     for name, component in index.items():
         if (
             not name.startswith("_")
-            and name not in PARTS
+            and name not in {*PARTS, *OTHER_NAMES.values()}
             and isinstance(component, list)
             and component[1]
         ):
             raise UserError(
                 f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only"
             )
-    parts = {name: folder / name if (folder / name).is_dir() else folder for name in PARTS}
+    parts = {}
+    for name in PARTS:
+        places = [folder / name, folder / OTHER_NAMES.get(name, name), folder]
+        parts[name] = next(place for place in places if place.is_dir())
     for name, files in PARTS.items():
         for file in files:
             _existing(parts[name] / file)
@@ -149,7 +220,8 @@ def _existing(file: Path) -> Path:
         return file
     pickled = file.name == WEIGHTS and file.with_suffix(".bin").is_file()
     why = (
-        "only pickled weights are there, which are not read; save them as safetensors"
+        "only pickled weights are there, which are not read; run posterior-bench weights convert "
+        f"{file.parent}"
         if pickled
         else "is missing"
     )

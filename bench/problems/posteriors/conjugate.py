@@ -12,6 +12,8 @@ from torch import Tensor
 from bench.core.types import Mixture, Problem, Random
 from bench.problems.posteriors.posterior import perplexity_of, streams_of
 
+MOST_NUMBERS = 2**25  # of the factors that are copied for one call of the solver
+
 
 @dataclass(frozen=True, eq=False)
 class Conjugate:
@@ -64,8 +66,18 @@ class Conjugate:
         )
         noise = streams.randn((means.shape[2],))
         measurement = torch.arange(len(y), device=y.device)[:, None]
-        factor = torch.linalg.cholesky(precision)[measurement, pick]
-        spread = torch.linalg.solve_triangular(factor.mT, noise[..., None], upper=True)[..., 0]
+        factors = torch.linalg.cholesky(precision)
+        # each sample has a copy of its factor, so that many samples of many values are drawn in parts
+        at_once = max(1, MOST_NUMBERS // (len(y) * means.shape[2] ** 2))
+        spread = torch.cat(
+            [
+                torch.linalg.solve_triangular(
+                    factors[measurement, some].mT, part[..., None], upper=True
+                )[..., 0]
+                for some, part in zip(pick.split(at_once, 1), noise.split(at_once, 1), strict=True)
+            ],
+            1,
+        )
         return (means[measurement, pick] + spread).unflatten(2, self.prior.shape)
 
     def moments(self, y: Tensor) -> tuple[Tensor, Tensor]:

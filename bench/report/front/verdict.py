@@ -175,20 +175,27 @@ def _failures(suite: SuiteResults) -> tuple[Sentence, str]:
     left_out = sum(len(task.left_out) for task in suite.tasks)
     rest = f"; {state.count('n/a')} not applicable" if "n/a" in state else ""
     rest += f"; {left_out} pairs of task and method left out by the suite" if left_out else ""
-    failed = [
-        (t, r) for (t, r), ended in zip(runs, state, strict=True) if ended not in ("ok", "n/a")
-    ]
-    if not failed:
+    ended_badly = [pair for pair, end in zip(runs, state, strict=True) if end not in ("ok", "n/a")]
+    references = _failed_references(suite)
+    if not ended_badly and not references:
         return (
             f"Nothing failed: {state.count('ok')} runs of {len(runs)} ended well{rest}.",
         ), "good"
-    words: list[str | Named] = [f"{len(failed)} of {len(runs)} runs failed: "]
-    for k, (task, run) in enumerate(failed[:3]):
+    words: list[str | Named] = [f"{len(ended_badly)} of {len(runs)} runs failed"]
+    for k, (task, run) in enumerate(ended_badly[:3]):
         reason = format_reason(run.header["status"], run.header.get("reason", ""))
-        words += ["; " if k else "", Named(run.method), " on ", Named(task, "task")]
+        words += ["; " if k else ": ", Named(run.method), " on ", Named(task, "task")]
         words += [f": {shortened(reason, 90)}"]
-    more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
-    return (*words, f"{more}{rest}."), "bad"
+    words += [f"; and {len(ended_badly) - 3} more"] if len(ended_badly) > 3 else []
+    for task, reason in references.items():
+        words += ["; reference draws of ", Named(task, "task"), f": {shortened(reason, 90)}"]
+    return (*words, f"{rest}."), "bad"
+
+
+def _failed_references(suite: SuiteResults) -> dict[str, str]:
+    """Return the tasks whose reference draws could not be made, though they were wanted, and why."""
+    reasons = {task.name: task.reference.get("reasons") or [""] for task in suite.tasks}
+    return {name: why[0] for name, why in reasons.items() if str(why[0]).startswith("failed")}
 
 
 def _names(tasks: Sequence[str]) -> list[str | Named]:

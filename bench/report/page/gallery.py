@@ -21,6 +21,7 @@ from bench.figures._pictures import (
     coloured,
     largest_spread,
     levels,
+    num_pixels,
     pictures,
     sample_kinds,
 )
@@ -103,11 +104,11 @@ def _sizes(
     measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet], room: Room
 ) -> tuple[int, int, int]:
     """Return how many measurements and samples of each the sprite has room for, and how many samples were drawn."""
-    num_pixels = measured["x_true"][0].size * len(samples)
+    num_shown = num_pixels(measured["x_true"][0]) * len(samples)
     most = min(len(measured["x_true"]), room.measurements)
-    num_measurements = min(most, max(1, room.pixels // (3 * num_pixels)))
+    num_measurements = min(most, max(1, room.pixels // (3 * num_shown)))
     num_drawn = max(each.x.shape[1] for each in samples[1:] or samples)
-    affordable = room.pixels // (num_measurements * num_pixels) - 2  # mean and std
+    affordable = room.pixels // (num_measurements * num_shown) - 2  # mean and std
     return num_measurements, max(1, min(room.samples, affordable, num_drawn)), num_drawn
 
 
@@ -163,9 +164,10 @@ def _indices(picture: Picture, spread: float) -> np.ndarray:
     values = levels(picture, spread)[0]
     first, last = (_GREYS, _GREYS) if picture.kind == "std" else (0, _GREYS - 1)
     unmeasured = len(_COLOURS) - 1
-    return np.where(
-        np.isnan(values), unmeasured, first + np.rint(np.nan_to_num(values) * last)
-    ).astype(np.uint8)
+    places = np.where(np.isnan(values), unmeasured, first + np.rint(np.nan_to_num(values) * last))
+    if picture.outside is not None:
+        places[picture.outside] = _GREYS - 1  # white beside a sphere
+    return places.astype(np.uint8)
 
 
 def _webp(sheet: np.ndarray) -> str:

@@ -1,0 +1,127 @@
+"""Read fields on latitudes and longitudes from NetCDF files, and interpolate them at the vertices of an icosphere.
+
+Classic files (NetCDF 3) are read by scipy, those in HDF5 (NetCDF 4, as ERA5 is distributed now) by xarray with
+h5netcdf, which `pip install 'posterior-bench[climate]'` brings along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.core.values import require
+from bench.numerics.icosphere import Array, places
+
+LATITUDES, LONGITUDES = ("latitude", "lat"), ("longitude", "lon")
+MAGIC = {b"CDF": "classic", b"\x89HD": "hdf5"}  # the first three bytes of a file
+
+
+class NoVariable(ValueError):
+    """A file can be read, but has no variable of that name."""
+
+
+class Raw(NamedTuple):
+    """A variable as a file has it: names of its axes, values, and the coordinates by the names of their axes."""
+
+    axes: Sequence[str]
+    values: np.ndarray
+    coordinates: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Fields (T, rows, columns) at rising latitudes and longitudes in degrees."""
+
+    latitudes: Array
+    longitudes: Array
+    values: Array
+
+    def at_vertices(self, num_vertices: int) -> Array:
+        """Return the fields at the vertices, (T, V), bilinear in degrees; beyond the last row they are those there."""
+        from scipy.interpolate import RegularGridInterpolator
+
+        latitudes, longitudes = places(num_vertices)
+        # longitudes go round: the first column stands behind the last one, too
+        columns = np.append(self.longitudes, self.longitudes[0] + 360)
+        values = np.concatenate([self.values, self.values[:, :, :1]], 2)
+        where = np.stack([
+            latitudes.clip(self.latitudes[0], self.latitudes[-1]),
+            (longitudes - columns[0]) % 360 + columns[0],
+        ], 1)  # fmt: skip
+        grid = (self.latitudes, columns)
+        return RegularGridInterpolator(grid, np.moveaxis(values, 0, -1))(where).T
+
+
+def read_grid(path: Path, variable: str) -> Grid:
+    """Return the fields of a variable in a file, in its order; ValueError, one line, where that cannot be."""
+    with path.open("rb") as file:
+        kind = MAGIC.get(file.read(3))
+    require(kind is not None, f"{path}: is no NetCDF file")
+    try:
+        raw = _classic(path, variable) if kind == "classic" else _hdf5(path, variable)
+    except NoVariable:
+        raise
+    except (OSError, TypeError, IndexError, ValueError) as error:  # of readers, where a file is cut
+        what = " ".join(str(error).split())
+        raise ValueError(f"{path}: cannot be read ({what}); copy it again") from None
+    return _grid_of(raw, f"{path}: {variable}")
+
+
+def _grid_of(raw: Raw, what: str) -> Grid:
+    """Return the fields with latitudes and longitudes rising, all other axes together as the first."""
+    rows, columns = (
+        next((axis for axis in raw.axes if axis in names), "") for names in (LATITUDES, LONGITUDES)
+    )
+    require(
+        bool(rows and columns),
+        f"{what}: has the axes {', '.join(raw.axes)}; expected latitude and longitude among them",
+    )
+    places_of_axes = [raw.axes.index(axis) for axis in (rows, columns)]
+    values = np.moveaxis(raw.values, places_of_axes, (-2, -1)).astype(np.float64)
+    values = values.reshape(-1, *values.shape[-2:])
+    latitudes, longitudes = (raw.coordinates[axis].astype(np.float64) for axis in (rows, columns))
+    up, right = latitudes.argsort(), longitudes.argsort()
+    latitudes, longitudes = latitudes[up], longitudes[right]
+    steps = np.diff(longitudes)
+    whole = len(steps) and np.isclose(longitudes[-1] + steps.mean() - 360, longitudes[0], atol=0.1)
+    require(bool(whole), f"{what}: its longitudes do not go round the whole sphere")
+    return Grid(latitudes, longitudes, values[:, up][:, :, right])
+
+
+def _classic(path: Path, variable: str) -> Raw:
+    from scipy.io import netcdf_file
+
+    with netcdf_file(path, mmap=False, maskandscale=True) as file:
+        found = _known(file.variables, variable, path)
+        values = np.ma.filled(np.ma.asarray(found[:]).astype(np.float64), np.nan)
+        axes = tuple(found.dimensions)
+        coordinates = {
+            axis: np.asarray(file.variables[axis][:]) for axis in axes if axis in file.variables
+        }
+    return Raw(axes, values, coordinates)
+
+
+def _hdf5(path: Path, variable: str) -> Raw:
+    try:
+        import h5netcdf  # noqa: F401 (xarray opens the file by it)
+        import xarray
+    except ImportError:
+        raise ValueError(
+            f"{path}: a NetCDF file in HDF5 needs xarray and h5netcdf; pip install 'posterior-bench[climate]'"
+        ) from None
+    with xarray.open_dataset(path, engine="h5netcdf", decode_times=False) as file:
+        found = _known(file.variables, variable, path)
+        axes = tuple(map(str, found.dims))
+        coordinates = {axis: file[axis].to_numpy() for axis in axes if axis in file.variables}
+        return Raw(axes, found.to_numpy(), coordinates)
+
+
+def _known(variables, name: str, path: Path):
+    if name not in variables:
+        known = ", ".join(map(str, sorted(variables)))
+        raise NoVariable(f"{path}: has no variable {name}; there are {known}")
+    return variables[name]
