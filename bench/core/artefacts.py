@@ -313,7 +313,7 @@ def _writing(path: str | Path, errors: Container[int] = UNWRITABLE) -> Iterator[
     try:
         yield
     except OSError as error:
-        if error.errno not in errors:
+        if error.errno is None or error.errno not in errors:
             raise
         what = os.strerror(error.errno).lower()
         raise ArtefactError(

@@ -93,10 +93,10 @@ def committed_costs(suite: str) -> dict[str, JobCost]:
     except UserError:
         return {}
     with path.open(newline="") as file:
-        rows = [
-            (row["job"], *(float(row[name]) for name in NUMBERS)) for row in csv.DictReader(file)
-        ]
-    return {row[0]: JobCost(*row) for row in rows}
+        rows = list(csv.DictReader(file))
+    return {
+        row["job"]: JobCost(row["job"], float(row["seconds"]), float(row["mib"])) for row in rows
+    }
 
 
 def committed_suites() -> list[str]:

@@ -71,10 +71,8 @@ class VGG:
 
     def log_probs(self, x: Tensor) -> Tensor:
         """Return log p(class | x), (n, *x) -> (n, num_classes)."""
-        module = self._modules["classifier"]
-        side = round(
-            (module[0].in_features / self._width) ** 0.5
-        )  # 7 in older files, each pixel the same
+        num_inputs = self.weights["classifier.0.weight"].shape[1]
+        side = round((num_inputs / self._width) ** 0.5)  # 7 in older files, each pixel the same
         flat = nn.functional.adaptive_avg_pool2d(self._maps(x), side).flatten(1)
         return self._call("classifier", flat).log_softmax(1).to(x)
 
@@ -147,11 +145,8 @@ def _strict(tensors: dict[str, Tensor], source: str) -> VGG:
         vgg = VGG(tensors)
         expected = nn.ModuleDict(vgg._modules).state_dict()
         sizes = {name: tuple(value.shape) for name, value in tensors.items()}
-        fits = sizes == {name: tuple(value.shape) for name, value in expected.items()}
+        if sizes == {name: tuple(value.shape) for name, value in expected.items()}:
+            return vgg
     except (KeyError, IndexError):
-        fits = False
-    if not fits:
-        raise UserError(
-            f"{source}: holds other weights than those of VGG-13 with batch normalisation"
-        )
-    return vgg
+        pass
+    raise UserError(f"{source}: holds other weights than those of VGG-13 with batch normalisation")

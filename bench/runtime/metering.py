@@ -50,7 +50,7 @@ class Limits:
     begin: float = field(default_factory=time.perf_counter)
     allocated_before: int = field(default_factory=allocated)
 
-    def check(self, rows: int) -> None:
+    def check(self, rows: float) -> None:
         """Raise BudgetExceeded where `rows` in all, or the seconds or bytes so far, are beyond the limits."""
         is_late = time.perf_counter() - self.begin > self.seconds
         if (
