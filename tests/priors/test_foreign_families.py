@@ -11,11 +11,11 @@ from helpers.guided_unet import SMALL, reference
 from helpers.learned_priors import normal
 
 from bench.core.errors import UserError
+from bench.core.foreign_files import digest
 from bench.core.registry import build
 from bench.core.types import Cap
 from bench.priors._foreign import Foreign, Scored
 from bench.priors.adapters.architectures import Architecture
-from bench.priors.adapters.foreign_files import digest
 
 DATA = {"train": torch.zeros(1, 3, 8, 8)}
 # the family, its architecture, the axes of its attention, the key in its file
@@ -112,6 +112,11 @@ def test_a_consistency_model_has_its_teachers_denoiser_or_its_own_map(tmp_path):
         ("adm", {"weights": "ffhq_10m", "width": 0.01}, "width: expected a share"),
         ("flow_matching", {"weights": "icfm_cifar10", "solver": "rk4"}, "solver: expected euler"),
         ("flow_matching", {"weights": "icfm_cifar10", "coupling": "x"}, "coupling: expected"),
+        (
+            "openai_consistency",
+            {"weights": "cd_cat256_l2", "num_steps": 2, "calls": [19, 0]},
+            r"calls: expected num_steps = 2 numbers from 0 to 39, increasing, got \[19, 0\]",
+        ),
         ("score_sde", {"pipeline": "random", "image_range": "[0, 255]"}, "image_range: expected"),
     ],
 )
