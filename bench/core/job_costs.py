@@ -94,9 +94,8 @@ def committed_costs(suite: str) -> dict[str, JobCost]:
         return {}
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    numbers = ({name: float(row[name]) for name in NUMBERS} for row in rows)
     return {
-        row["job"]: JobCost(row["job"], **of_job) for row, of_job in zip(rows, numbers, strict=True)
+        row["job"]: JobCost(row["job"], float(row["seconds"]), float(row["mib"])) for row in rows
     }
 
 

@@ -128,7 +128,8 @@ class TaskSpec(ProblemSpec):
     """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula.
 
     truth: whether test images are measured, or draws of the prior. published_sha256: that of the measurements whose
-    published rows are put beside those of the suite; "" for none.
+    published rows are put beside those of the suite; "" for none. reference: how the posterior has to be known, or that
+    none is wanted; "" for the best means that there are.
     """
 
     num_measurements: int
@@ -137,6 +138,7 @@ class TaskSpec(ProblemSpec):
     perplexity: bool = True
     published_sha256: str = ""
     truth: Literal["data", "prior"] = "data"
+    reference: Literal["", "none", "particles", "exact"] = ""
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,8 @@ class SuiteSpec(Spec):
     page, with their parameters. compares: False for a suite that takes times alone. num_measured: of the tasks that
     have another number of measurements than the suite. training_seeds: of the rows that have others than `seeds`.
     claims: whether the papers' claims are tested on it. budget_rows: rows per sample at which the table of distances
-    compares. beside: a suite whose published rows stand among those of this one; "" for none.
+    compares. beside: a suite whose published rows stand among those of this one; "" for none. headline, columns:
+    metrics that lead tables and the page; "" and () leave that to them.
     """
 
     name: str
@@ -273,6 +276,8 @@ class SuiteSpec(Spec):
     training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     claims: bool = False
     budget_rows: float | None = None
+    headline: str = ""
+    columns: tuple[str, ...] = ()
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row."""

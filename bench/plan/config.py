@@ -26,7 +26,7 @@ RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 # what else a task has are its operator's parameters
 NOISE_KEYS = {"sigma_y", "noise", "rate"}
-TASK_KEYS = {"operator", "settings", "prior", "truth", "num_measurements"} | NOISE_KEYS
+TASK_KEYS = {"operator", "settings", "prior", "truth", "num_measurements", "reference"} | NOISE_KEYS
 ROW_KEYS = {"plugin", "limits"}  # what else a row has are its method's parameters
 SIGMA_RANGE = (1e-5, 1e9)  # a float32 near 1 has steps of 6e-8
 MOST_RATE = 1e8  # counts of white: its noise has a standard deviation of 2 / sqrt(255 rate)

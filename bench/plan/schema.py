@@ -39,6 +39,7 @@ LIMITS = {
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
+LEADING = ("headline", "columns")  # keys of `metrics` that are no plug-ins
 BASIC = {"int": "integer", "float": "number", "str": "string"}
 
 Json = dict[str, Any]
@@ -242,6 +243,8 @@ def method_schema(maker: Maker, name: str, entry: Any) -> Json:
 
 def metric_schema(maker: Maker, name: str, entry: Any) -> Json:
     """Return the schema of a metric's entry: its parameters, and the tasks to which it is restricted."""
+    if name in LEADING:
+        return maker.of_class("Leading")["properties"][name]
     tasks = {"type": "array", "items": {"enum": list(maker.choices["TaskName"])}}
     return maker.of_plugin("metric", name, common={"properties": {"tasks": tasks}, "required": []})
 

@@ -99,6 +99,8 @@ class TaskEntry:
     num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
+    # how the posterior has to be known: by formula, by checked particles, or not at all; by default the best there is
+    reference: Literal["none", "particles", "exact"] | None = None
     # of single methods here, over those under methods
     settings: dict[MethodName, Settings] | None = None
 
@@ -134,8 +136,21 @@ class RewardEntry:
     num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
+    # how the posterior has to be known: by formula, by checked particles, or not at all; by default the best there is
+    reference: Literal["none", "particles", "exact"] | None = None
     # of single methods here, over those under methods
     settings: dict[MethodName, Settings] | None = None
+
+
+@dataclass(frozen=True)
+class Leading:
+    """What leads tables and the page: keys of `metrics` beside the plug-ins."""
+
+    headline: Annotated[
+        str, {"minLength": 1}
+    ]  # id of the metric by which methods are compared first
+    # ids of metrics and costs beside it, in this order; also over_floor, network_calls, milliseconds
+    columns: Annotated[list[Annotated[str, {"minLength": 1}]], {"minItems": 1}]
 
 
 @dataclass(frozen=True)
@@ -167,7 +182,7 @@ class SuiteFile:
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None
     # beside those of every suite, or these with other parameters
     figures: dict[str, Settings] | None = None
-    # beside those that every suite has, with their parameters
+    # beside those that every suite has, with their parameters; `headline` and `columns` say what leads
     metrics: dict[str, Settings] | None = None
     # what a run may spend on sampling
     budget: Annotated[Budget, {"minProperties": 1}] | None = None

@@ -36,7 +36,7 @@ from bench.plan.config import (
     settings_of,
 )
 from bench.plan.inputs import Inputs
-from bench.plan.metrics import metrics_of_task
+from bench.plan.metrics import COLUMNS, HEADLINE, metrics_of_task
 from bench.plan.packages import packages_of
 from bench.plan.papers import paper_spec
 from bench.plan.schema import dataset_plugin
@@ -118,6 +118,7 @@ def task_spec(suite: Suite, task: str) -> TaskSpec:
     return TaskSpec(
         **problem_fields(suite, task),
         truth=suite.content["tasks"][task].get("truth", "data"),
+        reference=suite.content["tasks"][task].get("reference", ""),
         num_measurements=num_measurements_of(suite.content, task),
         num_reference=suite.content["num_reference"],
         num_particles=suite.content.get("num_particles"),
@@ -235,4 +236,6 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         num_measured={task: num for task, num in num_measured.items() if num != of_suite},
         claims=suite.tests_claims,
         budget_rows=suite.content.get("budget_rows"),
+        headline=suite.content.get("metrics", {}).get(HEADLINE, ""),
+        columns=tuple(suite.content.get("metrics", {}).get(COLUMNS, ())),
     )

@@ -8,8 +8,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.core.artefacts import write_bytes
 from bench.core.layout import COSTS, REFERENCE, Layout
 from bench.core.specs import SuiteSpec
+from bench.report.page.content import collect
+from bench.report.page.render import render
 from bench.report.publish import one_grid_per_prior, publish_suite, publish_times
 from bench.report.publish_costs import publish_costs
 from bench.report.publish_toys import publish_toys
@@ -53,6 +56,8 @@ def main(*arguments: str) -> None:
     suite = load(layout.spec("suite"))
     figures = options.figures or [*suite.figures, *one_grid_per_prior(suite)]
     publish_suite(suite, figures, into, options.allow_dirty)
+    page = render(collect(suite, "These are the published results themselves."), compact=True)
+    write_bytes(into / "report.html", page.encode())
 
 
 if __name__ == "__main__":

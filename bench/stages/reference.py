@@ -27,9 +27,10 @@ from bench.problems.posteriors import (
     teacher_posterior,
 )
 from bench.problems.posteriors.particles import Particles, convergence
+from bench.problems.reference_mode import stated_cost, wanted_posterior
 from bench.runtime.containment import Ending
 from bench.runtime.job import run
-from bench.task import open_task
+from bench.task import Task, open_task
 
 # energy distance of the two sets over twice the mean distance within one, beyond 1 / e
 MAX_ENERGY_SHARE = 0.003
@@ -63,8 +64,7 @@ class Sets:
 def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
     task = open_task(spec)
-    measurements = task.measured
-    posterior = task.posterior
+    measurements, posterior = task.measured, announced(spec, task)
     counts = (spec.num_reference, spec.num_particles)
     sets = two_sets(posterior, measurements, *counts, "reference")
     header = {
@@ -80,13 +80,24 @@ def main(spec_path: str) -> None:
     }
     tensors = sets.tensors(("x_a", "x_b", "mean", "std"))
     teacher = teacher_posterior(task.prior, task.problem)
-    if teacher is not None:
+    if teacher is not None and not isinstance(posterior, NoPosterior):
         taught = two_sets(teacher, measurements, *counts, "teacher's reference")
         tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
         header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
     write_tensors(
         spec.layout.task(spec.task).reference, tensors, header | {"provenance": provenance()}
     )
+
+
+def announced(spec: TaskSpec, task: Task) -> Posterior:
+    """Return the posterior that the suite asks for; print what a reference by particles will cost."""
+    best = task.posterior
+    assert best is not None  # a task is opened with its posterior unless asked not to
+    posterior = wanted_posterior(spec.reference, best, task.prior, task.problem, spec.task)
+    if isinstance(posterior, BY_PARTICLES):
+        cost = stated_cost(posterior, task.y, spec.num_reference, spec.num_particles)
+        print(f"{spec.task}: reference draws by {posterior.kind}: {cost}", flush=True)
+    return posterior
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:

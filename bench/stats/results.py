@@ -112,6 +112,7 @@ class SuiteResults:
     artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
     figures of the suite in the order of the page. budget_rows: rows per sample, with training, at which the table of
     distances compares. beside: a sentence on published rows among the methods; "" where there are none.
+    headline, columns: metrics that the suite's file says to lead; "" and () where it does not.
     """
 
     root: Path
@@ -129,6 +130,8 @@ class SuiteResults:
     training_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     budget_rows: float | None = None
     beside: str = ""
+    headline: str = ""
+    columns: tuple[str, ...] = ()
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
@@ -172,6 +175,8 @@ def load(spec_path: str | Path) -> SuiteResults:
         spec.figures or figures_of({}, bool(spec.timed)),
         spec.training_seeds,
         spec.budget_rows,
+        headline=spec.headline,
+        columns=spec.columns,
     )
 
 
