@@ -3,16 +3,17 @@
 #   make smoke   install, then the small suite
 #   make test    install, then the tests
 #   make lint    install, then ruff, pyright and the import contracts
+#   make rehearse   install, then the papers' experiments with small stand-ins, half an hour or more
 #   make clean   remove what make made, results included (but not results/reference and results/published)
 
 PYTHON ?= python3
-CORES ?= 8
+CORES ?= $(shell getconf _NPROCESSORS_ONLN || echo 2)
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 UV := uv==0.13.9
 
-.PHONY: all smoke test lint clean
+.PHONY: all smoke test rehearse lint clean
 
 all: $(INSTALLED)
 	$(RUN) snakemake --cores $(CORES) all
@@ -22,6 +23,11 @@ smoke: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(RUN) python -m pytest
+
+rehearse: $(INSTALLED)
+	for suite in config/papers/*.yaml; do \
+		$(RUN) python -m bench rehearse papers/$$(basename $$suite .yaml) --cores $(CORES) || exit 1; \
+	done
 
 lint: $(INSTALLED)
 	$(RUN) ruff format --check .

@@ -6,8 +6,9 @@
 import time
 
 from bench import plan
+from bench.plan.watch import watch
 from bench.report.end_of_run import print_summary
-from bench.runtime import preload
+from bench.runtime import orphans, preload
 
 suite, inputs, jobs = plan.open_suite(config, workflow.configfiles, check=workflow.is_main_process)
 of_task, of_run = suite.layout.task("{task}"), suite.layout.run("{task}", "{method}", "{seed}")
@@ -16,12 +17,17 @@ started = time.time()
 preloads = "preload" in dict(workflow.resource_settings.default_resources or {})
 if preloads:
     shell.prefix(preload.SHELL)
+if workflow.remote_exec:  # a batch of a cluster: it ends when its run is over, and has a server of its own
+    orphans.watch()
+    if preloads and not suite.num_gpus:
+        preload.start()
 
 
 onstart:
-    plan.begin(suite)
     if preloads and workflow.local_exec and not suite.num_gpus:  # CUDA does not survive a fork
         preload.start()
+    plan.begin(suite)
+    watch(suite, workflow)
 
 
 onsuccess:
@@ -51,9 +57,16 @@ localrules:
     reproduce,
 
 
+def everything(wildcards):
+    """Return every artefact, and have the damaged ones made anew that take no time."""
+    plan.refuse_unshared_files(workflow.storage_settings.shared_fs_usage)
+    workflow.dag.forcefiles.update(plan.damaged_products(jobs))
+    return jobs.targets
+
+
 rule all:
     input:
-        jobs.targets,
+        everything,
     message:
         f"{suite.root} is complete"
 
@@ -75,7 +88,7 @@ rule data:
     message:
         "data {wildcards.dataset}"
     shell:
-        "python -m bench.stages.data {params.spec}"
+        "python -m bench.stages.data {params.spec:q}"
 
 
 rule prior:  # first: most others wait for a chain of these
@@ -91,7 +104,7 @@ rule prior:  # first: most others wait for a chain of these
     message:
         "prior {wildcards.prior}"
     shell:
-        "python -m bench.stages.prior {params.spec}"
+        "python -m bench.stages.prior {params.spec:q}"
 
 
 rule classifier:
@@ -104,7 +117,7 @@ rule classifier:
     message:
         "classifier {wildcards.classifier}"
     shell:
-        "python -m bench.stages.classifier {params.spec}"
+        "python -m bench.stages.classifier {params.spec:q}"
 
 
 rule observe:
@@ -119,7 +132,7 @@ rule observe:
     message:
         "observe {wildcards.task}"
     shell:
-        "python -m bench.stages.observe {params.spec}"
+        "python -m bench.stages.observe {params.spec:q}"
 
 
 rule reference:  # long: not to be left over at the end
@@ -135,7 +148,7 @@ rule reference:  # long: not to be left over at the end
     message:
         "reference {wildcards.task}"
     shell:
-        "python -m bench.stages.reference {params.spec}"
+        "python -m bench.stages.reference {params.spec:q}"
 
 
 rule train:  # long: not to be left over at the end
@@ -152,7 +165,7 @@ rule train:  # long: not to be left over at the end
     message:
         "train {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.train {params.spec}"
+        "python -m bench.stages.train {params.spec:q}"
 
 
 rule sample:
@@ -170,7 +183,7 @@ rule sample:
     message:
         "sample {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.sample {params.spec}"
+        "python -m bench.stages.sample {params.spec:q}"
 
 
 rule clock:  # alone on the machine: it asks for all cores, and uses one
@@ -189,9 +202,9 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
     resources:
         gpu=suite.num_gpus,
     message:
-        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}, visit {wildcards.visit}"
+        "clock {wildcards.task} {wildcards.method} seed {wildcards.seed}, visit {wildcards.visit:q}"
     shell:
-        "python -m bench.stages.clock {params.spec} {wildcards.visit}"
+        "python -m bench.stages.clock {params.spec:q} {wildcards.visit:q}"
 
 
 rule pool:
@@ -204,7 +217,7 @@ rule pool:
     message:
         "times of {wildcards.task} {wildcards.method} seed {wildcards.seed}"
     shell:
-        "python -m bench.stages.pool {params.spec}"
+        "python -m bench.stages.pool {params.spec:q}"
 
 
 rule tune:
@@ -219,7 +232,7 @@ rule tune:
     message:
         "tune {wildcards.task} {wildcards.method}"
     shell:
-        "python -m bench.stages.tune {params.spec}"
+        "python -m bench.stages.tune {params.spec:q}"
 
 
 rule evaluate:
@@ -237,7 +250,7 @@ rule evaluate:
     message:
         "evaluate {wildcards.task}"
     shell:
-        "python -m bench.stages.evaluate {params.spec}"
+        "python -m bench.stages.evaluate {params.spec:q}"
 
 
 rule tables:
@@ -250,7 +263,7 @@ rule tables:
     message:
         "tables"
     shell:
-        "python -m bench.stages.tables {params.spec}"
+        "python -m bench.stages.tables {params.spec:q}"
 
 
 rule timing:
@@ -263,7 +276,7 @@ rule timing:
     message:
         "table of times"
     shell:
-        "python -m bench.stages.timing {params.spec}"
+        "python -m bench.stages.timing {params.spec:q}"
 
 
 rule published:
@@ -277,7 +290,7 @@ rule published:
     message:
         "published numbers beside ours"
     shell:
-        "python -m bench.stages.published {params.spec}"
+        "python -m bench.stages.published {params.spec:q}"
 
 
 rule claims:
@@ -290,7 +303,7 @@ rule claims:
     message:
         "claims of the papers"
     shell:
-        "python -m bench.stages.claims {params.spec}"
+        "python -m bench.stages.claims {params.spec:q}"
 
 
 rule grid:
@@ -306,7 +319,7 @@ rule grid:
     message:
         "grid {wildcards.task}"
     shell:
-        "python -m bench.stages.grid {params.spec}"
+        "python -m bench.stages.grid {params.spec:q}"
 
 
 rule figure:
@@ -321,7 +334,7 @@ rule figure:
     message:
         "figure {wildcards.figure}"
     shell:
-        "python -m bench.stages.figure {params.spec} {wildcards.figure}"
+        "python -m bench.stages.figure {params.spec:q} {wildcards.figure}"
 
 
 rule report:
@@ -336,7 +349,7 @@ rule report:
     message:
         "report"
     shell:
-        "python -m bench.stages.report {params.spec}"
+        "python -m bench.stages.report {params.spec:q}"
 
 
 rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fails where results differ
@@ -349,7 +362,7 @@ rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fa
     message:
         "reproduced or not"
     shell:
-        "python -m bench.stages.reproduce {params.spec}"
+        "python -m bench.stages.reproduce {params.spec:q}"
 
 
 rule toy:
@@ -362,4 +375,4 @@ rule toy:
     message:
         "toy {wildcards.toy}"
     shell:
-        "python -m bench.stages.toy {params.spec}"
+        "python -m bench.stages.toy {params.spec:q}"

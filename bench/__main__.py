@@ -10,7 +10,7 @@ import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 weights_app = typer.Typer(
-    help="Weights of published networks: which are there, and their download.", no_args_is_help=True
+    help="Weights of published networks and models: which are there, their download, and what is in them.",
+    no_args_is_help=True,
 )
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
 
@@ -39,7 +40,14 @@ PlugIns = Annotated[
 ]
 Networks = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NETWORK]...", help="alexnet, vgg16, inception; default: all"),
+    typer.Argument(
+        metavar="[NAME]...",
+        help="alexnet, vgg16, inception (default: these), or models that `weights list` names",
+    ),
+]
+Models = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="models that `weights list` names, files or folders"),
 ]
 Into = Annotated[str | None, typer.Option(help="folder to write to; default: in results/reference")]
 
@@ -77,9 +85,17 @@ def run(context: typer.Context, suite: SuiteName = "default", cores: Cores = NUM
 
 
 @app.command()
-def plan(suite: SuiteName = "default") -> None:
-    """Show which jobs a run of a suite would do, and why."""
-    _snakemake(suite, 1, ["--dry-run"])
+def plan(suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
+    """Show which jobs a run of a suite would do, why, and roughly how long they would take."""
+    from bench.core.shipped import suite_file
+    from bench.plan.forecast import print_forecast
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = _start_snakemake(suite, cores, ["--dry-run"], **pipes)
+    print(done.stdout or "", end="")
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+    print_forecast(str(suite_file(suite)), done.stdout or "", cores)
 
 
 @app.command()
@@ -106,11 +122,12 @@ def conformance(
     kind: Annotated[
         Kind | None, typer.Option(help="of the names; that of a file follows from its folder")
     ] = None,
+    seconds: Annotated[float, typer.Option(help="for one check, before it is ended")] = 60.0,
 ) -> None:
     """Check plug-ins against the interface of their kind, and say what passes and what does not."""
     from bench.conformance.__main__ import main as check
 
-    check(*(["--kind", kind.value] if kind else []), *files or [])
+    check("--seconds", str(seconds), *(["--kind", kind.value] if kind else []), *files or [])
 
 
 @app.command()
@@ -161,8 +178,9 @@ def publish(
     tuning: Annotated[
         bool, typer.Option("--tuning", help="publish the logs of a search instead of tables")
     ] = False,
+    costs: Annotated[bool, typer.Option("--costs", help="publish only what the jobs took")] = False,
 ) -> None:
-    """Copy tables and figures, with their provenance, into results/reference."""
+    """Copy tables and figures, with their provenance, into results/reference; and what the jobs took."""
     if tuning:
         from bench.stages.publish_tuning import main as publish_tuning
 
@@ -171,7 +189,10 @@ def publish(
     from bench.stages.publish import main as publish_tables
 
     publish_tables(
-        folder, *(["--into", into] if into else []), *(["--allow-dirty"] if allow_dirty else [])
+        folder,
+        *(["--into", into] if into else []),
+        *(["--allow-dirty"] if allow_dirty else []),
+        *(["--costs"] if costs else []),
     )
 
 
@@ -189,6 +210,29 @@ def reproduce(suite: SuiteName = "default") -> None:
 
 
 @app.command()
+def papers() -> None:
+    """List the experiments of the four papers: the suite of each, what it needs, GPU hours, and its state."""
+    from bench.plan.papers_listing import listing
+
+    print(listing())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def rehearse(
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="such as papers/dps_ffhq256")],
+    cores: Cores = NUM_CORES,
+) -> None:
+    """Run a suite's twin with made-up images and narrow networks of random weights, into results/<suite>-rehearsal.
+
+    Further options go to Snakemake: `rehearse papers/dps_ffhq256 --dry-run`.
+    """
+    from bench.plan.rehearsal import write_rehearsal
+
+    _snakemake(str(write_rehearsal(suite)), cores, context.args)
+
+
+@app.command()
 def cost(
     questions: Annotated[
         list[Question] | None, typer.Argument(help="default: all but repeatability")
@@ -203,16 +247,35 @@ def cost(
     )
 
 
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)
+def chaos(context: typer.Context) -> None:
+    """Kill runs, damage their files, fill their disk: the same command has to mend it. Options: chaos --help."""
+    from bench.cost.chaos.__main__ import main as campaign
+
+    campaign(*context.args)
+
+
 @app.command()
 def docs(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),
 ) -> None:
-    """Write the pages on plug-ins and their parameters anew, from the dataclasses; and methods.md, a folder above."""
+    """Write the pages on plug-ins and their parameters anew, from the dataclasses; and methods.md, a folder above.
+
+    In suites.md, beside it, the table of what suites take is made anew from results/reference/costs.
+    """
     from bench.plan.method_page import write_method_page
     from bench.plan.reference_pages import write_pages
+    from bench.plan.suite_costs import write_suite_table
 
     write_pages(out)
     write_method_page(out.parent / "methods.md")
+    write_suite_table(out.parent / "suites.md")
 
 
 @weights_app.command("check")
@@ -223,37 +286,76 @@ def check_weights(networks: Networks = None) -> None:
 
 @weights_app.command("fetch")
 def fetch_weights(networks: Networks = None) -> None:
-    """Download what is missing, and check its sha256."""
+    """Print the terms of models, download what is missing, and check its sha256."""
     _weights("fetch", networks)
 
 
-def _weights(what: str, networks: list[str] | None) -> None:
+@weights_app.command("list")
+def list_weights() -> None:
+    """Print the public models that a prior can open: name, family, whether it is here, terms."""
+    from bench.core.checkpoints import listing
+
+    print(listing())
+
+
+@weights_app.command("convert")
+def convert_weights(models: Models) -> None:
+    """Write pickled weights as safetensors beside them, with a card; nothing in them is run."""
+    from bench.conformance.checkpoints import convert
+
+    convert(models)
+
+
+@weights_app.command("examine")
+def examine_weights(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="models that `weights list` names, or files of fitted priors"
+        ),
+    ],
+) -> None:
+    """Check that models, opened as priors, keep our conventions; exit status 1 where one does not."""
+    from bench.conformance.checkpoints import examine
+
+    examine(models)
+
+
+def _weights(what: str, names: list[str] | None) -> None:
+    from bench.core import checkpoints
     from bench.core.weights import main as weights
 
-    weights(what, *networks or [])
+    models = [name for name in names or [] if name in checkpoints.CHECKPOINTS]
+    if models:
+        {"fetch": checkpoints.fetch, "check": checkpoints.check}[what](models)
+    networks = [name for name in names or [] if name not in models]
+    if networks or not models:
+        weights(what, *networks)
 
 
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:
     """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
+    if status := _start_snakemake(suite, cores, options, target).returncode:
+        raise typer.Exit(status)
+
+
+def _start_snakemake(
+    suite: str, cores: int, options: list[str], target: str = "all", **how: Any
+) -> subprocess.CompletedProcess:
+    """Run Snakemake on a suite in the working directory; how: further arguments of `subprocess.run`."""
     from bench.core.shipped import shipped, suite_file
 
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        target,
-        "--cores",
-        str(cores),
-        "--snakefile",
-        str(shipped("Snakefile")),
-    ]
+    snakefile = str(shipped("Snakefile"))
+    command = [sys.executable, "-m", "snakemake", target, "--snakefile", snakefile]
     if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
         command += ["--workflow-profile", str(shipped("profiles/default"))]
+        command += ["--cores", str(cores)]
+    elif cores != NUM_CORES:  # otherwise as the profile says
+        command += ["--cores", str(cores)]
     command += ["--config", f"suite={suite_file(suite)}", *options]
     # jobs are started as `python -m ...`: that python has to be this one
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    if status := subprocess.run(command, env=os.environ | {"PATH": path}).returncode:
-        raise typer.Exit(status)
+    return subprocess.run(command, env=os.environ | {"PATH": path}, **how)
 
 
 def main() -> None:
@@ -265,6 +367,10 @@ def main() -> None:
         app()
     except (ArtefactError, UserError) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(f"error: {error.filename}: {str(error.strerror).lower()}")
 
 
 if __name__ == "__main__":

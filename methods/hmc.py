@@ -69,6 +69,7 @@ class HMC:
     # at the start, over the square root of 1 + curvature: a leapfrog is stable below 2
     step: float = 1.0
     jitter: float = 0.2  # a step is shortened by up to this share
+    adapts: bool = True  # whether the step adapts, in warm-up and after it
     acceptance: float = 0.6
     # warm-up refuses a trajectory only where its weight falls below about this
     leniency: float = 1e-8
@@ -162,9 +163,10 @@ class HMC:
             state, acceptance = trajectory(
                 state, step, level, self.leniency if i < self.num_warmup else 1.0
             )
-            adaptation = adaptation.updated(
-                mcmc.per_measurement(acceptance, m, torch.mean), self.acceptance
-            )
+            if self.adapts:
+                adaptation = adaptation.updated(
+                    mcmc.per_measurement(acceptance, m, torch.mean), self.acceptance
+                )
         return state, adaptation.kept.exp() / space.scale(curvature, 1.0)
 
 

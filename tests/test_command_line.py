@@ -24,6 +24,8 @@ COMMANDS = [
     "task",
     "sample",
     "publish",
+    "papers",
+    "rehearse",
     "cost",
     "docs",
     "weights",

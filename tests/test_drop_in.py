@@ -1,43 +1,21 @@
 """One file in its folder and an entry in a suite: a plug-in of each kind, found in results, tables and page.
 
-The files are those that docs/add-a-*.md show. A tiny suite is run for real; then each kind alone is looked at in a dry
-run, which plans nothing that the suite has, and last all six are run together.
+The files are those that docs/add-a-*.md show. In a copy in which a tiny suite was run each kind alone is looked at
+in a dry run, which plans nothing that the suite has, and last all six are run together.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
-from helpers.repository import (
-    REPOSITORY,
-    copy_of_the_repository,
-    messages,
-    run_to_the_end,
-    write_suite,
-)
+from helpers.repository import REPOSITORY, messages, run_to_the_end, write_suite
+from helpers.tiny_repository import METHODS, SUITE, TASKS, finished_repository
 
 pytestmark = pytest.mark.slow
 
-SUITE = """
-name: tiny
-claims: true
-seeds: [0]
-num_measurements: 2
-num_samples: 4
-num_reference: 16
-rows_per_chunk: 8
-datasets:
-  digits: {}
-priors:
-  gmm: {family: gmm, dataset: digits, num_components: 3, shrinkage: 30, floor: 0.002}
-tasks:
-  gmm-denoise: {operator: denoise, sigma_y: 0.5}
-methods:
-  oracle: {}
-  unconditional: {}
-"""
 DROPPED = {  # kind: page, file, entries of the suite by section
     "dataset": ("add-a-dataset", "bench/datasets/stripes.py", {"datasets": "stripes: {side: 8}"}),
     "prior": (
@@ -71,10 +49,11 @@ EXPECTED = {  # what a kind alone brings, beside what shows all runs
     "dataset": set(),  # no prior uses it
     "prior": set(),  # it has no task
     "operator": {"observe gmm-rows", "reference gmm-rows", "evaluate gmm-rows"}
-    | {f"sample gmm-rows {method} seed 0" for method in ("oracle", "unconditional")},
+    | {f"sample gmm-rows {method} seed 0" for method in METHODS},
     "metric": {"evaluate gmm-denoise"},
     "figure": set(),
-    "method": {"sample gmm-denoise my_langevin seed 0", "evaluate gmm-denoise"},
+    "method": {f"sample {task} my_langevin seed 0" for task in TASKS}
+    | {f"evaluate {task}" for task in TASKS},
 }
 
 
@@ -101,9 +80,9 @@ def drop(folder: Path, kind: str) -> None:
 
 @pytest.fixture(scope="module")
 def planned_and_folder(tmp_path_factory) -> tuple[dict[str, list[str]], Path]:
-    """Run the suite; return the jobs that each kind alone would bring, and the copy in which all six were run then."""
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("copy"), SUITE)
-    run_to_the_end(folder)
+    """Return the jobs that each kind alone would bring, and the copy in which all six were run then."""
+    finished = finished_repository(tmp_path_factory)
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("copy") / "finished")
     planned = {}
     for kind, (_, file, entries) in DROPPED.items():
         drop(folder, kind)
@@ -138,8 +117,9 @@ def test_a_figure_brings_itself_and_the_page(planned):
 
 
 def test_all_six_together_rerun_no_data_prior_measurement_reference_or_sample(planned):
-    before = {"data digits", "prior gmm", "observe gmm-denoise", "reference gmm-denoise"}
-    before |= {f"sample gmm-denoise {method} seed 0" for method in ("oracle", "unconditional")}
+    before = {"data digits", "prior gmm", "prior atoms", "train gmm-denoise pays seed 0"}
+    before |= {f"{stage} {task}" for stage in ("observe", "reference") for task in TASKS}
+    before |= {f"sample {task} {method} seed 0" for task in TASKS for method in METHODS}
     assert not before & set(planned["all"]) and {
         "data stripes",
         "prior striped",

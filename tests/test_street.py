@@ -20,11 +20,21 @@ from pathlib import Path
 import pytest
 from helpers.repository import (
     command,
-    copy_of_the_repository,
     environment_of,
     run_to_the_end,
     snakemake,
     write_suite,
+)
+from helpers.tiny_repository import (
+    GENTLE,
+    METHODS,
+    SUITE,
+    TASKS,
+    E,
+    M,
+    S,
+    finished_repository,
+    tiny_repository,
 )
 from safetensors import safe_open
 
@@ -32,60 +42,9 @@ from bench.core.results import FIGURES
 
 pytestmark = pytest.mark.slow
 
-M, S, E = 2, 4, 16
-SUITE = f"""
-name: tiny
-seeds: [0]
-num_measurements: {M}
-num_samples: {S}
-num_reference: {E}
-rows_per_chunk: 5
-datasets: {{digits: {{}}}}
-priors:
-  gmm: {{family: gmm, dataset: digits, num_components: 3, shrinkage: 30, floor: 0.002}}
-  atoms: {{family: atoms, dataset: digits}}
-tasks:
-  gmm-denoise: {{operator: denoise, sigma_y: 0.5}}
-  atoms-saturate: {{operator: saturate, gain: 2.0, sigma_y: 0.5}}
-restrict:
-  pays: {{tasks: [gmm-denoise], num_measurements: 1}}
-methods:
-  pays: {{}}
-  oracle: {{}}
-  unconditional: {{}}
-  dps: {{num_steps: 25}}
-"""
-TASKS, METHODS = ("gmm-denoise", "atoms-saturate"), ("oracle", "unconditional", "dps")
-DROPPED = '''"""One denoising step. https://example.org"""
-from dataclasses import dataclass
-from typing import ClassVar
-import torch
-from bench.core.types import Cap
-__all__ = ["Gentle"]
-
-@dataclass(frozen=True)
-class Gentle:
-    needs: ClassVar[Cap] = Cap.DENOISER
-    search: ClassVar[dict] = {}
-    sigma: float = 0.5
-
-    def sample(self, prior, problem, y, num_samples, *, rng):
-        x_t = y[:, None] + self.sigma * rng.per_sample.randn(prior.shape)
-        return prior.denoise(x_t.flatten(0, 1), torch.tensor(self.sigma)).view_as(x_t)
-'''
-BROKEN = DROPPED.replace(
+BROKEN = GENTLE.replace(
     "        x_t =", "        raise RuntimeError('it does not converge')\n        x_t ="
 )
-PAYS = (
-    DROPPED.replace("Gentle", "Pays")
-    .replace("*, rng):", "*, rng, state):")
-    .replace("y[:, None]", "state['mean']")
-)
-TRAIN = """    def train(self, prior, problem, *, rng):
-        return {'mean': prior.sample(9, rng)[0].mean(0)}
-
-    def sample"""
-PAYS = PAYS.replace("    def sample", TRAIN)
 MOMENTS = (  # when to kill a run: so many files of this kind, and seconds after that
     ("tasks/gmm-*/observations.safetensors", 1, 0.0),
     ("runs/*/*/seed0/samples.safetensors", 3, 1.5),
@@ -112,22 +71,16 @@ def copies(tmp_path_factory) -> tuple[Path, Path]:
 
     One run went undisturbed. The other has a good and a bad method dropped in, and was killed at several moments.
     """
-    finished, disturbed = (
-        copy_of_the_repository(tmp_path_factory.mktemp(name), SUITE)
-        for name in ("finished", "disturbed")
-    )
-    for folder in (finished, disturbed):
-        (folder / "methods/pays.py").write_text(PAYS)
-    (disturbed / "methods/gentle.py").write_text(DROPPED)
+    disturbed = tiny_repository(tmp_path_factory.mktemp("disturbed"))
+    (disturbed / "methods/gentle.py").write_text(GENTLE)
     (disturbed / "methods/broken.py").write_text(BROKEN)
     write_suite(disturbed, SUITE + "  gentle: {sigma: 0.4}\n  broken: {}\n")
     with ThreadPoolExecutor() as pool:
-        undisturbed = pool.submit(run_to_the_end, finished)
+        undisturbed = pool.submit(finished_repository, tmp_path_factory)
         for moment in MOMENTS:
             kill_a_run(disturbed, *moment)
         run_to_the_end(disturbed)
-        undisturbed.result()
-    return finished, disturbed
+        return undisturbed.result(), disturbed
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from helpers.forked import run_module
 from helpers.repository import (
     METHOD,
     TRAINABLE,
@@ -123,11 +123,9 @@ def test_a_suite_beside_published_rows_draws_only_its_own(folder):
 
 
 def test_reproduce_compares_a_finished_suite_each_time_it_is_asked_and_runs_nothing_else(folder):
-    line = ["reproduce" if word == "all" else word for word in command()]
+    _, _, *words = ["reproduce" if word == "all" else word for word in command()]
     for _ in range(2):
-        done = subprocess.run(
-            line, cwd=folder, env=environment_of(folder), capture_output=True, text=True
-        )
+        done = run_module(words, folder, environment_of(folder))
         assert done.returncode == 0, done.stdout + done.stderr
         assert (
             "python -m bench.stages.reproduce results/tiny/specs/suite.json"
@@ -300,20 +298,8 @@ def test_a_configfile_is_a_suite_of_its_own(folder):
     (folder / "mine.yaml").write_text(
         SUITE.replace("tiny", "mine").replace(", two-fast: {num_steps: 5}", "")
     )
-    line = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--cores",
-        "2",
-        "all",
-        "-n",
-        "--configfile",
-        "mine.yaml",
-    ]
-    done = subprocess.run(
-        line, cwd=folder, env=environment_of(folder), capture_output=True, text=True
-    )
+    words = ["snakemake", "--cores", "2", "all", "-n", "--configfile", "mine.yaml"]
+    done = run_module(words, folder, environment_of(folder))
     assert (
         done.returncode == 0
         and len(re.findall(r"^Job \d+: sample", done.stdout + done.stderr, flags=re.MULTILINE)) == 5

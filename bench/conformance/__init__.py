@@ -11,19 +11,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.conformance.case import Case
-from bench.conformance.checks import CheckResult, run_checks
+from bench.conformance.checks import CheckResult, Follow, run_checks
 from bench.conformance.module import MODULE_CHECKS
 from bench.conformance.samples import SAMPLE_CHECKS
 from bench.core.registry import KINDS, PACKAGES, Kind, find, names
 
 
 def check(
-    path: str | Path, kind: Kind | None = None, settings: Mapping[str, object] | None = None
+    path: str | Path,
+    kind: Kind | None = None,
+    settings: Mapping[str, object] | None = None,
+    follow: Follow | None = None,
 ) -> list[CheckResult]:
     """Return the results of every check on the plug-in in a file; its kind follows from its folder unless it is given.
 
     settings: hyperparameters of a method that differ from its defaults. After a check on which the others rest fails,
-    they are skipped.
+    they are skipped. follow: as in `run_checks`. All happens in this process; `contained.check_contained` has one of
+    its own for it.
     """
     path = Path(path).resolve()
     if kind is None:
@@ -32,9 +36,9 @@ def check(
             (kind for kind in KINDS if PACKAGES[kind].rpartition(".")[2] == folder.name), "method"
         )
     if kind == "method":
-        return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path, settings or {}), path)
+        return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path, settings or {}), path, follow)
     module = importlib.import_module(f"bench.conformance.{kind}s")
-    return run_checks(module.CHECKS, module.CASE(path, kind), path)
+    return run_checks(module.CHECKS, module.CASE(path, kind), path, follow)
 
 
 def method_paths() -> list[Path]:

@@ -1,16 +1,20 @@
-"""Check plug-ins, and print what passes and what does not: `python -m bench.conformance [--kind KIND] FILE ...`.
+"""Check plug-ins, and print what passes and what does not.
+
+    python -m bench.conformance [--kind KIND] [--seconds SECONDS] FILE ...
 
 The kind of a file (method, operator, prior, ...) follows from its folder; elsewhere it is taken for a method.
 A bare name such as `dps` is one of the project's methods, or with --kind a plug-in of that kind. Without arguments all
-methods are checked, or with --kind all plug-ins of that kind.
+methods are checked, or with --kind all plug-ins of that kind. Each plug-in has a process of its own, and one check at
+most --seconds, 60 by default.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
-from bench.conformance import check
+from bench.conformance.contained import SECONDS, check_contained
 from bench.core.errors import UserError
 from bench.core.registry import KINDS, Kind, find, names
 from bench.runtime.job import run
@@ -18,12 +22,12 @@ from bench.runtime.job import run
 
 def main(*arguments: str) -> None:
     """Check the plug-ins named in the command line; exit status 1 when one fails a check."""
-    kind, files = _split(list(arguments))
+    seconds, rest = _taken(list(arguments), "--seconds")
+    kind, files = _split(rest)
     num_failed = 0
     for path in [_path(file, kind or "method") for file in files or names(kind or "method")]:
         print(path, flush=True)
-        results = check(path, kind)
-        print(*(f"  {result}" for result in results), sep="\n")
+        results = check_contained(path, kind, _number(seconds) if seconds else SECONDS)
         failed = sum(result.status == "FAIL" for result in results)
         print(f"  {failed} of {len(results)} checks failed" if failed else "  conforms", flush=True)
         num_failed += bool(failed)
@@ -32,14 +36,29 @@ def main(*arguments: str) -> None:
 
 def _split(arguments: list[str]) -> tuple[Kind | None, list[str]]:
     """Return the value of --kind and the other arguments."""
-    if "--kind" not in arguments:
-        return None, arguments
-    i = arguments.index("--kind")
-    given = arguments[i + 1] if i + 1 < len(arguments) else ""
+    given, rest = _taken(arguments, "--kind")
     kind = next((kind for kind in KINDS if kind == given), None)
-    if kind is None:
+    if given is not None and kind is None:
         raise UserError(f"--kind {given}: expected one of {', '.join(KINDS)}")
-    return kind, arguments[:i] + arguments[i + 2 :]
+    return kind, rest
+
+
+def _taken(arguments: list[str], option: str) -> tuple[str | None, list[str]]:
+    """Return the value of an option, None where it is not given, and the other arguments."""
+    if option not in arguments:
+        return None, arguments
+    i = arguments.index(option)
+    return "".join(arguments[i + 1 : i + 2]), arguments[:i] + arguments[i + 2 :]
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise UserError(f"--seconds {text}: expected a number above 0")
+    return number
 
 
 def _path(name: str, kind: Kind) -> Path:

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from bench.conformance.checks import Check, NotApplicable, Refused  # noqa: F401 (for the modules of checks)
 from bench.conformance.trial import Drawn, Findings, M, Trial, contained
-from bench.core.registry import name_of, package_of
+from bench.core.registry import exported_class, name_of, package_of
 from bench.core.types import Joint
 from bench.runtime.run_method import declared_caps
 
@@ -28,6 +28,7 @@ class Case:
 
     path: Path
     settings: Mapping[str, object] = field(default_factory=dict)
+    before: set[str] = field(default_factory=set)
 
     @property
     def files(self) -> list[Path]:
@@ -40,7 +41,8 @@ class Case:
 
     @cached_property
     def loaded(self) -> tuple[ModuleType, Findings]:
-        """Import the file under a name of its own."""
+        """Import the file under a name of its own; `before` has the modules that were there."""
+        self.before.update(sys.modules)
         stem, findings = name_of(self.path) or self.path.stem, Findings()
         name = f"{package_of(self.path)}._conformance_{stem}"
         inside = [str(self.path.parent)] if self.path.name == "__init__.py" else None
@@ -60,7 +62,7 @@ class Case:
 
     @cached_property
     def cls(self) -> type:
-        return getattr(self.module, self.module.__all__[0])
+        return exported_class(self.module, self.path)
 
     @property
     def joint(self) -> str:

@@ -39,13 +39,21 @@ class CheckResult:
         return f"{self.status:4} {self.title}" + (f": {self.words}" if self.words else "")
 
 
-def run_checks(checks: Sequence[Check], case: object, path: Path) -> list[CheckResult]:
+Follow = Callable[[str, Sequence[CheckResult]], None]
+
+
+def run_checks(
+    checks: Sequence[Check], case: object, path: Path, follow: Follow | None = None
+) -> list[CheckResult]:
     """Return the results of the checks, in order. After a failed gate the others are skipped.
 
-    case: what the checks are given; path: the plug-in's file, for the line in which an error was raised.
+    case: what the checks are given; path: the plug-in's file, for the line in which an error was raised. follow: told
+    of each check before it begins, and of the results so far; it is told once more when all have ended.
     """
-    results, broken = [], ""
+    results, broken = list[CheckResult](), ""
     for check in checks:
+        if follow:
+            follow(check.title, results)
         if broken:
             results.append(
                 CheckResult(check.title, "skip", f"not checked before `{broken}` passes")
@@ -54,6 +62,8 @@ def run_checks(checks: Sequence[Check], case: object, path: Path) -> list[CheckR
         results.append(CheckResult(check.title, *_run(check, case, path)))
         if results[-1].status == "FAIL" and check.gate:
             broken = check.title
+    if follow:
+        follow("", results)
     return results
 
 
@@ -65,7 +75,9 @@ def _run(check: Check, case: object, path: Path) -> tuple[str, str]:
         return "FAIL", str(words)
     except NotApplicable as words:
         return "skip", str(words)
-    except Exception as error:
+    except (
+        BaseException
+    ) as error:  # an interrupt is the plug-in's: the user's own ends the process around this one
         return "FAIL", describe(error, path)
 
 

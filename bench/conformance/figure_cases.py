@@ -81,6 +81,7 @@ def _values(wrong: float, rng: np.random.Generator) -> dict[str, float]:
     # an unbiased distance, which may be negative, and worth, whose mean is harmonic
     values |= {"energy": 3 * wrong**2 * noise[0] + 0.01 * (noise[1] - 1)}
     values |= {"worth_energy": 1 / ((1 / NUM_SAMPLES + wrong**2) * noise[2])}
+    values |= {f"psnr_mean_of_{k}": 24 - 4 / k - 9 * wrong for k in (1, 2, 4)}
     kinds = ("coverage_exact", "coverage_x_true")
     return values | {f"{x}@{level}": level ** (1 + 3 * wrong) for x in kinds for level in LEVELS}
 

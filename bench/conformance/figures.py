@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import io
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -54,14 +54,16 @@ class FigureCase(PluginCase):
         return [self._draw(*size) for size in SIZES]
 
     def _draw(self, num_methods: int, num_tasks: int) -> Drawn:
-        results = (
-            task_samples(num_methods)
-            if self.is_of_task
-            else FigureResults(suite_results(num_methods, num_tasks))
-        )
+        results = task_samples(num_methods) if self.is_of_task else made_up(num_methods, num_tasks)
         with drawing_style():
             drawing = self.instance.draw(results)
             return Drawn(num_methods, num_tasks, drawing, cut_texts(drawing.figure))
+
+
+@cache
+def made_up(num_methods: int, num_tasks: int) -> FigureResults:
+    """Return results that all figures draw: their means and intervals are computed once."""
+    return FigureResults(suite_results(num_methods, num_tasks))
 
 
 def has_caption(case: FigureCase) -> str:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TypeGuard
 
 from bench.conformance.case import JOINTS, Case, Check, Refused
+from bench.conformance.readable import refuse_unreadable
 from bench.core.kinds import KINDS, OTHER
+from bench.core.registry import exported_class, name_of
 from bench.core.types import Cap, Choice, LogUniform, Uniform
+from bench.plan.sources import import_statements
 
 ALLOWED = ("bench.core.types", "bench.numerics")
 FORBIDDEN = ("bench", "methods", "snakemake")
@@ -27,6 +30,12 @@ def loads(case: Case) -> str:
     if error := case.loaded[1].error:
         raise Refused(f"importing it raised {error}")
     return ""
+
+
+def nameable(case: Case) -> str:
+    """Refuse a file that no row of a suite can name, or whose fields and functions a suite does not see."""
+    name = name_of(case.path)
+    return refuse_unreadable("method", case.path, name, case.cls)
 
 
 def imports(case: Case) -> str:
@@ -54,10 +63,10 @@ def _imported(file: Path, depth: int) -> list[str]:
     Relative imports of at most `depth` levels stay inside of the plug-in's package.
     """
     names = []
-    for node in ast.walk(ast.parse(file.read_text(), file.name)):
+    for node in import_statements(file):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and not _is_helper(node, depth):
+        elif not _is_helper(node, depth):
             names += [
                 "" if node.level > depth else f"{node.module}.{alias.name}" for alias in node.names
             ]
@@ -66,7 +75,7 @@ def _imported(file: Path, depth: int) -> list[str]:
 
 def _helpers(file: Path, depth: int) -> set[Path]:
     """Return the helpers beside the plug-in that a file imports."""
-    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if _is_helper(node, depth)]
+    nodes = [node for node in import_statements(file) if _is_helper(node, depth)]
     found = {file.parents[node.level - 1] / f"{node.module}.py" for node in nodes}
     return {helper for helper in found if helper.is_file()}
 
@@ -81,14 +90,10 @@ def _is_helper(node: ast.AST, depth: int) -> TypeGuard[ast.ImportFrom]:
 
 
 def one_name(case: Case) -> str:
-    names = getattr(case.module, "__all__", None)
-    if not isinstance(names, (list, tuple)) or len(names) != 1:
-        raise Refused(
-            f"__all__ is {names}; expected a list of exactly one name, the method's class"
-        )
-    if not isinstance(getattr(case.module, str(names[0]), None), type):
-        raise Refused(f"__all__ names {names[0]}, which is not a class of this module")
-    return str(names[0])
+    try:
+        return exported_class(case.module, case.path).__name__
+    except ValueError as error:
+        raise Refused(str(error)) from None
 
 
 def frozen(case: Case) -> str:
@@ -213,6 +218,7 @@ MODULE_CHECKS = (
     Check("it imports only what a method may", imports),
     Check("one name in __all__", one_name, gate=True),
     Check("a frozen dataclass with `sample`", frozen, gate=True),
+    Check("a suite can name it, and sees its fields and functions", nameable),
     Check("URL in the docstring", url),
     Check("deviations stated", deviations),
     Check("defaults construct", constructs, gate=True),

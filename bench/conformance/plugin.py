@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.conformance.checks import Check, Refused, require
-from bench.core.registry import PACKAGES, Kind, import_file, name_of
+from bench.conformance.readable import refuse_unreadable
+from bench.core.registry import PACKAGES, Kind, load_file, name_of
 from bench.core.source import read_source
 
 
@@ -25,16 +26,10 @@ class PluginCase:
     @cached_property
     def cls(self) -> type:
         """Return the class that `__all__` names."""
-        module = import_file(self.path, f"{PACKAGES[self.kind]}.{name_of(self.path)}")
-        exported = getattr(module, "__all__", None)
-        require(
-            isinstance(exported, (list, tuple)) and len(exported) == 1,
-            f"__all__ is {exported}; expected one name",
-        )
-        cls = getattr(module, exported[0], None)
-        if not isinstance(cls, type):
-            raise Refused(f"__all__ names {exported[0]}, which is no class")
-        return cls
+        try:
+            return load_file(self.path, f"{PACKAGES[self.kind]}.{name_of(self.path)}")
+        except ValueError as error:
+            raise Refused(str(error)) from None
 
     @cached_property
     def files(self) -> Any:
@@ -71,6 +66,10 @@ def is_frozen(case: PluginCase) -> str:
     return ""
 
 
+def nameable(case: PluginCase) -> str:
+    return refuse_unreadable(case.kind, case.path, name_of(case.path), case.cls)
+
+
 def is_commented(case: PluginCase) -> str:
     source = read_source(case.path)
     require(
@@ -102,6 +101,7 @@ def can_be_built(case: PluginCase) -> str:
 PLUGIN_CHECKS = (
     Check("the file is found and can be imported, and `__all__` names its class", loads, gate=True),
     Check("the class is a frozen dataclass", is_frozen, gate=True),
+    Check("a suite can name it, and sees its fields and functions", nameable),
     Check("each parameter has a comment", is_commented),
     Check("it can be built with its defaults or with `tiny`", can_be_built, gate=True),
 )

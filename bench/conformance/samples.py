@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.conformance.case import Case, Check, NotApplicable, Refused
 from bench.conformance.mixture_trial import draws_on_a_mixture
 from bench.conformance.public_errors import SEES_Y, noise_level, unclipped
+from bench.conformance.readable import refuse_untracked
 from bench.conformance.trial import Drawn, Findings, M, Trial, same_state
 from bench.core.rng import Rng
 from bench.core.types import NFE, Cap, Diagnosing
@@ -134,11 +135,17 @@ def inputs(case: Case) -> str:
 
 def global_state(case: Case) -> str:
     training = case.trial.trained.findings.touched if trainable(case.method) else []
-    if touched := training + case.base.findings.touched:
+    at_import = case.loaded[1].touched
+    if touched := dict.fromkeys(at_import + training + case.base.findings.touched):
         raise Refused(
-            f"it changed {', '.join(touched)}; take randomness from `rng` only, and leave torch's settings"
+            f"it changed {', '.join(touched)}; take randomness from `rng` only, and leave torch's settings, the "
+            "working folder and the streams as they are"
         )
     return ""
+
+
+def tracked(case: Case) -> str:
+    return refuse_untracked(case.path, case.before)
 
 
 def same_seed(case: Case) -> str:
@@ -330,6 +337,7 @@ SAMPLE_CHECKS = (
     Check("works without the capabilities in `uses`", optional),
     Check("inputs untouched", inputs),
     Check("global state untouched", global_state),
+    Check("what it imports is tracked", tracked),
     Check("same seed, same bits", same_seed),
     Check("another seed, other samples", other_seed),
     Check("rows do not interact", rows),

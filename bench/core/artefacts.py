@@ -1,30 +1,50 @@
 """Read and write artefacts: atomically, with provenance, and with a hash that shows when one was edited.
 
-safetensors carry header and hash inside, JSON files a `sha256` key, and a csv has both in `<name>.csv.info.json`.
+safetensors carry header and hash inside, JSON files a `sha256` key, and a csv has both in `<name>.csv.info.json`. That
+record lists the hashes of pages and pictures which belong to the csv, too; a page of its own has a record like a csv.
 No import of torch here: the workflow checks artefacts at each start.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import itertools
 import json
 import os
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bench.core.errors import Broken
+
 Json = dict[str, Any]
 BYTES_AT_ONCE = 2**24
 LARGEST_IN_MEMORY = 2**28  # bytes of a file of tensors that is read as a whole
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+UNWRITABLE = (*FULL, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EIO)
 DTYPES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|u1": "U8", "|b1": "BOOL"}  # in safetensors
 
 
 class ArtefactError(Exception):
     """An artefact is missing or broken; the message is one line: which file, what is wrong, what to do."""
+
+
+_conditions: dict[Path, bytes] = {}  # files of which no byte may change while this process writes
+
+
+@contextlib.contextmanager
+def written_only_while(path: str | Path) -> Iterator[None]:
+    """Inside, write nothing once the file at `path`, a job's spec, has changed: another run has taken over then."""
+    _conditions[Path(path).absolute()] = _bytes(path)
+    try:
+        yield
+    finally:
+        del _conditions[Path(path).absolute()]
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -51,8 +71,7 @@ def write_blocks(path: str | Path, blocks: Iterable[Mapping], header: Callable[[
     axis (ids, labels), which stay in memory. header: called when all blocks are there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent) as spool:
+    with _writing(path, FULL), _spool_beside(path) as spool:
         index = _spooled(blocks, spool)
         metadata = _metadata(header())
 
@@ -64,19 +83,32 @@ def write_blocks(path: str | Path, blocks: Iterable[Mapping], header: Callable[[
         _write(path, itertools.chain([_head(metadata, index)], data()))
 
 
+def write_broken(
+    path: str | Path, reason: str, header: Json, tensors: Mapping[str, Any] | None = None
+) -> None:
+    """Write a file in the place of a part that came to nothing: to read it raises Broken, which has the reason.
+
+    tensors: what pictures show in its place.
+    """
+    write_tensors(path, dict(tensors or {}), header | {"broken": reason})
+
+
 def read_header(path: str | Path) -> Json:
     """Return the header of a safetensors file, JSON values decoded, after its hash was checked."""
     return {k: _decoded(v) for k, v in _checked(path).items()}
 
 
-def read_tensors(path: str | Path) -> tuple[dict, Json]:
+def read_tensors(path: str | Path, *, broken_too: bool = False) -> tuple[dict, Json]:
     """Return torch tensors and header of a safetensors file, after its hash was checked.
 
-    Tensors of a large file are views of it, read from disk when they are used, so that they need not fit into memory.
+    Raises Broken for a file in the place of a part that came to nothing; broken_too: returns it. Tensors of a large
+    file are views of it, read from disk when they are used, so that they need not fit into memory.
     """
     from safetensors.torch import load, load_file
 
     header = read_header(path)
+    if "broken" in header and not broken_too:
+        raise Broken(header["broken"])
     if os.path.getsize(path) > LARGEST_IN_MEMORY:
         return load_file(path), header
     return load(_bytes(path)), header
@@ -84,7 +116,7 @@ def read_tensors(path: str | Path) -> tuple[dict, Json]:
 
 def write_json(path: str | Path, content: Json) -> None:
     """Write a JSON file with its hash under `sha256`."""
-    body = {k: v for k, v in content.items() if k != "sha256"}
+    body = _valid({k: v for k, v in content.items() if k != "sha256"})
     body = json.loads(json.dumps(body))  # tuples become lists, as on reading
     write_bytes(
         path, (json.dumps({**body, "sha256": _json_digest(body)}, indent=1) + "\n").encode()
@@ -105,26 +137,56 @@ def read_json(path: str | Path) -> Json:
     return content
 
 
-def write_csv(path: str | Path, text: str, info: Json) -> None:
-    """Write a csv and its `.info.json`; the record goes first, so that a kill in between leaves no csv without one."""
+def write_csv(
+    path: str | Path, text: str, info: Json, files: Mapping[str, bytes] | None = None
+) -> None:
+    """Write a csv and its `.info.json`, and the files beside it that belong to it, by name.
+
+    The csv goes last, so that a kill in between leaves none that is not vouched for.
+    """
+    write_recorded(path, _valid(text).encode(), info, files)
+
+
+def write_recorded(
+    path: str | Path, data: bytes, info: Json, files: Mapping[str, bytes] | None = None
+) -> None:
+    """Write a file without a hash of its own as `write_csv` writes a csv."""
     path = Path(path)
     path.unlink(missing_ok=True)
-    write_json(_info_path(path), {**info, "file_sha256": hashlib.sha256(text.encode()).hexdigest()})
-    write_bytes(path, text.encode())
+    for name, content in (files or {}).items():
+        write_bytes(path.with_name(name), content)
+    listed = {name: _sha256(content) for name, content in (files or {}).items()}
+    record = {**info, "file_sha256": _sha256(data)} | ({"files": listed} if listed else {})
+    write_json(_info_path(path), record)
+    write_bytes(path, data)
 
 
 def read_csv(path: str | Path) -> tuple[str, Json]:
     """Return text and `.info.json` of a csv, after its hash was checked."""
-    data, info = _bytes(path), read_json(_info_path(path))
-    if hashlib.sha256(data).hexdigest() != info["file_sha256"]:
-        raise _broken(path, "does not match the sha256 in its .info.json")
+    data, info = _recorded(path)
     return data.decode(), info
+
+
+def check_recorded(path: str | Path) -> None:
+    """Raise ArtefactError when a file with a record, or one of those listed there, is truncated, edited or gone."""
+    _, info = _recorded(path)
+    for name, expected in info.get("files", {}).items():
+        listed = Path(path).with_name(name)
+        if _sha256(_bytes(listed)) != expected:
+            raise _broken(listed, f"does not match the sha256 in {_info_path(path).name}")
 
 
 def check(path: str | Path) -> None:
     """Raise ArtefactError when a safetensors, csv or json artefact is truncated or edited."""
-    reader = {".safetensors": _checked, ".csv": read_csv, ".json": read_json}[Path(path).suffix]
-    reader(path)
+    read_facts(path)
+
+
+def read_facts(path: str | Path) -> Json:
+    """Return what a safetensors, csv or json artefact says of itself, after its hash was checked."""
+    suffix = Path(path).suffix
+    if suffix == ".csv":
+        return read_csv(path)[1]
+    return {".safetensors": read_header, ".json": read_json}[suffix](path)
 
 
 def _checked(path: str | Path) -> dict[str, str]:
@@ -137,8 +199,8 @@ def _checked(path: str | Path) -> dict[str, str]:
             good = recorded == _digest(
                 metadata, index, iter(partial(file.read, BYTES_AT_ONCE), b"")
             )
-    except FileNotFoundError:
-        raise _missing(path) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
     except (ValueError, struct.error, AttributeError, TypeError):
         raise _broken(path, "is truncated or not a safetensors file") from None
     if recorded is None:
@@ -198,7 +260,17 @@ def _array(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
+def _valid(value: Any) -> Any:
+    """Return text, also inside of lists and mappings, with lone surrogates escaped: no file can hold them as UTF-8."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_valid(key): _valid(part) for key, part in value.items()}
+    return [_valid(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
 def _metadata(header: Json) -> dict[str, str]:
+    header = _valid(header)
     # a text stays as it is unless it would be read back as something else ("1", "null")
     plain = {k: v for k, v in header.items() if isinstance(v, str) and _decoded(v) == v}
     return {k: plain[k] if k in plain else json.dumps(v, sort_keys=True) for k, v in header.items()}
@@ -218,18 +290,70 @@ def _digest(metadata: dict[str, str], index: Json, data: Iterable[bytes | memory
     return digest.hexdigest()
 
 
+def _recorded(path: str | Path) -> tuple[bytes, Json]:
+    """Return a file and its record, after its hash was checked."""
+    data, info = _bytes(path), read_json(_info_path(path))
+    if _sha256(data) != info["file_sha256"]:
+        raise _broken(path, "does not match the sha256 in its .info.json")
+    return data, info
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def _write(path: str | Path, parts: Iterable[bytes | memoryview]) -> None:
-    path = Path(path)
+    with _writing(path):
+        _write_atomically(Path(path), parts)
+
+
+@contextlib.contextmanager
+def _writing(path: str | Path, errors: Container[int] = UNWRITABLE) -> Iterator[None]:
+    """Raise ArtefactError, one line, where the disk does not let a file be written; errors: errno of that."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.errno not in errors:
+            raise
+        what = os.strerror(error.errno).lower()
+        raise ArtefactError(
+            f"{path}: cannot be written ({what}); mend that and run the same command again"
+        ) from None
+
+
+def _spool_beside(path: Path) -> Any:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=path.parent)
+
+
+def _write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as f:
             f.writelines(parts)
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, 0o666 & ~_umask())
+        _refuse_if_taken_over(path)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _umask() -> int:
+    """Return the user's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _refuse_if_taken_over(path: Path) -> None:
+    for condition, content in _conditions.items():
+        if not condition.exists() or condition.read_bytes() != content:
+            raise ArtefactError(
+                f"{path}: not written, since its spec {condition.name} has changed meanwhile; "
+                "run the same command again"
+            )
 
 
 def _json_digest(body: Json) -> str:
@@ -239,8 +363,8 @@ def _json_digest(body: Json) -> str:
 def _bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise _missing(path) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _info_path(path: str | Path) -> Path:
@@ -254,8 +378,14 @@ def _decoded(value: str) -> Any:
         return value
 
 
-def _missing(path: str | Path) -> ArtefactError:
-    return ArtefactError(f"{path}: is missing; run the workflow again to make it")
+def _unreadable(path: str | Path, error: OSError) -> ArtefactError:
+    if isinstance(error, FileNotFoundError):
+        return ArtefactError(f"{path}: is missing; run the workflow again to make it")
+    if isinstance(error, IsADirectoryError):
+        return ArtefactError(
+            f"{path}: is a folder, and a file belongs there; delete it and run the same command again"
+        )
+    return ArtefactError(f"{path}: cannot be read ({os.strerror(error.errno or 0).lower()})")
 
 
 def _broken(path: str | Path, what: str) -> ArtefactError:

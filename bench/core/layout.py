@@ -11,9 +11,11 @@ from pathlib import Path
 RESULTS = Path("results")
 # committed: the papers' numbers, and ours
 PUBLISHED, REFERENCE = RESULTS / "published", RESULTS / "reference"
+COSTS = REFERENCE / "costs"  # what the jobs of each suite took
 
 # names in tables/
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
+VERDICT = "verdict.md"  # what the tables say, in three lines
 TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that only takes times
 PUBLISHED_TABLES = ("published.csv", "published.md")  # the papers' numbers beside ours
 REPRODUCTION_TABLES = ("reproduction.csv", "reproduction.md")
@@ -127,6 +129,11 @@ class Layout:
     @property
     def report(self) -> Path:
         return self.root / "report.html"
+
+    @property
+    def job_log(self) -> Path:
+        """Return the file to which each job adds what it took; no artefact."""
+        return self.root / "jobs.log"
 
     def spec(self, *names: str) -> Path:
         """Return the path of a spec, e.g. `spec("runs", task, method, "seed0")`."""

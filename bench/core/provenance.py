@@ -5,6 +5,7 @@ Nothing here changes between two runs of the same code on the same machine.
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("numpy", "torch")
+# environment variables by which git is told of another repository
+OF_A_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 
 
 def _without_machine_folders(argument: str) -> str:
@@ -48,9 +51,17 @@ def provenance(
 
 
 def git_state() -> tuple[str, bool | None]:
-    """Return the commit checked out and whether tracked or new source files differ from it."""
-    git = partial(subprocess.run, cwd=ROOT, check=True, capture_output=True, text=True)
+    """Return the commit checked out and whether tracked or new source files differ from it.
+
+    Of this repository: one that this copy merely lies in, or that a hook has named in the environment, knows nothing of
+    it.
+    """
+    own = {name: value for name, value in os.environ.items() if name not in OF_A_REPOSITORY}
+    git = partial(subprocess.run, cwd=ROOT, check=True, capture_output=True, text=True, env=own)
     try:
+        top = git(["git", "rev-parse", "--show-toplevel"]).stdout.strip()
+        if not os.path.samefile(top, ROOT):
+            return "unknown", None
         commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
         changes = git(["git", "status", "--porcelain", "--", ".", ":!results"]).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -108,7 +108,12 @@ def load(kind: Kind, name: str) -> type:
 
 def load_file(file: Path, name: str) -> type:
     """Return the class that a file names in `__all__`, imported under a dotted name; ValueError as in `load`."""
-    exported = getattr(module := import_file(file, name), "__all__", None)
+    return exported_class(import_file(file, name), file)
+
+
+def exported_class(module: ModuleType, file: Path) -> type:
+    """Return the class that a module names in `__all__`; ValueError, one line, unless it names exactly one."""
+    exported = getattr(module, "__all__", None)
     cls = None
     if isinstance(exported, (list, tuple)) and len(exported) == 1:
         cls = getattr(module, str(exported[0]), None)

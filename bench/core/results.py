@@ -5,6 +5,7 @@ These do not stand in `bench.core.types`: methods import that file, and an edit 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -19,11 +20,14 @@ ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
 DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
 INTERACTS = "rows interact"  # marks a method whose samples depend on what is computed beside them
+DIVERGED = "diverged"  # marks a method with samples that are beyond all that is an image
 OTHER_PRIOR = (
     "other prior"  # marks rows that saw another prior than the one whose posterior judges them
 )
 WORTH = "worth_energy"  # independent exact draws that would have the same error in expectation
 REFERENCE_DRAWS = "exact"  # their name in pictures and in their csv, also where they are from SMC
+# a row at a stated budget, `dps-b100`; a row of any other name is a method of its own
+AT_BUDGET = re.compile(r"(?P<method>.+)-b(?P<budget>\d+)\Z")
 # reason of a pair of method and task that a suite does not run
 LEFT_OUT = "n/a (left out by the suite)"
 

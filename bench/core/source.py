@@ -1,17 +1,23 @@
-"""Read a dataclass from its source, without importing it: its fields with their types, defaults and comments.
+"""Read a plug-in from its source, without importing it: its class, with types, defaults and comments of the fields.
 
-The plan checks a suite with it, since importing plug-ins takes seconds, and the tables of parameters in docs/ are made
-from it.
+The plan checks a suite with it, since importing plug-ins takes seconds and may do anything, and the tables of
+parameters in docs/ are made from it. Conformance refuses a plug-in of which it reads less than Python does.
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+INSTALLED = Path(__file__).resolve().parents[2]  # the folder that holds bench/
+CLASS_VARIABLE = re.compile(r"(\w+\.)?ClassVar\b")
+BLOCKS = ("body", "orelse", "finalbody", "handlers")  # where a statement keeps others
 
 
 @dataclass(frozen=True)
@@ -45,60 +51,93 @@ class Source:
         except (KeyError, ValueError):
             return None
 
+    def has(self, function: str) -> bool:
+        """Return whether the class has a function of that name, by `def` or by assignment."""
+        return function in self.functions or self.constants.get(function, "None") != "None"
+
 
 def read_source(file: Path, name: str | None = None) -> Source | None:
     """Return the dataclass `name` of a file, by default the one in `__all__`; None when it cannot be read that way.
 
-    Base classes count when they stand in the same file; their fields come first, as in Python.
+    Base classes count when they stand in the same file, or in one of this project or beside it that it imports them
+    from; their fields come first, as in Python. So does a class that stands in a file beside it.
     """
     try:
-        return _source_of(file.read_text(), name)
-    except (OSError, SyntaxError, UnicodeDecodeError):
+        return _source_of(file, file.read_text(), name)
+    except (OSError, SyntaxError, UnicodeDecodeError, RecursionError):
         return None
 
 
 @cache
-def _source_of(text: str, name: str | None) -> Source | None:
+def _source_of(file: Path, text: str, name: str | None) -> Source | None:
     body = parsed(text).body
-    classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
-    chosen = classes.get(name or exported_name(body) or "")
-    if chosen is None:
+    chosen = name or exported_name(body)
+    found = list(_with_bases(file, chosen, frozenset())) if chosen else []
+    if not found or chosen is None:
         return None
     fields: dict[str, Field] = {}
     constants: dict[str, str] = {}
     functions: set[str] = set()
-    for cls in _with_bases(chosen, classes):
-        for node in cls.body:
+    for cls, of_file in found:
+        for node in flat(cls.body):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                annotation = ast.unparse(node.annotation)
-                value = node.value and ast.unparse(node.value)
-                if annotation.startswith(("ClassVar", "typing.ClassVar")):
-                    constants[node.target.id] = value or "None"
-                else:
-                    field = Field(node.target.id, annotation, value, _note(node, text))
-                    fields[node.target.id] = field
-            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                constants[node.targets[0].id] = ast.unparse(node.value)
+                _take_annotated(node, of_file, fields, constants)
+            elif isinstance(node, ast.Assign):
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+                constants |= dict.fromkeys(names, ast.unparse(node.value))
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 functions.add(node.name)
-    return Source(
-        chosen.name, fields, constants, frozenset(functions), ast.get_docstring(chosen) or ""
-    )
+    doc = ast.get_docstring(found[-1][0]) or ""
+    return Source(chosen, fields, constants, frozenset(functions), doc)
 
 
-def exported_name(body: list[ast.stmt]) -> str | None:
+def _take_annotated(
+    node: ast.AnnAssign, text: str, fields: dict[str, Field], constants: dict[str, str]
+) -> None:
+    """Add an annotated name of a class to its fields, or to its class variables."""
+    name, annotation = ast.unparse(node.target), ast.unparse(node.annotation)
+    if isinstance(node.annotation, ast.Constant) and isinstance(node.annotation.value, str):
+        annotation = node.annotation.value  # in quotes
+    if CLASS_VARIABLE.match(annotation):
+        constants[name] = ast.unparse(node.value) if node.value else "None"
+    elif not annotation.endswith("KW_ONLY"):
+        is_set, default = _default_of(node.value)
+        if is_set:
+            fields[name] = Field(name, annotation, default, _note(node, text))
+
+
+def _default_of(value: ast.expr | None) -> tuple[bool, str | None]:
+    """Return whether a field may be given, and the source of its default; of `field(...)`, what that says."""
+    if not isinstance(value, ast.Call) or ast.unparse(value.func).split(".")[-1] != "field":
+        return True, value and ast.unparse(value)
+    said = {word.arg: ast.unparse(word.value) for word in value.keywords}
+    default = said.get("default", said.get("default_factory"))
+    return said.get("init") != "False", default and ast.unparse(value)
+
+
+def exported_name(body: Iterable[ast.stmt]) -> str | None:
     """Return the one name in a module's `__all__`, annotated or not; None when there is not exactly one."""
-    for node in body:
-        if not isinstance(node, (ast.Assign, ast.AnnAssign)):
-            continue
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if [ast.unparse(target) for target in targets] == ["__all__"] and node.value is not None:
+    found: list[str] | None = None
+    for node in flat(body):
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if "__all__" not in map(ast.unparse, targets) or node.value is None:
+                continue
             try:
-                (name,) = ast.literal_eval(node.value)
-                return str(name)
+                names = [str(name) for name in ast.literal_eval(node.value)]
             except (ValueError, TypeError):
                 return None
-    return None
+            found = [*(found or []), *names] if isinstance(node, ast.AugAssign) else names
+    return found[0] if found and len(found) == 1 else None
+
+
+def flat(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield statements, those under `if`, `try` and `with` among them."""
+    for node in body:
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            for block in BLOCKS:
+                yield from flat(getattr(node, block, ()))
 
 
 @cache
@@ -129,9 +168,34 @@ def _comments(text: str) -> dict[int, str]:
     }
 
 
-def _with_bases(cls: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> list[ast.ClassDef]:
-    """Return a class after its bases of the same file."""
-    bases = [classes[ast.unparse(base)] for base in cls.bases if ast.unparse(base) in classes]
-    return [
-        ancestor for base in bases if base is not cls for ancestor in _with_bases(base, classes)
-    ] + [cls]
+def _with_bases(
+    file: Path, name: str, seen: frozenset[tuple[Path, str]]
+) -> Iterator[tuple[ast.ClassDef, str]]:
+    """Yield a class of a file after its bases, each with the text of its file; nothing for what is not to be found."""
+    if (file, name) in seen or not file.is_file():
+        return
+    text = file.read_text()
+    body = list(flat(parsed(text).body))
+    seen |= {(file, name)}
+    for node in body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            for base in node.bases:
+                yield from _with_bases(file, ast.unparse(base), seen)
+            yield node, text
+            return
+    for node in body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    yield from _with_bases(_file_of(file, node, ""), alias.name, seen)
+                elif name.startswith(f"{alias.asname or alias.name}."):
+                    inner = name.partition(".")[2]
+                    yield from _with_bases(_file_of(file, node, alias.name), inner, seen)
+
+
+def _file_of(file: Path, node: ast.ImportFrom, name: str) -> Path:
+    """Return the file of a module that is imported from: beside `file`, or in this project."""
+    words = [*(node.module or "").split("."), name]
+    place = file.parents[node.level - 1] if node.level else INSTALLED
+    path = place.joinpath(*(word for word in words if word))
+    return path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")

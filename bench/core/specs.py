@@ -128,7 +128,8 @@ class TaskSpec(ProblemSpec):
     """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula.
 
     truth: whether test images are measured, or draws of the prior. published_sha256: that of the measurements whose
-    published rows are put beside those of the suite; "" for none.
+    published rows are put beside those of the suite; "" for none. reference: how the posterior has to be known, or that
+    none is wanted; "" for the best means that there are.
     """
 
     num_measurements: int
@@ -137,13 +138,23 @@ class TaskSpec(ProblemSpec):
     perplexity: bool = True
     published_sha256: str = ""
     truth: Literal["data", "prior"] = "data"
+    reference: Literal["", "none", "particles", "exact"] = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the process of a run may take: seconds of the wall, and memory that is resident; None is no limit."""
+
+    seconds: float | None = None
+    memory_gib: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSpec(OnTask):
     """A row of a suite on a task: `method` is the row's name, `module` its plug-in, `settings` its fields.
 
-    packages: versions of what the plug-in imports beside numpy and torch.
+    packages: versions of what the plug-in imports beside numpy and torch. limits: of its process; no number depends on
+    them.
     """
 
     method: str
@@ -152,6 +163,7 @@ class MethodSpec(OnTask):
     seed: int = 0
     compute: Compute = Compute()
     packages: dict[str, str] = field(default_factory=dict)
+    limits: Limits | None = None
 
     @property
     def run_facts(self) -> Json:
@@ -245,7 +257,8 @@ class SuiteSpec(Spec):
     page, with their parameters. compares: False for a suite that takes times alone. num_measured: of the tasks that
     have another number of measurements than the suite. training_seeds: of the rows that have others than `seeds`.
     claims: whether the papers' claims are tested on it. budget_rows: rows per sample at which the table of distances
-    compares. beside: a suite whose published rows stand among those of this one; "" for none.
+    compares. beside: a suite whose published rows stand among those of this one; "" for none. headline, columns:
+    metrics that lead tables and the page; "" and () leave that to them.
     """
 
     name: str
@@ -263,6 +276,8 @@ class SuiteSpec(Spec):
     training_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     claims: bool = False
     budget_rows: float | None = None
+    headline: str = ""
+    columns: tuple[str, ...] = ()
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row."""

@@ -60,10 +60,12 @@ def rounded(mean: float, low: float | None, high: float | None) -> tuple[str, st
     """Return mean and ends of its interval with the decimals that the interval warrants.
 
     These are one or two digits of its half width. Without an interval, or with one of no width: three digits of the
-    mean and empty ends. An infinite end is written as inf.
+    mean and empty ends. An infinite end is written as inf, and what is 100000 or more with an exponent.
     """
     if low is None or high is None or not high > low:
         return three_digits(mean), "", ""
+    if max(abs(x) for x in (mean, low, high) if math.isfinite(x)) >= 1e5:
+        return three_digits(mean), three_digits(low), three_digits(high)
     width = high - low if math.isfinite(high) else 2 * (mean - low)
     decimals = min(max(-math.floor(math.log10(width / 6)), 0), 4)
     return f"{mean:.{decimals}f}", f"{low:.{decimals}f}", f"{high:.{decimals}f}"
@@ -100,3 +102,18 @@ def shortened(text: str, length: int = 110) -> str:
 def format_settings(settings: Mapping[str, object]) -> str:
     """Return `zeta 0.3, num_steps 200`."""
     return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def duration(seconds: float) -> str:
+    """Return `1 h 02 min`, `25 min 10 s` or `7 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def roughly(seconds: float) -> str:
+    """Return `40 s`, `14 min` or `1.5 h`, for a time that is not known better."""
+    if seconds < 60:
+        return f"{max(round(seconds), 1)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

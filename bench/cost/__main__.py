@@ -25,13 +25,11 @@ from pathlib import Path
 
 import torch
 
-from bench.core.artefacts import Json, write_bytes, write_json
 from bench.core.errors import UserError
-from bench.core.provenance import provenance
 from bench.cost.common import Options
+from bench.cost.record import record
 from bench.runtime.job import run
 from bench.runtime.lease import lease
-from bench.runtime.stopwatch import machine
 
 QUESTIONS = (
     "overhead",
@@ -98,19 +96,6 @@ def answer(what: str, options: Options, out: Path | None) -> None:
         numbers = importlib.import_module(f"bench.cost.{what}").measure(options, say)
     if out:
         record(out, what, numbers, lines)
-
-
-def record(out: Path, what: str, numbers: Json, lines: list[str]) -> None:
-    """Write `<what>.json`, the numbers, and `<what>.md`, the printed lines, each with where they come from."""
-    about = {"provenance": provenance(threads=1), "machine": machine(torch.device("cpu"))}
-    write_json(out / f"{what}.json", {**numbers, **about})
-    head = f"# {about['provenance']['command']}\n\nCommit {about['provenance']['commit']}"
-    head += " with changes that were not committed" if about["provenance"]["dirty"] else ""
-    text = (
-        f"{head}, {about['machine'].get('model name', 'cpu')}, one thread. Printed:\n\n```\n"
-        + "\n".join(lines)
-    )
-    write_bytes(out / f"{what}.md", f"{text}\n```\n".encode())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """`python -m bench.cost.budgets`: print the rows of config/budget.yaml, and each task's settings of them.
 
 A budget is network rows per posterior sample, forward and backward, training included. Each method has one rule that
-turns it into settings; what was searched at equal seconds has the value that won there (results/reference/tuning), and
-what is neither named by a rule nor searched keeps the method's default. On the priors of the suite a denoiser costs one
-row, a decoded image `decode_nfe`, and each twice with its gradient.
+turns it into settings. What was searched at equal seconds (the methods in SEARCHED) has the value that won there
+(results/reference/tuning); what is neither named by a rule nor searched keeps the method's default. On the priors of
+the suite a denoiser costs one row, a decoded image `decode_nfe`, and each twice with its gradient.
 
 Training is paid once, so its share per sample depends on how many samples follow. Rows are trained with what a budget
 leaves for ten measurements; the figure `budget` divides the same training by 1, 10 and 100.
@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.core.artefacts import read_csv
@@ -29,6 +30,10 @@ CHAIN = 30  # evaluations before the first sample that are worth a further chain
 LEAPFROG = 4  # of a trajectory, where the budget allows it
 APS_BATCH, WARM_START = 128, 0.5  # as APS has them
 ODS_GROUP, ODS_ASSESSED, ODS_REPLAYS = 8, 16, 2  # as ODS has them
+RTB_STEPS, RTB_WARM, RTB_PAIRS, RTB_PATHS = 24, 0.85, 256, 8 * 6  # as RTB has them
+WIDEST = {
+    "sigma_max": 10.0
+}  # first noise level: the widest direction of digits has a deviation of about 3
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,35 @@ def ods(budget: float, terms: Terms) -> Settings:
     }
 
 
+def rtb(budget: float, terms: Terms) -> Settings:
+    """Return as many iterations as the rows of training pay for; each path costs a row for each of its steps."""
+    warm, balanced = RTB_WARM * RTB_PAIRS, (1 - RTB_WARM) * RTB_PATHS * RTB_STEPS
+    return {"num_iterations": int(terms.training(budget, RTB_STEPS) / (warm + balanced))}
+
+
+def pnp_dm(budget: float, terms: Terms) -> Settings:
+    """Return one chain for each sample, of ten rows an iteration; all but five iterations are warm-up."""
+    return {"num_warmup": int(budget // 10) - 5, "thin": 5}
+
+
+def dflow(budget: float, terms: Terms) -> Settings:
+    """Return as many steps of the descent as there are decoded images with their gradients for."""
+    return {"num_steps": int((budget - terms.decode_nfe) // terms.evaluation)}
+
+
+def particles(budget: float, terms: Terms, *, differentiated: bool) -> Settings:
+    """Return 50 steps, 25 at the smallest budget, and one cloud for each measurement as large as the rest pays for."""
+    num_steps = 50 if budget >= 200 else 25
+    rows = 2 * num_steps - 1 if differentiated else num_steps
+    cloud = {"num_particles": int(terms.num_samples * budget // rows), "joint": "coupled"}
+    return {"num_steps": num_steps, **cloud, **WIDEST}
+
+
+def steps(budget: float, terms: Terms, *, field: str, rows: int, **others: float) -> Settings:
+    """Return as many steps, named `field`, as there are rows for; one of them costs `rows`."""
+    return {field: int(budget // rows), **others}
+
+
 def _num_curvature(before: int) -> int:
     """Return power iterations for the curvature, to which one evaluation more belongs: steps are useless without."""
     return 2 if before >= 20 else 1
@@ -129,9 +163,31 @@ def _num_chains(before: int, terms: Terms) -> int:
     return max(n for n in range(1, most + 1) if terms.num_samples % n == 0)
 
 
+SEARCHED = ("dps", "latent_langevin", "hmc", "aps", "ods")  # at equal seconds, suite `tuning`
+_in_steps = partial(partial, steps, field="num_steps")
 RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
-    rule.__name__: rule for rule in (dps, latent_langevin, hmc, aps, ods)
+    **{rule.__name__: rule for rule in (dps, latent_langevin, hmc, aps, ods)},
+    "pigdm": _in_steps(rows=2, **WIDEST),
+    "mmps": _in_steps(rows=6, num_solver=5, **WIDEST),
+    "lgd_mc": _in_steps(rows=2, **WIDEST),
+    "mpgd": _in_steps(rows=1, scale=0.3),
+    "diffpir": _in_steps(rows=1, **WIDEST),
+    "ddrm": _in_steps(rows=1),
+    "daps": partial(steps, field="num_levels", rows=1, **WIDEST),
+    "pnp_dm": pnp_dm,
+    "tds": partial(particles, differentiated=True),
+    "mcgdiff": partial(particles, differentiated=False),
+    "red_diff": _in_steps(rows=1),
+    "annealed_langevin": partial(steps, field="num_levels", rows=3),
+    "dflow": dflow,
+    "rtb": rtb,
 }
+_MOST = {"ddrm": 1000}  # it steps through the 1000 levels that it was stated for
+
+
+def budgets_of(plugin: str) -> tuple[int, ...]:
+    """Return the budgets at which a method has a row."""
+    return tuple(budget for budget in BUDGETS if budget <= _MOST.get(plugin, budget))
 
 
 def training_rows(plugin: str, settings: Settings, terms: Terms) -> float:
@@ -143,6 +199,9 @@ def training_rows(plugin: str, settings: Settings, terms: Terms) -> float:
         batch = settings["num_groups"] * ODS_GROUP
         on_policy = math.ceil(settings["num_iterations"] / (ODS_REPLAYS + 1))
         return terms.decode_nfe * (settings["num_fit"] + (on_policy + ODS_ASSESSED) * batch)
+    if plugin == "rtb":
+        warm = math.ceil(RTB_WARM * settings["num_iterations"])
+        return RTB_PAIRS * warm + RTB_PATHS * RTB_STEPS * (settings["num_iterations"] - warm)
     return 0.0
 
 
@@ -163,12 +222,12 @@ def tuned(task: str, plugin: str, folder: Path) -> dict[str, Settings]:
 def main() -> None:
     """Print a line of YAML for each row, and one for each task and method."""
     for plugin, rule in RULES.items():
-        for budget in BUDGETS:
+        for budget in budgets_of(plugin):
             print(f"  {plugin}-b{budget}: {_yaml(rule(budget, Terms()))}")
     folder = shipped("results/reference/tuning")
     for task in sorted(path.parent.name for path in folder.glob("gmm-*/dps.csv")):
         print(f"  {task}:\n    settings: {{")
-        for plugin in RULES:
+        for plugin in SEARCHED:
             rows = tuned(task, plugin, folder).items()
             print("      " + ", ".join(f"{row}: {_yaml(won)}" for row, won in rows) + ",")
         print("    }")

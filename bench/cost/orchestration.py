@@ -14,15 +14,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.core.artefacts import Json
 from bench.core.errors import UserError
+from bench.core.job_costs import WORK_LOG, JobCost, read_log
 from bench.core.provenance import ROOT
 from bench.cost.common import Options, Say, at_most
-from bench.runtime.job import WORK_LOG
 
 MOST = 0.2
 # sampling, training and metrics
@@ -73,7 +73,7 @@ def run_suite(suite: str, cores: int) -> Orchestration:
             log.touch()
             command = ["snakemake", "--cores", str(cores), "all", "--config", f"suite={file}"]
             total = cpu_seconds_of(lambda: run_logged(command, log))
-            return result_of(total, log.read_text())
+            return result_of(total, read_log(log).values())
     finally:
         shutil.rmtree(results, ignore_errors=True)
 
@@ -103,14 +103,13 @@ def renamed(suite: str, name: str) -> str:
     return "".join(f"name: {name}\n" if line.startswith("name:") else line for line in lines)
 
 
-def result_of(total: float, log: str) -> Orchestration:
-    """Read what the commands logged, a line `<command> <spec> <CPU seconds>` each."""
+def result_of(total: float, costs: Iterable[JobCost]) -> Orchestration:
+    """Add up what the commands logged."""
     commands: dict[str, float] = {}
-    lines = log.splitlines()
-    for line in lines:
-        name, *_, seconds = line.split()
-        commands[name] = commands.get(name, 0.0) + float(seconds)
-    return Orchestration(total, commands, len(lines))
+    logged = list(costs)
+    for cost in logged:
+        commands[cost.stage] = commands.get(cost.stage, 0.0) + cost.cpu_seconds
+    return Orchestration(total, commands, len(logged))
 
 
 def cpu_seconds_of(work: Callable[[], object]) -> float:

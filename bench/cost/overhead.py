@@ -1,6 +1,8 @@
 """Time every method beside its bare network calls: on the mixture, on the digits' UNet and on a larger one.
 
-HMC has a row for each of its spaces: in noise space it decodes, in data space it takes the prior's density.
+HMC has a row for each of its spaces: in noise space it decodes, in data space it takes the prior's density. A call has
+as many rows for methods with particles as for the others. Settings are short, and long enough for what a method does
+once, before its steps, to count as little as in a run of its usual length.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ GMM_ROWS, DIGITS_ROWS, LARGE_ROWS = (16, 64), (16, 16), (1, 2)  # m and s
 MOST_ON_GMM, MOST_ON_DIGITS, MOST_ON_LARGE = 1.25, 1.15, 1.05
 LEAST_FORWARD = 0.02  # seconds of a call of the larger network
 LIMITED = ("dps", "latent_langevin", "hmc-latent")
-LIMITED_ON_DIGITS = (*LIMITED, "pigdm", "daps", "pnp_dm", "diffpir", "mmps", "lgd_mc")
+LIMITED_ON_DIGITS = (
+    *LIMITED, "tds", "pnp_dm", "mmps", "mcgdiff", "daps", "pigdm", "ddrm", "diffpir", "rtb", "lgd_mc", "red_diff",
+    "annealed_langevin", "dflow", "mpgd",
+)  # fmt: skip
 VARIANTS: Mapping[str, Mapping[str, dict]] = {  # several rows of one method, with their settings
     "hmc": {"hmc-latent": {"space": "latent"}, "hmc-data": {"space": "data"}},
     "adam_map": {"adam_map-latent": {"space": "latent"}, "adam_map-data": {"space": "data"}},
@@ -47,8 +52,18 @@ SHORT: Mapping[str, dict] = {
     "latent_rwm": {"num_warmup": 10, "num_adapt": 5},
     "mmps": {"num_steps": 6},
     "adam_map": {"num_steps": 4, "num_starts": 4},
-    "dflow": {"num_steps": 4},
+    "dflow": {"num_steps": 20},
     "best_of_n": {"num_draws": 2},
+    "annealed_langevin": {"num_levels": 10},
+    "mpgd": {"num_steps": 25},
+    "red_diff": {"num_steps": 25},
+    "rtb": {
+        "num_iterations": 2,
+        "num_groups": 2,
+        "group_size": 2,
+        "num_pairs": 8,
+        "num_simulated": 64,
+    },
 }
 
 
@@ -70,8 +85,12 @@ class Setup:
         """Return seconds of a row and of its bare calls. Raises Unsupported where it cannot run or makes no call."""
         problem = inpainting(self.prior.shape)
         method = ready(plugin_of("method", row), self.prior, problem, settings)
-        y = measurements(self.prior, problem, self.m)
-        result = compare_with_network(method, self.prior, problem, y, self.s, self.repeats)
+        y, rows_each = (
+            measurements(self.prior, problem, self.m),
+            getattr(method, "num_particles", 1),
+        )
+        num_samples = max(1, self.s // rows_each)
+        result = compare_with_network(method, self.prior, problem, y, num_samples, self.repeats)
         if not result.num_calls:
             raise NoCalls("makes no network call while it samples")
         return result

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from bench.core.artefacts import Json, write_bytes, write_csv
+from bench.core.artefacts import Json, write_csv
 from bench.core.results import Drawing
 
 FORMATS: dict[str, dict[str, Any]] = {
@@ -20,8 +20,9 @@ def save(drawing: Drawing, folder: Path, stem: str, info: Json) -> None:
 
     Whatever backend the user has chosen, matplotlib writes png by Agg and pdf by its own backend here.
     """
+    files = {}
     for suffix, metadata in FORMATS.items():
         data = io.BytesIO()
         drawing.figure.savefig(data, format=suffix, dpi=160, metadata=metadata)
-        write_bytes(folder / f"{stem}.{suffix}", data.getvalue())
-    write_csv(folder / f"{stem}.csv", drawing.csv, info)
+        files[f"{stem}.{suffix}"] = data.getvalue()
+    write_csv(folder / f"{stem}.csv", drawing.csv, info, files)

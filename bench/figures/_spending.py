@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from bench.core.results import BASELINES, Results
+from bench.core.results import AT_BUDGET, BASELINES, Results
 
 Cost = Literal["rows", "seconds"]
-# `dps-b100`; a row of any other name is a method of its own
-AT_BUDGET = re.compile(r"(.+)-b\d+\Z")
 HARMONIC = "worth"  # begins the name of metrics whose reciprocals are averaged
 LEVEL = 0.95
 
@@ -100,7 +97,7 @@ def curves(results: Results, metric: str, cost: Cost) -> list[Curve]:
         )
         if spent is not None:
             point = Point(row, spent, *_mean_over_tasks(of_tasks, metric))
-            methods[AT_BUDGET.sub(r"\1", row)].append(point)
+            methods[AT_BUDGET.sub(r"\g<method>", row)].append(point)
     higher = metric.startswith(HARMONIC)
     return [Curve(method, tuple(points), higher) for method, points in methods.items()]
 

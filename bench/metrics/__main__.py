@@ -12,6 +12,7 @@ from bench.metrics._diagnosis import COLUMNS
 from bench.metrics._evaluation import open_metric
 
 PARAMETERS = {
+    "class_frechet": {"extractors": ("digits-convnet-v1",)},
     "perceptual": {"networks": (*PERCEPTUAL, "percept-photos-v1")},
     "sets": {"extractors": (*EXTRACTORS, "photos-convnet-v1")},
     "ssim": {"windows": (0.5, 1.5)},

@@ -13,18 +13,14 @@ from bench.numerics.frechet import BLOCK, frechet_in_blocks
 
 __all__ = ["RewardQuality"]
 
-FEATURES = "digits-cnn-v1"  # the classifier of bench/problems/classifier.py
-FRECHET, FLOOR = (f"{name}-{FEATURES}-n{BLOCK}" for name in ("frechet", "frechet_floor"))
-PAIRWISE = f"pairwise-{FEATURES}"
+# the classifiers of bench/problems/classifier.py by data set; other data sets have the columns of the first, empty
+CLASSIFIERS = {"digits": "digits-cnn-v1", "fashion": "fashion-cnn-v1"}
+CLASSIFIERS |= {"cifar10": "cifar10-vgg13_bn", "ffhq": "ffhq-wrapped"}
+NO_REAL = "n/a (a reward that knows no images of a class)"
 TOO_FEW = f"n/a (fewer than {BLOCK} samples)"
-DEFINITIONS = {
-    "log_reward": "mean over samples of log p(class y | x) by the task's classifier, at inverse temperature 1",
-    FRECHET: f"Frechet distance of samples, in blocks of {BLOCK}, to held-out images of the class: of Gaussians "
-    f"fitted to features of the classifier {FEATURES}. It falls with the size of a block: compare it with the floor",
-    FLOOR: f"what the training images of the class have for {FRECHET}",
-    PAIRWISE: f"mean Euclidean distance between the features (of classifier {FEATURES}) of two samples of one "
-    "measurement",
-}
+LOG_REWARD = (
+    "mean over samples of log p(class y | x) by the task's classifier, at inverse temperature 1"
+)
 
 
 class RealFeatures(Protocol):
@@ -48,29 +44,59 @@ class RewardQuality(Metric):
     """Log reward, Frechet distance to real images of the class, and distance between samples, by a classifier."""
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
+        classifier = classifier_of(context)
+        frechet, floor, pairwise = ids_of(context)
+        distance = (
+            f"Frechet distance of samples, in blocks of {BLOCK}, to held-out images of the class: of Gaussians "
+            f"fitted to features of the classifier {classifier}. It falls with the size of a block: compare it with "
+            "the floor"
+        )
+        between = (
+            f"mean Euclidean distance between the features (of classifier {classifier}) of two samples of one "
+            "measurement"
+        )
+        of_real = f"what the training images of the class have for {frechet}"
+        unit, refused = "features^2", TOO_FEW
         return (
-            Column(
-                "log_reward",
-                DEFINITIONS["log_reward"],
-                "higher",
-                "nats",
-                "reward",
-                of_point=True,
-            ),
-            Column(
-                FRECHET, DEFINITIONS[FRECHET], "lower", "features^2", "reward", not_finite=TOO_FEW
-            ),
-            Column(FLOOR, DEFINITIONS[FLOOR], "lower", "features^2", "reward", not_finite=TOO_FEW),
-            Column(PAIRWISE, DEFINITIONS[PAIRWISE], "higher", "features", "reward"),
+            Column("log_reward", LOG_REWARD, "higher", "nats", "reward", of_point=True),
+            Column(frechet, distance, "lower", unit, "reward", not_finite=refused),
+            Column(floor, of_real, "lower", unit, "reward", not_finite=refused),
+            Column(pairwise, between, "higher", "features", "reward"),
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         reward, s, rows = cast(Reward, truth.problem), samples.shape[1], samples.flatten(0, 1)
-        features, real = reward.features(rows).unflatten(0, (-1, s)), reward.real_features(truth.y)
+        features = reward.features(rows).unflatten(0, (-1, s))
         log_reward = reward.log_reward(rows, truth.y.repeat_interleave(s, 0))
-        return {
+        frechet, floor, pairwise = ids_of(truth.context)
+        values = {
             "log_reward": log_reward.unflatten(0, (-1, s)).mean(1),
-            FRECHET: frechet_in_blocks(features, real.mean, real.covariance),
-            FLOOR: real.floor,
-            PAIRWISE: mean_distance_within(features),
+            pairwise: mean_distance_within(features),
         }
+        if not _knows_images(truth):
+            return values
+        real = reward.real_features(truth.y)
+        distance = frechet_in_blocks(features, real.mean, real.covariance)
+        return values | {frechet: distance, floor: real.floor}
+
+    def why_empty(self, truth: Truth) -> dict[str, str]:
+        frechet, floor, _ = ids_of(truth.context)
+        is_reward = hasattr(truth.problem, "classifier")
+        return {frechet: NO_REAL, floor: NO_REAL} if is_reward and not _knows_images(truth) else {}
+
+
+def _knows_images(truth: Truth) -> bool:
+    """Return whether the reward of a task has features of real images."""
+    classifier = getattr(truth.problem, "classifier", None)
+    return classifier is None or getattr(classifier, "real", None) is not None
+
+
+def classifier_of(context: Context | None) -> str:
+    """Return the name of the classifier of a task's data set."""
+    return CLASSIFIERS.get(context.dataset if context else "", CLASSIFIERS["digits"])
+
+
+def ids_of(context: Context | None) -> tuple[str, str, str]:
+    """Return the names of the columns by features: distance, floor, distance between samples."""
+    name = classifier_of(context)
+    return f"frechet-{name}-n{BLOCK}", f"frechet_floor-{name}-n{BLOCK}", f"pairwise-{name}"

@@ -12,6 +12,7 @@ from bench.core.metric import Column, Context, Metric, Truth
 __all__ = ["Stein"]
 
 WIDTH = 0.1  # of the kernel, in data units per pixel
+BEYOND = 1000.0  # values of samples that have diverged: the kernel of two of them is zero
 IDS = ("ksd2-imq", "stein_ratio")
 
 
@@ -29,7 +30,8 @@ class Stein(Metric):
                 "unbiased squared kernel Stein discrepancy per pixel, from the score of the posterior density alone; "
                 f"kernel (1 + |x - x'|^2 / (D h^2))^(-1/2) of images of D values, h = {WIDTH}; 0 for a "
                 "perfect sampler, so single values may be negative. With dozens of samples of many pixels it sees "
-                "bias and collapse; spread is for stein_ratio; blind to the weights of far modes",
+                "bias and collapse; spread is for stein_ratio; blind to the weights of far modes. With samples beyond "
+                f"{BEYOND:g}, of which no two see each other, the pairs of each with itself count, too",
                 "lower",
                 "1 / data units^2",
                 "score",
@@ -77,8 +79,10 @@ def stein_discrepancy(x: Tensor, scores: Tensor) -> Tensor:
     pulls = own[:, :, None] + own[:, None] - products - products.mT  # (s - s').r
     trace = (dimension - 3 * squares / q) / squared_length
     u = ((scores @ scores.mT) + (pulls / squared_length + trace) / q) / q.sqrt()
-    off_diagonal = u.sum((1, 2)) - u.diagonal(dim1=1, dim2=2).sum(1)
-    return off_diagonal / (num * (num - 1) * dimension)
+    own_pairs = u.diagonal(dim1=1, dim2=2).sum(1)
+    off_diagonal = u.sum((1, 2)) - own_pairs
+    diverged = x.abs().amax((1, 2)) > BEYOND
+    return (off_diagonal + torch.where(diverged, own_pairs, 0.0)) / (num * (num - 1) * dimension)
 
 
 def stein_ratio(x: Tensor, scores: Tensor) -> Tensor:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.core.artefacts import read_header
 from bench.core.layout import Layout
 from bench.core.registry import plugin_of
 from bench.core.results import Summary
-from bench.papers.published import NONE, UNKNOWN, PublishedNumber, parameters_of
+from bench.papers.protocols import (
+    ASPECTS,
+    Protocol,
+    format_images,
+    format_number,
+    format_operator,
+    format_prior,
+    protocol_of_number,
+)
+from bench.papers.published import NONE, PublishedNumber
 from bench.stats.results import RunRecord, SuiteResults, TaskResults, num_measured
 
-# compared in this order
-ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")
 NUM_LISTED = 4  # values on one side of a difference
 
-Protocol = Mapping[str, str]  # aspect -> text; two are the same when all texts are
 SummaryLines = Mapping[tuple[str, str, str], Summary]  # by task, method and metric
 
 
@@ -82,24 +87,6 @@ def protocols_of_suite(suite: SuiteResults, lines: SummaryLines) -> tuple[RowPro
     return tuple(protocols)
 
 
-def protocol_of_number(number: PublishedNumber) -> Protocol:
-    """Return the protocol of a published number, written as those of the suite are."""
-    is_known = number.checkpoint not in (UNKNOWN, NONE)
-    return {
-        "dataset": f"{number.dataset} {number.side} x {number.side}"
-        if number.side.isdecimal()
-        else number.dataset,
-        "operator": _format_operator(number.operator, parameters_of(number)),
-        "sigma_y": _format_number(number.sigma_y),
-        "prior": _weights(number.checkpoint)
-        if is_known
-        else f"{number.prior} (weights {number.checkpoint})",
-        "method": number.module or number.method,
-        "N": number.num_images,
-        "NFE": _format_number(number.nfe),
-    }
-
-
 def list_values(values: Sequence[str]) -> str:
     """Return the different values, the first few of them: `a, b, c, d, 3 more`."""
     different = list(dict.fromkeys(values))
@@ -114,13 +101,13 @@ def _protocol_of_run(
     # then a measurement is a class, and its samples are the images
     is_reward = header.get("sigma_y") is None
     return {
-        "operator": _format_operator(header["operator"], header["parameters"]),
-        "sigma_y": NONE if is_reward else _format_number(header["sigma_y"]),
+        "operator": format_operator(header["operator"], header["parameters"]),
+        "sigma_y": NONE if is_reward else format_number(header["sigma_y"]),
         "method": run.header.get("module") or plugin_of("method", run.method),
         "N": str(
             suite.num_samples if is_reward else num_measured(run.header, suite.num_measured(task))
         ),
-        "NFE": NONE if nfe is None else _format_number(nfe),
+        "NFE": NONE if nfe is None else format_number(nfe),
     }
 
 
@@ -156,33 +143,11 @@ def _images_of(root: Path, task: TaskResults) -> str:
 
     with safe_open(Layout(root).task(task.name).measurements, "numpy") as file:
         *_, height, width = file.get_slice("x_true").get_shape()
-    return f"{task.measurements['dataset']} {height} x {width}"
+    return format_images(task.measurements["dataset"], height, width)
 
 
 def _prior_of(root: Path, task: TaskResults) -> str:
     """Return the name of the prior's weights, where the suite did not make them; else its family and dataset."""
     prior, family, dataset = (task.measurements[key] for key in ("prior", "family", "dataset"))
-    opened = read_header(Layout(root).prior(prior, family)).get("settings", {}).get("pipeline")
-    return _weights(opened) if opened else f"{family} of {dataset}"
-
-
-def _weights(name: str) -> str:
-    """Return `ffhq_10m` of `ffhq_10m.pt`, of a folder `.../ffhq_10m`, and of an id `owner/ffhq_10m`."""
-    last = Path(name).name
-    return Path(last).stem if Path(last).suffix in (".pt", ".pth", ".pkl", ".safetensors") else last
-
-
-def _format_operator(name: str, parameters: Mapping[str, Any]) -> str:
-    """Return `blur (kernel_size 61, std 3)`."""
-    listed = ", ".join(
-        f"{key} {_format_number(value)}" for key, value in sorted(parameters.items())
-    )
-    return f"{name} ({listed})" if listed else name
-
-
-def _format_number(value: Any) -> str:
-    """Return a number in its shortest form, so that 3, 3.0 and "3.00" are the same; other text as it is."""
-    try:
-        return f"{float(value):g}" if not isinstance(value, bool) else str(value).lower()
-    except (TypeError, ValueError):
-        return str(value)
+    settings = read_header(Layout(root).prior(prior, family)).get("settings", {})
+    return format_prior(settings.get("pipeline") or settings.get("weights"), family, dataset)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from bench.core.results import Summary
 from bench.core.text import markdown, markdown_table, rounded
-from bench.papers.matching import ASPECTS, Match, list_values
+from bench.papers.matching import Match, list_values
+from bench.papers.protocols import ASPECTS
 from bench.papers.published import MARKS, Paper, PublishedNumber
 
 RULE = (
@@ -86,15 +87,23 @@ def markdown_of(frame: pd.DataFrame) -> str:
 
 
 def _matched_row(paper: Paper, number: PublishedNumber, ours: Summary) -> tuple[str, ...]:
-    mean, low, high = ("", "", "") if ours.mean is None else rounded(ours.mean, ours.low, ours.high)
-    interval = f"{mean} [{low}, {high}]" if low else mean
-    printed = (
-        f"{number.value} ± {number.spread} ({number.spread_of})" if number.spread else number.value
-    )
     where = f"{paper.name}, {number.table}, {number.method} [{number.mark}]"
     settings = "; ".join(part for part in (number.settings, number.remark, paper.remark) if part)
-    with_reason = " ".join(part for part in (interval, ours.reason) if part)
-    return ours.task, ours.method, number.spec, with_reason, printed, where, settings
+    cells = (format_interval(ours), format_printed(number), where, settings)
+    return ours.task, ours.method, number.spec, *cells
+
+
+def format_interval(ours: Summary) -> str:
+    """Return `24.2 [23.9, 24.5]`, with the reason where there is one."""
+    mean, low, high = ("", "", "") if ours.mean is None else rounded(ours.mean, ours.low, ours.high)
+    interval = f"{mean} [{low}, {high}]" if low else mean
+    return " ".join(part for part in (interval, ours.reason) if part)
+
+
+def format_printed(number: PublishedNumber) -> str:
+    """Return a number as it is printed: `0.422 ± 0.225 (3 seeds)`."""
+    spread = f" ± {number.spread} ({number.spread_of})" if number.spread else ""
+    return f"{number.value}{spread}"
 
 
 def _unmatched_rows(paper: Paper, matches: Sequence[Match]) -> list[tuple[str, ...]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +15,25 @@ from typing import Any
 
 from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
+from bench.core.job_costs import WORK_LOG
 from bench.plan.config import read_suite
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
 from bench.plan.inputs import Inputs
+from bench.plan.products import damaged_products, refuse_folders
 from bench.plan.record import refuse_unrecorded_changes
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 
-__all__ = ["NAME", "Suite", "begin", "load", "one_of", "open_suite"]
+__all__ = [
+    "NAME",
+    "Suite",
+    "begin",
+    "damaged_products",
+    "load",
+    "one_of",
+    "open_suite",
+    "refuse_unshared_files",
+]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"  # of what a suite names, as a wildcard
 
@@ -50,11 +62,21 @@ def open_suite(
                 raise UserError(
                     f"{suite.file}: metrics: {line}; or set absent_weights: allow there"
                 )
-            check_artefacts(suite.root)
+            refuse_folders(rules)
+            check_artefacts(rules)
             refuse_unrecorded_changes(rules)
         return suite, Inputs(suite), rules
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
+
+
+def refuse_unshared_files(shared: Iterable[Any]) -> None:
+    """Exit with one line where jobs do not see the files of this machine. shared: what Snakemake takes for shared."""
+    if "INPUT_OUTPUT" not in {usage.name for usage in shared}:
+        sys.exit(
+            "error: jobs also read files that no rule declares (specs, records), so they need a file system which all "
+            "machines share; use an executor that does not do without one"
+        )
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -63,10 +85,16 @@ def one_of(names: Iterable[str]) -> str:
 
 
 def begin(suite: Suite) -> None:
-    """Lock the suite's folder until this process ends, and write the specs that changed. Exits with one line."""
+    """Lock the suite's folder until this process ends, and write the specs that changed. Exits with one line.
+
+    Jobs are told where to write down what they take.
+    """
     gc.enable()
+    os.environ.setdefault(WORK_LOG, str(suite.layout.job_log))
     try:
         lock_folder(suite.root)
         write_specs(suite)
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:  # a disk that is full or read-only
+        sys.exit(f"error: {error.filename or suite.root}: {str(error.strerror).lower()}")

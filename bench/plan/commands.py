@@ -5,12 +5,16 @@ tests/plan/test_commands.py compares them with the jobs that Snakemake plans.
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.core.retries import retry_file
 from bench.plan import Suite, load
-from bench.plan.folder import check_artefacts, write_specs
+from bench.plan.folder import check_artefacts, lock_folder, write_specs
+from bench.plan.products import damaged_products, refuse_folders
 from bench.plan.rules import Rules
 
 
@@ -24,13 +28,20 @@ class Job:
     argument: str = ""
 
     def __str__(self) -> str:
-        return f"python -m bench.stages.{self.stage} {self.spec} {self.argument}".rstrip()
+        words = ["python", "-m", f"bench.stages.{self.stage}", self.spec, *self.argument.split()]
+        return shlex.join(words)
 
     @property
     def is_done(self) -> bool:
-        """Return whether all outputs are newer than the spec; source files are not looked at."""
+        """Return whether all outputs are newer than the spec, and no failure that is to be tried again is.
+
+        Source files are not looked at.
+        """
         written = Path(self.spec).stat().st_mtime
         paths = [Path(output) for output in self.outputs]
+        noted = retry_file(paths[0]) if paths else None
+        if noted and noted.exists() and paths[0].exists():
+            written = max(written, noted.stat().st_mtime)
         return bool(paths) and all(
             path.exists() and path.stat().st_mtime >= written for path in paths
         )
@@ -39,10 +50,15 @@ class Job:
 def write_commands(suite: str) -> None:
     """Write the specs of a suite and print the commands that are left to do."""
     loaded = load({"suite": suite})
-    check_artefacts(loaded.root)
+    rules = Rules(loaded)
+    refuse_folders(rules)
+    check_artefacts(rules)
+    lock = lock_folder(loaded.root)  # specs under a run that is at work stay as they are
     write_specs(loaded)
+    os.close(lock)
+    damaged = damaged_products(rules)
     for job in jobs(loaded):
-        if not job.is_done:
+        if not job.is_done or damaged.intersection(job.outputs):
             print(job, flush=True)
 
 

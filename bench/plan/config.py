@@ -16,7 +16,8 @@ from bench.core.published_suites import published_record, published_suites
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.metrics import metric_faults
-from bench.plan.schema import Fault, dataset_plugin, one_of, schema_faults
+from bench.plan.paper_faults import paper_faults
+from bench.plan.schema import Fault, as_number, dataset_plugin, one_of, schema_faults
 from bench.plan.yaml_file import read_yaml
 
 CONFIG = Path("config")
@@ -25,8 +26,11 @@ RESERVED = "reference"  # the floor's row in each table
 PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
 # what else a task has are its operator's parameters
 NOISE_KEYS = {"sigma_y", "noise", "rate"}
-TASK_KEYS = {"operator", "settings", "prior", "truth", "num_measurements"} | NOISE_KEYS
-ROW_KEYS = {"plugin"}  # what else a row has are its method's parameters
+TASK_KEYS = {"operator", "settings", "prior", "truth", "num_measurements", "reference"} | NOISE_KEYS
+ROW_KEYS = {"plugin", "limits"}  # what else a row has are its method's parameters
+SIGMA_RANGE = (1e-5, 1e9)  # a float32 near 1 has steps of 6e-8
+MOST_RATE = 1e8  # counts of white: its noise has a standard deviation of 2 / sqrt(255 rate)
+MOST_RUNS = 20_000
 # keys that make no sense in a suite that is timing_only
 ONLY_COMPARED = ("metrics", "budget", "beside")
 # a suite of toys makes none
@@ -90,6 +94,11 @@ def settings_of(content: Mapping[str, Any], task: str, method: str) -> dict:
     return {name: value for name, value in settings.items() if name not in ROW_KEYS}
 
 
+def limits_of(content: Mapping[str, Any], row: str) -> dict[str, float]:
+    """Return the limits of a row's processes: the suite's, then what the row says differently."""
+    return {**content.get("limits", {}), **(content["methods"].get(row) or {}).get("limits", {})}
+
+
 def _counts_of_clock(content: Mapping[str, Any]) -> dict:
     """Return what a suite that is timing_only need not say: runs are as large as the clock's largest."""
     most = max(content["clock"]["num_samples"])
@@ -126,6 +135,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
         yield fault[:1], fault[1]
     if content.get("timing_only"):
         content = _counts_of_clock(content) | content
+    yield from _size_faults(content)
     yield from _timing_faults(content)
     yield from _task_faults(content)
     yield from metric_faults(content)
@@ -138,6 +148,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
         yield from _method_faults(content, method)
     yield from _tune_faults(content)
     yield from _beside_faults(content)
+    yield from paper_faults(content)
     if not set(content["seeds"]) <= set(content.get("training_seeds", content["seeds"])):
         yield ("training_seeds",), f"expected those of seeds, {content['seeds']}, and further ones"
 
@@ -207,8 +218,9 @@ def _constant(kind: Kind, name: str, variable: str) -> object:
 
 
 def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield tasks without a prior, and too few reference draws."""
-    for task in content["tasks"]:
+    """Yield tasks without a prior, noise that files cannot hold, and too few reference draws."""
+    for task, entry in content["tasks"].items():
+        yield from _noise_faults(task, entry)
         if not prior_of(content, task):
             words = "a task's name starts with its prior, or has a key prior"
             yield ("tasks", task), f"{words}; {one_of(content['priors'], task.partition('-')[0])}"
@@ -218,6 +230,26 @@ def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
             ("num_reference",),
             f"expected at least num_samples = {num_samples}, got {num_reference}",
         )
+
+
+def _noise_faults(task: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield noise levels at which what is stored, as float32 near 1, says nothing of the samples' spread."""
+    low, high = SIGMA_RANGE
+    if not low <= entry.get("sigma_y", low) <= high:
+        what = f"expected {as_number(f'{low:e}')} to {as_number(f'{high:e}')}, as files hold float32 numbers"
+        yield ("tasks", task, "sigma_y"), f"{what}, got {entry['sigma_y']:g}"
+    if entry.get("rate", MOST_RATE) > MOST_RATE:
+        what = f"expected at most {as_number(f'{MOST_RATE:e}')}, as files hold float32 numbers"
+        yield ("tasks", task, "rate"), f"{what}, got {entry['rate']:g}"
+
+
+def _size_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield more runs than a workflow can plan."""
+    seeds = set(content["seeds"]) | set(content.get("training_seeds", []))
+    num_runs = len(content["tasks"]) * len(content["methods"]) * len(seeds)
+    if num_runs > MOST_RUNS:
+        what = f"tasks, methods and seeds make {num_runs} runs; expected at most {MOST_RUNS}"
+        yield ("seeds" if len(seeds) > 100 else "tasks",), what
 
 
 def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:

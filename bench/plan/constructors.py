@@ -2,7 +2,7 @@
 
 SPECS and ANSWER are files: a JSON list of `[key in the suite's file, kind, content]`, and of `[key, fault]`. What a
 module prints when it is imported does not matter. Only what a constructor refuses is a fault of the suite; a module
-that cannot be imported fails in its own runs, and the others go on.
+that cannot be imported, ends its process or never comes to an end fails in its own runs, and the others go on.
 """
 
 from __future__ import annotations
@@ -10,21 +10,38 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.core.registry import build, load
+from bench.core.specs import Limits
 from bench.problems import make_problem
+from bench.problems.classifier import definition_of
 from bench.problems.reward import NAME as REWARD
 from bench.problems.reward import check_reward
+from bench.runtime.containment import contained, hold
+
+SECONDS = 20.0  # for the import of a plug-in and its constructor
 
 
 def main(specs: str, answer: str) -> None:
-    """Write the faults of the constructors that refuse."""
-    faults = [
-        (key, fault(kind, content)) for key, kind, content in json.loads(Path(specs).read_text())
-    ]
-    Path(answer).write_text(json.dumps([(key, what) for key, what in faults if what]))
+    """Write the faults of the constructors that refuse, each tried in a process of its own."""
+    asked = json.loads(Path(specs).read_text())
+    faults = []
+    for number, (key, kind, content) in enumerate(asked):
+        own = Path(f"{answer}.{number}")
+        contained(partial(try_one, own, kind, content))
+        if own.exists():
+            faults.append((key, own.read_text()))
+    Path(answer).write_text(json.dumps(faults))
+
+
+def try_one(answer: Path, kind: str, content: Mapping[str, Any]) -> None:
+    """Write what a constructor says against its parameters, where it says something."""
+    hold(Limits(seconds=SECONDS))
+    if what := fault(kind, content):
+        answer.write_text(what)
 
 
 def fault(kind: str, content: Mapping[str, Any]) -> str | None:
@@ -47,7 +64,8 @@ def try_task(content: Mapping[str, Any]) -> None:
     """Make the operator or the reward for images of the data set's size; ValueError where that cannot be."""
     size = content["size"]
     if content["operator"] == REWARD:  # its classifier may have to be trained yet
-        return check_reward(content["parameters"], (1, *size))
+        shape = definition_of(str(content["parameters"].get("classifier"))).x_shape
+        return check_reward(content["parameters"], (*shape[:1], *size))
     problem = (content["operator"], content["parameters"], content["sigma_y"])
     try:
         make_problem(*problem, (1, *size), rate=content.get("rate"))

@@ -12,67 +12,128 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.core.artefacts import ArtefactError, check, read_header, read_json
+from bench.core.artefacts import ArtefactError, Json, read_facts, read_header, read_json
 from bench.core.errors import UserError
-from bench.core.specs import DataSpec, PriorSpec, RunSpec, TaskSpec
+from bench.core.retries import retry_file
+from bench.core.specs import RUN_FACTS, DataSpec, PriorSpec, RunSpec, TaskSpec
+from bench.plan.products import STAGES
+from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
+from bench.runtime.orphans import sign
 
 ToTry = DataSpec | PriorSpec | TaskSpec | RunSpec
-TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # what write_bytes leaves behind when it is killed
+CHECKED = (".safetensors", ".csv", ".json")
+DEFAULTS = {"settings": {}, "seed": 0}  # of a spec, which are left out of its file
+# what write_bytes leaves behind when it is killed
+TEMPORARY = re.compile(r"\..+\.(safetensors|json|csv|html|png|pdf|md|tex)\.[a-z0-9_]{8}")
 
 
-def lock_folder(root: str) -> None:
-    """Take the folder until this process ends, however it ends: a killed run leaves temporary files, but no lock."""
-    Path(root).mkdir(parents=True, exist_ok=True)
+def lock_folder(root: str) -> int:
+    """Take the folder until this process ends, however it ends: a killed run leaves temporary files, but no lock.
+
+    Returns the open file that is the lock.
+    """
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(
+            f"{root}: a file, or a link that leads nowhere, is in the place of a folder; remove it"
+        ) from None
     # stays open: the system drops the lock with the process
     lock = os.open(f"{root}/.lock", os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(f"{root}: another run is at work here; wait for it to end") from None
+    sign(lock, Path(f"{root}/.lock"))
     for path in Path(root).rglob(".*"):
-        if TEMPORARY.match(path.name):
+        if TEMPORARY.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
+    return lock
 
 
-def check_artefacts(root: str) -> None:
-    """Raise ArtefactError, naming the file, when an artefact was truncated or edited."""
-    paths = sorted(
-        path
-        for path in Path(root).rglob("*")
-        if path.suffix in (".safetensors", ".csv", ".json")
-        and not _is_foreign(path.relative_to(root))
-    )
+def check_artefacts(rules: Rules) -> None:
+    """Raise ArtefactError, naming the file, when an artefact of a suite was truncated or edited, or is another run's.
+
+    Tables and figures are left to `products.damaged_products`: they are made anew. Whatever else lies in the suite's
+    folder is the user's.
+    """
+    named = {*rules.made(*(rules.all.keys() - set(STAGES))), *rules.specs}
+    found = (path for name in named for path in (Path(name), retry_file(name)))
+    headers = check_files(path for path in found if path.suffix in CHECKED and path.exists())
+    for path in sorted(rules.made("prior")):
+        if "files" in (headers.get(Path(path)) or {}):
+            _check_foreign(Path(path))
+    for stage in ("train", "sample"):
+        for case in rules.all[stage].cases:
+            made = Path(rules.all[stage].outputs[0].format(**case))
+            if headers.get(made):
+                _refuse_survivors(rules.suite, made, Path(rules.spec_path(stage, case)), headers)
+
+
+def check_files(paths: Iterable[Path]) -> dict[Path, Json | None]:
+    """Return what files say of themselves, None for one that has gone; ArtefactError, naming the first broken one."""
+    paths = sorted(paths)
     with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
-        list(pool.map(_check_settled, paths))
-    for manifest in sorted(Path(root).glob("priors/*/*.safetensors")):
-        _check_foreign(manifest)
+        return dict(zip(paths, pool.map(_check_settled, paths), strict=True))
 
 
-def _check_settled(path: Path) -> None:
-    """Check a file, twice where another run may be writing it; one that has gone in between is no fault."""
+def _refuse_survivors(
+    suite: Suite, made: Path, spec: Path, headers: Mapping[Path, Json | None]
+) -> None:
+    """Raise ArtefactError when a job of an earlier run has written over a run that was made since.
+
+    Its file is younger than the spec and the inputs on disk, and is not of them.
+    """
+    header, told = headers[made] or {}, headers.get(spec) or {}
+    expected = {name: told.get(name, DEFAULTS.get(name)) for name in RUN_FACTS}
+    pairs = [(spec, name, value) for name, value in expected.items() if told]
+    files = suite.layout.task(str(told.get("task")))
+    prior = suite.layout.prior(str(told.get("prior")), str(told.get("family")))
+    for name, path, its in (
+        ("observations_sha256", files.measurements, "observations_sha256"),
+        ("prior_sha256", prior, "sha256"),
+    ):
+        if name in header and headers.get(path):
+            pairs.append((path, name, (headers[path] or {}).get(its)))
+    for path, name, value in pairs:
+        if header.get(name) != value and path.stat().st_mtime_ns < made.stat().st_mtime_ns:
+            raise ArtefactError(
+                f"{made}: was written by a job of an earlier run: {name} is {str(header.get(name))[:40]}, not "
+                f"{str(value)[:40]} as in {path}; delete it and run the same command again"
+            )
+
+
+def _check_settled(path: Path) -> Json | None:
+    """Return the header of a file, checked twice where another run may be writing it; None where it has gone since."""
     try:
-        _check(path)
+        return _check(path)
     except ArtefactError:
         time.sleep(0.2)
-        if path.exists():
-            _check(path)
+        return _check(path) if path.exists() else None
 
 
-def _check(path: Path) -> None:
+def _check(path: Path) -> Json:
     if path.suffix == ".csv" and not Path(f"{path}.info.json").exists():
         raise ArtefactError(
             f"{path}: its record {path.name}.info.json is gone; delete it and run the same command again"
         )
-    check(path)
+    return read_facts(path)
 
 
 def _check_foreign(manifest: Path) -> None:
-    """Check the files that the header of a prior lists, by their path beside it, against their sha256."""
+    """Check the files that the header of a prior lists, by their path beside it, against their sha256, and its card."""
+    card = manifest.with_name("card.json")
+    if not card.exists() or not _is_intact(card):
+        what = "was truncated or edited" if card.exists() else "is missing"
+        raise ArtefactError(
+            f"{card}: {what}; delete {manifest.name} and run the same command again"
+        )
     for name, expected in read_header(manifest).get("files", {}).items():
         file = manifest.parent / name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
@@ -80,6 +141,13 @@ def _check_foreign(manifest: Path) -> None:
             raise ArtefactError(
                 f"{file}: {what} in {manifest}; delete {manifest.name} and run the same command again"
             )
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        return bool(read_facts(path))
+    except ArtefactError:
+        return False
 
 
 def write_specs(suite: Suite) -> None:
@@ -110,10 +178,12 @@ def _try_constructors(suite: Suite, specs: list[ToTry]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "specs.json"), Path(folder, "answer.json")
         question.write_text(json.dumps([_to_try(suite, spec) for spec in specs]))
-        command = [sys.executable, "-m", "bench.plan.constructors", str(question), str(answer)]
-        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # forked like a job where there is a server of those, which has imported torch
+        module = ["-m", "bench.runtime.preload", "-m", "bench.plan.constructors"]
+        command = [sys.executable, *module, str(question), str(answer)]
+        nowhere = subprocess.DEVNULL
+        subprocess.run(command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
         faults = json.loads(answer.read_text()) if answer.exists() else []
-    # no answer: a module ends the process that imports it, and its runs will tell
     for key, what in faults[:1]:
         raise UserError(f"{suite.file}: {key}: {what}")
 
@@ -130,11 +200,6 @@ def _to_try(suite: Suite, spec: ToTry) -> tuple[str, str, dict]:
     of_task = spec.method in suite.content["tasks"][spec.task].get("settings", {})
     key = f"tasks.{spec.task}.settings.{spec.method}" if of_task else f"methods.{spec.method}"
     return key, "method", content
-
-
-def _is_foreign(path: Path) -> bool:
-    """Return whether a file is in another library's format, without our hash: priors/<prior>/pipeline/ of diffusers."""
-    return path.parts[0] == "priors" and path.parts[2:3] == ("pipeline",)
 
 
 def content_on_disk(path: str) -> dict | None:

@@ -11,9 +11,9 @@ from bench.core.layout import CLAIMS, CLAIMS_TABLES, PUBLISHED, REFERENCE, Layou
 from bench.core.published_suites import published_files
 from bench.core.registry import Kind, find
 from bench.core.shipped import shipped
-from bench.plan.config import module_of
-from bench.plan.listing import listing_of
-from bench.plan.metrics import metric_sources, metrics_of_task
+from bench.plan.config import module_of, settings_of
+from bench.plan.listing import content_at, listing_of, paths_in
+from bench.plan.metrics import OF_IMAGES, metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
 from bench.plan.sources import hash_of, is_plugin, sources_of, stage_file
 from bench.plan.suite import Suite
@@ -41,9 +41,28 @@ class Inputs:
         return [file for file in self.sources(stage, wildcards) if is_plugin(file)]
 
     def code(self, stage: str, wildcards: Mapping[str, Any]) -> str:
-        """Return a hash of those sources of a job that are not plug-ins, and of the images that a data set reads."""
+        """Return a hash of those sources of a job that are not plug-ins, and of what its plug-ins read elsewhere."""
         sources = hash_of(file for file in self.sources(stage, wildcards) if not is_plugin(file))
-        return sources + (self.images(wildcards["dataset"]) if stage == "data" else "")
+        images = self.images(wildcards["dataset"]) if stage == "data" else ""
+        named = dict.fromkeys(paths_in(self._parameters(stage, wildcards)))
+        return "".join([sources, images, *map(content_at, named)])
+
+    def _parameters(self, stage: str, wildcards: Mapping[str, Any]) -> Any:
+        """Return the parameters of a job's plug-ins, among which paths of checkpoints and other files may be."""
+        content = self.suite.content
+        match stage:
+            case "data" if not self.images(wildcards["dataset"]):
+                return content["datasets"].get(wildcards["dataset"])
+            case "prior":
+                return content["priors"][wildcards["prior"]]
+            case "observe" | "reference":
+                return content["tasks"][wildcards["task"]]
+            case "train" | "sample" | "clock" | "tune":
+                task, method = wildcards["task"], wildcards["method"]
+                return [content["tasks"][task], settings_of(content, task, method)]
+            case "evaluate":
+                return metrics_of_task(content, wildcards["task"])
+        return None
 
     def _of_plugins(self, stage: str, wildcards: Mapping[str, Any]) -> tuple[str, ...]:
         match stage:
@@ -154,9 +173,8 @@ class Inputs:
         classifiers = [
             str(self.layout.classifier(name)) for name in self.suite.classifiers_of_metrics(task)
         ]
-        images = (
-            [self.data_of_task(task)] if "sets" in metrics_of_task(self.suite.content, task) else []
-        )
+        asked = metrics_of_task(self.suite.content, task)
+        images = [self.data_of_task(task)] if any(name in asked for name in OF_IMAGES) else []
         return [*classifiers, *self.suite.weights_of_metrics(task), *images]
 
     def metric_sources(self, task: str) -> tuple[str, ...]:

@@ -1,32 +1,92 @@
-"""Which files a folder of images holds, so that a change there is noticed before any of them is opened."""
+"""What lies outside of the repository and is read all the same: folders of images, checkpoints, files of weights.
+
+A plan looks at it before any job does, so that a change there makes anew what was made of it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 MOST_FILES = (
     100_000  # whose sizes are looked at in half a second; larger folders are taken as they were
 )
+MOST_BYTES = 2**30  # whose content is hashed in a second; of more, sizes and times are looked at
 
 
 def listing_of(parameters: Mapping[str, Any]) -> str:
-    """Return a hash over names, sizes and times (seconds) of all files below `path`, one of a data set's parameters.
+    """Return a hash over names, sizes, times (seconds) and content of all files below `path`, one of the parameters.
 
-    Returns "" where there is no such folder, and for folders of more than MOST_FILES files. Hidden files are left out.
+    Returns "" where there is no such folder, and for folders of more than MOST_FILES files. Hidden files are left out;
+    content counts up to MOST_BYTES in all.
     """
-    root, lines = Path(parameters["path"]).expanduser(), []
+    root = Path(parameters["path"]).expanduser()
+    files = _files_below(root)
+    if files is None or not files:
+        return ""
+    lines = [f"{os.path.relpath(path, root)} {_facts(path)}" for path in files]
+    text = "\n".join(lines).encode(errors="surrogateescape")
+    return hashlib.sha256(text + _content(files).encode()).hexdigest()[:16]
+
+
+def paths_in(parameters: Any) -> Iterator[str]:
+    """Yield the texts among parameters that are paths of files or folders which are there."""
+    if isinstance(parameters, str):
+        is_path = "/" in parameters or parameters.startswith("~") or Path(parameters).suffix
+        if is_path and "\0" not in parameters and os.path.exists(os.path.expanduser(parameters)):
+            yield parameters
+    elif isinstance(parameters, Mapping):
+        yield from paths_in(list(parameters.values()))
+    elif isinstance(parameters, Sequence):
+        for part in parameters:
+            yield from paths_in(part)
+
+
+def content_at(path: str) -> str:
+    """Return a hash of a file, or of all files in a folder by name; of more than MOST_BYTES, of sizes and times."""
+    root = Path(path).expanduser()
+    files = [str(root)] if root.is_file() else _files_below(root) or []
+    names = "\n".join(os.path.relpath(file, root) for file in files)
+    facts = tuple(os.stat(file).st_mtime_ns for file in files if os.path.exists(file))
+    content = _content_once(tuple(files), facts) or str([_facts(file) for file in files])
+    return hashlib.sha256((names + content).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _files_below(root: Path) -> list[str] | None:
+    """Return the files in a folder, sorted, without hidden ones; None for more than MOST_FILES."""
+    found: list[str] = []
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in files if not name.startswith(".")):
-            path = os.path.join(folder, name)
-            facts = os.stat(path) if os.path.exists(path) else None  # a link may lead nowhere
-            told = (facts.st_size, int(facts.st_mtime)) if facts else ()
-            lines.append(f"{os.path.relpath(path, root)} {told}")
-        if len(lines) > MOST_FILES:
-            return ""
-    text = "\n".join(lines).encode(errors="surrogateescape")
-    return hashlib.sha256(text).hexdigest()[:16] if lines else ""
+        names = sorted(name for name in files if not name.startswith("."))
+        found += [os.path.join(folder, name) for name in names]
+        if len(found) > MOST_FILES:
+            return None
+    return found
+
+
+def _facts(path: str) -> tuple[int, ...]:
+    """Return size and time (seconds) of a file; nothing for a link that leads nowhere."""
+    facts = os.stat(path) if os.path.exists(path) else None
+    return (facts.st_size, int(facts.st_mtime)) if facts else ()
+
+
+@cache
+def _content_once(files: tuple[str, ...], times: tuple[int, ...]) -> str:
+    """Return `_content`, which is asked for by many jobs. times: of the files, in nanoseconds."""
+    return _content(files)
+
+
+def _content(files: Sequence[str]) -> str:
+    """Return a hash of the content of files; "" for more than MOST_BYTES."""
+    present = [path for path in files if os.path.isfile(path)]
+    if sum(map(os.path.getsize, present)) > MOST_BYTES:
+        return ""
+    digest = hashlib.sha256()
+    for path in present:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

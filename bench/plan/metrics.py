@@ -5,7 +5,8 @@
       my-metric: {scale: 2.0, tasks: [gmm-denoise]}
 
 `tasks` is no parameter of a metric: it restricts the metric to these tasks. The metrics of `bench.metrics.BUILT_IN` are
-always there; named here they get other parameters.
+always there; named here they get other parameters. `headline: psnr_mean` and `columns: [...]` are no plug-ins: they
+name the column that leads tables and the page, and those beside it.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from bench.plan.schema import Fault, one_of
 from bench.plan.sources import sources_of
 
 TASKS = "tasks"
+HEADLINE, COLUMNS = "headline", "columns"
+OF_IMAGES = ("sets", "class_frechet")  # metrics that compare samples with real images
 # metric -> parameter, network by name, names that are no pattern
 NETWORKS = {
     "perceptual": ("networks", perceptual_network, PERCEPTUAL),
     "sets": ("extractors", extractor_network, EXTRACTORS),
+    "class_frechet": ("extractors", extractor_network, EXTRACTORS),
 }
 
 
@@ -39,9 +43,15 @@ def metrics_of_task(content: Mapping[str, Any], task: str) -> dict[str, dict[str
     """Return the parameters of the metrics that a suite adds on a task, by plug-in."""
     return {
         name: {key: value for key, value in parameters.items() if key != TASKS}
-        for name, parameters in content.get("metrics", {}).items()
+        for name, parameters in plugins_of(content).items()
         if task in parameters.get(TASKS, [task])
     }
+
+
+def plugins_of(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of `metrics` that are plug-ins, without what leads the tables."""
+    entries = content.get("metrics", {})
+    return {name: entry for name, entry in entries.items() if name not in (HEADLINE, COLUMNS)}
 
 
 def networks_of_task(content: Mapping[str, Any], task: str) -> list[tuple[Network, bool]]:
@@ -64,7 +74,7 @@ def metric_sources(content: Mapping[str, Any], task: str) -> tuple[str, ...]:
 
 def metric_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield metrics and networks that are unknown; the schema has checked the parameters."""
-    for metric, parameters in content.get("metrics", {}).items():
+    for metric, parameters in plugins_of(content).items():
         if find("metric", metric) is None:
             yield ("metrics", metric), f"no such metric; {one_of(names('metric'), metric)}"
             return

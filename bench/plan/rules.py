@@ -9,19 +9,20 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bench.core.layout import CLAIMS_TABLES, PUBLISHED_TABLES, TABLES, TIMING_TABLES
-from bench.core.specs import Spec, SuiteSpec
+from bench.core.papers import NAME as PAPER
+from bench.core.retries import times_tried
+from bench.core.specs import MethodSpec, Spec, SuiteSpec
 from bench.plan.inputs import Inputs
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 
-# made only when other jobs are to read what they write
-INTERMEDIATE = ("data", "prior", "classifier", "clock")
+ON_DEMAND = ("data", "prior")  # a suite may have some that no task rests on
 RUN = {"task": "{task}", "method": "{method}", "seed": "{seed}"}
 RUN_SPEC = ("{task}", "{method}", "seed{seed}")
 ONCE: tuple[dict[str, Any], ...] = ({},)  # one job, without wildcards
@@ -64,9 +65,19 @@ class Rules:
 
     @property
     def targets(self) -> list[str]:
-        """Every artefact, so that one which was deleted is made again even if nothing else needs it."""
+        """Every artefact, so that one which was deleted is made again even if what was made of it is there.
+
+        Without data sets and priors on which no task rests.
+        """
+        used = {("dataset", dataset) for dataset in self.suite.datasets_of_tasks} | {
+            ("prior", prior) for prior in self.suite.priors_of_tasks
+        }
         return [
-            path for stage in self.all if stage not in INTERMEDIATE for path in self.made(stage)
+            path.format(**case)
+            for stage, rule in self.all.items()
+            for case in rule.cases
+            if stage not in ON_DEMAND or used.intersection(case.items())
+            for path in rule.outputs
         ]
 
     def outputs(self, stage: str) -> tuple[str, ...]:
@@ -89,7 +100,8 @@ class Rules:
     def params(self, stage: str) -> dict[str, Callable[[Any], str]]:
         """Return the params of a rule for Snakemake, which reruns a job when one changes.
 
-        They are path and content of its spec, and its source code apart from plug-ins.
+        They are path and content of its spec, and its source code apart from plug-ins. A failure that is to be tried
+        again changes the content, too.
         """
 
         def spec(wildcards: Any) -> str:
@@ -106,6 +118,11 @@ class Rules:
     def _digest(self, stage: str, path: str, wildcards: Wildcards) -> str:
         """Return a hash of a job's spec, "" for none. Tables and figures depend on no other figure's parameters."""
         spec = self.specs.get(path)
+        again, limits = "", None
+        if isinstance(spec, MethodSpec):  # no number depends on them
+            limits, spec = spec.limits, dataclasses.replace(spec, limits=None)
+        if outputs := self.all[stage].outputs:
+            again = times_tried(outputs[0].format(**wildcards), limits and asdict(limits))
         if isinstance(spec, SuiteSpec) and stage != "report":
             own = {
                 name: given
@@ -113,7 +130,10 @@ class Rules:
                 if name == wildcards.get("figure")
             }
             spec = dataclasses.replace(spec, figures=own)
-        return digest_of(spec) if spec else ""
+        of_paper = self.specs.get(str(self.suite.layout.spec(PAPER)))
+        if of_paper and stage in ("published", "report"):
+            again = f"{digest_of(of_paper)}{again}"
+        return (digest_of(spec) if spec else "") + again
 
     @cached_property
     def _inputs(self) -> Inputs:
@@ -138,6 +158,7 @@ def _rules_of_tasks(suite: Suite) -> list[Rule]:
     tasks = _each(task=suite.tasks)
     references = _each(task=[] if suite.timing_only else suite.tasks)
     measurements = (files.all_measurements, files.measurements)
+    classifier = layout.classifier("{classifier}")
     return [
         _rule(
             "data", ("data", "{dataset}"), [layout.data("{dataset}")], _each(dataset=suite.datasets)
@@ -146,7 +167,7 @@ def _rules_of_tasks(suite: Suite) -> list[Rule]:
         _rule(
             "classifier",
             ("classifiers", "{classifier}"),
-            [layout.classifier("{classifier}")],
+            [classifier, classifier.with_name("card.json")],
             _each(classifier=suite.classifiers),
         ),
         _rule("observe", ("tasks", "{task}"), measurements, tasks),

@@ -21,8 +21,9 @@ from typing import Any
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Field, read_source
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z"
-NAME_WORDS = "letters, digits, _, . and -"
+# a file's name adds 30 characters, and file systems take 255
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z"
+NAME_WORDS = "letters, digits, _, . and -, at most 100"
 REWARD = "class"  # in the place of an operator
 FILE = Path(__file__).with_name("suite_file.py")
 KINDS = {
@@ -38,6 +39,7 @@ LIMITS = {
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
+LEADING = ("headline", "columns")  # keys of `metrics` that are no plug-ins
 BASIC = {"int": "integer", "float": "number", "str": "string"}
 
 Json = dict[str, Any]
@@ -241,6 +243,8 @@ def method_schema(maker: Maker, name: str, entry: Any) -> Json:
 
 def metric_schema(maker: Maker, name: str, entry: Any) -> Json:
     """Return the schema of a metric's entry: its parameters, and the tasks to which it is restricted."""
+    if name in LEADING:
+        return maker.of_class("Leading")["properties"][name]
     tasks = {"type": "array", "items": {"enum": list(maker.choices["TaskName"])}}
     return maker.of_plugin("metric", name, common={"properties": {"tasks": tasks}, "required": []})
 
@@ -351,17 +355,13 @@ def shown(value: Any) -> str:
 
 
 def as_number(text: str) -> str:
-    """Return a number as YAML 1.1 reads one: `1.0e+6` for `1e6`."""
+    """Return the number that a text stands for as YAML 1.1 reads one: `1.0e+6` for `1e6`."""
     number = float(text)
     if "e" not in text.lower():
-        return text
-    mantissa, exponent = f"{number:e}".split("e")
-    mantissa = mantissa.rstrip("0")
-    return (
-        f"{mantissa}0e{int(exponent):+d}"
-        if mantissa.endswith(".")
-        else f"{mantissa}e{int(exponent):+d}"
-    )
+        return str(int(number)) if "." not in text else repr(number)
+    mantissa, exponent = f"{number:.16e}".split("e")
+    shortest = f"{float(mantissa)!r}e{int(exponent):+d}"
+    return shortest if float(shortest) == number else f"{mantissa}e{int(exponent):+d}"
 
 
 def _is_number(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -33,16 +34,21 @@ NEUTRAL = {  # no number depends on them
     for name in (
         "core/artefacts",  # how files are written, with a hash of what they hold
         "core/errors",  # a class of error
+        "core/job_costs",  # what jobs took
         "core/layout",  # where files lie
         "core/provenance",  # what headers say of a job beside its numbers
         "core/registry",  # finds plug-ins; theirs are inputs themselves
+        "core/retries",  # which failures are tried again
         "core/shipped",  # finds files of an installed copy
         "core/specs",  # what a job is told; its content is a param of the job
         "runtime/compiled_layers",  # speed
+        "runtime/containment",  # what happens when a process ends
         "runtime/job",  # how a command begins and ends
         "runtime/lease",  # who has the CPU
+        "runtime/orphans",  # when a job is ended
         "runtime/preload",  # how a command starts
         "runtime/progress",  # what a terminal shows
+        "runtime/surroundings",  # what a plug-in leaves of the working folder and the streams
     )
 }
 ONLY_DIRECT = {HOME / "bench/runtime/stopwatch.py"}  # seconds: of a stage that imports it itself
@@ -74,9 +80,18 @@ def sources_of(program: str) -> tuple[str, ...]:
         for path in folder.iterdir()
         if path.suffix in (".json", ".html", ".css", ".js")
     }
+    of_user = [file for file in closure if not file.is_relative_to(HOME / "bench")]
+    beside |= {path for file in of_user for path in _named_in(file)}
     # one that holds no code decides nothing, and Snakemake takes its time over each input of each job
     named = {file for file in closure if file.name != "__init__.py" or _has_code(file)}
     return tuple(sorted(map(str, named | beside)))
+
+
+def _named_in(plugin: Path) -> set[Path]:
+    """Return the files beside a plug-in that are no modules and that its text names: tables, weights."""
+    text = plugin.read_text(errors="replace")
+    files = (path for path in plugin.parent.rglob("*") if path.suffix not in (".py", ".pyc"))
+    return {path for path in files if path.name in text and path.is_file()}
 
 
 @cache
@@ -114,9 +129,9 @@ def _has_code(file: Path) -> bool:
 
 
 def imported_files(file: Path) -> set[Path]:
-    """Return the files in bench/ and methods/, or beside a plug-in of the user, that a file imports anywhere in it."""
+    """Return the files of this project, of the working folder and beside the file that it imports anywhere in it."""
     found: set[Path] = set()
-    for node in _import_statements(file):
+    for node in import_statements(file):
         names = [alias.name for alias in node.names]
         if isinstance(node, ast.Import):
             found |= {path for name in names for path in _files(name)}
@@ -132,7 +147,7 @@ def imported_files(file: Path) -> set[Path]:
 def imported_packages(file: Path) -> set[str]:
     """Return the names of packages other than Python's own and this project's that a file imports anywhere in it."""
     names = set()
-    for node in _import_statements(file):
+    for node in import_statements(file):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif not node.level:
@@ -141,7 +156,8 @@ def imported_packages(file: Path) -> set[str]:
 
 
 @cache
-def _import_statements(file: Path) -> list[ast.Import | ast.ImportFrom]:
+def import_statements(file: Path) -> list[ast.Import | ast.ImportFrom]:
+    """Return the import statements of a file, wherever in it they stand."""
     found = []
     todo: list[ast.AST] = [_imports(file)]
     while todo:
@@ -171,18 +187,21 @@ def _imports(file: Path) -> ast.Module:
 
 @cache
 def _files(name: str) -> list[Path]:
-    """Return the files that Python loads for a dotted name inside bench or methods."""
+    """Return the files that Python loads for a dotted name inside bench or methods, or from a folder of the user's."""
     parts = name.split(".")
-    if parts[0] not in ("bench", "methods"):
+    if parts[0] in ("bench", "methods"):
+        return _beneath(HOME / parts[0], parts[1:])
+    if parts[0] in sys.stdlib_module_names:
         return []
-    return _beneath(HOME / parts[0], parts[1:])
+    places = [Path(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
+    return next((found for place in places if (found := _beneath(place, parts))), [])
 
 
 def _beneath(folder: Path, parts: Sequence[str]) -> list[Path]:
     """Return the files that Python loads for a dotted name inside a folder."""
     prefixes = [folder.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]
     # the folder's own, unless that is the root of all
-    around = [] if folder.parent == HOME else [folder / "__init__.py"]
+    around = [] if folder.parent == HOME or folder == HOME else [folder / "__init__.py"]
     candidates = [
         file
         for prefix in prefixes

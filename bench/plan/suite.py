@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bench.core.catalogue import weights_wanted, why_unfit
+from bench.core.catalogue import dataset_of, weights_wanted, why_unfit
 from bench.core.layout import Layout
 from bench.core.registry import find
 from bench.core.results import figures_of
@@ -46,6 +46,18 @@ class Suite:
         return sorted(
             self.content["priors"], key=lambda prior: "teacher" in self.content["priors"][prior]
         )
+
+    @property
+    def priors_of_tasks(self) -> set[str]:
+        """Return the priors that some task rests on, teachers among them."""
+        priors = {self.prior_of(task) for task in self.tasks}
+        return priors | {teacher for prior in priors if (teacher := self.teacher_of(prior))}
+
+    @property
+    def datasets_of_tasks(self) -> set[str]:
+        """Return the data sets that some task rests on."""
+        of_priors = {self.dataset_of(prior) for prior in self.priors_of_tasks}
+        return of_priors | {dataset_of(classifier) for classifier in self.classifiers}
 
     @property
     def tasks(self) -> list[str]:
@@ -159,7 +171,7 @@ class Suite:
     def trains(self, method: str) -> bool:
         """Return whether a row's method has a function `train`."""
         source = method_source(self.content, method)
-        return source is not None and "train" in source.functions
+        return source is not None and source.has("train")
 
     def prior_of(self, task: str) -> str:
         """Return the name of a task's prior."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 DatasetName = PriorName = TaskName = MethodName = FamilyName = OperatorName = ModuleName = str
+PlaceName = str  # keys from the top, with points between
 Settings = dict[str, Any]
 
 
@@ -23,6 +24,14 @@ class Budget:
     seconds: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # of a whole run
     # memory beyond the start, before each network call
     mib: Annotated[float, {"exclusiveMinimum": 0}] | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the process of a training or of a run may take; one that exceeds it is ended, and says so in its cells."""
+
+    seconds: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # of the wall
+    memory_gib: Annotated[float, {"exclusiveMinimum": 0}] | None = None  # resident at once
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,8 @@ class TaskEntry:
     num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
+    # how the posterior has to be known: by formula, by checked particles, or not at all; by default the best there is
+    reference: Literal["none", "particles", "exact"] | None = None
     # of single methods here, over those under methods
     settings: dict[MethodName, Settings] | None = None
 
@@ -101,6 +112,8 @@ class RowEntry:
     plugin: ModuleName | None = (
         None  # a file in methods; by default the one that the row's name starts with
     )
+    # of the row, over those of the suite
+    limits: Annotated[Limits, {"minProperties": 1}] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,15 +121,36 @@ class RewardEntry:
     """A prior and a reward, p(class | x)^beta, for the class of the image, in place of a measurement."""
 
     operator: OperatorName  # class
-    classifier: Literal["digits-cnn-v1"]  # whose p(class | x)
+    # whose p(class | x)
+    classifier: Literal[
+        "digits-cnn-v1",
+        "fashion-cnn-v1",
+        "cifar10-vgg13_bn",
+        "cifar10-vgg13_bn-narrow",
+        "ffhq-wrapped",
+        "ffhq-wrapped-stub",
+    ]
     beta: Annotated[float, {"exclusiveMinimum": 0}]  # inverse temperature
     differentiable: bool = True  # false: methods get no gradient of it
     # by default as many as the suite says
     num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}] | None = None
     # by default the longest name of a prior that the task's name starts with
     prior: PriorName | None = None
+    # how the posterior has to be known: by formula, by checked particles, or not at all; by default the best there is
+    reference: Literal["none", "particles", "exact"] | None = None
     # of single methods here, over those under methods
     settings: dict[MethodName, Settings] | None = None
+
+
+@dataclass(frozen=True)
+class Leading:
+    """What leads tables and the page: keys of `metrics` beside the plug-ins."""
+
+    headline: Annotated[
+        str, {"minLength": 1}
+    ]  # id of the metric by which methods are compared first
+    # ids of metrics and costs beside it, in this order; also over_floor, network_calls, milliseconds
+    columns: Annotated[list[Annotated[str, {"minLength": 1}]], {"minItems": 1}]
 
 
 @dataclass(frozen=True)
@@ -124,12 +158,12 @@ class SuiteFile:
     """A suite: the methods that are compared, and the tasks they are compared on."""
 
     # folder of the results, results/<name>
-    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}]
+    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"}]
     seeds: Annotated[
         list[Annotated[int, {"minimum": 0}]], {"minItems": 1}
     ]  # a run of each method on each task for each
     # measurements per task, of as many test images
-    num_measurements: Annotated[int, {"minimum": 2, "maximum": 300}]
+    num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}]
     # posterior samples of each measurement
     num_samples: Annotated[int, {"minimum": 2, "maximum": 100000}]
     # draws in each of two sets; num_samples or more
@@ -148,10 +182,12 @@ class SuiteFile:
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None
     # beside those of every suite, or these with other parameters
     figures: dict[str, Settings] | None = None
-    # beside those that every suite has, with their parameters
+    # beside those that every suite has, with their parameters; `headline` and `columns` say what leads
     metrics: dict[str, Settings] | None = None
     # what a run may spend on sampling
     budget: Annotated[Budget, {"minProperties": 1}] | None = None
+    # of the process of each run; a row may have its own
+    limits: Annotated[Limits, {"minProperties": 1}] | None = None
     # a suite in results/reference whose published rows stand beside these; true: of the same name
     beside: str | Literal[True] | None = None
     # rows per sample at which the table of distances compares: both ways, with the share of training
@@ -167,6 +203,13 @@ class SuiteFile:
     cuda_graphs: bool = False  # compiled networks are replayed as CUDA graphs
     tune: Tune | None = None  # settings tried on validation images
     claims: bool = False  # test the papers' claims, which other suites quote from what is published
+    # the paper whose experiments these are: what it prints stands beside the rows
+    paper: Literal["dps", "cps", "ods", "aps"] | None = None
+    # what that paper does not say: a place in this file, such as tasks.x.factor, and why it has this value
+    unknown: dict[PlaceName, str] | None = None
+    # what is otherwise in a rehearsal of it, key by key; null leaves an entry out
+    rehearse: Settings | None = None
+    rehearsal_of: str | None = None  # in a file that `posterior-bench rehearse` wrote: the suite
     # where methods run
     restrict: dict[MethodName, Annotated[Restriction, {"minProperties": 1}]] | None = None
 
@@ -176,6 +219,6 @@ class ToyFile:
     """A suite of toys, which compares nothing."""
 
     # folder of the results, results/<name>
-    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}]
+    name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"}]
     # figures of toys, by name, with their parameters
     toys: Annotated[dict[str, Settings], {"minProperties": 1}]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.core.compute import compute_of
+from bench.core.papers import NAME as PAPER
 from bench.core.published_suites import published_record
 from bench.core.specs import (
     Budget,
@@ -14,6 +15,7 @@ from bench.core.specs import (
     ClockSpec,
     DataSpec,
     EvaluateSpec,
+    Limits,
     PriorSpec,
     Run,
     RunSpec,
@@ -28,13 +30,15 @@ from bench.core.specs import (
 from bench.plan.config import (
     PRIOR_KEYS,
     TASK_KEYS,
+    limits_of,
     module_of,
     num_measurements_of,
     settings_of,
 )
 from bench.plan.inputs import Inputs
-from bench.plan.metrics import metrics_of_task
+from bench.plan.metrics import COLUMNS, HEADLINE, metrics_of_task
 from bench.plan.packages import packages_of
+from bench.plan.papers import paper_spec
 from bench.plan.schema import dataset_plugin
 from bench.plan.suite import Suite
 
@@ -65,6 +69,8 @@ def specs_of(suite: Suite) -> Iterator[tuple[str, Spec]]:
         yield str(path("toys", toy)), ToySpec(root=suite.root, toy=toy, parameters=parameters)
     if suite.tasks:
         yield str(path("suite")), suite_spec(suite)
+    if spec := paper_spec(suite):
+        yield str(path(PAPER)), spec
 
 
 def specs_of_runs(suite: Suite, task: str) -> Iterator[tuple[str, Spec]]:
@@ -112,6 +118,7 @@ def task_spec(suite: Suite, task: str) -> TaskSpec:
     return TaskSpec(
         **problem_fields(suite, task),
         truth=suite.content["tasks"][task].get("truth", "data"),
+        reference=suite.content["tasks"][task].get("reference", ""),
         num_measurements=num_measurements_of(suite.content, task),
         num_reference=suite.content["num_reference"],
         num_particles=suite.content.get("num_particles"),
@@ -138,6 +145,7 @@ def problem_fields(suite: Suite, task: str) -> dict[str, Any]:
 
 def row_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any]:
     """Return what a row of the suite is on a task; training depends on no more, beside prior and problem."""
+    limits = limits_of(suite.content, method)
     return {
         "method": method,
         "module": module_of(suite.content, method),
@@ -145,6 +153,7 @@ def row_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any
         "seed": seed,
         "compute": compute_of(suite.content),
         "packages": packages_of(Inputs(suite).method_sources(method)),
+        "limits": Limits(**limits) if limits else None,
     }
 
 
@@ -227,4 +236,6 @@ def suite_spec(suite: Suite) -> SuiteSpec:
         num_measured={task: num for task, num in num_measured.items() if num != of_suite},
         claims=suite.tests_claims,
         budget_rows=suite.content.get("budget_rows"),
+        headline=suite.content.get("metrics", {}).get(HEADLINE, ""),
+        columns=tuple(suite.content.get("metrics", {}).get(COLUMNS, ())),
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.core.artefacts import write_bytes
 from bench.core.rng import Rng
 from bench.core.types import Random
+from bench.runtime.progress import progress
 
 LEVELS = 256  # values of a pixel that bits count
 BITS_ARE_OF = f"values of {LEVELS} steps between -1 and 1: -log2 p(x) / D + log2({LEVELS} / 2)"
@@ -52,11 +53,22 @@ def denoiser_errors(denoise: Denoiser, x: Tensor, sigmas: Sequence[float]) -> di
     return errors
 
 
-def write_picture(path: Path, prior: Drawable) -> None:
-    """Write draws of a prior of grey or colour images side by side as a PNG; others have no picture."""
+def drawn_in_parts(prior: Drawable, num_samples: int, rngs: Sequence[Random], what: str) -> Tensor:
+    """Return draws (num_samples, *x), as many from each rng of one stream, and report on the progress."""
+    at_once = math.ceil(num_samples / len(rngs))
+    parts = [prior.sample(at_once, rng)[0] for rng in progress(rngs, what=what)]
+    return torch.cat(parts)[:num_samples]
+
+
+def write_picture(path: Path, prior: Drawable, num_parts: int = 1) -> None:
+    """Write draws of a prior of grey or colour images side by side as a PNG; others have no picture.
+
+    num_parts: draws are made one part after the other, each from a stream of its own, with their progress.
+    """
     from PIL import Image
 
-    x = prior.sample(SIDE_OF_PICTURE**2, Rng(("card", "picture"), (0,)))[0]
+    rngs = [Rng(("card", "picture"), (number,)) for number in range(num_parts)]
+    x = drawn_in_parts(prior, SIDE_OF_PICTURE**2, rngs, "draws for the picture")
     if x.shape[1] not in (1, 3):
         return
     colours = x.clamp(-1, 1).add(1).mul(127.5).round().byte().expand(-1, 3, -1, -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -11,14 +11,24 @@ from torch import Tensor
 from bench.core.types import Cap, Random
 from bench.numerics.diffusion import heun, karras_sigmas
 from bench.priors import _networks as networks
-from bench.priors.adapters.preconditioning import DDPMDenoiser, EDMDenoiser
+from bench.priors.adapters.diffusers import Pipeline
+
+
+class Denoiser(Protocol):
+    """A network as E[x | x_t], float32."""
+
+    @property
+    def pipeline(self) -> Pipeline: ...
+    @property
+    def sigma_range(self) -> tuple[float, float]: ...
+    def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor: ...  # (n, *x), () or (n,) -> (n, *x)
 
 
 @dataclass(frozen=True, eq=False)
 class Diffusion:
     """A denoiser network; weights are float32, and so is what happens inside it."""
 
-    denoiser: EDMDenoiser | DDPMDenoiser
+    denoiser: Denoiser
     num_ode_steps: int
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER

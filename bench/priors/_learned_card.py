@@ -18,6 +18,7 @@ from bench.runtime.progress import progress
 SIGMAS = (0.02, 0.1, 0.5, 2.0, 10.0)  # noise levels of the errors
 PARTS = ("train", "validation", "test")
 MOST_IMAGES, MOST_NUMBERS = 1000, 2**20  # of each part, for the errors of the denoiser
+MOST_OF_CHECKPOINT = 64  # images of each part for a network that was given, which may be large
 ROWS_AT_ONCE = 64
 ODE_STEPS = 24  # of the density, Runge-Kutta of order 4: its error is 1e-3 bits per dimension
 
@@ -31,13 +32,17 @@ class Denoising(Protocol):
 
 
 def learned_card(
-    prior: Denoising, images: Mapping[str, Tensor], teacher: Prior | None, num_for_bits: int
+    prior: Denoising,
+    images: Mapping[str, Tensor],
+    teacher: Prior | None,
+    num_for_bits: int,
+    most_images: int = MOST_IMAGES,
 ) -> Json:
     """Return what is known of a prior from the first images of each part; the teacher is the law that they are of.
 
     The relative error of the score is |s - s*| / |s*|, both norms root mean squares over images of noise level sigma.
     """
-    first = {part: few(images[part]) for part in PARTS if part in images}
+    first = {part: few(images[part], most_images) for part in PARTS if part in images}
     card: Json = {"denoiser_rms_error": errors_of(prior, first)}
     if teacher is not None and Cap.DENOISER in teacher.caps:
         card["denoiser_rms_error_of_teacher"] = errors_of(teacher, first)
@@ -53,9 +58,9 @@ def learned_card(
     return card
 
 
-def few(x: Tensor) -> Tensor:
+def few(x: Tensor, most: int) -> Tensor:
     """Return as many of the first images as the errors are measured on."""
-    return x[: min(MOST_IMAGES, max(1, MOST_NUMBERS // x[0].numel()))].float()
+    return x[: min(most, max(1, MOST_NUMBERS // x[0].numel()))].float()
 
 
 def errors_of(prior: Denoising, images: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
@@ -65,7 +70,11 @@ def errors_of(prior: Denoising, images: Mapping[str, Tensor]) -> dict[str, dict[
         parts = x_t.double().split(ROWS_AT_ONCE)  # priors of tensors are float64 here
         return torch.cat([prior.denoise(rows, sigma.double()) for rows in parts])
 
-    return {part: denoiser_errors(denoise, x, SIGMAS) for part, x in images.items()}
+    errors: dict[str, dict[str, float]] = {part: {} for part in images}
+    cells = [(part, sigma) for part in images for sigma in SIGMAS]
+    for part, sigma in progress(cells, what="errors of the denoiser"):
+        errors[part] |= denoiser_errors(denoise, images[part], (sigma,))
+    return errors
 
 
 def score_errors(prior: Denoising, teacher: Denoising, x: Tensor) -> dict[str, float]:

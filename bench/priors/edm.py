@@ -25,7 +25,7 @@ from bench.priors._card import write_picture
 from bench.priors._checkpoint import Checkpoint
 from bench.priors._diffusion import Diffusion
 from bench.priors._draws import draws_of
-from bench.priors._learned_card import learned_card
+from bench.priors._learned_card import MOST_IMAGES, MOST_OF_CHECKPOINT, learned_card
 from bench.priors.adapters.diffusers import (
     EDM,
     Pipeline,
@@ -40,6 +40,7 @@ __all__ = ["EDMFamily"]
 
 Tensors = dict[str, Tensor]
 NUMBERS_OF_CHECK = 2**16  # pixels of all images on which two integrators are compared
+MOST_OF_CHECK = 8  # images of it for a network that was given
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,18 +94,21 @@ class EDMFamily:
         if self.pipeline is None:
             pipeline = train(images["train"], self)
         else:
-            given = (self.label, self.local_files_only, self.sha256)
-            pipeline = Checkpoint(self.pipeline, *given).open()
+            wanted = (self.label, self.local_files_only, self.sha256)
+            pipeline = Checkpoint(self.pipeline, *wanted).open(images["train"].shape[1:])
         prior = Diffusion(denoiser_of(pipeline), self.num_ode_steps)
         write_pipeline(folder / "pipeline", pipeline)
-        write_picture(folder / "samples.png", prior)
+        given = self.pipeline is not None  # such a network may be large: its card takes fewer rows
+        write_picture(folder / "samples.png", prior, num_parts=8 if given else 1)
         fine = Diffusion(prior.denoiser, 4 * self.num_ode_steps)
-        num_rows = min(256, max(4, NUMBERS_OF_CHECK // math.prod(prior.shape)))
+        at_most = MOST_OF_CHECK if given else 256
+        num_rows = min(at_most, max(4, NUMBERS_OF_CHECK // math.prod(prior.shape)))
         error = networks.decoders_apart(prior, fine, num_rows=num_rows)
+        most_images = MOST_OF_CHECKPOINT if given else MOST_IMAGES
         return {}, {
             "num_parameters": networks.num_parameters(pipeline.unet),
             "rms_error_against_fine_integrator": error,
-            **learned_card(prior, images, teacher, self.num_for_bits),
+            **learned_card(prior, images, teacher, self.num_for_bits, most_images),
         }
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Diffusion:

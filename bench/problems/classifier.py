@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch.nn import functional
 from bench.core.artefacts import Json, read_tensors
 from bench.core.types import Random
 from bench.numerics.training import Descent, falling_cosine, minimise
+from bench.problems.wrapped_reward import KEPT, opened
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Definition:
     """The definition of a classifier: one with another value gets another name."""
 
     dataset: str
-    x_shape: tuple[int, int, int]
+    x_shape: tuple[int, ...]  # (): of any size
     num_classes: int
     channels: tuple[int, int] = (16, 32)
     num_features: int = 16
@@ -35,7 +37,16 @@ class Definition:
 
 
 REAL = "real."  # what the names of stored tensors that are no weights start with
-DEFINITIONS = {"digits-cnn-v1": Definition("digits", (1, 8, 8), 10)}
+DEFINITIONS = {
+    "digits-cnn-v1": Definition("digits", (1, 8, 8), 10),
+    "cifar10-vgg13_bn": Definition("cifar10", (3, 32, 32), 10),  # of others: bench/problems/vgg.py
+    "cifar10-vgg13_bn-narrow": Definition("cifar10", (3, 32, 32), 10),
+    "ffhq-wrapped": Definition(
+        "ffhq", (), 0
+    ),  # of others, by a file: bench/problems/wrapped_reward.py
+    "ffhq-wrapped-stub": Definition("ffhq", (), 0),
+    "fashion-cnn-v1": Definition("fashion", (1, 28, 28), 10),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +118,25 @@ def tensors_of(classifier: Classifier) -> dict[str, Tensor]:
     return {**classifier.weights, **real}
 
 
-def load_classifier(
-    path: str | Path, device: str | torch.device = "cpu"
-) -> tuple[Classifier, Json]:
+def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> tuple[Any, Json]:
     """Return the classifier stored at `.../<name>.safetensors`, and the file's header."""
     tensors, header = read_tensors(path)
+    if (file := Path(path).with_name(KEPT)).is_file():
+        reward = opened(file)
+        reward.network.to(device)
+        return reward, header
     real = {
         name.removeprefix(REAL): part.to(device)
         for name, part in tensors.items()
         if name.startswith(REAL)
     }
     weights = {name: part.to(device) for name, part in tensors.items() if not name.startswith(REAL)}
-    return Classifier(weights, RealFeatures(**real) if real else None), header
+    moments = RealFeatures(**real) if real else None
+    if "classifier.0.weight" in weights:
+        from bench.problems.vgg import VGG
+
+        return VGG(weights, moments), header
+    return Classifier(weights, moments), header
 
 
 def untrained(definition: Definition, rng: Random) -> Classifier:

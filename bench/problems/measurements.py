@@ -46,6 +46,12 @@ def read_measurements(
     )
 
 
+def read_size(path: str | Path) -> tuple[int, Shape, Json]:
+    """Return the number of a task's measurements, the shape of an image and the header, also where they are broken."""
+    tensors, header = read_tensors(path, broken_too=True)
+    return len(tensors["x_true"]), tuple(tensors["x_true"].shape[1:]), header
+
+
 def packed(tensors: Mapping[str, Tensor]) -> Tensor:
     """Return the packed measurements in the tensors of a file: values, and masks or a kernel of each."""
     return pack(tensors["y"], tensors.get("mask"), tensors.get("kernels"))

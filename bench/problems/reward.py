@@ -119,7 +119,7 @@ def check_reward(parameters: Mapping[str, object], x_shape: Shape) -> None:
         )
     name = str(parameters["classifier"])
     definition = definition_of(name)
-    if tuple(x_shape) != definition.x_shape:
+    if definition.x_shape and tuple(x_shape) != definition.x_shape:
         raise ValueError(
             f"classifier {name} is for images {definition.x_shape}, got {tuple(x_shape)}"
         )

@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.layout import Layout
+from bench.core.job_costs import read_log
+from bench.core.layout import VERDICT, Layout
 from bench.core.specs import SuiteSpec
+from bench.core.text import duration
 
 MISSING, OK, NOT_APPLICABLE = "missing", "ok", "n/a"
 MOST = 12  # lines printed below a title; further ones are only counted
@@ -52,17 +54,11 @@ def summary(layout: Layout, started: float | None = None, log: str = "") -> list
             *_details(statuses),
             *_references(layout, spec),
             *_partial(layout, statuses),
+            *_stopped(layout),
         ]
     took = [f"It took {duration(time.time() - started)}."] if started is not None else []
-    return [f"{layout.root}:", *(f"  {line}" for line in (*lines, *took, *_to_open(layout, log)))]
-
-
-def duration(seconds: float) -> str:
-    """Return `1 h 02 min`, `25 min 10 s` or `7 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    ends = (*lines, *took, *_verdict(layout), *_to_open(layout, log))
+    return [f"{layout.root}:", *(f"  {line}" for line in ends)]
 
 
 def _statuses(layout: Layout, spec: SuiteSpec) -> Iterator[RunStatus]:
@@ -131,8 +127,9 @@ def _references(layout: Layout, spec: SuiteSpec) -> list[str]:
     lines = []
     for task in spec.tasks:
         path = layout.task(task).reference
-        admitted = _header(path).get("admitted") or [] if path.exists() else []
-        if not all(admitted):
+        header = _header(path) if path.exists() else {}
+        admitted = header.get("admitted") or []
+        if header.get("kind") != "none" and not all(admitted):
             lines.append(f"{task}: {sum(admitted)} of {len(admitted)} measurements")
     return _listed("Reference draws that passed their checks for some measurements only:", lines)
 
@@ -152,6 +149,19 @@ def _partial(layout: Layout, statuses: Iterable[RunStatus]) -> list[str]:
         "Measurements that failed:",
         (f"{' '.join(run)}: {reason}" for run, reason in reasons.items()),
     )
+
+
+def _stopped(layout: Layout) -> list[str]:
+    """Return the jobs that failed when they were last run, and why; those that were killed have left no word."""
+    costs = read_log(layout.job_log).values()
+    return _listed("Jobs that failed:", (f"{x.job}: {x.error}" for x in costs if x.error))
+
+
+def _verdict(layout: Layout) -> list[str]:
+    """Return what the tables say in three lines: what is best, whether distances can be trusted, what failed."""
+    path = layout.table(VERDICT)
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line for line in lines if line.strip()]
 
 
 def _to_open(layout: Layout, log: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.core.artefacts import Json
 from bench.core.text import format_settings, shortened
+from bench.report.front.references import EXACT, NONE, reference_mode
 from bench.stats.results import TaskResults
 
 # ends the kind of a reference that was drawn in the latents of a learned prior
@@ -12,7 +13,7 @@ IN_LATENTS = " in z"
 
 def task_header(task: TaskResults) -> str:
     """Return the problem, the prior, kind of the posterior, its perplexity, and what is not admitted."""
-    seen, reference = task.measurements, task.reference
+    seen = task.measurements
     parameters = format_settings(seen.get("parameters", {}))
     sigma_y, rate = seen.get("sigma_y"), seen.get("rate")
     parts = [
@@ -22,20 +23,27 @@ def task_header(task: TaskResults) -> str:
         f"prior {seen.get('prior')} ({seen.get('family')} on {seen.get('dataset')})",
         *(["x_true: draws of the prior"] if task.is_well_specified else []),
         *([f"{task.num_measurements} measurements"] if task.num_measurements else []),
-        *_posterior(seen, reference),
-        f"posterior perplexity {_perplexity(reference)}",
-        *_not_admitted(reference),
+        *_posterior(task),
         *_other_prior(task),
     ]
     return "; ".join(parts)
 
 
-def _posterior(seen: Json, reference: Json) -> list[str]:
-    """Return whose posterior the reference is: of a learned prior, that of its decoder under p(z)."""
+def _posterior(task: TaskResults) -> list[str]:
+    """Return whose posterior the reference is (of a learned prior, that of its decoder under p(z)), and its checks."""
+    reference, mode = task.reference, reference_mode(task)
     kind = str(reference.get("kind"))
-    if not kind.endswith(IN_LATENTS):
-        return [f"exact posterior: {kind}"]
-    return [f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"]
+    if mode == NONE:
+        reasons = sorted({reason for reason in reference.get("reasons", []) if reason})
+        return [
+            f"no reference draws ({shortened('; '.join(reasons))})"
+            if reasons
+            else "no reference draws"
+        ]
+    named = f"{'exact' if mode == EXACT else 'reference'} posterior: {kind}"
+    if kind.endswith(IN_LATENTS):
+        named = f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"
+    return [named, f"posterior perplexity {_perplexity(reference)}", *_not_admitted(reference)]
 
 
 def _other_prior(task: TaskResults) -> list[str]:

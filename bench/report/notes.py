@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.results import INTERACTS, Summary
+from bench.core.results import DIVERGED, INTERACTS, Summary
 from bench.core.weights import ABSENT
+from bench.report.front.references import NO_REFERENCE, has_reference
 from bench.report.origins import made_by
 from bench.report.tables import DIVERSITY
 from bench.stats.comparisons import BOLD, ONE_SEED, SEVERAL_SEEDS
@@ -42,13 +43,17 @@ INTERACTING = (
     "hold for this size of batch only; `posterior-bench conformance` says more."
 )
 
+DIVERGING = (
+    f"({DIVERGED}): some samples of the method have values beyond 1000, of images between -1 and 1."
+)
+
 
 def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
     most = max(len(suite.seeds_of(method)) for method in suite.methods)
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
     seeds += f" ({most} of methods that are trained)" if most > len(suite.seeds) else ""
-    defined = definitions(suite)
+    defined, judged = definitions(suite), has_reference(suite)
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
     has_worth = any(name.startswith("worth_") for name in columns)
     return (
@@ -58,9 +63,10 @@ def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) ->
         ),
         SEVERAL_SEEDS if most > 1 else ONE_SEED,
         BOLD,
-        BASELINES,
+        BASELINES if judged else f"{NO_REFERENCE}.",
         *((INTERACTING,) if any(task.interacting for task in suite.tasks) else ()),
-        *((HEADERS,) if of_tasks else ()),
+        *((DIVERGING,) if any(task.diverged for task in suite.tasks) else ()),
+        *((HEADERS,) if of_tasks and judged else ()),
         *((COLLAPSE,) if "diversity_ratio" in columns else ()),
         *((WORTHS,) if has_worth and has_diversity else ()),
         *(f"{name}: {defined[name]}" for name in columns if name in defined),

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.core.artefacts import Json, read_csv, read_json, write_bytes, write_csv, write_json
 from bench.core.errors import UserError
 from bench.core.layout import REPRODUCTION_TABLES, Layout
+from bench.core.papers import is_rehearsal
 from bench.core.provenance import provenance
 from bench.core.results import LEFT_OUT
 from bench.report.origins import refuse_faults
@@ -28,6 +29,7 @@ def publish_suite(
     Raises UserError, one line, when the tables are older than the metrics, when a figure is missing, and when artefacts
     are of edited sources or of several commits, unless allow_dirty.
     """
+    refuse_rehearsal(suite.root)
     layout = Layout(suite.root)
     summary = layout.table("summary.csv")
     if read_csv(summary)[0] != summary_csv(summarise(suite)):
@@ -40,7 +42,7 @@ def publish_suite(
     for figure in figures:
         for kind in ("png", "csv", "csv.info.json"):
             path = layout.figure(figure, kind)
-            _copy(path, into / "figures" / path.name)
+            copied(path, into / "figures" / path.name)
     about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
     record = {
         "observations_sha256": about,
@@ -48,13 +50,22 @@ def publish_suite(
         "other_prior": {x.name: sorted(x.unranked) for x in suite.tasks if x.unranked},
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
     }
-    _write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
+    write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
+
+
+def refuse_rehearsal(root: Path) -> None:
+    """Raise UserError, one line, for the results of networks of random weights."""
+    if is_rehearsal(root):
+        raise UserError(
+            f"{root}: is a rehearsal, with networks of random weights; run the suite itself"
+        )
 
 
 def publish_times(
     layout: Layout, name: str, timed: Sequence[Sequence], into: Path, allow_dirty: bool
 ) -> None:
     """Copy the tables of a suite that only takes times; timed: (task, method, seed) of its runs. Errors as above."""
+    refuse_rehearsal(layout.root)
     paths = [layout.run(*run).timing for run in timed]
     timings, table = [read_json(path) for path in paths], layout.table("timing.csv")
     if read_csv(table)[0] != timing_csv(timings):
@@ -65,11 +76,11 @@ def publish_times(
     faults = refuse_faults(origins, str(layout.root), allow_dirty)
     shutil.rmtree(into, ignore_errors=True)
     for path in (table, table.with_name("timing.csv.info.json")):
-        _copy(path, into / path.name)
+        copied(path, into / path.name)
     _copy_page(table.with_name("timing.md"), into, faults)
     machines = [timing["machine"] for timing in timings]
     distinct = [machine for i, machine in enumerate(machines) if machine not in machines[:i]]
-    _write_record(into, name, origins, faults, {"made_on": distinct})
+    write_record(into, name, origins, faults, {"made_on": distinct})
 
 
 def one_grid_per_prior(suite: SuiteResults) -> list[str]:
@@ -89,6 +100,7 @@ def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
             line for line in text.splitlines(keepends=True) if not line.endswith(f",{LEFT_OUT}\n")
         ]
         left_out = f"{len(text.splitlines()) - len(kept)} of pairs that are {LEFT_OUT}"
+        info = {key: value for key, value in info.items() if key != "files"}
         write_csv(into / path.name, "".join(kept), {**info, "rows_left_out": left_out})
     for path in sorted(set(tables.glob("*.md")) - {tables / REPRODUCTION_TABLES[1]}):
         _copy_page(path, into, faults)
@@ -99,7 +111,8 @@ def _copy_page(path: Path, into: Path, faults: Sequence[str]) -> None:
     write_bytes(into / path.name, (path.read_text() + note).encode())
 
 
-def _copy(path: Path, to: Path) -> None:
+def copied(path: Path, to: Path) -> None:
+    """Copy a file unless it is larger than what is committed; UserError, one line, where it is missing."""
     if not path.exists():
         raise UserError(f"{path}: is missing; run the workflow again, or name other --figures")
     if path.stat().st_size > LARGEST:
@@ -108,9 +121,10 @@ def _copy(path: Path, to: Path) -> None:
         write_bytes(to, path.read_bytes())
 
 
-def _write_record(
+def write_record(
     into: Path, suite: str, origins: Sequence[Origin], faults: Sequence[str], more: Json
 ) -> None:
+    """Write provenance.json: the commits of the artefacts, their faults, and what else there is to say."""
     commits = sorted({origin.commit for origin in origins})
     record = {
         "suite": suite,

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.results import Summary
+from bench.report.front.references import has_reference
 from bench.report.notes import definitions
 from bench.report.origins import made_by
 from bench.report.table import Table, cell_of, frame_of
-from bench.report.tables import ROLES, ordered_methods
+from bench.report.tables import ROLES, shown_methods
 from bench.stats.results import SuiteResults
 from bench.stats.sets import FLOOR
 
 FLOORS = {"train": "training images", "halves": "half of the held-out images"}
 STATISTICS = ("fid", "kid", "precision", "recall", "density", "coverage")
-HEADER = (
+ALONE = (
     "All samples of a task against held-out images, one number per method, in brackets its interval where it has one; "
-    "the first columns are real images. Compare a method with the reference and not with real images: the posteriors "
+    "the first columns are real images"
+)
+HEADER = (
+    f"{ALONE}. Compare a method with the reference and not with real images: the posteriors "
     "of a few measurements are not the distribution of all images, and draws from the prior may be closer to it"
 )
 
@@ -26,7 +30,7 @@ def set_table(suite: SuiteResults, lines: Sequence[Summary]) -> Table:
 
     A task and metric without any number has no row.
     """
-    methods = ordered_methods(suite)
+    methods = shown_methods(suite)
     known = {(x.task, x.method, x.metric): x for x in lines}
     rows = []
     for task, metric in dict.fromkeys((x.task, x.metric) for x in lines if is_of_sets(x.metric)):
@@ -39,7 +43,7 @@ def set_table(suite: SuiteResults, lines: Sequence[Summary]) -> Table:
     }
     return Table(
         "Sets of samples against held-out images",
-        HEADER,
+        HEADER if has_reference(suite) else ALONE,
         frame_of(rows, goals),
         goals,
         methods_across=True,

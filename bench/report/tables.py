@@ -10,6 +10,7 @@ from bench.core.kinds import by_kind
 from bench.core.results import (
     BASELINES,
     DISTANCE,
+    DIVERGED,
     INTERACTS,
     OTHER_PRIOR,
     REFERENCE,
@@ -20,6 +21,8 @@ from bench.core.results import (
     Summary,
 )
 from bench.core.text import rounded, shortened, three_digits
+from bench.report.front.columns import DERIVED, LABELS, headline_of
+from bench.report.front.references import EXACT, NONE, has_reference, modes_of, reference_mode
 from bench.report.headers import task_header
 from bench.report.table import Cell, Table, cell_of, frame_of
 from bench.stats.comparisons import Comparison, compare, resolution, tied
@@ -35,7 +38,11 @@ SHOWN = (
     "lpips-vgg-v0.1@[-1,1]_pairwise", "percept-digits-v1_mean", "percept-digits-v1_pairwise", "chi2_sample", "energy",
     "energy_total", "worth_energy", "worth_mean", "sw2sq-128_white", "sw2-128", "sw2-128_total", "c2st-energy",
     "mean_error", "mean_error_total", "std_ratio", "diversity_ratio", "vendi_ratio", "ksd2-imq", "stein_ratio",
-    "coverage_exact@0.9", "log_reward", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
+    "coverage_exact@0.9", "log_reward", "class_frechet-digits-convnet-v1-n32",
+    "class_frechet_floor-digits-convnet-v1-n32", "class_pairwise-digits-convnet-v1",
+    "class_pairwise_floor-digits-convnet-v1", "class_frechet-fashion-convnet-v1-n32",
+    "class_frechet_floor-fashion-convnet-v1-n32", "class_pairwise-fashion-convnet-v1",
+    "class_pairwise_floor-fashion-convnet-v1", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
     "nfe_vjp", "seconds_per_sample", "train_seconds", "train_nfe",
 )  # fmt: skip
 # patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
@@ -65,10 +72,10 @@ NOTHING = Cell(reason="n/a")
 DISTANCES = (
     f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
     f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others of "
-    "its row in the table, because it saw the denoiser or the density of the map's teacher and not the map; rows "
-    "`total` are against the teacher's posterior. The last rows: mean rank with its 95 % interval over tasks, each "
-    "pair of methods compared on the tasks where both ran (bold: not told from the best), and the cost of training, "
-    "summed over the tasks where a method ran"
+    "its row in the table, because it saw the denoiser or the density of the map's teacher and not the map; rows that "
+    "end with total are against the teacher's posterior. The last rows: mean rank with its 95 % interval over tasks, "
+    "each pair of methods compared on the tasks where both ran (bold: not told from the best), and the cost of "
+    "training, summed over the tasks where a method ran"
 )
 
 Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric
@@ -80,9 +87,10 @@ def task_tables(
 ) -> tuple[Table, ...]:
     """Return one table per task: reference, oracle, the methods in the order of the suite, the ceiling last."""
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
-    tables = []
+    headline, tables = headline_of(suite, lines), []
     for task in suite.tasks:
-        goals = {name: goal_of(name, suite) for name in _columns_of_task(task, lines)}
+        columns = _columns_of_task(task, lines, headline, suite.columns)
+        goals = {name: goal_of(name, suite) for name in columns}
         table = _task_table(task, suite, goals, known, bold)
         resolved = resolution(
             comparisons, {name: (task.name, name) for name, goal in goals.items() if goal}
@@ -94,22 +102,22 @@ def task_tables(
 def distance_table(
     suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]
 ) -> Table:
-    """Return the distances to the exact posterior, tasks down and methods across, then mean ranks and training."""
-    above = above_budget(suite, suite.budget_rows)
-    compared = without(suite, above, DISTANCE) if above else suite
-    comparisons = compare(compared) if above else comparisons
+    """Return the headline (distances to the posterior), tasks down and methods across, then mean ranks and training."""
+    headline = headline_of(suite, lines)
+    compared, above, comparisons = at_budget(suite, comparisons, headline)
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
-    methods, marks = ordered_methods(suite), _marks(suite)
-    rows = [row for task in suite.tasks for row in _distance_rows(task, suite, known, bold)]
-    rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (DISTANCE,))]
+    methods, marks = shown_methods(suite), _marks(suite)
+    rows = [row for x in suite.tasks for row in _distance_rows(x, suite, known, bold, headline)]
+    rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (headline,))]
     rows += [
         (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
         for cost in TRAINING
     ]
-    keys = {task.name: (task.name, DISTANCE) for task in suite.tasks}
+    keys = {task.name: (task.name, headline) for task in suite.tasks}
+    title, header = _of_headline(suite, headline)
     return Table(
-        "Distance to the exact posterior",
-        ". ".join((DISTANCES, *budget_notes(suite.budget_rows, above))),
+        title,
+        ". ".join((header, *budget_notes(suite.budget_rows, above))),
         frame_of(rows, methods),
         goals={x: "‡" if x in above else marks.get(x, "") for x in methods},
         methods_across=True,
@@ -118,24 +126,49 @@ def distance_table(
     )
 
 
+def at_budget(
+    suite: SuiteResults, comparisons: Sequence[Comparison], headline: str
+) -> tuple[SuiteResults, dict[str, float], Sequence[Comparison]]:
+    """Return what the table of the headline compares: results within the budget, rows above it, and the comparisons."""
+    above = above_budget(suite, suite.budget_rows)
+    compared = without(suite, above, headline) if above else suite
+    return compared, above, compare(compared) if above else comparisons
+
+
+def _of_headline(suite: SuiteResults, headline: str) -> tuple[str, str]:
+    """Return title and header of the table of the headline."""
+    if headline == DISTANCE and has_reference(suite):
+        word = "exact" if EXACT in modes_of(suite.tasks) else "reference"
+        return f"Distance to the {word} posterior", DISTANCES
+    label = LABELS.get(headline, headline)
+    better = {"up": "larger is better", "down": "smaller is better"}.get(
+        goal_of(headline, suite), ""
+    )
+    return (
+        f"{label[0].upper()}{label[1:]}",
+        f"{headline}: mean over measurements; {better or 'by task'}",
+    )
+
+
 def _marks(suite: SuiteResults) -> dict[str, str]:
-    """Return what stands behind the names of methods across a table: roles, and whether rows interact anywhere."""
+    """Return what stands behind the names of methods across a table: roles, and what is odd on any of the tasks."""
     interacting = {method for task in suite.tasks for method in task.interacting}
-    return ROLES | dict.fromkeys(interacting, INTERACTS)
+    diverged = {method for task in suite.tasks for method in task.diverged}
+    return ROLES | dict.fromkeys(interacting, INTERACTS) | dict.fromkeys(diverged, DIVERGED)
 
 
 def _distance_rows(
-    task: TaskResults, suite: SuiteResults, known: Lines, bold: Bold
+    task: TaskResults, suite: SuiteResults, known: Lines, bold: Bold, headline: str
 ) -> list[tuple[str, list[Cell]]]:
     """Return the distances of all methods on a task, and those to the teacher's posterior where there are any."""
     spreads, rows = seed_spreads(task, suite), []
-    for name, metric in ((task.name, DISTANCE), (f"{task.name}, total", DISTANCE + TOTAL)):
+    for name, metric in ((task.name, headline), (f"{task.name}, total", headline + TOTAL)):
         cells = []
-        for method in ordered_methods(suite):
+        for method in shown_methods(suite):
             key = (task.name, method, metric)
             remark = _remark(task, method, metric) or seeds_text(known.get(key), spreads)
             cells.append(replace(cell_of(known.get(key), key in bold), remark=remark))
-        if metric == DISTANCE or any(cell.mean for cell in cells):
+        if metric == headline or any(cell.mean for cell in cells):
             rows.append((name, cells))
     return rows
 
@@ -149,10 +182,11 @@ def columns_of(tables: Sequence[Table]) -> tuple[str, ...]:
     )
 
 
-def metrics_across(lines: Sequence[Summary]) -> tuple[str, ...]:
+def metrics_across(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
     """Return the metrics and costs that the rows of the table of distances are numbers of."""
     measured = {x.metric for x in lines if x.mean is not None}
-    return tuple(name for name in (DISTANCE, DISTANCE + TOTAL, *TRAINING) if name in measured)
+    headline = headline_of(suite, lines)
+    return tuple(name for name in (headline, headline + TOTAL, *TRAINING) if name in measured)
 
 
 def ordered_methods(suite: SuiteResults) -> tuple[str, ...]:
@@ -161,6 +195,11 @@ def ordered_methods(suite: SuiteResults) -> tuple[str, ...]:
     last = [m for m in suite.methods if m == "unconditional"]
     others = by_kind((m for m in suite.methods if m not in (*first, *last)), suite.kinds)
     return (*first, *others, *last)
+
+
+def shown_methods(suite: SuiteResults) -> tuple[str, ...]:
+    """Return the methods as above, without the reference where no task has any."""
+    return tuple(m for m in ordered_methods(suite) if m != REFERENCE or has_reference(suite))
 
 
 def shown_kinds(suite: SuiteResults) -> dict[str, str]:
@@ -182,20 +221,32 @@ def is_shown(metric: str) -> bool:
     return metric in SHOWN or not any(fnmatch(metric, pattern) for pattern in CSV_ONLY)
 
 
-def _columns_of_task(task: TaskResults, lines: Sequence[Summary]) -> list[str]:
-    """Return the columns of SHOWN, and of metrics that a suite adds; optional ones where any method has a number."""
+def _columns_of_task(
+    task: TaskResults, lines: Sequence[Summary], headline: str, chosen: Sequence[str]
+) -> list[str]:
+    """Return the headline and the columns that the suite names, else those of SHOWN and of metrics that a suite adds.
+
+    Optional ones, and all of a task without reference draws, stand where any method has a number.
+    """
     of_task = [x for x in lines if x.task == task.name]
     measured = dict.fromkeys(x.metric for x in of_task if x.mean is not None)
     always = {x.metric for x in of_task if not any(part in x.metric for part in OPTIONAL)}
+    always = always if reference_mode(task) != NONE else set()
+    if chosen:
+        known = dict.fromkeys(x.metric for x in of_task)
+        return [x for x in dict.fromkeys((headline, *chosen)) if x in known and x not in DERIVED]
     added = [name for name in measured if name not in SHOWN and is_shown(name)]
-    return [*(name for name in SHOWN if name in measured or name in always), *added]
+    shown = [*(name for name in SHOWN if name in measured or name in always), *added]
+    return sorted(shown, key=lambda name: name != headline)
 
 
 def _task_table(
     task: TaskResults, suite: SuiteResults, goals: dict[str, str], known: Lines, bold: Bold
 ) -> Table:
     rows, reasons, spreads = [], {}, seed_spreads(task, suite)
-    for method in sorted(ordered_methods(suite), key=task.unranked.__contains__):
+    has_floor = reference_mode(task) != NONE
+    methods = [m for m in ordered_methods(suite) if m != REFERENCE or has_floor]
+    for method in sorted(methods, key=task.unranked.__contains__):
         of_method = [known[task.name, method, metric] for metric in goals]
         worth = _worth_of_samples(known.get((task.name, method, WORTH)))
         cells = []
@@ -210,7 +261,7 @@ def _task_table(
         if reason := _reason_for_all(of_method):
             reasons[method] = shortened(reason)
     roles = ROLES | dict.fromkeys(task.unranked, OTHER_PRIOR)
-    roles |= dict.fromkeys(task.interacting, INTERACTS)
+    roles |= dict.fromkeys(task.interacting, INTERACTS) | dict.fromkeys(task.diverged, DIVERGED)
     frame, kinds = frame_of(rows, goals), shown_kinds(suite)
     return Table(task.name, task_header(task), frame, goals, roles, reasons, kinds=kinds)
 

@@ -1,41 +1,98 @@
-"""Run a command: errors that the user can mend become one line and exit status 1."""
+"""Run a command: errors that the user can mend become one line and exit status 1, and a plug-in costs its own cells."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from bench.core.artefacts import ArtefactError
+from bench.core.artefacts import ArtefactError, written_only_while
 from bench.core.errors import UserError
+from bench.core.job_costs import WORK_LOG, JobCost, add_to_log, job_name
+from bench.runtime.containment import contained
 from bench.runtime.lease import lease
+from bench.runtime.orphans import watch
 
-# environment variable: a file to which each command adds a line with the CPU time of its work
-WORK_LOG = "BENCH_WORK_LOG"
+USERS = (ArtefactError, UserError)  # errors of the user's, or of files that are to be made anew
 
 
-def run(main: Callable[..., None], *, leased: bool = True) -> None:
+def run(
+    main: Callable[..., None],
+    *,
+    leased: bool = True,
+    failed: Callable[..., None] | None = None,
+    refuses: tuple[type[Exception], ...] = USERS,
+) -> None:
     """Call `main` with the command line's arguments; errors meant for the user become one line and exit status 1.
 
     leased: hold the CPU together with other jobs, and wait while a clock has it alone; False: `main` does that itself.
+    failed: of a command that calls a plug-in. `main` has a process of its own then, and where that fails,
+    `failed(ending, *arguments)` writes why, in place of what `main` would have written. Errors of the kinds in
+    `refuses` are the user's all the same.
     """
+    watch()
     keep_memory()
-    begin = time.process_time()
+    begin, error = (time.perf_counter(), work_seconds()), ""
     try:
         with lease() if leased else contextlib.nullcontext():
-            main(*sys.argv[1:])
-    except (ArtefactError, UserError) as error:
-        sys.exit(f"error: {error}")
+            begin = time.perf_counter(), begin[1]  # waiting for the lease is no work
+            if failed is None:
+                main(*sys.argv[1:])
+            else:
+                _contain(main, failed, refuses)
+    except (ArtefactError, UserError) as fault:
+        error = str(fault)
+        sys.exit(f"error: {fault}")
+    except Exception as fault:
+        error = f"{type(fault).__name__}: {fault}"
+        raise
     finally:
         if WORK_LOG in os.environ:
-            # a line `sample <spec> <CPU seconds>`: this process's own work, without its start and imports
-            seconds = time.process_time() - begin
-            with Path(os.environ[WORK_LOG]).open("a") as log:
-                log.write(f"{' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])} {seconds:.3f}\n")
+            add_to_log(os.environ[WORK_LOG], cost_since(*begin, error))
+
+
+def cost_since(begin: float, cpu_begin: float, error: str) -> JobCost:
+    """Return what this command took since two times, of the clock and of the processor, and its largest memory.
+
+    What ran in a process of its own counts.
+    """
+    seconds, cpu_seconds = time.perf_counter() - begin, work_seconds() - cpu_begin
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    largest = max(resource.getrusage(one).ru_maxrss for one in who)  # KiB; on macOS bytes
+    mib = largest / (2**20 if sys.platform == "darwin" else 2**10)
+    job = job_name([Path(sys.argv[0]).stem, *sys.argv[1:]])
+    return JobCost(
+        job, round(seconds, 3), round(mib, 1), round(cpu_seconds, 3), " ".join(error.split())
+    )
+
+
+def _contain(
+    main: Callable[..., None],
+    failed: Callable[..., None],
+    refuses: tuple[type[Exception], ...],
+) -> None:
+    """Call `main` in a process of its own; a part, whose errors are none of the user's, fails until it is mended."""
+    spec, *more = sys.argv[1:]
+    with written_only_while(spec):  # another run that has changed it makes the outputs anew
+        ending = contained(lambda: main(spec, *more), refuses)
+        if ending.status == "refused":
+            raise UserError(ending.reason)
+        if ending.status != "ok":
+            print(f"{' '.join([Path(sys.argv[0]).stem, spec, *more])}: {ending}", file=sys.stderr)
+            is_part = UserError not in refuses and not ending.is_inherited
+            failed(replace(ending, is_passing=ending.is_passing or is_part), spec, *more)
+
+
+def work_seconds() -> float:
+    """Return the CPU time of this process and of those that it has started and that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def keep_memory() -> None:

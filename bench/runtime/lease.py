@@ -9,10 +9,13 @@ import contextlib
 import fcntl
 import math
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from bench.core.errors import UserError
 
 FOLDER = "BENCH_LEASES"  # environment variable: where the locks are
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -51,12 +54,16 @@ def lease_gpu(
 ) -> Iterator[str]:
     """Hold a GPU that no other job has, and yield its name as CUDA_VISIBLE_DEVICES has it.
 
-    Where a scheduler has chosen already, as that variable tells, its choice holds and no lock is needed.
+    Where that variable is set already, its choice holds and no lock is needed, but in a job of Slurm: several of its
+    commands may run at once and have to share what it was given.
     """
-    if environment.get(VISIBLE):
-        yield environment[VISIBLE]
+    visible, job = environment.get(VISIBLE), environment.get("SLURM_JOB_ID")
+    if visible and not job:
+        yield visible
         return
-    names = {f"gpu{i}": str(i) for i in range(num_devices)}
+    given = visible.split(",") if visible else [str(i) for i in range(num_devices)]
+    prefix = f"slurm{job}-gpu" if visible else "gpu"
+    names = {f"{prefix}{i}": name for i, name in enumerate(given)}
     with lease(tuple(names), alone=True, **waiting) as name:
         yield names[name]
 
@@ -73,9 +80,22 @@ def _first_free(locks: Mapping[str, int], kind: int, deadline: float) -> str:
 
 
 def _folder() -> Path:
-    """Return the folder for all jobs of a user on a machine, of whichever suite and copy of the repository."""
-    folder = Path(
-        os.environ.get(FOLDER) or Path(tempfile.gettempdir()) / f"posterior-bench-{os.getuid()}"
+    """Return the folder for all jobs of a user on a machine, of whichever suite and copy of the repository.
+
+    It is the user's own, which others cannot write to: in a folder that all share its name may be taken.
+    """
+    name = f"posterior-bench-{os.getuid()}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    shared = (Path(tempfile.gettempdir()), Path("/tmp"), cache)
+    named = os.environ.get(FOLDER)
+    for folder in [Path(named)] if named else [place / name for place in shared]:
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            facts = folder.lstat()
+            if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid():
+                folder.chmod(0o700)
+                return folder
+    where = named or ", ".join(map(str, shared))
+    raise UserError(
+        f"{where}: no folder for the locks of jobs that is this user's own; name one: export {FOLDER}=/path"
     )
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder

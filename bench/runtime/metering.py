@@ -50,7 +50,7 @@ class Limits:
     begin: float = field(default_factory=time.perf_counter)
     allocated_before: int = field(default_factory=allocated)
 
-    def check(self, rows: int) -> None:
+    def check(self, rows: float) -> None:
         """Raise BudgetExceeded where `rows` in all, or the seconds or bytes so far, are beyond the limits."""
         is_late = time.perf_counter() - self.begin > self.seconds
         if (
@@ -58,7 +58,12 @@ class Limits:
             or is_late
             or (self.bytes < math.inf and allocated() - self.allocated_before > self.bytes)
         ):
-            raise BudgetExceeded(f"needs more than the budget of {self.text}")
+            raise BudgetExceeded(over_budget(self))
+
+
+def over_budget(limits: Limits) -> str:
+    """Return the reason of a run that needs more than its budget."""
+    return f"needs more than the budget of {limits.text}"
 
 
 def limits_of(budget: Budget | None, num_samples: int) -> Limits:
@@ -75,11 +80,11 @@ class Meter:
     """Rows so far: forward through the calls that were made, and backward through their derivatives.
 
     A vector-Jacobian product counts the rows of its call, and twice that where a graph of it is kept, which a second
-    pass can go through. limits: checked before each call and each derivative.
+    pass can go through. Of a run that was killed they are NaN. limits: checked before each call and each derivative.
     """
 
-    forward: int = 0
-    backward: int = 0
+    forward: float = 0
+    backward: float = 0
     limits: Limits | None = None
 
     def nfe(self, num_samples: int) -> float:

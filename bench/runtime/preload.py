@@ -8,18 +8,22 @@ server. Without a server, on another machine or without the workflow, the client
 <spec>` itself.
 
 Only libraries are imported before the fork; what belongs to the project each job imports anew. Client and job end
-together: a job gives its exit status to its client, and one whose client was killed kills itself.
+together: a job gives its exit status to its client, and one whose client was killed kills itself. Both end when their
+workflow was killed (`bench/runtime/orphans.py`).
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import fcntl
 import hashlib
 import importlib
 import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -27,8 +31,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from pathlib import Path
+
+from bench.runtime.orphans import watch
 
 FOLDER = "BENCH_PRELOADED"  # environment variable: where the server listens
 LIBRARIES = (
@@ -43,20 +50,57 @@ LIBRARIES = (
 # prefix of the workflow's commands, in which `python` then calls the client
 SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 STREAMS = (0, 1, 2)
+BEGUN = b"b"  # what a job says first: from then on nobody else does it
+# of a folder's path: with the server's folder and its own name an address may have 104
+MOST_BYTES = 53
+# while libraries are imported: a look for GPUs would leave its answer to all jobs, and keep them from CUDA
+QUIET = {"CUDA_VISIBLE_DEVICES": "", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "MPLBACKEND": "agg"}
+NEW = 5.0  # seconds in which a folder may not be locked yet by the process that made it
+PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
 
 
 def start() -> None:
     """Start a server that lives as long as this process and imports nothing before its first job; tell the jobs."""
     if sys.platform == "win32" or FOLDER in os.environ:
         return
-    folder = tempfile.mkdtemp(prefix="bench-")
+    place = _place()
+    if place is None:
+        return
+    _remove_abandoned(place)
+    folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder]
     # in a session of its own no signal meant for the workflow reaches it; when this process has ended, however it
     # ended, the pipe has, too
     end, _kept_open = os.pipe()
-    subprocess.Popen(command, stdin=end, start_new_session=True)
+    held = _held(folder)
+    subprocess.Popen(command, stdin=end, start_new_session=True, pass_fds=[held])
     os.close(end)
     os.environ[FOLDER] = folder
+
+
+def _place() -> str | None:
+    """Return a folder of temporary files whose path is short enough for the address of a server; None for none."""
+    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if len(os.fsencode(place)) <= MOST_BYTES and os.access(place, os.W_OK | os.X_OK):
+            return place
+    return None
+
+
+def _held(folder: str | Path) -> int:
+    """Return a lock on a server's folder, which this process and the server have until both have ended."""
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def _remove_abandoned(place: str) -> None:
+    """Remove the folders of servers that were killed together with their workflow."""
+    for folder in Path(place).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # it is in use, or another user's
+            if time.time() - folder.stat().st_mtime > NEW:
+                os.close(_held(folder))
+                shutil.rmtree(folder)
 
 
 def serve(folder: str) -> None:
@@ -87,19 +131,28 @@ def serve(folder: str) -> None:
                 _fork_job(listener)
                 num_jobs += 1
     finally:
-        _address(folder).unlink(missing_ok=True)
-        Path(folder).rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fork_job(listener: socket.socket) -> None:
     connection, _ = listener.accept()
-    for name in LIBRARIES:
-        with contextlib.suppress(ImportError):  # the job that needs it will say so
-            importlib.import_module(name)
+    _import_libraries()
     if os.fork() == 0:
         listener.close()
         _work(connection)
     connection.close()
+
+
+def _import_libraries() -> None:
+    """Import what jobs share, without what the user's environment does to it: each job has that for itself."""
+    before = {name: os.environ.get(name) for name in QUIET}
+    os.environ.update(QUIET)
+    for name in LIBRARIES:
+        with contextlib.suppress(Exception):  # the job that needs it will say so
+            importlib.import_module(name)
+    for name, value in before.items():
+        os.environ.pop(name)
+        os.environ.update({} if value is None else {name: value})
 
 
 def _num_ended() -> int:
@@ -116,11 +169,18 @@ def call(arguments: list[str]) -> None:
     connection = _connected()
     if connection is None:
         os.execv(sys.executable, [sys.executable, *arguments])
+    watch()
     job = json.dumps(
         {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     ).encode()
-    socket.send_fds(connection, [struct.pack("<Q", len(job))], STREAMS)
-    connection.sendall(job)
+    try:
+        socket.send_fds(connection, [struct.pack("<Q", len(job))], STREAMS)
+        connection.sendall(job)
+        has_begun = connection.recv(1) == BEGUN
+    except OSError:  # the server was killed while this one waited for it
+        has_begun = False
+    if not has_begun:
+        os.execv(sys.executable, [sys.executable, *arguments])
     status = connection.recv(1)
     if not status:
         sys.exit(
@@ -130,8 +190,12 @@ def call(arguments: list[str]) -> None:
 
 
 def _address(folder: str) -> Path:
-    """Return the address of this interpreter's server; another interpreter has another, at which no server listens."""
-    return Path(folder) / hashlib.sha256(sys.executable.encode()).hexdigest()[:12]
+    """Return the address of this environment's server; another environment has another, at which no server listens.
+
+    A link that leads to an environment is that environment.
+    """
+    environment = f"{os.path.realpath(sys.prefix)} {sys.version}"
+    return Path(folder) / hashlib.sha256(environment.encode()).hexdigest()[:12]
 
 
 def _connected() -> socket.socket | None:
@@ -149,6 +213,7 @@ def _work(connection: socket.socket) -> None:
     status = 1
     try:
         try:
+            connection.sendall(BEGUN)
             header, streams, _, _ = socket.recv_fds(connection, 8, len(STREAMS))
             job = json.loads(_received(connection, struct.unpack("<Q", header)[0]))
             _take_over(streams, job)

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from bench.core.artefacts import read_json, read_tensors
-from bench.core.errors import UserError
+from bench.core.errors import Broken, UserError, is_shortage, one_line
+from bench.core.kinds import KINDS, OTHER
 from bench.core.layout import RunFiles
-from bench.core.registry import load
+from bench.core.registry import find, load
 from bench.core.rng import Rng
+from bench.core.source import read_source
 from bench.core.types import (
     Borrowing,
     Cap,
@@ -28,6 +30,7 @@ from bench.core.types import (
 )
 from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, bare
 from bench.runtime.progress import progress
+from bench.runtime.surroundings import kept_surroundings
 
 T = TypeVar("T")
 
@@ -69,12 +72,16 @@ class Unsupported(UserError):
 
 @dataclass(frozen=True)
 class RunResult(Generic[T]):
-    """The result of running user-supplied code: `result` where the status is ok, else the `reason`."""
+    """The result of running user-supplied code: `result` where the status is ok, else the `reason`.
+
+    is_passing: it failed for want of memory, disk or threads, so that the next run tries again.
+    """
 
     status: Literal["ok", "n/a", "failed"]
     reason: str = ""
     result: T | None = None
     seconds: float | None = None
+    is_passing: bool = False
 
     def __str__(self) -> str:
         return (
@@ -88,24 +95,37 @@ NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe
 
 
 def attempt(work: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> RunResult[T]:
-    """Call `work`; an error that it raises becomes the result, so that the harness goes on.
+    """Call `work`; whatever it raises becomes the result, so that the harness goes on.
 
-    clock: tells the seconds of the result (`bench.runtime.devices.clock_of`).
+    Working folder and standard streams are as before afterwards. clock: tells the seconds of the result
+    (`bench.runtime.devices.clock_of`). A part that came to nothing is not the method's failure: Broken is raised.
     """
     begin = clock()
     try:
-        result = work()
+        with kept_surroundings():
+            result = work()
     except (Unsupported, BudgetExceeded) as reason:
         return RunResult("n/a", str(reason))
-    except (Exception, SystemExit) as error:
-        first_line = (str(error).strip() or "no message").splitlines()[0]
-        return RunResult("failed", f"{type(error).__name__}: {first_line}")
+    except Broken:
+        raise
+    except (
+        BaseException
+    ) as error:  # an interrupt, too: a user's own ends the process that started this one
+        return RunResult("failed", one_line(error), is_passing=is_shortage(error))
     return RunResult("ok", "", result, clock() - begin)
 
 
 def load_method(module: str, settings: dict) -> Method:
     """Return the method that `methods/<module>.py` names in `__all__`, with its hyperparameters."""
     return load("method", module)(**settings)
+
+
+def declared_kind(module: str) -> str:
+    """Return the kind of a method as its source says, without importing what has just ended a process."""
+    file = find("method", module)
+    source = read_source(file) if file else None
+    declared = source.constant("kind") if source else OTHER
+    return declared if declared in KINDS else OTHER
 
 
 def joint_of(method: Method | Trainable, num_samples: int) -> tuple[Joint, int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.artefacts import write_bytes, write_csv
+from bench.core.artefacts import write_csv
 from bench.core.provenance import provenance
 from bench.papers.claims.ledger import ledger, ledger_frame, ledger_markdown
 from bench.papers.published_tables import csv_of
@@ -15,9 +15,8 @@ def main(spec_path: str) -> None:
     suite = load(spec_path)
     frame, folder = ledger_frame(ledger(suite)), suite.root / "tables"
     about = {"suite": suite.name, "provenance": provenance()}
-    write_csv(folder / "claims.csv", csv_of(frame), about)
-    title = f"Suite {suite.name}: claims of the papers"
-    write_bytes(folder / "claims.md", ledger_markdown(title, frame).encode())
+    page = ledger_markdown(f"Suite {suite.name}: claims of the papers", frame)
+    write_csv(folder / "claims.csv", csv_of(frame), about, {"claims.md": page.encode()})
 
 
 if __name__ == "__main__":

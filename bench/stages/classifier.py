@@ -12,15 +12,27 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_tensors, write_json, write_tensors
+from bench.core.artefacts import (
+    ArtefactError,
+    Json,
+    read_tensors,
+    write_broken,
+    write_bytes,
+    write_json,
+    write_tensors,
+)
 from bench.core.catalogue import dataset_of, is_convnet
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.rng import Rng
 from bench.core.specs import ClassifierSpec
 from bench.numerics.frechet import BLOCK, frechet_in_blocks, moments
 from bench.problems import convnet
 from bench.problems.classifier import Classifier, RealFeatures, definition_of, tensors_of, trained
 from bench.problems.convnet import labels_of
+from bench.problems.vgg import NARROW, PUBLISHED, opened
+from bench.problems.wrapped_reward import KEPT, is_wrapped, source_of
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 
@@ -32,26 +44,45 @@ def main(spec_path: str) -> None:
     spec = ClassifierSpec.read(spec_path)
     name, dataset = spec.classifier, dataset_of(spec.classifier)
     data, data_header = read_tensors(spec.layout.data(dataset))
-    begin = time.perf_counter()
+    begin, path = time.perf_counter(), spec.layout.classifier(name)
+    if is_wrapped(name):
+        write_bytes(path.with_name(KEPT), source_of(name).read_bytes())
     rng = Rng(("classifier", name), (0,), dtype=torch.float32)
     tensors, definition, card = (
         on_any_images(data, rng) if is_convnet(name) else with_labels(name, data, rng)
     )
     facts = {"classifier": name, "dataset": dataset, "data_sha256": data_header["sha256"]}
     facts |= {"definition": definition, "provenance": provenance()}
-    path, seconds = spec.layout.classifier(name), time.perf_counter() - begin
-    write_json(path.with_name("card.json"), facts | card | {"seconds": seconds})
+    seconds = {"seconds": time.perf_counter() - begin}
+    write_json(path.with_name("card.json"), facts | card | seconds)
     write_tensors(path, tensors, facts)
+
+
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write why there is no classifier; the next run tries again."""
+    spec = ClassifierSpec.read(spec_path)
+    path, reason = spec.layout.classifier(spec.classifier), ending.reason
+    reason = reason if ending.is_inherited else f"classifier {spec.classifier}: {reason}"
+    write_json(path.with_name("card.json"), {"classifier": spec.classifier, "broken": reason})
+    write_broken(path, reason, {"classifier": spec.classifier, "provenance": provenance()})
+    note_failure(path, reason, ending.is_passing)
 
 
 def with_labels(
     name: str, data: dict[str, Tensor], rng: Rng
 ) -> tuple[dict[str, Tensor], Json, Json]:
     """Return tensors, definition and card of a classifier by labels."""
-    definition = definition_of(name)
-    classifier = trained(definition, data["train"], data["train_label"], rng)
+    definition = dataclasses.asdict(definition_of(name))
+    if is_wrapped(name):  # its file is its definition
+        text = source_of(name).read_text()
+        return {"none": torch.zeros(1)}, definition | {"file": text}, {}
+    if name in (PUBLISHED, NARROW):
+        classifier, weights = opened(name)
+        definition |= {"weights": weights}
+    else:
+        classifier = trained(definition_of(name), data["train"], data["train_label"], rng)
     classifier = dataclasses.replace(classifier, real=real_features(classifier, data))
-    return tensors_of(classifier), dataclasses.asdict(definition), quality(classifier, data)
+    return tensors_of(classifier), definition, quality(classifier, data)
 
 
 def on_any_images(data: dict[str, Tensor], rng: Rng) -> tuple[dict[str, Tensor], Json, Json]:
@@ -101,4 +132,4 @@ def quality(classifier: Classifier, data: dict[str, Tensor]) -> Json:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    run(main)
+    run(main, failed=write_failed, refuses=(ArtefactError,))

@@ -20,16 +20,18 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_json, read_tensors, write_json
+from bench.core.artefacts import Json, read_header, read_json, read_tensors, write_json
 from bench.core.compute import Compute
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.specs import ClockSpec
 from bench.core.types import Method, Prior, State
 from bench.numerics.distances import mean_distance_within, relative_energy
 from bench.priors._networks import num_parameters
 from bench.runtime.bare_calls import Call, recorded, replay
 from bench.runtime.batch_size import probe, result_if_it_fits
+from bench.runtime.containment import Ending, hold
 from bench.runtime.devices import computing, moved, networks_of
 from bench.runtime.job import run
 from bench.runtime.lease import Busy, lease
@@ -39,6 +41,7 @@ from bench.runtime.progress import progress
 from bench.runtime.run_method import (
     NO_TRAINING,
     Draws,
+    RunResult,
     attempt,
     joint_of,
     load_method,
@@ -77,27 +80,50 @@ def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
     task = open_task(spec, spec.compute, device)
     trained, training, _ = read_training(files) if spec.trains else NO_TRAINING
     earlier = read_json(files.visit(1)) if visit > 1 else {}
-    run_result = trained
-    if trained.status == "ok":
+    run_result = trained if trained.status != "ok" else fate_of_samples(spec)
+    if run_result.status == "ok":
         run_result = attempt(
             lambda: time_method(spec, task, moved(trained.result, device), earlier)
         )
     times = run_result.result if run_result.status == "ok" and run_result.result else {}
-    content = spec.run_facts | {
-        "joint": "independent",
-        "status": run_result.status,
-        "reason": run_result.reason,
-    }
-    content |= (
-        {"threads": THREADS} | spec.compute.facts | times | compile_seconds(times, spec.compute)
-    )
+    content = facts_of(spec, run_result.status, run_result.reason)
+    content |= times | compile_seconds(times, spec.compute)
     content |= {"worth": worths(spec) if times and spec.clock.worth else {}} | training
     content |= {
         "num_parameters": sum(num_parameters(network) for network in networks_of(task.prior))
     }
     content |= {"machine": machine(device), "provenance": provenance(spec.compute.device, THREADS)}
     write_json(files.visit(visit), content)
+    note_failure(files.visit(visit), run_result.reason, run_result.is_passing)
     print(f"{spec.task} {spec.method}, visit {visit}: {format_times(times) or run_result}")
+
+
+def facts_of(spec: ClockSpec, status: str, reason: str) -> Json:
+    """Return what each visit says beside times."""
+    said = {"joint": "independent", "status": status, "reason": reason, "threads": THREADS}
+    return spec.run_facts | said | spec.compute.facts
+
+
+def fate_of_samples(spec: ClockSpec) -> RunResult[Json]:
+    """Return why the run has no samples, where it has none: what never ended, or crashed, is not called once more.
+
+    Where the clock alone calls the method, its process is held to the limits of the suite.
+    """
+    if not spec.clock.worth:
+        hold(spec.limits)
+        return RunResult("ok")
+    header = read_header(spec.layout.run(spec.task, spec.method, spec.seed).samples)
+    return RunResult(header["status"], header["reason"])
+
+
+def write_failed(ending: Ending, spec_path: str, visit: str = "1") -> None:
+    """Write a visit whose process has ended without."""
+    spec = ClockSpec.read(spec_path)
+    path = spec.layout.run(spec.task, spec.method, spec.seed).visit(visit)
+    content = facts_of(spec, ending.status, ending.reason) | NO_TRAINING[1]
+    content |= {"worth": {}, "num_parameters": 0, "machine": machine(torch.device("cpu"))}
+    write_json(path, content | {"provenance": provenance(spec.compute.device, THREADS)})
+    note_failure(path, ending.reason, ending.is_passing, ending.over(spec.limits))
 
 
 def time_method(spec: ClockSpec, task: Task, state: State | None, earlier: Json) -> Json:
@@ -252,4 +278,4 @@ def format_times(times: Json) -> str:
 
 
 if __name__ == "__main__":
-    run(main, leased=False)
+    run(main, leased=False, failed=write_failed)

@@ -1,12 +1,17 @@
-"""Write a data set: `python -m bench.stages.data specs/data/<dataset>.json`."""
+"""Write a data set: `python -m bench.stages.data specs/data/<dataset>.json`.
+
+One that cannot be read leaves a file that says why: tasks on it have no numbers, all others go on.
+"""
 
 from __future__ import annotations
 
-from bench.core.artefacts import write_blocks, write_tensors
+from bench.core.artefacts import ArtefactError, write_blocks, write_broken, write_tensors
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.registry import build
+from bench.core.retries import note_failure
 from bench.core.specs import DataSpec
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
 
 
@@ -24,5 +29,13 @@ def main(spec_path: str) -> None:
         raise UserError(f"{spec_path}: {error}") from None
 
 
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write why there is no data set; the next run tries again."""
+    spec = DataSpec.read(spec_path)
+    path, reason = spec.layout.data(spec.dataset), f"data set {spec.dataset}: {ending.reason}"
+    write_broken(path, reason, {"dataset": spec.dataset, "provenance": provenance()})
+    note_failure(path, reason, ending.is_passing)
+
+
 if __name__ == "__main__":
-    run(main)
+    run(main, failed=write_failed, refuses=(ArtefactError,))

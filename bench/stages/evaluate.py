@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from torch import Tensor
@@ -21,20 +21,32 @@ from torch import Tensor
 from bench.core.artefacts import ArtefactError, Json, read_header, read_tensors, write_csv
 from bench.core.catalogue import is_convnet
 from bench.core.layout import Layout
-from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Metric, Truth
+from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Metric, Need, Truth
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.specs import EvaluateSpec
 from bench.core.types import Cap
 from bench.metrics._diagnosis import COLUMNS as DIAGNOSES
 from bench.metrics._diagnosis import diagnosis_of, filled
-from bench.metrics._evaluation import POINT_ESTIMATE, Evaluation, open_metrics
+from bench.metrics._evaluation import (
+    POINT_ESTIMATE,
+    Evaluation,
+    built_in_columns,
+    open_metrics,
+)
 from bench.metrics._table import Reasons, Scores, Table
 from bench.numerics.gradients import gradient
 from bench.problems.classifier import Classifier, load_classifier
 from bench.problems.convnet import ConvNet, load_convnet
-from bench.problems.measurements import Measurements, problem_of, read_measurements
+from bench.problems.measurements import (
+    Measurements,
+    problem_of,
+    read_measurements,
+    read_size,
+)
 from bench.problems.posteriors import HasLogZ
 from bench.problems.references import ReferenceDraws, read_reference, read_same_measurements
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 from bench.task import Task, open_task
@@ -73,14 +85,40 @@ def main(spec_path: str) -> None:
         columns += DIAGNOSES
         scores = with_diagnoses(scores, [exact_diagnosis(spec), *said], len(measurements.y))
     table = Table(spec.task, columns, evaluation.unmet, evaluation.why_empty)
+    write(spec, table, scores, measurements.header)
+
+
+def write(spec: EvaluateSpec, table: Table, scores: Sequence[Scores], measurements: Json) -> None:
+    """Write metrics.csv. measurements: the header of their file."""
     info = {
-        "observations_sha256": measurements.header["observations_sha256"],
+        "observations_sha256": measurements["observations_sha256"],
         "definitions": table.definitions,
         "better": table.better,
         "harmonic": table.harmonic,
         "provenance": provenance(threads=torch.get_num_threads()),
     }
-    write_csv(files.metrics, table.csv(scores), info)
+    write_csv(spec.layout.task(spec.task).metrics, table.csv(scores), info)
+
+
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write cells that say why there are no numbers, for each run: a run that failed itself keeps its own reason."""
+    spec = EvaluateSpec.read(spec_path)
+    files = spec.layout.task(spec.task)
+    num, _, measured = read_size(files.measurements)
+    scores = [empty_scores(REFERENCE, 0, num, f"failed ({ending.reason})")]
+    for one in spec.runs:
+        header = read_header(spec.layout.run(spec.task, one.method, one.seed).samples)
+        status, reason = header["status"], header["reason"]
+        said = f"{status} ({reason})" if status != "ok" else f"failed ({ending.reason})"
+        scores.append(empty_scores(one.method, one.seed, num, said))
+    unmet = dict.fromkeys(get_args(Need), f"failed ({ending.reason})")
+    write(spec, Table(spec.task, built_in_columns(), unmet), scores, measured)
+    note_failure(files.metrics, ending.reason, not ending.is_inherited)
+
+
+def empty_scores(method: str, seed: int, num_measurements: int, reason: str) -> Scores:
+    """Return the cells of a run without any number."""
+    return Scores(method, seed, {}, (reason,) * num_measurements, reason, {}, reason)
 
 
 def both_ways(
@@ -175,20 +213,22 @@ def score_reference(
     reference: ReferenceDraws, evaluation: Evaluation, swapped: Evaluation
 ) -> Scores:
     """Return the metrics of each set of reference draws against the other, means over blocks of num_samples draws."""
-    num_samples, by_block = evaluation.context.num_samples, []
+    num_samples, by_block, raised = evaluation.context.num_samples, [], dict[str, str]()
     is_large = reference.x_b[0, 0].numel() > LARGE
     most = MOST_BLOCKS_OF_LARGE if is_large else MOST_BLOCKS
     for draws, one in ((reference, evaluation), (reference.swapped(), swapped)):
         num_blocks = min(draws.x_b.shape[1] // num_samples, most)
         blocks = draws.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
-        by_block += [one.values(block) for block in blocks]
+        for block in blocks:
+            by_block.append(one.values(block))
+            raised |= one.raised
     mean = evaluation.averages(by_block)
     not_admitted = next((why for why in reference.why_not if why), "")
     of_task = {} if not_admitted else evaluation.of_task(reference.x_b[:, :num_samples], mean)
     of_task |= evaluation.of_real_images()
-    return Scores(
-        REFERENCE, 0, mean, reference.why_not, "n/a (independent samples)", of_task, not_admitted
-    )
+    raised |= evaluation.raised
+    about = (reference.why_not, "n/a (independent samples)", of_task, not_admitted, raised)
+    return Scores(REFERENCE, 0, mean, *about)
 
 
 def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Scores:
@@ -214,7 +254,7 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     of_task = {} if task_reason else own.of_task(finite, values, num_chains)
     is_known = torch.tensor([not why for why in broken + left_out])
     kept = {id: value[is_known] for id, value in values.items()}
-    empty = own.why_empty_of_run(kept, num_chains)
+    empty = own.why_empty_of_run(kept, num_chains) | own.raised
     empty |= evaluation.why_empty_of_points if is_point else {}
     return Scores(name, seed, values, broken + left_out, chain_reason, of_task, task_reason, empty)
 
@@ -254,4 +294,4 @@ def why_not_a_chain(header: Json, num_samples: int) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, failed=write_failed)

@@ -1,4 +1,7 @@
-"""One figure of a suite: `python -m bench.stages.figure results/<suite>/specs/suite.json <figure>`."""
+"""One figure of a suite: `python -m bench.stages.figure results/<suite>/specs/suite.json <figure>`.
+
+In the place of one that cannot be drawn stands the reason, so that the page has all others.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ import os
 from bench.core import registry
 from bench.core.errors import UserError
 from bench.core.layout import Layout
+from bench.core.papers import rehearsal_mark
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
+from bench.core.specs import SuiteSpec
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
 from bench.stats.beside import load_with_published
 from bench.stats.figure_results import FigureResults
@@ -27,13 +34,24 @@ def main(spec_path: str, name: str) -> None:
     plugin = registry.load("figure", name)
     with drawing_style():
         drawing = plugin(**suite.figures[name]).draw(FigureResults(suite))
-        save(
-            drawing,
-            Layout(suite.root).figures,
-            name,
-            {"suite": suite.name, "provenance": provenance()},
-        )
+        about = {"suite": suite.name, "provenance": provenance()} | rehearsal_mark(suite.root)
+        save(drawing, Layout(suite.root).figures, name, about)
+
+
+def write_failed(ending: Ending, spec_path: str, name: str) -> None:
+    """Write the reason in the place of a figure; the next run tries again."""
+    os.environ["MPLBACKEND"] = "agg"
+    from bench.figures._missing import missing
+    from bench.figures._saving import save
+    from bench.figures._style import drawing_style
+
+    layout = SuiteSpec.read(spec_path).layout
+    info = {"suite": layout.root.name, "provenance": provenance()}
+    with drawing_style():
+        save(missing(name, ending.reason), layout.figures, name, info)
+    outputs = layout.figure_files(name)
+    note_failure(outputs[0], ending.reason, not ending.is_inherited)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, failed=write_failed)

@@ -6,16 +6,25 @@ task has `truth: prior`, draws of the prior take the places of the images.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Container
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, read_header, read_tensors, write_tensors
-from bench.core.errors import UserError
+from bench.core.artefacts import (
+    ArtefactError,
+    Json,
+    read_header,
+    read_tensors,
+    write_broken,
+    write_tensors,
+)
+from bench.core.errors import Broken, UserError
 from bench.core.packed import kernel_of
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.rng import Rng
 from bench.core.specs import TaskSpec
 from bench.core.types import HasKernels, HasPicture
@@ -24,7 +33,11 @@ from bench.problems.inverse_problem import InverseProblem
 from bench.problems.measurements import content_hash, packed, problem_of
 from bench.problems.posteriors import posterior_of
 from bench.problems.reward import Reward, one_hot
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
+
+PARTS = ("test", "validation")
+UNKNOWN_SHAPE = (1, 8, 8)  # of the blank pictures of a task whose images could not be read
 
 
 def main(spec_path: str) -> None:
@@ -56,6 +69,23 @@ def main(spec_path: str) -> None:
     _write(files.all_measurements, everything, header)
     known = _perplexity(spec, problem, measurements) if spec.perplexity else {}
     _write(files.measurements, measurements, header | known)
+
+
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write why there are no measurements, in both files; the next run tries again what is not another's failure."""
+    spec = TaskSpec.read(spec_path)
+    files, reason = spec.layout.task(spec.task), ending.reason
+    reason = reason if ending.is_inherited else f"measurements of {spec.task}: {reason}"
+    x_shape = UNKNOWN_SHAPE
+    with contextlib.suppress(Broken, ArtefactError):
+        x_shape = tuple(read_tensors(spec.layout.data(spec.dataset))[0]["test"].shape[1:])
+    nothing = torch.full((spec.num_measurements, *x_shape), torch.nan)
+    tensors = {"x_true": nothing, "y": nothing, "noise": nothing}
+    tensors["image_id"] = torch.arange(spec.num_measurements)
+    header = spec.facts | {"observations_sha256": content_hash(tensors)}
+    for path in (files.all_measurements, files.measurements):
+        write_broken(path, reason, header | {"provenance": provenance()}, tensors)
+    note_failure(files.all_measurements, reason, not ending.is_inherited)
 
 
 def _refuse_other(spec: TaskSpec, sha256: str) -> None:
@@ -97,6 +127,9 @@ def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tens
 
     Of the test images first one of each class, in the order of the classes, then another of each, and so on.
     """
+    if "test_label" not in data:  # then a measurement is no fact of an image
+        numbered = {f"{part}_label": torch.arange(len(data[part])) % num_classes for part in PARTS}
+        data = data | numbered
     labels = one_hot(data["test_label"], num_classes).flatten(1).long()
     earlier = (labels.cumsum(0) * labels).sum(1)  # images of the same class so far
     order = torch.argsort(earlier * num_classes + data["test_label"])
@@ -175,4 +208,4 @@ def _write(path: Path, tensors: dict[str, Tensor], header: Json) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, failed=write_failed)

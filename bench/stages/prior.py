@@ -1,4 +1,8 @@
-"""`python -m bench.stages.prior specs/priors/<prior>.json`: fit a prior to its training data, write it and its card."""
+"""`python -m bench.stages.prior specs/priors/<prior>.json`: fit a prior to its training data, write it and its card.
+
+One that cannot be made, a checkpoint that cannot be read among them, leaves a file that says why: tasks on it have no
+numbers, all others go on.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,17 @@ import time
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import read_header, read_tensors, write_json, write_tensors
+from bench.core.artefacts import (
+    ArtefactError,
+    read_header,
+    read_tensors,
+    write_broken,
+    write_json,
+    write_tensors,
+)
 from bench.core.provenance import provenance
 from bench.core.registry import build
+from bench.core.retries import note_failure
 from bench.core.rng import Rng
 from bench.core.specs import PriorSpec
 from bench.core.types import Prior
@@ -21,9 +33,13 @@ from bench.numerics.distances import (
     sliced_wasserstein2,
 )
 from bench.priors import file_hashes, load_prior
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
+from bench.runtime.progress import progress
+from bench.runtime.surroundings import kept_surroundings
 
 NUM_SETS = 4  # of prior draws, and of training images for the floor
+ROWS_OF_CHECKPOINT = 2000  # network rows of these draws for a network that was given
 NUMBERS_PER_SET = 2**18  # more images are not compared: draws of large ones are expensive
 
 
@@ -43,22 +59,46 @@ def main(spec_path: str) -> None:
 
     path.unlink(missing_ok=True)  # written last, it vouches for the files beside it
     begin = time.perf_counter()
-    tensors, card = family.fit(data, path.parent, teacher)
+    with kept_surroundings():
+        tensors, card = family.fit(data, path.parent, teacher)
     card = {**facts, **card, "seconds": time.perf_counter() - begin}
     if spec.quality:
-        card["unconditional"] = quality(family.load(tensors, path.parent, teacher), data)
+        most_rows = ROWS_OF_CHECKPOINT if spec.parameters.get("pipeline") else None
+        loaded = family.load(tensors, path.parent, teacher)
+        card["unconditional"] = quality(loaded, data, most_rows)
     write_json(path.parent / "card.json", {**card, "provenance": provenance()})
     write_tensors(
         path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()}
     )
 
 
-def quality(prior: Prior, data: dict[str, Tensor]) -> dict:
-    """Return distances of prior draws from the test images, means over sets; `floor` has training images instead."""
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write why there is no prior; the next run tries again. What rests on another's failure says only that."""
+    spec = PriorSpec.read(spec_path)
+    path = spec.layout.prior(spec.prior, spec.family)
+    inherited = ending.is_inherited
+    reason = ending.reason if inherited else f"prior {spec.prior}: {ending.reason}"
+    write_json(path.parent / "card.json", {"prior": spec.prior, "broken": reason})
+    write_broken(path, reason, {"prior": spec.prior, "provenance": provenance()})
+    note_failure(path, reason, ending.is_passing)
+
+
+def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None) -> dict:
+    """Return distances of prior draws from the test images, means over sets; `floor` has training images instead.
+
+    most_rows: network rows of all draws; then they are made set by set, with their progress.
+    """
     test, rng = data["test"], Rng(("card", "unconditional"), range(NUM_SETS))
     n = min(len(test), len(data["train"]), max(8, NUMBERS_PER_SET // test[0].numel()))
+    if most_rows is not None:
+        n = min(n, max(8, most_rows // (NUM_SETS * max(1, prior.sample_nfe))))
     order = rng.rand((len(data["train"]),)).argsort(1)[:, :n]
-    drawn, training = prior.sample(n, rng), data["train"][order]
+    if most_rows is None:
+        drawn = prior.sample(n, rng)
+    else:
+        sets = progress([rng.only(i) for i in range(NUM_SETS)], what="draws for the card")
+        drawn = torch.cat([prior.sample(n, one) for one in sets])
+    training = data["train"][order]
     return {
         "num_images": n,
         "num_sets": NUM_SETS,
@@ -80,4 +120,4 @@ def distances(sets: Tensor, images: Tensor) -> dict[str, float]:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    run(main)
+    run(main, failed=write_failed, refuses=(ArtefactError,))

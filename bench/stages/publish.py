@@ -1,13 +1,21 @@
-"""Copy a suite's tables and figures to where they are committed: `python -m bench.stages.publish results/<suite>`."""
+"""Copy a suite's tables and figures to where they are committed: `python -m bench.stages.publish results/<suite>`.
+
+What its jobs took goes with them, into results/reference/costs.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from bench.core.layout import REFERENCE, Layout
+from bench.core.artefacts import write_bytes
+from bench.core.layout import COSTS, REFERENCE, Layout
 from bench.core.specs import SuiteSpec
+from bench.report.page.content import collect
+from bench.report.page.render import render
 from bench.report.publish import one_grid_per_prior, publish_suite, publish_times
+from bench.report.publish_costs import publish_costs
+from bench.report.publish_toys import publish_toys
 from bench.runtime.job import run
 from bench.stats.results import load
 
@@ -25,16 +33,31 @@ def main(*arguments: str) -> None:
         "--figures", nargs="+", help="names in figures/; default: overviews and one grid per prior"
     )
     parser.add_argument("--into", default=str(REFERENCE), help=f"default: {REFERENCE}")
+    parser.add_argument(
+        "--costs",
+        action="store_true",
+        help="publish only what the jobs took, of any suite that was run",
+    )
     options = parser.parse_args(arguments)
     layout = Layout(Path(options.folder))
+    if toys := sorted(path.stem for path in layout.spec("toys", "any").parent.glob("*.json")):
+        into = Path(options.into) / layout.root.name
+        publish_toys(layout, toys, into, options.allow_dirty)
+        return
     spec = SuiteSpec.read(layout.spec("suite"))
     into = Path(options.into) / spec.name
+    if layout.job_log.exists() or options.costs:
+        publish_costs(layout, spec.name, Path(options.into) / COSTS.name)
+    if options.costs:
+        return
     if not spec.compares:
         publish_times(layout, spec.name, spec.timed, into, options.allow_dirty)
         return
     suite = load(layout.spec("suite"))
     figures = options.figures or [*suite.figures, *one_grid_per_prior(suite)]
     publish_suite(suite, figures, into, options.allow_dirty)
+    page = render(collect(suite, "These are the published results themselves."), compact=True)
+    write_bytes(into / "report.html", page.encode())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.core.artefacts import write_bytes, write_csv
+from bench.core.artefacts import write_csv
+from bench.core.papers import paper_of, rehearsal_mark
 from bench.core.provenance import provenance
 from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
@@ -12,22 +13,28 @@ from bench.papers.published_tables import (
     published_markdown,
     published_tables,
 )
+from bench.papers.side_by_side import side_by_side, side_by_side_markdown
 from bench.runtime.job import run
 from bench.stats.results import load
 from bench.stats.summary import summarise
 
 
 def main(spec_path: str) -> None:
-    """Write tables/published.csv and published.md."""
-    suite = load(spec_path)
-    matches, folder = match_numbers(read_numbers(), suite, summarise(suite)), suite.root / "tables"
-    about = {"suite": suite.name, "provenance": provenance()}
-    write_csv(folder / "published.csv", csv_of(published_frame(matches)), about)
+    """Write tables/published.csv and published.md and, in a suite that follows a paper, side_by_side.csv."""
+    suite, numbers = load(spec_path), read_numbers()
+    lines, folder = summarise(suite), suite.root / "tables"
+    matches = match_numbers(numbers, suite, lines)
+    about = {"suite": suite.name, "provenance": provenance()} | rehearsal_mark(suite.root)
     title = f"Suite {suite.name}: published numbers beside ours"
-    write_bytes(
-        folder / "published.md",
-        published_markdown(title, published_tables(read_papers(), matches)).encode(),
-    )
+    text = published_markdown(title, published_tables(read_papers(), matches))
+    files = {}
+    if paper := paper_of(suite.root):
+        frame = side_by_side(numbers, paper, lines)
+        files["side_by_side.csv"] = csv_of(frame).encode()
+        write_csv(folder / "side_by_side.csv", csv_of(frame), about)
+        text += f"\n{side_by_side_markdown(frame, paper)}"
+    files["published.md"] = text.encode()
+    write_csv(folder / "published.csv", csv_of(published_frame(matches)), about, files)
 
 
 if __name__ == "__main__":

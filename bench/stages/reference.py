@@ -13,11 +13,12 @@ from torch import Tensor
 
 from bench.core.artefacts import write_tensors
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.rng import Rng
 from bench.core.specs import TaskSpec
 from bench.core.types import Prior
 from bench.numerics.distances import energy_distance, mean_distance_within
-from bench.problems.measurements import Measurements
+from bench.problems.measurements import Measurements, read_size
 from bench.problems.posteriors import (
     LatentSMC,
     NoPosterior,
@@ -26,8 +27,10 @@ from bench.problems.posteriors import (
     teacher_posterior,
 )
 from bench.problems.posteriors.particles import Particles, convergence
+from bench.problems.reference_mode import stated_cost, wanted_posterior
+from bench.runtime.containment import Ending
 from bench.runtime.job import run
-from bench.task import open_task
+from bench.task import Task, open_task
 
 # energy distance of the two sets over twice the mean distance within one, beyond 1 / e
 MAX_ENERGY_SHARE = 0.003
@@ -61,8 +64,7 @@ class Sets:
 def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
     task = open_task(spec)
-    measurements = task.measured
-    posterior = task.posterior
+    measurements, posterior = task.measured, announced(spec, task)
     counts = (spec.num_reference, spec.num_particles)
     sets = two_sets(posterior, measurements, *counts, "reference")
     header = {
@@ -78,13 +80,42 @@ def main(spec_path: str) -> None:
     }
     tensors = sets.tensors(("x_a", "x_b", "mean", "std"))
     teacher = teacher_posterior(task.prior, task.problem)
-    if teacher is not None:
+    if teacher is not None and not isinstance(posterior, NoPosterior):
         taught = two_sets(teacher, measurements, *counts, "teacher's reference")
         tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
         header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
     write_tensors(
         spec.layout.task(spec.task).reference, tensors, header | {"provenance": provenance()}
     )
+
+
+def announced(spec: TaskSpec, task: Task) -> Posterior:
+    """Return the posterior that the suite asks for; print what a reference by particles will cost."""
+    best = task.posterior
+    assert best is not None  # a task is opened with its posterior unless asked not to
+    posterior = wanted_posterior(spec.reference, best, task.prior, task.problem, spec.task)
+    if isinstance(posterior, BY_PARTICLES):
+        cost = stated_cost(posterior, task.y, spec.num_reference, spec.num_particles)
+        print(f"{spec.task}: reference draws by {posterior.kind}: {cost}", flush=True)
+    return posterior
+
+
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write draws that are not admitted, and why: metrics that do without a reference have their numbers.
+
+    The next run tries again what is not another's failure.
+    """
+    spec = TaskSpec.read(spec_path)
+    files = spec.layout.task(spec.task)
+    num, x_shape, measured = read_size(files.measurements)
+    header = {"task": spec.task, "kind": "none", "posterior_perplexity": [None] * num}
+    header |= {"perplexity_of": None, "checks": {}, "admitted": [False] * num}
+    header |= {"reasons": [ending.reason] * num, "provenance": provenance()}
+    header["observations_sha256"] = measured["observations_sha256"]
+    draws = torch.full((num, spec.num_reference, *x_shape), torch.nan)
+    tensors = {"x_a": draws, "x_b": draws, "mean": draws[:, 0], "std": draws[:, 0]}
+    write_tensors(files.reference, tensors, header)
+    note_failure(files.reference, ending.reason, not ending.is_inherited)
 
 
 def two_sets(
@@ -225,4 +256,4 @@ def _digits(value: float) -> str:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    run(main)
+    run(main, failed=write_failed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.core.artefacts import write_bytes, write_csv
+from bench.core.artefacts import write_csv
 from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.provenance import provenance
@@ -39,8 +39,8 @@ def main(spec_path: str) -> None:
     found = compared(load(spec_path), published)
     layout = Layout(Path(spec.root))
     about = {"suite": spec.name, "published": published.commit, "provenance": provenance()}
-    write_csv(layout.table("reproduction.csv"), found.csv(), about)
-    write_bytes(layout.table("reproduction.md"), found.page().encode())
+    page = {"reproduction.md": found.page().encode()}
+    write_csv(layout.table("reproduction.csv"), found.csv(), about, page)
     print("\n".join([found.summary(), *found.gaps, str(layout.table("reproduction.md"))]))
     if not found.is_reproduced:
         sys.exit(1)

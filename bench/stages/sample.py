@@ -1,58 +1,70 @@
 """`python -m bench.stages.sample specs/runs/<task>/<method>/seed<k>.json`: draw the samples of a run, at a known cost.
 
-A method that cannot run here or fails leaves a file without samples that says why, so that the other methods' results
-are made all the same. A run restricted to the first measurements has NaN for the others.
+A method that cannot run here, fails, or takes its process with it leaves a file without samples that says why, so that
+the other methods' results are made all the same. A run restricted to the first measurements has NaN for the others.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import Json, write_json, write_tensors
+from bench.core.artefacts import Json, read_header, write_json, write_tensors
 from bench.core.compute import Compute
 from bench.core.kinds import kind_of
 from bench.core.provenance import provenance
-from bench.core.specs import RunSpec
+from bench.core.retries import note_failure
+from bench.core.specs import Budget, RunSpec
 from bench.core.types import Cap, Joint, Prior, State
+from bench.problems.measurements import read_size
 from bench.runtime.alone import interaction
 from bench.runtime.batch_size import rows_of_network
+from bench.runtime.containment import Ending, hold, hold_to_budget
 from bench.runtime.devices import clock_of, computing, moved
 from bench.runtime.job import run
-from bench.runtime.metering import Meter, counted, counted_problem, limits_of
+from bench.runtime.metering import Meter, counted, counted_problem, limits_of, over_budget
 from bench.runtime.run_method import (
     NO_TRAINING,
     Draws,
     RunResult,
     attempt,
     borrowed_caps,
+    declared_kind,
     diagnose,
     joint_of,
     load_method,
     read_training,
     refuse_unmet,
     sample,
+    trainable,
 )
 from bench.task import Task, open_task
+
+BEYOND = 1000.0  # values of samples that have diverged: images are between -1 and 1
 
 
 def main(spec_path: str) -> None:
     spec = RunSpec.read(spec_path)
+    hold(spec.limits)
     with computing(spec.compute) as device:
-        write_run(spec, device)
+        drawn = write_run(spec, device)
+    samples = spec.layout.run(spec.task, spec.method, spec.seed).samples
+    note_failure(samples, drawn.reason, drawn.is_passing)
+    print(f"{spec.task} {spec.method} seed {spec.seed}: {drawn}")
 
 
-def write_run(spec: RunSpec, device: torch.device) -> None:
-    """Draw the samples of a run on `device` and write them with their cost."""
+def write_run(spec: RunSpec, device: torch.device) -> RunResult:
+    """Draw the samples of a run on `device`, write them with their cost, and return how that ended."""
     compute, files = spec.compute, spec.layout.run(spec.task, spec.method, spec.seed)
     everything = open_task(spec, compute, device)
     task = everything.first(spec.num_measurements)
     rows = len(task.y) * spec.num_samples
     draws = Draws(spec.task, spec.seed, spec.num_samples, chunk_of(spec, task.prior, device))
-    (metered_prior, network) = counted(task.prior, limits_of(spec.budget, rows))
+    metered_prior, network = counted(task.prior, limits_of(spec.budget, rows))
     (metered_problem, operator) = counted_problem(task.problem)
     metered = replace(task, prior=metered_prior, problem=metered_problem)
 
@@ -67,14 +79,30 @@ def write_run(spec: RunSpec, device: torch.device) -> None:
     x, joint, num_chains = drawn.result if drawn.status == "ok" else (empty, "independent", None)
     said = diagnosis(spec, draws, task, trained.result) if drawn.status == "ok" else {}
     header = header_of(spec, task, drawn, joint, num_chains, state_sha256)
-    if found := interacting(spec, draws, task, trained.result, x):
-        header["interacts"] = found
+    header |= oddities(interacting(spec, draws, task, trained.result, x), x)
     spent = cost(network, operator, rows, drawn.seconds) | {"rows_per_chunk": draws.rows_per_chunk}
     write_json(files.cost, spec.run_facts | spent | compute.facts | training)
     tensors = {"x": x.float()} | said
     padded_tensors = {name: padded(part, num_measurements) for name, part in tensors.items()}
     write_tensors(files.samples, padded_tensors, header)
-    print(f"{spec.task} {spec.method} seed {spec.seed}: {drawn}")
+    return drawn
+
+
+def oddities(interacts: str, x: Tensor) -> Json:
+    """Return what tables mark: that rows interact, and how many of the finite samples (m, s, *x) have diverged."""
+    num_beyond = int((x.abs() > BEYOND).flatten(2).any(2).sum()) if x.numel() else 0
+    found = {"interacts": interacts, "diverged": num_beyond}
+    return {name: value for name, value in found.items() if value}
+
+
+def grace_of(budget: Budget | None, rows: int) -> tuple[float | None, str]:
+    """Return the seconds after which a run is ended from outside, and the reason of its budget.
+
+    A budget is looked at before each call of the network, and the last one may take its time: so twice and 10 s more.
+    """
+    if budget is None or budget.seconds is None:
+        return None, ""
+    return 2 * budget.seconds + 10, over_budget(limits_of(budget, rows))
 
 
 def chunk_of(spec: RunSpec, prior: Prior, device: torch.device) -> int:
@@ -91,9 +119,16 @@ def draw(
 ) -> tuple[Tensor, Joint, int | None]:
     """Return samples (m, s, *x), how those of one measurement are related, and of how many chains they are states."""
     method = load_method(spec.module, spec.settings)
+    if trainable(method) and not spec.trains:
+        raise ValueError(
+            "has `train`, which its suite does not see; see posterior-bench conformance"
+        )
     joint, num_chains = joint_of(method, spec.num_samples)
     refuse_unmet(method, task.prior, task.problem)
-    return sample(method, task.prior, task.problem, task.measured, draws, state), joint, num_chains
+    hold_to_budget(*grace_of(spec.budget, len(task.y) * spec.num_samples))
+    x = sample(method, task.prior, task.problem, task.measured, draws, state)
+    hold_to_budget(None)
+    return x, joint, num_chains
 
 
 def diagnosis(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> dict[str, Tensor]:
@@ -149,6 +184,26 @@ def padded(x: Tensor, num_measurements: int) -> Tensor:
     return full
 
 
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write a run whose process has ended without: a file without samples, and no cost, which is not known."""
+    spec = RunSpec.read(spec_path)
+    files = spec.layout.run(spec.task, spec.method, spec.seed)
+    num, x_shape, measured = read_size(spec.layout.task(spec.task).measurements)
+    num_measurements = min(spec.num_measurements or num, num)
+    header = spec.run_facts | {"status": ending.status, "reason": ending.reason}
+    header |= {"joint": "independent", "num_chains": None, "num_measurements": num_measurements}
+    header |= {"kind": declared_kind(spec.module), "state_sha256": None}
+    header["observations_sha256"] = measured["observations_sha256"]
+    header["prior_sha256"] = read_header(spec.layout.prior(spec.prior, spec.family))["sha256"]
+    header["provenance"] = provenance(spec.compute.device, packages=spec.packages)
+    nothing = Meter(math.nan, math.nan)
+    spent = cost(nothing, nothing, num_measurements * spec.num_samples, None)
+    training = read_training(files)[1] if spec.trains else NO_TRAINING[1]
+    write_json(files.cost, spec.run_facts | spent | spec.compute.facts | training)
+    write_tensors(files.samples, {"x": torch.empty(num, 0, *x_shape)}, header)
+    note_failure(files.samples, ending.reason, ending.is_passing, ending.over(spec.limits))
+
+
 def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> dict:
     """Cost per posterior sample; `seconds` is the whole job's, for orientation only: the clock is a rule of its own."""
     return {
@@ -162,4 +217,4 @@ def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> d
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, failed=write_failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.core.papers import rehearsal_mark
 from bench.core.provenance import provenance
 from bench.report.write import write_tables
 from bench.runtime.job import run
@@ -11,7 +12,8 @@ from bench.stats.beside import load_with_published
 def main(spec_path: str) -> None:
     """Write the tables of the results that the spec lists into tables/."""
     suite = load_with_published(spec_path)
-    write_tables(suite, {"suite": suite.name, "provenance": provenance()})
+    about = {"suite": suite.name, "provenance": provenance()}
+    write_tables(suite, about | rehearsal_mark(suite.root))
 
 
 if __name__ == "__main__":

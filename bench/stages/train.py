@@ -1,42 +1,68 @@
 """`python -m bench.stages.train specs/train/<task>/<method>/seed<k>.json`: train a method, before any sampling.
 
-It sees the task's prior and problem, and no measurement: there is none among its inputs. A method that cannot run here
-or fails leaves a state without tensors that says why. What training cost is in training.json, so that the state of a
-repeated run has the same bits.
+It sees the task's prior and problem, and no measurement: there is none among its inputs. A method that cannot run here,
+fails, or takes its process with it leaves a state without tensors that says why. What training cost is in
+training.json, so that the state of a repeated run has the same bits.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
 
-from bench.core.artefacts import write_json, write_tensors
+from bench.core.artefacts import read_header, write_json, write_tensors
 from bench.core.compute import Compute
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.specs import TrainSpec
 from bench.core.types import Prior, State
+from bench.runtime.containment import Ending, hold
 from bench.runtime.devices import clock_of, computing
 from bench.runtime.job import run
 from bench.runtime.metering import counted
-from bench.runtime.run_method import attempt, load_method, refuse_unmet, train
+from bench.runtime.run_method import RunResult, attempt, load_method, refuse_unmet, train
 from bench.task import Task, open_for_training
 
 
 def main(spec_path: str) -> None:
     spec = TrainSpec.read(spec_path)
-    compute, files = spec.compute, spec.layout.run(spec.task, spec.method, spec.seed)
+    hold(spec.limits)
+    compute = spec.compute
     with computing(compute) as device:
         task = open_for_training(spec, compute, device)
         metered_prior, network = counted(task.prior)
         run_result = attempt(lambda: trained(spec, metered_prior, task), clock_of(device))
 
+    rows = {"nfe": network.forward, "nfe_vjp": network.backward}
+    write(spec, run_result, rows, task.prior_sha256)
+    print(f"{spec.task} {spec.method} seed {spec.seed}: training {run_result}")
+
+
+def write(
+    spec: TrainSpec, run_result: RunResult[State], rows: Mapping[str, float], prior_sha256: str
+) -> None:
+    """Write the state and what it cost. rows: through the network in all."""
+    files, compute = spec.layout.run(spec.task, spec.method, spec.seed), spec.compute
     header = spec.run_facts | {"status": run_result.status, "reason": run_result.reason}
-    header |= {"nfe": network.forward, "nfe_vjp": network.backward}  # rows in all
-    header |= {"prior_sha256": task.prior_sha256}
+    header |= {**rows, "prior_sha256": prior_sha256}
     spent = {"seconds": run_result.seconds, "threads": torch.get_num_threads()}
     write_json(files.training, header | spent | (compute.facts if compute != Compute() else {}))
     header["provenance"] = provenance(threads=torch.get_num_threads(), packages=spec.packages)
     write_tensors(files.state, run_result.result or {}, header)
-    print(f"{spec.task} {spec.method} seed {spec.seed}: training {run_result}")
+    note_failure(files.state, run_result.reason, run_result.is_passing)
+
+
+def write_failed(ending: Ending, spec_path: str) -> None:
+    """Write a training whose process has ended without: a state without tensors, of a cost that is not known."""
+    spec = TrainSpec.read(spec_path)
+    prior_sha256 = read_header(spec.layout.prior(spec.prior, spec.family))["sha256"]
+    status = "n/a" if ending.status == "n/a" else "failed"
+    rows = {"nfe": math.nan, "nfe_vjp": math.nan}
+    write(spec, RunResult(status, ending.reason), rows, prior_sha256)
+    state = spec.layout.run(spec.task, spec.method, spec.seed).state
+    note_failure(state, ending.reason, ending.is_passing, ending.over(spec.limits))
 
 
 def trained(spec: TrainSpec, prior: Prior, task: Task) -> State:
@@ -49,4 +75,4 @@ def trained(spec: TrainSpec, prior: Prior, task: Task) -> State:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, failed=write_failed)

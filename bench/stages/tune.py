@@ -30,12 +30,14 @@ from torch import Tensor
 from bench.core.artefacts import Json, read_tensors, write_csv
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
+from bench.core.retries import note_failure
 from bench.core.rng import stream
 from bench.core.specs import TuneSpec
 from bench.core.types import Choice, LogUniform
 from bench.numerics.distances import distances, mean_distance_within
 from bench.numerics.sobol import integer_fields, sobol_settings
 from bench.problems.measurements import Measurements
+from bench.runtime.containment import Ending, hold
 from bench.runtime.job import run
 from bench.runtime.progress import progress
 from bench.runtime.run_method import (
@@ -66,8 +68,12 @@ COLUMNS += ("seconds", "reason")
 
 
 def main(spec_path: str, *ranges: str) -> None:
-    """Search and confirm settings of a method on a task, and write the log of all trials."""
+    """Search and confirm settings of a method on a task, and write the log of all trials.
+
+    Its limits, where it has some, are of each trial.
+    """
     spec = TuneSpec.read(spec_path)
+    hold(spec.limits)
     task = open_task(spec, with_posterior=False, all_measurements=True)
     parts = validation_measurements(
         task, spec.layout.task(spec.task).all_measurements, spec.tune.num_measurements
@@ -95,6 +101,17 @@ def main(spec_path: str, *ranges: str) -> None:
     write_csv(path, trials.to_csv(index=False, lineterminator="\n"), log)
     spent = f"{len(tried)} trials, {log['seconds']:.0f} of {spec.tune.seconds:g} s"
     print(f"{spec.task} {spec.method}: {spent}; {format_winner(log['winner'])}")
+
+
+def write_failed(ending: Ending, spec_path: str, *ranges: str) -> None:
+    """Write a log without trials for a search whose process has ended, with the reason."""
+    spec = TuneSpec.read(spec_path)
+    path = spec.layout.tuning(spec.task, spec.method, "grid" if ranges else "trials")
+    log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")}
+    log |= {"settings": spec.settings, "ranges": {}, "seconds": 0.0, "winner": None}
+    log |= {"reason": str(ending), "provenance": provenance(threads=torch.get_num_threads())}
+    write_csv(path, trials_frame([]).to_csv(index=False, lineterminator="\n"), log)
+    note_failure(path, ending.reason, ending.is_passing, ending.over(spec.limits))
 
 
 @dataclass(frozen=True)
@@ -128,6 +145,7 @@ class Phase:
 
     def run_trial(self, number: int, settings: Mapping[str, object]) -> Trial:
         """Score settings, print the result and return it with its seconds."""
+        hold(self.spec.limits)
         run_results: list[RunResult[Tensor]] = []
         device = self.measurements.y.device
         seconds = seconds_of(
@@ -329,4 +347,4 @@ def format_winner(won: Json | None) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, failed=write_failed)

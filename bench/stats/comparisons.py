@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.core.text import rounded
 from bench.stats.frames import records_csv
-from bench.stats.groups import ComparisonGroup, comparison_groups
+from bench.stats.groups import ComparisonGroup, at_equal_budgets, comparison_groups
 from bench.stats.inference import (
     ALPHA,
     POWER,
@@ -30,7 +30,8 @@ BOLD = (
     f"measurements (p at most {_LEVEL} after Holm's correction over all pairs of methods, since the same data chose "
     "the best), or where it failed: a failed measurement counts as the worst value that any method has there. Where "
     "a value is to be hit (= 1), distances of the means from it are compared. Methods tried on less than half of the "
-    "measurements are not compared. All p-values: comparisons.csv."
+    "measurements are not compared. Rows at budgets (`dps-b100`) are compared with rows of the same budget. All "
+    "p-values: comparisons.csv."
 )
 ONE_SEED = "With one seed, intervals and verdicts about trained methods hold for that one training."
 SEVERAL_SEEDS = (
@@ -67,12 +68,13 @@ class Comparison:
 
 
 def compare(suite: SuiteResults) -> list[Comparison]:
-    """Return a line for each method of each group of two methods or more."""
+    """Return a line for each method of each group of two methods or more; rows at budgets meet those of the same."""
     return [
         line
         for group in comparison_groups(suite)
-        if len(group.methods) > 1
-        for line in _compare(group)
+        for part in at_equal_budgets(group)
+        if len(part.methods) > 1
+        for line in _compare(part)
     ]
 
 

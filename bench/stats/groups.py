@@ -6,12 +6,13 @@ All methods of a group have seen the prior whose posterior the metric is about (
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.core.results import BASELINES, REFERENCE
+from bench.core.results import AT_BUDGET, BASELINES, REFERENCE
 from bench.stats.results import Better, SuiteResults, TaskResults
 from bench.stats.values import MetricValues, values_of_task
 
@@ -70,6 +71,34 @@ def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
             group = _group(task, metric, _better(better, metric in task.harmonic), of_metric)
             groups += [group] if group else []
     return groups
+
+
+def at_equal_budgets(group: ComparisonGroup) -> list[ComparisonGroup]:
+    """Return the parts of a group whose rows have the same budget (`dps-b100`, `hmc-b100`), and the rest as one.
+
+    The group itself where fewer than two budgets are shared by two methods: comparing all rows of a suite of budgets
+    would ask Holm's correction for thousands of pairs that no reader compares.
+    """
+    rows = [*group.methods, *group.too_few]
+    found = {row: match["budget"] for row in rows if (match := AT_BUDGET.match(row))}
+    counts = Counter(found.get(row) for row in group.methods)
+    shared = [budget for budget in counts if budget and counts[budget] > 1]
+    if len(shared) < 2:
+        return [group]
+    part_of = {row: found.get(row) if found.get(row) in shared else None for row in rows}
+    return [_part(group, [row for row in rows if part_of[row] == x]) for x in (*shared, None)]
+
+
+def _part(group: ComparisonGroup, rows: Sequence[str]) -> ComparisonGroup:
+    """Return a group of some of its rows."""
+    places = [j for j, method in enumerate(group.methods) if method in rows]
+    return replace(
+        group,
+        methods=tuple(group.methods[j] for j in places),
+        losses=group.losses[..., places],
+        num_failed=tuple(group.num_failed[j] for j in places),
+        too_few={row: num for row, num in group.too_few.items() if row in rows},
+    )
 
 
 def _better(better: Better, is_harmonic: bool) -> Better:

@@ -85,6 +85,11 @@ class TaskResults:
         """Return the methods whose samples depend on what was computed beside them, and so on the size of a batch."""
         return frozenset(run.method for run in self.runs if run.header.get("interacts"))
 
+    @property
+    def diverged(self) -> frozenset[str]:
+        """Return the methods of which some samples are finite and yet beyond all that is an image."""
+        return frozenset(run.method for run in self.runs if run.header.get("diverged"))
+
     def compares(self, method: str, metric: str) -> bool:
         """Return whether a method is compared with others in a metric: the prior that it saw is the metric's."""
         return (method in self.unranked) == metric.endswith(TOTAL)
@@ -107,6 +112,7 @@ class SuiteResults:
     artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
     figures of the suite in the order of the page. budget_rows: rows per sample, with training, at which the table of
     distances compares. beside: a sentence on published rows among the methods; "" where there are none.
+    headline, columns: metrics that the suite's file says to lead; "" and () where it does not.
     """
 
     root: Path
@@ -124,6 +130,8 @@ class SuiteResults:
     training_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     budget_rows: float | None = None
     beside: str = ""
+    headline: str = ""
+    columns: tuple[str, ...] = ()
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
@@ -167,6 +175,8 @@ def load(spec_path: str | Path) -> SuiteResults:
         spec.figures or figures_of({}, bool(spec.timed)),
         spec.training_seeds,
         spec.budget_rows,
+        headline=spec.headline,
+        columns=spec.columns,
     )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.artefacts import read_tensors
+from bench.core.artefacts import read_header, read_tensors
 from bench.core.layout import Layout
-from bench.core.results import OTHER_PRIOR, REFERENCE_DRAWS, SampleSet, TaskSamples
+from bench.core.results import DIVERGED, OTHER_PRIOR, REFERENCE_DRAWS, SampleSet, TaskSamples
 from bench.stats.results import format_reason, num_measured
 
 
@@ -17,15 +17,18 @@ def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> Ta
     """Return measurements, reference draws and the samples of each method with that seed."""
     layout = Layout(root)
     files = layout.task(task)
-    sets = [SampleSet(REFERENCE_DRAWS, _arrays(files.reference)["x_b"])]
+    broken = read_header(files.measurements).get("broken")
+    why = format_reason("failed", broken) if broken else ""
+    sets = [SampleSet(REFERENCE_DRAWS, _arrays(files.reference)["x_b"], why)]
     for method in methods:
         tensors, header = read_tensors(layout.run(task, method, seed).samples)
         status, x = header.get("status", "ok"), tensors["x"].numpy()
         reason = "" if status == "ok" else format_reason(status, header.get("reason", ""))
-        remark = OTHER_PRIOR if header.get("borrowed") else ""
+        odd = {DIVERGED: header.get("diverged"), OTHER_PRIOR: header.get("borrowed")}
+        remark = ", ".join(words for words, is_so in odd.items() if is_so)
         sets.append(SampleSet(method, x[: num_measured(header, len(x))], reason, remark))
     return TaskSamples(task, _arrays(files.measurements), sets)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    return {key: tensor.numpy() for key, tensor in read_tensors(path)[0].items()}
+    return {key: tensor.numpy() for key, tensor in read_tensors(path, broken_too=True)[0].items()}

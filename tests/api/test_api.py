@@ -27,7 +27,7 @@ num_reference: 16
 rows_per_chunk: 5
 datasets: {digits: {}}
 priors: {gmm: {family: gmm, dataset: digits, num_components: 2, shrinkage: 30, floor: 0.05}}
-tasks: {gmm-blur-strong: {operator: blur, kernel_size: 5, std: 2.0, sigma_y: 0.5}}
+tasks: {gmm-denoise-prior: {operator: denoise, sigma_y: 0.5}}
 methods: {dps: {num_steps: 21}, unconditional: {}}
 """
 
@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def task(folder):
-    return bench.load_task("gmm-blur-strong", suite="small.yaml")
+    return bench.load_task("gmm-denoise-prior", suite="small.yaml")
 
 
 def test_a_task_is_made_once_in_any_folder(task, folder):
@@ -56,10 +56,10 @@ def test_a_task_is_made_once_in_any_folder(task, folder):
         8,
         8,
     )
-    assert cache_folder() == folder / "cache" and "gmm-blur-strong" in str(task)
-    path = Layout(folder / "cache/small").task("gmm-blur-strong").measurements
+    assert cache_folder() == folder / "cache" and "gmm-denoise-prior" in str(task)
+    path = Layout(folder / "cache/small").task("gmm-denoise-prior").measurements
     before = path.stat().st_mtime_ns
-    again = bench.load_task("gmm-blur-strong", suite="small.yaml")
+    again = bench.load_task("gmm-denoise-prior", suite="small.yaml")
     assert path.stat().st_mtime_ns == before and torch.equal(again.y, task.y)
     assert bench.load_prior("gmm", suite="small.yaml").shape == (1, 8, 8)
 
@@ -73,8 +73,8 @@ def test_samples_are_those_of_the_workflow(task, folder):
         x.shape == (3, 4, 1, 8, 8) and (cost.nfe, cost.nfe_vjp) == (21, 21) and cost.train_nfe == 0
     )
     plan, root = load_suite("small.yaml"), Path("cache/small")
-    files = Layout(root).run("gmm-blur-strong", "dps", 0)
-    spec = plan.layout.spec("runs", "gmm-blur-strong", "dps", "seed0")
+    files = Layout(root).run("gmm-denoise-prior", "dps", 0)
+    spec = plan.layout.spec("runs", "gmm-denoise-prior", "dps", "seed0")
     run_stage(sample_stage.main, plan, spec, root, files.samples)
     assert torch.allclose(read_tensors(files.samples)[0]["x"], x, atol=1e-6)
 
@@ -87,7 +87,7 @@ def test_an_evaluation_has_a_value_or_a_reason_in_each_line(task):
     x[1, 0] = torch.nan
     of_broken = bench.evaluate(task, x).set_index(["metric", "measurement"])
     assert "failed (1 of 4 samples" in of_broken.loc[("psnr_mean", "1"), "reason"]
-    with pytest.raises(UserError, match="samples of gmm-blur-strong: got shape"):
+    with pytest.raises(UserError, match="samples of gmm-denoise-prior: got shape"):
         bench.evaluate(task, x[:, :, :, :4])
 
 
@@ -118,8 +118,10 @@ def test_published_rows_stand_beside_mine(task):
 
 
 def test_a_task_that_the_suite_lacks_is_one_line(folder):
-    with pytest.raises(UserError, match="no task gmm-blur-stron; expected one of gmm-blur-strong"):
-        bench.load_task("gmm-blur-stron", suite="small.yaml")
+    with pytest.raises(
+        UserError, match="no task gmm-denoise-prio; expected one of gmm-denoise-prior"
+    ):
+        bench.load_task("gmm-denoise-prio", suite="small.yaml")
 
 
 def test_wrong_names_and_arguments_are_one_line(task, folder):
@@ -144,11 +146,11 @@ def test_wrong_names_and_arguments_are_one_line(task, folder):
             Mine(), task, 4, settings={"shift": 1}
         ),
         "num_samples is 0; expected a whole number": lambda: bench.sample("dps", task, 0),
-        "task is a str; expected a Task": lambda: bench.sample("dps", "gmm-blur-strong", 4),
-        "Oracle needs EXACT, which gmm-blur-strong does not have": lambda: bench.sample(
+        "task is a str; expected a Task": lambda: bench.sample("dps", "gmm-denoise-prior", 4),
+        "Oracle needs EXACT, which gmm-denoise-prior does not have": lambda: bench.sample(
             "oracle", without, 4
         ),
-        "samples of gmm-blur-strong: got str": lambda: bench.evaluate(task, "x"),
+        "samples of gmm-denoise-prior: got str": lambda: bench.evaluate(task, "x"),
         shape: lambda: bench.evaluate(task, task.x_true),
     }.items():
         with pytest.raises(UserError, match=words) as caught:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from helpers.conforming_method import FIRST, GOOD, RETURN, TRAINABLE, refusals_of, written
+from helpers.forked import run_module
 
 from bench.conformance import check, method_paths
 from bench.conformance.toy import ToyPrior, ToyProblem
@@ -76,14 +74,7 @@ def test_what_a_method_merely_uses_may_be_missing(tmp_path):
 
 def test_the_command_speaks_and_exits_with_1(tmp_path):
     bad = written(tmp_path, "bad", GOOD.replace(RETURN, "return x"))
-    command = [
-        sys.executable,
-        "-m",
-        "bench.conformance",
-        str(written(tmp_path, "good", GOOD)),
-        str(bad),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = run_module(["bench.conformance", str(written(tmp_path, "good", GOOD)), str(bad)])
     assert done.returncode == 1, done.stderr
     assert "  conforms" in done.stdout and "  ok   rows do not interact" in done.stdout
     assert "  FAIL shape, dtype and device: the samples have shape (15, 1, 4, 4)" in done.stdout

@@ -1,5 +1,6 @@
 """Artefacts survive a round trip bit for bit, and whatever happens to one on disk is noticed by name."""
 
+import errno
 import json
 import os
 
@@ -12,6 +13,7 @@ from bench.core import artefacts
 from bench.core.artefacts import (
     ArtefactError,
     check,
+    check_recorded,
     read_csv,
     read_header,
     read_json,
@@ -274,3 +276,58 @@ def test_a_large_file_is_mapped_and_not_read_as_a_whole(tmp_path, monkeypatch):
     assert all(same(tensors[name], MANY[name]) for name in MANY)
     tensors["a"].zero_()  # changes this process's copy and not the file
     assert same(read_tensors(path)[0]["a"], MANY["a"])
+
+
+def recorded(folder):
+    path = folder / "fig.csv"
+    write_csv(path, "x\n1\n", {"suite": "s"}, {"fig.png": b"picture", "fig.pdf": b"page"})
+    return path
+
+
+@pytest.mark.parametrize("name", ["fig.csv", "fig.png", "fig.pdf", "fig.csv.info.json"])
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "delete", "folder"])
+def test_a_picture_that_belongs_to_a_csv_is_checked_with_it(tmp_path, name, harm):
+    path = recorded(tmp_path)
+    check_recorded(path)
+    broken = tmp_path / name
+    data = broken.read_bytes()
+    harms = {"cut": data[:-1], "flip": bytes([data[0] ^ 1]) + data[1:], "empty": b""}
+    broken.unlink()
+    if harm in harms:
+        broken.write_bytes(harms[harm])
+    elif harm == "folder":
+        broken.mkdir()
+    with pytest.raises(ArtefactError, match=name.replace(".", r"\.")):
+        check_recorded(path)
+
+
+def test_a_kill_while_pictures_are_written_leaves_no_csv_that_vouches_for_them(
+    tmp_path, monkeypatch
+):
+    path = recorded(tmp_path)
+    monkeypatch.setattr(artefacts, "write_bytes", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        recorded(tmp_path)
+    assert not path.exists()
+
+
+def test_a_disk_that_cannot_be_written_to_is_told_in_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(artefacts.os, "replace", full)
+    for write in (lambda path: write_json(path, {}), lambda path: write_tensors(path, {}, {})):
+        with pytest.raises(ArtefactError) as caught:
+            write(tmp_path / "a")
+        assert str(caught.value) == (
+            f"{tmp_path}/a: cannot be written (no space left on device); mend that and run the same command again"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    (tmp_path / "a.safetensors").mkdir()
+    for name, read in (("a.json", read_json), ("a.safetensors", read_header)):
+        with pytest.raises(ArtefactError, match=f"{name}: is a folder.*; delete it and run"):
+            read(tmp_path / name)

@@ -49,6 +49,7 @@ TINY = (
     "mmps",
     "pigdm",
     "pnp_dm",
+    "rejection",
     "rtb",
 )
 SETTINGS |= dict.fromkeys((*TINY, "tds", "wiener"), {})

@@ -12,7 +12,9 @@ from bench.cost.budgets import (
     BUDGETS,
     NUM_MEASUREMENTS,
     RULES,
+    SEARCHED,
     Terms,
+    budgets_of,
     training_rows,
     tuned,
 )
@@ -23,7 +25,7 @@ from bench.runtime.run_method import load_method, train
 
 SUITE = yaml.safe_load((REPOSITORY / "config/budget.yaml").read_text())
 TERMS = Terms(num_samples=SUITE["num_samples"])
-ROWS = [(plugin, budget) for plugin in RULES for budget in BUDGETS]
+ROWS = [(plugin, budget) for plugin in RULES for budget in budgets_of(plugin)]
 
 
 def mixture() -> GMM:
@@ -38,7 +40,9 @@ def test_each_row_meets_its_budget_and_never_exceeds_it(plugin, budget):
     settings = SUITE["methods"][f"{plugin}-b{budget}"]
     cost = load_method(plugin, settings).nfe(mixture(), SUITE["num_samples"])
     shared = training_rows(plugin, settings, TERMS) / (NUM_MEASUREMENTS * SUITE["num_samples"])
-    assert 0.9 * budget <= cost.forward + cost.backward + shared <= budget
+    # a further step of the descent is a decoded image with its gradient
+    step = TERMS.evaluation if plugin == "dflow" else 0.1 * budget
+    assert budget - step <= cost.forward + cost.backward + shared <= budget
 
 
 @pytest.mark.parametrize("plugin, budget", ROWS)
@@ -46,7 +50,7 @@ def test_the_suite_has_the_settings_of_the_rules(plugin, budget):
     assert SUITE["methods"][f"{plugin}-b{budget}"] == RULES[plugin](budget, TERMS)
 
 
-@pytest.mark.parametrize("plugin", RULES)
+@pytest.mark.parametrize("plugin", SEARCHED)
 def test_each_task_has_the_settings_that_won_its_search(plugin):
     for task, entry in SUITE["tasks"].items():
         expected = tuned(task, plugin, REPOSITORY / "results/reference/tuning")
@@ -64,7 +68,7 @@ def test_zeta_of_dps_falls_as_its_steps_rise_on_every_task():
         assert max(found) == pytest.approx(min(found), rel=0.01), task
 
 
-@pytest.mark.parametrize("plugin", ["aps", "ods"])
+@pytest.mark.parametrize("plugin", ["aps", "ods", "rtb"])
 def test_training_costs_the_rows_that_the_rules_count(plugin):
     settings = RULES[plugin](BUDGETS[0], TERMS)
     prior, meter = counted(mixture())
@@ -82,6 +86,8 @@ def test_all_methods_run_on_the_same_eight_tasks_with_three_training_seeds():
 def test_all_methods_are_tuned_on_equal_terms():
     tuning = yaml.safe_load((REPOSITORY / "config/tuning.yaml").read_text())
     asked = tuning["tune"]
-    assert asked["methods"] == [*RULES] and asked["tasks"] == [*SUITE["tasks"]]
+    assert asked["methods"] == [*SEARCHED] and asked["tasks"] == [*SUITE["tasks"]]
     assert asked["num_measurements"] >= 32 and "restrict" not in tuning
-    assert tuning["methods"] == {name: rule(450, TERMS) for name, rule in RULES.items()}
+    assert tuning["methods"] == {
+        name: rule(450, TERMS) for name, rule in RULES.items() if name in SEARCHED
+    }

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from bench.core.artefacts import check, read_json
+from bench.core.job_costs import WORK_LOG, JobCost, read_log
 from bench.cost import batching, growth, orchestration, overhead, peers, repeatability
-from bench.cost.__main__ import record, wanted
+from bench.cost.__main__ import wanted
 from bench.cost.common import Options, at_least, at_most, format_range
 from bench.cost.comparisons import Batching, Overhead
+from bench.cost.record import record
 from bench.cost.subjects import DIGITS, new_unet, untrained
 from bench.priors._gmm_fit import fit_gmm
 from bench.runtime import job as cli
@@ -201,8 +203,9 @@ def test_growth_runs_its_methods(module):
 
 
 def test_share_of_orchestration():
-    log = "sample a.json 50.5\nevaluate b.json 20.0\nsample c.json 9.5\ndraw d.json 5\n"
-    result = orchestration.result_of(100.0, log)
+    log = {"sample a": 50.5, "evaluate b": 20.0, "sample c": 9.5, "draw d": 5}
+    costs = [JobCost(job, 2 * cpu, 100.0, cpu) for job, cpu in log.items()]
+    result = orchestration.result_of(100.0, costs)
     assert (
         result.commands == {"sample": 60.0, "evaluate": 20.0, "draw": 5.0}
         and result.num_commands == 4
@@ -236,8 +239,26 @@ def test_a_process_that_outlives_its_parent_is_counted():
 
 def test_a_command_writes_down_its_work(tmp_path, monkeypatch):
     log = tmp_path / "work"
-    monkeypatch.setenv(cli.WORK_LOG, str(log))
-    monkeypatch.setattr(sys, "argv", ["bench/stages/sample.py", "spec.json"])
+    monkeypatch.setenv(WORK_LOG, str(log))
+    monkeypatch.setattr(
+        sys, "argv", ["bench/stages/sample.py", "results/x/specs/runs/a/b/seed0.json"]
+    )
     cli.run(lambda spec: time.process_time(), leased=False)
-    name, spec, seconds = log.read_text().split()
-    assert (name, spec) == ("sample", "spec.json") and float(seconds) >= 0
+    (cost,) = read_log(log).values()
+    assert (cost.job, cost.stage, cost.method) == ("sample runs/a/b/seed0", "sample", "b")
+    assert cost.cpu_seconds >= 0 and cost.seconds >= 0 and cost.mib > 1 and cost.error == ""
+
+
+def test_a_command_that_fails_writes_down_why(tmp_path, monkeypatch):
+    log = tmp_path / "work"
+    monkeypatch.setenv(WORK_LOG, str(log))
+    monkeypatch.setattr(sys, "argv", ["bench/stages/evaluate.py", "x/specs/evaluate/box.json"])
+    for fault, ends in ((cli.UserError("mend it"), SystemExit), (ValueError("a\nb"), ValueError)):
+        with pytest.raises(ends):
+            cli.run(lambda spec, fault=fault: raise_it(fault), leased=False)
+        (cost,) = read_log(log).values()
+        assert cost.error in ("mend it", "ValueError: a b") and cost.job == "evaluate evaluate/box"
+
+
+def raise_it(fault: Exception) -> None:
+    raise fault

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.forked import run_module
 from helpers.tiny_task import spec_of_tiny_task  # noqa: F401 (a fixture)
 
 from bench.core.artefacts import read_csv, read_json, write_json
@@ -33,15 +31,13 @@ def plugins(tmp_path: Path, monkeypatch) -> Path:
 
 
 def test_the_file_on_the_page_conforms(plugins):
-    command = [sys.executable, "-m", "bench.conformance", "--kind", "metric", "worst_pixel"]
-    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
+    done = run_module(["bench.conformance", "--kind", "metric", "worst_pixel"])
     assert done.returncode == 0 and "conforms" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_metric_has_its_columns_in_a_task_that_names_it(plugins, spec):
     write_json(spec, read_json(spec) | {"metrics": {"worst-pixel": {"quantile": 0.95}}})
-    command = [sys.executable, "-m", "bench.stages.evaluate", str(spec)]
-    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
+    done = run_module(["bench.stages.evaluate", str(spec)])
     assert done.returncode == 0, done.stderr
     text, info = read_csv(spec.parents[2] / "tasks/task/metrics.csv")
     rows = {

@@ -2,13 +2,13 @@
 
 import os
 import re
-import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.forked import run_module
 
 from bench.conformance import check
 from bench.core.errors import UserError
@@ -39,8 +39,7 @@ def test_the_file_on_the_page_conforms(kind, tmp_path):
     file.parent.mkdir()
     file.write_text(python_block(page))
     environment = os.environ | {"POSTERIOR_BENCH_PLUGINS": str(tmp_path)}
-    by_name = [sys.executable, "-m", "bench.conformance", "--kind", kind, name]
-    checked = subprocess.run(by_name, cwd=ROOT, env=environment, capture_output=True, text=True)
+    checked = run_module(["bench.conformance", "--kind", kind, name], environment=environment)
     assert checked.returncode == 0 and "conforms" in checked.stdout, checked.stdout + checked.stderr
 
 
@@ -76,8 +75,6 @@ def test_the_program_on_the_page_of_checkpoints_runs(tmp_path):
     script = tmp_path / "checkpoint.py"
     script.write_text(python_block("add-a-checkpoint"))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
+    done = run_module(["checkpoint"], tmp_path, environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("(1, 8, 8) (0.01") and "[1, 1, 8, 8]" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,23 @@ def test_numbers_in_the_page_on_statistics_are_those_published(published, words)
         mean = sum(float(published[task, row, metric]["mean"]) for metric in metrics)
         digits = len(shown.partition(".")[2])
         assert abs(mean - float(shown)) <= 0.51 * 10.0**-digits, (task, row, metrics)
+
+
+def test_effects_in_the_page_on_claims_are_those_of_the_ledger():
+    with open(REPOSITORY / "results/reference/claims/claims.csv", newline="") as file:
+        ledger = {line["id"]: line for line in csv.DictReader(file)}
+    page = " ".join((REPOSITORY / "docs/claims.md").read_text().split())
+    quoted = re.findall(rf"`([a-z0-9-]+)`, {NUMBER}", page)
+    assert len(quoted) >= 10
+    for claim, shown in quoted:
+        digits = len(shown.partition(".")[2])
+        assert abs(float(ledger[claim]["effect"]) - float(shown)) <= 0.51 * 10.0**-digits, claim
+    counts = Counter(line["verdict"] for line in ledger.values())
+    words = (
+        f"Of its {len(ledger)} claims {counts['supported']} are supported, {counts['not supported']} are not, "
+        f"and {counts['not testable here']} are not testable"
+    )
+    assert words in page
 
 
 def test_the_exact_sampler_is_at_the_floor_and_worth_its_number(published):

@@ -11,13 +11,13 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import typer.main
+from helpers.forked import run_module
 
 from bench.__main__ import app
 
@@ -67,14 +67,15 @@ def commands() -> list[Command]:
 
 
 COMMANDS = commands()
-RUN = [
-    command
+RUN = {  # by their words: what several pages show is run once
+    command.words: command
     for command in COMMANDS
     if not command.marked
     and (command.words[0] == "posterior-bench" or {"--help", "--dry-run"} & set(command.words))
     # tests/plan checks that docs/reference is up to date
     and command.words[:2] != ("posterior-bench", "docs")
-]
+}
+PROGRAMS = {"posterior-bench": "bench", "snakemake": "snakemake"}  # and their modules
 
 
 def parse_posterior_bench(words: tuple[str, ...]) -> None:
@@ -168,24 +169,15 @@ def test_commands_parse(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", RUN, ids=str)
+@pytest.mark.parametrize("command", RUN.values(), ids=str)
 def test_quick_commands_run(command, tmp_path):
     program, *words = command.words
-    start = {"posterior-bench": ["-m", "bench"], "snakemake": ["-m", "snakemake"], "python": []}[
-        program
-    ]
+    words = words[1:] if program == "python" else [PROGRAMS[program], *words]
     folder = REPOSITORY if program == "snakemake" else tmp_path  # ours work in any folder
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, *start, *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run_module(words, folder, environment, seconds=300)
     # 1: some are not on this machine
-    allowed = (0, 1) if words[:2] == ["weights", "check"] else (0,)
+    allowed = (0, 1) if words[1:3] == ["weights", "check"] else (0,)
     assert done.returncode in allowed, done.stderr[-2000:]
 
 

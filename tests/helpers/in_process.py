@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import runpy
+import sys
 from pathlib import Path
 
 import torch
@@ -23,3 +25,19 @@ def run_suite(file: Path) -> Path:
         with torch.set_grad_enabled(job.stage in ("train", "sample", "tune", "evaluate")):
             main(job.spec, *job.argument.split())
     return Path(suite.root)
+
+
+def run_job(stage: str, *arguments: str) -> int:
+    """Run a job's command in this process, its plug-ins in a process of their own; return its exit status."""
+    before = sys.argv
+    sys.modules.pop(f"bench.stages.{stage}", None)  # as in a process of its own
+    sys.argv = [stage, *arguments]
+    try:
+        with torch.enable_grad():  # what a stage sets of that ends with it
+            runpy.run_module(f"bench.stages.{stage}", run_name="__main__")
+    except SystemExit as end:
+        print(end.code, file=sys.stderr)
+        return 1 if end.code else 0
+    finally:
+        sys.argv = before
+    return 0

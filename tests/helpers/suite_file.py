@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from helpers.forked import run_command
 from helpers.repository import REPOSITORY
 
 DENOISE = {"operator": "denoise", "sigma_y": 1}
@@ -71,6 +74,9 @@ def folder_of_two_methods(tmp_path, monkeypatch):
     (tmp_path / "methods/toy.py").write_text(METHOD)
     (tmp_path / "methods/broken.py").write_text("import nothing_of_that_name\n__all__ = ['X'\n")
     monkeypatch.chdir(tmp_path)
+    # constructors are tried in a process of their own, which imports torch
+    forked = SimpleNamespace(run=run_command, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr("bench.plan.folder.subprocess", forked)
     return tmp_path
 
 

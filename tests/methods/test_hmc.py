@@ -233,6 +233,25 @@ def test_after_warm_up_the_target_knows_nothing_of_the_annealing(kind):
     torch.testing.assert_close(state, mcmc.start(state.position, space.target))
 
 
+@pytest.mark.parametrize("adapts", [True, False])
+def test_the_step_adapts_only_where_it_may(adapts):
+    prior = ToyPrior()
+    problem = ToyProblem(prior)
+    space = InLatents(prior, problem, measurements(prior, problem, 3))
+
+    def trajectory(state, step, level, leniency):
+        taken.append(step.flatten().tolist())
+        return state, torch.ones(3).double()
+
+    taken = []
+    method = HMC(num_warmup=2, num_adapt=2, num_curvature=0, step=0.01, anneal=1.0, adapts=adapts)
+    flat = torch.zeros(3, 1).double()
+    _, step = method._warm_up(trajectory, space, normal(3, 16), flat, 3)
+    assert taken[0] == pytest.approx([0.01] * 3)
+    assert all(row == pytest.approx([0.01] * 3) for row in taken[1:]) != adapts
+    assert (step.flatten().tolist() == pytest.approx([0.01] * 3)) != adapts
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.forked import run_module
 
 from bench.plan import load
 from bench.plan.commands import Job, jobs
@@ -28,16 +28,11 @@ READ_BY += [("figures", "report"), ("classifier", "observe")]
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", ["smoke", "gpu_timing_cpu", "tuning", "ods_toy", "claims"])
 def test_commands_are_the_jobs_of_the_workflow(suite):
-    command = [sys.executable, "-m", "snakemake", "all", "-n", "--forceall", "-p", "--cores", "2"]
+    words = ["snakemake", "all", "-n", "--forceall", "-p", "--cores", "2"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        [*command, "--config", f"suite={suite}"],
-        cwd=REPOSITORY,
-        env=os.environ | {"PATH": path},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    environment = os.environ | {"PATH": path}
+    done = run_module([*words, "--config", f"suite={suite}"], environment=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
     planned = sorted(re.findall("python -m bench.stages.*", done.stdout + done.stderr))
     assert planned == sorted(map(str, jobs(load({"suite": suite}))))
 

@@ -3,57 +3,65 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.suite_file import (
+    folder_of_two_methods,  # noqa: F401 (a fixture)
+    suite_file,
+)
 
-from bench.core.artefacts import ArtefactError, write_csv, write_json
+from bench import plan
+from bench.core.artefacts import ArtefactError, write_csv, write_json, write_tensors
 from bench.core.errors import UserError
-from bench.plan.folder import check_artefacts, lock_folder
+from bench.plan.folder import check_artefacts, check_files, lock_folder
+from bench.plan.rules import Rules
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+EDM = {"family": "edm", "dataset": "digits"}
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv", "a.csv.info.json", "a.safetensors"])
 @pytest.mark.parametrize("harm", ["edit", "cut"])
 def test_a_broken_artefact_is_named(tmp_path, name, harm):
-    from bench.core.artefacts import write_tensors
-
     write_json(tmp_path / "deep/a.json", {"x": 1})
     write_csv(tmp_path / "deep/a.csv", "x\n1\n", {})
     write_tensors(tmp_path / "deep/a.safetensors", {"x": [1.0, 2.0]}, {})
-    check_artefacts(str(tmp_path))
+    written = [tmp_path / f"deep/a.{kind}" for kind in ("json", "csv", "safetensors")]
+    check_files(written)
     path = tmp_path / "deep" / name
     data = path.read_bytes()
     path.write_bytes(data[:-2] if harm == "cut" else data.replace(b"1", b"2", 1) + b"2")
     with pytest.raises(
         ArtefactError, match=r"a\.(json|csv|csv\.info\.json|safetensors): .*delete it and run"
     ):
-        check_artefacts(str(tmp_path))
+        check_files(written)
 
 
 @pytest.mark.parametrize("harm", ["edit", "delete", "none"])
-def test_files_in_a_foreign_format_are_checked_by_the_manifest(tmp_path, harm):
-    from bench.core.artefacts import write_tensors
-
+def test_files_in_a_foreign_format_are_checked_by_the_manifest(folder, harm):
+    rules = Rules(plan.load(suite_file(folder, **{"priors/edm": EDM})))
     names = ("pipeline/model_index.json", "pipeline/unet/w.safetensors")
-    files = {name: tmp_path / "priors/edm" / name for name in names}
+    prior = Path(rules.suite.root, "priors/edm")
+    files = {name: prior / name for name in names}
     for path in files.values():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
-    check_artefacts(str(tmp_path))  # no manifest yet: a run was killed, and its files are nobody's
+    check_artefacts(rules)  # no manifest yet: a run was killed, and its files are nobody's
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    write_tensors(tmp_path / "priors/edm/edm.safetensors", {}, {"files": digests})
+    write_tensors(prior / "edm.safetensors", {}, {"files": digests})
+    write_json(prior / "card.json", {})
     broken = files["pipeline/unet/w.safetensors"]
     {"edit": lambda: broken.write_text("{ }"), "delete": broken.unlink, "none": lambda: None}[
         harm
     ]()
     if harm == "none":
-        return check_artefacts(str(tmp_path))
+        return check_artefacts(rules)
     with pytest.raises(ArtefactError) as caught:
-        check_artefacts(str(tmp_path))
+        check_artefacts(rules)
     assert str(caught.value).startswith(f"{broken}: ") and "delete edm.safetensors and run" in str(
         caught.value
     )
@@ -63,7 +71,7 @@ def test_a_csv_without_its_record_is_named(tmp_path):
     write_csv(tmp_path / "a.csv", "x\n1\n", {})
     (tmp_path / "a.csv.info.json").unlink()
     with pytest.raises(ArtefactError, match=r"a\.csv: its record .* is gone"):
-        check_artefacts(str(tmp_path))
+        check_files([tmp_path / "a.csv"])
 
 
 def test_a_folder_belongs_to_one_living_process(tmp_path):
@@ -81,7 +89,96 @@ def test_a_folder_belongs_to_one_living_process(tmp_path):
         lock_folder(root)
     left_behind = tmp_path / "suite/.metrics.csv.ab_cd012"
     left_behind.touch()
+    of_the_user = tmp_path / "suite/.vscode.settings"
+    of_the_user.touch()
     other.kill()
     other.wait()
     lock_folder(root)
-    assert not left_behind.exists()
+    assert not left_behind.exists() and of_the_user.exists()
+
+
+@pytest.mark.parametrize("harm", ["edit", "delete"])
+def test_a_card_is_made_anew_with_its_prior(folder, harm):
+    rules = Rules(plan.load(suite_file(folder)))
+    prior = rules.suite.layout.prior("gmm", "gmm")
+    write_tensors(prior, {}, {"files": {}})
+    card = prior.with_name("card.json")
+    write_json(card, {"seconds": 1})
+    check_artefacts(rules)
+    card.unlink() if harm == "delete" else card.write_text("{}")
+    with pytest.raises(ArtefactError, match=f"{card}: .*; delete gmm.safetensors and run"):
+        check_artefacts(rules)
+    prior.unlink()  # as the line says
+    check_artefacts(rules)
+
+
+def test_what_the_suite_does_not_name_is_left_alone(folder):
+    rules = Rules(plan.load(suite_file(folder)))
+    for name in ("notes.csv", ".ipynb_checkpoints/a.json", "runs/mine.safetensors", "a.json/b"):
+        path = Path(rules.suite.root, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("of the user")
+    check_artefacts(rules)
+
+
+@pytest.fixture
+def written(folder) -> tuple[Rules, Path]:
+    """The rules of a suite with its specs, and the file of a run that was made from them."""
+    rules = Rules(plan.load(suite_file(folder)))
+    for path, spec in rules.specs.items():
+        spec.write(path)
+    made = rules.suite.layout.run("gmm-saturate", "toy", 0).samples
+    write_tensors(made, {}, run_header())
+    return rules, made
+
+
+def run_header(**changes: object) -> dict:
+    facts = {"task": "gmm-saturate", "method": "toy", "module": "toy", "settings": {}, "seed": 0}
+    return facts | changes
+
+
+def test_a_run_that_is_of_its_spec_is_kept(written):
+    check_artefacts(written[0])
+
+
+@pytest.mark.parametrize("change", [{"settings": {"num_steps": 3}}, {"seed": 1}])
+def test_what_a_survivor_of_an_earlier_run_has_written_over_is_refused(written, change):
+    rules, made = written
+    write_tensors(made, {}, run_header(**change))
+    with pytest.raises(ArtefactError, match=f"{made}: was written by a job of an earlier run"):
+        check_artefacts(rules)
+    made.unlink()  # as the line says
+    check_artefacts(rules)
+
+
+def test_a_run_of_settings_that_were_changed_since_is_to_be_made_anew_and_no_fault(written):
+    rules, made = written
+    write_tensors(made, {}, run_header(settings={"num_steps": 3}))
+    earlier = made.stat().st_mtime_ns - 10**9
+    os.utime(made, ns=(earlier, earlier))
+    check_artefacts(rules)
+
+
+def test_a_run_of_another_prior_is_refused_where_it_is_the_younger(written):
+    rules, made = written
+    prior = rules.suite.layout.prior("gmm", "gmm")
+    write_tensors(prior, {}, {"family": "gmm"})
+    write_tensors(made, {}, run_header(prior_sha256="0" * 64))
+    with pytest.raises(ArtefactError, match="prior_sha256 is 000"):
+        check_artefacts(rules)
+
+
+def test_all_that_tasks_rest_on_is_a_target(folder):
+    targets = Rules(plan.load(suite_file(folder, **{"priors/unused": EDM}))).targets
+    root = Path("results/mine")
+    for name in ("data/digits.safetensors", "priors/gmm/gmm.safetensors"):
+        assert str(root / name) in targets
+    assert not any("unused" in target for target in targets)
+
+
+@pytest.mark.parametrize("make", ["link", "file"])
+def test_what_stands_in_the_place_of_the_folder_is_named_in_one_line(tmp_path, make):
+    root = tmp_path / "suite"
+    root.symlink_to(tmp_path / "nowhere") if make == "link" else root.touch()
+    with pytest.raises(UserError, match=f"{root}: a file, or a link that leads nowhere"):
+        lock_folder(str(root))

@@ -19,7 +19,8 @@ from bench.plan.config import read_suite
 from bench.plan.rules import Rules
 from bench.plan.suite_specs import specs_of
 from bench.priors._networks import num_parameters
-from bench.priors.untrained import ARCHITECTURES, UntrainedFamily, outline
+from bench.priors.adapters.architectures import ARCHITECTURES, outline
+from bench.priors.untrained import UntrainedFamily
 from bench.runtime.devices import networks_of
 from bench.runtime.lease import FOLDER
 from bench.stages import publish
@@ -34,13 +35,13 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_are_as_many_as_published(name):
-    network = outline(UntrainedFamily(name))
+    network = outline(ARCHITECTURES[name])
     assert num_parameters(network) == PUBLISHED[name] and not list(network.buffers())
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_narrow_one_denoises_and_decodes(name):
     prior = UntrainedFamily(name, width=0.125, side=32).load({}, Path(), None)
     assert len(networks_of(prior)) == 1 and prior.decode_nfe == 1

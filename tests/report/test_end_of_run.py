@@ -12,7 +12,8 @@ import pytest
 from helpers.synthetic_results import LEFT_OUT, METHODS, TASKS, write_results
 
 from bench.core.artefacts import read_json, write_json
-from bench.core.layout import Layout
+from bench.core.job_costs import JobCost, add_to_log
+from bench.core.layout import VERDICT, Layout
 from bench.report.end_of_run import duration, summary
 from bench.stages import tables
 
@@ -80,6 +81,30 @@ def test_measurements_that_failed_in_a_run_that_succeeded_are_told(layout):
         "Measurements that failed:\n    gmm-phase dps: energy failed (2 of 16 measurements: not finite)"
         in text
     )
+
+
+def test_jobs_that_failed_are_told_until_they_succeed(layout):
+    log, job = str(layout.job_log), "evaluate evaluate/gmm-phase"
+    add_to_log(log, JobCost(job, 1.0, 100.0, error="ValueError: no such column"))
+    text = "\n".join(summary(layout, log="some.log"))
+    assert f"Jobs that failed:\n    {job}: ValueError: no such column" in text
+    add_to_log(log, JobCost(job, 1.0, 100.0))
+    assert "Jobs that failed" not in "\n".join(summary(layout))
+
+
+def test_the_end_of_a_run_says_what_the_tables_say(layout):
+    path = layout.table(VERDICT)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "dps is tied for best.\n\nThe exact sampler is at the floor.\n\nNothing failed.\n"
+    )
+    layout.report.write_text("page")
+    assert summary(layout)[-4:] == [
+        "  dps is tied for best.",
+        "  The exact sampler is at the floor.",
+        "  Nothing failed.",
+        f"  Open {layout.report}",
+    ]
 
 
 def test_a_suite_of_times_counts_what_was_timed(layout):

@@ -20,6 +20,7 @@ from bench.core.artefacts import (
 from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.results import FIGURES
+from bench.stages import claims as claims_stage
 from bench.stages import publish
 from bench.stages import tables as tables_stage
 
@@ -31,7 +32,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = write_results(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables_stage, "provenance", lambda: PROVENANCE)
+        patch.setattr(claims_stage, "provenance", lambda: PROVENANCE)
         tables_stage.main(str(spec))
+        claims_stage.main(str(spec))
     for stem in (*FIGURES, *(f"grid-{task}" for task in TASKS)):
         write_csv(root / "figures" / f"{stem}.csv", "value\n1\n", {"provenance": PROVENANCE})
         write_bytes(root / "figures" / f"{stem}.png", b"picture")
@@ -58,6 +61,8 @@ def test_clean_results_are_copied_with_their_hashes(suite, tmp_path):
     assert {
         "summary.md",
         "distance.md",
+        "verdict.md",
+        "report.html",
         "figures/distance.png",
         "figures/grid-atoms-sr4.png",
     } <= names

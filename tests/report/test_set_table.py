@@ -53,7 +53,10 @@ def task():
             "aps", **dict.fromkeys(("kid", "kid_low", "kid_high", "fid"), "failed (ValueError: no)")
         ),
     ]
-    return SimpleNamespace(name="gmm-sr2", of_sets=tuple(of_sets), left_out=frozenset({"ods"}))
+    reference = {"kind": "closed form"}
+    return SimpleNamespace(
+        name="gmm-sr2", of_sets=tuple(of_sets), left_out=frozenset({"ods"}), reference=reference
+    )
 
 
 def test_seeds_are_averaged_and_ends_go_into_the_line_of_their_metric(task):

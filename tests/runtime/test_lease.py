@@ -52,6 +52,16 @@ def test_a_scheduler_has_chosen():
         assert one == other == "5"
 
 
+def test_commands_in_one_job_of_slurm_do_not_share_its_gpus():
+    given = {VISIBLE: "5,7", "SLURM_JOB_ID": "12"}
+    with lease_gpu(2, given) as one, lease_gpu(2, given) as other:
+        assert (one, other) == ("5", "7")
+        with pytest.raises(Busy), lease_gpu(2, given, patience=0):
+            pass
+        with lease_gpu(2, {VISIBLE: "5", "SLURM_JOB_ID": "13"}, patience=0) as of_another_job:
+            assert of_another_job == "5"  # numbers of one job say nothing of another's
+
+
 def test_jobs_share_the_cpu_and_a_clock_has_it_alone():
     with lease() as one, lease() as other:
         assert one == other == "cpu"

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bench.runtime import preload
+from bench.runtime import orphans, preload
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOB = """
@@ -27,6 +28,12 @@ if __name__ == "__main__":
         facts |= {"file": __file__, "threads": torch.get_num_threads(), "input": sys.stdin.read()}
         print(json.dumps(facts))
         print("preloaded" if preloaded else "imported", file=sys.stderr)
+    elif what == "cuda":
+        import torch
+        try:
+            torch.zeros(1, device="cuda")
+        except Exception as error:
+            print(type(error).__name__, error)
     elif what == "line":
         sys.exit("error: one line")
     elif what == "status":
@@ -39,6 +46,16 @@ if __name__ == "__main__":
         open(sys.argv[2], "w").write(str(os.getpid()))
         time.sleep(60)
 """
+SIGN = """
+import os, sys
+from pathlib import Path
+from bench.runtime import orphans
+lock = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)
+orphans.sign(lock, Path(sys.argv[1]))
+print(os.environ[orphans.RUN], flush=True)
+input()
+"""
+PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
 SERVE = (
     "import os; from bench.runtime import preload; preload.start(); "
     "print(os.environ[preload.FOLDER], flush=True); input()"
@@ -103,6 +120,11 @@ def test_a_job_sees_what_it_would_see_by_itself(served, environment):
     assert (how, else_how) == ("preloaded\n", "imported\n")  # the point of it
 
 
+def test_without_a_gpu_a_job_says_the_same_as_by_itself(served, environment):
+    """And not that CUDA cannot be started in a forked process, which would be no reason of the user's."""
+    assert outcome(served, "cuda") == outcome(environment, "cuda")
+
+
 def test_threads_are_those_of_the_job_and_not_of_the_server(served):
     _, out, _ = outcome({**served, "OMP_NUM_THREADS": "2"}, "tell")
     assert json.loads(out)["threads"] == 2
@@ -149,6 +171,52 @@ def test_a_job_dies_with_its_client(served, tmp_path):
     job.kill()
     job.communicate()
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_job_and_its_client_end_when_their_run_was_killed(served, tmp_path):
+    run = subprocess.Popen([sys.executable, "-c", SIGN, str(tmp_path / "lock")], **PIPES)
+    signed = run.stdout.readline().strip()
+    job = client({**served, orphans.RUN: signed}, "sleep", str(tmp_path / "pid"))
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    pid = int((tmp_path / "pid").read_text())
+    run.kill()  # and nobody waits for it: it stays a zombie
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() and job.poll() is not None, 10)
+    run.communicate()
+
+
+def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_start(environment, tmp_path):
+    """The one of a server that lives stays."""
+    with tempfile.TemporaryDirectory(prefix="s") as short:  # a socket's address has a limit
+        own = {**environment, "TMPDIR": short}
+        first, second = (
+            subprocess.Popen([sys.executable, "-c", SERVE], cwd=REPOSITORY, env=own, **PIPES)
+            for _ in range(2)
+        )
+        folders = [Path(starter.stdout.readline().strip()) for starter in (first, second)]
+        wait_until(lambda: all(any(folder.iterdir()) for folder in folders))
+        for pid in server_of(folders[0]):
+            os.kill(pid, signal.SIGKILL)
+        first.kill()
+        first.wait()
+        assert folders[0].exists()
+        os.utime(folders[0], (0, 0))
+        third = subprocess.Popen([sys.executable, "-c", SERVE], cwd=REPOSITORY, env=own, **PIPES)
+        third.stdout.readline()
+        assert not folders[0].exists() and folders[1].exists()
+        for starter in (second, third):
+            starter.communicate()  # its end of input ends it
+        wait_until(lambda: not any(Path(short).iterdir()))
+
+
+def server_of(folder: Path) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
 
 
 def test_a_server_that_is_gone_is_done_without(environment, tmp_path):

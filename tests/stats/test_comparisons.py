@@ -192,5 +192,25 @@ def test_a_single_method_is_compared_with_none():
     assert compare(suite_of({("t", "a", "m"): np.ones((16, 1))}, {"m": "lower"})) == []
 
 
+def test_rows_at_budgets_are_compared_with_rows_of_the_same_budget():
+    means = {"a-b100": 1.0, "b-b100": 3.0, "a-b200": 0.5, "b-b200": 0.1, "c": 2.0, "d": 9.0}
+    values = {
+        ("t", row, "m"): mean + 0.1 * RNG(3).normal(size=(16, 1)) for row, mean in means.items()
+    }
+    best = {line.method: line.best for line in compare(suite_of(values, {"m": "lower"}))}
+    assert best == {
+        "a-b100": "a-b100",
+        "b-b100": "a-b100",
+        "a-b200": "b-b200",
+        "b-b200": "b-b200",
+        "c": "c",
+        "d": "c",
+    }
+    # one row that happens to end like a budget is compared with all others
+    del values["t", "a-b200", "m"], values["t", "b-b200", "m"], values["t", "b-b100", "m"]
+    lines = compare(suite_of(values, {"m": "lower"}))
+    assert {line.best for line in lines} == {"a-b100"} and len(lines) == 3
+
+
 def test_the_note_gives_the_level():
     assert "p at most 5 %" in BOLD

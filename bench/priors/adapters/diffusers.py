@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,14 @@ from bench.priors._networks import frozen
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PARTS = {"unet": ("config.json", WEIGHTS), "scheduler": ("scheduler_config.json",)}
+OTHER_NAMES = {"unet": "model"}  # of the parts in some folders, those of score-SDE for one
+LFS = b"version https://git-lfs"
 CONSISTENCY, EDM = "CMStochasticIterativeScheduler", "EDMEulerScheduler"
+BROKEN = (
+    "is the broken conversion of the ImageNet-64 consistency model: it lacks the normalisation of the middle attention "
+    "(attn_norm_num_groups); take the safetensors of openai/diffusers-cd_imagenet64_l2, or OpenAI's own .pt with "
+    "family openai_consistency"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,45 +76,141 @@ def open_pipeline(
     Raises UserError, one line, naming the file that is missing or the component that is not understood.
     """
     import diffusers
-    from diffusers.models.unets.unet_2d import UNet2DModel
 
-    folder = Path(source) if Path(source).is_dir() else _from_hub(str(source), local_files_only)
+    local = Path(source).expanduser()
+    folder = local if local.is_dir() else _from_hub(str(source), local_files_only)
     parts = _parts_of(folder, source)
-    config = json.loads((parts["scheduler"] / "scheduler_config.json").read_text())
-    scheduler = getattr(diffusers, config["_class_name"], None)
-    if scheduler is None:
-        raise UserError(
-            f"{source}: diffusers {diffusers.__version__} has no scheduler {config['_class_name']}"
-        )
-    with torch.random.fork_rng(devices=[]):  # its constructor draws weights, which are then read
-        unet: Any = UNet2DModel.from_pretrained(
-            parts["unet"], use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
-        )
+    config = _read_config(parts["scheduler"] / "scheduler_config.json")
+    name = str(config.get("_class_name", "(none named under _class_name)"))
+    scheduler = getattr(diffusers, name, None)
+    if not hasattr(scheduler, "from_pretrained"):
+        raise UserError(f"{source}: diffusers {diffusers.__version__} has no scheduler {name}")
+    _refuse_broken(_read_config(parts["unet"] / "config.json"), config, str(source))
     return Pipeline(
-        frozen(unet.float()),
+        frozen(_open_unet(parts["unet"], str(source)).float()),
         scheduler.from_pretrained(parts["scheduler"], local_files_only=True),
         label,
     )
 
 
+def _open_unet(folder: Path, source: str) -> Any:
+    """Return the network; UserError, one line, where the file is broken or holds other weights than the config says.
+
+    diffusers alone would leave weights at random that are missing, and drop those it has no place for, with a warning.
+    """
+    from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.utils import logging
+
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it would warn of is refused below
+    try:
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # its constructor draws weights, which are then read
+            opened: Any = UNet2DModel.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                low_cpu_mem_usage=False,
+                output_loading_info=True,
+                variant=_variant_in(folder),
+            )
+    except Exception as error:  # of diffusers, safetensors and torch: truncated, another shape
+        what = " ".join(str(error).split())[:200]
+        raise UserError(f"{source}: {WEIGHTS} is broken or is not the config's ({what})") from None
+    finally:
+        logging.set_verbosity(told)
+    unet, info = opened
+    names = unet.state_dict().keys()
+    missing, unexpected = info["missing_keys"], info["unexpected_keys"]
+    refuse_other_names(names, [*(n for n in names if n not in missing), *unexpected], source)
+    return unet
+
+
+def refuse_other_names(expected: Iterable[str], found: Iterable[str], source: str) -> None:
+    """Raise UserError, one line, unless the names of weights are exactly the expected ones."""
+    wanted, there = dict.fromkeys(expected), dict.fromkeys(found)
+    faults = {
+        "missing": [name for name in wanted if name not in there],
+        "unexpected": [name for name in there if name not in wanted],
+    }
+    lines = [
+        f"{what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for what, names in faults.items()
+        if names
+    ]
+    if not lines:
+        return
+    differing = [name for names in faults.values() for name in names]
+    is_known = all(name.startswith("mid_block.attentions.0.group_norm.") for name in differing)
+    known = f", which {BROKEN}" if is_known else ""
+    raise UserError(
+        f"{source}: holds other weights than its architecture: {'; '.join(lines)}{known}"
+    )
+
+
+def _refuse_broken(unet: Mapping[str, Any], scheduler: Mapping[str, Any], source: str) -> None:
+    """Raise UserError for a class-conditional consistency model whose middle attention is not normalised."""
+    if (
+        scheduler["_class_name"] == CONSISTENCY
+        and unet.get("num_class_embeds")
+        and unet.get("resnet_time_scale_shift") == "scale_shift"
+        and not unet.get("attn_norm_num_groups")
+    ):
+        raise UserError(f"{source}: {BROKEN}")
+
+
 def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
     """Return the folder of each part, whose files are there; UserError for a pipeline that has further parts."""
-    index = json.loads(_existing(folder / "model_index.json").read_text())
+    index = _read_config(_existing(folder / "model_index.json"))
     for name, component in index.items():
         if (
             not name.startswith("_")
-            and name not in PARTS
+            and name not in {*PARTS, *OTHER_NAMES.values()}
             and isinstance(component, list)
             and component[1]
         ):
             raise UserError(
                 f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only"
             )
-    parts = {name: folder / name if (folder / name).is_dir() else folder for name in PARTS}
+    parts = {}
+    for name in PARTS:
+        places = [folder / name, folder / OTHER_NAMES.get(name, name), folder]
+        parts[name] = next(place for place in places if place.is_dir())
     for name, files in PARTS.items():
         for file in files:
-            _existing(parts[name] / file)
+            if file != WEIGHTS or not _other_weights(parts[name]):
+                _existing(parts[name] / file)
     return parts
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    """Return the content of a JSON file; UserError, one line, where it has none."""
+    try:
+        content = json.loads(file.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{file}: is no JSON ({error}); truncated, or a pointer of git-lfs?"
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: holds a {type(content).__name__}, expected a mapping")
+    return content
+
+
+def _other_weights(folder: Path) -> list[Path]:
+    """Return the weights in a folder that has no whole file of them: in shards, or in another precision (fp16)."""
+    if (folder / WEIGHTS).is_file():
+        return []
+    stem = WEIGHTS.removesuffix(".safetensors")
+    return sorted(folder.glob(f"{stem}.safetensors.index.json")) or sorted(
+        folder.glob(f"{stem}.*.safetensors")
+    )
+
+
+def _variant_in(folder: Path) -> str | None:
+    """Return diffusers' name of the precision, where weights are there in another one alone."""
+    others = [file.name for file in _other_weights(folder) if file.suffix == ".safetensors"]
+    return others[0].split(".")[1] if others else None
 
 
 def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
@@ -146,10 +249,14 @@ def scheduler_of(name: str, settings: Mapping[str, object]) -> Any:
 
 def _existing(file: Path) -> Path:
     if file.is_file():
+        with file.open("rb") as opened:
+            if opened.read(len(LFS)) == LFS:
+                raise UserError(f"{file}: is a pointer of git-lfs, not the file; run git lfs pull")
         return file
     pickled = file.name == WEIGHTS and file.with_suffix(".bin").is_file()
     why = (
-        "only pickled weights are there, which are not read; save them as safetensors"
+        "only pickled weights are there, which are not read; run posterior-bench weights convert "
+        f"{file.parent}"
         if pickled
         else "is missing"
     )

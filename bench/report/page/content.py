@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.core.artefacts import Json
 from bench.core.results import Summary
 from bench.papers.claims.ledger import Verdicts, verdicts_of
 from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
 from bench.papers.published_tables import PublishedTables, published_tables
 from bench.report.cost_table import cost_notes, cost_table
+from bench.report.front.columns import headline_of
+from bench.report.front.standings import Front, front_of
+from bench.report.front.verdict import Verdict, verdict_of
 from bench.report.notes import absent_weights, definitions, notes
 from bench.report.origins import made_by
+from bench.report.page.charts import charts_of
+from bench.report.page.heat import HeatMap, heat_map
+from bench.report.reproduction_page import Reproduction
 from bench.report.set_table import set_notes, set_table
 from bench.report.table import Table
-from bench.report.tables import columns_of, distance_table, task_tables
-from bench.stats.comparisons import compare
+from bench.report.tables import at_budget, columns_of, distance_table, task_tables
+from bench.stats.comparisons import compare, tied
 from bench.stats.results import SuiteResults
 from bench.stats.summary import summarise
 
@@ -34,31 +41,48 @@ class Section:
 class Content:
     """All tables and texts of the page.
 
-    overview: distances of all tasks. tables: one per task. sections: tables beside these. published: numbers of the
-    papers beside ours. claims: verdicts on the papers' claims. definitions: what each metric and cost means.
+    front, verdict, heat: what the summary says. charts: as charts.js reads them. overview: headline of all tasks.
+    tables: one per task. sections: tables beside these. published: numbers of the papers beside ours. claims: verdicts
+    on the papers' claims. reproduced: the comparison with what was published, or why there is none. definitions: what
+    each metric and cost means.
     """
 
     suite: SuiteResults
+    lines: tuple[Summary, ...]
+    front: Front
+    verdict: Verdict
+    heat: HeatMap
+    charts: tuple[Json, ...]
     overview: Table
     tables: tuple[Table, ...]
     sections: tuple[Section, ...]
     claims: Verdicts
     published: PublishedTables
+    reproduced: Reproduction | str
     notes: tuple[str, ...]
     definitions: dict[str, str]
 
 
-def collect(suite: SuiteResults) -> Content:
-    """Return the content of the page."""
+def collect(suite: SuiteResults, reproduced: Reproduction | str = "") -> Content:
+    """Return the content of the page. reproduced: the comparison with published results, or why there is none."""
     lines, comparisons = summarise(suite), compare(suite)
     tables = task_tables(suite, lines, comparisons)
+    overview = distance_table(suite, lines, comparisons)
+    compared = at_budget(suite, comparisons, headline_of(suite, lines))[2]
+    front = front_of(suite, lines, compared)
     return Content(
         suite,
-        distance_table(suite, lines, comparisons),
+        tuple(lines),
+        front,
+        verdict_of(suite, lines, front),
+        heat_map(suite, lines, front, tied(compared)),
+        tuple(charts_of(suite, lines, front)),
+        overview,
         tables,
         tuple(_sections(suite, lines)),
         verdicts_of(suite.root),
         published_tables(read_papers(), match_numbers(read_numbers(), suite, lines)),
+        reproduced,
         (*notes(suite, columns_of(tables)), *absent_weights(lines)),
         definitions(suite),
     )

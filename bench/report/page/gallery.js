@@ -1,21 +1,23 @@
 // A reader picks a task and a measurement; each picture is cut from the task's sprite into a canvas of its own pixels.
-const data = JSON.parse(document.getElementById("gallery-data").textContent);
+const stored = new Map([...document.querySelectorAll(".gallery-data")].map((script) => [script.dataset.task, script]));
+const parsed = new Map();
 const [picker, thumbnails, seen, rows, heading] = ["task", "measurements", "seen", "rows", "samples"].map((name) =>
   document.getElementById(`gallery-${name}`),
 );
 const sprites = new Map();
+const hasDistance = document.querySelector("#gallery-view thead tr").cells.length > 5;
 const TILE = 48; // CSS pixels, at least
 
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
+// Pictures of a task are read when they are looked at: all at once would keep the page waiting.
+function dataOf(task) {
+  if (!parsed.has(task)) parsed.set(task, JSON.parse(stored.get(task).textContent));
+  return parsed.get(task);
 }
 
 function sprite(task) {
   if (!sprites.has(task)) {
     const image = new Image();
-    image.src = data[task].image;
+    image.src = dataOf(task).image;
     sprites.set(task, image.decode().then(() => image));
   }
   return sprites.get(task);
@@ -44,26 +46,24 @@ function places({ x: [height, width], y: [yHeight, yWidth], top, sources }, i) {
 const short = (value) => String(Number(value.toPrecision(2))).replace("-", "\u2212");
 const percent = (share) => (share === 0 ? "0 %" : share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`);
 
-function mark(name) {
-  return document.querySelector(`.mark:has([href="#mark-${CSS.escape(name)}"])`)?.cloneNode(true) ?? "";
-}
-
 function row(image, task, i, k) {
   const name = task.sources[k];
   const { reason, distance, clipped } = task.measurements[i].rows[k];
   const inTables = name === "exact" ? "reference" : name;
-  const line = make("tr", {}, make("th", { scope: "row" }, mark(inTables), name));
+  const line = make("tr", {}, make("th", { scope: "row" }, markOf(inTables), inTables));
   Object.assign(line.dataset, { kind: "method", name: inTables });
+  line.classList.toggle("variant", variantNames.has(inTables));
   if (reason) {
-    line.append(make("td", { className: "reason", colSpan: 5 }, reason));
+    line.append(make("td", { className: "reason", colSpan: hasDistance ? 5 : 4 }, reason));
     return line;
   }
   const at = places(task, i);
   const kinds = ["mean", "std", ...Array.from({ length: task.num_samples }, (_, j) => `sample ${j}`)];
-  const tiles = kinds.map((kind, column) => tile(image, at.picture(k, column), `${name}: ${kind}`, at.side));
-  const strip = make("div", { className: "strip" }, ...tiles.slice(2));
-  const cells = [[distance || "n/a"], [percent(clipped)], [tiles[0]], [tiles[1]], [strip]];
-  line.append(...cells.map((content, c) => make("td", { className: c < 2 ? "" : "pictures" }, ...content)));
+  const tiles = kinds.map((kind, column) => tile(image, at.picture(k, column), `${inTables}: ${kind}`, at.side));
+  const strip = make("div", { className: "samples" }, ...tiles.slice(2));
+  const numbers = hasDistance ? [distance || "n/a", percent(clipped)] : [percent(clipped)];
+  line.append(...numbers.map((words) => make("td", {}, words)));
+  line.append(...[tiles[0], tiles[1], strip].map((content) => make("td", { className: "pictures" }, content)));
   return line;
 }
 
@@ -89,15 +89,21 @@ function thumbnail(image, task, i, isChosen) {
   const { truth, side } = places(task, i);
   const button = make("button", { type: "button" }, tile(image, truth, `measurement ${i}`, side));
   button.setAttribute("aria-pressed", isChosen);
-  button.addEventListener("click", () => show(i));
+  button.addEventListener("click", () => pick(picker.value, i));
   return button;
 }
 
 let chosen = 0;
 
-async function show(i) {
-  const name = picker.value;
-  const task = data[name];
+// The task and the measurement of the address, #gallery/task/measurement, else the first ones.
+function wanted() {
+  const [task, measurement] = state.view === "gallery" ? state.parts : [];
+  return [stored.has(task) ? task : picker.value || stored.keys().next().value, Number(measurement) || 0];
+}
+
+async function showPictures(name, i) {
+  picker.value = name;
+  const task = dataOf(name);
   const image = await sprite(name);
   if (name !== picker.value) return; // another task was picked while this one was decoded
   chosen = Math.min(i, task.measurements.length - 1);
@@ -107,14 +113,30 @@ async function show(i) {
   seen.replaceChildren(...whatWasSeen(image, task, chosen));
   rows.replaceChildren(...task.sources.map((_, k) => row(image, task, chosen, k)));
   heading.textContent = `first ${task.num_samples} of ${task.num_drawn} samples`;
-  document.dispatchEvent(new Event("gallery"));
+  filterTables();
+}
+
+function pick(name, i) {
+  state.parts = [name, i];
+  change();
 }
 
 thumbnails.addEventListener("keydown", (event) => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (step) show(Math.max(0, chosen + step));
+  if (step) pick(picker.value, Math.max(0, Math.min(chosen + step, thumbnails.children.length - 1)));
 });
-picker.append(...Object.keys(data).map((name) => make("option", {}, name)));
-picker.addEventListener("change", () => show(chosen));
-document.getElementById("gallery-view").hidden = false;
-show(0);
+if (stored.size) {
+  picker.append(...[...stored.keys()].map((name) => make("option", {}, name)));
+  picker.addEventListener("change", () => pick(picker.value, chosen));
+  document.getElementById("gallery-view").hidden = false;
+  let before = "";
+  watchers.push(() => {
+    const key = JSON.stringify(wanted());
+    if (state.view !== "gallery" || key === before) return;
+    before = key;
+    showPictures(...wanted());
+  });
+}
+const inside = readAddress();
+show();
+if (inside) document.getElementById(inside).scrollIntoView();

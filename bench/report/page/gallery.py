@@ -1,9 +1,10 @@
-"""All pictures of a task in one 8-bit PNG, with the numbers that belong to them."""
+"""All pictures of a task in one lossless WebP, with the numbers that belong to them."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,7 +12,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from bench.core.artefacts import Json
-from bench.core.results import REFERENCE, REFERENCE_DRAWS, SampleSet
+from bench.core.results import REFERENCE, REFERENCE_DRAWS, SampleSet, TaskSamples
 from bench.core.text import three_digits
 from bench.figures._pictures import (
     SPREAD,
@@ -24,12 +25,12 @@ from bench.figures._pictures import (
     pictures,
     sample_kinds,
 )
+from bench.report.front.references import NONE, reference_mode
 from bench.report.page.attachments import data_url
 from bench.report.tables import DISTANCE
 from bench.stats.results import SuiteResults, TaskResults
 from bench.stats.samples import task_samples
 
-MOST_SAMPLES, MOST_PIXELS = 10, 500_000  # of a method and measurement; of a task's PNG
 # palette: greys, as many and one more colours for standard deviations, what was not measured
 _GREYS = 127
 _COLOURS = np.array([
@@ -41,16 +42,42 @@ _COLOURS = np.array([
 Distances = Mapping[tuple[str, int], float]  # by name of the samples and measurement
 
 
-def gallery(suite: SuiteResults, task: TaskResults) -> Json:
-    """Return sprite and numbers of a task, as gallery.js reads them, for the runs with the suite's first seed."""
+@dataclass(frozen=True)
+class Room:
+    """How much of a task the gallery shows: samples of a method and measurement, measurements, pixels in all."""
+
+    samples: int = 10
+    measurements: int = 16
+    pixels: int = 380_000
+
+
+FULL, COMPACT = Room(), Room(samples=4, measurements=3, pixels=60_000)
+MOST_SAMPLES, MOST_PIXELS = FULL.samples, FULL.pixels
+
+
+def samples_of(suite: SuiteResults, task: TaskResults) -> TaskSamples:
+    """Return what there is to see of a task, for the runs with the suite's first seed.
+
+    Without reference draws these have no row; published rows have numbers and no samples.
+    """
     seed = suite.seeds[0]
     methods = [run.method for run in task.runs if run.seed == seed]
     shown = task_samples(suite.root, task.name, methods, seed)
-    return gallery_of(shown.measured, shown.sample_sets, _distances(suite, task))
+    if reference_mode(task) != NONE:
+        return shown
+    return TaskSamples(shown.task, shown.measured, shown.sample_sets[1:])
+
+
+def gallery(suite: SuiteResults, task: TaskResults, shown: TaskSamples, room: Room = FULL) -> Json:
+    """Return sprite and numbers of a task, as gallery.js reads them."""
+    return gallery_of(shown.measured, shown.sample_sets, _distances(suite, task), room)
 
 
 def gallery_of(
-    measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet], distances: Distances
+    measured: Mapping[str, np.ndarray],
+    samples: Sequence[SampleSet],
+    distances: Distances,
+    room: Room = FULL,
 ) -> Json:
     """Return the same from arrays: `measured` has x_true (m, *x), y (m, *y) and possibly mask (m, *x).
 
@@ -58,7 +85,7 @@ def gallery_of(
     for each set of samples: mean, std, samples. `x` and `y` are (h, w) of their pictures, `top` is the height of the
     first row.
     """
-    num_measurements, num_samples, num_drawn = _sizes(measured, samples)
+    num_measurements, num_samples, num_drawn = _sizes(measured, samples, room)
     bands = [pictures(i, dict(measured), samples, num_samples) for i in range(num_measurements)]
     y, x = (picture.image.shape[1:] for picture in bands[0][:2])
     return {
@@ -74,14 +101,15 @@ def gallery_of(
 
 
 def _sizes(
-    measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet]
+    measured: Mapping[str, np.ndarray], samples: Sequence[SampleSet], room: Room
 ) -> tuple[int, int, int]:
     """Return how many measurements and samples of each the sprite has room for, and how many samples were drawn."""
     num_shown = num_pixels(measured["x_true"][0]) * len(samples)
-    num_measurements = min(len(measured["x_true"]), max(1, MOST_PIXELS // (3 * num_shown)))
+    most = min(len(measured["x_true"]), room.measurements)
+    num_measurements = min(most, max(1, room.pixels // (3 * num_shown)))
     num_drawn = max(each.x.shape[1] for each in samples[1:] or samples)
-    affordable = MOST_PIXELS // (num_measurements * num_shown) - 2  # mean and std
-    return num_measurements, max(1, min(MOST_SAMPLES, affordable, num_drawn)), num_drawn
+    affordable = room.pixels // (num_measurements * num_shown) - 2  # mean and std
+    return num_measurements, max(1, min(room.samples, affordable, num_drawn)), num_drawn
 
 
 def _facts(
@@ -128,7 +156,7 @@ def _sprite(bands: Sequence[Sequence[Picture]], num_rows: int, num_samples: int)
                 if has_colours
                 else _indices(picture, spread)
             )
-    return _png(sheet)
+    return _webp(sheet)
 
 
 def _indices(picture: Picture, spread: float) -> np.ndarray:
@@ -142,13 +170,18 @@ def _indices(picture: Picture, spread: float) -> np.ndarray:
     return places.astype(np.uint8)
 
 
-def _png(sheet: np.ndarray) -> str:
+def _webp(sheet: np.ndarray) -> str:
     image = Image.fromarray(sheet)
     if sheet.ndim == 2:
         image.putpalette(np.uint8(np.rint(255 * _COLOURS)).tobytes())
+    return webp_url(image.convert("RGB"))
+
+
+def webp_url(image: Image.Image) -> str:
+    """Return the data URL of a lossless picture."""
     data = io.BytesIO()
-    image.save(data, "png", optimize=True)
-    return data_url("image/png", data.getvalue())
+    image.save(data, "webp", lossless=True, quality=80, method=4, exact=True)
+    return data_url("image/webp", data.getvalue())
 
 
 def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], float]:

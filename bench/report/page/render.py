@@ -1,74 +1,140 @@
-"""The report: one HTML file with tables, figures and pictures inside, readable without a network."""
+"""The report: one HTML file with tables, charts and pictures inside, readable without a network."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from bench.core.layout import CLAIMS_TABLES, Layout
+from bench.core.results import LEFT_OUT
 from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
 from bench.papers.published_tables import NO_MATCH, RULE
+from bench.report.front.references import has_reference, posterior_words
+from bench.report.front.standings import by_key, modules_of
 from bench.report.markup import goal_text
 from bench.report.notes import measured_range
 from bench.report.page.attachments import attached
+from bench.report.page.charts import VIEWS as CHARTS
 from bench.report.page.content import Content
-from bench.report.page.figures import marks, read_figure
-from bench.report.page.gallery import gallery
+from bench.report.page.figures import read_figure
+from bench.report.page.gallery import COMPACT, FULL, gallery, samples_of
+from bench.report.page.palette import MARKS, look_of
+from bench.report.page.strip import chosen_tasks, strip_of
 from bench.report.tables import DISTANCE
 
 TABLES = ("summary.csv", "comparisons.csv", "published.csv")
+VIEWS = {
+    "summary": "Summary",
+    "tasks": "Tasks",
+    "gallery": "Gallery",
+    "calibration": "Calibration",
+    "cost": "Cost",
+    "claims": "Claims",
+    "reproduced": "Reproduced",
+}
 
 
-def render(content: Content) -> str:
+def render(content: Content, compact: bool = False) -> str:
     """Return the HTML of the page; reads samples, figures and tables of the suite.
 
-    Raises ArtefactError, one line, when one of these is missing.
+    compact: with fewer pictures and links in place of files, as it lies beside published tables. Raises ArtefactError,
+    one line, when a file is missing.
     """
-    suite = content.suite
-    layout = Layout(suite.root)
+    shown = {field.name: getattr(content, field.name) for field in fields(content)}
+    shown |= {
+        "views": VIEWS,
+        "compact": compact,
+        "folder": "" if compact else "tables/",
+        "claims_link": _link_of_claims(content, compact),
+    }
+    shown |= _words(content) | _files(content, compact) | _pictures(content, compact)
+    return _environment(content).get_template("page.html").render(shown)
+
+
+def _words(content: Content) -> dict[str, Any]:
+    """Return names and sentences that the templates need beside the content."""
+    return {
+        "measured": measured_range(content.suite),
+        "task_names": [task.name for task in content.suite.tasks],
+        "posterior": posterior_words(content.suite),
+        "has_reference": has_reference(content.suite),
+        "rule_of_claims": RULE_OF_CLAIMS,
+        "rule": RULE,
+        "no_match": NO_MATCH,
+        "distance": DISTANCE,
+    }
+
+
+def _files(content: Content, compact: bool) -> dict[str, Any]:
+    """Return the tables that can be saved from the page, and the figures that a suite adds; none in a compact page."""
+    layout = Layout(content.suite.root)
     tables = (*TABLES, *(CLAIMS_TABLES[:1] if content.claims.are_own else ()))
-    task_names = [task.name for task in suite.tasks]
-    return (
-        _environment(content)
-        .get_template("page.html")
-        .render(
-            suite=suite,
-            measured=measured_range(suite),
-            task_names=task_names,
-            overview=content.overview,
-            tables=content.tables,
-            sections=content.sections,
-            claims=content.claims,
-            rule_of_claims=RULE_OF_CLAIMS,
-            published=content.published,
-            rule=RULE,
-            no_match=NO_MATCH,
-            distance=DISTANCE,
-            notes=content.notes,
-            figures=[read_figure(layout.figures, stem) for stem in suite.figures],
-            grids={name: read_figure(layout.figures, f"grid-{name}") for name in task_names},
-            galleries={task.name: gallery(suite, task) for task in suite.tasks},
-            attachments={name: attached(layout.table(name)) for name in tables},
-        )
-    )
+    own = [stem for stem in content.suite.figures if stem not in CHARTS]
+    return {
+        "attachments": {} if compact else {name: attached(layout.table(name)) for name in tables},
+        "figures": [] if compact else [read_figure(layout.figures, stem) for stem in own],
+    }
+
+
+def _link_of_claims(content: Content, compact: bool) -> str:
+    """Return where the whole ledger of claims is, seen from the page."""
+    if not compact:
+        return content.claims.link
+    return "claims.md" if content.claims.are_own else "../claims/claims.md"
+
+
+def _pictures(content: Content, compact: bool) -> dict[str, Any]:
+    """Return the gallery of each task, and the strips of the summary; the samples of a task are read once."""
+    suite, known = content.suite, by_key(content.lines)
+    chosen = [task.name for task in chosen_tasks(suite)]
+    galleries, strips = {}, {}
+    for task in suite.tasks:
+        shown = samples_of(suite, task)
+        if not shown.sample_sets:
+            continue
+        galleries[task.name] = gallery(suite, task, shown, COMPACT if compact else FULL)
+        if task.name in chosen:
+            strips[task.name] = strip_of(task, shown, content.front, known)
+    return {"galleries": galleries, "strips": [strips[name] for name in chosen if name in strips]}
 
 
 def _environment(content: Content) -> Environment:
     """Return the templates of this folder. They are our own: pandas' HTML knows no filters, marks and reasons."""
-    loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
-        loader=loader,
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    of_methods = marks(content.suite.methods, content.suite.kinds)
+    environment.filters["code"] = with_code
     environment.globals |= {
         "goal_text": goal_text,
         "definitions": content.definitions,
-        "marks": of_methods,
+        "looks": marks(content),
+        "outlines": MARKS,
+        "left_out": LEFT_OUT,
     }
     return environment
+
+
+def with_code(text: str) -> Markup:
+    """Return text, escaped, in which what stands between backticks is code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def marks(content: Content) -> dict[str, dict[str, Any]]:
+    """Return colours and mark of each row of the suite, and of the reference."""
+    modules = {"reference": "reference"} | modules_of(content.suite)
+    looks, places = {}, dict.fromkeys(modules.values(), 0)
+    # the row that bears the name of a plug-in comes first, wherever it stands
+    for method, plugin in sorted(modules.items(), key=lambda item: item[0] != item[1]):
+        looks[method] = asdict(look_of(method, plugin, places[plugin]))
+        places[plugin] += 1
+    return {method: looks[method] for method in modules}

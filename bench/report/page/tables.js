@@ -1,12 +1,4 @@
 // Tables sort by a click on a column's head, best first, and show the tasks, methods and metrics that the reader picks.
-const KINDS = { task: "Tasks", method: "Methods", metric: "Metrics" };
-const off = { task: new Set(), method: new Set(), metric: new Set() };
-
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
 
 // Sorting
 
@@ -71,9 +63,9 @@ function filterColumns(table) {
   }
 }
 
-function filter() {
-  for (const table of document.querySelectorAll("table.sortable")) filterColumns(table);
-  for (const element of document.querySelectorAll("main > section, nav a, tbody tr")) element.hidden = isOff(element);
+function filterTables() {
+  for (const table of document.querySelectorAll("table.sortable, table.heat")) filterColumns(table);
+  for (const element of document.querySelectorAll("main tbody tr, .tabs a")) element.hidden = isOff(element);
 }
 
 function namesOf(kind) {
@@ -81,49 +73,56 @@ function namesOf(kind) {
   return [...new Set(found.map((element) => element.dataset.name))];
 }
 
-function pictureOf(kind, name) {
-  const found = kind === "method" && document.querySelector(`tr[data-name="${CSS.escape(name)}"] .mark`);
-  return found ? [found.cloneNode(true)] : [];
-}
-
-function choice(kind, name, update) {
-  const box = make("input", { type: "checkbox", checked: true, name: kind, value: name });
+function choice(kind, name) {
+  const box = make("input", { type: "checkbox", checked: !off[kind].has(name), name: kind, value: name });
   box.addEventListener("change", () => {
     off[kind][box.checked ? "delete" : "add"](name);
-    update();
+    change();
   });
-  return make("label", {}, box, ...pictureOf(kind, name), name);
+  watchers.push(() => (box.checked = !off[kind].has(name)));
+  return make("label", {}, box, kind === "method" ? markOf(name) : "", name);
 }
 
 function menu(kind) {
   const names = namesOf(kind);
   const count = make("span", { className: "count" });
-  const update = () => {
-    const numShown = names.length - off[kind].size;
+  watchers.push(() => {
+    const numShown = names.filter((name) => !off[kind].has(name)).length;
     count.textContent = numShown === names.length ? "all" : `${numShown} of ${names.length}`;
-    filter();
-  };
-  const choices = names.map((name) => choice(kind, name, update));
-  const setAll = (isShown) => () => {
-    for (const label of choices) label.firstChild.checked = isShown;
-    off[kind] = new Set(isShown ? [] : names);
-    update();
-  };
-  const buttons = [["all", true], ["none", false]].map(([words, isShown]) => {
+  });
+  const buttons = [["all", []], ["none", names]].map(([words, hidden]) => {
     const button = make("button", { type: "button" }, words);
-    button.addEventListener("click", setAll(isShown));
+    button.addEventListener("click", () => {
+      off[kind] = new Set(hidden);
+      change();
+    });
     return button;
   });
+  const choices = names.map((name) => choice(kind, name));
   const panel = make("div", { className: "panel" }, make("p", {}, ...buttons), ...choices);
-  update();
   return make("details", { className: "menu", name: "menu" }, make("summary", {}, `${KINDS[kind]} `, count), panel);
 }
 
+function foldButton() {
+  const button = make("button", { type: "button", id: "fold" });
+  button.addEventListener("click", () => {
+    state.variants = !state.variants;
+    change();
+  });
+  watchers.push(() => {
+    button.setAttribute("aria-pressed", state.variants);
+    button.textContent = `${variantNames.size} variants`;
+    button.title = state.variants ? "Fold the variants" : `Show the variants: ${[...variantNames].join(", ")}`;
+  });
+  return button;
+}
+
 for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
+readAddress();
 const bar = document.getElementById("filter");
-bar.append(...Object.keys(KINDS).map(menu));
+bar.append(...(variantNames.size ? [foldButton()] : []), ...Object.keys(KINDS).map(menu));
 bar.hidden = false;
-document.addEventListener("gallery", filter);
+watchers.push(filterTables);
 document.addEventListener("click", (event) => {
   for (const open of bar.querySelectorAll("[open]")) if (!open.contains(event.target)) open.open = false;
 });

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.core.errors import UserError
@@ -14,11 +15,13 @@ from bench.priors import _networks as networks
 from bench.priors.adapters.diffusers import (
     CONSISTENCY,
     EDM,
+    WEIGHTS,
     Pipeline,
     open_pipeline,
     scheduler_of,
     write_pipeline,
 )
+from bench.priors.adapters.foreign_files import converted
 from bench.priors.adapters.preconditioning import (
     ConsistencyMap,
     DDPMDenoiser,
@@ -260,8 +263,96 @@ def test_pickled_weights_are_refused(tmp_path):
     write_pipeline(tmp_path, Pipeline(unet(), scheduler_of(EDM, {})))
     weights = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
-    with pytest.raises(UserError, match="pickled"):
+    with pytest.raises(UserError, match="pickled .* run posterior-bench weights convert .*unet"):
         open_pipeline(tmp_path)
+
+
+def test_pickled_weights_open_once_they_are_converted(tmp_path):
+    write_pipeline(tmp_path, Pipeline(unet(), scheduler_of(EDM, {})))
+    weights = tmp_path / "unet" / WEIGHTS
+    tensors = load_file(weights)
+    weights.unlink()
+    torch.save(tensors, weights.with_suffix(".bin"))
+    converted(weights.with_suffix(".bin"))
+    opened = open_pipeline(tmp_path).unet.state_dict()
+    assert all(torch.equal(opened[name], tensors[name]) for name in tensors)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.pop("conv_out.bias"), "missing conv_out.bias$"),
+        (lambda t: t.update(extra=torch.zeros(1)), "unexpected extra$"),
+        (lambda t: t.update({"conv_in.weight": torch.zeros(9, 1, 3, 3)}), "is not the config's"),
+    ],
+)
+def test_weights_of_another_network_are_refused_in_one_line(tmp_path, change, words):
+    write_pipeline(tmp_path, Pipeline(unet(), scheduler_of(EDM, {})))
+    tensors = load_file(tmp_path / "unet" / WEIGHTS)
+    change(tensors)
+    save_file(tensors, tmp_path / "unet" / WEIGHTS)
+    with pytest.raises(UserError, match=words) as told:
+        open_pipeline(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_truncated_weights_are_refused_in_one_line(tmp_path):
+    write_pipeline(tmp_path, Pipeline(unet(), scheduler_of(EDM, {})))
+    weights = tmp_path / "unet" / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="is broken") as told:
+        open_pipeline(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_names_of_old_diffusers_are_those_of_today(tmp_path):
+    """Attention was called query, key, value and proj_attn when the first public checkpoints were made."""
+    write_pipeline(tmp_path, Pipeline(unet(), scheduler_of("DDPMScheduler", {})))
+    expected = load_file(tmp_path / "unet" / WEIGHTS)
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    renamed = {}
+    for name, weight in expected.items():
+        for new, before in old.items():
+            name = name.replace(f".{new}.", f".{before}.") if "attentions" in name else name
+        renamed[name] = weight
+    assert renamed.keys() != expected.keys()
+    save_file(renamed, tmp_path / "unet" / WEIGHTS)
+    opened = open_pipeline(tmp_path).unet.state_dict()
+    assert all(torch.equal(opened[name], expected[name]) for name in expected)
+
+
+def test_the_broken_conversion_of_imagenet_64_is_refused_in_words(tmp_path):
+    """Its network has no normalisation in the middle attention: in the config, in the weights, or in both."""
+    from diffusers import UNet2DModel
+
+    def pipeline(folder, groups: int | None):
+        with torch.random.fork_rng():
+            network = UNet2DModel(
+                sample_size=8,
+                block_out_channels=(8, 16),
+                layers_per_block=1,
+                down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D"),
+                up_block_types=("AttnUpBlock2D", "ResnetUpsampleBlock2D"),
+                norm_num_groups=4,
+                attn_norm_num_groups=groups,
+                resnet_time_scale_shift="scale_shift",
+                num_class_embeds=3,
+            )
+        write_pipeline(folder, Pipeline(network, scheduler_of(CONSISTENCY, {}), 0))
+        return folder / "unet"
+
+    good, broken = (pipeline(tmp_path / str(groups), groups) for groups in (4, None))
+    assert open_pipeline(tmp_path / "4", 1).label == 1
+    words = "broken conversion of the ImageNet-64 consistency model.*openai_consistency"
+    with pytest.raises(UserError, match=words):  # both
+        open_pipeline(tmp_path / "None", 1)
+    (good / WEIGHTS).rename(tmp_path / "good")
+    (broken / WEIGHTS).rename(good / WEIGHTS)
+    with pytest.raises(UserError, match=f"missing mid_block.attentions.0.group_norm.*{words}"):
+        open_pipeline(tmp_path / "4", 1)
+    (tmp_path / "good").rename(broken / WEIGHTS)
+    with pytest.raises(UserError, match=words):  # the config alone
+        open_pipeline(tmp_path / "None", 1)
 
 
 @pytest.mark.parametrize("source", ["nowhere/at-all", "/no/such/folder"])

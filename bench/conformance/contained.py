@@ -1,0 +1,42 @@
+"""Checks in a process of their own, which a plug-in may kill, end or keep for ever: what was seen is said."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.conformance import check
+from bench.conformance.checks import CheckResult
+from bench.core.registry import Kind
+from bench.core.specs import Limits
+from bench.runtime.containment import contained, hold
+
+SECONDS = 60.0  # for one check
+
+
+def check_contained(
+    path: str | Path,
+    kind: Kind | None = None,
+    seconds: float = SECONDS,
+) -> list[CheckResult]:
+    """Return the results of `check`, and print each as it comes; the check that ends the process has failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder, "record.json")
+
+        def follow(title: str, results: Sequence[CheckResult]) -> None:
+            if results:
+                print(f"  {results[-1]}", flush=True)  # before the next one may end the process
+            record.write_text(json.dumps([title, [asdict(result) for result in results]]))
+            hold(Limits(seconds=seconds))
+
+        ending = contained(lambda: check(path, kind, follow=follow))
+        title, said = json.loads(record.read_text()) if record.exists() else ("it begins", [])
+    results = [CheckResult(**result) for result in said]
+    if ending.status != "ok" and title:
+        words = f"{ending.reason}; no more was checked"
+        results.append(CheckResult(title, "FAIL", words))
+        print(f"  {results[-1]}", flush=True)
+    return results

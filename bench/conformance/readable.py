@@ -1,0 +1,97 @@
+"""Whether a suite can use a plug-in: name it, and see in its source what Python sees when it imports it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import sysconfig
+from collections.abc import Collection
+from pathlib import Path
+
+from bench.conformance.checks import Refused
+from bench.core.registry import INSTALLED, Kind, find
+from bench.core.source import Source, read_source
+from bench.plan import schema
+from bench.plan.config import RESERVED
+from bench.plan.sources import sources_of
+
+ENTRIES = {
+    "method": "RowEntry",
+    "prior": "PriorEntry",
+    "operator": "TaskEntry",
+}  # with keys of their own
+LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")  # where Python keeps what is installed
+READ = ("train", "search", "joint", "kind", "takes_teacher", "needs_teacher", "timing_only", "side")
+PLAINLY = "write it plainly in the class, or in a base class of this file or of one beside it"
+
+
+def refuse_unreadable(kind: Kind, path: Path, name: str, cls: type) -> str:
+    """Return the name by which a suite knows a plug-in; Refused, one line, where it sees less than is there."""
+    _refuse_name(kind, path, name)
+    source = read_source(path)
+    if source is None:
+        raise Refused(
+            f"a suite reads the file without importing it and finds no class: write __all__ = [{cls.__name__!r}] and "
+            f"class {cls.__name__} plainly, here or in a file beside it"
+        )
+    _refuse_fields(kind, source, cls)
+    for word in READ:
+        if hasattr(cls, word) and not (
+            source.has(word) or word in {*source.fields, *source.constants}
+        ):
+            raise Refused(f"a suite does not see `{word}` of {cls.__name__}; {PLAINLY}")
+    return name
+
+
+def _refuse_name(kind: Kind, path: Path, name: str) -> None:
+    if not name or not re.search(schema.NAME, name):
+        raise Refused(
+            f"the file name {path.name}: no suite can name it; expected a letter or digit, then {schema.NAME_WORDS}"
+        )
+    if kind == "method" and name == RESERVED:
+        raise Refused(f"the file name {path.name}: {RESERVED} is the floor's row; choose another")
+    found = find(kind, name)
+    if (
+        found
+        and found.resolve().parent == path.resolve().parent
+        and found.resolve() != path.resolve()
+    ):
+        raise Refused(f"the name {name} finds {found.name}; `-` and `_` are the same in a suite")
+
+
+def _refuse_fields(kind: Kind, source: Source, cls: type) -> None:
+    fields = {field.name for field in dataclasses.fields(cls) if field.init}
+    if unseen := sorted(fields - set(source.fields)):
+        raise Refused(f"a suite does not see the field {unseen[0]} of {cls.__name__}; {PLAINLY}")
+    entry = read_source(schema.FILE, ENTRIES[kind]) if kind in ENTRIES else None
+    if entry and (taken := sorted(fields & set(entry.fields))):
+        raise Refused(
+            f"the field {taken[0]}: a suite has a key of that name for every {kind}; choose another"
+        )
+
+
+def refuse_untracked(path: Path, before: Collection[str]) -> str:
+    """Return how many files beside a plug-in are tracked; Refused where it has imported one that no suite would see.
+
+    before: names of the modules that were there when the plug-in was loaded.
+    """
+    tracked = {Path(source).resolve() for source in sources_of(str(path))}
+    own = {Path.cwd().resolve(), path.resolve().parent}
+    for name in sorted(sys.modules.keys() - before):
+        file = getattr(sys.modules[name], "__file__", None)
+        file = Path(file).resolve() if file else None
+        if file is None or file in tracked or file == path.resolve() or _is_installed(file):
+            continue
+        if own & set(file.parents):
+            raise Refused(
+                f"it imports {file.name} in a way that a suite does not see, so that an edit there would rerun "
+                "nothing; name it _... and write: from ._... import ..."
+            )
+    return f"{len(tracked)} files"
+
+
+def _is_installed(file: Path) -> bool:
+    """Return whether a file is of this project, of Python or of a package."""
+    places = [INSTALLED / "bench", *(Path(sysconfig.get_path(kind)) for kind in LIBRARIES)]
+    return any(file.is_relative_to(place.resolve()) for place in places)

@@ -1,0 +1,79 @@
+"""The experiments of the four papers, one by one: the suite that has each, or why none can."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NO_BKSE = "needs the network BKSE for its blur, which has no licence; its kernel also changes between calls"
+NO_METHOD = "no such sampler here"
+PRIVATE = "needs decoder and reward of others, wrapped as docs/add-a-prior.md says; never run here"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Where it stands in a paper, what it is, the suite that has it ("" for none), and what is missing all the same."""
+
+    paper: str
+    place: str
+    what: str
+    suite: str = ""
+    missing: str = ""
+
+
+EXPERIMENTS = (
+    Experiment(
+        "dps", "Tables 1, 6", "five linear tasks on FFHQ", "papers/dps_ffhq256",
+        "rows MCG, PnP-ADMM, Score-SDE and ADMM-TV",
+    ),
+    Experiment(
+        "dps", "Tables 2, 7", "five linear tasks on ImageNet", "papers/dps_imagenet256",
+        "rows MCG, PnP-ADMM, Score-SDE and ADMM-TV",
+    ),
+    Experiment(
+        "dps", "Table 3", "phase retrieval on FFHQ", "papers/dps_ffhq256",
+        "rows OSS, HIO and ER; the best of four runs, where all samples count here",
+    ),
+    Experiment("dps", "Table 4", "blur that is not linear", missing=NO_BKSE),
+    Experiment(
+        "dps", "Table 5, Figures 8, 9", "step sizes", "papers/dps_ffhq256",
+        "step sizes that change along the chain",
+    ),
+    Experiment("dps", "Figures 4, 5, 12 to 19", "pictures, Poisson noise among them", "papers/dps_ffhq256"),
+    Experiment("dps", "Figure 11", "quality against network calls; seconds", "papers/dps_ffhq256"),
+    Experiment(
+        "cps", "Tables 1, 3", "three linear tasks on bedrooms, quality and diversity", "papers/cps_bedroom256",
+        "rows LGD, MPGD, CM-inversion; diversity score on features of ResNet-50",
+    ),
+    Experiment(
+        "cps", "Table 2", "three tasks on bedrooms that are not linear", "papers/cps_bedroom256",
+        f"blur: {NO_BKSE}",
+    ),
+    Experiment("cps", "ImageNet table", "three linear tasks on ImageNet 64", "papers/cps_imagenet64"),
+    Experiment("cps", "Figure 2", "seconds against number of samples", "papers/cps_bedroom256"),
+    Experiment("cps", "Figures 1, 3, 4, 5", "diverse samples of one measurement", "papers/cps_bedroom256"),
+    Experiment(
+        "ods", "Tables 3, 8, 9", "CIFAR-10 classes, flow prior", "papers/ods_cifar10",
+        "rows Adjoint Matching and DPS",
+    ),
+    Experiment(
+        "ods", "Tables 3, 7", "CIFAR-10 classes, GAN prior", missing=
+        "needs SN-GAN's generator, of a format that no adapter reads; in small: suite reward",
+    ),
+    Experiment("ods", "Tables 4, 10, 11", "faces by text, StyleGAN3 and NVAE", "papers/ods_ffhq", PRIVATE),
+    Experiment("ods", "Tables 5, 12", "Stable Diffusion 3 by text", missing=PRIVATE),
+    Experiment("ods", "Table 6", "proteins, FoldFlow 2", missing=PRIVATE),
+    Experiment("ods", "Table 13", "Stable Diffusion 1.5", missing="numbers of another paper; " + NO_METHOD),
+    Experiment("ods", "Table 14", "distillation to one step", "papers/ods_cifar10"),
+    Experiment("ods", "Figures 1 to 3", "toys in the plane", "ods_toy"),
+    Experiment("aps", "Table 2, Figures 1, 6", "four tasks on CelebA", "papers/aps_celeba", "MCG"),
+    Experiment("aps", "mean of 128 samples, speed", "quality against number of samples", "papers/aps_celeba"),
+    Experiment(
+        "aps", "manifold", "signals on a manifold", "sphere", "which manifold the paper has is not known"
+    ),
+    Experiment("aps", "climate", "temperature fields", "sphere", "the data's variable and mask are not known"),
+    Experiment(
+        "aps", "out of distribution", "trained on CelebA, applied to FFHQ", missing=
+        "a task has one data set for training and measurements",
+    ),
+    Experiment("", "our own", "a common protocol at 32 and 64 pixels", "papers/common64"),
+)  # fmt: skip

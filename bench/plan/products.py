@@ -1,0 +1,50 @@
+"""What a run ends with, tables, figures and pages: each is made anew when it was truncated, edited or removed.
+
+They take seconds to make, so nobody has to delete them first, as with other artefacts (`folder.check_artefacts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+
+from bench.core.artefacts import ArtefactError, check_recorded
+from bench.plan.rules import Rules
+
+STAGES = ("tables", "published", "claims", "timing", "figure", "grid", "toy", "report")
+WITH_RECORD = (".csv", ".html")  # of a job's outputs, the first of these has a record of the others
+
+
+def damaged_products(rules: Rules) -> set[str]:
+    """Return an output of each job whose products are there and not as they were written. Writes nothing."""
+    paths = [path for path in _recorded(rules) if Path(path).exists()]
+    with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
+        intact = pool.map(_is_intact, paths)
+    return {path for path, good in zip(paths, intact, strict=True) if not good}
+
+
+def refuse_folders(rules: Rules) -> None:
+    """Raise ArtefactError, naming it, when a folder stands where an artefact belongs: Snakemake takes it for one."""
+    records = (f"{path}.info.json" for path in _recorded(rules))
+    for path in chain(rules.made(*rules.all), records):
+        if Path(path).is_dir():
+            raise ArtefactError(
+                f"{path}: is a folder, and a file belongs there; delete it and run the same command again"
+            )
+
+
+def _recorded(rules: Rules) -> Iterator[str]:
+    for stage in STAGES:
+        rule = rules.all[stage]
+        main = [path for path in rule.outputs if path.endswith(WITH_RECORD)][:1]
+        yield from (path.format(**case) for path in main for case in rule.cases)
+
+
+def _is_intact(path: str) -> bool:
+    try:
+        check_recorded(path)
+    except ArtefactError:
+        return False
+    return True

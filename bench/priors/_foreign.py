@@ -1,0 +1,148 @@
+"""Priors from the files of other projects, shared by their families: where weights are, the card, and the prior.
+
+`weights` of a family is a name that `posterior-bench weights list` knows, a path, or `random`: weights of a named
+random stream, written in the foreign format and read from it like any other, for rehearsals and tests; their images
+mean nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from bench.core.artefacts import Json
+from bench.core.checkpoints import CHECKPOINTS, place
+from bench.core.errors import UserError
+from bench.core.types import Cap, Prior
+from bench.priors import _networks as networks
+from bench.priors._diffusion import Denoiser, Diffusion
+from bench.priors._examination import examined
+from bench.priors.adapters.architectures import Architecture, architecture_of
+from bench.priors.adapters.diffusers import Pipeline, write_pipeline
+from bench.priors.adapters.foreign_files import foreign_tensors
+from bench.priors.adapters.guided_unet import random_tensors
+
+RANDOM = "random"
+# of the smallest network that has all parts, for tests
+TINY: dict[str, object] = {
+    "side": 8,
+    "channels": 8,
+    "multipliers": (1, 2),
+    "layers": 1,
+    "attention": (1,),
+    "scale_shift": True,
+    "head": 8,
+    "groups": 4,
+}
+
+
+class Fields(Protocol):
+    """The fields that say which network a family opens."""
+
+    @property
+    def weights(self) -> str: ...
+    @property
+    def architecture(self) -> str | dict[str, object]: ...
+    @property
+    def width(self) -> float: ...
+    @property
+    def side(self) -> int | None: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign(Diffusion):
+    """A foreign denoiser as a prior. clip_denoised: E[x | x_t] is clamped to [-1, 1], where images are."""
+
+    clip_denoised: bool = False
+
+    def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """Return E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
+        denoised = super().denoise(x_t, sigma)
+        return denoised.clamp(-1, 1) if self.clip_denoised else denoised
+
+
+@dataclass(frozen=True, eq=False)
+class Scored(Foreign):
+    """A foreign denoiser whose network gives the score, too, by another formula than (D - x_t) / sigma^2."""
+
+    def score(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """Return the gradient of log p(x_t): x_t (n, *x), sigma () or (n,) above 0 -> (n, *x)."""
+        sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x_t.device)
+        return cast(Any, self.denoiser).score(x_t.float(), sigma).to(x_t.dtype)
+
+
+def setting_of(weights: str, key: str, given: Any, otherwise: Any = "") -> Any:
+    """Return a family's field: as given, or that of the public model, or the usual value."""
+    known = CHECKPOINTS[weights].settings if weights in CHECKPOINTS else {}
+    return given or known.get(key, otherwise)
+
+
+def chosen_architecture(fields: Fields) -> Architecture:
+    """Return the network that the fields name; ValueError, one line, for an impossible one."""
+    given = setting_of(fields.weights, "architecture", fields.architecture)
+    if not given:
+        raise ValueError("architecture: missing; weights from a path need one")
+    return architecture_of(given, fields.width, fields.side)
+
+
+def foreign_weights(
+    fields: Fields, architecture: Architecture, entry: str = "", conv_dims: int = 1
+) -> tuple[dict[str, Tensor], Json]:
+    """Return the tensors that a family's fields name, and the card of their file.
+
+    entry, conv_dims: where a pickled file has them, and the axes of its attention's convolutions.
+    """
+    if fields.weights == RANDOM:
+        return _random_weights(architecture, entry, conv_dims)
+    about, path = {"source": Path(fields.weights).name}, Path(fields.weights)
+    if fields.weights in CHECKPOINTS:
+        known = CHECKPOINTS[fields.weights]
+        path = place(fields.weights)
+        about = {"name": fields.weights, "source": known.source, "licence": known.licence}
+    tensors, card = foreign_tensors(path, entry, about)
+    hashes = [card.get("pickled_sha256"), card["safetensors_sha256"]]
+    if fields.sha256 and fields.sha256 not in hashes:
+        raise UserError(f"{path}: has sha256 {hashes[0] or hashes[1]}, expected {fields.sha256}")
+    return tensors, {key: value for key, value in card.items() if key != "sha256"}
+
+
+def _random_weights(
+    architecture: Architecture, entry: str, conv_dims: int
+) -> tuple[dict[str, Tensor], Json]:
+    """Return random weights by way of a pickled file, as the public ones come."""
+    tensors = random_tensors(architecture, conv_dims)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "random.pt"
+        torch.save({entry: tensors} if entry else tensors, path)
+        read, card = foreign_tensors(path, entry, {"source": RANDOM, "licence": "none needed"})
+    # of a zip file with times in it
+    return read, {key: value for key, value in card.items() if not key.endswith("sha256")}
+
+
+def fit_foreign(
+    prior: Prior, pipeline: Pipeline, data: Mapping[str, Tensor], folder: Path, card: Json
+) -> tuple[dict[str, Tensor], Json]:
+    """Write a pipeline into `folder`/pipeline; return no tensors, and the card with the prior's examination."""
+    shape = tuple(data["train"].shape[1:])
+    if pipeline.shape != shape:
+        source = card.get("source", "weights")
+        raise UserError(f"{source}: is for images {pipeline.shape}, the data set has {shape}")
+    write_pipeline(folder / "pipeline", pipeline)
+    card = {"weights": card, "num_parameters": networks.num_parameters(pipeline.unet)}
+    if Cap.DENOISER in prior.caps:
+        card["examination"] = examined(prior, data["train"])
+    return {}, card
+
+
+def denoising_prior(denoiser: Denoiser, num_ode_steps: int, clip_denoised: bool) -> Foreign:
+    """Return a denoiser as a prior, with its score where it has one of its own."""
+    cls = Scored if hasattr(denoiser, "score") else Foreign
+    return cls(denoiser, num_ode_steps, clip_denoised)

@@ -1,0 +1,87 @@
+"""`adm`: a diffusion model of guided-diffusion (ADM), opened from its `.pt` file.
+
+Dhariwal and Nichol, Diffusion Models Beat GANs on Image Synthesis, NeurIPS 2021. https://arxiv.org/abs/2105.05233
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, cast
+
+from torch import Tensor
+
+from bench.core.artefacts import Json
+from bench.core.types import Prior
+from bench.priors._foreign import (
+    TINY,
+    Foreign,
+    chosen_architecture,
+    denoising_prior,
+    fit_foreign,
+    foreign_weights,
+    setting_of,
+)
+from bench.priors.adapters.adm import ADM, SCHEDULES
+from bench.priors.adapters.diffusers import open_pipeline
+
+__all__ = ["ADMFamily"]
+
+
+@dataclass(frozen=True)
+class ADMFamily:
+    """A denoiser that predicts the noise, and maybe a variance beside it, which is left out; its ODE is the decoder."""
+
+    weights: str  # a name of `weights list`, a path, or `random`
+    # a name, or its fields; "": that of the weights' name
+    architecture: str | dict[str, object] = ""
+    width: float = 1.0  # share of the architecture's channels
+    side: int | None = None  # pixels along an image; the architecture's by default
+    sha256: str = ""  # of the file, where the suite pins it
+    label: int | None = None  # the class, where the network is class-conditional
+    # of the noise in training, linear or cosine; "": that of the weights' name, or linear
+    schedule: str = ""
+    num_timesteps: int = 1000  # of that noise
+    # keep E[x | x_t] in [-1, 1], as the code of DPS does
+    clip_denoised: bool = False
+    num_ode_steps: int = 18  # of the decoder, Heun's method
+
+    tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)
+    # for tests
+    tiny: ClassVar[Mapping[str, object]] = {
+        "weights": "random",
+        "architecture": TINY | {"out_channels": 6, "num_classes": 3},
+        "label": 1,
+        "num_ode_steps": 2,
+    }
+
+    def __post_init__(self) -> None:
+        chosen_architecture(self)
+        if self.chosen_schedule not in SCHEDULES:
+            names = ", ".join(SCHEDULES)
+            raise ValueError(f"schedule: expected one of {names}, got {self.schedule!r}")
+
+    @property
+    def chosen_schedule(self) -> str:
+        return setting_of(self.weights, "schedule", self.schedule, "linear")
+
+    def fit(
+        self, data: Mapping[str, Tensor], folder: Path, teacher: Prior | None
+    ) -> tuple[dict[str, Tensor], Json]:
+        """Open the file, and write `folder`/pipeline; the card has source, hash and terms, and an examination."""
+        prior, card = self.opened()
+        return fit_foreign(cast(Prior, prior), prior.denoiser.pipeline, data, folder, card)
+
+    def opened(self) -> tuple[Foreign, Json]:
+        """Return the prior in the file, and the card of its weights."""
+        architecture = chosen_architecture(self)
+        tensors, card = foreign_weights(self, architecture)
+        noise = (self.chosen_schedule, self.num_timesteps)
+        denoiser = ADM.opened(tensors, architecture, self.label, self.weights, *noise)
+        return denoising_prior(denoiser, self.num_ode_steps, self.clip_denoised), card
+
+    def load(self, tensors: Mapping[str, Tensor], folder: Path, teacher: Prior | None) -> Foreign:
+        """Return the prior in `folder`/pipeline."""
+        denoiser = ADM(open_pipeline(folder / "pipeline", self.label))
+        return denoising_prior(denoiser, self.num_ode_steps, self.clip_denoised)

@@ -1,0 +1,109 @@
+"""The headline of a suite and the columns of its first table: the suite's own, or those that its tasks can have."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.core.errors import UserError
+from bench.core.results import DISTANCE, WORTH, Summary
+from bench.report.front.references import has_reference
+from bench.stats.results import SuiteResults
+
+OVER_FLOOR, CALLS, MILLISECONDS, DONE = "over_floor", "network_calls", "milliseconds", "tasks_done"
+CEILING = "unconditional"  # draws of the prior: where the way from the floor ends
+COVERAGE, TRAINING = "coverage_exact@0.9", "train_seconds"
+DERIVED = (OVER_FLOOR, CALLS, MILLISECONDS, DONE)
+COSTS = (CALLS, MILLISECONDS, TRAINING, DONE)
+WITH_REFERENCE = (OVER_FLOOR, WORTH, COVERAGE, "diversity_ratio", *COSTS)
+# starts of the ids of columns without a reference: fidelity, data misfit, diversity, sets; the first that has numbers
+WITHOUT = (
+    ("psnr_mean",),
+    ("lpips-alex", "lpips-vgg", "percept-"),
+    ("chi2_sample", "log_reward"),
+    ("pairwise-", "diversity"),
+    ("fid-", "frechet-"),
+    ("kid-",),
+)
+# what may lead where no distance to a posterior is known
+LEADS = ("psnr_mean", "log_reward", "chi2_sample")
+LABELS = {
+    OVER_FLOOR: "distance over floor",
+    WORTH: "worth in exact draws",
+    COVERAGE: "coverage of 90 %",
+    "diversity_ratio": "diversity ratio",
+    CALLS: "network calls",
+    MILLISECONDS: "milliseconds",
+    TRAINING: "training seconds",
+    DONE: "tasks done",
+    DISTANCE: "energy distance",
+    "psnr_mean": "PSNR of the mean",
+    "chi2_sample": "data misfit (χ²)",
+    "log_reward": "log reward",
+}
+ABOUT = {
+    OVER_FLOOR: "headline distance minus that of the floor, as a share of the way to the ceiling: 0 % are exact draws, "
+    "100 % draws of the prior that ignore the measurement; mean over tasks",
+    CALLS: "images through the prior's network per posterior sample, forward and backward, without training; mean over "
+    "tasks",
+    MILLISECONDS: "milliseconds per posterior sample: of the clock where there is one, else processor time of the job, "
+    "a rough figure; mean over tasks",
+    DONE: "tasks on which the method ran to its end; averages of a row are over these, so rows with other tasks cannot "
+    "be compared to the digit",
+}
+# what a perfect sampler has: shown as the goal of a column
+GOALS = {OVER_FLOOR: "down", WORTH: "up"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: id of a metric, of a cost or one of DERIVED. goal: "up", "down", "= 0.9" or ""; about: its meaning."""
+
+    id: str
+    label: str
+    goal: str
+    about: str
+
+
+def headline_of(suite: SuiteResults, lines: Sequence[Summary]) -> str:
+    """Return the metric that leads: the suite's choice, else the distance where there is one, else the first of LEADS.
+
+    Raises UserError, one line, where the suite names a metric that it does not have.
+    """
+    _refuse_unknown(suite.columns, lines, "columns")
+    if suite.headline:
+        _refuse_unknown([suite.headline], lines, "headline")
+        return suite.headline
+    measured = {line.metric for line in lines if line.mean is not None}
+    candidates = (DISTANCE, *LEADS) if has_reference(suite) else LEADS
+    return next((name for name in candidates if name in measured), DISTANCE)
+
+
+def front_ids(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
+    """Return the ids of the columns of the first table, the headline first. UserError as above."""
+    headline = headline_of(suite, lines)
+    if suite.columns:
+        return tuple(dict.fromkeys((headline, *suite.columns, DONE)))
+    if headline == DISTANCE and has_reference(suite):
+        return WITH_REFERENCE if CEILING in suite.methods else (headline, *WITH_REFERENCE[1:])
+    measured = dict.fromkeys(x.metric for x in lines if x.mean is not None and _is_plain(x.metric))
+    chosen = [
+        next((m for s in starts for m in measured if m.startswith(s)), "") for starts in WITHOUT
+    ]
+    of_reference = [x for x in WITH_REFERENCE if x not in COSTS] if has_reference(suite) else []
+    return tuple(name for name in dict.fromkeys((headline, *of_reference, *chosen, *COSTS)) if name)
+
+
+def _is_plain(metric: str) -> bool:
+    """Return whether a metric is neither a floor nor relative to reference draws."""
+    return not any(part in metric for part in ("_floor", "_ratio", "_total", "_sample@"))
+
+
+def _refuse_unknown(names: Sequence[str], lines: Sequence[Summary], key: str) -> None:
+    known = dict.fromkeys((*(line.metric for line in lines), *DERIVED)) if names else {}
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"metrics.{key}: this suite has no column {name}{meant}")

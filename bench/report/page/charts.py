@@ -1,0 +1,327 @@
+"""The numbers behind the charts of the page, which charts.js draws: of every figure of a suite that it can draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.core import registry
+from bench.core.artefacts import Json
+from bench.core.results import BASELINES, DISTANCE, REFERENCE, Summary
+from bench.figures._levels import CONFIDENCE, sampling_band
+from bench.report.front.columns import CEILING, LABELS
+from bench.report.front.references import NONE, reference_mode
+from bench.report.front.standings import Front, Known, by_key
+from bench.stats.ranks import rankings
+from bench.stats.results import SuiteResults, TaskResults
+
+LEVELS = {  # figure -> metric, whether x_true has to be a draw of the prior (None: either), words across and upwards
+    "coverage": ("coverage_exact", None, "nominal level of the interval", "share of reference draws inside"),
+    "calibration": ("coverage_x_true", True, "nominal level of the interval", "share of pixels of x_true inside"),
+    "tarp": ("tarp_x_true", True, "rank of x_true by distance to a point", "share of measurements below"),
+    "sbc": ("sbc-misfit_x_true", True, "rank of x_true by data misfit", "share of measurements below"),
+    "misspecification": ("coverage_x_true", False, "nominal level", "share for x_true"),
+}  # fmt: skip
+VIEWS = {
+    "distance": "tasks",
+    "fidelity-diversity": "tasks",
+    "ranks": "tasks",
+    "collapse": "calibration",
+}
+VIEWS |= dict.fromkeys(LEVELS, "calibration") | dict.fromkeys(
+    ("cost", "cost-seconds", "amortisation"), "cost"
+)
+MOST_MEASUREMENTS = 100_000  # to the right of the chart of amortisation
+
+
+@dataclass(frozen=True)
+class Source:
+    """What charts are made of."""
+
+    suite: SuiteResults
+    known: Known
+    front: Front
+
+    @property
+    def judged(self) -> list[TaskResults]:
+        return [task for task in self.suite.tasks if reference_mode(task) != NONE]
+
+    def line(self, task: str, method: str, metric: str) -> Summary | None:
+        line = self.known.get((task, method, metric))
+        return line if line and line.mean is not None else None
+
+    def number(self, task: str, method: str, metric: str) -> float | None:
+        line = self.line(task, method, metric)
+        return line.mean if line else None
+
+
+def charts_of(suite: SuiteResults, lines: Sequence[Summary], front: Front) -> list[Json]:
+    """Return the charts, as charts.js reads them, of those of the suite's figures that have any number."""
+    source = Source(suite, by_key(lines), front)
+    made = [(stem, make(source)) for stem, make in makers().items() if stem in suite.figures]
+    charts = [
+        {"id": stem, "view": VIEWS[stem], "caption": caption_of(stem)} | chart
+        for stem, chart in made
+        if chart and chart["panels"]
+    ]
+    return charts
+
+
+def makers() -> dict[str, Callable[[Source], Json | None]]:
+    """Return what makes the chart of each figure that the page draws itself."""
+    levels = {stem: (lambda source, stem=stem: _levels(source, stem)) for stem in LEVELS}
+    return {
+        "distance": _distance,
+        "fidelity-diversity": _fidelity,
+        "ranks": _ranks,
+        **levels,
+        "collapse": _collapse,
+        "cost": lambda source: _quality(source, "rows"),
+        "cost-seconds": lambda source: _quality(source, "seconds"),
+        "amortisation": _amortisation,
+    }
+
+
+def caption_of(stem: str) -> str:
+    """Return the caption of the figure's plug-in; of `grid-<task>` that of the plug-in `grid`."""
+    is_grid = stem.startswith("grid-") and not registry.find("figure", stem)
+    return registry.load("figure", "grid" if is_grid else stem).caption
+
+
+def _distance(source: Source) -> Json | None:
+    """Return a row for each task: headline with its interval, the floor behind it."""
+    metric, panels = source.front.headline, []
+    for task in source.suite.tasks:
+        series = [
+            _series(source, task, m, [_ends(line)])
+            for m in source.suite.methods
+            if (line := source.line(task.name, m, metric))
+        ]
+        floor = source.line(task.name, REFERENCE, metric)
+        panel = {"title": task.name, "series": series, "floor": _ends(floor) if floor else None}
+        panels += [panel] if series else []
+    label = LABELS.get(metric, metric)
+    words = f"{label} of each method on each task, with 99 % intervals"
+    is_distance = metric == DISTANCE
+    return {
+        "kind": "rows",
+        "title": f"{label[0].upper()}{label[1:]} by task",
+        "alt": f"{words}. {_take_away(source)}",
+        "x": {
+            "label": f"{label}{' to the reference posterior' if is_distance else ''}",
+            "scale": "auto",
+        },
+        "panels": panels,
+        **({} if is_distance else {"caption": f"{words}."}),
+    }
+
+
+def _fidelity(source: Source) -> Json | None:
+    """Return error of the mean against diversity; without reference draws fidelity against spread."""
+    if source.judged:
+        across, upwards = "diversity_ratio", "mean_error"
+        words = ("diversity over that of the reference posterior", "error of the posterior mean")
+        alt = "Best is the star: the diversity of the reference posterior and no error of the mean."
+    else:
+        measured = dict.fromkeys(key[2] for key, x in source.known.items() if x.mean is not None)
+        spreads = [name for name in measured if name.startswith(("pairwise-", "diversity"))]
+        across, upwards = (spreads or ["std_error"])[0], "psnr_mean"
+        words = (f"diversity of the samples ({across})", "PSNR of the mean, dB")
+        alt = "Up is nearer to the truth; more diversity is not better by itself."
+    panels = []
+    for task in source.suite.tasks:
+        series = []
+        for m in (REFERENCE, *source.suite.methods):
+            pair = [source.line(task.name, m, metric) for metric in (across, upwards)]
+            if pair[0] and pair[1]:
+                x, y = _ends(pair[0]), _ends(pair[1])
+                series.append(_series(source, task, m, [[x[0], y[0], x[1], x[2], y[1], y[2]]]))
+        panels += [{"title": task.name, "series": series}] if series else []
+    return {
+        "kind": "scatter",
+        "title": "Fidelity and diversity",
+        "alt": alt,
+        "x": {"label": words[0], "scale": "auto"},
+        "y": {"label": words[1], "scale": "auto"},
+        "panels": panels,
+        **({} if source.judged else {"caption": f"Across: {words[0]}; upwards: {words[1]}."}),
+    }
+
+
+def _levels(source: Source, stem: str) -> Json | None:
+    """Return curves of shares against their nominal level, a panel per task."""
+    metric, specified, across, upwards = LEVELS[stem]
+    panels = []
+    for task in source.suite.tasks:
+        if specified is None and reference_mode(task) == NONE:
+            continue
+        if specified not in (None, task.is_well_specified):
+            continue
+        if series := _curves(source, task, metric):
+            panel: Json = {"title": task.name, "series": series}
+            band = [] if specified is None else _band(source.suite.num_measured(task))
+            panels.append(panel | ({"band": band} if band else {}))
+    title = {"tarp": "TARP", "sbc": "Simulation-based calibration"}.get(stem, stem.capitalize())
+    return {
+        "kind": "levels",
+        "title": title,
+        "alt": f"{title}: a calibrated sampler follows the diagonal; below it, intervals are too narrow.",
+        "x": {"label": across, "scale": "unit"},
+        "y": {"label": upwards, "scale": "unit"},
+        "panels": panels,
+    }
+
+
+def _curves(source: Source, task: TaskResults, metric: str) -> list[Json]:
+    """Return the shares of each method at the levels 0.1 to 0.9."""
+    series = []
+    for m in (REFERENCE, *source.suite.methods):
+        shares = {k / 10: source.number(task.name, m, f"{metric}@{k / 10}") for k in range(1, 10)}
+        points = [[level, _digits(x)] for level, x in shares.items() if x is not None]
+        series += [_series(source, task, m, points)] if points else []
+    return series
+
+
+def _band(num: int) -> list[list[float]]:
+    """Return level, low and high of where a calibrated sampler is."""
+    levels = [k / 20 for k in range(21)]
+    return [[level, *map(_digits, sampling_band(level, num, CONFIDENCE))] for level in levels]
+
+
+def _collapse(source: Source) -> Json | None:
+    """Return coverage against diversity of all tasks in one panel."""
+    series = []
+    for m in source.suite.methods:
+        for task in source.judged if m != CEILING else ():
+            pair = [
+                source.number(task.name, m, x) for x in ("diversity_ratio", "coverage_exact@0.9")
+            ]
+            if pair[0] is not None and pair[1] is not None:
+                point = [_digits(max(pair[0], 1e-3)), _digits(pair[1])]
+                series.append(_series(source, task, m, [point]) | {"task": task.name})
+    panel = {"title": "all tasks", "series": series, "star": [1, 0.9]}
+    return {
+        "kind": "scatter",
+        "title": "Collapse",
+        "alt": "Lower left of the star: samples too much alike and intervals too narrow.",
+        "x": {"label": "diversity ratio (1: as the reference posterior)", "scale": "log"},
+        "y": {"label": "coverage of 90 % intervals", "scale": "linear"},
+        "caption": "Coverage of 90 % intervals against diversity over that of the reference posterior (the star), a "
+        "mark for each task and method. Methods trained by reverse KL tend to the lower left.",
+        "panels": [panel] if series else [],
+    }
+
+
+def _quality(source: Source, cost: str) -> Json | None:
+    """Return the headline against network rows or seconds per sample, a panel per task."""
+    metric, panels = source.front.headline, []
+    for task in source.suite.tasks:
+        series = []
+        for m in (m for m in source.suite.methods if m not in BASELINES):
+            line, spent = source.line(task.name, m, metric), _spent(source, task.name, m, cost)
+            if line and spent is not None:
+                x, y = _digits(max(spent, 1.0) if cost == "rows" else spent), _ends(line)
+                series.append(_series(source, task, m, [[x, y[0], x, x, y[1], y[2]]]))
+        floor = source.number(task.name, REFERENCE, metric)
+        panels += [{"title": task.name, "series": series, "floor": floor}] if series else []
+    label = LABELS.get(metric, metric)
+    words = "network calls per sample" if cost == "rows" else "seconds per sample"
+    better = {"down": "down and to the left is better. ", "up": "up and to the left is better. "}
+    own = {"caption": f"{label} against {words}, a panel for each task."}
+    return {
+        "kind": "scatter",
+        "title": f"{label[0].upper()}{label[1:]} against {words}",
+        "alt": f"{label} against {words}: {better.get(source.front.goal, '')}{_take_away(source)}",
+        "x": {"label": words, "scale": "log"},
+        "y": {"label": label, "scale": "auto"},
+        "panels": panels,
+        **({} if metric == DISTANCE else own),
+    }
+
+
+def _spent(source: Source, task: str, method: str, cost: str) -> float | None:
+    """Return network rows or seconds of a sample; those of the clock where there is one."""
+    for x in source.suite.timings if cost == "seconds" else ():
+        if (x["task"], x["method"]) == (task, method) and x.get("curve"):
+            return x["curve"][-1]["median"] / x["curve"][-1]["s"]
+    names = ("nfe", "nfe_vjp") if cost == "rows" else ("seconds_per_sample",)
+    values = [source.number(task, method, name) for name in names]
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _amortisation(source: Source) -> Json | None:
+    """Return total seconds against the number of measurements, on tasks where a method is trained."""
+    panels = []
+    for task in source.suite.tasks:
+        series, trained = [], False
+        for m in source.suite.methods:
+            training, seconds = (
+                source.number(task.name, m, name)
+                for name in ("train_seconds", "seconds_per_sample")
+            )
+            if training is None or seconds is None or m in BASELINES:
+                continue
+            each = source.suite.num_samples * seconds
+            trained = trained or training > each
+            counts = [10 ** (k / 4) for k in range(int(4 * math.log10(MOST_MEASUREMENTS)) + 1)]
+            points = [
+                [_digits(n), _digits(training + n * each)]
+                for n in counts
+                if training + n * each > 0
+            ]
+            series += [_series(source, task, m, points)] if points else []
+        panels += [{"title": task.name, "series": series}] if trained else []
+    return {
+        "kind": "lines",
+        "title": "What training buys",
+        "alt": "Seconds of training and sampling together: a trained method pays where its line is below the others.",
+        "x": {"label": "number of measurements", "scale": "log"},
+        "y": {"label": "seconds, training and sampling", "scale": "log"},
+        "panels": panels,
+    }
+
+
+def _ranks(source: Source) -> Json | None:
+    """Return mean ranks with their intervals over tasks, a row for each metric."""
+    panels = []
+    for ranking in rankings(source.suite):
+        ends = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
+        series = [
+            {"m": m, "p": [[_digits(mean if x is None else x) for x in (mean, low, high)]]}
+            for m, mean, low, high in ends
+        ]
+        title = f"{ranking.metric}, {len(ranking.tasks)} of {ranking.num_tasks} tasks"
+        panels.append({"title": title, "series": series, "floor": None})
+    return {
+        "kind": "rows",
+        "title": "Mean ranks",
+        "alt": "Mean rank of each method over tasks: left is better; overlapping intervals are not told apart.",
+        "x": {"label": "mean rank over tasks (1 is best), 95 % interval", "scale": "linear"},
+        "panels": panels,
+    }
+
+
+def _take_away(source: Source) -> str:
+    """Return who is first, for those who cannot see a chart."""
+    rows = [row for row in source.front.methods if row.compared]
+    always = [row.method for row in rows if row.tied == row.compared]
+    return f"Tied for best wherever compared: {', '.join(always)}." if always else ""
+
+
+def _series(source: Source, task: TaskResults, method: str, points: Iterable[list]) -> Json:
+    hollow = {"hollow": True} if method in task.unranked else {}
+    return {"m": method, "p": list(points)} | hollow
+
+
+def _ends(line: Summary) -> list[float]:
+    """Return mean, low and high."""
+    mean = line.mean or 0.0
+    return [
+        _digits(x) for x in (mean, *(mean if end is None else end for end in (line.low, line.high)))
+    ]
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.4g}") if math.isfinite(value) else 0.0

@@ -1,0 +1,278 @@
+"""Work in a process of its own: whatever happens to that process costs this work alone.
+
+A method, a prior or any other plug-in may be killed, crash, end its process, hang or use up the memory. Who starts it
+goes on, knows why it ended, and writes that in its place. The process ends with the one that started it, and takes
+with it what it has started itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import math
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bench.core.errors import Broken, UserError, is_shortage, one_line, printable
+from bench.core.specs import Limits
+
+DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses that no method has by chance
+PAUSE = 0.5  # seconds between two looks at a process that says nothing
+PAUSE_OF_MEMORY = 0.05  # where its memory has a limit
+# signals that come from outside of a method: of the system, a scheduler or a user
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+RUNNING: set[int] = set()  # processes that this one has started, each the leader of a group
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How work ended. status: "ok", or with the `reason` "refused" (the user's error), "failed" or "n/a".
+
+    is_passing: the reason is a shortage of the machine, or a signal from outside: another try may end otherwise.
+    is_limit: a limit of the suite ended it. is_inherited: what it rests on had failed before.
+    """
+
+    status: str
+    reason: str = ""
+    is_passing: bool = False
+    is_limit: bool = False
+    is_inherited: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.reason}" if self.reason else self.status
+
+    def over(self, limits: Limits | None) -> dict[str, float | None] | None:
+        """Return the limits of the work where it was over one of them, else None."""
+        return asdict(limits) if self.is_limit and limits is not None else None
+
+
+@dataclass
+class Watch:
+    """What a process has said of itself: until when it may run, how large it may be, and why it failed."""
+
+    deadlines: dict[str, tuple[float, Ending]] = field(default_factory=dict)
+    most_bytes: float = math.inf
+    too_large: Ending = field(default_factory=lambda: Ending("failed"))
+    failure: Ending | None = None
+
+    def heed(self, line: bytes) -> None:
+        """Take over one message; what is none is left out, since a method may write anywhere."""
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+            said = json.loads(line)
+            ending = Ending(**said["ending"])
+            if "seconds" in said:
+                seconds = math.inf if said["seconds"] is None else said["seconds"]
+                self.deadlines[said["name"]] = time.monotonic() + seconds, ending
+            elif "bytes" in said:
+                self.most_bytes, self.too_large = said["bytes"], ending
+            else:
+                self.failure = ending
+
+    @property
+    def deadline(self) -> tuple[float, Ending]:
+        """Return the first deadline, and how work ends that is over it."""
+        never = math.inf, Ending("failed")
+        return min(self.deadlines.values(), key=lambda pair: pair[0], default=never)
+
+
+_speaks_to: list[int] = []  # in such a process: the pipe to the one that watches it
+
+
+def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] = ()) -> Ending:
+    """Call `work` in a forked process, and return how that ended.
+
+    refuses: errors of the user, which end the job that called, too.
+    """
+    reading, writing = os.pipe()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    starter = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        _become(work, refuses, writing, starter)
+    os.close(writing)
+    with contextlib.suppress(OSError):  # it has done so itself, or is gone
+        os.setpgid(pid, pid)
+    RUNNING.add(pid)
+    try:
+        return _watched(pid, reading)
+    finally:
+        end(pid)
+        os.close(reading)
+
+
+def hold(limits: Limits | None) -> None:
+    """Have the process that watches this one hold its work to limits from now on; elsewhere do nothing."""
+    if limits is None:
+        return
+    if limits.seconds is not None:
+        ending = _failed(f"exceeded {limits.seconds:g} s", is_limit=True)
+        _tell({"name": "limit", "seconds": limits.seconds, "ending": ending})
+    if limits.memory_gib is not None:
+        ending = _failed(f"exceeded {limits.memory_gib:g} GiB of memory", is_limit=True)
+        _tell({"bytes": limits.memory_gib * 2**30, "ending": ending})
+
+
+def hold_to_budget(seconds: float | None, reason: str = "") -> None:
+    """Have this process ended after `seconds` as over its budget, where no network call notices it; None: no more."""
+    ending = {"status": "n/a", "reason": reason}
+    _tell({"name": "budget", "seconds": seconds, "ending": ending})
+
+
+def end_all() -> None:
+    """Kill what this process has started."""
+    for pid in list(RUNNING):
+        end(pid)
+
+
+def end(pid: int) -> None:
+    """Kill a process that is still running, with all that it has started and that is still in its group."""
+    if pid in RUNNING:
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        RUNNING.discard(pid)
+
+
+def die_with(starter: int) -> None:
+    """Have this process killed when the one that started it has ended, however that ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != starter:  # it ended before this call
+            os._exit(1)
+    else:
+        threading.Thread(target=_look_after, args=(starter,), daemon=True).start()
+
+
+def _look_after(starter: int) -> None:
+    while os.getppid() == starter:
+        time.sleep(PAUSE)
+    end_all()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _failed(reason: str, **more: bool) -> dict:
+    return {"status": "failed", "reason": printable(reason), **more}
+
+
+def _tell(message: dict) -> None:
+    with contextlib.suppress(OSError):  # a method has closed the pipe
+        for pipe in _speaks_to:
+            os.write(pipe, json.dumps(message).encode() + b"\n")
+
+
+def _become(
+    work: Callable[[], object], refuses: tuple[type[Exception], ...], pipe: int, starter: int
+) -> None:
+    """Do the work in a forked process; never return."""
+    status = BROKEN
+    try:
+        die_with(starter)
+        os.setpgid(0, 0)
+        RUNNING.clear()
+        _speaks_to[:] = [pipe]
+        status = _status_of(work, refuses)
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...]) -> int:
+    try:
+        work()
+        return DONE
+    except Broken as error:
+        _tell({"ending": _failed(str(error), is_inherited=True)})
+    except refuses as error:
+        _tell({"ending": {"status": "refused", "reason": str(error)}})
+        return REFUSED
+    except UserError as error:  # of a part: its line says it all
+        _tell({"ending": _failed(str(error))})
+    except BaseException as error:
+        traceback.print_exc()
+        _tell({"ending": _failed(one_line(error), is_passing=is_shortage(error))})
+    return BROKEN
+
+
+def _watched(pid: int, pipe: int) -> Ending:
+    """Wait for a process, listening to what it says, and end it where it is over a limit."""
+    watch, lines = Watch(), _lines_of(pipe)
+    while True:
+        pause = PAUSE if watch.most_bytes == math.inf else PAUSE_OF_MEMORY
+        latest, too_late = watch.deadline
+        for line in lines(max(0.0, min(pause, latest - time.monotonic()))):
+            watch.heed(line)
+        code = _exit_code(pid)
+        if code is not None:
+            for line in lines(0.0):  # its last words
+                watch.heed(line)
+            return _ending(code, watch)
+        if time.monotonic() >= latest:
+            return too_late
+        if watch.most_bytes < math.inf and resident(pid) > watch.most_bytes:
+            return watch.too_large
+
+
+def _lines_of(pipe: int) -> Callable[[float], Iterator[bytes]]:
+    """Return a function that waits for up to some seconds and yields the lines that have come."""
+    rest, is_open = b"", True
+
+    def lines(seconds: float) -> Iterator[bytes]:
+        nonlocal rest, is_open
+        if not is_open:  # it has ended, or goes on and has closed all that it could
+            time.sleep(min(seconds, PAUSE_OF_MEMORY))
+            return
+        if select.select([pipe], [], [], seconds)[0]:
+            part = os.read(pipe, 65536)
+            is_open = bool(part)
+            *whole, rest = (rest + part).split(b"\n")
+            yield from whole
+
+    return lines
+
+
+def _exit_code(pid: int) -> int | None:
+    """Return the exit code of a process that has ended, negative for a signal; what it has started ends, too."""
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
+        return None
+    RUNNING.discard(pid)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _ending(code: int, watch: Watch) -> Ending:
+    if code == DONE:
+        return Ending("ok")
+    if code in (REFUSED, BROKEN):
+        return watch.failure or Ending("failed", "its process raised an error; the log has it")
+    if code < 0:
+        outside = -code in FROM_OUTSIDE
+        return Ending("failed", f"killed by signal {-code}", is_passing=outside)
+    return Ending("failed", f"ended its process with exit status {code}")
+
+
+def resident(pid: int) -> int:
+    """Return bytes of a process in memory; 0 where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * resource.getpagesize()

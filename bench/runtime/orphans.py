@@ -1,0 +1,95 @@
+"""End the jobs of a run that was killed: it cannot stop them, so they look whether it is still there.
+
+A run writes who it is into its suite's lock and into its environment, which its jobs inherit (`sign`). A job on the
+same machine ends within seconds when that process is gone; one on another machine of a cluster, which cannot see it,
+goes on until another run has taken the lock.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+RUN = "BENCH_RUN"  # environment variable: whose jobs these are, as `Run.name` followed by the path of the lock
+PAUSE = 1.0  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Run:
+    """A process that runs a suite. started: ticks since the machine started, "" where the system does not tell."""
+
+    host: str
+    pid: int
+    started: str
+    lock: Path
+
+    @classmethod
+    def of_environment(cls) -> Self | None:
+        """Return the run whose job this process is; None for a command that was given by hand."""
+        words = os.environ.get(RUN, "").split(" ", 3)
+        return cls(words[0], int(words[1]), words[2], Path(words[3])) if len(words) == 4 else None
+
+    @property
+    def name(self) -> str:
+        return f"{self.host} {self.pid} {self.started}"
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether its process is gone, where that can be seen from here, or another run has the lock."""
+        if self.host == platform.node() and not _is_alive(self.pid, self.started):
+            return True
+        try:
+            holder = self.lock.read_text()
+        except OSError:  # a network's file system that is away for a moment
+            return False
+        return holder not in ("", self.name)
+
+
+def sign(lock: int, path: Path) -> None:
+    """Write into a lock that is held, an open file, that this process has it, and tell the jobs that it will start."""
+    run = Run(platform.node(), os.getpid(), _started(os.getpid()), path.absolute())
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, run.name.encode(), 0)
+    os.environ[RUN] = f"{run.name} {run.lock}"
+
+
+def watch() -> None:
+    """Have this process killed when its run is over, or its parent gone; does nothing for a command given by hand."""
+    run = Run.of_environment()
+    if run is not None:
+        threading.Thread(target=_watch, args=(run, os.getppid()), daemon=True).start()
+
+
+def _watch(run: Run, parent: int) -> None:
+    while os.getppid() == parent and not run.is_over:
+        time.sleep(PAUSE)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_alive(pid: int, started: str) -> bool:
+    """Return whether a process is there that began then and has not ended, though nobody may have waited for it."""
+    if started:
+        return _started(pid) == started
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _started(pid: int) -> str:
+    """Return when a process began, from /proc; "" where there is none, or it has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return "" if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,50 @@
+"""What any error says in one line, and whether the machine was to blame."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+
+from bench.core.errors import is_shortage, one_line, printable
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("first\nsecond"), "ValueError: first"),
+        (RuntimeError(), "RuntimeError: no message"),
+        (RuntimeError("\n \n"), "RuntimeError: no message"),
+        (ValueError("a\ud800b\x00c\x1b[0m"), "ValueError: a\\ud800b\\x00c\\x1b[0m"),
+        (Unspeakable(), "Unspeakable: its message cannot be read"),
+    ],
+)
+def test_an_error_is_one_printable_line(error, line):
+    assert one_line(error) == line
+
+
+def test_a_long_message_is_cut():
+    assert len(printable("x" * 10**6)) == 300 and printable("x" * 10**6).endswith("...")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_so"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (RuntimeError("can't start new thread"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file"), False),
+        (ValueError("out of memory, I say"), False),
+        (RuntimeError("shapes differ"), False),
+    ],
+)
+def test_shortages_of_the_machine_are_told_from_errors_of_the_method(error, is_so):
+    assert is_shortage(error) is is_so

@@ -1,0 +1,64 @@
+"""A plug-in's source says what Python sees when it imports the file, however that is written."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bench.core.registry import load_file
+from bench.core.source import read_source
+
+HEAD = "from dataclasses import dataclass, field\nfrom typing import ClassVar\nimport typing as t\n"
+BASE = "@dataclass(frozen=True)\nclass Base:\n    rate: float = 0.5  # of it\n    def train(self): ...\n"
+CLASS = "@dataclass(frozen=True)\nclass X{bases}:\n    steps: int = 3  # of it\n"
+SOURCES = {
+    "plain": "__all__ = ['X']\n" + CLASS,
+    "tuple": "__all__ = ('X',)\n" + CLASS,
+    "annotated": "__all__: list[str] = ['X']\n" + CLASS,
+    "added": "__all__ = []\n__all__ += ['X']\n" + CLASS,
+    "under_if": "if True:\n    __all__ = ['X']\n" + CLASS,
+    "base_here": "__all__ = ['X']\n" + BASE + CLASS.replace("{bases}", "(Base)"),
+    "base_beside": "from ._base import Base\n__all__ = ['X']\n"
+    + CLASS.replace("{bases}", "(Base)"),
+    "renamed": "from ._base import Base as B\n__all__ = ['X']\n" + CLASS.replace("{bases}", "(B)"),
+    "base_of_module": "from . import _base\n__all__ = ['X']\n"
+    + CLASS.replace("{bases}", "(_base.Base)"),
+    "class_beside": "from ._base import Base\n__all__ = ['Base']\n",
+    "class_variables": "__all__ = ['X']\n"
+    + CLASS
+    + "    a: t.ClassVar[int] = 1\n    b: 'ClassVar[int]' = 2\n",
+    "fields": "__all__ = ['X']\n"
+    + CLASS
+    + "    sizes: tuple = field(default=(1,))\n    made: int = field(init=False, default=0)\n",
+    "assigned": "def _train(self): ...\n__all__ = ['X']\n" + CLASS + "    train = _train\n",
+    "under_else": "__all__ = ['X']\n"
+    + CLASS
+    + "    if False: ...\n    else:\n        def train(self): ...\n",
+}
+
+
+@pytest.mark.parametrize("form", SOURCES)
+def test_both_readers_agree(tmp_path, form):
+    (tmp_path / "_base.py").write_text(HEAD + BASE)
+    file = tmp_path / f"{form}.py"
+    file.write_text(HEAD + SOURCES[form].replace("{bases}", ""))
+    cls, source = load_file(file, f"methods.{form}"), read_source(file)
+    assert source and source.name == cls.__name__
+    assert list(source.fields) == [x.name for x in dataclasses.fields(cls) if x.init]
+    assert source.has("train") == hasattr(cls, "train")
+    assert [name for name in ("a", "b") if name in source.constants] == [
+        name for name in ("a", "b") if hasattr(cls, name)
+    ]
+
+
+@pytest.mark.parametrize("text", ["__all__ = [", "__all__ = names()\n", "x = 1\n", "\0"])
+def test_what_cannot_be_read_is_none(tmp_path, text):
+    (tmp_path / "x.py").write_text(text)
+    assert read_source(tmp_path / "x.py") is None
+
+
+def test_bases_that_name_each_other_come_to_an_end(tmp_path):
+    (tmp_path / "a.py").write_text("from .b import X\n__all__ = ['X']\n")
+    (tmp_path / "b.py").write_text("from .a import X\n")
+    assert read_source(tmp_path / "a.py") is None

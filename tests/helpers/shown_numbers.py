@@ -1,0 +1,43 @@
+"""Numbers in the words of a page, and those that are published."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from helpers.repository import REPOSITORY
+
+NUMBER = r"(-?\d+(?:\.\d+)?)"
+Means = Mapping[tuple[str, str, str], float]  # by task, row and metric
+
+
+def published_means(suite: str) -> dict[tuple[str, str, str], float]:
+    """Return the means in the published summary.csv of a suite."""
+    with open(REPOSITORY / "results/reference" / suite / "summary.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {(x["task"], x["method"], x["metric"]): float(x["mean"]) for x in rows if x["mean"]}
+
+
+def words_of(page: str) -> str:
+    """Return the text of a page in docs, with single spaces."""
+    return " ".join((REPOSITORY / "docs" / page).read_text().split())
+
+
+def assert_shown(page: str, words: str, numbers: Sequence[float]) -> None:
+    """Check that words stand once in a page, where # stands for a number, and that these are its numbers, rounded."""
+    pattern = re.escape(words).replace(r"\#", NUMBER).replace("#", NUMBER)
+    (found,) = re.finditer(pattern, page)
+    for shown, number in zip(found.groups(), numbers, strict=True):
+        digits = len(shown.partition(".")[2])
+        assert abs(number - float(shown)) <= 0.51 * 10.0**-digits, (words, shown, number)
+
+
+def table_below(page: Path, heading: str) -> list[list[str]]:
+    """Return the cells of the first Markdown table below a heading, its head first."""
+    text = page.read_text().split(f"\n{heading}\n")[1]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    end = next((i for i, line in enumerate(text.splitlines()) if line.startswith("#")), None)
+    lines = [line for line in text.splitlines()[:end] if line.startswith("|")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "---" not in line]

@@ -1,0 +1,79 @@
+"""A paper's numbers beside ours, row by row: which stand together, and what is said of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from helpers.published_numbers import NUMBERS
+
+from bench.core.papers import REHEARSAL_NOTE, PaperSpec, PlannedRow
+from bench.core.results import Summary
+from bench.papers.side_by_side import side_by_side, side_by_side_markdown
+
+PROTOCOL = {
+    "dataset": "ffhq 256 x 256",
+    "operator": "blur (kernel_size 61, std 3)",
+    "sigma_y": "0.05",
+    "prior": "ffhq_10m",
+    "method": "dps",
+    "N": "1000",
+}
+
+
+def spec(*methods: str, rehearsal_of: str = "", **changes: str) -> PaperSpec:
+    rows = tuple(PlannedRow("blur", method, PROTOCOL | changes) for method in methods)
+    unknown = {"tasks.blur.std": "said nowhere"}
+    return PaperSpec(root="r", paper="dps", rows=rows, unknown=unknown, rehearsal_of=rehearsal_of)
+
+
+def line(method: str, metric: str, mean: float) -> Summary:
+    return Summary("blur", method, metric, mean, mean - 1, mean + 1, 0, "")
+
+
+def test_numbers_stand_beside_the_row_with_the_papers_settings():
+    lines = [line("dps-paper", "psnr@stretched_sample", 24.0), line("dps-paper", "nfe", 1000)]
+    frame = side_by_side(NUMBERS, spec("dps", "dps-paper"), lines)
+    assert set(frame["row"]) == {"dps-paper"} and {"Table 1", "Table 6"} <= {
+        where.split(",")[0] for where in frame["where"]
+    }
+    (psnr,) = frame[frame["metric"] == "PSNR"].to_dict("records")
+    assert psnr["published"] == "24.25" and psnr["ours"].startswith("24.0 [23")
+    assert psnr["what differs"] == "nothing known"  # the metric of the released script
+    fid = frame[frame["metric"] == "FID"].iloc[0]
+    assert fid["ours"] == "not measured here" and "Inception" in fid["what differs"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "ffhq 64 x 64"},
+        {"operator": "blur (kernel_size 9, std 3)"},
+        {"sigma_y": "0.1"},
+        {"prior": "imagenet256"},
+        {"method": "ddrm"},
+    ],
+    ids=str,
+)
+def test_another_protocol_has_no_numbers_beside_it(changes):
+    assert side_by_side(NUMBERS, spec("one", **changes), []).empty
+
+
+def test_what_differs_is_told():
+    lines = [line("dps-paper", "psnr_sample", 24.0), line("dps-paper", "nfe", 100)]
+    frame = side_by_side(NUMBERS, spec("dps-paper", N="100"), lines)
+    told = frame[frame["metric"] == "PSNR"]["what differs"].iloc[0]
+    assert told.startswith("N 1000 against 100; NFE 1000 against 100; metric: psnr_sample, but")
+
+
+def test_a_rehearsal_says_so_in_every_row_and_above():
+    rehearsed = spec("dps-paper", rehearsal_of="papers/dps_ffhq256")
+    frame = side_by_side(NUMBERS, rehearsed, [line("dps-paper", "psnr_sample", 3.0)])
+    assert frame["what differs"].str.startswith("rehearsal: ours means nothing").all()
+    text = side_by_side_markdown(frame, rehearsed)
+    assert REHEARSAL_NOTE in text and "- `tasks.blur.std`: said nowhere" in text
+
+
+def test_a_paper_without_numbers_says_so():
+    empty = side_by_side(NUMBERS, replace(spec("dps-paper"), paper="cps"), [])
+    assert "No printed number of the paper" in side_by_side_markdown(empty, spec("dps-paper"))

@@ -1,0 +1,122 @@
+"""Work in a process of its own: however that ends, the caller goes on and knows why."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from helpers.processes import has_ended, wait_until
+
+from bench.core.errors import Broken, UserError
+from bench.core.specs import Limits
+from bench.runtime import containment
+from bench.runtime.containment import Ending, contained, hold, hold_to_budget
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crashed() -> None:
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # pytest prints a traceback else
+    ctypes.string_at(0)
+
+
+def raised() -> None:
+    raise ValueError("no\x1b[31m con\ud800vergence\nsecond line")
+
+
+def out_of_memory() -> None:
+    raise MemoryError
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def missing() -> None:
+    raise Broken("prior edm: truncated")
+
+
+def endless() -> None:
+    hold(Limits(seconds=0.2))
+    while True:
+        pass
+
+
+def too_large() -> None:
+    hold(Limits(memory_gib=0.0001))
+    time.sleep(60)
+
+
+def over_budget() -> None:
+    hold_to_budget(0.2, "needs more than the budget of 0.1 s")
+    time.sleep(60)
+
+
+def within_budget() -> None:
+    hold_to_budget(0.2, "needs more")
+    hold_to_budget(None)
+    time.sleep(0.4)
+
+
+ENDINGS = [
+    (lambda: None, Ending("ok")),
+    (killed, Ending("failed", "killed by signal 9", is_passing=True)),
+    (crashed, Ending("failed", "killed by signal 11")),
+    (lambda: os._exit(0), Ending("failed", "ended its process with exit status 0")),
+    (lambda: os._exit(3), Ending("failed", "ended its process with exit status 3")),
+    (raised, Ending("failed", "ValueError: no\\x1b[31m con\\ud800vergence")),
+    (out_of_memory, Ending("failed", "MemoryError: no message", is_passing=True)),
+    (interrupted, Ending("failed", "KeyboardInterrupt: no message")),
+    (missing, Ending("failed", "prior edm: truncated", is_inherited=True)),
+    (endless, Ending("failed", "exceeded 0.2 s", is_limit=True)),
+    (too_large, Ending("failed", "exceeded 0.0001 GiB of memory", is_limit=True)),
+    (over_budget, Ending("n/a", "needs more than the budget of 0.1 s")),
+    (within_budget, Ending("ok")),
+    (lambda: os.closerange(3, 4096), Ending("ok")),
+]
+
+
+@pytest.mark.parametrize(("work", "ending"), ENDINGS)
+def test_whatever_happens_the_ending_says_why(work, ending, capfd):
+    assert contained(work) == ending
+
+
+def test_what_is_the_users_is_refused_with_its_line():
+    def refused() -> None:
+        raise UserError("one line")
+
+    assert contained(refused, (UserError,)) == Ending("refused", "one line")
+
+
+def test_what_the_work_has_started_ends_with_it(tmp_path):
+    def starts() -> None:
+        sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        (tmp_path / "pid").write_text(str(sleeper.pid))
+        killed()
+
+    assert contained(starts).reason == "killed by signal 9"
+    pid = (tmp_path / "pid").read_text()
+    wait_until(lambda: has_ended(pid))
+    assert not containment.RUNNING
+
+
+def test_it_ends_with_the_process_that_started_it(tmp_path):
+    def starts() -> None:
+        contained(lambda: (tmp_path / "pid").write_text(str(os.getpid())) and time.sleep(60))
+
+    starter = os.fork()
+    if starter == 0:
+        starts()
+        os._exit(0)
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    os.kill(starter, signal.SIGKILL)
+    os.waitpid(starter, 0)
+    pid = (tmp_path / "pid").read_text()
+    wait_until(lambda: has_ended(pid))

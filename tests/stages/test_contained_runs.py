@@ -1,0 +1,131 @@
+"""A method that does whatever a process can do costs its own cells: its run says why, and its job ends well."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.drop_in import drop_in_method  # noqa: F401 (a fixture)
+from helpers.in_process import run_job
+from helpers.two_tasks import SHAPE, M, S, root_of_two_tasks, run_spec  # noqa: F401 (a fixture)
+
+from bench.core.artefacts import read_header, read_json, read_tensors, write_json
+from bench.core.retries import retry_file
+from bench.core.specs import Budget
+from bench.stages import sample as sample_stage
+
+METHOD = """
+import asyncio, faulthandler, os, sys, time
+from dataclasses import dataclass
+from typing import ClassVar
+import torch
+from bench.core.types import Cap
+__all__ = ["Dropped"]
+
+@dataclass(frozen=True)
+class Dropped:
+    needs: ClassVar[Cap] = Cap.RESIDUAL
+    kind: ClassVar[str] = "guidance"
+
+    def sample(self, prior, problem, y, num_samples, *, rng):
+        {code}
+        return y[:, None] + 0.1 * rng.per_sample.randn(prior.shape)
+"""
+RUNS = {  # code, reason ("" where the samples are good), whether the next run tries again, fields of the spec
+    "killed": ("os.kill(os.getpid(), 9)", "killed by signal 9", True, {}),
+    "crash": ("faulthandler.disable(); os.abort()", "killed by signal 6", False, {}),
+    "exits": ("os._exit(0)", "ended its process with exit status 0", False, {}),
+    "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt: no message", False, {}),
+    "cancelled": ("raise asyncio.CancelledError", "CancelledError: no message", False, {}),
+    "surrogate": ("raise ValueError('a\\ud800 $b$')", "ValueError: a\\ud800 $b$", False, {}),
+    "memory": ("raise MemoryError", "MemoryError: no message", True, {}),
+    "hangs": ("time.sleep(60)", "exceeded 0.5 s", True, {"limits": {"seconds": 0.5}}),
+    "large": (
+        "x = torch.ones(2**28); time.sleep(60)",
+        "exceeded 0.9 GiB of memory",
+        True,
+        {"limits": {"memory_gib": 0.9}},
+    ),
+    "leaves": ("os.chdir('/')", "", False, {}),
+    "closes": ("os.closerange(0, 4096)", "", False, {}),
+    "closes_stdout": ("sys.stdout.close(); sys.stderr = None", "", False, {}),
+    "prints": ("os.system('echo loading'); print('x' * 10**5)", "", False, {}),
+}
+
+
+def run(root: Path, name: str, **changes: object) -> Path:
+    spec = root / f"specs/runs/{name}.json"
+    write_json(spec, run_spec(root, name, **changes))
+    assert run_job("sample", str(spec)) == 0
+    return root / f"runs/atoms-saturate/{name}/seed0"
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_says_what_happened_to_it(root, drop_in, monkeypatch, name):
+    code, reason, is_tried_again, changes = RUNS[name]
+    drop_in(name, METHOD.replace("{code}", code))
+    monkeypatch.chdir(root.parent)
+    folder = run(Path(root.name), name, **changes)  # relative, as in a suite
+    tensors, header = read_tensors(folder / "samples.safetensors")
+    assert (header["status"], header["reason"]) == ("failed" if reason else "ok", reason)
+    assert header["kind"] == "guidance" and header["num_measurements"] == M
+    assert tensors["x"].shape == (M, 0 if reason else S, *SHAPE)
+    assert read_json(folder / "cost.json")["rows"] == M * S
+    assert retry_file(folder / "samples.safetensors").exists() == is_tried_again
+
+
+def test_a_budget_of_seconds_also_ends_what_calls_no_network():
+    words = "needs more than the budget of 3 s"
+    assert sample_stage.grace_of(Budget(seconds=3.0), 1) == (16.0, words)
+    assert sample_stage.grace_of(Budget(nfe=3.0), 1) == sample_stage.grace_of(None, 1) == (None, "")
+
+
+def test_a_run_that_succeeds_after_all_is_whole(root, drop_in):
+    drop_in("later", METHOD.replace("{code}", "os.kill(os.getpid(), 9)"))
+    assert read_header(run(root, "later") / "samples.safetensors")["status"] == "failed"
+    sys.modules.pop("methods.later", None)
+    drop_in("later", METHOD.replace("{code}", ""))
+    for name in [name for name in sys.modules if name.endswith(".later")]:
+        del sys.modules[name]
+    assert read_header(run(root, "later") / "samples.safetensors")["status"] == "ok"
+
+
+def test_a_job_whose_spec_was_changed_meanwhile_writes_nothing(root, drop_in, capfd):
+    spec = root / "specs/runs/replaced.json"
+    code = f"open({str(spec)!r}, 'a').write(' ')"
+    drop_in("replaced", METHOD.replace("{code}", code))
+    write_json(spec, run_spec(root, "replaced"))
+    assert run_job("sample", str(spec)) == 1
+    assert not (root / "runs/atoms-saturate/replaced").is_dir() or not any(
+        (root / "runs/atoms-saturate/replaced/seed0").iterdir()
+    )
+    assert "replaced.json has changed meanwhile" in capfd.readouterr().err
+
+
+TRAINS = METHOD.replace("num_samples, *, rng)", "num_samples, *, rng, state)").replace(
+    "{code}", "pass"
+)
+
+
+def test_a_training_that_is_killed_leaves_a_state_that_says_so(root, drop_in):
+    train = "\n    def train(self, prior, problem, *, rng):\n        os.kill(os.getpid(), 9)\n"
+    drop_in("pupil", TRAINS + train)
+    given = run_spec(root, "pupil", "gmm-denoise")
+    spec = {key: given[key] for key in given if key not in ("num_samples", "rows_per_chunk")}
+    spec |= {"dataset": "digits", "operator": "denoise", "sigma_y": 0.5}
+    write_json(root / "specs/train/pupil.json", spec)
+    assert run_job("train", str(root / "specs/train/pupil.json")) == 0
+    folder = root / "runs/gmm-denoise/pupil/seed0"
+    assert read_header(folder / "state.safetensors")["reason"] == "killed by signal 9"
+    write_json(root / "specs/runs/pupil.json", given | {"trains": True})
+    assert run_job("sample", str(root / "specs/runs/pupil.json")) == 0
+    header = read_header(folder / "samples.safetensors")
+    assert (header["status"], header["reason"]) == ("failed", "killed by signal 9")
+
+
+def test_a_method_that_trains_unseen_by_its_suite_is_not_run_untrained(root, drop_in):
+    hidden = "\nsetattr(Dropped, 'tr' + 'ain', lambda self, prior, problem, *, rng: {})\n"
+    drop_in("hidden", METHOD.replace("{code}", "") + hidden)
+    header = read_header(run(root, "hidden") / "samples.safetensors")
+    assert header["status"] == "failed" and "has `train`, which its suite" in header["reason"]
