@@ -44,8 +44,13 @@ def write_finished_suite(root: Path) -> None:
     spec = write_results(root)
     for path in spec.parent.glob("evaluate/*.json"):
         picture.main(str(path))
-    for name in FIGURES:
-        figure.main(str(spec), name)
+    suite = figure.load_with_published(str(spec))
+    results = figure.FigureResults(suite)
+    with pytest.MonkeyPatch.context() as patch:  # read and summarised once for all figures
+        patch.setattr(figure, "load_with_published", lambda _: suite)
+        patch.setattr(figure, "FigureResults", lambda _: results)
+        for name in FIGURES:
+            figure.main(str(spec), name)
     for stage in (tables_stage, published_stage, claims_stage, report_stage):
         stage.main(str(spec))
 
