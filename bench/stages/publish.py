@@ -38,7 +38,11 @@ def main(*arguments: str) -> None:
         action="store_true",
         help="publish only what the jobs took, of any suite that was run",
     )
-    options = parser.parse_args(arguments)
+    publish(parser.parse_args(arguments))
+
+
+def publish(options: argparse.Namespace) -> None:
+    """Publish what kind of suite it is: toys, times alone, or tables and figures with the page."""
     layout = Layout(Path(options.folder))
     if toys := sorted(path.stem for path in layout.spec("toys", "any").parent.glob("*.json")):
         into = Path(options.into) / layout.root.name

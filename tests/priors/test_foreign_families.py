@@ -11,11 +11,11 @@ from helpers.guided_unet import SMALL, reference
 from helpers.learned_priors import normal
 
 from bench.core.errors import UserError
+from bench.core.foreign_files import digest
 from bench.core.registry import build
 from bench.core.types import Cap
 from bench.priors._foreign import Foreign, Scored
 from bench.priors.adapters.architectures import Architecture
-from bench.priors.adapters.foreign_files import digest
 
 DATA = {"train": torch.zeros(1, 3, 8, 8)}
 # the family, its architecture, the axes of its attention, the key in its file

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.core.errors import UserError
+from bench.core.foreign_files import converted
 from bench.core.rng import Rng
 from bench.priors import _networks as networks
 from bench.priors.adapters.diffusers import (
@@ -21,7 +22,6 @@ from bench.priors.adapters.diffusers import (
     scheduler_of,
     write_pipeline,
 )
-from bench.priors.adapters.foreign_files import converted
 from bench.priors.adapters.preconditioning import (
     ConsistencyMap,
     DDPMDenoiser,
