@@ -15,7 +15,14 @@ from helpers.made_once import made_once
 from helpers.synthetic_results import write_results
 
 # the files that take longest, longest first: begun early, they leave no process at work alone at the end
-LONG = ("test_street.py", "test_drop_in.py", "test_workflow.py", "test_quickstart.py")
+LONG = (
+    "test_street.py",
+    "test_drop_in.py",
+    "test_workflow.py",
+    "test_ties.py",
+    "test_pages.py",
+    "test_quickstart.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
