@@ -367,6 +367,10 @@ def main() -> None:
         app()
     except (ArtefactError, UserError) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(f"error: {error.filename}: {str(error.strerror).lower()}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class Case:
 
     path: Path
     settings: Mapping[str, object] = field(default_factory=dict)
+    before: set[str] = field(default_factory=set)
 
     @property
     def files(self) -> list[Path]:
@@ -40,7 +41,8 @@ class Case:
 
     @cached_property
     def loaded(self) -> tuple[ModuleType, Findings]:
-        """Import the file under a name of its own."""
+        """Import the file under a name of its own; `before` has the modules that were there."""
+        self.before.update(sys.modules)
         stem, findings = name_of(self.path) or self.path.stem, Findings()
         name = f"{package_of(self.path)}._conformance_{stem}"
         inside = [str(self.path.parent)] if self.path.name == "__init__.py" else None

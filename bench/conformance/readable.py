@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
+import sysconfig
+from collections.abc import Collection
 from pathlib import Path
 
 from bench.conformance.checks import Refused
-from bench.core.registry import Kind, find
+from bench.core.registry import INSTALLED, Kind, find
 from bench.core.source import Source, read_source
 from bench.plan import schema
 from bench.plan.config import RESERVED
+from bench.plan.sources import sources_of
 
 ENTRIES = {
     "method": "RowEntry",
     "prior": "PriorEntry",
     "operator": "TaskEntry",
 }  # with keys of their own
+LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")  # where Python keeps what is installed
 READ = ("train", "search", "joint", "kind", "takes_teacher", "needs_teacher", "timing_only", "side")
 PLAINLY = "write it plainly in the class, or in a base class of this file or of one beside it"
 
@@ -64,3 +69,29 @@ def _refuse_fields(kind: Kind, source: Source, cls: type) -> None:
         raise Refused(
             f"the field {taken[0]}: a suite has a key of that name for every {kind}; choose another"
         )
+
+
+def refuse_untracked(path: Path, before: Collection[str]) -> str:
+    """Return how many files beside a plug-in are tracked; Refused where it has imported one that no suite would see.
+
+    before: names of the modules that were there when the plug-in was loaded.
+    """
+    tracked = {Path(source).resolve() for source in sources_of(str(path))}
+    own = {Path.cwd().resolve(), path.resolve().parent}
+    for name in sorted(sys.modules.keys() - before):
+        file = getattr(sys.modules[name], "__file__", None)
+        file = Path(file).resolve() if file else None
+        if file is None or file in tracked or file == path.resolve() or _is_installed(file):
+            continue
+        if own & set(file.parents):
+            raise Refused(
+                f"it imports {file.name} in a way that a suite does not see, so that an edit there would rerun "
+                "nothing; name it _... and write: from ._... import ..."
+            )
+    return f"{len(tracked)} files"
+
+
+def _is_installed(file: Path) -> bool:
+    """Return whether a file is of this project, of Python or of a package."""
+    places = [INSTALLED / "bench", *(Path(sysconfig.get_path(kind)) for kind in LIBRARIES)]
+    return any(file.is_relative_to(place.resolve()) for place in places)

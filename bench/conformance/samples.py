@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.conformance.case import Case, Check, NotApplicable, Refused
 from bench.conformance.mixture_trial import draws_on_a_mixture
 from bench.conformance.public_errors import SEES_Y, noise_level, unclipped
+from bench.conformance.readable import refuse_untracked
 from bench.conformance.trial import Drawn, Findings, M, Trial, same_state
 from bench.core.rng import Rng
 from bench.core.types import NFE, Cap, Diagnosing
@@ -141,6 +142,10 @@ def global_state(case: Case) -> str:
             "working folder and the streams as they are"
         )
     return ""
+
+
+def tracked(case: Case) -> str:
+    return refuse_untracked(case.path, case.before)
 
 
 def same_seed(case: Case) -> str:
@@ -332,6 +337,7 @@ SAMPLE_CHECKS = (
     Check("works without the capabilities in `uses`", optional),
     Check("inputs untouched", inputs),
     Check("global state untouched", global_state),
+    Check("what it imports is tracked", tracked),
     Check("same seed, same bits", same_seed),
     Check("another seed, other samples", other_seed),
     Check("rows do not interact", rows),

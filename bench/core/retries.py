@@ -19,23 +19,31 @@ def retry_file(output: str | Path) -> Path:
     return Path(f"{output}.retry.json")
 
 
-def note_failure(output: str | Path, reason: str, is_passing: bool, is_limit: bool) -> None:
-    """Count a failure that is to be tried again, after the output of the job was written; others leave no trace."""
-    if is_passing or is_limit:
+def note_failure(
+    output: str | Path,
+    reason: str,
+    is_passing: bool,
+    over: Mapping[str, Any] | None = None,
+) -> None:
+    """Count a failure that is to be tried again, after the output of the job was written; others leave no trace.
+
+    over: the limits, where the process was over one of them: it is tried again once they are others.
+    """
+    if is_passing or over is not None:
         times = _noted(output).get("times", 0) + is_passing
-        content = {"times": times, "is_limit": is_limit, "reason": reason}
+        content = {"times": times, "over": None if over is None else dict(over), "reason": reason}
         write_json(retry_file(output), content)
 
 
 def times_tried(output: str | Path, limits: Mapping[str, Any] | None) -> str:
-    """Return what has to change for the job of an output to be tried again; "" for one that never failed.
+    """Return what has to change for the job of an output to be tried again; "" for one that need not be.
 
-    limits: those of its process now, which matter where it once was over them.
+    limits: those of its process now.
     """
     noted = _noted(output)
-    if not noted:
-        return ""
-    return f"{noted.get('times')} {dict(limits or {}) if noted.get('is_limit') else ''}"
+    times, over = noted.get("times", 0), noted.get("over")
+    others = dict(limits or {}) if over is not None and over != dict(limits or {}) else None
+    return (f"{times} times" if times else "") + ("" if others is None else f" within {others}")
 
 
 def _noted(output: str | Path) -> dict[str, Any]:

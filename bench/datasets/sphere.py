@@ -85,8 +85,8 @@ def drawn_on_sphere(images: Tensor, num_vertices: int) -> Tensor:
     small = torch.nn.functional.avg_pool2d(images, factor)
     x, y, z = icosphere(num_vertices).vertices.T
     # polar coordinates around (0, 0): the angle to it, and the direction in which the vertex lies
-    angle, across = np.degrees(np.arccos(x.clip(-1, 1))), np.hypot(y, z).clip(1e-9)
-    plane = np.stack([y, -z], 1) * (angle / across / (WIDTH / 2))[:, None]
+    angle, bearing = np.degrees(np.arccos(x.clip(-1, 1))), np.arctan2(-z, y)
+    plane = np.stack([np.cos(bearing), np.sin(bearing)], 1) * (angle / (WIDTH / 2))[:, None]
     grid = torch.from_numpy(plane).to(images)[None, :, None].expand(len(images), -1, -1, -1)
     # what lies outside is 0 there, so the background is moved to 0
     drawn = torch.nn.functional.grid_sample(small + 1, grid, align_corners=False) - 1

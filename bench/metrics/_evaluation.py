@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from bench.core import registry
-from bench.core.errors import UserError
+from bench.core.errors import UserError, is_shortage, one_line
 from bench.core.metric import Column, Context, Metric, Truth
 from bench.metrics import BUILT_IN
 from bench.metrics._table import Reasons
 
+V = TypeVar("V")
 POINT_ESTIMATE = "n/a (point estimate)"
 
 
@@ -54,12 +56,16 @@ def open_metric(name: str, parameters: Mapping[str, Any]) -> Metric:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The metrics of a task. truths: of its measurements in chunks. unmet: reasons by need."""
+    """The metrics of a task. truths: of its measurements in chunks. unmet: reasons by need.
+
+    raised: of the samples at hand, what metrics raised, by column id: a metric that fails costs its own columns.
+    """
 
     metrics: tuple[Metric, ...]
     context: Context
     truths: Sequence[Truth]
     unmet: Reasons
+    raised: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -86,10 +92,11 @@ class Evaluation:
     def values(self, x: Tensor, num_chains: int = 0) -> dict[str, Tensor]:
         """Return values (M,) by id for samples (M, s, *x); num_chains: 0 where they are not chains."""
         parts: list[dict[str, Tensor]] = []
+        self.raised.clear()
         metrics = self._computed(num_chains)
         for chunk, known in zip(x.split(len(self.truths[0].x_true)), self.truths, strict=True):
             samples, truth = chunk.double(), dataclasses.replace(known, num_chains=num_chains)
-            of_metrics = [metric.compute(samples, truth) for metric in metrics]
+            of_metrics = [self._values_of(metric, samples, truth) for metric in metrics]
             parts.append({id: value for part in of_metrics for id, value in part.items()})
         return {id: torch.cat([part[id] for part in parts]) for id in parts[0]}
 
@@ -121,7 +128,11 @@ class Evaluation:
             columns = [column for column in metric.columns(self.context) if column.extent == "task"]
             if columns:
                 own = {column.id: values[column.id] for column in columns if column.id in values}
-                numbers |= metric.summarise(x, own, self.context)
+                numbers |= self._guarded(
+                    metric,
+                    partial(metric.summarise, x, own, self.context),
+                    dict.fromkeys((column.id for column in columns), math.nan),
+                )
         return numbers
 
     def of_real_images(self) -> dict[str, float]:
@@ -131,6 +142,27 @@ class Evaluation:
             for metric in self.metrics
             for id, value in metric.real_images(self.context).items()
         }
+
+    def _values_of(self, metric: Metric, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
+        """Return values (m,) by id, NaN where the metric raises an error."""
+        columns = metric.columns(self.context)
+        ids = [column.id for column in columns if column.extent == "measurement"]
+        nothing = samples.new_full((len(samples),), torch.nan)
+        work = partial(metric.compute, samples, truth)
+        return self._guarded(metric, work, dict.fromkeys(ids, nothing))
+
+    def _guarded(
+        self, metric: Metric, work: Callable[[], dict[str, V]], nothing: dict[str, V]
+    ) -> dict[str, V]:
+        """Return what `work` does, or `nothing` where it raises, which the cells of the metric then say."""
+        try:
+            return work()
+        except Exception as error:
+            if is_shortage(error):
+                raise
+            reason = f"failed ({type(metric).__name__}: {one_line(error)})"
+            self.raised.update(dict.fromkeys(nothing, reason))
+            return nothing
 
     def _computed(self, num_chains: int) -> list[Metric]:
         """Return the metrics that have a column without a reason for all measurements."""

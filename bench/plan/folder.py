@@ -38,7 +38,12 @@ def lock_folder(root: str) -> int:
 
     Returns the open file that is the lock.
     """
-    Path(root).mkdir(parents=True, exist_ok=True)
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(
+            f"{root}: a file, or a link that leads nowhere, is in the place of a folder; remove it"
+        ) from None
     # stays open: the system drops the lock with the process
     lock = os.open(f"{root}/.lock", os.O_CREAT | os.O_RDWR)
     try:

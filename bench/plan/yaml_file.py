@@ -43,16 +43,16 @@ def read_yaml(path: Path) -> Any:
         size = path.stat().st_size
         if size > MOST_BYTES:
             raise UserError(
-                f"{path}: has {size / 2**10:.0f} KiB; expected a suite's file, at most {MOST_BYTES // 2**10} KiB"
+                f"{path}: has {size / 2**20:.1f} MiB; expected a suite's file, at most {MOST_BYTES // 2**10} KiB"
             )
         loader = _StrictLoader(path.read_text())
         node = loader.get_single_node()
         if node is None:
             return None
-        if _num_nodes(node, {}) > MOST_NODES:
-            raise UserError(
-                f"{path}: has more than {MOST_NODES} values, with each alias written out; write fewer"
-            )
+        known: dict[int, int] = {}
+        if _num_nodes(node, known) > MOST_NODES:
+            whose = "its aliases stand for" if len(known) <= MOST_NODES else "has"
+            raise UserError(f"{path}: {whose} more than {MOST_NODES} values; write fewer")
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -66,7 +66,8 @@ def read_yaml(path: Path) -> Any:
     except (
         Exception
     ) as error:  # of PyYAML's constructors any kind, such as a KeyError for `!!bool abc`
-        raise UserError(f"{path}: not valid YAML: {one_line(error)}") from None
+        what = one_line(error).partition(": ")[2]
+        raise UserError(f"{path}: not valid YAML: {what}") from None
 
 
 def _num_nodes(node: yaml.Node, known: dict[int, int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +24,22 @@ class Checkpoint:
     local_files_only: bool = True
     sha256: str = ""
 
-    def open(self) -> Pipeline:
-        """Return the pipeline; UserError, one line, where it is missing or holds other weights."""
+    def open(self, shape: Sequence[int] | None = None) -> Pipeline:
+        """Return the pipeline; UserError, one line, where it is missing, holds other weights or is for other images.
+
+        shape: of the images.
+        """
         source = str(shipped(self.source)) if self.source.startswith(SHIPPED) else self.source
         if source in CHECKPOINTS:
             source = str(place(source))
         if self.sha256:
-            self._check(Path(source))
-        return open_pipeline(source, self.label, self.local_files_only)
+            self._check(Path(source).expanduser())
+        pipeline = open_pipeline(source, self.label, self.local_files_only)
+        if shape is not None and pipeline.shape != tuple(shape):
+            raise UserError(
+                f"{self.source}: is for images {pipeline.shape}, the data set has {tuple(shape)}"
+            )
+        return pipeline
 
     def _check(self, folder: Path) -> None:
         files = [folder / "unet" / WEIGHTS, folder / WEIGHTS]

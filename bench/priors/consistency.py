@@ -62,7 +62,7 @@ class ConsistencyFamily:
         """Distil or open, and write `folder`/pipeline and samples.png; the card says how far the teacher's ODE is."""
         if self.pipeline is not None:
             given = (self.label, self.local_files_only, self.sha256)
-            pipeline = Checkpoint(self.pipeline, *given).open()
+            pipeline = Checkpoint(self.pipeline, *given).open(data["train"].shape[1:])
         elif teacher is None:
             raise UserError("family consistency: expected a teacher or a pipeline")
         else:

@@ -18,7 +18,7 @@ from bench.priors._consistency import Consistency
 from bench.priors._diffusion import Diffusion
 from bench.priors._foreign import TINY, chosen_architecture, fit_foreign, foreign_weights
 from bench.priors.adapters.diffusers import open_pipeline
-from bench.priors.adapters.openai_consistency import CONV_DIMS, OpenAIConsistency
+from bench.priors.adapters.openai_consistency import CONV_DIMS, NUM_LEVELS, OpenAIConsistency
 from bench.priors.adapters.preconditioning import ConsistencyMap
 
 __all__ = ["OpenAIConsistencyFamily"]
@@ -58,6 +58,8 @@ class OpenAIConsistencyFamily:
     sha256: str = ""  # of the file, where the suite pins it
     label: int | None = None  # the class, where the network is class-conditional
     num_steps: int = 1  # network calls per image
+    # numbers of their noise levels among 40, 0 the highest, e.g. [0, 19] in the code of CPS; [] spreads them evenly
+    calls: tuple[int, ...] = ()
     clip_denoised: bool = True  # keep images in [-1, 1], as their code does
     # take the map for a denoiser, which it is not, as rows called CM in the CPS paper do
     map_as_denoiser: bool = False
@@ -74,6 +76,13 @@ class OpenAIConsistencyFamily:
 
     def __post_init__(self) -> None:
         chosen_architecture(self)
+        object.__setattr__(self, "calls", tuple(self.calls))  # a list in a suite
+        in_order = sorted(set(self.calls) & set(range(NUM_LEVELS)))
+        if self.calls and (list(self.calls) != in_order or len(in_order) != self.num_steps):
+            raise ValueError(
+                f"calls: expected num_steps = {self.num_steps} numbers from 0 to {NUM_LEVELS - 1}, increasing, "
+                f"got {list(self.calls)}"
+            )
 
     def fit(
         self, data: Mapping[str, Tensor], folder: Path, teacher: Prior | None
@@ -86,17 +95,16 @@ class OpenAIConsistencyFamily:
         """Return the prior in the file, and the card of its weights."""
         architecture = chosen_architecture(self)
         tensors, card = foreign_weights(self, architecture, conv_dims=CONV_DIMS)
-        clip = self.clip_denoised
-        opened = OpenAIConsistency.opened(tensors, architecture, self.label, self.weights, clip)
+        settings = (self.label, self.weights, self.clip_denoised, self.calls)
+        opened = OpenAIConsistency.opened(tensors, architecture, *settings)
         return self.prior_of(opened, None), card
 
     def load(
         self, tensors: Mapping[str, Tensor], folder: Path, teacher: Prior | None
     ) -> Consistency:
         """Return the map in `folder`/pipeline."""
-        return self.prior_of(
-            OpenAIConsistency(open_pipeline(folder / "pipeline", self.label)), teacher
-        )
+        pipeline = open_pipeline(folder / "pipeline", self.label)
+        return self.prior_of(OpenAIConsistency(pipeline, self.calls), teacher)
 
     def prior_of(self, opened: OpenAIConsistency, teacher: Prior | None) -> Consistency:
         """Return a map as a prior, with its teacher's denoiser, or itself in the place of one."""

@@ -20,10 +20,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.core.errors import Broken, is_shortage, one_line, printable
+from bench.core.errors import Broken, UserError, is_shortage, one_line, printable
 from bench.core.specs import Limits
 
 DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses that no method has by chance
@@ -37,7 +37,7 @@ RUNNING: set[int] = set()  # processes that this one has started, each the leade
 
 @dataclass(frozen=True)
 class Ending:
-    """How work ended. status: "ok", "refused" (it has said why on stderr), or "failed" and "n/a" with the `reason`.
+    """How work ended. status: "ok", or with the `reason` "refused" (the user's error), "failed" or "n/a".
 
     is_passing: the reason is a shortage of the machine, or a signal from outside: another try may end otherwise.
     is_limit: a limit of the suite ended it. is_inherited: what it rests on had failed before.
@@ -51,6 +51,10 @@ class Ending:
 
     def __str__(self) -> str:
         return f"{self.status}: {self.reason}" if self.reason else self.status
+
+    def over(self, limits: Limits | None) -> dict[str, float | None] | None:
+        """Return the limits of the work where it was over one of them, else None."""
+        return asdict(limits) if self.is_limit and limits is not None else None
 
 
 @dataclass
@@ -88,7 +92,7 @@ _speaks_to: list[int] = []  # in such a process: the pipe to the one that watche
 def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] = ()) -> Ending:
     """Call `work` in a forked process, and return how that ended.
 
-    refuses: errors that are printed as one line and end the job that called, too.
+    refuses: errors of the user, which end the job that called, too.
     """
     reading, writing = os.pipe()
     for stream in (sys.stdout, sys.stderr):
@@ -196,8 +200,10 @@ def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...])
     except Broken as error:
         _tell({"ending": _failed(str(error), is_inherited=True)})
     except refuses as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell({"ending": {"status": "refused", "reason": str(error)}})
         return REFUSED
+    except UserError as error:  # of a part: its line says it all
+        _tell({"ending": _failed(str(error))})
     except BaseException as error:
         traceback.print_exc()
         _tell({"ending": _failed(one_line(error), is_passing=is_shortage(error))})
@@ -255,9 +261,7 @@ def _exit_code(pid: int) -> int | None:
 def _ending(code: int, watch: Watch) -> Ending:
     if code == DONE:
         return Ending("ok")
-    if code == REFUSED:
-        return Ending("refused")
-    if code == BROKEN:
+    if code in (REFUSED, BROKEN):
         return watch.failure or Ending("failed", "its process raised an error; the log has it")
     if code < 0:
         outside = -code in FROM_OUTSIDE

@@ -82,7 +82,7 @@ def _contain(
     with written_only_while(spec):  # another run that has changed it makes the outputs anew
         ending = contained(lambda: main(spec, *more), refuses)
         if ending.status == "refused":
-            sys.exit(1)
+            raise UserError(ending.reason)
         if ending.status != "ok":
             print(f"{' '.join([Path(sys.argv[0]).stem, spec, *more])}: {ending}", file=sys.stderr)
             is_part = UserError not in refuses and not ending.is_inherited

@@ -65,7 +65,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     reason = reason if ending.is_inherited else f"classifier {spec.classifier}: {reason}"
     write_json(path.with_name("card.json"), {"classifier": spec.classifier, "broken": reason})
     write_broken(path, reason, {"classifier": spec.classifier, "provenance": provenance()})
-    note_failure(path, reason, ending.is_passing, ending.is_limit)
+    note_failure(path, reason, ending.is_passing)
 
 
 def with_labels(

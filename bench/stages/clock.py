@@ -94,7 +94,7 @@ def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
     }
     content |= {"machine": machine(device), "provenance": provenance(spec.compute.device, THREADS)}
     write_json(files.visit(visit), content)
-    note_failure(files.visit(visit), run_result.reason, run_result.is_passing, is_limit=False)
+    note_failure(files.visit(visit), run_result.reason, run_result.is_passing)
     print(f"{spec.task} {spec.method}, visit {visit}: {format_times(times) or run_result}")
 
 
@@ -123,7 +123,7 @@ def write_failed(ending: Ending, spec_path: str, visit: str = "1") -> None:
     content = facts_of(spec, ending.status, ending.reason) | NO_TRAINING[1]
     content |= {"worth": {}, "num_parameters": 0, "machine": machine(torch.device("cpu"))}
     write_json(path, content | {"provenance": provenance(spec.compute.device, THREADS)})
-    note_failure(path, ending.reason, ending.is_passing, ending.is_limit)
+    note_failure(path, ending.reason, ending.is_passing, ending.over(spec.limits))
 
 
 def time_method(spec: ClockSpec, task: Task, state: State | None, earlier: Json) -> Json:

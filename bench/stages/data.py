@@ -34,7 +34,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     spec = DataSpec.read(spec_path)
     path, reason = spec.layout.data(spec.dataset), f"data set {spec.dataset}: {ending.reason}"
     write_broken(path, reason, {"dataset": spec.dataset, "provenance": provenance()})
-    note_failure(path, reason, ending.is_passing, ending.is_limit)
+    note_failure(path, reason, ending.is_passing)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
         scores.append(empty_scores(one.method, one.seed, num, said))
     unmet = dict.fromkeys(get_args(Need), f"failed ({ending.reason})")
     write(spec, Table(spec.task, built_in_columns(), unmet), scores, measured)
-    note_failure(files.metrics, ending.reason, not ending.is_inherited, ending.is_limit)
+    note_failure(files.metrics, ending.reason, not ending.is_inherited)
 
 
 def empty_scores(method: str, seed: int, num_measurements: int, reason: str) -> Scores:
@@ -213,20 +213,22 @@ def score_reference(
     reference: ReferenceDraws, evaluation: Evaluation, swapped: Evaluation
 ) -> Scores:
     """Return the metrics of each set of reference draws against the other, means over blocks of num_samples draws."""
-    num_samples, by_block = evaluation.context.num_samples, []
+    num_samples, by_block, raised = evaluation.context.num_samples, [], dict[str, str]()
     is_large = reference.x_b[0, 0].numel() > LARGE
     most = MOST_BLOCKS_OF_LARGE if is_large else MOST_BLOCKS
     for draws, one in ((reference, evaluation), (reference.swapped(), swapped)):
         num_blocks = min(draws.x_b.shape[1] // num_samples, most)
         blocks = draws.x_b[:, : num_blocks * num_samples].split(num_samples, 1)
-        by_block += [one.values(block) for block in blocks]
+        for block in blocks:
+            by_block.append(one.values(block))
+            raised |= one.raised
     mean = evaluation.averages(by_block)
     not_admitted = next((why for why in reference.why_not if why), "")
     of_task = {} if not_admitted else evaluation.of_task(reference.x_b[:, :num_samples], mean)
     of_task |= evaluation.of_real_images()
-    return Scores(
-        REFERENCE, 0, mean, reference.why_not, "n/a (independent samples)", of_task, not_admitted
-    )
+    raised |= evaluation.raised
+    about = (reference.why_not, "n/a (independent samples)", of_task, not_admitted, raised)
+    return Scores(REFERENCE, 0, mean, *about)
 
 
 def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Scores:
@@ -252,7 +254,7 @@ def score_run(x: Tensor, header: Json, evaluation: Evaluation, path: Path) -> Sc
     of_task = {} if task_reason else own.of_task(finite, values, num_chains)
     is_known = torch.tensor([not why for why in broken + left_out])
     kept = {id: value[is_known] for id, value in values.items()}
-    empty = own.why_empty_of_run(kept, num_chains)
+    empty = own.why_empty_of_run(kept, num_chains) | own.raised
     empty |= evaluation.why_empty_of_points if is_point else {}
     return Scores(name, seed, values, broken + left_out, chain_reason, of_task, task_reason, empty)
 

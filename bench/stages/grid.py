@@ -45,7 +45,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     with drawing_style():
         save(missing(name, ending.reason), layout.figures, name, info)
     outputs = layout.figure_files(name)
-    note_failure(outputs[0], ending.reason, not ending.is_inherited, ending.is_limit)
+    note_failure(outputs[0], ending.reason, not ending.is_inherited)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     header = spec.facts | {"observations_sha256": content_hash(tensors)}
     for path in (files.all_measurements, files.measurements):
         write_broken(path, reason, header | {"provenance": provenance()}, tensors)
-    note_failure(files.all_measurements, reason, not ending.is_inherited, ending.is_limit)
+    note_failure(files.all_measurements, reason, not ending.is_inherited)
 
 
 def _refuse_other(spec: TaskSpec, sha256: str) -> None:

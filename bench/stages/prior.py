@@ -80,7 +80,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     reason = ending.reason if inherited else f"prior {spec.prior}: {ending.reason}"
     write_json(path.parent / "card.json", {"prior": spec.prior, "broken": reason})
     write_broken(path, reason, {"prior": spec.prior, "provenance": provenance()})
-    note_failure(path, reason, ending.is_passing, ending.is_limit)
+    note_failure(path, reason, ending.is_passing)
 
 
 def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None) -> dict:

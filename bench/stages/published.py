@@ -27,12 +27,14 @@ def main(spec_path: str) -> None:
     about = {"suite": suite.name, "provenance": provenance()} | rehearsal_mark(suite.root)
     title = f"Suite {suite.name}: published numbers beside ours"
     text = published_markdown(title, published_tables(read_papers(), matches))
+    files = {}
     if paper := paper_of(suite.root):
         frame = side_by_side(numbers, paper, lines)
+        files["side_by_side.csv"] = csv_of(frame).encode()
         write_csv(folder / "side_by_side.csv", csv_of(frame), about)
         text += f"\n{side_by_side_markdown(frame, paper)}"
-    table = csv_of(published_frame(matches))
-    write_csv(folder / "published.csv", table, about, {"published.md": text.encode()})
+    files["published.md"] = text.encode()
+    write_csv(folder / "published.csv", csv_of(published_frame(matches)), about, files)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     draws = torch.full((num, spec.num_reference, *x_shape), torch.nan)
     tensors = {"x_a": draws, "x_b": draws, "mean": draws[:, 0], "std": draws[:, 0]}
     write_tensors(files.reference, tensors, header)
-    note_failure(files.reference, ending.reason, not ending.is_inherited, ending.is_limit)
+    note_failure(files.reference, ending.reason, not ending.is_inherited)
 
 
 def two_sets(

@@ -53,7 +53,7 @@ def main(spec_path: str) -> None:
     with computing(spec.compute) as device:
         drawn = write_run(spec, device)
     samples = spec.layout.run(spec.task, spec.method, spec.seed).samples
-    note_failure(samples, drawn.reason, drawn.is_passing, is_limit=False)
+    note_failure(samples, drawn.reason, drawn.is_passing)
     print(f"{spec.task} {spec.method} seed {spec.seed}: {drawn}")
 
 
@@ -201,7 +201,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     training = read_training(files)[1] if spec.trains else NO_TRAINING[1]
     write_json(files.cost, spec.run_facts | spent | spec.compute.facts | training)
     write_tensors(files.samples, {"x": torch.empty(num, 0, *x_shape)}, header)
-    note_failure(files.samples, ending.reason, ending.is_passing, ending.is_limit)
+    note_failure(files.samples, ending.reason, ending.is_passing, ending.over(spec.limits))
 
 
 def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> dict:

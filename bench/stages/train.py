@@ -51,7 +51,7 @@ def write(
     write_json(files.training, header | spent | (compute.facts if compute != Compute() else {}))
     header["provenance"] = provenance(threads=torch.get_num_threads(), packages=spec.packages)
     write_tensors(files.state, run_result.result or {}, header)
-    note_failure(files.state, run_result.reason, run_result.is_passing, is_limit=False)
+    note_failure(files.state, run_result.reason, run_result.is_passing)
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
@@ -62,7 +62,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     rows = {"nfe": math.nan, "nfe_vjp": math.nan}
     write(spec, RunResult(status, ending.reason), rows, prior_sha256)
     state = spec.layout.run(spec.task, spec.method, spec.seed).state
-    note_failure(state, ending.reason, ending.is_passing, ending.is_limit)
+    note_failure(state, ending.reason, ending.is_passing, ending.over(spec.limits))
 
 
 def trained(spec: TrainSpec, prior: Prior, task: Task) -> State:

@@ -111,7 +111,7 @@ def write_failed(ending: Ending, spec_path: str, *ranges: str) -> None:
     log |= {"settings": spec.settings, "ranges": {}, "seconds": 0.0, "winner": None}
     log |= {"reason": str(ending), "provenance": provenance(threads=torch.get_num_threads())}
     write_csv(path, trials_frame([]).to_csv(index=False, lineterminator="\n"), log)
-    note_failure(path, ending.reason, ending.is_passing, ending.is_limit)
+    note_failure(path, ending.reason, ending.is_passing, ending.over(spec.limits))
 
 
 @dataclass(frozen=True)

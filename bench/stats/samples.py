@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.artefacts import read_tensors
+from bench.core.artefacts import read_header, read_tensors
 from bench.core.layout import Layout
 from bench.core.results import DIVERGED, OTHER_PRIOR, REFERENCE_DRAWS, SampleSet, TaskSamples
 from bench.stats.results import format_reason, num_measured
@@ -17,7 +17,9 @@ def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> Ta
     """Return measurements, reference draws and the samples of each method with that seed."""
     layout = Layout(root)
     files = layout.task(task)
-    sets = [SampleSet(REFERENCE_DRAWS, _arrays(files.reference)["x_b"])]
+    broken = read_header(files.measurements).get("broken")
+    why = format_reason("failed", broken) if broken else ""
+    sets = [SampleSet(REFERENCE_DRAWS, _arrays(files.reference)["x_b"], why)]
     for method in methods:
         tensors, header = read_tensors(layout.run(task, method, seed).samples)
         status, x = header.get("status", "ok"), tensors["x"].numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from helpers.conforming_method import FIRST, GOOD, TRAIN, TRAINABLE, refusals_of, written
 
@@ -103,3 +105,12 @@ def test_a_training_that_only_python_sees_is_refused(tmp_path):
     )
     refusals = refusals_of(check(written(tmp_path, "hidden", hidden)))
     assert any("does not see `train`" in refusal for refusal in refusals)
+
+
+def test_a_helper_that_a_suite_does_not_see_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "shadow.py").write_text("RATE = 1.0\n")
+    load = "__import__('sys').path.insert(0, __file__.rpartition('/')[0]); __import__('importlib').import_module"
+    path = written(tmp_path, "loads", GOOD.replace(FIRST, f"{FIRST}; {load}('shadow')"))
+    (refusal,) = refusals_of(check(path))
+    assert "it imports shadow.py in a way that a suite does not see" in refusal

@@ -27,7 +27,7 @@ def test_an_image_lies_around_longitude_0_on_the_equator_with_north_up():
     x, y, z = (np.average(axis, weights=signal) for axis in _vertices(2562).T)
     assert np.degrees(np.arccos(x / np.sqrt(x * x + y * y + z * z))) == pytest.approx(53, abs=1)
     assert y == pytest.approx(z, abs=0.01) and y > 0
-    behind = np.abs(longitudes) > 95
+    behind = np.abs(longitudes) > 100
     full = drawn_on_sphere(torch.ones(1, 1, 8, 8), 2562)[0, 0, :, 0].numpy()
     middle = (abs(latitudes) < 30) & (abs(longitudes) < 30)
     np.testing.assert_allclose(full[behind], -1)

@@ -33,7 +33,8 @@ def run_job(stage: str, *arguments: str) -> int:
     sys.modules.pop(f"bench.stages.{stage}", None)  # as in a process of its own
     sys.argv = [stage, *arguments]
     try:
-        runpy.run_module(f"bench.stages.{stage}", run_name="__main__")
+        with torch.enable_grad():  # what a stage sets of that ends with it
+            runpy.run_module(f"bench.stages.{stage}", run_name="__main__")
     except SystemExit as end:
         print(end.code, file=sys.stderr)
         return 1 if end.code else 0

@@ -57,7 +57,7 @@ made = {
     "reproduce": lambda: [],
 }
 for path in [root / name for name in made[stage]()]:
-    content = {**spec, "by": stage, "threads": os.environ["OMP_NUM_THREADS"]}
+    content = {"settings": {}, "seed": 0, **spec, "by": stage, "threads": os.environ["OMP_NUM_THREADS"]}
     if path.suffix == ".csv":
         write_csv(path, "task,method,metric,mean,low,high,num_failed,reason\\n", content)
     elif path.suffix == ".json":

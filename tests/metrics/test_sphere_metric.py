@@ -35,7 +35,7 @@ def test_metrics_of_images_have_a_reason_on_vertices(name):
     names = {"perceptual": "networks", "sets": "extractors"}
     known = {"perceptual": ("lpips-alex-v0.1",), "sets": ("inception-v3-compat",)}
     metric = open_metric(name, {names[name]: known[name]} if name in names else {})
-    signals = {part: torch.zeros(9, 1, 642, 1) for part in ("train", "test")}
+    signals = {part: torch.zeros(9, 1, 642, 1) for part in ("train", "validation", "test")}
     context = Context("sphere-digits", (1, 642, 1), 8, 32, lambda _: None, lambda: signals)
     reasons = metric.why_empty(SimpleNamespace(context=context))
     assert set(reasons) == {column.id for column in metric.columns(context)}

@@ -127,9 +127,11 @@ def test_another_limit_reruns_only_what_was_over_one_and_a_shortage_is_tried_aga
     wide, tight = {"limits": {"seconds": 9}}, {"limits": {"seconds": 3}}
     assert contents(folder, **wide) == contents(folder, **tight) == contents(folder)
     made = plan.load(suite_file(folder)).layout.run("gmm-saturate", "toy", 0).samples
-    note_failure(made, "exceeded 3 s", is_passing=False, is_limit=True)
+    over = {"seconds": 3.0, "memory_gib": None}
+    note_failure(made, "exceeded 3 s", is_passing=False, over=over)
     before, after = contents(folder, **tight), contents(folder, **wide)
-    assert before["toy"] != after["toy"] and before["toy-n5"] == after["toy-n5"]
+    assert before == contents(folder, **tight) and before["toy-n5"] == after["toy-n5"]
+    assert before["toy"] != after["toy"]
     other = plan.load(suite_file(folder)).layout.run("gmm-saturate", "toy-n5", 0).samples
-    note_failure(other, "can't allocate memory", is_passing=True, is_limit=False)
+    note_failure(other, "can't allocate memory", is_passing=True)
     assert contents(folder, **wide)["toy-n5"] != after["toy-n5"]

@@ -174,3 +174,11 @@ def test_all_that_tasks_rest_on_is_a_target(folder):
     for name in ("data/digits.safetensors", "priors/gmm/gmm.safetensors"):
         assert str(root / name) in targets
     assert not any("unused" in target for target in targets)
+
+
+@pytest.mark.parametrize("make", ["link", "file"])
+def test_what_stands_in_the_place_of_the_folder_is_named_in_one_line(tmp_path, make):
+    root = tmp_path / "suite"
+    root.symlink_to(tmp_path / "nowhere") if make == "link" else root.touch()
+    with pytest.raises(UserError, match=f"{root}: a file, or a link that leads nowhere"):
+        lock_folder(str(root))

@@ -112,6 +112,11 @@ def test_a_consistency_model_has_its_teachers_denoiser_or_its_own_map(tmp_path):
         ("adm", {"weights": "ffhq_10m", "width": 0.01}, "width: expected a share"),
         ("flow_matching", {"weights": "icfm_cifar10", "solver": "rk4"}, "solver: expected euler"),
         ("flow_matching", {"weights": "icfm_cifar10", "coupling": "x"}, "coupling: expected"),
+        (
+            "openai_consistency",
+            {"weights": "cd_cat256_l2", "num_steps": 2, "calls": [19, 0]},
+            r"calls: expected num_steps = 2 numbers from 0 to 39, increasing, got \[19, 0\]",
+        ),
         ("score_sde", {"pipeline": "random", "image_range": "[0, 255]"}, "image_range: expected"),
     ],
 )

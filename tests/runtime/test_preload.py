@@ -28,6 +28,12 @@ if __name__ == "__main__":
         facts |= {"file": __file__, "threads": torch.get_num_threads(), "input": sys.stdin.read()}
         print(json.dumps(facts))
         print("preloaded" if preloaded else "imported", file=sys.stderr)
+    elif what == "cuda":
+        import torch
+        try:
+            torch.zeros(1, device="cuda")
+        except Exception as error:
+            print(type(error).__name__, error)
     elif what == "line":
         sys.exit("error: one line")
     elif what == "status":
@@ -112,6 +118,11 @@ def test_a_job_sees_what_it_would_see_by_itself(served, environment):
     )
     assert ours == theirs == 0 and json.loads(forked) == json.loads(alone)
     assert (how, else_how) == ("preloaded\n", "imported\n")  # the point of it
+
+
+def test_without_a_gpu_a_job_says_the_same_as_by_itself(served, environment):
+    """And not that CUDA cannot be started in a forked process, which would be no reason of the user's."""
+    assert outcome(served, "cuda") == outcome(environment, "cuda")
 
 
 def test_threads_are_those_of_the_job_and_not_of_the_server(served):

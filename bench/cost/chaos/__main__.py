@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -68,36 +68,43 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def campaign(options: argparse.Namespace, folder: Path, say: Say) -> Json:
     """Run the suite undisturbed, then try what was asked for, and return what was found."""
     suite = suite_file(options.suite).resolve()
-    name, rng = read_yaml(suite)["name"], random.Random(options.seed)
+    name = read_yaml(suite)["name"]
     shops = {
         what: Workshop(folder / what, suite, name, options.cores) for what in ("whole", *TRIALS)
     }
-    whole, asked = shops["whole"], options.only or TRIALS
-    begin = time.monotonic()
+    whole, begin = shops["whole"], time.monotonic()
     if (ended := whole.run()).status != 0:
         raise UserError(f"suite {name} fails undisturbed: {' '.join(ended.errors)}")
-    seconds, tensors = time.monotonic() - begin, whole.tensors()
+    seconds = time.monotonic() - begin
     say(
-        f"suite {name}, undisturbed: {seconds:.0f} s, {len(whole.files())} files, {len(tensors)} of tensors"
+        f"suite {name}, undisturbed: {seconds:.0f} s, {len(whole.files())} files, {len(whole.tensors())} of tensors"
     )
-
     found: Json = {"suite": name, "cores": options.cores, "seed": options.seed, "seconds": seconds}
-    good = True
+    return found | trials(options, shops, seconds, say)
+
+
+def trials(
+    options: argparse.Namespace, shops: Mapping[str, Workshop], seconds: float, say: Say
+) -> Json:
+    """Try what was asked for beside a finished run. seconds: that it took."""
+    whole, asked = shops["whole"], options.only or TRIALS
+    found: Json = {"good": True}
+    tensors, rng = whole.tensors(), random.Random(options.seed)
     if "kills" in asked:
         kills, wrong = kill_runs(shops["kills"], options.kills, seconds, tensors, rng, say)
-        good &= summarise_kills(kills, wrong, say)
+        found["good"] &= summarise_kills(kills, wrong, say)
         found |= {"kills": [asdict(kill) for kill in kills], "differing": sorted(wrong)}
     if "disks" in asked:
         size = sum(path.stat().st_size for path in whole.folder.rglob("*") if path.is_file())
         shortages = try_disks(shops["disks"], size, tensors, say)
-        good &= summarise_disks(shortages, say)
+        found["good"] &= summarise_disks(shortages, say)
         found["disks"] = [asdict(shortage) for shortage in shortages]
     if "faults" in asked:  # last, in the folder of the undisturbed run, which is whole until then
         faults = all_faults(sorted(whole.files()), rng)[: options.faults or None]
         damage_files(whole, faults, tensors, say)
-        good &= summarise_faults(faults, say)
+        found["good"] &= summarise_faults(faults, say)
         found["faults"] = [asdict(fault) | {"kind": fault.kind} for fault in faults]
-    return found | {"good": good}
+    return found
 
 
 def summarise_kills(kills: Sequence[Kill], wrong: set[str], say: Say) -> bool:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.core.job_costs import WORK_LOG
 from bench.core.provenance import ROOT
 from bench.core.shipped import shipped
-from bench.runtime.job import WORK_LOG
 from bench.runtime.lease import FOLDER as LEASES
 from bench.runtime.orphans import RUN
 from bench.runtime.preload import FOLDER as SERVER

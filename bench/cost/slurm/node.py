@@ -101,16 +101,15 @@ def _daemons(folder: Path) -> Iterator[list[str]]:
 
 
 def _wait_until_up(environment: dict[str, str]) -> None:
+    told = ""
     for _ in range(60):
-        done = subprocess.run(
-            ["sinfo", "--noheader", "--format=%T"], env=environment, capture_output=True, text=True
-        )
-        if done.stdout.strip() in ("idle", "mixed"):
+        command = ["sinfo", "--noheader", "--format=%T"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        told = f"{done.stdout} {done.stderr}".strip()
+        if told in ("idle", "mixed"):
             return
         time.sleep(1)
-    raise UserError(
-        f"the node of Slurm does not come up: {done.stdout.strip()} {done.stderr.strip()}"
-    )
+    raise UserError(f"the node of Slurm does not come up: {told}")
 
 
 def _quiet(folder: Path) -> dict:

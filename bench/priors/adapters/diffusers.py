@@ -23,6 +23,7 @@ from bench.priors._networks import frozen
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PARTS = {"unet": ("config.json", WEIGHTS), "scheduler": ("scheduler_config.json",)}
 OTHER_NAMES = {"unet": "model"}  # of the parts in some folders, those of score-SDE for one
+LFS = b"version https://git-lfs"
 CONSISTENCY, EDM = "CMStochasticIterativeScheduler", "EDMEulerScheduler"
 BROKEN = (
     "is the broken conversion of the ImageNet-64 consistency model: it lacks the normalisation of the middle attention "
@@ -76,15 +77,15 @@ def open_pipeline(
     """
     import diffusers
 
-    folder = Path(source) if Path(source).is_dir() else _from_hub(str(source), local_files_only)
+    local = Path(source).expanduser()
+    folder = local if local.is_dir() else _from_hub(str(source), local_files_only)
     parts = _parts_of(folder, source)
-    config = json.loads((parts["scheduler"] / "scheduler_config.json").read_text())
-    scheduler = getattr(diffusers, config["_class_name"], None)
-    if scheduler is None:
-        raise UserError(
-            f"{source}: diffusers {diffusers.__version__} has no scheduler {config['_class_name']}"
-        )
-    _refuse_broken(json.loads((parts["unet"] / "config.json").read_text()), config, str(source))
+    config = _read_config(parts["scheduler"] / "scheduler_config.json")
+    name = str(config.get("_class_name", "(none named under _class_name)"))
+    scheduler = getattr(diffusers, name, None)
+    if not hasattr(scheduler, "from_pretrained"):
+        raise UserError(f"{source}: diffusers {diffusers.__version__} has no scheduler {name}")
+    _refuse_broken(_read_config(parts["unet"] / "config.json"), config, str(source))
     return Pipeline(
         frozen(_open_unet(parts["unet"], str(source)).float()),
         scheduler.from_pretrained(parts["scheduler"], local_files_only=True),
@@ -112,6 +113,7 @@ def _open_unet(folder: Path, source: str) -> Any:
                 local_files_only=True,
                 low_cpu_mem_usage=False,
                 output_loading_info=True,
+                variant=_variant_in(folder),
             )
     except Exception as error:  # of diffusers, safetensors and torch: truncated, another shape
         what = " ".join(str(error).split())[:200]
@@ -160,7 +162,7 @@ def _refuse_broken(unet: Mapping[str, Any], scheduler: Mapping[str, Any], source
 
 def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
     """Return the folder of each part, whose files are there; UserError for a pipeline that has further parts."""
-    index = json.loads(_existing(folder / "model_index.json").read_text())
+    index = _read_config(_existing(folder / "model_index.json"))
     for name, component in index.items():
         if (
             not name.startswith("_")
@@ -177,8 +179,38 @@ def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
         parts[name] = next(place for place in places if place.is_dir())
     for name, files in PARTS.items():
         for file in files:
-            _existing(parts[name] / file)
+            if file != WEIGHTS or not _other_weights(parts[name]):
+                _existing(parts[name] / file)
     return parts
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    """Return the content of a JSON file; UserError, one line, where it has none."""
+    try:
+        content = json.loads(file.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{file}: is no JSON ({error}); truncated, or a pointer of git-lfs?"
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: holds a {type(content).__name__}, expected a mapping")
+    return content
+
+
+def _other_weights(folder: Path) -> list[Path]:
+    """Return the weights in a folder that has no whole file of them: in shards, or in another precision (fp16)."""
+    if (folder / WEIGHTS).is_file():
+        return []
+    stem = WEIGHTS.removesuffix(".safetensors")
+    return sorted(folder.glob(f"{stem}.safetensors.index.json")) or sorted(
+        folder.glob(f"{stem}.*.safetensors")
+    )
+
+
+def _variant_in(folder: Path) -> str | None:
+    """Return diffusers' name of the precision, where weights are there in another one alone."""
+    others = [file.name for file in _other_weights(folder) if file.suffix == ".safetensors"]
+    return others[0].split(".")[1] if others else None
 
 
 def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
@@ -217,6 +249,9 @@ def scheduler_of(name: str, settings: Mapping[str, object]) -> Any:
 
 def _existing(file: Path) -> Path:
     if file.is_file():
+        with file.open("rb") as opened:
+            if opened.read(len(LFS)) == LFS:
+                raise UserError(f"{file}: is a pointer of git-lfs, not the file; run git lfs pull")
         return file
     pickled = file.name == WEIGHTS and file.with_suffix(".bin").is_file()
     why = (

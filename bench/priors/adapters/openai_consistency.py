@@ -6,6 +6,7 @@ Both give the network the time 250 log sigma, a thousand times that of EDM's own
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,12 +18,18 @@ from bench.priors.adapters.guided_unet import opened_unet
 from bench.priors.adapters.preconditioning import ConsistencyMap, spread
 
 LIMITS = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}
+NUM_LEVELS = 40  # of the noise in distillation, Karras et al.'s
 CONV_DIMS = 2  # axes of the convolutions in their attention
 
 
 @dataclass(frozen=True, eq=False)
 class OpenAIConsistency(ConsistencyMap):
-    """f(x_t, sigma) = c_skip x_t + c_out F(c_in x_t, 250 log sigma), the identity at sigma_min."""
+    """f(x_t, sigma) = c_skip x_t + c_out F(c_in x_t, 250 log sigma), the identity at sigma_min.
+
+    calls: the numbers of the 40 noise levels, 0 the highest, at which several steps call it; () spreads them evenly.
+    """
+
+    calls: tuple[int, ...] = ()
 
     @classmethod
     def opened(
@@ -32,10 +39,19 @@ class OpenAIConsistency(ConsistencyMap):
         label: int | None = None,
         source: str = "weights",
         clip_denoised: bool = True,
+        calls: tuple[int, ...] = (),
     ) -> OpenAIConsistency:
         """Return the map with these weights; UserError, one line, for those of another architecture."""
         scheduler = scheduler_of(CONSISTENCY, LIMITS | {"clip_denoised": clip_denoised})
-        return cls(Pipeline(opened_unet(tensors, architecture, source), scheduler, label))
+        return cls(Pipeline(opened_unet(tensors, architecture, source), scheduler, label), calls)
+
+    def levels(self, num_steps: int) -> tuple[Tensor, Tensor]:
+        """Return the noise levels of the steps and, last, sigma_min, (num_steps + 1,), and their times (num_steps,)."""
+        if not self.calls:
+            return super().levels(num_steps)
+        scheduler = copy.copy(self.pipeline.scheduler)
+        scheduler.set_timesteps(timesteps=list(reversed(self.calls)))
+        return scheduler.sigmas, scheduler.timesteps
 
 
 @dataclass(frozen=True, eq=False)

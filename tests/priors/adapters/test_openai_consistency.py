@@ -44,6 +44,22 @@ def test_both_give_what_the_original_gives(sigma):
         torch.testing.assert_close(edm(x_t, level), original(x_t, sigma, False), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("calls", [(0, 19), (0, 22)])
+def test_two_steps_are_at_the_levels_that_are_asked_for(calls):
+    tensors = reference(CLASSES, conv_dims=2).state_dict()
+    map_ = OpenAIConsistency.opened(tensors, CLASSES, LABEL, calls=calls)
+    z, fresh = normal(2, 3, 8, 8, dtype=torch.float32), normal(2, 2, 3, 8, 8, dtype=torch.float32)
+    first, second = (
+        (80 ** (1 / 7) + number / 39 * (LOWEST ** (1 / 7) - 80 ** (1 / 7))) ** 7 for number in calls
+    )
+    assert first == pytest.approx(80)
+    with torch.no_grad():
+        x = original(80 * z, first, True).clamp(-1, 1)
+        x_t = x + (second**2 - LOWEST**2) ** 0.5 * fresh[0]
+        expected = original(x_t, second, True).clamp(-1, 1)
+        torch.testing.assert_close(map_.multistep(z, fresh), expected, rtol=0, atol=1e-5)
+
+
 def test_one_step_starts_at_the_highest_level():
     tensors = reference(CLASSES, conv_dims=2).state_dict()
     map_ = OpenAIConsistency.opened(tensors, CLASSES, LABEL)

@@ -1,0 +1,101 @@
+"""Folders in the diffusers format that are broken, or keep their weights otherwise: read, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.core.errors import UserError
+from bench.core.rng import Rng
+from bench.priors import _networks as networks
+from bench.priors._checkpoint import Checkpoint
+from bench.priors.adapters.diffusers import (
+    EDM,
+    WEIGHTS,
+    Pipeline,
+    open_pipeline,
+    scheduler_of,
+    write_pipeline,
+)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    """A small pipeline of grey images of 8 x 8 pixels."""
+    folder = tmp_path_factory.mktemp("written")
+    unet = networks.new_unet((1, 8, 8), (4, 4), 0, Rng(("odd",), (0,), dtype=torch.float32))
+    write_pipeline(folder, Pipeline(unet, scheduler_of(EDM, {})))
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path) -> Path:
+    return shutil.copytree(written, tmp_path / "model")
+
+
+def without_class(folder: Path) -> None:
+    file = folder / "scheduler/scheduler_config.json"
+    config = json.loads(file.read_text())
+    del config["_class_name"]
+    file.write_text(json.dumps(config))
+
+
+def no_scheduler(folder: Path) -> None:
+    file = folder / "scheduler/scheduler_config.json"
+    file.write_text(json.dumps({"_class_name": "__version__"}))
+
+
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 3\n"
+FAULTS = {
+    "index": (lambda x: (x / "model_index.json").write_text("no json"), "model_index.json: is no"),
+    "list": (lambda x: (x / "model_index.json").write_text("[]"), "holds a list"),
+    "config": (lambda x: (x / "unet/config.json").write_text("{"), "config.json: is no JSON"),
+    "no class": (without_class, "has no scheduler (none named"),
+    "no scheduler": (no_scheduler, "has no scheduler __version__"),
+    "lfs": (lambda x: (x / f"unet/{WEIGHTS}").write_text(LFS), "run git lfs pull"),
+    "lfs index": (lambda x: (x / "model_index.json").write_text(LFS), "run git lfs pull"),
+    "cut": (lambda x: (x / f"unet/{WEIGHTS}").write_bytes(b"abc"), "is broken"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_folder_is_refused_in_one_line(folder, fault):
+    harm, words = FAULTS[fault]
+    harm(folder)
+    with pytest.raises(UserError) as caught:
+        open_pipeline(folder)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_weights_in_half_precision_alone_are_read(folder):
+    whole = open_pipeline(folder).unet
+    whole.half().save_pretrained(folder / "unet", variant="fp16")
+    (folder / f"unet/{WEIGHTS}").unlink()
+    opened = open_pipeline(folder).unet
+    for name, tensor in opened.state_dict().items():
+        torch.testing.assert_close(tensor, whole.float().state_dict()[name])
+
+
+def test_weights_in_shards_are_read(folder):
+    whole = open_pipeline(folder).unet
+    (folder / f"unet/{WEIGHTS}").unlink()
+    whole.save_pretrained(folder / "unet", max_shard_size=2000)
+    assert len(list((folder / "unet").glob("*.safetensors"))) > 1
+    opened = open_pipeline(folder).unet.state_dict()
+    assert all(torch.equal(opened[name], tensor) for name, tensor in whole.state_dict().items())
+
+
+def test_a_path_from_the_home_folder_is_understood(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert open_pipeline("~/model").shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 16, 16)])
+def test_a_network_for_other_images_is_refused_in_one_line(folder, shape):
+    with pytest.raises(UserError, match=r"is for images \(1, 8, 8\), the data set has"):
+        Checkpoint(str(folder)).open(shape)
+    assert Checkpoint(str(folder)).open((1, 8, 8)).shape == (1, 8, 8)
