@@ -20,6 +20,7 @@ from bench.core.artefacts import (
     write_json,
     write_tensors,
 )
+from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.registry import build
 from bench.core.retries import note_failure
@@ -99,6 +100,8 @@ def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None)
     else:
         sets = progress([rng.only(i) for i in range(NUM_SETS)], what="draws for the card")
         drawn = torch.cat([prior.sample(n, one) for one in sets])
+    if not drawn.isfinite().all():  # methods would be blamed for it
+        raise UserError("its draws are not finite")
     training = data["train"][order]
     return {
         "num_images": n,
