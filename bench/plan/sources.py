@@ -90,9 +90,10 @@ def sources_of(program: str) -> tuple[str, ...]:
 
 def _named_in(plugin: Path) -> set[Path]:
     """Return the files beside a plug-in that are no modules and that its text names: tables, weights."""
-    text = plugin.read_text(errors="replace")
-    files = (path for path in plugin.parent.rglob("*") if path.suffix not in (".py", ".pyc"))
-    return {path for path in files if path.name in text and path.is_file()}
+    text, folder = _on_disk(plugin).read_text(errors="replace"), _on_disk(plugin.parent)
+    files = (path for path in folder.rglob("*") if path.suffix not in (".py", ".pyc"))
+    named = (path for path in files if path.name in text and path.is_file())
+    return {plugin.parent / path.relative_to(folder) for path in named}
 
 
 @cache
