@@ -6,6 +6,7 @@ What its jobs took goes with them, into results/reference/costs.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.core.artefacts import write_bytes
@@ -22,27 +23,7 @@ from bench.stats.results import load
 
 def main(*arguments: str) -> None:
     """Publish into results/reference/<suite>/; refuses artefacts of edited sources or of several commits."""
-    parser = argparse.ArgumentParser(prog="python -m bench.stages.publish", description=__doc__)
-    parser.add_argument("folder", help="results/<suite>")
-    parser.add_argument(
-        "--allow-dirty",
-        action="store_true",
-        help="publish all the same and say so below the tables",
-    )
-    parser.add_argument(
-        "--figures", nargs="+", help="names in figures/; default: overviews and one grid per prior"
-    )
-    parser.add_argument("--into", default=str(REFERENCE), help=f"default: {REFERENCE}")
-    parser.add_argument(
-        "--costs",
-        action="store_true",
-        help="publish only what the jobs took, of any suite that was run",
-    )
-    publish(parser.parse_args(arguments))
-
-
-def publish(options: argparse.Namespace) -> None:
-    """Publish what kind of suite it is: toys, times alone, or tables and figures with the page."""
+    options = _options(arguments)
     layout = Layout(Path(options.folder))
     if toys := sorted(path.stem for path in layout.spec("toys", "any").parent.glob("*.json")):
         into = Path(options.into) / layout.root.name
@@ -62,6 +43,27 @@ def publish(options: argparse.Namespace) -> None:
     publish_suite(suite, figures, into, options.allow_dirty)
     page = render(collect(suite, "These are the published results themselves."), compact=True)
     write_bytes(into / "report.html", page.encode())
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m bench.stages.publish", description=__doc__)
+    parser.add_argument("folder", help="results/<suite>")
+    parser.add_argument(
+        "--allow-dirty",
+        action="store_true",
+        help="publish all the same and say so below the tables",
+    )
+    parser.add_argument(
+        "--figures", nargs="+", help="names in figures/; default: overviews and one grid per prior"
+    )
+    parser.add_argument("--into", default=str(REFERENCE), help=f"default: {REFERENCE}")
+    parser.add_argument(
+        "--costs",
+        action="store_true",
+        help="publish only what the jobs took, of any suite that was run",
+    )
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
