@@ -33,6 +33,7 @@ import tempfile
 import threading
 import time
 import traceback
+from functools import cache
 from pathlib import Path
 
 from bench.runtime.orphans import watch
@@ -128,23 +129,30 @@ def serve(folder: str) -> None:
                 os.read(wakes, 4096)
                 num_jobs -= _num_ended()
             if listener in ready:
-                _fork_job(listener)
+                _fork_job(listener, folder)
                 num_jobs += 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fork_job(listener: socket.socket) -> None:
+def _fork_job(listener: socket.socket, folder: str) -> None:
     connection, _ = listener.accept()
-    _import_libraries()
+    _import_libraries(folder)
     if os.fork() == 0:
         listener.close()
         _work(connection)
     connection.close()
 
 
-def _import_libraries() -> None:
-    """Import what jobs share, without what the user's environment does to it: each job has that for itself."""
+@cache  # once
+def _import_libraries(folder: str) -> None:
+    """Import what jobs share, without what the user's environment does to it: each job has that for itself.
+
+    On a busy machine that takes half a minute. A workflow that is killed meanwhile takes the server with it, too.
+    """
+    imported = threading.Event()
+    watcher = threading.Thread(target=_end_without_workflow, args=(folder, imported))
+    watcher.start()
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
     for name in LIBRARIES:
@@ -153,6 +161,15 @@ def _import_libraries() -> None:
     for name, value in before.items():
         os.environ.pop(name)
         os.environ.update({} if value is None else {name: value})
+    imported.set()
+    watcher.join()  # a fork is to copy no thread
+
+
+def _end_without_workflow(folder: str, imported: threading.Event) -> None:
+    while not imported.is_set():
+        if select.select([0], [], [], 0.2)[0]:
+            shutil.rmtree(folder, ignore_errors=True)
+            os._exit(0)
 
 
 def _num_ended() -> int:
