@@ -64,6 +64,14 @@ class Question(StrEnum):
     repeatability = "repeatability"
 
 
+class Trial(StrEnum):
+    """What `chaos` can try."""
+
+    kills = "kills"
+    faults = "faults"
+    disks = "disks"
+
+
 class Kind(StrEnum):
     """The kinds of plug-ins."""
 
@@ -250,18 +258,23 @@ def cost(
     )
 
 
-@app.command(
-    context_settings={
-        "allow_extra_args": True,
-        "ignore_unknown_options": True,
-        "help_option_names": [],
-    }
-)
-def chaos(context: typer.Context) -> None:
-    """Kill runs, damage their files, fill their disk: the same command has to mend it. Options: chaos --help."""
+@app.command()
+def chaos(
+    suite: Annotated[str, typer.Option(help="a name in config/, or a YAML file")] = "chaos",
+    only: Annotated[list[Trial] | None, typer.Option(help="default: all three")] = None,
+    kills: Annotated[int, typer.Option(help="how many")] = 20,
+    faults: Annotated[int, typer.Option(help="how many; 0: each kind in each way")] = 60,
+    cores: Cores = NUM_CORES,
+    seed: Annotated[int, typer.Option(help="of times and choices")] = 0,
+    out: Annotated[Path | None, typer.Option(help="folder for the record")] = None,
+) -> None:
+    """Kill runs of a suite, damage its files, fill its disk: the same command has to mend it."""
     from bench.cost.chaos.__main__ import main as campaign
 
-    campaign(*context.args)
+    numbers = {"--kills": kills, "--faults": faults, "--cores": cores, "--seed": seed}
+    given = [word for name, value in numbers.items() for word in (name, str(value))]
+    given += [word for trial in only or [] for word in ("--only", trial.value)]
+    campaign("--suite", suite, *given, *(["--out", str(out)] if out else []))
 
 
 @app.command()
@@ -348,13 +361,13 @@ def _start_snakemake(
     """Run Snakemake on a suite in the working directory; how: further arguments of `subprocess.run`."""
     from bench.core.shipped import shipped, suite_file
 
-    snakefile = str(shipped("Snakefile"))
-    command = [sys.executable, "-m", "snakemake", target, "--snakefile", snakefile]
-    if not any(option.startswith(("--workflow-profile", "--profile")) for option in options):
+    own = any(option.startswith(("--workflow-profile", "--profile")) for option in options)
+    command = [sys.executable, "-m", "snakemake", target]
+    if not own or cores != NUM_CORES:  # otherwise as the user's profile says
+        command += ["--cores", str(cores)]
+    command += ["--snakefile", str(shipped("Snakefile"))]
+    if not own:
         command += ["--workflow-profile", str(shipped("profiles/default"))]
-        command += ["--cores", str(cores)]
-    elif cores != NUM_CORES:  # otherwise as the profile says
-        command += ["--cores", str(cores)]
     command += ["--config", f"suite={suite_file(suite)}", *options]
     # jobs are started as `python -m ...`: that python has to be this one
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -27,6 +27,7 @@ COMMANDS = [
     "papers",
     "rehearse",
     "cost",
+    "chaos",
     "docs",
     "weights",
 ]
@@ -97,6 +98,7 @@ def test_run_leaves_another_profile_to_the_user(snakemake):
     call("run", "smoke", "--workflow-profile", "mine")
     (command,) = snakemake
     assert command.count("--workflow-profile") == 1
+    assert "--cores" not in command  # it may say how many
 
 
 def test_plan_is_a_dry_run_and_tune_the_target_of_a_search(snakemake):

@@ -82,18 +82,16 @@ def campaign(options: argparse.Namespace, folder: Path, say: Say) -> Json:
         f"suite {name}, undisturbed: {seconds:.0f} s, {len(whole.files())} files, {len(whole.tensors())} of tensors"
     )
     found: Json = {"suite": name, "cores": options.cores, "seed": options.seed, "seconds": seconds}
-    return found | trials(options, shops, seconds, say)
+    return found | trials(options, shops, say)
 
 
-def trials(
-    options: argparse.Namespace, shops: Mapping[str, Workshop], seconds: float, say: Say
-) -> Json:
-    """Try what was asked for beside a finished run. seconds: that it took."""
+def trials(options: argparse.Namespace, shops: Mapping[str, Workshop], say: Say) -> Json:
+    """Try what was asked for beside a finished run."""
     whole, asked = shops["whole"], options.only or TRIALS
     found: Json = {"good": True}
     tensors, rng = whole.tensors(), random.Random(options.seed)
     if "kills" in asked:
-        kills, wrong = kill_runs(shops["kills"], options.kills, seconds, tensors, rng, say)
+        kills, wrong = kill_runs(shops["kills"], options.kills, tensors, rng, say)
         found["good"] &= summarise_kills(kills, wrong, say)
         found |= {"kills": [asdict(kill) for kill in kills], "differing": sorted(wrong)}
     if "disks" in asked:

@@ -12,40 +12,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bench.core.errors import UserError
-from bench.cost.chaos.workshop import PATIENCE, Workshop
+from bench.cost.chaos.workshop import PATIENCE, Workshop, seconds_until
 from bench.cost.common import Say
 
-KINDS = ("main", "group", "job")  # the process of the run, its whole group, one of the others
-EARLIEST, LATEST = 2.0, 30.0  # seconds after a start: before that, nothing has begun
+FIRST = "Shell command:"  # what a run prints when its first job begins
+LATEST = 12.0  # seconds after that, or after the kill before
+ENDS = ("main", "group")  # the process of the run, or its whole group
 
 
 @dataclass(frozen=True)
 class Kill:
     """A kill, and what came of it.
 
-    seconds: after the start. what: the command that was killed. cleared: seconds until its processes and folders were
-    gone, None where they were not within the limit; left: what they were. there: files of tensors after it. remade:
-    files that were there after the kill before this one and were made anew since.
+    kind: "job" for any process of a run but the first. seconds: after the first job began, or after the kill before.
+    what: the command that was killed. cleared: seconds until the processes and folders of the run were gone, None
+    where they were not within the limit; left: what they were. there: files of tensors after it. remade: files that
+    were there after the run before this one and were made anew since.
     """
 
     kind: str
     seconds: float
     what: str
-    cleared: float | None
-    left: tuple[str, ...]
+    cleared: float | None = None
+    left: tuple[str, ...] = ()
     there: int = 0
     remade: int = 0
 
 
 def kill_runs(
-    shop: Workshop,
-    number: int,
-    longest: float,
-    tensors: Mapping[str, str],
-    rng: random.Random,
-    say: Say,
+    shop: Workshop, number: int, tensors: Mapping[str, str], rng: random.Random, say: Say
 ) -> tuple[list[Kill], set[str]]:
-    """Kill runs of a suite, each after a random time up to `longest` seconds or half a minute.
+    """Kill a job of a run and then the run, each after a random time, until there were so many kills.
 
     Returns the kills, and the files whose bits differ from `tensors` when a run comes to its end; then the suite is
     begun anew.
@@ -54,18 +51,17 @@ def kill_runs(
     before: dict[str, int] = {}
     wrong: set[str] = set()
     while len(kills) < number:
-        kind = KINDS[len(kills) % len(KINDS)]
-        kill = _kill_once(shop, kind, rng.uniform(EARLIEST, min(longest, LATEST)), rng)
-        if kill is None:  # it came to its end first
+        found = _kill_twice(shop, ENDS[len(kills) // 2 % 2], rng)
+        now = {path: (shop.results / path).stat().st_mtime_ns for path in shop.tensors()}
+        remade = sum(now.get(path) != made for path, made in before.items())
+        for kill in found:
+            kills.append(replace(kill, there=len(now), remade=remade))
+            say(_line(len(kills), kills[-1]))
+        before = now
+        if len(found) < 2 and shop.run().status == 0:  # it came to its end first
             wrong |= differing(shop.tensors(), tensors)
             shutil.rmtree(shop.results)
             before = {}
-            continue
-        now = {path: (shop.results / path).stat().st_mtime_ns for path in shop.tensors()}
-        remade = sum(now.get(path) != made for path, made in before.items())
-        kills.append(replace(kill, there=len(now), remade=remade))
-        before = now
-        say(_line(len(kills), kills[-1]))
     if shop.run().status != 0:
         raise UserError(f"after {number} kills the same command fails; see {shop.log}")
     return kills, wrong | differing(shop.tensors(), tensors)
@@ -76,19 +72,21 @@ def differing(tensors: Mapping[str, str], expected: Mapping[str, str]) -> set[st
     return {path for path in {*tensors, *expected} if tensors.get(path) != expected.get(path)}
 
 
-def _kill_once(shop: Workshop, kind: str, seconds: float, rng: random.Random) -> Kill | None:
-    """Start a run and kill something of it; None when it came to its end before that."""
-    run = shop.start()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        if run.wait(seconds) != 0:
-            raise UserError(f"a run failed by itself; see {shop.log}")
-        return None
-    what = _kill(run, shop.processes(), kind, rng)
-    run.wait(PATIENCE)  # where a job was killed, it goes on without that job
+def _kill_twice(shop: Workshop, end: str, rng: random.Random) -> list[Kill]:
+    """Start a run and kill a job of it and then the run; fewer where it came to its end before that."""
+    run, kills = shop.start(), []
+    seconds_until(lambda: run.poll() is not None or FIRST in shop.log.read_text(), PATIENCE)
+    for kind in ("job", end):
+        seconds = rng.uniform(0, LATEST)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(seconds)
+            break
+        kills.append(Kill(kind, round(seconds, 1), _kill(run, shop.processes(), kind, rng)))
+    run.wait(PATIENCE)
     cleared = shop.seconds_until_clear()
     left = (*shop.processes().values(), *(folder.name for folder in shop.folders_of_servers()))
     shop.kill_all()
-    return Kill(kind, round(seconds, 1), what, cleared, tuple(map(_short, left)))
+    return [replace(kill, cleared=cleared, left=tuple(map(_short, left))) for kill in kills]
 
 
 def _kill(
