@@ -122,12 +122,15 @@ def conformance(
     kind: Annotated[
         Kind | None, typer.Option(help="of the names; that of a file follows from its folder")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="for one check, before it is ended")] = 60.0,
+    seconds: Annotated[
+        float | None, typer.Option(help="for one check, before it is ended; of methods 60")
+    ] = None,
 ) -> None:
     """Check plug-ins against the interface of their kind, and say what passes and what does not."""
     from bench.conformance.__main__ import main as check
 
-    check("--seconds", str(seconds), *(["--kind", kind.value] if kind else []), *files or [])
+    limit = ["--seconds", str(seconds)] if seconds is not None else []
+    check(*limit, *(["--kind", kind.value] if kind else []), *files or [])
 
 
 @app.command()

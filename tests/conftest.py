@@ -15,7 +15,14 @@ from helpers.made_once import made_once
 from helpers.synthetic_results import write_results
 
 # the files that take longest, longest first: begun early, they leave no process at work alone at the end
-LONG = ("test_street.py", "test_drop_in.py", "test_workflow.py", "test_quickstart.py")
+LONG = (
+    "test_street.py",
+    "test_drop_in.py",
+    "test_workflow.py",
+    "test_ties.py",
+    "test_pages.py",
+    "test_quickstart.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,8 +51,13 @@ def write_finished_suite(root: Path) -> None:
     spec = write_results(root)
     for path in spec.parent.glob("evaluate/*.json"):
         picture.main(str(path))
-    for name in FIGURES:
-        figure.main(str(spec), name)
+    suite = figure.load_with_published(str(spec))
+    results = figure.FigureResults(suite)
+    with pytest.MonkeyPatch.context() as patch:  # read and summarised once for all figures
+        patch.setattr(figure, "load_with_published", lambda _: suite)
+        patch.setattr(figure, "FigureResults", lambda _: results)
+        for name in FIGURES:
+            figure.main(str(spec), name)
     for stage in (tables_stage, published_stage, claims_stage, report_stage):
         stage.main(str(spec))
 

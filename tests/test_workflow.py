@@ -263,11 +263,9 @@ def test_deleted_artefacts_are_made_again(folder):
     assert planned["sample"] == 2 and planned["figure"] >= 1, planned
 
 
-@pytest.mark.parametrize(
-    "name, arguments",
-    [("runs/gmm-denoise/one/seed0/samples.safetensors", []), ("tables/summary.csv", ["-n"])],
-)
-def test_a_truncated_artefact_stops_the_run_by_name(folder, name, arguments):
+@pytest.mark.parametrize("arguments", [[], ["-n"]])
+def test_a_truncated_artefact_stops_the_run_by_name(folder, arguments):
+    name = "runs/gmm-denoise/one/seed0/samples.safetensors"
     path = folder / "results/tiny" / name
     path.write_bytes(path.read_bytes()[:-2])
     done = snakemake(folder, *arguments)

@@ -30,15 +30,18 @@ def check(
     its own for it.
     """
     path = Path(path).resolve()
-    if kind is None:
-        folder = path.parent.parent if path.name == "__init__.py" else path.parent
-        kind = next(
-            (kind for kind in KINDS if PACKAGES[kind].rpartition(".")[2] == folder.name), "method"
-        )
+    kind = kind or kind_of_file(path)
     if kind == "method":
         return run_checks(MODULE_CHECKS + SAMPLE_CHECKS, Case(path, settings or {}), path, follow)
     module = importlib.import_module(f"bench.conformance.{kind}s")
     return run_checks(module.CHECKS, module.CASE(path, kind), path, follow)
+
+
+def kind_of_file(path: Path) -> Kind:
+    """Return the kind of a plug-in by its folder; elsewhere a file is taken for a method."""
+    folder = path.parent.parent if path.name == "__init__.py" else path.parent
+    named = (kind for kind in KINDS if PACKAGES[kind].rpartition(".")[2] == folder.name)
+    return next(named, "method")
 
 
 def method_paths() -> list[Path]:

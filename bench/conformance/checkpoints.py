@@ -15,6 +15,7 @@ from bench.core import checkpoints
 from bench.core.artefacts import Json
 from bench.core.checkpoints import CHECKPOINTS, place
 from bench.core.errors import UserError
+from bench.core.foreign_files import PICKLED, converted
 from bench.core.registry import build
 from bench.core.types import Cap, Prior
 from bench.priors import load_prior
@@ -22,7 +23,6 @@ from bench.priors._checkpoint import Checkpoint
 from bench.priors._diffusion import Diffusion
 from bench.priors._examination import examined, report
 from bench.priors._foreign import chosen_architecture
-from bench.priors.adapters.foreign_files import PICKLED, converted
 from bench.priors.adapters.preconditioning import denoiser_of
 
 

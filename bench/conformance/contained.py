@@ -8,21 +8,26 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.conformance import check
+from bench.conformance import check, kind_of_file
 from bench.conformance.checks import CheckResult
 from bench.core.registry import Kind
 from bench.core.specs import Limits
 from bench.runtime.containment import contained, hold
 
-SECONDS = 60.0  # for one check
+SECONDS, SECONDS_OF_OTHERS = 60.0, 600.0  # for one check of a method; priors are fitted
 
 
 def check_contained(
     path: str | Path,
     kind: Kind | None = None,
-    seconds: float = SECONDS,
+    seconds: float | None = None,
 ) -> list[CheckResult]:
-    """Return the results of `check`, and print each as it comes; the check that ends the process has failed."""
+    """Return the results of `check`, and print each as it comes; the check that ends the process has failed.
+
+    seconds: for one check; None: SECONDS for a method, SECONDS_OF_OTHERS for another plug-in.
+    """
+    is_method = (kind or kind_of_file(Path(path).resolve())) == "method"
+    limits = Limits(seconds=seconds or (SECONDS if is_method else SECONDS_OF_OTHERS))
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder, "record.json")
 
@@ -30,7 +35,7 @@ def check_contained(
             if results:
                 print(f"  {results[-1]}", flush=True)  # before the next one may end the process
             record.write_text(json.dumps([title, [asdict(result) for result in results]]))
-            hold(Limits(seconds=seconds))
+            hold(limits)
 
         ending = contained(lambda: check(path, kind, follow=follow))
         title, said = json.loads(record.read_text()) if record.exists() else ("it begins", [])

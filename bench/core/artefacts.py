@@ -315,6 +315,8 @@ def _writing(path: str | Path, errors: Container[int] = UNWRITABLE) -> Iterator[
     except OSError as error:
         if error.errno is None or error.errno not in errors:
             raise
+        if error.errno == errno.EISDIR:
+            raise _unreadable(path, error) from None
         what = os.strerror(error.errno).lower()
         raise ArtefactError(
             f"{path}: cannot be written ({what}); mend that and run the same command again"

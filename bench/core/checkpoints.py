@@ -184,6 +184,8 @@ def fetch(names: Sequence[str]) -> None:
             if not _record(path).is_file():
                 _record(path).write_text(f"{_digest(path)}\n")
             print(f"{path}: sha256 {_record(path).read_text().strip()}")
+        if known.is_folder and known.pickled:
+            print(f"its weights are pickled: posterior-bench weights convert {name}")
 
 
 def _download_file(known: Checkpoint) -> None:

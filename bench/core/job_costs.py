@@ -94,9 +94,8 @@ def committed_costs(suite: str) -> dict[str, JobCost]:
         return {}
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return {
-        row["job"]: JobCost(row["job"], float(row["seconds"]), float(row["mib"])) for row in rows
-    }
+    costs = [JobCost(row["job"], float(row["seconds"]), float(row["mib"])) for row in rows]
+    return {cost.job: cost for cost in costs}
 
 
 def committed_suites() -> list[str]:

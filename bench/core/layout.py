@@ -15,7 +15,7 @@ COSTS = REFERENCE / "costs"  # what the jobs of each suite took
 
 # names in tables/
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
-VERDICT = "verdict.md"  # what the tables say, in three lines
+VERDICT = "verdict.md"  # what the tables say: who is best, whether the ruler is right, what failed
 TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that only takes times
 PUBLISHED_TABLES = ("published.csv", "published.md")  # the papers' numbers beside ours
 REPRODUCTION_TABLES = ("reproduction.csv", "reproduction.md")

@@ -28,7 +28,7 @@ import torch
 from bench.core.errors import UserError
 from bench.cost.common import Options
 from bench.cost.record import record
-from bench.runtime.job import run
+from bench.runtime.job import keep_memory, run
 from bench.runtime.lease import lease
 
 QUESTIONS = (
@@ -72,6 +72,7 @@ def main(*arguments: str) -> None:
     given = parser.parse_args(arguments)
     options = Options(**{name: getattr(given, name) for name in HELP})
     torch.set_num_threads(1)
+    keep_memory()  # as each job does: without it, a step gets its memory from the system anew
     for what in wanted(given.what):
         answer(what, options, given.out)
 

@@ -98,12 +98,12 @@ class Evaluation:
             samples, truth = chunk.double(), dataclasses.replace(known, num_chains=num_chains)
             of_metrics = [self._values_of(metric, samples, truth) for metric in metrics]
             parts.append({id: value for part in of_metrics for id, value in part.items()})
-        return {id: torch.cat([part[id] for part in parts]) for id in parts[0]}
+        return {id: torch.cat([part[id] for part in parts]) for id in _in_all(parts)}
 
     def averages(self, parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Return the averages (M,) by id over sets of samples, as each column has them averaged."""
         harmonic = {column.id for column in self.columns if column.average == "harmonic"}
-        stacked = {id: torch.stack([part[id] for part in parts]) for id in parts[0]}
+        stacked = {id: torch.stack([part[id] for part in parts]) for id in _in_all(parts)}
         return {
             id: x.reciprocal().mean(0).reciprocal() if id in harmonic else x.mean(0)
             for id, x in stacked.items()
@@ -178,3 +178,8 @@ class Evaluation:
         return [
             m for m in self.metrics if not all(empty(column) for column in m.columns(self.context))
         ]
+
+
+def _in_all(parts: Sequence[Mapping[str, Tensor]]) -> list[str]:
+    """Return the ids that each part has: a metric that raises an error for one of them has none of a whole task."""
+    return [id for id in parts[0] if all(id in part for part in parts)]

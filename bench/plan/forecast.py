@@ -73,7 +73,7 @@ class Forecast:
         for job in jobs:
             seconds[job.partition(" ")[0]] += self.seconds(job)
         table = [
-            f"  {stage:10} {counts[stage]:4} job{'s' if counts[stage] > 1 else ' '} {roughly(spent):>8}"
+            f"  {stage:10} {counted(counts[stage], 'job'):>8} {roughly(spent):>8}"
             for stage, spent in seconds.most_common()
         ]
         return [*table, self.sentence(jobs, cores)] if jobs else ["Nothing is left to do."]
@@ -88,7 +88,13 @@ class Forecast:
         num = len(jobs) - len(known)
         kind = "of them without a record, taken to last as others of their kind"
         guessed = f"; {num} {kind}" if num else ""
-        return f"{len(jobs)} jobs, about {roughly(whole)} on {cores} core{'s' if cores > 1 else ''}{memory}{guessed}."
+        work, place = counted(len(jobs), "job"), counted(cores, "core")
+        return f"{work}, about {roughly(whole)} on {place}{memory}{guessed}."
+
+
+def counted(number: int, what: str) -> str:
+    """Return `1 job` or `2 jobs`."""
+    return f"{number} {what}" + ("s" if number != 1 else "")
 
 
 def succeeded(costs: Mapping[str, JobCost]) -> dict[str, JobCost]:

@@ -96,7 +96,11 @@ def training_rows(method: Any, prior: Any) -> float:
     """Return the rows of an amortised training, forward and backward."""
     if getattr(method, "amortised", True) and hasattr(method, "rows_in_training"):
         return (method.rows_in_training + method.gradients_in_training) * prior.decode_nfe
-    if hasattr(method, "num_simulated") and hasattr(method, "warm_start"):
+    if hasattr(method, "num_pairs"):  # paths of RTB, and single steps before them
+        paths = (1 - method.warm_start) * method.num_groups * method.group_size * method.num_steps
+        steps = method.warm_start * method.num_pairs
+        return method.num_simulated * prior.sample_nfe + method.num_iterations * (paths + steps)
+    if hasattr(method, "batch_size") and hasattr(method, "warm_start"):
         descents = (1 - method.warm_start) * method.num_iterations * method.batch_size
         return method.num_simulated * prior.sample_nfe + 2 * descents
     return 0.0

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.catalogue import EXTRACTORS, LPIPS
-from bench.core.layout import Layout
+from bench.core.errors import UserError
+from bench.core.layout import REFERENCE, Layout
 from bench.core.papers import REHEARSAL
 from bench.core.shipped import suite_file
 from bench.core.text import markdown_table
-from bench.core.weights import missing
+from bench.core.weights import folder, missing
 from bench.papers.experiments import EXPERIMENTS, Experiment
 from bench.plan.gpu_hours import gpu_hours, rate
 from bench.plan.papers import original, weights_of
@@ -19,6 +20,11 @@ from bench.plan.suite import Suite
 
 EXPERIMENT = ("paper", "experiment", "where", "suite", "state", "not as in the paper, or why not")
 NEEDS = ("suite", "state", "weights", "images", "weights of metrics", "GPU hours")
+# classifiers of rewards of others, and their files
+REWARDS = {
+    "cifar10-vgg13_bn": folder() / "cifar10_vgg13_bn.pt",
+    "ffhq-wrapped": Path("rewards/ffhq.py"),
+}
 FORMULA = (
     "GPU hours: samples x (rows forward + rows backward) x operations of a row, summed over runs with their training, "
     "over the operations per second of {source}. A row is an image through the prior's network."
@@ -42,8 +48,6 @@ def suite_of(name: str) -> Suite:
 
 def has_file(name: str) -> bool:
     """Return whether a suite's file is there."""
-    from bench.core.errors import UserError
-
     try:
         return suite_file(name).exists()
     except UserError:
@@ -57,9 +61,9 @@ def experiment_row(x: Experiment, suites: Mapping[str, Suite]) -> list[str]:
 
 
 def state_of(suite: Suite) -> str:
-    """Return whether the page of a suite is there, of a run or of a rehearsal."""
+    """Return whether the results of a suite are there or published, or the page of its rehearsal."""
     name = suite.content["name"]
-    if Layout.of_suite(name).report.exists() or Layout.of_suite(name).figures.is_dir():
+    if Layout.of_suite(name).report.exists() or (REFERENCE / name).is_dir():
         return "run"
     rehearsed = Layout.of_suite(name + REHEARSAL).report.exists()
     return "rehearsed" if rehearsed else "not run here"
@@ -69,6 +73,7 @@ def needs_row(name: str, suite: Suite) -> list[str]:
     """Return the cells of a suite: what it needs, and what of that is here."""
     priors, datasets = suite.content["priors"].values(), suite.content["datasets"].values()
     weights = [marked(given, weights_here(given)) for x in priors if (given := weights_of(x))]
+    weights += rewards_of(suite)
     images = [marked(x["path"], Path(x["path"]).expanduser().exists()) for x in datasets if x]
     hours = gpu_hours(suite)
     told = "not reckoned: no published network" if hours is None else f"{hours:.3g}"
@@ -88,6 +93,13 @@ def weights_here(given: str) -> bool:
     name = given.rpartition("/")[2]
     known = CHECKPOINTS.get(given) or CHECKPOINTS.get(name)
     return Path(given).exists() or bool(known and known.path.exists())
+
+
+def rewards_of(suite: Suite) -> list[str]:
+    """Return the files of rewards that are not trained here."""
+    names = {x.get("classifier", "") for x in suite.content["tasks"].values()}
+    files = [Path(path).expanduser() for name, path in REWARDS.items() if name in names]
+    return [marked(file.name, file.exists()) for file in files]
 
 
 def metric_weights(suite: Suite) -> list[str]:

@@ -37,8 +37,12 @@ def refuse_unrecorded_changes(rules: Rules) -> None:
 
 
 def _difference(path: str, spec: Spec) -> str:
-    """Return the first field in which a spec on disk differs from that of the plan; "" where none does."""
+    """Return the first field in which a spec on disk differs from that of the plan; "" where none does.
+
+    No number depends on limits.
+    """
     before, now = content_on_disk(path), spec.content()
-    if before is None or before == now:
+    if before is None:
         return ""
-    return next(key for key in {**before, **now} if before.get(key) != now.get(key))
+    keys = [key for key in {**before, **now} if key != "limits"]
+    return next((key for key in keys if before.get(key) != now.get(key)), "")

@@ -24,6 +24,7 @@ STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
 IMPORT = re.compile(
     r"^[ \t]*((?:from[ \t]+\S+[ \t]+)?import[ \t]+(?:\([^)]*\)|[^\n]+))", re.MULTILINE
 )
+START = Path.cwd()
 HOME = (
     registry.INSTALLED.relative_to(Path.cwd())
     if registry.INSTALLED.is_relative_to(Path.cwd())
@@ -75,9 +76,9 @@ def sources_of(program: str) -> tuple[str, ...]:
         imported = imported_files(file) - NEUTRAL
         todo += imported if file == Path(program) else imported - ONLY_DIRECT
     beside = {
-        path
+        folder / path.name
         for folder in {file.parent for file in closure}
-        for path in folder.iterdir()
+        for path in _on_disk(folder).iterdir()
         if path.suffix in (".json", ".html", ".css", ".js")
     }
     of_user = [file for file in closure if not file.is_relative_to(HOME / "bench")]
@@ -89,9 +90,10 @@ def sources_of(program: str) -> tuple[str, ...]:
 
 def _named_in(plugin: Path) -> set[Path]:
     """Return the files beside a plug-in that are no modules and that its text names: tables, weights."""
-    text = plugin.read_text(errors="replace")
-    files = (path for path in plugin.parent.rglob("*") if path.suffix not in (".py", ".pyc"))
-    return {path for path in files if path.name in text and path.is_file()}
+    text, folder = _on_disk(plugin).read_text(errors="replace"), _on_disk(plugin.parent)
+    files = (path for path in folder.rglob("*") if path.suffix not in (".py", ".pyc"))
+    named = (path for path in files if path.name in text and path.is_file())
+    return {plugin.parent / path.relative_to(folder) for path in named}
 
 
 @cache
@@ -114,13 +116,18 @@ def hash_of(files: Iterable[str]) -> str:
 
 @cache
 def _hash(file: str) -> str:
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return hashlib.sha256(_on_disk(Path(file)).read_bytes()).hexdigest()
+
+
+def _on_disk(path: Path) -> Path:
+    """Return where a file or folder is: names of this project's are relative to the folder where Python started."""
+    return path if path.exists() else START / path
 
 
 def _has_code(file: Path) -> bool:
     """Return whether a file holds more than a docstring and imports of `annotations`."""
     try:
-        body = ast.parse(file.read_text()).body
+        body = ast.parse(_on_disk(file).read_text()).body
     except SyntaxError:  # what it would do is not known
         return True
     return any(
@@ -174,7 +181,7 @@ def _imports(file: Path) -> ast.Module:
 
     To parse all files whole would take most of the time in which a workflow starts.
     """
-    text = file.read_text()
+    text = _on_disk(file).read_text()
     try:
         return ast.parse("\n".join(IMPORT.findall(text)))
     except SyntaxError:  # a statement over several lines, or a line of prose that begins like one
@@ -207,4 +214,4 @@ def _beneath(folder: Path, parts: Sequence[str]) -> list[Path]:
         for prefix in prefixes
         for file in (prefix / "__init__.py", prefix.parent / f"{prefix.name}.py")
     ]
-    return [file for file in around + candidates if file.is_file()]
+    return [file for file in around + candidates if _on_disk(file).is_file()]

@@ -8,6 +8,8 @@ from typing import Any
 from bench.core.compute import compute_of
 from bench.core.papers import NAME as PAPER
 from bench.core.published_suites import published_record
+from bench.core.registry import find
+from bench.core.source import read_source
 from bench.core.specs import (
     Budget,
     ClassifierSpec,
@@ -107,8 +109,16 @@ def prior_spec(suite: Suite, prior: str) -> PriorSpec:
         parameters={key: value for key, value in entry.items() if key not in PRIOR_KEYS},
         teacher=teacher,
         teacher_family=suite.family(teacher) if teacher else None,
-        quality=not suite.timing_only,  # a network of random weights has none
+        # a network of random weights has none; of large ones draws would take hours on a CPU
+        quality=not suite.timing_only and not _is_foreign(entry["family"]),
     )
+
+
+def _is_foreign(family: str) -> bool:
+    """Return whether a family opens networks that others trained, as its class variable `foreign` says."""
+    file = find("prior", family)
+    source = read_source(file) if file else None
+    return source is not None and source.constant("foreign") is True
 
 
 def task_spec(suite: Suite, task: str) -> TaskSpec:

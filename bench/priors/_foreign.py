@@ -19,13 +19,13 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.checkpoints import CHECKPOINTS, place
 from bench.core.errors import UserError
+from bench.core.foreign_files import foreign_tensors
 from bench.core.types import Cap, Prior
 from bench.priors import _networks as networks
 from bench.priors._diffusion import Denoiser, Diffusion
 from bench.priors._examination import examined
 from bench.priors.adapters.architectures import Architecture, architecture_of
 from bench.priors.adapters.diffusers import Pipeline, write_pipeline
-from bench.priors.adapters.foreign_files import foreign_tensors
 from bench.priors.adapters.guided_unet import random_tensors
 
 RANDOM = "random"

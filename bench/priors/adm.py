@@ -47,6 +47,7 @@ class ADMFamily:
     clip_denoised: bool = False
     num_ode_steps: int = 18  # of the decoder, Heun's method
 
+    foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {

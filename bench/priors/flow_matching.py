@@ -70,6 +70,7 @@ class FlowMatchingFamily:
     num_ode_steps: int = 45  # of the decoder, those of the ODS paper
     solver: str = "euler"  # or midpoint, of two network calls a step
 
+    foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {

@@ -66,6 +66,7 @@ class OpenAIConsistencyFamily:
 
     takes_teacher: ClassVar[bool] = True
     needs_teacher: ClassVar[bool] = False
+    foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {

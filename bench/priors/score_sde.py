@@ -40,6 +40,7 @@ class ScoreSDEFamily:
     clip_denoised: bool = False  # keep E[x | x_t] in [-1, 1]
     num_ode_steps: int = 18  # of the decoder, Heun's method
 
+    foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)
     tiny: ClassVar[Mapping[str, object]] = {"pipeline": "random", "num_ode_steps": 2}  # for tests
 

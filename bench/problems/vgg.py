@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import UserError
+from bench.core.foreign_files import foreign_tensors
 from bench.core.rng import Rng
 from bench.core.weights import folder
 from bench.numerics.nets import initialise
-from bench.priors.adapters.foreign_files import foreign_tensors
 
 if TYPE_CHECKING:
     from bench.problems.classifier import RealFeatures

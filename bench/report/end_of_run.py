@@ -161,7 +161,7 @@ def _verdict(layout: Layout) -> list[str]:
     """Return what the tables say in three lines: what is best, whether distances can be trusted, what failed."""
     path = layout.table(VERDICT)
     lines = path.read_text().splitlines() if path.exists() else []
-    return [line for line in lines if line.strip()]
+    return [line.removeprefix("- ").replace("\\", "") for line in lines[:3]]
 
 
 def _to_open(layout: Layout, log: str) -> list[str]:

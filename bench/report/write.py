@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.artefacts import Json, write_csv
-from bench.core.layout import Layout
+from bench.core.layout import VERDICT, Layout
 from bench.core.results import Summary
 from bench.core.text import markdown
 from bench.report.cost_table import cost_csv, cost_notes, cost_table
@@ -46,7 +46,7 @@ def write_tables(suite: SuiteResults, info: Json) -> None:
         "distance.md": markdown_page(
             title, [distances], notes(suite, metrics_across(suite, lines), of_tasks=False)
         ),
-        "verdict.md": _verdict(suite, lines, comparisons),
+        VERDICT: _verdict(suite, lines, comparisons),
     }
     sets = set_table(suite, lines)
     if len(sets.frame):

@@ -86,7 +86,8 @@ class Watch:
         return min(self.deadlines.values(), key=lambda pair: pair[0], default=never)
 
 
-_speaks_to: list[int] = []  # in such a process: the pipe to the one that watches it
+# in such a process: the pipe to the one that watches it, and what it is, as a method may close it and open another file
+_speaks_to: list[tuple[int, os.stat_result]] = []
 
 
 def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] = ()) -> Ending:
@@ -171,8 +172,9 @@ def _failed(reason: str, **more: bool) -> dict:
 
 def _tell(message: dict) -> None:
     with contextlib.suppress(OSError):  # a method has closed the pipe
-        for pipe in _speaks_to:
-            os.write(pipe, json.dumps(message).encode() + b"\n")
+        for pipe, facts in _speaks_to:
+            if os.path.samestat(os.fstat(pipe), facts):
+                os.write(pipe, json.dumps(message).encode() + b"\n")
 
 
 def _become(
@@ -184,7 +186,7 @@ def _become(
         die_with(starter)
         os.setpgid(0, 0)
         RUNNING.clear()
-        _speaks_to[:] = [pipe]
+        _speaks_to[:] = [(pipe, os.fstat(pipe))]
         status = _status_of(work, refuses)
     finally:
         with contextlib.suppress(Exception):

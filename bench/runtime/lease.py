@@ -90,10 +90,10 @@ def _folder() -> Path:
     named = os.environ.get(FOLDER)
     for folder in [Path(named)] if named else [place / name for place in shared]:
         with contextlib.suppress(OSError):
-            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             facts = folder.lstat()
-            if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid():
-                folder.chmod(0o700)
+            is_shut = not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            if named or (stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and is_shut):
                 return folder
     where = named or ", ".join(map(str, shared))
     raise UserError(

@@ -5,6 +5,8 @@ One that cannot be read leaves a file that says why: tasks on it have no numbers
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from bench.core.artefacts import ArtefactError, write_blocks, write_broken, write_tensors
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
@@ -13,6 +15,9 @@ from bench.core.retries import note_failure
 from bench.core.specs import DataSpec
 from bench.runtime.containment import Ending
 from bench.runtime.job import run
+from bench.runtime.surroundings import kept_surroundings
+
+FURTHEST = 50.0  # fields in standard deviations stay below, bytes that were not scaled reach 255
 
 
 def main(spec_path: str) -> None:
@@ -20,13 +25,23 @@ def main(spec_path: str) -> None:
     path = spec.layout.data(spec.dataset)
     header = {"dataset": spec.dataset, "parameters": spec.parameters, "provenance": provenance()}
     try:
-        dataset = build("dataset", spec.plugin, spec.parameters)
-        if hasattr(dataset, "blocks"):  # it may be too large for memory
-            write_blocks(path, dataset.blocks(header), lambda: header)
+        with kept_surroundings():
+            dataset = build("dataset", spec.plugin, spec.parameters)
+            whole = None if hasattr(dataset, "blocks") else images(dataset.load())
+        if whole is None:  # it may be too large for memory
+            write_blocks(path, map(images, dataset.blocks(header)), lambda: header)
         else:
-            write_tensors(path, dataset.load(), header)
+            write_tensors(path, whole, header)
     except ValueError as error:
         raise UserError(f"{spec_path}: {error}") from None
+
+
+def images(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of a data set; ValueError where images are not finite or far from [-1, 1]."""
+    for name, x in tensors.items():
+        if x.is_floating_point() and not (x.abs() <= FURTHEST).all():
+            raise ValueError(f"{name} has values that are not finite, or far beyond [-1, 1]")
+    return tensors
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:

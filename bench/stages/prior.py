@@ -20,6 +20,7 @@ from bench.core.artefacts import (
     write_json,
     write_tensors,
 )
+from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.registry import build
 from bench.core.retries import note_failure
@@ -39,6 +40,7 @@ from bench.runtime.progress import progress
 from bench.runtime.surroundings import kept_surroundings
 
 NUM_SETS = 4  # of prior draws, and of training images for the floor
+GIVEN = {"pipeline", "weights"}  # parameters of the families that open a network
 ROWS_OF_CHECKPOINT = 2000  # network rows of these draws for a network that was given
 NUMBERS_PER_SET = 2**18  # more images are not compared: draws of large ones are expensive
 
@@ -63,7 +65,7 @@ def main(spec_path: str) -> None:
         tensors, card = family.fit(data, path.parent, teacher)
     card = {**facts, **card, "seconds": time.perf_counter() - begin}
     if spec.quality:
-        most_rows = ROWS_OF_CHECKPOINT if spec.parameters.get("pipeline") else None
+        most_rows = ROWS_OF_CHECKPOINT if GIVEN.intersection(spec.parameters) else None
         loaded = family.load(tensors, path.parent, teacher)
         card["unconditional"] = quality(loaded, data, most_rows)
     write_json(path.parent / "card.json", {**card, "provenance": provenance()})
@@ -98,6 +100,8 @@ def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None)
     else:
         sets = progress([rng.only(i) for i in range(NUM_SETS)], what="draws for the card")
         drawn = torch.cat([prior.sample(n, one) for one in sets])
+    if not drawn.isfinite().all():  # methods would be blamed for it
+        raise UserError("its draws are not finite")
     training = data["train"][order]
     return {
         "num_images": n,

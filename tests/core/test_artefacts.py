@@ -331,3 +331,9 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
     for name, read in (("a.json", read_json), ("a.safetensors", read_header)):
         with pytest.raises(ArtefactError, match=f"{name}: is a folder.*; delete it and run"):
             read(tmp_path / name)
+
+
+def test_a_folder_in_the_place_of_a_file_that_is_to_be_written_is_named(tmp_path):
+    (tmp_path / "a.md").mkdir()
+    with pytest.raises(ArtefactError, match=r"a\.md: is a folder.*; delete it and run"):
+        write_bytes(tmp_path / "a.md", b"page")

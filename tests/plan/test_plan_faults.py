@@ -26,7 +26,7 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ({"num_samples": None}, "num_samples: missing", "a whole number"),
     ({"num_samples": "8"}, "num_samples: expected a whole number", 'got "8"'),
     ({"num_samples": 8.0}, "num_samples: expected a whole number", "got 8.0"),
-    ({"num_measurements": 301}, "num_measurements: expected a whole number", "at most 300"),
+    ({"num_measurements": 1001}, "num_measurements: expected a whole number", "at most 1000"),
     ({"num_reference": 4}, "num_reference: expected at least num_samples = 8", "got 4"),
     ({"seeds": []}, "seeds: expected a list, not empty", "got []"),
     ({"seeds": [1, 1]}, "seeds: expected no value twice", "[1, 1]"),
@@ -71,7 +71,7 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ),
     (
         {"priors/gmm/family": "atom"},
-        "priors.gmm.family: expected one of atoms,",
+        "priors.gmm.family: expected one of adm, atoms,",
         "did you mean atoms?",
     ),
     ({"priors/edm": {"family": "edm"}}, "priors.edm.dataset: missing", "the images"),

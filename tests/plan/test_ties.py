@@ -7,6 +7,8 @@ real stages, in which a tiny suite was run by stubs.
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -241,3 +243,16 @@ def test_an_addition_reruns_no_job_of_the_others(folder, kind):
         ),
     )
     assert of_runs(folder) == expected
+
+
+def test_sources_are_found_from_another_folder_than_where_python_started(tmp_path):
+    code = (
+        "import os, sys; from bench.plan.sources import sources_of; os.chdir(sys.argv[1]); "
+        "print(len(sources_of('methods/dps.py')))"
+    )
+    command = [sys.executable, "-c", code]
+    counts = [
+        subprocess.run([*command, str(folder)], cwd=REPOSITORY, capture_output=True, text=True)
+        for folder in (REPOSITORY, tmp_path)
+    ]
+    assert counts[0].stdout == counts[1].stdout and int(counts[0].stdout) > 1, counts

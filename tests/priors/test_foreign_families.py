@@ -10,12 +10,19 @@ import torch
 from helpers.guided_unet import SMALL, reference
 from helpers.learned_priors import normal
 
+from bench.core.checkpoints import CHECKPOINTS
 from bench.core.errors import UserError
+from bench.core.foreign_files import digest
 from bench.core.registry import build
 from bench.core.types import Cap
+from bench.plan import Suite
+from bench.plan.config import read_suite
+from bench.plan.suite_specs import prior_spec
+from bench.priors._checkpoint import Checkpoint
 from bench.priors._foreign import Foreign, Scored
 from bench.priors.adapters.architectures import Architecture
-from bench.priors.adapters.foreign_files import digest
+from bench.priors.adapters.diffusers import write_pipeline
+from bench.priors.score_sde import random_pipeline
 
 DATA = {"train": torch.zeros(1, 3, 8, 8)}
 # the family, its architecture, the axes of its attention, the key in its file
@@ -123,6 +130,24 @@ def test_a_consistency_model_has_its_teachers_denoiser_or_its_own_map(tmp_path):
 def test_impossible_fields_are_told(name, fields, words):
     with pytest.raises(ValueError, match=words):
         build("prior", name, fields)
+
+
+def test_a_fetched_pipeline_opens_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = "ncsnpp-ffhq-256"
+    with pytest.raises(UserError, match=f"run posterior-bench weights fetch {name}"):
+        Checkpoint(name).open()
+    write_pipeline(CHECKPOINTS[name].path, random_pipeline(8, (8, 16)))
+    prior, card = build("prior", "score_sde", {"pipeline": name}).opened()
+    assert isinstance(prior, Scored) and card == {"source": name}
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "score_sde"])
+def test_the_plan_compares_no_draws_of_networks_that_others_trained(name):
+    content = read_suite({"suite": "smoke"})[1]
+    dataset = next(iter(content["datasets"]))
+    content["priors"] = {"theirs": {"family": name, "dataset": dataset}}
+    assert not prior_spec(Suite("smoke.yaml", content), "theirs").quality
 
 
 def test_public_names_bring_their_architecture(tmp_path, monkeypatch):

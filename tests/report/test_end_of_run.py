@@ -95,9 +95,8 @@ def test_jobs_that_failed_are_told_until_they_succeed(layout):
 def test_the_end_of_a_run_says_what_the_tables_say(layout):
     path = layout.table(VERDICT)
     path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        "dps is tied for best.\n\nThe exact sampler is at the floor.\n\nNothing failed.\n"
-    )
+    sentences = ("dps is tied for best.", "The exact sampler is at the floor.", "Nothing failed.")
+    path.write_text("".join(f"- {sentence}\n" for sentence in (*sentences, "Commit abc.")))
     layout.report.write_text("page")
     assert summary(layout)[-4:] == [
         "  dps is tied for best.",

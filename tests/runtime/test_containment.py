@@ -88,6 +88,17 @@ def test_whatever_happens_the_ending_says_why(work, ending, capfd):
     assert contained(work) == ending
 
 
+def test_nothing_is_said_into_a_file_that_has_taken_the_place_of_the_pipe(tmp_path):
+    def work() -> None:
+        os.closerange(3, 4096)
+        files = [os.open(tmp_path / str(i), os.O_CREAT | os.O_RDWR) for i in range(40)]
+        hold(Limits(seconds=9))
+        assert len(files) == 40
+
+    assert contained(work) == Ending("ok")
+    assert not any(path.stat().st_size for path in tmp_path.iterdir())
+
+
 def test_what_is_the_users_is_refused_with_its_line():
     def refused() -> None:
         raise UserError("one line")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.errors import UserError
+from bench.runtime import lease as leases
 from bench.runtime.lease import FOLDER, VISIBLE, Busy, lease, lease_gpu
 
 JOB = """
@@ -89,3 +92,25 @@ def test_a_killed_job_leaves_no_lease():
     begin = time.monotonic()
     with lease(alone=True, patience=5):
         assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("taken", ["link", "open to all", "file"])
+def test_a_folder_that_is_not_the_users_own_is_done_without(tmp_path, monkeypatch, taken):
+    monkeypatch.delenv(FOLDER)
+    monkeypatch.setattr(leases.tempfile, "gettempdir", lambda: str(tmp_path))
+    own = tmp_path / f"posterior-bench-{os.getuid()}"
+    if taken == "link":
+        own.symlink_to(tmp_path)
+    elif taken == "file":
+        own.touch()
+    else:
+        own.mkdir()
+        own.chmod(0o777)
+    assert leases._folder() != own
+
+
+def test_without_any_folder_of_ones_own_there_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(FOLDER, str(tmp_path / "file/leases"))
+    with pytest.raises(UserError, match="no folder for the locks of jobs"), lease():
+        pass

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.in_process import run_job
 
 from bench import plan
@@ -15,6 +16,7 @@ from bench.core.errors import Broken
 from bench.core.retries import retry_file
 from bench.plan.folder import check_artefacts
 from bench.plan.rules import Rules
+from bench.stages import data as data_stage
 from bench.stats.results import load
 from bench.stats.summary import summarise
 
@@ -107,3 +109,11 @@ def test_a_data_set_that_cannot_be_read_is_said_by_all_that_rests_on_it(tmp_path
     assert reasons[0] == reasons[1] and reasons[0].startswith("data set mine: ")
     assert retry_file("r/data/mine.safetensors").exists()
     assert not retry_file("r/priors/p/atoms.safetensors").exists()
+
+
+@pytest.mark.parametrize("value", [255.0, float("nan")])
+def test_images_that_are_none_are_refused_and_not_blamed_on_methods(value):
+    good = {"train": torch.zeros(2, 1, 8, 8), "train_id": torch.arange(2) + 300}
+    assert data_stage.images(good) is good
+    with pytest.raises(ValueError, match="train has values that are not finite, or far beyond"):
+        data_stage.images(good | {"train": torch.full((2, 1, 8, 8), value)})

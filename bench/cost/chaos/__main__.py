@@ -44,7 +44,7 @@ def main(*arguments: str) -> None:
     if options.out:
         from bench.cost.record import record  # imports torch
 
-        record(options.out, "chaos", numbers, lines)
+        record(options.out, "_".join(["chaos", *(options.only or [])]), numbers, lines)
     if not numbers["good"]:
         sys.exit(1)
 
@@ -61,7 +61,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=60, help="how many; 0: each kind in each way")
     parser.add_argument("--cores", type=int, default=2, help="of each run")
     parser.add_argument("--seed", type=int, default=0, help="of times and choices")
-    parser.add_argument("--out", type=Path, help="folder for chaos.json and chaos.md")
+    parser.add_argument(
+        "--out", type=Path, help="folder for chaos.json and chaos.md, or chaos_kills.json and so on"
+    )
     return parser.parse_args(arguments)
 
 

@@ -22,7 +22,7 @@ from bench.cost.chaos.kills import differing
 from bench.cost.chaos.workshop import Workshop
 from bench.cost.common import Say
 
-SHARES = (0.1, 0.4, 0.7, 0.95)  # of the bytes that the suite needs
+SHARES = (0.1, 0.5, 0.9)  # of the bytes that the suite needs
 FILE_LIMITS = (2**10, 2**14)  # bytes, where no file system can be mounted
 AMPLE = 2**30  # bytes
 

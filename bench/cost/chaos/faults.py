@@ -13,10 +13,8 @@ from bench.cost.chaos.kills import differing
 from bench.cost.chaos.workshop import Workshop
 from bench.cost.common import Say
 
-TOGETHER = (
-    8  # files damaged at once: one after another is refused, and what was made anew is made once
-)
-NAMES = re.compile(r"/(gmm|edm|digits|gmm-[a-z-]+|edm-[a-z-]+|dps|oracle|aps)(?=[/.])")
+# files damaged at once: one after another is refused, and what was made anew is made once
+TOGETHER = 16
 ADVICE = re.compile(r"^error: (\S+?): .*?; (?:delete (.+?) and|mend)")
 
 

@@ -16,7 +16,7 @@ from bench.cost.chaos.workshop import PATIENCE, Workshop
 from bench.cost.common import Say
 
 KINDS = ("main", "group", "job")  # the process of the run, its whole group, one of the others
-EARLIEST = 2.0  # seconds after a start: before that, nothing has begun
+EARLIEST, LATEST = 2.0, 30.0  # seconds after a start: before that, nothing has begun
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,17 @@ def kill_runs(
     rng: random.Random,
     say: Say,
 ) -> tuple[list[Kill], set[str]]:
-    """Kill runs of a suite, each after a random time up to `longest` seconds, and return the kills.
+    """Kill runs of a suite, each after a random time up to `longest` seconds or half a minute.
 
-    Returns also the files whose bits differ from `tensors` when a run comes to its end; then the suite is begun anew.
+    Returns the kills, and the files whose bits differ from `tensors` when a run comes to its end; then the suite is
+    begun anew.
     """
     kills: list[Kill] = []
     before: dict[str, int] = {}
     wrong: set[str] = set()
     while len(kills) < number:
         kind = KINDS[len(kills) % len(KINDS)]
-        kill = _kill_once(shop, kind, rng.uniform(EARLIEST, longest), rng)
+        kill = _kill_once(shop, kind, rng.uniform(EARLIEST, min(longest, LATEST)), rng)
         if kill is None:  # it came to its end first
             wrong |= differing(shop.tensors(), tensors)
             shutil.rmtree(shop.results)

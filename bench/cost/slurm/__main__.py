@@ -95,14 +95,14 @@ def plain_run(shop: Workshop, local: Workshop, environment: dict[str, str], say:
     seconds = time.monotonic() - begin
     wrong = differing(shop.tensors(), local.tensors())
     absent = local.files() - shop.files()
-    commands = ended.text.count("python -m bench.stages.")
     jobs = finished_jobs(shop.folder, environment)
+    commands = sum(job.commands for job in jobs)
     for job in jobs:
         say(str(job))
-    outside = [job.outside for job in jobs]
+    outside = sum(job.outside for job in jobs) / len(jobs)
     say(
-        f"on Slurm: {seconds:.0f} s, {len(jobs)} jobs for {commands} commands, {sum(outside) / len(jobs):.1f} s a job "
-        f"before its first command and after its last; files that differ: {len(wrong)}, absent: {len(absent)}"
+        f"on Slurm: {seconds:.0f} s, {len(jobs)} jobs for {commands} commands, {outside:.1f} s a job before its first "
+        f"command and after its last; files of tensors that differ: {len(wrong)}, files that are absent: {len(absent)}"
     )
     return {
         "seconds": seconds,

@@ -81,7 +81,7 @@ def _job(folder: Path, facts: dict[str, str]) -> SlurmJob:
     stamps = [datetime.strptime(stamp, "%a %b %d %H:%M:%S %Y") for stamp in STAMP.findall(text)]
     worked = (stamps[-1] - stamps[0]).total_seconds() if stamps else 0.0
     waited, took = (begin - submitted).total_seconds(), (end - begin).total_seconds()
-    commands = len(re.findall(r"^ +python -m bench\.stages\.", text, re.MULTILINE))
+    commands = len(re.findall(r"^Shell command: ", text, re.MULTILINE))
     return SlurmJob(facts["JobName"], facts["JobState"], waited, took, worked, commands)
 
 

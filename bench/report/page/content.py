@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from bench.core.artefacts import Json
+from bench.core.papers import paper_of
 from bench.core.results import Summary
 from bench.papers.claims.ledger import Verdicts, verdicts_of
 from bench.papers.matching import match_numbers
 from bench.papers.published import read_numbers, read_papers
 from bench.papers.published_tables import PublishedTables, published_tables
+from bench.papers.side_by_side import side_by_side
 from bench.report.cost_table import cost_notes, cost_table
 from bench.report.front.columns import headline_of
 from bench.report.front.standings import Front, front_of
@@ -38,13 +42,22 @@ class Section:
 
 
 @dataclass(frozen=True)
+class PaperBeside:
+    """The numbers of the paper that a suite follows beside ours, and what it does not say, by place in its file."""
+
+    frame: pd.DataFrame
+    unknown: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Content:
     """All tables and texts of the page.
 
     front, verdict, heat: what the summary says. charts: as charts.js reads them. overview: headline of all tasks.
-    tables: one per task. sections: tables beside these. published: numbers of the papers beside ours. claims: verdicts
-    on the papers' claims. reproduced: the comparison with what was published, or why there is none. definitions: what
-    each metric and cost means.
+    tables: one per task. sections: tables beside these. published: numbers of the papers beside ours; beside: those of
+    the paper that the suite follows, row by row, where it follows one. claims: verdicts on the papers' claims.
+    reproduced: the comparison with what was published, or why there is none. definitions: what each metric and cost
+    means.
     """
 
     suite: SuiteResults
@@ -58,6 +71,7 @@ class Content:
     sections: tuple[Section, ...]
     claims: Verdicts
     published: PublishedTables
+    beside: PaperBeside | None
     reproduced: Reproduction | str
     notes: tuple[str, ...]
     definitions: dict[str, str]
@@ -65,7 +79,8 @@ class Content:
 
 def collect(suite: SuiteResults, reproduced: Reproduction | str = "") -> Content:
     """Return the content of the page. reproduced: the comparison with published results, or why there is none."""
-    lines, comparisons = summarise(suite), compare(suite)
+    lines, comparisons, numbers = summarise(suite), compare(suite), read_numbers()
+    paper = paper_of(suite.root)
     tables = task_tables(suite, lines, comparisons)
     overview = distance_table(suite, lines, comparisons)
     compared = at_budget(suite, comparisons, headline_of(suite, lines))[2]
@@ -81,7 +96,8 @@ def collect(suite: SuiteResults, reproduced: Reproduction | str = "") -> Content
         tables,
         tuple(_sections(suite, lines)),
         verdicts_of(suite.root),
-        published_tables(read_papers(), match_numbers(read_numbers(), suite, lines)),
+        published_tables(read_papers(), match_numbers(numbers, suite, lines)),
+        PaperBeside(side_by_side(numbers, paper, lines), paper.unknown) if paper else None,
         reproduced,
         (*notes(suite, columns_of(tables)), *absent_weights(lines)),
         definitions(suite),

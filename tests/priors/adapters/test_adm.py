@@ -27,23 +27,22 @@ def abar(schedule: str, num_timesteps: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("schedule", "num"), [("linear", 1000), ("linear", 500), ("cosine", 1000)])
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
-def test_the_denoiser_is_the_predicted_image(schedule, num, share):
+def test_the_denoiser_is_the_predicted_image(schedule, num):
     original = reference(LEARNED)
     denoiser = ADM.opened(original.state_dict(), LEARNED, LABEL, "net.pt", schedule, num)
-    i = int(share * num)
-    left = abar(schedule, num)[i]
-    x_i = normal(2, 3, 8, 8, seed=i, dtype=torch.float32)
-    with torch.no_grad():
-        output = original(x_i, torch.full((2,), i), torch.full((2,), LABEL))
-        eps = output[:, :3].double()
-        expected = ((x_i - (1 - left).sqrt() * eps) / left.sqrt()).float()
-        sigma = ((1 - left) / left).sqrt()
-        x_t = (x_i / left.sqrt()).float()
-        found = denoiser(x_t, sigma.float())
-        score = denoiser.score(x_t, sigma.float())
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(sigma * score, -eps, rtol=1e-5, atol=1e-5, check_dtype=False)
+    for i in (0, num // 10, num // 2):
+        left = abar(schedule, num)[i]
+        x_i = normal(2, 3, 8, 8, seed=i, dtype=torch.float32)
+        with torch.no_grad():
+            output = original(x_i, torch.full((2,), i), torch.full((2,), LABEL))
+            eps = output[:, :3].double()
+            expected = ((x_i - (1 - left).sqrt() * eps) / left.sqrt()).float()
+            sigma = ((1 - left) / left).sqrt()
+            x_t = (x_i / left.sqrt()).float()
+            found = denoiser(x_t, sigma.float())
+            score = denoiser.score(x_t, sigma.float())
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(sigma * score, -eps, rtol=1e-5, atol=1e-5, check_dtype=False)
 
 
 def test_the_variance_is_not_taken_for_the_mean():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.core.errors import UserError
+from bench.core.foreign_files import converted
 from bench.core.rng import Rng
 from bench.priors import _networks as networks
 from bench.priors.adapters.diffusers import (
@@ -21,7 +23,6 @@ from bench.priors.adapters.diffusers import (
     scheduler_of,
     write_pipeline,
 )
-from bench.priors.adapters.foreign_files import converted
 from bench.priors.adapters.preconditioning import (
     ConsistencyMap,
     DDPMDenoiser,
@@ -303,6 +304,20 @@ def test_truncated_weights_are_refused_in_one_line(tmp_path):
     with pytest.raises(UserError, match="is broken") as told:
         open_pipeline(tmp_path)
     assert "\n" not in str(told.value)
+
+
+def test_code_that_is_called_safetensors_is_not_run(tmp_path):
+    write_pipeline(tmp_path, Pipeline(unet(), scheduler_of(EDM, {})))
+    left = tmp_path / "left"
+
+    class Make:
+        def __reduce__(self):
+            return os.mkdir, (str(left),)
+
+    torch.save({"conv_in.weight": Make()}, tmp_path / "unet" / WEIGHTS)
+    with pytest.raises(UserError, match="is broken") as told:
+        open_pipeline(tmp_path)
+    assert not left.exists() and "\n" not in str(told.value)
 
 
 def test_names_of_old_diffusers_are_those_of_today(tmp_path):

@@ -15,6 +15,9 @@ CLASSES = Architecture(**SMALL | {"qkv": "by_kind", "num_classes": 3})
 LABEL, DATA, LOWEST = 2, 0.5, 0.002
 
 
+NETWORK = reference(CLASSES, conv_dims=2)
+
+
 def original(x_t: Tensor, sigma: float, is_distilled: bool) -> Tensor:
     """What their code makes of its network: EDM's coefficients, or those that are the identity at the lowest level."""
     start = LOWEST if is_distilled else 0.0
@@ -22,31 +25,28 @@ def original(x_t: Tensor, sigma: float, is_distilled: bool) -> Tensor:
     c_out = (sigma - start) * DATA / (sigma**2 + DATA**2) ** 0.5
     c_in = 1 / (sigma**2 + DATA**2) ** 0.5
     time = 1000 * 0.25 * torch.log(torch.full((len(x_t),), sigma) + 1e-44)
-    network = reference(CLASSES, conv_dims=2)
     with torch.no_grad():
-        return c_out * network(c_in * x_t, time, torch.full((len(x_t),), LABEL)) + c_skip * x_t
+        return c_out * NETWORK(c_in * x_t, time, torch.full((len(x_t),), LABEL)) + c_skip * x_t
 
 
-@pytest.mark.parametrize("sigma", [0.002, 0.1, 1.0, 80.0])
-def test_both_give_what_the_original_gives(sigma):
-    tensors = reference(CLASSES, conv_dims=2).state_dict()
-    x_t = sigma * normal(2, 3, 8, 8, dtype=torch.float32)
-    level = torch.tensor(sigma)
+def test_both_give_what_the_original_gives():
+    tensors = NETWORK.state_dict()
     map_ = OpenAIConsistency.opened(tensors, CLASSES, LABEL, clip_denoised=False)
     clipped = OpenAIConsistency.opened(tensors, CLASSES, LABEL)
     edm = OpenAIEDM.opened(tensors, CLASSES, LABEL)
-    with torch.no_grad():
-        expected = original(x_t, sigma, True)
-        torch.testing.assert_close(map_(x_t, level), expected, rtol=0, atol=1e-5)
-        torch.testing.assert_close(
-            clipped(x_t, level.expand(2)), expected.clamp(-1, 1), rtol=0, atol=1e-5
-        )
-        torch.testing.assert_close(edm(x_t, level), original(x_t, sigma, False), rtol=0, atol=1e-5)
+    for sigma in (0.002, 0.1, 1.0, 80.0):
+        x_t = sigma * normal(2, 3, 8, 8, dtype=torch.float32)
+        level = torch.tensor(sigma)
+        expected, others = original(x_t, sigma, True), original(x_t, sigma, False)
+        with torch.no_grad():
+            found = map_(x_t, level), clipped(x_t, level.expand(2)), edm(x_t, level)
+        for ours, theirs in zip(found, (expected, expected.clamp(-1, 1), others), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("calls", [(0, 19), (0, 22)])
 def test_two_steps_are_at_the_levels_that_are_asked_for(calls):
-    tensors = reference(CLASSES, conv_dims=2).state_dict()
+    tensors = NETWORK.state_dict()
     map_ = OpenAIConsistency.opened(tensors, CLASSES, LABEL, calls=calls)
     z, fresh = normal(2, 3, 8, 8, dtype=torch.float32), normal(2, 2, 3, 8, 8, dtype=torch.float32)
     first, second = (
@@ -61,7 +61,7 @@ def test_two_steps_are_at_the_levels_that_are_asked_for(calls):
 
 
 def test_one_step_starts_at_the_highest_level():
-    tensors = reference(CLASSES, conv_dims=2).state_dict()
+    tensors = NETWORK.state_dict()
     map_ = OpenAIConsistency.opened(tensors, CLASSES, LABEL)
     z = normal(2, 3, 8, 8, dtype=torch.float32)
     with torch.no_grad():

@@ -11,7 +11,7 @@ import torch
 
 from bench.core.artefacts import read_json
 from bench.core.errors import UserError
-from bench.priors.adapters.foreign_files import (
+from bench.core.foreign_files import (
     PICKLED,
     card_path,
     converted,
