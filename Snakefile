@@ -341,6 +341,7 @@ rule report:
     input:
         tables=jobs.made("tables", "published", "claims"),
         ledger=inputs.ledger,
+        reproduced=inputs.published_rows,
         figures=jobs.made("figure", "grid"),
     output:
         jobs.outputs("report"),

@@ -29,9 +29,8 @@ class FFHQ:
 
     path: str  # folder of PNG files, those in folders inside included
     side: int = 256  # pixels along an image
-    names: str = (
-        ""  # text file in the folder: the names to take, one a line, in this order; "" for all
-    )
+    # text file in the folder: the names to take, one a line, in this order; "" for all
+    names: str = ""
     resize: Literal["box", "bilinear", "bicubic", "lanczos"] = "bicubic"  # the filter
     num_train: int | None = 1000  # most training images; all that are left if not given
     num_validation: int = 2  # images for validation

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,10 +36,35 @@ def progress(iterable: Iterable[T], total: int | None = None, what: str = "") ->
     return tqdm(iterable, desc=what or None, total=total, **show)
 
 
-def line_of(what: str, done: int, total: int | None, seconds: float) -> str:
+@contextlib.contextmanager
+def reported(count: Callable[[], float], total: int | None, what: str) -> Iterator[None]:
+    """Print a line on stderr every 30 s while the block lasts: how far `count()` has come, at what rate, time left.
+
+    For work that goes on inside of one call. A thread asks; total: where the count ends, None where nobody knows.
+    """
+    ended, begin = threading.Event(), time.perf_counter()
+
+    def report() -> None:
+        while not ended.wait(SECONDS_BETWEEN_LINES):
+            if done := count():
+                line = line_of(what, done, total, time.perf_counter() - begin)
+                with contextlib.suppress(OSError, ValueError):  # a method may close the streams
+                    print(line, file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(1.0)  # not for ever: nobody may be reading what it prints
+
+
+def line_of(what: str, done: float, total: int | None, seconds: float) -> str:
     """Return `what: 120 of 400, 3.1 per s, 90 s left` for `done` steps in `seconds` > 0."""
     rate = done / seconds
-    line = f"{done}, {rate:.3g} per s" if total is None else f"{done} of {total}, {rate:.3g} per s"
+    line = f"{done:.0f}"
+    line += f", {rate:.3g} per s" if total is None else f" of {total}, {rate:.3g} per s"
     if total is not None and done:
         line += f", {max(total - done, 0) / rate:.0f} s left"
     return f"{what}: {line}" if what else line

@@ -6,6 +6,7 @@ the other methods' results are made all the same. A run restricted to the first 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from dataclasses import replace
@@ -19,7 +20,7 @@ from bench.core.kinds import kind_of
 from bench.core.provenance import provenance
 from bench.core.retries import note_failure
 from bench.core.specs import Budget, RunSpec
-from bench.core.types import Cap, Joint, Prior, State
+from bench.core.types import Cap, Joint, Method, Prior, State
 from bench.problems.measurements import read_size
 from bench.runtime.alone import interaction
 from bench.runtime.batch_size import rows_of_network
@@ -27,6 +28,7 @@ from bench.runtime.containment import Ending, hold, hold_to_budget
 from bench.runtime.devices import clock_of, computing, moved
 from bench.runtime.job import run
 from bench.runtime.metering import Meter, counted, counted_problem, limits_of, over_budget
+from bench.runtime.progress import reported
 from bench.runtime.run_method import (
     NO_TRAINING,
     Draws,
@@ -72,7 +74,7 @@ def write_run(spec: RunSpec, device: torch.device) -> RunResult:
     drawn = trained  # a run whose training came to nothing shares its fate
     if trained.status == "ok":
         state = moved(trained.result, device)
-        drawn = attempt(lambda: draw(spec, draws, metered, state), clock_of(device))
+        drawn = attempt(lambda: draw(spec, draws, metered, state, network), clock_of(device))
 
     num_measurements = len(everything.y)
     empty = torch.empty(num_measurements, 0, *task.prior.shape, device=device)
@@ -115,9 +117,12 @@ def chunk_of(spec: RunSpec, prior: Prior, device: torch.device) -> int:
 
 
 def draw(
-    spec: RunSpec, draws: Draws, task: Task, state: State | None
+    spec: RunSpec, draws: Draws, task: Task, state: State | None, network: Meter
 ) -> tuple[Tensor, Joint, int | None]:
-    """Return samples (m, s, *x), how those of one measurement are related, and of how many chains they are states."""
+    """Return samples (m, s, *x), how those of one measurement are related, and of how many chains they are states.
+
+    network: at the task's prior; it tells how far the method has come.
+    """
     method = load_method(spec.module, spec.settings)
     if trainable(method) and not spec.trains:
         raise ValueError(
@@ -126,9 +131,20 @@ def draw(
     joint, num_chains = joint_of(method, spec.num_samples)
     refuse_unmet(method, task.prior, task.problem)
     hold_to_budget(*grace_of(spec.budget, len(task.y) * spec.num_samples))
-    x = sample(method, task.prior, task.problem, task.measured, draws, state)
+    total = expected_rows(method, task.prior, spec.num_samples, len(task.y))
+    what = f"sample {spec.task} {spec.method} seed {spec.seed}, network rows"
+    with reported(lambda: network.forward + network.backward, total, what):
+        x = sample(method, task.prior, task.problem, task.measured, draws, state)
     hold_to_budget(None)
     return x, joint, num_chains
+
+
+def expected_rows(method: Method, prior: Prior, num_samples: int, m: int) -> int | None:
+    """Return the network rows that a method says it takes for m measurements; None where it does not say."""
+    with contextlib.suppress(Exception):  # that of a wrapped method may be missing
+        nfe = method.nfe(prior, num_samples)
+        return round((nfe.forward + nfe.backward) * m * num_samples)
+    return None
 
 
 def diagnosis(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from bench.runtime.containment import Ending, hold
 from bench.runtime.devices import clock_of, computing
 from bench.runtime.job import run
 from bench.runtime.metering import counted
+from bench.runtime.progress import reported
 from bench.runtime.run_method import RunResult, attempt, load_method, refuse_unmet, train
 from bench.task import Task, open_for_training
 
@@ -33,7 +34,9 @@ def main(spec_path: str) -> None:
     with computing(compute) as device:
         task = open_for_training(spec, compute, device)
         metered_prior, network = counted(task.prior)
-        run_result = attempt(lambda: trained(spec, metered_prior, task), clock_of(device))
+        what = f"train {spec.task} {spec.method} seed {spec.seed}, network rows"
+        with reported(lambda: network.forward + network.backward, None, what):
+            run_result = attempt(lambda: trained(spec, metered_prior, task), clock_of(device))
 
     rows = {"nfe": network.forward, "nfe_vjp": network.backward}
     write(spec, run_result, rows, task.prior_sha256)

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import pytest
 from helpers.repository import REPOSITORY
-from helpers.shown_numbers import assert_shown, words_of
+from helpers.shown_numbers import assert_shown, published_means, table_below, words_of
 
 PAGE = "reward.md"
+TASKS = re.findall(r"^### `(.+)`$", (REPOSITORY / "docs" / PAGE).read_text(), re.MULTILINE)
+# columns of the tables of a task, by the words in their heads
+COLUMNS = {
+    "log reward": "log_reward",
+    "Frechet": "class_frechet-digits-convnet-v1-n32",
+    "diversity": "class_pairwise-digits-convnet-v1",
+    "energy": "energy",
+    "ELBO": "elbo",
+    "log Z": "log_z",
+    "effective share": "path_ess",
+    "rows": "nfe",
+    "rows back": "nfe_vjp",
+}
 ROLL, TWO = "swiss_roll", "marginals"
 FLOW, GENERATOR = "flow data", "generator data"
 W2 = "sliced W2 to grid"
@@ -65,6 +79,24 @@ def toys():
     return {(x["toy"], x["place"], x["quantity"], x["sampler"]): float(x["value"]) for x in rows}
 
 
+@pytest.fixture(scope="module")
+def reward():
+    return published_means("reward")
+
+
 @pytest.mark.parametrize("words", OF_TOYS)
 def test_numbers_of_toys_are_those_published(toys, words):
     assert_shown(words_of(PAGE), words, [toys[key] for key in OF_TOYS[words]])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_tables_of_tasks_are_those_published(reward, task):
+    head, *rows = table_below(REPOSITORY / "docs" / PAGE, f"### `{task}`")
+    assert len(rows) > 5 and set(head[1:]) == set(COLUMNS)
+    for method, *cells in rows:
+        for column, shown in zip(head[1:], cells, strict=True):
+            mean = reward.get((task, method.strip("`"), COLUMNS[column]))
+            assert (shown == "-") == (mean is None), (method, column)
+            if mean is not None:
+                digits = len(shown.partition(".")[2])
+                assert abs(mean - float(shown)) <= 0.51 * 10.0**-digits, (method, column)

@@ -35,9 +35,7 @@ def assert_shown(page: str, words: str, numbers: Sequence[float]) -> None:
 
 
 def table_below(page: Path, heading: str) -> list[list[str]]:
-    """Return the cells of the first Markdown table below a heading, its head first."""
-    text = page.read_text().split(f"\n{heading}\n")[1]
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    end = next((i for i, line in enumerate(text.splitlines()) if line.startswith("#")), None)
-    lines = [line for line in text.splitlines()[:end] if line.startswith("|")]
-    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "---" not in line]
+    """Return the cells of the Markdown table below a heading, its head first."""
+    text = page.read_text().split(f"\n{heading}\n")[1].split("\n#")[0]
+    lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]

@@ -14,7 +14,7 @@ from bench.numerics.climate import covariances
 from bench.priors.sphere_edm import smooth_basis
 
 V = 42
-SETTINGS = {"num_functions": 36, "width": 64, "num_layers": 2, "num_draws": 1000}
+SETTINGS = {"num_functions": 36, "width": 64, "num_layers": 2, "num_draws": 600}
 
 
 @pytest.fixture(scope="module")

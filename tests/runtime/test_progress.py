@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bench.runtime import progress as module
-from bench.runtime.progress import line_of, progress
+from bench.runtime.progress import line_of, progress, reported
 
 
 class Terminal:
@@ -43,6 +43,26 @@ def test_a_loop_of_one_step_stays_as_it_is() -> None:
 def test_a_log_says_nothing_about_a_loop_shorter_than_the_interval(capsys) -> None:
     list(progress(range(100), what="draw"))
     assert capsys.readouterr().err == ""
+
+
+def test_work_inside_of_one_call_is_reported_from_beside_it(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.05)
+    rows = [0]
+    with reported(lambda: rows[0], 400, "sample box dps, network rows"):
+        time.sleep(0.12)  # nothing is said before there is something to say
+        assert capsys.readouterr().err == ""
+        rows[0] = 100
+        time.sleep(0.2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines and all(
+        line.startswith("sample box dps, network rows: 100 of 400, ") for line in lines
+    )
+    with reported(lambda: 7, None, "train"), pytest.raises(ValueError, match="it failed"):
+        time.sleep(0.12)
+        raise ValueError("it failed")
+    assert "train: 7, " in capsys.readouterr().err
+    time.sleep(0.12)
+    assert capsys.readouterr().err == ""  # it has ended with the block
 
 
 def test_a_log_has_a_line_per_interval_with_steps_done_rate_and_time_left(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bench.core import registry
 from bench.core.artefacts import Json
 from bench.core.results import BASELINES, DISTANCE, REFERENCE, Summary
+from bench.core.source import read_source
 from bench.figures._levels import CONFIDENCE, sampling_band
 from bench.report.front.columns import CEILING, LABELS
 from bench.report.front.references import NONE, reference_mode
@@ -84,9 +85,14 @@ def makers() -> dict[str, Callable[[Source], Json | None]]:
 
 
 def caption_of(stem: str) -> str:
-    """Return the caption of the figure's plug-in; of `grid-<task>` that of the plug-in `grid`."""
+    """Return the caption of the figure's plug-in; of `grid-<task>` that of the plug-in `grid`.
+
+    It is read from the source: a plug-in of the user's that ends its process costs its own figure, not the page.
+    """
     is_grid = stem.startswith("grid-") and not registry.find("figure", stem)
-    return registry.load("figure", "grid" if is_grid else stem).caption
+    file = registry.find("figure", "grid" if is_grid else stem)
+    source = read_source(file) if file else None
+    return str((source.constant("caption") if source else None) or stem)
 
 
 def _distance(source: Source) -> Json | None:

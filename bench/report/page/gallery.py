@@ -39,6 +39,7 @@ _COLOURS = np.array([
     to_rgb(UNMEASURED),
 ])  # fmt: skip
 
+LEAST = 6  # pictures of a row: mean, std and four samples, before there are more measurements
 Distances = Mapping[tuple[str, int], float]  # by name of the samples and measurement
 
 
@@ -48,10 +49,10 @@ class Room:
 
     samples: int = 10
     measurements: int = 16
-    pixels: int = 380_000
+    pixels: int = 700_000
 
 
-FULL, COMPACT = Room(), Room(samples=4, measurements=3, pixels=60_000)
+FULL, COMPACT = Room(), Room(samples=4, measurements=3, pixels=130_000)
 MOST_SAMPLES, MOST_PIXELS = FULL.samples, FULL.pixels
 
 
@@ -106,7 +107,7 @@ def _sizes(
     """Return how many measurements and samples of each the sprite has room for, and how many samples were drawn."""
     num_shown = num_pixels(measured["x_true"][0]) * len(samples)
     most = min(len(measured["x_true"]), room.measurements)
-    num_measurements = min(most, max(1, room.pixels // (3 * num_shown)))
+    num_measurements = min(most, max(1, room.pixels // (LEAST * num_shown)))
     num_drawn = max(each.x.shape[1] for each in samples[1:] or samples)
     affordable = room.pixels // (num_measurements * num_shown) - 2  # mean and std
     return num_measurements, max(1, min(room.samples, affordable, num_drawn)), num_drawn
