@@ -35,9 +35,7 @@ SPECTRUM = (
 class Sphere(Metric):
     """Means over the surface of a sphere; other columns count every vertex alike, though areas differ by a fifth."""
 
-    largest_degree: int = (
-        5  # of the spectra that are compared: (largest_degree + 1)^2 eigenfunctions
-    )
+    largest_degree: int = 5  # of the spectra compared: (degree + 1)^2 eigenfunctions
 
     def __post_init__(self) -> None:
         good = is_count(self.largest_degree) and self.largest_degree <= 24

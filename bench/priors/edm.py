@@ -95,7 +95,9 @@ class EDMFamily:
             pipeline = train(images["train"], self)
         else:
             wanted = (self.label, self.local_files_only, self.sha256)
-            pipeline = Checkpoint(self.pipeline, *wanted).open(images["train"].shape[1:])
+            pipeline = Checkpoint(self.pipeline, *wanted).open(
+                images["train"].shape[1:] if images else None
+            )
         prior = Diffusion(denoiser_of(pipeline), self.num_ode_steps)
         write_pipeline(folder / "pipeline", pipeline)
         given = self.pipeline is not None  # such a network may be large: its card takes fewer rows

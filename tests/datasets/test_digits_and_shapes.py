@@ -77,7 +77,11 @@ def test_drawn_lists_have_the_committed_form():
 @pytest.mark.parametrize(
     ("dataset", "parameters", "words"),
     [
-        ("faces", {}, "no dataset faces .*expected one of celeba, cifar10, digits, fashion, "),
+        (
+            "faces",
+            {},
+            "no dataset faces .*expected one of celeba, cifar10, digits, era5, fashion, ",
+        ),
         ("shapes", {"sid": 8}, "'sid'"),
         ("shapes", {"side": 4}, "at least 8"),
         ("noise", {"side": 0}, "whole number"),

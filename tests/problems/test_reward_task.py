@@ -234,7 +234,7 @@ def test_another_classifier_than_the_measurements_is_refused(root):
 
 
 def test_mistakes_in_the_task_are_told(root):
-    with pytest.raises(UserError, match="task.json.*one of digits-cnn-v1, got 'vgg'"):
+    with pytest.raises(UserError, match="task.json.*one of digits-cnn-v1, .* got 'vgg'"):
         observed(root, parameters={"classifier": "vgg", "beta": 1})
 
 

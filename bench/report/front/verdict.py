@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -223,7 +224,8 @@ def _made(suite: SuiteResults) -> str:
         if part
     )
     sampling, training = (
-        sum(float(run.cost.get(key) or 0) for run in runs) for key in ("seconds", "train_seconds")
+        sum(x for run in runs if math.isfinite(x := float(run.cost.get(key) or 0)))
+        for key in ("seconds", "train_seconds")
     )
     parts = [
         f"Commit {', '.join(commits) or 'unknown'}{' with edited sources' if edited else ''}",
