@@ -12,6 +12,7 @@ from helpers.synthetic_results import BIAS, METHODS, PROVENANCE, TASKS, TRAINING
 
 from bench.core.artefacts import read_csv, write_csv
 from bench.core.catalogue import PERCEPTUAL
+from bench.metrics.class_frechet import columns_by
 from bench.metrics.perceptual import perceptual_columns
 from bench.report.headers import task_header
 from bench.report.notes import measured_range, notes
@@ -208,7 +209,8 @@ def test_notes_say_what_the_number_of_seeds_means(finished):
 
 def test_every_goal_of_a_column_is_what_the_metric_says(finished):
     perceptual = [metric for name in PERCEPTUAL for metric in perceptual_columns(name)]
-    columns = (*BUILT_IN, *perceptual)
+    by_class = [column for of in ("digits", "fashion") for column in columns_by(f"{of}-convnet-v1")]
+    columns = (*BUILT_IN, *perceptual, *by_class)
     better = {metric.id: metric.better for metric in columns if metric.better is not None}
     first, *others = load(finished).tasks
     suite = replace(load(finished), tasks=(replace(first, better=better), *others))
@@ -220,6 +222,7 @@ def test_every_goal_of_a_column_is_what_the_metric_says(finished):
             ] == float(goal[2:])
     without = {
         *(metric.id for metric in columns if metric.better is None and metric.id in SHOWN),
+        *(column.id for column in by_class if "floor" in column.id),
         "frechet_floor-digits-cnn-v1-n32",
         "nfe",
         "nfe_vjp",
