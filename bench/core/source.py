@@ -64,7 +64,7 @@ def read_source(file: Path, name: str | None = None) -> Source | None:
     """
     try:
         return _source_of(file, file.read_text(), name)
-    except (OSError, SyntaxError, UnicodeDecodeError, RecursionError):
+    except (OSError, SyntaxError, ValueError, RecursionError):  # ValueError: also of null bytes
         return None
 
 

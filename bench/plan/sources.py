@@ -128,7 +128,7 @@ def _has_code(file: Path) -> bool:
     """Return whether a file holds more than a docstring and imports of `annotations`."""
     try:
         body = ast.parse(_on_disk(file).read_text()).body
-    except SyntaxError:  # what it would do is not known
+    except (SyntaxError, ValueError):  # what it would do is not known
         return True
     return any(
         not isinstance(node, ast.Expr) and "__future__" not in ast.unparse(node) for node in body
@@ -184,11 +184,14 @@ def _imports(file: Path) -> ast.Module:
     text = _on_disk(file).read_text()
     try:
         return ast.parse("\n".join(IMPORT.findall(text)))
-    except SyntaxError:  # a statement over several lines, or a line of prose that begins like one
+    except (
+        SyntaxError,
+        ValueError,
+    ):  # a statement over several lines, or a line of prose that begins like one
         pass
     try:
         return parsed(text)
-    except SyntaxError:  # the command itself will say so, where it can be seen
+    except (SyntaxError, ValueError):  # the command itself will say so, where it can be seen
         return ast.Module([], [])
 
 

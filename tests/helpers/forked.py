@@ -59,6 +59,13 @@ def run_command(command: Sequence[str], **_: object) -> subprocess.CompletedProc
     return run_module(words[2:] if words[0] == "bench.runtime.preload" else words, Path.cwd())
 
 
+def is_of_tests(path: str) -> bool:
+    """Return whether a place of modules is this repository's, and not its virtual environment's."""
+    return path in ("", ".") or (
+        path.startswith(str(REPOSITORY)) and not path.startswith(sys.prefix)
+    )
+
+
 def become(words: list[str], folder: str, environment: dict[str, str], out: str, err: str) -> None:
     """Do in this process what `python -m WORDS` would do; its exit status is that of the process."""
     for number, path in ((1, out), (2, err)):
@@ -69,7 +76,7 @@ def become(words: list[str], folder: str, environment: dict[str, str], out: str,
     ours = [name for name in sys.modules if name.partition(".")[0] in ("bench", "methods")]
     for name in ours:
         del sys.modules[name]
-    of_tests = [path for path in sys.path if path.startswith(str(REPOSITORY)) or path in ("", ".")]
+    of_tests = [path for path in sys.path if is_of_tests(path)]
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
     kept = [path for path in sys.path if path not in of_tests]
     sys.path[:] = [folder, *filter(None, given), *kept]

@@ -59,7 +59,7 @@ def test_a_job_that_the_server_did_not_begin_is_done_by_its_client(tmp_path, beg
     assert (job.returncode, job.stdout) == ((1, "") if begins else (0, "done\n"))
 
 
-def test_imports_of_the_server_see_no_gpu_and_leave_the_environment(monkeypatch):
+def test_imports_of_the_server_see_no_gpu_and_leave_the_environment(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(preload, "LIBRARIES", ("first", "second"))
     monkeypatch.setenv("MPLBACKEND", "module://nowhere")
@@ -70,7 +70,7 @@ def test_imports_of_the_server_see_no_gpu_and_leave_the_environment(monkeypatch)
         raise ValueError  # as matplotlib does for a backend that there is not
 
     monkeypatch.setattr(preload.importlib, "import_module", imported)
-    preload._import_libraries()
+    preload._import_libraries(str(tmp_path))
     assert seen == ["agg", "agg"]
     assert os.environ["MPLBACKEND"] == "module://nowhere"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
