@@ -70,6 +70,7 @@ def test_imports_of_the_server_see_no_gpu_and_leave_the_environment(monkeypatch,
         raise ValueError  # as matplotlib does for a backend that there is not
 
     monkeypatch.setattr(preload.importlib, "import_module", imported)
+    monkeypatch.setattr(preload, "_end_without_workflow", lambda *_: None)  # here there is none
     preload._import_libraries(str(tmp_path))
     assert seen == ["agg", "agg"]
     assert os.environ["MPLBACKEND"] == "module://nowhere"
