@@ -14,7 +14,7 @@ from bench.core.registry import INSTALLED, Kind, find
 from bench.core.source import Source, read_source
 from bench.plan import schema
 from bench.plan.config import RESERVED
-from bench.plan.sources import sources_of
+from bench.plan.sources import has_code, sources_of
 
 ENTRIES = {
     "method": "RowEntry",
@@ -83,7 +83,7 @@ def refuse_untracked(path: Path, before: Collection[str]) -> str:
         file = Path(file).resolve() if file else None
         if file is None or file in tracked or file == path.resolve() or _is_installed(file):
             continue
-        if own & set(file.parents):
+        if own & set(file.parents) and (file.name != "__init__.py" or has_code(file)):
             raise Refused(
                 f"it imports {file.name} in a way that a suite does not see, so that an edit there would rerun "
                 "nothing; name it _... and write: from ._... import ..."

@@ -42,6 +42,11 @@ NEEDED = {
 DIFFERENTIATED = ("log_likelihood", "residual", "operator")
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment, less what torch itself adds at the first step of an optimiser."""
+    return {name: x for name, x in os.environ.items() if not name.startswith("TORCHINDUCTOR_")}
+
+
 def _set_environment(variables: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(variables)
@@ -64,7 +69,7 @@ GLOBAL_STATE: dict[str, tuple[Callable, Callable]] = {
         torch.are_deterministic_algorithms_enabled,
         torch.use_deterministic_algorithms,
     ),
-    "the environment": (lambda: dict(os.environ), _set_environment),
+    "the environment": (_environment, _set_environment),
     "the mask of permissions": (_umask, os.umask),
 }
 

@@ -84,7 +84,7 @@ def sources_of(program: str) -> tuple[str, ...]:
     of_user = [file for file in closure if not file.is_relative_to(HOME / "bench")]
     beside |= {path for file in of_user for path in _named_in(file)}
     # one that holds no code decides nothing, and Snakemake takes its time over each input of each job
-    named = {file for file in closure if file.name != "__init__.py" or _has_code(file)}
+    named = {file for file in closure if file.name != "__init__.py" or has_code(file)}
     return tuple(sorted(map(str, named | beside)))
 
 
@@ -124,7 +124,7 @@ def _on_disk(path: Path) -> Path:
     return path if path.exists() else START / path
 
 
-def _has_code(file: Path) -> bool:
+def has_code(file: Path) -> bool:
     """Return whether a file holds more than a docstring and imports of `annotations`."""
     try:
         body = ast.parse(_on_disk(file).read_text()).body
