@@ -24,6 +24,7 @@ _POINT |= {"zorder": 3, "clip_on": False}
 _TIE: dict[str, Any] = {"color": INK, "linewidth": 2.6, "solid_capstyle": "butt", "clip_on": False}
 _COLUMNS = (
     "metric",
+    "budget",
     "method",
     "mean_rank",
     "low",
@@ -86,7 +87,7 @@ def _draw_panel(panel: Axes, ranking: Ranking, results: Results) -> None:
     panel.set_axisbelow(True)
     panel.set_xlabel(f"mean rank over {_tasks(len(ranking.tasks))} (1 is best)")
     lines = textwrap.wrap(_remark(ranking), 62, break_on_hyphens=False)
-    panel.set_title(plain(ranking.metric), loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
+    panel.set_title(plain(ranking.title), loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
     words = panel.text(
         0, 1.02, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED
     )
@@ -141,10 +142,21 @@ def _csv(rankings: Sequence[Ranking]) -> str:
     for r in rankings:
         numbers = zip(r.methods, r.mean, r.low, r.high, r.num_tasks_of, strict=True)
         tasks = " ".join(r.tasks)
-        rows += [(r.metric, *four, r.critical, num, tasks, "") for *four, num in numbers]
+        rows += [(r.metric, r.budget, *four, r.critical, num, tasks, "") for *four, num in numbers]
         few = r.not_ranked.items()
         rows += [
-            (r.metric, m, None, None, None, r.critical, 0, tasks, f"n/a (ran on {_tasks(count)})")
+            (
+                r.metric,
+                r.budget,
+                m,
+                None,
+                None,
+                None,
+                r.critical,
+                0,
+                tasks,
+                f"n/a (ran on {_tasks(count)})",
+            )
             for m, count in few
         ]
     return csv_text(_COLUMNS, rows)

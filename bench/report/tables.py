@@ -109,7 +109,7 @@ def distance_table(
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     methods, marks = shown_methods(suite), _marks(suite)
     rows = [row for x in suite.tasks for row in _distance_rows(x, suite, known, bold, headline)]
-    rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (headline,))]
+    rows += _rank_rows(rankings(compared, (headline,)), methods)
     rows += [
         (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
         for cost in TRAINING
@@ -296,15 +296,21 @@ def _remark(task: TaskResults, method: str, metric: str) -> str:
     return OTHER_PRIOR if metric == DISTANCE and method in task.unranked else ""
 
 
-def _rank_row(ranking: Ranking, methods: Sequence[str]) -> tuple[str, list[Cell]]:
+def _rank_rows(rankings: Sequence[Ranking], methods: Sequence[str]) -> list[tuple[str, list[Cell]]]:
+    """Return a row of mean ranks, in which each method stands among the rows of its budget where there are budgets."""
     cells = dict.fromkeys(methods, NOTHING)
-    counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)
-    of = {m: f"{num} tasks" if num < len(ranking.tasks) else "" for m, num in counts}
-    numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
-    for method, mean, low, high in numbers:
-        is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
-        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied, remark=of[method])
-    return f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", list(cells.values())
+    for ranking in rankings:
+        counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)
+        of = {m: f"{num} tasks" if num < len(ranking.tasks) else "" for m, num in counts}
+        numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
+        for method, mean, low, high in numbers:
+            is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
+            cells[method] = Cell(*rounded(mean, low, high), tied=is_tied, remark=of[method])
+    if not rankings:
+        return []
+    words = "mean rank in its budget" if any(x.budget for x in rankings) else "mean rank"
+    name = f"{words}, {len(rankings[0].tasks)} of {rankings[0].num_tasks} tasks"
+    return [(name, list(cells.values()))]
 
 
 def _sum(lines: Sequence[Summary], method: str, cost: str) -> Cell:

@@ -298,7 +298,7 @@ def _ranks(source: Source) -> Json | None:
             {"m": m, "p": [[_digits(mean if x is None else x) for x in (mean, low, high)]]}
             for m, mean, low, high in ends
         ]
-        title = f"{ranking.metric}, {len(ranking.tasks)} of {ranking.num_tasks} tasks"
+        title = f"{ranking.title}, {len(ranking.tasks)} of {ranking.num_tasks} tasks"
         panels.append({"title": title, "series": series, "floor": None})
     return {
         "kind": "rows",
