@@ -19,13 +19,13 @@ class Budget:
     num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a column each
 
     caption: ClassVar[str] = (
-        "What a sample is worth, and its distance to the reference posterior, against rows through the prior's network "
-        "per sample, forward and backward, with the share of training for one, ten and a hundred measurements. Means "
-        "over the tasks where all rows ran; a worth by its reciprocal, the relative error. Dotted: worth of exact "
-        "draws. Dashed curves are trained once. Circles: rows past their break-even point with every untrained method, "
-        "so that none reaches the same quality for fewer rows; above each row of panels from how many measurements on "
-        "the first row of each trained method is; the csv lists all pairs, with at most "
-        "or at least where the other method's curve ends."
+        "Worth of the samples in exact draws, and their distance to the reference posterior, against images through "
+        "the prior's network per sample (rows, forward and backward). Training is included, shared by one, ten and a "
+        "hundred measurements. Values are means over the tasks where all methods ran (harmonic means for worth). "
+        "Dotted line: worth of exact draws. Dashed curves: methods that are trained once. Circles: points past their "
+        "break-even with every untrained method, that is, no untrained method reaches the same quality for fewer "
+        "rows. The line above a row of panels says from how many measurements on each trained method has such a "
+        "point; the csv file lists all pairs, with `at most` or `at least` where the other method's curve ends."
     )
 
     def draw(self, results: Results) -> Drawing:
