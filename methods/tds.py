@@ -41,14 +41,14 @@ __all__ = ["TDS"]
 
 @dataclass(frozen=True)
 class TDS:
-    """Particles on the ancestral chain, guided by the likelihood of E[x | x_t] and weighted by what guidance changed.
+    """Particles on the ancestral chain, guided by the likelihood of E[x | x_t] and weighted to correct the guidance.
 
     A particle costs a row through the denoiser for each step and one back for each but the last; an independent sample
     costs all particles of a cloud, and a coupled one its share of them.
 
-    Exact when the number of particles grows, for any likelihood: then samples follow the posterior under the law of the
-    unguided chain, which is that of the prior as `num_steps` grows. The estimate of the evidence under that law is
-    unbiased with any number of particles.
+    Exact when the number of particles goes to infinity, for any likelihood, if the prior is taken to be the end of the
+    unguided chain; this tends to the prior itself as `num_steps` grows. The estimate of the evidence under that prior
+    is unbiased with any number of particles.
     """
 
     kind: ClassVar[Kind] = "SMC"
@@ -57,15 +57,15 @@ class TDS:
     search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 1.5)}
     tiny: ClassVar[dict[str, object]] = {"num_steps": 25, "num_particles": 4}
 
-    num_steps: int = 100
+    num_steps: int = 100  # noise levels
     num_particles: int = 16  # in a cloud
     joint: CloudJoint = "independent"  # a cloud for each sample; coupled: one for each measurement
     prior_std: float = (
         0.5  # tau of the twist's variance; 0 takes the likelihood of E[x | x_t] as it is
     )
     ess_threshold: float = 1.0  # effective share of particles below which a cloud is resampled
-    sigma_max: float = 100.0
-    sigma_min: float = 0.01  # of the step before the last
+    sigma_max: float = 100.0  # largest noise level, data units
+    sigma_min: float = 0.01  # noise level of the step before the last
 
     def __post_init__(self) -> None:
         if self.num_steps < 2 or self.num_particles < 1:
