@@ -49,9 +49,11 @@ class AnnealedLangevin:
 
     def __post_init__(self) -> None:
         if self.num_levels < 1 or self.num_inner < 1:
-            raise ValueError("expected num_levels >= 1 and num_inner >= 1")
+            sizes = f"num_levels = {self.num_levels}, num_inner = {self.num_inner}"
+            raise ValueError(f"{sizes}: expected num_levels >= 1 and num_inner >= 1")
         if not 0 < self.sigma_min <= self.sigma_max:
-            raise ValueError("expected 0 < sigma_min <= sigma_max")
+            levels = f"sigma_min = {self.sigma_min}, sigma_max = {self.sigma_max}"
+            raise ValueError(f"{levels}: expected 0 < sigma_min <= sigma_max")
         # of the score and of the likelihood the curvature is at most 1 / sigma^2 each: unstable from 2 / (2 / sigma^2)
         if not 0 < self.step < 1:
             raise ValueError(

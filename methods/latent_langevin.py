@@ -76,8 +76,12 @@ class LatentLangevin:
         for name in ("num_adam", "num_curvature", "num_warmup", "num_adapt"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
-        if self.anneal < 1 or self.prior_drift not in ("correct", "released"):
-            raise ValueError("expected anneal >= 1 and prior_drift 'correct' or 'released'")
+        if self.anneal < 1:
+            raise ValueError(f"anneal = {self.anneal}: expected a number >= 1")
+        if self.prior_drift not in ("correct", "released"):
+            raise ValueError(
+                f"prior_drift = {self.prior_drift!r}: expected 'correct' or 'released'"
+            )
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         chains = min(self.num_chains, num_samples)

@@ -76,13 +76,13 @@ class LatentRWM:
         for name in ("num_warmup", "num_adapt"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
-        if (
-            self.anneal < 1
-            or not 0 < self.acceptance < 1
-            or self.proposal not in ("crank-nicolson", "gaussian")
-        ):
+        if self.anneal < 1:
+            raise ValueError(f"anneal = {self.anneal}: expected a number >= 1")
+        if not 0 < self.acceptance < 1:
+            raise ValueError(f"acceptance = {self.acceptance}: expected a number in (0, 1)")
+        if self.proposal not in ("crank-nicolson", "gaussian"):
             raise ValueError(
-                "expected anneal >= 1, 0 < acceptance < 1, proposal 'crank-nicolson' or 'gaussian'"
+                f"proposal = {self.proposal!r}: expected 'crank-nicolson' or 'gaussian'"
             )
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:

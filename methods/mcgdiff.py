@@ -69,15 +69,18 @@ class MCGdiff:
 
     def __post_init__(self) -> None:
         if self.num_steps < 2 or self.num_particles < 1:
-            raise ValueError("expected num_steps >= 2 and num_particles >= 1")
+            sizes = f"num_steps = {self.num_steps}, num_particles = {self.num_particles}"
+            raise ValueError(f"{sizes}: expected num_steps >= 2 and num_particles >= 1")
         if self.joint not in JOINTS:
             raise ValueError(f"joint = {self.joint!r}: expected one of {', '.join(JOINTS)}")
         if self.weighting not in ("state", "likelihood"):
             raise ValueError(f"weighting = {self.weighting!r}: expected 'state' or 'likelihood'")
         if self.kappa <= 0 or not 0 <= self.ess_threshold <= 1:
-            raise ValueError("expected kappa > 0 and ess_threshold in [0, 1]")
+            given = f"kappa = {self.kappa}, ess_threshold = {self.ess_threshold}"
+            raise ValueError(f"{given}: expected kappa > 0 and ess_threshold in [0, 1]")
         if not 0 < self.sigma_min < self.sigma_max:
-            raise ValueError("expected 0 < sigma_min < sigma_max")
+            levels = f"sigma_min = {self.sigma_min}, sigma_max = {self.sigma_max}"
+            raise ValueError(f"{levels}: expected 0 < sigma_min < sigma_max")
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         share = self.num_particles / (num_samples if self.joint == "coupled" else 1)

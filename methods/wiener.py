@@ -67,8 +67,11 @@ class Wiener:
         for name in ("std", "corner", "num_iterations"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number > 0")
-        if self.decay < 0 or not 0 <= self.channel_correlation < 1:
-            raise ValueError("expected decay >= 0 and channel_correlation in [0, 1)")
+        if self.decay < 0:
+            raise ValueError(f"decay = {self.decay}: expected a number >= 0")
+        if not 0 <= self.channel_correlation < 1:
+            words = "expected a number in [0, 1)"
+            raise ValueError(f"channel_correlation = {self.channel_correlation}: {words}")
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         return NFE(0, 0)

@@ -1,4 +1,4 @@
-"""Quality against what a sample costs with its share of training: a column of panels per number of measurements."""
+"""Quality against the cost of a sample with its share of training: a column of panels per number of measurements."""
 
 from __future__ import annotations
 

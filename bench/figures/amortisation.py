@@ -1,4 +1,4 @@
-"""What training buys: total seconds against the number of measurements, and break-even points, a panel per task."""
+"""Seconds with training against the number of measurements, with break-even points, a panel per task."""
 
 from __future__ import annotations
 

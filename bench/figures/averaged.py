@@ -1,4 +1,4 @@
-"""What averaging samples buys: PSNR of their mean against how many there are, and what they cost, a panel per task."""
+"""PSNR of the mean of samples against the number of samples that are averaged, a panel per task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times of calls: what more samples of one measurement cost, and what one that counts costs, a row per task."""
+"""Seconds of a call against the number of samples that it draws, and against their worth, a row per task."""
 
 from __future__ import annotations
 

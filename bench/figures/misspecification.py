@@ -1,4 +1,4 @@
-"""Misspecification: coverage of x_true where it is a real image and no draw of the prior, a panel per task."""
+"""Misspecification of the prior: coverage of x_true on tasks with real images, a panel per task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A paper's numbers and ours, row by row, in a suite that follows the paper; what still differs is said beside them."""
+"""A paper's numbers and ours, row by row, in a suite that follows the paper, with a remark on what still differs."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ HEAD = "Made by `posterior-bench docs` from the source; do not edit.\n"
 # meanings of parameters that have the same one wherever their field has no comment
 COMMON = {
     "acceptance": "share of accepted proposals that adaptation aims at",
+    "num_iterations": "iterations of training",
     "num_leapfrog": "leapfrog steps of a trajectory",
     "num_levels": "noise levels",
     "num_steps": "steps, one for each noise level",

@@ -1,4 +1,4 @@
-"""The table of what each suite takes in minutes, memory and disk, from the committed costs of its jobs."""
+"""The table of minutes, memory and disk that each suite takes, from the committed costs of its jobs."""
 
 from __future__ import annotations
 

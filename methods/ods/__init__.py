@@ -111,9 +111,11 @@ class ODS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
         if self.num_steps < 2 or self.group_size < 2:
-            raise ValueError("expected num_steps >= 2 and group_size >= 2")
+            given = f"num_steps = {self.num_steps}, group_size = {self.group_size}"
+            raise ValueError(f"{given}: expected num_steps >= 2 and group_size >= 2")
         if not 0 < self.last <= self.first < 1 or not 0 < self.beta_start <= 1:
-            raise ValueError("expected 0 < last <= first < 1 and 0 < beta_start <= 1")
+            given = f"last = {self.last}, first = {self.first}, beta_start = {self.beta_start}"
+            raise ValueError(f"{given}: expected 0 < last <= first < 1 and 0 < beta_start <= 1")
         if not 0 <= (self.warm_start or 0) <= 1:
             raise ValueError(f"warm_start = {self.warm_start}: expected a share in [0, 1]")
         choices = {

@@ -75,13 +75,16 @@ class RTB:
     num_layers: int = 3  # hidden layers
 
     def __post_init__(self) -> None:
-        for name in ("num_simulated", "num_iterations", "num_pairs", "num_groups", "width"):
+        counts = "num_simulated num_iterations num_pairs num_groups width num_layers"
+        for name in counts.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
-        if self.num_steps < 2 or self.group_size < 2 or self.num_layers < 1:
-            raise ValueError("expected num_steps >= 2, group_size >= 2 and num_layers >= 1")
+        for name in ("num_steps", "group_size"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected 2 or more")
         if not 0 < self.sigma_min < self.sigma_max:
-            raise ValueError("expected 0 < sigma_min < sigma_max")
+            levels = f"sigma_min = {self.sigma_min}, sigma_max = {self.sigma_max}"
+            raise ValueError(f"{levels}: expected 0 < sigma_min < sigma_max")
         if not 0 <= self.warm_start <= 1:
             raise ValueError(f"warm_start = {self.warm_start}: expected a share in [0, 1]")
         if self.drift not in ("guided", "plain"):

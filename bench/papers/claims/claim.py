@@ -1,4 +1,4 @@
-"""A claim of a paper: the rows and tasks it is judged by, and when it counts as supported."""
+"""A claim of a paper: the rows and tasks by which it is judged, and when it counts as supported."""
 
 from __future__ import annotations
 

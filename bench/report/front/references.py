@@ -1,4 +1,4 @@
-"""How the posterior of a task is known, and what may be said of it: exact draws, checked particles, or nothing."""
+"""The ways in which a task's posterior is known (exact draws, checked particles, not at all), and words for them."""
 
 from __future__ import annotations
 
