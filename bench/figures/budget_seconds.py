@@ -1,4 +1,4 @@
-"""Worth and distance against seconds per sample, training included, for a growing number of measurements."""
+"""Worth and distance against seconds per sample, training included, for each kind of methods."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["BudgetSeconds"]
 class BudgetSeconds:
     """The curves of `budget` against seconds: networks that are not the prior's cost time, too."""
 
-    metrics: tuple[str, ...] = ("worth_energy", "worth_mean", "energy")  # a row of panels each
-    num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a column each
+    metrics: tuple[str, ...] = ("worth_energy", "energy")  # two rows of panels for each
+    num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a panel each
 
     caption: ClassVar[str] = (
         "As the figure budget, with seconds in place of network rows: worth of the samples in exact draws, and their "

@@ -24,7 +24,7 @@ from bench.core.text import rounded, shortened, three_digits
 from bench.report.front.columns import DERIVED, LABELS, headline_of
 from bench.report.front.references import EXACT, NONE, has_reference, modes_of, reference_mode
 from bench.report.headers import task_header
-from bench.report.table import Cell, Table, cell_of, frame_of
+from bench.report.table import Cell, Table, cell_of, frame_of, with_methods_down
 from bench.stats.comparisons import Comparison, compare, resolution, tied
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults, TaskResults
@@ -64,6 +64,7 @@ OPTIONAL = (
     "ksd2",
     "stein",
 )
+MOST_ACROSS = 24  # methods across the table of distances; more stand down it
 OF_SEEDS = (DISTANCE, WORTH, "worth_mean", "mean_error")  # columns that show the spread over seeds
 TRAINING = ("train_seconds", "train_nfe")
 # parts of the names of the columns that say how unlike samples are
@@ -72,8 +73,8 @@ NOTHING = Cell(reason="n/a")
 DISTANCES = (
     f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
     f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others of "
-    "its row in the table, because it saw the denoiser or the density of the map's teacher and not the map; rows that "
-    "end with total are against the teacher's posterior. The last rows: mean rank with its 95 % interval over tasks, "
+    "its task, because it saw the denoiser or the density of the map's teacher and not the map; names that "
+    "end with total are against the teacher's posterior. Last come the mean rank with its 95 % interval over tasks, "
     "each pair of methods compared on the tasks where both ran (bold: not told from the best), and the cost of "
     "training, summed over the tasks where a method ran"
 )
@@ -115,7 +116,7 @@ def distance_table(
     ]
     keys = {task.name: (task.name, headline) for task in suite.tasks}
     title, header = _of_headline(suite, headline)
-    return Table(
+    table = Table(
         title,
         ". ".join((header, *budget_notes(suite.budget_rows, above))),
         frame_of(rows, methods),
@@ -124,6 +125,7 @@ def distance_table(
         resolution=resolution(comparisons, keys),
         kinds=shown_kinds(suite),
     )
+    return with_methods_down(table) if len(methods) > MOST_ACROSS else table
 
 
 def at_budget(
