@@ -206,7 +206,7 @@ def publish(
         folder,
         *(["--into", into] if into else []),
         *(["--allow-dirty"] if allow_dirty else []),
-        *(["--costs"] if costs else []),
+        *(["--costs"] if costs else ["--unchanged"] if _nothing_to_do(Path(folder).name) else []),
     )
 
 
@@ -356,6 +356,18 @@ def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") 
     """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
     if status := _start_snakemake(suite, cores, options, target).returncode:
         raise typer.Exit(status)
+
+
+def _nothing_to_do(suite: str) -> bool:
+    """Return whether a run of a suite of config/ would make nothing anew; false where there is no such suite."""
+    from bench.core.errors import UserError
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    try:
+        done = _start_snakemake(suite, 1, ["--dry-run"], **pipes)
+    except UserError:
+        return False
+    return done.returncode == 0 and "Nothing to be done" in (done.stdout or "")
 
 
 def _start_snakemake(
