@@ -29,7 +29,9 @@ WORDS = {
         (BOX, "dps-paper", "sw2sq-128_white"),
         (BOX, "dps-paper", "coverage_exact@0.9"),
     ],
-    "On `gmm-phase` (#), whose posterior has several modes, its samples": [(PHASE, "dps", "energy")],
+    "On `gmm-phase` (#), whose posterior has several modes, its samples": [
+        (PHASE, "dps", "energy")
+    ],
     "(`gmm_map-denoise` #, worth #), level with HMC in the same space (#, worth #)": [
         (MAP, "latent_langevin", "energy"),
         (MAP, "latent_langevin", "worth_energy"),
