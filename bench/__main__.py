@@ -1,6 +1,6 @@
 """The command line: `posterior-bench COMMAND`, or `python -m bench COMMAND` in a checkout.
 
-Each command reads its arguments and calls a function elsewhere, which it imports late: help has to come at once.
+Each command reads its arguments and calls a function elsewhere, which it imports late, so that help appears at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 weights_app = typer.Typer(
-    help="Weights of published networks and models: which are there, their download, and what is in them.",
+    help="Weights of published networks and models: check, download, convert and examine them.",
     no_args_is_help=True,
 )
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
@@ -60,7 +60,9 @@ class Question(StrEnum):
     orchestration = "orchestration"
     growth = "growth"
     pairs = "pairs"
+    mfa = "mfa"
     peers = "peers"
+    sizes = "sizes"
     repeatability = "repeatability"
 
 
@@ -131,7 +133,8 @@ def conformance(
         Kind | None, typer.Option(help="of the names; that of a file follows from its folder")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="for one check, before it is ended; of methods 60")
+        float | None,
+        typer.Option(help="after which a check is ended; default: 60 for methods, else 600"),
     ] = None,
 ) -> None:
     """Check plug-ins against the interface of their kind, and say what passes and what does not."""
@@ -234,7 +237,7 @@ def rehearse(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="such as papers/dps_ffhq256")],
     cores: Cores = NUM_CORES,
 ) -> None:
-    """Run a suite's twin with made-up images and narrow networks of random weights, into results/<suite>-rehearsal.
+    """Run a small copy of a suite with artificial images and narrow random networks, into results/<suite>-rehearsal.
 
     Further options go to Snakemake: `rehearse papers/dps_ffhq256 --dry-run`.
     """
@@ -281,9 +284,9 @@ def chaos(
 def docs(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),
 ) -> None:
-    """Write the pages on plug-ins and their parameters anew, from the dataclasses; and methods.md, a folder above.
+    """Write the pages of plug-ins and their parameters from the dataclasses, and methods.md one folder above.
 
-    In suites.md, beside it, the table of what suites take is made anew from results/reference/costs.
+    Also update the table of what suites take in suites.md, beside methods.md, from results/reference/costs.
     """
     from bench.plan.method_page import write_method_page
     from bench.plan.reference_pages import write_pages

@@ -1,4 +1,4 @@
-"""What a user asks of foreign models by hand: to convert their pickled files, and whether they were opened rightly.
+"""Convert pickled files of foreign models, and examine whether they are opened correctly, when a user asks for it.
 
 `posterior-bench weights convert` and `posterior-bench weights examine`.
 """

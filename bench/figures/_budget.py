@@ -1,4 +1,4 @@
-"""Quality against what a sample costs with its share of training: a panel for each kind of methods."""
+"""Quality against the cost of a sample with its share of training: a panel for each kind of method."""
 
 from __future__ import annotations
 

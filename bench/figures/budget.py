@@ -19,13 +19,14 @@ class Budget:
     num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a panel each
 
     caption: ClassVar[str] = (
-        "What a sample is worth, and its distance to the reference posterior, against rows through the prior's network "
-        "per sample, forward and backward, a panel for each kind of methods; grey are the untrained methods of the "
-        "other panels. Methods that are trained once (dashed) have a panel for each number of measurements (1, 10 and "
-        "100 y) that share the training. Means over the tasks where most rows have numbers; a worth by its reciprocal, "
-        "the relative error. Dotted: worth of exact draws. Circles: rows past their break-even point with every "
-        "untrained method, so that none reaches the same quality for fewer rows; the csv has the break-even points of "
-        "all pairs, with at most or at least where the other method's curve ends."
+        "Worth of the samples in exact draws, and their distance to the reference posterior, against images through "
+        "the prior's network per sample (rows, forward and backward), with a panel for each kind of method; the "
+        "untrained methods of the other panels are grey. Methods that are trained once (dashed) have a panel for each "
+        "number of measurements that share the training (1, 10 and 100 y). Values are means over the tasks where most "
+        "rows have numbers (harmonic means for worth). Dotted line: worth of exact draws. Circles: points past their "
+        "break-even with every untrained method, that is, no untrained method reaches the same quality for fewer "
+        "rows. The csv file lists the break-even points of all pairs, with `at most` or `at least` where the other "
+        "method's curve ends."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -19,9 +19,10 @@ class BudgetSeconds:
     num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a panel each
 
     caption: ClassVar[str] = (
-        "The figure budget with seconds in place of rows: what a sample is worth, and its distance to the reference "
-        "posterior, against seconds per sample with the share of training for one, ten and a hundred measurements. "
-        "Seconds are those of the jobs, on one thread and beside other jobs: a rough figure."
+        "As the figure budget, with seconds in place of network rows: worth of the samples in exact draws, and their "
+        "distance to the reference posterior, against seconds per sample, with training shared by one, ten and a "
+        "hundred measurements. Seconds are those of the jobs, which ran on one thread beside other jobs, so they are "
+        "rough."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -44,12 +44,12 @@ class Ranks:
     metrics: tuple[str, ...] = (DISTANCE, "mean_error", "diversity_ratio", "coverage_exact@0.9")
 
     caption: ClassVar[str] = (
-        "Critical-difference diagrams: mean rank of each method by its mean on a task (or the distance of its mean "
-        "from the value to hit): one plus, summed over the other methods, the share of tasks where that one is "
-        "better, of the tasks where both ran; a method that failed anywhere on a task is last there. In brackets: on "
-        "how many tasks a method ran, where not on all. Whiskers: 95 % interval over tasks, none where all agree. A "
-        "bar on the right joins methods whose mean ranks differ by no more than the critical difference (5 % over "
-        "all pairs): these are not told apart."
+        "Critical-difference diagrams. The mean rank of a method is one plus a sum over the other methods: of the "
+        "tasks where both ran, the share on which the other has the better mean (for a metric with a target, the mean "
+        "nearer to it). A method that failed on a measurement of a task is last on that task. In brackets: the number "
+        "of tasks on which a method ran, if not all. Whiskers: 95 % interval over tasks; none if all tasks agree. A "
+        "bar on the right joins methods whose mean ranks differ by no more than the critical difference (5 % over all "
+        "pairs), so that they cannot be told apart."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -1,4 +1,4 @@
-"""What lies outside of the repository and is read all the same: folders of images, checkpoints, files of weights.
+"""Files outside the repository that jobs read: folders of images, checkpoints, files of weights.
 
 A plan looks at it before any job does, so that a change there makes anew what was made of it.
 """
