@@ -222,7 +222,9 @@ def _made(suite: SuiteResults) -> str:
         for part in (
             about.get("machine", "machine not recorded"),
             about.get("device"),
-            f"{about['threads']} thread" if about.get("threads") else None,
+            f"{about['threads']} thread{'s' if about['threads'] > 1 else ''}"
+            if about.get("threads")
+            else None,
             f"torch {versions['torch']}" if "torch" in versions else None,
         )
         if part
