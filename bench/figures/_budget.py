@@ -72,12 +72,10 @@ def draw_budget(
         block = list(panels[i * down : (i + 1) * down].flat)
         for spare in block[len(groups) :]:
             spare.remove()
-        block = block[: len(groups)]
-        for panel, group in zip(block, groups, strict=True):
+        for panel, group in zip(block, groups, strict=False):
             overtaken = _overtaken(points[metric], group.count) if group.is_trained else []
             _draw_panel(panel, found, group, results.num_samples, overtaken)
-            panel.set_title(group.title, loc="left", fontweight="bold", pad=3)
-        _scale_up(block, metric, results.num_samples, across)
+        _scale_up(block[: len(groups)], metric, results.num_samples, across)
     name_axes(figure, words, "mean over tasks, 95 % interval over measurements and seeds")
     return Drawing(figure, _csv(shown, points, counts, results.num_samples))
 
@@ -116,6 +114,7 @@ def _draw_panel(
     panel.xaxis.set_minor_locator(NullLocator())
     corner = "lower right" if found and found[0].higher_is_better else "upper right"
     panel.legend(handles=_handles(group.styles), loc=corner, **_KEY)
+    panel.set_title(group.title, loc="left", fontweight="bold", pad=3)
 
 
 def _line(curve: Curve, num_samples: int) -> tuple[list[float], list[float]]:
