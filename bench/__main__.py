@@ -33,7 +33,7 @@ NUM_CORES = os.cpu_count() or 1
 SuiteName = Annotated[
     str, typer.Argument(metavar="SUITE", help="a name in config/, or the path of a YAML file")
 ]
-Cores = Annotated[int, typer.Option(help="how many jobs run at once")]
+Cores = Annotated[int, typer.Option(min=1, help="how many jobs run at once")]
 PlugIns = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all methods"),

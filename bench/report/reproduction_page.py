@@ -43,13 +43,16 @@ class Reproduction:
 
     @property
     def is_reproduced(self) -> bool:
-        return not any(cell.verdict == DIFFERS for cell in self.cells)
+        """Return whether no cell differs, and there is one at least that could have."""
+        verdicts = {cell.verdict for cell in self.cells}
+        return DIFFERS not in verdicts and REPRODUCED in verdicts
 
     @property
     def ordered(self) -> list[Cell]:
         """Return the cells, those that are not reproduced first and the largest standardised difference before."""
         places = {DIFFERS: 0, UNTESTED: 1, REPRODUCED: 2}
-        sizes = {cell: -abs(cell.standardised or np.inf) for cell in self.cells}
+        # what has no standardised difference, such as a row that failed, comes before what has
+        sizes = {c: -abs(np.inf if c.standardised is None else c.standardised) for c in self.cells}
         return sorted(self.cells, key=lambda cell: (places[cell.verdict], sizes[cell]))
 
     def summary(self) -> str:

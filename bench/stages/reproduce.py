@@ -26,7 +26,7 @@ COUNTS = ("nfe", "nfe_vjp", "train_nfe")  # compared exactly
 
 
 def main(spec_path: str) -> None:
-    """Write tables/reproduction.csv and .md and print a line; exit status 1 where a cell is not reproduced.
+    """Write tables/reproduction.csv and .md and print a line; exit status 1 where a cell differs or none is testable.
 
     Raises UserError, one line, when the suite is not finished, nothing is published, or nothing can be compared.
     """
@@ -68,9 +68,12 @@ def compared(suite: SuiteResults, published: PublishedRows) -> Reproduction:
     old, new, before, now = (side.loc[side["task"].isin(same)] for side in (old, new, before, now))
     harmonic = {metric for task in suite.tasks for metric in task.harmonic}
     cells = [*compare_values(old, new, trained, harmonic), *compare_exactly(before, now, COUNTS)]
-    return Reproduction(
-        suite.name, published.commit, tuple(_with_failures(cells, before, now)), tuple(gaps)
-    )
+    cells = tuple(_with_failures(cells, before, now))
+    if not cells:
+        raise UserError(
+            f"suite {suite.name}: no row has the name of a published one, so nothing can be compared"
+        )
+    return Reproduction(suite.name, published.commit, cells, tuple(gaps))
 
 
 def _with_failures(

@@ -16,10 +16,18 @@ from bench.core.artefacts import read_json, write_json
 from bench.core.errors import UserError
 from bench.core.layout import REFERENCE
 from bench.report.publish import publish_suite
+from bench.report.reproduction_page import Reproduction
 from bench.report.tables import is_shown
 from bench.stages import reproduce
 from bench.stages import tables as tables_stage
-from bench.stats.reproduction import DIFFERS, KEYS, REPRODUCED, compare_values
+from bench.stats.reproduction import (
+    DIFFERS,
+    KEYS,
+    REPRODUCED,
+    UNTESTED,
+    Cell,
+    compare_values,
+)
 from bench.stats.results import load
 
 SUITE = """
@@ -110,6 +118,23 @@ def test_tasks_of_other_measurements_are_told_and_not_compared(spec, capsys):
     assert "gmm-phase" not in {
         cell["task"] for cell in rows_of(spec.parents[1] / "tables/reproduction.csv")
     }
+
+
+def test_results_without_a_row_in_common_are_not_called_reproduced(spec):
+    for file in (REFERENCE / "synthetic").glob("*.csv*"):  # the values are packed
+        frame = pd.read_csv(file)
+        if "method" in frame:
+            frame.assign(method="old-" + frame["method"]).to_csv(file, index=False)
+    path = REFERENCE / "synthetic/provenance.json"
+    write_json(path, {k: v for k, v in read_json(path).items() if k != "values_sha256"})
+    with pytest.raises(UserError, match="no row has the name of a published one"):
+        reproduce.main(str(spec))
+
+
+def test_cells_of_which_none_can_be_tested_are_not_called_reproduced():
+    cell = Cell("task", "row", "energy", verdict=UNTESTED, reason="2 measurements are too few")
+    found = Reproduction("small", "0123456789ab", (cell,), ())
+    assert not found.is_reproduced and "reproduced in 0 of 0 cells" in found.summary()
 
 
 def test_nothing_published_or_an_unfinished_suite_is_one_line(spec):
