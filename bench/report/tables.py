@@ -216,6 +216,7 @@ def goal_of(metric: str, suite: SuiteResults) -> str:
     return {"higher": "up", "lower": "down"}[better] if isinstance(better, str) else f"= {better:g}"
 
 
+@cache
 def is_shown(metric: str) -> bool:
     """Return whether a metric has a column in the tables of tasks, where it has a number."""
     return metric in SHOWN or not any(fnmatch(metric, pattern) for pattern in CSV_ONLY)
