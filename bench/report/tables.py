@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import cache
 
 from bench.core.kinds import by_kind
 from bench.core.results import (

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -189,9 +188,7 @@ def _paired(
     published: pd.DataFrame, here: pd.DataFrame, harmonic: Collection[str]
 ) -> Iterator[Paired]:
     """Yield the values of each cell; a measurement counts where all seeds that both sides have gave a number."""
-    both = published.merge(
-        here, on=KEYS, suffixes=("_published", "_here"), validate="one_to_one"
-    )
+    both = published.merge(here, on=KEYS, suffixes=("_published", "_here"), validate="one_to_one")
     values = ["value_published", "value_here"]
     inverse = both["metric"].isin(list(harmonic))
     both.loc[inverse, values] = 1 / both.loc[inverse, values]

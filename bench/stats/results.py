@@ -22,7 +22,8 @@ Better = Literal["higher", "lower"] | float
 T = TypeVar("T")
 
 
-class Score(NamedTuple):  # a suite has a hundred thousand: a dataclass takes several times as long to make
+# a tuple, since a suite has a hundred thousand: a dataclass takes several times as long to make
+class Score(NamedTuple):
     """One line of metrics.csv; `value` is None where there is a `reason` instead.
 
     measurement: None for a number of all measurements together.
