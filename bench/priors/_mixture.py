@@ -79,7 +79,8 @@ class GMM:
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
         if sigma.dim():
             return self._score(x_t, sigma)
-        return torch.cat([self._score(rows, sigma) for rows in x_t.split(ROWS_AT_ONCE)])
+        known = precisions(sigma, *self._mixture)  # once for all rows
+        return torch.cat([self._score(rows, sigma, *known) for rows in x_t.split(ROWS_AT_ONCE)])
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Return log p(x; sigma) in nats, (n,): the density of x + sigma eps, at sigma = 0 of the prior itself."""
@@ -119,8 +120,9 @@ class GMM:
         u = rk4(velocity, z.flatten(1) @ self._axes, steps)
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
 
-    def _score(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        return Score.apply(x_t.flatten(1), sigma, self.weights, *self._mixture)[0].view_as(x_t)
+    def _score(self, x_t: Tensor, sigma: Tensor, *known: Tensor) -> Tensor:
+        rows = x_t.flatten(1)
+        return Score.apply(rows, sigma, self.weights, *self._mixture, *known)[0].view_as(x_t)
 
     def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
         return pulls(
