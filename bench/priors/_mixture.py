@@ -125,9 +125,9 @@ class GMM:
         return Score.apply(rows, sigma, self.weights, *self._mixture, *known)[0].view_as(x_t)
 
     def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
-        return pulls(
-            x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype, device=x.device), *self._mixture
-        )
+        known = () if torch.is_tensor(sigma) or sigma else self._without_noise
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        return pulls(x.flatten(1), sigma, *self._mixture, *known)
 
     @cached_property
     def _flat_means(self) -> Tensor:
@@ -141,6 +141,11 @@ class GMM:
     def _mixture(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return means (K, D), and eigenvalues (K, D) and eigenvectors (K, D, D) of the covariances."""
         return self._flat_means, *torch.linalg.eigh(self.covariances)
+
+    @cached_property
+    def _without_noise(self) -> tuple[Tensor, Tensor]:
+        """Return `precisions` of the prior itself, which chains in its density ask for at each step."""
+        return precisions(self.weights.new_zeros(()), *self._mixture)
 
     def _at(self, v: float) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return (C + v I)^(-1/2) and `precisions` for the decoder, kept since each call has the same noise levels."""

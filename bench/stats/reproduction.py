@@ -193,14 +193,14 @@ def _paired(
     inverse = both["metric"].isin(list(harmonic))
     both.loc[inverse, values] = 1 / both.loc[inverse, values]
     both = both[np.isfinite(both[values]).all(axis=1)]
-    cells = both.groupby(["task", "method", "metric"], sort=False)
-    number = cells.ngroup().to_numpy()
+    number = both.groupby(["task", "method", "metric"], sort=False).ngroup().to_numpy()
     order = np.lexsort([both["seed"], both["measurement"], number])
-    numbers, starts = np.unique(number[order], return_index=True)
+    starts = np.unique(number[order], return_index=True)[1]
+    ends = np.append(starts, len(order))[1:]
     keys = both[KEYS].iloc[order[starts]].itertuples(index=False)
     sides = [both[side].to_numpy()[order] for side in values]
     places = [both[name].to_numpy()[order] for name in ("measurement", "seed")]
-    for key, start, end in zip(keys, starts, [*starts[1:], len(order)], strict=True):
+    for key, start, end in zip(keys, starts, ends, strict=True):
         tables = _complete(*(column[start:end] for column in (*places, *sides)))
         if len(tables[0]):
             yield Paired(key.task, key.method, key.metric, *tables, key.metric in harmonic)
