@@ -31,7 +31,7 @@ PAUSE = 0.5  # seconds between two looks at a process that says nothing
 PAUSE_OF_MEMORY = 0.05  # where its memory has a limit
 # signals that come from outside of a method: of the system, a scheduler or a user
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
-PR_SET_PDEATHSIG = 1  # of prctl(2)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 RUNNING: set[int] = set()  # processes that this one has started, each the leader of a group
 
 
@@ -98,7 +98,8 @@ def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] =
     reading, writing = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    starter = os.getpid()
+    starter, others = os.getpid(), _children()
+    _adopt()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
@@ -111,6 +112,7 @@ def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] =
         return _watched(pid, reading)
     finally:
         end(pid)
+        _end_adopted(others)
         os.close(reading)
 
 
@@ -147,6 +149,34 @@ def end(pid: int) -> None:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
         RUNNING.discard(pid)
+
+
+def _adopt() -> None:
+    """Become the parent of processes whose own has ended, on Linux: what leaves its group is found all the same."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _end_adopted(others: set[int]) -> None:
+    """Kill the children of this process that it did not have before, and what these leave behind in turn."""
+    while left := _children() - others - RUNNING:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _children() -> set[int]:
+    """Return the processes whose parent is this one, as far as the system says."""
+    found = set[int]()
+    for facts in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError):  # it has just ended
+            parent = (
+                facts.read_text(errors="replace").rpartition(")")[2].split()[1]
+            )  # its name may hold anything
+            found |= {int(facts.parent.name)} if int(parent) == os.getpid() else set()
+    return found
 
 
 def die_with(starter: int) -> None:

@@ -118,6 +118,24 @@ def test_what_the_work_has_started_ends_with_it(tmp_path):
     assert not containment.RUNNING
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts it")
+def test_what_has_left_its_group_ends_with_it_too(tmp_path):
+    def starts() -> None:
+        if os.fork() == 0:
+            os.setsid()
+            sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            (tmp_path / "pid").write_text(str(sleeper.pid))
+            os._exit(0)
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert contained(starts) == Ending("ok")
+    assert has_ended((tmp_path / "pid").read_text())
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
 def test_it_ends_with_the_process_that_started_it(tmp_path):
     def starts() -> None:
         contained(lambda: (tmp_path / "pid").write_text(str(os.getpid())) and time.sleep(60))
