@@ -6,11 +6,10 @@ Each command reads its arguments and calls a function elsewhere, which it import
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -99,9 +98,9 @@ def plan(suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
     """Show which jobs a run of a suite would do, why, and roughly how long they would take."""
     from bench.core.shipped import suite_file
     from bench.plan.forecast import print_forecast
+    from bench.plan.snakemake import dry_run
 
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    done = _start_snakemake(suite, cores, ["--dry-run"], **pipes)
+    done = dry_run(suite, cores)
     print(done.stdout or "", end="")
     if done.returncode:
         raise typer.Exit(done.returncode)
@@ -200,13 +199,14 @@ def publish(
 
         publish_tuning(folder, *([into] if into else []))
         return
+    from bench.plan.snakemake import is_up_to_date
     from bench.stages.publish import main as publish_tables
 
     publish_tables(
         folder,
         *(["--into", into] if into else []),
         *(["--allow-dirty"] if allow_dirty else []),
-        *(["--costs"] if costs else ["--unchanged"] if _nothing_to_do(Path(folder).name) else []),
+        *(["--costs"] if costs else ["--unchanged"] if is_up_to_date(Path(folder).name) else []),
     )
 
 
@@ -354,39 +354,10 @@ def _weights(what: str, names: list[str] | None) -> None:
 
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:
     """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
-    if status := _start_snakemake(suite, cores, options, target).returncode:
+    from bench.plan.snakemake import start
+
+    if status := start(suite, cores, options, target).returncode:
         raise typer.Exit(status)
-
-
-def _nothing_to_do(suite: str) -> bool:
-    """Return whether a run of a suite of config/ would make nothing anew; false where there is no such suite."""
-    from bench.core.errors import UserError
-
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    try:
-        done = _start_snakemake(suite, 1, ["--dry-run"], **pipes)
-    except UserError:
-        return False
-    return done.returncode == 0 and "Nothing to be done" in (done.stdout or "")
-
-
-def _start_snakemake(
-    suite: str, cores: int, options: list[str], target: str = "all", **how: Any
-) -> subprocess.CompletedProcess:
-    """Run Snakemake on a suite in the working directory; how: further arguments of `subprocess.run`."""
-    from bench.core.shipped import shipped, suite_file
-
-    own = any(option.startswith(("--workflow-profile", "--profile")) for option in options)
-    command = [sys.executable, "-m", "snakemake", target]
-    if not own or cores != NUM_CORES:  # otherwise as the user's profile says
-        command += ["--cores", str(cores)]
-    command += ["--snakefile", str(shipped("Snakefile"))]
-    if not own:
-        command += ["--workflow-profile", str(shipped("profiles/default"))]
-    command += ["--config", f"suite={suite_file(suite)}", *options]
-    # jobs are started as `python -m ...`: that python has to be this one
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.run(command, env=os.environ | {"PATH": path}, **how)
 
 
 def main() -> None:

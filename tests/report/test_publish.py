@@ -23,6 +23,7 @@ from bench.core.artefacts import (
 from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.results import FIGURES
+from bench.plan import snakemake
 from bench.stages import claims as claims_stage
 from bench.stages import publish
 from bench.stages import tables as tables_stage
@@ -139,7 +140,7 @@ def test_the_command_asks_the_workflow_what_it_would_make_anew(
     printed, status, unchanged, monkeypatch
 ):
     done, given = subprocess.CompletedProcess([], status, stdout=printed), []
-    monkeypatch.setattr(command_line, "_start_snakemake", lambda *_, **__: done)
+    monkeypatch.setattr(snakemake, "start", lambda *_, **__: done)
     monkeypatch.setattr(publish, "main", lambda *arguments: given.extend(arguments))
     result = CliRunner().invoke(command_line.app, ["publish", "results/smoke"])
     assert result.exit_code == 0

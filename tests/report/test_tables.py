@@ -36,7 +36,7 @@ def test_diversity_names_what_samples_are_worth(finished):
         text = path.read_text()
         # the chain method ran on three of the four tasks; 5 and 7 have a harmonic mean of 5.83
         assert text.count("worth 5.83 exact draws") == 3, path
-        assert "how many independent exact draws the samples are worth" in text, path
+        assert "the number of independent exact draws that would be as far from" in text, path
     row = next(
         line
         for line in (folder / "summary.md").read_text().splitlines()

@@ -135,6 +135,7 @@ def _fidelity(source: Source) -> Json | None:
         across, upwards = (spreads or ["std_error"])[0], "psnr_mean"
         words = (f"diversity of the samples ({across})", "PSNR of the mean, dB")
         alt = "Higher is nearer to the truth; more diversity is not better by itself."
+    caption = f"{words[1]} against {words[0]}, a panel for each task."
     panels = []
     for task in source.suite.tasks:
         series = []
@@ -151,11 +152,7 @@ def _fidelity(source: Source) -> Json | None:
         "x": {"label": words[0], "scale": "auto"},
         "y": {"label": words[1], "scale": "auto"},
         "panels": panels,
-        **(
-            {}
-            if source.judged
-            else {"caption": f"{words[1]} against {words[0]}, a panel for each task."}
-        ),
+        **({} if source.judged else {"caption": caption}),
     }
 
 
