@@ -166,7 +166,10 @@ def sample(
 ) -> None:
     """Draw samples with one method on one task, at its default settings, and print their metrics."""
     import bench
+    from bench.core.errors import UserError
 
+    if out and not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        raise UserError(f"--out {out}: there is no folder {out.parent}, or it cannot be written to")
     opened = bench.load_task(task, suite=suite)
     samples = bench.sample(method, opened, num_samples=num_samples)
     if out:

@@ -187,6 +187,16 @@ def test_unknown_question_of_cost_is_refused():
     assert "overhead" in result.output
 
 
+def test_where_samples_are_to_go_is_looked_at_before_they_are_drawn(tmp_path):
+    result = call("sample", "dps", "no task", "--out", str(tmp_path / "nowhere" / "x.safetensors"))
+    assert isinstance(result.exception, UserError)
+    assert f"there is no folder {tmp_path}/nowhere" in str(result.exception)
+
+
+def test_no_cores_are_refused(snakemake):
+    assert call("plan", "smoke", "--cores", "0").exit_code == 2 and not snakemake
+
+
 def test_docs_are_written_where_asked(tmp_path):
     assert call("docs", "--out", str(tmp_path)).exit_code == 0
     assert "# Methods" in (tmp_path / "methods.md").read_text()

@@ -107,6 +107,9 @@ def _named_method(name: str, settings: Mapping[str, Any]) -> Method:
             raise UserError(
                 f"{name}: no such file; expected the path of a method, or a name without .py"
             )
-        return filled(load_file(Path(name), f"methods.{Path(name).stem}"), name, settings)
+        file = Path(name).resolve()
+        return filled(load_file(file, f"methods.{file.stem}"), name, settings)
+    except SyntaxError as error:  # it says in which file and line
+        raise UserError(f"{name}: is no Python that can be read: {error}") from None
     except ValueError as error:
         raise UserError(str(error)) from None

@@ -126,6 +126,7 @@ def test_a_task_that_the_suite_lacks_is_one_line(folder):
 
 
 def test_wrong_names_and_arguments_are_one_line(task, folder):
+    (folder / "broken.py").write_text("def f(:\n")
     (folder / "two.py").write_text('__all__ = ["A", "B"]\nA = B = int\n')
     shape = r"got shape \(3, 1, 8, 8\), expected a tensor or an array \(m, num_samples, 1, 8, 8\)"
     misspelt = {"settings": {"num_step": 3}}
@@ -141,6 +142,9 @@ def test_wrong_names_and_arguments_are_one_line(task, folder):
         ),
         "nowhere.py: no such file": lambda: bench.sample("nowhere.py", task, 4),
         r"__all__ is \['A', 'B'\] in .*/two.py": lambda: bench.sample(folder / "two.py", task, 4),
+        r"is no Python that can be read: .*broken.py, line 1": lambda: bench.sample(
+            folder / "broken.py", task, 4
+        ),
         "method is the class Mine; expected an object: Mine": lambda: bench.sample(Mine, task, 4),
         "method is a int; expected an object": lambda: bench.sample(3, task, 4),
         "settings are for a method's name": lambda: bench.sample(
