@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import cache
 
 from bench.core.kinds import by_kind
 from bench.core.results import (
@@ -218,6 +219,7 @@ def goal_of(metric: str, suite: SuiteResults) -> str:
     return {"higher": "up", "lower": "down"}[better] if isinstance(better, str) else f"= {better:g}"
 
 
+@cache
 def is_shown(metric: str) -> bool:
     """Return whether a metric has a column in the tables of tasks, where it has a number."""
     return metric in SHOWN or not any(fnmatch(metric, pattern) for pattern in CSV_ONLY)

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import math
+import mmap
 import os
 import resource
 import select
@@ -26,7 +27,7 @@ from pathlib import Path
 from bench.core.errors import Broken, UserError, is_shortage, one_line, printable
 from bench.core.specs import Limits
 
-DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses that no method has by chance
+DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses
 PAUSE = 0.5  # seconds between two looks at a process that says nothing
 PAUSE_OF_MEMORY = 0.05  # where its memory has a limit
 # signals that come from outside of a method: of the system, a scheduler or a user
@@ -100,16 +101,17 @@ def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] =
         stream.flush()
     starter, others = os.getpid(), _children()
     _adopt()
+    said = mmap.mmap(-1, 1)  # memory in common, which no method closes by chance
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _become(work, refuses, writing, starter)
+        _become(work, refuses, writing, starter, said)
     os.close(writing)
     with contextlib.suppress(OSError):  # it has done so itself, or is gone
         os.setpgid(pid, pid)
     RUNNING.add(pid)
     try:
-        return _watched(pid, reading)
+        return _watched(pid, reading, said)
     finally:
         end(pid)
         _end_adopted(others)
@@ -159,12 +161,16 @@ def _adopt() -> None:
 
 def _end_adopted(others: set[int]) -> None:
     """Kill the children of this process that it did not have before, and what these leave behind in turn."""
-    while left := _children() - others - RUNNING:
+    spared = set(others)
+    while left := _children() - spared - RUNNING:
         for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            try:
                 os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+            except PermissionError:  # another user's, such as one behind sudo
+                spared.add(pid)
 
 
 def _children() -> set[int]:
@@ -208,9 +214,13 @@ def _tell(message: dict) -> None:
 
 
 def _become(
-    work: Callable[[], object], refuses: tuple[type[Exception], ...], pipe: int, starter: int
+    work: Callable[[], object],
+    refuses: tuple[type[Exception], ...],
+    pipe: int,
+    starter: int,
+    said: mmap.mmap,
 ) -> None:
-    """Do the work in a forked process; never return."""
+    """Do the work in a forked process and say with which status it is about to end; never return."""
     status = BROKEN
     try:
         die_with(starter)
@@ -222,6 +232,7 @@ def _become(
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
+        said[0] = status
         os._exit(status)
 
 
@@ -242,8 +253,11 @@ def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...])
     return BROKEN
 
 
-def _watched(pid: int, pipe: int) -> Ending:
-    """Wait for a process, listening to what it says, and end it where it is over a limit."""
+def _watched(pid: int, pipe: int, said: mmap.mmap) -> Ending:
+    """Wait for a process, listening to what it says, and end it where it is over a limit.
+
+    said: the status with which it meant to end; with another one a method has ended it.
+    """
     watch, lines = Watch(), _lines_of(pipe)
     while True:
         pause = PAUSE if watch.most_bytes == math.inf else PAUSE_OF_MEMORY
@@ -254,7 +268,7 @@ def _watched(pid: int, pipe: int) -> Ending:
         if code is not None:
             for line in lines(0.0):  # its last words
                 watch.heed(line)
-            return _ending(code, watch)
+            return _ending(code, watch, code == said[0])
         if time.monotonic() >= latest:
             return too_late
         if watch.most_bytes < math.inf and resident(pid) > watch.most_bytes:
@@ -290,10 +304,10 @@ def _exit_code(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status)
 
 
-def _ending(code: int, watch: Watch) -> Ending:
-    if code == DONE:
+def _ending(code: int, watch: Watch, is_its_own: bool) -> Ending:
+    if code == DONE and is_its_own:
         return Ending("ok")
-    if code in (REFUSED, BROKEN):
+    if code in (REFUSED, BROKEN) and is_its_own:
         return watch.failure or Ending("failed", "its process raised an error; the log has it")
     if code < 0:
         outside = -code in FROM_OUTSIDE

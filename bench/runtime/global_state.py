@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -50,21 +50,25 @@ GLOBAL_STATE: dict[str, tuple[Callable, Callable]] = {
 }
 
 
+SETTINGS = tuple(name for name in GLOBAL_STATE if "generator" not in name)
+
+
 @contextlib.contextmanager
-def kept_state() -> Iterator[list[str]]:
+def kept_state(names: Iterable[str] = tuple(GLOBAL_STATE)) -> Iterator[list[str]]:
     """Put back the state of the process after the code inside, also where it raised; yield what had to be put back.
 
-    The list that is yielded is filled at the end.
+    The list that is yielded is filled at the end. names: which parts of GLOBAL_STATE.
     """
-    before = {name: get() for name, (get, _) in GLOBAL_STATE.items()}
+    before = {name: GLOBAL_STATE[name][0]() for name in names}
     changed = list[str]()
     try:
         yield changed
     finally:
-        for name, (get, restore) in GLOBAL_STATE.items():
-            if not _equal(get(), before[name]):
+        for name, value in before.items():
+            get, restore = GLOBAL_STATE[name]
+            if not _equal(get(), value):
                 changed.append(name)
-                restore(before[name])
+                restore(value)
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -15,7 +15,7 @@ from helpers.processes import has_ended, wait_until
 from bench.core.errors import Broken, UserError
 from bench.core.specs import Limits
 from bench.runtime import containment
-from bench.runtime.containment import Ending, contained, hold, hold_to_budget
+from bench.runtime.containment import DONE, Ending, contained, hold, hold_to_budget
 
 
 def killed() -> None:
@@ -71,6 +71,7 @@ ENDINGS = [
     (crashed, Ending("failed", "killed by signal 11")),
     (lambda: os._exit(0), Ending("failed", "ended its process with exit status 0")),
     (lambda: os._exit(3), Ending("failed", "ended its process with exit status 3")),
+    (lambda: os._exit(DONE), Ending("failed", f"ended its process with exit status {DONE}")),
     (raised, Ending("failed", "ValueError: no\\x1b[31m con\\ud800vergence")),
     (out_of_memory, Ending("failed", "MemoryError: no message", is_passing=True)),
     (interrupted, Ending("failed", "KeyboardInterrupt: no message")),
