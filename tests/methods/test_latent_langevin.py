@@ -238,7 +238,7 @@ def test_it_runs_finite_and_costs_what_it_states(settings):
         ({"num_chains": 0}, "num_chains = 0"),
         ({"step": -1.0}, "step = -1.0"),
         ({"num_warmup": -1}, "num_warmup = -1"),
-        ({"anneal": 0.5}, "anneal >= 1"),
+        ({"anneal": 0.5}, "anneal = 0.5: expected a number >= 1"),
         ({"prior_drift": "flat"}, "'correct' or 'released'"),
     ],
 )

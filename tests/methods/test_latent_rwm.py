@@ -122,7 +122,7 @@ def test_it_runs_finite_and_costs_what_it_states(settings):
     [
         ({"scale": 0.0}, "scale = 0.0"),
         ({"num_adapt": -1}, "num_adapt = -1"),
-        ({"anneal": 0.5}, "anneal >= 1"),
+        ({"anneal": 0.5}, "anneal = 0.5: expected a number >= 1"),
         ({"proposal": "uniform"}, "'crank-nicolson' or 'gaussian'"),
     ],
 )
