@@ -107,3 +107,7 @@ def _named_method(name: str, settings: Mapping[str, Any]) -> Method:
         return filled(load_file(Path(name), f"methods.{Path(name).stem}"), name, settings)
     except ValueError as error:
         raise UserError(str(error)) from None
+    except TypeError as error:
+        if not settings:
+            raise
+        raise UserError(f"settings of {name}, {dict(settings)}: {error}") from error

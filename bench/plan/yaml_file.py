@@ -56,7 +56,10 @@ def read_yaml(path: Path) -> Any:
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}, line {line}: not valid YAML: {error.problem}") from None
+        problem = error.problem or "it cannot be read"
+        if "cannot start any token" in problem:
+            problem = "a character that cannot stand here, such as a tab: indent with spaces"
+        raise UserError(f"{path}, line {line}: not valid YAML: {problem}") from None
     except RecursionError:
         raise UserError(f"{path}: not valid YAML: nested too deeply") from None
     except UserError:

@@ -84,6 +84,11 @@ def test_metrics_whose_weights_are_absent_say_so(cells, start):
     assert lines and all("n/a (weights absent" in line["reason"] for line in lines)
 
 
+def test_a_network_trained_on_the_images_stands_in_for_inception(cells):
+    (line,) = [x for x in of_row(cells, "dps", "kid-folder") if x["metric"].endswith("-n8")]
+    assert np.isfinite(float(line["mean"]))
+
+
 @pytest.mark.parametrize("page", ["report.html", "tables/summary.md"])
 def test_pages_say_once_which_columns_have_no_numbers_for_want_of_weights(results, page):
     text = html.unescape((results / page).read_text()).replace("\\", "")
