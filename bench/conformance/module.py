@@ -102,14 +102,15 @@ def frozen(case: Case) -> str:
         raise Refused(
             f"{cls.__name__} is not a frozen dataclass; decorate it with @dataclass(frozen=True)"
         )
-    if not callable(getattr(cls, "sample", None)):
+    sample = getattr(cls, "sample", None)
+    if not callable(sample):
         raise Refused(f"{cls.__name__} has no method {SIGNATURE}")
-    parameters = inspect.signature(cls.sample).parameters
+    parameters = inspect.signature(sample).parameters
     if (
         list(parameters)[:5] != ["self", "prior", "problem", "y", "num_samples"]
         or "rng" not in parameters
     ):
-        raise Refused(f"`sample` takes {inspect.signature(cls.sample)}; expected {SIGNATURE}")
+        raise Refused(f"`sample` takes {inspect.signature(sample)}; expected {SIGNATURE}")
     if "train" not in vars(cls) and "state" in parameters:
         raise Refused(
             f"`sample` takes `state`, but {cls.__name__} has no method {TRAIN_SIGNATURE} to make it"
