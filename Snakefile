@@ -6,13 +6,16 @@
 import time
 
 from bench import plan
+from bench.plan.order import Order
 from bench.plan.watch import watch
 from bench.report.end_of_run import print_summary
 from bench.runtime import orphans, preload
 
 suite, inputs, jobs = plan.open_suite(config, workflow.configfiles, check=workflow.is_main_process)
 of_task, of_run = suite.layout.task("{task}"), suite.layout.run("{task}", "{method}", "{seed}")
-started = time.time()
+started, order = time.time(), Order(jobs, workflow)
+if workflow.scheduling_settings:  # a limit wakes Snakemake once a second for each job that has ended: a third of a core
+    workflow.scheduling_settings.max_jobs_per_timespan = None
 # profiles/default asks for it: on this machine jobs are forked from a process that has imported torch
 preloads = "preload" in dict(workflow.resource_settings.default_resources or {})
 if preloads:
@@ -79,6 +82,7 @@ rule tuned:
 
 
 rule data:
+    priority: order.of("data")
     input:
         plugins=lambda w: inputs.plugins("data", w),
     output:
@@ -91,8 +95,8 @@ rule data:
         "python -m bench.stages.data {params.spec:q}"
 
 
-rule prior:  # first: most others wait for a chain of these
-    priority: 2
+rule prior:
+    priority: order.of("prior")
     input:
         data=lambda w: inputs.data(w.prior),
         teacher=lambda w: inputs.teacher(w.prior),
@@ -108,6 +112,7 @@ rule prior:  # first: most others wait for a chain of these
 
 
 rule classifier:
+    priority: order.of("classifier")
     input:
         data=lambda w: inputs.data_of_classifier(w.classifier),
     output:
@@ -121,6 +126,7 @@ rule classifier:
 
 
 rule observe:
+    priority: order.of("observe")
     input:
         data=lambda w: inputs.data_of_task(w.task),
         problem=lambda w: inputs.problem(w.task),
@@ -135,8 +141,8 @@ rule observe:
         "python -m bench.stages.observe {params.spec:q}"
 
 
-rule reference:  # long: not to be left over at the end
-    priority: 1
+rule reference:
+    priority: order.of("reference")
     input:
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.measurements,
@@ -151,8 +157,8 @@ rule reference:  # long: not to be left over at the end
         "python -m bench.stages.reference {params.spec:q}"
 
 
-rule train:  # long: not to be left over at the end
-    priority: 1
+rule train:
+    priority: order.of("train")
     input:
         problem=lambda w: inputs.problem(w.task),
         plugins=lambda w: inputs.plugins("train", w),
@@ -169,6 +175,7 @@ rule train:  # long: not to be left over at the end
 
 
 rule sample:
+    priority: order.of("sample")
     input:
         state=lambda w: inputs.training(w.task, w.method, w.seed),
         problem=lambda w: inputs.problem(w.task),
@@ -208,6 +215,7 @@ rule clock:  # alone on the machine: it asks for all cores, and uses one
 
 
 rule pool:
+    priority: order.of("pool")
     input:
         visits=lambda w: inputs.visits(w.task, w.method, w.seed),
     output:
@@ -221,6 +229,7 @@ rule pool:
 
 
 rule tune:
+    priority: order.of("tune")
     input:
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.all_measurements,
@@ -236,6 +245,7 @@ rule tune:
 
 
 rule evaluate:
+    priority: order.of("evaluate")
     input:
         problem=lambda w: inputs.problem(w.task),
         measurements=of_task.measurements,
@@ -254,6 +264,7 @@ rule evaluate:
 
 
 rule tables:
+    priority: order.of("tables")
     input:
         results=inputs.results,
     output:
@@ -267,6 +278,7 @@ rule tables:
 
 
 rule timing:
+    priority: order.of("timing")
     input:
         timings=inputs.timings,
     output:
@@ -280,6 +292,7 @@ rule timing:
 
 
 rule published:
+    priority: order.of("published")
     input:
         results=inputs.results,
         numbers=inputs.published,
@@ -294,6 +307,7 @@ rule published:
 
 
 rule claims:
+    priority: order.of("claims")
     input:
         results=inputs.results,
     output:
@@ -307,6 +321,7 @@ rule claims:
 
 
 rule grid:
+    priority: order.of("grid")
     input:
         measurements=of_task.measurements,
         reference=of_task.reference,
@@ -323,6 +338,7 @@ rule grid:
 
 
 rule figure:
+    priority: order.of("figure")
     input:
         results=inputs.results,
         reference=inputs.references,
@@ -338,6 +354,7 @@ rule figure:
 
 
 rule report:
+    priority: order.of("report")
     input:
         tables=jobs.made("tables", "published", "claims"),
         ledger=inputs.ledger,
@@ -367,6 +384,7 @@ rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fa
 
 
 rule toy:
+    priority: order.of("toy")
     input:
         plugins=lambda w: inputs.plugins("toy", w),
     output:

@@ -1,16 +1,15 @@
 """The command line: `posterior-bench COMMAND`, or `python -m bench COMMAND` in a checkout.
 
-Each command reads its arguments and calls a function elsewhere, which it imports late: help has to come at once.
+Each command reads its arguments and calls a function elsewhere, which it imports late, so that help appears at once.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 weights_app = typer.Typer(
-    help="Weights of published networks and models: which are there, their download, and what is in them.",
+    help="Weights of published networks and models: check, download, convert and examine them.",
     no_args_is_help=True,
 )
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
@@ -60,7 +59,9 @@ class Question(StrEnum):
     orchestration = "orchestration"
     growth = "growth"
     pairs = "pairs"
+    mfa = "mfa"
     peers = "peers"
+    sizes = "sizes"
     repeatability = "repeatability"
 
 
@@ -97,9 +98,9 @@ def plan(suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
     """Show which jobs a run of a suite would do, why, and roughly how long they would take."""
     from bench.core.shipped import suite_file
     from bench.plan.forecast import print_forecast
+    from bench.plan.snakemake import dry_run
 
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    done = _start_snakemake(suite, cores, ["--dry-run"], **pipes)
+    done = dry_run(suite, cores)
     print(done.stdout or "", end="")
     if done.returncode:
         raise typer.Exit(done.returncode)
@@ -131,7 +132,8 @@ def conformance(
         Kind | None, typer.Option(help="of the names; that of a file follows from its folder")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="for one check, before it is ended; of methods 60")
+        float | None,
+        typer.Option(help="after which a check is ended; default: 60 for methods, else 600"),
     ] = None,
 ) -> None:
     """Check plug-ins against the interface of their kind, and say what passes and what does not."""
@@ -197,13 +199,14 @@ def publish(
 
         publish_tuning(folder, *([into] if into else []))
         return
+    from bench.plan.snakemake import is_up_to_date
     from bench.stages.publish import main as publish_tables
 
     publish_tables(
         folder,
         *(["--into", into] if into else []),
         *(["--allow-dirty"] if allow_dirty else []),
-        *(["--costs"] if costs else []),
+        *(["--costs"] if costs else ["--unchanged"] if is_up_to_date(Path(folder).name) else []),
     )
 
 
@@ -234,7 +237,7 @@ def rehearse(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="such as papers/dps_ffhq256")],
     cores: Cores = NUM_CORES,
 ) -> None:
-    """Run a suite's twin with made-up images and narrow networks of random weights, into results/<suite>-rehearsal.
+    """Run a small copy of a suite with artificial images and narrow random networks, into results/<suite>-rehearsal.
 
     Further options go to Snakemake: `rehearse papers/dps_ffhq256 --dry-run`.
     """
@@ -281,9 +284,9 @@ def chaos(
 def docs(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),
 ) -> None:
-    """Write the pages on plug-ins and their parameters anew, from the dataclasses; and methods.md, a folder above.
+    """Write the pages of plug-ins and their parameters from the dataclasses, and methods.md one folder above.
 
-    In suites.md, beside it, the table of what suites take is made anew from results/reference/costs.
+    Also update the table of what suites take in suites.md, beside methods.md, from results/reference/costs.
     """
     from bench.plan.method_page import write_method_page
     from bench.plan.reference_pages import write_pages
@@ -351,27 +354,10 @@ def _weights(what: str, names: list[str] | None) -> None:
 
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:
     """Run Snakemake on a suite in the working directory; exit with its status where it fails."""
-    if status := _start_snakemake(suite, cores, options, target).returncode:
+    from bench.plan.snakemake import start
+
+    if status := start(suite, cores, options, target).returncode:
         raise typer.Exit(status)
-
-
-def _start_snakemake(
-    suite: str, cores: int, options: list[str], target: str = "all", **how: Any
-) -> subprocess.CompletedProcess:
-    """Run Snakemake on a suite in the working directory; how: further arguments of `subprocess.run`."""
-    from bench.core.shipped import shipped, suite_file
-
-    own = any(option.startswith(("--workflow-profile", "--profile")) for option in options)
-    command = [sys.executable, "-m", "snakemake", target]
-    if not own or cores != NUM_CORES:  # otherwise as the user's profile says
-        command += ["--cores", str(cores)]
-    command += ["--snakefile", str(shipped("Snakefile"))]
-    if not own:
-        command += ["--workflow-profile", str(shipped("profiles/default"))]
-    command += ["--config", f"suite={suite_file(suite)}", *options]
-    # jobs are started as `python -m ...`: that python has to be this one
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.run(command, env=os.environ | {"PATH": path}, **how)
 
 
 def main() -> None:

@@ -31,21 +31,21 @@ __all__ = ["AdamMAP"]
 
 @dataclass(frozen=True)
 class AdamMAP:
-    """The best of `num_starts` local maxima of the posterior density, from draws of the prior. A point estimate.
+    """A point estimate: the best of `num_starts` local maxima of the posterior density, found from draws of the prior.
 
     A measurement costs `num_starts` (`num_steps` + 1) evaluations forward and `num_starts` `num_steps` backward, shared
-    by its samples; an evaluation takes the density in data space and decodes in latent space.
+    by its samples. An evaluation is one of the prior's density in data space, and one decoded image in latent space.
 
-    Not exact: a point has no spread. It is the mean of the posterior where that is Gaussian.
+    Not exact: a point estimate has no spread. If the posterior is Gaussian, the estimate is its mean.
     """
 
     search: ClassVar[Search] = {"learning_rate": LogUniform(0.003, 0.3)}
     joint: ClassVar[Joint] = "point"
     kind: ClassVar[Kind] = "baseline"
 
-    space: Literal["data", "latent"] = "latent"
-    num_starts: int = 4
-    num_steps: int = 300
+    space: Literal["data", "latent"] = "latent"  # whether images or noise of the decoder are varied
+    num_starts: int = 4  # draws of the prior from which the search starts
+    num_steps: int = 300  # of Adam
     learning_rate: float = 0.05  # at the start, in data units or in those of z
 
     def __post_init__(self) -> None:

@@ -33,25 +33,27 @@ class AnnealedLangevin:
 
     A sample costs a row through the denoiser for each step, `num_levels` times `num_inner` in all.
 
-    Exact when many small steps are taken at the last level and `sigma_min` goes to zero, for linear operators; at one
-    level its stationary covariance on a Gaussian prior is known.
+    Exact when many small steps are taken at the last level and `sigma_min` goes to zero, for linear operators. At a
+    single level, the covariance to which the chain converges is known in closed form for a Gaussian prior.
     """
 
     kind: ClassVar[Kind] = "control"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     search: ClassVar[Search] = {"step": Uniform(0.02, 0.9)}
 
-    num_levels: int = 200
+    num_levels: int = 200  # noise levels
     num_inner: int = 3  # steps at each level
-    step: float = 0.3  # at a level, over its squared noise level; 0.69 as released
-    sigma_max: float = 10.0
-    sigma_min: float = 0.01
+    step: float = 0.3  # step size divided by the squared noise level; 0.69 as released
+    sigma_max: float = 10.0  # largest noise level, data units
+    sigma_min: float = 0.01  # smallest noise level, data units
 
     def __post_init__(self) -> None:
         if self.num_levels < 1 or self.num_inner < 1:
-            raise ValueError("expected num_levels >= 1 and num_inner >= 1")
+            sizes = f"num_levels = {self.num_levels}, num_inner = {self.num_inner}"
+            raise ValueError(f"{sizes}: expected num_levels >= 1 and num_inner >= 1")
         if not 0 < self.sigma_min <= self.sigma_max:
-            raise ValueError("expected 0 < sigma_min <= sigma_max")
+            levels = f"sigma_min = {self.sigma_min}, sigma_max = {self.sigma_max}"
+            raise ValueError(f"{levels}: expected 0 < sigma_min <= sigma_max")
         # of the score and of the likelihood the curvature is at most 1 / sigma^2 each: unstable from 2 / (2 / sigma^2)
         if not 0 < self.step < 1:
             raise ValueError(

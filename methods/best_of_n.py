@@ -20,12 +20,13 @@ __all__ = ["BestOfN"]
 
 @dataclass(frozen=True)
 class BestOfN:
-    """Draws from the prior, of each `num_draws` the one whose residual has the smallest norm.
+    """For each sample, the one of `num_draws` draws of the prior whose residual has the smallest norm.
 
-    A sample costs `num_draws` draws of the prior; no gradients.
+    A sample costs `num_draws` draws of the prior, and no gradients.
 
-    Not exact: of a draw with rank r among all draws of the prior by residual, r in [0, 1], the density is multiplied by
-    n (1 - r)^(n - 1). For n = 1 that is the prior; for n to infinity the best fit, whatever the noise is.
+    Not exact: let r in [0, 1] be the share of the prior's draws with a smaller residual than x. Then the density of x
+    is that of the prior times n (1 - r)^(n - 1), with n = `num_draws`: for n = 1 the prior, for n to infinity the best
+    fit to y, however large the noise is.
     """
 
     needs: ClassVar[Cap] = Cap.RESIDUAL

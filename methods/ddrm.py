@@ -31,12 +31,12 @@ __all__ = ["DDRM"]
 
 @dataclass(frozen=True)
 class DDRM:
-    """Denoises, then mixes the measurement into each singular coordinate, as far as its noise level allows.
+    """Denoising steps; after each, singular coordinates with little noise in y are moved to the measurement.
 
     A sample costs a row through the denoiser for each step.
 
-    Not exact: on a Gaussian prior, too, samples are too narrow. Without noise A(x) = y to rounding, and where nothing
-    is seen samples are unguided.
+    Not exact: samples spread too little, even under a Gaussian prior. For measurements without noise, A(x) = y up to
+    rounding; if nothing is measured, samples are draws of the unguided chain.
     """
 
     kind: ClassVar[Kind] = "split"

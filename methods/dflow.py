@@ -32,12 +32,12 @@ __all__ = ["DFlow"]
 
 @dataclass(frozen=True)
 class DFlow:
-    """A descent in z for each sample, from a start of its own, to a local maximum of the posterior density of z.
+    """For each sample a descent in z, from its own random start, to a local maximum of the posterior density of z.
 
     A sample costs `num_steps` + 1 decoded rows, and `num_steps` backward.
 
-    Not exact: samples are modes, and only the starts differ. Of a linear decoder with the Gaussian regulariser all end
-    at the mean of the posterior (ridge regression).
+    Not exact: samples are modes of the posterior and differ only by their starts. With a linear decoder and the
+    Gaussian regulariser, all samples are the posterior's mean (ridge regression).
     """
 
     search: ClassVar[Search] = {
@@ -46,10 +46,12 @@ class DFlow:
     }
     kind: ClassVar[Kind] = "latent"
 
-    num_steps: int = 200
+    num_steps: int = 200  # of Adam
     learning_rate: float = 0.1  # of Adam, falls to zero like half a cosine
+    # R: minus the log density of the norm of z, minus that of z (|z|^2 / 2), or nothing
     prior_term: Literal["norm", "gaussian", "none"] = "norm"
     weight: float = 1.0  # of the prior's term
+    # discrepancy: keep the first iterate that fits y as well as the noise allows, in place of the last
     stop: Literal["never", "discrepancy"] = "never"
 
     def __post_init__(self) -> None:

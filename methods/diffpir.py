@@ -30,11 +30,11 @@ __all__ = ["DiffPIR"]
 
 @dataclass(frozen=True)
 class DiffPIR:
-    """Denoise, move to the measurement by a proximal step, and add noise of the next level.
+    """At each level: denoising, a proximal step towards the measurement, and noise of the next level.
 
     A sample costs one row through the denoiser for each step, and none back.
     Exact when the prior is N(0, prior_std^2 I), lam is 1 and zeta is 0, as the number of steps grows. With fresh noise
-    samples are too close to each other there, since each level starts from a conditional mean in place of a draw.
+    (zeta above 0) samples spread too little even there, since each level starts from a conditional mean, not a draw.
     """
 
     kind: ClassVar[Kind] = "split"

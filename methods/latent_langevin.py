@@ -47,8 +47,8 @@ class LatentLangevin:
 
     Each step of a chain costs one decoded row, forward and backward; a sample is decoded once more.
 
-    Exact when chains have mixed and steps are Metropolis-adjusted (`metropolis = True`); without the adjustment the
-    law of their states tends to another one, the nearer the smaller the step.
+    Exact when chains have mixed and steps are Metropolis-adjusted (`metropolis = True`). Without the adjustment chains
+    converge to another distribution, which is nearer to the posterior the smaller the step is.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER | Cap.GRAD
@@ -57,17 +57,17 @@ class LatentLangevin:
     kind: ClassVar[Kind] = "latent"
 
     num_chains: int = 4  # per measurement
-    num_adam: int = 10
-    adam_rate: float = 0.1
+    num_adam: int = 10  # steps of Adam towards the measurement, from a random start
+    adam_rate: float = 0.1  # learning rate of Adam
     num_curvature: int = 2  # power iterations for the likelihood's curvature; 0 takes it as zero
     num_warmup: int = 60  # unadjusted steps while the likelihood is annealed
     anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
-    step: float = 0.3  # of the unadjusted steps, over 1 + curvature
+    step: float = 0.3  # size of the unadjusted steps, times 1 + curvature
     num_adapt: int = 20  # adjusted steps while their size adapts
-    thin: int = 23
-    metropolis: bool = True
-    prior_drift: Literal["correct", "released"] = "correct"
-    repeat_last: bool = False  # chains stand still at the last update
+    thin: int = 23  # steps of a chain per sample
+    metropolis: bool = True  # whether steps are accepted or rejected (MALA)
+    prior_drift: Literal["correct", "released"] = "correct"  # -z, or -z / 6400 as released
+    repeat_last: bool = False  # leave out the last update of a chain, as the released loop does
 
     def __post_init__(self) -> None:
         for name in ("num_chains", "thin", "step", "adam_rate"):
@@ -76,8 +76,12 @@ class LatentLangevin:
         for name in ("num_adam", "num_curvature", "num_warmup", "num_adapt"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
-        if self.anneal < 1 or self.prior_drift not in ("correct", "released"):
-            raise ValueError("expected anneal >= 1 and prior_drift 'correct' or 'released'")
+        if self.anneal < 1:
+            raise ValueError(f"anneal = {self.anneal}: expected a number >= 1")
+        if self.prior_drift not in ("correct", "released"):
+            raise ValueError(
+                f"prior_drift = {self.prior_drift!r}: expected 'correct' or 'released'"
+            )
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         chains = min(self.num_chains, num_samples)

@@ -47,7 +47,7 @@ class LatentRWM:
 
     Each step of a chain costs one decoded row; a sample is decoded once more. There are no gradients.
 
-    Exact when chains have mixed, which takes the longer the more latents the measurement tells.
+    Exact when chains have mixed, which takes longer the more of the latents the measurement determines.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER
@@ -62,10 +62,11 @@ class LatentRWM:
     num_warmup: int = 240  # steps while the likelihood is annealed
     anneal: float = 10.0  # the likelihood's noise at the start, in units of sigma_y
     num_adapt: int = 40  # further steps while the scale adapts
-    thin: int = 32
+    thin: int = 32  # steps of a chain per sample
+    # gaussian: z + scale * noise
     proposal: Literal["crank-nicolson", "gaussian"] = "crank-nicolson"
-    scale: float = 0.3  # at the start
-    acceptance: float = mcmc.RANDOM_WALK_ACCEPTANCE
+    scale: float = 0.3  # of the proposed steps, before it adapts
+    acceptance: float = mcmc.RANDOM_WALK_ACCEPTANCE  # share of steps, aim of adaptation
     rate: float = 0.1  # of the adaptation
 
     def __post_init__(self) -> None:
@@ -75,13 +76,13 @@ class LatentRWM:
         for name in ("num_warmup", "num_adapt"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
-        if (
-            self.anneal < 1
-            or not 0 < self.acceptance < 1
-            or self.proposal not in ("crank-nicolson", "gaussian")
-        ):
+        if self.anneal < 1:
+            raise ValueError(f"anneal = {self.anneal}: expected a number >= 1")
+        if not 0 < self.acceptance < 1:
+            raise ValueError(f"acceptance = {self.acceptance}: expected a number in (0, 1)")
+        if self.proposal not in ("crank-nicolson", "gaussian"):
             raise ValueError(
-                "expected anneal >= 1, 0 < acceptance < 1, proposal 'crank-nicolson' or 'gaussian'"
+                f"proposal = {self.proposal!r}: expected 'crank-nicolson' or 'gaussian'"
             )
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:

@@ -36,8 +36,8 @@ class LGDMC:
     """DDIM steps with E[x | x_t] moved by the gradient of a Monte Carlo estimate of p(y | x_t), for any likelihood.
 
     A sample costs one row through the denoiser and one back for each step, whatever the number of draws.
-    Exact when the prior is N(0, prior_std^2 I), as the numbers of draws and of steps grow. With few draws one of them
-    takes all the weight wherever sigma_y is small against r.
+    Exact when the prior is N(0, prior_std^2 I), as the numbers of draws and of steps grow. With few draws, a single one
+    gets all the weight whenever sigma_y is small compared with r.
     """
 
     kind: ClassVar[Kind] = "guidance"
@@ -53,7 +53,7 @@ class LGDMC:
     eta: float = 1.0  # 1: ancestral steps, 0: Euler's on the probability-flow ODE
     num_draws: int = 10  # of N(D, r^2 I) a step
     prior_std: float = 0.5  # tau, the standard deviation of a pixel under the prior
-    most_move: float = 1.0  # of E[x | x_t], in units of r sqrt(d); 0: as it comes
+    most_move: float = 1.0  # longest move of E[x | x_t], in units of r sqrt(d); 0: no limit
     average: Literal["likelihood", "gradient"] = "likelihood"  # what is averaged over the draws
     weighting: Literal["score", "released"] = "score"  # of the gradient, see above
     zeta: float = 1.0  # step size, with `weighting = "released"` alone

@@ -48,9 +48,9 @@ class MCGdiff:
     A particle costs a row through the denoiser for each step; an independent sample costs all particles of a cloud, and
     a coupled one its share of them.
 
-    Exact when the number of particles, then that of steps grows, for linear operators. The estimate of the evidence is
-    unbiased with any number of particles: with `weighting = "state"` for the law of the chain at the measurement's
-    level, with `"likelihood"` for that at its end.
+    Exact when the number of particles goes to infinity, and then the number of steps, for linear operators. The
+    estimate of the evidence is unbiased with any number of particles: with `weighting = "state"` under the distribution
+    of the chain at the measurement's noise level, with `"likelihood"` under that at its end.
     """
 
     kind: ClassVar[Kind] = "SMC"
@@ -58,26 +58,29 @@ class MCGdiff:
     search: ClassVar[Search] = {"kappa": LogUniform(1e-5, 1e-1)}
     tiny: ClassVar[dict[str, object]] = {"num_steps": 25, "num_particles": 4}
 
-    num_steps: int = 100
+    num_steps: int = 100  # noise levels
     num_particles: int = 16  # in a cloud
     joint: CloudJoint = "independent"  # a cloud for each sample; coupled: one for each measurement
-    weighting: Literal["state", "likelihood"] = "state"  # of the particles at the end
+    weighting: Literal["state", "likelihood"] = "state"  # what weights the particles at the end
     kappa: float = 1e-4  # variance of the potential at the measurement's level, over 1 + its square
     ess_threshold: float = 1.0  # effective share of particles below which a cloud is resampled
-    sigma_max: float = 100.0
-    sigma_min: float = 0.01  # of the step before the last
+    sigma_max: float = 100.0  # largest noise level, data units
+    sigma_min: float = 0.01  # noise level of the step before the last
 
     def __post_init__(self) -> None:
         if self.num_steps < 2 or self.num_particles < 1:
-            raise ValueError("expected num_steps >= 2 and num_particles >= 1")
+            sizes = f"num_steps = {self.num_steps}, num_particles = {self.num_particles}"
+            raise ValueError(f"{sizes}: expected num_steps >= 2 and num_particles >= 1")
         if self.joint not in JOINTS:
             raise ValueError(f"joint = {self.joint!r}: expected one of {', '.join(JOINTS)}")
         if self.weighting not in ("state", "likelihood"):
             raise ValueError(f"weighting = {self.weighting!r}: expected 'state' or 'likelihood'")
         if self.kappa <= 0 or not 0 <= self.ess_threshold <= 1:
-            raise ValueError("expected kappa > 0 and ess_threshold in [0, 1]")
+            given = f"kappa = {self.kappa}, ess_threshold = {self.ess_threshold}"
+            raise ValueError(f"{given}: expected kappa > 0 and ess_threshold in [0, 1]")
         if not 0 < self.sigma_min < self.sigma_max:
-            raise ValueError("expected 0 < sigma_min < sigma_max")
+            levels = f"sigma_min = {self.sigma_min}, sigma_max = {self.sigma_max}"
+            raise ValueError(f"{levels}: expected 0 < sigma_min < sigma_max")
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         share = self.num_particles / (num_samples if self.joint == "coupled" else 1)

@@ -28,11 +28,12 @@ __all__ = ["MPGD"]
 
 @dataclass(frozen=True)
 class MPGD:
-    """DDIM whose E[x | x_t] takes a step down the residual, without a derivative of the denoiser.
+    """DDIM steps in which E[x | x_t] moves down the gradient of the residual, without a derivative of the denoiser.
 
     A sample costs a row through the denoiser for each step.
 
-    Not exact: DPS with the identity in place of the denoiser's Jacobian, and unguided samples with `scale = 0`.
+    Not exact: the step is that of DPS with the identity in place of the denoiser's Jacobian; with `scale = 0` samples
+    are unguided.
     """
 
     kind: ClassVar[Kind] = "guidance"
@@ -40,8 +41,8 @@ class MPGD:
     search: ClassVar[Search] = {"scale": LogUniform(0.001, 10.0), "eta": Uniform(0.0, 1.0)}
 
     num_steps: int = 100
-    scale: float = 0.1  # length c of the step down the residual's norm, at sigma_next = 0
-    scale_size: int = 0  # numbers in the images that `scale` is meant for; 0: in those at hand
+    scale: float = 0.1  # length c of the step down the gradient of the residual's norm
+    scale_size: int = 0  # numbers in the images for which `scale` was chosen; 0: it is not rescaled
     eta: float = 0.5  # fresh noise: 1 is the ancestral step, 0 the ODE
 
     def __post_init__(self) -> None:

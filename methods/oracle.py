@@ -22,7 +22,7 @@ class Oracle:
 
     A sample costs no row through the prior's network.
 
-    Exact when the posterior has a closed form or is a sum over a finite set; else as near as particles come.
+    Exact when the posterior has a closed form or is a sum over a finite set; otherwise up to the error of particles.
     """
 
     needs: ClassVar[Cap] = Cap.EXACT

@@ -41,8 +41,8 @@ class PnPDM:
     """Gibbs chains between an image z that fits the measurement and an image x of the prior, within rho of each other.
 
     An iteration of a chain costs `num_steps` rows through the denoiser, and none back.
-    Exact when rho_min goes to 0 and chains are long enough to mix, which takes the longer the smaller rho_min is. At a
-    fixed rho_min the samples' law is proportional to p(x) N(y; A x, sigma_y^2 I + rho_min^2 A A^T).
+    Exact when rho_min goes to 0 and chains are long enough to mix, which takes longer the smaller rho_min is. At a
+    fixed rho_min, chains converge to a density proportional to p(x) N(y; A x, sigma_y^2 I + rho_min^2 A A^T).
     """
 
     uses: ClassVar[Cap] = Cap.SPECTRUM
@@ -59,14 +59,14 @@ class PnPDM:
 
     num_chains: int = 64  # per measurement
     num_warmup: int = 100  # iterations while rho falls
-    rho_max: float = 10.0  # at the start, in data units
-    rho_min: float = 0.1  # from the end of warm-up on
+    rho_max: float = 10.0  # rho at the start, in data units
+    rho_min: float = 0.1  # rho from the end of warm-up on
     thin: int = 5  # iterations for each state that is kept
-    num_steps: int = 10  # of reverse diffusion, each iteration
-    sigma_min: float = 0.01  # where its last step begins
+    num_steps: int = 10  # steps of reverse diffusion in each iteration
+    sigma_min: float = 0.01  # noise level at which the last of them begins
     inner: Literal["exact", "langevin"] = "exact"  # draws of z; Langevin takes any likelihood
-    num_langevin: int = 100  # steps an iteration
-    step: float = 1e-4  # of Langevin steps
+    num_langevin: int = 100  # Langevin steps in each iteration
+    step: float = 1e-4  # size of a Langevin step
 
     def __post_init__(self) -> None:
         for name in ("num_chains", "thin", "num_steps", "num_langevin"):

@@ -33,7 +33,7 @@ class REDDiff:
 
     A sample costs a row through the denoiser for each step.
 
-    Not exact: samples find a mode and differ by the optimiser's noise only, so that their spread says nothing.
+    Not exact: samples are near a mode and differ only by the optimiser's noise, so their spread is meaningless.
     """
 
     kind: ClassVar[Kind] = "control"
@@ -45,7 +45,7 @@ class REDDiff:
     }
     tiny: ClassVar[dict[str, object]] = {"num_steps": 50}
 
-    num_steps: int = 1000
+    num_steps: int = 1000  # of Adam, one for each noise level
     weight: float = 0.25  # lambda, of the prior's term
     learning_rate: float = 0.1  # of Adam
 

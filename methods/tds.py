@@ -41,14 +41,14 @@ __all__ = ["TDS"]
 
 @dataclass(frozen=True)
 class TDS:
-    """Particles on the ancestral chain, guided by the likelihood of E[x | x_t] and weighted by what guidance changed.
+    """Particles on the ancestral chain, guided by the likelihood of E[x | x_t] and weighted to correct the guidance.
 
     A particle costs a row through the denoiser for each step and one back for each but the last; an independent sample
     costs all particles of a cloud, and a coupled one its share of them.
 
-    Exact when the number of particles grows, for any likelihood: then samples follow the posterior under the law of the
-    unguided chain, which is that of the prior as `num_steps` grows. The estimate of the evidence under that law is
-    unbiased with any number of particles.
+    Exact when the number of particles goes to infinity, for any likelihood, if the prior is taken to be the end of the
+    unguided chain; this tends to the prior itself as `num_steps` grows. The estimate of the evidence under that prior
+    is unbiased with any number of particles.
     """
 
     kind: ClassVar[Kind] = "SMC"
@@ -57,25 +57,28 @@ class TDS:
     search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 1.5)}
     tiny: ClassVar[dict[str, object]] = {"num_steps": 25, "num_particles": 4}
 
-    num_steps: int = 100
+    num_steps: int = 100  # noise levels
     num_particles: int = 16  # in a cloud
     joint: CloudJoint = "independent"  # a cloud for each sample; coupled: one for each measurement
     prior_std: float = (
         0.5  # tau of the twist's variance; 0 takes the likelihood of E[x | x_t] as it is
     )
     ess_threshold: float = 1.0  # effective share of particles below which a cloud is resampled
-    sigma_max: float = 100.0
-    sigma_min: float = 0.01  # of the step before the last
+    sigma_max: float = 100.0  # largest noise level, data units
+    sigma_min: float = 0.01  # noise level of the step before the last
 
     def __post_init__(self) -> None:
         if self.num_steps < 2 or self.num_particles < 1:
-            raise ValueError("expected num_steps >= 2 and num_particles >= 1")
+            sizes = f"num_steps = {self.num_steps}, num_particles = {self.num_particles}"
+            raise ValueError(f"{sizes}: expected num_steps >= 2 and num_particles >= 1")
         if self.joint not in JOINTS:
             raise ValueError(f"joint = {self.joint!r}: expected one of {', '.join(JOINTS)}")
         if self.prior_std < 0 or not 0 <= self.ess_threshold <= 1:
-            raise ValueError("expected prior_std >= 0 and ess_threshold in [0, 1]")
+            given = f"prior_std = {self.prior_std}, ess_threshold = {self.ess_threshold}"
+            raise ValueError(f"{given}: expected prior_std >= 0 and ess_threshold in [0, 1]")
         if not 0 < self.sigma_min < self.sigma_max:
-            raise ValueError("expected 0 < sigma_min < sigma_max")
+            levels = f"sigma_min = {self.sigma_min}, sigma_max = {self.sigma_max}"
+            raise ValueError(f"{levels}: expected 0 < sigma_min < sigma_max")
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         share = self.num_particles / (num_samples if self.joint == "coupled" else 1)

@@ -29,12 +29,12 @@ SAFETY = 1.2  # ... whose squared estimate is multiplied by this: it comes from 
 
 @dataclass(frozen=True)
 class TotalVariation:
-    """The maximum a posteriori estimate under a prior that punishes edges, and no generative model. A point estimate.
+    """A point estimate: the maximum a posteriori image under a prior that penalises edges, without a generative model.
 
     A measurement costs `num_steps` products with A and with its adjoint, and no row through the prior's network.
 
-    Not exact: the prior at hand is not used. The algorithm converges to the minimum, which is unique where A sees
-    every direction in which an image can change.
+    Not exact: the task's prior is not used. The algorithm converges to the minimum of its objective, which is unique if
+    A has no null space.
     """
 
     needs: ClassVar[Cap] = Cap.LINEAR | Cap.RESIDUAL
@@ -43,7 +43,7 @@ class TotalVariation:
     kind: ClassVar[Kind] = "baseline"
 
     weight: float = 1.0  # nats per data unit of total variation
-    num_steps: int = 500
+    num_steps: int = 500  # of the primal-dual splitting
 
     def __post_init__(self) -> None:
         if self.weight < 0:

@@ -39,12 +39,12 @@ __all__ = ["Wiener"]
 
 @dataclass(frozen=True)
 class Wiener:
-    """The posterior mean under a Gaussian prior with a power-law spectrum, and no generative model. A point estimate.
+    """A point estimate: the posterior mean under a Gaussian prior with a power-law spectrum, not a generative model.
 
     A measurement costs at most `num_iterations` products with A and with its adjoint, and no row through the prior's
     network.
 
-    Exact when images are Gaussian with that mean and covariance: then it is the mean of the posterior.
+    Exact when images are Gaussian with that mean and covariance; the estimate is then the posterior's mean.
     """
 
     needs: ClassVar[Cap] = Cap.LINEAR | Cap.RESIDUAL
@@ -60,15 +60,18 @@ class Wiener:
     std: float = 0.5  # of a pixel, on average over the image
     decay: float = 2.0  # of the power with frequency
     corner: float = 1.0  # half-waves per side below which the power is level
-    channel_correlation: float = 0.9
+    channel_correlation: float = 0.9  # of the same pixel in two channels
     num_iterations: int = 200  # of conjugate gradients, at most
 
     def __post_init__(self) -> None:
         for name in ("std", "corner", "num_iterations"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number > 0")
-        if self.decay < 0 or not 0 <= self.channel_correlation < 1:
-            raise ValueError("expected decay >= 0 and channel_correlation in [0, 1)")
+        if self.decay < 0:
+            raise ValueError(f"decay = {self.decay}: expected a number >= 0")
+        if not 0 <= self.channel_correlation < 1:
+            words = "expected a number in [0, 1)"
+            raise ValueError(f"channel_correlation = {self.channel_correlation}: {words}")
 
     def nfe(self, prior: Prior, num_samples: int) -> NFE:
         return NFE(0, 0)

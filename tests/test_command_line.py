@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.__main__ import app
+from bench.__main__ import Question, app
 from bench.core.errors import UserError
 from bench.core.shipped import shipped
 
@@ -173,6 +173,12 @@ def test_commands_hand_their_arguments_on(arguments, called, with_arguments, mon
     result = call(*arguments)
     assert result.exit_code == 0, result.output
     assert got == with_arguments
+
+
+def test_cost_knows_every_question():
+    from bench.cost.__main__ import QUESTIONS
+
+    assert tuple(question.value for question in Question) == QUESTIONS
 
 
 def test_unknown_question_of_cost_is_refused():

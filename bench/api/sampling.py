@@ -13,6 +13,7 @@ from torch import Tensor
 from bench.core.errors import UserError
 from bench.core.registry import build, filled, load_file
 from bench.core.types import Method
+from bench.runtime.global_state import kept_state
 from bench.runtime.metering import counted, counted_problem
 from bench.runtime.run_method import Draws, Unsupported, refuse_unmet, sample, train, trainable
 from bench.task import Task
@@ -38,7 +39,8 @@ def draw_samples(
 ) -> tuple[Tensor, Cost]:
     """Return samples (m, num_samples, *x), float32, and their cost; trains a method that trains, as the workflow does.
 
-    Raises Unsupported where prior or problem lack a capability that the method needs.
+    Random generators, torch's settings and the environment are as before, whatever the method does to them. Raises
+    Unsupported where prior or problem lack a capability that the method needs.
     """
     refuse_impossible(method, task, num_samples=num_samples, rows_per_chunk=rows_per_chunk)
     prior, meter = counted(task.prior)
@@ -47,12 +49,13 @@ def draw_samples(
     if trainable(method):
         prior_of_training, training = counted(task.prior)
         plain = replace(task.problem, posterior=None)  # as a job of training has it
-        state = train(
-            method, prior_of_training, plain, task.name, seed, task.y.dtype, task.y.device
-        )
+        arguments = (task.name, seed, task.y.dtype, task.y.device)
+        with kept_state():
+            state = train(method, prior_of_training, plain, *arguments)
     trained = time.perf_counter()
     draws = Draws(task.name, seed, num_samples, rows_per_chunk)
-    x = sample(method, prior, counted_problem(task.problem)[0], task.measured, draws, state)
+    with kept_state():
+        x = sample(method, prior, counted_problem(task.problem)[0], task.measured, draws, state)
     rows, seconds = len(task.y) * num_samples, time.perf_counter() - trained
     spent = (
         (training.forward, training.backward, trained - begin) if state is not None else (0, 0, 0.0)

@@ -1,4 +1,4 @@
-"""What a user asks of foreign models by hand: to convert their pickled files, and whether they were opened rightly.
+"""Convert pickled files of foreign models, and examine whether they are opened correctly, when a user asks for it.
 
 `posterior-bench weights convert` and `posterior-bench weights examine`.
 """
@@ -22,7 +22,7 @@ from bench.priors import load_prior
 from bench.priors._checkpoint import Checkpoint
 from bench.priors._diffusion import Diffusion
 from bench.priors._examination import examined, report
-from bench.priors._foreign import chosen_architecture
+from bench.priors._foreign import chosen_architecture, refuse_to_replace
 from bench.priors.adapters.preconditioning import denoiser_of
 
 
@@ -38,6 +38,7 @@ def convert(names: Sequence[str]) -> None:
         if not pickled:
             raise UserError(f"{name}: no pickled weights there; expected {', '.join(PICKLED)}")
         for file in pickled:
+            refuse_to_replace(file)
             print(f"{file} -> {converted(file, entry, about(name, known))}")
 
 

@@ -1,4 +1,4 @@
-"""Checks in a process of their own, which a plug-in may kill, end or keep for ever: what was seen is said."""
+"""Run checks in a process of their own, which a plug-in may kill, end or block, and report what happened."""
 
 from __future__ import annotations
 

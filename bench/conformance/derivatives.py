@@ -1,6 +1,6 @@
 """The check of a denoiser's derivatives in x_t: each way of taking one is right, or refused with an error.
 
-Finite differences are the measure, along random directions and at one noise level for all rows and one for each.
+They are compared with finite differences along random directions, at one noise level for all rows and at one for each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Made-up results to draw figures of: any number of methods and tasks, with failures among them."""
+"""Artificial results for checks of figures: any number of methods and tasks, with some failures."""
 
 from __future__ import annotations
 

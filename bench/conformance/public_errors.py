@@ -54,7 +54,9 @@ def _refuse_unpromising(case: Case) -> None:
     if not case.method.needs & SEES_Y:
         raise NotApplicable("it does not need the measurement")
     if case.tiny and trainable(case.method):
-        raise NotApplicable(f"trained at its tiny settings, {case.tiny}, nothing is promised")
+        raise NotApplicable(
+            f"trained at its tiny settings, {case.tiny}, good samples are not expected"
+        )
 
 
 def _x(case: Case, y: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether a suite can use a plug-in: name it, and see in its source what Python sees when it imports it."""
+"""Check that a suite can name a plug-in, and that it reads in the source what Python finds when importing it."""
 
 from __future__ import annotations
 

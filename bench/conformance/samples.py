@@ -296,7 +296,7 @@ def data_fit(case: Case) -> str:
     if not case.method.needs & SEES_Y:
         raise NotApplicable("it does not need the measurement")
     if case.tiny:
-        raise NotApplicable(f"at its tiny settings, {case.tiny}, nothing is promised")
+        raise NotApplicable(f"at its tiny settings, {case.tiny}, good samples are not expected")
     prior_draws = case.trial.prior.sample(NUM_PRIOR, Rng(("conformance", "prior"), range(M)))
     fit, ceiling = _misfit(case, case.base.x), _misfit(case, prior_draws)
     fits = f"squared residual {fit:.2g} against {ceiling:.2g} of prior draws"

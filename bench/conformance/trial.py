@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import random
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +18,7 @@ from bench.conformance.toy import ToyPrior, ToyProblem
 from bench.core.errors import one_line
 from bench.core.rng import Rng
 from bench.core.types import Cap
+from bench.runtime.global_state import kept_state
 from bench.runtime.metering import Meter, PriorView, ProblemView, Tap, counted, on_backward
 from bench.runtime.run_method import trainable
 from bench.runtime.surroundings import kept_surroundings
@@ -40,38 +38,6 @@ NEEDED = {
     "sample_posterior": ("problem.sample_posterior", Cap.EXACT),
 }
 DIFFERENTIATED = ("log_likelihood", "residual", "operator")
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment, less what torch itself adds at the first step of an optimiser."""
-    return {name: x for name, x in os.environ.items() if not name.startswith("TORCHINDUCTOR_")}
-
-
-def _set_environment(variables: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(variables)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-GLOBAL_STATE: dict[str, tuple[Callable, Callable]] = {
-    "torch's global random generator": (torch.get_rng_state, torch.set_rng_state),
-    "numpy's global random generator": (np.random.get_state, np.random.set_state),
-    "Python's global random generator": (random.getstate, random.setstate),
-    "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
-    "torch's choice of algorithms": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-    ),
-    "the environment": (_environment, _set_environment),
-    "the mask of permissions": (_umask, os.umask),
-}
 
 
 @dataclass
@@ -199,17 +165,12 @@ def guard(declared: Cap, findings: Findings) -> Tap:
 @contextmanager
 def contained(findings: Findings, path: Path) -> Iterator[None]:
     """Run user-supplied code: its error becomes a message, and changes of the global state are noted and undone."""
-    before = {name: get() for name, (get, _) in GLOBAL_STATE.items()}
     try:
-        with kept_surroundings() as changed:
+        with kept_state() as altered, kept_surroundings() as changed:
             yield
     except BaseException as error:  # an interrupt is the plug-in's: see checks.py
         findings.error = describe(error, path)
-    findings.touched += changed
-    for name, (get, restore) in GLOBAL_STATE.items():
-        if not _equal(get(), before[name]):
-            findings.touched.append(name)
-            restore(before[name])
+    findings.touched += [*changed, *altered]
 
 
 def describe(error: BaseException, path: Path) -> str:
@@ -222,9 +183,3 @@ def describe(error: BaseException, path: Path) -> str:
     ]
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{one_line(error)}{where}"
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, tuple):
-        return len(a) == len(b) and all(map(_equal, a, b))
-    return a == b if isinstance(a, dict) else np.array_equal(a, b)

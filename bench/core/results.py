@@ -76,7 +76,7 @@ class Ranking:
     low, high: 95 % intervals over tasks, within the possible ranks; None for a single task.
     critical: ranks that differ by more are told apart (5 % over all pairs).
     num_tasks_of: tasks that each method was ranked on. not_counted: tasks with fewer than two ranked methods.
-    not_ranked: methods -> number of tasks they ran on.
+    not_ranked: methods -> number of tasks they ran on. budget: of all its rows, in rows per sample; "" without one.
     """
 
     metric: str
@@ -89,6 +89,12 @@ class Ranking:
     tasks: tuple[str, ...]
     not_counted: tuple[str, ...]
     not_ranked: dict[str, int]
+    budget: str = ""
+
+    @property
+    def title(self) -> str:
+        """Return the metric, with the budget where there is one."""
+        return f"{self.metric}, {self.budget} rows a sample" if self.budget else self.metric
 
     @property
     def ties(self) -> tuple[tuple[int, int], ...]:

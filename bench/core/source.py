@@ -147,11 +147,11 @@ def parsed(text: str) -> ast.Module:
 
 
 def _note(node: ast.AnnAssign, text: str) -> str:
-    """Return the comment behind a field or, where there is none, that on the lines above it."""
+    """Return the comment behind a field, also inside of brackets, or where there is none that on the lines above it."""
     comments, lines = _comments(text), text.splitlines()
-    if behind := comments.get(node.end_lineno or node.lineno):
-        return behind
-    first = node.lineno
+    first, last = node.lineno, node.end_lineno or node.lineno
+    if behind := [comments[number] for number in range(first, last + 1) if number in comments]:
+        return " ".join(behind)
     while first > 1 and lines[first - 2].lstrip().startswith("#"):
         first -= 1
     return " ".join(comments[number] for number in range(first, node.lineno))

@@ -25,6 +25,7 @@ from bench.core.specs import Settings
 BUDGETS = (100, 200, 450, 1000, 2000)
 TUNED_AT = 450  # rows per sample of the suite `tuning`
 NUM_MEASUREMENTS = 10  # among which the rows share their training
+MPGD_PULL = 30  # steps times scale in the suite `digits`
 DPS_STEPS = 200  # at which the zeta of the default suite was tuned
 CHAIN = 30  # evaluations before the first sample that are worth a further chain
 LEAPFROG = 4  # of a trajectory, where the budget allows it
@@ -129,6 +130,12 @@ def rtb(budget: float, terms: Terms) -> Settings:
     return {"num_iterations": int(terms.training(budget, RTB_STEPS) / (warm + balanced))}
 
 
+def mpgd(budget: float, terms: Terms) -> Settings:
+    """Return as many steps as there are rows for; scale times steps stays that of the suite `digits`, as with dps."""
+    num_steps = int(budget)
+    return {"num_steps": num_steps, "scale": float(f"{MPGD_PULL / num_steps:.3g}")}
+
+
 def pnp_dm(budget: float, terms: Terms) -> Settings:
     """Return one chain for each sample, of ten rows an iteration; all but five iterations are warm-up."""
     return {"num_warmup": int(budget // 10) - 5, "thin": 5}
@@ -170,7 +177,7 @@ RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
     "pigdm": _in_steps(rows=2, **WIDEST),
     "mmps": _in_steps(rows=6, num_solver=5, **WIDEST),
     "lgd_mc": _in_steps(rows=2, **WIDEST),
-    "mpgd": _in_steps(rows=1, scale=0.3),
+    "mpgd": mpgd,
     "diffpir": _in_steps(rows=1, **WIDEST),
     "ddrm": _in_steps(rows=1),
     "daps": partial(steps, field="num_levels", rows=1, **WIDEST),

@@ -16,20 +16,31 @@ import numpy as np
 from bench.core.values import require
 from bench.numerics.icosphere import Array, places
 
-LATITUDES, LONGITUDES = ("latitude", "lat"), ("longitude", "lon")
+# names of axes in lower case, and units of the CF conventions
+LATITUDES, LONGITUDES = (
+    ("latitude", "lat", "degrees_north", "degree_north", "degrees_n", "degree_n"),
+    ("longitude", "lon", "degrees_east", "degree_east", "degrees_e", "degree_e"),
+)
 MAGIC = {b"CDF": "classic", b"\x89HD": "hdf5"}  # the first three bytes of a file
 
 
-class NoVariable(ValueError):
-    """A file can be read, but has no variable of that name."""
+class Unread(ValueError):
+    """Not the file is at fault: it has no variable of that name, or a library is missing."""
 
 
 class Raw(NamedTuple):
-    """A variable as a file has it: names of its axes, values, and the coordinates by the names of their axes."""
+    """A variable as a file has it: names of its axes, values, and coordinates and units by the names of their axes."""
 
     axes: Sequence[str]
     values: np.ndarray
     coordinates: dict[str, np.ndarray]
+    units: dict[str, str]
+
+    def axis(self, known: Sequence[str]) -> str:
+        """Return the axis whose name or unit is one of those known; "" for none."""
+        named = (axis for axis in self.axes if axis.lower() in known)
+        measured = (axis for axis in self.axes if self.units.get(axis, "").lower() in known)
+        return next(named, "") or next(measured, "")
 
 
 @dataclass(frozen=True)
@@ -63,33 +74,47 @@ def read_grid(path: Path, variable: str) -> Grid:
     require(kind is not None, f"{path}: is no NetCDF file")
     try:
         raw = _classic(path, variable) if kind == "classic" else _hdf5(path, variable)
-    except NoVariable:
+    except Unread:
         raise
-    except (OSError, TypeError, IndexError, ValueError) as error:  # of readers, where a file is cut
-        what = " ".join(str(error).split())
+    except Exception as error:  # readers of damaged files raise errors of all kinds
+        what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{path}: cannot be read ({what}); copy it again") from None
     return _grid_of(raw, f"{path}: {variable}")
 
 
 def _grid_of(raw: Raw, what: str) -> Grid:
     """Return the fields with latitudes and longitudes rising, all other axes together as the first."""
-    rows, columns = (
-        next((axis for axis in raw.axes if axis in names), "") for names in (LATITUDES, LONGITUDES)
-    )
+    rows, columns = raw.axis(LATITUDES), raw.axis(LONGITUDES)
     require(
         bool(rows and columns),
         f"{what}: has the axes {', '.join(raw.axes)}; expected latitude and longitude among them",
     )
+    missing = [axis for axis in (rows, columns) if axis not in raw.coordinates]
+    require(not missing, f"{what}: the file has no values of {' and '.join(missing)}")
     places_of_axes = [raw.axes.index(axis) for axis in (rows, columns)]
     values = np.moveaxis(raw.values, places_of_axes, (-2, -1)).astype(np.float64)
     values = values.reshape(-1, *values.shape[-2:])
     latitudes, longitudes = (raw.coordinates[axis].astype(np.float64) for axis in (rows, columns))
     up, right = latitudes.argsort(), longitudes.argsort()
+    if len(right) > 1 and np.isclose(longitudes[right[-1]] - longitudes[right[0]], 360):
+        right = right[:-1]  # the first meridian stands there twice
     latitudes, longitudes = latitudes[up], longitudes[right]
-    steps = np.diff(longitudes)
-    whole = len(steps) and np.isclose(longitudes[-1] + steps.mean() - 360, longitudes[0], atol=0.1)
-    require(bool(whole), f"{what}: its longitudes do not go round the whole sphere")
+    _refuse_gaps(latitudes, longitudes, what)
     return Grid(latitudes, longitudes, values[:, up][:, :, right])
+
+
+def _refuse_gaps(latitudes: Array, longitudes: Array, what: str) -> None:
+    """Raise ValueError, one line, unless latitudes and longitudes, each sorted, cover the whole sphere."""
+    rows, columns = np.diff(latitudes), np.diff(longitudes)
+    rise = len(rows) and len(columns) and (rows > 0).all() and (columns > 0).all()  # not with NaN
+    require(bool(rise), f"{what}: expected two or more latitudes and longitudes, all different")
+    whole = np.isclose(longitudes[-1] + columns.mean() - 360, longitudes[0], atol=0.1)
+    require(bool(whole), f"{what}: its longitudes do not go round the whole sphere")
+    south, north = latitudes[0] - 1.01 * rows.max(), latitudes[-1] + 1.01 * rows.max()
+    require(
+        south <= -90 and north >= 90 and np.abs(latitudes).max() <= 90.01,
+        f"{what}: its latitudes are {latitudes[0]:g} to {latitudes[-1]:g}, expected rows up to both poles",
+    )
 
 
 def _classic(path: Path, variable: str) -> Raw:
@@ -99,10 +124,10 @@ def _classic(path: Path, variable: str) -> Raw:
         found = _known(file.variables, variable, path)
         values = np.ma.filled(np.ma.asarray(found[:]).astype(np.float64), np.nan)
         axes = tuple(found.dimensions)
-        coordinates = {
-            axis: np.asarray(file.variables[axis][:]) for axis in axes if axis in file.variables
-        }
-    return Raw(axes, values, coordinates)
+        known = {axis: file.variables[axis] for axis in axes if axis in file.variables}
+        coordinates = {axis: np.array(held[:]) for axis, held in known.items()}
+        units = {axis: _text(getattr(held, "units", "")) for axis, held in known.items()}
+    return Raw(axes, values, coordinates, units)
 
 
 def _hdf5(path: Path, variable: str) -> Raw:
@@ -110,18 +135,24 @@ def _hdf5(path: Path, variable: str) -> Raw:
         import h5netcdf  # noqa: F401 (xarray opens the file by it)
         import xarray
     except ImportError:
-        raise ValueError(
+        raise Unread(
             f"{path}: a NetCDF file in HDF5 needs xarray and h5netcdf; pip install 'posterior-bench[climate]'"
         ) from None
     with xarray.open_dataset(path, engine="h5netcdf", decode_times=False) as file:
         found = _known(file.variables, variable, path)
         axes = tuple(map(str, found.dims))
-        coordinates = {axis: file[axis].to_numpy() for axis in axes if axis in file.variables}
-        return Raw(axes, found.to_numpy(), coordinates)
+        known = [axis for axis in axes if axis in file.variables]
+        coordinates = {axis: file[axis].to_numpy() for axis in known}
+        units = {axis: _text(file[axis].attrs.get("units", "")) for axis in known}
+        return Raw(axes, found.to_numpy(), coordinates, units)
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _known(variables, name: str, path: Path):
     if name not in variables:
         known = ", ".join(map(str, sorted(variables)))
-        raise NoVariable(f"{path}: has no variable {name}; there are {known}")
+        raise Unread(f"{path}: has no variable {name}; there are {known}")
     return variables[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.core.folders import names_below
 from bench.core.values import require
 from bench.datasets._blocks import PARTS, VALUES_AT_ONCE, in_data_units
 from bench.datasets._framing import Framing
@@ -22,6 +24,9 @@ from bench.runtime.progress import progress
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 CODES = {"0": "train", "1": "validation", "2": "test"} | {part: part for part in PARTS}
+LINE = re.compile(
+    r"(?P<name>.*[^\s,])\s*[,\s]\s*(?P<code>[^\s,]+)"
+)  # `name part`: the last field is the part
 MOST_NAMES = 10  # of skipped images in the header
 ID_BITS = 53  # so that an id survives as a double
 
@@ -92,12 +97,15 @@ class ImageFiles:
 
     def pixels(self, name: str) -> tuple[str, np.ndarray]:
         """Return what is wrong with an image, "" for nothing, and its pixels."""
+        path = self.root / name
+        if (
+            not path.is_file()
+        ):  # a link that leads nowhere, a folder, or a pipe, which would be waited for
+            return "there is no such file", np.empty(0)
         try:
-            with Image.open(self.root / name) as image:
+            with Image.open(path) as image:
                 image.load()
                 return "", self.framing(image)
-        except FileNotFoundError:
-            fault = "there is no such file"
         except ValueError as error:
             fault = str(error)
         except Exception as error:  # decoders of damaged files raise errors of all kinds
@@ -108,30 +116,35 @@ class ImageFiles:
 def files_below(root: Path) -> list[str]:
     """Return the names of all PNG and JPEG files below a folder, sorted, relative to it, with `/` on every system.
 
-    Hidden files and folders are left out.
+    Hidden files and folders are left out; links to folders are followed.
     """
     require(root.is_dir(), f"there is no folder {root}")
-    found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(folder).relative_to(root)
-        found += [
-            (inside / name).as_posix()
-            for name in files
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
+    found = [name for name in names_below(root) if name.lower().endswith(SUFFIXES)]
     require(len(found) > 0, f"no PNG or JPEG below {root}")
+    broken = [name for name in found if "\n" in name]
+    require(not broken, f"{root}: the name {broken[:1]!r} has a line break; rename it")
     return sorted(found)
 
 
 def listed(file: Path) -> list[str]:
     """Return the names in a text file, one a line, in its order."""
-    require(file.is_file(), f"there is no file {file}")
-    names = [line.strip() for line in file.read_text().splitlines()]
-    names = [name for name in names if name and not name.startswith("#")]
+    names = [os.path.normpath(line) for line in lines_of(file)]  # without the ./ that `find` writes
     repeated = len(names) - len(set(names))
     require(not repeated, f"{file}: {repeated} names stand there twice")
+    outside = [name for name in names if name.startswith("..") or os.path.isabs(name)]
+    require(not outside, f"{file}: {outside[:1]} does not lie in the folder; give names below it")
     return names
+
+
+def lines_of(file: Path) -> list[str]:
+    """Return the lines of a text file in UTF-8 that are neither empty nor begin with #."""
+    require(file.is_file(), f"there is no file {file}")
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()  # with or without a byte order mark
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: is no text in UTF-8 ({error.reason})") from None
+    stripped = (line.strip() for line in lines)
+    return [line for line in stripped if line and not line.startswith("#")]
 
 
 def by_class(names: Sequence[str]) -> dict[str, list[str]]:
@@ -170,15 +183,18 @@ def split_by_file(file: Path, names: Sequence[str], nums: Mapping[str, int | Non
     part: train, validation, test, or CelebA's 0, 1, 2. A name that the file does not list is in no split. nums: most
     images of each split.
     """
-    part_of = {}
-    for number, line in enumerate(listed(file), 1):
-        name, code = (*line.replace(",", " ").rsplit(maxsplit=1), "")[:2]
+    part_of: dict[str, str] = {}
+    for number, line in enumerate(lines_of(file), 1):
+        fields = LINE.fullmatch(line)
+        name, code = fields.group("name", "code") if fields else (line, "")
         if number == 1 and code == "partition":  # the head of a csv
             continue
         require(
             code in CODES,
             f"{file}: line {line!r}: expected a name and one of {', '.join(CODES)}",
         )
+        name = os.path.normpath(name.strip('"'))
+        require(name not in part_of, f"{file}: {name} stands there twice")
         part_of[name] = CODES[code]
     return {
         part: [name for name in names if part_of.get(name) == part][: nums[part]] for part in PARTS

@@ -59,7 +59,14 @@ class Cifar10:
 
     def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:
         """Yield what `load` returns in blocks of rows."""
-        training = np.concatenate([self.records(name) for name in TRAINING])
+        parts = [self.records(name) for name in TRAINING]
+        lengths = [len(part) for part in parts]
+        require(
+            len(set(lengths)) == 1,
+            f"cifar10: {self.path}: the files for training hold {lengths} images, expected equally many; copy the "
+            "shorter ones again",
+        )
+        training = np.concatenate(parts)
         test, num_train = self.records(TEST), len(training) - self.num_validation
         require(num_train > 0, f"cifar10: num_validation must be below {len(training)}")
         require(self.num_test <= len(test), f"cifar10: num_test must be at most {len(test)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,8 @@ class Folder:
         names = names[self.offset :][: self.limit]
         if self.split:
             nums = {part: getattr(self, f"num_{part}") for part in PARTS}
-            splits = split_by_file(root / self.split, names, nums)
+            # `..` of celeba leads out of the folder as it is named, also where that is a link
+            splits = split_by_file(Path(os.path.normpath(root / self.split)), names, nums)
         else:
             splits = split_by_order(names, self.num_train, self.num_validation, self.num_test)
         return ImageFiles(root, splits, self.framing(), self.skip, list(classes))

@@ -1,9 +1,10 @@
-"""Quality against what a sample costs with its share of training: a column of panels per number of measurements."""
+"""Quality against the cost of a sample with its share of training: a panel for each kind of method."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,17 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from bench.core.kinds import OTHER
 from bench.core.results import DISTANCE, Drawing, Results
 from bench.core.text import csv_text
 from bench.figures._spending import HARMONIC, BreakEven, Cost, Curve, Point, break_evens, curves
 from bench.figures._style import (
     HAIRLINE,
     INK,
-    MUTED,
     WIDTH,
     Look,
-    legend,
-    looks,
     name_axes,
     plain,
 )
@@ -32,55 +31,97 @@ COLUMNS = (
 )  # fmt: skip
 _RING: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "color": INK}
 _RING |= {"markeredgewidth": 0.8, "linestyle": "none", "zorder": 5}
-_MOST_NAMED = 4  # trained methods in the words above a row of panels
+_KEY: dict[str, Any] = {"fontsize": 5.5, "handlelength": 1.4, "labelspacing": 0.2, "borderpad": 0.2}
+_KEY |= {"frameon": True, "framealpha": 0.8, "edgecolor": "none", "borderaxespad": 0.1}
+PALE = "#d9dce2"  # of curves that another panel has in colour
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8e4585", "#E69F00", "#1f2430")  # none is pale
+_LOOKS = [Look(*look) for look in zip(_COLOURS, "os^Dvp", strict=True)]
+MOST_ACROSS = 4  # panels
 _LEAST = {True: 1e-2, False: 1e-3}  # of a worth and of a distance: smaller numbers are drawn there
 
 OfMetrics = Mapping[str, Sequence[Curve]]
 
 
+@dataclass(frozen=True)
+class _Group:
+    """The methods that a panel shows in colour, and how many measurements share their training."""
+
+    title: str
+    styles: Mapping[str, Look]
+    count: int
+    is_trained: bool
+
+
 def draw_budget(
     results: Results, metrics: Sequence[str], counts: Sequence[int], cost: Cost, words: str
 ) -> Drawing:
-    """Draw metrics (down) against `cost` per sample at numbers of measurements (across). words: below the axis."""
+    """Draw metrics against `cost` per sample, a panel for each kind of methods, and for trained ones for each count.
+
+    counts: numbers of measurements that share the training. words: below the axis.
+    """
     of_metrics = {metric: curves(results, metric, cost) for metric in metrics}
     shown = {metric: found for metric, found in of_metrics.items() if found}
     shown = shown or {DISTANCE: curves(results, DISTANCE, cost)}
     points = {name: break_evens(found, results.num_samples) for name, found in shown.items()}
-    height = 1.75 * len(shown) + 0.9
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    panels = figure.subplots(len(shown), len(counts), sharex=True, sharey="row", squeeze=False)
-    methods = dict.fromkeys(curve.method for found in shown.values() for curve in found)
-    styles = looks([*methods], results.kinds)
-    for row, (metric, found) in zip(panels, shown.items(), strict=True):
-        for panel, count in zip(row, counts, strict=True):
-            overtaken = _overtaken(points[metric], count)
-            _draw_panel(panel, found, styles, count * results.num_samples, overtaken)
-            panel.set_title(_title(count), loc="left", fontweight="bold", pad=11)
-        _scale_up(row[0], metric, results.num_samples, row)
-        row[0].set_ylabel(metric)
-        place = {"transform": row[0].transAxes, "fontsize": 5.5, "color": MUTED}
-        row[0].text(0, 1.03, plain(_remark(points[metric])), **place).set_in_layout(False)
+    groups = _groups([curve for found in shown.values() for curve in found], results, counts)
+    across = min(MOST_ACROSS, max(len(groups), 1))
+    down = math.ceil(len(groups) / across) or 1
+    figure = Figure(figsize=(WIDTH, 1.9 * down * len(shown) + 0.4), layout="constrained")
+    panels = figure.subplots(down * len(shown), across, sharex=True, squeeze=False)
+    for i, (metric, found) in enumerate(shown.items()):
+        block = list(panels[i * down : (i + 1) * down].flat)
+        for spare in block[len(groups) :]:
+            spare.remove()
+        for panel, group in zip(block, groups, strict=False):
+            overtaken = _overtaken(points[metric], group.count) if group.is_trained else []
+            _draw_panel(panel, found, group, results.num_samples, overtaken)
+        _scale_up(block[: len(groups)], metric, results.num_samples, across)
     name_axes(figure, words, "mean over tasks, 95 % interval over measurements and seeds")
-    legend(figure, [*_handles(styles), Line2D([], [], label="past break-even with all", **_RING)])
     return Drawing(figure, _csv(shown, points, counts, results.num_samples))
 
 
+def _groups(found: Sequence[Curve], results: Results, counts: Sequence[int]) -> list[_Group]:
+    """Return what each panel shows in colour: the methods of a kind, and trained ones once for each count."""
+    members: dict[tuple[str, bool], dict[str, None]] = {}
+    for curve in found:
+        kind = results.kinds.get(curve.points[0].row, OTHER)
+        members.setdefault((kind, curve.is_trained), {})[curve.method] = None
+    groups = []
+    for (kind, is_trained), methods in members.items():
+        styles = {x: _LOOKS[i % len(_LOOKS)] for i, x in enumerate(methods)}
+        for count in counts if is_trained else (max(counts),):
+            of_count = f" for {count} y" if is_trained else ""
+            groups.append(_Group(f"{kind}{of_count}", styles, count, is_trained))
+    return groups
+
+
 def _draw_panel(
-    panel: Axes,
-    found: Sequence[Curve],
-    styles: Mapping[str, Look],
-    num_samples: int,
-    overtaken: Sequence[str],
+    panel: Axes, found: Sequence[Curve], group: _Group, num_samples: int, overtaken: Sequence[str]
 ) -> None:
-    """Draw the curves with training shared by `num_samples` samples."""
+    """Draw the curves of a group with training shared by its measurements, and those of all others without in grey."""
     panel.grid(color=HAIRLINE, linewidth=0.4)
     panel.set_axisbelow(True)
     for curve in found:
-        _draw_curve(panel, curve, styles[curve.method], num_samples, overtaken)
+        if curve.method in group.styles:
+            look = group.styles[curve.method]
+            _draw_curve(panel, curve, look, group.count * num_samples, overtaken)
+        elif not curve.is_trained:
+            x, y = _line(curve, num_samples)
+            panel.plot(x, y, color=PALE, linewidth=0.7, zorder=1)
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(numticks=8))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.xaxis.set_minor_locator(NullLocator())
+    corner = "lower right" if found and found[0].higher_is_better else "upper right"
+    panel.legend(handles=_handles(group.styles), loc=corner, **_KEY)
+    panel.set_title(group.title, loc="left", fontweight="bold", pad=3)
+
+
+def _line(curve: Curve, num_samples: int) -> tuple[list[float], list[float]]:
+    """Return costs and means, within what is drawn."""
+    least = _LEAST[curve.higher_is_better]
+    x = [max(point.spent.per_sample(num_samples), 1e-6) for point in curve.points]
+    return x, [min(max(point.mean, least), 1e6) for point in curve.points]
 
 
 def _draw_curve(
@@ -88,10 +129,9 @@ def _draw_curve(
 ) -> None:
     """Draw points with their intervals, and circles around the rows in `overtaken`."""
     least = _LEAST[curve.higher_is_better]
-    x = [max(point.spent.per_sample(num_samples), 1e-6) for point in curve.points]
-    y = [min(max(point.mean, least), 1e6) for point in curve.points]
+    x, y = _line(curve, num_samples)
     ends = list(zip(*(_bar(point, least) for point in curve.points), strict=True))
-    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 3.5}
+    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 3}
     style |= {"linestyle": "--" if curve.is_trained else "-", "linewidth": 1, "elinewidth": 0.6}
     panel.errorbar(x, y, yerr=ends, **style)
     rings = [i for i, point in enumerate(curve.points) if point.row in overtaken]
@@ -104,22 +144,25 @@ def _bar(point: Point, least: float) -> tuple[float, float]:
     return max(mean - low, 0.0), max(high - mean, 0.0)
 
 
-def _scale_up(panel: Axes, metric: str, num_samples: int, row: Sequence[Axes]) -> None:
-    """Set the scale of a row of panels, and draw what an exact sampler has."""
-    panel.set_yscale("log")
-    panel.yaxis.set_major_locator(LogLocator(numticks=8))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.yaxis.set_minor_locator(NullLocator())
-    low, high = panel.get_ylim()
-    if metric.startswith(HARMONIC):
-        for each in row:
-            each.axhline(num_samples, color=INK, linewidth=0.9, linestyle=":")
+def _scale_up(block: Sequence[Axes], metric: str, num_samples: int, across: int) -> None:
+    """Give the panels of a metric one scale, names at its left, and the line of an exact sampler."""
+    is_worth = metric.startswith(HARMONIC)
+    for panel in block:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(numticks=8))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_minor_locator(NullLocator())
+    low = max(min(panel.get_ylim()[0] for panel in block), _LEAST[is_worth])
+    high = max(panel.get_ylim()[1] for panel in block)
+    if is_worth:
         high = min(max(high, 1.3 * num_samples), 4 * num_samples)
-    panel.set_ylim(max(low, _LEAST[metric.startswith(HARMONIC)]), high)
-
-
-def _title(count: int) -> str:
-    return f"{count} measurement" + ("s" if count > 1 else "")
+    for i, panel in enumerate(block):
+        panel.set_ylim(low, high)
+        panel.tick_params(labelleft=i % across == 0, labelbottom=i + across >= len(block))
+        if i % across == 0:
+            panel.set_ylabel(metric)
+        if is_worth:
+            panel.axhline(num_samples, color=INK, linewidth=0.9, linestyle=":")
 
 
 def _handles(styles: Mapping[str, Look]) -> list[Line2D]:
@@ -129,7 +172,7 @@ def _handles(styles: Mapping[str, Look]) -> list[Line2D]:
             [],
             color=look.colour,
             marker=look.marker,
-            markersize=4,
+            markersize=3,
             linewidth=1,
             label=plain(method),
         )
@@ -147,20 +190,6 @@ def _first_overtakings(points: Sequence[BreakEven]) -> dict[str, float]:
 
 def _overtaken(points: Sequence[BreakEven], count: int) -> list[str]:
     return [row for row, first in _first_overtakings(points).items() if first <= count]
-
-
-def _remark(points: Sequence[BreakEven]) -> str:
-    """Return the smallest break-even point of each trained method with all others, as words."""
-    of_methods: dict[str, float] = {}
-    for row, first in _first_overtakings(points).items():
-        method = row.rpartition("-b")[0] or row
-        of_methods[method] = min(of_methods.get(method, math.inf), first)
-    words = [
-        f"{method} {'never' if math.isinf(first) else f'from {math.ceil(max(first, 1))}'}"
-        for method, first in of_methods.items()
-    ]
-    more = ["..."] if len(words) > _MOST_NAMED else []
-    return f"break-even: {', '.join(words[:_MOST_NAMED] + more)}" if words else ""
 
 
 def _csv(

@@ -1,4 +1,4 @@
-"""What stands in the place of a figure that could not be drawn."""
+"""The picture that replaces a figure which could not be drawn, and says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of one measurement and how each becomes visible: what is clipped, and which scale it is on.
+"""Pictures of one measurement, and how their values are shown: what is clipped, and on which scale.
 
 A signal on an icosphere is shown as the sphere looks from far away; its far side is not in the picture.
 """

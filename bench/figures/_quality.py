@@ -1,4 +1,4 @@
-"""Distance to the reference posterior against what a sample costs, a panel per task."""
+"""Distance to the reference posterior against the cost of a sample, a panel per task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing of a drawing."""
+"""Write a drawing to its files."""
 
 from __future__ import annotations
 

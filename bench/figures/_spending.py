@@ -1,4 +1,4 @@
-"""What rows of a suite at stated budgets (`dps-b100`) cost and are worth, and where trained methods overtake others."""
+"""Cost and worth of the rows of a suite at stated budgets (`dps-b100`), and break-even points of trained methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How all figures look: fonts, colours and markers of methods, panels, legends, scales."""
+"""The look that all figures share: fonts, colours and markers of methods, panels, legends, scales."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training buys: total seconds against the number of measurements, and break-even points, a panel per task."""
+"""Seconds with training against the number of measurements, with break-even points, a panel per task."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Amortisation:
 
     caption: ClassVar[str] = (
         "Seconds of training and sampling together against the number of measurements, with the suite's number of "
-        "samples for each. Circles: break-even points between a method that is trained once and one that is not; above "
-        "each panel those of each trained method, from the first to the last; the csv lists the pairs. Seconds are "
-        "those of the jobs, on one thread and beside other jobs: a rough figure, no timing. Oracle and unconditional "
-        "are left out."
+        "samples for each. Circles mark break-even points between a method that is trained once and one that is not "
+        "trained; the line above a panel gives the first and the last of them for each trained method, and the csv "
+        "file lists all pairs. Seconds are those of the jobs, which ran on one thread beside other jobs, so they are "
+        "rough. Oracle and unconditional are left out."
     )
 
     def draw(self, results: Results) -> Drawing:

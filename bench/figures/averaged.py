@@ -1,4 +1,4 @@
-"""What averaging samples buys: PSNR of their mean against how many there are, and what they cost, a panel per task."""
+"""PSNR of the mean of samples against the number of samples that are averaged, a panel per task."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class AveragedSamples:
 
     caption: ClassVar[str] = (
         "PSNR of the mean of the first samples against how many are averaged; bands are intervals over measurements. "
-        "Averaging raises the PSNR of every sampler, towards that of the posterior mean, so a mean of many samples "
-        "stands beside means of as many. The csv has the seconds of a sample: what a mean costs is their product."
+        "Averaging raises the PSNR of every sampler towards that of the posterior mean, so compare methods only at "
+        "equal numbers of averaged samples. The csv file has the seconds per sample; a mean costs that times the "
+        "number of samples."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -1,4 +1,4 @@
-"""Worth and distance against network rows per sample, training included, for a growing number of measurements."""
+"""Worth and distance against network rows per sample, training included, for each kind of methods."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ __all__ = ["Budget"]
 class Budget:
     """Curves over budgets: rows `dps-b100`, `dps-b180`, ... of a suite are the points of one curve."""
 
-    metrics: tuple[str, ...] = ("worth_energy", "worth_mean", "energy")  # a row of panels each
-    num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a column each
+    metrics: tuple[str, ...] = ("worth_energy", "energy")  # two rows of panels for each
+    num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a panel each
 
     caption: ClassVar[str] = (
-        "What a sample is worth, and its distance to the reference posterior, against rows through the prior's network "
-        "per sample, forward and backward, with the share of training for one, ten and a hundred measurements. Means "
-        "over the tasks where all rows ran; a worth by its reciprocal, the relative error. Dotted: worth of exact "
-        "draws. Dashed curves are trained once. Circles: rows past their break-even point with every untrained method, "
-        "so that none reaches the same quality for fewer rows; above each row of panels from how many measurements on "
-        "the first row of each trained method is; the csv lists all pairs, with at most "
-        "or at least where the other method's curve ends."
+        "Worth of the samples in exact draws, and their distance to the reference posterior, against images through "
+        "the prior's network per sample (rows, forward and backward), with a panel for each kind of method; the "
+        "untrained methods of the other panels are grey. Methods that are trained once (dashed) have a panel for each "
+        "number of measurements that share the training (1, 10 and 100 y). Values are means over the tasks where most "
+        "rows have numbers (harmonic means for worth). Dotted line: worth of exact draws. Circles: points past their "
+        "break-even with every untrained method, that is, no untrained method reaches the same quality for fewer "
+        "rows. The csv file lists the break-even points of all pairs, with `at most` or `at least` where the other "
+        "method's curve ends."
     )
 
     def draw(self, results: Results) -> Drawing:

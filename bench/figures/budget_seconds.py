@@ -1,4 +1,4 @@
-"""Worth and distance against seconds per sample, training included, for a growing number of measurements."""
+"""Worth and distance against seconds per sample, training included, for each kind of methods."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ __all__ = ["BudgetSeconds"]
 class BudgetSeconds:
     """The curves of `budget` against seconds: networks that are not the prior's cost time, too."""
 
-    metrics: tuple[str, ...] = ("worth_energy", "worth_mean", "energy")  # a row of panels each
-    num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a column each
+    metrics: tuple[str, ...] = ("worth_energy", "energy")  # two rows of panels for each
+    num_measurements: tuple[int, ...] = (1, 10, 100)  # that share the training, a panel each
 
     caption: ClassVar[str] = (
-        "The figure budget with seconds in place of rows: what a sample is worth, and its distance to the reference "
-        "posterior, against seconds per sample with the share of training for one, ten and a hundred measurements. "
-        "Seconds are those of the jobs, on one thread and beside other jobs: a rough figure."
+        "As the figure budget, with seconds in place of network rows: worth of the samples in exact draws, and their "
+        "distance to the reference posterior, against seconds per sample, with training shared by one, ten and a "
+        "hundred measurements. Seconds are those of the jobs, which ran on one thread beside other jobs, so they are "
+        "rough."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -19,10 +19,11 @@ class Calibration:
     confidence: float = CONFIDENCE  # of the band
 
     caption: ClassVar[str] = (
-        "Share of the pixels of x_true inside the central interval of a method's samples, against its nominal level, "
-        "on the tasks whose x_true are draws of the prior (truth: prior). Grey band: where a calibrated sampler is "
-        "at 99 % of such sets of measurements at least, level by level; it is that of one pixel per image, and "
-        "shares over many pixels scatter less. Tasks with real images: figure misspecification."
+        "Share of the pixels of the true image that lie inside the central interval of a method's samples, against the "
+        "interval's nominal level. Only tasks whose true images are draws of the prior (truth: prior) are shown. "
+        "A calibrated sampler follows the diagonal and, level by level, is inside the grey band in at least 99 % of "
+        "such sets of measurements; the band is that of a single pixel per image, and shares over many pixels scatter "
+        "less. For tasks with real images see the figure misspecification."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -1,4 +1,4 @@
-"""Times of calls: what more samples of one measurement cost, and what one that counts costs, a row per task."""
+"""Seconds of a call against the number of samples that it draws, and against their worth, a row per task."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ class Clock:
 
     caption: ClassVar[str] = (
         "Left: seconds of one call for one measurement, alone on the machine, against the number of samples that it "
-        "draws; dotted, on the right axis, how many exact draws these samples are worth by their energy distance: "
-        "exact ones are on the diagonal. Right: the seconds against that worth. Bands: quartiles of the repeats, over "
-        "all visits. Hollow: saw another prior than the one whose posterior the worth is about."
+        "draws. The dotted lines, on the right axis, say how many exact draws these samples are worth by their energy "
+        "distance; exact draws would be on the diagonal. Right: the seconds against that worth. Bands: quartiles of "
+        "the repeated calls, over all visits of the clock. Hollow markers: the method saw another prior than the one "
+        "whose posterior the worth refers to."
     )
 
     def draw(self, results: Results) -> Drawing:

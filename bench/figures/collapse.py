@@ -51,11 +51,11 @@ class Collapse:
     coverage: str = "coverage_exact@0.9"
 
     caption: ClassVar[str] = (
-        "Coverage of 90 % intervals against diversity over that of the reference posterior: a small marker for each "
-        "task, a large one for their mean (geometric of the ratios). The star is the reference posterior. Hollow, and "
-        "part of no mean: saw another prior than the one whose posterior it is compared with. Methods trained by "
-        "reverse KL tend to the shaded corner, where samples are too much alike and intervals too narrow. Not shown: "
-        "unconditional, and what is n/a."
+        "Coverage of 90 % intervals against diversity, as a ratio to that of the reference posterior: a small marker "
+        "for each task and a large one for their mean (geometric for the ratios). The star is the reference posterior. "
+        "Methods trained by reverse KL divergence tend to the shaded corner, where samples are too much alike and "
+        "intervals too narrow. Hollow markers, which are left out of means: the method saw another prior than the one "
+        "whose posterior it is compared with. The row unconditional and cells without a number are not shown."
     )
 
     @property

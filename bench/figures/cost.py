@@ -18,9 +18,10 @@ class Cost:
     metric: str = DISTANCE  # id of the distance; lower is better
 
     caption: ClassVar[str] = (
-        "Unbiased energy distance to the reference posterior against rows through the prior's network per sample, "
-        "forward and backward; the csv has seconds beside them. Dashed: the floor. Down and to the left is better. "
-        "Hollow: saw another prior than the one whose posterior this is. Training is not in it: see amortisation."
+        "Unbiased energy distance to the reference posterior against images through the prior's network per sample "
+        "(rows, forward and backward); the csv file also has seconds. Dashed line: the floor, which exact draws reach. "
+        "Down and to the left is better. Hollow markers: the method saw another prior than that of the reference "
+        "posterior. Training is not included; see the figure amortisation."
     )
 
     def draw(self, results: Results) -> Drawing:

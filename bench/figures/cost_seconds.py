@@ -18,10 +18,10 @@ class CostSeconds:
     metric: str = DISTANCE  # id of the distance; lower is better
 
     caption: ClassVar[str] = (
-        "Unbiased energy distance to the reference posterior against seconds per sample: those of the clock where it "
-        "has timed the run alone on the machine, and else of the jobs, which ran beside other jobs: a rough figure. "
-        "Dashed: the floor. Hollow: saw another prior than the one whose posterior this is. Training is not in it: see "
-        "amortisation."
+        "Unbiased energy distance to the reference posterior against seconds per sample. The seconds are those of the "
+        "clock, which times runs alone on the machine, or else those of the jobs, which are rough because jobs ran "
+        "beside each other. Dashed line: the floor, which exact draws reach. Hollow markers: the method saw another "
+        "prior than that of the reference posterior. Training is not included; see the figure amortisation."
     )
 
     def draw(self, results: Results) -> Drawing:

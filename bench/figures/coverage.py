@@ -18,9 +18,9 @@ class Coverage:
     metric: str = "coverage_exact"  # the part of the metrics' ids before @<level>
 
     caption: ClassVar[str] = (
-        "Share of reference draws of the posterior inside the central interval of a method's samples, against its "
-        "nominal level. Below the diagonal a method's intervals are too narrow, above it too wide. x_true plays no "
-        "part in it, so it holds on every task."
+        "Share of reference draws of the posterior that lie inside the central interval of a method's samples, pixel "
+        "by pixel, against the interval's nominal level. Below the diagonal a method's intervals are too narrow, above "
+        "it too wide. The true image is not used, so this is valid on every task that has reference draws."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -47,11 +47,11 @@ class Distance:
     metric: str = DISTANCE  # id of the distance; lower is better
 
     caption: ClassVar[str] = (
-        "Unbiased energy distance between the samples of each method and reference draws of the posterior, mean and "
-        "99 % interval over measurements; exact draws have 0 in expectation. The axis is linear near 0 and logarithmic "
-        "beyond. Grey band: what a second set of reference draws reaches, the floor. "
-        "Hollow: saw another prior than the one whose posterior this is. "
-        "At the right: methods without a number there; their rows in the tables give the reason."
+        "Unbiased energy distance between the samples of each method and reference draws of the posterior: mean and "
+        "99 % interval over measurements. Exact draws have distance 0 in expectation. The axis is linear near 0 and "
+        "logarithmic beyond. Grey band: the floor, the distance of a second set of reference draws. "
+        "Hollow markers: the method saw another prior than that of the reference posterior. "
+        "The names at the right are methods without a number on that task; the tables give the reason."
     )
 
     def draw(self, results: Results) -> Drawing:

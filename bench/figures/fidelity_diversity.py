@@ -41,9 +41,9 @@ class FidelityDiversity:
     error: str = "mean_error"  # id of the metric upwards; lower is better
 
     caption: ClassVar[str] = (
-        "Error of the posterior mean (down is better) against diversity over that of the reference posterior. The star "
+        "Error of the samples' mean against their diversity, as a ratio to that of the reference posterior. The star "
         "is the reference posterior: left of it samples are too much alike, right of it they spread too far, above it "
-        "their mean is off. Hollow: saw another prior than the one whose posterior this is."
+        "their mean is off. Hollow markers: the method saw another prior than that of the reference posterior."
     )
 
     def draw(self, results: Results) -> Drawing:

@@ -40,11 +40,12 @@ class Grid:
     num_samples: int = 3  # of each method
 
     caption: ClassVar[str] = (
-        "The first measurements of the task: what was measured (blue: not measured), the truth, then three samples, "
-        "their mean and their pixelwise standard deviation for reference draws of the posterior and each method. "
-        "Standard deviations share one colour scale per measurement, which ends at twice the largest of the reference "
-        "draws. Images are shown on [-1, 1], a measurement that is no colour image on its own range. Other prior: the "
-        "method saw another prior than the one whose posterior this is."
+        "The first measurements of the task. At the top: the measurement y (blue where nothing was measured) and the "
+        "true image. Below, for reference draws of the posterior and for each method: three samples, and the mean and "
+        "pixelwise standard deviation of all samples. Standard deviations share one colour scale per measurement, "
+        "which ends at twice the largest of the reference draws. Images are shown on [-1, 1]; a measurement that is "
+        "not a colour image is shown on its own range. Other prior: the method saw another prior than that of the "
+        "reference posterior."
     )
 
     def draw(self, results: TaskSamples) -> Drawing:

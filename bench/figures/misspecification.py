@@ -1,4 +1,4 @@
-"""Misspecification: coverage of x_true where it is a real image and no draw of the prior, a panel per task."""
+"""Misspecification of the prior: coverage of x_true on tasks with real images, a panel per task."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Misspecification:
     confidence: float = CONFIDENCE  # of the band
 
     caption: ClassVar[str] = (
-        "Not a test of samplers: share of the pixels of x_true inside the central interval of a method's samples, on "
-        "the tasks whose x_true are real images. These are no draws of the prior, so the exact posterior itself "
-        "(dashed) may leave the grey band, where it would be at 99 % of sets of measurements if they were: how far "
-        "it does is the misspecification of the prior. A method is to be compared with the dashed line, not with the "
-        "diagonal."
+        "This figure tests the prior, not the samplers. It shows the share of the pixels of the true image that lie "
+        "inside the central interval of a method's samples, on tasks with real images. These are not draws of the "
+        "prior, so even the exact posterior (dashed) may leave the grey band, in which it would be for 99 % of sets "
+        "of measurements if they were; how far it leaves the band shows how wrong the prior is. Compare a method "
+        "with the dashed line, not with the diagonal."
     )
 
     def draw(self, results: Results) -> Drawing:

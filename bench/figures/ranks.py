@@ -24,6 +24,7 @@ _POINT |= {"zorder": 3, "clip_on": False}
 _TIE: dict[str, Any] = {"color": INK, "linewidth": 2.6, "solid_capstyle": "butt", "clip_on": False}
 _COLUMNS = (
     "metric",
+    "budget",
     "method",
     "mean_rank",
     "low",
@@ -43,12 +44,12 @@ class Ranks:
     metrics: tuple[str, ...] = (DISTANCE, "mean_error", "diversity_ratio", "coverage_exact@0.9")
 
     caption: ClassVar[str] = (
-        "Critical-difference diagrams: mean rank of each method by its mean on a task (or the distance of its mean "
-        "from the value to hit): one plus, summed over the other methods, the share of tasks where that one is "
-        "better, of the tasks where both ran; a method that failed anywhere on a task is last there. In brackets: on "
-        "how many tasks a method ran, where not on all. Whiskers: 95 % interval over tasks, none where all agree. A "
-        "bar on the right joins methods whose mean ranks differ by no more than the critical difference (5 % over "
-        "all pairs): these are not told apart."
+        "Critical-difference diagrams. The mean rank of a method is one plus a sum over the other methods: of the "
+        "tasks where both ran, the share on which the other has the better mean (for a metric with a target, the mean "
+        "nearer to it). A method that failed on a measurement of a task is last on that task. In brackets: the number "
+        "of tasks on which a method ran, if not all. Whiskers: 95 % interval over tasks; none if all tasks agree. A "
+        "bar on the right joins methods whose mean ranks differ by no more than the critical difference (5 % over all "
+        "pairs), so that they cannot be told apart."
     )
 
     def draw(self, results: Results) -> Drawing:
@@ -86,7 +87,7 @@ def _draw_panel(panel: Axes, ranking: Ranking, results: Results) -> None:
     panel.set_axisbelow(True)
     panel.set_xlabel(f"mean rank over {_tasks(len(ranking.tasks))} (1 is best)")
     lines = textwrap.wrap(_remark(ranking), 62, break_on_hyphens=False)
-    panel.set_title(plain(ranking.metric), loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
+    panel.set_title(plain(ranking.title), loc="left", fontweight="bold", pad=4 + 6.5 * len(lines))
     words = panel.text(
         0, 1.02, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED
     )
@@ -141,10 +142,21 @@ def _csv(rankings: Sequence[Ranking]) -> str:
     for r in rankings:
         numbers = zip(r.methods, r.mean, r.low, r.high, r.num_tasks_of, strict=True)
         tasks = " ".join(r.tasks)
-        rows += [(r.metric, *four, r.critical, num, tasks, "") for *four, num in numbers]
+        rows += [(r.metric, r.budget, *four, r.critical, num, tasks, "") for *four, num in numbers]
         few = r.not_ranked.items()
         rows += [
-            (r.metric, m, None, None, None, r.critical, 0, tasks, f"n/a (ran on {_tasks(count)})")
+            (
+                r.metric,
+                r.budget,
+                m,
+                None,
+                None,
+                None,
+                r.critical,
+                0,
+                tasks,
+                f"n/a (ran on {_tasks(count)})",
+            )
             for m, count in few
         ]
     return csv_text(_COLUMNS, rows)

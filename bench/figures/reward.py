@@ -53,8 +53,8 @@ class Reward:
 
     caption: ClassVar[str] = (
         "Mean log reward against diversity, and against the Frechet distance to held-out images of the class (left is "
-        "better). The star is the reference posterior: what is above it has more reward than posterior samples have. "
-        "Dashed: what real images of the class have."
+        "better). The star is the reference posterior: methods above it have a higher reward than samples of the "
+        "posterior. Dashed lines: values of real images of the class."
     )
 
     def draw(self, results: Results) -> Drawing:

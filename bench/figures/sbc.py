@@ -19,10 +19,11 @@ class Sbc:
     confidence: float = CONFIDENCE  # of the band
 
     caption: ClassVar[str] = (
-        "Simulation-based calibration, on the tasks whose x_true are draws of the prior (truth: prior): distribution "
-        "of the rank of x_true among the samples by data misfit. Grey band: where a calibrated sampler is at 99 % of "
-        "such sets of measurements, level by level. Above the band the samples misfit the measurement more than "
-        "x_true does, below it less. Tasks with real images: figure misspecification."
+        "Simulation-based calibration: distribution function of the rank of the true image among the samples, ordered "
+        "by data misfit. Only tasks whose true images are draws of the prior (truth: prior) are shown. A calibrated "
+        "sampler follows the diagonal and, level by level, is inside the grey band in 99 % of such sets of "
+        "measurements. Above the band the samples fit the measurement less well than the true image does, below it "
+        "better. For tasks with real images see the figure misspecification."
     )
 
     def draw(self, results: Results) -> Drawing:

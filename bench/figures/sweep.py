@@ -32,8 +32,8 @@ class Sweep:
     sweeps: dict[str, dict[str, float]] = field(default_factory=dict)
 
     caption: ClassVar[str] = (
-        "Metrics against a setting in which rows of the suite differ, all else alike; a curve is a task, bars are "
-        "intervals over measurements."
+        "Metrics against a setting in which rows of the suite differ while all else is equal. Each curve is a task; "
+        "bars are intervals over measurements."
     )
 
     def draw(self, results: Results) -> Drawing:

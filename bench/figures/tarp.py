@@ -19,10 +19,11 @@ class Tarp:
     confidence: float = CONFIDENCE  # of the band
 
     caption: ClassVar[str] = (
-        "TARP expected coverage, on the tasks whose x_true are draws of the prior (truth: prior): share of "
-        "measurements where at most so many of the samples are nearer to a reference point than x_true. Grey band: "
-        "where a calibrated sampler is at 99 % of such sets of measurements, level by level. Above it samples spread "
-        "too far, below it too little. Tasks with real images: figure misspecification."
+        "Expected coverage by TARP (tests of accuracy with random points): the share of measurements for which at most "
+        "the given share of samples is nearer to a random reference point than the true image. Only tasks whose true "
+        "images are draws of the prior (truth: prior) are shown. A calibrated sampler follows the diagonal and, level "
+        "by level, is inside the grey band in 99 % of such sets of measurements. Above the band samples spread too "
+        "far, below it too little. For tasks with real images see the figure misspecification."
     )
 
     def draw(self, results: Results) -> Drawing:

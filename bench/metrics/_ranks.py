@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from bench.core.metric import Truth
 from bench.core.rng import stream
-from bench.numerics.distances import RESOLUTION, distances
+from bench.numerics.distances import RESOLUTION, ascending, distances
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 BAND = 0.99  # level of the intervals of shares, as in the tables
@@ -29,7 +29,7 @@ def rank_interval(samples: Tensor, values: Tensor) -> Ranks:
     `equal` ties the interval is [below, below + equal + 1] / (s + 1). A value exchangeable with the samples has a
     uniform rank, ties or not.
     """
-    return _interval(_rounded(samples).sort(-1).values, _rounded(values))
+    return _interval(ascending(_rounded(samples)), _rounded(values))
 
 
 def _interval(samples: Tensor, values: Tensor) -> Ranks:
@@ -69,7 +69,7 @@ def ordered(points: Tensor) -> Tensor:
     if dimension > MOST_RANKED:
         some = stream("ranked values", dimension).permutation(dimension)[:MOST_RANKED]
         points = points[:, :, torch.from_numpy(some)]
-    return _rounded(points).float().sort(-1).values
+    return ascending(_rounded(points).float())
 
 
 def rank_shares(samples: Tensor, values: Tensor) -> Tensor:

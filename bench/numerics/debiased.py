@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.numerics.distances import directions, wasserstein2_squared
+from bench.numerics.distances import ascending, directions, wasserstein2_squared
 
 MOST_BLOCKS = 4
 # eigenvalues of the covariance below this share of its largest are raised to it before whitening
@@ -48,8 +48,8 @@ def yardsticks(draws: Tensor, num_samples: int, is_white: bool) -> tuple[Yardsti
         if is_white:
             across = whitened(draws[:, ~is_block], fixed)
             along = draws @ across
-        rest = along[:, ~is_block].mT.sort(-1).values
-        own = wasserstein2_squared(along[:, is_block].mT.sort(-1).values, rest).mean(1)
+        rest = ascending(along[:, ~is_block].mT)
+        own = wasserstein2_squared(ascending(along[:, is_block].mT), rest).mean(1)
         made.append(Yardstick(across, rest, own))
     return tuple(made)
 
@@ -64,7 +64,7 @@ def debiased_square(x: Tensor, made: tuple[Yardstick, ...], along: Tensor | None
     """
     squares = []
     for one in made:
-        of_x = (x @ one.across).mT.sort(-1).values if along is None else along
+        of_x = ascending((x @ one.across).mT) if along is None else along
         squares.append(wasserstein2_squared(of_x, one.rest).mean(1) - one.own)
     return torch.stack(squares).mean(0)
 

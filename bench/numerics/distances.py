@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,16 @@ def directions(dimension: int, num_projections: int = 128) -> Tensor:
 
 def projected(points: Tensor) -> Tensor:
     """Return sorted projections on the fixed directions, `(m, n, D)` -> `(m, num_projections, n)`."""
-    return (points @ directions(points.shape[-1]).to(points)).mT.sort(-1).values
+    return ascending((points @ directions(points.shape[-1]).to(points)).mT)
+
+
+def ascending(values: Tensor) -> Tensor:
+    """Return values sorted along the last axis, contiguous, without a gradient; numpy's sort is five times as fast."""
+    if values.device.type != "cpu":
+        return values.detach().sort(-1).values.contiguous()
+    ordered = np.array(values.detach().numpy(), order="C")
+    ordered.sort(-1)
+    return torch.from_numpy(ordered)
 
 
 def sliced_wasserstein2(x: Tensor, y: Tensor) -> Tensor:
@@ -42,6 +52,9 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
     Integrates the squared difference of the two quantile functions, both constant between multiples of 1/n and 1/e.
     """
     n, e = x.shape[-1], y.shape[-1]
+    if e % n == 0:  # each value of x stands beside e / n of y: nothing has to be looked up
+        widths = torch.full((e,), float(n)).to(x) / (n * e)
+        return (x[..., None] - y.unflatten(-1, (n, -1))).square().flatten(-2) @ widths
     # in units of 1 / (n e)
     ends = torch.unique(torch.cat([torch.arange(n + 1) * e, torch.arange(e + 1) * n]))
     starts, widths = ends[:-1], ends.diff().to(x) / (n * e)

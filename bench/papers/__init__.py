@@ -1,1 +1,1 @@
-"""What papers print and claim, beside what we measure."""
+"""Numbers and claims of papers, and their comparison with what is measured here."""

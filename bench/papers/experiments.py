@@ -1,4 +1,4 @@
-"""The experiments of the four papers, one by one: the suite that has each, or why none can."""
+"""The experiments of the four papers, one by one: the suite that has each, or why there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PRIVATE = "needs decoder and reward of others, wrapped as docs/add-a-prior.md sa
 
 @dataclass(frozen=True)
 class Experiment:
-    """Where it stands in a paper, what it is, the suite that has it ("" for none), and what is missing all the same."""
+    """Its place in a paper, what it is, the suite that has it ("" for none), and what that suite still lacks."""
 
     paper: str
     place: str
@@ -38,7 +38,8 @@ EXPERIMENTS = (
         "dps", "Table 5, Figures 8, 9", "step sizes", "papers/dps_ffhq256",
         "step sizes that change along the chain",
     ),
-    Experiment("dps", "Figures 4, 5, 12 to 19", "pictures, Poisson noise among them", "papers/dps_ffhq256"),
+    Experiment("dps", "Figures 4, 5, 12 to 15", "pictures on FFHQ, some under Poisson noise", "papers/dps_ffhq256"),
+    Experiment("dps", "Figures 4, 16 to 19", "pictures on ImageNet", "papers/dps_imagenet256"),
     Experiment("dps", "Figure 11", "quality against network calls; seconds", "papers/dps_ffhq256"),
     Experiment(
         "cps", "Tables 1, 3", "three linear tasks on bedrooms, quality and diversity", "papers/cps_bedroom256",

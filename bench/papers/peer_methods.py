@@ -112,6 +112,30 @@ def azula_tds(about: Given) -> Callable[[], Tensor]:
     return lambda: torch.stack([cloud(i) for i in range(M)])
 
 
+def deepinv_sampler(name: str, about: Given) -> Callable[[], Tensor]:
+    """Return DPS or DiffPIR of deepinv on all rows; it has images on [0, 1], so that noise is half as large."""
+    from deepinv.optim.data_fidelity import L2
+    from deepinv.physics import GaussianNoise, Inpainting
+    from deepinv.sampling import DPS, DiffPIR
+
+    class Denoiser(torch.nn.Module):
+        def forward(self, x: Tensor, sigma: Any, *_: Any, **__: Any) -> Tensor:
+            sigma = 2 * torch.as_tensor(sigma).to(x).flatten()
+            levels = sigma.expand(len(x)) if len(sigma) == 1 else sigma
+            return (about.bed.prior.denoise(2 * x.double() - 1, levels.double()).to(x) + 1) / 2
+
+    shape = tuple(about.bed.prior.shape)
+    mask = about.bed.problem.operator.spectrum(about.rows, shape).values.expand(-1, *shape)
+    physics = Inpainting(shape, mask, noise_model=GaussianNoise(SIGMA_Y / 2))
+    y = (about.values + 1) / 2 * mask
+    if name == "dps":
+        sampler = DPS(Denoiser(), num_steps=NUM_STEPS)
+    else:
+        sampler = DiffPIR(Denoiser(), L2(), SIGMA_Y / 2, NUM_STEPS)
+        y = y.float()
+    return lambda: 2 * sampler(y, physics).double().unflatten(0, (M, S)) - 1
+
+
 def deepinv_ddrm(about: Given) -> Callable[[], Tensor]:
     """Return DDRM of deepinv, which takes one operator for all rows: measurement by measurement."""
     from deepinv.physics import DecomposablePhysics, GaussianNoise
@@ -153,11 +177,12 @@ def contenders(bed: Bed) -> Iterator[tuple[str, str, Callable[[], Tensor]]]:
     about = given(bed)
     for name, own in settings.items():
         yield name, "ours", ours(name, bed, **own)
-        if name == "ddrm" and find_spec("deepinv"):
-            yield name, "deepinv", deepinv_ddrm(about)
-        elif name != "ddrm" and find_spec("azula"):
+        if name != "ddrm" and find_spec("azula"):
             theirs = azula_tds(about) if name == "tds" else azula_sampler(name, about)
             yield name, "azula", theirs
+        if name in ("ddrm", "dps", "diffpir") and find_spec("deepinv"):
+            theirs = deepinv_ddrm(about) if name == "ddrm" else deepinv_sampler(name, about)
+            yield name, "deepinv", theirs
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`python -m bench.papers.public_errors`: what errors of public samplers do to samples whose law is known.
+"""`python -m bench.papers.public_errors`: measure what errors of public samplers do where the posterior is known.
 
 Each error is planted into a sampler that does not have it, on digits of 8 x 8 pixels under the mixture `gmm`, whose
 posterior has a formula. Both use the same random numbers. docs/errors-of-public-code.md shows the table.

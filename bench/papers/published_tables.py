@@ -1,4 +1,4 @@
-"""Tables of published numbers: those of the same protocol beside ours, and for all others what differs."""
+"""Tables of published numbers: those of the same protocol beside ours, and the first difference of all others."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bench.papers.protocols import ASPECTS
 from bench.papers.published import MARKS, Paper, PublishedNumber
 
 RULE = (
-    "A published number stands beside ours only where dataset and size of the images, operator and its parameters, "
+    "A published number is shown beside ours only if dataset and size of the images, operator and its parameters, "
     "sigma_y, weights of the prior, method, number of images N, network calls per sample (NFE) and the definition of "
-    "the metric are the same; hyperparameters are not compared, the paper's are printed. Otherwise the first of these "
-    "that differs is named; unknown means that no source gives it. Marks: "
+    "the metric are the same. Hyperparameters are not compared; the paper's are printed. For all other numbers the "
+    "first of these that differs is named, where unknown means that no source gives it. Marks: "
     + ", ".join(f"{mark} seen in {where}" for mark, where in MARKS.items())
     + ". Numbers and protocols: results/published"
 )

@@ -1,4 +1,4 @@
-"""A paper's numbers and ours, row by row, in a suite that follows the paper; what still differs is said beside them."""
+"""A paper's numbers and ours, row by row, in a suite that follows the paper, with a remark on what still differs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PAPERS_ROW = "-paper"  # ends the name of a row with the settings of its paper
 COLUMNS = ("task", "row", "metric", "ours", "published", "where", "settings of the paper")
 COLUMNS += ("what differs",)
 RULE = (
-    "The numbers of the paper whose dataset and size of the images, operator and its parameters, sigma_y and weights "
-    "of the prior are those of a task here, and whose method has a row, beside that row. What differs all the same "
-    "stands in the last column; our metric is the nearest one that the suite measures"
+    "The table has the numbers of the paper whose dataset and size of the images, operator and its parameters, sigma_y "
+    "and weights of the prior are those of a task here, and whose method has a row here. The last column says what "
+    "differs nevertheless; our metric is the one that the suite measures and that is nearest to the paper's"
 )
 NONE_ALIKE = "No printed number of the paper has the protocol of a task here"
 # the paper's name of a metric -> how the ids of the nearest metrics here begin, the first that is measured
@@ -64,7 +64,7 @@ def side_by_side_markdown(frame: pd.DataFrame, spec: PaperSpec) -> str:
     parts += [f"{RULE}.", f"{NONE_ALIKE}." if frame.empty else markdown_of(frame)]
     if spec.unknown:
         listed = "\n".join(f"- `{place}`: {text}" for place, text in spec.unknown.items())
-        parts.append(f"What the paper does not say, and what stands here:\n\n{listed}")
+        parts.append(f"What the paper does not say, and what this suite uses:\n\n{listed}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -110,7 +110,7 @@ def _differences(
     is_rehearsal: bool,
 ) -> Iterator[str]:
     if is_rehearsal:
-        yield "rehearsal: ours means nothing"
+        yield "rehearsal: our number means nothing"
     theirs = protocol_of_number(number)
     if theirs["N"] != row.protocol["N"]:
         yield f"N {theirs['N']} against {row.protocol['N']}"

@@ -1,4 +1,4 @@
-"""Stand-ins for what a rehearsal has not: images that are made up, and narrow checkpoints of random weights.
+"""Stand-ins for what a rehearsal lacks: artificial images, and narrow checkpoints with random weights.
 
 Checkpoints in formats that are no diffusers folders need no file: their families open `weights: random`, which go
 through the foreign format like any other.

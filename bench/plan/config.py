@@ -1,4 +1,4 @@
-"""Reading a suite's YAML, and saying in one line what is wrong with it: which file, which key, what was expected.
+"""Read a suite's YAML, and say in one line what is wrong with it: which file, which key, what was expected.
 
 The schema checks keys, types, limits and names; what no schema can say is checked here.
 """

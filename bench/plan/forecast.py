@@ -1,4 +1,4 @@
-"""What jobs will take, from what they took before: in this folder, in a committed record, or others of their kind.
+"""Estimate what jobs will take from what they took before: in this folder, in a committed record, or others of a kind.
 
 Imports nothing heavy: a plan prints it, and a run while it lasts.
 """

@@ -1,4 +1,4 @@
-"""GPU hours of a suite of large networks, reckoned: network rows times operations of a row, over a rate of operations.
+"""Estimate the GPU hours of a suite of large networks: network rows times operations per row, over a rate.
 
     hours = sum over runs of samples * (rows forward + rows backward) * operations of a row / rate / 3600
 

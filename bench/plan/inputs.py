@@ -1,4 +1,4 @@
-"""What the jobs of a suite read: artefacts of other jobs, and the source files that decide what a job computes."""
+"""The inputs of a suite's jobs: artefacts of other jobs, and the source files that decide what a job computes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies outside of the repository and is read all the same: folders of images, checkpoints, files of weights.
+"""Files outside the repository that jobs read: folders of images, checkpoints, files of weights.
 
 A plan looks at it before any job does, so that a change there makes anew what was made of it.
 """
@@ -6,11 +6,14 @@ A plan looks at it before any job does, so that a change there makes anew what w
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from bench.core.folders import names_below
 
 MOST_FILES = (
     100_000  # whose sizes are looked at in half a second; larger folders are taken as they were
@@ -28,6 +31,9 @@ def listing_of(parameters: Mapping[str, Any]) -> str:
     files = _files_below(root)
     if files is None or not files:
         return ""
+    # lists of names and splits may lie elsewhere
+    lists = [str(root / parameters[key]) for key in ("names", "split") if parameters.get(key)]
+    files += [file for file in lists if file not in files and os.path.isfile(file)]
     lines = [f"{os.path.relpath(path, root)} {_facts(path)}" for path in files]
     text = "\n".join(lines).encode(errors="surrogateescape")
     return hashlib.sha256(text + _content(files).encode()).hexdigest()[:16]
@@ -58,14 +64,8 @@ def content_at(path: str) -> str:
 
 def _files_below(root: Path) -> list[str] | None:
     """Return the files in a folder, sorted, without hidden ones; None for more than MOST_FILES."""
-    found: list[str] = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        names = sorted(name for name in files if not name.startswith("."))
-        found += [os.path.join(folder, name) for name in names]
-        if len(found) > MOST_FILES:
-            return None
-    return found
+    found = list(itertools.islice(names_below(root), MOST_FILES + 1))
+    return [os.path.join(root, name) for name in found] if len(found) <= MOST_FILES else None
 
 
 def _facts(path: str) -> tuple[int, ...]:

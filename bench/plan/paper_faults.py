@@ -1,4 +1,4 @@
-"""What is wrong with the keys of a suite that follows a paper."""
+"""Find faults in the keys of a suite that follows a paper."""
 
 from __future__ import annotations
 

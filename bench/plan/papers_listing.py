@@ -76,7 +76,7 @@ def needs_row(name: str, suite: Suite) -> list[str]:
     weights += rewards_of(suite)
     images = [marked(x["path"], Path(x["path"]).expanduser().exists()) for x in datasets if x]
     hours = gpu_hours(suite)
-    told = "not reckoned: no published network" if hours is None else f"{hours:.3g}"
+    told = "not estimated: no published network" if hours is None else f"{hours:.3g}"
     cells = [", ".join(dict.fromkeys(part)) for part in (weights, images, metric_weights(suite))]
     return [name, state_of(suite), *(cell or "none" for cell in cells), told]
 

@@ -1,4 +1,4 @@
-"""What a run ends with, tables, figures and pages: each is made anew when it was truncated, edited or removed.
+"""The products of a run, tables, figures and pages: each is made anew when it was truncated, edited or removed.
 
 They take seconds to make, so nobody has to delete them first, as with other artefacts (`folder.check_artefacts`).
 """

@@ -1,4 +1,4 @@
-"""Without Snakemake's record a changed setting would go unnoticed: it then looks at the times of files alone."""
+"""Refuse to go on without Snakemake's record: changed settings would go unnoticed without it."""
 
 from __future__ import annotations
 

@@ -17,6 +17,18 @@ TITLES = {
     "method": "Methods",
 }
 HEAD = "Made by `posterior-bench docs` from the source; do not edit.\n"
+# meanings of parameters that have the same one wherever their field has no comment
+COMMON = {
+    "acceptance": "share of accepted proposals that adaptation aims at",
+    "num_iterations": "iterations of training",
+    "num_leapfrog": "leapfrog steps of a trajectory",
+    "num_levels": "noise levels",
+    "num_steps": "steps, one for each noise level",
+    "sigma_max": "largest noise level, data units",
+    "sigma_min": "smallest noise level, data units",
+    "thin": "states of a chain for each sample",
+}
+ELSEWHERE = "see the top of its file"
 
 
 def write_pages(folder: Path) -> None:
@@ -45,8 +57,9 @@ def section(name: str, source: Source) -> str:
     rows = ["| parameter | type | default | meaning |", "|---|---|---|---|"]
     for field in source.fields.values():
         default = f"`{cell(field.default)}`" if field.default else "required"
+        meaning = field.note or COMMON.get(field.name, ELSEWHERE)
         rows.append(
-            f"| `{field.name}` | `{cell(field.annotation)}` | {default} | {cell(field.note)} |"
+            f"| `{field.name}` | `{cell(field.annotation)}` | {default} | {cell(meaning)} |"
         )
     return "\n".join([text, *rows, ""])
 

@@ -1,4 +1,4 @@
-"""Which source files decide what a program computes: its imports, theirs and so on, read without importing them.
+"""Find the source files that decide what a program computes: its imports, theirs and so on, without importing them.
 
 Plug-ins are loaded by name, so they are in no closure but their own. Modules on which no number depends (locks,
 progress, how files are written) are in none, and the stopwatch only where a stage itself imports it.

@@ -1,4 +1,4 @@
-"""The table of what each suite takes in minutes, memory and disk, from the committed costs of its jobs."""
+"""The table of minutes, memory and disk that each suite takes, from the committed costs of its jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.core.text import markdown_table, roughly
 from bench.plan.forecast import START, time_on
 
 CORES = 2
-# what one GPU does, a job at a time, and how many times as fast as a core: reckoned, no measurement
+# what one GPU does, a job at a time, and how many times as fast as a core: an estimate, not measured
 ON_GPU, SPEEDUP = ("prior", "classifier", "reference", "train", "sample", "tune", "clock"), 8
 COLUMNS = (
     "suite",
@@ -24,7 +24,7 @@ COLUMNS = (
     "longest job",
     "memory",
     "disk",
-    "with a GPU (reckoned)",
+    "with a GPU (estimated)",
 )
 BEGIN, END = "<!-- what suites take: begin -->", "<!-- end -->"
 

@@ -1,4 +1,4 @@
-"""The specs that a suite's jobs are told by: one file for each, all that a job's command knows."""
+"""The specs of a suite's jobs: one file for each, which holds all that the job's command needs to know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said while a suite runs: how many jobs there are and how long they will take; then how far they have come."""
+"""Messages while a suite runs: first how many jobs there are and how long they will take, then how many are done."""
 
 from __future__ import annotations
 

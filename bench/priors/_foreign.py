@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.checkpoints import CHECKPOINTS, place
 from bench.core.errors import UserError
-from bench.core.foreign_files import foreign_tensors
+from bench.core.foreign_files import PICKLED, card_path, foreign_tensors
 from bench.core.types import Cap, Prior
 from bench.priors import _networks as networks
 from bench.priors._diffusion import Denoiser, Diffusion
@@ -107,11 +107,25 @@ def foreign_weights(
         known = CHECKPOINTS[fields.weights]
         path = place(fields.weights)
         about = {"name": fields.weights, "source": known.source, "licence": known.licence}
+    refuse_to_replace(path)
     tensors, card = foreign_tensors(path, entry, about)
     hashes = [card.get("pickled_sha256"), card["safetensors_sha256"]]
     if fields.sha256 and fields.sha256 not in hashes:
         raise UserError(f"{path}: has sha256 {hashes[0] or hashes[1]}, expected {fields.sha256}")
     return tensors, {key: value for key, value in card.items() if key != "sha256"}
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Raise UserError where converting a pickled file would replace weights beside it that are not known to be its.
+
+    Such as those of a hub's folder that holds both: for ImageNet-64 the pickled ones there are the broken conversion.
+    """
+    target = path.with_suffix(".safetensors")
+    if path.suffix in PICKLED and target.is_file() and not card_path(path).is_file():
+        raise UserError(
+            f"{target}: is there, and no {card_path(path).name} says that it was made of {path.name}; take it instead, "
+            "or move it elsewhere"
+        )
 
 
 def _random_weights(

@@ -79,7 +79,8 @@ class GMM:
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
         if sigma.dim():
             return self._score(x_t, sigma)
-        return torch.cat([self._score(rows, sigma) for rows in x_t.split(ROWS_AT_ONCE)])
+        known = precisions(sigma, *self._mixture)  # once for all rows
+        return torch.cat([self._score(rows, sigma, *known) for rows in x_t.split(ROWS_AT_ONCE)])
 
     def log_prob(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Return log p(x; sigma) in nats, (n,): the density of x + sigma eps, at sigma = 0 of the prior itself."""
@@ -119,13 +120,14 @@ class GMM:
         u = rk4(velocity, z.flatten(1) @ self._axes, steps)
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
 
-    def _score(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        return Score.apply(x_t.flatten(1), sigma, self.weights, *self._mixture)[0].view_as(x_t)
+    def _score(self, x_t: Tensor, sigma: Tensor, *known: Tensor) -> Tensor:
+        rows = x_t.flatten(1)
+        return Score.apply(rows, sigma, self.weights, *self._mixture, *known)[0].view_as(x_t)
 
     def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
-        return pulls(
-            x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype, device=x.device), *self._mixture
-        )
+        known = () if torch.is_tensor(sigma) or sigma else self._without_noise
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        return pulls(x.flatten(1), sigma, *self._mixture, *known)
 
     @cached_property
     def _flat_means(self) -> Tensor:
@@ -139,6 +141,11 @@ class GMM:
     def _mixture(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return means (K, D), and eigenvalues (K, D) and eigenvectors (K, D, D) of the covariances."""
         return self._flat_means, *torch.linalg.eigh(self.covariances)
+
+    @cached_property
+    def _without_noise(self) -> tuple[Tensor, Tensor]:
+        """Return `precisions` of the prior itself, which chains in its density ask for at each step."""
+        return precisions(self.weights.new_zeros(()), *self._mixture)
 
     def _at(self, v: float) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return (C + v I)^(-1/2) and `precisions` for the decoder, kept since each call has the same noise levels."""

@@ -45,7 +45,7 @@ class ADMFamily:
     num_timesteps: int = 1000  # of that noise
     # keep E[x | x_t] in [-1, 1], as the code of DPS does
     clip_denoised: bool = False
-    num_ode_steps: int = 18  # of the decoder, Heun's method
+    num_ode_steps: int = 36  # of the decoder, a row each
 
     foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)

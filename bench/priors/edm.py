@@ -63,7 +63,7 @@ class EDMFamily:
     sha256: str = ""  # of that pipeline's file of weights, where the suite pins it
     label: int | None = None  # the class, where that pipeline is class-conditional
     local_files_only: bool = True  # false: a hub id may be fetched over the network
-    num_ode_steps: int = 10  # of the decoder, Heun's method
+    num_ode_steps: int = 20  # of the decoder, a row each
     channels: tuple[int, ...] = (16, 16)  # of the network, one entry per resolution
     layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
     num_draws: int = 20_000  # of the teacher, where there is one: the training images

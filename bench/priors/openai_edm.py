@@ -41,7 +41,7 @@ class OpenAIEDMFamily:
     sha256: str = ""  # of the file, where the suite pins it
     label: int | None = None  # the class, where the network is class-conditional
     clip_denoised: bool = False  # keep E[x | x_t] in [-1, 1]
-    num_ode_steps: int = 18  # of the decoder, Heun's method
+    num_ode_steps: int = 36  # of the decoder, a row each
 
     foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)

@@ -38,7 +38,7 @@ class ScoreSDEFamily:
     side: int = 8  # pixels along an image of a random network
     channels: tuple[int, ...] = (8, 16)  # of a random network, one entry per resolution
     clip_denoised: bool = False  # keep E[x | x_t] in [-1, 1]
-    num_ode_steps: int = 18  # of the decoder, Heun's method
+    num_ode_steps: int = 36  # of the decoder, a row each
 
     foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)

@@ -28,11 +28,11 @@ COLUMNS = (
 COLUMNS += ("joules", "what", "reason")
 ALONE = 0.9  # share of a core below which something else ran on the machine
 EXPLAINED = (
-    "Seconds of one call for one measurement and s samples, alone on the machine, after one call that is not timed: "
-    "median over visits of the clock, and in brackets from the lower quartile of the quickest visit to the upper "
-    "quartile of the slowest. Samples per second: at the number of measurements m in one call that stands in brackets; "
-    "m was doubled until that no longer helped. Memory: the most that the process held meanwhile, libraries and prior "
-    "included. Break-even: the number of measurements from which on a trained method, its training included, has spent "
+    "Seconds: one call for one measurement and s samples, alone on the machine, after one call that is not timed; the "
+    "median over visits of the clock, and in brackets the range from the lower quartile of the quickest visit to the "
+    "upper quartile of the slowest. Samples per second: with as many measurements m in one call as the brackets say; "
+    "m was doubled until that no longer helped. Memory: the most that the process held during the calls, libraries and "
+    "prior included. Break-even: from this number of measurements on, a trained method with its training has taken "
     "less time than the quickest untrained one."
 )
 
@@ -67,7 +67,7 @@ def cost_notes(suite: SuiteResults) -> tuple[str, ...]:
     ]
     names = ", ".join(f"{x['task']} {x['method']}" for x in disturbed)
     warning = (
-        f"Something else ran on the machine meanwhile, so these seconds are too long: {names}."
+        f"Something else ran on the machine during these timings, so the seconds are too long: {names}."
         if names
         else ""
     )

@@ -1,4 +1,4 @@
-"""Summary at the end of a run of the workflow: what is done, what failed and why, and which file to open.
+"""Print a summary at the end of a run of the workflow: what is done, what failed and why, and which file to open.
 
 Reads headers and sizes of files only and imports nothing heavy: it runs at the end of each `snakemake all`, also of one
 that stopped half-way.

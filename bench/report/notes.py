@@ -1,4 +1,4 @@
-"""What stands below a table: sizes, intervals, definitions of its columns, and who made it."""
+"""Notes below a table: sizes, intervals, definitions of its columns, and who made it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from bench.stats.results import SuiteResults
 from bench.stats.summary import COSTS, INTERVAL
 
 BASELINES = (
-    "reference (the floor): draws from the posterior in the place of a method's samples, as many of them, compared "
-    "with a second set of such draws; no sampler can be expected to come closer. oracle: the exact sampler, run like "
-    "any method, so it has to agree with the reference. unconditional (the ceiling): draws from the prior, which "
-    "ignore the measurement."
+    "reference (the floor): draws from the posterior in place of a method's samples, and as many, compared with a "
+    "second set of such draws; no sampler can be expected to come closer. oracle: the exact sampler, run like any "
+    "method, so it has to agree with the reference. unconditional (the ceiling): draws from the prior, which ignore "
+    "the measurement."
 )
 HEADERS = (
-    "Above a table: sigma_y is the standard deviation of the noise in data units, in which images are on [-1, 1]; in "
-    "brackets the same for images on [0, 1]. A prior is followed by its family and its data set. Posterior perplexity: "
-    "about how many components of a mixture, or images of a finite set, the posterior is spread over (the exponential "
-    "of the entropy of its weights), mean over measurements. A reference is admitted where independent sets of its "
-    "draws agree; where it is not, nothing is compared with the posterior."
+    "Words above a table: sigma_y is the standard deviation of the noise in data units, in which images are on "
+    "[-1, 1]; the number in brackets is the same for images on [0, 1]. The brackets behind a prior give its family and "
+    "its data set. Posterior perplexity says over about how many components of a mixture, or images of a finite set, "
+    "the posterior is spread (the exponential of the entropy of its weights), mean over measurements. A reference is "
+    "admitted if independent sets of its draws agree; if it is not, nothing is compared with the posterior."
 )
 WORTHS = (
-    "Worth says how many independent exact draws the samples are worth, that is, would be as far from the posterior, "
-    "for chains, biased samplers and exact ones alike; that by energy distance (worth_energy) also stands beside "
-    "diversities. Its reciprocal is a relative error, and this is what is averaged over measurements, tested, and "
-    "named as the smallest difference. An interval that ends at inf holds the error zero."
+    "Worth is the number of independent exact draws that would be as far from the posterior as the samples are; it is "
+    "defined for chains and for biased and exact samplers alike. The worth by energy distance (worth_energy) is also "
+    "shown beside diversities. Its reciprocal is a relative error, and this is what is averaged over measurements, "
+    "tested, and named as the smallest difference. An interval that ends at inf contains the error zero."
 )
 COLLAPSE = (
     "Collapse, which training by reverse KL tends to, shows in two columns at once: diversity_ratio well below 1 "
@@ -39,20 +39,18 @@ COLLAPSE = (
 )
 
 INTERACTING = (
-    f"({INTERACTS}): the samples of a measurement alone are not those that it has among others, so that the numbers "
-    "hold for this size of batch only; `posterior-bench conformance` says more."
+    f"({INTERACTS}): the samples of a measurement change when it is drawn without the others, so the numbers hold for "
+    "this batch size only; `posterior-bench conformance` says more."
 )
 
-DIVERGING = (
-    f"({DIVERGED}): some samples of the method have values beyond 1000, of images between -1 and 1."
-)
+DIVERGING = f"({DIVERGED}): some samples of the method have values beyond 1000, though images are between -1 and 1."
 
 
 def notes(suite: SuiteResults, columns: Sequence[str], of_tasks: bool = True) -> tuple[str, ...]:
     """Return the notes below tables of measurements that have these columns; of_tasks: a table for each task."""
     most = max(len(suite.seeds_of(method)) for method in suite.methods)
     seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
-    seeds += f" ({most} of methods that are trained)" if most > len(suite.seeds) else ""
+    seeds += f" ({most} for trained methods)" if most > len(suite.seeds) else ""
     defined, judged = definitions(suite), has_reference(suite)
     has_diversity = any(part in name for name in columns for part in DIVERSITY)
     has_worth = any(name.startswith("worth_") for name in columns)

@@ -8,12 +8,18 @@ from collections.abc import Sequence
 from bench.core.errors import UserError
 from bench.stats.results import Origin
 
+MIXED = "are mixed"
+
 
 def made_by(origins: Sequence[Origin]) -> tuple[str, ...]:
-    """Return the commits behind artefacts as a sentence, and a warning for each of their `faults_of`."""
+    """Return the commits behind artefacts as a sentence, and a warning for each of their other `faults_of`.
+
+    The workflow makes tables after it has made anew whatever another commit would make otherwise.
+    """
     commits = Counter(origin.commit for origin in origins)
     made = ", ".join(f"{commit[:12]} ({number} files)" for commit, number in commits.most_common())
-    return (f"Made by commit {made}.", *(f"Warning: {fault}." for fault in faults_of(origins)))
+    faults = [fault for fault in faults_of(origins) if MIXED not in fault]
+    return (f"Made by commit {made}.", *(f"Warning: {fault}." for fault in faults))
 
 
 def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
@@ -23,7 +29,7 @@ def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
     faults = []
     if len(commits) > 1:
         faults.append(
-            f"artefacts of {len(commits)} commits are mixed ({', '.join(c[:12] for c in commits)})"
+            f"artefacts of {len(commits)} commits {MIXED} ({', '.join(c[:12] for c in commits)})"
         )
     if "unknown" in commits:
         faults.append("the commit of some artefacts is not known")
@@ -33,10 +39,21 @@ def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def refuse_faults(origins: Sequence[Origin], folder: str, allowed: bool = False) -> tuple[str, ...]:
-    """Return the faults of artefacts in `folder`; UserError, one line, when there are any and they are not allowed."""
+def refuse_faults(
+    origins: Sequence[Origin], folder: str, allowed: bool = False, unchanged: bool = False
+) -> tuple[str, ...]:
+    """Return the faults of artefacts in `folder`; UserError, one line, when there are any and they are not allowed.
+
+    unchanged: the workflow would make none of them anew, so that those of earlier commits are what this commit makes.
+    """
     faults = faults_of(origins)
+    if unchanged:
+        faults = tuple(fault for fault in faults if MIXED not in fault)
     if faults and not allowed:
         advice = "commit, remove the folder and run again, or give --allow-dirty"
+        if any(MIXED in fault for fault in faults):
+            advice = (
+                f"`posterior-bench publish {folder}` finds out whether that matters; or {advice}"
+            )
         raise UserError(f"{folder}: {'; '.join(faults)}; {advice}")
     return faults

@@ -22,12 +22,17 @@ LARGEST = 1_500_000  # bytes of a committed file
 
 
 def publish_suite(
-    suite: SuiteResults, figures: Sequence[str], into: Path, allow_dirty: bool
+    suite: SuiteResults,
+    figures: Sequence[str],
+    into: Path,
+    allow_dirty: bool,
+    unchanged: bool = False,
 ) -> None:
     """Copy tables, values, figures and their provenance into the folder `into`, which is emptied first.
 
     Raises UserError, one line, when the tables are older than the metrics, when a figure is missing, and when artefacts
-    are of edited sources or of several commits, unless allow_dirty.
+    are of edited sources or of several commits, unless allow_dirty. unchanged: several commits are no fault, since the
+    workflow of this commit would make none of them anew.
     """
     refuse_rehearsal(suite.root)
     layout = Layout(suite.root)
@@ -36,7 +41,7 @@ def publish_suite(
         raise UserError(f"{summary}: is older than the metrics; run the workflow again")
     made = [summary, *(layout.figure(figure, "csv") for figure in figures)]
     origins = [*suite.origins, *(origin_of(path, read_csv(path)[1]) for path in made)]
-    faults = refuse_faults(origins, str(suite.root), allow_dirty)
+    faults = refuse_faults(origins, str(suite.root), allow_dirty, unchanged)
     shutil.rmtree(into, ignore_errors=True)
     _copy_tables(summary.parent, into, faults)
     for figure in figures:
@@ -49,6 +54,7 @@ def publish_suite(
         "num_samples": suite.num_samples,
         "other_prior": {x.name: sorted(x.unranked) for x in suite.tasks if x.unranked},
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
+        "unchanged_since_they_were_made": unchanged,
     }
     write_record(into, suite.name, origins, faults, record | publish_values(suite, into))
 

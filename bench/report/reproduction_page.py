@@ -23,12 +23,12 @@ from bench.stats.reproduction import (
 
 HEADS = ("task", "row", "metric", "published", "here", "difference / error", "p", "test", "remark")
 HOW = (
-    f"A cell is a metric of a row on a task. It is not reproduced where p is at most {ALPHA:g}, and p is corrected for "
-    f"all cells of the suite: if nothing but chance differs, a suite has any such cell with probability {ALPHA:g} at "
-    "most. Sign flips: differences paired by measurement, each as likely as its negative; all metrics of a row on a "
-    "task are flipped together. Training seeds: the shift of a trained method against the spread over its trainings. "
-    f"Row {ALL_TASKS}: the tasks of a row together. Shifts below {NEGLIGIBLE:.1%} of the values are of no consequence. "
-    "Seconds are not compared."
+    f"A cell is a metric of a row on a task. It is not reproduced if p is at most {ALPHA:g}; p is corrected for all "
+    "cells of the suite, so if nothing but chance differs, the probability that a suite has any such cell is at most "
+    f"{ALPHA:g}. Sign flips: the test takes differences paired by measurement, each as likely as its negative, and "
+    "flips all metrics of a row on a task together. Training seeds: the shift of a trained method is compared with the "
+    f"spread over its trainings. Row {ALL_TASKS}: the test takes all tasks of a row together. Shifts below "
+    f"{NEGLIGIBLE:.1%} of the values count as reproduced. Seconds are not compared."
 )
 
 
@@ -71,7 +71,7 @@ class Reproduction:
         """Return the text of reproduction.md: what is not reproduced, not testable, and without counterpart."""
         differ = [cell for cell in self.ordered if cell.verdict == DIFFERS]
         blocks = [
-            f"# Suite {markdown(self.suite)}: reproduced or not",
+            f"# Suite {markdown(self.suite)}: is it reproduced?",
             f"{markdown(self.summary())}.",
         ]
         if differ:
@@ -110,8 +110,8 @@ def _resolution(cells: Sequence[Cell]) -> list[str]:
         return []
     median = float(np.median(known))
     sentence = (
-        f"The shift that is found with probability {POWER:g} is {median:.0%} of the published value in the median cell "
-        "that differs at all (column detectable of reproduction.csv)."
+        f"In the median of the cells that differ at all, a shift of {median:.0%} of the published value would be found "
+        f"with probability {POWER:g} (column detectable of reproduction.csv)."
     )
     return [sentence]
 

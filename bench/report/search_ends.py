@@ -1,4 +1,4 @@
-"""Winners of a tuning search that lie at an end of what was searched: the best settings may be beyond."""
+"""Find winners of a tuning search that lie at an end of the range that was searched: better settings may lie beyond."""
 
 from __future__ import annotations
 

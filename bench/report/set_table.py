@@ -16,8 +16,8 @@ from bench.stats.sets import FLOOR
 FLOORS = {"train": "training images", "halves": "half of the held-out images"}
 STATISTICS = ("fid", "kid", "precision", "recall", "density", "coverage")
 ALONE = (
-    "All samples of a task against held-out images, one number per method, in brackets its interval where it has one; "
-    "the first columns are real images"
+    "All samples of a task compared with held-out images: one number per method, with its interval in brackets if it "
+    "has one; the first columns are values of real images"
 )
 HEADER = (
     f"{ALONE}. Compare a method with the reference and not with real images: the posteriors "

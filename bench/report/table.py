@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -59,6 +59,15 @@ class Table:
                         str(column if self.methods_across else row)
                     ] = None
         return tuple(f"{', '.join(names)}: {reason}" for reason, names in methods.items())
+
+
+def with_methods_down(table: Table) -> Table:
+    """Return a table that has its methods across with a row for each of them, and with a column for each row it had."""
+    frame = table.frame.T
+    for name, reason in table.reasons.items():
+        frame[name] = [Cell(reason=reason)] * len(frame)
+    turned = {"goals": table.roles, "roles": table.goals, "reasons": {}, "methods_across": False}
+    return replace(table, frame=frame, **turned)
 
 
 def words_on_kinds(table: Table) -> str:

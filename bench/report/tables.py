@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import cache
 
 from bench.core.kinds import by_kind
 from bench.core.results import (
@@ -24,7 +25,7 @@ from bench.core.text import rounded, shortened, three_digits
 from bench.report.front.columns import DERIVED, LABELS, headline_of, named_columns
 from bench.report.front.references import EXACT, NONE, has_reference, modes_of, reference_mode
 from bench.report.headers import task_header
-from bench.report.table import Cell, Table, cell_of, frame_of
+from bench.report.table import Cell, Table, cell_of, frame_of, with_methods_down
 from bench.stats.comparisons import Comparison, compare, resolution, tied
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults, TaskResults
@@ -64,6 +65,7 @@ OPTIONAL = (
     "ksd2",
     "stein",
 )
+MOST_ACROSS = 24  # methods across the table of distances; more stand down it
 OF_SEEDS = (DISTANCE, WORTH, "worth_mean", "mean_error")  # columns that show the spread over seeds
 TRAINING = ("train_seconds", "train_nfe")
 # parts of the names of the columns that say how unlike samples are
@@ -71,11 +73,11 @@ DIVERSITY = ("diversity_ratio", "pairwise")
 NOTHING = Cell(reason="n/a")
 DISTANCES = (
     f"{DISTANCE}: unbiased energy distance between the samples of a method and reference draws of the posterior; "
-    f"smaller is better, 0 is what exact draws have in expectation. ({OTHER_PRIOR}): not compared with the others of "
-    "its row in the table, because it saw the denoiser or the density of the map's teacher and not the map; rows that "
-    "end with total are against the teacher's posterior. The last rows: mean rank with its 95 % interval over tasks, "
-    "each pair of methods compared on the tasks where both ran (bold: not told from the best), and the cost of "
-    "training, summed over the tasks where a method ran"
+    f"smaller is better, and exact draws have 0 in expectation. ({OTHER_PRIOR}): the method is not compared with the "
+    "others of its task, because it saw the denoiser or the density of the map's teacher and not the map; names that "
+    "end with total are distances to the teacher's posterior. Last come the mean rank with its 95 % interval over "
+    "tasks, each pair of methods compared on the tasks where both ran (bold: cannot be told from the best), and the "
+    "cost of training, summed over the tasks where a method ran"
 )
 
 Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric
@@ -108,14 +110,14 @@ def distance_table(
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     methods, marks = shown_methods(suite), _marks(suite)
     rows = [row for x in suite.tasks for row in _distance_rows(x, suite, known, bold, headline)]
-    rows += [_rank_row(ranking, methods) for ranking in rankings(compared, (headline,))]
+    rows += _rank_rows(rankings(compared, (headline,)), methods)
     rows += [
         (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
         for cost in TRAINING
     ]
     keys = {task.name: (task.name, headline) for task in suite.tasks}
     title, header = _of_headline(suite, headline)
-    return Table(
+    table = Table(
         title,
         ". ".join((header, *budget_notes(suite.budget_rows, above))),
         frame_of(rows, methods),
@@ -124,6 +126,7 @@ def distance_table(
         resolution=resolution(comparisons, keys),
         kinds=shown_kinds(suite),
     )
+    return with_methods_down(table) if len(methods) > MOST_ACROSS else table
 
 
 def at_budget(
@@ -216,6 +219,7 @@ def goal_of(metric: str, suite: SuiteResults) -> str:
     return {"higher": "up", "lower": "down"}[better] if isinstance(better, str) else f"= {better:g}"
 
 
+@cache
 def is_shown(metric: str) -> bool:
     """Return whether a metric has a column in the tables of tasks, where it has a number."""
     return metric in SHOWN or not any(fnmatch(metric, pattern) for pattern in CSV_ONLY)
@@ -294,15 +298,21 @@ def _remark(task: TaskResults, method: str, metric: str) -> str:
     return OTHER_PRIOR if metric == DISTANCE and method in task.unranked else ""
 
 
-def _rank_row(ranking: Ranking, methods: Sequence[str]) -> tuple[str, list[Cell]]:
+def _rank_rows(rankings: Sequence[Ranking], methods: Sequence[str]) -> list[tuple[str, list[Cell]]]:
+    """Return a row of mean ranks, in which each method stands among the rows of its budget where there are budgets."""
     cells = dict.fromkeys(methods, NOTHING)
-    counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)
-    of = {m: f"{num} tasks" if num < len(ranking.tasks) else "" for m, num in counts}
-    numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
-    for method, mean, low, high in numbers:
-        is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
-        cells[method] = Cell(*rounded(mean, low, high), tied=is_tied, remark=of[method])
-    return f"mean rank, {len(ranking.tasks)} of {ranking.num_tasks} tasks", list(cells.values())
+    for ranking in rankings:
+        counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)
+        of = {m: f"{num} tasks" if num < len(ranking.tasks) else "" for m, num in counts}
+        numbers = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
+        for method, mean, low, high in numbers:
+            is_tied = ranking.can_tell and mean - ranking.mean[0] <= ranking.critical
+            cells[method] = Cell(*rounded(mean, low, high), tied=is_tied, remark=of[method])
+    if not rankings:
+        return []
+    words = "mean rank in its budget" if any(x.budget for x in rankings) else "mean rank"
+    name = f"{words}, {len(rankings[0].tasks)} of {rankings[0].num_tasks} tasks"
+    return [(name, list(cells.values()))]
 
 
 def _sum(lines: Sequence[Summary], method: str, cost: str) -> Cell:

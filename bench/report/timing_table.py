@@ -25,19 +25,20 @@ SHOWN = {  # column of the csv: title
 
 UNTRAINED = "Networks have random weights: these are times, and the samples mean nothing."
 ON_CPU = (
-    "Taken on a CPU and, where the number of parameters says so, with fewer channels and smaller images than "
-    "published: this tests the code that a run on a GPU takes, and says nothing about the published networks."
+    "These times were taken on a CPU and, as the numbers of parameters show, with fewer channels and smaller images "
+    "than published. They test the code that runs on a GPU, and say nothing about the published networks."
 )
 DISTURBED = (
     f"Where the share of a core is below {ALONE}, other work ran on the machine: seconds are too long there, and their "
     "ratios to one another mean little."
 )
 EXPLAINED = (
-    "A row is m measurements with s samples of each in one call: median over calls after one that is not timed. NFE: "
-    "rows forward through the network per sample; backward: rows of vector-Jacobian products per sample. ms per NFE: "
-    "milliseconds of the whole call over its forward rows, with what went backward; bare: the same network calls with "
-    "nothing in between; ratio: the first over the second. The last row of a method is the batch with the most samples "
-    "per second; x batch 1: that rate over the rate of one sample of one measurement. n/a: not measured here."
+    "A row is m measurements with s samples of each in one call; values are medians over calls, after one call that is "
+    "not timed. NFE: rows forward through the network per sample; backward: rows of vector-Jacobian products per "
+    "sample. ms per NFE: milliseconds of the whole call, including what went backward, divided by its forward rows; "
+    "bare: the same for the network calls alone; ratio: the first divided by the second. The last row of a method is "
+    "the batch with the most samples per second; x batch 1: that rate divided by the rate for one sample of one "
+    "measurement. n/a: not measured here."
 )
 
 

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import math
+import mmap
 import os
 import resource
 import select
@@ -26,12 +27,12 @@ from pathlib import Path
 from bench.core.errors import Broken, UserError, is_shortage, one_line, printable
 from bench.core.specs import Limits
 
-DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses that no method has by chance
+DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses
 PAUSE = 0.5  # seconds between two looks at a process that says nothing
 PAUSE_OF_MEMORY = 0.05  # where its memory has a limit
 # signals that come from outside of a method: of the system, a scheduler or a user
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
-PR_SET_PDEATHSIG = 1  # of prctl(2)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 RUNNING: set[int] = set()  # processes that this one has started, each the leader of a group
 
 
@@ -98,19 +99,22 @@ def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] =
     reading, writing = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    starter = os.getpid()
+    starter, others = os.getpid(), _children()
+    _adopt()
+    said = mmap.mmap(-1, 1)  # memory in common, which no method closes by chance
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _become(work, refuses, writing, starter)
+        _become(work, refuses, writing, starter, said)
     os.close(writing)
     with contextlib.suppress(OSError):  # it has done so itself, or is gone
         os.setpgid(pid, pid)
     RUNNING.add(pid)
     try:
-        return _watched(pid, reading)
+        return _watched(pid, reading, said)
     finally:
         end(pid)
+        _end_adopted(others)
         os.close(reading)
 
 
@@ -149,6 +153,38 @@ def end(pid: int) -> None:
         RUNNING.discard(pid)
 
 
+def _adopt() -> None:
+    """Become the parent of processes whose own has ended, on Linux: what leaves its group is found all the same."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _end_adopted(others: set[int]) -> None:
+    """Kill the children of this process that it did not have before, and what these leave behind in turn."""
+    spared = set(others)
+    while left := _children() - spared - RUNNING:
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+            except PermissionError:  # another user's, such as one behind sudo
+                spared.add(pid)
+
+
+def _children() -> set[int]:
+    """Return the processes whose parent is this one, as far as the system says."""
+    found = set[int]()
+    for facts in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError):  # it has just ended
+            parent = (
+                facts.read_text(errors="replace").rpartition(")")[2].split()[1]
+            )  # its name may hold anything
+            found |= {int(facts.parent.name)} if int(parent) == os.getpid() else set()
+    return found
+
+
 def die_with(starter: int) -> None:
     """Have this process killed when the one that started it has ended, however that ended."""
     if sys.platform == "linux":
@@ -178,9 +214,13 @@ def _tell(message: dict) -> None:
 
 
 def _become(
-    work: Callable[[], object], refuses: tuple[type[Exception], ...], pipe: int, starter: int
+    work: Callable[[], object],
+    refuses: tuple[type[Exception], ...],
+    pipe: int,
+    starter: int,
+    said: mmap.mmap,
 ) -> None:
-    """Do the work in a forked process; never return."""
+    """Do the work in a forked process and say with which status it is about to end; never return."""
     status = BROKEN
     try:
         die_with(starter)
@@ -192,6 +232,7 @@ def _become(
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
+        said[0] = status
         os._exit(status)
 
 
@@ -212,8 +253,11 @@ def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...])
     return BROKEN
 
 
-def _watched(pid: int, pipe: int) -> Ending:
-    """Wait for a process, listening to what it says, and end it where it is over a limit."""
+def _watched(pid: int, pipe: int, said: mmap.mmap) -> Ending:
+    """Wait for a process, listening to what it says, and end it where it is over a limit.
+
+    said: the status with which it meant to end; with another one a method has ended it.
+    """
     watch, lines = Watch(), _lines_of(pipe)
     while True:
         pause = PAUSE if watch.most_bytes == math.inf else PAUSE_OF_MEMORY
@@ -224,7 +268,7 @@ def _watched(pid: int, pipe: int) -> Ending:
         if code is not None:
             for line in lines(0.0):  # its last words
                 watch.heed(line)
-            return _ending(code, watch)
+            return _ending(code, watch, code == said[0])
         if time.monotonic() >= latest:
             return too_late
         if watch.most_bytes < math.inf and resident(pid) > watch.most_bytes:
@@ -260,10 +304,10 @@ def _exit_code(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status)
 
 
-def _ending(code: int, watch: Watch) -> Ending:
-    if code == DONE:
+def _ending(code: int, watch: Watch, is_its_own: bool) -> Ending:
+    if code == DONE and is_its_own:
         return Ending("ok")
-    if code in (REFUSED, BROKEN):
+    if code in (REFUSED, BROKEN) and is_its_own:
         return watch.failure or Ending("failed", "its process raised an error; the log has it")
     if code < 0:
         outside = -code in FROM_OUTSIDE

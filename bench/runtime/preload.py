@@ -17,6 +17,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
+import gc
 import hashlib
 import importlib
 import json
@@ -163,6 +164,7 @@ def _import_libraries(folder: str) -> None:
         os.environ.update({} if value is None else {name: value})
     imported.set()
     watcher.join()  # a fork is to copy no thread
+    gc.freeze()  # no job has to look through what the libraries have made
 
 
 def _end_without_workflow(folder: str, imported: threading.Event) -> None:

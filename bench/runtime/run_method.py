@@ -30,6 +30,7 @@ from bench.core.types import (
     State,
     Trainable,
 )
+from bench.runtime.global_state import SETTINGS, kept_state
 from bench.runtime.metering import BudgetExceeded, PriorView, ProblemView, bare
 from bench.runtime.progress import progress
 from bench.runtime.surroundings import kept_surroundings
@@ -45,6 +46,7 @@ STATE_DTYPES = (
     torch.uint8,
     torch.bool,
 )
+HEADER = "__metadata__"  # of a file: no tensor can have this name
 
 
 class Measurements(Protocol):
@@ -99,12 +101,13 @@ NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe
 def attempt(work: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> RunResult[T]:
     """Call `work`; whatever it raises becomes the result, so that the harness goes on.
 
-    Working folder and standard streams are as before afterwards. clock: tells the seconds of the result
-    (`bench.runtime.devices.clock_of`). A part that came to nothing is not the method's failure: Broken is raised.
+    Working folder, standard streams, environment and torch's settings are as before afterwards. clock: tells the
+    seconds of the result (`bench.runtime.devices.clock_of`). A part that came to nothing is not the method's failure:
+    Broken is raised.
     """
     begin = clock()
     try:
-        with kept_surroundings():
+        with kept_surroundings(), kept_state(SETTINGS):
             result = work()
     except (Unsupported, BudgetExceeded) as reason:
         return RunResult("n/a", str(reason))
@@ -209,6 +212,8 @@ def refuse_malformed_state(state: object) -> None:
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):
         raise ValueError(f"train() returned {_kinds(state)}, expected a flat dict[str, Tensor]")
+    if HEADER in state:
+        raise ValueError(f"train() returned {HEADER!r}, which no tensor in a file can be named")
     for name, tensor in state.items():
         if tensor.dtype not in STATE_DTYPES:
             raise ValueError(

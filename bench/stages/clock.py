@@ -68,7 +68,7 @@ def main(spec_path: str, visit: str = "1") -> None:
             device = stack.enter_context(computing(spec.compute))
         except Busy as error:
             raise UserError(
-                f"{error}; a time taken beside it would be no time: run again when it has ended"
+                f"{error}; a time taken beside it would be wrong: run again when it has ended"
             ) from None
         clock(spec, int(visit), device)
 

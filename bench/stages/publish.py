@@ -40,7 +40,7 @@ def main(*arguments: str) -> None:
         return
     suite = load(layout.spec("suite"))
     figures = options.figures or [*suite.figures, *one_grid_per_prior(suite)]
-    publish_suite(suite, figures, into, options.allow_dirty)
+    publish_suite(suite, figures, into, options.allow_dirty, options.unchanged)
     page = render(collect(suite, "These are the published results themselves."), compact=True)
     write_bytes(into / "report.html", page.encode())
 
@@ -53,6 +53,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--allow-dirty",
         action="store_true",
         help="publish all the same and say so below the tables",
+    )
+    parser.add_argument(
+        "--unchanged",
+        action="store_true",
+        help="artefacts of earlier commits are what this one would make; `posterior-bench publish` finds out",
     )
     parser.add_argument(
         "--figures", nargs="+", help="names in figures/; default: overviews and one grid per prior"

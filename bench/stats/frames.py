@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 
@@ -12,5 +13,5 @@ def records_csv(kind: type, records: Iterable[Any]) -> str:
     import pandas as pd
 
     names = [item.name for item in fields(kind)]
-    frame = pd.DataFrame([astuple(record) for record in records], columns=names)
+    frame = pd.DataFrame(list(map(attrgetter(*names), records)), columns=names)
     return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -59,6 +59,10 @@ class ComparisonGroup:
 
 def comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
     """Return a group for each task and metric where a method has a value."""
+    return suite.once("groups", lambda: _comparison_groups(suite))
+
+
+def _comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
     groups = []
     for task in suite.tasks:
         values = values_of_task(task, suite)
@@ -120,7 +124,8 @@ def _group(
     )
     if not num_seeds:
         return None
-    worst = _worst(columns, better)
+    has_failed = any(column.failed for column in kept)
+    worst = _worst(columns, better) if has_failed else {}
     losses = np.stack([_losses(column, common, num_seeds, better, worst) for column in kept], 2)
     names = tuple(column.method for column in kept)
     num_failed = tuple(len(column.failed.keys() & set(common)) for column in kept)

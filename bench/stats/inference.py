@@ -133,16 +133,19 @@ def _exact_shares(values: np.ndarray) -> np.ndarray:
     """Return, for each column of `values` (n, k), the share of all sign patterns that take its sum as far from 0.
 
     Each pattern is one of the first half of the values beside one of the second: for each sum of the first, those of
-    the second that take it far enough are found by bisection.
+    the second that take it far enough are found by bisection. As many take it as far up as down, since the negative of
+    each pattern is one, too.
     """
     half = len(values) // 2
-    lefts = _all_signs(half) @ values[:half]
+    lefts = np.sort(_all_signs(half) @ values[:half], axis=0)[
+        ::-1
+    ]  # ascending, bisections are faster
     rights = np.sort(_all_signs(len(values) - half) @ values[half:], axis=0)
     shares = []
     for left, right, far in zip(lefts.T, rights.T, _distances(values), strict=True):
-        above = len(right) - np.searchsorted(right, far - left, "left")
-        below = np.searchsorted(right, -far - left, "right")
-        shares.append(min(float((above + below).sum()) / (len(left) * len(right)), 1.0))
+        num = len(left) * len(right)
+        above = num - right.searchsorted(far - left, "left").sum()
+        shares.append(min(2.0 * above / num, 1.0))
     return np.array(shares)
 
 

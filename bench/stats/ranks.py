@@ -8,7 +8,7 @@ method that runs on few tasks changes nothing between the others.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
 
@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import stdtrit
 from scipy.stats import rankdata
 
-from bench.core.results import DISTANCE, Ranking
-from bench.stats.groups import ComparisonGroup, comparison_groups
+from bench.core.results import AT_BUDGET, DISTANCE, Ranking
+from bench.stats.groups import ComparisonGroup, at_equal_budgets, comparison_groups
 from bench.stats.inference import ALPHA, critical_difference
 from bench.stats.results import SuiteResults
 
@@ -27,16 +27,28 @@ NUM_DRAWS = 10_000  # random rankings behind a critical difference
 
 
 def rankings(suite: SuiteResults, metrics: Sequence[str] = METRICS) -> list[Ranking]:
-    """Return a ranking for each metric in which two methods or more can be ranked."""
-    groups = comparison_groups(suite)
-    of_metrics = (
-        _ranking(metric, [group for group in groups if group.metric == metric])
-        for metric in metrics
-    )
-    return [ranking for ranking in of_metrics if ranking]
+    """Return a ranking for each metric in which two methods or more can be ranked.
+
+    Where rows are compared at equal budgets (`at_equal_budgets`), a ranking for each budget.
+    """
+    groups, found = comparison_groups(suite), []
+    for metric in metrics:
+        parts: dict[str, list[ComparisonGroup]] = defaultdict(list)
+        for group in groups:
+            if group.metric == metric:
+                for part in at_equal_budgets(group):
+                    parts[_budget_of(part, group)].append(part)
+        found += [_ranking(metric, tasks, budget) for budget, tasks in parts.items()]
+    return [ranking for ranking in found if ranking]
 
 
-def _ranking(metric: str, tasks: Sequence[ComparisonGroup]) -> Ranking | None:
+def _budget_of(part: ComparisonGroup, group: ComparisonGroup) -> str:
+    """Return the budget of all rows of a part of a group, "" for the group itself and for rows without one."""
+    match = AT_BUDGET.match(part.methods[0]) if part.methods and part is not group else None
+    return match["budget"] if match else ""
+
+
+def _ranking(metric: str, tasks: Sequence[ComparisonGroup], budget: str) -> Ranking | None:
     ran = Counter(method for group in tasks for method in group.methods)
     ranked = _with_common_tasks(
         [method for method, count in ran.items() if count >= MIN_TASKS * len(tasks)], tasks
@@ -60,6 +72,7 @@ def _ranking(metric: str, tasks: Sequence[ComparisonGroup]) -> Ranking | None:
         tuple(group.task for group in counted),
         tuple(group.task for group in tasks if group not in counted),
         {method: count for method, count in tried.items() if method not in ranked},
+        budget,
     )
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -189,17 +188,35 @@ def _paired(
     published: pd.DataFrame, here: pd.DataFrame, harmonic: Collection[str]
 ) -> Iterator[Paired]:
     """Yield the values of each cell; a measurement counts where all seeds that both sides have gave a number."""
-    both = published.merge(here, on=KEYS, suffixes=("_published", "_here"))
+    both = published.merge(here, on=KEYS, suffixes=("_published", "_here"), validate="one_to_one")
     values = ["value_published", "value_here"]
     inverse = both["metric"].isin(list(harmonic))
     both.loc[inverse, values] = 1 / both.loc[inverse, values]
     both = both[np.isfinite(both[values]).all(axis=1)]
-    for names, cell in both.groupby(["task", "method", "metric"], sort=False):
-        table = cell.pivot(index="measurement", columns="seed", values=values).dropna()
-        if len(table):
-            old, new = (table[side].to_numpy() for side in values)
-            task, method, metric = map(str, cast(tuple, names))
-            yield Paired(task, method, metric, old, new, metric in harmonic)
+    number = both.groupby(["task", "method", "metric"], sort=False).ngroup().to_numpy()
+    order = np.lexsort([both["seed"], both["measurement"], number])
+    starts = np.unique(number[order], return_index=True)[1]
+    ends = np.append(starts, len(order))[1:]
+    keys = both[KEYS].iloc[order[starts]].itertuples(index=False)
+    sides = [both[side].to_numpy()[order] for side in values]
+    places = [both[name].to_numpy()[order] for name in ("measurement", "seed")]
+    for key, start, end in zip(keys, starts, ends, strict=True):
+        tables = _complete(*(column[start:end] for column in (*places, *sides)))
+        if len(tables[0]):
+            yield Paired(key.task, key.method, key.metric, *tables, key.metric in harmonic)
+
+
+def _complete(
+    measurements: np.ndarray, seeds: np.ndarray, old: np.ndarray, new: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both sides of a cell as tables (m, s), of the measurements that have a value for each of its seeds.
+
+    In the order of measurements, then seeds, as what is given is.
+    """
+    num_seeds = len(np.unique(seeds))
+    _, starts, counts = np.unique(measurements, return_index=True, return_counts=True)
+    rows = starts[counts == num_seeds, None] + np.arange(num_seeds)
+    return old[rows], new[rows]
 
 
 def _of_all_tasks(

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, read_json
 from bench.core.kinds import KINDS, OTHER
 from bench.core.results import FIGURES, TOTAL, figures_of
 from bench.core.specs import SuiteSpec
 
+COLUMNS = ("method", "seed", "observation", "metric", "value", "reason")  # of metrics.csv
 ALL = "all"  # in place of a measurement: a number of the samples of all measurements
 # or the value that a perfect sampler has in expectation
 Better = Literal["higher", "lower"] | float
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Score:
+# a tuple, since a suite has a hundred thousand: a dataclass takes several times as long to make
+class Score(NamedTuple):
     """One line of metrics.csv; `value` is None where there is a `reason` instead.
 
     measurement: None for a number of all measurements together.
@@ -132,6 +135,14 @@ class SuiteResults:
     beside: str = ""
     headline: str = ""
     columns: tuple[str, ...] = ()
+    # what `once` has made; a copy by `replace` begins without
+    cache: dict[Hashable, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return make(), called the first time that `key` is asked for."""
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
@@ -247,14 +258,16 @@ def _refuse_mixed_measurements(measurements: Path, headers: dict[Path, Json]) ->
 
 def _scores(text: str) -> tuple[Score, ...]:
     """Return the lines of metrics.csv. By csv, not pandas, to which an empty value and the value nan are one."""
+    rows = csv.reader(io.StringIO(text))
+    columns = map(next(rows, list(COLUMNS)).index, COLUMNS)
     return tuple(
         Score(
-            row["method"],
-            int(row["seed"]),
-            None if row["observation"] == ALL else int(row["observation"]),
-            row["metric"],
-            float(row["value"]) if row["value"] else None,
-            row["reason"] or "",
+            method,
+            int(seed),
+            None if observation == ALL else int(observation),
+            metric,
+            float(value) if value else None,
+            reason,
         )
-        for row in csv.DictReader(io.StringIO(text))
+        for method, seed, observation, metric, value, reason in map(itemgetter(*columns), rows)
     )

@@ -59,7 +59,13 @@ class MetricValues:
 
 def values_of_task(task: TaskResults, suite: SuiteResults) -> dict[tuple[str, str], MetricValues]:
     """Return values by (method, metric): the reference and each method, each metric that any task of the suite has."""
-    metrics = dict.fromkeys(score.metric for other in suite.tasks for score in other.scores)
+    if not any(task is other for other in suite.tasks):
+        return _values_of_task(task, suite)
+    return suite.once(("values", id(task)), lambda: _values_of_task(task, suite))
+
+
+def _values_of_task(task: TaskResults, suite: SuiteResults) -> dict[tuple[str, str], MetricValues]:
+    metrics = suite.once("metrics", lambda: _metrics(suite))
     scores: dict[tuple[str, str], dict[int, list[Score]]] = defaultdict(lambda: defaultdict(list))
     for score in task.scores:
         if score.measurement is not None:
@@ -72,6 +78,10 @@ def values_of_task(task: TaskResults, suite: SuiteResults) -> dict[tuple[str, st
         else MetricValues(*key, {}, {}, dict.fromkeys(range(suite.num_measured(task)), ELSEWHERE))
         for key in keys
     }
+
+
+def _metrics(suite: SuiteResults) -> dict[str, None]:
+    return dict.fromkeys(score.metric for task in suite.tasks for score in task.scores)
 
 
 def _metric_values(
@@ -87,10 +97,11 @@ def _metric_values(
     failed: dict[int, str] = {}
     skipped: dict[int, str] = {}
     for i in measurements:
-        of_seeds = sorted(scores.get(i, []), key=lambda score: score.seed)
-        reason = _why_not(scores.get(i, []), num_seeds)
+        found = scores.get(i, [])
+        reason = _why_not(found, num_seeds)
         if reason is None:
-            values[i] = tuple(score.value for score in of_seeds if score.value is not None)
+            in_order = found if num_seeds == 1 else sorted(found, key=lambda score: score.seed)
+            values[i] = tuple([score.value for score in in_order if score.value is not None])
         else:
             (skipped if reason.startswith("n/a") else failed)[i] = reason
     return MetricValues(method, metric, values, failed, skipped, is_harmonic)

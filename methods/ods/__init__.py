@@ -52,12 +52,12 @@ WARM_START = 0.95  # share of the iterations with convolutional networks, unless
 
 @dataclass(frozen=True)
 class ODS:
-    """One diffusion sampler for all measurements of a problem or, with `amortised = False`, one for each.
+    """A trained diffusion sampler in noise space: one for all measurements or, with `amortised = False`, one for each.
 
-    A sample is decoded once. `guide = "decoder"` adds a decoded row and its gradient for each step, and
-    `amortised = False` the training, shared by the samples of a measurement.
+    A sample costs one decoded row; with `guide = "decoder"` also a decoded row and its gradient for each step, and with
+    `amortised = False` its share of the training for its measurement.
 
-    Exact when the loss is zero, whatever the likelihood is; `diagnose` says how far from that it is.
+    Exact when the loss is zero, whatever the likelihood is; `diagnose` estimates how far the sampler is from that.
     """
 
     needs: ClassVar[Cap] = Cap.DECODER | Cap.SIMULATE
@@ -72,36 +72,38 @@ class ODS:
         "num_fit": 128, "num_adapt": 2, "num_adapt_draws": 64,
     }  # fmt: skip
 
-    amortised: bool = True
+    amortised: bool = True  # False: train for each measurement, within `sample`
     # dense: networks on vectors, affine map by a matrix; convolutional: UNets, map in wavelets; auto: dense for up to
     # 1024 numbers, and for latents that are no image
     network: Literal["auto", "dense", "convolutional"] = "auto"
+    # what the network corrects: steps that are right for a normal approximation of the posterior, or the prior's
     drift: Literal["langevin", "plain"] = "langevin"
+    # where the likelihood's gradient comes from: an affine map fitted to the decoder, or the decoder itself
     guide: Literal["affine", "decoder"] = "affine"
-    loss: Literal["vargrad", "tb"] = "vargrad"
-    num_steps: int = 12
+    loss: Literal["vargrad", "tb"] = "vargrad"  # log Z from the batch, or learned
+    num_steps: int = 12  # of the sampler
     # variance of the second noising step from the noise end; that of the first is 1
     first: float = 0.5
-    last: float = 0.02  # of the one at the data end
-    num_iterations: int = 240
+    last: float = 0.02  # variance of the noising step at the data end
+    num_iterations: int = 240  # of training
     num_groups: int = 16  # measurements in a batch
     group_size: int = 8  # paths for each
     replays: int = 2  # batches from the buffer after each on-policy batch
-    num_buffered: int = 10_000  # ends of paths
-    learning_rate: float = 2e-3
-    max_gradient: float = 1.0
-    huber: float = 10.0  # nats from where the loss is linear
+    num_buffered: int = 10_000  # ends of paths that the buffer keeps
+    learning_rate: float = 2e-3  # of the networks' training
+    max_gradient: float = 1.0  # a gradient with a larger norm is scaled down to it
+    huber: float = 10.0  # nats beyond which the loss is linear
     beta_start: float = 0.1  # power of the likelihood at first, rising to 1
-    anneal: float = 0.5  # within this share of the iterations
-    width: int = 192
-    num_layers: int = 3
+    anneal: float = 0.5  # share of the iterations in which it rises
+    width: int = 192  # units of a hidden layer
+    num_layers: int = 3  # hidden layers
     num_channels: int = 32  # of the UNets
     # share of the iterations that fit steps to simulated pairs first; None: 0 with dense networks, 0.95 with UNets
     warm_start: float | None = None
     num_fit: int = 2048  # prior draws decoded for the affine map
-    num_adapt: int = 2  # times it is refitted to one measurement
-    num_adapt_draws: int = 512
-    distil_steps: int = 0  # of training a student that makes a sample at once; 0: no student
+    num_adapt: int = 2  # times the map is refitted to one measurement
+    num_adapt_draws: int = 512  # draws decoded for each refit
+    distil_steps: int = 0  # steps of training a one-step student; 0: no student
 
     def __post_init__(self) -> None:
         sizes = "num_groups group_size num_layers width num_fit num_adapt num_adapt_draws num_channels num_buffered"
@@ -109,9 +111,11 @@ class ODS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
         if self.num_steps < 2 or self.group_size < 2:
-            raise ValueError("expected num_steps >= 2 and group_size >= 2")
+            given = f"num_steps = {self.num_steps}, group_size = {self.group_size}"
+            raise ValueError(f"{given}: expected num_steps >= 2 and group_size >= 2")
         if not 0 < self.last <= self.first < 1 or not 0 < self.beta_start <= 1:
-            raise ValueError("expected 0 < last <= first < 1 and 0 < beta_start <= 1")
+            given = f"last = {self.last}, first = {self.first}, beta_start = {self.beta_start}"
+            raise ValueError(f"{given}: expected 0 < last <= first < 1 and 0 < beta_start <= 1")
         if not 0 <= (self.warm_start or 0) <= 1:
             raise ValueError(f"warm_start = {self.warm_start}: expected a share in [0, 1]")
         choices = {

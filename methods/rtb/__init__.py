@@ -39,11 +39,11 @@ __all__ = ["RTB"]
 
 @dataclass(frozen=True)
 class RTB:
-    """A reverse diffusion with steps that a network has learned to correct, given the measurement.
+    """A reverse diffusion whose steps are corrected by a trained network that sees the measurement.
 
-    A sample costs `num_steps` rows through the denoiser, and training as many for each of its paths.
+    A sample costs `num_steps` rows through the denoiser, and so does each path in training.
 
-    Exact when the loss is zero, whatever the likelihood is, for the law of the prior's chain.
+    Exact when the loss is zero, whatever the likelihood is, if the prior is taken to be the end of its own chain.
     """
 
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.SIMULATE
@@ -59,29 +59,32 @@ class RTB:
     }  # fmt: skip
 
     num_steps: int = 24  # noise levels
-    sigma_min: float = 0.03  # the last of them, from where the denoiser makes the image
-    sigma_max: float = 10.0
-    drift: Literal["guided", "plain"] = "guided"
+    sigma_min: float = 0.03  # the last noise level, where the denoiser makes the image
+    sigma_max: float = 10.0  # the first noise level, data units
+    drift: Literal["guided", "plain"] = "guided"  # which steps are corrected
     num_simulated: int = 4096  # draws of the prior, measured anew in each iteration
-    num_iterations: int = 800
-    warm_start: float = 0.85
+    num_iterations: int = 800  # of training
+    warm_start: float = 0.85  # share of the iterations that first fit single steps to pairs
     num_pairs: int = 256  # in a batch of the warm start
     num_groups: int = 8  # measurements in a batch of paths
     group_size: int = 6  # paths for each
-    learning_rate: float = 2e-3
-    max_gradient: float = 1.0
-    huber: float = 10.0  # nats from where the loss is linear
-    width: int = 256
-    num_layers: int = 3
+    learning_rate: float = 2e-3  # of the network's training
+    max_gradient: float = 1.0  # a gradient with a larger norm is scaled down to it
+    huber: float = 10.0  # nats beyond which the loss is linear
+    width: int = 256  # units of a hidden layer
+    num_layers: int = 3  # hidden layers
 
     def __post_init__(self) -> None:
-        for name in ("num_simulated", "num_iterations", "num_pairs", "num_groups", "width"):
+        counts = "num_simulated num_iterations num_pairs num_groups width num_layers"
+        for name in counts.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more")
-        if self.num_steps < 2 or self.group_size < 2 or self.num_layers < 1:
-            raise ValueError("expected num_steps >= 2, group_size >= 2 and num_layers >= 1")
+        for name in ("num_steps", "group_size"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected 2 or more")
         if not 0 < self.sigma_min < self.sigma_max:
-            raise ValueError("expected 0 < sigma_min < sigma_max")
+            levels = f"sigma_min = {self.sigma_min}, sigma_max = {self.sigma_max}"
+            raise ValueError(f"{levels}: expected 0 < sigma_min < sigma_max")
         if not 0 <= self.warm_start <= 1:
             raise ValueError(f"warm_start = {self.warm_start}: expected a share in [0, 1]")
         if self.drift not in ("guided", "plain"):

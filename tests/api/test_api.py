@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import warnings
 from dataclasses import dataclass, replace
@@ -191,6 +192,28 @@ def test_a_method_is_an_object_a_name_or_a_file(task, folder):
     x = bench.sample(Mine(0.25), task, 4)
     assert torch.equal(bench.sample(folder / "in_file.py", task, 4, settings={"shift": 0.25}), x)
     assert x.dtype == torch.float32 and bench.sample("unconditional", task, 4).shape == x.shape
+
+
+@dataclass(frozen=True)
+class Meddling(Mine):
+    """Leaves other settings of torch, and another environment, than it found."""
+
+    def sample(self, prior, problem, y, num_samples, *, rng):
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        torch.use_deterministic_algorithms(True)
+        torch.manual_seed(0)
+        os.environ["MEDDLED"] = "1"
+        return super().sample(prior, problem, y, num_samples, rng=rng)
+
+
+def test_a_method_leaves_no_trace_in_the_process_that_calls_it(task):
+    generator = torch.get_rng_state()
+    x = bench.sample(Meddling(), task, 2)
+    assert torch.equal(x, bench.sample(Mine(), task, 2))
+    assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+    assert not torch.are_deterministic_algorithms_enabled() and "MEDDLED" not in os.environ
+    assert torch.equal(torch.get_rng_state(), generator)
 
 
 def test_a_chain_of_as_many_states_as_samples_is_drawn(task):

@@ -44,7 +44,9 @@ def test_tiny_settings_are_used_and_promise_no_quality(tmp_path):
         written(tmp_path, "small", poor.replace("rows = y", "assert self.rate == 0.25; rows = y"))
     )
     assert not refusals_of(results), "\n".join(refusals_of(results))
-    assert "at its tiny settings, {'rate': 0.25}, nothing is promised" in results[-1].words
+    assert (
+        "at its tiny settings, {'rate': 0.25}, good samples are not expected" in results[-1].words
+    )
 
 
 OPTIONAL = GOOD.replace("    search", "    uses: ClassVar[Cap] = Cap.GRAD\n    search").replace(

@@ -278,6 +278,11 @@ TRAINING_SINS = {
         "{0: x",
         "train() returned dict[int, Tensor | str, Tensor], expected a flat dict",
     ),
+    "a reserved name": (
+        '{"mean": x',
+        '{"__metadata__": x',
+        "which no tensor in a file can be named",
+    ),
     "nested": ('"noise": rng.randn((2,))[0]', '"noise": {}', "expected a flat dict[str, Tensor]"),
     "not finite": ("x.mean(0)", "x.mean(0) / 0", "'mean' with NaN or infinity"),
     "unseeded": (

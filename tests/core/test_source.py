@@ -62,3 +62,18 @@ def test_bases_that_name_each_other_come_to_an_end(tmp_path):
     (tmp_path / "a.py").write_text("from .b import X\n__all__ = ['X']\n")
     (tmp_path / "b.py").write_text("from .a import X\n")
     assert read_source(tmp_path / "a.py") is None
+
+
+def test_a_comment_inside_of_brackets_is_the_field_s_own(tmp_path):
+    (tmp_path / "x.py").write_text(
+        HEAD
+        + CLASS.replace("{bases}", "").replace(
+            "3  # of it", "(\n        3  # of it\n    )\n    # above\n    last: int = 1"
+        )
+        + "__all__ = ['X']\n"
+    )
+    source = read_source(tmp_path / "x.py")
+    assert source and {name: x.note for name, x in source.fields.items()} == {
+        "steps": "of it",
+        "last": "above",
+    }

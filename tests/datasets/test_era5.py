@@ -75,6 +75,64 @@ def test_fields_are_split_by_time_with_gaps(tmp_path):
         np.testing.assert_allclose(celsius, expected[ids.numpy()], atol=ERROR + 1e-4)
 
 
+def rewrite(path, file, change):
+    """Write a classic copy of a file's first field after `change(latitudes, longitudes, values)`; units of CF."""
+    grid = read_grid(path, "t2m")
+    latitudes, longitudes, values = change(grid.latitudes, grid.longitudes, grid.values[0])
+    with netcdf_file(file, "w") as made:
+        for name, axis, unit in (
+            ("y", latitudes, "degrees_north"),
+            ("X", longitudes, "degrees_east"),
+        ):
+            made.createDimension(name, len(axis))
+            made.createVariable(name, "f8", (name,))[:] = axis
+            made.variables[name].units = unit
+        made.createVariable("t2m", "f8", ("y", "X"))[:] = values
+    return file
+
+
+SAME_FIELDS = {
+    "west negative": lambda a, o, v: (a, np.where(o < 180, o, o - 360), v),
+    "south first, east first": lambda a, o, v: (a[::-1], o[::-1], v[::-1, ::-1]),
+    "first meridian twice": lambda a, o, v: (a, np.append(o, 360), np.hstack([v, v[:, :1]])),
+    "dateline twice": lambda a, o, v: (
+        a,
+        np.append(o, 360) - 180,
+        np.hstack([v[:, 36:], v[:, :37]]),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", SAME_FIELDS.values(), ids=SAME_FIELDS)
+def test_the_same_field_in_another_order_is_the_same_at_the_vertices(tmp_path, change):
+    path = write(tmp_path / "a.nc", 1)
+    same = read_grid(rewrite(path, tmp_path / "b.nc", change), "t2m")
+    np.testing.assert_allclose(
+        same.at_vertices(162), read_grid(path, "t2m").at_vertices(162), atol=1e-9
+    )
+
+
+OTHER_FIELDS = {
+    "latitudes are 0 to 90, expected rows up to both poles": lambda a, o, v: (a[18:], o, v[18:]),
+    "two or more latitudes": lambda a, o, v: (a[:1], o, v[:1]),
+    "all different": lambda a, o, v: (np.where(a == 5, 0, a), o, v),
+    "longitudes do not go round": lambda a, o, v: (a, o / 2, v),
+}
+
+
+@pytest.mark.parametrize(("words", "change"), OTHER_FIELDS.items(), ids=OTHER_FIELDS)
+def test_fields_of_a_part_of_the_sphere_are_refused(tmp_path, words, change):
+    refused(rewrite(write(tmp_path / "a.nc", 1), tmp_path / "b.nc", change), words)
+
+
+def test_a_file_without_the_values_of_an_axis_is_refused(tmp_path):
+    with netcdf_file(tmp_path / "a.nc", "w") as file:
+        for name, size in (("lat", 3), ("lon", 4)):
+            file.createDimension(name, size)
+        file.createVariable("t2m", "f4", ("lat", "lon"))[:] = 280.0
+    refused(tmp_path / "a.nc", "has no values of lat and lon")
+
+
 def refused(path, words, variable="t2m", **parameters):
     with pytest.raises(ValueError, match=words) as caught:
         ERA5(
@@ -96,9 +154,13 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(tmp_path):
     refused(tmp_path / "text.nc", "is no NetCDF file")
     (tmp_path / "cut.nc").write_bytes(good.read_bytes()[:2000])
     refused(tmp_path / "cut.nc", "cut.nc: cannot be read")
+    damaged = good.read_bytes().replace(b"latitude\0\0\0\x0c", b"latitude\0\0\0\xff", 1)
+    (tmp_path / "cut.nc").write_bytes(damaged[:12] + b"\0\0\0\x08" + damaged[16:])
+    refused(tmp_path / "cut.nc", "cut.nc: cannot be read")
 
 
 def test_a_file_in_hdf5_says_what_to_install_where_that_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5netcdf", None)
     (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n\x1a\n")
-    refused(tmp_path / "a.nc", r"pip install 'posterior-bench\[climate\]'")
+    needs = r"^[^(]*a.nc: a NetCDF file in HDF5 needs .*pip install 'posterior-bench\[climate\]'$"
+    refused(tmp_path / "a.nc", needs)

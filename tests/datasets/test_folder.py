@@ -1,6 +1,7 @@
 """`folder`: which files, in which split, how they are framed, and what happens to damaged ones."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from bench.core.artefacts import read_tensors, write_json
 from bench.core.errors import UserError
+from bench.core.folders import names_below
 from bench.datasets._framing import Framing
 from bench.datasets._image_files import id_of
 from bench.datasets.folder import Folder
@@ -323,3 +325,65 @@ def test_mistakes_in_the_folder_are_named(made, parameters, words):
 def test_a_folder_without_pictures_is_named(tmp_path):
     with pytest.raises(ValueError, match="no PNG or JPEG below"):
         Folder(str(tmp_path), side=8).load()
+
+
+def test_a_list_may_come_from_find_or_from_another_system(made):
+    (made / "list.txt").write_bytes(b"\xef\xbb\xbf./g.png\r\n./deep/er/c.png\r\na.png\r\n")
+    (made / "parts.txt").write_text("./g.png test\n./a.png,train\ndeep//er/c.png\tvalidation\n")
+    listed = {"names": "list.txt", "split": "parts.txt"}
+    names = names_in(Folder(str(made), side=8, **listed).load())
+    assert names == {"test": ["g.png"], "validation": ["deep/er/c.png"], "train": ["a.png"]}
+
+
+def test_names_in_a_split_may_hold_blanks_commas_and_quotes(made):
+    for name in ("a, b.png", "c d.png"):
+        picture(11).save(made / name)
+    (made / "parts.csv").write_text('"a, b.png",0\nc d.png , 1\ne.png 2\n')
+    names = names_in(
+        Folder(str(made), side=8, split="parts.csv").load(), [*SORTED, "a, b.png", "c d.png"]
+    )
+    assert names == {"test": ["e.png"], "validation": ["c d.png"], "train": ["a, b.png"]}
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(made, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    picture(12).save(elsewhere / "i.png")
+    (made / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(made)
+    (made / "deep" / "up").symlink_to("..")
+    found = set(names_below(made))
+    assert found == {*SORTED, "linked/i.png", "notes.txt"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("a.png 0\na.png 2\n", "a.png stands there twice"),
+        ("a.png 0\n./a.png 0\n", "a.png stands there twice"),
+    ],
+)
+def test_an_image_is_in_one_split(made, lines, words):
+    (made / "parts.txt").write_text(lines)
+    with pytest.raises(ValueError, match=words):
+        Folder(str(made), side=8, split="parts.txt").load()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a.png\n./a.png\n", "1 names stand there twice"),
+        (b"../a.png\n", "does not lie in the folder"),
+        (b"/etc/passwd\n", "does not lie in the folder"),
+        (b"\xff.png\n", "is no text in UTF-8"),
+    ],
+)
+def test_lists_that_cannot_be_meant_are_named(made, content, words):
+    (made / "list.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        Folder(str(made), side=8, names="list.txt", **COUNTS).load()
+
+
+def test_a_pipe_is_not_waited_for(made):
+    os.mkfifo(made / "A.png")
+    with pytest.raises(ValueError, match="A.png: there is no such file"):
+        Folder(str(made), side=8, **COUNTS).load()

@@ -148,3 +148,21 @@ def test_cifar10_names_a_file_that_is_none(made, tmp_path, break_file):
 def test_cifar10_has_no_more_images_than_its_files(made, parameters, words):
     with pytest.raises(ValueError, match=words):
         made("cifar10", **parameters).load()
+
+
+def test_cifar10_notices_a_file_that_ends_between_two_records(made, tmp_path):
+    cifar10 = made("cifar10")
+    file = tmp_path / "data_batch_3.bin"
+    file.write_bytes(file.read_bytes()[: 2 * 3073])
+    with pytest.raises(ValueError, match=r"hold \[5, 5, 2, 5, 5\] images, expected equally many"):
+        cifar10.load()
+
+
+def test_the_images_of_celeba_may_lie_behind_a_link(made, tmp_path, tmp_path_factory):
+    celeba = made("celeba")
+    before = celeba.load()
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "faces"
+    (tmp_path / "img_align_celeba").rename(elsewhere)
+    (tmp_path / "img_align_celeba").symlink_to(elsewhere)
+    after = celeba.load()
+    assert all(after[name].equal(before[name]) for name in before)

@@ -29,7 +29,9 @@ WORDS = {
         (BOX, "dps-paper", "sw2sq-128_white"),
         (BOX, "dps-paper", "coverage_exact@0.9"),
     ],
-    "On the folded `gmm-phase` (#) its samples": [(PHASE, "dps", "energy")],
+    "On `gmm-phase` (#), whose posterior has several modes, its samples": [
+        (PHASE, "dps", "energy")
+    ],
     "(`gmm_map-denoise` #, worth #), level with HMC in the same space (#, worth #)": [
         (MAP, "latent_langevin", "energy"),
         (MAP, "latent_langevin", "worth_energy"),
@@ -91,7 +93,7 @@ WORDS = {
         (PHASE, "tds", "energy"),
         (PHASE, "tds", "worth_energy"),
     ],
-    "log Z on the box is #, exactly #,": [(BOX, "tds", "log_z"), (BOX, "reference", "log_z")],
+    "log Z on the box is #, exactly #;": [(BOX, "tds", "log_z"), (BOX, "reference", "log_z")],
     "the fewest rows, #: worth # on the box": [
         (BOX, "ddrm", "nfe"),
         (BOX, "ddrm", "worth_energy"),

@@ -69,7 +69,7 @@ def test_what_differs_is_told():
 def test_a_rehearsal_says_so_in_every_row_and_above():
     rehearsed = spec("dps-paper", rehearsal_of="papers/dps_ffhq256")
     frame = side_by_side(NUMBERS, rehearsed, [line("dps-paper", "psnr_sample", 3.0)])
-    assert frame["what differs"].str.startswith("rehearsal: ours means nothing").all()
+    assert frame["what differs"].str.startswith("rehearsal: our number means nothing").all()
     text = side_by_side_markdown(frame, rehearsed)
     assert REHEARSAL_NOTE in text and "- `tasks.blur.std`: said nowhere" in text
 

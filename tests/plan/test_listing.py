@@ -55,6 +55,17 @@ def test_hidden_files_do_not_count_and_links_may_lead_nowhere(images):
     assert listing_of({"path": str(images)}) == before
 
 
+def test_what_links_and_lists_lead_to_counts_too(images, tmp_path):
+    (images / "linked").symlink_to(tmp_path / "elsewhere")
+    parameters = {"path": str(images), "names": "../names.txt"}
+    listings = [listing_of(parameters)]
+    for file in ("elsewhere/2.png", "names.txt"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("1.png")
+        listings.append(listing_of(parameters))
+    assert len(set(listings)) == 3
+
+
 def test_no_folder_and_a_very_large_one_have_no_listing(images, monkeypatch):
     assert listing_of({"path": str(images / "nowhere")}) == ""
     monkeypatch.setattr(listing, "MOST_FILES", 1)

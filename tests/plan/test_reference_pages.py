@@ -22,6 +22,11 @@ def test_page_has_every_plugin_with_types_defaults_and_comments():
     assert "| `zeta` | `float` | `1.0` | the paper's step size zeta' |" in text
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_has_a_meaning(kind):
+    assert not [line for line in page(kind).splitlines() if line.endswith("|  |")]
+
+
 def test_pages_are_written_one_per_kind(tmp_path):
     write_pages(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(

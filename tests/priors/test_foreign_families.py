@@ -10,9 +10,10 @@ import torch
 from helpers.guided_unet import SMALL, reference
 from helpers.learned_priors import normal
 
+from bench.conformance.checkpoints import convert
 from bench.core.checkpoints import CHECKPOINTS
 from bench.core.errors import UserError
-from bench.core.foreign_files import digest
+from bench.core.foreign_files import digest, write_safetensors
 from bench.core.registry import build
 from bench.core.types import Cap
 from bench.plan import Suite
@@ -160,3 +161,15 @@ def test_public_names_bring_their_architecture(tmp_path, monkeypatch):
         build("prior", "flow_matching", {"weights": "otcfm_cifar10"}).chosen_coupling
         == "optimal_transport"
     )
+
+
+def test_weights_that_lie_there_already_are_not_replaced_by_pickled_ones(tmp_path):
+    torch.save({"w": torch.ones(2)}, tmp_path / "net.pt")
+    write_safetensors(tmp_path / "net.safetensors", {"other": torch.zeros(3)})
+    before = (tmp_path / "net.safetensors").read_bytes()
+    with pytest.raises(UserError, match="no net.card.json says that it was made of net.pt"):
+        convert([str(tmp_path)])
+    (tmp_path / "net.safetensors").rename(tmp_path / "mine.safetensors")
+    convert([str(tmp_path)])
+    convert([str(tmp_path)])  # what was made of it is known by its card
+    assert (tmp_path / "mine.safetensors").read_bytes() == before

@@ -94,17 +94,17 @@ def test_draws_are_of_the_teachers_law_and_parts_are_independent():
 def trained(tmp_path_factory) -> Path:
     """A tiny network trained on draws of the Gaussian."""
     folder = tmp_path_factory.mktemp("edm")
-    family = EDMFamily(channels=(4, 4), num_iterations=3, num_ode_steps=9, num_draws=64)
+    family = EDMFamily(channels=(4, 4), num_iterations=3, num_ode_steps=18, num_draws=64)
     with torch.no_grad():
         family.fit({}, folder, GAUSSIAN)
     return folder
 
 
 def test_a_prior_of_draws_has_the_exact_posterior_of_its_teacher_beside_none_of_its_own(trained):
-    prior = EDMFamily(num_ode_steps=9).load({}, trained, GAUSSIAN)
+    prior = EDMFamily(num_ode_steps=18).load({}, trained, GAUSSIAN)
     problem = make_problem("denoise", {}, 0.3, SHAPE)
     assert isinstance(teacher_posterior(prior, problem), Conjugate)
-    assert isinstance(posterior_of(prior, problem), NoPosterior)  # 17 calls per decoded row
+    assert isinstance(posterior_of(prior, problem), NoPosterior)  # 18 calls per decoded row
     assert prior.caps == Cap.DENOISER | Cap.DECODER  # the teacher's density is not offered
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from helpers.synthetic_results import PROVENANCE, TASKS, write_results
+from typer.testing import CliRunner
 
+from bench import __main__ as command_line
 from bench.core.artefacts import (
     check,
     read_csv,
@@ -20,6 +23,7 @@ from bench.core.artefacts import (
 from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.results import FIGURES
+from bench.plan import snakemake
 from bench.stages import claims as claims_stage
 from bench.stages import publish
 from bench.stages import tables as tables_stage
@@ -100,6 +104,47 @@ def test_dirty_or_mixed_results_are_refused_unless_asked(suite, tmp_path, change
             assert last.startswith("- Published with --allow-dirty") and words in last
     finally:
         _remake_run(suite)
+
+
+def test_artefacts_of_several_commits_are_published_where_nothing_would_be_made_anew(
+    suite, tmp_path
+):
+    _remake_run(suite, commit="fedcba")
+    try:
+        publish.main(str(suite), "--into", str(tmp_path), "--unchanged")
+    finally:
+        _remake_run(suite)
+    record = read_json(tmp_path / "synthetic" / "provenance.json")
+    assert record["commits"] == sorted(["fedcba", PROVENANCE["commit"]])
+    assert record["faults"] == [] and record["unchanged_since_they_were_made"]
+
+
+def test_edited_sources_are_refused_whether_or_not_anything_would_be_made_anew(suite, tmp_path):
+    _remake_run(suite, dirty=True)
+    try:
+        with pytest.raises(UserError, match="uncommitted sources"):
+            publish.main(str(suite), "--into", str(tmp_path), "--unchanged")
+    finally:
+        _remake_run(suite)
+
+
+@pytest.mark.parametrize(
+    ("printed", "status", "unchanged"),
+    [
+        ("Nothing to be done (all requested files are present).", 0, True),
+        ("Job stats:", 0, False),
+        ("", 1, False),
+    ],
+)
+def test_the_command_asks_the_workflow_what_it_would_make_anew(
+    printed, status, unchanged, monkeypatch
+):
+    done, given = subprocess.CompletedProcess([], status, stdout=printed), []
+    monkeypatch.setattr(snakemake, "start", lambda *_, **__: done)
+    monkeypatch.setattr(publish, "main", lambda *arguments: given.extend(arguments))
+    result = CliRunner().invoke(command_line.app, ["publish", "results/smoke"])
+    assert result.exit_code == 0
+    assert ("--unchanged" in given) == unchanged
 
 
 def test_tables_older_than_the_metrics_are_refused(tmp_path):

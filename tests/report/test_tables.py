@@ -14,7 +14,9 @@ from bench.core.artefacts import read_csv, write_csv
 from bench.core.catalogue import PERCEPTUAL
 from bench.metrics.class_frechet import columns_by
 from bench.metrics.perceptual import perceptual_columns
+from bench.report import tables
 from bench.report.headers import task_header
+from bench.report.markup import markdown_of
 from bench.report.notes import measured_range, notes
 from bench.report.tables import SHOWN, distance_table, goal_of, task_tables
 from bench.stats.comparisons import ONE_SEED, SEVERAL_SEEDS, compare
@@ -25,24 +27,24 @@ MAP_TASK = "gmm_map-denoise"
 
 
 def test_diversity_names_what_samples_are_worth(finished):
-    tables = finished.parents[1] / "tables"
+    folder = finished.parents[1] / "tables"
     for path in (
-        tables / "summary.md",
-        tables / "summary.tex",
+        folder / "summary.md",
+        folder / "summary.tex",
         finished.parents[1] / "report.html",
     ):
         text = path.read_text()
         # the chain method ran on three of the four tasks; 5 and 7 have a harmonic mean of 5.83
         assert text.count("worth 5.83 exact draws") == 3, path
-        assert "how many independent exact draws the samples are worth" in text, path
+        assert "the number of independent exact draws that would be as far from" in text, path
     row = next(
         line
-        for line in (tables / "summary.md").read_text().splitlines()
+        for line in (folder / "summary.md").read_text().splitlines()
         if line.startswith("| latent")
     )
     assert re.search(r"\] \(worth 5.83 exact draws\)", row)
     assert (
-        "exact draws the samples are worth" not in (tables / "distance.md").read_text()
+        "exact draws the samples are worth" not in (folder / "distance.md").read_text()
     )  # has no diversity
 
 
@@ -280,3 +282,14 @@ def test_methods_whose_rows_interact_are_marked(finished):
     assert goals["aps"] == "rows interact" and not goals["dps"]
     assert any(note.startswith("(rows interact): ") for note in notes(marked, ()))
     assert not any(note.startswith("(rows interact): ") for note in notes(suite, ()))
+
+
+def test_many_methods_stand_down_the_table_of_distances(finished, monkeypatch):
+    suite = load(finished)
+    across = distance_table(suite, summarise(suite), compare(suite))
+    monkeypatch.setattr(tables, "MOST_ACROSS", 2)
+    down = distance_table(suite, summarise(suite), compare(suite))
+    assert across.methods_across and not down.methods_across
+    assert down.frame.equals(across.frame.T)
+    page = markdown_of(down)
+    assert "| reference (floor) |" in page and "| unconditional (ceiling) |" in page

@@ -15,7 +15,7 @@ from helpers.processes import has_ended, wait_until
 from bench.core.errors import Broken, UserError
 from bench.core.specs import Limits
 from bench.runtime import containment
-from bench.runtime.containment import Ending, contained, hold, hold_to_budget
+from bench.runtime.containment import DONE, Ending, contained, hold, hold_to_budget
 
 
 def killed() -> None:
@@ -71,6 +71,7 @@ ENDINGS = [
     (crashed, Ending("failed", "killed by signal 11")),
     (lambda: os._exit(0), Ending("failed", "ended its process with exit status 0")),
     (lambda: os._exit(3), Ending("failed", "ended its process with exit status 3")),
+    (lambda: os._exit(DONE), Ending("failed", f"ended its process with exit status {DONE}")),
     (raised, Ending("failed", "ValueError: no\\x1b[31m con\\ud800vergence")),
     (out_of_memory, Ending("failed", "MemoryError: no message", is_passing=True)),
     (interrupted, Ending("failed", "KeyboardInterrupt: no message")),
@@ -116,6 +117,24 @@ def test_what_the_work_has_started_ends_with_it(tmp_path):
     pid = (tmp_path / "pid").read_text()
     wait_until(lambda: has_ended(pid))
     assert not containment.RUNNING
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts it")
+def test_what_has_left_its_group_ends_with_it_too(tmp_path):
+    def starts() -> None:
+        if os.fork() == 0:
+            os.setsid()
+            sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            (tmp_path / "pid").write_text(str(sleeper.pid))
+            os._exit(0)
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert contained(starts) == Ending("ok")
+    assert has_ended((tmp_path / "pid").read_text())
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path):

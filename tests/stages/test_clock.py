@@ -120,7 +120,7 @@ def test_no_time_beside_another_job(root, monkeypatch):
     with (
         lease(),
         pytest.raises(
-            UserError, match="cpu: held by another job; a time taken beside it would be no time"
+            UserError, match="cpu: held by another job; a time taken beside it would be wrong"
         ),
     ):
         clock.main(str(path))

@@ -84,3 +84,11 @@ def test_intervals_stay_within_the_ranks():
 
 def test_nothing_to_rank():
     assert rankings(suite_with({"a": [1.0]}), ["m", "other"]) == []
+
+
+def test_rows_at_budgets_are_ranked_among_those_of_their_budget():
+    levels = {"a-b100": [1.0] * 6, "b-b100": [2.0] * 6, "a-b200": [0.5] * 6, "b-b200": [0.1] * 6}
+    small, large = rankings(suite_with(levels), ["m"])
+    assert (small.title, large.title) == ("m, 100 rows a sample", "m, 200 rows a sample")
+    assert small.methods == ("a-b100", "b-b100") and small.mean == (1, 2)
+    assert large.methods == ("b-b200", "a-b200") and large.mean == (1, 2)

@@ -72,7 +72,7 @@ def test_the_spread_of_worth_is_in_its_own_unit(suite):
     (task,) = suite.tasks
     worth = np.array([10.0, 12.0, 14.0])
     scores = tuple(
-        dataclasses.replace(score, value=float(worth[score.seed]))
+        score._replace(value=float(worth[score.seed]))
         for score in task.scores
         if score.method == "trained"
     )

@@ -1,4 +1,4 @@
-"""A claim of a paper: the rows and tasks it is judged by, and when it counts as supported."""
+"""A claim of a paper: the rows and tasks by which it is judged, and when it counts as supported."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MARKS = {
     "S": "a secondary source that quotes it",
 }
 RULE = (
-    "Headline claims of the four papers, in our words, as hypotheses with fixed margins, each with the rows and tasks "
-    f"that it is judged by. A claim is {SUPPORTED} where the whole interval lies on its side of the margin, and "
-    f"{NOT_SUPPORTED} otherwise: contradicted where all of it lies on the other side, undecided where it holds the "
-    f"margin. It is {UNTESTABLE} where a row or a task is not in the suite, or where the effect has no interval. "
-    "Intervals have 95 % each, paired over measurements and crossed with training seeds, and over the visits of the "
-    "clock where times enter; they speak for the tasks named, for digits of 8 x 8 pixels and for our implementations, "
+    "These are the main claims of the four papers, in our words, as hypotheses with fixed margins, each with the "
+    f"rows and tasks that judge it. A claim is {SUPPORTED} if the whole interval lies on its side of the margin, and "
+    f"{NOT_SUPPORTED} otherwise: contradicted if all of it lies on the other side, undecided if it contains the "
+    f"margin. It is {UNTESTABLE} if a row or a task is not in the suite, or if the effect has no interval. Each "
+    "interval has 95 %, paired over measurements and crossed with training seeds, and over the visits of the clock if "
+    "times are involved. Verdicts hold for the tasks named, for digits of 8 x 8 pixels and for our implementations, "
     "not for natural images. Marks: "
     + ", ".join(f"{mark} seen in {where}" for mark, where in MARKS.items())
 )

@@ -1,4 +1,4 @@
-"""What claims are tested on: values per measurement, network rows and seconds of the rows that a claim names."""
+"""The evidence for a claim: values per measurement, network rows and seconds of the rows that it names."""
 
 from __future__ import annotations
 

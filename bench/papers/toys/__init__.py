@@ -1,1 +1,1 @@
-"""Posteriors in the plane, where a grid tells the truth: data, generators, targets and the grid itself."""
+"""Posteriors in the plane, whose truth is computed on a grid: data, generators, targets and the grid."""

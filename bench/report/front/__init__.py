@@ -1,1 +1,1 @@
-"""What the page and the summary say first: who is tied for best, at what cost, and whether the ruler is right."""
+"""The first part of the page and the summary: who is tied for best, at what cost, and whether distances are right."""

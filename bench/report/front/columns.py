@@ -45,14 +45,14 @@ LABELS = {
     "log_reward": "log reward",
 }
 ABOUT = {
-    OVER_FLOOR: "headline distance minus that of the floor, as a share of the way to the ceiling: 0 % are exact draws, "
-    "100 % draws of the prior that ignore the measurement; mean over tasks",
+    OVER_FLOOR: "headline distance as a share of the way from the floor (0 %, exact draws) to the ceiling (100 %, "
+    "draws of the prior, which ignore the measurement); mean over tasks",
     CALLS: "images through the prior's network per posterior sample, forward and backward, without training; mean over "
     "tasks",
-    MILLISECONDS: "milliseconds per posterior sample: of the clock where there is one, else processor time of the job, "
-    "a rough figure; mean over tasks",
-    DONE: "tasks on which the method ran to its end; averages of a row are over these, so rows with other tasks cannot "
-    "be compared to the digit",
+    MILLISECONDS: "milliseconds per posterior sample: by the clock if the suite has one, else processor time of the "
+    "job, which is rough; mean over tasks",
+    DONE: "number of tasks that the method finished; averages of a row are over these tasks, so rows with different "
+    "tasks cannot be compared exactly",
 }
 # what a perfect sampler has: shown as the goal of a column
 GOALS = {OVER_FLOOR: "down", WORTH: "up"}

@@ -1,4 +1,4 @@
-"""How the posterior of a task is known, and what may be said of it: exact draws, checked particles, or nothing."""
+"""The ways in which a task's posterior is known (exact draws, checked particles, not at all), and words for them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from bench.stats.results import SuiteResults, TaskResults
 
 NONE, PARTICLES, EXACT = "none", "particles", "exact"
 NO_REFERENCE = (
-    "No task of this suite has reference draws, so nothing here is a distance to a posterior: methods are compared by "
-    "fidelity, by how well samples fit the data, by diversity, and by sets of samples"
+    "No task of this suite has reference draws, so no column is a distance to a posterior: methods are compared by "
+    "fidelity, by how well samples fit the data, by diversity, and by metrics of sets of samples"
 )
 
 

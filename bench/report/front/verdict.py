@@ -1,4 +1,4 @@
-"""The answer in sentences, made of the data: who is tied for best, is the ruler right, what failed, who made it."""
+"""Write the answer in sentences: who is tied for best, whether distances can be trusted, what failed, who made it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,11 @@ def _best(front: Front, suite: SuiteResults) -> Sentence:
     widest = max(rows, key=lambda row: (row.compared, row.tied))
     groups: list[str | Named] = []
     if always:
-        groups += [f"Tied for best by {name} wherever compared: ", *_listed(always, front), ". "]
+        groups += [
+            f"Tied for best by {name} on every task where they were compared: ",
+            *_listed(always, front),
+            ". ",
+        ]
     if widest not in always:
         groups += [] if always else ["No method is tied for best everywhere. "]
         groups += [
@@ -91,7 +95,7 @@ def _alone(front: Front, name: str) -> Sentence:
     first = (Named(rows[0].method), f" ({_cost_words(rows[0], front)}).", _scale(front, rows))
     if len(rows) == 1:
         return ("One method ran, so nothing is compared: ", *first)
-    words = "No two methods can be told apart: too few measurements, or no task where two of them ran. First by "
+    words = "No methods can be compared: there are too few measurements, or no task on which two of them ran. Best by "
     return (words, f"{name}: ", *first)
 
 
@@ -114,10 +118,10 @@ def _cost_words(row: Standing, front: Front) -> str:
 
 
 def _scale(front: Front, rows: Sequence[Standing]) -> str:
-    """Return what a share over the floor is a share of; "" where none is shown."""
+    """Return what 0 % and 100 % of the share over the floor are; "" where none is shown."""
     if not any(front.number(row, OVER_FLOOR).text for row in rows):
         return ""
-    return " The floor, 0 %, are exact draws; 100 % are draws of the prior, which ignore the measurement."
+    return " Exact draws are at the floor, 0 %; draws of the prior, which ignore the measurement, are at 100 %."
 
 
 def _tasks(num: int) -> str:
@@ -136,13 +140,13 @@ def _ruler(suite: SuiteResults, known: Known, headline: str) -> tuple[Sentence, 
             (good if _overlap(oracle, floor) else bad).append(task.name)
     admitted = _not_admitted(suite)
     if bad:
-        words = "The ruler is off: the exact sampler (oracle) is not at the floor on "
+        words = "Distances are not right: the exact sampler (oracle) is not at the floor on "
         return (words, *_names(bad), f"; do not trust distances there{admitted}."), "bad"
     if not good:
-        return (f"The ruler was not checked: no exact sampler (oracle) ran{admitted}.",), "unknown"
+        return (f"Distances were not checked: no exact sampler (oracle) ran{admitted}.",), "unknown"
     num = len(judged_tasks(suite))
     rest = f" (it cannot run on {num - len(good)})" if num > len(good) else ""
-    words = f"The ruler is right: the exact sampler (oracle), run like any method, is at the floor on {len(good)} of "
+    words = f"Distances are right: the exact sampler (oracle), run like any method, is at the floor on {len(good)} of "
     return (f"{words}{_tasks(num)}{rest}{admitted}.",), "unknown" if admitted else "good"
 
 
@@ -218,7 +222,9 @@ def _made(suite: SuiteResults) -> str:
         for part in (
             about.get("machine", "machine not recorded"),
             about.get("device"),
-            f"{about['threads']} thread" if about.get("threads") else None,
+            f"{about['threads']} thread{'s' if about['threads'] > 1 else ''}"
+            if about.get("threads")
+            else None,
             f"torch {versions['torch']}" if "torch" in versions else None,
         )
         if part

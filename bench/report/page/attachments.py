@@ -1,4 +1,4 @@
-"""Files that the page carries inside and a reader saves with one click."""
+"""Files that are embedded in the page, and that a reader saves with one click."""
 
 from __future__ import annotations
 

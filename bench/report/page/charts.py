@@ -22,7 +22,7 @@ LEVELS = {  # figure -> metric, whether x_true has to be a draw of the prior (No
     "calibration": ("coverage_x_true", True, "nominal level of the interval", "share of pixels of x_true inside"),
     "tarp": ("tarp_x_true", True, "rank of x_true by distance to a point", "share of measurements below"),
     "sbc": ("sbc-misfit_x_true", True, "rank of x_true by data misfit", "share of measurements below"),
-    "misspecification": ("coverage_x_true", False, "nominal level", "share for x_true"),
+    "misspecification": ("coverage_x_true", False, "nominal level of the interval", "share of pixels of x_true inside"),
 }  # fmt: skip
 VIEWS = {
     "distance": "tasks",
@@ -127,14 +127,15 @@ def _fidelity(source: Source) -> Json | None:
     """Return error of the mean against diversity; without reference draws fidelity against spread."""
     if source.judged:
         across, upwards = "diversity_ratio", "mean_error"
-        words = ("diversity over that of the reference posterior", "error of the posterior mean")
-        alt = "Best is the star: the diversity of the reference posterior and no error of the mean."
+        words = ("diversity, ratio to the reference posterior", "error of the samples' mean")
+        alt = "The star is best: the diversity of the reference posterior and no error of the mean."
     else:
         measured = dict.fromkeys(key[2] for key, x in source.known.items() if x.mean is not None)
         spreads = [name for name in measured if name.startswith(("pairwise-", "diversity"))]
         across, upwards = (spreads or ["std_error"])[0], "psnr_mean"
         words = (f"diversity of the samples ({across})", "PSNR of the mean, dB")
-        alt = "Up is nearer to the truth; more diversity is not better by itself."
+        alt = "Higher is nearer to the truth; more diversity is not better by itself."
+    caption = f"{words[1]} against {words[0]}, a panel for each task."
     panels = []
     for task in source.suite.tasks:
         series = []
@@ -151,7 +152,7 @@ def _fidelity(source: Source) -> Json | None:
         "x": {"label": words[0], "scale": "auto"},
         "y": {"label": words[1], "scale": "auto"},
         "panels": panels,
-        **({} if source.judged else {"caption": f"Across: {words[0]}; upwards: {words[1]}."}),
+        **({} if source.judged else {"caption": caption}),
     }
 
 
@@ -210,11 +211,11 @@ def _collapse(source: Source) -> Json | None:
     return {
         "kind": "scatter",
         "title": "Collapse",
-        "alt": "Lower left of the star: samples too much alike and intervals too narrow.",
-        "x": {"label": "diversity ratio (1: as the reference posterior)", "scale": "log"},
+        "alt": "To the lower left of the star samples are too much alike and intervals too narrow.",
+        "x": {"label": "diversity ratio (1: as in the reference posterior)", "scale": "log"},
         "y": {"label": "coverage of 90 % intervals", "scale": "linear"},
-        "caption": "Coverage of 90 % intervals against diversity over that of the reference posterior (the star), a "
-        "mark for each task and method. Methods trained by reverse KL tend to the lower left.",
+        "caption": "Coverage of 90 % intervals against diversity, as a ratio to that of the reference posterior (the "
+        "star), a marker for each task and method. Methods trained by reverse KL divergence tend to the lower left.",
         "panels": [panel] if series else [],
     }
 
@@ -281,8 +282,8 @@ def _amortisation(source: Source) -> Json | None:
         panels += [{"title": task.name, "series": series}] if trained else []
     return {
         "kind": "lines",
-        "title": "What training buys",
-        "alt": "Seconds of training and sampling together: a trained method pays where its line is below the others.",
+        "title": "When training pays off",
+        "alt": "Seconds of training and sampling together: training pays off where a trained method's line is lowest.",
         "x": {"label": "number of measurements", "scale": "log"},
         "y": {"label": "seconds, training and sampling", "scale": "log"},
         "panels": panels,
@@ -298,19 +299,19 @@ def _ranks(source: Source) -> Json | None:
             {"m": m, "p": [[_digits(mean if x is None else x) for x in (mean, low, high)]]}
             for m, mean, low, high in ends
         ]
-        title = f"{ranking.metric}, {len(ranking.tasks)} of {ranking.num_tasks} tasks"
+        title = f"{ranking.title}, {len(ranking.tasks)} of {ranking.num_tasks} tasks"
         panels.append({"title": title, "series": series, "floor": None})
     return {
         "kind": "rows",
         "title": "Mean ranks",
-        "alt": "Mean rank of each method over tasks: left is better; overlapping intervals are not told apart.",
+        "alt": "Mean rank of each method over tasks, with 95 % intervals: left is better.",
         "x": {"label": "mean rank over tasks (1 is best), 95 % interval", "scale": "linear"},
         "panels": panels,
     }
 
 
 def _take_away(source: Source) -> str:
-    """Return who is first, for those who cannot see a chart."""
+    """Return which methods are tied for best, for readers who cannot see a chart."""
     rows = [row for row in source.front.methods if row.compared]
     always = [row.method for row in rows if row.tied == row.compared]
     return f"Tied for best wherever compared: {', '.join(always)}." if always else ""

@@ -1,4 +1,4 @@
-"""What the page shows, collected from a suite's results."""
+"""Collect what the page shows from a suite's results."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from bench.stats.results import SuiteResults, TaskResults
 
 @dataclass(frozen=True)
 class HeatCell:
-    """A cell: text, what its colour says from 0 (floor) to 1 (ceiling or beyond), and words for a hover.
+    """A cell: its text, its colour from 0 (floor) to 1 (ceiling or beyond), and words that are shown on hover.
 
     heat: None where nothing is compared. state: "", "left-out", "n/a", "failed", or "other" for
     a method that saw another prior.

@@ -1,4 +1,4 @@
-"""The strip of pictures of the summary: what was seen, the truth, reference draws, the best and the worst method."""
+"""The strip of pictures of the summary: measurement, true image, reference draws, the best and the worst method."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def strip_of(task: TaskResults, shown: TaskSamples, front: Front, known: Known) 
     found = pictures(0, dict(shown.measured), sets, SHOWN)
     spread = largest_spread(found)
     tiles = []
-    for name, words in (("measurement", "what was measured"), ("truth", "truth"), *wanted.items()):
+    for name, words in (("measurement", "measurement y"), ("truth", "true image"), *wanted.items()):
         of_set = [x for x in found if x.source == name and x.kind not in ("mean", "std")]
         if of_set and of_set[0].class_shown is None:
             tiles.append(_tile(words, f"{task.name}, {words}", of_set, spread))

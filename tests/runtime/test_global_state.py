@@ -1,0 +1,40 @@
+"""What a plug-in does to the process that calls it is undone, and named."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from bench.runtime.global_state import GLOBAL_STATE, SETTINGS, kept_state
+from bench.runtime.run_method import attempt
+
+
+def meddle() -> None:
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.set_grad_enabled(False)
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    torch.use_deterministic_algorithms(True)
+    os.environ["MEDDLED"] = "1"
+    os.umask(0o777)
+
+
+def test_settings_are_as_before_and_all_that_had_changed_is_named():
+    generator = torch.get_rng_state()
+    with pytest.raises(KeyboardInterrupt), kept_state() as changed:
+        meddle()
+        torch.manual_seed(0)
+        np.random.seed(0)
+        raise KeyboardInterrupt
+    assert set(changed) == set(GLOBAL_STATE) - {"Python's global random generator"}
+    assert torch.equal(torch.get_rng_state(), generator) and "MEDDLED" not in os.environ
+    assert torch.ones(1).dtype == torch.float32 and torch.ones(1).device.type == "cpu"
+
+
+def test_a_run_that_meddles_leaves_settings_to_what_follows():
+    before = {name: GLOBAL_STATE[name][0]() for name in SETTINGS}
+    assert attempt(meddle).status == "ok"
+    assert {name: GLOBAL_STATE[name][0]() for name in SETTINGS} == before
