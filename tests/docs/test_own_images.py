@@ -3,6 +3,7 @@
 import csv
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from helpers.in_process import run_suite
 from PIL import Image
 
 from bench.core.artefacts import read_header
+from bench.problems import convnet
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-images.md"
 pytestmark = pytest.mark.slow
@@ -54,6 +56,7 @@ def results(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("TORCH_HOME", str(folder / "no_weights"))
+        patch.setattr(convnet, "DEFINITION", replace(convnet.DEFINITION, num_steps=3))
         return folder / run_suite(folder / "mine.yaml")
 
 
