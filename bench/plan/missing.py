@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.core.checkpoints import CHECKPOINTS
 from bench.core.errors import UserError
+from bench.core.layout import REFERENCE
 from bench.plan.paper_faults import RANDOM
 from bench.plan.suite import Suite
 
@@ -50,6 +51,8 @@ def refuse_hopeless(suite: Suite) -> None:
 def _is_local(key: str, value: object) -> bool:
     """Return whether a text can only be the path of a file or folder here."""
     if not isinstance(value, str) or value == RANDOM or value in CHECKPOINTS:
+        return False
+    if value.startswith(f"{REFERENCE}/"):  # it ships
         return False
     may_be_of_hub = key == "pipeline" and value.count("/") == 1 and value[0] not in "./~"
     return not may_be_of_hub or Path(value).parent.is_dir()

@@ -39,7 +39,15 @@ def test_each_line_has_file_field_path_and_what_was_expected(folder):
     )
 
 
-@pytest.mark.parametrize("model", ["my_model", "google/ddpm-cifar10-32", "ddpm-cifar10-32"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "my_model",
+        "google/ddpm-cifar10-32",
+        "ddpm-cifar10-32",
+        "results/reference/priors/photos_edm",
+    ],
+)
 def test_what_is_there_or_may_be_elsewhere_is_not_missing(folder, model):
     for name in ("my_images", "my_model"):
         (folder / name).mkdir()
