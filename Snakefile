@@ -27,9 +27,9 @@ if workflow.remote_exec:  # a batch of a cluster: it ends when its run is over, 
 
 
 onstart:
+    plan.begin(suite)
     if preloads and workflow.local_exec and not suite.num_gpus:  # CUDA does not survive a fork
         preload.start()
-    plan.begin(suite)
     watch(suite, workflow)
 
 

@@ -31,6 +31,7 @@ def evaluate_samples(
 ) -> pd.DataFrame:
     """Return metric, measurement, value and reason of samples (m, s, *x)."""
     x = samples_of(task, x)
+    warn_of_other_range(task, x)
     num, num_samples = x.shape[:2]
     evaluation = evaluation_of(task.first(num), num_samples, metrics or {})
     broken = (~x.flatten(2).isfinite().all(2)).sum(1).tolist()
@@ -82,9 +83,14 @@ def samples_of(task: Task, x: object) -> Tensor:
     image = tuple(task.x_true.shape[1:])
     expected = f"expected a tensor or an array (m, num_samples, {', '.join(map(str, image))}), m at most {len(task.y)}"
     try:
-        x = torch.as_tensor(x).detach().cpu().float()
+        x = torch.as_tensor(x).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         raise UserError(f"samples of {task.name}: got {type(x).__name__}, {expected}") from None
+    if not x.is_floating_point():
+        raise UserError(
+            f"samples of {task.name}: got {x.dtype}, expected floating-point numbers, images in [-1, 1]; "
+            "of bytes: x / 127.5 - 1"
+        )
     if (
         x.ndim != 2 + len(image)
         or not 0 < len(x) <= len(task.y)
@@ -92,7 +98,21 @@ def samples_of(task: Task, x: object) -> Tensor:
         or tuple(x.shape[2:]) != image
     ):
         raise UserError(f"samples of {task.name}: got shape {tuple(x.shape)}, {expected}")
-    return x
+    return x.float()
+
+
+def warn_of_other_range(task: Task, x: Tensor) -> None:
+    """Warn where no value of samples (m, s, *x) is negative, though the images that were measured are in [-1, 1]."""
+    finite = x[x.isfinite()]
+    if not len(finite) or finite.min() < 0 or task.x_true.min() > -0.5:
+        return
+    most = finite.max().item()
+    mend = "2 * x - 1" if most <= 1 else "x / 127.5 - 1"
+    warnings.warn(
+        f"samples of {task.name}: values are from {finite.min().item():.3g} to {most:.3g}, and images here are in "
+        f"[-1, 1]; should it be {mend}?",
+        stacklevel=4,
+    )
 
 
 def evaluation_of(task: Task, num_samples: int, metrics: Mapping[str, dict]) -> Evaluation:

@@ -93,7 +93,8 @@ def values_of(task: Task, method: str, x: Tensor) -> pd.DataFrame:
     x = samples_of(task, x)
     if len(x) != len(task.y):
         raise UserError(
-            f"samples of {method} are of {len(x)} measurements; published rows are of all {len(task.y)} of {task.name}"
+            f"samples of {method} are of {len(x)} measurements; published rows are of all {len(task.y)} of "
+            f"{task.name}: draw samples of all of them"
         )
     return evaluate_samples(task, x)
 

@@ -113,3 +113,7 @@ def _named_method(name: str, settings: Mapping[str, Any]) -> Method:
         raise UserError(f"{name}: is no Python that can be read: {error}") from None
     except ValueError as error:
         raise UserError(str(error)) from None
+    except TypeError as error:
+        if not settings:
+            raise
+        raise UserError(f"settings of {name}, {dict(settings)}: {error}") from error

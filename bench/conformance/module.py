@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeGuard
 
@@ -102,12 +103,7 @@ def frozen(case: Case) -> str:
         raise Refused(
             f"{cls.__name__} is not a frozen dataclass; decorate it with @dataclass(frozen=True)"
         )
-    parameters = inspect.signature(getattr(cls, "sample", lambda: None)).parameters
-    if (
-        list(parameters)[:5] != ["self", "prior", "problem", "y", "num_samples"]
-        or "rng" not in parameters
-    ):
-        raise Refused(f"{cls.__name__} has no method {SIGNATURE}")
+    parameters = parameters_of_sample(cls)
     if "train" not in vars(cls) and "state" in parameters:
         raise Refused(
             f"`sample` takes `state`, but {cls.__name__} has no method {TRAIN_SIGNATURE} to make it"
@@ -124,6 +120,20 @@ def frozen(case: Case) -> str:
     ]:
         raise Refused(f"`train` takes {inspect.signature(cls.train)}; expected {TRAIN_SIGNATURE}")
     return ""
+
+
+def parameters_of_sample(cls: type) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of `sample`; Refused where there is none, or with other parameters."""
+    sample = getattr(cls, "sample", None)
+    if not callable(sample):
+        raise Refused(f"{cls.__name__} has no method {SIGNATURE}")
+    parameters = inspect.signature(sample).parameters
+    if (
+        list(parameters)[:5] != ["self", "prior", "problem", "y", "num_samples"]
+        or "rng" not in parameters
+    ):
+        raise Refused(f"`sample` takes {inspect.signature(sample)}; expected {SIGNATURE}")
+    return parameters
 
 
 def url(case: Case) -> str:

@@ -84,7 +84,9 @@ class ImageFiles:
             for name in names[start : start + num]:
                 fault, values = self.pixels(name)
                 if fault and not self.skip:
-                    raise ValueError(f"{self.root / name}: {fault}")
+                    raise ValueError(
+                        f"{self.root / name}: {fault}; mend or remove it, or leave such images out: skip: true"
+                    )
                 if fault:
                     skipped.append(f"{name}: {fault}")
                 else:

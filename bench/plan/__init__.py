@@ -19,6 +19,7 @@ from bench.core.job_costs import WORK_LOG
 from bench.plan.config import read_suite
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
 from bench.plan.inputs import Inputs
+from bench.plan.missing import missing_files, refuse_hopeless
 from bench.plan.products import damaged_products, refuse_folders
 from bench.plan.record import refuse_unrecorded_changes
 from bench.plan.rules import Rules
@@ -65,6 +66,8 @@ def open_suite(
             refuse_folders(rules)
             check_artefacts(rules)
             refuse_unrecorded_changes(rules)
+            for line in missing_files(suite).values():
+                print(f"warning: {line}", file=sys.stderr)
         return suite, Inputs(suite), rules
     except (UserError, ArtefactError) as error:
         sys.exit(f"error: {error}")
@@ -92,6 +95,7 @@ def begin(suite: Suite) -> None:
     gc.enable()
     os.environ.setdefault(WORK_LOG, str(suite.layout.job_log))
     try:
+        refuse_hopeless(suite)
         lock_folder(suite.root)
         write_specs(suite)
     except (UserError, ArtefactError) as error:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from bench.core.job_costs import (
     JobCost,
@@ -27,6 +27,7 @@ from bench.plan import load
 
 COMMAND = re.compile(r"python -m bench\.stages\.(\w+ \S+\.json'?(?: \S+)?)$", re.MULTILINE)
 START = 0.3  # seconds of a job beside its work: the workflow, a fork, imports
+OF_SUITE = ("figure", "tables", "report", "published")  # jobs that take long where a suite is large
 UNKNOWN = 10.0  # seconds of a job of a kind that no record has
 
 
@@ -46,13 +47,19 @@ class Forecast:
 
     @cached_property
     def _alike(self) -> dict[tuple[str, str], float]:
-        """Return the mean seconds of jobs by stage and method, and by stage alone with the method ""."""
+        """Return the mean seconds of jobs by stage and method, and by stage alone with the method "".
+
+        Of jobs OF_SUITE the median: one large suite is not to stand for a small one.
+        """
         seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
         for record in (self.own, *self.others.values()):
             for cost in record.values():
                 for key in {(cost.stage, cost.method), (cost.stage, "")}:
                     seconds[key].append(cost.seconds)
-        return {key: fmean(values) for key, values in seconds.items()}
+        return {
+            key: median(values) if key[0] in OF_SUITE else fmean(values)
+            for key, values in seconds.items()
+        }
 
     def knows(self, job: str) -> bool:
         """Return whether this suite has run the job before, here or where its record was made."""

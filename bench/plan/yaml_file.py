@@ -56,7 +56,7 @@ def read_yaml(path: Path) -> Any:
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}, line {line}: not valid YAML: {error.problem}") from None
+        raise UserError(f"{path}, line {line}: not valid YAML: {_problem_of(error)}") from None
     except RecursionError:
         raise UserError(f"{path}: not valid YAML: nested too deeply") from None
     except UserError:
@@ -68,6 +68,13 @@ def read_yaml(path: Path) -> Any:
     ) as error:  # of PyYAML's constructors any kind, such as a KeyError for `!!bool abc`
         what = one_line(error).partition(": ")[2]
         raise UserError(f"{path}: not valid YAML: {what}") from None
+
+
+def _problem_of(error: yaml.MarkedYAMLError) -> str:
+    """Return what is wrong, in words; the parser has none for a tab."""
+    if "cannot start any token" in str(error.problem):
+        return "a character that cannot stand here, such as a tab: indent with spaces"
+    return str(error.problem)
 
 
 def _num_nodes(node: yaml.Node, known: dict[int, int]) -> int:

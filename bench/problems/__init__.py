@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.core.registry import build
-from bench.core.types import Shape
+from bench.core.types import Operator, Shape
 from bench.problems.inverse_problem import InverseProblem, PosteriorSampler
 from bench.problems.poisson import PoissonProblem, mid_grey_deviation
 
@@ -24,7 +24,20 @@ def make_problem(
     Poisson noise, in whose place sigma_y is not read.
     """
     operator, shape = build("operator", name, parameters), tuple(x_shape)
+    refuse_incomplete(name, operator)
     if rate is None:
         return InverseProblem(operator, sigma_y, shape, posterior)
     deviation = mid_grey_deviation(rate)
     return PoissonProblem(operator, deviation, shape, posterior, rate)
+
+
+def refuse_incomplete(name: str, operator: Operator) -> None:
+    """Raise ValueError, one line, where an operator lacks what each has, or what a linear or masked one has."""
+    missing = [has for has in ("linear", "masked") if not hasattr(operator, has)]
+    needed = ["measured_shape"]
+    needed += ["adjoint"] if getattr(operator, "linear", False) else []
+    needed += ["draw_mask"] if getattr(operator, "masked", False) else []
+    missing += [f"{has}()" for has in needed if not callable(getattr(operator, has, None))]
+    if missing:
+        more = "posterior-bench conformance on its file says what is expected"
+        raise ValueError(f"operator {name}: there is no {', '.join(missing)}; {more}")

@@ -96,8 +96,17 @@ class InverseProblem:
         elif uniform is not None and self.operator.masked:
             mask = self.operator.draw_mask(uniform)
         clean = self.operator(x, pack(noise, mask, kernel))
+        self._refuse_other_shape(clean, len(x))
         values = clean + self.noise_at(clean, noise)
         return pack(values if mask is None else mask * values, mask, kernel)
+
+    def _refuse_other_shape(self, clean: Tensor, rows: int) -> None:
+        """Raise ValueError, one line, unless A(x) has the promised shape: another might be broadcast."""
+        expected = (rows, *self.operator.measured_shape(self.x_shape))
+        shape = tuple(clean.shape) if isinstance(clean, Tensor) else type(clean).__name__
+        if shape != expected:
+            name = type(self.operator).__name__
+            raise ValueError(f"{name}: A(x) is {shape}, measured_shape says {expected}")
 
     def draw_noise(self, rng: Rng, rows: int, like: Tensor) -> Tensor:
         """Draw the noise of `rows` measurements of each stream, (m rows, *clean), dtype and device as of `like`."""

@@ -22,7 +22,7 @@ from bench.core.results import (
     Summary,
 )
 from bench.core.text import rounded, shortened, three_digits
-from bench.report.front.columns import DERIVED, LABELS, headline_of
+from bench.report.front.columns import DERIVED, LABELS, headline_of, named_columns
 from bench.report.front.references import EXACT, NONE, has_reference, modes_of, reference_mode
 from bench.report.headers import task_header
 from bench.report.table import Cell, Table, cell_of, frame_of, with_methods_down
@@ -91,7 +91,7 @@ def task_tables(
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     headline, tables = headline_of(suite, lines), []
     for task in suite.tasks:
-        columns = _columns_of_task(task, lines, headline, suite.columns)
+        columns = _columns_of_task(task, lines, headline, named_columns(suite, lines))
         goals = {name: goal_of(name, suite) for name in columns}
         table = _task_table(task, suite, goals, known, bold)
         resolved = resolution(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 import torch
@@ -14,7 +16,7 @@ from bench.core.artefacts import read_json, read_tensors
 from bench.core.errors import Broken, UserError, is_shortage, one_line
 from bench.core.kinds import KINDS, OTHER
 from bench.core.layout import RunFiles
-from bench.core.registry import find, load
+from bench.core.registry import find, folders, load
 from bench.core.rng import Rng
 from bench.core.source import read_source
 from bench.core.types import (
@@ -114,8 +116,22 @@ def attempt(work: Callable[[], T], clock: Callable[[], float] = time.perf_counte
     except (
         BaseException
     ) as error:  # an interrupt, too: a user's own ends the process that started this one
-        return RunResult("failed", one_line(error), is_passing=is_shortage(error))
+        reason = one_line(error) + place_of(error)
+        return RunResult("failed", reason, is_passing=is_shortage(error))
     return RunResult("ok", "", result, clock() - begin)
+
+
+def place_of(error: BaseException) -> str:
+    """Return ` (methods/mine.py, line 27)`, the last line of a method that an error came through; "" for none."""
+    homes = [folder.resolve() for folder in folders("method")]
+    lines = [
+        f" ({home.name}/{file.relative_to(home)}, line {number})"
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        for file in [Path(frame.f_code.co_filename).resolve()]
+        for home in homes
+        if file.is_relative_to(home)
+    ]
+    return lines[-1] if lines else ""
 
 
 def load_method(module: str, settings: dict) -> Method:

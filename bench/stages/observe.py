@@ -159,6 +159,8 @@ def measure(
     shape = problem.uniform_shape
     uniform = Rng(("mask", task), ids).rand(shape) if shape else None
     measured = problem.measure(x_true, numbers, uniform)
+    if not measured.isfinite().all():
+        raise ValueError(f"{type(problem.operator).__name__}: A(x) has NaN or infinity")
     noise = problem.noise_at(problem.operator(x_true, measured), numbers)
     y, mask = problem.unpack(measured)
     parts = {"x_true": x_true, "y": y, "noise": noise if mask is None else mask * noise}

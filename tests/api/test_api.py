@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,6 +109,15 @@ def test_columns_that_need_more_samples_than_there_are_say_so(task, num_samples)
     assert {"worth_energy", "mean_error", "psnr_mean"}.isdisjoint(reasons.index)
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "mend"), [(0, 1, "2 * x - 1"), (0, 255, "x / 127.5 - 1")]
+)
+def test_images_on_another_scale_are_noticed(task, least, most, mend):
+    x = task.reference.x_a[:, :2].clamp(-1, 1)
+    with pytest.warns(UserWarning, match=re.escape(f"should it be {mend}?")):
+        bench.evaluate(task, least + (most - least) * (x + 1) / 2)
+
+
 def test_published_rows_stand_beside_mine(task):
     published = bench.leaderboard("default")
     assert {"gmm-inpaint-box", "gmm-phase"} <= set(published["task"])
@@ -140,6 +150,9 @@ def test_wrong_names_and_arguments_are_one_line(task, folder):
         "parameters of method dps: .*'num_step'; it has .*num_steps": lambda: bench.sample(
             "dps", task, 4, **misspelt
         ),
+        "settings of dps, {'num_steps': 'many'}: ": lambda: bench.sample(
+            "dps", task, 4, settings={"num_steps": "many"}
+        ),
         "nowhere.py: no such file": lambda: bench.sample("nowhere.py", task, 4),
         r"__all__ is \['A', 'B'\] in .*/two.py": lambda: bench.sample(folder / "two.py", task, 4),
         r"is no Python that can be read: .*broken.py, line 1": lambda: bench.sample(
@@ -156,6 +169,9 @@ def test_wrong_names_and_arguments_are_one_line(task, folder):
             "oracle", without, 4
         ),
         "samples of gmm-denoise-prior: got str": lambda: bench.evaluate(task, "x"),
+        r"got torch.uint8, .* images in \[-1, 1\]; .* x / 127.5 - 1": lambda: bench.evaluate(
+            task, task.reference.x_a[:, :4].byte()
+        ),
         shape: lambda: bench.evaluate(task, task.x_true),
     }.items():
         with pytest.raises(UserError, match=words) as caught:

@@ -19,6 +19,12 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         "ValueError: no convergence (raises.py, line 26)",
     ),
     "exits": (RETURN, "raise SystemExit(3)", ["it draws samples"], "SystemExit: 3"),
+    "takes no rng": (
+        "num_samples, *, rng",
+        "num_samples",
+        ["a frozen dataclass with `sample`"],
+        "`sample` takes (self, prior, problem, y, num_samples); expected sample(self, prior, problem",
+    ),
     "bad import": (
         "import torch",
         "import torch, no_such_package",

@@ -3,6 +3,7 @@
 import csv
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from helpers.in_process import run_suite
 from PIL import Image
 
 from bench.core.artefacts import read_header
+from bench.problems import convnet
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-images.md"
 pytestmark = pytest.mark.slow
@@ -54,6 +56,7 @@ def results(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("TORCH_HOME", str(folder / "no_weights"))
+        patch.setattr(convnet, "DEFINITION", replace(convnet.DEFINITION, num_steps=3))
         return folder / run_suite(folder / "mine.yaml")
 
 
@@ -82,6 +85,11 @@ def test_fidelity_has_numbers(cells, method, start):
 def test_metrics_whose_weights_are_absent_say_so(cells, start):
     lines = of_row(cells, "dps", start)
     assert lines and all("n/a (weights absent" in line["reason"] for line in lines)
+
+
+def test_a_network_trained_on_the_images_stands_in_for_inception(cells):
+    (line,) = [x for x in of_row(cells, "dps", "kid-folder") if x["metric"].endswith("-n8")]
+    assert np.isfinite(float(line["mean"]))
 
 
 @pytest.mark.parametrize("page", ["report.html", "tables/summary.md"])

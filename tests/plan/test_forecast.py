@@ -31,6 +31,12 @@ def test_a_job_takes_what_it_took_or_its_method_or_its_stage(forecast):
     assert forecast.knows(DPS) and not forecast.knows(APS)
 
 
+def test_one_large_suite_does_not_stand_for_a_small_one():
+    sizes = {"small": 2.0, "default": 20.0, "large": 1000.0}
+    others = {name: record(**{TABLES: seconds}) for name, seconds in sizes.items()}
+    assert Forecast({}, others).seconds(TABLES) == 20.0 + START
+
+
 def test_jobs_share_the_cores_and_the_longest_is_the_least():
     jobs = [(DPS, 3.0), (APS, 3.0), (TABLES, 2.0)]
     assert time_on(2, jobs) == 4.0 and time_on(8, jobs[1:]) == 3.0 and time_on(2, []) == 0.0

@@ -219,6 +219,7 @@ def test_a_fault_is_one_line_with_file_and_key(folder, changes, where, hint):
     "text, complaint",
     [
         ("name: x\n  tasks: [\n", "my.yaml, line 2: not valid YAML"),
+        ("name:\n\tseeds: [0]\n", "my.yaml, line 2: not valid YAML: a character that cannot stand"),
         ("name: x\nname: y\n", "my.yaml, line 2: not valid YAML: key 'name' is given twice"),
         ("name: x\non: y\n", "my.yaml, line 2: not valid YAML: key True is not text"),
         ("name: x\n? [a]\n: y\n", "my.yaml, line 2: not valid YAML: key ['a'] is not text"),

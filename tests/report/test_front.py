@@ -168,6 +168,15 @@ def test_a_suite_chooses_headline_and_columns(suite, lines, comparisons):
     assert distance_table(chosen, lines, comparisons).title.startswith("Data misfit")
 
 
+def test_a_column_of_sets_needs_no_number_of_samples(suite, lines):
+    known = [
+        *lines,
+        replace(lines[0], metric="kid-own-n8"),
+        replace(lines[0], metric="kid-own-n8_low"),
+    ]
+    assert headline_of(replace(suite, headline="kid-own"), known) == "kid-own-n8"
+
+
 def test_the_headline_is_the_first_column_of_each_task(suite, lines, comparisons):
     assert {t.frame.columns[0] for t in task_tables(suite, lines, comparisons)} == {"energy"}
 

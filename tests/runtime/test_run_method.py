@@ -44,7 +44,7 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
         RETURN,
         "raise ValueError('no convergence\\nsecond line')\n",
         "failed",
-        "ValueError: no convergence",
+        "ValueError: no convergence (methods/raises.py, line 16)",
     ),
     "raises_nothing": (RETURN, "raise RuntimeError\n", "failed", "RuntimeError: no message"),
     "exits": (RETURN, "raise SystemExit(3)\n", "failed", "SystemExit: 3"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ WITH_REFERENCE = (OVER_FLOOR, WORTH, COVERAGE, "diversity_ratio", *COSTS)
 # starts of the ids of columns without a reference: fidelity, data misfit, diversity, sets; the first that has numbers
 WITHOUT = (
     ("psnr_mean",),
+    ("ssim-",),
     ("lpips-alex", "lpips-vgg", "percept-"),
     ("chi2_sample", "log_reward"),
     ("pairwise-", "diversity"),
@@ -71,10 +73,9 @@ def headline_of(suite: SuiteResults, lines: Sequence[Summary]) -> str:
 
     Raises UserError, one line, where the suite names a metric that it does not have.
     """
-    _refuse_unknown(suite.columns, lines, "columns")
+    named_columns(suite, lines)
     if suite.headline:
-        _refuse_unknown([suite.headline], lines, "headline")
-        return suite.headline
+        return _known(suite.headline, lines, "headline")
     measured = {line.metric for line in lines if line.mean is not None}
     candidates = (DISTANCE, *LEADS) if has_reference(suite) else LEADS
     return next((name for name in candidates if name in measured), DISTANCE)
@@ -84,7 +85,7 @@ def front_ids(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
     """Return the ids of the columns of the first table, the headline first. UserError as above."""
     headline = headline_of(suite, lines)
     if suite.columns:
-        return tuple(dict.fromkeys((headline, *suite.columns, DONE)))
+        return tuple(dict.fromkeys((headline, *named_columns(suite, lines), DONE)))
     if headline == DISTANCE and has_reference(suite):
         return WITH_REFERENCE if CEILING in suite.methods else (headline, *WITH_REFERENCE[1:])
     measured = dict.fromkeys(x.metric for x in lines if x.mean is not None and _is_plain(x.metric))
@@ -100,10 +101,17 @@ def _is_plain(metric: str) -> bool:
     return not any(part in metric for part in ("_floor", "_ratio", "_total", "_sample@"))
 
 
-def _refuse_unknown(names: Sequence[str], lines: Sequence[Summary], key: str) -> None:
-    known = dict.fromkeys((*(line.metric for line in lines), *DERIVED)) if names else {}
-    for name in names:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            raise UserError(f"metrics.{key}: this suite has no column {name}{meant}")
+def named_columns(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
+    """Return the columns that a suite names, with the number of samples of those of sets. UserError as above."""
+    return tuple(_known(name, lines, "columns") for name in suite.columns)
+
+
+def _known(name: str, lines: Sequence[Summary], key: str) -> str:
+    """Return the id that a suite means: `kid-inception-v3-compat` is `kid-inception-v3-compat-n8` of 8 samples."""
+    known = dict.fromkeys((*(line.metric for line in lines), *DERIVED))
+    of_sets = (id for id in known if re.fullmatch(rf"{re.escape(name)}-n\d+", id))
+    if name in known or (name := next(of_sets, name)) in known:
+        return name
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    raise UserError(f"metrics.{key}: this suite has no column {name}{meant}")
