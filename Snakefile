@@ -14,8 +14,6 @@ from bench.runtime import orphans, preload
 suite, inputs, jobs = plan.open_suite(config, workflow.configfiles, check=workflow.is_main_process)
 of_task, of_run = suite.layout.task("{task}"), suite.layout.run("{task}", "{method}", "{seed}")
 started, order = time.time(), Order(jobs, workflow)
-if workflow.scheduling_settings:  # a limit wakes Snakemake once a second for each job that has ended: a third of a core
-    workflow.scheduling_settings.max_jobs_per_timespan = None
 # profiles/default asks for it: on this machine jobs are forked from a process that has imported torch
 preloads = "preload" in dict(workflow.resource_settings.default_resources or {})
 if preloads:
@@ -27,6 +25,8 @@ if workflow.remote_exec:  # a batch of a cluster: it ends when its run is over, 
 
 
 onstart:
+    # a limit of jobs per second wakes Snakemake every second once more for each job that has ended: a third of a core
+    workflow.scheduler.job_rate_limiter = None
     plan.begin(suite)
     if preloads and workflow.local_exec and not suite.num_gpus:  # CUDA does not survive a fork
         preload.start()
