@@ -26,6 +26,7 @@ def test_the_page_has_a_line_for_each_sampler(bed, monkeypatch):
     monkeypatch.setattr(peer_methods, "azula_sampler", lambda name, about: None)
     monkeypatch.setattr(peer_methods, "azula_tds", lambda about: None)
     monkeypatch.setattr(peer_methods, "deepinv_ddrm", lambda about: None)
+    monkeypatch.setattr(peer_methods, "deepinv_sampler", lambda name, about: None)
     listed = re.findall(r"^\| (\w+) \| (ours|azula|deepinv) \|", PAGE.read_text(), re.MULTILINE)
     assert listed == [(name, whose) for name, whose, _ in peer_methods.contenders(bed)]
 
@@ -39,7 +40,9 @@ def test_without_libraries_ours_stand_alone(bed, monkeypatch):
     assert tuple(x.shape) == (M, peer_methods.S, 1, 8, 8) and x.isfinite().all()
 
 
-@pytest.mark.parametrize(("library", "name"), [("azula", "pigdm"), ("deepinv", "ddrm")])
+@pytest.mark.parametrize(
+    ("library", "name"), [("azula", "pigdm"), ("deepinv", "ddrm"), ("deepinv", "diffpir")]
+)
 def test_a_library_draws_on_the_same_bed(bed, monkeypatch, library, name):
     pytest.importorskip(library)
     monkeypatch.setattr(peer_methods, "NUM_STEPS", NUM_STEPS)

@@ -32,14 +32,20 @@ class Dropped:
         {code}
         return y[:, None] + 0.1 * rng.per_sample.randn(prior.shape)
 """
-RUNS = {  # code, reason ("" where the samples are good), whether the next run tries again, fields of the spec
+# code, reason ("" where the samples are good; {raised}: file and line), whether the next run tries again, the spec's fields
+RUNS = {
     "killed": ("os.kill(os.getpid(), 9)", "killed by signal 9", True, {}),
     "crash": ("faulthandler.disable(); os.abort()", "killed by signal 6", False, {}),
     "exits": ("os._exit(0)", "ended its process with exit status 0", False, {}),
-    "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt: no message", False, {}),
-    "cancelled": ("raise asyncio.CancelledError", "CancelledError: no message", False, {}),
-    "surrogate": ("raise ValueError('a\\ud800 $b$')", "ValueError: a\\ud800 $b$", False, {}),
-    "memory": ("raise MemoryError", "MemoryError: no message", True, {}),
+    "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt: no message{raised}", False, {}),
+    "cancelled": ("raise asyncio.CancelledError", "CancelledError: no message{raised}", False, {}),
+    "surrogate": (
+        "raise ValueError('a\\ud800 $b$')",
+        "ValueError: a\\ud800 $b${raised}",
+        False,
+        {},
+    ),
+    "memory": ("raise MemoryError", "MemoryError: no message{raised}", True, {}),
     "hangs": ("time.sleep(60)", "exceeded 0.5 s", True, {"limits": {"seconds": 0.5}}),
     "large": (
         "x = torch.ones(2**28); time.sleep(60)",
@@ -64,7 +70,10 @@ def run(root: Path, name: str, **changes: object) -> Path:
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_says_what_happened_to_it(root, drop_in, monkeypatch, name):
     code, reason, is_tried_again, changes = RUNS[name]
-    drop_in(name, METHOD.replace("{code}", code))
+    source = METHOD.replace("{code}", code)
+    line = source.splitlines().index(f"        {code}") + 1
+    reason = reason.replace("{raised}", f" (methods/{name}.py, line {line})")
+    drop_in(name, source)
     monkeypatch.chdir(root.parent)
     folder = run(Path(root.name), name, **changes)  # relative, as in a suite
     tensors, header = read_tensors(folder / "samples.safetensors")
