@@ -32,7 +32,7 @@ class Dropped:
         {code}
         return y[:, None] + 0.1 * rng.per_sample.randn(prior.shape)
 """
-# code, reason ("" where the samples are good; {raised}: file and line), whether the next run tries again, the spec's fields
+# code, reason ("" where the samples are good; {raised}: file and line), whether it is tried again, fields of the spec
 RUNS = {
     "killed": ("os.kill(os.getpid(), 9)", "killed by signal 9", True, {}),
     "crash": ("faulthandler.disable(); os.abort()", "killed by signal 6", False, {}),
