@@ -165,11 +165,14 @@ def guard(declared: Cap, findings: Findings) -> Tap:
 @contextmanager
 def contained(findings: Findings, path: Path) -> Iterator[None]:
     """Run user-supplied code: its error becomes a message, and changes of the global state are noted and undone."""
-    try:
-        with kept_state() as altered, kept_surroundings() as changed:
+    caught = None
+    with kept_state() as altered, kept_surroundings() as changed:
+        try:
             yield
-    except BaseException as error:  # an interrupt is the plug-in's: see checks.py
-        findings.error = describe(error, path)
+        except BaseException as error:  # an interrupt is the plug-in's: see checks.py
+            caught = error
+    if caught is not None:
+        findings.error = describe(caught, path)
     findings.touched += [*changed, *altered]
 
 

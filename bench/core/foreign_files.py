@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.core.artefacts import Json, read_json, write_json
-from bench.core.errors import UserError
+from bench.core.errors import UserError, printable
 
 PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 
@@ -70,7 +71,7 @@ def converted(path: Path, entry: str = "", about: Json | None = None) -> Path:
     try:
         write_safetensors(target, tensors)
         write_json(card, _card(path, target, tensors, about))
-    except OSError as error:
+    except (OSError, ValueError, RuntimeError) as error:  # sparse ones are not written either
         raise UserError(
             f"{target}: cannot be written ({_line(error)}); copy {path.name} elsewhere"
         ) from None
@@ -82,6 +83,7 @@ def unpickled_tensors(path: Path) -> Mapping[Any, Any]:
     import torch
 
     try:
+        _refuse_damaged(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (
         Exception
@@ -94,6 +96,14 @@ def unpickled_tensors(path: Path) -> Mapping[Any, Any]:
     return content
 
 
+def _refuse_damaged(path: Path) -> None:
+    """Raise ValueError where a part of a zip file is not what its checksum says, at which torch.load does not look."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} does not match its checksum; copy the file again")
+
+
 def _entry(content: Mapping[Any, Any], entry: str, path: Path) -> dict[str, Tensor]:
     """Return the tensors in a mapping, or below one of its keys; names lose the `module.` of parallel training."""
     if entry and isinstance(content.get(entry), Mapping):
@@ -102,7 +112,12 @@ def _entry(content: Mapping[Any, Any], entry: str, path: Path) -> dict[str, Tens
     if others or not content:
         found = f"also {', '.join(others[:3])}" if others else "nothing"
         raise UserError(f"{path}: expected tensors by name, found {found}")
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+    named = {str(name).removeprefix("module."): value for name, value in content.items()}
+    if len(named) < len(content):
+        raise UserError(
+            f"{path}: holds the same weights with and without `module.` before their names"
+        )
+    return named
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -145,4 +160,7 @@ def _card(source: Path, target: Path, tensors: Mapping[str, Tensor], about: Json
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    """Return what an error says in a line; of torch's advice how to run what is in a file nothing is left."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = text.partition("WeightsUnpickler error: ")[2] or text
+    return printable(text.partition(" Please use")[0])[:160]

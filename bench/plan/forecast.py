@@ -22,8 +22,9 @@ from bench.core.job_costs import (
     method_of,
     read_log,
 )
+from bench.core.papers import is_rehearsal
 from bench.core.text import roughly
-from bench.plan import load
+from bench.plan import Suite, load
 
 COMMAND = re.compile(r"python -m bench\.stages\.(\w+ \S+\.json'?(?: \S+)?)$", re.MULTILINE)
 START = 0.3  # seconds of a job beside its work: the workflow, a fork, imports
@@ -126,3 +127,14 @@ def print_forecast(suite: str, printed: str, cores: int) -> None:
     forecast = Forecast.of_suite(loaded.content["name"], loaded.layout.job_log)
     jobs = [job_name(shlex.split(command)) for command in COMMAND.findall(printed)]
     print("\n".join(forecast.lines(jobs, cores)))
+    if "paper" in loaded.content and not is_rehearsal(loaded.root) and not forecast.own:
+        print(words_of_large_networks(loaded))
+
+
+def words_of_large_networks(suite: Suite) -> str:
+    """Return what the guessed seconds of a paper's suite are of, and the hours that its own networks take."""
+    from bench.plan.gpu_hours import gpu_hours  # it imports methods
+
+    hours = gpu_hours(suite)
+    own = "far longer" if hours is None else f"about {max(hours, 1):.0f} hours of a GPU"
+    return f"These are times of small networks. Those of this suite take {own}: see posterior-bench papers."

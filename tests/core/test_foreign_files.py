@@ -91,6 +91,23 @@ def test_code_in_a_pickled_file_is_not_run(tmp_path, writer, suffix):
     assert left.exists()
 
 
+def test_what_a_hostile_file_calls_is_named_and_no_way_to_run_it_is_shown(tmp_path):
+    (tmp_path / "net.pt").write_bytes(pickle.dumps({"a": Touch(tmp_path / "left")}))
+    with pytest.raises(UserError, match=r"mkdir") as told:
+        foreign_tensors(tmp_path / "net.pt")
+    assert "weights_only" not in str(told.value) and "\x1b" not in str(told.value)
+
+
+def test_a_byte_that_changed_among_the_numbers_is_noticed(tmp_path):
+    weights = torch.arange(1000.0)
+    torch.save({"a": weights}, tmp_path / "net.pt")
+    whole = bytearray((tmp_path / "net.pt").read_bytes())
+    whole[whole.index(weights[500:510].numpy().tobytes())] ^= 1
+    (tmp_path / "net.pt").write_bytes(whole)
+    with pytest.raises(UserError, match="does not match its checksum; copy the file again"):
+        foreign_tensors(tmp_path / "net.pt")
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("damage", ["half", "empty", "text"])
 def test_a_broken_file_is_one_line(tmp_path, suffix, damage):
@@ -109,6 +126,8 @@ def test_a_broken_file_is_one_line(tmp_path, suffix, damage):
         ([torch.ones(1)], "holds a list; expected weights by name"),
         ({}, "expected tensors by name, found nothing"),
         ({"a": 1}, "expected tensors by name, found also a"),
+        ({"a": torch.ones(1), "module.a": torch.zeros(1)}, "with and without `module.`"),
+        ({"a": torch.eye(3).to_sparse()}, "net.safetensors: cannot be written"),
     ],
 )
 def test_other_content_is_told(tmp_path, content, words):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bench.core import job_costs
 from bench.core.job_costs import JobCost, add_to_log
-from bench.plan.forecast import COMMAND, START, UNKNOWN, Forecast, time_on
+from bench.core.shipped import shipped
+from bench.plan.forecast import COMMAND, START, UNKNOWN, Forecast, print_forecast, time_on
 from bench.plan.watch import TRUST, Progress
 
 DPS, APS = "sample runs/box/dps/seed0", "sample runs/box/aps/seed0"
@@ -69,6 +72,19 @@ def test_the_suites_own_log_comes_before_its_record(tmp_path, monkeypatch):
     assert {job: cost.seconds for job, cost in forecast.own.items()} == {DPS: 1.0, APS: 7.0}
     assert job_costs.committed_suites() == ["mine"] and forecast.others == {}
     assert Forecast.of_suite("yours", log).own == {DPS: JobCost(DPS, 1.0, 50.0)}
+
+
+def test_a_suite_of_large_networks_is_not_timed_as_others_of_small_ones(
+    capsys, tmp_path, monkeypatch
+):
+    command = "python -m bench.stages.sample results/x/specs/runs/ffhq-sr4/dps/seed0.json\n"
+    monkeypatch.chdir(tmp_path)
+    print_forecast(str(shipped("config/papers/dps_ffhq256.yaml")), command, 2)
+    assert re.search(
+        r"Those of this suite take about \d\d+ hours of a GPU", capsys.readouterr().out
+    )
+    print_forecast(str(shipped("config/smoke.yaml")), command, 2)
+    assert "GPU" not in capsys.readouterr().out
 
 
 def test_commands_of_a_dry_run_are_found():

@@ -173,3 +173,20 @@ def test_weights_that_lie_there_already_are_not_replaced_by_pickled_ones(tmp_pat
     convert([str(tmp_path)])
     convert([str(tmp_path)])  # what was made of it is known by its card
     assert (tmp_path / "mine.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: w / 0, "has NaN or infinity"),
+        (lambda w: w.to(torch.int8), "is of torch.int8, expected floating-point numbers"),
+        (lambda w: w + 0j, "is of torch.complex64"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_told(tmp_path, change, words):
+    family = written(tmp_path, "adm")
+    state = torch.load(tmp_path / "net.pt", weights_only=True)
+    name = "time_embed.0.weight"
+    torch.save(state | {name: change(state[name])}, tmp_path / "net.pt")
+    with pytest.raises(UserError, match=f"{name} {words}"):
+        family.fit(DATA, tmp_path / "out", None)

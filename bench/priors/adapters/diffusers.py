@@ -124,6 +124,7 @@ def _open_unet(folder: Path, source: str) -> Any:
     names = unet.state_dict().keys()
     missing, unexpected = info["missing_keys"], info["unexpected_keys"]
     refuse_other_names(names, [*(n for n in names if n not in missing), *unexpected], source)
+    refuse_odd_numbers(unet.state_dict(), source)
     return unet
 
 
@@ -147,6 +148,17 @@ def refuse_other_names(expected: Iterable[str], found: Iterable[str], source: st
     raise UserError(
         f"{source}: holds other weights than its architecture: {'; '.join(lines)}{known}"
     )
+
+
+def refuse_odd_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raise UserError, one line, naming the first weights that are not finite floating-point numbers."""
+    for name, weight in tensors.items():
+        if not weight.is_floating_point():
+            raise UserError(
+                f"{source}: {name} is of {weight.dtype}, expected floating-point numbers"
+            )
+        if not weight.isfinite().all():
+            raise UserError(f"{source}: {name} has NaN or infinity; copy the file again")
 
 
 def _refuse_broken(unet: Mapping[str, Any], scheduler: Mapping[str, Any], source: str) -> None:

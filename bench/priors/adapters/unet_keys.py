@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.core.errors import UserError
 from bench.priors.adapters.architectures import Architecture, outline
-from bench.priors.adapters.diffusers import refuse_other_names
+from bench.priors.adapters.diffusers import refuse_odd_numbers, refuse_other_names
 
 # parts of a residual block, of an attention and of a change of resolution: ours, theirs
 PARTS = {
@@ -106,11 +106,12 @@ def diffusers_state(
 ) -> dict[str, Tensor]:
     """Return the weights for `UNet2DModel`, float32.
 
-    Raises UserError, one line, naming the first weights that are missing, not expected or of another shape.
+    Raises UserError, one line, naming the first weights that are missing, not expected, not finite or of another shape.
     """
     shapes = shapes_of(architecture)
     names = foreign_names(architecture, shapes)
     refuse_other_names(names.values(), tensors, source)
+    refuse_odd_numbers(tensors, source)
     state = {name: _ours(name, tensors[names[name]], architecture) for name in shapes}
     for name, shape in shapes.items():
         if state[name].shape != shape:
