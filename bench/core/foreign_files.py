@@ -162,5 +162,8 @@ def _card(source: Path, target: Path, tensors: Mapping[str, Tensor], about: Json
 def _line(error: Exception) -> str:
     """Return what an error says in a line; of torch's advice how to run what is in a file nothing is left."""
     text = " ".join(str(error).split()) or type(error).__name__
-    text = text.partition("WeightsUnpickler error: ")[2] or text
-    return printable(text.partition(" Please use")[0])[:160]
+    for advice in ("trusted source. ", "WeightsUnpickler error: "):
+        text = text.partition(advice)[2] or text
+    for advice in (" Please use", " Check the documentation"):
+        text = text.partition(advice)[0]
+    return printable(text)[:160]

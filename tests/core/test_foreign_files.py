@@ -92,8 +92,9 @@ def test_code_in_a_pickled_file_is_not_run(tmp_path, writer, suffix):
 
 
 def test_what_a_hostile_file_calls_is_named_and_no_way_to_run_it_is_shown(tmp_path):
-    (tmp_path / "net.pt").write_bytes(pickle.dumps({"a": Touch(tmp_path / "left")}))
-    with pytest.raises(UserError, match=r"mkdir") as told:
+    content = pickle.dumps({"a": Touch(tmp_path / "left")}, protocol=2)
+    (tmp_path / "net.pt").write_bytes(content)
+    with pytest.raises(UserError, match=Touch(tmp_path).__reduce__()[0].__name__) as told:
         foreign_tensors(tmp_path / "net.pt")
     assert "weights_only" not in str(told.value) and "\x1b" not in str(told.value)
 
