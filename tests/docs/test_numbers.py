@@ -163,3 +163,29 @@ def test_trained_rows_print_their_spread_over_seeds_beside_their_intervals():
         place = [cell.strip() for cell in head].index(method)
         cells = [row[place].strip() for row in rows if "[" in row[place] and "rank" not in row[0]]
         assert cells and all(re.search(r"\] \(seeds [\d.]+\)$", cell) for cell in cells), cells
+
+
+def test_the_page_on_kinds_has_the_published_numbers_of_the_suite_of_budgets():
+    folder = REPOSITORY / "results/reference/budget"
+    page = (REPOSITORY / "docs/which-method.md").read_text()
+    with (folder / "figures/budget.csv").open() as file:
+        rows = [x for x in csv.DictReader(file) if x["measurements"] == "10"]
+    worths = {x["row"]: float(x["mean"]) for x in rows if x["metric"] == "worth_energy"}
+    stated = re.findall(r"^\| \w+ \| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert len(stated) == len({row.rpartition("-b")[0] for row in worths})
+    for method, *cells in stated:
+        for budget, cell in zip((100, 450, 2000), cells, strict=True):
+            worth = worths.get(f"{method}-b{budget}")
+            assert (
+                (cell == "n/a") if worth is None else float(cell) == pytest.approx(worth, rel=0.05)
+            )
+    with (folder / "summary.csv").open() as file:
+        lines = [x for x in csv.DictReader(file) if x["metric"] == "energy"]
+    energies = {(x["task"], x["method"]): x["mean"] for x in lines}
+    best = re.findall(r"^\| `(gmm-[\w-]+)` \| (.+) \|$", page, re.MULTILINE)
+    assert len(best) == 8
+    for task, cells in best:
+        for method, energy in re.findall(r"`(\w+)` ([\d.]+)", cells):
+            assert float(energies[task, f"{method}-b2000"]) == pytest.approx(
+                float(energy), rel=0.05
+            )
