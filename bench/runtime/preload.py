@@ -52,7 +52,7 @@ LIBRARIES = (
 # prefix of the workflow's commands, in which `python` then calls the client
 SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 STREAMS = (0, 1, 2)
-BEGUN = b"b"  # what a job says first: from then on nobody else does it
+BEGUN = b"b"  # what a job says once it has been told all: from then on nobody else does it
 # of a folder's path: with the server's folder and its own name an address may have 104
 MOST_BYTES = 53
 # while libraries are imported: a look for GPUs would leave its answer to all jobs, and keep them from CUDA
@@ -200,7 +200,9 @@ def call(arguments: list[str]) -> None:
         has_begun = False
     if not has_begun:
         os.execv(sys.executable, [sys.executable, *arguments])
-    status = connection.recv(1)
+    status = b""
+    with contextlib.suppress(OSError):
+        status = connection.recv(1)
     if not status:
         sys.exit(
             f"error: the process of python {' '.join(arguments)} was killed or crashed; is there enough memory?"
@@ -232,9 +234,9 @@ def _work(connection: socket.socket) -> None:
     status = 1
     try:
         try:
-            connection.sendall(BEGUN)
             header, streams, _, _ = socket.recv_fds(connection, 8, len(STREAMS))
             job = json.loads(_received(connection, struct.unpack("<Q", header)[0]))
+            connection.sendall(BEGUN)
             _take_over(streams, job)
             threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
             status = _run(job["arguments"])

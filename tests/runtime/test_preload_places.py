@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -43,8 +44,11 @@ def test_a_job_that_the_server_did_not_begin_is_done_by_its_client(tmp_path, beg
     def serve() -> None:
         connection, _ = listener.accept()
         if begins:
+            header, streams, _, _ = socket.recv_fds(connection, 8, len(preload.STREAMS))
+            for stream in streams:
+                os.close(stream)
+            preload._received(connection, struct.unpack("<Q", header)[0])
             connection.sendall(preload.BEGUN)
-            connection.recv(2**16)
         connection.close()
 
     thread = threading.Thread(target=serve)
