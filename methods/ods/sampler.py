@@ -68,7 +68,7 @@ class Sampler:
         return len(self.schedule.variance)
 
     def pull(self, z: Tensor, step: Tensor, y: Tensor, beta: float) -> Tensor:
-        """Return precision times mean of the next state under the guide, linearised at the prior's prediction, (n, d)."""
+        """Return precision times mean of the next state under the guide, linearised at the prior's prediction."""
         if self.gradient is None:
             return torch.zeros_like(z)
         before, after = self.schedule.before[step, None], self.schedule.after[step, None]
