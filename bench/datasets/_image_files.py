@@ -24,9 +24,8 @@ from bench.runtime.progress import progress
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 CODES = {"0": "train", "1": "validation", "2": "test"} | {part: part for part in PARTS}
-LINE = re.compile(
-    r"(?P<name>.*[^\s,])\s*[,\s]\s*(?P<code>[^\s,]+)"
-)  # `name part`: the last field is the part
+# `name part`: the last field is the part
+LINE = re.compile(r"(?P<name>.*[^\s,])\s*[,\s]\s*(?P<code>[^\s,]+)")
 MOST_NAMES = 10  # of skipped images in the header
 ID_BITS = 53  # so that an id survives as a double
 
@@ -98,9 +97,8 @@ class ImageFiles:
     def pixels(self, name: str) -> tuple[str, np.ndarray]:
         """Return what is wrong with an image, "" for nothing, and its pixels."""
         path = self.root / name
-        if (
-            not path.is_file()
-        ):  # a link that leads nowhere, a folder, or a pipe, which would be waited for
+        # a broken link, a folder, or a pipe, for which reading would wait
+        if not path.is_file():
             return "there is no such file", np.empty(0)
         try:
             with Image.open(path) as image:

@@ -107,9 +107,8 @@ class Collapse:
         axes.plot(*mean, **_LARGE, color=look.colour, marker=look.marker)
         if mean[0] < 0.9 and mean[1] < self.level - 0.03:
             left, right = axes.get_xlim()
-            is_left = (
-                mean[0] ** 2 < left * right
-            )  # the name is written towards the middle of the panel
+            # the name is written towards the middle of the panel
+            is_left = mean[0] ** 2 < left * right
             place: dict[str, Any] = {"textcoords": "offset points", "zorder": 6}
             place |= {"xytext": (6 if is_left else -6, -2.5), "ha": "left" if is_left else "right"}
             halo = [withStroke(linewidth=2, foreground=_CORNER)]

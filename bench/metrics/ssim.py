@@ -15,7 +15,7 @@ __all__ = ["SSIM"]
 
 VALUES_AT_ONCE = (
     2**14
-)  # pixels times channels; SSIM takes a thousand bytes for each, half of them in float32
+)  # pixels times channels; SSIM needs a thousand bytes for each, in float32 half of that
 MOST_DOUBLE = 1024  # values of an image up to which SSIM is computed in float64; in float32 it is ten times faster
 
 

@@ -23,9 +23,8 @@ def shake_kernels(uniform: Tensor, size: int, intensity: float) -> Tensor:
     until it touches the border of the window, and each of its points is shared out over the four nearest pixels. So a
     kernel is non-negative, sums to one, and has its centre of mass in the middle: blurred images are not displaced.
     """
-    step = (
-        intensity * math.pi * math.sqrt(12 / NUM_POINTS)
-    )  # of uniform numbers, whose variance is 1 / 12
+    # the uniform numbers have variance 1 / 12
+    step = intensity * math.pi * math.sqrt(12 / NUM_POINTS)
     turns = step * (uniform[:, 1:] - 0.5)
     angle = torch.cat([2 * math.pi * uniform[:, :1], turns], dim=1).cumsum(1)
     place = torch.stack([angle.sin(), angle.cos()]).cumsum(2)  # (2, n, NUM_POINTS)

@@ -51,7 +51,6 @@ class Hemisphere:
 
     def draw_mask(self, uniform: Tensor) -> Tensor:
         towards = icosphere(uniform.shape[-2]).vertices @ direction(self.latitude, self.longitude)
-        seen = torch.from_numpy(towards <= 1e-9).to(
-            uniform
-        )  # the great circle between the halves, too
+        # the great circle between the halves is measured, too
+        seen = torch.from_numpy(towards <= 1e-9).to(uniform)
         return seen[:, None].expand(uniform.shape)

@@ -86,7 +86,6 @@ def test_a_row_that_diverged_does_not_leave_the_others_dark():
         [std(REFERENCE_DRAWS, 0.2), std("a", 0.3), std("b", 24.0)]
     ) == pytest.approx(0.4)
     assert largest_spread([std(REFERENCE_DRAWS, 0.2), std("a", 0.3)]) == pytest.approx(0.3)
-    assert (
-        largest_spread([std("a", 0.3), std("b", 24.0)]) == 24.0
-    )  # nothing is known of the posterior
+    # without reference draws nothing is known of the posterior
+    assert largest_spread([std("a", 0.3), std("b", 24.0)]) == 24.0
     assert largest_spread([std(REFERENCE_DRAWS, 0.0), std("a", 0.0)]) == 1.0

@@ -178,9 +178,9 @@ def test_chains_have_the_posterior_moments(settings, space):
     )
     x = draw(method, prior, problem, y, 60 * num_chains).flatten(2)
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
-        assert_moments(
-            samples, num_chains, mean, covariance, power=0.05 if space == "latent" else 0.1
-        )  # pixels mix slower
+        # pixels mix more slowly
+        power = 0.05 if space == "latent" else 0.1
+        assert_moments(samples, num_chains, mean, covariance, power=power)
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,8 @@ def test_the_backbone_is_read_from_its_file(placed):
 @pytest.mark.slow
 def test_random_weights_in_its_place_give_numbers_that_are_not_named_lpips(placed, monkeypatch):
     _, _, network = placed
-    monkeypatch.setitem(
-        weights.WEIGHTS, "alexnet", PUBLISHED
-    )  # the file that is there has another hash
+    # the file that is there has another hash
+    monkeypatch.setitem(weights.WEIGHTS, "alexnet", PUBLISHED)
     file = weights.folder() / PUBLISHED.file
     mark = f"unverified-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
     x_true = normal(2, 3, 32, 32, seed=0).clamp(-1, 1).double()

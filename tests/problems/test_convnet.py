@@ -72,9 +72,8 @@ def test_labels_are_told_where_there_are_some():
     data = {"train": x, "train_label": labels, "test": x[:30], "test_label": labels[:30]}
     assert convnet.labels_of(data, "test") is data["test_label"]
     assert convnet.labels_of({"train": x}, "train") is None
-    assert (
-        convnet.labels_of({"train": x, "train_label": 0 * labels}, "train") is None
-    )  # all the same one
+    # all labels are equal
+    assert convnet.labels_of({"train": x, "train_label": 0 * labels}, "train") is None
     network = convnet.trained(x, labels, rng(), num_steps=20)
     assert network.log_probs(x[:2]).shape == (2, 3) and convnet.accuracy(network, x, labels) > 0.8
 

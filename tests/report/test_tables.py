@@ -43,9 +43,8 @@ def test_diversity_names_what_samples_are_worth(finished):
         if line.startswith("| latent")
     )
     assert re.search(r"\] \(worth 5.83 exact draws\)", row)
-    assert (
-        "exact draws the samples are worth" not in (folder / "distance.md").read_text()
-    )  # has no diversity
+    # this table has no diversity
+    assert "exact draws the samples are worth" not in (folder / "distance.md").read_text()
 
 
 def test_tables_name_floor_ceiling_failures_and_commit(finished):

@@ -186,9 +186,8 @@ def photographs():
     return prior, covariance + loadings @ loadings.T
 
 
-SOME = slice(
-    None, None, 31
-)  # pixels whose variances are compared, of all rows, columns and colours
+# pixels whose variances are compared, of all rows, columns and colours
+SOME = slice(None, None, 31)
 PROBLEMS = {
     "mask": lambda: make_problem("inpaint-box", {"box": 16}, 0.1, (3, 32, 32)),
     "pool": lambda: make_problem("average-pool", {"factor": 4}, 0.1, (3, 32, 32)),
