@@ -23,9 +23,9 @@ class ExposureBlur:
     """A(x) = log2(K 2^(stops x / 2)) / (stops / 2): light is blurred, and values are the logarithm of light.
 
     K is the blur of `motion-blur`, with a kernel of camera shake for each image, which `kernels` stores with the
-    measurement. From black to white the light doubles `stops` times, so that bright spots leave streaks and dark ones are
-    washed out; in the limit of stops = 0, A is `motion-blur`. A is smooth, and its values lie between the smallest and
-    the largest value of x. It is not the learned blur (BKSE) of the non-linear deblurring of DPS, whose kernel also
+    measurement. From black to white the light doubles `stops` times, so that bright spots leave streaks and dark ones
+    are washed out; in the limit of stops = 0, A is `motion-blur`. A is smooth, and its values lie between the smallest
+    and the largest value of x. It is not the learned blur (BKSE) of the non-linear deblurring of DPS, whose kernel also
     differs between calls.
     """
 
