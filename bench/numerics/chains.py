@@ -27,7 +27,7 @@ ENOUGH_STATES = (
 )
 LARGEST_RHAT = 1.05  # of the worst functional, mean over measurements, beyond what independent states have by chance
 LARGEST_OF_ONE = 1.2  # of one measurement and functional, or what independent states exceed once in a hundred rows
-MOVE_NOT = "n/a (chains do not move)"
+MOVE_NOT = "n/a (chains have not mixed: they do not move)"
 
 
 def chain_diagnostics(
