@@ -69,6 +69,10 @@ class LGDMC:
         for name in ("prior_std", "most_move", "zeta"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
+        if self.weighting == "score" and self.most_move and not self.prior_std:
+            raise ValueError(
+                f"most_move = {self.most_move}: expected 0 with prior_std = 0, whose r is 0: moves would have no length"
+            )
         if self.average not in ("likelihood", "gradient"):
             raise ValueError(f"average = {self.average!r}: expected 'likelihood' or 'gradient'")
         if self.weighting not in ("score", "released"):

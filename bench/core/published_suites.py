@@ -22,6 +22,16 @@ def published_suites() -> list[str]:
     return sorted(path.parent.name for path in home.glob("*/summary.csv"))
 
 
+def suite_beside(given: str | bool, name: str) -> str:
+    """Return the suite whose published rows a suite called `name` asks for with `beside: given`; "" for none.
+
+    true: of the same name. reference: of the same name where that one is published, else `default`.
+    """
+    if given == REFERENCE.name:
+        return name if name in published_suites() else "default"
+    return name if given is True else given or ""
+
+
 def published_folder(suite: str) -> Path:
     """Return the folder with the published rows of a suite; UserError, one line, where it has none."""
     try:

@@ -28,7 +28,7 @@ LARGEST_RHAT = 1.05  # of the worst functional, mean over measurements, less the
 LARGEST_OF_ONE = (
     1.2  # of one measurement and functional; more where independent states exceed it in 1 % of rows
 )
-MOVE_NOT = "n/a (chains do not move)"
+MOVE_NOT = "n/a (chains have not mixed: they do not move)"
 
 
 def chain_diagnostics(

@@ -12,7 +12,7 @@ from typing import Any
 from bench.core.compute import compute_fault
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED as PUBLISHED
-from bench.core.published_suites import published_record, published_suites
+from bench.core.published_suites import published_record, published_suites, suite_beside
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.metrics import metric_faults
@@ -267,7 +267,7 @@ def _beside_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield a fault unless the rows that `beside` names are published, of the suite's tasks, and as large."""
     if "beside" not in content:
         return
-    suite = content["name"] if content["beside"] is True else content["beside"]
+    suite = suite_beside(content["beside"], content["name"])
     if suite not in published_suites():
         yield ("beside",), f"no published rows; {one_of(published_suites(), suite)}"
         return

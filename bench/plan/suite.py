@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core.catalogue import dataset_of, weights_wanted, why_unfit
 from bench.core.layout import Layout
+from bench.core.published_suites import suite_beside
 from bench.core.registry import find
 from bench.core.results import figures_of
 from bench.core.source import read_source
@@ -90,8 +91,7 @@ class Suite:
     @property
     def beside(self) -> str:
         """Return the suite whose published rows are shown beside those of this one; "" for none."""
-        given = self.content.get("beside", "")
-        return self.content["name"] if given is True else given
+        return suite_beside(self.content.get("beside", ""), self.content["name"])
 
     @property
     def timing_only(self) -> bool:

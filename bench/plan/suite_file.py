@@ -185,7 +185,8 @@ class SuiteFile:
     budget: Annotated[Budget, {"minProperties": 1}] | None = None
     # of the process of each run; a row may have its own
     limits: Annotated[Limits, {"minProperties": 1}] | None = None
-    # a suite in results/reference whose published rows stand beside these; true: of the same name
+    # a suite in results/reference whose published rows stand beside these; true: of the same name; reference: of the
+    # same name where that one is published, else `default`
     beside: str | Literal[True] | None = None
     # rows per sample at which the table of distances compares: both ways, with the share of training
     budget_rows: Annotated[float, {"exclusiveMinimum": 0}] | None = None

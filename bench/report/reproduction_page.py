@@ -59,7 +59,7 @@ class Reproduction:
         """Return a line: in how many cells the published results are reproduced."""
         counts = Counter(cell.verdict for cell in self.cells)
         tested = counts[REPRODUCED] + counts[DIFFERS]
-        equal = sum(cell.how.startswith("equal") for cell in self.cells)
+        equal = sum(x.how.startswith("equal") for x in self.cells if x.verdict == REPRODUCED)
         untested = f"; {counts[UNTESTED]} not testable" if counts[UNTESTED] else ""
         return (
             f"{self.suite}: reproduced in {counts[REPRODUCED]} of {tested} cells ({equal} of them equal){untested}; "

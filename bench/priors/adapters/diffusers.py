@@ -278,7 +278,9 @@ def _existing(file: Path) -> Path:
 def _from_hub(source: str, local_files_only: bool) -> Path:
     from huggingface_hub import snapshot_download
 
+    stem = WEIGHTS.removesuffix(".safetensors")  # in shards, too, which an index lists
     patterns = ["model_index.json", "*config.json", f"*{WEIGHTS}"]
+    patterns += [f"*{stem}-*-of-*.safetensors", f"*{WEIGHTS}.index.json"]
     try:
         return Path(
             snapshot_download(source, allow_patterns=patterns, local_files_only=local_files_only)
