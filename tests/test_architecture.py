@@ -1,4 +1,4 @@
-"""How the house is built: who imports whom, how long files and functions are, and what lies where."""
+"""The architecture: which package may import which, how long files and functions are, and where files lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rehearsal of one task and two rows of the DPS suite, from stand-ins to the page; nothing of it is published."""
+"""A rehearsal of one task and two rows of the DPS suite, from stand-ins to the page, which cannot be published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public API: a task opened or made on the spot, samples drawn, evaluated and put beside published rows."""
+"""The public API: tasks are opened or made, samples are drawn, evaluated and compared with published rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples beside published rows: paired with them on the same measurements, and only there."""
+"""Samples are paired with published rows on the same measurements, and only there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every module in methods/ conforms; what the checks of methods allow, ask for and say."""
+"""Every module in methods/ conforms, and the checks of methods allow, require and report the right things."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conformance says what it saw of a method that kills, ends or keeps its process, and which names no suite can use."""
+"""Conformance reports a method that kills, ends or blocks its process, and names that no suite can use."""
 
 from __future__ import annotations
 

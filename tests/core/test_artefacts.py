@@ -1,4 +1,4 @@
-"""Artefacts survive a round trip bit for bit, and whatever happens to one on disk is noticed by name."""
+"""Artefacts are read as they were written, bit for bit, and any damage on disk is reported with the file's name."""
 
 import errno
 import json

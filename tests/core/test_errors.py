@@ -1,4 +1,4 @@
-"""What any error says in one line, and whether the machine was to blame."""
+"""Any error becomes one line, and errors caused by the machine are recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights: where they belong, what is said when they are missing or others, and how they are fetched. No network."""
+"""Weights: their places, messages for missing or wrong files, and their download, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The campaign knows kinds of files, damages them, follows advice, and finds what a run left behind."""
+"""`chaos` recognises kinds of files, damages them, follows advice, and finds processes and folders left by a run."""
 
 from __future__ import annotations
 

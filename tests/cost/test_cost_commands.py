@@ -1,4 +1,4 @@
-"""What `python -m bench.cost` says follows from what it measured; nothing here depends on how fast a machine is."""
+"""The output of `python -m bench.cost` follows from its measurements; no test depends on the machine's speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the cost command says of the mixture of factor analysers follows from what it measured."""
+"""The output of the cost command on the mixture of factor analysers follows from its measurements."""
 
 import pytest
 import torch

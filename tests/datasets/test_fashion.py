@@ -1,4 +1,4 @@
-"""`fashion`: the real files where Debian's package put them, and what happens to files that are missing or others."""
+"""`fashion`: the real files where Debian's package put them, and the messages for missing or wrong files."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""`folder`: which files, in which split, how they are framed, and what happens to damaged ones."""
+"""`folder`: which files are read, into which split, with which framing, and how damaged ones are treated."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""`photos`: no held-out crop shares a pixel of a photograph with a training crop, and values are what they claim."""
+"""`photos`: no held-out crop shares a pixel of a photograph with a training crop, and values are as documented."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Numbers of the default suite in documents are those that are published; so are the facts that a table must show."""
+"""Numbers of the default suite in documents are the published ones, and the tables show what the documents say."""
 
 from __future__ import annotations
 

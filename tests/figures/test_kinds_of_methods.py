@@ -1,4 +1,4 @@
-"""Many methods are told apart by their kinds: in their order, with a colour for each and headings in the legend."""
+"""Many methods are distinguished by their kinds: by order, a colour for each kind, and headings in the legend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers in the words of a page, and those that are published."""
+"""Read the numbers in the text of a page, and the published ones."""
 
 from __future__ import annotations
 

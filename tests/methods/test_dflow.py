@@ -1,4 +1,4 @@
-"""D-Flow: ridge regression with a linear decoder, the norm's mode without data, and a stop that sees no truth."""
+"""D-Flow: ridge regression with a linear decoder, the norm's mode without data, and a stop without the truth."""
 
 from __future__ import annotations
 

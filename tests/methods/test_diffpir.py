@@ -1,4 +1,4 @@
-"""DiffPIR: its proximal step is a conditional mean, and what it makes of that one."""
+"""DiffPIR: its proximal step is a conditional mean; with and without fresh noise it has a known limit."""
 
 from __future__ import annotations
 

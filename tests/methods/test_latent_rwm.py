@@ -1,4 +1,4 @@
-"""Latent random walk: its proposals against what they leave invariant, its samples against a closed form."""
+"""Latent random walk: the distribution that its proposals leave invariant, and samples against a closed form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rejection sampling: the posterior over a finite set, what it takes where no draw is kept, and log Z."""
+"""Rejection sampling: the posterior over a finite set, the draws used where none is accepted, and log Z."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metric that raises an error costs its own columns, of the samples at which it does."""
+"""A metric that raises an error empties its own columns, for the samples at which it raises."""
 
 from __future__ import annotations
 

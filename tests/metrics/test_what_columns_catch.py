@@ -1,4 +1,4 @@
-"""Which column catches which fault of a sampler, and what a perfect one shows."""
+"""Which column detects which fault of a sampler, and the values of a perfect one."""
 
 import dataclasses
 from functools import cache, partial

@@ -1,4 +1,4 @@
-"""Clouds of particles: what resampling leaves as it is, ancestors, and samples whatever is moved together."""
+"""Clouds of particles: expectations that resampling keeps, ancestors, and samples for any chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Icospheres against the unit sphere: areas, the spectrum l (l + 1) of its Laplacian, and what a view shows."""
+"""Icospheres against the unit sphere: areas, the spectrum l (l + 1) of its Laplacian, and views from outside."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The ledger of claims: each one on results where it is true, false or absent, one verdict wherever it is printed."""
+"""The ledger of claims: each one on results where it is true, false or absent, with the same verdict in all places."""
 
 from __future__ import annotations
 

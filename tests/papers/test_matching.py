@@ -1,4 +1,4 @@
-"""Numbers of the papers beside ours: where the protocols agree, and otherwise the first aspect that differs."""
+"""Numbers of the papers are matched with ours if the protocols agree, else with the first aspect that differs."""
 
 from __future__ import annotations
 

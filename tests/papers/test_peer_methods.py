@@ -1,4 +1,4 @@
-"""Samplers of libraries stand beside ours of the same name; without a library ours stand alone."""
+"""Samplers of libraries are compared with ours of the same name; without a library, ours are shown alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of the papers: what stands in results/published, and what is refused there.
+"""Numbers of the papers: the content of results/published, and the entries that are refused there.
 
 Sums and single values are fixed here as well, so that a number in those files cannot slip without a test that says so.
 """

@@ -1,4 +1,4 @@
-"""A paper's numbers beside ours, row by row: which stand together, and what is said of the rest."""
+"""A paper's numbers and ours, row by row: which are compared, and what is said of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suites at the edge of what YAML, file systems, numbers and workflows hold: one line within a second."""
+"""Suites at the limits of YAML, file systems, numbers and workflows are refused in one line within a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A suite's folder: a broken artefact is named, and one run at a time is at work."""
+"""A suite's folder: a broken artefact is named, and only one run at a time uses the folder."""
 
 from __future__ import annotations
 

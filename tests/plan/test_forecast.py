@@ -1,4 +1,4 @@
-"""What jobs will take is what they took: here, where the record was made, or others of their kind."""
+"""The forecast of a job's seconds is recorded: by the same job here or elsewhere, or by jobs of its kind."""
 
 from __future__ import annotations
 

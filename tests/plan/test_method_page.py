@@ -1,4 +1,4 @@
-"""docs/methods.md says what the docstrings of the methods say, and these say enough."""
+"""docs/methods.md agrees with the docstrings of the methods, and these have all its parts."""
 
 import re
 from pathlib import Path

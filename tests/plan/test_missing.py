@@ -1,4 +1,4 @@
-"""Paths of data sets and checkpoints that lead nowhere are told before any job."""
+"""Missing paths of data sets and checkpoints are reported before any job starts."""
 
 from __future__ import annotations
 

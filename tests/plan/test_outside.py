@@ -1,4 +1,4 @@
-"""What a suite reads from outside of the repository, and what stands beside plug-ins, is tracked."""
+"""Files that a suite reads from outside the repository, and helpers next to plug-ins, are tracked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suites that are refused: what is wrong, in one line with the file and the key."""
+"""Faulty suites are refused in one line with the file and the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged tables, figures and pages are found, one output of each job, and folders in the place of files are named."""
+"""Damaged tables, figures and pages are found, one output of each job, and folders that replace files are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of what suites take is that of the committed records."""
+"""The table of the costs of suites follows from the committed records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job depends on: its stage, its plug-ins, and nothing that no number depends on.
+"""A job depends on its stage, its plug-ins, and on nothing that cannot change its numbers.
 
 First what the plan says, then what Snakemake would run after an edit, by dry runs in a copy of the repository with the
 real stages, in which a tiny suite was run by stubs.

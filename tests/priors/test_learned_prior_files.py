@@ -1,4 +1,4 @@
-"""Files of learned priors: what a loaded one promises, the same bits from the same seed, files that belong together."""
+"""Files of learned priors: properties of a loaded one, equal bits from equal seeds, files that belong together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The diffusion model of signals on a sphere: where it starts, what training adds, and its errors in a card."""
+"""The diffusion model of signals on a sphere: its start, the effect of training, and its errors in a card."""
 
 import math
 from pathlib import Path

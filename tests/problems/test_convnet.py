@@ -1,4 +1,4 @@
-"""The network of any data set: what it learns from, and what its distances order."""
+"""The network of any data set: its training labels, and the order of its distances."""
 
 from __future__ import annotations
 

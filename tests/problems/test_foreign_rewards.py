@@ -1,4 +1,4 @@
-"""Rewards of others: the VGG-13 of the ODS paper, and files of the user's."""
+"""Foreign rewards: the VGG-13 of the ODS paper, and rewards by a file of the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task's key `reference` asks for, and what a particle reference says of its cost before it starts."""
+"""The key `reference` of a task, and the cost that a particle reference states before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first table and the sentences above it: who is tied for best, is the ruler right, what failed."""
+"""The first table and the sentences above it: methods tied for best, whether metrics hold up, and what failed."""
 
 from __future__ import annotations
 

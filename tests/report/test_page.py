@@ -1,4 +1,4 @@
-"""What the page holds: numbers, pictures, files; test_page_in_browser.py looks at it as a reader does."""
+"""The content of the page: numbers, pictures, files; test_page_in_browser.py opens it in a browser."""
 
 from __future__ import annotations
 

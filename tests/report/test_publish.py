@@ -1,4 +1,4 @@
-"""Publishing: clean results of one commit only, unless forced, which is then said below the tables."""
+"""Publishing: clean results of one commit only, unless forced, which a note below the tables then says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen chains, copied draws, biased, wide and collapsed samplers and exact ones, through evaluate and the tables."""
+"""Tables show the faults of frozen chains, copied draws, biased, wide and collapsed samplers, none of exact ones."""
 
 import pytest
 from helpers.six_samplers import COPIES, S, write_task

@@ -1,4 +1,4 @@
-"""The tables of a report: what their cells, headers, notes and bold say, from a synthetic suite."""
+"""The tables of a synthetic suite: cells, headers, notes and bold type."""
 
 from __future__ import annotations
 

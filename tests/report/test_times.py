@@ -1,4 +1,4 @@
-"""Tables of seconds: every batch has its row, what was not timed says why, and disturbed times are marked."""
+"""Tables of seconds: every batch has its row, a missing time has a reason, and disturbed times are marked."""
 
 from __future__ import annotations
 

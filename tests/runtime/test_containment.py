@@ -1,4 +1,4 @@
-"""Work in a process of its own: however that ends, the caller goes on and knows why."""
+"""Work in a process of its own: the caller goes on and gets the reason, however the process ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plug-in does to the process that calls it is undone, and named."""
+"""Changes that a plug-in makes to its process are undone and named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leases of devices: distinct GPUs, a clock alone, a scheduler's choice."""
+"""Leases of devices: distinct GPUs, a clock alone on the machine, and GPUs that a scheduler assigned."""
 
 from __future__ import annotations
 

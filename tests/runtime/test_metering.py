@@ -1,4 +1,4 @@
-"""Meters count what was done and change nothing; budgets stop a run before the call that exceeds them."""
+"""Meters count network calls and change nothing; budgets stop a run before the call that exceeds them."""
 
 from __future__ import annotations
 

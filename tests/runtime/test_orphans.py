@@ -1,4 +1,4 @@
-"""Jobs tell whether the run that started them is over."""
+"""Jobs notice when the run that started them has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs forked from a process that has imported torch behave as if they had been started by themselves."""
+"""Jobs forked from a process that has imported torch behave as if each had been started in a new process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress of long jobs: on a terminal, in a log, and what a step of it costs."""
+"""Progress of long jobs: on a terminal, in a log, and the cost of reporting a step."""
 
 from __future__ import annotations
 

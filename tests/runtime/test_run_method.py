@@ -1,4 +1,4 @@
-"""One sampling job: chunks change nothing, and what is wrong with a method becomes its status, in words."""
+"""One sampling job: chunks change nothing, and a method's fault becomes the status of its run, with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the profile for Slurm asks of sbatch and squeue, with stand-ins for both."""
+"""The profile for Slurm calls sbatch and squeue rightly; both are replaced by stand-ins."""
 
 from __future__ import annotations
 

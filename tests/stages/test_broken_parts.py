@@ -1,4 +1,4 @@
-"""A part of a suite that comes to nothing costs the cells of what rests on it, which say why; all others are made."""
+"""A part of a suite that fails empties the cells that depend on it, with a reason; all others are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A method that does whatever a process can do costs its own cells: its run says why, and its job ends well."""
+"""Whatever a method does to its process empties only its own cells: its run has the reason, and its job ends well."""
 
 from __future__ import annotations
 

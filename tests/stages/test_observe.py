@@ -1,4 +1,4 @@
-"""All measurements of a task: what a stored measurement depends on, and what its file promises."""
+"""All measurements of a task: a stored measurement depends on its own streams, and its file is complete."""
 
 import pytest
 import torch

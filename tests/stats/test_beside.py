@@ -1,4 +1,4 @@
-"""Published rows beside those of a suite: the same numbers, paired, and refused on other measurements."""
+"""Published rows shown with those of a suite: equal numbers, pairing, and refusal on other measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean ranks: which tasks and methods count, who is last, and what is told apart."""
+"""Mean ranks: which tasks and methods count, which method is last, and which ranks are distinguished."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Reproduced or not: chance alone flags nothing, changed settings are found, and what cannot be known is said."""
+"""Reproduced or not: chance alone flags nothing, changed settings are found, and untestable cells are named."""
 
 from __future__ import annotations
 

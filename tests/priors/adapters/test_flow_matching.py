@@ -1,4 +1,4 @@
-"""torchcfm's velocities as denoisers and decoders: on the original network, and exactly on a law that is known."""
+"""torchcfm's velocities as denoisers and decoders: on the original network, and exactly on a known distribution."""
 
 from __future__ import annotations
 

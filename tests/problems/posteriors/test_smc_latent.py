@@ -1,4 +1,4 @@
-"""References of decoder priors against closed forms and grids, and what tells that they are none."""
+"""References of decoder priors against closed forms and grids, and their rejection where they are wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole street, for real: one command to tables and figures; methods dropped in, files broken, runs killed.
+"""End to end, for real: one command makes tables and figures; methods are dropped in, files broken, runs killed.
 
 Nothing is replaced by a stub; only the suite is tiny. Two copies of the repository are run, one without disturbance,
 one with two more methods and killed again and again.
