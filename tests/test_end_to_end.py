@@ -175,7 +175,7 @@ def test_a_method_that_trains_pays_for_it(finished):
     assert cost["train_seconds"] == spent["seconds"] > 0 and cost["rows"] == S
 
 
-def test_what_a_suite_leaves_out_is_said(finished):
+def test_rows_that_a_suite_leaves_out_are_named(finished):
     root = finished / "results/tiny"
     assert not (root / "runs/atoms-saturate/pays").exists()
     summary = [line for line in lines_of(root / "tables/summary.csv") if line["method"] == "pays"]

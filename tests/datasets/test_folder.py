@@ -225,7 +225,7 @@ def test_a_split_without_a_usable_image_is_named(made):
         folder.load()
 
 
-def test_the_stored_file_says_which_pixels_it_holds(made):
+def test_the_stored_file_has_the_hash_of_its_pixels(made):
     """The hash is over bytes as decoded, and so the same for PNG files that pack them otherwise."""
     spec = made / "spec.json"
     parameters = {"path": str(made), "side": 8, **COUNTS}

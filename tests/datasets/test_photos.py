@@ -85,7 +85,7 @@ def test_ids_and_labels_say_photograph_and_scale(data):
         assert first.sort().values.tolist() == list(range(28))  # one of each kind
 
 
-def test_a_crop_is_what_its_id_says(data):
+def test_a_crop_is_at_the_place_of_its_id(data):
     """Cut the pixels that an id names out of the photograph and scale them: the same, but for the noise of a step."""
     for i in range(56):
         x, image_id = data["test"][i], data["test_id"][i : i + 1]

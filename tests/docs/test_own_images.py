@@ -102,7 +102,7 @@ def test_a_note_of_the_pages_says_which_columns_have_no_numbers_for_want_of_weig
         assert name in note
 
 
-def test_cells_of_columns_that_the_suite_asks_for_say_that_weights_are_absent(cells):
+def test_cells_of_requested_columns_have_the_reason_that_weights_are_absent(cells):
     (line,) = [x for x in of_row(cells, "dps", "lpips-alex") if x["metric"].endswith("_mean")]
     assert line["reason"] == "n/a (weights absent: python -m bench weights fetch alexnet)"
 

@@ -52,7 +52,7 @@ def test_more_draws_never_fit_worse():
     assert (norms[2] <= norms[1]).all()
 
 
-def test_it_costs_what_it_states():
+def test_its_cost_is_as_stated():
     assert_finite_at_the_stated_cost(BestOfN(num_draws=3))
 
 

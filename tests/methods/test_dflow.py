@@ -61,7 +61,7 @@ def test_the_discrepancy_stops_each_row_at_the_level_of_the_noise():
 
 
 @pytest.mark.parametrize("stop", ["never", "discrepancy"])
-def test_it_costs_what_it_states(stop):
+def test_its_cost_is_as_stated(stop):
     assert_finite_at_the_stated_cost(DFlow(num_steps=4, stop=stop))
 
 

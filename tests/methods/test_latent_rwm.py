@@ -113,7 +113,7 @@ def test_the_scale_adapts_to_the_acceptance_that_was_asked_for():
     ],
     ids=str,
 )
-def test_it_runs_finite_and_costs_what_it_states(settings):
+def test_samples_are_finite_and_the_cost_is_as_stated(settings):
     assert assert_finite_at_the_stated_cost(LatentRWM(**settings)).backward == 0
 
 

@@ -55,7 +55,7 @@ def test_reference_paths_balance():
     torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-9)  # float64, terms up to 1e4
 
 
-def test_noising_leaves_the_normal_law_alone():
+def test_noising_keeps_the_normal_distribution():
     schedule, n = trajectory.vp_schedule(6, 0.5, 0.01), 20_000
     rng = rng_of("noising")
     path = trajectory.noise_backwards(rng.randn((n, 2))[0], schedule, rng.randn((n, 6, 2))[0])
@@ -369,7 +369,7 @@ def test_training_for_one_measurement_does_not_depend_on_how_many_samples_are_dr
     ],
     ids=str,
 )
-def test_it_costs_what_it_states(settings):
+def test_its_cost_is_as_stated(settings):
     prior, m, s = ToyPrior(), 2, 7
     method = ODS(**TINY | {"num_iterations": 5} | settings)
     problem = ToyProblem(prior)

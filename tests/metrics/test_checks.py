@@ -75,7 +75,7 @@ def axes(operator: str, parameters: dict, shape: tuple = (1, 4, 4), num: int = 3
     return null_space.axes_of(problem, y, shape), problem, y
 
 
-def test_pooling_sees_the_means_of_blocks():
+def test_pooling_uses_the_means_of_blocks():
     actual, *_ = axes("average-pool", {"factor": 2})
     assert len(actual.seen) == 1 and actual.seen.sum() == 4
     x = normal(3, 10, 1, 4, 4)
@@ -235,7 +235,7 @@ def test_stein_ratio_of_a_gaussian_is_the_ratio_of_variances():
 
 
 @pytest.mark.parametrize("scale", [0.7, 1.3])
-def test_stein_discrepancy_sees_spread_in_few_dimensions(scale):
+def test_stein_discrepancy_detects_spread_in_few_dimensions(scale):
     x = 0.2 * scale * normal(100, 100, 2)
     assert errors_off(stein_discrepancy(x, -x / 0.04), 0) > 6
 

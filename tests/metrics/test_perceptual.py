@@ -221,7 +221,7 @@ def test_a_collapsed_sampler_has_no_diversity_and_its_mean_is_a_sample(classifie
     assert itself["d_sample"].abs().max() < 1e-10
 
 
-def test_names_tell_lpips_from_what_is_not():
+def test_only_published_weights_are_named_lpips():
     assert perceptual_id(ALEX) == "lpips-alex-v0.1@[-1,1]"
     ids = [metric.id for metric in perceptual_columns("percept-digits-v1")]
     assert ids == [

@@ -60,7 +60,7 @@ def test_eigenfunctions_are_the_same_at_each_call():
     np.testing.assert_array_equal(first, again)
 
 
-def test_a_view_shows_what_lies_below_the_eye_in_its_middle_and_nothing_beside_the_sphere():
+def test_a_view_has_the_vertex_below_the_eye_in_its_middle_and_none_around_the_sphere():
     sphere, pixels = icosphere(2562), icosphere(2562).pixels(65)
     assert sphere.vertices[pixels[32, 32]] @ direction(*VIEW) > np.cos(np.radians(2.5))
     assert (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == -1).all()

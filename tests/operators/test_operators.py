@@ -177,7 +177,7 @@ def test_simulate_gives_each_measurement_its_stream():
         problem.simulate(x, Rng(("s",), range(5)))
 
 
-def test_residual_ignores_what_was_not_observed():
+def test_the_residual_ignores_values_that_were_not_measured():
     problem, x, y = problem_and_rows("inpaint-box", (1, 8, 8))
     spoiled = y.clone()
     spoiled[:, 0, 2:6, 2:6] = 7.0

@@ -31,7 +31,7 @@ def line(method: str, metric: str, mean: float) -> Summary:
     return Summary("blur", method, metric, mean, mean - 1, mean + 1, 0, "")
 
 
-def test_numbers_stand_beside_the_row_with_the_papers_settings():
+def test_numbers_are_compared_with_the_row_with_the_papers_settings():
     lines = [line("dps-paper", "psnr@stretched_sample", 24.0), line("dps-paper", "nfe", 1000)]
     frame = side_by_side(NUMBERS, spec("dps", "dps-paper"), lines)
     assert set(frame["row"]) == {"dps-paper"} and {"Table 1", "Table 6"} <= {

@@ -48,7 +48,7 @@ def test_each_line_has_file_field_path_and_what_was_expected(folder):
         "results/reference/priors/photos_edm",
     ],
 )
-def test_what_is_there_or_may_be_elsewhere_is_not_missing(folder, model):
+def test_a_path_that_exists_or_may_exist_elsewhere_is_not_missing(folder, model):
     for name in ("my_images", "my_model"):
         (folder / name).mkdir()
     assert lines_of(folder, model) == []

@@ -14,7 +14,7 @@ from bench.plan.listing import content_at, paths_in
 from bench.plan.sources import imported_files
 
 
-def test_texts_that_are_paths_are_found_wherever_they_stand(tmp_path, monkeypatch):
+def test_texts_that_are_paths_are_found_anywhere_in_a_suite(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "prior").mkdir()
     (tmp_path / "w.pt").touch()

@@ -34,7 +34,7 @@ def scenes(num: int, shape: tuple = COLOUR, seed: int = 0) -> torch.Tensor:
     return (light + 0.3 * coarse).clamp(-1, 1)
 
 
-def test_images_are_turned_by_the_number_that_is_told():
+def test_images_are_turned_by_the_number_of_their_label():
     x = normal(9, *COLOUR)
     images, labels = convnet.turned(x)
     assert labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0]
@@ -58,14 +58,14 @@ def trained() -> convnet.ConvNet:
     return convnet.trained(scenes(200), None, rng(), num_steps=30)
 
 
-def test_rotations_of_new_images_are_told(trained):
+def test_rotations_of_new_images_are_recognised(trained):
     assert convnet.accuracy(trained, scenes(80, seed=1), None) > 0.8
     again = convnet.trained(scenes(200), None, rng(), num_steps=2)
     same = convnet.trained(scenes(200), None, rng(), num_steps=2)
     assert all(torch.equal(x, same.weights[name]) for name, x in again.weights.items())
 
 
-def test_labels_are_told_where_there_are_some():
+def test_labels_are_recognised_if_there_are_some():
     x = scenes(120)
     labels = torch.arange(120) % 3
     x += 0.5 * (labels - 1.0)[:, None, None, None]  # dark, as it was, bright

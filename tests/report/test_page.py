@@ -55,7 +55,7 @@ def decoded(href: str) -> bytes:
 # What it holds --------------------------------------------------------------------------------------------------------
 
 
-def test_the_head_says_how_many_measurements_tasks_have(report):
+def test_the_head_states_how_many_measurements_tasks_have(report):
     text = report.read_text()
     assert f"{len(TASKS)} tasks, {len(METHODS)} methods, 16 measurements a task, 24 samples" in text
 
@@ -95,7 +95,7 @@ def test_known_methods_are_those_of_the_folder():
     assert set(KNOWN) | {"oracle", "unconditional"} <= set(names("method"))
 
 
-def test_sprite_holds_each_picture_at_its_place():
+def test_the_sprite_has_each_picture_at_its_place():
     rng = np.random.default_rng(0)
     seen = {
         "x_true": rng.uniform(-1, 1, (2, 1, 4, 3)),
@@ -152,7 +152,7 @@ def test_large_images_show_fewer_samples_and_measurements():
     assert shown[8] == (MOST_SAMPLES, 16) and shown[32][1] >= 8 and shown[128] == (5, 1)
 
 
-def test_what_a_suite_says_is_escaped(tmp_path):
+def test_texts_of_a_suite_are_escaped(tmp_path):
     spec = write_results(tmp_path)
     script = "<script>alert(1)</script>"
     path = tmp_path / "runs" / "gmm-phase" / "dps-n1000" / "seed0" / "samples.safetensors"

@@ -115,7 +115,7 @@ def test_every_row_of_times_is_written():
     assert len(rows) == 1 + 7 and len({row.count("|") for row in rows}) == 1
 
 
-def test_times_beside_other_work_are_told():
+def test_times_disturbed_by_other_work_are_marked():
     assert DISTURBED not in timing_notes(TIMINGS) and ON_CPU in timing_notes(TIMINGS)
     busy = timing("dps", batch(1, 0.2, share=0.5), batch(8, 0.8))
     assert DISTURBED in timing_notes([busy])

@@ -235,7 +235,7 @@ def test_a_sin_becomes_a_status_in_words(root, drop_in, sin):
     assert cost["rows"] == M * S and cost["seconds"] is None
 
 
-def test_one_broken_measurement_stays_alone(root, drop_in):
+def test_a_broken_measurement_does_not_affect_the_others(root, drop_in):
     drop_in("one_nan", POLITE.replace(RETURN, "x[1] = torch.nan; return x\n"))
     x, header, _ = run(root, "one_nan")
     assert header["status"] == "ok" and x[1].isnan().all()
@@ -274,7 +274,7 @@ def evaluated(root: Path, names: list[str]) -> dict[str, list[dict[str, str]]]:
     return {name: [row for row in rows if row["method"] == name] for name in ("reference", *names)}
 
 
-def test_the_table_says_what_was_wrong_with_whom_and_keeps_the_others(root, drop_in):
+def test_the_table_has_each_failing_methods_reason_and_keeps_the_others(root, drop_in):
     for name, (old, new, *_) in SINS.items():
         drop_in(name, POLITE.replace(old, new))
     drop_in("one_nan", POLITE.replace(RETURN, "x[1] = torch.nan; return x\n"))

@@ -61,7 +61,7 @@ def test_the_next_run_finds_all_in_order_and_tries_the_part_again(rules):
     assert tried == [str(rules.suite.layout.prior("bad", "edm"))]
 
 
-def test_what_rests_on_it_says_why(rules):
+def test_cells_that_depend_on_it_have_the_reason(rules):
     layout = rules.suite.layout
     header = read_header(layout.run("bad-denoise", "oracle", 0).samples)
     assert header["status"] == "failed" and header["reason"].startswith("prior bad: ")

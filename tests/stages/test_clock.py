@@ -47,7 +47,7 @@ def timed(
     return read_json(root / f"runs/{task}/{module}/seed0/timing.json")
 
 
-def test_what_a_clock_finds(root):
+def test_a_clock_finds_a_curve_and_a_throughput(root):
     dps = timed(root, "dps", settings={"num_steps": 25})
     assert [cell["s"] for cell in dps["curve"]] == SIZES and {
         cell["m"] for cell in dps["curve"]
@@ -105,7 +105,7 @@ def test_visits_are_pooled(root):
     assert best["samples_per_second"] == pytest.approx(best["m"] * best["s"] / best["median"])
 
 
-def test_a_visit_that_failed_is_what_is_told():
+def test_a_failed_visit_is_reported():
     good = {"status": "ok", "reason": "", "curve": [], "throughput": {}, "sha256": "0"}
     bad = {"status": "failed", "reason": "RuntimeError: no", "sha256": "1"}
     assert pool.pool_visits([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}

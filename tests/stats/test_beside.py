@@ -75,7 +75,7 @@ def test_rows_of_the_suite_are_compared_with_published_ones_in_pairs():
     assert float(of_task["dps (published)"]["p_holm"]) < 0.05 and of_task["aps"]["p_holm"]
 
 
-def test_baselines_are_not_taken_over_and_what_was_not_run_has_its_reason():
+def test_baselines_are_not_taken_over_and_a_missing_run_has_its_reason():
     here = summary_of(SPEC)
     methods = {method for _, method, _ in here}
     assert "oracle (published)" not in methods and "unconditional (published)" not in methods

@@ -113,7 +113,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("num", "alpha"), CASES)
-def test_power_is_what_is_said(num, alpha):
+def test_power_is_as_documented(num, alpha):
     # 3000 repetitions, standard error 0.0073, three of them, and the error of Student's power, 0.03
     delta = (
         resolvable(np.random.default_rng(6).normal(size=(num, 1, 20000)), alpha) ** 2
