@@ -98,7 +98,7 @@ def test_what_a_suite_does_not_see_is_refused(tmp_path, form):
     assert len(refusals) == bool(words) and all(words in refusal for refusal in refusals)
 
 
-def test_a_training_that_only_python_sees_is_refused(tmp_path):
+def test_a_train_function_that_only_importing_shows_is_refused(tmp_path):
     hidden = TRAINABLE.replace(TRAIN.removesuffix("    def sample"), "").replace(
         "    def sample",
         "    exec('def train(self, prior, problem, *, rng): return {}')\n    def sample",

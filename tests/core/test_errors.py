@@ -46,5 +46,5 @@ def test_a_long_message_is_cut():
         (RuntimeError("shapes differ"), False),
     ],
 )
-def test_shortages_of_the_machine_are_told_from_errors_of_the_method(error, is_so):
+def test_shortages_of_the_machine_are_distinguished_from_errors_of_the_method(error, is_so):
     assert is_shortage(error) is is_so

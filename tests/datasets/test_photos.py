@@ -75,7 +75,7 @@ def test_pixels_of_one_split_never_reach_crops_of_another(side, monkeypatch):
             assert (after[part] != before[part]).flatten(1).any(1).all()
 
 
-def test_ids_and_labels_say_photograph_and_scale(data):
+def test_ids_and_labels_encode_photograph_and_scale(data):
     for part, num in (("train", 20_000), ("validation", 1000), ("test", 1000)):
         number, scale = photograph_and_scale(data[f"{part}_id"])
         assert data[part].shape == (num, 3, 32, 32) and len(data[f"{part}_id"].unique()) == num

@@ -156,7 +156,7 @@ def test_the_exact_sampler_is_at_the_floor_and_worth_its_number(published):
     assert len(missed) <= 1, missed
 
 
-def test_trained_rows_print_their_spread_over_seeds_beside_their_intervals():
+def test_trained_rows_have_their_spread_over_seeds_after_their_intervals():
     page = (REPOSITORY / "results/reference/default/distance.md").read_text()
     head, _, *rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
     for method in ("aps", "ods"):

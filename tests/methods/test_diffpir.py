@@ -79,6 +79,6 @@ def test_rows_are_counted_and_none_goes_back():
         ({"prior_std": -1.0}, "prior_std = -1.0"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         DiffPIR(**settings)

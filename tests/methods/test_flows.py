@@ -84,7 +84,7 @@ def test_each_mask_is_followed_by_its_complement(shape):
         assert 0 < mask.sum() < mask.numel()
 
 
-def test_an_image_of_one_entry_is_refused_in_words():
+def test_an_image_of_one_entry_is_refused_with_a_message():
     with pytest.raises(ValueError, match="at least two entries"):
         make_flow((1, 1, 1), CONTEXT, 2, 8, 2)
 

@@ -263,6 +263,6 @@ def test_the_step_adapts_only_where_it_may(adapts):
         ({"space": "images"}, "space = 'images': expected 'latent' or 'data'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         HMC(**settings)

@@ -126,6 +126,6 @@ def test_samples_are_finite_and_the_cost_is_as_stated(settings):
         ({"proposal": "uniform"}, "'crank-nicolson' or 'gaussian'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         LatentRWM(**settings)

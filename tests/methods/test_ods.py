@@ -315,7 +315,7 @@ def test_without_gradients_amortised_over_measurements(loss):
     assert state["ess"] > 0.7 and state["elbo"] <= state["log_z"]
 
 
-def test_a_student_makes_the_sampler_s_law_at_once():
+def test_a_student_has_the_samplers_distribution_in_one_step():
     problem, num_samples = ToyProblem(ToyPrior(), sigma_y=0.2), 1000
     method = ODS(**TINY | {"distil_steps": 20, "num_fit": 512})
     state = method.train(problem.prior, problem, rng=rng_of("train"))
@@ -393,6 +393,6 @@ def test_its_cost_is_as_stated(settings):
         ({"drift": "score"}, "one of langevin, plain"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         ODS(**settings)

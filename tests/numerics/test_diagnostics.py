@@ -84,7 +84,7 @@ def test_rank_normalisation():
     assert tied[0, 1] == tied[1, 0] == 0
 
 
-def test_too_short_chains_are_refused_in_words():
+def test_too_short_chains_are_refused_with_a_message():
     with pytest.raises(ValueError, match="3 states"):
         split_rhat(torch.zeros(2, 3))
 

@@ -53,7 +53,7 @@ def test_ddpm_sigmas_keep_the_total_noise(num_steps):
     assert 10.05 < torch.log1p(sigmas[-1].square()) < 10.05 / (1 - 20 / num_steps)
 
 
-def test_ddpm_sigmas_refuse_too_few_steps_in_words():
+def test_ddpm_sigmas_refuse_too_few_steps_with_a_message():
     with pytest.raises(ValueError, match="num_steps = 20: .* at least 21"):
         ddpm_sigmas(20)
 

@@ -55,11 +55,11 @@ def test_numbers_are_compared_with_the_row_with_the_papers_settings():
     ],
     ids=str,
 )
-def test_another_protocol_has_no_numbers_beside_it(changes):
+def test_another_protocol_is_not_compared(changes):
     assert side_by_side(NUMBERS, spec("one", **changes), []).empty
 
 
-def test_what_differs_is_told():
+def test_differences_are_named():
     lines = [line("dps-paper", "psnr_sample", 24.0), line("dps-paper", "nfe", 100)]
     frame = side_by_side(NUMBERS, spec("dps-paper", N="100"), lines)
     told = frame[frame["metric"] == "PSNR"]["what differs"].iloc[0]

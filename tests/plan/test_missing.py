@@ -54,7 +54,7 @@ def test_a_path_that_exists_or_may_exist_elsewhere_is_not_missing(folder, model)
     assert lines_of(folder, model) == []
 
 
-def test_a_folder_beside_others_is_no_hub_id(folder):
+def test_a_folder_next_to_others_is_not_a_hub_id(folder):
     (folder / "models").mkdir()
     assert len(lines_of(folder, "models/mine")) == 2
 

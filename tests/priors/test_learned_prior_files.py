@@ -104,7 +104,7 @@ def test_a_map_has_its_teachers_denoiser_and_density(root):
 
 
 @pytest.mark.parametrize("name", PRIORS)
-def test_cards_say_how_good_a_prior_is(root, name):
+def test_cards_have_the_quality_of_a_prior(root, name):
     card = read_json(root / "priors" / name / "card.json")
     quality = card["unconditional"]
     assert quality["num_images"] == 40 and {"sw2-128", "energy"} <= set(quality["floor"])

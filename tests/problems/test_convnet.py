@@ -113,7 +113,7 @@ def test_the_workflow_trains_one_on_any_data_set(tmp_path, monkeypatch):
     assert isinstance(open_network(layout, "my-own-convnet-v1"), convnet.ConvNet)
 
 
-def test_names_say_the_data_set():
+def test_names_contain_the_data_set():
     network = perceptual_network("percept-my-photos-v1")
     assert network and network.classifier == "my-photos-convnet-v1"
     assert dataset_of(network.classifier) == "my-photos" and extractor_network(network.classifier)

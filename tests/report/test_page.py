@@ -174,7 +174,7 @@ def test_no_text_has_raw_backticks(report):
     assert with_code("a `b < c` d") == "a <code>b &lt; c</code> d"
 
 
-def test_a_compact_page_is_small_and_names_the_files_beside_it(report):
+def test_a_compact_page_is_small_and_names_the_files_next_to_it(report):
     suite = load(report.parent / "specs" / "suite.json")
     text = render(collect(suite, "published"), compact=True)
     assert len(text) < 1e6 and len(text) < report.stat().st_size

@@ -265,7 +265,7 @@ def test_gallery_shows_the_pictures_of_the_task_and_measurement(looks, page):
     assert set(second["numCanvases"]) == {0, MOST_SAMPLES + 2}
 
 
-def test_gallery_says_the_distance_of_the_measurement(looks, page):
+def test_the_gallery_shows_the_distance_of_the_measurement(looks, page):
     tasks = {task.name: task for task in load(page.parent / "specs" / "suite.json").tasks}
     of_one = {
         s.method: s.value

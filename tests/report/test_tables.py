@@ -77,7 +77,7 @@ def test_the_header_line_describes_the_task(finished):
     )
 
 
-def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
+def test_the_header_of_a_learned_prior_names_the_posterior(finished):
     header = task_header(load(finished).tasks[-1])
     assert "truth: the posterior of the decoder, p(x) = f(N(0, I)), by tempered SMC in z" in header
     assert "prior gmm_map (regression_map on digits)" in header

@@ -125,7 +125,7 @@ def test_times_disturbed_by_other_work_are_marked():
     assert any("too long: gmm-blur dps." in note for note in cost_notes(suite))
 
 
-def test_the_table_of_costs_says_when_training_pays():
+def test_the_table_of_costs_states_when_training_pays():
     suite = SimpleNamespace(timings=TIMINGS)
     table = cost_table(suite)
     dps, aps = table.frame.loc["gmm-blur: dps"], table.frame.loc["gmm-blur: aps"]

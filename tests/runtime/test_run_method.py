@@ -223,7 +223,7 @@ def test_a_method_that_is_not_trained_may_say_how_good_it_is(root, drop_in):
 
 
 @pytest.mark.parametrize("sin", SINS)
-def test_a_sin_becomes_a_status_in_words(root, drop_in, sin):
+def test_a_fault_becomes_a_status_with_a_reason(root, drop_in, sin):
     old, new, status, reason = SINS[sin]
     assert POLITE.count(old) >= 1
     drop_in(sin, POLITE.replace(old, new))

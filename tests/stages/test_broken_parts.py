@@ -72,7 +72,7 @@ def test_cells_that_depend_on_it_have_the_reason(rules):
 
 
 @pytest.mark.parametrize("method", ["reference", "oracle", "unconditional"])
-def test_its_cells_say_why_and_the_others_have_numbers(rules, method):
+def test_its_cells_have_the_reason_and_the_others_have_numbers(rules, method):
     lines = summarise(load(rules.suite.layout.spec("suite")))
     energy = {x.task: x for x in lines if (x.method, x.metric) == (method, "energy")}
     assert energy["atoms-denoise"].mean is not None

@@ -111,7 +111,7 @@ def test_a_failed_visit_is_reported():
     assert pool.pool_visits([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
 
 
-def test_no_time_beside_another_job(root, monkeypatch):
+def test_the_clock_takes_no_time_while_another_job_runs(root, monkeypatch):
     monkeypatch.setattr(clock, "LONGEST_WAIT", 0.0)
     path = root / "specs/clock.json"
     write_json(

@@ -92,7 +92,7 @@ def test_more_noise_is_the_same_noise_scaled():
     torch.testing.assert_close(4 * y_quiet, y_loud, rtol=3e-7, atol=0)  # two roundings to float32
 
 
-def test_bank_holds_all_test_and_validation_images(root):
+def test_all_measurements_cover_the_test_and_validation_images(root):
     folder = observed(root)
     all_measurements, header = read_tensors(folder / "all_measurements.safetensors")
     data, _ = read_tensors(root / "data" / "digits.safetensors")
