@@ -47,7 +47,7 @@ class Collapse:
     """A small marker per task and method, a large one for the method's mean; collapse is the lower left."""
 
     diversity: str = "diversity_ratio"  # id of the metric across; 1 is the reference posterior's
-    # id of the metric upwards; after @ stands its nominal level
+    # id of the metric upwards; its nominal level follows the @
     coverage: str = "coverage_exact@0.9"
 
     caption: ClassVar[str] = (

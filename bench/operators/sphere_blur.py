@@ -29,7 +29,7 @@ class SphereBlur:
     linear: ClassVar[bool] = True
     masked: ClassVar[bool] = False
     tiny: ClassVar[Mapping[str, object]] = {"std": 25.0}  # for tests
-    tiny_shape: ClassVar[Shape] = (1, 42, 1)  # likewise
+    tiny_shape: ClassVar[Shape] = (1, 42, 1)  # for tests
 
     def __post_init__(self) -> None:
         require(is_positive(self.std), f"sphere-blur: std must be positive, got {self.std!r}")

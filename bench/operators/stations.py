@@ -30,7 +30,7 @@ class Stations:
     linear: ClassVar[bool] = True
     masked: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, object]] = {"count": 5, "on_land": True}  # for tests
-    tiny_shape: ClassVar[Shape] = (1, 42, 1)  # likewise
+    tiny_shape: ClassVar[Shape] = (1, 42, 1)  # for tests
 
     def __post_init__(self) -> None:
         require(

@@ -149,7 +149,7 @@ class SphereEDMFamily:
     takes_teacher: ClassVar[bool] = True
     needs_teacher: ClassVar[bool] = False
     tiny_shape: ClassVar[tuple[int, ...]] = (1, 42, 1)  # of the signals, for tests
-    # likewise
+    # for tests
     tiny: ClassVar[Mapping[str, object]] = {
         "num_functions": 9,
         "width": 8,
