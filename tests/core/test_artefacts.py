@@ -226,7 +226,7 @@ def test_foreign_safetensors_are_distinguished_from_damaged_ones(tmp_path):
 
 
 def blocks_of(tensors, num_rows):
-    """Cut tensors (n, ...) into blocks, those with one axis beside those with more."""
+    """Cut tensors (n, ...) into blocks, with tensors of one axis and of more axes in each."""
     for part in ("a", "b"):
         for start in range(0, len(tensors[part]), num_rows):
             yield {name: tensors[name][start : start + num_rows] for name in (part, f"{part}_id")}

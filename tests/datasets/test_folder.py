@@ -27,7 +27,7 @@ def picture(seed, width=8, height=8):
 
 @pytest.fixture
 def made(tmp_path):
-    """Ten pictures of 8 x 8 pixels, in folders and beside them, and what is no picture of the set."""
+    """Make ten pictures of 8 x 8 pixels, in and outside subfolders, and files that are not pictures of the set."""
     for name in ("a", "b", "B", "deep/er/c", "deep/d", "e", "f", "g", "h"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         picture(ord(name[-1])).save(tmp_path / f"{name}.png")

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BOX, PHASE = "gmm-inpaint-box", "gmm-phase"
 PRIOR, MAP = "gmm-denoise-prior", "gmm_map-denoise"
 NUMBER = r"(-?\d+(?:\.\d+)?)"
-# words of docs/statistics.md, where # stands for a number, and (task, row, metrics added up) of each
+# text of docs/statistics.md, with # for numbers, and (task, row, metrics added up) of each
 WORDS = {
     "DPS is near in `energy` and far in it (# against # of APS)": [
         (BOX, "dps", "sw2sq-128_white"),

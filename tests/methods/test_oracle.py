@@ -34,7 +34,7 @@ def atoms() -> Atoms:
 
 
 def setting(prior, operator: str, parameters: dict):
-    """A problem that knows its exact posterior, and measurements of draws from the prior."""
+    """Return a problem with its exact posterior, and measurements of draws from the prior."""
     plain = make_problem(operator, parameters, SIGMA_Y, SHAPE)
     problem = make_problem(operator, parameters, SIGMA_Y, SHAPE, posterior_of(prior, plain))
     rng = Rng(("test", "y"), range(M))

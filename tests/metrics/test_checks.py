@@ -177,7 +177,7 @@ def test_ranks_of_equal_distributions_are_uniform(num_values):
 def test_points_are_fixed_and_know_nothing():
     x = normal(3, 5, 6)
     assert to_points(x).shape == (3, 5, 16)
-    # the same for every measurement, whatever is beside it
+    # the same for every measurement, whatever the others are
     assert (to_points(x)[1] == to_points(x[1:2])[0]).all()
     center = to_points(torch.zeros(1, 1, 6, dtype=DOUBLE))
     assert (center <= math.sqrt(6)).all()  # inside the cube [-1, 1]^6

@@ -1,4 +1,4 @@
-"""A row's jobs depend on helpers beside its method and on the versions of packages that the method imports."""
+"""A row's jobs depend on helpers of its method and on the versions of packages that the method imports."""
 
 from __future__ import annotations
 

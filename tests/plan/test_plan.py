@@ -1,4 +1,4 @@
-"""The plan: the specs, inputs and targets that a suite's file stands for, and what it depends on."""
+"""The plan: the specs, inputs and targets that follow from a suite's file, and the files on which it depends."""
 
 from __future__ import annotations
 

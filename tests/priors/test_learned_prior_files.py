@@ -121,7 +121,7 @@ def test_the_same_settings_give_the_same_bits(root, name):
         for file in path.parent.rglob("*")
         if file.is_file() and file.name != "card.json"
     }
-    torch.rand(3)  # the global generator has no say
+    torch.rand(3)  # the global generator has no effect
     run(root, name, name, TINY[name], "edm" if name in MAPS else None)
     assert {file: file.read_bytes() for file in before} == before
 

@@ -1,4 +1,4 @@
-"""Tables group methods by kind: a line above each group in Markdown, a word below each name on the page."""
+"""Tables group methods by kind: a line above each group in Markdown, and the kind below each name on the page."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_every_csv_is_one_click_away(report):
         is_large = path.stat().st_size > LARGEST_PLAIN
         data = gzip.decompress(actual[f"{path.name}.gz"]) if is_large else actual[path.name]
         assert data == path.read_bytes()
-    # those of figures lie beside the page: with the grids they would be most of its bytes
+    # pictures of figures are files next to the page: with the grids they would be most of its bytes
     for stem in ("distance", "coverage", "grid-gmm-phase"):
         assert (
             f'href="figures/{stem}.csv"' in text and (folder / "figures" / f"{stem}.csv").exists()

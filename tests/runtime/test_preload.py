@@ -185,7 +185,7 @@ def test_a_job_and_its_client_end_when_their_run_was_killed(served, tmp_path):
 
 
 def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_start(environment, tmp_path):
-    """The one of a server that lives stays."""
+    """The folder of a living server is kept."""
     with tempfile.TemporaryDirectory(prefix="s") as short:  # a socket's address has a limit
         own = {**environment, "TMPDIR": short}
         first, second = (

@@ -1,4 +1,4 @@
-"""The clock: a curve and a throughput of each run, effective samples beside it, a reason where there is no time."""
+"""The clock: a curve and a throughput of each run, with effective samples, or a reason where there is no time."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ M, S, NUM_TEST = 3, 4, 5
 
 @dataclass(frozen=True)
 class Shifted:
-    """Samples around y + shift: best at 0, and costs what it is told."""
+    """Draws samples around y + shift, best at 0, at a cost that is a field."""
 
     needs: ClassVar[Cap] = Cap.RESIDUAL
     search: ClassVar[dict] = {"shift": Uniform(0.5, 2.0)}
@@ -74,7 +74,7 @@ CLOCK, SEEN, SEEN_NOISE = [0.0], [], []
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch):
-    """Methods of this file beside those in methods/, and a clock that only they move."""
+    """Add methods of this file to those in methods/, and a clock that only they advance."""
     classes = {cls.__name__.lower(): cls for cls in (Shifted, Trained, Demanding)}
     monkeypatch.setattr(run_method, "load", lambda kind, name: classes[name])
 

@@ -30,7 +30,7 @@ OWN = ("oracle", "aps")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Published results of seven rows, and a suite that draws two of them and has the others beside."""
+    """Published results of seven rows, and a suite that draws two of them and shows the others."""
     folder = tmp_path_factory.mktemp("beside")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -343,7 +343,7 @@ def test_measurements_that_were_not_admitted_get_more_particles():
     *_, checks = draw(few, stored(prior, problem, 1), 16)
     assert checks[0]["num_particles"] == 16 and "effective sample size" in reason(checks[0], 16)
     *_, checks = draw(LatentSMC(prior, problem), stored(prior, problem, 1), 16, num_particles=8)
-    assert checks[0]["num_particles"] == 8 and reason(checks[0], 16)  # told how many: one try
+    assert checks[0]["num_particles"] == 8 and reason(checks[0], 16)  # the number is given: one try
 
 
 def test_the_posterior_fits_the_prior():
