@@ -267,9 +267,8 @@ def test_broken_files_stop_the_run_by_name_and_come_back_the_same(finished, tmp_
     for name, spoil in WAYS_TO_BREAK.items():
         (root / name).write_bytes(spoil(before[name]))
         assert (root / name).read_bytes() != before[name]
-    for name in sorted(
-        WAYS_TO_BREAK
-    ):  # in the order of a folder's listing, since one is reported at a time
+    # in the order of a folder's listing, since one is reported at a time
+    for name in sorted(WAYS_TO_BREAK):
         done = snakemake(folder)
         (line,) = [x for x in (done.stdout + done.stderr).splitlines() if x and "profile" not in x]
         assert done.returncode != 0 and line.startswith(f"error: results/tiny/{name}: ")

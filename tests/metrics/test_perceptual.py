@@ -131,9 +131,7 @@ def placed(tmp_path, monkeypatch):
 def test_the_backbone_is_read_from_its_file(placed):
     _, _, network = placed
     x, y = normal(3, 3, 32, 32, seed=0).clamp(-1, 1), normal(3, 3, 32, 32, seed=1).clamp(-1, 1)
-    torch.manual_seed(
-        1
-    )  # random numbers that the package draws for its backbone must have no effect
+    torch.manual_seed(1)  # the backbone's random weights must have no effect
     read = load_lpips("alex", path_of("alexnet"))
     torch.testing.assert_close(read(x, y), network(x, y), rtol=0, atol=0)
 

@@ -31,7 +31,7 @@ M, S, NUM_TEST = 3, 4, 5
 
 @dataclass(frozen=True)
 class Shifted:
-    """Draws samples around y + shift, best at 0, at a cost that is a field."""
+    """A sampler around y + shift, best at 0, whose cost is a field."""
 
     needs: ClassVar[Cap] = Cap.RESIDUAL
     search: ClassVar[dict] = {"shift": Uniform(0.5, 2.0)}
