@@ -38,7 +38,7 @@ def learned_card(
     num_for_bits: int,
     most_images: int = MOST_IMAGES,
 ) -> Json:
-    """Return the card of a prior, computed on the first images of each part; the images are draws of the teacher.
+    """Return the card of a prior, computed on the first images of each part, draws of the teacher if there is one.
 
     The relative error of the score is |s - s*| / |s*|; both norms are root mean squares over images of noise level
     sigma.

@@ -94,6 +94,6 @@ def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
         )
 
     unet = networks.new(build, Rng(("random weights", side), (0,), dtype=torch.float32))
-    # the usual 1380 would give rounding errors of that size in decoded images
+    # decoded images have rounding errors in proportion to sigma_max, and the default is 1348
     noise = {"sigma_max": 10.0}
     return Pipeline(networks.frozen(unet), scheduler_of(SCORE_SDE, noise))
