@@ -165,7 +165,7 @@ def test_means_of_the_collapse_figure_leave_out_tasks_whose_prior_a_method_did_n
     assert mean == pytest.approx(np.mean([x for task, x in of_aps.items() if task != MAP_TASK]))
 
 
-def test_the_words_beside_a_single_panel_stand_close_to_it():
+def test_the_labels_of_a_single_panel_are_close_to_it():
     results = FigureResults(suite_results(2, 1))
     figure = Calibration().draw(results).figure
     (panel,) = figure.axes
@@ -175,7 +175,7 @@ def test_the_words_beside_a_single_panel_stand_close_to_it():
     assert 0 < gap < 0.1 and figure.get_supylabel() == ""
 
 
-def test_grid_csv_holds_the_pictures(finished):
+def test_the_csv_of_grid_has_the_pictures(finished):
     folder = finished.parents[1]
     rows = list(
         csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-inpaint-box.csv")[0]))
