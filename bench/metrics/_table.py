@@ -15,7 +15,9 @@ from bench.core.metric import Column
 HEADER = ("task", "method", "seed", "observation", "metric", "value", "reason")
 ALL = "all"  # as observation: a number of the whole task
 OVERFLOWS = "n/a (value overflows)"
+NO_ERROR = "n/a (error is zero)"  # of a worth in exact draws, the reciprocal of an error
 NOT_FINITE = {"reference": "n/a (exact posterior is a single point)"}  # by need
+ZERO = "failed (the value is 0, and averages are over reciprocals)"
 # why a need is not met, "" where it is; one, or one for each measurement
 Reasons = Mapping[str, str | tuple[str, ...]]
 
@@ -120,6 +122,10 @@ class Table:
 
 def _cell(value: float, reason: str, column: Column) -> tuple[str, str]:
     """Return value and reason, one of them empty."""
+    if column.average == "harmonic" and value == 0:
+        return "", ZERO
     if math.isfinite(value):
         return f"{value:.9g}", ""
+    if column.average == "harmonic" and value == math.inf:
+        return "", reason or NO_ERROR
     return "", reason or column.not_finite or NOT_FINITE.get(column.needs, OVERFLOWS)

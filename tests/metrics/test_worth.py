@@ -1,6 +1,8 @@
 """Worth in exact draws: the expectation of the relative errors for exact draws, copies and a frozen chain."""
 
+import csv
 import dataclasses
+import io
 import math
 
 import pytest
@@ -10,6 +12,7 @@ from helpers.metric_values import context_of, truth_of
 from bench.core.metric import Column
 from bench.metrics._evaluation import Evaluation, built_in_columns, open_metric
 from bench.metrics._relative_errors import relative_energy_of, relative_error_of_mean
+from bench.metrics._table import NO_ERROR, ZERO, Scores, Table
 from bench.metrics.sliced_wasserstein import FEW_DRAWS
 from bench.metrics.worth import Worth
 from bench.numerics.debiased import FLOOR, debiased_square, whitened, yardsticks
@@ -103,6 +106,16 @@ def test_a_single_point_has_no_worth():
     truth = dataclasses.replace(known("gaussian"), reference=point, std=point[:, 0], cache={})
     values = Worth().compute(draws_of("gaussian", S, 1), truth)
     assert not any(value.isfinite().any() for value in values.values())
+
+
+@pytest.mark.parametrize(("value", "reason"), [(math.inf, NO_ERROR), (0.0, ZERO)])
+def test_a_worth_without_a_finite_reciprocal_has_its_own_reason(value, reason):
+    """Samples whose mean is that of the posterior to the bit, and an error that overflows."""
+    (column,) = (x for x in Worth().columns(None) if x.id == "worth_mean")
+    scores = Scores("row", 0, {"worth_mean": torch.tensor([value])}, ("",), "")
+    text = Table("task", (column,), {"reference": ""}).csv([scores])
+    (line,) = csv.DictReader(io.StringIO(text))
+    assert (line["value"], line["reason"]) == ("", reason)
 
 
 @pytest.mark.parametrize("is_white", [False, True])

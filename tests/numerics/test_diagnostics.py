@@ -227,7 +227,7 @@ def test_slow_chains_have_not_mixed():
 def test_chains_that_stand_still_have_not_mixed():
     starts, jitter = normal(*ROW, 4, 1), normal(*ROW, *LAYOUT, seed=1)
     assert verdict(starts + 0.01 * jitter).startswith("n/a (chains have not mixed, R-hat")
-    assert verdict(starts.expand(*ROW, *LAYOUT)) == "n/a (chains do not move)"
+    assert verdict(starts.expand(*ROW, *LAYOUT)) == "n/a (chains have not mixed: they do not move)"
 
 
 def test_chains_stuck_in_two_modes_of_one_measurement_have_not_mixed():

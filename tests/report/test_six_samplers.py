@@ -26,12 +26,12 @@ def lines_of_six(suite):
     return {(line.method, line.metric): line for line in summarise(suite)}
 
 
-@pytest.mark.parametrize("method", ["frozen-prior", "frozen-posterior"])
+@pytest.mark.parametrize("method", ["frozen-prior", "frozen-posterior", "trembling"])
 def test_a_chain_that_never_moves_is_worth_about_nothing(lines, method):
     assert 0 < lines[method, "worth_energy"].mean < 2
     assert 0 < lines[method, "worth_mean"].mean < 2
     assert lines[method, "ess_bulk"].mean is None
-    assert lines[method, "ess_bulk"].reason == "n/a (chains do not move)"
+    assert lines[method, "ess_bulk"].reason == "n/a (chains have not mixed: they do not move)"
 
 
 def test_chains_frozen_at_exact_draws_are_worth_their_number(lines):
@@ -89,7 +89,15 @@ def test_the_pages_print_each_worth_as_it_was_computed(suite, lines):
     head, *rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| ")]
     place = [cell.split()[0] for cell in head[1:]].index("worth_energy") + 1
     printed = {row[0].split()[0]: row[place].replace("*", "").split()[0] for row in rows}
-    for method in ("frozen-prior", "frozen-posterior", "copied", "biased", "wide", "collapsed"):
+    for method in (
+        "frozen-prior",
+        "frozen-posterior",
+        "trembling",
+        "copied",
+        "biased",
+        "wide",
+        "collapsed",
+    ):
         assert float(printed[method]) == pytest.approx(
             lines[method, "worth_energy"].mean, rel=0.05
         ), method

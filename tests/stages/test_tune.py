@@ -364,6 +364,20 @@ def test_a_log_says_what_was_searched(root):
     assert searched["ranges"] == {"shift": [1, 2, "grid"]}
 
 
+@pytest.mark.parametrize(
+    "values, ends",
+    [
+        ((1, 5, 3), [1, 5, "grid"]),
+        ((2,), []),
+        (("a", "b"), []),
+        ((True, False), []),
+        ((1, None), []),
+    ],
+)
+def test_a_choice_of_numbers_has_ends_as_a_grid_has(values, ends):
+    assert tune.ends_of(Choice(values)) == ends
+
+
 def test_logs_of_uncommitted_sources_are_refused(untuned, tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "provenance", lambda threads: PURE | {"dirty": True})
     tuned(untuned, "shifted")
