@@ -95,7 +95,7 @@ def leaderboard(
     name that their row gets, of all the task's measurements. task: which one they are of; None leaves the rows of all
     tasks in and takes no samples. Intervals are over measurements, at the same level as the published ones. Where the
     values of each measurement are not published, or are of other measurements, differences are empty and a warning says
-    why.
+    why; another warning says where samples are not as many as the published rows have.
     """
     from bench.api.leaderboards import published_and_mine
 
