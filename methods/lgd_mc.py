@@ -125,7 +125,7 @@ class LGDMC:
     def _guide(
         self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return E[x | x_t] and the gradient by x_t of the average over draws; noise (num_draws, n, *x)."""
+        """Return E[x | x_t] and the gradient in x_t of the average over draws; noise (num_draws, n, *x)."""
         r = self._spread(sigma)
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()

@@ -25,6 +25,7 @@ from bench.priors._card import write_picture
 from bench.priors._checkpoint import Checkpoint
 from bench.priors._diffusion import Diffusion
 from bench.priors._draws import draws_of
+from bench.priors._examination import examined
 from bench.priors._learned_card import MOST_IMAGES, MOST_OF_CHECKPOINT, learned_card
 from bench.priors.adapters.diffusers import (
     EDM,
@@ -89,15 +90,12 @@ class EDMFamily:
     }
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Train or open, and write `folder`/pipeline and samples.png; the card has errors of denoiser and decoder."""
+        """Train or open, and write `folder`/pipeline and samples.png; the card has errors of denoiser and decoder.
+
+        That of a pipeline that was given has an examination, too.
+        """
         images = data if teacher is None else draws_of(teacher, self.num_draws)
-        if self.pipeline is None:
-            pipeline = train(images["train"], self)
-        else:
-            wanted = (self.label, self.local_files_only, self.sha256)
-            pipeline = Checkpoint(self.pipeline, *wanted).open(
-                images["train"].shape[1:] if images else None
-            )
+        pipeline = self.trained_or_opened(images)
         prior = Diffusion(denoiser_of(pipeline), self.num_ode_steps)
         write_pipeline(folder / "pipeline", pipeline)
         given = self.pipeline is not None  # such a network may be large: its card takes fewer rows
@@ -107,11 +105,21 @@ class EDMFamily:
         num_rows = min(at_most, max(4, NUMBERS_OF_CHECK // math.prod(prior.shape)))
         error = networks.decoders_apart(prior, fine, num_rows=num_rows)
         most_images = MOST_OF_CHECKPOINT if given else MOST_IMAGES
-        return {}, {
+        card: Json = {
             "num_parameters": networks.num_parameters(pipeline.unet),
             "rms_error_against_fine_integrator": error,
             **learned_card(prior, images, teacher, self.num_for_bits, most_images),
         }
+        if given:  # by others, whose conventions may be other ones
+            card["examination"] = examined(prior, images.get("train"))
+        return {}, card
+
+    def trained_or_opened(self, images: Tensors) -> Pipeline:
+        """Return the network that the fields name, or one that is trained on images."""
+        if self.pipeline is None:
+            return train(images["train"], self)
+        checkpoint = Checkpoint(self.pipeline, self.label, self.local_files_only, self.sha256)
+        return checkpoint.open(images["train"].shape[1:] if images else None)
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Diffusion:
         """Return the prior in `folder`/pipeline."""

@@ -37,7 +37,7 @@ def main(spec_path: str) -> None:
     spec = SuiteSpec.read(spec_path)
     published = published_rows(spec.name)
     if not spec.compares:
-        raise UserError(f"suite {spec.name} only takes times, which are not compared")
+        raise UserError(f"suite {spec.name} only measures times, which are not compared")
     found = compared(load(spec_path), published)
     layout = Layout(Path(spec.root))
     about = {"suite": spec.name, "published": published.commit, "provenance": provenance()}
@@ -82,7 +82,7 @@ def compared(suite: SuiteResults, published: PublishedRows) -> Reproduction:
 def _with_failures(
     cells: Collection[Cell], published: pd.DataFrame, here: pd.DataFrame
 ) -> list[Cell]:
-    """Return the cells, and as not reproduced those that failed on one side and have a number on the other."""
+    """Return the cells, with those that failed on one side and have a number on the other as not reproduced."""
     keys = ["task", "method", "metric"]
     both = published.merge(here, on=keys, suffixes=("_published", "_here"))
     known = {(cell.task, cell.method, cell.metric): cell for cell in cells}

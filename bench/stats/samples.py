@@ -1,4 +1,4 @@
-"""Reading of what the pictures of a task show: its measurements, reference draws, and the samples of each method."""
+"""Read what the pictures of a task show: its measurements, reference draws, and the samples of each method."""
 
 from __future__ import annotations
 

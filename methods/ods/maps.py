@@ -38,7 +38,9 @@ def map_of_prior(
         if not is_guided(method, problem):
             return wavelets.no_wavelets(z, prior.latent_shape)
         fitted = wavelets.fit_wavelets(z, x.flatten(1), prior.shape)
-        if method.guide == "decoder":  # whose gradients miss nothing
+        if (
+            method.guide == "decoder"
+        ):  # gradients are then the decoder's, without the error of the map
             fitted = fitted._replace(missed=torch.zeros_like(fitted.missed))
         at = x[:NUM_PROBED].flatten(1), y[:NUM_PROBED]
         sign = signs(z, rng)

@@ -14,10 +14,11 @@ from helpers.suite_file import (
 )
 
 from bench import plan
+from bench.core.checkpoints import CHECKPOINTS
 from bench.core.errors import UserError
 from bench.core.papers import REHEARSAL
 from bench.papers.experiments import EXPERIMENTS
-from bench.plan.papers import original, paper_spec
+from bench.plan.papers import original, paper_spec, weights_of
 from bench.plan.rehearsal import merged, twin_of
 from bench.plan.rules import Rules
 
@@ -50,6 +51,14 @@ def test_a_suite_is_planned_without_weights_and_images(name, monkeypatch):
     assert (spec is None) == (name == "common64")
     if spec:
         assert spec.unknown and len(spec.rows) == len(suite.runs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_networks_have_the_names_under_which_they_are_fetched(name, monkeypatch):
+    """A hub id is looked for in the hub's own cache, where `posterior-bench weights fetch` puts nothing."""
+    monkeypatch.chdir(REPOSITORY)
+    named = {weights_of(prior) for prior in original(f"papers/{name}").content["priors"].values()}
+    assert {x.rpartition("/")[2] for x in named if x} & CHECKPOINTS.keys() <= named
 
 
 @pytest.mark.parametrize("name", NAMES)

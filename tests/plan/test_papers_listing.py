@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.plan import papers_listing
-from bench.plan.papers_listing import listing, state_of, suite_of
+from bench.plan.papers import original
+from bench.plan.papers_listing import listing, state_of
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_what_a_suite_needs_and_whether_it_is_here(lines):
 
 def test_results_change_the_state(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    suite = suite_of("papers/dps_ffhq256")
+    suite = original("papers/dps_ffhq256")
     for name, state in (("dps_ffhq256-rehearsal", "rehearsed"), ("dps_ffhq256", "run")):
         page = tmp_path / "results" / name / "report.html"
         page.parent.mkdir(parents=True)

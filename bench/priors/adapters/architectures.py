@@ -1,4 +1,4 @@
-"""Sizes of published UNets of one kind, guided-diffusion's, which consistency models and torchcfm share.
+"""Sizes of published UNets in guided-diffusion's layout, which consistency models and torchcfm share.
 
 Dhariwal and Nichol, Diffusion Models Beat GANs on Image Synthesis, NeurIPS 2021, https://arxiv.org/abs/2105.05233.
 Each is diffusers' `UNet2DModel` with the arguments of `unet_config`, up to the names of its weights (`unet_keys.py`).
@@ -23,14 +23,14 @@ QKV_ORDERS = ("by_head", "by_kind")
 class Architecture:
     """A UNet with one level per multiplier of `channels`; `attention` lists the levels that have it, 0 the finest.
 
-    scale_shift: whether the time scales normalised activations, or is only added. qkv: how the rows of an attention's
-    one matrix are ordered, q k v of each head in turn (`by_head`) or all heads' q, then k, then v (`by_kind`).
+    scale_shift: whether the time scales normalised activations, or is only added. qkv: the order of the rows of an
+    attention's one matrix: q, k, v of each head in turn (`by_head`), or q of all heads, then k, then v (`by_kind`).
     """
 
     side: int  # pixels along an image
     channels: int
     multipliers: tuple[int, ...]
-    layers: int  # residual blocks of a level on the way down, one more on the way up
+    layers: int  # residual blocks of a level on the way down; the way up has one more
     attention: tuple[int, ...]
     scale_shift: bool
     out_channels: int = 3  # twice in_channels where a variance is learned, too
@@ -55,7 +55,7 @@ class Architecture:
             raise ValueError(f"attention: expected levels up to {halvings}, got {self.attention}")
 
     def scaled(self, width: float, side: int | None) -> Architecture:
-        """Return the same with a share of the channels, and at another size where asked."""
+        """Return the architecture with a share `width` of the channels and, unless None, another `side`."""
         channels = self.channels * width
         if not 0 < width <= 1 or channels % 8:
             raise ValueError(
@@ -89,7 +89,7 @@ ARCHITECTURES = {
 def architecture_of(
     given: str | Mapping[str, Any], width: float = 1.0, side: int | None = None
 ) -> Architecture:
-    """Return a published architecture by name, or one from its fields, scaled; ValueError, one line, with the field."""
+    """Return a published architecture by name, or one from its fields, scaled; ValueError names a wrong field."""
     if isinstance(given, str):
         if given not in ARCHITECTURES:
             names = ", ".join(ARCHITECTURES)
@@ -127,7 +127,7 @@ def unet_config(architecture: Architecture) -> dict[str, Any]:
 
 
 def outline(architecture: Architecture) -> nn.Module:
-    """Return the network without memory for its weights."""
+    """Return the network on the device meta, without memory for its weights."""
     from diffusers.models.unets.unet_2d import UNet2DModel
 
     with torch.device("meta"):

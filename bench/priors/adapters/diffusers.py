@@ -1,7 +1,8 @@
 """Diffusion and consistency models in the diffusers folder format: one loader for hub ids and local folders.
 
 A folder holds model_index.json, scheduler/scheduler_config.json, unet/config.json and
-unet/diffusion_pytorch_model.safetensors; older ones keep the parts beside the index. Pickled weights are never read.
+unet/diffusion_pytorch_model.safetensors; older folders have the parts next to the index. Pickled weights are never
+read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bench.priors._networks import frozen
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PARTS = {"unet": ("config.json", WEIGHTS), "scheduler": ("scheduler_config.json",)}
-OTHER_NAMES = {"unet": "model"}  # of the parts in some folders, those of score-SDE for one
+OTHER_NAMES = {"unet": "model"}  # names of the parts in some folders, such as those of score-SDE
 LFS = b"version https://git-lfs"
 CONSISTENCY, EDM = "CMStochasticIterativeScheduler", "EDMEulerScheduler"
 BROKEN = (
@@ -34,7 +35,7 @@ BROKEN = (
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """A `UNet2DModel` with a diffusers scheduler; `label` is the class that a class-conditional network draws."""
+    """A `UNet2DModel` with a diffusers scheduler. label: the class that a class-conditional network draws."""
 
     unet: Any  # diffusers' class, an nn.Module; its config is known at run time only
     scheduler: Any
@@ -59,11 +60,11 @@ class Pipeline:
 
     @property
     def kind(self) -> str:
-        """Return the name of the scheduler's class, which says what the network predicts."""
+        """Return the name of the scheduler's class, which tells what the network predicts."""
         return type(self.scheduler).__name__
 
     def predict(self, x: Tensor, t: Tensor) -> Tensor:
-        """Call the network, float32: x (n, *x), t () or (n,). A learned variance in further channels is left out."""
+        """Call the network, float32: x (n, *x), t () or (n,) -> (n, *x), without a learned variance's channels."""
         labels = None if self.label is None else torch.full((len(x),), self.label, device=x.device)
         return self.unet(x, t, class_labels=labels, return_dict=False)[0][:, : x.shape[1]]
 
@@ -71,7 +72,7 @@ class Pipeline:
 def open_pipeline(
     source: str | Path, label: int | None = None, local_files_only: bool = True
 ) -> Pipeline:
-    """Open the pipeline in a local folder, or of a hub id: from the hub's cache, and from the network only if asked.
+    """Open a pipeline in a local folder or of a hub id, from the hub's cache unless local_files_only is False.
 
     Raises UserError, one line, naming the file that is missing or the component that is not understood.
     """
@@ -94,19 +95,18 @@ def open_pipeline(
 
 
 def _open_unet(folder: Path, source: str) -> Any:
-    """Return the network; UserError, one line, where the file is broken or holds other weights than the config says.
+    """Return the network; raise UserError, one line, if the file is broken or has other weights than the config says.
 
-    diffusers alone would leave weights at random that are missing, and drop those it has no place for, with a warning.
+    diffusers alone would only warn, leave missing weights random and drop those that have no place.
     """
     from diffusers.models.unets.unet_2d import UNet2DModel
     from diffusers.utils import logging
 
     told = logging.get_verbosity()
-    logging.set_verbosity_error()  # what it would warn of is refused below
+    logging.set_verbosity_error()  # its warnings are errors below
     try:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # its constructor draws weights, which are then read
+        # the constructor draws weights, which are then read from the file
+        with torch.random.fork_rng(devices=[]):
             opened: Any = UNet2DModel.from_pretrained(
                 folder,
                 use_safetensors=True,
@@ -115,7 +115,7 @@ def _open_unet(folder: Path, source: str) -> Any:
                 output_loading_info=True,
                 variant=_variant_in(folder),
             )
-    except Exception as error:  # of diffusers, safetensors and torch: truncated, another shape
+    except Exception as error:  # many kinds, of diffusers, safetensors and torch
         what = " ".join(str(error).split())[:200]
         raise UserError(f"{source}: {WEIGHTS} is broken or is not the config's ({what})") from None
     finally:
@@ -173,7 +173,7 @@ def _refuse_broken(unet: Mapping[str, Any], scheduler: Mapping[str, Any], source
 
 
 def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
-    """Return the folder of each part, whose files are there; UserError for a pipeline that has further parts."""
+    """Return the folder of each part; raise UserError if a file is missing or the pipeline has further parts."""
     index = _read_config(_existing(folder / "model_index.json"))
     for name, component in index.items():
         if (
@@ -197,7 +197,7 @@ def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
 
 
 def _read_config(file: Path) -> dict[str, Any]:
-    """Return the content of a JSON file; UserError, one line, where it has none."""
+    """Return the mapping in a JSON file; raise UserError, one line, if there is none."""
     try:
         content = json.loads(file.read_text())
     except (ValueError, OSError) as error:
@@ -210,7 +210,7 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 
 def _other_weights(folder: Path) -> list[Path]:
-    """Return the weights in a folder that has no whole file of them: in shards, or in another precision (fp16)."""
+    """Return the weights in a folder without WEIGHTS: the index of shards, or files of another precision (fp16)."""
     if (folder / WEIGHTS).is_file():
         return []
     stem = WEIGHTS.removesuffix(".safetensors")
@@ -220,15 +220,15 @@ def _other_weights(folder: Path) -> list[Path]:
 
 
 def _variant_in(folder: Path) -> str | None:
-    """Return diffusers' name of the precision, where weights are there in another one alone."""
+    """Return diffusers' name of the precision (fp16) if a folder has weights in another one alone, else None."""
     others = [file.name for file in _other_weights(folder) if file.suffix == ".safetensors"]
     return others[0].split(".")[1] if others else None
 
 
 def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
-    """Write the four files, each atomically. A consistency model opens in diffusers' `ConsistencyModelPipeline`.
+    """Write the four files, each atomically. diffusers opens a consistency model as a `ConsistencyModelPipeline`.
 
-    diffusers has no class for sampling a plain EDM model: its two parts are opened one by one.
+    It has no class for sampling a plain EDM model, whose two parts have to be opened one by one.
     """
     from diffusers import __version__
     from diffusers.pipelines.consistency_models.pipeline_consistency_models import (
@@ -278,14 +278,15 @@ def _existing(file: Path) -> Path:
 def _from_hub(source: str, local_files_only: bool) -> Path:
     from huggingface_hub import snapshot_download
 
+    stem = WEIGHTS.removesuffix(".safetensors")  # in shards, too, which an index lists
     patterns = ["model_index.json", "*config.json", f"*{WEIGHTS}"]
+    patterns += [f"*{stem}-*-of-*.safetensors", f"*{WEIGHTS}.index.json"]
     try:
         return Path(
             snapshot_download(source, allow_patterns=patterns, local_files_only=local_files_only)
         )
-    except (
-        Exception
-    ) as error:  # of the hub's client, a dozen kinds: no such name, no network, not in the cache
+    # the hub's client has a dozen kinds of errors: no such name, no network, not in the cache
+    except Exception as error:
         advice = "; set local_files_only: false to fetch it" if local_files_only else ""
         what = " ".join(str(error).split())[:200]
         raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,26 @@ def test_weights_in_shards_are_read(folder):
     assert len(list((folder / "unet").glob("*.safetensors"))) > 1
     opened = open_pipeline(folder).unet.state_dict()
     assert all(torch.equal(opened[name], tensor) for name, tensor in whole.state_dict().items())
+
+
+def test_a_hub_id_brings_its_shards_and_no_other_precision(folder, tmp_path, monkeypatch):
+    """The hub's client fetches the files whose names match the patterns that it is given."""
+    whole = open_pipeline(folder).unet
+    (folder / f"unet/{WEIGHTS}").unlink()
+    whole.save_pretrained(folder / "unet", max_shard_size=2000)
+    (folder / "unet/diffusion_pytorch_model.fp16.safetensors").write_bytes(b"other")
+
+    def client(source, allow_patterns, local_files_only):
+        for file in (x.relative_to(folder) for x in folder.rglob("*") if x.is_file()):
+            if any(fnmatch(str(file), pattern) for pattern in allow_patterns):
+                (tmp_path / "hub" / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(folder / file, tmp_path / "hub" / file)
+        return tmp_path / "hub"
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", client)
+    opened = open_pipeline("owner/name", local_files_only=False).unet.state_dict()
+    assert all(torch.equal(opened[name], tensor) for name, tensor in whole.state_dict().items())
+    assert not list((tmp_path / "hub").rglob("*fp16*"))
 
 
 def test_a_path_from_the_home_folder_is_understood(folder, monkeypatch):
