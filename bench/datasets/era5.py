@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.core.values import is_count, require
+from bench.core.values import is_count, is_positive, require
 from bench.datasets._grids import read_grid
 from bench.numerics.icosphere import NUM_VERTICES
 
@@ -44,10 +44,15 @@ class ERA5:
             self.num_vertices in NUM_VERTICES,
             f"era5: num_vertices must be one of {NUM_VERTICES}, got {self.num_vertices!r}",
         )
+        numbers = all(isinstance(value, (int, float)) for value in (self.low, self.high))
         require(
-            self.low < self.high, f"era5: low must be below high, got {self.low} and {self.high}"
+            numbers and self.low < self.high,
+            f"era5: low must be below high, got {self.low!r} and {self.high!r}",
         )
-        require(0 < self.held_out < 0.5, f"era5: held_out must be in (0, 0.5), got {self.held_out}")
+        require(
+            is_positive(self.held_out) and self.held_out < 0.5,
+            f"era5: held_out must be in (0, 0.5), got {self.held_out!r}",
+        )
         require(
             self.gap == 0 or is_count(self.gap), f"era5: gap must be 0 or a count, got {self.gap!r}"
         )

@@ -17,6 +17,7 @@ from bench.core.types import Prior
 from bench.priors._foreign import (
     TINY,
     Foreign,
+    check_fields,
     chosen_architecture,
     denoising_prior,
     fit_foreign,
@@ -27,6 +28,8 @@ from bench.priors.adapters.adm import ADM, SCHEDULES
 from bench.priors.adapters.diffusers import open_pipeline
 
 __all__ = ["ADMFamily"]
+
+FEWEST_TIMESTEPS = 20  # at which the last of the linear betas, 20 / num_timesteps, is 1
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,14 @@ class ADMFamily:
     }
 
     def __post_init__(self) -> None:
-        chosen_architecture(self)
+        check_fields(self, "num_timesteps", "num_ode_steps")
         if self.chosen_schedule not in SCHEDULES:
             names = ", ".join(SCHEDULES)
             raise ValueError(f"schedule: expected one of {names}, got {self.schedule!r}")
+        if self.num_timesteps <= FEWEST_TIMESTEPS:
+            raise ValueError(
+                f"num_timesteps: expected more than {FEWEST_TIMESTEPS}, got {self.num_timesteps}"
+            )
 
     @property
     def chosen_schedule(self) -> str:

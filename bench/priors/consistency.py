@@ -15,6 +15,7 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.errors import UserError
 from bench.core.types import Cap, Prior
+from bench.core.values import is_count, require
 from bench.priors._card import write_picture
 from bench.priors._checkpoint import Checkpoint
 from bench.priors._consistency import Consistency, fit_map, load_map
@@ -60,6 +61,12 @@ class ConsistencyFamily:
     takes_teacher: ClassVar[bool] = True
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {"channels": (4, 4), "num_iterations": 3}
+
+    def __post_init__(self) -> None:
+        require(
+            is_count(self.num_steps),
+            f"consistency: num_steps must be a positive integer, got {self.num_steps!r}",
+        )
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
         """Distil or open, and write `folder`/pipeline and samples.png; the card has the error to the teacher's ODE."""

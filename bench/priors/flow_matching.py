@@ -18,6 +18,7 @@ from bench.core.types import Cap, Prior
 from bench.priors._foreign import (
     TINY,
     Scored,
+    check_fields,
     chosen_architecture,
     fit_foreign,
     foreign_weights,
@@ -80,7 +81,7 @@ class FlowMatchingFamily:
     }
 
     def __post_init__(self) -> None:
-        chosen_architecture(self)
+        check_fields(self, "num_ode_steps")
         if self.solver not in SOLVERS:
             raise ValueError(f"solver: expected {' or '.join(SOLVERS)}, got {self.solver!r}")
         if self.chosen_coupling not in COUPLINGS:

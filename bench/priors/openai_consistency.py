@@ -16,7 +16,13 @@ from bench.core.artefacts import Json
 from bench.core.types import Prior
 from bench.priors._consistency import Consistency
 from bench.priors._diffusion import Diffusion
-from bench.priors._foreign import TINY, chosen_architecture, fit_foreign, foreign_weights
+from bench.priors._foreign import (
+    TINY,
+    check_fields,
+    chosen_architecture,
+    fit_foreign,
+    foreign_weights,
+)
 from bench.priors.adapters.diffusers import open_pipeline
 from bench.priors.adapters.openai_consistency import CONV_DIMS, NUM_LEVELS, OpenAIConsistency
 from bench.priors.adapters.preconditioning import ConsistencyMap
@@ -76,7 +82,7 @@ class OpenAIConsistencyFamily:
     }
 
     def __post_init__(self) -> None:
-        chosen_architecture(self)
+        check_fields(self, "num_steps")
         object.__setattr__(self, "calls", tuple(self.calls))  # a list in a suite
         in_order = sorted(set(self.calls) & set(range(NUM_LEVELS)))
         if self.calls and (list(self.calls) != in_order or len(in_order) != self.num_steps):

@@ -18,6 +18,7 @@ from bench.core.types import Prior
 from bench.priors._foreign import (
     TINY,
     Foreign,
+    check_fields,
     chosen_architecture,
     denoising_prior,
     fit_foreign,
@@ -54,7 +55,7 @@ class OpenAIEDMFamily:
     }
 
     def __post_init__(self) -> None:
-        chosen_architecture(self)
+        check_fields(self, "num_ode_steps")
 
     def fit(
         self, data: Mapping[str, Tensor], folder: Path, teacher: Prior | None

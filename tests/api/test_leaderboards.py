@@ -126,6 +126,13 @@ def test_rows_that_cannot_be_paired_give_a_warning_with_the_reason(published, ta
     assert board["difference"].isna().all() and board.set_index("method").loc["good", "mean"] > 0
 
 
+def test_another_number_of_samples_than_the_published_rows_have_is_told(published, task, x):
+    path = published / "provenance.json"
+    write_json(path, read_json(path) | {"num_samples": 64})
+    with pytest.warns(UserWarning, match="mine has 4 samples of each measurement, the published"):
+        bench.leaderboard("small", mine={"mine": x}, task=task)
+
+
 def test_wrong_requests_are_one_line(published, task, x):
     for words, call in {
         "give task=": lambda: bench.leaderboard("small", mine={"mine": x}),

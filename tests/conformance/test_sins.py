@@ -65,6 +65,18 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         ["alone as in a batch", FEW],
         "measurement 1 alone gives",
     ),
+    "one measurement at a time": (
+        FIRST,
+        "assert len(y) == 1, 'a batch of one'; " + FIRST,
+        ["it draws samples"],
+        "AssertionError: a batch of one",
+    ),
+    "y on zero to one": (
+        FIRST,
+        FIRST + "; rows[:, :len(rows[0]) // 2] = (rows[:, :len(rows[0]) // 2] + 1) / 2",
+        ["fits the data better than the prior"],
+        "expected less than 0.3 of it",
+    ),
     "clips": (
         RETURN,
         "x = x.clamp(-1, 1); " + RETURN,

@@ -302,6 +302,32 @@ def test_documents_print_the_verdicts_of_the_published_ledger():
         assert not (named and said) or [by_id[id] for id in named] == said, line
 
 
+def test_published_pages_print_rows_effects_and_verdicts_of_the_published_ledger():
+    frame, _ = read_ledger(REPOSITORY / PUBLISHED / "claims.csv")
+    lines = {row.id: row for row in frame.itertuples()}
+    of_claim = r'<th scope="row">([a-z0-9-]+)</th>((?:<td class="words">[^<]*</td>){5})</tr>'
+    for page in (REPOSITORY / "results/reference").glob("*/report.html"):
+        printed = dict(re.findall(of_claim, page.read_text()))
+        assert {id for id, line in lines.items() if line.verdict != UNTESTABLE} == set(printed)
+        for id, cells in printed.items():
+            line = lines[id]
+            expected = [line.rows, line.tasks, format_effect(line), line.verdict]
+            assert re.findall(">([^<]+)</td>", cells)[1:] == expected, (page, id)
+
+
+def test_effects_in_the_document_are_those_of_the_published_ledger():
+    frame, _ = read_ledger(REPOSITORY / PUBLISHED / "claims.csv")
+    effects = dict(zip(frame["id"], frame["effect"], strict=True))
+    text = (REPOSITORY / "docs/claims.md").read_text()
+    quoted = re.findall(r"`([a-z]+-[a-z0-9-]+)`,\s+(\d+\.\d+)", text)
+    assert len(quoted) > 10
+    for id, number in quoted:
+        assert f"{effects[id]:.{len(number.split('.')[1])}f}" == number, id
+    counts = frame["verdict"].value_counts()
+    said = f"Of its {len(frame)} claims {counts[SUPPORTED]} are supported, {counts[NOT_SUPPORTED]} are not"
+    assert said in text and f"{counts[UNTESTABLE]} are not testable" in text
+
+
 def test_only_the_suite_of_claims_publishes_a_ledger():
     folder = REPOSITORY / "results" / "reference"
     ledgers = {path.parent.name for path in folder.glob("*/claims.csv")}

@@ -118,6 +118,23 @@ def test_a_consistency_model_has_its_teachers_denoiser_or_its_own_map(tmp_path):
         ("adm", {"weights": "a.pt"}, "architecture: missing; weights from a path need one"),
         ("adm", {"weights": "ffhq_10m", "schedule": "sigmoid"}, "schedule: expected one of linear"),
         ("adm", {"weights": "ffhq_10m", "width": 0.01}, "width: expected a share"),
+        ("adm", {"weights": "ffhq_10m", "width": "half"}, "width: expected a share"),
+        (
+            "adm",
+            {"weights": "ffhq_10m", "num_timesteps": 20},
+            "num_timesteps: expected more than 20",
+        ),
+        ("adm", {"weights": "ffhq_10m", "num_ode_steps": 0}, "num_ode_steps: expected a whole"),
+        (
+            "openai_consistency",
+            {"weights": "cd_cat256_l2", "num_steps": 0},
+            "num_steps: expected a",
+        ),
+        (
+            "consistency",
+            {"pipeline": "a/b", "num_steps": 0},
+            "num_steps must be a positive integer",
+        ),
         ("flow_matching", {"weights": "icfm_cifar10", "solver": "rk4"}, "solver: expected euler"),
         ("flow_matching", {"weights": "icfm_cifar10", "coupling": "x"}, "coupling: expected"),
         (

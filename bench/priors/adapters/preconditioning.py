@@ -142,13 +142,27 @@ def denoiser_of(pipeline: Pipeline) -> EDMDenoiser | DDPMDenoiser:
     """Return the denoiser for the pipeline's scheduler; raise UserError if there is none."""
     predicts = pipeline.scheduler.config.get("prediction_type", "epsilon")
     if pipeline.kind.startswith("EDM") and predicts in ("epsilon", "v_prediction"):
+        limits = pipeline.scheduler.config
+        _refuse_levels(pipeline, torch.tensor([limits.sigma_min, limits.sigma_max]).log())
         return EDMDenoiser(pipeline)
-    if pipeline.kind.startswith("DD") and predicts in ("epsilon", "v_prediction", "sample"):
+    of_ddpm = pipeline.kind.startswith("DD") and hasattr(pipeline.scheduler, "alphas_cumprod")
+    if of_ddpm and predicts in ("epsilon", "v_prediction", "sample"):
+        _refuse_levels(pipeline, DDPMDenoiser(pipeline).log_sigmas)
         return DDPMDenoiser(pipeline)
     hint = "; family consistency opens it" if pipeline.kind == CONSISTENCY else ""
     raise UserError(
         f"{pipeline.kind} predicting {predicts}: expected {EDM}, DDPMScheduler or DDIMScheduler{hint}"
     )
+
+
+def _refuse_levels(pipeline: Pipeline, levels: Tensor) -> None:
+    """Raise UserError, one line, unless noise levels are finite and increase; neighbours may be equal by rounding."""
+    rise = len(levels) > 1 and levels.isfinite().all() and levels[-1] > levels[0]
+    if not rise or (levels.diff() < 0).any():
+        raise UserError(
+            f"{pipeline.kind}: its settings give noise levels that do not increase, or are not finite; "
+            "expected those of the training"
+        )
 
 
 def spread(values: Tensor, x: Tensor) -> Tensor:
