@@ -111,7 +111,7 @@ def _named_method(name: str, settings: Mapping[str, Any]) -> Method:
         file = Path(name).resolve()
         return filled(load_file(file, f"methods.{file.stem}"), name, settings)
     except SyntaxError as error:  # its message names file and line
-        raise UserError(f"{name}: is no Python that can be read: {error}") from None
+        raise UserError(f"{name}: is not valid Python: {error}") from None
     except ValueError as error:
         raise UserError(str(error)) from None
     except TypeError as error:

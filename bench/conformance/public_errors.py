@@ -29,7 +29,7 @@ def unclipped(case: Case) -> str:
     if brightest <= 1 + 1e-6:
         raise Refused(
             f"no pixel is beyond 1 where y is {BRIGHT} ({brightest:.3g} at most): are images clipped to [-1, 1]? "
-            "A clipped denoiser is no posterior mean, and has no gradient there"
+            "A clipped denoiser is not a posterior mean, and has no gradient there"
         )
     return f"up to {brightest:.2g} where y is {BRIGHT}"
 

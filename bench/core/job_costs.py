@@ -1,7 +1,8 @@
 """What jobs cost: the line that each adds to the log of its suite when it ends, and the tables that are committed.
 
 The log is results/<suite>/jobs.log, with a line of JSON for each job that ended; of several lines for one job, the last
-counts. It holds times, so it is no artefact: nothing depends on it, and half-written lines of killed jobs are skipped.
+counts. It contains times, so that it is not an artefact: nothing depends on it, and half-written lines of killed jobs
+are skipped.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Truth:
     x_true: (m, *x). y: (m, *y). reference: draws (m, e, *x) of the posterior; mean, std: its moments (m, *x).
     has_formula: whether a formula gave the moments; else they are those of the reference draws.
     teacher: the same for the posterior under the map's teacher. score: gradient of log p(x | y) in x.
-    num_chains: of the run at hand, 0 where its samples are no chains (state t of chain c is sample t * num_chains + c).
+    num_chains: of the run at hand, 0 if its samples are not chains (state t of chain c is sample t * num_chains + c).
     """
 
     problem: Likelihood

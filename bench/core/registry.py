@@ -25,7 +25,7 @@ from typing import Any, Literal, get_args
 Kind = Literal["dataset", "prior", "operator", "metric", "figure", "method"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PACKAGES: dict[str, str] = {kind: f"bench.{kind}s" for kind in KINDS} | {"method": "methods"}
-HELPERS = ("adapters",)  # packages inside a kind's folder that are no plug-ins
+HELPERS = ("adapters",)  # packages inside a kind's folder that are not plug-ins
 PLUGINS = "POSTERIOR_BENCH_PLUGINS"  # environment variable: a folder with plug-ins of the user
 INSTALLED = Path(__file__).resolve().parents[2]  # the folder that holds bench/ and methods/
 
@@ -172,7 +172,7 @@ def import_file(file: Path, name: str) -> ModuleType:
         name, file.resolve(), submodule_search_locations=inside
     )
     if spec is None or spec.loader is None:
-        raise ValueError(f"{file}: is no Python file; give a plug-in the ending .py")
+        raise ValueError(f"{file}: is not a Python file; give a plug-in the ending .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

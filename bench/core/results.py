@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # a table needs no matplotlib
     from matplotlib.figure import Figure as Picture
 
 REFERENCE = "reference"  # pseudo method: one set of reference draws against the other
-BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that are no candidates for use
+BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that nobody would choose as samplers
 ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
 DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative

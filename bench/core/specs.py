@@ -34,7 +34,7 @@ class Spec:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Return the spec in a file; ArtefactError or UserError, one line, when it is none of this kind."""
+        """Return the spec in a file; raise ArtefactError or UserError, one line, if it is not of this kind."""
         content = {key: value for key, value in read_json(path).items() if key != "sha256"}
         return cls.from_content(content, str(path))
 
@@ -143,7 +143,7 @@ class TaskSpec(ProblemSpec):
 
 @dataclass(frozen=True)
 class Limits:
-    """What the process of a run may take: seconds of the wall, and memory that is resident; None is no limit."""
+    """The limits of a run's process: wall-clock seconds and resident memory; None: no limit."""
 
     seconds: float | None = None
     memory_gib: float | None = None
@@ -178,7 +178,7 @@ class TrainSpec(MethodSpec, ProblemSpec):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend: network rows per sample, seconds and MiB in all; None is no limit."""
+    """The budget of a run: network rows per sample, seconds and MiB in total; None: no limit."""
 
     nfe: float | None = None
     seconds: float | None = None

@@ -227,7 +227,7 @@ class HasSpectrum(Protocol):
 
 @runtime_checkable
 class HasPicture(Protocol):
-    """An operator whose values are no picture: figures show `picture(y)` (n, 1 or 3, h, w) in their place."""
+    """An operator whose values are not a picture: figures show `picture(y)` (n, 1 or 3, h, w) instead."""
 
     def picture(self, y: Tensor) -> Tensor: ...
 

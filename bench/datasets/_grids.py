@@ -71,7 +71,7 @@ def read_grid(path: Path, variable: str) -> Grid:
     """Return the fields of a variable in a file, in the file's order; raise ValueError, one line, if that fails."""
     with path.open("rb") as file:
         kind = MAGIC.get(file.read(3))
-    require(kind is not None, f"{path}: is no NetCDF file")
+    require(kind is not None, f"{path}: is not a NetCDF file")
     try:
         raw = _classic(path, variable) if kind == "classic" else _hdf5(path, variable)
     except Unread:

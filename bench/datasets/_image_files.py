@@ -140,7 +140,7 @@ def lines_of(file: Path) -> list[str]:
     try:
         lines = file.read_text("utf-8-sig").splitlines()  # with or without a byte order mark
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: is no text in UTF-8 ({error.reason})") from None
+        raise ValueError(f"{file}: is not text in UTF-8 ({error.reason})") from None
     stripped = (line.strip() for line in lines)
     return [line for line in stripped if line and not line.startswith("#")]
 

@@ -49,7 +49,7 @@ def open_metric(name: str, parameters: Mapping[str, Any]) -> Metric:
         raise UserError(f"metric {name}: {error}") from None
     if not isinstance(metric, Metric):
         raise UserError(
-            f"metric {name}: its class is none of bench.core.metric.Metric; derive it from that class"
+            f"metric {name}: its class is not a bench.core.metric.Metric; derive it from that class"
         )
     return metric
 

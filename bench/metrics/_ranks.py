@@ -130,7 +130,7 @@ def share_interval(share: float, num: int) -> tuple[float, float]:
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """Return x in whole units of RESOLUTION, (m, n, D) -> (m, D, n), so that rounding noise is no difference."""
+    """Return x in whole units of RESOLUTION, (m, n, D) -> (m, D, n), so that rounding noise makes no difference."""
     return (x.mT / RESOLUTION).round().contiguous()
 
 

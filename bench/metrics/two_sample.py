@@ -19,7 +19,7 @@ FEW_SAMPLES = f"n/a (fewer than {FEWEST} samples)"
 
 @dataclass(frozen=True)
 class TwoSample(Metric):
-    """Two-sample test by the nearest centroid in the kernel space of the energy distance."""
+    """Two-sample test by the nearer centroid in the kernel space of the energy distance."""
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         definition = (

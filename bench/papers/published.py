@@ -172,7 +172,7 @@ def _faults(number: PublishedNumber, paper: Paper) -> Iterator[str]:
     if (number.paper, number.source) != (paper.paper, paper.source):
         yield f"paper and source are {number.paper}, {number.source}; expected {paper.paper}, {paper.source}"
     if number.mark not in MARKS:
-        yield f"mark is {number.mark}; expected one of {', '.join(MARKS)}: others are no sources of published numbers"
+        yield f"mark is {number.mark}; expected one of {', '.join(MARKS)}: others are not sources of published numbers"
     yield from _numeric_faults(number)
     if bool(number.spec) == bool(number.spec_reason):
         yield "expected either spec, our id of this metric, or in spec_reason why there is none"

@@ -4,8 +4,8 @@
       perceptual: {networks: [percept-digits-v1]}
       my-metric: {scale: 2.0, tasks: [gmm-denoise]}
 
-`tasks` is no parameter of a metric: it restricts the metric to these tasks. The metrics of `bench.metrics.BUILT_IN` are
-always there; named here they get other parameters. `headline: psnr_mean` and `columns: [...]` are no plug-ins: they
+`tasks` is not a parameter of a metric: it restricts it to these tasks. The metrics of `bench.metrics.BUILT_IN` are
+always there; named here they get other parameters. `headline: psnr_mean` and `columns: [...]` are not plug-ins: they
 name the column that leads tables and the page, and those beside it.
 """
 

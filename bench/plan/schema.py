@@ -39,7 +39,7 @@ LIMITS = {
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
-LEADING = ("headline", "columns")  # keys of `metrics` that are no plug-ins
+LEADING = ("headline", "columns")  # keys of `metrics` that are not plug-ins
 BASIC = {"int": "integer", "float": "number", "str": "string"}
 
 Json = dict[str, Any]

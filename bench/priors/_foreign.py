@@ -95,7 +95,7 @@ def chosen_architecture(fields: Fields) -> Architecture:
 
 
 def check_fields(fields: Fields, *counts: str) -> None:
-    """Raise ValueError, one line, for an impossible network, or where one of the fields `counts` is no count."""
+    """Raise ValueError, one line, for an impossible network, or if one of the fields `counts` is not a count."""
     chosen_architecture(fields)
     for name in counts:
         value = getattr(fields, name)

@@ -44,7 +44,7 @@ def run(
     begin, error = (time.perf_counter(), work_seconds()), ""
     try:
         with lease() if leased else contextlib.nullcontext():
-            begin = time.perf_counter(), begin[1]  # waiting for the lease is no work
+            begin = time.perf_counter(), begin[1]  # waiting for the lease is not work
             if failed is None:
                 main(*sys.argv[1:])
             else:

@@ -195,7 +195,7 @@ class APS:
         )
 
     def is_convolutional(self, shape: tuple[int, ...]) -> bool:
-        """Return which network images of a shape have; ValueError for a convolutional one on what is no image."""
+        """Return whether a shape gets the convolutional network; ValueError if that is asked for without an image."""
         if self.network == "convolutional" and not is_image(shape):
             raise ValueError(
                 f"network = 'convolutional': expected images (c, h, w), got shape {shape}; take 'auto'"

@@ -155,7 +155,7 @@ def test_wrong_names_and_arguments_are_one_line(task, folder):
         ),
         "nowhere.py: no such file": lambda: bench.sample("nowhere.py", task, 4),
         r"__all__ is \['A', 'B'\] in .*/two.py": lambda: bench.sample(folder / "two.py", task, 4),
-        r"is no Python that can be read: .*broken.py, line 1": lambda: bench.sample(
+        r"is not valid Python: .*broken.py, line 1": lambda: bench.sample(
             folder / "broken.py", task, 4
         ),
         "method is the class Mine; expected an object: Mine": lambda: bench.sample(Mine, task, 4),

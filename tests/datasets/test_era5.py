@@ -153,7 +153,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(tmp_path):
     half = write(tmp_path / "half.nc", longitudes=LONGITUDES[:36])
     refused(half, "do not go round the whole sphere")
     (tmp_path / "text.nc").write_text("no data")
-    refused(tmp_path / "text.nc", "is no NetCDF file")
+    refused(tmp_path / "text.nc", "is not a NetCDF file")
     (tmp_path / "cut.nc").write_bytes(good.read_bytes()[:2000])
     refused(tmp_path / "cut.nc", "cut.nc: cannot be read")
     damaged = good.read_bytes().replace(b"latitude\0\0\0\x0c", b"latitude\0\0\0\xff", 1)

@@ -374,7 +374,7 @@ def test_an_image_is_in_one_split(made, lines, words):
         (b"a.png\n./a.png\n", "1 names stand there twice"),
         (b"../a.png\n", "does not lie in the folder"),
         (b"/etc/passwd\n", "does not lie in the folder"),
-        (b"\xff.png\n", "is no text in UTF-8"),
+        (b"\xff.png\n", "is not text in UTF-8"),
     ],
 )
 def test_lists_that_cannot_be_meant_are_named(made, content, words):

@@ -227,7 +227,7 @@ def _read_config(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text())
     except (ValueError, OSError) as error:
         raise UserError(
-            f"{file}: is no JSON ({error}); truncated, or a pointer of git-lfs?"
+            f"{file}: is not JSON ({error}); truncated, or a pointer of git-lfs?"
         ) from None
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds a {type(content).__name__}, expected a mapping")

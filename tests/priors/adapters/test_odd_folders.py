@@ -68,7 +68,7 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 3\n"
 FAULTS = {
     "index": (lambda x: (x / "model_index.json").write_text("no json"), "model_index.json: is no"),
     "list": (lambda x: (x / "model_index.json").write_text("[]"), "holds a list"),
-    "config": (lambda x: (x / "unet/config.json").write_text("{"), "config.json: is no JSON"),
+    "config": (lambda x: (x / "unet/config.json").write_text("{"), "config.json: is not JSON"),
     "no class": (without_class, "has no scheduler (none named"),
     "no scheduler": (no_scheduler, "has no scheduler __version__"),
     "lfs": (lambda x: (x / f"unet/{WEIGHTS}").write_text(LFS), "run git lfs pull"),
