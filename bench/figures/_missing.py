@@ -8,8 +8,23 @@ import textwrap
 
 from matplotlib.figure import Figure
 
+from bench.core.layout import Layout
+from bench.core.provenance import provenance
 from bench.core.results import Drawing
-from bench.figures._style import INK, MUTED, WIDTH, plain
+from bench.core.retries import note_failure
+from bench.figures._saving import save
+from bench.figures._style import INK, MUTED, WIDTH, drawing_style, plain
+
+
+def write_missing(layout: Layout, name: str, reason: str, is_passing: bool) -> None:
+    """Write the files of a figure that could not be drawn, and note the failure.
+
+    is_passing: whether the same job may succeed in the next run.
+    """
+    info = {"suite": layout.root.name, "provenance": provenance()}
+    with drawing_style():
+        save(missing(name, reason), layout.figures, name, info)
+    note_failure(layout.figure_files(name)[0], reason, is_passing)
 
 
 def missing(name: str, reason: str) -> Drawing:

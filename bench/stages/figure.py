@@ -12,7 +12,6 @@ from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.papers import rehearsal_mark
 from bench.core.provenance import provenance
-from bench.core.retries import note_failure
 from bench.core.specs import SuiteSpec
 from bench.runtime.containment import Ending
 from bench.runtime.job import run
@@ -41,16 +40,10 @@ def main(spec_path: str, name: str) -> None:
 def write_failed(ending: Ending, spec_path: str, name: str) -> None:
     """Write a picture of the reason in place of a figure; the next run tries again."""
     os.environ["MPLBACKEND"] = "agg"
-    from bench.figures._missing import missing
-    from bench.figures._saving import save
-    from bench.figures._style import drawing_style
+    from bench.figures._missing import write_missing
 
     layout = SuiteSpec.read(spec_path).layout
-    info = {"suite": layout.root.name, "provenance": provenance()}
-    with drawing_style():
-        save(missing(name, ending.reason), layout.figures, name, info)
-    outputs = layout.figure_files(name)
-    note_failure(outputs[0], ending.reason, not ending.is_inherited)
+    write_missing(layout, name, ending.reason, not ending.is_inherited)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import os
 from bench.core import registry
 from bench.core.papers import rehearsal_mark
 from bench.core.provenance import provenance
-from bench.core.retries import note_failure
 from bench.core.specs import EvaluateSpec
 from bench.runtime.containment import Ending
 from bench.runtime.job import run
@@ -35,17 +34,10 @@ def main(spec_path: str) -> None:
 def write_failed(ending: Ending, spec_path: str) -> None:
     """Write the reason in place of the pictures; the next run tries again unless the failure is another job's."""
     os.environ["MPLBACKEND"] = "agg"
-    from bench.figures._missing import missing
-    from bench.figures._saving import save
-    from bench.figures._style import drawing_style
+    from bench.figures._missing import write_missing
 
     spec = EvaluateSpec.read(spec_path)
-    layout, name = spec.layout, f"grid-{spec.task}"
-    info = {"suite": layout.root.name, "provenance": provenance()}
-    with drawing_style():
-        save(missing(name, ending.reason), layout.figures, name, info)
-    outputs = layout.figure_files(name)
-    note_failure(outputs[0], ending.reason, not ending.is_inherited)
+    write_missing(spec.layout, f"grid-{spec.task}", ending.reason, not ending.is_inherited)
 
 
 if __name__ == "__main__":

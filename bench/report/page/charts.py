@@ -100,7 +100,7 @@ def _distance(source: Source) -> Json | None:
     metric, panels = source.front.headline, []
     for task in source.suite.tasks:
         series = [
-            _series(source, task, m, [_ends(line)])
+            _series(task, m, [_ends(line)])
             for m in source.suite.methods
             if (line := source.line(task.name, m, metric))
         ]
@@ -143,7 +143,7 @@ def _fidelity(source: Source) -> Json | None:
             pair = [source.line(task.name, m, metric) for metric in (across, upwards)]
             if pair[0] and pair[1]:
                 x, y = _ends(pair[0]), _ends(pair[1])
-                series.append(_series(source, task, m, [[x[0], y[0], x[1], x[2], y[1], y[2]]]))
+                series.append(_series(task, m, [[x[0], y[0], x[1], x[2], y[1], y[2]]]))
         panels += [{"title": task.name, "series": series}] if series else []
     return {
         "kind": "scatter",
@@ -186,7 +186,7 @@ def _curves(source: Source, task: TaskResults, metric: str) -> list[Json]:
     for m in (REFERENCE, *source.suite.methods):
         shares = {k / 10: source.number(task.name, m, f"{metric}@{k / 10}") for k in range(1, 10)}
         points = [[level, _digits(x)] for level, x in shares.items() if x is not None]
-        series += [_series(source, task, m, points)] if points else []
+        series += [_series(task, m, points)] if points else []
     return series
 
 
@@ -206,7 +206,7 @@ def _collapse(source: Source) -> Json | None:
             ]
             if pair[0] is not None and pair[1] is not None:
                 point = [_digits(max(pair[0], 1e-3)), _digits(pair[1])]
-                series.append(_series(source, task, m, [point]) | {"task": task.name})
+                series.append(_series(task, m, [point]) | {"task": task.name})
     panel = {"title": "all tasks", "series": series, "star": [1, 0.9]}
     return {
         "kind": "scatter",
@@ -229,7 +229,7 @@ def _quality(source: Source, cost: str) -> Json | None:
             line, spent = source.line(task.name, m, metric), _spent(source, task.name, m, cost)
             if line and spent is not None:
                 x, y = _digits(max(spent, 1.0) if cost == "rows" else spent), _ends(line)
-                series.append(_series(source, task, m, [[x, y[0], x, x, y[1], y[2]]]))
+                series.append(_series(task, m, [[x, y[0], x, x, y[1], y[2]]]))
         floor = source.number(task.name, REFERENCE, metric)
         panels += [{"title": task.name, "series": series, "floor": floor}] if series else []
     label = LABELS.get(metric, metric)
@@ -278,7 +278,7 @@ def _amortisation(source: Source) -> Json | None:
                 for n in counts
                 if training + n * each > 0
             ]
-            series += [_series(source, task, m, points)] if points else []
+            series += [_series(task, m, points)] if points else []
         panels += [{"title": task.name, "series": series}] if trained else []
     return {
         "kind": "lines",
@@ -317,7 +317,7 @@ def _take_away(source: Source) -> str:
     return f"Tied for best wherever compared: {', '.join(always)}." if always else ""
 
 
-def _series(source: Source, task: TaskResults, method: str, points: Iterable[list]) -> Json:
+def _series(task: TaskResults, method: str, points: Iterable[list]) -> Json:
     hollow = {"hollow": True} if method in task.unranked else {}
     return {"m": method, "p": list(points)} | hollow
 
