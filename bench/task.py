@@ -47,22 +47,22 @@ class Task:
 
     @property
     def y(self) -> Tensor:
-        """Packed measurements (m, *y)."""
+        """Return the packed measurements (m, *y)."""
         return self.measured.y
 
     @property
     def x_true(self) -> Tensor:
-        """Images that were measured (m, *x)."""
+        """Return the images that were measured (m, *x)."""
         return self.measured.x_true
 
     @property
     def image_id(self) -> Tensor:
-        """Number of each image in its data set (m,)."""
+        """Return the number of each image in its data set (m,)."""
         return self.measured.image_id
 
     @property
     def measured(self) -> Measurements:
-        """The measurements; ValueError where the task was opened without any."""
+        """Return the measurements; raise ValueError if the task was opened without any."""
         if self.measurements is None:
             raise ValueError(f"task {self.name} was opened without measurements")
         return self.measurements

@@ -83,7 +83,7 @@ class Context:
 
     @property
     def side(self) -> int:
-        """The number of pixels along an image."""
+        """Return the number of pixels along an image."""
         return self.x_shape[-1]
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -118,7 +118,7 @@ class Truth:
 
     @property
     def draws(self) -> Tensor:
-        """The reference draws as vectors, (m, e, D)."""
+        """Return the reference draws as vectors, (m, e, D)."""
         return self.reference.flatten(2)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:

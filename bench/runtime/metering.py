@@ -156,7 +156,7 @@ def counted_problem(problem: Problem) -> tuple[ProblemView, Meter]:
 
 
 def on_backward(output: Tensor, callback: Callable[[Tensor, bool], None]) -> None:
-    """Have `callback` called whenever a backward pass goes through the call that made `output`.
+    """Register `callback` for each backward pass through the call that made `output`.
 
     Its arguments are the cotangent, and whether a graph of the pass is kept for further derivatives. The hook is on the
     graph's node and not on the tensor, since a gradient with respect to `output` itself does not enter the call.

@@ -60,7 +60,7 @@ def sign(lock: int, path: Path) -> None:
 
 
 def watch() -> None:
-    """Have this process killed when its run is over or its parent is gone; do nothing for a command given by hand."""
+    """Arrange for this process to be killed when its run or its parent has ended; do nothing for a command by hand."""
     run = Run.of_environment()
     if run is not None:
         threading.Thread(target=_watch, args=(run, os.getppid()), daemon=True).start()
