@@ -64,12 +64,14 @@ class Basis:
     def groups(self) -> Tensor:
         """Return the group of each coordinate (D,): one for each axis of colour and even or odd along each side.
 
+        Numbered from 0 without gaps, which images of one pixel along a side would have.
         Operators that treat all channels alike do not mix the axes of colour, and those that commute with mirror images
         do not mix even and odd cosines.
         """
         channels, height, width = (torch.arange(side) for side in self.shape)
         parities = 2 * (width[:, None] % 2) + height % 2
-        return (4 * channels[:, None, None] + parities).flatten().to(self.colours.device)
+        kinds = (4 * channels[:, None, None] + parities).flatten()
+        return kinds.unique(return_inverse=True)[1].to(self.colours.device)
 
     def matrix(self) -> Tensor:
         """Return the basis as a matrix (D, D), a vector in each column."""

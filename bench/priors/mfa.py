@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.core.artefacts import Json
 from bench.core.types import Prior
+from bench.core.values import is_count, is_positive, require
 from bench.priors._card import write_picture
 from bench.priors._mfa import MFA
 from bench.priors._mfa_basis import Basis
@@ -47,8 +48,24 @@ class MFAFamily:
         "num_rounds": 2,
     }
 
+    def __post_init__(self) -> None:
+        for name in ("num_components", "rank", "num_rounds", "num_updates", "num_ode_steps"):
+            value = getattr(self, name)
+            require(is_count(value), f"mfa: {name} must be a positive integer, got {value!r}")
+        require(is_positive(self.floor), f"mfa: floor must be positive, got {self.floor!r}")
+        shrinks = self.shrinkage == 0 or is_positive(self.shrinkage)
+        require(shrinks, f"mfa: shrinkage must be a number, 0 or more, got {self.shrinkage!r}")
+
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return the mixture and write samples.png; the card has bits per dimension, errors of denoiser and decoder."""
+        """Return the mixture and write samples.png; the card has bits per dimension, errors of denoiser and decoder.
+
+        Raises ValueError where there are fewer images than components.
+        """
+        num_images = len(data["train"])
+        require(
+            num_images >= self.num_components,
+            f"mfa: num_components is {self.num_components}, there are {num_images} images for training",
+        )
         settings = Settings(**{each.name: getattr(self, each.name) for each in fields(Settings)})
         prior = replace(fit_mfa(data["train"].float(), settings), num_ode_steps=self.num_ode_steps)
         tensors = {"weights": prior.weights, "colours": prior.basis.colours}

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import warnings
 
 import pytest
 import torch
@@ -317,6 +318,38 @@ def fitted(tmp_path_factory):
     data = {"train": x[:300], "validation": x[300:400], "test": x[400:]}
     family = MFAFamily(num_components=3, rank=4, num_rounds=2)
     return family, *family.fit(data, folder, None), folder
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"num_components": 0}, "num_components must be a positive integer, got 0"),
+        ({"rank": 0}, "rank must be a positive integer, got 0"),
+        ({"num_rounds": 1.5}, "num_rounds must be a positive integer, got 1.5"),
+        ({"floor": 0.0}, "floor must be positive, got 0.0"),
+        ({"shrinkage": -1}, "shrinkage must be a number, 0 or more, got -1"),
+    ],
+)
+def test_impossible_parameters_are_told(fields, words):
+    with pytest.raises(ValueError, match=f"^mfa: {words}$"):
+        MFAFamily(**fields)
+
+
+def test_more_components_than_images_are_refused(tmp_path):
+    few = {"train": smooth(7, SHAPE)}
+    with pytest.raises(ValueError, match="^mfa: num_components is 48, there are 7 images for tra"):
+        MFAFamily().fit(few, tmp_path, None)
+
+
+def test_equal_images_are_fitted_by_components_that_share_them(tmp_path):
+    """Four images in all, each many times: no component has a covariance without the floor, and two have no image."""
+    x = smooth(4, SHAPE).repeat(20, 1, 1, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of k-means, which finds fewer clusters
+        prior = fit_mfa(x.float(), dataclasses.replace(SETTINGS, num_components=6))
+    law_of = law(prior)
+    torch.testing.assert_close(prior.log_prob(x[:4]), law_of.log_prob(x[:4].flatten(1)))
+    assert prior.sample(3, Rng(("equal",), range(2))).isfinite().all()
 
 
 def test_the_file_keeps_its_contract(fitted):

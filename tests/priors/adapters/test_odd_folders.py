@@ -6,6 +6,7 @@ import json
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -112,7 +113,7 @@ def test_weights_in_shards_are_read(folder):
 @pytest.mark.parametrize("out", [1, 3])
 def test_a_network_of_other_channels_is_refused_in_one_line(tmp_path, out):
     """It would be spread over the channels, or cut: two channels have a mean and a variance of 2 or 4."""
-    unet = networks.new_unet((2, 8, 8), (4, 4), 0, Rng(("odd",), (0,), dtype=torch.float32))
+    unet: Any = networks.new_unet((2, 8, 8), (4, 4), 0, Rng(("odd",), (0,), dtype=torch.float32))
     unet.register_to_config(out_channels=out)
     unet.conv_out = torch.nn.Conv2d(4, out, 3, padding=1)
     write_pipeline(tmp_path, Pipeline(unet, scheduler_of(EDM, {})))

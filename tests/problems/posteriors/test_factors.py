@@ -87,6 +87,19 @@ def test_weights_moments_and_evidence_are_those_of_the_dense_mixture(operator, p
     torch.testing.assert_close(found.perplexity(y), expected.perplexity(y), **exact)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 8), (3, 1, 6), (3, 5, 1)])
+@pytest.mark.parametrize(
+    "operator, parameters", [("fourier", {"acceleration": 1.0}), ("denoise", {})]
+)
+def test_images_of_one_pixel_along_a_side_have_their_posterior(shape, operator, parameters):
+    """They have no odd cosines along it."""
+    prior = mixture(2, shape, rank=2)
+    problem = make_problem(operator, parameters, 0.3, shape)
+    y = measured(prior, problem, 2)
+    found, expected = posterior_of(prior, problem), Conjugate(dense(prior), problem)
+    torch.testing.assert_close(found.moments(y), expected.moments(y), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["small box", "few pixels", "blur"])
 def test_draws_have_the_moments_of_the_formula(name):
     operator, parameters, _ = EVERY[name]
