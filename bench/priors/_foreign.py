@@ -21,6 +21,7 @@ from bench.core.checkpoints import CHECKPOINTS, place
 from bench.core.errors import UserError
 from bench.core.foreign_files import PICKLED, card_path, foreign_tensors
 from bench.core.types import Cap, Prior
+from bench.core.values import is_count, require
 from bench.priors import _networks as networks
 from bench.priors._diffusion import Denoiser, Diffusion
 from bench.priors._examination import examined
@@ -91,6 +92,14 @@ def chosen_architecture(fields: Fields) -> Architecture:
     if not given:
         raise ValueError("architecture: missing; weights from a path need one")
     return architecture_of(given, fields.width, fields.side)
+
+
+def check_fields(fields: Fields, *counts: str) -> None:
+    """Raise ValueError, one line, for an impossible network, or where one of the fields `counts` is no count."""
+    chosen_architecture(fields)
+    for name in counts:
+        value = getattr(fields, name)
+        require(is_count(value), f"{name}: expected a whole number, 1 or more, got {value!r}")
 
 
 def foreign_weights(

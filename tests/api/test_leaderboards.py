@@ -1,4 +1,4 @@
-"""Samples beside published rows: paired with them on the same measurements, and only there."""
+"""Samples are paired with published rows on the same measurements, and only there."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_several_of_mine_are_compared_with_the_first(published, task, x):
 
 
 @pytest.mark.parametrize("lacking", ["values", "measurements"])
-def test_what_cannot_be_paired_is_not_and_a_warning_says_why(published, task, x, lacking):
+def test_rows_that_cannot_be_paired_give_a_warning_with_the_reason(published, task, x, lacking):
     if lacking == "values":
         (published / FILE).unlink()
     else:

@@ -1,4 +1,4 @@
-"""Each sin of a dropped-in method is refused by the check meant for it, in words."""
+"""Each fault of a user's method is refused by the check for it, with a message."""
 
 from __future__ import annotations
 

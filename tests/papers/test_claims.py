@@ -1,4 +1,4 @@
-"""The ledger of claims: each one on results where it is true, false or absent, one verdict wherever it is printed."""
+"""The ledger of claims: each one on results where it is true, false or absent, with the same verdict in all places."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_claim_is_supported_where_it_is_true_and_not_where_it_is_false(id):
 
 
 @pytest.mark.parametrize("id", TESTED)
-def test_a_claim_whose_row_or_task_is_missing_says_which(id):
+def test_a_claim_with_a_missing_row_or_task_names_it(id):
     claim = TESTED[id]
     results = with_effect(claim, beside_margin(claim, True))
     for name in claim.rows:
@@ -128,7 +128,7 @@ def test_one_measurement_or_one_visit_decides_nothing():
     assert actual.verdict == UNTESTABLE and "one visit" in actual.why
 
 
-def test_an_interval_that_holds_the_margin_leaves_a_claim_undecided():
+def test_an_interval_that_contains_the_margin_leaves_a_claim_undecided():
     actual = entry("aps-quality", with_effect(TESTED["aps-quality"], 1.25))
     assert actual.verdict == NOT_SUPPORTED
     assert actual.why.startswith("undecided: the interval holds 1.25; ")

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bench.core.artefacts import write_bytes
 from bench.core.errors import UserError
+from bench.core.values import is_count
 from bench.priors._networks import frozen
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -47,7 +48,8 @@ class Pipeline:
             raise UserError(
                 f"label is {self.label}, but the network knows no classes; leave label out"
             )
-        if num_classes is not None and (self.label is None or not 0 <= self.label < num_classes):
+        fits = type(self.label) is int and self.label in range(num_classes or 0)
+        if num_classes is not None and not fits:
             raise UserError(
                 f"label is {self.label}; the network is class-conditional: 0 to {num_classes - 1}"
             )
@@ -76,22 +78,45 @@ def open_pipeline(
 
     Raises UserError, one line, naming the file that is missing or the component that is not understood.
     """
-    import diffusers
-
     local = Path(source).expanduser()
     folder = local if local.is_dir() else _from_hub(str(source), local_files_only)
     parts = _parts_of(folder, source)
     config = _read_config(parts["scheduler"] / "scheduler_config.json")
+    scheduler = _open_scheduler(parts["scheduler"], config, str(source))
+    _refuse_broken(_read_config(parts["unet"] / "config.json"), config, str(source))
+    unet = _open_unet(parts["unet"], str(source))
+    _refuse_other_shapes(unet.config, str(source))
+    return Pipeline(frozen(unet.float()), scheduler, label)
+
+
+def _open_scheduler(folder: Path, config: Mapping[str, Any], source: str) -> Any:
+    """Return the scheduler of a config; UserError, one line, for a class or settings that diffusers does not know."""
+    import diffusers
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
     name = str(config.get("_class_name", "(none named under _class_name)"))
     scheduler = getattr(diffusers, name, None)
-    if not hasattr(scheduler, "from_pretrained"):
+    if not isinstance(scheduler, type) or not issubclass(scheduler, SchedulerMixin):
         raise UserError(f"{source}: diffusers {diffusers.__version__} has no scheduler {name}")
-    _refuse_broken(_read_config(parts["unet"] / "config.json"), config, str(source))
-    return Pipeline(
-        frozen(_open_unet(parts["unet"], str(source)).float()),
-        scheduler.from_pretrained(parts["scheduler"], local_files_only=True),
-        label,
-    )
+    try:
+        return scheduler.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # of diffusers and torch, whatever the settings lead to
+        what = " ".join(str(error).split())[:200]
+        raise UserError(f"{source}: no {name} has the settings of its config ({what})") from None
+
+
+def _refuse_other_shapes(config: Any, source: str) -> None:
+    """Raise UserError, one line, unless a network of that config makes images of a known size from images like them."""
+    size, channels, out = config.sample_size, config.in_channels, config.out_channels
+    if not all(is_count(side) for side in ([size] if isinstance(size, int) else size or [None])):
+        raise UserError(
+            f"{source}: sample_size in the network's config is {size!r}; write the pixels along a side there"
+        )
+    if out not in (channels, 2 * channels):
+        raise UserError(
+            f"{source}: the network makes {out} channels of {channels}; expected as many, or twice as many where it "
+            "learned a variance"
+        )
 
 
 def _open_unet(folder: Path, source: str) -> Any:
@@ -180,7 +205,7 @@ def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
             not name.startswith("_")
             and name not in {*PARTS, *OTHER_NAMES.values()}
             and isinstance(component, list)
-            and component[1]
+            and any(component[1:2])
         ):
             raise UserError(
                 f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only"
@@ -215,14 +240,14 @@ def _other_weights(folder: Path) -> list[Path]:
         return []
     stem = WEIGHTS.removesuffix(".safetensors")
     return sorted(folder.glob(f"{stem}.safetensors.index.json")) or sorted(
-        folder.glob(f"{stem}.*.safetensors")
+        folder.glob(f"{stem}.*.safetensors")  # of another precision in shards, too
     )
 
 
 def _variant_in(folder: Path) -> str | None:
     """Return diffusers' name of the precision (fp16) if a folder has weights in another one alone, else None."""
     others = [file.name for file in _other_weights(folder) if file.suffix == ".safetensors"]
-    return others[0].split(".")[1] if others else None
+    return others[0].split(".")[1].partition("-")[0] if others else None
 
 
 def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
