@@ -31,6 +31,7 @@ def samplers(y: torch.Tensor) -> dict[str, tuple[torch.Tensor, int]]:
         "frozen-prior": (prior[:, :1].expand_as(exact) + 0, 1),
         "frozen-posterior": (exact[:, :1].expand_as(exact) + 0, 1),
         "trembling": (exact[:, :1] + jitter, 1),
+        "trembling-together": (exact[:, :1] + jitter, COPIES),
         "frozen-chains": (four + jitter, COPIES),
         "copied": (exact[:, : S // COPIES].repeat_interleave(COPIES, 1), 0),
         "biased": (exact + STD, 0),

@@ -26,7 +26,9 @@ def lines_of_six(suite):
     return {(line.method, line.metric): line for line in summarise(suite)}
 
 
-@pytest.mark.parametrize("method", ["frozen-prior", "frozen-posterior", "trembling"])
+@pytest.mark.parametrize(
+    "method", ["frozen-prior", "frozen-posterior", "trembling", "trembling-together"]
+)
 def test_a_chain_that_never_moves_is_worth_about_nothing(lines, method):
     assert 0 < lines[method, "worth_energy"].mean < 2
     assert 0 < lines[method, "worth_mean"].mean < 2
