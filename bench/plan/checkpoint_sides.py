@@ -1,0 +1,66 @@
+"""Compare the images that a checkpoint is for with those of the data set, before anything is opened or fetched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.core.checkpoints import CHECKPOINTS
+from bench.core.layout import REFERENCE
+from bench.core.shipped import shipped
+
+CONFIGS = (
+    "unet/config.json",
+    "model/config.json",
+    "config.json",
+)  # older pipelines have the others
+
+
+def side_fault(prior: Any, size: Sequence[int | None]) -> str | None:
+    """Return in one line that a prior's checkpoint is for other images; None where it fits, or nothing says so.
+
+    size: rows and columns of the data set's images, None where they are not known before it is read.
+    """
+    source = getattr(prior, "pipeline", None) or getattr(prior, "weights", None)
+    side = _side_of(prior)
+    if side is None or None in size or list(size) == [side, side]:
+        return None
+    rows, columns = size
+    return (
+        f"{source} is for images of {side} x {side} pixels, and those of the data set have {rows} x {columns}; give "
+        f"the data set side: {side}, or take another checkpoint"
+    )
+
+
+def _side_of(prior: Any) -> int | None:
+    """Return the pixels along the images that a prior's files are for; None where they do not say, or are not here."""
+    if isinstance(pipeline := getattr(prior, "pipeline", None), str):
+        return _side_in(_folder_of(pipeline))
+    if isinstance(getattr(prior, "weights", None), str) and hasattr(prior, "architecture"):
+        from bench.priors._foreign import chosen_architecture
+
+        return chosen_architecture(prior).side
+    return None
+
+
+def _folder_of(pipeline: str) -> Path:
+    """Return where a pipeline is, or would be if it were not at a model hub."""
+    if pipeline in CHECKPOINTS:
+        return CHECKPOINTS[pipeline].path
+    return (
+        shipped(pipeline) if pipeline.startswith(f"{REFERENCE}/") else Path(pipeline).expanduser()
+    )
+
+
+def _side_in(folder: Path) -> int | None:
+    """Return the side that the network's config in a folder of diffusers says; None for one that is not square."""
+    found = [folder / name for name in CONFIGS if (folder / name).is_file()]
+    try:
+        size = json.loads(found[0].read_text())["sample_size"] if found else None
+    except (ValueError, OSError, KeyError, TypeError):  # the job that opens it says what is wrong
+        return None
+    if isinstance(size, list) and len(set(size)) == 1:
+        size = size[0]
+    return size if isinstance(size, int) else None
