@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from itertools import pairwise
 
 from matplotlib.axes import Axes
@@ -18,7 +19,6 @@ from bench.figures._lines import (
     bar_ends,
     has_mean,
     mean_of,
-    means_and_floors,
     points_of,
 )
 from bench.figures._style import (
@@ -35,27 +35,31 @@ from bench.figures._style import (
     scale,
 )
 
+PRIOR = "unconditional"  # its samples are draws of the prior
 LINE = 0.094  # inches of a method: 89 of them fill a page
 SIZE = 5.5  # points of its name, which is then as high as its line
-MOST_ACROSS = 6  # panels
+MOST_ACROSS = 8  # panels
 MOST_TICKS = 4
+PER_INCH = 17  # characters of a title
+FAR = 3.0  # of the distance of draws of the prior: farther points do not stretch the part near the floor
 
 
 def draw_methods_down(results: Results, metric: str) -> Figure:
-    """Draw the means of a metric with their intervals, the methods of a kind together; the panels share their axes."""
+    """Draw the means of a metric with their intervals, the methods of a kind together; each task has its own scale."""
     across = min(MOST_ACROSS, len(results.tasks))
     down = math.ceil(len(results.tasks) / across)
-    height = down * (LINE * len(results.methods) + 0.4) + 0.6
+    height = down * (LINE * len(results.methods) + 0.45) + 0.5
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    panels = list(figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat)
+    panels = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
     for spare in panels[len(results.tasks) :]:
         spare.remove()
     for task, panel in zip(results.tasks, panels, strict=False):
         _draw_panel(panel, task, results, metric)
-        panel.tick_params(labelbottom=True)
+        words = textwrap.wrap(task, int(PER_INCH * 0.85 * WIDTH / across))
+        panel.set_title(plain("\n".join(words)), loc="left", fontweight="bold", fontsize=6.5, pad=3)
+        scale(panel, "x", _values(task, results, metric))
+        _thin_out(panel)
     _name_methods(panels[0], results)
-    scale(panels[0], "x", means_and_floors(results, metric))
-    _thin_out(panels[0])
     name_axes(figure, f"{metric} to the reference posterior (data units)", "")
     band = Patch(facecolor=BAND, edgecolor=INK, linewidth=0.6, label=results.label(REFERENCE))
     drawn = points_of(results, (metric,))
@@ -82,11 +86,17 @@ def _draw_panel(panel: Axes, task: str, results: Results, metric: str) -> None:
             word, place = line.reason.split(" (")[0], panel.get_yaxis_transform()
             style = {"fontsize": SIZE, "color": MUTED, "ha": "right", "va": "center"}
             panel.text(0.98, level, plain(word), transform=place, **style)
-    # a longer name would run into the next panel
-    size = min(7.0, 1.45 * 72 * panel.get_position().width * WIDTH / max(len(task), 1))
-    panel.set_title(plain(task), loc="left", fontweight="bold", fontsize=size, pad=3)
     panel.grid(axis="x", color=HAIRLINE, linewidth=0.4)
     panel.set_axisbelow(True)
+
+
+def _values(task: str, results: Results, metric: str) -> list[float]:
+    """Return the means of a task and the low end of its floor, none of them farther than FAR."""
+    lines = [results.line(task, method, metric) for method in (REFERENCE, *results.methods)]
+    prior, floor = results.line(task, PRIOR, metric), lines[0]
+    most = FAR * mean_of(prior) if has_mean(prior) else math.inf
+    lows = [floor.low] if floor and floor.low is not None else []
+    return [*(min(mean_of(line), most) for line in lines if has_mean(line)), *lows]
 
 
 def _name_methods(panel: Axes, results: Results) -> None:
@@ -106,5 +116,6 @@ def _thin_out(panel: Axes) -> None:
     """Leave so many ticks that their labels do not run into each other in a narrow panel."""
     low, high = panel.get_xlim()
     ticks = [tick for tick in panel.get_xticks() if low <= tick <= high]
-    step = math.ceil(len(ticks) / MOST_TICKS)
+    step = math.ceil(len(ticks) / MOST_TICKS) or 1
     panel.set_xticks(ticks[::step])
+    panel.tick_params(axis="x", labelsize=SIZE)

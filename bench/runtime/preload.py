@@ -34,6 +34,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -61,8 +62,11 @@ NEW = 5.0  # seconds in which a folder may not be locked yet by the process that
 PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
 
 
-def start() -> None:
-    """Start a server that lives as long as this process and imports nothing before its first job; tell the jobs."""
+def start(without: Sequence[str] = ()) -> None:
+    """Start a server that lives as long as this process and imports nothing before its first job; tell the jobs.
+
+    without: packages among LIBRARIES that no job of this workflow is expected to need; one that does imports it itself.
+    """
     if sys.platform == "win32" or FOLDER in os.environ:
         return
     place = _place()
@@ -71,7 +75,7 @@ def start() -> None:
     _remove_abandoned(place)
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder]
+    command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder, *without]
     # in a session of its own no signal meant for the workflow reaches it; when this process has ended, however it
     # ended, the pipe has, too
     end, _kept_open = os.pipe()
@@ -105,7 +109,7 @@ def _remove_abandoned(place: str) -> None:
                 shutil.rmtree(folder)
 
 
-def serve(folder: str) -> None:
+def serve(folder: str, *without: str) -> None:
     """Fork a job for each connection, as many at once as there are cores, until standard input ends."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(_address(folder)))
@@ -130,15 +134,15 @@ def serve(folder: str) -> None:
                 os.read(wakes, 4096)
                 num_jobs -= _num_ended()
             if listener in ready:
-                _fork_job(listener, folder)
+                _fork_job(listener, folder, without)
                 num_jobs += 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fork_job(listener: socket.socket, folder: str) -> None:
+def _fork_job(listener: socket.socket, folder: str, without: tuple[str, ...]) -> None:
     connection, _ = listener.accept()
-    _import_libraries(folder)
+    _import_libraries(folder, without)
     if os.fork() == 0:
         listener.close()
         _work(connection)
@@ -146,7 +150,7 @@ def _fork_job(listener: socket.socket, folder: str) -> None:
 
 
 @cache  # once
-def _import_libraries(folder: str) -> None:
+def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
     """Import what jobs share, without what the user's environment does to it: each job has that for itself.
 
     On a busy machine that takes half a minute. A workflow that is killed meanwhile takes the server with it, too.
@@ -156,7 +160,7 @@ def _import_libraries(folder: str) -> None:
     watcher.start()
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
-    for name in LIBRARIES:
+    for name in (name for name in LIBRARIES if name.partition(".")[0] not in without):
         with contextlib.suppress(Exception):  # the job that needs it will say so
             importlib.import_module(name)
     for name, value in before.items():
@@ -296,6 +300,6 @@ def _run(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(sys.argv[2])
+        serve(*sys.argv[2:])
     else:
         call(sys.argv[1:])

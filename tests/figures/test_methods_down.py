@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from bench.conformance.figure_cases import suite_results
 from bench.conformance.figures import cut_texts
@@ -14,7 +16,7 @@ from bench.figures._style import HEIGHT, drawing_style
 from bench.figures.distance import MOST_IN_ROW, Distance
 from bench.stats.figure_results import FigureResults
 
-NUM_METHODS, NUM_TASKS = 89, 6  # of the suite `budget`
+NUM_METHODS, NUM_TASKS = 89, 8  # of the suite `budget`
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +32,20 @@ def test_each_method_has_a_line_and_each_task_a_panel_on_one_page(drawn):
     assert drawn.figure.get_figheight() <= HEIGHT
 
 
+def title_of(panel: Axes) -> Text:
+    """Return the title at the left of a panel."""
+    words = panel.get_title(loc="left")
+    return next(text for text in panel.findobj(Text) if text.get_text() == words)
+
+
 def test_no_two_names_overlap_and_no_word_is_cut(drawn):
     assert cut_texts(drawn.figure) == []
     renderer = FigureCanvasAgg(drawn.figure).get_renderer()
-    panel = drawn.figure.axes[0]
-    for labels in (panel.get_yticklabels(), panel.get_xticklabels()):
-        boxes = [label.get_window_extent(renderer) for label in labels if label.get_text()]
-        assert boxes and not any(one.overlaps(other) for one, other in pairwise(boxes))
+    across = [panel.get_xticklabels() for panel in drawn.figure.axes]
+    titles = [title_of(panel) for panel in drawn.figure.axes]
+    for words in (drawn.figure.axes[0].get_yticklabels(), titles, *across):
+        boxes = [text.get_window_extent(renderer) for text in words if text.get_text()]
+        assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def test_the_csv_has_a_line_for_each_method_and_task(drawn):
