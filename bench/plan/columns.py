@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.core.errors import UserError
-from bench.core.front_columns import DERIVED
+from bench.stats.front_columns import DERIVED
 
 NUMBER = re.compile(r"-n\d+\Z")  # of samples, at the end of the id of a column of sets
 

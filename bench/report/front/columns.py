@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import UserError
-from bench.core.front_columns import CALLS, DERIVED, DONE, MILLISECONDS, OVER_FLOOR
 from bench.core.results import DISTANCE, WORTH, Summary
 from bench.report.front.references import has_reference
+from bench.stats.front_columns import CALLS, DERIVED, DONE, MILLISECONDS, OVER_FLOOR
 from bench.stats.results import SuiteResults
 
 CEILING = "unconditional"  # draws of the prior: where the way from the floor ends
