@@ -11,11 +11,8 @@ from bench.core.checkpoints import CHECKPOINTS
 from bench.core.layout import REFERENCE
 from bench.core.shipped import shipped
 
-CONFIGS = (
-    "unet/config.json",
-    "model/config.json",
-    "config.json",
-)  # older pipelines have the others
+# of the network in a folder of diffusers; older ones have it in the other places
+CONFIGS = ("unet/config.json", "model/config.json", "config.json")
 
 
 def side_fault(prior: Any, size: Sequence[int | None]) -> str | None:

@@ -26,10 +26,7 @@ def num_test_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         if available is not None and got > available and entry.get("truth") != "prior":
             own = ("tasks", task) if "num_measurements" in entry else ()
             what = f"expected at most {available}, as {dataset} has no more test images, got {got}"
-            yield (
-                (*own, "num_measurements"),
-                f"{what}; measure fewer, or draws of the prior (truth)",
-            )
+            yield (*own, "num_measurements"), f"{what}; lower it, or set truth: prior in {task}"
 
 
 def number_of(dataset: str, entry: Mapping[str, Any], name: str) -> int | None:

@@ -20,6 +20,7 @@ import fcntl
 import gc
 import hashlib
 import importlib
+import io
 import json
 import os
 import runpy
@@ -163,12 +164,25 @@ def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
     for name in (name for name in LIBRARIES if name.partition(".")[0] not in without):
         with contextlib.suppress(Exception):  # the job that needs it will say so
             importlib.import_module(name)
+    with contextlib.suppress(Exception):
+        _draw_something()
     for name, value in before.items():
         os.environ.pop(name)
         os.environ.update({} if value is None else {name: value})
     imported.set()
     watcher.join()  # a fork is to copy no thread
     gc.freeze()  # no job has to look through what the libraries have made
+
+
+def _draw_something() -> None:
+    """Draw two words in both formats: fonts are then read once, and not by every job that draws a figure."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1, 1), layout="constrained")
+    figure.subplots().set_title("a")
+    figure.suptitle("a", fontweight="bold")
+    for suffix in ("png", "pdf"):
+        figure.savefig(io.BytesIO(), format=suffix)
 
 
 def _end_without_workflow(folder: str, imported: threading.Event) -> None:

@@ -77,7 +77,15 @@ def test_weights_say_their_side_by_their_architecture():
 
 @pytest.mark.parametrize(
     "column",
-    ["energy", "psnr_mean", "network_calls", "train_seconds", "path_ess", "kid-digits-cnn-v1-n8"],
+    [
+        "energy",
+        "psnr_mean",
+        "network_calls",
+        "train_seconds",
+        "path_ess",
+        "kid-digits-cnn-v1-n8",
+        "frechet-fashion-cnn-v1-n256",
+    ],
 )
 def test_columns_of_metrics_costs_and_the_page_are_known(column):
     assert column_fault([column], {"sets": {"extractors": ["digits-cnn-v1"]}}) is None
