@@ -1,8 +1,8 @@
 # One rule per artefact. Each job is one command with one argument, its spec, and can be pasted into a shell.
 # Parsing this file writes nothing: specs are written and the suite's folder is locked when a run begins. A job reruns when
 # the content of its spec or of its source files changes: files of plug-ins are inputs, all others a hash among the params.
-# Specs and outputs stand in bench/plan/rules.py, inputs in bench/plan/inputs.py.
-# Every job has one thread: that is Snakemake's default, and it tells the job so (OMP_NUM_THREADS).
+# Specs and outputs are listed in bench/plan/rules.py, inputs in bench/plan/inputs.py.
+# A job has one thread unless its rule says otherwise: Snakemake's default, passed on to the job as OMP_NUM_THREADS.
 import time
 
 from bench import plan
@@ -14,18 +14,18 @@ from bench.runtime import orphans, preload
 suite, inputs, jobs = plan.open_suite(config, workflow.configfiles, check=workflow.is_main_process)
 of_task, of_run = suite.layout.task("{task}"), suite.layout.run("{task}", "{method}", "{seed}")
 started, order = time.time(), Order(jobs, workflow)
-# profiles/default asks for it: on this machine jobs are forked from a process that has imported torch
+# a resource of profiles/default: jobs on this machine are forked from a process that has imported torch
 preloads = "preload" in dict(workflow.resource_settings.default_resources or {})
 if preloads:
     shell.prefix(preload.SHELL)
-if workflow.remote_exec:  # a batch of a cluster: it ends when its run is over, and has a server of its own
+if workflow.remote_exec:  # this process runs a batch of jobs on a cluster, with a server of its own to fork them from
     orphans.watch()
     if preloads and not suite.num_gpus:
         preload.start(inputs.unused_packages)
 
 
 onstart:
-    # a limit of jobs per second wakes Snakemake every second once more for each job that has ended: a third of a core
+    # under a limit of jobs per second, each job that has ended wakes Snakemake every second: a third of a core in the end
     workflow.scheduler.job_rate_limiter = None
     plan.begin(suite)
     if preloads and workflow.local_exec and not suite.num_gpus:  # CUDA does not survive a fork
@@ -61,7 +61,7 @@ localrules:
 
 
 def everything(wildcards):
-    """Return every artefact, and have the damaged ones made anew that take no time."""
+    """Return every artefact; damaged tables, figures and pages, which take no time, are made again."""
     plan.refuse_unshared_files(workflow.storage_settings.shared_fs_usage)
     workflow.dag.forcefiles.update(plan.damaged_products(jobs))
     return jobs.targets
@@ -378,7 +378,7 @@ rule reproduce:  # no outputs: it compares anew whenever it is asked for, and fa
     params:
         **jobs.params("reproduce"),
     message:
-        "reproduced or not"
+        "compare with the published results"
     shell:
         "python -m bench.stages.reproduce {params.spec:q}"
 

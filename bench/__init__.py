@@ -92,10 +92,10 @@ def leaderboard(
     Columns: task, method, metric, mean, low, high, num_failed, reason, remark ("other prior": a row that saw another
     prior than the one whose posterior it is judged by); with samples also difference, difference_low and
     difference_high: the row minus the first of `mine`, paired over the measurements. mine: samples (m, s, *x) by the
-    name that their row gets, of all the task's measurements. task: which one they are of; None leaves the rows of all
-    tasks in and takes no samples. Intervals are over measurements, at the same level as the published ones. Where the
-    values of each measurement are not published, or are of other measurements, differences are empty and a warning says
-    why.
+    name that their row gets, of all the task's measurements. task: the one that the samples are of; None returns the
+    rows of all tasks, and takes no samples. Intervals are over measurements, at the same level as the published ones.
+    Where the values of each measurement are not published, or are of other measurements, differences are empty and a
+    warning says why; another warning says where samples are not as many as the published rows have.
     """
     from bench.api.leaderboards import published_and_mine
 

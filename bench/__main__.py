@@ -289,7 +289,7 @@ def chaos(
     seed: Annotated[int, typer.Option(help="of times and choices")] = 0,
     out: Annotated[Path | None, typer.Option(help="folder for the record")] = None,
 ) -> None:
-    """Kill runs of a suite, damage its files, fill its disk: the same command has to mend it."""
+    """Kill runs of a suite, damage its files and fill its disk, and check that the same command repairs everything."""
     from bench.cost.chaos.__main__ import main as campaign
 
     numbers = {"--kills": kills, "--faults": faults, "--cores": cores, "--seed": seed}

@@ -28,11 +28,11 @@ DEFAULT_COMPUTE = Compute()
 
 @dataclass(frozen=True)
 class Task:
-    """A prior and a problem with what belongs to them.
+    """A prior and a problem, with their measurements and reference draws.
 
-    problem: has the exact posterior where there is one. measurements: None where a method is trained, which sees none.
-    reference: independent draws of the posterior, and its moments; None where they are not read. header: facts of the
-    task (operator, parameters, sigma_y, hashes). prior_sha256: of the prior's file.
+    problem: has the exact posterior where there is one. measurements: None for the training of a method. reference:
+    independent draws of the posterior, and its moments; None where they are not read. header: facts of the task
+    (operator, parameters, sigma_y, hashes). prior_sha256: of the prior's file.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Task:
 
     @property
     def measured(self) -> Measurements:
-        """The measurements; ValueError where the task was opened without."""
+        """The measurements; ValueError where the task was opened without any."""
         if self.measurements is None:
             raise ValueError(f"task {self.name} was opened without measurements")
         return self.measurements

@@ -102,7 +102,7 @@ class AdamMAP:
 
 
 def log_posterior(prior: Prior, problem: Problem, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log p(x | y) up to a constant, (n,), and its gradient by flat x (n, d); y (n, *y)."""
+    """Return log p(x | y) up to a constant, (n,), and its gradient in flat x (n, d); y (n, *y)."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         image = x.unflatten(1, prior.shape)

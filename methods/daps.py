@@ -62,9 +62,8 @@ class DAPS:
     prior_std: float = 0.5  # tau, the standard deviation of a pixel under the prior; 0: r = sigma
     inner: Literal["exact", "langevin"] = "exact"
     num_langevin: int = 100  # steps a level
-    step: float = (
-        1e-4  # of Langevin steps at the first level; falls in proportion to the levels left
-    )
+    # of Langevin steps at the first level; falls in proportion to the levels left
+    step: float = 1e-4
     beta: Literal["sigma_y", "released"] = "sigma_y"  # noise that the likelihood assumes
 
     def __post_init__(self) -> None:

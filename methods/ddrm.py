@@ -44,13 +44,11 @@ class DDRM:
     search: ClassVar[Search] = {"eta": Uniform(0.0, 1.0), "num_steps": Choice((20, 50, 100))}
 
     num_steps: int = 20
-    eta: float = (
-        0.85  # share of fresh noise, as a standard deviation, in coordinates that y does not fix
-    )
+    # share of fresh noise, as a standard deviation, in coordinates that y does not fix
+    eta: float = 0.85
     eta_b: float = 1.0  # weight of y where its noise is below that of the step
-    start: Literal["measured", "noise"] = (
-        "measured"  # first state: at y where it is seen, or noise (DDNM+)
-    )
+    # first state: at y where it is seen, or noise (DDNM+)
+    start: Literal["measured", "noise"] = "measured"
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_steps <= 1000:

@@ -112,7 +112,7 @@ class DFlow:
 
 
 class Discrepancy:
-    """Which rows have come to the level of the noise, by the squared residual of measurements y (n, *y)."""
+    """A stopping rule: which rows fit measurements y (n, *y) to the level of the noise, by their squared residual."""
 
     def __init__(self, problem: Problem, y: Tensor) -> None:
         self.problem, self.y = problem, y
@@ -120,7 +120,7 @@ class Discrepancy:
         self.done: Tensor | None = None
 
     def is_done(self, x: Tensor) -> Tensor:
-        """Return whether images x (n, *x) or earlier ones fit, (n, 1, ...) with as many axes as x."""
+        """Return whether images x (n, *x), or earlier ones of the same row, fit, (n, 1, ...) with as many axes as x."""
         residual = self.problem.residual(x, self.y).flatten(1)
         if self.num_measured is None:
             self.num_measured = (residual != 0).sum(1)

@@ -48,9 +48,8 @@ class DiffPIR:
     sigma_min: float = 0.01
     lam: float = 1.0  # weight of the denoised image
     zeta: float = 1.0  # share of the noise's variance that is fresh
-    prior_std: float = (
-        0.5  # tau, the standard deviation of a pixel under the prior; 0: r^2 = sigma^2 / lam
-    )
+    # tau, the standard deviation of a pixel under the prior; 0: r^2 = sigma^2 / lam
+    prior_std: float = 0.5
 
     def __post_init__(self) -> None:
         if self.num_steps < 1:
@@ -85,7 +84,7 @@ class DiffPIR:
         return x_t.unflatten(0, (m, num_samples))
 
     def _variance(self, sigma: Tensor) -> Tensor:
-        """Return r^2, the variance in every direction that E[x | x_t] is given."""
+        """Return r^2, the variance around E[x | x_t] that the proximal step assumes in every direction."""
         precision = 1 / sigma.square()
         precision = precision + 1 / self.prior_std**2 if self.prior_std else precision
         return 1 / (self.lam * precision)

@@ -44,9 +44,8 @@ class DPS:
 
     num_steps: int = 1000
     zeta: float = 1.0  # the paper's step size zeta'
-    zeta_size: int = (
-        0  # numbers in the images that zeta is meant for, 196608 in the paper; 0: in those at hand
-    )
+    # numbers in the images that zeta is meant for, 196608 in the paper; 0: in those at hand
+    zeta_size: int = 0
 
     def __post_init__(self) -> None:
         ddpm_sigmas(self.num_steps)
@@ -74,7 +73,7 @@ class DPS:
             x_0, gradient, norm = self._guide(prior, problem, x_t, y, sigma)
             # the paper's step on sqrt(abar) x_t, times 1 / sqrt(abar) on both sides
             scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
-            # where nothing is measured norm and gradient are zero: the step must stay finite
+            # where nothing is measured, norm and gradient are zero, and the step must stay finite
             step = 2 * scale * zeta / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)
             x_t = ancestral_step(x_t, x_0, sigma, sigma_next, noise)
             x_t.addcmul_(step.view(-1, *[1] * len(shape)), gradient, value=-1)
@@ -83,7 +82,7 @@ class DPS:
     def _guide(
         self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return E[x | x_t], half the gradient of ||y - A(E[x | x_t])||^2 by x_t, and the norm itself per row."""
+        """Return E[x | x_t], half the gradient of ||y - A(E[x | x_t])||^2 in x_t, and that norm, row by row."""
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()
             x_0 = prior.denoise(x_t, sigma)

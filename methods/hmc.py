@@ -5,16 +5,16 @@ URL: https://arxiv.org/abs/1903.03704
 For images: Neal, MCMC using Hamiltonian dynamics, 2011, https://arxiv.org/abs/1206.1901
 
 Target with `space = "latent"`: p(z | y) proportional to N(z; 0, I) exp(log_likelihood(f(z), y)), x = f(z); with
-`space = "data"`: p(x | y) proportional to p(x) exp(log_likelihood(x, y)), for the question where sampling is easier.
+`space = "data"`: p(x | y) proportional to p(x) exp(log_likelihood(x, y)), to compare in which space sampling is easier.
 
 Deviations:
 - The map f is the generator, and not a flow fitted to the posterior: latents are white under the prior only.
-- In data space the prior's density is asked for, which only priors in closed form have.
+- Data space needs the prior's density, which only priors in closed form have.
 - Steps adapt by dual averaging (Hoffman & Gelman 2014, https://arxiv.org/abs/1111.4246) over all chains of a
   measurement; a trajectory has a fixed number of leapfrog steps whose size is jittered, in place of the no-U-turn rule.
 - The likelihood is annealed during warm-up: its noise falls geometrically from `anneal` times sigma_y to sigma_y. The
-  uniform number that decides is multiplied by `leniency` there: while chains are on their way, energy errors of a few
-  nats matter less than standing still. `anneal = 1` and `leniency = 1` give the plain sampler.
+  uniform number of the Metropolis test is multiplied by `leniency` there, so that chains on their way to the posterior
+  do not stop at energy errors of a few nats. `anneal = 1` and `leniency = 1` give the plain sampler.
 - Chains start from draws of the prior; steps are in units of the largest curvature there, in z of the likelihood, in x
   of the target. State t of chain c is sample t * num_chains + c.
 - In data space steps may be longer in directions in which draws of the prior differ more (`num_white`): a mass matrix,
@@ -65,13 +65,13 @@ class HMC:
     num_adapt: int = 5  # further trajectories while the step adapts
     num_leapfrog: int = 4
     thin: int = 2
-    num_white: int = 0  # prior draws that tell the mass matrix in data space; 0: the identity
+    num_white: int = 0  # prior draws for the mass matrix in data space; 0: the identity
     # at the start, over the square root of 1 + curvature: a leapfrog is stable below 2
     step: float = 1.0
     jitter: float = 0.2  # a step is shortened by up to this share
     adapts: bool = True  # whether the step adapts, in warm-up and after it
     acceptance: float = 0.6
-    # warm-up refuses a trajectory only where its weight falls below about this
+    # in warm-up, the acceptance probability below which a trajectory may be refused
     leniency: float = 1e-8
 
     def __post_init__(self) -> None:
@@ -139,7 +139,7 @@ class HMC:
     def _space(
         self, prior: Prior, problem: Problem, y: Tensor, rng: Random
     ) -> InLatents | InImages:
-        """Return the target, y (n, *y) one row per chain; each measurement's mass matrix is by draws of its own."""
+        """Return the target, y (n, *y) one row per chain; each measurement's mass matrix has prior draws of its own."""
         if self.space == "latent":
             return InLatents(prior, problem, y)
         draws = prior.sample(self.num_white, rng).flatten(2) if self.num_white else None
@@ -231,7 +231,7 @@ class InImages:
         return value.detach(), gradient
 
     def at_level(self, state: mcmc.ChainState, before: Tensor, level: Tensor) -> mcmc.ChainState:
-        """Return the state at another noise level, by one evaluation: prior and likelihood are not told apart."""
+        """Return the state at another noise level, by one evaluation: it does not store prior and likelihood apart."""
         return mcmc.start(state.position, partial(self.target, level=level))
 
     def scale(self, curvature: Tensor, level: Tensor | float) -> Tensor:

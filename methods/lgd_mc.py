@@ -69,6 +69,10 @@ class LGDMC:
         for name in ("prior_std", "most_move", "zeta"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number >= 0")
+        if self.weighting == "score" and self.most_move and not self.prior_std:
+            raise ValueError(
+                f"most_move = {self.most_move}: expected 0 with prior_std = 0, whose r is 0: moves would have no length"
+            )
         if self.average not in ("likelihood", "gradient"):
             raise ValueError(f"average = {self.average!r}: expected 'likelihood' or 'gradient'")
         if self.weighting not in ("score", "released"):
@@ -121,7 +125,7 @@ class LGDMC:
     def _guide(
         self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return E[x | x_t] and the gradient by x_t of the average over draws; noise (num_draws, n, *x)."""
+        """Return E[x | x_t] and the gradient in x_t of the average over draws; noise (num_draws, n, *x)."""
         r = self._spread(sigma)
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()

@@ -109,14 +109,12 @@ class MCGdiff:
         denoise = denoiser(prior, measured, sigmas, k)
         uniforms, noises = rng.rand((n,)), rng.steps(n, (k, *shape))
         clouds, left = Clouds.start(c, k, y), y.new_zeros(c, k)
-        before = Potential.at(
-            measured, sigmas[n], self.kappa
-        )  # of level 0, where nothing is active
+        before = Potential.at(measured, sigmas[n], self.kappa)  # at level 0, where none is active
         z = mean = y.new_zeros(c, k, *shape)
         variance = 1 + sigmas[0].square()
         for i, (noise, uniform) in enumerate(zip(noises, uniforms.unbind(1), strict=True)):
             now, old = Potential.at(measured, sigmas[i], self.kappa), before.log(z)
-            # what coordinates have gained that are let go stays in the weights until the end
+            # the weight that a coordinate has gained is kept to the end when it becomes inactive
             gained = (now.log(mean, variance) - old.where(now.active, 0)).flatten(2).sum(2)
             left = left + old.where(~now.active, 0).flatten(2).sum(2)
             clouds, kept = clouds.weighted(gained).resampled(uniform, self.ess_threshold)
@@ -136,7 +134,7 @@ class MCGdiff:
     def levels(self, prior: Prior, measured: Coordinates) -> Tensor:
         """Return noise levels of each cloud from the largest to 0, (n + 1, c, 1, ...): also those of the coordinates.
 
-        Of equal ratios, but that the level nearest to those of coordinates is replaced by the largest of them.
+        Levels have equal ratios, except that a level next to levels of coordinates is replaced by the largest of these.
         """
         n, wanted = self.num_steps, measured.levels.flatten(1)
         high = min(self.sigma_max, prior.sigma_range[1])
@@ -144,7 +142,9 @@ class MCGdiff:
         plain = geometric_sigmas(n, high, low, wanted)
         place = (math.log(high) - wanted.log()) * (n - 1) / math.log(high / low)
         inside = (place > -0.5) & (place < n - 0.5)
-        place = torch.where(inside, place.round(), n).long()  # those outside: in the place of 0
+        place = torch.where(
+            inside, place.round(), n
+        ).long()  # those outside go to the last, set to 0 below
         levels = plain.repeat(len(wanted), 1).scatter_reduce(
             1, place, wanted, "amax", include_self=False
         )
@@ -187,9 +187,8 @@ def denoiser(
     """Return the denoiser of coordinates (c, k, *x) at a level by its number, some rows at a time."""
     spectrum = measured.spectrum
     levels = sigmas.flatten(1)  # (n + 1, c)
-    is_common = bool(
-        (levels == levels[:, :1]).all()
-    )  # one number for all rows is cheaper for many priors
+    # one number for all rows is cheaper for many priors
+    is_common = bool((levels == levels[:, :1]).all())
 
     def denoise(z: Tensor, i: int) -> Tensor:
         def call(z: Tensor, sigma: Tensor) -> tuple[Tensor]:
@@ -204,10 +203,10 @@ def denoiser(
 
 
 def constant(problem: Problem, y: Tensor, measured: Coordinates, sigma: Tensor) -> Tensor:
-    """Return log exp(log_likelihood) over the density of the coordinates that are active at level sigma, (c,).
+    """Return the log of exp(log_likelihood) over the density of the coordinates that are active at level sigma, (c,).
 
     The likelihood without its constant is the density of the seen coordinates, times their levels and sqrt(2 pi), times
-    that of what no image explains.
+    that of the part of y that no image explains.
     """
     active = measured.levels <= sigma[:, 0]
     values = problem.residual(y.new_zeros(len(y), *measured.values.shape[1:]), y)

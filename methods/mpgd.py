@@ -77,7 +77,7 @@ class MPGD:
 
 
 def norm_gradient(problem: Problem, x: Tensor, y: Tensor) -> Tensor:
-    """Return the gradient by x of ||y - A(x)|| row by row, (n, *x); zero where the residual is."""
+    """Return the gradient in x of ||y - A(x)|| row by row, (n, *x); zero where the residual is."""
     with torch.enable_grad():
         point = x.detach().requires_grad_()
         residual = problem.residual(point, y)

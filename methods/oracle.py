@@ -1,4 +1,4 @@
-"""Exact posterior draws: the floor of every distance, and the row every other method is read against.
+"""Exact posterior draws: the floor of every distance, with which every other method is compared.
 
 https://arxiv.org/abs/2101.04653 (a benchmark needs reference posteriors: Lueckmann et al., AISTATS 2021)
 Deviations: none; for non-linear problems on a mixture prior these are draws of one further reference run.

@@ -110,7 +110,7 @@ class PiGDM:
     def _guide(
         self, prior: Prior, given: Conditioning, x_t: Tensor, sigma: Tensor, variance: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return E[x | x_t], and the gradient of log p(y | x_t) by x_t."""
+        """Return E[x | x_t], and the gradient of log p(y | x_t) in x_t."""
         with torch.set_grad_enabled(self._differentiates):
             x_t = x_t.detach().requires_grad_(self._differentiates)
             x_0 = prior.denoise(x_t, sigma)

@@ -81,7 +81,7 @@ class REDDiff:
 
 
 def misfit_gradient(problem: Problem, x: Tensor, y: Tensor) -> Tensor:
-    """Return the gradient by x of half the mean square of y - A(x), row by row, (n, *x)."""
+    """Return the gradient in x of half the mean square of y - A(x), row by row, (n, *x)."""
     with torch.enable_grad():
         point = x.detach().requires_grad_()
         residual = problem.residual(point, y)

@@ -60,9 +60,8 @@ class TDS:
     num_steps: int = 100  # noise levels
     num_particles: int = 16  # in a cloud
     joint: CloudJoint = "independent"  # a cloud for each sample; coupled: one for each measurement
-    prior_std: float = (
-        0.5  # tau of the twist's variance; 0 takes the likelihood of E[x | x_t] as it is
-    )
+    # tau of the twist's variance; 0 takes the likelihood of E[x | x_t] as it is
+    prior_std: float = 0.5
     ess_threshold: float = 1.0  # effective share of particles below which a cloud is resampled
     sigma_max: float = 100.0  # largest noise level, data units
     sigma_min: float = 0.01  # noise level of the step before the last
@@ -102,11 +101,8 @@ class TDS:
     def run(self, prior: Prior, problem: Problem, y: Tensor, rng: Random) -> tuple[Clouds, Tensor]:
         """Return a cloud for each of y (c, *y), and the particles (c k, *x) at the end of the chain."""
         k, n, shape = self.num_particles, self.num_steps, prior.shape
-        high, low = (
-            min(self.sigma_max, prior.sigma_range[1]),
-            max(self.sigma_min, prior.sigma_range[0]),
-        )
-        sigmas = geometric_sigmas(n, high, low, y)
+        low, high = prior.sigma_range
+        sigmas = geometric_sigmas(n, min(self.sigma_max, high), max(self.sigma_min, low), y)
         twist = Twist.of(prior, problem, y, k, self.prior_std)
         uniforms = rng.rand((n - 1,))
         noises = (noise.flatten(0, 1) for noise in rng.steps(n, (k, *shape)))
@@ -152,12 +148,11 @@ class Twist:
         spectrum, singular = None, y.new_zeros(len(y))
         if Cap.LINEAR | Cap.RESIDUAL | Cap.SPECTRUM in problem.caps:
             spectrum, singular = singular_values(problem, y, prior.shape)
-        rows = (part.repeat_interleave(num_particles, 0) for part in (y, singular))
-        y, singular = rows
+        y, singular = (part.repeat_interleave(num_particles, 0) for part in (y, singular))
         return cls(prior, problem, y, spectrum, singular, prior_std)
 
     def __call__(self, x: Tensor, sigma: Tensor, guided: bool = True) -> tuple[Tensor, ...]:
-        """Return E[x | x_t] (n, *x), the twist (n,) and, where `guided`, its gradient by x_t (n, *x)."""
+        """Return E[x | x_t] (n, *x), the twist (n,) and, where `guided`, its gradient in x_t (n, *x)."""
         of_prior = self.prior_std**2
         variance = sigma.square() * of_prior / (sigma.square() + of_prior)
 
@@ -172,7 +167,7 @@ class Twist:
         return in_chunks(call, rows_of(self.prior.shape), x, self.y, self.singular)
 
     def at(self, x_0: Tensor, y: Tensor, singular: Tensor, variance: Tensor) -> Tensor:
-        """Return log N(y; A x_0, sigma_y^2 I + variance A A^T), or what stands for it, (n,)."""
+        """Return log N(y; A x_0, sigma_y^2 I + variance A A^T); without a spectrum, the tempered likelihood, (n,)."""
         problem = self.problem
         if self.spectrum is None:
             has_noise = Cap.RESIDUAL in problem.caps

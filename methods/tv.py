@@ -23,8 +23,8 @@ from bench.core.types import NFE, Cap, Joint, Kind, LogUniform, Prior, Problem, 
 
 __all__ = ["TotalVariation"]
 
-NUM_POWER = 20  # power iterations for the operator's norm, ...
-SAFETY = 1.2  # ... whose squared estimate is multiplied by this: it comes from below
+NUM_POWER = 20  # power iterations for the operator's norm
+SAFETY = 1.2  # factor on its squared estimate, which is never above the true value
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The functions of `bench`: open a task, draw samples, evaluate them, and compare them."""
+"""The functions that `import bench` offers: open a task, draw samples, evaluate them, and compare them."""

@@ -1,4 +1,4 @@
-"""Evaluate samples in memory, with the metrics of the workflow."""
+"""Evaluate samples that are in memory, with the metrics of the workflow."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from bench.stages.evaluate import (
 )
 from bench.task import Task
 
-ENOUGH = 4  # samples of each measurement with which every column has a number that is not empty for another reason
+ENOUGH = 4  # samples per measurement: with fewer, some columns are empty for that reason alone
 
 
 def evaluate_samples(
     task: Task, x: object, metrics: Mapping[str, dict] | None = None
 ) -> pd.DataFrame:
-    """Return metric, measurement, value and reason of samples (m, s, *x)."""
+    """Return a table of samples (m, s, *x), with the columns metric, measurement, value and reason."""
     x = samples_of(task, x)
     warn_of_other_range(task, x)
     num, num_samples = x.shape[:2]
@@ -61,9 +61,10 @@ def evaluate_samples(
 def too_few(
     task: Task, x: Tensor, values: Mapping[str, Tensor], metrics: Mapping[str, dict]
 ) -> dict[str, str]:
-    """Return reasons by column of those that have no number of so few samples, and one of more copies of them.
+    """Return reasons for the columns that are empty only because there are too few samples.
 
-    x: (m, s, *x). values: (m,) by column.
+    x: (m, s, *x). values: (m,) by column. A column is empty for this reason if it has a number when the same samples
+    are repeated up to ENOUGH.
     """
     num_samples = x.shape[1]
     empty = [id for id, value in values.items() if not value.isfinite().any()]
@@ -102,7 +103,7 @@ def samples_of(task: Task, x: object) -> Tensor:
 
 
 def warn_of_other_range(task: Task, x: Tensor) -> None:
-    """Warn where no value of samples (m, s, *x) is negative, though the images that were measured are in [-1, 1]."""
+    """Warn if no value of samples (m, s, *x) is negative, though the task's images are in [-1, 1]."""
     finite = x[x.isfinite()]
     if not len(finite) or finite.min() < 0 or task.x_true.min() > -0.5:
         return
@@ -116,7 +117,7 @@ def warn_of_other_range(task: Task, x: Tensor) -> None:
 
 
 def evaluation_of(task: Task, num_samples: int, metrics: Mapping[str, dict]) -> Evaluation:
-    """Return the metrics of a task, ready for samples."""
+    """Return the metrics of a task, ready to evaluate samples; raise UserError for a task without reference draws."""
     if task.reference is None:
         raise UserError(
             f"task {task.name} was opened without reference draws; open it with bench.load_task"

@@ -1,4 +1,4 @@
-"""Put samples beside the published rows of a suite, and pair them with these, measurement by measurement."""
+"""Add a user's samples to the published rows of a suite, and compare the two on each measurement."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from bench.stats.summary import LEVEL
 from bench.task import Task
 
 COLUMNS = ["task", "method", "metric", "mean", "low", "high", "num_failed", "reason"]
-REMARK = "remark"  # OTHER_PRIOR behind the rows that the tables mark so
+REMARK = "remark"  # column with OTHER_PRIOR, for rows that saw another prior than the one they are judged by
 PAIRED = ["difference", "difference_low", "difference_high"]
 
 
 def published_and_mine(
     suite: str, mine: Mapping[str, Tensor], task: str | Task | None
 ) -> pd.DataFrame:
-    """Return the rows of the published summary.csv of a suite, then those of samples by name, with PAIRED columns.
+    """Return the rows of a suite's published summary.csv, then one row for each of `mine`, with PAIRED columns.
 
-    Which prior one's own samples saw is not known: their REMARK is empty. Where nothing can be paired, PAIRED are empty
-    and one warning says why.
+    mine: samples (m, s, *x) by name; the prior that they saw is unknown, so that their REMARK is empty. If nothing can
+    be paired, the PAIRED columns are empty and one warning says why.
     """
     rows_of_suite = published_rows(suite)
     published = with_remarks(rows_of_suite)
@@ -55,6 +55,7 @@ def published_and_mine(
         return rows.reset_index(drop=True)
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
+    warn_of_other_counts(rows_of_suite, {method: len(x[0]) for method, x in mine.items()})
     board = pd.concat(
         [rows, *(means_of(name, method, frame) for method, frame in values.items())],
         ignore_index=True,
@@ -62,8 +63,20 @@ def published_and_mine(
     return with_differences(board, values, published_values(rows_of_suite, opened))
 
 
+def warn_of_other_counts(published: PublishedRows, counts: Mapping[str, int]) -> None:
+    """Warn where samples are not as many of each measurement as the published rows have."""
+    expected = published.record.get("num_samples")
+    other = [f"{method} has {num}" for method, num in counts.items() if num != expected]
+    if expected and other:
+        warnings.warn(
+            f"leaderboard: {', '.join(other)} samples of each measurement, the published rows {expected}; compare "
+            "columns whose mean does not depend on that number (energy), and not worth in exact draws or sw2",
+            stacklevel=4,
+        )
+
+
 def with_remarks(published: PublishedRows) -> pd.DataFrame:
-    """Return the published lines, with a remark on rows that saw another prior than the one they are judged by."""
+    """Return the published rows, with a remark on those that saw another prior than the one they are judged by."""
     lines = published.summary.loc[:, COLUMNS]
     pairs = zip(lines["task"], lines["method"], strict=True)
     other = [method in published.saw_another_prior(task) for task, method in pairs]
@@ -71,9 +84,9 @@ def with_remarks(published: PublishedRows) -> pd.DataFrame:
 
 
 def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | None:
-    """Return the published values of a task, seeds averaged, or None, with a warning, where they cannot be paired.
+    """Return a task's published values, averaged over seeds, as `compared` transforms them.
 
-    They are as `compared` has them.
+    Where samples cannot be paired with them, warn and return None.
     """
     why = ""
     if not (published.folder / VALUES).exists():
@@ -89,7 +102,7 @@ def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | Non
 
 
 def values_of(task: Task, method: str, x: Tensor) -> pd.DataFrame:
-    """Return the evaluation of samples, which have to be of all measurements of the task."""
+    """Return the evaluation of samples; raise UserError unless there are samples of every measurement of the task."""
     x = samples_of(task, x)
     if len(x) != len(task.y):
         raise UserError(
@@ -115,9 +128,9 @@ def means_of(task: str, method: str, frame: pd.DataFrame) -> pd.DataFrame:
 def with_differences(
     board: pd.DataFrame, mine: Mapping[str, pd.DataFrame], published: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return the board with PAIRED: each row minus the first of `mine`, over the measurements that both have.
+    """Return the board with PAIRED: each row minus the first row of `mine`, over the measurements that both have.
 
-    Of worth in exact draws these are differences of its reciprocal, the relative error.
+    For worth in exact draws, the differences are those of its reciprocal, the relative error.
     """
     board[PAIRED] = np.nan
     if published is None:
@@ -140,7 +153,7 @@ def with_differences(
 
 
 def compared(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return values as they are averaged and compared: reciprocals where the average is harmonic."""
+    """Return the values with those of columns whose average is harmonic replaced by their reciprocals."""
     is_harmonic = frame["metric"].isin(harmonic_columns())
     return frame.assign(value=frame["value"].where(~is_harmonic, 1 / frame["value"]))
 

@@ -21,9 +21,9 @@ from bench.task import Task
 
 @dataclass(frozen=True)
 class Cost:
-    """What samples cost: rows through the prior's network per sample, forward and backward, and seconds in all.
+    """The cost of samples: network rows per sample, forward and backward, and seconds in total.
 
-    train_*: rows and seconds of training in all.
+    train_*: network rows and seconds of the whole training.
     """
 
     nfe: float
@@ -37,9 +37,9 @@ class Cost:
 def draw_samples(
     method: Method, task: Task, num_samples: int, seed: int = 0, rows_per_chunk: int = 1024
 ) -> tuple[Tensor, Cost]:
-    """Return samples (m, num_samples, *x), float32, and their cost; trains a method that trains, as the workflow does.
+    """Return samples (m, num_samples, *x), float32, and their cost, after training a method that is trained.
 
-    Random generators, torch's settings and the environment are as before, whatever the method does to them. Raises
+    Random generators, torch's settings and the environment are restored, whatever the method does to them. Raises
     Unsupported where prior or problem lack a capability that the method needs.
     """
     refuse_impossible(method, task, num_samples=num_samples, rows_per_chunk=rows_per_chunk)
@@ -48,7 +48,8 @@ def draw_samples(
     state = None
     if trainable(method):
         prior_of_training, training = counted(task.prior)
-        plain = replace(task.problem, posterior=None)  # as a job of training has it
+        # as in the workflow, where training does not see the exact posterior
+        plain = replace(task.problem, posterior=None)
         arguments = (task.name, seed, task.y.dtype, task.y.device)
         with kept_state():
             state = train(method, prior_of_training, plain, *arguments)
@@ -64,7 +65,7 @@ def draw_samples(
 
 
 def refuse_impossible(method: Method, task: object, **counts: object) -> None:
-    """Raise UserError, one line, for what is no task or no count, and Unsupported where the task lacks a capability."""
+    """Raise UserError for a wrong task or count, and Unsupported where the task lacks a capability; each one line."""
     if not isinstance(task, Task):
         raise UserError(
             f"task is a {type(task).__name__}; expected a Task, as bench.load_task returns it"
@@ -81,7 +82,7 @@ def refuse_impossible(method: Method, task: object, **counts: object) -> None:
 
 
 def method_of(method: Method | str | Path, settings: Mapping[str, Any]) -> Method:
-    """Return the method that a name, a file or an object stands for; UserError, one line, where there is none."""
+    """Return the method given by name, by file or as an object; raise UserError, one line, where there is none."""
     if isinstance(method, (str, Path)):
         return _named_method(str(method), settings)
     if isinstance(method, type):
@@ -109,7 +110,7 @@ def _named_method(name: str, settings: Mapping[str, Any]) -> Method:
             )
         file = Path(name).resolve()
         return filled(load_file(file, f"methods.{file.stem}"), name, settings)
-    except SyntaxError as error:  # it says in which file and line
+    except SyntaxError as error:  # its message names file and line
         raise UserError(f"{name}: is no Python that can be read: {error}") from None
     except ValueError as error:
         raise UserError(str(error)) from None

@@ -1,4 +1,4 @@
-"""Open a task or a prior of a suite; where it is missing, make it with the stages of the workflow."""
+"""Open a task or a prior of a suite, and make it with the stages of the workflow where it is missing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CACHE = "POSTERIOR_BENCH_CACHE"
 
 
 def open_or_make_task(name: str, suite: str, results: Path | None) -> Task:
-    """Return a task from `results`, from results/<suite> or, made where it is missing, from the cache."""
+    """Return a task from `results`, by default from results/<suite>, or else from the cache, made there if missing."""
     plan = load_suite(suite)
     if name not in plan.tasks:
         raise UserError(f"{plan.file}: no task {name}; expected one of {', '.join(plan.tasks)}")
@@ -43,7 +43,7 @@ def open_or_make_task(name: str, suite: str, results: Path | None) -> Task:
 
 
 def open_or_make_prior(name: str, suite: str, results: Path | None) -> Prior:
-    """Return a prior from `results`, from results/<suite> or, made where it is missing, from the cache."""
+    """Return a prior from `results`, by default from results/<suite>, or else from the cache, made there if missing."""
     plan = load_suite(suite)
     if name not in plan.priors:
         raise UserError(f"{plan.file}: no prior {name}; expected one of {', '.join(plan.priors)}")
@@ -57,7 +57,7 @@ def open_or_make_prior(name: str, suite: str, results: Path | None) -> Prior:
 
 
 def load_suite(suite: str) -> Suite:
-    """Return the checked suite of a name in config/ or of a YAML file."""
+    """Return a suite, named as in config/ or given as a YAML file, after its checks."""
     return load({"suite": str(suite_file(suite))})
 
 
@@ -68,7 +68,7 @@ def cache_folder() -> Path:
 
 
 def make_task(plan: Suite, spec: TaskSpec, root: Path) -> None:
-    """Make a task's data, prior, classifier, measurements and reference, as far as they are missing."""
+    """Make those of a task's data, prior, classifier, measurements and reference that are missing."""
     make_prior(plan, spec.prior, root)
     for name in plan.classifiers_of_task(spec.task):
         run_stage(
@@ -84,7 +84,7 @@ def make_task(plan: Suite, spec: TaskSpec, root: Path) -> None:
 
 
 def make_prior(plan: Suite, name: str, root: Path) -> None:
-    """Make a prior with its data and its teacher, as far as they are missing."""
+    """Make those of a prior, its data and its teacher that are missing."""
     entry, layout = plan.content["priors"][name], Layout(root)
     run_stage(
         data.main,
@@ -105,7 +105,7 @@ def make_prior(plan: Suite, name: str, root: Path) -> None:
 
 
 def run_stage(main, plan: Suite, path: Path, root: Path, output: Path) -> None:
-    """Run a stage with the spec that the plan has under `path`, in the folder `root`, unless it was done with it."""
+    """Run a stage in `root` with the plan's spec of `path`, unless `output` was made from an equal spec."""
     spec: Spec = replace(dict(specs_of(plan))[str(path)], root=str(root))
     here = root / path.relative_to(plan.layout.root)
     if output.exists() and here.exists() and type(spec).read(here) == spec:

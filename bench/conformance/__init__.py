@@ -1,7 +1,7 @@
 """The checks that every plug-in passes, ours and a user's alike: `check(path)`, or `python -m bench.conformance path`.
 
-Those of methods are in `module.py` and `samples.py`, those of another kind in the module of its name, `operators.py`.
-A plug-in that fails one is refused with a message; the other plug-ins are still checked.
+The checks of methods are in `module.py` and `samples.py`, those of another kind in the module named after it
+(`operators.py`, `priors.py`, ...). A plug-in that fails is refused with a message; other plug-ins are still checked.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def check(
 ) -> list[CheckResult]:
     """Return the results of every check on the plug-in in a file; its kind follows from its folder unless it is given.
 
-    settings: hyperparameters of a method that differ from its defaults. After a check on which the others rest fails,
-    they are skipped. follow: as in `run_checks`. All happens in this process; `contained.check_contained` has one of
-    its own for it.
+    settings: hyperparameters of a method that differ from its defaults. follow: as in `run_checks`. Where a check fails
+    on which later ones rest, those are skipped. The checks run in this process; `contained.check_contained` starts
+    another process for them.
     """
     path = Path(path).resolve()
     kind = kind or kind_of_file(path)
@@ -38,12 +38,12 @@ def check(
 
 
 def kind_of_file(path: Path) -> Kind:
-    """Return the kind of a plug-in by its folder; elsewhere a file is taken for a method."""
+    """Return the kind of a plug-in, which its folder names; a file in any other folder is taken for a method."""
     folder = path.parent.parent if path.name == "__init__.py" else path.parent
     named = (kind for kind in KINDS if PACKAGES[kind].rpartition(".")[2] == folder.name)
     return next(named, "method")
 
 
 def method_paths() -> list[Path]:
-    """Return the files of all methods, a package's `__init__.py`."""
+    """Return the files of all methods; of a method that is a package, its `__init__.py`."""
     return [path for name in names("method") if (path := find("method", name))]

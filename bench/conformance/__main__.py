@@ -1,11 +1,11 @@
-"""Check plug-ins, and print what passes and what does not.
+"""Check plug-ins, and print which checks pass and which fail.
 
     python -m bench.conformance [--kind KIND] [--seconds SECONDS] FILE ...
 
-The kind of a file (method, operator, prior, ...) follows from its folder; elsewhere it is taken for a method.
+The kind of a file (method, operator, prior, ...) follows from its folder; in any other folder it is taken for a method.
 A bare name such as `dps` is one of the project's methods, or with --kind a plug-in of that kind. Without arguments all
-methods are checked, or with --kind all plug-ins of that kind. Each plug-in has a process of its own, and one check at
-most --seconds, 60 by default, of other kinds than methods 600.
+methods are checked, or with --kind all plug-ins of that kind. Each plug-in has a process of its own, and each check may
+take --seconds: by default 60 for a method, 600 for a plug-in of another kind.
 """
 
 from __future__ import annotations

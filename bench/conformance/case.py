@@ -1,4 +1,4 @@
-"""The method under test, and its runs on the toy."""
+"""The method under test, and its runs on the toy problem (see `toy.py`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOINTS = get_args(Joint)
 
 @dataclass(frozen=True)
 class Case:
-    """A method's file, with settings that differ from its defaults, and its runs, which several checks share."""
+    """A method's file, the settings that differ from its defaults, and its runs, which several checks share."""
 
     path: Path
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Case:
 
     @cached_property
     def loaded(self) -> tuple[ModuleType, Findings]:
-        """Import the file under a name of its own; `before` has the modules that were there."""
+        """Import the file under a name of its own; `before` gets the names of the modules loaded until then."""
         self.before.update(sys.modules)
         stem, findings = name_of(self.path) or self.path.stem, Findings()
         name = f"{package_of(self.path)}._conformance_{stem}"
@@ -66,7 +66,7 @@ class Case:
 
     @property
     def joint(self) -> str:
-        return getattr(self.method, "joint", "independent")  # a field may say it
+        return getattr(self.method, "joint", "independent")  # `joint` may be a field
 
     @property
     def tiny(self) -> dict[str, object]:
@@ -74,7 +74,7 @@ class Case:
 
     @cached_property
     def method(self) -> Any:
-        """Return the method with its defaults, or as small as `tiny` makes it, and the settings under test."""
+        """Return the method with its defaults, those in `tiny` replaced, and with the settings under test."""
         return dataclasses.replace(self.cls(), **self.tiny, **self.settings)
 
     @cached_property
@@ -106,7 +106,7 @@ class Case:
                 else self.method
             )
             trial = Trial(method, self.path, channels, declared_caps(method), channels)
-            # it is trained already
+            # `self.trial` has trained the method already
             trial = self.trial if channels == 1 and self.joint != "chain" else trial
             runs += [(trial, s, trial.draw(samples=range(s))) for s in sorted({1, channels})]
         return runs

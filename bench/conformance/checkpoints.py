@@ -1,7 +1,4 @@
-"""Convert pickled files of foreign models, and examine whether they are opened correctly, when a user asks for it.
-
-`posterior-bench weights convert` and `posterior-bench weights examine`.
-"""
+"""The commands `weights convert` and `weights examine`: pickled files of foreign models, and how models are opened."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from bench.priors.adapters.preconditioning import denoiser_of
 
 
 def convert(names: Sequence[str]) -> None:
-    """Convert pickled files, named, given by path or lying in a folder, and print where the safetensors are."""
+    """Convert pickled files, given as a public model's name, a path or a folder; print where the safetensors are."""
     for name in names:
         known = CHECKPOINTS.get(name)
         path, entry = Path(name), ""
@@ -43,7 +40,7 @@ def convert(names: Sequence[str]) -> None:
 
 
 def about(name: str, known: checkpoints.Checkpoint | None) -> Json:
-    """Return what a card says of origin and terms."""
+    """Return origin and licence for the card of a converted model."""
     if known is None:
         return {"source": Path(name).name}
     return {"name": name, "source": known.source, "licence": known.licence}

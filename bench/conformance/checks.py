@@ -11,7 +11,7 @@ from bench.conformance.trial import describe
 
 
 class Refused(Exception):
-    """The plug-in fails a check; the message is one line: what was expected, what came, what to do."""
+    """The plug-in fails a check; the message is one line: what was expected, what came instead, what to do."""
 
 
 class NotApplicable(Exception):
@@ -20,7 +20,10 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """`run(case)` returns what is printed beside "ok", or raises. After a failed `gate` later checks are skipped."""
+    """A title and a function: `run(case)` returns what is printed beside "ok", or raises.
+
+    gate: whether later checks are skipped when this one fails.
+    """
 
     title: str
     run: Callable[[Any], str]
@@ -47,8 +50,8 @@ def run_checks(
 ) -> list[CheckResult]:
     """Return the results of the checks, in order. After a failed gate the others are skipped.
 
-    case: what the checks are given; path: the plug-in's file, for the line in which an error was raised. follow: told
-    of each check before it begins, and of the results so far; it is told once more when all have ended.
+    case: the argument of each check. path: the plug-in's file; an error names the line of it that raised.
+    follow: called before each check with its title and the results so far, and at the end with "" and all results.
     """
     results, broken = list[CheckResult](), ""
     for check in checks:
@@ -68,20 +71,19 @@ def run_checks(
 
 
 def _run(check: Check, case: object, path: Path) -> tuple[str, str]:
-    """Return status and words of one check; an unexpected error is the plug-in's failure, not that of the suite."""
+    """Return status and words of one check; an error that no check expects counts as the plug-in's failure."""
     try:
         return "ok", check.run(case)
     except Refused as words:
         return "FAIL", str(words)
     except NotApplicable as words:
         return "skip", str(words)
-    except (
-        BaseException
-    ) as error:  # an interrupt is the plug-in's: the user's own ends the process around this one
+    # an interrupt, too, was raised by the plug-in: the user's own ends the process around this one
+    except BaseException as error:
         return "FAIL", describe(error, path)
 
 
 def require(condition: object, words: str) -> None:
-    """Raise Refused with these words unless the condition holds."""
+    """Raise Refused with `words` unless the condition holds."""
     if not condition:
         raise Refused(words)

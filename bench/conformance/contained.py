@@ -1,4 +1,4 @@
-"""Run checks in a process of their own, which a plug-in may kill, end or block, and report what happened."""
+"""Run checks in a process of their own, so that a plug-in that ends, kills or blocks it is reported like any other."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def check_contained(
     kind: Kind | None = None,
     seconds: float | None = None,
 ) -> list[CheckResult]:
-    """Return the results of `check`, and print each as it comes; the check that ends the process has failed.
+    """Return the results of `check`, and print each as it comes; a check during which the process ends has failed.
 
-    seconds: for one check; None: SECONDS for a method, SECONDS_OF_OTHERS for another plug-in.
+    seconds: the limit of one check; None: SECONDS for a method, SECONDS_OF_OTHERS for a plug-in of another kind.
     """
     is_method = (kind or kind_of_file(Path(path).resolve())) == "method"
     limits = Limits(seconds=seconds or (SECONDS if is_method else SECONDS_OF_OTHERS))

@@ -44,7 +44,7 @@ def has_splits(case: DatasetCase) -> str:
 
 def images_are_right(case: DatasetCase) -> str:
     side = case.instance.side
-    rows = getattr(case.instance, "num_vertices", side)  # a signal on a mesh has a row for each
+    rows = getattr(case.instance, "num_vertices", side)  # a signal on a mesh has one row per vertex
     shape = tuple(case.data["train"].shape[1:])
     require(
         len(shape) == 3 and shape[1:] == (rows, side),

@@ -1,6 +1,7 @@
-"""The check of a denoiser's derivatives in x_t: each way of taking one is right, or refused with an error.
+"""The check of a denoiser's derivatives in x_t: each way to take one gives the right value, or raises an error.
 
-They are compared with finite differences along random directions, at one noise level for all rows and at one for each.
+They are compared with finite differences along random directions, first at one noise level for all rows, then at a
+different one for each row.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Denoise = Callable[[Tensor], Tensor]
 
 
 def derivatives_of(prior: Any, x_t: Tensor) -> str:
-    """Check derivatives of `prior.denoise` at x_t (n, *x); return the ways that are refused, or ""."""
+    """Check derivatives of `prior.denoise` at x_t (n, *x); return those that raise an error, or ""."""
     half, each = torch.tensor(0.5).to(x_t), torch.linspace(0.4, 0.8, len(x_t)).to(x_t)
     refused: list[str] = []
     for sigma in (half, each):
@@ -31,10 +32,10 @@ def derivatives_of(prior: Any, x_t: Tensor) -> str:
 
 
 def _checked(denoise: Denoise, x: Tensor) -> list[str]:
-    """Raise Refused for a derivative that is wrong; return the ways to one that raise an error."""
+    """Return the ways to take a derivative that raise an error; raise Refused where one gives a wrong value."""
     v, w = Rng(("conformance", "directions"), (0, 1), dtype=x.dtype).randn(tuple(x.shape))
     slope = _slope(denoise, x, v)
-    # of <w, D> in x, and its change along v
+    # the gradient of <w, D> in x, and its slope along v
     gradient, bend = _vjp(denoise, x, w), _slope(lambda x: _vjp(denoise, x, w), x, v)
     _alike((gradient * v).sum(), (w * slope).sum(), w.norm() * slope.norm(), "the gradient")
     jvp, grad = torch.func.jvp, torch.func.grad
@@ -55,7 +56,7 @@ def _checked(denoise: Denoise, x: Tensor) -> list[str]:
         except (RuntimeError, NotImplementedError, ValueError):
             refused.append(f"{name} is refused")
             continue
-        # a single Gaussian has no second derivative: a small share of the first is zero
+        # the denoiser of a single Gaussian is linear, so that the expected second derivative is 0
         _alike(value, expected, expected.norm() + 0.01 * slope.norm(), name)
     return refused
 

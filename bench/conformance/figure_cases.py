@@ -1,4 +1,4 @@
-"""Artificial results for checks of figures: any number of methods and tasks, with some failures."""
+"""Make up results for the checks of figures: any number of methods and tasks, with some failures."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ from bench.figures._style import drawing_style
 from bench.stats.figure_results import FigureResults
 
 SIZES = ((1, 1), (20, 1), (20, 5))  # methods, tasks
-SLACK = 0.02  # inches that ink may stand over the edge: half of a line's width
+SLACK = 0.02  # inches by which ink may cross the edge: half of a line's width
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure drawn of made-up results. cut: its texts that stand over the edge, and by how many inches."""
+    """A figure drawn from made-up results. cut: its texts that cross the edge, and by how many inches."""
 
     num_methods: int
     num_tasks: int
@@ -40,7 +40,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class FigureCase(PluginCase):
-    """A figure's file, and what it draws of made-up results."""
+    """A figure's file, and what it draws from made-up results."""
 
     @property
     def is_of_task(self) -> bool:
@@ -62,7 +62,7 @@ class FigureCase(PluginCase):
 
 @cache
 def made_up(num_methods: int, num_tasks: int) -> FigureResults:
-    """Return results that all figures draw: their means and intervals are computed once."""
+    """Return results that all figures share, so that their means and intervals are computed once."""
     return FigureResults(suite_results(num_methods, num_tasks))
 
 
@@ -92,7 +92,7 @@ def draws(case: FigureCase) -> str:
 def csv_has_rows(case: FigureCase) -> str:
     for drawn in case.drawn:
         rows = list(csv.reader(io.StringIO(drawn.drawing.csv)))
-        # a figure that compares methods has nothing to say of one
+        # a figure that compares methods has no row when there is only one
         fewest = 2 if drawn.num_methods > 1 else 1
         require(len(rows) >= fewest, f"the csv has {len(rows)} lines, {drawn}; expected {fewest}")
     return ""
@@ -106,7 +106,7 @@ def words_are_whole(case: FigureCase) -> str:
 
 
 def cut_texts(figure: Figure) -> list[tuple[str, float]]:
-    """Return the words that stand over the edge of a figure, and by how many inches."""
+    """Return the words that cross the edge of a figure, and by how many inches."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()

@@ -30,14 +30,17 @@ PRIOR_VARIANCE = 0.25
 VARIANCE = 1 / (1 / PRIOR_VARIANCE + 1 / SIGMA_Y**2)  # of the posterior
 SCALE = VARIANCE / SIGMA_Y**2  # its mean is SCALE y
 NUM_CHAINS, NUM_REAL = 4, 300
-STANDARD_ERRORS, BIAS = 5, 0.02  # beyond chance; a root is biased by less
-BIAS_OF_CHAINS = 0.2  # of the largest of several statistics of eight states a chain
+STANDARD_ERRORS, BIAS = (
+    5,
+    0.02,
+)  # deviations by chance stay below; the bias of a square root does, too
+BIAS_OF_CHAINS = 0.2  # of a maximum over several statistics of chains with eight states
 Values = dict[str, dict[str, Tensor]]  # by sampler, by column
 
 
 @dataclass(frozen=True)
 class Denoising:
-    """y = x + sigma_y n with x ~ N(0, PRIOR_VARIANCE)."""
+    """The problem y = x + sigma_y n with x ~ N(0, PRIOR_VARIANCE)."""
 
     caps: Cap = Cap.RESIDUAL | Cap.LINEAR | Cap.GRAD
     sigma_y: float = SIGMA_Y
@@ -138,7 +141,7 @@ def samplers(known: Truth) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Results:
-    """What a metric gives for each sampler on one task. kind: "an operator" or "a reward"."""
+    """The values of a metric for each sampler on one task. kind: "an operator" or "a reward"."""
 
     kind: str
     known: Truth
@@ -147,7 +150,7 @@ class Results:
 
     @property
     def expected(self) -> list[Column]:
-        """The columns that must have a value."""
+        """Return the columns that must have a value."""
         unmet, why_empty = self.evaluation.unmet, self.evaluation.why_empty
         return [
             c for c in self.evaluation.columns if not unmet.get(c.needs) and c.id not in why_empty
@@ -155,13 +158,13 @@ class Results:
 
     @property
     def expected_of_measurements(self) -> list[Column]:
-        """Those of them that have a value for each measurement."""
+        """Return those of the expected columns that have a value for each measurement."""
         return [column for column in self.expected if column.extent == "measurement"]
 
 
 @dataclass(frozen=True)
 class MetricCase(PluginCase):
-    """A metric's file, and what it gives on a task with an operator and on one with a reward."""
+    """A metric's file, and its values on a task with an operator and on one with a reward."""
 
     @cached_property
     def results(self) -> list[Results]:
@@ -169,7 +172,7 @@ class MetricCase(PluginCase):
 
 
 def results_of(metric: Metric, rewarded: bool) -> Results:
-    """Return what a metric gives for each sampler on the task with an operator, or on that with a reward."""
+    """Return a metric's values for each sampler on the task with an operator, or on that with a reward."""
     known = truth(rewarded)
     operator, reward = ("n/a (reward)", "") if rewarded else ("", "n/a (operator)")
     unmet = {"operator": operator, "reward": reward, "reference": "", "teacher": "", "score": ""}
@@ -231,7 +234,7 @@ def batch_faults(results: Results) -> Iterator[str]:
 
 
 def only(known: Truth, i: int) -> Truth:
-    """Return what is known of measurement i alone."""
+    """Return `known` with measurement i alone."""
     parts = {
         name: getattr(known, name)[i : i + 1]
         for name in ("x_true", "y", "reference", "mean", "std")
@@ -253,10 +256,10 @@ def goal_faults(results: Results) -> Iterator[str]:
 
 
 def orientation_faults(results: Results) -> Iterator[str]:
-    """Yield columns of measurements by which no flawed sampler is worse than the perfect one, or one is better.
+    """Yield columns that rate no flawed sampler worse than the perfect one, or that rate the shifted one better.
 
-    Only samples that are off are better by no column: the mean of the posterior, which a collapsed sampler repeats, is
-    closer to x_true than a draw is, and the spread of a wide one is larger.
+    Only the shifted sampler ("off") can serve for the second: a collapsed one repeats the mean of the posterior, which
+    is closer to x_true than a draw is, and a wide one has the larger spread.
     """
     for column in results.expected_of_measurements:
         if column.better is None:

@@ -1,4 +1,4 @@
-"""A draw on a prior that tasks have, a mixture of Gaussians over 8 x 8 pixels, in float32 as on a GPU."""
+"""The check that a method draws on a mixture of Gaussians over 8 x 8 pixels, a prior of real tasks, in float32."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from bench.runtime.run_method import Unsupported, refuse_unmet
 SHAPE = (1, 8, 8)
 DTYPE = torch.float32
 NUM_COMPONENTS = 3
-SIGMA_Y = (
-    0.5  # as on the task gmm-denoise: with much less, step sizes and not dtypes would be tested
-)
+SIGMA_Y = 0.5  # as on the task gmm-denoise; with much less, the check would test step sizes instead of dtypes
 
 
 class MixtureTrial(Trial):

@@ -34,13 +34,13 @@ def loads(case: Case) -> str:
 
 
 def nameable(case: Case) -> str:
-    """Refuse a file that no row of a suite can name, or whose fields and functions a suite does not see."""
+    """Refuse a file that no row of a suite can name, or with fields and functions that a suite does not see."""
     name = name_of(case.path)
     return refuse_unreadable("method", case.path, name, case.cls)
 
 
 def imports(case: Case) -> str:
-    """Refuse what a method may not import; parts of a package may import each other, and all the helpers beside it."""
+    """Refuse imports that a method may not have; files of a package may import each other, and any file its helpers."""
     package = case.path.parent if case.path.name == "__init__.py" else None
     files, helpers = list(case.files), set[Path]()
     for file in files:
@@ -59,9 +59,9 @@ def imports(case: Case) -> str:
 
 
 def _imported(file: Path, depth: int) -> list[str]:
-    """Return full names of all imports of a file, "" for one from beside the plug-in that is no helper.
+    """Return the full names of all imports of a file, "" for a file beside the plug-in that is not a helper.
 
-    Relative imports of at most `depth` levels stay inside of the plug-in's package.
+    Relative imports of at most `depth` levels stay inside the plug-in's package.
     """
     names = []
     for node in import_statements(file):
@@ -82,7 +82,7 @@ def _helpers(file: Path, depth: int) -> set[Path]:
 
 
 def _is_helper(node: ast.AST, depth: int) -> TypeGuard[ast.ImportFrom]:
-    """Return whether a statement is `from ._helper import f`, of a file beside the plug-in whose name starts so."""
+    """Return whether a statement is `from ._helper import f`, with `_helper.py` beside the plug-in."""
     return (
         isinstance(node, ast.ImportFrom)
         and node.level == depth + 1
@@ -123,7 +123,7 @@ def frozen(case: Case) -> str:
 
 
 def parameters_of_sample(cls: type) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of `sample`; Refused where there is none, or with other parameters."""
+    """Return the parameters of `sample`; raise Refused where the class has no `sample` or its parameters are others."""
     sample = getattr(cls, "sample", None)
     if not callable(sample):
         raise Refused(f"{cls.__name__} has no method {SIGNATURE}")

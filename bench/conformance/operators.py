@@ -16,15 +16,11 @@ from bench.core.rng import Rng
 from bench.core.types import Shape
 from bench.problems.inverse_problem import InverseProblem
 
-SIZES: tuple[Shape, ...] = (
-    (1, 8, 8),
-    (3, 8, 8),
-    (1, 16, 12),
-    (3, 16, 16),
-)  # those that the operator refuses are left out; one that says `tiny_shape` is tried on that alone
+# sizes that the operator refuses are left out; an operator with a `tiny_shape` is tried on that alone
+SIZES: tuple[Shape, ...] = ((1, 8, 8), (3, 8, 8), (1, 16, 12), (3, 16, 16))
 ROWS = 5
 STREAMS = ("conformance", "operator")
-ROUNDING = 1e-11  # of sums of some hundred products of order one in float64
+ROUNDING = 1e-11  # bounds the error of a sum of some hundred products of order one in float64
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Rows:
     y: Tensor
 
     def measured(self, x: Tensor | None = None) -> Tensor:
-        """Return A(x), of these images unless others are given."""
+        """Return A(x), of the case's own images unless x is given."""
         return self.problem.operator(self.x if x is None else x, self.y)
 
     def __str__(self) -> str:
@@ -257,7 +253,7 @@ def gradient_passes(case: OperatorCase) -> str:
         there, back = (rows.measured(rows.x + sign * step * direction) for sign in (1, -1))
         expected = ((there - back) * weight).sum() / (2 * step)
         error = ((gradient * direction).sum() - expected).abs() / expected.abs().clamp_min(1.0)
-        # kinks, as of a sensor that saturates, are met by a few pixels in ten thousand at this step
+        # a step crosses a kink, as of a sensor that saturates, at a few pixels in ten thousand
         require(
             error < 1e-2,
             f"the gradient differs from finite differences by {error.item():.2g} ({rows})",

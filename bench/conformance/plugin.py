@@ -1,4 +1,4 @@
-"""The checks that plug-ins of every kind but methods begin with: the file, its class, its parameters."""
+"""The checks that come first for plug-ins of every kind but methods: the file, its class, its parameters."""
 
 from __future__ import annotations
 

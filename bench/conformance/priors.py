@@ -28,13 +28,13 @@ from bench.core.types import Cap, FiniteSet, Shape
 
 ROWS = 5
 COUNTS = {"train": 96, "validation": 40, "test": 40}
-CLOSE = 2e-3  # data units: networks are float32 inside, whatever goes in
+CLOSE = 2e-3  # data units: networks compute in float32, whatever their input's dtype
 WORKS = Cap.DENOISER | Cap.DECODER | Cap.DENSITY  # what a prior may offer
 
 
 @dataclass(frozen=True)
 class PriorCase(PluginCase):
-    """A family's file, and a prior that it has fitted, in float64 unless a check asks for float32."""
+    """A family's file, and a prior that it fits, in float64 unless a check asks for float32."""
 
     @property
     def shape(self) -> Shape:
@@ -61,11 +61,11 @@ class PriorCase(PluginCase):
         return self.fit(Path(self.folder.name))
 
     def fit(self, folder: Path) -> tuple[dict[str, Tensor], dict]:
-        with torch.no_grad():  # as the workflow does; a family that trains switches it on
+        with torch.no_grad():  # as the workflow does; a family that trains switches gradients on
             return self.instance.fit(self.data, folder, self.teacher(torch.float64))
 
     def teacher(self, dtype: torch.dtype) -> Any:
-        """Return a Gaussian over all images, which a family that is distilled may learn from."""
+        """Return a Gaussian prior over all images, the teacher of a family that is distilled."""
         size = self.data["train"][0].numel()
         tensors = {
             "weights": torch.ones(1, dtype=dtype),
@@ -101,7 +101,7 @@ class PriorCase(PluginCase):
         return sorted({low, *(sigma for sigma in (0.1, 0.5, 2.0) if low < sigma < high), high})
 
     def needs(self, cap: Cap) -> None:
-        """Raise NotApplicable where the prior does not offer that."""
+        """Raise NotApplicable unless the prior offers `cap`."""
         if cap not in self.prior.caps:
             raise NotApplicable(f"it has no {cap}")
 
@@ -241,7 +241,7 @@ def score_agrees(case: PriorCase) -> str:
             _alike(
                 _along(score), slopes, 1e-2, f"slopes of log_prob and denoiser at sigma = {sigma}"
             )
-    # of the prior itself, so the smallest noise stands for none
+    # log_prob is then that of the noiseless prior, compared with the denoiser at the smallest noise level
     if has_density and not noisy_density:
         x, level = case.data["test"][:ROWS].double(), torch.tensor(levels[0], dtype=torch.float64)
         score = (prior.denoise(x, level) - x) / level**2
@@ -283,7 +283,7 @@ def costs_what_it_says(case: PriorCase) -> str:
     if Cap.DENOISER in prior.caps:
         with _rows_of_networks(prior) as rows:
             prior.denoise(case.noisy(0.5), torch.tensor(0.5))
-        # fewer where it is known in closed form
+        # fewer than one where the denoiser has a closed form at some noise levels
         said["a call of denoise"] = max(1.0, sum(rows) / ROWS), 1
     with _rows_of_networks(prior) as rows:
         prior.sample(4, Rng(("conformance", "cost"), range(2), range(4)))
@@ -328,7 +328,7 @@ def _rows_of_networks(prior: Any) -> Iterator[list[int]]:
 
 
 def _along(score: Tensor) -> Tensor:
-    """Return the slope along the score's own direction, (n,)."""
+    """Return the slope of the log density along the direction of the score, which is the score's norm, (n,)."""
     return score.flatten(1).norm(dim=1)
 
 

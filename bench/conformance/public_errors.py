@@ -12,14 +12,12 @@ from bench.core.types import Cap
 from bench.runtime.run_method import trainable
 
 SEES_Y = Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT
-BRIGHT = (
-    1.6  # of a measured value; the toy's pixels have mean -0.5 to 0.5 and standard deviation 0.5
-)
-CLIPPED = 0.99  # what a clipped image reaches at least
+BRIGHT = 1.6  # a measured value; the toy's pixels have mean -0.5 to 0.5 and standard deviation 0.5
+CLIPPED = 0.99  # where a method follows y, its clipped images reach at least this value
 
 
 def unclipped(case: Case) -> str:
-    """Refuse samples that stay in [-1, 1] where the measurement is brighter: D was clipped, which ends its gradient."""
+    """Refuse samples that stay in [-1, 1] where y is brighter: the denoiser is clipped, and has no gradient there."""
     _refuse_unpromising(case)
     y = case.trial.y.clone()
     y[0, 0] = BRIGHT * y[0, 1]  # channel 1 is the mask
@@ -37,7 +35,7 @@ def unclipped(case: Case) -> str:
 
 
 def noise_level(case: Case) -> str:
-    """Say whether `sigma_y` matters: samples that ignore it fit one noise level at most."""
+    """Check that samples depend on `sigma_y`: those that do not can be right at one noise level at most."""
     _refuse_unpromising(case)
     noisier = dataclasses.replace(case.trial, sigma_y=3 * case.trial.sigma_y)
     x = noisier.draw(case.trial.y).x

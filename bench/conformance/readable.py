@@ -1,4 +1,4 @@
-"""Check that a suite can name a plug-in, and that it reads in the source what Python finds when importing it."""
+"""Check that a suite can name a plug-in, and that reading its source shows all that importing it does."""
 
 from __future__ import annotations
 
@@ -16,18 +16,15 @@ from bench.plan import schema
 from bench.plan.config import RESERVED
 from bench.plan.sources import has_code, sources_of
 
-ENTRIES = {
-    "method": "RowEntry",
-    "prior": "PriorEntry",
-    "operator": "TaskEntry",
-}  # with keys of their own
+# entries of a suite that have keys of their own beside a plug-in's parameters
+ENTRIES = {"method": "RowEntry", "prior": "PriorEntry", "operator": "TaskEntry"}
 LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")  # where Python keeps what is installed
 READ = ("train", "search", "joint", "kind", "takes_teacher", "needs_teacher", "timing_only", "side")
 PLAINLY = "write it plainly in the class, or in a base class of this file or of one beside it"
 
 
 def refuse_unreadable(kind: Kind, path: Path, name: str, cls: type) -> str:
-    """Return the name by which a suite knows a plug-in; Refused, one line, where it sees less than is there."""
+    """Return the name by which a suite knows a plug-in; raise Refused, in one line, where a suite misses some of it."""
     _refuse_name(kind, path, name)
     source = read_source(path)
     if source is None:
@@ -72,9 +69,9 @@ def _refuse_fields(kind: Kind, source: Source, cls: type) -> None:
 
 
 def refuse_untracked(path: Path, before: Collection[str]) -> str:
-    """Return how many files beside a plug-in are tracked; Refused where it has imported one that no suite would see.
+    """Return how many files beside a plug-in are tracked; raise Refused where it imported one that no suite sees.
 
-    before: names of the modules that were there when the plug-in was loaded.
+    before: names of the modules that had been imported before the plug-in was.
     """
     tracked = {Path(source).resolve() for source in sources_of(str(path))}
     own = {Path.cwd().resolve(), path.resolve().parent}

@@ -1,4 +1,4 @@
-"""Checks of what a method trains and draws on the toy."""
+"""Checks of training and sampling on the toy problem (see `toy.py`)."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def one_estimate(case: Case) -> str:
 
 
 def few(case: Case) -> str:
-    """Draw at s = 1 and s = channels = chains, where a shape may be taken for another one."""
+    """Draw at s = 1 and at s = channels = chains, where one axis of a shape is easily taken for another."""
     drawn_at = {}
     for trial, s, drawn in case.few:
         when = f"with s = {s} and {trial.num_channels} channels"
@@ -273,7 +273,7 @@ def nfe(case: Case) -> str:
 
 
 def _costs_what_it_says(trial: Trial, s: int, drawn: Drawn) -> None:
-    """Refuse metered NFE that are not those of the method's `nfe`; counts are exact up to rounding."""
+    """Refuse metered NFE that differ from what the method's `nfe` returns; counts are exact up to rounding."""
     returned = trial.method.nfe(trial.prior, s)
     if not isinstance(returned, tuple) or len(returned) not in (2, 3):
         raise Refused(
@@ -300,7 +300,7 @@ def data_fit(case: Case) -> str:
     prior_draws = case.trial.prior.sample(NUM_PRIOR, Rng(("conformance", "prior"), range(M)))
     fit, ceiling = _misfit(case, case.base.x), _misfit(case, prior_draws)
     fits = f"squared residual {fit:.2g} against {ceiling:.2g} of prior draws"
-    # on the toy draws of the posterior reach 0.03 of it, the prior's mean 0.5 and draws that ignore y 1.0 +- 0.2
+    # on the toy, draws of the posterior reach 0.03 of the ceiling, the prior's mean 0.5, draws that ignore y 1.0 +- 0.2
     if fit > MOST_MISFIT * ceiling:
         raise Refused(f"{fits}; expected less than {MOST_MISFIT} of it: does it use y?")
     return fits

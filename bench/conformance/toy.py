@@ -18,13 +18,13 @@ SIDE = 4
 
 @dataclass(frozen=True)
 class ToyPrior:
-    """N(mu, C) with standard deviation 0.5 and correlations that fall off with distance over 2 pixels.
+    """The prior N(mu, C) with standard deviation 0.5; correlations fall to 1 / e over a distance of 2 pixels.
 
-    Two channels correlate half as much as one with itself.
+    The covariance between two channels is half of that within one.
     """
 
     num_channels: int = 1
-    dtype: torch.dtype = torch.float64  # of all its tensors, and of all that it takes
+    dtype: torch.dtype = torch.float64  # of its tensors and of its arguments
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
     sigma_range: ClassVar[tuple[float, float]] = (0.002, 200.0)
@@ -89,7 +89,7 @@ class ToyPrior:
 
 
 class RowPairs:
-    """Averages vertical pairs of pixels: (n, c, 4, 4) -> (n, c, 2, 4), zero where y's mask says so."""
+    """The average of vertical pairs of pixels, (n, c, 4, 4) -> (n, c, 2, 4), zero where the mask in y is."""
 
     linear: ClassVar[bool] = True
 
@@ -115,11 +115,11 @@ class RowPairs:
 
 @dataclass(frozen=True)
 class ToyProblem:
-    """y = mask * (A x + noise): the first c channels hold the values, the others the mask, so y is (n, 2 c, 2, 4)."""
+    """The problem y = mask * (A x + noise); y is (n, 2 c, 2, 4), c channels with values and c with the mask."""
 
     prior: ToyPrior
     sigma_y: float = 0.1
-    alternating: bool = False  # every second measurement lacks the other two values of its last row
+    alternating: bool = False  # every second measurement lacks the first two values of its last row, not the last two
     caps: ClassVar[Cap] = (
         Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR | Cap.SIMULATE | Cap.EXACT | Cap.SPECTRUM
     )
@@ -132,7 +132,7 @@ class ToyProblem:
         return -self.residual(x, y).square().flatten(1).sum(1) / (2 * self.sigma_y**2)
 
     def simulate(self, x: Tensor, rng: Random) -> Tensor:
-        """Measure x (n, *x) -> (n, *y); six of eight values of each channel are measured, the last row lacks two."""
+        """Return measurements (n, *y) of x (n, *x); of each channel's eight values two in the last row are missing."""
         mask = torch.ones(len(x), self.prior.num_channels, SIDE // 2, SIDE, dtype=x.dtype)
         mask[:, :, -1, -2:] = 0
         if self.alternating:

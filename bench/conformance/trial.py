@@ -42,7 +42,7 @@ DIFFERENTIATED = ("log_likelihood", "residual", "operator")
 
 @dataclass
 class Findings:
-    """What running user-supplied code did besides returning its result."""
+    """Side effects of user-supplied code: its error, the global state that it touched, its undeclared capabilities."""
 
     error: str = ""
     touched: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Trial:
-    """A method set up on the toy, with M measurements, `num_samples` samples of each, and the capabilities `shown`."""
+    """A method on the toy problem, with M measurements, `num_samples` samples of each, and the capabilities `shown`."""
 
     method: Any  # Method or Trainable
     path: Path
@@ -89,12 +89,12 @@ class Trial:
 
     @cached_property
     def y(self) -> Tensor:
-        """Return measurements (M, *y); some lack other values than the others."""
+        """Return measurements (M, *y); the second lacks other values than the first and the third."""
         rng = self.rng("y", ids=range(M))
         return self.problem.simulate(self.prior.sample(1, rng)[:, 0], rng)
 
     def rng(self, *axes: object, ids: Sequence[int], samples: range = range(0)) -> Rng:
-        """Return randomness named by the axes."""
+        """Return the random streams named by the axes."""
         return Rng(("conformance", *axes), ids, samples)
 
     @cached_property
@@ -117,7 +117,7 @@ class Trial:
         samples: range | None = None,
         seed: int = 0,
     ) -> Drawn:
-        """Draw samples of the measurements `ids`; of all of them, at their own y, unless told otherwise."""
+        """Draw samples of the measurements `ids`, by default of all; y (M, *y) replaces their own values."""
         y = (self.y if y is None else y)[list(ids)]
         samples = samples or range(self.num_samples)
         given = {"state": copy.deepcopy(self.trained.state)} if trainable(self.method) else {}
@@ -164,12 +164,12 @@ def guard(declared: Cap, findings: Findings) -> Tap:
 
 @contextmanager
 def contained(findings: Findings, path: Path) -> Iterator[None]:
-    """Run user-supplied code: its error becomes a message, and changes of the global state are noted and undone."""
+    """Run user-supplied code; note its error as a message, and note and undo its changes of the global state."""
     caught = None
     with kept_state() as altered, kept_surroundings() as changed:
         try:
             yield
-        except BaseException as error:  # an interrupt is the plug-in's: see checks.py
+        except BaseException as error:  # even an interrupt: see checks.py
             caught = error
     if caught is not None:
         findings.error = describe(caught, path)

@@ -1,7 +1,7 @@
 """Read and write artefacts: atomically, with provenance, and with a hash that shows when one was edited.
 
 safetensors carry header and hash inside, JSON files a `sha256` key, and a csv has both in `<name>.csv.info.json`. That
-record lists the hashes of pages and pictures which belong to the csv, too; a page of its own has a record like a csv.
+record also lists the hashes of pages and pictures that belong to the csv; a page without a csv has a record of its own.
 No import of torch here: the workflow checks artefacts at each start.
 """
 
@@ -39,7 +39,7 @@ _conditions: dict[Path, bytes] = {}  # files of which no byte may change while t
 
 @contextlib.contextmanager
 def written_only_while(path: str | Path) -> Iterator[None]:
-    """Inside, write nothing once the file at `path`, a job's spec, has changed: another run has taken over then."""
+    """Refuse writes inside the block once the file at `path`, a job's spec, has changed: another run has taken over."""
     _conditions[Path(path).absolute()] = _bytes(path)
     try:
         yield
@@ -67,8 +67,8 @@ def write_tensors(path: str | Path, tensors: dict, header: Json) -> None:
 def write_blocks(path: str | Path, blocks: Iterable[Mapping], header: Callable[[], Json]) -> None:
     """Write arrays that are too large for memory, from blocks of their rows; `read_tensors` reads the file.
 
-    blocks: arrays (n, ...) by name, one below the other; those of one name follow each other, but for arrays of one
-    axis (ids, labels), which stay in memory. header: called when all blocks are there.
+    blocks: arrays (n, ...) by name, which are joined along their first axis. All blocks of one name come before those
+    of the next, except arrays of one axis (ids, labels), which are kept in memory. header: called after the last block.
     """
     path = Path(path)
     with _writing(path, FULL), _spool_beside(path) as spool:
@@ -86,9 +86,9 @@ def write_blocks(path: str | Path, blocks: Iterable[Mapping], header: Callable[[
 def write_broken(
     path: str | Path, reason: str, header: Json, tensors: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a file in the place of a part that came to nothing: to read it raises Broken, which has the reason.
+    """Write a file in place of a part that could not be made; reading it raises Broken with the reason.
 
-    tensors: what pictures show in its place.
+    tensors: what pictures show instead.
     """
     write_tensors(path, dict(tensors or {}), header | {"broken": reason})
 
@@ -101,8 +101,8 @@ def read_header(path: str | Path) -> Json:
 def read_tensors(path: str | Path, *, broken_too: bool = False) -> tuple[dict, Json]:
     """Return torch tensors and header of a safetensors file, after its hash was checked.
 
-    Raises Broken for a file in the place of a part that came to nothing; broken_too: returns it. Tensors of a large
-    file are views of it, read from disk when they are used, so that they need not fit into memory.
+    Raises Broken for a file that `write_broken` wrote, unless broken_too. Tensors of a large file are views of it, read
+    from disk when they are used, so that they need not fit into memory.
     """
     from safetensors.torch import load, load_file
 
@@ -142,7 +142,7 @@ def write_csv(
 ) -> None:
     """Write a csv and its `.info.json`, and the files beside it that belong to it, by name.
 
-    The csv goes last, so that a kill in between leaves none that is not vouched for.
+    The csv is written last, so that a kill in between never leaves a csv without its record.
     """
     write_recorded(path, _valid(text).encode(), info, files)
 
@@ -150,7 +150,7 @@ def write_csv(
 def write_recorded(
     path: str | Path, data: bytes, info: Json, files: Mapping[str, bytes] | None = None
 ) -> None:
-    """Write a file without a hash of its own as `write_csv` writes a csv."""
+    """Write a file of any kind and its record, as `write_csv` writes a csv."""
     path = Path(path)
     path.unlink(missing_ok=True)
     for name, content in (files or {}).items():
@@ -261,7 +261,7 @@ def _array(value: Any) -> Any:
 
 
 def _valid(value: Any) -> Any:
-    """Return text, also inside of lists and mappings, with lone surrogates escaped: no file can hold them as UTF-8."""
+    """Return text, also inside lists and mappings, with lone surrogates escaped, which UTF-8 cannot encode."""
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, Mapping):
@@ -271,7 +271,7 @@ def _valid(value: Any) -> Any:
 
 def _metadata(header: Json) -> dict[str, str]:
     header = _valid(header)
-    # a text stays as it is unless it would be read back as something else ("1", "null")
+    # a string is stored as it is unless it would be read back as another value ("1", "null")
     plain = {k: v for k, v in header.items() if isinstance(v, str) and _decoded(v) == v}
     return {k: plain[k] if k in plain else json.dumps(v, sort_keys=True) for k, v in header.items()}
 
@@ -309,7 +309,7 @@ def _write(path: str | Path, parts: Iterable[bytes | memoryview]) -> None:
 
 @contextlib.contextmanager
 def _writing(path: str | Path, errors: Container[int] = UNWRITABLE) -> Iterator[None]:
-    """Raise ArtefactError, one line, where the disk does not let a file be written; errors: errno of that."""
+    """Turn an OSError inside the block into an ArtefactError, one line; errors: the errno values that are turned."""
     try:
         yield
     except OSError as error:

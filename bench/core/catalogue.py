@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from bench.core.weights import missing, why_absent
 
 ALLOW = "allow"  # absent weights leave cells empty instead of stopping the run
-CONVNET = "-convnet-v1"  # ends the name of a network that is trained on the data set before it, whatever it is
-PERCEPT, VERSION = (
-    "percept-",
-    "-v1",
-)  # around the data set in the name of the perceptual distance by such a network
+# names of the networks that the workflow trains on any data set: the classifier `<data set>-convnet-v1`, and the
+# perceptual distance by its features, `percept-<data set>-v1`
+CONVNET = "-convnet-v1"
+PERCEPT, VERSION = "percept-", "-v1"
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,8 @@ LPIPS = {
     "lpips-alex-v0.1": Network(weights="alexnet", min_side=32),
     "lpips-vgg-v0.1": Network(weights="vgg16", min_side=32),
 }
-# beside these there is `percept-<data set>-v1` for every data set
+# without those named above; the digits have a network of their own
 PERCEPTUAL = {**LPIPS, "percept-digits-v1": Network(classifier="digits-cnn-v1")}
-# beside these there is `<data set>-convnet-v1` for every data set
 EXTRACTORS = {
     "digits-cnn-v1": Network(classifier="digits-cnn-v1"),
     "inception-v3-compat": Network(weights="inception", min_side=32),
@@ -77,16 +75,13 @@ def why_unfit(network: Network, dataset: str, side: int) -> str:
 
 
 def why_closed(network: Network, dataset: str, side: int, absent_weights: str) -> str:
-    """Return `why_unfit`, or where that is allowed that the weights are absent; "" when the network can be opened."""
+    """Return `why_unfit`, or that weights are absent where a suite allows that; "" when the network can be opened."""
     return why_unfit(network, dataset, side) or (
         why_absent(network.weights) if absent_weights == ALLOW and network.weights else ""
     )
 
 
 def weights_wanted(network: Network, dataset: str, side: int) -> str:
-    """Return what `bench.core.weights.missing` says of a network that images of a data set need."""
-    return (
-        missing(network.weights)
-        if network.weights and not why_unfit(network, dataset, side)
-        else ""
-    )
+    """Return the line of `bench.core.weights.missing` for a network that images of a data set need; "" for none."""
+    is_needed = network.weights and not why_unfit(network, dataset, side)
+    return missing(network.weights) if is_needed else ""

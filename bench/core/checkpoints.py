@@ -1,10 +1,10 @@
 """Public generative models: where their weights are, under which terms, and their sha256; `posterior-bench weights`.
 
-They lie beside the networks of `bench.core.weights`, in $TORCH_HOME/hub/checkpoints: a file, or a folder in the
-diffusers format. Nothing is fetched unless it is asked for by name, and terms are printed before.
+Their weights lie beside those of `bench.core.weights`, in $TORCH_HOME/hub/checkpoints: a file, or a folder in the
+diffusers format. Only a model that the user names is fetched, after its terms are printed.
 
-Where a sha256 is known, from many independent projects, a file with another is refused. Where none is, that of the
-first download is kept beside the file, `<file>.sha256`, and later downloads must agree with it.
+Where many independent projects have published a file's sha256, a file with another one is refused. Elsewhere the sha256
+of the first download is kept beside the file, in `<file>.sha256`, and later downloads must agree with it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def checkpoint(name: str) -> Checkpoint:
 
 
 def place(name: str) -> Path:
-    """Return where the weights of a public model are; UserError, one line, where they are not, or are others."""
+    """Return the path of a public model's weights; UserError, one line, where they are absent or another file."""
     path = CHECKPOINTS[name].path
     if not path.exists() and not path.with_suffix(".safetensors").exists():
         raise UserError(
@@ -156,7 +156,7 @@ def listing() -> str:
 
 
 def check(names: Sequence[str]) -> None:
-    """Print a line for each model; exit status 1 when one is missing or another file than before."""
+    """Print a line for each model; exit status 1 when one is missing or has another sha256 than expected."""
     faults = 0
     for name in names:
         try:
@@ -201,7 +201,7 @@ def _download_file(known: Checkpoint) -> None:
 
 
 def _download_folder(known: Checkpoint) -> None:
-    """Fetch a pipeline with the hub's client, into a folder that gets its name when all files are there."""
+    """Fetch a pipeline with the hub's client, into a folder that is renamed when all files are there."""
     from huggingface_hub import snapshot_download
 
     partial = known.path.with_name(f".{known.file}.partial")
@@ -234,7 +234,7 @@ def _wrong_hash(name: str) -> str:
 
 
 def _weights_of(known: Checkpoint) -> Iterable[Path]:
-    """Return the fetched files of weights that are there, without those that were converted and have a card for it."""
+    """Return the files of weights that were fetched: without safetensors files that we wrote, which have a card."""
     files = sorted(known.path.rglob("*")) if known.is_folder else [known.path]
     return [
         path

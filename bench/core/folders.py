@@ -1,4 +1,4 @@
-"""The files below a folder, in the same way for a data set that reads them and for the plan that notices a change."""
+"""List the files below a folder, for the data set that reads them and for the plan that watches them for changes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bench.core.errors import UserError
 def names_below(root: str | Path) -> Iterator[str]:
     """Yield the names of all files below a folder, relative to it, with `/` on every system.
 
-    Hidden files and folders are left out. Links to folders are followed, unless they lead back to where they lie.
-    Raises UserError, one line, for a folder inside that may not be read; yields nothing where there is no `root`.
+    Hidden files and folders are left out. Links to folders are followed, unless they lead back to a folder that holds
+    them. Raises UserError, one line, for a folder inside that may not be read; yields nothing where there is no `root`.
     """
     for folder, folders, files in os.walk(root, followlinks=True, onerror=_stop):
         inside = Path(folder).relative_to(root)
@@ -24,7 +24,7 @@ def names_below(root: str | Path) -> Iterator[str]:
 
 
 def _is_left_out(root: Path, inside: Path, name: str) -> bool:
-    """Return whether a folder is hidden, or a link to one of the folders through which it is reached."""
+    """Return whether a folder is hidden, or is a link to one of the folders that hold it."""
     path = root / inside / name
     if name.startswith(".") or not path.is_symlink():
         return name.startswith(".")

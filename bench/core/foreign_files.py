@@ -1,8 +1,8 @@
-"""Tensors from the files of other projects: safetensors, or pickled ones, which are read without running what they say.
+"""Read tensors from the files of other projects: safetensors, or pickled ones, without running code that they hold.
 
 A pickled file may run any code when it is opened by `pickle`. `torch.load(weights_only=True)` builds tensors and plain
-containers only and stops at anything else. What it gives is written once, as safetensors with a card beside the file;
-from then on that is read, as long as the pickled file is the one that the card names, or is gone.
+containers only and stops at anything else. Its result is written once, as safetensors with a card beside the file.
+From then on the safetensors file is read, unless the pickled file is there with another hash than the card's.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def foreign_tensors(
 ) -> tuple[dict[str, Tensor], Json]:
     """Return the tensors of a file by name, and its card; pickled ones are converted first.
 
-    entry: the key under which a pickled file holds them, where it holds more. about: what the card says of origin and
-    licence. Raises UserError, one line, for a file that is missing, broken, or holds more than tensors.
+    entry: the key under which a pickled file holds them, where it holds other things too. about: origin and licence,
+    for the card. Raises UserError, one line, for a file that is missing, broken, or holds more than tensors.
     """
     path = Path(path)
     if path.suffix in PICKLED:
@@ -46,7 +46,7 @@ def foreign_tensors(
 
 
 def safe_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file; UserError, one line, where it is missing, truncated or another."""
+    """Return the tensors of a safetensors file; UserError, one line, where it is missing or no valid one."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -59,7 +59,7 @@ def safe_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def converted(path: Path, entry: str = "", about: Json | None = None) -> Path:
-    """Return the safetensors file made of a pickled one, which is made where it is not there yet."""
+    """Return the path of the safetensors file made from a pickled one; write it where there is none yet."""
     target, card = path.with_suffix(".safetensors"), card_path(path)
     if target.is_file() and card.is_file():
         known = read_json(card)
@@ -71,7 +71,7 @@ def converted(path: Path, entry: str = "", about: Json | None = None) -> Path:
     try:
         write_safetensors(target, tensors)
         write_json(card, _card(path, target, tensors, about))
-    except (OSError, ValueError, RuntimeError) as error:  # sparse ones are not written either
+    except (OSError, ValueError, RuntimeError) as error:  # also for sparse tensors
         raise UserError(
             f"{target}: cannot be written ({_line(error)}); copy {path.name} elsewhere"
         ) from None
@@ -85,9 +85,7 @@ def unpickled_tensors(path: Path) -> Mapping[Any, Any]:
     try:
         _refuse_damaged(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # of pickle, zip files and torch, a dozen kinds: truncated, hostile, another format
+    except Exception as error:  # a truncated, hostile or foreign file raises a dozen kinds
         raise UserError(
             f"{path}: is truncated, or holds more than tensors, which is not read ({_line(error)})"
         ) from None
@@ -97,7 +95,7 @@ def unpickled_tensors(path: Path) -> Mapping[Any, Any]:
 
 
 def _refuse_damaged(path: Path) -> None:
-    """Raise ValueError where a part of a zip file is not what its checksum says, at which torch.load does not look."""
+    """Raise ValueError where a part of a zip file does not match its checksum, which torch.load does not check."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if damaged := archive.testzip():
@@ -160,7 +158,7 @@ def _card(source: Path, target: Path, tensors: Mapping[str, Tensor], about: Json
 
 
 def _line(error: Exception) -> str:
-    """Return what an error says in a line; of torch's advice how to run what is in a file nothing is left."""
+    """Return an error's message in one line, without torch's advice on how to run the code in a file."""
     text = " ".join(str(error).split()) or type(error).__name__
     for advice in ("trusted source. ", "WeightsUnpickler error: "):
         text = text.partition(advice)[2] or text

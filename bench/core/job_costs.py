@@ -1,7 +1,7 @@
 """What jobs cost: the line that each adds to the log of its suite when it ends, and the tables that are committed.
 
-The log is results/<suite>/jobs.log, a line of JSON for each job; its last line counts. It holds times, so it is no
-artefact: nothing depends on it, and lines that a killed job left half written are skipped.
+The log is results/<suite>/jobs.log, with a line of JSON for each job that ended; of several lines for one job, the last
+counts. It holds times, so it is no artefact: nothing depends on it, and half-written lines of killed jobs are skipped.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def method_of(job: str) -> str:
 
 
 def add_to_log(log: str, cost: JobCost) -> None:
-    """Add a line to a log; a disk that is full or cannot be written costs the line, not the job."""
+    """Add a line to a log; where the disk is full or cannot be written, the line is lost and the job goes on."""
     with contextlib.suppress(OSError), Path(log).open("a") as file:
         file.write(json.dumps(asdict(cost)) + "\n")
 

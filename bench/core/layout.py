@@ -15,8 +15,8 @@ COSTS = REFERENCE / "costs"  # what the jobs of each suite took
 
 # names in tables/
 TABLES = ("summary.csv", "comparisons.csv", "summary.md", "summary.tex")
-VERDICT = "verdict.md"  # what the tables say: who is best, whether the ruler is right, what failed
-TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that only takes times
+VERDICT = "verdict.md"  # the tables in words: which methods are best, whether the metrics hold up, what failed
+TIMING_TABLES = ("timing.csv", "timing.md")  # of a suite that measures only times
 PUBLISHED_TABLES = ("published.csv", "published.md")  # the papers' numbers beside ours
 REPRODUCTION_TABLES = ("reproduction.csv", "reproduction.md")
 CLAIMS_TABLES = ("claims.csv", "claims.md")

@@ -1,6 +1,7 @@
-"""Packed measurements: one tensor with all that the instrument knows, values and where the operator has one a mask.
+"""Packed measurements: one tensor with all that is known of a measurement.
 
-Where each measurement has a kernel of its own, it stands in the corner of one more channel.
+It holds the measured values, then the mask where the operator has one. Where each measurement has a kernel of its own,
+the kernel is stored in the corner of one more channel.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 
 def pack(values: Tensor, mask: Tensor | None = None, kernel: Tensor | None = None) -> Tensor:
-    """Return values (n, c, h, w) alone, with their mask (n, 2c, h, w), or with kernels (n, k, k) (n, c + 1, h, w)."""
+    """Return values (n, c, h, w) alone, with masks as (n, 2c, h, w), or with kernels (n, k, k) as (n, c + 1, h, w)."""
     if kernel is not None:
         height, width = values.shape[-2:]
         size = kernel.shape[-1]

@@ -1,4 +1,4 @@
-"""What a suite that follows a paper's experiments says of them, and how a rehearsal of one is told from a run."""
+"""The spec of a suite that follows a paper's experiments, and how results of its rehearsal are told from real ones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from bench.core.artefacts import Json
 from bench.core.layout import Layout
 from bench.core.specs import Spec
 
-REHEARSAL = (
-    "-rehearsal"  # ends the name of a suite whose networks have random weights, and no other's
-)
+# ends the name of a suite whose networks have random weights, and of no other
+REHEARSAL = "-rehearsal"
 REHEARSAL_NOTE = (
     "This is a rehearsal: networks are a fraction as wide as published and have random weights, images are made up. It "
     "shows that every job of the suite runs; its numbers mean nothing, and it cannot be published"
@@ -43,7 +42,7 @@ class PaperSpec(Spec):
 
 
 def paper_of(root: str | Path) -> PaperSpec | None:
-    """Return what the suite in a folder of results says of a paper; None where it follows none."""
+    """Return the paper that the suite in a folder of results follows; None where it follows none."""
     path = Layout(Path(root)).spec(NAME)
     return PaperSpec.read(path) if path.exists() else None
 
@@ -54,5 +53,5 @@ def is_rehearsal(root: str | Path) -> bool:
 
 
 def rehearsal_mark(root: str | Path) -> Json:
-    """Return what the records of a rehearsal's tables and figures say beside those of others."""
+    """Return the entry that marks the records of a rehearsal's tables and figures; {} for other suites."""
     return {"rehearsal": REHEARSAL_NOTE} if is_rehearsal(root) else {}

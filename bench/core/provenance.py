@@ -53,8 +53,8 @@ def provenance(
 def git_state() -> tuple[str, bool | None]:
     """Return the commit checked out and whether tracked or new source files differ from it.
 
-    Of this repository: one that this copy merely lies in, or that a hook has named in the environment, knows nothing of
-    it.
+    Only this repository counts, not one around this copy or one that a git hook has named in the environment: without
+    a repository of its own the result is ("unknown", None).
     """
     own = {name: value for name, value in os.environ.items() if name not in OF_A_REPOSITORY}
     git = partial(subprocess.run, cwd=ROOT, check=True, capture_output=True, text=True, env=own)

@@ -1,4 +1,4 @@
-"""Suites whose results are published, results/reference/<suite>: where they lie, and the record of who made them."""
+"""Suites whose results are published in results/reference/<suite>: where they lie, and the record of their origin."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def published_suites() -> list[str]:
     return sorted(path.parent.name for path in home.glob("*/summary.csv"))
 
 
+def suite_beside(given: str | bool, name: str) -> str:
+    """Return the suite whose published rows a suite called `name` asks for with `beside: given`; "" for none.
+
+    true: of the same name. reference: of the same name where that one is published, else `default`.
+    """
+    if given == REFERENCE.name:
+        return name if name in published_suites() else "default"
+    return name if given is True else given or ""
+
+
 def published_folder(suite: str) -> Path:
     """Return the folder with the published rows of a suite; UserError, one line, where it has none."""
     try:
@@ -32,7 +42,7 @@ def published_folder(suite: str) -> Path:
 
 
 def published_files(suite: str) -> list[str]:
-    """Return the files that hold the published rows of a suite, as far as they are there; [] for none."""
+    """Return the existing files with the published rows of a suite; [] for a suite without any."""
     if suite not in published_suites():
         return []
     folder = published_folder(suite)
@@ -40,5 +50,5 @@ def published_files(suite: str) -> list[str]:
 
 
 def published_record(suite: str) -> Json:
-    """Return who made the published rows of a suite: commits, hashes of measurements, counts."""
+    """Return the origin of the published rows of a suite: commits, hashes of measurements, counts."""
     return read_json(published_folder(suite) / "provenance.json")

@@ -5,7 +5,7 @@ frozen dataclass whose fields are the plug-in's parameters. Files whose name sta
 In a suite `-` and `_` are the same in a plug-in's name, so `inpaint-box` is inpaint_box.py. A name has letters, digits,
 `-` and `_` only.
 
-Plug-ins are loaded by name, never imported by the code that calls them: a new one changes no input of any other job.
+Plug-ins are loaded by name, never imported by the code that calls them, so that a new one reruns no other job.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def folders(kind: Kind) -> list[Path]:
 def _folders(
     kind: Kind, working: str, own: str, is_named: bool, is_there: bool
 ) -> tuple[Path, ...]:
-    """Return the folders of a kind, kept since a plan asks thousands of times; is_named: by the environment."""
+    """Return the folders of a kind, cached since a plan asks thousands of times; is_named: by the environment."""
     installed = INSTALLED.joinpath(*PACKAGES[kind].split("."))
     inside = installed.is_relative_to(working)
     own_folders = [Path(own)] if is_there and (is_named or not inside) else []
@@ -141,9 +141,9 @@ def filled(cls: type, what: str, parameters: Mapping[str, object]) -> Any:
 
 
 def package_of(file: Path) -> str:
-    """Return the package in which a plug-in's neighbours can be imported: one of its own for each folder of the user.
+    """Return the package from which a plug-in imports its neighbours.
 
-    So helpers of the same name in two folders are two modules.
+    Each folder of the user's is a package of its own, so that helpers of the same name in two folders are two modules.
     """
     plugin = file.resolve().parent if file.name == "__init__.py" else file.resolve()
     folder = plugin.parent
@@ -159,7 +159,7 @@ def package_of(file: Path) -> str:
 def import_file(file: Path, name: str) -> ModuleType:
     """Return the module in a file, imported under a dotted name.
 
-    Relative imports work: of parts of a package, and of helpers beside the file (`from ._helper import f`).
+    Relative imports work, for parts of a package and for helpers beside the file (`from ._helper import f`).
     """
     installed = INSTALLED.joinpath(*name.split("."))
     if file.resolve() in (installed.with_suffix(".py"), installed / "__init__.py"):

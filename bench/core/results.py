@@ -1,6 +1,6 @@
-"""What statistics hand to tables and figures: records, and what a figure may ask of a suite's results.
+"""Records that statistics pass to tables and figures, and the interface of a suite's results for figures.
 
-These do not stand in `bench.core.types`: methods import that file, and an edit for a figure must not redraw samples.
+They are not in `bench.core.types` because methods import that file: an edit for a figure must not redraw samples.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ if TYPE_CHECKING:  # a table needs no matplotlib
     from matplotlib.figure import Figure as Picture
 
 REFERENCE = "reference"  # pseudo method: one set of reference draws against the other
-BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that no user would choose as a method
+BASELINES = (REFERENCE, "oracle", "unconditional")  # rows that are no candidates for use
 ROLES = {REFERENCE: "floor", "unconditional": "ceiling"}
 TOTAL = "_total"  # ends the id of a metric against the posterior under a distilled map's teacher
 DISTANCE = "energy"  # the metric that leads tables and figures; unbiased, so values may be negative
 INTERACTS = "rows interact"  # marks a method whose samples depend on what is computed beside them
-DIVERGED = "diverged"  # marks a method with samples that are beyond all that is an image
-OTHER_PRIOR = (
-    "other prior"  # marks rows that saw another prior than the one whose posterior judges them
-)
+DIVERGED = "diverged"  # marks a method with samples far outside the range of images
+# marks rows whose method saw another prior than the one whose posterior they are compared with
+OTHER_PRIOR = "other prior"
 WORTH = "worth_energy"  # independent exact draws that would have the same error in expectation
-REFERENCE_DRAWS = "exact"  # their name in pictures and in their csv, also where they are from SMC
+REFERENCE_DRAWS = (
+    "exact"  # name of reference draws in pictures and their csv, also for those of particles
+)
 # a row at a stated budget, `dps-b100`; a row of any other name is a method of its own
 AT_BUDGET = re.compile(r"(?P<method>.+)-b(?P<budget>\d+)\Z")
-# reason of a pair of method and task that a suite does not run
+# the reason in the cells of a method on a task that the suite does not run
 LEFT_OUT = "n/a (left out by the suite)"
 
 # figures of every suite in the order of the page, as file stems; a suite can list more
@@ -51,7 +52,7 @@ CLOCK = "clock"  # figure of a suite that times its runs, after the others
 def figures_of(
     own: Mapping[str, Mapping[str, Any]], is_timed: bool
 ) -> dict[str, Mapping[str, Any]]:
-    """Return the parameters of all figures of a suite by file stem; `own` are those that its YAML lists."""
+    """Return the parameters of all figures of a suite by file stem; own: those that its YAML lists."""
     return {**dict.fromkeys((*FIGURES, *((CLOCK,) if is_timed else ())), {}), **own}
 
 
@@ -76,7 +77,8 @@ class Ranking:
     low, high: 95 % intervals over tasks, within the possible ranks; None for a single task.
     critical: ranks that differ by more are told apart (5 % over all pairs).
     num_tasks_of: tasks that each method was ranked on. not_counted: tasks with fewer than two ranked methods.
-    not_ranked: methods -> number of tasks they ran on. budget: of all its rows, in rows per sample; "" without one.
+    not_ranked: methods -> number of tasks they ran on. budget: that of all methods ranked, in rows per sample, as text;
+    "" without one.
     """
 
     metric: str
@@ -115,21 +117,23 @@ class Ranking:
 
     @property
     def can_tell(self) -> bool:
-        """Return whether any difference of mean ranks is large enough to be told."""
+        """Return whether some possible difference of mean ranks is larger than `critical`."""
         return self.critical < len(self.methods) - 1
 
 
 @dataclass(frozen=True)
 class SampleSet:
-    """Samples `x` of one method on the first m measurements `(m, s, *x)`, or s = 0 and the reason why.
+    """Samples `x` (m, s, *x) of one method on the first m measurements; with s = 0, `reason` says why.
 
     remark: OTHER_PRIOR where the method saw another prior than the one whose posterior is shown.
+    reasons: for each measurement, why its samples are not shown, "" where they are; empty if all are.
     """
 
     name: str
     x: np.ndarray
     reason: str = ""
     remark: str = ""
+    reasons: Sequence[str] = ()
 
     def why_not(self, i: int) -> str:
         """Return why there is no picture for measurement `i`; "" where there is one."""
@@ -137,6 +141,8 @@ class SampleSet:
             return self.reason or "no samples"
         if i >= len(self.x):
             return f"n/a (only the first {len(self.x)} measurements)"
+        if self.reasons and self.reasons[i]:
+            return self.reasons[i]
         is_finite = bool(abs(self.x[i]).max() < float("inf"))
         return "" if is_finite else "failed (samples are not finite)"
 

@@ -1,7 +1,9 @@
-"""Which failures the next run tries again: those of the machine, of parts, and those by a limit that is another now.
+"""Remember which failed jobs the next run tries again.
 
-A file beside the output that failed counts them. The count only grows, so that the workflow, which reruns a job whose
-params have changed, tries once more after each failure and rests after a success.
+These are failures of the machine (a shortage), of a data set or prior that could not be made, and of a limit that has
+been changed since. A file beside the job's output counts its failures, and the count is among the job's params. It only
+grows, so the workflow, which reruns a job whose params have changed, tries once more after each failure, and no more
+after a success.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ def note_failure(
     is_passing: bool,
     over: Mapping[str, Any] | None = None,
 ) -> None:
-    """Count a failure that is to be tried again, after the output of the job was written; others leave no trace.
+    """Count a failure that is to be tried again, after the output of the job was written; others are not noted.
 
-    over: the limits, where the process was over one of them: it is tried again once they are others.
+    is_passing: whether the same job may succeed later. over: the limits of the process, where it exceeded one of them;
+    it is tried again once they are changed.
     """
     if is_passing or over is not None:
         times = _noted(output).get("times", 0) + is_passing
@@ -36,9 +39,9 @@ def note_failure(
 
 
 def times_tried(output: str | Path, limits: Mapping[str, Any] | None) -> str:
-    """Return what has to change for the job of an output to be tried again; "" for one that need not be.
+    """Return a text that changes whenever the job of an output has to be tried again; "" for one that need not be.
 
-    limits: those of its process now.
+    limits: those of its process in this run.
     """
     noted = _noted(output)
     times, over = noted.get("times", 0), noted.get("over")
@@ -49,5 +52,5 @@ def times_tried(output: str | Path, limits: Mapping[str, Any] | None) -> str:
 def _noted(output: str | Path) -> dict[str, Any]:
     try:
         return json.loads(retry_file(output).read_text())
-    except (OSError, ValueError):  # a count that cannot be read is none
+    except (OSError, ValueError):  # no failure was noted, or the count cannot be read
         return {}

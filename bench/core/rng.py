@@ -28,9 +28,9 @@ class Rng:
     5 come out the same whether or not 0 to 2 are drawn beside them. What the samples of a measurement share (chains,
     particles, weights of a network) is drawn from the measurement's stream. No shape ever chooses the stream.
 
-    axes: what the randomness is for (task, seed); ids: the measurements; samples: the posterior samples to be drawn;
-    drawn: dtype in which numbers are drawn before they are rounded to `dtype`: with float64 a run in float32 has the
-    numbers of a run in float64.
+    axes: what the randomness is for (task, seed). ids: the measurements. samples: the posterior samples to be drawn.
+    drawn: dtype in which numbers are drawn before they are rounded to `dtype`; with float64, a run in float32 gets the
+    numbers of a run in float64, rounded.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Rng:
         return self._draw(shape, fill, np.int64)
 
     def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
-        """Draw `randn(shape)` `num_steps` times, when nothing else is drawn in between; in half the time."""
+        """Yield `randn(shape)` `num_steps` times, in half the time; nothing else may be drawn in between."""
         at_once = max(1, AT_ONCE // (len(self) * max(1, math.prod(shape))))
         for done in range(0, num_steps, at_once):
             yield from self.randn((min(at_once, num_steps - done), *shape)).unbind(1)
@@ -106,7 +106,7 @@ class Rng:
             (len(self), *shape),
             dtype or (np.float64 if self.drawn == torch.float64 else np.float32),
         )
-        rows = out if shape else out[:, None]  # a row that is a single number would be a copy
+        rows = out if shape else out[:, None]  # indexing a row of one number would copy it
         for generator, row in zip(self._streams, rows, strict=True):
             fill(generator, row)
         tensor = torch.from_numpy(out)
@@ -142,7 +142,7 @@ class PerSample:
         return self._split(self.flat.randint(high, shape))
 
     def steps(self, num_steps: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
-        """Draw `randn(shape)` `num_steps` times, when nothing else is drawn in between."""
+        """Yield `randn(shape)` `num_steps` times; nothing else may be drawn in between."""
         return map(self._split, self.flat.steps(num_steps, shape))
 
     def _split(self, rows: Tensor) -> Tensor:

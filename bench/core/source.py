@@ -57,10 +57,10 @@ class Source:
 
 
 def read_source(file: Path, name: str | None = None) -> Source | None:
-    """Return the dataclass `name` of a file, by default the one in `__all__`; None when it cannot be read that way.
+    """Return the dataclass `name` of a file, by default the one in `__all__`; None when it cannot be read.
 
-    Base classes count when they stand in the same file, or in one of this project or beside it that it imports them
-    from; their fields come first, as in Python. So does a class that stands in a file beside it.
+    The class and its bases may also be imported from other files of this project or of the plug-in's folder. Fields of
+    bases come first, as in Python.
     """
     try:
         return _source_of(file, file.read_text(), name)
@@ -147,7 +147,7 @@ def parsed(text: str) -> ast.Module:
 
 
 def _note(node: ast.AnnAssign, text: str) -> str:
-    """Return the comment behind a field, also inside of brackets, or where there is none that on the lines above it."""
+    """Return the comment behind a field, also inside its brackets; without one, the comment on the lines above it."""
     comments, lines = _comments(text), text.splitlines()
     first, last = node.lineno, node.end_lineno or node.lineno
     if behind := [comments[number] for number in range(first, last + 1) if number in comments]:
@@ -171,7 +171,7 @@ def _comments(text: str) -> dict[int, str]:
 def _with_bases(
     file: Path, name: str, seen: frozenset[tuple[Path, str]]
 ) -> Iterator[tuple[ast.ClassDef, str]]:
-    """Yield a class of a file after its bases, each with the text of its file; nothing for what is not to be found."""
+    """Yield a class of a file after its bases, each with the text of its file; nothing where it is not found."""
     if (file, name) in seen or not file.is_file():
         return
     text = file.read_text()

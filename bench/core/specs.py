@@ -127,14 +127,14 @@ class ProblemSpec(OnTask):
 class TaskSpec(ProblemSpec):
     """A task with its counts. perplexity: whether that of each posterior is computed, where there is a formula.
 
-    truth: whether test images are measured, or draws of the prior. published_sha256: that of the measurements whose
-    published rows are put beside those of the suite; "" for none. reference: how the posterior has to be known, or that
-    none is wanted; "" for the best means that there are.
+    truth: whether test images are measured, or draws of the prior. published_sha256: hash of the measurements whose
+    published rows are shown beside those of the suite; "" for none. reference: how reference draws are to be made, or
+    "none"; "" for the best way that there is.
     """
 
     num_measurements: int
     num_reference: int
-    num_particles: int | None = None  # None: as many as the reference wants
+    num_particles: int | None = None  # None: the number that the reference chooses
     perplexity: bool = True
     published_sha256: str = ""
     truth: Literal["data", "prior"] = "data"
@@ -198,7 +198,8 @@ class RunSpec(MethodSpec):
 
 @dataclass(frozen=True)
 class Clock:
-    """How a run is timed. bare: also time the same network calls alone. worth: also say what samples are worth."""
+    """How a run is timed. bare: also time the same network calls alone. worth: also estimate how many independent
+    exact draws the samples are worth."""
 
     num_samples: tuple[int, ...]
     repeats: int
@@ -217,7 +218,7 @@ class ClockSpec(RunSpec):
 
 @dataclass(frozen=True)
 class Tune:
-    """seconds: budget of a search; num_measurements: validation measurements of a trial, and as many to confirm."""
+    """A search. seconds: its budget. num_measurements: validation measurements of a trial, and as many to confirm."""
 
     seconds: float
     num_measurements: int
@@ -253,12 +254,12 @@ class EvaluateSpec(OnTask):
 class SuiteSpec(Spec):
     """A suite with its counts, for tables, figures and the page.
 
-    left_out: pairs (task, method) that do not run; timed: runs. figures: all of them in the order of the
-    page, with their parameters. compares: False for a suite that takes times alone. num_measured: of the tasks that
-    have another number of measurements than the suite. training_seeds: of the rows that have others than `seeds`.
+    left_out: pairs (task, method) that do not run. timed: runs (task, method, seed) that are. figures: all of them in
+    the order of the page, with their parameters. compares: False for a suite that only measures times. num_measured:
+    for tasks with another number of measurements than the suite. training_seeds: for rows with others than `seeds`.
     claims: whether the papers' claims are tested on it. budget_rows: rows per sample at which the table of distances
-    compares. beside: a suite whose published rows stand among those of this one; "" for none. headline, columns:
-    metrics that lead tables and the page; "" and () leave that to them.
+    compares. beside: a suite whose published rows are shown among those of this one; "" for none. headline, columns:
+    metrics that lead tables and the page; "" and () for the default ones.
     """
 
     name: str
@@ -293,7 +294,7 @@ class ToySpec(Spec):
 
 
 def _content_of(value: Any) -> Any:
-    """Return a value as JSON has it, of dataclasses the required fields and those that differ from their default."""
+    """Return a value as JSON stores it; a dataclass as its required fields and those that differ from their default."""
     if dataclasses.is_dataclass(value):
         content = {}
         for item in dataclasses.fields(value):

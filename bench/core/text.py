@@ -50,7 +50,7 @@ def markdown_table(
 
     frame = pd.DataFrame([list(row) for row in rows], columns=list(columns), dtype=object)
     align = ["left", *["right" if numeric else "left"] * (len(frame.columns) - 1)]
-    # numbers are text by now: tabulate is not to read and round them again
+    # numbers are text by now, and tabulate must not parse and round them again
     padded = frame.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
     head, rule, *body = re.sub(r" +(?=\|)|(?<=\|) +", " ", padded).splitlines()
     return "\n".join([head, re.sub("-+", "---", rule), *body])
@@ -77,11 +77,10 @@ def three_digits(value: float) -> str:
         return f"{value:g}"
     if abs(value) >= 1e5:
         return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
-    return (
-        f"{value:.{min(max(2 - math.floor(math.log10(abs(value))), 0), 6)}f}"
-        if value % 1
-        else f"{value:.0f}"
-    )
+    if value % 1 == 0:
+        return f"{value:.0f}"
+    decimals = min(max(2 - math.floor(math.log10(abs(value))), 0), 6)
+    return f"{value:.{decimals}f}"
 
 
 def latex(text: str) -> str:
@@ -113,7 +112,7 @@ def duration(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """Return `40 s`, `14 min` or `1.5 h`, for a time that is not known better."""
+    """Return `40 s`, `14 min` or `1.5 h`, for an estimated time."""
     if seconds < 60:
         return f"{max(round(seconds), 1)} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,7 +1,7 @@
 """The vocabulary shared by priors, problems, methods and metrics.
 
 Shapes: n rows, m measurements, s samples per measurement, `*x` the shape of one image, `*y` of one measurement.
-Units: images live in [-1, 1]; `sigma` and `sigma_y` are standard deviations in those data units.
+Units: images are in [-1, 1]; `sigma` and `sigma_y` are standard deviations in those data units.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Search = Mapping[str, Uniform | LogUniform | Choice]
 
 
 class Draws(Protocol):
-    """The four functions that draw all random numbers; `Random` and `PerSample` say what stands before `*shape`."""
+    """The four functions that draw all random numbers; `Random` and `PerSample` say which axes come before `*shape`."""
 
     def randn(self, shape: tuple[int, ...]) -> Tensor: ...  # standard normal
     def rand(self, shape: tuple[int, ...]) -> Tensor: ...  # uniform in [0, 1)
@@ -277,7 +277,7 @@ class Method(Protocol):
     - `kind: Kind`, with which methods it stands in tables and figures; other if left out;
     - `tiny: dict`, settings at which it takes a second, for tests; the defaults if left out.
 
-    A method may say what it knows of its own sampler, see `Diagnosing`.
+    A method may also report how well its own sampler worked, see `Diagnosing`.
 
     `prior.caps` and `problem.caps` show a method what it declares in `needs` and `uses`, and nothing else.
     """
@@ -299,7 +299,7 @@ State = dict[str, Tensor]
 
 
 class Trainable(Protocol):
-    """A method that is trained before it samples. All that stands under `Method` holds for it, too.
+    """A method that is trained before it samples. All that is said of `Method` holds for it, too.
 
     `train` sees no measurement of the task: it makes its own, `x = prior.sample(n, rng)[0]` and
     `y = problem.simulate(x, rng)`. Its rng holds one stream, so `rng.randn(shape)` is (1, *shape); networks are
@@ -327,13 +327,13 @@ class Trainable(Protocol):
 
 @runtime_checkable
 class Diagnosing(Protocol):
-    """A method that knows how good its sampler is, from the weights of its own paths or particles.
+    """A method that estimates how well its sampler worked, from the weights of its own paths or particles.
 
     Where `train` returned {} it is not called; a method without `train` takes no `state`.
     """
 
-    # (m,) each: log_z, its estimate of log E[exp(log_likelihood)] under the prior, its lower bound elbo, path_ess, a
-    # share, and num_ancestors, of particles; or some of them
+    # some or all of, (m,) each: log_z, an estimate of log E[exp(log_likelihood)] under the prior; elbo, its lower
+    # bound; path_ess, the effective sample size as a share; num_ancestors, of the particles
     def diagnose(
         self,
         prior: Prior,

@@ -3,10 +3,10 @@
 They lie where torch.hub keeps them, $TORCH_HOME/hub/checkpoints, so that a file which torchvision or torch-fidelity
 fetched before is used, and one that was copied there by hand is enough on a machine without network.
 
-Each file is pinned by its sha256. The first eight digits are its publisher's, who puts them at the end of the file's
-name, and torch.hub checks no more; the whole hash is what many independent projects have published of their downloads.
-A file of that name with another hash is used, too, but never under the published network's name: all columns that it
-has a part in are named `unverified`, with the first digits of its own hash.
+Each file is pinned by its sha256. Its publisher states the first eight digits, at the end of the file's name, and
+torch.hub checks no more; the rest is what many independent projects have published of their downloads. A file of that
+name with another hash is used, too, but never under the published network's name: the names of all columns computed
+with it contain `unverified` and the first digits of its own hash.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ class Weights:
     purpose: str
 
 
-UNVERIFIED = "unverified-"  # before the first digits of a hash
-FETCH = "python -m bench weights fetch"  # and a name
-ABSENT = "n/a (weights absent: "  # begins the reason of a cell that is empty for that
+UNVERIFIED = "unverified-"  # followed by the first digits of a hash
+FETCH = "python -m bench weights fetch"  # followed by a name
+ABSENT = (
+    "n/a (weights absent: "  # begins the reason of a cell that is empty because of absent weights
+)
 WEIGHTS = {
     "alexnet": Weights(
         "alexnet-owt-7be5be79.pth",
@@ -65,7 +67,7 @@ def folder() -> Path:
 
 
 def missing(name: str) -> str:
-    """Return one line that says which file is missing, where it belongs and how to get it; "" where it is there."""
+    """Return a line that says which file is missing, where it belongs and how to get it; "" where none is missing."""
     weights = WEIGHTS[name]
     if (folder() / weights.file).is_file():
         return ""
@@ -81,7 +83,7 @@ def why_absent(name: str) -> str:
 
 
 def path_of(name: str) -> Path:
-    """Return the path of the published file, after its hash was checked; UserError, one line, where it is another."""
+    """Return the path of the published file, its hash checked; UserError, one line, where it is missing or another."""
     fault = missing(name) or _wrong_hash(name)
     if fault:
         raise UserError(fault)

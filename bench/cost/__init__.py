@@ -2,5 +2,5 @@
 
     measure(options: Options, say: Say) -> Json
 
-which prints each result with `say` as soon as it is there, and returns all numbers.
+which prints each result with `say` as soon as it is measured, and returns all numbers.
 """

@@ -1,19 +1,19 @@
-"""`python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [mfa] [peers] [sizes]
-[repeatability]`:
-what the harness costs.
+"""Measure what the harness costs:
 
-Each question has a ratio within one run as its answer, in CPU seconds of one thread. Without a name all but the last
-are measured.
+    python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [mfa] [peers] [sizes] [repeatability]
 
-overhead: every method beside its bare network calls, on the mixture, the digits' UNet and a larger one.
-batching: DPS on all measurements and samples in one batch, beside row by row.
+Each question is answered by a ratio of CPU seconds of one thread, both measured in the same run. Without a name all
+questions but the last are answered.
+
+overhead: every method compared with its network calls alone, on the mixture, the digits' UNet and a larger one.
+batching: DPS on all measurements and samples in one batch, compared with one row at a time.
 orchestration: the share of a whole workflow's CPU seconds outside sampling, training and metrics (--suite, --cores).
 growth: seconds and memory at 1, 2, 4 and 8 times as many measurements, samples and pixels along a side.
-pairs: perceptual diversity from one network pass per sample, beside one per pair (--side, --naive).
-mfa: the denoiser of a mixture of factor analysers beside the matrix products that it cannot do without.
-peers: DPS here, of azula and of deepinv over the bare network: pip install "posterior-bench[peers]".
+pairs: perceptual diversity from one network pass per sample, compared with one per pair (--side, --naive).
+mfa: the denoiser of a mixture of factor analysers, compared with the matrix products that it needs.
+peers: DPS of this project, azula and deepinv, relative to the network alone: pip install "posterior-bench[peers]".
 sizes: seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
-repeatability: whether two runs of the clock agree within their spread (--suite, one with a clock that was run).
+repeatability: whether two runs of the clock agree within their spread (--suite: a finished suite with a clock).
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ QUESTIONS = (
     "repeatability",
 )
 ALONE = ("orchestration", "repeatability")  # their jobs wait for the machine themselves
+# of the fields of `Options`
 HELP = {
     "priors": "folder of a suite's priors",
-    "repeats": "timed turns of what is compared",
+    "repeats": "how often each of the things compared is timed",
     "side": "pairs: pixels along an image",
     "largest": "sizes: pixels along a side of the largest images",
-    "naive": "pairs: measurements done naively, up to 16",
+    "naive": "pairs: measurements done pair by pair, up to 16",
     "suite": "orchestration, repeatability: a suite's name",
-    "cores": "orchestration: of snakemake",
-}  # of the fields of `Options`
+    "cores": "orchestration: cores of snakemake",
+}
 
 
 def main(*arguments: str) -> None:
@@ -72,13 +73,13 @@ def main(*arguments: str) -> None:
     given = parser.parse_args(arguments)
     options = Options(**{name: getattr(given, name) for name in HELP})
     torch.set_num_threads(1)
-    keep_memory()  # as each job does: without it, a step gets its memory from the system anew
+    keep_memory()  # as each job does: else each step asks the system for its memory again
     for what in wanted(given.what):
         answer(what, options, given.out)
 
 
 def wanted(names: list[str]) -> list[str]:
-    """Return the questions to answer, all but the last by default; UserError for one that is unknown."""
+    """Return the questions to answer, all but the last by default; raise UserError for an unknown one."""
     for name in names:
         if name not in QUESTIONS:
             raise UserError(f"python -m bench.cost {name}: expected one of {', '.join(QUESTIONS)}")
@@ -86,7 +87,7 @@ def wanted(names: list[str]) -> list[str]:
 
 
 def answer(what: str, options: Options, out: Path | None) -> None:
-    """Answer one question: print the result and, with `out`, write it. Waits while a clock has the machine."""
+    """Answer one question: print the result and, with `out`, write it. Waits while a clock holds the machine."""
     lines: list[str] = []
 
     def say(line: str) -> None:

@@ -26,7 +26,7 @@ def measure(options: Options, say: Say) -> Json:
 def compare(name: str, prior: Prior, m: int, s: int, say: Say) -> Json:
     """Return seconds and the largest difference of samples on one prior, m measurements with s samples each."""
     problem = inpainting(prior.shape)
-    # as few steps as its schedule has: rounding has little time to grow
+    # the smallest number of steps that its schedule allows, so that rounding errors grow little
     method = load("method", "dps")(num_steps=21)
     result = compare_with_single_rows(method, prior, problem, measurements(prior, problem, m), s)
     say(format_batching(name, result))

@@ -1,12 +1,12 @@
-"""`python -m bench.cost.budgets`: print the rows of config/budget.yaml, and each task's settings of them.
+"""Print the rows of config/budget.yaml and their settings on each task: `python -m bench.cost.budgets`.
 
-A budget is network rows per posterior sample, forward and backward, training included. Each method has one rule that
-turns it into settings. What was searched at equal seconds (the methods in SEARCHED) has the value that won there
-(results/reference/tuning); what is neither named by a rule nor searched keeps the method's default. On the priors of
-the suite a denoiser costs one row, a decoded image `decode_nfe`, and each twice with its gradient.
+A budget is a number of network rows per posterior sample, forward and backward, training included. Each method has one
+rule that turns a budget into settings. Settings that were searched at equal seconds (methods in SEARCHED) have the
+values that won there (results/reference/tuning); a setting that is neither in a rule nor searched keeps its default. On
+the priors of the suite, a denoiser costs one row and a decoded image `decode_nfe`; with its gradient, each costs twice.
 
-Training is paid once, so its share per sample depends on how many samples follow. Rows are trained with what a budget
-leaves for ten measurements; the figure `budget` divides the same training by 1, 10 and 100.
+Training is paid once, so that its share per sample depends on the number of samples. Methods are trained with the rows
+that a budget leaves for ten measurements; the figure `budget` divides the same training by 1, 10 and 100.
 """
 
 from __future__ import annotations
@@ -24,22 +24,21 @@ from bench.core.specs import Settings
 
 BUDGETS = (100, 200, 450, 1000, 2000)
 TUNED_AT = 450  # rows per sample of the suite `tuning`
-NUM_MEASUREMENTS = 10  # among which the rows share their training
+NUM_MEASUREMENTS = 10  # which share the cost of a training
 MPGD_PULL = 30  # steps times scale in the suite `digits`
 DPS_STEPS = 200  # at which the zeta of the default suite was tuned
-CHAIN = 30  # evaluations before the first sample that are worth a further chain
+CHAIN = 30  # evaluations before the first sample for each chain
 LEAPFROG = 4  # of a trajectory, where the budget allows it
-APS_BATCH, WARM_START = 128, 0.5  # as APS has them
-ODS_GROUP, ODS_ASSESSED, ODS_REPLAYS = 8, 16, 2  # as ODS has them
-RTB_STEPS, RTB_WARM, RTB_PAIRS, RTB_PATHS = 24, 0.85, 256, 8 * 6  # as RTB has them
-WIDEST = {
-    "sigma_max": 10.0
-}  # first noise level: the widest direction of digits has a deviation of about 3
+APS_BATCH, WARM_START = 128, 0.5  # defaults of APS
+ODS_GROUP, ODS_ASSESSED, ODS_REPLAYS = 8, 16, 2  # defaults of ODS
+RTB_STEPS, RTB_WARM, RTB_PAIRS, RTB_PATHS = 24, 0.85, 256, 8 * 6  # defaults of RTB
+# the first noise level; the standard deviation of digits along their widest direction is about 3
+WIDEST = {"sigma_max": 10.0}
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a budget is spent on: samples per measurement, rows per decoded image, and DPS's zeta at 200 steps."""
+    """Facts that a rule needs: samples per measurement, rows per decoded image, and DPS's zeta at 200 steps."""
 
     num_samples: int = 16
     decode_nfe: int = 28
@@ -51,24 +50,25 @@ class Terms:
         return 2 * self.decode_nfe
 
     def gradients(self, budget: float) -> int:
-        """Return how many evaluations a measurement can have, after each sample was decoded once more."""
+        """Return how many evaluations a measurement can have, when each sample is decoded once at the end."""
         return int(self.num_samples * (budget - self.decode_nfe) // self.evaluation)
 
     def training(self, budget: float, sampling: int = 0) -> int:
-        """Return the rows of a training that NUM_MEASUREMENTS pay for, after rows of sampling."""
+        """Return the rows of a training that NUM_MEASUREMENTS pay for. sampling: rows that each sample costs."""
         return int(NUM_MEASUREMENTS * self.num_samples * (budget - sampling))
 
 
 def dps(budget: float, terms: Terms) -> Settings:
-    """Return as many steps as there are rows for; zeta times steps stays: 1000 steps at 0.01 equal 200 at 0.05."""
+    """Return as many steps as there are rows for, and zeta such that zeta times steps is constant."""
     num_steps = int(budget // 2)
     return {"num_steps": num_steps, "zeta": float(f"{terms.zeta * DPS_STEPS / num_steps:.3g}")}
 
 
 def latent_langevin(budget: float, terms: Terms) -> Settings:
-    """Return half of the evaluations before the first sample, and the others between samples, one at least each.
+    """Return settings with half of the evaluations before the first sample, and the others between samples.
 
-    Of the first half a tenth are Adam's, up to three tell the curvature, a fifth adapts the step.
+    At least one evaluation lies between two samples. Of the first half, a tenth are steps of Adam, up to three
+    estimate the curvature, and a fifth adapt the step.
     """
     gradients = terms.gradients(budget)
     thin = max(1, gradients // (2 * terms.num_samples))
@@ -83,9 +83,10 @@ def latent_langevin(budget: float, terms: Terms) -> Settings:
 
 
 def hmc(budget: float, terms: Terms) -> Settings:
-    """Return half of the evaluations before the first sample, a fifth of them to adapt; then one trajectory a sample.
+    """Return settings with half of the evaluations before the first sample, and a fifth of those for adaptation.
 
-    A trajectory has four leapfrog steps, fewer where the other half does not pay for them.
+    The other half pays for the trajectories between samples. A trajectory has four leapfrog steps, fewer where that
+    half does not pay for four.
     """
     gradients = terms.gradients(budget)
     for_samples = max(1, gradients // (2 * terms.num_samples))
@@ -102,15 +103,15 @@ def hmc(budget: float, terms: Terms) -> Settings:
 
 
 def aps(budget: float, terms: Terms) -> Settings:
-    """Return as many iterations as the rows of training pay for; those of the warm start cost none."""
+    """Return as many iterations as the rows of training pay for; iterations of the warm start cost no rows."""
     reverse = int(terms.training(budget) // (2 * APS_BATCH))
     return {"num_iterations": int(reverse / (1 - WARM_START))}
 
 
 def ods(budget: float, terms: Terms) -> Settings:
-    """Return a quarter of the decoded images of training for the affine map, and the others for iterations.
+    """Return settings with a quarter of training's decoded images for the affine map, and the others for iterations.
 
-    There are eight paths for each simulated measurement, and one measurement a batch for each 1024 decoded images.
+    There are eight paths for each simulated measurement, and one measurement in a batch for each 1024 decoded images.
     """
     images = terms.training(budget, terms.decode_nfe) // terms.decode_nfe
     groups = min(16, max(1, images // 1024))
@@ -125,29 +126,29 @@ def ods(budget: float, terms: Terms) -> Settings:
 
 
 def rtb(budget: float, terms: Terms) -> Settings:
-    """Return as many iterations as the rows of training pay for; each path costs a row for each of its steps."""
+    """Return as many iterations as the rows of training pay for; a path costs one row per step."""
     warm, balanced = RTB_WARM * RTB_PAIRS, (1 - RTB_WARM) * RTB_PATHS * RTB_STEPS
     return {"num_iterations": int(terms.training(budget, RTB_STEPS) / (warm + balanced))}
 
 
 def mpgd(budget: float, terms: Terms) -> Settings:
-    """Return as many steps as there are rows for; scale times steps stays that of the suite `digits`, as with dps."""
+    """Return as many steps as there are rows for, and scale such that scale times steps is as in the suite `digits`."""
     num_steps = int(budget)
     return {"num_steps": num_steps, "scale": float(f"{MPGD_PULL / num_steps:.3g}")}
 
 
 def pnp_dm(budget: float, terms: Terms) -> Settings:
-    """Return one chain for each sample, of ten rows an iteration; all but five iterations are warm-up."""
+    """Return one chain per sample; an iteration costs ten rows, and all but five iterations are warm-up."""
     return {"num_warmup": int(budget // 10) - 5, "thin": 5}
 
 
 def dflow(budget: float, terms: Terms) -> Settings:
-    """Return as many steps of the descent as there are decoded images with their gradients for."""
+    """Return as many steps of the descent as the budget pays for; each decodes an image with its gradient."""
     return {"num_steps": int((budget - terms.decode_nfe) // terms.evaluation)}
 
 
 def particles(budget: float, terms: Terms, *, differentiated: bool) -> Settings:
-    """Return 50 steps, 25 at the smallest budget, and one cloud for each measurement as large as the rest pays for."""
+    """Return 50 steps (25 at the smallest budget) and one cloud per measurement, as large as the budget pays for."""
     num_steps = 50 if budget >= 200 else 25
     rows = 2 * num_steps - 1 if differentiated else num_steps
     cloud = {"num_particles": int(terms.num_samples * budget // rows), "joint": "coupled"}
@@ -155,17 +156,17 @@ def particles(budget: float, terms: Terms, *, differentiated: bool) -> Settings:
 
 
 def steps(budget: float, terms: Terms, *, field: str, rows: int, **others: float) -> Settings:
-    """Return as many steps, named `field`, as there are rows for; one of them costs `rows`."""
+    """Return as many steps, in the setting `field`, as the budget pays for; one step costs `rows`."""
     return {field: int(budget // rows), **others}
 
 
 def _num_curvature(before: int) -> int:
-    """Return power iterations for the curvature, to which one evaluation more belongs: steps are useless without."""
+    """Return the number of power iterations for the curvature, which sets the step; they cost one evaluation more."""
     return 2 if before >= 20 else 1
 
 
 def _num_chains(before: int, terms: Terms) -> int:
-    """Return a chain for each CHAIN evaluations before the first sample, in a number that divides that of samples."""
+    """Return the number of chains, about one per CHAIN evaluations; it divides the number of samples."""
     most = max(1, min(terms.num_samples, before // CHAIN))
     return max(n for n in range(1, most + 1) if terms.num_samples % n == 0)
 
@@ -189,7 +190,7 @@ RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
     "dflow": dflow,
     "rtb": rtb,
 }
-_MOST = {"ddrm": 1000}  # it steps through the 1000 levels that it was stated for
+_MOST = {"ddrm": 1000}  # DDRM has at most one step for each of its paper's 1000 noise levels
 
 
 def budgets_of(plugin: str) -> tuple[int, ...]:
@@ -198,7 +199,7 @@ def budgets_of(plugin: str) -> tuple[int, ...]:
 
 
 def training_rows(plugin: str, settings: Settings, terms: Terms) -> float:
-    """Return the rows, forward and backward, that the training of a row costs; 0 without training."""
+    """Return the network rows, forward and backward, that the training of a suite's row costs; 0 without training."""
     if plugin == "aps":
         reverse = settings["num_iterations"] - round(WARM_START * settings["num_iterations"])
         return 2 * APS_BATCH * reverse
@@ -213,9 +214,9 @@ def training_rows(plugin: str, settings: Settings, terms: Terms) -> float:
 
 
 def tuned(task: str, plugin: str, folder: Path) -> dict[str, Settings]:
-    """Return the settings of a task for each row of a method: those that won its search, logged in `folder`.
+    """Return the settings on a task for each row of a method: those that won the search logged in `folder`.
 
-    zeta times steps stays, as in the rule; other values are the same at each budget.
+    zeta times steps is constant, as in the rule; other values are the same at each budget.
     """
     log = read_csv(folder / task / f"{plugin}.csv")[1]
     won = {name: log["winner"]["settings"][name] for name in log["ranges"]}
@@ -227,7 +228,7 @@ def tuned(task: str, plugin: str, folder: Path) -> dict[str, Settings]:
 
 
 def main() -> None:
-    """Print a line of YAML for each row, and one for each task and method."""
+    """Print a line of YAML for each row, then one for each task and method."""
     for plugin, rule in RULES.items():
         for budget in budgets_of(plugin):
             print(f"  {plugin}-b{budget}: {_yaml(rule(budget, Terms()))}")

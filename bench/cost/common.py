@@ -1,4 +1,4 @@
-"""Options of all questions about cost, CPU seconds, and texts of limits."""
+"""Options of the command `python -m bench.cost`, a timer of CPU seconds, and texts for limits."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ class Options:
     """Options of the command line; each question reads those that concern it."""
 
     priors: Path = Path("results/default/priors")
-    repeats: int = 5  # timed turns of the two things that are compared
-    side: int = 64  # pixels along an image of which distances are taken
-    largest: int = 256  # pixels along a side of the largest images of which methods are measured
-    naive: int = 2  # measurements of which distances are also taken pair by pair
-    suite: str = "smoke"  # whose workflow is run
+    repeats: int = 5  # how often each of the two things compared is timed
+    side: int = 64  # pixels along an image, for `pairs`
+    largest: int = 256  # pixels along a side of the largest images, for `sizes`
+    naive: int = 2  # measurements whose distances are also computed pair by pair
+    suite: str = "smoke"  # the suite whose workflow is run
     cores: int = 2
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return CPU seconds of this process: other jobs do not lengthen them much."""
+    """Return the CPU seconds of this process, which other jobs on the machine hardly change."""
     begin = time.process_time()
     work()
     return time.process_time() - begin
 
 
 def format_range(seconds: Sequence[float]) -> str:
-    """Return median, smallest and largest."""
+    """Return median, smallest and largest value as text."""
     return f"{median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
 
 

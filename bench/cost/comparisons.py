@@ -1,4 +1,4 @@
-"""Compare CPU seconds: a method with its network calls alone, a batch with single rows, one pass with pairs."""
+"""Compare CPU seconds: a method with its network calls alone, a batch with single rows, a pass per image with pairs."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Overhead:
 
     @property
     def ratios(self) -> list[float]:
-        """Return the ratio of each repeat, whose spread tells how quiet the machine was."""
+        """Return the ratio of each repeat; their spread shows how busy the machine was otherwise."""
         return [method / network for method, network in zip(self.method, self.network, strict=True)]
 
 
 @dataclass(frozen=True)
 class Batching:
-    """Seconds of one call for all measurements and samples and of one call per row, and how far samples differ."""
+    """Seconds of one call for all measurements and samples, seconds of one call per row, and how far samples differ."""
 
     max_difference: float
     batched: float
@@ -54,9 +54,9 @@ class Batching:
 
 @dataclass(frozen=True)
 class PairwiseDistances:
-    """Seconds per measurement of a mean pairwise distance, one entry each, from a pass per pair and one per image.
+    """Seconds of a mean pairwise distance, an entry per measurement, by a pass per pair (naive) or per image (cached).
 
-    num_measurements: of `cached`; `naive` may have fewer. max_difference: of the two mean distances, relative.
+    num_measurements: entries of `cached`; `naive` may have fewer. max_difference: between the two means, relative.
     """
 
     naive: list[float]
@@ -123,7 +123,7 @@ def compare_pairwise(
 
     distance: images (n, *x) twice -> (n,); mean_pairwise: images (s, *x) -> mean distance between two of them.
     """
-    mean_pairwise(samples[0, :2])  # pays for what is done once, at the first call
+    mean_pairwise(samples[0, :2])  # untimed: the first call does work that later ones do not repeat
     cached, means = _time_each([partial(mean_pairwise, x) for x in samples])
     naive, expected = _time_each(
         [partial(_mean_over_pairs, x, distance) for x in samples[:num_naive]]
@@ -133,7 +133,7 @@ def compare_pairwise(
 
 
 def draw(method: Method, prior: Prior, problem: Problem, y: Tensor, num_samples: int) -> Tensor:
-    """Draw (m, num_samples, *x) for y (m, *y), from streams of the measurements' numbers."""
+    """Draw (m, num_samples, *x) for y (m, *y), from streams named by the measurements' numbers."""
     rng = Rng(("overhead",), range(len(y)), range(num_samples), y.dtype, y.device.type)
     return method.sample(prior, problem, y, num_samples, rng=rng)
 

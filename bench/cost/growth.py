@@ -1,6 +1,6 @@
 """Measure seconds and peak memory at 1, 2, 4 and 8 times as many measurements, samples, and pixels along a side.
 
-Each cell is a process of its own, so that none finds memory that an earlier one left; what a run draws goes through the
+Each cell is measured in a process of its own, so that none reuses memory of an earlier one. Samples go through the
 network in chunks, as in the workflow.
 """
 
@@ -39,14 +39,14 @@ class Size:
 
 @dataclass(frozen=True)
 class Cell:
-    """CPU seconds of a run, and bytes that it had resident at most beyond what stood before."""
+    """CPU seconds of a run, and its peak of resident bytes above those before it."""
 
     seconds: float
     peak: int
 
 
 def measure(options: Options, say: Say) -> Json:
-    """Return seconds and bytes by method and by what grows; only one of the three grows at a time."""
+    """Return seconds and bytes by method and by what grows: measurements, samples or pixels, one at a time."""
     content: Json = {"rows_per_chunk": ROWS_PER_CHUNK, "base": asdict(Size()), "settings": METHODS}
     base = Size()
     size = f"m = {base.m}, s = {base.s}, {base.side} x {base.side} pixels"
@@ -65,7 +65,7 @@ def measure_growth(module: str, what: str, say: Say) -> list[Json]:
 
 
 def format_cells(cells: list[Cell]) -> list[str]:
-    """Return what 1x took, and the ratios to it."""
+    """Return texts: seconds and memory at 1x, and the ratios of the larger sizes to these."""
     first = cells[0]
     begin = f"1x: {first.seconds:.2f} CPU-s, {first.peak / MEGABYTE:.0f} MB"
     return [begin] + [
@@ -75,7 +75,7 @@ def format_cells(cells: list[Cell]) -> list[str]:
 
 
 def in_new_process(module: str, size: Size) -> Cell:
-    """Return the cell, measured in a process that has torch imported and has done nothing yet."""
+    """Return the cell, measured in a new process that has imported torch."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "diffusers.models.unets.unet_2d"])
     with context.Pool(1) as pool:
@@ -83,7 +83,7 @@ def in_new_process(module: str, size: Size) -> Cell:
 
 
 def measure_cell(module: str, size: Size) -> Cell:
-    """Measure a run after one on one image, which pays for what is done once."""
+    """Measure a run, after an unmeasured one on one image that does what is done once per process."""
     keep_memory()
     torch.set_num_threads(1)
     device = torch.device("cpu")

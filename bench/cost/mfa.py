@@ -1,8 +1,9 @@
-"""Time the denoiser of a mixture of factor analysers beside the matrix products that it cannot do without.
+"""Time the denoiser of a mixture of factor analysers, and compare it with the matrix products that it needs.
 
-These are: into the basis and back (cosines along each side, colours), the loadings of all components and back, and four
-products with a vector for each component (two for squared distances, two for the pull of the diagonal). Its derivative
-needs the same again. The mixture is random, 48 components of rank 32 at 32 x 32 x 3: time does not depend on numbers.
+These are the change to the basis and back (cosines along each side, colours), the products with the loadings of all
+components and back, and four products with a vector per component (two for squared distances, two for the diagonal
+part of the posterior mean). Its derivative needs the same again. The mixture is random, 48 components of rank 32 at
+32 x 32 x 3 pixels; the time does not depend on its values.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from bench.priors._mfa_basis import Basis
 
 NUM_ROWS, SHAPE, NUM_COMPONENTS, RANK = 256, (3, 32, 32), 48, 32
 SIGMAS = (0.01, 0.1, 0.5, 2.0)
-MOST = 1.5  # seconds of the denoiser, of its products' seconds
-MOST_DIFFERENCE = 1e-4  # of the denoiser in float32 from float64, data units, root mean square
+MOST = 1.5  # seconds of the denoiser over seconds of its products
+MOST_DIFFERENCE = (
+    1e-4  # between the denoiser in float32 and in float64, data units, root mean square
+)
 
 
 @dataclass(frozen=True)
 class Turns:
-    """CPU seconds of the denoiser and of its products alone, an entry for each repeat."""
+    """CPU seconds of the denoiser and of its products alone, one entry per repeat."""
 
     denoiser: list[float]
     products: list[float]
@@ -38,7 +41,7 @@ class Turns:
 
 
 def measure(options: Options, say: Say) -> Json:
-    """Return seconds and ratios, forward and with the derivative, in both precisions, and how far these are apart."""
+    """Return seconds, forward and with the derivative, in both precisions, and how far the two precisions differ."""
     prior = random_mixture(SHAPE, NUM_COMPONENTS, RANK)
     x_t = Rng(("cost", "mfa"), (0,)).randn((NUM_ROWS, *SHAPE))[0]
     content: Json = {}
@@ -105,7 +108,7 @@ def compare(prior: MFA, x_t: Tensor, with_vjp: bool, repeats: int) -> Turns:
 
 
 def products_of(prior: MFA, x: Tensor, times: int) -> list[tuple[Tensor, Tensor]]:
-    """Return the factors of all products of one call on rows x (n, *x), `times` times over."""
+    """Return the two factors of each product in one call on rows x (n, *x), the whole list repeated `times` times."""
     (n, c, h, w), (k, size, rank) = x.shape, prior.factors.shape
     u = x.flatten(1).contiguous()
     loadings, loaded = x.new_ones(size, k * rank), x.new_ones(n, k * rank)

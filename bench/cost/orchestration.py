@@ -1,7 +1,7 @@
 """Measure the share of a whole workflow's CPU seconds outside sampling, training and metrics.
 
-The suite is run from nothing, in a folder of its own that is removed afterwards. All its processes are counted, those
-that outlive their parents too; each command writes down how long its own work took (`bench/runtime/job.py`).
+The suite is run from nothing, in a folder of its own that is removed afterwards. All its processes are counted, even
+those that outlive their parents; each command logs how long its own work took (`bench/runtime/job.py`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 
 @dataclass(frozen=True)
 class Orchestration:
-    """CPU seconds of a workflow with all its processes, and of that the commands' own work, by command."""
+    """CPU seconds of a workflow with all its processes, and the part that is the commands' own work, by command."""
 
     total: float
     commands: dict[str, float]
@@ -49,12 +49,12 @@ class Orchestration:
 
     @property
     def others(self) -> float:
-        """Return CPU seconds in no command's work: Snakemake, planning, starts and imports."""
+        """Return CPU seconds outside all commands' work: Snakemake, planning, starts and imports."""
         return self.total - sum(self.commands.values())
 
 
 def measure(options: Options, say: Say) -> Json:
-    """Return CPU seconds of the workflow in all and by command."""
+    """Return CPU seconds of the workflow, in total and by command."""
     result = run_suite(options.suite, options.cores)
     for line in format_orchestration(options.suite, options.cores, result):
         say(line)
@@ -79,7 +79,7 @@ def run_suite(suite: str, cores: int) -> Orchestration:
 
 
 def run_logged(command: Sequence[str], log: Path) -> None:
-    """Run a command with each job adding to `log`; UserError with the end of its output where it fails."""
+    """Run a command whose jobs add to `log`; raise UserError with the end of its output if it fails."""
     environment = {**os.environ, WORK_LOG: str(log)}
     python, pipe = [sys.executable, "-m", *command], subprocess.PIPE
     done = subprocess.run(
@@ -93,7 +93,7 @@ def run_logged(command: Sequence[str], log: Path) -> None:
 
 
 def renamed(suite: str, name: str) -> str:
-    """Return the text of the suite's file with another name: its results go into another folder."""
+    """Return the text of the suite's file with another name, so that its results go into another folder."""
     path = ROOT / "config" / f"{suite}.yaml"
     if not path.is_file():
         raise UserError(
@@ -115,7 +115,7 @@ def result_of(total: float, costs: Iterable[JobCost]) -> Orchestration:
 def cpu_seconds_of(work: Callable[[], object]) -> float:
     """Return CPU seconds, user and system, of all processes that `work` starts and of those that they start.
 
-    A process that outlives its parent, as the server that forks jobs, becomes a child of this one: on Linux only.
+    A process that outlives its parent, such as the server that forks jobs, becomes a child of this one (Linux only).
     """
     if sys.platform != "linux":
         raise UserError(
@@ -124,7 +124,7 @@ def cpu_seconds_of(work: Callable[[], object]) -> float:
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     begin = resource.getrusage(resource.RUSAGE_CHILDREN)
     work()
-    with contextlib.suppress(ChildProcessError):  # there are none left
+    with contextlib.suppress(ChildProcessError):  # raised when no child is left
         while True:
             os.wait()
     end = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,8 +1,8 @@
-"""Time every method beside its bare network calls: on the mixture, on the digits' UNet and on a larger one.
+"""Time every method and its network calls alone: on the mixture, on the digits' UNet and on a larger one.
 
-HMC has a row for each of its spaces: in noise space it decodes, in data space it takes the prior's density. A call has
-as many rows for methods with particles as for the others. Settings are short, and long enough for what a method does
-once, before its steps, to count as little as in a run of its usual length.
+HMC has a row for each of its spaces: in noise space it decodes, in data space it uses the prior's density. A call has
+as many network rows for methods with particles as for the others. The runs are short, but long enough for work that a
+method does once, before its steps, to count as little as in a run of its usual length.
 """
 
 from __future__ import annotations
@@ -82,14 +82,11 @@ class Setup:
     repeats: int
 
     def compare(self, row: str, settings: Mapping[str, object]) -> Overhead:
-        """Return seconds of a row and of its bare calls. Raises Unsupported where it cannot run or makes no call."""
+        """Return seconds of a row and of its network calls alone; raise Unsupported if it cannot run or makes none."""
         problem = inpainting(self.prior.shape)
         method = ready(plugin_of("method", row), self.prior, problem, settings)
-        y, rows_each = (
-            measurements(self.prior, problem, self.m),
-            getattr(method, "num_particles", 1),
-        )
-        num_samples = max(1, self.s // rows_each)
+        y = measurements(self.prior, problem, self.m)
+        num_samples = max(1, self.s // getattr(method, "num_particles", 1))
         result = compare_with_network(method, self.prior, problem, y, num_samples, self.repeats)
         if not result.num_calls:
             raise NoCalls("makes no network call while it samples")
@@ -115,7 +112,7 @@ def measure(options: Options, say: Say) -> Json:
 
 
 def on_digits(small: Setup, mixture: Setup, say: Say) -> Json:
-    """Return the overhead of every method; one that needs a density is on the mixture, the only prior that has one."""
+    """Return the overhead of every method; one that needs a density runs on the mixture, which alone has one."""
     rows = small.m * small.s
     milliseconds = 1000 * forward_seconds(small.prior, rows)
     say(
@@ -158,7 +155,7 @@ def measure_method(
     limit: float | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Json:
-    """Return the overhead of a row, or the reason why there is none. limit: of its ratio."""
+    """Return the overhead of a row, or the reason why there is none. limit: the largest ratio allowed, if any."""
     try:
         result = on.compare(row, settings or {})
     except Unsupported as reason:
@@ -195,7 +192,7 @@ class Trained:
 
 
 def format_overhead(module: str, where: str, result: Overhead, limit: float | None) -> str:
-    """Return the result in one line; `limit` is what the ratio may be at most."""
+    """Return the result in one line. limit: the largest ratio allowed, if any."""
     verdict = f" ({at_most(result.ratio, limit)})" if limit else ""
     calls = f"{result.num_calls} forward and {result.num_backward} backward calls bare"
     return (

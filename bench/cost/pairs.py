@@ -1,6 +1,6 @@
-"""Time the mean LPIPS between samples: one pass of its network per sample beside the package lpips on each pair.
+"""Time the mean LPIPS between samples: one pass of its network per sample, and the package lpips on each pair.
 
-The weights are random; they cost as much as trained ones.
+The weights are random, which cost as much as trained ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LEAST_SPEEDUP, MOST_DIFFERENCE = 20.0, 1e-5
 
 
 def measure(options: Options, say: Say) -> Json:
-    """Return seconds per measurement of both ways on normal draws of `options.side` pixels a side."""
+    """Return seconds per measurement of both ways, on normal draws of `options.side` pixels a side."""
     network = untrained_lpips("alex")
     embed = lpips_embedding(network)
     samples = Rng(("pairs", options.side), range(M), dtype=torch.float32).randn(

@@ -1,9 +1,9 @@
 """Time DPS of this project, of azula (https://azula.readthedocs.io) and of deepinv (https://deepinv.github.io).
 
-All have the same UNet, batch, number of steps and one thread, and are timed in turns. Each time is divided by that of
-as many bare forward and backward passes of the network. Each library's DPS is called as its documentation says, with
-its own defaults for schedule and precision, in an ordinary process; ours in one that keeps freed memory, as every
-command of the harness does. Further rows show what keeping memory and the suite's key `channels_last` contribute.
+All have the same UNet, batch and number of steps, one thread, and are timed in turns. Each time is divided by that of
+as many forward and backward passes of the network alone. Each library's DPS is called as its documentation says, with
+its own defaults for schedule and precision, in an ordinary process. Ours runs in a process that keeps freed memory, as
+every command of the harness does. Further rows show the effects of keeping memory and of the suite's `channels_last`.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from bench.runtime.job import keep_memory
 PLAIN = Compute()
 CHANNELS_LAST = Compute(channels_last=True)
 COMPILED = Compute(channels_last=True, compile=True)
-STEPS = 21  # as few as the linear schedule of DPS has
+STEPS = 21  # the fewest that the linear schedule of DPS allows
 PEERS = ("azula", "deepinv")
 INSTALL = 'pip install "posterior-bench[peers]"'
 
 
 @dataclass(frozen=True)
 class Size:
-    """A network, how many rows, and over the bare passes what ours may cost at most."""
+    """A network, measurements m with s samples each, and the largest ratio of our seconds to the network's alone."""
 
     network: dict
     m: int
@@ -57,7 +57,7 @@ SIZES = (
 
 @dataclass(frozen=True)
 class Case:
-    """The network, images and the mask of what is seen of them, float32, and a prior that calls the network."""
+    """The network, float32 images with a mask (1 where seen), and a prior that calls the network."""
 
     unet: nn.Module
     prior: Prior
@@ -70,7 +70,7 @@ Sampler = Callable[[], object]  # one run of STEPS steps
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU seconds of each run, their median over that of the bare passes, and network passes forward in a step."""
+    """CPU seconds of each run, their median over that of the network alone, and forward passes per step."""
 
     seconds: list[float]
     ratio: float
@@ -78,7 +78,7 @@ class Cost:
 
 
 def measure(options: Options, say: Say) -> Json:
-    """Return the costs of all contenders by the size of the images."""
+    """Return the costs of all contenders, by size of the images."""
     content: Json = {
         "steps": STEPS,
         "versions": {name: version(name) for name in PEERS if find_spec(name)},
@@ -89,7 +89,7 @@ def measure(options: Options, say: Say) -> Json:
 
 
 def compare(size: Size, repeats: int, say: Say) -> Json:
-    """Return seconds and ratios of contenders by name; for a package that is not installed, how to install it."""
+    """Return seconds and ratios by contender; for a package that is not installed, how to install it."""
     missing = {
         name: f"package {name} is not installed: {INSTALL}" for name in PEERS if not find_spec(name)
     }
@@ -114,9 +114,9 @@ def compare(size: Size, repeats: int, say: Say) -> Json:
 
 
 def in_turns(size: Size, names: Sequence[str], repeats: int) -> dict[str, Cost]:
-    """Time contenders in turns, a process for each.
+    """Time contenders in turns, each in a process of its own.
 
-    Before come a run that counts network passes and one that compiles and warms.
+    Two untimed runs come first: one counts network passes, the other compiles the network and warms caches.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "diffusers.models.unets.unet_2d"])
@@ -137,7 +137,7 @@ def in_turns(size: Size, names: Sequence[str], repeats: int) -> dict[str, Cost]:
 
 
 def serve(line: Connection, name: str, size: Size) -> None:
-    """Send how many network passes a run has, then its seconds for each True received, in a contender's process."""
+    """Serve a contender in its own process: send its network passes per run, then seconds of a run for each True."""
     torch.set_num_threads(1)
     if name in KEEPING:
         keep_memory()
@@ -195,7 +195,7 @@ def bare(case: Case, size: Size) -> Sampler:
 
 
 def channels_last(case: Case, size: Size) -> Sampler:
-    """Return the same passes with the channels of a pixel beside one another."""
+    """Return the passes of the network alone, with the channels of a pixel adjacent in memory."""
     case.unet.to(memory_format=torch.channels_last)
     x = case.x.contiguous(memory_format=torch.channels_last)
     return lambda: passes(case.unet, x)
@@ -211,7 +211,7 @@ def ours(case: Case, size: Size, compute: Compute = PLAIN) -> Sampler:
 
 
 class Called(nn.Module):
-    """A function of images and a noise level as a module, which both libraries expect; its dtype is that of `unet`."""
+    """A function of images and a noise level as a module, as both libraries expect; `unet` gives it a dtype."""
 
     def __init__(self, unet: nn.Module, function: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
 """Effects of rounding: `python -m bench.cost.precision results/<suite>/specs/runs/<task>/<method>/seed<k>.json ...`.
 
-Each run is drawn again in every precision, with the same random numbers: how far network calls and samples are from
-those of the first precision, and how far the samples are from the reference draws. Rounding can turn an acceptance of
-a chain into a refusal, so its samples may differ while their distance to the reference does not. Networks are float32
-in float64, too. Options: --precisions, --device cuda, --measurements N (the first ones), --out FILE without its
-ending (FILE.json and FILE.md).
+Each run is drawn again in every precision, with the same random numbers. Reported are the distances of network calls
+and samples from those of the first precision, and of samples from the reference draws. Rounding can make a chain refuse
+a proposal that it accepted before, so that its samples change while their distance to the reference does not. In
+float64, networks still compute in float32. Options: --precisions, --device cuda, --measurements N (the first ones),
+--out FILE without its ending (FILE.json and FILE.md).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from bench.runtime.stopwatch import machine
 from bench.task import open_task
 
 SIGMAS = (0.1, 1.0, 10.0)
-ROWS_OF_AUTO = 1024  # in a chunk, where the suite says "auto"; samples do not depend on it
+ROWS_OF_AUTO = 1024  # rows in a chunk where the suite says "auto"; samples do not depend on it
 DISTANCE = (
     "Distance: sliced Wasserstein-2 with 128 directions, mean over measurements, to the reference draws; where the "
     "prior is a map distilled from one whose posterior is exact, to draws of that one's. Change: from the first "
@@ -84,7 +84,7 @@ def main(*arguments: str) -> None:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return specs, precisions (None where they are left out), device, measurements and out of a command line."""
+    """Return the options of a command line; precisions are None if left out."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.cost.precision", description=(__doc__ or "").splitlines()[0]
     )
@@ -100,7 +100,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One run in one precision. calls: outputs of network calls; distances (m,): of the samples to the reference."""
+    """One run in one precision. calls: outputs of network calls. distances (m,): from samples to reference draws."""
 
     calls: Tensor
     samples: Tensor

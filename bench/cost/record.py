@@ -1,4 +1,4 @@
-"""Write what a measurement found, and what it printed."""
+"""Write the numbers of a measurement and the lines that it printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.runtime.stopwatch import machine
 
 
 def record(out: Path, what: str, numbers: Json, lines: list[str]) -> None:
-    """Write `<what>.json`, the numbers, and `<what>.md`, the printed lines, each with where they come from."""
+    """Write `<what>.json` with the numbers and `<what>.md` with the printed lines, both with commit and machine."""
     about = {"provenance": provenance(threads=1), "machine": machine(torch.device("cpu"))}
     write_json(out / f"{what}.json", {**numbers, **about})
     head = f"# {about['provenance']['command']}\n\nCommit {about['provenance']['commit']}"

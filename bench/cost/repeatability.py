@@ -1,6 +1,6 @@
 """Test whether two runs of the clock agree: every timed run of a suite is timed twice, with all visits.
 
-Two times of a cell agree where their printed spreads have a point in common.
+Two times of a cell agree if their printed spreads overlap.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from bench.core.specs import ClockSpec
 from bench.cost.common import Options, Say, at_least
 from bench.runtime.visits import pool_visits
 
-LEAST = 0.9  # of the cells
+LEAST = 0.9  # share of the cells that have to agree
 
 Spread = tuple[float, float, float]  # seconds: lower end, median, upper end
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Seconds of one call, twice."""
+    """Seconds of one call in each of the two runs."""
 
     name: str
     first: Spread
@@ -60,7 +60,7 @@ def measure(options: Options, say: Say) -> Json:
 
 
 def timings(specs: Sequence[Path], words: str) -> list[Json]:
-    """Return the clock's content for each run: visits in turns, as in the workflow."""
+    """Time each run of the suite, its visits in turns as in the workflow, and return the pooled times of each."""
     visits: dict[Path, list[Json]] = {spec: [] for spec in specs}
     for visit in range(ClockSpec.read(specs[0]).clock.visits):
         for spec in specs:
@@ -79,7 +79,7 @@ def timings(specs: Sequence[Path], words: str) -> list[Json]:
 
 
 def cells_of(first: Json, second: Json) -> list[Cell]:
-    """Return the cells that both have: those of the curve, and the batch with the most samples per second."""
+    """Return the cells that both timings have: those of the curve, and the batch with the most samples per second."""
     cells = [
         {(cell["m"], cell["s"]): cell for cell in (*x.get("curve", []), *best(x))}
         for x in (first, second)
@@ -90,7 +90,7 @@ def cells_of(first: Json, second: Json) -> list[Cell]:
 
 
 def best(timing: Json) -> list[Json]:
-    """Return the cell of highest throughput, where there is one."""
+    """Return a list of the cell with the highest throughput, empty if there is none."""
     return [timing["throughput"]] if timing.get("throughput") else []
 
 

@@ -1,9 +1,9 @@
 """Measure seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
 
-The prior is a small UNet with random weights, as denoiser and as decoder of one row; each cell is a process of its own.
-A whole training would take hours: single iterations are measured, of each kind that it has, with few prior draws and
-small batches, and what the whole takes is reckoned as linear in draws, and in iterations times batch. Methods that are
-not trained run with few steps; a sample is reckoned to take as many times longer as their own settings need rows.
+The prior is a small UNet with random weights, used as denoiser and as decoder of one row; each cell is measured in a
+process of its own. A whole training would take hours. So single iterations of each kind are measured, with few prior
+draws and small batches, and the whole is computed as linear in draws and in iterations times batch. Methods that are
+not trained run with few steps; seconds of a sample are scaled by the network rows that the method's own settings need.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from bench.runtime.run_method import Unsupported, load_method, train
 
 SIDES = (32, 64)
 NETWORK = {"channels": (16, 32), "layers_per_block": 1}
-NUM_SAMPLES = 64  # of a measurement, which share its chains
+NUM_SAMPLES = 64  # samples of a measurement, which share its chains
 # at most this many times the growth of the network's own seconds, or of the pixels
 MOST_GROWTH = 1.25
 MEGABYTE = 2**20
-HELD = 28  # bytes for each number of a prior draw: itself and a masked measurement in float64, a copy in float32
+HELD = 28  # bytes per number of a prior draw: the draw, its measurement and the mask in float64, a float32 copy
 
 
 @dataclass(frozen=True)
 class Load:
-    """A training: prior draws, rows of a batch, iterations on simulated pairs, and of the method's own loss."""
+    """The size of a training: prior draws, rows of a batch, iterations on simulated pairs and on the own loss."""
 
     draws: int
     batch: int
@@ -69,7 +69,7 @@ def ods_settings(load: Load) -> dict[str, Any]:
 
 
 def iterations(load: Load) -> dict[str, Any]:
-    """Return settings of all trained methods."""
+    """Return the settings that all trained methods share."""
     number = load.pairs + load.others
     return {
         "network": "convolutional",
@@ -95,7 +95,7 @@ MORE = {32: 4, 64: 2, 128: 1, 256: 1}  # further iterations from which one's sec
 
 @dataclass(frozen=True)
 class Cell:
-    """CPU seconds, and bytes resident at most beyond what stood before."""
+    """CPU seconds of the work, and its peak of resident bytes above those before it."""
 
     seconds: float
     peak: int
@@ -103,7 +103,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Task:
-    """What one process measures: the training of a row on a load, or samples of a row (after a training)."""
+    """The work of one process: the training of a row, sampling of a row (trained before), or the network alone."""
 
     row: str
     side: int
@@ -123,7 +123,7 @@ def measure(options: Options, say: Say) -> Json:
     }
     for side, cell in network.items():
         say(
-            f"{side:4} pixels: {1000 * cell.seconds:.0f} ms a row, forward and backward, {megabytes(cell)} MB"
+            f"{side:4} pixels: {1000 * cell.seconds:.0f} ms a row, forward and backward, {megabytes(cell.peak)} MB"
         )
     content: Json = {
         "settings": {
@@ -145,7 +145,7 @@ def rows() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], say: Say) -> Json:
-    """Return what a row takes at each side, or why it does not run."""
+    """Return seconds and bytes of a row at each side, or the reason why it does not run."""
     module = row.split("-")[0]
     sides = [side for side in (SIDES_OF_TRAINED if module in TRAINED else SIDES) if side in network]
     found: dict[int, dict[str, Any]] = {}
@@ -167,7 +167,7 @@ def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], sa
 
 
 def measure_training(row: str, side: int) -> dict[str, Any]:
-    """Return seconds and bytes of short trainings, those that the whole one is reckoned to take, and of sampling."""
+    """Return seconds and bytes of short trainings, of the whole one as computed from these, and of sampling."""
     one, load = TRAINED[row], MEASURED[side]
     loads = {
         "first": load,
@@ -192,9 +192,9 @@ def measure_training(row: str, side: int) -> dict[str, Any]:
 
 
 def reckoned_seconds(whole: Load, load: Load, more: int, cells: Mapping[str, Cell]) -> float:
-    """Return seconds of a whole training, from cells of a load that differ from the first in one thing each.
+    """Return seconds of a whole training, computed from cells that each differ from the first in one part of the load.
 
-    They are linear in draws, in the batch (on which a trained sampler is assessed), and in iterations times batch.
+    Seconds are linear in draws, in the batch (on which a trained sampler is assessed), and in iterations times batch.
     """
     first = cells["first"].seconds
     extra = {what: max(0.0, cell.seconds - first) for what, cell in cells.items()}
@@ -212,10 +212,10 @@ def reckoned_seconds(whole: Load, load: Load, more: int, cells: Mapping[str, Cel
 
 
 def reckoned_peak(whole: Load, load: Load, numbers: int, cells: Mapping[str, Cell]) -> float:
-    """Return bytes of a whole training on images of so many numbers, from the same cells.
+    """Return bytes of a whole training, computed from the same cells. numbers: values in an image.
 
-    They are linear in the batch, though chunks may need less; further draws go through the network in chunks, and are
-    held with their measurements.
+    Bytes are taken as linear in the batch, though chunks may need less. Further draws go through the network in chunks,
+    and all of them are held with their measurements.
     """
     first = cells["first"].peak
     extra = {what: max(0, cell.peak - first) for what, cell in cells.items()}
@@ -228,7 +228,7 @@ def reckoned_peak(whole: Load, load: Load, numbers: int, cells: Mapping[str, Cel
 
 
 def measure_sampling(row: str, side: int, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return seconds and bytes of a short run, and what a sample takes with the row's own settings."""
+    """Return seconds and bytes of a short run, and seconds of a sample with the row's own settings."""
     module = row.split("-")[0]
     short = {**SHORT.get(module, {}), **settings}
     cell = in_new_process(Task(row, side, "sample", short))
@@ -246,27 +246,27 @@ def measure_sampling(row: str, side: int, settings: dict[str, Any]) -> dict[str,
 
 
 def samples_at(side: int) -> int:
-    """Return the number of samples in a measured call: four, fewer on images of more than 64 pixels a side."""
+    """Return the number of samples in a measured call: four, two on images of more than 64 pixels a side."""
     return 4 if side <= 64 else 2
 
 
 def format_row(row: str, side: int, found: dict[str, Any]) -> str:
-    """Return what a row takes at one side in one line; what is reckoned is called so."""
+    """Return seconds and bytes of a row at one side in one line, which says what is measured and what is reckoned."""
     measured = ", ".join(
-        f"{cell['seconds']:.1f} CPU-s {megabytes_of(cell['peak'])} MB"
+        f"{cell['seconds']:.1f} CPU-s {megabytes(cell['peak'])} MB"
         for cell in found["cells"].values()
     )
     text = f"{row:16}{side:4} pixels: measured {measured}"
     if "train_seconds" in found:
-        text += f"; whole training reckoned {found['train_seconds']:.0f} CPU-s, {megabytes_of(found['train_peak'])} MB"
+        text += f"; whole training reckoned {found['train_seconds']:.0f} CPU-s, {megabytes(found['train_peak'])} MB"
     return (
         f"{text}; a sample {'reckoned' if 'rows_per_sample' in found else 'measured'} "
-        f"{found['seconds_per_sample']:.3g} CPU-s, {megabytes_of(found['sample_peak'])} MB"
+        f"{found['seconds_per_sample']:.3g} CPU-s, {megabytes(found['sample_peak'])} MB"
     )
 
 
 def format_growth(row: str, what: str, seconds: dict[int, float], network: dict[int, Cell]) -> str:
-    """Return the growth from the smallest side to the largest, beside that of pixels and of the network."""
+    """Return a line with the growth from the smallest side to the largest, and that of pixels and of the network."""
     first, last = min(seconds), max(seconds)
     growth, pixels = seconds[last] / seconds[first], (last / first) ** 2
     own = network[last].seconds / network[first].seconds
@@ -277,18 +277,13 @@ def format_growth(row: str, what: str, seconds: dict[int, float], network: dict[
     )
 
 
-def megabytes(cell: Cell) -> str:
-    """Return a cell's bytes in MB."""
-    return megabytes_of(cell.peak)
-
-
-def megabytes_of(size: float) -> str:
-    """Return bytes in MB."""
+def megabytes(size: float) -> str:
+    """Return bytes in MB, without decimals."""
     return f"{size / MEGABYTE:.0f}"
 
 
 def in_new_process(task: Task) -> Cell:
-    """Return the cell, measured in a process that has torch imported and has done nothing yet."""
+    """Return the cell, measured in a new process that has imported torch."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "diffusers.models.unets.unet_2d"])
     with context.Pool(1) as pool:
@@ -296,7 +291,7 @@ def in_new_process(task: Task) -> Cell:
 
 
 def measure_cell(task: Task) -> Cell:
-    """Measure a task after the same on images of 16 pixels, which pays for what is done once."""
+    """Measure a task, after the same on images of 16 pixels, unmeasured, does what is done once per process."""
     keep_memory()
     torch.set_num_threads(1)
     work_of(replace(task, side=16))()
@@ -308,7 +303,7 @@ def measure_cell(task: Task) -> Cell:
 
 
 def work_of(task: Task) -> Callable[[], object]:
-    """Return what is timed; all that it needs is made now."""
+    """Return the work to time; everything that it needs is made here, untimed."""
     prior = untrained_prior(task.side)
     problem = inpainting(prior.shape)
     if task.what == "network":

@@ -1,4 +1,4 @@
-"""Networks and mixtures whose cost is measured, and measurements for them."""
+"""The networks and mixtures whose cost is measured, and measurements for them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from bench.problems import make_problem
 from bench.problems.inverse_problem import InverseProblem
 
 LIMITS = {"sigma_min": 0.002, "sigma_max": 20.0, "sigma_data": 0.5}
-# the network of edm and consistency
+# the network of the default suite's priors `edm` and `consistency`
 DIGITS = {"shape": (1, 8, 8), "channels": (16, 16), "layers_per_block": 0}
 LARGE = {"shape": (3, 32, 32), "channels": (32, 64), "layers_per_block": 1}
 
 
 def new_unet(shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int) -> nn.Module:
-    """Return a UNet with random weights, which cost what trained ones do; its last layer is not zero."""
+    """Return a UNet with random weights, which cost as much as trained ones; its last layer is not zero."""
     rng = Rng(("cost", "network", *shape), (0,), dtype=torch.float32)
     unet = networks.frozen(networks.new_unet(shape, channels, layers_per_block, rng))
     initialise(cast(nn.Module, unet.conv_out), rng, gain=0.1)
@@ -48,7 +48,7 @@ def untrained(unet: nn.Module) -> Consistency:
 
 
 def digits(priors: Path, say: Say) -> Prior:
-    """Return the default suite's `consistency` with its teacher's denoiser; untrained networks where it is missing."""
+    """Return the default suite's prior `consistency` with its teacher's denoiser, or untrained networks if missing."""
     path = priors / "consistency" / "consistency.safetensors"
     if path.is_file():
         return load_prior(path)
@@ -59,7 +59,7 @@ def digits(priors: Path, say: Say) -> Prior:
 
 
 def gmm(priors: Path, say: Say) -> GMM:
-    """Return the default suite's mixture; one that is fitted now where it is missing."""
+    """Return the default suite's mixture, or a mixture fitted here if that is missing."""
     path = priors / "gmm" / "gmm.safetensors"
     if path.is_file():
         return cast(GMM, load_prior(path))
@@ -78,13 +78,13 @@ def inpainting(shape: tuple[int, ...]) -> InverseProblem:
 
 
 def measurements(prior: Prior, problem: InverseProblem, m: int) -> Tensor:
-    """Return y (m, *y) of draws of the prior."""
+    """Return measurements (m, *y) of draws of the prior."""
     rng = Rng(("overhead", "y"), range(m))
     return problem.simulate(prior.sample(1, rng)[:, 0], rng)
 
 
 def forward_seconds(prior: Prior, rows: int, repeats: int = 3) -> float:
-    """Return CPU seconds of one call of the denoiser, without a graph; the median."""
+    """Return CPU seconds of one call of the denoiser without a graph, the median over repeats."""
     x_t = Rng(("cost", "forward"), (0,)).randn((rows, *prior.shape))[0]
     return median(
         cpu_seconds(lambda: prior.denoise(x_t, torch.tensor(0.5))) for _ in range(repeats + 1)

@@ -1,1 +1,1 @@
-"""The figures of a suite; each is a matplotlib Figure with the csv of what it shows."""
+"""The figures of a suite; each is a matplotlib Figure with a csv of the numbers that it shows."""

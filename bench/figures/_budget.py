@@ -33,18 +33,21 @@ _RING: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "non
 _RING |= {"markeredgewidth": 0.8, "linestyle": "none", "zorder": 5}
 _KEY: dict[str, Any] = {"fontsize": 5.5, "handlelength": 1.4, "labelspacing": 0.2, "borderpad": 0.2}
 _KEY |= {"frameon": True, "framealpha": 0.8, "edgecolor": "none", "borderaxespad": 0.1}
-PALE = "#d9dce2"  # of curves that another panel has in colour
+PALE = "#d9dce2"  # for curves that are in colour in another panel
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8e4585", "#E69F00", "#1f2430")  # none is pale
 _LOOKS = [Look(*look) for look in zip(_COLOURS, "os^Dvp", strict=True)]
 MOST_ACROSS = 4  # panels
-_LEAST = {True: 1e-2, False: 1e-3}  # of a worth and of a distance: smaller numbers are drawn there
+_LEAST = {
+    True: 1e-2,
+    False: 1e-3,
+}  # smallest worth (True) or distance drawn; smaller ones are moved there
 
 OfMetrics = Mapping[str, Sequence[Curve]]
 
 
 @dataclass(frozen=True)
 class _Group:
-    """The methods that a panel shows in colour, and how many measurements share their training."""
+    """The methods in colour in a panel, and the number of measurements that share their training."""
 
     title: str
     styles: Mapping[str, Look]
@@ -55,9 +58,10 @@ class _Group:
 def draw_budget(
     results: Results, metrics: Sequence[str], counts: Sequence[int], cost: Cost, words: str
 ) -> Drawing:
-    """Draw metrics against `cost` per sample, a panel for each kind of methods, and for trained ones for each count.
+    """Draw metrics against `cost` per sample, with a panel for each kind of methods.
 
-    counts: numbers of measurements that share the training. words: below the axis.
+    Trained methods have a panel for each of `counts`, the numbers of measurements that share the training. words: the
+    label of the axis across.
     """
     of_metrics = {metric: curves(results, metric, cost) for metric in metrics}
     shown = {metric: found for metric, found in of_metrics.items() if found}
@@ -81,7 +85,7 @@ def draw_budget(
 
 
 def _groups(found: Sequence[Curve], results: Results, counts: Sequence[int]) -> list[_Group]:
-    """Return what each panel shows in colour: the methods of a kind, and trained ones once for each count."""
+    """Return the group of each panel: the methods of a kind, trained ones once for each count."""
     members: dict[tuple[str, bool], dict[str, None]] = {}
     for curve in found:
         kind = results.kinds.get(curve.points[0].row, OTHER)
@@ -98,7 +102,7 @@ def _groups(found: Sequence[Curve], results: Results, counts: Sequence[int]) -> 
 def _draw_panel(
     panel: Axes, found: Sequence[Curve], group: _Group, num_samples: int, overtaken: Sequence[str]
 ) -> None:
-    """Draw the curves of a group with training shared by its measurements, and those of all others without in grey."""
+    """Draw the curves of a group, with training shared by its measurements, and other untrained methods in grey."""
     panel.grid(color=HAIRLINE, linewidth=0.4)
     panel.set_axisbelow(True)
     for curve in found:
@@ -118,7 +122,7 @@ def _draw_panel(
 
 
 def _line(curve: Curve, num_samples: int) -> tuple[list[float], list[float]]:
-    """Return costs and means, within what is drawn."""
+    """Return costs and means, limited to the range that is drawn."""
     least = _LEAST[curve.higher_is_better]
     x = [max(point.spent.per_sample(num_samples), 1e-6) for point in curve.points]
     return x, [min(max(point.mean, least), 1e6) for point in curve.points]
@@ -139,13 +143,13 @@ def _draw_curve(
 
 
 def _bar(point: Point, least: float) -> tuple[float, float]:
-    """Return the lengths of the interval below and above the mean, within what is drawn."""
+    """Return the lengths of the interval below and above the mean, limited to the range that is drawn."""
     low, mean, high = (min(max(x, least), 1e6) for x in (point.low, point.mean, point.high))
     return max(mean - low, 0.0), max(high - mean, 0.0)
 
 
 def _scale_up(block: Sequence[Axes], metric: str, num_samples: int, across: int) -> None:
-    """Give the panels of a metric one scale, names at its left, and the line of an exact sampler."""
+    """Give the panels of a metric one scale, a label at the left, and for worth the line of an exact sampler."""
     is_worth = metric.startswith(HARMONIC)
     for panel in block:
         panel.set_yscale("log")
@@ -181,7 +185,7 @@ def _handles(styles: Mapping[str, Look]) -> list[Line2D]:
 
 
 def _first_overtakings(points: Sequence[BreakEven]) -> dict[str, float]:
-    """Return from how many measurements on each trained row is past its break-even points with all methods."""
+    """Return, for each trained row, the number of measurements from which it is past all its break-even points."""
     rows: dict[str, float] = {}
     for point in points:
         rows[point.row] = max(rows.get(point.row, 0.0), point.measurements)

@@ -1,4 +1,4 @@
-"""Curves of shares against their nominal level, a panel per task: calibration, TARP, simulation-based calibration."""
+"""Draw shares against their nominal level, a panel per task: calibration, TARP, simulation-based calibration."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from bench.figures._style import (
     small_panels,
 )
 
-CONFIDENCE = 0.99  # of the band, as of the intervals in tables
+CONFIDENCE = 0.99  # of the band; intervals in tables have the same level
 
 
 def sampling_band(level: float, num: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the shares of `num` independent cases of probability `level` between which a calibrated sampler lies.
+    """Return the lowest and highest share of `num` independent cases of probability `level` in a binomial interval.
 
-    At least `confidence` of all outcomes are between them, and each tail is (1 - confidence) / 2 at most.
+    A calibrated sampler is inside with probability `confidence` or more; each tail has at most (1 - confidence) / 2.
     """
     at_most = bdtr(np.arange(num + 1.0), num, level)
     at_least = 1 - np.concatenate([[0.0], at_most[:-1]])
@@ -42,7 +42,7 @@ def sampling_band(level: float, num: int, confidence: float = CONFIDENCE) -> tup
 
 
 def misspecified(results: Results) -> tuple[str, ...]:
-    """Return the tasks whose x_true are no draws of the prior."""
+    """Return the tasks whose x_true are not draws of the prior."""
     return tuple(task for task in results.tasks if task not in results.well_specified)
 
 
@@ -55,8 +55,8 @@ def draw_levels(
 ) -> Drawing:
     """Draw a curve per method of the metrics `metric`@<level> against their level, a panel for each of `tasks`.
 
-    words: on the axes, across and upwards. confidence: of the band of a calibrated sampler; None draws none. Of the
-    other tasks the csv says that they are not shown.
+    words: labels of the axes, across and upwards. confidence: of the band of a calibrated sampler; None: no band. The
+    csv has a line for each other task that says why it is not shown.
     """
     of_levels = {x.metric for x in results.summary if x.metric.startswith(f"{metric}@")}
     metrics = sorted(of_levels, key=_level)

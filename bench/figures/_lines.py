@@ -1,4 +1,4 @@
-"""Lines of summary.csv in figures: what is shown, its error bars and its csv."""
+"""Lines of summary.csv in figures: which are shown, their error bars, and the figure's csv."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bench.core.text import csv_text
 
 BAR: dict[str, Any] = {"elinewidth": 0.8, "linestyle": "none"}
 POINT: dict[str, Any] = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
-BAND = "#c9ced6"  # grey of what a perfect sampler reaches
+BAND = "#c9ced6"  # grey for the range of a perfect sampler
 COLUMNS = ("task", "method", "metric", "mean", "low", "high", "reason")  # of a csv
 
 
 def remarks(
     results: Results, metrics: Sequence[str], tasks: Sequence[str] | None = None
 ) -> dict[str, str]:
-    """Return a remark by task (None: all): which methods were tried there and have nothing to show in these metrics."""
+    """Return a remark for each task (None: all): the methods tried there that lack a number in one of these metrics."""
     notes = {}
     for task in results.tasks if tasks is None else tasks:
         lines = {
@@ -64,7 +64,7 @@ def mean_of(line: Summary) -> float:
 def bar_ends(line: Summary) -> list[list[float]]:
     """Return the lengths of the interval below and above the mean, as matplotlib's errorbar takes them.
 
-    An end that is not known or infinite has none.
+    The length is 0 for an end that is unknown or infinite.
     """
     ends = (line.low, line.high)
     return [
@@ -91,7 +91,7 @@ def means(results: Results, metric: str) -> list[float]:
 def means_and_floors(results: Results, metric: str) -> list[float]:
     """Return all means of a metric and the low ends of the reference's intervals.
 
-    Those of an unbiased distance are below zero, and say that its axis goes through zero whatever the means are.
+    The low ends of an unbiased distance are below zero, so that its axis passes through zero for any means.
     """
     floors = [results.line(task, REFERENCE, metric) for task in results.tasks]
     return [*means(results, metric), *(x.low for x in floors if x and x.low is not None)]

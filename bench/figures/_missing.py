@@ -1,4 +1,4 @@
-"""The picture that replaces a figure which could not be drawn, and says why."""
+"""The picture that replaces a figure which could not be drawn, with the reason."""
 
 from __future__ import annotations
 

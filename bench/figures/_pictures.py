@@ -1,4 +1,4 @@
-"""Pictures of one measurement, and how their values are shown: what is clipped, and on which scale.
+"""Make the pictures of one measurement: which values are clipped, and on which scale they are shown.
 
 A signal on an icosphere is shown as the sphere looks from far away; its far side is not in the picture.
 """
@@ -24,9 +24,9 @@ SIDE_OF_SPHERE = 56  # pixels along the picture of a sphere
 
 @dataclass(frozen=True)
 class Picture:
-    """`image` (c, h, w) in data units, NaN where nothing was measured; `row` 0 is the measurement's.
+    """A picture: `image` (c, h, w) in data units, NaN where nothing was measured; row 0 has measurement and truth.
 
-    outside: (h, w) bool, the pixels beside a sphere, where the image is NaN, too; None where there is none.
+    outside: (h, w) bool, the pixels around a sphere, where the image is NaN, too; None for an image.
     """
 
     source: str
@@ -37,11 +37,11 @@ class Picture:
 
     @property
     def window(self) -> tuple[float, float]:
-        """Return what is black and what is white, for other kinds than std; values beyond are clipped.
+        """Return the values of black and white, for all kinds but std; values beyond them are clipped.
 
-        Images are on [-1, 1], and so is a measurement in colours that are those of an image, or on a sphere:
-        stretched, its noise would look like other colours. Any other is on its 1st to 98th percentile: the few large
-        values of a Fourier amplitude do not leave the rest black.
+        Images are shown on [-1, 1]. So is a measurement in colour or on a sphere whose values are close to that range:
+        stretched, its noise would look like other colours. Any other measurement is shown from its 1st to its 98th
+        percentile, so that the few large values of a Fourier amplitude do not leave the rest black.
         """
         if self.kind != "y":
             return -1.0, 1.0
@@ -55,7 +55,7 @@ class Picture:
 
     @property
     def class_shown(self) -> int | None:
-        """Return the class that a measurement is: the place of the one in a strip of zeros."""
+        """Return the class if the measurement is a one-hot vector (one row of zeros and a single 1), else None."""
         is_strip = self.kind == "y" and self.image.shape[:2] == (1, 1)
         return (
             int(self.image.argmax())
@@ -67,9 +67,9 @@ class Picture:
 def pictures(
     i: int, seen: dict[str, np.ndarray], sample_sets: Sequence[SampleSet], num_samples: int
 ) -> list[Picture]:
-    """Return every picture of measurement `i`; `seen` holds x_true (m, *x), y (m, *y) and possibly mask or picture.
+    """Return all pictures of measurement `i`, without those of sources that have no samples of it.
 
-    Sources without samples give none.
+    seen: x_true (m, *x), y (m, *y) and, where there is one, mask or picture.
     """
     outside = _outside(seen["x_true"][i].shape)
     truth = Picture("truth", 0, "x_true", _image(seen["x_true"][i]), outside)
@@ -96,9 +96,9 @@ def sample_kinds(num_samples: int) -> tuple[str, ...]:
 
 
 def largest_spread(shown: Sequence[Picture]) -> float:
-    """Return the upper end of the one scale that all standard deviations of a measurement share; theirs starts at 0.
+    """Return the upper end of the scale, from 0, that all standard deviations of a measurement share.
 
-    It is at most twice the largest of the reference draws: one row that diverged does not leave the others dark.
+    It is at most twice the largest of the reference draws, so that a row that diverged does not leave the others dark.
     """
     spreads = [(p.source, float(np.nanmax(p.image.mean(0)))) for p in shown if p.kind == "std"]
     largest = max((spread for _, spread in spreads), default=0.0)
@@ -116,7 +116,7 @@ def levels(picture: Picture, spread: float) -> np.ndarray:
 
 
 def coloured(picture: Picture, spread: float) -> np.ndarray:
-    """Return RGB (h, w, 3); what is beside a sphere is white."""
+    """Return RGB (h, w, 3); pixels around a sphere are white."""
     colours = _colours(picture, spread)
     return colours if picture.outside is None else np.where(picture.outside[..., None], 1, colours)
 
@@ -135,7 +135,7 @@ def _colours(picture: Picture, spread: float) -> np.ndarray:
 
 
 def _measurement(i: int, seen: dict[str, np.ndarray]) -> np.ndarray:
-    if "picture" in seen:  # of a measurement that is none itself
+    if "picture" in seen:  # the operator draws one, since y itself is not an image
         return _image(seen["picture"][i])
     y = _image(seen["y"][i])
     if "mask" in seen:
@@ -144,7 +144,7 @@ def _measurement(i: int, seen: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _image(x: np.ndarray) -> np.ndarray:
-    """Return (c, h, w); a plane or a vector gets the axes that it lacks, a sphere is seen from VIEW."""
+    """Return an image (c, h, w); a plane or a vector gets the axes that it lacks, a sphere is seen from VIEW."""
     if not is_sphere(x.shape):
         return np.array(x, np.float64).reshape((1,) * (3 - x.ndim) + x.shape)
     vertices = _vertices_seen(x.shape[1])
@@ -152,12 +152,12 @@ def _image(x: np.ndarray) -> np.ndarray:
 
 
 def num_pixels(x: np.ndarray) -> int:
-    """Return the numbers in the picture of an image or a signal."""
+    """Return how many numbers the picture of an image or a signal has."""
     return SIDE_OF_SPHERE**2 if is_sphere(x.shape) else x.size
 
 
 def _outside(shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return which pixels are beside the sphere, None where signals of a shape are on none."""
+    """Return which pixels lie around the sphere, (h, w) bool; None unless `shape` is that of signals on a sphere."""
     return _vertices_seen(shape[1]) < 0 if is_sphere(shape) else None
 
 

@@ -28,7 +28,7 @@ _POINT |= {"linestyle": "none", "elinewidth": 0.7}
 
 @dataclass(frozen=True)
 class Quality:
-    """Distance of a method on a task with its interval, and its costs per sample: rows, seconds, and training's."""
+    """Distance of a method on a task with its interval, rows and seconds per sample, and seconds of training."""
 
     mean: float
     low: float
@@ -39,9 +39,9 @@ class Quality:
 
 
 def draw_quality(results: Results, metric: str, cost: str, least: float, words: str) -> Drawing:
-    """Draw the distance `metric` against `cost`, a field of Quality; training is in neither cost.
+    """Draw the distance `metric` against `cost`, the field `rows` or `seconds` of Quality, neither with training.
 
-    least: smaller costs are drawn there. words: below the axis.
+    least: the smallest cost drawn; smaller ones are moved there. words: the label of the axis across.
     """
     points = _qualities(results, metric)
     tasks = [task for task in results.tasks if any(key[0] == task for key in points)]
@@ -71,7 +71,7 @@ def draw_quality(results: Results, metric: str, cost: str, least: float, words: 
 
 
 def _qualities(results: Results, metric: str) -> dict[tuple[str, str], Quality]:
-    """Return the numbers by task and method; not of the baselines, which are no choice at any cost."""
+    """Return the numbers by task and method, without the baselines, which nobody would choose as samplers."""
     clocked = {(x["task"], x["method"]): x["curve"][-1] for x in results.timings if x.get("curve")}
     points = {}
     for line in results.summary:

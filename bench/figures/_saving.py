@@ -16,9 +16,9 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def save(drawing: Drawing, folder: Path, stem: str, info: Json) -> None:
-    """Write pdf, png (160 dpi) and csv of one stem; equal drawings give equal bytes.
+    """Write pdf, png (160 dpi) and csv with the name `stem`; equal drawings give equal bytes.
 
-    Whatever backend the user has chosen, matplotlib writes png by Agg and pdf by its own backend here.
+    `savefig` chooses the backend by the format, so that the user's setting has no effect.
     """
     files = {}
     for suffix, metadata in FORMATS.items():

@@ -13,13 +13,13 @@ import numpy as np
 from bench.core.results import AT_BUDGET, BASELINES, Results
 
 Cost = Literal["rows", "seconds"]
-HARMONIC = "worth"  # begins the name of metrics whose reciprocals are averaged
+HARMONIC = "worth"  # the prefix of metrics whose reciprocals are averaged
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Means over tasks of what one sample costs, and of the training that all samples share."""
+    """The cost of one sample without training, and of the training that all samples share; means over tasks."""
 
     sampling: float
     training: float
@@ -52,9 +52,9 @@ class Curve:
         return any(point.spent.training > 0 for point in self.points)
 
     def cost_of(self, quality: float, num_samples: int) -> float:
-        """Return the cost per sample at which the method reaches a quality; infinite where none of its rows does.
+        """Return the cost per sample at which the method reaches a quality; infinite if none of its rows reaches it.
 
-        Between two rows costs are interpolated in the logarithm, along the best quality so far.
+        Between two rows the logarithm of the cost is interpolated linearly in the best quality so far.
         """
         sign = 1 if self.higher_is_better else -1
         best, cost = -math.inf, 0.0
@@ -72,10 +72,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """From how many measurements on a trained row is cheaper than another method at the same quality.
+    """The number of measurements from which a trained row is cheaper than another method at the same quality.
 
-    measurements: infinite where the other method is cheaper without training, too. bound: "at most" where the other
-    method does not reach that quality at its largest budget, which stands in; "at least" where its cheapest row does.
+    measurements: infinite where the other method is cheaper even without the cost of training. bound: "at most" where
+    the other method does not reach that quality, so that its largest budget is taken instead; "at least" where its
+    cheapest row already reaches it.
     """
 
     row: str
@@ -85,7 +86,7 @@ class BreakEven:
 
 
 def curves(results: Results, metric: str, cost: Cost) -> list[Curve]:
-    """Return the curve of each method over the tasks where most rows have numbers; rows that lack one are left out."""
+    """Return the curve of each method, with means over `tasks_of_most`; rows without a number on one are left out."""
     methods: dict[str, list[Point]] = defaultdict(list)
     tasks = tasks_of_most(results, metric)
     for row in results.methods:
@@ -103,7 +104,7 @@ def curves(results: Results, metric: str, cost: Cost) -> list[Curve]:
 
 
 def tasks_of_most(results: Results, metric: str) -> list[str]:
-    """Return the tasks where as many rows as on any task have numbers; none where there is no number."""
+    """Return the tasks with the largest number of rows that have values; none if there is no value at all."""
     counts = {
         task: sum(bool(_values(results, task, row, metric)) for row in results.methods)
         for task in results.tasks
@@ -113,12 +114,12 @@ def tasks_of_most(results: Results, metric: str) -> list[str]:
 
 
 def _values(results: Results, task: str, row: str, metric: str) -> Mapping[int, tuple[float, ...]]:
-    """Return the values of a row, none where it saw another prior than the one by whose posterior it is judged."""
+    """Return the values of a row; none if it saw another prior than the one whose posterior it is compared with."""
     return results.values(task, row, metric) if results.is_ranked(task, row) else {}
 
 
 def break_evens(curves: Sequence[Curve], num_samples: int) -> list[BreakEven]:
-    """Return the break-even point of each trained row against each method without training. num_samples: of each y."""
+    """Return the break-even point of each trained row with each untrained method. num_samples: per measurement."""
     found = []
     for curve in curves:
         for other in curves:
@@ -137,7 +138,7 @@ def _break_even(point: Point, other: Curve, num_samples: int) -> BreakEven:
 
 
 def _spent(results: Results, tasks: Iterable[str], row: str, cost: Cost) -> Spent | None:
-    """Return the mean costs of a row over tasks; None where one is not known."""
+    """Return the mean costs of a row over tasks; None if one of them is unknown."""
     names = {
         "rows": (("nfe", "nfe_vjp"), ("train_nfe", "train_nfe_vjp")),
         "seconds": (("seconds_per_sample",), ("train_seconds",)),
@@ -155,10 +156,10 @@ def _spent(results: Results, tasks: Iterable[str], row: str, cost: Cost) -> Spen
 def _mean_over_tasks(
     of_tasks: Sequence[Mapping[int, Sequence[float]]], metric: str
 ) -> tuple[float, float, float]:
-    """Return the mean over tasks with the ends of its interval over measurements and seeds, which tasks share.
+    """Return the mean over tasks, and the ends of its interval over measurements and seeds, which tasks share.
 
-    A worth is averaged by its reciprocal, which is a relative error; an interval that contains no error ends at
-    infinity.
+    A worth is averaged by its reciprocal, a relative error; where the interval of that error contains 0, the interval
+    of the worth ends at infinity.
     """
     harmonic = metric.startswith(HARMONIC)
     shared = sorted(set.intersection(*(set(values) for values in of_tasks)))
@@ -173,9 +174,10 @@ def _mean_over_tasks(
 
 
 def _crossed(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean of values (n, s) and half of its interval: n measurements and s seeds are crossed factors.
+    """Return the mean of values (n, s) and half of its interval, with n measurements and s seeds as crossed factors.
 
-    Two-way analysis of variance with Satterthwaite's degrees of freedom; with one seed Student's interval.
+    The interval is that of a two-way analysis of variance with Satterthwaite's degrees of freedom; with one seed it is
+    Student's.
     """
     from scipy.stats import t
 

@@ -1,4 +1,4 @@
-"""The look that all figures share: fonts, colours and markers of methods, panels, legends, scales."""
+"""The style that all figures share: fonts, colours and markers of methods, panels, legends, scales."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.core.kinds import OTHER
 from bench.core.results import Results
 
 WIDTH = 7.2  # inches: the text width of a one-column paper
-HEIGHT = 9.4  # inches: what a page of paper holds above a caption
+HEIGHT = 9.4  # inches: the room on a page of a paper, without the caption
 MUTED = "#6b7280"
 HAIRLINE = "#d4d7dd"
 INK = "#1f2430"
@@ -68,7 +68,7 @@ _COLOURS = (
     "#7a4a1d",
 )
 _COLOURS += ("#b5123e", "#3d6b2f", "#2f3e6b")
-# of more methods than colours: one for each kind, in shades
+# where there are more methods than colours: one colour for each kind, in shades
 _OF_KIND = {
     "guidance": "#0072B2",
     "split": "#D55E00",
@@ -102,14 +102,14 @@ def drawing_style() -> Iterator[None]:
 
 
 def plain(text: str) -> str:
-    """Return text of a user (a name, an error message) so that matplotlib does not read it as mathematics."""
+    """Return a user's text (a name, an error message) escaped, so that matplotlib does not read it as mathematics."""
     return text.replace("$", r"\$")
 
 
 def looks(methods: Sequence[str], kinds: Mapping[str, str] = NO_KINDS) -> dict[str, Look]:
-    """Return colour and marker of each method by its place among all, the same in every figure.
+    """Return colour and marker of each method, which depend on its place in `methods` and are the same in every figure.
 
-    More methods than there are colours have those of their kinds, from dark to light, where there are several kinds.
+    If there are more methods than colours, and several kinds, each kind has one colour, from dark to light.
     """
     if len(methods) <= len(_COLOURS) or len(set(kinds.values())) < 2:
         return {
@@ -149,7 +149,7 @@ def handles(
 ) -> list[Line2D]:
     """Return the legend's handles of the methods in `shown` (None: all): markers, on a line where there are lines.
 
-    judged: (task, method) of the points that a posterior judges; where one is hollow, a handle says what that means.
+    judged: (task, method) of the points that are compared with a posterior; if one is hollow, a handle explains that.
     """
     style: dict[str, Any] = {"markersize": 4, "linewidth": 1, "linestyle": "-" if line else "none"}
     styles = looks(results.methods, results.kinds)
@@ -167,7 +167,7 @@ def handles(
 
 
 def marked(results: Results, task: str, method: str, look: Look) -> dict[str, Any]:
-    """Return colour and marker of a method on a task, hollow where it saw another prior than the judge."""
+    """Return colour and marker of a method on a task, hollow if it saw another prior than that of the posterior."""
     style: dict[str, Any] = {"color": look.colour, "marker": look.marker}
     return style if results.is_ranked(task, method) else style | _hollow(look.colour)
 
@@ -184,10 +184,13 @@ def star_handle(label: str = "reference posterior") -> Line2D:
 
 
 def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a panel per title and its remark, four in a row at most, axes shared; height in inches."""
+    """Return a figure with a panel for each title (with its remark), at most four in a row, with shared axes.
+
+    height: inches of a row.
+    """
     num_columns = min(4, len(titles))
     num_rows = ceil(len(titles) / num_columns)
-    # a single panel has room beside it, as the legend above needs the width of two
+    # a single panel leaves room beside it, since the legend above needs the width of two
     figure = Figure(
         figsize=(WIDTH * (0.08 + 0.23 * max(num_columns, 2)), height * num_rows + 0.7),
         layout="constrained",
@@ -198,7 +201,7 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
     for spare in panels[len(titles) :]:
         spare.remove()
     panels = panels[: len(titles)]
-    for panel in panels[-num_columns:]:  # what is above an empty place has no labels below it
+    for panel in panels[-num_columns:]:  # a panel above an empty place, too, needs labels
         panel.tick_params(labelbottom=True)
     for panel, (title, remark) in zip(panels, titles.items(), strict=True):
         lines = textwrap.wrap(remark, 38, break_on_hyphens=False)
@@ -209,16 +212,16 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
         words = panel.text(
             0, 1.03, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED
         )
-        words.set_in_layout(False)  # wider than its panel it would make that one narrower
+        words.set_in_layout(False)  # else a remark wider than its panel would narrow that
         panel.grid(color=HAIRLINE, linewidth=0.4)
         panel.set_axisbelow(True)
     return figure, panels
 
 
 def name_axes(figure: Figure, across: str, upwards: str) -> None:
-    """Write what all panels have on their axes, in lines that fit the figure; beside a single panel, close to it."""
+    """Write the labels that all panels share, wrapped to fit the figure; those of a single panel are next to it."""
     across = textwrap.fill(across, int(17 * figure.get_figwidth()))
-    # beside a single square panel the words of a figure stand far from it
+    # the labels of a figure would be far from a single square panel
     if len(figure.axes) == 1 and not figure.axes[0].get_ylabel():
         figure.axes[0].set(xlabel=across, ylabel=upwards)
         return
@@ -227,7 +230,7 @@ def name_axes(figure: Figure, across: str, upwards: str) -> None:
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """Draw one legend above all panels, in rows that fit the width; the figure grows by those beyond two."""
+    """Draw one legend above all panels, in rows that fit the width; the figure grows by each row beyond two."""
     longest = max(len(str(handle.get_label())) for handle in handles)
     per_row = max(1, int(figure.get_figwidth() / (0.055 * longest + 0.42)))
     handles = _headings_kept(handles, min(len(handles), per_row))
@@ -242,12 +245,11 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
 
 
 def _headings_kept(handles: Sequence[Artist], num_columns: int) -> list[Artist]:
-    """Return handles with a gap before each heading (`SMC:`) that would else end a column of the legend."""
+    """Return handles with a gap before each heading (`SMC:`) that would otherwise be last in a column of the legend."""
     kept = list(handles)
     for _ in handles:
-        size, longer = divmod(
-            len(kept), num_columns
-        )  # matplotlib's first columns are the longer ones
+        # matplotlib makes the first columns longer
+        size, longer = divmod(len(kept), num_columns)
         lengths = [size + (i < longer) for i in range(num_columns - 1)]
         ends = [sum(lengths[: i + 1]) - 1 for i in range(num_columns - 1)]
         alone = [end for end in ends if str(kept[end].get_label()).endswith(":")]
@@ -258,9 +260,9 @@ def _headings_kept(handles: Sequence[Artist], num_columns: int) -> list[Artist]:
 
 
 def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> None:
-    """Set a logarithmic scale where positive values span a factor of five, with plain ticks; else a linear one.
+    """Set a logarithmic scale with plain ticks if the values are positive and span a factor of five, else a linear one.
 
-    Where an unbiased distance gives values of zero or less beside positive ones, the scale is linear near zero.
+    If an unbiased distance has values of zero or less besides positive ones, the scale is linear near zero.
     """
     axis = axes.xaxis if direction == "x" else axes.yaxis
     if len(values) and min(values) <= 0 < max(values):
@@ -280,9 +282,9 @@ def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> 
 def _scale_through_zero(
     axes: Axes, direction: Literal["x", "y"], smallest: float, largest: float
 ) -> None:
-    """Set a scale that is linear up to a hundredth of the largest value and logarithmic beyond, after drawing.
+    """Set a scale that is linear up to a hundredth of the largest value and logarithmic beyond; call it after drawing.
 
-    It ends a little below zero: a wide interval would take half of it.
+    It ends a little below zero, as a wide interval would otherwise fill half of the axis.
     """
     threshold = max(largest / 100, -2 * smallest)
     if largest < 5 * threshold:

@@ -17,7 +17,7 @@ from bench.figures._style import INK, handles, legend, looks, name_axes, small_p
 
 __all__ = ["Amortisation"]
 
-_FAR = 1e5  # measurements: as far to the right as the figure goes
+_FAR = 1e5  # measurements: the largest number on the axis
 _RING: dict[str, Any] = {"marker": "o", "markersize": 3.6, "markerfacecolor": "white", "color": INK}
 _RING |= {"markeredgewidth": 0.7, "linestyle": "none", "zorder": 5}
 # (amortised method, other method) -> number of measurements
@@ -36,12 +36,12 @@ class TotalCost:
 
     @property
     def is_amortised(self) -> bool:
-        """Return whether training takes longer than one measurement; shorter training needs no measurements to pay."""
+        """Return whether training takes longer than one measurement; a shorter one pays from the first on."""
         return self.training > self.per_measurement
 
 
 def break_even(amortised: TotalCost, iterative: TotalCost) -> float:
-    """Return from how many measurements on the amortised method has spent less; infinite where it never does."""
+    """Return the number of measurements from which the amortised method has spent less; infinite if there is none."""
     saved = iterative.per_measurement - amortised.per_measurement
     return (amortised.training - iterative.training) / saved if saved > 0 else math.inf
 

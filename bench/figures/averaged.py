@@ -15,7 +15,7 @@ from bench.figures._style import handles, legend, looks, name_axes, small_panels
 
 __all__ = ["AveragedSamples"]
 
-METRIC = "psnr_mean_of_"  # begins the columns of bench/metrics/averaged.py
+METRIC = "psnr_mean_of_"  # the prefix of the columns of bench/metrics/averaged.py
 COLUMNS = ("task", "method", "averaged", "psnr", "low", "high", "seconds_per_sample")
 Points = Mapping[str, list[tuple]]  # method -> (averaged, mean, low, high, seconds of a sample)
 

@@ -93,7 +93,7 @@ def _draw_task(
 
 
 def _rows(timing: Mapping[str, Any]) -> list[tuple]:
-    """Return (task, method, s, worth, seconds, low, high) for each s; None for a worth that is not known."""
+    """Return (task, method, s, worth, seconds, low, high) for each s; an unknown worth is None."""
     names, worth = (timing["task"], timing["method"]), timing.get("worth", {})
     return [
         (*names, c["s"], worth.get(str(c["s"])), c["median"], c["low"], c["high"])
@@ -109,7 +109,7 @@ def _draw_curve(axes: Axes, points: Sequence[tuple], style: Mapping[str, Any]) -
         x, y, low, high = zip(*points, strict=True)
         axes.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
         axes.plot(x, y, linewidth=1, markersize=3.5, **style)
-    for axis in (axes.xaxis, axes.yaxis):  # labels of minor ticks would lie on each other
+    for axis in (axes.xaxis, axes.yaxis):  # labels of minor ticks would overlap
         axis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())

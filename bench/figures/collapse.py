@@ -33,7 +33,7 @@ from bench.figures._style import (
 
 __all__ = ["Collapse"]
 
-_LEAST = 1e-3  # diversity, where the logarithmic axis ends: equal samples have none at all
+_LEAST = 1e-3  # smallest diversity drawn: that of equal samples is 0, and the axis is logarithmic
 _CORNER = "#fbe9e2"
 _SMALL: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.2, "markeredgecolor": "white"}
 _SMALL |= {"alpha": 0.6, "linestyle": "none"}
@@ -47,7 +47,7 @@ class Collapse:
     """A small marker per task and method, a large one for the method's mean; collapse is the lower left."""
 
     diversity: str = "diversity_ratio"  # id of the metric across; 1 is the reference posterior's
-    # id of the metric upwards; after @ stands its nominal level
+    # id of the metric upwards; its nominal level follows the @
     coverage: str = "coverage_exact@0.9"
 
     caption: ClassVar[str] = (
@@ -86,7 +86,7 @@ class Collapse:
         return Drawing(figure, csv_text(columns, rows))
 
     def _points(self, results: Results) -> dict[str, dict[str, Point]]:
-        """Return points by method and task; not of the ceiling, which knows no y."""
+        """Return points by method and task, without the method `unconditional`, which does not see y."""
         points: dict[str, dict[str, Point]] = {}
         for method in results.methods:
             for task in results.tasks:
@@ -101,13 +101,14 @@ class Collapse:
         return points
 
     def _draw_mean(self, axes: Axes, method: str, mean: Point | None, look: Look) -> None:
-        """Draw the mean of a method, with its name where it is far enough from the star."""
+        """Draw the mean of a method, and its name if it is far enough from the star."""
         if mean is None:
             return
         axes.plot(*mean, **_LARGE, color=look.colour, marker=look.marker)
         if mean[0] < 0.9 and mean[1] < self.level - 0.03:
             left, right = axes.get_xlim()
-            is_left = mean[0] ** 2 < left * right  # the name stands towards the middle
+            # the name is written towards the middle of the panel
+            is_left = mean[0] ** 2 < left * right
             place: dict[str, Any] = {"textcoords": "offset points", "zorder": 6}
             place |= {"xytext": (6 if is_left else -6, -2.5), "ha": "left" if is_left else "right"}
             halo = [withStroke(linewidth=2, foreground=_CORNER)]
@@ -122,9 +123,9 @@ class Collapse:
 
 
 def _mean(results: Results, method: str, points: Mapping[str, Point]) -> Point | None:
-    """Return the geometric mean of the ratios and the arithmetic one of the shares, on tasks whose prior it saw.
+    """Return the geometric mean of the ratios and the arithmetic mean of the shares, over tasks whose prior it saw.
 
-    None where there is no such task.
+    None if there is no such task.
     """
     own = [point for task, point in points.items() if results.is_ranked(task, method)]
     if not own:
@@ -134,7 +135,7 @@ def _mean(results: Results, method: str, points: Mapping[str, Point]) -> Point |
 
 
 def _draw_frame(axes: Axes, points: Sequence[Point], level: float) -> None:
-    """Set limits that hold star and points, shade the corner of collapse, and name the corners."""
+    """Set limits that contain star and points, shade the corner of collapse, and name the corners."""
     x, y = [1.0, *(x for x, _ in points)], [level, *(y for _, y in points)]
     left, right = min(*x, 0.5) / 1.15, max(*x, 2.0) * 1.15
     bottom, top = min(*y, 0.75) - 0.07, min(max(*y, level) + 0.04, 1.005)

@@ -91,7 +91,7 @@ class Distance:
         return figure
 
     def _draw_task(self, axes: Axes, row: int, task: str, results: Results) -> None:
-        """Draw a point for each method, and a word on those without a number at the height where they would be."""
+        """Draw a point for each method; for methods without a number, write the reason where the points would be."""
         lines = {method: results.line(task, method, self.metric) for method in results.methods}
         ran = [m for m, line in lines.items() if line and line.reason != LEFT_OUT]
         styles, step = looks(results.methods, results.kinds), 0.72 / max(len(ran), 1)
@@ -122,7 +122,7 @@ def _draw_floor(axes: Axes, row: int, line: Summary | None) -> None:
 
 
 def _write_absent(axes: Axes, level: float, words: str) -> None:
-    """Write which methods have no number and why, in a word, below the points."""
+    """Write which methods have no number, with the reason in a word, behind the points."""
     words = textwrap.fill(words, 44, break_on_hyphens=False)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     style: dict[str, Any] = {

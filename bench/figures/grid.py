@@ -27,14 +27,14 @@ from bench.figures._style import HAIRLINE, INK, MUTED, WIDTH, plain
 __all__ = ["Grid"]
 
 _STEP = 1.06  # from one picture to the next, in widths of a picture
-# room for words above the first and the second row, for the colour bar below the last
+# room for words above the first and the second row, and for the colour bar below the last
 _HEAD, _FOOT = 0.62, 1.0
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The first measurements side by side, methods down."""
+    """The first measurements side by side, with a row of pictures per method."""
 
     num_measurements: int = 3  # the first ones of the task
     num_samples: int = 3  # of each method

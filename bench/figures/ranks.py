@@ -1,4 +1,4 @@
-"""Critical-difference diagram: mean ranks over tasks, and which of them cannot be told apart."""
+"""Critical-difference diagram: mean ranks over tasks, and which methods cannot be told apart by them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _draw_panel(panel: Axes, ranking: Ranking, results: Results) -> None:
 
 
 def _names(ranking: Ranking) -> list[str]:
-    """Return the methods, with the number of their tasks where they did not run on all."""
+    """Return the names of methods; a method that did not run on all tasks has the number of its tasks in brackets."""
     counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)
     return [m if num == len(ranking.tasks) else f"{m} ({num})" for m, num in counts]
 
@@ -123,7 +123,7 @@ def _draw_critical(panel: Axes, ranking: Ranking) -> None:
 
 
 def _remark(ranking: Ranking) -> str:
-    """Return which tasks are not counted and which methods not ranked."""
+    """Return a remark on tasks that are not counted and methods that are not ranked."""
     parts = [f"not counted: {', '.join(ranking.not_counted)}"] if ranking.not_counted else []
     few = [
         f"{method} ({_tasks(count)})".replace(" ", "\u00a0")

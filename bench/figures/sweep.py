@@ -1,4 +1,4 @@
-"""Metrics against a setting that rows of a suite differ in, such as network calls or a step size."""
+"""Metrics against a setting in which rows of a suite differ, such as the number of network calls or the step size."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _network_rows(results: Results) -> dict[str, float]:
 
 
 def _draw_panel(panel: Axes, results: Results, metric: str, values: Rows) -> list[tuple]:
-    """Draw a curve for each task with two values or more, or points; return the lines of the csv."""
+    """Draw a curve for each task with two values or more, or points if the setting has one; return the csv's lines."""
     panel.grid(color=HAIRLINE, linewidth=0.4)
     panel.set_axisbelow(True)
     table, x_drawn, y_drawn = [], [], []
@@ -89,7 +89,7 @@ def _draw_panel(panel: Axes, results: Results, metric: str, values: Rows) -> lis
 
 
 def _handles(tasks: Sequence[str], drawn: Sequence[str]) -> list[Line2D]:
-    """Return the legend: the tasks that were drawn."""
+    """Return the legend's handles of the tasks that were drawn."""
     shown = [
         Line2D([], [], color=COLOURS[i % 8], marker=MARKERS[i % 8], markersize=4, label=plain(task))
         for i, task in enumerate(tasks)

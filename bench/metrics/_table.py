@@ -15,17 +15,19 @@ from bench.core.metric import Column
 HEADER = ("task", "method", "seed", "observation", "metric", "value", "reason")
 ALL = "all"  # as observation: a number of the whole task
 OVERFLOWS = "n/a (value overflows)"
+NO_ERROR = "n/a (error is zero)"  # of a worth in exact draws, the reciprocal of an error
 NOT_FINITE = {"reference": "n/a (exact posterior is a single point)"}  # by need
+ZERO = "failed (the value is 0, and averages are over reciprocals)"
 # why a need is not met, "" where it is; one, or one for each measurement
 Reasons = Mapping[str, str | tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Metrics of one run: values (M,) by id; why_not (M,): the reason why a measurement has none, "" where it has.
+    """Metrics of one run: values (M,) by id; why_not (M,): the reason why a measurement has none, or "".
 
-    chain_reason: why its samples are no chains, "" where they are. of_task: numbers of the whole task by id;
-    task_reason: why it has none. why_empty: reasons by column id, for all of this run.
+    chain_reason: why its samples are not chains, "" if they are. of_task: numbers of the whole task by id;
+    task_reason: why there are none. why_empty: reasons by column id, for the whole run.
     """
 
     method: str
@@ -40,7 +42,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of every run on a task, and what is known beforehand to have no number.
+    """The columns of every run on a task, with reasons for those that cannot have numbers.
 
     unmet: reasons by need. why_empty: reasons by column id.
     """
@@ -58,7 +60,7 @@ class Table:
 
     @property
     def better(self) -> dict[str, str | float]:
-        """Return which way each column of measurements is better, without those of no direction."""
+        """Return the direction in which each column of measurements is better, without columns that have none."""
         columns = self._of("measurement")
         return {column.id: column.better for column in columns if column.better is not None}
 
@@ -120,6 +122,10 @@ class Table:
 
 def _cell(value: float, reason: str, column: Column) -> tuple[str, str]:
     """Return value and reason, one of them empty."""
+    if column.average == "harmonic" and value == 0:
+        return "", ZERO
     if math.isfinite(value):
         return f"{value:.9g}", ""
+    if column.average == "harmonic" and value == math.inf:
+        return "", reason or NO_ERROR
     return "", reason or column.not_finite or NOT_FINITE.get(column.needs, OVERFLOWS)

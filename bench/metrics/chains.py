@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,8 @@ __all__ = ["Chains"]
 
 TOO_SHORT = f"n/a (fewer than {MIN_STATES} states per chain)"
 TOO_FEW = f"n/a (fewer than {2 * NUM_GROUPS} chains)"
+LEAST_MOVED = 0.1  # standard deviation of the states within chains, over that of the posterior
+STUCK = -math.inf  # an effective sample size where chains move less than that
 RHATS = tuple(f"rhat_{name}" for name in FUNCTIONALS)
 SIZES = ("ess_bulk", "ess_tail")
 RHAT = (
@@ -42,7 +45,8 @@ BULK = (
     "smallest effective sample size among the functionals of rhat, of their ranks; only where chains have "
     f"{ENOUGH_STATES} states or more and have mixed: one verdict for all measurements, by R-hat, whose mean over them "
     f"has to be below {LARGEST_RHAT} in each functional, beyond what independent states of as many chains have by "
-    "chance"
+    f"chance, and in each direction the states of a chain have to spread by {LEAST_MOVED} of the posterior's standard "
+    "deviation or more"
 )
 TAIL = "the same of the events that a functional is beyond its 5 % and its 95 % quantile, the smaller of the two"
 
@@ -69,19 +73,33 @@ class Chains(Metric):
         reasons = dict.fromkeys(("rhat", *RHATS), TOO_SHORT) if num_states < MIN_STATES else {}
         rhats = torch.stack([values[id] for id in RHATS], 1)
         mixed = why_not_mixed(rhats, num_chains, num_states)
+        mixed = mixed or (MOVE_NOT if (values["ess_bulk"] == STUCK).any() else "")
         return reasons | (dict.fromkeys(SIZES, mixed) if mixed else {})
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         directions = truth.of_draws(principal_directions)
-        values = chain_diagnostics(
-            truth.log_likelihood(samples), samples.flatten(2) @ directions, truth.num_chains
-        )
+        states = samples.flatten(2) @ directions
+        values = chain_diagnostics(truth.log_likelihood(samples), states, truth.num_chains)
         # states that are all equal where the posterior is not: as far from mixing as can be
         spreads = truth.once("spread of directions", lambda: (truth.draws @ directions).std(1))
         for id, spread in zip(RHATS[1:], spreads.unbind(1), strict=False):
             is_stuck = values[id].isnan() & (spread > RESOLUTION)
             values[id] = values[id].masked_fill(is_stuck, float("inf"))
+        # R-hat sees ranks alone: a single chain that trembles on the spot agrees with itself
+        moved = spread_within_chains(states, truth.num_chains)
+        is_still = ((moved < LEAST_MOVED * spreads) & (spreads > RESOLUTION)).any(1)
+        values |= {id: values[id].masked_fill(is_still, STUCK) for id in SIZES}
         return {column.id: values[column.id] for column in self.columns(None)}
+
+
+def spread_within_chains(states: Tensor, num_chains: int) -> Tensor:
+    """Return the standard deviation within chains of numbers of states (m, s, k) -> (m, k).
+
+    Sample t C + c is state t of chain c; a last t that not all C chains have reached is left out.
+    """
+    num_states = states.shape[1] // num_chains
+    chains = states[:, : num_states * num_chains].unflatten(1, (num_states, num_chains))
+    return chains.var(1, correction=0).mean(1).sqrt()
 
 
 def _described(id: str) -> str:

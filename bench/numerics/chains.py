@@ -1,4 +1,4 @@
-"""Diagnostics of chains of images by their log likelihood and leading directions, and whether they have mixed."""
+"""Diagnose chains of images by their log likelihood and leading directions, and decide whether they have mixed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ NUM_DIRECTIONS = 3  # principal directions of the reference draws
 NUM_DRAWS = 128  # of which they are computed
 FUNCTIONALS = ("log-likelihood", *(f"direction-{i + 1}" for i in range(NUM_DIRECTIONS)))
 NUM_GROUPS = 4  # of chains, for the nested R-hat; each has two or more
-ENOUGH_STATES = (
-    10  # of a chain: with fewer its effective sample size is set by the number of chains
+# of a chain: with fewer, the effective sample size depends on the number of chains alone
+ENOUGH_STATES = 10
+LARGEST_RHAT = 1.05  # of the worst functional, mean over measurements, less the excess of independent states over 1
+LARGEST_OF_ONE = (
+    1.2  # of one measurement and functional; more where independent states exceed it in 1 % of rows
 )
-LARGEST_RHAT = 1.05  # of the worst functional, mean over measurements, beyond what independent states have by chance
-LARGEST_OF_ONE = 1.2  # of one measurement and functional, or what independent states exceed once in a hundred rows
-MOVE_NOT = "n/a (chains do not move)"
+MOVE_NOT = "n/a (chains have not mixed: they do not move)"
 
 
 def chain_diagnostics(
@@ -63,11 +64,13 @@ def chain_diagnostics(
 def why_not_mixed(rhats: Tensor, num_chains: int, num_states: int) -> str:
     """Return the reason why a row's effective sample size is not shown, "" where it is.
 
-    rhats: (m, functionals), of all measurements of the row, NaN where a functional is constant. One verdict for a row,
-    so that no lucky measurements are selected. The R-hat of few states scatters, and the largest of many is above 1.05
-    by chance alone. So two statistics count, whose law for independent states is known, since R-hat sees ranks alone:
-    the mean over measurements of the worst functional, less what independent states of that layout have in
-    expectation; and the largest of all, since chains that are stuck in two modes in one measurement move no mean.
+    rhats: (m, functionals), of all measurements of the row, NaN where a functional is constant.
+
+    There is one verdict for a whole row, so that no lucky measurements are selected. The R-hat of few states scatters,
+    and the largest of many is above 1.05 by chance alone. So two statistics are used whose law for independent states
+    is known, since R-hat depends on ranks alone: the mean over measurements of the worst functional, less its
+    expectation for independent states of that layout; and the largest R-hat of all, since chains that are stuck in two
+    modes for one measurement hardly change a mean.
     """
     if not num_states >= ENOUGH_STATES:
         return f"n/a (fewer than {ENOUGH_STATES} states per chain)"
@@ -88,7 +91,7 @@ def principal_directions(draws: Tensor) -> Tensor:
     centred = some - some.mean(1, keepdim=True)
     if draws.shape[2] <= 2 * NUM_DRAWS:
         return torch.linalg.svd(centred, full_matrices=False).Vh[:, :NUM_DIRECTIONS].mT
-    # of many values: by the products of the draws with each other, which are fewer
+    # images have more pixels than there are draws: diagonalise the products of the draws with each other
     leading = torch.linalg.eigh(centred @ centred.mT).eigenvectors[..., -NUM_DIRECTIONS:].flip(-1)
     return functional.normalize(centred.mT @ leading, dim=1)
 
@@ -111,10 +114,10 @@ def _expected_by_chance(num_chains: int, num_states: int) -> float:
 
 
 def _largest_by_chance(num_chains: int, num_states: int, num: int) -> float:
-    """Return what the largest of `num` R-hats of independent states exceeds with probability 0.01.
+    """Return the value that the largest of `num` R-hats of independent states exceeds with probability 0.01.
 
-    Of H halves with n states, R-hat^2 = (n - 1 + F) / n with Fisher's F of H - 1 and H (n - 1) degrees of freedom; each
-    is the larger of two, of the states and of the folded ones.
+    For H halves with n states, R-hat^2 = (n - 1 + F) / n with Fisher's F of H - 1 and H (n - 1) degrees of freedom;
+    each R-hat is the larger of two, that of the states and that of the folded states.
     """
     from scipy.stats import f
 

@@ -1,4 +1,4 @@
-"""Calls on some rows at a time, so that memory does not grow with the number of rows."""
+"""Call functions on some rows at a time, so that memory does not grow with the number of rows."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def in_chunks(
 ) -> tuple[Tensor, ...]:
     """Return call(*tensors), computed on `num_rows` rows of each tensor at a time; rows must not interact.
 
-    Where gradients are asked for, each chunk is computed once more on the way back, and only its own activations are
-    held. A single chunk is computed once.
+    Where gradients are asked for, each chunk is computed a second time in the backward pass, so that the activations of
+    one chunk only are in memory. A single chunk is computed once.
     """
     if len(tensors[0]) <= num_rows:
         return call(*tensors)
@@ -55,8 +55,8 @@ def with_gradient(
 ) -> Tensor:
     """Return function(x, *tensors) (n,), differentiable in x (n, *x) alone, from `num_rows` rows at a time.
 
-    Each chunk goes forward and back at once, so that no graph outlives it and nothing is computed twice. Without more
-    rows than `num_rows`, or where no gradient is asked for, it is the call itself.
+    Each chunk takes its backward pass right after its forward pass, so that no graph outlives it and nothing is
+    computed twice. With at most `num_rows` rows, or where no gradient is asked for, the function is simply called.
     """
     if len(x) <= num_rows or not (torch.is_grad_enabled() and x.requires_grad):
         chunks = zip(*(tensor.split(num_rows) for tensor in (x, *tensors)), strict=True)

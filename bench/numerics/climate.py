@@ -1,9 +1,9 @@
 """A climate whose law is known: four seasons, each a Gaussian random field on the sphere, over land and sea.
 
-Temperatures in units that keep them in [-1, 1]. The mean of a season is a zonal field, plus a swing of the summer
-hemisphere that is wide over land and, over the sea, narrow and late. Deviations from it are correlated as those of an
-isotropic field whose power falls with the degree l as (l + 1)^-3, and stronger over land and in the winter hemisphere.
-All arrays are numpy's, float64.
+Temperatures are scaled to lie in [-1, 1]. The mean of a season is a zonal field plus a yearly swing, which is wide over
+land, and narrow and late over the sea. Deviations from the mean are correlated like an isotropic field whose power
+falls with the degree l as (l + 1)^-3; they are stronger over land and in the winter hemisphere. All arrays are numpy's,
+float64.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ COAST = 4.0  # degrees over which land becomes sea
 LAG = 45.0  # degrees of the year by which the sea is late
 LARGEST_DEGREE, FALL = 15, 3.0  # of the spectrum: the last degree, and minus the exponent
 SEA, LAND = 0.06, 0.1  # standard deviations of the field
-WINTER = 0.3  # by what share the winter's deviation is above the mean
-LOCAL = 0.02  # standard deviation of what is independent at each vertex
+WINTER = 0.3  # share by which the deviation in winter exceeds the mean one
+LOCAL = 0.02  # standard deviation of the part that is independent at each vertex
 
 
 def land_of(num_vertices: int) -> Array:
@@ -51,7 +51,8 @@ def means(num_vertices: int) -> Array:
 def covariances(num_vertices: int) -> Array:
     """Return the covariance of each season's field, (4, V, V).
 
-    Correlations by the addition theorem: the sum over degrees of power_l P_l(cosine of the angle), with sum 1.
+    Correlations follow from the addition theorem: they are the sum over degrees l of power_l P_l(cosine of the angle),
+    with powers that sum to 1.
     """
     vertices, land = icosphere(num_vertices).vertices, land_of(num_vertices)
     degrees = np.arange(LARGEST_DEGREE + 1)

@@ -22,7 +22,7 @@ NUMBERS = 2**24  # of the particles of all clouds that are moved together
 class Clouds:
     """The weights of c clouds of k particles each, in the order in which a method keeps the particles, (c k, *x).
 
-    log_weight (c, k): since the last resampling; log_z (c,): log evidence up to there; ancestors (c, k): the particle
+    log_weight (c, k): since the last resampling. log_z (c,): log evidence at that time. ancestors (c, k): the particle
     at the start from which each one descends. The mean weight of a cloud is an unbiased estimate of its evidence.
     """
 
@@ -98,9 +98,9 @@ def samples_of(
 ) -> Tensor:
     """Return samples (m, s, *x) from clouds that `run` moves, for measurements y (m, *y).
 
-    independent: each sample is one particle of a cloud of its own; coupled: all samples of a measurement are drawn from
-    one cloud. numbers: those in the particles of one cloud. Clouds are moved one after another where all of them
-    together have more than `NUMBERS`.
+    joint: "independent" draws each sample from a cloud of its own, "coupled" all samples of a measurement from one
+    cloud. numbers: how many the particles of one cloud hold. Clouds are moved one after another where all of them
+    together hold more than `NUMBERS`.
     """
     alone = joint == "independent"
     streams = rng.per_sample.flat if alone else rng
@@ -119,7 +119,7 @@ def _drawn(run: Run, y: Tensor, rng: Random, num_samples: int) -> Tensor:
 
 
 def diagnosis_of(run: Run, y: Tensor, rng: Random) -> dict[str, Tensor]:
-    """Return what one cloud for each measurement says, (m,) each."""
+    """Return the diagnoses of one cloud for each measurement, (m,) each: log_z, path_ess and num_ancestors."""
     clouds = [run(y[i : i + 1], rng.only(i))[0] for i in range(len(y))]
     return {
         "log_z": torch.cat([cloud.evidence for cloud in clouds]),

@@ -1,8 +1,8 @@
 """Images x ~ N(mean, v I) given linear measurements y = A x + sigma_y e: means, draws and gradients, row by row.
 
 With the gain G = A^T (v A A^T + sigma_y^2 I)^-1 the conditional mean is mean + v G (y - A mean), and G (y - A mean) is
-the gradient by `mean` of log N(y; A mean, v A A^T + sigma_y^2 I). Where the operator has a spectrum all three are
-closed forms in its coordinates. Otherwise G is applied by conjugate gradients, which need A and A^T only.
+the gradient in `mean` of log N(y; A mean, v A A^T + sigma_y^2 I). Where the operator has a spectrum, all three are
+closed forms in its coordinates. Otherwise G is applied by conjugate gradients, which only need A and A^T.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from bench.core.types import Cap, HasSpectrum, Problem, Shape, Spectrum
 from bench.numerics.gradients import gradient
 
 MOST_ITERATIONS = 100
-SYNC_EVERY = 8  # iterations between two questions whether all rows have converged
+SYNC_EVERY = (
+    8  # iterations between two checks whether all rows have converged, which wait for a GPU
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
     """The Gaussian posteriors of rows of packed measurements y (n, *y), for images of shape `x_shape`.
 
-    spectrum: of the operator at these rows, or None; sigma_y: the standard deviation of the noise that is assumed.
+    spectrum: of the operator at these rows, or None. sigma_y: the standard deviation that is assumed for the noise.
     """
 
     problem: Problem
@@ -64,8 +66,8 @@ class Conditioning:
     def draw(self, mean: Tensor, variance: Tensor, noise: Tensor) -> Tensor:
         """Draw x given y under x ~ N(mean, v I); noise (n, *noise_shape), standard normal.
 
-        Without a spectrum by Matheron's rule: a draw of N(mean, v I) is moved as the mean would be, with a draw of the
-        measurement's noise added to y. Doucet 2010, A note on efficient conditional simulation of Gaussians
+        Without a spectrum this is Matheron's rule: a draw of N(mean, v I) is shifted as the mean would be, with a draw
+        of the measurement's noise added to y. Doucet 2010, A note on efficient conditional simulation of Gaussians
         """
         if self.spectrum is not None:
             total = variance * self.spectrum.values.square() + self.sigma_y**2
@@ -82,7 +84,7 @@ class Conditioning:
 def conditioning(
     problem: Problem, y: Tensor, x_shape: Shape, sigma_y: float | None = None
 ) -> Conditioning:
-    """Return the Gaussian posteriors of rows y (n, *y). sigma_y: the problem's, unless told otherwise.
+    """Return the Gaussian posteriors of rows y (n, *y). sigma_y: the problem's by default.
 
     Needs Cap.LINEAR and Cap.RESIDUAL, and uses Cap.SPECTRUM.
     """
@@ -103,7 +105,7 @@ def langevin(
 ) -> Tensor:
     """Take unadjusted Langevin steps from `mean` towards N(x; mean, v I) exp(weight log_likelihood(x, y)).
 
-    One step for each of `noises`, (n, *x) each. Needs Cap.GRAD; the likelihood may be any.
+    It takes one step for each of `noises`, (n, *x) each. Needs Cap.GRAD; the likelihood need not be Gaussian.
     """
     x = mean
     for noise in noises:
@@ -117,7 +119,7 @@ def conjugate_gradients(
 ) -> Tensor:
     """Return M^-1 b, for rows b (n, *v) and apply(v) = M v symmetric and positive definite in each row.
 
-    Rows do not interact: a row stands still once its residual is eps^(3/4) of b, or after `most_iterations`.
+    Rows do not interact: a row stops once its residual is eps^(3/4) of b, or after `most_iterations`.
     """
     x, residual, direction = torch.zeros_like(b), b, b
     size = inner(residual, residual)
@@ -140,9 +142,9 @@ def minimal_residual(
 ) -> Tensor:
     """Return L u for the u that minimises |b - M u| over span(b, M b, ..., M^(num_iterations - 1) b), row by row.
 
-    apply(v) = (M v, L v), both linear, for rows v (n, *v); M need not be symmetric. What GMRES finds, in the form of
-    generalised conjugate residuals: L u comes from the products that were made on the way. Eisenstat, Elman & Schultz
-    1983, https://doi.org/10.1137/0720023
+    apply(v) = (M v, L v), both linear, for rows v (n, *v); M need not be symmetric. The result is that of GMRES, found
+    by generalised conjugate residuals, and L u is combined from the products L v of the iterations. Eisenstat, Elman &
+    Schultz 1983, https://doi.org/10.1137/0720023
     """
     residual, total = b, torch.zeros(())
     pairs: list[tuple[Tensor, Tensor]] = []  # orthonormal M p, and L p

@@ -1,4 +1,4 @@
-"""A linear measurement in the singular coordinates of its operator: noisy values of some numbers of the image."""
+"""A linear measurement in the singular coordinates of its operator: noisy values of some coordinates of the image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from bench.core.types import Problem, Shape, Spectrum
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """z = V^T x for images (n, *x), of which y says: `values` = z + noise of standard deviation `levels`.
+    """Measured coordinates z = V^T x of images (n, *x): `values` = z + noise of standard deviation `levels`.
 
-    values (n, *x), zero where nothing is seen; levels (n, *x), infinite there; singular (n, *x), zero there.
+    values (n, *x): zero where a coordinate is not measured. levels (n, *x): infinite there. singular (n, *x): singular
+    values, zero there.
     """
 
     spectrum: Spectrum
@@ -28,7 +29,7 @@ class Coordinates:
 
 
 def coordinates_of(problem: Problem, y: Tensor, x_shape: Shape) -> Coordinates:
-    """Return what y (n, *y) says of the coordinates of images. Needs Cap.LINEAR, Cap.RESIDUAL and Cap.SPECTRUM.
+    """Return y (n, *y) as measured coordinates of images. Needs Cap.LINEAR, Cap.RESIDUAL and Cap.SPECTRUM.
 
     Singular values below the root of the rounding error of the largest one count as zero.
     """

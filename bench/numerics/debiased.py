@@ -1,7 +1,7 @@
 """Squared sliced Wasserstein-2 distance without its bias, in data units or whitened: mean zero for exact draws.
 
-A distance of two finite sets is above zero even when both are exact. What an exact sampler would have is therefore
-measured and subtracted: a block of as many reference draws as there are samples takes the samples' place.
+The distance of two finite sets is above zero even when both are exact. The distance that an exact sampler would have is
+therefore measured, with a block of as many reference draws in place of the samples, and subtracted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What samples are compared with when a block of reference draws is taken out of their set.
+    """One block of s reference draws taken out of their set: what samples are compared with.
 
     across: (D, p) or (m, D, p), the directions to project on. rest: sorted projections of the draws without the block,
     (m, p, e - s). own: squared distance of the block to the rest, (m,).
@@ -34,8 +34,8 @@ class Yardstick:
 def yardsticks(draws: Tensor, num_samples: int, is_white: bool) -> tuple[Yardstick, ...]:
     """Return one for each of at most MOST_BLOCKS disjoint blocks of `num_samples` reference draws, (m, e, D).
 
-    () where the draws are fewer than two blocks. is_white: in coordinates whitened by the covariance of the rest; not
-    of all draws, since the block would then be judged by coordinates that it had a part in, and the samples not.
+    The result is () where the draws are fewer than two blocks. is_white: in coordinates whitened by the covariance of
+    the rest. The covariance of all draws would depend on the block, but not on the samples, which are compared alike.
     """
     num_blocks = min(draws.shape[1] // num_samples, MOST_BLOCKS)
     if num_blocks < 2:
@@ -59,8 +59,8 @@ def debiased_square(x: Tensor, made: tuple[Yardstick, ...], along: Tensor | None
 
     along: `projected(x)`, where it is known and nothing is whitened.
 
-    The mean over blocks B of s of the reference draws R: SW2^2(x, R without B) - SW2^2(B, R without B). Samples and B
-    are exchangeable where the sampler is exact, whatever the law, so its expectation is then zero.
+    This is the mean of SW2^2(x, R without B) - SW2^2(B, R without B) over blocks B of s draws among the reference draws
+    R. For an exact sampler, samples and B are exchangeable whatever the law, so the expectation is zero.
     """
     squares = []
     for one in made:
@@ -81,6 +81,6 @@ def whitened(draws: Tensor, fixed: Tensor) -> Tensor:
     else:
         _, values, vectors = torch.linalg.svd(centred, full_matrices=False)
     floor = FLOOR**0.5 * values.amax(1, keepdim=True)
-    # directions that no draw has a part in keep the floor
+    # directions without any component of a draw are scaled by the floor
     scales = 1 / values.maximum(floor) - 1 / floor
     return fixed / floor[..., None] + vectors.mT @ (scales[..., None] * (vectors @ fixed))

@@ -1,11 +1,11 @@
-"""Convergence of Markov chains: R-hat and effective sample size, of few long chains and of many short ones.
+"""Convergence of Markov chains: R-hat and effective sample size, for few long chains and for many short ones.
 
 Title: Rank-normalization, folding, and localization: an improved R-hat for assessing convergence of MCMC
 Venue: Bayesian Analysis 16(2), 2021, equations (1) to (14)
 URL: https://arxiv.org/abs/1903.08008
-Deviations: equal to ArviZ 0.22 but for chains that ArviZ cannot judge. In halves of fewer than 5 states its sum of
-autocorrelations, which stops three lags before the last, has no term, and it returns C T log10(C T) whatever the chains
-do: here the sum then runs to the last lag. Where no state differs from another it returns C T: here NaN. A single chain
+Deviations: equal to ArviZ 0.22 except for chains that ArviZ cannot judge. In halves of fewer than 5 states its sum of
+autocorrelations, which stops three lags before the last, has no term, and ArviZ returns C T log10(C T) for any chains:
+here the sum then runs to the last lag. Where no state differs from another, ArviZ returns C T: here NaN. A single chain
 has an R-hat here, that of its halves.
 """
 
@@ -16,14 +16,14 @@ import math
 import torch
 from torch import Tensor
 
-FEW_STATES = 5  # in a half: with fewer each lag counts
+FEW_STATES = 5  # in a half; with fewer, the sum of autocorrelations runs to the last lag
 MIN_STATES = 4  # each half of a chain needs two states for a variance
 
 
 def rank_normalise(chains: Tensor) -> Tensor:
     """Return normal scores of the ranks among all states of all chains, `(..., C, T)`; ties share their mean rank.
 
-    Functionals with heavy tails keep a finite variance that way; "bulk" diagnostics are those of these scores.
+    So functionals with heavy tails have a finite variance, too; "bulk" diagnostics are those of these scores.
     """
     values = chains.flatten(-2).contiguous()
     ordered = values.sort(-1).values
@@ -41,7 +41,7 @@ def folded(chains: Tensor) -> Tensor:
     """
     ordered = chains.flatten(-2).sort(-1).values
     size = ordered.shape[-1]
-    # not quantile(0.5), which rounds otherwise: the two states beside the median would not tie
+    # not quantile(0.5), whose rounding breaks the tie of the two states beside the median
     median = (ordered[..., (size - 1) // 2] + ordered[..., size // 2]) / 2
     return (chains - median[..., None, None]).abs()
 
@@ -50,7 +50,8 @@ def rank_normalised_rhat(chains: Tensor) -> Tensor:
     """Return the larger split R-hat of the rank-normalised states and of the folded ones, `(..., C, T)` -> `(...)`."""
     halves = _halved(chains)
     bulk, tails = _rhat(rank_normalise(halves)), _rhat(rank_normalise(folded(halves)))
-    return torch.fmax(bulk, tails)  # of two values only, folded there may be one
+    # folding may map two distinct values to one, whose R-hat is NaN; fmax ignores it
+    return torch.fmax(bulk, tails)
 
 
 def bulk_effective_sample_size(chains: Tensor) -> Tensor:
@@ -84,8 +85,9 @@ def split_rhat(chains: Tensor) -> Tensor:
 def effective_sample_size(chains: Tensor) -> Tensor:
     """Return the number of independent draws with the same variance of the mean, `(..., C, T)` -> `(...)`.
 
-    Geyer's initial monotone positive sequence on the split chains, and the first term of the pair that ends it where
-    that is positive; at most `C T log10(C T)`. NaN where no state differs from another.
+    It is computed from Geyer's initial monotone positive sequence on the split chains, with the first term of the pair
+    that ends the sequence where that term is positive; at most `C T log10(C T)`. NaN where no state differs from
+    another.
     """
     return _effective_size(_halved(chains))
 
@@ -113,7 +115,7 @@ def _effective_size(halves: Tensor) -> Tensor:
     end = positive.sum(-1, keepdim=True)
     evens = torch.nn.functional.pad(correlation[..., 0 : pairs.shape[-1] * 2 : 2], (0, 1))
     last = evens.gather(-1, end)
-    # of lags, before a pair ended the sum
+    # the sum ran out of lags before a pair ended it
     ran_out = torch.nn.functional.pad(pairs, (0, 1)).gather(-1, end) > 0
     last = torch.where(ran_out, last, last.clamp(min=0)).squeeze(-1)
     return size / (2 * monotone.sum(-1) - 1 + last).clamp(min=1 / math.log10(size))
@@ -122,8 +124,8 @@ def _effective_size(halves: Tensor) -> Tensor:
 def nested_rhat(chains: Tensor) -> Tensor:
     """Return the agreement of K groups of M chains of T states, `(..., K, M, T)` -> `(...)`; chains may be short.
 
-    A group is an independent run: its mean counts, not that each chain has mixed. 1 where all states are equal.
-    Margossian et al. 2024, https://arxiv.org/abs/2110.13017
+    A group is an independent run, and only its mean is compared: its chains need not have mixed one by one. The result
+    is 1 where all states are equal. Margossian et al. 2024, https://arxiv.org/abs/2110.13017
     """
     means = chains.mean(-1)
     within = means.var(-1) + (chains.var(-1).mean(-1) if chains.shape[-1] > 1 else 0)
@@ -167,7 +169,7 @@ def _halved(chains: Tensor) -> Tensor:
 def _quantile(ordered: Tensor, level: float) -> Tensor:
     """Return a quantile, linear between the states, `(..., N)` ascending -> `(...)`, as SciPy's mquantiles rounds it.
 
-    Where it falls on a state, rounding says on which side of it the state lies.
+    Where the quantile falls on a state, rounding decides on which side of it the state lies.
     """
     size = ordered.shape[-1]
     position = size * level + (1 + level * (1 - 1 - 1))

@@ -26,7 +26,7 @@ def ddpm_sigmas(num_steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
 def ancestral_step(
     x_t: Tensor, x_0: Tensor, sigma: Tensor, sigma_next: Tensor, noise: Tensor
 ) -> Tensor:
-    """Draw from q(x_next | x_t, x_0), sigma_next < sigma: DDPM's step with its posterior variance, rewritten."""
+    """Draw from q(x_next | x_t, x_0), sigma_next < sigma: DDPM's step with its posterior variance, in x + sigma eps."""
     ratio = (sigma_next / sigma).square().to(x_t.dtype)
     return torch.lerp(x_0, x_t, ratio).addcmul_(
         (sigma_next * (1 - ratio).sqrt()).to(x_t.dtype), noise
@@ -64,7 +64,7 @@ def heun_step(
 ) -> Tensor:
     """Take a step of the probability-flow ODE dx/dsigma = (x - D(x, sigma)) / sigma, to a noise level above 0.
 
-    x_t (n, *x), noise levels () or spread to the shape of x_t. Karras et al. 2022, algorithm 1
+    x_t (n, *x); noise levels () or broadcast to the shape of x_t. Karras et al. 2022, algorithm 1
     """
     slope = (x_t - denoise(x_t, sigma)) / sigma
     euler = x_t + (sigma_next - sigma) * slope

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.core.rng import stream
 
-# data units per pixel: what differs by less is a tie (an 8-bit grey level is 8e-3)
+# data units per pixel: values that differ by less are ties (an 8-bit grey level is 8e-3)
 RESOLUTION = 1e-4
 # values of a point up to which a distance is summed term by term; others come from a matrix product, ten times faster
 MOST_TERMS = 256
@@ -52,7 +52,7 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
     Integrates the squared difference of the two quantile functions, both constant between multiples of 1/n and 1/e.
     """
     n, e = x.shape[-1], y.shape[-1]
-    if e % n == 0:  # each value of x stands beside e / n of y: nothing has to be looked up
+    if e % n == 0:  # each value of x is paired with e / n values of y, so that no look-up is needed
         widths = torch.full((e,), float(n)).to(x) / (n * e)
         return (x[..., None] - y.unflatten(-1, (n, -1))).square().flatten(-2) @ widths
     # in units of 1 / (n e)
@@ -94,8 +94,9 @@ def energy_distance(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
 def relative_energy(x: Tensor, y: Tensor, within_y: Tensor) -> Tensor:
     """Return the energy distance of the empirical law of x (m, s, D) to that behind y (m, e, D), over E|Y-Y'|, (m,).
 
-    All pairs of x count, each point with itself, too (a V-statistic), because what is judged are these s points and not
-    the law that they were drawn from; the part of y is unbiased. s draws of the law behind y have 1 / s in expectation.
+    All pairs of x count, including each point with itself (a V-statistic), because these s points are judged and not
+    the law that they were drawn from; the term of y is unbiased. For s draws of the law behind y the expectation is
+    1 / s.
     """
     return relative_energy_from(distances(x, x), distances(x, y), within_y)
 
@@ -108,20 +109,21 @@ def relative_energy_from(within: Tensor, between: Tensor, within_y: Tensor) -> T
 def two_sample_accuracy(x: Tensor, y: Tensor) -> Tensor:
     """Return the accuracy of telling samples from reference draws, (m, s, D) twice -> (m,); 0.5 for equal laws.
 
-    Each point goes to the set whose centroid, in the kernel space of the energy distance, is nearer:
+    Each point is assigned to the set whose centroid, in the kernel space of the energy distance, is nearer:
     |z - centre of X|^2 = E|z-X| - E|X-X'| / 2 (Sejdinovic et al. 2013, https://arxiv.org/abs/1207.6076). The point and
-    one of the other set are left out, each of them in turn: for equal laws the sets are then exchangeable, and 0.5 is
-    exact. Differences within RESOLUTION count one half. A vote of nearest neighbours is no substitute: in many
-    dimensions the reference draws' neighbours are the samples of a collapsed sampler, and its accuracy stays near 0.5.
+    one point of the other set, each in turn, are left out of the centroids: for equal laws the sets are then
+    exchangeable, and the expectation is exactly 0.5. Differences within RESOLUTION count one half. Nearest neighbours
+    would not do: in many dimensions the neighbours of reference draws are samples of a collapsed sampler, whose
+    accuracy stays near 0.5.
     """
     votes = two_sample_votes(distances(x, x), distances(x, y), distances(y, y), x.shape[2])
     return (1 + votes).mean((1, 2)) / 2
 
 
 def two_sample_votes(within_x: Tensor, between: Tensor, within_y: Tensor, dimension: int) -> Tensor:
-    """Return 1 for a point that goes to its own set, -1 to the other and 0 for ties, (m, 2 s, s) by what is left out.
+    """Return 1 for a point assigned to its own set, -1 to the other and 0 for ties, (m, 2 s, s): one left out in each.
 
-    The distances (m, s, s) are those in X, from X to Y and in Y, of points with so many values.
+    within_x, between, within_y: distances (m, s, s) in X, from X to Y and in Y. dimension: values of a point.
     """
     others = within_x.shape[1] - 1
     half_x = _half_without_each(within_x)[:, :, None]

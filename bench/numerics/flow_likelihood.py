@@ -22,9 +22,9 @@ def flow_log_prob(
 ) -> Tensor:
     """Return log p(x; sigma_min) in nats (n,) of images x (n, *x), under a model that starts at N(0, sigma_max^2 I).
 
-    limits: sigma_min and sigma_max. probe (n, *x): signs, +1 or -1, with which the divergence is estimated
-    (Hutchinson); the estimate is unbiased. The ODE d x / d log sigma = x - D(x, sigma) and the divergence are
-    integrated together by Runge-Kutta of order 4; a step costs four rows forward and four backward per image.
+    limits: sigma_min and sigma_max. probe (n, *x): signs, +1 or -1, for Hutchinson's unbiased estimate of the
+    divergence. The ODE d x / d log sigma = x - D(x, sigma) and the divergence are integrated together by Runge-Kutta of
+    order 4; a step costs four rows forward and four backward per image.
     """
     shape, sigma_max = x.shape[1:], limits[1]
     grid = torch.linspace(

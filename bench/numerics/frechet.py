@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BLOCK = 32  # points in each set of which a Frechet distance is taken; it depends on their number
+BLOCK = 32  # points in each set whose Frechet distance is taken, since it depends on their number
 
 
 def frechet_in_blocks(
@@ -13,8 +13,8 @@ def frechet_in_blocks(
 ) -> Tensor:
     """Return the mean Frechet distance of blocks of features `(m, s, F)` to moments `(m, F)`, `(m, F, F)` -> `(m,)`.
 
-    Few points have a covariance too narrow in some directions, so the distance falls with their number. Blocks of one
-    size compare runs of any s; what is left over is not used, and a set smaller than one block gives NaN.
+    The covariance of few points is too narrow in some directions, so the distance falls with their number. Blocks of a
+    fixed size make runs of any s comparable. A remainder is not used, and a set smaller than one block gives NaN.
     """
     num_blocks = features.shape[1] // block
     if num_blocks == 0:

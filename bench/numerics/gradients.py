@@ -15,6 +15,6 @@ def gradient(log_density: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tens
     gradients = []
     for rows, measured in zip(x.split(ROWS), y.split(ROWS), strict=True):
         rows = rows.detach().requires_grad_()
-        with torch.enable_grad():  # also inside of a caller's no_grad
+        with torch.enable_grad():  # a caller may have turned gradients off
             gradients += torch.autograd.grad(log_density(rows, measured).sum(), rows)
     return torch.cat(gradients)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# of the four pixels of a block: their sum, and differences along columns, along rows and along both; its own inverse
+# half the sum of the four pixels of a block, and their differences along columns, rows and both; its own inverse
 BLOCK = [
     [0.5, 0.5, 0.5, 0.5],
     [0.5, -0.5, 0.5, -0.5],

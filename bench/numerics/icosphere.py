@@ -1,8 +1,8 @@
 """Triangulated spheres: vertices, areas, eigenfunctions of the Laplace-Beltrami operator, and pictures.
 
 An icosahedron whose triangles were divided into four k times has 10 4^k + 2 vertices on the unit sphere. A signal on it
-is a tensor (c, V, 1), one number per vertex, so that whatever takes images (c, h, w) takes it. Coordinates: x points to
-longitude 0 on the equator, y to 90 degrees east, z to the north pole. All arrays are numpy's, float64.
+is a tensor (c, V, 1), one number per vertex and channel, and so can be used like an image (c, h, w). Coordinates: x
+points to longitude 0 on the equator, y to 90 degrees east, z to the north pole. All arrays are numpy's, float64.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ class Icosphere:
     def eigenfunctions(self, num: int) -> tuple[Array, Array]:
         """Return the `num` smallest eigenvalues (num,) and their functions at the vertices, (V, num).
 
-        Those of L f = value M f with L the cotangent matrix and M the areas, whose sum is that of the unit sphere. On
+        They solve L f = value M f with the cotangent matrix L and the areas M, which sum to that of the unit sphere. On
         the sphere itself the values are l (l + 1), each 2 l + 1 times. The functions have a mean square of 1 over the
-        surface; within one degree they are one basis of many.
+        surface; those of one degree l are an arbitrary basis.
         """
         from scipy.sparse import diags
         from scipy.sparse.linalg import eigsh
 
         mass = diags(4 * np.pi * self.areas, format="csc")
-        start = np.cos(np.arange(len(self.vertices)))  # a fixed one, in place of scipy's random
+        start = np.cos(np.arange(len(self.vertices)))  # fixed, in place of scipy's random one
         values, functions = eigsh(self.stiffness, num, mass, sigma=SHIFT, v0=start)
         order = values.argsort()
         functions = functions[:, order] * np.sqrt(4 * np.pi)
@@ -88,7 +88,7 @@ class Icosphere:
 
 @cache
 def icosphere(num_vertices: int) -> Icosphere:
-    """Return the icosphere with so many vertices; ValueError where there is none."""
+    """Return the icosphere with that number of vertices; ValueError where there is none."""
     if num_vertices not in NUM_VERTICES:
         known = ", ".join(map(str, NUM_VERTICES))
         raise ValueError(f"num_vertices is {num_vertices!r}: expected one of {known}")
@@ -99,7 +99,7 @@ def icosphere(num_vertices: int) -> Icosphere:
 
 
 def icosahedron() -> tuple[Array, NDArray[np.int64]]:
-    """Return its 12 vertices on the unit sphere and its 20 triangles, seen from outside counterclockwise."""
+    """Return the 12 vertices of an icosahedron, unit vectors, and its 20 triangles, counterclockwise from outside."""
     from scipy.spatial import ConvexHull
 
     golden = (1 + 5**0.5) / 2

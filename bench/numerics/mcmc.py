@@ -11,7 +11,7 @@ from torch import Tensor
 
 # position (n, d) -> log density (n,), its gradient (n, d)
 Target = Callable[[Tensor], tuple[Tensor, Tensor]]
-Chains = TypeVar("Chains")  # whatever a chain method keeps of its chains
+Chains = TypeVar("Chains")  # the state of a method's chains, of any type
 
 # Optimal in high dimension. Roberts & Rosenthal 1998, https://doi.org/10.1111/1467-9868.00123; Beskos et al. 2013,
 # https://arxiv.org/abs/1001.4460 (0.651, and 0.8 is more robust); Gelman, Gilks & Roberts 1997 (0.234)
@@ -41,7 +41,7 @@ def mala_step(
 ) -> tuple[ChainState, Tensor]:
     """Take a Metropolis-adjusted Langevin step; also return its acceptance probabilities (n,); uniform (n,) decides.
 
-    `uniform` = 0 refuses nothing but what has no probability at all. Roberts & Tweedie 1996,
+    `uniform` = 0 accepts every proposal of positive probability. Roberts & Tweedie 1996,
     https://doi.org/10.2307/3318418
     """
     proposal = langevin_step(state, target, step, noise)
@@ -95,7 +95,7 @@ def hmc_step(
 
 
 def metropolis(log_ratio: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which proposals are taken and their acceptance probabilities, (n,) each; what is not finite is refused."""
+    """Return which proposals are accepted and their acceptance probabilities, (n,) each; NaN is refused."""
     acceptance = log_ratio.clamp_max(0).exp().nan_to_num(0.0)
     return uniform < acceptance, acceptance
 
@@ -130,8 +130,8 @@ def tamed_langevin_step(
 ) -> ChainState:
     """Take an unadjusted Langevin step whose drift is at most twice as long as its noise is on average.
 
-    Where the gradient changes within one step a plain unadjusted chain is thrown out for good. In equilibrium the drift
-    is shorter than the noise. After Brosse et al. 2019, https://arxiv.org/abs/1710.05559
+    Where the gradient changes much within one step, an unadjusted chain without this limit diverges. In equilibrium the
+    drift is shorter than the noise. After Brosse et al. 2019, https://arxiv.org/abs/1710.05559
     """
     drift, limit = step * state.gradient, 2 * (2 * step * noise.shape[1]).sqrt()
     drift = drift * (limit / drift.norm(dim=1, keepdim=True)).clamp_max(1)
@@ -146,7 +146,7 @@ def adapted_step(
 
 
 class DualAveraging(NamedTuple):
-    """Step sizes while they adapt, as logarithms: of the next one, of the average that is kept, of where they began."""
+    """Step sizes while they adapt, as logarithms: the next one, the average that is kept in the end, and the first."""
 
     log_step: Tensor
     log_average: Tensor
@@ -161,14 +161,15 @@ class DualAveraging(NamedTuple):
 
     @property
     def kept(self) -> Tensor:
-        """Return the logarithm of the step to go on with: the average, or the start where nothing was learnt."""
+        """Return the logarithm of the step after adaptation: the average, or the first one without any update."""
         return self.log_average if self.num_updates else self.log_step
 
     def updated(self, acceptance: Tensor, goal: float) -> DualAveraging:
         """Return the steps after one more acceptance, moved towards `goal`; shapes of steps and acceptance agree.
 
         Hoffman & Gelman 2014, https://arxiv.org/abs/1111.4246, algorithm 5: gamma = 0.05, t_0 = 10, kappa = 0.75. Their
-        mu, the log step that is drawn to, is where the steps began, not ten times as much: a good guess is asked for.
+        mu, to which log steps are shrunk, is the first step here and not ten times as much, so it has to be a good
+        guess.
         """
         count = self.num_updates + 1
         error = self.error + (goal - acceptance - self.error) / (count + 10)
@@ -196,7 +197,7 @@ def thinned(
     num_samples: int,
     thin: int,
 ) -> Tensor:
-    """Return every `thin`-th state after `state` as samples (m, s, *x); state t of chain c is t * chains + c.
+    """Return every `thin`-th state after `state` as samples (m, s, *x); state t of chain c is sample t * chains + c.
 
     images: state -> (m, chains, *x).
     """
@@ -213,8 +214,8 @@ def curvature(
 ) -> Tensor:
     """Return the largest curvature by power iteration, (n, 1): its median over a measurement's n / m chains.
 
-    Some chains start on the border of two modes, where the curvature means nothing. num_iterations + 1 evaluations, or
-    none at all for num_iterations = 0, which takes the curvature as zero.
+    The median is used because some chains start on the border of two modes, where the curvature is of no use. It takes
+    num_iterations + 1 evaluations; with num_iterations = 0 it takes none, and the curvature is taken as zero.
     """
     if num_iterations == 0:
         return torch.zeros_like(position[:, :1])

@@ -1,4 +1,4 @@
-"""Measurements as images: what y says about each pixel, for networks that work on images."""
+"""Turn measurements into images, as inputs of networks that work on images."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def num_channels(problem: Problem, y: Tensor, shape: Sequence[int]) -> int:
 
 @torch.no_grad()
 def measured_images(problem: Problem, y: Tensor, centre: Tensor) -> Tensor:
-    """Return channels (n, k, h, w) that tell measurements y (n, *y): A^T(y - A(centre)), scaled, and y itself.
+    """Return measurements y (n, *y) as channels (n, k, h, w): A^T(y - A(centre)), scaled, and y itself.
 
-    centre (c, h, w) is one image for all. The first c channels are the gradient of the log likelihood there, if it has
-    one: of the image's shape whatever y's is. An image y is resized; of any other y each number fills a channel.
+    centre (c, h, w): one image for all. The first c channels are the gradient of the log likelihood at `centre`, where
+    there is one; it has the shape of an image whatever the shape of y. Where y is an image it is resized; otherwise
+    each of its numbers fills a channel.
     """
     n, size = len(y), centre.shape[-2:]
     if y.dim() == 4:

@@ -18,8 +18,8 @@ def geometric_sigmas(num_steps: int, sigma_min: float, sigma_max: float) -> Tens
 def dpm_solver(denoise: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, sigmas: Tensor) -> Tensor:
     """Follow the ODE along `sigmas` (N,), falling, then to 0: x_t (n, *x) -> (n, *x), by N evaluations.
 
-    DPM-Solver++(2M): between two levels the denoised image is a line in log sigma through the last two, and the rest
-    is integrated exactly. The last step, to 0, returns the denoised image.
+    DPM-Solver++(2M): between two levels the denoised image is extrapolated linearly in log sigma from the last two, and
+    the linear part of the ODE is integrated exactly. The last step, to 0, returns the denoised image.
     Lu et al., DPM-Solver++, 2022, algorithm 2. https://arxiv.org/abs/2211.01095
     """
     before, last_step = None, 0.0

@@ -17,8 +17,8 @@ Module = TypeVar("Module", bound=nn.Module)
 def initialise(module: Module, rng: Random, zero: Sequence[str] = (), gain: float = 1.0) -> Module:
     """Set every parameter, in place, from an rng of one stream; return the module.
 
-    Weights of two or more dimensions are normal with standard deviation gain / sqrt(fan in), biases zero, other vectors
-    (scales of normalisations) one. `zero` names submodules or parameters that start at zero, e.g. an output layer.
+    Weights of two or more dimensions are normal with standard deviation gain / sqrt(fan in), biases are zero, and other
+    vectors (scales of normalisations) are one. zero: submodules or parameters that start at zero, e.g. an output layer.
     """
     if len(rng) != 1:
         raise ValueError(

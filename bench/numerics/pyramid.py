@@ -15,7 +15,7 @@ NUM_TIME_FEATURES = 8
 
 
 class Block(nn.Module):
-    """Adds to features (n, c, h, w) what a convolution of 3 x 3 pixels finds in them."""
+    """A residual block on features (n, c, h, w): convolutions of 3 x 3 and of 1 x 1 pixels."""
 
     def __init__(self, num_channels: int) -> None:
         super().__init__()
@@ -27,9 +27,9 @@ class Block(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Features of images (n, num_inputs, h, w) at `num_halvings` sizes, each with all coarser ones in view.
+    """Features of images (n, num_inputs, h, w) at `num_halvings` sizes; each size also depends on all coarser ones.
 
-    timed: features depend on a time in [0, 1] as well. Two more inputs tell a pixel's place.
+    timed: features depend on a time in [0, 1] as well. Two further inputs are a pixel's row and column.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Sequential Monte Carlo: when to raise the likelihood's power, and which particles go on."""
+"""Sequential Monte Carlo: the next power of the likelihood, and the particles that survive resampling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def next_temperature(log_likelihood: Tensor, beta: Tensor, ess_share: float) -> Tensor:
     """Return the largest beta' <= 1 at which weights exp((beta' - beta) log_likelihood) keep `ess_share` of them.
 
-    log_likelihood (m, n), beta (m,) -> (m,), by bisection, one temperature a measurement.
+    log_likelihood (m, n), beta (m,) -> (m,), by bisection for each measurement.
     """
     low, high = beta.clone(), torch.ones_like(beta)
     for _ in range(50):
@@ -21,7 +21,7 @@ def next_temperature(log_likelihood: Tensor, beta: Tensor, ess_share: float) -> 
 
 
 def systematic_resample(weights: Tensor, uniform: Tensor, num_drawn: int | None = None) -> Tensor:
-    """Return indices (m, num_drawn), as many as there are by default, resampled with weights (m, n).
+    """Return indices (m, num_drawn) of particles resampled with weights (m, n); num_drawn: n by default.
 
     uniform (m,) in [0, 1).
     """

@@ -13,7 +13,7 @@ from torch.quasirandom import SobolEngine
 
 from bench.core.types import Choice, LogUniform, Method, Search, Uniform
 
-NUM_DIGITS = 3  # of a value, so that it is tried as somebody would write it down
+NUM_DIGITS = 3  # of a value, so that the value tried is the one that a suite's file will have
 
 
 def sobol_settings(
@@ -33,7 +33,7 @@ def sobol_settings(
 def value_at(
     values: Uniform | LogUniform | Choice, share: float, is_integer: bool = False
 ) -> object:
-    """Return the value at a share in [0, 1) of a range, from its low end."""
+    """Return the value of a range at a share in [0, 1) from its low end."""
     if isinstance(values, Choice):
         return values.values[min(int(share * len(values.values)), len(values.values) - 1)]
     low, high = values.low, values.high

@@ -46,8 +46,8 @@ def along_axes(matrices: Matrices, x: Tensor) -> Tensor:
 def spectrum_of_axes(matrices: Matrices, x_shape: tuple[int, ...], like: Tensor) -> AxisSpectrum:
     """Return the spectrum of an operator on images x_shape that is a matrix (out, in) on each axis.
 
-    Computed in float64, then of the dtype and on the device of `like`. A matrix with fewer rows than columns has
-    singular values of zero for the rest.
+    It is computed in float64 and returned in the dtype and on the device of `like`. A matrix with fewer rows than
+    columns has singular values of zero for the rest.
     """
     values = torch.ones((1, *x_shape), dtype=torch.float64, device=like.device)
     axes: list[Tensor | None] = []

@@ -1,6 +1,6 @@
 """Two families of steps from noise level sigma to sigma_next, x_t = x + sigma eps; the third one is `ancestral_step`.
 
-Each takes an estimate x_0 of E[x | x_t] or of E[x | x_t, y], and `noise` (n, *x), standard normal. Both put x_0 where
+Each takes an estimate x_0 of E[x | x_t] or of E[x | x_t, y], and standard normal `noise` (n, *x). Both return x_0 for
 sigma_next = 0.
 """
 

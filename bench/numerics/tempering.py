@@ -10,13 +10,13 @@ from torch import Tensor
 
 from bench.numerics import mcmc
 
-SHORTEST = 0.1  # of the jittered steps, over the adapted one
+SHORTEST = 0.1  # jittered step, as a share of the adapted one
 
 
 class Tempered(NamedTuple):
-    """n particles of each of m measurements; prior and likelihood apart, so that a new power costs no evaluation.
+    """n particles of each of m measurements; prior and likelihood are kept apart, so a new power costs no evaluation.
 
-    position (m, n, D), log_prior and log_likelihood (m, n), their gradients by position (m, n, D).
+    position (m, n, D), log_prior and log_likelihood (m, n), and their gradients in position (m, n, D).
     """
 
     position: Tensor
@@ -48,7 +48,7 @@ Evaluate = Callable[[Tensor], Tempered]
 
 
 class Numbers(NamedTuple):
-    """What a move draws: momentum (m, n, D), and uniform in [0, 1), (m, n): for the jitter and for the decision."""
+    """Random numbers of a move: momentum (m, n, D), normal; jitter and decision (m, n), uniform in [0, 1)."""
 
     momentum: Tensor
     jitter: Tensor
@@ -66,8 +66,8 @@ def hmc_move(
 ) -> tuple[Tempered, Tensor]:
     """Move all particles by one Hamiltonian trajectory; also return the acceptance probabilities, (m, n).
 
-    beta and step (m,), root (m, D, D) as `mcmc.leapfrog` has it. Steps are jittered down to a tenth: a particle in a
-    narrow mode that refused every move would leave nothing but copies of itself.
+    beta and step (m,); root (m, D, D) as in `mcmc.leapfrog`. Steps are jittered down to a tenth: otherwise a particle
+    in a narrow mode might refuse every move, and only leave copies of itself.
     """
     size = step[:, None, None] * (1 - (1 - SHORTEST) * numbers.jitter.square())[..., None]
     proposal, momentum = state, numbers.momentum
@@ -90,9 +90,10 @@ def hmc_move(
 def root_of_metric(position: Tensor, gradient: Tensor) -> Tensor:
     """Return R (m, D, D) with R R^T = the geometric mean of C = cov(z) and G^-1, G = E[g g^T], g the gradient.
 
-    Both are the covariance of a normal p; of others C is ruled by how modes lie apart and G^-1 by the narrowest, and
-    with few particles their errors are opposite.
-    position and gradient (m, n, D); a little of the identity is added to both.
+    position and gradient (m, n, D); a little of the identity is added to C and G.
+
+    For a normal density, C and G^-1 both equal its covariance. For others, C is dominated by the distance of modes and
+    G^-1 by the narrowest mode, and with few particles their errors have opposite signs.
     """
     covariance = _regular(_second_moment(position - position.mean(1, keepdim=True)))
     curvature = _regular(_second_moment(gradient))

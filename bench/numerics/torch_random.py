@@ -1,9 +1,9 @@
-"""The bridge from torch's global random functions to `rng`, for samplers of other libraries that draw from them.
+"""Make torch's global random functions draw from `rng`, for samplers of other libraries that call them.
 
-Inside of `with torch_random(rng):` torch.randn, randn_like, rand, rand_like, randint, randint_like, normal and
-bernoulli, and the methods normal_, uniform_ and bernoulli_ of tensors, draw from `rng.per_sample`, whatever generator
-they are given. Each draw has one row per sample, (m s, ...). Any other draw is refused, as are the functions in
-UNKNOWN: their numbers would depend on what else is drawn.
+Inside `with torch_random(rng):` torch.randn, randn_like, rand, rand_like, randint, randint_like, normal and bernoulli,
+and the methods normal_, uniform_ and bernoulli_ of tensors, draw from `rng.per_sample`, whatever generator they are
+given. Each draw has one row per sample, (m s, ...). Any other draw is refused, as are the functions in UNKNOWN: their
+numbers would depend on what else is drawn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNKNOWN = ("randperm", "multinomial", "poisson", "exponential_", "random_", "log
 
 
 class torch_random(TorchFunctionMode):
-    """Draw what torch's random functions return from the streams of m s posterior samples."""
+    """A mode in which torch's random functions draw from the streams of m s posterior samples."""
 
     def __init__(self, rng: Random) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class torch_random(TorchFunctionMode):
 
 
 def _filled(kind: str) -> Callable[..., Tensor]:
-    """Return `torch.randn` or `torch.rand` of a shape."""
+    """Return a replacement for `torch.randn` or `torch.rand`, `kind`."""
 
     def fill(
         mode: torch_random, *size: Any, dtype: Any = None, device: Any = None, **_: Any
@@ -61,7 +61,7 @@ def _filled(kind: str) -> Callable[..., Tensor]:
 
 
 def _like(kind: str) -> Callable[..., Tensor]:
-    """Return `torch.randn_like` or `torch.rand_like`."""
+    """Return a replacement for `torch.randn_like` or `torch.rand_like`."""
 
     def like(
         mode: torch_random, x: Tensor, *, dtype: Any = None, device: Any = None, **_: Any

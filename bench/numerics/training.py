@@ -1,4 +1,4 @@
-"""The training loop: an optimiser goes down given losses, at learning rates that follow a schedule."""
+"""The training loop: an optimiser minimises losses, with learning rates that follow a schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Schedule = Callable[[float], float]  # share of the steps that are done, in [0, 
 
 
 class Descent:
-    """Steps of an optimiser with one group of parameters, on losses that are handed in one by one.
+    """Steps of an optimiser with one group of parameters, each on a loss that the caller gives.
 
     max_gradient: norm to which the gradient of all parameters together is cut; None leaves it.
     """
@@ -53,7 +53,7 @@ def minimise(
 def falling_cosine(learning_rate: float, num_steps: int) -> Schedule:
     """Return a schedule that falls to zero like half a cosine.
 
-    Each rate is the last one times a ratio, as in torch's CosineAnnealingLR, on whose rounding published weights rest.
+    Each rate is the last one times a ratio, as in torch's CosineAnnealingLR: published weights depend on that rounding.
     """
     rates = [learning_rate]
     for i in range(1, num_steps):

@@ -1,4 +1,4 @@
-"""Whitened coordinates of images: directions in which draws of a prior differ much get longer units than others."""
+"""Whitened coordinates of images, by the covariance of draws of a prior."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ SMALLEST = 1e-8  # variance of a direction, over the largest
 
 
 class Whitening(NamedTuple):
-    """x = T u, T symmetric: `units` (m, r) along the orthonormal `directions` (m, d, r), `rest` (m, 1) across them.
+    """The map x = T u, T symmetric, with scales `units` (m, r) along orthonormal `directions` (m, d, r).
 
-    Rows of x and u, flat (n, d), are those of m measurements in turn, as many of each; every measurement has a T.
+    rest (m, 1): the scale of all other directions.
+    Each of the m measurements has its own T, for n / m consecutive rows of x and u, flat (n, d).
     """
 
     directions: Tensor
@@ -22,15 +23,15 @@ class Whitening(NamedTuple):
 
     @classmethod
     def of(cls, draws: Tensor) -> Whitening:
-        """Return the whitening by draws (m, n, d) of two or more: standard deviations along principal directions.
+        """Return the whitening by draws (m, n, d), n >= 2: scales are standard deviations along principal directions.
 
-        Half as many directions as draws, since the deviations along the weaker ones are hardly known; across them, the
-        root mean square of what is left.
+        There are half as many directions as draws, since deviations along weaker ones are hardly known; the scale
+        across them is the root mean square of what is left.
         """
         num, size = draws.shape[1:]
         rank = max(1, min(num // 2, size - 1))
         centred = draws - draws.mean(1, keepdim=True)
-        # the products of draws have the covariance's eigenvalues, and are fewer than those of pixels
+        # the products of draws have the eigenvalues of the covariance, and are fewer than those of pixels
         values, vectors = torch.linalg.eigh(centred @ centred.mT / (num - 1))
         smallest = SMALLEST * values.amax(1, keepdim=True).clamp_min(1e-12)
         values, vectors = values[:, -rank:].maximum(smallest), vectors[..., -rank:]

@@ -1,4 +1,4 @@
-"""The experiments of the four papers, one by one: the suite that has each, or why there is none."""
+"""The experiments of the four papers, one by one, each with the suite that has it or the reason why none does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PRIVATE = "needs decoder and reward of others, wrapped as docs/add-a-prior.md sa
 
 @dataclass(frozen=True)
 class Experiment:
-    """Its place in a paper, what it is, the suite that has it ("" for none), and what that suite still lacks."""
+    """An experiment: its place in a paper, what it shows, the suite that has it (or ""), and what that suite lacks."""
 
     paper: str
     place: str

@@ -22,14 +22,14 @@ from bench.papers.protocols import (
 from bench.papers.published import NONE, PublishedNumber
 from bench.stats.results import RunRecord, SuiteResults, TaskResults, num_measured
 
-NUM_LISTED = 4  # values on one side of a difference
+NUM_LISTED = 4  # values named on one side of a difference
 
 SummaryLines = Mapping[tuple[str, str, str], Summary]  # by task, method and metric
 
 
 @dataclass(frozen=True)
 class RowProtocol:
-    """The protocol of a method on a task of the suite, whatever the seed."""
+    """The protocol of a method on a task of the suite, the same for all seeds."""
 
     task: str
     method: str
@@ -53,7 +53,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Match:
-    """A published number with the suite's lines of the same protocol; without any, the first difference from ours."""
+    """A published number with the suite's lines of the same protocol, or else the first difference."""
 
     number: PublishedNumber
     ours: tuple[Summary, ...]
@@ -88,7 +88,7 @@ def protocols_of_suite(suite: SuiteResults, lines: SummaryLines) -> tuple[RowPro
 
 
 def list_values(values: Sequence[str]) -> str:
-    """Return the different values, the first few of them: `a, b, c, d, 3 more`."""
+    """Return the distinct values as text, at most NUM_LISTED by name: `a, b, c, d, 3 more`."""
     different = list(dict.fromkeys(values))
     more = [f"{len(different) - NUM_LISTED} more"] if len(different) > NUM_LISTED else []
     return ", ".join([*different[:NUM_LISTED], *more])
@@ -98,7 +98,7 @@ def _protocol_of_run(
     task: TaskResults, run: RunRecord, suite: SuiteResults, lines: SummaryLines
 ) -> dict[str, str]:
     header, nfe = task.measurements, lines[task.name, run.method, "nfe"].mean
-    # then a measurement is a class, and its samples are the images
+    # with a reward, a measurement is a class, and the samples are the images that are counted
     is_reward = header.get("sigma_y") is None
     return {
         "operator": format_operator(header["operator"], header["parameters"]),
@@ -114,7 +114,7 @@ def _protocol_of_run(
 def _match(number: PublishedNumber, ours: Sequence[RowProtocol], lines: SummaryLines) -> Match:
     theirs = protocol_of_number(number)
     for aspect in ASPECTS:
-        # `hmc` names every row whose name starts so
+        # `hmc` names every row whose name begins with `hmc-`, too
         named = f"{theirs[aspect]}-" if aspect == "method" else None
         same = [
             x
@@ -147,7 +147,7 @@ def _images_of(root: Path, task: TaskResults) -> str:
 
 
 def _prior_of(root: Path, task: TaskResults) -> str:
-    """Return the name of the prior's weights, where the suite did not make them; else its family and dataset."""
+    """Return the name of the prior's weights if the suite did not make them, else its family and data set."""
     prior, family, dataset = (task.measurements[key] for key in ("prior", "family", "dataset"))
     settings = read_header(Layout(root).prior(prior, family)).get("settings", {})
     return format_prior(settings.get("pipeline") or settings.get("weights"), family, dataset)

@@ -1,8 +1,8 @@
-"""`python -m bench.papers.peer_methods`: samplers of this project beside those of azula and deepinv of the same name.
+"""`python -m bench.papers.peer_methods`: compare samplers of this project with those of azula and deepinv.
 
-Same mixture of digits, task, measurements, samples and number of steps, in one process: energy distance to the exact
-posterior and CPU seconds. docs/errors-of-public-code.md shows the table and explains the differences. Libraries that
-are not installed are left out: pip install "posterior-bench[peers]".
+All run in one process on the same mixture of digits, task and measurements, with the same numbers of samples and steps.
+Printed are the energy distance to the exact posterior and CPU seconds; docs/errors-of-public-code.md shows the table
+and explains the differences. Libraries that are not installed are left out: pip install "posterior-bench[peers]".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PRIOR_STD = 0.5  # of a pixel, in the twist of TDS
 
 @dataclass(frozen=True)
 class Given:
-    """What a library is given: the bed, a row of y for each sample, the values in it, and A."""
+    """The arguments for a library's sampler: the test bed, a row of y for each sample, the values in it, and A."""
 
     bed: Bed
     rows: Tensor
@@ -37,19 +37,19 @@ class Given:
         return self.bed.problem.operator(x, self.rows)
 
     def pseudo_inverse(self, v: Tensor) -> Tensor:
-        """Return A^+ v, which of a mask is A^T v."""
+        """Return A^+ v, which is A^T v for a mask."""
         return self.bed.problem.operator.adjoint(v, self.rows)
 
 
 def given(bed: Bed) -> Given:
-    """Return it for M measurements with S samples."""
+    """Return the arguments for M measurements with S samples each."""
     rows = bed.y.repeat_interleave(S, 0)
     zeros = torch.zeros(len(rows), *bed.prior.shape).to(rows)
     return Given(bed, rows, bed.problem.residual(zeros, rows))
 
 
 def azula_denoiser(bed: Bed, schedule: Any) -> Any:
-    """Return the mixture's denoiser on a schedule of azula, x_t = alpha x + sigma eps."""
+    """Return the mixture's denoiser for a schedule of azula, x_t = alpha x + sigma eps."""
     from azula.denoise import Denoiser, DiracPosterior
 
     class Wrapped(Denoiser):
@@ -63,7 +63,7 @@ def azula_denoiser(bed: Bed, schedule: Any) -> Any:
 
 
 def azula_sampler(name: str, about: Given) -> Callable[[], Tensor]:
-    """Return a sampler of azula on all rows, as its documentation calls it."""
+    """Return a sampler of azula on all rows, called as in its documentation."""
     from azula.guidance.diffpir import DiffPIRDenoiser
     from azula.guidance.dps import DPSSampler
     from azula.guidance.mmps import MMPSDenoiser
@@ -93,7 +93,7 @@ def azula_sampler(name: str, about: Given) -> Callable[[], Tensor]:
 
 
 def azula_tds(about: Given) -> Callable[[], Tensor]:
-    """Return TDS of azula, a cloud of S particles for each measurement, which are its samples."""
+    """Return TDS of azula, with a cloud of S particles for each measurement, which are its samples."""
     from azula.guidance.tds import TDSSampler
     from azula.noise import VESchedule
 
@@ -113,7 +113,7 @@ def azula_tds(about: Given) -> Callable[[], Tensor]:
 
 
 def deepinv_sampler(name: str, about: Given) -> Callable[[], Tensor]:
-    """Return DPS or DiffPIR of deepinv on all rows; it has images on [0, 1], so that noise is half as large."""
+    """Return DPS or DiffPIR of deepinv on all rows; images there are in [0, 1], so that noise is half as large."""
     from deepinv.optim.data_fidelity import L2
     from deepinv.physics import GaussianNoise, Inpainting
     from deepinv.sampling import DPS, DiffPIR
@@ -137,7 +137,7 @@ def deepinv_sampler(name: str, about: Given) -> Callable[[], Tensor]:
 
 
 def deepinv_ddrm(about: Given) -> Callable[[], Tensor]:
-    """Return DDRM of deepinv, which takes one operator for all rows: measurement by measurement."""
+    """Return DDRM of deepinv, called once per measurement, since it takes one operator for all rows."""
     from deepinv.physics import DecomposablePhysics, GaussianNoise
     from deepinv.sampling import DDRM
 
@@ -165,7 +165,7 @@ def ours(name: str, bed: Bed, **settings: object) -> Callable[[], Tensor]:
 
 
 def contenders(bed: Bed) -> Iterator[tuple[str, str, Callable[[], Tensor]]]:
-    """Yield method, whose it is, and a call that draws (M, S, *x)."""
+    """Yield a method's name, its library ("ours" for this project), and a function that draws (M, S, *x)."""
     settings: dict[str, dict[str, object]] = {
         "dps": {"zeta": 0.4},
         "pigdm": {},

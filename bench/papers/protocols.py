@@ -1,4 +1,4 @@
-"""Protocols as text by aspect: two are the same when all texts are."""
+"""Write protocols as texts by aspect: two protocols are the same if all their texts are."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from bench.papers.published import NONE, UNKNOWN, PublishedNumber, parameters_of
 
 # compared in this order
 ASPECTS = ("dataset", "operator", "sigma_y", "prior", "method", "N", "NFE")
-WEIGHTS = (".pt", ".pth", ".pkl", ".safetensors")  # ends of the names of files of weights
-# of public models whose file has another name
+WEIGHTS = (".pt", ".pth", ".pkl", ".safetensors")  # endings of files of weights
+# names here of public models whose file has another name
 OUR_NAMES = {
     "cfm_cifar10_weights_step_400000": "icfm_cifar10",
     "256x256_diffusion_uncond": "imagenet256",
 }
-# a reward of others, which a suite here has by a file of the user's
+# rewards that a suite here has only with a file that the user provides
 OUR_OPERATORS = {
     "text (beta 100, reward ImageReward-v1.0)": "class (beta 100, classifier ffhq-wrapped)"
 }
@@ -25,7 +25,7 @@ Protocol = Mapping[str, str]  # aspect -> text
 
 
 def protocol_of_number(number: PublishedNumber) -> Protocol:
-    """Return the protocol of a published number, written as those of the suite are."""
+    """Return the protocol of a published number, written like those of the suite."""
     is_known = number.checkpoint not in (UNKNOWN, NONE)
     side = int(number.side) if number.side.isdecimal() else None
     return {
@@ -42,12 +42,12 @@ def protocol_of_number(number: PublishedNumber) -> Protocol:
 
 
 def format_images(dataset: str, height: int | None, width: int | None = None) -> str:
-    """Return `digits 8 x 8`, or the name alone where the size is not known."""
+    """Return `digits 8 x 8`, or the name alone if the size is unknown."""
     return dataset if height is None else f"{dataset} {height} x {width or height}"
 
 
 def format_prior(pipeline: str | None, family: str, dataset: str) -> str:
-    """Return the name of the prior's weights, where the suite does not make them; else its family and data set."""
+    """Return the name of the prior's weights if the suite does not make them, else its family and data set."""
     return name_of_weights(pipeline) if pipeline else f"{family} of {dataset}"
 
 
@@ -69,7 +69,7 @@ def format_operator(name: str, parameters: Mapping[str, Any]) -> str:
 
 
 def format_number(value: Any) -> str:
-    """Return a number in its shortest form, so that 3, 3.0 and "3.00" are the same; other text as it is."""
+    """Return a number in its shortest form, so that 3, 3.0 and "3.00" are the same, and other text unchanged."""
     try:
         return f"{float(value):g}" if not isinstance(value, bool) else str(value).lower()
     except (TypeError, ValueError):

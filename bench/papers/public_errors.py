@@ -1,7 +1,8 @@
-"""`python -m bench.papers.public_errors`: measure what errors of public samplers do where the posterior is known.
+"""`python -m bench.papers.public_errors`: measure the effect of errors in public samplers where the posterior is known.
 
-Each error is planted into a sampler that does not have it, on digits of 8 x 8 pixels under the mixture `gmm`, whose
-posterior has a formula. Both use the same random numbers. docs/errors-of-public-code.md shows the table.
+Each error is put into a sampler that does not have it, on digits of 8 x 8 pixels under the mixture `gmm`, whose
+posterior is known in closed form. The samplers with and without it use the same random numbers.
+docs/errors-of-public-code.md shows the table.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from bench.runtime.job import run
 M, S = 16, 64  # measurements, samples of each
 NUM_REFERENCE = 256
 NUM_PARTICLES = 512
-# as the family gmm has it, but for fewer iterations: the fit takes a second
+# the defaults of the family gmm but with fewer iterations, so that the fit takes a second
 MIXTURE: Any = {"num_components": 20, "shrinkage": 30.0, "floor": 0.002, "num_iterations": 10}
 NUM_CANDIDATES = 4
 NUM_STEPS, ZETA = 100, 0.4  # of DPS; as the suite default, which has 200 steps of 0.2
@@ -39,7 +40,7 @@ POOL = ("average-pool", {"factor": 4})
 
 @dataclass(frozen=True)
 class Bed:
-    """Test digits measured by an operator under the mixture, float64."""
+    """Test digits, float64, and their measurements by an operator, with the mixture as prior."""
 
     prior: Any
     images: Tensor  # (M, *x)
@@ -121,7 +122,7 @@ def one_mask(bed: Bed) -> tuple[Tensor, Tensor]:
 
 
 def weights_dropped(bed: Bed) -> tuple[Tensor, Tensor]:
-    """Draw particles from the posterior of twice the noise, and resample them by their weights or not."""
+    """Draw particles from the posterior of twice the noise level; return them resampled by weight, and as drawn."""
     wide = replace(bed.problem, sigma_y=2 * SIGMA_Y)
     particles = bed.posterior(wide, bed.y, NUM_PARTICLES)
     rows, flat = bed.y.repeat_interleave(NUM_PARTICLES, 0), particles.flatten(0, 1)
@@ -132,7 +133,7 @@ def weights_dropped(bed: Bed) -> tuple[Tensor, Tensor]:
 
 
 def dps(bed: Bed, norm_dims: tuple[int, ...] = (1,), clips: bool = False) -> Tensor:
-    """Draw by DPS; norm_dims: (1,) takes the residual's norm per row, (0, 1) over the batch. clips: D to [-1, 1]."""
+    """Draw by DPS. norm_dims: (1,): norm of the residual per row, (0, 1): over the batch. clips: D, to [-1, 1]."""
     rows, shape = bed.y.repeat_interleave(S, 0), bed.prior.shape
     sigmas = ddpm_sigmas(NUM_STEPS).flip(0)
     noises = (noise.flatten(0, 1) for noise in bed.rng("dps").per_sample.steps(len(sigmas), shape))
@@ -168,7 +169,7 @@ ERRORS: dict[str, tuple[tuple[str, dict[str, object]], Wrong]] = {
 
 @dataclass(frozen=True)
 class Effect:
-    """Numbers without an error and with it."""
+    """The numbers of a sampler without an error and with it."""
 
     error: str
     energy: tuple[float, float]

@@ -41,7 +41,7 @@ Row = tuple[int, dict[str, str]]  # line in its file, and text by column
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper whose numbers are transcribed. `remark`: what holds for all of its numbers, or why there are none."""
+    """A paper whose numbers are transcribed. remark: for all of its numbers, or the reason why there are none."""
 
     paper: str
     name: str
@@ -86,7 +86,7 @@ class PublishedNumber:
 
 
 def published_folder() -> Path:
-    """Return results/published of the working directory or, where it has none, of the installed copy."""
+    """Return results/published of the working directory, or of the installed copy if there is none."""
     return shipped(str(PUBLISHED))
 
 
@@ -162,7 +162,7 @@ def _wrong_number_of_fields(path: Path, line: object, columns: list[str]) -> Use
 
 
 def _faults(number: PublishedNumber, paper: Paper) -> Iterator[str]:
-    """Yield what is wrong with a row, each as `<field> is <text>; expected <what>`."""
+    """Yield the faults of a row, each as `<field> is <text>; expected <what>`."""
     for field in fields(PublishedNumber):
         text = getattr(number, field.name)
         if not text and field.name not in EMPTY_ALLOWED:
@@ -199,7 +199,7 @@ def _numeric_faults(number: PublishedNumber) -> Iterator[str]:
 
 
 def _sigma_faults(number: PublishedNumber) -> Iterator[str]:
-    """Yield what is wrong where sigma_y is not sigma_stated, converted from the range of the noise to [-1, 1]."""
+    """Yield the faults of sigma_y, which must be sigma_stated converted from the noise's range to [-1, 1]."""
     if number.sigma_y in (UNKNOWN, NONE):
         if {number.sigma_stated, number.range_stated, number.range_applied} - {UNKNOWN, NONE}:
             yield f"sigma_y is {number.sigma_y}, but a sigma or a range is given; expected all of them or none"

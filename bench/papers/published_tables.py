@@ -1,4 +1,4 @@
-"""Tables of published numbers: those of the same protocol beside ours, and the first difference of all others."""
+"""Tables of published numbers: those with the protocol of ours next to ours, the others with their first difference."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ OURS = ("our_task", "our_method", "our_spec", "mean", "low", "high", "reason")
 
 @dataclass(frozen=True)
 class PublishedTables:
-    """Two tables of text. matched: published numbers and ours; unmatched: per paper and reason, which have no row."""
+    """Two tables of text. matched: published numbers and ours; unmatched: the others, counted by paper and reason."""
 
     matched: pd.DataFrame
     unmatched: pd.DataFrame
 
 
 def published_tables(papers: Sequence[Paper], matches: Sequence[Match]) -> PublishedTables:
-    """Return what published.md and the page show."""
+    """Return the two tables of published.md and of the page."""
     by_name = {paper.paper: paper for paper in papers}
     matched = [
         _matched_row(by_name[m.number.paper], m.number, ours) for m in matches for ours in m.ours
@@ -75,7 +75,7 @@ def published_markdown(title: str, tables: PublishedTables) -> str:
 
 
 def csv_of(frame: pd.DataFrame) -> str:
-    """Return a table as csv with numbers to six digits, empty where there is none."""
+    """Return a table as csv with numbers to six digits and missing ones empty."""
     return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
@@ -94,7 +94,7 @@ def _matched_row(paper: Paper, number: PublishedNumber, ours: Summary) -> tuple[
 
 
 def format_interval(ours: Summary) -> str:
-    """Return `24.2 [23.9, 24.5]`, with the reason where there is one."""
+    """Return `24.2 [23.9, 24.5]`, followed by the reason if there is one."""
     mean, low, high = ("", "", "") if ours.mean is None else rounded(ours.mean, ours.low, ours.high)
     interval = f"{mean} [{low}, {high}]" if low else mean
     return " ".join(part for part in (interval, ours.reason) if part)
@@ -107,7 +107,7 @@ def format_printed(number: PublishedNumber) -> str:
 
 
 def _unmatched_rows(paper: Paper, matches: Sequence[Match]) -> list[tuple[str, ...]]:
-    """Return a row for all numbers of a paper that differ from ours in the same way."""
+    """Return one row for each way in which numbers of a paper differ from ours."""
     who = f"{paper.name}, {paper.venue}, {paper.source}"
     if not matches:
         return [(who, "0", "", paper.remark)]
@@ -131,7 +131,7 @@ def _unmatched_rows(paper: Paper, matches: Sequence[Match]) -> list[tuple[str, .
 
 
 def _format_tables(numbers: Sequence[PublishedNumber]) -> str:
-    """Return where numbers stand: `Tables 1, 3, 4; text`."""
+    """Return the places of numbers in their paper: `Tables 1, 3, 4; text`."""
     names = list(dict.fromkeys(number.table for number in numbers))
     digits = sorted(
         int(digit)

@@ -1,4 +1,4 @@
-"""A paper's numbers and ours, row by row, in a suite that follows the paper, with a remark on what still differs."""
+"""The table of a paper's numbers and ours, row by row, for a suite that follows the paper, with what still differs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.papers.published import UNKNOWN, PublishedNumber
 from bench.papers.published_tables import format_interval, format_printed, markdown_of
 
 ALIKE = ("dataset", "operator", "sigma_y", "prior")  # aspects that have to be the same
-PAPERS_ROW = "-paper"  # ends the name of a row with the settings of its paper
+PAPERS_ROW = "-paper"  # the ending of rows with the settings of their paper
 COLUMNS = ("task", "row", "metric", "ours", "published", "where", "settings of the paper")
 COLUMNS += ("what differs",)
 RULE = (
@@ -22,7 +22,7 @@ RULE = (
     "differs nevertheless; our metric is the one that the suite measures and that is nearest to the paper's"
 )
 NONE_ALIKE = "No printed number of the paper has the protocol of a task here"
-# the paper's name of a metric -> how the ids of the nearest metrics here begin, the first that is measured
+# the paper's name of a metric -> prefixes of the nearest metrics here; the first that is measured is shown
 NEAREST = {
     "PSNR": ("psnr@stretched_sample", "psnr_sample"),
     "SSIM": ("ssim-g1.5_sample",),
@@ -34,9 +34,9 @@ NEAREST = {
     "ELBO": ("elbo",),
     "seconds": ("seconds_per_sample",),
 }
-# in place of FID where a measurement is a class
+# replaces FID where a measurement is a class
 OF_CLASSES = ("class_frechet",)
-# what a metric's difference is called that the metrics of bench/metrics/stretched.py do not have
+# a difference of metrics that does not apply to those of bench/metrics/stretched.py
 STRETCHED = "min-max normalised"
 
 
@@ -58,7 +58,7 @@ def side_by_side(
 
 
 def side_by_side_markdown(frame: pd.DataFrame, spec: PaperSpec) -> str:
-    """Return the section of published.md: what is unknown, and the table."""
+    """Return the section of published.md: the table, and what the paper does not say."""
     parts = [f"## {spec.paper}, row by row"]
     parts += [f"**{REHEARSAL_NOTE}.**"] if spec.rehearsal_of else []
     parts += [f"{RULE}.", f"{NONE_ALIKE}." if frame.empty else markdown_of(frame)]
@@ -69,7 +69,7 @@ def side_by_side_markdown(frame: pd.DataFrame, spec: PaperSpec) -> str:
 
 
 def _is_alike(number: PublishedNumber, row: PlannedRow, rows: Sequence[PlannedRow]) -> bool:
-    """Return whether a number was made by the protocol of a row: of several, the row with the paper's settings."""
+    """Return whether a number has the protocol of a row; of several such rows, only that with the paper's settings."""
     theirs = protocol_of_number(number)
     if any(theirs[aspect] != row.protocol[aspect] for aspect in ALIKE):
         return False
@@ -79,7 +79,7 @@ def _is_alike(number: PublishedNumber, row: PlannedRow, rows: Sequence[PlannedRo
 
 
 def _is_method(theirs: str, row: PlannedRow) -> bool:
-    """Return whether a row is of their method: a plug-in, or the beginning of a row's name such as `hmc-latent`."""
+    """Return whether a row is of their method, the name of a plug-in or the beginning of the row's name."""
     return theirs == row.protocol["method"] or f"{row.method}-".startswith(f"{theirs}-")
 
 
@@ -95,7 +95,7 @@ def _cells(
 
 
 def _ids(number: PublishedNumber, measured: Mapping[str, Summary]) -> Iterator[str]:
-    """Yield our metrics from the nearest on: of the same definition, or of the same name."""
+    """Yield our metrics for a number, nearest first: that of the same definition, or those of the same name."""
     nearest = OF_CLASSES if number.operator == "class" and number.metric == "FID" else ()
     wanted = [number.spec] if number.spec else [*(nearest or NEAREST.get(number.metric, ()))]
     for start in wanted:

@@ -1,7 +1,7 @@
-"""Stand-ins for what a rehearsal lacks: artificial images, and narrow checkpoints with random weights.
+"""Stand-ins for the files that a rehearsal lacks: artificial images, and narrow checkpoints with random weights.
 
-Checkpoints in formats that are no diffusers folders need no file: their families open `weights: random`, which go
-through the foreign format like any other.
+Only checkpoints in the diffusers format need files. The families of other formats open `weights: random`, which pass
+through the foreign format like any others.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from bench.core.registry import load
 from bench.core.rng import Rng
 from bench.papers.protocols import name_of_weights
 
-# of a data set's parameters those that say which files there are
+# the parameters of a data set that name its files or count them
 FILES = ("path", "names", "split", "num_train", "num_validation", "num_test")
-SIXTEENTH = 16  # published channels over those of a stand-in, at least 8 of them
+SIXTEENTH = 16  # channels of the published network over those of a stand-in, which has at least 8
 # fields of published pipelines in diffusers' own UNet2DModel, their channels by resolution, scheduler and its settings
 PIPELINES: dict[str, tuple[dict[str, Any], tuple[int, ...], str, dict[str, Any]]] = {
     "ddpm-cifar10-32": (
@@ -57,17 +57,17 @@ PIPELINES: dict[str, tuple[dict[str, Any], tuple[int, ...], str, dict[str, Any]]
 
 
 def write_images(plugin: str, folder: Path) -> dict[str, Any]:
-    """Write made-up images as a data set expects them; return the parameters that say where they are and how many."""
+    """Write made-up images as a data set expects them; return the parameters that name them and count them."""
     folder.mkdir(parents=True, exist_ok=True)
     parameters = load("dataset", plugin).tiny(folder)
     return {name: value for name, value in parameters.items() if name in FILES}
 
 
 def write_pipeline_of(source: str, side: int | None, folder: Path) -> str:
-    """Write a folder in the diffusers format in place of a published one; return its path.
+    """Write a folder in the diffusers format that replaces a published one; return its path.
 
-    source: the published one's folder or hub id. side: pixels along an image. UserError, one line, for one whose
-    network is not known here.
+    source: folder or hub id of the published one. side: pixels along an image. Raises UserError, one line, for a source
+    whose network is not known here.
     """
     from bench.priors.adapters.diffusers import Pipeline, scheduler_of, write_pipeline
 
@@ -83,7 +83,7 @@ def write_pipeline_of(source: str, side: int | None, folder: Path) -> str:
 
 
 def _unet(config: Mapping[str, Any], channels: tuple[int, ...], name: str) -> Any:
-    """Return a network of random weights with a sixteenth of the channels, or what leaves 8 of them at the finest."""
+    """Return a network with random weights and a sixteenth of the channels, but at least 8 at the finest resolution."""
     import torch
     from diffusers.models.unets.unet_2d import UNet2DModel
 
@@ -91,9 +91,8 @@ def _unet(config: Mapping[str, Any], channels: tuple[int, ...], name: str) -> An
 
     share = 8 / channels[0] if channels[0] % (8 * SIXTEENTH) else 1 / SIXTEENTH
     widths = tuple(round(share * count) for count in channels)
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # its constructor draws weights, which are then replaced
+    # the constructor draws weights, which are replaced below
+    with torch.random.fork_rng(devices=[]):
         unet = UNet2DModel(**config, block_out_channels=widths, norm_num_groups=4)
     initialise(unet, Rng(("stand-in", name), (0,), dtype=torch.float32), gain=3**-0.5)
     return unet

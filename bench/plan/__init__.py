@@ -75,7 +75,7 @@ def open_suite(
 
 
 def refuse_unshared_files(shared: Iterable[Any]) -> None:
-    """Exit with one line where jobs do not see the files of this machine. shared: what Snakemake takes for shared."""
+    """Exit with one line where jobs do not see the files of this machine. shared: Snakemake's --shared-fs-usage."""
     if "INPUT_OUTPUT" not in {usage.name for usage in shared}:
         sys.exit(
             "error: jobs also read files that no rule declares (specs, records), so they need a file system which all "
@@ -84,7 +84,7 @@ def refuse_unshared_files(shared: Iterable[Any]) -> None:
 
 
 def one_of(names: Iterable[str]) -> str:
-    """Return the pattern of a wildcard that stands for one of these names; of none, one that matches nothing."""
+    """Return the pattern of a wildcard for one of these names; without names, a pattern that matches nothing."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
@@ -97,7 +97,7 @@ def try_out(suite: Suite) -> None:
 def begin(suite: Suite) -> None:
     """Lock the suite's folder until this process ends, and write the specs that changed. Exits with one line.
 
-    Jobs are told where to write down what they take.
+    It also tells the jobs where to log what they take.
     """
     gc.enable()
     os.environ.setdefault(WORK_LOG, str(suite.layout.job_log))

@@ -33,9 +33,9 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Return whether all outputs are newer than the spec, and no failure that is to be tried again is.
+        """Return whether all outputs are newer than the spec, and than the note of a failure to be tried again.
 
-        Source files are not looked at.
+        Source files are not considered.
         """
         written = Path(self.spec).stat().st_mtime
         paths = [Path(output) for output in self.outputs]
@@ -53,7 +53,7 @@ def write_commands(suite: str) -> None:
     rules = Rules(loaded)
     refuse_folders(rules)
     check_artefacts(rules)
-    lock = lock_folder(loaded.root)  # specs under a run that is at work stay as they are
+    lock = lock_folder(loaded.root)  # refused during a run, whose specs must not change
     write_specs(loaded)
     os.close(lock)
     damaged = damaged_products(rules)
@@ -63,7 +63,7 @@ def write_commands(suite: str) -> None:
 
 
 def jobs(suite: Suite) -> Iterator[Job]:
-    """Yield all jobs of a suite. What gathers runs has no outputs here, so that it is made anew after any of them."""
+    """Yield all jobs of a suite. Jobs that gather runs have no outputs here, so that they are always made again."""
     rules = Rules(suite)
     for rule in rules.all.values():
         for case in rule.cases:

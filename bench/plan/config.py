@@ -1,6 +1,6 @@
-"""Read a suite's YAML, and say in one line what is wrong with it: which file, which key, what was expected.
+"""Read a suite's YAML, and report in one line what is wrong with it: which file, which key, what was expected.
 
-The schema checks keys, types, limits and names; what no schema can say is checked here.
+The schema checks keys, types, limits and names; faults that no schema can express are found here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from bench.core.compute import compute_fault
 from bench.core.errors import UserError
 from bench.core.layout import PUBLISHED as PUBLISHED
-from bench.core.published_suites import published_record, published_suites
+from bench.core.published_suites import published_record, published_suites, suite_beside
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
 from bench.plan.entries import num_measurements_of, prior_of
@@ -25,11 +25,11 @@ from bench.plan.yaml_file import read_yaml
 CONFIG = Path("config")
 COMMITTED = ("reference", "published")  # folders of results/
 RESERVED = "reference"  # the floor's row in each table
-PRIOR_KEYS = {"family", "dataset", "teacher"}  # what else a prior has are its family's parameters
-# what else a task has are its operator's parameters
+PRIOR_KEYS = {"family", "dataset", "teacher"}  # other keys of a prior are its family's parameters
 NOISE_KEYS = {"sigma_y", "noise", "rate"}
+# other keys of a task are its operator's parameters
 TASK_KEYS = {"operator", "settings", "prior", "truth", "num_measurements", "reference"} | NOISE_KEYS
-ROW_KEYS = {"plugin", "limits"}  # what else a row has are its method's parameters
+ROW_KEYS = {"plugin", "limits"}  # other keys of a row are its method's parameters
 SIGMA_RANGE = (1e-5, 1e9)  # a float32 near 1 has steps of 6e-8
 MOST_RATE = 1e8  # counts of white: its noise has a standard deviation of 2 / sqrt(255 rate)
 MOST_RUNS = 20_000
@@ -161,7 +161,7 @@ def _restriction_faults(
 
 
 def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield whether the results would go where others lie."""
+    """Yield a fault where the results would overwrite others."""
     if content["name"] in COMMITTED:
         yield ("name",), f"results/{content['name']} holds committed results; choose another"
     namesake = CONFIG / f"{content['name']}.yaml"
@@ -223,7 +223,7 @@ def _task_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _noise_faults(task: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield noise levels at which what is stored, as float32 near 1, says nothing of the samples' spread."""
+    """Yield noise levels at which float32 files, whose numbers are near 1, cannot resolve the samples' spread."""
     low, high = SIGMA_RANGE
     if not low <= entry.get("sigma_y", low) <= high:
         what = f"expected {as_number(f'{low:e}')} to {as_number(f'{high:e}')}, as files hold float32 numbers"
@@ -254,10 +254,10 @@ def _tune_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _beside_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield whether the rows that are to stand beside the suite's are published, of its tasks, and as large."""
+    """Yield a fault unless the rows that `beside` names are published, of the suite's tasks, and as large."""
     if "beside" not in content:
         return
-    suite = content["name"] if content["beside"] is True else content["beside"]
+    suite = suite_beside(content["beside"], content["name"])
     if suite not in published_suites():
         yield ("beside",), f"no published rows; {one_of(published_suites(), suite)}"
         return
@@ -267,14 +267,14 @@ def _beside_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         yield ("beside",), f"{suite} has rows of none of these tasks, but of {', '.join(published)}"
     num_samples = record.get("num_samples", content["num_samples"])
     if num_samples != content["num_samples"]:
-        what = f"expected {num_samples}, as the rows of {suite} that are to stand beside"
+        what = f"expected {num_samples}, as the rows of {suite} that `beside` names"
         yield ("num_samples",), what
 
 
 def _teacher_faults(
     prior: str, entry: Mapping[str, Any], priors: Mapping[str, Any]
 ) -> Iterator[Fault]:
-    """Yield whether a prior has the teacher that it needs, and one that it can have."""
+    """Yield a fault where a prior lacks the teacher that it needs, or has one that it cannot have."""
     where, family, teacher = ("priors", prior, "teacher"), entry["family"], entry.get("teacher")
     takes_teacher = bool(_constant("prior", family, "takes_teacher"))
     if teacher is None:
@@ -294,7 +294,7 @@ def _teacher_faults(
 
 
 def _method_faults(content: Mapping[str, Any], method: str) -> Iterator[Fault]:
-    """Yield whether there is a file for a row."""
+    """Yield a fault where there is no file for a row, or its name is reserved."""
     plugin = module_of(content, method)
     if RESERVED in (plugin, plugin_of("method", method)):
         yield (

@@ -1,8 +1,8 @@
 """Try the constructors of what new specs name, before any work: `python -m bench.plan.constructors SPECS ANSWER`.
 
 SPECS and ANSWER are files: a JSON list of `[key in the suite's file, kind, content]`, and of `[key, fault]`. What a
-module prints when it is imported does not matter. Only what a constructor refuses is a fault of the suite; a module
-that cannot be imported, ends its process or never comes to an end fails in its own runs, and the others go on.
+module prints when it is imported is ignored. Only parameters that a constructor refuses are a fault of the suite; a
+module that cannot be imported, ends its process or never returns fails in its own runs, and the others go on.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def main(specs: str, answer: str) -> None:
 
 
 def try_one(answer: Path, kind: str, content: Mapping[str, Any]) -> None:
-    """Write what a constructor says against its parameters, where it says something."""
+    """Write why a constructor refuses its parameters, if it does."""
     hold(Limits(seconds=SECONDS))
     if what := fault(kind, content):
         answer.write_text(what)
 
 
 def fault(kind: str, content: Mapping[str, Any]) -> str | None:
-    """Return what a constructor says against its parameters, in one line."""
+    """Return in one line why a constructor refuses its parameters; None where it does not."""
     try:
         if kind == "task":
             try_task(content)
@@ -68,7 +68,7 @@ def fault(kind: str, content: Mapping[str, Any]) -> str | None:
 def try_task(content: Mapping[str, Any]) -> None:
     """Make the operator or the reward for images of the data set's size; ValueError where that cannot be."""
     size = content["size"]
-    if content["operator"] == REWARD:  # its classifier may have to be trained yet
+    if content["operator"] == REWARD:  # its classifier may not be trained yet
         shape = definition_of(str(content["parameters"].get("classifier"))).x_shape
         return check_reward(content["parameters"], (*shape[:1], *size))
     problem = (content["operator"], content["parameters"], content["sigma_y"])
@@ -79,7 +79,7 @@ def try_task(content: Mapping[str, Any]) -> None:
 
 
 def method_fault(content: Mapping[str, Any]) -> str | None:
-    """Return what the method's class says against its settings; None for a module that is broken otherwise."""
+    """Return why the method's class refuses its settings; None where it does not, or cannot be loaded."""
     try:
         cls = load("method", content["module"])
     except (Exception, SystemExit):

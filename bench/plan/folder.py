@@ -36,14 +36,14 @@ ToTry = DataSpec | PriorSpec | TaskSpec | RunSpec
 Asked = tuple[str, str, dict]  # key in the suite's file, kind, what the constructor gets
 CHECKED = (".safetensors", ".csv", ".json")
 DEFAULTS = {"settings": {}, "seed": 0}  # of a spec, which are left out of its file
-# what write_bytes leaves behind when it is killed
+# names of the files that a killed write leaves behind
 TEMPORARY = re.compile(r"\..+\.(safetensors|json|csv|html|png|pdf|md|tex)\.[a-z0-9_]{8}")
 
 
 def lock_folder(root: str) -> int:
-    """Take the folder until this process ends, however it ends: a killed run leaves temporary files, but no lock.
+    """Lock the folder until this process ends, however it ends; return the open file that is the lock.
 
-    Returns the open file that is the lock.
+    Temporary files that a killed run has left are removed.
     """
     try:
         Path(root).mkdir(parents=True, exist_ok=True)
@@ -67,8 +67,8 @@ def lock_folder(root: str) -> int:
 def check_artefacts(rules: Rules) -> None:
     """Raise ArtefactError, naming the file, when an artefact of a suite was truncated or edited, or is another run's.
 
-    Tables and figures are left to `products.damaged_products`: they are made anew. Whatever else lies in the suite's
-    folder is the user's.
+    Damaged tables and figures are not refused but made again (`products.damaged_products`). All other files in the
+    suite's folder are the user's.
     """
     named = {*rules.made(*(rules.all.keys() - set(STAGES))), *rules.specs}
     found = (path for name in named for path in (Path(name), retry_file(name)))
@@ -84,18 +84,18 @@ def check_artefacts(rules: Rules) -> None:
 
 
 def check_files(paths: Iterable[Path]) -> dict[Path, Json | None]:
-    """Return what files say of themselves, None for one that has gone; ArtefactError, naming the first broken one."""
+    """Return the headers of files, None for one that has gone; ArtefactError, naming the first broken one."""
     paths = sorted(paths)
-    with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
+    with ThreadPoolExecutor() as pool:  # hashes are computed outside the interpreter's lock
         return dict(zip(paths, pool.map(_check_settled, paths), strict=True))
 
 
 def _refuse_survivors(
     suite: Suite, made: Path, spec: Path, headers: Mapping[Path, Json | None]
 ) -> None:
-    """Raise ArtefactError when a job of an earlier run has written over a run that was made since.
+    """Raise ArtefactError when a surviving job of an earlier run has overwritten the outputs of a later one.
 
-    Its file is younger than the spec and the inputs on disk, and is not of them.
+    Such a file is younger than the spec and the inputs on disk, and was not made from them.
     """
     header, told = headers[made] or {}, headers.get(spec) or {}
     expected = {name: told.get(name, DEFAULTS.get(name)) for name in RUN_FACTS}
@@ -195,7 +195,7 @@ def _try_constructors(suite: Suite, asked: list[Asked]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "specs.json"), Path(folder, "answer.json")
         question.write_text(json.dumps(asked))
-        # forked like a job where there is a server of those, which has imported torch
+        # forked like a job, if there is a server of jobs, which has imported torch
         module = ["-m", "bench.runtime.preload", "-m", "bench.plan.constructors"]
         command = [sys.executable, *module, str(question), str(answer)]
         nowhere = subprocess.DEVNULL
@@ -206,7 +206,7 @@ def _try_constructors(suite: Suite, asked: list[Asked]) -> None:
 
 
 def _to_try(suite: Suite, spec: ToTry) -> Asked:
-    """Return where in the suite's file a spec comes from, its kind, and what its constructors get."""
+    """Return the key of a spec in the suite's file, its kind, and the content for its constructors."""
     content = dataclasses.asdict(spec)
     if isinstance(spec, DataSpec):
         return f"datasets.{spec.dataset}", "dataset", content

@@ -1,6 +1,6 @@
-"""Estimate what jobs will take from what they took before: in this folder, in a committed record, or others of a kind.
+"""Estimate what jobs will take from records: of this folder, of the repository, or of other jobs of their kind.
 
-Imports nothing heavy: a plan prints it, and a run while it lasts.
+Imports nothing heavy, since plans and runs print estimates.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Forecast:
     def _alike(self) -> dict[tuple[str, str], float]:
         """Return the mean seconds of jobs by stage and method, and by stage alone with the method "".
 
-        Of jobs OF_SUITE the median: one large suite is not to stand for a small one.
+        For jobs OF_SUITE it is the median, so that a single large suite does not dominate.
         """
         seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
         for record in (self.own, *self.others.values()):
@@ -67,7 +67,7 @@ class Forecast:
         return job in self.own
 
     def seconds(self, job: str) -> float:
-        """Return how long a job will take, its start included."""
+        """Return the seconds that a job will take, its start included."""
         if job in self.own:
             return self.own[job].seconds + START
         stage = job.partition(" ")[0]
@@ -87,7 +87,7 @@ class Forecast:
         return [*table, self.sentence(jobs, cores)] if jobs else ["Nothing is left to do."]
 
     def sentence(self, jobs: Iterable[str], cores: int) -> str:
-        """Return how long jobs will take on so many cores, what memory the largest needs, and how well it is known."""
+        """Return in words how long jobs will take on `cores` cores, the largest memory, and how many are guessed."""
         jobs = list(jobs)
         whole = time_on(cores, ((job, self.seconds(job)) for job in jobs))
         known = [job for job in jobs if self.knows(job)]
@@ -111,9 +111,9 @@ def succeeded(costs: Mapping[str, JobCost]) -> dict[str, JobCost]:
 
 
 def time_on(cores: int, seconds: Iterable[tuple[str, float]]) -> float:
-    """Return how long jobs (name, seconds) take on so many cores: as if they could be shared out, or the longest.
+    """Return the seconds that jobs (name, seconds) take on `cores` cores: their sum over cores, or the longest job.
 
-    Jobs of the clock have the machine for themselves.
+    Jobs of the clock have the machine to themselves.
     """
     seconds = list(seconds)
     alone = sum(time for job, time in seconds if job.startswith("clock "))
@@ -132,7 +132,7 @@ def print_forecast(suite: str, printed: str, cores: int) -> None:
 
 
 def words_of_large_networks(suite: Suite) -> str:
-    """Return what the guessed seconds of a paper's suite are of, and the hours that its own networks take."""
+    """Return a sentence which says that guesses are for small networks, and how many hours the suite's own take."""
     from bench.plan.gpu_hours import gpu_hours  # it imports methods
 
     hours = gpu_hours(suite)

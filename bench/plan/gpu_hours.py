@@ -2,9 +2,9 @@
 
     hours = sum over runs of samples * (rows forward + rows backward) * operations of a row / rate / 3600
 
-plus the rows of training. A gradient by the image, without those by weights, takes as many operations as the row. The
-rate is that of the suite `gpu_timing` where its times are published; until then it is
-that of the DPS paper's own runs (78.52 s for 1000 steps on an image of FFHQ, its Figure 11b), on a GPU of 2018.
+plus the rows of training. A gradient in the image, without those in the weights, takes as many operations as the row.
+The rate is that of the suite `gpu_timing` where its times are published; until then it is that of the DPS paper's own
+runs (78.52 s for 1000 steps on an image of FFHQ, its Figure 11b), on a GPU of 2018.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GFLOP = {
 }
 SAME_NETWORK = {"diffusers-cd_imagenet64_l2": "consistency-imagenet-64"}
 DPS_SECONDS, DPS_ROWS = 78.52, 2000  # forward and backward, of 1000 steps
-ODE_STEPS = 10  # of families that do not say
+ODE_STEPS = 10  # of families without a field for it
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def training_rows(method: Any, prior: Any) -> float:
 
 
 def stand_in(entry: Mapping[str, Any]) -> Any:
-    """Return what the costs of methods ask of a prior: network calls of a decoded row and of a draw."""
+    """Return the attributes of a prior that the costs of methods depend on: network calls of a decoded row, a draw."""
     calls = entry.get("num_steps") or 2 * entry.get("num_ode_steps", ODE_STEPS) - 1
     return SimpleNamespace(
         decode_nfe=calls, sample_nfe=calls, shape=(3, 1, 1), latent_shape=(3, 1, 1)

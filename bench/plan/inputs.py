@@ -37,14 +37,14 @@ class Inputs:
         return tuple(sorted({*sources_of(stage_file(stage)), *self._of_plugins(stage, wildcards)}))
 
     def plugins(self, stage: str, wildcards: Mapping[str, Any]) -> list[str]:
-        """Return the files of a job's plug-ins, which are inputs of it.
+        """Return the files of a job's plug-ins, which are among its inputs.
 
-        The rest of its sources are a param, as one hash: Snakemake takes its time over each input of each job.
+        The rest of its sources are a param, as one hash, since Snakemake is slow with many inputs per job.
         """
         return [file for file in self.sources(stage, wildcards) if is_plugin(file)]
 
     def code(self, stage: str, wildcards: Mapping[str, Any]) -> str:
-        """Return a hash of those sources of a job that are not plug-ins, and of what its plug-ins read elsewhere."""
+        """Return a hash of those sources of a job that are not plug-ins, and of files that its plug-ins read."""
         sources = hash_of(file for file in self.sources(stage, wildcards) if not is_plugin(file))
         images = self.images(wildcards["dataset"]) if stage == "data" else ""
         named = dict.fromkeys(paths_in(self._parameters(stage, wildcards)))
@@ -151,25 +151,22 @@ class Inputs:
         return (*self.task_sources(task), *self.method_sources(method))
 
     def training(self, task: str, method: str, seed: int | str) -> list[str]:
-        """Return what training leaves of a run, where the method trains."""
-        return (
-            [*map(str, self.layout.run(task, method, seed).of_training)]
-            if self.suite.trains(method)
-            else []
-        )
+        """Return the files that the training of a run writes; [] for a method that is not trained."""
+        files = self.layout.run(task, method, seed).of_training
+        return [*map(str, files)] if self.suite.trains(method) else []
 
     def clocked(self, task: str, method: str, seed: int | str) -> list[str]:
-        """Return what the clock compares beside seconds: samples of the same run, and reference draws."""
+        """Return the files from which the clock computes worth: samples of the same run, and reference draws."""
         files = [self.layout.run(task, method, seed).samples, self.layout.task(task).reference]
         return [] if self.suite.timing_only else [*map(str, files)]
 
     def visits(self, task: str, method: str, seed: int | str) -> list[str]:
-        """Return where the clock writes: a file of each visit to a run."""
+        """Return the files that the clock writes, one for each visit to a run."""
         files = self.layout.run(task, method, seed)
         return [str(files.visit(number + 1)) for number in range(self.suite.num_visits)]
 
     def visits_before(self, visit: int | str) -> list[str]:
-        """Return the visit before this one to every run: visits are spread over time, as machines change speed."""
+        """Return the files of the previous visit to every run, so that visits are spread over time."""
         before = int(visit) - 1
         return (
             [str(self.layout.run(*run).visit(before)) for run in self.suite.timed] if before else []
@@ -180,7 +177,7 @@ class Inputs:
         return [str(self.layout.run(*run).samples) for run in self.suite.runs if run[0] == task]
 
     def of_metrics(self, task: str) -> list[str]:
-        """Return what metrics look at a task's samples with: classifiers, published weights, and real images."""
+        """Return the files that a task's metrics read beside samples: classifiers, published weights, real images."""
         classifiers = [
             str(self.layout.classifier(name)) for name in self.suite.classifiers_of_metrics(task)
         ]
@@ -199,7 +196,7 @@ class Inputs:
 
     @property
     def results(self) -> list[str]:
-        """Return what tables and figures are made of: metrics, costs and times of all runs, and published rows."""
+        """Return the inputs of tables and figures: metrics, costs and times of all runs, and published rows."""
         metrics = [str(self.layout.task(task).metrics) for task in self.suite.tasks]
         return [
             *metrics,

@@ -1,6 +1,6 @@
-"""Files outside the repository that jobs read: folders of images, checkpoints, files of weights.
+"""Hash the files outside the repository that jobs read: folders of images, checkpoints, files of weights.
 
-A plan looks at it before any job does, so that a change there makes anew what was made of it.
+A plan does this before any job, so that a change of such a file reruns the jobs that read it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import Any
 
 from bench.core.folders import names_below
 
-MOST_FILES = (
-    100_000  # whose sizes are looked at in half a second; larger folders are taken as they were
-)
-MOST_BYTES = 2**30  # whose content is hashed in a second; of more, sizes and times are looked at
+# in a folder, whose sizes are read in half a second; larger folders are not checked for changes
+MOST_FILES = 100_000
+MOST_BYTES = 2**30  # hashed in a second; of more, only sizes and times are compared
 
 
 def listing_of(parameters: Mapping[str, Any]) -> str:
@@ -40,7 +39,7 @@ def listing_of(parameters: Mapping[str, Any]) -> str:
 
 
 def paths_in(parameters: Any) -> Iterator[str]:
-    """Yield the texts among parameters that are paths of files or folders which are there."""
+    """Yield the strings among parameters that are paths of existing files or folders."""
     if isinstance(parameters, str):
         is_path = "/" in parameters or parameters.startswith("~") or Path(parameters).suffix
         if is_path and "\0" not in parameters and os.path.exists(os.path.expanduser(parameters)):
@@ -76,7 +75,7 @@ def _facts(path: str) -> tuple[int, ...]:
 
 @cache
 def _content_once(files: tuple[str, ...], times: tuple[int, ...]) -> str:
-    """Return `_content`, which is asked for by many jobs. times: of the files, in nanoseconds."""
+    """Return `_content`, cached since many jobs ask for it. times: of the files, in nanoseconds."""
     return _content(files)
 
 

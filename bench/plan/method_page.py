@@ -23,8 +23,8 @@ Made by `posterior-bench docs` from the docstrings in `methods/`; do not edit.
 
 For each method: where it is from, what it does, what a sample costs in rows through the prior's network, when its
 samples are draws of the posterior, and what it needs of prior and problem ([add-a-method.md](add-a-method.md)). How it
-departs from its paper stands at the top of its file, under *Deviations*; its parameters are in
-[reference/methods.md](reference/methods.md). Methods stand by kind, as in tables and figures.
+departs from its paper is listed at the top of its file, under *Deviations*; its parameters are in
+[reference/methods.md](reference/methods.md). Methods are grouped by kind, as in tables and figures.
 """
 
 
@@ -60,7 +60,7 @@ def declared_kind(name: str) -> str:
 
 
 def section(name: str) -> str:
-    """Return what the page says of one method: the first paragraph of its file, a link, and its class's docstring."""
+    """Return the section of one method: the first paragraph of its file, a link, and its class's docstring."""
     file = find("method", name)
     assert file, "names come from files"
     source = read_source(file)
@@ -74,7 +74,7 @@ def section(name: str) -> str:
 
 
 def facts(source: Source) -> str:
-    """Return what the class declares of its needs and of its samples, in a sentence."""
+    """Return in words what the class needs and how its samples are related."""
     needs = ", ".join(re.findall(r"Cap\.(\w+)", source.constants.get("needs", "")))
     needed = "depend on the settings" if "needs" in source.functions else f"{needs or 'NONE'}"
     field = source.fields.get("joint")  # of methods that leave it to the settings

@@ -1,4 +1,4 @@
-"""What a suite's key `metrics` says: plug-ins by name with their parameters, for all tasks or for some.
+"""Read a suite's key `metrics`: plug-ins by name with their parameters, for all tasks or for some.
 
     metrics:
       perceptual: {networks: [percept-digits-v1]}
@@ -65,7 +65,7 @@ def named_columns(content: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def plugins_of(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the entries of `metrics` that are plug-ins, without what leads the tables."""
+    """Return the entries of `metrics` that are plug-ins, without `headline` and `columns`."""
     entries = content.get("metrics", {})
     return {name: entry for name, entry in entries.items() if name not in (HEADLINE, COLUMNS)}
 

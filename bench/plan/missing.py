@@ -1,7 +1,4 @@
-"""Paths in a suite that lead nowhere, and folders with too few images: told before any work.
-
-Otherwise a misspelt path would be noticed by a page full of failures.
-"""
+"""Find paths in a suite where no file is, and folders with too few images, before any work is done."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ WHAT = {"path": "its images", "pipeline": "a folder of diffusers", "weights": "a
 
 
 def missing_files(suite: Suite) -> dict[tuple[str, str], str]:
-    """Return a line for each data set and prior of a task whose files are not there and that is not yet made.
+    """Return a line for each data set and prior of a task that is not made yet and whose files are not there.
 
     Hub ids (`owner/name`) and names of public checkpoints are left to the job that opens them.
     """
@@ -42,7 +39,7 @@ def missing_files(suite: Suite) -> dict[tuple[str, str], str]:
 
 
 def refuse_hopeless(suite: Suite) -> None:
-    """Raise UserError, one line, where no task is left for want of files."""
+    """Raise UserError, one line, where files are missing for every task."""
     missing = missing_files(suite)
     lost = [
         task
@@ -58,7 +55,7 @@ def refuse_hopeless(suite: Suite) -> None:
 
 
 def _is_local(key: str, value: object) -> bool:
-    """Return whether a text can only be the path of a file or folder here."""
+    """Return whether a string can only be the path of a file or folder on this machine."""
     if not isinstance(value, str) or value == RANDOM or value in CHECKPOINTS:
         return False
     if value.startswith(f"{REFERENCE}/"):  # it ships

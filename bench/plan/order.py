@@ -1,6 +1,6 @@
-"""Which jobs start first: those with the longest way to the end of the suite, by what jobs took before.
+"""Choose which jobs start first: those with the longest way to the end of the suite, by recorded seconds.
 
-So no core is idle at the end while another one is at work on a job that could have begun long ago.
+So no core is idle at the end while another is busy with a job that could have begun long ago.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Order:
         return lambda wildcards: self._priority((rule, frozenset(wildcards.items())))
 
     def _priority(self, key: Key) -> float:
-        if key not in self._known:  # all jobs at once
+        if key not in self._known:  # computed for all jobs at once
             dag, content = self.workflow.dag, self.rules.suite.content
             forecast = Forecast.of_suite(content["name"], self.rules.suite.layout.job_log)
             left = way_to_the_end(

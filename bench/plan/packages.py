@@ -1,4 +1,4 @@
-"""The versions of packages that a method imports and that are not this project's own: a new one reruns the method."""
+"""Find the versions of the packages that a method imports; a new version reruns the method."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bench.plan.sources import HOME, imported_packages
 
 
 def packages_of(sources: Iterable[str]) -> dict[str, str]:
-    """Return the versions of what a method's own files import, by distribution, sorted.
+    """Return the versions of the packages that a method's own files import, by distribution, sorted.
 
-    Without those of numpy and torch, on which all jobs depend, and without packages that are not installed.
+    numpy and torch, on which all jobs depend, and packages that are not installed are left out.
     """
     files = [file for file in map(Path, sources) if not file.is_relative_to(HOME / "bench")]
     names = {name for file in files for name in imported_packages(file)} - set(PACKAGES)
@@ -29,7 +29,6 @@ def _version(name: str) -> tuple[str, str] | None:
         return name, version(name)
     except PackageNotFoundError:
         pass
-    distributions = packages_distributions().get(
-        name
-    )  # reads all that is installed, so it comes second
+    # this reads all that is installed, so it is tried second
+    distributions = packages_distributions().get(name)
     return (distributions[0], version(distributions[0])) if distributions else None

@@ -8,7 +8,7 @@ from typing import Any
 from bench.core.papers import REHEARSAL
 from bench.plan.schema import Fault
 
-RANDOM = "random"  # in the place of weights
+RANDOM = "random"  # in place of the path of weights
 
 
 def paper_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -28,7 +28,7 @@ def paper_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def is_there(content: Any, keys: Sequence[str]) -> bool:
-    """Return whether keys lead to an entry; a key may hold points itself."""
+    """Return whether keys lead to an entry; a key may contain points itself."""
     if not keys:
         return True
     if not isinstance(content, Mapping):

@@ -1,4 +1,4 @@
-"""The protocols of a suite that follows a paper, as they are planned: no result has to be there."""
+"""The protocols of a suite that follows a paper, as planned: no result has to exist."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def weights_of(prior: Mapping[str, Any]) -> str | None:
 
 
 def num_images(suite: Suite, task: str, method: str) -> str:
-    """Return on how many images a number rests: measurements or, for a reward, samples of a class."""
+    """Return the number of images behind a result: measurements or, for a reward, samples of a class."""
     if find("operator", suite.content["tasks"][task]["operator"]) is None:
         return str(suite.content["num_samples"])
     given = num_measurements_of(suite.content, task)

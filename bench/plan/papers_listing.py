@@ -33,17 +33,12 @@ FORMULA = (
 
 def listing() -> str:
     """Return the text: experiments, then what their suites need."""
-    suites = {x.suite: suite_of(x.suite) for x in EXPERIMENTS if x.suite and has_file(x.suite)}
+    suites = {x.suite: original(x.suite) for x in EXPERIMENTS if x.suite and has_file(x.suite)}
     experiments = markdown_table(EXPERIMENT, [experiment_row(x, suites) for x in EXPERIMENTS])
     large = [needs_row(name, suite) for name, suite in suites.items() if name.startswith("papers/")]
     return "\n\n".join(
         [experiments, markdown_table(NEEDS, large), FORMULA.format(source=rate().source)]
     )
-
-
-def suite_of(name: str) -> Suite:
-    """Return a suite, whose file is not checked here."""
-    return original(name)
 
 
 def has_file(name: str) -> bool:
@@ -96,7 +91,7 @@ def weights_here(given: str) -> bool:
 
 
 def rewards_of(suite: Suite) -> list[str]:
-    """Return the files of rewards that are not trained here."""
+    """Return the files of a suite's rewards that the user has to provide, marked as here or absent."""
     names = {x.get("classifier", "") for x in suite.content["tasks"].values()}
     files = [Path(path).expanduser() for name, path in REWARDS.items() if name in names]
     return [marked(file.name, file.exists()) for file in files]

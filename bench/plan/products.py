@@ -1,6 +1,7 @@
-"""The products of a run, tables, figures and pages: each is made anew when it was truncated, edited or removed.
+"""The products of a run (tables, figures and pages), which are made again when truncated, edited or removed.
 
-They take seconds to make, so nobody has to delete them first, as with other artefacts (`folder.check_artefacts`).
+They take seconds to make, so the user need not delete damaged ones first, unlike other artefacts
+(`folder.check_artefacts`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ WITH_RECORD = (".csv", ".html")  # of a job's outputs, the first of these has a 
 
 
 def damaged_products(rules: Rules) -> set[str]:
-    """Return an output of each job whose products are there and not as they were written. Writes nothing."""
+    """Return an output of each job whose products exist but differ from what was written. Writes nothing."""
     paths = [path for path in _recorded(rules) if Path(path).exists()]
-    with ThreadPoolExecutor() as pool:  # hashes are computed outside of the interpreter's lock
+    with ThreadPoolExecutor() as pool:  # hashes are computed outside the interpreter's lock
         intact = pool.map(_is_intact, paths)
     return {path for path, good in zip(paths, intact, strict=True) if not good}
 
 
 def refuse_folders(rules: Rules) -> None:
-    """Raise ArtefactError, naming it, when a folder stands where an artefact belongs: Snakemake takes it for one."""
+    """Raise ArtefactError, naming it, for a folder in place of an artefact, which Snakemake would take for the file."""
     records = (f"{path}.info.json" for path in _recorded(rules))
     for path in chain(rules.made(*rules.all), records):
         if Path(path).is_dir():

@@ -1,4 +1,4 @@
-"""Refuse to go on without Snakemake's record: changed settings would go unnoticed without it."""
+"""Refuse to run without Snakemake's record where settings have changed, which would go unnoticed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ RECORD = Path(".snakemake/metadata")  # what Snakemake knows of the params of fi
 def refuse_unrecorded_changes(rules: Rules) -> None:
     """Raise UserError, one line, where Snakemake's record is gone and results were made with other specs.
 
-    The specs on disk are those of the last run; one that differs from the plan's, and whose job has left outputs, would
-    be written anew and its outputs kept. Writes nothing, and looks at no file where there is a record.
+    The specs on disk are those of the last run. A spec that differs from the plan's would be overwritten, and old
+    outputs of its job kept. Writes nothing, and reads no file where there is a record.
     """
     if RECORD.is_dir() and next(RECORD.iterdir(), None):
         return
@@ -37,10 +37,7 @@ def refuse_unrecorded_changes(rules: Rules) -> None:
 
 
 def _difference(path: str, spec: Spec) -> str:
-    """Return the first field in which a spec on disk differs from that of the plan; "" where none does.
-
-    No number depends on limits.
-    """
+    """Return the first field in which a spec on disk differs from the plan's, but for limits; "" where none does."""
     before, now = content_on_disk(path), spec.content()
     if before is None:
         return ""

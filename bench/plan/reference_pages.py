@@ -1,4 +1,4 @@
-"""Pages made of the source: docs/reference, every plug-in with its parameters, and docs/methods.md."""
+"""Write docs/reference from the source: every plug-in with its parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TITLES = {
     "method": "Methods",
 }
 HEAD = "Made by `posterior-bench docs` from the source; do not edit.\n"
-# meanings of parameters that have the same one wherever their field has no comment
+# meanings of parameters whose field has no comment
 COMMON = {
     "acceptance": "share of accepted proposals that adaptation aims at",
     "num_iterations": "iterations of training",
@@ -65,5 +65,5 @@ def section(name: str, source: Source) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text as it stands in a cell of a markdown table."""
+    """Return text escaped for a cell of a markdown table."""
     return text.replace("|", "\\|")

@@ -1,7 +1,7 @@
-"""`posterior-bench rehearse SUITE`: write a suite's twin that needs no weights and no images, with stand-ins for both.
+"""`posterior-bench rehearse SUITE`: write a copy of a suite with stand-ins for its weights and images, the twin.
 
-The twin is the suite with the changes of its own key `rehearse`, and with paths into the folder of the rehearsal, where
-images are made up and checkpoints are a fraction as wide, of random weights, in the format of the published ones.
+The twin is the suite with the changes of its own key `rehearse`, and with paths into the folder of the rehearsal. There
+images are artificial, and checkpoints, in the format of the published ones, are narrow and have random weights.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.plan.schema import dataset_plugin
 from bench.plan.suite import Suite
 
 FOLDER = Path("rehearsals")  # in the working directory
-ONLY_OF_THE_SUITE = ("rehearse", "unknown", "device", "precision")  # keys that the twin has not
+ONLY_OF_THE_SUITE = ("rehearse", "unknown", "device", "precision")  # keys that the twin lacks
 WIDTH, RANDOM = 0.0625, "random"  # of networks in other formats than diffusers', by their families
 HEAD = "# Written by `posterior-bench rehearse {of}`: networks of random weights, numbers that mean nothing.\n"
 

@@ -22,7 +22,7 @@ from bench.plan.inputs import Inputs
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 
-ON_DEMAND = ("data", "prior")  # a suite may have some that no task rests on
+ON_DEMAND = ("data", "prior")  # made only where a task depends on them
 RUN = {"task": "{task}", "method": "{method}", "seed": "{seed}"}
 RUN_SPEC = ("{task}", "{method}", "seed{seed}")
 ONCE: tuple[dict[str, Any], ...] = ({},)  # one job, without wildcards
@@ -36,7 +36,7 @@ class Rule:
 
     stage: in bench/stages. spec: the names of its spec (`Layout.spec`), outputs: paths, argument: of the command after
     the spec; all with wildcards in braces. cases: the wildcards of each job that the suite has.
-    gathers: it reads what all runs left.
+    gathers: whether it reads the outputs of all runs.
     """
 
     stage: str
@@ -55,7 +55,7 @@ class Rules:
 
     @cached_property
     def all(self) -> dict[str, Rule]:
-        """All rules by stage, each after those whose outputs it reads."""
+        """Return all rules by stage, each after those whose outputs it reads."""
         rules = [
             *_rules_of_tasks(self.suite),
             *_rules_of_runs(self.suite),
@@ -65,9 +65,9 @@ class Rules:
 
     @property
     def targets(self) -> list[str]:
-        """Every artefact, so that one which was deleted is made again even if what was made of it is there.
+        """Return every artefact, so that a deleted one is made again even if artefacts made from it exist.
 
-        Without data sets and priors on which no task rests.
+        Data sets and priors on which no task depends are left out.
         """
         used = {("dataset", dataset) for dataset in self.suite.datasets_of_tasks} | {
             ("prior", prior) for prior in self.suite.priors_of_tasks
@@ -85,7 +85,7 @@ class Rules:
         return self.all[stage].outputs
 
     def made(self, *stages: str) -> list[str]:
-        """Return what all jobs of some rules write."""
+        """Return the outputs of all jobs of some rules."""
         rules = [self.all[stage] for stage in stages]
         return [
             path.format(**case) for rule in rules for case in rule.cases for path in rule.outputs
@@ -100,8 +100,8 @@ class Rules:
     def params(self, stage: str) -> dict[str, Callable[[Any], str]]:
         """Return the params of a rule for Snakemake, which reruns a job when one changes.
 
-        They are path and content of its spec, and its source code apart from plug-ins. A failure that is to be tried
-        again changes the content, too.
+        These are the path of its spec, a hash of the spec's content, and one of its source code apart from plug-ins. A
+        failure that is to be tried again changes the hash of the content, too.
         """
 
         def spec(wildcards: Any) -> str:
@@ -141,7 +141,7 @@ class Rules:
 
     @cached_property
     def specs(self) -> dict[str, Spec]:
-        """All specs of the suite by their paths."""
+        """Return all specs of the suite by their paths."""
         return dict(specs_of(self.suite))
 
 
@@ -200,7 +200,7 @@ def _rules_of_runs(suite: Suite) -> list[Rule]:
 
 
 def _rules_of_pages(suite: Suite) -> list[Rule]:
-    """Return the rules of what is made of all runs on a task, or of all runs."""
+    """Return the rules that read all runs on a task, or all runs."""
     layout, compares = suite.layout, bool(suite.tasks) and not suite.timing_only
     tasks, once = _each(task=suite.tasks if compares else []), ONCE if compares else ()
     figures = _each(figure=list(suite.figures) if compares else [])

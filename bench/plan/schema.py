@@ -1,7 +1,7 @@
-"""The JSON schema of a suite, made from dataclasses and tailored to the suite's own names; and what it finds wrong.
+"""The JSON schema of a suite, made from dataclasses and tailored to the suite's own names, and the faults it finds.
 
 The dataclasses are those of `suite_file.py` and of the plug-ins that the suite names; their source is read, nothing is
-imported. A fault is told in words: what was expected, what came, what may have been meant.
+imported. A fault says in words what was expected, what came, and what may have been meant.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.core.source import Field, read_source
 # a file's name adds 30 characters, and file systems take 255
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z"
 NAME_WORDS = "letters, digits, _, . and -, at most 100"
-REWARD = "class"  # in the place of an operator
+REWARD = "class"  # in place of an operator's name
 FILE = Path(__file__).with_name("suite_file.py")
 KINDS = {
     "integer": "a whole number",
@@ -127,7 +127,7 @@ class Maker:
         """Return the schema of an entry: the fields of a plug-in, and `common` ones; what cannot be read allows all."""
         file = find(kind, name)
         source = read_source(file) if file else None
-        if source is None:  # its jobs will say so, the others go on
+        if source is None:  # jobs that use it will fail and say so, and the others go on
             return {"type": "object"}
         schema = self.of_fields(source.fields, f"{kind} {name}, {file}")
         if common:
@@ -168,7 +168,7 @@ def suite_schema(content: Mapping[str, Any]) -> Json:
 
 
 def operator_names(tasks: Mapping[str, Any]) -> list[str]:
-    """Return the names of the operators in their folder, then of further ones that the entries of tasks find."""
+    """Return the names of the operators in their folders, then other spellings in the tasks that name one of them."""
     known = [name.replace("_", "-") for name in names("operator")]
     asked = [entry.get("operator") for entry in tasks.values() if isinstance(entry, dict)]
     return known + [
@@ -268,14 +268,14 @@ def alternatives(node: ast.expr) -> list[ast.expr]:
 
 
 def schema_faults(content: Any) -> Iterator[Fault]:
-    """Yield what the schema has against a suite, unknown keys first."""
+    """Yield the faults that the schema finds in a suite, unknown keys first."""
     if not isinstance(content, dict):
         yield (), f"expected a mapping (a suite, e.g. config/default.yaml), got {shown(content)}"
         return
     try:
         import jsonschema
         import jsonschema.validators
-    except ImportError:  # it comes with Snakemake, and plain commands do without
+    except ImportError:  # it comes with Snakemake, which plain commands do not need
         print(
             "jsonschema is not installed: the keys of the suite's file are not checked",
             file=sys.stderr,
@@ -344,7 +344,7 @@ def expected(schema: Mapping[str, Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as it may stand in a suite's file, cut to a line."""
+    """Return a value as a suite's file would have it, cut to a line."""
     text = json.dumps(value, default=str) if not isinstance(value, float) else repr(value)
     text = text if len(text) < 200 else f"{text[:200]} ..."
     return text + (
@@ -372,7 +372,7 @@ def _is_number(text: str) -> bool:
 
 
 def one_of(options: Iterable[str], given: str) -> str:
-    """Return what was expected, and what may have been meant."""
+    """Return `expected one of ...`, and the option that may have been meant."""
     return f"expected one of {', '.join(sorted(options)) or '(none)'}{suggestion(given, options)}"
 
 

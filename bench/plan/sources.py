@@ -1,7 +1,7 @@
-"""Find the source files that decide what a program computes: its imports, theirs and so on, without importing them.
+"""Find the source files that decide what a program computes: the closure of its imports, without importing them.
 
-Plug-ins are loaded by name, so they are in no closure but their own. Modules on which no number depends (locks,
-progress, how files are written) are in none, and the stopwatch only where a stage itself imports it.
+Plug-ins are loaded by name, so each is in its own closure only. Modules on which no number depends (locks, progress,
+how files are written) are in none, and the stopwatch only in those of stages that import it directly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.core.source import parsed
 
 # where a syntax tree keeps statements
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
-# a statement on a line of its own, as the formatter has them; of names in brackets up to the first bracket that closes
+# an import statement on lines of its own, as the formatter writes them; with names in brackets, up to the closing one
 IMPORT = re.compile(
     r"^[ \t]*((?:from[ \t]+\S+[ \t]+)?import[ \t]+(?:\([^)]*\)|[^\n]+))", re.MULTILINE
 )
@@ -83,13 +83,13 @@ def sources_of(program: str) -> tuple[str, ...]:
     }
     of_user = [file for file in closure if not file.is_relative_to(HOME / "bench")]
     beside |= {path for file in of_user for path in _named_in(file)}
-    # one that holds no code decides nothing, and Snakemake takes its time over each input of each job
+    # files without code decide nothing, and Snakemake is slow with many inputs per job
     named = {file for file in closure if file.name != "__init__.py" or has_code(file)}
     return tuple(sorted(map(str, named | beside)))
 
 
 def _named_in(plugin: Path) -> set[Path]:
-    """Return the files beside a plug-in that are no modules and that its text names: tables, weights."""
+    """Return the files next to a plug-in that its source names and that are not modules, such as tables and weights."""
     text, folder = _on_disk(plugin).read_text(errors="replace"), _on_disk(plugin.parent)
     files = (path for path in folder.rglob("*") if path.suffix not in (".py", ".pyc"))
     named = (path for path in files if path.name in text and path.is_file())
@@ -98,7 +98,7 @@ def _named_in(plugin: Path) -> set[Path]:
 
 @cache
 def is_plugin(file: str) -> bool:
-    """Return whether a source file is a plug-in or a part of one, and not what plug-ins share."""
+    """Return whether a source file is a plug-in or a part of one, and not a helper that plug-ins share."""
     return not _plugin_folders().isdisjoint(Path(file).parents) and not Path(file).name.startswith(
         "_"
     )
@@ -120,7 +120,7 @@ def _hash(file: str) -> str:
 
 
 def _on_disk(path: Path) -> Path:
-    """Return where a file or folder is: names of this project's are relative to the folder where Python started."""
+    """Return the path of a file or folder, which may be relative to the folder where Python started."""
     return path if path.exists() else START / path
 
 
@@ -128,7 +128,7 @@ def has_code(file: Path) -> bool:
     """Return whether a file holds more than a docstring and imports of `annotations`."""
     try:
         body = ast.parse(_on_disk(file).read_text()).body
-    except (SyntaxError, ValueError):  # what it would do is not known
+    except (SyntaxError, ValueError):  # it may hold anything
         return True
     return any(
         not isinstance(node, ast.Expr) and "__future__" not in ast.unparse(node) for node in body
@@ -136,7 +136,7 @@ def has_code(file: Path) -> bool:
 
 
 def imported_files(file: Path) -> set[Path]:
-    """Return the files of this project, of the working folder and beside the file that it imports anywhere in it."""
+    """Return the files of this project, of the working folder and beside `file` that `file` imports, at any depth."""
     found: set[Path] = set()
     for node in import_statements(file):
         names = [alias.name for alias in node.names]
@@ -152,7 +152,7 @@ def imported_files(file: Path) -> set[Path]:
 
 
 def imported_packages(file: Path) -> set[str]:
-    """Return the names of packages other than Python's own and this project's that a file imports anywhere in it."""
+    """Return the names of packages, other than Python's own and this project's, that a file imports at any depth."""
     names = set()
     for node in import_statements(file):
         if isinstance(node, ast.Import):
@@ -164,22 +164,22 @@ def imported_packages(file: Path) -> set[str]:
 
 @cache
 def import_statements(file: Path) -> list[ast.Import | ast.ImportFrom]:
-    """Return the import statements of a file, wherever in it they stand."""
+    """Return the import statements of a file, also those inside functions and classes."""
     found = []
     todo: list[ast.AST] = [_imports(file)]
     while todo:
         node = todo.pop()
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             found.append(node)
-        else:  # an expression holds no import: to skip them is several times as fast
+        else:  # expressions hold no imports, and skipping them is several times as fast
             todo += [child for part in STATEMENTS for child in getattr(node, part, ())]
     return found
 
 
 def _imports(file: Path) -> ast.Module:
-    """Return the syntax tree of a file, or of its import statements alone where that is sure to be the same.
+    """Return the syntax tree of a file's import statements, or of the whole file where these cannot be cut out.
 
-    To parse all files whole would take most of the time in which a workflow starts.
+    Parsing all files whole would take most of the time in which a workflow starts.
     """
     text = _on_disk(file).read_text()
     try:
@@ -187,11 +187,11 @@ def _imports(file: Path) -> ast.Module:
     except (
         SyntaxError,
         ValueError,
-    ):  # a statement over several lines, or a line of prose that begins like one
+    ):  # a statement over several lines, or prose that looks like one
         pass
     try:
         return parsed(text)
-    except (SyntaxError, ValueError):  # the command itself will say so, where it can be seen
+    except (SyntaxError, ValueError):  # the job that imports the file will report it
         return ast.Module([], [])
 
 
@@ -210,7 +210,7 @@ def _files(name: str) -> list[Path]:
 def _beneath(folder: Path, parts: Sequence[str]) -> list[Path]:
     """Return the files that Python loads for a dotted name inside a folder."""
     prefixes = [folder.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]
-    # the folder's own, unless that is the root of all
+    # the folder's own __init__.py, unless the folder is this project's root
     around = [] if folder.parent == HOME or folder == HOME else [folder / "__init__.py"]
     candidates = [
         file

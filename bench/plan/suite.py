@@ -1,4 +1,4 @@
-"""What a suite is: its data sets, priors, tasks, rows and runs, and what follows from its file for each of them.
+"""A suite: its data sets, priors, tasks, rows and runs, and what follows from its file for each of them.
 
 The specs of its jobs are made in `suite_specs.py`, their inputs in `inputs.py`, and the jobs in `rules.py`.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core.catalogue import dataset_of, weights_wanted, why_unfit
 from bench.core.layout import Layout
+from bench.core.published_suites import suite_beside
 from bench.core.registry import find
 from bench.core.results import figures_of
 from bench.core.source import read_source
@@ -50,13 +51,13 @@ class Suite:
 
     @property
     def priors_of_tasks(self) -> set[str]:
-        """Return the priors that some task rests on, teachers among them."""
+        """Return the priors that some task depends on, including teachers."""
         priors = {self.prior_of(task) for task in self.tasks}
         return priors | {teacher for prior in priors if (teacher := self.teacher_of(prior))}
 
     @property
     def datasets_of_tasks(self) -> set[str]:
-        """Return the data sets that some task rests on."""
+        """Return the data sets that some task depends on."""
         of_priors = {self.dataset_of(prior) for prior in self.priors_of_tasks}
         return of_priors | {dataset_of(classifier) for classifier in self.classifiers}
 
@@ -90,9 +91,8 @@ class Suite:
 
     @property
     def beside(self) -> str:
-        """The suite whose published rows stand beside those of this one; "" for none."""
-        given = self.content.get("beside", "")
-        return self.content["name"] if given is True else given
+        """Return the suite whose published rows are shown beside those of this one; "" for none."""
+        return suite_beside(self.content.get("beside", ""), self.content["name"])
 
     @property
     def timing_only(self) -> bool:
@@ -100,7 +100,7 @@ class Suite:
 
     @property
     def tests_claims(self) -> bool:
-        """Whether the papers' claims are tested on the suite."""
+        """Return whether the papers' claims are tested on the suite."""
         return bool(self.content.get("claims"))
 
     @property
@@ -115,7 +115,7 @@ class Suite:
 
     @property
     def runs(self) -> list[tuple[str, str, int]]:
-        """Task, row and seed of each run."""
+        """Return task, row and seed of each run."""
         return [
             (task, method, seed)
             for task in self.tasks
@@ -166,7 +166,7 @@ class Suite:
         ]
 
     def restriction(self, method: str) -> Mapping[str, Any]:
-        """Return where and on how much a row runs, where the suite restricts it."""
+        """Return the suite's restriction of a row (tasks, number of measurements, seeds); {} for none."""
         return self.content.get("restrict", {}).get(method, {})
 
     def trains(self, method: str) -> bool:
@@ -195,7 +195,7 @@ class Suite:
         return self._declared(dataset, "side")
 
     def size(self, dataset: str) -> tuple[int | None, int | None]:
-        """Return the rows and columns of an image; those of a signal on a mesh are its vertices, and one."""
+        """Return the rows and columns of an image; a signal on a mesh has as many rows as vertices, and one column."""
         side = self.side(dataset)
         return self._declared(dataset, "num_vertices") or side, side
 
@@ -236,7 +236,7 @@ class Suite:
         return [line for line in dict.fromkeys(wanted) if line]
 
     def weights_of_metrics(self, task: str) -> list[str]:
-        """Return the files of published networks that fit a task's images, as far as they are there."""
+        """Return the files of published networks that fit a task's images and are on this machine."""
         networks = [network for network, _ in networks_of_task(self.content, task)]
         fit = [x.weights for x in networks if x.weights and not why_unfit(x, *self._images(task))]
         return [str(placed(name)) for name in dict.fromkeys(fit) if not missing(name)]
@@ -248,7 +248,7 @@ class Suite:
 
 
 def _declared_by(plugin: str, name: str) -> int | None:
-    """Return a number that the source of a data set has as a class variable or as a field's default."""
+    """Return the integer that a data set's source gives a class variable or a field as its default; None without."""
     file = find("dataset", plugin)
     source = read_source(file) if file else None
     field = source.fields.get(name) if source else None

@@ -15,7 +15,7 @@ from bench.core.text import markdown_table, roughly
 from bench.plan.forecast import START, time_on
 
 CORES = 2
-# what one GPU does, a job at a time, and how many times as fast as a core: an estimate, not measured
+# jobs that one GPU would do, one at a time, and how many times as fast as a core: an estimate, not measured
 ON_GPU, SPEEDUP = ("prior", "classifier", "reference", "train", "sample", "tune", "clock"), 8
 COLUMNS = (
     "suite",
@@ -30,7 +30,7 @@ BEGIN, END = "<!-- what suites take: begin -->", "<!-- end -->"
 
 
 def write_suite_table(page: Path) -> None:
-    """Write the table anew between its marks in a page; a page without marks stays as it is."""
+    """Replace the table between its marks in a page; leave a page without marks as it is."""
     text = page.read_text() if page.is_file() else ""
     between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if between.search(text):
@@ -39,7 +39,7 @@ def write_suite_table(page: Path) -> None:
 
 
 def suite_table() -> str:
-    """Return the table of the suites whose costs are recorded, from cheap to dear."""
+    """Return the table of the suites whose costs are recorded, cheapest first."""
     recorded = {name: list(committed_costs(name).values()) for name in committed_suites()}
     order = sorted(recorded, key=lambda name: seconds_on_cores(recorded[name]))
     return markdown_table(COLUMNS, [row_of(name, recorded[name]) for name in order], numeric=True)
@@ -61,12 +61,12 @@ def row_of(name: str, costs: list[JobCost]) -> tuple[str, ...]:
 
 
 def seconds_on_cores(costs: Iterable[JobCost]) -> float:
-    """Return how long jobs take on two cores, as if they could be shared out between them."""
+    """Return the seconds that jobs take on two cores, as if they could be shared out between them."""
     return time_on(CORES, ((cost.job, cost.seconds + START) for cost in costs))
 
 
 def seconds_with_gpu(costs: Iterable[JobCost]) -> float:
-    """Return the same where a GPU does the jobs of networks, one after the other, and two cores the others."""
+    """Return the seconds that jobs take if a GPU does those ON_GPU, one after the other, and two cores the others."""
     costs = list(costs)
     on_gpu = [cost.seconds / SPEEDUP + START for cost in costs if cost.stage in ON_GPU]
     others = [(cost.job, cost.seconds + START) for cost in costs if cost.stage not in ON_GPU]

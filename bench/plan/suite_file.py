@@ -109,9 +109,8 @@ class TaskEntry:
 class RowEntry:
     """A sampler with its hyperparameters, the fields of its plug-in in methods."""
 
-    plugin: ModuleName | None = (
-        None  # a file in methods; by default the one that the row's name starts with
-    )
+    # a file in methods; by default the one that the row's name starts with
+    plugin: ModuleName | None = None
     # of the row, over those of the suite
     limits: Annotated[Limits, {"minProperties": 1}] | None = None
 
@@ -146,9 +145,8 @@ class RewardEntry:
 class Leading:
     """What leads tables and the page: keys of `metrics` beside the plug-ins."""
 
-    headline: Annotated[
-        str, {"minLength": 1}
-    ]  # id of the metric by which methods are compared first
+    # id of the metric by which methods are compared first
+    headline: Annotated[str, {"minLength": 1}]
     # ids of metrics and costs beside it, in this order; also over_floor, network_calls, milliseconds
     columns: Annotated[list[Annotated[str, {"minLength": 1}]], {"minItems": 1}]
 
@@ -159,9 +157,8 @@ class SuiteFile:
 
     # folder of the results, results/<name>
     name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"}]
-    seeds: Annotated[
-        list[Annotated[int, {"minimum": 0}]], {"minItems": 1}
-    ]  # a run of each method on each task for each
+    # a run of each method on each task for each
+    seeds: Annotated[list[Annotated[int, {"minimum": 0}]], {"minItems": 1}]
     # measurements per task, of as many test images
     num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}]
     # posterior samples of each measurement
@@ -188,7 +185,8 @@ class SuiteFile:
     budget: Annotated[Budget, {"minProperties": 1}] | None = None
     # of the process of each run; a row may have its own
     limits: Annotated[Limits, {"minProperties": 1}] | None = None
-    # a suite in results/reference whose published rows stand beside these; true: of the same name
+    # a suite in results/reference whose published rows stand beside these; true: of the same name; reference: of the
+    # same name where that one is published, else `default`
     beside: str | Literal[True] | None = None
     # rows per sample at which the table of distances compares: both ways, with the share of training
     budget_rows: Annotated[float, {"exclusiveMinimum": 0}] | None = None

@@ -76,7 +76,7 @@ def specs_of(suite: Suite) -> Iterator[tuple[str, Spec]]:
 
 
 def specs_of_runs(suite: Suite, task: str) -> Iterator[tuple[str, Spec]]:
-    """Yield the specs of a task's evaluation, runs and trainings; of trainings alone where only times are taken."""
+    """Yield the specs of a task's evaluation, runs and trainings; only trainings in a suite that is timing_only."""
     runs = [(method, seed) for method in suite.methods_on(task) for seed in suite.seeds_of(method)]
     path = suite.layout.spec
     if not suite.timing_only:
@@ -109,7 +109,7 @@ def prior_spec(suite: Suite, prior: str) -> PriorSpec:
         parameters={key: value for key, value in entry.items() if key not in PRIOR_KEYS},
         teacher=teacher,
         teacher_family=suite.family(teacher) if teacher else None,
-        # a network of random weights has none; of large ones draws would take hours on a CPU
+        # random weights have no quality, and draws of large networks would take hours on a CPU
         quality=not suite.timing_only and not _is_foreign(entry["family"]),
     )
 
@@ -154,7 +154,7 @@ def problem_fields(suite: Suite, task: str) -> dict[str, Any]:
 
 
 def row_fields(suite: Suite, task: str, method: str, seed: int) -> dict[str, Any]:
-    """Return what a row of the suite is on a task; training depends on no more, beside prior and problem."""
+    """Return the fields of a spec that describe a row on a task; training also depends on prior and problem only."""
     limits = limits_of(suite.content, method)
     return {
         "method": method,

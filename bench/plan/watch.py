@@ -1,4 +1,4 @@
-"""Messages while a suite runs: first how many jobs there are and how long they will take, then how many are done."""
+"""Print messages while a suite runs: how many jobs there are and how long they will take, then how many are done."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.plan.forecast import Forecast, time_on
 from bench.plan.suite import Suite
 
 SECONDS_BETWEEN_LINES = 30.0
-TRUST = 60.0  # seconds of recorded work that the records' pace counts as much as
+TRUST = 60.0  # weight of the recorded pace, in seconds of work, against the pace of this run
 Job = tuple[str, float]  # its name, and how many seconds it is expected to take
 
 
 def watch(suite: Suite, workflow: Any) -> None:
-    """Say what a run of Snakemake will take, and from then on, until this process ends, how far it has come."""
+    """Print how long a run of Snakemake will take, and then, until this process ends, how far it has come."""
     cores = (workflow.cores if workflow.local_exec else workflow.nodes) or 1
     forecast = Forecast.of_suite(suite.content["name"], suite.layout.job_log)
     dag = workflow.dag
@@ -36,7 +36,7 @@ def watch(suite: Suite, workflow: Any) -> None:
 
 
 def extra(wildcards: Mapping[str, str]) -> list[str]:
-    """Return the argument that a job has beside its spec: the figure, or the number of the visit."""
+    """Return the arguments of a job's command after its spec: the figure, or the number of the visit."""
     return [wildcards[name] for name in ("figure", "visit") if name in wildcards.keys()]  # noqa: SIM118
 
 
@@ -45,9 +45,9 @@ def say(line: str) -> None:
 
 
 class Progress(threading.Thread):
-    """A thread that says every 30 s how many jobs of a run are done, for how long it has run, and what is left.
+    """A thread that prints every 30 s how many jobs of a run are done, since when, and how long the rest will take.
 
-    jobs: name and expected seconds of each, by whatever stands for the job in `is_done`.
+    jobs: name and expected seconds of each, by the key with which `is_done` knows it.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Progress(threading.Thread):
         return f"{self.suite}: {done}; about {roughly(self.seconds_left(elapsed, left))} left"
 
     def seconds_left(self, elapsed: float, left: list[Job]) -> float:
-        """Return the time for the jobs that are left, at the pace so far, in which the records' pace counts as well."""
+        """Return the seconds for the jobs that are left, at a pace between the recorded one and that of this run."""
         remaining = time_on(self.cores, left)
         expected = time_on(self.cores, self.jobs.values()) - remaining
         return remaining * (elapsed + TRUST) / (max(expected, 0.0) + TRUST)

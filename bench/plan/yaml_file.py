@@ -1,4 +1,4 @@
-"""Reading YAML strictly: a key twice, one that is not text, or a file made to exhaust the reader is one line."""
+"""Read YAML strictly: refuse in one line a key given twice, a key that is not text, and files that grow when read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _StrictLoader(_Loader):
 
 
 def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file; UserError, one line with the file, when it is none that is read."""
+    """Return the content of a YAML file; UserError, one line with the file, when it is refused."""
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
@@ -65,13 +65,13 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (
         Exception
-    ) as error:  # of PyYAML's constructors any kind, such as a KeyError for `!!bool abc`
+    ) as error:  # PyYAML's constructors raise any kind, such as KeyError for `!!bool abc`
         what = one_line(error).partition(": ")[2]
         raise UserError(f"{path}: not valid YAML: {what}") from None
 
 
 def _problem_of(error: yaml.MarkedYAMLError) -> str:
-    """Return what is wrong, in words; the parser has none for a tab."""
+    """Return what is wrong in words; PyYAML's own words do not mention tabs."""
     if "cannot start any token" in str(error.problem):
         return "a character that cannot stand here, such as a tab: indent with spaces"
     return str(error.problem)

@@ -2,9 +2,9 @@
 
 A plug-in is a frozen dataclass, the family, whose fields are its parameters, with
 
-* `fit(data, folder, teacher) -> tensors, card`: build a prior from a data set's tensors, and from a teacher where the
+* `fit(data, folder, teacher) -> tensors, card`: build a prior from a data set's tensors, and from a teacher if the
   suite names one; further files may be written into `folder`/pipeline. The card is JSON about the prior's quality.
-* `load(tensors, folder, teacher) -> Prior`: open it again, from what `fit` has given.
+* `load(tensors, folder, teacher) -> Prior`: open the prior again from these tensors and files.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def prior_path(root: str | Path, prior: str, family: str) -> Path:
 def load_prior(
     path: str | Path, dtype: torch.dtype = torch.float64, device: str | torch.device = "cpu"
 ) -> Prior:
-    """Return the prior stored at `.../<family>.safetensors`, with its teacher where it has one.
+    """Return the prior stored at `.../<family>.safetensors`, with its teacher if it has one.
 
-    Tensors get dtype and device; networks stay float32 inside. ArtefactError when the files do not belong together.
+    Tensors get dtype and device; networks compute in float32. Raises ArtefactError if the files do not belong together.
     """
     path = Path(path)
     tensors, header = read_tensors(path)
@@ -55,7 +55,7 @@ def load_prior(
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the sha256 of the files that another library's format needs beside ours, by their path in `folder`."""
+    """Return the sha256 of each file in `folder`/pipeline, which has another library's format, by path in `folder`."""
     files = sorted(file for file in (folder / "pipeline").rglob("*") if file.is_file())
     return {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Opening the checkpoint that a suite names: a folder, one that ships or was fetched, or a hub id."""
+"""Open the checkpoint that a suite names: a folder, a checkpoint that ships or was fetched, or a hub id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHIPPED = "results/reference/priors/"  # where the trained checkpoints of the pr
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a pipeline is, which class it draws, and the sha256 of its file of weights; "" for any."""
+    """A pipeline: its place, the class that it draws, and the sha256 of its file of weights ("": any)."""
 
     source: str
     label: int | None = None
@@ -25,9 +25,9 @@ class Checkpoint:
     sha256: str = ""
 
     def open(self, shape: Sequence[int] | None = None) -> Pipeline:
-        """Return the pipeline; UserError, one line, where it is missing, holds other weights or is for other images.
+        """Return the pipeline; raise UserError, one line, if it is missing, has other weights or is for other images.
 
-        shape: of the images.
+        shape: that of the images; None: any.
         """
         source = str(shipped(self.source)) if self.source.startswith(SHIPPED) else self.source
         if source in CHECKPOINTS:

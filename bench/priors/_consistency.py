@@ -1,8 +1,8 @@
 """A map from noise to images in one or a few network calls as a prior, and its files.
 
-The families `consistency` and `regression_map` differ only in how its network is trained. With more than one step the
-map is deterministic, too: the noise between steps is z itself, shuffled. That keeps it standard normal; one noise for
-all z would pull every image towards the same ones.
+The families `consistency` and `regression_map` differ only in the training of the network. The map is deterministic
+with more than one step, too: the noise between steps is z itself, shuffled, which is standard normal. Noise that is the
+same for all z would pull all images towards each other.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Consistency:
         return networks.draw(self, num_samples, rng)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return f(sigma_max z, sigma_max), and with more steps so on, with noise made of z: (n, *z) -> (n, *x)."""
+        """Return f(sigma_max z, sigma_max), followed by further steps with noise made from z: (n, *z) -> (n, *x)."""
         noise = None if self.num_steps == 1 else self.noise(z.float())
         return self.map.multistep(z.float(), noise).to(z.dtype)
 
@@ -122,7 +122,7 @@ def load_map(
 
 
 def _prior_of(pipeline: Pipeline, num_steps: int, teacher: Prior | None) -> Consistency:
-    """Return the prior; UserError, one line, for a pipeline that holds no such map."""
+    """Return the prior; raise UserError, one line, if the pipeline is not a consistency model."""
     if pipeline.kind != CONSISTENCY:
         words = f"expected a consistency model, with {CONSISTENCY}; family edm opens others"
         raise UserError(f"{pipeline.kind}: {words}")

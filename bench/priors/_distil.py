@@ -1,4 +1,4 @@
-"""Training a map from noise to images on a teacher's denoiser, by one of two losses.
+"""Train a map from noise to images on a teacher's denoiser, by one of two losses.
 
 `self_consistency`: algorithm 2 of Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, with
 squared error and, as target, a running average of the student. `regression`: fit the ends of the teacher's ODE, as
@@ -37,8 +37,8 @@ Loss = Callable[[], Tensor]
 
 
 def new_student(teacher: Prior, images: Tensor, settings: Settings) -> tuple[ConsistencyMap, Rng]:
-    """Return an untrained map and the random numbers that it is trained with; images (N, *x) are the teacher's data."""
-    # the name of the stream is older than the family regression_map: another one would give other maps
+    """Return an untrained map and the streams for its training; images (N, *x) are the teacher's data."""
+    # both families use this stream: another name would change the maps
     rng = Rng(("fit", "consistency"), (0,), dtype=torch.float32)
     unet, limits = student_of(teacher, images, settings, rng)
     # clipped outputs have no gradient, which latent methods need
@@ -47,7 +47,7 @@ def new_student(teacher: Prior, images: Tensor, settings: Settings) -> tuple[Con
 
 
 def trained(student: ConsistencyMap, loss: Loss, settings: Settings) -> Pipeline:
-    """Return the map with the running average of its weights over the steps of training."""
+    """Train the student; return the map with the running average of its weights over the steps."""
     unet, scheduler = student.pipeline.unet, student.pipeline.scheduler
     steps = (settings.num_iterations, settings.learning_rate, settings.ema_decay)
     descent = networks.Descent(unet, *steps)
@@ -58,7 +58,7 @@ def trained(student: ConsistencyMap, loss: Loss, settings: Settings) -> Pipeline
 def student_of(
     teacher: Prior, images: Tensor, settings: Settings, rng: Random
 ) -> tuple[nn.Module, dict[str, float]]:
-    """Return a network to train, its range of sigma and its sigma_data: copies of the teacher's where that is EDM's."""
+    """Return a network to train, its range of sigma and its sigma_data; for an EDM teacher, copies of the teacher's."""
     denoiser = teacher.denoiser if isinstance(teacher, Diffusion) else None
     if (
         isinstance(denoiser, EDMDenoiser)
@@ -81,9 +81,9 @@ def student_of(
 
 @torch.no_grad()
 def with_other_times(unet: Any, sigma_min: float, sigma_max: float) -> nn.Module:
-    """Make the network take 250 log sigma, as consistency schedulers do, instead of EDM's log(sigma) / 4, in place.
+    """Change the network's time, in place, from EDM's log(sigma) / 4 to the 250 log sigma of consistency schedulers.
 
-    The first layer of its time embedding is fitted, by least squares over log sigma, to say the same as before.
+    The first layer of the time embedding is fitted, by least squares over log sigma, to give the same output as before.
     """
     log_sigma = torch.linspace(math.log(sigma_min), math.log(sigma_max), 1000)
     layer = unet.time_embedding.linear_1
@@ -114,9 +114,10 @@ def regression(
 def ode_pairs(
     teacher: Prior, sigmas: Tensor, settings: RegressionMap, rng: Random
 ) -> tuple[Tensor, Tensor]:
-    """Return noisy images and where the teacher's ODE takes them, (len(sigmas), num_pairs, *x) each.
+    """Return noisy images and the images to which the teacher's ODE takes them, (len(sigmas), num_pairs, *x) each.
 
-    At the first level noise alone, which the teacher decodes; at lower ones the decoded images with noise on them.
+    At the first level the noisy images are noise alone, which the teacher decodes; at lower levels they are the decoded
+    images plus noise.
     """
     z = rng.randn((settings.num_pairs, *teacher.latent_shape))[0]
     starts, ends = [sigmas[0] * z], [in_chunks(teacher.decode, z)]
@@ -139,7 +140,7 @@ def self_consistency(
     settings: ConsistencyFamily,
     rng: Random,
 ) -> Loss:
-    """Return the squared distance of the student from its own average, one step of the ODE below."""
+    """Return the squared distance of the student from its running average evaluated one step of the ODE lower."""
     config, unet = student.pipeline.scheduler.config, student.pipeline.unet
     grid = karras_sigmas(settings.num_levels, config.sigma_min, config.sigma_max)[:-1]
     averaged = networks.frozen(copy.deepcopy(unet))

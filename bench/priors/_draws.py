@@ -9,7 +9,7 @@ from bench.core.rng import Rng
 from bench.core.types import Prior
 
 DRAWS_AT_ONCE = 1000
-NUM_HELD_OUT = 1000  # in each of the parts for validation and test, at most as many as for training
+NUM_HELD_OUT = 1000  # draws each for validation and test, but at most as many as for training
 
 
 def draws_of(prior: Prior, num_train: int) -> dict[str, Tensor]:

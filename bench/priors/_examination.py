@@ -1,6 +1,6 @@
-"""Whether a denoiser keeps our conventions: facts that hold for any, and fail for those that are opened wrongly.
+"""Check whether a denoiser follows our conventions, by facts that hold for every denoiser that is opened correctly.
 
-A wrong sign or scale, a time for another, images in [0, 1] or the variance in place of the mean fail at least one.
+A wrong sign or scale, a wrong time, images in [0, 1] or the variance in place of the mean fail at least one fact.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from bench.numerics.diffusion import heun_step
 
 ROWS = 4
 MOST_SLOPE = (
-    3.0  # of (x_t - D) / sigma at the lowest noise, the estimate of eps, whose size is at most one
+    3.0  # of (x_t - D) / sigma at the lowest noise level: an estimate of eps, of size one or less
 )
-MOST_NOISE = 0.01  # share of the noise that is left in D at the highest noise
-MOST_MEAN = 1.0  # of D there, the mean of images in [-1, 1]
+MOST_NOISE = 0.01  # share of the noise that is left in D at the highest level
+MOST_MEAN = 1.0  # of D at the highest level, where it is the mean of images in [-1, 1]
 MOST_SCORE = 1e-3  # relative difference of two formulas in float32
-MOST_WAY = 0.05  # error of the way down and up the ODE, of the highest noise on it
-MOST_KNOWN = 0.2  # correlation; at half or twice the noise level it is 0.3 to 0.6
+MOST_WAY = 0.05  # error of the ODE down and up again, relative to its highest noise level
+MOST_KNOWN = (
+    0.2  # correlation; for a network called at half or twice the noise level it is 0.3 to 0.6
+)
 MIDDLE = 0.5  # a noise level, data units
 WAY_FROM, WAY_STEPS = 1.0, 6  # data units; Heun's steps each way
 
@@ -41,7 +43,7 @@ class Denoising(Protocol):
 def examined(prior: Denoising, images: Tensor | None = None) -> Json:
     """Return each fact with its value, its limit and whether it holds.
 
-    images: some of the law that the prior was made for, (N, *x), for a fact that needs them.
+    images: (N, *x), from the distribution of the prior, for the one fact that needs them; None leaves it out.
     """
     with torch.no_grad():
         facts = {name: fact(prior) for name, fact in FACTS.items()}
@@ -69,7 +71,7 @@ def keeps_what_has_no_noise(prior: Denoising) -> tuple[float, float]:
 
 
 def forgets_noise(prior: Denoising) -> tuple[float, float]:
-    """Return how far D differs between noises of the highest level, as a share of the level."""
+    """Return the spread of D over several noises of the highest level, as a share of the level."""
     sigma = torch.tensor(prior.sigma_range[1])
     denoised = prior.denoise(sigma * _noise(prior, "high"), sigma)
     return _rms(denoised - denoised.mean(0)) / sigma.item(), MOST_NOISE
@@ -100,14 +102,14 @@ def comes_back(prior: Denoising) -> tuple[float, float]:
     levels = torch.linspace(top ** (1 / 7), max(low, 0.02) ** (1 / 7), WAY_STEPS + 1) ** 7
     start = top * _noise(prior, "way")[:1]
     x = start
-    for way in (levels, levels.flip(0)):  # down first: on the way up errors shrink
+    for way in (levels, levels.flip(0)):  # down first, since errors shrink on the way up
         for sigma, sigma_next in zip(way[:-1], way[1:], strict=True):
             x = heun_step(prior.denoise, x, sigma, sigma_next)
     return _rms(x - start) / top, MOST_WAY
 
 
 def leaves_no_known_error(prior: Denoising, images: Tensor) -> tuple[float, float]:
-    """Return the correlation of x - D with x_t - D, which is none: a mean given x_t errs in no way that x_t shows."""
+    """Return the correlation of x - D with x_t - D, which is 0: the error of E[x | x_t] is uncorrelated with x_t."""
     x, sigma = images[:ROWS].float(), torch.tensor(MIDDLE)
     x_t = x + sigma * _noise(prior, "images")[: len(x)]
     denoised = prior.denoise(x_t, sigma)

@@ -1,8 +1,8 @@
-"""Priors from the files of other projects, shared by their families: where weights are, the card, and the prior.
+"""Open files of other projects as priors: the place of the weights, the card, and the prior, for several families.
 
-`weights` of a family is a name that `posterior-bench weights list` knows, a path, or `random`: weights of a named
-random stream, written in the foreign format and read from it like any other, for rehearsals and tests; their images
-mean nothing.
+The field `weights` of a family is a name that `posterior-bench weights list` knows, a path, or `random`. Random weights
+come from a named stream and are written in the foreign format and read from it like any others. They serve rehearsals
+and tests; their images mean nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from bench.core.checkpoints import CHECKPOINTS, place
 from bench.core.errors import UserError
 from bench.core.foreign_files import PICKLED, card_path, foreign_tensors
 from bench.core.types import Cap, Prior
+from bench.core.values import is_count, require
 from bench.priors import _networks as networks
 from bench.priors._diffusion import Denoiser, Diffusion
 from bench.priors._examination import examined
@@ -29,7 +30,7 @@ from bench.priors.adapters.diffusers import Pipeline, write_pipeline
 from bench.priors.adapters.guided_unet import random_tensors
 
 RANDOM = "random"
-# of the smallest network that has all parts, for tests
+# the smallest network that has all parts, for tests
 TINY: dict[str, object] = {
     "side": 8,
     "channels": 8,
@@ -43,7 +44,7 @@ TINY: dict[str, object] = {
 
 
 class Fields(Protocol):
-    """The fields that say which network a family opens."""
+    """The fields of a family that name the network that it opens."""
 
     @property
     def weights(self) -> str: ...
@@ -59,7 +60,7 @@ class Fields(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Foreign(Diffusion):
-    """A foreign denoiser as a prior. clip_denoised: E[x | x_t] is clamped to [-1, 1], where images are."""
+    """A foreign denoiser as a prior. clip_denoised: E[x | x_t] is clamped to [-1, 1], the range of images."""
 
     clip_denoised: bool = False
 
@@ -71,7 +72,7 @@ class Foreign(Diffusion):
 
 @dataclass(frozen=True, eq=False)
 class Scored(Foreign):
-    """A foreign denoiser whose network gives the score, too, by another formula than (D - x_t) / sigma^2."""
+    """A foreign denoiser with a score of its own, by another formula than (D - x_t) / sigma^2."""
 
     def score(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Return the gradient of log p(x_t): x_t (n, *x), sigma () or (n,) above 0 -> (n, *x)."""
@@ -80,17 +81,25 @@ class Scored(Foreign):
 
 
 def setting_of(weights: str, key: str, given: Any, otherwise: Any = "") -> Any:
-    """Return a family's field: as given, or that of the public model, or the usual value."""
+    """Return a family's field: `given` if set, else the value of the public model, else `otherwise`."""
     known = CHECKPOINTS[weights].settings if weights in CHECKPOINTS else {}
     return given or known.get(key, otherwise)
 
 
 def chosen_architecture(fields: Fields) -> Architecture:
-    """Return the network that the fields name; ValueError, one line, for an impossible one."""
+    """Return the network that the fields name; raise ValueError, one line, for an impossible one."""
     given = setting_of(fields.weights, "architecture", fields.architecture)
     if not given:
         raise ValueError("architecture: missing; weights from a path need one")
     return architecture_of(given, fields.width, fields.side)
+
+
+def check_fields(fields: Fields, *counts: str) -> None:
+    """Raise ValueError, one line, for an impossible network, or where one of the fields `counts` is no count."""
+    chosen_architecture(fields)
+    for name in counts:
+        value = getattr(fields, name)
+        require(is_count(value), f"{name}: expected a whole number, 1 or more, got {value!r}")
 
 
 def foreign_weights(
@@ -98,7 +107,7 @@ def foreign_weights(
 ) -> tuple[dict[str, Tensor], Json]:
     """Return the tensors that a family's fields name, and the card of their file.
 
-    entry, conv_dims: where a pickled file has them, and the axes of its attention's convolutions.
+    entry: the key of the tensors in a pickled file. conv_dims: number of axes of its attention's convolutions.
     """
     if fields.weights == RANDOM:
         return _random_weights(architecture, entry, conv_dims)
@@ -116,9 +125,9 @@ def foreign_weights(
 
 
 def refuse_to_replace(path: Path) -> None:
-    """Raise UserError where converting a pickled file would replace weights beside it that are not known to be its.
+    """Raise UserError if converting a pickled file would replace safetensors that were not converted from it.
 
-    Such as those of a hub's folder that holds both: for ImageNet-64 the pickled ones there are the broken conversion.
+    A folder from a hub may have both: for ImageNet-64, its pickled weights are the broken conversion.
     """
     target = path.with_suffix(".safetensors")
     if path.suffix in PICKLED and target.is_file() and not card_path(path).is_file():
@@ -131,13 +140,13 @@ def refuse_to_replace(path: Path) -> None:
 def _random_weights(
     architecture: Architecture, entry: str, conv_dims: int
 ) -> tuple[dict[str, Tensor], Json]:
-    """Return random weights by way of a pickled file, as the public ones come."""
+    """Return random weights, written to a pickled file and read from it, as public weights are."""
     tensors = random_tensors(architecture, conv_dims)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "random.pt"
         torch.save({entry: tensors} if entry else tensors, path)
         read, card = foreign_tensors(path, entry, {"source": RANDOM, "licence": "none needed"})
-    # of a zip file with times in it
+    # hashes are left out: the file contains the time at which it was written
     return read, {key: value for key, value in card.items() if not key.endswith("sha256")}
 
 
@@ -157,6 +166,6 @@ def fit_foreign(
 
 
 def denoising_prior(denoiser: Denoiser, num_ode_steps: int, clip_denoised: bool) -> Foreign:
-    """Return a denoiser as a prior, with its score where it has one of its own."""
+    """Return a denoiser as a prior, with its own score if it has one."""
     cls = Scored if hasattr(denoiser, "score") else Foreign
     return cls(denoiser, num_ode_steps, clip_denoised)

@@ -1,4 +1,4 @@
-"""A generator as a prior: an image in one pass through a network, x = mean + net(z); shared by `gan` and `vae`."""
+"""A generator as a prior, for the families `gan` and `vae`: one pass through a network, x = mean + net(z)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.priors import _networks as networks
 
 
 class Size(Protocol):
-    """Parameters of a family that say how large its network is."""
+    """Parameters of a family that set the size of its network."""
 
     @property
     def num_latents(self) -> int: ...

@@ -21,9 +21,9 @@ def fit_gmm(
 ) -> GMM:
     """Fit a mixture to x (n, *x) by EM from a k-means start, in float64.
 
-    C_k = (N_k S_k + shrinkage * S) / (N_k + shrinkage) + floor * I with S the pooled within-component covariance:
-    the digits have about as many images per component as pixels, and `floor` (data units squared) keeps pixels that
-    never change from having no noise at all.
+    C_k = (N_k S_k + shrinkage * S) / (N_k + shrinkage) + floor * I, with S the pooled within-component covariance.
+    Shrinkage is needed since digits have about as many images per component as pixels; `floor` (data units squared)
+    keeps the variance of pixels that never change above 0.
     """
     from sklearn.cluster import KMeans
 

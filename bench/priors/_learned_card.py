@@ -1,4 +1,4 @@
-"""What the card of a learned diffusion model says: errors on images, beside its teacher's, and bits per dimension."""
+"""The card of a learned diffusion model: errors on images, compared with its teacher's, and bits per dimension."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.runtime.progress import progress
 SIGMAS = (0.02, 0.1, 0.5, 2.0, 10.0)  # noise levels of the errors
 PARTS = ("train", "validation", "test")
 MOST_IMAGES, MOST_NUMBERS = 1000, 2**20  # of each part, for the errors of the denoiser
-MOST_OF_CHECKPOINT = 64  # images of each part for a network that was given, which may be large
+MOST_OF_CHECKPOINT = 64  # images of each part for a network from a checkpoint, which may be large
 ROWS_AT_ONCE = 64
 ODE_STEPS = 24  # of the density, Runge-Kutta of order 4: its error is 1e-3 bits per dimension
 
@@ -38,9 +38,10 @@ def learned_card(
     num_for_bits: int,
     most_images: int = MOST_IMAGES,
 ) -> Json:
-    """Return what is known of a prior from the first images of each part; the teacher is the law that they are of.
+    """Return the card of a prior, computed on the first images of each part; the images are draws of the teacher.
 
-    The relative error of the score is |s - s*| / |s*|, both norms root mean squares over images of noise level sigma.
+    The relative error of the score is |s - s*| / |s*|; both norms are root mean squares over images of noise level
+    sigma.
     """
     first = {part: few(images[part], most_images) for part in PARTS if part in images}
     card: Json = {"denoiser_rms_error": errors_of(prior, first)}
@@ -59,7 +60,7 @@ def learned_card(
 
 
 def few(x: Tensor, most: int) -> Tensor:
-    """Return as many of the first images as the errors are measured on."""
+    """Return the first images, at most `most`, and fewer if they are large."""
     return x[: min(most, max(1, MOST_NUMBERS // x[0].numel()))].float()
 
 
@@ -67,7 +68,7 @@ def errors_of(prior: Denoising, images: Mapping[str, Tensor]) -> dict[str, dict[
     """Return the denoiser's root mean square error by part and noise level."""
 
     def denoise(x_t: Tensor, sigma: Tensor) -> Tensor:
-        parts = x_t.double().split(ROWS_AT_ONCE)  # priors of tensors are float64 here
+        parts = x_t.double().split(ROWS_AT_ONCE)  # priors without a network are float64 here
         return torch.cat([prior.denoise(rows, sigma.double()) for rows in parts])
 
     errors: dict[str, dict[str, float]] = {part: {} for part in images}
@@ -92,7 +93,7 @@ def score_errors(prior: Denoising, teacher: Denoising, x: Tensor) -> dict[str, f
 
 
 def bits_of(prior: Denoising, images: Mapping[str, Tensor]) -> dict[str, float]:
-    """Return bits per dimension by the probability-flow ODE, the divergence estimated with one probe per image."""
+    """Return bits per dimension by the probability-flow ODE, with the divergence estimated by one probe per image."""
 
     def log_probs(part: str, x: Tensor) -> Iterator[Tensor]:
         signs = 2.0 * Rng(("card", "probe", part), (0,)).randint(2, tuple(x.shape))[0].to(x) - 1

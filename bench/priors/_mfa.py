@@ -19,7 +19,7 @@ from bench.priors._mixture_score import refuse_derivative_in_sigma
 
 # rows of one product: with more of them, what is kept for the derivative does not fit into the cache
 ROWS_AT_ONCE = 512
-# with noise levels of their own, from which on it pays to work level by level
+# rows per noise level from which on it is faster to work level by level
 ROWS_PER_LEVEL = 8
 
 
@@ -40,7 +40,9 @@ class MFA:
     basis: Basis
     sigma_max: float = 100.0  # where the probability-flow ODE starts
     num_ode_steps: int = 14
-    smallest_variance: float = 1e-4  # finer differences of noise are of no interest to the ODE
+    smallest_variance: float = (
+        1e-4  # the ODE does not resolve finer differences of the noise variance
+    )
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER | Cap.DENSITY
     # useful noise levels; the denoiser is exact beyond them, too
@@ -78,12 +80,12 @@ class MFA:
 
     @property
     def groups(self) -> Tensor:
-        """Numbers of the groups of coordinates (D,) that operators may leave apart, see `Basis.groups`."""
+        """Return the number of each coordinate's group (D,); operators may keep groups apart, see `Basis.groups`."""
         return self.basis.groups()
 
     @cached_property
     def centres(self) -> Tensor:
-        """The means in the basis, (K, D)."""
+        """Return the means in the basis, (K, D)."""
         return self.basis.coordinates(self.means)
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
@@ -129,15 +131,15 @@ class MFA:
         return torch.cat([level.log_joint(part, level.loaded(part)) for part in parts])
 
     def log_prob_and_score(self, x: Tensor, sigma: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """Return both: (n,) and (n, *x)."""
+        """Return log p(x; sigma) (n,) and its gradient (n, *x)."""
         return self.log_prob(x, sigma), self.score(x, sigma)
 
     def decode(self, z: Tensor) -> Tensor:
         """Follow the probability-flow ODE from z ~ N(0, I) at sigma_max down to sigma = 0: (n, *z) -> (n, *x).
 
-        As the decoder of `gmm`: in t = log(1 + v / v_0), v = sigma^2, for the state u = (c + v)^(-1/2) (x - mu) in the
-        axes of the basis, with c the variance of the whole mixture along each. On a Gaussian with these axes u stands
-        still, so the steps are spent on what differs between components.
+        The ODE is integrated as in the decoder of `gmm`: in t = log(1 + v / v_0), v = sigma^2, for the state
+        u = (c + v)^(-1/2) (x - mu) in the axes of the basis, with c the variance of the whole mixture along each. For a
+        Gaussian with these axes u is constant, so that the steps resolve only the differences between components.
         """
         v_0 = self.smallest_variance
 
@@ -148,13 +150,13 @@ class MFA:
             return -0.5 * (v + v_0) * scale * (score + scale * u)
 
         start = math.log1p(self.sigma_max**2 / v_0)
-        # float64 and not on a GPU: each is read
+        # float64, and on the CPU since each step's value is read
         steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=torch.float64)
         parts = [rk4(velocity, self.coordinates(rows), steps) for rows in z.split(ROWS_AT_ONCE)]
         return self.images(self._mean + torch.cat(parts) * self._variances.sqrt())
 
     def _score_by_row(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return the score where rows have noise levels of their own: many levels from a table, few one by one."""
+        """Return the score where each row has its own noise level: by a table for many levels, else level by level."""
         levels, which = sigma.unique(return_inverse=True)
         inside = levels[0] >= by_row.LOWEST and levels[-1] <= by_row.HIGHEST
         if inside and len(levels) * ROWS_PER_LEVEL > len(x_t):

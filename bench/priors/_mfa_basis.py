@@ -1,8 +1,9 @@
 """An orthonormal basis of images that is computed and not stored: cosines of colours.
 
-Principal axes of all pixels would be D x D numbers (604 MB in float32 at 64 x 64 x 3), and two products with them in
-every call. Cosines are nearly the principal axes of photographs, which look alike wherever they are cut out, and cost a
-product along each side of an image. Noise that is diagonal in them even fits crops of photographs better.
+Principal axes of all pixels would need D x D numbers (604 MB in float32 at 64 x 64 x 3) and two products with them in
+every call. Photographs have nearly the same statistics at every place, so that cosines are nearly their principal axes,
+and they cost only a product along each side of an image. Noise that is diagonal in them even fits crops of photographs
+better.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Basis:
         for part in x.split(IMAGES_AT_ONCE):
             pixels = part.double().transpose(0, 1).flatten(1) - mean
             moments += pixels @ pixels.T
-        # the strongest first, which is about brightness
+        # the strongest first, which is roughly brightness
         colours = torch.linalg.eigh(moments)[1].flip(1).T.contiguous()
         return cls(tuple(x.shape[1:]), colours)
 
@@ -63,8 +64,8 @@ class Basis:
     def groups(self) -> Tensor:
         """Return the group of each coordinate (D,): one for each axis of colour and even or odd along each side.
 
-        Operators that treat all channels alike leave the axes of colour apart, and those that commute with mirror
-        images leave even and odd cosines apart.
+        Operators that treat all channels alike do not mix the axes of colour, and those that commute with mirror images
+        do not mix even and odd cosines.
         """
         channels, height, width = (torch.arange(side) for side in self.shape)
         parities = 2 * (width[:, None] % 2) + height % 2

@@ -1,4 +1,4 @@
-"""What the card of a mixture of factor analysers says of it: bits, and errors of denoiser and decoder."""
+"""The card of a mixture of factor analysers: bits, and errors of denoiser and decoder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bench.core.rng import Rng
 from bench.priors._card import BITS_ARE_OF, bits_per_dimension, denoiser_errors
 from bench.priors._mfa import MFA
 
-MOST_IMAGES = 2000  # of each part, whose bits are taken
+MOST_IMAGES = 2000  # images of each part whose bits are averaged
 SIGMAS = (0.1, 0.5, 2.0)  # noise levels of the denoiser's errors
 NUM_DECODED = 16
 
 
 def card_of(prior: MFA, data: dict[str, Tensor]) -> Json:
-    """Return what is known of a prior from the first MOST_IMAGES images of each part."""
+    """Return the card of a prior, computed on the first MOST_IMAGES images of each part."""
     single = prior.to(torch.empty(0))
     images = {part: data[part][:MOST_IMAGES].float() for part in ("train", "validation", "test")}
     bits = {

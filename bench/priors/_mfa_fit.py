@@ -1,4 +1,4 @@
-"""Fit a mixture of factor analysers by expectation maximisation, with factors shrunk for the noise of few images."""
+"""Fit a mixture of factor analysers by expectation maximisation, with factors shrunk where images are few."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bench.priors._mfa_score import level_at
 from bench.runtime.progress import progress
 
 NUM_FOR_CLUSTERS = (
-    64  # coordinates with the largest variances, by which k-means makes the first components
+    64  # coordinates with the largest variances, on which k-means makes the first components
 )
 NUM_SPARE = 8  # directions beyond the rank, with which the leading ones are found in fewer products
-NUM_PRODUCTS = 2  # with the images, for the directions of one update
-LEAST_SHARE = 1e-4  # images of which a component has less do not count for it
+NUM_PRODUCTS = 2  # products with the images, for the directions of one update
+LEAST_SHARE = 1e-4  # a component's update leaves out images of which it has a smaller share
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a mixture is fitted: the fields of `MFAFamily` that `fit_mfa` reads."""
+    """Settings of the fit: the fields of `MFAFamily` that `fit_mfa` reads."""
 
     num_components: int
     rank: int
@@ -38,8 +38,8 @@ class Settings:
 class Component:
     """One factor analyser in the coordinates of the basis, and the images that it was fitted to.
 
-    count: sum of their shares; centre (D,), factors (D, r), psi (D,), float32; directions (D, r + NUM_SPARE) with which
-    the next update begins.
+    count: sum of the images' shares; centre (D,), factors (D, r), psi (D,), float32; directions (D, r + NUM_SPARE) with
+    which the next update begins.
     """
 
     count: float
@@ -52,10 +52,10 @@ class Component:
 def fit_mfa(x: Tensor, settings: Settings) -> MFA:
     """Fit a mixture to images x (N, *x), by EM from a k-means start, with images and shares in float32.
 
-    The mixture is float64; its means, factors and psi are exact in float32, too.
+    The mixture is float64, but its means, factors and psi are float32 numbers.
 
     psi_k = (N_k S_k + shrinkage S) / (N_k + shrinkage), at least `floor`, with S_k the variances that the factors leave
-    and S their mean over components.
+    unexplained and S their mean over components.
     """
     basis = Basis.fitted(x)
     u = torch.empty(len(x), x[0].numel())
@@ -88,7 +88,7 @@ def _clusters(u: Tensor, num_components: int) -> Tensor:
 
 
 def _start(u: Tensor, share: Tensor, settings: Settings) -> list[Component]:
-    """Return components without factors, and random directions in which to look for them."""
+    """Return components without factors, with random directions from which the search for factors begins."""
     (num, size), num_directions = u.shape, settings.rank + NUM_SPARE
     variances = (u - share @ (share.T @ u / share.sum(0)[:, None].clamp_min(1))).square().sum(0)
     psi = (variances / num).clamp_min(settings.floor)
@@ -134,7 +134,7 @@ def _component(
 
 
 def _leading(x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the leading eigenvalues of x^T x by size, and their vectors (D, q), by subspace iteration."""
+    """Return the leading eigenvalues of x^T x, largest first, and their vectors (D, q), by subspace iteration."""
     for _ in range(NUM_PRODUCTS):
         directions = torch.linalg.qr(x.T @ (x @ directions))[0]
     seen = x @ directions

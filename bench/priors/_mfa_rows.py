@@ -1,10 +1,10 @@
 """The score of a mixture of factor analysers where each row has a noise level of its own.
 
-What is dear about a noise level is F_k^T diag(p_k) F_k, p_k = 1 / (psi_k + sigma^2), r x r for each component. Its
-entries, and the sums of log p_k, are analytic in t = log sigma^2 where |Im t| < pi (their poles are at sigma^2 = -psi),
-so they are interpolated between Chebyshev nodes: over the levels LOWEST to HIGHEST the error falls by 1.31 with each
-node (Trefethen, Approximation Theory and Approximation Practice, theorem 8.2), to that of rounding with NUM_NODES.
-Everything is float64.
+The costly part of a noise level is F_k^T diag(p_k) F_k, p_k = 1 / (psi_k + sigma^2), r x r for each component. Its
+entries, and the sums of log p_k, are analytic in t = log sigma^2 where |Im t| < pi (their poles are at sigma^2 = -psi).
+So they are interpolated between Chebyshev nodes: over the levels LOWEST to HIGHEST each node reduces the error by a
+factor of 1.31 (Trefethen, Approximation Theory and Approximation Practice, theorem 8.2), and NUM_NODES reduce it to
+that of rounding. Everything is float64.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from bench.priors._mixture_score import is_differentiated
 
 LOWEST, HIGHEST = 0.0019, 210.0  # noise levels, a little beyond `sigma_range`
 NUM_NODES = 120
-ROWS_AT_ONCE = 16  # whose numbers for all components and pixels fit into the cache
+ROWS_AT_ONCE = (
+    16  # few enough for their numbers for all components and pixels to fit into the cache
+)
 
 
 class Tabled(NamedTuple):
-    """A mixture with what its noise levels need: log_weights (K,), centres (K, D), factors (K, r, D), psi (K, D).
+    """A mixture with tables over noise levels: log_weights (K,), centres (K, D), factors (K, r, D), psi (K, D).
 
     grams: F_k^T diag(p_k) F_k at the nodes (T, K r r); log_dets: sums of -log p_k there (T, K).
     """
@@ -62,7 +64,7 @@ class Tabled(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What the score and its derivative need: responsibilities (K, n), roots, solved loadings and p_k (u - m_k)."""
+    """Terms of the score and its derivative: responsibilities (K, n), roots, solved loadings, p_k and u - m_k."""
 
     share: Tensor
     root: Tensor  # as `Tabled.roots` gives it
@@ -72,7 +74,7 @@ class Row(NamedTuple):
 
     @classmethod
     def at(cls, mixture: Tabled, u: Tensor, variance: Tensor) -> Row:
-        """Return it at u (n, D) with noise of variance (n,)."""
+        """Return the terms at u (n, D) with noise of variance (n,)."""
         precision, centred = mixture.precise(u, variance)
         root, log_det = mixture.roots(variance)
         weighted = precision * centred
@@ -130,7 +132,7 @@ class RowScore(torch.autograd.Function):
 
 
 def interpolation(t: Tensor) -> Tensor:
-    """Return the shares (n, T) of the nodes in a function at t (n,), log sigma^2, by the barycentric formula."""
+    """Return the weights (n, T) of the nodes in the barycentric interpolation at t = log sigma^2 (n,)."""
     nodes, weights = (part.to(t) for part in _nodes())
     apart = t[:, None] - nodes
     hits = apart == 0

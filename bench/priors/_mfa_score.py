@@ -2,10 +2,10 @@
 
 In the coordinates of the basis, S_k = F_k F_k^T + diag(psi_k + sigma^2) has the inverse diag(p_k) - G_k^T G_k with
 p_k = 1 / (psi_k + sigma^2) and G_k = L_k^-1 F_k^T diag(p_k), where L_k L_k^T = I + F_k^T diag(p_k) F_k. So the pull of
-a component, S_k^-1 (u - m_k), and its squared length follow from p_k and from the loadings G_k (u - m_k) alone:
-products of u with all F_k^T diag(p_k), and back, are all that is large. As in `_mixture_score`, the derivative of the
-score along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k with pulls a_k and responsibilities
-r_k; it needs two such products again.
+a component, a_k = S_k^-1 (u - m_k), and (u - m_k)^T a_k follow from p_k and the loadings G_k (u - m_k) alone. The only
+large products are those of u with all F_k^T diag(p_k), and back. As in `_mixture_score`, the derivative of the score
+along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k with responsibilities r_k; it needs two
+such products again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from bench.priors._mixture_score import is_differentiated
 
 
 class Level(NamedTuple):
-    """What all components have at one noise level.
+    """Terms of all components at one noise level.
 
-    log_weights (K,); precision p (K, D); pulled p_k m_k (K, D); scaled F_k^T diag(p_k), one below the other (K r, D);
+    log_weights (K,); precision p (K, D); pulled p_k m_k (K, D); scaled F_k^T diag(p_k), stacked (K r, D);
     inverse L_k^-1 (K, r, r); offsets G_k m_k (K, 1, r); constant (K,): log determinants, m_k^T diag(p_k) m_k and
     D log 2 pi.
     """
@@ -57,10 +57,10 @@ class Level(NamedTuple):
 def level_at(
     variance: float, weights: Tensor, centres: Tensor, factors: Tensor, psi: Tensor
 ) -> Level:
-    """Return what the components have at noise of that variance, in the dtype of `weights`.
+    """Return the terms of the components at noise of that variance, in the dtype of `weights`.
 
-    weights (K,), centres (K, D), factors transposed (K, r, D), psi (K, D), all but the weights float64: strong factors
-    beside little noise make I + F^T diag(p) F nearly singular for single precision.
+    weights (K,), centres (K, D), factors transposed (K, r, D), psi (K, D). All but the weights are float64: with strong
+    factors and little noise, I + F^T diag(p) F is nearly singular in single precision.
     """
     precision = 1 / (psi + variance)
     scaled = precision[:, None] * factors

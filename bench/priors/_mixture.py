@@ -91,7 +91,7 @@ class GMM:
         return log_joint(self._pulls(x, sigma), self.weights, x[0].numel())
 
     def log_prob_and_score(self, x: Tensor, sigma: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """Return both from one evaluation: (n,) and (n, *x)."""
+        """Return log p(x; sigma) (n,) and its gradient (n, *x) from one evaluation."""
         a = self._pulls(x, sigma)
         joint = log_joint(a, self.weights, x[0].numel())
         return joint.logsumexp(1), -a.combined(joint.softmax(1)).view_as(x)
@@ -99,10 +99,11 @@ class GMM:
     def decode(self, z: Tensor) -> Tensor:
         """Follow the probability-flow ODE from z ~ N(0, I) at sigma_max down to sigma = 0: (n, *z) -> (n, *x).
 
-        Integrated in t = log(1 + v / v_0), v = sigma^2, for the whitened state u = (C + v I)^(-1/2) (x - mu), with mu
-        and C the mean and covariance of the whole mixture. On a single Gaussian u stands still, so the steps are spent
-        on the differences between components, and sigma_max can be small: there u ~ N(0, I) up to the third cumulant.
-        Equal steps in t resolve all scales from the pixels' own variance v_0 up to the whole image.
+        The ODE is integrated in t = log(1 + v / v_0), v = sigma^2, for the whitened state
+        u = (C + v I)^(-1/2) (x - mu), with mu and C the mean and covariance of the whole mixture. For a single Gaussian
+        u is constant, so that the steps resolve only the differences between components, and sigma_max can be small:
+        u ~ N(0, I) there, up to the third cumulant. Equal steps in t resolve all scales from the pixels' own variance
+        v_0 up to the whole image.
         """
         v_0 = 0.01
 
@@ -115,7 +116,7 @@ class GMM:
             return -0.5 * (v + v_0) * scale * (score + scale * u)
 
         start = math.log1p(self.sigma_max**2 / v_0)
-        # not on a GPU: `_at` reads them
+        # on the CPU, since `_at` reads each value
         steps = torch.linspace(start, 0, self.num_ode_steps + 1, dtype=z.dtype)
         u = rk4(velocity, z.flatten(1) @ self._axes, steps)
         return (self._mean + (u * self._variances.sqrt()) @ self._axes.T).view_as(z)
@@ -144,7 +145,7 @@ class GMM:
 
     @cached_property
     def _without_noise(self) -> tuple[Tensor, Tensor]:
-        """Return `precisions` of the prior itself, which chains in its density ask for at each step."""
+        """Return `precisions` of the prior itself, which chains on its density need at each step."""
         return precisions(self.weights.new_zeros(()), *self._mixture)
 
     def _at(self, v: float) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -160,7 +161,7 @@ class GMM:
 
     @cached_property
     def _in_axes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the mixture's means, eigenvalues and eigenvectors as seen from its mean along its pooled axes."""
+        """Return the components' means, eigenvalues and eigenvectors, around the mean and along the pooled axes."""
         means, spectrum, vectors = self._mixture
         return (means - self._mean) @ self._axes, spectrum, self._axes.T @ vectors
 

@@ -1,10 +1,10 @@
 """The pulls a_k = S_k^-1 (x - mu_k), S_k = C_k + sigma^2 I, of a mixture's components, and the score made of them.
 
 log w_k N(x; mu_k, S_k) has gradient -a_k, so the score is s = -sum_k r_k a_k with responsibilities r. Its derivative
-along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k. In this form a vector-Jacobian product
-costs what the score itself costs; left to automatic differentiation it costs three times that. It is symmetric, so the
-product with a vector on the other side is the same, and made of differentiable steps where a derivative of it is asked
-for.
+along v is -sum_k r_k S_k^-1 v + sum_k r_k (a_k . v - sum_j r_j a_j . v) a_k. A vector-Jacobian product in this form
+costs as much as the score; by automatic differentiation it costs three times as much. The Jacobian is symmetric, so
+that the product with a vector on the other side is the same. Where a derivative of it is needed, it is computed by
+differentiable steps.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SharedNoise:
 
 @dataclass(frozen=True)
 class RowNoise:
-    """A noise level for each row: everything in the components' eigenbases, where S_k is diagonal."""
+    """A noise level for each row: all terms are in the components' eigenbases, where S_k is diagonal."""
 
     mahalanobis: Tensor
     log_det: Tensor
@@ -88,10 +88,10 @@ def precisions(
 def pulls(
     x: Tensor, sigma: Tensor, means: Tensor, spectrum: Tensor, vectors: Tensor, *known: Tensor
 ) -> SharedNoise | RowNoise:
-    """Return what the score needs at x (n, D) and sigma () or (n,).
+    """Return the pulls at x (n, D) and sigma () or (n,).
 
-    means (K, D), spectrum (K, D) and vectors (K, D, D) of the covariances; known: the `precisions` at this sigma (),
-    where the caller keeps them.
+    means (K, D), spectrum (K, D) and vectors (K, D, D) of the covariances; known: the `precisions` at this sigma (), if
+    the caller has them.
     """
     if sigma.dim() == 0:
         variances = spectrum + sigma.square()
@@ -123,12 +123,12 @@ def derivative(a: Pulls, responsibility: Tensor, v: Tensor) -> Tensor:
 
 
 def is_differentiated(x: Tensor) -> bool:
-    """Return whether a derivative at x is to be differentiated itself: by a graph of it, or in forward mode."""
+    """Return whether a derivative at x may itself be differentiated, by autograd or in forward mode."""
     return torch.is_grad_enabled() or forward_ad.unpack_dual(x).tangent is not None
 
 
 def refuse_derivative_in_sigma(sigma: Tensor | float) -> None:
-    """Raise ValueError where a gradient in the noise level is asked for, which mixtures do not have."""
+    """Raise ValueError if a gradient in the noise level is needed, which mixtures do not have."""
     if torch.is_tensor(sigma) and (
         sigma.requires_grad or forward_ad.unpack_dual(sigma).tangent is not None
     ):
@@ -140,8 +140,8 @@ def refuse_derivative_in_sigma(sigma: Tensor | float) -> None:
 class Score(torch.autograd.Function):
     """The score of a mixture at x (n, D); the other outputs are kept for its derivative in x.
 
-    Derivatives of all orders in x, backward and forward. What is kept has no graph, so where a derivative is to be
-    differentiated it is computed anew from x.
+    It has derivatives of all orders in x, backward and forward. The kept outputs have no graph, so that a derivative
+    that is itself differentiated is computed anew from x.
     """
 
     generate_vmap_rule = True

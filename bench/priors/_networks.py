@@ -55,9 +55,10 @@ def mlp(
 def new_unet(
     shape: tuple[int, ...], channels: Sequence[int], layers_per_block: int, rng: Random
 ) -> nn.Module:
-    """Return a diffusers `UNet2DModel` without attention, one level per entry of `channels`, its output zero at first.
+    """Return a diffusers `UNet2DModel` without attention, with a level per entry of `channels` and an output of zero.
 
-    With layers_per_block = 0 the way down has strided convolutions only (equal channels needed): twice as fast.
+    With layers_per_block = 0 the way down has strided convolutions only, which is twice as fast but needs equal
+    channels.
     """
     from diffusers.models.unets.unet_2d import UNet2DModel
 
@@ -77,9 +78,9 @@ def new_unet(
 
 
 class Descent(training.Descent, Generic[M]):
-    """Adam on a module, its rate warmed up over 5 % of the steps and then lowered to zero along a cosine.
+    """Adam on a module, with a rate that rises over the first 5 % of the steps and falls to zero along a cosine.
 
-    `average` is the module with the exponential moving average of its weights.
+    average: the module with the exponential moving average of its weights.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ def minimise(
 
 
 def frozen(module: M) -> M:
-    """Return the module for use: gradients go to its inputs only."""
+    """Return the module, ready for use: gradients pass to its inputs but not to its weights."""
     return module.eval().requires_grad_(False)
 
 
@@ -146,7 +147,7 @@ def decoders_apart(prior: Decoder, other: Decoder, num_rows: int = 512) -> float
 
 @torch.no_grad()
 def draw(prior: Decoder, num_samples: int, rng: Random, rows_per_chunk: int = 1024) -> Tensor:
-    """Draw decoded noise, `(m, num_samples, *x)`."""
+    """Draw noise and decode it, `(m, num_samples, *x)`."""
     z = rng.randn((num_samples, *prior.latent_shape))
     x = torch.cat([prior.decode(part) for part in z.flatten(0, 1).split(rows_per_chunk)])
     return x.unflatten(0, z.shape[:2])

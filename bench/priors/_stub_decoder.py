@@ -1,4 +1,4 @@
-"""A stand-in for the file of a decoder of others: a small network of random weights, whose images mean nothing."""
+"""A stand-in for the file of a foreign decoder: a small network with random weights, whose images mean nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANNELS, COARSE = 8, 4
 
 
 def load(weights: str, latent_shape: tuple[int, ...], shape: tuple[int, ...]) -> nn.Module:
-    """Return a module that makes images (n, *shape) in [-1, 1] of noise (n, *latent_shape)."""
+    """Return a module that makes images (n, *shape) in [-1, 1] from noise (n, *latent_shape)."""
     with torch.random.fork_rng(devices=[]):
         module = nn.Sequential(
             nn.Flatten(),

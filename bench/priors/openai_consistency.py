@@ -16,7 +16,13 @@ from bench.core.artefacts import Json
 from bench.core.types import Prior
 from bench.priors._consistency import Consistency
 from bench.priors._diffusion import Diffusion
-from bench.priors._foreign import TINY, chosen_architecture, fit_foreign, foreign_weights
+from bench.priors._foreign import (
+    TINY,
+    check_fields,
+    chosen_architecture,
+    fit_foreign,
+    foreign_weights,
+)
 from bench.priors.adapters.diffusers import open_pipeline
 from bench.priors.adapters.openai_consistency import CONV_DIMS, NUM_LEVELS, OpenAIConsistency
 from bench.priors.adapters.preconditioning import ConsistencyMap
@@ -26,7 +32,7 @@ __all__ = ["OpenAIConsistencyFamily"]
 
 @dataclass(frozen=True, eq=False)
 class MapAsDenoiser:
-    """The map in the place of a denoiser: an image on the ODE through x_t, and no mean over images."""
+    """The map used as a denoiser; it gives the image at the end of the ODE through x_t, not the mean over images."""
 
     map: ConsistencyMap
 
@@ -42,26 +48,26 @@ class MapAsDenoiser:
         )
 
     def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return f(x_t, sigma); below sigma_min, where the map is the identity, x_t."""
+        """Return f(x_t, sigma); below sigma_min return x_t, as the map is the identity at sigma_min."""
         return self.map(x_t, sigma.clamp_min(self.sigma_range[0]))
 
 
 @dataclass(frozen=True)
 class OpenAIConsistencyFamily:
-    """A map from noise to images in one or a few network calls; its denoiser is its teacher's, where it has one."""
+    """A map from noise to images in one or a few network calls; its denoiser is that of its teacher, if it has one."""
 
     weights: str  # a name of `weights list`, a path, or `random`
-    # a name, or its fields; "": that of the weights' name
+    # a name or its fields; "": the one known for the name in `weights`
     architecture: str | dict[str, object] = ""
     width: float = 1.0  # share of the architecture's channels
     side: int | None = None  # pixels along an image; the architecture's by default
-    sha256: str = ""  # of the file, where the suite pins it
-    label: int | None = None  # the class, where the network is class-conditional
+    sha256: str = ""  # expected hash of the file; "": not checked
+    label: int | None = None  # class to draw, if the network is class-conditional
     num_steps: int = 1  # network calls per image
-    # numbers of their noise levels among 40, 0 the highest, e.g. [0, 19] in the code of CPS; [] spreads them evenly
+    # numbers of the calls' noise levels, 0 the highest of 40, e.g. [0, 19] in the code of CPS; []: spread evenly
     calls: tuple[int, ...] = ()
-    clip_denoised: bool = True  # keep images in [-1, 1], as their code does
-    # take the map for a denoiser, which it is not, as rows called CM in the CPS paper do
+    clip_denoised: bool = True  # keep images in [-1, 1], as OpenAI's code does
+    # use the map as a denoiser, which it is not, as rows called CM in the CPS paper do
     map_as_denoiser: bool = False
 
     takes_teacher: ClassVar[bool] = True
@@ -76,7 +82,7 @@ class OpenAIConsistencyFamily:
     }
 
     def __post_init__(self) -> None:
-        chosen_architecture(self)
+        check_fields(self, "num_steps")
         object.__setattr__(self, "calls", tuple(self.calls))  # a list in a suite
         in_order = sorted(set(self.calls) & set(range(NUM_LEVELS)))
         if self.calls and (list(self.calls) != in_order or len(in_order) != self.num_steps):
@@ -108,7 +114,7 @@ class OpenAIConsistencyFamily:
         return self.prior_of(OpenAIConsistency(pipeline, self.calls), teacher)
 
     def prior_of(self, opened: OpenAIConsistency, teacher: Prior | None) -> Consistency:
-        """Return a map as a prior, with its teacher's denoiser, or itself in the place of one."""
+        """Return a map as a prior, with its teacher's denoiser, or with itself as denoiser if `map_as_denoiser`."""
         if teacher is None and self.map_as_denoiser:
             teacher = cast(Prior, Diffusion(MapAsDenoiser(opened), num_ode_steps=1))
         return Consistency(opened, self.num_steps, teacher)

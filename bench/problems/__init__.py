@@ -20,8 +20,8 @@ def make_problem(
 ) -> InverseProblem:
     """Return the problem of measuring images of shape (c, h, w) with the operator `name`; ValueError if that cannot be.
 
-    sigma_y: standard deviation of the noise in data units; posterior: draws p(x | y), where that is known. rate: of
-    Poisson noise, in whose place sigma_y is not read.
+    sigma_y: standard deviation of the noise in data units. posterior: draws from p(x | y), where it is known. rate: of
+    Poisson noise; sigma_y is then not used.
     """
     operator, shape = build("operator", name, parameters), tuple(x_shape)
     refuse_incomplete(name, operator)
@@ -32,7 +32,7 @@ def make_problem(
 
 
 def refuse_incomplete(name: str, operator: Operator) -> None:
-    """Raise ValueError, one line, where an operator lacks what each has, or what a linear or masked one has."""
+    """Raise ValueError, one line, where an operator lacks what every operator, or every linear or masked one, has."""
     missing = [has for has in ("linear", "masked") if not hasattr(operator, has)]
     needed = ["measured_shape"]
     needed += ["adjoint"] if getattr(operator, "linear", False) else []

@@ -1,4 +1,4 @@
-"""Small convolutional classifiers of images by class: the rewards' p(class | x), and the features of two metrics."""
+"""Small convolutional classifiers: p(class | x) for rewards, and features for two metrics."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Definition:
     noise: float = 0.2
 
 
-REAL = "real."  # what the names of stored tensors that are no weights start with
+REAL = "real."  # begins the names of stored tensors that are moments of features, not weights
 DEFINITIONS = {
     "digits-cnn-v1": Definition("digits", (1, 8, 8), 10),
-    "cifar10-vgg13_bn": Definition("cifar10", (3, 32, 32), 10),  # of others: bench/problems/vgg.py
+    # opened by bench/problems/vgg.py
+    "cifar10-vgg13_bn": Definition("cifar10", (3, 32, 32), 10),
     "cifar10-vgg13_bn-narrow": Definition("cifar10", (3, 32, 32), 10),
-    "ffhq-wrapped": Definition(
-        "ffhq", (), 0
-    ),  # of others, by a file: bench/problems/wrapped_reward.py
+    # opened by bench/problems/wrapped_reward.py
+    "ffhq-wrapped": Definition("ffhq", (), 0),
     "ffhq-wrapped-stub": Definition("ffhq", (), 0),
     "fashion-cnn-v1": Definition("fashion", (1, 28, 28), 10),
 }
@@ -51,9 +51,9 @@ DEFINITIONS = {
 
 @dataclass(frozen=True, eq=False)
 class RealFeatures:
-    """Features of real images of each of K classes, which the classifier was not trained on.
+    """Moments of the features of real images of each of K classes, on which the classifier was not trained.
 
-    mean (K, F) and covariance (K, F, F) of their features; floor (K,): the Frechet distance of training images to them.
+    mean: (K, F). covariance: (K, F, F). floor: (K,), the Frechet distance of training images to these images.
     """
 
     mean: Tensor
@@ -109,13 +109,9 @@ def classifier_path(root: str | Path, name: str) -> Path:
 
 
 def tensors_of(classifier: Classifier) -> dict[str, Tensor]:
-    """Return the tensors to store of a classifier."""
-    real = (
-        {}
-        if classifier.real is None
-        else {f"{REAL}{name}": part for name, part in vars(classifier.real).items()}
-    )
-    return {**classifier.weights, **real}
+    """Return the tensors of a classifier that are stored: weights, and moments of real features if there are any."""
+    real = vars(classifier.real) if classifier.real else {}
+    return {**classifier.weights, **{f"{REAL}{name}": part for name, part in real.items()}}
 
 
 def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> tuple[Any, Json]:

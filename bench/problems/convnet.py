@@ -1,7 +1,7 @@
-"""A network for images of any data set, whose activations and features judge them where no published one is at hand.
+"""A network whose activations and features metrics use for images of a data set that no published network is for.
 
-It is trained to tell the labels of the data set (classes, photographs); where there are none, by how many quarter turns
-an image was rotated (Gidaris et al. 2018, https://arxiv.org/abs/1803.07728).
+It is trained to predict the labels of the data set (classes, photographs); where there are none, the number of quarter
+turns by which an image was rotated (Gidaris et al. 2018, https://arxiv.org/abs/1803.07728).
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ def labels_of(data: Mapping[str, Tensor], part: str) -> Tensor | None:
 
 
 def num_told(x_shape: Shape, labels: Tensor | None) -> int:
-    """Return how many labels are told apart: without any, four rotations of square images and two of others."""
+    """Return the number of labels to predict; without labels, four rotations of square images, two of others."""
     if labels is not None:
         return int(labels.max()) + 1
     return 4 if x_shape[-1] == x_shape[-2] else 2
 
 
 def turned(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return images (n, *x), each rotated by a number of turns, one after the other, and these numbers (n,)."""
+    """Return images (n, *x), image i rotated by i mod 4 quarter turns (i mod 2 half turns), and these numbers (n,)."""
     num = num_told(tuple(x.shape[1:]), None)
     labels = torch.arange(len(x)) % num
     rotated = torch.empty_like(x)
@@ -143,9 +143,9 @@ def trained(
 
 
 def accuracy(network: ConvNet, x: Tensor, labels: Tensor | None) -> float:
-    """Return the share of images (n, *x) whose label (n,), or whose rotation, is told."""
-    told = []
+    """Return the share of images (n, *x) whose label (n,), or whose rotation, is predicted."""
+    is_right = []
     for rows in torch.arange(len(x)).split(IMAGES_AT_ONCE):
         images, expected = turned(x[rows]) if labels is None else (x[rows], labels[rows])
-        told.append(network.log_probs(images.float()).argmax(1) == expected)
-    return torch.cat(told).double().mean().item()
+        is_right.append(network.log_probs(images.float()).argmax(1) == expected)
+    return torch.cat(is_right).double().mean().item()

@@ -46,7 +46,7 @@ class InverseProblem:
 
     @property
     def uniform_shape(self) -> Shape | None:
-        """Return the shape of the uniform numbers of which a measurement's mask or kernel is made; None for neither."""
+        """Return the shape of the uniform numbers that make a measurement's mask or kernel; None without either."""
         if isinstance(self.operator, HasKernels):
             return (self.operator.num_uniform,)
         return self.x_shape if self.operator.masked else None
@@ -81,9 +81,9 @@ class InverseProblem:
         return (values.new_ones(values.shape) if mask is None else mask).flatten(1).sum(1)
 
     def measure(self, x: Tensor, noise: Tensor, uniform: Tensor | None = None) -> Tensor:
-        """Return packed y = A(x) + noise; noise (n, *clean) in data units, or whatever `draw_noise` returns.
+        """Return packed y = A(x) + noise; noise: what `draw_noise` returns, here (n, *clean) in data units.
 
-        Masks and kernels are made of `uniform` (n, *uniform_shape) in [0, 1).
+        Masks and kernels are made from `uniform` (n, *uniform_shape) in [0, 1).
         """
         mask, kernel, shape = None, None, self.uniform_shape
         if shape and uniform is None:
@@ -101,7 +101,7 @@ class InverseProblem:
         return pack(values if mask is None else mask * values, mask, kernel)
 
     def _refuse_other_shape(self, clean: Tensor, rows: int) -> None:
-        """Raise ValueError, one line, unless A(x) has the promised shape: another might be broadcast."""
+        """Raise ValueError, one line, unless A(x) has the promised shape; another might be broadcast unnoticed."""
         expected = (rows, *self.operator.measured_shape(self.x_shape))
         shape = tuple(clean.shape) if isinstance(clean, Tensor) else type(clean).__name__
         if shape != expected:
@@ -114,11 +114,11 @@ class InverseProblem:
         return self.sigma_y * rng.randn((rows, *shape)).flatten(0, 1).to(like)
 
     def noise_at(self, clean: Tensor, noise: Tensor) -> Tensor:
-        """Return y - A(x) at A(x) (n, *clean), of numbers that `draw_noise` returned."""
+        """Return y - A(x) where A(x) is `clean` (n, *clean), from the numbers that `draw_noise` returned."""
         return noise
 
     def simulate(self, x: Tensor, rng: Rng) -> Tensor:
-        """Draw packed y ~ p(y given x), with fresh masks or kernels. Row i k + j of the n = m k has stream i of m."""
+        """Draw packed y ~ p(y given x), with fresh masks or kernels; row i k + j of n = m k uses stream i of m."""
         if len(x) % len(rng):
             raise ValueError(
                 f"simulate: {len(x)} rows cannot be shared evenly by {len(rng)} random streams"

@@ -1,4 +1,4 @@
-"""Reading the stored measurements of a task."""
+"""Read the stored measurements of a task, and its problem."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def read_measurements(
 
 
 def read_size(path: str | Path) -> tuple[int, Shape, Json]:
-    """Return the number of a task's measurements, the shape of an image and the header, also where they are broken."""
+    """Return the number of a task's measurements, the shape of an image and the header, also from a broken file."""
     tensors, header = read_tensors(path, broken_too=True)
     return len(tensors["x_true"]), tuple(tensors["x_true"].shape[1:]), header
 
 
 def packed(tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return the packed measurements in the tensors of a file: values, and masks or a kernel of each."""
+    """Return the packed measurements (m, *y) in the tensors of a file: values, with masks or kernels if it has any."""
     return pack(tensors["y"], tensors.get("mask"), tensors.get("kernels"))
 
 
 def first(measurements: Measurements, num_measurements: int | None) -> Measurements:
-    """Return the first measurements; None means all."""
+    """Return the first `num_measurements` measurements; None means all."""
     kept = {
         name: getattr(measurements, name)[:num_measurements] for name in ("x_true", "y", "image_id")
     }

@@ -1,7 +1,7 @@
 """A measurement operator with Poisson noise: photons are counted, as in Chung et al., Diffusion Posterior Sampling.
 
-ICLR 2023, https://arxiv.org/abs/2209.14687, with its `rate`: white is 255 rate photons in the mean. Two differences:
-values are not clipped at white, and what is darker than one grey level of 8 bits has the mean count of that level, so
+ICLR 2023, https://arxiv.org/abs/2209.14687, with its `rate`: white has a mean of 255 rate photons. Two differences:
+values are not clipped at white, and values darker than one grey level of 8 bits have the mean count of that level, so
 that a photon in a black pixel does not rule out every image that is black there.
 """
 
@@ -32,9 +32,9 @@ def mid_grey_deviation(rate: float) -> float:
 class PoissonProblem(InverseProblem):
     """y = 2 k / P - 1 with counts k ~ Poisson(max(P (A(x) + 1) / 2, rate)) and P = 255 rate, value by value.
 
-    `log_likelihood` is that of these counts. `residual` is the Gaussian approximation of the same paper, of variance in
-    proportion to y: y - A(x), scaled so that its noise has about the standard deviation sigma_y everywhere, that of
-    mid-grey. There is no LINEAR: formulas for noise of one standard deviation do not hold.
+    `log_likelihood` is that of these counts. `residual` is the Gaussian approximation of the same paper, whose variance
+    is proportional to y: y - A(x), scaled so that its noise has about the standard deviation sigma_y of mid-grey
+    everywhere. The problem lacks LINEAR, since formulas for noise of one standard deviation do not hold.
     """
 
     rate: float = 1.0
@@ -57,7 +57,7 @@ class PoissonProblem(InverseProblem):
         return LEVELS * self.rate
 
     def mean_counts(self, clean: Tensor) -> Tensor:
-        """Return the mean counts at A(x), at least those of one grey level."""
+        """Return the mean counts at A(x) = clean, at least that of one grey level."""
         return (self.photons / 2 * (clean + 1)).clamp_min(self.rate)
 
     def counts(self, values: Tensor) -> Tensor:
@@ -77,12 +77,12 @@ class PoissonProblem(InverseProblem):
         return (terms if mask is None else mask * terms).flatten(1).sum(1)
 
     def draw_noise(self, rng: Rng, rows: int, like: Tensor) -> Tensor:
-        """Draw the uniform numbers of which `noise_at` makes counts, (m rows, *clean)."""
+        """Draw the uniform numbers from which `noise_at` makes counts, (m rows, *clean)."""
         shape = self.operator.measured_shape(self.x_shape)
         return rng.rand((rows, *shape)).flatten(0, 1).to(like)
 
     def noise_at(self, clean: Tensor, noise: Tensor) -> Tensor:
-        """Return y - A(x): the count of each value is the quantile of its law at a uniform number."""
+        """Return y - A(x) where A(x) is `clean`: each count is the Poisson quantile at a uniform number."""
         from scipy import stats
 
         uniform = noise.double().clamp_max(1 - 1e-12).cpu().numpy()

@@ -1,4 +1,4 @@
-"""How a task's reference draws are made: as its suite asks, or by the best means that there are; and what they cost."""
+"""Choose how a task's reference draws are made, as its suite asks or by the best means, and estimate what they cost."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from bench.problems.posteriors import LatentSMC, NoPosterior, Posterior, Tempere
 from bench.problems.posteriors.instrument import FactorMixture
 
 NOT_WANTED = "the suite asks for none"
-PILOT = 256  # particles of one measurement that are tried first: as many as go through a network at once
+PILOT = 256  # particles of one measurement in a trial run: as many as go through a network at once
 FEW = {"num_bank": 2}
-WORTH_A_PILOT = 16  # times as many particles as the pilot: below, trying costs more than it tells
+WORTH_A_PILOT = (
+    16  # least ratio of all particles to the pilot's: below, the trial costs more than it is worth
+)
 
 
 def wanted_posterior(
@@ -24,7 +26,7 @@ def wanted_posterior(
 ) -> Posterior:
     """Return the posterior that reference draws are from. wanted: "none", "particles", "exact", or "" for the best.
 
-    posterior: the best means that there are. Raises UserError, one line, where the suite asks for what there is not.
+    posterior: the best one that there is. Raises UserError, one line, where the suite asks for one that there is not.
     """
     if wanted in ("", kind_of(posterior)):
         return posterior
@@ -48,14 +50,14 @@ def kind_of(posterior: Posterior) -> str:
 def stated_cost(
     posterior: TemperedSMC | LatentSMC, y: Tensor, num_draws: int, num_particles: int | None
 ) -> str:
-    """Return what two runs of a particle reference will take, tried on one measurement; y (m, *y)."""
+    """Return how long two runs of a particle reference will take for y (m, *y), by a trial on one measurement."""
     posterior = replace(posterior, num_particles=num_particles) if num_particles else posterior
     size = posterior.size(num_draws)
     words = f"2 runs of {len(y)} measurements with {size} particles each"
     tried = min(PILOT, size)
     if 2 * len(y) * size < WORTH_A_PILOT * tried:
         return words
-    # draws from the prior are shared by all measurements, moves are not: a pilot with few draws tells them apart
+    # draws from the prior are shared by all measurements, moves are not: a second pilot with few draws separates them
     whole, moves = (
         _seconds(replace(posterior, num_particles=tried, **few), y) for few in ({}, FEW)
     )
@@ -67,7 +69,7 @@ def stated_cost(
 
 
 def _seconds(pilot: TemperedSMC | LatentSMC, y: Tensor) -> float:
-    """Return how long a run of the first measurement takes; its random numbers are nobody else's."""
+    """Return the seconds of a run on the first measurement; no result uses its random numbers."""
     started = time.perf_counter()
     pilot.run(y[:1], 1, Rng(("pilot",), [0], range(1)))
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Reading the stored reference draws of a task."""
+"""Read the stored reference draws of a task."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ WITH_FORMULA = (Conjugate.kind, Enumeration.kind)
 
 @dataclass(frozen=True)
 class ReferenceDraws:
-    """Reference draws x_a, x_b `(M, e, *x)` and moments `(M, *x)`; `why_not[i]` says why they are not admitted, or "".
+    """Reference draws x_a, x_b (M, e, *x) and moments mean, std (M, *x).
 
+    why_not: for each measurement, the reason why its draws are not admitted, or "".
     teacher: reference draws under the prior that this one was distilled from, where there is such a prior.
     """
 
@@ -36,12 +37,10 @@ class ReferenceDraws:
         return replace(self, **kept, teacher=self.teacher and self.teacher.first(num_measurements))
 
     def swapped(self) -> ReferenceDraws:
-        """Return the draws with the two sets in each other's place."""
-        mean, std = (
-            (self.x_b.mean(1), self.x_b.std(1))
-            if self.moments_are_of_x_a
-            else (self.mean, self.std)
-        )
+        """Return the draws with the two sets exchanged."""
+        mean, std = self.mean, self.std
+        if self.moments_are_of_x_a:
+            mean, std = self.x_b.mean(1), self.x_b.std(1)
         teacher = self.teacher and self.teacher.swapped()
         return ReferenceDraws(
             self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher
@@ -66,7 +65,8 @@ def read_same_measurements(path: Path, measurements: Json) -> tuple[dict[str, Te
 def read_reference(path: Path, measurements: Json, num_samples: int) -> ReferenceDraws:
     """Return the reference draws in a file; ArtefactError where they are fewer than the samples.
 
-    measurements: the header of the measurements' file. Blocks of num_samples draws are the floor of every distance.
+    measurements: the header of the measurements' file. num_samples: per measurement; blocks of that many draws give the
+    floor of every distance.
     """
     tensors, header = read_same_measurements(path, measurements)
     num_draws = min(tensors["x_a"].shape[1], tensors["x_b"].shape[1])
@@ -75,7 +75,7 @@ def read_reference(path: Path, measurements: Json, num_samples: int) -> Referenc
             f"{path}: holds {num_draws} reference draws, expected num_samples = {num_samples} or more; "
             "raise num_reference"
         )
-    # what is not admitted may hold NaN
+    # draws that are not admitted may be NaN
     finite = {name: tensor.nan_to_num(0, 0, 0) for name, tensor in tensors.items()}
     x_a, x_b, mean, std = (finite[name] for name in ("x_a", "x_b", "mean", "std"))
     no_formula = header["kind"] not in WITH_FORMULA

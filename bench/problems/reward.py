@@ -19,7 +19,7 @@ from bench.core.values import is_positive
 from bench.problems.classifier import Classifier, RealFeatures, definition_of
 from bench.problems.inverse_problem import PosteriorSampler
 
-NAME = "class"  # where the name of an operator would stand
+NAME = "class"  # in a suite, in place of an operator's name
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Reward:
     def simulate(self, x: Tensor, rng: Rng) -> Tensor:
         """Draw a class for each row, with probability p(class | x)^beta over its sum; row i k + j of m k has stream i.
 
-        At beta = 1 pairs (x, y) with x from the prior follow the joint law of p(x | y). At any other beta they do not
-        (the sum varies with x): right for training that asks of y only that every class occurs, such as ODS and
+        At beta = 1 pairs (x, y) with x from the prior follow the joint law of p(x | y). At any other beta they do not,
+        since the sum varies with x. That is right for training that only needs every class to occur in y, as in ODS and
         reverse KL, and wrong for training that takes x for a draw from p(x | y).
         """
         if len(x) % len(rng):
@@ -105,7 +105,7 @@ def one_hot(classes: Tensor, num_classes: int) -> Tensor:
 
 
 def with_gradients(problem: Problem) -> Problem:
-    """Return the problem with gradients: a black box to methods need not be one to their reference."""
+    """Return the problem with gradients: a reward that is a black box to methods need not be one to the reference."""
     return replace(problem, differentiable=True) if isinstance(problem, Reward) else problem
 
 

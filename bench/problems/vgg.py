@@ -1,4 +1,4 @@
-"""The CIFAR-10 classifier of others by which the ODS paper rewards classes: VGG-13 with batch normalisation.
+"""The published CIFAR-10 classifier that is the reward in the ODS paper: VGG-13 with batch normalisation.
 
 Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, https://arxiv.org/abs/1409.1556, with the weights
 of https://github.com/huyvnphan/PyTorch_CIFAR10 (MIT), its file state_dicts/vgg13_bn.pt. They are not fetched: they
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
 FILE = "cifar10_vgg13_bn.pt"
 SOURCE = "state_dicts/vgg13_bn.pt of https://github.com/huyvnphan/PyTorch_CIFAR10 (MIT)"
-PUBLISHED, NARROW = (
-    "cifar10-vgg13_bn",
-    "cifar10-vgg13_bn-narrow",
-)  # the second: random weights, for rehearsals
+# the second has random weights, for rehearsals
+PUBLISHED, NARROW = "cifar10-vgg13_bn", "cifar10-vgg13_bn-narrow"
 CHANNELS: tuple[int | str, ...] = (
     64,
     64,
@@ -129,7 +127,10 @@ def _narrow() -> tuple[VGG, dict[str, object]]:
     width = CHANNELS[-2] // SIXTEENTH  # type: ignore[operator]
     parts = nn.ModuleDict(outline(SIXTEENTH, width)).to_empty(device="cpu")
     initialise(parts, Rng(("random weights", NARROW), (0,), dtype=torch.float32))
-    for name, value in parts.state_dict().items():  # what no random number is for
+    for (
+        name,
+        value,
+    ) in parts.state_dict().items():  # statistics of batches, which `initialise` leaves unset
         if "running" in name or "num_batches" in name:
             value.fill_(float(name.endswith("running_var")))
     with tempfile.TemporaryDirectory() as place:
@@ -140,7 +141,7 @@ def _narrow() -> tuple[VGG, dict[str, object]]:
 
 
 def _strict(tensors: dict[str, Tensor], source: str) -> VGG:
-    """Return the classifier with exactly these weights; UserError, one line, where names or sizes are others."""
+    """Return the classifier with these weights; UserError, one line, unless names and sizes are those of VGG-13."""
     try:
         vgg = VGG(tensors)
         expected = nn.ModuleDict(vgg._modules).state_dict()

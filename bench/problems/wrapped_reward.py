@@ -1,8 +1,8 @@
-"""A reward of others by a Python file of yours: rewards/<data set>.py of the working directory.
+"""A reward from a Python file of the user's: rewards/<data set>.py in the working directory.
 
 The file has `num_classes` and a function `load()`, which returns a module from images (n, *x) in [-1, 1] to rewards
-(n, num_classes), a column for each measurement: the log of r(x, y) at beta = 1, whatever its scale, such as the score
-of an image for each of some prompts. It runs as your code does. docs/papers.md shows one for ImageReward.
+(n, num_classes), a column for each measurement: log r(x, y) at beta = 1, on any scale, such as the score of an image
+for each of several prompts. The file is run without restrictions. docs/papers.md shows one for ImageReward.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from torch import Tensor, nn
 
 from bench.core.errors import UserError
 
-WRAPPED, STUB = (
-    "-wrapped",
-    "-wrapped-stub",
-)  # end the name of the classifier: `ffhq-wrapped`; a stub for rehearsals
+# endings of the classifier's name: `ffhq-wrapped`, and a stub for rehearsals
+WRAPPED, STUB = "-wrapped", "-wrapped-stub"
 FOLDER, KEPT = Path("rewards"), "reward.py"
 
 
 @dataclass(frozen=True, eq=False)
 class WrappedReward:
-    """Rewards by `network`; there are no features, hence no real images of a class to compare with."""
+    """Rewards by `network`; it has no features of its own, so there are no real images of a class to compare with."""
 
     network: nn.Module
     num_classes: int
@@ -56,7 +54,7 @@ def source_of(name: str) -> Path:
 
 
 def opened(file: Path) -> WrappedReward:
-    """Return the reward by a file; UserError, one line, where it lacks something."""
+    """Return the reward in a file; UserError, one line, where the file lacks a name that it must have."""
     spec = importlib.util.spec_from_file_location("wrapped_reward", file)
     assert spec is not None and spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)

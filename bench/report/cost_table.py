@@ -61,7 +61,7 @@ def cost_table(suite: SuiteResults) -> Table:
 
 
 def cost_notes(suite: SuiteResults) -> tuple[str, ...]:
-    """Return what stands below the table, with the runs that were not alone on the machine."""
+    """Return the notes below the table, with a warning that names runs that were not alone on the machine."""
     disturbed = [
         x for x in suite.timings if any((c["cpu_share"] or 1) < ALONE for c in x.get("curve", []))
     ]

@@ -63,7 +63,7 @@ def summary(layout: Layout, started: float | None = None, log: str = "") -> list
 
 
 def _statuses(layout: Layout, spec: SuiteSpec) -> Iterator[RunStatus]:
-    """Yield how each run of the suite ended; of a suite that only takes times, each run that was timed."""
+    """Yield how each run of the suite ended; of a suite that only measures times, each run that was timed."""
     left_out = {tuple(pair) for pair in spec.left_out}
     pairs = [
         (task, method)
@@ -164,20 +164,20 @@ def _partial(layout: Layout, statuses: Iterable[RunStatus]) -> list[str]:
 
 
 def _stopped(layout: Layout) -> list[str]:
-    """Return the jobs that failed when they were last run, and why; those that were killed have left no word."""
+    """Return the jobs that failed when they were last run, and why; jobs that were killed have left no reason."""
     costs = read_log(layout.job_log).values()
     return _listed("Jobs that failed:", (f"{x.job}: {x.error}" for x in costs if x.error))
 
 
 def _verdict(layout: Layout) -> list[str]:
-    """Return what the tables say in three lines: what is best, whether distances can be trusted, what failed."""
+    """Return the first three lines of verdict.md: what is best, whether distances can be trusted, what failed."""
     path = layout.table(VERDICT)
     lines = path.read_text().splitlines() if path.exists() else []
     return [line.removeprefix("- ").replace("\\", "") for line in lines[:3]]
 
 
 def _to_open(layout: Layout, log: str) -> list[str]:
-    """Return the file to look at: the log of what stopped, else the page, the table of times or the figures."""
+    """Return a line that names the file to open: the log if the run failed, else the page, the times or the figures."""
     if log:
         return [f"It stopped before the end; see {log}. The same command goes on from here."]
     page = next(

@@ -7,7 +7,7 @@ from bench.core.text import format_settings, shortened
 from bench.report.front.references import EXACT, NONE, reference_mode
 from bench.stats.results import TaskResults
 
-# ends the kind of a reference that was drawn in the latents of a learned prior
+# end of the kind of a reference that was drawn in the latents of a learned prior
 IN_LATENTS = " in z"
 
 
@@ -30,7 +30,7 @@ def task_header(task: TaskResults) -> str:
 
 
 def _posterior(task: TaskResults) -> list[str]:
-    """Return whose posterior the reference is (of a learned prior, that of its decoder under p(z)), and its checks."""
+    """Return the posterior behind the reference (for a learned prior, that of its decoder), and which draws failed."""
     reference, mode = task.reference, reference_mode(task)
     kind = str(reference.get("kind"))
     if mode == NONE:

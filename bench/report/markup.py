@@ -35,7 +35,7 @@ def markdown_page(title: str, tables: Sequence[Table], notes: Sequence[str]) -> 
 
 
 def markdown_of(table: Table) -> str:
-    """Return the table alone. A row that is one reason has it in its first cell, and its kind in the others."""
+    """Return the table alone. A row with one reason has it in its first cell, and `n/a` or `failed` in the others."""
     heads = [
         f"{markdown(name)} {goal_text(table.goals.get(name, ''))}".strip()
         for name in table.frame.columns
@@ -97,7 +97,7 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _tabular(table: Table) -> str:
-    """Return the tabular environment. A row that is one reason has it across all columns."""
+    """Return the tabular environment. A row with one reason shows it across all columns."""
     frame = table.frame.map(_latex_cell)
     width = len(frame.columns)
     for name, reason in table.reasons.items():

@@ -12,9 +12,9 @@ MIXED = "are mixed"
 
 
 def made_by(origins: Sequence[Origin]) -> tuple[str, ...]:
-    """Return the commits behind artefacts as a sentence, and a warning for each of their other `faults_of`.
+    """Return the commits behind artefacts as a sentence, and a warning for each fault except mixed commits.
 
-    The workflow makes tables after it has made anew whatever another commit would make otherwise.
+    Mixed commits are no fault of tables, since the workflow first makes again what this commit would make differently.
     """
     commits = Counter(origin.commit for origin in origins)
     made = ", ".join(f"{commit[:12]} ({number} files)" for commit, number in commits.most_common())
@@ -44,7 +44,7 @@ def refuse_faults(
 ) -> tuple[str, ...]:
     """Return the faults of artefacts in `folder`; UserError, one line, when there are any and they are not allowed.
 
-    unchanged: the workflow would make none of them anew, so that those of earlier commits are what this commit makes.
+    unchanged: the workflow would make none of them again, so this commit would make the same ones.
     """
     faults = faults_of(origins)
     if unchanged:

@@ -32,7 +32,7 @@ def publish_suite(
 
     Raises UserError, one line, when the tables are older than the metrics, when a figure is missing, and when artefacts
     are of edited sources or of several commits, unless allow_dirty. unchanged: several commits are no fault, since the
-    workflow of this commit would make none of them anew.
+    workflow of this commit would make none of them again.
     """
     refuse_rehearsal(suite.root)
     layout = Layout(suite.root)
@@ -70,7 +70,7 @@ def refuse_rehearsal(root: Path) -> None:
 def publish_times(
     layout: Layout, name: str, timed: Sequence[Sequence], into: Path, allow_dirty: bool
 ) -> None:
-    """Copy the tables of a suite that only takes times; timed: (task, method, seed) of its runs. Errors as above."""
+    """Copy the tables of a suite that only measures times; timed: (task, method, seed) of its runs. Errors as above."""
     refuse_rehearsal(layout.root)
     paths = [layout.run(*run).timing for run in timed]
     timings, table = [read_json(path) for path in paths], layout.table("timing.csv")
@@ -98,7 +98,7 @@ def one_grid_per_prior(suite: SuiteResults) -> list[str]:
 def _copy_tables(tables: Path, into: Path, faults: Sequence[str]) -> None:
     """Copy every csv, without the rows of pairs that the suite leaves out, and every page.
 
-    What compares the suite with results published before is left.
+    Tables that compare the suite with results published before are not copied.
     """
     for path in sorted(set(tables.glob("*.csv")) - {tables / REPRODUCTION_TABLES[0]}):
         text, info = read_csv(path)
@@ -130,7 +130,7 @@ def copied(path: Path, to: Path) -> None:
 def write_record(
     into: Path, suite: str, origins: Sequence[Origin], faults: Sequence[str], more: Json
 ) -> None:
-    """Write provenance.json: the commits of the artefacts, their faults, and what else there is to say."""
+    """Write provenance.json: the commits of the artefacts, their faults, and the entries of `more`."""
     commits = sorted({origin.commit for origin in origins})
     record = {
         "suite": suite,

@@ -43,7 +43,7 @@ def publish_toys(layout: Layout, toys: Sequence[str], into: Path, allow_dirty: b
     shutil.rmtree(into, ignore_errors=True)
     for (
         toy
-    ) in toys:  # their csv hold densities and points, too, which are too large to be committed
+    ) in toys:  # the csv of a figure also holds densities and points, too large to be committed
         copied(layout.figure(toy, "png"), into / "figures" / f"{toy}.png")
     numbers = [number for toy, (text, _) in texts.items() for number in numbers_in(toy, text)]
     made_on = {"provenance": texts[toys[0]][1].get("provenance", {})}

@@ -1,6 +1,6 @@
 """Copy the logs of a suite's tuning to where they are committed, and put their winners in a table.
 
-A search that ends at its winner is refused: the best settings may be beyond.
+A search whose winner is at an end of its range is refused, since better settings may lie beyond.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ HOW = (
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Cells with verdicts, and sentences on what has no counterpart. commit: of the published results."""
+    """Cells with verdicts. gaps: sentences on results without a counterpart. commit: of the published results."""
 
     suite: str
     commit: str
@@ -43,15 +43,15 @@ class Reproduction:
 
     @property
     def is_reproduced(self) -> bool:
-        """Return whether no cell differs, and there is one at least that could have."""
+        """Return whether no cell differs, and at least one was tested."""
         verdicts = {cell.verdict for cell in self.cells}
         return DIFFERS not in verdicts and REPRODUCED in verdicts
 
     @property
     def ordered(self) -> list[Cell]:
-        """Return the cells, those that are not reproduced first and the largest standardised difference before."""
+        """Return the cells by verdict, those that are not reproduced first, then by standardised difference."""
         places = {DIFFERS: 0, UNTESTED: 1, REPRODUCED: 2}
-        # what has no standardised difference, such as a row that failed, comes before what has
+        # cells without a standardised difference, such as those of a row that failed, come first
         sizes = {c: -abs(np.inf if c.standardised is None else c.standardised) for c in self.cells}
         return sorted(self.cells, key=lambda cell: (places[cell.verdict], sizes[cell]))
 
@@ -59,7 +59,7 @@ class Reproduction:
         """Return a line: in how many cells the published results are reproduced."""
         counts = Counter(cell.verdict for cell in self.cells)
         tested = counts[REPRODUCED] + counts[DIFFERS]
-        equal = sum(cell.how.startswith("equal") for cell in self.cells)
+        equal = sum(x.how.startswith("equal") for x in self.cells if x.verdict == REPRODUCED)
         untested = f"; {counts[UNTESTED]} not testable" if counts[UNTESTED] else ""
         return (
             f"{self.suite}: reproduced in {counts[REPRODUCED]} of {tested} cells ({equal} of them equal){untested}; "
@@ -107,7 +107,7 @@ def _untested(cells: Sequence[Cell]) -> list[str]:
 
 
 def _resolution(cells: Sequence[Cell]) -> list[str]:
-    """Return a sentence on how large a shift has to be to be found."""
+    """Return a sentence on how large a shift the test would find; [] where that is not known."""
     known = [x.detectable for x in cells if x.detectable is not None and np.isfinite(x.detectable)]
     if not known:
         return []

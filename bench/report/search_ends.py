@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from bench.core.artefacts import Json
 
-NEAR = 0.03  # share of a range, in the logarithm where it is searched so, that counts as its end
+NEAR = 0.03  # share of a range that counts as its end; of its logarithm, where the range is logarithmic
 
 Accepts = Callable[[Mapping[str, object]], bool]  # whether a method takes these settings
 
@@ -15,8 +15,8 @@ Accepts = Callable[[Mapping[str, object]], bool]  # whether a method takes these
 def end_faults(log: Json, accepts: Accepts) -> Iterator[str]:
     """Yield a line for each field whose winning value is at an end of its range or grid.
 
-    log: the record of a search, with `ranges`: field -> [low, high, "linear" | "log" | "grid"]. An end is none where
-    the method accepts no value beyond it.
+    log: the record of a search, with `ranges`: field -> [low, high, "linear" | "log" | "grid"]. Ends beyond which the
+    method accepts no value do not count.
     """
     if log["winner"] is None:
         return

@@ -51,7 +51,7 @@ def set_table(suite: SuiteResults, lines: Sequence[Summary]) -> Table:
 
 
 def set_notes(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
-    """Return what stands below the table: the definitions of its metrics, and who made it."""
+    """Return the notes below the table: the definitions of its metrics, and who made it."""
     defined = definitions(suite)
     names = dict.fromkeys(x.metric for x in lines if is_of_sets(x.metric))
     return (
@@ -61,7 +61,7 @@ def set_notes(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, ...]:
 
 
 def is_of_sets(metric: str) -> bool:
-    """Return whether it is `kid-digits-cnn-v1-n1024` or the like, and not what real images have."""
+    """Return whether a metric is one of sets of samples, such as `kid-digits-cnn-v1-n1024`, not one of real images."""
     statistic, _, rest = metric.partition("-")
     return statistic in STATISTICS and rest.rpartition("-n")[2].isdigit()
 

@@ -16,8 +16,8 @@ from bench.stats.summary import NOT_MEASURED
 class Cell:
     """A rounded mean with the ends of its interval ("" where there is none), or the reason why there is no mean.
 
-    With a mean, `reason` says over which of the measurements it is. tied: not told from the best of its column (of its
-    row, where methods stand across). remark: stands in brackets behind the number.
+    With a mean, `reason` says over which of the measurements it is. tied: whether it cannot be told from the best of
+    its column (of its row, where methods are columns). remark: printed in brackets after the number.
     """
 
     mean: str = ""
@@ -33,9 +33,9 @@ class Table:
     """`frame` has a Cell for each row and column by their names; rows may share a name.
 
     header: one sentence on what the table is. goals: by column, "up", "down", "= 1" or a role. roles: by row, "floor"
-    or "ceiling". reasons: rows by name that are one reason across all columns. methods_across: columns are methods.
-    resolution: the smallest differences that the numbers can resolve, as a sentence. kinds: by method, those of methods
-    that stand in groups; methods of one kind are neighbours.
+    or "ceiling". reasons: by row, for rows with one reason across all columns. methods_across: whether columns are
+    methods. resolution: the smallest differences that the numbers can resolve, as a sentence. kinds: by method, where
+    methods are grouped by kind; those of one kind are neighbours.
     """
 
     title: str
@@ -62,7 +62,7 @@ class Table:
 
 
 def with_methods_down(table: Table) -> Table:
-    """Return a table that has its methods across with a row for each of them, and with a column for each row it had."""
+    """Return a table, whose columns are methods, with rows and columns exchanged."""
     frame = table.frame.T
     for name, reason in table.reasons.items():
         frame[name] = [Cell(reason=reason)] * len(frame)

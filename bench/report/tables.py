@@ -46,14 +46,14 @@ SHOWN = (
     "class_pairwise_floor-fashion-convnet-v1", "frechet-digits-cnn-v1-n32", "frechet_floor-digits-cnn-v1-n32", "nfe",
     "nfe_vjp", "seconds_per_sample", "train_seconds", "train_nfe",
 )  # fmt: skip
-# patterns of the names of metrics that stand in summary.csv, in figures or in sets.md only
+# patterns of the names of metrics that are shown in summary.csv, in figures or in sets.md only
 CSV_ONLY = (
     "psnr_sample", "ssim-*", "ppc-*", "lpips-*_sample", "lpips-*_ratio", "percept-*_sample", "percept-*_ratio",
     "std_error", "diversity*", "pairwise-*", "ds6-*",
     "vendi*", "coverage*", "sbc*", "tarp*", "rhat*", "ess_*", "worth_per_*", "sw2sq-128", "*_floor*", "fid-*", "kid-*",
     "precision-*", "recall-*", "density-*", "train_nfe_vjp",
 )  # fmt: skip
-# parts of the names of metrics that only some problems and priors have: no column where there is no number
+# parts of the names of metrics that only some problems and priors have; without any number they get no column
 OPTIONAL = (
     "psnr_mean",
     "lpips",
@@ -65,10 +65,12 @@ OPTIONAL = (
     "ksd2",
     "stein",
 )
-MOST_ACROSS = 24  # methods across the table of distances; more stand down it
+MOST_ACROSS = (
+    24  # methods that are columns of the table of distances; if there are more, they are its rows
+)
 OF_SEEDS = (DISTANCE, WORTH, "worth_mean", "mean_error")  # columns that show the spread over seeds
 TRAINING = ("train_seconds", "train_nfe")
-# parts of the names of the columns that say how unlike samples are
+# parts of the names of columns that measure how unlike samples are
 DIVERSITY = ("diversity_ratio", "pairwise")
 NOTHING = Cell(reason="n/a")
 DISTANCES = (
@@ -132,7 +134,7 @@ def distance_table(
 def at_budget(
     suite: SuiteResults, comparisons: Sequence[Comparison], headline: str
 ) -> tuple[SuiteResults, dict[str, float], Sequence[Comparison]]:
-    """Return what the table of the headline compares: results within the budget, rows above it, and the comparisons."""
+    """Return the results within the budget, the rows above it with what they need, and the others' comparisons."""
     above = above_budget(suite, suite.budget_rows)
     compared = without(suite, above, headline) if above else suite
     return compared, above, compare(compared) if above else comparisons
@@ -154,7 +156,7 @@ def _of_headline(suite: SuiteResults, headline: str) -> tuple[str, str]:
 
 
 def _marks(suite: SuiteResults) -> dict[str, str]:
-    """Return what stands behind the names of methods across a table: roles, and what is odd on any of the tasks."""
+    """Return the marks after the names of methods: roles, and whether rows interact or diverged on any task."""
     interacting = {method for task in suite.tasks for method in task.interacting}
     diverged = {method for task in suite.tasks for method in task.diverged}
     return ROLES | dict.fromkeys(interacting, INTERACTS) | dict.fromkeys(diverged, DIVERGED)
@@ -201,18 +203,18 @@ def ordered_methods(suite: SuiteResults) -> tuple[str, ...]:
 
 
 def shown_methods(suite: SuiteResults) -> tuple[str, ...]:
-    """Return the methods as above, without the reference where no task has any."""
+    """Return `ordered_methods`, without the reference if no task has one."""
     return tuple(m for m in ordered_methods(suite) if m != REFERENCE or has_reference(suite))
 
 
 def shown_kinds(suite: SuiteResults) -> dict[str, str]:
-    """Return the kinds of the methods between floor and ceiling; {} where that tells nothing apart."""
+    """Return the kinds of the methods between floor and ceiling; {} if they have only one kind."""
     kinds = {m: kind for m, kind in suite.kinds.items() if m not in BASELINES}
     return kinds if len(set(kinds.values())) > 1 else {}
 
 
 def goal_of(metric: str, suite: SuiteResults) -> str:
-    """Return "up", "down" or "= 0.9", as the metric says which way is better; "" for costs and floors."""
+    """Return the better direction of a metric, "up", "down" or "= 0.9"; "" for costs and floors."""
     better = next((task.better[metric] for task in suite.tasks if metric in task.better), None)
     if better is None or "_floor" in metric:
         return ""
@@ -230,7 +232,7 @@ def _columns_of_task(
 ) -> list[str]:
     """Return the headline and the columns that the suite names, else those of SHOWN and of metrics that a suite adds.
 
-    Optional ones, and all of a task without reference draws, stand where any method has a number.
+    OPTIONAL columns, and all columns of a task without reference draws, are shown where any method has a number.
     """
     of_task = [x for x in lines if x.task == task.name]
     measured = dict.fromkeys(x.metric for x in of_task if x.mean is not None)
@@ -279,7 +281,7 @@ def seeds_text(line: Summary | None, spreads: Spreads) -> str:
 
 
 def _reason_for_all(lines: Sequence[Summary]) -> str:
-    """Return the reason why a method has no number in any metric, where it is one and the same; costs do not count."""
+    """Return the reason why a method has no number in any metric, if it is the same for all; costs do not count."""
     measured = [x for x in lines if x.metric not in COSTS]
     reasons = {x.reason for x in measured}
     return reasons.pop() if len(reasons) == 1 and all(x.mean is None for x in measured) else ""
@@ -294,12 +296,12 @@ def _worth_of_samples(line: Summary | None) -> str:
 
 
 def _remark(task: TaskResults, method: str, metric: str) -> str:
-    """Return what stands behind a number of a method that is not compared with the others of its column."""
+    """Return the remark after a number of a method that is not compared with the others; "" for the others."""
     return OTHER_PRIOR if metric == DISTANCE and method in task.unranked else ""
 
 
 def _rank_rows(rankings: Sequence[Ranking], methods: Sequence[str]) -> list[tuple[str, list[Cell]]]:
-    """Return a row of mean ranks, in which each method stands among the rows of its budget where there are budgets."""
+    """Return a row of mean ranks; where there are budgets, each method is ranked among the rows of its budget."""
     cells = dict.fromkeys(methods, NOTHING)
     for ranking in rankings:
         counts = zip(ranking.methods, ranking.num_tasks_of, strict=True)

@@ -1,4 +1,4 @@
-"""The table of a suite that only takes times: per network row, per sample, per joule."""
+"""The table of a suite that only measures times: per network row, per sample, per joule."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def timing_table(timings: Sequence[Json]) -> Table:
 
 
 def timing_notes(timings: Sequence[Json]) -> list[str]:
-    """Return what stands below the table."""
+    """Return the notes below the table."""
     on_cpu = all(timing["device"] == "cpu" for timing in timings)
     cells = [cell for x in timings if x.get("curve") for cell in (*x["curve"], x["throughput"])]
     disturbed = any((cell["cpu_share"] or 1) < ALONE for cell in cells)

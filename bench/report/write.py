@@ -60,7 +60,8 @@ def write_tables(suite: SuiteResults, info: Json) -> None:
 def _verdict(
     suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]
 ) -> str:
-    """Return the first sentences of the page, a line for each: who is best, the ruler, what failed, who made it."""
+    """Return the first sentences of the page, a line for each: who is best, whether distances are right, what failed,
+    who made it."""
     front = front_of(suite, lines, at_budget(suite, comparisons, headline_of(suite, lines))[2])
     verdict = verdict_of(suite, lines, front)
     texts = [words_of(x) for x in (verdict.best, verdict.ruler, verdict.failures)]
@@ -68,13 +69,13 @@ def _verdict(
 
 
 def write_timing(layout: Layout, name: str, timings: list[Json], info: Json) -> None:
-    """Write timing.csv and timing.md, the tables of a suite that only takes times, into tables/."""
+    """Write timing.csv and timing.md, the tables of a suite that only measures times, into tables/."""
     page = markdown_page(f"Suite {name}", [timing_table(timings)], timing_notes(timings))
     _write(layout, {"timing.csv": timing_csv(timings)}, {"timing.md": page}, info)
 
 
 def _write(layout: Layout, csvs: dict[str, str], pages: dict[str, str], info: Json) -> None:
-    """Write tables and pages; the record of the first table, which goes last, lists all others."""
+    """Write tables and pages; the record of the first table, which is written last, lists all others."""
     first, *others = csvs
     layout.table(first).unlink(missing_ok=True)
     for name in others:

@@ -1,4 +1,4 @@
-"""Whether samples depend on what is computed beside them: a few of a run are drawn again alone and compared."""
+"""Check whether samples depend on what is computed beside them: draw a few of a run again alone, and compare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.core.types import Method, Prior, Problem, State, Trainable
 from bench.runtime.run_method import Draws, Measurements, attempt, joint_of, sample
 
 FEW = 3  # samples drawn again
-LIMIT = 0.005  # in standard deviations of all pixels: rounding gives 1e-3 at most, a norm over the batch 0.1 and more
+LIMIT = 0.005  # in standard deviations of all pixels: rounding gives at most 1e-3, a norm over the batch at least 0.1
 
 
 def interaction(
@@ -24,8 +24,8 @@ def interaction(
 ) -> str:
     """Return how samples of the first measurement alone differ from those in the run x (m, s, *x); "" if they do not.
 
-    first: that measurement. Only of methods whose samples are independent: chains and particles may part by rounding,
-    which depends on the size of a batch. The median over pixels is taken, so that one sample that parts does not count.
+    first: that measurement. Only methods with independent samples are checked: chains and particles may diverge by
+    rounding, which depends on the size of a batch. The median over pixels ignores a single sample that diverges.
     """
     if joint_of(method, draws.num_samples)[0] != "independent":
         return ""

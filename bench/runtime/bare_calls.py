@@ -1,4 +1,4 @@
-"""The network calls of a run alone: record them, and make them again with nothing in between."""
+"""Record the network calls of a run, and make them again with nothing in between, to time the network alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Call:
 def recorded(prior: Prior) -> tuple[PriorView, list[Call]]:
     """Return the prior, and the list to which each of its network calls is added.
 
-    Calls of `sample` are left out: they use random streams, which a replay would find further on.
+    Calls of `sample` are left out: they use random streams, which have advanced by the time of a replay.
     """
     calls: list[Call] = []
 

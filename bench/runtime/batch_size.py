@@ -1,4 +1,4 @@
-"""How many rows to compute at once: as many as fit into memory and still raise the rate."""
+"""Find how many rows to compute at once: as many as fit into memory and still raise the rate."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from bench.core.types import Cap, Prior
 from bench.runtime.memory import in_use, peak, reset_peak, synchronise, total
 
 T = TypeVar("T")
-LEAST_GAIN = (
-    1.05  # ratio of the rates of twice the rows and of the rows: a smaller one ends the doubling
-)
+# ratio of the rates of twice the rows and of the rows: a smaller one ends the doubling
+LEAST_GAIN = 1.05
 USABLE_SHARE = 0.8  # of the memory
 
 
 @dataclass(frozen=True)
 class Probed(Generic[T]):
-    """The best number of rows, the result of the call for them, and why there was no further doubling."""
+    """The best number of rows, the result of the call for them, and why the number was not doubled again."""
 
     rows: int
     result: T
@@ -42,8 +41,8 @@ def probe(
     """Call with 1, 2, 4, ... rows, `most` at most, while they fit and `rate` of the result grows by LEAST_GAIN.
 
     is_enough: whether a result is to be the last. limit: bytes, USABLE_SHARE of all memory by default.
-    before: bytes in use before any such call, by default now. Twice the rows are taken to need at most twice the memory
-    that these took beyond it, since on a CPU the system kills a process that asks for too much.
+    before: bytes in use before any such call, by default now. Twice the rows are assumed to take up to twice the memory
+    beyond `before`, and are not tried where that is over the limit, since on a CPU the system would kill the process.
     Raises OutOfMemoryError where one row does not fit.
     """
     limit = USABLE_SHARE * total(device) if limit is None else limit
@@ -77,7 +76,7 @@ def result_if_it_fits(call: Callable[[], T], device: torch.device) -> T | None:
     """Return the result of the call; None where memory ran out, after that memory was freed."""
     with contextlib.suppress(torch.OutOfMemoryError):
         return call()
-    # here and not in an `except`: the error keeps the tensors of its frames
+    # not inside an `except`, where the error still holds the tensors of its frames
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return None
@@ -93,14 +92,14 @@ def rows_of_network(
 ) -> Probed[float]:
     """Return how many rows to send through the prior's network at once, forward and backward, and rows per second.
 
-    Up to half of the memory: what a method keeps beside the network is not there yet.
+    They may take up to half of the memory, since a method will keep tensors of its own beside the network.
     """
     call = partial(_rows_per_second, prior, dtype, device)
     return probe(call, lambda rate: rate, most, device, limit=total(device) / 2)
 
 
 def _rows_per_second(prior: Prior, dtype: torch.dtype, device: torch.device, rows: int) -> float:
-    """Time a pass of `rows` zeros forward and backward, after one that pays for what is done once."""
+    """Time a pass of `rows` zeros forward and backward, after a first one that includes one-time costs."""
     denoises, seconds = Cap.DENOISER in prior.caps, 0.0
     for _ in range(2):
         begin = time.perf_counter()

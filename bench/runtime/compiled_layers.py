@@ -1,9 +1,9 @@
-"""Layers that torch's compiler makes fast on a CPU, for networks that keep the channels of a pixel beside one another.
+"""Layers that torch's compiler makes fast on a CPU, for networks in the layout channels last.
 
-In that layout convolutions need no reordering. But from torch's own GroupNorm the compiler makes passes over the images
-that each repeat the sums before them, and from SiLU ones that compute the sigmoid again. Here a row of pixels is one
-long vector, however few its channels are, and small matrix products stand between rows and groups, over which a
-compiler repeats nothing.
+In that layout convolutions need no reordering. But torch's own GroupNorm compiles to several passes over the images,
+each of which repeats the sums before it, and SiLU to passes that compute the sigmoid again. Here a row of pixels is one
+long vector, however few its channels are, and small matrix products, which the compiler never repeats, convert between
+rows and groups.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 def ease_compiling(network: nn.Module) -> None:
-    """Make GroupNorms and SiLUs in `network` call the functions below; values stay the same to rounding."""
+    """Make GroupNorms and SiLUs in `network` call the functions below; values stay the same up to rounding."""
     for module in network.modules():
         if isinstance(module, nn.GroupNorm):
             module.forward = partial(group_norm, module)  # pyright: ignore[reportAttributeAccessIssue] (named x here)
@@ -24,9 +24,10 @@ def ease_compiling(network: nn.Module) -> None:
 
 
 def group_norm(norm: nn.GroupNorm, x: Tensor) -> Tensor:
-    """Return GroupNorm of x (n, c, h, w), equal to torch's to rounding, in channels last; torch does other shapes.
+    """Return GroupNorm of x (n, c, h, w), equal to torch's up to rounding, in channels last; of other shapes, torch's.
 
-    The variance is the mean square less the squared mean, for one pass: its rounding grows with (mean / deviation)^2.
+    The variance is the mean square less the squared mean, which takes one pass but has a rounding error that grows with
+    (mean / deviation)^2.
     """
     if x.dim() != 4 or not norm.affine:
         return nn.GroupNorm.forward(norm, x)
@@ -49,12 +50,12 @@ def group_norm(norm: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 def silu(x: Tensor) -> Tensor:
-    """Return x sigmoid(x). Its derivative takes the sigmoid from memory; torch and its compiler compute it again."""
+    """Return x sigmoid(x), with the sigmoid kept for its derivative; torch and its compiler would compute it again."""
     return _SiLU.apply(x)[0]
 
 
 class _SiLU(torch.autograd.Function):
-    """The sigmoid is an output too, so that derivatives of any order pass through it."""
+    """x -> x sigmoid(x), sigmoid(x); the sigmoid is an output so that derivatives of any order pass through it."""
 
     generate_vmap_rule = True
 

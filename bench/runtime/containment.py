@@ -1,8 +1,8 @@
-"""Work in a process of its own: whatever happens to that process costs this work alone.
+"""Run work in a process of its own, so that whatever happens to that process affects this work alone.
 
-A method, a prior or any other plug-in may be killed, crash, end its process, hang or use up the memory. Who starts it
-goes on, knows why it ended, and writes that in its place. The process ends with the one that started it, and takes
-with it what it has started itself.
+A method, a prior or any other plug-in may be killed, crash, end its process, hang or use up the memory. The job that
+started it goes on, knows why it ended, and writes the reason instead of results. The process ends together with the job
+that started it and with all processes that it has started itself.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from bench.core.specs import Limits
 from bench.runtime.family import children, exceeds
 
 DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses
-PAUSE = 0.5  # seconds between two looks at a process that says nothing
-PAUSE_OF_MEMORY = 0.05  # where its memory has a limit
-# signals that come from outside of a method: of the system, a scheduler or a user
+PAUSE = 0.5  # seconds between two checks of a process that sends no message
+PAUSE_OF_MEMORY = 0.05  # the same where its memory has a limit
+# signals that come from outside a method: from the system, a scheduler or a user
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 RUNNING: set[int] = set()  # processes that this one has started, each the leader of a group
@@ -38,10 +38,10 @@ RUNNING: set[int] = set()  # processes that this one has started, each the leade
 
 @dataclass(frozen=True)
 class Ending:
-    """How work ended. status: "ok", or with the `reason` "refused" (the user's error), "failed" or "n/a".
+    """How work ended. status: "ok"; or "refused" (an error of the user's), "failed" or "n/a" with a `reason`.
 
-    is_passing: the reason is a shortage of the machine, or a signal from outside: another try may end otherwise.
-    is_limit: a limit of the suite ended it. is_inherited: what it rests on had failed before.
+    is_passing: the reason is a shortage of the machine or a signal from outside, so that another try may succeed.
+    is_limit: a limit of the suite ended it. is_inherited: a part that it depends on had failed before.
     """
 
     status: str
@@ -54,13 +54,13 @@ class Ending:
         return f"{self.status}: {self.reason}" if self.reason else self.status
 
     def over(self, limits: Limits | None) -> dict[str, float | None] | None:
-        """Return the limits of the work where it was over one of them, else None."""
+        """Return the limits of the work where it exceeded one of them, else None."""
         return asdict(limits) if self.is_limit and limits is not None else None
 
 
 @dataclass
 class Watch:
-    """What a process has said of itself: until when it may run, how large it may be, and why it failed."""
+    """What a process has reported: until when it may run, how large it may be, and why it failed."""
 
     deadlines: dict[str, tuple[float, Ending]] = field(default_factory=dict)
     most_bytes: float = math.inf
@@ -68,7 +68,7 @@ class Watch:
     failure: Ending | None = None
 
     def heed(self, line: bytes) -> None:
-        """Take over one message; what is none is left out, since a method may write anywhere."""
+        """Take over one message; other lines are ignored, since a method may write anywhere."""
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
             said = json.loads(line)
             ending = Ending(**said["ending"])
@@ -82,32 +82,32 @@ class Watch:
 
     @property
     def deadline(self) -> tuple[float, Ending]:
-        """Return the first deadline, and how work ends that is over it."""
+        """Return the first deadline, and the ending of work that exceeds it."""
         never = math.inf, Ending("failed")
         return min(self.deadlines.values(), key=lambda pair: pair[0], default=never)
 
 
-# in such a process: the pipe to the one that watches it, and what it is, as a method may close it and open another file
+# in a watched process: the pipe to its watcher, with the file's status, since a method may close it and open another
 _speaks_to: list[tuple[int, os.stat_result]] = []
 
 
 def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] = ()) -> Ending:
     """Call `work` in a forked process, and return how that ended.
 
-    refuses: errors of the user, which end the job that called, too.
+    refuses: kinds of errors of the user's, which end the calling job, too.
     """
     reading, writing = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     starter, others = os.getpid(), _children()
     _adopt()
-    said = mmap.mmap(-1, 1)  # memory in common, which no method closes by chance
+    said = mmap.mmap(-1, 1)  # shared memory, which no method closes by accident
     pid = os.fork()
     if pid == 0:
         os.close(reading)
         _become(work, refuses, writing, starter, said)
     os.close(writing)
-    with contextlib.suppress(OSError):  # it has done so itself, or is gone
+    with contextlib.suppress(OSError):  # the process has done so itself, or is gone
         os.setpgid(pid, pid)
     RUNNING.add(pid)
     try:
@@ -119,7 +119,7 @@ def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] =
 
 
 def hold(limits: Limits | None) -> None:
-    """Have the process that watches this one hold its work to limits from now on; elsewhere do nothing."""
+    """Ask the process that watches this one to enforce limits from now on; do nothing where none watches."""
     if limits is None:
         return
     if limits.seconds is not None:
@@ -131,19 +131,19 @@ def hold(limits: Limits | None) -> None:
 
 
 def hold_to_budget(seconds: float | None, reason: str = "") -> None:
-    """Have this process ended after `seconds` as over its budget, where no network call notices it; None: no more."""
+    """Have this process ended after `seconds` as over its budget, in case no network call checks it; None: never."""
     ending = {"status": "n/a", "reason": reason}
     _tell({"name": "budget", "seconds": seconds, "ending": ending})
 
 
 def end_all() -> None:
-    """Kill what this process has started."""
+    """Kill all processes that this one has started."""
     for pid in list(RUNNING):
         end(pid)
 
 
 def end(pid: int) -> None:
-    """Kill a process that is still running, with all that it has started and that is still in its group."""
+    """Kill a process that is still running, and all others in its group."""
     if pid in RUNNING:
         for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -154,13 +154,13 @@ def end(pid: int) -> None:
 
 
 def _adopt() -> None:
-    """Become the parent of processes whose own has ended, on Linux: what leaves its group is found all the same."""
+    """Become the parent of orphaned descendants, on Linux, so that those that left their group are found, too."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _end_adopted(others: set[int]) -> None:
-    """Kill the children of this process that it did not have before, and what these leave behind in turn."""
+    """Kill the children of this process that are not among `others`, and the orphans that these leave in turn."""
     spared = set(others)
     while left := _children() - spared - RUNNING:
         for pid in left:
@@ -174,14 +174,14 @@ def _end_adopted(others: set[int]) -> None:
 
 
 def _children() -> set[int]:
-    """Return the processes whose parent is this one, as far as the system says."""
+    """Return the processes whose parent is this one, by /proc; none where there is no such folder."""
     found = set[int]()
     for facts in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError):  # it has just ended
-            parent = (
-                facts.read_text(errors="replace").rpartition(")")[2].split()[1]
-            )  # its name may hold anything
-            found |= {int(facts.parent.name)} if int(parent) == os.getpid() else set()
+            # the name in parentheses may contain anything, even a parenthesis
+            after_name = facts.read_text(errors="replace").rpartition(")")[2]
+            if int(after_name.split()[1]) == os.getpid():
+                found.add(int(facts.parent.name))
     return found
 
 
@@ -220,7 +220,7 @@ def _become(
     starter: int,
     said: mmap.mmap,
 ) -> None:
-    """Do the work in a forked process and say with which status it is about to end; never return."""
+    """Do the work in a forked process, store the status with which it is about to end, and end it; never return."""
     status = BROKEN
     try:
         die_with(starter)
@@ -245,7 +245,7 @@ def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...])
     except refuses as error:
         _tell({"ending": {"status": "refused", "reason": str(error)}})
         return REFUSED
-    except UserError as error:  # of a part: its line says it all
+    except UserError as error:  # its line needs no traceback
         _tell({"ending": _failed(str(error))})
     except BaseException as error:
         traceback.print_exc()
@@ -254,10 +254,10 @@ def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...])
 
 
 def _watched(pid: int, pipe: int, said: mmap.mmap, others: set[int]) -> Ending:
-    """Wait for a process, listening to what it says, and end it where it is over a limit.
+    """Wait for a process while reading its messages; return how it ended, or which limit it exceeds.
 
-    said: the status with which it meant to end; with another one a method has ended it. others: processes that this one
-    had before, whose memory does not count.
+    said: the status with which `_become` ends it; with another status, the plug-in has ended the process itself.
+    others: the children that this process had before, whose memory does not count.
     """
     watch, lines = Watch(), _lines_of(pipe)
     while True:
@@ -267,7 +267,7 @@ def _watched(pid: int, pipe: int, said: mmap.mmap, others: set[int]) -> Ending:
             watch.heed(line)
         code = _exit_code(pid)
         if code is not None:
-            for line in lines(0.0):  # its last words
+            for line in lines(0.0):  # messages that came before it ended
                 watch.heed(line)
             return _ending(code, watch, code == said[0])
         if time.monotonic() >= latest:
@@ -284,7 +284,7 @@ def _lines_of(pipe: int) -> Callable[[float], Iterator[bytes]]:
 
     def lines(seconds: float) -> Iterator[bytes]:
         nonlocal rest, is_open
-        if not is_open:  # it has ended, or goes on and has closed all that it could
+        if not is_open:  # the process has ended, or has closed the pipe and goes on
             time.sleep(min(seconds, PAUSE_OF_MEMORY))
             return
         if select.select([pipe], [], [], seconds)[0]:
@@ -297,7 +297,7 @@ def _lines_of(pipe: int) -> Callable[[float], Iterator[bytes]]:
 
 
 def _exit_code(pid: int) -> int | None:
-    """Return the exit code of a process that has ended, negative for a signal; what it has started ends, too."""
+    """Return the exit code of a process that has ended, negative for a signal, and kill its group; None before."""
     ended, status = os.waitpid(pid, os.WNOHANG)
     if not ended:
         return None

@@ -1,6 +1,6 @@
 """Take the device that a `Compute` names, and prepare a prior's networks for it.
 
-`bf16` is autocast around networks alone: what is known in closed form (a mixture's denoiser) and all that a method does
+`bf16` is autocast around networks alone: closed forms, such as a mixture's denoiser, and all computations of a method
 stay float32.
 """
 
@@ -29,13 +29,13 @@ def computing(compute: Compute) -> Iterator[torch.device]:
     """Yield the device, leased for this process alone where it is a GPU, with TF32 on or off as `compute` says."""
     with contextlib.ExitStack() as stack:
         if compute.device == "cuda":
-            # asks the driver; `is_available` would start CUDA, see below
+            # this asks the driver; `is_available` would start CUDA too early, see below
             num_gpus = torch.cuda.device_count()
             if not num_gpus:
                 raise UserError(
                     "device: cuda: torch sees no GPU here; run on a machine with one, or set device: cpu"
                 )
-            # before CUDA starts in this process: then the leased GPU is the only one that it sees
+            # set before CUDA starts in this process, so that the leased GPU is the only one that it sees
             os.environ[VISIBLE] = stack.enter_context(lease_gpu(num_gpus))
         stack.enter_context(_tf32(compute.precision == "tf32"))
         yield torch.device(compute.device)
@@ -46,7 +46,7 @@ def _tf32(allowed: bool) -> Iterator[None]:
     # the stub of cudnn lacks allow_tf32
     matmul, cudnn = torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)
     before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = allowed  # cuDNN's is on unless it is told
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed  # cuDNN's is on by default
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a plug-in shares with all Python code of its process: random generators, torch's settings, the environment."""
+"""Put back the state that a plug-in shares with all code of its process: random generators, settings, environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _set_environment(variables: dict[str, str]) -> None:
 
 
 def _set_device(device: torch.device) -> None:
-    """Set the default device; on a CPU tensors are made there without any setting, which would cost time."""
+    """Set the default device; a CPU is the default without a setting, and a setting costs time."""
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
@@ -55,7 +55,7 @@ SETTINGS = tuple(name for name in GLOBAL_STATE if "generator" not in name)
 
 @contextlib.contextmanager
 def kept_state(names: Iterable[str] = tuple(GLOBAL_STATE)) -> Iterator[list[str]]:
-    """Put back the state of the process after the code inside, also where it raised; yield what had to be put back.
+    """Put back the state of the process after the block, also where it raised; yield the names of what was changed.
 
     The list that is yielded is filled at the end. names: which parts of GLOBAL_STATE.
     """

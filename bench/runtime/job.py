@@ -1,4 +1,4 @@
-"""Run a command: errors that the user can mend become one line and exit status 1, and a plug-in costs its own cells."""
+"""Run a command: errors of the user's become one line and exit status 1, those of a plug-in cells without numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from bench.runtime.containment import contained
 from bench.runtime.lease import lease
 from bench.runtime.orphans import watch
 
-USERS = (ArtefactError, UserError)  # errors of the user's, or of files that are to be made anew
+USERS = (
+    ArtefactError,
+    UserError,
+)  # errors that the user can mend, or of files that have to be made again
 
 
 def run(
@@ -32,9 +35,9 @@ def run(
     """Call `main` with the command line's arguments; errors meant for the user become one line and exit status 1.
 
     leased: hold the CPU together with other jobs, and wait while a clock has it alone; False: `main` does that itself.
-    failed: of a command that calls a plug-in. `main` has a process of its own then, and where that fails,
-    `failed(ending, *arguments)` writes why, in place of what `main` would have written. Errors of the kinds in
-    `refuses` are the user's all the same.
+    failed: for a command that calls a plug-in. `main` then has a process of its own, and where that fails,
+    `failed(ending, *arguments)` writes the reason in place of the outputs of `main`. refuses: kinds of errors that
+    still count as the user's.
     """
     watch()
     keep_memory()
@@ -58,9 +61,9 @@ def run(
 
 
 def cost_since(begin: float, cpu_begin: float, error: str) -> JobCost:
-    """Return what this command took since two times, of the clock and of the processor, and its largest memory.
+    """Return the seconds of this command since `begin` and `cpu_begin`, and its largest memory.
 
-    What ran in a process of its own counts.
+    Processes that it has started and that have ended are included.
     """
     seconds, cpu_seconds = time.perf_counter() - begin, work_seconds() - cpu_begin
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -77,9 +80,12 @@ def _contain(
     failed: Callable[..., None],
     refuses: tuple[type[Exception], ...],
 ) -> None:
-    """Call `main` in a process of its own; a part, whose errors are none of the user's, fails until it is mended."""
+    """Call `main` in a process of its own, and `failed` where that fails.
+
+    Where UserError is not among `refuses`, as for data sets and priors, a failure is always tried again.
+    """
     spec, *more = sys.argv[1:]
-    with written_only_while(spec):  # another run that has changed it makes the outputs anew
+    with written_only_while(spec):  # a run that changes the spec makes the outputs again
         ending = contained(lambda: main(spec, *more), refuses)
         if ending.status == "refused":
             raise UserError(ending.reason)
@@ -98,8 +104,8 @@ def work_seconds() -> float:
 def keep_memory() -> None:
     """Keep freed memory in this process, on Linux; elsewhere do nothing.
 
-    Samplers ask for the same megabytes thousands of times, and to get them from the system each time takes up to a
-    third of their time.
+    Samplers allocate the same megabytes thousands of times, and asking the system each time can take a third of their
+    time.
     """
     m_trim_threshold, m_mmap_max = -1, -4  # of mallopt(3)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

@@ -20,7 +20,7 @@ from bench.core.errors import UserError
 FOLDER = "BENCH_LEASES"  # environment variable: where the locks are
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 CPU = "cpu"
-PAUSE = 0.05  # seconds between two looks at locks that others hold
+PAUSE = 0.05  # seconds between two tries of locks that other jobs hold
 
 
 class Busy(Exception):
@@ -54,8 +54,8 @@ def lease_gpu(
 ) -> Iterator[str]:
     """Hold a GPU that no other job has, and yield its name as CUDA_VISIBLE_DEVICES has it.
 
-    Where that variable is set already, its choice holds and no lock is needed, but in a job of Slurm: several of its
-    commands may run at once and have to share what it was given.
+    Where that variable is set already, its choice holds and no lock is needed, except in a job of Slurm: several of its
+    commands may run at once and have to share its GPUs.
     """
     visible, job = environment.get(VISIBLE), environment.get("SLURM_JOB_ID")
     if visible and not job:
@@ -82,7 +82,7 @@ def _first_free(locks: Mapping[str, int], kind: int, deadline: float) -> str:
 def _folder() -> Path:
     """Return the folder for all jobs of a user on a machine, of whichever suite and copy of the repository.
 
-    It is the user's own, which others cannot write to: in a folder that all share its name may be taken.
+    Nobody else may write to it: among the temporary files, which all users share, another user may have taken the name.
     """
     name = f"posterior-bench-{os.getuid()}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()

@@ -1,4 +1,4 @@
-"""Memory of a device, in all and in use, and waiting for its queued work."""
+"""Read how much memory a device has and uses, and wait for its queued work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNKNOWN_MEMORY = 2**32  # bytes assumed where the system does not report its mem
 
 
 def total(device: torch.device) -> int:
-    """Return bytes: all of a GPU's; of a machine's those that are available or in use by this process already."""
+    """Return bytes: all memory of a GPU; of a machine, what is available or already in use by this process."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     sizes = [_bytes_in(Path("/proc/meminfo"), "MemAvailable:", UNKNOWN_MEMORY) + in_use(device)]
@@ -37,12 +37,12 @@ def allocated() -> int:
         return torch.cuda.memory_allocated()
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:  # not Linux: the most that it held
+    except OSError:  # not Linux, which only reports the peak
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def reset_peak(device: torch.device) -> None:
-    """Forget earlier peaks: of the allocator on a GPU, of the process's resident memory on Linux, else of nothing."""
+    """Forget earlier peaks: the allocator's on a GPU, that of resident memory on Linux; elsewhere do nothing."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:

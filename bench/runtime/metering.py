@@ -1,4 +1,4 @@
-"""Metering of the prior's network and of the problem's operator, from outside.
+"""Meter the prior's network and the problem's operator, from outside.
 
 A view takes the place of the prior or the problem. It has the attributes of the interface and no others, and passes
 each call to a `tap`, which makes the call and may count it. Values, dtypes and the autograd graph stay as they are, and
@@ -33,14 +33,14 @@ UNITS = {"nfe": "network rows per sample", "seconds": "s", "mib": "MiB"}
 
 
 class BudgetExceeded(Exception):
-    """A method asked for more than its budget; reported as n/a, with the budget, and not as a failure."""
+    """A method needs more than its budget; its cells are n/a with the budget as the reason, not failures."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may spend in all, since it began; checked before each call of the network.
+    """The limits of a run from its beginning, checked before each call of the network.
 
-    rows: through the prior's network, forward and backward. bytes: beyond `allocated_before`.
+    rows: through the prior's network, forward and backward. bytes: beyond `allocated_before`. text: all in words.
     """
 
     rows: float = math.inf
@@ -79,8 +79,8 @@ def limits_of(budget: Budget | None, num_samples: int) -> Limits:
 class Meter:
     """Rows so far: forward through the calls that were made, and backward through their derivatives.
 
-    A vector-Jacobian product counts the rows of its call, and twice that where a graph of it is kept, which a second
-    pass can go through. Of a run that was killed they are NaN. limits: checked before each call and each derivative.
+    A vector-Jacobian product counts the rows of its call, and twice that where its graph is kept for a second pass. For
+    a run that was killed both are NaN. limits: checked before each call and each derivative.
     """
 
     forward: float = 0
@@ -96,12 +96,12 @@ class Meter:
         return self.backward / num_samples
 
     def check(self, rows: int) -> None:
-        """Raise BudgetExceeded where that many rows more are beyond the limits."""
+        """Raise BudgetExceeded where `rows` more would exceed the limits."""
         if self.limits:
             self.limits.check(self.forward + self.backward + rows)
 
     def call(self, call: Callable[..., Any], inputs: tuple[Any, ...], rows: int) -> Any:
-        """Make a call and count `rows` forward, or more under `vmap`, and backward what derivatives of it take."""
+        """Make a call and count `rows` forward (more under `vmap`), and backward those of its derivatives."""
         known = batches(*inputs)
         rows *= math.prod(known.values())
         along = rows * num_tangents(*inputs)
@@ -122,7 +122,7 @@ def counted(prior: Prior, limits: Limits | None = None) -> tuple[PriorView, Mete
     """Return the prior with a meter at its network.
 
     `denoise` and `log_prob` cost one row per row, `decode` costs `decode_nfe`, a draw of `sample` costs `sample_nfe`.
-    A call or a derivative beyond the limits is not made: BudgetExceeded.
+    Instead of a call or a derivative beyond the limits, BudgetExceeded is raised.
     """
     meter = Meter(limits=limits)
 
@@ -158,8 +158,8 @@ def counted_problem(problem: Problem) -> tuple[ProblemView, Meter]:
 def on_backward(output: Tensor, callback: Callable[[Tensor, bool], None]) -> None:
     """Have `callback` called whenever a backward pass goes through the call that made `output`.
 
-    It is given the cotangent, and whether a graph of the pass is kept, for derivatives of it. The hook is on the
-    graph's node, not on the tensor: a gradient by `output` itself does not enter the call.
+    Its arguments are the cotangent, and whether a graph of the pass is kept for further derivatives. The hook is on the
+    graph's node and not on the tensor, since a gradient with respect to `output` itself does not enter the call.
     """
     beneath = layers(output)
     for place, layer in enumerate(beneath):
@@ -171,7 +171,7 @@ def on_backward(output: Tensor, callback: Callable[[Tensor, bool], None]) -> Non
 def _hook(
     layer: Tensor, is_kept: bool, is_plain: bool, callback: Callable[[Tensor, bool], None]
 ) -> None:
-    """Call back from one layer: a graph is kept where a layer around it tracks the pass, or where it is asked for."""
+    """Call back from one layer; the graph is kept where a layer around it tracks the pass, or grad mode is on."""
     number = layer.output_nr
     layer.grad_fn.register_prehook(  # pyright: ignore[reportOptionalMemberAccess]
         lambda cotangents: callback(
@@ -271,7 +271,7 @@ class OperatorView:
 
 
 def _refuse_shapes(x_t: Tensor, sigma: Tensor, shape: Shape) -> None:
-    """Raise ValueError, one line, where the inputs of `denoise` have not the shapes that every prior takes."""
+    """Raise ValueError, one line, unless the inputs of `denoise` have the shapes that every prior takes."""
     if tuple(x_t.shape[1:]) != tuple(shape):
         raise ValueError(
             f"prior.denoise: x_t has shape {tuple(x_t.shape)}; expected (n, *x), *x = {tuple(shape)}"

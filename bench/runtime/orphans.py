@@ -1,8 +1,8 @@
-"""End the jobs of a run that was killed: it cannot stop them, so they look whether it is still there.
+"""End the jobs of a run that was killed: since it cannot stop them, each job watches whether its run is still there.
 
-A run writes who it is into its suite's lock and into its environment, which its jobs inherit (`sign`). A job on the
-same machine ends within seconds when that process is gone; one on another machine of a cluster, which cannot see it,
-goes on until another run has taken the lock.
+A run writes its name into its suite's lock and into its environment, which its jobs inherit (`sign`). A job on the same
+machine ends within seconds after the run's process is gone. A job on another machine of a cluster, which cannot see
+that process, goes on until another run has taken the lock.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-RUN = "BENCH_RUN"  # environment variable: whose jobs these are, as `Run.name` followed by the path of the lock
-PAUSE = 1.0  # seconds between two looks
+RUN = "BENCH_RUN"  # environment variable of the jobs: the `Run.name` of their run, and the path of its lock
+PAUSE = 1.0  # seconds between two checks
 
 
 @dataclass(frozen=True)
 class Run:
-    """A process that runs a suite. started: ticks since the machine started, "" where the system does not tell."""
+    """A process that runs a suite. started: in ticks since the machine started, "" where that is not known."""
 
     host: str
     pid: int
@@ -46,13 +46,13 @@ class Run:
             return True
         try:
             holder = self.lock.read_text()
-        except OSError:  # a network's file system that is away for a moment
+        except OSError:  # a network's file system may not answer for a moment
             return False
         return holder not in ("", self.name)
 
 
 def sign(lock: int, path: Path) -> None:
-    """Write into a lock that is held, an open file, that this process has it, and tell the jobs that it will start."""
+    """Write this process's name into a lock that it holds, an open file, and into the environment of its jobs."""
     run = Run(platform.node(), os.getpid(), _started(os.getpid()), path.absolute())
     os.ftruncate(lock, 0)
     os.pwrite(lock, run.name.encode(), 0)
@@ -60,7 +60,7 @@ def sign(lock: int, path: Path) -> None:
 
 
 def watch() -> None:
-    """Have this process killed when its run is over, or its parent gone; does nothing for a command given by hand."""
+    """Have this process killed when its run is over or its parent is gone; do nothing for a command given by hand."""
     run = Run.of_environment()
     if run is not None:
         threading.Thread(target=_watch, args=(run, os.getppid()), daemon=True).start()
@@ -73,7 +73,7 @@ def _watch(run: Run, parent: int) -> None:
 
 
 def _is_alive(pid: int, started: str) -> bool:
-    """Return whether a process is there that began then and has not ended, though nobody may have waited for it."""
+    """Return whether the process that began then is still running; one that has ended as a zombie is not."""
     if started:
         return _started(pid) == started
     try:

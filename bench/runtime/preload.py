@@ -1,15 +1,15 @@
-"""Jobs forked from a process that has imported the libraries: an import of torch takes three seconds, a fork a tenth.
+"""Fork jobs from a process that has imported the libraries: importing torch takes three seconds, a fork a tenth.
 
-At most as many run at once as there are cores, since more would push each other's data out of the caches.
+At most as many jobs run at once as there are cores, since more would push each other's data out of the caches.
 
 The workflow starts one such server beside itself (`start`) and calls each job through a client, `python -m
 bench.runtime.preload -m bench.stages.<rule> <spec>`, which hands its arguments, environment and standard streams to the
 server. Without a server, on another machine or without the workflow, the client becomes `python -m bench.stages.<rule>
 <spec>` itself.
 
-Only libraries are imported before the fork; what belongs to the project each job imports anew. Client and job end
-together: a job gives its exit status to its client, and one whose client was killed kills itself. Both end when their
-workflow was killed (`bench/runtime/orphans.py`).
+Only libraries are imported before the fork; each job imports the project's modules itself. Client and job end together:
+a job sends its exit status to its client, and kills itself when its client was killed. Both end when their workflow was
+killed (`bench/runtime/orphans.py`).
 """
 
 from __future__ import annotations
@@ -54,19 +54,20 @@ LIBRARIES = (
 # prefix of the workflow's commands, in which `python` then calls the client
 SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
 STREAMS = (0, 1, 2)
-BEGUN = b"b"  # what a job says once it has been told all: from then on nobody else does it
-# of a folder's path: with the server's folder and its own name an address may have 104
+BEGUN = b"b"  # sent by a job once it has received its whole task; before that, the client may do the task itself
+# in the path of the temporary folder: an address has at most 104, and the server's folder and name take the rest
 MOST_BYTES = 53
-# while libraries are imported: a look for GPUs would leave its answer to all jobs, and keep them from CUDA
+# set while libraries are imported: if one looked for GPUs, all jobs would inherit its answer and could not use CUDA
 QUIET = {"CUDA_VISIBLE_DEVICES": "", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "MPLBACKEND": "agg"}
-NEW = 5.0  # seconds in which a folder may not be locked yet by the process that made it
+NEW = 5.0  # seconds after which a folder without a lock is abandoned: its maker locks it soon after making it
 PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
 
 
 def start(without: Sequence[str] = ()) -> None:
-    """Start a server that lives as long as this process and imports nothing before its first job; tell the jobs.
+    """Start a server that lives as long as this process, and put its address into the environment of the jobs.
 
-    without: packages among LIBRARIES that no job of this workflow is expected to need; one that does imports it itself.
+    The server imports nothing before its first job. without: packages among LIBRARIES that it leaves out, because no
+    job of this workflow is expected to need them; a job that does imports them itself.
     """
     if sys.platform == "win32" or FOLDER in os.environ:
         return
@@ -77,8 +78,8 @@ def start(without: Sequence[str] = ()) -> None:
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder, *without]
-    # in a session of its own no signal meant for the workflow reaches it; when this process has ended, however it
-    # ended, the pipe has, too
+    # in a session of its own, the server gets no signal that is meant for the workflow; its standard input is a pipe
+    # that ends when this process has ended, however it ended
     end, _kept_open = os.pipe()
     held = _held(folder)
     subprocess.Popen(command, stdin=end, start_new_session=True, pass_fds=[held])
@@ -95,7 +96,7 @@ def _place() -> str | None:
 
 
 def _held(folder: str | Path) -> int:
-    """Return a lock on a server's folder, which this process and the server have until both have ended."""
+    """Return a lock on a server's folder, held until both this process and the server have ended."""
     lock = os.open(folder, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return lock
@@ -152,9 +153,9 @@ def _fork_job(listener: socket.socket, folder: str, without: tuple[str, ...]) ->
 
 @cache  # once
 def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
-    """Import what jobs share, without what the user's environment does to it: each job has that for itself.
+    """Import the libraries that jobs share, unaffected by the user's environment, which each job applies itself.
 
-    On a busy machine that takes half a minute. A workflow that is killed meanwhile takes the server with it, too.
+    On a busy machine this takes half a minute. If the workflow is killed meanwhile, the server ends, too.
     """
     imported = threading.Event()
     watcher = threading.Thread(target=_end_without_workflow, args=(folder, imported))
@@ -162,7 +163,7 @@ def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
     for name in (name for name in LIBRARIES if name.partition(".")[0] not in without):
-        with contextlib.suppress(Exception):  # the job that needs it will say so
+        with contextlib.suppress(Exception):  # the job that needs the library will report it
             importlib.import_module(name)
     with contextlib.suppress(Exception):
         _draw_something()
@@ -170,8 +171,8 @@ def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
         os.environ.pop(name)
         os.environ.update({} if value is None else {name: value})
     imported.set()
-    watcher.join()  # a fork is to copy no thread
-    gc.freeze()  # no job has to look through what the libraries have made
+    watcher.join()  # no thread may run during a fork
+    gc.freeze()  # spares the jobs a search through the libraries' objects
 
 
 def _draw_something() -> None:
@@ -214,7 +215,7 @@ def call(arguments: list[str]) -> None:
         socket.send_fds(connection, [struct.pack("<Q", len(job))], STREAMS)
         connection.sendall(job)
         has_begun = connection.recv(1) == BEGUN
-    except OSError:  # the server was killed while this one waited for it
+    except OSError:  # the server was killed while this client waited for it
         has_begun = False
     if not has_begun:
         os.execv(sys.executable, [sys.executable, *arguments])
@@ -229,9 +230,9 @@ def call(arguments: list[str]) -> None:
 
 
 def _address(folder: str) -> Path:
-    """Return the address of this environment's server; another environment has another, at which no server listens.
+    """Return the address of this Python environment's server; at the address of another one, no server listens.
 
-    A link that leads to an environment is that environment.
+    Links to an environment are resolved, so that they have its address.
     """
     environment = f"{os.path.realpath(sys.prefix)} {sys.version}"
     return Path(folder) / hashlib.sha256(environment.encode()).hexdigest()[:12]
@@ -282,13 +283,13 @@ def _take_over(streams: list[int], job: dict) -> None:
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["environment"])
-    # torch read the variable when the server imported it
+    # torch reads the variable only when it is imported, which was in the server
     if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def _die_with(connection: socket.socket) -> None:
-    connection.recv(1)  # the client says nothing more; this returns when it is gone
+    connection.recv(1)  # the client sends nothing more, so this returns when it is gone
     os.kill(os.getpid(), signal.SIGKILL)
 
 

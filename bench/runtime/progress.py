@@ -1,4 +1,4 @@
-"""Progress of long jobs: a bar on a terminal, one line every 30 s in a log."""
+"""Report the progress of long jobs: a bar on a terminal, one line every 30 s in a log."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def progress(iterable: Iterable[T], total: int | None = None, what: str = "") ->
 
 @contextlib.contextmanager
 def reported(count: Callable[[], float], total: int | None, what: str) -> Iterator[None]:
-    """Print a line on stderr every 30 s while the block lasts: how far `count()` has come, at what rate, time left.
+    """Print a line on stderr every 30 s while the block runs: how far `count()` has come, at what rate, time left.
 
-    For work that goes on inside of one call. A thread asks; total: where the count ends, None where nobody knows.
+    This is for work inside one call; a thread calls `count`. total: where the count ends, None where it is not known.
     """
     ended, begin = threading.Event(), time.perf_counter()
 
@@ -57,7 +57,7 @@ def reported(count: Callable[[], float], total: int | None, what: str) -> Iterat
         yield
     finally:
         ended.set()
-        thread.join(1.0)  # not for ever: nobody may be reading what it prints
+        thread.join(1.0)  # it may hang on a stream that nobody reads
 
 
 def line_of(what: str, done: float, total: int | None, seconds: float) -> str:

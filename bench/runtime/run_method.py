@@ -101,9 +101,9 @@ NO_TRAINING = RunResult("ok"), {"train_seconds": 0.0, "train_nfe": 0, "train_nfe
 def attempt(work: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> RunResult[T]:
     """Call `work`; whatever it raises becomes the result, so that the harness goes on.
 
-    Working folder, standard streams, environment and torch's settings are as before afterwards. clock: tells the
-    seconds of the result (`bench.runtime.devices.clock_of`). A part that came to nothing is not the method's failure:
-    Broken is raised.
+    Working folder, standard streams, environment and torch's settings are put back afterwards. clock: for the seconds
+    of the result (`bench.runtime.devices.clock_of`). Raises Broken where a data set or prior could not be made, which
+    is not the method's failure.
     """
     begin = clock()
     try:
@@ -115,7 +115,7 @@ def attempt(work: Callable[[], T], clock: Callable[[], float] = time.perf_counte
         raise
     except (
         BaseException
-    ) as error:  # an interrupt, too: a user's own ends the process that started this one
+    ) as error:  # also KeyboardInterrupt: a user's Ctrl-C ends the parent process as well
         reason = one_line(error) + place_of(error)
         return RunResult("failed", reason, is_passing=is_shortage(error))
     return RunResult("ok", "", result, clock() - begin)
@@ -148,7 +148,7 @@ def declared_kind(module: str) -> str:
 
 
 def joint_of(method: Method | Trainable, num_samples: int) -> tuple[Joint, int | None]:
-    """Return how the samples of one measurement are related, and of how many chains they are states."""
+    """Return how the samples of one measurement are related, and the number of their chains or None."""
     joint: Joint = getattr(method, "joint", "independent")
     if joint not in get_args(Joint):
         raise ValueError(f"joint is {joint!r}; expected one of {', '.join(get_args(Joint))}")
@@ -161,12 +161,12 @@ def joint_of(method: Method | Trainable, num_samples: int) -> tuple[Joint, int |
 
 
 def declared_caps(method: Method | Trainable) -> Cap:
-    """Return what the method needs, and what it uses where it is there."""
+    """Return the capabilities that the method needs or, where they are offered, uses."""
     return method.needs | getattr(method, "uses", Cap.NONE)
 
 
 def borrowed_caps(method: Method | Trainable, prior: Prior) -> Cap:
-    """Return what the method declares of a prior that is another prior's: its samples aim at that one's posterior."""
+    """Return the declared capabilities that the prior borrows from another, at whose posterior the samples then aim."""
     return declared_caps(method) & prior.borrowed if isinstance(prior, Borrowing) else Cap.NONE
 
 
@@ -233,7 +233,7 @@ def _kinds(state: object) -> str:
 
 
 def read_training(files: RunFiles) -> tuple[RunResult[State], dict, str]:
-    """Return the result of a run's training, what all of it cost, and the hash of the state."""
+    """Return the result of a run's training, its whole cost, and the hash of the state."""
     state, header = read_tensors(files.state)
     spent = read_json(files.training)
     run_result = RunResult(header["status"], header["reason"], state)
@@ -284,7 +284,7 @@ def diagnose(
     draws: Draws,
     state: State | None,
 ) -> dict[str, Tensor]:
-    """Return what a method says of its sampler, (m,) by name, from as many paths as samples; {} where it says nothing.
+    """Return a method's diagnoses of its sampler, (m,) by name, from as many paths as samples; {} where it has none.
 
     state: what `train` returned; None without training.
     """
@@ -326,7 +326,7 @@ def refuse_malformed(drawn: object, expected: tuple[int, ...]) -> None:
 def chunks(
     m: int, s: int, rows_per_chunk: int, splits_samples: bool
 ) -> Iterator[tuple[slice, range]]:
-    """Yield which measurements and which of their samples go into one call."""
+    """Yield the measurements and the samples of each that go into one call, at most rows_per_chunk rows if possible."""
     width = min(s, rows_per_chunk) if splits_samples else s
     height = max(1, rows_per_chunk // s)
     for i in range(0, m, height):

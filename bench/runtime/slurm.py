@@ -1,4 +1,4 @@
-"""What the profile for Slurm asks of Slurm: `submit` a job, and say its `status`; works without accounting.
+"""Commands of the profile for Slurm: `submit` a job and print its `status`, without Slurm's accounting.
 
 A batch writes its exit status to a file, since Slurm forgets finished jobs after some minutes.
 """
@@ -19,7 +19,7 @@ LINES = 15  # of a failed job's log
 def submit(name: str, *arguments: str) -> None:
     """Submit a script of Snakemake, the last of the arguments, and print the number of its job.
 
-    name: of the rule or the batch; a clock has its node alone. The other arguments go to sbatch, but `--gpus=0`.
+    name: of the rule or the batch; a clock has its node alone. The other arguments go to sbatch, except `--gpus=0`.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     *options, script = arguments
@@ -35,7 +35,7 @@ def submit(name: str, *arguments: str) -> None:
 
 
 def status(job: str) -> None:
-    """Print `running`, `success` or `failed`; of a job that failed, the end of its log on standard error."""
+    """Print `running`, `success` or `failed`, and for a failed job the end of its log on standard error."""
     result = status_of(job)
     if result == "failed":
         log = FOLDER / f"{job}.log"
@@ -45,7 +45,7 @@ def status(job: str) -> None:
 
 
 def status_of(job: str) -> str:
-    """Return the status of a job: by the file that it left, or else by its state, where Slurm knows it."""
+    """Return the status of a job by the file that it left, or without one by its state in Slurm."""
     left = FOLDER / f"{job}.status"
     if left.exists() and (text := left.read_text().strip()):
         return "success" if text == "0" else "failed"
@@ -53,7 +53,7 @@ def status_of(job: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     state = done.stdout.strip()
     if state in ACTIVE or (done.returncode != 0 and "Invalid job id" not in done.stderr):
-        return "running"  # or Slurm does not answer at the moment
+        return "running"  # or Slurm does not answer for the moment
     return "success" if state == "COMPLETED" else "failed"
 
 

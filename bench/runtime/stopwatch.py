@@ -26,7 +26,7 @@ LONG_CALL = 1.0  # seconds: where the first call takes longer, a repeat is one c
 class Timing:
     """Seconds of each repeat, with what was measured beside them.
 
-    first: seconds of the call before them, which pays for what is done once: compiling, choosing kernels, caches.
+    first: seconds of the call before them, which includes one-time costs: compiling, choosing kernels, filling caches.
     cpu_share: the smallest share of a core that the process had in one of the repeats; None on a GPU.
     peak: bytes. joules: per call; None where the device does not report them.
     """
@@ -147,7 +147,7 @@ def machine(device: torch.device) -> dict[str, object]:
 
 
 def _nvml_handle(device: torch.device) -> tuple[Any, Any]:
-    """Return NVML and its handle of the device: by UUID, since its numbers know nothing of CUDA_VISIBLE_DEVICES."""
+    """Return NVML and its handle of the device, by UUID, since NVML's numbers ignore CUDA_VISIBLE_DEVICES."""
     import pynvml  # pyright: ignore[reportMissingImports] (not a dependency: only to read energy)
 
     pynvml.nvmlInit()

@@ -1,4 +1,4 @@
-"""What a plug-in shares with the process that calls it: working folder and standard streams, put back after it."""
+"""Put back what a plug-in shares with the process that calls it: the working folder and the standard streams."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ COPIES = 100  # the first number for copies of them: above what a loop over the 
 
 @contextlib.contextmanager
 def kept_surroundings() -> Iterator[list[str]]:
-    """Put back the working folder and the standard streams after the code inside; yield what had to be put back.
+    """Put back the working folder and the standard streams after the block; yield the names of what was changed.
 
-    The list that is yielded is filled at the end. A stream whose copy was closed as well is open to nowhere then: the
-    next file that is opened must not become the one that `print` writes to.
+    The list that is yielded is filled at the end. Where a stream's copy was closed, too, the stream leads to the null
+    device: otherwise the next file that is opened would get its number, and `print` would write to that file.
     """
     folder, changed = os.getcwd(), list[str]()
     copies = {fd: _copy_of(fd) for fd in STREAMS}
@@ -82,7 +82,7 @@ def _is_usable(stream: TextIO) -> bool:
 
 
 def _restored_objects(before: tuple) -> bool:
-    """Put back sys.stdin, sys.stdout and sys.stderr, anew where they were closed; return whether any had changed."""
+    """Put back sys.stdin, sys.stdout and sys.stderr, reopened where they were closed; return whether any changed."""
     changed = False
     for fd, (name, stream) in enumerate(zip(("stdin", "stdout", "stderr"), before, strict=True)):
         if stream is not None and not _is_usable(stream):

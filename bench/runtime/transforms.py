@@ -1,7 +1,7 @@
-"""What torch.func does to a call: how many rows it has under `vmap`, and whether a derivative is taken along with it.
+"""Find out what torch.func does to a call: its rows under `vmap`, and whether a derivative is taken along with it.
 
-A tensor inside of `vmap`, `grad`, `vjp` or `jvp` is wrapped once for each of them, and shows the shape that the
-function sees. Beneath the wrappers lies the tensor of all rows.
+A tensor inside `vmap`, `grad`, `vjp` or `jvp` is wrapped once for each of them, and has the shape that the function
+sees. Beneath the wrappers is the tensor of all rows.
 """
 
 from __future__ import annotations

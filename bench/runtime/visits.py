@@ -1,8 +1,8 @@
-"""Pool the times that several visits of the clock took of one run.
+"""Pool the times of one run from several visits of the clock.
 
-Within a visit repeats differ by a percent; visits minutes apart, in processes of their own, by far more. So a time is
-the median of the visits' medians, which stand beside it as `medians`, and its spread goes from the lower quartile of
-the quickest visit to the upper one of the slowest: the quartiles of the repeats where there is one visit.
+Within a visit, repeats differ by a percent; visits minutes apart, in processes of their own, differ by far more. So a
+time is the median of the visits' medians, which are stored as `medians`, and its spread goes from the lower quartile of
+the fastest visit to the upper quartile of the slowest. With one visit these are the quartiles of its repeats.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bench.core.artefacts import Json
 
 
 def pool_visits(visits: Sequence[Json]) -> Json:
-    """Return one content for all visits; that of the first that failed, if one did."""
+    """Return one record for all visits; that of the first that failed, if one did."""
     failed = next((visit for visit in visits if visit["status"] != "ok"), None)
     pooled = {key: value for key, value in (failed or visits[0]).items() if key != "sha256"}
     if failed:

@@ -1,6 +1,6 @@
-"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a network that judges, with a card.
+"""`python -m bench.stages.classifier specs/classifiers/<classifier>.json`: train a classifier, and write its card.
 
-The classifier of rewards, or a network for images of any data set (bench/problems/convnet.py).
+It is the classifier of a reward, or the network of a data set that metrics use (bench/problems/convnet.py).
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def write_failed(ending: Ending, spec_path: str) -> None:
     """Write why there is no classifier; the next run tries again."""
     spec = ClassifierSpec.read(spec_path)
     path, reason = spec.layout.classifier(spec.classifier), ending.reason
-    reason = reason if ending.is_inherited else f"classifier {spec.classifier}: {reason}"
+    if not ending.is_inherited:
+        reason = f"classifier {spec.classifier}: {reason}"
     write_json(path.with_name("card.json"), {"classifier": spec.classifier, "broken": reason})
     write_broken(path, reason, {"classifier": spec.classifier, "provenance": provenance()})
     note_failure(path, reason, ending.is_passing)

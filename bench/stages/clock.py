@@ -1,9 +1,9 @@
 """`python -m bench.stages.clock specs/clock/<task>/<method>/seed<k>.json [visit]`: seconds of a method.
 
-The job has the machine alone. For one measurement and a growing number of samples it times a whole call that draws them
-all, once untimed and then repeated. Then it takes more and more rows at once, until they are drawn no faster or do not
-fit. Nothing is written while time runs. Beside the times stands what the run's stored samples are
-worth in exact draws.
+The job has the machine to itself. For one measurement and a growing number of samples it times a whole call that draws
+them all, once untimed and then repeated. Then it draws more and more rows at once, until they are drawn no faster or do
+not fit into memory. Nothing is written during a timed call. The record also says how many independent exact draws the
+run's stored samples are worth.
 
 A suite may ask for several visits, which the workflow spreads over time. Each writes visits/<visit>.json, from which
 `bench.stages.pool` makes timing.json.
@@ -52,9 +52,9 @@ from bench.runtime.run_method import (
 from bench.runtime.stopwatch import MOST, PATIENCE, Timing, machine, measure
 from bench.task import Task, open_task
 
-THREADS = 1  # as every job of a workflow
-LONGEST_WAIT = 600.0  # seconds for the machine
-LONGEST_CALL = 30.0  # seconds: no doubling beyond
+THREADS = 1  # as for every job of a workflow
+LONGEST_WAIT = 600.0  # seconds until no other job computes
+LONGEST_CALL = 30.0  # seconds; after a longer call, the number of measurements is not doubled again
 
 Cell = Json  # content of one timed call: m, s, seconds, network rows and memory
 
@@ -99,15 +99,15 @@ def clock(spec: ClockSpec, visit: int, device: torch.device) -> None:
 
 
 def facts_of(spec: ClockSpec, status: str, reason: str) -> Json:
-    """Return what each visit says beside times."""
+    """Return the facts that the record of each visit holds besides times."""
     said = {"joint": "independent", "status": status, "reason": reason, "threads": THREADS}
     return spec.run_facts | said | spec.compute.facts
 
 
 def fate_of_samples(spec: ClockSpec) -> RunResult[Json]:
-    """Return why the run has no samples, where it has none: what never ended, or crashed, is not called once more.
+    """Return how the run that drew the samples ended: a method that never ended, or crashed, is not called again.
 
-    Where the clock alone calls the method, its process is held to the limits of the suite.
+    In a suite that only measures times there are no samples, and the limits of the suite apply to this process.
     """
     if not spec.clock.worth:
         hold(spec.limits)
@@ -117,7 +117,7 @@ def fate_of_samples(spec: ClockSpec) -> RunResult[Json]:
 
 
 def write_failed(ending: Ending, spec_path: str, visit: str = "1") -> None:
-    """Write a visit whose process has ended without."""
+    """Write the record of a visit whose process has ended without writing one."""
     spec = ClockSpec.read(spec_path)
     path = spec.layout.run(spec.task, spec.method, spec.seed).visit(visit)
     content = facts_of(spec, ending.status, ending.reason) | NO_TRAINING[1]
@@ -217,7 +217,7 @@ class TimedMethod:
         return {"throughput": best.result, "stopped": best.why}
 
     def repeat_throughput(self, earlier: Json) -> Json:
-        """Return the cell of highest throughput of an earlier visit, timed anew."""
+        """Return the cell of highest throughput of an earlier visit, timed again."""
         best = earlier["throughput"]
         return {
             "throughput": with_rate(self.cell(best["m"], best["s"])),
@@ -231,7 +231,7 @@ def with_rate(cell: Cell) -> Cell:
 
 
 def compile_seconds(times: Json, compute: Compute) -> Json:
-    """Return the cost of compiling: how much longer than the others the first calls took, over all cells."""
+    """Return the seconds of compiling: by how much the first calls exceed the median ones, summed over all cells."""
     if not compute.compile or not times:
         return {}
     cells = [*times["curve"], times["throughput"]]
@@ -270,7 +270,7 @@ def worths(spec: ClockSpec) -> dict[str, float]:
 
 
 def format_times(times: Json) -> str:
-    """Return times in one line; nothing where there are none."""
+    """Return times in one line; "" where there are none."""
     if not times:
         return ""
     cells = ", ".join(f"s = {cell['s']}: {cell['median']:.3g} s" for cell in times["curve"])

@@ -1,6 +1,6 @@
 """Write a data set: `python -m bench.stages.data specs/data/<dataset>.json`.
 
-One that cannot be read leaves a file that says why: tasks on it have no numbers, all others go on.
+Where a data set cannot be read, a file says why: tasks on it have no numbers, and all others go on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.runtime.containment import Ending
 from bench.runtime.job import run
 from bench.runtime.surroundings import kept_surroundings
 
-FURTHEST = 50.0  # fields in standard deviations stay below, bytes that were not scaled reach 255
+FURTHEST = 50.0  # largest value allowed: fields in units of their deviation stay below, unscaled bytes reach 255
 
 
 def main(spec_path: str) -> None:

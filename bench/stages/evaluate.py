@@ -1,9 +1,10 @@
 """Metrics of every method on one task: `python -m bench.stages.evaluate specs/evaluate/<task>.json` writes metrics.csv.
 
-A value or a reason for each method, seed, measurement and column, in that order, then for each column of the whole
-task: of its samples as one set, and shares of measurements. The pseudo method `reference` is each set of reference
-draws against the other, in blocks as large as the methods' sample sets, averaged over the blocks. Where the prior is a
-map distilled from one with an exact posterior, `_total` columns are taken against that one.
+metrics.csv has a value or a reason for each method, seed, measurement and column, in that order, then for each column
+of the whole task, which is computed from all of its samples as one set or is a share of its measurements. The pseudo
+method `reference` compares each set of reference draws with the other, in blocks as large as the methods' sample sets,
+averaged over the blocks. Where the prior is a map distilled from a teacher with an exact posterior, `_total` columns
+compare with the teacher's posterior.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ from bench.runtime.job import run
 from bench.runtime.progress import progress
 from bench.task import Task, open_task
 
-FLOATS_PER_CHUNK = 2**21  # of the largest temporary; 16 MiB in float64
-MOST_BLOCKS = 4  # of each set of reference draws: the floor is a mean over twice as many ...
-LARGE, MOST_BLOCKS_OF_LARGE = 1024, 2  # ... and of images of more values over four
+FLOATS_PER_CHUNK = 2**21  # in the largest temporary; 16 MiB in float64
+MOST_BLOCKS = 4  # of each set of reference draws, so that the floor is a mean over at most 8 blocks
+LARGE, MOST_BLOCKS_OF_LARGE = 1024, 2  # for images of more than LARGE values, a mean over at most 4
 NO_REWARD = "n/a (measurement operator, no reward)"
 NO_OPERATOR = "n/a (reward, no measurement operator)"
 NO_TEACHER = "n/a (prior is not a distilled map of an exact one)"
@@ -101,7 +102,7 @@ def write(spec: EvaluateSpec, table: Table, scores: Sequence[Scores], measuremen
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
-    """Write cells that say why there are no numbers, for each run: a run that failed itself keeps its own reason."""
+    """Write the reason why there are no numbers into each cell; a run that failed before keeps its own reason."""
     spec = EvaluateSpec.read(spec_path)
     files = spec.layout.task(spec.task)
     num, _, measured = read_size(files.measurements)
@@ -140,7 +141,7 @@ def both_ways(
 
 
 def context_of(layout: Layout, measurements: Measurements, num_samples: int) -> Context:
-    """Return what metrics know of the task before any sample is read."""
+    """Return the facts of the task that metrics get before any sample is read."""
     dataset = measurements.header.get("dataset", "")
     return Context(
         dataset=dataset,
@@ -176,7 +177,7 @@ def score_of_task(task: Task) -> tuple[Gradient | None, str]:
 
 
 def unmet_needs(reference: ReferenceDraws, has_operator: bool, score_reason: str) -> Reasons:
-    """Return why columns with a need have no number on the task."""
+    """Return, for each need, why columns with it have no number on the task; "" where the need is met."""
     return {
         "reference": reference.why_not,
         "teacher": reference.teacher.why_not if reference.teacher else NO_TEACHER,
@@ -189,7 +190,7 @@ def unmet_needs(reference: ReferenceDraws, has_operator: bool, score_reason: str
 def truths_of(
     measurements: Measurements, reference: ReferenceDraws, context: Context, score: Gradient | None
 ) -> tuple[Truth, ...]:
-    """Return what is known of the measurements, in chunks whose largest temporaries stay bounded."""
+    """Return what is known of the measurements, in chunks whose largest temporaries fit FLOATS_PER_CHUNK."""
     num_draws, dimension = reference.x_a.shape[1], math.prod(context.x_shape)
     size = max(1, FLOATS_PER_CHUNK // (num_draws * (num_draws + dimension)))
     problem = cast(Likelihood, problem_of(measurements.header, context.x_shape))
@@ -269,13 +270,13 @@ def exact_diagnosis(spec: EvaluateSpec) -> dict[str, Tensor]:
 def with_diagnoses(
     scores: Sequence[Scores], said: Sequence[Mapping[str, Tensor]], num_measurements: int
 ) -> list[Scores]:
-    """Return the metrics of each run with what it said of itself, NaN where it said nothing."""
+    """Return the metrics of each run with its own diagnoses, NaN where it has none."""
     rows = zip(scores, filled(said, num_measurements), strict=True)
     return [dataclasses.replace(run, values=run.values | own) for run, own in rows]
 
 
 def why_broken(x: Tensor) -> tuple[tuple[str, ...], str]:
-    """Return why each measurement of samples (m, s, *x) counts as failed and why all do, "" where all are finite."""
+    """Return why each measurement of samples (m, s, *x) counts as failed, and why the task does; "" for finite ones."""
     num_broken = (~x.flatten(2).isfinite().all(2)).sum(1).tolist()
     broken = tuple(
         f"failed ({n} of {x.shape[1]} samples not finite)" if n else "" for n in num_broken
@@ -285,7 +286,7 @@ def why_broken(x: Tensor) -> tuple[tuple[str, ...], str]:
 
 
 def why_not_a_chain(header: Json, num_samples: int) -> str:
-    """Return the reason why a run's samples have no diagnostics of chains, "" where they have."""
+    """Return why a run's samples have no diagnostics of chains; "" where they have."""
     if header["joint"] == "point":
         return POINT_ESTIMATE
     if header["joint"] != "chain":

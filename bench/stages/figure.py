@@ -1,6 +1,6 @@
 """One figure of a suite: `python -m bench.stages.figure results/<suite>/specs/suite.json <figure>`.
 
-In the place of one that cannot be drawn stands the reason, so that the page has all others.
+A figure that cannot be drawn shows the reason instead, so that the page still gets all others.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from bench.stats.figure_results import FigureResults
 
 def main(spec_path: str, name: str) -> None:
     """Write figures/<name> as pdf, png and the csv of what it shows."""
-    os.environ["MPLBACKEND"] = "agg"  # one that the user's machine lacks would stop the import
+    os.environ["MPLBACKEND"] = "agg"  # the import fails with a backend that this machine lacks
     from bench.figures._saving import save
     from bench.figures._style import drawing_style
 
     suite = load_with_published(spec_path)
     if name not in suite.figures:
         raise UserError(
-            f"{spec_path}: figures: {name}: is none of this suite's; it has {', '.join(suite.figures)}"
+            f"{spec_path}: figures: expected one of {', '.join(suite.figures)}, got {name!r}"
         )
     plugin = registry.load("figure", name)
     with drawing_style():
@@ -39,7 +39,7 @@ def main(spec_path: str, name: str) -> None:
 
 
 def write_failed(ending: Ending, spec_path: str, name: str) -> None:
-    """Write the reason in the place of a figure; the next run tries again."""
+    """Write a picture of the reason in place of a figure; the next run tries again."""
     os.environ["MPLBACKEND"] = "agg"
     from bench.figures._missing import missing
     from bench.figures._saving import save

@@ -1,6 +1,6 @@
 """Pictures of one task: `python -m bench.stages.grid results/<suite>/specs/evaluate/<task>.json`.
 
-In the place of those that cannot be drawn stands the reason.
+Pictures that cannot be drawn show the reason instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.stats.samples import task_samples
 
 def main(spec_path: str) -> None:
     """Write figures/grid-<task> as pdf, png and the csv of its pixels: the runs with the first seed."""
-    os.environ["MPLBACKEND"] = "agg"  # one that the user's machine lacks would stop the import
+    os.environ["MPLBACKEND"] = "agg"  # the import fails with a backend that this machine lacks
     from bench.figures._saving import save
     from bench.figures._style import drawing_style
 
@@ -33,7 +33,7 @@ def main(spec_path: str) -> None:
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
-    """Write the reason in the place of the pictures; the next run tries again what is not another's failure."""
+    """Write the reason in place of the pictures; the next run tries again unless the failure is another job's."""
     os.environ["MPLBACKEND"] = "agg"
     from bench.figures._missing import missing
     from bench.figures._saving import save

@@ -1,7 +1,7 @@
 """Make the measurements of a task, once, for everybody: `python -m bench.stages.observe specs/tasks/<task>.json`.
 
-All measurements are of every test and validation image; methods get the first `num_measurements` test images. Where a
-task has `truth: prior`, draws of the prior take the places of the images.
+Every test and validation image is measured; methods get the measurements of the first `num_measurements` test images.
+Where a task has `truth: prior`, draws of the prior take the place of the images.
 """
 
 from __future__ import annotations
@@ -72,10 +72,11 @@ def main(spec_path: str) -> None:
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
-    """Write why there are no measurements, in both files; the next run tries again what is not another's failure."""
+    """Write why there are no measurements, in both files; the next run tries again unless the failure is another's."""
     spec = TaskSpec.read(spec_path)
     files, reason = spec.layout.task(spec.task), ending.reason
-    reason = reason if ending.is_inherited else f"measurements of {spec.task}: {reason}"
+    if not ending.is_inherited:
+        reason = f"measurements of {spec.task}: {reason}"
     x_shape = UNKNOWN_SHAPE
     with contextlib.suppress(Broken, ArtefactError):
         x_shape = tuple(read_tensors(spec.layout.data(spec.dataset))[0]["test"].shape[1:])
@@ -89,19 +90,19 @@ def write_failed(ending: Ending, spec_path: str) -> None:
 
 
 def _refuse_other(spec: TaskSpec, sha256: str) -> None:
-    """Raise UserError, one line, where published rows are to stand beside, but are of other measurements."""
+    """Raise UserError, one line, where `beside` asks for published rows that are of other measurements."""
     if spec.published_sha256 not in ("", sha256):
         raise UserError(
-            f"{spec.task}: its measurements (sha256 {sha256[:12]}) are not those of the published rows that are to "
-            f"stand beside ({spec.published_sha256[:12]}); give the task its published settings, or leave out `beside`"
+            f"{spec.task}: its measurements (sha256 {sha256[:12]}) are not those of the published rows that `beside` "
+            f"names ({spec.published_sha256[:12]}); give the task its published settings, or leave out `beside`"
         )
 
 
 def drawn_images(spec: TaskSpec, data: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return draws of the prior, float32, in place of a data set's test and validation images.
 
-    They are numbered, and draw i depends on (task, i) alone. There are as many as images, or as measurements where
-    these are more.
+    Draws are numbered from 0, and draw i depends on (task, i) alone. There are as many as images, but at least
+    `num_measurements` for the test.
     """
     num_test = max(len(data["test"]), spec.num_measurements)
     sizes = [num_test, len(data["validation"])]
@@ -115,7 +116,7 @@ def drawn_images(spec: TaskSpec, data: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def measure_all(problem: InverseProblem, task: str, data: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Measurements of all test images, then of all validation images, float32."""
+    """Return the measurements of all test images, then of all validation images, float32."""
     x_true = torch.cat([data["test"], data["validation"]])
     image_id = torch.cat([data["test_id"], data["validation_id"]])
     is_test = torch.arange(len(x_true)) < len(data["test"])
@@ -123,11 +124,12 @@ def measure_all(problem: InverseProblem, task: str, data: dict[str, Tensor]) -> 
 
 
 def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tensor]:
-    """Where the measurement is an image's class: all test images, then all validation images, float32.
+    """Return the measurements of a reward, images' classes: of all test images, then of all validation images, float32.
 
-    Of the test images first one of each class, in the order of the classes, then another of each, and so on.
+    The test images are sorted: first one of each class, in the order of the classes, then another of each, and so on.
     """
-    if "test_label" not in data:  # then a measurement is no fact of an image
+    # draws of a prior and unlabelled images get one class after the other
+    if "test_label" not in data:
         numbered = {f"{part}_label": torch.arange(len(data[part])) % num_classes for part in PARTS}
         data = data | numbered
     labels = one_hot(data["test_label"], num_classes).flatten(1).long()
@@ -149,10 +151,10 @@ def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tens
 def measure(
     problem: InverseProblem, task: str, x_true: Tensor, image_id: Tensor
 ) -> dict[str, Tensor]:
-    """x_true, y = A(x_true) + noise, noise (scaled by sigma_y), and mask or kernels where the operator has them.
+    """Return x_true, y = A(x_true) + noise, noise (scaled by sigma_y), and mask or kernels where the operator has them.
 
-    Computed in float64, kept in float32. Noise, mask and kernel of an image depend on (task, image id) alone; y and
-    noise are zero where nothing was measured.
+    They are computed in float64 and returned in float32. Noise, mask and kernel of an image depend on (task, image id)
+    alone; y and noise are zero where nothing was measured. Raises ValueError where A(x_true) is not finite.
     """
     ids, x_true = image_id.tolist(), x_true.double()
     numbers = problem.draw_noise(Rng(("noise", task), ids), 1, x_true)
@@ -174,7 +176,7 @@ def measure(
 
 
 def stored_of(problem: InverseProblem | Reward) -> dict[str, Tensor]:
-    """Return what the operator stores once for all measurements, a kernel; {} where it has no such method."""
+    """Return the tensors that the operator stores once for all measurements, such as a kernel; {} for none."""
     operator = getattr(problem, "operator", None)
     return operator.stored() if operator is not None and hasattr(operator, "stored") else {}
 
@@ -182,7 +184,7 @@ def stored_of(problem: InverseProblem | Reward) -> dict[str, Tensor]:
 def first_measurements(
     everything: dict[str, Tensor], num_measurements: int, shared: Container[str]
 ) -> dict[str, Tensor]:
-    """Return the first test images of all; tensors named in `shared`, a kernel, belong to all of them."""
+    """Return the rows of the first test images; tensors named in `shared`, such as a kernel, are kept whole."""
     rows = everything["is_test"].nonzero().flatten()[:num_measurements]
     return {
         name: part if name in shared else part[rows]
@@ -194,7 +196,7 @@ def first_measurements(
 def _perplexity(
     spec: TaskSpec, problem: InverseProblem | Reward, measurements: dict[str, Tensor]
 ) -> Json:
-    """Effective number of mixture components or atoms in each posterior, where there is a formula for it."""
+    """Return the effective number of mixture components or atoms in each posterior, None where there is no formula."""
     posterior = posterior_of(load_prior(spec.layout.prior(spec.prior, spec.family)), problem)
     perplexity = posterior.perplexity(packed(measurements).double())
     of = posterior.perplexity_of

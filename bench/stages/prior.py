@@ -1,7 +1,7 @@
 """`python -m bench.stages.prior specs/priors/<prior>.json`: fit a prior to its training data, write it and its card.
 
-One that cannot be made, a checkpoint that cannot be read among them, leaves a file that says why: tasks on it have no
-numbers, all others go on.
+Where a prior cannot be made, for example from a checkpoint that cannot be read, a file says why: tasks on it have no
+numbers, and all others go on.
 """
 
 from __future__ import annotations
@@ -40,9 +40,11 @@ from bench.runtime.progress import progress
 from bench.runtime.surroundings import kept_surroundings
 
 NUM_SETS = 4  # of prior draws, and of training images for the floor
-GIVEN = {"pipeline", "weights"}  # parameters of the families that open a network
-ROWS_OF_CHECKPOINT = 2000  # network rows of these draws for a network that was given
-NUMBERS_PER_SET = 2**18  # more images are not compared: draws of large ones are expensive
+GIVEN = {"pipeline", "weights"}  # parameters of the families that open the user's network
+ROWS_OF_CHECKPOINT = 2000  # network rows of all draws for the card, for such a network
+NUMBERS_PER_SET = (
+    2**18
+)  # pixels in a set: fewer images are compared if they are large, since draws are expensive
 
 
 def main(spec_path: str) -> None:
@@ -59,7 +61,8 @@ def main(spec_path: str) -> None:
         facts |= {"teacher": spec.teacher, "teacher_family": spec.teacher_family}
         facts["teacher_sha256"] = read_header(teacher_path)["sha256"]
 
-    path.unlink(missing_ok=True)  # written last, it vouches for the files beside it
+    # written last, so that its presence means that the files beside it are complete
+    path.unlink(missing_ok=True)
     begin = time.perf_counter()
     with kept_surroundings():
         tensors, card = family.fit(data, path.parent, teacher)
@@ -75,20 +78,20 @@ def main(spec_path: str) -> None:
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
-    """Write why there is no prior; the next run tries again. What rests on another's failure says only that."""
+    """Write why there is no prior; the next run tries again."""
     spec = PriorSpec.read(spec_path)
-    path = spec.layout.prior(spec.prior, spec.family)
-    inherited = ending.is_inherited
-    reason = ending.reason if inherited else f"prior {spec.prior}: {ending.reason}"
+    path, reason = spec.layout.prior(spec.prior, spec.family), ending.reason
+    if not ending.is_inherited:
+        reason = f"prior {spec.prior}: {reason}"
     write_json(path.parent / "card.json", {"prior": spec.prior, "broken": reason})
     write_broken(path, reason, {"prior": spec.prior, "provenance": provenance()})
     note_failure(path, reason, ending.is_passing)
 
 
 def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None) -> dict:
-    """Return distances of prior draws from the test images, means over sets; `floor` has training images instead.
+    """Return distances of prior draws from the test images, means over sets; `floor`: those of training images.
 
-    most_rows: network rows of all draws; then they are made set by set, with their progress.
+    most_rows: limit on network rows for all draws, which are then made set by set and report their progress.
     """
     test, rng = data["test"], Rng(("card", "unconditional"), range(NUM_SETS))
     n = min(len(test), len(data["train"]), max(8, NUMBERS_PER_SET // test[0].numel()))
@@ -100,7 +103,7 @@ def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None)
     else:
         sets = progress([rng.only(i) for i in range(NUM_SETS)], what="draws for the card")
         drawn = torch.cat([prior.sample(n, one) for one in sets])
-    if not drawn.isfinite().all():  # methods would be blamed for it
+    if not drawn.isfinite().all():  # else the tables would blame the methods
         raise UserError("its draws are not finite")
     training = data["train"][order]
     return {

@@ -1,6 +1,6 @@
 """Copy a suite's tables and figures to where they are committed: `python -m bench.stages.publish results/<suite>`.
 
-What its jobs took goes with them, into results/reference/costs.
+The time and memory that its jobs took are written to results/reference/costs.
 """
 
 from __future__ import annotations

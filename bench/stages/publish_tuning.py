@@ -1,6 +1,6 @@
-"""Copy a suite's logs of tuning to where they are committed, and put their winners in a table:
-`python -m bench.stages.publish_tuning results/<suite> [folder]`, by default into results/reference/tuning.
+"""Copy a suite's logs of tuning to where they are committed, and print a table of their winners.
 
+`python -m bench.stages.publish_tuning results/<suite> [folder]` writes into results/reference/tuning by default.
 `snakemake tuned` runs the tuning; this publishes what it found.
 """
 

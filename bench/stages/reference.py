@@ -1,6 +1,7 @@
 """`python -m bench.stages.reference specs/tasks/<task>.json`: two independent sets of reference draws, checked.
 
-Where the prior is a map distilled from one with an exact posterior, two sets of draws from that one stand beside them.
+Where the prior is a map distilled from a teacher with an exact posterior, the file also has two sets of draws from the
+teacher's posterior.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ from bench.runtime.containment import Ending
 from bench.runtime.job import run
 from bench.task import Task, open_task
 
-# energy distance of the two sets over twice the mean distance within one, beyond 1 / e
+# energy distance of the two sets of e draws over twice the mean distance within one, less 1 / e
 MAX_ENERGY_SHARE = 0.003
 # distance of two means in standard errors of e independent draws each, all pixels together
 MAX_SHIFT = 4.0
 MAX_RHAT = 1.01  # Vehtari et al. 2021, https://arxiv.org/abs/1903.08008
-MIN_ESS = 200.0  # per expectation: its error is 0.07 deviations, of 64 independent samples 0.125
-NUM_TRIES = 2  # the second with twice the particles, for what the first left
+MIN_ESS = (
+    200.0  # gives an expectation an error of 0.07 deviations; 64 independent samples have 0.125
+)
+NUM_TRIES = 2  # the second with twice the particles, for measurements whose draws were not admitted
 BY_PARTICLES = (TemperedSMC, LatentSMC)
 
 
@@ -90,7 +93,7 @@ def main(spec_path: str) -> None:
 
 
 def announced(spec: TaskSpec, task: Task) -> Posterior:
-    """Return the posterior that the suite asks for; print what a reference by particles will cost."""
+    """Return the posterior that the suite asks for; print how long a reference by particles will take."""
     best = task.posterior
     assert best is not None  # a task is opened with its posterior unless asked not to
     posterior = wanted_posterior(spec.reference, best, task.prior, task.problem, spec.task)
@@ -101,9 +104,9 @@ def announced(spec: TaskSpec, task: Task) -> Posterior:
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
-    """Write draws that are not admitted, and why: metrics that do without a reference have their numbers.
+    """Write draws that are not admitted, and why, so that metrics without need of a reference still have numbers.
 
-    The next run tries again what is not another's failure.
+    The next run tries again unless the failure is another job's.
     """
     spec = TaskSpec.read(spec_path)
     files = spec.layout.task(spec.task)
@@ -125,7 +128,7 @@ def two_sets(
     num_particles: int | None,
     what: str,
 ) -> Sets:
-    # first, of all measurements: what they share is then there for the draws of each
+    # moments of all measurements come first, since they compute what the draws of each measurement reuse
     moments = posterior.moments(measurements.y)
     x_a, x_b, checks = draw(posterior, measurements, num_draws, what, num_particles)
     mean, std = moments or (x_a.mean(1), x_a.std(1))
@@ -140,9 +143,9 @@ def two_sets(
 
 
 def perplexity(posterior: Posterior, prior: Prior, y: Tensor, x: Tensor) -> list[float | None]:
-    """Effective number of components or atoms in each posterior; None where the prior has neither."""
+    """Return the effective number of components or atoms in each posterior; None where the prior has neither."""
     values = posterior.perplexity(y)
-    # no formula: of the component to which a draw belongs
+    # there is no formula: estimate the weights of the components from the draws
     if values is None and isinstance(posterior, TemperedSMC):
         shares = torch.stack([prior.log_joint(draws).softmax(1).mean(0) for draws in x])
         values = torch.special.entr(shares).sum(1).exp()
@@ -160,9 +163,9 @@ def draw(
     what: str = "reference",
     num_particles: int | None = None,
 ) -> tuple[Tensor, Tensor, list[dict]]:
-    """Two sets (m, num_draws, *x) and the checks of each measurement.
+    """Return two sets (m, num_draws, *x) and the checks of each measurement.
 
-    A particle reference may try again, larger, unless it was told its `num_particles`.
+    A particle reference may be tried again with more particles, unless `num_particles` is given.
     """
     if num_particles and isinstance(posterior, BY_PARTICLES):
         posterior = dataclasses.replace(posterior, num_particles=num_particles)
@@ -171,7 +174,7 @@ def draw(
     checks: dict[int, dict] = {}
     left = list(range(len(measurements.y)))
     for attempt in range(NUM_TRIES if is_by_particles and not num_particles else 1):
-        # particles go in one batch, draws by formula one measurement after the other: many at once would not fit
+        # particles of all measurements are one batch; draws by formula might not fit into memory all at once
         for rows in [left] if is_by_particles else [[i] for i in left]:
             found = draw_pairs(posterior, measurements, rows, num_draws, (what, attempt))
             for i, (a, b, check) in zip(rows, found, strict=True):
@@ -192,7 +195,7 @@ def draw_pairs(
     num_draws: int,
     axes: tuple[str, int],
 ) -> list[tuple[Tensor, Tensor, dict]]:
-    """Return for each of the rows two sets (1, num_draws, *x) and what there is to say of them."""
+    """Return for each of the rows two sets (1, num_draws, *x) and their checks."""
     (what, attempt), y = axes, measurements.y[rows]
     ids = measurements.image_id[rows].tolist()
     streams = [
@@ -217,9 +220,9 @@ def of_runs(a: Particles, b: Particles, num_draws: int) -> tuple[Tensor, Tensor,
 
 
 def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> dict[str, float]:
-    """How far two sets of e draws (1, e, *x) are from each other and, where there is a formula, from its mean.
+    """Return how far two sets of e draws (1, e, *x) are from each other and, where there is a formula, from its mean.
 
-    A shift is |difference of means| over its root mean square for independent draws, so about 1 when all is well.
+    A shift is |difference of means| over its root mean square for independent draws, so about 1 for correct draws.
     """
     a, b = x_a.flatten(2), x_b.flatten(2)
     within_b, num_draws = mean_distance_within(b), a.shape[1]
@@ -237,12 +240,11 @@ def compare(x_a: Tensor, x_b: Tensor, moments: tuple[Tensor, Tensor] | None) -> 
 
 
 def reason(check: dict, num_draws: int) -> str:
-    """Why draws are not admitted, or nothing. Draws from a formula are exact; their shifts are kept on record."""
+    """Return why draws are not admitted, or "". Draws from a formula are exact; their shifts are only recorded."""
     if "why" in check or "shift_from_formula" in check:
         return check.get("why", "")
     most = {"energy_share": MAX_ENERGY_SHARE + 1 / num_draws, "shift": MAX_SHIFT, "rhat": MAX_RHAT}
-    # what is not a number is broken, too
-    broken = [name for name in most if not check.get(name, 0.0) <= most[name]]
+    broken = [name for name in most if not check.get(name, 0.0) <= most[name]]  # NaN is broken, too
     words = [f"{name} {_digits(check[name])} above {_digits(most[name])}" for name in broken]
     if not check.get("ess", MIN_ESS) >= MIN_ESS:
         words.append(f"effective sample size {check['ess']:.0f} below {MIN_ESS:.0f}")
@@ -250,7 +252,7 @@ def reason(check: dict, num_draws: int) -> str:
 
 
 def _digits(value: float) -> str:
-    # an R-hat differs from 1 in its third decimal
+    # an R-hat differs from its limit in the third decimal only
     return f"{value:.3f}" if 1 <= value < 1.1 else f"{value:.3g}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +13,18 @@ from bench.core.artefacts import write_csv
 from bench.core.errors import UserError
 from bench.core.layout import Layout
 from bench.core.provenance import provenance
+from bench.core.results import LEFT_OUT, REFERENCE
 from bench.core.specs import SuiteSpec
 from bench.report.published_values import values_frame
 from bench.report.reproduction_page import Reproduction
 from bench.runtime.job import run
 from bench.stats.counterparts import only_on_one_side, other_measurements
 from bench.stats.published_rows import PublishedRows, published_rows, summary_of
-from bench.stats.reproduction import DIFFERS, Cell, compare_exactly, compare_values
+from bench.stats.reproduction import DIFFERS, UNTESTED, Cell, compare_exactly, compare_values
 from bench.stats.results import SuiteResults, load
 
 COUNTS = ("nfe", "nfe_vjp", "train_nfe")  # compared exactly
+RUNS = "nfe"  # what each run has that ended well; "n/a" where a method cannot run
 
 
 def main(spec_path: str) -> None:
@@ -35,7 +37,7 @@ def main(spec_path: str) -> None:
     spec = SuiteSpec.read(spec_path)
     published = published_rows(spec.name)
     if not spec.compares:
-        raise UserError(f"suite {spec.name} only takes times, which are not compared")
+        raise UserError(f"suite {spec.name} only measures times, which are not compared")
     found = compared(load(spec_path), published)
     layout = Layout(Path(spec.root))
     about = {"suite": spec.name, "published": published.commit, "provenance": provenance()}
@@ -68,7 +70,8 @@ def compared(suite: SuiteResults, published: PublishedRows) -> Reproduction:
     old, new, before, now = (side.loc[side["task"].isin(same)] for side in (old, new, before, now))
     harmonic = {metric for task in suite.tasks for metric in task.harmonic}
     cells = [*compare_values(old, new, trained, harmonic), *compare_exactly(before, now, COUNTS)]
-    cells = tuple(_with_failures(cells, before, now))
+    cells = _with_failures(cells, before, now)
+    cells = (*cells, *_without_values(cells, old, now))
     if not cells:
         raise UserError(
             f"suite {suite.name}: no row has the name of a published one, so nothing can be compared"
@@ -79,7 +82,7 @@ def compared(suite: SuiteResults, published: PublishedRows) -> Reproduction:
 def _with_failures(
     cells: Collection[Cell], published: pd.DataFrame, here: pd.DataFrame
 ) -> list[Cell]:
-    """Return the cells, and as not reproduced those that failed on one side and have a number on the other."""
+    """Return the cells, with those that failed on one side and have a number on the other as not reproduced."""
     keys = ["task", "method", "metric"]
     both = published.merge(here, on=keys, suffixes=("_published", "_here"))
     known = {(cell.task, cell.method, cell.metric): cell for cell in cells}
@@ -90,6 +93,28 @@ def _with_failures(
             reason = f"{side}: {line[f'reason_{side}']}"
             known[key] = replace(known.get(key, Cell(*key)), verdict=DIFFERS, reason=reason)
     return list(known.values())
+
+
+def _without_values(
+    cells: Collection[Cell], published: pd.DataFrame, here: pd.DataFrame
+) -> Iterator[Cell]:
+    """Yield a cell for each published one of a row that this suite has, too, and that has no value here.
+
+    A row that does not run any more is not reproduced. A single metric without a number (chains that have not mixed,
+    absent weights) cannot be tested.
+    """
+    keys = ["task", "method", "metric"]
+    known = {(cell.task, cell.method, cell.metric) for cell in cells}
+    lines = {tuple(line[key] for key in keys): line for line in here.to_dict(orient="records")}
+    for task, method, metric in published[keys].drop_duplicates().itertuples(index=False):
+        run = lines.get((task, method, RUNS))
+        if run is None or run["reason"] == LEFT_OUT or (task, method, metric) in known:
+            continue
+        runs_no_more = method != REFERENCE and str(run["reason"]).startswith("n/a")
+        line = run if runs_no_more else lines.get((task, method, metric), {})
+        reason = f"here: {line.get('reason') or 'no such metric'}"
+        verdict = DIFFERS if runs_no_more else UNTESTED
+        yield Cell(task, method, metric, verdict=verdict, reason=reason)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`python -m bench.stages.sample specs/runs/<task>/<method>/seed<k>.json`: draw the samples of a run, at a known cost.
 
-A method that cannot run here, fails, or takes its process with it leaves a file without samples that says why, so that
-the other methods' results are made all the same. A run restricted to the first measurements has NaN for the others.
+Where a method cannot run, fails, or ends its process, a file without samples says why, so that the results of other
+methods are made all the same. A run restricted to the first measurements has NaN for the others.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from bench.runtime.run_method import (
 )
 from bench.task import Task, open_task
 
-BEYOND = 1000.0  # values of samples that have diverged: images are between -1 and 1
+BEYOND = 1000.0  # samples with larger values have diverged: images are between -1 and 1
 
 
 def main(spec_path: str) -> None:
@@ -71,7 +71,7 @@ def write_run(spec: RunSpec, device: torch.device) -> RunResult:
     metered = replace(task, prior=metered_prior, problem=metered_problem)
 
     trained, training, state_sha256 = read_training(files) if spec.trains else NO_TRAINING
-    drawn = trained  # a run whose training came to nothing shares its fate
+    drawn = trained  # where training has failed, so has the run
     if trained.status == "ok":
         state = moved(trained.result, device)
         drawn = attempt(lambda: draw(spec, draws, metered, state, network), clock_of(device))
@@ -91,16 +91,16 @@ def write_run(spec: RunSpec, device: torch.device) -> RunResult:
 
 
 def oddities(interacts: str, x: Tensor) -> Json:
-    """Return what tables mark: that rows interact, and how many of the finite samples (m, s, *x) have diverged."""
+    """Return the marks of tables: how rows interact, and how many of the samples (m, s, *x) have diverged."""
     num_beyond = int((x.abs() > BEYOND).flatten(2).any(2).sum()) if x.numel() else 0
     found = {"interacts": interacts, "diverged": num_beyond}
     return {name: value for name, value in found.items() if value}
 
 
 def grace_of(budget: Budget | None, rows: int) -> tuple[float | None, str]:
-    """Return the seconds after which a run is ended from outside, and the reason of its budget.
+    """Return the seconds after which a run is ended from outside, and the reason to record, that of its budget.
 
-    A budget is looked at before each call of the network, and the last one may take its time: so twice and 10 s more.
+    A budget is checked only before each call of the network: twice its seconds and 10 s leave room for a slow call.
     """
     if budget is None or budget.seconds is None:
         return None, ""
@@ -108,7 +108,7 @@ def grace_of(budget: Budget | None, rows: int) -> tuple[float | None, str]:
 
 
 def chunk_of(spec: RunSpec, prior: Prior, device: torch.device) -> int:
-    """Return the rows of a chunk; `auto` stands for as many as this machine draws quickest."""
+    """Return the rows of a chunk; for `auto`, the number that this machine draws fastest."""
     if isinstance(spec.rows_per_chunk, int):
         return spec.rows_per_chunk
     if not (Cap.DENOISER | Cap.DECODER) & prior.caps:
@@ -119,9 +119,9 @@ def chunk_of(spec: RunSpec, prior: Prior, device: torch.device) -> int:
 def draw(
     spec: RunSpec, draws: Draws, task: Task, state: State | None, network: Meter
 ) -> tuple[Tensor, Joint, int | None]:
-    """Return samples (m, s, *x), how those of one measurement are related, and of how many chains they are states.
+    """Return samples (m, s, *x), how those of one measurement are related, and the number of their chains or None.
 
-    network: at the task's prior; it tells how far the method has come.
+    network: the meter of the task's prior, which shows how far the method has come.
     """
     method = load_method(spec.module, spec.settings)
     if trainable(method) and not spec.trains:
@@ -148,7 +148,7 @@ def expected_rows(method: Method, prior: Prior, num_samples: int, m: int) -> int
 
 
 def diagnosis(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> dict[str, Tensor]:
-    """Return what the method says of its sampler, (m,) by the names of tensors; counted in no cost."""
+    """Return the method's diagnoses of its own sampler, (m,) by the names of tensors; no cost counts them."""
     state = moved(state, task.y.device)
     method = load_method(spec.module, spec.settings)
     said = attempt(lambda: diagnose(method, task.prior, task.problem, task.measured, draws, state))
@@ -158,8 +158,11 @@ def diagnosis(spec: RunSpec, draws: Draws, task: Task, state: State | None) -> d
 
 
 def interacting(spec: RunSpec, draws: Draws, task: Task, state: State | None, x: Tensor) -> str:
-    """Return how samples depend on what is computed beside them, "" where they do not; counted in no cost."""
-    exact = spec.compute.precision in ("float64", "float32")  # others round by the size of a batch
+    """Return how samples depend on what is computed beside them, "" where they do not; no cost counts this check."""
+    exact = spec.compute.precision in (
+        "float64",
+        "float32",
+    )  # in others, rounding depends on the size of a batch
     if not x.numel() or len(x) * x.shape[1] == 1 or not exact:
         return ""
     method, state = load_method(spec.module, spec.settings), moved(state, task.y.device)
@@ -174,7 +177,7 @@ def header_of(
     num_chains: int | None,
     state_sha256: str | None,
 ) -> Json:
-    """Return what the file of samples says of them, and of the files that they were made from."""
+    """Return the header of a file of samples: facts of the run, and hashes of the files that it was made from."""
     header = spec.run_facts | {"status": drawn.status, "reason": drawn.reason}
     header |= {"joint": joint, "num_chains": num_chains, "num_measurements": len(task.y)}
     method = attempt(lambda: load_method(spec.module, spec.settings)).result
@@ -188,7 +191,7 @@ def header_of(
 
 
 def borrowed_of(spec: RunSpec, prior: Prior) -> list[str]:
-    """Return the names of the capabilities that the method takes from the prior and that are another prior's."""
+    """Return the names of the capabilities used by the method that the prior borrows from another prior."""
     caps = attempt(lambda: borrowed_caps(load_method(spec.module, spec.settings), prior)).result
     return [str(cap.name) for cap in caps or Cap.NONE]
 
@@ -201,7 +204,7 @@ def padded(x: Tensor, num_measurements: int) -> Tensor:
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
-    """Write a run whose process has ended without: a file without samples, and no cost, which is not known."""
+    """Write the files of a run whose process has ended without writing them: no samples, and an unknown cost."""
     spec = RunSpec.read(spec_path)
     files = spec.layout.run(spec.task, spec.method, spec.seed)
     num, x_shape, measured = read_size(spec.layout.task(spec.task).measurements)
@@ -221,7 +224,7 @@ def write_failed(ending: Ending, spec_path: str) -> None:
 
 
 def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> dict:
-    """Cost per posterior sample; `seconds` is the whole job's, for orientation only: the clock is a rule of its own."""
+    """Return the cost per posterior sample; seconds: of the whole call, for orientation only, since others may run."""
     return {
         "nfe": network.nfe(rows),
         "nfe_vjp": network.nfe_vjp(rows),

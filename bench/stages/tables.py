@@ -10,7 +10,7 @@ from bench.stats.beside import load_with_published
 
 
 def main(spec_path: str) -> None:
-    """Write the tables of the results that the spec lists into tables/."""
+    """Write tables/ from the results that the spec lists."""
     suite = load_with_published(spec_path)
     about = {"suite": suite.name, "provenance": provenance()}
     write_tables(suite, about | rehearsal_mark(suite.root))

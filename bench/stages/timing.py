@@ -1,4 +1,4 @@
-"""Tables of a suite that only takes times: `python -m bench.stages.timing results/<suite>/specs/suite.json`."""
+"""Tables of a suite that only measures times: `python -m bench.stages.timing results/<suite>/specs/suite.json`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """`python -m bench.stages.train specs/train/<task>/<method>/seed<k>.json`: train a method, before any sampling.
 
-It sees the task's prior and problem, and no measurement: there is none among its inputs. A method that cannot run here,
-fails, or takes its process with it leaves a state without tensors that says why. What training cost is in
-training.json, so that the state of a repeated run has the same bits.
+Training sees the task's prior and problem, and no measurement: there is none among its inputs. Where a method cannot
+run, fails, or ends its process, a state without tensors says why. The cost of training is in a file of its own,
+training.json, so that a repeated run writes the same state to the bit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main(spec_path: str) -> None:
 def write(
     spec: TrainSpec, run_result: RunResult[State], rows: Mapping[str, float], prior_sha256: str
 ) -> None:
-    """Write the state and what it cost. rows: through the network in all."""
+    """Write the state, and its cost. rows: through the network in all."""
     files, compute = spec.layout.run(spec.task, spec.method, spec.seed), spec.compute
     header = spec.run_facts | {"status": run_result.status, "reason": run_result.reason}
     header |= {**rows, "prior_sha256": prior_sha256}
@@ -58,7 +58,7 @@ def write(
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
-    """Write a training whose process has ended without: a state without tensors, of a cost that is not known."""
+    """Write the files of a training whose process has ended without writing them: no tensors, and an unknown cost."""
     spec = TrainSpec.read(spec_path)
     prior_sha256 = read_header(spec.layout.prior(spec.prior, spec.family))["sha256"]
     status = "n/a" if ending.status == "n/a" else "failed"

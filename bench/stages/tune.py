@@ -33,7 +33,7 @@ from bench.core.provenance import provenance
 from bench.core.retries import note_failure
 from bench.core.rng import stream
 from bench.core.specs import TuneSpec
-from bench.core.types import Choice, LogUniform
+from bench.core.types import Choice, LogUniform, Uniform
 from bench.numerics.distances import distances, mean_distance_within
 from bench.numerics.sobol import integer_fields, sobol_settings
 from bench.problems.measurements import Measurements
@@ -232,11 +232,17 @@ def ranges_of(spec: TuneSpec, candidates: Sequence[dict], is_grid: bool) -> dict
             if all(map(is_number, values)) and len(set(values)) > 1
         }
     search = load_method(spec.module, spec.settings).search
-    return {
-        name: [values.low, values.high, "log" if isinstance(values, LogUniform) else "linear"]
-        for name, values in search.items()
-        if not isinstance(values, Choice)
-    }
+    known = {name: ends_of(values) for name, values in search.items()}
+    return {name: ends for name, ends in known.items() if ends}
+
+
+def ends_of(values: Uniform | LogUniform | Choice) -> list:
+    """Return [low, high, how it is searched] of a range; of a choice of numbers as of a grid, [] of any other."""
+    if not isinstance(values, Choice):
+        return [values.low, values.high, "log" if isinstance(values, LogUniform) else "linear"]
+    if len(values.values) < 2 or not all(map(is_number, values.values)):
+        return []
+    return [min(values.values), max(values.values), "grid"]
 
 
 def is_number(value: object) -> bool:

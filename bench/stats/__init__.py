@@ -1,1 +1,1 @@
-"""Reading the results of a suite; summaries, intervals, paired comparisons, ranks."""
+"""Read the results of a suite, and make summaries, intervals, paired comparisons and ranks."""

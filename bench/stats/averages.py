@@ -19,7 +19,7 @@ def averaged(values: np.ndarray, is_harmonic: bool, level: float) -> Ends:
 
 
 def ends(mean: float, low: float, high: float) -> Ends:
-    """Return the three numbers, those that are not finite as None."""
+    """Return the three numbers, with None in place of those that are not finite."""
     kept = [value if math.isfinite(value) else None for value in (mean, low, high)]
     return kept[0], kept[1], kept[2]
 
@@ -27,8 +27,8 @@ def ends(mean: float, low: float, high: float) -> Ends:
 def reciprocal_ends(mean: float, low: float, high: float) -> Ends:
     """Return harmonic mean, low and high, from the mean of the reciprocals (errors) and the ends of its interval.
 
-    An error that may be zero has an infinite high end. One whose mean is not above zero has no mean, but a low end:
-    the worth that it has at least. None where there is no interval.
+    Where the interval of the error contains zero, the high end is infinite. Where the mean error is not above zero
+    there is no mean, but a low end. The ends are None where there is no interval.
     """
     center = 1 / mean if mean > 0 else None
     if not math.isfinite(high):

@@ -15,8 +15,8 @@ from bench.core.specs import SuiteSpec
 from bench.stats.published_rows import PublishedRows, published_rows
 from bench.stats.results import RunRecord, Score, SuiteResults, TaskResults, load
 
-MARK = " (published)"  # ends the name of a published row
-CHAIN = "ess_bulk"  # has a number for chains alone, and for others names what their samples are
+MARK = " (published)"  # end of the name of a published row
+CHAIN = "ess_bulk"  # a metric with numbers for chains alone; for others its reason names how samples are related
 COSTS = ("nfe", "nfe_vjp", "train_seconds", "train_nfe")
 Lines = dict[tuple[str, str], dict]  # of a task's summary, by method and metric
 
@@ -30,8 +30,8 @@ def load_with_published(spec_path: str | Path) -> SuiteResults:
 def with_published(suite: SuiteResults, name: str) -> SuiteResults:
     """Return results with the published rows of the suite `name`, on the tasks that both have.
 
-    Rows that no user would choose (the exact sampler, the prior) are left to the suite. Raises UserError, one line,
-    when a task has other measurements than the published ones, or another number of samples.
+    Published rows of BASELINES, such as the exact sampler, are left out. Raises UserError, one line, when a task has
+    other measurements than the published ones, or another number of samples.
     """
     published = published_rows(name)
     _refuse_other_counts(suite, published)
@@ -135,7 +135,7 @@ def _runs(
     seeds: Sequence[int],
     borrowed: Sequence[str],
 ) -> list[RunRecord]:
-    """Return a record of the row's published cost, the mean over its seeds, for each of these.
+    """Return a record for each seed of a row, each with the published cost, which is the mean over seeds.
 
     borrowed: not empty where the row saw another prior, as in the headers of runs.
     """

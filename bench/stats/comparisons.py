@@ -1,4 +1,4 @@
-"""Every method against the best of its task and metric: difference, p-value, verdict, and what could be resolved."""
+"""Compare every method with the best of its task and metric: difference, p-value, verdict, resolvable difference."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SEVERAL_SEEDS = (
 class Comparison:
     """One line of comparisons.csv, in the metric's units.
 
-    difference: by how much worse than the best, with its 95 % interval, for this comparison alone.
+    difference: how much worse than the best; low, high: its 95 % interval, for this comparison alone.
     p_holm: p after Holm's correction over all pairs of methods.
     tied: whether the method cannot be told from the best; None where there is no verdict, and a reason why.
     resolvable: the difference that has probability 0.8 or more of p_holm below 0.05.
@@ -68,7 +68,7 @@ class Comparison:
 
 
 def compare(suite: SuiteResults) -> list[Comparison]:
-    """Return a line for each method of each group of two methods or more; rows at budgets meet those of the same."""
+    """Return a line for each method of each group of two methods or more; rows at budgets are grouped by budget."""
     return [
         line
         for group in comparison_groups(suite)
@@ -84,7 +84,7 @@ def comparisons_csv(lines: Iterable[Comparison]) -> str:
 
 
 def tied(lines: Iterable[Comparison]) -> frozenset[tuple[str, str, str]]:
-    """Return (task, method, metric) of what is bold."""
+    """Return (task, method, metric) of each cell that is bold, tied with the best."""
     return frozenset((line.task, line.method, line.metric) for line in lines if line.tied)
 
 

@@ -1,4 +1,4 @@
-"""What two sets of results have in common, and in words what only one of them has."""
+"""Find what two sets of results have in common, and say in sentences what only one of them has."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ LONGEST = 6  # names in a sentence
 def only_on_one_side(published: pd.DataFrame, here: pd.DataFrame) -> list[str]:
     """Return sentences on tasks, rows, metrics, seeds and measurements that only one side has a number of.
 
-    published, here: frames with task, method, seed, measurement and metric. What a sentence names is left out of the
-    later ones: of a task that one side lacks no row is told.
+    published, here: frames with task, method, seed, measurement and metric. Later sentences leave out what earlier ones
+    imply: a task that one side lacks is named, but not its rows.
     """
     sentences: list[str] = []
     of_tasks = {side: set(frame["task"]) for side, frame in _sides(published, here)}
@@ -37,9 +37,9 @@ def only_on_one_side(published: pd.DataFrame, here: pd.DataFrame) -> list[str]:
 def _split(
     published: pd.DataFrame, here: pd.DataFrame, key: str
 ) -> tuple[list[tuple[str, str, str]], pd.DataFrame, pd.DataFrame]:
-    """Return (value of `key`, side, where) of what one side lacks, and both sides without it.
+    """Return (value of `key`, side, where) for each value that only one side has, and both sides without these values.
 
-    Rows are looked for on each task, metrics in each row, seeds and measurements in each row.
+    Rows are compared on each task; metrics, seeds and measurements in each row.
     """
     place = ["task"] if key == "method" else ["task", "method"]
     keys = [*place, key]

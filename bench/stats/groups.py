@@ -1,4 +1,4 @@
-"""Which methods are compared: those that a user would choose, on one task and metric, on equal measurements.
+"""Group the methods that are compared: on one task and metric, on equal measurements, without BASELINES.
 
 All methods of a group have seen the prior whose posterior the metric is about (`TaskResults.compares`).
 """
@@ -16,7 +16,7 @@ from bench.core.results import AT_BUDGET, BASELINES, REFERENCE
 from bench.stats.results import Better, SuiteResults, TaskResults
 from bench.stats.values import MetricValues, values_of_task
 
-# of the measurements that some method was tried on; a method with fewer is not compared
+# share of the measurements that some method was tried on; a method with fewer is not compared
 MIN_SHARE = 0.5
 
 
@@ -24,14 +24,14 @@ MIN_SHARE = 0.5
 class ComparisonGroup:
     """Losses `(n, s, k)` of k methods on n measurements with s seeds, in the metric's units.
 
-    A method with one seed among others with more has the same values under each: its seeds have no spread.
+    Where one method has a single seed and others have more, its values are repeated for each seed.
 
-    The value, or its negative where higher is better: the smaller the mean the better. Of a harmonic metric (worth in
-    exact draws), whose values are the reciprocals of errors, the error. Where the metric has a target
-    (`signed`), value - target: the smaller the absolute mean the better. Only the mean over measurements should
-    hit: one measurement of a perfect sampler scatters around its target (chi2_sample, coverage_x_true), so the mean of
-    absolute values would reward less scatter than the truth has. A method that is too high here and too low there
-    is not caught by such a column.
+    A loss is the value, or its negative where higher is better; the smaller its mean, the better. For a harmonic metric
+    (worth in exact draws), whose values are the reciprocals of errors, it is the error. Where the metric has a target
+    (`signed`), it is value - target, and the smaller the absolute mean, the better. Only the mean over measurements has
+    to meet the target: single measurements of a perfect sampler scatter around it (chi2_sample, coverage_x_true), so
+    the mean of absolute values would reward less scatter than the truth has. Such a column does not detect a method
+    that is too high on some measurements and too low on others.
     A failed measurement has the worst loss that any method has there.
     num_failed: (k,) failed measurements of each method.
     too_few: methods not compared -> on how many measurements they were tried.
@@ -80,8 +80,8 @@ def _comparison_groups(suite: SuiteResults) -> list[ComparisonGroup]:
 def at_equal_budgets(group: ComparisonGroup) -> list[ComparisonGroup]:
     """Return the parts of a group whose rows have the same budget (`dps-b100`, `hmc-b100`), and the rest as one.
 
-    The group itself where fewer than two budgets are shared by two methods: comparing all rows of a suite of budgets
-    would ask Holm's correction for thousands of pairs that no reader compares.
+    It is the group itself unless two budgets or more are shared by two methods. Comparing all rows of a suite of
+    budgets would make Holm's correction cover thousands of pairs that no reader compares.
     """
     rows = [*group.methods, *group.too_few]
     found = {row: match["budget"] for row in rows if (match := AT_BUDGET.match(row))}
@@ -142,7 +142,7 @@ def _loss(value: float, better: Better) -> float:
 
 
 def _worst(columns: Iterable[MetricValues], better: Better) -> dict[int | None, float]:
-    """Return the worst badness of any method on each measurement, and under None on all of them."""
+    """Return the worst loss of any method (for a target, distance from it) on each measurement; under None, of all."""
     worst: dict[int | None, float] = {}
     for column in columns:
         for i, values in column.compared.items():
@@ -160,7 +160,7 @@ def _losses(
     better: Better,
     worst: dict[int | None, float],
 ) -> np.ndarray:
-    """Return losses `(n, s)`; a failure lies on the side of the target where the method's other values lie."""
+    """Return losses `(n, s)`; a failure gets the sign of the method's other losses."""
     compared = column.compared
     known = [_loss(value, better) for values in compared.values() for value in values]
     side = -1 if not isinstance(better, str) and sum(known) < 0 else 1

@@ -1,8 +1,8 @@
 """Intervals, tests and their power for means over measurements. Pure functions of arrays.
 
 Values are `(n, s, k)`: n measurements, s seeds, k columns. Measurements and seeds are crossed random factors: seeds are
-averaged within a measurement, and what a seed does to all measurements at once (a network trained anew) widens every
-interval and weakens every test. With one seed that part cannot be known and results hold for that one training.
+averaged within a measurement, and the effect of a seed on all measurements at once (another training of a network)
+widens every interval and weakens every test. With one seed this effect is not known, and results hold for one training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ALPHA, POWER = 0.05, 0.8
 _MOST_EXACT = 24  # measurements whose sign patterns are all counted; beyond, random ones
 _NUM_PATTERNS = 2**14
 _BLOCK = 256  # columns whose random patterns are summed at a time
-_ENOUGH_PATTERNS = 500  # below alpha: from there on Student's power holds
+_ENOUGH_PATTERNS = 500  # with so many patterns below alpha, the power is Student's
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def estimate(values: np.ndarray) -> Estimate:
     """Return the mean of columns `(n, s, k)`, n at least 2, with the error of two crossed random factors.
 
     Two-way analysis of variance without replication; degrees of freedom after Satterthwaite (1946). A negative
-    variance of seeds counts as none. Resampling the seeds instead is no way out: percentiles of a bootstrap over
-    both factors cover 73 % to 93 % in place of 95 % at 2 to 5 seeds that matter.
+    variance of seeds counts as none. Resampling the seeds would not do: percentiles of a bootstrap over both factors
+    cover 73 % to 93 % in place of 95 %, for 2 to 5 seeds with an effect.
     """
     num, seeds, _ = values.shape
     mean = values.mean((0, 1))
@@ -61,10 +61,10 @@ def mean_interval(
     """Return the mean of each column of `values` (n, k) or (n, s, k) and the ends of its interval, each (k,).
 
     Bootstrap-t over measurements (Efron and Tibshirani 1993, chapter 12): 16 measurements are too few for percentiles
-    of resampled means, whose nominal 95 % cover 90 % to 92 %. On each side at least as wide as Student's t, which keeps
-    columns with many ties honest; below 8 rows resamples repeat too often and Student's t stands alone. Several seeds
-    widen it as they widen Student's. The resamples are fixed, so equal values give equal intervals. One row has no
-    interval: both ends are NaN.
+    of resampled means, whose nominal 95 % cover 90 % to 92 %. On each side the interval is at least as wide as
+    Student's, so that columns with many ties do not get one that is too narrow; below 8 rows resamples repeat too
+    often, and Student's is used. Several seeds widen the interval as they widen Student's. The resamples are fixed, so
+    equal values give equal intervals. One row has no interval: both ends are NaN.
     """
     values = values[:, None] if values.ndim == 2 else values
     num, means = len(values), values.mean(1)
@@ -107,10 +107,10 @@ def _resamples(num: int, num_resamples: int) -> np.ndarray:
 def paired_p(differences: np.ndarray) -> np.ndarray:
     """Return the two-sided p-value (k,) of each column of paired differences `(n, s, k)` having mean 0.
 
-    Sign flips of the measurements (Fisher 1935): exact where differences are symmetric, as they are when two methods
-    could be exchanged, however heavy the tails. Elsewhere it is as good as Student's t, which orders patterns the same
-    way: at n = 16 and a skewness of 2, 5 % are 8 %. With several seeds the larger of it and Student's p over both
-    factors, since flips do not know seeds.
+    The test flips the signs of measurements (Fisher 1935). It is exact where differences are symmetric, as they are
+    when two methods could be exchanged, however heavy the tails. Elsewhere it is as good as Student's t, which orders
+    patterns the same way: at n = 16 and a skewness of 2, a nominal 5 % is 8 %. With several seeds p is the larger of
+    this one and Student's over both factors, since flips ignore the effect of seeds.
     """
     means = differences.mean(1)
     # ours: scipy.stats.permutation_test gives the same p (a test compares them) and takes seconds a column at n = 16
@@ -130,16 +130,14 @@ def smallest_p(num_measurements: int) -> float:
 
 
 def _exact_shares(values: np.ndarray) -> np.ndarray:
-    """Return, for each column of `values` (n, k), the share of all sign patterns that take its sum as far from 0.
+    """Return, for each column of `values` (n, k), the share of all sign patterns whose sum is as far from 0.
 
-    Each pattern is one of the first half of the values beside one of the second: for each sum of the first, those of
-    the second that take it far enough are found by bisection. As many take it as far up as down, since the negative of
-    each pattern is one, too.
+    A pattern joins one of the first half of the values with one of the second: for each sum of the first half, the sums
+    of the second that take it far enough are found by bisection. Only sums above 0 are counted and then doubled, since
+    the negative of each pattern is a pattern, too.
     """
     half = len(values) // 2
-    lefts = np.sort(_all_signs(half) @ values[:half], axis=0)[
-        ::-1
-    ]  # ascending, bisections are faster
+    lefts = np.sort(_all_signs(half) @ values[:half], axis=0)[::-1]  # sorted: bisections are faster
     rights = np.sort(_all_signs(len(values) - half) @ values[half:], axis=0)
     shares = []
     for left, right, far in zip(lefts.T, rights.T, _distances(values), strict=True):
@@ -190,8 +188,8 @@ def holm(p: np.ndarray) -> np.ndarray:
 def resolvable(differences: np.ndarray, alpha: float = ALPHA, power: float = POWER) -> np.ndarray:
     """Return the true mean (k,) that a test of level alpha tells from 0 with probability `power`, given the spread.
 
-    For normal differences: Student's, which sign flips reach to within 0.03 of the power, and more where few patterns
-    of signs lie below alpha. Infinite where no p-value is as small as alpha.
+    It is that of Student's t for normal differences, whose power sign flips reach to within 0.03, and larger where few
+    patterns of signs lie below alpha. It is infinite where no p-value can be as small as alpha.
     """
     if smallest_p(len(differences)) > alpha:
         return np.full(differences.shape[2], np.inf)
@@ -204,13 +202,13 @@ def resolvable(differences: np.ndarray, alpha: float = ALPHA, power: float = POW
 
 
 def _student_shift(dof: np.ndarray | float, alpha: float, power: float) -> np.ndarray:
-    """Return that mean in standard errors."""
+    """Return the true mean that Student's t tells from 0 with probability `power`, in standard errors."""
     return stdtrit(dof, 1 - alpha / 2) + stdtrit(dof, power)
 
 
 @functools.cache
 def _coarseness(num: int, alpha: float, power: float) -> float:
-    """Return how much farther than for Student's t a mean has to be, by tests of fixed normal draws."""
+    """Return the factor by which the mean has to be larger than for Student's t, by tests of fixed normal draws."""
     if num > _MOST_EXACT or alpha >= _ENOUGH_PATTERNS * smallest_p(num):
         return 1.0
     noise = np.random.default_rng(0).normal(size=(num, 1, 1000))
@@ -227,8 +225,8 @@ def critical_difference(
 ) -> float:
     """Return the difference of mean ranks over tasks that any pair exceeds with probability alpha at most.
 
-    Nemenyi's test, with the law of the largest difference among random rankings drawn (fixed draws) rather than taken
-    from its limit for many tasks, which for two methods on eight tasks errs in 7 % of cases at a nominal 5 %.
+    This is Nemenyi's test, but with the law of the largest difference from fixed draws of random rankings, and not from
+    its limit for many tasks, which for two methods on eight tasks errs in 7 % of cases at a nominal 5 %.
     """
     rng = np.random.default_rng(0)
     sums = np.zeros((num_draws, num_methods))

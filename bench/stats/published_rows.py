@@ -39,12 +39,12 @@ class PublishedRows:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """The lines of summary.csv."""
+        """Return the lines of summary.csv."""
         return summary_of(self.folder / "summary.csv")
 
     @cached_property
     def values(self) -> pd.DataFrame:
-        """COLUMNS for each value; UserError, one line, where the file is missing or edited."""
+        """Return COLUMNS for each value; UserError, one line, where the file is missing or edited."""
         path = self.folder / VALUES
         if not path.exists():
             raise UserError(

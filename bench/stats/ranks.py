@@ -1,4 +1,4 @@
-"""Mean ranks of the methods over tasks, and by how much they have to differ to mean anything.
+"""Mean ranks of the methods over tasks, and the differences between them that are not due to chance.
 
 Not every method runs on every task. A rank is one plus the number of methods that are better (ties count one half), so
 the mean rank of a method is one plus, summed over the other methods, the share of tasks where that one is better. Each
@@ -77,7 +77,7 @@ def _ranking(metric: str, tasks: Sequence[ComparisonGroup], budget: str) -> Rank
 
 
 def _with_common_tasks(methods: Sequence[str], tasks: Sequence[ComparisonGroup]) -> list[str]:
-    """Return the methods without those that share no task with one that ran on more."""
+    """Return the methods, except those that share no task with a method that ran on more tasks."""
     where = {m: {group.task for group in tasks if m in group.methods} for m in methods}
     kept: list[str] = []
     for method in sorted(methods, key=lambda m: -len(where[m])):

@@ -1,12 +1,12 @@
-"""Whether values per measurement agree with published ones, up to Monte Carlo and training: a test for each cell.
+"""Test whether values per measurement agree with published ones, up to Monte Carlo error and training, cell by cell.
 
 A cell is a metric of a method on a task. Both sides drew samples of the same measurements, so a cell is judged by the
 paired differences `here - published`. Where code and settings are the same, each difference is as likely as its
 negative, whatever its law: chains that diverge by rounding are draws of one distribution, and values that stay equal
-differ by 0. All cells of a run (a method on a task) are tested together by flips of these signs, and runs are corrected
-for after Bonferroni. A method's tasks are then tested once more together, which finds a change that is too small for
-each of them. A network that is trained anew moves all measurements of a task at once, which flips do not know: there
-the spread over training seeds decides (`_trained`).
+differ by 0. All cells of a run (a method on a task) are tested together by flips of these signs, with Bonferroni's
+correction for the number of runs. Then all tasks of a method are tested together, which finds a change that is too
+small on each of them. Another training of a network moves all measurements of a task at once, which flips do not
+account for: there the spread over training seeds decides (`_trained`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ALPHA = 0.01  # probability that chance alone gives any "not reproduced" in a su
 POWER = 0.8
 ROUNDING = 2e-5  # relative; values are published to six digits
 NEGLIGIBLE = 1e-3  # shifts below this part of the values' root mean square are of no consequence
-FEWEST = 5  # measurements (times seeds) below which nothing is tested
+FEWEST = 5  # measurements (times seeds); with fewer, nothing is tested
 KEYS = ["task", "method", "seed", "measurement", "metric"]
-ALL_TASKS = "(all tasks)"  # in the place of a task
+ALL_TASKS = "(all tasks)"  # in place of a task's name
 REPRODUCED, DIFFERS, UNTESTED = "reproduced", "not reproduced", "not testable"
 
 Run = tuple[str, str]  # task, method
@@ -65,7 +65,7 @@ class Cell:
 class Paired:
     """Values of one cell on both sides, `(m, s)` each; of a harmonic column their reciprocals.
 
-    num_tasks: over how many tasks values were put one after another, each in units of its own.
+    num_tasks: how many tasks the values are from, one after another, each in units of its own.
     """
 
     task: str
@@ -106,7 +106,7 @@ class Paired:
         return replace(cell, published=old, here=new, difference=new - old)
 
     def tested(self, error: float, dof: int, bar: float) -> Cell:
-        """Return the cell with its standardised difference; bar: the one from which it counts as a difference."""
+        """Return the cell with its standardised difference; bar: the smallest that counts as a difference."""
         shift = float(self.differences.mean())
         ratio = shift / error if error > 0 else math.copysign(math.inf, shift) if shift else 0.0
         detectable = float((bar + stdtrit(dof, POWER)) * error / self.scale) if self.scale else None
@@ -146,7 +146,7 @@ def compare_values(
 def compare_exactly(
     published: pd.DataFrame, here: pd.DataFrame, metrics: Collection[str]
 ) -> list[Cell]:
-    """Return a cell for each count (network rows) that both summaries have; chance has no part in it."""
+    """Return a cell for each count (network rows) that both summaries have; counts have no Monte Carlo error."""
     sides = [
         side[side["metric"].isin(list(metrics)) & side["mean"].notna()]
         for side in (published, here)
@@ -168,7 +168,8 @@ def compare_exactly(
 def spreads_of_trainings(pairs: Iterable[Paired]) -> Spreads:
     """Return the relative variance of a training's mean and its degrees of freedom, by (method, metric).
 
-    Pooled over the tasks on which the method was trained with several seeds; under ("", metric) over all methods.
+    They are pooled over the tasks on which the method was trained with several seeds; under ("", metric), also over all
+    methods.
     """
     parts: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for pair in pairs:
@@ -211,7 +212,7 @@ def _complete(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return both sides of a cell as tables (m, s), of the measurements that have a value for each of its seeds.
 
-    In the order of measurements, then seeds, as what is given is.
+    The given values are ordered by measurement, then by seed.
     """
     num_seeds = len(np.unique(seeds))
     _, starts, counts = np.unique(measurements, return_index=True, return_counts=True)
@@ -222,10 +223,10 @@ def _complete(
 def _of_all_tasks(
     runs: Mapping[Run, list[Paired]], trained: Collection[Run]
 ) -> dict[Run, list[Paired]]:
-    """Return the values of each method that differ somewhere, all of its tasks one after another, by metric.
+    """Return, by metric, the values of each method on all tasks where they differ, one task after another.
 
-    In units of the differences of a task, so that no task hides the others; of trained methods in those of the values,
-    as their spread over trainings is.
+    Values are in units of a task's differences, so that no task hides the others. For trained methods the unit is that
+    of the values, since the spread over trainings is relative to them.
     """
     columns: dict[tuple[str, str], list[Paired]] = {}
     for pairs in runs.values():
@@ -258,8 +259,8 @@ def _is_trained(method: str, trained: Collection[Run]) -> bool:
 def _flipped(pairs: list[Paired], num_runs: int) -> list[Cell]:
     """Return the cells of one run, tested together by flips of the signs of measurements and seeds.
 
-    Where fewer patterns of signs exist than the correction for `num_runs` asks for, Student's test with Bonferroni's
-    correction over the metrics takes their place.
+    Where there are fewer patterns of signs than the correction for `num_runs` needs, Student's test with Bonferroni's
+    correction over the metrics is used instead.
     """
     longest = max((pair.differences.size for pair in pairs), default=0)
     table = np.zeros((longest, len(pairs)))  # a measurement that a metric lacks flips nothing there
@@ -283,12 +284,13 @@ def _flipped(pairs: list[Paired], num_runs: int) -> list[Cell]:
 
 
 def _trained(pairs: list[Paired], spreads: Spreads, num_runs: int) -> list[Cell]:
-    """Return the cells of a run whose method was trained: its shift against the spread over training seeds.
+    """Return the cells of a run whose method was trained: its shift is compared with the spread over training seeds.
 
-    Measurements are common to both sides and cancel; a seed's mean varies by its training and by its samples. That
-    variance is the larger of the cell's own and, relative to the values, that of the same method and metric on all
-    tasks, whose degrees of freedom count: with three seeds a cell's own has four. One training on each side has none
-    of its own, and where the method has none on any task that of all trained methods stands in.
+    Measurements are common to both sides and cancel; a seed's mean varies by its training and by its samples. The
+    variance used is the larger of the cell's own and the pooled one of the same method and metric on all tasks,
+    relative to the values. The degrees of freedom are those of the pooled variance; with three seeds a cell's own has
+    four. With one training on each side a cell has no variance of its own, and where the method has none on any task,
+    that of all trained methods is used.
     """
     cells = []
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""What a suite has left on disk, read once and checked to belong together."""
+"""Read the results of a suite from disk, and check that they belong together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Better = Literal["higher", "lower"] | float
 T = TypeVar("T")
 
 
-# a tuple, since a suite has a hundred thousand: a dataclass takes several times as long to make
+# a tuple, since a suite has a hundred thousand scores, and dataclasses take several times as long to make
 class Score(NamedTuple):
     """One line of metrics.csv; `value` is None where there is a `reason` instead.
 
@@ -76,9 +76,9 @@ class TaskResults:
 
     @property
     def unranked(self) -> frozenset[str]:
-        """Return the methods that saw another prior than the one by whose posterior they are judged here.
+        """Return the methods that saw another prior than the one whose posterior they are compared with here.
 
-        They saw denoiser or density of a distilled map's teacher, so they are compared with each other by the
+        They saw the denoiser or the density of a distilled map's teacher, so they are compared with each other by the
         teacher's posterior (metrics that end with TOTAL), and not with the methods that saw the map.
         """
         return frozenset(run.method for run in self.runs if run.header.get("borrowed"))
@@ -90,11 +90,11 @@ class TaskResults:
 
     @property
     def diverged(self) -> frozenset[str]:
-        """Return the methods of which some samples are finite and yet beyond all that is an image."""
+        """Return the methods with samples that are finite but far outside the range of images."""
         return frozenset(run.method for run in self.runs if run.header.get("diverged"))
 
     def compares(self, method: str, metric: str) -> bool:
-        """Return whether a method is compared with others in a metric: the prior that it saw is the metric's."""
+        """Return whether a method is compared with others in a metric: if it saw the prior that the metric is about."""
         return (method in self.unranked) == metric.endswith(TOTAL)
 
 
@@ -135,7 +135,7 @@ class SuiteResults:
     beside: str = ""
     headline: str = ""
     columns: tuple[str, ...] = ()
-    # what `once` has made; a copy by `replace` begins without
+    # results of `once`; a copy by `replace` starts with an empty one
     cache: dict[Hashable, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -257,7 +257,7 @@ def _refuse_mixed_measurements(measurements: Path, headers: dict[Path, Json]) ->
 
 
 def _scores(text: str) -> tuple[Score, ...]:
-    """Return the lines of metrics.csv. By csv, not pandas, to which an empty value and the value nan are one."""
+    """Return the lines of metrics.csv, read by csv, since pandas does not distinguish an empty value from nan."""
     rows = csv.reader(io.StringIO(text))
     columns = map(next(rows, list(COLUMNS)).index, COLUMNS)
     return tuple(

@@ -1,4 +1,4 @@
-"""How far the trainings of a row, one for each seed, are apart."""
+"""The spread of a row's results over its seeds, each of which is a training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Spreads = dict[tuple[str, str], float]  # by method and metric
 
 
 def seed_spreads(task: TaskResults, suite: SuiteResults) -> Spreads:
-    """Return, of each row with several seeds and each metric, the standard deviation over seeds of the seeds' means.
+    """Return, for each row with several seeds and each metric, the standard deviation over seeds of the seeds' means.
 
-    The mean of a seed is over measurements, of a harmonic metric the harmonic one. Measurements are the same for all
-    seeds, so what is left is the seed: the training, where there is one, and the draws.
+    The mean of a seed is over measurements, and harmonic for a harmonic metric. Measurements are the same for all
+    seeds, so seeds differ by the training, where there is one, and by the draws.
     """
     spreads = {}
     for (method, metric), column in values_of_task(task, suite).items():

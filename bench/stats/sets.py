@@ -10,8 +10,13 @@ import numpy as np
 from bench.core.results import LEFT_OUT, REFERENCE, Summary
 from bench.stats.results import Score, TaskResults, format_reason
 
-ENDS = ("_low", "_high")  # end the id of an interval's ends, which go into the line of their metric
-FLOOR = "_floor_"  # what real images have, in the rows of the reference alone
+ENDS = (
+    "_low",
+    "_high",
+)  # endings of the ids of an interval's ends, which go into the line of their metric
+FLOOR = (
+    "_floor_"  # in the ids of values of real images, which are in the rows of the reference alone
+)
 
 
 def set_lines(task: TaskResults, methods: Sequence[str]) -> list[Summary]:

@@ -20,11 +20,11 @@ def smallest_flip_p(num_rows: int) -> float:
 def flip_p(table: np.ndarray, level: float) -> tuple[np.ndarray, float]:
     """Return p (k,) of each column of differences `(n, k)` against the largest of all columns under flips of rows.
 
-    Single-step max-T of Westfall and Young (1993): over the columns of a table the probability of any error is p, and
-    columns that say the same cost nothing. Exact where each row is as likely as its negative, whatever its law. A
+    Single-step max-T of Westfall and Young (1993): p bounds the probability of any error over the columns of a table,
+    and redundant columns cost no power. It is exact where each row is as likely as its negative, whatever its law. A
     column has two statistics, of which the larger counts: the sum of its values, and that of their signed ranks
-    (Wilcoxon 1945), which one row far out does not hide. The second number is the ratio of a mean to its standard
-    error that p <= `level` takes, infinite where no ratio is enough.
+    (Wilcoxon 1945), which is robust to a single outlying row. Also returns the ratio of a mean to its standard error
+    at which p <= `level`, infinite where no ratio is enough.
     """
     # ours: scipy.stats.permutation_test has no law of the largest of dependent columns
     table = table[table.any(axis=1)]
@@ -35,9 +35,8 @@ def flip_p(table: np.ndarray, level: float) -> tuple[np.ndarray, float]:
     columns = np.divide(both, norm, out=np.zeros_like(both), where=norm > 0)
     blocks = (np.abs(signs @ columns).max(1) for signs in _signs(num, level))
     largest = np.sort(np.concatenate(list(blocks)))
-    seen = (
-        np.abs(columns.sum(0)).reshape(2, k).max(0) - 1e-9
-    )  # sums that are equal differ by rounding
+    # less 1e-9, since sums that are equal differ by rounding
+    seen = np.abs(columns.sum(0)).reshape(2, k).max(0) - 1e-9
     p = (len(largest) - np.searchsorted(largest, seen)) / len(largest)
     bar = largest[-max(1, math.floor(level * len(largest)))]
     left = num - bar**2

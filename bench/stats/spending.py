@@ -1,4 +1,4 @@
-"""What a posterior sample costs in all, training included, and which rows of a suite are above its stated budget."""
+"""The cost of a posterior sample, training included, and the rows of a suite that are above its stated budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.stats.results import RunRecord, SuiteResults
 def rows_per_sample(run: RunRecord, num_samples: int) -> float:
     """Return rows through the prior's network per sample, forward and backward, with the share of its training.
 
-    num_samples: that share the training, of all measurements of the task.
+    num_samples: of all measurements of the task, which share the training.
     """
     cost = run.cost
     training = cost["train_nfe"] + cost["train_nfe_vjp"]
@@ -33,7 +33,7 @@ def above_budget(suite: SuiteResults, budget: float | None) -> dict[str, float]:
 
 
 def without(suite: SuiteResults, methods: Collection[str], metric: str) -> SuiteResults:
-    """Return the results without some rows, and with directions of one metric only: what its table compares."""
+    """Return the results without some rows, and with one metric that has a direction, so that only it is compared."""
     tasks = tuple(
         replace(task, better={name: way for name, way in task.better.items() if name == metric})
         for task in suite.tasks
@@ -43,7 +43,7 @@ def without(suite: SuiteResults, methods: Collection[str], metric: str) -> Suite
 
 
 def budget_notes(budget: float | None, above: Mapping[str, float]) -> tuple[str, ...]:
-    """Return what the table says of its budget: one sentence, and which rows are above it."""
+    """Return the notes of a table on its budget: one sentence, and which rows are above it; () without a budget."""
     if budget is None:
         return ()
     stated = (

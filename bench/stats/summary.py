@@ -15,7 +15,7 @@ from bench.stats.results import RunRecord, SuiteResults, TaskResults, format_rea
 from bench.stats.sets import set_lines
 from bench.stats.values import MetricValues, values_of_task
 
-# tables of a dozen tasks are read side by side: at 95 % every other one would miss the truth somewhere
+# tables of a dozen tasks are read together, and at 95 % every second such table would miss the truth somewhere
 LEVEL = 0.99
 INTERVAL = (
     f"{100 * LEVEL:.0f} % interval over measurements: bootstrap-t, on neither side narrower than Student's t (fewer "

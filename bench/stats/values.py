@@ -19,7 +19,7 @@ ELSEWHERE = "n/a (a column of other tasks)"
 class MetricValues:
     """Values (one per seed), failures and gaps of one method and metric, by measurement.
 
-    is_harmonic: values are the reciprocals of errors, and these are what is averaged and compared.
+    is_harmonic: whether values are the reciprocals of errors, which are then averaged and compared.
     """
 
     method: str
@@ -46,13 +46,13 @@ class MetricValues:
 
     @property
     def compared(self) -> dict[int, tuple[float, ...]]:
-        """Return what is averaged and compared: the values, or their reciprocals where the average is harmonic."""
+        """Return the numbers that are averaged and compared: the values, or their reciprocals if it is harmonic."""
         if not self.is_harmonic:
             return self.values
         return {i: tuple(1 / value for value in values) for i, values in self.values.items()}
 
     def array(self) -> np.ndarray:
-        """Return what is averaged and compared as `(n, s)`, in the order of the measurements."""
+        """Return `compared` as `(n, s)`, in the order of the measurements."""
         compared = self.compared
         return np.array([compared[i] for i in sorted(compared)])
 

@@ -141,7 +141,7 @@ class APS:
         if self.prior_term == "density" and Cap.DENSITY not in prior.caps:
             raise ValueError("prior_term 'density' needs a prior with Cap.DENSITY; take 'elbo'")
         with torch.no_grad():
-            # a large network holds few images at a time
+            # draws of large images are made in parts, to bound the memory
             at_once = rows_of(prior.shape) if self.is_convolutional(prior.shape) else None
             x = drawn(prior, self.num_simulated, at_once or self.num_simulated, rng)
             y = problem.simulate(x, rng)
@@ -253,6 +253,6 @@ class APS:
 
 
 def drawn(prior: Prior, num_draws: int, at_once: int, rng: Random) -> Tensor:
-    """Draw images (num_draws, *x) of the prior, from an rng of one stream, so many in one call."""
+    """Draw images (num_draws, *x) of the prior, from an rng of one stream, `at_once` in one call."""
     numbers = [min(at_once, num_draws - start) for start in range(0, num_draws, at_once)]
     return torch.cat([prior.sample(number, rng)[0] for number in numbers])

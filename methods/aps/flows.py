@@ -68,7 +68,7 @@ class ImageFlow(nn.Module):
 
 
 class Coupling(nn.Module):
-    """Where `mask` is 0 the image is scaled and shifted, as told by the pixels where it is 1 and by the context."""
+    """An affine coupling: pixels where `mask` is 0 are scaled and shifted, depending on the others and the context."""
 
     mask: Tensor
 
@@ -95,7 +95,7 @@ class Coupling(nn.Module):
 
 
 def bounded(log_scale: Tensor) -> Tensor:
-    """Within +- MAX_LOG_SCALE, smoothly."""
+    """Return log scales limited smoothly to +- MAX_LOG_SCALE."""
     return MAX_LOG_SCALE * torch.tanh(log_scale / MAX_LOG_SCALE)
 
 
@@ -133,7 +133,7 @@ class Conditioner(nn.Module):
 
 
 def coupling_masks(shape: tuple[int, int, int]) -> list[Tensor]:
-    """Binary masks (c, h, w), each followed by its complement: checkerboards, channels if several, rows, columns."""
+    """Return binary masks (c, h, w), each before its complement: checkerboards, channels if several, rows, columns."""
     c, h, w = shape
     channel, row, column = torch.meshgrid(
         torch.arange(c), torch.arange(h), torch.arange(w), indexing="ij"

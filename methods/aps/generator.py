@@ -54,7 +54,7 @@ class Generator(nn.Module):
         x, y = x.flatten(1).double(), y.flatten(1).double()
         scale = y.std(0)
         self.y_mean.copy_(y.mean(0))
-        self.y_scale.copy_(torch.where(scale > 1e-6, scale, 1.0))  # what never varies says nothing
+        self.y_scale.copy_(torch.where(scale > 1e-6, scale, 1.0))  # a constant is not scaled up
         if base == "identity":
             return
         features = ((y - self.y_mean) / self.y_scale)[:, :num_used]

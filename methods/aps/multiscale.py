@@ -25,8 +25,8 @@ from .scales import Scale
 
 COARSE_SIDE = 8  # pixels of the image that is made as a whole
 NUMBERS = 2**19  # of the images in one call of the networks
-FITTED = 2**26  # numbers in the images to which details are fitted, at most, but
-SMALLEST_FIT = 64  # images
+FITTED = 2**26  # most numbers in the images to which details are fitted ...
+SMALLEST_FIT = 64  # ... of which there are at least so many
 
 
 class MultiscaleGenerator(nn.Module):

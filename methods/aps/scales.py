@@ -12,14 +12,15 @@ from .flows import bounded
 
 RIDGE = 1e-3  # of the regression, in measurements per measurement
 SMALLEST_VARIANCE = 1e-6  # of a residual
-SHARED = 32  # draws with which all pixels together tell the spread of one
+SHARED = 32  # weight, in draws, of the mean variance of all pixels in the variance of each one
 
 
 class Scale(nn.Module):
     """Details d (n, 3 c, h, w) = local regression + spread * root v, v = scale * couplings(u) + shift.
 
-    Regression and spread are fitted in closed form; couplings, scale and shift are told by a convolutional network that
-    sees the coarse image and the features of the measurement. unit: numbers of the coarse image per number of an image.
+    Regression and spread are fitted in closed form; couplings, scale and shift are computed by convolutional networks
+    from the coarse image and the features of the measurement. unit: scale of the coarse image's numbers, over the
+    image's.
     """
 
     filters: Tensor
@@ -75,7 +76,7 @@ class Scale(nn.Module):
     def fit(self, details: Tensor, coarse: Tensor, seen: Tensor, num_rows: int) -> None:
         """Fit the regression of details on coarse image and `seen` in 3 x 3 pixels, and its residual's covariance.
 
-        num_rows: of the tensors, in memory at a time.
+        num_rows: how many rows of the tensors are used at a time.
         """
 
         def parts() -> Iterator[tuple[Tensor, ...]]:
@@ -119,7 +120,7 @@ class Scale(nn.Module):
 
 
 class ConvCoupling(nn.Module):
-    """Channels (n, k, h, w) are rotated; then some are scaled and shifted, as told by the others and by the context."""
+    """Rotate channels (n, k, h, w), then scale and shift some of them, depending on the others and the context."""
 
     def __init__(self, num_channels: int, num_context: int, width: int) -> None:
         super().__init__()
@@ -140,7 +141,7 @@ class ConvCoupling(nn.Module):
         return mixed(u, self.rotation().T), -log_scale.flatten(1).sum(1)
 
     def rotation(self) -> Tensor:
-        """Return an orthogonal matrix (k, k), whose log-determinant is zero: that of an antisymmetric logarithm."""
+        """Return an orthogonal matrix (k, k) of determinant 1, the exponential of an antisymmetric one."""
         return torch.linalg.matrix_exp(self.mixing - self.mixing.T)
 
     def _scale_and_shift(self, kept: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,7 +150,7 @@ class ConvCoupling(nn.Module):
 
 
 def conditioner(num_inputs: int, width: int, num_outputs: int) -> nn.Module:
-    """Return a network of 5 x 5 pixels' view on images (n, num_inputs, h, w); it starts at zero by `near_out`."""
+    """Return a network on images (n, num_inputs, h, w) that sees 5 x 5 pixels; `near_out` is initialised to zero."""
     layers = {
         "near_in": nn.Conv2d(num_inputs, width, 3, padding=1),
         "first": nn.SiLU(),

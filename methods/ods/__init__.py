@@ -211,7 +211,7 @@ class ODS:
         return trained.state() | {name: value.mean() for name, value in quality._asdict().items()}
 
     def _reading(self, prior: Prior, problem: Problem, x: Tensor, y: Tensor) -> Reading:
-        """Return what the networks see of measurements, from simulated ones y (n, *y) of images x (n, *x)."""
+        """Return the features of measurements, standardised by simulated ones y (n, *y) of images x (n, *x)."""
         if not self.is_convolutional(prior):
             return Numbers(y.flatten(1).mean(0), y.flatten(1).std(0))
         centre = x.mean(0).to(FLOAT)

@@ -15,7 +15,7 @@ from bench.numerics.pyramid import UNet
 from .sampler import TABLE_GAIN, Sampler
 from .wavelets import WaveletMap
 
-POOLED = 4  # pixels a side of what log Z is told from
+POOLED = 4  # pixels a side of the features from which log Z is predicted
 NUMBERS = 2**21  # of the images in one call of a network
 
 
@@ -68,7 +68,7 @@ class ImagePolicy(nn.Module):
 
 
 class ImageStudent(nn.Module):
-    """z_0 -> z_T at once, as `Student`."""
+    """The map z_0 -> z_T at once, as `Student`, by a UNet."""
 
     ends: ClassVar[tuple[str, ...]] = ("net.unet.out",)
 

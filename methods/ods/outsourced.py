@@ -55,7 +55,7 @@ class Outsourced:
         return self
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that training made, flat."""
+        """Return all tensors that training made, by name."""
         state = {f"affine.{name}": tensor for name, tensor in self.affine._asdict().items()}
         state |= self.reading.tensors
         for name, module in self.networks.items():
@@ -109,7 +109,7 @@ class Outsourced:
 
 
 def path_noise(rng: Random, *shape: int) -> Tensor:
-    """Draw standard normal numbers of that very shape from an rng of one stream, in the dtype of paths."""
+    """Draw standard normal numbers of exactly that shape from an rng of one stream, in the dtype of paths."""
     return rng.randn(shape)[0].to(FLOAT)
 
 
@@ -143,7 +143,7 @@ def build(
 
 
 def networks(method: ODS, affine: Affine | WaveletMap, num_features: int) -> tuple:
-    """Return policy, log Z and student; None for those that the method goes without."""
+    """Return the networks of policy, log Z and student; None for those that the settings leave out."""
     has_log_z, has_student = method.loss == "tb", bool(method.distil_steps)
     if isinstance(affine, WaveletMap):
         sizes = num_features, method.num_channels
@@ -171,7 +171,7 @@ def flat_likelihood(prior: Prior, problem: Problem) -> LogLikelihood:
 def guide_gradient(
     prior: Prior, problem: Problem, affine: Affine | WaveletMap, through_decoder: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the gradient of the log likelihood by u (n, d), through the affine map or through the decoder itself."""
+    """Return the gradient of the log likelihood in u (n, d), through the affine map or through the decoder itself."""
     log_likelihood = flat_likelihood(prior, problem)
     single = affine.single()
 

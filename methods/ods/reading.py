@@ -1,4 +1,4 @@
-"""What the networks see of a measurement: its numbers, or images of it, standardised."""
+"""Features of a measurement for the networks: its numbers, or images of it, standardised."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Numbers:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """Return what is stored."""
+        """Return the tensors to store."""
         return {"y.mean": self.mean, "y.std": self.std}
 
     def __call__(self, y: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Images:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """Return what is stored."""
+        """Return the tensors to store."""
         return {"y.mean": self.mean, "y.std": self.std, "y.centre": self.centre}
 
     def __call__(self, y: Tensor) -> Tensor:

@@ -20,13 +20,13 @@ from .trajectory import (
     reference_kernel,
 )
 
-TABLE_GAIN = 10.0  # tables learn as much faster than networks under Adam
+TABLE_GAIN = 10.0  # factor on tables, for which Adam's steps would otherwise be too small
 
 
 class Policy(nn.Module):
-    """Corrections to a guide's pull and precision; with everything at zero there are none.
+    """Corrections to a guide's pull and precision; with all parameters at zero there are none.
 
-    The network is not told which measurement: that is in `features` (n, num_features), if anywhere.
+    The network sees the measurement through `features` (n, num_features) alone.
     """
 
     ends: ClassVar[tuple[str, ...]] = ("net.out", "gain", "sharpness")  # zero at the start
@@ -43,7 +43,7 @@ class Policy(nn.Module):
     def forward(
         self, z: Tensor, step: Tensor, pull: Tensor, precision: Tensor, features: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Corrected pull and precision (n, d) at states z (n, d) of steps `step` (n,) int64."""
+        """Return corrected pull and precision (n, d) at states z (n, d) of steps `step` (n,) int64."""
         scale = precision.sqrt()
         inputs, time = torch.cat([z, pull / scale, features], 1), step.to(z.dtype) / self.num_steps
         pull = pull * (TABLE_GAIN * self.gain[step]).exp() + scale * self.net(inputs, time)
@@ -54,8 +54,8 @@ class Policy(nn.Module):
 class Sampler:
     """p_F of a policy in d dimensions, for rows with measurements y (n, *y) and their features (n, num_features).
 
-    gradient: of the log likelihood at z (n, d), None for a guide that pulls nowhere; curvature (d,): of the log
-    likelihood, diagonal. Where the likelihood is normal with that curvature the guide's steps are exact.
+    gradient: of the log likelihood at z (n, d), None without a guide. curvature (d,): of the log likelihood, diagonal.
+    Where the likelihood is normal with that curvature, the guide's steps are exact.
     """
 
     policy: Policy
@@ -68,7 +68,7 @@ class Sampler:
         return len(self.schedule.variance)
 
     def pull(self, z: Tensor, step: Tensor, y: Tensor, beta: float) -> Tensor:
-        """Precision times mean of the next state's density under the guide, linearised at the prior's prediction."""
+        """Return precision times mean of the next state under the guide, linearised at the prior's prediction."""
         if self.gradient is None:
             return torch.zeros_like(z)
         before, after = self.schedule.before[step, None], self.schedule.after[step, None]
@@ -149,7 +149,7 @@ class Sampler:
 
 
 class Student(nn.Module):
-    """z_0 -> z_T at once: the normal approximation of the whole posterior, corrected by a network."""
+    """The map z_0 -> z_T at once: the normal approximation of the whole posterior, corrected by a network."""
 
     ends: ClassVar[tuple[str, ...]] = ("net.out",)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.numerics.chunks import rows_of
 
-LARGE = 1024  # numbers in an image from which on no matrix of its pixels x pixels is made
+LARGE = 1024  # images of more numbers are too large for matrices of pixels x pixels
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]  # x (n, D), y (n, *y) -> (n,)
 
 
@@ -43,7 +43,7 @@ class Affine(NamedTuple):
         return self.shift + u @ self.matrix
 
     def pulled_back(self, gradients: Tensor) -> Tensor:
-        """Return gradients by u (n, d) of those by the images (n, D)."""
+        """Return gradients in u (n, d), from gradients in the images (n, D)."""
         return gradients @ self.matrix.T
 
     def single(self) -> Affine:
@@ -52,7 +52,7 @@ class Affine(NamedTuple):
 
 
 def no_map(z: Tensor) -> Affine:
-    """Return the coordinates of z (n, d) as they are, with a map to images of no pixels."""
+    """Return the map whose coordinates are z (n, d) itself, to images without pixels."""
     dim = z.shape[1]
     return Affine(
         z.new_zeros(0),
@@ -73,7 +73,7 @@ def fit_affine(z: Tensor, x: Tensor, ridge: float = 1e-3) -> tuple[Tensor, Tenso
 
 
 def gradient(log_likelihood: LogLikelihood, x: Tensor, y: Tensor) -> Tensor:
-    """Return the gradient of the log likelihood by x (n, D), (n, D)."""
+    """Return the gradient of the log likelihood in x (n, D), (n, D)."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         return torch.autograd.grad(log_likelihood(x, y).sum(), x)[0]
@@ -82,7 +82,7 @@ def gradient(log_likelihood: LogLikelihood, x: Tensor, y: Tensor) -> Tensor:
 def mean_curvature(
     log_likelihood: LogLikelihood, x: Tensor, y: Tensor, distance: float = 0.05
 ) -> Tensor:
-    """Return -Hessian of the log likelihood by x, (D, D), mean over rows x (n, D), y (n, *y); central differences."""
+    """Return -Hessian of the log likelihood in x, (D, D), mean over rows x (n, D), y (n, *y); central differences."""
     dim = x.shape[1]
     offsets = distance * torch.eye(dim, dtype=x.dtype, device=x.device)
     total = torch.zeros_like(offsets)
@@ -150,9 +150,9 @@ def adapted_fit(
 ) -> tuple[Affine, Tensor, Tensor]:
     """Refit the affine map where the posterior of y (1, *y) is; also return the z (k n, d), x (k n, D) of the fit.
 
-    For each temperature `betas` (k,), rising to 1: draws of the normal approximation, decoded, correct the map by ridge
-    regression in whitened coordinates. noise (k, n, d). An iterated ensemble smoother in all but name, e.g. Iglesias et
-    al. 2013, https://arxiv.org/abs/1209.2736
+    For each temperature of `betas` (k,), rising to 1, draws of the normal approximation are decoded, and correct the
+    map by ridge regression in whitened coordinates. noise (k, n, d). This is an iterated ensemble smoother, e.g.
+    Iglesias et al. 2013, https://arxiv.org/abs/1209.2736
     """
     seen_z, seen_x, centre = [], [], torch.zeros_like(matrix[:, 0])
     for beta, xi in zip(betas, noise, strict=True):

@@ -56,7 +56,7 @@ class Training:
         return self.method.num_warm(self.trained.prior)
 
     def run(self, start: Sequence[Group]) -> None:
-        """Train the sampler, then its student; `start` is what the buffer holds at first."""
+        """Train the sampler, then its student; start: groups that the buffer holds at first."""
         method, trained = self.method, self.trained
         self.buffer.extend(start)
         parameters = [
@@ -150,7 +150,7 @@ class Training:
             groups = (len(features) if self.method.amortised else 1, -1)
             error = trajectory.balance(log_ratio.view(groups), reward.view(groups))
         else:
-            if first:  # near enough for the network to find the rest
+            if first:  # start near the right value, so that the network only learns the rest
                 log_z_net.out.bias.data.fill_((reward - log_ratio).mean() / LOG_Z_SCALE)
             log_z = LOG_Z_SCALE * log_z_net(features, features.new_zeros(len(features)))[:, 0]
             error = trajectory.balance(log_ratio, reward, log_z)

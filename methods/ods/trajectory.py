@@ -32,7 +32,7 @@ class Schedule(NamedTuple):
 def vp_schedule(
     num_steps: int, first: float, last: float, dtype: torch.dtype = torch.float64
 ) -> Schedule:
-    """b_0 = 1, then variances falling geometrically from `first` to `last`."""
+    """Return the schedule with b_0 = 1, then variances that fall geometrically from `first` to `last`."""
     falling = torch.logspace(
         math.log10(first), math.log10(last), num_steps - 1, dtype=torch.float64
     )
@@ -44,7 +44,7 @@ def vp_schedule(
 
 
 def noise_backwards(z: Tensor, schedule: Schedule, noise: Tensor) -> Tensor:
-    """Paths (n, T + 1, d) of the reference process that end in z (n, d); noise (n, T, d)."""
+    """Return paths (n, T + 1, d) of the reference process that end in z (n, d); noise (n, T, d)."""
     path = [z]
     for i in reversed(range(len(schedule.variance))):
         b = schedule.variance[i]
@@ -71,7 +71,7 @@ class Kernel(NamedTuple):
     std: Tensor
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log density without the constant -d/2 log 2 pi, (...,)."""
+        """Return the log density without the constant -d/2 log 2 pi, (...,)."""
         return -(((z - self.mean) / self.std).square() / 2 + self.std.log()).sum(-1)
 
 
@@ -82,21 +82,21 @@ def cross_entropy(law: Kernel, kernel: Kernel) -> Tensor:
 
 
 def reference_kernel(z: Tensor, variance: Tensor) -> Kernel:
-    """q(z_i+1 | z_i); variance broadcastable to z (..., d)."""
+    """Return q(z_i+1 | z_i); variance broadcastable to z (..., d)."""
     return Kernel((1 - variance).sqrt() * z, variance.sqrt())
 
 
 def forward_kernel(z: Tensor, variance: Tensor, pull: Tensor, precision: Tensor) -> Kernel:
-    """Reverse of a noising step for a next state with density N(precision^-1 pull, precision^-1), all diagonal.
+    """Return the reverse of a noising step for a next state of density N(precision^-1 pull, precision^-1), diagonal.
 
-    Exactly so when that density is normal; pull = 0 and precision = 1 give the reference.
+    The reverse is exact when that density is normal; pull = 0 and precision = 1 give the reference.
     """
     total = precision + (1 - variance) / variance
     return Kernel((pull + (1 - variance).sqrt() / variance * z) / total, total.rsqrt())
 
 
 def noised_precision(curvature: Tensor, signal: Tensor) -> Tensor:
-    """Precision of sqrt(signal) z + sqrt(1 - signal) noise for z with precision 1 + curvature."""
+    """Return the precision of sqrt(signal) z + sqrt(1 - signal) noise, for z of precision 1 + curvature."""
     return (1 + curvature) / (1 + (1 - signal) * curvature)
 
 
@@ -141,7 +141,7 @@ def flow_step(
 ) -> Tensor:
     """Take a step without noise that keeps marginals that are normal, of precision before and after (..., d).
 
-    The kernel's mean tells the score at z (Tweedie), hence how far z is from its marginal's mean.
+    The kernel's mean gives the score at z (Tweedie), and the score gives the distance of z from its marginal's mean.
     """
     offset = (z - (1 - variance).sqrt() * kernel.mean) / (variance * precision)
     slope = (1 - variance).sqrt() / variance / (next_precision + (1 - variance) / variance)

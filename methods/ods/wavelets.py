@@ -1,7 +1,7 @@
-"""The affine stand-in for a decoder of larger images: diagonal in wavelets, but for the coarse image.
+"""The affine stand-in for a decoder of larger images: diagonal in wavelets, except for the coarse image.
 
-It takes the place of `surrogate.Affine` where latents are images of the decoder's size; nothing in it is larger than a
-few images, or than the square of the coarse one.
+It takes the place of `surrogate.Affine` where latents are images of the decoder's size; no tensor is larger than a few
+images, or than the square of the coarse one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.numerics.chunks import rows_of
 from .surrogate import LogLikelihood, fit_affine, gradient
 
 COARSE_SIDE = 8  # pixels of the image in which all numbers depend on one another
-SHARED = 32  # draws with which a band's other coefficients tell the gain of one
+SHARED = 32  # weight, in draws, of a band's mean in the gain of each of its coefficients
 DISTANCE = 0.05  # of a pixel, to either side, over which gradients are compared
 NUM_POWER = 10  # iterations for the largest curvature that the diagonal leaves out
 MOST_CURVATURE = 1.5  # over the diagonal: steps of a guide diverge from 2 on
@@ -125,7 +125,7 @@ class WaveletMap(NamedTuple):
         )
 
     def pulled_back(self, gradients: Tensor) -> Tensor:
-        """Return gradients by u (n, d) of those by the images (n, d)."""
+        """Return gradients in u (n, d), from gradients in the images (n, d)."""
         coefficients = self.frame.coefficients(gradients)
         return self.gains * self.trust * self._coarse_times(self.back, coefficients)
 
@@ -150,7 +150,7 @@ def no_wavelets(z: Tensor, shape: tuple[int, ...]) -> WaveletMap:
 def fit_wavelets(z: Tensor, x: Tensor, shape: tuple[int, ...]) -> WaveletMap:
     """Fit flat images x (n, d) to standard normal z (n, d), with axes and curvature yet to be found.
 
-    What the map misses is told by draws that are held out first.
+    The error of the map is estimated by draws that are held out of a first fit.
     """
     held = max(2, len(z) // 8)
     trial = _fitted(z[held:], x[held:], shape)
@@ -232,7 +232,8 @@ def damped(
 ) -> WaveletMap:
     """Return the map with more curvature where its diagonal is too small for the steps of a guide to be stable.
 
-    By power iteration at rows x (n, d), y (n, *y), from signs (d,): where masks have no blocks, wavelets act together.
+    The true curvature is found by power iteration at rows x (n, d), y (n, *y), from signs (d,). It exceeds the diagonal
+    where the pixels of a mask form no blocks, so that wavelets act together.
     """
     scale, origin = (1 + fitted.curvature).rsqrt(), fitted.images(torch.zeros_like(x))
     direction, largest = signs.to(x).expand_as(x), x.new_ones(len(x), 1)
@@ -272,7 +273,7 @@ def curvature_in_wavelets(
 def _answers(
     log_likelihood: LogLikelihood, x: Tensor, y: Tensor, frame: Frame, moves: Tensor
 ) -> Tensor:
-    """Return half the differences of the gradient, downhill, between both ends of moves (p, d) from x (d,), (p, d)."""
+    """Return half the difference of minus the gradient at both ends of moves (p, d) from x (d,), (p, d)."""
     offsets = frame.images(moves)
     ends = gradient(
         log_likelihood,
@@ -319,7 +320,7 @@ def adapted_wavelets(
 
 
 def _corrected(fitted: WaveletMap, centre: Tensor, spread: Tensor, x: Tensor) -> WaveletMap:
-    """Return the map corrected by images x (n, d) of coefficients centre (d,) + spread (n, d), drawn towards itself."""
+    """Return the map corrected by images x (n, d) of coefficients centre (d,) + spread (n, d), by ridge regression."""
     k, frame = len(fitted.matrix), fitted.frame
     missed = frame.coefficients(x - fitted.images(centre + spread))
     shift, missed = missed.mean(0), missed - missed.mean(0)

@@ -94,7 +94,7 @@ class RTB:
         return NFE(self.num_steps, 0)
 
     def train(self, prior: Prior, problem: Problem, *, rng: Random) -> dict[str, Tensor]:
-        """Return the network's tensors, and what standardises its inputs."""
+        """Return the network's tensors, and the moments that standardise its inputs."""
         with torch.no_grad():
             x = prior.sample(self.num_simulated, rng)[0]
             y = problem.simulate(x, rng).flatten(1)
@@ -102,9 +102,8 @@ class RTB:
         initialise(chain.net, rng, zero=("mlp.out", "gain"))
         training = Training(self, chain, x, rng)
 
-        def rate(
-            progress: float,
-        ) -> float:  # rises over a twentieth of the steps, then falls to zero
+        # rises over a twentieth of the steps, then falls to zero
+        def rate(progress: float) -> float:
             return self.learning_rate * min(1.0, 0.05 + 20 * progress) * (1 - progress**2)
 
         adam = torch.optim.Adam(chain.net.parameters())

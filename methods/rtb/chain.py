@@ -1,4 +1,4 @@
-"""The prior's ancestral chain, and the same with steps that a network moves: states, densities and rewards of paths."""
+"""The prior's ancestral chain, and one whose steps a network corrects: states and densities of paths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.numerics.nets import MLP
 if TYPE_CHECKING:
     from . import RTB
 
-GAIN = 10.0  # a table learns as much faster than a network under Adam
+GAIN = 10.0  # factor on the table of gains, for which Adam's steps would otherwise be too small
 Moments = tuple[Tensor, Tensor]  # mean and standard deviation
 
 
@@ -33,7 +33,7 @@ class Path(NamedTuple):
 
 
 class Correction(nn.Module):
-    """What a step adds to the guide, in units of the prior's spread given x_t; zero at first."""
+    """The correction of a step, in units of the prior's spread given x_t; without training, the guide's shift."""
 
     def __init__(
         self, num_steps: int, dim: int, num_inputs: int, width: int, num_layers: int
@@ -91,8 +91,8 @@ class Chain:
     def shift(self, denoised: Tensor, level: Tensor, y: Tensor) -> Tensor:
         """Return by how much the guide moves E[x | x_t] at levels (n,), in units of the spread, (n, d).
 
-        One step of the likelihood's gradient, of the length that is right where x given x_t is normal with that spread
-        and A A^T = I; of the spread's square where there is no Gaussian noise.
+        The move is along the likelihood's gradient. Its length is right where x given x_t is normal with that spread
+        and A A^T = I; without Gaussian noise it is the gradient times the squared spread.
         """
         if not self.guided:
             return torch.zeros_like(denoised)
@@ -104,7 +104,7 @@ class Chain:
         return length / spread * pull
 
     def seen(self, y: Tensor) -> Tensor:
-        """Return what the network sees of measurements y (n, *y), (n, p)."""
+        """Return measurements y (n, *y), flat and standardised, as the network gets them, (n, p)."""
         return (y.flatten(1) - self.of_y[0]) / self.of_y[1].clamp_min(1e-3)
 
     def control(
@@ -122,7 +122,7 @@ class Chain:
         x, last, seen = self.sigmas[0] * next(noise), len(self.sigmas) - 1, self.seen(y)
         for i in range(last + 1):
             level = torch.full((len(x),), i, device=x.device)
-            denoised = self.denoise(x, level[0])  # one level for all rows is quicker
+            denoised = self.denoise(x, level[0])  # one level for all rows is faster
             if i == last:
                 yield x, denoised, torch.zeros_like(x)
                 return

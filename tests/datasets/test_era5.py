@@ -147,6 +147,8 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(tmp_path):
     refused(good, "expected latitude and longitude among them", "latitude")
     refused(good, r"t2m is in \[26\d.*expected \[270, 300\]", low=270)
     refused(good, "40 fields are too few", gap=18)
+    refused(good, "low must be below high, got '200' and 300", low="200")
+    refused(good, r"held_out must be in \(0, 0.5\), got 'tenth'", held_out="tenth")
     refused(tmp_path / "b.nc", "neither a NetCDF file nor a folder")
     half = write(tmp_path / "half.nc", longitudes=LONGITUDES[:36])
     refused(half, "do not go round the whole sphere")
@@ -159,7 +161,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(tmp_path):
     refused(tmp_path / "cut.nc", "cut.nc: cannot be read")
 
 
-def test_a_file_in_hdf5_says_what_to_install_where_that_is_missing(tmp_path, monkeypatch):
+def test_a_file_in_hdf5_gives_advice_on_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5netcdf", None)
     (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n\x1a\n")
     needs = r"^[^(]*a.nc: a NetCDF file in HDF5 needs .*pip install 'posterior-bench\[climate\]'$"

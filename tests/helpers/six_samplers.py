@@ -1,4 +1,4 @@
-"""A task with an exact posterior, and samplers on it of which is known what is wrong with them."""
+"""A task with an exact posterior, and samplers on it with known faults."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def samplers(y: torch.Tensor) -> dict[str, tuple[torch.Tensor, int]]:
         "oracle": (exact, 0),
         "frozen-prior": (prior[:, :1].expand_as(exact) + 0, 1),
         "frozen-posterior": (exact[:, :1].expand_as(exact) + 0, 1),
+        "trembling": (exact[:, :1] + jitter, 1),
         "frozen-chains": (four + jitter, COPIES),
         "copied": (exact[:, : S // COPIES].repeat_interleave(COPIES, 1), 0),
         "biased": (exact + STD, 0),

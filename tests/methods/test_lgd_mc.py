@@ -96,10 +96,11 @@ def test_all_draws_of_a_step_share_one_row_forward_and_back(settings):
         ({"eta": 2.0}, "eta = 2.0"),
         ({"prior_std": -1.0}, "prior_std = -1.0"),
         ({"most_move": -1.0}, "most_move = -1.0"),
+        ({"prior_std": 0.0}, "most_move = 1.0: expected 0 with prior_std = 0"),
         ({"average": "x"}, "average = 'x'"),
         ({"weighting": "x"}, "weighting = 'x'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         LGDMC(**settings)

@@ -1,6 +1,8 @@
 """Worth in exact draws: the expectation of the relative errors for exact draws, copies and a frozen chain."""
 
+import csv
 import dataclasses
+import io
 import math
 
 import pytest
@@ -10,6 +12,7 @@ from helpers.metric_values import context_of, truth_of
 from bench.core.metric import Column
 from bench.metrics._evaluation import Evaluation, built_in_columns, open_metric
 from bench.metrics._relative_errors import relative_energy_of, relative_error_of_mean
+from bench.metrics._table import NO_ERROR, ZERO, Scores, Table
 from bench.metrics.sliced_wasserstein import FEW_DRAWS
 from bench.metrics.worth import Worth
 from bench.numerics.debiased import FLOOR, debiased_square, whitened, yardsticks
@@ -105,6 +108,16 @@ def test_a_single_point_has_no_worth():
     assert not any(value.isfinite().any() for value in values.values())
 
 
+@pytest.mark.parametrize(("value", "reason"), [(math.inf, NO_ERROR), (0.0, ZERO)])
+def test_a_worth_without_a_finite_reciprocal_has_its_own_reason(value, reason):
+    """Samples whose mean is that of the posterior to the bit, and an error that overflows."""
+    (column,) = (x for x in Worth().columns(None) if x.id == "worth_mean")
+    scores = Scores("row", 0, {"worth_mean": torch.tensor([value])}, ("",), "")
+    text = Table("task", (column,), {"reference": ""}).csv([scores])
+    (line,) = csv.DictReader(io.StringIO(text))
+    assert (line["value"], line["reason"]) == ("", reason)
+
+
 @pytest.mark.parametrize("is_white", [False, True])
 @pytest.mark.parametrize("law", ["gaussian", "bimodal"])
 def test_the_debiased_distance_of_exact_draws_is_zero(law, is_white):
@@ -118,7 +131,7 @@ def test_the_debiased_distance_of_exact_draws_is_zero(law, is_white):
     assert errors_off(debiased_square(flawed, made), 0) > 5
 
 
-def test_whitened_coordinates_see_what_is_wrong_in_a_narrow_direction():
+def test_whitened_coordinates_show_an_error_in_a_narrow_direction():
     """Off by 3 deviations in the direction of 0.1: 3^2 / D in the mean over directions, when whitened."""
     draws = draws_of("gaussian", E, 0)[:FEW].flatten(2)
     shift = torch.tensor([0.3, 0, 0, 0], dtype=DOUBLE)

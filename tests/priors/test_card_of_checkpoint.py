@@ -1,4 +1,4 @@
-"""The card of a network that was given takes a few thousand rows of it, however many images there are."""
+"""The card of a network from a checkpoint takes a few thousand network rows, for any number of images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.priors import _learned_card as cards
+from bench.priors._examination import OF_IMAGES
 from bench.priors.adapters.preconditioning import EDMDenoiser
 from bench.priors.edm import EDMFamily
 from bench.stages.prior import NUM_SETS, ROWS_OF_CHECKPOINT, quality
@@ -68,5 +69,6 @@ def test_a_checkpoint_on_small_images_is_opened_with_a_few_thousand_rows(tmp_pat
     )
     family = EDMFamily(pipeline=str(tmp_path / "a" / "pipeline"), num_ode_steps=10)
     with torch.no_grad():
-        family.fit(data, tmp_path / "b", None)
+        _, card = family.fit(data, tmp_path / "b", None)
     assert sum(rows) < 3000
+    assert OF_IMAGES in card["examination"]  # as the cards of all foreign networks

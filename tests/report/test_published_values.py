@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from helpers.synthetic_results import write_results
 
 from bench.core.published_suites import VALUES as FILE
 from bench.report import published_values
-from bench.report.published_values import COLUMNS, publish_values
+from bench.report.published_values import COLUMNS, LEADING, packed, publish_values, values_frame
 from bench.report.tables import is_shown
 from bench.stats.results import load
 
@@ -52,7 +53,21 @@ def test_equal_results_give_equal_bytes(suite, tmp_path):
     assert first == second and gzip.decompress(first).startswith(b"task,method,seed")
 
 
-def test_a_file_that_is_too_large_is_left_out_with_a_word(suite, tmp_path, monkeypatch, capsys):
+def test_of_values_that_are_too_many_the_leading_metrics_are_published(
+    suite, tmp_path, monkeypatch, capsys
+):
+    everything = len(packed(values_frame(suite)))
+    monkeypatch.setattr(published_values, "LARGEST", everything // 3)
+    record = publish_values(suite, tmp_path)
+    data = (tmp_path / FILE).read_bytes()
+    kept = list(dict.fromkeys(pd.read_csv(tmp_path / FILE)["metric"]))
+    assert len(data) <= everything // 3
+    assert record["values_sha256"] == hashlib.sha256(data).hexdigest()
+    assert kept and set(kept) == set(LEADING[: len(kept)])
+    assert f"holds {', '.join(LEADING[: len(kept)])} alone" in capsys.readouterr().out
+
+
+def test_a_file_that_is_too_large_is_left_out_with_a_message(suite, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(published_values, "LARGEST", 100)
     assert publish_values(suite, tmp_path) == {} and not list(tmp_path.iterdir())
     assert "left out" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from helpers.synthetic_results import edit_metrics, rows_of, write_published
 
 import bench
 from bench.api.sampling import draw_samples, method_of
-from bench.core.artefacts import read_json, write_json
+from bench.core.artefacts import read_json, read_tensors, write_json, write_tensors
 from bench.core.errors import UserError
 from bench.core.layout import REFERENCE
 from bench.report.publish import publish_suite
@@ -108,7 +108,51 @@ def test_a_row_that_fails_now_is_not_reproduced(spec):
     assert first["method"] == "dps" and first["reason"] == "here: failed (now)"
 
 
-def test_tasks_of_other_measurements_are_told_and_not_compared(spec, capsys):
+def test_a_row_that_does_not_run_any_more_is_not_reproduced(spec, capsys):
+    def not_there(row):
+        is_it = row["method"] == "dps"
+        return ("", "n/a (needs DECODER)") if is_it else (row["value"], row["reason"])
+
+    edit_metrics(spec, not_there)
+    path = spec.parents[1] / "runs/gmm-phase/dps/seed0/samples.safetensors"
+    tensors, header = read_tensors(path)
+    write_tensors(path, tensors, header | {"status": "n/a", "reason": "needs DECODER"})
+    tables_stage.main(str(spec))
+    with pytest.raises(SystemExit):
+        reproduce.main(str(spec))
+    differ = [
+        cell
+        for cell in rows_of(spec.parents[1] / "tables/reproduction.csv")
+        if cell["verdict"] == DIFFERS
+    ]
+    assert {(cell["task"], cell["method"]) for cell in differ} == {("gmm-phase", "dps")}
+    assert {cell["reason"] for cell in differ} == {"here: n/a (needs DECODER)"}
+    assert "energy" in {cell["metric"] for cell in differ}
+
+
+def test_a_metric_without_a_number_is_not_testable_and_not_counted(spec, capsys):
+    def empty(row):
+        is_it = row["metric"] == "energy" and row["method"] == "dps"
+        return ("", "n/a (weights absent)") if is_it else (row["value"], row["reason"])
+
+    edit_metrics(spec, empty)
+    tables_stage.main(str(spec))
+    reproduce.main(str(spec))
+    assert "; 1 not testable; published by" in capsys.readouterr().out
+    page = (spec.parents[1] / "tables/reproduction.md").read_text()
+    assert "- 1 cells of dps: here: n/a (weights absent)." in page
+
+
+def test_only_reproduced_cells_are_counted_as_equal():
+    cells = [
+        Cell("task", "row", "nfe", how="equality", verdict=DIFFERS),
+        Cell("task", "row", "energy", how="equal to the published digits"),
+    ]
+    found = Reproduction("small", "0123456789ab", tuple(cells), ())
+    assert "reproduced in 1 of 2 cells (1 of them equal)" in found.summary()
+
+
+def test_tasks_of_other_measurements_are_reported_and_not_compared(spec, capsys):
     path = REFERENCE / "synthetic/provenance.json"
     record = read_json(path)
     record["observations_sha256"]["gmm-phase"] = "other"
@@ -149,7 +193,7 @@ def test_nothing_published_or_an_unfinished_suite_is_one_line(spec):
         reproduce.main(str(spec))
 
 
-def test_what_compares_with_older_results_is_not_published(spec):
+def test_a_comparison_with_older_results_is_not_published(spec):
     reproduce.main(str(spec))
     _publish(spec)
     assert not list((REFERENCE / "synthetic").glob("reproduction*"))

@@ -1,6 +1,7 @@
-"""`posterior-bench chaos`: kill runs of a suite, damage its files, fill its disk; the same command has to mend all.
+"""`posterior-bench chaos`: kill runs of a suite, damage its files, fill its disk, and repeat the same command.
 
-Everything happens in a temporary folder. Without --only, all three are tried. Linux only.
+The repeated command has to restore everything. All happens in a temporary folder. Without --only, all three are tried.
+Linux only.
 """
 
 from __future__ import annotations
@@ -57,10 +58,12 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--suite", default="chaos", help="a name in config/, or a YAML file")
     parser.add_argument("--only", action="append", choices=TRIALS, help="what to try")
-    parser.add_argument("--kills", type=int, default=20, help="how many")
-    parser.add_argument("--faults", type=int, default=60, help="how many; 0: each kind in each way")
-    parser.add_argument("--cores", type=int, default=2, help="of each run")
-    parser.add_argument("--seed", type=int, default=0, help="of times and choices")
+    parser.add_argument("--kills", type=int, default=20, help="number of kills")
+    parser.add_argument(
+        "--faults", type=int, default=60, help="number of damaged files; 0: each kind in each way"
+    )
+    parser.add_argument("--cores", type=int, default=2, help="cores of each run")
+    parser.add_argument("--seed", type=int, default=0, help="seed of times and choices")
     parser.add_argument(
         "--out", type=Path, help="folder for chaos.json and chaos.md, or chaos_kills.json and so on"
     )
@@ -68,7 +71,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def campaign(options: argparse.Namespace, folder: Path, say: Say) -> Json:
-    """Run the suite undisturbed, then try what was asked for, and return what was found."""
+    """Run the suite undisturbed, then do the trials that were asked for, and return the results."""
     suite = suite_file(options.suite).resolve()
     name = read_yaml(suite)["name"]
     shops = {
@@ -86,7 +89,7 @@ def campaign(options: argparse.Namespace, folder: Path, say: Say) -> Json:
 
 
 def trials(options: argparse.Namespace, shops: Mapping[str, Workshop], say: Say) -> Json:
-    """Try what was asked for beside a finished run."""
+    """Do the trials that were asked for, and compare each with the undisturbed run."""
     whole, asked = shops["whole"], options.only or TRIALS
     found: Json = {"good": True}
     tensors, rng = whole.tensors(), random.Random(options.seed)
@@ -108,7 +111,7 @@ def trials(options: argparse.Namespace, shops: Mapping[str, Workshop], say: Say)
 
 
 def summarise_kills(kills: Sequence[Kill], wrong: set[str], say: Say) -> bool:
-    """Say what came of all kills; return whether nothing was left behind and all tensors have the same bits."""
+    """Print a summary of the kills; return whether nothing was left behind and all tensors have the same bits."""
     late = [kill for kill in kills if kill.cleared is None]
     longest = max((kill.cleared for kill in kills if kill.cleared is not None), default=0.0)
     say(
@@ -119,7 +122,7 @@ def summarise_kills(kills: Sequence[Kill], wrong: set[str], say: Say) -> bool:
 
 
 def summarise_disks(shortages: Sequence[Shortage], say: Say) -> bool:
-    """Say what came of all disks; return whether each was told in one line, and all was there afterwards."""
+    """Print a summary of the disks; return whether each run reported its disk in one line and all could be restored."""
     told = [x for x in shortages if x.status == 0 or x.errors and not x.traceback]
     whole = [x for x in shortages if not x.wrong]
     say(
@@ -130,7 +133,7 @@ def summarise_disks(shortages: Sequence[Shortage], say: Say) -> bool:
 
 
 def summarise_faults(faults: Sequence[Fault], say: Say) -> bool:
-    """Say how many faults had which outcome; return whether each was refused in one line or mended."""
+    """Print how many faults had which outcome; return whether each was refused in one line or mended."""
     counts = Counter(fault.outcome for fault in faults)
     say(f"{len(faults)} faults: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()))
     return set(counts) <= {"refused", "made anew"}

@@ -1,7 +1,8 @@
-"""Run a suite on a disk that is full or read-only, then on one that is not: one line, and then everything.
+"""Run a suite on a disk that is full or read-only, then on a good one.
 
-As root a small file system in memory is mounted for that; otherwise a limit on the size of files stands for a full
-disk, and folders without permission to write for a read-only one.
+The first run has to report the disk in one line; the second has to make everything. As root, a small file system in
+memory is mounted. Otherwise a limit on the size of files replaces the full disk, and folders without permission to
+write replace the read-only one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ AMPLE = 2**30  # bytes
 
 @dataclass(frozen=True)
 class Shortage:
-    """A disk that was short of something. errors: what the run said; wrong: files that differ after it went on."""
+    """A run on a full or read-only disk. errors: its error lines; wrong: files that differ after a good run."""
 
     disk: str
     status: int
@@ -55,7 +56,7 @@ def can_mount() -> bool:
 
 
 def _try(shop: Workshop, name: str, short: Any, tensors: Mapping[str, str]) -> Shortage:
-    """Run the suite while `short` makes the disk short of something, and then once more without it."""
+    """Run the suite while `short` fills or locks the disk, and then once more without it."""
     shop.environment()  # makes the folder for temporary files
     with short(shop.folder) as limits:
         bad = shop.run(**limits)

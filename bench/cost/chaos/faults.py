@@ -1,4 +1,4 @@
-"""Damage one file of each kind in each way, run the same command, do what it says, and see whether all is as before."""
+"""Damage one file of each kind in each way, run the same command, follow its advice, and compare all files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.cost.chaos.kills import differing
 from bench.cost.chaos.workshop import Workshop
 from bench.cost.common import Say
 
-# files damaged at once: one after another is refused, and what was made anew is made once
+# files damaged at once: a run refuses one after another, and makes the others anew together, which saves time
 TOGETHER = 16
 ADVICE = re.compile(r"^error: (\S+?): .*?; (?:delete (.+?) and|mend)")
 
@@ -53,7 +53,7 @@ WAYS: dict[str, Callable[[Path], None]] = {
 
 @dataclass
 class Fault:
-    """A damaged file. outcome: "refused" in one line that names it, "made anew" without a word, or what went wrong."""
+    """A damaged file. outcome: "refused" (in one line that names it), "made anew" (silently), or what went wrong."""
 
     path: str
     way: str
@@ -65,7 +65,7 @@ class Fault:
 
 
 def kind_of(path: str) -> str:
-    """Return the kind of a file, its path with names replaced, e.g. `runs/*/*/seed0/samples.safetensors`."""
+    """Return the kind of a file: its path with names replaced by `*`, e.g. `runs/*/*/seed0/samples.safetensors`."""
     path = re.sub(r"figures/[^.]+", "figures/*", path)
     path = re.sub(r"specs/(\w+)/.+", r"specs/\1/*.json", path)
     parts = path.split("/")
@@ -92,7 +92,7 @@ def all_faults(files: Sequence[str], rng: random.Random) -> list[Fault]:
 def damage_files(
     shop: Workshop, faults: Sequence[Fault], tensors: Mapping[str, str], say: Say
 ) -> list[Fault]:
-    """Damage the files of a finished run, some at a time, and say what became of each."""
+    """Damage the files of a finished run, at most TOGETHER at a time, and print the outcome of each."""
     files, todo = shop.files(), list(faults)
     while todo:
         chosen: dict[str, Fault] = {}
@@ -109,7 +109,7 @@ def damage_files(
 def damage_some(
     shop: Workshop, faults: Sequence[Fault], files: set[str], tensors: Mapping[str, str]
 ) -> None:
-    """Damage files, and run until nothing is refused, deleting what each refusal says."""
+    """Damage files, then run until nothing is refused, and delete what each refusal names."""
     before = {fault.path: (shop.results / fault.path).read_bytes() for fault in faults}
     for fault in faults:
         WAYS[fault.way](shop.results / fault.path)
@@ -140,7 +140,7 @@ def damage_some(
 
 
 def _follow(shop: Workshop, errors: Sequence[str]) -> str | None:
-    """Delete what the first refusal says, and return the path that it names; None where it says nothing to do."""
+    """Delete what the first refusal advises to delete, and return the path that it names; None without such advice."""
     advice = [match for line in errors if (match := ADVICE.match(line))][:1]
     if not advice or not advice[0][2]:
         return None

@@ -1,4 +1,4 @@
-"""Kill runs at random times and see what is lost: processes that live on, folders, finished work, bits."""
+"""Kill runs at random times, and look for processes and folders left behind, lost work and changed bits."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from bench.cost.common import Say
 
 FIRST = "Shell command:"  # what a run prints when its first job begins
 LATEST = 12.0  # seconds after that, or after the kill before
-ENDS = ("main", "group")  # the process of the run, or its whole group
+ENDS = ("main", "group")  # what is killed: the main process of the run, or its whole group
 
 
 @dataclass(frozen=True)
 class Kill:
-    """A kill, and what came of it.
+    """A kill and its consequences.
 
-    kind: "job" for any process of a run but the first. seconds: after the first job began, or after the kill before.
-    what: the command that was killed. cleared: seconds until the processes and folders of the run were gone, None
-    where they were not within the limit; left: what they were. there: files of tensors after it. remade: files that
-    were there after the run before this one and were made anew since.
+    kind: "job" for any process of a run but its main one, else one of ENDS. seconds: since the first job began, or
+    since the kill before. what: the command that was killed. cleared: seconds until all processes and folders of the
+    run were gone, None if some were left at the limit; left: their names. there: the number of files of tensors after
+    the kill. remade: how many of those that were there after the previous run have been made anew.
     """
 
     kind: str
@@ -42,10 +42,10 @@ class Kill:
 def kill_runs(
     shop: Workshop, number: int, tensors: Mapping[str, str], rng: random.Random, say: Say
 ) -> tuple[list[Kill], set[str]]:
-    """Kill a job of a run and then the run, each after a random time, until there were so many kills.
+    """Kill a job of a run and then the run, each after a random time, until there were `number` kills.
 
-    Returns the kills, and the files whose bits differ from `tensors` when a run comes to its end; then the suite is
-    begun anew.
+    Returns the kills, and the files whose bits differ from `tensors` in a run that came to its end. After such a run
+    the suite is started from nothing.
     """
     kills: list[Kill] = []
     before: dict[str, int] = {}
@@ -58,7 +58,7 @@ def kill_runs(
             kills.append(replace(kill, there=len(now), remade=remade))
             say(_line(len(kills), kills[-1]))
         before = now
-        if len(found) < 2 and shop.run().status == 0:  # it came to its end first
+        if len(found) < 2 and shop.run().status == 0:  # the run had ended before the second kill
             wrong |= differing(shop.tensors(), tensors)
             shutil.rmtree(shop.results)
             before = {}
@@ -73,7 +73,7 @@ def differing(tensors: Mapping[str, str], expected: Mapping[str, str]) -> set[st
 
 
 def _kill_twice(shop: Workshop, end: str, rng: random.Random) -> list[Kill]:
-    """Start a run and kill a job of it and then the run; fewer where it came to its end before that."""
+    """Start a run, kill a job of it and then the run; return fewer than two kills if the run ends before."""
     run, kills = shop.start(), []
     seconds_until(lambda: run.poll() is not None or FIRST in shop.log.read_text(), PATIENCE)
     for kind in ("job", end):
@@ -92,7 +92,7 @@ def _kill_twice(shop: Workshop, end: str, rng: random.Random) -> list[Kill]:
 def _kill(
     run: subprocess.Popen, processes: Mapping[int, str], kind: str, rng: random.Random
 ) -> str:
-    """Send SIGKILL, and return the command of what got it."""
+    """Send SIGKILL, and return the command of the process that got it."""
     if kind == "group":
         os.killpg(run.pid, signal.SIGKILL)
         return "the whole group"

@@ -1,4 +1,4 @@
-"""A folder in which a suite is run, killed and damaged: its processes, what they leave behind, and its tensors."""
+"""A folder in which a suite is run, killed and damaged; with its processes, the folders they leave, and its tensors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.runtime.orphans import RUN
 from bench.runtime.preload import FOLDER as SERVER
 from bench.runtime.preload import PREFIX
 
-MARK = "BENCH_CHAOS"  # environment variable by which the processes of a workshop are known
+MARK = "BENCH_CHAOS"  # environment variable that marks the processes of a workshop
 PATIENCE = 600.0  # seconds for a run that nothing disturbs
 LIMIT = 30.0  # seconds after a kill in which all its processes and folders have to be gone
 ERROR = re.compile(r"^error: .*", re.MULTILINE)
@@ -31,7 +31,7 @@ ERROR = re.compile(r"^error: .*", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: its exit status and what it printed."""
+    """The end of a run: its exit status and what it printed."""
 
     status: int
     text: str
@@ -50,7 +50,7 @@ class Ended:
 class Workshop:
     """A folder with the results of a suite, its own temporary files and its own leases.
 
-    suite: a YAML file. profile: of Snakemake. variables: further ones of the environment.
+    suite: a YAML file. profile: a Snakemake profile. variables: further environment variables.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class Workshop:
         return self.folder / "tmp"
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a run: nothing of a run around this one, and the mark."""
+        """Return the environment of a run: that of this process, without variables of a run around it, and the mark."""
         others = {k: v for k, v in os.environ.items() if k not in (RUN, SERVER, WORK_LOG)}
         self.temporary.mkdir(parents=True, exist_ok=True)
         path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -89,7 +89,7 @@ class Workshop:
         }
 
     def start(self, **more: Any) -> subprocess.Popen:
-        """Start a run in a process group of its own; what it prints goes to a file. more: of Popen."""
+        """Start a run in a process group of its own; its output goes to `log`. more: arguments of Popen."""
         command = [sys.executable, "-m", "snakemake", "all", "--cores", str(self.cores)]
         command += ["--snakefile", str(shipped("Snakefile").resolve())]
         command += ["--workflow-profile", str(shipped(self.profile).resolve())]
@@ -107,7 +107,8 @@ class Workshop:
 
     @property
     def log(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}.log")  # not on a disk that is full
+        # outside the folder, whose disk may be full
+        return self.folder.with_name(f"{self.folder.name}.log")
 
     def run(self, **more: Any) -> Ended:
         """Run the suite to its end."""
@@ -120,7 +121,7 @@ class Workshop:
         return Ended(run.returncode, self.log.read_text(errors="replace"))
 
     def tensors(self) -> dict[str, str]:
-        """Return the hash of each file of tensors, by its path below the results."""
+        """Return the hash of each file of tensors, by its path in the results."""
         paths = sorted(self.results.rglob("*.safetensors"))
         return {
             str(path.relative_to(self.results)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -129,7 +130,7 @@ class Workshop:
         }
 
     def files(self) -> set[str]:
-        """Return all files below the results but hidden ones, logs, and those that hold no result."""
+        """Return the paths of all files in the results but hidden ones and logs."""
         paths = self.results.rglob("*")
         return {
             str(path.relative_to(self.results))
@@ -138,7 +139,7 @@ class Workshop:
         }
 
     def processes(self) -> dict[int, str]:
-        """Return the command lines of all processes that a run of this workshop started and that have not ended."""
+        """Return the command lines, by number, of all living processes that a run of this workshop started."""
         mark = f"{MARK}={self.folder}".encode()
         return {
             pid: command
@@ -154,14 +155,14 @@ class Workshop:
         return seconds_until(lambda: not self.processes() and not self.folders_of_servers(), LIMIT)
 
     def kill_all(self) -> None:
-        """Kill what is left."""
+        """Kill all processes of this workshop."""
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
 def seconds_until(true: Callable[[], bool], limit: float) -> float | None:
-    """Return after how many seconds a condition held, None where it did not within the limit."""
+    """Return the seconds until a condition holds, None if it does not hold within the limit."""
     begin = time.monotonic()
     while not true():
         if time.monotonic() - begin > limit:

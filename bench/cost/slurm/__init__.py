@@ -1,1 +1,1 @@
-"""The profile for Slurm, tried on a Slurm of one node that is set up for it."""
+"""A trial of the profile for Slurm, on a Slurm of one node that is set up for it."""

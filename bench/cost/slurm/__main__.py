@@ -1,7 +1,7 @@
-"""`python -m bench.cost.slurm`: run a suite on a Slurm of one node, beside a run without it.
+"""`python -m bench.cost.slurm`: run a suite on a Slurm of one node, and compare it with a run without Slurm.
 
-Says whether tensors have the same bits, how many jobs of Slurm there were and how long each took beside its work, what
-becomes of them when their run is killed, how soon a failure is told, and whether jobs share a GPU. Needs root,
+Prints whether tensors have the same bits, how many jobs of Slurm there were and how long each took besides its work,
+what happens to them when their run is killed, how soon a failure is reported, and whether jobs share a GPU. Needs root,
 apt-get install slurm-wlm munge, and pip install "posterior-bench[slurm]".
 """
 
@@ -40,8 +40,10 @@ def main(*arguments: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--suite", default="chaos", help="a name in config/, or a YAML file")
-    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="of the node")
-    parser.add_argument("--only", action="append", choices=TRIALS, help="beside the plain run")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="cores of the node")
+    parser.add_argument(
+        "--only", action="append", choices=TRIALS, help="trials after the plain run"
+    )
     parser.add_argument("--out", type=Path, help="folder for slurm.json and slurm.md")
     options = parser.parse_args(arguments)
     lines: list[str] = []
@@ -61,7 +63,7 @@ def main(*arguments: str) -> None:
 
 
 def campaign(options: argparse.Namespace, folder: Path, say: Say) -> Json:
-    """Run the suite without Slurm and with it, then what was asked for."""
+    """Run the suite without Slurm and with it, then do the trials that were asked for."""
     suite = suite_file(options.suite).resolve()
     name = read_yaml(suite)["name"]
     local = Workshop(folder / "local", suite, name, options.cores)
@@ -87,7 +89,7 @@ def campaign(options: argparse.Namespace, folder: Path, say: Say) -> Json:
 
 
 def plain_run(shop: Workshop, local: Workshop, environment: dict[str, str], say: Say) -> Json:
-    """Run the suite on Slurm; say its jobs, and whether all is as without Slurm."""
+    """Run the suite on Slurm; print its jobs, and whether all files are as without Slurm."""
     begin = time.monotonic()
     ended = shop.run()
     if ended.status != 0:
@@ -113,7 +115,7 @@ def plain_run(shop: Workshop, local: Workshop, environment: dict[str, str], say:
 
 
 def killed_head(shop: Workshop, local: Workshop, environment: dict[str, str], say: Say) -> Json:
-    """Kill the run while a batch of runs is at work; its jobs end, and the same command goes on."""
+    """Kill the run while a batch draws samples; its jobs have to end, and the same command has to finish the suite."""
     head = _begun(shop, environment)
     os.killpg(head.pid, signal.SIGKILL)
     head.wait()
@@ -129,7 +131,7 @@ def killed_head(shop: Workshop, local: Workshop, environment: dict[str, str], sa
 
 
 def failing_job(shop: Workshop, environment: dict[str, str], say: Say) -> float | None:
-    """Return the seconds until a run says that a job of it was cancelled; None where it did not."""
+    """Return the seconds until a run reports that one of its jobs was cancelled; None if it does not."""
     head = _begun(shop, environment)
     job = active_jobs(environment)[0]
     subprocess.run(["scancel", job], env=environment, check=True)
@@ -148,7 +150,7 @@ def shared_gpu(folder: Path, environment: dict[str, str], say: Say) -> bool:
 
 
 def _begun(shop: Workshop, environment: dict[str, str]) -> subprocess.Popen:
-    """Start the suite anew, and return its run when a job that draws samples is at work."""
+    """Start the suite from nothing, and return its process once a job draws samples."""
     shutil.rmtree(shop.results)
     head = shop.start()
     if seconds_until(lambda: bool(active_jobs(environment, "runs")), LIMIT) is None:

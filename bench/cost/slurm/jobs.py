@@ -1,4 +1,4 @@
-"""Jobs of Slurm: which are at work, how long finished ones took, and who had the GPU when."""
+"""Jobs of Slurm: which are active, how long finished ones took, and when each command held the GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.core.provenance import ROOT
 from bench.cost.chaos.workshop import seconds_until
 
-STAMP = re.compile(r"^\[(\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4})\]", re.MULTILINE)  # of Snakemake
+STAMP = re.compile(r"^\[(\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4})\]", re.MULTILINE)  # Snakemake's
 GPU_SCRIPT = """\
 cd {root}
 for _ in 1 2; do
@@ -32,7 +32,7 @@ wait
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """A finished job. waited: seconds in the queue, took: from start to end, worked: from first to last command."""
+    """A finished job, in seconds. waited: in the queue; took: from start to end; worked: from first to last command."""
 
     name: str
     state: str
@@ -54,7 +54,7 @@ class SlurmJob:
 
 
 def active_jobs(environment: dict[str, str], prefix: str = "") -> list[str]:
-    """Return the numbers of the jobs that wait or run; with a prefix of their name, of those that run."""
+    """Return the numbers of jobs that wait or run; with a prefix, only those that run and whose name begins with it."""
     command = ["squeue", "--noheader", "--format=%i %T %j"]
     lines = subprocess.run(command, env=environment, capture_output=True, text=True).stdout
     jobs = [line.split(maxsplit=2) for line in lines.splitlines()]
@@ -66,7 +66,7 @@ def active_jobs(environment: dict[str, str], prefix: str = "") -> list[str]:
 
 
 def finished_jobs(folder: Path, environment: dict[str, str]) -> list[SlurmJob]:
-    """Return the finished jobs of a run, by their numbers. folder: that of the run."""
+    """Return the jobs of a run in `folder`, ordered by number."""
     command = ["scontrol", "show", "jobs", "--oneliner"]
     text = subprocess.run(command, env=environment, capture_output=True, text=True).stdout
     return [_job(folder, dict(re.findall(r"(\w+)=(\S*)", line))) for line in text.splitlines()]
@@ -86,7 +86,7 @@ def _job(folder: Path, facts: dict[str, str]) -> SlurmJob:
 
 
 def gpu_spans(folder: Path, environment: dict[str, str]) -> list[tuple[float, float]]:
-    """Return begin and end of the leases of four commands in two jobs that ask for a GPU each, in order."""
+    """Return begin and end of each GPU lease, in order: two jobs ask for a GPU, with two commands each."""
     place, script = folder / "gpu", folder / "gpu.sh"
     place.mkdir()
     script.write_text(GPU_SCRIPT.format(root=ROOT, python=sys.executable))

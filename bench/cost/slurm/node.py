@@ -1,4 +1,4 @@
-"""A Slurm of one node on this machine, with its own folder, its own keys, and no accounting; as root.
+"""A Slurm of one node on this machine, with its own folder, its own key and no accounting. It needs root.
 
 Debian and Ubuntu: apt-get install --no-install-recommends slurm-wlm munge
 """
@@ -44,14 +44,13 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} SocketsPerBoard=1 CoresPerSocket
 RealMemory={memory} Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
-GPUS = (
-    "AutoDetect=off\nNodeName={host} Name=gpu File=/dev/null\n"  # one that is none: for its lease
-)
+# /dev/null stands for a GPU, since only its lease is tried
+GPUS = "AutoDetect=off\nNodeName={host} Name=gpu File=/dev/null\n"
 
 
 @contextlib.contextmanager
 def one_node(folder: Path, cores: int) -> Iterator[dict[str, str]]:
-    """Run a Slurm of this machine in a folder, and yield the environment in which its commands find it."""
+    """Run a Slurm on this machine, with its files in a folder; yield the environment in which its commands find it."""
     absent = [name for name in PROGRAMS if not shutil.which(name)]
     if absent or os.geteuid() != 0:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Claims on amortised samplers in data space: quality and speed beside DPS, measurements not trained on."""
+"""Claims on amortised samplers in data space: quality and speed compared with DPS, measurements not trained on."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ RULE = (
 
 @dataclass(frozen=True)
 class Claim:
-    """A paper's claim as a hypothesis: it holds where the effect is `side` of `margin`.
+    """A paper's claim as a hypothesis: it holds if the effect is on `side` ("above" or "below") of `margin`.
 
-    says: the claim, paraphrased. test: the effect with its rows, measured on `tasks`; None where no suite could have
-    it, and `lacks` says what is missing.
+    says: the claim, paraphrased. test: the effect with its rows, measured on `tasks`; None where no suite can measure
+    it, and then `lacks` names what is missing.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ledger. effect, low and high are None where nothing was tested."""
+    """One line of the ledger. effect, low and high are None if the claim was not tested."""
 
     claim: Claim
     effect: float | None
@@ -92,7 +92,7 @@ def assess(claim: Claim, evidence: Evidence) -> Entry:
 
 
 def _verdict(claim: Claim, effect: Effect) -> tuple[str, str]:
-    """Return the verdict on an effect with an interval, and how a hypothesis failed."""
+    """Return the verdict on an effect with an interval, and for a failed hypothesis whether it was contradicted."""
     sign = 1 if claim.side == "above" else -1
     ends = (effect.interval.low, effect.interval.high)
     least, most = sorted(sign * (end - claim.margin) for end in ends)

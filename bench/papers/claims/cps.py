@@ -1,4 +1,4 @@
-"""Claims on Langevin chains in noise space: cost of many samples, and diversity, also beside the exact one."""
+"""Claims on Langevin chains in noise space: cost of many samples, and diversity, also compared with the exact one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from bench.papers.claims.claim import Claim
 from bench.papers.claims.effects import Growth, MoreDiverse, NearerDiversity, WorthPerRow
 
 RELEASED, ONE_CHAIN, OURS, DPS = "cps-released", "latent_langevin-one", "latent_langevin", "dps"
-CHEAP = "dps-cheap"  # with the network rows of `OURS` through a map of one step
+CHEAP = "dps-cheap"  # uses as many network rows as `OURS` with a decoder of one step
 MAP = ("gmm_map-denoise",)  # a decoder of one step, as in the paper
 SHARED = (
     "gmm-denoise",
     "gmm-inpaint-box",
-)  # chains and DPS see the same prior, by a decoder of many steps
+)  # chains and DPS see the same prior; its decoder has many steps
 CONSTANT = "Reconstruction time is nearly constant in the number of samples per measurement"
 SQUARE = (
     "Worth grows at least as the square of the cost: four times the worth for at most twice the"
@@ -22,7 +22,7 @@ DIVERSE = "Samples are more diverse than those of DPS at comparable fidelity"
 VIRTUE = "That diversity is a virtue: it is that of the posterior"
 MORE = "Posterior means within 1 dB, ratio above 1"
 WORTH = "More independent draws' worth per network row than DPS, ratio above 1"
-# judged by the posterior of the prior that DPS sees, so that the map's error counts: of the first samples, and of all
+# worth by the posterior of the prior that DPS sees, so that the map's error counts; of the first and of all samples
 TEACHER = "worth_energy_total"
 ALL = f"{TEACHER}@64"
 FIGURE, TABLE, ASKED = (

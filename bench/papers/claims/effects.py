@@ -1,7 +1,7 @@
-"""The effects that claims are judged by: a few kinds, each with its rows as fields, shared by the four papers.
+"""The effects by which claims are judged: a few kinds, each with its rows as fields, shared by the four papers.
 
-An effect is a function of means over measurements, with a paired interval of 95 % over measurements and seeds. Where
-times of the clock enter, their interval over its visits does, too.
+An effect is a function of means over measurements, with a paired interval of 95 % over measurements and seeds. If the
+effect depends on times of the clock, the interval also covers their scatter over its visits.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ from bench.papers.claims.intervals import (
 
 ALIKE = 1.25  # costs that differ by less than this factor count as equal
 MOST_PSNR_DIFFERENCE = 1.0  # dB between posterior means: fidelity is comparable up to it
-SMALLEST = 1e-3  # of what logarithms are taken: samples that are all equal have no diversity at all
+SMALLEST = (
+    1e-3  # diversity: smaller ratios are raised to it before logarithms, as equal samples have none
+)
 Cost = Literal["rows", "seconds"]
 UNITS = {"rows": "network rows, forward and backward", "seconds": "seconds by the clock"}
 
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect with its interval. detail: what else a reader has to know of it."""
+    """An effect with its interval. detail: further numbers for the reader, such as the ratio on each task."""
 
     interval: Interval
     detail: str = ""
@@ -48,7 +50,7 @@ class Test(Protocol):
     @property
     def statistic(self) -> str: ...
     def measure(self, evidence: Evidence, tasks: Sequence[str]) -> Effect:
-        """Return the effect over the tasks; Lacking where the suite does not have what it needs."""
+        """Return the effect over the tasks; raise Lacking where the suite lacks what it needs."""
         ...
 
 
@@ -66,10 +68,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Farther(Pair):
-    """How many times as far from the exact posterior one row is as another.
+    """The ratio of one row's distance from the exact posterior to another's.
 
-    equal_rows: whether their network rows have to be the same within ALIKE. num_measurements: that share a training
-    then; None leaves it out.
+    equal_rows: whether their network rows have to be equal within ALIKE. num_measurements: measurements that share the
+    cost of training in that comparison; None leaves training out.
     """
 
     column: str = ENERGY  # a squared distance
@@ -87,7 +89,7 @@ class Farther(Pair):
         return Effect(ratio, "; ".join(filter(None, (detail, by_task(values, tasks)))))
 
     def _cost(self, evidence: Evidence, tasks: Sequence[str]) -> str:
-        """Return what the rows cost beside each other; Lacking where that is not the same."""
+        """Return a remark that both rows cost the same; raise Lacking where they do not."""
         for task in tasks:
             num = self.num_measurements
             spent = [total_rows(evidence, task, row, num) for row in self.rows]
@@ -100,9 +102,9 @@ class Farther(Pair):
 
 @dataclass(frozen=True)
 class WorstOverBest:
-    """How many times as far from the exact posterior the worst of some rows is as the best of them.
+    """The ratio of the worst row's distance from the exact posterior to the best row's.
 
-    All ordered pairs are compared, at a level that holds for all of them together.
+    All ordered pairs are compared, with intervals that hold for all of them together.
     """
 
     rows: tuple[str, ...]
@@ -127,7 +129,7 @@ class WorstOverBest:
 
 @dataclass(frozen=True)
 class WorthPerRow(Pair):
-    """Independent exact draws that the samples of a row are worth, per network row, over the same of another."""
+    """The worth of a row's samples in independent exact draws, per network row, over that of another row."""
 
     column: str = "worth_energy"
 
@@ -151,7 +153,7 @@ class WorthPerRow(Pair):
 
 @dataclass(frozen=True)
 class MoreDiverse(Pair):
-    """Diversity of a row over that of another, as the paper compares it: where fidelity is comparable."""
+    """The diversity of a row over that of another if their fidelity is comparable, as in the paper."""
 
     equal_rows: bool = False
 
@@ -178,7 +180,7 @@ class MoreDiverse(Pair):
 
 @dataclass(frozen=True)
 class NearerDiversity(Pair):
-    """How much farther the mean log diversity of a row is from that of the exact posterior than another's is."""
+    """The distance of a row's mean log diversity from that of the exact posterior, minus the same of another row."""
 
     @property
     def statistic(self) -> str:
@@ -195,9 +197,10 @@ class NearerDiversity(Pair):
 
 @dataclass(frozen=True)
 class Growth:
-    """The power of the cost with which the worth of a row's samples grows: 1 for independent draws, 2 for sqrt costs.
+    """The power of the cost with which the worth of a row's samples grows.
 
-    Between the first `few` and the first `many` samples of a run; their costs are those of calls of the clock.
+    It is 1 for independent draws, and 2 where the cost grows with the square root of the worth. Compared are the first
+    `few` and the first `many` samples of a run; their costs are those of calls of the clock.
     """
 
     row: str
@@ -230,7 +233,7 @@ class Growth:
         return Effect(combined(_power, gain, dearer), detail)
 
     def _dearer(self, evidence: Evidence, task: str, level: float) -> Interval:
-        """Return the cost of many samples over that of few: 1 at least, since the first samples are among the many."""
+        """Return the cost of many samples over that of few; at least 1, since the many contain the few."""
         if self.cost == "seconds":
             times = (evidence.seconds(task, self.row, num) for num in (self.many, self.few))
             return ratio_over_visits(*times, level=level).map(lambda ratio: max(ratio, 1.0))
@@ -241,7 +244,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class CostAtEqualWorth(Pair):
-    """What a trained row costs in all over what chains cost that reach the same worth, for a number of measurements.
+    """The total cost of a trained row over the cost of chains with the same worth, for a number of measurements.
 
     The worth of chains is taken as proportional to their cost.
     """
@@ -278,7 +281,7 @@ class CostAtEqualWorth(Pair):
     def _costs(
         self, evidence: Evidence, task: str, level: float
     ) -> tuple[Interval, Interval, Interval]:
-        """Return the cost of the training, and of all samples of a measurement by either row."""
+        """Return the cost of the training, and the cost of all samples of a measurement with each row."""
         num = evidence.suite.num_samples
         if self.cost == "rows":
             ours, theirs = (num * evidence.rows_per_sample(task, row) for row in self.rows)
@@ -294,7 +297,7 @@ class CostAtEqualWorth(Pair):
 
 @dataclass(frozen=True)
 class Quicker(Pair):
-    """Seconds of a row over those of another, by the clock; training is left out."""
+    """Seconds of another row over those of a row, by the clock; training is left out."""
 
     num_samples: int = 64
 
@@ -313,7 +316,7 @@ class Quicker(Pair):
 
 
 def total_rows(evidence: Evidence, task: str, row: str, num_measurements: int | None) -> float:
-    """Return network rows per measurement, with its share of the training where a number of measurements is given."""
+    """Return network rows per measurement, with its share of the training if `num_measurements` share that."""
     rows = evidence.suite.num_samples * evidence.rows_per_sample(task, row)
     return rows + (
         evidence.training_rows(task, row) / num_measurements if num_measurements else 0.0
@@ -321,9 +324,9 @@ def total_rows(evidence: Evidence, task: str, row: str, num_measurements: int | 
 
 
 def scaled(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return two rows `(n, s)` of values `(tasks, 2, n, s)`, averaged over tasks that count alike.
+    """Return two rows `(n, s)` from values `(tasks, 2, n, s)`, averaged over tasks with equal weights.
 
-    On each task both are divided by the mean of the two: their ratio stays, and no task outweighs another.
+    On each task both are divided by the mean of the two, which keeps their ratio, so that no task outweighs another.
     """
     scales = np.abs(values.mean((1, 2, 3), keepdims=True))
     one, other = (values / np.maximum(scales, 1e-12)).mean(0)
@@ -331,7 +334,7 @@ def scaled(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_task(values: np.ndarray, tasks: Sequence[str]) -> str:
-    """Return the ratio on each task where there are several."""
+    """Return text with the ratio on each task; "" for a single task."""
     if len(tasks) < 2:
         return ""
     means = values.mean((2, 3))
@@ -342,6 +345,6 @@ def by_task(values: np.ndarray, tasks: Sequence[str]) -> str:
 
 
 def _power(gain: float, dearer: float) -> float:
-    """Return the power of a cost `dearer` times as high that gives the gain; infinite where it is no higher."""
+    """Return p with `dearer` ** p = `gain`; infinite unless the cost is higher (dearer > 1)."""
     log_gain = math.log(max(gain, 1e-6))
     return log_gain / math.log(dearer) if dearer > 1 else math.copysign(math.inf, log_gain)

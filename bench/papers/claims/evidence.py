@@ -15,12 +15,12 @@ ENERGY, WORTH = "energy", ("worth_mean", "worth_energy")  # beginnings of column
 
 
 class Lacking(Exception):
-    """The suite has not what a claim needs; the message says what is missing."""
+    """The suite lacks what a claim needs; the message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The results of a suite, looked up by task and row. What is asked for and not there raises Lacking."""
+    """The results of a suite, looked up by task and row; a look-up of something missing raises Lacking."""
 
     suite: SuiteResults
     columns: dict[str, dict[tuple[str, str], MetricValues]] = field(
@@ -32,7 +32,7 @@ class Evidence:
         object.__setattr__(self, "columns", columns)
 
     def require(self, tasks: Sequence[str], rows: Sequence[str]) -> None:
-        """Raise Lacking where a row did not run on a task; a trained row needs two seeds."""
+        """Raise Lacking where a row did not run on a task, or a trained row has fewer than two seeds."""
         for task in tasks:
             for row in rows:
                 runs = self.runs(task, row)
@@ -60,11 +60,11 @@ class Evidence:
         return found
 
     def values(self, tasks: Sequence[str], rows: Sequence[str], column: str) -> np.ndarray:
-        """Return `(tasks, rows, n, s)`: a column on the measurements that all the rows have on all the tasks.
+        """Return a column `(tasks, rows, n, s)` on the measurements that all rows have on all tasks.
 
-        A row of one seed beside rows of several has the same values under each. A measurement that failed counts as the
-        worst value that any row has there in energy and in worth; in other columns it is left out. Of
-        worth, whose average is harmonic, the reciprocals are returned: relative errors.
+        A row with one seed has its values repeated for each seed of the others. In energy and in worth, a measurement
+        that failed counts as the worst value that any row has there; in other columns it is left out. For worth, whose
+        average is harmonic, the reciprocals are returned, which are relative errors.
         """
         self.require(tasks, rows)
         found = {(task, row): self._values(task, row, column) for task in tasks for row in rows}

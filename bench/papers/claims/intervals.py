@@ -1,4 +1,4 @@
-"""Intervals of the effects that claims are judged by. Pure functions of arrays `(n, s)`: measurements, seeds."""
+"""Intervals of the effects by which claims are judged; pure functions of arrays `(n, s)`: measurements, seeds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scipy.special import stdtrit
 from bench.stats.inference import mean_interval
 
 LEVEL = 0.95
-ACCURACY = 1e-6  # of the ends of a ratio, relative to them
-_DOUBLINGS = 40  # of the step in which the upper end of a ratio is searched
+ACCURACY = 1e-6  # relative, of the ends of a ratio
+_DOUBLINGS = 40  # how often the step is doubled in the search for the upper end of a ratio
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the ends of its interval, which are NaN where one value has none."""
+    """An estimate and the ends of its interval; they are NaN where a single value gives no interval."""
 
     value: float
     low: float
@@ -45,10 +45,10 @@ def mean_of(values: np.ndarray, level: float = LEVEL) -> Interval:
 def ratio_of_means(one: np.ndarray, other: np.ndarray, level: float = LEVEL) -> Interval:
     """Return the mean of `one` (n, s) over the mean of `other`, paired; both have true means of at least 0.
 
-    The interval holds the ratios r at 0 or above for which the interval of the mean of one - r * other holds 0 (Fieller
-    1954), so it lies below a margin if and only if the paired comparison with `margin * other` says so. It ends at
-    infinity where the mean of `other` cannot be told from 0, and nothing is divided by single values, which may be
-    negative where they are unbiased estimates of what is never negative.
+    The interval contains the ratios r >= 0 for which the interval of the mean of one - r * other contains 0 (Fieller
+    1954). So it lies below a margin if and only if the paired comparison with `margin * other` does. It ends at
+    infinity where the mean of `other` cannot be told from 0. No single values are divided: unbiased estimates may be
+    negative even where the quantity never is.
     """
 
     def lower(ratio: float) -> float:
@@ -66,7 +66,7 @@ def ratio_of_means(one: np.ndarray, other: np.ndarray, level: float = LEVEL) -> 
 
 
 def _upper_end(upper: Callable[[float], float], value: float, scale: float) -> float:
-    """Return where the upper end of a difference falls below 0, from `value` on; infinity where it does not."""
+    """Return the ratio above `value` at which the upper end of the difference falls below 0; infinity if none does."""
     for power in range(_DOUBLINGS):
         beyond = value + scale * 2.0 ** (power - 4)
         if upper(beyond) < 0:
@@ -79,7 +79,7 @@ def _root(end: Callable[[float], float], low: float, high: float) -> float:
 
 
 def ratio_over_visits(one: np.ndarray, other: np.ndarray | float, level: float = LEVEL) -> Interval:
-    """Return the ratio of two times `(visits,)`, paired by visit of the clock, by Student's t of the logs."""
+    """Return the ratio of two times `(visits,)`, paired by visit of the clock, with Student's interval of the logs."""
     logs = np.log(one / other)
     if len(logs) < 2:
         return Interval(float(np.exp(logs.mean())), math.nan, math.nan)
@@ -88,9 +88,9 @@ def ratio_over_visits(one: np.ndarray, other: np.ndarray | float, level: float =
 
 
 def combined(function: Callable[..., float], *parts: Interval) -> Interval:
-    """Return a function of several estimates, monotone in each, with its least and largest value over their intervals.
+    """Return a function of estimates, monotone in each, with its smallest and largest value over their intervals.
 
-    Parts with intervals of the level `shared(num)` give one of LEVEL or above (Bonferroni).
+    If the intervals of `num` parts have the level `shared(num)`, that of the result has at least LEVEL (Bonferroni).
     """
     ends = [(part.low, part.high) for part in parts]
     corners = [function(*corner) for corner in itertools.product(*ends)]
@@ -98,10 +98,10 @@ def combined(function: Callable[..., float], *parts: Interval) -> Interval:
 
 
 def shared(num: int) -> float:
-    """Return the level of each of `num` intervals that hold together with LEVEL."""
+    """Return the level that each of `num` intervals needs so that all hold together with LEVEL."""
     return 1 - (1 - LEVEL) / num
 
 
 def exact(value: float) -> Interval:
-    """Return what is counted, not estimated."""
+    """Return an interval of length 0 for a value that is counted, not estimated."""
     return Interval(value, value, value)

@@ -1,4 +1,4 @@
-"""The ledger of the repository: every claim of the four papers with its verdict, as tables and as it is quoted."""
+"""The ledger: every claim of the four papers with its verdict, as tables and in the short form that pages quote."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ STORED += ("effect", "low", "high", "verdict", "why")
 class Verdicts:
     """The ledger as a page shows it.
 
-    are_own: whether the page's suite made them. suite, commit: that made them; "" where no ledger is published. link:
-    from the page to the whole ledger.
+    are_own: whether the page's own suite made the verdicts. suite, commit: those that made them; "" where no ledger is
+    published. link: from the page to the whole ledger.
     """
 
     table: pd.DataFrame
@@ -82,7 +82,7 @@ def ledger_markdown(title: str, frame: pd.DataFrame) -> str:
 
 
 def format_effect(row: object) -> str:
-    """Return `1.10 [1.02, 1.18]` for a row of the ledger; nothing where nothing was tested."""
+    """Return `1.10 [1.02, 1.18]` for a row of the ledger; "" for a claim that was not tested."""
     effect, low, high = (float(getattr(row, name)) for name in ("effect", "low", "high"))
     if math.isnan(effect):
         return ""
@@ -93,9 +93,9 @@ def format_effect(row: object) -> str:
 
 
 def verdicts_of(root: Path, published: Path = PUBLISHED) -> Verdicts:
-    """Return the verdicts for the page of the suite in `root`: in full where it tests claims, else those published.
+    """Return the verdicts for the page of the suite in `root`: all of its own if it tests claims, else published ones.
 
-    Nothing is tested here. Of the published ones claims that could not be tested are left out.
+    Nothing is tested here. Published claims that could not be tested are left out.
     """
     layout = Layout(root)
     if SuiteSpec.read(layout.spec("suite")).claims:
@@ -112,7 +112,7 @@ def verdicts_of(root: Path, published: Path = PUBLISHED) -> Verdicts:
 
 
 def read_ledger(path: Path) -> tuple[pd.DataFrame, Json]:
-    """Return claims.csv and what is known of it; ArtefactError when it is missing or edited."""
+    """Return claims.csv with its record; raise ArtefactError when it is missing or edited."""
     text, info = read_csv(path)
     return pd.read_csv(io.StringIO(text)), info
 

@@ -1,4 +1,4 @@
-"""Claims on sampling in noise space with a trained sampler: an easier posterior, and what training is worth."""
+"""Claims on sampling in noise space with a trained sampler: an easier posterior, and whether training pays."""
 
 from __future__ import annotations
 

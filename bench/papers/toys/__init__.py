@@ -1,1 +1,1 @@
-"""Posteriors in the plane, whose truth is computed on a grid: data, generators, targets and the grid."""
+"""Posteriors in the plane that are computed on a grid: data, generators, targets, the grid and figures."""

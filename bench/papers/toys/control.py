@@ -49,7 +49,7 @@ def memoryless_paths(flow: Flow, x: Tensor, rng: Random, num_steps: int) -> Tens
     for i in range(num_steps):
         x_1 = x + (1 - times[i]) * flow.velocity(x, times[i])
         noise = rng.randn((len(x), 2))[0]
-        if i == 0:  # the noise is infinite: only the prediction depends on the start
+        if i == 0:  # the noise level is infinite, so that the start enters by the prediction alone
             x = times[1] * (x_1 + sigma[1] * noise)
         else:
             x = times[i + 1] * ancestral_step(x / times[i], x_1, sigma[i], sigma[i + 1], noise)

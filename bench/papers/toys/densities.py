@@ -57,7 +57,7 @@ class EightGaussians:
 
 @dataclass(frozen=True)
 class Data:
-    """Points on a curve u in [0, 1] -> (n, 2), u uniform, with Gaussian noise of standard deviation `std`."""
+    """Points on a curve u in [0, 1] -> (n, 2), with u uniform, plus Gaussian noise of standard deviation `std`."""
 
     curve: Callable[[Tensor], Tensor]
     std: float
@@ -67,11 +67,11 @@ class Data:
         return points + self.std * rng.randn((num_samples, 2))[0]
 
     def crossings(self, axis: int, level: float) -> Tensor:
-        """Return where the curve crosses the line x[axis] = level, (k, 2): modes of a posterior given x[axis]."""
+        """Return the points (k, 2) where the curve crosses x[axis] = level: modes of a posterior given x[axis]."""
         points = self.curve(torch.linspace(0, 1, 20001, dtype=torch.float64))
         above = points[:, axis] > level
         steps = (points[1:] - points[:-1]).norm(dim=1)
-        # no jump from arc to arc
+        # a jump between two arcs is not a crossing
         return points[1:][(above[1:] != above[:-1]) & (steps < 10 * steps.median())]
 
 

@@ -25,7 +25,7 @@ COLOURS = {
     "other": "#7a4a1d",
 }
 NUM_CELLS = 100  # along the side of a drawn density
-FAINT = 5e-3  # of the peak: smaller values are white, and not in the csv
+FAINT = 5e-3  # share of the peak: smaller values look white and are left out of the csv
 
 Extent = tuple[float, float, float, float]  # left, right, bottom, top
 
@@ -129,7 +129,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 
 
 def _rows(board: Board) -> Iterator[tuple]:
-    """Yield what is drawn, then the numbers."""
+    """Yield the rows of the csv: first everything that is drawn, then the numbers."""
     for row, panels in zip(board.rows, board.panels, strict=True):
         for column, panel in zip(board.columns, panels, strict=True):
             for layer in panel.layers:

@@ -1,8 +1,8 @@
 """Generators x = f(z) in the plane: a flow trained by conditional flow matching, and a one-step map without density.
 
 Lipman et al. 2023, https://arxiv.org/abs/2210.02747; Tong et al. 2024, https://arxiv.org/abs/2302.00482 (pairs by
-minibatch optimal transport). The one-step map stands for a GAN: it minimises a generalised energy distance to the data
-(Szekely and Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018), a discrepancy that needs no discriminator.
+minibatch optimal transport). The one-step map replaces a GAN: it minimises a generalised energy distance to the data
+(Szekely and Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018), which needs no discriminator.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EXPONENT = 0.3  # of the energy distance
 
 @dataclass(frozen=True)
 class Generator:
-    """A prior x = f(z) in the plane, z from `source`: one pass through the network."""
+    """A prior x = f(z) in the plane with z from `source`; f is one pass through the network."""
 
     network: nn.Module
     source: Source
@@ -59,7 +59,7 @@ class Generator:
 
 @dataclass(frozen=True)
 class Flow(Generator):
-    """dx = v(x, t) dt from the source at t = 0 to the data at t = 1, by Runge-Kutta steps."""
+    """The flow dx = v(x, t) dt from the source at t = 0 to the data at t = 1, by Runge-Kutta steps."""
 
     num_steps: int = 6
 
@@ -85,9 +85,9 @@ class Flow(Generator):
         return torch.stack(states, 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return log p(x) (n,) by the flow backwards.
+        """Return log p(x) (n,) = log p_0(z) - integral of div v, along the flow backwards from x (n, 2) to z.
 
-        log p_0(z) - integral of div v (Chen et al. 2018, https://arxiv.org/abs/1806.07366).
+        See Chen et al. 2018, https://arxiv.org/abs/1806.07366.
         """
 
         def augmented(state: Tensor, t: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def optimal_pairs(source: Source, data: Data, rng: Random) -> Tensor:
 def fit_generator(
     source: Source, data: Data, rng: Random, num_iterations: int, batch: int = 256
 ) -> Generator:
-    """Minimise 2 E|x - x'|^a - E|x - x''|^a between data x' and generated x, x''; a small exponent a sees detail."""
+    """Minimise 2 E|x - x'|^a - E|x - x''|^a between data x' and generated x, x''; a small a weights detail more."""
     generator = Generator(network(rng), source)
 
     def powers(x: Tensor, y: Tensor) -> Tensor:

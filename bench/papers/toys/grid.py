@@ -68,7 +68,7 @@ class Grid:
 
     def diffused(self, probability: Tensor, signal: float, scale: float = 1.0) -> Tensor:
         """Return the density (side, side) of sqrt(signal) x + sqrt(1 - signal) scale noise, x from the grid."""
-        std = max(scale * math.sqrt(1 - signal), self.width / 2)  # a cell has a width
+        std = max(scale * math.sqrt(1 - signal), self.width / 2)  # a point is known up to its cell
 
         def kernel(ticks: Tensor) -> Tensor:
             return gaussian(ticks[:, None] - math.sqrt(signal) * ticks[None, :], std)
@@ -88,7 +88,7 @@ def gaussian(offset: Tensor, std: float) -> Tensor:
 def blurred(density: Tensor, std: float) -> Tensor:
     """Return a density (side, side) blurred by a Gaussian of `std` cells, zero beyond the border.
 
-    Not scipy.ndimage: its kernel is cut off and sums to one, so that mass does not leave across the border.
+    scipy.ndimage cannot replace it: its kernel is cut off and sums to one, so that no mass leaves across the border.
     """
     cells = torch.arange(len(density), dtype=density.dtype)
     kernel = gaussian(cells[:, None] - cells[None, :], std)

@@ -38,19 +38,19 @@ def numbers_of(case: Case) -> Iterator[Number]:
 
 
 def estimates_of(place: str, samples: Samples) -> Iterator[Number]:
-    """Yield what a sampler estimates of its target and of itself."""
+    """Yield a sampler's estimates: log Z, its lower bound, and the effective share of importance weights."""
     yield place, "log Z", "ods", samples.log_z
     yield place, "lower bound of log Z", "ods", samples.elbo
     yield place, "effective share of importance weights", "ods", samples.ess
 
 
 def format_estimates(samples: Samples, log_z: float) -> str:
-    """Return two lines: the estimate of log Z beside the grid's, and the effective share of importance weights."""
+    """Return two lines: the estimate of log Z with the grid's, and the effective share of importance weights."""
     return f"log Z {samples.log_z:.2f} (grid {log_z:.2f})\nESS {100 * samples.ess:.0f} %"
 
 
 def format_nearness(case: Case, name: str) -> str:
-    """Return the distance of named draws to those of the grid, beside the floor."""
+    """Return the distance of named draws to those of the grid, with the floor, as text."""
     value, floor = (_sliced_distance(case.data[key], case.data["grid"]) for key in (name, "floor"))
     return f"SW2 {value:.3f} (floor {floor:.3f})"
 

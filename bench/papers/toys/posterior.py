@@ -13,16 +13,16 @@ from bench.papers.toys.generators import Generator
 from bench.papers.toys.grid import Grid
 from bench.papers.toys.targets import Band, Plane, Tilted
 
-ROWS_PER_CALL = 4096  # of a generator
+ROWS_PER_CALL = 4096  # rows that a generator decodes at once
 
 
 @dataclass(frozen=True)
 class Samples:
     """Draws of a sampler, with its own estimates.
 
-    points (n, 2); paths (n, T + 1, 2); signal (T + 1,): share of the target in the states at each time; log_z: estimate
-    of the log normalising constant; elbo: a lower bound of it; ess: effective share of the importance weights;
-    seconds: of training, on one thread.
+    points (n, 2); paths (n, T + 1, 2); signal (T + 1,): share of the target in the states at each time. log_z: estimate
+    of the log normalising constant; elbo: a lower bound of that; ess: effective share of the importance weights.
+    seconds: CPU seconds of training on one thread.
     """
 
     points: Tensor
@@ -35,16 +35,17 @@ class Samples:
 
 
 class Sampler(Protocol):
-    """Draws from N(0, scale^2 I) exp(log likelihood), see bench.papers.toys.targets."""
+    """A function that draws from N(0, scale^2 I) exp(log likelihood); see bench.papers.toys.targets."""
 
     def __call__(self, plane: Plane, target: Tilted, num_samples: int, rng: Random) -> Samples: ...
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """p(z | y) proportional to p_0(z) r(f(z)), tabulated on a grid of noise; everything has one value per cell.
+    """The posterior p(z | y) proportional to p_0(z) r(f(z)), tabulated on a grid of noise, one value per cell.
 
-    y (1, 1); x (side^2, 2): the images of the cells; log_prior and log_reward (side^2,); probability (side, side).
+    y (1, 1); x (side^2, 2): the images of the cells' centres; log_prior and log_reward (side^2,); probability
+    (side, side).
     """
 
     generator: Generator
@@ -74,8 +75,9 @@ class Posterior:
 class Case:
     """One posterior and named sets of draws in noise space and in data space, (n, 2) each.
 
-    "grid" are draws by the grid, the truth; "floor" as many others, for the distance between draws of equal laws.
-    modes (k, 2): of the posterior in data space. window: the part of data space that is shown. samples: of "ods".
+    The draws "grid" are exact up to the grid; "floor" are as many more, whose distance to "grid" is that of equal
+    distributions. modes (k, 2): of the posterior in data space. window: the part of data space that is shown. samples:
+    those of "ods".
     """
 
     name: str
@@ -88,7 +90,7 @@ class Case:
 
 
 def decode(generator: Generator, z: Tensor) -> Tensor:
-    """Return the images (n, 2) of noise (n, 2), a bounded number of rows at once."""
+    """Return the images (n, 2) of noise (n, 2), decoded at most ROWS_PER_CALL at once."""
     return torch.cat([generator.decode(part) for part in z.split(ROWS_PER_CALL)])
 
 
@@ -120,7 +122,7 @@ def sampled_case(
     num: int,
     rng: Random,
 ) -> Case:
-    """Return a case with `num` draws of each kind: the truth twice, then the sampler in noise space.
+    """Return a case with `num` draws of each kind: twice by the grid, then by the sampler in noise space.
 
     scale: standard deviation of the noise from which the sampler starts.
     """

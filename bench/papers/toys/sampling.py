@@ -1,4 +1,4 @@
-"""Outsourced diffusion sampling of a density in the plane, trained for one target."""
+"""Sample a density in the plane by outsourced diffusion sampling, trained for one target."""
 
 from __future__ import annotations
 

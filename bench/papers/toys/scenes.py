@@ -1,4 +1,4 @@
-"""The three toys, after figures 1 to 3 of https://arxiv.org/abs/2502.06999: generators, constraints, samples."""
+"""The three toys, modelled on figures 1 to 3 of https://arxiv.org/abs/2502.06999: generators, constraints, samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bench.papers.toys.targets import Band, Plane, Tabulated, Tilted
 
 @dataclass(frozen=True)
 class Scene:
-    """Parameters that all toys share: a coordinate of data in the plane is measured with noise, which leaves a band."""
+    """Parameters of all toys: one coordinate of data in the plane is measured with noise, so that a band remains."""
 
     seed: int = 0
     flow_iterations: int = 2000  # steps of training of each flow
@@ -36,7 +36,7 @@ class Scene:
     level: float = 0.5  # the measured coordinate
     sigma_y: float = 0.15  # of the measurement, data units
 
-    name: ClassVar[str]  # of its random streams
+    name: ClassVar[str]  # names the random streams
 
     def _rng(self, *axes: str) -> Rng:
         return Rng(("toy", self.name, *axes), [self.seed])
@@ -44,7 +44,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class SwissRoll(Scene):
-    """A flow and a one-step generator of a Swiss roll; a band across it leaves four pieces."""
+    """A flow and a one-step generator of a Swiss roll; the band cuts it into four pieces."""
 
     generator_iterations: int = 2000  # steps of training of the one-step generator
 
@@ -110,8 +110,9 @@ class Marginals(Scene):
 class TwoSpaces:
     """One posterior sampled in noise space, `case`, and in data space, `direct`.
 
-    probability (side, side) and log_z are of the target in data space, on case.window; scale: standard deviation of the
-    noise from which its sampler starts; entropies: of either target from that Gaussian, in nats.
+    probability (side, side) and log_z: those of the target in data space, on case.window. scale: standard deviation of
+    the noise from which the sampler in data space starts. entropies: in nats, of each target from the Gaussian from
+    which its sampler starts.
     """
 
     case: Case
@@ -124,10 +125,10 @@ class TwoSpaces:
 
 @dataclass(frozen=True)
 class Moons(Scene):
-    """Flows to two moons from one Gaussian and from eight; a band across the moons leaves four pieces."""
+    """Flows to two moons from one Gaussian and from eight; the band cuts the moons into four pieces."""
 
     level: float = 0.1  # the measured coordinate
-    num_lines: int = 60  # paths of the flow that are drawn
+    num_lines: int = 60  # number of paths of the flow in the figure
 
     name: ClassVar[str] = "moons"
 

@@ -1,7 +1,7 @@
-"""Problems in the plane, and densities as a prior and a problem, so that any latent method samples them.
+"""Problems in the plane, and densities written as a prior and a problem, so that any latent method samples them.
 
-A latent method samples N(z; 0, I) exp(log_likelihood(f(z), y)). With f(z) = scale z and the log likelihood
-log pi(x) - log N(x; 0, scale^2 I) that is the density pi itself: `Plane` and `Tilted` below.
+A latent method samples N(z; 0, I) exp(log_likelihood(f(z), y)). With f(z) = scale z (`Plane`) and the log likelihood
+log pi(x) - log N(x; 0, scale^2 I) (`Tilted`), that is the density pi itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.papers.toys.grid import Grid
 
 @dataclass(frozen=True)
 class Band:
-    """y = x[axis] + sigma_y noise, the constraint r(x) = exp(-(y - x[axis])^2 / (2 sigma_y^2)); y is (n, 1)."""
+    """The problem y = x[axis] + sigma_y noise, (n, 1), with r(x) = exp(-(y - x[axis])^2 / (2 sigma_y^2))."""
 
     axis: int
     sigma_y: float
@@ -37,7 +37,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Plane:
-    """The prior N(0, scale^2 I): a decoder that does nothing but scale."""
+    """The prior N(0, scale^2 I), whose decoder only scales."""
 
     scale: float
     caps: ClassVar[Cap] = Cap.DECODER | Cap.DENSITY
@@ -59,9 +59,9 @@ class Plane:
 
 @dataclass(frozen=True)
 class Tilted:
-    """The reward that turns `Plane(scale)` into a density with log values `log_density`, (n, 2) -> (n,).
+    """The reward that turns `Plane(scale)` into a density with logarithm `log_density`, (n, 2) -> (n,).
 
-    Its y (n, 1) are zeros, which nothing depends on.
+    Measurements y (n, 1) are zeros, and are not used.
     """
 
     log_density: Callable[[Tensor], Tensor]
@@ -77,7 +77,7 @@ class Tilted:
 
 @dataclass(frozen=True)
 class Tabulated:
-    """Log density, bilinear between the cells of a grid; it falls off like a parabola outside."""
+    """A log density, bilinear between the cells of a grid; outside the grid it falls off like a parabola."""
 
     grid: Grid
     values: Tensor  # (side, side)

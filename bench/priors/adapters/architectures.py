@@ -1,4 +1,4 @@
-"""Sizes of published UNets of one kind, guided-diffusion's, which consistency models and torchcfm share.
+"""Sizes of published UNets in guided-diffusion's layout, which consistency models and torchcfm share.
 
 Dhariwal and Nichol, Diffusion Models Beat GANs on Image Synthesis, NeurIPS 2021, https://arxiv.org/abs/2105.05233.
 Each is diffusers' `UNet2DModel` with the arguments of `unet_config`, up to the names of its weights (`unet_keys.py`).
@@ -7,7 +7,7 @@ Each is diffusers' `UNet2DModel` with the arguments of `unet_config`, up to the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,22 +15,24 @@ import torch
 from torch import nn
 
 from bench.core.registry import filled
+from bench.core.values import is_count, is_positive
 
 QKV_ORDERS = ("by_head", "by_kind")
+COUNTS = ("side", "channels", "layers", "in_channels", "out_channels", "head", "groups")
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A UNet with one level per multiplier of `channels`; `attention` lists the levels that have it, 0 the finest.
 
-    scale_shift: whether the time scales normalised activations, or is only added. qkv: how the rows of an attention's
-    one matrix are ordered, q k v of each head in turn (`by_head`) or all heads' q, then k, then v (`by_kind`).
+    scale_shift: whether the time scales normalised activations, or is only added. qkv: the order of the rows of an
+    attention's one matrix: q, k, v of each head in turn (`by_head`), or q of all heads, then k, then v (`by_kind`).
     """
 
     side: int  # pixels along an image
     channels: int
     multipliers: tuple[int, ...]
-    layers: int  # residual blocks of a level on the way down, one more on the way up
+    layers: int  # residual blocks of a level on the way down; the way up has one more
     attention: tuple[int, ...]
     scale_shift: bool
     out_channels: int = 3  # twice in_channels where a variance is learned, too
@@ -43,7 +45,11 @@ class Architecture:
 
     def __post_init__(self) -> None:
         for name in ("multipliers", "attention"):  # lists in a suite
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            given = getattr(self, name)
+            if not isinstance(given, Iterable):
+                raise ValueError(f"{name}: expected a list, got {given!r}")
+            object.__setattr__(self, name, tuple(given))
+        self._check_counts()
         if self.qkv not in QKV_ORDERS:
             raise ValueError(f"qkv: expected one of {', '.join(QKV_ORDERS)}, got {self.qkv!r}")
         halvings = len(self.multipliers) - 1
@@ -53,11 +59,39 @@ class Architecture:
             )
         if not set(self.attention) <= set(range(halvings + 1)):
             raise ValueError(f"attention: expected levels up to {halvings}, got {self.attention}")
+        self._check_divisors()
+
+    def _check_counts(self) -> None:
+        counts = {name: getattr(self, name) for name in COUNTS} | dict(enumerate(self.multipliers))
+        for name, value in counts.items():
+            if not is_count(value):
+                field = f"multipliers[{name}]" if isinstance(name, int) else name
+                raise ValueError(f"{field}: expected a whole number, 1 or more, got {value!r}")
+        if not self.multipliers:
+            raise ValueError("multipliers: expected one or more")
+        if self.out_channels not in (self.in_channels, 2 * self.in_channels):
+            raise ValueError(
+                f"out_channels: expected in_channels, {self.in_channels}, or twice as many with a learned variance, "
+                f"got {self.out_channels}"
+            )
+        if self.num_classes is not None and not is_count(self.num_classes):
+            raise ValueError(f"num_classes: expected a count or nothing, got {self.num_classes!r}")
+
+    def _check_divisors(self) -> None:
+        widths = [self.channels * multiplier for multiplier in self.multipliers]
+        # the middle has attention, too
+        attending = [widths[level] for level in (*self.attention, -1)]
+        for name, levels in (("groups", widths), ("head", attending)):
+            odd = [width for width in levels if width % getattr(self, name)]
+            if odd:
+                raise ValueError(
+                    f"{name}: expected a divisor of {odd[0]} channels, got {getattr(self, name)}"
+                )
 
     def scaled(self, width: float, side: int | None) -> Architecture:
-        """Return the same with a share of the channels, and at another size where asked."""
-        channels = self.channels * width
-        if not 0 < width <= 1 or channels % 8:
+        """Return the architecture with a share `width` of the channels and, unless None, another `side`."""
+        channels = self.channels * width if is_positive(width) else 0
+        if not channels or width > 1 or channels % 8:
             raise ValueError(
                 f"width: expected a share that leaves a multiple of 8 channels, got {width!r}"
             )
@@ -89,7 +123,7 @@ ARCHITECTURES = {
 def architecture_of(
     given: str | Mapping[str, Any], width: float = 1.0, side: int | None = None
 ) -> Architecture:
-    """Return a published architecture by name, or one from its fields, scaled; ValueError, one line, with the field."""
+    """Return a published architecture by name, or one from its fields, scaled; ValueError names a wrong field."""
     if isinstance(given, str):
         if given not in ARCHITECTURES:
             names = ", ".join(ARCHITECTURES)
@@ -127,7 +161,7 @@ def unet_config(architecture: Architecture) -> dict[str, Any]:
 
 
 def outline(architecture: Architecture) -> nn.Module:
-    """Return the network without memory for its weights."""
+    """Return the network on the device meta, without memory for its weights."""
     from diffusers.models.unets.unet_2d import UNet2DModel
 
     with torch.device("meta"):

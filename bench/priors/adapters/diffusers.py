@@ -1,7 +1,8 @@
 """Diffusion and consistency models in the diffusers folder format: one loader for hub ids and local folders.
 
 A folder holds model_index.json, scheduler/scheduler_config.json, unet/config.json and
-unet/diffusion_pytorch_model.safetensors; older ones keep the parts beside the index. Pickled weights are never read.
+unet/diffusion_pytorch_model.safetensors; older folders have the parts next to the index. Pickled weights are never
+read.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from torch import Tensor
 
 from bench.core.artefacts import write_bytes
 from bench.core.errors import UserError
+from bench.core.values import is_count
 from bench.priors._networks import frozen
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PARTS = {"unet": ("config.json", WEIGHTS), "scheduler": ("scheduler_config.json",)}
-OTHER_NAMES = {"unet": "model"}  # of the parts in some folders, those of score-SDE for one
+OTHER_NAMES = {"unet": "model"}  # names of the parts in some folders, such as those of score-SDE
 LFS = b"version https://git-lfs"
 CONSISTENCY, EDM = "CMStochasticIterativeScheduler", "EDMEulerScheduler"
 BROKEN = (
@@ -34,7 +36,7 @@ BROKEN = (
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """A `UNet2DModel` with a diffusers scheduler; `label` is the class that a class-conditional network draws."""
+    """A `UNet2DModel` with a diffusers scheduler. label: the class that a class-conditional network draws."""
 
     unet: Any  # diffusers' class, an nn.Module; its config is known at run time only
     scheduler: Any
@@ -46,7 +48,8 @@ class Pipeline:
             raise UserError(
                 f"label is {self.label}, but the network knows no classes; leave label out"
             )
-        if num_classes is not None and (self.label is None or not 0 <= self.label < num_classes):
+        fits = type(self.label) is int and self.label in range(num_classes or 0)
+        if num_classes is not None and not fits:
             raise UserError(
                 f"label is {self.label}; the network is class-conditional: 0 to {num_classes - 1}"
             )
@@ -59,11 +62,11 @@ class Pipeline:
 
     @property
     def kind(self) -> str:
-        """Return the name of the scheduler's class, which says what the network predicts."""
+        """Return the name of the scheduler's class, which tells what the network predicts."""
         return type(self.scheduler).__name__
 
     def predict(self, x: Tensor, t: Tensor) -> Tensor:
-        """Call the network, float32: x (n, *x), t () or (n,). A learned variance in further channels is left out."""
+        """Call the network, float32: x (n, *x), t () or (n,) -> (n, *x), without a learned variance's channels."""
         labels = None if self.label is None else torch.full((len(x),), self.label, device=x.device)
         return self.unet(x, t, class_labels=labels, return_dict=False)[0][:, : x.shape[1]]
 
@@ -71,42 +74,64 @@ class Pipeline:
 def open_pipeline(
     source: str | Path, label: int | None = None, local_files_only: bool = True
 ) -> Pipeline:
-    """Open the pipeline in a local folder, or of a hub id: from the hub's cache, and from the network only if asked.
+    """Open a pipeline in a local folder or of a hub id, from the hub's cache unless local_files_only is False.
 
     Raises UserError, one line, naming the file that is missing or the component that is not understood.
     """
-    import diffusers
-
     local = Path(source).expanduser()
     folder = local if local.is_dir() else _from_hub(str(source), local_files_only)
     parts = _parts_of(folder, source)
     config = _read_config(parts["scheduler"] / "scheduler_config.json")
+    scheduler = _open_scheduler(parts["scheduler"], config, str(source))
+    _refuse_broken(_read_config(parts["unet"] / "config.json"), config, str(source))
+    unet = _open_unet(parts["unet"], str(source))
+    _refuse_other_shapes(unet.config, str(source))
+    return Pipeline(frozen(unet.float()), scheduler, label)
+
+
+def _open_scheduler(folder: Path, config: Mapping[str, Any], source: str) -> Any:
+    """Return the scheduler of a config; UserError, one line, for a class or settings that diffusers does not know."""
+    import diffusers
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
     name = str(config.get("_class_name", "(none named under _class_name)"))
     scheduler = getattr(diffusers, name, None)
-    if not hasattr(scheduler, "from_pretrained"):
+    if not isinstance(scheduler, type) or not issubclass(scheduler, SchedulerMixin):
         raise UserError(f"{source}: diffusers {diffusers.__version__} has no scheduler {name}")
-    _refuse_broken(_read_config(parts["unet"] / "config.json"), config, str(source))
-    return Pipeline(
-        frozen(_open_unet(parts["unet"], str(source)).float()),
-        scheduler.from_pretrained(parts["scheduler"], local_files_only=True),
-        label,
-    )
+    try:
+        return scheduler.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # of diffusers and torch, whatever the settings lead to
+        what = " ".join(str(error).split())[:200]
+        raise UserError(f"{source}: no {name} has the settings of its config ({what})") from None
+
+
+def _refuse_other_shapes(config: Any, source: str) -> None:
+    """Raise UserError, one line, unless a network of that config makes images of a known size from images like them."""
+    size, channels, out = config.sample_size, config.in_channels, config.out_channels
+    if not all(is_count(side) for side in ([size] if isinstance(size, int) else size or [None])):
+        raise UserError(
+            f"{source}: sample_size in the network's config is {size!r}; write the pixels along a side there"
+        )
+    if out not in (channels, 2 * channels):
+        raise UserError(
+            f"{source}: the network makes {out} channels of {channels}; expected as many, or twice as many where it "
+            "learned a variance"
+        )
 
 
 def _open_unet(folder: Path, source: str) -> Any:
-    """Return the network; UserError, one line, where the file is broken or holds other weights than the config says.
+    """Return the network; raise UserError, one line, if the file is broken or has other weights than the config says.
 
-    diffusers alone would leave weights at random that are missing, and drop those it has no place for, with a warning.
+    diffusers alone would only warn, leave missing weights random and drop those that have no place.
     """
     from diffusers.models.unets.unet_2d import UNet2DModel
     from diffusers.utils import logging
 
     told = logging.get_verbosity()
-    logging.set_verbosity_error()  # what it would warn of is refused below
+    logging.set_verbosity_error()  # its warnings are errors below
     try:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # its constructor draws weights, which are then read
+        # the constructor draws weights, which are then read from the file
+        with torch.random.fork_rng(devices=[]):
             opened: Any = UNet2DModel.from_pretrained(
                 folder,
                 use_safetensors=True,
@@ -115,7 +140,7 @@ def _open_unet(folder: Path, source: str) -> Any:
                 output_loading_info=True,
                 variant=_variant_in(folder),
             )
-    except Exception as error:  # of diffusers, safetensors and torch: truncated, another shape
+    except Exception as error:  # many kinds, of diffusers, safetensors and torch
         what = " ".join(str(error).split())[:200]
         raise UserError(f"{source}: {WEIGHTS} is broken or is not the config's ({what})") from None
     finally:
@@ -173,14 +198,14 @@ def _refuse_broken(unet: Mapping[str, Any], scheduler: Mapping[str, Any], source
 
 
 def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
-    """Return the folder of each part, whose files are there; UserError for a pipeline that has further parts."""
+    """Return the folder of each part; raise UserError if a file is missing or the pipeline has further parts."""
     index = _read_config(_existing(folder / "model_index.json"))
     for name, component in index.items():
         if (
             not name.startswith("_")
             and name not in {*PARTS, *OTHER_NAMES.values()}
             and isinstance(component, list)
-            and component[1]
+            and any(component[1:2])
         ):
             raise UserError(
                 f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only"
@@ -197,7 +222,7 @@ def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
 
 
 def _read_config(file: Path) -> dict[str, Any]:
-    """Return the content of a JSON file; UserError, one line, where it has none."""
+    """Return the mapping in a JSON file; raise UserError, one line, if there is none."""
     try:
         content = json.loads(file.read_text())
     except (ValueError, OSError) as error:
@@ -210,25 +235,25 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 
 def _other_weights(folder: Path) -> list[Path]:
-    """Return the weights in a folder that has no whole file of them: in shards, or in another precision (fp16)."""
+    """Return the weights in a folder without WEIGHTS: the index of shards, or files of another precision (fp16)."""
     if (folder / WEIGHTS).is_file():
         return []
     stem = WEIGHTS.removesuffix(".safetensors")
     return sorted(folder.glob(f"{stem}.safetensors.index.json")) or sorted(
-        folder.glob(f"{stem}.*.safetensors")
+        folder.glob(f"{stem}.*.safetensors")  # of another precision in shards, too
     )
 
 
 def _variant_in(folder: Path) -> str | None:
-    """Return diffusers' name of the precision, where weights are there in another one alone."""
+    """Return diffusers' name of the precision (fp16) if a folder has weights in another one alone, else None."""
     others = [file.name for file in _other_weights(folder) if file.suffix == ".safetensors"]
-    return others[0].split(".")[1] if others else None
+    return others[0].split(".")[1].partition("-")[0] if others else None
 
 
 def write_pipeline(folder: Path, pipeline: Pipeline) -> None:
-    """Write the four files, each atomically. A consistency model opens in diffusers' `ConsistencyModelPipeline`.
+    """Write the four files, each atomically. diffusers opens a consistency model as a `ConsistencyModelPipeline`.
 
-    diffusers has no class for sampling a plain EDM model: its two parts are opened one by one.
+    It has no class for sampling a plain EDM model, whose two parts have to be opened one by one.
     """
     from diffusers import __version__
     from diffusers.pipelines.consistency_models.pipeline_consistency_models import (
@@ -278,14 +303,15 @@ def _existing(file: Path) -> Path:
 def _from_hub(source: str, local_files_only: bool) -> Path:
     from huggingface_hub import snapshot_download
 
+    stem = WEIGHTS.removesuffix(".safetensors")  # in shards, too, which an index lists
     patterns = ["model_index.json", "*config.json", f"*{WEIGHTS}"]
+    patterns += [f"*{stem}-*-of-*.safetensors", f"*{WEIGHTS}.index.json"]
     try:
         return Path(
             snapshot_download(source, allow_patterns=patterns, local_files_only=local_files_only)
         )
-    except (
-        Exception
-    ) as error:  # of the hub's client, a dozen kinds: no such name, no network, not in the cache
+    # the hub's client has a dozen kinds of errors: no such name, no network, not in the cache
+    except Exception as error:
         advice = "; set local_files_only: false to fetch it" if local_files_only else ""
         what = " ".join(str(error).split())[:200]
         raise UserError(

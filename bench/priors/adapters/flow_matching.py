@@ -1,4 +1,4 @@
-"""Flow matching on the straight path u_t = (1 - t) z + t x, with networks in torchcfm's layout.
+"""Flow matching on straight paths u_t = (1 - t) z + t x, with networks in torchcfm's layout.
 
 Lipman et al., Flow Matching for Generative Modeling, ICLR 2023, https://arxiv.org/abs/2210.02747, and Tong et al.,
 Improving and Generalizing Flow-Based Generative Models with Minibatch Optimal Transport, TMLR 2024,
@@ -18,7 +18,7 @@ from bench.priors.adapters.diffusers import Pipeline, scheduler_of
 from bench.priors.adapters.guided_unet import opened_unet
 from bench.priors.adapters.preconditioning import spread
 
-SCHEDULER = "FlowMatchEulerDiscreteScheduler"  # which stands in the folder; nothing of it is used
+SCHEDULER = "FlowMatchEulerDiscreteScheduler"  # named in the folder, but not used
 SOLVERS = {"euler": 1, "midpoint": 2}  # network calls of a step
 
 
@@ -26,8 +26,8 @@ SOLVERS = {"euler": 1, "midpoint": 2}  # network calls of a step
 class FlowMatching:
     """D(x_t) = u + (1 - t) v(u, t) with t = 1 / (1 + sigma) and u = t x_t, which is t x + (1 - t) eps.
 
-    v(u, t) = E[x - z | u], so the end of the path from u is E[x | u] = u + (1 - t) v. That is E[x | x_t] for noise
-    that is independent of x; of a network trained on pairs by optimal transport it is not.
+    v(u, t) = E[x - z | u], so that E[x | u] = u + (1 - t) v. This is E[x | x_t] if the noise is independent of x, which
+    it is not for a network trained on pairs by optimal transport.
     """
 
     pipeline: Pipeline
@@ -40,7 +40,7 @@ class FlowMatching:
         label: int | None = None,
         source: str = "weights",
     ) -> FlowMatching:
-        """Return the flow with these weights; UserError, one line, for those of another architecture."""
+        """Return the flow with these weights; raise UserError, one line, for those of another architecture."""
         unet = opened_unet(tensors, architecture, source)
         return cls(Pipeline(unet, scheduler_of(SCHEDULER, {}), label))
 

@@ -1,4 +1,4 @@
-"""Networks in guided-diffusion's layout: opened from tensors under their foreign names, or of random weights."""
+"""Networks in guided-diffusion's layout: opened from tensors under their foreign names, or with random weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.priors.adapters.unet_keys import diffusers_state, foreign_state
 
 
 def opened_unet(tensors: Mapping[str, Tensor], architecture: Architecture, source: str) -> Any:
-    """Return the network as a `UNet2DModel`, float32; UserError, one line, for weights of another architecture."""
+    """Return the network as a `UNet2DModel`, float32; raise UserError, one line, for another architecture's weights."""
     unet = outline(architecture)
     unet.load_state_dict(diffusers_state(tensors, architecture, source), assign=True)
     return frozen(unet)

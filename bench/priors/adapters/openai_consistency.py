@@ -18,15 +18,15 @@ from bench.priors.adapters.guided_unet import opened_unet
 from bench.priors.adapters.preconditioning import ConsistencyMap, spread
 
 LIMITS = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}
-NUM_LEVELS = 40  # of the noise in distillation, Karras et al.'s
-CONV_DIMS = 2  # axes of the convolutions in their attention
+NUM_LEVELS = 40  # noise levels in distillation, those of Karras et al.
+CONV_DIMS = 2  # number of axes of the convolutions in attention
 
 
 @dataclass(frozen=True, eq=False)
 class OpenAIConsistency(ConsistencyMap):
     """f(x_t, sigma) = c_skip x_t + c_out F(c_in x_t, 250 log sigma), the identity at sigma_min.
 
-    calls: the numbers of the 40 noise levels, 0 the highest, at which several steps call it; () spreads them evenly.
+    calls: numbers of the noise levels, 0 the highest of 40, at which several steps call the network; (): spread evenly.
     """
 
     calls: tuple[int, ...] = ()
@@ -41,12 +41,12 @@ class OpenAIConsistency(ConsistencyMap):
         clip_denoised: bool = True,
         calls: tuple[int, ...] = (),
     ) -> OpenAIConsistency:
-        """Return the map with these weights; UserError, one line, for those of another architecture."""
+        """Return the map with these weights; raise UserError, one line, for those of another architecture."""
         scheduler = scheduler_of(CONSISTENCY, LIMITS | {"clip_denoised": clip_denoised})
         return cls(Pipeline(opened_unet(tensors, architecture, source), scheduler, label), calls)
 
     def levels(self, num_steps: int) -> tuple[Tensor, Tensor]:
-        """Return the noise levels of the steps and, last, sigma_min, (num_steps + 1,), and their times (num_steps,)."""
+        """Return the noise levels of the steps and then sigma_min, (num_steps + 1,), and their times (num_steps,)."""
         if not self.calls:
             return super().levels(num_steps)
         scheduler = copy.copy(self.pipeline.scheduler)
@@ -68,7 +68,7 @@ class OpenAIEDM:
         label: int | None = None,
         source: str = "weights",
     ) -> OpenAIEDM:
-        """Return the denoiser with these weights; UserError, one line, for those of another architecture."""
+        """Return the denoiser with these weights; raise UserError, one line, for those of another architecture."""
         unet = opened_unet(tensors, architecture, source)
         return cls(Pipeline(unet, scheduler_of(EDM, LIMITS), label))
 
@@ -77,7 +77,7 @@ class OpenAIEDM:
         return self.pipeline.scheduler.config.sigma_min, self.pipeline.scheduler.config.sigma_max
 
     def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return E[x | x_t]: x_t (n, *x), sigma () or (n,), float32; the network sees no sigma below the trained."""
+        """Return E[x | x_t]: x_t (n, *x), sigma () or (n,), float32; below sigma_min the network gets sigma_min."""
         config, sigma_x = self.pipeline.scheduler.config, spread(sigma, x_t)
         c_in = (sigma_x.square() + config.sigma_data**2).rsqrt()
         output = self.pipeline.predict(c_in * x_t, 250 * sigma.clamp_min(config.sigma_min).log())

@@ -1,8 +1,8 @@
-"""Posteriors of a prior under a problem: by conjugacy, by enumeration, or references by particles in x or in z.
+"""Posteriors of a prior under a problem: by conjugacy, by enumeration, or by particles in x or in z.
 
-A prior is recognised by what it has (`core.types.FiniteSet`, `core.types.Mixture`, `instrument.FactorMixture`), not
-by its class: a new one with `atoms`, with a mixture's weights, means and covariances, or with centres, factors and psi,
-has these posteriors without any edit here.
+A prior is recognised by its attributes (`core.types.FiniteSet`, `core.types.Mixture`, `instrument.FactorMixture`), not
+by its class: a new prior with `atoms`, with a mixture's weights, means and covariances, or with centres, factors and
+psi, has these posteriors without any edit here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 # rows through the network per decoded row; a reference decodes 2e5 rows or more per measurement
 MAX_DECODE_NFE = 16
-MOST_VALUES = 256  # of a particle: of an image, or of the noise that is decoded
+MOST_VALUES = 256  # in a particle, which is an image or the noise that is decoded
 
 
 @runtime_checkable
@@ -46,7 +46,7 @@ class Distilled(Protocol):
 
 
 def posterior_of(prior: Prior, problem: Problem) -> Posterior:
-    """Return the posterior of `problem` by the best means that there are under this prior."""
+    """Return the posterior of `problem` by the best means available under this prior; `NoPosterior` where none is."""
     problem = with_gradients(problem)
     if isinstance(prior, FiniteSet):
         return Enumeration(prior, problem)
@@ -76,12 +76,15 @@ def posterior_of(prior: Prior, problem: Problem) -> Posterior:
 
 
 def too_many(size: int) -> str:
-    """Return why there are no particles of that many values."""
+    """Return why particles of that many values are not used."""
     return f"particles of {size} values would take hours, {MOST_VALUES} at most are affordable"
 
 
 def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:
-    """Return the posterior under the prior that this one was distilled from, where that has a formula or a mixture."""
+    """Return the posterior under the prior that this one was distilled from; None where there is none.
+
+    The teacher has to be a finite set or a mixture.
+    """
     teacher = prior.teacher if isinstance(prior, Distilled) else None
     if not isinstance(teacher, (Mixture, FiniteSet, FactorMixture)):
         return None

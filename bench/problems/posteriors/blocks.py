@@ -1,10 +1,11 @@
-"""Condition one factor analyser block by block, where an operator couples few of its coordinates with each other.
+"""Condition one factor analyser block by block, where an operator couples only few of its coordinates.
 
 With C = F F^T + diag psi in the basis and N = B^T A^T A B, x = F z + e for z ~ N(0, I) and e ~ N(0, diag psi). Given y
-and z, e is Gaussian with covariance S = psi^1/2 W^-1 psi^1/2, W = I + psi^1/2 N psi^1/2 / sigma^2, which has the blocks
-of N: they are all that is factorised. A blur leaves the axes of colour apart, and a symmetric one what is even and odd
-along each side, so that its 12,288 coordinates at 64 x 64 x 3 are twelve blocks of 1024. The factors z, few, follow
-from J = I + F^T H F, where H = psi^-1 S N / sigma^2 is A^T M^-1 A with M = A diag(psi) A^T + sigma^2 I.
+and z, e is Gaussian with covariance S = psi^1/2 W^-1 psi^1/2, W = I + psi^1/2 N psi^1/2 / sigma^2. W has the same
+blocks as N, and only these are factorised. A blur does not mix the axes of colour, and a symmetric one does not mix the
+even and odd parts along each side, so that the 12,288 coordinates at 64 x 64 x 3 are twelve blocks of 1024. The factors
+z, which are few, follow from J = I + F^T H F, where H = psi^-1 S N / sigma^2 is A^T M^-1 A, M = A diag(psi) A^T +
+sigma^2 I.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Blocks:
         return found
 
     def _weighed(self, projected: Tensor) -> Tensor:
-        """Return the coordinates of A^T M^-1 r, where those of A^T r are given, (n, D) -> (n, D)."""
+        """Return the coordinates of A^T M^-1 r, given those of A^T r, (n, D) -> (n, D)."""
         loaded, found = self._scale * projected, torch.empty_like(projected)
         for (places, _), root in zip(self.on.blocks, self.roots, strict=True):
             found[:, places] = torch.cholesky_solve(loaded[:, places].T, root).T

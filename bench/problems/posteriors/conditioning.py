@@ -1,12 +1,12 @@
-"""Condition one factor analyser on what a linear operator measured, by whichever of two factorisations is smaller.
+"""Condition one factor analyser on a measurement by a linear operator, through a factorisation as small as possible.
 
 A factor analyser N(mu, C), C = B (F F^T + diag psi) B^T in an orthonormal basis B, is measured as y = A x + sigma n.
 
-`Gram` factorises A C A^T + sigma^2 I, of the size of what was measured. `bench.problems.posteriors.blocks` is for
-operators that leave groups of coordinates apart, as a blur does with colours. `Hidden` is for a mask: the inverse of
-S = C + sigma^2 I is known by Woodbury, and the inverse of its block of measured pixels follows from the block of hidden
-ones, T = (S^-1)_hh: with r the residual of the measured pixels and r_h = -T^-1 (S^-1 r)_h in the hidden ones, S^-1 r is
-A^T (A C A^T + sigma^2 I)^-1 (y - A mu). So T is all that is factorised, and it has the size of what was hidden.
+`Gram` factorises A C A^T + sigma^2 I, with a row for each measured value. `bench.problems.posteriors.blocks` is for
+operators that do not couple groups of coordinates, as a blur does not couple colours. `Hidden` is for a mask: the
+inverse of S = C + sigma^2 I follows from Woodbury's formula, and that of its block of measured pixels from the block of
+hidden ones, T = (S^-1)_hh: with r the residual of the measured pixels and r_h = -T^-1 (S^-1 r)_h in the hidden ones,
+S^-1 r is A^T (A C A^T + sigma^2 I)^-1 (y - A mu). So only T is factorised, which has a row for each hidden pixel.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.core.types import Mixture, Problem, Random
 from bench.problems.posteriors.posterior import perplexity_of, streams_of
 
-MOST_NUMBERS = 2**25  # of the factors that are copied for one call of the solver
+MOST_NUMBERS = 2**25  # in the factors that are copied for one call of the solver
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Conjugate:
         noise = streams.randn((means.shape[2],))
         measurement = torch.arange(len(y), device=y.device)[:, None]
         factors = torch.linalg.cholesky(precision)
-        # each sample has a copy of its factor, so that many samples of many values are drawn in parts
+        # the solver needs a copy of its factor for each sample, so large draws are made in parts
         at_once = max(1, MOST_NUMBERS // (len(y) * means.shape[2] ** 2))
         spread = torch.cat(
             [

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.core.types import FiniteSet, Problem, Random
 from bench.problems.posteriors.posterior import perplexity_of, streams_of
 
-VALUES_AT_ONCE = 2**24  # of atoms that are measured at once, which bounds the memory
+VALUES_AT_ONCE = 2**24  # in the atoms that are measured at once, which bounds the memory
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,14 +21,14 @@ from bench.problems.posteriors.instrument import FactorMixture, Instrument
 from bench.problems.posteriors.posterior import perplexity_of, streams_of
 
 T = TypeVar("T")
-MOST_VALUES = 2**26  # of factorisations that are kept, and as many of instruments: 512 MB each
+MOST_VALUES = 2**26  # in the factorisations that are kept, and as many in instruments: 512 MB each
 WAYS = {"hidden": Hidden, "gram": Gram, "blocks": Blocks}
 MOST_ROWS = 6144  # of a matrix that is factorised for each component: seconds and 300 MB
-LEAST_WEIGHT = 1e-14  # of components that count for moments: less is lost in rounding
+LEAST_WEIGHT = 1e-14  # of components that enter moments: a smaller one is lost in rounding
 
 
 class Evidence(NamedTuple):
-    """What is known of one measurement: log w_k p(y; k) (K,) but for 2 pi, and the number of measured values."""
+    """The evidence of one measurement: log w_k p(y; k) (K,) without factors of 2 pi, and its number of values."""
 
     log_joint: Tensor
     num_seen: int
@@ -36,13 +36,13 @@ class Evidence(NamedTuple):
 
 @dataclass
 class Kept(Generic[T]):
-    """The latest results by their names, as many as have at most `most` values together."""
+    """A cache of the latest results by name, which have at most `most` values together."""
 
     most: int
     results: OrderedDict[str, tuple[T, int]] = field(default_factory=OrderedDict)
 
     def get(self, name: str, make: Callable[[], T], size: Callable[[T], int]) -> T:
-        """Return the result of that name, made and kept where there is none."""
+        """Return the result of that name, which is made and kept where it is missing; size: its number of values."""
         if name not in self.results:
             made = make()
             self.results[name] = made, size(made)
@@ -56,9 +56,9 @@ class Kept(Generic[T]):
 class FactorConjugate:
     """Mixture of factor analysers, linear operator, Gaussian noise: the posterior is a Gaussian mixture again.
 
-    The factorisation for a component is shared by all measurements with the same operator and mask, and kept while
-    memory lasts; weights and moments of a measurement are computed once. A draw is one of the prior, moved by what the
-    posterior mean makes of the difference between y and a measurement of that draw (Matheron's rule). All in float64.
+    The factorisation for a component is shared by all measurements with the same operator and mask, and kept within
+    MOST_VALUES; weights and moments of a measurement are computed once. A draw is a draw from the prior, plus the shift
+    of the posterior mean for the difference between y and a measurement of that draw (Matheron's rule). All in float64.
     """
 
     prior: FactorMixture
@@ -70,7 +70,7 @@ class FactorConjugate:
 
     @cached_property
     def refusal(self) -> str:
-        """Return why this posterior is out of reach, by the size of its factorisations for a measurement; or ""."""
+        """Return why the factorisations for a measurement are too large for this posterior; "" where they are not."""
         if math.prod(self.prior.shape) <= MOST_ROWS:
             return ""
         x = self._means[:1]
@@ -113,7 +113,7 @@ class FactorConjugate:
         return torch.stack(mean).to(y), torch.stack(std).to(y)
 
     def _known(self, y: Tensor) -> list[Evidence]:
-        """Return what is known of measurements y (m, *y); components are conditioned for those that are new."""
+        """Return the evidence of measurements y (m, *y), computed for those that are new."""
         for group in self._new(y, self._evidence):
             log_joint = torch.stack(
                 [
@@ -180,7 +180,7 @@ class FactorConjugate:
         )
 
     def _new(self, y: Tensor, known: dict[str, T]) -> list[Tensor]:
-        """Return the measurements that are not known, those with the same instrument together, as float64."""
+        """Return the measurements that are not in `known`, as float64, one tensor for each instrument."""
         groups: dict[str, dict[str, Tensor]] = {}
         for row in y.double():
             if _name(row) not in known:
@@ -188,7 +188,7 @@ class FactorConjugate:
         return [torch.stack(list(rows.values())) for rows in groups.values()]
 
     def _side(self, row: Tensor) -> str:
-        """Return a name of what an instrument is besides the operator: what follows the values in y (*y), a mask."""
+        """Return a name for what distinguishes the instrument of y (*y): its mask, packed after the values."""
         num_channels = self.problem.operator.measured_shape(self.prior.shape)[0]
         return _name(row[num_channels:])
 

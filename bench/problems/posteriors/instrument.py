@@ -15,7 +15,7 @@ from bench.core.packed import mask_of
 from bench.core.types import Problem, Random
 
 ROWS_AT_ONCE = 1024
-UNCOUPLED = 1e-12  # of the largest coupling: what is left of none at all, by rounding
+UNCOUPLED = 1e-12  # as a share of the largest coupling: less is the rounding of zero
 
 
 @runtime_checkable
@@ -35,7 +35,7 @@ class FactorMixture(Protocol):
     def to(self, like: Tensor) -> FactorMixture: ...  # with its dtype, on its device
     def coordinates(self, x: Tensor) -> Tensor: ...  # (n, *x) -> (n, D)
     def images(self, u: Tensor) -> Tensor: ...  # (n, D) -> (n, *x)
-    # (D,) from 0: what an operator may leave uncoupled, such as colours, or what is even and odd
+    # (D,) numbers from 0, of groups that an operator may leave uncoupled, such as colours, or even and odd parts
     @property
     def groups(self) -> Tensor: ...
     # the diagonal of B diag(values) B^T, (n, D) -> (n, *x)
@@ -70,8 +70,8 @@ class Instrument:
     def of(cls, mixture: FactorMixture, problem: Problem, y: Tensor) -> Instrument:
         """Return the instrument of a measurement y (1, *y).
 
-        A linear map that multiplies one image of random pixels by the mask does so to all images, but for a set of
-        random numbers of measure zero.
+        A linear map that multiplies one image of random pixels by the mask does so with all images, with probability
+        one over the random numbers.
         """
         operator = problem.operator
         random = torch.rand((1, *mixture.shape), generator=torch.Generator().manual_seed(0))
@@ -83,7 +83,7 @@ class Instrument:
 
     @property
     def hides_less(self) -> bool:
-        """Whether it is a mask that hides at most as many pixels as it shows."""
+        """Return whether it is a mask that hides at most as many pixels as it shows."""
         return self.is_mask and 2 * self.num_seen >= len(self.seen)
 
     @cached_property
@@ -93,7 +93,7 @@ class Instrument:
 
     @cached_property
     def way(self) -> Literal["hidden", "gram", "blocks"]:
-        """Return what is factorised for each component, whatever has the fewest multiplications."""
+        """Return what is factorised for each component: the choice with the fewest multiplications."""
         if self.hides_less:
             return "hidden"
         by_blocks = sum(len(places) ** 3 for places in self.coupled)
@@ -143,10 +143,10 @@ class Instrument:
 
     @cached_property
     def coupled(self) -> list[Tensor]:
-        """Return the coordinates of each block of B^T A^T A B: groups of the basis, together where any is coupled.
+        """Return the coordinates of each block of B^T A^T A B; a block joins the groups of the basis that are coupled.
 
-        Groups are coupled unless an image of random numbers in one has no part in the other, but for rounding; by
-        chance this happens with probability zero.
+        Two groups are taken as coupled unless random numbers in one are mapped to zero, up to rounding, in the other.
+        For coupled groups this happens with probability zero.
         """
         from scipy.sparse.csgraph import connected_components
 
@@ -162,7 +162,7 @@ class Instrument:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """Return the blocks of B^T A^T A B. One image gives column i of all of them, since none couples another."""
+        """Return the blocks of B^T A^T A B; one image gives column i of all blocks, since they are not coupled."""
         size = max(map(len, self.coupled))
         blocks = [Block(places, self.y.new_zeros(len(places), size)) for places in self.coupled]
         for columns in torch.arange(size, device=self.y.device).split(ROWS_AT_ONCE):

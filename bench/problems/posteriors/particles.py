@@ -19,13 +19,11 @@ from bench.numerics import mcmc, smc
 from bench.numerics.tempering import Numbers, Tempered, hmc_move, root_of_metric
 
 MAX_TEMPERATURES = 200
-NUM_DIRECTIONS = 8  # principal ones of the draws, along which convergence is judged
-RESOLUTION = 1e-4  # data units: what differs by less is a tie
+NUM_DIRECTIONS = 8  # principal directions of the draws, along which convergence is judged
+RESOLUTION = 1e-4  # data units: values that differ by less are ties
 FIRST_STEP = 0.3
-CPU_ROWS, GPU_ROWS = (
-    256,
-    2**14,
-)  # through the network at once: no faster beyond, and this bounds the memory
+# rows through the network at once: more are no faster, and take more memory
+CPU_ROWS, GPU_ROWS = 256, 2**14
 
 # positions (k, n, D), measurements (k, *y) -> the state there
 Model = Callable[[Tensor, Tensor], Tempered]
@@ -48,9 +46,10 @@ class Particles:
 
 
 class Cloud(NamedTuple):
-    """Particles of k measurements on their way: which ones (k,), y (k, *y), their streams, states, powers and steps.
+    """Particles of k measurements on the way from the prior to the posterior.
 
-    ancestor (k, n) as in `Particles`; beta and step (k,).
+    rows (k,): numbers of the measurements. y: (k, *y). streams, state: of their particles. ancestor: (k, n), as in
+    `Particles`. beta (k,): powers of the likelihood. step (k,): of the moves.
     """
 
     rows: Tensor
@@ -79,7 +78,7 @@ class Cloud(NamedTuple):
         return self._replace(state=state, ancestor=ancestor, beta=beta)
 
     def moved(self, model: Model, num_leapfrog: int) -> Cloud:
-        """Return the particles after one move, and the steps adapted to its acceptance."""
+        """Return the particles after one move, with steps adapted to its acceptance."""
         root = root_of_metric(self.state.position, self.state.gradient(self.beta).nan_to_num(0))
         numbers = Numbers(*self._numbers())
         state, acceptance = hmc_move(
@@ -104,7 +103,11 @@ class Cloud(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How particles are carried: moves at each power, steps of a move, moves at the end, which of them are kept."""
+    """How particles are carried.
+
+    num_moves: at each power. num_leapfrog: steps of a move. num_final_moves: at the posterior; the particles are kept
+    after the last num_kept of them. ess_share: effective sample size that the next power keeps, as a share.
+    """
 
     num_moves: int
     num_leapfrog: int
@@ -113,9 +116,9 @@ class Schedule:
     ess_share: float
 
     def carry(self, model: Model, cloud: Cloud) -> list[Cloud]:
-        """Return the particles of all measurements after each of the kept moves, measurements in no order.
+        """Return the particles of all measurements after each of the kept moves, with measurements in any order.
 
-        Those that reach the posterior leave the batch; those that cannot are left out.
+        Measurements whose particles reach the posterior leave the batch; those whose particles cannot are left out.
         """
         arrived = [cloud.of(cloud.beta > 1)]  # none
         for done in range(MAX_TEMPERATURES):
@@ -147,11 +150,11 @@ def begin(
 ) -> Cloud:
     """Return n draws of the bank for each measurement, at the first power.
 
-    bank (B, D): positions drawn from the prior, and what `survey` says of them. They are weighted to the power at which
-    they are worth n draws: what many draws cost once replaces the first temperatures of all measurements. They are
-    resampled in the order of their place along a leading direction, so that the particles are spread along it as the
-    weights are (Gerber, Chopin & Whiteley 2019, https://arxiv.org/abs/1708.09739). Measurements under which no draw is
-    possible are left out.
+    bank: positions (B, D) drawn from the prior. surveyed: what `survey` returns for them. The draws are weighted by the
+    power of the likelihood at which they are worth n draws: one large bank, evaluated once, replaces the first
+    temperatures of all measurements. They are resampled in the order of their place along a leading direction, so that
+    the particles are spread along it as the weights are (Gerber, Chopin & Whiteley 2019,
+    https://arxiv.org/abs/1708.09739). Measurements under which no draw is possible are left out.
     """
     log_likelihood, place = surveyed
     order = place.argsort()
@@ -169,7 +172,7 @@ def begin(
 
 
 def leading_direction(x: Tensor) -> Tensor:
-    """Return about the first principal direction (D,) of rows x (B, D), by the first few hundred of them."""
+    """Return an approximate first principal direction (D,) of rows x (B, D), from the first few hundred of them."""
     few = x[:CPU_ROWS] - x[:CPU_ROWS].mean(0)
     return few.T @ torch.linalg.eigh(few @ few.T).eigenvectors[:, -1]
 
@@ -227,16 +230,16 @@ def pieces(m: int, n: int, device: torch.device) -> list[slice]:
 
 
 def possible(log_likelihood: Tensor) -> Tensor:
-    """Return log likelihoods where what is not a number counts as impossible."""
+    """Return log likelihoods with NaN replaced by -inf, impossible."""
     return log_likelihood.nan_to_num(nan=-torch.inf, neginf=-torch.inf)
 
 
 def particles_of(
     clouds: list[Cloud], images: Callable[[Tensor], Tensor], m: int, shape: tuple[int, ...]
 ) -> list[Particles]:
-    """Return the particles of m measurements, in order; NaN, which no comparison admits, for those that are missing.
+    """Return the particles of m measurements, in order; NaN, which is never admitted, for measurements left out.
 
-    clouds: as `Schedule.carry` returns them; images: positions (k, D) -> (k, *x) of that shape.
+    clouds: as `Schedule.carry` returns them. images: positions (k, D) -> (k, *x). shape: of one image.
     """
     last = clouds[-1]
     n, num_kept = last.ancestor.shape[1], len(clouds)
@@ -255,10 +258,10 @@ def particles_of(
 
 
 def convergence(a: Particles, b: Particles) -> dict[str, float]:
-    """Return the largest R-hat between two runs and the smallest effective sample size of both.
+    """Return the largest R-hat between two runs and their smallest joint effective sample size.
 
-    Both over the log likelihood and the images along their leading principal directions, as normal scores of ranks:
-    of x, which is compared, and not of z, where a decoder may have symmetries.
+    Both are taken over the log likelihood and the images along their leading principal directions, as normal scores of
+    ranks. Images are used, since they are what is compared, and not z, where a decoder may have symmetries.
     """
     x = torch.stack([a.x, b.x]).flatten(3).nan_to_num(0, 0, 0)  # (2, n, T, D)
     likelihood = torch.stack([a.log_likelihood, b.log_likelihood]).nan_to_num()

@@ -1,4 +1,4 @@
-"""What every posterior offers, and the one of which nothing is known."""
+"""The interface of posteriors, and a stand-in for a posterior that cannot be sampled."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from bench.core.types import PerSample, Prior, Random
 
 
 class Posterior(Protocol):
-    """p(x | y) that is sampled exactly, or by particles whose agreement is checked: y (m, *y).
+    """p(x | y) for y (m, *y), sampled exactly or by particles whose agreement is checked.
 
-    perplexity_of: what `perplexity` counts; offered: whether methods may draw from it, as Cap.EXACT.
+    kind: how it is known. perplexity_of: what `perplexity` counts. offered: whether methods may draw from it, by
+    Cap.EXACT.
     """
 
     kind: ClassVar[str]
@@ -62,7 +63,7 @@ def perplexity_of(weights: Tensor) -> Tensor:
 
 
 def streams_of(rng: Random, num_samples: int) -> PerSample:
-    """Return the streams of the posterior samples; ValueError when they are not as many as are asked for."""
+    """Return the streams of the posterior samples; ValueError unless there are num_samples of them."""
     if len(rng.per_sample) != num_samples:
         raise ValueError(
             f"sample_posterior: num_samples = {num_samples}, but rng has streams of {len(rng.per_sample)} posterior "

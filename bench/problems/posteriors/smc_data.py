@@ -19,13 +19,13 @@ from bench.problems.posteriors.particles import Particles, Schedule
 class TemperedSMC:
     """Gaussian mixture prior, any operator: particles carried from prior to posterior through tempered likelihoods.
 
-    As `LatentSMC`, but over images: the density of the prior is the mixture's. A reference only where two independent
-    runs agree (`bench.stages.reference`).
+    Like `LatentSMC`, but over images, with the density of the mixture as the prior's. Its draws are a reference only
+    where two independent runs agree (`bench.stages.reference`).
     """
 
     prior: Mixture | FactorMixture
     problem: Problem
-    num_particles: int = 768  # at least; never fewer than the draws and half as many
+    num_particles: int = 768  # at least; never fewer than 1.5 times the draws
     num_bank: int = 32  # draws from the prior per particle, shared by all measurements of a run
     num_moves: int = 1
     num_leapfrog: int = 4

@@ -20,19 +20,20 @@ from bench.problems.posteriors.particles import Particles, Schedule
 class LatentSMC:
     """Particles carried from N(0, I) to p(z | y) through tempered likelihoods; only log_likelihood and decode are used.
 
-    `num_bank` decoded draws of N(0, I) per particle are shared by all measurements of a run: each takes its particles
-    from them at the first power of the likelihood where they still give enough. Then each power keeps `ess_share` of
-    the particles effective. A reference only where independent runs agree (`convergence` and `bench.stages.reference`).
+    `num_bank` decoded draws of N(0, I) per particle are shared by all measurements of a run: each measurement takes its
+    particles from them, at the largest power of the likelihood at which they suffice. Each later power keeps a share
+    `ess_share` of the particles effective. The draws are a reference only where independent runs agree (`convergence`
+    and `bench.stages.reference`).
     """
 
     prior: Prior
     problem: Problem
-    num_particles: int = 256  # at least; never fewer than what the draws need
+    num_particles: int = 256  # at least; more where the draws need more
     num_bank: int = 256
     num_moves: int = 1
     num_leapfrog: int = 6
     num_final_moves: int = 2
-    num_kept: int = 2  # of the final moves, after which particles are draws
+    num_kept: int = 2  # last of the final moves, after each of which the particles are draws
     ess_share: float = 0.6
 
     kind: ClassVar[str] = "tempered SMC in z"

@@ -17,7 +17,8 @@ CEILING = "unconditional"  # draws of the prior: where the way from the floor en
 COVERAGE, TRAINING = "coverage_exact@0.9", "train_seconds"
 COSTS = (CALLS, MILLISECONDS, TRAINING, DONE)
 WITH_REFERENCE = (OVER_FLOOR, WORTH, COVERAGE, "diversity_ratio", *COSTS)
-# starts of the ids of columns without a reference: fidelity, data misfit, diversity, sets; the first that has numbers
+# for suites without reference draws, beginnings of the ids of columns for fidelity, misfit, diversity and sets: of each
+# group, the first with numbers is shown
 WITHOUT = (
     ("psnr_mean",),
     ("ssim-",),

@@ -1,4 +1,4 @@
-"""The ways in which a task's posterior is known (exact draws, checked particles, not at all), and words for them."""
+"""How a task's posterior is known (by exact draws, by checked particles, or not at all), and words for it."""
 
 from __future__ import annotations
 

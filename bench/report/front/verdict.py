@@ -33,7 +33,10 @@ Sentence = tuple[str | Named, ...]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Sentences. state of ruler and failures: "good", "bad" or "unknown"."""
+    """The answer in sentences: which methods are best, whether distances are right (`ruler`), what failed, who made it.
+
+    ruler_state, failures_state: "good", "bad" or "unknown".
+    """
 
     best: Sentence
     ruler: Sentence
@@ -88,7 +91,7 @@ def _best(front: Front, suite: SuiteResults) -> Sentence:
 
 
 def _alone(front: Front, name: str) -> Sentence:
-    """Return what can be said where no methods were compared."""
+    """Return the sentence on the best method where no methods were compared."""
     rows = [row for row in front.methods if row.done]
     if not rows:
         return ("No method has samples yet.",)
@@ -118,7 +121,7 @@ def _cost_words(row: Standing, front: Front) -> str:
 
 
 def _scale(front: Front, rows: Sequence[Standing]) -> str:
-    """Return what 0 % and 100 % of the share over the floor are; "" where none is shown."""
+    """Return a sentence on what 0 % and 100 % over the floor mean; "" where no such share is shown."""
     if not any(front.number(row, OVER_FLOOR).text for row in rows):
         return ""
     return " Exact draws are at the floor, 0 %; draws of the prior, which ignore the measurement, are at 100 %."

@@ -1,4 +1,4 @@
-"""The numbers behind the charts of the page, which charts.js draws: of every figure of a suite that it can draw."""
+"""The numbers behind the charts of the page, for each figure of a suite that charts.js can draw."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ VIEWS = {
 VIEWS |= dict.fromkeys(LEVELS, "calibration") | dict.fromkeys(
     ("cost", "cost-seconds", "amortisation"), "cost"
 )
-MOST_MEASUREMENTS = 100_000  # to the right of the chart of amortisation
+MOST_MEASUREMENTS = 100_000  # right end of the chart of amortisation
 
 
 @dataclass(frozen=True)
 class Source:
-    """What charts are made of."""
+    """The results from which charts are made."""
 
     suite: SuiteResults
     known: Known
@@ -70,7 +70,7 @@ def charts_of(suite: SuiteResults, lines: Sequence[Summary], front: Front) -> li
 
 
 def makers() -> dict[str, Callable[[Source], Json | None]]:
-    """Return what makes the chart of each figure that the page draws itself."""
+    """Return, for each figure that the page draws itself, the function that makes its chart."""
     levels = {stem: (lambda source, stem=stem: _levels(source, stem)) for stem in LEVELS}
     return {
         "distance": _distance,
@@ -87,7 +87,7 @@ def makers() -> dict[str, Callable[[Source], Json | None]]:
 def caption_of(stem: str) -> str:
     """Return the caption of the figure's plug-in; of `grid-<task>` that of the plug-in `grid`.
 
-    It is read from the source: a plug-in of the user's that ends its process costs its own figure, not the page.
+    It is read from the source, so that a user's plug-in which ends its process does not end the page's.
     """
     is_grid = stem.startswith("grid-") and not registry.find("figure", stem)
     file = registry.find("figure", "grid" if is_grid else stem)
@@ -191,7 +191,7 @@ def _curves(source: Source, task: TaskResults, metric: str) -> list[Json]:
 
 
 def _band(num: int) -> list[list[float]]:
-    """Return level, low and high of where a calibrated sampler is."""
+    """Return level, low and high of the band in which a calibrated sampler lies."""
     levels = [k / 20 for k in range(21)]
     return [[level, *map(_digits, sampling_band(level, num, CONFIDENCE))] for level in levels]
 

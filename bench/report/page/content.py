@@ -106,7 +106,7 @@ def collect(suite: SuiteResults, reproduced: Reproduction | str = "") -> Content
 
 def _sections(suite: SuiteResults, lines: Sequence[Summary]) -> list[Section]:
     """Return the tables of sets of samples and of seconds, where the suite has them."""
-    made = made_by(suite.origins)  # stands once on the page, with the definitions
+    made = made_by(suite.origins)  # shown once on the page, with the definitions
     sets = set_table(suite, lines)
     tables = [("sets", sets, set_notes(suite, lines))] if len(sets.frame) else []
     tables += [("seconds", cost_table(suite), cost_notes(suite))] if suite.timings else []

@@ -31,7 +31,7 @@ from bench.report.tables import DISTANCE
 from bench.stats.results import SuiteResults, TaskResults
 from bench.stats.samples import task_samples
 
-# palette: greys, as many and one more colours for standard deviations, what was not measured
+# palette: greys, then one more of the colours for standard deviations, then the colour of what was not measured
 _GREYS = 127
 _COLOURS = np.array([
     *([g / (_GREYS - 1)] * 3 for g in range(_GREYS)),
@@ -57,9 +57,9 @@ MOST_SAMPLES, MOST_PIXELS = FULL.samples, FULL.pixels
 
 
 def samples_of(suite: SuiteResults, task: TaskResults) -> TaskSamples:
-    """Return what there is to see of a task, for the runs with the suite's first seed.
+    """Return the samples of a task, of the runs with the suite's first seed, and its reference draws if there are any.
 
-    Without reference draws these have no row; published rows have numbers and no samples.
+    Published rows have numbers but no samples.
     """
     seed = suite.seeds[0]
     methods = [run.method for run in task.runs if run.seed == seed]
@@ -116,7 +116,7 @@ def _sizes(
 def _facts(
     i: int, band: Sequence[Picture], samples: Sequence[SampleSet], distances: Distances
 ) -> Json:
-    """Return what stands beside measurement i.
+    """Return the numbers shown beside the pictures of measurement i.
 
     `rows` has for each set of samples the reason why it is not shown, or its distance and the share that is clipped.
     """

@@ -110,7 +110,7 @@ def _pictures(content: Content, compact: bool) -> dict[str, Any]:
 
 
 def _environment(content: Content) -> Environment:
-    """Return the templates of this folder. They are our own: pandas' HTML knows no filters, marks and reasons."""
+    """Return the templates of this folder, which are used since pandas' HTML has no filters, marks and reasons."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -131,7 +131,7 @@ def _environment(content: Content) -> Environment:
 
 
 def with_code(text: str) -> Markup:
-    """Return text, escaped, in which what stands between backticks is code."""
+    """Return text, escaped, with the parts between backticks marked as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
@@ -139,7 +139,7 @@ def marks(content: Content) -> dict[str, dict[str, Any]]:
     """Return colours and mark of each row of the suite, and of the reference."""
     modules = {"reference": "reference"} | modules_of(content.suite)
     looks, places = {}, dict.fromkeys(modules.values(), 0)
-    # the row that bears the name of a plug-in comes first, wherever it stands
+    # the row that has the name of its plug-in gets the first mark, wherever it is in the suite
     for method, plugin in sorted(modules.items(), key=lambda item: item[0] != item[1]):
         looks[method] = asdict(look_of(method, plugin, places[plugin]))
         places[plugin] += 1

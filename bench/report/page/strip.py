@@ -38,7 +38,7 @@ class Strip:
 
 
 def chosen_tasks(suite: SuiteResults, most: int = 3) -> tuple[TaskResults, ...]:
-    """Return of each prior the task on which most methods ran, of those the ones with most methods."""
+    """Return for each prior the task on which most methods ran; of these, at most `most` with the most methods."""
     best: dict[str, TaskResults] = {}
     for task in suite.tasks:
         prior = str(task.measurements.get("prior"))
@@ -49,7 +49,7 @@ def chosen_tasks(suite: SuiteResults, most: int = 3) -> tuple[TaskResults, ...]:
 
 
 def strip_of(task: TaskResults, shown: TaskSamples, front: Front, known: Known) -> Strip:
-    """Return the strip of a task; without reference draws they are left out, with one method there is no worst."""
+    """Return the strip of a task; it has reference draws if there are any, and a worst method if there are several."""
     ranked = ranked_on(task, front, known)
     wanted = {REFERENCE_DRAWS: "reference draws"}
     if ranked:

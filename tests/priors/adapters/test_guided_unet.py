@@ -111,10 +111,19 @@ def test_published_architectures_have_the_published_number_of_weights():
         ({"side": 8}, "parameters of architecture: missing a required argument: 'channels'"),
         (SMALL | {"side": 9}, "side: expected a multiple of 2 pixels, got 9"),
         (SMALL | {"attention": [2]}, "attention: expected levels up to 1"),
+        (SMALL | {"attention": 1}, "attention: expected a list, got 1"),
+        (SMALL | {"multipliers": []}, "multipliers: expected one or more"),
+        (SMALL | {"multipliers": [1, 0]}, r"multipliers\[1\]: expected a whole number, .*, got 0"),
+        (SMALL | {"layers": 0}, "layers: expected a whole number, 1 or more, got 0"),
+        (SMALL | {"side": 8.0}, "side: expected a whole number, 1 or more, got 8.0"),
+        (SMALL | {"out_channels": 2}, "out_channels: expected in_channels, 3, or twice as many"),
+        (SMALL | {"groups": 3}, "groups: expected a divisor of 8 channels, got 3"),
+        (SMALL | {"head": 7}, "head: expected a divisor of 16 channels, got 7"),
+        (SMALL | {"num_classes": 0}, "num_classes: expected a count or nothing, got 0"),
         (SMALL | {"qkv": "by_row"}, "qkv: expected one of by_head, by_kind, got 'by_row'"),
     ],
 )
-def test_impossible_architectures_are_told(given, words):
+def test_impossible_architectures_are_reported(given, words):
     with pytest.raises(ValueError, match=words):
         architecture_of(given)
 
