@@ -16,9 +16,9 @@ CONFIGS = ("unet/config.json", "model/config.json", "config.json")
 
 
 def side_fault(prior: Any, size: Sequence[int | None]) -> str | None:
-    """Return in one line that a prior's checkpoint is for other images; None where it fits, or nothing says so.
+    """Return one line for a checkpoint that is for images of another size; None if it fits or its size is not known.
 
-    size: rows and columns of the data set's images, None where they are not known before it is read.
+    size: rows and columns of the data set's images, None if they are known only after it is read.
     """
     source = getattr(prior, "pipeline", None) or getattr(prior, "weights", None)
     side = _side_of(prior)
@@ -32,7 +32,7 @@ def side_fault(prior: Any, size: Sequence[int | None]) -> str | None:
 
 
 def _side_of(prior: Any) -> int | None:
-    """Return the pixels along the images that a prior's files are for; None where they do not say, or are not here."""
+    """Return the pixels along the images that a prior's files are for; None if no file here states it."""
     if isinstance(pipeline := getattr(prior, "pipeline", None), str):
         return _side_in(_folder_of(pipeline))
     if isinstance(getattr(prior, "weights", None), str) and hasattr(prior, "architecture"):
@@ -52,11 +52,11 @@ def _folder_of(pipeline: str) -> Path:
 
 
 def _side_in(folder: Path) -> int | None:
-    """Return the side that the network's config in a folder of diffusers says; None for one that is not square."""
+    """Return the side in the config of the network in a diffusers folder; None for images that are not square."""
     found = [folder / name for name in CONFIGS if (folder / name).is_file()]
     try:
         size = json.loads(found[0].read_text())["sample_size"] if found else None
-    except (ValueError, OSError, KeyError, TypeError):  # the job that opens it says what is wrong
+    except (ValueError, OSError, KeyError, TypeError):  # the job that opens it reports this
         return None
     if isinstance(size, list) and len(set(size)) == 1:
         size = size[0]

@@ -11,12 +11,12 @@ from bench.core.errors import UserError
 from bench.stats.front_columns import DERIVED
 
 NUMBER = re.compile(r"-n\d+\Z")  # of samples, at the end of the id of a column of sets
-# parts of ids that only a task says: those go on with the classifier of its reward, these have other weights
+# parts of ids that depend on the task: the classifier of its reward, or weights that are not the published ones
 OF_TASKS, UNVERIFIED = ("frechet", "pairwise-"), "unverified-"
 
 
 def column_fault(columns: Sequence[str], metrics: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return in one line the first of `columns` that no metric has; None where all are there, or a metric is broken.
+    """Return one line on the first of `columns` that no metric has; None if all exist, or if a metric is broken.
 
     metrics: the parameters of those that the suite adds, by plug-in.
     """
@@ -26,7 +26,7 @@ def column_fault(columns: Sequence[str], metrics: Mapping[str, Mapping[str, Any]
 
     try:
         of_metrics = [x.id for metric in open_metrics(metrics) for x in metric.columns(None)]
-    except UserError:  # its tasks will say so, and all others go on
+    except UserError:  # the tasks that have it report this
         return None
     known = dict.fromkeys(NUMBER.sub("", x) for x in (*of_metrics, *NAMES, *COSTS, *DERIVED))
     for column in columns:

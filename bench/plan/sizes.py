@@ -1,6 +1,6 @@
 """Find more measurements in a suite than its data sets have test images; their sources are read, nothing is imported.
 
-What no source says, such as how many images a folder leaves when damaged ones are skipped, is left to the jobs.
+What no source states, such as how many images are left when damaged ones are skipped, is left to the jobs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LISTS = "{}_split.json"  # beside a data set whose split is committed: its test 
 
 
 def num_test_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield tasks with more measurements than their data set has test images; draws of the prior do not run out."""
+    """Yield tasks with more measurements than their data set has test images; draws of the prior are not limited."""
     for task, entry in content["tasks"].items():
         dataset = content["priors"][prior_of(content, task)]["dataset"]
         available = number_of(dataset, content["datasets"][dataset] or {}, "num_test")

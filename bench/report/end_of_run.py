@@ -124,7 +124,7 @@ def _details(statuses: list[RunStatus]) -> list[str]:
 
 
 def _skipped(layout: Layout) -> list[str]:
-    """Return the data sets that left images out, with what they have instead of what was asked for."""
+    """Return the data sets in which images were skipped: how many, how many are left, and the first with its fault."""
     lines = []
     for path in sorted(layout.data("x").parent.glob("*.safetensors")):
         header = _header(path)

@@ -1,4 +1,4 @@
-"""A process with all that it has started, and their memory, as Linux says in /proc; elsewhere nothing is known."""
+"""Find what a process has started, and the memory of all of them, in /proc; without it nothing is found."""
 
 from __future__ import annotations
 
