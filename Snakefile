@@ -21,7 +21,7 @@ if preloads:
 if workflow.remote_exec:  # this process runs a batch of jobs on a cluster, with a server of its own to fork them from
     orphans.watch()
     if preloads and not suite.num_gpus:
-        preload.start()
+        preload.start(inputs.unused_packages)
 
 
 onstart:
@@ -29,7 +29,7 @@ onstart:
     workflow.scheduler.job_rate_limiter = None
     plan.begin(suite)
     if preloads and workflow.local_exec and not suite.num_gpus:  # CUDA does not survive a fork
-        preload.start()
+        preload.start(inputs.unused_packages)
     watch(suite, workflow)
 
 

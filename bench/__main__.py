@@ -15,7 +15,8 @@ import typer
 
 app = typer.Typer(
     name="posterior-bench",
-    help="Compare posterior samplers with the truth.",
+    help="Compare posterior samplers with the truth.\n\n"
+    "Begin with `posterior-bench run smoke`, which takes a few minutes.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 weights_app = typer.Typer(
     help="Weights of published networks and models: check, download, convert and examine them.",
+    short_help="Check, download, convert and examine published weights.",
     no_args_is_help=True,
 )
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
@@ -35,18 +37,18 @@ SuiteName = Annotated[
 Cores = Annotated[int, typer.Option(min=1, help="how many jobs run at once")]
 PlugIns = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FILE]...", help="files, or names of methods; default: all methods"),
+    typer.Argument(metavar="FILE", help="files, or names of methods; default: all methods"),
 ]
 Networks = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME]...",
+        metavar="NAME",
         help="alexnet, vgg16, inception (default: these), or models that `weights list` names",
     ),
 ]
 Models = Annotated[
     list[str],
-    typer.Argument(metavar="NAME...", help="models that `weights list` names, files or folders"),
+    typer.Argument(metavar="NAME", help="models that `weights list` names, files or folders"),
 ]
 Into = Annotated[str | None, typer.Option(help="folder to write to; default: in results/reference")]
 
@@ -84,7 +86,10 @@ class Kind(StrEnum):
     figure = "figure"
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    short_help="Run a suite; its page is results/SUITE/report.html.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
 def run(context: typer.Context, suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
     """Run a suite with Snakemake, into results/ of the working directory.
 
@@ -93,13 +98,15 @@ def run(context: typer.Context, suite: SuiteName = "default", cores: Cores = NUM
     _snakemake(suite, cores, context.args)
 
 
-@app.command()
+@app.command(short_help="Show what a run would do, and roughly how long it takes.")
 def plan(suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
     """Show which jobs a run of a suite would do, why, and roughly how long they would take."""
     from bench.core.shipped import suite_file
+    from bench.plan import load, try_out
     from bench.plan.forecast import print_forecast
     from bench.plan.snakemake import dry_run
 
+    try_out(load({"suite": str(suite_file(suite))}))
     done = dry_run(suite, cores)
     print(done.stdout or "", end="")
     if done.returncode:
@@ -107,13 +114,13 @@ def plan(suite: SuiteName = "default", cores: Cores = NUM_CORES) -> None:
     print_forecast(str(suite_file(suite)), done.stdout or "", cores)
 
 
-@app.command()
+@app.command(short_help="Search settings for methods, at the same cost for each.")
 def tune(suite: SuiteName = "tuning", cores: Cores = NUM_CORES) -> None:
     """Search settings for the methods of a suite that has the key `tune`, each at the same cost."""
     _snakemake(suite, cores, [], target="tuned")
 
 
-@app.command()
+@app.command(short_help="Print the jobs of a suite as plain commands.")
 def commands(suite: SuiteName = "default") -> None:
     """Print the jobs of a suite as plain commands, in order, for a machine without Snakemake.
 
@@ -125,7 +132,7 @@ def commands(suite: SuiteName = "default") -> None:
     write_commands(str(suite_file(suite)))
 
 
-@app.command()
+@app.command(short_help="Check a method or another plug-in, and say what fails.")
 def conformance(
     files: PlugIns = None,
     kind: Annotated[
@@ -143,9 +150,11 @@ def conformance(
     check(*limit, *(["--kind", kind.value] if kind else []), *files or [])
 
 
-@app.command()
+@app.command(short_help="Open or make a task, and print what it is.")
 def task(
-    name: Annotated[str, typer.Argument(help="a task of the suite, e.g. gmm-inpaint-box")],
+    name: Annotated[
+        str, typer.Argument(metavar="TASK", help="a task of the suite, e.g. gmm-inpaint-box")
+    ],
     suite: Annotated[str, typer.Option(help="the suite that has the task")] = "default",
 ) -> None:
     """Open a task, or make it, and print what it is."""
@@ -154,10 +163,10 @@ def task(
     print(bench.load_task(name, suite=suite))
 
 
-@app.command()
+@app.command(short_help="Run one method on one task, and print its metrics.")
 def sample(
-    method: Annotated[str, typer.Argument(help="a method's name, or its file")],
-    task: Annotated[str, typer.Argument(help="a task's name")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="a method's name, or its file")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="a task's name")],
     num_samples: Annotated[int, typer.Option(help="samples per measurement")] = 64,
     suite: Annotated[str, typer.Option(help="the suite that has the task")] = "default",
     out: Annotated[
@@ -184,9 +193,11 @@ def sample(
     print(values.agg(["mean", "std", "count"]).to_markdown(floatfmt=".4g"))
 
 
-@app.command()
+@app.command(short_help="Copy tables and figures of a run to results/reference.")
 def publish(
-    folder: Annotated[str, typer.Argument(help="results/SUITE of a finished run")],
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="results/SUITE of a finished run")
+    ],
     into: Into = None,
     allow_dirty: Annotated[
         bool, typer.Option("--allow-dirty", help="publish results of edited sources, and say so")
@@ -213,7 +224,7 @@ def publish(
     )
 
 
-@app.command()
+@app.command(short_help="Say whether a finished run agrees with what is published.")
 def reproduce(suite: SuiteName = "default") -> None:
     """Compare a finished suite in results/ with its published results; exit status 1 where they differ.
 
@@ -226,7 +237,7 @@ def reproduce(suite: SuiteName = "default") -> None:
     compare(str(load({"suite": str(suite_file(suite))}).layout.spec("suite")))
 
 
-@app.command()
+@app.command(short_help="List the experiments of the four papers.")
 def papers() -> None:
     """List the experiments of the four papers: the suite of each, what it needs, GPU hours, and its state."""
     from bench.plan.papers_listing import listing
@@ -234,7 +245,10 @@ def papers() -> None:
     print(listing())
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    short_help="Run a small copy of a paper's suite, with stand-ins.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
 def rehearse(
     context: typer.Context,
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="such as papers/dps_ffhq256")],
@@ -249,10 +263,11 @@ def rehearse(
     _snakemake(str(write_rehearsal(suite)), cores, context.args)
 
 
-@app.command()
+@app.command(short_help="Measure what the harness itself costs.")
 def cost(
     questions: Annotated[
-        list[Question] | None, typer.Argument(help="default: all but repeatability")
+        list[Question] | None,
+        typer.Argument(metavar="QUESTION", help="default: all but repeatability"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the records")] = None,
 ) -> None:
@@ -264,7 +279,7 @@ def cost(
     )
 
 
-@app.command()
+@app.command(short_help="Check that kills, damaged files and full disks are mended.")
 def chaos(
     suite: Annotated[str, typer.Option(help="a name in config/, or a YAML file")] = "chaos",
     only: Annotated[list[Trial] | None, typer.Option(help="default: all three")] = None,
@@ -283,7 +298,7 @@ def chaos(
     campaign("--suite", suite, *given, *(["--out", str(out)] if out else []))
 
 
-@app.command()
+@app.command(short_help="Write the generated pages of docs/ anew.")
 def docs(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("docs/reference"),
 ) -> None:
@@ -300,19 +315,19 @@ def docs(
     write_suite_table(out.parent / "suites.md")
 
 
-@weights_app.command("check")
+@weights_app.command("check", short_help="Print which weights are there, and where others belong.")
 def check_weights(networks: Networks = None) -> None:
     """Print which weights are there and where missing ones belong; exit status 1 when one is missing."""
     _weights("check", networks)
 
 
-@weights_app.command("fetch")
+@weights_app.command("fetch", short_help="Print terms, download what is missing, check its sha256.")
 def fetch_weights(networks: Networks = None) -> None:
     """Print the terms of models, download what is missing, and check its sha256."""
     _weights("fetch", networks)
 
 
-@weights_app.command("list")
+@weights_app.command("list", short_help="Print the public models that a prior can open.")
 def list_weights() -> None:
     """Print the public models that a prior can open: name, family, whether it is here, terms."""
     from bench.core.checkpoints import listing
@@ -320,7 +335,9 @@ def list_weights() -> None:
     print(listing())
 
 
-@weights_app.command("convert")
+@weights_app.command(
+    "convert", short_help="Write pickled weights as safetensors; none of it is run."
+)
 def convert_weights(models: Models) -> None:
     """Write pickled weights as safetensors beside them, with a card; nothing in them is run."""
     from bench.conformance.checkpoints import convert
@@ -328,12 +345,12 @@ def convert_weights(models: Models) -> None:
     convert(models)
 
 
-@weights_app.command("examine")
+@weights_app.command("examine", short_help="Check that models, as priors, keep our conventions.")
 def examine_weights(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", help="models that `weights list` names, or files of fitted priors"
+            metavar="NAME", help="models that `weights list` names, or files of fitted priors"
         ),
     ],
 ) -> None:

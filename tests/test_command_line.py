@@ -101,11 +101,16 @@ def test_run_leaves_another_profile_to_the_user(snakemake):
     assert "--cores" not in command  # it may say how many
 
 
-def test_plan_is_a_dry_run_and_tune_the_target_of_a_search(snakemake):
+def test_plan_tries_what_a_run_would_and_is_a_dry_run(snakemake):
     call("plan", "smoke")
+    tried, planned = snakemake
+    assert "bench.plan.constructors" in tried
+    assert "--dry-run" in planned
+
+
+def test_tune_is_the_target_of_a_search(snakemake):
     call("tune", "tuning")
-    assert "--dry-run" in snakemake[0]
-    assert snakemake[1][3] == "tuned"
+    assert snakemake[0][3] == "tuned"
 
 
 def test_failure_of_snakemake_is_the_exit_status(monkeypatch):

@@ -1,4 +1,7 @@
-"""Distance to the reference posterior: a row per task, the floor as a band behind it."""
+"""Distance to the reference posterior: a row per task, the floor as a band behind it.
+
+Of more than MOST_IN_ROW methods each has a line of its own, and each task a panel.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from bench.figures._lines import (
     means_and_floors,
     points_of,
 )
+from bench.figures._methods_down import draw_methods_down
 from bench.figures._style import (
     HAIRLINE,
     HEIGHT,
@@ -39,6 +43,8 @@ from bench.figures._style import (
 
 __all__ = ["Distance"]
 
+MOST_IN_ROW = 24  # methods, as many as stand across a table
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -51,10 +57,16 @@ class Distance:
         "99 % interval over measurements. Exact draws have distance 0 in expectation. The axis is linear near 0 and "
         "logarithmic beyond. Grey band: the floor, the distance of a second set of reference draws. "
         "Hollow markers: the method saw another prior than that of the reference posterior. "
-        "The names at the right are methods without a number on that task; the tables give the reason."
+        "Words at the right: methods without a number on that task; the tables give the reason."
     )
 
     def draw(self, results: Results) -> Drawing:
+        is_long = len(results.methods) > MOST_IN_ROW
+        figure = draw_methods_down(results, self.metric) if is_long else self._in_rows(results)
+        return Drawing(figure, lines_csv(results, (self.metric,)))
+
+    def _in_rows(self, results: Results) -> Figure:
+        """Draw a row for each task with the points of all methods in it."""
         num_tasks = len(results.tasks)
         height = min(num_tasks * (0.08 * len(results.methods) + 0.12) + 0.9, HEIGHT)
         figure = Figure(figsize=(WIDTH * 0.8, height), layout="constrained")
@@ -76,7 +88,7 @@ class Distance:
         band = Patch(facecolor=BAND, edgecolor=INK, linewidth=0.6, label=results.label(REFERENCE))
         drawn = points_of(results, (self.metric,))
         legend(figure, [band, *handles(results, judged=drawn)])
-        return Drawing(figure, lines_csv(results, (self.metric,)))
+        return figure
 
     def _draw_task(self, axes: Axes, row: int, task: str, results: Results) -> None:
         """Draw a point for each method; for methods without a number, write the reason where the points would be."""

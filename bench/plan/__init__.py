@@ -17,7 +17,7 @@ from bench.core.artefacts import ArtefactError
 from bench.core.errors import UserError
 from bench.core.job_costs import WORK_LOG
 from bench.plan.config import read_suite
-from bench.plan.folder import check_artefacts, lock_folder, write_specs
+from bench.plan.folder import check_artefacts, lock_folder, sound_specs, write_specs
 from bench.plan.inputs import Inputs
 from bench.plan.missing import missing_files, refuse_hopeless
 from bench.plan.products import damaged_products, refuse_folders
@@ -34,6 +34,7 @@ __all__ = [
     "one_of",
     "open_suite",
     "refuse_unshared_files",
+    "try_out",
 ]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"  # of what a suite names, as a wildcard
@@ -85,6 +86,12 @@ def refuse_unshared_files(shared: Iterable[Any]) -> None:
 def one_of(names: Iterable[str]) -> str:
     """Return the pattern of a wildcard for one of these names; without names, a pattern that matches nothing."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def try_out(suite: Suite) -> None:
+    """Raise UserError, one line, for what a run would refuse at its start. Writes nothing and takes no lock."""
+    refuse_hopeless(suite)
+    sound_specs(suite)
 
 
 def begin(suite: Suite) -> None:

@@ -15,9 +15,11 @@ from bench.core.layout import PUBLISHED as PUBLISHED
 from bench.core.published_suites import published_record, published_suites, suite_beside
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Source, read_source
+from bench.plan.entries import num_measurements_of, prior_of
 from bench.plan.metrics import metric_faults
 from bench.plan.paper_faults import paper_faults
 from bench.plan.schema import Fault, as_number, dataset_plugin, one_of, schema_faults
+from bench.plan.sizes import num_test_faults
 from bench.plan.yaml_file import read_yaml
 
 CONFIG = Path("config")
@@ -54,19 +56,6 @@ def read_suite(
     if "toys" in content:
         return str(path), NO_COMPARISON | content
     return str(path), _counts_of_clock(content) | content if content.get("timing_only") else content
-
-
-def prior_of(content: Mapping[str, Any], task: str) -> str:
-    """Return a task's prior: the one it names, or the longest name of a prior that its name starts with, or ""."""
-    if given := content["tasks"][task].get("prior"):
-        return given
-    starts = [prior for prior in content["priors"] if task == prior or task.startswith(f"{prior}-")]
-    return max(starts, key=len, default="")
-
-
-def num_measurements_of(content: Mapping[str, Any], task: str) -> int:
-    """Return how many measurements a task has: its own number, or the suite's."""
-    return content["tasks"][task].get("num_measurements", content["num_measurements"])
 
 
 def module_of(content: Mapping[str, Any], row: str) -> str:
@@ -140,6 +129,7 @@ def _faults(path: Path, content: Any) -> Iterator[Fault]:
     yield from _task_faults(content)
     yield from metric_faults(content)
     yield from _plugin_faults(content)
+    yield from num_test_faults(content)
     for prior, entry in content["priors"].items():
         yield from _teacher_faults(prior, entry, content["priors"])
     for method, entry in content.get("restrict", {}).items():

@@ -16,6 +16,8 @@ from typing import Any
 
 from bench.core.registry import build, load
 from bench.core.specs import Limits
+from bench.plan.checkpoint_sides import side_fault
+from bench.plan.columns import column_fault
 from bench.problems import make_problem
 from bench.problems.classifier import definition_of
 from bench.problems.reward import NAME as REWARD
@@ -50,9 +52,12 @@ def fault(kind: str, content: Mapping[str, Any]) -> str | None:
         if kind == "task":
             try_task(content)
         elif kind == "prior":
-            build("prior", content["family"], content["parameters"])
+            prior = build("prior", content["family"], content["parameters"])
+            return side_fault(prior, content["size"])
         elif kind == "dataset":
             build("dataset", content["plugin"], content["parameters"])
+        elif kind == "columns":
+            return column_fault(**content)
         else:
             return method_fault(content)
     except (ValueError, TypeError) as error:

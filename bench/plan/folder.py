@@ -19,14 +19,21 @@ from pathlib import Path
 from bench.core.artefacts import ArtefactError, Json, read_facts, read_header, read_json
 from bench.core.errors import UserError
 from bench.core.retries import retry_file
-from bench.core.specs import RUN_FACTS, DataSpec, PriorSpec, RunSpec, TaskSpec
+from bench.core.specs import RUN_FACTS, DataSpec, PriorSpec, RunSpec, Spec, SuiteSpec, TaskSpec
+from bench.plan.metrics import named_columns, parameters_of
 from bench.plan.products import STAGES
 from bench.plan.rules import Rules
 from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 from bench.runtime.orphans import sign
 
+BUILT = (
+    DataSpec,
+    PriorSpec,
+    TaskSpec,
+)  # specs of plug-ins that are tried out, as those of runs are
 ToTry = DataSpec | PriorSpec | TaskSpec | RunSpec
+Asked = tuple[str, str, dict]  # key in the suite's file, kind, what the constructor gets
 CHECKED = (".safetensors", ".csv", ".json")
 DEFAULTS = {"settings": {}, "seed": 0}  # of a spec, which are left out of its file
 # names of the files that a killed write leaves behind
@@ -151,33 +158,43 @@ def _is_intact(path: Path) -> bool:
 
 
 def write_specs(suite: Suite) -> None:
-    """Write the specs that are new or changed, after their data sets, priors, operators and methods were tried out."""
+    """Write the specs that are new or changed, after what they name was tried out."""
+    for path, spec in sound_specs(suite).items():
+        spec.write(path)
+
+
+def sound_specs(suite: Suite) -> dict[str, Spec]:
+    """Return the specs that are new or changed. UserError, one line, for parameters that a constructor refuses.
+
+    Data sets, priors, operators and methods are tried out, and the columns that lead the tables are looked for.
+    """
     changed = {
         path: spec for path, spec in specs_of(suite) if content_on_disk(path) != spec.content()
     }
-    others = [
-        spec
-        for kind in (DataSpec, PriorSpec, TaskSpec)
-        for spec in changed.values()
-        if isinstance(spec, kind)
-    ]
+    asked = [_to_try(suite, spec) for spec in changed.values() if isinstance(spec, BUILT)]
     runs = {
         json.dumps([spec.method, spec.settings], sort_keys=True): spec
         for spec in changed.values()
         if isinstance(spec, RunSpec)
     }
-    _try_constructors(suite, [*others, *runs.values()])
-    for path, spec in changed.items():
-        spec.write(path)
+    asked += [_to_try(suite, spec) for spec in runs.values()]
+    if any(isinstance(spec, SuiteSpec) for spec in changed.values()):
+        asked += [
+            (key, "columns", {"columns": columns, "metrics": parameters_of(suite.content)})
+            for key, columns in named_columns(suite.content).items()
+            if not suite.beside  # published rows may have other columns
+        ]
+    _try_constructors(suite, asked)
+    return changed
 
 
-def _try_constructors(suite: Suite, specs: list[ToTry]) -> None:
+def _try_constructors(suite: Suite, asked: list[Asked]) -> None:
     """Try the constructors in a process of its own: it imports torch and the methods, which this one does not."""
-    if not specs:
+    if not asked:
         return
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "specs.json"), Path(folder, "answer.json")
-        question.write_text(json.dumps([_to_try(suite, spec) for spec in specs]))
+        question.write_text(json.dumps(asked))
         # forked like a job, if there is a server of jobs, which has imported torch
         module = ["-m", "bench.runtime.preload", "-m", "bench.plan.constructors"]
         command = [sys.executable, *module, str(question), str(answer)]
@@ -188,13 +205,13 @@ def _try_constructors(suite: Suite, specs: list[ToTry]) -> None:
         raise UserError(f"{suite.file}: {key}: {what}")
 
 
-def _to_try(suite: Suite, spec: ToTry) -> tuple[str, str, dict]:
+def _to_try(suite: Suite, spec: ToTry) -> Asked:
     """Return the key of a spec in the suite's file, its kind, and the content for its constructors."""
     content = dataclasses.asdict(spec)
     if isinstance(spec, DataSpec):
         return f"datasets.{spec.dataset}", "dataset", content
     if isinstance(spec, PriorSpec):
-        return f"priors.{spec.prior}", "prior", content
+        return f"priors.{spec.prior}", "prior", content | {"size": suite.size(spec.dataset)}
     if isinstance(spec, TaskSpec):
         return f"tasks.{spec.task}", "task", content | {"size": suite.size(spec.dataset)}
     of_task = spec.method in suite.content["tasks"][spec.task].get("settings", {})

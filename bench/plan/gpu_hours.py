@@ -21,7 +21,8 @@ from bench.core.errors import UserError
 from bench.core.layout import REFERENCE
 from bench.core.registry import load
 from bench.core.shipped import shipped
-from bench.plan.config import module_of, num_measurements_of, settings_of
+from bench.plan.config import module_of, settings_of
+from bench.plan.entries import num_measurements_of
 from bench.plan.suite import Suite
 
 # multiplications and additions of one row forward, in 1e9, of networks by architecture or checkpoint, at their own

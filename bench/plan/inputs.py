@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.core.catalogue import dataset_of
@@ -15,8 +16,10 @@ from bench.plan.config import module_of, settings_of
 from bench.plan.listing import content_at, listing_of, paths_in
 from bench.plan.metrics import OF_IMAGES, metric_sources, metrics_of_task
 from bench.plan.schema import dataset_plugin
-from bench.plan.sources import hash_of, is_plugin, sources_of, stage_file
+from bench.plan.sources import hash_of, imported_packages, is_plugin, sources_of, stage_file
 from bench.plan.suite import Suite
+
+SLOW_PACKAGES = ("diffusers",)  # of networks; to import it takes as long as torch and all others
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,14 @@ class Inputs:
         teacher = self.suite.teacher_of(prior)
         of_teacher = self.prior_sources(teacher) if teacher else ()
         return tuple(sorted({*_plugin_sources("prior", self.suite.family(prior)), *of_teacher}))
+
+    @property
+    def unused_packages(self) -> list[str]:
+        """Return packages that take seconds to import and that no prior or method of the suite imports anywhere."""
+        sources = {source for prior in self.suite.priors for source in self.prior_sources(prior)}
+        sources |= {source for row in self.suite.methods for source in self.method_sources(row)}
+        used = {name for source in sources for name in imported_packages(Path(source))}
+        return [name for name in SLOW_PACKAGES if name not in used]
 
     def problem(self, task: str) -> list[str]:
         """Return the files of a task's prior and, for a reward, of its classifier."""

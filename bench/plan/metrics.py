@@ -41,11 +41,27 @@ NETWORKS = {
 
 def metrics_of_task(content: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
     """Return the parameters of the metrics that a suite adds on a task, by plug-in."""
+    entries = plugins_of(content)
     return {
-        name: {key: value for key, value in parameters.items() if key != TASKS}
-        for name, parameters in plugins_of(content).items()
-        if task in parameters.get(TASKS, [task])
+        name: parameters
+        for name, parameters in parameters_of(content).items()
+        if task in entries[name].get(TASKS, [task])
     }
+
+
+def parameters_of(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the parameters of all metrics that a suite adds, by plug-in."""
+    return {
+        name: {key: value for key, value in entry.items() if key != TASKS}
+        for name, entry in plugins_of(content).items()
+    }
+
+
+def named_columns(content: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the ids of columns that a suite names, by the key that does so."""
+    entries = content.get("metrics", {})
+    named = {HEADLINE: [entries.get(HEADLINE)], COLUMNS: entries.get(COLUMNS, [])}
+    return {f"metrics.{key}": columns for key, columns in named.items() if key in entries}
 
 
 def plugins_of(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

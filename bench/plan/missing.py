@@ -1,15 +1,20 @@
-"""Find paths in a suite where no file is, so that a misspelt one is reported before any work."""
+"""Find paths in a suite where no file is, and folders with too few images, before any work is done."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from bench.core.checkpoints import CHECKPOINTS
 from bench.core.errors import UserError
+from bench.core.folders import names_below
 from bench.core.layout import REFERENCE
 from bench.plan.paper_faults import RANDOM
+from bench.plan.schema import dataset_plugin
+from bench.plan.sizes import number_of
 from bench.plan.suite import Suite
 
+IMAGES = (".png", ".jpg", ".jpeg")
 WHAT = {"path": "its images", "pipeline": "a folder of diffusers", "weights": "a file of weights"}
 
 
@@ -22,7 +27,8 @@ def missing_files(suite: Suite) -> dict[tuple[str, str], str]:
     for dataset in sorted(suite.datasets_of_tasks & suite.content["datasets"].keys()):
         entry = suite.content["datasets"][dataset] or {}
         if not entry.get("fetch") and not suite.layout.data(dataset).exists():
-            found["datasets", dataset] = _line(suite, "datasets", dataset, "path", entry)
+            line = _line(suite, "datasets", dataset, "path", entry)
+            found["datasets", dataset] = line or _too_few(suite, dataset, entry)
     for prior in sorted(suite.priors_of_tasks):
         entry = suite.content["priors"][prior]
         if not suite.layout.prior(prior, entry["family"]).exists():
@@ -64,3 +70,24 @@ def _line(suite: Suite, kind: str, name: str, key: str, entry: dict) -> str:
         return ""
     where = "" if value.startswith(("/", "~")) else f", seen from {Path.cwd()}"
     return f"{suite.file}: {kind}.{name}.{key}: nothing is at {value}{where}; expected {WHAT[key]}"
+
+
+def _too_few(suite: Suite, dataset: str, entry: dict) -> str:
+    """Return a line where a folder of images has not one for training beside those held out; lists are not read."""
+    if dataset_plugin(dataset, entry) != "folder" or entry.get("names") or entry.get("split"):
+        return ""
+    parts = (number_of(dataset, entry, f"num_{part}") for part in ("test", "validation"))
+    held_out = sum(num or 0 for num in parts)
+    path = Path(entry["path"]).expanduser()
+    images = (name for name in names_below(path) if name.lower().endswith(IMAGES))
+    found = len(list(itertools.islice(images, entry.get("offset", 0) + held_out + 1)))
+    left = min(found - entry.get("offset", 0), entry.get("limit") or found)
+    if left > held_out:
+        return ""
+    where = f"{suite.file}: datasets.{dataset}"
+    if not found:
+        return f"{where}.path: no PNG or JPEG is below {entry['path']}; expected {WHAT['path']}"
+    return (
+        f"{where}: {max(left, 0)} images of {entry['path']} can be taken, expected more than num_test + num_validation "
+        f"= {held_out}, the others being for training; lower these two, or add images"
+    )

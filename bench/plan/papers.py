@@ -10,7 +10,8 @@ from bench.core.registry import find
 from bench.core.shipped import suite_file
 from bench.papers.protocols import format_images, format_number, format_operator, format_prior
 from bench.papers.published import NONE
-from bench.plan.config import TASK_KEYS, module_of, num_measurements_of
+from bench.plan.config import TASK_KEYS, module_of
+from bench.plan.entries import num_measurements_of
 from bench.plan.suite import Suite
 from bench.plan.yaml_file import read_yaml
 

@@ -17,7 +17,8 @@ from bench.core.registry import find
 from bench.core.results import figures_of
 from bench.core.source import read_source
 from bench.core.weights import missing, placed
-from bench.plan.config import method_source, prior_of
+from bench.plan.config import method_source
+from bench.plan.entries import prior_of
 from bench.plan.metrics import networks_of_task
 from bench.plan.schema import dataset_plugin
 

@@ -34,9 +34,9 @@ from bench.plan.config import (
     TASK_KEYS,
     limits_of,
     module_of,
-    num_measurements_of,
     settings_of,
 )
+from bench.plan.entries import num_measurements_of
 from bench.plan.inputs import Inputs
 from bench.plan.metrics import COLUMNS, HEADLINE, metrics_of_task
 from bench.plan.packages import packages_of

@@ -52,6 +52,7 @@ def summary(layout: Layout, started: float | None = None, log: str = "") -> list
         lines = [
             *_done(statuses, started),
             *_details(statuses),
+            *_skipped(layout),
             *_references(layout, spec),
             *_partial(layout, statuses),
             *_stopped(layout),
@@ -120,6 +121,17 @@ def _details(statuses: list[RunStatus]) -> list[str]:
                 tasks.setdefault(f"{x.method} {x.reason}".strip(), {})[x.task] = None
         lines += _listed(title, (f"{what}: {', '.join(names)}" for what, names in tasks.items()))
     return lines
+
+
+def _skipped(layout: Layout) -> list[str]:
+    """Return the data sets in which images were skipped: how many, how many are left, and the first with its fault."""
+    lines = []
+    for path in sorted(layout.data("x").parent.glob("*.safetensors")):
+        header = _header(path)
+        if number := header.get("num_skipped"):
+            counts = ", ".join(f"{num} for {part}" for part, num in header["num_images"].items())
+            lines.append(f"{path.stem}: {number} ({counts} are left), first {header['skipped'][0]}")
+    return _listed("Images that were skipped:", lines)
 
 
 def _references(layout: Layout, spec: SuiteSpec) -> list[str]:

@@ -13,7 +13,6 @@ import json
 import math
 import mmap
 import os
-import resource
 import select
 import signal
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 
 from bench.core.errors import Broken, UserError, is_shortage, one_line, printable
 from bench.core.specs import Limits
+from bench.runtime.family import children, exceeds
 
 DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses
 PAUSE = 0.5  # seconds between two checks of a process that sends no message
@@ -111,7 +111,7 @@ def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] =
         os.setpgid(pid, pid)
     RUNNING.add(pid)
     try:
-        return _watched(pid, reading, said)
+        return _watched(pid, reading, said, others)
     finally:
         end(pid)
         _end_adopted(others)
@@ -253,10 +253,11 @@ def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...])
     return BROKEN
 
 
-def _watched(pid: int, pipe: int, said: mmap.mmap) -> Ending:
+def _watched(pid: int, pipe: int, said: mmap.mmap, others: set[int]) -> Ending:
     """Wait for a process while reading its messages; return how it ended, or which limit it exceeds.
 
     said: the status with which `_become` ends it; with another status, the plug-in has ended the process itself.
+    others: the children that this process had before, whose memory does not count.
     """
     watch, lines = Watch(), _lines_of(pipe)
     while True:
@@ -271,8 +272,10 @@ def _watched(pid: int, pipe: int, said: mmap.mmap) -> Ending:
             return _ending(code, watch, code == said[0])
         if time.monotonic() >= latest:
             return too_late
-        if watch.most_bytes < math.inf and resident(pid) > watch.most_bytes:
-            return watch.too_large
+        if watch.most_bytes < math.inf:
+            adopted = children(os.getpid()) - others - RUNNING
+            if exceeds(pid, adopted, watch.most_bytes):
+                return watch.too_large
 
 
 def _lines_of(pipe: int) -> Callable[[float], Iterator[bytes]]:
@@ -313,12 +316,3 @@ def _ending(code: int, watch: Watch, is_its_own: bool) -> Ending:
         outside = -code in FROM_OUTSIDE
         return Ending("failed", f"killed by signal {-code}", is_passing=outside)
     return Ending("failed", f"ended its process with exit status {code}")
-
-
-def resident(pid: int) -> int:
-    """Return the bytes of a process in memory; 0 where the system does not report them."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * resource.getpagesize()

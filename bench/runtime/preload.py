@@ -20,6 +20,7 @@ import fcntl
 import gc
 import hashlib
 import importlib
+import io
 import json
 import os
 import runpy
@@ -34,6 +35,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -61,10 +63,11 @@ NEW = 5.0  # seconds after which a folder without a lock is abandoned: its maker
 PREFIX = "bench-server-"  # of the folders of servers, among the temporary files
 
 
-def start() -> None:
+def start(without: Sequence[str] = ()) -> None:
     """Start a server that lives as long as this process, and put its address into the environment of the jobs.
 
-    The server imports nothing before its first job.
+    The server imports nothing before its first job. without: packages among LIBRARIES that it leaves out, because no
+    job of this workflow is expected to need them; a job that does imports them itself.
     """
     if sys.platform == "win32" or FOLDER in os.environ:
         return
@@ -74,7 +77,7 @@ def start() -> None:
     _remove_abandoned(place)
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder]
+    command = [sys.executable, "-m", "bench.runtime.preload", "serve", folder, *without]
     # in a session of its own, the server gets no signal that is meant for the workflow; its standard input is a pipe
     # that ends when this process has ended, however it ended
     end, _kept_open = os.pipe()
@@ -108,7 +111,7 @@ def _remove_abandoned(place: str) -> None:
                 shutil.rmtree(folder)
 
 
-def serve(folder: str) -> None:
+def serve(folder: str, *without: str) -> None:
     """Fork a job for each connection, as many at once as there are cores, until standard input ends."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(_address(folder)))
@@ -133,15 +136,15 @@ def serve(folder: str) -> None:
                 os.read(wakes, 4096)
                 num_jobs -= _num_ended()
             if listener in ready:
-                _fork_job(listener, folder)
+                _fork_job(listener, folder, without)
                 num_jobs += 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fork_job(listener: socket.socket, folder: str) -> None:
+def _fork_job(listener: socket.socket, folder: str, without: tuple[str, ...]) -> None:
     connection, _ = listener.accept()
-    _import_libraries(folder)
+    _import_libraries(folder, without)
     if os.fork() == 0:
         listener.close()
         _work(connection)
@@ -149,7 +152,7 @@ def _fork_job(listener: socket.socket, folder: str) -> None:
 
 
 @cache  # once
-def _import_libraries(folder: str) -> None:
+def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
     """Import the libraries that jobs share, unaffected by the user's environment, which each job applies itself.
 
     On a busy machine this takes half a minute. If the workflow is killed meanwhile, the server ends, too.
@@ -159,15 +162,28 @@ def _import_libraries(folder: str) -> None:
     watcher.start()
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
-    for name in LIBRARIES:
+    for name in (name for name in LIBRARIES if name.partition(".")[0] not in without):
         with contextlib.suppress(Exception):  # the job that needs the library will report it
             importlib.import_module(name)
+    with contextlib.suppress(Exception):
+        _draw_something()
     for name, value in before.items():
         os.environ.pop(name)
         os.environ.update({} if value is None else {name: value})
     imported.set()
     watcher.join()  # no thread may run during a fork
     gc.freeze()  # spares the jobs a search through the libraries' objects
+
+
+def _draw_something() -> None:
+    """Draw two words in both formats: fonts are then read once, and not by every job that draws a figure."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1, 1), layout="constrained")
+    figure.subplots().set_title("a")
+    figure.suptitle("a", fontweight="bold")
+    for suffix in ("png", "pdf"):
+        figure.savefig(io.BytesIO(), format=suffix)
 
 
 def _end_without_workflow(folder: str, imported: threading.Event) -> None:
@@ -299,6 +315,6 @@ def _run(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(sys.argv[2])
+        serve(*sys.argv[2:])
     else:
         call(sys.argv[1:])

@@ -28,6 +28,13 @@ def lines_of(folder: Path, model: str = "my_model", images: str = "my_images") -
     return [*missing_files(suite).values()]
 
 
+def write_images(folder: Path, number: int) -> None:
+    """Write that many empty files with the names of images, and one of a text."""
+    (folder / "my_images").mkdir()
+    for name in (*(f"{i}.png" for i in range(number)), "notes.txt"):
+        (folder / "my_images" / name).touch()
+
+
 def test_each_line_has_file_field_path_and_what_was_expected(folder):
     images, model = lines_of(folder)
     where = f"seen from {folder}"
@@ -49,9 +56,23 @@ def test_each_line_has_file_field_path_and_what_was_expected(folder):
     ],
 )
 def test_a_path_that_exists_or_may_exist_elsewhere_is_not_missing(folder, model):
-    for name in ("my_images", "my_model"):
-        (folder / name).mkdir()
+    (folder / "my_model").mkdir()
+    write_images(folder, 201)  # 100 for testing, 100 for validation
     assert lines_of(folder, model) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "my.yaml: datasets.folder-mine.path: no PNG or JPEG is below my_images; expected its"),
+        (200, "my.yaml: datasets.folder-mine: 200 images of my_images can be taken, expected more"),
+    ],
+)
+def test_a_folder_without_a_training_image_is_reported(folder, number, words):
+    (folder / "my_model").mkdir()
+    write_images(folder, number)
+    (line,) = lines_of(folder)
+    assert line.startswith(words)
 
 
 def test_a_folder_next_to_others_is_not_a_hub_id(folder):

@@ -231,6 +231,14 @@ def test_a_prior_may_be_trained_on_draws_of_another_one(folder):
     assert suite.priors.index("of_draws") > suite.priors.index("gmm")
 
 
+def test_the_server_of_jobs_imports_networks_for_suites_that_have_some(folder):
+    assert Inputs(plan.load(suite_file(folder))).unused_packages == ["diffusers"]
+    edm = {"family": "edm", "dataset": "digits"}
+    assert Inputs(plan.load(suite_file(folder, **{"priors/own": edm}))).unused_packages == []
+    Path("methods/wraps.py").write_text("import diffusers\n" + Path("methods/toy.py").read_text())
+    assert Inputs(plan.load(suite_file(folder, **{"methods/wraps": {}}))).unused_packages == []
+
+
 def test_claims_are_tested_where_the_suite_asks_for_it_and_quoted_elsewhere(folder):
     ledger = Path("results/reference/claims/claims.csv")
     ledger.parent.mkdir(parents=True)

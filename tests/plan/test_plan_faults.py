@@ -21,11 +21,18 @@ from bench.plan.folder import write_specs
 
 TASK = "tasks/gmm-saturate"
 EDM = {"family": "edm", "dataset": "digits"}
+ADM = {"family": "adm", "dataset": "digits", "weights": "my.pt", "architecture": "adm-ffhq-256"}
 FAULTS = [  # changes, where and what the line says first, what else it says
     ({"num_sample": 8}, "num_sample: unknown key", "did you mean num_samples?"),
     ({"num_samples": None}, "num_samples: missing", "a whole number"),
     ({"num_samples": "8"}, "num_samples: expected a whole number", 'got "8"'),
     ({"num_samples": 8.0}, "num_samples: expected a whole number", "got 8.0"),
+    ({"num_measurements": 301}, "num_measurements: expected at most 300, as digits", "got 301"),
+    (
+        {f"{TASK}/num_measurements": 301},
+        "tasks.gmm-saturate.num_measurements: expected at most 300",
+        "truth",
+    ),
     ({"num_measurements": 1001}, "num_measurements: expected a whole number", "at most 1000"),
     ({"num_reference": 4}, "num_reference: expected at least num_samples = 8", "got 4"),
     ({"seeds": []}, "seeds: expected a list, not empty", "got []"),
@@ -284,6 +291,14 @@ def test_choice_of_a_suite(folder):
         (
             {"datasets/shapes": {"side": 4}},
             "my.yaml: datasets.shapes: shapes: side must be a whole number of at least 8",
+        ),
+        (
+            {"metrics": {"headline": "psnr_meen"}},
+            "my.yaml: metrics.headline: this suite has no column psnr_meen; did you mean psnr_mean?",
+        ),
+        (
+            {"priors/adm": ADM},
+            "my.yaml: priors.adm: my.pt is for images of 256 x 256 pixels, and those of the data set",
         ),
     ],
 )

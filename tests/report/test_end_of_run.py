@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.synthetic_results import LEFT_OUT, METHODS, TASKS, write_results
 
-from bench.core.artefacts import read_json, write_json
+from bench.core.artefacts import read_json, write_json, write_tensors
 from bench.core.job_costs import JobCost, add_to_log
 from bench.core.layout import VERDICT, Layout
 from bench.report.end_of_run import duration, summary
@@ -37,6 +37,19 @@ def test_failures_and_needs_are_named_with_task_method_and_reason(layout):
     assert "gmm-phase dps-n1000 seed 0: ValueError: step 17 gave | values_of 100% NaN" in text
     assert "latent_langevin needs DECODER: atoms-sr4" in text
     assert "Not made" not in text and "It took" not in text
+
+
+def test_images_that_were_skipped_are_counted(layout):
+    facts = {"num_skipped": 2, "skipped": ["b.png: cannot be decoded", "c.png: is 3 x 4 pixels"]}
+    counts = {"num_images": {"train": 5, "validation": 2, "test": 1}}
+    for name, header in (("mine", facts | counts), ("whole", {"num_skipped": 0})):
+        write_tensors(layout.data(name), {}, header)
+    lines = summary(layout)
+    start = lines.index("  Images that were skipped:")
+    assert lines[start + 1] == (
+        "    mine: 2 (1 for test, 5 for train, 2 for validation are left), first b.png: cannot be decoded"
+    )
+    assert not any("whole" in line for line in lines)
 
 
 def test_time_and_new_runs_count_from_the_start(layout):

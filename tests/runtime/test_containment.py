@@ -16,6 +16,7 @@ from bench.core.errors import Broken, UserError
 from bench.core.specs import Limits
 from bench.runtime import containment
 from bench.runtime.containment import DONE, Ending, contained, hold, hold_to_budget
+from bench.runtime.family import resident
 
 
 def killed() -> None:
@@ -117,6 +118,42 @@ def test_processes_that_the_work_started_end_with_it(tmp_path):
     pid = (tmp_path / "pid").read_text()
     wait_until(lambda: has_ended(pid))
     assert not containment.RUNNING
+
+
+def fill(bytes_of_memory: int) -> None:
+    """Hold that much memory for a minute."""
+    held = bytearray(bytes_of_memory)
+    held[::4096] = bytes(len(held[::4096]))
+    time.sleep(60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing says what is used")
+@pytest.mark.parametrize("leaves", [False, True])
+def test_the_memory_of_what_the_work_has_started_counts(leaves):
+    def starts() -> None:
+        own = resident(os.getpid())
+        hold(Limits(memory_gib=(own + 200 * 2**20) / 2**30))
+        for _ in range(2):  # one alone is within the limit
+            if os.fork() == 0:
+                if leaves and os.fork():
+                    os._exit(0)
+                fill(150 * 2**20)
+        time.sleep(60)
+
+    assert contained(starts).is_limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing says what is used")
+def test_memory_that_processes_share_counts_once():
+    def starts() -> None:
+        held = os.urandom(100 * 2**20)
+        hold(Limits(memory_gib=(resident(os.getpid()) + 50 * 2**20) / 2**30))
+        if os.fork() == 0:
+            time.sleep(0.3)
+            os._exit(len(held) % 2)
+        os.wait()
+
+    assert contained(starts) == Ending("ok")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts it")

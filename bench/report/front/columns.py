@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from bench.core.errors import UserError
 from bench.core.results import DISTANCE, WORTH, Summary
 from bench.report.front.references import has_reference
+from bench.stats.front_columns import CALLS, DERIVED, DONE, MILLISECONDS, OVER_FLOOR
 from bench.stats.results import SuiteResults
 
-OVER_FLOOR, CALLS, MILLISECONDS, DONE = "over_floor", "network_calls", "milliseconds", "tasks_done"
 CEILING = "unconditional"  # draws of the prior: where the way from the floor ends
 COVERAGE, TRAINING = "coverage_exact@0.9", "train_seconds"
-DERIVED = (OVER_FLOOR, CALLS, MILLISECONDS, DONE)
 COSTS = (CALLS, MILLISECONDS, TRAINING, DONE)
 WITH_REFERENCE = (OVER_FLOOR, WORTH, COVERAGE, "diversity_ratio", *COSTS)
 # for suites without reference draws, beginnings of the ids of columns for fidelity, misfit, diversity and sets: of each

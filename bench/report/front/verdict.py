@@ -78,10 +78,10 @@ def _best(front: Front, suite: SuiteResults) -> Sentence:
         groups += [
             f"Tied for best by {name} on every task where they were compared: ",
             *_listed(always, front),
-            ". ",
+            ".",
         ]
     if widest not in always:
-        groups += [] if always else ["No method is tied for best everywhere. "]
+        groups += [" " if always else "No method is tied for best everywhere. "]
         groups += [
             Named(widest.method),
             f", compared on {_tasks(widest.compared)}, is tied for best on ",
