@@ -65,6 +65,12 @@ def test_random_patterns_replace_all_patterns_beyond_24_measurements():
     assert smallest_p(4) == 0.125 and smallest_p(16) == 2.0**-15
 
 
+def test_copies_of_untrained_rows_are_compared_as_in_a_suite_without_seeds():
+    # one wild measurement of 16: Student's test does not see that all of them have the same sign
+    wild = np.array([0.3] * 15 + [10.0])[:, None, None]
+    assert paired_p(wild.repeat(3, axis=1)) == paired_p(wild) == smallest_p(16)
+
+
 @pytest.mark.parametrize(("num_seeds", "effect"), [(2, 0.0), (3, 0.0), (3, 0.25), (5, 0.25)])
 def test_the_level_is_right_with_seeds_that_matter(num_seeds, effect):
     # measurements have error 1 / 4; seeds of effect 0.25 add half as much to three quarters as much: flips alone would
