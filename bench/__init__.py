@@ -95,7 +95,7 @@ def leaderboard(
     name that their row gets, of all the task's measurements. task: the one that the samples are of; None returns the
     rows of all tasks, and takes no samples. Intervals are over measurements, at the same level as the published ones.
     Where the values of each measurement are not published, or are of other measurements, differences are empty and a
-    warning says why.
+    warning says why; another warning says where samples are not as many as the published rows have.
     """
     from bench.api.leaderboards import published_and_mine
 

@@ -14,9 +14,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from helpers.made_once import made_once
 from helpers.synthetic_results import write_results
 
-# the files that take longest, longest first: begun early, they leave no process at work alone at the end
+# the slowest files, slowest first: if they start early, no process is left working alone at the end
 LONG = (
-    "test_street.py",
+    "test_end_to_end.py",
     "test_drop_in.py",
     "test_workflow.py",
     "test_ties.py",

@@ -1,4 +1,4 @@
-"""How the house is built: who imports whom, how long files and functions are, and what lies where."""
+"""The architecture: which package may import which, how long files and functions are, and where files lie."""
 
 from __future__ import annotations
 
@@ -134,14 +134,14 @@ def test_functions_are_not_too_short():
     assert MEDIAN_BODY[0] <= statistics.median(body for body in bodies if body) <= MEDIAN_BODY[1]
 
 
-def test_the_root_of_the_package_holds_the_interface_only():
+def test_the_root_of_the_package_has_the_interface_only():
     assert {file.name for file in (REPOSITORY / "bench").glob("*.py")} == AT_THE_ROOT
 
 
 @pytest.mark.parametrize(
     "package", [file for file in FILES if file.name == "__init__.py"], ids=name_of
 )
-def test_packages_say_what_they_hold(package):
+def test_packages_have_a_docstring_on_their_contents(package):
     assert ast.get_docstring(ast.parse(package.read_text()))
 
 

@@ -81,7 +81,7 @@ def test_a_suite_is_run_in_a_few_batches(folder):
     assert "--exclusive" in clock and sum("--exclusive" in line for line in submitted) == 1
 
 
-def test_a_failing_batch_is_told_with_its_log(folder):
+def test_a_failing_batch_is_reported_with_its_log(folder):
     (folder / "methods/two.py").write_text((folder / "methods/two.py").read_text() + "# changed\n")
     failing = "results/tiny/specs/runs/gmm-denoise/two/seed0.json"
     done = on_slurm(folder, STUB_FAILS=failing)

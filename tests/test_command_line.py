@@ -175,7 +175,7 @@ def test_commands_hand_their_arguments_on(arguments, called, with_arguments, mon
     assert got == with_arguments
 
 
-def test_cost_knows_every_question():
+def test_cost_has_every_question():
     from bench.cost.__main__ import QUESTIONS
 
     assert tuple(question.value for question in Question) == QUESTIONS

@@ -45,7 +45,7 @@ USES |= {
     "tasks": "striped-denoise: {operator: denoise, sigma_y: 0.5}\n  pixels-denoise: {operator: denoise, sigma_y: 0.5}"
 }
 PAGES = {"tables", "published", "claims", "figure", "grid", "report"}  # of all runs together
-EXPECTED = {  # what a kind alone brings, beside what shows all runs
+EXPECTED = {  # jobs that a kind alone adds, without those that show all runs
     "dataset": set(),  # no prior uses it
     "prior": set(),  # it has no task
     "operator": {"observe gmm-rows", "reference gmm-rows", "evaluate gmm-rows"}

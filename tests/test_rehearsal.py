@@ -1,4 +1,4 @@
-"""A rehearsal of one task and two rows of the DPS suite, from stand-ins to the page; nothing of it is published."""
+"""A rehearsal of one task and two rows of the DPS suite, from stand-ins to the page, which cannot be published."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rehearsed(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_rehearsal_runs_to_its_page_and_says_what_it_is(rehearsed):
+def test_a_rehearsal_runs_to_its_page_which_calls_it_one(rehearsed):
     assert is_rehearsal(rehearsed)
     page = (rehearsed / "report.html").read_text()
     assert page.count(f"{REHEARSAL_NOTE}.") == 2 and "The paper, row by row" in page
@@ -53,7 +53,7 @@ def test_a_rehearsal_runs_to_its_page_and_says_what_it_is(rehearsed):
 
 
 @pytest.mark.slow
-def test_its_numbers_stand_beside_those_of_the_paper_and_are_marked(rehearsed):
+def test_its_numbers_are_shown_with_those_of_the_paper_and_marked(rehearsed):
     text = (rehearsed / "tables/published.md").read_text()
     assert REHEARSAL_NOTE in text
     rows = [line for line in text.splitlines() if line.startswith("| ffhq-sr4 | dps-paper |")]

@@ -173,7 +173,7 @@ def test_changing_a_stage_reruns_what_it_makes(folder):
     assert jobs(folder) == {"tables": 1, "report": 1}
 
 
-def test_a_corrected_published_number_redoes_what_shows_it(folder):
+def test_a_corrected_published_number_reruns_the_jobs_that_show_it(folder):
     path = folder / "results/published/dps.csv"
     path.write_text(path.read_text().replace("39.35", "39.36"))
     assert jobs(folder) == {"published": 1, "report": 1}

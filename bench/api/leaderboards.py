@@ -55,11 +55,24 @@ def published_and_mine(
         return rows.reset_index(drop=True)
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
+    warn_of_other_counts(rows_of_suite, {method: len(x[0]) for method, x in mine.items()})
     board = pd.concat(
         [rows, *(means_of(name, method, frame) for method, frame in values.items())],
         ignore_index=True,
     )
     return with_differences(board, values, published_values(rows_of_suite, opened))
+
+
+def warn_of_other_counts(published: PublishedRows, counts: Mapping[str, int]) -> None:
+    """Warn where samples are not as many of each measurement as the published rows have."""
+    expected = published.record.get("num_samples")
+    other = [f"{method} has {num}" for method, num in counts.items() if num != expected]
+    if expected and other:
+        warnings.warn(
+            f"leaderboard: {', '.join(other)} samples of each measurement, the published rows {expected}; compare "
+            "columns whose mean does not depend on that number (energy), and not worth in exact draws or sw2",
+            stacklevel=4,
+        )
 
 
 def with_remarks(published: PublishedRows) -> pd.DataFrame:

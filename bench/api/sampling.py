@@ -48,9 +48,8 @@ def draw_samples(
     state = None
     if trainable(method):
         prior_of_training, training = counted(task.prior)
-        plain = replace(
-            task.problem, posterior=None
-        )  # as in the workflow, where training sees no exact posterior
+        # as in the workflow, where training does not see the exact posterior
+        plain = replace(task.problem, posterior=None)
         arguments = (task.name, seed, task.y.dtype, task.y.device)
         with kept_state():
             state = train(method, prior_of_training, plain, *arguments)

@@ -126,12 +126,14 @@ class SampleSet:
     """Samples `x` (m, s, *x) of one method on the first m measurements; with s = 0, `reason` says why.
 
     remark: OTHER_PRIOR where the method saw another prior than the one whose posterior is shown.
+    reasons: for each measurement, why its samples are not shown, "" where they are; empty if all are.
     """
 
     name: str
     x: np.ndarray
     reason: str = ""
     remark: str = ""
+    reasons: Sequence[str] = ()
 
     def why_not(self, i: int) -> str:
         """Return why there is no picture for measurement `i`; "" where there is one."""
@@ -139,6 +141,8 @@ class SampleSet:
             return self.reason or "no samples"
         if i >= len(self.x):
             return f"n/a (only the first {len(self.x)} measurements)"
+        if self.reasons and self.reasons[i]:
+            return self.reasons[i]
         is_finite = bool(abs(self.x[i]).max() < float("inf"))
         return "" if is_finite else "failed (samples are not finite)"
 

@@ -134,7 +134,7 @@ class TaskSpec(ProblemSpec):
 
     num_measurements: int
     num_reference: int
-    num_particles: int | None = None  # None: as many as the reference wants
+    num_particles: int | None = None  # None: the number that the reference chooses
     perplexity: bool = True
     published_sha256: str = ""
     truth: Literal["data", "prior"] = "data"

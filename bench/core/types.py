@@ -1,7 +1,7 @@
 """The vocabulary shared by priors, problems, methods and metrics.
 
 Shapes: n rows, m measurements, s samples per measurement, `*x` the shape of one image, `*y` of one measurement.
-Units: images live in [-1, 1]; `sigma` and `sigma_y` are standard deviations in those data units.
+Units: images are in [-1, 1]; `sigma` and `sigma_y` are standard deviations in those data units.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Data sets that may be too large for memory come in blocks, which one function joins for those who want all of it.
+"""Blocks of data sets that may be too large for memory, and a function that joins all blocks.
 
-Such a plug-in has `blocks(facts)` beside `load()`: it yields mappings of names to rows of tensors, one below the other,
-split by split, and writes into the dict `facts` what the header of the stored file shall say.
+Such a plug-in has `blocks(facts)` as well as `load()`. It yields mappings from names to consecutive rows of tensors,
+split by split, and writes facts for the header of the stored file into the dict `facts`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 PARTS = ("train", "validation", "test")
-VALUES_AT_ONCE = 2**24  # of the images in a block
+VALUES_AT_ONCE = 2**24  # values of all images in a block
 
 
 def joined(blocks: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:

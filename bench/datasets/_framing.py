@@ -1,4 +1,4 @@
-"""How the file of an image becomes side x side pixels: crop, resize, in which order and with which filter."""
+"""Crop and resize an image to side x side pixels: in which order, and with which filter."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ FACE = (25, 57, 153, 185)  # of an aligned CelebA image: 64 pixels around column
 class Framing:
     """The steps from an image of any size to side x side pixels.
 
-    crop: `none`, the largest square in the centre, or those of CelebA: 128 pixels around the face, 178 in the centre.
+    crop: `none`, the largest square in the centre, or those for CelebA: 128 pixels around the face, 178 in the centre.
     order: `resize-then-crop` brings the short side to `side` pixels and cuts out the centre, as torchvision's Resize
-    and CenterCrop do; `crop-then-resize` brings what is left by the crop to side x side, whatever its shape.
+    and CenterCrop do; `crop-then-resize` brings the crop to side x side, even if it is not square.
     """
 
     side: int
@@ -57,7 +57,7 @@ class Framing:
         )
 
     def __call__(self, image: Image.Image) -> np.ndarray:
-        """Return the pixels (channels, side, side) uint8; ValueError, one line, for an image of another size."""
+        """Return the pixels (channels, side, side) uint8; raise ValueError, one line, for an image of another size."""
         require(
             not image.mode.startswith(("I", "F")),
             f"has mode {image.mode}, expected 8 bits per channel",
@@ -73,7 +73,7 @@ class Framing:
         return np.ascontiguousarray(values[None] if self.grey else values.transpose(2, 0, 1))
 
     def cropped(self, image: Image.Image) -> Image.Image:
-        """Return what the crop leaves."""
+        """Return the cropped image; raise ValueError for a crop for CelebA on an image of another size."""
         if self.crop == "none":
             return image
         if self.crop == "centre":
@@ -85,7 +85,7 @@ class Framing:
         return image.crop(FACE) if self.crop == "celeba-128" else centre(image, 178)
 
     def resized(self, image: Image.Image, size: tuple[int, ...]) -> Image.Image:
-        """Return the image with `size` (width, height): by Pillow, or without antialiasing by torch."""
+        """Return the image resized to `size` (width, height), by Pillow or, without antialiasing, by torch."""
         if image.size == size:
             return image
         require(

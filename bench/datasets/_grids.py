@@ -1,7 +1,7 @@
 """Read fields on latitudes and longitudes from NetCDF files, and interpolate them at the vertices of an icosphere.
 
-Classic files (NetCDF 3) are read by scipy, those in HDF5 (NetCDF 4, as ERA5 is distributed now) by xarray with
-h5netcdf, which `pip install 'posterior-bench[climate]'` brings along.
+Classic files (NetCDF 3) are read by scipy, files in HDF5 (NetCDF 4, in which ERA5 is distributed now) by xarray with
+h5netcdf, which `pip install 'posterior-bench[climate]'` installs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MAGIC = {b"CDF": "classic", b"\x89HD": "hdf5"}  # the first three bytes of a fil
 
 
 class Unread(ValueError):
-    """Not the file is at fault: it has no variable of that name, or a library is missing."""
+    """A file that is not damaged cannot be read: it has no variable of that name, or a library is missing."""
 
 
 class Raw(NamedTuple):
-    """A variable as a file has it: names of its axes, values, and coordinates and units by the names of their axes."""
+    """A variable as stored: names of its axes, values, and coordinates and units by axis."""
 
     axes: Sequence[str]
     values: np.ndarray
@@ -37,7 +37,7 @@ class Raw(NamedTuple):
     units: dict[str, str]
 
     def axis(self, known: Sequence[str]) -> str:
-        """Return the axis whose name or unit is one of those known; "" for none."""
+        """Return the axis whose name or unit is in `known`; "" if there is none."""
         named = (axis for axis in self.axes if axis.lower() in known)
         measured = (axis for axis in self.axes if self.units.get(axis, "").lower() in known)
         return next(named, "") or next(measured, "")
@@ -52,11 +52,11 @@ class Grid:
     values: Array
 
     def at_vertices(self, num_vertices: int) -> Array:
-        """Return the fields at the vertices, (T, V), bilinear in degrees; beyond the last row they are those there."""
+        """Return the fields at the vertices, (T, V), bilinear in degrees and constant beyond the first and last row."""
         from scipy.interpolate import RegularGridInterpolator
 
         latitudes, longitudes = places(num_vertices)
-        # longitudes go round: the first column stands behind the last one, too
+        # longitudes are periodic: the first column is repeated behind the last one
         columns = np.append(self.longitudes, self.longitudes[0] + 360)
         values = np.concatenate([self.values, self.values[:, :, :1]], 2)
         where = np.stack([
@@ -68,7 +68,7 @@ class Grid:
 
 
 def read_grid(path: Path, variable: str) -> Grid:
-    """Return the fields of a variable in a file, in its order; ValueError, one line, where that cannot be."""
+    """Return the fields of a variable in a file, in the file's order; raise ValueError, one line, if that fails."""
     with path.open("rb") as file:
         kind = MAGIC.get(file.read(3))
     require(kind is not None, f"{path}: is no NetCDF file")
@@ -83,7 +83,7 @@ def read_grid(path: Path, variable: str) -> Grid:
 
 
 def _grid_of(raw: Raw, what: str) -> Grid:
-    """Return the fields with latitudes and longitudes rising, all other axes together as the first."""
+    """Return the fields with rising latitudes and longitudes; all other axes are joined into the first."""
     rows, columns = raw.axis(LATITUDES), raw.axis(LONGITUDES)
     require(
         bool(rows and columns),
@@ -97,7 +97,7 @@ def _grid_of(raw: Raw, what: str) -> Grid:
     latitudes, longitudes = (raw.coordinates[axis].astype(np.float64) for axis in (rows, columns))
     up, right = latitudes.argsort(), longitudes.argsort()
     if len(right) > 1 and np.isclose(longitudes[right[-1]] - longitudes[right[0]], 360):
-        right = right[:-1]  # the first meridian stands there twice
+        right = right[:-1]  # the first meridian is repeated at the end
     latitudes, longitudes = latitudes[up], longitudes[right]
     _refuse_gaps(latitudes, longitudes, what)
     return Grid(latitudes, longitudes, values[:, up][:, :, right])
@@ -106,7 +106,7 @@ def _grid_of(raw: Raw, what: str) -> Grid:
 def _refuse_gaps(latitudes: Array, longitudes: Array, what: str) -> None:
     """Raise ValueError, one line, unless latitudes and longitudes, each sorted, cover the whole sphere."""
     rows, columns = np.diff(latitudes), np.diff(longitudes)
-    rise = len(rows) and len(columns) and (rows > 0).all() and (columns > 0).all()  # not with NaN
+    rise = len(rows) and len(columns) and (rows > 0).all() and (columns > 0).all()  # False with NaN
     require(bool(rise), f"{what}: expected two or more latitudes and longitudes, all different")
     whole = np.isclose(longitudes[-1] + columns.mean() - 360, longitudes[0], atol=0.1)
     require(bool(whole), f"{what}: its longitudes do not go round the whole sphere")

@@ -1,4 +1,4 @@
-"""Image files of a folder as a data set: which files, in which split, and their pixels in blocks."""
+"""Image files of a folder as a data set: find the files, divide them into splits, and read their pixels in blocks."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ from bench.runtime.progress import progress
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 CODES = {"0": "train", "1": "validation", "2": "test"} | {part: part for part in PARTS}
-LINE = re.compile(
-    r"(?P<name>.*[^\s,])\s*[,\s]\s*(?P<code>[^\s,]+)"
-)  # `name part`: the last field is the part
-MOST_NAMES = 10  # of skipped images in the header
-ID_BITS = 53  # so that an id survives as a double
+# `name part`: the last field is the part
+LINE = re.compile(r"(?P<name>.*[^\s,])\s*[,\s]\s*(?P<code>[^\s,]+)")
+MOST_NAMES = 10  # names of skipped images in the header
+ID_BITS = 53  # so that a double can hold an id exactly
 
 Splits = Mapping[str, Sequence[str]]  # names of each split
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Files below a folder, already divided into splits, and how their images are framed.
+    """Files in a folder and its subfolders, divided into splits, and the framing of their images.
 
     skip: whether images that cannot be used are left out and counted. classes: the folders that are classes, in order;
-    an image's label is the number of the folder that its name begins with.
+    an image's label is the number of the folder with which its name begins.
     """
 
     root: Path
@@ -96,11 +95,10 @@ class ImageFiles:
                 yield used, np.stack(images)
 
     def pixels(self, name: str) -> tuple[str, np.ndarray]:
-        """Return what is wrong with an image, "" for nothing, and its pixels."""
+        """Return an image's fault, or "", and its pixels, empty if there is a fault."""
         path = self.root / name
-        if (
-            not path.is_file()
-        ):  # a link that leads nowhere, a folder, or a pipe, which would be waited for
+        # a broken link, a folder, or a pipe, for which reading would wait
+        if not path.is_file():
             return "there is no such file", np.empty(0)
         try:
             with Image.open(path) as image:
@@ -114,7 +112,7 @@ class ImageFiles:
 
 
 def files_below(root: Path) -> list[str]:
-    """Return the names of all PNG and JPEG files below a folder, sorted, relative to it, with `/` on every system.
+    """Return the names of all PNG and JPEG files in a folder and its subfolders, sorted, with `/` on every system.
 
     Hidden files and folders are left out; links to folders are followed.
     """
@@ -127,7 +125,7 @@ def files_below(root: Path) -> list[str]:
 
 
 def listed(file: Path) -> list[str]:
-    """Return the names in a text file, one a line, in its order."""
+    """Return the names in a text file with one name per line, in its order."""
     names = [os.path.normpath(line) for line in lines_of(file)]  # without the ./ that `find` writes
     repeated = len(names) - len(set(names))
     require(not repeated, f"{file}: {repeated} names stand there twice")
@@ -148,7 +146,7 @@ def lines_of(file: Path) -> list[str]:
 
 
 def by_class(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the names by the folder that they begin with, both sorted."""
+    """Return the names by the folder with which they begin, both sorted."""
     classes: dict[str, list[str]] = {}
     for name in sorted(names):
         require(
@@ -178,10 +176,10 @@ def split_by_order(
 
 
 def split_by_file(file: Path, names: Sequence[str], nums: Mapping[str, int | None]) -> Splits:
-    """Divide names as a file says, whose lines are `name part`, separated by a comma, a blank or a tab.
+    """Divide names by a file with lines `name part`, separated by a comma, a blank or a tab.
 
-    part: train, validation, test, or CelebA's 0, 1, 2. A name that the file does not list is in no split. nums: most
-    images of each split.
+    part: train, validation, test, or CelebA's 0, 1, 2. A name that the file does not list is in no split. nums: the
+    largest number of images in each split; None: all.
     """
     part_of: dict[str, str] = {}
     for number, line in enumerate(lines_of(file), 1):
@@ -202,12 +200,12 @@ def split_by_file(file: Path, names: Sequence[str], nums: Mapping[str, int | Non
 
 
 def id_of(name: str) -> int:
-    """Return the id of an image: it follows from the name alone, so that files beside it do not change it."""
+    """Return the id of an image, which depends on its name alone, so that other files do not change it."""
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest(), "big") >> (256 - ID_BITS)
 
 
 def write_pictures(folder: Path, names: Sequence[str], size: tuple[int, int]) -> None:
-    """Write random smooth images of `size` (width, height) under these names: small sets, for tests."""
+    """Write random smooth images of `size` (width, height) under these names, for tests."""
     from bench.core.rng import stream
 
     for name in names:

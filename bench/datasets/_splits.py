@@ -1,6 +1,6 @@
 """Split data sets into training, validation and test images by committed lists, which no library's version can change.
 
-`write` drew the lists once, from one named stream per data set. Images in neither list are for training.
+`write` drew the lists once, from a named stream for each data set. Images in neither list are for training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NUM_VALIDATION, NUM_TEST = 200, 300
 
 
 def split(dataset: str, images: Tensor) -> dict[str, Tensor]:
-    """Divide images (N, *x) by the committed lists; an image's id is its index. The test order is the drawn one."""
+    """Divide images (N, *x) by the committed lists, whose order is kept; an image's id is its index."""
     lists = json.loads(_path(dataset).read_text())
     if len(images) != lists["num_images"]:
         raise ValueError(
@@ -37,14 +37,14 @@ def split(dataset: str, images: Tensor) -> dict[str, Tensor]:
 
 
 def draw_lists(dataset: str) -> dict[str, int | list[int]]:
-    """Draw the lists: a random order's first images are for testing, the next for validation."""
+    """Draw the lists: the first images of a random order are for testing, the next for validation."""
     order = stream("split", dataset).permutation(SIZES[dataset]).tolist()
     test, validation = order[:NUM_TEST], order[NUM_TEST : NUM_TEST + NUM_VALIDATION]
     return {"num_images": SIZES[dataset], "test": test, "validation": validation}
 
 
 def write(dataset: str) -> None:
-    """Write the lists that `draw_lists` gives, which are then committed.
+    """Write the lists of `draw_lists`, to be committed.
 
     `python -c "from bench.datasets._splits import write; write('digits')"`
     """

@@ -1,4 +1,4 @@
-"""`celeba`: aligned faces of celebrities, as the authors' folder and partition file have them.
+"""`celeba`: aligned faces of celebrities, from the authors' folder and partition file.
 
 Z. Liu, P. Luo, X. Wang, X. Tang: Deep Learning Face Attributes in the Wild, ICCV 2015. Not for commercial use.
 """
@@ -25,9 +25,9 @@ PARTITIONS = ("list_eval_partition.txt", "list_eval_partition.csv")
 
 @dataclass(frozen=True)
 class CelebA:
-    """Faces (3, side, side) of img_align_celeba, divided by list_eval_partition.txt (or .csv) beside that folder."""
+    """Faces (3, side, side) of img_align_celeba, divided by list_eval_partition.txt (or .csv) next to that folder."""
 
-    path: str  # folder that holds img_align_celeba and the partition file
+    path: str  # folder with img_align_celeba and the partition file
     side: int = 64  # pixels along an image
     crop: Literal["celeba-128", "celeba-178"] = "celeba-178"  # around the face, or in the centre
     resize: Literal["box", "bilinear", "bicubic", "lanczos"] = "bilinear"  # the filter

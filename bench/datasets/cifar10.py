@@ -21,7 +21,7 @@ from bench.datasets._blocks import in_data_units, joined
 
 __all__ = ["Cifar10"]
 
-NUM_BYTES = 1 + 3 * 32 * 32  # of a record
+NUM_BYTES = 1 + 3 * 32 * 32  # in a record
 NUM_CLASSES = 10
 TRAINING = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST = "test_batch.bin"
@@ -31,14 +31,14 @@ AT_ONCE = 5000  # images in a block
 
 @dataclass(frozen=True)
 class Cifar10:
-    """Images (3, 32, 32) with their classes: a byte v is x = 2 v / 255 - 1.
+    """Images (3, 32, 32) with their classes; a byte v is x = 2 v / 255 - 1.
 
-    An id is the image's number among those of the training files, or 1000000 and its number in the test file. The last
-    training images are for validation.
+    An id is the image's number in the training files, or 1000000 plus its number in the test file. The last training
+    images are for validation.
     """
 
     path: str  # folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin
-    num_validation: int = 1000  # of the training images
+    num_validation: int = 1000  # last images of the training files
     num_test: int = 1000  # first images of the test file
 
     side: ClassVar[int] = 32
@@ -83,7 +83,7 @@ class Cifar10:
                 yield {part: x, f"{part}_id": ids, f"{part}_label": some[:, 0].long()}
 
     def records(self, name: str) -> np.ndarray:
-        """Return the records of a file (N, 3073) uint8; ValueError, one line, for a file that holds none."""
+        """Return the records of a file (N, 3073) uint8; raise ValueError, one line, for a file without records."""
         path = Path(self.path).expanduser() / name
         require(path.is_file(), f"cifar10: there is no file {path}; take the binary version")
         values = np.fromfile(path, np.uint8)

@@ -1,7 +1,7 @@
 """`era5`: fields of NetCDF files on latitudes and longitudes, such as those of ERA5, at the vertices of an icosphere.
 
-H. Hersbach et al.: The ERA5 global reanalysis, https://doi.org/10.1002/qj.3803; its files come from the Climate Data
-Store on request, under its licence, and are not fetched here. Any other file with the same axes will do.
+H. Hersbach et al.: The ERA5 global reanalysis, https://doi.org/10.1002/qj.3803. The user requests its files from the
+Climate Data Store, under its licence; they are not fetched here. Any other file with the same axes can be used.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ __all__ = ["ERA5"]
 
 @dataclass(frozen=True)
 class ERA5:
-    """Fields (1, num_vertices, 1): a value v is x = 2 (v - low) / (high - low) - 1. An id is the field's number.
+    """Fields (1, num_vertices, 1); a value v is x = 2 (v - low) / (high - low) - 1. An id is the field's number.
 
-    Time is cut into three blocks, the last ones for validation and testing, with `gap` fields left out between them, as
-    one day's field is nearly the next one's.
+    Time is cut into three blocks, the last ones for validation and testing, with `gap` fields left out between them,
+    since the fields of two successive days are nearly equal.
     """
 
-    path: str  # a NetCDF file, or a folder whose files *.nc follow each other by name
-    variable: str  # its name in the files, such as t2m
-    low: float  # value that becomes -1, in the file's units; none may be below
-    high: float  # value that becomes 1; none may be above
+    path: str  # a NetCDF file, or a folder of files *.nc, in the order of their names
+    variable: str  # name of the variable in the files, such as t2m
+    low: float  # value that becomes -1, in the file's units; values below are refused
+    high: float  # value that becomes 1; values above are refused
     num_vertices: int = 642  # 42, 162, 642 or 2562
     held_out: float = 0.1  # share of the fields for validation, and the same for testing
-    gap: int = 5  # fields between two blocks that belong to neither
+    gap: int = 5  # number of fields left out between two blocks
 
     side: ClassVar[int] = 1  # a signal has one column of vertices
 
@@ -87,7 +87,7 @@ class ERA5:
         files = self.files()
         grids = (read_grid(file, self.variable) for file in files)
         values = np.concatenate([grid.at_vertices(self.num_vertices) for grid in grids])
-        low, high = values.min(), values.max()  # NaN where one is missing
+        low, high = values.min(), values.max()  # NaN if a value is missing
         require(
             self.low <= low <= high <= self.high,
             f"era5: {self.variable} is in [{low:.6g}, {high:.6g}], expected [{self.low:g}, {self.high:g}] without "
@@ -101,14 +101,14 @@ class ERA5:
         }
 
     def files(self) -> list[Path]:
-        """Return the files in their order; ValueError where there is none."""
+        """Return the files in their order; raise ValueError if there is none."""
         path = Path(self.path).expanduser()
         files = sorted(path.glob("*.nc")) if path.is_dir() else [path] if path.is_file() else []
         require(bool(files), f"era5: {path} is neither a NetCDF file nor a folder with files *.nc")
         return files
 
     def blocks_of_time(self, num_fields: int) -> dict[str, Tensor]:
-        """Return the numbers of the fields of each split; ValueError where one would have none."""
+        """Return the numbers of the fields of each split; raise ValueError if a split would be empty."""
         held_out = round(self.held_out * num_fields)
         num_train = num_fields - 2 * (held_out + self.gap)
         require(

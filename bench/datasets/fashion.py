@@ -29,7 +29,7 @@ FIRST_TEST_ID = NUM_TRAINING
 
 
 class File(NamedTuple):
-    """One of the four files: its name, the shape of what it holds, and the sha256 of its bytes, unpacked."""
+    """One of the four files: its name, the shape of its array, and the sha256 of its unpacked bytes."""
 
     name: str
     shape: tuple[int, ...]
@@ -63,14 +63,14 @@ class Fashion:
     """Images (1, 28, 28) in [-1, 1] with their classes.
 
     Uniform noise u fills the steps between the 256 values v, so that a density exists: x = 2 (v + u) / 256 - 1. The
-    last training images are for validation. An id is the image's number, that of the first test image is 60000.
+    last training images are for validation. An id is the image's number; the first test image has 60000.
     """
 
     path: str  # folder with the four IDX files, packed (.gz) or not
-    fetch: bool = False  # download files that are missing into that folder
-    num_train: int = 59_000  # training images
-    num_validation: int = 1000  # of the training images too, the last ones
-    num_test: int = 1000  # test images, the first ones
+    fetch: bool = False  # download missing files into that folder
+    num_train: int = 59_000  # first images of the training file
+    num_validation: int = 1000  # last images of the training file
+    num_test: int = 1000  # first images of the test file
 
     side: ClassVar[int] = 28
     tiny: ClassVar[Mapping[str, object]] = {  # for tests, where Debian's files are there
@@ -109,7 +109,7 @@ class Fashion:
         return tensors
 
     def array(self, file: File) -> np.ndarray:
-        """Return what a file holds, uint8; ValueError, one line, where it is missing or another one."""
+        """Return the array in a file, uint8; raise ValueError, one line, if the file is missing or has other bytes."""
         folder = Path(self.path).expanduser()
         places = [folder / file.name, folder / f"{file.name}.gz"]
         present = [place for place in places if place.is_file()]
@@ -133,7 +133,7 @@ class Fashion:
 
 
 def download(file: File, path: Path) -> None:
-    """Download a packed file; ValueError, one line, where that cannot be. Its content is checked when it is read."""
+    """Download a packed file, whose content is checked when it is read; raise ValueError, one line, if that fails."""
     import pooch
 
     pooch.get_logger().setLevel("WARNING")

@@ -22,17 +22,17 @@ __all__ = ["FFHQ"]
 
 @dataclass(frozen=True)
 class FFHQ:
-    """Images (3, side, side). The first by name are for testing: 00000.png to 00999.png, as in published experiments.
+    """Images (3, side, side); the first by name (00000.png to 00999.png) are for testing, as in published experiments.
 
-    An image of another size than `side` is made smaller as a whole, since all are square.
+    An image of another size than `side` is resized as a whole, since all are square.
     """
 
-    path: str  # folder of PNG files, those in folders inside included
+    path: str  # folder of PNG files, with its subfolders
     side: int = 256  # pixels along an image
-    # text file in the folder: the names to take, one a line, in this order; "" for all
+    # text file in the folder with the names to take, one per line, in this order; "": all
     names: str = ""
     resize: Literal["box", "bilinear", "bicubic", "lanczos"] = "bicubic"  # the filter
-    num_train: int | None = 1000  # most training images; all that are left if not given
+    num_train: int | None = 1000  # largest number of training images; null: all others
     num_validation: int = 2  # images for validation
     num_test: int = 1000  # images for testing
     skip: bool = False  # leave out damaged images and count them; else stop at the first

@@ -29,31 +29,31 @@ __all__ = ["Folder"]
 
 @dataclass(frozen=True)
 class Folder:
-    """Images (3, side, side), or (1, side, side) in grey: a byte v is x = 2 v / 255 - 1.
+    """Images (3, side, side), or (1, side, side) in grey; a byte v is x = 2 v / 255 - 1.
 
-    Files are taken in the order of their names, those in folders inside included; with `classes`, in turn one of every
-    class. The first are for testing, the next for validation, the others for training, unless `split` says otherwise.
-    An image's id follows from its name.
+    Files, also those in subfolders, are taken in the order of their names; with `classes`, one of every class in turn.
+    The first are for testing, the next for validation, the others for training, unless `split` names a file. An image's
+    id depends on its name alone.
     """
 
     path: str  # the folder
     side: int  # pixels along an image, after crop and resize
-    # text file in the folder: the names to take, one a line, in this order; "" for all
+    # text file in the folder with the names to take, one per line, in this order; "": all
     names: str = ""
     offset: int = 0  # number of names left out at the start
-    limit: int | None = None  # most names taken after these
-    split: str = ""  # text file in the folder, lines `name part`: train, validation, test or 0, 1, 2; "" by order
-    num_train: int | None = None  # most training images; all that are left if not given
+    limit: int | None = None  # largest number of names taken after these
+    split: str = ""  # text file in the folder, lines `name part`: train, validation, test or 0, 1, 2; "": by order
+    num_train: int | None = None  # largest number of training images; null: all others
     num_validation: int = 100  # images for validation
     num_test: int = 100  # images for testing
-    # centre: the largest square; celeba-128, celeba-178: of aligned CelebA images
+    # centre: the largest square; celeba-128, celeba-178: for aligned CelebA images
     crop: Literal["none", "centre", "celeba-128", "celeba-178"] = "none"
     resize: Literal["none", "box", "bilinear", "bicubic", "lanczos"] = "none"  # the filter
-    antialias: bool = True  # whether the filter is widened where an image shrinks
-    # resize-then-crop: the short side to `side`, then the centre; else what the crop leaves to side x side
+    antialias: bool = True  # widen the filter if an image shrinks
+    # resize-then-crop: the short side to `side`, then the centre; else the crop to side x side
     order: Literal["crop-then-resize", "resize-then-crop"] = "crop-then-resize"
-    grey: bool = False  # one channel
-    classes: bool = False  # whether the first folder in a name is the image's class
+    grey: bool = False  # convert images to one channel
+    classes: bool = False  # take the first folder in a name as the image's class
     skip: bool = False  # leave out images that are damaged or of another size, and count them; else stop at the first
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Folder:
         return {"path": str(folder), "crop": "centre", "resize": "bicubic", **small}
 
     def framing(self) -> Framing:
-        """Return how an image becomes side x side pixels; ValueError where the parameters do not go together."""
+        """Return the framing of images; raise ValueError if the parameters do not go together."""
         try:
             return Framing(self.side, self.crop, self.resize, self.antialias, self.order, self.grey)
         except ValueError as error:
@@ -91,7 +91,7 @@ class Folder:
         names = names[self.offset :][: self.limit]
         if self.split:
             nums = {part: getattr(self, f"num_{part}") for part in PARTS}
-            # `..` of celeba leads out of the folder as it is named, also where that is a link
+            # the `..` of celeba is resolved in the path's text, since the folder may be a link
             splits = split_by_file(Path(os.path.normpath(root / self.split)), names, nums)
         else:
             splits = split_by_order(names, self.num_train, self.num_validation, self.num_test)

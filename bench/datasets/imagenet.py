@@ -23,16 +23,17 @@ __all__ = ["ImageNet"]
 class ImageNet:
     """Images (3, side, side) with their classes, which are numbered in the order of the folders' names.
 
-    The first for testing, the next for validation: in turn one image of every class, or the list in its order.
+    The first images are for testing, the next for validation; the order is that of `names`, or one of every class in
+    turn.
     """
 
     path: str  # folder with one folder of images for each class
     side: int = 64  # pixels along an image
-    names: str = ""  # text file in the folder: names such as n01440764/ILSVRC2012_val_00000293.JPEG; "" for all
-    # short side to `side`, then the centre; else the whole image to side x side
+    names: str = ""  # text file in the folder with names such as n01440764/ILSVRC2012_val_00000293.JPEG; "": all
+    # true: the short side to `side`, then the centre; false: the whole image to side x side
     keep_aspect: bool = False
     resize: Literal["box", "bilinear", "bicubic", "lanczos"] = "bilinear"  # the filter
-    num_train: int | None = None  # most training images; all that are left if not given
+    num_train: int | None = None  # largest number of training images; null: all others
     num_validation: int = 100  # images for validation
     num_test: int = 100  # images for testing
     skip: bool = False  # leave out damaged images and count them; else stop at the first

@@ -30,7 +30,7 @@ class LSUN:
     path: str  # folder of PNG or JPEG files
     side: int = 256  # pixels along an image
     resize: Literal["box", "bilinear", "bicubic", "lanczos"] = "bilinear"  # the filter
-    num_train: int | None = None  # most training images; all that are left if not given
+    num_train: int | None = None  # largest number of training images; null: all others
     num_validation: int = 100  # images for validation
     num_test: int = 100  # images for testing
     skip: bool = False  # leave out damaged images and count them; else stop at the first

@@ -20,7 +20,7 @@ COUNTS = {"train": 2, "validation": 2, "test": 16}
 
 @dataclass(frozen=True)
 class Noise:
-    """Images (3, side, side), as many as COUNTS says: noise at a twentieth of the resolution, enlarged."""
+    """Images (3, side, side) of noise at a twentieth of the resolution, enlarged; COUNTS has their numbers."""
 
     side: int  # pixels along an image
 

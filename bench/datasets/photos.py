@@ -1,8 +1,8 @@
 """`photos`: crops of seven colour photographs that ship inside scikit-image and scikit-learn, at four scales.
 
-Each photograph is cut into three regions before anything else is done with it, one for each split, and every region is
-resized by itself: no pixel of a photograph reaches crops of two splits, not even through the filter that resizes.
-The licences of the photographs are in docs/data-sets.md.
+Each photograph is first cut into three regions, one for each split, and every region is resized separately, so that no
+pixel of a photograph reaches crops of two splits, not even through the filter of the resizing. The licences of the
+photographs are in docs/data-sets.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Part = Literal["train", "validation", "test"]
 
 
 class Photograph(NamedTuple):
-    """A file in an installed package, the sha256 of its RGB pixels, and where its held-out regions lie."""
+    """A file in an installed package, the sha256 of its RGB pixels, and the places of its held-out regions."""
 
     package: str
     file: str
@@ -101,14 +101,14 @@ class Photos:
     """Crops (3, side, side) in [-1, 1] of photographs scaled to short sides of 2.5, 3, 4 and 6 crops.
 
     Uniform noise u fills the steps between the 256 values v, so that a density exists: x = 2 (v + u) / 256 - 1. A label
-    is the photograph's number. An id is 1000000 (4 photograph + scale) + 1000 row + column: where in the photograph, in
-    its own pixels, the crop begins.
+    is the photograph's number. An id is 1000000 (4 photograph + scale) + 1000 row + column, with row and column of the
+    crop's corner in the photograph's own pixels.
     """
 
     side: int = 32  # pixels along a crop, 32 or 64
     num_train: int = 20_000  # training crops
-    num_validation: int = 1000  # crops for validation, of regions of their own
-    num_test: int = 1000  # crops for testing, of regions of their own
+    num_validation: int = 1000  # crops for validation, from separate regions
+    num_test: int = 1000  # crops for testing, from separate regions
 
     tiny: ClassVar[Mapping[str, object]] = {"num_train": 99, "num_validation": 28, "num_test": 56}
 
@@ -138,7 +138,7 @@ class Photos:
                 }
 
     def load(self) -> dict[str, Tensor]:
-        """Return the crops of each split, ids and labels; any first crops are of all photographs and scales."""
+        """Return the crops of each split, ids and labels, mixed so that any first crops are of all photographs."""
         return joined(self.blocks({}))
 
 
@@ -156,11 +156,11 @@ class View:
 
     @property
     def places(self) -> tuple[int, int]:
-        """Return how many crops there are down and across."""
+        """Return the numbers of crops down and across."""
         return self.x.shape[1] - self.side + 1, self.x.shape[2] - self.side + 1
 
     def crop(self, number: int) -> tuple[np.ndarray, int, int]:
-        """Return the crop with a number, which counts places row by row, its id and its label."""
+        """Return a crop, its id and its label; `number` counts places row by row."""
         row, column = divmod(int(number), self.places[1])
         top, left = (
             start + int(place * self.step)
@@ -172,9 +172,9 @@ class View:
 
 
 def choose(views: list[View], num: int) -> np.ndarray:
-    """Return view and number of `num` crops (num, 2): in turn one of every view, which is in a random order of its own.
+    """Return view and number of `num` crops (num, 2): one of every view in turn, each view in random order.
 
-    One after the other the crops are of all photographs, and of other scales in the next round.
+    Successive crops are of different photographs; the next round over the photographs has other scales.
     """
     keys, rows = [], []
     for number, view in enumerate(views):
@@ -211,7 +211,7 @@ def regions(
 ) -> dict[Part, tuple[int, int, int, int]]:
     """Return left, top, right, bottom of each split's region.
 
-    Held out are two squares half as high as the photograph, one above the other at its left or right end.
+    The held-out regions are two squares half as high as the photograph, one above the other at its left or right end.
     """
     half = height // 2
     on_left = photograph.held_out == "left"
@@ -223,7 +223,7 @@ def regions(
 
 
 def pixels(photograph: Photograph) -> np.ndarray:
-    """Return a photograph (height, width, 3) uint8; ValueError, one line, if it is missing or another one."""
+    """Return a photograph (height, width, 3) uint8; raise ValueError, one line, if it is missing or differs."""
     package = find_spec(photograph.package)
     folders = package.submodule_search_locations if package else None
     what = f"photos: {photograph.file} of {PIP[photograph.package]}"

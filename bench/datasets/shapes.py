@@ -1,8 +1,8 @@
-"""`shapes`: a procedural family that can be listed, 9680 images.
+"""`shapes`: all 9680 images of a procedural family: 4 kinds x 4 brightnesses x 5 sizes x 11 x 11 positions.
 
-There are 4 kinds x 4 brightnesses x 5 sizes x 11 x 11 positions.
-Lengths are in half sides of the image, so the same latents are drawn at any resolution. Every shape is symmetric about
-its centre and the centres are symmetric about the image's, so each image turned by 180 degrees is in the family too.
+Lengths are in half sides of the image, so that the same shapes can be drawn at any resolution. Every shape is symmetric
+about its centre, and the centres are symmetric about the image's centre, so that the family contains each image turned
+by 180 degrees.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`sphere`: signals on an icosphere, one number per vertex: digits or garments drawn on it, or fields of a climate.
 
-The climate's law is a mixture of Gaussian random fields (bench/numerics/climate.py), which the prior `climate` has in
-closed form.
+The fields of the climate are drawn from a mixture of Gaussian random fields (bench/numerics/climate.py), which is the
+prior `climate` in closed form.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Sphere:
 
     An image lies around the point of longitude 0 on the equator, north up, with true distances along great circles
     from there; elsewhere the signal is -1, the background. Ids, splits and noise within the steps of grey are those of
-    `digits` and `fashion`. A field that leaves [-1, 1], one of some thousands, is drawn again.
+    `digits` and `fashion`. A field that leaves [-1, 1], about one in some thousands, is drawn again.
     """
 
-    content: Literal["digits", "garments", "climate"] = "digits"  # what is on the sphere
+    content: Literal["digits", "garments", "climate"] = "digits"  # the kind of signals
     num_vertices: int = 642  # 42, 162, 642 or 2562
-    path: str = ""  # for garments: the folder with the files of `fashion`
+    path: str = ""  # folder with the files of `fashion`, for garments
 
     side: ClassVar[int] = 1  # a signal has one column of vertices
     tiny: ClassVar[Mapping[str, object]] = {"num_vertices": 42}  # for tests
@@ -88,13 +88,13 @@ def drawn_on_sphere(images: Tensor, num_vertices: int) -> Tensor:
     angle, bearing = np.degrees(np.arccos(x.clip(-1, 1))), np.arctan2(-z, y)
     plane = np.stack([np.cos(bearing), np.sin(bearing)], 1) * (angle / (WIDTH / 2))[:, None]
     grid = torch.from_numpy(plane).to(images)[None, :, None].expand(len(images), -1, -1, -1)
-    # what lies outside is 0 there, so the background is moved to 0
+    # grid_sample gives 0 outside the image, so that the background is shifted to 0
     drawn = torch.nn.functional.grid_sample(small + 1, grid, align_corners=False) - 1
-    return drawn.clamp(-1, 1)  # but for rounding they are
+    return drawn.clamp(-1, 1)  # against rounding
 
 
 def fields(num_vertices: int) -> dict[str, Tensor]:
-    """Return fields of the climate: each from a random stream of its own, of a season of its own."""
+    """Return fields of the climate, each of a random season and from its own random stream."""
     mean, roots = means(num_vertices), np.linalg.cholesky(covariances(num_vertices))
 
     def field(i: int) -> tuple[np.ndarray, int]:

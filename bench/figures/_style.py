@@ -212,9 +212,7 @@ def small_panels(titles: Mapping[str, str], height: float) -> tuple[Figure, list
         words = panel.text(
             0, 1.03, plain("\n".join(lines)), transform=panel.transAxes, fontsize=5.5, color=MUTED
         )
-        words.set_in_layout(
-            False
-        )  # else the layout would narrow a panel whose remark is wider than it
+        words.set_in_layout(False)  # else a remark wider than its panel would narrow that
         panel.grid(color=HAIRLINE, linewidth=0.4)
         panel.set_axisbelow(True)
     return figure, panels

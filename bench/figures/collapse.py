@@ -47,7 +47,7 @@ class Collapse:
     """A small marker per task and method, a large one for the method's mean; collapse is the lower left."""
 
     diversity: str = "diversity_ratio"  # id of the metric across; 1 is the reference posterior's
-    # id of the metric upwards; after @ stands its nominal level
+    # id of the metric upwards; its nominal level follows the @
     coverage: str = "coverage_exact@0.9"
 
     caption: ClassVar[str] = (
@@ -107,9 +107,8 @@ class Collapse:
         axes.plot(*mean, **_LARGE, color=look.colour, marker=look.marker)
         if mean[0] < 0.9 and mean[1] < self.level - 0.03:
             left, right = axes.get_xlim()
-            is_left = (
-                mean[0] ** 2 < left * right
-            )  # the name is written towards the middle of the panel
+            # the name is written towards the middle of the panel
+            is_left = mean[0] ** 2 < left * right
             place: dict[str, Any] = {"textcoords": "offset points", "zorder": 6}
             place |= {"xytext": (6 if is_left else -6, -2.5), "ha": "left" if is_left else "right"}
             halo = [withStroke(linewidth=2, foreground=_CORNER)]

@@ -1,4 +1,4 @@
-"""Columns of what a method says of its own sampler (`diagnose`), beside those that are computed from its samples."""
+"""Read a method's diagnosis of its own sampler (`diagnose`) from the file of its samples, as columns of metrics.csv."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ NAMES = tuple(column.id for column in COLUMNS)
 
 
 def diagnosis_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what a file of samples says of its sampler, (M,) by the id of a column."""
+    """Return the diagnosis in a file of samples, (M,) by column id."""
     return {name: tensors[PREFIX + name] for name in NAMES if PREFIX + name in tensors}
 
 
 def filled(said: Sequence[Mapping[str, Tensor]], num_measurements: int) -> list[dict[str, Tensor]]:
-    """Return values of all columns for each run, NaN where it said nothing; {} for each where none said anything."""
+    """Return values of all columns for each run, NaN where a run has none; {} for each if no run has any."""
     if not any(said):
         return [{} for _ in said]
     nothing = torch.full((num_measurements,), torch.nan)

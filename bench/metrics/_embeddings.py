@@ -1,8 +1,9 @@
 """Perceptual distances from one pass of the network per image.
 
-LPIPS and its like are squared Euclidean distances between vectors that each image has by itself: the activations of
-some layers, scaled to unit length over channels at each position, times the root of the channel's weight over the
-number of positions. So n samples need n passes, not n (n - 1), and all their distances are a few matrix products.
+LPIPS and similar distances are squared Euclidean distances between vectors that depend on one image each: the
+activations of some layers, scaled to unit length over channels at each position, times the root of the channel's weight
+over the number of positions. So n samples need n passes, not n (n - 1), and all their distances are a few matrix
+products.
 
 Zhang et al. 2018, https://arxiv.org/abs/1801.03924; backbones, heads and input scaling are those of package `lpips`.
 """
@@ -30,7 +31,7 @@ Embed = Callable[[Tensor], Tensor]
 VALUES_PER_PASS = 2**16
 NUM_DRAWS = 128  # reference draws of a measurement that go through a network
 SMALLEST_DISTANCE = 1e-9  # below it two images are the same, but for rounding
-SMALLEST_NORM = 1e-10  # as in package lpips: a position where all channels are off stays zero
+SMALLEST_NORM = 1e-10  # as in package lpips: a position where all channels are zero stays zero
 
 
 class Classifier(Protocol):
@@ -81,7 +82,7 @@ def embedded(images: Tensor, embed: Embed) -> Tensor:
 def pairwise(vectors: Tensor) -> Tensor:
     """Return squared Euclidean distances `(n, n)` of vectors `(n, F)`, by one matrix product.
 
-    Of centred vectors: their lengths are of the order of the distances, so that little is lost by subtracting them.
+    The vectors are centred first, so that their lengths are of the order of the distances and rounding loses little.
     """
     centred = vectors - vectors.mean(0)
     products = centred @ centred.mT
@@ -124,7 +125,7 @@ def lpips_embedding(network: LPIPS) -> Embed:
 
 
 def load_lpips(net: str, path: Path) -> LPIPS:
-    """Return LPIPS v0.1 with the backbone "alex" or "vgg" in torchvision's file; UserError when the file is none of it.
+    """Return LPIPS v0.1 with the backbone "alex" or "vgg" in torchvision's file; raise UserError for another file.
 
     The package itself would download a file that is missing.
     """
@@ -144,7 +145,7 @@ def load_lpips(net: str, path: Path) -> LPIPS:
 
 
 def untrained_lpips(net: str) -> LPIPS:
-    """Return the heads of LPIPS v0.1 on a backbone "alex" or "vgg" of random weights: same cost, but no LPIPS."""
+    """Return LPIPS v0.1 on a backbone "alex" or "vgg" with random weights: it costs the same, but is not LPIPS."""
     import lpips
 
     with warnings.catch_warnings():  # torchvision renamed an argument that the package uses

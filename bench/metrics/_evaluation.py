@@ -1,4 +1,4 @@
-"""Metrics of samples of a task: which plug-ins, on which measurements at a time, and which are left out."""
+"""Evaluate the metrics of a task on samples, in chunks of measurements, with reasons for metrics that are left out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def built_in_columns() -> tuple[Column, ...]:
 
 
 def open_metric(name: str, parameters: Mapping[str, Any]) -> Metric:
-    """Return a metric with its parameters; UserError, one line, when there is none or a parameter is wrong."""
+    """Return a metric with its parameters; raise UserError, one line, if it does not exist or a parameter is wrong."""
     values = {
         key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()
     }
@@ -56,9 +56,9 @@ def open_metric(name: str, parameters: Mapping[str, Any]) -> Metric:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The metrics of a task. truths: of its measurements in chunks. unmet: reasons by need.
+    """The metrics of a task. truths: one for each chunk of measurements. unmet: reasons by need.
 
-    raised: of the samples at hand, what metrics raised, by column id: a metric that fails costs its own columns.
+    raised: errors of metrics on the present samples, by column id: a metric that fails empties only its own columns.
     """
 
     metrics: tuple[Metric, ...]
@@ -69,28 +69,28 @@ class Evaluation:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of all metrics."""
+        """Return the columns of all metrics."""
         return tuple(column for metric in self.metrics for column in metric.columns(self.context))
 
     @cached_property
     def why_empty(self) -> dict[str, str]:
-        """Reasons by column id, for all methods."""
+        """Return reasons by column id, for all methods."""
         reasons = [metric.why_empty(self.truths[0]) for metric in self.metrics]
         return {id: why for of_metric in reasons for id, why in of_metric.items()}
 
     @property
     def of_points(self) -> Evaluation:
-        """The metrics with a column that point estimates have."""
+        """Return the metrics with a column that point estimates have."""
         some = [m for m in self.metrics if any(x.of_point for x in m.columns(self.context))]
         return dataclasses.replace(self, metrics=tuple(some))
 
     @property
     def why_empty_of_points(self) -> dict[str, str]:
-        """Reasons by column id, for methods that return a point estimate."""
+        """Return reasons by column id, for methods that return a point estimate."""
         return {column.id: POINT_ESTIMATE for column in self.columns if not column.of_point}
 
     def values(self, x: Tensor, num_chains: int = 0) -> dict[str, Tensor]:
-        """Return values (M,) by id for samples (M, s, *x); num_chains: 0 where they are not chains."""
+        """Return values (M,) by id for samples (M, s, *x); num_chains: 0 if they are not chains."""
         parts: list[dict[str, Tensor]] = []
         self.raised.clear()
         metrics = self._computed(num_chains)
@@ -136,7 +136,7 @@ class Evaluation:
         return numbers
 
     def of_real_images(self) -> dict[str, float]:
-        """Return what real images have, by id."""
+        """Return the values of real images, by id."""
         return {
             id: value
             for metric in self.metrics
@@ -154,7 +154,7 @@ class Evaluation:
     def _guarded(
         self, metric: Metric, work: Callable[[], dict[str, V]], nothing: dict[str, V]
     ) -> dict[str, V]:
-        """Return what `work` does, or `nothing` where it raises, which the cells of the metric then say."""
+        """Return the result of `work`, or `nothing` if it raises an error, which the metric's cells then report."""
         try:
             return work()
         except Exception as error:
@@ -181,5 +181,5 @@ class Evaluation:
 
 
 def _in_all(parts: Sequence[Mapping[str, Tensor]]) -> list[str]:
-    """Return the ids that each part has: a metric that raises an error for one of them has none of a whole task."""
+    """Return the ids that all parts have, since a metric that raises an error for one of them has none for the task."""
     return [id for id in parts[0] if all(id in part for part in parts)]

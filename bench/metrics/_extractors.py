@@ -31,12 +31,12 @@ def from_bytes(x: Tensor) -> Tensor:
 
 
 def register(name: str, features: Callable[[Tensor], Tensor]) -> None:
-    """Make (n, *x) in [-1, 1] -> (n, F) an extractor of torch-fidelity, in the place of an earlier one of that name."""
+    """Register a function (n, *x) in [-1, 1] -> (n, F) as an extractor of torch-fidelity, replacing an earlier one."""
     from torch_fidelity import FeatureExtractorBase, register_feature_extractor
     from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
     class Extractor(FeatureExtractorBase):
-        """Extractor with the interface of torch-fidelity."""
+        """An extractor with the interface of torch-fidelity."""
 
         def __init__(self, name: str, features_list: list[str], **_: object) -> None:
             super().__init__(name, features_list)

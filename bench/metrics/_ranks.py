@@ -42,7 +42,7 @@ def _interval(samples: Tensor, values: Tensor) -> Ranks:
 def coverage(start: Tensor, width: Tensor, level: float) -> Tensor:
     """Return the mean probability that the randomised rank falls into the central `level`, `(m, D, e)` twice -> `(m,)`.
 
-    The randomisation is integrated, not drawn: that is the share of each rank interval that lies in the central one.
+    The randomisation is integrated, not drawn: the result is the share of each rank interval in the central interval.
     """
     low, high = (1 - level) / 2, (1 + level) / 2
     inside = (start + width).clamp(max=high) - start.clamp(min=low)
@@ -63,7 +63,7 @@ def coverages(samples: Tensor, values: Tensor) -> dict[float, Tensor]:
 def ordered(points: Tensor) -> Tensor:
     """Return points (m, e, D) in whole units of RESOLUTION, sorted along e, (m, D, e) float32.
 
-    MOST_RANKED of the D values, where there are more: the same for all points of that dimension.
+    If there are more than MOST_RANKED of the D values, as many of them are taken, the same for all points.
     """
     dimension = points.shape[2]
     if dimension > MOST_RANKED:
@@ -73,10 +73,10 @@ def ordered(points: Tensor) -> Tensor:
 
 
 def rank_shares(samples: Tensor, values: Tensor) -> Tensor:
-    """Return the law of the randomised rank among s samples: the share (m, s + 1) in each cell [k, k + 1] / (s + 1).
+    """Return the distribution of the randomised rank among s samples: shares (m, s + 1) in cells [k, k + 1] / (s + 1).
 
     samples: (m, D, s). values: (m, D, e). Both are `ordered`. A value tied with c samples is spread evenly over c + 1
-    cells, as `rank_interval` says. Samples are looked up among the values, and not the other way, as they are fewer.
+    cells, as in `rank_interval`. Samples are looked up among the values, not values among samples, as they are fewer.
     """
     num_values = values.shape[-1]
     below, up_to = (torch.searchsorted(values, samples, right=right) for right in (False, True))
@@ -108,8 +108,8 @@ def spread_of_ranks(start: Tensor, width: Tensor) -> Tensor:
 def to_points(x: Tensor) -> Tensor:
     """Return distances to TARP's reference points, `(m, n, D)` -> `(m, n, NUM_POINTS)`.
 
-    The points, uniform on [-1, 1], are the same for every task and method of that dimension: a rank is calibrated
-    whatever the point, as long as it knows neither the samples nor x_true.
+    The points, uniform on [-1, 1], are the same for every task and method of that dimension. A rank is calibrated for
+    any point that depends neither on the samples nor on x_true.
     """
     dimension = x.shape[-1]
     points = torch.from_numpy(stream("tarp", dimension).uniform(-1, 1, (NUM_POINTS, dimension)))
@@ -119,8 +119,9 @@ def to_points(x: Tensor) -> Tensor:
 def share_interval(share: float, num: int) -> tuple[float, float]:
     """Return Clopper and Pearson's interval of a share of `num` independent cases, at the level BAND.
 
-    It misses a level if and only if the share is outside the band that `num` cases of that level have, each tail
-    (1 - BAND) / 2 at most. A share that is a mean of probabilities, or over points, varies less: the interval holds.
+    It misses a level if and only if the share is outside the band of `num` cases with that level, whose tails have at
+    most (1 - BAND) / 2 each. A share that is a mean of probabilities, or over points, varies less, so that the
+    interval is valid for it, too.
     """
     cases, tail = share * num, (1 - BAND) / 2
     low = float(betaincinv(cases, num - cases + 1, tail)) if cases > 0 else 0.0

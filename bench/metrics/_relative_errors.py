@@ -17,7 +17,7 @@ SINGLE_POINT = "n/a (exact posterior is a single point)"
 def relative_error_of_mean(x: Tensor, truth: Truth) -> Tensor:
     """Return |mean of x - mu|^2 / tr(Sigma) of samples (m, s, D) -> (m,), unbiased in the reference draws.
 
-    Where mu is the mean of e draws its own error, tr(Sigma) / e in expectation, is subtracted.
+    If mu is the mean of e draws, its own error, tr(Sigma) / e in expectation, is subtracted.
     """
     mean, std = truth.mean.flatten(1), truth.std.flatten(1)
     variance = std.square().sum(1)
@@ -29,7 +29,7 @@ def relative_error_of_mean(x: Tensor, truth: Truth) -> Tensor:
 def relative_energy_of(samples: Tensor, truth: Truth, num: int | None = None) -> Tensor:
     """Return the relative energy distance of the first `num` samples (m, s, *x) to the posterior, (m,); None: of all.
 
-    NaN where the posterior is one point.
+    The result is NaN if the posterior is a single point.
     """
     of_draws = truth.of_draws(mean_distance_within)
     of_draws = of_draws.where(of_draws > resolution_of(truth.draws.shape[2]), math.nan)

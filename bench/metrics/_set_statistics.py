@@ -1,7 +1,7 @@
 """Comparison of a set of samples with a set of real images: FID, KID, precision, recall, density and coverage.
 
-All of them from features, so that a network looks at each image once. FID, the kernel of KID, precision and recall are
-torch-fidelity's.
+All are computed from features, so that each image passes through a network once. FID, the kernel of KID, precision and
+recall are those of torch-fidelity.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-ROWS = 128  # of a matrix of distances at a time
+ROWS = 128  # rows of a matrix of distances at a time
 FEWEST_IN_SET = 8
 # of precision and recall, of density and coverage: those of their papers
 NEIGHBOURS, NEIGHBOURS_OF_REAL = 3, 5
@@ -21,7 +21,7 @@ KID_ENDS = ("kid_low", "kid_high")
 
 
 def compare(features: Tensor, real: Tensor, fewest_for_fid: int) -> dict[str, float]:
-    """Return statistics of features (G, s, F) against real (R, F); images of one group are not independent."""
+    """Return statistics of features (G, s, F) against real (R, F); images within one of the G groups are dependent."""
     flat = features.flatten(0, 1)
     if min(len(flat), len(real)) < FEWEST_IN_SET:
         return {}
@@ -89,10 +89,10 @@ def density_coverage(features: Tensor, real: Tensor) -> tuple[float, float]:
 def kid_interval(features: Tensor, real: Tensor) -> tuple[float, float, float]:
     """Return KID of features `(G, s, F)` against real `(R, F)` and the ends of its interval.
 
-    Unbiased squared MMD (Binkowski et al. 2018, https://arxiv.org/abs/1801.01401) of all images at once instead of the
-    mean over random subsets: the same expectation, less noise, no size to choose. The interval is Student's t with
-    G - 1 degrees of freedom on a jackknife that leaves out one group and one real image at a time: the samples of one
-    measurement are no independent images. NaN ends for a single group.
+    KID is the unbiased squared MMD (Binkowski et al. 2018, https://arxiv.org/abs/1801.01401) of all images at once
+    instead of the mean over random subsets: it has the same expectation with less noise, and no size to choose. The
+    interval is Student's t with G - 1 degrees of freedom on a jackknife that leaves out one group and one real image at
+    a time, since the samples of one measurement are dependent. The ends are NaN for a single group.
     """
     groups, size = features.shape[:2]
     within, across, of_groups = _sums_over_groups(features, real)

@@ -1,4 +1,4 @@
-"""What the metrics of diversity share: ratios to the reference, and its means over blocks of as many draws."""
+"""Functions of all metrics of diversity: ratios to the reference, and its means over blocks of as many draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.numerics.distances import RESOLUTION
 
 
 def ratio(values: Tensor, of_reference: Tensor, smallest: float) -> Tensor:
-    """Return values / of_reference, (m,) each; NaN where the latter is at most `smallest`, which is rounding noise."""
+    """Return values / of_reference, (m,) each; NaN where the latter is at most `smallest`, that is, rounding."""
     return values / of_reference.where(of_reference > smallest, math.nan)
 
 
@@ -25,7 +25,7 @@ def resolution_of(dimension: int) -> float:
 def mean_over_blocks(function: Callable[[Tensor], Tensor], truth: Truth, num: int) -> Tensor:
     """Return the mean (m,) of function(draws) -> (m,) over blocks of `num` reference draws, computed once.
 
-    For what depends on the number of samples. Draws that fill no block are left out.
+    It serves statistics that depend on the number of samples. Draws that do not fill a block are left out.
     """
 
     def mean() -> Tensor:

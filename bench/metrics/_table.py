@@ -24,10 +24,10 @@ Reasons = Mapping[str, str | tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Scores:
-    """Metrics of one run: values (M,) by id; why_not (M,): the reason why a measurement has none, "" where it has.
+    """Metrics of one run: values (M,) by id; why_not (M,): the reason why a measurement has none, or "".
 
-    chain_reason: why its samples are no chains, "" where they are. of_task: numbers of the whole task by id;
-    task_reason: why it has none. why_empty: reasons by column id, for all of this run.
+    chain_reason: why its samples are not chains, "" if they are. of_task: numbers of the whole task by id;
+    task_reason: why there are none. why_empty: reasons by column id, for the whole run.
     """
 
     method: str
@@ -42,7 +42,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of every run on a task, and what is known beforehand to have no number.
+    """The columns of every run on a task, with reasons for those that cannot have numbers.
 
     unmet: reasons by need. why_empty: reasons by column id.
     """
@@ -60,7 +60,7 @@ class Table:
 
     @property
     def better(self) -> dict[str, str | float]:
-        """Return which way each column of measurements is better, without those of no direction."""
+        """Return the direction in which each column of measurements is better, without columns that have none."""
         columns = self._of("measurement")
         return {column.id: column.better for column in columns if column.better is not None}
 

@@ -27,7 +27,7 @@ HELD_OUT = ("test", "validation")
 
 
 class RealClass(NamedTuple):
-    """Features of real images of one class: moments of held-out ones, what training images have against them."""
+    """Features of real images of one class: moments of held-out images, and distances as floors for samples."""
 
     mean: Tensor  # (F,)
     covariance: Tensor  # (F, F)
@@ -115,7 +115,7 @@ def images(context: Context) -> Mapping[str, Tensor]:
 
 
 def real_class(name: str, label: int, context: Context) -> RealClass:
-    """Return what is known of real images of a class by a network."""
+    """Return the features of real images of a class by a network."""
 
     def computed() -> RealClass:
         data, network = images(context), opened(name, context)

@@ -59,9 +59,9 @@ def diversity_score(x: Tensor) -> Tensor:
 
 
 def cluster_ratio(within: Tensor, resolution: float) -> Tensor:
-    """Return the mean distance to those outside the cluster over that to the nearest NEIGHBOURS, (m, s, s) -> (m,).
+    """Return the mean distance to samples outside the cluster over that to the nearest NEIGHBOURS, (m, s, s) -> (m,).
 
-    NaN where neighbours coincide within `resolution`.
+    The result is NaN where neighbours coincide within `resolution`.
     """
     ordered = within.sort(-1).values[..., 1:]  # the first is the distance of a sample to itself
     intra, inter = ordered[..., :NEIGHBOURS].mean((1, 2)), ordered[..., NEIGHBOURS:].mean((1, 2))

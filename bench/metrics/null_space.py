@@ -1,4 +1,4 @@
-"""Diversity in what a linear operator sees of an image, and in what it does not see."""
+"""Diversity in the part of an image that a linear operator measures, and in the part that it does not."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class NullSpace(Metric):
 
 @dataclass(frozen=True)
 class Axes:
-    """Right singular vectors of the operators of k = m measurements or of all alike (k = 1).
+    """Right singular vectors of the operators of k = m measurements, or of one operator for all (k = 1).
 
-    coordinates: from points (m, n, D) to their coordinates along the vectors. seen: which of these the operator does
-    not send to zero, (k, D).
+    coordinates: a function from points (m, n, D) to their coordinates along the vectors. seen: (k, D), whether the
+    operator measures a coordinate.
     """
 
     coordinates: Callable[[Tensor], Tensor]
@@ -97,9 +97,9 @@ class Axes:
 
 
 def reason_without_axes(problem: Likelihood, dimension: int) -> str:
-    """Return the reason why images of so many values are not split, "" where they are.
+    """Return the reason why images of so many values are not split, or "".
 
-    The capabilities LINEAR and SPECTRUM of a problem would not do: they are about Gaussian noise, too.
+    The capabilities LINEAR and SPECTRUM of a problem cannot decide this, since they also require Gaussian noise.
     """
     if Cap.RESIDUAL not in problem.caps:
         return NO_OPERATOR

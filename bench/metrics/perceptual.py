@@ -39,7 +39,7 @@ BY_CONVNET = (
 
 @dataclass(frozen=True)
 class Perceptual(Metric):
-    """Four columns per network."""
+    """Perceptual distances to x_true and between samples, four columns per network."""
 
     # lpips-alex-v0.1, lpips-vgg-v0.1, percept-digits-v1, percept-<data set>-v1
     networks: tuple[str, ...] = ()
@@ -88,16 +88,16 @@ class Perceptual(Metric):
         return why_closed(_network(name), context.dataset, context.side, self.absent_weights)
 
     def _mark(self, name: str, context: Context | None) -> str:
-        """Return `unverified-...` where the network is open and its weights are not the published ones; else ""."""
+        """Return `unverified-...` if the network is open and its weights are not the published ones, else ""."""
         weights = _network(name).weights
         is_open = context and weights and not self._why_closed(name, context)
         return unverified(weights) if is_open else ""
 
 
 def perceptual_id(name: str, mark: str = "") -> str:
-    """Return `lpips-alex-v0.1@[-1,1]` for LPIPS: with the range of its input, which other codes often get wrong.
+    """Return a network's id; LPIPS has the range of its input, which other code often gets wrong: `lpips-...@[-1,1]`.
 
-    mark: `unverified-...` where the weights are not the published ones, which makes it another distance.
+    mark: `unverified-...` if the weights are not the published ones, so that it is another distance.
     """
     return f"{name}{mark and f'-{mark}'}@[-1,1]" if name in LPIPS else name
 
@@ -143,7 +143,7 @@ def _network(name: str) -> Network:
 
 
 def _embedding(name: str, context: Context) -> Embed:
-    """Return the embedding by a network; UserError where its weights are absent."""
+    """Return the embedding by a network; raise UserError if its weights are absent."""
 
     def opened() -> Embed:
         network = _network(name)

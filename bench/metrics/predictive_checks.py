@@ -1,4 +1,4 @@
-"""Posterior predictive checks under Gaussian noise, in closed form: is the residual of a sample one of noise?"""
+"""Posterior predictive checks under Gaussian noise, in closed form: does the residual of a sample look like noise?"""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class RealFeatures(Protocol):
 
 
 class Reward(Protocol):
-    """The part of a reward that is used here, row by row."""
+    """The functions of a reward that are used here; rows are independent."""
 
     def log_reward(self, x: Tensor, y: Tensor) -> Tensor: ...  # (n,)
     def features(self, x: Tensor) -> Tensor: ...  # (n, F)
@@ -86,7 +86,7 @@ class RewardQuality(Metric):
 
 
 def _knows_images(truth: Truth) -> bool:
-    """Return whether the reward of a task has features of real images."""
+    """Return whether a task's reward has features of real images."""
     classifier = getattr(truth.problem, "classifier", None)
     return classifier is None or getattr(classifier, "real", None) is not None
 

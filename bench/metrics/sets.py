@@ -75,7 +75,7 @@ STATISTICS: dict[str, tuple[str, Better, str]] = {  # definition, better, unit
 
 @dataclass(frozen=True)
 class Sets(Metric):
-    """Eight columns per extractor of features, and what real images have for six of them."""
+    """Eight columns per extractor of features, and for six of them the values of real images."""
 
     # digits-cnn-v1, inception-v3-compat, <data set>-convnet-v1
     extractors: tuple[str, ...] = ()
@@ -131,14 +131,14 @@ class Sets(Metric):
         return closed or (NOT_HELD_OUT if "atoms" in _images(context) else "")
 
     def _label(self, name: str, context: Context | None) -> str:
-        """Return the extractor's name in columns: marked where its weights are not the published ones."""
+        """Return the extractor's name in columns, marked if its weights are not the published ones."""
         weights = _network(name).weights
         is_open = context and weights and not self._why_closed(name, context)
         mark = unverified(weights) if is_open else ""
         return f"{name}-{mark}" if mark else name
 
     def _real_images(self, name: str, context: Context) -> RealImages:
-        """Return the real images of a task by an extractor; UserError where its weights are absent."""
+        """Return the real images of a task by an extractor; raise UserError if its weights are absent."""
 
         def opened() -> RealImages:
             images, network = _images(context), _network(name)
@@ -174,7 +174,7 @@ class Counts:
 
     @property
     def compared(self) -> dict[str, tuple[int, int]]:
-        """Sizes of the two sets that are compared, by what follows the statistic in a column's name."""
+        """Return the sizes of the two sets that are compared, by the suffix of a column's name."""
         half = self.real // 2
         return {
             "": (self.samples, self.real),
@@ -185,7 +185,7 @@ class Counts:
 
 @dataclass(frozen=True, eq=False)
 class RealImages:
-    """Features (R, F) of held-out images by an extractor; `floors` is what other real images have against them."""
+    """Features (R, F) of held-out images by an extractor; `floors`: statistics of other real images against them."""
 
     name: str
     extract: Extract
@@ -227,7 +227,7 @@ def _task_column(id: str, definition: str, better: Better, unit: str) -> Column:
 
 
 def floor_columns(name: str, counts: Counts) -> tuple[Column, ...]:
-    """Return the columns of one number per task, in the rows of the reference: what real images have."""
+    """Return the columns of one number per task, in the rows of the reference: the values of real images."""
     columns = []
     for suffix in ("_floor_train", "_floor_halves"):
         num, others = counts.compared[suffix]
@@ -246,7 +246,7 @@ def floor_columns(name: str, counts: Counts) -> tuple[Column, ...]:
 
 
 def why_too_few(name: str, counts: Counts) -> dict[str, str]:
-    """Return reasons by id for the columns that are refused because there are too few images."""
+    """Return reasons by id for the columns that have no number because there are too few images."""
     reasons = {}
     for suffix, sizes in counts.compared.items():
         if min(sizes) < FEWEST_IN_SET:
@@ -270,9 +270,9 @@ def compare_with_floors(
 ) -> RealImages:
     """Return the features of real images, and the floors of sets of `num` images.
 
-    held_out: (R, *x), or parts of it: images that no prior was trained on. train: (T, *x), those that they were trained
-    on. The floors: as many training images, or all, and one half of the held-out ones, against them and against the
-    other half. Images are read some at a time.
+    held_out: (R, *x), or parts of it: images on which no prior was trained. train: (T, *x): images on which priors were
+    trained. The floors compare `num` training images (or all) with the held-out ones, and one half of the held-out ones
+    with the other half. Images are read in chunks.
     """
     parts = [held_out] if isinstance(held_out, Tensor) else held_out
     real, trained_on = torch.cat([extract(x) for x in parts if len(x)]), extract(train[:num])
@@ -290,7 +290,7 @@ def compare_with_floors(
 def compare_samples(samples: Tensor, real: RealImages) -> dict[str, float]:
     """Return statistics of all samples of a task (m, s, *x) against real images, by the ids of `sample_columns`.
 
-    FID is left out below its smallest N, and everything below FEWEST_IN_SET.
+    FID is left out below its smallest number of images, and all statistics below FEWEST_IN_SET.
     """
     features = torch.stack([real.extract(x) for x in samples])
     num = features.shape[0] * features.shape[1]
@@ -299,12 +299,12 @@ def compare_samples(samples: Tensor, real: RealImages) -> dict[str, float]:
 
 
 def fewest_for_fid(name: str) -> int:
-    """Return how many images FID needs in each set, by an extractor."""
+    """Return the number of images that FID needs in each set, with an extractor."""
     return FEWEST_FOR_FID.get(name, FEWEST_FOR_OTHER_FID)
 
 
 def held_out_of(images: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the test and validation images that samples are compared with, MOST_REAL at most."""
+    """Return the test and validation images with which samples are compared, at most MOST_REAL."""
     test = images["test"][:MOST_REAL]
     return test, images["validation"][: MOST_REAL - len(test)]
 

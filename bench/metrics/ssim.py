@@ -15,7 +15,7 @@ __all__ = ["SSIM"]
 
 VALUES_AT_ONCE = (
     2**14
-)  # pixels times channels; SSIM takes a thousand bytes for each, half of them in float32
+)  # pixels times channels; SSIM needs a thousand bytes for each, in float32 half of that
 MOST_DOUBLE = 1024  # values of an image up to which SSIM is computed in float64; in float32 it is ten times faster
 
 
@@ -64,15 +64,15 @@ def _columns(std: float) -> tuple[Column, Column]:
 
 
 def size_of(std: float) -> int:
-    """Return the pixels along torchmetrics' window of that standard deviation: 5 of 0.5, 11 of 1.5."""
+    """Return the pixels along torchmetrics' window of that standard deviation: 5 for 0.5, 11 for 1.5."""
     return 2 * int(3.5 * std + 0.5) + 1
 
 
 def ssim(x: Tensor, x_true: Tensor, std: float = 0.5) -> Tensor:
     """Return the mean over s images of the SSIM: (m, s, c, H, W), (m, c, H, W) -> (m,).
 
-    Images go to [0, 1] first: SSIM compares luminances, which have no sign. The paper's window of standard deviation
-    1.5 needs 11 x 11 pixels (Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861).
+    Images are first mapped to [0, 1], since SSIM compares luminances, which are not negative. The paper's window of
+    standard deviation 1.5 needs 11 x 11 pixels (Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861).
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 

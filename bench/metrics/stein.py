@@ -1,4 +1,4 @@
-"""Fit to the posterior by the score of its density alone, without any draw from it."""
+"""Agreement with the posterior, measured by the score of its density alone, without any draw from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IDS = ("ksd2-imq", "stein_ratio")
 
 @dataclass(frozen=True)
 class Stein(Metric):
-    """Kernel Stein discrepancy, and the ratio of variances that Stein's identity gives."""
+    """Kernel Stein discrepancy, and the ratio of variances by Stein's identity."""
 
     # values of an image: the gradient of a density in float64 costs seconds a run for larger ones
     largest: int = 1024

@@ -1,6 +1,6 @@
-"""Metrics of images that were each stretched to the whole range, truth and samples alike, as DPS's code saves them.
+"""Metrics of images that are each stretched to the whole range, truth and samples alike, as DPS's code saves them.
 
-Chung et al. 2023, https://arxiv.org/abs/2209.14687, whose released script measures the files that were saved so.
+Chung et al. 2023, https://arxiv.org/abs/2209.14687; the released script measures such files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class Stretched(Metric):
-    """PSNR and LPIPS (VGG) of each sample; bits of pixels are not lost, as they are in the files."""
+    """PSNR and LPIPS (VGG) of each sample; unlike in the files, values are not rounded to 8 bits."""
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         is_own = context is not None and not self._why_closed(context)
@@ -70,7 +70,7 @@ def lpips_id(mark: str = "") -> str:
 
 
 def stretched(x: Tensor) -> Tensor:
-    """Return images (..., c, h, w) with the smallest value of each at -1 and its largest at 1; a flat one is 0."""
+    """Return images (..., c, h, w), each mapped linearly so that its values span [-1, 1]; a flat one becomes 0."""
     low, high = x.amin((-3, -2, -1), keepdim=True), x.amax((-3, -2, -1), keepdim=True)
     middle, half = (low + high) / 2, (high - low) / 2
     return (x - middle) / half.where(half > 0, half.new_ones(()))

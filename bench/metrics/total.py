@@ -1,6 +1,6 @@
 """Distances of samples from a distilled map to the posterior under the map's teacher.
 
-They hold both the sampler's error and the map's, where the columns without _total see the sampler's alone.
+They contain both the sampler's error and the map's; the columns without _total contain the sampler's error alone.
 """
 
 from __future__ import annotations

@@ -13,15 +13,13 @@ from bench.numerics.distances import distances, two_sample_votes
 
 __all__ = ["TwoSample"]
 
-FEWEST = (
-    3  # samples: with one of each set left out, a set has two points, and a distance between them
-)
+FEWEST = 3  # samples: a set with one left out needs two points, so that it has a distance
 FEW_SAMPLES = f"n/a (fewer than {FEWEST} samples)"
 
 
 @dataclass(frozen=True)
 class TwoSample(Metric):
-    """Two-sample test by the nearer centroid in the kernel space of the energy distance."""
+    """Two-sample test by the nearest centroid in the kernel space of the energy distance."""
 
     def columns(self, context: Context | None) -> tuple[Column, ...]:
         definition = (

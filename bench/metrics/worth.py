@@ -1,4 +1,4 @@
-"""How many independent exact draws the samples are worth: as many as have the same error in expectation."""
+"""Worth of samples in independent exact draws: the number of draws that have the same error in expectation."""
 
 from __future__ import annotations
 

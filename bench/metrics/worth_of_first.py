@@ -16,7 +16,7 @@ __all__ = ["WorthOfFirst"]
 
 @dataclass(frozen=True)
 class WorthOfFirst(Metric):
-    """worth_energy of the first samples, to the posterior and to that under a distilled map's teacher."""
+    """worth_energy of the first samples, with the posterior and with that under a distilled map's teacher."""
 
     num_samples: tuple[int, ...] = ()  # how many of each measurement; no more than the suite draws
 

@@ -50,9 +50,8 @@ def rank_normalised_rhat(chains: Tensor) -> Tensor:
     """Return the larger split R-hat of the rank-normalised states and of the folded ones, `(..., C, T)` -> `(...)`."""
     halves = _halved(chains)
     bulk, tails = _rhat(rank_normalise(halves)), _rhat(rank_normalise(folded(halves)))
-    return torch.fmax(
-        bulk, tails
-    )  # of two distinct values, folding may leave one, whose R-hat is NaN
+    # folding may map two distinct values to one, whose R-hat is NaN; fmax ignores it
+    return torch.fmax(bulk, tails)
 
 
 def bulk_effective_sample_size(chains: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
     Integrates the squared difference of the two quantile functions, both constant between multiples of 1/n and 1/e.
     """
     n, e = x.shape[-1], y.shape[-1]
-    if e % n == 0:  # each value of x stands beside e / n of y: nothing has to be looked up
+    if e % n == 0:  # each value of x is paired with e / n values of y, so that no look-up is needed
         widths = torch.full((e,), float(n)).to(x) / (n * e)
         return (x[..., None] - y.unflatten(-1, (n, -1))).square().flatten(-2) @ widths
     # in units of 1 / (n e)

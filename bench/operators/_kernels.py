@@ -12,20 +12,19 @@ from bench.core.types import Shape
 from bench.core.values import is_count, is_positive, require
 from bench.operators._common import describe_size
 
-NUM_POINTS = 256  # along the path of the camera; so many uniform numbers make a kernel
+NUM_POINTS = 256  # points on the path of the camera, and uniform numbers for a kernel
 
 
 def shake_kernels(uniform: Tensor, size: int, intensity: float) -> Tensor:
-    """Return kernels (n, size, size) of random camera paths, made of uniform numbers (n, NUM_POINTS) in [0, 1).
+    """Return kernels (n, size, size) of random camera paths, made from uniform numbers (n, NUM_POINTS) in [0, 1).
 
     The camera moves at constant speed. Its direction is uniform at the start and then a random walk whose standard
     deviation at the end is `intensity` half turns: 0 gives straight lines, 1 curls. The path is centred and scaled
-    until it touches the border of the window, and each of its points is shared out over the four nearest pixels. So a
-    kernel is non-negative, sums to one, and has its centre of mass in the middle: blurred images are not displaced.
+    until it touches the border of the window, and each of its points is distributed over the four nearest pixels. So a
+    kernel is non-negative, sums to one, and has its centre of mass in the middle, so that images are not displaced.
     """
-    step = (
-        intensity * math.pi * math.sqrt(12 / NUM_POINTS)
-    )  # of uniform numbers, whose variance is 1 / 12
+    # the uniform numbers have variance 1 / 12
+    step = intensity * math.pi * math.sqrt(12 / NUM_POINTS)
     turns = step * (uniform[:, 1:] - 0.5)
     angle = torch.cat([2 * math.pi * uniform[:, :1], turns], dim=1).cumsum(1)
     place = torch.stack([angle.sin(), angle.cos()]).cumsum(2)  # (2, n, NUM_POINTS)
@@ -71,7 +70,7 @@ def check_kernel(name: str, kernel_size: int, intensity: float) -> None:
 
 
 def check_size(name: str, kernel_size: int, x_shape: Shape) -> None:
-    """Raise ValueError, one line, unless the kernel fits into an image, where it is stored, too."""
+    """Raise ValueError, one line, unless the kernel fits into an image, since the measurement stores it in one."""
     require(
         kernel_size <= min(x_shape[-2:]),
         f"{name}: a kernel of {kernel_size} pixels is larger than {describe_size(x_shape)}",

@@ -1,4 +1,4 @@
-"""What operators on an icosphere share."""
+"""The check that operators on an icosphere share."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ __all__ = ["Bicubic"]
 
 @dataclass(frozen=True)
 class Bicubic:
-    """A(x): bicubic downsampling by `factor` with antialiasing, as MATLAB's imresize and the code of DPS do it.
+    """A(x): bicubic downsampling by `factor` with antialiasing, as in MATLAB's imresize and the code of DPS.
 
     Pixel i of the result lies at (i + 1/2) factor - 1/2. It is the mean of the image around it, weighted by the cubic
     kernel of Keys 1981 (a = -1/2) stretched by `factor`; weights are divided by their sum, and borders reflect with the
-    edge pixel repeated. It separates, so A(x) = R x C^T with one matrix per axis, and the adjoint is R^T v C.
+    edge pixel repeated. The kernel separates, so that A(x) = R x C^T with one matrix per axis; the adjoint is R^T v C.
     """
 
     factor: int  # pixels of the image for each pixel of the result, along each side

@@ -21,7 +21,7 @@ __all__ = ["Blur"]
 class Blur:
     """A(x): each channel convolved with a normalised Gaussian, reflected at the borders; `std` in pixels.
 
-    The Gaussian separates, so A(x) = R x C^T with one matrix per axis, and the adjoint is R^T v C.
+    The Gaussian separates, so that A(x) = R x C^T with one matrix per axis; the adjoint is R^T v C.
     """
 
     kernel_size: int  # pixels along the kernel's side, odd
@@ -56,7 +56,7 @@ class Blur:
         return x_shape
 
     def stored(self) -> dict[str, Tensor]:
-        """Return what is stored beside the measurements."""
+        """Return tensors to store with the measurements: the kernel."""
         return {"kernel": self.kernel()}
 
     def kernel(self) -> Tensor:

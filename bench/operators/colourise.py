@@ -22,7 +22,7 @@ WEIGHTS = {"mean": (1 / 3, 1 / 3, 1 / 3), "luma": (0.299, 0.587, 0.114)}  # luma
 class Colourise:
     """A(x): one grey channel, the weighted mean of red, green and blue."""
 
-    # mean: a third each, as DDRM and DDNM measure; luma: 0.299, 0.587, 0.114 (ITU-R BT.601)
+    # mean: a third each, as in DDRM and DDNM; luma: 0.299, 0.587, 0.114 (ITU-R BT.601)
     grey: Literal["mean", "luma"] = "mean"
 
     linear: ClassVar[bool] = True

@@ -22,11 +22,11 @@ __all__ = ["ExposureBlur"]
 class ExposureBlur:
     """A(x) = log2(K 2^(stops x / 2)) / (stops / 2): light is blurred, and values are the logarithm of light.
 
-    K is the blur of `motion-blur`, with a kernel of camera shake for each image that is stored beside the measurement,
-    in `kernels`. From black to white the light doubles `stops` times, so that bright spots leave streaks and dark ones
-    are washed out; towards stops = 0 it is `motion-blur`. Smooth, and between the smallest and the largest value of x.
-    It has nothing to do with the learned blur (BKSE) of the non-linear deblurring of DPS, whose kernel also differs
-    between calls.
+    K is the blur of `motion-blur`, with a kernel of camera shake for each image, which `kernels` stores with the
+    measurement. From black to white the light doubles `stops` times, so that bright spots leave streaks and dark ones
+    are washed out; in the limit of stops = 0, A is `motion-blur`. A is smooth, and its values lie between the smallest
+    and the largest value of x. It is not the learned blur (BKSE) of the non-linear deblurring of DPS, whose kernel also
+    differs between calls.
     """
 
     kernel_size: int  # pixels along the kernel's side, odd

@@ -1,4 +1,4 @@
-"""`fourier`: an undersampled Fourier transform, as magnetic resonance imaging with a single coil measures it."""
+"""`fourier`: an undersampled Fourier transform, as in magnetic resonance imaging with a single coil."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["Fourier"]
 
 @dataclass(frozen=True)
 class Fourier:
-    """A(x) = mask F x: lines of the centred orthonormal Fourier transform of each channel, as single-coil MRI has them.
+    """A(x) = mask F x: lines of the centred orthonormal Fourier transform of each channel, as in single-coil MRI.
 
-    The real parts of all channels come first, then their imaginary parts: (2 c, h, w), each with noise of its own. A
-    line is a column of the transform. round(w / acceleration) of them are measured: the round(centre_fraction w) around
-    frequency zero, one at least, and random others, other ones for each image. Images are real, so lines k and -k see
-    the same, up to noise: A^T A is diagonal in the basis of cos + sin along the width, with 1 where both are measured
-    and 1/2 where one is.
+    The real parts of all channels come first, then their imaginary parts: (2 c, h, w), with independent noise. A line
+    is a column of the transform, and round(w / acceleration) lines are measured: the round(centre_fraction w) around
+    frequency zero, at least one, and others that are random for each image. Images are real, so that lines k and -k
+    contain the same up to noise: A^T A is diagonal in the basis of cos + sin along the width, with 1 where both lines
+    are measured and 1/2 where one is.
     """
 
-    acceleration: float = 4.0  # lines that there are, over lines that are measured; 1 or more
+    acceleration: float = 4.0  # number of all lines over that of measured lines, 1 or more
     centre_fraction: float = 0.08  # share of all lines that are measured around frequency zero
 
     linear: ClassVar[bool] = True
@@ -54,7 +54,7 @@ class Fourier:
         return torch.fft.ifft2(transform, norm="ortho").real
 
     def picture(self, y: Tensor) -> Tensor:
-        """Return the images that result when what was not measured is set to zero."""
+        """Return the images that result if all values that were not measured are set to zero."""
         return self.adjoint(y.chunk(2, dim=1)[0], y)
 
     def spectrum(self, y: Tensor, x_shape: Shape) -> AxisSpectrum:
@@ -88,5 +88,5 @@ class Fourier:
         return lines.expand(n, 2 * channels, height, width)
 
     def _num_lines(self, width: int) -> tuple[int, int]:
-        """Return how many lines are measured, and how many of them around frequency zero."""
+        """Return the number of measured lines, and of those around frequency zero."""
         return round(width / self.acceleration), max(1, round(self.centre_fraction * width))

@@ -22,8 +22,8 @@ __all__ = ["Hemisphere"]
 class Hemisphere:
     """A(x) = mask x: vertices nearer than 90 degrees to a place are not measured."""
 
-    latitude: float = 0.0  # of the middle of the hidden half, degrees north
-    longitude: float = 90.0  # likewise, degrees east
+    latitude: float = 0.0  # degrees north of the middle of the hidden half
+    longitude: float = 90.0  # degrees east of the middle of the hidden half
 
     linear: ClassVar[bool] = True
     masked: ClassVar[bool] = True
@@ -51,7 +51,6 @@ class Hemisphere:
 
     def draw_mask(self, uniform: Tensor) -> Tensor:
         towards = icosphere(uniform.shape[-2]).vertices @ direction(self.latitude, self.longitude)
-        seen = torch.from_numpy(towards <= 1e-9).to(
-            uniform
-        )  # the great circle between the halves, too
+        # the great circle between the halves is measured, too
+        seen = torch.from_numpy(towards <= 1e-9).to(uniform)
         return seen[:, None].expand(uniform.shape)

@@ -1,4 +1,4 @@
-"""`inpaint-random`: a random share of the pixels, with a mask for each image."""
+"""`inpaint-random`: a random share of the pixels, with a separate mask for each image."""
 
 from __future__ import annotations
 

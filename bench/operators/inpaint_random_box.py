@@ -26,7 +26,7 @@ class InpaintRandomBox:
     """
 
     box: int  # pixels along the side of the hidden square
-    margin: int = 0  # pixels between the square and the border, at least
+    margin: int = 0  # smallest number of pixels between the square and the border
 
     linear: ClassVar[bool] = True
     masked: ClassVar[bool] = True

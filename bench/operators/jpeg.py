@@ -24,11 +24,11 @@ CHROMA_420 = 2  # Pillow's number of the subsampling of colours by two along bot
 class Jpeg:
     """A(x): the image after JPEG compression, by Pillow's encoder and decoder (libjpeg) with chroma 4:2:0.
 
-    Values are clipped to [-1, 1] and rounded to 8 bits, half to even, before they are compressed; the decoded bytes b
-    are 2 b / 255 - 1. The same image gives the same bytes. Not differentiable: methods that ask for gradients are n/a.
+    Values are clipped to [-1, 1] and rounded to 8 bits, half to even, before they are compressed; a decoded byte b is
+    2 b / 255 - 1. Equal images give equal bytes. It is not differentiable, so that methods that need gradients are n/a.
     """
 
-    # of libjpeg, 1 to 100; usual are 75 and more, and artefacts are plain from 20 down
+    # quality of libjpeg, 1 to 100; 75 or more is usual, and artefacts are obvious at 20 or less
     quality: int
 
     linear: ClassVar[bool] = False

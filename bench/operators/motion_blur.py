@@ -26,9 +26,9 @@ __all__ = ["MotionBlur"]
 class MotionBlur:
     """A(x): each channel correlated with the image's own kernel of camera shake, reflected at the borders.
 
-    Kernels are random paths of constant speed: their direction is uniform at the start, then a random walk. A kernel is
-    non-negative, sums to one, has its centre of mass in the middle and touches the border of its window. It is stored
-    beside the measurement, in `kernels`.
+    Kernels are random paths of constant speed, whose direction is uniform at the start and then a random walk. A kernel
+    is non-negative, sums to one, has its centre of mass in the middle and touches the border of its window. It is
+    stored with the measurement, in `kernels`.
     """
 
     kernel_size: int  # pixels along the kernel's side, odd

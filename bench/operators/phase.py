@@ -40,7 +40,7 @@ class Phase:
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         rows, columns = self._padding(x.shape)
         padded = F.pad(x, [columns, columns, rows, rows])
-        # Where the origin of x lies changes phases only, so x itself need not be centred.
+        # the origin of x affects phases only, so that x need not be centred
         return torch.fft.fftshift(torch.fft.fft2(padded, norm="ortho").abs(), dim=(-2, -1))
 
     def measured_shape(self, x_shape: Shape) -> Shape:

@@ -1,4 +1,4 @@
-"""`saturate`: a sensor that saturates, the high-dynamic-range problem."""
+"""`saturate`: a sensor that saturates (the high-dynamic-range problem)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Saturate"]
 class Saturate:
     """A(x) = clip(gain x, -1, 1), the high-dynamic-range problem."""
 
-    gain: float  # how strongly the sensor saturates
+    gain: float  # factor before clipping; values of |x| above 1 / gain saturate
 
     linear: ClassVar[bool] = False
     masked: ClassVar[bool] = False

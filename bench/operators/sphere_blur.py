@@ -1,4 +1,4 @@
-"""`sphere-blur`: means over the neighbourhood of each vertex of a sphere, as of an instrument with a wide beam."""
+"""`sphere-blur`: means around each vertex of a sphere, like those of an instrument with a wide beam."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["SphereBlur"]
 
 @dataclass(frozen=True)
 class SphereBlur:
-    """A(x): Gaussian means over great-circle distance, each vertex weighted by its area, weights of sum 1."""
+    """A(x): means with weights that are Gaussian in great-circle distance, times the vertex's area, of sum 1."""
 
     std: float  # standard deviation of the Gaussian, degrees
 
     linear: ClassVar[bool] = True
     masked: ClassVar[bool] = False
     tiny: ClassVar[Mapping[str, object]] = {"std": 25.0}  # for tests
-    tiny_shape: ClassVar[Shape] = (1, 42, 1)  # likewise
+    tiny_shape: ClassVar[Shape] = (1, 42, 1)  # for tests
 
     def __post_init__(self) -> None:
         require(is_positive(self.std), f"sphere-blur: std must be positive, got {self.std!r}")

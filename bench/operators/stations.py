@@ -1,4 +1,4 @@
-"""`stations`: the values at random vertices of a sphere, other ones for each measurement."""
+"""`stations`: the values at random vertices of a sphere, drawn anew for each measurement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Stations"]
 
 @dataclass(frozen=True)
 class Stations:
-    """A(x) = mask x: `count` random vertices are measured, all alike likely, or those on land only."""
+    """A(x) = mask x: `count` random vertices are measured, all equally likely, or only vertices on land."""
 
     count: int  # vertices that are measured
     # only vertices on the continents of the climate (bench/numerics/climate.py)
@@ -30,7 +30,7 @@ class Stations:
     linear: ClassVar[bool] = True
     masked: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, object]] = {"count": 5, "on_land": True}  # for tests
-    tiny_shape: ClassVar[Shape] = (1, 42, 1)  # likewise
+    tiny_shape: ClassVar[Shape] = (1, 42, 1)  # for tests
 
     def __post_init__(self) -> None:
         require(
@@ -62,7 +62,7 @@ class Stations:
         return seen.to(uniform)[:, None, :, None].expand(uniform.shape)
 
     def _places(self, num_vertices: int) -> Tensor:
-        """Return whether a station may stand at each vertex, (V,) bool."""
+        """Return whether each vertex may have a station, (V,) bool."""
         if self.on_land:
             return torch.from_numpy(land_of(num_vertices) > 0.5)
         return torch.ones(num_vertices, dtype=torch.bool)

@@ -89,7 +89,7 @@ def sources_of(program: str) -> tuple[str, ...]:
 
 
 def _named_in(plugin: Path) -> set[Path]:
-    """Return the files beside a plug-in that its source names and that are no modules: tables, weights."""
+    """Return the files next to a plug-in that its source names and that are not modules, such as tables and weights."""
     text, folder = _on_disk(plugin).read_text(errors="replace"), _on_disk(plugin.parent)
     files = (path for path in folder.rglob("*") if path.suffix not in (".py", ".pyc"))
     named = (path for path in files if path.name in text and path.is_file())

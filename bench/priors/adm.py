@@ -34,21 +34,21 @@ FEWEST_TIMESTEPS = 20  # at which the last of the linear betas, 20 / num_timeste
 
 @dataclass(frozen=True)
 class ADMFamily:
-    """A denoiser that predicts the noise, and maybe a variance beside it, which is left out; its ODE is the decoder."""
+    """A denoiser that predicts the noise (a predicted variance is not used), with its ODE as the decoder."""
 
     weights: str  # a name of `weights list`, a path, or `random`
-    # a name, or its fields; "": that of the weights' name
+    # a name or its fields; "": the one known for the name in `weights`
     architecture: str | dict[str, object] = ""
     width: float = 1.0  # share of the architecture's channels
     side: int | None = None  # pixels along an image; the architecture's by default
-    sha256: str = ""  # of the file, where the suite pins it
-    label: int | None = None  # the class, where the network is class-conditional
-    # of the noise in training, linear or cosine; "": that of the weights' name, or linear
+    sha256: str = ""  # expected hash of the file; "": not checked
+    label: int | None = None  # class to draw, if the network is class-conditional
+    # noise schedule in training, linear or cosine; "": the one known for the weights' name, else linear
     schedule: str = ""
-    num_timesteps: int = 1000  # of that noise
+    num_timesteps: int = 1000  # steps of that schedule
     # keep E[x | x_t] in [-1, 1], as the code of DPS does
     clip_denoised: bool = False
-    num_ode_steps: int = 36  # of the decoder, a row each
+    num_ode_steps: int = 36  # steps of the decoder's ODE; each costs a row
 
     foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)

@@ -18,14 +18,14 @@ from bench.core.values import require
 __all__ = ["AtomsFamily"]
 
 Tensors = dict[str, Tensor]
-# computed at once: more of them take longer, since their memory comes from the system at every call
+# weights computed at once: more are slower, since their memory comes from the system at every call
 NUM_WEIGHTS = 2**20
-SMALLEST_VARIANCE = 1e-12  # of noise: less of it, or none, leaves the nearest atom as this does
+SMALLEST_VARIANCE = 1e-12  # of noise; it gives the nearest atom, as less noise or none would
 
 
 @dataclass(frozen=True, eq=False)
 class Atoms:
-    """p(x) = 1/N sum_i delta(x - a_i), `atoms` (N, *x) in data units. No density, no smoothing."""
+    """The prior p(x) = 1/N sum_i delta(x - a_i), `atoms` (N, *x) in data units, which has no density."""
 
     atoms: Tensor
 
@@ -72,9 +72,9 @@ class Atoms:
 
 @dataclass(frozen=True)
 class AtomsFamily:
-    """The whole family of images where the data set has one, else the training images."""
+    """The prior on all images that the data set can have, if it lists them, else on the training images."""
 
-    num_atoms: int = 0  # the first ones of them; 0: all
+    num_atoms: int = 0  # number of images, the first ones; 0: all
 
     tiny: ClassVar[Mapping[str, object]] = {}  # for tests
 
@@ -82,7 +82,7 @@ class AtomsFamily:
         require(self.num_atoms >= 0, f"atoms: num_atoms must be 0 or more, got {self.num_atoms!r}")
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return the images; ValueError where there are fewer than were asked for."""
+        """Return the images; raise ValueError if there are fewer than num_atoms."""
         atoms = data.get("atoms", data["train"])
         require(
             self.num_atoms <= len(atoms),

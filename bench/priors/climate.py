@@ -1,4 +1,4 @@
-"""`climate`: the law of the fields of data set `sphere` with content `climate`, a mixture in closed form."""
+"""`climate`: the distribution of the fields of data set `sphere` with content `climate`, a mixture in closed form."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["ClimateFamily"]
 
 Tensors = dict[str, Tensor]
 MOST_VERTICES = (
-    642  # four covariances of 2562 vertices and what posteriors make of them are tens of gigabytes
+    642  # with 2562, four covariances and the posteriors' matrices would take tens of gigabytes
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Climate(GMM):
-    """The mixture; its draws come one component after the other, as a covariance for each draw would not fit."""
+    """The mixture; it draws component by component, since a covariance for each draw would not fit into memory."""
 
     def sample(self, num_samples: int, rng: Random) -> Tensor:
         """Draw from the prior, `(m, num_samples, *x)`."""
@@ -44,20 +44,20 @@ class Climate(GMM):
 
 @dataclass(frozen=True)
 class ClimateFamily:
-    """Four seasons, each a Gaussian random field on the sphere; nothing is fitted, whatever the data are.
+    """Four seasons, each a Gaussian random field on the sphere; nothing is fitted to the data.
 
-    Denoiser, density, decoder and the posteriors of linear operators are those of `gmm`, exact. Its draws leave
-    [-1, 1] now and then, which the fields of the data set never do.
+    Denoiser, density, decoder and the posteriors of linear operators are exact, as those of `gmm` are. Its draws
+    sometimes leave [-1, 1], which the fields of the data set never do.
     """
 
-    num_ode_steps: int = 7  # of the decoder, Runge-Kutta of order 4
+    num_ode_steps: int = 7  # steps of the decoder's ODE, Runge-Kutta of order 4
 
     tiny_shape: ClassVar[tuple[int, ...]] = (1, 42, 1)  # of the signals, for tests
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
         """Return the mixture; the card has mean log densities in nats and the error of the decoder.
 
-        UserError for signals that are not on an icosphere of at most 642 vertices.
+        Raises UserError for signals that are not on an icosphere of at most 642 vertices.
         """
         shape = tuple(data["train"].shape[1:])
         if not is_sphere(shape) or shape[0] != 1 or shape[1] > MOST_VERTICES:

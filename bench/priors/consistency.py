@@ -32,26 +32,29 @@ Tensors = dict[str, Tensor]
 class ConsistencyFamily:
     """A consistency model distilled from a teacher's denoiser (consistency distillation), or a diffusers pipeline.
 
-    The family `regression_map` has maps that are fitted to the ends of the teacher's ODE instead. At equal cost such a
-    map was nearer to its teacher: docs/priors-and-truth.md.
+    Maps of the family `regression_map` are fitted to the ends of the teacher's ODE instead. At equal cost such a map
+    was nearer to its teacher: docs/priors-and-truth.md.
     """
 
     # a folder in the diffusers format or a hub id, instead of distilling
     pipeline: str | None = None
-    sha256: str = ""  # of that pipeline's file of weights, where the suite pins it
-    label: int | None = None  # the class, where that pipeline is class-conditional
+    sha256: str = ""  # expected hash of the file of weights; "": not checked
+    label: int | None = None  # class to draw, if that pipeline is class-conditional
     local_files_only: bool = True  # false: a hub id may be fetched over the network
     num_steps: int = 1  # network calls per image
-    num_levels: int = 18  # noise levels, between which the teacher takes a step of its ODE
-    channels: tuple[int, ...] = (16, 16)  # where the student is not a copy of its teacher's network
-    layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
-    # of the teacher, at which it is distilled; 0: at the data set's images
+    num_levels: int = 18  # noise levels; the teacher takes a step of its ODE between two of them
+    channels: tuple[int, ...] = (
+        16,
+        16,
+    )  # used if the student is not a copy of its teacher's network
+    layers_per_block: int = 0  # residual blocks per resolution; 0: strided convolutions only
+    # draws of the teacher on which it is distilled; 0: the data set's images instead
     num_draws: int = 0
     num_iterations: int = 900  # steps of training
     batch_size: int = 128  # images in a step
     learning_rate: float = 8e-3  # of Adam, warmed up and then lowered to zero
-    ema_decay: float = 0.999  # of the running average of the weights, which is kept
-    target_decay: float = 0.95  # of the running average of the weights that is the target
+    ema_decay: float = 0.999  # decay of the running average of the weights, which is the result
+    target_decay: float = 0.95  # decay of the running average of the weights that is the target
     sigma_min: float = 0.002  # data units
     sigma_max: float = 20.0  # data units
 
@@ -66,7 +69,7 @@ class ConsistencyFamily:
         )
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Distil or open, and write `folder`/pipeline and samples.png; the card says how far the teacher's ODE is."""
+        """Distil or open, and write `folder`/pipeline and samples.png; the card has the error to the teacher's ODE."""
         if self.pipeline is not None:
             given = (self.label, self.local_files_only, self.sha256)
             pipeline = Checkpoint(self.pipeline, *given).open(data["train"].shape[1:])
@@ -79,7 +82,7 @@ class ConsistencyFamily:
         return files
 
     def distilled(self, teacher: Prior, data: Tensors) -> Pipeline:
-        """Return a map distilled from a teacher's denoiser; UserError, one line, for a teacher without one."""
+        """Return a map distilled from a teacher's denoiser; raise UserError, one line, for a teacher without one."""
         if Cap.DENOISER not in teacher.caps:
             raise UserError(
                 f"family consistency: expected a teacher with DENOISER, got one with {teacher.caps}"

@@ -41,40 +41,40 @@ __all__ = ["EDMFamily"]
 
 Tensors = dict[str, Tensor]
 NUMBERS_OF_CHECK = 2**16  # pixels of all images on which two integrators are compared
-MOST_OF_CHECK = 8  # images of it for a network that was given
+MOST_OF_CHECK = 8  # images of that check for a network from a checkpoint
 
 
 @dataclass(frozen=True, eq=False)
 class Taught(Diffusion):
-    """A diffusion model of the draws of another prior, the teacher, whose exact posteriors stand beside its own."""
+    """A diffusion model of the draws of another prior, the teacher, whose exact posteriors are the reference."""
 
     teacher: Prior
 
 
 @dataclass(frozen=True)
 class EDMFamily:
-    """A denoiser trained by score matching, or a diffusers pipeline; log sigma of training is normal.
+    """A denoiser trained by score matching with normal log sigma, or a diffusers pipeline.
 
-    With a teacher, it learns that prior's draws in place of the data set's images, so that the card says how far the
-    score is from the teacher's.
+    With a teacher, it learns that prior's draws instead of the data set's images, and the card has the error of the
+    score to the teacher's.
     """
 
     # a folder in the diffusers format or a hub id, instead of training
     pipeline: str | None = None
-    sha256: str = ""  # of that pipeline's file of weights, where the suite pins it
-    label: int | None = None  # the class, where that pipeline is class-conditional
+    sha256: str = ""  # expected hash of the file of weights; "": not checked
+    label: int | None = None  # class to draw, if that pipeline is class-conditional
     local_files_only: bool = True  # false: a hub id may be fetched over the network
-    num_ode_steps: int = 20  # of the decoder, a row each
+    num_ode_steps: int = 20  # steps of the decoder's ODE; each costs a row
     channels: tuple[int, ...] = (16, 16)  # of the network, one entry per resolution
-    layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
-    num_draws: int = 20_000  # of the teacher, where there is one: the training images
+    layers_per_block: int = 0  # residual blocks per resolution; 0: strided convolutions only
+    num_draws: int = 20_000  # draws of the teacher, if there is one, as training images
     num_iterations: int = 1200  # steps of training
     batch_size: int = 128  # images in a step
     learning_rate: float = 8e-3  # of Adam, warmed up and then lowered to zero
-    ema_decay: float = 0.999  # of the running average of the weights, which is kept
-    channels_last: bool = False  # train with the channels of a pixel side by side
+    ema_decay: float = 0.999  # decay of the running average of the weights, which is the result
+    channels_last: bool = False  # train with the channels of a pixel adjacent in memory
     mean_log_sigma: float = -0.5  # of the noise levels in training, normal in the logarithm
-    std_log_sigma: float = 1.2  # likewise
+    std_log_sigma: float = 1.2  # of the same logarithms
     sigma_min: float = 0.002  # data units
     sigma_max: float = 20.0  # data units
     num_for_bits: int = 0  # images of each part whose bits per dimension are in the card
@@ -130,9 +130,9 @@ class EDMFamily:
 
 
 def train(images: Tensor, settings: EDMFamily) -> Pipeline:
-    """Train by denoising score matching on images (N, *x), weighted by 1 / c_out^2, all noise levels alike."""
+    """Train by denoising score matching on images (N, *x), weighted by 1 / c_out^2 at all noise levels."""
     rng = Rng(("fit", "edm"), (0,), dtype=torch.float32)
-    # the preconditioning wants inputs of unit second moment, and images are not centred: not the standard deviation
+    # not the standard deviation: the preconditioning needs inputs of unit second moment, and images are not centred
     sigma_data = images.square().mean().sqrt().item()
     limits = {
         "sigma_min": settings.sigma_min,

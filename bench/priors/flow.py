@@ -1,4 +1,4 @@
-"""`flow`: rectified flow, the velocity of the straight path x_t = (1 - t) z + t x; its decoder follows it from t = 0.
+"""`flow`: rectified flow, the velocity of straight paths x_t = (1 - t) z + t x, which the decoder follows from t = 0.
 
 Liu et al., Flow Straight and Fast, ICLR 2023, https://arxiv.org/abs/2209.03003, and Lipman et al., Flow Matching for
 Generative Modeling, ICLR 2023, https://arxiv.org/abs/2210.02747
@@ -26,10 +26,10 @@ Tensors = dict[str, Tensor]
 
 
 class Velocity(nn.Module):
-    """v(x_t, t) = E[x - z | x_t] for x centred: the best linear guess, and what a network adds to it.
+    """The velocity v(x_t, t) = E[x - z | x_t] for centred x: the best linear estimate plus a network's correction.
 
-    For white x of variance s^2 that guess is (t s^2 - (1 - t)) x_t / V with V = (1 - t)^2 + t^2 s^2, and misses by
-    s / sqrt(V) per pixel. The network's input and output are scaled to order one at each t.
+    For white x of variance s^2 the linear estimate is (t s^2 - (1 - t)) x_t / V with V = (1 - t)^2 + t^2 s^2, and has
+    an error of s / sqrt(V) per pixel. The network's input and output are scaled to order one at each t.
     """
 
     def __init__(self, num_pixels: int, settings: FlowFamily) -> None:
@@ -49,7 +49,7 @@ class Velocity(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """`velocity` acts on centred, flat images, float32; `mean` (*x) is the mean of the training images."""
+    """A flow; `velocity` acts on centred, flat images, float32, and `mean` (*x) is that of the training images."""
 
     velocity: Velocity
     mean: Tensor
@@ -81,7 +81,7 @@ class Flow:
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Return E[x | x + sigma eps], (n, *x), sigma () or (n,), from the path at t = 1 / (1 + sigma).
 
-        t (x + sigma eps) = t x + (1 - t) eps is on the path, whose end is x = x_t + (1 - t) (x - z).
+        u = t (x + sigma eps) = t x + (1 - t) eps is on a straight path, whose end is x = u + (1 - t) (x - eps).
         """
         t = 1 / (
             1 + torch.as_tensor(sigma, dtype=torch.float32, device=x_t.device).expand(len(x_t))
@@ -104,20 +104,20 @@ class Flow:
 class FlowFamily:
     """A velocity network trained on pairs of an image and noise, at uniform times."""
 
-    num_ode_steps: int = 6  # of the decoder, midpoint rule
+    num_ode_steps: int = 6  # steps of the decoder's ODE, by the midpoint rule
     width: int = 192  # units of a hidden layer
     num_layers: int = 3  # hidden layers
     num_features: int = 8  # of the time
     num_iterations: int = 8000  # steps of training
     batch_size: int = 128  # images in a step
     learning_rate: float = 4e-3  # of Adam, warmed up and then lowered to zero
-    ema_decay: float = 0.999  # of the running average of the weights, which is kept
+    ema_decay: float = 0.999  # decay of the running average of the weights, which is the result
 
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3, "num_ode_steps": 2}
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return mean and network; the card says how exact the decoder's ODE is."""
+        """Return mean and network; the card has the error of the decoder's ODE."""
         rng = Rng(("fit", "flow"), (0,), dtype=torch.float32)
         mean = data["train"].mean(0)
         images = (data["train"] - mean).flatten(1)

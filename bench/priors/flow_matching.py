@@ -1,7 +1,7 @@
-"""`flow_matching`: a velocity network of torchcfm on the straight path, opened from its `.pt` file.
+"""`flow_matching`: a velocity network of torchcfm on straight paths, opened from its `.pt` file.
 
 Lipman et al., Flow Matching for Generative Modeling, ICLR 2023, https://arxiv.org/abs/2210.02747, and Tong et al., TMLR
-2024, https://arxiv.org/abs/2302.00482, whose library torchcfm is
+2024, https://arxiv.org/abs/2302.00482, the authors of torchcfm.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INDEPENDENT, COUPLINGS = "independent", ("independent", "optimal_transport")
 
 @dataclass(frozen=True, eq=False)
 class StraightFlow(Scored):
-    """A flow as a prior: its decoder follows the velocity, its denoiser is exact for independent noise only."""
+    """A flow as a prior: its decoder follows the velocity; its denoiser is exact only for independent noise."""
 
     solver: str = "euler"
     coupling: str = INDEPENDENT
@@ -55,21 +55,21 @@ class StraightFlow(Scored):
 
 @dataclass(frozen=True)
 class FlowMatchingFamily:
-    """A velocity network; E[x | x_t] follows from it exactly where noise and images were paired independently."""
+    """A velocity network; it gives E[x | x_t] exactly if noise and images were paired independently."""
 
     weights: str  # a name of `weights list`, a path, or `random`
-    # a name, or its fields; "": that of the weights' name
+    # a name or its fields; "": the one known for the name in `weights`
     architecture: str | dict[str, object] = ""
     width: float = 1.0  # share of the architecture's channels
     side: int | None = None  # pixels along an image; the architecture's by default
-    sha256: str = ""  # of the file, where the suite pins it
-    label: int | None = None  # the class, where the network is class-conditional
-    entry: str = "ema_model"  # of a file that holds more than one set of weights
-    # of noise and images in training, independent or optimal_transport, which has no denoiser; "": that of the name
+    sha256: str = ""  # expected hash of the file; "": not checked
+    label: int | None = None  # class to draw, if the network is class-conditional
+    entry: str = "ema_model"  # key of the weights in a file with more than one set
+    # of noise and images in training: independent, or optimal_transport, without denoiser; "": known by the name
     coupling: str = ""
     clip_denoised: bool = False  # keep E[x | x_t] in [-1, 1]
-    num_ode_steps: int = 45  # of the decoder, those of the ODS paper
-    solver: str = "euler"  # or midpoint, of two network calls a step
+    num_ode_steps: int = 45  # steps of the decoder's ODE, as many as in the ODS paper
+    solver: str = "euler"  # or midpoint, which calls the network twice per step
 
     foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)

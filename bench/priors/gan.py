@@ -28,7 +28,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class GANFamily:
-    """A generator and a critic of images less their mean, as multilayer perceptrons."""
+    """A generator and a critic of centred images, both multilayer perceptrons."""
 
     num_latents: int = 16  # length of z
     width: int = 192  # units of a hidden layer
@@ -36,8 +36,8 @@ class GANFamily:
     num_iterations: int = 2500  # steps of training
     batch_size: int = 128  # images in a step
     learning_rate: float = 1e-3  # of Adam, warmed up and then lowered to zero
-    penalty: float = 0.3  # on the squared gradient of the critic, halved
-    ema_decay: float = 0.995  # of the running average of the weights, which is kept
+    penalty: float = 0.3  # twice the weight of the critic's squared gradients
+    ema_decay: float = 0.995  # decay of the running average of the weights, which is the result
 
     tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3}  # for tests
 
@@ -64,7 +64,7 @@ class GANFamily:
 def play(
     generator: nn.Module, critic: nn.Module, images: Tensor, settings: GANFamily, rng: Random
 ) -> nn.Module:
-    """Train both and return the generator, averaged over the game; images (N, D)."""
+    """Train generator and critic on images (N, D); return the running average of the generator."""
     n = settings.batch_size
     shared = (settings.num_iterations, settings.learning_rate, settings.ema_decay, (0.0, 0.99))
     critics, generators = networks.Descent(critic, *shared), networks.Descent(generator, *shared)

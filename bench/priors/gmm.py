@@ -30,7 +30,7 @@ class GMMFamily:
     tiny: ClassVar[Mapping[str, object]] = {"num_components": 2}  # for tests
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return the mixture; the card has mean log densities in nats and how exact the decoder is."""
+        """Return the mixture; the card has mean log densities in nats and errors of the decoder."""
         mixture = fit_gmm(data["train"], self.num_components, self.shrinkage, self.floor)
         parts = ("train", "validation", "test")
         log_prob = {part: mixture.log_prob(data[part].double()).mean().item() for part in parts}

@@ -26,20 +26,20 @@ LARGEST_MATRIX = 3072  # values of an image up to which the basis is stored as a
 
 @dataclass(frozen=True)
 class MFAFamily:
-    """A mixture fitted by expectation maximisation, the noise of its components diagonal in cosines of colours.
+    """A mixture fitted by expectation maximisation; the noise of its components is diagonal in cosines of colours.
 
-    The file holds `weights` (K), `means` (K, *x), `factors` (K, D, r), `psi` (K, D) and, up to 3072 values per image,
+    The file has `weights` (K), `means` (K, *x), `factors` (K, D, r), `psi` (K, D) and, up to 3072 values per image,
     `basis` (D, D): the covariance of a component is basis (factors factors^T + diag psi) basis^T. `colours` (c, c)
-    make the same basis at any size.
+    define the same basis at any size.
     """
 
     num_components: int = 48  # factor analysers in the mixture
     rank: int = 32  # factors of each
-    num_rounds: int = 6  # of expectation maximisation
-    num_updates: int = 2  # of factors and noise in each round
+    num_rounds: int = 6  # rounds of expectation maximisation
+    num_updates: int = 2  # updates of factors and noise in each round
     shrinkage: float = 30.0  # images' worth of the mean noise in each component's
     floor: float = 2e-5  # smallest variance along an axis, data units squared
-    num_ode_steps: int = 14  # of the decoder, Runge-Kutta of order 4
+    num_ode_steps: int = 14  # steps of the decoder's ODE, Runge-Kutta of order 4
 
     # for tests
     tiny: ClassVar[Mapping[str, object]] = {
@@ -57,7 +57,7 @@ class MFAFamily:
         require(shrinks, f"mfa: shrinkage must be a number, 0 or more, got {self.shrinkage!r}")
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return the mixture; the card has bits per dimension, errors of denoiser and decoder. Writes samples.png.
+        """Return the mixture and write samples.png; the card has bits per dimension, errors of denoiser and decoder.
 
         ValueError where there are fewer images than components.
         """

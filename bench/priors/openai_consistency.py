@@ -32,7 +32,7 @@ __all__ = ["OpenAIConsistencyFamily"]
 
 @dataclass(frozen=True, eq=False)
 class MapAsDenoiser:
-    """The map in the place of a denoiser: an image on the ODE through x_t, and no mean over images."""
+    """The map used as a denoiser; it gives the image at the end of the ODE through x_t, not the mean over images."""
 
     map: ConsistencyMap
 
@@ -48,26 +48,26 @@ class MapAsDenoiser:
         )
 
     def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return f(x_t, sigma); below sigma_min, where the map is the identity, x_t."""
+        """Return f(x_t, sigma); below sigma_min return x_t, as the map is the identity at sigma_min."""
         return self.map(x_t, sigma.clamp_min(self.sigma_range[0]))
 
 
 @dataclass(frozen=True)
 class OpenAIConsistencyFamily:
-    """A map from noise to images in one or a few network calls; its denoiser is its teacher's, where it has one."""
+    """A map from noise to images in one or a few network calls; its denoiser is that of its teacher, if it has one."""
 
     weights: str  # a name of `weights list`, a path, or `random`
-    # a name, or its fields; "": that of the weights' name
+    # a name or its fields; "": the one known for the name in `weights`
     architecture: str | dict[str, object] = ""
     width: float = 1.0  # share of the architecture's channels
     side: int | None = None  # pixels along an image; the architecture's by default
-    sha256: str = ""  # of the file, where the suite pins it
-    label: int | None = None  # the class, where the network is class-conditional
+    sha256: str = ""  # expected hash of the file; "": not checked
+    label: int | None = None  # class to draw, if the network is class-conditional
     num_steps: int = 1  # network calls per image
-    # numbers of their noise levels among 40, 0 the highest, e.g. [0, 19] in the code of CPS; [] spreads them evenly
+    # numbers of the calls' noise levels, 0 the highest of 40, e.g. [0, 19] in the code of CPS; []: spread evenly
     calls: tuple[int, ...] = ()
-    clip_denoised: bool = True  # keep images in [-1, 1], as their code does
-    # take the map for a denoiser, which it is not, as rows called CM in the CPS paper do
+    clip_denoised: bool = True  # keep images in [-1, 1], as OpenAI's code does
+    # use the map as a denoiser, which it is not, as rows called CM in the CPS paper do
     map_as_denoiser: bool = False
 
     takes_teacher: ClassVar[bool] = True
@@ -114,7 +114,7 @@ class OpenAIConsistencyFamily:
         return self.prior_of(OpenAIConsistency(pipeline, self.calls), teacher)
 
     def prior_of(self, opened: OpenAIConsistency, teacher: Prior | None) -> Consistency:
-        """Return a map as a prior, with its teacher's denoiser, or itself in the place of one."""
+        """Return a map as a prior, with its teacher's denoiser, or with itself as denoiser if `map_as_denoiser`."""
         if teacher is None and self.map_as_denoiser:
             teacher = cast(Prior, Diffusion(MapAsDenoiser(opened), num_ode_steps=1))
         return Consistency(opened, self.num_steps, teacher)

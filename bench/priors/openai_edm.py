@@ -1,7 +1,7 @@
 """`openai_edm`: an EDM model from the repository of consistency models, opened from its `.pt` file.
 
-Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, who distil it; Karras et al., NeurIPS
-2022, https://arxiv.org/abs/2206.00364
+Song et al., Consistency Models, ICML 2023, https://arxiv.org/abs/2303.01469, where it is the teacher; Karras et al.,
+NeurIPS 2022, https://arxiv.org/abs/2206.00364
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ __all__ = ["OpenAIEDMFamily"]
 
 @dataclass(frozen=True)
 class OpenAIEDMFamily:
-    """A denoiser with EDM's preconditioning, whose network is told 250 log sigma; its ODE is the decoder."""
+    """A denoiser with EDM's preconditioning, whose network gets 250 log sigma as time; its ODE is the decoder."""
 
     weights: str  # a name of `weights list`, a path, or `random`
-    # a name, or its fields; "": that of the weights' name
+    # a name or its fields; "": the one known for the name in `weights`
     architecture: str | dict[str, object] = ""
     width: float = 1.0  # share of the architecture's channels
     side: int | None = None  # pixels along an image; the architecture's by default
-    sha256: str = ""  # of the file, where the suite pins it
-    label: int | None = None  # the class, where the network is class-conditional
+    sha256: str = ""  # expected hash of the file; "": not checked
+    label: int | None = None  # class to draw, if the network is class-conditional
     clip_denoised: bool = False  # keep E[x | x_t] in [-1, 1]
-    num_ode_steps: int = 36  # of the decoder, a row each
+    num_ode_steps: int = 36  # steps of the decoder's ODE; each costs a row
 
     foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)

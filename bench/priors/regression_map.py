@@ -25,21 +25,24 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class RegressionMap:
-    """A network fitted by least squares to pairs of noise and the image that the teacher's ODE makes of it.
+    """A network fitted by least squares to pairs of noise and the image to which the teacher's ODE takes it.
 
-    It is used like a consistency model (family `consistency`) and trained otherwise: at the noise levels at which it is
-    used, and not to agree with itself along the ODE.
+    It is used like a consistency model (family `consistency`), but it is trained only at the noise levels at which it
+    is used, and not to agree with itself along the ODE.
     """
 
     num_steps: int = 1  # network calls per image
-    num_pairs: int = 8192  # of noise and image
+    num_pairs: int = 8192  # pairs of noise and image
     num_levels: int = 18  # steps of the teacher's ODE between two calls, with num_steps above 1
-    channels: tuple[int, ...] = (16, 16)  # where the student is not a copy of its teacher's network
-    layers_per_block: int = 0  # residual blocks per resolution; 0 leaves convolutions with stride
+    channels: tuple[int, ...] = (
+        16,
+        16,
+    )  # used if the student is not a copy of its teacher's network
+    layers_per_block: int = 0  # residual blocks per resolution; 0: strided convolutions only
     num_iterations: int = 900  # steps of training
     batch_size: int = 128  # images in a step
     learning_rate: float = 8e-3  # of Adam, warmed up and then lowered to zero
-    ema_decay: float = 0.999  # of the running average of the weights, which is kept
+    ema_decay: float = 0.999  # decay of the running average of the weights, which is the result
     sigma_min: float = 0.002  # data units
     sigma_max: float = 20.0  # data units
 
@@ -52,7 +55,7 @@ class RegressionMap:
     }
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Fit, and write `folder`/pipeline; the card says how far the map is from the teacher's ODE."""
+        """Fit, and write `folder`/pipeline; the card has the error to the teacher's ODE."""
         needed = Cap.DECODER | Cap.DENOISER
         if teacher is None or needed & ~teacher.caps:
             got = "none" if teacher is None else f"one with {teacher.caps}"

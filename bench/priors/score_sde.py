@@ -28,17 +28,17 @@ __all__ = ["ScoreSDEFamily"]
 
 @dataclass(frozen=True)
 class ScoreSDEFamily:
-    """A network that gives the score of images with noise; its ODE is the decoder."""
+    """A network that gives the score of noisy images; its ODE is the decoder."""
 
     # a folder in the diffusers format, a name of `weights list`, a hub id, or `random`
     pipeline: str
-    sha256: str = ""  # of that pipeline's file of weights, where the suite pins it
+    sha256: str = ""  # expected hash of the file of weights; "": not checked
     local_files_only: bool = True  # false: a hub id may be fetched over the network
-    image_range: str = "[0, 1]"  # in which the network knows images; or [-1, 1]
+    image_range: str = "[0, 1]"  # range of the network's training images; or [-1, 1]
     side: int = 8  # pixels along an image of a random network
     channels: tuple[int, ...] = (8, 16)  # of a random network, one entry per resolution
     clip_denoised: bool = False  # keep E[x | x_t] in [-1, 1]
-    num_ode_steps: int = 36  # of the decoder, a row each
+    num_ode_steps: int = 36  # steps of the decoder's ODE; each costs a row
 
     foreign: ClassVar[bool] = True  # trained by others: the card compares no draws with images
     tiny_shape: ClassVar[tuple[int, ...]] = (3, 8, 8)
@@ -57,7 +57,7 @@ class ScoreSDEFamily:
         return fit_foreign(cast(Prior, prior), prior.denoiser.pipeline, data, folder, card)
 
     def opened(self) -> tuple[Foreign, Json]:
-        """Return the prior in the folder, and what is known of its weights."""
+        """Return the prior in the folder, and the card of its weights."""
         card: Json = {"source": Path(self.pipeline).name}
         if self.pipeline == RANDOM:
             return self.prior_of(random_pipeline(self.side, self.channels)), card
@@ -69,13 +69,13 @@ class ScoreSDEFamily:
         return self.prior_of(open_pipeline(folder / "pipeline"))
 
     def prior_of(self, pipeline: Pipeline) -> Foreign:
-        """Return a pipeline as a prior; UserError, one line, for one with another scheduler."""
+        """Return a pipeline as a prior; raise UserError, one line, for one with another scheduler."""
         denoiser = ScoreSDE(pipeline, RANGES[self.image_range])
         return denoising_prior(denoiser, self.num_ode_steps, self.clip_denoised)
 
 
 def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
-    """Return an NCSN++ of random weights, always the same ones, with attention in the middle only."""
+    """Return an NCSN++ with random weights, always the same ones, and attention in the middle only."""
     from diffusers.models.unets.unet_2d import UNet2DModel
 
     no_groups: Any = None  # their number follows from the channels, as in NCSN++
@@ -94,7 +94,6 @@ def random_pipeline(side: int, channels: tuple[int, ...]) -> Pipeline:
         )
 
     unet = networks.new(build, Rng(("random weights", side), (0,), dtype=torch.float32))
-    noise = {
-        "sigma_max": 10.0
-    }  # what is far from images is decoded with rounding errors of that size
+    # the usual 1380 would give rounding errors of that size in decoded images
+    noise = {"sigma_max": 10.0}
     return Pipeline(networks.frozen(unet), scheduler_of(SCORE_SDE, noise))

@@ -1,8 +1,8 @@
-"""`sphere_edm`: a diffusion model of signals on an icosphere, its network one of Laplace-Beltrami coefficients.
+"""`sphere_edm`: a diffusion model of signals on an icosphere, with a network of Laplace-Beltrami coefficients.
 
-The preconditioning is that of Karras et al. 2022, https://arxiv.org/abs/2206.00364, with a scale of its own for each
-eigenfunction. Elhag et al. 2023, Manifold Diffusion Fields, https://arxiv.org/abs/2305.15586, have such functions as
-features of places; here they are the axes in which the network sees a signal.
+The preconditioning is that of Karras et al. 2022, https://arxiv.org/abs/2206.00364, with a separate scale for each
+eigenfunction. Elhag et al. 2023, Manifold Diffusion Fields, https://arxiv.org/abs/2305.15586, use such functions as
+features of places; here they are the axes in which the network gets a signal.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ LOWEST_SCALE = 1e-3  # data units
 
 @dataclass(frozen=True, eq=False)
 class SphereDiffusion:
-    """A denoiser in k smooth directions, and the best linear one in all others; float32 inside.
+    """A denoiser with a network in k smooth directions, and linear in all others; it computes in float32.
 
-    With coordinates u = basis^T (x_t - mean) of variances s^2, each is denoised as
-    s^2 / (s^2 + sigma^2) u + s sigma / sqrt(s^2 + sigma^2) network(u / sqrt(s^2 + sigma^2), log sigma), and what the
-    basis leaves of x_t - mean is multiplied by rest^2 / (rest^2 + sigma^2).
+    Coordinates u = basis^T (x_t - mean), of variances s^2, are denoised as
+    s^2 / (s^2 + sigma^2) u + s sigma / sqrt(s^2 + sigma^2) network(u / sqrt(s^2 + sigma^2), log sigma), and the part of
+    x_t - mean outside the basis is multiplied by rest^2 / (rest^2 + sigma^2).
 
     mean (c, V, 1), basis (c V, k) orthonormal, scales s (k,) and rest () in data units.
     """
@@ -55,7 +55,7 @@ class SphereDiffusion:
     rest: Tensor
     sigma_range: tuple[float, float]
     num_ode_steps: int
-    teacher: Prior | None = None  # whose draws were learned, where that is known
+    teacher: Prior | None = None  # the prior whose draws were learned, if any
 
     caps: ClassVar[Cap] = Cap.DENOISER | Cap.DECODER
 
@@ -85,10 +85,10 @@ class SphereDiffusion:
         return self._denoise(x_t.float(), levels).to(x_t.dtype)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Follow the probability-flow ODE from z at sigma_max down to sigma = 0, Heun's method: (n, *z) -> (n, *x).
+        """Follow the probability-flow ODE from z at sigma_max down to sigma = 0, by Heun's method: (n, *z) -> (n, *x).
 
         In the state v = u / sqrt(s^2 + sigma^2) and the angle a = arctan(sigma / s), one for each coordinate, the ODE
-        is dv / da = -network(v, log sigma): a Gaussian with these axes stands still, and steps have no error there.
+        is dv / da = -network(v, log sigma). For a Gaussian with these axes v is constant, so that steps have no error.
         """
         sigmas = karras_sigmas(self.num_ode_steps, *self.sigma_range, torch.float32).to(z.device)
         angles, times = torch.atan2(sigmas[:, None], self.scales), self._time(sigmas)
@@ -97,7 +97,7 @@ class SphereDiffusion:
         for i, turn in enumerate(angles[:-1] - angles[1:]):
             slope = self.network(state, times[i].expand(len(z)))
             moved = state + turn * slope
-            if i < self.num_ode_steps - 1:  # Euler's step is the last one
+            if i < self.num_ode_steps - 1:  # the last step is Euler's
                 slope = (slope + self.network(moved, times[i + 1].expand(len(z)))) / 2
                 moved = state + turn * slope
             state = moved
@@ -118,7 +118,7 @@ class SphereDiffusion:
         return self.mean + (denoised @ self.basis.T + of_others).view_as(x_t)
 
     def _time(self, sigma: Tensor) -> Tensor:
-        """Return where noise levels lie in their range, on a logarithmic scale from 0 to 1, (n,)."""
+        """Return the place of noise levels in their range, on a logarithmic scale from 0 to 1, (n,)."""
         low, high = self.sigma_range
         return (sigma.clamp(low, high) / low).log() / math.log(high / low)
 
@@ -127,29 +127,29 @@ class SphereDiffusion:
 class SphereEDMFamily:
     """A residual perceptron of coefficients and noise level, trained by score matching.
 
-    The basis spans the smooth eigenfunctions of the cotangent Laplacian and is orthonormal in the vertices, so that
-    white noise stays white. With a teacher, it learns that prior's draws, and the card says how far the score is from
+    The basis spans the smooth eigenfunctions of the cotangent Laplacian and is orthonormal over the vertices, so that
+    white noise stays white. With a teacher, it learns that prior's draws, and the card has the error of the score to
     the teacher's.
     """
 
     num_functions: int = 256  # eigenfunctions that the network sees: all of degrees below 16
     width: int = 256  # units of a hidden layer
     num_layers: int = 3  # hidden layers
-    num_ode_steps: int = 10  # of the decoder, Heun's method
-    num_draws: int = 20_000  # of the teacher, where there is one: the training signals
+    num_ode_steps: int = 10  # steps of the decoder's ODE, by Heun's method
+    num_draws: int = 20_000  # draws of the teacher, if there is one, as training signals
     num_iterations: int = 3000  # steps of training
     batch_size: int = 128  # signals in a step
     learning_rate: float = 2e-3  # of Adam, warmed up and then lowered to zero
-    ema_decay: float = 0.999  # of the running average of the weights, which is kept
+    ema_decay: float = 0.999  # decay of the running average of the weights, which is the result
     mean_log_sigma: float = -0.7  # of the noise levels in training, normal in the logarithm
-    std_log_sigma: float = 1.4  # likewise
+    std_log_sigma: float = 1.4  # of the same logarithms
     sigma_min: float = 0.002  # data units
     sigma_max: float = 20.0  # data units
 
     takes_teacher: ClassVar[bool] = True
     needs_teacher: ClassVar[bool] = False
     tiny_shape: ClassVar[tuple[int, ...]] = (1, 42, 1)  # of the signals, for tests
-    # likewise
+    # for tests
     tiny: ClassVar[Mapping[str, object]] = {
         "num_functions": 9,
         "width": 8,
@@ -166,7 +166,7 @@ class SphereEDMFamily:
         require(in_order, "sphere_edm: expected 0 < sigma_min < sigma_max")
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Train; the card has errors of denoiser and decoder. UserError for signals that are not on an icosphere."""
+        """Train; the card has errors of denoiser and decoder. Raises UserError for signals not on an icosphere."""
         signals = data if teacher is None else draws_of(teacher, self.num_draws)
         x = signals["train"].float()
         shape = tuple(x.shape[1:])
@@ -214,7 +214,7 @@ class SphereEDMFamily:
         return MLP(size, size, self.width, self.num_layers)
 
     def _train(self, tensors: Tensors, x: Tensor) -> nn.Module:
-        """Minimise the denoiser's error in each coordinate, over the square of what multiplies the network's output."""
+        """Minimise the denoiser's squared error in each coordinate, divided by the squared factor of the network."""
         rng = Rng(("fit", "sphere_edm"), (0,), dtype=torch.float32)
         size = tensors["basis"].shape[1]
         network = networks.new(lambda: self._network(size), rng, zero=("out",))
@@ -228,7 +228,7 @@ class SphereEDMFamily:
             total = (prior.scales.square() + sigma.square()).sqrt()
             noise = rng.randn(tuple(u.shape))[0]
             output = network((u + sigma * noise) / total, prior._time(sigma[:, 0]))
-            # that of the output at which the denoised coordinate is u
+            # the output with which the denoised coordinate is u
             target = (sigma * u - prior.scales.square() * noise) / (prior.scales * total)
             return (output - target).square().mean()
 

@@ -1,9 +1,9 @@
 """`untrained`: networks of published architectures with random weights, for timing only. Their images mean nothing.
 
 Dhariwal and Nichol, Diffusion Models Beat GANs on Image Synthesis, NeurIPS 2021, https://arxiv.org/abs/2105.05233
-(ADM); the FFHQ one is that of Chung et al., ICLR 2023, https://arxiv.org/abs/2209.14687; Song et al., Consistency
-Models, ICML 2023, https://arxiv.org/abs/2303.01469. One network is the denoiser of a diffusion model and, in one step,
-a consistency model. Both have the preconditioning of Karras et al., so ADM's own noise schedule is not used.
+(ADM); the FFHQ network is that of Chung et al., ICLR 2023, https://arxiv.org/abs/2209.14687; Song et al., Consistency
+Models, ICML 2023, https://arxiv.org/abs/2303.01469. The same network is the denoiser of a diffusion model and, in one
+step, a consistency model. Both have the preconditioning of Karras et al., so that ADM's noise schedule is not used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LIMITS = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}
 
 @dataclass(frozen=True)
 class UntrainedFamily:
-    """An architecture, narrower or at another size where asked; sizes that it cannot have raise ValueError."""
+    """An architecture, optionally narrower or at another size; impossible sizes raise ValueError."""
 
     architecture: str  # one of ARCHITECTURES
     width: float = 1.0  # share of the published channels
@@ -60,7 +60,7 @@ class UntrainedFamily:
         return architecture_of(self.architecture, self.width, self.side)
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Return no tensors: weights are drawn from a random stream whenever the prior is loaded."""
+        """Return no tensors, since weights are drawn from a random stream whenever the prior is loaded."""
         side = data["train"].shape[-1]
         if side != self.chosen.side:
             pixels = self.chosen.side

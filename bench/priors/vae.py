@@ -1,4 +1,4 @@
-"""`vae`: a variational autoencoder with a learned noise level per pixel; its decoder is the mean of x given z.
+"""`vae`: a variational autoencoder with a learned noise level per pixel; its decoder gives the mean of x given z.
 
 Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014. https://arxiv.org/abs/1312.6114
 """
@@ -38,7 +38,7 @@ class VAE(nn.Module):
         self.log_noise = nn.Parameter(torch.zeros(num_pixels))
 
     def negative_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Return a bound on -log p(x) in nats, averaged over x (n, D), one z each: noise (n, num_latents)."""
+        """Return a bound on -log p(x) in nats, averaged over x (n, D), with one z each from noise (n, num_latents)."""
         mean, log_std = self.encoder(x).chunk(2, 1)
         error = (x - self.decoder(mean + log_std.exp() * noise)) / self.log_noise.exp()
         misfit = (error.square() + math.log(2 * math.pi)).sum(1) / 2 + self.log_noise.sum()
@@ -48,7 +48,7 @@ class VAE(nn.Module):
 
 @dataclass(frozen=True)
 class VAEFamily:
-    """An autoencoder of images less their mean, as multilayer perceptrons."""
+    """An autoencoder of centred images; encoder and decoder are multilayer perceptrons."""
 
     num_latents: int = 16  # length of z
     width: int = 128  # units of a hidden layer
@@ -56,7 +56,7 @@ class VAEFamily:
     num_iterations: int = 3500  # steps of training
     batch_size: int = 128  # images in a step
     learning_rate: float = 2e-3  # of Adam, warmed up and then lowered to zero
-    ema_decay: float = 0.999  # of the running average of the weights, which is kept
+    ema_decay: float = 0.999  # decay of the running average of the weights, which is the result
 
     tiny: ClassVar[Mapping[str, object]] = {"width": 8, "num_iterations": 3}  # for tests
 

@@ -1,7 +1,8 @@
-"""`wrapped`: a decoder of others, x = f(z) with z standard normal, by a Python file of yours.
+"""`wrapped`: a foreign decoder, x = f(z) with z standard normal, that a Python file of the user opens.
 
 The file has a function `load(weights, latent_shape, shape)` that returns a module from z (n, *latent_shape) to images
-(n, *shape) in [-1, 1]. It runs as your code does: read it before you use it. docs/papers.md shows one for StyleGAN3.
+(n, *shape) in [-1, 1]. It runs with your rights: read a file of others before you use it. docs/papers.md shows one for
+StyleGAN3.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from bench.priors._card import write_picture
 __all__ = ["WrappedFamily"]
 
 Tensors = dict[str, Tensor]
-STUB = "stub"  # in place of a file: a small network of random weights
+STUB = "stub"  # replaces a file by a small network with random weights
 
 
 @dataclass(frozen=True, eq=False)
 class Wrapped:
-    """`network` (n, *latent_shape) -> (n, *shape), float32."""
+    """A decoder; `network` maps (n, *latent_shape) -> (n, *shape), float32."""
 
     network: nn.Module
     latent_shape: tuple[int, ...]
@@ -55,12 +56,12 @@ class Wrapped:
 
 @dataclass(frozen=True)
 class WrappedFamily:
-    """A decoder by a file of yours."""
+    """A decoder that a Python file of the user opens."""
 
-    file: str  # Python file with `load`, or stub: a small network of random weights
-    weights: str = ""  # what `load` gets, such as the path of a file
-    latent_shape: tuple[int, ...] = (512,)  # of z
-    num_calls: int = 1  # network calls of a decoded image
+    file: str  # Python file with `load`, or stub: a small network with random weights
+    weights: str = ""  # argument of `load`, such as the path of a file
+    latent_shape: tuple[int, ...] = (512,)  # shape of z
+    num_calls: int = 1  # network calls per decoded image
 
     tiny: ClassVar[Mapping[str, object]] = {"file": STUB, "latent_shape": (4,)}  # for tests
 
@@ -72,7 +73,7 @@ class WrappedFamily:
             )
 
     def fit(self, data: Tensors, folder: Path, teacher: Prior | None) -> tuple[Tensors, Json]:
-        """Keep the file with the prior, and try it: two images of the data set's size, in [-1, 1]."""
+        """Keep a copy of the file with the prior; raise UserError unless it makes images of the data set's size."""
         path = (
             Path(__file__).with_name("_stub_decoder.py") if self.file == STUB else Path(self.file)
         )
@@ -92,7 +93,7 @@ class WrappedFamily:
         return tensors, {"num_parameters": networks.num_parameters(prior.network)}
 
     def load(self, tensors: Tensors, folder: Path, teacher: Prior | None) -> Wrapped:
-        """Return the prior by the file that was kept."""
+        """Return the prior, opened by the copy of the file."""
         file = folder / "pipeline" / "decoder.py"
         spec = importlib.util.spec_from_file_location("wrapped_decoder", file)
         assert spec is not None and spec.loader is not None

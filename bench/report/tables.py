@@ -203,18 +203,18 @@ def ordered_methods(suite: SuiteResults) -> tuple[str, ...]:
 
 
 def shown_methods(suite: SuiteResults) -> tuple[str, ...]:
-    """Return the methods as above, without the reference where no task has any."""
+    """Return `ordered_methods`, without the reference if no task has one."""
     return tuple(m for m in ordered_methods(suite) if m != REFERENCE or has_reference(suite))
 
 
 def shown_kinds(suite: SuiteResults) -> dict[str, str]:
-    """Return the kinds of the methods between floor and ceiling; {} where that tells nothing apart."""
+    """Return the kinds of the methods between floor and ceiling; {} if they have only one kind."""
     kinds = {m: kind for m, kind in suite.kinds.items() if m not in BASELINES}
     return kinds if len(set(kinds.values())) > 1 else {}
 
 
 def goal_of(metric: str, suite: SuiteResults) -> str:
-    """Return "up", "down" or "= 0.9", as the metric says which way is better; "" for costs and floors."""
+    """Return the better direction of a metric, "up", "down" or "= 0.9"; "" for costs and floors."""
     better = next((task.better[metric] for task in suite.tasks if metric in task.better), None)
     if better is None or "_floor" in metric:
         return ""

@@ -178,9 +178,8 @@ def _children() -> set[int]:
     found = set[int]()
     for facts in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError):  # it has just ended
-            after_name = facts.read_text(errors="replace").rpartition(")")[
-                2
-            ]  # a name may hold anything
+            # the name in parentheses may contain anything, even a parenthesis
+            after_name = facts.read_text(errors="replace").rpartition(")")[2]
             if int(after_name.split()[1]) == os.getpid():
                 found.add(int(facts.parent.name))
     return found

@@ -38,9 +38,9 @@ class BudgetExceeded(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may spend in all since it began; checked before each call of the network.
+    """The limits of a run from its beginning, checked before each call of the network.
 
-    rows: through the prior's network, forward and backward. bytes: beyond `allocated_before`. text: all of it in words.
+    rows: through the prior's network, forward and backward. bytes: beyond `allocated_before`. text: all in words.
     """
 
     rows: float = math.inf

@@ -128,9 +128,8 @@ def classes_in_turn(data: dict[str, Tensor], num_classes: int) -> dict[str, Tens
 
     The test images are sorted: first one of each class, in the order of the classes, then another of each, and so on.
     """
-    if (
-        "test_label" not in data
-    ):  # draws of a prior and unlabelled images get one class after the other
+    # draws of a prior and unlabelled images get one class after the other
+    if "test_label" not in data:
         numbered = {f"{part}_label": torch.arange(len(data[part])) % num_classes for part in PARTS}
         data = data | numbered
     labels = one_hot(data["test_label"], num_classes).flatten(1).long()

@@ -44,7 +44,7 @@ GIVEN = {"pipeline", "weights"}  # parameters of the families that open the user
 ROWS_OF_CHECKPOINT = 2000  # network rows of all draws for the card, for such a network
 NUMBERS_PER_SET = (
     2**18
-)  # pixels in a set: fewer images are compared where they are large, since draws are expensive
+)  # pixels in a set: fewer images are compared if they are large, since draws are expensive
 
 
 def main(spec_path: str) -> None:
@@ -61,9 +61,8 @@ def main(spec_path: str) -> None:
         facts |= {"teacher": spec.teacher, "teacher_family": spec.teacher_family}
         facts["teacher_sha256"] = read_header(teacher_path)["sha256"]
 
-    path.unlink(
-        missing_ok=True
-    )  # it is written last, and its presence says that the files beside it are complete
+    # written last, so that its presence means that the files beside it are complete
+    path.unlink(missing_ok=True)
     begin = time.perf_counter()
     with kept_surroundings():
         tensors, card = family.fit(data, path.parent, teacher)

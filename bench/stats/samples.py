@@ -19,7 +19,7 @@ def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> Ta
     files = layout.task(task)
     broken = read_header(files.measurements).get("broken")
     why = format_reason("failed", broken) if broken else ""
-    sets = [SampleSet(REFERENCE_DRAWS, _arrays(files.reference)["x_b"], why)]
+    sets = [_reference_draws(files.reference, why)]
     for method in methods:
         tensors, header = read_tensors(layout.run(task, method, seed).samples)
         status, x = header.get("status", "ok"), tensors["x"].numpy()
@@ -28,6 +28,15 @@ def task_samples(root: Path, task: str, methods: Iterable[str], seed: int) -> Ta
         remark = ", ".join(words for words, is_so in odd.items() if is_so)
         sets.append(SampleSet(method, x[: num_measured(header, len(x))], reason, remark))
     return TaskSamples(task, _arrays(files.measurements), sets)
+
+
+def _reference_draws(path: Path, why: str) -> SampleSet:
+    """Return the reference draws of a task; `why` is why its measurements could not be made, or ""."""
+    tensors, header = read_tensors(path, broken_too=True)
+    reasons = [
+        reason and f"n/a (reference not admitted: {reason})" for reason in header.get("reasons", ())
+    ]
+    return SampleSet(REFERENCE_DRAWS, tensors["x_b"].numpy(), why, reasons=reasons)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -38,9 +38,8 @@ def map_of_prior(
         if not is_guided(method, problem):
             return wavelets.no_wavelets(z, prior.latent_shape)
         fitted = wavelets.fit_wavelets(z, x.flatten(1), prior.shape)
-        if (
-            method.guide == "decoder"
-        ):  # gradients are then the decoder's, without the error of the map
+        # with guide "decoder", gradients are the decoder's and have no error of the map
+        if method.guide == "decoder":
             fitted = fitted._replace(missed=torch.zeros_like(fitted.missed))
         at = x[:NUM_PROBED].flatten(1), y[:NUM_PROBED]
         sign = signs(z, rng)

@@ -1,4 +1,4 @@
-"""The public API: a task opened or made on the spot, samples drawn, evaluated and put beside published rows."""
+"""The public API: tasks are opened or made, samples are drawn, evaluated and compared with published rows."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_images_on_another_scale_are_noticed(task, least, most, mend):
         bench.evaluate(task, least + (most - least) * (x + 1) / 2)
 
 
-def test_published_rows_stand_beside_mine(task):
+def test_published_rows_are_listed_with_mine(task):
     published = bench.leaderboard("default")
     assert {"gmm-inpaint-box", "gmm-phase"} <= set(published["task"])
     x = bench.sample("unconditional", task, 4)

@@ -1,4 +1,4 @@
-"""Samples beside published rows: paired with them on the same measurements, and only there."""
+"""Samples are paired with published rows on the same measurements, and only there."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_several_of_mine_are_compared_with_the_first(published, task, x):
 
 
 @pytest.mark.parametrize("lacking", ["values", "measurements"])
-def test_what_cannot_be_paired_is_not_and_a_warning_says_why(published, task, x, lacking):
+def test_rows_that_cannot_be_paired_give_a_warning_with_the_reason(published, task, x, lacking):
     if lacking == "values":
         (published / FILE).unlink()
     else:
@@ -124,6 +124,13 @@ def test_what_cannot_be_paired_is_not_and_a_warning_says_why(published, task, x,
     with pytest.warns(UserWarning, match=words):
         board = bench.leaderboard("small", mine={"mine": x}, task=task)
     assert board["difference"].isna().all() and board.set_index("method").loc["good", "mean"] > 0
+
+
+def test_another_number_of_samples_than_the_published_rows_have_is_told(published, task, x):
+    path = published / "provenance.json"
+    write_json(path, read_json(path) | {"num_samples": 64})
+    with pytest.warns(UserWarning, match="mine has 4 samples of each measurement, the published"):
+        bench.leaderboard("small", mine={"mine": x}, task=task)
 
 
 def test_wrong_requests_are_one_line(published, task, x):

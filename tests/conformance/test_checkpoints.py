@@ -45,9 +45,8 @@ def test_random_weights_fail_the_examination_where_they_must(model, capsys):
         examine(["net"])
     out = capsys.readouterr().out
     assert end.value.code == 1
-    assert (
-        "FAIL noise left at the highest level" in out
-    )  # a network that was not trained denoises nothing
+    # an untrained network removes no noise
+    assert "FAIL noise left at the highest level" in out
     assert "ok   difference of score and denoiser" in out
     assert "ok   noise seen at the lowest level" in out
 

@@ -1,4 +1,4 @@
-"""Conformance says what it saw of a method that kills, ends or keeps its process, and which names no suite can use."""
+"""Conformance reports a method that kills, ends or blocks its process, and names that no suite can use."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_what_a_suite_does_not_see_is_refused(tmp_path, form):
     assert len(refusals) == bool(words) and all(words in refusal for refusal in refusals)
 
 
-def test_a_training_that_only_python_sees_is_refused(tmp_path):
+def test_a_train_function_that_only_importing_shows_is_refused(tmp_path):
     hidden = TRAINABLE.replace(TRAIN.removesuffix("    def sample"), "").replace(
         "    def sample",
         "    exec('def train(self, prior, problem, *, rng): return {}')\n    def sample",

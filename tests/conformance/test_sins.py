@@ -1,4 +1,4 @@
-"""Each sin of a dropped-in method is refused by the check meant for it, in words."""
+"""Each fault of a user's method is refused by the check for it, with a message."""
 
 from __future__ import annotations
 
@@ -64,6 +64,18 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         FIRST + "; rows[:, 1:] = rows[:1, 1:]",
         ["alone as in a batch", FEW],
         "measurement 1 alone gives",
+    ),
+    "one measurement at a time": (
+        FIRST,
+        "assert len(y) == 1, 'a batch of one'; " + FIRST,
+        ["it draws samples"],
+        "AssertionError: a batch of one",
+    ),
+    "y on zero to one": (
+        FIRST,
+        FIRST + "; rows[:, :len(rows[0]) // 2] = (rows[:, :len(rows[0]) // 2] + 1) / 2",
+        ["fits the data better than the prior"],
+        "expected less than 0.3 of it",
     ),
     "clips": (
         RETURN,

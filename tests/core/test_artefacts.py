@@ -1,4 +1,4 @@
-"""Artefacts survive a round trip bit for bit, and whatever happens to one on disk is noticed by name."""
+"""Artefacts are read as they were written, bit for bit, and any damage on disk is reported with the file's name."""
 
 import errno
 import json
@@ -210,14 +210,14 @@ def test_missing_files_are_named(tmp_path):
 @pytest.mark.parametrize(
     "index", [b"[]", b"3", b"null", b'"text"', b'{"__metadata__": []}', b'{"__metadata__": null}']
 )
-def test_any_other_header_is_refused_in_words(tmp_path, index):
+def test_any_other_header_is_refused_with_a_message(tmp_path, index):
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(index).to_bytes(8, "little") + index)
     with pytest.raises(ArtefactError, match=f"^{path}: "):
         check(path)
 
 
-def test_foreign_safetensors_are_told_apart_from_damaged_ones(tmp_path):
+def test_foreign_safetensors_are_distinguished_from_damaged_ones(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"x": torch.ones(2)}, tmp_path / "a.safetensors")
@@ -226,7 +226,7 @@ def test_foreign_safetensors_are_told_apart_from_damaged_ones(tmp_path):
 
 
 def blocks_of(tensors, num_rows):
-    """Cut tensors (n, ...) into blocks, those with one axis beside those with more."""
+    """Cut tensors (n, ...) into blocks, with tensors of one axis and of more axes in each."""
     for part in ("a", "b"):
         for start in range(0, len(tensors[part]), num_rows):
             yield {name: tensors[name][start : start + num_rows] for name in (part, f"{part}_id")}
@@ -311,7 +311,7 @@ def test_a_kill_while_pictures_are_written_leaves_no_csv_that_vouches_for_them(
     assert not path.exists()
 
 
-def test_a_disk_that_cannot_be_written_to_is_told_in_one_line(tmp_path, monkeypatch):
+def test_a_disk_that_cannot_be_written_to_is_reported_in_one_line(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

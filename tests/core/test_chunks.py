@@ -13,7 +13,7 @@ from bench.core.registry import load, names, plugin_of
 from bench.core.rng import Rng
 from bench.runtime.run_method import chunks, joint_of
 
-M, CHUNKS = 2, (1, 2, 7)  # measurements; rows in one call, beside all at once
+M, CHUNKS = 2, (1, 2, 7)  # measurements; rows in one call, compared with all at once
 SHORT = {"num_chains": 3, "num_warmup": 2, "num_adapt": 1, "thin": 1}  # as many chains as channels
 # a leapfrog beyond its limit of stability would make 1e-8 of a rounding error: short steps
 SETTINGS: dict[str, dict] = {

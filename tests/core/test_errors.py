@@ -1,4 +1,4 @@
-"""What any error says in one line, and whether the machine was to blame."""
+"""Any error becomes one line, and errors caused by the machine are recognised."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def test_a_long_message_is_cut():
         (RuntimeError("shapes differ"), False),
     ],
 )
-def test_shortages_of_the_machine_are_told_from_errors_of_the_method(error, is_so):
+def test_shortages_of_the_machine_are_distinguished_from_errors_of_the_method(error, is_so):
     assert is_shortage(error) is is_so

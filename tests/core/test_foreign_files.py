@@ -131,13 +131,13 @@ def test_a_broken_file_is_one_line(tmp_path, suffix, damage):
         ({"a": torch.eye(3).to_sparse()}, "net.safetensors: cannot be written"),
     ],
 )
-def test_other_content_is_told(tmp_path, content, words):
+def test_unexpected_content_is_reported(tmp_path, content, words):
     torch.save(content, tmp_path / "net.pt")
     with pytest.raises(UserError, match=words):
         foreign_tensors(tmp_path / "net.pt")
 
 
-def test_what_is_missing_or_of_another_kind_is_told(tmp_path):
+def test_a_missing_file_or_one_of_another_kind_is_reported(tmp_path):
     for name in ("net.pt", "net.safetensors"):
         with pytest.raises(UserError, match="is missing"):
             foreign_tensors(tmp_path / name)

@@ -1,4 +1,4 @@
-"""What jobs took is read as it was written, and a log that was cut off or spoiled is read as far as it goes."""
+"""Recorded costs of jobs are read as written, and a damaged log is read up to the damage."""
 
 from __future__ import annotations
 

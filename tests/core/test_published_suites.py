@@ -1,4 +1,4 @@
-"""Which published rows a suite asks for with `beside`."""
+"""The key `beside` of a suite names the published rows that are shown with it."""
 
 from __future__ import annotations
 

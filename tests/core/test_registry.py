@@ -15,7 +15,7 @@ NAMES = ("my-own_method", "2steps", "x")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Path:
-    """A user's folder with methods of legal names, and a helper beside them."""
+    """Make a user's folder with methods of legal names, and a helper."""
     folder = tmp_path / "methods"
     folder.mkdir()
     for name in (*NAMES, "_helper"):

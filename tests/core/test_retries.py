@@ -1,4 +1,4 @@
-"""Which failures change what a job is told, so that the next run tries it again."""
+"""Some failures change a job's params, so that the next run tries it again."""
 
 from __future__ import annotations
 

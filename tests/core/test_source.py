@@ -1,4 +1,4 @@
-"""A plug-in's source says what Python sees when it imports the file, however that is written."""
+"""Reading a plug-in's source gives what importing the file gives, for any way to write it."""
 
 from __future__ import annotations
 

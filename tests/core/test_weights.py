@@ -1,4 +1,4 @@
-"""Weights: where they belong, what is said when they are missing or others, and how they are fetched. No network."""
+"""Weights: their places, messages for missing or wrong files, and their download, without a network."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_download_that_breaks_off_or_is_not_there_is_one_line_and_leaves_nothi
     assert not home.exists() or list(home.iterdir()) == []
 
 
-def test_without_network_the_line_says_what_to_copy_where(home, monkeypatch):
+def test_without_a_network_the_message_says_which_file_to_copy_where(home, monkeypatch):
     nowhere = "http://127.0.0.1:9/small.pth"  # nothing listens at the port of `discard`
     gone = dataclasses.replace(WEIGHTS["small"], url=nowhere)
     monkeypatch.setitem(weights.WEIGHTS, "small", gone)

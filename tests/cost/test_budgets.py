@@ -1,4 +1,4 @@
-"""Settings at a budget: what a row needs stays within it, and the committed suite has what the rules say."""
+"""Settings at a budget: a row's cost stays within it, and the committed suite has the settings of the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The campaign knows kinds of files, damages them, follows advice, and finds what a run left behind."""
+"""`chaos` recognises kinds of files, damages them, follows advice, and finds processes and folders left by a run."""
 
 from __future__ import annotations
 
@@ -113,6 +113,6 @@ def test_a_summary_passes_only_where_nothing_was_left_lost_or_unsaid():
     assert summarise_disks([line], told.append) and not summarise_disks([mute], told.append)
 
 
-def test_lines_of_errors_are_told_from_the_rest():
+def test_lines_of_errors_are_found_among_the_rest():
     ended = Ended(1, "Building\nerror: a: b\n  error: c\n")
     assert ended.errors == ["error: a: b"] and not ended.has_traceback

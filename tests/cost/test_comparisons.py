@@ -1,4 +1,4 @@
-"""Comparisons of seconds see the same work on both sides."""
+"""Comparisons of seconds do the same work on both sides."""
 
 from __future__ import annotations
 

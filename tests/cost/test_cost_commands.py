@@ -1,4 +1,4 @@
-"""What `python -m bench.cost` says follows from what it measured; nothing here depends on how fast a machine is."""
+"""The output of `python -m bench.cost` follows from its measurements; no test depends on the machine's speed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_unknown_question_in_one_line():
         wanted(["weight"])
 
 
-def test_the_record_holds_numbers_and_what_was_printed(tmp_path):
+def test_the_record_has_the_numbers_and_the_printed_lines(tmp_path):
     record(tmp_path, "overhead", {"ratio": 1.5}, ["Overhead 1.50."])
     check(tmp_path / "overhead.json")
     actual = read_json(tmp_path / "overhead.json")
@@ -186,7 +186,7 @@ def test_a_peer_that_is_not_installed_is_na(monkeypatch):
     )
 
 
-def test_growth_is_told_relative_to_1x():
+def test_growth_is_stated_relative_to_1x():
     cells = [
         growth.Cell(2.0, 2**21),
         growth.Cell(3.0, 2**21),

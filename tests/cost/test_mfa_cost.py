@@ -1,4 +1,4 @@
-"""What the cost command says of the mixture of factor analysers follows from what it measured."""
+"""The output of the cost command on the mixture of factor analysers follows from its measurements."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def test_products_are_those_of_one_call(small):
     assert len(mfa.products_of(small, torch.zeros(4, 3, 4, 4).double(), times=2)) == 2 * len(shapes)
 
 
-def test_it_says_ratios_in_both_precisions_and_how_far_these_are_apart(small):
+def test_it_prints_ratios_in_both_precisions_and_their_difference(small):
     said = []
     content = mfa.measure(Options(repeats=2), said.append)
     names = [f"{what}, {of}" for of in ("float64", "float32") for what in ("forward", "with VJP")]

@@ -1,4 +1,4 @@
-"""What `bench.cost sizes` reckons follows from what it measured."""
+"""The estimates of `bench.cost sizes` follow from its measurements."""
 
 from __future__ import annotations
 

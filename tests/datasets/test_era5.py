@@ -161,7 +161,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(tmp_path):
     refused(tmp_path / "cut.nc", "cut.nc: cannot be read")
 
 
-def test_a_file_in_hdf5_says_what_to_install_where_that_is_missing(tmp_path, monkeypatch):
+def test_a_file_in_hdf5_gives_advice_on_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5netcdf", None)
     (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n\x1a\n")
     needs = r"^[^(]*a.nc: a NetCDF file in HDF5 needs .*pip install 'posterior-bench\[climate\]'$"

@@ -1,4 +1,4 @@
-"""`fashion`: the real files where Debian's package put them, and what happens to files that are missing or others."""
+"""`fashion`: the real files where Debian's package put them, and the messages for missing or wrong files."""
 
 import gzip
 import hashlib
@@ -64,7 +64,7 @@ def test_packed_and_unpacked_files_are_read(made):
     assert data["test_label"].tolist() == list(labels[:4])
 
 
-def test_noise_belongs_to_the_image_whatever_the_counts_are(made):
+def test_the_noise_of_an_image_does_not_depend_on_the_counts(made):
     other = small(made, num_train=2, num_validation=1).load()
     data = small(made).load()
     assert other["train"].equal(data["train"][:2])

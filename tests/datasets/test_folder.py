@@ -1,4 +1,4 @@
-"""`folder`: which files, in which split, how they are framed, and what happens to damaged ones."""
+"""`folder`: which files are read, into which split, with which framing, and how damaged ones are treated."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ def picture(seed, width=8, height=8):
 
 @pytest.fixture
 def made(tmp_path):
-    """Ten pictures of 8 x 8 pixels, in folders and beside them, and what is no picture of the set."""
+    """Make ten pictures of 8 x 8 pixels, in and outside subfolders, and files that are not pictures of the set."""
     for name in ("a", "b", "B", "deep/er/c", "deep/d", "e", "f", "g", "h"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         picture(ord(name[-1])).save(tmp_path / f"{name}.png")
@@ -225,7 +225,7 @@ def test_a_split_without_a_usable_image_is_named(made):
         folder.load()
 
 
-def test_the_stored_file_says_which_pixels_it_holds(made):
+def test_the_stored_file_has_the_hash_of_its_pixels(made):
     """The hash is over bytes as decoded, and so the same for PNG files that pack them otherwise."""
     spec = made / "spec.json"
     parameters = {"path": str(made), "side": 8, **COUNTS}

@@ -1,4 +1,4 @@
-"""`photos`: no held-out crop shares a pixel of a photograph with a training crop, and values are what they claim."""
+"""`photos`: no held-out crop shares a pixel of a photograph with a training crop, and values are as documented."""
 
 import numpy as np
 import pytest
@@ -75,7 +75,7 @@ def test_pixels_of_one_split_never_reach_crops_of_another(side, monkeypatch):
             assert (after[part] != before[part]).flatten(1).any(1).all()
 
 
-def test_ids_and_labels_say_photograph_and_scale(data):
+def test_ids_and_labels_encode_photograph_and_scale(data):
     for part, num in (("train", 20_000), ("validation", 1000), ("test", 1000)):
         number, scale = photograph_and_scale(data[f"{part}_id"])
         assert data[part].shape == (num, 3, 32, 32) and len(data[f"{part}_id"].unique()) == num
@@ -85,7 +85,7 @@ def test_ids_and_labels_say_photograph_and_scale(data):
         assert first.sort().values.tolist() == list(range(28))  # one of each kind
 
 
-def test_a_crop_is_what_its_id_says(data):
+def test_a_crop_is_at_the_place_of_its_id(data):
     """Cut the pixels that an id names out of the photograph and scale them: the same, but for the noise of a step."""
     for i in range(56):
         x, image_id = data["test"][i], data["test_id"][i : i + 1]

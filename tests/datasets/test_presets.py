@@ -63,7 +63,7 @@ def test_celeba_cuts_out_faces_where_it_is_asked_to(made, tmp_path):
     assert np.allclose(data["train"][0].permute(1, 2, 0), image / 127.5 - 1, atol=1e-6)
 
 
-def test_celeba_says_what_is_missing(made, tmp_path):
+def test_celeba_names_missing_files(made, tmp_path):
     celeba = made("celeba")
     (tmp_path / "list_eval_partition.txt").unlink()
     with pytest.raises(ValueError, match="celeba: .* holds no list_eval_partition.txt or "):
@@ -133,7 +133,7 @@ def remove(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("break_file", [truncate, put_a_pickle, remove])
-def test_cifar10_names_a_file_that_is_none(made, tmp_path, break_file):
+def test_cifar10_names_a_file_without_records(made, tmp_path, break_file):
     cifar10 = made("cifar10")
     break_file(tmp_path)
     with pytest.raises(ValueError, match="cifar10: .*data_batch_3.bin.*binary version") as error:

@@ -1,4 +1,4 @@
-"""Signals of the data set `sphere`: where an image lies on it, and the climate's fields against their law."""
+"""Signals of the data set `sphere`: the place of an image on it, and the distribution of the climate's fields."""
 
 import numpy as np
 import pytest

@@ -58,7 +58,7 @@ def test_a_file_around_another_library_conforms_with_a_stub_in_its_place(
 
 
 @pytest.mark.parametrize("name", WRAPPED)
-def test_it_says_what_to_install_where_the_library_is_missing(name):
+def test_a_missing_library_gives_advice_on_what_to_install(name):
     kind, place, _, install = WRAPPED[name]
     module = types.ModuleType(name)
     sys.modules[name] = module

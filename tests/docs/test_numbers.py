@@ -1,4 +1,4 @@
-"""Numbers of the default suite in documents are those that are published; so are the facts that a table must show."""
+"""Numbers of the default suite in documents are the published ones, and the tables show what the documents say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BOX, PHASE = "gmm-inpaint-box", "gmm-phase"
 PRIOR, MAP = "gmm-denoise-prior", "gmm_map-denoise"
 NUMBER = r"(-?\d+(?:\.\d+)?)"
-# words of docs/statistics.md, where # stands for a number, and (task, row, metrics added up) of each
+# text of docs/statistics.md, with # for numbers, and (task, row, metrics added up) of each
 WORDS = {
     "DPS is near in `energy` and far in it (# against # of APS)": [
         (BOX, "dps", "sw2sq-128_white"),
@@ -156,7 +156,7 @@ def test_the_exact_sampler_is_at_the_floor_and_worth_its_number(published):
     assert len(missed) <= 1, missed
 
 
-def test_trained_rows_print_their_spread_over_seeds_beside_their_intervals():
+def test_trained_rows_have_their_spread_over_seeds_after_their_intervals():
     page = (REPOSITORY / "results/reference/default/distance.md").read_text()
     head, _, *rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
     for method in ("aps", "ods"):

@@ -93,7 +93,7 @@ def test_a_network_trained_on_the_images_stands_in_for_inception(cells):
 
 
 @pytest.mark.parametrize("page", ["report.html", "tables/summary.md"])
-def test_a_note_of_the_pages_says_which_columns_have_no_numbers_for_want_of_weights(results, page):
+def test_a_note_of_the_pages_names_columns_without_numbers_for_lack_of_weights(results, page):
     text = html.unescape((results / page).read_text()).replace("\\", "")
     for name, network in [("lpips-alex-v0.1@[-1,1]_mean", "alexnet"), ("kid-inc", "inception")]:
         why = f"weights absent: python -m bench weights fetch {network}"
@@ -102,7 +102,7 @@ def test_a_note_of_the_pages_says_which_columns_have_no_numbers_for_want_of_weig
         assert name in note
 
 
-def test_cells_of_columns_that_the_suite_asks_for_say_that_weights_are_absent(cells):
+def test_cells_of_requested_columns_have_the_reason_that_weights_are_absent(cells):
     (line,) = [x for x in of_row(cells, "dps", "lpips-alex") if x["metric"].endswith("_mean")]
     assert line["reason"] == "n/a (weights absent: python -m bench weights fetch alexnet)"
 
@@ -111,7 +111,7 @@ def test_the_page_is_made(results):
     assert "mine-inpaint-box" in (results / "report.html").read_text()
 
 
-def test_the_header_says_which_images_were_used(results):
+def test_the_header_names_the_images_that_were_used(results):
     header = read_header(results / "data" / "folder-mine.safetensors")
     assert header["num_images"] == {"train": 28, "validation": 8, "test": 4}
     assert header["num_skipped"] == 0 and len(header["pixels_sha256"]) == 64

@@ -1,4 +1,4 @@
-"""What README and docs say can be done: links resolve, code compiles, commands parse, and the quick ones run.
+"""README and docs are right: links resolve, code compiles, commands parse, and the quick ones run.
 
 A command is run unless its line or the first line of its block says that it takes long or needs something:
 `# needs a GPU`, `# needs a network`, `# takes 30 minutes`. All are parsed.

@@ -1,4 +1,4 @@
-"""The quickstart notebook runs from start to end in a folder that holds nothing else."""
+"""The quickstart notebook runs from start to end in a folder with nothing else in it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ COLUMNS = {
 ROLL, TWO = "swiss_roll", "marginals"
 FLOW, GENERATOR = "flow data", "generator data"
 W2 = "sliced W2 to grid"
-# words of the section on toys, where # stands for a number, and (toy, place, quantity, sampler) of each
+# text of the section on toys, with # for numbers, and (toy, place, quantity, sampler) of each
 OF_TOYS = {
     "(sliced W2 #, between exact draws #), its log Z is # (quadrature #)": [
         (ROLL, FLOW, W2, "ods"),

@@ -1,4 +1,4 @@
-"""docs/add-a-figure.md: its file, dropped into a user's folder, is drawn, saved and stands on the page."""
+"""docs/add-a-figure.md: its file, dropped into a user's folder, is drawn, saved and shown on the page."""
 
 from __future__ import annotations
 

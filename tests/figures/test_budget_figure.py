@@ -103,7 +103,7 @@ def test_a_distance_is_better_when_it_is_smaller():
     assert curve.cost_of(3, 1) == 100 and curve.cost_of(0.5, 1) == math.inf
 
 
-def test_break_even_is_where_training_has_saved_what_it_cost():
+def test_break_even_is_where_training_has_saved_its_cost():
     dps = Curve("dps", (point("dps-b100", 100, 0, 2), point("dps-b400", 400, 0, 8)), True)
     aps = Curve("aps", (point("aps-b100", 0, 16000, 2), point("aps-b400", 28, 64000, 16)), True)
     first, second = break_evens([dps, aps], 16)

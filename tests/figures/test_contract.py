@@ -61,7 +61,7 @@ def test_faults_are_found(tmp_path):
         ("return Drawing", "raise KeyError('sw2')  #", "FAIL it draws: KeyError: 'sw2' (bad_"),
     ],
 )
-def test_a_figure_that_cannot_be_drawn_is_refused_in_words(tmp_path, before, after, words):
+def test_a_figure_that_cannot_be_drawn_is_refused_with_a_message(tmp_path, before, after, words):
     path = tmp_path / f"bad_{len(words)}.py"
     path.write_text(BAD.replace(before, after))
     assert any(words in line for line in failures(path))

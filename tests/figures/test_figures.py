@@ -26,7 +26,8 @@ from helpers.synthetic_results import (
 from matplotlib.figure import Figure
 
 from bench.conformance.figure_cases import suite_results
-from bench.core.artefacts import read_csv, read_tensors
+from bench.core.artefacts import read_csv, read_tensors, write_tensors
+from bench.core.layout import Layout
 from bench.core.registry import build
 from bench.core.results import FIGURES, SampleSet, TaskSamples
 from bench.figures._saving import save
@@ -164,7 +165,7 @@ def test_means_of_the_collapse_figure_leave_out_tasks_whose_prior_a_method_did_n
     assert mean == pytest.approx(np.mean([x for task, x in of_aps.items() if task != MAP_TASK]))
 
 
-def test_the_words_beside_a_single_panel_stand_close_to_it():
+def test_the_labels_of_a_single_panel_are_close_to_it():
     results = FigureResults(suite_results(2, 1))
     figure = Calibration().draw(results).figure
     (panel,) = figure.axes
@@ -174,7 +175,7 @@ def test_the_words_beside_a_single_panel_stand_close_to_it():
     assert 0 < gap < 0.1 and figure.get_supylabel() == ""
 
 
-def test_grid_csv_holds_the_pictures(finished):
+def test_the_csv_of_grid_has_the_pictures(finished):
     folder = finished.parents[1]
     rows = list(
         csv.DictReader(io.StringIO(read_csv(folder / "figures" / "grid-gmm-inpaint-box.csv")[0]))
@@ -275,6 +276,19 @@ def test_measurements_that_a_run_leaves_out_say_so_in_the_grid():
         )
     )
     assert any("only the first 1" in text.get_text() for text in actual.figure.axes[0].texts)
+
+
+def test_draws_that_are_not_admitted_give_their_reason_in_the_grid(finished, tmp_path):
+    """Where a decoder is too dear for a reference, its draws are NaN: that is no failure of samples."""
+    root = shutil.copytree(finished.parents[1], tmp_path / "suite")
+    path = Layout(root).task("gmm-inpaint-box").reference
+    tensors, header = read_tensors(path)
+    tensors["x_b"][0] = float("nan")
+    reasons = ["19 network calls per decoded row"] + [""] * (len(tensors["x_b"]) - 1)
+    write_tensors(path, tensors, {**header, "reasons": reasons})
+    shown = task_samples(root, "gmm-inpaint-box", [], 0).sample_sets[0]
+    assert shown.why_not(0) == f"n/a (reference not admitted: {reasons[0]})"
+    assert shown.why_not(1) == ""
 
 
 def test_the_grid_names_rows_that_saw_another_prior(finished):

@@ -1,4 +1,4 @@
-"""Many methods are told apart by their kinds: in their order, with a colour for each and headings in the legend."""
+"""Many methods are distinguished by their kinds: by order, a colour for each kind, and headings in the legend."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def labels(handles: list[Line2D]) -> list[str]:
     return [str(handle.get_label()) for handle in handles]
 
 
-def test_methods_stand_by_kind_and_the_first_ones_before_all():
+def test_methods_are_ordered_by_kind_after_the_first_ones():
     kinds = {"a": "latent", "b": "guidance", "c": "baseline", "d": "latent"}
     assert by_kind("abcd", kinds) == ("b", "a", "d", "c")
     assert by_kind("abcd", kinds, first="c") == ("c", "b", "a", "d")

@@ -43,7 +43,7 @@ def test_measurements_can_be_drawn(name, colour):
     assert tuple(page["y"]) == y.image.shape[1:] and page["x"] == SHAPES[colour][1:]
 
 
-def test_a_fourier_measurement_is_shown_as_the_image_of_what_was_measured():
+def test_a_fourier_measurement_is_shown_as_the_image_of_its_measured_lines():
     seen = seen_through("fourier", (1, 16, 12))
     assert seen["y"].shape == (3, 2, 16, 12) and seen["picture"].shape == (3, 1, 16, 12)
     shown = pictures(0, seen, [], 1)[0].image
@@ -70,7 +70,7 @@ def test_a_measurement_that_is_a_colour_image_is_shown_as_images_are(scale, chan
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_what_was_not_measured_is_blue_in_grey_and_in_colour(channels):
+def test_unmeasured_pixels_are_blue_in_grey_and_in_colour(channels):
     y = np.zeros((channels, 4, 4))
     y[:, 1:3, 1:3] = np.nan
     shown = coloured(Picture("measurement", 0, "y", y), 1.0)
@@ -86,7 +86,6 @@ def test_a_row_that_diverged_does_not_leave_the_others_dark():
         [std(REFERENCE_DRAWS, 0.2), std("a", 0.3), std("b", 24.0)]
     ) == pytest.approx(0.4)
     assert largest_spread([std(REFERENCE_DRAWS, 0.2), std("a", 0.3)]) == pytest.approx(0.3)
-    assert (
-        largest_spread([std("a", 0.3), std("b", 24.0)]) == 24.0
-    )  # nothing is known of the posterior
+    # without reference draws nothing is known of the posterior
+    assert largest_spread([std("a", 0.3), std("b", 24.0)]) == 24.0
     assert largest_spread([std(REFERENCE_DRAWS, 0.0), std("a", 0.0)]) == 1.0

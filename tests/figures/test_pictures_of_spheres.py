@@ -25,7 +25,7 @@ def sets():
     return [SampleSet(REFERENCE_DRAWS, seen()["x_true"][:, None] + 0.1 * noise)]
 
 
-def test_the_sphere_is_seen_from_outside_and_white_beside_it():
+def test_the_sphere_is_seen_from_outside_on_white():
     y, truth, *others = pictures(0, seen(), sets(), 2)
     top, bottom, corner = (
         (10, SIDE_OF_SPHERE // 2),

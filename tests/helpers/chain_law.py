@@ -1,4 +1,4 @@
-"""The law of the ancestral chain on a Gaussian prior, level by level, and what follows from it for a measurement."""
+"""The distribution of the ancestral chain on a Gaussian prior, level by level, with and without a measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods that are put beside those in methods/ for one test."""
+"""Add methods to those in methods/ for one test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 def drop_in_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str, str], None]]:
-    """Return a function that puts a module beside those in methods/, by its name and source."""
+    """Return a function that adds a module to those in methods/, by its name and source."""
     monkeypatch.setenv("POSTERIOR_BENCH_PLUGINS", str(tmp_path))
     names = []
 

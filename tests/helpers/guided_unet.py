@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from bench.priors.adapters.architectures import Architecture
 
-# names of what stands beside each other in these: two levels, the lower with attention and two heads
+# an architecture of two levels, the lower with attention and two heads
 SMALL: dict[str, Any] = {
     "side": 8,
     "channels": 8,

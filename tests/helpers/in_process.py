@@ -1,4 +1,4 @@
-"""All jobs of a suite in this process, one after the other: what Snakemake would do, without the start of each job."""
+"""Run all jobs of a suite in this process, one after the other, as Snakemake would, without starting processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of latent samplers share: measurements on the toy, draws, and moments told by independent chains."""
+"""Helpers of the tests of latent samplers: measurements on the toy, draws, and moments over independent chains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of metrics share: the columns that every suite has, and all of their values on some measurements."""
+"""Helpers of the tests of metrics: the columns that every suite has, and all their values on some measurements."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def write_one_method(root: Path) -> Path:
 
 
 def write_twenty_methods(root: Path) -> Path:
-    """Write one task of the suite with eighteen copies of a method beside exact sampler and ceiling."""
+    """Write one task of the suite with eighteen copies of a method, the exact sampler and the ceiling."""
     spec, task = write_results(root), "gmm-inpaint-box"
     names = [f"method-{k}" for k in range(18)]
     for name in names:

@@ -1,4 +1,4 @@
-"""Numbers in the words of a page, and those that are published."""
+"""Read the numbers in the text of a page, and the published ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def words_of(page: str) -> str:
 
 
 def assert_shown(page: str, words: str, numbers: Sequence[float]) -> None:
-    """Check that words stand once in a page, where # stands for a number, and that these are its numbers, rounded."""
+    """Check that a text with # for numbers is in a page once, and that the page's numbers there are these, rounded."""
     pattern = re.escape(words).replace(r"\#", NUMBER).replace("#", NUMBER)
     (found,) = re.finditer(pattern, page)
     for shown, number in zip(found.groups(), numbers, strict=True):

@@ -1,4 +1,4 @@
-"""A task with an exact posterior, and samplers on it of which is known what is wrong with them."""
+"""A task with an exact posterior, and samplers on it with known faults."""
 
 from __future__ import annotations
 

@@ -67,6 +67,6 @@ def test_the_largest_gain_is_that_of_the_matrix():
         ({"sigma_max": 0.001}, "sigma"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         AnnealedLangevin(**settings)

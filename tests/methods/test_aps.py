@@ -248,7 +248,7 @@ class Shift:
         return (y - x).square().sum(1) / (-2 * 0.1**2)
 
 
-def test_what_cannot_be_is_refused_in_words():
+def test_impossible_settings_are_refused_with_a_message():
     with pytest.raises(ValueError, match="Cap.DENSITY"):
         atoms = Atoms(Rng(("test", "atoms"), [0]).randn((5, *SHAPE))[0])
         train(

@@ -23,7 +23,7 @@ class SixImages:
 
 
 @pytest.mark.parametrize("n", [2, 5])
-def test_the_best_of_n_has_its_law(n):
+def test_the_best_of_n_has_its_known_distribution(n):
     problem = make_problem("denoise", {}, 0.1, (1, 1, 1))
     y, num_samples = torch.full((1, 1, 1, 1), -1.0, dtype=torch.float64), 3000
     x = draw(BestOfN(num_draws=n), SixImages(), problem, y, num_samples).flatten().long()
@@ -52,7 +52,7 @@ def test_more_draws_never_fit_worse():
     assert (norms[2] <= norms[1]).all()
 
 
-def test_it_costs_what_it_states():
+def test_its_cost_is_as_stated():
     assert_finite_at_the_stated_cost(BestOfN(num_draws=3))
 
 

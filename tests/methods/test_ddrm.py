@@ -109,6 +109,6 @@ def test_samples_are_too_narrow_on_a_gaussian_by_a_known_share():
         ({"start": "y"}, "start = 'y'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         DDRM(**settings)

@@ -1,4 +1,4 @@
-"""D-Flow: ridge regression with a linear decoder, the norm's mode without data, and a stop that sees no truth."""
+"""D-Flow: ridge regression with a linear decoder, the norm's mode without data, and a stop without the truth."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_discrepancy_stops_each_row_at_the_level_of_the_noise():
 
 
 @pytest.mark.parametrize("stop", ["never", "discrepancy"])
-def test_it_costs_what_it_states(stop):
+def test_its_cost_is_as_stated(stop):
     assert_finite_at_the_stated_cost(DFlow(num_steps=4, stop=stop))
 
 

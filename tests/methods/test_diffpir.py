@@ -1,4 +1,4 @@
-"""DiffPIR: its proximal step is a conditional mean, and what it makes of that one."""
+"""DiffPIR: its proximal step is a conditional mean; with and without fresh noise it has a known limit."""
 
 from __future__ import annotations
 
@@ -79,6 +79,6 @@ def test_rows_are_counted_and_none_goes_back():
         ({"prior_std": -1.0}, "prior_std = -1.0"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         DiffPIR(**settings)

@@ -207,6 +207,6 @@ def test_noise_levels_end_where_the_prior_ends():
 @pytest.mark.parametrize(
     ("settings", "words"), [({"num_steps": 20}, "at least 21"), ({"zeta": -1.0}, "zeta = -1.0")]
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         DPS(**settings)

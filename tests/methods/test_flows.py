@@ -84,12 +84,12 @@ def test_each_mask_is_followed_by_its_complement(shape):
         assert 0 < mask.sum() < mask.numel()
 
 
-def test_an_image_of_one_entry_is_refused_in_words():
+def test_an_image_of_one_entry_is_refused_with_a_message():
     with pytest.raises(ValueError, match="at least two entries"):
         make_flow((1, 1, 1), CONTEXT, 2, 8, 2)
 
 
-def test_a_coupling_leaves_what_it_conditions_on():
+def test_a_coupling_keeps_the_part_on_which_it_conditions():
     flow = build((2, 4, 4))
     z, context = points((2, 4, 4), 3), points((CONTEXT,), 3, "context")
     for layer in flow.layers:

@@ -123,7 +123,7 @@ def test_hmc_leaves_a_gaussian_invariant_and_accepts_by_its_energy():
     assert (white.T.cov() - torch.eye(3)).abs().max() < 5 * (2 / n) ** 0.5
 
 
-def test_what_is_not_finite_is_refused():
+def test_a_state_that_is_not_finite_is_refused():
     def target(x: Tensor) -> tuple[Tensor, Tensor]:
         return torch.where(x[:, 0] > 1, torch.nan, 0.0), torch.zeros_like(x)
 
@@ -178,9 +178,9 @@ def test_chains_have_the_posterior_moments(settings, space):
     )
     x = draw(method, prior, problem, y, 60 * num_chains).flatten(2)
     for samples, mean, covariance in zip(x, *problem.posterior(y), strict=True):
-        assert_moments(
-            samples, num_chains, mean, covariance, power=0.05 if space == "latent" else 0.1
-        )  # pixels mix slower
+        # pixels mix more slowly
+        power = 0.05 if space == "latent" else 0.1
+        assert_moments(samples, num_chains, mean, covariance, power=power)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_chains_have_the_posterior_moments(settings, space):
     ids=str,
 )
 @pytest.mark.parametrize("space", ["latent", "data"])
-def test_it_runs_finite_and_costs_what_it_states(settings, space):
+def test_samples_are_finite_and_the_cost_is_as_stated(settings, space):
     assert_finite_at_the_stated_cost(HMC(space=space, **settings))
 
 
@@ -209,7 +209,7 @@ def test_a_mass_matrix_costs_the_draws_that_tell_it():
 
 
 @pytest.mark.parametrize("kind", [InLatents, InImages])
-def test_after_warm_up_the_target_knows_nothing_of_the_annealing(kind):
+def test_after_warm_up_the_target_does_not_depend_on_the_annealing(kind):
     prior = ToyPrior()
     problem = ToyProblem(prior)
     space, rng = (
@@ -263,6 +263,6 @@ def test_the_step_adapts_only_where_it_may(adapts):
         ({"space": "images"}, "space = 'images': expected 'latent' or 'data'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         HMC(**settings)

@@ -144,7 +144,7 @@ def test_unadjusted_chains_have_the_moments_of_their_own_equilibrium():
 
 
 @pytest.mark.parametrize("num_warmup", [0, 1, 10])
-def test_after_warm_up_the_target_knows_nothing_of_the_annealing(num_warmup):
+def test_after_warm_up_the_target_does_not_depend_on_the_annealing(num_warmup):
     prior = ToyPrior()
     problem = ToyProblem(prior)
     y, rng = measurements(prior, problem, 4), Rng(AXES, range(4))
@@ -228,7 +228,7 @@ def test_tamed_warm_up_survives_a_badly_scaled_problem(monkeypatch):
     ],
     ids=str,
 )
-def test_it_runs_finite_and_costs_what_it_states(settings):
+def test_samples_are_finite_and_the_cost_is_as_stated(settings):
     assert_finite_at_the_stated_cost(LatentLangevin(**settings))
 
 
@@ -242,6 +242,6 @@ def test_it_runs_finite_and_costs_what_it_states(settings):
         ({"prior_drift": "flat"}, "'correct' or 'released'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         LatentLangevin(**settings)

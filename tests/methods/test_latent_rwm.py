@@ -1,4 +1,4 @@
-"""Latent random walk: its proposals against what they leave invariant, its samples against a closed form."""
+"""Latent random walk: the distribution that its proposals leave invariant, and samples against a closed form."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_scale_adapts_to_the_acceptance_that_was_asked_for():
     ],
     ids=str,
 )
-def test_it_runs_finite_and_costs_what_it_states(settings):
+def test_samples_are_finite_and_the_cost_is_as_stated(settings):
     assert assert_finite_at_the_stated_cost(LatentRWM(**settings)).backward == 0
 
 
@@ -126,6 +126,6 @@ def test_it_runs_finite_and_costs_what_it_states(settings):
         ({"proposal": "uniform"}, "'crank-nicolson' or 'gaussian'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         LatentRWM(**settings)

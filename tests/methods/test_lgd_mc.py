@@ -101,6 +101,6 @@ def test_all_draws_of_a_step_share_one_row_forward_and_back(settings):
         ({"weighting": "x"}, "weighting = 'x'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         LGDMC(**settings)

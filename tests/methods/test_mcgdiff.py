@@ -173,6 +173,6 @@ def test_coupled_samples_conform_and_cost_their_share():
         ({"joint": "chain"}, "joint = 'chain'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         MCGdiff(**settings)

@@ -78,6 +78,6 @@ def test_rows_are_counted(num_solver):
         ({"eta": 2.0}, "eta = 2.0"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         MMPS(**settings)

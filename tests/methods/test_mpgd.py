@@ -86,6 +86,6 @@ def test_a_scale_for_other_images_keeps_the_displacement_of_a_pixel():
     ("settings", "words"),
     [({"num_steps": 20}, "at least 21"), ({"scale": -1.0}, "scale = -1.0"), ({"eta": 2.0}, "eta")],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         MPGD(**settings)

@@ -55,7 +55,7 @@ def test_reference_paths_balance():
     torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-9)  # float64, terms up to 1e4
 
 
-def test_noising_leaves_the_normal_law_alone():
+def test_noising_keeps_the_normal_distribution():
     schedule, n = trajectory.vp_schedule(6, 0.5, 0.01), 20_000
     rng = rng_of("noising")
     path = trajectory.noise_backwards(rng.randn((n, 2))[0], schedule, rng.randn((n, 6, 2))[0])
@@ -315,7 +315,7 @@ def test_without_gradients_amortised_over_measurements(loss):
     assert state["ess"] > 0.7 and state["elbo"] <= state["log_z"]
 
 
-def test_a_student_makes_the_sampler_s_law_at_once():
+def test_a_student_has_the_samplers_distribution_in_one_step():
     problem, num_samples = ToyProblem(ToyPrior(), sigma_y=0.2), 1000
     method = ODS(**TINY | {"distil_steps": 20, "num_fit": 512})
     state = method.train(problem.prior, problem, rng=rng_of("train"))
@@ -369,7 +369,7 @@ def test_training_for_one_measurement_does_not_depend_on_how_many_samples_are_dr
     ],
     ids=str,
 )
-def test_it_costs_what_it_states(settings):
+def test_its_cost_is_as_stated(settings):
     prior, m, s = ToyPrior(), 2, 7
     method = ODS(**TINY | {"num_iterations": 5} | settings)
     problem = ToyProblem(prior)
@@ -393,6 +393,6 @@ def test_it_costs_what_it_states(settings):
         ({"drift": "score"}, "one of langevin, plain"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         ODS(**settings)

@@ -34,7 +34,7 @@ def atoms() -> Atoms:
 
 
 def setting(prior, operator: str, parameters: dict):
-    """A problem that knows its exact posterior, and measurements of draws from the prior."""
+    """Return a problem with its exact posterior, and measurements of draws from the prior."""
     plain = make_problem(operator, parameters, SIGMA_Y, SHAPE)
     problem = make_problem(operator, parameters, SIGMA_Y, SHAPE, posterior_of(prior, plain))
     rng = Rng(("test", "y"), range(M))
@@ -136,7 +136,7 @@ def test_unconditional_on_a_mixture_has_the_priors_moments():
 
 
 @pytest.mark.parametrize("make_prior", [mixture, atoms])
-def test_unconditional_is_the_prior_itself_whatever_the_measurement(make_prior):
+def test_unconditional_draws_from_the_prior_for_any_measurement(make_prior):
     prior = make_prior()
     problem, y = setting(prior, "denoise", {})
     x = Unconditional().sample(counted(prior)[0], problem, y, 5, rng=streams(5))

@@ -97,6 +97,6 @@ def test_rows_are_counted_and_only_the_full_jacobian_goes_back(settings):
         ({"weighting": "x"}, "weighting = 'x'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         PiGDM(**settings)

@@ -115,6 +115,6 @@ def test_rows_are_counted_and_none_goes_back(settings):
         ({"inner": "hmc"}, "inner = 'hmc'"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         PnPDM(**settings)

@@ -88,6 +88,6 @@ def test_without_a_spectrum_it_starts_from_zero_and_with_one_from_the_pseudo_inv
         ({"learning_rate": 0.0}, "learning_rate"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         REDDiff(**settings)

@@ -1,4 +1,4 @@
-"""Rejection sampling: the posterior over a finite set, what it takes where no draw is kept, and log Z."""
+"""Rejection sampling: the posterior over a finite set, the draws used where none is accepted, and log Z."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_log_z_is_the_log_evidence_and_elbo_the_mean_log_likelihood():
     assert (said["elbo"] <= said["log_z"]).all()
 
 
-def test_it_costs_what_it_states():
+def test_its_cost_is_as_stated():
     assert_finite_at_the_stated_cost(Rejection(num_draws=3))
 
 

@@ -1,4 +1,4 @@
-"""Relative trajectory balance: nothing to do for a constant likelihood, evidence by any chain, gain by training."""
+"""Relative trajectory balance: zero loss for a constant likelihood, evidence by any chain, gain by training."""
 
 from __future__ import annotations
 

@@ -159,6 +159,6 @@ def test_the_diagnosis_has_a_number_for_each_measurement():
         ({"prior_std": -1.0}, "prior_std"),
     ],
 )
-def test_impossible_settings_are_refused_in_words(settings, words):
+def test_impossible_settings_are_refused_with_a_message(settings, words):
     with pytest.raises(ValueError, match=words):
         TDS(**settings)

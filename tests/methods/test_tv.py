@@ -50,7 +50,7 @@ def test_it_finds_the_minimum_of_another_algorithm():
 
 
 @pytest.mark.parametrize("operator", ["inpaint-box", "average-pool", "motion-blur"])
-def test_no_small_change_lowers_what_is_minimised(operator):
+def test_no_small_change_lowers_the_objective(operator):
     bed = GaussianBed(correlated((1, 8, 8)), operator, sigma_y=0.2)
     method = TotalVariation(weight=2.0, num_steps=1500)
     x = draw(method, bed.prior, bed.problem, bed.y, 1)[:, 0]

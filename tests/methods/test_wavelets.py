@@ -101,7 +101,7 @@ def test_curvature_in_wavelets_is_that_of_the_dense_hessian(operator, parameters
     torch.testing.assert_close(diagonal[k:], dense.diagonal()[k:], rtol=1e-6, atol=1e-6)
 
 
-def test_curvature_covers_what_wavelets_do_together():
+def test_curvature_covers_interactions_of_wavelets():
     """Under a mask without blocks the diagonal is a share of the largest curvature: steps would diverge."""
     shape = (1, 16, 16)
     problem = make_problem("inpaint-random", {"visible_fraction": 0.25}, 0.02, shape)
@@ -139,7 +139,7 @@ def test_gradients_go_back_through_the_map_as_through_its_matrix():
     torch.testing.assert_close(turned.images(u), fitted.images(fitted.coordinates(z)))
 
 
-def test_what_the_map_misses_counts_as_noise_of_the_measurement():
+def test_the_error_of_the_map_counts_as_noise_of_the_measurement():
     """y = x + n, x = z + missed: p(y | z) has the variance of both, in the coarse image and in details."""
     shape, sigma_y = (1, 16, 16), 0.2
     z = points(1, 4000, 256)[0]
@@ -298,7 +298,7 @@ def test_same_seed_same_bits_and_rows_alone_as_together(settings, amortised):
 
 
 @pytest.mark.parametrize("settings", [{}, {"amortised": False}, {"guide": "decoder"}], ids=str)
-def test_it_costs_what_it_states(settings):
+def test_its_cost_is_as_stated(settings):
     prior, m, s = ToyPrior(), 2, 7
     method = ODS(**TINY | {"num_iterations": 5} | settings)
     problem = ToyProblem(prior)

@@ -75,7 +75,7 @@ def axes(operator: str, parameters: dict, shape: tuple = (1, 4, 4), num: int = 3
     return null_space.axes_of(problem, y, shape), problem, y
 
 
-def test_pooling_sees_the_means_of_blocks():
+def test_pooling_uses_the_means_of_blocks():
     actual, *_ = axes("average-pool", {"factor": 2})
     assert len(actual.seen) == 1 and actual.seen.sum() == 4
     x = normal(3, 10, 1, 4, 4)
@@ -177,7 +177,7 @@ def test_ranks_of_equal_distributions_are_uniform(num_values):
 def test_points_are_fixed_and_know_nothing():
     x = normal(3, 5, 6)
     assert to_points(x).shape == (3, 5, 16)
-    # the same for every measurement, whatever is beside it
+    # the same for every measurement, whatever the others are
     assert (to_points(x)[1] == to_points(x[1:2])[0]).all()
     center = to_points(torch.zeros(1, 1, 6, dtype=DOUBLE))
     assert (center <= math.sqrt(6)).all()  # inside the cube [-1, 1]^6
@@ -235,7 +235,7 @@ def test_stein_ratio_of_a_gaussian_is_the_ratio_of_variances():
 
 
 @pytest.mark.parametrize("scale", [0.7, 1.3])
-def test_stein_discrepancy_sees_spread_in_few_dimensions(scale):
+def test_stein_discrepancy_detects_spread_in_few_dimensions(scale):
     x = 0.2 * scale * normal(100, 100, 2)
     assert errors_off(stein_discrepancy(x, -x / 0.04), 0) > 6
 

@@ -1,4 +1,4 @@
-"""Samples of a class against real images of it, by a network that stands for one that the workflow trains."""
+"""Samples of a class against real images of it, by a network that replaces one that the workflow trains."""
 
 from __future__ import annotations
 

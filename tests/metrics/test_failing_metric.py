@@ -1,4 +1,4 @@
-"""A metric that raises an error costs its own columns, of the samples at which it does."""
+"""A metric that raises an error empties its own columns, for the samples at which it raises."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rows_of(tmp_path: Path, monkeypatch, source: str) -> dict[tuple[str, str, st
     return {(row["method"], row["observation"], row["metric"]): row for row in evaluated(path)}
 
 
-def test_its_columns_say_what_it_raised_and_all_others_have_numbers(tmp_path, monkeypatch):
+def test_its_columns_have_the_error_and_all_others_have_numbers(tmp_path, monkeypatch):
     rows = rows_of(tmp_path, monkeypatch, METRIC.replace("samples.shape[1] == 8", "False"))
     for method in ("reference", "oracle"):
         assert rows[method, "0", "energy"]["value"]

@@ -69,7 +69,7 @@ def test_directions_of_many_values_are_the_leading_singular_vectors():
     torch.testing.assert_close(products, torch.eye(3, dtype=DOUBLE).expand(2, 3, 3))
 
 
-def test_what_metrics_share_is_computed_once_for_the_same_samples():
+def test_shared_values_are_computed_once_for_the_same_samples():
     zero = torch.zeros(2, 1, 6, 6, dtype=DOUBLE)
     truth = truth_of(None, zero, zero, normal(2, 40, 1, 6, 6), zero, zero, 8)
     x, other = normal(2, 8, 1, 6, 6, seed=1), normal(2, 8, 1, 6, 6, seed=2)
@@ -107,7 +107,7 @@ OPERATORS = [
 
 
 @pytest.mark.parametrize(("operator", "parameters"), OPERATORS)
-def test_a_spectrum_sees_what_the_whole_matrix_sees(operator, parameters):
+def test_a_spectrum_gives_the_same_split_as_the_whole_matrix(operator, parameters):
     shape = (3, 6, 6)
     problem, y = problem_on(operator, parameters, shape, 2)
     x = normal(2, 6, 108, seed=1)
@@ -162,7 +162,7 @@ def test_photographs_have_numbers_or_reasons_in_every_column():
     assert {"energy", "worth_energy", "sw2sq-128", "diversity_null", "c2st-energy"} <= wanted
 
 
-def test_whitening_wants_more_draws_than_values():
+def test_whitening_needs_more_draws_than_values():
     truth = truth_of_photos()
     assert set(SlicedWasserstein().why_empty(truth)) == {"sw2sq-128_white"}
     assert set(SlicedWasserstein().compute(truth.reference[:, :8], truth)) == {

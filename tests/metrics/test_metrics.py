@@ -148,7 +148,7 @@ def test_accuracy_of_separate_distributions_is_one_and_of_rounding_noise_one_hal
 
 
 def test_accuracy_is_that_of_two_far_modes():
-    # samples know one of two far modes: right for all samples and for the half of the draws in the other mode
+    # samples have one of two far modes: right for all samples and for the half of the draws in the other mode
     x, y = (
         0.1 * normal(50, 64, 8),
         0.1 * normal(50, 64, 8, seed=1) + 10.0 * choice(2, 50, 64, 1, seed=2),

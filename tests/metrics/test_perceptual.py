@@ -131,7 +131,7 @@ def placed(tmp_path, monkeypatch):
 def test_the_backbone_is_read_from_its_file(placed):
     _, _, network = placed
     x, y = normal(3, 3, 32, 32, seed=0).clamp(-1, 1), normal(3, 3, 32, 32, seed=1).clamp(-1, 1)
-    torch.manual_seed(1)  # whatever the package draws for its backbone must not be seen
+    torch.manual_seed(1)  # the backbone's random weights must have no effect
     read = load_lpips("alex", path_of("alexnet"))
     torch.testing.assert_close(read(x, y), network(x, y), rtol=0, atol=0)
 
@@ -139,9 +139,8 @@ def test_the_backbone_is_read_from_its_file(placed):
 @pytest.mark.slow
 def test_random_weights_in_its_place_give_numbers_that_are_not_named_lpips(placed, monkeypatch):
     _, _, network = placed
-    monkeypatch.setitem(
-        weights.WEIGHTS, "alexnet", PUBLISHED
-    )  # the file that is there has another hash
+    # the file that is there has another hash
+    monkeypatch.setitem(weights.WEIGHTS, "alexnet", PUBLISHED)
     file = weights.folder() / PUBLISHED.file
     mark = f"unverified-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
     x_true = normal(2, 3, 32, 32, seed=0).clamp(-1, 1).double()
@@ -222,7 +221,7 @@ def test_a_collapsed_sampler_has_no_diversity_and_its_mean_is_a_sample(classifie
     assert itself["d_sample"].abs().max() < 1e-10
 
 
-def test_names_tell_lpips_from_what_is_not():
+def test_only_published_weights_are_named_lpips():
     assert perceptual_id(ALEX) == "lpips-alex-v0.1@[-1,1]"
     ids = [metric.id for metric in perceptual_columns("percept-digits-v1")]
     assert ids == [

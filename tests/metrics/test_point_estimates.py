@@ -58,7 +58,7 @@ def test_a_point_has_fidelity_and_the_error_of_its_mean(rows):
     assert float(numbers["0", "mean_error"]) == pytest.approx(0, abs=1e-6)
 
 
-def test_all_other_columns_say_that_it_is_a_point(rows):
+def test_all_other_columns_have_the_reason_that_it_is_a_point(rows):
     silent = {row["metric"]: row["reason"] for row in rows if row["observation"] in ("0", "all")}
     for id in (
         "energy",

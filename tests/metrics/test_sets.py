@@ -139,7 +139,7 @@ def test_kid_of_sets_of_different_sizes_is_the_mean_over_subsets(extract):
     assert value == pytest.approx(subsets["kernel_inception_distance_mean"], abs=4 * error)
 
 
-def test_the_interval_of_kid_holds_the_truth_and_knows_groups():
+def test_the_interval_of_kid_covers_the_truth_and_accounts_for_groups():
     """Two equal laws have KID 0. 16 groups of 8 points that are alike, as samples of a measurement are."""
     covered, widths, apart = 0, [], []
     for seed in range(60):

@@ -1,4 +1,4 @@
-"""Metrics on vertices: the contract on a sphere, formulas by brute force, and image metrics that have a reason."""
+"""Metrics on vertices: the contract on a sphere, formulas by brute force, and reasons for the metrics of images."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Which column catches which fault of a sampler, and what a perfect one shows."""
+"""Which column detects which fault of a sampler, and the values of a perfect one."""
 
 import dataclasses
 from functools import cache, partial
@@ -119,7 +119,7 @@ def test_a_perfect_sampler_hits_every_goal():
     assert abs(errors_off(perfect["energy"], 0)) < 4 and abs(errors_off(perfect["ksd2-imq"], 0)) < 4
 
 
-def test_what_a_column_is_blind_to():
+def test_a_column_does_not_detect_every_fault():
     actual = computed()
     for name, columns in BLIND.items():
         for column in columns:

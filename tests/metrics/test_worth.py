@@ -131,7 +131,7 @@ def test_the_debiased_distance_of_exact_draws_is_zero(law, is_white):
     assert errors_off(debiased_square(flawed, made), 0) > 5
 
 
-def test_whitened_coordinates_see_what_is_wrong_in_a_narrow_direction():
+def test_whitened_coordinates_show_an_error_in_a_narrow_direction():
     """Off by 3 deviations in the direction of 0.1: 3^2 / D in the mean over directions, when whitened."""
     draws = draws_of("gaussian", E, 0)[:FEW].flatten(2)
     shift = torch.tensor([0.3, 0, 0, 0], dtype=DOUBLE)

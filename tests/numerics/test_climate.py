@@ -1,4 +1,4 @@
-"""The climate's law: what its seasons differ by, and its correlations and spectrum in closed form."""
+"""The distribution of the climate: differences of its seasons, correlations and spectrum in closed form."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Clouds of particles: what resampling leaves as it is, ancestors, and samples whatever is moved together."""
+"""Clouds of particles: expectations that resampling keeps, ancestors, and samples for any chunks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_clouds_above_the_threshold_are_left_as_they_are():
     assert after.num_ancestors.tolist() == [4, 1]
 
 
-def test_a_broken_cloud_stays_alone():
+def test_a_broken_cloud_does_not_affect_the_others():
     clouds = weighted_clouds(3, 4)
     broken = Clouds(clouds.log_weight.clone(), clouds.log_z, clouds.ancestors)
     broken.log_weight[1] = torch.nan
@@ -53,7 +53,7 @@ def test_a_broken_cloud_stays_alone():
 
 
 @pytest.mark.parametrize("joint", ["independent", "coupled"])
-def test_samples_are_the_same_whatever_is_moved_together(joint, monkeypatch):
+def test_samples_do_not_depend_on_which_clouds_are_moved_together(joint, monkeypatch):
     m, s, k = 2, 3, 4
 
     def run(y, rng):

@@ -51,7 +51,7 @@ def test_rhat_of_separated_chains_has_its_closed_form():
     assert split_rhat(chains).mean() == pytest.approx(math.sqrt(1 + 16 / 3), rel=0.01)
 
 
-def test_rhat_sees_one_chain_that_drifts():
+def test_rhat_detects_one_chain_that_drifts():
     drift = torch.linspace(-3, 3, 1000, dtype=torch.float64)
     assert split_rhat(normal(1, 1000) + drift) > 1.3
 
@@ -84,7 +84,7 @@ def test_rank_normalisation():
     assert tied[0, 1] == tied[1, 0] == 0
 
 
-def test_too_short_chains_are_refused_in_words():
+def test_too_short_chains_are_refused_with_a_message():
     with pytest.raises(ValueError, match="3 states"):
         split_rhat(torch.zeros(2, 3))
 
@@ -148,7 +148,7 @@ def test_agrees_with_arviz(name):
     assert ours(x) == pytest.approx([float(value) for value in theirs], rel=1e-9)
 
 
-def test_folding_and_tails_see_what_means_do_not():
+def test_folding_and_tails_detect_what_means_do_not():
     same_means = torch.from_numpy(CHAINS["one wider"])
     assert split_rhat(rank_normalise(same_means)) < 1.02 < 1.1 < rank_normalised_rhat(same_means)
     assert tail_effective_sample_size(same_means) < 0.2 * bulk_effective_sample_size(same_means)
@@ -224,7 +224,7 @@ def test_slow_chains_have_not_mixed():
     assert verdict(normal(*ROW, 16, 4)) == "n/a (fewer than 10 states per chain)"
 
 
-def test_chains_that_stand_still_have_not_mixed():
+def test_chains_that_do_not_move_have_not_mixed():
     starts, jitter = normal(*ROW, 4, 1), normal(*ROW, *LAYOUT, seed=1)
     assert verdict(starts + 0.01 * jitter).startswith("n/a (chains have not mixed, R-hat")
     assert verdict(starts.expand(*ROW, *LAYOUT)) == "n/a (chains have not mixed: they do not move)"
@@ -237,7 +237,7 @@ def test_chains_stuck_in_two_modes_of_one_measurement_have_not_mixed():
     assert verdict(states).startswith("n/a (chains have not mixed, R-hat")
 
 
-def test_a_functional_that_is_constant_for_all_measurements_has_no_say():
+def test_a_functional_that_is_constant_for_all_measurements_is_ignored():
     states = normal(*ROW, *LAYOUT)
     states[:, 0] = 1
     assert verdict(states) == ""

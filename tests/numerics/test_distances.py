@@ -1,4 +1,4 @@
-"""Shortcuts of distances give the bits of what they replace."""
+"""Shortcuts for distances give the same bits as the computations that they replace."""
 
 from __future__ import annotations
 

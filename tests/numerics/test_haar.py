@@ -46,6 +46,6 @@ def test_images_are_halved_until_no_side_is_too_long(side, shape, expected):
     assert haar.halvings_to(side, shape) == expected
 
 
-def test_odd_sides_are_refused_in_words():
+def test_odd_sides_are_refused_with_a_message():
     with pytest.raises(ValueError, match="30 x 30 pixels cannot be halved 2 times"):
         haar.halvings_to(8, (1, 30, 30))

@@ -1,4 +1,4 @@
-"""Icospheres against the unit sphere: areas, the spectrum l (l + 1) of its Laplacian, and what a view shows."""
+"""Icospheres against the unit sphere: areas, the spectrum l (l + 1) of its Laplacian, and views from outside."""
 
 import numpy as np
 import pytest
@@ -40,9 +40,8 @@ def test_eigenvalues_are_l_times_l_plus_1_up_to_the_square_of_an_edge():
         relative = np.abs(values[1:] / exact[1:] - 1)
         assert (relative < (exact[1:] + 2) * edge_squared / 12).all()
         errors.append(relative.max())
-    assert errors[0] / errors[1] == pytest.approx(
-        4, rel=0.15
-    )  # half the edge, a quarter of the error
+    # half the edge, a quarter of the error
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.15)
 
 
 def test_eigenfunctions_are_orthonormal_over_the_surface_and_begin_with_harmonics():
@@ -61,15 +60,14 @@ def test_eigenfunctions_are_the_same_at_each_call():
     np.testing.assert_array_equal(first, again)
 
 
-def test_a_view_shows_what_lies_below_the_eye_in_its_middle_and_nothing_beside_the_sphere():
+def test_a_view_has_the_vertex_below_the_eye_in_its_middle_and_none_around_the_sphere():
     sphere, pixels = icosphere(2562), icosphere(2562).pixels(65)
     assert sphere.vertices[pixels[32, 32]] @ direction(*VIEW) > np.cos(np.radians(2.5))
     assert (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == -1).all()
     assert (pixels >= 0).mean() == pytest.approx(np.pi / 4, abs=0.02)
     latitudes, longitudes = places(2562)
-    assert (
-        longitudes[pixels[32, 50]] > 10 > -10 > longitudes[pixels[32, 14]]
-    )  # east is to the right
+    # east is to the right
+    assert longitudes[pixels[32, 50]] > 10 > -10 > longitudes[pixels[32, 14]]
     assert latitudes[pixels[14, 32]] > 40 > 0 > latitudes[pixels[50, 32]]  # north is up
 
 

@@ -1,4 +1,4 @@
-"""Measurements as images: of the image's size whatever the measurement's is."""
+"""Measurements as images have the image's size, for any size of the measurement."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_ddpm_sigmas_keep_the_total_noise(num_steps):
     assert 10.05 < torch.log1p(sigmas[-1].square()) < 10.05 / (1 - 20 / num_steps)
 
 
-def test_ddpm_sigmas_refuse_too_few_steps_in_words():
+def test_ddpm_sigmas_refuse_too_few_steps_with_a_message():
     with pytest.raises(ValueError, match="num_steps = 20: .* at least 21"):
         ddpm_sigmas(20)
 
@@ -129,7 +129,7 @@ def test_mala_accepts_by_the_metropolis_ratio(step):
     torch.testing.assert_close(acceptance, ratio.exp().clamp_max(1), rtol=0, atol=1e-12)
 
 
-def test_mala_keeps_what_it_refuses_and_caches_what_it_accepts():
+def test_mala_stays_where_it_refuses_and_caches_where_it_accepts():
     _, target = gaussian()
     x, step = normal(500, 3), double(1.0)
     state, acceptance = mcmc.mala_step(
@@ -179,7 +179,7 @@ def test_unadjusted_langevin_has_its_known_bias_and_mala_has_none():
     assert adjusted.position.var() == pytest.approx(1, abs=tolerance)
 
 
-def test_mala_refuses_what_is_not_finite():
+def test_mala_refuses_states_that_are_not_finite():
     def target(x):  # no density beyond 1, no number beyond 2
         log_density = torch.where(x[:, 0] > 1, -math.inf, 0.0).where(x[:, 0] < 2, math.nan)
         return log_density, torch.zeros_like(x)

@@ -33,7 +33,7 @@ def test_rows_do_not_interact():
     assert (unet(x, time.flip(0)) - out)[[0, 2]].abs().amax((1, 2, 3)).min() > 1e-3
 
 
-def test_each_pixel_is_told_from_the_whole_image():
+def test_each_output_pixel_depends_on_the_whole_image():
     unet, x = network(), images(1, 3, 16, 16)
     x.requires_grad_()
     corner = unet(x, torch.zeros(1).double())[0, :, 0, 0].sum()

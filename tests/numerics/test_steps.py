@@ -1,4 +1,4 @@
-"""Steps of DDIM and of renoising against the laws that they have to keep."""
+"""Steps of DDIM and of renoising keep the distributions that they have to keep."""
 
 import pytest
 import torch

@@ -30,7 +30,7 @@ def test_the_metric_of_a_normal_law_is_its_covariance():
     torch.testing.assert_close(found @ found.mT, torch.linalg.inv(precision), rtol=0, atol=1e-2)
 
 
-def test_moves_leave_each_tempered_law_as_it_is():
+def test_moves_keep_each_tempered_distribution():
     beta, n = torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64), 40000
     covariance = torch.linalg.inv(torch.eye(2) + beta[:, None, None] * PRECISION)
     root = torch.linalg.cholesky(covariance)

@@ -35,7 +35,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_draws_are_those_of_the_samples_whatever_the_chunks(way):
+def test_draws_of_a_sample_do_not_depend_on_chunks(way):
     before = torch.get_rng_state()
     with torch_random(rng()):
         whole = WAYS[way](N).unflatten(0, (M, S))

@@ -1,4 +1,4 @@
-"""Whitened coordinates against the covariance of the draws that tell them."""
+"""Whitened coordinates against the covariance of the draws from which they are computed."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def test_simulated_noise_has_level_sigma_y(name):
 
 
 def test_simulate_gives_each_measurement_its_stream():
-    """Rows i k + j belong to stream i: measurement 1 alone gets what it gets beside 0 and 2."""
+    """Rows i k + j belong to stream i: measurement 1 alone has the same values as with 0 and 2."""
     problem, x, _ = problem_and_rows("inpaint-random", (1, 8, 8), num_rows=12)
     together = problem.simulate(x, Rng(("s",), [0, 1, 2]))
     assert problem.simulate(x[4:8], Rng(("s",), [1])).equal(together[4:8])
@@ -177,7 +177,7 @@ def test_simulate_gives_each_measurement_its_stream():
         problem.simulate(x, Rng(("s",), range(5)))
 
 
-def test_residual_ignores_what_was_not_observed():
+def test_the_residual_ignores_values_that_were_not_measured():
     problem, x, y = problem_and_rows("inpaint-box", (1, 8, 8))
     spoiled = y.clone()
     spoiled[:, 0, 2:6, 2:6] = 7.0

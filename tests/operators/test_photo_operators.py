@@ -161,7 +161,7 @@ def test_colourise_takes_the_mean_or_the_luma_of_pillow():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_jpeg_is_what_a_file_of_that_quality_shows(channels):
+def test_jpeg_equals_a_decoded_file_of_that_quality(channels):
     operator = build("operator", "jpeg", {"quality": 30})
     ramp = torch.linspace(-1, 1, 24, dtype=torch.float64).expand(2, channels, 20, 24)
     image = (ramp + 0.2 * Rng(("jpeg",), range(2)).randn((channels, 20, 24))).clamp(-1, 1)
@@ -197,7 +197,7 @@ def test_fourier_is_numpys_transform_on_lines_of_its_own():
     torch.testing.assert_close(complete.adjoint(complete(x, y), y), x, rtol=0, atol=1e-13)
 
 
-def test_fourier_sees_real_images_through_mirrored_lines():
+def test_mirrored_lines_of_fourier_measure_the_same_of_real_images():
     """Singular values are 1 where both of two mirrored lines are measured, root 1/2 where one is, and else 0."""
     problem, x, y = rows_of("fourier", {"acceleration": 2.0, "centre_fraction": 0.2}, num_rows=3)
     matrix = dense(problem, y[:1])

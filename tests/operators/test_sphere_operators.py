@@ -1,4 +1,4 @@
-"""What operators on an icosphere hide, and how much of a degree a blur leaves."""
+"""Operators on an icosphere: which vertices they hide, and how much of each degree a blur keeps."""
 
 import numpy as np
 import pytest

@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 ONE, OTHER = 1.2 + 0.5 * RNG.normal(size=(2, 12, 1))
 
 
-def test_a_ratio_lies_below_a_margin_where_the_paired_comparison_says_so():
+def test_a_ratio_lies_below_a_margin_if_the_paired_comparison_does():
     ratio = ratio_of_means(ONE, OTHER)
     assert ratio.low < ratio.value < ratio.high and ratio.value == pytest.approx(
         ONE.mean() / OTHER.mean()
@@ -33,7 +33,7 @@ def test_a_ratio_lies_below_a_margin_where_the_paired_comparison_says_so():
         )
 
 
-def test_a_ratio_to_what_cannot_be_told_from_zero_has_no_upper_end():
+def test_a_ratio_to_a_mean_near_zero_has_no_upper_end():
     noise = RNG.normal(size=(12, 1))
     ratio = ratio_of_means(ONE, noise - noise.mean() + 0.05)
     assert math.isinf(ratio.high) and ratio.low > 0

@@ -1,4 +1,4 @@
-"""The ledger of claims: each one on results where it is true, false or absent, one verdict wherever it is printed."""
+"""The ledger of claims: each one on results where it is true, false or absent, with the same verdict in all places."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_claim_is_supported_where_it_is_true_and_not_where_it_is_false(id):
 
 
 @pytest.mark.parametrize("id", TESTED)
-def test_a_claim_whose_row_or_task_is_missing_says_which(id):
+def test_a_claim_with_a_missing_row_or_task_names_it(id):
     claim = TESTED[id]
     results = with_effect(claim, beside_margin(claim, True))
     for name in claim.rows:
@@ -128,7 +128,7 @@ def test_one_measurement_or_one_visit_decides_nothing():
     assert actual.verdict == UNTESTABLE and "one visit" in actual.why
 
 
-def test_an_interval_that_holds_the_margin_leaves_a_claim_undecided():
+def test_an_interval_that_contains_the_margin_leaves_a_claim_undecided():
     actual = entry("aps-quality", with_effect(TESTED["aps-quality"], 1.25))
     assert actual.verdict == NOT_SUPPORTED
     assert actual.why.startswith("undecided: the interval holds 1.25; ")
@@ -300,6 +300,32 @@ def test_documents_print_the_verdicts_of_the_published_ledger():
         named = [id for id in re.findall(r"`([a-z]+-[a-z0-9-]+)`", line) if id in by_id]
         said = [x for x in (NOT_SUPPORTED, UNTESTABLE, SUPPORTED) if f"**{x}**" in line]
         assert not (named and said) or [by_id[id] for id in named] == said, line
+
+
+def test_published_pages_print_rows_effects_and_verdicts_of_the_published_ledger():
+    frame, _ = read_ledger(REPOSITORY / PUBLISHED / "claims.csv")
+    lines = {row.id: row for row in frame.itertuples()}
+    of_claim = r'<th scope="row">([a-z0-9-]+)</th>((?:<td class="words">[^<]*</td>){5})</tr>'
+    for page in (REPOSITORY / "results/reference").glob("*/report.html"):
+        printed = dict(re.findall(of_claim, page.read_text()))
+        assert {id for id, line in lines.items() if line.verdict != UNTESTABLE} == set(printed)
+        for id, cells in printed.items():
+            line = lines[id]
+            expected = [line.rows, line.tasks, format_effect(line), line.verdict]
+            assert re.findall(">([^<]+)</td>", cells)[1:] == expected, (page, id)
+
+
+def test_effects_in_the_document_are_those_of_the_published_ledger():
+    frame, _ = read_ledger(REPOSITORY / PUBLISHED / "claims.csv")
+    effects = dict(zip(frame["id"], frame["effect"], strict=True))
+    text = (REPOSITORY / "docs/claims.md").read_text()
+    quoted = re.findall(r"`([a-z]+-[a-z0-9-]+)`,\s+(\d+\.\d+)", text)
+    assert len(quoted) > 10
+    for id, number in quoted:
+        assert f"{effects[id]:.{len(number.split('.')[1])}f}" == number, id
+    counts = frame["verdict"].value_counts()
+    said = f"Of its {len(frame)} claims {counts[SUPPORTED]} are supported, {counts[NOT_SUPPORTED]} are not"
+    assert said in text and f"{counts[UNTESTABLE]} are not testable" in text
 
 
 def test_only_the_suite_of_claims_publishes_a_ledger():

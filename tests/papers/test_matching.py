@@ -1,4 +1,4 @@
-"""Numbers of the papers beside ours: where the protocols agree, and otherwise the first aspect that differs."""
+"""Numbers of the papers are matched with ours if the protocols agree, else with the first aspect that differs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _number(**changes: str) -> PublishedNumber:
     return replace(number, **{**made, **changes})
 
 
-def test_a_number_of_the_same_protocol_stands_beside_ours(digits, lines):
+def test_a_number_of_the_same_protocol_is_compared_with_ours(digits, lines):
     (match,) = match_numbers([_number()], digits, lines)
     (ours,) = match.ours  # of dps and dps-n1000 the one with 200 calls
     assert match.difference is None and (ours.task, ours.method) == ("gmm-inpaint-box", "dps")
@@ -106,7 +106,7 @@ def test_the_first_aspect_that_differs_is_named(digits, lines, changes, words):
     assert match.ours == () and str(match.difference).startswith(words)
 
 
-def test_ours_that_failed_stands_there_with_its_reason(digits, lines):
+def test_a_failed_row_of_ours_is_listed_with_its_reason(digits, lines):
     changes = {"operator": "phase", "parameters": "oversample=2.00", "nfe": "n/a"}
     lines = [
         replace(x, mean=None) if x.metric == "nfe" and x.method == "dps-n1000" else x for x in lines

@@ -1,4 +1,4 @@
-"""Samplers of libraries stand beside ours of the same name; without a library ours stand alone."""
+"""Samplers of libraries are compared with ours of the same name; without a library, ours are shown alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_page_has_a_line_for_each_sampler(bed, monkeypatch):
     assert listed == [(name, whose) for name, whose, _ in peer_methods.contenders(bed)]
 
 
-def test_without_libraries_ours_stand_alone(bed, monkeypatch):
+def test_without_libraries_only_ours_are_listed(bed, monkeypatch):
     monkeypatch.setattr(peer_methods, "find_spec", lambda name: None)
     monkeypatch.setattr(peer_methods, "NUM_STEPS", NUM_STEPS)
     contenders = list(peer_methods.contenders(bed))

@@ -23,7 +23,7 @@ def on_the_page() -> dict[str, list[float]]:
     return {name: [float(x) for x in numbers.split("|")[:6]] for name, numbers in rows}
 
 
-def test_the_page_lists_all_errors_and_says_of_each_what_keeps_it_out():
+def test_the_page_lists_all_errors_and_how_each_is_prevented():
     text = PAGE.read_text()
     assert list(on_the_page()) == list(ERRORS)
     assert all(text.count(f"\n| {name} |") == 2 for name in ERRORS)

@@ -1,4 +1,4 @@
-"""Numbers of the papers: what stands in results/published, and what is refused there.
+"""Numbers of the papers: the content of results/published, and the entries that are refused there.
 
 Sums and single values are fixed here as well, so that a number in those files cannot slip without a test that says so.
 """
@@ -165,7 +165,7 @@ def test_only_marks_that_may_be_published():
         assert not re.search(r"(?m),[SUB],", file.read_text()), file
 
 
-def test_papers_without_a_number_say_why():
+def test_papers_without_a_number_have_a_reason():
     counts = Counter(n.paper for n in NUMBERS)
     assert [paper.paper for paper in read_papers(REPOSITORY / PUBLISHED)] == [
         "dps",

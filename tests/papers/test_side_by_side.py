@@ -1,4 +1,4 @@
-"""A paper's numbers beside ours, row by row: which stand together, and what is said of the rest."""
+"""A paper's numbers and ours, row by row: which are compared, and what is said of the others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def line(method: str, metric: str, mean: float) -> Summary:
     return Summary("blur", method, metric, mean, mean - 1, mean + 1, 0, "")
 
 
-def test_numbers_stand_beside_the_row_with_the_papers_settings():
+def test_numbers_are_compared_with_the_row_with_the_papers_settings():
     lines = [line("dps-paper", "psnr@stretched_sample", 24.0), line("dps-paper", "nfe", 1000)]
     frame = side_by_side(NUMBERS, spec("dps", "dps-paper"), lines)
     assert set(frame["row"]) == {"dps-paper"} and {"Table 1", "Table 6"} <= {
@@ -55,11 +55,11 @@ def test_numbers_stand_beside_the_row_with_the_papers_settings():
     ],
     ids=str,
 )
-def test_another_protocol_has_no_numbers_beside_it(changes):
+def test_another_protocol_is_not_compared(changes):
     assert side_by_side(NUMBERS, spec("one", **changes), []).empty
 
 
-def test_what_differs_is_told():
+def test_differences_are_named():
     lines = [line("dps-paper", "psnr_sample", 24.0), line("dps-paper", "nfe", 100)]
     frame = side_by_side(NUMBERS, spec("dps-paper", N="100"), lines)
     told = frame[frame["metric"] == "PSNR"]["what differs"].iloc[0]

@@ -216,7 +216,7 @@ def test_the_stage_writes_its_files(toy, tmp_path):
         ({"toy": "moons", "parameters": {"levels": 1}}, "no parameter 'levels' of moons"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(spec, words, tmp_path):
+def test_senseless_settings_are_refused_with_a_message(spec, words, tmp_path):
     write_json(tmp_path / "spec.json", {"root": str(tmp_path), **spec})
     with pytest.raises(UserError, match=words):
         main(str(tmp_path / "spec.json"))

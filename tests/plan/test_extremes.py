@@ -1,4 +1,4 @@
-"""Suites at the edge of what YAML, file systems, numbers and workflows hold: one line within a second."""
+"""Suites at the limits of YAML, file systems, numbers and workflows are refused in one line within a second."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("what", TEXTS)
-def test_what_is_no_plain_yaml_is_one_line_within_a_second(tmp_path, what):
+def test_yaml_beyond_the_plain_is_refused_in_one_line_within_a_second(tmp_path, what):
     (tmp_path / "x.yaml").write_bytes(TEXTS[what])
     begin = time.process_time()
     with pytest.raises(UserError) as caught:
@@ -121,7 +121,7 @@ def contents(folder: Path, **changes: object) -> dict[str, str]:
     }
 
 
-def test_another_limit_reruns_only_what_was_over_one_and_a_shortage_is_tried_again(folder):
+def test_another_limit_reruns_only_runs_over_a_limit_and_a_shortage_is_tried_again(folder):
     from bench.core.retries import note_failure
 
     wide, tight = {"limits": {"seconds": 9}}, {"limits": {"seconds": 3}}

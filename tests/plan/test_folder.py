@@ -1,4 +1,4 @@
-"""A suite's folder: a broken artefact is named, and one run at a time is at work."""
+"""A suite's folder: a broken artefact is named, and only one run at a time uses the folder."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_card_is_made_anew_with_its_prior(folder, harm):
     check_artefacts(rules)
 
 
-def test_what_the_suite_does_not_name_is_left_alone(folder):
+def test_files_that_the_suite_does_not_name_are_not_touched(folder):
     rules = Rules(plan.load(suite_file(folder)))
     for name in ("notes.csv", ".ipynb_checkpoints/a.json", "runs/mine.safetensors", "a.json/b"):
         path = Path(rules.suite.root, name)
@@ -142,7 +142,7 @@ def test_a_run_that_is_of_its_spec_is_kept(written):
 
 
 @pytest.mark.parametrize("change", [{"settings": {"num_steps": 3}}, {"seed": 1}])
-def test_what_a_survivor_of_an_earlier_run_has_written_over_is_refused(written, change):
+def test_a_file_overwritten_by_a_process_of_an_earlier_run_is_refused(written, change):
     rules, made = written
     write_tensors(made, {}, run_header(**change))
     with pytest.raises(ArtefactError, match=f"{made}: was written by a job of an earlier run"):
@@ -168,7 +168,7 @@ def test_a_run_of_another_prior_is_refused_where_it_is_the_younger(written):
         check_artefacts(rules)
 
 
-def test_all_that_tasks_rest_on_is_a_target(folder):
+def test_everything_on_which_tasks_depend_is_a_target(folder):
     targets = Rules(plan.load(suite_file(folder, **{"priors/unused": EDM}))).targets
     root = Path("results/mine")
     for name in ("data/digits.safetensors", "priors/gmm/gmm.safetensors"):
@@ -177,7 +177,7 @@ def test_all_that_tasks_rest_on_is_a_target(folder):
 
 
 @pytest.mark.parametrize("make", ["link", "file"])
-def test_what_stands_in_the_place_of_the_folder_is_named_in_one_line(tmp_path, make):
+def test_a_file_that_replaces_the_folder_is_named_in_one_line(tmp_path, make):
     root = tmp_path / "suite"
     root.symlink_to(tmp_path / "nowhere") if make == "link" else root.touch()
     with pytest.raises(UserError, match=f"{root}: a file, or a link that leads nowhere"):

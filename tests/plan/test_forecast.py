@@ -1,4 +1,4 @@
-"""What jobs will take is what they took: here, where the record was made, or others of their kind."""
+"""The forecast of a job's seconds is recorded: by the same job here or elsewhere, or by jobs of its kind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def forecast() -> Forecast:
     return Forecast(record(**{DPS: 6.0}), {"other": other})
 
 
-def test_a_job_takes_what_it_took_or_its_method_or_its_stage(forecast):
+def test_the_forecast_of_a_job_is_its_record_or_that_of_its_method_or_its_stage(forecast):
     assert forecast.seconds(DPS) == 6.0 + START
     assert forecast.seconds("sample runs/phase/dps/seed1") == pytest.approx(8.0 + START)
     assert forecast.seconds(APS) == pytest.approx((6 + 10 + 40) / 3 + START)
@@ -34,7 +34,7 @@ def test_a_job_takes_what_it_took_or_its_method_or_its_stage(forecast):
     assert forecast.knows(DPS) and not forecast.knows(APS)
 
 
-def test_one_large_suite_does_not_stand_for_a_small_one():
+def test_records_of_a_large_suite_do_not_forecast_a_small_one():
     sizes = {"small": 2.0, "default": 20.0, "large": 1000.0}
     others = {name: record(**{TABLES: seconds}) for name, seconds in sizes.items()}
     assert Forecast({}, others).seconds(TABLES) == 20.0 + START
@@ -46,7 +46,7 @@ def test_jobs_share_the_cores_and_the_longest_is_the_least():
     assert time_on(2, [*jobs, ("clock clock/box/dps/seed0 1", 5.0)]) == 9.0
 
 
-def test_a_plan_says_what_each_stage_takes_and_what_is_guessed(forecast):
+def test_a_plan_lists_the_seconds_of_each_stage_and_which_are_guessed(forecast):
     *stages, last = forecast.lines([DPS, APS, TABLES], cores=2)
     assert [line.split() for line in stages] == [
         ["sample", "2", "jobs", "25", "s"],
@@ -100,7 +100,7 @@ def test_commands_of_a_dry_run_are_found():
     ]
 
 
-def test_progress_counts_jobs_and_reckons_what_is_left():
+def test_progress_counts_jobs_and_estimates_the_remaining_time():
     done = set()
     progress = Progress(
         "results/x",

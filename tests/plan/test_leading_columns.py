@@ -23,7 +23,7 @@ def test_headline_and_columns_are_no_plugins():
     assert metrics_of_task(content, "any") == {"ssim": {"windows": [1.5]}}
 
 
-def test_specs_have_what_the_suite_says():
+def test_specs_have_the_values_of_the_suite():
     changes = {"metrics": LEADING, "tasks/gmm-saturate/reference": "none"}
     suite = plan.load(suite_file(Path(), **changes))
     spec = suite_spec(suite)

@@ -39,7 +39,7 @@ def touched(images):
     ],
     ids=["added", "deleted", "moved", "another size", "another time"],
 )
-def test_what_changes_in_the_folder_changes_the_listing(images, change):
+def test_a_change_in_the_folder_changes_the_listing(images, change):
     before = listing_of({"path": str(images)})
     assert before and listing_of({"path": str(images)}) == before
     change(images)
@@ -55,7 +55,7 @@ def test_hidden_files_do_not_count_and_links_may_lead_nowhere(images):
     assert listing_of({"path": str(images)}) == before
 
 
-def test_what_links_and_lists_lead_to_counts_too(images, tmp_path):
+def test_files_behind_links_and_lists_count_too(images, tmp_path):
     (images / "linked").symlink_to(tmp_path / "elsewhere")
     parameters = {"path": str(images), "names": "../names.txt"}
     listings = [listing_of(parameters)]

@@ -1,4 +1,4 @@
-"""docs/methods.md says what the docstrings of the methods say, and these say enough."""
+"""docs/methods.md agrees with the docstrings of the methods, and these have all its parts."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_the_page_is_written(tmp_path):
     assert (tmp_path / "methods.md").read_text() == method_page()
 
 
-def test_each_method_stands_once_below_its_kind():
+def test_each_method_is_listed_once_below_its_kind():
     kind, found = "", {}
     for line in method_page().splitlines():
         if line.startswith("## "):
@@ -38,7 +38,7 @@ def test_each_method_stands_once_below_its_kind():
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_each_method_says_what_it_costs_and_when_it_is_exact(name):
+def test_each_method_states_its_cost_and_when_it_is_exact(name):
     source = read_source(find("method", name))
     assert re.search(r"\bcosts?\b|\bdecoded once\b", source.doc)
     assert re.search(r"^(Exact when|Not exact:)", source.doc, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Paths of data sets and checkpoints that lead nowhere are told before any job."""
+"""Missing paths of data sets and checkpoints are reported before any job starts."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_each_line_has_file_field_path_and_what_was_expected(folder):
         "results/reference/priors/photos_edm",
     ],
 )
-def test_what_is_there_or_may_be_elsewhere_is_not_missing(folder, model):
+def test_a_path_that_exists_or_may_exist_elsewhere_is_not_missing(folder, model):
     for name in ("my_images", "my_model"):
         (folder / name).mkdir()
     assert lines_of(folder, model) == []
 
 
-def test_a_folder_beside_others_is_no_hub_id(folder):
+def test_a_folder_next_to_others_is_not_a_hub_id(folder):
     (folder / "models").mkdir()
     assert len(lines_of(folder, "models/mine")) == 2
 

@@ -19,7 +19,7 @@ def test_the_way_to_the_end_is_the_longest_chain_of_jobs_that_wait():
     assert way == {"prior": 35.0, "short": 6.0, "long": 34.0, "table": 4.0}
 
 
-def test_a_priority_is_what_a_job_and_those_after_it_took_here(tmp_path, monkeypatch):
+def test_a_priority_is_the_recorded_seconds_of_a_job_and_its_successors(tmp_path, monkeypatch):
     rules = Rules(load({"suite": "smoke"}))
     run = {name: str(value) for name, value in rules.all["sample"].cases[0].items()}
     task = {"task": run["task"]}

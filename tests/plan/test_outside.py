@@ -1,4 +1,4 @@
-"""What a suite reads from outside of the repository, and what stands beside plug-ins, is tracked."""
+"""Files that a suite reads from outside the repository, and helpers next to plug-ins, are tracked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.plan.listing import content_at, paths_in
 from bench.plan.sources import imported_files
 
 
-def test_texts_that_are_paths_are_found_wherever_they_stand(tmp_path, monkeypatch):
+def test_texts_that_are_paths_are_found_anywhere_in_a_suite(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "prior").mkdir()
     (tmp_path / "w.pt").touch()

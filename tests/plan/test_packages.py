@@ -1,4 +1,4 @@
-"""A row's jobs depend on helpers beside its method and on the versions of packages that the method imports."""
+"""A row's jobs depend on helpers of its method and on the versions of packages that the method imports."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def method(tmp_path) -> Path:
     return folder / "mine.py"
 
 
-def test_a_helper_beside_a_method_of_the_user_is_among_its_sources(method):
+def test_a_helper_next_to_a_users_method_is_among_its_sources(method):
     sources = sources_of(str(method))
     assert str(method.parent / "_scales.py") in sources
     assert os.path.join("bench", "numerics", "chunks.py") in sources

@@ -78,7 +78,7 @@ def test_its_rehearsal_has_the_same_rows_and_is_planned(name, monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sigma_y_is_told_on_both_ranges(name):
+def test_sigma_y_is_stated_on_both_ranges(name):
     text = (REPOSITORY / f"config/papers/{name}.yaml").read_text()
     assert "on [0, 1]" in text or "no sigma_y" in text
 
@@ -102,13 +102,13 @@ def test_sigma_y_is_told_on_both_ranges(name):
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
-def test_wrong_keys_are_told_in_a_line(folder, changes, words):
+def test_wrong_keys_are_reported_in_a_line(folder, changes, words):
     with pytest.raises(UserError, match="my.yaml: ") as error:
         plan.load(suite_file(folder, **changes))
     assert words in str(error.value)
 
 
-def test_places_of_what_is_unknown_are_found_though_names_hold_points(folder):
+def test_places_of_unknown_values_are_found_even_if_names_have_points(folder):
     changes = {"methods/toy-z0.1": {"plugin": "toy"}, "paper": "dps"}
     changes["unknown"] = {"methods.toy-z0.1.plugin": "x", "tasks.gmm-saturate.gain": "y"}
     suite = plan.load(suite_file(folder, **changes))

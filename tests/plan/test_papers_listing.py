@@ -28,7 +28,7 @@ def test_each_experiment_has_a_suite_and_a_state_or_a_reason(lines):
     assert "| none | not possible | needs the network BKSE" in line_of(lines, "| Table 4 |")
 
 
-def test_what_a_suite_needs_and_whether_it_is_here(lines):
+def test_the_needs_of_a_suite_are_listed_with_whether_they_are_present(lines):
     needs = line_of(lines, "| papers/dps_ffhq256 | not run here | ffhq_10m (absent) |")
     assert "ffhq256 (absent)" in needs and "vgg16 (absent)" in needs and needs.endswith("| 12 |")
     assert "cifar10_vgg13_bn.pt" in line_of(lines, "| papers/ods_cifar10 | not run here | icfm")

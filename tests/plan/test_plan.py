@@ -1,4 +1,4 @@
-"""The plan: the specs, inputs and targets that a suite's file stands for, and what it depends on."""
+"""The plan: the specs, inputs and targets that follow from a suite's file, and the files on which it depends."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_key_of_a_suite_is_described():
     assert list(undescribed(suite_schema({"timing_only": True}))) == []
 
 
-def test_specs_hold_what_a_command_needs(folder):
+def test_specs_have_everything_that_a_command_needs(folder):
     suite = plan.load(suite_file(folder, **{"tasks/gmm-saturate/settings": {"toy": {"zeta": 3}}}))
     specs = dict(specs_of(suite))
     run = specs["results/mine/specs/runs/gmm-saturate/toy/seed0.json"]

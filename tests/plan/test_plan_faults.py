@@ -1,4 +1,4 @@
-"""Suites that are refused: what is wrong, in one line with the file and the key."""
+"""Faulty suites are refused in one line with the file and the key."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_a_fault_is_one_line_with_file_and_key(folder, changes, where, hint):
         ("[1, 2]", "my.yaml: expected a mapping"),
     ],
 )
-def test_what_is_not_a_suite_is_said_with_its_line(folder, text, complaint):
+def test_a_file_that_is_not_a_suite_is_refused_with_its_line(folder, text, complaint):
     Path("my.yaml").write_text(text)
     with pytest.raises(UserError) as caught:
         plan.load({"suite": "my.yaml"})

@@ -1,4 +1,4 @@
-"""Damaged tables, figures and pages are found, one output of each job, and folders in the place of files are named."""
+"""Damaged tables, figures and pages are found, one output of each job, and folders that replace files are named."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rules(tmp_path, monkeypatch) -> Rules:
     return Rules(load({"suite": "tiny.yaml"}))
 
 
-def test_what_is_whole_or_not_there_yet_is_not_damaged(rules):
+def test_a_complete_or_missing_file_is_not_damaged(rules):
     assert damaged_products(rules) == set()
     shutil.rmtree("results/tiny")
     assert damaged_products(rules) == set()

@@ -1,4 +1,4 @@
-"""docs/reference says what the source says."""
+"""docs/reference agrees with the source."""
 
 from pathlib import Path
 

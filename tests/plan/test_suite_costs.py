@@ -1,4 +1,4 @@
-"""The table of what suites take is that of the committed records."""
+"""The table of the costs of suites follows from the committed records."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_two_cores_share_the_jobs_and_a_gpu_takes_those_of_networks():
     assert seconds_with_gpu(COSTS * 4) == 4 * (80 / SPEEDUP + START)
 
 
-def test_only_what_stands_between_the_marks_is_made_anew(tmp_path):
+def test_only_the_text_between_the_marks_is_replaced(tmp_path):
     page = tmp_path / "suites.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     write_suite_table(page)

@@ -1,4 +1,4 @@
-"""What a job depends on: its stage, its plug-ins, and nothing that no number depends on.
+"""A job depends on its stage, its plug-ins, and on nothing that cannot change its numbers.
 
 First what the plan says, then what Snakemake would run after an edit, by dry runs in a copy of the repository with the
 real stages, in which a tiny suite was run by stubs.
@@ -159,7 +159,7 @@ def folder(finished: Path):
         ),
     ],
 )
-def test_an_edit_reruns_what_uses_it_and_no_numbers(folder, files, expected):
+def test_an_edit_reruns_the_jobs_that_use_it_and_no_numbers(folder, files, expected):
     for file in files.split():
         edit(folder / f"bench/{file}.py")
     planned = jobs(folder)
@@ -191,7 +191,7 @@ def of_runs(folder: Path) -> list[str]:
          + ["reference atoms-saturate", *(f"sample atoms-saturate {method} seed 0" for method in ("dps", "oracle"))]),
     ],
 )  # fmt: skip
-def test_an_edit_of_a_plug_in_reruns_what_uses_it(folder, file, expected):
+def test_an_edit_of_a_plug_in_reruns_the_jobs_that_use_it(folder, file, expected):
     edit(folder / file)
     assert of_runs(folder) == expected
 

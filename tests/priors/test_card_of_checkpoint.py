@@ -1,4 +1,4 @@
-"""The card of a network that was given takes a few thousand rows of it, however many images there are."""
+"""The card of a network from a checkpoint takes a few thousand network rows, for any number of images."""
 
 from __future__ import annotations
 

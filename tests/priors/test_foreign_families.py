@@ -145,7 +145,7 @@ def test_a_consistency_model_has_its_teachers_denoiser_or_its_own_map(tmp_path):
         ("score_sde", {"pipeline": "random", "image_range": "[0, 255]"}, "image_range: expected"),
     ],
 )
-def test_impossible_fields_are_told(name, fields, words):
+def test_impossible_fields_are_reported(name, fields, words):
     with pytest.raises(ValueError, match=words):
         build("prior", name, fields)
 
@@ -200,7 +200,7 @@ def test_weights_that_lie_there_already_are_not_replaced_by_pickled_ones(tmp_pat
         (lambda w: w + 0j, "is of torch.complex64"),
     ],
 )
-def test_weights_that_are_no_finite_numbers_are_told(tmp_path, change, words):
+def test_weights_that_are_not_finite_numbers_are_reported(tmp_path, change, words):
     family = written(tmp_path, "adm")
     state = torch.load(tmp_path / "net.pt", weights_only=True)
     name = "time_embed.0.weight"

@@ -191,7 +191,7 @@ def test_prior_draws_do_not_depend_on_batch_or_chunk():
 # ---- the probability-flow ODE
 
 
-def test_decoder_of_one_gaussian_is_affine_whatever_the_steps():
+def test_the_decoder_of_one_gaussian_is_affine_for_any_steps():
     # In the whitened state the velocity is zero, so start and end of the grid leave no trace: x = mu + C^(1/2) z
     prior, z = mixture(1, (1, 2, 3)), normal(50, 1, 2, 3, seed=9)
     values, vectors = torch.linalg.eigh(prior.covariances[0])
@@ -274,7 +274,7 @@ def test_gradient_of_the_decoder_agrees_with_finite_differences():
     assert torch.autograd.gradcheck(prior.decode, (z,), eps=1e-6, atol=1e-7)
 
 
-def test_decoder_costs_what_it_says(monkeypatch):
+def test_the_decoder_costs_as_stated(monkeypatch):
     prior, z, rows = (
         dataclasses.replace(mixture(3, (1, 1, 2)), num_ode_steps=7),
         normal(5, 1, 1, 2),

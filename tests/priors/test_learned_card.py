@@ -75,7 +75,7 @@ def test_bits_of_the_flow_are_those_of_the_density():
     assert bits == {part: pytest.approx(exact[part], abs=2e-3) for part in cards.PARTS}
 
 
-def test_draws_are_of_the_teachers_law_and_parts_are_independent():
+def test_draws_are_the_teachers_and_parts_are_independent():
     draws = draws_of(GAUSSIAN, 1500)
     assert {part: len(x) for part, x in draws.items()} == {
         "train": 1500,
@@ -100,7 +100,7 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_prior_of_draws_has_the_exact_posterior_of_its_teacher_beside_none_of_its_own(trained):
+def test_a_prior_of_draws_has_its_teachers_exact_posterior_and_none_of_its_own(trained):
     prior = EDMFamily(num_ode_steps=18).load({}, trained, GAUSSIAN)
     problem = make_problem("denoise", {}, 0.3, SHAPE)
     assert isinstance(teacher_posterior(prior, problem), Conjugate)

@@ -1,4 +1,4 @@
-"""Files of learned priors: what a loaded one promises, the same bits from the same seed, files that belong together."""
+"""Files of learned priors: properties of a loaded one, equal bits from equal seeds, files that belong together."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_map_has_its_teachers_denoiser_and_density(root):
 
 
 @pytest.mark.parametrize("name", PRIORS)
-def test_cards_say_how_good_a_prior_is(root, name):
+def test_cards_have_the_quality_of_a_prior(root, name):
     card = read_json(root / "priors" / name / "card.json")
     quality = card["unconditional"]
     assert quality["num_images"] == 40 and {"sw2-128", "energy"} <= set(quality["floor"])
@@ -121,7 +121,7 @@ def test_the_same_settings_give_the_same_bits(root, name):
         for file in path.parent.rglob("*")
         if file.is_file() and file.name != "card.json"
     }
-    torch.rand(3)  # the global generator has no say
+    torch.rand(3)  # the global generator has no effect
     run(root, name, name, TINY[name], "edm" if name in MAPS else None)
     assert {file: file.read_bytes() for file in before} == before
 

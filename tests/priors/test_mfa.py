@@ -228,7 +228,7 @@ def test_prior_draws_do_not_depend_on_batch_or_chunk():
     torch.testing.assert_close(part, whole[1, 3:5], rtol=0, atol=1e-13)
 
 
-def test_decoder_of_one_gaussian_along_the_axes_is_affine_whatever_the_steps():
+def test_the_decoder_of_one_gaussian_along_the_axes_is_affine_for_any_steps():
     prior = mixture(1)
     prior = dataclasses.replace(prior, factors=torch.zeros_like(prior.factors), num_ode_steps=1)
     z = normal(5, *SHAPE, seed=9)

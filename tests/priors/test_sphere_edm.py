@@ -1,4 +1,4 @@
-"""The diffusion model of signals on a sphere: where it starts, what training adds, and its errors in a card."""
+"""The diffusion model of signals on a sphere: its start, the effect of training, and its errors in a card."""
 
 import math
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_draws_have_the_mean_and_the_spread_of_the_signals(untrained):
     assert card["share_of_variance_in_basis"] > 0.9
 
 
-def test_the_basis_is_orthonormal_and_holds_smooth_functions():
+def test_the_basis_is_orthonormal_and_spans_smooth_functions():
     basis = smooth_basis(162, 25)
     assert (basis.T @ basis - torch.eye(25)).abs().max() < 1e-5
     ones = torch.ones(162)

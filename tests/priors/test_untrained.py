@@ -58,7 +58,7 @@ def test_a_narrow_one_denoises_and_decodes(name):
     assert torch.equal(again.decode(x), prior.decode(x))
 
 
-def test_what_is_no_architecture_is_told():
+def test_an_unknown_architecture_is_reported():
     with pytest.raises(ValueError, match="architecture: expected one of adm-ffhq-256"):
         UntrainedFamily("adm")
     with pytest.raises(
@@ -158,7 +158,7 @@ def test_the_suites_of_the_repository_ask_for_published_networks():
         ({"rows_per_chunk": "auto"}, ""),
     ],
 )
-def test_what_makes_no_sense_is_told(tmp_path, changes, words):
+def test_senseless_fields_are_reported(tmp_path, changes, words):
     content = yaml.safe_load(Path("config/gpu_timing_cpu.yaml").read_text()) | {"name": "other"}
     if "timing_only" in changes:
         content |= {"num_samples": 2, "num_reference": 2, "rows_per_chunk": 2}

@@ -1,4 +1,4 @@
-"""The network of any data set: what it learns from, and what its distances order."""
+"""The network of any data set: its training labels, and the order of its distances."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scenes(num: int, shape: tuple = COLOUR, seed: int = 0) -> torch.Tensor:
     return (light + 0.3 * coarse).clamp(-1, 1)
 
 
-def test_images_are_turned_by_the_number_that_is_told():
+def test_images_are_turned_by_the_number_of_their_label():
     x = normal(9, *COLOUR)
     images, labels = convnet.turned(x)
     assert labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0]
@@ -58,23 +58,22 @@ def trained() -> convnet.ConvNet:
     return convnet.trained(scenes(200), None, rng(), num_steps=30)
 
 
-def test_rotations_of_new_images_are_told(trained):
+def test_rotations_of_new_images_are_recognised(trained):
     assert convnet.accuracy(trained, scenes(80, seed=1), None) > 0.8
     again = convnet.trained(scenes(200), None, rng(), num_steps=2)
     same = convnet.trained(scenes(200), None, rng(), num_steps=2)
     assert all(torch.equal(x, same.weights[name]) for name, x in again.weights.items())
 
 
-def test_labels_are_told_where_there_are_some():
+def test_labels_are_recognised_if_there_are_some():
     x = scenes(120)
     labels = torch.arange(120) % 3
     x += 0.5 * (labels - 1.0)[:, None, None, None]  # dark, as it was, bright
     data = {"train": x, "train_label": labels, "test": x[:30], "test_label": labels[:30]}
     assert convnet.labels_of(data, "test") is data["test_label"]
     assert convnet.labels_of({"train": x}, "train") is None
-    assert (
-        convnet.labels_of({"train": x, "train_label": 0 * labels}, "train") is None
-    )  # all the same one
+    # all labels are equal
+    assert convnet.labels_of({"train": x, "train_label": 0 * labels}, "train") is None
     network = convnet.trained(x, labels, rng(), num_steps=20)
     assert network.log_probs(x[:2]).shape == (2, 3) and convnet.accuracy(network, x, labels) > 0.8
 
@@ -114,7 +113,7 @@ def test_the_workflow_trains_one_on_any_data_set(tmp_path, monkeypatch):
     assert isinstance(open_network(layout, "my-own-convnet-v1"), convnet.ConvNet)
 
 
-def test_names_say_the_data_set():
+def test_names_contain_the_data_set():
     network = perceptual_network("percept-my-photos-v1")
     assert network and network.classifier == "my-photos-convnet-v1"
     assert dataset_of(network.classifier) == "my-photos" and extractor_network(network.classifier)

@@ -1,4 +1,4 @@
-"""Rewards of others: the VGG-13 of the ODS paper, and files of the user's."""
+"""Foreign rewards: the VGG-13 of the ODS paper, and rewards by a file of the user."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_gradients_reach_the_image(narrow):
     assert gradient.abs().max() > 0
 
 
-def test_absent_and_other_weights_are_told_in_a_line(tmp_path, monkeypatch, narrow):
+def test_absent_and_wrong_weights_are_reported_in_a_line(tmp_path, monkeypatch, narrow):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match="cifar10-vgg13_bn: weights absent; copy state_dicts"):
         vgg.opened(vgg.PUBLISHED)

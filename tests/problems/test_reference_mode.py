@@ -1,4 +1,4 @@
-"""What a task's key `reference` asks for, and what a particle reference says of its cost before it starts."""
+"""The key `reference` of a task, and the cost that a particle reference states before it starts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def known():
     ("wanted", "kind"),
     [("", "exact"), ("exact", "exact"), ("particles", "particles"), ("none", "none")],
 )
-def test_a_task_gets_the_reference_that_it_asks_for(known, wanted, kind):
+def test_a_task_gets_the_reference_that_its_key_names(known, wanted, kind):
     prior, problem, posterior, _ = known
     assert kind_of(wanted_posterior(wanted, posterior, prior, problem, "gmm-x")) == kind
 
 
 @pytest.mark.parametrize("wanted", ["exact", "particles"])
-def test_what_there_is_not_is_refused_in_one_line(known, wanted):
+def test_a_reference_that_is_impossible_is_refused_in_one_line(known, wanted):
     prior, problem, _, _ = known
     none = NoPosterior(prior, "this prior has no decoder")
     words = f"gmm-x: reference: {wanted}: this prior has no decoder; expected none"

@@ -23,7 +23,7 @@ def reward(beta=4.0, differentiable=True):
     return Reward(untrained(DEFINITION, rng("weights")), beta, SHAPE, differentiable)
 
 
-def test_the_classifier_is_the_network_that_it_says():
+def test_the_classifier_is_the_documented_network():
     classifier = untrained(DEFINITION, rng("weights"))
     layers = {
         "near": nn.Conv2d(1, 16, 3, padding=1),
@@ -187,6 +187,6 @@ def test_chains_in_noise_space_need_nothing_but_the_log_likelihood():
         ({"classifier": NAME, "beta": 1, "sharp": True}, SHAPE, "expected classifier, beta"),
     ],
 )
-def test_impossible_rewards_are_refused_in_words(parameters, shape, words):
+def test_impossible_rewards_are_refused_with_a_message(parameters, shape, words):
     with pytest.raises(ValueError, match=words):
         check_reward(parameters, shape)

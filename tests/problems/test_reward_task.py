@@ -233,7 +233,7 @@ def test_another_classifier_than_the_measurements_is_refused(root):
         problem_of(header | {"classifier_sha256": "0123"}, SHAPE)
 
 
-def test_mistakes_in_the_task_are_told(root):
+def test_mistakes_in_the_task_are_reported(root):
     with pytest.raises(UserError, match="task.json.*one of digits-cnn-v1, .* got 'vgg'"):
         observed(root, parameters={"classifier": "vgg", "beta": 1})
 

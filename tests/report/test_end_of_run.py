@@ -52,7 +52,7 @@ def test_time_and_new_runs_count_from_the_start(layout):
     ]
 
 
-def test_an_unfinished_suite_says_what_is_missing_and_where_it_stopped(layout):
+def test_the_summary_of_an_unfinished_suite_names_missing_parts_and_where_it_stopped(layout):
     shutil.rmtree(layout.root / "runs" / "gmm-phase" / "aps")
     (layout.root / "runs" / "atoms-sr4" / "dps" / "seed0" / "samples.safetensors").write_bytes(
         b"\xff" * 20
@@ -65,7 +65,7 @@ def test_an_unfinished_suite_says_what_is_missing_and_where_it_stopped(layout):
     )
 
 
-def test_measurements_that_failed_in_a_run_that_succeeded_are_told(layout):
+def test_measurements_that_failed_in_a_successful_run_are_reported(layout):
     tables.main(str(layout.spec("suite")))
     path = layout.table("summary.csv")
     row = next(
@@ -83,7 +83,7 @@ def test_measurements_that_failed_in_a_run_that_succeeded_are_told(layout):
     )
 
 
-def test_jobs_that_failed_are_told_until_they_succeed(layout):
+def test_failed_jobs_are_reported_until_they_succeed(layout):
     log, job = str(layout.job_log), "evaluate evaluate/gmm-phase"
     add_to_log(log, JobCost(job, 1.0, 100.0, error="ValueError: no such column"))
     text = "\n".join(summary(layout, log="some.log"))
@@ -92,7 +92,7 @@ def test_jobs_that_failed_are_told_until_they_succeed(layout):
     assert "Jobs that failed" not in "\n".join(summary(layout))
 
 
-def test_the_end_of_a_run_says_what_the_tables_say(layout):
+def test_the_end_of_a_run_agrees_with_the_tables(layout):
     path = layout.table(VERDICT)
     path.parent.mkdir(exist_ok=True)
     sentences = ("dps is tied for best.", "The exact sampler is at the floor.", "Nothing failed.")
@@ -126,7 +126,7 @@ def test_a_suite_of_times_counts_what_was_timed(layout):
     )
 
 
-def test_the_page_is_what_to_open_or_else_what_there_is(layout, tmp_path):
+def test_the_summary_names_the_page_or_else_the_files_that_exist(layout, tmp_path):
     assert not any("Open" in line for line in summary(layout))
     layout.figures.mkdir()
     assert summary(layout)[-1] == f"  Open {layout.figures}"

@@ -1,4 +1,4 @@
-"""The first table and the sentences above it: who is tied for best, is the ruler right, what failed."""
+"""The first table and the sentences above it: methods tied for best, whether metrics hold up, and what failed."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_reference_that_failed_is_a_failure_and_no_choice(suite, lines, compar
     assert words in words_of(verdict.failures) and verdict.failures_state == "bad"
 
 
-def test_the_kind_of_the_posterior_says_the_mode(suite, unjudged):
+def test_the_kind_of_the_posterior_decides_the_mode(suite, unjudged):
     modes = {task.name: reference_mode(task) for task in suite.tasks}
     assert modes == dict.fromkeys(TASKS, EXACT) | {"gmm_map-denoise": PARTICLES}
     assert {reference_mode(task) for task in unjudged.tasks} == {NONE}

@@ -1,4 +1,4 @@
-"""Tables group methods by kind: a line above each group in Markdown, a word below each name on the page."""
+"""Tables group methods by kind: a line above each group in Markdown, and the kind below each name on the page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def suite_of_four() -> SuiteResults:
     )
 
 
-def test_methods_stand_by_kind_and_unknown_kinds_are_other(suite):
+def test_methods_are_grouped_by_kind_and_unknown_kinds_are_other(suite):
     first, second, third, fourth = suite.methods
     assert suite.kinds == {first: "SMC", second: "guidance", third: "other", fourth: "guidance"}
     assert ordered_methods(suite) == ("reference", second, fourth, first, third)

@@ -1,4 +1,4 @@
-"""Numbers and tables as text: decimals, LaTeX and Markdown that hold any words."""
+"""Numbers and tables as text: decimals, and LaTeX and Markdown in which any text is safe."""
 
 from bench.core.text import csv_text, latex, rounded
 from bench.report.markup import latex_page, markdown_page

@@ -1,4 +1,4 @@
-"""What the page holds: numbers, pictures, files; test_page_in_browser.py looks at it as a reader does."""
+"""The content of the page: numbers, pictures, files; test_page_in_browser.py opens it in a browser."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def decoded(href: str) -> bytes:
 # What it holds --------------------------------------------------------------------------------------------------------
 
 
-def test_the_head_says_how_many_measurements_tasks_have(report):
+def test_the_head_states_how_many_measurements_tasks_have(report):
     text = report.read_text()
     assert f"{len(TASKS)} tasks, {len(METHODS)} methods, 16 measurements a task, 24 samples" in text
 
@@ -68,7 +68,7 @@ def test_every_csv_is_one_click_away(report):
         is_large = path.stat().st_size > LARGEST_PLAIN
         data = gzip.decompress(actual[f"{path.name}.gz"]) if is_large else actual[path.name]
         assert data == path.read_bytes()
-    # those of figures lie beside the page: with the grids they would be most of its bytes
+    # pictures of figures are files next to the page: with the grids they would be most of its bytes
     for stem in ("distance", "coverage", "grid-gmm-phase"):
         assert (
             f'href="figures/{stem}.csv"' in text and (folder / "figures" / f"{stem}.csv").exists()
@@ -95,7 +95,7 @@ def test_known_methods_are_those_of_the_folder():
     assert set(KNOWN) | {"oracle", "unconditional"} <= set(names("method"))
 
 
-def test_sprite_holds_each_picture_at_its_place():
+def test_the_sprite_has_each_picture_at_its_place():
     rng = np.random.default_rng(0)
     seen = {
         "x_true": rng.uniform(-1, 1, (2, 1, 4, 3)),
@@ -152,7 +152,7 @@ def test_large_images_show_fewer_samples_and_measurements():
     assert shown[8] == (MOST_SAMPLES, 16) and shown[32][1] >= 8 and shown[128] == (5, 1)
 
 
-def test_what_a_suite_says_is_escaped(tmp_path):
+def test_texts_of_a_suite_are_escaped(tmp_path):
     spec = write_results(tmp_path)
     script = "<script>alert(1)</script>"
     path = tmp_path / "runs" / "gmm-phase" / "dps-n1000" / "seed0" / "samples.safetensors"
@@ -174,7 +174,7 @@ def test_no_text_has_raw_backticks(report):
     assert with_code("a `b < c` d") == "a <code>b &lt; c</code> d"
 
 
-def test_a_compact_page_is_small_and_names_the_files_beside_it(report):
+def test_a_compact_page_is_small_and_names_the_files_next_to_it(report):
     suite = load(report.parent / "specs" / "suite.json")
     text = render(collect(suite, "published"), compact=True)
     assert len(text) < 1e6 and len(text) < report.stat().st_size

@@ -148,7 +148,7 @@ def test_the_keyboard_reaches_each_view(browser, page):
     assert reached == list(VIEWS)
 
 
-def test_an_address_holds_view_task_filters_and_variants(browser, page):
+def test_an_address_contains_view_task_filters_and_variants(browser, page):
     open_view(browser, page, "#tasks/gmm-phase?no-method=aps&no-metric=chi2_sample")
     assert browser.names("#tasks > .part", "part") == ["gmm-phase"]
     rows = browser.names("[data-part=gmm-phase] tbody tr")
@@ -212,7 +212,7 @@ def test_filters_hide_tasks_methods_and_metrics_everywhere(browser, page):
     assert "dps" not in drawn and "aps" in drawn
 
 
-def test_charts_say_what_is_under_the_pointer_and_are_described(browser, page):
+def test_charts_name_the_point_under_the_pointer_and_have_descriptions(browser, page):
     for view in ("tasks", "calibration", "cost"):
         open_view(browser, page, f"#{view}")
         charts = browser.run(CHARTS)
@@ -265,7 +265,7 @@ def test_gallery_shows_the_pictures_of_the_task_and_measurement(looks, page):
     assert set(second["numCanvases"]) == {0, MOST_SAMPLES + 2}
 
 
-def test_gallery_says_the_distance_of_the_measurement(looks, page):
+def test_the_gallery_shows_the_distance_of_the_measurement(looks, page):
     tasks = {task.name: task for task in load(page.parent / "specs" / "suite.json").tasks}
     of_one = {
         s.method: s.value

@@ -1,4 +1,4 @@
-"""Publishing: clean results of one commit only, unless forced, which is then said below the tables."""
+"""Publishing: clean results of one commit only, unless forced, which a note below the tables then says."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_edited_sources_are_refused_whether_or_not_anything_would_be_made_anew(s
         ("", 1, False),
     ],
 )
-def test_the_command_asks_the_workflow_what_it_would_make_anew(
+def test_the_command_finds_out_which_jobs_the_workflow_would_rerun(
     printed, status, unchanged, monkeypatch
 ):
     done, given = subprocess.CompletedProcess([], status, stdout=printed), []

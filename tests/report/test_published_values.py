@@ -67,7 +67,7 @@ def test_of_values_that_are_too_many_the_leading_metrics_are_published(
     assert f"holds {', '.join(LEADING[: len(kept)])} alone" in capsys.readouterr().out
 
 
-def test_a_file_that_is_too_large_is_left_out_with_a_word(suite, tmp_path, monkeypatch, capsys):
+def test_a_file_that_is_too_large_is_left_out_with_a_message(suite, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(published_values, "LARGEST", 100)
     assert publish_values(suite, tmp_path) == {} and not list(tmp_path.iterdir())
     assert "left out" in capsys.readouterr().out

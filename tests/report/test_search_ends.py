@@ -1,4 +1,4 @@
-"""Winners at the end of what was searched: told by range, scale and grid, but not at a limit of the method."""
+"""Winners at the end of a search are found by range, scale and grid, but not at a limit of the method."""
 
 from __future__ import annotations
 

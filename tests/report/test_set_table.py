@@ -1,4 +1,4 @@
-"""Set metrics in summary.csv and in their own table: one number per task and run, seeds averaged, beside the floors."""
+"""Set metrics in summary.csv and in their own table: one number per task and run, seeds averaged, with the floors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen chains, copied draws, biased, wide and collapsed samplers and exact ones, through evaluate and the tables."""
+"""Tables show the faults of frozen chains, copied draws, biased, wide and collapsed samplers, none of exact ones."""
 
 import pytest
 from helpers.six_samplers import COPIES, S, write_task
@@ -74,7 +74,7 @@ def test_independent_draws_in_the_layout_of_chains_have_mixed(lines):
     assert lines["independent", "ess_bulk"].mean == pytest.approx(S, rel=0.3)
 
 
-def test_the_table_shows_worth_and_calls_exact_samplers_alone_the_best(suite, lines):
+def test_the_table_shows_worth_and_only_exact_samplers_are_best(suite, lines):
     (table,) = task_tables(suite, list(lines.values()), compare(suite))
     bold = {m for m in table.frame.index if table.frame.loc[m, "worth_energy"].tied}
     # oracle and reference do not compete

@@ -1,4 +1,4 @@
-"""The summary of a suite: a number or a reason for every gap, from a synthetic suite."""
+"""The summary of a synthetic suite: every cell has a number or a reason."""
 
 from __future__ import annotations
 

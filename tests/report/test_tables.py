@@ -1,4 +1,4 @@
-"""The tables of a report: what their cells, headers, notes and bold say, from a synthetic suite."""
+"""The tables of a synthetic suite: cells, headers, notes and bold type."""
 
 from __future__ import annotations
 
@@ -43,9 +43,8 @@ def test_diversity_names_what_samples_are_worth(finished):
         if line.startswith("| latent")
     )
     assert re.search(r"\] \(worth 5.83 exact draws\)", row)
-    assert (
-        "exact draws the samples are worth" not in (folder / "distance.md").read_text()
-    )  # has no diversity
+    # this table has no diversity
+    assert "exact draws the samples are worth" not in (folder / "distance.md").read_text()
 
 
 def test_tables_name_floor_ceiling_failures_and_commit(finished):
@@ -70,7 +69,7 @@ def test_tables_name_floor_ceiling_failures_and_commit(finished):
     assert order == sorted(order)
 
 
-def test_header_line_says_what_the_task_is(finished):
+def test_the_header_line_describes_the_task(finished):
     task = load(finished).tasks[0]
     assert task_header(task) == (
         "operator inpaint-box (box 4); sigma_y = 0.1 (0.05 on [0, 1]); prior gmm (gmm on digits); exact posterior: "
@@ -78,14 +77,14 @@ def test_header_line_says_what_the_task_is(finished):
     )
 
 
-def test_the_header_of_a_learned_prior_says_whose_posterior_it_is(finished):
+def test_the_header_of_a_learned_prior_names_the_posterior(finished):
     header = task_header(load(finished).tasks[-1])
     assert "truth: the posterior of the decoder, p(x) = f(N(0, I)), by tempered SMC in z" in header
     assert "prior gmm_map (regression_map on digits)" in header
     assert "posterior perplexity n/a; other prior: aps, dps, dps-n1000 (saw the denoiser" in header
 
 
-def test_methods_that_saw_another_prior_stand_below_without_bold_and_are_compared_by_its_posterior(
+def test_methods_that_saw_another_prior_are_listed_below_without_bold_and_compared_by_its_posterior(
     finished,
 ):
     suite = load(finished)
@@ -194,7 +193,7 @@ def test_bold_and_resolution_are_in_every_kind_of_table(finished):
     )
 
 
-def test_numbers_of_measurements_are_said_where_tasks_differ(finished):
+def test_numbers_of_measurements_are_stated_where_tasks_differ(finished):
     suite = load(finished)
     assert measured_range(suite) == "16"
     assert notes(suite, ())[0].startswith("16 measurements per task, 24 samples")
@@ -204,12 +203,12 @@ def test_numbers_of_measurements_are_said_where_tasks_differ(finished):
     assert notes(many, ())[0].startswith("16 measurements per task (64 on gmm-inpaint-box), 24 ")
 
 
-def test_notes_say_what_the_number_of_seeds_means(finished):
+def test_notes_explain_the_number_of_seeds(finished):
     suite = load(finished)
     assert ONE_SEED in notes(suite, ()) and SEVERAL_SEEDS in notes(replace(suite, seeds=(0, 1)), ())
 
 
-def test_every_goal_of_a_column_is_what_the_metric_says(finished):
+def test_every_goal_of_a_column_is_that_of_the_metric(finished):
     perceptual = [metric for name in PERCEPTUAL for metric in perceptual_columns(name)]
     by_class = [column for of in ("digits", "fashion") for column in columns_by(f"{of}-convnet-v1")]
     columns = (*BUILT_IN, *perceptual, *by_class)
@@ -240,7 +239,7 @@ def test_every_goal_of_a_column_is_what_the_metric_says(finished):
     )
 
 
-def test_ranks_are_drawn_and_stand_in_the_table_of_distances(finished):
+def test_ranks_are_drawn_and_listed_in_the_table_of_distances(finished):
     rows = {(row["metric"], row["method"]): row for row in drawn(finished, "ranks")}
     assert rows["energy", "latent_langevin"]["mean_rank"] == "1"
     assert rows["energy", "latent_langevin"]["num_tasks"] == "2"  # needs a decoder
@@ -284,7 +283,7 @@ def test_methods_whose_rows_interact_are_marked(finished):
     assert not any(note.startswith("(rows interact): ") for note in notes(suite, ()))
 
 
-def test_many_methods_stand_down_the_table_of_distances(finished, monkeypatch):
+def test_many_methods_are_rows_of_the_table_of_distances(finished, monkeypatch):
     suite = load(finished)
     across = distance_table(suite, summarise(suite), compare(suite))
     monkeypatch.setattr(tables, "MOST_ACROSS", 2)

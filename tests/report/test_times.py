@@ -1,4 +1,4 @@
-"""Tables of seconds: every batch has its row, what was not timed says why, and disturbed times are marked."""
+"""Tables of seconds: every batch has its row, a missing time has a reason, and disturbed times are marked."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_every_row_of_times_is_written():
     assert len(rows) == 1 + 7 and len({row.count("|") for row in rows}) == 1
 
 
-def test_times_beside_other_work_are_told():
+def test_times_disturbed_by_other_work_are_marked():
     assert DISTURBED not in timing_notes(TIMINGS) and ON_CPU in timing_notes(TIMINGS)
     busy = timing("dps", batch(1, 0.2, share=0.5), batch(8, 0.8))
     assert DISTURBED in timing_notes([busy])
@@ -125,7 +125,7 @@ def test_times_beside_other_work_are_told():
     assert any("too long: gmm-blur dps." in note for note in cost_notes(suite))
 
 
-def test_the_table_of_costs_says_when_training_pays():
+def test_the_table_of_costs_states_when_training_pays():
     suite = SimpleNamespace(timings=TIMINGS)
     table = cost_table(suite)
     dps, aps = table.frame.loc["gmm-blur: dps"], table.frame.loc["gmm-blur: aps"]

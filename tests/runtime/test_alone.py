@@ -1,4 +1,4 @@
-"""A run notices where the samples of a measurement depend on what is computed beside them."""
+"""A run notices if the samples of a measurement depend on other rows of the batch."""
 
 from __future__ import annotations
 

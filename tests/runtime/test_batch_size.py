@@ -1,4 +1,4 @@
-"""The batch probe: as many rows as fit and still bring something."""
+"""The batch probe: the number of rows grows as long as they fit into memory and raise the throughput."""
 
 from __future__ import annotations
 

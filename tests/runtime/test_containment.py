@@ -1,4 +1,4 @@
-"""Work in a process of its own: however that ends, the caller goes on and knows why."""
+"""Work in a process of its own: the caller goes on and gets the reason, however the process ends."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize(("work", "ending"), ENDINGS)
-def test_whatever_happens_the_ending_says_why(work, ending, capfd):
+def test_every_ending_has_a_reason(work, ending, capfd):
     assert contained(work) == ending
 
 
@@ -100,14 +100,14 @@ def test_nothing_is_said_into_a_file_that_has_taken_the_place_of_the_pipe(tmp_pa
     assert not any(path.stat().st_size for path in tmp_path.iterdir())
 
 
-def test_what_is_the_users_is_refused_with_its_line():
+def test_an_error_of_the_users_code_names_its_line():
     def refused() -> None:
         raise UserError("one line")
 
     assert contained(refused, (UserError,)) == Ending("refused", "one line")
 
 
-def test_what_the_work_has_started_ends_with_it(tmp_path):
+def test_processes_that_the_work_started_end_with_it(tmp_path):
     def starts() -> None:
         sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         (tmp_path / "pid").write_text(str(sleeper.pid))
@@ -120,7 +120,7 @@ def test_what_the_work_has_started_ends_with_it(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts it")
-def test_what_has_left_its_group_ends_with_it_too(tmp_path):
+def test_processes_that_left_the_group_end_with_it_too(tmp_path):
     def starts() -> None:
         if os.fork() == 0:
             os.setsid()

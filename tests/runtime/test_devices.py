@@ -188,7 +188,7 @@ def test_the_compilers_silu_goes_through_torch_func_and_second_derivatives():
     assert torch.autograd.gradgradcheck(silu, x.requires_grad_())
 
 
-def test_networks_are_eased_for_the_compiler_of_a_cpu_alone(monkeypatch):
+def test_layers_are_replaced_for_the_compiler_on_a_cpu_only(monkeypatch):
     monkeypatch.setattr(nn.Module, "compile", lambda self, mode: None)
     for asked, eased in (({}, True), ({"precision": "bf16"}, False), ({"device": "cuda"}, False)):
         unet = new_unet((3, 16, 16), (16, 32), 1)
@@ -212,7 +212,7 @@ def test_tf32_is_off_unless_asked_for():
     assert [backend.allow_tf32 for backend in backends] == before
 
 
-def test_what_does_not_go_together_is_told():
+def test_incompatible_settings_are_reported():
     assert compute_of({"task": "toy"}) == Compute() and Compute().facts == {
         "device": "cpu",
         "precision": "float64",
@@ -228,7 +228,7 @@ def test_what_does_not_go_together_is_told():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_no_gpu_is_told():
+def test_a_missing_gpu_is_reported():
     with (
         pytest.raises(UserError, match="device: cuda: torch sees no GPU here"),
         computing(Compute(device="cuda")),

@@ -1,4 +1,4 @@
-"""What a plug-in does to the process that calls it is undone, and named."""
+"""Changes that a plug-in makes to its process are undone and named."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_settings_are_as_before_and_all_that_had_changed_is_named():
     assert torch.ones(1).dtype == torch.float32 and torch.ones(1).device.type == "cpu"
 
 
-def test_a_run_that_meddles_leaves_settings_to_what_follows():
+def test_settings_that_a_run_changes_are_restored_for_the_next():
     before = {name: GLOBAL_STATE[name][0]() for name in SETTINGS}
     assert attempt(meddle).status == "ok"
     assert {name: GLOBAL_STATE[name][0]() for name in SETTINGS} == before

@@ -1,4 +1,4 @@
-"""Leases of devices: distinct GPUs, a clock alone, a scheduler's choice."""
+"""Leases of devices: distinct GPUs, a clock alone on the machine, and GPUs that a scheduler assigned."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_killed_job_leaves_no_lease():
 
 
 @pytest.mark.parametrize("taken", ["link", "open to all", "file"])
-def test_a_folder_that_is_not_the_users_own_is_done_without(tmp_path, monkeypatch, taken):
+def test_a_folder_of_another_user_is_not_used(tmp_path, monkeypatch, taken):
     monkeypatch.delenv(FOLDER)
     monkeypatch.setattr(leases.tempfile, "gettempdir", lambda: str(tmp_path))
     own = tmp_path / f"posterior-bench-{os.getuid()}"

@@ -1,4 +1,4 @@
-"""Meters count what was done and change nothing; budgets stop a run before the call that exceeds them."""
+"""Meters count network calls and change nothing; budgets stop a run before the call that exceeds them."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_view_shows_the_interface_and_nothing_else(prior):
         watched.covariance  # noqa: B018
 
 
-def test_a_view_shows_the_capabilities_it_is_told_to(prior):
+def test_a_view_shows_the_capabilities_that_it_is_given(prior):
     def tap(kind, call, *inputs):
         return call(*inputs)
 

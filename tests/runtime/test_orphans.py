@@ -1,4 +1,4 @@
-"""Jobs tell whether the run that started them is over."""
+"""Jobs notice when the run that started them has ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_run_that_goes_on_is_not_over(run):
     assert not run.is_over
 
 
-def test_a_command_given_by_hand_belongs_to_no_run(monkeypatch):
+def test_a_command_given_by_hand_is_part_of_no_run(monkeypatch):
     monkeypatch.delenv(RUN, raising=False)
     assert Run.of_environment() is None
 

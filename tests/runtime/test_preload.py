@@ -1,4 +1,4 @@
-"""Jobs forked from a process that has imported torch behave as if they had been started by themselves."""
+"""Jobs forked from a process that has imported torch behave as if each had been started in a new process."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def outcome(environment: dict[str, str], *arguments: str, text: str = "") -> tup
     return job.returncode, out, err
 
 
-def test_a_job_sees_what_it_would_see_by_itself(served, environment):
+def test_a_forked_job_has_the_environment_of_a_new_process(served, environment):
     (ours, forked, how), (theirs, alone, else_how) = (
         outcome(env, "tell", "a b", "é", text="read me") for env in (served, environment)
     )
@@ -120,7 +120,7 @@ def test_a_job_sees_what_it_would_see_by_itself(served, environment):
     assert (how, else_how) == ("preloaded\n", "imported\n")  # the point of it
 
 
-def test_without_a_gpu_a_job_says_the_same_as_by_itself(served, environment):
+def test_without_a_gpu_a_forked_job_fails_like_a_new_process(served, environment):
     """And not that CUDA cannot be started in a forked process, which would be no reason of the user's."""
     assert outcome(served, "cuda") == outcome(environment, "cuda")
 
@@ -133,7 +133,7 @@ def test_threads_are_those_of_the_job_and_not_of_the_server(served):
 @pytest.mark.parametrize(
     ("what", "status", "words"), [("line", 1, "error: one line\n"), ("status", 3, "")]
 )
-def test_a_job_ends_as_it_would_by_itself(served, environment, what, status, words):
+def test_a_forked_job_ends_like_a_new_process(served, environment, what, status, words):
     assert outcome(served, what) == outcome(environment, what) == (status, "", words)
 
 
@@ -153,7 +153,7 @@ def test_a_job_that_cannot_begin_shows_why(served):
     assert "killed or crashed" not in words
 
 
-def test_a_job_that_crashes_fails_in_words_and_alone(served):
+def test_a_job_that_crashes_fails_with_a_message_and_no_other_job_does(served):
     status, _, words = outcome(served, "crash")
     assert status == 1
     assert (
@@ -185,7 +185,7 @@ def test_a_job_and_its_client_end_when_their_run_was_killed(served, tmp_path):
 
 
 def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_start(environment, tmp_path):
-    """The one of a server that lives stays."""
+    """The folder of a living server is kept."""
     with tempfile.TemporaryDirectory(prefix="s") as short:  # a socket's address has a limit
         own = {**environment, "TMPDIR": short}
         first, second = (
@@ -219,5 +219,5 @@ def server_of(folder: Path) -> list[int]:
     return found
 
 
-def test_a_server_that_is_gone_is_done_without(environment, tmp_path):
+def test_jobs_run_without_a_server_that_is_gone(environment, tmp_path):
     assert outcome({**environment, preload.FOLDER: str(tmp_path / "nowhere")}, "status")[0] == 3

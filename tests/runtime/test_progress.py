@@ -1,4 +1,4 @@
-"""Progress of long jobs: on a terminal, in a log, and what a step of it costs."""
+"""Progress of long jobs: on a terminal, in a log, and the cost of reporting a step."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_log_says_nothing_about_a_loop_shorter_than_the_interval(capsys) -> No
     assert capsys.readouterr().err == ""
 
 
-def test_work_inside_of_one_call_is_reported_from_beside_it(capsys, monkeypatch) -> None:
+def test_work_inside_one_call_is_reported_from_another_thread(capsys, monkeypatch) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.05)
     rows = [0]
     with reported(lambda: rows[0], 400, "sample box dps, network rows"):

@@ -1,4 +1,4 @@
-"""One sampling job: chunks change nothing, and what is wrong with a method becomes its status, in words."""
+"""One sampling job: chunks change nothing, and a method's fault becomes the status of its run, with a reason."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_method_that_is_not_trained_may_say_how_good_it_is(root, drop_in):
 
 
 @pytest.mark.parametrize("sin", SINS)
-def test_a_sin_becomes_a_status_in_words(root, drop_in, sin):
+def test_a_fault_becomes_a_status_with_a_reason(root, drop_in, sin):
     old, new, status, reason = SINS[sin]
     assert POLITE.count(old) >= 1
     drop_in(sin, POLITE.replace(old, new))
@@ -235,7 +235,7 @@ def test_a_sin_becomes_a_status_in_words(root, drop_in, sin):
     assert cost["rows"] == M * S and cost["seconds"] is None
 
 
-def test_one_broken_measurement_stays_alone(root, drop_in):
+def test_a_broken_measurement_does_not_affect_the_others(root, drop_in):
     drop_in("one_nan", POLITE.replace(RETURN, "x[1] = torch.nan; return x\n"))
     x, header, _ = run(root, "one_nan")
     assert header["status"] == "ok" and x[1].isnan().all()
@@ -274,7 +274,7 @@ def evaluated(root: Path, names: list[str]) -> dict[str, list[dict[str, str]]]:
     return {name: [row for row in rows if row["method"] == name] for name in ("reference", *names)}
 
 
-def test_the_table_says_what_was_wrong_with_whom_and_keeps_the_others(root, drop_in):
+def test_the_table_has_each_failing_methods_reason_and_keeps_the_others(root, drop_in):
     for name, (old, new, *_) in SINS.items():
         drop_in(name, POLITE.replace(old, new))
     drop_in("one_nan", POLITE.replace(RETURN, "x[1] = torch.nan; return x\n"))

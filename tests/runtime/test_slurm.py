@@ -1,4 +1,4 @@
-"""What the profile for Slurm asks of sbatch and squeue, with stand-ins for both."""
+"""The profile for Slurm calls sbatch and squeue rightly; both are replaced by stand-ins."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def test_a_batch_is_submitted_and_its_number_printed(folder, capsys):
     assert not {"--gpus=0", "--exclusive"} & {*words}
 
 
-def test_gpus_are_asked_for_and_a_clock_has_its_node_alone(folder):
+def test_gpus_are_requested_and_a_clock_has_a_whole_node(folder):
     assert "--gpus=1" in submitted(folder, "runs_sample", "--gpus=1", "script.sh")
     assert "--exclusive" in submitted(folder, "clock_clock_pool", "--gpus=0", "script.sh")
 
 
-def test_a_refusal_of_sbatch_is_told(folder, monkeypatch):
+def test_a_refusal_of_sbatch_is_reported(folder, monkeypatch):
     monkeypatch.setenv("STAND_IN", "refuse")
     with pytest.raises(SystemExit, match="error: sbatch: invalid partition"):
         submit("runs", "script.sh")
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, "success"), (3, "failed")])
-def test_a_batch_leaves_its_exit_status_which_holds_when_slurm_has_forgotten_it(
+def test_a_batch_records_its_exit_status_for_the_time_when_slurm_has_forgotten_it(
     folder, monkeypatch, code, expected
 ):
     (folder / "a script.sh").write_text(f"exit {code}\n")

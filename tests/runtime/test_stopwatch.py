@@ -1,4 +1,4 @@
-"""The stopwatch: warm calls, and as many repeats as the spread asks for."""
+"""The stopwatch: warm calls, and as many repeats as the spread requires."""
 
 from __future__ import annotations
 

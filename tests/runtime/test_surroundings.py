@@ -33,7 +33,7 @@ def test_a_folder_is_put_back(tmp_path):
     assert os.getcwd() == before and changed == ["the working folder"]
 
 
-def test_what_leaves_everything_alone_changes_nothing(capfd):
+def test_a_plug_in_that_changes_nothing_is_reported_as_such(capfd):
     with kept_surroundings() as changed:
         print("said")
         os.write(1, b"said\n")

@@ -1,4 +1,4 @@
-"""The meter and budgets see through torch.func and batches of gradients, or refuse them in one line."""
+"""The meter and budgets count calls under torch.func and batches of gradients, or refuse them in one line."""
 
 from __future__ import annotations
 

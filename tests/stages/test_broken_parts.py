@@ -1,4 +1,4 @@
-"""A part of a suite that comes to nothing costs the cells of what rests on it, which say why; all others are made."""
+"""A part of a suite that fails empties the cells that depend on it, with a reason; all others are made."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_next_run_finds_all_in_order_and_tries_the_part_again(rules):
     assert tried == [str(rules.suite.layout.prior("bad", "edm"))]
 
 
-def test_what_rests_on_it_says_why(rules):
+def test_cells_that_depend_on_it_have_the_reason(rules):
     layout = rules.suite.layout
     header = read_header(layout.run("bad-denoise", "oracle", 0).samples)
     assert header["status"] == "failed" and header["reason"].startswith("prior bad: ")
@@ -72,7 +72,7 @@ def test_what_rests_on_it_says_why(rules):
 
 
 @pytest.mark.parametrize("method", ["reference", "oracle", "unconditional"])
-def test_its_cells_say_why_and_the_others_have_numbers(rules, method):
+def test_its_cells_have_the_reason_and_the_others_have_numbers(rules, method):
     lines = summarise(load(rules.suite.layout.spec("suite")))
     energy = {x.task: x for x in lines if (x.method, x.metric) == (method, "energy")}
     assert energy["atoms-denoise"].mean is not None

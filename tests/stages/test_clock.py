@@ -1,4 +1,4 @@
-"""The clock: a curve and a throughput of each run, effective samples beside it, a reason where there is no time."""
+"""The clock: a curve and a throughput of each run, with effective samples, or a reason where there is no time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def timed(
     return read_json(root / f"runs/{task}/{module}/seed0/timing.json")
 
 
-def test_what_a_clock_finds(root):
+def test_a_clock_finds_a_curve_and_a_throughput(root):
     dps = timed(root, "dps", settings={"num_steps": 25})
     assert [cell["s"] for cell in dps["curve"]] == SIZES and {
         cell["m"] for cell in dps["curve"]
@@ -105,13 +105,13 @@ def test_visits_are_pooled(root):
     assert best["samples_per_second"] == pytest.approx(best["m"] * best["s"] / best["median"])
 
 
-def test_a_visit_that_failed_is_what_is_told():
+def test_a_failed_visit_is_reported():
     good = {"status": "ok", "reason": "", "curve": [], "throughput": {}, "sha256": "0"}
     bad = {"status": "failed", "reason": "RuntimeError: no", "sha256": "1"}
     assert pool.pool_visits([good, bad]) == {"status": "failed", "reason": "RuntimeError: no"}
 
 
-def test_no_time_beside_another_job(root, monkeypatch):
+def test_the_clock_takes_no_time_while_another_job_runs(root, monkeypatch):
     monkeypatch.setattr(clock, "LONGEST_WAIT", 0.0)
     path = root / "specs/clock.json"
     write_json(

@@ -1,4 +1,4 @@
-"""A method that does whatever a process can do costs its own cells: its run says why, and its job ends well."""
+"""Whatever a method does to its process empties only its own cells: its run has the reason, and its job ends well."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(root: Path, name: str, **changes: object) -> Path:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_says_what_happened_to_it(root, drop_in, monkeypatch, name):
+def test_a_run_has_the_reason_of_its_end(root, drop_in, monkeypatch, name):
     code, reason, is_tried_again, changes = RUNS[name]
     source = METHOD.replace("{code}", code)
     line = source.splitlines().index(f"        {code}") + 1
@@ -84,7 +84,7 @@ def test_a_run_says_what_happened_to_it(root, drop_in, monkeypatch, name):
     assert retry_file(folder / "samples.safetensors").exists() == is_tried_again
 
 
-def test_a_budget_of_seconds_also_ends_what_calls_no_network():
+def test_a_budget_of_seconds_also_ends_work_without_network_calls():
     words = "needs more than the budget of 3 s"
     assert sample_stage.grace_of(Budget(seconds=3.0), 1) == (16.0, words)
     assert sample_stage.grace_of(Budget(nfe=3.0), 1) == sample_stage.grace_of(None, 1) == (None, "")
@@ -117,7 +117,7 @@ TRAINS = METHOD.replace("num_samples, *, rng)", "num_samples, *, rng, state)").r
 )
 
 
-def test_a_training_that_is_killed_leaves_a_state_that_says_so(root, drop_in):
+def test_a_training_that_is_killed_leaves_a_state_with_the_reason(root, drop_in):
     train = "\n    def train(self, prior, problem, *, rng):\n        os.kill(os.getpid(), 9)\n"
     drop_in("pupil", TRAINS + train)
     given = run_spec(root, "pupil", "gmm-denoise")

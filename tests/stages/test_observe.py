@@ -1,4 +1,4 @@
-"""All measurements of a task: what a stored measurement depends on, and what its file promises."""
+"""All measurements of a task: a stored measurement depends on its own streams, and its file is complete."""
 
 import pytest
 import torch
@@ -71,7 +71,7 @@ def test_kernels_depend_on_task_and_image_alone():
     assert not measure(problem, "u", x_true, ids)["kernels"].equal(whole["kernels"])
 
 
-def test_poisson_noise_is_stored_as_what_was_added(root):
+def test_poisson_noise_is_stored_as_the_difference_from_the_clean_measurement(root):
     facts = {"task": "gmm-poisson", "operator": "inpaint-box", "parameters": {"box": 4}}
     path = observed(root, **facts, sigma_y=None, rate=0.2) / "observations.safetensors"
     measurements, tensors = read_measurements(path), read_tensors(path)[0]
@@ -92,7 +92,7 @@ def test_more_noise_is_the_same_noise_scaled():
     torch.testing.assert_close(4 * y_quiet, y_loud, rtol=3e-7, atol=0)  # two roundings to float32
 
 
-def test_bank_holds_all_test_and_validation_images(root):
+def test_all_measurements_cover_the_test_and_validation_images(root):
     folder = observed(root)
     all_measurements, header = read_tensors(folder / "all_measurements.safetensors")
     data, _ = read_tensors(root / "data" / "digits.safetensors")
@@ -172,7 +172,7 @@ def test_specs_are_checked(root):
         read_json(root / "task.json")
 
 
-def test_perplexity_stands_in_the_header_of_the_observations(root):
+def test_perplexity_is_in_the_header_of_the_measurements(root):
     header = read_measurements(observed(root) / "observations.safetensors").header
     assert header["perplexity_of"] == "components"
     # of a single component

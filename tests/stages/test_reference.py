@@ -1,4 +1,4 @@
-"""Two sets of reference draws are admitted when they are what they claim to be, and named when they are not."""
+"""Two sets of reference draws are admitted if they agree with the posterior, and refused by name if not."""
 
 import math
 from dataclasses import dataclass, field, replace

@@ -152,7 +152,7 @@ def test_only_reproduced_cells_are_counted_as_equal():
     assert "reproduced in 1 of 2 cells (1 of them equal)" in found.summary()
 
 
-def test_tasks_of_other_measurements_are_told_and_not_compared(spec, capsys):
+def test_tasks_of_other_measurements_are_reported_and_not_compared(spec, capsys):
     path = REFERENCE / "synthetic/provenance.json"
     record = read_json(path)
     record["observations_sha256"]["gmm-phase"] = "other"
@@ -193,7 +193,7 @@ def test_nothing_published_or_an_unfinished_suite_is_one_line(spec):
         reproduce.main(str(spec))
 
 
-def test_what_compares_with_older_results_is_not_published(spec):
+def test_a_comparison_with_older_results_is_not_published(spec):
     reproduce.main(str(spec))
     _publish(spec)
     assert not list((REFERENCE / "synthetic").glob("reproduction*"))

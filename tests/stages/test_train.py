@@ -1,4 +1,4 @@
-"""Training: a state is made once, before sampling and without measurements; what goes wrong is said in words."""
+"""Training: a state is made once, before sampling and without measurements; a failure has a reason."""
 
 from __future__ import annotations
 

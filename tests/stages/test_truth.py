@@ -1,4 +1,4 @@
-"""Tasks whose x_true are draws of the prior: what is drawn, and that an exact sampler is calibrated there."""
+"""Tasks whose x_true are draws of the prior: the draws, and the calibration of an exact sampler."""
 
 import pytest
 import torch

@@ -31,7 +31,7 @@ M, S, NUM_TEST = 3, 4, 5
 
 @dataclass(frozen=True)
 class Shifted:
-    """Samples around y + shift: best at 0, and costs what it is told."""
+    """A sampler around y + shift, best at 0, whose cost is a field."""
 
     needs: ClassVar[Cap] = Cap.RESIDUAL
     search: ClassVar[dict] = {"shift": Uniform(0.5, 2.0)}
@@ -74,7 +74,7 @@ CLOCK, SEEN, SEEN_NOISE = [0.0], [], []
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch):
-    """Methods of this file beside those in methods/, and a clock that only they move."""
+    """Add methods of this file to those in methods/, and a clock that only they advance."""
     classes = {cls.__name__.lower(): cls for cls in (Shifted, Trained, Demanding)}
     monkeypatch.setattr(run_method, "load", lambda kind, name: classes[name])
 
@@ -169,14 +169,14 @@ def test_points_fill_the_ranges_evenly_and_again_the_same():
     assert {type(p["n"]) for p in found} == {int} and {p["n"] for p in found} <= {1, 2, 3, 4}
 
 
-def test_whole_numbers_are_told_by_their_annotation():
+def test_whole_numbers_are_recognised_by_their_annotation():
     assert integer_fields(Trained()) == {"num_layers"}
 
 
 @pytest.mark.parametrize(
     "module, settings", [("shifted", {}), ("shifted", {"price": 2.5}), ("trained", {})]
 )
-def test_a_budget_holds_the_search_and_the_confirmation(root, module, settings):
+def test_a_budget_covers_the_search_and_the_confirmation(root, module, settings):
     rows, info = tuned(root, module, **settings)
     each = float(rows[0]["seconds"])
     assert {float(row["seconds"]) for row in rows} == {each} and len(of_stage(rows, "confirm")) == 3
@@ -189,7 +189,7 @@ def test_a_budget_too_small_for_a_search_still_scores_the_settings_of_the_suite(
     assert info["winner"]["trial"] == 0 and info["seconds"] == 20
 
 
-def test_the_settings_of_the_suite_are_trial_0_and_what_is_not_searched_stays(root):
+def test_the_settings_of_the_suite_are_trial_0_and_other_settings_stay(root):
     rows, info = tuned(root, "shifted", price=9.0)
     settings = [json.loads(row["settings"]) for row in of_stage(rows, "search")]
     assert settings[0] == {"shift": 1.0, "price": 9.0} and info["settings"] == {"price": 9.0}
@@ -233,7 +233,7 @@ def test_the_winner_is_the_best_when_confirmed_with_paired_differences(root):
     assert float(best["difference_error"]) < float(best["standard_error"])  # paired
 
 
-def test_what_fails_is_logged_with_its_reason_and_the_worst_score(root):
+def test_a_failing_trial_is_logged_with_its_reason_and_the_worst_score(root):
     rows, info = tuned(root, "shifted", "shift=0.5,1.95", "price=10")
     failed = rows[2]
     assert (
@@ -357,7 +357,7 @@ def test_a_search_that_ends_at_its_winner_is_not_committed(untuned, tmp_path, mo
     assert (tmp_path / f"grid/{TASK}/shifted.csv").exists()
 
 
-def test_a_log_says_what_was_searched(root):
+def test_a_log_has_the_ranges_of_the_search(root):
     assert tuned(root, "shifted")[1]["ranges"] == {"shift": [0.5, 2.0, "linear"]}
     assert tuned(root, "trained")[1]["ranges"]["rate"] == [0.1, 10.0, "log"]
     searched = tuned(root, "shifted", "shift=1,2", "price=10", seconds=400)[1]

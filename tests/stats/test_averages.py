@@ -1,4 +1,4 @@
-"""Harmonic means: their interval, what is compared, and what a reader sees where an error may be zero."""
+"""Harmonic means: their interval, their comparison, and the text where an error may be zero."""
 
 import math
 

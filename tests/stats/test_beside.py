@@ -1,4 +1,4 @@
-"""Published rows beside those of a suite: the same numbers, paired, and refused on other measurements."""
+"""Published rows shown with those of a suite: equal numbers, pairing, and refusal on other measurements."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OWN = ("oracle", "aps")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Published results of seven rows, and a suite that draws two of them and has the others beside."""
+    """Published results of seven rows, and a suite that draws two of them and shows the others."""
     folder = tmp_path_factory.mktemp("beside")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -75,7 +75,7 @@ def test_rows_of_the_suite_are_compared_with_published_ones_in_pairs():
     assert float(of_task["dps (published)"]["p_holm"]) < 0.05 and of_task["aps"]["p_holm"]
 
 
-def test_baselines_are_not_taken_over_and_what_was_not_run_has_its_reason():
+def test_baselines_are_not_taken_over_and_a_missing_run_has_its_reason():
     here = summary_of(SPEC)
     methods = {method for _, method, _ in here}
     assert "oracle (published)" not in methods and "unconditional (published)" not in methods

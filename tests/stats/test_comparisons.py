@@ -50,7 +50,7 @@ def test_equal_methods_keep_their_bold():
 
 
 @pytest.mark.parametrize("num_methods", [2, 4])
-def test_power_is_what_the_line_says(num_methods):
+def test_power_is_as_the_line_states(num_methods):
     # differences of standard deviation 1 from the best, all others equally bad; 500 repetitions, standard error 0.018,
     # three of them, and 0.02 for Student's power; with four methods Holm's later steps can only help
     alpha = 0.05 / math.comb(num_methods, 2)
@@ -66,7 +66,7 @@ def test_power_is_what_the_line_says(num_methods):
     assert printed == pytest.approx(delta, rel=0.05)
 
 
-def test_power_at_a_target_is_at_least_what_the_line_says():
+def test_power_at_a_target_is_at_least_as_the_line_states():
     # the best on the target, the other beside it by what is printed; as above, one-sided
     suite = repeated({"best": 1.0, "other": 1.0}, 1.0, RNG(2), 300)
     delta = np.median([line.resolvable for line in compare(suite) if line.resolvable])

@@ -38,7 +38,7 @@ def test_p_values_are_those_of_scipy():
 
 
 @pytest.mark.parametrize("draw", SYMMETRIC.values(), ids=SYMMETRIC.keys())
-def test_level_holds_for_symmetric_differences_of_any_tail(draw):
+def test_the_level_is_right_for_symmetric_differences_of_any_tail(draw):
     # exact: at most alpha. 4000 repetitions have a standard error of 0.0034 at 0.05: four of them above, and, where
     # zeros do not make the test discrete, below
     p = paired_p(draw(np.random.default_rng(1), (16, 1, 4000)))
@@ -48,7 +48,7 @@ def test_level_holds_for_symmetric_differences_of_any_tail(draw):
     assert share > 0.036 or np.mean(p == 1) > 0.001
 
 
-def test_level_nearly_holds_for_skewed_differences():
+def test_the_level_is_nearly_right_for_skewed_differences():
     # exponential, as skewed as differences get (skewness 2): the statistic is Student's, whose error at n = 16 is known
     # to be a few per cent there; a guard against worse
     p = paired_p(np.random.default_rng(2).exponential(size=(16, 1, 4000)) - 1)
@@ -56,7 +56,7 @@ def test_level_nearly_holds_for_skewed_differences():
     assert np.mean(p <= 0.05) < 0.10
 
 
-def test_random_patterns_stand_in_for_all_of_them_beyond_24_measurements():
+def test_random_patterns_replace_all_patterns_beyond_24_measurements():
     # 16384 patterns: standard error of p = 0.05 is 0.0017; of 300 columns' rejections 0.013, three of them
     p = paired_p(np.random.default_rng(3).standard_cauchy(size=(32, 1, 300)))
     assert abs(np.mean(p <= 0.05) - 0.05) < 0.04
@@ -66,7 +66,7 @@ def test_random_patterns_stand_in_for_all_of_them_beyond_24_measurements():
 
 
 @pytest.mark.parametrize(("num_seeds", "effect"), [(2, 0.0), (3, 0.0), (3, 0.25), (5, 0.25)])
-def test_level_holds_with_seeds_that_matter(num_seeds, effect):
+def test_the_level_is_right_with_seeds_that_matter(num_seeds, effect):
     # measurements have error 1 / 4; seeds of effect 0.25 add half as much to three quarters as much: flips alone would
     # reject 8 % to 9 %. 3000 repetitions, standard error 0.004, five of them
     rng = np.random.default_rng(4)
@@ -113,7 +113,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("num", "alpha"), CASES)
-def test_power_is_what_is_said(num, alpha):
+def test_power_is_as_documented(num, alpha):
     # 3000 repetitions, standard error 0.0073, three of them, and the error of Student's power, 0.03
     delta = (
         resolvable(np.random.default_rng(6).normal(size=(num, 1, 20000)), alpha) ** 2

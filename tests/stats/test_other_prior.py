@@ -156,7 +156,7 @@ class Sees:
         self.needs, self.uses = needs, uses
 
 
-def test_what_a_method_declares_says_whose_prior_it_saw():
+def test_the_prior_that_a_method_saw_follows_from_its_declared_capabilities():
     teacher = GMM(torch.ones(1), torch.zeros(1, *SHAPE), torch.eye(4)[None])
     student = Consistency(None, 1, teacher)  # type: ignore[arg-type]
     cases = [

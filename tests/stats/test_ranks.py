@@ -1,4 +1,4 @@
-"""Mean ranks: which tasks and methods count, who is last, and what is told apart."""
+"""Mean ranks: which tasks and methods count, which method is last, and which ranks are distinguished."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def suite_with(levels: dict[str, list[float | None]], broken: tuple[str, int] | 
     return suite_of(values, {"m": "lower"})
 
 
-def test_a_clear_order_is_told_apart():
+def test_a_clear_order_is_distinguished():
     (actual,) = rankings(suite_with({"c": [3.0] * 8, "a": [1.0] * 8, "b": [2.0] * 8}), ["m"])
     assert actual.methods == ("a", "b", "c") and actual.mean == (1, 2, 3)
     # Friedman's table: 3 methods on 8 tasks; a rank apart is less than critical, two are more

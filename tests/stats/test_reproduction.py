@@ -1,4 +1,4 @@
-"""Reproduced or not: chance alone flags nothing, changed settings are found, and what cannot be known is said."""
+"""Reproduced or not: chance alone flags nothing, changed settings are found, and untestable cells are named."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_counts_are_compared_exactly():
     assert verdicts(compare_exactly(old, new, ("nfe", "nfe_vjp"))) == [REPRODUCED, DIFFERS]
 
 
-def test_what_has_no_counterpart_is_told_once():
+def test_a_row_without_counterpart_is_reported_once():
     old = frame_of(
         {
             ("a", "row", "x"): np.ones((3, 2)),
@@ -213,7 +213,7 @@ def test_what_has_no_counterpart_is_told_once():
     assert only_on_one_side(old, old) == []
 
 
-def test_tasks_of_other_measurements_are_told():
+def test_tasks_of_other_measurements_are_reported():
     same, words = other_measurements({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
     assert same == ["a"] and words == [
         "Measurements differ from the published ones, so nothing is compared: b."

@@ -57,7 +57,7 @@ def test_rows_within_a_budget_are_compared_among_themselves(suite):
     assert "latent_langevin" not in {line.best for line in lines}
 
 
-def test_the_notes_say_the_budget_and_who_is_above_it():
+def test_the_notes_state_the_budget_and_the_rows_above_it():
     assert budget_notes(None, {}) == ()
     assert len(budget_notes(400, {})) == 1
     assert budget_notes(400, {"aps": 1234.5})[1].endswith("never bold: aps (1,234)")

@@ -1,4 +1,4 @@
-"""Networks in the conventions of their schedulers as functions of x_t = x + sigma eps: E[x | x_t], or the ODE's end."""
+"""Make functions of x_t = x + sigma eps from networks in their schedulers' conventions: E[x | x_t] or the ODE's end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EDMDenoiser:
         return self.pipeline.scheduler.config.sigma_min, self.pipeline.scheduler.config.sigma_max
 
     def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return E[x | x_t]: x_t (n, *x), sigma () or (n,), float32; the network sees no sigma below the trained."""
+        """Return E[x | x_t]: x_t (n, *x), sigma () or (n,), float32; below sigma_min the network gets sigma_min."""
         config = self.pipeline.scheduler.config
         sign = 1 if config.prediction_type == "epsilon" else -1
         sigma_x = spread(sigma, x_t)
@@ -40,7 +40,7 @@ class EDMDenoiser:
 
 @dataclass(frozen=True, eq=False)
 class DDPMDenoiser:
-    """A network of x_i = sqrt(abar_i) x + sqrt(1 - abar_i) eps, asked at the (fractional) step i of the wanted sigma.
+    """A network of x_i = sqrt(abar_i) x + sqrt(1 - abar_i) eps, called at the (fractional) step i of the given sigma.
 
     sigma_i^2 = (1 - abar_i) / abar_i. Ho et al. 2020, https://arxiv.org/abs/2006.11239
     """
@@ -66,11 +66,11 @@ class DDPMDenoiser:
                 return x_t - sigma_x * output
             case "v_prediction":
                 return scale * (x_i - sigma_x * output)
-            case _:  # "sample": `denoiser_of` opens no others
+            case _:  # "sample", the only other one that `denoiser_of` opens
                 return output
 
     def step(self, sigma: Tensor) -> Tensor:
-        """Return the step with noise level sigma, a number with a fraction, by linear interpolation in log sigma."""
+        """Return the step, with a fraction, whose noise level is sigma, by linear interpolation in log sigma."""
         levels, wanted = self._levels_on(sigma.device), sigma.double().log()
         above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
         share = (wanted - levels[above - 1]) / (levels[above] - levels[above - 1])
@@ -105,7 +105,7 @@ class ConsistencyMap:
         return x.clamp(-1, 1) if config.clip_denoised else x
 
     def levels(self, num_steps: int) -> tuple[Tensor, Tensor]:
-        """Return the noise levels of the steps and, last, sigma_min, (num_steps + 1,), and their times (num_steps,)."""
+        """Return the noise levels of the steps and then sigma_min, (num_steps + 1,), and their times (num_steps,)."""
         scheduler = copy.copy(self.pipeline.scheduler)
         scheduler.set_timesteps(num_steps)
         return scheduler.sigmas, scheduler.timesteps
@@ -128,7 +128,7 @@ class ConsistencyMap:
         x = z * config.sigma_max
         for i in range(num_steps):
             x = self(x, sigmas[i], times[i])
-            # after the last step, too: of standard deviation zero up to rounding
+            # also after the last step, as the scheduler does, where its standard deviation is 0 up to rounding
             if noise is not None:
                 scale = (
                     sigmas[i + 1].clamp(config.sigma_min, config.sigma_max) ** 2
@@ -139,7 +139,7 @@ class ConsistencyMap:
 
 
 def denoiser_of(pipeline: Pipeline) -> EDMDenoiser | DDPMDenoiser:
-    """Return the denoiser for the pipeline's scheduler; UserError if there is none."""
+    """Return the denoiser for the pipeline's scheduler; raise UserError if there is none."""
     predicts = pipeline.scheduler.config.get("prediction_type", "epsilon")
     if pipeline.kind.startswith("EDM") and predicts in ("epsilon", "v_prediction"):
         limits = pipeline.scheduler.config
@@ -166,5 +166,5 @@ def _refuse_levels(pipeline: Pipeline, levels: Tensor) -> None:
 
 
 def spread(values: Tensor, x: Tensor) -> Tensor:
-    """Return one value per row (n,), or one for all (), with as many axes as x (n, *x)."""
+    """Return values, () or (n,), in a shape that broadcasts along the rows of x (n, *x)."""
     return values.view(-1, *[1] * (x.dim() - 1)) if values.dim() else values

@@ -1,4 +1,4 @@
-"""Score-SDE's variance-exploding models in the diffusers folder format, whose networks know images in [0, 1].
+"""Score-SDE's variance-exploding models in the diffusers folder format, whose networks were trained on [0, 1].
 
 Song et al., Score-Based Generative Modeling through Stochastic Differential Equations, ICLR 2021.
 https://arxiv.org/abs/2011.13456
@@ -15,7 +15,10 @@ from bench.priors.adapters.diffusers import Pipeline
 from bench.priors.adapters.preconditioning import spread
 
 SCORE_SDE = "ScoreSdeVeScheduler"
-RANGES = {"[0, 1]": 2.0, "[-1, 1]": 1.0}  # of a network's images, and our units in one of its
+RANGES = {
+    "[0, 1]": 2.0,
+    "[-1, 1]": 1.0,
+}  # range of a network's images -> our data units in one of its units
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,7 @@ class ScoreSDE:
     """D(x_t) = 2 (u + s^2 score(u, s)) - 1 with u = (x_t + 1) / 2 and s = sigma / 2; without the halves for [-1, 1]."""
 
     pipeline: Pipeline
-    units: float = 2.0  # ours in one of the network's, 2 or 1
+    units: float = 2.0  # our data units in one of the network's, 2 or 1
 
     def __post_init__(self) -> None:
         if self.pipeline.kind != SCORE_SDE:
@@ -35,11 +38,11 @@ class ScoreSDE:
         return self.units * config.sigma_min, self.units * config.sigma_max
 
     def __call__(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return E[x | x_t]: x_t (n, *x), sigma () or (n,), float32; the network sees no sigma below the trained."""
+        """Return E[x | x_t]: x_t (n, *x), sigma () or (n,), float32; below sigma_min the network gets sigma_min."""
         return x_t + spread(sigma, x_t).square() * self.score(x_t, sigma)
 
     def score(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Return the gradient of log p(x_t), which in the network's units is its output."""
+        """Return the gradient of log p(x_t), (n, *x): the network's output, converted from its units."""
         theirs = (x_t + self.units - 1) / self.units
         level = (sigma / self.units).clamp_min(self.pipeline.scheduler.config.sigma_min)
         return self.pipeline.predict(theirs, level) / self.units

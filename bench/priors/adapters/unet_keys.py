@@ -1,7 +1,7 @@
-"""Weights of guided-diffusion's UNet under the names of diffusers' `UNet2DModel`, and back; both compute the same.
+"""Rename weights of guided-diffusion's UNet to those of diffusers' `UNet2DModel`, and back; both compute the same.
 
-The foreign network numbers its parts in the order in which they run: `input_blocks.3.0.in_layers.2.weight`. Of an
-attention it has one matrix for q, k and v, a convolution of one pixel, where diffusers has three linear layers.
+The foreign network numbers its parts in the order in which they run: `input_blocks.3.0.in_layers.2.weight`. Its
+attention has one matrix for q, k and v, a convolution of one pixel, where diffusers has three linear layers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.core.errors import UserError
 from bench.priors.adapters.architectures import Architecture, outline
 from bench.priors.adapters.diffusers import refuse_odd_numbers, refuse_other_names
 
-# parts of a residual block, of an attention and of a change of resolution: ours, theirs
+# parts of a residual block, of an attention and of a change of resolution: diffusers' name -> the foreign one
 PARTS = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -106,7 +106,7 @@ def diffusers_state(
 ) -> dict[str, Tensor]:
     """Return the weights for `UNet2DModel`, float32.
 
-    Raises UserError, one line, naming the first weights that are missing, not expected, not finite or of another shape.
+    Raises UserError, one line, that names the first weights that are missing, unexpected, not finite or of wrong shape.
     """
     shapes = shapes_of(architecture)
     names = foreign_names(architecture, shapes)
@@ -132,7 +132,7 @@ def shapes_of(architecture: Architecture) -> dict[str, torch.Size]:
 def foreign_state(
     state: Mapping[str, Tensor], architecture: Architecture, conv_dims: int = 1
 ) -> dict[str, Tensor]:
-    """Return the weights of a `UNet2DModel` under their foreign names; conv_dims: of the convolutions in attention."""
+    """Return the weights of a `UNet2DModel` under foreign names. conv_dims: axes of the convolutions in attention."""
     theirs: dict[str, list[Tensor]] = {}
     for name, foreign in foreign_names(architecture, state).items():
         weight = state[name]
@@ -146,7 +146,7 @@ def foreign_state(
 
 
 def _ours(name: str, weight: Tensor, a: Architecture) -> Tensor:
-    """Return a weight as diffusers has it: of q, k or v its rows, of an attention's convolution a matrix."""
+    """Return a weight in diffusers' layout: the rows of q, k or v, and a matrix for an attention's convolution."""
     if "attentions" not in name:
         return weight
     part = next((i for i, key in enumerate(QKV) if f".{key}." in name), None)
@@ -159,7 +159,7 @@ def _ours(name: str, weight: Tensor, a: Architecture) -> Tensor:
 
 
 def _joined(parts: list[Tensor], a: Architecture) -> Tensor:
-    """Return one matrix, or bias, of those of q, k and v."""
+    """Return one matrix, or bias, joined from those of q, k and v."""
     if a.qkv == "by_kind":
         return torch.cat(parts)
     return torch.stack([part.unflatten(0, (-1, a.head)) for part in parts], 1).flatten(0, 2)

@@ -1,4 +1,4 @@
-"""In the place of the library of this name: a network with the parts and the calls of its model."""
+"""Replaces the library of this name: a network with the parts and the calls of its model."""
 
 from types import SimpleNamespace
 

@@ -198,7 +198,7 @@ def test_an_edm_denoiser_without_noise_is_the_identity():
 @pytest.mark.parametrize("scheduler_name", ["DDPMScheduler", "DDIMScheduler"])
 @pytest.mark.parametrize("beta_schedule", ["linear", "scaled_linear", "squaredcos_cap_v2"])
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
-def test_a_foreign_denoiser_predicts_what_its_scheduler_says(
+def test_a_foreign_denoiser_follows_its_schedulers_prediction_type(
     tmp_path, scheduler_name, beta_schedule, prediction_type
 ):
     settings = {
@@ -234,7 +234,7 @@ def test_a_foreign_pipeline_keeps_its_mean_and_not_its_learned_variance(tmp_path
     assert low == pytest.approx((1e-4 / (1 - 1e-4)) ** 0.5, rel=1e-3) and 150 < high < 160
 
 
-def test_old_folders_keep_the_parts_beside_the_index(tmp_path):
+def test_old_folders_have_the_parts_next_to_the_index(tmp_path):
     write_pipeline(tmp_path, Pipeline(unet(), scheduler_of("DDPMScheduler", {})))
     for file in (*(tmp_path / "unet").iterdir(), *(tmp_path / "scheduler").iterdir()):
         file.rename(tmp_path / file.name)
@@ -336,7 +336,7 @@ def test_names_of_old_diffusers_are_those_of_today(tmp_path):
     assert all(torch.equal(opened[name], expected[name]) for name in expected)
 
 
-def test_the_broken_conversion_of_imagenet_64_is_refused_in_words(tmp_path):
+def test_the_broken_conversion_of_imagenet_64_is_refused_with_a_message(tmp_path):
     """Its network has no normalisation in the middle attention: in the config, in the weights, or in both."""
     from diffusers import UNet2DModel
 
@@ -371,7 +371,7 @@ def test_the_broken_conversion_of_imagenet_64_is_refused_in_words(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["nowhere/at-all", "/no/such/folder"])
-def test_what_is_nowhere_is_told_without_asking_the_network(source):
+def test_a_missing_source_is_reported_without_using_the_network(source):
     with pytest.raises(UserError, match="neither a local folder nor") as error:
         open_pipeline(source)
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""torchcfm's velocities as denoisers and decoders: on the original network, and exactly on a law that is known."""
+"""torchcfm's velocities as denoisers and decoders: on the original network, and exactly on a known distribution."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_denoiser_is_the_end_of_the_straight_path(sigma):
 
 
 @pytest.mark.parametrize("sigma", [0.02, 1.0, 20.0])
-def test_of_a_normal_law_denoiser_and_score_are_exact(sigma):
+def test_denoiser_and_score_of_a_normal_distribution_are_exact(sigma):
     mean, scale = 0.3, 0.4
     x_t = mean + (scale**2 + sigma**2) ** 0.5 * normal(5, 3, 4, 4)
     flow, level = of_normal(mean, scale), torch.tensor(sigma, dtype=torch.float64)
@@ -52,7 +52,7 @@ def test_of_a_normal_law_denoiser_and_score_are_exact(sigma):
     torch.testing.assert_close(flow.score(x_t, level), -(x_t - mean) / (scale**2 + sigma**2))
 
 
-def test_of_a_normal_law_the_decoder_is_the_linear_map():
+def test_the_decoder_of_a_normal_distribution_is_the_linear_map():
     mean, scale = 0.3, 0.4
     z = normal(5, 3, 4, 4)
     # the flow of a normal law is z -> mean + scale z; the midpoint rule errs by h^2, Euler's by h

@@ -123,7 +123,7 @@ def test_published_architectures_have_the_published_number_of_weights():
         (SMALL | {"qkv": "by_row"}, "qkv: expected one of by_head, by_kind, got 'by_row'"),
     ],
 )
-def test_impossible_architectures_are_told(given, words):
+def test_impossible_architectures_are_reported(given, words):
     with pytest.raises(ValueError, match=words):
         architecture_of(given)
 

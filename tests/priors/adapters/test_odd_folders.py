@@ -1,4 +1,4 @@
-"""Folders in the diffusers format that are broken, or keep their weights otherwise: read, or refused in one line."""
+"""Odd folders in the diffusers format, broken or with weights in other files, are read or refused in one line."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_draws_have_the_moments_of_the_formula(name):
     assert ((draws.std(1) / std - 1).abs() < 4.5 * (1 / (2 * n)) ** 0.5).all()
 
 
-def test_draws_do_not_depend_on_what_is_drawn_beside_them():
+def test_draws_do_not_depend_on_other_draws():
     problem = make_problem("inpaint-random", {"visible_fraction": 0.5}, 0.3, PRIOR.shape)
     y = measured(PRIOR, problem, 3)
     whole = posterior_of(PRIOR, problem).sample(y, 6, Rng(("draws",), range(3), range(6)))
@@ -199,9 +199,8 @@ def photographs():
     return prior, covariance + loadings @ loadings.T
 
 
-SOME = slice(
-    None, None, 31
-)  # pixels whose variances are compared, of all rows, columns and colours
+# pixels whose variances are compared, of all rows, columns and colours
+SOME = slice(None, None, 31)
 PROBLEMS = {
     "mask": lambda: make_problem("inpaint-box", {"box": 16}, 0.1, (3, 32, 32)),
     "pool": lambda: make_problem("average-pool", {"factor": 4}, 0.1, (3, 32, 32)),
@@ -271,7 +270,7 @@ LARGE = mixture(1, (3, 64, 64), rank=4)
         ("colourise", {}, "gram", 4096),
     ],
 )
-def test_what_is_factorised_at_64_pixels_is_never_of_all_values(operator, parameters, way, rows):
+def test_no_factorisation_at_64_pixels_is_of_all_values(operator, parameters, way, rows):
     problem = make_problem(operator, parameters, 0.1, LARGE.shape)
     posterior = posterior_of(LARGE, problem)
     assert isinstance(posterior, FactorConjugate)
@@ -294,7 +293,7 @@ def test_the_posterior_mean_of_a_blur_at_64_pixels_solves_its_equation():
     torch.testing.assert_close(again, shift, rtol=0, atol=1e-8)
 
 
-def test_a_posterior_whose_matrices_are_too_large_says_how_large_and_what_to_do(monkeypatch):
+def test_an_error_for_too_large_matrices_states_their_size_and_what_to_do(monkeypatch):
     monkeypatch.setattr(module, "MOST_ROWS", 1000)
     posterior = posterior_of(LARGE, make_problem("inpaint-box", {"box": 32}, 0.1, LARGE.shape))
     assert isinstance(posterior, NoPosterior)

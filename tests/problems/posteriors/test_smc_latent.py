@@ -1,4 +1,4 @@
-"""References of decoder priors against closed forms and grids, and what tells that they are none."""
+"""References of decoder priors against closed forms and grids, and their rejection where they are wrong."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_measurement_does_not_depend_on_the_others_and_draws_can_be_many():
     assert smc.moments(y) is smc.perplexity(y) is smc.perplexity_of is None and not smc.offered
 
 
-def test_a_measurement_that_is_not_a_number_comes_to_an_end():
+def test_a_measurement_with_nan_does_not_run_forever():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     measurements = Measurements(
@@ -335,7 +335,7 @@ def test_sets_of_a_decoder_prior_are_admitted_with_their_record():
     assert perplexity(posterior_of(prior, problem), prior, seen.y, sets.x_a) == [None, None]
 
 
-def test_more_particles_for_what_was_not_admitted():
+def test_measurements_that_were_not_admitted_get_more_particles():
     prior = TanhDecoder()
     problem = make_problem("denoise", {}, 0.3, prior.shape)
     # too few to be worth 200 draws
@@ -343,7 +343,7 @@ def test_more_particles_for_what_was_not_admitted():
     *_, checks = draw(few, stored(prior, problem, 1), 16)
     assert checks[0]["num_particles"] == 16 and "effective sample size" in reason(checks[0], 16)
     *_, checks = draw(LatentSMC(prior, problem), stored(prior, problem, 1), 16, num_particles=8)
-    assert checks[0]["num_particles"] == 8 and reason(checks[0], 16)  # told how many: one try
+    assert checks[0]["num_particles"] == 8 and reason(checks[0], 16)  # the number is given: one try
 
 
 def test_the_posterior_fits_the_prior():

@@ -1,4 +1,4 @@
-"""In the place of NVIDIA's module of this name: a network with the arguments and the call of its generator."""
+"""Replaces NVIDIA's module of this name: a network with the arguments and the call of its generator."""
 
 import torch
 from torch import nn

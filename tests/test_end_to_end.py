@@ -1,4 +1,4 @@
-"""The whole street, for real: one command to tables and figures; methods dropped in, files broken, runs killed.
+"""End to end, for real: one command makes tables and figures; methods are dropped in, files broken, runs killed.
 
 Nothing is replaced by a stub; only the suite is tiny. Two copies of the repository are run, one without disturbance,
 one with two more methods and killed again and again.
@@ -175,7 +175,7 @@ def test_a_method_that_trains_pays_for_it(finished):
     assert cost["train_seconds"] == spent["seconds"] > 0 and cost["rows"] == S
 
 
-def test_what_a_suite_leaves_out_is_said(finished):
+def test_rows_that_a_suite_leaves_out_are_named(finished):
     root = finished / "results/tiny"
     assert not (root / "runs/atoms-saturate/pays").exists()
     summary = [line for line in lines_of(root / "tables/summary.csv") if line["method"] == "pays"]
@@ -267,7 +267,8 @@ def test_broken_files_stop_the_run_by_name_and_come_back_the_same(finished, tmp_
     for name, spoil in WAYS_TO_BREAK.items():
         (root / name).write_bytes(spoil(before[name]))
         assert (root / name).read_bytes() != before[name]
-    for name in sorted(WAYS_TO_BREAK):  # as in a folder's listing; one is told at a time
+    # in the order of a folder's listing, since one is reported at a time
+    for name in sorted(WAYS_TO_BREAK):
         done = snakemake(folder)
         (line,) = [x for x in (done.stdout + done.stderr).splitlines() if x and "profile" not in x]
         assert done.returncode != 0 and line.startswith(f"error: results/tiny/{name}: ")
