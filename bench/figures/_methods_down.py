@@ -35,13 +35,13 @@ from bench.figures._style import (
     scale,
 )
 
-PRIOR = "unconditional"  # its samples are draws of the prior
-LINE = 0.094  # inches of a method: 89 of them fill a page
-SIZE = 5.5  # points of its name, which is then as high as its line
+PRIOR = "unconditional"  # the method whose samples are draws of the prior
+LINE = 0.094  # inches per method: 89 methods fill a page
+SIZE = 5.5  # points of a method's name, which then fills its line
 MOST_ACROSS = 8  # panels
 MOST_TICKS = 4
 PER_INCH = 17  # characters of a title
-FAR = 3.0  # of the distance of draws of the prior: farther points do not stretch the part near the floor
+FAR = 3.0  # times the distance of draws of the prior; farther points do not stretch the scale
 
 
 def draw_methods_down(results: Results, metric: str) -> Figure:
@@ -68,7 +68,7 @@ def draw_methods_down(results: Results, metric: str) -> Figure:
 
 
 def _draw_panel(panel: Axes, task: str, results: Results, metric: str) -> None:
-    """Draw the points of a task, and a word on the lines of methods that were tried and have no number."""
+    """Draw the points of a task, and the reason in a word on the lines of methods that were tried without a number."""
     floor = results.line(task, REFERENCE, metric)
     if has_mean(floor):
         ((below,), (above,)) = bar_ends(floor)
@@ -113,7 +113,7 @@ def _name_methods(panel: Axes, results: Results) -> None:
 
 
 def _thin_out(panel: Axes) -> None:
-    """Leave so many ticks that their labels do not run into each other in a narrow panel."""
+    """Keep at most MOST_TICKS ticks, so that their labels do not overlap in a narrow panel."""
     low, high = panel.get_xlim()
     ticks = [tick for tick in panel.get_xticks() if low <= tick <= high]
     step = math.ceil(len(ticks) / MOST_TICKS) or 1

@@ -1,6 +1,6 @@
 """Distance to the reference posterior: a row per task, the floor as a band behind it.
 
-Of more than MOST_IN_ROW methods each has a line of its own, and each task a panel.
+If there are more than MOST_IN_ROW methods, each has a line of its own, and each task a panel.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from bench.figures._style import (
 
 __all__ = ["Distance"]
 
-MOST_IN_ROW = 24  # methods, as many as stand across a table
+MOST_IN_ROW = 24  # methods, as many as a table has in its columns
 
 
 @dataclass(frozen=True)

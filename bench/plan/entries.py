@@ -1,4 +1,4 @@
-"""What the entries of a suite's file say of a task, with what they leave to the suite."""
+"""Read facts of a task from the entries of a suite's file, with the suite's values where a task has none."""
 
 from __future__ import annotations
 

@@ -27,11 +27,8 @@ from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 from bench.runtime.orphans import sign
 
-BUILT = (
-    DataSpec,
-    PriorSpec,
-    TaskSpec,
-)  # specs of plug-ins that are tried out, as those of runs are
+# specs whose plug-ins are tried out, as those of runs are
+BUILT = (DataSpec, PriorSpec, TaskSpec)
 ToTry = DataSpec | PriorSpec | TaskSpec | RunSpec
 Asked = tuple[str, str, dict]  # key in the suite's file, kind, what the constructor gets
 CHECKED = (".safetensors", ".csv", ".json")

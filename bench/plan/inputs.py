@@ -19,7 +19,7 @@ from bench.plan.schema import dataset_plugin
 from bench.plan.sources import hash_of, imported_packages, is_plugin, sources_of, stage_file
 from bench.plan.suite import Suite
 
-SLOW_PACKAGES = ("diffusers",)  # of networks; to import it takes as long as torch and all others
+SLOW_PACKAGES = ("diffusers",)  # its import takes as long as those of torch and all others together
 
 
 @dataclass(frozen=True)

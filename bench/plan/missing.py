@@ -73,7 +73,7 @@ def _line(suite: Suite, kind: str, name: str, key: str, entry: dict) -> str:
 
 
 def _too_few(suite: Suite, dataset: str, entry: dict) -> str:
-    """Return a line where a folder of images has not one for training beside those held out; lists are not read."""
+    """Return a line if a folder has no image left for training after those held out, else ""; lists are not read."""
     if dataset_plugin(dataset, entry) != "folder" or entry.get("names") or entry.get("split"):
         return ""
     parts = (number_of(dataset, entry, f"num_{part}") for part in ("test", "validation"))

@@ -64,7 +64,7 @@ class Basis:
     def groups(self) -> Tensor:
         """Return the group of each coordinate (D,): one for each axis of colour and even or odd along each side.
 
-        Numbered from 0 without gaps, which images of one pixel along a side would have.
+        Groups are numbered from 0 without gaps, which images of one pixel along a side would otherwise have.
         Operators that treat all channels alike do not mix the axes of colour, and those that commute with mirror images
         do not mix even and odd cosines.
         """

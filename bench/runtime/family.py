@@ -1,4 +1,4 @@
-"""Find what a process has started, and the memory of all of them, in /proc; without it nothing is found."""
+"""Find the processes that a process has started, and the memory of all, in /proc; without /proc nothing is found."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def family(pids: Iterable[int]) -> set[int]:
 
 
 def exceeds(pid: int, adopted: Iterable[int], most_bytes: float) -> bool:
-    """Return whether a process and all that it has started hold more memory, pages that several share counted once.
+    """Return whether a process and its descendants use more memory, with pages that several share counted once.
 
-    adopted: what it has started and somebody else is now the parent of. What each page counts is slow to read, and
-    looked at only where the sum that counts shared pages for each process is above the limit.
+    adopted: descendants whose parent is now another process. Shares of pages are slow to read, so that they are read
+    only if the sum that counts shared pages for each process is above the limit.
     """
     if (own := resident(pid)) > most_bytes:
         return True
@@ -44,7 +44,7 @@ def exceeds(pid: int, adopted: Iterable[int], most_bytes: float) -> bool:
 
 
 def resident(pid: int) -> int:
-    """Return bytes of a process in memory; 0 where the system does not say."""
+    """Return the resident bytes of a process; 0 if the system does not report them."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""Columns of the page's first table that are reckoned from others, which a suite may name beside ids of metrics."""
+"""Columns of the page's first table that are computed from others; a suite may name them like ids of metrics."""
 
 OVER_FLOOR, CALLS, MILLISECONDS, DONE = "over_floor", "network_calls", "milliseconds", "tasks_done"
 DERIVED = (OVER_FLOOR, CALLS, MILLISECONDS, DONE)
