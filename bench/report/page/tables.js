@@ -111,7 +111,7 @@ function foldButton() {
   });
   watchers.push(() => {
     button.setAttribute("aria-pressed", state.variants);
-    button.textContent = `${variantNames.size} variants`;
+    button.textContent = `${variantNames.size} ${variantNames.size === 1 ? "variant" : "variants"}`;
     button.title = state.variants ? "Fold the variants" : `Show the variants: ${[...variantNames].join(", ")}`;
   });
   return button;
