@@ -121,7 +121,8 @@ def paired_p(differences: np.ndarray) -> np.ndarray:
     ratio = np.divide(
         np.abs(mean.mean), mean.error, out=np.zeros_like(mean.mean), where=mean.error > 0
     )
-    return np.maximum(flipped, 2 * stdtr(mean.dof, -ratio))
+    varies = np.ptp(differences, axis=1).any(0)
+    return np.where(varies, np.maximum(flipped, 2 * stdtr(mean.dof, -ratio)), flipped)
 
 
 def smallest_p(num_measurements: int) -> float:
