@@ -101,7 +101,8 @@ def test_run_leaves_another_profile_to_the_user(snakemake):
     assert "--cores" not in command  # it may say how many
 
 
-def test_plan_tries_what_a_run_would_and_is_a_dry_run(snakemake):
+def test_plan_tries_what_a_run_would_and_is_a_dry_run(snakemake, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # without results: what has run is not tried again
     call("plan", "smoke")
     tried, planned = snakemake
     assert "bench.plan.constructors" in tried

@@ -75,7 +75,8 @@ def test_imports_of_the_server_see_no_gpu_and_leave_the_environment(monkeypatch,
 
     monkeypatch.setattr(preload.importlib, "import_module", imported)
     monkeypatch.setattr(preload, "_end_without_workflow", lambda *_: None)  # here there is none
-    preload._import_libraries(str(tmp_path))
+    monkeypatch.setattr(preload, "_draw_something", lambda: None)
+    preload._import_libraries(str(tmp_path), ())
     assert seen == ["agg", "agg"]
     assert os.environ["MPLBACKEND"] == "module://nowhere"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
