@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, Kind, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Kind, Prior, Problem, Random, Search, Uniform
 from bench.numerics.coordinates import Coordinates, coordinates_of
 from bench.numerics.diffusion import ddpm_sigmas
 from bench.numerics.steps import renoise_step
@@ -41,7 +41,7 @@ class DDRM:
 
     kind: ClassVar[Kind] = "split"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
-    search: ClassVar[Search] = {"eta": Uniform(0.0, 1.0), "num_steps": Choice((20, 50, 100))}
+    search: ClassVar[Search] = {"eta": Uniform(0.0, 1.0), "eta_b": Uniform(0.0, 1.0)}
 
     num_steps: int = 20
     # share of fresh noise, as a standard deviation, in coordinates that y does not fix

@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, Kind, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Uniform
 from bench.numerics.diffusion import karras_sigmas
 from bench.numerics.steps import ddim_step
 
@@ -41,10 +41,7 @@ class LGDMC:
     """
 
     kind: ClassVar[Kind] = "guidance"
-    search: ClassVar[Search] = {
-        "num_draws": Choice((1, 3, 10)),
-        "prior_std": LogUniform(0.1, 1.5),
-    }
+    search: ClassVar[Search] = {"prior_std": LogUniform(0.1, 1.5), "eta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 
     num_steps: int = 100

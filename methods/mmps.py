@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Choice, Kind, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Kind, Prior, Problem, Random, Search, Uniform
 from bench.numerics.conditioning import minimal_residual
 from bench.numerics.diffusion import karras_sigmas
 from bench.numerics.steps import ddim_step
@@ -38,7 +38,7 @@ class MMPS:
 
     kind: ClassVar[Kind] = "guidance"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
-    search: ClassVar[Search] = {"num_solver": Choice((1, 3, 5)), "eta": Uniform(0.0, 1.0)}
+    search: ClassVar[Search] = {"eta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 
     num_steps: int = 100

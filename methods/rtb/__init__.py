@@ -27,7 +27,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Uniform
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search
 from bench.numerics.nets import flatten_state, initialise, load_state
 from bench.numerics.training import Descent, minimise
 
@@ -50,7 +50,7 @@ class RTB:
     uses: ClassVar[Cap] = Cap.GRAD | Cap.RESIDUAL
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
-        "warm_start": Uniform(0.0, 1.0),
+        "sigma_min": LogUniform(0.01, 0.1),
     }
     kind: ClassVar[Kind] = "amortised"
     tiny: ClassVar[dict[str, object]] = {
