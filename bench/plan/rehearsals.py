@@ -49,7 +49,7 @@ class Rehearsal:
     failed: int  # runs that ended with an error
     networks: str  # of the priors: name, family and number of weights
     unused_networks: str  # of metrics: weights were absent, or stand-in images too small
-    minutes: float  # of all jobs, one after the other
+    minutes: float  # of the processor, for all jobs
     twin_sha256: str  # of what was rehearsed, as `fingerprint` says
 
     @property
@@ -114,7 +114,7 @@ def rehearsal_in(folder: Path) -> Rehearsal:
         failed=ends["failed"],
         networks="; ".join(network_of(twin, layout, prior) for prior in twin.content["priors"]),
         unused_networks="; ".join(unused_networks(twin, layout)),
-        minutes=round(sum(cost.seconds for cost in read_log(layout.job_log).values()) / 60, 1),
+        minutes=round(sum(cost.cpu_seconds for cost in read_log(layout.job_log).values()) / 60, 1),
         twin_sha256=fingerprint(twin.content),
     )
 

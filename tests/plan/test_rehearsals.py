@@ -45,7 +45,7 @@ def finished(planned, tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(rehearsals, "shipped", found)
     file = Path("rehearsals/dps_imagenet256/suite.yaml")
     file.parent.mkdir(parents=True)
-    file.write_text(yaml.safe_dump(planned))
+    file.write_text(yaml.safe_dump(planned, sort_keys=False))
     suite = Suite(str(file), planned)
     for path, spec in specs_of(suite):
         spec.write(path)
@@ -54,7 +54,9 @@ def finished(planned, tmp_path, monkeypatch) -> Path:
         write_tensors(suite.layout.run(*run).samples, {"x": np.zeros(1)}, ended)
     write_json(suite.layout.prior("imagenet", "adm").with_name("card.json"), {"num_parameters": 7})
     write_csv(suite.layout.table("summary.csv"), LINES, {})
-    suite.layout.job_log.write_text('{"job": "tables suite", "seconds": 90, "mib": 1}\n')
+    suite.layout.job_log.write_text(
+        '{"job": "tables suite", "seconds": 0, "mib": 1, "cpu_seconds": 90}\n'
+    )
     page_of(dirty=False)
     return FOLDER
 
@@ -140,7 +142,7 @@ def test_a_rehearsal_that_lacks_a_run_is_refused(finished):
 
 def test_a_twin_that_is_not_what_was_run_is_refused(finished, planned):
     file = Path("rehearsals/dps_imagenet256/suite.yaml")
-    file.write_text(yaml.safe_dump(planned | {"num_samples": 3}))
+    file.write_text(yaml.safe_dump(planned | {"num_samples": 3}, sort_keys=False))
     with pytest.raises(UserError, match=r"num_samples differs from .*suite.yaml; run posterior"):
         record_rehearsal(finished)
     file.write_text(yaml.safe_dump(planned | {"rehearsal_of": "/home/me/mine.yaml"}))
