@@ -39,7 +39,7 @@ def planned() -> dict:
 
 
 @pytest.fixture(autouse=True)
-def finished(planned, tmp_path, monkeypatch) -> Path:
+def rehearsed(planned, tmp_path, monkeypatch) -> Path:
     """The folder of a finished rehearsal, one run of which was not applicable; nothing else is recorded."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(rehearsals, "shipped", found)
@@ -74,8 +74,8 @@ def page_of(dirty: bool) -> None:
     os.utime(FOLDER / "report.html", (86400, 86400))
 
 
-def test_what_is_recorded_is_read_again(finished):
-    row = record_rehearsal(finished)
+def test_what_is_recorded_is_read_again(rehearsed):
+    row = record_rehearsal(rehearsed)
     assert read_rehearsals() == {OF: row}
     assert (row.commit, row.date, row.minutes) == (COMMIT, "1970-01-02", 1.5)
     assert (row.runs, row.not_applicable, row.failed) == (30, 1, 0)
@@ -84,21 +84,23 @@ def test_what_is_recorded_is_read_again(finished):
     assert row.unused_networks == "lpips-alex-v0.1; inception-v3-compat"
 
 
-def test_the_record_has_no_paths_of_the_machine(finished, tmp_path):
-    record_rehearsal(finished.resolve())
+def test_the_record_has_no_paths_of_the_machine(rehearsed, tmp_path):
+    record_rehearsal(rehearsed.resolve())
     assert all(str(tmp_path) not in path.read_text() for path in FILE.parent.iterdir())
 
 
-def test_a_second_rehearsal_replaces_the_first_and_leaves_others(finished):
-    row = record_rehearsal(finished)
+def test_a_second_rehearsal_replaces_the_first_and_leaves_others(rehearsed):
+    row = record_rehearsal(rehearsed)
     other = replace(row, suite="papers/common64", failed=2)
     write_csv(FILE, rehearsals.text_of([other, replace(row, runs=1)]), {})
-    record_rehearsal(finished)
+    record_rehearsal(rehearsed)
     assert read_rehearsals() == {OF: row, other.suite: other}
 
 
-def test_the_state_names_commit_and_date_and_says_when_the_suite_has_changed(finished, monkeypatch):
-    row, suite = record_rehearsal(finished), original(OF)
+def test_the_state_names_commit_and_date_and_says_when_the_suite_has_changed(
+    rehearsed, monkeypatch
+):
+    row, suite = record_rehearsal(rehearsed), original(OF)
     assert state_of(suite, row) == "rehearsed (0123456789ab, 1970-01-02)"
     some = replace(row, failed=2)
     assert state_of(suite, some) == "rehearsed (0123456789ab, 1970-01-02, 2 of 30 runs failed)"
@@ -116,38 +118,38 @@ def test_a_fingerprint_is_of_what_a_rehearsal_does_and_not_of_its_files(planned)
     assert fingerprint(planned | {"methods": methods}) != wanted
 
 
-def test_an_edited_record_is_refused(finished):
-    record_rehearsal(finished)
+def test_an_edited_record_is_refused(rehearsed):
+    record_rehearsal(rehearsed)
     FILE.write_text(FILE.read_text().replace("1970", "2070"))
     with pytest.raises(ArtefactError, match="rehearsals.csv"):
         read_rehearsals()
 
 
-def test_what_is_not_a_finished_rehearsal_of_committed_sources_is_refused(finished):
+def test_what_is_not_a_finished_rehearsal_of_committed_sources_is_refused(rehearsed):
     with pytest.raises(UserError, match="results/digits: is no finished rehearsal"):
         record_rehearsal("results/digits")
     page_of(dirty=True)
     with pytest.raises(UserError, match="report.html: is of sources that are not committed"):
-        record_rehearsal(finished)
-    (finished / "report.html").unlink()
+        record_rehearsal(rehearsed)
+    (rehearsed / "report.html").unlink()
     with pytest.raises(UserError, match="rehearsal: is no finished rehearsal"):
-        record_rehearsal(finished)
+        record_rehearsal(rehearsed)
 
 
-def test_a_rehearsal_that_lacks_a_run_is_refused(finished):
-    (finished / "runs/imagenet-sr4/dps/seed0/samples.safetensors").unlink()
+def test_a_rehearsal_that_lacks_a_run_is_refused(rehearsed):
+    (rehearsed / "runs/imagenet-sr4/dps/seed0/samples.safetensors").unlink()
     with pytest.raises(ArtefactError, match="dps/seed0/samples.safetensors: is missing"):
-        record_rehearsal(finished)
+        record_rehearsal(rehearsed)
 
 
-def test_a_twin_that_is_not_what_was_run_is_refused(finished, planned):
+def test_a_twin_that_is_not_what_was_run_is_refused(rehearsed, planned):
     file = Path("rehearsals/dps_imagenet256/suite.yaml")
     file.write_text(yaml.safe_dump(planned | {"num_samples": 3}, sort_keys=False))
     with pytest.raises(UserError, match=r"num_samples differs from .*suite.yaml; run posterior"):
-        record_rehearsal(finished)
+        record_rehearsal(rehearsed)
     file.write_text(yaml.safe_dump(planned | {"rehearsal_of": "/home/me/mine.yaml"}))
     with pytest.raises(UserError, match="rehearsal_of is no suite of the papers"):
-        record_rehearsal(finished)
+        record_rehearsal(rehearsed)
     file.unlink()
     with pytest.raises(UserError, match="suite.yaml: is missing"):
-        record_rehearsal(finished)
+        record_rehearsal(rehearsed)
