@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from helpers.repository import REPOSITORY
 from torch import Tensor
 
 from bench.core.artefacts import write_json
 from bench.core.rng import Rng
 from bench.core.types import Cap
+from bench.datasets.photos import Photos
 from bench.priors import _record as records
 from bench.priors._held_out import compared, held_out
 from bench.priors.gmm import GMM
@@ -93,3 +95,13 @@ def test_a_card_cites_the_record_of_its_images_and_of_no_others(found, tmp_path,
     assert records.learned_model(-x) == {"reason": records.NO_RECORD}
     path.write_text("damaged")
     assert records.learned_model(x) == {"reason": records.NO_RECORD}
+
+
+def test_the_committed_record_is_of_the_test_crops_of_photographs(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    test = Photos(num_train=1, num_validation=1, num_test=252).load()["test"]
+    cited = records.learned_model(test)
+    bits, mixture = cited["bits_per_dimension"], cited["mixture_of_record"]
+    assert cited["num_images"] == 252 and 0 < bits["standard_error"] < 0.5
+    # the mixture's own density bounds the error of the ODE by which both are compared
+    assert abs(mixture["bits_of_ode_less_exact"]["mean"]) < 0.03
