@@ -24,7 +24,7 @@ from bench.priors import _networks as networks
 from bench.priors import load_prior
 from bench.priors._checkpoint import SHIPPED, Checkpoint
 from bench.priors._diffusion import Diffusion
-from bench.priors._held_out import HeldOut, compared, held_out
+from bench.priors._held_out import compared, held_out
 from bench.priors._mfa import MFA
 from bench.priors._mfa_fit import Settings, fit_mfa
 from bench.priors._record import LEARNED, MIXTURE
@@ -54,7 +54,7 @@ def measure(options: Options, say: Say) -> Json:
         "num_parameters": {name: num_parameters(prior) for name, prior in priors.items()},
         "seconds_of_a_row": seconds,
     }
-    for line in described(content, found):
+    for line in described(content):
         say(line)
     return content
 
@@ -90,10 +90,10 @@ def seconds_of_a_row(prior: Prior, x: Tensor, repeats: int) -> float:
     return median(seconds) / len(x_t)
 
 
-def described(content: Json, found: Mapping[str, HeldOut]) -> list[str]:
+def described(content: Json) -> list[str]:
     """Return a table of losses and bits, mean and standard error, with differences from the mixture."""
     models = content["models"]
-    levels = list(found["mfa"].squared_errors)
+    levels = list(models["mfa"]["weighted_loss"])
     lines = [
         f"{content['num_images']} test crops of `photos`, 32 x 32 x 3, {content['num_for_bits']} of them for bits.",
         "Noise and probes are from fixed streams, equal for both. Mean +- standard error over crops.",
