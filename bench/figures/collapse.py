@@ -44,7 +44,7 @@ Point = tuple[float, float]  # diversity, coverage
 
 @dataclass(frozen=True)
 class Collapse:
-    """A small marker per task and method, a large one for the method's mean; collapse is the lower left."""
+    """A small marker per task and method, a large one for the method; collapse is the lower left."""
 
     diversity: str = "diversity_ratio"  # id of the metric across; 1 is the reference posterior's
     # id of the metric upwards; its nominal level follows the @
@@ -52,10 +52,11 @@ class Collapse:
 
     caption: ClassVar[str] = (
         "Coverage of 90 % intervals against diversity, as a ratio to that of the reference posterior: a small marker "
-        "for each task and a large one for their mean (geometric for the ratios). The star is the reference posterior. "
-        "Methods trained by reverse KL divergence tend to the shaded corner, where samples are too much alike and "
-        "intervals too narrow. Hollow markers, which are left out of means: the method saw another prior than the one "
-        "whose posterior it is compared with. The row unconditional and cells without a number are not shown."
+        "for each task and a large one for all (median of the ratios, mean of the shares). The star is the reference "
+        "posterior. Methods trained by reverse KL divergence tend to the shaded corner, where samples are too much "
+        "alike and intervals too narrow. Hollow markers, which do not count in large ones: the method saw another "
+        "prior than the one whose posterior it is compared with. The row unconditional and cells without a number are "
+        "not shown."
     )
 
     @property
@@ -64,7 +65,7 @@ class Collapse:
 
     def draw(self, results: Results) -> Drawing:
         points = self._points(results)
-        means = {method: _mean(results, method, points[method]) for method in points}
+        middles = {method: _middle(results, method, points[method]) for method in points}
         figure = Figure(figsize=(WIDTH * 0.76, 3.7), layout="constrained")
         axes = figure.subplots()
         drawn = {(task, method): xy for method in points for task, xy in points[method].items()}
@@ -73,7 +74,7 @@ class Collapse:
             if method in points:
                 for task, point in points[method].items():
                     axes.plot(*point, **_SMALL | marked(results, task, method, look))
-                self._draw_mean(axes, method, means[method], look)
+                self._draw_middle(axes, method, middles[method], look)
         axes.plot(1, self.level, linestyle="none", **{**STAR, "zorder": 7})
         axes.set_xlabel(f"{self.diversity} (1: as the reference posterior)")
         axes.set_ylabel(f"{self.coverage} ({self.level:g}: calibrated)")
@@ -81,8 +82,8 @@ class Collapse:
         columns = ("task", "method", self.diversity, self.coverage)
         rows = []
         for method, of_method in points.items():
-            with_mean = of_method | ({"mean": mean} if (mean := means[method]) else {})
-            rows += [(task, method, *xy) for task, xy in with_mean.items()]
+            with_middle = of_method | ({"all tasks": middle} if (middle := middles[method]) else {})
+            rows += [(task, method, *xy) for task, xy in with_middle.items()]
         return Drawing(figure, csv_text(columns, rows))
 
     def _points(self, results: Results) -> dict[str, dict[str, Point]]:
@@ -100,21 +101,21 @@ class Collapse:
                     )
         return points
 
-    def _draw_mean(self, axes: Axes, method: str, mean: Point | None, look: Look) -> None:
-        """Draw the mean of a method, and its name if it is far enough from the star."""
-        if mean is None:
+    def _draw_middle(self, axes: Axes, method: str, middle: Point | None, look: Look) -> None:
+        """Draw the middle of the points of a method, and its name if it is far enough from the star."""
+        if middle is None:
             return
-        axes.plot(*mean, **_LARGE, color=look.colour, marker=look.marker)
-        if mean[0] < 0.9 and mean[1] < self.level - 0.03:
+        axes.plot(*middle, **_LARGE, color=look.colour, marker=look.marker)
+        if middle[0] < 0.9 and middle[1] < self.level - 0.03:
             left, right = axes.get_xlim()
             # the name is written towards the middle of the panel
-            is_left = mean[0] ** 2 < left * right
+            is_left = middle[0] ** 2 < left * right
             place: dict[str, Any] = {"textcoords": "offset points", "zorder": 6}
             place |= {"xytext": (6 if is_left else -6, -2.5), "ha": "left" if is_left else "right"}
             halo = [withStroke(linewidth=2, foreground=_CORNER)]
             axes.annotate(
                 plain(method),
-                mean,
+                middle,
                 color=look.colour,
                 fontweight="bold",
                 path_effects=halo,
@@ -122,15 +123,16 @@ class Collapse:
             )
 
 
-def _mean(results: Results, method: str, points: Mapping[str, Point]) -> Point | None:
-    """Return the geometric mean of the ratios and the arithmetic mean of the shares, over tasks whose prior it saw.
+def _middle(results: Results, method: str, points: Mapping[str, Point]) -> Point | None:
+    """Return the median of the ratios and the mean of the shares, over tasks whose prior the method saw.
 
-    None if there is no such task.
+    The median is that of their logarithms: where the posterior is nearly one image, a ratio can be any number, and it
+    would decide a mean. None if there is no such task.
     """
     own = [point for task, point in points.items() if results.is_ranked(task, method)]
     if not own:
         return None
-    ratio = np.exp(np.mean([math.log(x) for x, _ in own]))
+    ratio = np.exp(np.median([math.log(x) for x, _ in own]))
     return float(ratio), float(np.mean([y for _, y in own]))
 
 

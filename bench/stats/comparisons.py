@@ -94,12 +94,12 @@ def resolution(lines: Sequence[Comparison], wanted: Mapping[str, tuple[str, str]
     "" where nothing is compared.
     """
     known, too_few, counts = [], [], set()
+    of_wanted: dict[tuple[str, str], list[Comparison]] = {key: [] for key in wanted.values()}
+    for x in lines:
+        if (x.task, x.metric) in of_wanted and x.method != x.best and x.resolvable is not None:
+            of_wanted[x.task, x.metric].append(x)
     for label, key in wanted.items():
-        others = [
-            x
-            for x in lines
-            if (x.task, x.metric) == key and x.method != x.best and x.resolvable is not None
-        ]
+        others = of_wanted[key]
         counts |= {x.num_measurements for x in others}
         sizes = [x.resolvable for x in others if x.resolvable is not None]
         smallest = float(np.median(sizes)) if sizes else math.nan

@@ -18,7 +18,8 @@ from scipy.special import stdtr, stdtrit
 ALPHA, POWER = 0.05, 0.8
 _MOST_EXACT = 24  # measurements whose sign patterns are all counted; beyond, random ones
 _NUM_PATTERNS = 2**14
-_BLOCK = 256  # columns whose random patterns are summed at a time
+_BLOCK = 256  # columns and patterns of signs that are summed at a time
+_COLUMNS = 64  # whose resamples are made at a time
 _ENOUGH_PATTERNS = 500  # with so many patterns below alpha, the power is Student's
 
 
@@ -86,6 +87,13 @@ def mean_interval(
 def _bootstrap_t(means: np.ndarray, level: float, num_resamples: int) -> np.ndarray:
     """Return lower and upper quantile of the studentised mean of resampled rows of `means` (n, k)."""
     # ours: scipy.stats.bootstrap has percentile, basic and BCa intervals, none of them studentised
+    blocks = range(0, means.shape[1], _COLUMNS)  # small enough for the processor's cache
+    parts = [_quantiles(means[:, i : i + _COLUMNS], level, num_resamples) for i in blocks]
+    return np.concatenate([np.empty((2, 0)), *parts], 1)
+
+
+def _quantiles(means: np.ndarray, level: float, num_resamples: int) -> np.ndarray:
+    """Return the quantiles of a few columns."""
     num = len(means)
     centred = means - means.mean(0)
     error = centred.std(0, ddof=1) / math.sqrt(num)
@@ -151,11 +159,14 @@ def _exact_shares(values: np.ndarray) -> np.ndarray:
 def _shares_of_random(values: np.ndarray) -> np.ndarray:
     """Return the same shares among random patterns, the same ones for all columns."""
     signs, far = _random_signs(len(values)), _distances(values)
-    # a hundred rows have 4950 pairs: a few of them at a time bound the memory
-    blocks = np.split(np.arange(values.shape[1]), range(_BLOCK, values.shape[1], _BLOCK))
-    return np.concatenate(
-        [(np.abs(signs @ values[:, block]) >= far[block]).mean(0) for block in blocks]
-    )
+    num_far = np.zeros(values.shape[1], int)
+    # a hundred rows have 4950 pairs: sums of a few patterns and columns at a time stay in the processor's cache
+    for start in range(0, values.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        for some in np.split(signs, len(signs) // _BLOCK):
+            sums = some @ values[:, block]
+            num_far[block] += (np.abs(sums, out=sums) >= far[block]).sum(0)
+    return num_far / len(signs)
 
 
 def _distances(values: np.ndarray) -> np.ndarray:
