@@ -1,7 +1,7 @@
 """Small copies of matplotlib's font, which make a figure's pdf several times as fast.
 
-A pdf holds the glyphs that it shows. To cut them out of a font of 6,000 glyphs takes longer than to draw the figure, so a
-copy with the usual ones is made once, lies in matplotlib's cache, and is searched first.
+A pdf holds the glyphs that it shows. To cut them out of a font of 6,000 glyphs takes longer than to draw the figure, so
+a copy with the usual ones is made once, lies in matplotlib's cache, and is searched first.
 """
 
 from __future__ import annotations
@@ -10,35 +10,37 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import fontTools
 import matplotlib as mpl
 from fontTools import subset
-from matplotlib.font_manager import FontProperties, findfont, fontManager
+from matplotlib.font_manager import FontEntry, FontProperties, findfont, fontManager
 
 FAMILY, WHOLE = "DejaVu Sans", "DejaVu Sans, whole"
-# Latin, Greek, punctuation, raised digits, arrows, mathematical operators, geometric shapes
-BLOCKS = ((0x20, 0x17F), (0x370, 0x3FF), (0x2010, 0x209F), (0x2190, 0x22FF), (0x25A0, 0x25FF))
+# Latin, Greek, punctuation, raised digits, arrows, mathematical operators
+BLOCKS = ((0x20, 0xFF), (0x391, 0x3C9), (0x2010, 0x208E), (0x2190, 0x2193), (0x2200, 0x226B))
 
 
 @contextlib.contextmanager
 def small_fonts() -> Iterator[None]:
     """Take text from small copies of the font inside the block, and glyphs that they lack from the whole one."""
-    before = list(fontManager.ttflist)
+    before, copies = list(fontManager.ttflist), list[Path]()
+    wholes = [
+        str(findfont(FontProperties(family=FAMILY, weight=weight))) for weight in ("normal", "bold")
+    ]
     with contextlib.suppress(OSError):  # no place for the copies: figures take longer
-        for weight in ("normal", "bold"):
-            whole = str(findfont(FontProperties(family=FAMILY, weight=weight)))
-            fontManager.ttflist += [
-                replace(entry, name=WHOLE) for entry in before if entry.fname == whole
-            ]
-            _put_first(small_copy(whole))
+        copies = [small_copy(whole) for whole in wholes]
+    if copies:
+        _put_first(copies, [replace(x, name=WHOLE) for x in before if x.fname in wholes])
         mpl.rcParams["font.family"] = [FAMILY, WHOLE]
     try:
         yield
     finally:
+        for file in copies[:1]:
+            fontManager.addfont(file)  # has matplotlib forget which fonts it has found
         fontManager.ttflist[:] = before
 
 
@@ -53,16 +55,19 @@ def small_copy(font: str) -> Path:
     return path
 
 
-def _put_first(file: Path) -> None:
-    """Have matplotlib find a font before others of its name."""
+def _put_first(files: Sequence[Path], last: Sequence[FontEntry]) -> None:
+    """Have matplotlib find fonts before others of their name, and know those of `last`, too."""
     num = len(fontManager.ttflist)
-    fontManager.addfont(file)
-    fontManager.ttflist[:] = fontManager.ttflist[num:] + fontManager.ttflist[:num]
+    for file in files:
+        fontManager.addfont(file)
+    known = fontManager.ttflist
+    fontManager.ttflist[:] = [*known[num:], *known[:num], *last]
 
 
 def _make(font: str, path: Path) -> None:
     """Write the small copy of a font, with its kerning and hints."""
     options = subset.Options(glyph_names=True, layout_features=["*"], name_IDs=["*"], hinting=True)
+    options.drop_tables += ["FFTM"]  # when the font was edited
     cutter = subset.Subsetter(options)
     cutter.populate(unicodes=[code for first, last in BLOCKS for code in range(first, last + 1)])
     whole = subset.load_font(font, options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import platform
@@ -29,7 +30,7 @@ from bench.plan.listing import paths_in
 
 PACKAGE = registry.INSTALLED / "bench"
 PACKAGES = ("numpy", "scipy", "torch", "torchmetrics")  # that compute metrics
-LINK = ".scores.csv.to_be_set"  # has the form of a temporary file, so that one left by a kill is removed
+LINK = ".scores.csv.new_link"  # has the form of a temporary file, so that one left by a kill is removed
 FAILED = ",failed ("  # such a cell is computed again
 
 
@@ -56,7 +57,7 @@ class KeptScores:
         with contextlib.suppress(ArtefactError, OSError, ValueError, KeyError):
             record, data = read_json(_record(files)), _link(files).read_bytes()
             if hashlib.sha256(data).hexdigest() == record["csv_sha256"]:
-                by_run = dict(_by_run(data.decode()))
+                by_run = _by_run(data.decode())
                 lines = {key: by_run[run] for run, key in record["keys"].items()}
         return cls(files, keys, lines)
 
@@ -71,9 +72,10 @@ class KeptScores:
         """
         if not self.keys:
             return
-        sound = {run: self.keys[run] for run, lines in _by_run(text) if FAILED not in lines}
         digest = hashlib.sha256(text.encode()).hexdigest()
-        with contextlib.suppress(ArtefactError, UserError, OSError):
+        with contextlib.suppress(ArtefactError, UserError, OSError, ValueError):
+            by_run = _by_run(text).items()
+            sound = {run: self.keys[run] for run, lines in by_run if FAILED not in lines}
             link = self.files.folder / LINK
             link.unlink(missing_ok=True)
             os.link(self.files.metrics, link)
@@ -114,11 +116,16 @@ def _on_disk(spec: EvaluateSpec) -> Iterator[tuple[str, int, int]]:
         yield str(path), facts.st_size, facts.st_mtime_ns
 
 
-def _by_run(text: str) -> Iterator[tuple[str, str]]:
-    """Yield `<method>,<seed>` of each run with its lines of metrics.csv."""
-    lines = text.splitlines(keepends=True)[1:]
+def _by_run(text: str) -> dict[str, str]:
+    """Return the lines of metrics.csv by run, `<method>,<seed>`; ValueError unless those of a run are neighbours."""
+    lines, found = io.StringIO(text), dict[str, str]()
+    next(lines, None)
     for start, own in groupby(lines, key=lambda line: line.split(",", 3)[1:3]):
-        yield ",".join(start), "".join(own)
+        run = ",".join(start)
+        if run in found:
+            raise ValueError(f"lines of {run} in two places")
+        found[run] = "".join(own)
+    return found
 
 
 def _hash(content: Any) -> str:

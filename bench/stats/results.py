@@ -126,6 +126,11 @@ class SuiteResults:
             self.cache[key] = make()
         return self.cache[key]
 
+    def once_of(self, task: TaskResults, key: Hashable, make: Callable[[], T]) -> T:
+        """Return make() in the same way for a task; of a task that is not one of the suite's, nothing is kept."""
+        is_own = any(task is other for other in self.tasks)
+        return self.once((key, id(task)), make) if is_own else make()
+
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
         return self.training_seeds.get(method, self.seeds)

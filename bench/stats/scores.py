@@ -113,6 +113,14 @@ def metrics_of(scores: Sequence[Score]) -> list[str]:
     return [scores.metrics[code] for code in present[np.argsort(first)].tolist()]
 
 
+def of_metric(scores: Sequence[Score], metric: str) -> Sequence[Score]:
+    """Return the lines that are about one metric, in their order."""
+    if not isinstance(scores, ScoreTable):
+        return [score for score in scores if score.metric == metric]
+    codes = [code for code, name in enumerate(scores.metrics) if name == metric]
+    return scores.at(np.flatnonzero(np.isin(scores.metric, codes)))
+
+
 def _frame(text: str) -> pd.DataFrame | None:
     """Return the columns; None where pandas could not tell a value that is not a number from an empty one."""
     types = dict.fromkeys(TEXTS, "category") | {"seed": "int64", "value": "float64"}

@@ -111,9 +111,7 @@ class TaskValues(Mapping[Key, MetricValues]):
 
 def values_of_task(task: TaskResults, suite: SuiteResults) -> Mapping[Key, MetricValues]:
     """Return values by (method, metric): the reference and each method, each metric that any task of the suite has."""
-    if not any(task is other for other in suite.tasks):
-        return TaskValues(task, suite)
-    return suite.once(("values", id(task)), lambda: TaskValues(task, suite))
+    return suite.once_of(task, "values", lambda: TaskValues(task, suite))
 
 
 def _metrics(suite: SuiteResults) -> dict[str, None]:
