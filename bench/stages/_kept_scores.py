@@ -31,7 +31,7 @@ from bench.plan.listing import paths_in
 PACKAGE = registry.INSTALLED / "bench"
 PACKAGES = ("numpy", "scipy", "torch", "torchmetrics")  # that compute metrics
 LINK = ".scores.csv.new_link"  # has the form of a temporary file, so that one left by a kill is removed
-FAILED = ",failed ("  # such a cell is computed again
+FAILED = (",failed (", ',"failed (')  # such a cell is computed again
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class KeptScores:
         digest = hashlib.sha256(text.encode()).hexdigest()
         with contextlib.suppress(ArtefactError, UserError, OSError, ValueError):
             by_run = _by_run(text).items()
-            sound = {run: self.keys[run] for run, lines in by_run if FAILED not in lines}
+            sound = {run: self.keys[run] for run, lines in by_run if not _has_failed(lines)}
             link = self.files.folder / LINK
             link.unlink(missing_ok=True)
             os.link(self.files.metrics, link)
@@ -126,6 +126,10 @@ def _by_run(text: str) -> dict[str, str]:
             raise ValueError(f"lines of {run} in two places")
         found[run] = "".join(own)
     return found
+
+
+def _has_failed(lines: str) -> bool:
+    return any(words in lines for words in FAILED)
 
 
 def _hash(content: Any) -> str:

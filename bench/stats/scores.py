@@ -122,15 +122,18 @@ def of_metric(scores: Sequence[Score], metric: str) -> Sequence[Score]:
 
 
 def _frame(text: str) -> pd.DataFrame | None:
-    """Return the columns; None where pandas could not tell a value that is not a number from an empty one."""
-    types = dict.fromkeys(TEXTS, "category") | {"seed": "int64", "value": "float64"}
-    how = {"keep_default_na": False, "na_values": {"value": [""]}, "float_precision": "round_trip"}
+    """Return the columns; None where a value is not a number, which would not be told from an empty one."""
+    types = dict.fromkeys(TEXTS, "category") | {"seed": "int64", "value": "object"}
     try:
-        frame = pd.read_csv(io.StringIO(text), usecols=list(COLUMNS), dtype=types, **how)
-    except ValueError:
+        frame = pd.read_csv(
+            io.StringIO(text), usecols=list(COLUMNS), dtype=types, keep_default_na=False
+        )
+    except pd.errors.EmptyDataError:
         return None
-    unclear = frame["value"].isna() & (frame["reason"] == "")
-    return None if unclear.any() else frame
+    texts = frame["value"].to_numpy(object)
+    # not read by pandas, whose numbers may differ in the last bit
+    frame["value"] = np.where(texts == "", "nan", texts).astype(float)
+    return None if (frame["value"].isna() & (texts != "")).any() else frame
 
 
 def _coded(column: pd.Series) -> tuple[np.ndarray, list[str]]:

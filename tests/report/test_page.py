@@ -196,7 +196,7 @@ def test_many_pictures_and_large_tables_do_not_make_the_page_large(report, monke
     """Galleries share what room there is, and a table that is too large is a link to its file."""
     content = collect(load(report.parent / "specs" / "suite.json"))
     size = sum(len(x["image"]) for x in _pictures(content, False)["galleries"].values())
-    monkeypatch.setattr("bench.report.page.render.MOST_OF_GALLERIES", size // 2)
+    monkeypatch.setattr("bench.report.page.render.MOST_OF_GALLERIES", size // 20)
     monkeypatch.setattr("bench.report.page.render.MOST_ATTACHED", 0)
     text = render(content)
     assert 'href="tables/summary.csv"' in text and "data:application/gzip" not in text
