@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from bench.core.kinds import OTHER
 from bench.core.results import Results
+from bench.figures._font import small_fonts
 
 WIDTH = 7.2  # inches: the text width of a one-column paper
 HEIGHT = 9.4  # inches: the room on a page of a paper, without the caption
@@ -98,7 +99,8 @@ def drawing_style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC)
-        yield
+        with small_fonts():
+            yield
 
 
 def plain(text: str) -> str:

@@ -113,8 +113,9 @@ def distance_table(
     methods, marks = shown_methods(suite), _marks(suite)
     rows = [row for x in suite.tasks for row in _distance_rows(x, suite, known, bold, headline)]
     rows += _rank_rows(rankings(compared, (headline,)), methods)
+    spent = {cost: _sums(lines, cost) for cost in TRAINING}
     rows += [
-        (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
+        (f"{cost}, all tasks", [spent[cost].get(method, NOTHING) for method in methods])
         for cost in TRAINING
     ]
     keys = {task.name: (task.name, headline) for task in suite.tasks}
@@ -317,6 +318,10 @@ def _rank_rows(rankings: Sequence[Ranking], methods: Sequence[str]) -> list[tupl
     return [(name, list(cells.values()))]
 
 
-def _sum(lines: Sequence[Summary], method: str, cost: str) -> Cell:
-    means = [x.mean for x in lines if (x.method, x.metric) == (method, cost) and x.mean is not None]
-    return Cell(three_digits(sum(means))) if means else NOTHING
+def _sums(lines: Sequence[Summary], cost: str) -> dict[str, Cell]:
+    """Return the sum of a cost over tasks, by method."""
+    means: dict[str, list[float]] = {}
+    for x in lines:
+        if x.metric == cost and x.mean is not None:
+            means.setdefault(x.method, []).append(x.mean)
+    return {method: Cell(three_digits(sum(own))) for method, own in means.items()}
