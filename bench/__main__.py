@@ -62,6 +62,7 @@ class Question(StrEnum):
     growth = "growth"
     pairs = "pairs"
     mfa = "mfa"
+    learned = "learned"
     peers = "peers"
     sizes = "sizes"
     repeatability = "repeatability"

@@ -56,8 +56,8 @@ class Sweep:
 def _network_rows(results: Results) -> dict[str, float]:
     """Return the forward rows per sample of each method, on the first task that has them."""
     found: dict[str, float] = {}
-    for line in results.summary:
-        if line.metric == "nfe" and line.mean and line.method in results.methods:
+    for line in results.lines_of("nfe"):
+        if line.mean and line.method in results.methods:
             found.setdefault(line.method, line.mean)
     return found
 

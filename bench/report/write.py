@@ -68,7 +68,7 @@ def _verdict(
     who made it."""
     front = front_of(suite, lines, at_budget(suite, comparisons, headline_of(suite, lines))[2])
     verdict = verdict_of(suite, lines, front)
-    texts = [words_of(x) for x in (verdict.best, verdict.ruler, verdict.failures)]
+    texts = [words_of(x) for x in (verdict.best, verdict.distances, verdict.failures)]
     return "".join(f"- {markdown(text)}\n" for text in (*texts, f"{verdict.made}."))
 
 
