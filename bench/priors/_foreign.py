@@ -111,7 +111,8 @@ def foreign_weights(
     """
     if fields.weights == RANDOM:
         return _random_weights(architecture, entry, conv_dims)
-    about, path = {"source": Path(fields.weights).name}, Path(fields.weights)
+    path = Path(fields.weights).expanduser()
+    about = {"source": path.name}
     if fields.weights in CHECKPOINTS:
         known = CHECKPOINTS[fields.weights]
         path = place(fields.weights)

@@ -72,6 +72,12 @@ def test_a_pinned_hash_is_that_of_the_file(tmp_path):
         replace(family, sha256="0" * 64).opened()
 
 
+def test_a_path_from_the_home_folder_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    family = replace(written(tmp_path, "adm"), weights="~/net.pt")
+    assert family.opened()[1]["source"] == "net.pt"
+
+
 def test_images_of_another_size_are_refused(tmp_path):
     with pytest.raises(
         UserError, match=r"net.pt: is for images \(3, 8, 8\), the data set has \(1,"

@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, printable
 from bench.priors.adapters.architectures import Architecture, outline
 from bench.priors.adapters.diffusers import refuse_odd_numbers, refuse_other_names
 
@@ -110,7 +110,7 @@ def diffusers_state(
     """
     shapes = shapes_of(architecture)
     names = foreign_names(architecture, shapes)
-    refuse_other_names(names.values(), tensors, source)
+    refuse_other_names(names.values(), map(printable, tensors), source)
     refuse_odd_numbers(tensors, source)
     state = {name: _ours(name, tensors[names[name]], architecture) for name in shapes}
     for name, shape in shapes.items():
@@ -150,7 +150,7 @@ def _ours(name: str, weight: Tensor, a: Architecture) -> Tensor:
     if "attentions" not in name:
         return weight
     part = next((i for i, key in enumerate(QKV) if f".{key}." in name), None)
-    if part is not None and weight.shape[0] % (3 * a.head) == 0:
+    if part is not None and weight.dim() and weight.shape[0] % (3 * a.head) == 0:
         if a.qkv == "by_head":
             weight = weight.unflatten(0, (-1, 3, a.head))[:, part].flatten(0, 1)
         else:

@@ -73,6 +73,8 @@ def test_the_way_back_gives_the_same_weights():
         ),
         ({"out.2.weight": torch.zeros(6, 8, 3, 3)}, r"out.2.weight has shape \(6, 8, 3, 3\)"),
         ({"middle_block.1.qkv.bias": torch.zeros(47)}, r"qkv.bias has shape \(47,\)"),
+        ({"middle_block.1.qkv.weight": torch.tensor(1.0)}, r"qkv.weight has shape \(\)"),
+        ({"a\nb\x1b[31m": torch.zeros(1)}, r"unexpected a\\nb\\x1b\[31m$"),
     ],
 )
 def test_weights_of_another_network_are_named_in_one_line(changes, words):
