@@ -62,6 +62,7 @@ class Question(StrEnum):
     growth = "growth"
     pairs = "pairs"
     mfa = "mfa"
+    learned = "learned"
     peers = "peers"
     sizes = "sizes"
     repeatability = "repeatability"
@@ -238,8 +239,21 @@ def reproduce(suite: SuiteName = "default") -> None:
 
 
 @app.command(short_help="List the experiments of the four papers.")
-def papers() -> None:
+def papers(
+    record: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="results/SUITE-rehearsal of a finished rehearsal: add it to the record instead",
+        ),
+    ] = "",
+) -> None:
     """List the experiments of the four papers: the suite of each, what it needs, GPU hours, and its state."""
+    if record:
+        from bench.plan.rehearsals import FILE, record_rehearsal
+
+        print(f"{FILE}: {record_rehearsal(record).suite} was added")
+        return
     from bench.plan.papers_listing import listing
 
     print(listing())
@@ -362,6 +376,7 @@ def examine_weights(
 
 def _weights(what: str, names: list[str] | None) -> None:
     from bench.core import checkpoints
+    from bench.core.weight_terms import print_terms
     from bench.core.weights import main as weights
 
     models = [name for name in names or [] if name in checkpoints.CHECKPOINTS]
@@ -369,6 +384,8 @@ def _weights(what: str, names: list[str] | None) -> None:
         {"fetch": checkpoints.fetch, "check": checkpoints.check}[what](models)
     networks = [name for name in names or [] if name not in models]
     if networks or not models:
+        if what == "fetch":
+            print_terms(networks)
         weights(what, *networks)
 
 

@@ -39,6 +39,7 @@ _SMALL: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.2, "markeredge
 _SMALL |= {"alpha": 0.6, "linestyle": "none"}
 _LARGE: dict[str, Any] = {"markersize": 8, "markeredgewidth": 0.7, "markeredgecolor": "white"}
 _LARGE |= {"linestyle": "none", "zorder": 5}
+_POINTS, _LINE = 170, 9  # height of the panel, about, and of a line of text
 Point = tuple[float, float]  # diversity, coverage
 
 
@@ -74,7 +75,9 @@ class Collapse:
             if method in points:
                 for task, point in points[method].items():
                     axes.plot(*point, **_SMALL | marked(results, task, method, look))
-                self._draw_middle(axes, method, middles[method], look)
+                if middle := middles[method]:
+                    axes.plot(*middle, **_LARGE, color=look.colour, marker=look.marker)
+        self._name_collapsed(axes, middles, looks(results.methods, results.kinds))
         axes.plot(1, self.level, linestyle="none", **{**STAR, "zorder": 7})
         axes.set_xlabel(f"{self.diversity} (1: as the reference posterior)")
         axes.set_ylabel(f"{self.coverage} ({self.level:g}: calibrated)")
@@ -101,25 +104,32 @@ class Collapse:
                     )
         return points
 
-    def _draw_middle(self, axes: Axes, method: str, middle: Point | None, look: Look) -> None:
-        """Draw the middle of the points of a method, and its name if it is far enough from the star."""
-        if middle is None:
-            return
-        axes.plot(*middle, **_LARGE, color=look.colour, marker=look.marker)
-        if middle[0] < 0.9 and middle[1] < self.level - 0.03:
-            left, right = axes.get_xlim()
+    def _name_collapsed(
+        self, axes: Axes, middles: Mapping[str, Point | None], styles: Mapping[str, Look]
+    ) -> None:
+        """Write the names of methods far enough from the star, upwards, each above the one before it."""
+        named = [
+            (middle, method)
+            for method, middle in middles.items()
+            if middle and middle[0] < 0.9 and middle[1] < self.level - 0.03
+        ]
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        free, point = bottom, (top - bottom) / _POINTS
+        for middle, method in sorted(named, key=lambda pair: pair[0][1]):
             # the name is written towards the middle of the panel
             is_left = middle[0] ** 2 < left * right
-            place: dict[str, Any] = {"textcoords": "offset points", "zorder": 6}
-            place |= {"xytext": (6 if is_left else -6, -2.5), "ha": "left" if is_left else "right"}
-            halo = [withStroke(linewidth=2, foreground=_CORNER)]
+            height = max(middle[1], free)
+            free = height + _LINE * point
             axes.annotate(
                 plain(method),
                 middle,
-                color=look.colour,
+                xytext=(6 if is_left else -6, (height - middle[1]) / point - 2.5),
+                textcoords="offset points",
+                ha="left" if is_left else "right",
+                zorder=6,
+                color=styles[method].colour,
                 fontweight="bold",
-                path_effects=halo,
-                **place,
+                path_effects=[withStroke(linewidth=2, foreground=_CORNER)],
             )
 
 
@@ -140,7 +150,8 @@ def _draw_frame(axes: Axes, points: Sequence[Point], level: float) -> None:
     """Set limits that contain star and points, shade the corner of collapse, and name the corners."""
     x, y = [1.0, *(x for x, _ in points)], [level, *(y for _, y in points)]
     left, right = min(*x, 0.5) / 1.15, max(*x, 2.0) * 1.15
-    bottom, top = min(*y, 0.75) - 0.07, min(max(*y, level) + 0.04, 1.005)
+    top = min(max(*y, level) + 0.04, 1.005)
+    bottom = min(*y, 0.75) - 0.16 * (top - min(*y, 0.75))  # room for the names of the corners
     axes.set(xscale="log", xlim=(left, right), ylim=(bottom, top))
     axes.xaxis.set_major_locator(
         LogLocator(subs=(1, 2, 5) if right < 30 * left else (1,), numticks=12)

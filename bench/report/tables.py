@@ -78,8 +78,8 @@ DISTANCES = (
     f"smaller is better, and exact draws have 0 in expectation. ({OTHER_PRIOR}): the method is not compared with the "
     "others of its task, because it saw the denoiser or the density of the map's teacher and not the map; names that "
     "end with total are distances to the teacher's posterior. Last come the mean rank with its 95 % interval over "
-    "tasks, each pair of methods compared on the tasks where both ran (bold: cannot be told from the best), and the "
-    "cost of training, summed over the tasks where a method ran"
+    "tasks, of methods that ran on half of the tasks or more, each pair compared on the tasks where both ran (bold: "
+    "cannot be told from the best of these), and the cost of training, summed over the tasks where a method ran"
 )
 
 Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric

@@ -31,8 +31,11 @@ from bench.plan.suite_specs import specs_of
 
 @pytest.mark.parametrize(
     "name",
-    ["default", "digits", "ablations", "smoke", "tuning", "photos-learned", "fashion-learned"],
-)
+    [
+        "default", "digits", "ablations", "smoke", "tuning", "photos", "photos-64", "photos-learned", "fashion",
+        "fashion-learned",
+    ],
+)  # fmt: skip
 def test_our_suites_pass_their_schema(name, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     assert plan.load({"suite": name}).root == f"results/{name}"

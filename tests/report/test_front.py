@@ -97,8 +97,8 @@ def test_sentences_name_the_best_the_floor_and_the_failures(suite, lines, compar
     verdict = verdict_of(suite, lines, front_of(suite, lines, comparisons))
     best = verdict.plain_best
     assert "ied for best" in best and "over the floor" in best
-    assert verdict.ruler_state == "good" and "oracle" in words_of(verdict.ruler)
-    assert "at the floor on 4 of 4 tasks" in words_of(verdict.ruler)
+    assert verdict.distances_state == "good" and "oracle" in words_of(verdict.distances)
+    assert "at the floor on 4 of 4 tasks" in words_of(verdict.distances)
     failures = words_of(verdict.failures)
     assert verdict.failures_state == "bad"
     assert failures.startswith("1 of 26 runs failed: dps-n1000 on gmm-phase")
@@ -114,8 +114,8 @@ def test_an_exact_sampler_off_the_floor_is_said(suite, lines, comparisons):
         for x in lines
     ]
     verdict = verdict_of(suite, moved, front_of(suite, moved, comparisons))
-    assert verdict.ruler_state == "bad" and "not at the floor on gmm-phase" in words_of(
-        verdict.ruler
+    assert verdict.distances_state == "bad" and "not at the floor on gmm-phase" in words_of(
+        verdict.distances
     )
 
 
@@ -142,7 +142,7 @@ def test_without_reference_fidelity_leads_and_no_posterior_is_named(unjudged):
     assert ids[:2] == ["psnr_mean", "chi2_sample"] and OVER_FLOOR not in ids
     assert "reference" not in {row.method for row in front.rows}
     verdict = verdict_of(unjudged, lines, front)
-    texts = [verdict.plain_best, words_of(verdict.ruler)]
+    texts = [verdict.plain_best, words_of(verdict.distances)]
     for table in (
         *task_tables(unjudged, lines, comparisons),
         distance_table(unjudged, lines, comparisons),

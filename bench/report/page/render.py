@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from bench.core.artefacts import Json
 from bench.core.layout import CLAIMS_TABLES, Layout
-from bench.core.papers import REHEARSAL_NOTE, is_rehearsal
+from bench.core.papers import is_rehearsal
 from bench.core.results import LEFT_OUT
 from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
 from bench.papers.published_tables import NO_MATCH, RULE
@@ -21,7 +21,7 @@ from bench.papers.side_by_side import RULE as RULE_OF_SIDES
 from bench.report.front.references import has_reference, posterior_words
 from bench.report.front.standings import by_key, modules_of
 from bench.report.markup import goal_text
-from bench.report.notes import measured_range
+from bench.report.notes import REHEARSED, measured_range
 from bench.report.page.attachments import attached
 from bench.report.page.charts import VIEWS as CHARTS
 from bench.report.page.content import Content
@@ -73,7 +73,7 @@ def _words(content: Content) -> dict[str, Any]:
         "rule_of_claims": RULE_OF_CLAIMS,
         "rule": RULE,
         "no_match": NO_MATCH,
-        "rehearsal": REHEARSAL_NOTE if is_rehearsal(content.suite.root) else "",
+        "rehearsal": REHEARSED if is_rehearsal(content.suite.root) else "",
         "rule_of_sides": RULE_OF_SIDES,
         "none_alike": NONE_ALIKE,
         "distance": DISTANCE,
