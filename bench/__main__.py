@@ -242,21 +242,13 @@ def reproduce(suite: SuiteName = "default") -> None:
 def papers(
     record: Annotated[
         str,
-        typer.Option(
-            metavar="FOLDER",
-            help="results/SUITE-rehearsal of a finished rehearsal: add it to the record instead",
-        ),
+        typer.Option(metavar="FOLDER", help="add a finished rehearsal, results/SUITE-rehearsal"),
     ] = "",
 ) -> None:
     """List the experiments of the four papers: the suite of each, what it needs, GPU hours, and its state."""
-    if record:
-        from bench.plan.rehearsals import FILE, record_rehearsal
+    from bench.plan.papers_listing import added, listing
 
-        print(f"{FILE}: {record_rehearsal(record).suite} was added")
-        return
-    from bench.plan.papers_listing import listing
-
-    print(listing())
+    print(added(record) if record else listing())
 
 
 @app.command(
@@ -375,18 +367,9 @@ def examine_weights(
 
 
 def _weights(what: str, names: list[str] | None) -> None:
-    from bench.core import checkpoints
-    from bench.core.weight_terms import print_terms
-    from bench.core.weights import main as weights
+    from bench.core.weights_command import run
 
-    models = [name for name in names or [] if name in checkpoints.CHECKPOINTS]
-    if models:
-        {"fetch": checkpoints.fetch, "check": checkpoints.check}[what](models)
-    networks = [name for name in names or [] if name not in models]
-    if networks or not models:
-        if what == "fetch":
-            print_terms(networks)
-        weights(what, *networks)
+    run(what, names or [])
 
 
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:

@@ -16,7 +16,14 @@ from bench.papers.experiments import EXPERIMENTS, Experiment
 from bench.plan.gpu_hours import gpu_hours, rate
 from bench.plan.papers import original, weights_of
 from bench.plan.rehearsal import twin_of
-from bench.plan.rehearsals import Rehearsal, fingerprint, networks_of_metrics, read_rehearsals
+from bench.plan.rehearsals import (
+    FILE,
+    Rehearsal,
+    fingerprint,
+    networks_of_metrics,
+    read_rehearsals,
+    record_rehearsal,
+)
 from bench.plan.suite import Suite
 
 EXPERIMENT = ("paper", "experiment", "where", "suite", "state", "not as in the paper, or why not")
@@ -47,6 +54,11 @@ def listing() -> str:
     ]
     rows = [rehearsal_row(record[name]) for name in large if name in record]
     return "\n\n".join(parts + ([markdown_table(REHEARSED, rows)] if rows else []))
+
+
+def added(folder: str) -> str:
+    """Add a finished rehearsal to the record, and return a sentence that says so."""
+    return f"{FILE}: {record_rehearsal(folder).suite} was added"
 
 
 def has_file(name: str) -> bool:
