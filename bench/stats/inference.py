@@ -143,8 +143,10 @@ def pairs_p(losses: np.ndarray, pairs: Sequence[tuple[int, int]], sign: int) -> 
     # the sums of two columns that nearly agree would be wrong by more than `_distances` allows for
     agree = np.abs(means).sum(0) < _NEARLY_EQUAL * (sizes[left] + sizes[right])
     flipped[agree] = _shares_of_random(means[:, agree])
+    combine, of_pair = (np.add if sign > 0 else np.subtract), np.empty(sums.shape[1])
     for j in np.flatnonzero(~agree):
-        flipped[j] = _share_beyond(sums[left[j]] + sign * sums[right[j]], far[j])
+        combine(sums[left[j]], sums[right[j]], out=of_pair)
+        flipped[j] = _share_beyond(of_pair, far[j])
     return _over_seeds(flipped, differences)
 
 
