@@ -111,7 +111,7 @@ class Collapse:
         named = [
             (middle, method)
             for method, middle in middles.items()
-            if middle and middle[0] < 0.9 and middle[1] < self.level - 0.03
+            if middle and middle[0] < 0.9 and middle[1] < self.level - 0.05
         ]
         (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
         free, point = bottom, (top - bottom) / _POINTS
