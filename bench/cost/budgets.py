@@ -171,7 +171,7 @@ def _num_chains(before: int, terms: Terms) -> int:
     return max(n for n in range(1, most + 1) if terms.num_samples % n == 0)
 
 
-SEARCHED = ("dps", "latent_langevin", "hmc", "aps", "ods")  # at equal seconds, suite `tuning`
+SEARCHED = ("dps", "latent_langevin", "hmc", "aps", "ods")
 _in_steps = partial(partial, steps, field="num_steps")
 RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
     **{rule.__name__: rule for rule in (dps, latent_langevin, hmc, aps, ods)},
