@@ -41,8 +41,8 @@ class DFlow:
     """
 
     search: ClassVar[Search] = {
-        "weight": LogUniform(0.01, 10.0),
-        "learning_rate": LogUniform(0.01, 0.5),
+        "weight": LogUniform(0.001, 10.0),
+        "learning_rate": LogUniform(0.01, 3.0),
     }
     kind: ClassVar[Kind] = "latent"
 

@@ -40,7 +40,7 @@ class DiffPIR:
     kind: ClassVar[Kind] = "split"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     uses: ClassVar[Cap] = Cap.SPECTRUM
-    search: ClassVar[Search] = {"lam": LogUniform(0.1, 100.0), "zeta": Uniform(0.0, 1.0)}
+    search: ClassVar[Search] = {"lam": LogUniform(0.03, 100.0), "zeta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 
     num_steps: int = 100

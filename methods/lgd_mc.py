@@ -41,7 +41,7 @@ class LGDMC:
     """
 
     kind: ClassVar[Kind] = "guidance"
-    search: ClassVar[Search] = {"prior_std": LogUniform(0.1, 1.5), "eta": Uniform(0.0, 1.0)}
+    search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 3.0), "eta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 
     num_steps: int = 100

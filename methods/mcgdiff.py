@@ -55,7 +55,7 @@ class MCGdiff:
 
     kind: ClassVar[Kind] = "SMC"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
-    search: ClassVar[Search] = {"kappa": LogUniform(1e-5, 1e-1)}
+    search: ClassVar[Search] = {"kappa": LogUniform(1e-6, 1.0)}
     tiny: ClassVar[dict[str, object]] = {"num_steps": 25, "num_particles": 4}
 
     num_steps: int = 100  # noise levels

@@ -40,7 +40,7 @@ class REDDiff:
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
     uses: ClassVar[Cap] = SPECTRAL
     search: ClassVar[Search] = {
-        "weight": LogUniform(1e-3, 1.0),
+        "weight": LogUniform(1e-3, 10.0),
         "learning_rate": LogUniform(1e-3, 1.0),
     }
     tiny: ClassVar[dict[str, object]] = {"num_steps": 50}

@@ -50,7 +50,7 @@ class RTB:
     uses: ClassVar[Cap] = Cap.GRAD | Cap.RESIDUAL
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
-        "sigma_min": LogUniform(0.01, 0.1),
+        "sigma_min": LogUniform(0.01, 0.5),
     }
     kind: ClassVar[Kind] = "amortised"
     tiny: ClassVar[dict[str, object]] = {
