@@ -62,6 +62,7 @@ class Question(StrEnum):
     growth = "growth"
     pairs = "pairs"
     mfa = "mfa"
+    learned = "learned"
     peers = "peers"
     sizes = "sizes"
     repeatability = "repeatability"
@@ -238,11 +239,16 @@ def reproduce(suite: SuiteName = "default") -> None:
 
 
 @app.command(short_help="List the experiments of the four papers.")
-def papers() -> None:
+def papers(
+    record: Annotated[
+        str,
+        typer.Option(metavar="FOLDER", help="add a finished rehearsal, results/SUITE-rehearsal"),
+    ] = "",
+) -> None:
     """List the experiments of the four papers: the suite of each, what it needs, GPU hours, and its state."""
-    from bench.plan.papers_listing import listing
+    from bench.plan.papers_listing import added, listing
 
-    print(listing())
+    print(added(record) if record else listing())
 
 
 @app.command(
@@ -361,15 +367,9 @@ def examine_weights(
 
 
 def _weights(what: str, names: list[str] | None) -> None:
-    from bench.core import checkpoints
-    from bench.core.weights import main as weights
+    from bench.core.weights_command import run
 
-    models = [name for name in names or [] if name in checkpoints.CHECKPOINTS]
-    if models:
-        {"fetch": checkpoints.fetch, "check": checkpoints.check}[what](models)
-    networks = [name for name in names or [] if name not in models]
-    if networks or not models:
-        weights(what, *networks)
+    run(what, names or [])
 
 
 def _snakemake(suite: str, cores: int, options: list[str], target: str = "all") -> None:

@@ -41,7 +41,7 @@ class REDDiff:
     uses: ClassVar[Cap] = SPECTRAL
     search: ClassVar[Search] = {
         "weight": LogUniform(1e-3, 10.0),
-        "learning_rate": LogUniform(1e-3, 1.0),
+        "learning_rate": LogUniform(1e-3, 10.0),
     }
     tiny: ClassVar[dict[str, object]] = {"num_steps": 50}
 

@@ -14,6 +14,7 @@ from bench.core.artefacts import read_csv, read_json
 from bench.core.errors import UserError
 from bench.core.papers import REHEARSAL_NOTE, is_rehearsal
 from bench.plan.rehearsal import write_rehearsal
+from bench.report.notes import REHEARSED
 from bench.stages.publish import main as publish
 
 TASKS, ROWS = ("ffhq-sr4",), ("dps-paper", "ddrm")
@@ -47,9 +48,11 @@ def rehearsed(tmp_path_factory) -> Path:
 def test_a_rehearsal_runs_to_its_page_which_calls_it_one(rehearsed):
     assert is_rehearsal(rehearsed)
     page = (rehearsed / "report.html").read_text()
-    assert page.count(f"{REHEARSAL_NOTE}.") == 2 and "The paper, row by row" in page
+    assert page.count(f"{REHEARSED}.") == 2 and "The paper, row by row" in page
     for name in ("tables/summary.csv", "tables/published.csv", "figures/sweep.csv"):
         assert read_csv(rehearsed / name)[1]["rehearsal"] == REHEARSAL_NOTE
+    for name in ("summary.md", "distance.md", "verdict.md"):
+        assert f"{REHEARSED}." in (rehearsed / "tables" / name).read_text()
 
 
 @pytest.mark.slow

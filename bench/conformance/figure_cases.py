@@ -8,7 +8,8 @@ import numpy as np
 
 from bench.core.kinds import KINDS
 from bench.core.results import REFERENCE, REFERENCE_DRAWS, SampleSet, TaskSamples
-from bench.stats.results import Better, RunRecord, Score, SuiteResults, TaskResults
+from bench.stats.results import Better, RunRecord, SuiteResults, TaskResults
+from bench.stats.scores import Score
 
 NUM_MEASUREMENTS, NUM_SAMPLES = 8, 16
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))

@@ -182,6 +182,11 @@ class Results(Protocol):
     def timings(self) -> Sequence[Mapping[str, Any]]: ...
     @property
     def summary(self) -> Sequence[Summary]: ...  # all lines of summary.csv: metrics and costs
+    @property
+    def metrics(self) -> tuple[str, ...]: ...  # the metrics and costs that these lines are about
+    def lines_of(
+        self, metric: str
+    ) -> Sequence[Summary]: ...  # those of one metric, which take less time
     def num_measured(self, task: str) -> int: ...  # measurements
     def line(self, task: str, method: str, metric: str) -> Summary | None: ...  # one of them
     # measurement -> seeds

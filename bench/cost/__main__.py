@@ -1,6 +1,7 @@
 """Measure what the harness costs:
 
-    python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [mfa] [peers] [sizes] [repeatability]
+    python -m bench.cost [overhead] [batching] [orchestration] [growth] [pairs] [mfa] [learned] [peers] [sizes]
+        [repeatability]
 
 Each question is answered by a ratio of CPU seconds of one thread, both measured in the same run. Without a name all
 questions but the last are answered.
@@ -11,6 +12,7 @@ orchestration: the share of a whole workflow's CPU seconds outside sampling, tra
 growth: seconds and memory at 1, 2, 4 and 8 times as many measurements, samples and pixels along a side.
 pairs: perceptual diversity from one network pass per sample, compared with one per pair (--side, --naive).
 mfa: the denoiser of a mixture of factor analysers, compared with the matrix products that it needs.
+learned: a mixture of factor analysers and a learned diffusion model on the same test crops: losses, bits, seconds.
 peers: DPS of this project, azula and deepinv, relative to the network alone: pip install "posterior-bench[peers]".
 sizes: seconds and peak memory of every method on colour images of 32 to 256 pixels a side.
 repeatability: whether two runs of the clock agree within their spread (--suite: a finished suite with a clock).
@@ -38,6 +40,7 @@ QUESTIONS = (
     "growth",
     "pairs",
     "mfa",
+    "learned",
     "peers",
     "sizes",
     "repeatability",

@@ -169,13 +169,18 @@ def ready(
     module: str, prior: Prior, problem: InverseProblem, settings: Mapping[str, object]
 ) -> Method:
     """Return the method with short settings, trained where it trains. Raises Unsupported where it cannot run here."""
-    tiny = getattr(load_method(module, {}), "tiny", {})
-    method = load_method(module, {**SHORT.get(module, tiny), **settings})
+    method = load_method(module, short_settings(module, settings))
     refuse_unmet(method, prior, problem)
     if not trainable(method):
         return method
     trained = cast(Trainable, method)
     return cast(Method, Trained(trained, train(trained, prior, problem, "cost", 0)))
+
+
+def short_settings(module: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings for a short run: those of SHORT, else the method's `tiny`, with `settings` on top."""
+    tiny = getattr(load_method(module, {}), "tiny", {})
+    return {**SHORT.get(module, tiny), **settings}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The prior is a small UNet with random weights, used as denoiser and as decoder o
 process of its own. A whole training would take hours. So single iterations of each kind are measured, with few prior
 draws and small batches, and the whole is computed as linear in draws and in iterations times batch. Methods that are
 not trained run with few steps; seconds of a sample are scaled by the network rows that the method's own settings need.
+Memory is that of the short run: of its four samples, with as many chains and particles as its settings have.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from bench.core.registry import names
 from bench.core.types import Prior
 from bench.cost.common import Options, Say, at_most, cpu_seconds
 from bench.cost.comparisons import draw
-from bench.cost.overhead import SHORT, VARIANTS, ready
+from bench.cost.overhead import VARIANTS, ready, short_settings
+from bench.cost.sizes_table import table
 from bench.cost.subjects import inpainting, measurements, new_unet, untrained
 from bench.runtime.job import keep_memory
 from bench.runtime.memory import peak, reset_peak
@@ -51,39 +53,41 @@ class TrainedRow:
 
     settings: Callable[[Load], dict[str, Any]]
     whole: Load
+    sides: tuple[int, ...] = SIDES
 
 
 def aps_settings(load: Load) -> dict[str, Any]:
     """Return settings of `aps`, whose own loss is the reverse KL divergence."""
-    return {"num_simulated": load.draws, "batch_size": load.batch, **iterations(load)}
+    batch = {"num_simulated": load.draws, "batch_size": load.batch}
+    return {**batch, "network": "convolutional", **iterations(load)}
 
 
 def ods_settings(load: Load) -> dict[str, Any]:
     """Return settings of `ods`, whose own loss is trajectory balance."""
-    return {
-        "num_fit": load.draws,
-        "num_groups": load.batch // 2,
-        "group_size": 2,
-        **iterations(load),
-    }
+    batch = {"num_fit": load.draws, "num_groups": load.batch // 2, "group_size": 2}
+    return {**batch, "network": "convolutional", **iterations(load)}
+
+
+def rtb_settings(load: Load) -> dict[str, Any]:
+    """Return settings of `rtb`, whose own loss is relative trajectory balance; batches of pairs have the same size."""
+    batch = {"num_pairs": load.batch, "num_groups": load.batch // 2, "group_size": 2}
+    return {"num_simulated": load.draws, **batch, **iterations(load)}
 
 
 def iterations(load: Load) -> dict[str, Any]:
     """Return the settings that all trained methods share."""
     number = load.pairs + load.others
-    return {
-        "network": "convolutional",
-        "num_iterations": number,
-        "warm_start": load.pairs / number,
-    }
+    return {"num_iterations": number, "warm_start": load.pairs / number}
 
 
-# the whole trainings are those of the rows on photographs in docs/cost.md
+LARGER = (*SIDES, 128, 256)
+# the whole trainings of `aps` and `ods` are those of the rows on photographs in docs/cost.md; that of `rtb` has its
+# defaults, but for pairs in batches of 48, which is the number of its paths
 TRAINED = {
-    "aps": TrainedRow(aps_settings, Load(4096, 32, 75, 75)),
-    "ods": TrainedRow(ods_settings, Load(512, 32, 392, 8)),
+    "aps": TrainedRow(aps_settings, Load(4096, 32, 75, 75), LARGER),
+    "ods": TrainedRow(ods_settings, Load(512, 32, 392, 8), LARGER),
+    "rtb": TrainedRow(rtb_settings, Load(4096, 48, 680, 120)),
 }
-SIDES_OF_TRAINED = (32, 64, 128, 256)
 MEASURED = {  # loads that are measured
     32: Load(8, 8, 1, 0),
     64: Load(8, 4, 1, 0),
@@ -118,7 +122,7 @@ def measure(options: Options, say: Say) -> Json:
     )
     network = {
         side: in_new_process(Task("network", side, "network", {}))
-        for side in SIDES_OF_TRAINED
+        for side in LARGER
         if side <= options.largest
     }
     for side, cell in network.items():
@@ -134,6 +138,8 @@ def measure(options: Options, say: Say) -> Json:
     content["network"] = {str(side): asdict(cell) for side, cell in network.items()}
     for row, settings in rows():
         content[row] = measure_row(row, settings, network, say)
+    for line in table(content):
+        say(line)
     return content
 
 
@@ -147,7 +153,8 @@ def rows() -> Iterator[tuple[str, dict[str, Any]]]:
 def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], say: Say) -> Json:
     """Return seconds and bytes of a row at each side, or the reason why it does not run."""
     module = row.split("-")[0]
-    sides = [side for side in (SIDES_OF_TRAINED if module in TRAINED else SIDES) if side in network]
+    possible = TRAINED[module].sides if module in TRAINED else SIDES
+    sides = [side for side in possible if side in network]
     found: dict[int, dict[str, Any]] = {}
     try:
         for side in sides:
@@ -161,7 +168,7 @@ def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], sa
         say(f"{row:16} n/a ({reason})")
         return {"reason": str(reason)}
     for what in ("train_seconds", "seconds_per_sample"):
-        if what in found[sides[0]]:
+        if what in found[sides[0]] and len(sides) > 1:
             say(format_growth(row, what, {side: found[side][what] for side in sides}, network))
     return {str(side): values for side, values in found.items()}
 
@@ -230,7 +237,7 @@ def reckoned_peak(whole: Load, load: Load, numbers: int, cells: Mapping[str, Cel
 def measure_sampling(row: str, side: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Return seconds and bytes of a short run, and seconds of a sample with the row's own settings."""
     module = row.split("-")[0]
-    short = {**SHORT.get(module, {}), **settings}
+    short = short_settings(module, settings)
     cell = in_new_process(Task(row, side, "sample", short))
     num_samples = samples_at(side)
     prior = untrained_prior(8)  # its counts do not depend on the side

@@ -13,8 +13,9 @@ from typing import Literal
 from torch import Tensor
 
 from bench.core.values import require
-from bench.datasets._blocks import PARTS, joined
+from bench.datasets._blocks import joined
 from bench.datasets._image_files import write_pictures
+from bench.datasets._presets import as_folder
 from bench.datasets.folder import Folder
 
 __all__ = ["CelebA"]
@@ -50,16 +51,7 @@ class CelebA:
 
     def folder(self, partition: str) -> Folder:
         """Return the images as a folder."""
-        counts = {f"num_{part}": getattr(self, f"num_{part}") for part in PARTS}
-        return Folder(
-            path=f"{self.path}/{FOLDER}",
-            side=self.side,
-            split=f"../{partition}",
-            crop=self.crop,
-            resize=self.resize,
-            skip=self.skip,
-            **counts,
-        )
+        return as_folder(self, path=f"{self.path}/{FOLDER}", split=f"../{partition}")
 
     def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:
         """Yield what `load` returns in blocks of rows; facts: for the header of the stored file."""

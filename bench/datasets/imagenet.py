@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.datasets._blocks import joined
 from bench.datasets._image_files import write_pictures
+from bench.datasets._presets import as_folder
 from bench.datasets.folder import Folder
 
 __all__ = ["ImageNet"]
@@ -52,19 +53,9 @@ class ImageNet:
 
     def folder(self) -> Folder:
         """Return the images as a folder."""
-        return Folder(
-            path=self.path,
-            side=self.side,
-            names=self.names,
-            num_train=self.num_train,
-            num_validation=self.num_validation,
-            num_test=self.num_test,
-            crop="centre" if self.keep_aspect else "none",
-            resize=self.resize,
-            order="resize-then-crop" if self.keep_aspect else "crop-then-resize",
-            classes=True,
-            skip=self.skip,
-        )
+        if self.keep_aspect:
+            return as_folder(self, classes=True, crop="centre", order="resize-then-crop")
+        return as_folder(self, classes=True)
 
     def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:
         """Yield what `load` returns in blocks of rows; facts: for the header of the stored file."""

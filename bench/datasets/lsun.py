@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bench.datasets._blocks import joined
 from bench.datasets._image_files import write_pictures
+from bench.datasets._presets import as_folder
 from bench.datasets.folder import Folder
 
 __all__ = ["LSUN"]
@@ -46,17 +47,7 @@ class LSUN:
 
     def folder(self) -> Folder:
         """Return the images as a folder."""
-        return Folder(
-            path=self.path,
-            side=self.side,
-            num_train=self.num_train,
-            num_validation=self.num_validation,
-            num_test=self.num_test,
-            crop="centre",
-            resize=self.resize,
-            order="resize-then-crop",
-            skip=self.skip,
-        )
+        return as_folder(self, crop="centre", order="resize-then-crop")
 
     def blocks(self, facts: dict[str, object]) -> Iterator[dict[str, Tensor]]:
         """Yield what `load` returns in blocks of rows; facts: for the header of the stored file."""

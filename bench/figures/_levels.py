@@ -58,8 +58,7 @@ def draw_levels(
     words: labels of the axes, across and upwards. confidence: of the band of a calibrated sampler; None: no band. The
     csv has a line for each other task that says why it is not shown.
     """
-    of_levels = {x.metric for x in results.summary if x.metric.startswith(f"{metric}@")}
-    metrics = sorted(of_levels, key=_level)
+    metrics = sorted((x for x in results.metrics if x.startswith(f"{metric}@")), key=_level)
     table = csv_text(
         COLUMNS, [row for task in results.tasks for row in _rows(results, task, tasks, metrics)]
     )
@@ -74,7 +73,7 @@ def draw_levels(
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     name_axes(figure, *words)
     floor = Line2D([], [], color=INK, linewidth=1, linestyle="--", label="reference posterior")
-    lines = [x for x in results.summary if x.task in tasks and x.metric in metrics]
+    lines = [x for name in metrics for x in results.lines_of(name) if x.task in tasks]
     drawn = {(x.task, x.method) for x in lines if has_mean(x)}
     marks = [floor, *handles(results, {method for _, method in drawn}, True, drawn)]
     if confidence is not None:

@@ -85,7 +85,7 @@ def points_of(results: Results, metrics: Sequence[str]) -> list[tuple[str, str]]
 
 def means(results: Results, metric: str) -> list[float]:
     """Return all means of a metric."""
-    return [x.mean for x in results.summary if x.metric == metric and x.mean is not None]
+    return [x.mean for x in results.lines_of(metric) if x.mean is not None]
 
 
 def means_and_floors(results: Results, metric: str) -> list[float]:

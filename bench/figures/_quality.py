@@ -74,16 +74,11 @@ def _qualities(results: Results, metric: str) -> dict[tuple[str, str], Quality]:
     """Return the numbers by task and method, without the baselines, which nobody would choose as samplers."""
     clocked = {(x["task"], x["method"]): x["curve"][-1] for x in results.timings if x.get("curve")}
     points = {}
-    for line in results.summary:
+    for line in results.lines_of(metric):
         task, method = line.task, line.method
         costs = [results.line(task, method, name) for name in ("nfe", "nfe_vjp", SECONDS, TRAINING)]
         known = [x.mean for x in costs if x and x.mean is not None]
-        if (
-            line.metric != metric
-            or line.mean is None
-            or method in BASELINES
-            or len(known) < len(costs)
-        ):
+        if line.mean is None or method in BASELINES or len(known) < len(costs):
             continue
         forward, backward, seconds, training = known
         if cell := clocked.get((task, method)):

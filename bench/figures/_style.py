@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from bench.core.kinds import OTHER
 from bench.core.results import Results
+from bench.figures._font import small_fonts
 
 WIDTH = 7.2  # inches: the text width of a one-column paper
 HEIGHT = 9.4  # inches: the room on a page of a paper, without the caption
@@ -75,7 +76,7 @@ _OF_KIND = {
     "SMC": "#009E73",
     "latent": "#8e4585",
     "amortised": "#E69F00",
-    "control": "#7a4a1d",
+    "control": "#b5123e",  # brown would be the dark shade of `split`
     "other": "#2f3e6b",
     "baseline": "#7d828b",
 }
@@ -98,7 +99,8 @@ def drawing_style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC)
-        yield
+        with small_fonts():
+            yield
 
 
 def plain(text: str) -> str:
@@ -274,7 +276,9 @@ def scale(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> 
         return
     (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
     steps = (1, 2, 5) if span < 30 else (1, 3) if span < 1000 else (1,)
-    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    # five-digit labels side by side would touch in a small panel
+    most = 5 if direction == "x" and span >= 1000 else 12
+    axis.set_major_locator(LogLocator(subs=steps, numticks=most))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
 

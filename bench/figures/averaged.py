@@ -56,13 +56,8 @@ class AveragedSamples:
 
 def _points(results: Results, task: str) -> Points:
     """Return the points of the methods that have any."""
-    counts = sorted(
-        {
-            int(line.metric.removeprefix(METRIC))
-            for line in results.summary
-            if line.metric.startswith(METRIC)
-        }
-    )
+    named = {name for name in results.metrics if name.startswith(METRIC)}
+    counts = sorted(int(name.removeprefix(METRIC)) for name in named)
     points: dict[str, list[tuple]] = {}
     for method in results.methods:
         spent = results.line(task, method, "seconds_per_sample")

@@ -40,7 +40,7 @@ class Clock:
         "draws. The dotted lines, on the right axis, say how many exact draws these samples are worth by their energy "
         "distance; exact draws would be on the diagonal. Right: the seconds against that worth. Bands: quartiles of "
         "the repeated calls, over all visits of the clock. Hollow markers: the method saw another prior than the one "
-        "whose posterior the worth refers to."
+        "whose posterior the worth refers to. Without reference draws there is no worth, and only seconds are shown."
     )
 
     def draw(self, results: Results) -> Drawing:
@@ -48,18 +48,19 @@ class Clock:
         tasks = list(dict.fromkeys(timing["task"] for timing in timed))
         num_rows = max(len(tasks), 1)
         figure = Figure(figsize=(WIDTH, self.panel_height * num_rows + 0.7), layout="constrained")
-        grid = figure.subplots(num_rows, 2, squeeze=False)
+        judged = [(row[0], row[1]) for timing in timed for row in _rows(timing) if row[3]]
+        words = ("samples of one measurement", "worth in exact draws")[: 2 if judged else 1]
+        grid = figure.subplots(num_rows, len(words), squeeze=False)
         for axes in grid.flat:
             axes.set(ylabel="seconds of the call")
-        for axes, word in zip(
-            grid[-1], ("samples of one measurement", "worth in exact draws"), strict=True
-        ):
+        for axes, word in zip(grid[-1], words, strict=True):
             axes.set_xlabel(word)
-        for (seconds, price), task in zip(grid, tasks, strict=False):
-            seconds.set_title(plain(task), loc="left", fontweight="bold")
+        for panels, task in zip(grid, tasks, strict=False):
+            panels[0].set_title(plain(task), loc="left", fontweight="bold")
             of_task = [timing for timing in timed if timing["task"] == task]
-            _draw_task(seconds, price, of_task, results)
-        judged = [(row[0], row[1]) for timing in timed for row in _rows(timing) if row[3]]
+            _draw_seconds(panels[0], of_task, results)
+            if judged:
+                _draw_worths(*panels, of_task, results)
         shown = handles(results, [timing["method"] for timing in timed], True, judged)
         legend(figure, shown) if shown else figure.text(
             0.5, 0.5, "No run was timed.", color=MUTED, ha="center"
@@ -68,16 +69,23 @@ class Clock:
         return Drawing(figure, csv_text(COLUMNS, rows))
 
 
-def _draw_task(
+def _draw_seconds(axes: Axes, timed: Sequence[Mapping[str, Any]], results: Results) -> None:
+    """Draw the seconds of calls against the number of samples."""
+    styles = looks(results.methods, results.kinds)
+    for timing in timed:
+        look = styles[timing["method"]]
+        points = [(point[2], *point[4:]) for point in _rows(timing)]
+        _draw_curve(axes, points, {"color": look.colour, "marker": look.marker})
+
+
+def _draw_worths(
     seconds: Axes, price: Axes, timed: Sequence[Mapping[str, Any]], results: Results
 ) -> None:
+    """Draw the worth of samples on a second axis of `seconds`, and the seconds against it into `price`."""
     worth, styles = seconds.twinx(), looks(results.methods, results.kinds)
     for timing in timed:
-        look, points = styles[timing["method"]], _rows(timing)
-        judged = marked(results, timing["task"], timing["method"], look)
-        counting = [point for point in points if point[3]]
-        plain_style = {"color": look.colour, "marker": look.marker}
-        _draw_curve(seconds, [(point[2], *point[4:]) for point in points], plain_style)
+        judged = marked(results, timing["task"], timing["method"], styles[timing["method"]])
+        counting = [point for point in _rows(timing) if point[3]]
         _draw_curve(price, [point[3:] for point in counting], judged)
         sizes = [(point[2], point[3], point[3], point[3]) for point in counting]
         _draw_curve(worth, sizes, judged | {"linestyle": ":"})

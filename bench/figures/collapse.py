@@ -39,12 +39,13 @@ _SMALL: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.2, "markeredge
 _SMALL |= {"alpha": 0.6, "linestyle": "none"}
 _LARGE: dict[str, Any] = {"markersize": 8, "markeredgewidth": 0.7, "markeredgecolor": "white"}
 _LARGE |= {"linestyle": "none", "zorder": 5}
+_POINTS, _LINE = 170, 9  # height of the panel, about, and of a line of text
 Point = tuple[float, float]  # diversity, coverage
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """A small marker per task and method, a large one for the method's mean; collapse is the lower left."""
+    """A small marker per task and method, a large one for the method; collapse is the lower left."""
 
     diversity: str = "diversity_ratio"  # id of the metric across; 1 is the reference posterior's
     # id of the metric upwards; its nominal level follows the @
@@ -52,10 +53,11 @@ class Collapse:
 
     caption: ClassVar[str] = (
         "Coverage of 90 % intervals against diversity, as a ratio to that of the reference posterior: a small marker "
-        "for each task and a large one for their mean (geometric for the ratios). The star is the reference posterior. "
-        "Methods trained by reverse KL divergence tend to the shaded corner, where samples are too much alike and "
-        "intervals too narrow. Hollow markers, which are left out of means: the method saw another prior than the one "
-        "whose posterior it is compared with. The row unconditional and cells without a number are not shown."
+        "for each task and a large one for all (median of the ratios, mean of the shares). The star is the reference "
+        "posterior. Methods trained by reverse KL divergence tend to the shaded corner, where samples are too much "
+        "alike and intervals too narrow. Hollow markers, which do not count in large ones: the method saw another "
+        "prior than the one whose posterior it is compared with. The row unconditional and cells without a number are "
+        "not shown."
     )
 
     @property
@@ -64,7 +66,7 @@ class Collapse:
 
     def draw(self, results: Results) -> Drawing:
         points = self._points(results)
-        means = {method: _mean(results, method, points[method]) for method in points}
+        middles = {method: _middle(results, method, points[method]) for method in points}
         figure = Figure(figsize=(WIDTH * 0.76, 3.7), layout="constrained")
         axes = figure.subplots()
         drawn = {(task, method): xy for method in points for task, xy in points[method].items()}
@@ -73,7 +75,9 @@ class Collapse:
             if method in points:
                 for task, point in points[method].items():
                     axes.plot(*point, **_SMALL | marked(results, task, method, look))
-                self._draw_mean(axes, method, means[method], look)
+                if middle := middles[method]:
+                    axes.plot(*middle, **_LARGE, color=look.colour, marker=look.marker)
+        self._name_collapsed(axes, middles, looks(results.methods, results.kinds))
         axes.plot(1, self.level, linestyle="none", **{**STAR, "zorder": 7})
         axes.set_xlabel(f"{self.diversity} (1: as the reference posterior)")
         axes.set_ylabel(f"{self.coverage} ({self.level:g}: calibrated)")
@@ -81,8 +85,8 @@ class Collapse:
         columns = ("task", "method", self.diversity, self.coverage)
         rows = []
         for method, of_method in points.items():
-            with_mean = of_method | ({"mean": mean} if (mean := means[method]) else {})
-            rows += [(task, method, *xy) for task, xy in with_mean.items()]
+            with_middle = of_method | ({"all tasks": middle} if (middle := middles[method]) else {})
+            rows += [(task, method, *xy) for task, xy in with_middle.items()]
         return Drawing(figure, csv_text(columns, rows))
 
     def _points(self, results: Results) -> dict[str, dict[str, Point]]:
@@ -100,37 +104,45 @@ class Collapse:
                     )
         return points
 
-    def _draw_mean(self, axes: Axes, method: str, mean: Point | None, look: Look) -> None:
-        """Draw the mean of a method, and its name if it is far enough from the star."""
-        if mean is None:
-            return
-        axes.plot(*mean, **_LARGE, color=look.colour, marker=look.marker)
-        if mean[0] < 0.9 and mean[1] < self.level - 0.03:
-            left, right = axes.get_xlim()
+    def _name_collapsed(
+        self, axes: Axes, middles: Mapping[str, Point | None], styles: Mapping[str, Look]
+    ) -> None:
+        """Write the names of methods far enough from the star, upwards, each above the one before it."""
+        named = [
+            (middle, method)
+            for method, middle in middles.items()
+            if middle and middle[0] < 0.9 and middle[1] < self.level - 0.03
+        ]
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        free, point = bottom, (top - bottom) / _POINTS
+        for middle, method in sorted(named, key=lambda pair: pair[0][1]):
             # the name is written towards the middle of the panel
-            is_left = mean[0] ** 2 < left * right
-            place: dict[str, Any] = {"textcoords": "offset points", "zorder": 6}
-            place |= {"xytext": (6 if is_left else -6, -2.5), "ha": "left" if is_left else "right"}
-            halo = [withStroke(linewidth=2, foreground=_CORNER)]
+            is_left = middle[0] ** 2 < left * right
+            height = max(middle[1], free)
+            free = height + _LINE * point
             axes.annotate(
                 plain(method),
-                mean,
-                color=look.colour,
+                middle,
+                xytext=(6 if is_left else -6, (height - middle[1]) / point - 2.5),
+                textcoords="offset points",
+                ha="left" if is_left else "right",
+                zorder=6,
+                color=styles[method].colour,
                 fontweight="bold",
-                path_effects=halo,
-                **place,
+                path_effects=[withStroke(linewidth=2, foreground=_CORNER)],
             )
 
 
-def _mean(results: Results, method: str, points: Mapping[str, Point]) -> Point | None:
-    """Return the geometric mean of the ratios and the arithmetic mean of the shares, over tasks whose prior it saw.
+def _middle(results: Results, method: str, points: Mapping[str, Point]) -> Point | None:
+    """Return the median of the ratios and the mean of the shares, over tasks whose prior the method saw.
 
-    None if there is no such task.
+    The median is that of their logarithms: where the posterior is nearly one image, a ratio can be any number, and it
+    would decide a mean. None if there is no such task.
     """
     own = [point for task, point in points.items() if results.is_ranked(task, method)]
     if not own:
         return None
-    ratio = np.exp(np.mean([math.log(x) for x, _ in own]))
+    ratio = np.exp(np.median([math.log(x) for x, _ in own]))
     return float(ratio), float(np.mean([y for _, y in own]))
 
 
@@ -138,7 +150,8 @@ def _draw_frame(axes: Axes, points: Sequence[Point], level: float) -> None:
     """Set limits that contain star and points, shade the corner of collapse, and name the corners."""
     x, y = [1.0, *(x for x, _ in points)], [level, *(y for _, y in points)]
     left, right = min(*x, 0.5) / 1.15, max(*x, 2.0) * 1.15
-    bottom, top = min(*y, 0.75) - 0.07, min(max(*y, level) + 0.04, 1.005)
+    top = min(max(*y, level) + 0.04, 1.005)
+    bottom = min(*y, 0.75) - 0.16 * (top - min(*y, 0.75))  # room for the names of the corners
     axes.set(xscale="log", xlim=(left, right), ylim=(bottom, top))
     axes.xaxis.set_major_locator(
         LogLocator(subs=(1, 2, 5) if right < 30 * left else (1,), numticks=12)

@@ -27,6 +27,7 @@ from bench.figures._style import HAIRLINE, INK, MUTED, WIDTH, plain
 __all__ = ["Grid"]
 
 _STEP = 1.06  # from one picture to the next, in widths of a picture
+MANY = 500  # pictures of a figure
 # room for words above the first and the second row, and for the colour bar below the last
 _HEAD, _FOOT = 0.62, 1.0
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
@@ -59,6 +60,8 @@ class Grid:
         figure = Figure(
             figsize=(names + side * self._group * num_groups, side * (bottom + _HEAD + _FOOT))
         )
+        # joined into one, as in a pdf by default, many pictures take a time that grows with the square of their number
+        figure.suppressComposite = True if len(groups) * len(groups[0]) > MANY else None
         axes = figure.add_axes((0, 0, 1, 1))
         axes.axis("off")
         for row, sample_set in enumerate(sets, start=1):

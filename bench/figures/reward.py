@@ -48,7 +48,7 @@ class Reward:
 
     reward: str = "log_reward"  # id of the metric upwards
     diversity: str = "diversity_ratio"  # id of the metric across in the upper panels
-    # id of the metric across in the lower panels
+    # id of the metric across in the lower panels; "": no lower panels
     frechet: str = "class_frechet-digits-convnet-v1-n32"
 
     caption: ClassVar[str] = (
@@ -58,10 +58,10 @@ class Reward:
     )
 
     def draw(self, results: Results) -> Drawing:
-        across, tasks = (self.diversity, self.frechet), results.tasks
-        size = (WIDTH * min(1, 0.08 + 0.23 * max(len(tasks), 2)), 4.0)
+        across, tasks = [self.diversity, *([self.frechet] if self.frechet else [])], results.tasks
+        size = (WIDTH * min(1, 0.08 + 0.23 * max(len(tasks), 2)), 0.6 + 1.7 * len(across))
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(2, len(tasks), sharex="row", sharey=True, squeeze=False)
+        grid = figure.subplots(len(across), len(tasks), sharex="row", sharey=True, squeeze=False)
         for metric, panels in zip(across, grid, strict=True):
             for task, panel in zip(tasks, panels, strict=True):
                 self._draw_panel(panel, results, task, metric)

@@ -56,8 +56,8 @@ class Sweep:
 def _network_rows(results: Results) -> dict[str, float]:
     """Return the forward rows per sample of each method, on the first task that has them."""
     found: dict[str, float] = {}
-    for line in results.summary:
-        if line.metric == "nfe" and line.mean and line.method in results.methods:
+    for line in results.lines_of("nfe"):
+        if line.mean and line.method in results.methods:
             found.setdefault(line.method, line.mean)
     return found
 
@@ -68,14 +68,15 @@ def _draw_panel(panel: Axes, results: Results, metric: str, values: Rows) -> lis
     panel.set_axisbelow(True)
     table, x_drawn, y_drawn = [], [], []
     for i, task in enumerate(results.tasks):
-        points = []
+        points, lines = [], []
         for method, value in sorted(values.items(), key=lambda item: item[1]):
             line = results.line(task, method, metric)
             if has_mean(line):
                 points.append((value, mean_of(line), bar_ends(line)))
-                table.append((task, metric, method, value, line.mean, line.low, line.high))
+                lines.append((task, metric, method, value, line.mean, line.low, line.high))
         if len(points) < min(2, len(values)):
             continue
+        table += lines
         x, y, ends = zip(*points, strict=True)
         bars = [[end[side][0] for end in ends] for side in (0, 1)]
         style = {"color": COLOURS[i % 8], "marker": MARKERS[i % 8], "markersize": 3}

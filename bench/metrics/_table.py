@@ -74,13 +74,20 @@ class Table:
 
         What real images have stands in the rows of the first run, the reference.
         """
+        return "".join([self.head, *(self.lines(run, not i) for i, run in enumerate(scores))])
+
+    @property
+    def head(self) -> str:
+        """Return the first line of metrics.csv."""
+        return ",".join(HEADER) + "\n"
+
+    def lines(self, run: Scores, is_first: bool = False) -> str:
+        """Return the lines of a run."""
         out = io.StringIO()
+        extents = ("task", "real images") if is_first else ("task",)
+        lines = [*self._lines_of_measurements(run), *self._lines_of_task(run, extents)]
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(HEADER)
-        for i, run in enumerate(scores):
-            extents = ("task",) if i else ("task", "real images")
-            lines = [*self._lines_of_measurements(run), *self._lines_of_task(run, extents)]
-            writer.writerows((self.task, run.method, run.seed, *line) for line in lines)
+        writer.writerows((self.task, run.method, run.seed, *line) for line in lines)
         return out.getvalue()
 
     def _of(self, extent: str) -> list[Column]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
@@ -36,6 +37,8 @@ NEAREST = {
 }
 # replaces FID where a measurement is a class
 OF_CLASSES = ("class_frechet",)
+# in the settings of a paper: a step size that changes along the chain, as in no row here
+SCHEDULE = re.compile(r"step size (?!constant)([^,]+)")
 # a difference of metrics that does not apply to those of bench/metrics/stretched.py
 STRETCHED = "min-max normalised"
 
@@ -114,6 +117,8 @@ def _differences(
     theirs = protocol_of_number(number)
     if theirs["N"] != row.protocol["N"]:
         yield f"N {theirs['N']} against {row.protocol['N']}"
+    if schedule := SCHEDULE.search(number.settings):
+        yield f"step size {schedule[1]} against a constant one"
     nfe = measured.get("nfe")
     if nfe and nfe.mean is not None and not is_rehearsal:
         spent = format_number(nfe.mean)

@@ -12,7 +12,6 @@ from typing import Any
 
 from bench.core.errors import UserError
 from bench.core.registry import load
-from bench.core.rng import Rng
 from bench.papers.protocols import name_of_weights
 
 # the parameters of a data set that name its files or count them
@@ -87,6 +86,7 @@ def _unet(config: Mapping[str, Any], channels: tuple[int, ...], name: str) -> An
     import torch
     from diffusers.models.unets.unet_2d import UNet2DModel
 
+    from bench.core.rng import Rng
     from bench.numerics.nets import initialise
 
     share = 8 / channels[0] if channels[0] % (8 * SIXTEENTH) else 1 / SIXTEENTH

@@ -19,7 +19,10 @@ from bench.plan.schema import dataset_plugin
 from bench.plan.sources import hash_of, imported_packages, is_plugin, sources_of, stage_file
 from bench.plan.suite import Suite
 
-SLOW_PACKAGES = ("diffusers",)  # its import takes as long as those of torch and all others together
+SLOW_PACKAGES = (
+    "diffusers",
+    "torch_fidelity",
+)  # whose import takes seconds, and which few suites need
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,10 @@ class Inputs:
 
     @property
     def unused_packages(self) -> list[str]:
-        """Return packages that take seconds to import and that no prior or method of the suite imports anywhere."""
+        """Return packages that take seconds to import and that no prior, method or metric of the suite imports."""
         sources = {source for prior in self.suite.priors for source in self.prior_sources(prior)}
         sources |= {source for row in self.suite.methods for source in self.method_sources(row)}
+        sources |= {source for task in self.suite.tasks for source in self.metric_sources(task)}
         used = {name for source in sources for name in imported_packages(Path(source))}
         return [name for name in SLOW_PACKAGES if name not in used]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from pathlib import Path
 
 from bench.core.artefacts import write_bytes
@@ -45,7 +46,7 @@ def method_page() -> str:
     ]
     parts = [HEAD, "\n".join(["| kind | methods |", "|---|---|", *listed, ""])]
     for kind, methods in shown.items():
-        parts += [f"## {kind}\n\n{KINDS[kind]}\n", *map(section, methods)]
+        parts += [f"## {kind}\n\n{textwrap.fill(KINDS[kind], 120)}\n", *map(section, methods)]
     return "\n".join(parts)
 
 
@@ -67,7 +68,7 @@ def section(name: str) -> str:
     above = ast.get_docstring(parsed(file.read_text())) or ""
     title = " ".join(above.split("\n\n")[0].split())
     address = re.search(r"https?://\S+", above)
-    link = f" [Source](<{address.group().rstrip('.,;:)')}>)." if address else ""
+    link = f"\n[Source](<{address.group().rstrip('.,;:)')}>)." if address else ""
     title = re.sub(r",?\s*https?://\S+", "", title).rstrip(".:") + "."
     said = f"{source.doc}\n\n{facts(source)}" if source else ""
     return f"### {name}\n\n*{title}*{link}\n\n{said}\n"

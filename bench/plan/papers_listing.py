@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.core.catalogue import EXTRACTORS, LPIPS
 from bench.core.errors import UserError
 from bench.core.layout import REFERENCE, Layout
 from bench.core.papers import REHEARSAL
-from bench.core.shipped import suite_file
+from bench.core.shipped import shipped, suite_file
 from bench.core.text import markdown_table
 from bench.core.weights import folder, missing
 from bench.papers.experiments import EXPERIMENTS, Experiment
 from bench.plan.gpu_hours import gpu_hours, rate
 from bench.plan.papers import original, weights_of
+from bench.plan.rehearsal import twin_of
+from bench.plan.rehearsals import (
+    FILE,
+    Rehearsal,
+    fingerprint,
+    networks_of_metrics,
+    read_rehearsals,
+    record_rehearsal,
+)
 from bench.plan.suite import Suite
 
 EXPERIMENT = ("paper", "experiment", "where", "suite", "state", "not as in the paper, or why not")
 NEEDS = ("suite", "state", "weights", "images", "weights of metrics", "GPU hours")
+REHEARSED = ("rehearsed suite", "commit", "date", "runs", "n/a", "failed", "minutes", "networks")
+REHEARSED += ("networks of metrics without numbers",)
 # classifiers of rewards of others, and their files
 REWARDS = {
     "cifar10-vgg13_bn": folder() / "cifar10_vgg13_bn.pt",
@@ -32,13 +42,23 @@ FORMULA = (
 
 
 def listing() -> str:
-    """Return the text: experiments, then what their suites need."""
+    """Return the text: experiments, then what their suites need, then the record of rehearsals."""
+    record = read_rehearsals()
     suites = {x.suite: original(x.suite) for x in EXPERIMENTS if x.suite and has_file(x.suite)}
-    experiments = markdown_table(EXPERIMENT, [experiment_row(x, suites) for x in EXPERIMENTS])
-    large = [needs_row(name, suite) for name, suite in suites.items() if name.startswith("papers/")]
-    return "\n\n".join(
-        [experiments, markdown_table(NEEDS, large), FORMULA.format(source=rate().source)]
-    )
+    states = {name: state_of(suite, record.get(name)) for name, suite in suites.items()}
+    large = [name for name in suites if name.startswith("papers/")]
+    parts = [
+        markdown_table(EXPERIMENT, [experiment_row(x, states) for x in EXPERIMENTS]),
+        markdown_table(NEEDS, [needs_row(name, suites[name], states[name]) for name in large]),
+        FORMULA.format(source=rate().source),
+    ]
+    rows = [rehearsal_row(record[name]) for name in large if name in record]
+    return "\n\n".join(parts + ([markdown_table(REHEARSED, rows)] if rows else []))
+
+
+def added(folder: str) -> str:
+    """Add a finished rehearsal to the record, and return a sentence that says so."""
+    return f"{FILE}: {record_rehearsal(folder).suite} was added"
 
 
 def has_file(name: str) -> bool:
@@ -49,22 +69,44 @@ def has_file(name: str) -> bool:
         return False
 
 
-def experiment_row(x: Experiment, suites: Mapping[str, Suite]) -> list[str]:
+def experiment_row(x: Experiment, states: Mapping[str, str]) -> list[str]:
     """Return the cells of an experiment."""
-    state = state_of(suites[x.suite]) if x.suite in suites else "not possible"
+    state = states.get(x.suite, "not possible")
     return [x.paper or "all", x.what, x.place, x.suite or "none", state, x.missing]
 
 
-def state_of(suite: Suite) -> str:
-    """Return whether the results of a suite are there or published, or the page of its rehearsal."""
+def state_of(suite: Suite, rehearsal: Rehearsal | None) -> str:
+    """Return whether a suite was run, or else rehearsed. rehearsal: its row of the record.
+
+    A suite was run where its results are here or published.
+    """
     name = suite.content["name"]
-    if Layout.of_suite(name).report.exists() or (REFERENCE / name).is_dir():
+    if Layout.of_suite(name).report.exists() or is_published(name):
         return "run"
-    rehearsed = Layout.of_suite(name + REHEARSAL).report.exists()
-    return "rehearsed" if rehearsed else "not run here"
+    is_here = Layout.of_suite(name + REHEARSAL).report.exists()
+    if rehearsal is None:
+        return "rehearsed here, not recorded" if is_here else "not run here"
+    planned = fingerprint(twin_of(suite.content, rehearsal.suite))
+    older = "" if planned == rehearsal.twin_sha256 else " with an older suite"
+    return f"rehearsed{older} ({rehearsal.origin})"
 
 
-def needs_row(name: str, suite: Suite) -> list[str]:
+def is_published(name: str) -> bool:
+    """Return whether results of a suite, or toys, are committed."""
+    try:
+        return shipped(str(REFERENCE / name)).is_dir()
+    except UserError:
+        return False
+
+
+def rehearsal_row(x: Rehearsal) -> list[str]:
+    """Return the cells of a rehearsal."""
+    counts = [str(count) for count in (x.runs, x.not_applicable, x.failed)]
+    unused = x.unused_networks or "none"
+    return [x.suite, x.commit[:12], x.date, *counts, f"{x.minutes:g}", x.networks, unused]
+
+
+def needs_row(name: str, suite: Suite, state: str) -> list[str]:
     """Return the cells of a suite: what it needs, and what of that is here."""
     priors, datasets = suite.content["priors"].values(), suite.content["datasets"].values()
     weights = [marked(given, weights_here(given)) for x in priors if (given := weights_of(x))]
@@ -73,7 +115,7 @@ def needs_row(name: str, suite: Suite) -> list[str]:
     hours = gpu_hours(suite)
     told = "not estimated: no published network" if hours is None else f"{hours:.3g}"
     cells = [", ".join(dict.fromkeys(part)) for part in (weights, images, metric_weights(suite))]
-    return [name, state_of(suite), *(cell or "none" for cell in cells), told]
+    return [name, state, *(cell or "none" for cell in cells), told]
 
 
 def marked(name: str, is_here: bool) -> str:
@@ -98,12 +140,7 @@ def rewards_of(suite: Suite) -> list[str]:
 
 
 def metric_weights(suite: Suite) -> list[str]:
-    """Return the published networks that the suite's metrics ask for."""
-    metrics: Mapping[str, Any] = suite.content.get("metrics", {})
-    asked = [
-        *metrics.get("perceptual", {}).get("networks", []),
-        *metrics.get("sets", {}).get("extractors", []),
-    ]
+    """Return the files of published networks that the suite's metrics ask for, marked as here or absent."""
     known = {**LPIPS, **EXTRACTORS}
-    files = [known[name].weights for name in asked if name in known and known[name].weights]
+    files = [known[name].weights for name in networks_of_metrics(suite)]
     return [marked(name, not missing(name)) for name in files]

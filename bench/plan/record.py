@@ -25,18 +25,18 @@ def refuse_unrecorded_changes(rules: Rules) -> None:
         for case in rule.cases:
             path = rules.spec_path(rule.stage, case)
             outputs = [output for output in rule.outputs if Path(output.format(**case)).exists()]
-            if outputs and (difference := _difference(path, rules.specs[path])):
-                changed.append((path, difference, [output.format(**case) for output in outputs]))
+            if outputs and (field := difference(path, rules.specs[path])):
+                changed.append((path, field, [output.format(**case) for output in outputs]))
     if changed:
-        path, difference, outputs = changed[0]
+        path, field, outputs = changed[0]
         more = f" (and {len(changed) - 1} other jobs)" if len(changed) > 1 else ""
         raise UserError(
-            f"{path}: {difference} differs from the results{more}, and {RECORD.parent}/, which would tell Snakemake to "
+            f"{path}: {field} differs from the results{more}, and {RECORD.parent}/, which would tell Snakemake to "
             f"make them anew, is gone; delete {' '.join(outputs)}, or {rules.suite.root} to begin anew"
         )
 
 
-def _difference(path: str, spec: Spec) -> str:
+def difference(path: str, spec: Spec) -> str:
     """Return the first field in which a spec on disk differs from the plan's, but for limits; "" where none does."""
     before, now = content_on_disk(path), spec.content()
     if before is None:

@@ -16,6 +16,7 @@ import yaml
 from bench.core.errors import UserError
 from bench.core.papers import REHEARSAL
 from bench.core.shipped import suite_file
+from bench.papers import stand_ins
 from bench.plan.config import read_suite
 from bench.plan.papers import original
 from bench.plan.schema import dataset_plugin
@@ -67,8 +68,6 @@ def merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
 
 def with_stand_ins(twin: dict[str, Any], home: Path) -> None:
     """Write images and checkpoints below `home`, and have the twin name them, in place."""
-    from bench.papers import stand_ins  # late: it imports torch
-
     for name, entry in twin["datasets"].items():
         if "path" in (entry or {}):
             made = stand_ins.write_images(dataset_plugin(name, entry), home / "data" / name)
@@ -79,5 +78,15 @@ def with_stand_ins(twin: dict[str, Any], home: Path) -> None:
         if "pipeline" in entry:
             made = stand_ins.write_pipeline_of(entry["pipeline"], side, home / "checkpoints" / name)
             twin["priors"][name] = entry | {"pipeline": made}
-        elif "weights" in entry and "file" not in entry:
-            twin["priors"][name] = {"width": WIDTH, "side": side} | entry | {"weights": RANDOM}
+        elif has_weights(entry):
+            twin["priors"][name] = narrow(entry, side)
+
+
+def has_weights(entry: Mapping[str, Any]) -> bool:
+    """Return whether a prior's entry names weights of a format other than diffusers', read by an adapter of its own."""
+    return "weights" in entry and "file" not in entry
+
+
+def narrow(entry: Mapping[str, Any], side: int | None) -> dict[str, Any]:
+    """Return the entry of a prior with the same network at a fraction of its channels, and random weights."""
+    return {"width": WIDTH, "side": side} | dict(entry) | {"weights": RANDOM}

@@ -1,4 +1,4 @@
-"""The card of a mixture of factor analysers: bits, and errors of denoiser and decoder."""
+"""The card of a mixture of factor analysers: bits, errors of denoiser and decoder, and what a learned model reaches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bench.core.artefacts import Json
 from bench.core.rng import Rng
 from bench.priors._card import BITS_ARE_OF, bits_per_dimension, denoiser_errors
 from bench.priors._mfa import MFA
+from bench.priors._record import learned_model
 
 MOST_IMAGES = 2000  # images of each part whose bits are averaged
 SIGMAS = (0.1, 0.5, 2.0)  # noise levels of the denoiser's errors
@@ -18,7 +19,10 @@ NUM_DECODED = 16
 
 
 def card_of(prior: MFA, data: dict[str, Tensor]) -> Json:
-    """Return the card of a prior, computed on the first MOST_IMAGES images of each part."""
+    """Return the card of a prior, computed on the first MOST_IMAGES images of each part.
+
+    `learned_model` says what a diffusion model reaches on the same test images, where that is recorded.
+    """
     single = prior.to(torch.empty(0))
     images = {part: data[part][:MOST_IMAGES].float() for part in ("train", "validation", "test")}
     bits = {
@@ -29,6 +33,7 @@ def card_of(prior: MFA, data: dict[str, Tensor]) -> Json:
         "bits_are_of": BITS_ARE_OF,
         "denoiser_rms_error": denoiser_errors(single.denoise, images["test"], SIGMAS),
         "decoder": decoder_card(single),
+        "learned_model": learned_model(images["test"]),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.core.papers import REHEARSAL_NOTE
 from bench.core.results import DIVERGED, INTERACTS, Summary
 from bench.core.weights import ABSENT
 from bench.report.front.references import NO_REFERENCE, has_reference
@@ -43,6 +44,7 @@ INTERACTING = (
     "this batch size only; `posterior-bench conformance` says more."
 )
 
+REHEARSED = f"{REHEARSAL_NOTE}. Its seconds mean nothing either: a rehearsal does not wait until the machine is free"
 DIVERGING = f"({DIVERGED}): some samples of the method have values beyond 1000, though images are between -1 and 1."
 
 

@@ -78,8 +78,8 @@ DISTANCES = (
     f"smaller is better, and exact draws have 0 in expectation. ({OTHER_PRIOR}): the method is not compared with the "
     "others of its task, because it saw the denoiser or the density of the map's teacher and not the map; names that "
     "end with total are distances to the teacher's posterior. Last come the mean rank with its 95 % interval over "
-    "tasks, each pair of methods compared on the tasks where both ran (bold: cannot be told from the best), and the "
-    "cost of training, summed over the tasks where a method ran"
+    "tasks, of methods that ran on half of the tasks or more, each pair compared on the tasks where both ran (bold: "
+    "cannot be told from the best of these), and the cost of training, summed over the tasks where a method ran"
 )
 
 Lines = dict[tuple[str, str, str], Summary]  # by task, method, metric
@@ -113,8 +113,9 @@ def distance_table(
     methods, marks = shown_methods(suite), _marks(suite)
     rows = [row for x in suite.tasks for row in _distance_rows(x, suite, known, bold, headline)]
     rows += _rank_rows(rankings(compared, (headline,)), methods)
+    spent = {cost: _sums(lines, cost) for cost in TRAINING}
     rows += [
-        (f"{cost}, all tasks", [_sum(lines, method, cost) for method in methods])
+        (f"{cost}, all tasks", [spent[cost].get(method, NOTHING) for method in methods])
         for cost in TRAINING
     ]
     keys = {task.name: (task.name, headline) for task in suite.tasks}
@@ -317,6 +318,10 @@ def _rank_rows(rankings: Sequence[Ranking], methods: Sequence[str]) -> list[tupl
     return [(name, list(cells.values()))]
 
 
-def _sum(lines: Sequence[Summary], method: str, cost: str) -> Cell:
-    means = [x.mean for x in lines if (x.method, x.metric) == (method, cost) and x.mean is not None]
-    return Cell(three_digits(sum(means))) if means else NOTHING
+def _sums(lines: Sequence[Summary], cost: str) -> dict[str, Cell]:
+    """Return the sum of a cost over tasks, by method."""
+    means: dict[str, list[float]] = {}
+    for x in lines:
+        if x.metric == cost and x.mean is not None:
+            means.setdefault(x.method, []).append(x.mean)
+    return {method: Cell(three_digits(sum(own))) for method, own in means.items()}

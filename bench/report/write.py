@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.core.artefacts import Json, write_csv
 from bench.core.layout import VERDICT, Layout
+from bench.core.papers import is_rehearsal
 from bench.core.results import Summary
 from bench.core.text import markdown
 from bench.report.cost_table import cost_csv, cost_notes, cost_table
@@ -13,7 +14,7 @@ from bench.report.front.columns import headline_of
 from bench.report.front.standings import front_of
 from bench.report.front.verdict import verdict_of, words_of
 from bench.report.markup import latex_page, markdown_page
-from bench.report.notes import absent_weights, notes
+from bench.report.notes import REHEARSED, absent_weights, notes
 from bench.report.set_table import set_notes, set_table
 from bench.report.tables import (
     at_budget,
@@ -37,23 +38,26 @@ def write_tables(suite: SuiteResults, info: Json) -> None:
     lines, comparisons = summarise(suite), compare(suite)
     tables = task_tables(suite, lines, comparisons)
     distances = distance_table(suite, lines, comparisons)
-    below = (*notes(suite, columns_of(tables)), *absent_weights(lines))
+    marks = (f"{REHEARSED}.",) if is_rehearsal(suite.root) else ()
+    below = (*marks, *notes(suite, columns_of(tables)), *absent_weights(lines))
     title = f"Suite {suite.name}"
     csvs = {"summary.csv": summary_csv(lines), "comparisons.csv": comparisons_csv(comparisons)}
     pages = {
         "summary.md": markdown_page(title, tables, below),
         "summary.tex": latex_page(tables, below),
         "distance.md": markdown_page(
-            title, [distances], notes(suite, metrics_across(suite, lines), of_tasks=False)
+            title,
+            [distances],
+            (*marks, *notes(suite, metrics_across(suite, lines), of_tasks=False)),
         ),
-        VERDICT: _verdict(suite, lines, comparisons),
+        VERDICT: "".join(f"- {mark}\n" for mark in marks) + _verdict(suite, lines, comparisons),
     }
     sets = set_table(suite, lines)
     if len(sets.frame):
-        pages["sets.md"] = markdown_page(title, [sets], set_notes(suite, lines))
+        pages["sets.md"] = markdown_page(title, [sets], (*marks, *set_notes(suite, lines)))
     if suite.timings:
         csvs["cost.csv"] = cost_csv(suite)
-        pages["cost.md"] = markdown_page(title, [cost_table(suite)], cost_notes(suite))
+        pages["cost.md"] = markdown_page(title, [cost_table(suite)], (*marks, *cost_notes(suite)))
     _write(Layout(suite.root), csvs, pages, info)
 
 
@@ -64,7 +68,7 @@ def _verdict(
     who made it."""
     front = front_of(suite, lines, at_budget(suite, comparisons, headline_of(suite, lines))[2])
     verdict = verdict_of(suite, lines, front)
-    texts = [words_of(x) for x in (verdict.best, verdict.ruler, verdict.failures)]
+    texts = [words_of(x) for x in (verdict.best, verdict.distances, verdict.failures)]
     return "".join(f"- {markdown(text)}\n" for text in (*texts, f"{verdict.made}."))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import cast, get_args
@@ -25,7 +26,7 @@ from bench.core.layout import Layout
 from bench.core.metric import REFERENCE, Context, Gradient, Likelihood, Metric, Need, Truth
 from bench.core.provenance import provenance
 from bench.core.retries import note_failure
-from bench.core.specs import EvaluateSpec
+from bench.core.specs import EvaluateSpec, Run
 from bench.core.types import Cap
 from bench.metrics._diagnosis import COLUMNS as DIAGNOSES
 from bench.metrics._diagnosis import diagnosis_of, filled
@@ -50,8 +51,10 @@ from bench.problems.references import ReferenceDraws, read_reference, read_same_
 from bench.runtime.containment import Ending
 from bench.runtime.job import run
 from bench.runtime.progress import progress
+from bench.stages._kept_scores import KeptScores
 from bench.task import Task, open_task
 
+REFERENCE_RUN = f"{REFERENCE},0"  # name of the reference in `KeptScores`
 FLOATS_PER_CHUNK = 2**21  # in the largest temporary; 16 MiB in float64
 MOST_BLOCKS = 4  # of each set of reference draws, so that the floor is a mean over at most 8 blocks
 LARGE, MOST_BLOCKS_OF_LARGE = 1024, 2  # for images of more than LARGE values, a mean over at most 4
@@ -73,24 +76,80 @@ def main(spec_path: str) -> None:
     for metric in metrics:
         metric.prepare(context)
     reference = read_reference(files.reference, measurements.header, spec.num_samples)
-    evaluation, swapped = both_ways(spec, metrics, context, measurements, reference)
-    scores, said = [score_reference(reference, evaluation, swapped)], []
-    del reference, swapped  # as large as the samples of many runs
-    for one in progress(spec.runs, len(spec.runs), f"evaluate {spec.task}"):
-        path = spec.layout.run(spec.task, one.method, one.seed).samples
-        tensors, header = read_same_measurements(path, measurements.header)
-        scores.append(score_run(tensors["x"], header, evaluation, path))
-        said.append(diagnosis_of(tensors))
-    columns = evaluation.columns
-    if any(said):
-        columns += DIAGNOSES
-        scores = with_diagnoses(scores, [exact_diagnosis(spec), *said], len(measurements.y))
+    evaluation = evaluation_of(spec, metrics, context, measurements, reference)
+    runs = [read_run(spec, one, measurements.header) for one in spec.runs]
+    columns = evaluation.columns + (DIAGNOSES if any(one.said for one in runs) else ())
     table = Table(spec.task, columns, evaluation.unmet, evaluation.why_empty)
-    write(spec, table, scores, measurements.header)
+    kept = kept_scores(spec, table, measurements.header, runs)
+    first = kept.lines_of(REFERENCE_RUN)
+    if not first:
+        swapped = evaluation_of(spec, metrics, context, measurements, reference.swapped())
+        scores = score_reference(reference, evaluation, swapped)
+        exact = exact_diagnosis(spec) if any(one.said for one in runs) else {}
+        first = table.lines(with_diagnosis(scores, exact, runs), is_first=True)
+        del swapped
+    del reference  # as large as the samples of many runs
+    parts = [table.head, first]
+    for one in progress(runs, len(runs), f"evaluate {spec.task}"):
+        known = kept.lines_of(one.name)
+        parts.append(known or lines_of_run(one, runs, table, evaluation, measurements.header))
+    write(spec, table, text := "".join(parts), measurements.header)
+    kept.write(text)
 
 
-def write(spec: EvaluateSpec, table: Table, scores: Sequence[Scores], measurements: Json) -> None:
-    """Write metrics.csv. measurements: the header of their file."""
+@dataclass(frozen=True)
+class RunFile:
+    """The samples of a run on disk: their path and header, and the method's diagnosis of its own sampler."""
+
+    path: Path
+    header: Json
+    said: Mapping[str, Tensor]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run in `KeptScores`."""
+        return f"{self.header['method']},{self.header['seed']}"
+
+
+def read_run(spec: EvaluateSpec, one: Run, measurements: Json) -> RunFile:
+    """Return what a run's file says beside samples; ArtefactError where it was made from other measurements."""
+    path = spec.layout.run(spec.task, one.method, one.seed).samples
+    tensors, header = read_same_measurements(path, measurements)
+    return RunFile(path, header, diagnosis_of(tensors))
+
+
+def kept_scores(
+    spec: EvaluateSpec, table: Table, measurements: Json, runs: Sequence[RunFile]
+) -> KeptScores:
+    """Return the scores of an earlier evaluation, of the runs whose samples are still the same."""
+    columns = [dataclasses.astuple(column) for column in table.columns]
+    facts = [columns, table.unmet, dict(table.why_empty), measurements["sha256"]]
+    samples = {REFERENCE_RUN: ""} | {one.name: one.header["sha256"] for one in runs}
+    return KeptScores.read(spec, [*facts, torch.get_num_threads()], samples)
+
+
+def lines_of_run(
+    one: RunFile,
+    runs: Sequence[RunFile],
+    table: Table,
+    evaluation: Evaluation,
+    measurements: Json,
+) -> str:
+    """Return the lines of a run: its metrics with its own diagnosis."""
+    tensors, header = read_same_measurements(one.path, measurements)
+    scores = score_run(tensors["x"], header, evaluation, one.path)
+    return table.lines(with_diagnosis(scores, one.said, runs))
+
+
+def with_diagnosis(scores: Scores, said: Mapping[str, Tensor], runs: Sequence[RunFile]) -> Scores:
+    """Return scores with a diagnosis, NaN where there is none; without, if no run of the task has one."""
+    num_measurements = len(scores.why_not)
+    own = filled([said, *(one.said for one in runs)], num_measurements)[0]
+    return dataclasses.replace(scores, values=scores.values | own)
+
+
+def write(spec: EvaluateSpec, table: Table, text: str, measurements: Json) -> None:
+    """Write metrics.csv with this text. measurements: the header of their file."""
     info = {
         "observations_sha256": measurements["observations_sha256"],
         "definitions": table.definitions,
@@ -98,7 +157,7 @@ def write(spec: EvaluateSpec, table: Table, scores: Sequence[Scores], measuremen
         "harmonic": table.harmonic,
         "provenance": provenance(threads=torch.get_num_threads()),
     }
-    write_csv(spec.layout.task(spec.task).metrics, table.csv(scores), info)
+    write_csv(spec.layout.task(spec.task).metrics, text, info)
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
@@ -113,7 +172,8 @@ def write_failed(ending: Ending, spec_path: str) -> None:
         said = f"{status} ({reason})" if status != "ok" else f"failed ({ending.reason})"
         scores.append(empty_scores(one.method, one.seed, num, said))
     unmet = dict.fromkeys(get_args(Need), f"failed ({ending.reason})")
-    write(spec, Table(spec.task, built_in_columns(), unmet), scores, measured)
+    table = Table(spec.task, built_in_columns(), unmet)
+    write(spec, table, table.csv(scores), measured)
     note_failure(files.metrics, ending.reason, not ending.is_inherited)
 
 
@@ -122,22 +182,18 @@ def empty_scores(method: str, seed: int, num_measurements: int, reason: str) -> 
     return Scores(method, seed, {}, (reason,) * num_measurements, reason, {}, reason)
 
 
-def both_ways(
+def evaluation_of(
     spec: EvaluateSpec,
     metrics: tuple[Metric, ...],
     context: Context,
     measurements: Measurements,
     reference: ReferenceDraws,
-) -> tuple[Evaluation, Evaluation]:
-    """Return the metrics against the first set of reference draws, and against the second one."""
+) -> Evaluation:
+    """Return the metrics against the first set of reference draws."""
     score, why_no_score = posterior_score(spec)
     problem = problem_of(measurements.header, context.x_shape)
     unmet = unmet_needs(reference, Cap.RESIDUAL in problem.caps, why_no_score)
-    first, second = (
-        Evaluation(metrics, context, truths_of(measurements, draws, context, score), unmet)
-        for draws in (reference, reference.swapped())
-    )
-    return first, second
+    return Evaluation(metrics, context, truths_of(measurements, reference, context, score), unmet)
 
 
 def context_of(layout: Layout, measurements: Measurements, num_samples: int) -> Context:
@@ -265,14 +321,6 @@ def exact_diagnosis(spec: EvaluateSpec) -> dict[str, Tensor]:
     task = open_task(spec)
     log_z = task.posterior.log_z(task.y) if isinstance(task.posterior, HasLogZ) else None
     return {} if log_z is None else {"log_z": log_z}
-
-
-def with_diagnoses(
-    scores: Sequence[Scores], said: Sequence[Mapping[str, Tensor]], num_measurements: int
-) -> list[Scores]:
-    """Return the metrics of each run with its own diagnoses, NaN where it has none."""
-    rows = zip(scores, filled(said, num_measurements), strict=True)
-    return [dataclasses.replace(run, values=run.values | own) for run, own in rows]
 
 
 def why_broken(x: Tensor) -> tuple[tuple[str, ...], str]:

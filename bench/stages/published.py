@@ -22,13 +22,15 @@ from bench.stats.summary import summarise
 def main(spec_path: str) -> None:
     """Write tables/published.csv and published.md and, in a suite that follows a paper, side_by_side.csv."""
     suite, numbers = load(spec_path), read_numbers()
-    lines, folder = summarise(suite), suite.root / "tables"
+    paper, folder = paper_of(suite.root), suite.root / "tables"
+    named = dict.fromkeys(("nfe", *(x.spec for x in numbers if x.spec)))
+    lines = summarise(suite) if paper else [x for name in named for x in summarise(suite, name)]
     matches = match_numbers(numbers, suite, lines)
     about = {"suite": suite.name, "provenance": provenance()} | rehearsal_mark(suite.root)
     title = f"Suite {suite.name}: published numbers beside ours"
     text = published_markdown(title, published_tables(read_papers(), matches))
     files = {}
-    if paper := paper_of(suite.root):
+    if paper:
         frame = side_by_side(numbers, paper, lines)
         files["side_by_side.csv"] = csv_of(frame).encode()
         write_csv(folder / "side_by_side.csv", csv_of(frame), about)

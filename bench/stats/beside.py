@@ -13,7 +13,8 @@ from bench.core.errors import UserError
 from bench.core.results import BASELINES
 from bench.core.specs import SuiteSpec
 from bench.stats.published_rows import PublishedRows, published_rows
-from bench.stats.results import RunRecord, Score, SuiteResults, TaskResults, load
+from bench.stats.results import RunRecord, SuiteResults, TaskResults, load
+from bench.stats.scores import Score
 
 MARK = " (published)"  # end of the name of a published row
 CHAIN = "ess_bulk"  # a metric with numbers for chains alone; for others its reason names how samples are related

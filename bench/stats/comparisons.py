@@ -17,7 +17,7 @@ from bench.stats.inference import (
     POWER,
     holm,
     mean_interval,
-    paired_p,
+    pairs_p,
     resolvable,
     smallest_p,
 )
@@ -94,12 +94,12 @@ def resolution(lines: Sequence[Comparison], wanted: Mapping[str, tuple[str, str]
     "" where nothing is compared.
     """
     known, too_few, counts = [], [], set()
+    of_wanted: dict[tuple[str, str], list[Comparison]] = {key: [] for key in wanted.values()}
+    for x in lines:
+        if (x.task, x.metric) in of_wanted and x.method != x.best and x.resolvable is not None:
+            of_wanted[x.task, x.metric].append(x)
     for label, key in wanted.items():
-        others = [
-            x
-            for x in lines
-            if (x.task, x.metric) == key and x.method != x.best and x.resolvable is not None
-        ]
+        others = of_wanted[key]
         counts |= {x.num_measurements for x in others}
         sizes = [x.resolvable for x in others if x.resolvable is not None]
         smallest = float(np.median(sizes)) if sizes else math.nan
@@ -166,10 +166,9 @@ def _adjusted(group: ComparisonGroup) -> dict[frozenset[int], tuple[float, float
     from 0: the larger of the two p-values is a test of the level of each (intersection-union).
     """
     pairs = list(combinations(range(len(group.methods)), 2))
-    left, right = (group.losses[..., [pair[side] for pair in pairs]] for side in (0, 1))
-    p = paired_p(left - right)
+    p = pairs_p(group.losses, pairs, -1)
     if group.signed:
-        p = np.maximum(p, paired_p(left + right))
+        p = np.maximum(p, pairs_p(group.losses, pairs, 1))
     both = zip(p.tolist(), holm(p).tolist(), strict=True)
     return {frozenset(pair): values for pair, values in zip(pairs, both, strict=True)}
 

@@ -11,8 +11,8 @@ from bench.core.kinds import by_kind
 from bench.core.results import BASELINES, ROLES, Ranking, Summary
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults
-from bench.stats.summary import summarise
-from bench.stats.values import MetricValues, values_of_task
+from bench.stats.summary import summarise, summarised
+from bench.stats.values import values_of_task
 
 
 @dataclass(frozen=True)
@@ -50,26 +50,33 @@ class FigureResults:
         return summarise(self.suite)
 
     @cached_property
-    def _lines(self) -> dict[tuple[str, str, str], Summary]:
-        return {(x.task, x.method, x.metric): x for x in self.summary}
+    def metrics(self) -> tuple[str, ...]:
+        return summarised(self.suite)
+
+    @cached_property
+    def _of_metrics(self) -> dict[str, tuple[Summary, ...]]:
+        return {}
+
+    def lines_of(self, metric: str) -> tuple[Summary, ...]:
+        if metric not in self._of_metrics:
+            self._of_metrics[metric] = tuple(summarise(self.suite, metric))
+        return self._of_metrics[metric]
+
+    @cached_property
+    def _by_key(self) -> dict[str, dict[tuple[str, str], Summary]]:
+        return {}
 
     def num_measured(self, task: str) -> int:
         return next(self.suite.num_measured(x) for x in self.suite.tasks if x.name == task)
 
     def line(self, task: str, method: str, metric: str) -> Summary | None:
-        return self._lines.get((task, method, metric))
-
-    @cached_property
-    def _values(self) -> dict[tuple[str, str, str], MetricValues]:
-        of_tasks = {task.name: values_of_task(task, self.suite) for task in self.suite.tasks}
-        return {
-            (task, *key): values
-            for task, of_task in of_tasks.items()
-            for key, values in of_task.items()
-        }
+        if metric not in self._by_key:
+            self._by_key[metric] = {(x.task, x.method): x for x in self.lines_of(metric)}
+        return self._by_key[metric].get((task, method))
 
     def values(self, task: str, method: str, metric: str) -> dict[int, tuple[float, ...]]:
-        values = self._values.get((task, method, metric))
+        found = next((x for x in self.suite.tasks if x.name == task), None)
+        values = values_of_task(found, self.suite).get((method, metric)) if found else None
         return values.values if values else {}
 
     def rankings(self, metrics: Sequence[str]) -> list[Ranking]:

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -45,13 +46,13 @@ class ComparisonGroup:
     num_failed: tuple[int, ...]
     too_few: dict[str, int]
 
-    @property
+    @cached_property
     def distances(self) -> np.ndarray:
         """Return the mean loss of each method (k,), smaller is better."""
         mean = self.losses.mean((0, 1))
         return np.abs(mean) if self.signed else mean
 
-    @property
+    @cached_property
     def best(self) -> int:
         """Return the place of the method with the smallest distance among those with the fewest failures."""
         return int(np.lexsort((self.distances, np.array(self.num_failed)))[0])
@@ -118,6 +119,7 @@ def _group(
         return None
     enough = MIN_SHARE * max(len(column.measured) for column in compared)
     kept = [column for column in compared if len(column.measured) >= enough]
+    others = [column for column in compared if len(column.measured) < enough]
     common = sorted(frozenset.intersection(*(column.measured for column in kept)))
     num_seeds = (
         max(len(values) for column in kept for values in column.values.values()) if common else 0
@@ -129,7 +131,7 @@ def _group(
     losses = np.stack([_losses(column, common, num_seeds, better, worst) for column in kept], 2)
     names = tuple(column.method for column in kept)
     num_failed = tuple(len(column.failed.keys() & set(common)) for column in kept)
-    too_few = {column.method: len(column.measured) for column in compared if column not in kept}
+    too_few = {column.method: len(column.measured) for column in others}
     return ComparisonGroup(
         task.name, metric, not isinstance(better, str), names, losses, num_failed, too_few
     )
@@ -162,6 +164,10 @@ def _losses(
 ) -> np.ndarray:
     """Return losses `(n, s)`; a failure gets the sign of the method's other losses."""
     compared = column.compared
+    if len(compared) == len(measurements) and not column.failed:
+        values = np.array([compared[i] for i in measurements])
+        known = -values if better == "higher" else values if better == "lower" else values - better
+        return np.repeat(known, num_seeds // known.shape[1], 1)
     known = [_loss(value, better) for values in compared.values() for value in values]
     side = -1 if not isinstance(better, str) and sum(known) < 0 else 1
     rows = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,9 @@ from scipy.special import stdtr, stdtrit
 ALPHA, POWER = 0.05, 0.8
 _MOST_EXACT = 24  # measurements whose sign patterns are all counted; beyond, random ones
 _NUM_PATTERNS = 2**14
-_BLOCK = 256  # columns whose random patterns are summed at a time
+_BLOCK = 256  # columns whose random patterns or resamples are summed at a time
+# of the sum of two columns' sizes: 32 additions of doubles then err by less than the 1e-9 of `_distances`
+_NEARLY_EQUAL = 1e-4
 _ENOUGH_PATTERNS = 500  # with so many patterns below alpha, the power is Student's
 
 
@@ -86,6 +89,13 @@ def mean_interval(
 def _bootstrap_t(means: np.ndarray, level: float, num_resamples: int) -> np.ndarray:
     """Return lower and upper quantile of the studentised mean of resampled rows of `means` (n, k)."""
     # ours: scipy.stats.bootstrap has percentile, basic and BCa intervals, none of them studentised
+    blocks = range(0, means.shape[1], _BLOCK)  # bounds the memory
+    parts = [_quantiles(means[:, i : i + _BLOCK], level, num_resamples) for i in blocks]
+    return np.concatenate([np.empty((2, 0)), *parts], 1)
+
+
+def _quantiles(means: np.ndarray, level: float, num_resamples: int) -> np.ndarray:
+    """Return the quantiles of a few columns."""
     num = len(means)
     centred = means - means.mean(0)
     error = centred.std(0, ddof=1) / math.sqrt(num)
@@ -115,7 +125,34 @@ def paired_p(differences: np.ndarray) -> np.ndarray:
     means = differences.mean(1)
     # ours: scipy.stats.permutation_test gives the same p (a test compares them) and takes seconds a column at n = 16
     flipped = (_exact_shares if len(means) <= _MOST_EXACT else _shares_of_random)(means)
-    if differences.shape[1] == 1 or len(means) == 1:
+    return _over_seeds(flipped, differences)
+
+
+def pairs_p(losses: np.ndarray, pairs: Sequence[tuple[int, int]], sign: int) -> np.ndarray:
+    """Return `paired_p` of the differences of pairs of columns of `losses` (n, s, k); sign +1: of their sums.
+
+    Where patterns of signs are random, their sums are made once for each column, and not for each pair.
+    """
+    left, right = (np.array([pair[side] for pair in pairs], int) for side in (0, 1))
+    differences = losses[..., left] + sign * losses[..., right]
+    if len(losses) <= _MOST_EXACT:
+        return paired_p(differences)
+    means, sizes = differences.mean(1), np.abs(losses).mean(1).sum(0)
+    sums, far = losses.mean(1).T @ _random_signs(len(losses)).T, _distances(means)
+    flipped = np.empty(len(pairs))
+    # the sums of two columns that nearly agree would be wrong by more than `_distances` allows for
+    agree = np.abs(means).sum(0) < _NEARLY_EQUAL * (sizes[left] + sizes[right])
+    flipped[agree] = _shares_of_random(means[:, agree])
+    combine, of_pair = (np.add if sign > 0 else np.subtract), np.empty(sums.shape[1])
+    for j in np.flatnonzero(~agree):
+        combine(sums[left[j]], sums[right[j]], out=of_pair)
+        flipped[j] = _share_beyond(of_pair, far[j])
+    return _over_seeds(flipped, differences)
+
+
+def _over_seeds(flipped: np.ndarray, differences: np.ndarray) -> np.ndarray:
+    """Return the larger of the p-values of sign flips and Student's, where differences vary with the seed."""
+    if differences.shape[1] == 1 or len(differences) == 1:
         return flipped
     mean = estimate(differences)
     ratio = np.divide(
@@ -150,12 +187,16 @@ def _exact_shares(values: np.ndarray) -> np.ndarray:
 
 def _shares_of_random(values: np.ndarray) -> np.ndarray:
     """Return the same shares among random patterns, the same ones for all columns."""
-    signs, far = _random_signs(len(values)), _distances(values)
+    signs, far, shares = _random_signs(len(values)).T, _distances(values), []
     # a hundred rows have 4950 pairs: a few of them at a time bound the memory
-    blocks = np.split(np.arange(values.shape[1]), range(_BLOCK, values.shape[1], _BLOCK))
-    return np.concatenate(
-        [(np.abs(signs @ values[:, block]) >= far[block]).mean(0) for block in blocks]
-    )
+    for start in range(0, len(far), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        shares += map(_share_beyond, values.T[block] @ signs, far[block])
+    return np.array(shares)
+
+
+def _share_beyond(sums: np.ndarray, far: float) -> float:
+    return np.count_nonzero(np.abs(sums, out=sums) >= far) / len(sums)
 
 
 def _distances(values: np.ndarray) -> np.ndarray:

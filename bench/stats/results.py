@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, read_json
 from bench.core.kinds import KINDS, OTHER
 from bench.core.results import FIGURES, TOTAL, figures_of
 from bench.core.specs import SuiteSpec
+from bench.stats.scores import Score, read_scores
 
-COLUMNS = ("method", "seed", "observation", "metric", "value", "reason")  # of metrics.csv
-ALL = "all"  # in place of a measurement: a number of the samples of all measurements
 # or the value that a perfect sampler has in expectation
 Better = Literal["higher", "lower"] | float
 T = TypeVar("T")
-
-
-# a tuple, since a suite has a hundred thousand scores, and dataclasses take several times as long to make
-class Score(NamedTuple):
-    """One line of metrics.csv; `value` is None where there is a `reason` instead.
-
-    measurement: None for a number of all measurements together.
-    """
-
-    method: str
-    seed: int
-    measurement: int | None
-    metric: str
-    value: float | None
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +42,7 @@ class TaskResults:
     name: str
     measurements: Json
     reference: Json
-    scores: tuple[Score, ...]
+    scores: Sequence[Score]
     definitions: dict[str, str]
     better: dict[str, Better]
     runs: tuple[RunRecord, ...]
@@ -74,7 +56,7 @@ class TaskResults:
         """Return whether x_true is a draw of the prior, for which an exact sampler is calibrated."""
         return self.measurements.get("truth") == "prior"
 
-    @property
+    @cached_property
     def unranked(self) -> frozenset[str]:
         """Return the methods that saw another prior than the one whose posterior they are compared with here.
 
@@ -83,12 +65,12 @@ class TaskResults:
         """
         return frozenset(run.method for run in self.runs if run.header.get("borrowed"))
 
-    @property
+    @cached_property
     def interacting(self) -> frozenset[str]:
         """Return the methods whose samples depend on what was computed beside them, and so on the size of a batch."""
         return frozenset(run.method for run in self.runs if run.header.get("interacts"))
 
-    @property
+    @cached_property
     def diverged(self) -> frozenset[str]:
         """Return the methods with samples that are finite but far outside the range of images."""
         return frozenset(run.method for run in self.runs if run.header.get("diverged"))
@@ -143,6 +125,11 @@ class SuiteResults:
         if key not in self.cache:
             self.cache[key] = make()
         return self.cache[key]
+
+    def once_of(self, task: TaskResults, key: Hashable, make: Callable[[], T]) -> T:
+        """Return make() in the same way for a task; of a task that is not one of the suite's, nothing is kept."""
+        is_own = any(task is other for other in self.tasks)
+        return self.once((key, id(task)), make) if is_own else make()
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a row: methods that are trained may have more than the others."""
@@ -229,17 +216,17 @@ def _load_task(
     headers[files.metrics] = info
     _refuse_mixed_measurements(files.measurements, headers)
     origins.extend(origin_of(path, header) for path, header in headers.items())
-    scores = _scores(text)
+    scores, of_sets = read_scores(text)
     return TaskResults(
         task,
         headers[files.measurements],
         headers[files.reference],
-        scores=tuple(score for score in scores if score.measurement is not None),
+        scores=scores,
         definitions=info.get("definitions", {}),
         better=info.get("better", {}),
         runs=tuple(runs),
         left_out=frozenset(spec.methods) - frozenset(methods),
-        of_sets=tuple(score for score in scores if score.measurement is None),
+        of_sets=of_sets,
         harmonic=frozenset(info.get("harmonic", ())),
         num_measurements=spec.num_measured.get(task),
     )
@@ -254,20 +241,3 @@ def _refuse_mixed_measurements(measurements: Path, headers: dict[Path, Json]) ->
                 f"{path}: observations_sha256 is {str(actual)[:12]}, but {measurements} has {str(expected)[:12]}: "
                 "results of other measurements are not mixed in one table; delete the file and run the workflow again"
             )
-
-
-def _scores(text: str) -> tuple[Score, ...]:
-    """Return the lines of metrics.csv, read by csv, since pandas does not distinguish an empty value from nan."""
-    rows = csv.reader(io.StringIO(text))
-    columns = map(next(rows, list(COLUMNS)).index, COLUMNS)
-    return tuple(
-        Score(
-            method,
-            int(seed),
-            None if observation == ALL else int(observation),
-            metric,
-            float(value) if value else None,
-            reason,
-        )
-        for method, seed, observation, metric, value, reason in map(itemgetter(*columns), rows)
-    )

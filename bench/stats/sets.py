@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.core.results import LEFT_OUT, REFERENCE, Summary
-from bench.stats.results import Score, TaskResults, format_reason
+from bench.stats.results import TaskResults, format_reason
+from bench.stats.scores import Score
 
 ENDS = (
     "_low",

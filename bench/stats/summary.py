@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from bench.stats.averages import Ends, ends, reciprocal_ends
 from bench.stats.frames import records_csv
 from bench.stats.inference import mean_interval
 from bench.stats.results import RunRecord, SuiteResults, TaskResults, format_reason, num_measured
+from bench.stats.scores import Key
 from bench.stats.sets import set_lines
 from bench.stats.values import MetricValues, values_of_task
 
@@ -47,11 +48,23 @@ NO_ERROR = "n/a (error cannot be told from zero)"
 NOT_MEASURED = "n/a (not measured)"
 
 
-def summarise(suite: SuiteResults) -> list[Summary]:
-    """Return a line for every task, every configured method and the reference, and every metric and cost."""
-    of_measurements = [line for task in suite.tasks for line in _summarise_task(task, suite)]
+def summarise(suite: SuiteResults, metric: str | None = None) -> list[Summary]:
+    """Return a line for every task, every configured method and the reference, and every metric and cost.
+
+    metric: only the lines of this metric or cost.
+    """
+    of_measurements = [
+        line for task in suite.tasks for line in _summarise_task(task, suite, metric)
+    ]
     of_sets = [line for task in suite.tasks for line in set_lines(task, suite.methods)]
-    return of_measurements + of_sets
+    return of_measurements + [x for x in of_sets if metric in (None, x.metric)]
+
+
+def summarised(suite: SuiteResults) -> tuple[str, ...]:
+    """Return the metrics and costs that `summarise` has lines of."""
+    keys = (key for task in suite.tasks for key in values_of_task(task, suite))
+    of_sets = (x.metric for task in suite.tasks for x in set_lines(task, suite.methods))
+    return tuple(dict.fromkeys((*(name for _, name in keys), *COSTS, *of_sets)))
 
 
 def summary_csv(lines: Iterable[Summary]) -> str:
@@ -59,17 +72,20 @@ def summary_csv(lines: Iterable[Summary]) -> str:
     return records_csv(Summary, lines)
 
 
-def _summarise_task(task: TaskResults, suite: SuiteResults) -> list[Summary]:
-    columns = values_of_task(task, suite)
+def _summarise_task(task: TaskResults, suite: SuiteResults, only: str | None) -> list[Summary]:
+    values = values_of_task(task, suite)
+    columns = {key: values[key] for key in values if only in (None, key[1])}
     intervals = _intervals(columns.values())
     lines = []
     for (method, metric), column in columns.items():
         three = intervals.get((method, metric), (None, None, None))
         reason = column.reason or (NO_ERROR if three[0] is None and three[1] is not None else "")
         lines.append(Summary(task.name, method, metric, *three, len(column.failed), reason))
-    worths = {method: columns.get((method, WORTH)) for method in (REFERENCE, *suite.methods)}
+    costs = [name for name in COSTS if only in (None, name)]
     return lines + [
-        _cost(task, suite, name, method, worths[method]) for method in worths for name in COSTS
+        _cost(task, suite, name, method, values)
+        for method in (REFERENCE, *suite.methods)
+        for name in costs
     ]
 
 
@@ -91,7 +107,11 @@ def _intervals(columns: Iterable[MetricValues]) -> dict[tuple[str, str], Ends]:
 
 
 def _cost(
-    task: TaskResults, suite: SuiteResults, name: str, method: str, worth: MetricValues | None
+    task: TaskResults,
+    suite: SuiteResults,
+    name: str,
+    method: str,
+    values: Mapping[Key, MetricValues],
 ) -> Summary:
     runs = [run for run in task.runs if run.method == method]
     stopped = next((run for run in runs if run.header.get("status", "ok") != "ok"), None)
@@ -107,12 +127,12 @@ def _cost(
         reason = format_reason(stopped.header["status"], stopped.header.get("reason", ""))
         return Summary(task.name, method, name, None, None, None, failed, reason)
     if name in EFFICIENCIES:
-        known = worth or MetricValues(method, WORTH, {}, {}, {0: NOT_MEASURED})
-        return _efficiency(task, suite, name, runs, known)
-    values = [
+        nothing = MetricValues(method, WORTH, {}, {}, {0: NOT_MEASURED})
+        return _efficiency(task, suite, name, runs, values.get((method, WORTH), nothing))
+    spent = [
         _seconds(run) if name == "seconds_per_sample" else float(run.cost[name]) for run in runs
     ]
-    return Summary(task.name, method, name, float(np.mean(values)), min(values), max(values), 0, "")
+    return Summary(task.name, method, name, float(np.mean(spent)), min(spent), max(spent), 0, "")
 
 
 def _efficiency(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from bench.core.results import LEFT_OUT, REFERENCE
-from bench.stats.results import Score, SuiteResults, TaskResults, format_reason
+from bench.stats.results import SuiteResults, TaskResults, format_reason
+from bench.stats.scores import Key, Score, ScoreTable, metrics_of
 
 ELSEWHERE = "n/a (a column of other tasks)"
 
@@ -57,54 +59,105 @@ class MetricValues:
         return np.array([compared[i] for i in sorted(compared)])
 
 
-def values_of_task(task: TaskResults, suite: SuiteResults) -> dict[tuple[str, str], MetricValues]:
+class TaskValues(Mapping[Key, MetricValues]):
+    """Values by (method, metric), each gathered from the scores of a task when it is first asked for."""
+
+    def __init__(self, task: TaskResults, suite: SuiteResults) -> None:
+        self._task, self._suite = task, suite
+        metrics = suite.once("metrics", lambda: _metrics(suite))
+        self._keys = [(method, name) for method in (REFERENCE, *suite.methods) for name in metrics]
+        self._known: dict[Key, MetricValues | None] = dict.fromkeys(self._keys)
+        self._own = frozenset(metrics_of(task.scores))
+
+    def __getitem__(self, key: Key) -> MetricValues:
+        known = self._known[key]
+        if known is None:
+            known = self._known[key] = self._gathered(key)
+        return known
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._known
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def _gathered(self, key: Key) -> MetricValues:
+        measurements = range(self._suite.num_measured(self._task))
+        if key[1] not in self._own:
+            return MetricValues(*key, {}, {}, dict.fromkeys(measurements, ELSEWHERE))
+        if key[0] in self._task.left_out:
+            return MetricValues(*key, {}, {}, dict.fromkeys(measurements, LEFT_OUT))
+        num_seeds = 1 if key[0] == REFERENCE else len(self._suite.seeds_of(key[0]))
+        is_harmonic = key[1] in self._task.harmonic
+        scores = self._task.scores
+        if isinstance(scores, ScoreTable):
+            places = scores.places.get(key, np.empty(0, int))
+            table = _complete(scores, places, num_seeds, len(measurements))
+            if table is not None:
+                return MetricValues(*key, table, {}, {}, is_harmonic)
+            return _metric_values(key, measurements, scores.at(places), num_seeds, is_harmonic)
+        return _metric_values(key, measurements, self._by_key[key], num_seeds, is_harmonic)
+
+    @cached_property
+    def _by_key(self) -> dict[Key, list[Score]]:
+        found: dict[Key, list[Score]] = defaultdict(list)
+        for score in self._task.scores:
+            found[score.method, score.metric].append(score)
+        return found
+
+
+def values_of_task(task: TaskResults, suite: SuiteResults) -> Mapping[Key, MetricValues]:
     """Return values by (method, metric): the reference and each method, each metric that any task of the suite has."""
-    if not any(task is other for other in suite.tasks):
-        return _values_of_task(task, suite)
-    return suite.once(("values", id(task)), lambda: _values_of_task(task, suite))
-
-
-def _values_of_task(task: TaskResults, suite: SuiteResults) -> dict[tuple[str, str], MetricValues]:
-    metrics = suite.once("metrics", lambda: _metrics(suite))
-    scores: dict[tuple[str, str], dict[int, list[Score]]] = defaultdict(lambda: defaultdict(list))
-    for score in task.scores:
-        if score.measurement is not None:
-            scores[score.method, score.metric][score.measurement].append(score)
-    own = {metric for _, metric in scores}
-    keys = [(method, metric) for method in (REFERENCE, *suite.methods) for metric in metrics]
-    return {
-        key: _metric_values(key, task, scores[key], suite)
-        if key[1] in own
-        else MetricValues(*key, {}, {}, dict.fromkeys(range(suite.num_measured(task)), ELSEWHERE))
-        for key in keys
-    }
+    return suite.once_of(task, "values", lambda: TaskValues(task, suite))
 
 
 def _metrics(suite: SuiteResults) -> dict[str, None]:
-    return dict.fromkeys(score.metric for task in suite.tasks for score in task.scores)
+    return dict.fromkeys(metric for task in suite.tasks for metric in metrics_of(task.scores))
+
+
+def _complete(
+    scores: ScoreTable, places: np.ndarray, num_seeds: int, num_measurements: int
+) -> dict[int, tuple[float, ...]] | None:
+    """Return the values of each measurement, where every seed has all in their order; else None."""
+    if len(places) != num_seeds * num_measurements:
+        return None
+    shape = (num_seeds, num_measurements)
+    values, seeds, which = (
+        column[places].reshape(shape) for column in (scores.value, scores.seed, scores.measurement)
+    )
+    in_order = (which == np.arange(num_measurements)).all() and (seeds == seeds[:, :1]).all()
+    if not (in_order and (np.diff(seeds[:, 0]) > 0).all() and np.isfinite(values).all()):
+        return None
+    return dict(enumerate(map(tuple, values.T.tolist())))
 
 
 def _metric_values(
-    key: tuple[str, str], task: TaskResults, scores: dict[int, list[Score]], suite: SuiteResults
+    key: Key,
+    measurements: Sequence[int],
+    scores: Iterable[Score],
+    num_seeds: int,
+    is_harmonic: bool,
 ) -> MetricValues:
-    method, metric = key
-    measurements = range(suite.num_measured(task))
-    if method in task.left_out:
-        return MetricValues(method, metric, {}, {}, dict.fromkeys(measurements, LEFT_OUT))
-    is_harmonic = metric in task.harmonic
-    num_seeds = 1 if method == REFERENCE else len(suite.seeds_of(method))
+    """Return the values of a method and a metric, or for each measurement the reason why it has none."""
+    of_each: dict[int, list[Score]] = defaultdict(list)
+    for score in scores:
+        if score.measurement is not None:
+            of_each[score.measurement].append(score)
     values: dict[int, tuple[float, ...]] = {}
     failed: dict[int, str] = {}
     skipped: dict[int, str] = {}
     for i in measurements:
-        found = scores.get(i, [])
+        found = of_each.get(i, [])
         reason = _why_not(found, num_seeds)
         if reason is None:
             in_order = found if num_seeds == 1 else sorted(found, key=lambda score: score.seed)
             values[i] = tuple([score.value for score in in_order if score.value is not None])
         else:
             (skipped if reason.startswith("n/a") else failed)[i] = reason
-    return MetricValues(method, metric, values, failed, skipped, is_harmonic)
+    return MetricValues(*key, values, failed, skipped, is_harmonic)
 
 
 def _why_not(scores: Sequence[Score], num_seeds: int) -> str | None:

@@ -25,7 +25,7 @@ from bench.core.results import LEFT_OUT
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
 MARKS = ("needs ", "takes ")
-MOST_LINES_OF_README = 120
+MOST_LINES_OF_README, MOST_BYTES_OF_PICTURE = 120, 300_000
 
 
 def name_of(page: Path) -> str:
@@ -144,6 +144,12 @@ PARSERS = {
 
 def test_readme_fits_on_a_few_screens():
     assert len((REPOSITORY / "README.md").read_text().splitlines()) <= MOST_LINES_OF_README
+
+
+def test_pictures_of_the_readme_load_quickly_and_one_is_of_photographs():
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (REPOSITORY / "README.md").read_text())
+    assert all((REPOSITORY / name).stat().st_size < MOST_BYTES_OF_PICTURE for name in pictures)
+    assert any("grid-photos" in name for name in pictures)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

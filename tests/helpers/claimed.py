@@ -20,7 +20,8 @@ from bench.papers.claims.effects import (
     WorstOverBest,
     WorthPerRow,
 )
-from bench.stats.results import RunRecord, Score, SuiteResults, TaskResults
+from bench.stats.results import RunRecord, SuiteResults, TaskResults
+from bench.stats.scores import Score
 
 NUM, NUM_SAMPLES, SEEDS, NOISE = 12, 64, (0, 1), 0.02
 VISITS = (1.0, 1.02, 0.98, 1.01)  # how much slower the machine is at each

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.stats.results import Better, Score, SuiteResults, TaskResults
+from bench.stats.results import Better, SuiteResults, TaskResults
+from bench.stats.scores import Score
 
 FAILED = "failed (told to)"
 

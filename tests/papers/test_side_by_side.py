@@ -66,6 +66,17 @@ def test_differences_are_named():
     assert told.startswith("N 1000 against 100; NFE 1000 against 100; metric: psnr_sample, but")
 
 
+def test_a_number_with_a_step_size_that_changes_says_so():
+    frame = side_by_side(NUMBERS, spec("dps-paper"), [])
+    of_table = frame[frame["where"].str.startswith("Table 5")]
+    told = of_table.set_index("settings of the paper")["what differs"]
+    (same,) = [what for settings, what in told.items() if "step size constant" in str(settings)]
+    assert "step size" not in same.removesuffix("ablation of the step size")
+    decays = told[told.index.str.contains("linear decay from 0.3")]
+    assert decays.str.contains("step size linear decay from 0.3 against a constant one").all()
+    assert len(of_table) > len(decays) == 1
+
+
 def test_a_rehearsal_says_so_in_every_row_and_above():
     rehearsed = spec("dps-paper", rehearsal_of="papers/dps_ffhq256")
     frame = side_by_side(NUMBERS, rehearsed, [line("dps-paper", "psnr_sample", 3.0)])

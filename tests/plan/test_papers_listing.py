@@ -15,6 +15,7 @@ def lines(tmp_path, monkeypatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(papers_listing, "gpu_hours", lambda suite: 12.0)
+    monkeypatch.setattr(papers_listing, "read_rehearsals", dict)
     return listing().splitlines()
 
 
@@ -38,8 +39,16 @@ def test_the_needs_of_a_suite_are_listed_with_whether_they_are_present(lines):
 def test_results_change_the_state(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     suite = original("papers/dps_ffhq256")
-    for name, state in (("dps_ffhq256-rehearsal", "rehearsed"), ("dps_ffhq256", "run")):
+    for name, state in (
+        ("dps_ffhq256-rehearsal", "rehearsed here, not recorded"),
+        ("dps_ffhq256", "run"),
+    ):
         page = tmp_path / "results" / name / "report.html"
         page.parent.mkdir(parents=True)
         page.write_text("page")
-        assert state_of(suite) == state
+        assert state_of(suite, None) == state
+
+
+def test_published_results_count_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert state_of(original("sphere"), None) == "run"

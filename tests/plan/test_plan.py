@@ -31,8 +31,11 @@ from bench.plan.suite_specs import specs_of
 
 @pytest.mark.parametrize(
     "name",
-    ["default", "digits", "ablations", "smoke", "tuning", "photos-learned", "fashion-learned"],
-)
+    [
+        "default", "digits", "ablations", "smoke", "tuning", "photos", "photos-64", "photos-learned", "fashion",
+        "fashion-learned",
+    ],
+)  # fmt: skip
 def test_our_suites_pass_their_schema(name, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     assert plan.load({"suite": name}).root == f"results/{name}"
@@ -232,11 +235,16 @@ def test_a_prior_may_be_trained_on_draws_of_another_one(folder):
 
 
 def test_the_server_of_jobs_imports_networks_for_suites_that_have_some(folder):
-    assert Inputs(plan.load(suite_file(folder))).unused_packages == ["diffusers"]
+    assert Inputs(plan.load(suite_file(folder))).unused_packages == ["diffusers", "torch_fidelity"]
+    sets = {"metrics": {"sets": {}}}
+    assert Inputs(plan.load(suite_file(folder, **sets))).unused_packages == ["diffusers"]
     edm = {"family": "edm", "dataset": "digits"}
-    assert Inputs(plan.load(suite_file(folder, **{"priors/own": edm}))).unused_packages == []
+    networks = ["torch_fidelity"]  # all that is left out for a suite with networks
+    assert Inputs(plan.load(suite_file(folder, **{"priors/own": edm}))).unused_packages == networks
     Path("methods/wraps.py").write_text("import diffusers\n" + Path("methods/toy.py").read_text())
-    assert Inputs(plan.load(suite_file(folder, **{"methods/wraps": {}}))).unused_packages == []
+    assert (
+        Inputs(plan.load(suite_file(folder, **{"methods/wraps": {}}))).unused_packages == networks
+    )
 
 
 def test_claims_are_tested_where_the_suite_asks_for_it_and_quoted_elsewhere(folder):

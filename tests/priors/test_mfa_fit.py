@@ -138,6 +138,7 @@ def test_the_card_has_bits_errors_and_a_picture(fitted):
     assert set(card["bits_per_dimension"]) == {"train", "validation", "test"}
     assert card["decoder"]["rms_error_against_fine_integrator"] < 5e-3
     assert set(card["denoiser_rms_error"]) == {"0.1", "0.5", "2"}
+    assert "reason" in card["learned_model"]  # that is recorded for crops of photographs
     json.dumps(card, allow_nan=False)
     with Image.open(folder / "samples.png") as picture:
         assert picture.size == (8 * 8 * 3, 8 * 8 * 3)

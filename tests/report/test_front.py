@@ -97,8 +97,8 @@ def test_sentences_name_the_best_the_floor_and_the_failures(suite, lines, compar
     verdict = verdict_of(suite, lines, front_of(suite, lines, comparisons))
     best = verdict.plain_best
     assert "ied for best" in best and "over the floor" in best
-    assert verdict.ruler_state == "good" and "oracle" in words_of(verdict.ruler)
-    assert "at the floor on 4 of 4 tasks" in words_of(verdict.ruler)
+    assert verdict.distances_state == "good" and "oracle" in words_of(verdict.distances)
+    assert "at the floor on 4 of 4 tasks" in words_of(verdict.distances)
     failures = words_of(verdict.failures)
     assert verdict.failures_state == "bad"
     assert failures.startswith("1 of 26 runs failed: dps-n1000 on gmm-phase")
@@ -114,8 +114,8 @@ def test_an_exact_sampler_off_the_floor_is_said(suite, lines, comparisons):
         for x in lines
     ]
     verdict = verdict_of(suite, moved, front_of(suite, moved, comparisons))
-    assert verdict.ruler_state == "bad" and "not at the floor on gmm-phase" in words_of(
-        verdict.ruler
+    assert verdict.distances_state == "bad" and "not at the floor on gmm-phase" in words_of(
+        verdict.distances
     )
 
 
@@ -142,7 +142,7 @@ def test_without_reference_fidelity_leads_and_no_posterior_is_named(unjudged):
     assert ids[:2] == ["psnr_mean", "chi2_sample"] and OVER_FLOOR not in ids
     assert "reference" not in {row.method for row in front.rows}
     verdict = verdict_of(unjudged, lines, front)
-    texts = [verdict.plain_best, words_of(verdict.ruler)]
+    texts = [verdict.plain_best, words_of(verdict.distances)]
     for table in (
         *task_tables(unjudged, lines, comparisons),
         distance_table(unjudged, lines, comparisons),
@@ -191,3 +191,25 @@ def test_the_headline_is_the_first_column_of_each_task(suite, lines, comparisons
 def test_columns_that_are_not_there_are_named(suite, lines, fields, words):
     with pytest.raises(UserError, match=words):
         headline_of(replace(suite, **fields), lines)
+
+
+def test_a_ratio_that_diverges_on_one_task_does_not_decide_its_average(suite, lines, comparisons):
+    """Exact draws read 1, and one task of a posterior that is nearly one image moves the median by one place."""
+    ratios = dict(zip((task.name for task in suite.tasks), (0.5, 1.25, 0.8, 3e34), strict=False))
+    shown = [
+        replace(x, mean=ratios.get(x.task, 1.0))
+        if (x.method, x.metric) == ("dps", "diversity_ratio") and x.mean is not None
+        else x
+        for x in lines
+    ]
+    front = front_of(suite, shown, comparisons)
+    ranked = {task.name for task in suite.tasks if "dps" not in task.unranked}
+    of_dps = (x for x in shown if (x.method, x.metric) == ("dps", "diversity_ratio"))
+    known = sorted(x.mean for x in of_dps if x.mean and x.task in ranked)
+    middle = known[(len(known) - 1) // 2], known[len(known) // 2]
+    (row,) = (row for row in front.rows if row.method == "dps")
+    value = front.number(row, "diversity_ratio").value
+    assert value == pytest.approx((middle[0] * middle[1]) ** 0.5)
+    assert 0.5 <= value <= 1.25
+    (column,) = (column for column in front.columns if column.id == "diversity_ratio")
+    assert "median over tasks" in column.about

@@ -22,7 +22,7 @@ from bench.report.page.attachments import LARGEST_PLAIN, attached
 from bench.report.page.content import collect
 from bench.report.page.gallery import MOST_SAMPLES, gallery_of
 from bench.report.page.palette import KNOWN, MARKS, look_of
-from bench.report.page.render import render, with_code
+from bench.report.page.render import _pictures, render, with_code
 from bench.stages import claims as claims_stage
 from bench.stages import published as published_stage
 from bench.stages import report as report_stage
@@ -190,3 +190,16 @@ def test_a_figure_of_ones_own_is_shown_as_a_picture(report):
     Image.new("RGB", (40, 20)).save(report.parent / "figures" / "budget.png")
     text = render(collect(replace(suite, figures={**suite.figures, "budget": {}})))
     assert 'id="figure-budget"' in text and "data:image/webp" in text
+
+
+def test_many_pictures_and_large_tables_do_not_make_the_page_large(report, monkeypatch):
+    """Galleries share what room there is, and a table that is too large is a link to its file."""
+    content = collect(load(report.parent / "specs" / "suite.json"))
+    size = sum(len(x["image"]) for x in _pictures(content, False)["galleries"].values())
+    monkeypatch.setattr("bench.report.page.render.MOST_OF_GALLERIES", size // 20)
+    monkeypatch.setattr("bench.report.page.render.MOST_ATTACHED", 0)
+    text = render(content)
+    assert 'href="tables/summary.csv"' in text and "data:application/gzip" not in text
+    fewer = _pictures(content, False)
+    assert sum(len(x["image"]) for x in fewer["galleries"].values()) < 0.8 * size
+    assert fewer["strips"]

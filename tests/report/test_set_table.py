@@ -13,7 +13,8 @@ from bench.core.metric import REFERENCE, Context
 from bench.metrics._evaluation import open_metric
 from bench.metrics._table import Scores, Table
 from bench.report.set_table import set_notes, set_table
-from bench.stats.results import Score, SuiteResults, TaskResults, _scores
+from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.scores import Score, read_scores
 from bench.stats.sets import set_lines
 from bench.stats.summary import summarise
 
@@ -120,7 +121,7 @@ def task_of_size(name: str, num: int) -> TaskResults:
         }.items()
     ]
     table = Table(name, columns, {}, empty)
-    scores = _scores(table.csv(runs))
+    scores = read_scores(table.csv(runs))[1]
     return TaskResults(
         name, {}, {}, (), table.definitions, {}, (), of_sets=scores, num_measurements=num
     )

@@ -124,3 +124,15 @@ def test_the_clock_takes_no_time_while_another_job_runs(root, monkeypatch):
         ),
     ):
         clock.main(str(path))
+
+
+def test_the_clock_of_a_rehearsal_does_not_wait(tmp_path, monkeypatch):
+    root, timed = tmp_path / "mine-rehearsal", []
+    monkeypatch.setattr(clock, "clock", lambda spec, visit, device: timed.append(visit))
+    path = root / "specs/clock.json"
+    write_json(
+        path, run_spec(root, "dps", "gmm-denoise") | {"clock": {"num_samples": SIZES, "repeats": 5}}
+    )
+    with lease():
+        clock.main(str(path))
+    assert timed == [1]

@@ -12,6 +12,7 @@ from bench.stats.inference import (
     estimate,
     holm,
     paired_p,
+    pairs_p,
     resolvable,
     smallest_p,
 )
@@ -145,3 +146,23 @@ def test_critical_difference_of_many_tasks_is_nemenyis():
     # quantile of 20000 draws: density about 1 / scale there, so an error near 1 % of it; steps of 1 / 200 are 1.5 %
     nemenyi = studentized_range.ppf(0.95, 5, np.inf) / math.sqrt(2) * math.sqrt(5 * 6 / (6 * 200))
     assert critical_difference(5, 200) == pytest.approx(nemenyi, rel=0.04)
+
+
+@pytest.mark.parametrize("num", [16, 32])
+@pytest.mark.parametrize("kind", ["normal", "tenths", "equal", "far from 0", "diverged"])
+def test_all_pairs_at_once_have_the_p_values_of_each_pair(num, kind):
+    """Also where values are multiples of a tenth, so that many patterns of signs have equal sums."""
+    losses = np.random.default_rng(3).normal(size=(num, 2, 6))
+    losses[..., 1] = losses[:, :1, 1]  # does not vary with the seed
+    if kind == "tenths":
+        losses = np.round(3 * losses) / 10
+    elif kind == "equal":
+        losses[..., 2] = losses[..., 0] + 1e-9 * losses[..., 1]
+    elif kind == "far from 0":
+        losses = 20 + 1e-3 * losses
+    elif kind == "diverged":
+        losses[3] *= 1e30
+    pairs = [(i, j) for j in range(6) for i in range(j)]
+    for sign in (-1, 1):
+        one_by_one = [paired_p(losses[..., [i]] + sign * losses[..., [j]])[0] for i, j in pairs]
+        assert pairs_p(losses, pairs, sign).tolist() == one_by_one

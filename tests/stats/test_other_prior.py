@@ -22,7 +22,8 @@ from bench.runtime.run_method import borrowed_caps
 from bench.stats.comparisons import compare
 from bench.stats.groups import comparison_groups
 from bench.stats.ranks import rankings
-from bench.stats.results import RunRecord, SuiteResults, TaskResults, _scores
+from bench.stats.results import RunRecord, SuiteResults, TaskResults
+from bench.stats.scores import read_scores
 from bench.stats.summary import summarise
 
 M, S, SHAPE = 24, 48, (1, 2, 2)
@@ -92,7 +93,7 @@ def suite() -> SuiteResults:
         )
         for m, (saw, *_) in ROWS.items()
     )
-    task = TaskResults(table.task, {}, {}, _scores(text), {}, table.better, runs)
+    task = TaskResults(table.task, {}, {}, read_scores(text)[0], {}, table.better, runs)
     return SuiteResults(Path("."), "maps", tuple(ROWS), (0,), M, S, (task,), ())
 
 

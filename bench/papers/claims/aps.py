@@ -33,5 +33,5 @@ CLAIMS = (
     Claim("aps-celeba", "aps", "Table 2", "R", "Quality on CelebA at least that of DPS and MCG",
           lacks="needs CelebA; none of the paper's numbers could be found, and there is no public code"),
     Claim("aps-manifold", *ABSTRACT, "The same holds for signals on manifolds and for climate data",
-          lacks="needs a diffusion model on a manifold, and its data"),
+          lacks="needs the paper's meshes, masks and noise, which no source gives; see the suite sphere"),
 )  # fmt: skip

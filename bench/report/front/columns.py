@@ -35,8 +35,8 @@ LABELS = {
     WORTH: "worth in exact draws",
     COVERAGE: "coverage of 90 %",
     "diversity_ratio": "diversity ratio",
-    CALLS: "network calls",
-    MILLISECONDS: "milliseconds",
+    CALLS: "network calls a sample",
+    MILLISECONDS: "milliseconds a sample",
     TRAINING: "training seconds",
     DONE: "tasks done",
     DISTANCE: "energy distance",
@@ -54,6 +54,11 @@ ABOUT = {
     DONE: "number of tasks that the method finished; averages of a row are over these tasks, so rows with different "
     "tasks cannot be compared exactly",
 }
+RATIO = "_ratio"  # at the end of the ids of ratios that aim at 1
+OF_RATIOS = (
+    "; median over tasks, for an even number of them the geometric mean of the middle two: where a posterior is nearly "
+    "one image, a ratio can be any number and would decide every mean"
+)
 # what a perfect sampler has: shown as the goal of a column
 GOALS = {OVER_FLOOR: "down", WORTH: "up"}
 

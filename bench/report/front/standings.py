@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, geometric_mean, harmonic_mean
+from statistics import fmean, harmonic_mean, median
 
 from bench.core.results import BASELINES, REFERENCE, ROLES, WORTH, Summary
 from bench.core.text import three_digits
@@ -17,7 +17,9 @@ from bench.report.front.columns import (
     GOALS,
     LABELS,
     MILLISECONDS,
+    OF_RATIOS,
     OVER_FLOOR,
+    RATIO,
     Column,
     front_ids,
     headline_of,
@@ -98,8 +100,9 @@ def front_of(
     headline = headline_of(suite, lines)
     known = by_key(lines)
     columns = tuple(_column(id, suite) for id in front_ids(suite, lines))
+    of_headline = [x for x in comparisons if x.metric == headline]
     rows = [
-        _standing(method, columns, suite, known, headline, comparisons)
+        _standing(method, columns, suite, known, headline, of_headline)
         for method in ordered_methods(suite)
     ]
     rows = [row for row in rows if row.tried or (row.role == "floor" and _has_numbers(row))]
@@ -136,6 +139,7 @@ def share_of_way(task: TaskResults, method: str, headline: str, known: Known) ->
 
 def _column(id: str, suite: SuiteResults) -> Column:
     about = ABOUT.get(id) or definitions(suite).get(id, "")
+    about += OF_RATIOS if id.endswith(RATIO) else ""
     return Column(id, LABELS.get(id, id), GOALS.get(id) or goal_of(id, suite), about)
 
 
@@ -164,7 +168,7 @@ def _standing(
     comparisons: Sequence[Comparison],
 ) -> Standing:
     states = [_state(task, method) for task in suite.tasks]
-    of_method = [x for x in comparisons if (x.method, x.metric) == (method, headline)]
+    of_method = [x for x in comparisons if x.method == method]
     tasks = [task for task in suite.tasks if method not in task.unranked]
     elsewhere = [task.name for task in suite.tasks if method in task.unranked]
     role = "check" if method == "oracle" else ROLES.get(method, "")
@@ -201,7 +205,7 @@ def _number(
     known: Known,
     headline: str,
 ) -> Number:
-    """Return the average of a column over tasks, harmonic of worths and geometric of ratios; `n/a` with a reason."""
+    """Return the average of a column over tasks, harmonic of worths, median of ratios; `n/a` with a reason."""
     if id == DONE:
         num = sum(_state(task, method) == "ok" for task in suite.tasks)
         return Number() if method == REFERENCE else Number(f"{num} of {len(suite.tasks)}", num)
@@ -240,11 +244,16 @@ def _value(
 
 
 def _average(id: str, values: Sequence[float], suite: SuiteResults) -> float:
+    """Return the average over tasks.
+
+    Ratios have their median, on a logarithmic scale: where the posterior is nearly one image, the ratio of samples that
+    diverge is any number (1e34 was seen), and so is a mean, even a geometric one.
+    """
     is_harmonic = id == WORTH or any(id in task.harmonic for task in suite.tasks)
     if is_harmonic and min(values) > 0:
         return harmonic_mean(values)
-    if id.endswith("_ratio") and min(values) > 0 and math.isfinite(max(values)):
-        return geometric_mean(values)
+    if id.endswith(RATIO):
+        return math.exp(median(map(math.log, values))) if min(values) > 0 else median(values)
     return fmean(values)
 
 

@@ -33,14 +33,14 @@ Sentence = tuple[str | Named, ...]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer in sentences: which methods are best, whether distances are right (`ruler`), what failed, who made it.
+    """The answer in sentences: which methods are best, whether distances are right, what failed, who made it.
 
-    ruler_state, failures_state: "good", "bad" or "unknown".
+    distances_state, failures_state: "good", "bad" or "unknown".
     """
 
     best: Sentence
-    ruler: Sentence
-    ruler_state: str
+    distances: Sentence
+    distances_state: str
     failures: Sentence
     failures_state: str
     made: str
@@ -59,9 +59,11 @@ def words_of(sentence: Sentence) -> str:
 def verdict_of(suite: SuiteResults, lines: Sequence[Summary], front: Front) -> Verdict:
     """Return the sentences on a suite's results."""
     known = by_key(lines)
-    ruler, ruler_state = _ruler(suite, known, front.headline)
+    distances, distances_state = _checked_distances(suite, known, front.headline)
     failures, failures_state = _failures(suite)
-    return Verdict(_best(front, suite), ruler, ruler_state, failures, failures_state, _made(suite))
+    return Verdict(
+        _best(front, suite), distances, distances_state, failures, failures_state, _made(suite)
+    )
 
 
 def _best(front: Front, suite: SuiteResults) -> Sentence:
@@ -131,7 +133,7 @@ def _tasks(num: int) -> str:
     return f"{num} task" + ("s" if num != 1 else "")
 
 
-def _ruler(suite: SuiteResults, known: Known, headline: str) -> tuple[Sentence, str]:
+def _checked_distances(suite: SuiteResults, known: Known, headline: str) -> tuple[Sentence, str]:
     """Return whether the exact sampler, run like any method, is at the floor, and whether references are admitted."""
     if not has_reference(suite):
         return (f"{NO_REFERENCE}.",), "unknown"

@@ -30,6 +30,7 @@ from bench.report.page.attachments import data_url
 from bench.report.tables import DISTANCE
 from bench.stats.results import SuiteResults, TaskResults
 from bench.stats.samples import task_samples
+from bench.stats.scores import of_metric
 
 # palette: greys, then one more of the colours for standard deviations, then the colour of what was not measured
 _GREYS = 127
@@ -188,9 +189,9 @@ def webp_url(image: Image.Image) -> str:
 def _distances(suite: SuiteResults, task: TaskResults) -> dict[tuple[str, int], float]:
     """Return the distances of the runs with the first seed; the reference draws have the floor."""
     distances = {}
-    for score in task.scores:
+    for score in of_metric(task.scores, DISTANCE):
         is_first = score.method == REFERENCE or score.seed == suite.seeds[0]
-        if is_first and score.metric == DISTANCE and score.value is not None:
+        if is_first and score.value is not None:
             distances[
                 REFERENCE_DRAWS if score.method == REFERENCE else score.method, score.measurement
             ] = score.value

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bench.core.artefacts import Json
 from bench.core.layout import CLAIMS_TABLES, Layout
-from bench.core.papers import REHEARSAL_NOTE, is_rehearsal
+from bench.core.papers import is_rehearsal
 from bench.core.results import LEFT_OUT
 from bench.papers.claims.claim import RULE as RULE_OF_CLAIMS
 from bench.papers.published_tables import NO_MATCH, RULE
@@ -20,17 +21,20 @@ from bench.papers.side_by_side import RULE as RULE_OF_SIDES
 from bench.report.front.references import has_reference, posterior_words
 from bench.report.front.standings import by_key, modules_of
 from bench.report.markup import goal_text
-from bench.report.notes import measured_range
+from bench.report.notes import REHEARSED, measured_range
 from bench.report.page.attachments import attached
 from bench.report.page.charts import VIEWS as CHARTS
 from bench.report.page.content import Content
 from bench.report.page.figures import read_figure
-from bench.report.page.gallery import COMPACT, FULL, gallery, samples_of
+from bench.report.page.gallery import COMPACT, FULL, Room, gallery, samples_of
 from bench.report.page.palette import MARKS, look_of
 from bench.report.page.strip import chosen_tasks, strip_of
 from bench.report.tables import DISTANCE
+from bench.stats.results import SuiteResults
 
 TABLES = ("summary.csv", "comparisons.csv", "published.csv")
+# bytes of the page that pictures of all tasks take at most, and one table; a larger table is linked
+MOST_OF_GALLERIES, MOST_ATTACHED = 1_900_000, 400_000
 VIEWS = {
     "summary": "Summary",
     "tasks": "Tasks",
@@ -69,7 +73,7 @@ def _words(content: Content) -> dict[str, Any]:
         "rule_of_claims": RULE_OF_CLAIMS,
         "rule": RULE,
         "no_match": NO_MATCH,
-        "rehearsal": REHEARSAL_NOTE if is_rehearsal(content.suite.root) else "",
+        "rehearsal": REHEARSED if is_rehearsal(content.suite.root) else "",
         "rule_of_sides": RULE_OF_SIDES,
         "none_alike": NONE_ALIKE,
         "distance": DISTANCE,
@@ -81,8 +85,9 @@ def _files(content: Content, compact: bool) -> dict[str, Any]:
     layout = Layout(content.suite.root)
     tables = (*TABLES, *(CLAIMS_TABLES[:1] if content.claims.are_own else ()))
     own = [stem for stem in content.suite.figures if stem not in CHARTS]
+    files = {} if compact else {name: attached(layout.table(name)) for name in tables}
     return {
-        "attachments": {} if compact else {name: attached(layout.table(name)) for name in tables},
+        "attachments": {k: file for k, file in files.items() if len(file.href) <= MOST_ATTACHED},
         "figures": [] if compact else [read_figure(layout.figures, stem) for stem in own],
     }
 
@@ -95,18 +100,25 @@ def _link_of_claims(content: Content, compact: bool) -> str:
 
 
 def _pictures(content: Content, compact: bool) -> dict[str, Any]:
-    """Return the gallery of each task, and the strips of the summary; the samples of a task are read once."""
+    """Return the gallery of each task, and the strips of the summary."""
     suite, known = content.suite, by_key(content.lines)
-    chosen = [task.name for task in chosen_tasks(suite)]
-    galleries, strips = {}, {}
-    for task in suite.tasks:
-        shown = samples_of(suite, task)
-        if not shown.sample_sets:
-            continue
-        galleries[task.name] = gallery(suite, task, shown, COMPACT if compact else FULL)
-        if task.name in chosen:
-            strips[task.name] = strip_of(task, shown, content.front, known)
-    return {"galleries": galleries, "strips": [strips[name] for name in chosen if name in strips]}
+    galleries, strips = _galleries(suite, COMPACT if compact else FULL), []
+    size = sum(len(one["image"]) for one in galleries.values())
+    if size > MOST_OF_GALLERIES:
+        fewer = int(FULL.pixels * MOST_OF_GALLERIES / size)
+        galleries = _galleries(suite, replace(FULL, pixels=fewer))
+    for task in chosen_tasks(suite):
+        if task.name in galleries:
+            strips.append(strip_of(task, samples_of(suite, task), content.front, known))
+    return {"galleries": galleries, "strips": strips}
+
+
+def _galleries(suite: SuiteResults, room: Room) -> dict[str, Json]:
+    """Return the gallery of each task that has samples."""
+    read = ((task, samples_of(suite, task)) for task in suite.tasks)
+    return {
+        task.name: gallery(suite, task, shown, room) for task, shown in read if shown.sample_sets
+    }
 
 
 def _environment(content: Content) -> Environment:
