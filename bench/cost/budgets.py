@@ -1,9 +1,9 @@
 """Print the rows of config/budget.yaml and their settings on each task: `python -m bench.cost.budgets`.
 
 A budget is a number of network rows per posterior sample, forward and backward, training included. Each method has one
-rule that turns a budget into settings. Settings that were searched at equal seconds (methods in SEARCHED) have the
-values that won there (results/reference/tuning); a setting that is neither in a rule nor searched keeps its default. On
-the priors of the suite, a denoiser costs one row and a decoded image `decode_nfe`; with its gradient, each costs twice.
+rule that turns a budget into settings. Settings that were searched at equal seconds have the values that won there, on
+each task (results/reference/tuning); a setting that is neither in a rule nor searched keeps its default. On the priors
+of the suite, a denoiser costs one row and a decoded image `decode_nfe`; with its gradient, each costs twice.
 
 Training is paid once, so that its share per sample depends on the number of samples. Methods are trained with the rows
 that a budget leaves for ten measurements; the figure `budget` divides the same training by 1, 10 and 100.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -171,7 +171,7 @@ def _num_chains(before: int, terms: Terms) -> int:
     return max(n for n in range(1, most + 1) if terms.num_samples % n == 0)
 
 
-SEARCHED = ("dps", "latent_langevin", "hmc", "aps", "ods")  # at equal seconds, suite `tuning`
+SEARCHED = ("dps", "latent_langevin", "hmc", "aps", "ods")
 _in_steps = partial(partial, steps, field="num_steps")
 RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
     **{rule.__name__: rule for rule in (dps, latent_langevin, hmc, aps, ods)},
@@ -190,6 +190,7 @@ RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
     "dflow": dflow,
     "rtb": rtb,
 }
+PULLS = {"dps": "zeta", "mpgd": "scale"}  # settings that fall as the number of steps rises
 _MOST = {"ddrm": 1000}  # DDRM has at most one step for each of its paper's 1000 noise levels
 
 
@@ -216,15 +217,21 @@ def training_rows(plugin: str, settings: Settings, terms: Terms) -> float:
 def tuned(task: str, plugin: str, folder: Path) -> dict[str, Settings]:
     """Return the settings on a task for each row of a method: those that won the search logged in `folder`.
 
-    zeta times steps is constant, as in the rule; other values are the same at each budget.
+    Empty where the method cannot run. zeta of DPS and scale of MPGD, times steps, are constant, as in their rules;
+    other values are the same at each budget.
     """
     log = read_csv(folder / task / f"{plugin}.csv")[1]
+    if log["winner"] is None:
+        return {}
     won = {name: log["winner"]["settings"][name] for name in log["ranges"]}
-    settings = {budget: dict(won) for budget in BUDGETS}
-    if plugin == "dps":
-        for budget, of_row in settings.items():
-            of_row["zeta"] = float(f"{won['zeta'] * (TUNED_AT // 2) / (budget // 2):.3g}")
-    return {f"{plugin}-b{budget}": settings[budget] for budget in BUDGETS}
+    rule, pull = RULES[plugin], PULLS.get(plugin, "")
+    settings = {}
+    for budget in budgets_of(plugin):
+        settings[f"{plugin}-b{budget}"] = dict(won)
+        if pull:
+            taken = [rule(at, Terms())["num_steps"] for at in (TUNED_AT, budget)]
+            settings[f"{plugin}-b{budget}"][pull] = float(f"{won[pull] * taken[0] / taken[1]:.3g}")
+    return settings
 
 
 def main() -> None:
@@ -235,10 +242,21 @@ def main() -> None:
     folder = shipped("results/reference/tuning")
     for task in sorted(path.parent.name for path in folder.glob("gmm-*/dps.csv")):
         print(f"  {task}:\n    settings: {{")
-        for plugin in SEARCHED:
+        for plugin in RULES:
             rows = tuned(task, plugin, folder).items()
-            print("      " + ", ".join(f"{row}: {_yaml(won)}" for row, won in rows) + ",")
+            if rows:
+                print("      " + ", ".join(_anchored(task, plugin, rows)) + ",")
         print("    }")
+
+
+def _anchored(task: str, plugin: str, rows: Iterable[tuple[str, Settings]]) -> list[str]:
+    """Return `row: settings` for each row of a method, with an alias in YAML for settings that are those before."""
+    anchor = f"{task}-{plugin.replace('_', '-')}"
+    texts = {row: _yaml(won) for row, won in rows}
+    if len(set(texts.values())) > 1:
+        return [f"{row}: {text}" for row, text in texts.items()]
+    first, *others = texts
+    return [f"{first}: &{anchor} {texts[first]}", *(f"{row}: *{anchor}" for row in others)]
 
 
 def _yaml(settings: Settings) -> str:

@@ -37,7 +37,8 @@ KINDS = {"trials.csv": "", "grid.csv": "grid"}  # of logs -> folder where they a
 def publish_tuning(folder: Path, into: Path) -> str:
     """Copy tuning/<task>/<method>/trials.csv to `into`/<task>/<method>.csv, and write and return winners.md.
 
-    Grids by hand, grid.csv, go to `into`/grid/<task>/<method>.csv. Raises UserError, one line, when there is no log, or
+    The table has the winners of all logs in `into`, also of those published before, and of this suite's grids by hand,
+    grid.csv, which go to `into`/grid/<task>/<method>.csv. Raises UserError, one line, when there is no log, or
     logs are of edited sources or of several commits, or a winner is at the end of what was searched.
     """
     paths = sorted(path for name in KINDS for path in folder.glob(f"tuning/*/*/{name}"))
@@ -59,7 +60,9 @@ def publish_tuning(folder: Path, into: Path) -> str:
         for suffix in ("", ".info.json"):
             copy = into / KINDS[name] / task / f"{method}.csv{suffix}"
             write_bytes(copy, Path(f"{path}{suffix}").read_bytes())
-    table = markdown_table(COLUMNS, [winner_row(text, info) for text, info in logs.values()]) + "\n"
+    published = [read_csv(path) for path in sorted(into.glob("*/*.csv"))]
+    grids = [log for path, log in logs.items() if KINDS[path.name]]
+    table = markdown_table(COLUMNS, [winner_row(*log) for log in published + grids]) + "\n"
     write_bytes(into / "winners.md", table.encode())
     return table
 
