@@ -139,8 +139,9 @@ def test_the_keyboard_reaches_each_view(browser, page):
     assert browser.run("document.activeElement.className") == "skip"
     for _ in range(40):
         browser.press("Tab")
-        if browser.run("document.activeElement.closest('#views') !== null"):
-            view = browser.run("document.activeElement.hash.slice(1)")
+        # one expression, since a page that has just drawn a view may move the focus between two
+        view = browser.run("document.activeElement.closest('#views a')?.hash.slice(1) ?? ''")
+        if view:
             browser.press("Enter")
             browser.until(f"{SHOWN}.join() === '{view}'")
             reached += [view] if view not in reached else []
