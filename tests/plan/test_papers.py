@@ -18,6 +18,7 @@ from bench.core.checkpoints import CHECKPOINTS
 from bench.core.errors import UserError
 from bench.core.papers import REHEARSAL
 from bench.papers.experiments import EXPERIMENTS
+from bench.plan.missing import missing_files
 from bench.plan.papers import original, paper_spec, weights_of
 from bench.plan.rehearsal import merged, twin_of
 from bench.plan.rules import Rules
@@ -51,6 +52,16 @@ def test_a_suite_is_planned_without_weights_and_images(name, monkeypatch):
     assert (spec is None) == (name == "common64")
     if spec:
         assert spec.unknown and len(spec.rows) == len(suite.runs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rehearsal_has_every_file_that_it_names(name, tmp_path, monkeypatch):
+    from bench.plan.rehearsal import write_rehearsal
+
+    monkeypatch.chdir(tmp_path)
+    suite = plan.load({"suite": str(write_rehearsal(f"papers/{name}"))})
+    assert missing_files(suite) == {}
 
 
 @pytest.mark.parametrize("name", NAMES)
