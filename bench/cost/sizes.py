@@ -94,7 +94,8 @@ MEASURED = {  # loads that are measured
     128: Load(8, 2, 1, 0),
     256: Load(8, 2, 1, 0),
 }
-MORE = {32: 4, 64: 2, 128: 1, 256: 1}  # further iterations from which one's seconds follow
+# further iterations from which one's seconds follow; enough that they are more than the noise of the first measurement
+MORE = {32: 8, 64: 6, 128: 4, 256: 4}
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def measure_row(row: str, settings: dict[str, Any], network: dict[int, Cell], sa
             )
             say(format_row(row, side, found[side]))
     except Unsupported as reason:
-        say(f"{row:16} n/a ({reason})")
+        say(f"{row:18} n/a ({reason})")
         return {"reason": str(reason)}
     for what in ("train_seconds", "seconds_per_sample"):
         if what in found[sides[0]] and len(sides) > 1:
@@ -263,7 +264,7 @@ def format_row(row: str, side: int, found: dict[str, Any]) -> str:
         f"{cell['seconds']:.1f} CPU-s {megabytes(cell['peak'])} MB"
         for cell in found["cells"].values()
     )
-    text = f"{row:16}{side:4} pixels: measured {measured}"
+    text = f"{row:18}{side:4} pixels: measured {measured}"
     if "train_seconds" in found:
         text += f"; whole training reckoned {found['train_seconds']:.0f} CPU-s, {megabytes(found['train_peak'])} MB"
     return (
@@ -279,7 +280,7 @@ def format_growth(row: str, what: str, seconds: dict[int, float], network: dict[
     own = network[last].seconds / network[first].seconds
     ratio = growth / max(pixels, own)
     return (
-        f"{row:16}{first} to {last} pixels: {what} x {growth:.1f}, pixels x {pixels:.0f}, network x {own:.1f}: "
+        f"{row:18}{first} to {last} pixels: {what} x {growth:.1f}, pixels x {pixels:.0f}, network x {own:.1f}: "
         f"{ratio:.2f} of the larger ({at_most(ratio, MOST_GROWTH)})"
     )
 

@@ -48,11 +48,16 @@ def line(
 ) -> str:
     """Return a line: name, network rows, seconds and bytes by side, and the growth."""
     texts = [
-        f"{cells[side][0]:.2g} s, {cells[side][1] / MEGABYTE:.0f} MB" if side in cells else ""
+        f"{short(cells[side][0])} s, {cells[side][1] / MEGABYTE:.0f} MB" if side in cells else ""
         for side in own
     ]
     rows = f"{rows:.0f}" if not isinstance(rows, str) else rows
     return f"| {name} | {rows} | {' | '.join(texts)} | {growth(cells, own)} |"
+
+
+def short(seconds: float) -> str:
+    """Return seconds with two digits, or all before the point."""
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
 def growth(cells: dict[int, tuple[float, float]], own: dict[int, tuple[float, float]]) -> str:
