@@ -33,7 +33,8 @@ from bench.figures._style import (
 
 __all__ = ["Collapse"]
 
-_LEAST = 1e-3  # smallest diversity drawn: that of equal samples is 0, and the axis is logarithmic
+# ends of the logarithmic axis: equal samples have a diversity of 0, and a posterior of nearly one image divides by nothing
+_LEAST, _MOST = 1e-3, 1e3
 _CORNER = "#fbe9e2"
 _SMALL: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.2, "markeredgecolor": "white"}
 _SMALL |= {"alpha": 0.6, "linestyle": "none"}
@@ -54,7 +55,7 @@ class Collapse:
     caption: ClassVar[str] = (
         "Coverage of 90 % intervals against diversity, as a ratio to that of the reference posterior: a small marker "
         "for each task and a large one for all (median of the ratios, mean of the shares). The star is the reference "
-        "posterior. Methods trained by reverse KL divergence tend to the shaded corner, where samples are too much "
+        "posterior; ratios below 0.001 and above 1000 are drawn there. Methods trained by reverse KL divergence tend to the shaded corner, where samples are too much "
         "alike and intervals too narrow. Hollow markers, which do not count in large ones: the method saw another "
         "prior than the one whose posterior it is compared with. The row unconditional and cells without a number are "
         "not shown."
@@ -99,7 +100,7 @@ class Collapse:
                 )
                 if method != "unconditional" and has_mean(ratio) and has_mean(share):
                     points.setdefault(method, {})[task] = (
-                        max(mean_of(ratio), _LEAST),
+                        min(max(mean_of(ratio), _LEAST), _MOST),
                         mean_of(share),
                     )
         return points
