@@ -33,7 +33,7 @@ from bench.figures._style import (
 
 __all__ = ["Collapse"]
 
-# ends of the logarithmic axis: equal samples have a diversity of 0, and a posterior of nearly one image divides by nothing
+# ends of the logarithmic axis: equal samples have a diversity of 0, and that of a posterior may be nearly 0
 _LEAST, _MOST = 1e-3, 1e3
 _CORNER = "#fbe9e2"
 _SMALL: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.2, "markeredgecolor": "white"}
@@ -55,8 +55,8 @@ class Collapse:
     caption: ClassVar[str] = (
         "Coverage of 90 % intervals against diversity, as a ratio to that of the reference posterior: a small marker "
         "for each task and a large one for all (median of the ratios, mean of the shares). The star is the reference "
-        "posterior; ratios below 0.001 and above 1000 are drawn there. Methods trained by reverse KL divergence tend to the shaded corner, where samples are too much "
-        "alike and intervals too narrow. Hollow markers, which do not count in large ones: the method saw another "
+        "posterior; ratios below 0.001 and above 1000 are drawn there. Methods trained by reverse KL divergence tend "
+        "to the shaded corner, where samples are too much alike and intervals too narrow. Hollow markers, which do not count in large ones: the method saw another "
         "prior than the one whose posterior it is compared with. The row unconditional and cells without a number are "
         "not shown."
     )
