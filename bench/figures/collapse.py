@@ -56,9 +56,9 @@ class Collapse:
         "Coverage of 90 % intervals against diversity, as a ratio to that of the reference posterior: a small marker "
         "for each task and a large one for all (median of the ratios, mean of the shares). The star is the reference "
         "posterior; ratios below 0.001 and above 1000 are drawn there. Methods trained by reverse KL divergence tend "
-        "to the shaded corner, where samples are too much alike and intervals too narrow. Hollow markers, which do not count in large ones: the method saw another "
-        "prior than the one whose posterior it is compared with. The row unconditional and cells without a number are "
-        "not shown."
+        "to the shaded corner, where samples are too much alike and intervals too narrow. Hollow markers, which do "
+        "not count in large ones: the method saw another prior than the one whose posterior it is compared with. The "
+        "row unconditional and cells without a number are not shown."
     )
 
     @property
