@@ -95,7 +95,7 @@ MEASURED = {  # loads that are measured
     256: Load(8, 2, 1, 0),
 }
 # further iterations from which one's seconds follow; enough that they are more than the noise of the first measurement
-MORE = {32: 8, 64: 6, 128: 4, 256: 4}
+MORE = {32: 32, 64: 32, 128: 24, 256: 16}
 
 
 @dataclass(frozen=True)
