@@ -19,10 +19,7 @@ from bench.plan.schema import dataset_plugin
 from bench.plan.sources import hash_of, imported_packages, is_plugin, sources_of, stage_file
 from bench.plan.suite import Suite
 
-SLOW_PACKAGES = (
-    "diffusers",
-    "torch_fidelity",
-)  # whose import takes seconds, and which few suites need
+SLOW_PACKAGES = ("diffusers",)  # its import takes as long as those of torch and all others together
 
 
 @dataclass(frozen=True)
@@ -127,10 +124,9 @@ class Inputs:
 
     @property
     def unused_packages(self) -> list[str]:
-        """Return packages that take seconds to import and that no prior, method or metric of the suite imports."""
+        """Return packages that take seconds to import and that no prior or method of the suite imports anywhere."""
         sources = {source for prior in self.suite.priors for source in self.prior_sources(prior)}
         sources |= {source for row in self.suite.methods for source in self.method_sources(row)}
-        sources |= {source for task in self.suite.tasks for source in self.metric_sources(task)}
         used = {name for source in sources for name in imported_packages(Path(source))}
         return [name for name in SLOW_PACKAGES if name not in used]
 

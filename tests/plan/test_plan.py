@@ -235,16 +235,11 @@ def test_a_prior_may_be_trained_on_draws_of_another_one(folder):
 
 
 def test_the_server_of_jobs_imports_networks_for_suites_that_have_some(folder):
-    assert Inputs(plan.load(suite_file(folder))).unused_packages == ["diffusers", "torch_fidelity"]
-    sets = {"metrics": {"sets": {}}}
-    assert Inputs(plan.load(suite_file(folder, **sets))).unused_packages == ["diffusers"]
+    assert Inputs(plan.load(suite_file(folder))).unused_packages == ["diffusers"]
     edm = {"family": "edm", "dataset": "digits"}
-    networks = ["torch_fidelity"]  # all that is left out for a suite with networks
-    assert Inputs(plan.load(suite_file(folder, **{"priors/own": edm}))).unused_packages == networks
+    assert Inputs(plan.load(suite_file(folder, **{"priors/own": edm}))).unused_packages == []
     Path("methods/wraps.py").write_text("import diffusers\n" + Path("methods/toy.py").read_text())
-    assert (
-        Inputs(plan.load(suite_file(folder, **{"methods/wraps": {}}))).unused_packages == networks
-    )
+    assert Inputs(plan.load(suite_file(folder, **{"methods/wraps": {}}))).unused_packages == []
 
 
 def test_claims_are_tested_where_the_suite_asks_for_it_and_quoted_elsewhere(folder):
