@@ -3,8 +3,10 @@
 Each run is drawn again in every precision, with the same random numbers. Reported are the distances of network calls
 and samples from those of the first precision, and of samples from the reference draws. Rounding can make a chain refuse
 a proposal that it accepted before, so that its samples change while their distance to the reference does not. In
-float64, networks still compute in float32. Options: --precisions, --device cuda, --measurements N (the first ones),
---out FILE without its ending (FILE.json and FILE.md).
+float64, networks still compute in float32. A suite that only measures times has no samples: of its specs,
+results/<suite>/specs/clock/<task>/<method>/seed<k>.json, the network calls alone are compared.
+Options: --precisions, --device cuda, --measurements N (the first ones), --out FILE without its ending (FILE.json and
+FILE.md).
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from bench.core.compute import Compute
 from bench.core.errors import UserError
 from bench.core.provenance import provenance
 from bench.core.rng import Rng
-from bench.core.specs import RunSpec
+from bench.core.specs import ClockSpec, RunSpec
 from bench.core.text import markdown
 from bench.core.types import Cap, Prior
 from bench.numerics.distances import projected, sliced_wasserstein2
@@ -64,8 +66,9 @@ def main(*arguments: str) -> None:
     ]
     rows: list[Json] = []
     for path in options.specs:
-        spec = RunSpec.read(path)
-        if spec.trains:
+        times_only = "clock" in Path(path).parts
+        spec: RunSpec | ClockSpec = (ClockSpec if times_only else RunSpec).read(path)
+        if not times_only and spec.trains:
             raise UserError(
                 f"{path}: {spec.method} is trained, and this draws samples only; name another run"
             )
@@ -88,7 +91,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.cost.precision", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("specs", nargs="+", help="specs of runs of a finished suite")
+    parser.add_argument("specs", nargs="+", help="specs of runs of a finished suite, or of clocks")
     parser.add_argument(
         "--precisions", nargs="+", help="default: float64 float32 bf16, and tf32 on a GPU"
     )
@@ -100,44 +103,64 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One run in one precision. calls: outputs of network calls. distances (m,): from samples to reference draws."""
+    """One run in one precision. calls: outputs of network calls. distances (m,): from samples to reference draws.
+
+    samples and distances are None where only the network calls are compared; seconds are theirs then.
+    """
 
     calls: Tensor
-    samples: Tensor
-    distances: Tensor
+    samples: Tensor | None
+    distances: Tensor | None
     num_networks: int
     seconds: float
 
 
-def compared(spec: RunSpec, computes: list[Compute], num_measurements: int) -> list[Json]:
+def compared(
+    spec: RunSpec | ClockSpec, computes: list[Compute], num_measurements: int
+) -> list[Json]:
     """Return a row for each precision; differences are from the first one."""
     all_drawn = [drawn(spec, compute, num_measurements) for compute in computes]
     first, rows = all_drawn[0], []
     for compute, other in zip(computes, all_drawn, strict=True):
-        change = other.distances - first.distances
-        row = {
+        row: Json = {
             "task": spec.task,
             "method": spec.method,
             "precision": compute.precision,
             "networks": other.num_networks,
-        }
-        row |= {
             "call": difference(other.calls, first.calls),
-            "samples": difference(other.samples, first.samples),
-        }
-        row |= {"sw2-128": other.distances.mean().item(), "change": change.mean().item()}
-        row |= {
-            "change_standard_error": change.std().item() / len(change) ** 0.5,
             "seconds": other.seconds,
         }
-        rows.append(row)
+        rows.append(row | effect_on_samples(other, first))
     return rows
 
 
-def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> Drawn:
+def effect_on_samples(other: Drawn, first: Drawn) -> Json:
+    """Return the distances between samples and what they change; {} where only network calls are compared."""
+    if other.samples is None or first.samples is None:
+        return {}
+    assert other.distances is not None and first.distances is not None
+    change = other.distances - first.distances
+    return {
+        "samples": difference(other.samples, first.samples),
+        "sw2-128": other.distances.mean().item(),
+        "change": change.mean().item(),
+        "change_standard_error": change.std().item() / len(change) ** 0.5,
+    }
+
+
+def drawn(spec: RunSpec | ClockSpec, compute: Compute, num_measurements: int) -> Drawn:
     """Draw the samples of a run again in one precision, and compare them with the reference draws."""
     with computing(compute) as device:
         task = open_task(spec, compute, device).first(num_measurements)
+        num_networks = len(networks_of(task.prior))
+        if isinstance(spec, ClockSpec):
+            network_calls(task.prior, task.x_true)  # the first calls choose kernels
+            synchronise(device)
+            begin = time.perf_counter()
+            calls = network_calls(task.prior, task.x_true)
+            synchronise(device)
+            seconds = time.perf_counter() - begin
+            return Drawn(calls.cpu().double(), None, None, num_networks, seconds)
         method = load_method(spec.module, spec.settings)
         refuse_unmet(method, task.prior, task.problem)
         rows = spec.rows_per_chunk if isinstance(spec.rows_per_chunk, int) else ROWS_OF_AUTO
@@ -150,7 +173,7 @@ def drawn(spec: RunSpec, compute: Compute, num_measurements: int) -> Drawn:
     draws_of_reference = read_tensors(spec.layout.task(spec.task).reference)[0]
     reference = draws_of_reference.get("teacher_a", draws_of_reference["x_a"])[: len(x)].double()
     distances = sliced_wasserstein2(projected(x.flatten(2)), projected(reference.flatten(2)))
-    return Drawn(calls, x, distances, len(networks_of(task.prior)), seconds)
+    return Drawn(calls, x, distances, num_networks, seconds)
 
 
 @torch.no_grad()
@@ -179,11 +202,18 @@ def difference(x: Tensor, y: Tensor) -> Json:
 
 
 def cells(row: Json) -> list[str]:
-    change = f"{row['change']:+.1e} ± {row['change_standard_error']:.0e}"
-    numbers = [f"{row[what][of]:.1e}" for what in ("call", "samples") for of in ("rms", "largest")]
     name = f"{row['task']}: {row['method']}"
+    numbers = [
+        f"{row[what][of]:.1e}" if what in row else "n/a"
+        for what in ("call", "samples")
+        for of in ("rms", "largest")
+    ]
+    effect = ["n/a", "n/a"]
+    if "change" in row:
+        change = f"{row['change']:+.1e} ± {row['change_standard_error']:.0e}"
+        effect = [f"{row['sw2-128']:.4f}", change]
     facts = [name, row["precision"], str(row["networks"])]
-    return [*facts, *numbers, f"{row['sw2-128']:.4f}", change, f"{row['seconds']:.1f}"]
+    return [*facts, *numbers, *effect, f"{row['seconds']:.3g}"]
 
 
 def line(row: Json) -> str:
@@ -199,7 +229,7 @@ def page(rows: list[Json], where: Json, made: Json) -> str:
     ran = ", ".join(str(value) for value in where["machine"].values())
     measurements = (
         f"{where['measurements']} measurements of each task. Differences, in data units, from the first precision of a "
-        "run on the same random numbers; networks are float32 in all but bf16. A prior without networks is computed in "
+        "run on the same random numbers; networks are float32 in float64, too. A prior without networks is computed in "
         "closed form, in float32 for bf16."
     )
     origin = (
