@@ -1,7 +1,8 @@
 """Take the device that a `Compute` names, and prepare a prior's networks for it.
 
 `bf16` is autocast around networks alone: closed forms, such as a mixture's denoiser, and all computations of a method
-stay float32.
+stay float32. `tf32` is a switch for a whole process, and stays off where the prior has no network: with it the denoiser
+of a mixture of Gaussians lost two of its digits on a GPU (results/reference/cost/precision_gpu.md).
 """
 
 from __future__ import annotations
@@ -43,8 +44,7 @@ def computing(compute: Compute) -> Iterator[torch.device]:
 
 @contextlib.contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    # the stub of cudnn lacks allow_tf32
-    matmul, cudnn = torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)
+    matmul, cudnn = _switches()
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = allowed  # cuDNN's is on by default
     try:
@@ -53,9 +53,21 @@ def _tf32(allowed: bool) -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
+def _switches() -> tuple[Any, Any]:
+    # the stub of cudnn lacks allow_tf32
+    return torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)
+
+
 def prepared(prior: Prior, compute: Compute) -> Prior:
-    """Change the prior's networks in place as `compute` says, and return it. They are compiled at their first call."""
-    for network in networks_of(prior):
+    """Change the prior's networks in place as `compute` says, and return it. They are compiled at their first call.
+
+    A prior without networks switches TF32 off until `computing` ends.
+    """
+    networks = networks_of(prior)
+    if not networks:
+        for switch in _switches():
+            switch.allow_tf32 = False
+    for network in networks:
         if compute.precision == "bf16":
             network.forward = torch.autocast(compute.device, torch.bfloat16)(network.forward)
             network.register_forward_hook(

@@ -146,6 +146,20 @@ def test_bf16_is_for_networks_alone():
     )
 
 
+def test_tf32_is_for_priors_with_networks():
+    def allowed() -> list[bool]:
+        return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
+
+    before = allowed()
+    # "cuda" would need a GPU; the switches are of torch, whatever the device
+    with computing(Compute(precision="tf32")):
+        prepared(generator(), Compute(precision="tf32"))
+        assert allowed() == [True, True]
+        prepared(mixture(), Compute(precision="tf32"))
+        assert allowed() == [False, False]
+    assert allowed() == before
+
+
 def test_channels_last_changes_the_order_in_memory_alone():
     unet, other = (new_unet((3, 16, 16), (16, 32), 1) for _ in range(2))
     plain, turned = untrained(unet), prepared(untrained(other), Compute(channels_last=True))
