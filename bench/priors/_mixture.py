@@ -141,7 +141,7 @@ class GMM:
     @cached_property
     def _mixture(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return means (K, D), and eigenvalues (K, D) and eigenvectors (K, D, D) of the covariances."""
-        return self._flat_means, *torch.linalg.eigh(self.covariances)
+        return self._flat_means, *_eigen(self.covariances)
 
     @cached_property
     def _without_noise(self) -> tuple[Tensor, Tensor]:
@@ -173,7 +173,7 @@ class GMM:
     def _pooled_eigen(self) -> tuple[Tensor, Tensor]:
         centred = self._flat_means - self._mean
         second_moments = self.covariances + centred[:, :, None] * centred[:, None]
-        return torch.linalg.eigh(torch.einsum("k,kij->ij", self.weights, second_moments))
+        return _eigen(torch.einsum("k,kij->ij", self.weights, second_moments))
 
     @property
     def _variances(self) -> Tensor:
@@ -182,3 +182,9 @@ class GMM:
     @property
     def _axes(self) -> Tensor:
         return self._pooled_eigen[1]
+
+
+def _eigen(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors, found in float64: a GPU finds them in float32 with errors of 1e-5."""
+    values, vectors = torch.linalg.eigh(matrices.double())
+    return values.to(matrices), vectors.to(matrices)

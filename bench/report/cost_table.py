@@ -87,11 +87,20 @@ def cost_csv(suite: SuiteResults) -> str:
 
 
 def machines_of(timings: Iterable[Json]) -> str:
-    """Return the machines, precisions and numbers of threads that times were taken with."""
-    timings = list(timings)
+    """Return the machines, precisions and numbers of threads that times were taken with, if any were."""
+    timings = those_with_times(timings)
     machines = {", ".join(str(value) for value in timing["machine"].values()) for timing in timings}
     precisions = {f"{timing['precision']}, {timing['threads']} thread" for timing in timings}
     return "; ".join([*sorted(machines), *sorted(precisions)])
+
+
+def those_with_times(timings: Iterable[Json]) -> list[Json]:
+    """Return the timings of calls that ended well; all of them if there are none.
+
+    The record of a call that failed is written by another process, which may not have used the device.
+    """
+    timings = list(timings)
+    return [timing for timing in timings if timing["status"] == "ok"] or timings
 
 
 def reason_of(timing: Json) -> str:

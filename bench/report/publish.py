@@ -84,7 +84,7 @@ def publish_times(
     for path in (table, table.with_name("timing.csv.info.json")):
         copied(path, into / path.name)
     _copy_page(table.with_name("timing.md"), into, faults)
-    machines = [timing["machine"] for timing in timings]
+    machines = [timing["machine"] for timing in those_with_times(timings)]
     distinct = [machine for i, machine in enumerate(machines) if machine not in machines[:i]]
     write_record(into, name, origins, faults, {"made_on": distinct})
 

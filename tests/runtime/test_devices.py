@@ -146,16 +146,17 @@ def test_bf16_is_for_networks_alone():
     )
 
 
-def test_tf32_is_for_priors_with_networks():
+def test_tf32_is_for_priors_with_networks(monkeypatch):
     def allowed() -> list[bool]:
         return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
 
-    before = allowed()
-    # "cuda" would need a GPU; the switches are of torch, whatever the device
-    with computing(Compute(precision="tf32")):
-        prepared(generator(), Compute(precision="tf32"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # no tensor is put on it
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    before, tf32 = allowed(), Compute("cuda", "tf32")
+    with computing(tf32):
+        prepared(generator(), tf32)
         assert allowed() == [True, True]
-        prepared(mixture(), Compute(precision="tf32"))
+        prepared(mixture(), tf32)
         assert allowed() == [False, False]
     assert allowed() == before
 
