@@ -12,6 +12,7 @@ from bench.core.layout import REPRODUCTION_TABLES, Layout
 from bench.core.papers import is_rehearsal
 from bench.core.provenance import provenance
 from bench.core.results import LEFT_OUT
+from bench.report.cost_table import those_with_times
 from bench.report.origins import refuse_faults
 from bench.report.published_values import publish_values
 from bench.report.timing_table import timing_csv
