@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.report.cost_table import cost_csv, cost_notes, cost_table
+from bench.report.cost_table import cost_csv, cost_notes, cost_table, machines_of
 from bench.report.markup import latex_page, markdown_page
 from bench.report.timing_table import (
     COLUMNS,
@@ -85,6 +85,15 @@ def test_the_table_of_times_has_a_row_for_each_batch_and_a_reason_where_there_is
     )
     assert frame.iloc[2]["x batch 1"].mean == "4" and frame.iloc[0]["J per sample"].mean == "n/a"
     assert {cell.reason for cell in frame.loc["gmm-blur: oracle"]} == {"n/a (needs EXACT)"}
+
+
+def test_a_failed_call_does_not_name_the_machine_of_the_times():
+    failed = timing("aps", status="failed", reason="stopped")
+    failed["machine"] = {"device": "cpu", "model": "of the process that wrote the record"}
+    assert (
+        machines_of([timing("dps", batch(1, 2.0)), failed]) == "cpu, a processor; float32, 1 thread"
+    )
+    assert "wrote the record" in machines_of([failed])
 
 
 def test_times_in_csv_keep_gaps_empty_and_counts_whole():
