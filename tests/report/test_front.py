@@ -106,6 +106,16 @@ def test_sentences_name_the_best_the_floor_and_the_failures(suite, lines, compar
     assert "0123456789ab" in verdict.made and "sampling" in verdict.made
 
 
+def test_the_first_sentence_says_which_row_is_a_variant(suite, lines, comparisons):
+    front = front_of(suite, lines, comparisons)
+    rows = [
+        replace(row, variant_of="dps" if row.method == "dps-n1000" else "", tied=row.compared)
+        for row in front.rows
+    ]
+    best = verdict_of(suite, lines, replace(front, rows=tuple(rows))).plain_best
+    assert "dps-n1000 (a variant of dps, " in best and best.count("a variant of") == 1
+
+
 def test_an_exact_sampler_off_the_floor_is_said(suite, lines, comparisons):
     moved = [
         replace(x, mean=9.0, low=8.0, high=10.0)

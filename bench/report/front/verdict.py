@@ -105,11 +105,12 @@ def _alone(front: Front, name: str) -> Sentence:
 
 
 def _listed(rows: Sequence[Standing], front: Front) -> Iterable[str | Named]:
-    """Yield names with the number of tasks and what they cost."""
+    """Yield names with the number of tasks and what they cost; the first table hides variants, so they are named."""
     for k, row in enumerate(rows[:MOST]):
         yield "; " if k else ""
         yield Named(row.method)
-        yield f" ({_tasks(row.compared)}, {_cost_words(row, front)})"
+        variant = f"a variant of {row.variant_of}, " if row.variant_of else ""
+        yield f" ({variant}{_tasks(row.compared)}, {_cost_words(row, front)})"
     if len(rows) > MOST:
         yield f"; and {len(rows) - MOST} more"
 
