@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bench.core.errors import Broken
+from bench.core.errors import Broken, OneLine
+from bench.core.nested import parsed_json
 
 Json = dict[str, Any]
 BYTES_AT_ONCE = 2**24
@@ -30,7 +31,7 @@ UNWRITABLE = (*FULL, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, err
 DTYPES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|u1": "U8", "|b1": "BOOL"}  # in safetensors
 
 
-class ArtefactError(Exception):
+class ArtefactError(OneLine):
     """An artefact is missing or broken; the message is one line: which file, what is wrong, what to do."""
 
 
@@ -127,7 +128,7 @@ def read_json(path: str | Path) -> Json:
     """Return the content of a JSON file, its `sha256` included, after its hash was checked."""
     text = _bytes(path)
     try:
-        content = json.loads(text)
+        content = parsed_json(text)
     except ValueError:
         raise _broken(path, "is not valid JSON") from None
     if not isinstance(content, dict) or not text.endswith(b"\n"):
@@ -193,7 +194,7 @@ def _checked(path: str | Path) -> dict[str, str]:
     """Return the metadata of a safetensors file, after its hash was checked."""
     try:
         with open(path, "rb") as file:
-            index = json.loads(_index_bytes(file))
+            index = parsed_json(_index_bytes(file))
             metadata = index.pop("__metadata__", {})
             recorded = metadata.get("sha256")
             good = recorded == _digest(
@@ -375,7 +376,7 @@ def _info_path(path: str | Path) -> Path:
 
 def _decoded(value: str) -> Any:
     try:
-        return json.loads(value)
+        return parsed_json(value)
     except ValueError:
         return value
 

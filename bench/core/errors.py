@@ -20,7 +20,14 @@ WORDS_OF_SHORTAGE = (
 )
 
 
-class UserError(Exception):
+class OneLine(Exception):
+    """An error whose message is shown by itself: one printable line, whatever names from files it holds."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(escaped(str(message)))
+
+
+class UserError(OneLine):
     """An error that the user can mend; the message is one line: what was expected, what came, what to do."""
 
 
@@ -39,9 +46,13 @@ def one_line(error: BaseException) -> str:
 
 def printable(text: str) -> str:
     """Return text with control characters and lone surrogates, which no page can show, escaped; long text is cut."""
-    cut = text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
+    return escaped(text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}...")
+
+
+def escaped(text: str) -> str:
+    """Return text in one line that no terminal takes for a command: what is not printable is written as in Python."""
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.core.checkpoints import CHECKPOINTS
 from bench.core.layout import REFERENCE
+from bench.core.nested import parsed_json
 from bench.core.shipped import shipped
 
 # of the network in a folder of diffusers; older ones have it in the other places
@@ -55,9 +55,9 @@ def _side_in(folder: Path) -> int | None:
     """Return the side in the config of the network in a diffusers folder; None for images that are not square."""
     found = [folder / name for name in CONFIGS if (folder / name).is_file()]
     try:
-        size = json.loads(found[0].read_text())["sample_size"] if found else None
+        size = parsed_json(found[0].read_text())["sample_size"] if found else None
+        if isinstance(size, list) and len(set(size)) == 1:
+            size = size[0]
     except (ValueError, OSError, KeyError, TypeError):  # the job that opens it reports this
         return None
-    if isinstance(size, list) and len(set(size)) == 1:
-        size = size[0]
     return size if isinstance(size, int) else None

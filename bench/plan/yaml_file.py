@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from bench.core.errors import UserError, one_line
+from bench.core.nested import MOST_LEVELS, TOO_DEEP, refuse_deep
 
 MOST_BYTES = 2**17  # of a suite's file; the longest that ships has 15 KiB
 MOST_NODES = 30_000  # values, with each alias written out
@@ -45,20 +46,10 @@ def read_yaml(path: Path) -> Any:
             raise UserError(
                 f"{path}: has {size / 2**20:.1f} MiB; expected a suite's file, at most {MOST_BYTES // 2**10} KiB"
             )
-        loader = _StrictLoader(path.read_text())
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        known: dict[int, int] = {}
-        if _num_nodes(node, known) > MOST_NODES:
-            whose = "its aliases stand for" if len(known) <= MOST_NODES else "has"
-            raise UserError(f"{path}: {whose} more than {MOST_NODES} values; write fewer")
-        return loader.construct_document(node)
+        return _content_of(path.read_text(), path)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{path}, line {line}: not valid YAML: {_problem_of(error)}") from None
-    except RecursionError:
-        raise UserError(f"{path}: not valid YAML: nested too deeply") from None
     except UserError:
         raise
     except OSError as error:
@@ -68,6 +59,35 @@ def read_yaml(path: Path) -> Any:
     ) as error:  # PyYAML's constructors raise any kind, such as KeyError for `!!bool abc`
         what = one_line(error).partition(": ")[2]
         raise UserError(f"{path}: not valid YAML: {what}") from None
+
+
+def _content_of(text: str, path: Path) -> Any:
+    """Return the content of a YAML text; UserError or another kind of error when it is refused."""
+    _refuse_deep(text)
+    loader = _StrictLoader(text)
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    known: dict[int, int] = {}
+    if _num_nodes(node, known) > MOST_NODES:
+        whose = "its aliases stand for" if len(known) <= MOST_NODES else "has"
+        raise UserError(f"{path}: {whose} more than {MOST_NODES} values; write fewer")
+    content = loader.construct_document(node)
+    refuse_deep(content)  # an alias may stand for a deep value inside another one
+    return content
+
+
+def _refuse_deep(text: str) -> None:
+    """Raise YAMLError for values nested in more than MOST_LEVELS: libyaml's own recursion would crash the process.
+
+    Events, of which nodes are made, come one after the other, without recursion.
+    """
+    level = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        level += isinstance(event, yaml.CollectionStartEvent)
+        level -= isinstance(event, yaml.CollectionEndEvent)
+        if level > MOST_LEVELS:
+            raise yaml.MarkedYAMLError(problem=TOO_DEEP, problem_mark=event.start_mark)
 
 
 def _problem_of(error: yaml.MarkedYAMLError) -> str:

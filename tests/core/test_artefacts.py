@@ -217,6 +217,21 @@ def test_any_other_header_is_refused_with_a_message(tmp_path, index):
         check(path)
 
 
+def test_json_nested_without_end_is_refused_with_a_message(tmp_path):
+    text = b'{"a": ' * 10**5 + b"1" + b"}" * 10**5 + b"\n"
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(ArtefactError, match=r"a\.json: is not valid JSON"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(ArtefactError, match=r"a\.safetensors: is truncated or not a safetensors"):
+        read_header(tmp_path / "a.safetensors")
+
+
+def test_words_in_a_header_that_look_like_nested_json_come_back(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {}, {"reason": "[" * 10**5})
+    assert read_header(tmp_path / "a.safetensors")["reason"] == "[" * 10**5
+
+
 def test_foreign_safetensors_are_distinguished_from_damaged_ones(tmp_path):
     from safetensors.torch import save_file
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import pickle
 
 import pytest
 import torch
 
-from bench.core.errors import is_shortage, one_line, printable
+from bench.core.artefacts import ArtefactError
+from bench.core.errors import Broken, UserError, is_shortage, one_line, printable
 
 
 class Unspeakable(Exception):
@@ -31,6 +33,13 @@ def test_an_error_is_one_printable_line(error, line):
 
 def test_a_long_message_is_cut():
     assert len(printable("x" * 10**6)) == 300 and printable("x" * 10**6).endswith("...")
+
+
+@pytest.mark.parametrize("kind", [UserError, Broken, ArtefactError])
+def test_names_in_an_error_for_the_user_neither_break_its_line_nor_command_a_terminal(kind):
+    error = kind("a\nb\x1b[2Jc\u2028d\ud800: not a name")
+    assert str(error) == "a\\nb\\x1b[2Jc\\u2028d\\ud800: not a name"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error) == str(kind(error))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ TEXTS = {
     "long": b"a: [" + b"1, " * 10**6 + b"1]\n",
     "many": b"a: [" + b"1," * 10**5 + b"1]\n",
     "deep": b"[" * 5000 + b"]" * 5000,
+    "deeper": b"[" * 60_000 + b"]" * 60_000,  # libyaml's composer runs out of the C stack
+    "deep by aliases": b"a0: &a0 [1]\n"
+    + b"".join(b"a%d: &a%d [*a%d]\n" % (i, i, i - 1) for i in range(1, 240)),
+    "deep without ends": b"- " * 60_000,
     "bytes": b"\xff\xfe\xfa\n",
     "tab": b"a:\n\t- 1\n",
     "two documents": b"a: 1\n---\nb: 2\n",

@@ -63,6 +63,12 @@ def test_a_checkpoint_of_other_images_is_told_from_its_config(tmp_path, sample_s
     )
 
 
+@pytest.mark.parametrize("size", ["[[16], [16]]", "[" * 10**5 + "]" * 10**5], ids=len)
+def test_a_size_that_is_none_is_left_to_the_job_that_opens_the_network(tmp_path, size):
+    (tmp_path / "config.json").write_text(f'{{"sample_size": {size}}}')
+    assert side_fault(SimpleNamespace(pipeline=str(tmp_path)), (8, 8)) is None
+
+
 @pytest.mark.parametrize("pipeline", ["owner/model", "my_model", "ddpm-mnist"])
 def test_what_is_not_here_is_left_to_its_job(tmp_path, monkeypatch, pipeline):
     monkeypatch.chdir(tmp_path)

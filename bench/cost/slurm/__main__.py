@@ -93,7 +93,8 @@ def plain_run(shop: Workshop, local: Workshop, environment: dict[str, str], say:
     begin = time.monotonic()
     ended = shop.run()
     if ended.status != 0:
-        raise UserError(f"the suite fails on Slurm:\n{ended.text[-4000:]}")
+        say(ended.text[-4000:])
+        raise UserError("the suite fails on Slurm; its last lines are above")
     seconds = time.monotonic() - begin
     wrong = differing(shop.tensors(), local.tensors())
     absent = local.files() - shop.files()

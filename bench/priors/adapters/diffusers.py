@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from bench.core.artefacts import write_bytes
-from bench.core.errors import UserError
+from bench.core.errors import UserError, printable
+from bench.core.nested import parsed_json
 from bench.core.values import is_count
 from bench.priors._networks import frozen
 
@@ -97,7 +98,9 @@ def _open_scheduler(folder: Path, config: Mapping[str, Any], source: str) -> Any
     name = str(config.get("_class_name", "(none named under _class_name)"))
     scheduler = getattr(diffusers, name, None)
     if not isinstance(scheduler, type) or not issubclass(scheduler, SchedulerMixin):
-        raise UserError(f"{source}: diffusers {diffusers.__version__} has no scheduler {name}")
+        raise UserError(
+            f"{source}: diffusers {diffusers.__version__} has no scheduler {printable(name)}"
+        )
     try:
         return scheduler.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # of diffusers and torch, whatever the settings lead to
@@ -110,7 +113,8 @@ def _refuse_other_shapes(config: Any, source: str) -> None:
     size, channels, out = config.sample_size, config.in_channels, config.out_channels
     if not all(is_count(side) for side in ([size] if isinstance(size, int) else size or [None])):
         raise UserError(
-            f"{source}: sample_size in the network's config is {size!r}; write the pixels along a side there"
+            f"{source}: sample_size in the network's config is {printable(repr(size))}; write the pixels along a side "
+            "there"
         )
     if out not in (channels, 2 * channels):
         raise UserError(
@@ -161,7 +165,7 @@ def refuse_other_names(expected: Iterable[str], found: Iterable[str], source: st
         "unexpected": [name for name in there if name not in wanted],
     }
     lines = [
-        f"{what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        f"{what} {', '.join(map(printable, names[:3]))}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
         for what, names in faults.items()
         if names
     ]
@@ -208,7 +212,7 @@ def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
             and any(component[1:2])
         ):
             raise UserError(
-                f"{source}: has a {name}; expected a model of pixels, with unet and scheduler only"
+                f"{source}: has a {printable(name)}; expected a model of pixels, with unet and scheduler only"
             )
     parts = {}
     for name in PARTS:
@@ -224,7 +228,7 @@ def _parts_of(folder: Path, source: str | Path) -> dict[str, Path]:
 def _read_config(file: Path) -> dict[str, Any]:
     """Return the mapping in a JSON file; raise UserError, one line, if there is none."""
     try:
-        content = json.loads(file.read_text())
+        content = parsed_json(file.read_text())
     except (ValueError, OSError) as error:
         raise UserError(
             f"{file}: is not JSON ({error}); truncated, or a pointer of git-lfs?"
