@@ -1,4 +1,4 @@
-"""Functions of all metrics of diversity: ratios to the reference, and its means over blocks of as many draws."""
+"""Functions of all metrics of diversity: ratios to the posterior, and its means over blocks of as many draws."""
 
 from __future__ import annotations
 
@@ -9,12 +9,31 @@ import torch
 from torch import Tensor
 
 from bench.core.metric import Truth
-from bench.numerics.distances import RESOLUTION
+from bench.numerics.distances import RESOLUTION, mean_distance_within
+
+ONE_IMAGE = "n/a (the posterior is nearly one image)"
 
 
 def ratio(values: Tensor, of_reference: Tensor, smallest: float) -> Tensor:
     """Return values / of_reference, (m,) each; NaN where the latter is at most `smallest`, that is, rounding."""
     return values / of_reference.where(of_reference > smallest, math.nan)
+
+
+def is_one_image(truth: Truth) -> Tensor:
+    """Return whether all reference draws of a measurement are the same image within rounding, (m,).
+
+    Then samples have no spread to be compared with, whatever a formula gives (a sum over training images may have a
+    variance of 1e-37). All other images together weigh less than 3 / e, or one of e draws would be another image (with
+    a probability of 1 - (1 - 3 / e)^e = 95 %). All s samples of an exact sampler are then the same image, too, in at
+    least 1 - 3 s / e of all cases, 81 % for 16 samples and 256 draws: its ratio would be 0 there, and not 1, and the
+    few other cases would decide every mean.
+    """
+    return truth.of_draws(mean_distance_within) <= resolution_of(truth.draws.shape[2])
+
+
+def over_posterior(values: Tensor, of_posterior: Tensor, truth: Truth) -> Tensor:
+    """Return values over the posterior's own, (m,) each; NaN, shown as ONE_IMAGE, where it is nearly one image."""
+    return values / of_posterior.masked_fill(is_one_image(truth), math.nan)
 
 
 def resolution_of(dimension: int) -> float:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from bench.core.metric import Column
+from bench.metrics._spread import ONE_IMAGE
 
 HEADER = ("task", "method", "seed", "observation", "metric", "value", "reason")
 ALL = "all"  # as observation: a number of the whole task
 OVERFLOWS = "n/a (value overflows)"
 NO_ERROR = "n/a (error is zero)"  # of a worth in exact draws, the reciprocal of an error
-NOT_FINITE = {"reference": "n/a (exact posterior is a single point)"}  # by need
+NOT_FINITE = {"reference": ONE_IMAGE}  # by need
 ZERO = "failed (the value is 0, and averages are over reciprocals)"
 # why a need is not met, "" where it is; one, or one for each measurement
 Reasons = Mapping[str, str | tuple[str, ...]]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
 from bench.metrics._distances import within_samples
-from bench.metrics._spread import ratio, resolution_of
+from bench.metrics._spread import over_posterior
 from bench.numerics.distances import mean_distance_within, mean_off_diagonal
 
 __all__ = ["Diversity"]
@@ -53,10 +53,12 @@ class Diversity(Metric):
         x = samples.flatten(2)
         variance = x.var(1).mean(1)
         pairwise = mean_off_diagonal(within_samples(samples, truth))
-        of_reference = truth.of_draws(mean_distance_within)
+        of_draws = truth.of_draws(mean_distance_within)
         return {
             "diversity": 2 * variance,
-            "diversity_ratio": variance / truth.std.flatten(1).square().mean(1),
+            "diversity_ratio": over_posterior(
+                variance, truth.std.flatten(1).square().mean(1), truth
+            ),
             "pairwise-pixels": pairwise,
-            "pairwise-pixels_ratio": ratio(pairwise, of_reference, resolution_of(x.shape[2])),
+            "pairwise-pixels_ratio": over_posterior(pairwise, of_draws, truth),
         }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
+from bench.metrics._spread import over_posterior
 
 __all__ = ["Moments"]
 
@@ -47,5 +48,5 @@ class Moments(Metric):
         return {
             "mean_error": (x.mean(1) - mean).square().mean(1).sqrt(),
             "std_error": (variance.sqrt() - std).square().mean(1).sqrt(),
-            "std_ratio": (variance.mean(1) / true_variance).sqrt(),
+            "std_ratio": over_posterior(variance.mean(1), true_variance, truth).sqrt(),
         }

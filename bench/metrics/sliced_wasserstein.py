@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics._spread import resolution_of
+from bench.metrics._spread import is_one_image
 from bench.numerics.debiased import FLOOR, Yardstick, debiased_square, yardsticks
-from bench.numerics.distances import mean_distance_within, projected, sliced_wasserstein2
+from bench.numerics.distances import projected, sliced_wasserstein2
 
 __all__ = ["SlicedWasserstein"]
 
@@ -60,8 +60,7 @@ class SlicedWasserstein(Metric):
             )
             values[id] = debiased_square(x, made, None if DEBIASED[id] else along)
         if WHITE in values:  # one point has no coordinates to whiten
-            is_point = truth.of_draws(mean_distance_within) <= resolution_of(x.shape[2])
-            values[WHITE] = values[WHITE].masked_fill(is_point, float("nan"))
+            values[WHITE] = values[WHITE].masked_fill(is_one_image(truth), float("nan"))
         return values
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
 from bench.core.values import is_count, require
+from bench.metrics._spread import over_posterior
 from bench.numerics.icosphere import icosphere, is_sphere
 
 __all__ = ["Sphere"]
@@ -74,7 +75,9 @@ class Sphere(Metric):
             "sphere_rmse": over_surface((mean - truth.x_true).square()).sqrt(),
             "sphere_crps": over_surface(crps(samples, truth.x_true)),
             "sphere_mean_error": over_surface(error_of_mean).sqrt(),
-            "sphere_std_ratio": (over_surface(variance) / over_surface(truth.std.square())).sqrt(),
+            "sphere_std_ratio": over_posterior(
+                over_surface(variance), over_surface(truth.std.square()), truth
+            ).sqrt(),
         }
         if "sphere_spectrum_error" not in self.why_empty(truth):
             key = ("sphere", self.largest_degree)

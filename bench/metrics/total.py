@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
 from bench.metrics._distances import energy_of
-from bench.metrics._relative_errors import SINGLE_POINT, relative_energy_of
+from bench.metrics._relative_errors import relative_energy_of
+from bench.metrics._spread import ONE_IMAGE
 from bench.numerics.distances import projected, sliced_wasserstein2
 
 __all__ = ["Total"]
@@ -51,7 +52,7 @@ class Total(Metric):
                 "higher",
                 "draws",
                 "teacher",
-                not_finite=SINGLE_POINT,
+                not_finite=ONE_IMAGE,
                 average="harmonic",
             ),
         )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics._relative_errors import SINGLE_POINT, relative_energy_of, relative_error_of_mean
+from bench.metrics._relative_errors import relative_energy_of, relative_error_of_mean
+from bench.metrics._spread import ONE_IMAGE
 
 __all__ = ["Worth"]
 
@@ -40,7 +41,7 @@ class Worth(Metric):
                 "higher",
                 "draws",
                 "reference",
-                not_finite=SINGLE_POINT,
+                not_finite=ONE_IMAGE,
                 average="harmonic",
             )
             for id, what in (("worth_mean", means), ("worth_energy", energies))

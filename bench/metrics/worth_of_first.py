@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics._relative_errors import SINGLE_POINT, relative_energy_of
+from bench.metrics._relative_errors import relative_energy_of
+from bench.metrics._spread import ONE_IMAGE
 
 __all__ = ["WorthOfFirst"]
 
@@ -39,7 +40,7 @@ def _columns(num: int) -> tuple[Column, Column]:
     first = f"worth_energy of the first {num} samples of a measurement: of a chain, those of its first states"
     total = f"{first}; to the posterior under the prior that the map was distilled from, the map's own error included"
     rest = ("higher", "draws")
-    how: dict[str, Any] = {"not_finite": SINGLE_POINT, "average": "harmonic"}
+    how: dict[str, Any] = {"not_finite": ONE_IMAGE, "average": "harmonic"}
     return (
         Column(f"worth_energy@{num}", first, *rest, "reference", **how),
         Column(f"worth_energy_total@{num}", total, *rest, "teacher", **how),

@@ -117,13 +117,14 @@ def _group(
     compared = [column for column in columns if column.method not in BASELINES and column.measured]
     if not any(column.values for column in compared):
         return None
-    enough = MIN_SHARE * max(len(column.measured) for column in compared)
-    kept = [column for column in compared if len(column.measured) >= enough]
-    others = [column for column in compared if len(column.measured) < enough]
-    common = sorted(frozenset.intersection(*(column.measured for column in kept)))
-    num_seeds = (
-        max(len(values) for column in kept for values in column.values.values()) if common else 0
-    )
+    nowhere = _without_numbers(compared)
+    tried = {column.method: column.measured - nowhere for column in compared}
+    enough = MIN_SHARE * max(map(len, tried.values()))
+    kept = [column for column in compared if len(tried[column.method]) >= enough]
+    others = [column for column in compared if len(tried[column.method]) < enough]
+    common = sorted(frozenset.intersection(*(tried[column.method] for column in kept)))
+    counts = (len(values) for column in kept for values in column.values.values())
+    num_seeds = max(counts, default=0) if common else 0
     if not num_seeds:
         return None
     has_failed = any(column.failed for column in kept)
@@ -131,10 +132,19 @@ def _group(
     losses = np.stack([_losses(column, common, num_seeds, better, worst) for column in kept], 2)
     names = tuple(column.method for column in kept)
     num_failed = tuple(len(column.failed.keys() & set(common)) for column in kept)
-    too_few = {column.method: len(column.measured) for column in others}
+    too_few = {column.method: len(tried[column.method]) for column in others}
     return ComparisonGroup(
         task.name, metric, not isinstance(better, str), names, losses, num_failed, too_few
     )
+
+
+def _without_numbers(columns: Sequence[MetricValues]) -> frozenset[int]:
+    """Return the measurements that are n/a for some methods and have no number of any: failing there says nothing.
+
+    A ratio to a posterior that is nearly one image is n/a there, and the cells of a method that failed say that it did.
+    """
+    skipped = frozenset(i for column in columns for i in column.skipped)
+    return skipped.difference(*(column.values for column in columns))
 
 
 def _loss(value: float, better: Better) -> float:

@@ -32,7 +32,7 @@ from bench.stages import tables as tables_stage
 from bench.stats.results import format_reason, load
 from bench.stats.summary import summarise
 
-POINT = "n/a (exact posterior is a single point)"
+POINT = "n/a (the posterior is nearly one image)"
 NO_REFERENCE = "n/a (reference not admitted: two runs differ)"
 SOME = "over 12 of 16 measurements"
 

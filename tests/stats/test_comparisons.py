@@ -169,6 +169,16 @@ def test_methods_on_few_measurements_are_not_compared():
     assert lines["a"].tied is not None and lines["a"].num_measurements == 16
 
 
+def test_a_method_that_always_fails_is_compared_where_others_have_numbers():
+    """A ratio may be n/a on most measurements (the posterior is nearly one image); failures are listed on all."""
+    values = {("t", m, "m"): 0.1 * RNG(9).normal(size=(16, 1)) for m in "abc"}
+    values["t", "c", "m"][:] = np.nan
+    some = {("t", m): 7 for m in "ab"}
+    lines = {x.method: x for x in compare(suite_of(values, {"m": "lower"}, some))}
+    assert lines["c"].tied is False and lines["c"].num_failed == 7
+    assert {line.num_measurements for line in lines.values()} == {7}
+
+
 def test_four_measurements_give_no_verdict_and_say_so():
     values = {
         ("t", m, "m"): level + 0.01 * RNG(8).normal(size=(4, 1))
