@@ -3,6 +3,7 @@
 import csv
 import html
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import torch
 from helpers.in_process import run_suite
 from PIL import Image
 
+from bench.core import weights
 from bench.core.artefacts import read_header
+from bench.metrics._embeddings import untrained_lpips
 from bench.problems import convnet
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-images.md"
@@ -115,3 +118,76 @@ def test_the_header_names_the_images_that_were_used(results):
     header = read_header(results / "data" / "folder-mine.safetensors")
     assert header["num_images"] == {"train": 28, "validation": 8, "test": 4}
     assert header["num_skipped"] == 0 and len(header["pixels_sha256"]) == 64
+
+
+# With backbones of LPIPS where torch.hub keeps them -------------------------------------------------------------------
+
+
+def place_random_backbones() -> None:
+    """Write files like torchvision's, with random weights, to where the library looks."""
+    for net, name in (("alex", "alexnet"), ("vgg", "vgg16")):
+        file = weights.folder() / weights.WEIGHTS[name].file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        parts = untrained_lpips(net).net.children()
+        state = {f"features.{key}": x for part in parts for key, x in part.state_dict().items()}
+        torch.save(state, file)
+
+
+@pytest.fixture(scope="module")
+def with_lpips(results, tmp_path_factory) -> tuple[Path, tuple[str, str]]:
+    """Return the results, scored and shown again with random backbones, and how columns name the two networks."""
+    folder = tmp_path_factory.mktemp("lpips") / "own"
+    shutil.copytree(results.parents[1], folder)
+    file = folder / "mine.yaml"
+    text = file.read_text()
+    for one in ("networks: [lpips-alex-v0.1", "    - lpips-alex-v0.1@[-1,1]_mean\n"):
+        other = one.replace("networks: [", ", ").replace("alex", "vgg")
+        assert one in text
+        text = text.replace(one, one + other)
+    file.write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TORCH_HOME", str(folder / "torch"))
+        torch.manual_seed(0)
+        place_random_backbones()
+        marks = tuple(weights.unverified(name) for name in ("alexnet", "vgg16"))
+        made = folder / run_suite(file, since="evaluate")
+    return made, (f"lpips-alex-v0.1-{marks[0]}@[-1,1]", f"lpips-vgg-v0.1-{marks[1]}@[-1,1]")
+
+
+def test_with_random_backbones_lpips_has_numbers(with_lpips):
+    made, networks = with_lpips
+    lines = csv.DictReader((made / "tables" / "summary.csv").read_text().splitlines())
+    of_lpips = [line for line in lines if line["metric"].startswith("lpips-")]
+    names = {line["metric"] for line in of_lpips if not line["metric"].endswith("_ratio")}
+    assert names == {f"{x}_{what}" for x in networks for what in ("mean", "sample", "pairwise")}
+    for line in of_lpips:
+        if line["metric"] in names and line["method"] != "reference":
+            assert float(line["mean"]) > 0 and not line["reason"]
+
+
+def test_with_random_backbones_the_table_has_numbers(with_lpips):
+    made, networks = with_lpips
+    text = (made / "tables" / "summary.md").read_text().replace("\\", "")
+    head, _, *rows = [line.split(" | ") for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2  # dps and unconditional
+    for network in networks:
+        (place,) = [i for i, cell in enumerate(head) if cell.startswith(f"{network}_mean")]
+        assert all(float(row[place].split()[0]) > 0 for row in rows)
+
+
+def test_with_random_backbones_the_page_has_numbers(with_lpips):
+    made, networks = with_lpips
+    text = html.unescape((made / "report.html").read_text())
+    assert "weights absent: python -m bench weights fetch alexnet" not in text
+    tables = re.findall(r"<table.*?</table>", text, re.DOTALL)
+    for network in networks:
+        shown = [table for table in tables if f'data-name="{network}_mean"' in table]
+        assert len(shown) == 2  # of all tasks, and of the task
+        for table in shown:
+            names = re.findall(r'<th scope="col"[^>]*?data-name="([^"]*)"', table)
+            from_right = names[::-1].index(f"{network}_mean")
+            rows = re.findall(r"<tr[^>]*data-kind=\"method\".*?</tr>", table, re.DOTALL)
+            cells = [re.findall(r"<td[^>]*>", row)[::-1][from_right] for row in rows]
+            values = [float(re.findall(r'data-value="([^"]*)"', cell)[0]) for cell in cells]
+            assert len(values) == 2 and min(values) > 0

@@ -15,12 +15,17 @@ from bench.plan.folder import write_specs
 from bench.runtime.job import keep_memory
 
 
-def run_suite(file: Path) -> Path:
-    """Run the suite of a YAML file in the working directory; return the folder of its results."""
+def run_suite(file: Path, since: str = "") -> Path:
+    """Run the suite of a YAML file in the working directory; return the folder of its results.
+
+    since: the stage to begin with, where the files of those before it are there.
+    """
     suite = load({"suite": str(file)})
     write_specs(suite)
     keep_memory()  # as each job does
-    for job in jobs(suite):
+    due = list(jobs(suite))
+    first = next((i for i, job in enumerate(due) if job.stage == since), 0)
+    for job in due[first:]:
         main = importlib.import_module(f"bench.stages.{job.stage}").main
         with torch.set_grad_enabled(job.stage in ("train", "sample", "tune", "evaluate")):
             main(job.spec, *job.argument.split())

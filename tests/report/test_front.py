@@ -203,6 +203,21 @@ def test_columns_that_are_not_there_are_named(suite, lines, fields, words):
         headline_of(replace(suite, **fields), lines)
 
 
+@pytest.mark.parametrize(
+    ("named", "there"),
+    [
+        ("lpips-alex-v0.1@[-1,1]_mean", "lpips-alex-v0.1-unverified-1a2b3c4d@[-1,1]_mean"),
+        ("kid-inception-v3-compat", "kid-inception-v3-compat-unverified-1a2b3c4d-n8"),
+        ("kid-inception-v3-compat-n8", "kid-inception-v3-compat-unverified-1a2b3c4d-n8"),
+    ],
+)
+def test_a_column_of_other_weights_stands_for_the_one_that_a_suite_names(
+    suite, lines, named, there
+):
+    more = [*lines, replace(lines[0], metric=there)]
+    assert headline_of(replace(suite, headline=named, columns=(named,)), more) == there
+
+
 def test_a_ratio_that_diverges_on_one_task_does_not_decide_its_average(suite, lines, comparisons):
     """Exact draws read 1, and one task of a posterior that is nearly one image moves the median by one place."""
     ratios = dict(zip((task.name for task in suite.tasks), (0.5, 1.25, 0.8, 3e34), strict=False))

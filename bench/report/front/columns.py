@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bench.core.errors import UserError
 from bench.core.results import DISTANCE, WORTH, Summary
+from bench.core.weights import UNVERIFIED
 from bench.report.front.references import has_reference
 from bench.stats.front_columns import CALLS, DERIVED, DONE, MILLISECONDS, OVER_FLOOR
 from bench.stats.results import SuiteResults
@@ -54,6 +55,7 @@ ABOUT = {
     DONE: "number of tasks that the method finished; averages of a row are over these tasks, so rows with different "
     "tasks cannot be compared exactly",
 }
+OTHER_WEIGHTS = re.compile(rf"-{UNVERIFIED}[0-9a-f]{{8}}")  # in ids, before the rest of the name
 RATIO = "_ratio"  # at the end of the ids of ratios that aim at 1
 OF_RATIOS = (
     "; median over tasks, for an even number of them the geometric mean of the middle two: where a posterior is nearly "
@@ -112,11 +114,15 @@ def named_columns(suite: SuiteResults, lines: Sequence[Summary]) -> tuple[str, .
 
 
 def _known(name: str, lines: Sequence[Summary], key: str) -> str:
-    """Return the id that a suite means: `kid-inception-v3-compat` is `kid-inception-v3-compat-n8` of 8 samples."""
+    """Return the id that a suite means: `kid-inception-v3-compat` is `kid-inception-v3-compat-n8` of 8 samples.
+
+    Where the weights are not the published ones, it is the column that says so: one cannot know its name beforehand.
+    """
     known = dict.fromkeys((*(line.metric for line in lines), *DERIVED))
-    of_sets = (id for id in known if re.fullmatch(rf"{re.escape(name)}-n\d+", id))
-    if name in known or (name := next(of_sets, name)) in known:
+    as_named = re.compile(rf"{re.escape(name)}(-n\d+)?")
+    meant = (id for id in known if as_named.fullmatch(OTHER_WEIGHTS.sub("", id)))
+    if name in known or (name := next(meant, name)) in known:
         return name
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    meant = f"; did you mean {close[0]}?" if close else ""
-    raise UserError(f"metrics.{key}: this suite has no column {name}{meant}")
+    advice = f"; did you mean {close[0]}?" if close else ""
+    raise UserError(f"metrics.{key}: this suite has no column {name}{advice}")
