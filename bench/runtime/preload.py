@@ -175,6 +175,7 @@ def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
     for first_use in (_draw_something, _check_something):
         with contextlib.suppress(Exception):
             first_use()
+    _share_bytecode(folder)
     for name, value in before.items():
         os.environ.pop(name)
         os.environ.update({} if value is None else {name: value})
@@ -184,7 +185,7 @@ def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
 
 
 def _draw_something() -> None:
-    """Draw two words in both formats: fonts, and what cuts glyphs out of them, are then read once, and not by each job."""
+    """Draw two words in both formats: fonts, and what cuts them to size, are then read once, and not by every job."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -201,6 +202,15 @@ def _check_something() -> None:
     from pydantic import TypeAdapter
 
     TypeAdapter(int).validate_python(1)
+
+
+def _share_bytecode(folder: str) -> None:
+    """Have jobs keep the bytecode of modules in the server's folder, where Python may not write it beside them.
+
+    Each job would otherwise compile all modules of the project anew.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(Path(folder) / "bytecode")
 
 
 def _end_without_workflow(folder: str, imported: threading.Event) -> None:
