@@ -50,6 +50,7 @@ LIBRARIES = (
     "safetensors.torch",
     "matplotlib.backends.backend_pdf",
     "matplotlib.style.core",
+    "PIL.WebPImagePlugin",
     "pandas.io.formats.csvs",
     "pandas.io.formats.style",
     "pydantic.dataclasses",
