@@ -6,9 +6,12 @@ import io
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from bench.core.artefacts import Json, write_csv
 from bench.core.results import Drawing
 
+DPI = 160
 FORMATS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "ModDate": None},
     "png": {"Software": None},
@@ -16,13 +19,23 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def save(drawing: Drawing, folder: Path, stem: str, info: Json) -> None:
-    """Write pdf, png (160 dpi) and csv with the name `stem`; equal drawings give equal bytes.
+    """Write pdf, png (`DPI`) and csv with the name `stem`; equal drawings give equal bytes.
 
     `savefig` chooses the backend by the format, so that the user's setting has no effect.
     """
     files = {}
+    lay_out(drawing.figure)
     for suffix, metadata in FORMATS.items():
         data = io.BytesIO()
-        drawing.figure.savefig(data, format=suffix, dpi=160, metadata=metadata)
+        drawing.figure.savefig(data, format=suffix, dpi=DPI, metadata=metadata)
         files[f"{stem}.{suffix}"] = data.getvalue()
     write_csv(folder / f"{stem}.csv", drawing.csv, info, files)
+
+
+def lay_out(figure: Figure) -> None:
+    """Place the parts of a figure once, for all formats; `savefig` would do so, and draw in vain, for each of them."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        figure.set_dpi(DPI)
+        engine.execute(figure)
+        figure.set_layout_engine(None)  # places remain

@@ -47,9 +47,17 @@ LIBRARIES = (
     "diffusers.models.unets.unet_2d",
     "torchmetrics.functional.image",
     "torch_fidelity",
+    "safetensors.torch",
     "matplotlib.backends.backend_pdf",
-    "pandas",
-    "pydantic",
+    "matplotlib.style.core",
+    "PIL.WebPImagePlugin",
+    "pandas.io.formats.csvs",
+    "pandas.io.formats.style",
+    "pydantic.dataclasses",
+    "pydantic.type_adapter",
+    "jinja2",
+    "tabulate",
+    "yaml",
 )
 # prefix of the workflow's commands, in which `python` then calls the client
 SHELL = 'python() {{ command python -m bench.runtime.preload "$@"; }}; '
@@ -165,8 +173,10 @@ def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
     for name in (name for name in LIBRARIES if name.partition(".")[0] not in without):
         with contextlib.suppress(Exception):  # the job that needs the library will report it
             importlib.import_module(name)
-    with contextlib.suppress(Exception):
-        _draw_something()
+    for first_use in (_draw_something, _check_something):
+        with contextlib.suppress(Exception):
+            first_use()
+    _share_bytecode(folder)
     for name, value in before.items():
         os.environ.pop(name)
         os.environ.update({} if value is None else {name: value})
@@ -176,14 +186,32 @@ def _import_libraries(folder: str, without: tuple[str, ...]) -> None:
 
 
 def _draw_something() -> None:
-    """Draw two words in both formats: fonts are then read once, and not by every job that draws a figure."""
+    """Draw two words in both formats: fonts, and what cuts them to size, are then read once, and not by every job."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1, 1), layout="constrained")
     figure.subplots().set_title("a")
     figure.suptitle("a", fontweight="bold")
-    for suffix in ("png", "pdf"):
-        figure.savefig(io.BytesIO(), format=suffix)
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        for suffix in ("png", "pdf"):
+            figure.savefig(io.BytesIO(), format=suffix)
+
+
+def _check_something() -> None:
+    """Check a value by its type: pydantic looks through all packages for its plug-ins when it does so first."""
+    from pydantic import TypeAdapter
+
+    TypeAdapter(int).validate_python(1)
+
+
+def _share_bytecode(folder: str) -> None:
+    """Have jobs keep the bytecode of modules in the server's folder, where Python may not write it beside them.
+
+    Each job would otherwise compile all modules of the project anew.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(Path(folder) / "bytecode")
 
 
 def _end_without_workflow(folder: str, imported: threading.Event) -> None:

@@ -1,0 +1,31 @@
+"""Figures are laid out once, for both formats."""
+
+import io
+
+import pytest
+from matplotlib.figure import Figure
+
+from bench.core.results import Drawing
+from bench.figures._saving import DPI, save
+from bench.figures._style import drawing_style, name_axes, small_panels
+
+
+def panels() -> Figure:
+    figure, axes = small_panels({"first": "a remark", "second": ""}, 1.5)
+    for one in axes:
+        one.plot([0, 1], [0, 1e4])
+    name_axes(figure, "network calls per sample", "distance")
+    return figure
+
+
+@pytest.mark.parametrize("layout", ["constrained", "compressed", "tight", None])
+def test_the_png_has_the_layout_that_savefig_would_give_it(tmp_path, layout):
+    with drawing_style():
+        figure, alone = panels(), io.BytesIO()
+        figure.set_layout_engine(layout)
+        save(Drawing(figure, "a\n1\n"), tmp_path, "fig", {})
+        expected = panels()
+        expected.set_layout_engine(layout)
+        expected.savefig(alone, format="png", dpi=DPI, metadata={"Software": None})
+    assert (tmp_path / "fig.png").read_bytes() == alone.getvalue()
+    assert (tmp_path / "fig.pdf").stat().st_size > 1000
