@@ -74,7 +74,7 @@ def _best(front: Front, suite: SuiteResults) -> Sentence:
         return _alone(front, name)
     always = [row for row in rows if row.tied == row.compared]
     always.sort(key=lambda row: -row.compared)
-    widest = max(rows, key=lambda row: (row.compared, row.tied))
+    most_often = max(rows, key=lambda row: (row.tied, row.compared))
     groups: list[str | Named] = []
     if always:
         groups += [
@@ -82,13 +82,13 @@ def _best(front: Front, suite: SuiteResults) -> Sentence:
             *_listed(always, front),
             ".",
         ]
-    if widest not in always:
+    if most_often not in always:
         groups += [" " if always else "No method is tied for best everywhere. "]
         groups += [
-            Named(widest.method),
-            f", compared on {_tasks(widest.compared)}, is tied for best on ",
+            Named(most_often.method),
+            f", compared on {_tasks(most_often.compared)}, is tied for best on ",
         ]
-        groups += [f"{widest.tied} ({_cost_words(widest, front)})." if widest.tied else "none."]
+        groups += [f"{most_often.tied} ({_cost_words(most_often, front)})." if most_often.tied else "none."]
     return (*groups, _scale(front, rows))
 
 
@@ -105,11 +105,12 @@ def _alone(front: Front, name: str) -> Sentence:
 
 
 def _listed(rows: Sequence[Standing], front: Front) -> Iterable[str | Named]:
-    """Yield names with the number of tasks and what they cost."""
+    """Yield names with the number of tasks and what they cost; the first table hides variants, so they are named."""
     for k, row in enumerate(rows[:MOST]):
         yield "; " if k else ""
         yield Named(row.method)
-        yield f" ({_tasks(row.compared)}, {_cost_words(row, front)})"
+        variant = f"a variant of {row.variant_of}, " if row.variant_of else ""
+        yield f" ({variant}{_tasks(row.compared)}, {_cost_words(row, front)})"
     if len(rows) > MOST:
         yield f"; and {len(rows) - MOST} more"
 
