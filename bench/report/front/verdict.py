@@ -88,7 +88,9 @@ def _best(front: Front, suite: SuiteResults) -> Sentence:
             Named(most_often.method),
             f", compared on {_tasks(most_often.compared)}, is tied for best on ",
         ]
-        groups += [f"{most_often.tied} ({_cost_words(most_often, front)})." if most_often.tied else "none."]
+        groups += [
+            f"{most_often.tied} ({_cost_words(most_often, front)})." if most_often.tied else "none."
+        ]
     return (*groups, _scale(front, rows))
 
 
