@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import errno
-import pickle
 
 import pytest
 import torch
@@ -39,7 +39,8 @@ def test_a_long_message_is_cut():
 def test_names_in_an_error_for_the_user_neither_break_its_line_nor_command_a_terminal(kind):
     error = kind("a\nb\x1b[2Jc\u2028d\ud800: not a name")
     assert str(error) == "a\\nb\\x1b[2Jc\\u2028d\\ud800: not a name"
-    assert str(pickle.loads(pickle.dumps(error))) == str(error) == str(kind(error))
+    # a copy is rebuilt from what pickle would store; neither it nor a second escape changes the message
+    assert str(copy.copy(error)) == str(error) == str(kind(error))
 
 
 @pytest.mark.parametrize(
