@@ -1,9 +1,8 @@
 """Print the rows of config/budget.yaml and their settings on each task: `python -m bench.cost.budgets`.
 
 A budget is a number of network rows per posterior sample, forward and backward, training included. Each method has one
-rule that turns a budget into settings. Settings that were searched at equal seconds (methods in TAKEN) have the values
-that won there, on each task (results/reference/tuning); a setting that is neither in a rule nor searched keeps its
-default. On the priors of the suite, a denoiser costs one row and a decoded image `decode_nfe`; with its gradient, each
+rule that turns a budget into settings. Settings that were searched at equal seconds have the values that won there, on
+each task (results/reference/tuning); a setting that is neither in a rule nor searched keeps its default. On the priors of the suite, a denoiser costs one row and a decoded image `decode_nfe`; with its gradient, each
 costs twice.
 
 Training is paid once, so that its share per sample depends on the number of samples. Methods are trained with the rows
@@ -172,7 +171,6 @@ def _num_chains(before: int, terms: Terms) -> int:
     return max(n for n in range(1, most + 1) if terms.num_samples % n == 0)
 
 
-SEARCHED = ("dps", "latent_langevin", "hmc", "aps", "ods")
 _in_steps = partial(partial, steps, field="num_steps")
 RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
     **{rule.__name__: rule for rule in (dps, latent_langevin, hmc, aps, ods)},
@@ -191,8 +189,6 @@ RULES: Mapping[str, Callable[[float, Terms], Settings]] = {
     "dflow": dflow,
     "rtb": rtb,
 }
-# whose winners config/budget.yaml has; those of the others are published, but their rows have not been run anew
-TAKEN = ("dps", "latent_langevin", "hmc", "aps", "ods")
 PULLS = {"dps": "zeta", "mpgd": "scale"}  # settings that fall as the number of steps rises
 _MOST = {"ddrm": 1000}  # DDRM has at most one step for each of its paper's 1000 noise levels
 
@@ -245,7 +241,7 @@ def main() -> None:
     folder = shipped("results/reference/tuning")
     for task in sorted(path.parent.name for path in folder.glob("gmm-*/dps.csv")):
         print(f"  {task}:\n    settings: {{")
-        for plugin in TAKEN:
+        for plugin in RULES:
             rows = tuned(task, plugin, folder).items()
             if rows:
                 print("      " + ", ".join(_anchored(task, plugin, rows)) + ",")

@@ -13,7 +13,6 @@ from bench.cost.budgets import (
     NUM_MEASUREMENTS,
     PULLS,
     RULES,
-    TAKEN,
     Terms,
     budgets_of,
     training_rows,
@@ -51,7 +50,7 @@ def test_the_suite_has_the_settings_of_the_rules(plugin, budget):
     assert SUITE["methods"][f"{plugin}-b{budget}"] == RULES[plugin](budget, TERMS)
 
 
-@pytest.mark.parametrize("plugin", TAKEN)
+@pytest.mark.parametrize("plugin", RULES)
 def test_each_task_has_the_settings_that_won_its_search(plugin):
     for task, entry in SUITE["tasks"].items():
         won = tuned(task, plugin, REPOSITORY / "results/reference/tuning")
