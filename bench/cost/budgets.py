@@ -2,8 +2,8 @@
 
 A budget is a number of network rows per posterior sample, forward and backward, training included. Each method has one
 rule that turns a budget into settings. Settings that were searched at equal seconds have the values that won there, on
-each task (results/reference/tuning); a setting that is neither in a rule nor searched keeps its default. On the priors of the suite, a denoiser costs one row and a decoded image `decode_nfe`; with its gradient, each
-costs twice.
+each task (results/reference/tuning); a setting that is neither in a rule nor searched keeps its default. On the
+priors of the suite, a denoiser costs one row and a decoded image `decode_nfe`; with its gradient, each costs twice.
 
 Training is paid once, so that its share per sample depends on the number of samples. Methods are trained with the rows
 that a budget leaves for ten measurements; the figure `budget` divides the same training by 1, 10 and 100.
