@@ -19,11 +19,18 @@ WITH_RECORD = (".csv", ".html")  # of a job's outputs, the first of these has a 
 
 
 def damaged_products(rules: Rules) -> set[str]:
-    """Return an output of each job whose products exist but differ from what was written. Writes nothing."""
+    """Return an output of each job whose products exist but differ from what was written. Writes nothing.
+
+    Where a spec has been deleted, the page counts as damaged: specs are written when a run begins, and a run in which
+    nothing is to be done does not begin.
+    """
     paths = [path for path in _recorded(rules) if Path(path).exists()]
     with ThreadPoolExecutor() as pool:  # hashes are computed outside the interpreter's lock
         intact = pool.map(_is_intact, paths)
-    return {path for path, good in zip(paths, intact, strict=True) if not good}
+    damaged = {path for path, good in zip(paths, intact, strict=True) if not good}
+    if not all(Path(path).exists() for path in rules.specs):
+        damaged.update(path for path in rules.made("report") if Path(path).exists())
+    return damaged
 
 
 def refuse_folders(rules: Rules) -> None:

@@ -39,7 +39,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from bench.runtime.orphans import watch
+from bench.runtime.orphans import PAUSE, watch
 
 FOLDER = "BENCH_PRELOADED"  # environment variable: where the server listens
 LIBRARIES = (
@@ -90,9 +90,20 @@ def start(without: Sequence[str] = ()) -> None:
     # that ends when this process has ended, however it ended
     end, _kept_open = os.pipe()
     held = _held(folder)
-    subprocess.Popen(command, stdin=end, start_new_session=True, pass_fds=[held])
+    server = subprocess.Popen(command, stdin=end, start_new_session=True, pass_fds=[held])
     os.close(end)
+    threading.Thread(target=_remove_after, args=(server, folder), daemon=True).start()
     os.environ[FOLDER] = folder
+
+
+def _remove_after(server: subprocess.Popen, folder: str) -> None:
+    """Remove the folder of a server that was killed: once its workflow is killed, too, no process would do so."""
+    server.wait()
+    for _ in range(2):
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(
+            2 * PAUSE
+        )  # a job that has lost its server lives that long, and may write bytecode there
 
 
 def _place() -> str | None:

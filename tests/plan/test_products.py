@@ -38,13 +38,22 @@ def rules(tmp_path, monkeypatch) -> Rules:
         root / "figures/distance.csv", "a\n", {}, {"distance.png": b"p", "distance.pdf": b"d"}
     )
     write_recorded(root / "report.html", b"page", {})
-    return Rules(load({"suite": "tiny.yaml"}))
+    made = Rules(load({"suite": "tiny.yaml"}))
+    for spec in map(Path, made.specs):
+        spec.parent.mkdir(parents=True, exist_ok=True)
+        spec.touch()
+    return made
 
 
 def test_a_complete_or_missing_file_is_not_damaged(rules):
     assert damaged_products(rules) == set()
     shutil.rmtree("results/tiny")
     assert damaged_products(rules) == set()
+
+
+def test_a_deleted_spec_asks_for_the_page_so_that_a_run_begins_and_writes_it(rules):
+    Path(next(iter(rules.specs))).unlink()
+    assert damaged_products(rules) == {"results/tiny/report.html"}
 
 
 @pytest.mark.parametrize(

@@ -184,8 +184,24 @@ def test_a_job_and_its_client_end_when_their_run_was_killed(served, tmp_path):
     run.communicate()
 
 
+def test_a_workflow_removes_the_folder_of_its_server_that_was_killed(environment):
+    """At once, so that nothing is left if the workflow is killed, too."""
+    with tempfile.TemporaryDirectory(prefix="s") as short:  # a socket's address has a limit
+        own = {**environment, "TMPDIR": short}
+        starter = subprocess.Popen([sys.executable, "-c", SERVE], cwd=REPOSITORY, env=own, **PIPES)
+        folder = Path(starter.stdout.readline().strip())
+        wait_until(lambda: any(folder.iterdir()))
+        for pid in server_of(folder):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not folder.exists())
+        assert starter.poll() is None
+        starter.kill()
+        starter.communicate()
+        assert not any(Path(short).iterdir())
+
+
 def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_start(environment, tmp_path):
-    """The folder of a living server is kept."""
+    """Here both were killed, the workflow first. The folder of a living server is kept."""
     with tempfile.TemporaryDirectory(prefix="s") as short:  # a socket's address has a limit
         own = {**environment, "TMPDIR": short}
         first, second = (
@@ -194,10 +210,13 @@ def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_start(env
         )
         folders = [Path(starter.stdout.readline().strip()) for starter in (first, second)]
         wait_until(lambda: all(any(folder.iterdir()) for folder in folders))
+        # stopped, the workflow does not see the end of its server
+        first.send_signal(signal.SIGSTOP)
         for pid in server_of(folders[0]):
             os.kill(pid, signal.SIGKILL)
         first.kill()
         first.wait()
+        wait_until(lambda: not server_of(folders[0]))
         assert folders[0].exists()
         os.utime(folders[0], (0, 0))
         third = subprocess.Popen([sys.executable, "-c", SERVE], cwd=REPOSITORY, env=own, **PIPES)
