@@ -36,6 +36,7 @@ def lay_out(figure: Figure) -> None:
     """Place the parts of a figure once, for all formats; `savefig` would do so, and draw in vain, for each of them."""
     engine = figure.get_layout_engine()
     if engine is not None:
-        figure.set_dpi(DPI)
-        engine.execute(figure)
+        if figure.axes:  # without any, nothing has to be placed, and matplotlib would warn
+            figure.set_dpi(DPI)
+            engine.execute(figure)
         figure.set_layout_engine(None)  # places remain

@@ -29,3 +29,11 @@ def test_the_png_has_the_layout_that_savefig_would_give_it(tmp_path, layout):
         expected.savefig(alone, format="png", dpi=DPI, metadata={"Software": None})
     assert (tmp_path / "fig.png").read_bytes() == alone.getvalue()
     assert (tmp_path / "fig.pdf").stat().st_size > 1000
+
+
+def test_a_figure_of_words_alone_is_saved_without_a_warning(tmp_path, recwarn):
+    figure = Figure(layout="constrained")
+    figure.text(0.5, 0.5, "no task has two methods")
+    save(Drawing(figure, "a\n"), tmp_path, "words", {})
+    assert not [str(w.message) for w in recwarn if "layout" in str(w.message)]
+    assert (tmp_path / "words.png").exists()
