@@ -200,6 +200,18 @@ def test_a_workflow_removes_the_folder_of_its_server_that_was_killed(environment
         assert not any(Path(short).iterdir())
 
 
+def test_a_server_that_has_imported_the_libraries_ends_without_a_word(environment):
+    """What it prints would be the last words of a run."""
+    with tempfile.TemporaryDirectory(prefix="s") as short:
+        command, own = [sys.executable, "-c", SERVE], {**environment, "TMPDIR": short}
+        pipes = {**PIPES, "stderr": subprocess.PIPE}
+        starter = subprocess.Popen(command, cwd=REPOSITORY, env=own, **pipes)
+        folder = starter.stdout.readline().strip()
+        wait_until(lambda: any(Path(folder).iterdir()))
+        assert outcome({**own, preload.FOLDER: folder}, "status")[0] == 3
+        assert starter.communicate("\n")[1] == ""
+
+
 def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_start(environment, tmp_path):
     """Here both were killed, the workflow first. The folder of a living server is kept."""
     with tempfile.TemporaryDirectory(prefix="s") as short:  # a socket's address has a limit
