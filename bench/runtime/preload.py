@@ -355,7 +355,7 @@ def _run(arguments: list[str]) -> int:
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(*sys.argv[2:])
-        # at an orderly end of the interpreter, libraries that were imported for the jobs complain of memory still in use
+        # at an orderly end of the interpreter, imported libraries complain about memory that is still in use
         os._exit(0)
     else:
         call(sys.argv[1:])
