@@ -196,6 +196,8 @@ def _download_file(known: Checkpoint) -> None:
     pin = f"sha256:{expected}" if expected else None
     try:
         pooch.retrieve(known.source, pin, known.file, folder(), progressbar=sys.stderr.isatty())
+        if not expected:
+            _refuse_page(known.path)
     except (OSError, ValueError) as error:  # no network; another hash
         raise _not_fetched(known, error) from None
 
@@ -211,6 +213,18 @@ def _download_folder(known: Checkpoint) -> None:
         partial.rename(known.path)
     except Exception as error:  # of the hub's client, a dozen kinds
         raise _not_fetched(known, error) from None
+
+
+def _refuse_page(path: Path) -> None:
+    """Delete a downloaded page of the web that came in place of weights, and raise ValueError.
+
+    Servers send one if a file was fetched too often, or has to be confirmed; its sha256 is not to be kept.
+    """
+    with path.open("rb") as file:
+        is_page = file.read(256).lstrip().startswith(b"<")
+    if is_page:
+        path.unlink()
+        raise ValueError("the server sent a web page in its place")
 
 
 def _not_fetched(known: Checkpoint, error: Exception) -> UserError:
