@@ -141,5 +141,19 @@ def test_every_public_model_has_terms_a_family_and_its_fields():
     assert len({known.file for known in CHECKPOINTS.values()}) == len(CHECKPOINTS)
 
 
+def test_only_a_folder_without_safetensors_is_to_be_converted(home, monkeypatch, capsys):
+    for name in ("net.safetensors", "net.bin"):
+        known = Checkpoint("edm", "nobody/net", "none", name.replace(".", "-"))
+        monkeypatch.setitem(CHECKPOINTS, "net", known)
+        known.path.mkdir(parents=True)
+        (known.path / name).write_bytes(CONTENT)
+        fetch(["net"])
+        is_told = (
+            "its weights are pickled: posterior-bench weights convert net"
+            in capsys.readouterr().out
+        )
+        assert is_told == name.endswith(".bin")
+
+
 def test_names_are_no_ones_elses():
     assert not set(checkpoints.CHECKPOINTS) & {"alexnet", "vgg16", "inception", "random"}
