@@ -113,16 +113,36 @@ CHECKPOINTS = {
     "otcfm_cifar10": _torchcfm("otcfm", "optimal_transport"),
     "ddpm-cifar10-32": _hub("edm", "google/ddpm-cifar10-32", APACHE, False),
     "ddpm-mnist": _hub("edm", "1aurent/ddpm-mnist", "MIT, as its card says", False),
-    "ddpm-ema-celebahq-256": _hub("edm", "google/ddpm-ema-celebahq-256", APACHE, True),
-    "ddpm-ema-bedroom-256": _hub("edm", "google/ddpm-ema-bedroom-256", APACHE, True),
+    **{
+        name: _hub("edm", f"google/{name}", APACHE, True)
+        for name in (
+            "ddpm-celebahq-256",
+            "ddpm-ema-celebahq-256",
+            "ddpm-bedroom-256",
+            "ddpm-ema-bedroom-256",
+            "ddpm-church-256",
+            "ddpm-ema-church-256",
+            "ddpm-cat-256",
+        )
+    },
     "diffusers-cd_imagenet64_l2": _hub(
         "consistency", "openai/diffusers-cd_imagenet64_l2", MIT + IMAGENET, False
     ),
-    "diffusers-cd_bedroom256_l2": _hub(
-        "consistency", "openai/diffusers-cd_bedroom256_l2", f"{MIT}; trained on LSUN", True
-    ),
-    "ncsnpp-ffhq-256": _hub("score_sde", "google/ncsnpp-ffhq-256", APACHE, True),
-    "ncsnpp-celebahq-256": _hub("score_sde", "google/ncsnpp-celebahq-256", APACHE, True),
+    **{
+        f"diffusers-{name}": _hub(
+            "consistency", f"openai/diffusers-{name}", f"{MIT}; trained on LSUN", True
+        )
+        for name in ("cd_bedroom256_l2", "cd_bedroom256_lpips")
+    },
+    **{
+        name: _hub("score_sde", f"google/{name}", APACHE, True)
+        for name in (
+            "ncsnpp-ffhq-256",
+            "ncsnpp-ffhq-1024",
+            "ncsnpp-celebahq-256",
+            "ncsnpp-church-256",
+        )
+    },
 }
 
 
@@ -184,7 +204,7 @@ def fetch(names: Sequence[str]) -> None:
             if not _record(path).is_file():
                 _record(path).write_text(f"{_digest(path)}\n")
             print(f"{path}: sha256 {_record(path).read_text().strip()}")
-        if known.is_folder and known.pickled:
+        if known.is_folder and not list(known.path.rglob("*.safetensors")):
             print(f"its weights are pickled: posterior-bench weights convert {name}")
 
 
@@ -196,6 +216,8 @@ def _download_file(known: Checkpoint) -> None:
     pin = f"sha256:{expected}" if expected else None
     try:
         pooch.retrieve(known.source, pin, known.file, folder(), progressbar=sys.stderr.isatty())
+        if not expected:
+            _refuse_page(known.path)
     except (OSError, ValueError) as error:  # no network; another hash
         raise _not_fetched(known, error) from None
 
@@ -211,6 +233,18 @@ def _download_folder(known: Checkpoint) -> None:
         partial.rename(known.path)
     except Exception as error:  # of the hub's client, a dozen kinds
         raise _not_fetched(known, error) from None
+
+
+def _refuse_page(path: Path) -> None:
+    """Delete a downloaded page of the web that came in place of weights, and raise ValueError.
+
+    Servers send one if a file was fetched too often, or has to be confirmed; its sha256 is not to be kept.
+    """
+    with path.open("rb") as file:
+        is_page = file.read(256).lstrip().startswith(b"<")
+    if is_page:
+        path.unlink()
+        raise ValueError("the server sent a web page in its place")
 
 
 def _not_fetched(known: Checkpoint, error: Exception) -> UserError:

@@ -71,7 +71,8 @@ def converted(path: Path, entry: str = "", about: Json | None = None) -> Path:
     try:
         write_safetensors(target, tensors)
         write_json(card, _card(path, target, tensors, about))
-    except (OSError, ValueError, RuntimeError) as error:  # also for sparse tensors
+    # of sparse tensors ValueError, of quantised ones KeyError
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise UserError(
             f"{target}: cannot be written ({_line(error)}); copy {path.name} elsewhere"
         ) from None

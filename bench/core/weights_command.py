@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.core import checkpoints, weights
+from bench.core.errors import UserError
 
 TRAINED = "; trained on ImageNet, for non-commercial research and education only"
 TORCHVISION = f"none of its own; the code of torchvision is BSD-3-Clause{TRAINED}"
@@ -19,8 +20,18 @@ TERMS = {
 
 
 def run(what: str, names: Iterable[str]) -> None:
-    """Check or fetch models and networks by name; without names, all networks that judge images."""
+    """Check or fetch models and networks by name; without names, all networks that judge images.
+
+    Raises UserError, one line, for an unknown name, before anything is checked or fetched.
+    """
     names = list(names)
+    known = {*checkpoints.CHECKPOINTS, *weights.WEIGHTS}
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"weights: expected one of {', '.join(weights.WEIGHTS)}, or a model that posterior-bench weights list "
+                f"names, got {name!r}"
+            )
     models = [name for name in names if name in checkpoints.CHECKPOINTS]
     if models:
         {"fetch": checkpoints.fetch, "check": checkpoints.check}[what](models)

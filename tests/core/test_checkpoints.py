@@ -57,6 +57,18 @@ def test_a_later_download_must_agree_with_the_first(home, tmp_path):
     assert not (home / "net.pt").exists()
 
 
+def test_a_page_in_place_of_the_weights_is_refused_and_not_remembered(home, tmp_path):
+    (tmp_path / "published" / "net.pt").write_bytes(b"\n<!DOCTYPE html><html>Quota exceeded</html>")
+    with pytest.raises(
+        UserError, match=r"could not be fetched \(the server sent a web page"
+    ) as told:
+        fetch(["net"])
+    assert str(home / "net.pt") in str(told.value) and not list(home.glob("net.pt*"))
+    (tmp_path / "published" / "net.pt").write_bytes(CONTENT)
+    fetch(["net"])
+    assert (home / "net.pt.sha256").read_text() == f"{HASH}\n"
+
+
 def test_a_file_that_changed_is_refused(home):
     fetch(["net"])
     (home / "net.pt").write_bytes(b"other weights")
@@ -127,6 +139,20 @@ def test_every_public_model_has_terms_a_family_and_its_fields():
         )
         assert name in listing()
     assert len({known.file for known in CHECKPOINTS.values()}) == len(CHECKPOINTS)
+
+
+def test_only_a_folder_without_safetensors_is_to_be_converted(home, monkeypatch, capsys):
+    for name in ("net.safetensors", "net.bin"):
+        known = Checkpoint("edm", "nobody/net", "none", name.replace(".", "-"))
+        monkeypatch.setitem(CHECKPOINTS, "net", known)
+        known.path.mkdir(parents=True)
+        (known.path / name).write_bytes(CONTENT)
+        fetch(["net"])
+        is_told = (
+            "its weights are pickled: posterior-bench weights convert net"
+            in capsys.readouterr().out
+        )
+        assert is_told == name.endswith(".bin")
 
 
 def test_names_are_no_ones_elses():

@@ -129,12 +129,24 @@ def test_a_broken_file_is_one_line(tmp_path, suffix, damage):
         ({"a": 1}, "expected tensors by name, found also a"),
         ({"a": torch.ones(1), "module.a": torch.zeros(1)}, "with and without `module.`"),
         ({"a": torch.eye(3).to_sparse()}, "net.safetensors: cannot be written"),
+        ({"a": torch.ones(3, device="meta")}, "net.safetensors: cannot be written"),
+        ({"a": torch.ones(1).expand(10**15)}, "net.safetensors: cannot be written"),
     ],
 )
 def test_unexpected_content_is_reported(tmp_path, content, words):
     torch.save(content, tmp_path / "net.pt")
     with pytest.raises(UserError, match=words):
         foreign_tensors(tmp_path / "net.pt")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_quantised_weights_are_refused_in_one_line(tmp_path):
+    torch.save(
+        {"a": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)}, tmp_path / "q.pt"
+    )
+    with pytest.raises(UserError, match="q.safetensors: cannot be written .*qint8") as told:
+        foreign_tensors(tmp_path / "q.pt")
+    assert "\n" not in str(told.value) and not (tmp_path / "q.safetensors").exists()
 
 
 def test_a_missing_file_or_one_of_another_kind_is_reported(tmp_path):

@@ -34,5 +34,11 @@ def test_all_are_named_without_names_and_none_in_a_check(tmp_path, monkeypatch, 
 
 
 def test_an_unknown_network_is_still_refused_by_name():
-    with pytest.raises(UserError, match="expected one of alexnet, vgg16, inception, got 'vgg19'"):
+    with pytest.raises(UserError, match="of alexnet, vgg16, inception, or a model .*, got 'vgg19'"):
         run("fetch", ["vgg19"])
+
+
+def test_an_unknown_name_is_refused_before_a_known_one_is_fetched(capsys):
+    with pytest.raises(UserError, match="got 'nothing'"):
+        run("fetch", ["ffhq_10m", "nothing"])
+    assert capsys.readouterr().out == ""

@@ -88,3 +88,22 @@ def test_a_rehearsal_says_so_in_every_row_and_above():
 def test_a_paper_without_numbers_says_so():
     empty = side_by_side(NUMBERS, replace(spec("dps-paper"), paper="cps"), [])
     assert "No printed number of the paper" in side_by_side_markdown(empty, spec("dps-paper"))
+
+
+def test_every_sampler_of_the_papers_table_of_classes_that_has_a_row_here_is_beside_it():
+    shared = {
+        "dataset": "cifar10 32 x 32",
+        "operator": "class (beta 4, classifier cifar10-vgg13_bn)",
+        "sigma_y": "n/a",
+        "prior": "icfm_cifar10",
+        "N": "1000",
+    }
+    rows = tuple(
+        PlannedRow("classes", name, shared | {"method": name.partition("-")[0]})
+        for name in ("ods-paper", "rtb")
+    )
+    of_ods = PaperSpec(root="r", paper="ods", rows=rows, unknown={}, rehearsal_of="")
+    frame = side_by_side(NUMBERS, of_ods, [])
+    found = frame[frame["where"].str.startswith("Table 9,") & (frame["row"] == "rtb")]
+    assert list(found["published"]) == ["-4.20", "90.77", "-147.69"]
+    assert "how it was estimated is not said" in found["what differs"].iloc[2]

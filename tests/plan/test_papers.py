@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,24 @@ def test_every_experiment_has_a_suite_that_is_there_or_a_reason():
     for x in EXPERIMENTS:
         assert x.suite or x.missing
         assert not x.suite.startswith("papers/") or x.suite.removeprefix("papers/") in NAMES
+
+
+# figures and tables of the three papers whose places are known; figures that draw a method's idea are no experiments
+PLACES = {
+    "dps": ({*range(1, 8)}, {*range(4, 20)}),
+    "cps": ({1, 2, 3}, {1, 2, 3, 4, 5}),
+    "ods": ({*range(3, 15)}, {*range(1, 41)}),
+}
+
+
+@pytest.mark.parametrize("paper", PLACES)
+def test_every_table_and_figure_of_a_paper_is_listed(paper):
+    found: dict[str, set[int]] = {"Table": set(), "Figure": set()}
+    for place in (x.place for x in EXPERIMENTS if x.paper == paper):
+        for kind, numbers in re.findall(r"(Table|Figure)s? ([\d, to]+)", place):
+            for first, last in re.findall(r"(\d+)(?: to (\d+))?", numbers):
+                found[kind] |= {*range(int(first), int(last or first) + 1)}
+    assert (found["Table"], found["Figure"]) == PLACES[paper]
 
 
 @pytest.mark.parametrize("name", NAMES)
