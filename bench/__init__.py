@@ -93,7 +93,8 @@ def leaderboard(
     prior than the one whose posterior it is judged by); with samples also difference, difference_low and
     difference_high: the row minus the first of `mine`, paired over the measurements. mine: samples (m, s, *x) by the
     name that their row gets, of all the task's measurements. task: the one that the samples are of; None returns the
-    rows of all tasks, and takes no samples. Intervals are over measurements, at the same level as the published ones.
+    rows of all tasks, and takes no samples. Intervals are over measurements, and over the seeds of a row that has
+    several, at the same level as the published ones.
     Where the values of each measurement are not published, or are of other measurements, differences are empty and a
     warning says why; another warning says where samples are not as many as the published rows have.
     """

@@ -53,6 +53,10 @@ def published_and_mine(
         )
     if not mine:
         return rows.reset_index(drop=True)
+    if taken := [method for method in mine if method in set(rows["method"])]:
+        raise UserError(
+            f"leaderboard: {', '.join(taken)} is the name of a published row; give yours another one"
+        )
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
     warn_of_other_counts(rows_of_suite, {method: len(x[0]) for method, x in mine.items()})
@@ -84,7 +88,7 @@ def with_remarks(published: PublishedRows) -> pd.DataFrame:
 
 
 def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | None:
-    """Return a task's published values, averaged over seeds, as `compared` transforms them.
+    """Return a task's published values of each seed, as `compared` transforms them.
 
     Where samples cannot be paired with them, warn and return None.
     """
@@ -97,8 +101,7 @@ def published_values(published: PublishedRows, task: Task) -> pd.DataFrame | Non
         warnings.warn(f"leaderboard: means only, no paired differences: {why}", stacklevel=4)
         return None
     values = published.values
-    of_task = compared(values.loc[values["task"] == task.name])
-    return of_task.groupby(["method", "metric", "measurement"], as_index=False)["value"].mean()
+    return compared(values.loc[values["task"] == task.name])
 
 
 def values_of(task: Task, method: str, x: Tensor) -> pd.DataFrame:
@@ -130,23 +133,26 @@ def with_differences(
 ) -> pd.DataFrame:
     """Return the board with PAIRED: each row minus the first row of `mine`, over the measurements that both have.
 
-    For worth in exact draws, the differences are those of its reciprocal, the relative error.
+    For worth in exact draws, the differences are those of its reciprocal, the relative error. Of a row with several
+    seeds, each seed is compared with the samples of `mine`, and measurements and seeds are crossed as in the tables.
     """
     board[PAIRED] = np.nan
     if published is None:
         return board
     own = [
-        compared(frame[frame["measurement"] != "all"]).assign(method=method)
+        compared(frame[frame["measurement"] != "all"]).assign(method=method, seed=0)
         for method, frame in mine.items()
     ]
     everything = pd.concat([published, *own]).astype({"measurement": int}).dropna(subset="value")
     table = everything.pivot_table(
-        index="measurement", columns=["metric", "method"], values="value"
+        index="measurement", columns=["metric", "method", "seed"], values="value"
     )
+    known = {key[:2] for key in table.columns}
     first = next(iter(mine))
     for i, method, metric in board.loc[board["mean"].notna(), ["method", "metric"]].itertuples():
-        if method != first and {(metric, method), (metric, first)} <= set(table.columns):
-            differences = (table[metric, method] - table[metric, first]).dropna().to_numpy()
+        if method != first and {(metric, method), (metric, first)} <= known:
+            of_seeds, of_first = (table[metric][name] for name in (method, first))
+            differences = of_seeds.sub(of_first[0], axis=0).dropna().to_numpy()
             if len(differences) > 1:
                 board.loc[i, PAIRED] = averaged(differences, False, LEVEL)
     return board

@@ -18,7 +18,7 @@ from bench.stats.scores import Score
 
 MARK = " (published)"  # end of the name of a published row
 CHAIN = "ess_bulk"  # a metric with numbers for chains alone; for others its reason names how samples are related
-COSTS = ("nfe", "nfe_vjp", "train_seconds", "train_nfe")
+COSTS = ("nfe", "nfe_vjp", "train_seconds", "train_nfe", "train_nfe_vjp")
 Lines = dict[tuple[str, str], dict]  # of a task's summary, by method and metric
 
 
@@ -146,7 +146,7 @@ def _runs(
         status = "failed" if stopped.startswith("failed") else "n/a"
     number = {name: float(lines.get((row, name), {}).get("mean") or 0) for name in COSTS}
     seconds = float(lines.get((row, "seconds_per_sample"), {}).get("mean") or 0)
-    number |= {"seconds": seconds, "rows": 1, "train_nfe_vjp": 0}
+    number |= {"seconds": seconds, "rows": 1}
     of_chain = str(lines.get((row, CHAIN), {}).get("reason", ""))
     words = {"independent samples": "independent", "coupled samples": "coupled"}
     words |= {"point estimate": "point"}

@@ -11,6 +11,7 @@ from bench.core.kinds import by_kind
 from bench.core.results import BASELINES, ROLES, Ranking, Summary
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults
+from bench.stats.spending import within_budget
 from bench.stats.summary import summarise, summarised
 from bench.stats.values import values_of_task
 
@@ -80,7 +81,7 @@ class FigureResults:
         return values.values if values else {}
 
     def rankings(self, metrics: Sequence[str]) -> list[Ranking]:
-        return rankings(self.suite, metrics)
+        return rankings(within_budget(self.suite), metrics)
 
     def is_ranked(self, task: str, method: str) -> bool:
         return all(method not in x.unranked for x in self.suite.tasks if x.name == task)

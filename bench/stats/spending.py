@@ -32,6 +32,13 @@ def above_budget(suite: SuiteResults, budget: float | None) -> dict[str, float]:
     return {method: rows for method, rows in most.items() if rows > budget}
 
 
+def within_budget(suite: SuiteResults) -> SuiteResults:
+    """Return the results without the rows above the stated budget; the same ones where there is none above it."""
+    above = above_budget(suite, suite.budget_rows)
+    kept = tuple(method for method in suite.methods if method not in above)
+    return replace(suite, methods=kept) if above else suite
+
+
 def without(suite: SuiteResults, methods: Collection[str], metric: str) -> SuiteResults:
     """Return the results without some rows, and with one metric that has a direction, so that only it is compared."""
     tasks = tuple(

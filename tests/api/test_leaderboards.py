@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import stdtrit
 
 import bench
 from bench.core.artefacts import read_json, write_json
@@ -29,6 +30,7 @@ methods: {dps: {num_steps: 21}, unconditional: {}}
 """
 NAME = "gmm-denoise"
 SHIFTS = {"good": -0.1, "bad": 0.2}  # of the published rows from the values of my samples
+SEEDS = {"good": {0: 0.0}, "bad": {0: 0.01, 1: -0.01}}  # what each seed adds
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +57,12 @@ def x(task):
 
 @pytest.fixture
 def published(folder, task, x):
-    """Published rows of two methods, of two seeds each, whose values are those of x and a shift."""
+    """Published rows of two methods, one of them of two seeds, whose values are those of x and a shift."""
     frame = bench.evaluate(task, x)
     own = frame[frame["metric"] == "sw2-128"].astype({"measurement": int})
     values, lines = [], []
     for method, shift in SHIFTS.items():
-        for seed, more in ((0, 0.01), (1, -0.01)):
+        for seed, more in SEEDS[method].items():
             of_seed = own.assign(
                 task=NAME, method=method, seed=seed, value=own["value"] + shift + more
             )
@@ -86,9 +88,18 @@ def test_each_row_has_its_paired_difference_from_mine(published, task, x):
     rows = board[board["metric"] == "sw2-128"].set_index("method")
     for method, shift in SHIFTS.items():
         assert rows.loc[method, "difference"] == pytest.approx(shift, abs=1e-6)
-        # measurements cancel
-        assert rows.loc[method, "difference_high"] - rows.loc[method, "difference_low"] < 1e-5
+    widths = rows["difference_high"] - rows["difference_low"]
+    assert widths["good"] < 1e-5  # measurements cancel
     assert rows.loc[["mine", "broken"], "difference"].isna().all()
+
+
+def test_the_spread_over_seeds_widens_a_paired_interval(published, task, x):
+    """Two seeds 0.01 above and below the mean: a standard error of 0.01, with one degree of freedom."""
+    board = bench.leaderboard("small", mine={"mine": x}, task=task)
+    row = board[board["metric"] == "sw2-128"].set_index("method").loc["bad"]
+    half = 0.01 * stdtrit(1, 0.995)
+    assert row["difference_high"] - row["difference"] >= 0.99 * half
+    assert row["difference"] - row["difference_low"] >= 0.99 * half
 
 
 def test_rows_that_saw_another_prior_are_marked(published, task, x):
@@ -144,6 +155,9 @@ def test_wrong_requests_are_one_line(published, task, x):
         ),
         "samples of mine are of 2 measurements": lambda: bench.leaderboard(
             "small", {"mine": x[:2]}, task=task
+        ),
+        "good is the name of a published row": lambda: bench.leaderboard(
+            "small", {"good": x}, task=task
         ),
         "mine is a Tensor; expected a dict": lambda: bench.leaderboard("small", x, task=task),
     }.items():

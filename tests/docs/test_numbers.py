@@ -139,6 +139,70 @@ def test_numbers_in_the_page_on_statistics_are_those_published(published, words)
         assert abs(mean - float(shown)) <= 0.51 * 10.0**-digits, (task, row, metrics)
 
 
+def published_lines(metric: str) -> dict[tuple[str, str, str], dict[str, str]]:
+    """Return the lines of a metric of all published suites by suite, task and row."""
+    found = {}
+    for path in sorted((REPOSITORY / "results/reference").glob("*/summary.csv")):
+        with path.open(newline="") as file:
+            lines = [x for x in csv.DictReader(file) if x["metric"] == metric]
+        found |= {(path.parent.name, x["task"], x["method"]): x for x in lines}
+    return found
+
+
+def test_the_page_on_statistics_names_each_published_row_with_an_effective_sample_size():
+    shown = {key: x for key, x in published_lines("ess_bulk").items() if x["mean"]}
+    worth = published_lines("worth_energy")
+    page = " ".join((REPOSITORY / "docs/statistics.md").read_text().split())
+    words = page.partition("published rows show an effective sample size")[2].partition(" HMC and")[
+        0
+    ]
+    stated = re.findall(r"`([\w-]+)` on `([\w-]+)`[^(]*\((\d+)(?: of 64)?; worth (\d+)\)", words)
+    assert {(task, row) for row, task, *_ in stated} == {key[1:] for key in shown}
+    for (suite, task, row), line in shown.items():
+        assert f"`{suite}`" in words
+        numbers = (f"{float(x['mean']):.0f}" for x in (line, worth[suite, task, row]))
+        assert (row, task, *numbers) in stated
+
+
+def test_floors_on_tasks_of_consistency_models_are_those_stated():
+    page = " ".join((REPOSITORY / "docs/statistics.md").read_text().split())
+    words = page.partition("On the three tasks of `consistency`")[2].partition(". Distances")[0]
+    (ends,) = re.findall(
+        r"`energy` is ([\d.]+) to ([\d.]+), .* are worth (\d+) to (\d+)$",
+        words.split(". ")[0].rstrip("."),
+    )
+    for metric, low, high, digits in (("energy", *ends[:2], 3), ("worth_energy", *ends[2:], 0)):
+        lines = published_lines(metric)
+        means = [
+            float(x["mean"])
+            for (suite, task, row), x in lines.items()
+            if suite == "digits" and task.startswith("consistency") and row == "reference"
+        ]
+        assert [f"{x:.{digits}f}" for x in (min(means), max(means))] == [low, high], metric
+
+
+def test_walks_from_each_paper_to_ours_have_the_published_distances():
+    energies = published_lines("energy")
+    tasks: list[str] = []
+    compared = 0
+    for line in (REPOSITORY / "docs/ablations.md").read_text().splitlines():
+        head, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        if "one change a row" in head:
+            tasks = [cell.strip("`") for cell in cells]
+        row = re.match(r"`([a-z]+[\w-]*)`: ", head)
+        if not (line.startswith("|") and row):
+            continue
+        for task, cell in zip(tasks, cells, strict=True):
+            mean = energies.get(("ablations", task, row[1]), {}).get("mean", "")
+            if cell == "–":
+                assert not mean, (row[1], task)
+                continue
+            digits = len(cell.partition(".")[2])
+            assert abs(float(mean) - float(cell)) <= 0.51 * 10.0**-digits, (row[1], task)
+            compared += 1
+    assert compared == 2 * 4 + 2 * 8 + 2 * 7 + 1 + 4
+
+
 def test_effects_in_the_page_on_claims_are_those_of_the_ledger():
     with open(REPOSITORY / "results/reference/claims/claims.csv", newline="") as file:
         ledger = {line["id"]: line for line in csv.DictReader(file)}
@@ -156,7 +220,7 @@ def test_effects_in_the_page_on_claims_are_those_of_the_ledger():
     assert words in page
 
 
-@pytest.mark.parametrize("suite", ["photos", "sphere", "claims"])
+@pytest.mark.parametrize("suite", ["photos", "sphere", "claims", "digits", "ablations"])
 def test_the_exact_sampler_of_other_suites_is_at_the_floor_and_worth_its_number(suite):
     """99 % intervals of up to ten tasks: a single one may miss."""
     num_samples = yaml.safe_load((REPOSITORY / f"config/{suite}.yaml").read_text())["num_samples"]

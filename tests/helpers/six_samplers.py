@@ -26,6 +26,7 @@ def samplers(y: torch.Tensor) -> dict[str, tuple[torch.Tensor, int]]:
     exact, prior = mean + STD * noise, other
     jitter = 0.01 * normal(M, S, *SHAPE, seed=4)
     four = exact[:, :COPIES].repeat(1, S // COPIES, 1, 1, 1)  # sample t C + c is state t of chain c
+    two = exact[:, :2].repeat_interleave(COPIES, 1)
     return {
         "oracle": (exact, 0),
         "frozen-prior": (prior[:, :1].expand_as(exact) + 0, 1),
@@ -33,6 +34,11 @@ def samplers(y: torch.Tensor) -> dict[str, tuple[torch.Tensor, int]]:
         "trembling": (exact[:, :1] + jitter, 1),
         "trembling-together": (exact[:, :1] + jitter, COPIES),
         "frozen-chains": (four + jitter, COPIES),
+        "same-chains": (exact[:, : S // COPIES].repeat_interleave(COPIES, 1), COPIES),
+        "in-turn": (
+            two.repeat(1, S // (2 * COPIES), 1, 1, 1),
+            COPIES,
+        ),  # two states, one after the other
         "copied": (exact[:, : S // COPIES].repeat_interleave(COPIES, 1), 0),
         "biased": (exact + STD, 0),
         "wide": (mean + 2 * STD * noise, 0),

@@ -49,6 +49,15 @@ def test_copied_draws_are_worth_their_originals(lines):
         assert line.low < S / COPIES < line.high and line.high < S / 2
 
 
+@pytest.mark.parametrize(("method", "num"), [("same-chains", S // COPIES), ("in-turn", 2)])
+def test_chains_that_copy_each_other_or_themselves_are_worth_what_they_copy(lines, method, num):
+    for metric in ("worth_energy", "worth_mean"):
+        line = lines[method, metric]
+        assert line.low < num < line.high and line.high < S / 2
+    assert lines[method, "ess_bulk"].mean is None
+    assert lines[method, "ess_bulk"].reason.startswith("n/a (chains have not mixed")
+
+
 @pytest.mark.parametrize("method", ["biased", "wide", "collapsed"])
 def test_bias_and_wrong_spread_are_worth_little(lines, method):
     assert lines[method, "worth_energy"].high < S / 4

@@ -23,6 +23,7 @@ from bench.stages import figure
 from bench.stages import tables as tables_stage
 from bench.stats.beside import load_with_published
 from bench.stats.results import load
+from bench.stats.spending import rows_per_sample
 
 SPEC = Path("results/synthetic/specs/suite.json")
 OWN = ("oracle", "aps")
@@ -63,6 +64,15 @@ def test_published_rows_have_the_numbers_that_were_published():
                 )
             compared += 1
     assert compared > 40
+
+
+def test_published_rows_cost_what_they_did_with_training_forward_and_backward():
+    suite = load_with_published(SPEC)
+    task = suite.tasks[0]
+    num_samples = suite.num_measured(task) * suite.num_samples
+    spent = {run.method: rows_per_sample(run, num_samples) for run in task.runs}
+    assert spent["aps (published)"] == pytest.approx(spent["aps"]) and spent["aps"] > 1000
+    assert spent["dps (published)"] == 400
 
 
 def test_rows_of_the_suite_are_compared_with_published_ones_in_pairs():

@@ -8,8 +8,11 @@ import pytest
 from helpers.synthetic_results import TRAINING, write_results
 
 from bench.core.results import DISTANCE
+from bench.report.front.standings import front_of
+from bench.report.page.charts import charts_of
 from bench.report.tables import distance_table
 from bench.stats.comparisons import compare
+from bench.stats.figure_results import FigureResults
 from bench.stats.results import SuiteResults, load
 from bench.stats.spending import above_budget, budget_notes, rows_per_sample, without
 from bench.stats.summary import summarise
@@ -48,6 +51,19 @@ def test_a_row_above_the_budget_is_marked_and_never_bold(suite):
     assert not any(cell.tied for name in ("latent_langevin", "aps") for cell in table.frame[name])
     assert "at most 2000 rows" in table.header and "latent_langevin (24,000)" in table.header
     assert any(cell.tied for cell in table.frame["dps-n1000"])
+
+
+def test_a_row_above_the_budget_has_no_mean_rank_in_the_figure_nor_on_the_page(suite):
+    """Without a stated budget all of them have one."""
+    for budget, expected in ((None, True), (2000, False)):
+        stated = replace(suite, budget_rows=budget)
+        (ranking, *_) = FigureResults(stated).rankings((DISTANCE,))
+        lines = summarise(stated)
+        front = front_of(stated, lines, compare(stated))
+        (chart,) = (x for x in charts_of(stated, lines, front) if x["id"] == "ranks")
+        on_page = {series["m"] for series in chart["panels"][0]["series"]}
+        assert {"dps"} < set(ranking.methods) == on_page
+        assert ("latent_langevin" in on_page) == expected
 
 
 def test_rows_within_a_budget_are_compared_among_themselves(suite):

@@ -16,6 +16,7 @@ from bench.report.front.references import NONE, reference_mode
 from bench.report.front.standings import Front, Known, by_key
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults, TaskResults
+from bench.stats.spending import within_budget
 
 LEVELS = {  # figure -> metric, whether x_true has to be a draw of the prior (None: either), words across and upwards
     "coverage": ("coverage_exact", None, "nominal level of the interval", "share of reference draws inside"),
@@ -291,9 +292,9 @@ def _amortisation(source: Source) -> Json | None:
 
 
 def _ranks(source: Source) -> Json | None:
-    """Return mean ranks with their intervals over tasks, a row for each metric."""
+    """Return mean ranks with their intervals over tasks, of the rows within the budget, a panel for each metric."""
     panels = []
-    for ranking in rankings(source.suite):
+    for ranking in rankings(within_budget(source.suite)):
         ends = zip(ranking.methods, ranking.mean, ranking.low, ranking.high, strict=True)
         series = [
             {"m": m, "p": [[_digits(mean if x is None else x) for x in (mean, low, high)]]}
