@@ -113,7 +113,7 @@ def needs_row(name: str, suite: Suite, state: str) -> list[str]:
     weights += rewards_of(suite)
     images = [marked(x["path"], Path(x["path"]).expanduser().exists()) for x in datasets if x]
     hours = gpu_hours(suite)
-    told = "not estimated: no published network" if hours is None else f"{hours:.3g}"
+    told = "not estimated: networks of other projects" if hours is None else f"{hours:.3g}"
     cells = [", ".join(dict.fromkeys(part)) for part in (weights, images, metric_weights(suite))]
     return [name, state, *(cell or "none" for cell in cells), told]
 
