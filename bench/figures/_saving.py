@@ -12,6 +12,7 @@ from bench.core.artefacts import Json, write_csv
 from bench.core.results import Drawing
 
 DPI = 160
+MARK = "rehearsal"
 FORMATS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "ModDate": None},
     "png": {"Software": None},
@@ -21,10 +22,14 @@ FORMATS: dict[str, dict[str, Any]] = {
 def save(drawing: Drawing, folder: Path, stem: str, info: Json) -> None:
     """Write pdf, png (`DPI`) and csv with the name `stem`; equal drawings give equal bytes.
 
-    `savefig` chooses the backend by the format, so that the user's setting has no effect.
+    `savefig` chooses the backend by the format, so that the user's setting has no effect. The figure of a rehearsal
+    says so across its middle, since a picture is easily copied without its name.
     """
     files = {}
     lay_out(drawing.figure)
+    if "rehearsal" in info:
+        style = {"size": 30, "rotation": 25, "ha": "center", "va": "center"}
+        drawing.figure.text(0.5, 0.5, MARK, color="0.4", alpha=0.4, zorder=100, **style)
     for suffix, metadata in FORMATS.items():
         data = io.BytesIO()
         drawing.figure.savefig(data, format=suffix, dpi=DPI, metadata=metadata)

@@ -37,3 +37,12 @@ def test_a_figure_of_words_alone_is_saved_without_a_warning(tmp_path, recwarn):
     save(Drawing(figure, "a\n"), tmp_path, "words", {})
     assert not [str(w.message) for w in recwarn if "layout" in str(w.message)]
     assert (tmp_path / "words.png").exists()
+
+
+def test_the_figure_of_a_rehearsal_says_so(tmp_path):
+    figure = panels()
+    save(Drawing(figure, "a\n"), tmp_path, "plain", {})
+    assert "rehearsal" not in [text.get_text() for text in figure.texts]
+    save(Drawing(figure, "a\n"), tmp_path, "marked", {"rehearsal": "its numbers mean nothing"})
+    assert "rehearsal" in [text.get_text() for text in figure.texts]
+    assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "marked.png").read_bytes()
