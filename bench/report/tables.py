@@ -30,7 +30,7 @@ from bench.stats.comparisons import Comparison, compare, resolution, tied
 from bench.stats.ranks import rankings
 from bench.stats.results import SuiteResults, TaskResults
 from bench.stats.seeds import Spreads, seed_spreads
-from bench.stats.spending import above_budget, budget_notes, without
+from bench.stats.spending import above_budget, budget_notes, within_budget, without
 from bench.stats.summary import COSTS
 
 # the columns of each task's table, in this order; then those of metrics that are neither here nor in CSV_ONLY
@@ -89,7 +89,12 @@ Bold = Collection[tuple[str, str, str]]  # the same keys
 def task_tables(
     suite: SuiteResults, lines: Sequence[Summary], comparisons: Sequence[Comparison]
 ) -> tuple[Table, ...]:
-    """Return one table per task: reference, oracle, the methods in the order of the suite, the ceiling last."""
+    """Return one table per task: reference, oracle, the methods in the order of the suite, the ceiling last.
+
+    Rows above the suite's budget are not compared with the others, as in the table of distances.
+    """
+    within = within_budget(suite)
+    comparisons = comparisons if within is suite else compare(within)
     known, bold = {(x.task, x.method, x.metric): x for x in lines}, tied(comparisons)
     headline, tables = headline_of(suite, lines), []
     for task in suite.tasks:

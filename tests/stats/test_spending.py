@@ -10,7 +10,7 @@ from helpers.synthetic_results import TRAINING, write_results
 from bench.core.results import DISTANCE
 from bench.report.front.standings import front_of
 from bench.report.page.charts import charts_of
-from bench.report.tables import distance_table
+from bench.report.tables import distance_table, task_tables
 from bench.stats.comparisons import compare
 from bench.stats.figure_results import FigureResults
 from bench.stats.results import SuiteResults, load
@@ -51,6 +51,16 @@ def test_a_row_above_the_budget_is_marked_and_never_bold(suite):
     assert not any(cell.tied for name in ("latent_langevin", "aps") for cell in table.frame[name])
     assert "at most 2000 rows" in table.header and "latent_langevin (24,000)" in table.header
     assert any(cell.tied for cell in table.frame["dps-n1000"])
+
+
+def test_a_row_above_the_budget_is_not_bold_in_the_tables_of_tasks_either(suite):
+    """Without a stated budget such a row is, on some task."""
+    for budget, expected in ((None, True), (2000, False)):
+        stated = replace(suite, budget_rows=budget)
+        tables = task_tables(stated, summarise(stated), compare(stated))
+        cells = [x for table in tables for x in table.frame.loc["latent_langevin"]]
+        assert any(cell.tied for cell in cells) == expected
+        assert any(cell.tied for table in tables for cell in table.frame.loc["dps"])
 
 
 def test_a_row_above_the_budget_has_no_mean_rank_in_the_figure_nor_on_the_page(suite):
