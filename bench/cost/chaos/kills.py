@@ -106,7 +106,10 @@ def _kill(
 def _short(command: str) -> str:
     """Return a command without the folders of this machine."""
     words = command.split()
-    return " ".join(w for w in words if not w.startswith("/") and w not in ("-m", "-c"))[:100]
+    of_machine = ("/", "suite=/")
+    return " ".join(w for w in words if not w.startswith(of_machine) and w not in ("-m", "-c"))[
+        :100
+    ]
 
 
 def _line(number: int, kill: Kill) -> str:
