@@ -9,6 +9,7 @@ from bench.core.errors import UserError
 from bench.stats.results import Origin
 
 MIXED = "are mixed"
+UNKNOWN = "unknown"  # the commit of a copy that was installed without its repository
 
 
 def made_by(origins: Sequence[Origin]) -> tuple[str, ...]:
@@ -16,10 +17,19 @@ def made_by(origins: Sequence[Origin]) -> tuple[str, ...]:
 
     Mixed commits are no fault of tables, since the workflow first makes again what this commit would make differently.
     """
+    if is_installed(origins):
+        return ("Made by an installed copy, which does not know its commit.",)
     commits = Counter(origin.commit for origin in origins)
     made = ", ".join(f"{commit[:12]} ({number} files)" for commit, number in commits.most_common())
     faults = [fault for fault in faults_of(origins) if MIXED not in fault]
     return (f"Made by commit {made}.", *(f"Warning: {fault}." for fault in faults))
+
+
+def is_installed(origins: Sequence[Origin]) -> bool:
+    """Return whether all artefacts were made by a copy without a repository, where nothing is known of edits."""
+    return bool(origins) and all(
+        origin.commit == UNKNOWN and origin.dirty is None for origin in origins
+    )
 
 
 def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
@@ -31,7 +41,7 @@ def faults_of(origins: Sequence[Origin]) -> tuple[str, ...]:
         faults.append(
             f"artefacts of {len(commits)} commits {MIXED} ({', '.join(c[:12] for c in commits)})"
         )
-    if "unknown" in commits:
+    if UNKNOWN in commits:
         faults.append("the commit of some artefacts is not known")
     if edited:
         number = f"{len(edited)} of {len(origins)}"

@@ -153,5 +153,5 @@ def _runs(
     joint = next((joint for said, joint in words.items() if f"({said})" in of_chain), "chain")
     measured = values["measurement"].nunique() or num
     header = {"status": status, "reason": stopped, "joint": joint, "num_measurements": measured}
-    header |= {"borrowed": borrowed}
+    header |= {"borrowed": borrowed, "published": True}
     return [RunRecord(f"{row}{MARK}", seed, header, number) for seed in seeds]

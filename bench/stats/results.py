@@ -28,6 +28,11 @@ class RunRecord:
     header: Json
     cost: Json
 
+    @property
+    def is_published(self) -> bool:
+        """Return whether the row was published and not drawn here, so that it has numbers but no samples."""
+        return bool(self.header.get("published"))
+
 
 @dataclass(frozen=True)
 class TaskResults:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.synthetic_results import (
     LEFT_OUT,
@@ -19,6 +20,9 @@ from helpers.synthetic_results import (
 from bench.core.artefacts import read_json, write_json
 from bench.core.errors import UserError
 from bench.core.layout import REFERENCE
+from bench.core.results import SampleSet, TaskSamples
+from bench.report.front import verdict
+from bench.report.page import gallery
 from bench.stages import figure
 from bench.stages import tables as tables_stage
 from bench.stats.beside import load_with_published
@@ -148,3 +152,20 @@ def test_other_measurements_or_counts_are_refused(change, words):
             load_with_published(SPEC)
     finally:
         write_json(path, before)
+
+
+def test_pictures_and_counts_of_a_page_are_of_the_rows_that_were_drawn_here(monkeypatch):
+    """Published rows have numbers, but no samples."""
+    suite = load_with_published(SPEC)
+    asked = []
+
+    def read(root: Path, task: str, methods: list[str], seed: int) -> TaskSamples:
+        asked.extend(methods)
+        return TaskSamples(task, {}, [SampleSet("reference draws", np.zeros(0))])
+
+    monkeypatch.setattr(gallery, "task_samples", read)
+    gallery.samples_of(suite, suite.tasks[0])
+    assert asked and set(asked) <= set(OWN)
+    drawn = sum(len(task.runs) for task in load(SPEC).tasks)
+    words, _ = verdict._failures(suite)
+    assert f"{drawn} runs of {drawn} ended well" in "".join(map(str, words))

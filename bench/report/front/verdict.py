@@ -15,6 +15,7 @@ from bench.report.end_of_run import duration
 from bench.report.front.columns import CALLS, LABELS, OVER_FLOOR
 from bench.report.front.references import NO_REFERENCE, has_reference
 from bench.report.front.standings import Front, Known, Standing, by_key, judged_tasks
+from bench.report.origins import is_installed
 from bench.stats.results import SuiteResults, format_reason
 
 MOST = 6  # methods that a sentence names
@@ -183,7 +184,7 @@ def _not_admitted(suite: SuiteResults) -> str:
 
 def _failures(suite: SuiteResults) -> tuple[Sentence, str]:
     """Return what failed and why, what could not run, and how many pairs the suite leaves out."""
-    runs = [(task.name, run) for task in suite.tasks for run in task.runs]
+    runs = [(task.name, run) for task in suite.tasks for run in task.runs if not run.is_published]
     state = [run.header.get("status", "ok") for _, run in runs]
     left_out = sum(len(task.left_out) for task in suite.tasks)
     rest = f"; {state.count('n/a')} not applicable" if "n/a" in state else ""
@@ -222,7 +223,8 @@ def _made(suite: SuiteResults) -> str:
     """Return commit, date, machine and minutes."""
     commits = sorted({origin.commit[:12] for origin in suite.origins})
     edited = any(origin.dirty is not False for origin in suite.origins)
-    runs = [run for task in suite.tasks for run in task.runs]
+    source = f"Commit {', '.join(commits) or 'unknown'}{' with edited sources' if edited else ''}"
+    runs = [run for task in suite.tasks for run in task.runs if not run.is_published]
     about = next((run.header["provenance"] for run in runs if "provenance" in run.header), {})
     versions = about.get("versions", {})
     machine = ", ".join(
@@ -242,7 +244,7 @@ def _made(suite: SuiteResults) -> str:
         for key in ("seconds", "train_seconds")
     )
     parts = [
-        f"Commit {', '.join(commits) or 'unknown'}{' with edited sources' if edited else ''}",
+        "Made by an installed copy" if is_installed(suite.origins) else source,
         _date(suite),
         machine,
         f"{duration(sampling)} of sampling and {duration(training)} of training (processor time)",

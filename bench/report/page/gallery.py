@@ -63,7 +63,7 @@ def samples_of(suite: SuiteResults, task: TaskResults) -> TaskSamples:
     Published rows have numbers but no samples.
     """
     seed = suite.seeds[0]
-    methods = [run.method for run in task.runs if run.seed == seed]
+    methods = [run.method for run in task.runs if run.seed == seed and not run.is_published]
     shown = task_samples(suite.root, task.name, methods, seed)
     if reference_mode(task) != NONE:
         return shown

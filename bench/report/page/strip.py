@@ -49,8 +49,12 @@ def chosen_tasks(suite: SuiteResults, most: int = 3) -> tuple[TaskResults, ...]:
 
 
 def strip_of(task: TaskResults, shown: TaskSamples, front: Front, known: Known) -> Strip:
-    """Return the strip of a task; it has reference draws if there are any, and a worst method if there are several."""
-    ranked = ranked_on(task, front, known)
+    """Return the strip of a task; it has reference draws if there are any, and a worst method if there are several.
+
+    Best and worst are among the methods that have samples, which published rows have not.
+    """
+    drawn = {each.name for each in shown.sample_sets}
+    ranked = [method for method in ranked_on(task, front, known) if method in drawn]
     wanted = {REFERENCE_DRAWS: "reference draws"}
     if ranked:
         wanted[ranked[0]] = f"best: {ranked[0]}"
