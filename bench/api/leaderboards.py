@@ -53,10 +53,7 @@ def published_and_mine(
         )
     if not mine:
         return rows.reset_index(drop=True)
-    if taken := [method for method in mine if method in set(rows["method"])]:
-        raise UserError(
-            f"leaderboard: {', '.join(taken)} is the name of a published row; give yours another one"
-        )
+    refuse_published_names(mine, rows)
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
     warn_of_other_counts(rows_of_suite, {method: len(x[0]) for method, x in mine.items()})
@@ -65,6 +62,14 @@ def published_and_mine(
         ignore_index=True,
     )
     return with_differences(board, values, published_values(rows_of_suite, opened))
+
+
+def refuse_published_names(mine: Mapping[str, Tensor], rows: pd.DataFrame) -> None:
+    """Raise UserError where samples have the name of a published row, with which they would be mixed up."""
+    if taken := [method for method in mine if method in set(rows["method"])]:
+        raise UserError(
+            f"leaderboard: {', '.join(taken)} is the name of a published row; give yours another one"
+        )
 
 
 def warn_of_other_counts(published: PublishedRows, counts: Mapping[str, int]) -> None:
