@@ -45,15 +45,9 @@ def published_and_mine(
     if task is None:
         return published
     name = task if isinstance(task, str) else task.name
-    rows = published.loc[published["task"] == name]
-    if rows.empty:
-        known = ", ".join(dict.fromkeys(published["task"]))
-        raise UserError(
-            f"leaderboard: no published rows of task {name} in {suite}; expected one of {known}"
-        )
+    rows = rows_of_task(published, name, suite, mine)
     if not mine:
         return rows.reset_index(drop=True)
-    refuse_published_names(mine, rows)
     opened = task if isinstance(task, Task) else open_or_make_task(name, suite, None)
     values = {method: values_of(opened, method, x) for method, x in mine.items()}
     warn_of_other_counts(rows_of_suite, {method: len(x[0]) for method, x in mine.items()})
@@ -64,12 +58,21 @@ def published_and_mine(
     return with_differences(board, values, published_values(rows_of_suite, opened))
 
 
-def refuse_published_names(mine: Mapping[str, Tensor], rows: pd.DataFrame) -> None:
-    """Raise UserError where samples have the name of a published row, with which they would be mixed up."""
+def rows_of_task(
+    published: pd.DataFrame, task: str, suite: str, mine: Mapping[str, Tensor]
+) -> pd.DataFrame:
+    """Return the published rows of a task; raise UserError if there are none, or `mine` has the name of one."""
+    rows = published.loc[published["task"] == task]
+    if rows.empty:
+        known = ", ".join(dict.fromkeys(published["task"]))
+        raise UserError(
+            f"leaderboard: no published rows of task {task} in {suite}; expected one of {known}"
+        )
     if taken := [method for method in mine if method in set(rows["method"])]:
         raise UserError(
             f"leaderboard: {', '.join(taken)} is the name of a published row; give yours another one"
         )
+    return rows
 
 
 def warn_of_other_counts(published: PublishedRows, counts: Mapping[str, int]) -> None:
