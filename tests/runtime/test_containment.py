@@ -146,8 +146,9 @@ def test_the_memory_of_what_the_work_has_started_counts(leaves):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing says what is used")
 def test_memory_that_processes_share_counts_once():
     def starts() -> None:
-        held = os.urandom(100 * 2**20)
-        hold(Limits(memory_gib=(resident(os.getpid()) + 50 * 2**20) / 2**30))
+        # much, since pages of a large process that the system has put aside come back in the meantime
+        held = b"x" * (400 * 2**20)
+        hold(Limits(memory_gib=(resident(os.getpid()) + 200 * 2**20) / 2**30))
         if os.fork() == 0:
             time.sleep(0.3)
             os._exit(len(held) % 2)
