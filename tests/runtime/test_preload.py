@@ -222,13 +222,14 @@ def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_start(env
         )
         folders = [Path(starter.stdout.readline().strip()) for starter in (first, second)]
         wait_until(lambda: all(any(folder.iterdir()) for folder in folders))
-        # stopped, the workflow does not see the end of its server
-        first.send_signal(signal.SIGSTOP)
-        for pid in server_of(folders[0]):
-            os.kill(pid, signal.SIGKILL)
+        (server,) = server_of(folders[0])
+        # stopped, it does not see the end of its workflow, for which it would remove the folder
+        os.kill(server, signal.SIGSTOP)
+        wait_until(lambda: state_of(server) == "T")
         first.kill()
         first.wait()
-        wait_until(lambda: not server_of(folders[0]))
+        os.kill(server, signal.SIGKILL)
+        wait_until(lambda: state_of(server) in "ZX")  # before that, it may still hold its lock
         assert folders[0].exists()
         os.utime(folders[0], (0, 0))
         third = subprocess.Popen([sys.executable, "-c", SERVE], cwd=REPOSITORY, env=own, **PIPES)
@@ -237,6 +238,14 @@ def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_start(env
         for starter in (second, third):
             starter.communicate()  # its end of input ends it
         wait_until(lambda: not any(Path(short).iterdir()))
+
+
+def state_of(pid: int) -> str:
+    """Return the letter of /proc for the state of a process, X for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
 
 
 def server_of(folder: Path) -> list[int]:
