@@ -101,9 +101,8 @@ def _remove_after(server: subprocess.Popen, folder: str) -> None:
     server.wait()
     for _ in range(2):
         shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(
-            2 * PAUSE
-        )  # a job that has lost its server lives that long, and may write bytecode there
+        # a job that has lost its server lives that long, and may write bytecode there
+        time.sleep(2 * PAUSE)
 
 
 def _place() -> str | None:

@@ -106,10 +106,8 @@ def _kill(
 def _short(command: str) -> str:
     """Return a command without the folders of this machine."""
     words = command.split()
-    of_machine = ("/", "suite=/")
-    return " ".join(w for w in words if not w.startswith(of_machine) and w not in ("-m", "-c"))[
-        :100
-    ]
+    told = (w for w in words if not w.startswith(("/", "suite=/")) and w not in ("-m", "-c"))
+    return " ".join(told)[:100]
 
 
 def _line(number: int, kill: Kill) -> str:
