@@ -15,7 +15,7 @@ from bench.core.retries import retry_file
 from bench.plan import Suite, load
 from bench.plan.folder import check_artefacts, lock_folder, write_specs
 from bench.plan.products import damaged_products, refuse_folders
-from bench.plan.rules import Rules
+from bench.plan.rules import ON_REQUEST, Rules
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,13 @@ def write_commands(suite: str) -> None:
 
 
 def jobs(suite: Suite) -> Iterator[Job]:
-    """Yield all jobs of a suite. Jobs that gather runs have no outputs here, so that they are always made again."""
+    """Yield all jobs of a suite but its searches for settings.
+
+    Jobs that gather runs have no outputs here, so that they are always made again.
+    """
     rules = Rules(suite)
     for rule in rules.all.values():
-        for case in rule.cases:
+        for case in rule.cases if rule.stage not in ON_REQUEST else ():
             outputs = () if rule.gathers else tuple(path.format(**case) for path in rule.outputs)
             yield Job(
                 rule.stage, rules.spec_path(rule.stage, case), outputs, rule.argument.format(**case)

@@ -23,6 +23,7 @@ from bench.plan.suite import Suite
 from bench.plan.suite_specs import specs_of
 
 ON_DEMAND = ("data", "prior")  # made only where a task depends on them
+ON_REQUEST = ("tune",)  # made by the target `tuned` alone: no run depends on a search
 RUN = {"task": "{task}", "method": "{method}", "seed": "{seed}"}
 RUN_SPEC = ("{task}", "{method}", "seed{seed}")
 ONCE: tuple[dict[str, Any], ...] = ({},)  # one job, without wildcards
@@ -67,7 +68,7 @@ class Rules:
     def targets(self) -> list[str]:
         """Return every artefact, so that a deleted one is made again even if artefacts made from it exist.
 
-        Data sets and priors on which no task depends are left out.
+        Data sets and priors on which no task depends are left out, and searches for settings.
         """
         used = {("dataset", dataset) for dataset in self.suite.datasets_of_tasks} | {
             ("prior", prior) for prior in self.suite.priors_of_tasks
@@ -76,7 +77,8 @@ class Rules:
             path.format(**case)
             for stage, rule in self.all.items()
             for case in rule.cases
-            if stage not in ON_DEMAND or used.intersection(case.items())
+            if stage not in ON_REQUEST
+            and (stage not in ON_DEMAND or used.intersection(case.items()))
             for path in rule.outputs
         ]
 

@@ -194,7 +194,7 @@ def test_methods_are_tuned_where_the_suite_asks_for_it_and_runs_them(folder):
     pairs = [f"gmm-saturate/{method}" for method in ("broken", "ranged")]
     pairs += [f"atoms-sr2/{method}" for method in ("broken", "ranged", "ranged-b")]
     assert Rules(suite).made("tune") == [f"results/mine/tuning/{pair}/trials.csv" for pair in pairs]
-    assert set(Rules(suite).made("tune")) < set(Rules(suite).targets)
+    assert not set(Rules(suite).made("tune")) & set(Rules(suite).targets)
     specs = dict(specs_of(suite))
     assert [path for path in specs if "/tune/" in path] == [
         f"results/mine/specs/tune/{pair}.json" for pair in pairs
