@@ -30,6 +30,8 @@ TOO_SHORT = f"n/a (fewer than {MIN_STATES} states per chain)"
 TOO_FEW = f"n/a (fewer than {2 * NUM_GROUPS} chains)"
 LEAST_MOVED = 0.1  # standard deviation of the states within chains, over that of the posterior
 STUCK = -math.inf  # an effective sample size where chains move less than that
+COPIED = -1.0  # and where a chain repeats another, which no R-hat shows: copies agree
+COPIES = "n/a (chains are copies of each other)"
 RHATS = tuple(f"rhat_{name}" for name in FUNCTIONALS)
 SIZES = ("ess_bulk", "ess_tail")
 RHAT = (
@@ -73,7 +75,8 @@ class Chains(Metric):
         reasons = dict.fromkeys(("rhat", *RHATS), TOO_SHORT) if num_states < MIN_STATES else {}
         rhats = torch.stack([values[id] for id in RHATS], 1)
         mixed = why_not_mixed(rhats, num_chains, num_states)
-        mixed = mixed or (MOVE_NOT if (values["ess_bulk"] == STUCK).any() else "")
+        for verdict, reason in ((STUCK, MOVE_NOT), (COPIED, COPIES)):
+            mixed = mixed or (reason if (values["ess_bulk"] == verdict).any() else "")
         return reasons | (dict.fromkeys(SIZES, mixed) if mixed else {})
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
@@ -88,7 +91,9 @@ class Chains(Metric):
         # R-hat sees ranks alone: a single chain that trembles on the spot agrees with itself
         moved = spread_within_chains(states, truth.num_chains)
         is_still = ((moved < LEAST_MOVED * spreads) & (spreads > RESOLUTION)).any(1)
-        values |= {id: values[id].masked_fill(is_still, STUCK) for id in SIZES}
+        repeats = repeats_a_chain(states, truth.num_chains) & (spreads > RESOLUTION).any(1)
+        for id in SIZES:
+            values[id] = values[id].masked_fill(repeats, COPIED).masked_fill(is_still, STUCK)
         return {column.id: values[column.id] for column in self.columns(None)}
 
 
@@ -97,9 +102,21 @@ def spread_within_chains(states: Tensor, num_chains: int) -> Tensor:
 
     Sample t C + c is state t of chain c; a last t that not all C chains have reached is left out.
     """
+    return _chains(states, num_chains).var(1, correction=0).mean(1).sqrt()
+
+
+def repeats_a_chain(states: Tensor, num_chains: int) -> Tensor:
+    """Return where a chain has the same states as another of its measurement (m), for states (m, s, k)."""
+    rounded = (states / RESOLUTION).round()
+    of_chains = _chains(rounded, num_chains).transpose(1, 2).flatten(2)  # (m, C, T k)
+    distinct = [len(torch.unique(chains, dim=0)) for chains in of_chains]
+    return torch.tensor(distinct, device=states.device) < num_chains
+
+
+def _chains(states: Tensor, num_chains: int) -> Tensor:
+    """Return states (m, s, k) by state and chain, (m, T, C, k)."""
     num_states = states.shape[1] // num_chains
-    chains = states[:, : num_states * num_chains].unflatten(1, (num_states, num_chains))
-    return chains.var(1, correction=0).mean(1).sqrt()
+    return states[:, : num_states * num_chains].unflatten(1, (num_states, num_chains))
 
 
 def _described(id: str) -> str:

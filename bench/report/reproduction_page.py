@@ -34,18 +34,23 @@ HOW = (
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Cells with verdicts. gaps: sentences on results without a counterpart. commit: of the published results."""
+    """Cells with verdicts.
+
+    commit: of the published results. gaps: sentences on results without a counterpart. absent: on how many tasks a
+    published row has no run here.
+    """
 
     suite: str
     commit: str
     cells: tuple[Cell, ...]
     gaps: tuple[str, ...]
+    absent: int = 0
 
     @property
     def is_reproduced(self) -> bool:
-        """Return whether no cell differs, and at least one was tested."""
+        """Return whether no cell differs, at least one was tested, and no published row is absent."""
         verdicts = {cell.verdict for cell in self.cells}
-        return DIFFERS not in verdicts and REPRODUCED in verdicts
+        return DIFFERS not in verdicts and REPRODUCED in verdicts and not self.absent
 
     @property
     def ordered(self) -> list[Cell]:
@@ -60,9 +65,10 @@ class Reproduction:
         counts = Counter(cell.verdict for cell in self.cells)
         tested = counts[REPRODUCED] + counts[DIFFERS]
         equal = sum(x.how.startswith("equal") for x in self.cells if x.verdict == REPRODUCED)
-        untested = f"; {counts[UNTESTED]} not testable" if counts[UNTESTED] else ""
+        rest = f"; {counts[UNTESTED]} not testable" if counts[UNTESTED] else ""
+        rest += f"; {self.absent} published runs are absent here" if self.absent else ""
         return (
-            f"{self.suite}: reproduced in {counts[REPRODUCED]} of {tested} cells ({equal} of them equal){untested}; "
+            f"{self.suite}: reproduced in {counts[REPRODUCED]} of {tested} cells ({equal} of them equal){rest}; "
             f"published by commit {self.commit}"
         )
 

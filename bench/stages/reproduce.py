@@ -28,7 +28,8 @@ RUNS = "nfe"  # what each run has that ended well; "n/a" where a method cannot r
 
 
 def main(spec_path: str) -> None:
-    """Write tables/reproduction.csv and .md and print a line; exit status 1 where a cell differs or none is testable.
+    """Write tables/reproduction.csv and .md and print a line; exit status 1 unless all is reproduced: where a
+    cell differs, none is testable, or a published row is absent.
 
     Raises UserError, one line, when the suite is not finished, nothing is published, or nothing can be compared.
     """
@@ -76,7 +77,19 @@ def compared(suite: SuiteResults, published: PublishedRows) -> Reproduction:
         raise UserError(
             f"suite {suite.name}: no row has the name of a published one, so nothing can be compared"
         )
-    return Reproduction(suite.name, published.commit, cells, tuple(gaps))
+    absent = _absent(published.summary, now)
+    return Reproduction(suite.name, published.commit, cells, tuple(gaps), absent)
+
+
+def _absent(published: pd.DataFrame, here: pd.DataFrame) -> int:
+    """Return on how many tasks a published row has no run here, or one of other measurements."""
+    runs = published.loc[(published["metric"] == RUNS) & published["mean"].notna()]
+    made = here.loc[(here["metric"] == RUNS) & (here["reason"] != LEFT_OUT)]
+    return len(set(_pairs(runs)) - set(_pairs(made)))
+
+
+def _pairs(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    return zip(frame["task"], frame["method"], strict=True)
 
 
 def _with_failures(

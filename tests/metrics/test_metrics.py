@@ -381,3 +381,17 @@ def test_chains_are_read_state_by_state(truth):
 def test_chains_that_do_not_move_have_no_finite_diagnostics(truth):
     actual = chain_values(torch.zeros(M, 16, *SHAPE, dtype=DOUBLE), truth, 2)
     assert not actual["rhat"].isfinite().any() and not actual["ess_bulk"].isfinite().any()
+
+
+def test_chains_that_copy_each_other_have_no_effective_sample_size(truth):
+    """R-hat of copies is that of one chain, and sums over them would count each state several times."""
+    num_chains, num_states = 4, 200
+    one = draws(num_states, 4)
+    copies = one.repeat_interleave(num_chains, 1)  # sample t C + c is state t of chain c
+    values = chain_values(copies, truth, num_chains)
+    assert (values["rhat"] < 1.05).all() and (values["ess_bulk"] < 0).all()
+    context = SimpleNamespace(num_samples=copies.shape[1])
+    reasons = Chains().why_empty_of_run(values, num_chains, context)
+    assert reasons == dict.fromkeys(
+        ("ess_bulk", "ess_tail"), "n/a (chains are copies of each other)"
+    )
