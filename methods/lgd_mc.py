@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +29,13 @@ from bench.numerics.diffusion import karras_sigmas
 from bench.numerics.steps import ddim_step
 
 __all__ = ["LGDMC"]
+
+
+class Rows(NamedTuple):
+    """Measurements, one row for each sample, (n, *y), and one for each draw, (n num_draws, *y), a sample's in turn."""
+
+    of_samples: Tensor
+    of_draws: Tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class LGDMC:
     """
 
     kind: ClassVar[Kind] = "guidance"
+    uses: ClassVar[Cap] = Cap.LINEAR
     search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 3.0), "eta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 
@@ -87,8 +95,8 @@ class LGDMC:
         self, prior: Prior, problem: Problem, y: Tensor, num_samples: int, *, rng: Random
     ) -> Tensor:
         m, shape = len(y), prior.shape
-        # one row for each draw: (num_draws n, *y)
-        y = y.repeat_interleave(num_samples, 0).repeat(self.num_draws, *[1] * (y.dim() - 1))
+        y = y.repeat_interleave(num_samples, 0)
+        rows = Rows(y, y.repeat_interleave(self.num_draws, 0))
         low, high = prior.sigma_range
         sigmas = karras_sigmas(
             self.num_steps, max(low, self.sigma_min), min(high, self.sigma_max), y.dtype
@@ -96,11 +104,11 @@ class LGDMC:
         x_t = sigmas[0] * rng.per_sample.randn(shape).flatten(0, 1)
         noises = rng.per_sample.steps(self.num_steps, (self.num_draws + 1, *shape))
         for sigma, sigma_next, noise in zip(sigmas[:-1], sigmas[1:], noises, strict=True):
-            noise = noise.flatten(0, 1).transpose(0, 1)
-            x_0, gradient = self._guide(prior, problem, x_t, y, sigma, noise[1:])
+            noise = noise.flatten(0, 1)
+            x_0, gradient = self._guide(prior, problem, x_t, rows, sigma, noise[:, 1:])
             if self.weighting == "score":
                 x_0 = x_0 + self._cut(sigma.square() * gradient, sigma)
-            x_t = ddim_step(x_t, x_0, sigma, sigma_next, self.eta, noise[0])
+            x_t = ddim_step(x_t, x_0, sigma, sigma_next, self.eta, noise[:, 0])
             if self.weighting == "released":
                 # steps of zeta on sqrt(abar) x_t, as in DPS
                 scale = ((1 + sigma.square()) * (1 + sigma_next.square())).sqrt()
@@ -120,19 +128,40 @@ class LGDMC:
         return move * (longest / length.clamp_min(torch.finfo(move.dtype).tiny)).clamp_max(1)
 
     def _guide(
-        self, prior: Prior, problem: Problem, x_t: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
+        self, prior: Prior, problem: Problem, x_t: Tensor, y: Rows, sigma: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return E[x | x_t] and the gradient in x_t of the average over draws; noise (num_draws, n, *x)."""
-        r = self._spread(sigma)
+        """Return E[x | x_t] and the gradient in x_t of the average over draws; noise (n, num_draws, *x)."""
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()
             x_0 = prior.denoise(x_t, sigma)
-            draws = (x_0 + r * noise).flatten(0, 1)
+        fixed, r = x_0.detach(), self._spread(sigma)
+        linear = self.weighting == "score" and Cap.LINEAR in problem.caps
+        pull = (self._linear_pull if linear else self._pull)(problem, fixed, y, r, noise)
+        (gradient,) = torch.autograd.grad(x_0, x_t, pull)
+        return fixed, gradient
+
+    def _pull(self, problem: Problem, x_0: Tensor, y: Rows, r: Tensor, noise: Tensor) -> Tensor:
+        """Return the gradient in x_0 (n, *x) of the average over the draws x_0 + r noise."""
+        with torch.enable_grad():
+            x_0 = x_0.detach().requires_grad_()
+            draws = torch.addcmul(x_0[:, None], noise, r).flatten(0, 1)
             if self.weighting == "released":
-                values = -problem.residual(draws, y).flatten(1).norm(dim=1)
+                values = -problem.residual(draws, y.of_draws).flatten(1).norm(dim=1)
             else:
-                values = problem.log_likelihood(draws, y)
-            values = values.view(self.num_draws, -1)
-            total = values.logsumexp(0) if self.average == "likelihood" else values.mean(0)
-            (gradient,) = torch.autograd.grad(total.sum(), x_t)
-        return x_0.detach(), gradient
+                values = problem.log_likelihood(draws, y.of_draws)
+            values = values.view(-1, self.num_draws)
+            total = values.logsumexp(1) if self.average == "likelihood" else values.mean(1)
+            return torch.autograd.grad(total.sum(), x_0)[0]
+
+    def _linear_pull(
+        self, problem: Problem, x_0: Tensor, y: Rows, r: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Return what `_pull` does, with one product with the adjoint for all draws: that of their mean residual."""
+        draws = torch.addcmul(x_0[:, None], noise, r).flatten(0, 1)
+        residual = problem.residual(draws, y.of_draws)
+        by_draw = residual.flatten(1).unflatten(0, noise.shape[:2])
+        values = by_draw.norm(dim=2).square() / (-2 * problem.sigma_y**2)
+        # the share of each draw in the gradient
+        share = (values if self.average == "likelihood" else 0 * values).softmax(1)
+        mean = (share[:, None] @ by_draw).view(-1, *residual.shape[1:])
+        return problem.operator.adjoint(mean, y.of_samples) / problem.sigma_y**2

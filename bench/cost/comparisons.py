@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.core.rng import Rng
 from bench.core.types import Method, Prior, Problem
-from bench.runtime.bare_calls import recorded, replay
+from bench.runtime.bare_calls import own_calls, recorded, replay, replay_own
 from bench.runtime.stopwatch import seconds_of
 
 CPU = torch.device("cpu")
@@ -20,17 +20,28 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Overhead:
-    """Seconds of a method and of its network calls alone, one entry per repeat."""
+    """Seconds of a method and of its network calls alone, one entry per repeat.
+
+    network: calls of the prior's. own: calls of networks that the method trained for itself, empty without any.
+    """
 
     method: list[float]
     network: list[float]
     num_calls: int
     num_backward: int
+    own: list[float] = field(default_factory=list)
+    num_own: int = 0
 
     @property
     def ratio(self) -> float:
-        """Return median seconds of the method over median seconds of its network calls."""
+        """Return median seconds of the method over median seconds of its calls of the prior's network."""
         return statistics.median(self.method) / statistics.median(self.network)
+
+    @property
+    def ratio_with_own(self) -> float:
+        """Return median seconds of the method over those of all its network calls, its own networks' as well."""
+        own = statistics.median(self.own) if self.own else 0.0
+        return statistics.median(self.method) / (statistics.median(self.network) + own)
 
     @property
     def ratios(self) -> list[float]:
@@ -78,13 +89,18 @@ def compare_with_network(
     y: (m, *y).
     """
     watched, calls = recorded(prior)
-    draw(method, watched, problem, y, num_samples)
+    with own_calls(watched) as (view, own):
+        draw(method, view, problem, y, num_samples)
     replay(prior, calls)
-    of_method, of_network = [], []
+    replay_own(own)
+    of_method, of_network, of_own = [], [], []
     for _ in range(repeats):
         of_method.append(seconds_of(lambda: draw(method, prior, problem, y, num_samples), y.device))
         of_network.append(seconds_of(lambda: replay(prior, calls), y.device))
-    return Overhead(of_method, of_network, len(calls), sum(len(call.cotangents) for call in calls))
+        if own:
+            of_own.append(seconds_of(lambda: replay_own(own), y.device))
+    num_backward = sum(len(call.cotangents) for call in calls)
+    return Overhead(of_method, of_network, len(calls), num_backward, of_own, len(own))
 
 
 def compare_with_single_rows(

@@ -3,6 +3,9 @@
 HMC has a row for each of its spaces: in noise space it decodes, in data space it uses the prior's density. A call has
 as many network rows for methods with particles as for the others. The runs are short, but long enough for work that a
 method does once, before its steps, to count as little as in a run of its usual length.
+
+The overhead is over the calls of the prior's network. Where a method calls a network of its own as well, the calls of
+that one are timed, too, and a second ratio is over both. It has the limit: such calls are the method, not a loss.
 """
 
 from __future__ import annotations
@@ -94,7 +97,8 @@ class Setup:
 
     def content_of(self, result: Overhead) -> Json:
         """Return a result as it is stored."""
-        return {**asdict(result), "ratio": result.ratio, "m": self.m, "s": self.s}
+        ratios = {"ratio": result.ratio, "ratio_with_own": result.ratio_with_own}
+        return {**asdict(result), **ratios, "m": self.m, "s": self.s}
 
 
 def measure(options: Options, say: Say) -> Json:
@@ -198,7 +202,12 @@ class Trained:
 
 def format_overhead(module: str, where: str, result: Overhead, limit: float | None) -> str:
     """Return the result in one line. limit: the largest ratio allowed, if any."""
-    verdict = f" ({at_most(result.ratio, limit)})" if limit else ""
+    verdict = f" ({at_most(result.ratio_with_own, limit)})" if limit else ""
+    if result.num_own:
+        own = (
+            f"with the {result.num_own} calls of its own networks, bare {format_range(result.own)}"
+        )
+        verdict = f", {own}: {result.ratio_with_own:.2f}{verdict}"
     calls = f"{result.num_calls} forward and {result.num_backward} backward calls bare"
     return (
         f"{module:16} {where}: {format_range(result.method)} CPU-s, its {calls} {format_range(result.network)}; "

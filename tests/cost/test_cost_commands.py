@@ -69,6 +69,16 @@ def test_overhead_names_its_limit():
     assert "in 3 repeats 1.00 to 1.50" in words
 
 
+def test_overhead_with_own_networks_is_over_all_calls():
+    result = Overhead([1.2], [1.0], 5, 0, [0.1], 4)
+    words = overhead.format_overhead("rtb", "digits, 4 rows", result, 1.15)
+    assert (
+        "overhead 1.20, with the 4 calls of its own networks, bare 0.10 (0.10 to 0.10): 1.09"
+        in words
+    )
+    assert "1.09 (at most 1.15: met), in 1 repeats" in words
+
+
 def test_a_method_without_network_calls_is_na(prior):
     said, on = [], overhead.Setup("digits", prior, 1, 2, 1)
     for module, reason in (("unconditional", "makes no network call"), ("oracle", "needs EXACT")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import pytest
 import torch
 from helpers.gaussian_bed import (
@@ -13,9 +15,19 @@ from helpers.gaussian_bed import (
     metered,
 )
 
+from bench.core.types import Cap
+from bench.runtime.metering import ProblemView, bare
 from methods.lgd_mc import LGDMC
 
 SIGMA, TAU = 0.7, 0.5
+
+
+class WithoutAdjoint(GaussianBed):
+    """The bed with a problem that does not say that it is linear."""
+
+    @cached_property
+    def problem(self):
+        return ProblemView(super().problem, bare, ~Cap.LINEAR)
 
 
 def test_with_many_draws_a_step_moves_to_the_conditional_mean():
@@ -80,6 +92,16 @@ def test_moves_are_no_longer_than_draws_of_the_spread():
     longest = SIGMA * TAU / (SIGMA**2 + TAU**2) ** 0.5 * 4  # 16 pixels
     torch.testing.assert_close(lengths, torch.full_like(lengths, longest))
     torch.testing.assert_close(cut / longest, free / free.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("average", ["likelihood", "gradient"])
+@pytest.mark.parametrize("operator", ["blur", "inpaint-box"])
+def test_the_adjoint_gives_the_gradient_of_the_likelihood(operator, average):
+    step = LGDMC(num_steps=3, average=average)
+    by_adjoint, by_autograd = (
+        drawn(step, bed(correlated(), operator)) for bed in (GaussianBed, WithoutAdjoint)
+    )
+    torch.testing.assert_close(by_adjoint, by_autograd)
 
 
 @pytest.mark.parametrize("settings", [{}, {"weighting": "released"}, {"num_draws": 1}])
