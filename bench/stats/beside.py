@@ -32,15 +32,17 @@ def load_with_published(spec_path: str | Path) -> SuiteResults:
 def with_published(suite: SuiteResults, name: str) -> SuiteResults:
     """Return results with the published rows of the suite `name`, on the tasks that both have.
 
-    Published rows of BASELINES, such as the exact sampler, are left out. Raises UserError, one line, when a task has
-    other measurements than the published ones, or another number of samples.
+    Published rows of BASELINES, such as the exact sampler, and of other tasks alone are left out. Raises UserError, one
+    line, when a task has other measurements than the published ones, or another number of samples.
     """
     published = published_rows(name)
     _refuse_other_counts(suite, published)
     shared = [task for task in suite.tasks if published.hash_of(task.name)]
     for task in shared:
         refuse_other_measurements(published, task.name, task.measurements["observations_sha256"])
-    rows = [row for row in dict.fromkeys(published.summary["method"]) if row not in BASELINES]
+    of_shared = published.summary["task"].isin([task.name for task in shared])
+    known_rows = dict.fromkeys(published.summary.loc[of_shared, "method"])
+    rows = [row for row in known_rows if row not in BASELINES]
     seeds = published.values[["method", "seed"]].drop_duplicates().groupby("method")["seed"]
     of_rows = {f"{row}{MARK}": tuple(sorted(own)) for row, own in seeds if row in rows}
     known = replace(

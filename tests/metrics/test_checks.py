@@ -285,9 +285,9 @@ def test_an_empty_mask_leaves_nothing_to_check_and_says_so(metric):
     """Of two measurements the second has no measured value: its cell is n/a for that reason, not for an overflow."""
     problem = make_problem("inpaint-random", {"visible_fraction": 0.5}, 0.1, (1, 4, 4))
     noise = torch.zeros(2, *problem.operator.measured_shape((1, 4, 4)), dtype=DOUBLE)
-    draws = torch.stack([uniform(1, 1, 4, 4)[0], torch.ones(1, 4, 4, dtype=DOUBLE)])
     x = normal(2, 1, 4, 4)
-    y = problem.measure(x, noise, draws)
+    y = problem.measure(x, noise, uniform(2, 1, 4, 4))
+    y[1] = 0  # the mask, which y carries, as well
     assert problem.num_measured_values(y).tolist()[1] == 0
     truth = cast(Any, SimpleNamespace(problem=problem, y=y))
     values = metric.compute(x[:, None].repeat(1, 3, 1, 1, 1), truth)
