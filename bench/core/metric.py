@@ -37,6 +37,7 @@ class Column:
     extent: a value for each "measurement", one for the whole "task", or one for the task that "real images" have, which
     stands in the rows of the reference.
     not_finite: reason of a cell whose value is not finite; "" stands for that of the column's need.
+    undefined: reason of a cell whose value is NaN, where that has another cause than one that is infinite.
     average: how values are averaged over measurements and seeds. "harmonic" is for the reciprocals of errors: the
     mean is 1 / mean(1 / value), and tests compare 1 / value.
     of_point: whether it says something of a single image, so that methods which return a point estimate have it.
@@ -49,6 +50,7 @@ class Column:
     needs: Need = ""
     extent: Extent = "measurement"
     not_finite: str = ""
+    undefined: str = ""
     average: Average = "arithmetic"
     of_point: bool = False
 

@@ -136,4 +136,6 @@ def _cell(value: float, reason: str, column: Column) -> tuple[str, str]:
         return f"{value:.9g}", ""
     if column.average == "harmonic" and value == math.inf:
         return "", reason or NO_ERROR
+    if math.isnan(value) and column.undefined:
+        return "", reason or column.undefined
     return "", reason or column.not_finite or NOT_FINITE.get(column.needs, OVERFLOWS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics._residuals import whitened_residuals
+from bench.metrics._residuals import NOTHING_MEASURED, where_measured, whitened_residuals
 
 __all__ = ["Chi2"]
 
@@ -21,8 +22,9 @@ class Chi2(Metric):
             "misfit to the measurement: mean over samples of |residual|^2 / (sigma_y^2 times the number of observed "
             "values); 1 for x_true, in expectation"
         )
-        return (Column("chi2_sample", definition, 1.0, needs="operator", of_point=True),)
+        how: dict[str, Any] = {"undefined": NOTHING_MEASURED, "of_point": True}
+        return (Column("chi2_sample", definition, 1.0, needs="operator", **how),)
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         white, num = whitened_residuals(samples, truth)
-        return {"chi2_sample": white.square().sum(2).mean(1) / num}
+        return {"chi2_sample": where_measured(white.square().sum(2).mean(1) / num, num)}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.core.metric import Column, Context, Metric, Truth
-from bench.metrics._residuals import whitened_residuals
+from bench.metrics._residuals import NOTHING_MEASURED, where_measured, whitened_residuals
 
 __all__ = ["PredictiveChecks"]
 
@@ -27,6 +27,7 @@ class PredictiveChecks(Metric):
                 "of x and y its expectation is 0.5; that of one y may differ: compare with the reference",
                 0.5,
                 needs="operator",
+                undefined=NOTHING_MEASURED,
             ),
             Column(
                 "ppc-max",
@@ -34,14 +35,15 @@ class PredictiveChecks(Metric):
                 "few values are missed by far",
                 0.5,
                 needs="operator",
+                undefined=NOTHING_MEASURED,
             ),
         )
 
     def compute(self, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         white, num = whitened_residuals(samples, truth)
         return {
-            "ppc-chi2": squares_exceeded(white, num).mean(1),
-            "ppc-max": largest_exceeded(white, num).mean(1),
+            "ppc-chi2": where_measured(squares_exceeded(white, num).mean(1), num),
+            "ppc-max": where_measured(largest_exceeded(white, num).mean(1), num),
         }
 
 

@@ -8,8 +8,9 @@ import textwrap
 from pathlib import Path
 
 from bench.core.artefacts import write_bytes
-from bench.core.kinds import KINDS, OTHER
-from bench.core.registry import find, load, names
+from bench.core.declared_kinds import declared_kind
+from bench.core.kinds import KINDS
+from bench.core.registry import find, names
 from bench.core.source import Source, parsed, read_source
 
 SAMPLES = {
@@ -48,16 +49,6 @@ def method_page() -> str:
     for kind, methods in shown.items():
         parts += [f"## {kind}\n\n{textwrap.fill(KINDS[kind], 120)}\n", *map(section, methods)]
     return "\n".join(parts)
-
-
-def declared_kind(name: str) -> str:
-    """Return the kind of a method with its default settings, from its source where it is a class variable."""
-    file = find("method", name)
-    source = read_source(file) if file else None
-    kind = source.constant("kind") if source else None
-    if source and "kind" in source.functions:
-        kind = load("method", name)().kind
-    return str(kind) if kind in KINDS else OTHER
 
 
 def section(name: str) -> str:

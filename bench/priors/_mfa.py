@@ -13,6 +13,7 @@ from torch import Tensor
 from bench.core.types import Cap, Random
 from bench.numerics.diffusion import rk4
 from bench.priors import _mfa_rows as by_row
+from bench.priors._dtype import refuse_other_dtype
 from bench.priors._mfa_basis import Basis, Turned
 from bench.priors._mfa_score import Level, Score, level_at
 from bench.priors._mixture_score import refuse_derivative_in_sigma
@@ -105,11 +106,13 @@ class MFA:
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Return E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
+        refuse_other_dtype("denoise", x_t, self.means)
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
         return x_t + sigma.square().view(-1, *[1] * len(self.shape)) * self.score(x_t, sigma)
 
     def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Return the gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
+        refuse_other_dtype("score", x_t, self.means)
         refuse_derivative_in_sigma(sigma)
         if torch.is_tensor(sigma) and sigma.dim():
             return self._score_by_row(x_t, sigma)
@@ -123,6 +126,7 @@ class MFA:
 
     def log_joint(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Return log w_k N(x; mu_k, C_k + sigma^2 I) for every component, (n, K)."""
+        refuse_other_dtype("log_prob", x, self.means)
         if torch.is_tensor(sigma) and sigma.dim():
             rows = zip(x, sigma.expand(len(x)), strict=True)
             return torch.cat([self.log_joint(row[None], level) for row, level in rows])
@@ -141,6 +145,7 @@ class MFA:
         u = (c + v)^(-1/2) (x - mu) in the axes of the basis, with c the variance of the whole mixture along each. For a
         Gaussian with these axes u is constant, so that the steps resolve only the differences between components.
         """
+        refuse_other_dtype("decode", z, self.means)
         v_0 = self.smallest_variance
 
         def velocity(u: Tensor, t: Tensor) -> Tensor:

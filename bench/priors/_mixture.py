@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.core.types import Cap, Random
 from bench.numerics.diffusion import rk4
+from bench.priors._dtype import refuse_other_dtype
 from bench.priors._mixture_score import (
     Pulls,
     Score,
@@ -70,11 +71,13 @@ class GMM:
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Return E[x | x_t] for x_t = x + sigma eps: x_t (n, *x), sigma () or (n,) -> (n, *x)."""
+        refuse_other_dtype("denoise", x_t, self.means)
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
         return x_t + sigma.square().view(-1, *[1] * len(self.shape)) * self.score(x_t, sigma)
 
     def score(self, x_t: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """Return the gradient of log p(x_t; sigma), (n, *x); sigma = 0 gives the score of the prior itself."""
+        refuse_other_dtype("score", x_t, self.means)
         refuse_derivative_in_sigma(sigma)
         sigma = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device)
         if sigma.dim():
@@ -105,6 +108,7 @@ class GMM:
         u ~ N(0, I) there, up to the third cumulant. Equal steps in t resolve all scales from the pixels' own variance
         v_0 up to the whole image.
         """
+        refuse_other_dtype("decode", z, self.means)
         v_0 = 0.01
 
         def velocity(u: Tensor, t: Tensor) -> Tensor:
@@ -126,6 +130,7 @@ class GMM:
         return Score.apply(rows, sigma, self.weights, *self._mixture, *known)[0].view_as(x_t)
 
     def _pulls(self, x: Tensor, sigma: Tensor | float) -> Pulls:
+        refuse_other_dtype("log_prob", x, self.means)
         known = () if torch.is_tensor(sigma) or sigma else self._without_noise
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
         return pulls(x.flatten(1), sigma, *self._mixture, *known)

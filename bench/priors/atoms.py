@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.core.artefacts import Json
 from bench.core.types import Cap, Prior, Random
 from bench.core.values import require
+from bench.priors._dtype import refuse_other_dtype
 
 __all__ = ["AtomsFamily"]
 
@@ -49,6 +50,7 @@ class Atoms:
 
     def denoise(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Return sum_i w_i a_i, w = softmax(-|x_t - a_i|^2 / (2 sigma^2)): x_t (n, *x), sigma () or (n,)."""
+        refuse_other_dtype("denoise", x_t, self.atoms)
         variance = torch.as_tensor(sigma, dtype=x_t.dtype, device=x_t.device).square().view(-1, 1)
         variance = variance.clamp_min(SMALLEST_VARIANCE)
         rows = max(1, NUM_WEIGHTS // len(self.atoms))

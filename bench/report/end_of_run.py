@@ -55,10 +55,9 @@ def summary(layout: Layout, started: float | None = None, log: str = "") -> list
             *_skipped(layout),
             *_references(layout, spec),
             *_partial(layout, statuses),
-            *_stopped(layout),
         ]
     took = [f"It took {duration(time.time() - started)}."] if started is not None else []
-    ends = (*lines, *took, *_verdict(layout), *_to_open(layout, log))
+    ends = (*lines, *took, *_verdict(layout), *_stopped(layout), *_to_open(layout, log))
     return [f"{layout.root}:", *(f"  {line}" for line in ends)]
 
 
@@ -166,7 +165,8 @@ def _partial(layout: Layout, statuses: Iterable[RunStatus]) -> list[str]:
 def _stopped(layout: Layout) -> list[str]:
     """Return the jobs that failed when they were last run, and why; jobs that were killed have left no reason."""
     costs = read_log(layout.job_log).values()
-    return _listed("Jobs that failed:", (f"{x.job}: {x.error}" for x in costs if x.error))
+    # whole lines: what to do stands at their ends
+    return _listed("Jobs that failed:", [f"{x.job}: {x.error}" for x in costs if x.error], 1000)
 
 
 def _verdict(layout: Layout) -> list[str]:
@@ -177,17 +177,23 @@ def _verdict(layout: Layout) -> list[str]:
 
 
 def _to_open(layout: Layout, log: str) -> list[str]:
-    """Return a line that names the file to open: the log if the run failed, else the page, the times or the figures."""
+    """Return a line on what to do if the run failed, else one that names the file to open: page, times or figures."""
     if log:
-        return [f"It stopped before the end; see {log}. The same command goes on from here."]
+        named = any(x.error for x in read_log(layout.job_log).values())
+        what = (
+            "mend what is named above"
+            if named
+            else f"no job could say why: it was killed, or memory or disk ran out; see {log}"
+        )
+        return [f"It stopped before the end: {what}. The same command then goes on from here."]
     page = next(
         (p for p in (layout.report, layout.table("timing.md"), layout.figures) if p.exists()), None
     )
     return [f"Open {page}"] if page else []
 
 
-def _listed(title: str, lines: Iterable[str]) -> list[str]:
-    shown = [line if len(line) <= 160 else f"{line[:157]}..." for line in lines]
+def _listed(title: str, lines: Iterable[str], longest: int = 160) -> list[str]:
+    shown = [line if len(line) <= longest else f"{line[: longest - 3]}..." for line in lines]
     more = [f"  and {len(shown) - MOST} more"] if len(shown) > MOST else []
     return [title, *(f"  {line}" for line in shown[:MOST]), *more] if shown else []
 

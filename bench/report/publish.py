@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.core.artefacts import Json, read_csv, read_json, write_bytes, write_csv, write_json
 from bench.core.errors import UserError
+from bench.core.kinds import OTHER
 from bench.core.layout import REPRODUCTION_TABLES, Layout
 from bench.core.papers import is_rehearsal
 from bench.core.provenance import provenance
@@ -54,6 +55,7 @@ def publish_suite(
         "observations_sha256": about,
         "num_samples": suite.num_samples,
         "other_prior": {x.name: sorted(x.unranked) for x in suite.tasks if x.unranked},
+        "kinds": {x: kind for x, kind in suite.kinds.items() if kind != OTHER},
         "made_on": suite.tasks[0].runs[0].header.get("provenance", {}),
         "unchanged_since_they_were_made": unchanged,
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.core.artefacts import Json
 from bench.core.errors import UserError
 from bench.core.results import BASELINES
 from bench.core.specs import SuiteSpec
@@ -31,15 +32,17 @@ def load_with_published(spec_path: str | Path) -> SuiteResults:
 def with_published(suite: SuiteResults, name: str) -> SuiteResults:
     """Return results with the published rows of the suite `name`, on the tasks that both have.
 
-    Published rows of BASELINES, such as the exact sampler, are left out. Raises UserError, one line, when a task has
-    other measurements than the published ones, or another number of samples.
+    Published rows of BASELINES, such as the exact sampler, and of other tasks alone are left out. Raises UserError, one
+    line, when a task has other measurements than the published ones, or another number of samples.
     """
     published = published_rows(name)
     _refuse_other_counts(suite, published)
     shared = [task for task in suite.tasks if published.hash_of(task.name)]
     for task in shared:
         refuse_other_measurements(published, task.name, task.measurements["observations_sha256"])
-    rows = [row for row in dict.fromkeys(published.summary["method"]) if row not in BASELINES]
+    of_shared = published.summary["task"].isin([task.name for task in shared])
+    known_rows = dict.fromkeys(published.summary.loc[of_shared, "method"])
+    rows = [row for row in known_rows if row not in BASELINES]
     seeds = published.values[["method", "seed"]].drop_duplicates().groupby("method")["seed"]
     of_rows = {f"{row}{MARK}": tuple(sorted(own)) for row, own in seeds if row in rows}
     known = replace(
@@ -100,7 +103,8 @@ def _with_rows(
         seeds = suite.seeds_of(f"{row}{MARK}")
         scores += _scores(row, of_row, own, suite.num_measured(task), seeds)
         borrowed = ["published"] if row in published.saw_another_prior(task.name) else []
-        runs += _runs(row, lines, own, suite.num_measured(task), seeds, borrowed)
+        about: Json = {"borrowed": borrowed, "kind": published.kind_of(row)}
+        runs += _runs(row, lines, own, suite.num_measured(task), seeds, about)
     absent = _without(task, [row for row in rows if row not in present])
     return replace(absent, scores=tuple(scores), runs=tuple(runs))
 
@@ -134,11 +138,11 @@ def _runs(
     values: pd.DataFrame,
     num: int,
     seeds: Sequence[int],
-    borrowed: Sequence[str],
+    about: Json,
 ) -> list[RunRecord]:
     """Return a record for each seed of a row, each with the published cost, which is the mean over seeds.
 
-    borrowed: not empty where the row saw another prior, as in the headers of runs.
+    about: what goes into their headers: `borrowed`, not empty where the row saw another prior, and `kind`.
     """
     cost = lines.get((row, "nfe"), {})
     status, stopped = "ok", str(cost.get("reason", ""))
@@ -153,5 +157,5 @@ def _runs(
     joint = next((joint for said, joint in words.items() if f"({said})" in of_chain), "chain")
     measured = values["measurement"].nunique() or num
     header = {"status": status, "reason": stopped, "joint": joint, "num_measurements": measured}
-    header |= {"borrowed": borrowed, "published": True}
+    header |= {**about, "published": True}
     return [RunRecord(f"{row}{MARK}", seed, header, number) for seed in seeds]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.core.artefacts import Json
+from bench.core.declared_kinds import kind_of_row
 from bench.core.errors import UserError
 from bench.core.published_suites import VALUES, published_folder, published_record
 
@@ -36,6 +37,10 @@ class PublishedRows:
     def saw_another_prior(self, task: str) -> frozenset[str]:
         """Return the rows that saw another prior than the one by whose posterior they are judged on a task."""
         return frozenset(self.record.get("other_prior", {}).get(task, ()))
+
+    def kind_of(self, row: str) -> str:
+        """Return the kind of a row's method: the recorded one, or what the method of its name declares here."""
+        return self.record.get("kinds", {}).get(row) or kind_of_row(row)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from bench.core.artefacts import ArtefactError, Json, read_csv, read_header, rea
 from bench.core.kinds import KINDS, OTHER
 from bench.core.results import FIGURES, TOTAL, figures_of
 from bench.core.specs import SuiteSpec
+from bench.stats.examinations import failed_examinations
 from bench.stats.scores import Score, read_scores
 
 # or the value that a perfect sampler has in expectation
@@ -102,7 +103,8 @@ class SuiteResults:
     artefacts. timings: contents of timing.json of the runs that were clocked. figures: file stem -> parameters, of all
     figures of the suite in the order of the page. budget_rows: rows per sample, with training, at which the table of
     distances compares. beside: a sentence on published rows among the methods; "" where there are none.
-    headline, columns: metrics that the suite's file says to lead; "" and () where it does not.
+    headline, columns: metrics that the suite's file says to lead; "" and () where it does not. examinations: by file of
+    a prior whose checkpoint failed its examination, the facts that do not hold.
     """
 
     root: Path
@@ -122,6 +124,7 @@ class SuiteResults:
     beside: str = ""
     headline: str = ""
     columns: tuple[str, ...] = ()
+    examinations: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
     # results of `once`; a copy by `replace` starts with an empty one
     cache: dict[Hashable, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -180,6 +183,7 @@ def load(spec_path: str | Path) -> SuiteResults:
         spec.budget_rows,
         headline=spec.headline,
         columns=spec.columns,
+        examinations=failed_examinations(spec.layout, (task.measurements for task in tasks)),
     )
 
 

@@ -1,6 +1,10 @@
 """Diversity, calibration and fit without truth: closed forms, the right side, and which column catches which fault."""
 
+import csv
+import io
 import math
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -20,8 +24,11 @@ from bench.metrics._ranks import (
     spread_of_ranks,
     to_points,
 )
+from bench.metrics._residuals import NOTHING_MEASURED
+from bench.metrics._table import Scores, Table
+from bench.metrics.chi2 import Chi2
 from bench.metrics.null_space import NullSpace
-from bench.metrics.predictive_checks import largest_exceeded, squares_exceeded
+from bench.metrics.predictive_checks import PredictiveChecks, largest_exceeded, squares_exceeded
 from bench.metrics.stein import WIDTH as WIDTH_OF_KSD
 from bench.metrics.stein import stein_discrepancy, stein_ratio
 from bench.metrics.vendi import WIDTH as WIDTH_OF_VENDI
@@ -271,3 +278,20 @@ def test_predictive_probabilities_of_noise_are_uniform():
 
 
 # --- which column catches which sampler -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", [Chi2(), PredictiveChecks()])
+def test_an_empty_mask_leaves_nothing_to_check_and_says_so(metric):
+    """Of two measurements the second has no measured value: its cell is n/a for that reason, not for an overflow."""
+    problem = make_problem("inpaint-random", {"visible_fraction": 0.5}, 0.1, (1, 4, 4))
+    noise = torch.zeros(2, *problem.operator.measured_shape((1, 4, 4)), dtype=DOUBLE)
+    x = normal(2, 1, 4, 4)
+    y = problem.measure(x, noise, uniform(2, 1, 4, 4))
+    y[1] = 0  # the mask, which y carries, as well
+    assert problem.num_measured_values(y).tolist()[1] == 0
+    truth = cast(Any, SimpleNamespace(problem=problem, y=y))
+    values = metric.compute(x[:, None].repeat(1, 3, 1, 1, 1), truth)
+    columns = metric.columns(None)
+    scores = Scores("dps", 0, values, ("", ""), "")
+    lines = list(csv.reader(io.StringIO(Table("box", columns, {"operator": ""}).lines(scores))))
+    assert [line[-1] for line in lines] == [""] * len(columns) + [NOTHING_MEASURED] * len(columns)

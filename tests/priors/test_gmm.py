@@ -328,3 +328,12 @@ def test_shrinkage_and_floor_keep_covariances_well_conditioned(small_digits):
     spectrum = torch.linalg.eigvalsh(small_digits.covariances)
     assert spectrum.min() >= 0.002 - 1e-12
     assert small_digits.weights.sum() == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("call", ["denoise", "score", "log_prob", "decode"])
+def test_tensors_of_another_dtype_are_refused_in_one_line(call):
+    prior, x = mixture(2, (1, 2, 2)), normal(3, 1, 2, 2).float()
+    more = (torch.tensor(0.5),) if call in ("denoise", "score") else ()
+    words = f"prior.{call}: got a tensor of torch.float32, expected torch.float64.*pass x.to"
+    with pytest.raises(ValueError, match=words):
+        getattr(prior, call)(x, *more)

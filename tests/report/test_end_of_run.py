@@ -101,7 +101,12 @@ def test_failed_jobs_are_reported_until_they_succeed(layout):
     add_to_log(log, JobCost(job, 1.0, 100.0, error="ValueError: no such column"))
     text = "\n".join(summary(layout, log="some.log"))
     assert f"Jobs that failed:\n    {job}: ValueError: no such column" in text
+    assert text.splitlines()[-1].strip().startswith("It stopped before the end: mend what is named")
+    long = f"UserError: {'x' * 300}; delete it and run again"
+    add_to_log(log, JobCost(job, 1.0, 100.0, error=long))
+    assert f"{job}: {long}" in "\n".join(summary(layout, log="some.log"))
     add_to_log(log, JobCost(job, 1.0, 100.0))
+    assert "see some.log" in summary(layout, log="some.log")[-1]
     assert "Jobs that failed" not in "\n".join(summary(layout))
 
 

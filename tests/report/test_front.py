@@ -8,14 +8,18 @@ import pytest
 from helpers.other_suites import write_without_reference
 from helpers.synthetic_results import FAILURE, METHODS, TASKS, write_results
 
+from bench.core.artefacts import write_json
 from bench.core.errors import UserError
+from bench.core.layout import Layout
 from bench.core.results import Summary
+from bench.report.front import verdict
 from bench.report.front.columns import OVER_FLOOR, headline_of
 from bench.report.front.references import EXACT, NONE, PARTICLES, reference_mode
 from bench.report.front.standings import front_of, share_of_way, variants
 from bench.report.front.verdict import verdict_of, words_of
 from bench.report.tables import distance_table, task_tables
 from bench.stats.comparisons import compare
+from bench.stats.examinations import failed_examinations
 from bench.stats.results import SuiteResults, load
 from bench.stats.summary import summarise
 
@@ -238,3 +242,38 @@ def test_a_ratio_that_diverges_on_one_task_does_not_decide_its_average(suite, li
     assert 0.5 <= value <= 1.25
     (column,) = (column for column in front.columns if column.id == "diversity_ratio")
     assert "median over tasks" in column.about
+
+
+def test_a_suite_that_cannot_be_tested_names_a_best_mean_and_no_best(suite, lines, comparisons):
+    """Too few measurements for a test, or no task on which two methods ran: neither sentence contradicts itself."""
+    untested = [replace(x, tied=None) for x in comparisons]
+    front = front_of(suite, lines, untested)
+    best = verdict_of(suite, lines, front).plain_best
+    assert best.startswith("There are too few measurements") and "No methods" not in best
+    assert "which may be chance" in best
+    apart = tuple(
+        replace(task, runs=tuple(run for run in task.runs if run.method == method))
+        for task, method in zip(suite.tasks, ("dps", "aps", "dps", "aps"), strict=True)
+    )
+    others = replace(suite, tasks=apart)
+    best = verdict_of(others, lines, front).plain_best
+    assert best == "No methods can be compared: there is no task on which two of them ran."
+
+
+def test_a_checkpoint_that_failed_its_examination_is_among_what_failed(suite, lines, tmp_path):
+    """The card of a prior, or of its teacher, names facts that do not hold; a rehearsal's networks are random."""
+    layout = Layout(tmp_path / "net")
+    fact = {"value": 1.5, "limit": 1.0, "holds": False}
+    known = {"mean at the highest level": fact, "noise": {**fact, "holds": True}}
+    card = {"teacher": "net", "teacher_family": "edm"}
+    write_json(layout.prior("map", "regression_map").with_name("card.json"), card)
+    write_json(layout.prior("net", "edm").with_name("card.json"), {"examination": known})
+    headers = [{"prior": "map", "family": "regression_map"}, {"prior": "gone", "family": "gmm"}]
+    failed = failed_examinations(layout, headers)
+    path = layout.prior("net", "edm")
+    assert failed == {path: ("mean at the highest level is 1.5, at most 1 expected",)}
+    words, state = verdict._failures(replace(suite, examinations=failed))
+    text = words_of(words)
+    assert state == "bad" and "the checkpoint of prior net failed its examination (mean" in text
+    assert f"posterior-bench weights examine {path}" in text
+    assert not failed_examinations(Layout(tmp_path / "net-rehearsal"), headers)

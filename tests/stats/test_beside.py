@@ -169,3 +169,23 @@ def test_pictures_and_counts_of_a_page_are_of_the_rows_that_were_drawn_here(monk
     drawn = sum(len(task.runs) for task in load(SPEC).tasks)
     words, _ = verdict._failures(suite)
     assert f"{drawn} runs of {drawn} ended well" in "".join(map(str, words))
+
+
+def test_published_rows_stand_under_the_kind_of_their_method():
+    """The record has the kinds; of older records, the method that a row's name starts with says its kind."""
+    suite = load_with_published(SPEC)
+    assert suite.kinds["dps (published)"] == suite.kinds["dps-n1000 (published)"] == "guidance"
+    assert suite.kinds["latent_langevin (published)"] == "latent"
+    path = REFERENCE / "synthetic/provenance.json"
+    before = read_json(path)
+    write_json(path, before | {"kinds": {"dps": "SMC"}})
+    try:
+        assert load_with_published(SPEC).kinds["dps (published)"] == "SMC"
+    finally:
+        write_json(path, before)
+
+
+def test_the_first_sentence_says_where_rows_drawn_here_stand_beside_the_best_published():
+    first = Path("results/synthetic/tables/verdict.md").read_text().splitlines()[0]
+    assert first.startswith("- Drawn here, by energy distance: aps is tied for best on ")
+    assert "; the best published row, latent" in first.replace("\\", "")

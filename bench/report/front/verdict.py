@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.core.layout import Layout
-from bench.core.results import DISTANCE, REFERENCE, Summary
+from bench.core.results import BASELINES, DISTANCE, REFERENCE, Summary
 from bench.core.text import shortened
 from bench.report.end_of_run import duration
 from bench.report.front.columns import CALLS, LABELS, OVER_FLOOR
 from bench.report.front.references import NO_REFERENCE, has_reference
 from bench.report.front.standings import Front, Known, Standing, by_key, judged_tasks
 from bench.report.origins import is_installed
-from bench.stats.results import SuiteResults, format_reason
+from bench.stats.results import SuiteResults, TaskResults, format_reason
 
 MOST = 6  # methods that a sentence names
 
@@ -68,14 +68,17 @@ def verdict_of(suite: SuiteResults, lines: Sequence[Summary], front: Front) -> V
 
 
 def _best(front: Front, suite: SuiteResults) -> Sentence:
-    """Return who is tied for best, at what cost and how far from the floor."""
+    """Return who is tied for best, at what cost and how far from the floor; of rows drawn here beside published ones
+    first where they stand.
+    """
     rows = [row for row in front.methods if row.compared]
     name = LABELS.get(front.headline, front.headline)
+    own = _own(front, suite, name) if suite.beside else ()
     if not rows:
-        return _alone(front, name)
+        return (*own, *_untested(front, suite, name))
     always = [row for row in rows if row.tied == row.compared]
     always.sort(key=lambda row: -row.compared)
-    most_often = max(rows, key=lambda row: (row.tied, row.compared))
+    most_often = _most_often(rows)
     groups: list[str | Named] = []
     if always:
         groups += [
@@ -92,19 +95,62 @@ def _best(front: Front, suite: SuiteResults) -> Sentence:
         groups += [
             f"{most_often.tied} ({_cost_words(most_often, front)})." if most_often.tied else "none."
         ]
-    return (*groups, _scale(front, rows))
+    return (*own, *groups, _scale(front, rows))
 
 
-def _alone(front: Front, name: str) -> Sentence:
-    """Return the sentence on the best method where no methods were compared."""
+def _most_often(rows: Sequence[Standing]) -> Standing:
+    """Return the row that is tied for best on most tasks; of equal ones the first."""
+    return max(rows, key=lambda row: (row.tied, row.compared))
+
+
+def _own(front: Front, suite: SuiteResults, name: str) -> Sentence:
+    """Return a sentence on where the rows drawn here stand, and where the best published one does."""
+    here = {run.method for task in suite.tasks for run in task.runs if not run.is_published}
+    own = [row for row in front.methods if row.method in here]
+    published = [row for row in front.methods if row.method not in here]
+    if not own:
+        return ()
+    words: list[str | Named] = [f"Drawn here, by {name}: "]
+    for k, row in enumerate(own[:MOST]):
+        words += ["; " if k else "", Named(row.method), f" is {_place(row, front)}"]
+    words += [f"; and {len(own) - MOST} more"] if len(own) > MOST else []
+    if published:
+        best = _most_often(published)
+        words += ["; the best published row, "]
+        words += [Named(best.method), f", is {_place(best, front)}"]
+    return (*words, ". ")
+
+
+def _place(row: Standing, front: Front) -> str:
+    """Return `tied for best on 1 of 2 tasks (mean 0.21, 400 network calls a sample)`, or that it was not compared."""
+    mean = front.number(row, front.headline).text
+    about = f"mean {mean}, {_cost_words(row, front)}" if mean else _cost_words(row, front)
+    if not row.compared:
+        return f"not compared ({about})" if row.done else "without samples"
+    return f"tied for best on {row.tied} of {_tasks(row.compared)} ({about})"
+
+
+def _untested(front: Front, suite: SuiteResults, name: str) -> Sentence:
+    """Return the sentence on a suite in which no two methods could be tested against each other."""
     rows = [row for row in front.methods if row.done]
     if not rows:
         return ("No method has samples yet.",)
     first = (Named(rows[0].method), f" ({_cost_words(rows[0], front)}).", _scale(front, rows))
     if len(rows) == 1:
         return ("One method ran, so nothing is compared: ", *first)
-    words = "No methods can be compared: there are too few measurements, or no task on which two of them ran. Best by "
-    return (words, f"{name}: ", *first)
+    if not any(_num_ended_well(task) > 1 for task in suite.tasks):
+        return ("No methods can be compared: there is no task on which two of them ran.",)
+    leading = next((column for column in front.columns if column.goal), None)
+    if leading is None or front.number(rows[0], leading.id).value is None:
+        return (f"No methods can be compared: none has a value of {name}.",)
+    words = "There are too few measurements to say whether any method is better than another. "
+    return (words, f"The best mean by {leading.label}, which may be chance, is that of ", *first)
+
+
+def _num_ended_well(task: TaskResults) -> int:
+    """Return how many methods, without floor and ceiling, have samples of a task."""
+    ended = {run.method for run in task.runs if run.header.get("status", "ok") == "ok"}
+    return len(ended.difference(BASELINES))
 
 
 def _listed(rows: Sequence[Standing], front: Front) -> Iterable[str | Named]:
@@ -190,8 +236,8 @@ def _failures(suite: SuiteResults) -> tuple[Sentence, str]:
     rest = f"; {state.count('n/a')} not applicable" if "n/a" in state else ""
     rest += f"; {left_out} pairs of task and method left out by the suite" if left_out else ""
     ended_badly = [pair for pair, end in zip(runs, state, strict=True) if end not in ("ok", "n/a")]
-    references = _failed_references(suite)
-    if not ended_badly and not references:
+    references, examinations = _failed_references(suite), _failed_examinations(suite)
+    if not ended_badly and not references and not examinations:
         return (
             f"Nothing failed: {state.count('ok')} runs of {len(runs)} ended well{rest}.",
         ), "good"
@@ -203,13 +249,25 @@ def _failures(suite: SuiteResults) -> tuple[Sentence, str]:
     words += [f"; and {len(ended_badly) - 3} more"] if len(ended_badly) > 3 else []
     for task, reason in references.items():
         words += ["; reference draws of ", Named(task, "task"), f": {shortened(reason, 90)}"]
-    return (*words, f"{rest}."), "bad"
+    return (*words, *examinations, f"{rest}."), "bad"
 
 
 def _failed_references(suite: SuiteResults) -> dict[str, str]:
     """Return the tasks whose reference draws could not be made, though they were wanted, and why."""
     reasons = {task.name: task.reference.get("reasons") or [""] for task in suite.tasks}
     return {name: why[0] for name, why in reasons.items() if str(why[0]).startswith("failed")}
+
+
+def _failed_examinations(suite: SuiteResults) -> list[str]:
+    """Return which checkpoints failed their examination, and what to do, a clause for each."""
+    clauses = []
+    for path, facts in suite.examinations.items():
+        clauses.append(
+            f"; the checkpoint of prior {path.parent.name} failed its examination ({shortened(facts[0], 90)}), so its "
+            "network is not opened as it was trained: compare family and parameters in the suite's file with the "
+            f"model's own, and check with posterior-bench weights examine {path}"
+        )
+    return clauses
 
 
 def _names(tasks: Sequence[str]) -> list[str | Named]:
