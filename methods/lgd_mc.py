@@ -43,8 +43,8 @@ class LGDMC:
     """DDIM steps with E[x | x_t] moved by the gradient of a Monte Carlo estimate of p(y | x_t), for any likelihood.
 
     A sample costs one row through the denoiser and one back for each step, whatever the number of draws.
-    Exact when the prior is N(0, prior_std^2 I), as the numbers of draws and of steps grow. With few draws, a single one
-    gets all the weight whenever sigma_y is small compared with r.
+    Exact when the prior is N(0, prior_std^2 I) and `most_move` is 0, as the numbers of draws and of steps grow. With
+    few draws, a single one gets all the weight whenever sigma_y is small compared with r.
     """
 
     kind: ClassVar[Kind] = "guidance"

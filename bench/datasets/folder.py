@@ -44,8 +44,10 @@ class Folder:
     limit: int | None = None  # largest number of names taken after these
     split: str = ""  # text file in the folder, lines `name part`: train, validation, test or 0, 1, 2; "": by order
     num_train: int | None = None  # largest number of training images; null: all others
-    num_validation: int = 100  # images for validation
-    num_test: int = 100  # images for testing
+    num_validation: int = (
+        100  # images for validation; with `split` the largest number of those that it lists
+    )
+    num_test: int = 100  # images for testing; likewise
     # centre: the largest square; celeba-128, celeba-178: for aligned CelebA images
     crop: Literal["none", "centre", "celeba-128", "celeba-178"] = "none"
     resize: Literal["none", "box", "bilinear", "bicubic", "lanczos"] = "none"  # the filter

@@ -35,7 +35,9 @@ def test_with_many_draws_a_step_moves_to_the_conditional_mean():
     expected = bed.given(first_state(bed, SIGMA), SIGMA)[0]
 
     def error(num_draws: int) -> float:
-        step = LGDMC(num_steps=1, sigma_max=SIGMA, prior_std=TAU, num_draws=num_draws)
+        step = LGDMC(
+            num_steps=1, sigma_max=SIGMA, prior_std=TAU, num_draws=num_draws, most_move=0.0
+        )
         gaps = drawn(step, bed).flatten(1) - expected
         return float(gaps.square().mean().sqrt())
 
