@@ -51,7 +51,7 @@ class DAPS:
 
     uses: ClassVar[Cap] = Cap.SPECTRUM
     kind: ClassVar[Kind] = "split"
-    search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 3.0)}
+    search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 30.0)}
     tiny: ClassVar[dict] = {"num_levels": 20, "num_langevin": 10}
 
     num_levels: int = 200

@@ -42,7 +42,7 @@ class PiGDM:
     kind: ClassVar[Kind] = "guidance"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.LINEAR
     uses: ClassVar[Cap] = Cap.SPECTRUM
-    search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 3.0), "eta": Uniform(0.0, 1.0)}
+    search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 30.0), "eta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 
     num_steps: int = 100

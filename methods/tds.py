@@ -54,7 +54,7 @@ class TDS:
     kind: ClassVar[Kind] = "SMC"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.GRAD
     uses: ClassVar[Cap] = Cap.RESIDUAL | Cap.LINEAR | Cap.SPECTRUM
-    search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 3.0)}
+    search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 30.0)}
     tiny: ClassVar[dict[str, object]] = {"num_steps": 25, "num_particles": 4}
 
     num_steps: int = 100  # noise levels

@@ -1,6 +1,7 @@
 """Copy a suite's logs of tuning to where they are committed, and print a table of their winners.
 
-`python -m bench.stages.publish_tuning results/<suite> [folder]` writes into results/reference/tuning by default.
+`python -m bench.stages.publish_tuning results/<suite> [folder]` writes into results/reference/tuning/<suite> by
+default, and the suite `tuning` into results/reference/tuning itself.
 `snakemake tuned` runs the tuning; this publishes what it found.
 """
 
@@ -13,9 +14,11 @@ from bench.report.publish_tuning import publish_tuning
 from bench.runtime.job import run
 
 
-def main(folder: str, into: str = str(REFERENCE / "tuning")) -> None:
+def main(folder: str, into: str = "") -> None:
     """Publish the logs and print the table of winners; refuses logs of edited sources or of several commits."""
-    print(publish_tuning(Path(folder), Path(into)), end="")
+    suite = Path(folder).resolve().name
+    default = REFERENCE / "tuning" / ("" if suite == "tuning" else suite)
+    print(publish_tuning(Path(folder), Path(into) if into else default), end="")
 
 
 if __name__ == "__main__":
