@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import resource
@@ -66,12 +67,47 @@ def _resources() -> dict[int, tuple[int, int]]:
 
 
 def _set_resources(limits: dict[int, tuple[int, int]]) -> None:
-    """Set the limits of files, memory and handles; a hard limit that was lowered stays so, except for root."""
+    """Set the limits of files, memory and handles; a hard limit that was lowered stays so without privileges."""
     for kind, limit in limits.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, limit)
 
 
+def _cudnn() -> tuple[bool, ...]:
+    return tuple(getattr(torch.backends.cudnn, name) for name in OF_CUDNN)
+
+
+def _set_cudnn(settings: tuple[bool, ...]) -> None:
+    for name, value in zip(OF_CUDNN, settings, strict=True):
+        setattr(torch.backends.cudnn, name, value)
+
+
+def _flushes_denormals() -> bool:
+    """Return whether this thread rounds numbers below 2.2e-308 to 0: torch only sets that, and does not tell."""
+    return sys.float_info.min / 2 == 0
+
+
+def _collects_garbage() -> tuple[bool, tuple[int, int, int]]:
+    return gc.isenabled(), gc.get_threshold()
+
+
+def _collect_garbage(settings: tuple[bool, tuple[int, int, int]]) -> None:
+    is_on, thresholds = settings
+    gc.set_threshold(*thresholds)
+    (gc.enable if is_on else gc.disable)()
+
+
+def _priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def _set_priority(priority: int) -> None:
+    """Set the priority; one that was lowered stays so without privileges."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, priority)
+
+
+OF_CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD)
 LIMITED = (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_AS)
 GLOBAL_STATE: dict[str, tuple[Callable, Callable]] = {
@@ -91,9 +127,14 @@ GLOBAL_STATE: dict[str, tuple[Callable, Callable]] = {
         torch.is_anomaly_enabled,
         torch.autograd.set_detect_anomaly,
     ),
+    "cuDNN's settings": (_cudnn, _set_cudnn),
+    "the flushing of denormal numbers": (_flushes_denormals, torch.set_flush_denormal),
+    "numpy's handling of errors": (np.geterr, lambda kinds: np.seterr(**kinds)),
+    "Python's collection of garbage": (_collects_garbage, _collect_garbage),
     "Python's limit of recursion": (sys.getrecursionlimit, sys.setrecursionlimit),
     "the handlers of signals": (_handlers, _set_handlers),
     "the limits of the process": (_resources, _set_resources),
+    "the priority of the process": (_priority, _set_priority),
     "the environment": (_environment, _set_environment),
     "the mask of permissions": (_umask, os.umask),
 }
