@@ -118,10 +118,11 @@ def shape(case: Case) -> str:
 
 
 def finite(case: Case) -> str:
-    bad = int((~case.base.x.isfinite()).flatten(2).any(2).sum())
+    bad = int((~case.base.x.float().isfinite()).flatten(2).any(2).sum())  # as they are stored
     if bad:
         raise Refused(
-            f"{bad} of {case.num_rows} samples hold NaN or infinity; check divisions, roots and step sizes"
+            f"{bad} of {case.num_rows} samples hold NaN or infinity in float32, in which they are stored; check "
+            "divisions, roots and step sizes"
         )
     return ""
 

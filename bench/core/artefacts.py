@@ -35,6 +35,10 @@ class ArtefactError(OneLine):
     """An artefact is missing or broken; the message is one line: which file, what is wrong, what to do."""
 
 
+class Unwritable(ArtefactError):
+    """An artefact cannot be written, since the disk is full or read-only or the process may not write."""
+
+
 _conditions: dict[Path, bytes] = {}  # files of which no byte may change while this process writes
 
 
@@ -318,10 +322,8 @@ def _writing(path: str | Path, errors: Container[int] = UNWRITABLE) -> Iterator[
             raise
         if error.errno == errno.EISDIR:
             raise _unreadable(path, error) from None
-        what = os.strerror(error.errno).lower()
-        raise ArtefactError(
-            f"{path}: cannot be written ({what}); mend that and run the same command again"
-        ) from None
+        what = f"cannot be written ({os.strerror(error.errno).lower()})"
+        raise Unwritable(f"{path}: {what}; mend that and run the same command again") from None
 
 
 def _spool_beside(path: Path) -> Any:

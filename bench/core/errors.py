@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 MOST_CHARACTERS = 300  # of an error's message in a cell
+MOST_OF_NAME = 100  # of the name of its class
 # too little memory or disk, too few handles or threads: the same call may succeed later or on another machine
 SHORTAGES = {
     getattr(errno, name)
@@ -41,12 +42,14 @@ def one_line(error: BaseException) -> str:
         message = str(error).strip() or "no message"
     except Exception:  # a user's class may raise anything in __str__
         message = "its message cannot be read"
-    return f"{type(error).__name__}: {printable(message.splitlines()[0])}"
+    # `type.__dict__` since a metaclass may give the class another `__name__`, which is no text or raises
+    name = type.__dict__["__name__"].__get__(type(error))
+    return f"{printable(name, MOST_OF_NAME)}: {printable(message.splitlines()[0])}"
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int = MOST_CHARACTERS) -> str:
     """Return text with control characters and lone surrogates, which no page can show, escaped; long text is cut."""
-    return escaped(text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}...")
+    return escaped(text if len(text) <= most else f"{text[: most - 3]}...")
 
 
 def escaped(text: str) -> str:

@@ -2,7 +2,8 @@
 
 A method, a prior or any other plug-in may be killed, crash, end its process, hang or use up the memory. The job that
 started it goes on, knows why it ended, and writes the reason instead of results. The process ends together with the job
-that started it and with all processes that it has started itself.
+that started it and with all processes that it has started itself. Its parent is a process that only waits for it, so
+that a signal to its parent does not end the job, either.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import mmap
 import os
 import select
 import signal
+import struct
 import sys
 import threading
 import time
@@ -32,6 +34,8 @@ PAUSE = 0.5  # seconds between two checks of a process that sends no message
 PAUSE_OF_MEMORY = 0.05  # the same where its memory has a limit
 # signals that come from outside a method: from the system, a scheduler or a user
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
+# in shared memory: the status with which the work is about to end, and the exit code with which it has ended
+SAID = struct.Struct("<Bh")
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 RUNNING: set[int] = set()  # processes that this one has started, each the leader of a group
 
@@ -91,21 +95,26 @@ class Watch:
 _speaks_to: list[tuple[int, os.stat_result]] = []
 
 
-def contained(work: Callable[[], object], refuses: tuple[type[Exception], ...] = ()) -> Ending:
+def contained(
+    work: Callable[[], object],
+    refuses: tuple[type[Exception], ...] = (),
+    passing: tuple[type[Exception], ...] = (),
+) -> Ending:
     """Call `work` in a forked process, and return how that ended.
 
-    refuses: kinds of errors of the user's, which end the calling job, too.
+    refuses: kinds of errors of the user's, which end the calling job, too. passing: kinds of errors that are a failure
+    after which another try may succeed; they come first.
     """
     reading, writing = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     starter, others = os.getpid(), _children()
     _adopt()
-    said = mmap.mmap(-1, 1)  # shared memory, which no method closes by accident
+    said = mmap.mmap(-1, SAID.size)  # shared memory, which no method closes by accident
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _become(work, refuses, writing, starter, said)
+        _wait_for(lambda: _status_of(work, refuses, passing), writing, starter, said)
     os.close(writing)
     with contextlib.suppress(OSError):  # the process has done so itself, or is gone
         os.setpgid(pid, pid)
@@ -213,21 +222,37 @@ def _tell(message: dict) -> None:
                 os.write(pipe, json.dumps(message).encode() + b"\n")
 
 
-def _become(
-    work: Callable[[], object],
-    refuses: tuple[type[Exception], ...],
-    pipe: int,
-    starter: int,
-    said: mmap.mmap,
-) -> None:
+def _wait_for(status_of_work: Callable[[], int], pipe: int, starter: int, said: mmap.mmap) -> None:
+    """Do the work in a process forked from this one, wait for it, and store its exit code; never return.
+
+    Both are in one group, which a signal to the parent's group reaches. This process blocks all signals that it can.
+    """
+    try:
+        os.setpgid(0, 0)
+        RUNNING.clear()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        own, worker = os.getpid(), os.fork()
+        if worker == 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            _become(status_of_work, pipe, own, said)
+        RUNNING.add(worker)
+        die_with(starter)
+        os.close(pipe)
+        code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+        said[:] = SAID.pack(said[0], code)
+        os._exit(DONE)
+    finally:
+        os._exit(BROKEN)
+
+
+def _become(status_of_work: Callable[[], int], pipe: int, starter: int, said: mmap.mmap) -> None:
     """Do the work in a forked process, store the status with which it is about to end, and end it; never return."""
     status = BROKEN
     try:
         die_with(starter)
-        os.setpgid(0, 0)
         RUNNING.clear()
         _speaks_to[:] = [(pipe, os.fstat(pipe))]
-        status = _status_of(work, refuses)
+        status = status_of_work()
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -236,10 +261,16 @@ def _become(
         os._exit(status)
 
 
-def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...]) -> int:
+def _status_of(
+    work: Callable[[], object],
+    refuses: tuple[type[Exception], ...],
+    passing: tuple[type[Exception], ...],
+) -> int:
     try:
         work()
         return DONE
+    except passing as error:
+        _tell({"ending": _failed(str(error), is_passing=True)})
     except Broken as error:
         _tell({"ending": _failed(str(error), is_inherited=True)})
     except refuses as error:
@@ -248,15 +279,15 @@ def _status_of(work: Callable[[], object], refuses: tuple[type[Exception], ...])
     except UserError as error:  # its line needs no traceback
         _tell({"ending": _failed(str(error))})
     except BaseException as error:
-        traceback.print_exc()
         _tell({"ending": _failed(one_line(error), is_passing=is_shortage(error))})
+        traceback.print_exc()  # last, since a method may have made the log unwritable
     return BROKEN
 
 
 def _watched(pid: int, pipe: int, said: mmap.mmap, others: set[int]) -> Ending:
     """Wait for a process while reading its messages; return how it ended, or which limit it exceeds.
 
-    said: the status with which `_become` ends it; with another status, the plug-in has ended the process itself.
+    pid: of the process that waits for the work. said: SAID, where that process stores how the work has ended.
     others: the children that this process had before, whose memory does not count.
     """
     watch, lines = Watch(), _lines_of(pipe)
@@ -269,13 +300,23 @@ def _watched(pid: int, pipe: int, said: mmap.mmap, others: set[int]) -> Ending:
         if code is not None:
             for line in lines(0.0):  # messages that came before it ended
                 watch.heed(line)
-            return _ending(code, watch, code == said[0])
+            return _ending(code, said, watch)
         if time.monotonic() >= latest:
             return too_late
-        if watch.most_bytes < math.inf:
-            adopted = children(os.getpid()) - others - RUNNING
-            if exceeds(pid, adopted, watch.most_bytes):
-                return watch.too_large
+        if watch.most_bytes < math.inf and _is_too_large(pid, others, watch.most_bytes):
+            return watch.too_large
+
+
+def _is_too_large(pid: int, others: set[int], most_bytes: float) -> bool:
+    """Return whether the work that process `pid` waits for uses more memory, with all that it has started.
+
+    Numbers that are read one after the other while a process ends do not belong together, so that all are read twice.
+    """
+    for _ in range(2):
+        adopted = children(os.getpid()) - others - RUNNING
+        if not exceeds(min(children(pid), default=pid), adopted, most_bytes):
+            return False
+    return True
 
 
 def _lines_of(pipe: int) -> Callable[[float], Iterator[bytes]]:
@@ -297,9 +338,15 @@ def _lines_of(pipe: int) -> Callable[[float], Iterator[bytes]]:
 
 
 def _exit_code(pid: int) -> int | None:
-    """Return the exit code of a process that has ended, negative for a signal, and kill its group; None before."""
-    ended, status = os.waitpid(pid, os.WNOHANG)
+    """Return the exit code of a process that has ended, negative for a signal, and kill its group; None before.
+
+    A method may have stopped its parent, which then goes on.
+    """
+    ended, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
     if not ended:
+        return None
+    if os.WIFSTOPPED(status):
+        os.kill(pid, signal.SIGCONT)
         return None
     RUNNING.discard(pid)
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -307,7 +354,15 @@ def _exit_code(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status)
 
 
-def _ending(code: int, watch: Watch, is_its_own: bool) -> Ending:
+def _ending(code: int, said: mmap.mmap, watch: Watch) -> Ending:
+    """Return how work ended. code: of the process that waited for it; a signal to that one is the work's end, too.
+
+    said: SAID; where exit code and status differ, the plug-in has ended the process itself.
+    """
+    if code == BROKEN:
+        return Ending("failed", "its process could not be started", is_passing=True)
+    status, code = (0, code) if code < 0 else SAID.unpack(said[:])
+    is_its_own = code == status
     if code == DONE and is_its_own:
         return Ending("ok")
     if code in (REFUSED, BROKEN) and is_its_own:

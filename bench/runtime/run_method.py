@@ -271,7 +271,9 @@ def sample(
         drawn = method.sample(prior, problem, y, len(samples), rng=rng, **trained)
         refuse_malformed(drawn, (len(y), len(samples), *prior.shape))
         x[rows, samples.start : samples.stop] = drawn.detach()
-    if not x.isfinite().flatten(2).all(2).any():
+    if (
+        not x.float().isfinite().flatten(2).all(2).any()
+    ):  # as it is stored: float64 has larger numbers
         raise ValueError("no sample is finite")
     return x
 

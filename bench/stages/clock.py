@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, inf
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -119,10 +120,15 @@ def fate_of_samples(spec: ClockSpec) -> RunResult[Json]:
     return RunResult(header["status"], header["reason"])
 
 
+def outputs(spec_path: str, visit: str = "1") -> tuple[Path, ...]:
+    """Return the record of a visit, which `main` writes."""
+    spec = ClockSpec.read(spec_path)
+    return (spec.layout.run(spec.task, spec.method, spec.seed).visit(visit),)
+
+
 def write_failed(ending: Ending, spec_path: str, visit: str = "1") -> None:
     """Write the record of a visit whose process has ended without writing one."""
-    spec = ClockSpec.read(spec_path)
-    path = spec.layout.run(spec.task, spec.method, spec.seed).visit(visit)
+    spec, (path,) = ClockSpec.read(spec_path), outputs(spec_path, visit)
     content = facts_of(spec, ending.status, ending.reason) | NO_TRAINING[1]
     content |= {"worth": {}, "num_parameters": 0, "machine": machine(torch.device("cpu"))}
     write_json(path, content | {"provenance": provenance(spec.compute.device, THREADS)})
@@ -281,4 +287,4 @@ def format_times(times: Json) -> str:
 
 
 if __name__ == "__main__":
-    run(main, leased=False, failed=write_failed)
+    run(main, leased=False, failed=write_failed, outputs=outputs)

@@ -10,6 +10,7 @@ import contextlib
 import math
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -203,6 +204,13 @@ def padded(x: Tensor, num_measurements: int) -> Tensor:
     return full
 
 
+def outputs(spec_path: str) -> tuple[Path, Path]:
+    """Return the files of a run that `main` writes."""
+    spec = RunSpec.read(spec_path)
+    files = spec.layout.run(spec.task, spec.method, spec.seed)
+    return files.cost, files.samples
+
+
 def write_failed(ending: Ending, spec_path: str) -> None:
     """Write the files of a run whose process has ended without writing them: no samples, and an unknown cost."""
     spec = RunSpec.read(spec_path)
@@ -236,4 +244,4 @@ def cost(network: Meter, operator: Meter, rows: int, seconds: float | None) -> d
 
 
 if __name__ == "__main__":
-    run(main, failed=write_failed)
+    run(main, failed=write_failed, outputs=outputs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -57,6 +58,13 @@ def write(
     note_failure(files.state, run_result.reason, run_result.is_passing)
 
 
+def outputs(spec_path: str) -> tuple[Path, Path]:
+    """Return the files of a training that `main` writes."""
+    spec = TrainSpec.read(spec_path)
+    files = spec.layout.run(spec.task, spec.method, spec.seed)
+    return files.training, files.state
+
+
 def write_failed(ending: Ending, spec_path: str) -> None:
     """Write the files of a training whose process has ended without writing them: no tensors, and an unknown cost."""
     spec = TrainSpec.read(spec_path)
@@ -78,4 +86,4 @@ def trained(spec: TrainSpec, prior: Prior, task: Task) -> State:
 
 
 if __name__ == "__main__":
-    run(main, failed=write_failed)
+    run(main, failed=write_failed, outputs=outputs)

@@ -103,10 +103,15 @@ def main(spec_path: str, *ranges: str) -> None:
     print(f"{spec.task} {spec.method}: {spent}; {format_winner(log['winner'])}")
 
 
+def outputs(spec_path: str, *ranges: str) -> tuple[Path, ...]:
+    """Return the log of a search, which `main` writes."""
+    spec = TuneSpec.read(spec_path)
+    return (spec.layout.tuning(spec.task, spec.method, "grid" if ranges else "trials"),)
+
+
 def write_failed(ending: Ending, spec_path: str, *ranges: str) -> None:
     """Write a log without trials for a search whose process has ended, with the reason."""
-    spec = TuneSpec.read(spec_path)
-    path = spec.layout.tuning(spec.task, spec.method, "grid" if ranges else "trials")
+    spec, (path,) = TuneSpec.read(spec_path), outputs(spec_path, *ranges)
     log = {key: spec.content()[key] for key in ("task", "method", "module", "tune")}
     log |= {"settings": spec.settings, "ranges": {}, "seconds": 0.0, "winner": None}
     log |= {"reason": str(ending), "provenance": provenance(threads=torch.get_num_threads())}
@@ -353,4 +358,4 @@ def format_winner(won: Json | None) -> str:
 
 
 if __name__ == "__main__":
-    run(main, failed=write_failed)
+    run(main, failed=write_failed, outputs=outputs)

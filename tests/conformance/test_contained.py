@@ -52,6 +52,8 @@ TOUCHES = {
     "closes": ("__import__('os').close(0)", "file descriptor 0"),
     "environment": ("__import__('os').environ.update(A='1')", "the environment"),
     "threads": ("torch.set_num_threads(3)", "torch's number of threads"),
+    "garbage": ("__import__('gc').disable()", "Python's collection of garbage"),
+    "denormals": ("torch.set_flush_denormal(True)", "the flushing of denormal numbers"),
     "mask": ("__import__('os').umask(0o007)", "the mask of permissions"),
 }
 
@@ -62,6 +64,13 @@ def test_what_it_changes_around_it_is_named(tmp_path, name):
     path = written(tmp_path, name, GOOD.replace(FIRST, f"{FIRST}; {code}"))
     (refusal,) = refusals_of(check(path))
     assert "global state untouched" in refusal and what in refusal
+
+
+def test_a_lower_priority_is_named(tmp_path):
+    code = "__import__('os').nice(1)"  # in a process of its own, since few users may raise it again
+    path = written(tmp_path, "polite", GOOD.replace(FIRST, f"{FIRST}; {code}"))
+    (refusal,) = refusals_of(check_contained(path))
+    assert "the priority of the process" in refusal
 
 
 def test_an_interrupt_is_an_error_of_the_method(tmp_path):

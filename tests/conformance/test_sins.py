@@ -33,6 +33,12 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
     ),
     "bad syntax": ("@dataclass", "@@dataclass", ["the file imports"], "SyntaxError"),
     "nan": (RETURN, "x[0] = torch.nan; " + RETURN, ["finite samples"], "1 of 15 samples hold NaN"),
+    "infinite where it is stored": (
+        RETURN,
+        "x[0] = 1e200; " + RETURN,
+        ["finite samples"],
+        "1 of 15 samples hold NaN or infinity in float32",
+    ),
     "shape": (
         RETURN,
         "return x",

@@ -17,6 +17,16 @@ class Unspeakable(Exception):
         raise RuntimeError
 
 
+class Renamed(type):
+    @property
+    def __name__(cls) -> str:
+        raise RuntimeError
+
+
+class Nameless(Exception, metaclass=Renamed):
+    pass
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -25,6 +35,9 @@ class Unspeakable(Exception):
         (RuntimeError("\n \n"), "RuntimeError: no message"),
         (ValueError("a\ud800b\x00c\x1b[0m"), "ValueError: a\\ud800b\\x00c\\x1b[0m"),
         (Unspeakable(), "Unspeakable: its message cannot be read"),
+        (type("E<b>|$x$\n\x1b[0m", (ValueError,), {})("a"), "E<b>|$x$\\n\\x1b[0m: a"),
+        (type("E" * 10_000, (ValueError,), {})("a"), f"{'E' * 97}...: a"),
+        (Nameless("a"), "Nameless: a"),
     ],
 )
 def test_an_error_is_one_printable_line(error, line):

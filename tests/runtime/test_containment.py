@@ -12,6 +12,7 @@ import time
 import pytest
 from helpers.processes import has_ended, wait_until
 
+from bench.core.artefacts import ArtefactError, Unwritable
 from bench.core.errors import Broken, UserError
 from bench.core.specs import Limits
 from bench.runtime import containment
@@ -85,6 +86,33 @@ ENDINGS = [
 ]
 
 
+def stopped_parent() -> None:
+    os.kill(os.getppid(), signal.SIGSTOP)
+
+
+def killed_parent() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def terminated_parent() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        os.kill(os.getppid(), number)
+
+
+def killed_group_of_parent() -> None:
+    os.killpg(os.getpgid(os.getppid()), signal.SIGTERM)
+    time.sleep(60)
+
+
+ENDINGS += [
+    (stopped_parent, Ending("ok")),
+    (terminated_parent, Ending("ok")),
+    (killed_parent, Ending("failed", "killed by signal 9", is_passing=True)),
+    (killed_group_of_parent, Ending("failed", "killed by signal 15", is_passing=True)),
+]
+
+
 @pytest.mark.parametrize(("work", "ending"), ENDINGS)
 def test_every_ending_has_a_reason(work, ending, capfd):
     assert contained(work) == ending
@@ -106,6 +134,24 @@ def test_an_error_of_the_users_code_names_its_line():
         raise UserError("one line")
 
     assert contained(refused, (UserError,)) == Ending("refused", "one line")
+
+
+def test_an_error_that_may_pass_is_a_failure_even_if_it_is_of_a_kind_that_is_refused():
+    def full() -> None:
+        raise Unwritable("samples: cannot be written")
+
+    ending = Ending("failed", "samples: cannot be written", is_passing=True)
+    assert contained(full, (ArtefactError,), (Unwritable,)) == ending
+    assert contained(full, (ArtefactError,)).status == "refused"
+
+
+def test_work_whose_parent_is_killed_ends_with_it(tmp_path):
+    def orphaned() -> None:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        killed_parent()
+
+    assert contained(orphaned).reason == "killed by signal 9"
+    wait_until(lambda: has_ended((tmp_path / "pid").read_text()))
 
 
 def test_processes_that_the_work_started_end_with_it(tmp_path):

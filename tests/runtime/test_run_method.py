@@ -48,6 +48,12 @@ SINS = {  # what is replaced, by what, and the status and reason that follow
     ),
     "raises_nothing": (RETURN, "raise RuntimeError\n", "failed", "RuntimeError: no message"),
     "exits": (RETURN, "raise SystemExit(3)\n", "failed", "SystemExit: 3"),
+    "infinite_in_float32": (
+        RETURN,
+        "return 1e200 + x\n",
+        "failed",
+        "ValueError: no sample is finite",
+    ),
     "all_nan": (RETURN, "return torch.nan * x\n", "failed", "ValueError: no sample is finite"),
     "wrong_shape": (
         RETURN,

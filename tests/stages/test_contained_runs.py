@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -56,6 +58,19 @@ RUNS = {
     "leaves": ("os.chdir('/')", "", False, {}),
     "closes": ("os.closerange(0, 4096)", "", False, {}),
     "closes_stdout": ("sys.stdout.close(); sys.stderr = None", "", False, {}),
+    "signals": ("os.kill(os.getppid(), 15)", "", False, {}),
+    "kills_parent": (
+        "os.kill(os.getppid(), 9); time.sleep(60)",
+        "killed by signal 9",
+        True,
+        {},
+    ),
+    "too_large_to_store": (
+        "return 1e200 + y[:, None].expand(-1, num_samples, *y.shape[1:])",
+        "ValueError: no sample is finite",
+        False,
+        {},
+    ),
     "prints": ("os.system('echo loading'); print('x' * 10**5)", "", False, {}),
 }
 
@@ -82,6 +97,57 @@ def test_a_run_has_the_reason_of_its_end(root, drop_in, monkeypatch, name):
     assert tensors["x"].shape == (M, 0 if reason else S, *SHAPE)
     assert read_json(folder / "cost.json")["rows"] == M * S
     assert retry_file(folder / "samples.safetensors").exists() == is_tried_again
+
+
+FULL = "(_ for _ in ()).throw(OSError(28, 'full'))"
+LIMITS = "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); resource.setrlimit = lambda *_: None"
+# code, words of the reason, whether it is tried again
+UNABLE = {
+    "limits_files": (f"import resource; {LIMITS}", "cannot be written (file too large)", True),
+    "raises": (f"os.replace = lambda *_: {FULL}", "cannot be written (no space left", True),
+    "forgets": ("os.replace = lambda *_: None", "cost.json: is missing", False),
+    "truncates": (
+        "swap = os.replace; os.replace = lambda a, b: (os.truncate(a, 9), swap(a, b))",
+        "cost.json: is not valid JSON",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNABLE)
+def test_a_method_whose_process_cannot_write_loses_its_own_run(root, drop_in, name):
+    code, words, is_tried_again = UNABLE[name]
+    drop_in(name, METHOD.replace("{code}", code))
+    folder = run(root, name)
+    header = read_header(folder / "samples.safetensors")
+    assert header["status"] == "failed" and words in header["reason"]
+    assert retry_file(folder / "samples.safetensors").exists() == is_tried_again
+    assert read_json(folder / "cost.json")["rows"] == M * S
+
+
+def test_files_of_an_earlier_run_do_not_pass_for_those_of_this_one(root, drop_in):
+    drop_in("stale", METHOD.replace("{code}", ""))
+    folder = run(root, "stale")
+    for name in [name for name in sys.modules if name.endswith(".stale")]:
+        del sys.modules[name]
+    drop_in("stale", METHOD.replace("{code}", "os.replace = lambda *_: None"))
+    assert read_header(run(root, "stale") / "samples.safetensors")["reason"].endswith(
+        "ended without writing cost.json"
+    )
+    assert folder.exists()
+
+
+def test_a_disk_that_is_full_for_all_ends_the_job_in_one_line(root, drop_in, monkeypatch, capfd):
+    drop_in("innocent", METHOD.replace("{code}", ""))
+    write_json(spec := root / "specs/runs/innocent.json", run_spec(root, "innocent"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert run_job("sample", str(spec)) == 1
+    said = capfd.readouterr().err.splitlines()
+    assert "cannot be written (no space left on device)" in said[-1] and "Traceback" not in said
 
 
 def test_a_budget_of_seconds_also_ends_work_without_network_calls():
