@@ -50,9 +50,8 @@ def publish_suite(
         for kind in ("png", "csv", "csv.info.json"):
             path = layout.figure(figure, kind)
             copied(path, into / "figures" / path.name)
-    about = {task.name: task.measurements["observations_sha256"] for task in suite.tasks}
     record = {
-        "observations_sha256": about,
+        "observations_sha256": {x.name: x.measurements["observations_sha256"] for x in suite.tasks},
         "num_samples": suite.num_samples,
         "other_prior": {x.name: sorted(x.unranked) for x in suite.tasks if x.unranked},
         "kinds": {x: kind for x, kind in suite.kinds.items() if kind != OTHER},
