@@ -48,7 +48,7 @@ class LGDMC:
     """
 
     kind: ClassVar[Kind] = "guidance"
-    uses: ClassVar[Cap] = Cap.LINEAR
+    uses: ClassVar[Cap] = Cap.RESIDUAL | Cap.LINEAR
     search: ClassVar[Search] = {"prior_std": LogUniform(0.05, 30.0), "eta": Uniform(0.0, 1.0)}
     tiny: ClassVar[dict] = {"num_steps": 25}
 

@@ -47,7 +47,7 @@ class PnPDM:
 
     uses: ClassVar[Cap] = Cap.SPECTRUM
     kind: ClassVar[Kind] = "split"
-    search: ClassVar[Search] = {"rho_min": LogUniform(0.02, 2.0)}
+    search: ClassVar[Search] = {"rho_min": LogUniform(0.002, 2.0)}
     joint: ClassVar[Joint] = "chain"
     tiny: ClassVar[dict] = {
         "num_chains": 4,

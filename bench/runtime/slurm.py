@@ -40,7 +40,10 @@ def status(job: str) -> None:
     if result == "failed":
         log = FOLDER / f"{job}.log"
         lines = log.read_text(errors="replace").splitlines() if log.exists() else ["it wrote none"]
-        print(f"Job {job} of Slurm failed; {log}:", *lines[-LINES:], sep="\n", file=sys.stderr)
+        # other jobs of the batch may have gone on for long after the one that failed
+        errors = [line for line in lines[:-LINES] if line.startswith("error:")]
+        told = [f"Job {job} of Slurm failed; {log}:", *errors[-LINES:], *lines[-LINES:]]
+        print(*told, sep="\n", file=sys.stderr)
     print(result)
 
 

@@ -99,7 +99,7 @@ SINS = {  # what is replaced, by what, the checks that fail, and words of the fi
         ".flatten(0, 1), torch",
         ".flatten(0, 1).double(), torch",
         ["draws on a mixture of Gaussians in float32"],
-        "on a mixture of Gaussians in float32, it raised RuntimeError",
+        "on a mixture of Gaussians in float32, it raised ValueError: prior.denoise: got a tensor of torch.float64",
     ),
     "shape of sigma": (
         "torch.tensor(1.0)",

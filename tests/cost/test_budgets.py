@@ -85,7 +85,7 @@ def test_training_costs_the_rows_that_the_rules_count(plugin):
 
 def test_all_methods_run_on_the_same_eight_tasks_with_three_training_seeds():
     assert "restrict" not in SUITE and len(SUITE["tasks"]) == 8
-    assert len(SUITE["training_seeds"]) == 3
+    assert len(SUITE["seeds"]) == 3
     assert SUITE["num_measurements"] >= 32 and len(BUDGETS) == 5
 
 

@@ -76,5 +76,5 @@ def test_all_other_columns_have_the_reason_that_it_is_a_point(rows):
 def test_a_published_row_of_points_is_one_of_points():
     lines = {("tv", CHAIN): {"reason": POINT_ESTIMATE}, ("tv", "nfe"): {"mean": 0.0}}
     values = pd.DataFrame({"measurement": [0, 1]})
-    (run,) = published_runs("tv", lines, values, 2, [0], [])
+    (run,) = published_runs("tv", lines, values, 2, [0], {})
     assert run.header["joint"] == "point"

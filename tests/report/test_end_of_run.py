@@ -74,7 +74,8 @@ def test_the_summary_of_an_unfinished_suite_names_missing_parts_and_where_it_sto
     assert "Not made:\n    aps: gmm-phase" in text
     assert "atoms-sr4 dps seed 0: samples.safetensors is truncated" in text
     assert text.endswith(
-        "It stopped before the end; see some.log. The same command goes on from here."
+        "It stopped before the end: no job could say why: it was killed, or memory or disk ran out; see some.log. "
+        "The same command then goes on from here."
     )
 
 

@@ -39,6 +39,7 @@ def meddle() -> None:
 
 def test_settings_are_as_before_and_all_that_had_changed_is_named():
     generator = torch.get_rng_state()
+    gc.enable()  # a test before this one may have left it off
     with pytest.raises(KeyboardInterrupt), kept_state() as changed:
         meddle()
         torch.manual_seed(0)
