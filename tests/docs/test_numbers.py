@@ -43,7 +43,7 @@ WORDS = {
         (PHASE, "latent_langevin", "rhat"),
         (BOX, "latent_langevin", "rhat"),
     ],
-    "64 states are worth # to # draws": [
+    "64 states are worth # and # draws": [
         (PHASE, "latent_langevin", "worth_energy"),
         (BOX, "latent_langevin", "worth_energy"),
     ],
@@ -63,8 +63,9 @@ WORDS = {
         (MAP, "cps-released", "worth_energy"),
         (MAP, "cps-released-correct", "worth_energy"),
     ],
-    "nearer than DPS on `gmm-denoise-prior` (#) and a little too wide (diversity #)": [
+    "ODS is about as near as DPS (# and #) and a little too wide (diversity #)": [
         (PRIOR, "ods", "energy"),
+        (PRIOR, "dps", "energy"),
         (PRIOR, "ods", "diversity_ratio"),
     ],
     "ELBO #, log Z #, exactly #.": [
@@ -72,7 +73,7 @@ WORDS = {
         (PRIOR, "ods", "log_z"),
         (PRIOR, "reference", "log_z"),
     ],
-    "is too narrow (#) and does not beat": [(PRIOR, "aps", "diversity_ratio")],
+    "is too narrow there (#) and does not beat": [(PRIOR, "aps", "diversity_ratio")],
     "`aps` is at #, and `aps-npe`, the same network trained on simulated pairs alone, at #.": [
         (BOX, "aps", "energy"),
         (BOX, "aps-npe", "energy"),
