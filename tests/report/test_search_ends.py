@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from functools import partial
 
 import pytest
@@ -57,7 +60,7 @@ def accepts(log: dict, settings: dict) -> bool:
 
 
 def test_no_committed_search_ends_at_its_winner():
-    for path in COMMITTED.rglob("*.csv"):
+    for path in [*COMMITTED.glob("gmm-*/*.csv"), *COMMITTED.glob("default/*/*.csv")]:
         _, log = read_csv(path)
         if "ranges" not in log:  # of a search before logs said what was searched
             search = load_method(log["module"], log["settings"]).search
@@ -71,3 +74,16 @@ def test_no_committed_search_ends_at_its_winner():
                 if isinstance(values, (Uniform, LogUniform))
             }
         assert not list(end_faults(log, partial(accepts, log))), path
+
+
+def test_no_committed_grid_ends_at_its_winner():
+    for path in COMMITTED.glob("grid/*/*.csv"):
+        if path.with_name(f"{path.name}.info.json").exists():
+            _, log = read_csv(path)
+            assert log["ranges"]["zeta"][2] == "grid"
+            assert not list(end_faults(log, partial(accepts, log))), path
+            continue
+        rows = list(csv.DictReader(io.StringIO(path.read_text())))
+        scores = {json.loads(row["settings"])["zeta"]: float(row["energy_score"]) for row in rows}
+        best = min(scores, key=lambda zeta: scores[zeta])
+        assert min(scores) < best < max(scores), path
