@@ -28,8 +28,9 @@ RUNS = "nfe"  # what each run has that ended well; "n/a" where a method cannot r
 
 
 def main(spec_path: str) -> None:
-    """Write tables/reproduction.csv and .md and print a line; exit status 1 unless all is reproduced: where a
-    cell differs, none is testable, or a published row is absent.
+    """Write tables/reproduction.csv and .md and print a line; exit status 1 unless all that is published is reproduced.
+
+    It is not where a cell differs, none can be tested, or a published row is absent.
 
     Raises UserError, one line, when the suite is not finished, nothing is published, or nothing can be compared.
     """
