@@ -157,11 +157,13 @@ class LGDMC:
         self, problem: Problem, x_0: Tensor, y: Rows, r: Tensor, noise: Tensor
     ) -> Tensor:
         """Return what `_pull` does, with one product with the adjoint for all draws: that of their mean residual."""
-        draws = torch.addcmul(x_0[:, None], noise, r).flatten(0, 1)
-        residual = problem.residual(draws, y.of_draws)
-        by_draw = residual.flatten(1).unflatten(0, noise.shape[:2])
+        clean = problem.operator(noise.flatten(0, 1), y.of_draws)
+        residual = problem.residual(x_0, y.of_samples)
+        by_draw = torch.addcmul(
+            residual.flatten(1)[:, None], clean.flatten(1).unflatten(0, noise.shape[:2]), -r
+        )
         values = by_draw.norm(dim=2).square() / (-2 * problem.sigma_y**2)
         # the share of each draw in the gradient
         share = (values if self.average == "likelihood" else 0 * values).softmax(1)
-        mean = (share[:, None] @ by_draw).view(-1, *residual.shape[1:])
+        mean = (share[:, None] @ by_draw).view_as(residual)
         return problem.operator.adjoint(mean, y.of_samples) / problem.sigma_y**2

@@ -47,7 +47,7 @@ class RTB:
     """
 
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.SIMULATE
-    uses: ClassVar[Cap] = Cap.GRAD | Cap.RESIDUAL
+    uses: ClassVar[Cap] = Cap.GRAD | Cap.RESIDUAL | Cap.LINEAR
     search: ClassVar[Search] = {
         "learning_rate": LogUniform(3e-4, 1e-2),
         "sigma_min": LogUniform(0.01, 0.5),

@@ -83,6 +83,16 @@ class Chain:
         """Return the standard deviation of a step's noise, (N - 1,)."""
         return self.sigmas[1:] * (1 - self.kept).sqrt()
 
+    @cached_property
+    def scale(self) -> Tensor:
+        """Return the standard deviation of a number of x_t, (N,)."""
+        return (self.sigmas.square() + self.of_x[1].square()).sqrt()
+
+    @cached_property
+    def reach(self) -> Tensor:
+        """Return by how many standard deviations of a step's noise E[x | x_t] moves it, per spread, (N - 1,)."""
+        return (1 - self.kept) * self.spread[:-1] / self.std
+
     def denoise(self, x: Tensor, level: Tensor) -> Tensor:
         """Return E[x | x_t] at levels () or (n,), (n, d)."""
         image = x.unflatten(1, self.prior.shape)
@@ -97,11 +107,18 @@ class Chain:
         if not self.guided:
             return torch.zeros_like(denoised)
         images, spread = denoised.unflatten(1, self.prior.shape), self.spread[level, None]
-        pull = gradient(self.problem.log_likelihood, images, y).flatten(1)
+        pull = self._pull(images, y).flatten(1)
         length = spread.square()
         if Cap.RESIDUAL in self.problem.caps:
             length = length / (1 + length / self.problem.sigma_y**2)
         return length / spread * pull
+
+    def _pull(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient of the log likelihood in images x (n, *x); A^T (y - A(x)) / sigma_y^2 needs no graph."""
+        if Cap.LINEAR not in self.problem.caps:
+            return gradient(self.problem.log_likelihood, x, y)
+        residual = self.problem.residual(x, y)
+        return self.problem.operator.adjoint(residual, y) / self.problem.sigma_y**2
 
     def seen(self, y: Tensor) -> Tensor:
         """Return measurements y (n, *y), flat and standardised, as the network gets them, (n, p)."""
@@ -111,11 +128,11 @@ class Chain:
         self, x: Tensor, denoised: Tensor, shift: Tensor, level: Tensor, seen: Tensor
     ) -> Tensor:
         """Return by how much the mean of a step is moved, in standard deviations of its noise, (n, d)."""
-        scale = (self.sigmas[level, None].square() + self.of_x[1].square()).sqrt()
         mean, std = self.of_x
-        inputs = torch.cat([(x - mean) / scale, (denoised - mean) / std, shift, seen], 1)
+        scaled = (x - mean) / self.scale[level, None]
+        inputs = torch.cat([scaled, (denoised - mean) / std, shift, seen], 1)
         moved = self.net(level, shift.float(), inputs.float()).to(x)
-        return ((1 - self.kept) * self.spread[:-1] / self.std)[level, None] * moved
+        return self.reach[level, None] * moved
 
     def walk(self, y: Tensor, noise: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield x_t, E[x | x_t] and the guide's shift at each level, from N noises (n, d); the last shift is zero."""
