@@ -78,9 +78,9 @@ class Task:
         if self.posterior is not None:
             lines.append(f"posterior: {self.posterior.kind}")
         if self.reference is not None:
-            lines.append(
-                f"reference draws: twice {self.reference.x_a.shape[1]} for each measurement"
-            )
+            under = f" under {self.reference.under}" if self.reference.under else ""
+            num = self.reference.x_a.shape[1]
+            lines.append(f"reference draws{under}: twice {num} for each measurement")
         return "\n".join([f"task {self.name}", *(f"  {line}" for line in lines)])
 
     def first(self, num_measurements: int | None) -> Task:

@@ -46,7 +46,7 @@ MOST_OF_CHECK = 8  # images of that check for a network from a checkpoint
 
 @dataclass(frozen=True, eq=False)
 class Taught(Diffusion):
-    """A diffusion model of the draws of another prior, the teacher; columns `_total` are against its posterior."""
+    """A diffusion model of the draws of another prior, the teacher, by whose posterior methods are judged, too."""
 
     teacher: Prior
 

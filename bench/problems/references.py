@@ -19,7 +19,8 @@ class ReferenceDraws:
     """Reference draws x_a, x_b (M, e, *x) and moments mean, std (M, *x).
 
     why_not: for each measurement, the reason why its draws are not admitted, or "".
-    teacher: reference draws under the prior that this one was distilled from, where there is such a prior.
+    teacher: reference draws under the prior that this one was distilled from, where there is such a prior. under: the
+    prior whose posterior they are from, where it is not the task's, but the one whose draws the task's learned.
     """
 
     x_a: Tensor
@@ -29,6 +30,7 @@ class ReferenceDraws:
     why_not: tuple[str, ...]
     moments_are_of_x_a: bool  # no formula gave them
     teacher: ReferenceDraws | None = None
+    under: str = ""
 
     def first(self, num_measurements: int) -> ReferenceDraws:
         """Return the draws of the first measurements."""
@@ -41,9 +43,13 @@ class ReferenceDraws:
         mean, std = self.mean, self.std
         if self.moments_are_of_x_a:
             mean, std = self.x_b.mean(1), self.x_b.std(1)
-        teacher = self.teacher and self.teacher.swapped()
-        return ReferenceDraws(
-            self.x_b, self.x_a, mean, std, self.why_not, self.moments_are_of_x_a, teacher
+        return replace(
+            self,
+            x_a=self.x_b,
+            x_b=self.x_a,
+            mean=mean,
+            std=std,
+            teacher=self.teacher and self.teacher.swapped(),
         )
 
 
@@ -80,7 +86,8 @@ def read_reference(path: Path, measurements: Json, num_samples: int) -> Referenc
     x_a, x_b, mean, std = (finite[name] for name in ("x_a", "x_b", "mean", "std"))
     no_formula = header["kind"] not in WITH_FORMULA
     why_not = _why_not_admitted(header["reasons"])
-    return ReferenceDraws(x_a, x_b, mean, std, why_not, no_formula, _teacher(finite, header))
+    teacher, under = _teacher(finite, header), header.get("under", "")
+    return ReferenceDraws(x_a, x_b, mean, std, why_not, no_formula, teacher, under)
 
 
 def _teacher(tensors: dict[str, Tensor], header: Json) -> ReferenceDraws | None:

@@ -43,6 +43,8 @@ def _posterior(task: TaskResults) -> list[str]:
     named = f"{'exact' if mode == EXACT else 'reference'} posterior: {kind}"
     if kind.endswith(IN_LATENTS):
         named = f"truth: the posterior of the decoder, p(x) = f(N(0, I)), by {kind}"
+    if under := reference.get("under"):
+        named += f" under {under}, from which the prior learned: distances include the error of what it learned"
     return [named, f"posterior perplexity {_perplexity(reference)}", *_not_admitted(reference)]
 
 
@@ -50,12 +52,11 @@ def _other_prior(task: TaskResults) -> list[str]:
     """Return which methods saw another prior, where there are any."""
     if not task.unranked:
         return []
-    names = ", ".join(sorted(task.unranked))
-    words = (
-        f"other prior: {names} (saw the denoiser or the density of the map's teacher; listed last, without bold or "
-        "rank, and compared by the teacher's posterior in the columns that end with _total)"
-    )
-    return [words]
+    names, where = ", ".join(sorted(task.unranked)), ""
+    if not task.reference.get("under"):
+        where = ", and compared by the teacher's posterior in the columns that end with _total"
+    words = f"other prior: {names} (saw the denoiser or the density of the map's teacher; listed last, without bold or"
+    return [f"{words} rank{where})"]
 
 
 def _perplexity(reference: Json) -> str:

@@ -1,7 +1,7 @@
 """`python -m bench.stages.reference specs/tasks/<task>.json`: two independent sets of reference draws, checked.
 
-Where the prior is a map distilled from a teacher with an exact posterior, the file also has two sets of draws from the
-teacher's posterior.
+Where the prior learned from a teacher with an exact posterior, the file also has two sets of draws from the teacher's
+posterior. Where there is no other reference, these are the reference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import torch
 from torch import Tensor
 
-from bench.core.artefacts import write_tensors
+from bench.core.artefacts import read_header, write_tensors
 from bench.core.provenance import provenance
 from bench.core.retries import note_failure
 from bench.core.rng import Rng
@@ -67,7 +67,11 @@ class Sets:
 def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
     task = open_task(spec)
-    measurements, posterior = task.measured, announced(spec, task)
+    teacher = teacher_posterior(task.prior, task.problem)
+    own_is_known = not isinstance(task.posterior, NoPosterior)
+    best = task.posterior if own_is_known or teacher is None else teacher
+    assert best is not None  # a task is opened with its posterior unless asked not to
+    measurements, posterior = task.measured, announced(spec, task, best)
     counts = (spec.num_reference, spec.num_particles)
     sets = two_sets(posterior, measurements, *counts, "reference")
     header = {
@@ -82,8 +86,9 @@ def main(spec_path: str) -> None:
         "prior_sha256": task.prior_sha256,
     }
     tensors = sets.tensors(("x_a", "x_b", "mean", "std"))
-    teacher = teacher_posterior(task.prior, task.problem)
-    if teacher is not None and not isinstance(posterior, NoPosterior):
+    if posterior is teacher:
+        header["under"] = read_header(spec.layout.prior(spec.prior, spec.family))["teacher"]
+    elif teacher is not None and not isinstance(posterior, NoPosterior):
         taught = two_sets(teacher, measurements, *counts, "teacher's reference")
         tensors |= taught.tensors(("teacher_a", "teacher_b", "teacher_mean", "teacher_std"))
         header |= {"teacher_reasons": taught.reasons, "teacher_checks": by_name(taught.checks)}
@@ -92,10 +97,8 @@ def main(spec_path: str) -> None:
     )
 
 
-def announced(spec: TaskSpec, task: Task) -> Posterior:
-    """Return the posterior that the suite asks for; print how long a reference by particles will take."""
-    best = task.posterior
-    assert best is not None  # a task is opened with its posterior unless asked not to
+def announced(spec: TaskSpec, task: Task, best: Posterior) -> Posterior:
+    """Return the posterior that the suite asks for, or `best`; print how long a reference by particles will take."""
     posterior = wanted_posterior(spec.reference, best, task.prior, task.problem, spec.task)
     if isinstance(posterior, BY_PARTICLES):
         cost = stated_cost(posterior, task.y, spec.num_reference, spec.num_particles)

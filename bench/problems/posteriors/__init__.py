@@ -40,7 +40,7 @@ MOST_VALUES = 256  # in a particle, which is an image or the noise that is decod
 
 @runtime_checkable
 class Distilled(Protocol):
-    """A prior that was distilled from another one."""
+    """A prior that was distilled from another one, or learned its draws."""
 
     teacher: Prior | None
 
@@ -81,7 +81,7 @@ def too_many(size: int) -> str:
 
 
 def teacher_posterior(prior: Prior, problem: Problem) -> Posterior | None:
-    """Return the posterior under the prior that this one was distilled from; None where there is none.
+    """Return the posterior under the prior from which this one learned; None where there is none.
 
     The teacher has to be a finite set or a mixture.
     """
