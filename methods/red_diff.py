@@ -6,7 +6,8 @@ Deviations:
 - The state is x_t = x + sigma eps; the released weight, linear in sigma, times the noise's error is the error of
   E[x | x_t] here. Both terms are means over their numbers, as released, and the noise of the measurement is never used.
 - The first image is A^+ y where the operator has a spectrum, else zeros.
-- Noise levels above the prior's largest are cut to it, and those below its smallest raised.
+- Other num_steps than 1000 rescale the schedule's end points, where the release takes every k-th of its 1000 levels.
+  Levels above the prior's largest are cut to it, and those below its smallest raised.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class REDDiff:
     }
     tiny: ClassVar[dict[str, object]] = {"num_steps": 50}
 
-    num_steps: int = 1000  # of Adam, one for each noise level
+    num_steps: int = 1000  # of Adam, one for each noise level; at least 21
     weight: float = 0.25  # lambda, of the prior's term
     learning_rate: float = 0.1  # of Adam
 
