@@ -7,6 +7,7 @@ Deviations:
   (1 - abar) / abar the two differ by the factor sqrt(abar) and every step is the same to rounding.
 - zeta_i = zeta / ||y - A(x_0)|| times the gradient of the *squared* norm, as printed; the released code takes the
   gradient of the norm, which is half of that.
+- The noise of a step has the variance of x_{t-1} given x_t and x_0; the released networks give one of their own.
 - The denoised image is not clipped.
 - `zeta_size` takes a step size from images of another size: zeta is multiplied by sqrt(d / zeta_size) for images of d
   numbers. The gradient of the norm has length of order 1 whatever d is, so that a step moves each pixel by about
@@ -42,7 +43,7 @@ class DPS:
     kind: ClassVar[Kind] = "guidance"
     search: ClassVar[Search] = {"zeta": LogUniform(0.01, 10.0)}
 
-    num_steps: int = 1000
+    num_steps: int = 1000  # one for each noise level; at least 21
     zeta: float = 1.0  # the paper's step size zeta'
     # numbers in the images that zeta is meant for, 196608 in the paper; 0: in those at hand
     zeta_size: int = 0

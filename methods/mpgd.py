@@ -32,15 +32,15 @@ class MPGD:
 
     A sample costs a row through the denoiser for each step.
 
-    Not exact: the step is that of DPS with the identity in place of the denoiser's Jacobian; with `scale = 0` samples
-    are unguided.
+    Not exact: with eta = 1 the step is that of DPS with zeta = scale / 2 and the identity in place of the derivative of
+    E[x | x_t] in the papers' state, sqrt(abar) x_t. With `scale = 0` samples are unguided.
     """
 
     kind: ClassVar[Kind] = "guidance"
     needs: ClassVar[Cap] = Cap.DENOISER | Cap.RESIDUAL | Cap.GRAD
     search: ClassVar[Search] = {"scale": LogUniform(0.001, 10.0), "eta": Uniform(0.0, 1.0)}
 
-    num_steps: int = 100
+    num_steps: int = 100  # one for each noise level; at least 21
     scale: float = 0.1  # length c of the step down the gradient of the residual's norm
     scale_size: int = 0  # numbers in the images for which `scale` was chosen; 0: it is not rescaled
     eta: float = 0.5  # fresh noise: 1 is the ancestral step, 0 the ODE

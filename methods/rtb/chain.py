@@ -191,8 +191,9 @@ def build(method: RTB, prior: Prior, problem: Problem, of_x: Moments, of_y: Mome
     """Return a chain whose network is yet to be initialised or loaded, on the device of the moments."""
     std, dim = of_x[1], math.prod(prior.shape)
     low, high = prior.sigma_range
-    sigmas = karras_sigmas(method.num_steps, method.sigma_min, method.sigma_max, std.dtype)
-    sigmas = sigmas[:-1].clamp(low, high).to(std.device)
+    # the ends are cut to the prior's range, not the levels: two equal ones would be a step without noise
+    ends = max(low, method.sigma_min), min(high, method.sigma_max)
+    sigmas = karras_sigmas(method.num_steps, *ends, std.dtype)[:-1].to(std.device)
     guided = method.drift == "guided" and Cap.GRAD in problem.caps
     with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when made
         net = Correction(

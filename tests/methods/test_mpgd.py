@@ -55,6 +55,22 @@ def test_with_the_identity_as_jacobian_each_step_is_that_of_dps():
         torch.testing.assert_close(states[i + 1], expected, rtol=1e-10, atol=1e-10)
 
 
+class Unit(Shifting):
+    """A denoiser sqrt(abar) x + shift, whose derivative in the papers' state is the identity."""
+
+    def denoise(self, x_t, sigma):
+        return x_t / (1 + sigma.square()).sqrt() - 0.3 * sigma
+
+
+def test_with_the_identity_in_the_papers_state_it_is_dps_with_half_the_scale_as_zeta():
+    bed = GaussianBed(correlated(), "average-pool")
+    prior = Unit(bed.prior.shape)
+    ours = draw(MPGD(num_steps=25, scale=0.4, eta=1.0), prior, bed)
+    torch.testing.assert_close(
+        draw(DPS(num_steps=25, zeta=0.2), prior, bed), ours, rtol=0, atol=1e-9
+    )
+
+
 def test_the_denoiser_is_never_differentiated():
     bed = GaussianBed(correlated(), "average-pool")
     prior, calls = recorded(bed.prior)

@@ -9,7 +9,8 @@ import torch
 from helpers.gaussian_bed import GaussianBed, isotropic
 
 from bench.core.rng import Rng
-from methods.red_diff import REDDiff
+from bench.problems import make_problem
+from methods.red_diff import REDDiff, pseudo_inverse
 
 TAU, SIGMA = 0.5, 1.0
 
@@ -69,15 +70,27 @@ def test_without_a_spectrum_it_starts_from_zero_and_with_one_from_the_pseudo_inv
     bed = bed_at_one_level("average-pool")
     prior = Watched(bed.prior.mean, bed.prior.covariance)
     method = REDDiff(num_steps=21)
-    for operator in ("average-pool", "motion-blur"):
+    for operator in ("average-pool", "blur", "motion-blur"):
         bed, seen[:] = bed_at_one_level(operator), []
         method.sample(prior, bed.problem, bed.y, 1, rng=Silent(2, 1))  # pyright: ignore
         start = seen[0].flatten(1)
         if operator == "motion-blur":
             assert not start.any()
         else:
-            expected = torch.linalg.pinv(bed.matrices[0]) @ bed.residual[0]
+            # small singular values of the blur count as zero
+            expected = torch.linalg.pinv(bed.matrices[0], rtol=0.03) @ bed.residual[0]
             torch.testing.assert_close(start[0], expected)
+
+
+def test_a_blur_with_tiny_singular_values_does_not_start_from_amplified_noise():
+    shape = (1, 8, 8)
+    prior, sigma_y = isotropic(TAU, shape), 0.1
+    problem = make_problem("blur", {"kernel_size": 9, "std": 1.5}, sigma_y, shape)
+    y = problem.simulate(
+        prior.sample(1, Rng(("test", "red"), range(2)))[:, 0], Rng(("y",), range(2))
+    )
+    # noise of sigma_y over the least of the singular values, in each direction
+    assert pseudo_inverse(problem, y, shape).abs().max() < 4 * (TAU + sigma_y / 0.03)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,15 @@ def test_before_training_the_plain_chain_is_the_priors():
     torch.testing.assert_close(x, expected, rtol=0, atol=1e-12)
 
 
+def test_levels_of_a_narrow_prior_are_its_own_and_all_different():
+    prior = dataclasses.replace(by_rows(correlated()), sigma_range=(0.1, 5.0))
+    chain = untrained(RTB(), prior, Silent(), 3)
+    # equal levels would be steps without noise, whose control is 0 / 0
+    assert (chain.std > 0).all() and chain.reach.isfinite().all()
+    ends = torch.tensor([5.0, 0.1], dtype=torch.float64)
+    torch.testing.assert_close(chain.sigmas[[0, -1]], ends)
+
+
 def test_the_weights_of_any_chain_have_the_evidence_as_their_mean():
     """The guided chain's weights and the plain chain's are unbiased for the same number."""
     bed, num = GaussianBed(by_rows(isotropic(0.5)), "denoise", sigma_y=1.0, m=1), 4000
