@@ -62,7 +62,8 @@ class DAPS:
     prior_std: float = 0.5  # tau, the standard deviation of a pixel under the prior; 0: r = sigma
     inner: Literal["exact", "langevin"] = "exact"
     num_langevin: int = 100  # steps a level
-    # of Langevin steps at the first level; falls in proportion to the levels left
+    # of Langevin steps at the first level; falls in proportion to the levels left. They diverge where step times
+    # 1 / sigma_y^2 + 1 / r^2 exceeds 2 (with A A^T = I)
     step: float = 1e-4
     beta: Literal["sigma_y", "released"] = "sigma_y"  # noise that the likelihood assumes
 

@@ -66,7 +66,7 @@ class PnPDM:
     sigma_min: float = 0.01  # noise level at which the last of them begins
     inner: Literal["exact", "langevin"] = "exact"  # draws of z; Langevin takes any likelihood
     num_langevin: int = 100  # Langevin steps in each iteration
-    step: float = 1e-4  # size of a Langevin step
+    step: float = 1e-4  # of Langevin; they diverge where step (1 / sigma_y^2 + 1 / rho^2) exceeds 2 (with A A^T = I)
 
     def __post_init__(self) -> None:
         for name in ("num_chains", "thin", "num_steps", "num_langevin"):
