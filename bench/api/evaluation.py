@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.core.errors import UserError
 from bench.core.types import Cap
-from bench.metrics._evaluation import Evaluation, open_metrics
+from bench.metrics._evaluation import Evaluation, open_metrics, prepare
 from bench.metrics._table import Scores, Table
 from bench.stages.evaluate import (
     DENSITY_OF_TEACHER,
@@ -124,8 +124,7 @@ def evaluation_of(task: Task, num_samples: int, metrics: Mapping[str, dict]) -> 
         )
     context = context_of(task.layout, task.measured, num_samples)
     opened = open_metrics(metrics)
-    for metric in opened:
-        metric.prepare(context)
+    prepare(opened, context)
     reference = task.reference.first(len(task.y))
     has_teacher = task.reference.teacher is not None or hasattr(task.prior, "teacher")
     score, score_reason = (None, DENSITY_OF_TEACHER) if has_teacher else score_of_task(task)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 INSTALLED = Path(__file__).resolve().parents[2]  # the folder that holds bench/
 CLASS_VARIABLE = re.compile(r"(\w+\.)?ClassVar\b")
-BLOCKS = ("body", "orelse", "finalbody", "handlers")  # where a statement keeps others
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a statement keeps others
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,15 @@ def read_source(file: Path, name: str | None = None) -> Source | None:
     bases come first, as in Python.
     """
     try:
-        return _source_of(file, file.read_text(), name)
+        return _source_of(file, text_of(file), name)
     except (OSError, SyntaxError, ValueError, RecursionError):  # ValueError: also of null bytes
         return None
+
+
+def text_of(file: Path) -> str:
+    """Return a source text, decoded as Python does: a mark of UTF-8 or a comment may name the encoding."""
+    with tokenize.open(file) as text:
+        return text.read()
 
 
 @cache
@@ -79,9 +85,11 @@ def _source_of(file: Path, text: str, name: str | None) -> Source | None:
     constants: dict[str, str] = {}
     functions: set[str] = set()
     for cls, of_file in found:
+        is_dataclass = bool(cls.decorator_list)  # whatever the decorator is called here
         for node in flat(cls.body):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                _take_annotated(node, of_file, fields, constants)
+                if is_dataclass:
+                    _take_annotated(node, of_file, fields, constants)
             elif isinstance(node, ast.Assign):
                 names = [target.id for target in node.targets if isinstance(target, ast.Name)]
                 constants |= dict.fromkeys(names, ast.unparse(node.value))
@@ -100,6 +108,7 @@ def _take_annotated(
         annotation = node.annotation.value  # in quotes
     if CLASS_VARIABLE.match(annotation):
         constants[name] = ast.unparse(node.value) if node.value else "None"
+        fields.pop(name, None)  # of a base
     elif not annotation.endswith("KW_ONLY"):
         is_set, default = _default_of(node.value)
         if is_set:
@@ -174,17 +183,20 @@ def _with_bases(
     """Yield a class of a file after its bases, each with the text of its file; nothing where it is not found."""
     if (file, name) in seen or not file.is_file():
         return
-    text = file.read_text()
+    text = text_of(file)
     body = list(flat(parsed(text).body))
     seen |= {(file, name)}
-    for node in body:
+    for node in reversed(body):  # the last class of a name counts
         if isinstance(node, ast.ClassDef) and node.name == name:
             for base in node.bases:
-                yield from _with_bases(file, ast.unparse(base), seen)
+                generic = base.value if isinstance(base, ast.Subscript) else base
+                yield from _with_bases(file, ast.unparse(generic), seen)
             yield node, text
             return
     for node in body:
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
+            yield from _with_bases(file, ast.unparse(node.value), seen)  # another name of a class
+        elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
                     yield from _with_bases(_file_of(file, node, ""), alias.name, seen)

@@ -14,8 +14,16 @@ from torch import Tensor
 
 from bench.core import registry
 from bench.core.errors import UserError, is_shortage, one_line
-from bench.core.metric import Column, Context, Metric, Truth
+from bench.core.metric import Column, Context, Extent, Metric, Truth
 from bench.metrics import BUILT_IN
+from bench.metrics._guard import (
+    column_fault,
+    is_trusted,
+    kept_process,
+    numbers_of,
+    own_truth,
+    values_of,
+)
 from bench.metrics._table import Reasons
 
 V = TypeVar("V")
@@ -28,9 +36,17 @@ def open_metrics(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Metric, ...
     settings: parameters by plug-in; those of a metric that every suite has replace its defaults.
     """
     named = {name.replace("-", "_"): parameters for name, parameters in settings.items()}
-    return tuple(
-        open_metric(name, named.get(name, {})) for name in dict.fromkeys((*BUILT_IN, *named))
-    )
+    names = dict.fromkeys((*BUILT_IN, *named))
+    opened = {name: open_metric(name, named.get(name, {})) for name in names}
+    owners: dict[str, str] = {}
+    for name, metric in opened.items():
+        for column in metric.columns(None):
+            owner = owners.setdefault(column.id, name)
+            if owner != name:
+                raise UserError(
+                    f"metric {name}: its column {column.id} is one of the metric {owner}, too; give it another name"
+                )
+    return tuple(opened.values())
 
 
 def built_in_columns() -> tuple[Column, ...]:
@@ -51,7 +67,28 @@ def open_metric(name: str, parameters: Mapping[str, Any]) -> Metric:
         raise UserError(
             f"metric {name}: its class is not a bench.core.metric.Metric; derive it from that class"
         )
+    try:
+        fault = column_fault(metric, metric.columns(None))
+    except Exception as error:
+        fault = f"columns() fails: {one_line(error)}"
+    if fault:
+        raise UserError(f"metric {name}: {fault}")
     return metric
+
+
+def prepare(metrics: Sequence[Metric], context: Context) -> None:
+    """Prepare metrics; UserError, one line, where one cannot be."""
+    for metric in metrics:
+        try:
+            with kept_process(metric):
+                metric.prepare(context)
+        except UserError:
+            raise
+        except Exception as error:
+            if is_shortage(error):
+                raise
+            name = type(metric).__name__
+            raise UserError(f"metric {name}: prepare() fails: {one_line(error)}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +112,11 @@ class Evaluation:
     @cached_property
     def why_empty(self) -> dict[str, str]:
         """Return reasons by column id, for all methods."""
-        reasons = [metric.why_empty(self.truths[0]) for metric in self.metrics]
-        return {id: why for of_metric in reasons for id, why in of_metric.items()}
+        return {
+            id: why
+            for metric in self.metrics
+            for id, why in self._reasons(metric, partial(metric.why_empty, self.truths[0])).items()
+        }
 
     @property
     def of_points(self) -> Evaluation:
@@ -116,7 +156,9 @@ class Evaluation:
         return {
             id: why
             for metric in self._computed(num_chains)
-            for id, why in metric.why_empty_of_run(values, num_chains, self.context).items()
+            for id, why in self._reasons(
+                metric, partial(metric.why_empty_of_run, values, num_chains, self.context)
+            ).items()
         }
 
     def of_task(
@@ -125,38 +167,61 @@ class Evaluation:
         """Return the numbers of the whole task by id, from samples (M, s, *x) and their `values`."""
         numbers: dict[str, float] = {}
         for metric in self._computed(num_chains):
-            columns = [column for column in metric.columns(self.context) if column.extent == "task"]
+            columns = self._columns_of(metric, "task")
             if columns:
                 own = {column.id: values[column.id] for column in columns if column.id in values}
-                numbers |= self._guarded(
-                    metric,
-                    partial(metric.summarise, x, own, self.context),
-                    dict.fromkeys((column.id for column in columns), math.nan),
-                )
+                given = x
+                if not is_trusted(metric):
+                    own, given = {id: value.clone() for id, value in own.items()}, x.clone()
+                summarise = partial(metric.summarise, given, own, self.context)
+                numbers |= self._numbers(metric, "summarise", summarise, columns)
         return numbers
 
     def of_real_images(self) -> dict[str, float]:
         """Return the values of real images, by id."""
-        return {
-            id: value
-            for metric in self.metrics
-            for id, value in metric.real_images(self.context).items()
-        }
+        numbers: dict[str, float] = {}
+        for metric in self.metrics:
+            columns = self._columns_of(metric, "real images")
+            work = partial(metric.real_images, self.context)
+            numbers |= self._numbers(metric, "real_images", work, columns) if columns else {}
+        return numbers
+
+    def _columns_of(self, metric: Metric, extent: Extent) -> list[Column]:
+        return [column for column in metric.columns(self.context) if column.extent == extent]
+
+    def _numbers(
+        self, metric: Metric, what: str, work: Callable[[], object], columns: Sequence[Column]
+    ) -> dict[str, float]:
+        """Return the numbers of the whole task that `work`, the function `what` of a metric, returns."""
+        nothing = dict.fromkeys((column.id for column in columns), math.nan)
+        return self._guarded(metric, lambda: numbers_of(what, work(), columns), nothing)
+
+    def _reasons(self, metric: Metric, work: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """Return reasons by column id; where `work` raises an error, that is the reason of all columns."""
+        ids = [column.id for column in metric.columns(self.context)]
+        reasons = self._guarded(metric, lambda: dict(work()), dict.fromkeys(ids, ""))
+        return {id: self.raised.get(id, "") if why == "" else why for id, why in reasons.items()}
 
     def _values_of(self, metric: Metric, samples: Tensor, truth: Truth) -> dict[str, Tensor]:
         """Return values (m,) by id, NaN where the metric raises an error."""
-        columns = metric.columns(self.context)
-        ids = [column.id for column in columns if column.extent == "measurement"]
+        ids = [column.id for column in self._columns_of(metric, "measurement")]
         nothing = samples.new_full((len(samples),), torch.nan)
-        work = partial(metric.compute, samples, truth)
-        return self._guarded(metric, work, dict.fromkeys(ids, nothing))
+        if not is_trusted(metric):
+            samples, truth = samples.clone(), own_truth(truth)
+        columns = metric.columns(self.context)
+        return self._guarded(
+            metric,
+            lambda: values_of(metric.compute(samples, truth), columns, len(samples)),
+            dict.fromkeys(ids, nothing),
+        )
 
     def _guarded(
         self, metric: Metric, work: Callable[[], dict[str, V]], nothing: dict[str, V]
     ) -> dict[str, V]:
         """Return the result of `work`, or `nothing` if it raises an error, which the metric's cells then report."""
         try:
-            return work()
+            with kept_process(metric):
+                return work()
         except Exception as error:
             if is_shortage(error):
                 raise

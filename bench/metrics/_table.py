@@ -18,6 +18,7 @@ ALL = "all"  # as observation: a number of the whole task
 OVERFLOWS = "n/a (value overflows)"
 NO_ERROR = "n/a (error is zero)"  # of a worth in exact draws, the reciprocal of an error
 NOT_FINITE = {"reference": ONE_IMAGE}  # by need
+NO_VALUE = "failed (its metric returns no value for this column)"
 ZERO = "failed (the value is 0, and averages are over reciprocals)"
 # why a need is not met, "" where it is; one, or one for each measurement
 Reasons = Mapping[str, str | tuple[str, ...]]
@@ -108,6 +109,8 @@ class Table:
                     or self.why_empty.get(column.id, "")
                     or run.why_empty.get(column.id, "")
                 )
+                if not reason and column.id not in values:
+                    reason = NO_VALUE
                 value = math.nan if reason else values[column.id][i]
                 yield i, column.id, *_cell(value, reason, column)
 
@@ -124,6 +127,8 @@ class Table:
                     or self.why_empty.get(column.id, "")
                     or run.why_empty.get(column.id, "")
                 )
+                if not reason and column.id not in run.of_task:
+                    reason = NO_VALUE
                 value = math.nan if reason else run.of_task[column.id]
                 yield ALL, column.id, *_cell(value, reason, column)
 

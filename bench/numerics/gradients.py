@@ -16,5 +16,9 @@ def gradient(log_density: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tens
     for rows, measured in zip(x.split(ROWS), y.split(ROWS), strict=True):
         rows = rows.detach().requires_grad_()
         with torch.enable_grad():  # a caller may have turned gradients off
-            gradients += torch.autograd.grad(log_density(rows, measured).sum(), rows)
+            values = log_density(rows, measured)
+            if tuple(values.shape) != (len(rows),):  # a sum over broadcast values would be wrong
+                shape = tuple(values.shape)
+                raise ValueError(f"a log density has shape {shape}, expected ({len(rows)},)")
+            gradients += torch.autograd.grad(values.sum(), rows)
     return torch.cat(gradients)

@@ -11,7 +11,7 @@ from bench.core.artefacts import write_bytes
 from bench.core.declared_kinds import declared_kind
 from bench.core.kinds import KINDS
 from bench.core.registry import find, names
-from bench.core.source import Source, parsed, read_source
+from bench.core.source import Source, parsed, read_source, text_of
 
 SAMPLES = {
     "independent": "independent",
@@ -56,7 +56,7 @@ def section(name: str) -> str:
     file = find("method", name)
     assert file, "names come from files"
     source = read_source(file)
-    above = ast.get_docstring(parsed(file.read_text())) or ""
+    above = ast.get_docstring(parsed(text_of(file))) or ""
     title = " ".join(above.split("\n\n")[0].split())
     address = re.search(r"https?://\S+", above)
     link = f"\n[Source](<{address.group().rstrip('.,;:)')}>)." if address else ""

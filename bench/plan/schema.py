@@ -313,10 +313,8 @@ def describe(error: Any) -> Fault:
         return (*where, key), f"missing; expected {expected(schema['properties'][key])}"
     if error.validator == "uniqueItems":
         return where, f"expected no value twice, got {shown(value)}"
-    return (
-        where,
-        f"expected {expected(schema)}, got {shown(value)}{suggestion(value, schema.get('enum', ()))}",
-    )
+    got = shown(value, is_whole(schema)) + suggestion(value, schema.get("enum", ()))
+    return where, f"expected {expected(schema)}, got {got}"
 
 
 def expected(schema: Mapping[str, Any]) -> str:
@@ -343,20 +341,28 @@ def expected(schema: Mapping[str, Any]) -> str:
     return ", ".join(parts) + about
 
 
-def shown(value: Any) -> str:
-    """Return a value as a suite's file would have it, cut to a line."""
+def is_whole(schema: Mapping[str, Any]) -> bool:
+    """Return whether the only numbers that a schema allows are whole."""
+    types = [part.get("type") for part in schema.get("anyOf", [schema])]
+    return "integer" in types and "number" not in types
+
+
+def shown(value: Any, whole: bool = False) -> str:
+    """Return a value as a suite's file would have it, cut to a line. whole: a whole number is expected."""
     text = json.dumps(value, default=str) if not isinstance(value, float) else repr(value)
     text = text if len(text) < 200 else f"{text[:200]} ..."
     return text + (
-        f" (YAML reads {value} as text: write {as_number(value)})"
+        f" (YAML reads {value} as text: write {as_number(value, whole)})"
         if isinstance(value, str) and _is_number(value)
         else ""
     )
 
 
-def as_number(text: str) -> str:
-    """Return the number that a text stands for as YAML 1.1 reads one: `1.0e+6` for `1e6`."""
+def as_number(text: str, whole: bool = False) -> str:
+    """Return the number that a text stands for as YAML 1.1 reads one: `1.0e+6` for `1e6`; 1000000 where it is whole."""
     number = float(text)
+    if whole and number.is_integer():
+        return str(int(number))
     if "e" not in text.lower():
         return str(int(number)) if "." not in text else repr(number)
     mantissa, exponent = f"{number:.16e}".split("e")

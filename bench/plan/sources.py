@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.core import registry
-from bench.core.source import parsed
+from bench.core.source import parsed, text_of
 
 # where a syntax tree keeps statements
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
@@ -127,7 +127,7 @@ def _on_disk(path: Path) -> Path:
 def has_code(file: Path) -> bool:
     """Return whether a file holds more than a docstring and imports of `annotations`."""
     try:
-        body = ast.parse(_on_disk(file).read_text()).body
+        body = ast.parse(text_of(_on_disk(file))).body
     except (SyntaxError, ValueError):  # it may hold anything
         return True
     return any(
@@ -181,7 +181,13 @@ def _imports(file: Path) -> ast.Module:
 
     Parsing all files whole would take most of the time in which a workflow starts.
     """
-    text = _on_disk(file).read_text()
+    try:
+        text = text_of(_on_disk(file))
+    except (
+        SyntaxError,
+        ValueError,
+    ):  # it names no encoding that fits; the job that imports it will report it
+        return ast.Module([], [])
     try:
         return ast.parse("\n".join(IMPORT.findall(text)))
     except (

@@ -32,6 +32,7 @@ from bench.runtime.family import children, exceeds
 DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses
 PAUSE = 0.5  # seconds between two checks of a process that sends no message
 PAUSE_OF_MEMORY = 0.05  # the same where its memory has a limit
+PAUSE_AT_END = 0.001  # the same for one that has closed its pipe, which it does only as it ends
 # signals that come from outside a method: from the system, a scheduler or a user
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
 # in shared memory: the status with which the work is about to end, and the exit code with which it has ended
@@ -225,7 +226,8 @@ def _tell(message: dict) -> None:
 def _wait_for(status_of_work: Callable[[], int], pipe: int, starter: int, said: mmap.mmap) -> None:
     """Do the work in a process forked from this one, wait for it, and store its exit code; never return.
 
-    Both are in one group, which a signal to the parent's group reaches. This process blocks all signals that it can.
+    Both are in one group, which a signal to the parent's group reaches. This process blocks all signals that it can. It
+    keeps its end of the pipe open, so that the pipe closes only once the exit code is there.
     """
     try:
         os.setpgid(0, 0)
@@ -237,7 +239,6 @@ def _wait_for(status_of_work: Callable[[], int], pipe: int, starter: int, said: 
             _become(status_of_work, pipe, own, said)
         RUNNING.add(worker)
         die_with(starter)
-        os.close(pipe)
         code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
         said[:] = SAID.pack(said[0], code)
         os._exit(DONE)
@@ -325,8 +326,8 @@ def _lines_of(pipe: int) -> Callable[[float], Iterator[bytes]]:
 
     def lines(seconds: float) -> Iterator[bytes]:
         nonlocal rest, is_open
-        if not is_open:  # the process has ended, or has closed the pipe and goes on
-            time.sleep(min(seconds, PAUSE_OF_MEMORY))
+        if not is_open:  # the process is ending
+            time.sleep(min(seconds, PAUSE_AT_END))
             return
         if select.select([pipe], [], [], seconds)[0]:
             part = os.read(pipe, 65536)

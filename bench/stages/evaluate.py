@@ -35,6 +35,7 @@ from bench.metrics._evaluation import (
     Evaluation,
     built_in_columns,
     open_metrics,
+    prepare,
 )
 from bench.metrics._table import Reasons, Scores, Table
 from bench.numerics.gradients import gradient
@@ -73,8 +74,7 @@ def main(spec_path: str) -> None:
     measurements = read_measurements(files.measurements, torch.float64)
     context = context_of(spec.layout, measurements, spec.num_samples)
     metrics = open_metrics(spec.metrics)
-    for metric in metrics:
-        metric.prepare(context)
+    prepare(metrics, context)
     reference = read_reference(files.reference, measurements.header, spec.num_samples)
     evaluation = evaluation_of(spec, metrics, context, measurements, reference)
     runs = [read_run(spec, one, measurements.header) for one in spec.runs]

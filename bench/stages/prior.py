@@ -7,6 +7,7 @@ numbers, and all others go on.
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 
 import torch
@@ -65,7 +66,8 @@ def main(spec_path: str) -> None:
     path.unlink(missing_ok=True)
     begin = time.perf_counter()
     with kept_surroundings():
-        tensors, card = family.fit(data, path.parent, teacher)
+        made = family.fit(data, path.parent, teacher)
+    tensors, card = _fitted(made)
     card = {**facts, **card, "seconds": time.perf_counter() - begin}
     if spec.quality:
         most_rows = ROWS_OF_CHECKPOINT if GIVEN.intersection(spec.parameters) else None
@@ -75,6 +77,23 @@ def main(spec_path: str) -> None:
     write_tensors(
         path, tensors, {**facts, "files": file_hashes(path.parent), "provenance": provenance()}
     )
+
+
+def _fitted(made: object) -> tuple[dict[str, Tensor], dict]:
+    """Return what fit() returned; UserError, one line, unless that is a dict of tensors and a card of JSON."""
+    tensors, card = made if isinstance(made, tuple) and len(made) == 2 else (None, None)
+    if not isinstance(tensors, dict) or not isinstance(card, dict):
+        raise UserError(f"fit() returned {type(made).__name__}, expected two dicts: tensors, card")
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise UserError(
+                f"fit() returned {type(value).__name__} for {name!r}, expected a tensor"
+            )
+    try:
+        json.dumps(card)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"fit() returned a card that is no JSON: {error}") from None
+    return tensors, card
 
 
 def write_failed(ending: Ending, spec_path: str) -> None:
@@ -103,6 +122,7 @@ def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None)
     else:
         sets = progress([rng.only(i) for i in range(NUM_SETS)], what="draws for the card")
         drawn = torch.cat([prior.sample(n, one) for one in sets])
+    _refuse_malformed(drawn, (NUM_SETS, n, *test.shape[1:]))
     if not drawn.isfinite().all():  # else the tables would blame the methods
         raise UserError("its draws are not finite")
     training = data["train"][order]
@@ -112,6 +132,14 @@ def quality(prior: Prior, data: dict[str, Tensor], most_rows: int | None = None)
         **distances(drawn, test[:n]),
         "floor": distances(training, test[:n]),
     }
+
+
+def _refuse_malformed(drawn: object, expected: tuple[int, ...]) -> None:
+    """Raise UserError, one line, unless draws are floating-point numbers of the expected shape."""
+    is_right = isinstance(drawn, Tensor) and drawn.is_floating_point()
+    if not is_right or tuple(drawn.shape) != expected:
+        came = f"{tuple(drawn.shape)} {drawn.dtype}" if isinstance(drawn, Tensor) else type(drawn)
+        raise UserError(f"sample() returned {came}, expected {expected}, floating-point")
 
 
 def distances(sets: Tensor, images: Tensor) -> dict[str, float]:

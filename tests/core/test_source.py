@@ -32,6 +32,21 @@ SOURCES = {
     + CLASS
     + "    sizes: tuple = field(default=(1,))\n    made: int = field(init=False, default=0)\n",
     "assigned": "def _train(self): ...\n__all__ = ['X']\n" + CLASS + "    train = _train\n",
+    "written_twice": "__all__ = ['X']\n" + BASE.replace("Base", "X") + CLASS,
+    "undecorated_base": "class Base:\n    rate: float = 0.5\n    def train(self): ...\n__all__ = ['X']\n"
+    + CLASS.replace("{bases}", "(Base)"),
+    "undecorated": "__all__ = ['X']\n" + BASE + "class X(Base):\n    steps: int = 3\n",
+    "generic_base": "T = t.TypeVar('T')\n__all__ = ['X']\n"
+    + BASE.replace("Base", "Base(t.Generic[T])")
+    + CLASS.replace("{bases}", "(Base[int])"),
+    "field_that_becomes_a_class_variable": "__all__ = ['X']\n"
+    + BASE
+    + CLASS.replace("{bases}", "(Base)")
+    + "    rate: ClassVar[float] = 1.0\n",
+    "other_name": "X = 1\n" + BASE.replace("Base", "Y") + "__all__ = ['X']\nX = Y\n",
+    "decorator_of_another_name": "dc = dataclass(frozen=True)\n__all__ = ['X']\n"
+    + CLASS.replace("@dataclass(frozen=True)", "@dc"),
+    "under_match": "match 1:\n    case 1:\n        __all__ = ['X']\n" + CLASS,
     "under_else": "__all__ = ['X']\n"
     + CLASS
     + "    if False: ...\n    else:\n        def train(self): ...\n",
@@ -44,12 +59,21 @@ def test_both_readers_agree(tmp_path, form):
     file = tmp_path / f"{form}.py"
     file.write_text(HEAD + SOURCES[form].replace("{bases}", ""))
     cls, source = load_file(file, f"methods.{form}"), read_source(file)
-    assert source and source.name == cls.__name__
+    assert source and source.name == ("X" if form == "other_name" else cls.__name__)
     assert list(source.fields) == [x.name for x in dataclasses.fields(cls) if x.init]
     assert source.has("train") == hasattr(cls, "train")
     assert [name for name in ("a", "b") if name in source.constants] == [
         name for name in ("a", "b") if hasattr(cls, name)
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
+def test_a_file_is_decoded_as_python_does(tmp_path, encoding):
+    mark = f"# -*- coding: {encoding} -*-\n" if encoding == "latin-1" else ""
+    text = mark + HEAD + "# in \u00e9tapes\n__all__ = ['X']\n" + CLASS.replace("{bases}", "")
+    (tmp_path / "x.py").write_bytes(text.encode(encoding))
+    source = read_source(tmp_path / "x.py")
+    assert source and list(source.fields) == ["steps"]
 
 
 @pytest.mark.parametrize("text", ["__all__ = [", "__all__ = names()\n", "x = 1\n", "\0"])

@@ -139,3 +139,10 @@ def test_another_limit_reruns_only_runs_over_a_limit_and_a_shortage_is_tried_aga
     other = plan.load(suite_file(folder)).layout.run("gmm-saturate", "toy-n5", 0).samples
     note_failure(other, "can't allocate memory", is_passing=True)
     assert contents(folder, **wide)["toy-n5"] != after["toy-n5"]
+
+
+@pytest.mark.parametrize("text", ["1e3", "2E2", "1_0e1"])
+def test_the_number_to_write_is_whole_where_a_whole_one_is_expected(text):
+    written = yaml.safe_load(as_number(text, whole=True))
+    assert isinstance(written, int)
+    assert written == float(text)

@@ -234,3 +234,21 @@ def test_it_ends_with_the_process_that_started_it(tmp_path):
     os.waitpid(starter, 0)
     pid = (tmp_path / "pid").read_text()
     wait_until(lambda: has_ended(pid))
+
+
+def test_whoever_waits_for_work_hears_of_its_end_at_once(tmp_path, monkeypatch):
+    ended, paused = tmp_path / "ended", []
+    pause = time.sleep
+
+    def work() -> None:
+        os.closerange(3, 256)  # its pipe among them
+        pause(0.2)
+        ended.touch()
+
+    def record(seconds: float) -> None:
+        paused.append(ended.exists())  # whoever pauses before the end may learn of it late
+        pause(seconds)
+
+    monkeypatch.setattr(containment.time, "sleep", record)
+    assert contained(work) == Ending("ok")
+    assert all(paused)
