@@ -5,8 +5,10 @@ https://arxiv.org/abs/2305.04391
 Deviations:
 - The state is x_t = x + sigma eps; the released weight, linear in sigma, times the noise's error is the error of
   E[x | x_t] here. Both terms are means over their numbers, as released, and the noise of the measurement is never used.
-- The first image is A^+ y where the operator has a spectrum, else zeros.
-- Noise levels above the prior's largest are cut to it, and those below its smallest raised.
+- The first image is A^+ y where the operator has a spectrum, else zeros. Singular values up to 0.03 of the largest are
+  zero in A^+, since they would amplify the noise; the release has that bound for blurs, on rows and columns apart.
+- Other num_steps than 1000 rescale the schedule's end points, where the release takes every k-th of its 1000 levels.
+  Levels above the prior's largest are cut to it, and those below its smallest raised.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search
+from bench.core.types import NFE, Cap, Kind, LogUniform, Prior, Problem, Random, Search, Shape
 from bench.numerics.coordinates import coordinates_of
 from bench.numerics.diffusion import ddpm_sigmas
 
 __all__ = ["REDDiff"]
 
 SPECTRAL = Cap.LINEAR | Cap.SPECTRUM
+LEAST = 0.03  # singular value that counts in A^+, over the largest
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class REDDiff:
     }
     tiny: ClassVar[dict[str, object]] = {"num_steps": 50}
 
-    num_steps: int = 1000  # of Adam, one for each noise level
+    num_steps: int = 1000  # of Adam, one for each noise level; at least 21
     weight: float = 0.25  # lambda, of the prior's term
     learning_rate: float = 0.1  # of Adam
 
@@ -69,8 +72,7 @@ class REDDiff:
 
         x = y.new_zeros(len(y), *shape)
         if SPECTRAL in problem.caps:
-            measured = coordinates_of(problem, y, shape)
-            x = measured.spectrum.image(measured.values)
+            x = pseudo_inverse(problem, y, shape)
         adam = torch.optim.Adam([x], self.learning_rate, betas=(0.9, 0.99))
         for sigma, noise in zip(sigmas.flip(0)[:-1], noises, strict=True):
             with torch.no_grad():
@@ -78,6 +80,14 @@ class REDDiff:
             x.grad = self.weight * error / math.prod(shape) + misfit_gradient(problem, x, y)
             adam.step()
         return x.unflatten(0, (m, num_samples))
+
+
+def pseudo_inverse(problem: Problem, y: Tensor, x_shape: Shape) -> Tensor:
+    """Return A^+ y of measurements (n, *y), (n, *x), without small singular values; needs `SPECTRAL` and RESIDUAL."""
+    measured = coordinates_of(problem, y, x_shape)
+    largest = measured.singular.flatten(1).amax(1).view(-1, *[1] * len(x_shape))
+    counts = measured.singular > LEAST * largest
+    return measured.spectrum.image(measured.values.where(counts, 0))
 
 
 def misfit_gradient(problem: Problem, x: Tensor, y: Tensor) -> Tensor:
