@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 from bench.core.errors import Broken, OneLine
 from bench.core.nested import parsed_json
+from bench.core.taken_over import refusing_writes_when, why_not_to_write
 
 Json = dict[str, Any]
 BYTES_AT_ONCE = 2**24
@@ -39,17 +40,17 @@ class Unwritable(ArtefactError):
     """An artefact cannot be written, since the disk is full or read-only or the process may not write."""
 
 
-_conditions: dict[Path, bytes] = {}  # files of which no byte may change while this process writes
-
-
 @contextlib.contextmanager
 def written_only_while(path: str | Path) -> Iterator[None]:
     """Refuse writes inside the block once the file at `path`, a job's spec, has changed: another run has taken over."""
-    _conditions[Path(path).absolute()] = _bytes(path)
-    try:
+    spec, content = Path(path).absolute(), _bytes(path)
+
+    def why() -> str:
+        is_same = spec.exists() and spec.read_bytes() == content
+        return "" if is_same else f"its spec {spec.name} has changed meanwhile"
+
+    with refusing_writes_when(why):
         yield
-    finally:
-        del _conditions[Path(path).absolute()]
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -338,7 +339,8 @@ def _write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         with os.fdopen(handle, "wb") as f:
             f.writelines(parts)
         os.chmod(temporary, 0o666 & ~_umask())
-        _refuse_if_taken_over(path)
+        if reason := why_not_to_write():
+            raise ArtefactError(f"{path}: not written, since {reason}; run the same command again")
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -350,15 +352,6 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _refuse_if_taken_over(path: Path) -> None:
-    for condition, content in _conditions.items():
-        if not condition.exists() or condition.read_bytes() != content:
-            raise ArtefactError(
-                f"{path}: not written, since its spec {condition.name} has changed meanwhile; "
-                "run the same command again"
-            )
 
 
 def _json_digest(body: Json) -> str:
