@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bench.core.errors import Broken, OneLine
+from bench.core.artefact_errors import ArtefactError, Unwritable, broken, unreadable
+from bench.core.errors import Broken
 from bench.core.nested import parsed_json
 from bench.core.taken_over import refusing_writes_when, why_not_to_write
 
@@ -30,14 +31,6 @@ LARGEST_IN_MEMORY = 2**28  # bytes of a file of tensors that is read as a whole
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 UNWRITABLE = (*FULL, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EIO)
 DTYPES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|u1": "U8", "|b1": "BOOL"}  # in safetensors
-
-
-class ArtefactError(OneLine):
-    """An artefact is missing or broken; the message is one line: which file, what is wrong, what to do."""
-
-
-class Unwritable(ArtefactError):
-    """An artefact cannot be written, since the disk is full or read-only or the process may not write."""
 
 
 @contextlib.contextmanager
@@ -89,7 +82,7 @@ def write_blocks(path: str | Path, blocks: Iterable[Mapping], header: Callable[[
         _write(path, itertools.chain([_head(metadata, index)], data()))
 
 
-def write_broken(
+def writebroken(
     path: str | Path, reason: str, header: Json, tensors: Mapping[str, Any] | None = None
 ) -> None:
     """Write a file in place of a part that could not be made; reading it raises Broken with the reason.
@@ -135,11 +128,11 @@ def read_json(path: str | Path) -> Json:
     try:
         content = parsed_json(text)
     except ValueError:
-        raise _broken(path, "is not valid JSON") from None
+        raise broken(path, "is not valid JSON") from None
     if not isinstance(content, dict) or not text.endswith(b"\n"):
-        raise _broken(path, "was not written by this harness")
+        raise broken(path, "was not written by this harness")
     if content.get("sha256") != _json_digest({k: v for k, v in content.items() if k != "sha256"}):
-        raise _broken(path, "does not match its recorded sha256")
+        raise broken(path, "does not match its recorded sha256")
     return content
 
 
@@ -179,7 +172,7 @@ def check_recorded(path: str | Path) -> None:
     for name, expected in info.get("files", {}).items():
         listed = Path(path).with_name(name)
         if _sha256(_bytes(listed)) != expected:
-            raise _broken(listed, f"does not match the sha256 in {_info_path(path).name}")
+            raise broken(listed, f"does not match the sha256 in {_info_path(path).name}")
 
 
 def check(path: str | Path) -> None:
@@ -206,13 +199,13 @@ def _checked(path: str | Path) -> dict[str, str]:
                 metadata, index, iter(partial(file.read, BYTES_AT_ONCE), b"")
             )
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     except (ValueError, struct.error, AttributeError, TypeError):
-        raise _broken(path, "is truncated or not a safetensors file") from None
+        raise broken(path, "is truncated or not a safetensors file") from None
     if recorded is None:
-        raise _broken(path, "has no sha256 in its header (not written by this harness)")
+        raise broken(path, "has no sha256 in its header (not written by this harness)")
     if not good:
-        raise _broken(path, "does not match the sha256 in its header")
+        raise broken(path, "does not match the sha256 in its header")
     return metadata
 
 
@@ -298,9 +291,14 @@ def _digest(metadata: dict[str, str], index: Json, data: Iterable[bytes | memory
 
 def _recorded(path: str | Path) -> tuple[bytes, Json]:
     """Return a file and its record, after its hash was checked."""
-    data, info = _bytes(path), read_json(_info_path(path))
+    data, record = _bytes(path), _info_path(path)
+    try:
+        info = read_json(record)
+    except ArtefactError:  # a record is no output of a job: its file is to be made again
+        what = "is not what was written" if record.exists() else "is gone"
+        raise broken(path, f"its record {record.name} {what}") from None
     if _sha256(data) != info["file_sha256"]:
-        raise _broken(path, "does not match the sha256 in its .info.json")
+        raise broken(path, "does not match the sha256 in its .info.json")
     return data, info
 
 
@@ -322,7 +320,7 @@ def _writing(path: str | Path, errors: Container[int] = UNWRITABLE) -> Iterator[
         if error.errno is None or error.errno not in errors:
             raise
         if error.errno == errno.EISDIR:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
         what = f"cannot be written ({os.strerror(error.errno).lower()})"
         raise Unwritable(f"{path}: {what}; mend that and run the same command again") from None
 
@@ -362,7 +360,7 @@ def _bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def _info_path(path: str | Path) -> Path:
@@ -374,19 +372,3 @@ def _decoded(value: str) -> Any:
         return parsed_json(value)
     except ValueError:
         return value
-
-
-def _unreadable(path: str | Path, error: OSError) -> ArtefactError:
-    if isinstance(error, FileNotFoundError):
-        return ArtefactError(f"{path}: is missing; run the workflow again to make it")
-    if isinstance(error, IsADirectoryError):
-        return ArtefactError(
-            f"{path}: is a folder, and a file belongs there; delete it and run the same command again"
-        )
-    return ArtefactError(f"{path}: cannot be read ({os.strerror(error.errno or 0).lower()})")
-
-
-def _broken(path: str | Path, what: str) -> ArtefactError:
-    return ArtefactError(
-        f"{path}: {what} (truncated or edited?); delete it and run the same command again"
-    )
