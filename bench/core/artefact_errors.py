@@ -35,6 +35,13 @@ def broken(path: str | Path, what: str) -> ArtefactError:
     return ArtefactError(f"{path}: {what} (truncated or edited?); {again}")
 
 
+def of_record(error: ArtefactError, path: str | Path) -> ArtefactError:
+    """Return the error of a record with advice about its file, since a job makes that one and not the record alone."""
+    what, _, again = str(error).rpartition("; ")
+    again = again if _restored(path) else f"delete {Path(path).name} and run the same command again"
+    return ArtefactError(f"{what}; {again}")
+
+
 def _restored(path: str | Path) -> str:
     """Return what to do about a committed file, which no job makes; "" for an artefact of a run."""
     is_committed = any(f"{folder}/" in Path(path).as_posix() for folder in (PUBLISHED, REFERENCE))

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bench.core.artefact_errors import ArtefactError, Unwritable, broken, unreadable
+from bench.core.artefact_errors import ArtefactError, Unwritable, broken, of_record, unreadable
 from bench.core.errors import Broken
 from bench.core.nested import parsed_json
 from bench.core.taken_over import refusing_writes_when, why_not_to_write
@@ -294,9 +294,8 @@ def _recorded(path: str | Path) -> tuple[bytes, Json]:
     data, record = _bytes(path), _info_path(path)
     try:
         info = read_json(record)
-    except ArtefactError:  # a record is no output of a job: its file is to be made again
-        what = "is not what was written" if record.exists() else "is gone"
-        raise broken(path, f"its record {record.name} {what}") from None
+    except ArtefactError as error:
+        raise of_record(error, path) from None
     if _sha256(data) != info["file_sha256"]:
         raise broken(path, "does not match the sha256 in its .info.json")
     return data, info

@@ -118,10 +118,18 @@ def _refuse_survivors(
 def _check_settled(path: Path) -> Json | None:
     """Return the header of a file, checked twice where another run may be writing it; None where it has gone since."""
     try:
-        return read_facts(path)
+        return _check(path)
     except ArtefactError:
         time.sleep(0.2)
-        return read_facts(path) if path.exists() else None
+        return _check(path) if path.exists() else None
+
+
+def _check(path: Path) -> Json:
+    if path.suffix == ".csv" and not Path(f"{path}.info.json").exists():
+        raise ArtefactError(
+            f"{path}: its record {path.name}.info.json is gone; delete it and run the same command again"
+        )
+    return read_facts(path)
 
 
 def _check_foreign(manifest: Path) -> None:

@@ -33,8 +33,7 @@ def interaction(
     few = replace(draws, num_samples=num)
     drawn = attempt(lambda: sample(method, prior, problem, first, few, state))
     if drawn.result is None:
-        # a shortage of the machine says nothing about the method
-        return "" if drawn.is_passing else f"a measurement alone: {drawn}"
+        return f"a measurement alone: {drawn}"
     apart = (drawn.result[0] - x[0, :num]).abs()
     gap = apart.nanmedian() / x[x.isfinite()].std()
     return f"a measurement alone differs by {gap:.2g} standard deviations" if gap > LIMIT else ""

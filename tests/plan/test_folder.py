@@ -35,8 +35,10 @@ def test_a_broken_artefact_is_named(tmp_path, name, harm):
     path = tmp_path / "deep" / name
     data = path.read_bytes()
     path.write_bytes(data[:-2] if harm == "cut" else data.replace(b"1", b"2", 1) + b"2")
+    made = "a.csv" if name == "a.csv.info.json" else "it"  # a record is made with its csv
     with pytest.raises(
-        ArtefactError, match=r"a\.(json|csv|csv\.info\.json|safetensors): .*delete it and run"
+        ArtefactError,
+        match=rf"a\.(json|csv|csv\.info\.json|safetensors): .*delete {made} and run",
     ):
         check_files(written)
 
