@@ -33,6 +33,18 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "tasks.gmm-saturate.num_measurements: expected at most 300",
         "truth",
     ),
+    ({"seeds": [10**30]}, "seeds.0: expected a whole number", "at most 4294967295"),
+    ({"metrics": {"headline": "energy\n"}}, "metrics.headline: expected text", "letters, digits"),
+    (
+        {"metrics": {"columns": ["psnr", "a b"]}},
+        "metrics.columns.1: expected text",
+        "letters, digits",
+    ),
+    (
+        {"tasks/gmm-..": {"operator": "saturate", "sigma_y": 0.1}},
+        "tasks.gmm-..: not a name",
+        "no . at",
+    ),
     ({"num_measurements": 1001}, "num_measurements: expected a whole number", "at most 1000"),
     ({"num_reference": 4}, "num_reference: expected at least num_samples = 8", "got 4"),
     ({"seeds": []}, "seeds: expected a list, not empty", "got []"),
