@@ -82,7 +82,7 @@ def write_blocks(path: str | Path, blocks: Iterable[Mapping], header: Callable[[
         _write(path, itertools.chain([_head(metadata, index)], data()))
 
 
-def writebroken(
+def write_broken(
     path: str | Path, reason: str, header: Json, tensors: Mapping[str, Any] | None = None
 ) -> None:
     """Write a file in place of a part that could not be made; reading it raises Broken with the reason.
