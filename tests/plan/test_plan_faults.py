@@ -60,6 +60,11 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "tasks.gmm-saturate.operator: expected one of",
         "did you mean saturate?",
     ),
+    (
+        {f"{TASK}/noise": "poisson", f"{TASK}/sigma_y": None, f"{TASK}/rate": 1e-300},
+        "tasks.gmm-saturate.rate: expected 1.0e-20 to 1.0e+8, as files hold float32",
+        "got 1e-300",
+    ),
     ({f"{TASK}/noise": "poison"}, "tasks.gmm-saturate.noise: expected one of", "mean poisson?"),
     ({f"{TASK}/rate": 1.0}, "tasks.gmm-saturate.rate: unknown key", "did you mean"),
     ({f"{TASK}/noise": "poisson"}, "tasks.gmm-saturate.sigma_y: unknown key", "rate"),
