@@ -162,7 +162,7 @@ def _restriction_faults(
 
 def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield a fault where the results would overwrite others."""
-    if content["name"] in COMMITTED:
+    if content["name"].lower() in COMMITTED:
         yield ("name",), f"results/{content['name']} holds committed results; choose another"
     namesake = CONFIG / f"{content['name']}.yaml"
     if namesake.exists() and not namesake.samefile(path):
@@ -170,6 +170,12 @@ def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
             ("name",),
             f"{content['name']!r} is the suite of {namesake}, which has the same results; choose another",
         )
+    for section in ("datasets", "priors", "tasks", "methods"):
+        known: dict[str, str] = {}
+        for name in content.get(section, ()):
+            other = known.setdefault(name.lower(), name)
+            if other != name:  # on macOS and Windows they are one folder
+                yield (section, name), f"differs from {other} in capitals only; choose another name"
 
 
 def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:

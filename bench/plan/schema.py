@@ -365,7 +365,8 @@ def as_number(text: str, whole: bool = False) -> str:
         return str(int(number))
     if "e" not in text.lower():
         return str(int(number)) if "." not in text else repr(number)
-    mantissa, exponent = f"{number:.16e}".split("e")
+    written = repr(number)  # the fewest digits, with an exponent where it is long
+    mantissa, exponent = (written if "e" in written else f"{number:.16e}").split("e")
     shortest = f"{float(mantissa)!r}e{int(exponent):+d}"
     return shortest if float(shortest) == number else f"{mantissa}e{int(exponent):+d}"
 

@@ -33,6 +33,12 @@ FAULTS = [  # changes, where and what the line says first, what else it says
         "tasks.gmm-saturate.num_measurements: expected at most 300",
         "truth",
     ),
+    ({"name": "Reference"}, "name: results/Reference holds committed results", "choose another"),
+    (
+        {"methods/Toy": {"plugin": "toy"}},
+        "methods.Toy: differs from toy in capitals",
+        "another name",
+    ),
     ({"seeds": [10**30]}, "seeds.0: expected a whole number", "at most 4294967295"),
     ({"metrics": {"headline": "energy\n"}}, "metrics.headline: expected text", "letters, digits"),
     (
