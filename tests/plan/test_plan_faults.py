@@ -36,7 +36,7 @@ FAULTS = [  # changes, where and what the line says first, what else it says
     ({"name": "Reference"}, "name: results/Reference holds committed results", "choose another"),
     (
         {"methods/Toy": {"plugin": "toy"}},
-        "methods.Toy: differs from toy in capitals",
+        "methods.toy: differs from Toy in capitals",
         "another name",
     ),
     ({"seeds": [10**30]}, "seeds.0: expected a whole number", "at most 4294967295"),
